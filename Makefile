@@ -1,0 +1,46 @@
+# cadnode: `make help` lists what there is. Each target does first what it needs.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup system demo test lint format clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready ## Make .venv with cadnode and everything its tests and demo need
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,13))' || \
+	  { echo "cadnode needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.11 setup"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing (about 6 GB with torch's CUDA libraries; two minutes on a fast line) …"
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	@touch $@
+
+system: ## Install the system packages that tests and demo use (says what to do without root)
+	@deploy/system-packages.sh all
+
+demo: setup ## Send a real exam to a running node; ends with scores, DICOM objects and out/demo/index.html
+	@deploy/system-packages.sh demo || true
+	$(BIN)/cadnode demo --out out/demo
+
+test: setup lint ## Everything: import contracts, ruff, mypy, unit and integration tests with real peers
+	@deploy/system-packages.sh test
+	$(BIN)/python -m pytest -q
+
+lint: setup ## Import contracts, ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: setup ## Let ruff format and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove what was built, not what you made: .venv, caches, out/
+	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

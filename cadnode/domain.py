@@ -1,0 +1,242 @@
+"""The words every room shares: frozen values and closed sets, no I/O."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatImage = NDArray[np.float32]
+
+
+class Laterality(StrEnum):
+    """Image Laterality (0020,0062), DICOM PS3.3 C.8.11.7."""
+
+    LEFT = "L"
+    RIGHT = "R"
+
+
+class ViewPosition(StrEnum):
+    """View Position (0018,5101) for mammography, DICOM PS3.16 CID 4014."""
+
+    CC = "CC"
+    MLO = "MLO"
+    ML = "ML"
+    LM = "LM"
+    LMO = "LMO"
+    SIO = "SIO"
+    ISO = "ISO"
+    XCCL = "XCCL"
+    XCCM = "XCCM"
+    FB = "FB"
+    CV = "CV"
+    AT = "AT"
+    SPECIMEN = "SPECIMEN"
+
+
+class ViewModifier(StrEnum):
+    """View Modifier (0054,0222 item), DICOM PS3.16 CID 4015."""
+
+    MAGNIFICATION = "magnification"
+    SPOT_COMPRESSION = "spot_compression"
+    IMPLANT_DISPLACED = "implant_displaced"
+    CLEAVAGE = "cleavage"
+    AXILLARY_TAIL = "axillary_tail"
+    ROLLED = "rolled"
+    TANGENTIAL = "tangential"
+    NIPPLE_IN_PROFILE = "nipple_in_profile"
+    INFRAMAMMARY_FOLD = "inframammary_fold"
+
+
+class Intent(StrEnum):
+    """Presentation Intent Type (0008,0068), DICOM PS3.3 C.8.11.1."""
+
+    PRESENTATION = "FOR PRESENTATION"
+    PROCESSING = "FOR PROCESSING"
+
+
+class Acquisition(StrEnum):
+    """How the image came to be: a digital detector, or film that was digitized."""
+
+    DIGITAL = "digital"
+    FILM = "film"
+
+
+class SkipReason(StrEnum):
+    """Why an instance was not scored. The value is the code in reports and `result.json`."""
+
+    NOT_DICOM = "not_dicom"
+    TRUNCATED = "truncated"
+    NOT_MAMMOGRAPHY = "not_mammography"
+    OWN_OUTPUT = "own_output"
+    NOT_AN_IMAGE = "not_an_image"
+    TOMOSYNTHESIS = "tomosynthesis"
+    FOR_PROCESSING = "for_processing"
+    DUPLICATE = "duplicate"
+    SUPERSEDED = "superseded"
+    IMPLANT = "implant"
+    MAGNIFIED_OR_SPOT = "magnified_or_spot"
+    UNSUPPORTED_VIEW = "unsupported_view"
+    PARTIAL_BREAST = "partial_breast"
+    SPECIMEN = "specimen"
+    BIOPSY = "biopsy"
+    LATERALITY_UNKNOWN = "laterality_unknown"
+    VIEW_UNKNOWN = "view_unknown"
+    MULTI_FRAME = "multi_frame"
+    NO_PIXELS = "no_pixels"
+    PIXELS_CORRUPT = "pixels_corrupt"
+    PIXELS_UNSUPPORTED = "pixels_unsupported"
+    NOT_GRAYSCALE = "not_grayscale"
+    NO_BREAST_FOUND = "no_breast_found"
+    NO_MODEL_APPLIES = "no_model_applies"
+    MODEL_FAILED = "model_failed"
+
+
+SKIP_MEANINGS: dict[SkipReason, str] = {
+    SkipReason.NOT_DICOM: "The file is not DICOM",
+    SkipReason.TRUNCATED: "The file ends before its data set does",
+    SkipReason.NOT_MAMMOGRAPHY: "Modality or SOP class is not mammography",
+    SkipReason.OWN_OUTPUT: "The object was made by this software",
+    SkipReason.NOT_AN_IMAGE: "The object is not an image",
+    SkipReason.TOMOSYNTHESIS: "Tomosynthesis is not read by the models installed",
+    SkipReason.FOR_PROCESSING: "A For Processing image is not displayable as it is",
+    SkipReason.DUPLICATE: "The same image occurs more than once",
+    SkipReason.SUPERSEDED: "Another image of the same view was preferred",
+    SkipReason.IMPLANT: "The breast has an implant that was not displaced",
+    SkipReason.MAGNIFIED_OR_SPOT: "Magnified or spot-compressed views are not read",
+    SkipReason.UNSUPPORTED_VIEW: "The view is neither CC nor MLO",
+    SkipReason.PARTIAL_BREAST: "The image shows a part of the breast only",
+    SkipReason.SPECIMEN: "The image shows a specimen",
+    SkipReason.BIOPSY: "The image belongs to a biopsy or stereotactic procedure",
+    SkipReason.LATERALITY_UNKNOWN: "The breast's side is nowhere stated",
+    SkipReason.VIEW_UNKNOWN: "The view is nowhere stated",
+    SkipReason.MULTI_FRAME: "More than one frame",
+    SkipReason.NO_PIXELS: "The object has no pixel data",
+    SkipReason.PIXELS_CORRUPT: "The pixel data cannot be decoded",
+    SkipReason.PIXELS_UNSUPPORTED: "No decoder for this transfer syntax or pixel format",
+    SkipReason.NOT_GRAYSCALE: "The image is not grayscale",
+    SkipReason.NO_BREAST_FOUND: "No breast was found in the image",
+    SkipReason.NO_MODEL_APPLIES: "No active model reads this kind of image",
+    SkipReason.MODEL_FAILED: "The model failed on this image",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """`[row0, row1) × [col0, col1)` in pixels of the source image as stored."""
+
+    row0: int
+    col0: int
+    row1: int
+    col1: int
+
+    def __iter__(self) -> Iterator[int]:
+        return iter((self.row0, self.col0, self.row1, self.col1))
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An instance that was not scored, and the coded reason why not."""
+
+    sop_instance_uid: str
+    reason: SkipReason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """A model that took part in a reading: name, version and sha256 of its weights."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ViewScore:
+    """Score of one view by one model, in [0, 1]."""
+
+    sop_instance_uid: str
+    laterality: Laterality
+    view: ViewPosition
+    score: float
+    algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreastScore:
+    """Score of one breast: combined from its views, in [0, 1]."""
+
+    laterality: Laterality
+    score: float
+    n_views: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A region of one view that an algorithm marks.
+
+    `outline` is a closed polygon of (row, column) points in pixels of the source image as
+    stored, the first point not repeated. `probability` is in [0, 1].
+    """
+
+    sop_instance_uid: str
+    box: Box
+    outline: tuple[tuple[float, float], ...]
+    kind: str
+    probability: float
+    algorithm: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class HeatMap:
+    """An algorithm's map of one view.
+
+    `values` is `(h, w) float32 in [0, 1]`, covering exactly `box` of the source image
+    (any resolution; bilinear enlargement brings it to source pixels); outside `box` it is 0.
+    """
+
+    sop_instance_uid: str
+    values: FloatImage
+    box: Box
+    algorithm: str
+
+
+class Outcome(StrEnum):
+    """How a reading ended; every one of them is reported."""
+
+    FINDINGS = "findings"
+    NO_FINDINGS = "no_findings"
+    NOT_READ = "not_read"
+
+
+@dataclass(frozen=True, slots=True)
+class ExamResult:
+    """What the node says of one exam; the content of `result.json` and of every report."""
+
+    study_instance_uid: str
+    exam_score: float | None
+    breasts: tuple[BreastScore, ...]
+    views: tuple[ViewScore, ...]
+    findings: tuple[Finding, ...]
+    skipped: tuple[Skipped, ...]
+    models: tuple[ModelUse, ...]
+    operating_point: float | None = None
+    heat_maps: tuple[HeatMap, ...] = field(default=(), compare=False)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Findings, no findings, or not read at all."""
+        if not self.views:
+            return Outcome.NOT_READ
+        return Outcome.FINDINGS if self.findings else Outcome.NO_FINDINGS
+
+    @property
+    def complete(self) -> bool:
+        """Whether both standard views of at least one breast were scored."""
+        seen = {(v.laterality, v.view) for v in self.views}
+        return any(
+            (side, ViewPosition.CC) in seen and (side, ViewPosition.MLO) in seen
+            for side in Laterality
+        )

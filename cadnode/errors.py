@@ -1,0 +1,77 @@
+"""The exception tree. Each room raises its own branch; `app` maps a branch to an exit code.
+
+CadnodeError
+ ├── SettingsError      the configuration file or environment is wrong            (exit 2)
+ ├── DataError          training or evaluation data is missing or malformed       (exit 2)
+ ├── NotProcessable     an instance cannot be read; carries a coded `SkipReason`  (a result)
+ ├── ModelError         a card or its weights are missing, damaged or unfit       (exit 4)
+ ├── ReportError        a DICOM object could not be made from a result            (exit 5)
+ └── DeliveryError      a destination did not take an object                      (exit 6)
+      ├── TransientDeliveryError   unreachable, busy, out of resources: try again
+      └── PermanentDeliveryError   refused for good: trying again is no use
+
+Messages never hold patient data: no names, identifiers, dates, accession numbers, nor paths or
+third-party texts that may hold them.
+"""
+
+from typing import ClassVar
+
+from cadnode.domain import SkipReason
+
+
+class CadnodeError(Exception):
+    """Root of all errors that cadnode raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+
+
+class SettingsError(CadnodeError):
+    """The configuration is wrong; the message says which key, what was found, what is wanted."""
+
+    exit_code = 2
+
+
+class DataError(CadnodeError):
+    """Training or evaluation data is missing or malformed."""
+
+    exit_code = 2
+
+
+class NotProcessable(CadnodeError):
+    """An instance cannot be read; it ends as `Skipped` in the result, never as a crash."""
+
+    exit_code = 3
+
+    def __init__(self, reason: SkipReason, detail: str = "") -> None:
+        super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
+        self.reason = reason
+        self.detail = detail
+
+
+class ModelError(CadnodeError):
+    """A model card or its weights are missing, damaged or do not fit each other."""
+
+    exit_code = 4
+
+
+class ReportError(CadnodeError):
+    """A DICOM object could not be made from a result."""
+
+    exit_code = 5
+
+
+class DeliveryError(CadnodeError):
+    """A destination did not take an object."""
+
+    exit_code = 6
+
+
+class TransientDeliveryError(DeliveryError):
+    """The destination is unreachable, busy or out of resources; a later try may succeed."""
+
+    retryable = True
+
+
+class PermanentDeliveryError(DeliveryError):
+    """The destination refused for good; the same try will fail again."""
