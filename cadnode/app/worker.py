@@ -1,0 +1,181 @@
+"""The worker role: runs the durable workflow with the node's spool, models and destinations."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cadnode.app.listener import open_spool
+from cadnode import read
+from cadnode.app.reading import choose_device, load_models, write_outputs
+from cadnode.app.sending import peer_of
+from cadnode.app.supervise import stopping_on_signal
+from cadnode.deliver import cstore, folder
+from cadnode.domain import SkipReason
+from cadnode.errors import DeliveryError, NotProcessable, TransientDeliveryError
+from cadnode.exam.model import Exam
+from cadnode.exam.read import read_exam, read_instance
+from cadnode.jobs import folders
+from cadnode.jobs.workflow import Steps, launch
+from cadnode.log import get_logger
+from cadnode.models.scorer import LoadedModel
+from cadnode.receive.spool import Spool
+from cadnode.settings import Settings
+
+log = get_logger("worker")
+
+NOT_OURS = frozenset(
+    {
+        SkipReason.NOT_DICOM,
+        SkipReason.NOT_AN_IMAGE,
+        SkipReason.NOT_MAMMOGRAPHY,
+        SkipReason.OWN_OUTPUT,
+    }
+)
+
+
+def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT."""
+    device = choose_device(settings.reading.device)
+    models = load_models(settings.reading, device)
+    worker = Worker(settings, open_spool(settings), models)
+    with stopping_on_signal() as stopping:
+        consider = launch(worker.steps(), settings.database_url)
+        log.info("working", role="worker", device=device, count=len(models))
+        next_sweep = 0.0
+        while not stopping():
+            if time.monotonic() >= next_sweep:
+                worker.sweep(consider)
+                next_sweep = time.monotonic() + settings.study.sweep_s
+            time.sleep(0.2)
+
+
+class Worker:
+    """The steps of the workflow, bound to one node's spool, models and destinations."""
+
+    def __init__(self, settings: Settings, spool: Spool, models: Sequence[LoadedModel]) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._models = models
+        self._results = settings.storage.folder / "results"
+        self._reading = threading.Lock()  # one exam at a time has the processor and its memory
+
+    def steps(self) -> Steps:
+        """The workflow's steps."""
+        return Steps(
+            fingerprint=self.fingerprint,
+            read=self.read,
+            predecessor=self.predecessor,
+            report=self.report,
+            deliver=self.deliver,
+            now=lambda: datetime.now(UTC),
+            destinations=tuple(
+                (d.name, d.give_up_after_h * 3600) for d in self._settings.destinations
+            ),
+        )
+
+    def sweep(self, consider: Callable[[str], None]) -> None:
+        """Consider every quiet study whose present content has no result yet.
+
+        Finds what was received while nobody could be told: a crash between publishing an image
+        and announcing it, or a job database that was away.
+        """
+        for study in self._spool.studies():
+            if self._spool.quiet_s(study) < self._settings.study.quiet_s:
+                continue
+            content = self.fingerprint(study)
+            if content and not (self._folder(study, content) / "result.json").exists():
+                consider(study)
+
+    def fingerprint(self, study: str) -> str:
+        """What the spool holds of a study that concerns us; "" when nothing does.
+
+        Objects that are no mammograms, above all our own coming back from an archive, do not
+        count: they never cause a study to be read again.
+        """
+        paths = self._relevant(study)
+        return self._spool.fingerprint(paths) if paths else ""
+
+    def _relevant(self, study: str) -> list[Path]:
+        return [p for p in self._spool.instances(study) if _concerns_us(p)]
+
+    def _exam(self, paths: Sequence[Path]) -> Exam:
+        return read_exam(paths, for_processing=self._settings.reading.for_processing)
+
+    def _folder(self, study: str, content: str) -> Path:
+        return self._results / study / content
+
+    def read(self, study: str, content: str) -> bool:
+        """Read the study and save what the models said; False when its content has changed."""
+        with self._reading:
+            paths = self._relevant(study)
+            if not paths or self._spool.fingerprint(paths) != content:
+                log.info("content_changed", study=study)
+                return False
+            started = time.monotonic()
+            result = read.read_exam(self._exam(paths), self._models)
+            where = self._folder(study, content)
+            folders.save_reading(where, result)
+            folders.write_atomically(
+                where / "inputs.json", json.dumps([p.name for p in paths]).encode()
+            )
+            log.info(
+                "study_read", study=study, outcome=result.outcome.value, views=len(result.views),
+                findings=len(result.findings), skipped=len(result.skipped),
+                seconds=round(time.monotonic() - started, 2),
+            )  # fmt: skip
+            return True
+
+    def predecessor(self, study: str, content: str) -> str:
+        """Fingerprint of the study's last reported content before this one, or ""."""
+        reported = [
+            p.parent
+            for p in (self._results / study).glob("*/result.json")
+            if p.parent.name != content
+        ]
+        newest = max(reported, key=lambda p: (p / "result.json").stat().st_mtime, default=None)
+        return newest.name if newest else ""
+
+    def report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
+        """Write the study's DICOM objects and `result.json`; returns how many objects."""
+        where = self._folder(study, content)
+        names = set(json.loads((where / "inputs.json").read_bytes()))
+        exam = self._exam([p for p in self._spool.instances(study) if p.name in names])
+        objects = write_outputs(
+            exam,
+            folders.load_reading(where),
+            where,
+            self._settings.report,
+            made_at=datetime.fromisoformat(made_at),
+            predecessor=self._folder(study, predecessor) if predecessor else None,
+        )
+        log.info("study_reported", study=study, count=len(objects))
+        return len(objects)
+
+    def deliver(self, study: str, content: str, destination: str) -> str:
+        """One try to deliver: "delivered", "retry" or "refused"."""
+        configured = self._settings.destination(destination)
+        objects = sorted(self._folder(study, content).glob("*.dcm"))
+        try:
+            if configured.folder is not None:
+                folder.deliver(objects, configured.folder / study)
+            else:
+                cstore.send(objects, peer_of(configured, self._settings.listener.ae_title))
+        except TransientDeliveryError as error:
+            log.warning("delivery_failed", study=study, destination=destination, error=error)
+            return "retry"
+        except DeliveryError as error:
+            log.error("delivery_refused", study=study, destination=destination, error=error)
+            return "refused"
+        return "delivered"
+
+
+def _concerns_us(path: Path) -> bool:
+    """Whether a received file is a mammogram, or would be one were it not damaged."""
+    try:
+        read_instance(path)
+    except NotProcessable as error:
+        return error.reason not in NOT_OURS
+    return True

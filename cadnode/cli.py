@@ -1,0 +1,298 @@
+"""The `cadnode` command: arguments in, tables or JSON out. The work is done in `app` and `training`.
+
+Imports of torch and training live inside the commands, so that `--help` answers at once.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cadnode import __version__, settings
+from cadnode.errors import CadnodeError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+app = typer.Typer(
+    name="cadnode",
+    help="Mammography CAD node: mammograms in by DICOM, structured reports and heat maps out.\n\n"
+    "First steps: [bold]cadnode demo[/] shows it all on a real exam; [bold]cadnode check --example[/] "
+    "prints a configuration file to start from; [bold]cadnode serve --config FILE[/] runs the node.",
+    epilog="Exit codes: 0 done · 2 wrong settings, arguments or data · 3 nothing could be read · "
+    "4 model missing or damaged · 5 report failed · 6 delivery failed. Research use only.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+train_app = typer.Typer(no_args_is_help=True, help="Train a paper's system on your own data.")
+evaluate_app = typer.Typer(no_args_is_help=True, help="Measure a system, with intervals.")
+app.add_typer(train_app, name="train")
+app.add_typer(evaluate_app, name="evaluate")
+
+out = Console()
+err = Console(stderr=True)
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="TOML file; `cadnode check --example` prints one"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON for machines, nothing else")]
+
+
+class Role(StrEnum):
+    """What `cadnode serve` runs in this process."""
+
+    ALL = "all"
+    LISTENER = "listener"
+    WORKER = "worker"
+
+
+def command(function: Callable[P, R]) -> Callable[P, R]:
+    """Turn cadnode's errors into one line on standard error and the documented exit code."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except CadnodeError as error:
+            err.print(f"[bold red]cadnode:[/] {error}", highlight=False, soft_wrap=True)
+            raise typer.Exit(error.exit_code) from error
+
+    return wrapped
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="print the version and stop")] = False,
+) -> None:
+    """Shown by `cadnode --help`; see `app`."""
+    if version:
+        out.print(f"cadnode {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.command()
+@command
+def serve(
+    config: ConfigFile = None,
+    role: Annotated[
+        Role, typer.Option(help="one role in this process; [bold]all[/] starts and watches both")
+    ] = Role.ALL,
+) -> None:
+    """Run the node: DICOM listener and worker, each a process of its own.
+
+    Stop it with Ctrl-C or SIGTERM. Nothing received is lost, also by `kill -9`: work goes on at
+    the last finished step when the node is started again.
+    """
+    from cadnode import log
+
+    values = settings.load(config)
+    log.configure(values.log.level, human=sys.stderr.isatty())
+    if role is Role.ALL:
+        from cadnode.app import supervise
+
+        supervise.serve(config)
+    elif role is Role.LISTENER:
+        from cadnode.app import listener
+
+        listener.run(values)
+    else:
+        from cadnode.app import worker
+
+        worker.run(values)
+
+
+@app.command()
+@command
+def read(
+    paths: Annotated[list[Path], typer.Argument(help="DICOM files or folders with them")],
+    out_folder: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="where results are written")
+    ],
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read exams offline: files in, `result.json`, SR and heat maps out.
+
+    One exam is written into DIR, several into DIR/1, DIR/2, … `result.json` is written also when
+    nothing could be read; the exit code is then 3.
+    """
+    from cadnode.app import reading
+    from cadnode.cli_views import print_readings, reading_progress
+
+    values = settings.load(config)
+    missing = [p for p in paths if not p.exists()]
+    if missing:
+        raise settings.SettingsError(f"there is no {missing[0]}")
+    with reading_progress(err, quiet=as_json) as progress:
+        readings = reading.read_paths(paths, out_folder, values, on_progress=progress)
+    documents = [json.loads((r.folder / "result.json").read_bytes()) for r in readings]
+    if as_json:
+        print_json(documents)
+    else:
+        print_readings(out, readings)
+    if not any(r.result.views for r in readings):
+        raise typer.Exit(3)
+
+
+@app.command()
+@command
+def send(
+    paths: Annotated[list[Path], typer.Argument(help="DICOM files or folders with them")],
+    to: Annotated[str, typer.Option(metavar="AE@HOST:PORT", help="the peer that is to receive")],
+    calling: Annotated[str, typer.Option(help="our own AE title")] = "CADNODE",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be sent")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send DICOM files by C-STORE, as they are: nothing is converted.
+
+    Example: [bold]cadnode send exam/ --to CADNODE@127.0.0.1:11112[/]
+    """
+    from cadnode.app import sending
+    from cadnode.cli_views import sending_progress
+
+    files = sending.dicom_files(paths)
+    peer = sending.parse_peer(to, calling)
+    if dry_run:
+        out.print(f"{len(files)} files would go to {peer.ae_title} at {peer.host}:{peer.port}")
+        return
+    with sending_progress(err, len(files), quiet=as_json) as advance:
+        sent = sending.send_files(files, peer, advance)
+    if as_json:
+        print_json({"sent": sent, "files": len(files)})
+    else:
+        out.print(f"{sent} of {len(files)} files taken by {peer.ae_title}")
+
+
+@app.command()
+@command
+def check(
+    config: ConfigFile = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="print a commented configuration file and stop")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look whether the node can work: settings, disk, port, GPU, models, destinations.
+
+    Exit code 0 when nothing failed, 2 otherwise.
+    """
+    if example:
+        sys.stdout.write(settings.example())
+        return
+    from cadnode.app import checks
+    from cadnode.app.sending import echo
+
+    values = settings.load(config)
+    results = list(checks.run(values, lambda d: echo(values, d)))
+    if as_json:
+        print_json([c.as_dict() for c in results])
+    else:
+        table = Table("", "check", "found", "what to do", box=None, pad_edge=False)
+        signs = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
+        for c in results:
+            table.add_row(signs[c.verdict], c.name, c.found, c.advice)
+        out.print(table)
+    if any(c.verdict == checks.Verdict.FAILED for c in results):
+        raise typer.Exit(2)
+
+
+@app.command()
+@command
+def demo(
+    out_folder: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="where results are written")
+    ] = Path("out/demo"),
+    exam: Annotated[
+        str, typer.Option(help="[bold]malignant[/] or [bold]benign[/]: the two real exams")
+    ] = "malignant",
+    archive: Annotated[
+        str, typer.Option(help="[bold]auto[/] (Orthanc if installed), [bold]orthanc[/], [bold]embedded[/]")
+    ] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Send a real exam (CBIS-DDSM, film) to a running node and show what comes back.
+
+    Starts an archive and a node on free ports of this machine, sends the four views by C-STORE,
+    waits until the archive holds the SR and four heat maps, and writes them to DIR, with
+    index.html to look at.
+    """
+    from cadnode.cli_views import demo_progress, print_demo
+    from cadnode.demo import run as demo_run
+
+    with demo_progress(err, quiet=as_json) as progress:
+        shown = demo_run.run(out_folder, exam, archive, on_stage=progress)
+    if as_json:
+        print_json(shown.as_dict())
+    else:
+        print_demo(out, shown)
+
+
+@train_app.command("kim2018")
+@command
+def train_kim2018(
+    data: Annotated[
+        list[str], typer.Option(metavar="KIND:PATH", help="rsna-views:PATH or ddsm-exams:PATH; repeat for both")
+    ],
+    out_folder: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="checkpoints, logs, card and weights")
+    ],
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", metavar="FILE", help="TOML; default: the committed recipe")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="instead of the recipe's")] = None,
+    seed: Annotated[int, typer.Option(help="all random numbers follow from it")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from DIR's last checkpoint")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train DIB-MG (Kim 2018): weakly supervised, exam-level labels, map as explanation."""
+    from training.papers.kim2018 import train
+
+    result = train.run(
+        data, out_folder, config=config, epochs=epochs, seed=seed, resume=resume, quiet=as_json
+    )
+    if as_json:
+        print_json(result)
+
+
+@evaluate_app.command("kim2018")
+@command
+def evaluate_kim2018(
+    data: Annotated[str, typer.Option(metavar="KIND:PATH", help="rsna-views:PATH or ddsm-exams:PATH")],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="OUT", help="write the numbers to OUT")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="folder with card.json; default: the packaged model")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="[bold]unseen[/]: women the model never saw; [bold]all[/]: everybody")
+    ] = "unseen",
+) -> None:
+    """AUC of DIB-MG with its 95 % interval, overall and per stratum, on women it never saw."""
+    from training.papers.kim2018 import evaluate
+
+    result = evaluate.run(data, model=model, split=split)
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(result, indent=2) + "\n")
+    evaluate.show(out, result)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

@@ -1,0 +1,260 @@
+"""The demo: archive and node are started, a real exam is sent, and what comes back is shown."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+
+from cadnode.app import supervise
+from cadnode.app.reading import image_loader
+from cadnode.deliver import cstore
+from cadnode.demo import archive as archives
+from cadnode.demo import exam as exams
+from cadnode.demo.page import PageContent, StoredObject, Timing, write_page
+from cadnode.demo.ports import free_port
+from cadnode.domain import ExamResult
+from cadnode.errors import DeliveryError, SettingsError
+from cadnode.exam.read import read_exam
+from cadnode.jobs.folders import load_reading
+from cadnode.models import store
+from cadnode.models.card import ModelCard
+from cadnode.settings import Report
+
+READ_WITHIN_S = 180.0
+N_OBJECTS = 5  # one SR and a heat map for each of the four views
+CONFIG = """\
+[listener]
+ae_title = "CADNODE"
+host = "127.0.0.1"
+port = {port}
+
+[storage]
+folder = "{folder}"
+min_free_gb = 0.2
+
+[study]
+quiet_s = 10.0
+settle_s = 0.5
+
+[[destinations]]
+name = "archive"
+host = "127.0.0.1"
+port = {archive_port}
+ae_title = "{archive_ae}"
+"""
+KINDS = {"SR": "Structured Report (TID 1500)", "OT": "Heat map (Secondary Capture)"}
+TRUTH = {
+    "malignant": "DDSM says: left breast, two irregular masses (spiculated, microlobulated),"
+    " malignant; right breast, an oval circumscribed mass, benign. This woman's exam was left out"
+    " of the model's training data.",
+    "benign": "CBIS-DDSM says: a benign mass in the left breast. The exam comes from DDSM, as the"
+    " model's film training data does; no training image matches it.",
+}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Shown:
+    """What the demo ends with."""
+
+    result: ExamResult
+    archive: str
+    objects: int
+    folder: Path
+    page: Path
+    timings: tuple[Timing, ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`."""
+        return {
+            "archive": self.archive,
+            "objects": self.objects,
+            "page": str(self.page),
+            "result": json.loads((self.folder / "result.json").read_bytes()),
+            "timings_s": {t.name: round(t.seconds, 2) for t in self.timings},
+        }
+
+
+@dataclass(slots=True)
+class _Stopwatch:
+    """Names a stage for people, and keeps how long each took."""
+
+    on_stage: Callable[[str], None]
+    timings: list[Timing] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, text: str) -> Iterator[None]:
+        self.on_stage(text)
+        started = time.monotonic()
+        yield
+        self.timings.append(Timing(text, time.monotonic() - started))
+
+
+def run(
+    folder: Path, exam: str, archive: str, *, on_stage: Callable[[str], None] = lambda text: None
+) -> Shown:
+    """Run the demo and write its results into `folder`, which is emptied first.
+
+    Raises
+    ------
+    SettingsError
+        An unknown exam or archive is asked for, or Orthanc is wanted and not installed.
+    DeliveryError
+        Something did not start or did not answer in time; the message names its log file.
+    """
+    if exam not in exams.FILES:
+        raise SettingsError(f"--exam is 'malignant' or 'benign', not {exam!r}")
+    executable = _orthanc(archive)
+    if folder.exists():
+        _empty(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    watch = _Stopwatch(on_stage)
+    node_port = free_port()
+    with watch.stage("prepare the exam as one MG study"):
+        sent = exams.write_exam(folder / "exam", exam)
+    with archives.start(executable, folder / "archive", ("CADNODE", node_port)) as held:
+        with watch.stage(f"start {held.name} and the node"):
+            node = _node(folder, node_port, held)
+        with node:
+            with watch.stage("send the four views by C-STORE"):
+                _send(sent, node_port)
+            with watch.stage("read, report, deliver (until the archive holds all)"):
+                _wait_until(lambda: held.count() >= N_OBJECTS, folder / "node.log")
+            stored = _copy(held.instances(), folder)
+    return _show(folder, exam, held.name, sent, stored, watch)
+
+
+def _orthanc(archive: str) -> str | None:
+    """Executable of Orthanc, or None for the embedded archive."""
+    executable = archives.find_orthanc()
+    if archive == "embedded" or (archive == "auto" and executable is None):
+        return None
+    if archive not in {"auto", "orthanc"}:
+        raise SettingsError(f"--archive is 'auto', 'orthanc' or 'embedded', not {archive!r}")
+    if executable is None:
+        raise SettingsError("Orthanc is not installed; run `deploy/system-packages.sh demo`")
+    return executable
+
+
+def _empty(folder: Path) -> None:
+    """Remove what an earlier demo left, and nothing else."""
+    for name in ("exam", "archive", "node"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for pattern in ("*.dcm", "result.json", "index.html", "node.toml", "node.log"):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
+@contextmanager
+def _node(folder: Path, port: int, archive: archives.Archive) -> Iterator[None]:
+    """A node in processes of its own, as an admin would start it; waits until it listens."""
+    config = folder / "node.toml"
+    config.write_text(
+        CONFIG.format(
+            port=port,
+            folder=(folder / "node").resolve(),
+            archive_port=archive.port,
+            archive_ae=archive.ae_title,
+        )
+    )
+    with (folder / "node.log").open("wb") as output:
+        process = subprocess.Popen(
+            supervise.command("all", config), stdout=output, stderr=output, env=os.environ.copy()
+        )
+    try:
+        _wait_until(lambda: _answers(port), folder / "node.log", process)
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=supervise.STOP_WITHIN_S + 10)
+
+
+def _node_peer(port: int) -> cstore.Destination:
+    return cstore.Destination(
+        name="node", host="127.0.0.1", port=port, ae_title="CADNODE", calling_ae_title="MODALITY"
+    )
+
+
+def _answers(port: int) -> bool:
+    """Whether the node answers C-ECHO."""
+    try:
+        cstore.echo(_node_peer(port))
+    except DeliveryError:
+        return False
+    return True
+
+
+def _wait_until(
+    reached: Callable[[], bool], log: Path, process: subprocess.Popen[bytes] | None = None
+) -> None:
+    deadline = time.monotonic() + READ_WITHIN_S
+    while not reached():
+        if time.monotonic() > deadline or (process is not None and process.poll() is not None):
+            raise DeliveryError(f"the demo's node did not get there; its log is {log}")
+        time.sleep(0.1)
+
+
+def _send(files: tuple[Path, ...], port: int) -> None:
+    cstore.send(files, _node_peer(port))
+
+
+def _copy(instances: Iterator[bytes], folder: Path) -> tuple[StoredObject, ...]:
+    """Copies of the archive's objects as `.dcm` files in `folder`, the SR first."""
+    stored = []
+    for data in instances:
+        header = pydicom.dcmread(BytesIO(data), stop_before_pixels=True)
+        if header.Modality == "SR":
+            name = "sr.dcm"
+        else:
+            view = header.ViewCodeSequence[0]
+            side = header.get("ImageLaterality", "")
+            short = {"399162004": "cc", "399368009": "mlo"}.get(view.CodeValue, "view")
+            name = f"heat-map-{side.lower()}{short}.dcm"
+        (folder / name).write_bytes(data)
+        stored.append(StoredObject(KINDS.get(header.Modality, header.Modality), name))
+    return tuple(sorted(stored, key=lambda o: (o.kind != KINDS["SR"], o.name)))
+
+
+def _show(
+    folder: Path,
+    kind: str,
+    archive: str,
+    sent: tuple[Path, ...],
+    stored: tuple[StoredObject, ...],
+    watch: _Stopwatch,
+) -> Shown:
+    """Write the page and `result.json` from what the node made."""
+    reading = next((folder / "node" / "results").glob("*/*/reading.json")).parent
+    shutil.copyfile(reading / "result.json", folder / "result.json")
+    result = load_reading(reading)
+    exam = read_exam(sent)
+    page = folder / "index.html"
+    with watch.stage("draw the page"):
+        content = PageContent(
+            title=f"demo exam ({kind})",
+            subtitle=f"four film views, sent by C-STORE, read, and returned to {archive}",
+            disclaimer=Report().disclaimer,
+            truth=TRUTH[kind],
+            exam=exam,
+            result=result,
+            image=image_loader(exam),
+            cards=_cards(result),
+            timings=tuple(watch.timings),
+            objects=stored,
+        )
+        write_page(page, content)
+    return Shown(result, archive, len(stored), folder, page, tuple(watch.timings))
+
+
+def _cards(result: ExamResult) -> list[ModelCard]:
+    """Cards of the packaged models that took part."""
+    used = {(m.name, m.version) for m in result.models}
+    cards = [store.read_card(path) for path in store.available()]
+    return [c for c in cards if (c.name, c.version) in used]

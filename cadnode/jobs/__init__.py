@@ -1,0 +1,1 @@
+"""The durable workflow: complete → read → report → deliver."""

@@ -1,0 +1,201 @@
+"""The durable workflow, on DBOS: every finished step is checkpointed, a killed worker goes on after it.
+
+    arrival ──debounced──> consider(study) ──once per content──> read ─> report ─> deliver × N
+
+- `consider` looks at what the spool holds now and starts `process` under an identifier made of
+  the study and its content: the same content is read once, however often it is announced.
+- `process` reads, reports and starts one `deliver` per destination. What fails is tried again
+  later under a new identifier, holding up nobody meanwhile.
+- `deliver` tries until the destination has taken the objects, has refused for good, or the
+  configured time is over. Between tries it sleeps durably.
+
+Arguments and results are keys, codes and counts: nothing of the patient enters the database.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from dbos import (
+    DBOS,
+    DBOSClient,
+    DBOSConfig,
+    DebouncerClient,
+    SetEnqueueOptions,
+    SetWorkflowID,
+)
+
+from cadnode.jobs.serializer import JsonSerializer
+from cadnode.log import get_logger
+
+ARRIVALS = "arrivals"
+STUDIES = "studies"
+JOBS_VERSION = "1"  # raise when a workflow's steps change: old jobs then finish on old code only
+LONGEST_PAUSE_S = 600.0  # between two tries of a delivery
+FIRST_PAUSE_S = 15.0  # before a failed study is tried again; four times longer each time
+MOST_ATTEMPTS = 5  # 15 s, 1 min, 4 min, 16 min, 64 min: a full disk may have room again by then
+
+log = get_logger("jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What the workflow does at each step; `app` binds them to spool, models and destinations.
+
+    `fingerprint(study)` is the spool's content now ("" when there is nothing to read);
+    `read(study, fingerprint)` returns False when the content has changed meanwhile;
+    `predecessor(study, fingerprint)` is the fingerprint last reported for the study, or "";
+    `report(study, fingerprint, predecessor, made_at)` returns the number of objects made;
+    `deliver(study, fingerprint, destination)` returns "delivered", "retry" or "refused".
+    """
+
+    fingerprint: Callable[[str], str]
+    read: Callable[[str, str], bool]
+    predecessor: Callable[[str, str], str]
+    report: Callable[[str, str, str, str], int]
+    deliver: Callable[[str, str, str], str]
+    now: Callable[[], datetime]
+    destinations: tuple[tuple[str, float], ...]
+
+
+def config(database_url: str) -> DBOSConfig:
+    """DBOS configuration of a worker."""
+    return {
+        "name": "cadnode",
+        "system_database_url": database_url,
+        "application_version": JOBS_VERSION,
+        "executor_id": "worker",
+        "serializer": JsonSerializer(),
+        "log_level": "CRITICAL",  # its texts may quote arguments; our own lines tell what happened
+        "notification_listener_polling_interval_sec": 0.5,
+    }
+
+
+def delivery_queue(destination: str) -> str:
+    """Each destination has a queue of its own: a dead one holds up no other."""
+    return f"deliver-{destination}"
+
+
+def register(steps: Steps) -> Callable[[str], None]:
+    """Register the workflows with DBOS; returns `consider`, to start one from this process."""
+
+    @DBOS.step(name="fingerprint")
+    def fingerprint(study: str) -> str:
+        return steps.fingerprint(study)
+
+    @DBOS.step(name="read")
+    def read(study: str, content: str) -> bool:
+        return steps.read(study, content)
+
+    @DBOS.step(name="predecessor")
+    def predecessor(study: str, content: str) -> str:
+        return steps.predecessor(study, content)
+
+    @DBOS.step(name="now")
+    def now() -> str:
+        return steps.now().isoformat()
+
+    @DBOS.step(name="report")
+    def report(study: str, content: str, old: str, made_at: str) -> int:
+        return steps.report(study, content, old, made_at)
+
+    @DBOS.step(name="deliver")
+    def deliver_once(study: str, content: str, destination: str) -> str:
+        return steps.deliver(study, content, destination)
+
+    @DBOS.workflow(name="deliver")
+    def deliver(study: str, content: str, destination: str, give_up_after_s: float) -> str:
+        waited_s, pause_s, attempt = 0.0, 2.0, 1
+        while (answer := deliver_once(study, content, destination)) == "retry":
+            if waited_s >= give_up_after_s:
+                log.error("delivery_given_up", study=study, destination=destination)
+                return "given_up"
+            DBOS.sleep(pause_s)
+            waited_s, pause_s = waited_s + pause_s, min(2 * pause_s, LONGEST_PAUSE_S)
+            attempt += 1
+        log.info(
+            "delivery_ended", study=study, destination=destination, status=answer, attempt=attempt
+        )
+        return answer
+
+    def read_and_report(study: str, content: str) -> str:
+        if not read(study, content):
+            return "changed_meanwhile"
+        if report(study, content, predecessor(study, content), now()):
+            for destination, give_up_after_s in steps.destinations:
+                with SetWorkflowID(f"deliver-{study}-{content}-{destination}"):
+                    DBOS.enqueue_workflow(
+                        delivery_queue(destination),
+                        deliver, study, content, destination, give_up_after_s,
+                    )  # fmt: skip
+        return "reported"
+
+    @DBOS.workflow(name="process")
+    def process(study: str, content: str, attempt: int) -> str:
+        try:
+            return read_and_report(study, content)
+        except Exception as error:
+            # The worker loop: whatever went wrong with one study, the next one is read.
+            log.error("study_failed", study=study, error=error, attempt=attempt)
+            if attempt >= MOST_ATTEMPTS:
+                raise
+            with (
+                SetWorkflowID(f"process-{study}-{content}-{attempt + 1}"),
+                SetEnqueueOptions(delay_seconds=FIRST_PAUSE_S * 4**attempt),
+            ):
+                DBOS.enqueue_workflow(STUDIES, process, study, content, attempt + 1)
+            return "tried_again_later"
+
+    @DBOS.workflow(name="consider")
+    def consider(study: str) -> str:
+        content = fingerprint(study)
+        if content:
+            with SetWorkflowID(f"process-{study}-{content}-0"):
+                DBOS.enqueue_workflow(STUDIES, process, study, content, 0)
+        return content
+
+    def start(study: str) -> None:
+        DBOS.enqueue_workflow(ARRIVALS, consider, study)
+
+    return start
+
+
+def launch(steps: Steps, database_url: str) -> Callable[[str], None]:
+    """Start DBOS in this process with the workflows and queues; returns `consider`."""
+    DBOS(config=config(database_url))
+    consider = register(steps)
+    DBOS.launch()
+    DBOS.register_queue(ARRIVALS, worker_concurrency=4, polling_interval_sec=0.25)
+    DBOS.register_queue(STUDIES, worker_concurrency=1, polling_interval_sec=0.25)
+    for destination, _ in steps.destinations:
+        DBOS.register_queue(
+            delivery_queue(destination), worker_concurrency=2, polling_interval_sec=0.25
+        )
+    return consider
+
+
+class Announcer:
+    """The listener's side: tells the job database that something of a study has arrived.
+
+    Arrivals are debounced: `consider` runs once the study has been quiet. Needs no workflow code.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        self._client = DBOSClient(
+            system_database_url=database_url,
+            serializer=JsonSerializer(),
+            lazy=True,
+            retry_connection_errors=False,
+            application_name="cadnode",
+        )
+        self._debouncer = DebouncerClient(
+            self._client, {"workflow_name": "consider", "queue_name": ARRIVALS}
+        )
+
+    def announce(self, study: str, quiet_s: float) -> None:
+        """Have `study` considered once nothing more was announced for `quiet_s` seconds."""
+        self._debouncer.debounce(study, quiet_s, study)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._client.destroy()

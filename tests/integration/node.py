@@ -1,0 +1,124 @@
+"""A node in processes of its own beside a real Orthanc, for the tests that need the whole way."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cadnode.app import supervise
+from cadnode.demo.archive import Archive
+from cadnode.demo.ports import free_port
+
+WITHIN_S = 120.0
+CONFIG = """\
+[listener]
+host = "127.0.0.1"
+port = {port}
+
+[storage]
+folder = "{folder}"
+min_free_gb = 0.05
+
+[study]
+quiet_s = {quiet_s}
+settle_s = 0.5
+sweep_s = 2.0
+
+[reading]
+device = "cpu"
+
+[[destinations]]
+name = "archive"
+port = {archive_port}
+ae_title = "ARCHIVE"
+"""
+
+
+def wait_until(reached: Callable[[], object], what: str, within_s: float = WITHIN_S) -> None:
+    """Return once `reached()` is true; fail with `what` when it takes too long."""
+    deadline = time.monotonic() + within_s
+    while not reached():
+        assert time.monotonic() < deadline, f"not reached: {what}"
+        time.sleep(0.05)
+
+
+@dataclass
+class Node:
+    """A node's folder and port; `start` and `kill` as an admin (or a power cut) would."""
+
+    folder: Path
+    port: int
+    config: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "node.log").read_text()
+
+    def start(self) -> None:
+        with (self.folder / "node.log").open("ab") as output:
+            self.process = subprocess.Popen(
+                supervise.command("all", self.config),
+                stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+        wait_until(self.answers, "the node listens")
+
+    def answers(self) -> bool:
+        echo = ["echoscu", "-aec", "CADNODE", "127.0.0.1", str(self.port)]
+        return subprocess.run(echo, capture_output=True, check=False).returncode == 0
+
+    def kill(self) -> None:
+        """`kill -9` supervisor, listener and worker at once."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(timeout=40)
+
+    def send(self, *files: Path) -> None:
+        """By DCMTK's storescu, offering each file's own transfer syntax."""
+        subprocess.run(
+            ["storescu", "-R", "-aec", "CADNODE", "127.0.0.1", str(self.port), *map(str, files)],
+            check=True, capture_output=True, env={**os.environ, "TCP_NODELAY": "1"},
+        )  # fmt: skip
+
+    def jobs(self, name: str, status: str = "SUCCESS") -> int:
+        """Number of workflows of that name that have ended so."""
+        database = self.folder / "data" / "jobs.sqlite"
+        if not database.exists():
+            return 0
+        with closing(sqlite3.connect(database, timeout=10)) as connection:
+            query = "select count(*) from workflow_status where name = ? and status = ?"
+            (count,) = connection.execute(query, (name, status)).fetchone()
+        return int(count)
+
+    def events(self, name: str) -> int:
+        return self.log.count(f'"event": "{name}"')
+
+
+@contextmanager
+def running_node(folder: Path, archive: Archive, *, quiet_s: float = 3.0) -> Iterator[Node]:
+    """A node that delivers to `archive`, started; stopped at the end, however it ends."""
+    port = free_port()
+    config = folder / "node.toml"
+    config.write_text(
+        CONFIG.format(
+            port=port, folder=folder / "data", quiet_s=quiet_s, archive_port=archive.port
+        )
+    )
+    node = Node(folder, port, config)
+    node.start()
+    try:
+        yield node
+    finally:
+        node.stop()
+
+
