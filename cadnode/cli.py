@@ -1,6 +1,7 @@
-"""The `cadnode` command: arguments in, tables or JSON out. The work is done in `app` and `training`.
+"""The `cadnode` command: arguments in, tables or JSON out.
 
-Imports of torch and training live inside the commands, so that `--help` answers at once.
+The work is done in `app`, `demo` and `training`; they are imported inside the commands, so that
+`--help` answers at once.
 """
 
 import json
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cadnode import __version__, settings
-from cadnode.errors import CadnodeError
+from cadnode.errors import CadnodeError, SettingsError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,8 +25,9 @@ R = TypeVar("R")
 app = typer.Typer(
     name="cadnode",
     help="Mammography CAD node: mammograms in by DICOM, structured reports and heat maps out.\n\n"
-    "First steps: [bold]cadnode demo[/] shows it all on a real exam; [bold]cadnode check --example[/] "
-    "prints a configuration file to start from; [bold]cadnode serve --config FILE[/] runs the node.",
+    "First steps: [bold]cadnode demo[/] shows it all on a real exam; "
+    "[bold]cadnode check --example[/] prints a configuration file to start from; "
+    "[bold]cadnode serve --config FILE[/] runs the node.",
     epilog="Exit codes: 0 done · 2 wrong settings, arguments or data · 3 nothing could be read · "
     "4 model missing or damaged · 5 report failed · 6 delivery failed. Research use only.",
     no_args_is_help=True,
@@ -43,7 +45,9 @@ err = Console(stderr=True)
 
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", "-c", metavar="FILE", help="TOML file; `cadnode check --example` prints one"),
+    typer.Option(
+        "--config", "-c", metavar="FILE", help="TOML file; `cadnode check --example` prints one"
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for machines, nothing else")]
 
@@ -80,6 +84,9 @@ def root(
     version: Annotated[bool, typer.Option("--version", help="print the version and stop")] = False,
 ) -> None:
     """Shown by `cadnode --help`; see `app`."""
+    from cadnode import log
+
+    log.configure("WARNING", human=True)
     if version:
         out.print(f"cadnode {__version__}", highlight=False)
         raise typer.Exit
@@ -105,7 +112,8 @@ def serve(
     if role is Role.ALL:
         from cadnode.app import supervise
 
-        supervise.serve(config)
+        values.storage.folder.mkdir(parents=True, exist_ok=True)
+        supervise.serve(config, values.database_url)
     elif role is Role.LISTENER:
         from cadnode.app import listener
 
@@ -137,7 +145,7 @@ def read(
     values = settings.load(config)
     missing = [p for p in paths if not p.exists()]
     if missing:
-        raise settings.SettingsError(f"there is no {missing[0]}")
+        raise SettingsError(f"there is no {missing[0]}")
     with reading_progress(err, quiet=as_json) as progress:
         readings = reading.read_paths(paths, out_folder, values, on_progress=progress)
     documents = [json.loads((r.folder / "result.json").read_bytes()) for r in readings]
@@ -221,7 +229,10 @@ def demo(
         str, typer.Option(help="[bold]malignant[/] or [bold]benign[/]: the two real exams")
     ] = "malignant",
     archive: Annotated[
-        str, typer.Option(help="[bold]auto[/] (Orthanc if installed), [bold]orthanc[/], [bold]embedded[/]")
+        str,
+        typer.Option(
+            help="[bold]auto[/] (Orthanc if installed), [bold]orthanc[/], [bold]embedded[/]"
+        ),
     ] = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -246,17 +257,23 @@ def demo(
 @command
 def train_kim2018(
     data: Annotated[
-        list[str], typer.Option(metavar="KIND:PATH", help="rsna-views:PATH or ddsm-exams:PATH; repeat for both")
+        list[str],
+        typer.Option(
+            metavar="KIND:PATH", help="rsna-views:PATH or ddsm-exams:PATH; repeat for both"
+        ),
     ],
     out_folder: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="checkpoints, logs, card and weights")
     ],
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", metavar="FILE", help="TOML; default: the committed recipe")
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="TOML; default: the committed recipe"),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="instead of the recipe's")] = None,
     seed: Annotated[int, typer.Option(help="all random numbers follow from it")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="go on from DIR's last checkpoint")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on from DIR's last checkpoint")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train DIB-MG (Kim 2018): weakly supervised, exam-level labels, map as explanation."""
@@ -272,15 +289,19 @@ def train_kim2018(
 @evaluate_app.command("kim2018")
 @command
 def evaluate_kim2018(
-    data: Annotated[str, typer.Option(metavar="KIND:PATH", help="rsna-views:PATH or ddsm-exams:PATH")],
+    data: Annotated[
+        str, typer.Option(metavar="KIND:PATH", help="rsna-views:PATH or ddsm-exams:PATH")
+    ],
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="OUT", help="write the numbers to OUT")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="folder with card.json; default: the packaged model")
+        Path | None,
+        typer.Option(metavar="DIR", help="folder with card.json; default: the packaged model"),
     ] = None,
     split: Annotated[
-        str, typer.Option(help="[bold]unseen[/]: women the model never saw; [bold]all[/]: everybody")
+        str,
+        typer.Option(help="[bold]unseen[/]: women the model never saw; [bold]all[/]: everybody"),
     ] = "unseen",
 ) -> None:
     """AUC of DIB-MG with its 95 % interval, overall and per stratum, on women it never saw."""

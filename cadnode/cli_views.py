@@ -5,7 +5,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from cadnode.domain import SKIP_MEANINGS, ExamResult, Laterality
@@ -27,9 +34,7 @@ def reading_progress(console: Console, *, quiet: bool) -> Iterator[Callable[[str
 
 
 @contextmanager
-def sending_progress(
-    console: Console, total: int, *, quiet: bool
-) -> Iterator[Callable[[], None]]:
+def sending_progress(console: Console, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     """A bar over the files to send."""
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
@@ -75,9 +80,13 @@ def score_table(result: ExamResult) -> Table:
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     above = result.operating_point or 2.0
     if result.exam_score is not None:
-        table.add_row("[bold]exam[/]", _score(result.exam_score, above), str(len(result.findings)), "")
+        table.add_row(
+            "[bold]exam[/]", _score(result.exam_score, above), str(len(result.findings)), ""
+        )
     for breast in result.breasts:
-        table.add_row(f"{SIDE_NAMES[breast.laterality]} breast", _score(breast.score, above), "", "")
+        table.add_row(
+            f"{SIDE_NAMES[breast.laterality]} breast", _score(breast.score, above), "", ""
+        )
     for view in result.views:
         count = sum(f.sop_instance_uid == view.sop_instance_uid for f in result.findings)
         table.add_row(f"  {view.laterality}{view.view}", f"{view.score:.2f}", str(count), "")

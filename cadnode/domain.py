@@ -26,7 +26,6 @@ class ViewPosition(StrEnum):
     LM = "LM"
     LMO = "LMO"
     SIO = "SIO"
-    ISO = "ISO"
     XCCL = "XCCL"
     XCCM = "XCCM"
     FB = "FB"

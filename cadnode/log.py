@@ -39,9 +39,7 @@ def _drop_unknown_fields(
 
 def configure(level: str = "INFO", *, human: bool = False) -> None:
     """Send logs to standard error, as JSON lines or, for people, as coloured text."""
-    renderer = (
-        structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
-    )
+    renderer = structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

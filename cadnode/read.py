@@ -1,4 +1,4 @@
-"""`Exam` → `ExamResult`: every eligible view scored by the model that applies, or the reason why not.
+"""`Exam` → `ExamResult`: every eligible view scored, or the reason why not.
 
 Pure: no network, no database, no settings, no clock. Pixels come through `load`.
 """
@@ -151,7 +151,9 @@ def _breasts(views: Sequence[ViewScore]) -> tuple[BreastScore, ...]:
     """Right, then left breast: the mean of its views' scores."""
     sides = [(side, [v.score for v in views if v.laterality == side]) for side in ("R", "L")]
     return tuple(
-        BreastScore(Laterality(side), fmean(scores), len(scores)) for side, scores in sides if scores
+        BreastScore(Laterality(side), fmean(scores), len(scores))
+        for side, scores in sides
+        if scores
     )
 
 

@@ -24,8 +24,10 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError as SourceError,
     TomlConfigSettingsSource,
+)
+from pydantic_settings import (
+    SettingsError as SourceError,
 )
 
 from cadnode.domain import Laterality, ViewPosition
@@ -117,7 +119,9 @@ class Report(_Section):
     disclaimer: str = Field(
         "Research use only. Not for primary diagnosis.", min_length=1, max_length=1024
     )
-    heat_map_longer_side: PositiveInt = Field(2048, description="pixels of a heat map's longer side")
+    heat_map_longer_side: PositiveInt = Field(
+        2048, description="pixels of a heat map's longer side"
+    )
 
 
 class Destination(_Section):
@@ -183,7 +187,9 @@ class Settings(BaseSettings):
     @property
     def database_url(self) -> str:
         """URL of the job database."""
-        return self.jobs.database_url or f"sqlite:///{(self.storage.folder / 'jobs.sqlite').resolve()}"
+        return (
+            self.jobs.database_url or f"sqlite:///{(self.storage.folder / 'jobs.sqlite').resolve()}"
+        )
 
     def destination(self, name: str) -> Destination:
         """Destination of that name. Raises `SettingsError` when there is none."""
@@ -204,7 +210,8 @@ def load(file: Path | None = None) -> Settings:
     """
     if file is not None and not file.is_file():
         raise SettingsError(
-            f"there is no configuration file {file}; `cadnode check --example` prints one to start from"
+            f"there is no configuration file {file}; "
+            "`cadnode check --example` prints one to start from"
         )
 
     class FromFile(Settings):
@@ -236,7 +243,9 @@ def _explain(error: ValidationError, file: Path | None) -> str:
     lines = [f"{file or 'the environment'} has {error.error_count()} wrong setting(s):"]
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"]) or "(top level)"
-        found = "" if item["type"] in {"missing", "extra_forbidden"} else f", found {item['input']!r}"
+        found = (
+            "" if item["type"] in {"missing", "extra_forbidden"} else f", found {item['input']!r}"
+        )
         wanted = {
             "extra_forbidden": "there is no such setting",
             "missing": "is missing",
@@ -247,7 +256,10 @@ def _explain(error: ValidationError, file: Path | None) -> str:
 
 def example() -> str:
     """A commented configuration file with every setting at its default."""
-    lines = ["# cadnode configuration. Every line shows the default; remove the # to change it.", ""]
+    lines = [
+        "# cadnode configuration. Every line shows the default; remove the # to change it.",
+        "",
+    ]
     for section, field in Settings.model_fields.items():
         if section == "destinations":
             continue

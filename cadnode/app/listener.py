@@ -74,7 +74,7 @@ def wanted_views(settings: Settings) -> Views:
 
 
 def views_present(paths: list[Path]) -> Views:
-    """Sides and views that these files' headers state; files that are no mammogram count nothing."""
+    """Sides and views that these files' headers state; what is no mammogram counts nothing."""
     present = set()
     for path in paths:
         try:

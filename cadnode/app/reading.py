@@ -76,7 +76,7 @@ def read_paths(
     written also when nothing could be read.
     """
     models = load_models(values.reading, choose_device(values.reading.device))
-    exams = read_exams(paths, for_processing=values.reading.for_processing)
+    exams = read_exams(paths, read_for_processing=values.reading.for_processing)
     readings = []
     for number, exam in enumerate(exams, start=1):
         folder = out if len(exams) == 1 else out / str(number)
@@ -110,7 +110,7 @@ def write_outputs(
             image_loader(exam),
             made_at=made_at,
             disclaimer=report.disclaimer,
-            heat_map_longer_side=report.heat_map_longer_side,
+            longest_side=report.heat_map_longer_side,
             predecessor=pydicom.dcmread(old) if old and old.exists() else None,
         )
         written = tuple(write_objects(objects, folder))

@@ -15,7 +15,9 @@ def parse_peer(text: str, calling_ae_title: str) -> cstore.Destination:
     """Peer written as `AE@HOST:PORT`. Raises `SettingsError` when it is not."""
     match = PEER.fullmatch(text)
     if match is None or not 0 < int(match["port"]) < 65536:
-        raise SettingsError(f"a peer is written AE@HOST:PORT, such as CADNODE@127.0.0.1:11112, not {text!r}")
+        raise SettingsError(
+            f"a peer is written AE@HOST:PORT, such as CADNODE@127.0.0.1:11112, not {text!r}"
+        )
     return cstore.Destination(
         name="peer",
         host=match["host"],
@@ -54,8 +56,6 @@ def dicom_files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def send_files(
-    files: Sequence[Path], peer: cstore.Destination, on_file: Callable[[], None]
-) -> int:
+def send_files(files: Sequence[Path], peer: cstore.Destination, on_file: Callable[[], None]) -> int:
     """Number of files that the peer took."""
     return cstore.send(files, peer, on_file=lambda _path: on_file()).n_sent

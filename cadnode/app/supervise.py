@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from cadnode.jobs.workflow import prepare
 from cadnode.log import get_logger
 
 ROLES = ("worker", "listener")
@@ -75,8 +76,9 @@ def command(role: str, config: Path | None) -> list[str]:
     return [*arguments, "--config", str(config)] if config else arguments
 
 
-def serve(config: Path | None) -> None:
+def serve(config: Path | None, database_url: str) -> None:
     """Run listener and worker until SIGTERM or SIGINT; both then finish what they have in hand."""
+    prepare(database_url)
     roles = [_Role(name, command(name, config)) for name in ROLES]
     with stopping_on_signal() as stopping:
         for role in roles:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cadnode.app.listener import open_spool
 from cadnode import read
+from cadnode.app.listener import open_spool
 from cadnode.app.reading import choose_device, load_models, write_outputs
 from cadnode.app.sending import peer_of
 from cadnode.app.supervise import stopping_on_signal
@@ -102,7 +102,7 @@ class Worker:
         return [p for p in self._spool.instances(study) if _concerns_us(p)]
 
     def _exam(self, paths: Sequence[Path]) -> Exam:
-        return read_exam(paths, for_processing=self._settings.reading.for_processing)
+        return read_exam(paths, read_for_processing=self._settings.reading.for_processing)
 
     def _folder(self, study: str, content: str) -> Path:
         return self._results / study / content

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom import Dataset
-from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, generate_uid
+from pydicom.uid import UID, DigitalMammographyXRayImageStorageForPresentation, generate_uid
 
 from cadnode.errors import DataError
 
@@ -47,14 +47,16 @@ def write_exam(folder: Path, kind: str = "malignant") -> tuple[Path, ...]:
         path = folder / f"{name}.dcm"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd private elements of the collection's curators
-            ds = _as_mammogram(pydicom.dcmread(source / f"{stem}.dcm"), kind, name, study_uid, number)
+            ds = _as_mammogram(
+                pydicom.dcmread(source / f"{stem}.dcm"), kind, name, study_uid, number
+            )
         ds.save_as(path, enforce_file_format=True)
         written.append(path)
     return tuple(written)
 
 
-def _uid(*parts: str) -> str:
-    return str(generate_uid(entropy_srcs=["cadnode demo", *parts]))
+def _uid(*parts: str) -> UID:
+    return generate_uid(entropy_srcs=["cadnode demo", *parts])
 
 
 def _as_mammogram(source: Dataset, kind: str, name: str, study_uid: str, number: int) -> Dataset:
@@ -81,7 +83,10 @@ def _as_mammogram(source: Dataset, kind: str, name: str, study_uid: str, number:
     ds.StudyDescription = "Screening mammography, digitized film (CBIS-DDSM)"
     ds.SeriesDescription, ds.BodyPartExamined = "Mammography", "BREAST"
     ds.ImageLaterality, ds.ViewPosition = laterality, view
-    ds.PatientOrientation = ["A" if laterality == "L" else "P", "F" if view == "MLO" else laterality]
+    ds.PatientOrientation = [
+        "A" if laterality == "L" else "P",
+        "F" if view == "MLO" else laterality,
+    ]
     ds.DetectorType, ds.PositionerType = "FILM", "MAMMOGRAPHIC"
     ds.BurnedInAnnotation = "YES"
     ds.BreastImplantPresent, ds.PartialView = "NO", "NO"

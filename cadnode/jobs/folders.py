@@ -1,9 +1,9 @@
 """Results on disk: one folder per study and content, written atomically, found again after a crash.
 
-    RESULTS/<study_key>/<fingerprint>/reading.json   what the models said (an `ExamResult`)
-                                      maps.npz       the heat maps' values
-                                      result.json    the documented result, for machines
-                                      *.dcm          the objects that destinations get
+RESULTS/<study_key>/<fingerprint>/reading.json   what the models said (an `ExamResult`)
+                                  maps.npz       the heat maps' values
+                                  result.json    the documented result, for machines
+                                  *.dcm          the objects that destinations get
 """
 
 import json

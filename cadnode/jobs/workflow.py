@@ -1,4 +1,4 @@
-"""The durable workflow, on DBOS: every finished step is checkpointed, a killed worker goes on after it.
+"""The durable workflow, on DBOS: a killed worker goes on after the last finished step.
 
     arrival ──debounced──> consider(study) ──once per content──> read ─> report ─> deliver × N
 
@@ -24,7 +24,9 @@ from dbos import (
     SetEnqueueOptions,
     SetWorkflowID,
 )
+from sqlalchemy.exc import SQLAlchemyError
 
+from cadnode.errors import SettingsError
 from cadnode.jobs.serializer import JsonSerializer
 from cadnode.log import get_logger
 
@@ -172,6 +174,23 @@ def launch(steps: Steps, database_url: str) -> Callable[[str], None]:
             delivery_queue(destination), worker_concurrency=2, polling_interval_sec=0.25
         )
     return consider
+
+
+def prepare(database_url: str) -> None:
+    """Make the job database's tables when they are missing.
+
+    Raises
+    ------
+    SettingsError
+        The database cannot be reached or its tables cannot be made.
+    """
+    try:
+        DBOS.migrate(database_url)
+    except SQLAlchemyError as error:
+        kind = type(error).__name__
+        raise SettingsError(
+            f"the job database (jobs.database_url) cannot be used: {kind}"
+        ) from None
 
 
 class Announcer:

@@ -83,10 +83,11 @@ class Node:
             self.process.terminate()
             self.process.wait(timeout=40)
 
-    def send(self, *files: Path) -> None:
-        """By DCMTK's storescu, offering each file's own transfer syntax."""
+    def send(self, *files: Path, options: tuple[str, ...] = ()) -> None:
+        """By DCMTK's storescu; `options` may propose a compressed transfer syntax."""
         subprocess.run(
-            ["storescu", "-R", "-aec", "CADNODE", "127.0.0.1", str(self.port), *map(str, files)],
+            ["storescu", "-R", *options, "-aec", "CADNODE", "127.0.0.1", str(self.port),
+             *map(str, files)],
             check=True, capture_output=True, env={**os.environ, "TCP_NODELAY": "1"},
         )  # fmt: skip
 
@@ -110,9 +111,7 @@ def running_node(folder: Path, archive: Archive, *, quiet_s: float = 3.0) -> Ite
     port = free_port()
     config = folder / "node.toml"
     config.write_text(
-        CONFIG.format(
-            port=port, folder=folder / "data", quiet_s=quiet_s, archive_port=archive.port
-        )
+        CONFIG.format(port=port, folder=folder / "data", quiet_s=quiet_s, archive_port=archive.port)
     )
     node = Node(folder, port, config)
     node.start()
@@ -120,5 +119,3 @@ def running_node(folder: Path, archive: Archive, *, quiet_s: float = 3.0) -> Ite
         yield node
     finally:
         node.stop()
-
-

@@ -12,7 +12,7 @@ from pydicom.uid import CTImageStorage
 
 from cadnode.demo.archive import Archive, find_orthanc, orthanc
 from tests.integration.node import running_node, wait_until
-from tests.synthetic import IDENTIFIERS, MARK, encode, uid, view_dataset, write, write_exam
+from tests.synthetic import IDENTIFIERS, MARK, encode, view_dataset, write, write_exam
 
 N_OBJECTS = 5  # one SR and four heat maps
 
@@ -26,9 +26,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 
 
 def headers(archive: Archive) -> list[pydicom.Dataset]:
-    return [
-        pydicom.dcmread(BytesIO(data), stop_before_pixels=True) for data in archive.instances()
-    ]
+    return [pydicom.dcmread(BytesIO(data), stop_before_pixels=True) for data in archive.instances()]
 
 
 def test_four_views_come_back_as_one_report_and_four_heat_maps_once_also_when_sent_twice(
@@ -99,7 +97,7 @@ def test_a_study_that_cannot_be_read_is_reported_with_the_reason_and_the_node_ke
     frame[80:] = bytes(len(frame) - 80)
     broken.PixelData = bytes(frame)
     with running_node(tmp_path, archive) as node:
-        node.send(write(broken, tmp_path / "broken.dcm"))
+        node.send(write(broken, tmp_path / "broken.dcm"), options=("-xr",))
         wait_until(lambda: archive.count() == 1, "a report that says why")
         node.send(*write_exam(tmp_path / "exam"))
         wait_until(lambda: archive.count() == 1 + N_OBJECTS, "the next study is read")
@@ -119,9 +117,7 @@ def test_another_modality_is_refused_and_nothing_is_reported(
     assert archive.count() == 0
 
 
-def test_no_identifier_reaches_logs_or_the_job_database(
-    tmp_path: Path, archive: Archive
-) -> None:
+def test_no_identifier_reaches_logs_or_the_job_database(tmp_path: Path, archive: Archive) -> None:
     exam = write_exam(tmp_path / "exam")
     with running_node(tmp_path, archive) as node:
         node.send(*exam)

@@ -1,0 +1,60 @@
+"""Files to send, and how they are spread over associations."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.uid import UID
+from pynetdicom.dsutils import split_dataset
+
+MOST_CONTEXTS = 128  # identifiers of presentation contexts are the odd numbers 1–255, PS3.8 9.3.2.2
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file and the presentation context that it needs."""
+
+    path: Path
+    sop_class_uid: str
+    transfer_syntax_uid: str
+
+    def describe(self) -> str:
+        """SOP class and transfer syntax by their names."""
+        return f"{UID(self.sop_class_uid).name} in {UID(self.transfer_syntax_uid).name}"
+
+
+def items_of(files: Sequence[Path]) -> tuple[list[Item], list[str]]:
+    """Items of the files that are DICOM, and one refusal for each that is not."""
+    items, refusals = [], []
+    for path in files:
+        try:
+            meta, _ = split_dataset(path)
+            item = Item(path, str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
+            complete = bool(meta.MediaStorageSOPInstanceUID)
+        except Exception:
+            # pydicom raises whatever malformed bytes lead to; its text may quote them.
+            complete = False
+        if complete:
+            items.append(item)
+        else:
+            refusals.append("a file is not DICOM or cannot be read")
+    return items, refusals
+
+
+def plan(items: Sequence[Item]) -> Iterator[tuple[list[tuple[str, str]], list[Item]]]:
+    """(presentation contexts, items) of each association needed, in the order of `items`.
+
+    One context per SOP class and transfer syntax, so that the peer's choice is exact.
+    """
+    contexts: list[tuple[str, str]] = []
+    batch: list[Item] = []
+    for item in items:
+        context = (item.sop_class_uid, item.transfer_syntax_uid)
+        if context not in contexts:
+            if len(contexts) == MOST_CONTEXTS:
+                yield contexts, batch
+                contexts, batch = [], []
+            contexts.append(context)
+        batch.append(item)
+    if batch:
+        yield contexts, batch

@@ -1,0 +1,158 @@
+"""C-STORE and C-ECHO to a named peer (DICOM PS3.4 annexes A and B).
+
+Objects go in the transfer syntax in which they are stored: nothing is decoded or converted.
+"""
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pynetdicom import AE, _config, evt
+from pynetdicom.sop_class import Verification
+
+from cadnode.deliver.associations import Item, items_of, plan
+from cadnode.deliver.outcome import Outcome, outcome_of
+from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
+from cadnode.log import get_logger
+
+log = get_logger("deliver")
+
+OnFile = Callable[[Path], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A DICOM peer that takes objects."""
+
+    name: str
+    host: str
+    port: int
+    ae_title: str
+    calling_ae_title: str = "CADNODE"
+    timeout_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """How many objects the peer took, and how many of them with a warning (B000, B006, B007)."""
+
+    n_sent: int
+    n_warnings: int
+
+
+def send(
+    files: Sequence[Path], destination: Destination, on_file: OnFile = lambda path: None
+) -> Delivered:
+    """What the peer took: every file, sent over as few associations as contexts allow.
+
+    `on_file` is called after each file the peer took. Files that it refuses do not keep it from
+    the others; the error comes after the last.
+
+    Raises
+    ------
+    TransientDeliveryError
+        The peer cannot be reached, is busy, out of resources or went away: nothing further was
+        sent, and all of it may be sent again.
+    PermanentDeliveryError
+        The peer refuses the association, or some of the files, or a file is not DICOM.
+    """
+    items, refusals = items_of(files)
+    n_sent = n_warnings = 0
+    for contexts, batch in plan(items):
+        with _associated(destination, contexts) as assoc:
+            for item in batch:
+                outcome = _send_one(assoc, item, destination)
+                if outcome.refusal:
+                    refusals.append(outcome.refusal)
+                    continue
+                n_sent += 1
+                n_warnings += outcome.is_warning
+                on_file(item.path)
+    log.info("files_sent", destination=destination.name, count=n_sent)
+    if refusals:
+        reasons = "; ".join(sorted(set(refusals)))
+        raise PermanentDeliveryError(
+            f"{destination.name} took {n_sent} of {len(files)} objects: {reasons}"
+        )
+    return Delivered(n_sent, n_warnings)
+
+
+def echo(destination: Destination) -> None:
+    """Return when the peer answers C-ECHO with success.
+
+    Raises
+    ------
+    TransientDeliveryError
+        It cannot be reached or does not answer.
+    PermanentDeliveryError
+        It refuses the association or verification.
+    """
+    with _associated(destination, [(str(Verification), "1.2.840.10008.1.2")]) as assoc:
+        if not assoc.accepted_contexts:
+            raise PermanentDeliveryError(f"{destination.name} does not take C-ECHO")
+        status = assoc.send_c_echo().get("Status")
+        if status is None:
+            raise TransientDeliveryError(f"{destination.name} did not answer C-ECHO")
+        if status != 0:
+            raise PermanentDeliveryError(f"{destination.name} answered C-ECHO with {status:04X}")
+
+
+def _send_one(assoc: Any, item: Item, destination: Destination) -> Outcome:
+    if not assoc.is_established:
+        raise TransientDeliveryError(f"{destination.name} ended the association")
+    if (item.sop_class_uid, item.transfer_syntax_uid) not in {
+        (cx.abstract_syntax, cx.transfer_syntax[0]) for cx in assoc.accepted_contexts
+    }:
+        return Outcome(refusal=f"does not accept {item.describe()}")
+    try:
+        answer = assoc.send_c_store(item.path)
+    except (RuntimeError, OSError) as error:
+        raise TransientDeliveryError(f"sending to {destination.name} failed") from error
+    return outcome_of(answer.get("Status"), destination.name)
+
+
+@contextmanager
+def _associated(destination: Destination, contexts: Sequence[tuple[str, str]]) -> Iterator[Any]:
+    """An established association; released at the end, aborted after an error."""
+    _config.LOG_HANDLER_LEVEL = "none"  # pynetdicom would log each PDU, and identifiers with it
+    _config.STORE_SEND_CHUNKED_DATASET = True  # files are read piecewise and sent as they are
+    ae = AE(destination.calling_ae_title)
+    ae.connection_timeout = destination.timeout_s
+    ae.acse_timeout = destination.timeout_s
+    ae.dimse_timeout = destination.timeout_s
+    ae.network_timeout = destination.timeout_s
+    for sop_class_uid, transfer_syntax_uid in contexts:
+        ae.add_requested_context(sop_class_uid, transfer_syntax_uid)
+    try:
+        assoc = ae.associate(
+            destination.host, destination.port, ae_title=destination.ae_title, max_pdu=0,
+            evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
+        )  # fmt: skip
+    except OSError as error:  # the host's name has no address
+        raise TransientDeliveryError(f"{destination.name} cannot be reached") from error
+    if not assoc.is_established:
+        raise _refused(assoc, destination)
+    try:
+        yield assoc
+    except BaseException:
+        assoc.abort()
+        raise
+    assoc.release()
+
+
+def _send_at_once(event: Any) -> None:
+    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _refused(assoc: Any, destination: Destination) -> Exception:
+    """Why there is no association, from the answer to A-ASSOCIATE-RQ (DICOM PS3.8 9.3.4)."""
+    answer = assoc.acceptor.primitive
+    if assoc.is_rejected and answer is not None:
+        text = f"{destination.name} refused the association: {answer.reason_str}"
+        return (PermanentDeliveryError if answer.result == 1 else TransientDeliveryError)(text)
+    if answer is not None and answer.result == 0:
+        return PermanentDeliveryError(f"{destination.name} accepts none of the SOP classes")
+    return TransientDeliveryError(f"{destination.name} cannot be reached or does not answer")

@@ -1,0 +1,47 @@
+"""What a C-STORE response means for the sender (DICOM PS3.4 table B.2-1, PS3.7 annex C)."""
+
+from dataclasses import dataclass
+
+from cadnode.errors import TransientDeliveryError
+
+_DUPLICATE = 0x0111  # the peer has it: an earlier try arrived, its answer did not
+_REFUSALS = {
+    0x0110: "processing failure",
+    0x0117: "invalid object instance",
+    0x0122: "SOP class not supported",
+    0x0124: "not authorized",
+}
+_WARNINGS = range(0xB000, 0xC000)
+_OUT_OF_RESOURCES = range(0xA700, 0xA800)
+_DOES_NOT_MATCH = range(0xA900, 0xAA00)
+_CANNOT_UNDERSTAND = range(0xC000, 0xD000)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Taken (perhaps with a warning) when `refusal` is empty, else why it was refused."""
+
+    refusal: str = ""
+    is_warning: bool = False
+
+
+def outcome_of(status: int | None, peer: str) -> Outcome:
+    """Meaning of a response's status; None when there was no valid response.
+
+    Raises
+    ------
+    TransientDeliveryError
+        The peer did not answer, or is out of resources.
+    """
+    if status is None:
+        raise TransientDeliveryError(f"{peer} did not answer C-STORE or ended the association")
+    if status in _OUT_OF_RESOURCES:
+        raise TransientDeliveryError(f"{peer} is out of resources ({status:04X})")
+    if status in (0x0000, 0x0001, _DUPLICATE) or status in _WARNINGS:
+        return Outcome(is_warning=status != 0)
+    name = _REFUSALS.get(status, "failure")
+    if status in _DOES_NOT_MATCH:
+        name = "data set does not match SOP class"
+    elif status in _CANNOT_UNDERSTAND:
+        name = "cannot understand"
+    return Outcome(refusal=f"answered {status:04X}, {name}")

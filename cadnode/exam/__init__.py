@@ -1,0 +1,1 @@
+"""DICOM data sets become `Mammogram`s and `Exam`s; each image is used, or skipped with a reason."""

@@ -1,0 +1,107 @@
+"""Which of several images of one side and view is read, and the coded reason why the rest are not.
+
+Pure rules on what headers say; the standard view is one CC and one MLO of each breast.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import groupby
+
+from cadnode.domain import Intent, Skipped, SkipReason, ViewModifier, ViewPosition
+from cadnode.exam.attributes import text
+from cadnode.exam.kind import is_generated_2d
+from cadnode.exam.model import Mammogram
+
+ELIGIBLE_VIEWS = (ViewPosition.CC, ViewPosition.MLO)
+_CLOSE_UP = {ViewModifier.MAGNIFICATION, ViewModifier.SPOT_COMPRESSION}
+_OTHER_ASPECT = {
+    ViewModifier.CLEAVAGE,
+    ViewModifier.AXILLARY_TAIL,
+    ViewModifier.ROLLED,
+    ViewModifier.TANGENTIAL,
+    ViewModifier.INFRAMAMMARY_FOLD,
+}
+
+SamePixels = Callable[[Mammogram, Mammogram], bool]
+
+
+def choose(
+    mammograms: Iterable[Mammogram], same_pixels: SamePixels
+) -> tuple[tuple[Mammogram, ...], tuple[Skipped, ...]]:
+    """The mammograms to be read, at most one a side and view, and the rest with reasons.
+
+    Sorted by side and view; the outcome does not depend on the order of `mammograms`.
+    An ML is not read in place of a missing MLO: the models never saw one.
+    """
+    ranked = sorted(mammograms, key=_rank)
+    distinct, skipped = _without_repeats(ranked)
+    candidates: list[Mammogram] = []
+    for mammogram in distinct:
+        reason = reason_against(mammogram)
+        if reason is None:
+            candidates.append(mammogram)
+        else:
+            skipped.append(Skipped(mammogram.sop_instance_uid, reason))
+    chosen: list[Mammogram] = []
+    for _, group in groupby(candidates, key=lambda m: (m.laterality, m.view)):
+        best, *others = group
+        chosen.append(best)
+        skipped += [_beaten(best, other, same_pixels) for other in others]
+    return tuple(chosen), tuple(skipped)
+
+
+def reason_against(mammogram: Mammogram) -> SkipReason | None:
+    """Why an image is not to be read, whatever else is there; None when it may be."""
+    if mammogram.modifiers & _CLOSE_UP:
+        return SkipReason.MAGNIFIED_OR_SPOT
+    if mammogram.view not in ELIGIBLE_VIEWS or mammogram.modifiers & _OTHER_ASPECT:
+        return SkipReason.UNSUPPORTED_VIEW
+    if mammogram.implant and ViewModifier.IMPLANT_DISPLACED not in mammogram.modifiers:
+        return SkipReason.IMPLANT
+    if mammogram.partial:
+        return SkipReason.PARTIAL_BREAST
+    return None
+
+
+def _rank(mammogram: Mammogram) -> tuple[object, ...]:
+    """The sort key: side and view first, then the better image first."""
+    header = mammogram.header
+    day = text(header, "AcquisitionDate") or text(header, "ContentDate")
+    time = text(header, "AcquisitionTime") or text(header, "ContentTime")
+    return (
+        mammogram.laterality,
+        mammogram.view,
+        mammogram.intent is not Intent.PRESENTATION,
+        is_generated_2d(header),
+        ViewModifier.IMPLANT_DISPLACED not in mammogram.modifiers,
+        len(mammogram.modifiers),
+        -mammogram.rows * mammogram.columns,
+        _descending(text(header, "AcquisitionDateTime") or day + time),
+        mammogram.sop_instance_uid,
+        str(mammogram.path),
+    )
+
+
+def _descending(words: str) -> tuple[int, ...]:
+    """A sort key that puts later (greater) text first, and none last."""
+    return (*(-ord(character) for character in words), 0) if words else (1,)
+
+
+def _without_repeats(ranked: list[Mammogram]) -> tuple[list[Mammogram], list[Skipped]]:
+    seen: set[str] = set()
+    distinct: list[Mammogram] = []
+    repeats: list[Skipped] = []
+    for mammogram in ranked:
+        if mammogram.sop_instance_uid in seen:
+            repeats.append(Skipped(mammogram.sop_instance_uid, SkipReason.DUPLICATE))
+        else:
+            distinct.append(mammogram)
+        seen.add(mammogram.sop_instance_uid)
+    return distinct, repeats
+
+
+def _beaten(best: Mammogram, other: Mammogram, same_pixels: SamePixels) -> Skipped:
+    same_matrix = (best.rows, best.columns) == (other.rows, other.columns)
+    reason = (
+        SkipReason.DUPLICATE if same_matrix and same_pixels(best, other) else SkipReason.SUPERSEDED
+    )
+    return Skipped(other.sop_instance_uid, reason)

@@ -1,0 +1,157 @@
+"""One file becomes one `Mammogram`, or a coded reason why it cannot."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset
+
+from cadnode.domain import Intent, Skipped, SkipReason
+from cadnode.errors import NotProcessable
+from cadnode.exam import kind, view
+from cadnode.exam.attributes import number, numbers, text
+from cadnode.exam.cbis_ddsm import refuse_regions
+from cadnode.exam.dicom_file import DicomFile, open_file
+from cadnode.exam.model import Mammogram
+
+_VENDORS = (  # as found in Manufacturer, and the one name they go by here
+    ("HOLOGIC", "hologic"), ("LORAD", "hologic"), ("GE ", "ge"), ("GENERAL ELECTRIC", "ge"),
+    ("SIEMENS", "siemens"), ("FUJI", "fujifilm"), ("PHILIPS", "philips"), ("SECTRA", "philips"),
+    ("I.M.S", "ims"), ("IMS", "ims"), ("GIOTTO", "ims"), ("PLANMED", "planmed"),
+    ("CARESTREAM", "carestream"), ("KODAK", "carestream"), ("KONICA", "konica"),
+    ("AGFA", "agfa"), ("METALTRONICA", "metaltronica"), ("CANON", "canon"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Instance:
+    """What came of one file: a mammogram, or the reason why none; its header when it has one."""
+
+    path: Path
+    header: Dataset | None
+    mammogram: Mammogram | None
+    skipped: Skipped | None
+
+    @property
+    def study_instance_uid(self) -> str:
+        """Study Instance UID, "" when there is none."""
+        return "" if self.header is None else str(self.header.get("StudyInstanceUID") or "")
+
+
+def read_instance(path: Path, *, read_for_processing: bool = False) -> Mammogram:
+    """The mammogram that a DICOM file holds, each attribute from its best source.
+
+    Raises
+    ------
+    NotProcessable
+        When the file is no readable mammographic view; the reason says why.
+    """
+    return describe(open_file(path), read_for_processing=read_for_processing)
+
+
+def inspect(path: Path, *, read_for_processing: bool = False) -> Instance:
+    """What comes of one file; never raises for what is in it."""
+    header: Dataset | None = None
+    try:
+        file = open_file(path)
+        header = file.header
+        mammogram = describe(file, read_for_processing=read_for_processing)
+        return Instance(path, header, mammogram, None)
+    except NotProcessable as error:
+        sop_instance_uid = _sop_instance_uid(header) if header is not None else ""
+        skipped = Skipped(sop_instance_uid, error.reason, error.detail)
+        return Instance(path, header, None, skipped)
+
+
+def describe(file: DicomFile, *, read_for_processing: bool = False) -> Mammogram:
+    """The mammogram in an opened file; raises `NotProcessable` like `read_instance`."""
+    header = file.header
+    modality_source = _refuse_unreadable(file)
+    intent, intent_source = kind.intent_of(header)
+    if intent is Intent.PROCESSING and not read_for_processing:
+        raise NotProcessable(SkipReason.FOR_PROCESSING)
+    laterality, laterality_source = view.laterality_of(header)
+    position, view_source = view.view_of(header)
+    modifiers, modifier_source = view.modifiers_of(header)
+    partial, partial_source = view.is_partial(header)
+    acquisition, acquisition_source = kind.acquisition_of(header)
+    spacing, magnification, spacing_source = _spacing(header)
+    sources = {
+        "modality": modality_source,
+        "intent": intent_source,
+        "laterality": laterality_source,
+        "view": view_source,
+        "modifiers": modifier_source,
+        "partial": partial_source,
+        "acquisition": acquisition_source,
+        "spacing": spacing_source,
+        "generated_2d": "ImageType" if kind.is_generated_2d(header) else "",
+    }
+    return Mammogram(
+        path=file.path,
+        header=header,
+        sop_instance_uid=_sop_instance_uid(header),
+        sop_class_uid=str(header.get("SOPClassUID") or ""),
+        transfer_syntax_uid=str(header.file_meta.TransferSyntaxUID),
+        laterality=laterality,
+        view=position,
+        modifiers=modifiers,
+        paddle=text(header, "PaddleDescription"),
+        intent=intent,
+        acquisition=acquisition,
+        rows=int(number(header, "Rows") or 0),
+        columns=int(number(header, "Columns") or 0),
+        spacing_mm=spacing,
+        magnification=magnification,
+        implant=text(header, "BreastImplantPresent") == "YES",
+        partial=partial,
+        vendor=_vendor(header),
+        sources=tuple((name, source) for name, source in sources.items() if source),
+    )
+
+
+def _refuse_unreadable(file: DicomFile) -> str:
+    """The attribute that shows a mammogram; raises for all that is none."""
+    if file.damage is SkipReason.TRUNCATED and "SOPClassUID" not in file.header:
+        raise NotProcessable(SkipReason.TRUNCATED)
+    source = kind.refuse_other_objects(file.header)
+    if not _sop_instance_uid(file.header):
+        raise NotProcessable(SkipReason.NOT_DICOM, "no SOP Instance UID")
+    if file.damage is not None:
+        raise NotProcessable(file.damage)
+    refuse_regions(file.header)
+    kind.refuse_special_images(file.header)
+    kind.refuse_unreadable_pixels(file.header, has_pixels=file.has_pixels)
+    return source
+
+
+def _sop_instance_uid(header: Dataset) -> str:
+    meta = header.file_meta.get("MediaStorageSOPInstanceUID")
+    return str(header.get("SOPInstanceUID") or meta or "")
+
+
+def _spacing(header: Dataset) -> tuple[tuple[float, float] | None, float, str]:
+    """(row, column) spacing in the breast in mm, the magnification factor, and the source.
+
+    Imager Pixel Spacing is measured at the detector: the factor takes it to the breast
+    (PS3.3 C.8.11.3). Pixel Spacing and a film scanner's spacing are taken as they are.
+    """
+    stated = number(header, "EstimatedRadiographicMagnificationFactor")
+    magnification = stated if stated is not None and 0.5 < stated < 10 else 1.0
+    for keyword, factor in (
+        ("ImagerPixelSpacing", magnification),
+        ("PixelSpacing", 1.0),
+        ("NominalScannedPixelSpacing", 1.0),
+    ):
+        values = numbers(header, keyword)
+        if values and all(0 < value < 10 for value in values):
+            return (values[0] / factor, values[-1] / factor), magnification, keyword
+    return None, magnification, ""
+
+
+def _vendor(header: Dataset) -> str:
+    """One lower-case name a vendor; "other" for the rest, "" when unstated."""
+    stated = text(header, "Manufacturer")
+    for part, vendor in _VENDORS:
+        if part in f"{stated} ":
+            return vendor
+    return "other" if stated else ""

@@ -1,0 +1,64 @@
+"""A mammogram and an exam as the rest of the house sees them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset
+
+from cadnode.domain import (
+    Acquisition,
+    Intent,
+    Laterality,
+    Skipped,
+    ViewModifier,
+    ViewPosition,
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Mammogram:
+    """One mammographic view: what its header says, and where its pixels are.
+
+    `header` is the data set without pixel data (patient and study modules are copied from it
+    into reports). `spacing_mm` is (row, column) spacing in the plane of the breast:
+    Imager Pixel Spacing divided by the magnification factor; None when nowhere stated.
+    `sources` records, per attribute, where its value came from
+    (e.g. `(("laterality", "ImageLaterality"), ("view", "PatientOrientation"))`).
+    """
+
+    path: Path
+    header: Dataset
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    laterality: Laterality
+    view: ViewPosition
+    modifiers: frozenset[ViewModifier]
+    paddle: str
+    intent: Intent
+    acquisition: Acquisition
+    rows: int
+    columns: int
+    spacing_mm: tuple[float, float] | None
+    magnification: float
+    implant: bool
+    partial: bool
+    vendor: str
+    sources: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Exam:
+    """The views of one study that are to be read, and those that are not, with reasons.
+
+    `reference` is the header whose patient and study modules reports copy: the first eligible
+    mammogram's, or any DICOM header of the study when none is eligible; None when nothing in
+    the study was DICOM. `headers` holds one header (no pixels) per DICOM instance of the study,
+    by SOP Instance UID: reports refer to skipped instances by it.
+    """
+
+    study_instance_uid: str
+    mammograms: tuple[Mammogram, ...]
+    skipped: tuple[Skipped, ...]
+    reference: Dataset | None
+    headers: dict[str, Dataset]

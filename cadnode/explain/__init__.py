@@ -1,0 +1,1 @@
+"""Heat maps over source images."""

@@ -1,0 +1,191 @@
+"""A view with its heat map painted over it, as one would show it to a radiologist."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from cadnode.domain import Box, Finding, FloatImage, HeatMap
+
+ColourImage = NDArray[np.uint8]
+
+# Map values up to SILENT leave the image as it is; FULL and above are painted with OPACITY.
+SILENT: Final = 0.15
+FULL: Final = 0.6
+OPACITY: Final = 0.45
+
+# Blue over cyan and yellow to red: value, then RGB.
+_STOPS: Final = np.array(
+    [
+        (0.00, 20, 40, 160),
+        (0.25, 30, 90, 235),
+        (0.45, 40, 200, 215),
+        (0.65, 250, 220, 60),
+        (0.85, 245, 60, 30),
+        (1.00, 200, 0, 20),
+    ],
+    np.float32,
+)
+_OUTLINE: Final = (255, 255, 255)
+_HALO: Final = (0, 0, 0)
+
+
+def overlay(
+    image: FloatImage,
+    heat_map: HeatMap,
+    findings: Sequence[Finding] = (),
+    *,
+    caption: Sequence[str] = (),
+    longest_side: int | None = 2048,
+) -> ColourImage:
+    """`(h, w, 3) uint8` RGB: the view, its map in red to blue, outlines, a scale and a caption.
+
+    Parameters
+    ----------
+    image
+        `(H, W) float32 in [0, 1]`, the source image as it is displayed.
+    heat_map
+        Painted where it is above `SILENT`, the more opaque the higher, so that anatomy stays
+        visible; the colour stands for the value itself, a weak map is never stretched to red.
+    findings
+        Their outlines (in source pixels) are drawn with their probability.
+    caption
+        Lines written with the scale in the corner where the image holds least tissue.
+    longest_side
+        Of the returned image, in pixels; None keeps the source's size. Aspect ratio and
+        geometry stay: source pixel (r, c) lies at (r · h / H, c · w / W).
+    """
+    height, width = display_size(image.shape[0], image.shape[1], longest_side)
+    grey = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    grey = np.clip(np.nan_to_num(grey), 0, 1)
+    layer = heat_layer(heat_map, (image.shape[0], image.shape[1]), (height, width))
+    alpha = layer[..., 3:].astype(np.float32) / 255
+    painted = (1 - alpha) * (255 * grey[..., None]) + alpha * layer[..., :3]
+    canvas = Image.fromarray(painted.round().astype(np.uint8))
+    scale = (height / image.shape[0], width / image.shape[1])
+    for finding in findings:
+        _draw_outline(canvas, finding, scale)
+    _draw_legend(canvas, caption, _quietest_corner(grey, layer))
+    return np.asarray(canvas)
+
+
+def display_size(rows: int, columns: int, longest_side: int | None) -> tuple[int, int]:
+    """(height, width) with the given longer side and the same aspect ratio; never enlarged."""
+    if longest_side is None or max(rows, columns) <= longest_side:
+        return rows, columns
+    factor = longest_side / max(rows, columns)
+    return max(1, round(rows * factor)), max(1, round(columns * factor))
+
+
+def heat_layer(heat_map: HeatMap, source: tuple[int, int], size: tuple[int, int]) -> ColourImage:
+    """`(h, w, 4) uint8` RGBA of the map alone, `size` covering all of `source` (rows, columns)."""
+    values = place(heat_map, source, size)
+    stops = _STOPS[:, 0]
+    colour = np.stack([np.interp(values, stops, _STOPS[:, i]) for i in (1, 2, 3)], axis=-1)
+    t = np.clip((values - SILENT) / (FULL - SILENT), 0, 1)
+    alpha = 255 * OPACITY * t * t * (3 - 2 * t)
+    return np.dstack([colour, alpha]).round().astype(np.uint8)
+
+
+def place(heat_map: HeatMap, source: tuple[int, int], size: tuple[int, int]) -> FloatImage:
+    """`size` float32 in [0, 1]: the map brought to where its box lies, 0 outside."""
+    scale_r, scale_c = size[0] / source[0], size[1] / source[1]
+    box = heat_map.box
+    rows, columns = heat_map.values.shape
+    # Pixel centres of the display, in pixels of the map.
+    r = ((np.arange(size[0]) + 0.5) / scale_r - box.row0) * rows / (box.row1 - box.row0) - 0.5
+    c = ((np.arange(size[1]) + 0.5) / scale_c - box.col0) * columns / (box.col1 - box.col0) - 0.5
+    map_r, map_c = np.meshgrid(r.astype(np.float32), c.astype(np.float32), indexing="ij")
+    values = np.ascontiguousarray(heat_map.values, np.float32)
+    placed = cv2.remap(values, map_c, map_r, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    outside_r = (r < -0.5) | (r > rows - 0.5)
+    outside_c = (c < -0.5) | (c > columns - 0.5)
+    placed[outside_r[:, None] | outside_c[None, :]] = 0
+    clipped: FloatImage = np.clip(placed, 0, 1)
+    return clipped
+
+
+def _draw_outline(canvas: Image.Image, finding: Finding, scale: tuple[float, float]) -> None:
+    """The finding's outline, white on a dark halo, with its probability beside it."""
+    draw = ImageDraw.Draw(canvas)
+    points = [(c * scale[1], r * scale[0]) for r, c in finding.outline]
+    unit = max(canvas.size) / 1024
+    closed = [*points, *points[:2]]
+    draw.line(closed, fill=_HALO, width=max(3, round(3.2 * unit)), joint="curve")
+    draw.line(closed, fill=_OUTLINE, width=max(1, round(1.4 * unit)), joint="curve")
+    size = max(12, round(17 * unit))
+    text = f"{finding.probability:.2f}"
+    top = min(points, key=lambda p: p[1], default=(0.0, 0.0))
+    x = min(max(top[0], 1.5 * size), canvas.width - 1.5 * size)
+    y = top[1] - 0.4 * size
+    if y < 1.2 * size:
+        y = max((p[1] for p in points), default=0.0) + 1.4 * size
+    draw.text(
+        (x, y), text, _OUTLINE, font=_font(size), anchor="ms", stroke_width=size // 8,
+        stroke_fill=_HALO,
+    )  # fmt: skip
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font: the same on every machine."""
+    return ImageFont.load_default(size)
+
+
+def _quietest_corner(grey: FloatImage, layer: ColourImage) -> tuple[bool, bool]:
+    """(bottom, right) of the corner with the least tissue and the least heat under a legend."""
+    height, width = grey.shape
+    rows, columns = max(1, height * 3 // 10), max(1, width * 4 // 10)
+    busy = grey + layer[..., 3].astype(np.float32) / 255
+    corners = {
+        (bottom, right): float(
+            busy[
+                height - rows if bottom else 0 : height if bottom else rows,
+                width - columns if right else 0 : width if right else columns,
+            ].mean()
+        )
+        for bottom in (False, True)
+        for right in (False, True)
+    }
+    return min(corners, key=lambda corner: corners[corner])
+
+
+def _draw_legend(canvas: Image.Image, caption: Sequence[str], corner: tuple[bool, bool]) -> None:
+    """Colour scale from 0 to 1 and the caption on a dark plate in that corner."""
+    size = max(10, round(min(max(canvas.size) / 64, canvas.width / 20)))
+    font = _font(size)
+    draw = ImageDraw.Draw(canvas, "RGBA")
+    lines = list(caption)
+    bar = (round(9 * size), size // 2)
+    text_width = max((draw.textlength(line, font=font) for line in lines), default=0)
+    width = round(max(text_width, bar[0]) + 1.6 * size)
+    height = round(1.35 * size * len(lines) + 3.4 * size)
+    left = canvas.width - width - size // 2 if corner[1] else size // 2
+    top = canvas.height - height - size // 2 if corner[0] else size // 2
+    draw.rounded_rectangle((left, top, left + width, top + height), size // 2, (0, 0, 0, 150))
+    x, y = left + 0.8 * size, top + 0.6 * size
+    for line in lines:
+        draw.text((x, y), line, (235, 235, 235), font=font)
+        y += 1.35 * size
+    _draw_scale(canvas, (round(x), round(y + 0.35 * size)), bar, size)
+
+
+def _draw_scale(
+    canvas: Image.Image, corner: tuple[int, int], bar: tuple[int, int], size: int
+) -> None:
+    """The colours as they are painted over mid grey, with 0, ½ and 1 below."""
+    x, y = corner
+    ramp = HeatMap("", np.linspace(0, 1, bar[0], dtype=np.float32)[None], Box(0, 0, 1, bar[0]), "")
+    layer = np.repeat(heat_layer(ramp, (1, bar[0]), (1, bar[0])), bar[1], axis=0)
+    colours = layer.copy()
+    colours[..., 3] = np.clip(layer[..., 3].astype(np.float32) / OPACITY, 0, 255).astype(np.uint8)
+    strip = Image.fromarray(colours)
+    canvas.paste(Image.new("RGB", strip.size, (60, 60, 60)), corner)
+    canvas.paste(strip, corner, strip)
+    draw = ImageDraw.Draw(canvas)
+    font = _font(max(8, round(0.8 * size)))
+    for value, anchor in ((0.0, "la"), (0.5, "ma"), (1.0, "ra")):
+        place_at = (x + value * bar[0], y + bar[1] + 0.25 * size)
+        draw.text(place_at, f"{value:g}", (210, 210, 210), font=font, anchor=anchor)

@@ -1,0 +1,1 @@
+"""Pixels: decoding, geometry and the one preprocessing chain."""

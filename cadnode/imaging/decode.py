@@ -1,0 +1,213 @@
+"""Stored pixel values of one grayscale frame, from any standard transfer syntax (PS3.5 annex A)."""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import config
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+from cadnode.domain import SkipReason
+from cadnode.errors import NotProcessable
+from cadnode.exam.attributes import number
+from cadnode.exam.dicom_file import read_pixel_data, tolerant
+from cadnode.exam.model import Mammogram
+
+Stored = NDArray[np.unsignedinteger[Any]]
+_Decode = Callable[[bytes], NDArray[Any]]
+
+LARGEST_FRAME = 2**28  # pixels; the largest film digitized at 43 µm has some 2**26
+_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
+_JPEG_2000 = (JPEG2000Lossless, JPEG2000)
+_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K)
+_IMAGECODECS: dict[UID, _Decode] = {
+    **dict.fromkeys(_JPEG, imagecodecs.jpeg8_decode),
+    **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), imagecodecs.jpegls_decode),
+    **dict.fromkeys(_JPEG_2000, partial(imagecodecs.jpeg2k_decode, numthreads=2)),
+}
+# pydicom's plugins for the rest, or in place of imagecodecs should it fail. What fuzzing showed:
+# imagecodecs passes over errors in HTJ2K and gives half an image; of a damaged JPEG, gdcm ends
+# the process and pylibjpeg's libjpeg does not come back. They are not used for those.
+_PLUGINS: dict[UID, tuple[str, ...]] = {
+    RLELossless: ("pylibjpeg", "pydicom"),
+    **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), ("pyjpegls",)),
+    **dict.fromkeys((*_JPEG_2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K), ("pylibjpeg",)),
+}
+
+
+def stored_codes(mammogram: Mammogram) -> tuple[Stored, int, bool]:
+    """`(rows, columns) uint8 or uint16` pixel cells, their bits stored, whether signed.
+
+    Each value is the `bits stored` of the cell, nothing above: overlay bits and sign extension
+    are cut off. Of signed values it is the two's complement.
+
+    Raises
+    ------
+    NotProcessable
+        PIXELS_CORRUPT, PIXELS_UNSUPPORTED or NO_PIXELS.
+    """
+    allocated, bits, high_bit, signed = _pixel_format(mammogram)
+    value, little_endian = read_pixel_data(mammogram.path)
+    syntax = UID(mammogram.transfer_syntax_uid, config.IGNORE)
+    if not syntax.is_transfer_syntax or syntax.is_private:
+        raise NotProcessable(SkipReason.PIXELS_UNSUPPORTED, "an unknown transfer syntax")
+    cells: NDArray[Any]
+    if syntax.is_encapsulated:
+        cells = _decode(value, mammogram, syntax)
+        if syntax in _LOSSY:
+            cells = _clipped(cells, bits)
+        cells = np.ascontiguousarray(cells).view(f"u{cells.dtype.itemsize}")
+    else:
+        cells = _native(value, mammogram, allocated, little_endian=little_endian)
+    if not syntax.is_encapsulated or syntax == RLELossless:
+        shift = high_bit + 1 - bits
+        cells = np.right_shift(cells, cells.dtype.type(shift)) if shift else cells
+    # Masking needs a pass over the image: only where a bit above is set.
+    if bits < 8 * cells.dtype.itemsize and int(cells.max(initial=0)) >> bits:
+        cells = cells & cells.dtype.type(2**bits - 1)
+    return cells, bits, signed
+
+
+def _pixel_format(mammogram: Mammogram) -> tuple[int, int, int, bool]:
+    """Bits allocated, bits stored, high bit and signedness, checked (PS3.5 section 8)."""
+    header = mammogram.header
+    allocated = int(number(header, "BitsAllocated") or 16)
+    bits = int(number(header, "BitsStored") or allocated)
+    stated = number(header, "HighBit")
+    high_bit = bits - 1 if stated is None else int(stated)
+    if allocated not in (8, 16):
+        raise NotProcessable(SkipReason.PIXELS_UNSUPPORTED, "neither 8 nor 16 bits allocated")
+    if not (1 < bits <= high_bit + 1 <= allocated):
+        raise NotProcessable(SkipReason.PIXELS_CORRUPT, "bits stored and allocated disagree")
+    if mammogram.rows * mammogram.columns > LARGEST_FRAME:
+        raise NotProcessable(SkipReason.PIXELS_UNSUPPORTED, "the image is too large")
+    return allocated, bits, high_bit, number(header, "PixelRepresentation") == 1
+
+
+def _native(value: bytes, mammogram: Mammogram, allocated: int, *, little_endian: bool) -> Stored:
+    dtype = np.dtype(f"{'<' if little_endian else '>'}u{allocated // 8}")
+    shape = (mammogram.rows, mammogram.columns)
+    count = math.prod(shape)
+    if len(value) < count * dtype.itemsize:
+        raise NotProcessable(SkipReason.TRUNCATED)
+    cells = np.frombuffer(value, dtype, count).reshape(shape)
+    return cells.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _decode(value: bytes, mammogram: Mammogram, syntax: UID) -> NDArray[Any]:
+    """The cells of an encapsulated frame, by the first decoder that gives the right matrix."""
+    try:
+        frame = get_frame(value, 0, number_of_frames=1)
+    except Exception:  # pydicom's parser raises several types on damaged items
+        raise NotProcessable(SkipReason.PIXELS_CORRUPT) from None
+    _refuse_other_matrix(frame, mammogram)
+    tried = False
+    for decode in _decoders(mammogram, syntax):
+        tried = True
+        try:
+            with warnings.catch_warnings():
+                # Decoders warn of damaged or odd streams and then go on; the matrix is checked.
+                warnings.simplefilter("ignore")
+                cells = decode(frame)
+        except Exception:  # decoders raise nearly anything
+            continue
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # Rust's, of the RLE decoder
+                raise
+            continue
+        if cells.shape == (mammogram.rows, mammogram.columns) and cells.dtype.kind in "iu":
+            return cells if cells.dtype.itemsize <= 2 else cells.astype(np.uint16)
+    if not tried:
+        raise NotProcessable(SkipReason.PIXELS_UNSUPPORTED)
+    raise NotProcessable(SkipReason.PIXELS_CORRUPT)
+
+
+def _clipped(cells: NDArray[Any], bits: int) -> NDArray[Any]:
+    """Values that a lossy codec took past the range of `bits` are brought back to its ends.
+
+    Cutting their upper bits instead would turn white into black.
+    """
+    least, greatest = (
+        (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if cells.dtype.kind == "i" else (0, 2**bits - 1)
+    )
+    if cells.min(initial=0) >= least and cells.max(initial=0) <= greatest:
+        return cells
+    return cells.clip(least, greatest)
+
+
+def _decoders(mammogram: Mammogram, syntax: UID) -> Iterator[_Decode]:
+    if syntax in _IMAGECODECS:
+        yield _IMAGECODECS[syntax]
+    for plugin in _PLUGINS.get(syntax, ()):
+        yield partial(_by_plugin, mammogram, syntax, plugin)
+
+
+def _by_plugin(mammogram: Mammogram, syntax: UID, plugin: str, frame: bytes) -> NDArray[Any]:
+    options: dict[str, Any] = {
+        "rows": mammogram.rows,
+        "columns": mammogram.columns,
+        "number_of_frames": 1,
+        "samples_per_pixel": 1,
+        "photometric_interpretation": "MONOCHROME2",
+        "bits_allocated": int(number(mammogram.header, "BitsAllocated") or 16),
+        "bits_stored": int(number(mammogram.header, "BitsStored") or 16),
+        "pixel_representation": int(number(mammogram.header, "PixelRepresentation") or 0),
+        "pixel_keyword": "PixelData",
+    }
+    with tolerant():
+        decoder = get_decoder(syntax)
+        cells, _ = decoder.as_array(
+            encapsulate([frame]), decoding_plugin=plugin, raw=True, **options
+        )
+    return cells
+
+
+def _refuse_other_matrix(frame: bytes, mammogram: Mammogram) -> None:
+    """Raise PIXELS_CORRUPT when the stream's own size differs, before anything is allocated."""
+    size = _stream_size(frame)
+    if size is not None and size != (mammogram.rows, mammogram.columns):
+        raise NotProcessable(SkipReason.PIXELS_CORRUPT, "the matrix differs from Rows × Columns")
+
+
+def _stream_size(frame: bytes) -> tuple[int, int] | None:
+    """(rows, columns) by the JPEG or JPEG 2000 stream's header; None when it says nothing.
+
+    SOF of ISO 10918-1 B.2.2 and 14495-1 C.2.2, SIZ of ISO 15444-1 A.5.1.
+    """
+    if frame[:4] == b"\xff\x4f\xff\x51":
+        x1, y1, x0, y0 = (int.from_bytes(frame[i : i + 4], "big") for i in (8, 12, 16, 20))
+        return y1 - y0, x1 - x0
+    position = 2 if frame[:2] == b"\xff\xd8" else len(frame)
+    while position + 9 <= len(frame) and frame[position] == 0xFF:
+        marker = frame[position + 1]
+        if marker == 0xFF:  # a fill byte
+            position += 1
+            continue
+        if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
+            rows = int.from_bytes(frame[position + 5 : position + 7], "big")
+            return (
+                (rows, int.from_bytes(frame[position + 7 : position + 9], "big")) if rows else None
+            )
+        position += 2 + int.from_bytes(frame[position + 2 : position + 4], "big")
+    return None

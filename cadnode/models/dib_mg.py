@@ -1,0 +1,135 @@
+"""DIB-MG: the data-driven imaging biomarker of Kim et al. 2018 (Figs. 1 and 2).
+
+Kim EK, Kim HE, Han K, et al. Applying data-driven imaging biomarker in mammography for breast
+cancer screening: preliminary study. Sci Rep 8, 2762 (2018).
+"""
+
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class DibMgConfig(BaseModel):
+    """Shape of the network.
+
+    Parameters
+    ----------
+    widths
+        Channels of the two initial and the four residual blocks. The paper is silent on them:
+        ours are multiples of 16, which CPUs convolve fastest.
+    first_kernel, first_stride
+        Of the first convolution. The paper is silent; a stride of 2 saves a third of the work.
+    pooling
+        How a view's map becomes its score: `"gap"`, the mean over the map (the paper's global
+        average pooling), or `"topk"`, the mean over its `top_cells` highest cells.
+        Deviation: `"topk"` is the default, because a lesion fills a few of some hundred cells
+        and averages away where only hundreds of cancers are there to learn from.
+    top_cells
+        Number of cells that `"topk"` averages.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    widths: tuple[int, int, int, int, int, int] = (16, 32, 64, 64, 128, 192)
+    first_kernel: Literal[3, 5, 7] = 5
+    first_stride: Literal[1, 2] = 2
+    pooling: Literal["gap", "topk"] = "topk"
+    top_cells: int = Field(8, ge=1)
+
+
+class InitBlock(nn.Sequential):
+    """One convolution, batch normalisation, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+        )
+
+
+class ResidualBlock(nn.Module):
+    """Four convolutions, an identity skip over each two (Fig. 1, lower right).
+
+    Where the width grows, the skip's missing channels are zeros (He et al. 2016, option A), so
+    that the network has nineteen convolutions and no more.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        widths = (inputs, outputs, outputs, outputs)
+        self.convs = nn.ModuleList(nn.Conv2d(n, outputs, 3, 1, 1, bias=False) for n in widths)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(outputs) for _ in widths)
+        self.grow = outputs - inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, outputs, H, W)` of `(B, inputs, H, W)`."""
+        for first in (0, 2):
+            y = functional.relu(self.norms[first](self.convs[first](x)))
+            y = self.norms[first + 1](self.convs[first + 1](y))
+            skip = functional.pad(x, (0, 0, 0, 0, 0, self.grow)) if first == 0 else x
+            x = functional.relu(y + skip)
+        return x
+
+
+class DibMg(nn.Module):
+    """Nineteen convolutions to two maps per view, cancer and normal (the DIB).
+
+    With the default config a map cell covers 16 × 16 pixels: stride 2, then max-pooling after
+    the second initial block and after the first two residual blocks.
+    """
+
+    def __init__(self, config: DibMgConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = config.widths
+        self.init1 = InitBlock(1, widths[0], config.first_kernel, config.first_stride)
+        self.init2 = InitBlock(widths[0], widths[1], 3, 1)
+        self.residual = nn.ModuleList(ResidualBlock(a, b) for a, b in pairwise(widths[1:]))
+        self.aggregate = nn.Conv2d(widths[-1], 2, 1)
+        self._initialise()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, 2, h, w)` maps, cancer and normal, of `(B, 1, H, W)` views in [0, 1]."""
+        x = self.init2(self.init1(2 * x - 1))  # the paper's [−1, 1]
+        x = functional.max_pool2d(x, 2)
+        for number, block in enumerate(self.residual):
+            x = block(x)
+            if number < 2:
+                x = functional.max_pool2d(x, 2)
+        maps: Tensor = self.aggregate(x)
+        return maps
+
+    def logit_map(self, x: Tensor) -> Tensor:
+        """`(B, h, w)` log-odds of cancer against normal, cell by cell (softmax of the two maps)."""
+        maps: Tensor = self(x)
+        return (maps[:, 0] - maps[:, 1]).float()
+
+    def pool(self, logit_map: Tensor) -> Tensor:
+        """`(B,)` log-odds of a view: the first stage of pooling, over the map."""
+        cells = logit_map.flatten(1)
+        if self.config.pooling == "gap":
+            return cells.mean(1)
+        return cells.topk(min(self.config.top_cells, cells.shape[1]), dim=1).values.mean(1)
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        nn.init.normal_(self.aggregate.weight, std=0.01)
+        if self.aggregate.bias is not None:
+            nn.init.zeros_(self.aggregate.bias)
+
+
+def convolutions(model: nn.Module) -> int:
+    """Number of convolutions: nineteen in the paper."""
+    return sum(isinstance(m, nn.Conv2d) for m in model.modules())
+
+
+def breast_logit(views: Tensor) -> Tensor:
+    """Log-odds of a breast: the second stage of pooling, the mean over its views (last axis)."""
+    return torch.mean(views, dim=-1)

@@ -1,0 +1,197 @@
+"""How a model reads views: scores, maps and hot regions in the source image's pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from cadnode.domain import Box, FloatImage, Laterality
+from cadnode.errors import ModelError
+from cadnode.imaging import preprocess
+from cadnode.imaging.geometry import Placement
+from cadnode.models.card import ModelCard
+from cadnode.models.dib_mg import DibMg
+
+# A cell's map is enlarged this many times before a region's outline is drawn.
+_OUTLINE_SCALE: Final = 8
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class HotRegion:
+    """A region of the map above the card's threshold.
+
+    `box` and `outline` (closed polygon of (row, column), first point not repeated) are in source
+    pixels; `probability` is the map's peak inside.
+    """
+
+    box: Box
+    outline: tuple[tuple[float, float], ...]
+    probability: float
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ViewReading:
+    """What a model says of one view.
+
+    Parameters
+    ----------
+    score
+        Calibrated, in [0, 1].
+    logit
+        The network's log-odds before calibration.
+    cancer_map
+        `(h, w) float32 in [0, 1]`, calibrated like the score, covering exactly `map_box` of the
+        source image; bilinear enlargement brings it to source pixels.
+    map_box
+        The part of the source image that the map covers.
+    hot_regions
+        Highest peak first.
+    """
+
+    score: float
+    logit: float
+    cancer_map: FloatImage
+    map_box: Box
+    hot_regions: tuple[HotRegion, ...]
+
+
+class LoadedModel:
+    """A card with its network: `score` reads views.
+
+    Parameters
+    ----------
+    card
+        Also says how views are preprocessed, how scores are calibrated, and from which value on
+        a region of the map is hot.
+    network
+        In evaluation mode.
+    device
+        `"cpu"` or `"cuda"`.
+    """
+
+    def __init__(self, card: ModelCard, network: DibMg, device: str = "cpu") -> None:
+        self.card = card
+        self.device = device
+        self.network = network.eval().to(device)
+        self._chain = preprocess.build(card.preprocess)
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights' file."""
+        return self.card.weights_sha256
+
+    def score(
+        self, views: Sequence[tuple[FloatImage, Laterality | str]], *, batch_size: int = 8
+    ) -> list[ViewReading]:
+        """Readings of `(H, W) float32 in [0, 1]` images (dense tissue bright) and their sides.
+
+        A view's reading never depends on the other views.
+
+        Raises
+        ------
+        NotProcessable
+            No breast was found in a view.
+        ModelError
+            The network fails on the device, also one view at a time.
+        """
+        ready = [self._chain(preprocess.start(image, side)) for image, side in views]
+        tensor = torch.from_numpy(np.stack([v.image for v in ready])) if ready else None
+        if tensor is None:
+            return []
+        logit_maps, logits = self.run(tensor, batch_size=batch_size)
+        return [
+            self._reading(logit_map, logit, view.placement)
+            for logit_map, logit, view in zip(logit_maps, logits, ready, strict=True)
+        ]
+
+    def run(self, tensor: Tensor, *, batch_size: int = 8) -> tuple[FloatImage, FloatImage]:
+        """`(B, h, w)` logit maps and `(B,)` logits of `(B, 1, H, W) float32` preprocessed views.
+
+        Out of memory: the batch is halved until it fits.
+        """
+        try:
+            parts = [
+                self._forward(tensor[first : first + batch_size])
+                for first in range(0, len(tensor), batch_size)
+            ]
+        except torch.OutOfMemoryError:
+            if batch_size == 1:
+                raise ModelError("one view does not fit into the device's memory") from None
+            torch.cuda.empty_cache()
+            return self.run(tensor, batch_size=batch_size // 2)
+        except RuntimeError:
+            raise ModelError(f"{self.card.name} failed on {self.device}") from None
+        return np.concatenate([m for m, _ in parts]), np.concatenate([s for _, s in parts])
+
+    def probability(self, logits: FloatImage) -> FloatImage:
+        """Calibrated log-odds, as probabilities."""
+        platt = self.card.calibration
+        raised = platt.slope * np.asarray(logits, np.float64) + platt.intercept
+        return np.asarray(1 / (1 + np.exp(-np.clip(raised, -60, 60))), np.float32)
+
+    @torch.inference_mode()
+    def _forward(self, part: Tensor) -> tuple[FloatImage, FloatImage]:
+        placed = part.to(self.device, memory_format=torch.channels_last)
+        logit_map = self.network.logit_map(placed)
+        return logit_map.cpu().numpy(), self.network.pool(logit_map).cpu().numpy()
+
+    def _reading(
+        self, logit_map: FloatImage, logit: np.float32, placement: Placement
+    ) -> ViewReading:
+        probability_map = self.probability(logit_map)
+        return ViewReading(
+            score=float(self.probability(np.asarray(logit, np.float32))),
+            logit=float(logit),
+            cancer_map=placement.map_to_source(probability_map),
+            map_box=placement.crop,
+            hot_regions=hot_regions(
+                probability_map,
+                placement,
+                self.card.hot_region.threshold,
+                most=self.card.hot_region.most,
+            ),
+        )
+
+
+def hot_regions(
+    probability_map: FloatImage, placement: Placement, threshold: float, *, most: int
+) -> tuple[HotRegion, ...]:
+    """Connected regions of the map at or above the threshold, at most `most`, highest first.
+
+    `probability_map` is `(h, w) float32 in [0, 1]`, covering the network's whole input.
+    """
+    size = (probability_map.shape[1] * _OUTLINE_SCALE, probability_map.shape[0] * _OUTLINE_SCALE)
+    smooth = cv2.resize(probability_map, size, interpolation=cv2.INTER_LINEAR)
+    binary = np.asarray(smooth >= threshold, np.uint8)
+    contours, _ = cv2.findContours(binary, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    scale = np.array(placement.shape) / binary.shape
+    found = []
+    for contour in contours:
+        filled = cv2.drawContours(np.zeros_like(binary), [contour], -1, 1, -1)
+        peak = float(smooth[filled > 0].max())
+        simple = cv2.approxPolyDP(contour, 0.75, closed=True)[:, 0, ::-1]
+        region = _region((simple + 0.5) * scale, placement, peak)
+        if region is not None:
+            found.append(region)
+    return tuple(sorted(found, key=lambda r: -r.probability)[:most])
+
+
+def _region(
+    points: np.ndarray[tuple[int, int], np.dtype[np.float64]], placement: Placement, peak: float
+) -> HotRegion | None:
+    """The region of an outline in output positions; None when it encloses nothing."""
+    if len(points) < 3:
+        return None
+    crop = placement.crop
+    source = placement.to_source(points)
+    source = np.clip(source, (crop.row0, crop.col0), (crop.row1, crop.col1))
+    row0, col0 = np.floor(source.min(0)).astype(int)
+    row1, col1 = np.ceil(source.max(0)).astype(int)
+    if row1 <= row0 or col1 <= col0:
+        return None
+    outline = tuple((float(row), float(col)) for row, col in source)
+    return HotRegion(Box(int(row0), int(col0), int(row1), int(col1)), outline, peak)

@@ -1,0 +1,1 @@
+"""DICOM listener, spool of received instances, and when a study is complete."""

@@ -1,0 +1,93 @@
+"""Who a received data set says it is: read from its head only, never decoding a pixel."""
+
+import re
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pynetdicom.dsutils import split_dataset
+
+from cadnode.domain import SkipReason
+from cadnode.errors import NotProcessable
+
+_SOP_CLASS_UID = 0x00080016
+_SOP_INSTANCE_UID = 0x00080018
+_STUDY_INSTANCE_UID = 0x0020000D
+_HEAD_BYTES = 1 << 20  # of a deflated data set, inflated: its identifiers come well before this
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """UIDs as the data set states them; "" when absent."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+
+
+def is_valid_uid(value: str) -> bool:
+    """Whether `value` has the form of a UID (DICOM PS3.5 9.1; leading zeros are tolerated)."""
+    return len(value) <= 64 and _UID.fullmatch(value) is not None
+
+
+def read_identity(file: BinaryIO, transfer_syntax_uid: str) -> Identity:
+    """Identity of the data set that starts at the file's position.
+
+    Raises
+    ------
+    NotProcessable
+        The bytes are no data set in this transfer syntax.
+    """
+    stream = file
+    syntax = UID(transfer_syntax_uid)
+    try:
+        if syntax == DeflatedExplicitVRLittleEndian:
+            inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+            stream = BytesIO(inflate.decompress(file.read(_HEAD_BYTES), _HEAD_BYTES))
+        ds = read_dataset(
+            stream,
+            syntax.is_implicit_VR,
+            syntax.is_little_endian,
+            stop_when=_is_past_the_identifiers,
+            specific_tags=[
+                BaseTag(_SOP_CLASS_UID), BaseTag(_SOP_INSTANCE_UID), BaseTag(_STUDY_INSTANCE_UID),
+            ],
+        )  # fmt: skip
+        return Identity(
+            *(_text(ds, tag) for tag in (_SOP_CLASS_UID, _SOP_INSTANCE_UID, _STUDY_INSTANCE_UID))
+        )
+    except Exception as error:
+        # pydicom raises whatever malformed bytes lead to; all of it means the same here.
+        raise NotProcessable(SkipReason.NOT_DICOM) from error
+
+
+def read_file_identity(path: Path) -> Identity:
+    """Identity of a file with a Part 10 header. Raises `NotProcessable` when it is not DICOM."""
+    try:
+        meta, offset = split_dataset(path)
+        syntax = str(meta.TransferSyntaxUID)
+    except OSError:
+        raise
+    except Exception as error:
+        raise NotProcessable(SkipReason.NOT_DICOM) from error
+    with path.open("rb") as file:
+        file.seek(offset)
+        return read_identity(file, syntax)
+
+
+def _is_past_the_identifiers(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return int(tag) > _STUDY_INSTANCE_UID
+
+
+def _text(ds: Any, tag: int) -> str:
+    """A UID element's value as text, unvalidated: validation would quote it in a warning."""
+    item = ds.get_item(tag)
+    value = b"" if item is None or item.value is None else item.value
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
+    return text.strip(" \0")

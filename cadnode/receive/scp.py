@@ -1,0 +1,209 @@
+"""The DICOM listener: Verification and Storage SCP (DICOM PS3.4 annexes A and B).
+
+Data sets go to the spool byte for byte as they came; nothing is decoded or converted.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from socketserver import BaseServer
+from typing import Any, cast
+
+from pynetdicom import AE, _config, evt
+from pynetdicom.sop_class import Verification
+
+from cadnode.errors import NotProcessable, SettingsError
+from cadnode.log import get_logger, hashed
+from cadnode.receive.identity import Identity, is_valid_uid, read_identity
+from cadnode.receive.incoming import Incoming
+from cadnode.receive.notices import Notices
+from cadnode.receive.sop_classes import STORAGE_CLASSES, TRANSFER_SYNTAXES
+from cadnode.receive.spool import Spool, StoredInstance
+from cadnode.receive.status import Status
+from cadnode.receive.stream import (
+    MAX_PDU_BYTES,
+    DataSetSink,
+    StreamingHandler,
+    StreamingProvider,
+    StreamingServer,
+)
+
+log = get_logger("receive")
+
+OnInstance = Callable[[StoredInstance], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ScpConfig:
+    """How to listen. Port 0 takes any free one; no calling AE titles means any."""
+
+    ae_title: str = "CADNODE"
+    host: str = "127.0.0.1"
+    port: int = 11112
+    calling_ae_titles: tuple[str, ...] = ()
+    check_called_ae_title: bool = False
+    max_associations: int = 20
+    network_timeout_s: float = 60.0
+    max_pdu_bytes: int = MAX_PDU_BYTES
+    stop_within_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A running listener."""
+
+    port: int
+
+
+@contextmanager
+def serve(config: ScpConfig, spool: Spool, on_instance: OnInstance) -> Iterator[Listener]:
+    """A listener for the length of the `with` block.
+
+    `on_instance` is called after an instance was published, in a thread of its own. At the end
+    no new association is taken, instances on their way may arrive for `stop_within_s` seconds,
+    and every notice is given.
+
+    Raises
+    ------
+    SettingsError
+        The address cannot be listened on.
+    """
+    _config.LOG_HANDLER_LEVEL = "none"  # pynetdicom would log each PDU, and identifiers with it
+    removed = spool.clear_incoming()
+    notices = Notices(on_instance)
+    try:
+        server = _server(config, spool, notices)
+    except OSError as error:
+        notices.close()
+        reason = os.strerror(error.errno or 0)
+        raise SettingsError(f"cannot listen on {config.host}:{config.port}: {reason}") from error
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="listener")
+    thread.start()
+    port = int(server.server_address[1])
+    log.info("listener_started", port=port, ae_title=config.ae_title, count=removed)
+    try:
+        yield Listener(port)
+    finally:
+        _stop(server, config.stop_within_s)
+        thread.join()
+        notices.close()
+        log.info("listener_stopped", port=port)
+
+
+def _server(config: ScpConfig, spool: Spool, notices: Notices) -> StreamingServer:
+    ae = AE(config.ae_title)
+    ae.require_called_aet = config.check_called_ae_title
+    ae.require_calling_aet = list(config.calling_ae_titles)
+    ae.maximum_associations = config.max_associations
+    ae.maximum_pdu_size = config.max_pdu_bytes
+    ae.network_timeout = config.network_timeout_s
+    ae.acse_timeout = min(30.0, config.network_timeout_s)
+    ae.dimse_timeout = config.network_timeout_s
+    ae.add_supported_context(Verification)
+    for sop_class in STORAGE_CLASSES:
+        ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
+    server = cast(
+        StreamingServer,
+        ae.make_server(
+            (config.host, config.port),
+            evt_handlers=[
+                (evt.EVT_C_STORE, _store, [spool, notices]),
+                (evt.EVT_CONN_CLOSE, _drop_unfinished),
+                (evt.EVT_REJECTED, _log_refusal),
+            ],
+            server_class=StreamingServer,
+            request_handler=StreamingHandler,
+        ),
+    )
+    server.spool, server.timeout_s = spool, config.network_timeout_s
+    return server
+
+
+def _stop(server: StreamingServer, within_s: float) -> None:
+    """Take no more connections, let running transfers end for a while, then cut the rest."""
+    BaseServer.shutdown(server)
+    server.server_close()
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline and any(
+        assoc.dimse.is_receiving() for assoc in server.active_associations
+    ):
+        time.sleep(0.02)
+    for assoc in server.active_associations:
+        assoc.abort()
+        assoc.join(within_s)
+
+
+def _store(event: Any, spool: Spool, notices: Notices) -> int:
+    """Status of a C-STORE request whose data set has arrived."""
+    sink = event.request.DataSet
+    try:
+        status, stored = _publish(sink, event, spool)
+    except OSError as error:
+        log.error("spool_failed", error=error)
+        status, stored = Status.OUT_OF_RESOURCES, None
+    except Exception as error:
+        # The association handler: whatever this object did, the peer gets an answer.
+        log.error("store_failed", error=error)
+        status, stored = Status.PROCESSING_FAILURE, None
+    finally:
+        if isinstance(sink, DataSetSink):
+            sink.close()
+    _log_outcome(event, status, stored)
+    if stored is not None:
+        notices.put(stored)
+    return int(status)
+
+
+def _publish(sink: Any, event: Any, spool: Spool) -> tuple[Status, StoredInstance | None]:
+    if not isinstance(sink, DataSetSink):
+        return Status.CANNOT_UNDERSTAND, None
+    if sink.incoming is None:
+        return sink.status or Status.CANNOT_UNDERSTAND, None
+    status, identity = _identify(sink.incoming, sink.offset, event)
+    if identity is None:
+        return status, None
+    return Status.SUCCESS, spool.publish(sink.incoming, identity)
+
+
+def _identify(incoming: Incoming, offset: int, event: Any) -> tuple[Status, Identity | None]:
+    """The data set's identity when it agrees with the command, else the status that says why not.
+
+    A refused object is not kept: the status tells the sender that it still has to.
+    """
+    try:
+        with incoming.path.open("rb") as file:
+            file.seek(offset)
+            identity = read_identity(file, event.context.transfer_syntax)
+    except NotProcessable:
+        return Status.CANNOT_UNDERSTAND, None
+    if not (is_valid_uid(identity.study_instance_uid) and is_valid_uid(identity.sop_instance_uid)):
+        return Status.CANNOT_UNDERSTAND, None
+    request = event.request
+    command = (str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
+    if command != (identity.sop_class_uid, identity.sop_instance_uid):
+        return Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS, None
+    return Status.SUCCESS, identity
+
+
+def _log_outcome(event: Any, status: Status, stored: StoredInstance | None) -> None:
+    if stored is None:
+        instance = hashed(str(event.request.AffectedSOPInstanceUID))
+        log.warning("instance_refused", instance=instance, status=status.name)
+    else:
+        log.info(
+            "instance_received", study=stored.study_key, instance=stored.instance_key,
+            outcome=stored.received.value, bytes=stored.n_bytes, status=status.name,
+            transfer_syntax=str(event.context.transfer_syntax),
+        )  # fmt: skip
+
+
+def _drop_unfinished(event: Any) -> None:
+    if isinstance(event.assoc.dimse, StreamingProvider):
+        event.assoc.dimse.drop_unfinished()
+
+
+def _log_refusal(event: Any) -> None:
+    log.warning("association_refused", calling_ae=str(event.assoc.requestor.ae_title))

@@ -1,0 +1,226 @@
+"""The spool: received instances on disk, each there whole or not at all.
+
+    ROOT/incoming/                          files being written
+    ROOT/studies/<study_key>/<instance_key>.dcm
+                             <instance_key>.<sha8>.old   what another object of that UID replaced
+
+A key is `hashed(uid)`: no identifier is in a name. A file is written in `incoming/`, fsynced,
+renamed into its study's folder, and the folder is fsynced; only then is it received. A UID that
+comes again with the same data set changes nothing; with another data set the newcomer takes the
+name and the older file stays beside it under a name that readers ignore: nothing is lost.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from cadnode.log import hashed
+from cadnode.receive.identity import Identity, read_file_identity
+from cadnode.receive.incoming import Incoming, data_set_offset, sync_folder
+
+_COMPARED_AT_ONCE = 1 << 20
+
+
+class Received(StrEnum):
+    """What receiving an instance changed."""
+
+    STORED = "stored"
+    ALREADY_HERE = "already_here"
+    REPLACED = "replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    """An instance that is safely in the spool."""
+
+    study_key: str
+    instance_key: str
+    path: Path
+    received: Received
+    n_bytes: int
+
+
+class Spool:
+    """A folder of received instances. Several threads and processes may use it at once."""
+
+    def __init__(self, root: Path, min_free_bytes: int = 0) -> None:
+        self._incoming = root / "incoming"
+        self._studies = root / "studies"
+        self._min_free_bytes = min_free_bytes
+        for folder in (self._incoming, self._studies):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def has_room(self) -> bool:
+        """Whether the disk has the configured minimum of free bytes."""
+        disk = os.statvfs(self._incoming)
+        return disk.f_bavail * disk.f_frsize >= self._min_free_bytes
+
+    def open(self) -> Incoming:
+        """A new file on its way in; `publish` or `drop` ends it. Raises `OSError`."""
+        return Incoming(self._incoming / f"{uuid.uuid4().hex}.part")
+
+    def publish(self, incoming: Incoming, identity: Identity) -> StoredInstance:
+        """`incoming` in its place, durably; whatever happens, it is no longer in `incoming/`.
+
+        Raises
+        ------
+        OSError
+            The disk is full or failing; the spool is as it was before.
+        """
+        study, instance = hashed(identity.study_instance_uid), hashed(identity.sop_instance_uid)
+        path = self._studies / study / f"{instance}.dcm"
+        try:
+            incoming.sync()
+            with self._locked(study) as folder_fd:
+                received = _place(incoming.path, path)
+                os.fsync(folder_fd)
+                sync_folder(self._studies)
+            return StoredInstance(study, instance, path, received, incoming.n_bytes)
+        finally:
+            incoming.drop()
+
+    def add_file(self, source: Path) -> StoredInstance:
+        """A copy of a DICOM file, received as if it had come by network.
+
+        Raises
+        ------
+        NotProcessable
+            The file is not DICOM.
+        OSError
+            It cannot be read, or the disk is full.
+        """
+        identity = read_file_identity(source)
+        incoming = self.open()
+        try:
+            with source.open("rb") as file:
+                while block := file.read(_COMPARED_AT_ONCE):
+                    incoming.write(block)
+            return self.publish(incoming, identity)
+        finally:
+            incoming.drop()
+
+    def studies(self) -> list[str]:
+        """Keys of the studies that hold at least one instance, in order."""
+        return sorted(p.name for p in self._studies.iterdir() if self.instances(p.name))
+
+    def instances(self, study_key: str) -> list[Path]:
+        """Files of a study in order of their names; empty when there is no such study."""
+        return sorted((self._studies / study_key).glob("*.dcm"))
+
+    def quiet_s(self, study_key: str) -> float:
+        """Seconds since the study last changed; 0 when there is no such study."""
+        try:
+            changed = (self._studies / study_key).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+        return max(0.0, time.time() - changed)
+
+    @staticmethod
+    def fingerprint(paths: Sequence[Path]) -> str:
+        """16 hex digits that change when, and only when, the content of `paths` does.
+
+        From names, sizes and times of last write: a restart or a re-sent equal object leaves
+        these as they are, and nothing is read.
+        """
+        digest = hashlib.sha256()
+        for path in sorted(paths):
+            stat = path.stat()
+            digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        return digest.hexdigest()[:16]
+
+    def discard(self, study_key: str) -> None:
+        """Remove a study and everything received of it; nothing happens when it is not there."""
+        folder = self._studies / study_key
+        removed = self._incoming / f"{uuid.uuid4().hex}.discarded"
+        if folder.is_dir():
+            with self._locked(study_key):
+                folder.rename(removed)
+                sync_folder(self._studies)
+            shutil.rmtree(removed)
+
+    def clear_incoming(self) -> int:
+        """Number of files removed that a killed process left half written.
+
+        A file still being written is locked by its writer and stays.
+        """
+        removed = 0
+        for path in self._incoming.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif not _is_locked(path):
+                path.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+    @contextmanager
+    def _locked(self, study_key: str) -> Iterator[int]:
+        """Descriptor of the study's folder, made if need be and locked against other writers."""
+        folder = self._studies / study_key
+        while True:
+            folder.mkdir(exist_ok=True)
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if _is_at(folder, descriptor):  # else it was discarded while we waited
+                    yield descriptor
+                    return
+            finally:
+                os.close(descriptor)
+
+
+def _is_at(folder: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(folder.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _place(new: Path, path: Path) -> Received:
+    """Give `new` the name `path`, keeping what had it before when that was something else."""
+    if not path.exists():
+        new.rename(path)
+        return Received.STORED
+    if _same_data_set(new, path):
+        return Received.ALREADY_HERE
+    kept = path.with_suffix(f".{_digest(path)[:8]}.old")
+    if not kept.exists():
+        os.link(path, kept)
+    new.replace(path)
+    return Received.REPLACED
+
+
+def _same_data_set(one: Path, other: Path) -> bool:
+    """Whether two Part 10 files hold the same data set bytes, whatever their file meta says."""
+    with one.open("rb") as a, other.open("rb") as b:
+        a.seek(data_set_offset(a))
+        b.seek(data_set_offset(b))
+        while True:
+            block = a.read(_COMPARED_AT_ONCE)
+            if block != b.read(_COMPARED_AT_ONCE):
+                return False
+            if not block:
+                return True
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

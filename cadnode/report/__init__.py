@@ -1,0 +1,1 @@
+"""An `ExamResult` becomes DICOM objects."""

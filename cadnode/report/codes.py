@@ -1,0 +1,197 @@
+"""Every coded concept the reports use, each written once.
+
+Standard concepts come from DICOM PS3.16; what PS3.16 has no code for carries the private
+designator `99CADNODE` (PS3.16 chapter 8: designators of private schemes start with "99"),
+and every object that uses it says whose scheme that is.
+"""
+
+from typing import Final
+
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+
+from cadnode.domain import SKIP_MEANINGS, Laterality, SkipReason, ViewModifier, ViewPosition
+
+PRIVATE_SCHEME: Final = "99CADNODE"
+
+
+def _dcm(value: str, meaning: str) -> Code:
+    return Code(value, "DCM", meaning)
+
+
+def _sct(value: str, meaning: str) -> Code:
+    return Code(value, "SCT", meaning)
+
+
+def _own(value: str, meaning: str) -> Code:
+    return Code(value, PRIVATE_SCHEME, meaning)
+
+
+# Document and its containers: TID 1500, TID 1600.
+IMAGING_MEASUREMENT_REPORT: Final = _dcm("126000", "Imaging Measurement Report")
+IMAGING_PROCEDURE: Final = _sct("363679005", "Imaging procedure")
+IMAGE_LIBRARY: Final = _dcm("111028", "Image Library")
+IMAGE_LIBRARY_GROUP: Final = _dcm("126200", "Image Library Group")
+QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")
+COMMENT: Final = _dcm("121106", "Comment")
+
+# How an image takes part. Viewers look for Original Source under a region.
+SOURCE: Final = _sct("260753009", "Source")
+ORIGINAL_SOURCE: Final = _dcm("111040", "Original Source")
+SOURCE_OF_PROCESSING: Final = _dcm("121322", "Source image for image processing operation")
+LOSSY_COMPRESSION: Final = _dcm("113040", "Lossy Compression")
+SPATIAL_RESAMPLING: Final = _dcm("113085", "Spatial resampling")
+
+# Image descriptors: TID 1602, TID 1603.
+MODALITY: Final = _dcm("121139", "Modality")
+MAMMOGRAPHY: Final = _dcm("MG", "Mammography")
+IMAGE_LATERALITY: Final = _dcm("111027", "Image Laterality")
+IMAGE_VIEW: Final = _dcm("111031", "Image View")
+IMAGE_VIEW_MODIFIER: Final = _dcm("111032", "Image View Modifier")
+PIXEL_DATA_ROWS: Final = _dcm("110910", "Pixel Data Rows")
+PIXEL_DATA_COLUMNS: Final = _dcm("110911", "Pixel Data Columns")
+ORIENTATION_ROW: Final = _dcm("111044", "Patient Orientation Row")
+ORIENTATION_COLUMN: Final = _dcm("111043", "Patient Orientation Column")
+SPACING_HORIZONTAL: Final = _dcm("111026", "Horizontal Pixel Spacing")
+SPACING_VERTICAL: Final = _dcm("111066", "Vertical Pixel Spacing")
+
+# Equipment: CID 7005.
+ACQUISITION_EQUIPMENT: Final = _dcm("109101", "Acquisition Equipment")
+PROCESSING_EQUIPMENT: Final = _dcm("109102", "Processing Equipment")
+
+# Units.
+PERCENT: Final = Code("%", "UCUM", "Percent")
+NO_UNITS: Final = Code("1", "UCUM", "no units")
+PIXELS: Final = Code("{pixels}", "UCUM", "Pixels")
+MILLIMETER: Final = Code("mm", "UCUM", "millimeter")
+
+# What is measured.
+PROBABILITY_OF_CANCER: Final = _dcm("111047", "Probability of cancer")
+CAD_SCORE: Final = _own("CAD_SCORE", "CAD score, 0 to 1")
+OPERATING_POINT: Final = _own("OPERATING_POINT", "CAD operating point, 0 to 1")
+CALIBRATION: Final = _own("CALIBRATION", "Calibration of the score")
+CALIBRATED: Final = _own("CALIBRATED", "Calibrated to a probability")
+UNCALIBRATED: Final = _own("UNCALIBRATED", "Not calibrated: orders, is no probability")
+
+# How the reading ended: CID 6047, CID 6042.
+SUMMARY: Final = _dcm("111017", "CAD Processing and Findings Summary")
+ALL_WITHOUT_FINDINGS: Final = _dcm("111241", "All algorithms succeeded; without findings")
+ALL_WITH_FINDINGS: Final = _dcm("111242", "All algorithms succeeded; with findings")
+SOME_WITHOUT_FINDINGS: Final = _dcm("111243", "Not all algorithms succeeded; without findings")
+SOME_WITH_FINDINGS: Final = _dcm("111244", "Not all algorithms succeeded; with findings")
+NONE_SUCCEEDED: Final = _dcm("111245", "No algorithms succeeded; without findings")
+READING_STATUS: Final = _own("READING_STATUS", "Reading status of the image")
+REASON_NOT_READ: Final = _own("REASON_NOT_READ", "Reason why the image was not read")
+FAILED: Final = _dcm("111224", "Failed")
+NOT_ATTEMPTED: Final = _dcm("111225", "Not Attempted")
+
+# Findings and sites.
+BREAST: Final = _sct("76752008", "Breast")
+MASS: Final = _sct("4147007", "Mass")
+CALCIFICATION_CLUSTER: Final = _sct("129769006", "Calcification Cluster")
+SUSPICIOUS_REGION: Final = _own("SUSPICIOUS_REG", "Region that raised the CAD score")
+
+FINDING_KINDS: Final[dict[str, Code]] = {
+    "suspicious_region": SUSPICIOUS_REGION,
+    "mass": MASS,
+    "calcification_cluster": CALCIFICATION_CLUSTER,
+}
+
+# CID 244.
+SIDES: Final[dict[Laterality, Code]] = {
+    Laterality.LEFT: _sct("7771000", "Left"),
+    Laterality.RIGHT: _sct("24028007", "Right"),
+}
+
+# CID 4014, except AT and CV: what the image shows, CID 4015.
+VIEWS: Final[dict[ViewPosition, Code]] = {
+    ViewPosition.CC: _sct("399162004", "cranio-caudal"),
+    ViewPosition.MLO: _sct("399368009", "medio-lateral oblique"),
+    ViewPosition.ML: _sct("399260004", "medial-lateral"),
+    ViewPosition.LM: _sct("399352003", "latero-medial"),
+    ViewPosition.LMO: _sct("399099002", "latero-medial oblique"),
+    ViewPosition.SIO: _sct("399188001", "superolateral to inferomedial oblique"),
+    ViewPosition.XCCL: _sct("399192008", "cranio-caudal exaggerated laterally"),
+    ViewPosition.XCCM: _sct("399101009", "cranio-caudal exaggerated medially"),
+    ViewPosition.FB: _sct("399196006", "caudo-cranial"),
+    ViewPosition.CV: _sct("399161006", "Cleavage"),
+    ViewPosition.AT: _sct("399011000", "Axillary Tail"),
+    ViewPosition.SPECIMEN: _sct("127457009", "tissue specimen from breast"),
+}
+
+# CID 4015.
+VIEW_MODIFIERS: Final[dict[ViewModifier, Code]] = {
+    ViewModifier.MAGNIFICATION: _sct("399163009", "Magnification"),
+    ViewModifier.SPOT_COMPRESSION: _sct("399055006", "Spot Compression"),
+    ViewModifier.IMPLANT_DISPLACED: _sct("399209000", "Implant Displaced"),
+    ViewModifier.CLEAVAGE: _sct("399161006", "Cleavage"),
+    ViewModifier.AXILLARY_TAIL: _sct("399011000", "Axillary Tail"),
+    ViewModifier.ROLLED: _sct("399197002", "Rolled Lateral"),
+    ViewModifier.TANGENTIAL: _sct("399110001", "tangential"),
+    ViewModifier.NIPPLE_IN_PROFILE: _sct("442581004", "Nipple in profile"),
+    ViewModifier.INFRAMAMMARY_FOLD: _sct("442593008", "Infra-mammary fold"),
+}
+
+# Code Value holds 16 characters (SH): these reasons are longer and are cut here, once.
+_SHORT_REASONS: Final[dict[SkipReason, str]] = {
+    SkipReason.MAGNIFIED_OR_SPOT: "magnified_spot",
+    SkipReason.LATERALITY_UNKNOWN: "side_unknown",
+    SkipReason.PIXELS_UNSUPPORTED: "pixels_unsupp",
+}
+
+# The image holds nothing the reading could have used, or a better copy of it was used.
+HARMLESS: Final = frozenset(
+    {
+        SkipReason.OWN_OUTPUT,
+        SkipReason.NOT_AN_IMAGE,
+        SkipReason.NOT_MAMMOGRAPHY,
+        SkipReason.DUPLICATE,
+        SkipReason.SUPERSEDED,
+    }
+)
+
+# Reading was tried and broke, as against images that are left alone on purpose.
+_BROKE: Final = frozenset(
+    {
+        SkipReason.TRUNCATED,
+        SkipReason.PIXELS_CORRUPT,
+        SkipReason.PIXELS_UNSUPPORTED,
+        SkipReason.NO_PIXELS,
+        SkipReason.NO_BREAST_FOUND,
+        SkipReason.MODEL_FAILED,
+    }
+)
+
+
+def skip_reason(reason: SkipReason) -> Code:
+    """Private code of why an image was not read; the meaning is cut to 64 characters (LO)."""
+    value = _SHORT_REASONS.get(reason, reason.value)
+    return _own(value, SKIP_MEANINGS[reason][:64])
+
+
+def reading_status(reason: SkipReason) -> Code:
+    """Failed when reading was tried and broke, Not Attempted when it was left alone."""
+    return FAILED if reason in _BROKE else NOT_ATTEMPTED
+
+
+def finding_kind(kind: str) -> Code:
+    """Code of a `Finding.kind`; a kind without one of its own is a hot region, no diagnosis."""
+    return FINDING_KINDS.get(kind, SUSPICIOUS_REGION)
+
+
+def code_item(code: Code) -> Dataset:
+    """Item of a code sequence attribute, PS3.3 section 8.8."""
+    item = Dataset()
+    item.CodeValue = code.value
+    item.CodingSchemeDesignator = code.scheme_designator
+    item.CodeMeaning = code.meaning
+    return item
+
+
+def private_scheme_item() -> Dataset:
+    """Item of Coding Scheme Identification Sequence (0008,0110) that names `99CADNODE`."""
+    item = Dataset()
+    item.CodingSchemeDesignator = PRIVATE_SCHEME
+    item.CodingSchemeName = "cadnode private codes"
+    item.CodingSchemeResponsibleOrganization = "cadnode"
+    return item

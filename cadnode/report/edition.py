@@ -1,0 +1,87 @@
+"""One edition of an exam's report: what is said, about whom, when, and under which UIDs."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from pydicom import Dataset
+
+from cadnode import __version__
+from cadnode.domain import ExamResult, HeatMap, ModelUse, ViewPosition, ViewScore
+from cadnode.errors import ReportError
+from cadnode.exam.model import Exam, Mammogram
+from cadnode.report.uids import fingerprint, object_uid
+
+DISCLAIMER = "Research use only, not for primary diagnosis"
+LONGEST_SIDE = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class Edition:
+    """An exam, its result and the words around it; every object of one report shares it.
+
+    `calibrated` says that scores are probabilities, which a report may only then claim.
+    `longest_side` is that of a heat map in pixels; None keeps the source's size.
+    """
+
+    exam: Exam
+    result: ExamResult
+    made_at: datetime
+    disclaimer: str = DISCLAIMER
+    calibrated: bool = False
+    longest_side: int | None = LONGEST_SIDE
+
+    @property
+    def reference(self) -> Dataset:
+        """Header whose patient and study the objects take; its study is where they go."""
+        if self.exam.reference is None:
+            raise ReportError("nothing in the exam was DICOM: there is no study to report into")
+        return self.exam.reference
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sha256 of all that the objects say, times excepted."""
+        options = (__version__, self.disclaimer, self.calibrated, self.longest_side)
+        return fingerprint(self.result, *options)
+
+    def uid(self, kind: str, index: int = 0, *, after: str = "") -> str:
+        """UID of one of this edition's objects; `after` is the document it replaces."""
+        known = {m.sop_instance_uid for m in self.exam.mammograms} | set(self.exam.headers)
+        return object_uid(
+            study_instance_uid=str(self.reference.StudyInstanceUID),
+            source_uids=list(known),
+            models=[f"{m.name} {m.version} {m.sha256}" for m in self.result.models],
+            fingerprint=f"{self.fingerprint} {after}",
+            kind=kind,
+            index=index,
+        )
+
+    def header(self, sop_instance_uid: str) -> Dataset | None:
+        """Header of an instance of the exam; None when it had none that could be read."""
+        mammogram = self.mammogram(sop_instance_uid)
+        return mammogram.header if mammogram else self.exam.headers.get(sop_instance_uid)
+
+    def mammogram(self, sop_instance_uid: str) -> Mammogram | None:
+        """The eligible view of that instance."""
+        views = (m for m in self.exam.mammograms if m.sop_instance_uid == sop_instance_uid)
+        return next(views, None)
+
+    def model(self, name: str) -> ModelUse | None:
+        """The model that an algorithm's name stands for."""
+        return next((m for m in self.result.models if m.name == name), None)
+
+    def hanging_order(self) -> list[tuple[ViewScore, HeatMap]]:
+        """Scored views that have a heat map, as they hang: RCC, LCC, RMLO, LMLO, then others."""
+        maps = {(h.sop_instance_uid, h.algorithm): h for h in reversed(self.result.heat_maps)}
+        first = {v.sop_instance_uid: v for v in reversed(self.result.views)}
+        views = [v for v in first.values() if (v.sop_instance_uid, v.algorithm) in maps]
+        return [
+            (view, maps[view.sop_instance_uid, view.algorithm])
+            for view in sorted(views, key=_hanging_key)
+        ]
+
+
+def _hanging_key(view: ViewScore) -> tuple[int, str, bool, str]:
+    """Sort key: CC before MLO before others, right before left."""
+    rank = {ViewPosition.CC: 0, ViewPosition.MLO: 1}.get(view.view, 2)
+    return rank, view.view, view.laterality == "L", view.sop_instance_uid

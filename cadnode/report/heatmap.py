@@ -1,0 +1,171 @@
+"""Secondary Capture of a view with its heat map painted over it: for every viewer there is."""
+
+import io
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
+
+from cadnode.domain import FloatImage, HeatMap, ViewScore
+from cadnode.errors import ReportError
+from cadnode.exam.model import Mammogram
+from cadnode.explain.overlay import overlay
+from cadnode.report import codes
+from cadnode.report.edition import Edition
+from cadnode.report.identity import (
+    contributing_equipment,
+    file_meta,
+    patient_and_study,
+    stamp,
+)
+
+SERIES_NUMBER: Final = 902
+SERIES_DESCRIPTION: Final = "cadnode heat maps"
+JPEG_QUALITY: Final = 92
+_CHROMA_422: Final = 1
+
+
+def heat_map_image(
+    edition: Edition, view: ViewScore, heat_map: HeatMap, image: FloatImage, number: int
+) -> Dataset:
+    """RGB heat map over the view as a JPEG baseline Secondary Capture, ready to be written.
+
+    `image` is the view's source image, `(H, W) float32 in [0, 1]`; `number` is the instance
+    number, counted from 1 in hanging order. PS3.3 A.8.1; the lossy compression of a picture
+    that repeats another image is stated (C.7.6.1.1.5).
+
+    Raises
+    ------
+    ReportError
+        The view is not in the exam, or the image is not of the size its header says.
+    """
+    mammogram = edition.mammogram(view.sop_instance_uid)
+    if mammogram is None or image.shape != (mammogram.rows, mammogram.columns):
+        raise ReportError("a heat map and the image it belongs to do not fit each other")
+    ds = patient_and_study(edition.reference)
+    ds.SOPClassUID = SecondaryCaptureImageStorage
+    ds.SOPInstanceUID = edition.uid("heatmap", number)
+    ds.Modality = "OT"
+    ds.SeriesInstanceUID = edition.uid("heatmap-series")
+    ds.InstanceNumber = number
+    stamp(
+        ds,
+        made_at=edition.made_at,
+        series_number=SERIES_NUMBER,
+        description=SERIES_DESCRIPTION,
+    )
+    _add_view(ds, mammogram)
+    _add_derivation(ds, mammogram)
+    pixels = overlay(
+        image,
+        heat_map,
+        [f for f in edition.result.findings if f.sop_instance_uid == view.sop_instance_uid],
+        caption=_caption(edition, view),
+        longest_side=edition.longest_side,
+    )
+    _add_pixels(ds, pixels, mammogram)
+    ds.ContributingEquipmentSequence = contributing_equipment(mammogram.header, edition.made_at)
+    ds.file_meta = file_meta(ds.SOPClassUID, ds.SOPInstanceUID, JPEGBaseline8Bit)
+    return ds
+
+
+def _caption(edition: Edition, view: ViewScore) -> list[str]:
+    """What is burned in: model, view and score, and that it is for research."""
+    model = edition.model(view.algorithm)
+    name = f"{model.name} {model.version}" if model else view.algorithm
+    return [
+        f"cadnode · {name}",
+        f"{view.laterality} {view.view} · score {view.score:.2f}",
+        *_wrapped(edition.disclaimer, 40),
+    ]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """The disclaimer in at most three lines of about `width` characters."""
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and len(lines[-1]) + len(word) >= width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines if len(lines) <= 3 else [*lines[:2], f"{lines[2]} …"]
+
+
+def _add_view(ds: Dataset, mammogram: Mammogram) -> None:
+    """Side, view and orientation: those of the source, whose geometry the picture keeps."""
+    ds.ImageLaterality = mammogram.laterality.value
+    ds.BodyPartExamined = "BREAST"
+    view = codes.code_item(codes.VIEWS[mammogram.view])
+    if mammogram.modifiers:
+        modifiers = [codes.VIEW_MODIFIERS[m] for m in sorted(mammogram.modifiers)]
+        view.ViewModifierCodeSequence = [codes.code_item(modifier) for modifier in modifiers]
+    ds.ViewCodeSequence = [view]
+    orientation = mammogram.header.get("PatientOrientation") or []
+    two = not isinstance(orientation, str) and len(orientation) == 2
+    ds.PatientOrientation = list(orientation) if two else []
+    ds.ImageComments = f"{mammogram.laterality} {mammogram.view} heat map"
+
+
+def _add_derivation(ds: Dataset, mammogram: Mammogram) -> None:
+    """What the picture was made from and how, PS3.3 C.7.6.1.1.3 and C.7.6.1.1.4."""
+    source = Dataset()
+    source.ReferencedSOPClassUID = mammogram.sop_class_uid
+    source.ReferencedSOPInstanceUID = mammogram.sop_instance_uid
+    source.PurposeOfReferenceCodeSequence = [codes.code_item(codes.SOURCE_OF_PROCESSING)]
+    ds.SourceImageSequence = [source]
+    ds.ImageType = ["DERIVED", "SECONDARY"]
+    ds.ConversionType = "WSD"
+    ds.BurnedInAnnotation = "YES"
+    ds.DerivationDescription = "Resampled; CAD heat map, outlines and text burned in; JPEG"
+    ds.DerivationCodeSequence = [
+        codes.code_item(codes.SPATIAL_RESAMPLING),
+        codes.code_item(codes.LOSSY_COMPRESSION),
+    ]
+
+
+def _add_pixels(ds: Dataset, pixels: NDArray[np.uint8], mammogram: Mammogram) -> None:
+    """Pixel module of a JPEG baseline colour image (PS3.5 section 8.2.1) and its spacing."""
+    height, width = pixels.shape[:2]
+    jpeg = _jpeg(pixels)
+    ds.SamplesPerPixel = 3
+    ds.PhotometricInterpretation = "YBR_FULL_422"
+    ds.PlanarConfiguration = 0
+    ds.Rows, ds.Columns = height, width
+    ds.BitsAllocated = ds.BitsStored = 8
+    ds.HighBit = 7
+    ds.PixelRepresentation = 0
+    if mammogram.spacing_mm is not None:
+        ds.PixelSpacing = [
+            float(f"{mammogram.spacing_mm[0] * mammogram.rows / height:.8g}"),
+            float(f"{mammogram.spacing_mm[1] * mammogram.columns / width:.8g}"),
+        ]
+        ds.PixelSpacingCalibrationType = "GEOMETRY"
+        ds.PixelSpacingCalibrationDescription = "In the plane of the breast"
+    ds.LossyImageCompression = "01"
+    ratio = float(f"{pixels.size / len(jpeg):.3f}")
+    old_ratios, old_methods = _earlier_compression(mammogram.header)
+    ds.LossyImageCompressionRatio = [*old_ratios, ratio]
+    ds.LossyImageCompressionMethod = [*old_methods, "ISO_10918_1"]
+    ds.PixelData = encapsulate([jpeg])
+    ds["PixelData"].VR = "OB"
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    """Baseline JPEG, chroma halved horizontally as YBR_FULL_422 says; no EXIF, no time."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(
+        buffer, "JPEG", quality=JPEG_QUALITY, subsampling=_CHROMA_422, optimize=False
+    )
+    return buffer.getvalue()
+
+
+def _earlier_compression(header: Dataset) -> tuple[list[float], list[str]]:
+    """Ratios and methods of the lossy steps the source went through before."""
+    ratios = header.get("LossyImageCompressionRatio")
+    methods = header.get("LossyImageCompressionMethod")
+    ratios = [] if ratios is None else np.atleast_1d(ratios).tolist()
+    methods = [methods] if isinstance(methods, str) else list(methods or [])
+    return (list(map(float, ratios)), methods) if len(ratios) == len(methods) else ([], [])

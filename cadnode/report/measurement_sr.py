@@ -1,0 +1,149 @@
+"""Comprehensive SR of an exam's reading, by template TID 1500 (PS3.16)."""
+
+from typing import Final
+
+from highdicom.sr import (
+    CodeContentItem,
+    ContainerContentItem,
+    ContentSequence,
+    DeviceObserverIdentifyingAttributes,
+    MeasurementReport,
+    ObservationContext,
+    ObserverContext,
+    RelationshipTypeValues,
+    TextContentItem,
+)
+from pydicom import Dataset
+from pydicom.sr.codedict import codes as dictionary
+from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
+
+from cadnode.report import codes
+from cadnode.report.edition import Edition
+from cadnode.report.groups import measurement_groups, summary
+from cadnode.report.identity import (
+    IMPLEMENTATION_CLASS_UID,
+    MANUFACTURER,
+    contributing_equipment,
+    file_meta,
+    patient_and_study,
+    stamp,
+)
+from cadnode.report.image_library import evidence, image_library, images
+
+SERIES_NUMBER: Final = 901
+SERIES_DESCRIPTION: Final = "cadnode CAD report"
+_CONTAINS = RelationshipTypeValues.CONTAINS
+
+
+def measurement_sr(edition: Edition, predecessor: Dataset | None = None) -> Dataset:
+    """The report as a data set with file meta information, ready to be written.
+
+    `predecessor` is the SR of an earlier reading of the same study; the new document names it
+    in Predecessor Documents Sequence, unless it says the very same.
+
+    Raises
+    ------
+    ReportError
+        The exam has no DICOM header, or the result does not fit the exam.
+    """
+    headers = images(edition)
+    old = _predecessors(edition, predecessor)
+    ds = patient_and_study(edition.reference, [edition.disclaimer])
+    ds.SOPClassUID = ComprehensiveSRStorage
+    ds.SOPInstanceUID = edition.uid("sr", after=_named(old))
+    ds.Modality = "SR"
+    ds.SeriesInstanceUID = edition.uid("sr-series")
+    ds.InstanceNumber = 1
+    stamp(
+        ds,
+        made_at=edition.made_at,
+        series_number=SERIES_NUMBER,
+        description=SERIES_DESCRIPTION,
+    )
+    ds.CodingSchemeIdentificationSequence = [codes.private_scheme_item()]
+    _add_document(ds, old)
+    if headers:
+        ds.CurrentRequestedProcedureEvidenceSequence = evidence(headers)
+    for element in _content(edition, headers):
+        ds[element.tag] = element
+    ds.ContributingEquipmentSequence = contributing_equipment(edition.reference, edition.made_at)
+    ds.file_meta = file_meta(ds.SOPClassUID, ds.SOPInstanceUID, ExplicitVRLittleEndian)
+    return ds
+
+
+def _add_document(ds: Dataset, old: list[Dataset]) -> None:
+    """SR Document Series and SR Document General modules, PS3.3 C.17.1 and C.17.2."""
+    ds.ReferencedPerformedProcedureStepSequence = []
+    ds.PerformedProcedureCodeSequence = []
+    ds.CompletionFlag = "COMPLETE"
+    ds.VerificationFlag = "UNVERIFIED"
+    if old:
+        ds.PredecessorDocumentsSequence = old
+
+
+def _predecessors(edition: Edition, predecessor: Dataset | None) -> list[Dataset]:
+    """Items of Predecessor Documents Sequence (0040,A360).
+
+    When the predecessor is what this very edition makes, the study was only read again: the
+    document stays the same and names what the predecessor named.
+    """
+    if predecessor is None:
+        return []
+    own = list(predecessor.get("PredecessorDocumentsSequence") or [])
+    if predecessor.SOPInstanceUID == edition.uid("sr", after=_named(own)):
+        return own
+    return evidence([predecessor])
+
+
+def _named(documents: list[Dataset]) -> str:
+    """SOP Instance UID of the document that Predecessor Documents Sequence names, or ""."""
+    if not documents:
+        return ""
+    series = documents[0].ReferencedSeriesSequence[0]
+    return str(series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+
+
+def _content(edition: Edition, headers: list[Dataset]) -> Dataset:
+    """Root container: TID 1500 with image library, measurements and the disclaimer."""
+    report = MeasurementReport(
+        observation_context=ObservationContext(ObserverContext(dictionary.DCM.Device, _device())),
+        procedure_reported=codes.IMAGING_PROCEDURE,
+        imaging_measurements=measurement_groups(edition),
+        title=codes.IMAGING_MEASUREMENT_REPORT,
+    )
+    root: Dataset = report[0]
+    *context, measurements = root.ContentSequence
+    library = image_library(edition, headers)
+    root.ContentSequence = ContentSequence(
+        [*context, *([library] if library else []), measurements, _remarks(edition)]
+    )
+    return root
+
+
+def _device() -> DeviceObserverIdentifyingAttributes:
+    """TID 1004: this software as the observer."""
+    return DeviceObserverIdentifyingAttributes(
+        uid=IMPLEMENTATION_CLASS_UID,
+        name="cadnode",
+        manufacturer_name=MANUFACTURER,
+        model_name="cadnode",
+    )
+
+
+def _remarks(edition: Edition) -> ContainerContentItem:
+    """Qualitative Evaluations container (TID 1500): how the reading ended, and the disclaimer.
+
+    When there are scores it also says whether they may be taken for probabilities.
+    """
+    evaluations = [(codes.SUMMARY, summary(edition.result))]
+    if edition.result.views:
+        calibration = codes.CALIBRATED if edition.calibrated else codes.UNCALIBRATED
+        evaluations.append((codes.CALIBRATION, calibration))
+    container = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
+    container.ContentSequence = ContentSequence(
+        [
+            *(CodeContentItem(name, value, _CONTAINS) for name, value in evaluations),
+            TextContentItem(codes.COMMENT, edition.disclaimer, _CONTAINS),
+        ]
+    )
+    return container

@@ -1,0 +1,141 @@
+"""`result.json`: what a reading says, for programs; docs/result.schema.json is its schema.
+
+It names images by SOP Instance UID and holds no patient data.
+"""
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cadnode import __version__
+from cadnode.domain import SKIP_MEANINGS, ExamResult, Finding, Laterality, Skipped, ViewScore
+from cadnode.errors import ReportError
+from cadnode.report.groups import summary
+
+SCHEMA_VERSION: Final = "1.0"
+
+
+def to_json(
+    result: ExamResult,
+    *,
+    made_at: datetime | None = None,
+    calibrated: bool = False,
+    timings: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """The result as `docs/result.schema.json` describes it; only JSON types in it.
+
+    Scores are null where nothing was read. `timings` are seconds per stage.
+
+    Raises
+    ------
+    ReportError
+        A number is not finite: JSON has no word for it, and no reader should guess.
+    """
+    told = {
+        "schema_version": SCHEMA_VERSION,
+        "software": {"name": "cadnode", "version": __version__},
+        "made_at": made_at.isoformat() if made_at else None,
+        "outcome": result.outcome.value,
+        "complete": result.complete,
+        "summary": {"code": summary(result).value, "meaning": summary(result).meaning},
+        "calibrated": calibrated,
+        "exam": {
+            "study_instance_uid": result.study_instance_uid,
+            "score": result.exam_score,
+            "operating_point": result.operating_point,
+        },
+        "breasts": {side.value: _breast(result, side) for side in Laterality},
+        "views": [_view(view) for view in result.views],
+        "findings": [_finding(finding) for finding in result.findings],
+        "skipped": [_skipped(skipped) for skipped in result.skipped],
+        "models": [
+            {"name": m.name, "version": m.version, "sha256": m.sha256} for m in result.models
+        ],
+        "timings_s": {stage: round(float(s), 3) for stage, s in (timings or {}).items()},
+    }
+    if not _finite(told):
+        raise ReportError("a score is not a finite number")
+    return told
+
+
+def write_result(
+    path: Path,
+    result: ExamResult,
+    *,
+    made_at: datetime | None = None,
+    calibrated: bool = False,
+    timings: Mapping[str, float] | None = None,
+) -> Path:
+    """`path`, now holding what `to_json` gives; it appears whole or not at all.
+
+    Raises
+    ------
+    ReportError
+        A number is not finite, or the file cannot be written.
+    """
+    told = to_json(result, made_at=made_at, calibrated=calibrated, timings=timings)
+    text = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ReportError(f"result.json could not be written (errno {error.errno})") from None
+    return path
+
+
+def _breast(result: ExamResult, side: Laterality) -> dict[str, Any]:
+    """Score of one breast and the number of its views; null and 0 when it was not read."""
+    for breast in result.breasts:
+        if breast.laterality == side:
+            return {"score": float(breast.score), "n_views": breast.n_views}
+    return {"score": None, "n_views": 0}
+
+
+def _view(view: ViewScore) -> dict[str, Any]:
+    return {
+        "sop_instance_uid": view.sop_instance_uid,
+        "laterality": view.laterality.value,
+        "view": view.view.value,
+        "score": float(view.score),
+        "algorithm": view.algorithm,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    """A finding; box and outline are in (row, column) source pixels."""
+    return {
+        "sop_instance_uid": finding.sop_instance_uid,
+        "box": [int(edge) for edge in finding.box],
+        "outline": [[round(float(r), 2), round(float(c), 2)] for r, c in finding.outline],
+        "kind": finding.kind,
+        "probability": float(finding.probability),
+        "algorithm": finding.algorithm,
+    }
+
+
+def _skipped(skipped: Skipped) -> dict[str, Any]:
+    return {
+        "sop_instance_uid": skipped.sop_instance_uid,
+        "reason": skipped.reason.value,
+        "meaning": SKIP_MEANINGS[skipped.reason],
+        "detail": skipped.detail,
+    }
+
+
+def _finite(value: Any) -> bool:
+    """Whether all numbers in a tree of JSON values are finite."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    return not isinstance(value, list) or all(map(_finite, value))

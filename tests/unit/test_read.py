@@ -1,0 +1,125 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cadnode.domain import Acquisition, Box, FloatImage, Outcome, Skipped, SkipReason
+from cadnode.errors import ModelError, NotProcessable
+from cadnode.exam.model import Exam, Mammogram
+from cadnode.exam.read import read_exam as exam_of
+from cadnode.models.scorer import HotRegion, ViewReading
+from cadnode.read import read_exam
+from tests.synthetic import write_exam
+
+
+@dataclass
+class Reader:
+    """Stands for a `LoadedModel`: scores a view by its brightest pixel, marks one region."""
+
+    name: str = "a"
+    applies_to: tuple[Acquisition, ...] = (Acquisition.DIGITAL, Acquisition.FILM)
+    threshold: float = 0.5
+    fails: bool = False
+    sha256: str = "ab"
+
+    @property
+    def card(self) -> Any:
+        return SimpleNamespace(
+            name=self.name,
+            version="1.0.0",
+            applies_to=self.applies_to,
+            operating_point=SimpleNamespace(threshold=self.threshold),
+        )
+
+    def score(self, views: Sequence[tuple[FloatImage, str]]) -> list[ViewReading]:
+        if self.fails:
+            raise ModelError("on purpose")
+        return [self._reading(image) for image, _ in views]
+
+    def _reading(self, image: FloatImage) -> ViewReading:
+        region = HotRegion(Box(0, 0, 4, 4), ((0.0, 0.0), (4.0, 0.0), (4.0, 4.0)), 0.9)
+        return ViewReading(float(image.max()), 0.0, image[:8, :8], Box(0, 0, 8, 8), (region,))
+
+
+@pytest.fixture
+def exam(tmp_path: Path) -> Exam:
+    return exam_of(write_exam(tmp_path, rows=64, columns=48))
+
+
+def constant(levels: dict[str, float]) -> Any:
+    """A pixel loader: a uniform image whose level depends on side and view."""
+
+    def load(m: Mammogram) -> FloatImage:
+        return np.full((64, 48), levels[f"{m.laterality}{m.view}"], np.float32)
+
+    return load
+
+
+LEVELS = {"RCC": 0.1, "RMLO": 0.3, "LCC": 0.6, "LMLO": 0.8}
+
+
+def read(exam: Exam, *models: Any, load: Any = None) -> Any:
+    return read_exam(exam, list(models), load=load or constant(LEVELS))
+
+
+def test_a_breast_is_the_mean_of_its_views_and_the_exam_the_higher_breast(exam: Exam) -> None:
+    result = read(exam, Reader())
+    assert [(b.laterality, b.n_views) for b in result.breasts] == [("R", 2), ("L", 2)]
+    assert [b.score for b in result.breasts] == pytest.approx([0.2, 0.7])
+    assert result.exam_score == pytest.approx(0.7)
+
+
+def test_hot_regions_are_findings_only_in_breasts_that_reach_the_operating_point(
+    exam: Exam,
+) -> None:
+    result = read(exam, Reader(threshold=0.5))
+    sides = {v.sop_instance_uid: v.laterality for v in result.views}
+    assert {sides[f.sop_instance_uid] for f in result.findings} == {"L"}
+    assert result.outcome is Outcome.FINDINGS
+
+
+def test_nothing_above_the_operating_point_is_an_outcome_with_scores(exam: Exam) -> None:
+    result = read(exam, Reader(threshold=0.9))
+    assert result.outcome is Outcome.NO_FINDINGS
+    assert len(result.views) == len(result.heat_maps) == 4
+
+
+def test_each_view_is_read_by_the_first_model_that_applies(exam: Exam) -> None:
+    film, digital = Reader("film", (Acquisition.FILM,)), Reader("digital", (Acquisition.DIGITAL,))
+    result = read(exam, film, digital, Reader("both"))
+    assert {v.algorithm for v in result.views} == {"digital"}
+    assert [m.name for m in result.models] == ["digital"]
+
+
+def test_views_that_no_model_reads_are_skipped_with_a_reason(exam: Exam) -> None:
+    result = read(exam, Reader("film", (Acquisition.FILM,)))
+    assert {s.reason for s in result.skipped} == {SkipReason.NO_MODEL_APPLIES}
+    assert result.outcome is Outcome.NOT_READ
+    assert result.exam_score is None
+
+
+def test_a_view_whose_pixels_fail_is_skipped_and_the_others_are_read(exam: Exam) -> None:
+    def load(m: Mammogram) -> FloatImage:
+        if f"{m.laterality}{m.view}" == "RCC":
+            raise NotProcessable(SkipReason.PIXELS_CORRUPT, "short")
+        return constant(LEVELS)(m)  # type: ignore[no-any-return]
+
+    result = read(exam, Reader(), load=load)
+    assert [(s.reason, s.detail) for s in result.skipped] == [(SkipReason.PIXELS_CORRUPT, "short")]
+    assert [b.n_views for b in result.breasts] == [1, 2]
+
+
+def test_a_failing_model_is_a_reason_not_a_crash(exam: Exam) -> None:
+    result = read(exam, Reader(fails=True))
+    assert {s.reason for s in result.skipped} == {SkipReason.MODEL_FAILED}
+    assert len(result.skipped) == 4
+
+
+def test_what_the_exam_skipped_stays_in_the_result(exam: Exam) -> None:
+    why = Skipped("1.2.3", SkipReason.TRUNCATED)
+    partial = Exam(exam.study_instance_uid, exam.mammograms, (why,), exam.reference, exam.headers)
+    assert why in read(partial, Reader()).skipped

@@ -1,0 +1,1 @@
+"""How the packaged weights were made, and how they are measured."""

@@ -1,0 +1,65 @@
+"""`ddsm-exams`: four-view film exams of DDSM, `exams.csv`.
+
+The digitizer's letter follows the exam's class, so the comparison that counts is the malignant
+breast against the same woman's other breast: the same film, the same digitizer.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from cadnode.domain import Acquisition, FloatImage, Laterality
+from cadnode.errors import DataError
+from training.data.views import DataSet, ViewRecord, left_out, read_grey, read_table
+
+NAME: Final = "ddsm-exams"
+_VIEWS = ("l_cc", "l_mlo", "r_cc", "r_mlo")
+_SIDES = {"l": (Laterality.LEFT, "left"), "r": (Laterality.RIGHT, "right")}
+_COLUMNS = ("exam_id", "exam_class", "digitizer", "left_malignant", "right_malignant", *_VIEWS)
+
+
+def read(folder: Path) -> DataSet:
+    """The views that can be scored; missing files are left out.
+
+    Raises
+    ------
+    DataError
+        `exams.csv` is missing or lacks columns, or no view is usable.
+    """
+    records, reasons = [], []
+    for row in read_table(folder / "exams.csv", _COLUMNS):
+        for column in _VIEWS:
+            if not row[column] or not (folder / row[column]).is_file():
+                reasons.append("file missing")
+            elif row[f"{_SIDES[column[0]][1]}_malignant"] not in ("0", "1"):
+                reasons.append("label unknown")
+            else:
+                records.append(_record(row, column, folder))
+    if not records:
+        raise DataError("exams.csv names no usable view")
+    return DataSet(NAME, Acquisition.FILM, tuple(records), left_out(reasons))
+
+
+def load(record: ViewRecord) -> FloatImage | None:
+    """`(H, W) float32 in [0, 1]`, dense tissue bright; None when the file cannot be read."""
+    return read_grey(record.path)
+
+
+def _record(row: dict[str, str], column: str, folder: Path) -> ViewRecord:
+    laterality, side = _SIDES[column[0]]
+    words = row.get(f"{side}_lesions") or ""
+    kinds = [kind for kind, word in (("mass", "MASS"), ("calcification", "CALC")) if word in words]
+    return ViewRecord(
+        dataset=NAME,
+        woman=row["exam_id"],
+        laterality=laterality,
+        view=column.split("_")[1].upper(),
+        path=folder / row[column],
+        cancer=row[f"{side}_malignant"] == "1",
+        exam_class=row["exam_class"],
+        stratum=row["digitizer"],
+        facts=(
+            ("digitizer", row["digitizer"]),
+            ("lesion", " and ".join(kinds) or "other"),
+            ("subtlety", row.get("min_subtlety") or ""),
+        ),
+    )

@@ -1,0 +1,103 @@
+"""What the area is to be seen beside: pairs ordered, digitizers alone, one threshold."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from training.evaluation.auc import auc, clustered, delong
+from training.papers.kim2018.validation import BreastScored
+
+
+def at_threshold(breasts: Sequence[BreastScored], threshold: float) -> dict[str, Any]:
+    """Sensitivity and specificity at the card's operating point, by breast."""
+    called = [(b.cancer, b.score >= threshold) for b in breasts]
+    cancers = [c for truth, c in called if truth]
+    others = [c for truth, c in called if not truth]
+    return {
+        "threshold": round(threshold, 4),
+        "sensitivity": round(sum(cancers) / len(cancers), 4),
+        "specificity": round(1 - sum(others) / len(others), 4),
+    }
+
+
+def film(pairs: Sequence[BreastScored], everybody: Sequence[BreastScored]) -> dict[str, Any]:
+    """Pairs of one woman, the contralateral difference, and the digitizer-only baseline.
+
+    `pairs` holds both breasts of women with one malignant breast; `everybody` all breasts.
+    """
+    sides: dict[str, dict[bool, float]] = defaultdict(dict)
+    for breast in pairs:
+        sides[breast.woman][breast.cancer] = breast.score
+    gaps = [s[True] - s[False] for s in sides.values()]
+    labels = [True] * len(gaps) + [False] * len(gaps)
+    women = list(sides) * 2
+    difference = clustered(labels, gaps + [-g for g in gaps], women).as_dict()
+    ordered = sum(g > 0 for g in gaps) + 0.5 * sum(g == 0 for g in gaps)
+    result: dict[str, Any] = {
+        "pairs": len(gaps),
+        "pairs_ordered": round(ordered / len(gaps), 4),
+        "contralateral_difference": difference
+        | {"contrast": "score of a breast less that of the woman's other breast, malignant or not"},
+    }
+    return result | _exams(everybody)
+
+
+def _exams(breasts: Sequence[BreastScored]) -> dict[str, Any]:
+    """Cancer exams against all others: by the digitizer's letter alone, and by the model."""
+    exams: dict[str, list[BreastScored]] = defaultdict(list)
+    for breast in breasts:
+        exams[breast.woman].append(breast)
+    labels = [any(b.cancer for b in e) for e in exams.values()]
+    letters = [e[0].first.stratum for e in exams.values()]
+    scores = [max(b.score for b in e) for e in exams.values()]
+    contrast = "exams with cancer against exams without (benign and normal)"
+    if len(set(labels)) < 2:
+        return {"digitizer_only": {"auc": 0.5, "contrast": "malignant against other breast"}}
+    share = {
+        letter: sum(t for t, name in zip(labels, letters, strict=True) if name == letter)
+        / letters.count(letter)
+        for letter in set(letters)
+    }
+    alone = delong(labels, [share[name] for name in letters]).as_dict()
+    within = []
+    for letter in sorted(share):
+        of = [(t, s) for t, s, name in zip(labels, scores, letters, strict=True) if name == letter]
+        if len({t for t, _ in of}) == 2:
+            area = delong([t for t, _ in of], [s for _, s in of]).as_dict()
+            within.append({"stratum": letter} | area)
+    return {
+        "digitizer_only": {
+            "auc": 0.5,
+            "note": "malignant against the same woman's other breast: one digitizer a woman, so "
+            "the letter alone orders no pair",
+            "exam_contrast": alone | {"contrast": f"{contrast}, by the digitizer's letter alone"},
+        },
+        "exam_level": {
+            "auc": round(auc(labels, scores), 4),
+            "contrast": f"{contrast}, the higher breast's score; confounded by the digitizer",
+        },
+        "by_digitizer_exam_level": within,
+    }
+
+
+def sentences(result: dict[str, Any]) -> list[str]:
+    """The baselines in words, for the terminal."""
+    point = result["operating_point"]
+    lines = [
+        f"At {point['threshold']:.3f}: sensitivity {point['sensitivity']:.1%}, "
+        f"specificity {point['specificity']:.1%}."
+    ]
+    if "pairs" in result:
+        gap = result["contralateral_difference"]
+        lines.append(
+            f"{result['pairs_ordered']:.1%} of {result['pairs']} pairs ordered; by contralateral "
+            f"difference AUC {gap['auc']:.3f} ({gap['auc_ci'][0]:.3f}–{gap['auc_ci'][1]:.3f})."
+        )
+        exam = result["digitizer_only"].get("exam_contrast")
+        if exam:
+            lines.append(
+                f"Digitizer's letter alone: 0.5 on the pairs by construction; {exam['auc']:.3f} "
+                "for exams with cancer against the others "
+                f"(model {result['exam_level']['auc']:.3f})."
+            )
+    return lines

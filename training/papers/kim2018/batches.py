@@ -1,0 +1,145 @@
+"""Minibatches: simulated lesions first, then pairs of breasts beside them.
+
+A pair is a breast with cancer and one without that differ in nothing else we can help: of the
+same woman on film (same digitizer), of the same machine when digital.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+
+from cadnode.domain import Acquisition, FloatImage
+from training.augment import augment
+from training.data.tensors import TensorCache
+from training.lesions import LesionSimulator
+from training.papers.kim2018.config import Recipe
+
+Breast = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """`views` is `(B, 1, H, W)`: first the pairs, four views each (cancer, cancer, other, other).
+
+    `targets` is `(S, h, w)` for the last S views: the lesion's share of each map cell.
+    """
+
+    views: Tensor
+    pairs: int
+    targets: Tensor
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Source:
+    """Training views of one data set: which may be backgrounds, which breasts form pairs."""
+
+    cache: TensorCache
+    acquisition: Acquisition
+    backgrounds: tuple[int, ...]
+    cancers: tuple[Breast, ...]
+    partners: tuple[tuple[Breast, ...], ...]
+
+    @classmethod
+    def of(cls, cache: TensorCache, acquisition: Acquisition, rows: Sequence[int]) -> "Source":
+        """The source made of those of the cache's records that `rows` names."""
+        usable = [i for i in rows if cache.records[i].trainable]
+        breasts: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for i in usable:
+            breasts[cache.records[i].breast].append(i)
+        healthy: dict[str, list[Breast]] = defaultdict(list)
+        for views in breasts.values():
+            first = cache.records[views[0]]
+            if not first.cancer:
+                healthy[_matched(first.woman, first.stratum, acquisition)].append(tuple(views))
+        cancers, partners = [], []
+        for views in breasts.values():
+            first = cache.records[views[0]]
+            others = healthy.get(_matched(first.woman, first.stratum, acquisition))
+            if first.cancer and others:
+                cancers.append(tuple(views))
+                partners.append(tuple(others))
+        backgrounds = tuple(i for i in usable if not cache.records[i].cancer)
+        return cls(cache, acquisition, backgrounds, tuple(cancers), tuple(partners))
+
+
+def _matched(woman: str, stratum: str, acquisition: Acquisition) -> str:
+    """What a cancer breast and its partner have in common."""
+    return woman if acquisition == Acquisition.FILM else stratum
+
+
+class Batches:
+    """The minibatches of one epoch after another; the next is made while one is learnt.
+
+    Every minibatch depends on seed, epoch and step alone, so that a training taken up again goes
+    on as if it had never stopped.
+
+    Parameters
+    ----------
+    cell
+        Pixels of a map cell's side.
+    """
+
+    def __init__(self, sources: Sequence[Source], recipe: Recipe, seed: int, cell: int) -> None:
+        cv2.setNumThreads(1)
+        self.sources, self.recipe, self.seed, self.cell = sources, recipe, seed, cell
+        self.epoch = 0
+        self._simulator = LesionSimulator(seed)
+
+    def __len__(self) -> int:
+        return self.recipe.schedule.steps_per_epoch
+
+    def __iter__(self) -> Iterator[Batch]:
+        with ThreadPoolExecutor(1) as pool:
+            ahead = pool.submit(self.make, self.epoch, 0)
+            for step in range(len(self)):
+                batch = ahead.result()
+                if step + 1 < len(self):
+                    ahead = pool.submit(self.make, self.epoch, step + 1)
+                yield batch
+
+    def make(self, epoch: int, step: int) -> Batch:
+        """The minibatch of a step: simulated views only in the first phase, both later."""
+        rng = np.random.default_rng([self.seed, epoch, step])
+        pretrain = epoch < self.recipe.schedule.pretrain_epochs
+        views = [] if pretrain else self._pairs(rng)
+        pairs = len(views) // 4
+        progress = epoch / max(self.recipe.schedule.pretrain_epochs, 1)
+        strength = 1.3 - 0.4 * progress if pretrain else 0.95
+        count = self.recipe.pretrain.batch if pretrain else self.recipe.finetune.simulated
+        targets = []
+        for number in range(count):
+            image = self._background(rng, number)
+            targets.append(self._cells(self._simulator.draw(rng, image, strength=strength)))
+            views.append(image)
+        stacked = torch.from_numpy(np.stack(views))[:, None]
+        return Batch(stacked, pairs, torch.from_numpy(np.stack(targets)))
+
+    def _pairs(self, rng: Generator) -> list[FloatImage]:
+        views = []
+        for source in self.sources:
+            digital = source.acquisition == Acquisition.DIGITAL
+            tune = self.recipe.finetune
+            for _ in range(tune.digital_pairs if digital else tune.film_pairs):
+                if not source.cancers:
+                    continue
+                chosen = int(rng.integers(len(source.cancers)))
+                others = source.partners[chosen]
+                for breast in (source.cancers[chosen], others[rng.integers(len(others))]):
+                    for index in rng.choice(breast, 2, replace=len(breast) < 2):
+                        views.append(augment(rng, source.cache.image(int(index))))
+        return views
+
+    def _background(self, rng: Generator, number: int) -> FloatImage:
+        source = self.sources[number % len(self.sources)]
+        return augment(rng, source.cache.image(int(rng.choice(source.backgrounds))))
+
+    def _cells(self, target: FloatImage) -> FloatImage:
+        size = (target.shape[1] // self.cell, target.shape[0] // self.cell)
+        return np.asarray(cv2.resize(target, size, interpolation=cv2.INTER_AREA))

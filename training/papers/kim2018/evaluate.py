@@ -1,0 +1,211 @@
+"""`cadnode evaluate kim2018`: how well the served model does on real exams, with intervals.
+
+Views are read exactly as the node reads them: the packaged model's own `LoadedModel`, in float32,
+without test-time augmentation; a breast's score is the mean of its views' scores.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from cadnode.domain import Acquisition
+from cadnode.errors import DataError, ModelError, SettingsError
+from cadnode.models import store
+from cadnode.models.scorer import LoadedModel
+from training.data.sources import open_source
+from training.data.tensors import tensors
+from training.data.views import DataSet, ViewRecord
+from training.evaluation.auc import clustered, delong
+from training.papers.kim2018 import baselines
+from training.papers.kim2018.validation import CONTRASTS, BreastScored, by_breast, compared
+from training.workflow import in_batches
+
+SPLITS: Final = ("unseen", "all")
+_BATCH: Final = 16
+
+
+def run(data: str, *, model: Path | None = None, split: str = "unseen") -> dict[str, Any]:
+    """Numbers of a model on `KIND:PATH`; see the keys in `training/RESULTS.md`.
+
+    Parameters
+    ----------
+    data
+        `rsna-views:PATH` or `ddsm-exams:PATH`.
+    model
+        Folder with `card.json`; the packaged model for this kind of data by default.
+    split
+        `"unseen"` leaves out the women of the model's training and validation parts, `"all"`
+        takes everybody. A folder of new women is used whole either way.
+
+    Raises
+    ------
+    DataError, ModelError, SettingsError
+        The folder, the model or the split is not what it should be, or nobody is left.
+    """
+    if split not in SPLITS:
+        raise SettingsError(f"--split must be unseen or all, not {split!r}")
+    source = open_source(data)
+    folder = model or _packaged(source.acquisition)
+    loaded = store.load(folder, "cuda" if torch.cuda.is_available() else "cpu")
+    records, seen = _unseen(source, folder) if split == "unseen" else (source.records, 0)
+    scored, failed = _scores(loaded, records)
+    left_out = Counter(dict(source.left_out)) + Counter(failed)
+    head = {
+        "data": source.name,
+        "split": split,
+        "model": {
+            "name": loaded.card.name,
+            "version": loaded.card.version,
+            "sha256": loaded.sha256,
+        },
+        "women_left_out_as_seen_in_training": seen,
+        "images_scored": len(scored),
+        "images_left_out": dict(left_out),
+    }
+    return head | numbers(source.acquisition, scored, loaded.card.operating_point.threshold)
+
+
+def numbers(
+    acquisition: Acquisition, scored: Sequence[tuple[ViewRecord, float]], threshold: float
+) -> dict[str, Any]:
+    """Areas of the contrast, its strata and its baselines.
+
+    Raises
+    ------
+    DataError
+        The contrast lacks a class.
+    """
+    records, scores = [r for r, _ in scored], [s for _, s in scored]
+    rows = compared(records, acquisition)
+    breasts = by_breast([records[i] for i in rows], [scores[i] for i in rows])
+    if len({b.cancer for b in breasts}) < 2:
+        raise DataError(f"no contrast: {CONTRASTS[acquisition]} needs both among the women left")
+    result = _area(breasts) | {
+        "contrast": f"{CONTRASTS[acquisition]}; a breast's score is the mean of its views",
+        "unit": "breasts",
+        "ci_method": "95 %, bootstrap over women, 1,000 replicates",
+        "women": len({b.woman for b in breasts}),
+        "auc_delong_ci": delong(*_columns(breasts)).as_dict()["auc_ci"],
+        "operating_point": baselines.at_threshold(breasts, threshold),
+    }
+    if acquisition == Acquisition.DIGITAL:
+        strata = {"machine": "machine_id", "site": "site_id", "density": "density"}
+        everybody = by_breast(records, scores)
+        result["by_all_machines"] = _strata(everybody, lambda b: b.first.fact("machine_id"))
+    else:
+        strata = {"digitizer": "digitizer"}
+        result |= baselines.film(breasts, by_breast(records, scores))
+        result["by_lesion"] = _pair_strata(breasts, lambda b: b.first.fact("lesion"))
+        result["by_subtlety"] = _pair_strata(breasts, lambda b: b.first.fact("subtlety"))
+    for name, column in strata.items():
+        result[f"by_{name}"] = _strata(breasts, lambda b, c=column: b.first.fact(c))
+    return result
+
+
+def show(console: Console, result: dict[str, Any]) -> None:
+    """Print the numbers as a table."""
+    low, high = result["auc_ci"]
+    model = result["model"]
+    console.print(
+        f"[bold]AUC {result['auc']:.3f}[/] (95 % CI {low:.3f}–{high:.3f}), {result['n_pos']} with "
+        f"and {result['n_neg']} without cancer\n{result['contrast']}\n{model['name']} "
+        f"{model['version']} on {result['data']}, split {result['split']}: "
+        f"{result['women_left_out_as_seen_in_training']} women left out as seen in training"
+    )
+    table = Table("stratum", "", "AUC", "95 % CI", "with", "without")
+    for name, rows in result.items():
+        if not name.startswith("by_"):
+            continue
+        for row in rows:
+            area = f"{row['auc']:.3f}" if row["auc"] is not None else "–"
+            ci = "–".join(f"{b:.2f}" for b in row["auc_ci"]) if row["auc_ci"] else "–"
+            table.add_row(
+                name[3:].replace("_", " "), row["stratum"], area, ci,
+                str(row["n_pos"]), str(row["n_neg"]),
+            )  # fmt: skip
+    console.print(table)
+    for line in baselines.sentences(result):
+        console.print(line)
+
+
+def _packaged(acquisition: Acquisition) -> Path:
+    for folder in store.available():
+        if acquisition in store.read_card(folder).applies_to:
+            return folder
+    raise ModelError(f"no packaged model reads {acquisition.value} views; give one with --model")
+
+
+def _unseen(source: DataSet, folder: Path) -> tuple[Sequence[ViewRecord], int]:
+    """Records of the women the model has not seen, and the number of the others."""
+    known = store.seen_women(folder)
+    seen = {r.woman for r in source.records if store.woman_key(r.dataset, r.woman) in known}
+    kept = [r for r in source.records if r.woman not in seen]
+    if not kept:
+        raise DataError("the model has seen every woman of this folder; --split all takes them")
+    return kept, len(seen)
+
+
+def _scores(
+    loaded: LoadedModel, records: Sequence[ViewRecord]
+) -> tuple[list[tuple[ViewRecord, float]], Counter[str]]:
+    """Records with their calibrated scores, and reasons of those that could not be scored."""
+    scored, failed = [], Counter[str]()
+    progress = Console(stderr=True)
+    parts = list(in_batches(records, _BATCH))
+    for part in track(parts, "reading", console=progress, disable=not progress.is_terminal):
+        ready = []
+        for record, tensor, reason in tensors(part, loaded.card.preprocess):
+            if tensor is None:
+                failed[reason] += 1
+            else:
+                ready.append((record, tensor))
+        if ready:
+            stacked = torch.from_numpy(np.stack([t for _, t in ready]))
+            _, logits = loaded.run(stacked, batch_size=_BATCH)
+            scores = loaded.probability(logits).tolist()
+            scored += [(record, s) for (record, _), s in zip(ready, scores, strict=True)]
+    if not scored:
+        raise DataError("no view of this folder could be scored")
+    return scored, failed
+
+
+def _columns(breasts: Sequence[BreastScored]) -> tuple[list[bool], list[float]]:
+    return [b.cancer for b in breasts], [b.score for b in breasts]
+
+
+def _area(breasts: Sequence[BreastScored]) -> dict[str, Any]:
+    return clustered(*_columns(breasts), [b.woman for b in breasts]).as_dict()
+
+
+def _row(stratum: str, breasts: Sequence[BreastScored]) -> dict[str, Any]:
+    """One stratum's area; without one where a class is missing."""
+    n_pos = sum(b.cancer for b in breasts)
+    if 0 < n_pos < len(breasts):
+        return {"stratum": stratum} | _area(breasts)
+    counts = {"n_pos": n_pos, "n_neg": len(breasts) - n_pos}
+    return {"stratum": stratum, "auc": None, "auc_ci": None} | counts
+
+
+def _strata(
+    breasts: Sequence[BreastScored], key: Callable[[BreastScored], str]
+) -> list[dict[str, Any]]:
+    names = sorted({key(b) or "not stated" for b in breasts})
+    return [_row(n, [b for b in breasts if (key(b) or "not stated") == n]) for n in names]
+
+
+def _pair_strata(
+    breasts: Sequence[BreastScored], key: Callable[[BreastScored], str]
+) -> list[dict[str, Any]]:
+    """Strata of the malignant breast's lesion, each with the same women's other breasts."""
+    kind = {b.woman: key(b) or "not stated" for b in breasts if b.cancer}
+    named = [replace(b, first=replace(b.first, facts=(("kind", kind[b.woman]),))) for b in breasts]
+    return _strata(named, lambda b: b.first.fact("kind"))
+

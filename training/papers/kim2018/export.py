@@ -1,0 +1,178 @@
+"""From a trained network to model folders: fitted on validation, measured on test, written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from cadnode.domain import Acquisition
+from cadnode.models import store
+from cadnode.models.card import Metric, ModelCard, TrainingData
+from cadnode.models.dib_mg import DibMg
+from training.data.tensors import TensorCache
+from training.data.views import DataSet, Part, ViewRecord
+from training.evaluation.auc import clustered
+from training.papers.kim2018.config import Recipe
+from training.papers.kim2018.validation import CONTRASTS, by_breast, compared, fit, logits_of
+
+VERSION: Final = "1.0.0"
+NAMES: Final = {Acquisition.DIGITAL: "dib-mg-digital", Acquisition.FILM: "dib-mg-film"}
+PAPER: Final = (
+    "Kim EK, Kim HE, Han K, et al. Applying data-driven imaging biomarker in mammography for "
+    "breast cancer screening: preliminary study. Sci Rep 8, 2762 (2018)"
+)
+ALGORITHM: Final = (
+    "Deep learning: weakly supervised residual network (DIB-MG) with two per-view maps, "
+    "pretrained to locate simulated lesions"
+)
+INTENDED_USE: Final = (
+    "Research and engineering of mammography CAD. Not a medical device; not for diagnosis, "
+    "triage or screening decisions."
+)
+TERMS: Final = {
+    Acquisition.DIGITAL: "RSNA 2022 screening mammography challenge, research use",
+    Acquisition.FILM: "DDSM, University of South Florida, public research set",
+}
+LIMITS: Final = {
+    Acquisition.DIGITAL: (
+        "Learnt from views of 640 × 640 pixels: masses and asymmetries are resolved, "
+        "calcifications hardly.",
+        "Implants were kept out of the training.",
+        "Some hundred cancers of four machines at two sites: other vendors were never seen.",
+        "Scores of views are calibrated to the validation part, whose share of cancers is far "
+        "above that of screening.",
+    ),
+    Acquisition.FILM: (
+        "Learnt from views of 299 × 299 pixels: calcifications cannot be resolved.",
+        "CBIS-DDSM is drawn from DDSM: exams of CBIS-DDSM, the demo's among them, may be of "
+        "women in the training part (the numbers of the two sets do not allow a check here).",
+        "Scores are calibrated to malignant breasts against the same women's other breasts: "
+        "half of these have cancer.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How the weights came to be."""
+
+    command: str
+    seed: int
+    trained_on: date
+
+
+def write(
+    network: DibMg,
+    recipe: Recipe,
+    data: DataSet,
+    cache: TensorCache,
+    rows: Mapping[Part, Sequence[int]],
+    out: Path,
+    origin: Origin,
+) -> dict[str, Any]:
+    """Write `out/NAME/VERSION`; returns the folder and the test part's area."""
+    network = network.cpu().eval()
+    contrast = CONTRASTS[data.acquisition]
+    picked = _picked(cache, rows["validation"], data)
+    records = [cache.records[i] for i in picked]
+    fitted = fit(
+        records, *logits_of(network, cache, picked, device="cpu", exact=True), contrast=contrast
+    )
+    metrics = [
+        _metric(network, cache, _picked(cache, rows[part], data), data, fitted.calibration, part)
+        for part in ("validation", "test")
+    ]
+    card = ModelCard(
+        name=NAMES[data.acquisition],
+        version=VERSION,
+        paper=PAPER,
+        algorithm=ALGORITHM,
+        intended_use=INTENDED_USE,
+        licence="Apache-2.0 (weights; the training data have terms of their own)",
+        architecture=recipe.architecture(),
+        preprocess=recipe.preprocess(data.acquisition),
+        applies_to=(data.acquisition,),
+        training_data=_sentence(origin.command, cache, rows),
+        training_sets=(_training_set(data, cache, rows["train"]),),
+        split="by woman, by the sha256 of her number: 65 % train, 15 % validation, 20 % test",
+        metrics=tuple(m for m in metrics if m is not None),
+        operating_point=fitted.operating_point,
+        hot_region=fitted.hot_region,
+        calibration=fitted.calibration,
+        limits=LIMITS[data.acquisition],
+        weights_sha256="0" * 64,
+        seed=origin.seed,
+        command=origin.command,
+        trained_on=origin.trained_on,
+    )
+    folder = out / card.name / card.version
+    store.save(folder, card, network, _split(cache, rows))
+    return {"folder": str(folder), "metrics": [m.model_dump() for m in card.metrics]}
+
+
+def _picked(cache: TensorCache, rows: Sequence[int], data: DataSet) -> list[int]:
+    chosen = compared([cache.records[i] for i in rows], data.acquisition)
+    return [rows[i] for i in chosen]
+
+
+def _metric(
+    network: DibMg,
+    cache: TensorCache,
+    rows: Sequence[int],
+    data: DataSet,
+    calibration: Any,
+    part: str,
+) -> Metric | None:
+    """Area of a part, breasts scored as the node scores them; None when a class is missing."""
+    records = [cache.records[i] for i in rows]
+    if len({r.cancer for r in records}) < 2:
+        return None
+    logits, _ = logits_of(network, cache, rows, device="cpu", exact=True)
+    raised = calibration.slope * logits.astype(np.float64) + calibration.intercept
+    breasts = by_breast(records, (1 / (1 + np.exp(-raised))).tolist())
+    area = clustered(
+        [b.cancer for b in breasts], [b.score for b in breasts], [b.woman for b in breasts]
+    )
+    return Metric(
+        name=f"AUC, {part} part",
+        data=f"{data.name}, {part} part",
+        contrast=CONTRASTS[data.acquisition],
+        unit="breasts",
+        n_pos=area.n_pos,
+        n_neg=area.n_neg,
+        auc=round(area.value, 4),
+        auc_ci=(round(area.ci[0], 4), round(area.ci[1], 4)),
+        ci_method="95 %, bootstrap over women, 1,000 replicates",
+    )
+
+
+def _training_set(data: DataSet, cache: TensorCache, rows: Sequence[int]) -> TrainingData:
+    records = [cache.records[i] for i in rows if cache.records[i].trainable]
+    return TrainingData(
+        name=data.name,
+        terms=TERMS[data.acquisition],
+        n_women=len({r.woman for r in records}),
+        n_views=len(records),
+        n_cancer_breasts=len({r.breast for r in records if r.cancer}),
+    )
+
+
+def _sentence(command: str, cache: TensorCache, rows: Mapping[Part, Sequence[int]]) -> str:
+    """The training data in a sentence."""
+    women = len({cache.records[i].woman for i in rows["train"]})
+    others = " together with the other --data sets" if command.count("--data") > 1 else ""
+    return (
+        f"{cache.records[0].dataset}: {len(rows['train'])} views of {women} women in the training "
+        f"part{others}; lesions simulated into breasts without cancer"
+    )
+
+
+def _split(cache: TensorCache, rows: Mapping[Part, Sequence[int]]) -> dict[str, list[str]]:
+    def keys(part: Part) -> list[str]:
+        records: list[ViewRecord] = [cache.records[i] for i in rows[part]]
+        return sorted({store.woman_key(r.dataset, r.woman) for r in records})
+
+    return {"train": keys("train"), "validation": keys("validation")}

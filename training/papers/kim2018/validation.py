@@ -1,0 +1,143 @@
+"""Scores of breasts, and what is fitted on the validation part: calibration and thresholds."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from cadnode.domain import Acquisition
+from cadnode.models.card import Calibration, HotRegion, OperatingPoint
+from cadnode.models.dib_mg import DibMg
+from training.data.rsna_views import MACHINES
+from training.data.tensors import TensorCache
+from training.data.views import ViewRecord
+from training.evaluation.auc import auc, youden
+from training.workflow import in_batches
+
+CONTRASTS: Final = {
+    Acquisition.DIGITAL: "breasts with cancer against breasts without, within machines "
+    + ", ".join(MACHINES),
+    Acquisition.FILM: "malignant breast against the same woman's other breast",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BreastScored:
+    """A breast with the mean score of its views."""
+
+    woman: str
+    laterality: str
+    cancer: bool
+    score: float
+    first: ViewRecord
+
+
+def compared(records: Sequence[ViewRecord], acquisition: Acquisition) -> list[int]:
+    """Rows that take part in the contrast of a kind of data.
+
+    Digital: machines with cancers. Film: exams where one breast, and only one, is malignant.
+    """
+    if acquisition == Acquisition.DIGITAL:
+        return [i for i, r in enumerate(records) if r.stratum in MACHINES]
+    breasts: dict[str, dict[str, bool]] = defaultdict(dict)
+    for record in records:
+        breasts[record.woman][record.laterality] = record.cancer
+    one = {w for w, sides in breasts.items() if len(sides) == 2 and sum(sides.values()) == 1}
+    return [i for i, r in enumerate(records) if r.woman in one]
+
+
+def by_breast(records: Sequence[ViewRecord], scores: Sequence[float]) -> list[BreastScored]:
+    """Breasts in the records' order, each with the mean of its views' scores."""
+    found: dict[tuple[str, str], list[tuple[ViewRecord, float]]] = defaultdict(list)
+    for record, score in zip(records, scores, strict=True):
+        found[record.breast].append((record, float(score)))
+    return [
+        BreastScored(
+            woman, side, any(r.cancer for r, _ in views), fmean(s for _, s in views), views[0][0]
+        )
+        for (woman, side), views in found.items()
+    ]
+
+
+@torch.inference_mode()
+def logits_of(
+    network: DibMg, cache: TensorCache, rows: Sequence[int], *, device: str, exact: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """`(n,)` logits of views and the peaks of their maps; `exact` computes in float32."""
+    network.eval()
+    logits, peaks = [], []
+    for part in in_batches(rows, 32):
+        views = torch.from_numpy(np.stack([cache.image(i) for i in part]))[:, None]
+        views = views.to(device, memory_format=torch.channels_last)
+        with torch.autocast(device, torch.bfloat16, enabled=not exact):
+            maps = network.logit_map(views)
+        logits.append(network.pool(maps).cpu().numpy())
+        peaks.append(maps.flatten(1).amax(1).cpu().numpy())
+    return np.concatenate(logits), np.concatenate(peaks)
+
+
+def contrast_auc(
+    network: DibMg, cache: TensorCache, rows: Sequence[int], *, device: str
+) -> float | None:
+    """AUC by breast; None where a class is missing."""
+    logits, _ = logits_of(network, cache, rows, device=device)
+    breasts = by_breast([cache.records[i] for i in rows], logits.tolist())
+    labels = [b.cancer for b in breasts]
+    if len(set(labels)) < 2:
+        return None
+    return auc(labels, [b.score for b in breasts])
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a card takes from the validation part."""
+
+    calibration: Calibration
+    operating_point: OperatingPoint
+    hot_region: HotRegion
+
+
+def fit(
+    records: Sequence[ViewRecord],
+    logits: NDArray[np.float32],
+    peaks: NDArray[np.float32],
+    *,
+    contrast: str,
+) -> Fitted:
+    """Platt's calibration of views, Youden's threshold of breasts, the map's threshold.
+
+    Raises
+    ------
+    DataError
+        A class is missing among the records.
+    """
+    labels = np.array([r.cancer for r in records])
+    slope, intercept = _platt(logits.astype(np.float64), labels)
+    probability = 1 / (1 + np.exp(-(slope * logits.astype(np.float64) + intercept)))
+    peak = 1 / (1 + np.exp(-(slope * peaks.astype(np.float64) + intercept)))
+    breasts = by_breast(records, probability.tolist())
+    threshold = youden([b.cancer for b in breasts], [b.score for b in breasts])
+    hot = float(np.clip(np.percentile(peak[~labels], 80), 0.05, 0.95))
+    where = f"validation part ({len(breasts)} breasts): {contrast}"
+    return Fitted(
+        Calibration(
+            slope=slope, intercept=intercept, fitted_on=where, prevalence=float(labels.mean())
+        ),
+        OperatingPoint(threshold=threshold, chosen=f"highest Youden index on the {where}"),
+        HotRegion(
+            threshold=hot,
+            chosen="exceeded in one of five views of breasts without cancer of the " + where,
+        ),
+    )
+
+
+def _platt(logits: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[float, float]:
+    """Slope and intercept; a slope that would turn the order round is held at a small value."""
+    model = LogisticRegression(C=100.0).fit(logits[:, None], labels)
+    return max(float(model.coef_[0, 0]), 1e-3), float(model.intercept_[0])
