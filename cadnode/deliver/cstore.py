@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, _config
 from pynetdicom.sop_class import Verification
 
 from cadnode.deliver.associations import Item, items_of, plan
@@ -119,6 +119,7 @@ def _associated(destination: Destination, contexts: Sequence[tuple[str, str]]) -
     """An established association; released at the end, aborted after an error."""
     _config.LOG_HANDLER_LEVEL = "none"  # pynetdicom would log each PDU, and identifiers with it
     _config.STORE_SEND_CHUNKED_DATASET = True  # files are read piecewise and sent as they are
+    transport = _Transport()
     ae = AE(destination.calling_ae_title)
     ae.connection_timeout = destination.timeout_s
     ae.acse_timeout = destination.timeout_s
@@ -129,11 +130,12 @@ def _associated(destination: Destination, contexts: Sequence[tuple[str, str]]) -
     try:
         assoc = ae.associate(
             destination.host, destination.port, ae_title=destination.ae_title, max_pdu=0,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
+            tls_args=(transport, ""),
         )  # fmt: skip
     except OSError as error:  # the host's name has no address
         raise TransientDeliveryError(f"{destination.name} cannot be reached") from error
     if not assoc.is_established:
+        transport.close()
         raise _refused(assoc, destination)
     try:
         yield assoc
@@ -143,8 +145,26 @@ def _associated(destination: Destination, contexts: Sequence[tuple[str, str]]) -
     assoc.release()
 
 
-def _send_at_once(event: Any) -> None:
-    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+class _Transport:
+    """Stands where pynetdicom wants an `SSLContext`: the one place where it hands its socket out.
+
+    Answers leave at once (TCP_NODELAY), and the socket of a failed connection can be closed:
+    pynetdicom only shuts it down, which fails when it was never connected.
+    """
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+
+    def wrap_socket(self, plain: socket.socket, **_tls: Any) -> socket.socket:
+        """The same socket, unencrypted."""
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = plain
+        return plain
+
+    def close(self) -> None:
+        """Let go of a connection that came to nothing."""
+        if self._socket is not None:
+            self._socket.close()
 
 
 def _refused(assoc: Any, destination: Destination) -> Exception:

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal, cast
 
@@ -34,8 +34,8 @@ class DicomFile:
     far as it goes.
     """
 
-    path: Path
-    header: Dataset
+    path: Path = field(repr=False)
+    header: Dataset = field(repr=False)
     has_pixels: bool
     damage: SkipReason | None = None
 

@@ -1,6 +1,6 @@
 """One file becomes one `Mammogram`, or a coded reason why it cannot."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom import Dataset
@@ -26,8 +26,8 @@ _VENDORS = (  # as found in Manufacturer, and the one name they go by here
 class Instance:
     """What came of one file: a mammogram, or the reason why none; its header when it has one."""
 
-    path: Path
-    header: Dataset | None
+    path: Path = field(repr=False)
+    header: Dataset | None = field(repr=False)
     mammogram: Mammogram | None
     skipped: Skipped | None
 

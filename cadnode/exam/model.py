@@ -1,6 +1,6 @@
 """A mammogram and an exam as the rest of the house sees them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom import Dataset
@@ -26,8 +26,8 @@ class Mammogram:
     (e.g. `(("laterality", "ImageLaterality"), ("view", "PatientOrientation"))`).
     """
 
-    path: Path
-    header: Dataset
+    path: Path = field(repr=False)
+    header: Dataset = field(repr=False)
     sop_instance_uid: str
     sop_class_uid: str
     transfer_syntax_uid: str
@@ -60,5 +60,5 @@ class Exam:
     study_instance_uid: str
     mammograms: tuple[Mammogram, ...]
     skipped: tuple[Skipped, ...]
-    reference: Dataset | None
-    headers: dict[str, Dataset]
+    reference: Dataset | None = field(repr=False)
+    headers: dict[str, Dataset] = field(repr=False)

@@ -232,7 +232,27 @@ class Normalise(Transform):  # type: ignore[misc]  # MONAI ships no types
         return np.asarray(np.clip((image - low) / width, 0, 1) ** exponent, np.float32)
 
 
-def build(spec: PreprocessSpec) -> Compose:
+class Chain(Compose):  # type: ignore[misc]  # MONAI ships no types
+    """MONAI's `Compose`, which lets the coded reason of a view that cannot be read through."""
+
+    def __call__(self, view: View, **options: Any) -> View:
+        """The view after all steps.
+
+        Raises
+        ------
+        NotProcessable
+            A step says why the view cannot be read (MONAI wraps what a transform raises).
+        """
+        try:
+            ready: View = super().__call__(view, **options)
+        except RuntimeError as error:
+            if isinstance(error.__cause__, NotProcessable):
+                raise error.__cause__ from None
+            raise
+        return ready
+
+
+def build(spec: PreprocessSpec) -> Chain:
     """The chain of a spec: `View` in (see `start`), `View` out."""
     steps: list[Transform] = []
     if spec.stretch_to is not None:
@@ -242,4 +262,4 @@ def build(spec: PreprocessSpec) -> Compose:
     steps.append(Place(spec))
     if spec.intensity is not None or spec.mask_outside:
         steps.append(Normalise(spec))
-    return Compose(steps)
+    return Chain(steps)

@@ -132,6 +132,8 @@ def _stop(server: StreamingServer, within_s: float) -> None:
     ):
         time.sleep(0.02)
     for assoc in server.active_associations:
+        if not assoc.is_established:
+            assoc.dul.to_user_queue.put(None)  # it waits for an association request: wait no more
         assoc.abort()
         assoc.join(within_s)
 

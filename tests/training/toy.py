@@ -8,14 +8,8 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-RSNA_COLUMNS = (
-    "image,woman,site_id,machine_id,laterality,view,age,cancer,biopsy,invasive,BIRADS,implant,"
-    "density,difficult_negative_case"
-).split(",")
-DDSM_COLUMNS = (
-    "exam_id,exam_class,digitizer,left_malignant,right_malignant,left_lesions,right_lesions,"
-    "max_assessment,min_subtlety,l_cc,l_mlo,r_cc,r_mlo"
-).split(",")
+RSNA_COLUMNS = ["image", "woman", "site_id", "machine_id", "laterality", "view", "age", "cancer", "biopsy", "invasive", "BIRADS", "implant", "density", "difficult_negative_case"]
+DDSM_COLUMNS = ["exam_id", "exam_class", "digitizer", "left_malignant", "right_malignant", "left_lesions", "right_lesions", "max_assessment", "min_subtlety", "l_cc", "l_mlo", "r_cc", "r_mlo"]
 
 
 def breast(rng: Generator, side: str, size: int, *, cancer: bool) -> np.ndarray:

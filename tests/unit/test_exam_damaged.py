@@ -33,6 +33,7 @@ SYNTAXES = (
 )
 ANY_FOLDER = settings(
     max_examples=40,
+    derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

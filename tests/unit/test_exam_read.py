@@ -13,6 +13,7 @@ from cadnode.errors import NotProcessable
 from cadnode.exam.dicom_file import tolerant
 from cadnode.exam.read import read_exam, read_exams, read_instance
 from tests.synthetic import (
+    IDENTIFIERS,
     STANDARD_VIEWS,
     TRANSFER_SYNTAXES,
     code,
@@ -68,6 +69,12 @@ def test_a_header_gives_every_attribute_with_its_source(tmp_path: Path) -> None:
     assert (mammogram.rows, mammogram.columns) == (96, 80)
     assert dict(mammogram.sources)["view"] == "ViewCodeSequence"
     assert dict(mammogram.sources)["spacing"] == "ImagerPixelSpacing"
+
+
+def test_an_exam_printed_shows_no_identifier(tmp_path: Path) -> None:
+    shown = repr(read_exam(write_exam(tmp_path, **SMALL)))
+    assert "Laterality.LEFT" in shown
+    assert not any(identifier in shown for identifier in (*IDENTIFIERS, str(tmp_path)))
 
 
 @pytest.mark.parametrize("syntax", TRANSFER_SYNTAXES, ids=lambda s: s.name)
