@@ -129,8 +129,12 @@ def run(count: int, runs: int, work: Path) -> list[str]:
     for name, (syntax, option) in SYNTAXES.items():
         files = make_instances(work / name, count, syntax)
         sizes[name] = sum(f.stat().st_size for f in files) / 1e6
-        for _ in range(runs):  # receivers take turns, so that a slow minute hits all of them
-            for receiver, start in RECEIVERS.items():
+        os.sync()
+        measure(lambda folder: dcmtk_receiver(folder, "+B"), files, option, work)  # warms up
+        for turn in range(runs):  # in turns, each first once: a slow minute hits all of them
+            names = list(RECEIVERS)
+            for receiver in names[turn % len(names) :] + names[: turn % len(names)]:
+                start = RECEIVERS[receiver]
                 measured = measure(start, files, option, work)
                 results.setdefault((receiver, name), []).append(measured)
         shutil.rmtree(work / name)

@@ -99,6 +99,7 @@ def serve(
     role: Annotated[
         Role, typer.Option(help="one role in this process; [bold]all[/] starts and watches both")
     ] = Role.ALL,
+    supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> None:
     """Run the node: DICOM listener and worker, each a process of its own.
 
@@ -117,11 +118,11 @@ def serve(
     elif role is Role.LISTENER:
         from cadnode.app import listener
 
-        listener.run(values)
+        listener.run(values, supervised=supervised)
     else:
         from cadnode.app import worker
 
-        worker.run(values)
+        worker.run(values, supervised=supervised)
 
 
 @app.command()

@@ -20,7 +20,7 @@ log = get_logger("listener")
 Views = frozenset[tuple[Laterality, ViewPosition]]
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, *, supervised: bool) -> None:
     """Listen until SIGTERM or SIGINT."""
     spool = open_spool(settings)
     announcer = Announcer(settings.database_url)
@@ -36,7 +36,10 @@ def run(settings: Settings) -> None:
             # The image is safe in the spool; the worker's sweep finds studies nobody announced.
             log.warning("announcement_failed", study=stored.study_key, error=error)
 
-    with stopping_on_signal() as stopping, scp.serve(scp_config(settings), spool, on_instance):
+    with (
+        stopping_on_signal(supervised=supervised) as stopping,
+        scp.serve(scp_config(settings), spool, on_instance),
+    ):
         log.info("listening", role="listener", port=settings.listener.port)
         while not stopping():
             time.sleep(0.2)

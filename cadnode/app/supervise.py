@@ -73,6 +73,8 @@ class _Role:
 def command(role: str, config: Path | None) -> list[str]:
     """Command line that runs one role in a process of its own."""
     arguments = [sys.executable, "-m", "cadnode", "serve", "--role", role]
+    if role != "all":
+        arguments.append("--supervised")
     return [*arguments, "--config", str(config)] if config else arguments
 
 
@@ -80,7 +82,7 @@ def serve(config: Path | None, database_url: str) -> None:
     """Run listener and worker until SIGTERM or SIGINT; both then finish what they have in hand."""
     prepare(database_url)
     roles = [_Role(name, command(name, config)) for name in ROLES]
-    with stopping_on_signal() as stopping:
+    with stopping_on_signal(supervised=False) as stopping:
         for role in roles:
             role.start()
         while not stopping():
@@ -98,16 +100,16 @@ def serve(config: Path | None, database_url: str) -> None:
 class stopping_on_signal:  # noqa: N801 - reads as a statement: `with stopping_on_signal() as …`
     """Context manager: within it SIGTERM and SIGINT set a flag; gives a function that tells it.
 
-    Also stops when the parent process is gone, so that a killed supervisor leaves no orphans.
+    A supervised role also stops when its parent is gone: a killed supervisor leaves no orphans.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, supervised: bool) -> None:
         self._stop = False
-        self._parent = os.getppid()
+        self._parent = os.getppid() if supervised else None
 
     def __enter__(self) -> Callable[[], bool]:
         self._before = {s: signal.signal(s, self._set) for s in (signal.SIGTERM, signal.SIGINT)}
-        return lambda: self._stop or os.getppid() != self._parent
+        return lambda: self._stop or self._parent not in (None, os.getppid())
 
     def __exit__(self, *_exc: object) -> None:
         for number, handler in self._before.items():

@@ -11,14 +11,14 @@ from cadnode import read
 from cadnode.app.listener import open_spool
 from cadnode.app.reading import choose_device, load_models, write_outputs
 from cadnode.app.sending import peer_of
-from cadnode.app.supervise import stopping_on_signal
+from cadnode.app.supervise import STOP_WITHIN_S, stopping_on_signal
 from cadnode.deliver import cstore, folder
 from cadnode.domain import SkipReason
 from cadnode.errors import DeliveryError, NotProcessable, TransientDeliveryError
 from cadnode.exam.model import Exam
 from cadnode.exam.read import read_exam, read_instance
 from cadnode.jobs import folders
-from cadnode.jobs.workflow import Steps, launch
+from cadnode.jobs.workflow import Steps, launch, stop
 from cadnode.log import get_logger
 from cadnode.models.scorer import LoadedModel
 from cadnode.receive.spool import Spool
@@ -36,12 +36,12 @@ NOT_OURS = frozenset(
 )
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, *, supervised: bool) -> None:
     """Work until SIGTERM or SIGINT."""
     device = choose_device(settings.reading.device)
     models = load_models(settings.reading, device)
     worker = Worker(settings, open_spool(settings), models)
-    with stopping_on_signal() as stopping:
+    with stopping_on_signal(supervised=supervised) as stopping:
         consider = launch(worker.steps(), settings.database_url)
         log.info("working", role="worker", device=device, count=len(models))
         next_sweep = 0.0
@@ -50,6 +50,7 @@ def run(settings: Settings) -> None:
                 worker.sweep(consider)
                 next_sweep = time.monotonic() + settings.study.sweep_s
             time.sleep(0.2)
+    stop(within_s=STOP_WITHIN_S / 2)
 
 
 class Worker:

@@ -139,17 +139,19 @@ def _associated(destination: Destination, contexts: Sequence[tuple[str, str]]) -
         raise _refused(assoc, destination)
     try:
         yield assoc
+        assoc.release()
     except BaseException:
         assoc.abort()
         raise
-    assoc.release()
+    finally:
+        transport.close()
 
 
 class _Transport:
     """Stands where pynetdicom wants an `SSLContext`: the one place where it hands its socket out.
 
     Answers leave at once (TCP_NODELAY), and the socket of a failed connection can be closed:
-    pynetdicom only shuts it down, which fails when it was never connected.
+    pynetdicom only shuts it down, which fails when it is not connected, and forgets it.
     """
 
     def __init__(self) -> None:

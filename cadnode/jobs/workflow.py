@@ -176,6 +176,11 @@ def launch(steps: Steps, database_url: str) -> Callable[[str], None]:
     return consider
 
 
+def stop(within_s: float) -> None:
+    """Take up no more jobs and let running steps end for a while; the rest goes on next time."""
+    DBOS.destroy(workflow_completion_timeout_sec=int(within_s))
+
+
 def prepare(database_url: str) -> None:
     """Make the job database's tables when they are missing.
 

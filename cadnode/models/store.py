@@ -74,6 +74,8 @@ def load(folder: Path, device: str = "cpu") -> LoadedModel:
 def seen_women(folder: Path) -> frozenset[str]:
     """Keys (see `woman_key`) of the women in the model's training and validation parts.
 
+    Women whom the training kept out of every part (`excluded`) count as seen.
+
     Raises
     ------
     ModelError
@@ -81,8 +83,9 @@ def seen_women(folder: Path) -> frozenset[str]:
     """
     try:
         parts = json.loads((folder / SPLIT).read_text())
-        return frozenset(parts["train"]) | frozenset(parts["validation"])
-    except (OSError, ValueError, KeyError, TypeError):
+        excluded = frozenset(parts.get("excluded", ()))
+        return frozenset(parts["train"]) | frozenset(parts["validation"]) | excluded
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ModelError(f"{folder} has no valid {SPLIT}") from None
 
 

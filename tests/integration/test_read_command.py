@@ -13,7 +13,7 @@ from cadnode.cli import app
 from cadnode.demo.exam import write_exam as write_real_exam
 from tests.synthetic import TRANSFER_SYNTAXES, view_dataset, write, write_exam
 
-SCHEMA = json.loads(Path("docs/result.schema.json").read_bytes())
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/result.schema.json").read_bytes())
 
 
 def read(path: Path, out: Path, *, exit_code: int = 0) -> dict[str, Any]:

@@ -70,6 +70,13 @@ class Optimizer:
 
 
 @dataclass(frozen=True, slots=True)
+class Data:
+    """Women (`DATASET:WOMAN`) that are kept out of every part: those of the demo's exams."""
+
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """Everything that a training depends on besides data and seed."""
 
@@ -79,6 +86,7 @@ class Recipe:
     pretrain: Pretrain = field(default_factory=Pretrain)
     finetune: Finetune = field(default_factory=Finetune)
     optimizer: Optimizer = field(default_factory=Optimizer)
+    data: Data = field(default_factory=Data)
 
     @property
     def epochs(self) -> int:

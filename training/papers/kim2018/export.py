@@ -47,8 +47,8 @@ LIMITS: Final = {
     ),
     Acquisition.FILM: (
         "Learnt from views of 299 × 299 pixels: calcifications cannot be resolved.",
-        "CBIS-DDSM is drawn from DDSM: exams of CBIS-DDSM, the demo's among them, may be of "
-        "women in the training part (the numbers of the two sets do not allow a check here).",
+        "CBIS-DDSM is drawn from DDSM: its exams may be of women in the training part. The demo's "
+        "malignant exam is DDSM's C0104, which was kept out of every part.",
         "Scores are calibrated to malignant breasts against the same women's other breasts: "
         "half of these have cancer.",
     ),
@@ -109,7 +109,7 @@ def write(
         trained_on=origin.trained_on,
     )
     folder = out / card.name / card.version
-    store.save(folder, card, network, _split(cache, rows))
+    store.save(folder, card, network, _split(cache, rows, recipe.data.exclude))
     return {"folder": str(folder), "metrics": [m.model_dump() for m in card.metrics]}
 
 
@@ -170,9 +170,18 @@ def _sentence(command: str, cache: TensorCache, rows: Mapping[Part, Sequence[int
     )
 
 
-def _split(cache: TensorCache, rows: Mapping[Part, Sequence[int]]) -> dict[str, list[str]]:
+def _split(
+    cache: TensorCache, rows: Mapping[Part, Sequence[int]], excluded: Sequence[str]
+) -> dict[str, list[str]]:
+    """Keys of the women that evaluation leaves out."""
+
     def keys(part: Part) -> list[str]:
         records: list[ViewRecord] = [cache.records[i] for i in rows[part]]
         return sorted({store.woman_key(r.dataset, r.woman) for r in records})
 
-    return {"train": keys("train"), "validation": keys("validation")}
+    named = (text.partition(":") for text in excluded)
+    return {
+        "train": keys("train"),
+        "validation": keys("validation"),
+        "excluded": sorted(store.woman_key(dataset, woman) for dataset, _, woman in named),
+    }

@@ -89,7 +89,8 @@ def run(
 
 
 def _prepare(data: DataSet, recipe: Recipe, folder: Path) -> Prepared:
-    cache = TensorCache(data.records, recipe.preprocess(data.acquisition), folder)
+    kept = [r for r in data.records if f"{r.dataset}:{r.woman}" not in recipe.data.exclude]
+    cache = TensorCache(kept, recipe.preprocess(data.acquisition), folder)
     rows: dict[Part, list[int]] = {"train": [], "validation": [], "test": []}
     for i, record in enumerate(cache.records):
         rows[part_of(store.woman_key(record.dataset, record.woman))].append(i)

@@ -1,0 +1,33 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from cadnode.receive.sop_classes import STORAGE_CLASSES, TRANSFER_SYNTAXES
+from cadnode.receive.status import Status
+
+STATEMENT = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
+
+
+def section(title: str) -> str:
+    return re.split(r"\n##+ ", STATEMENT.split(title, 1)[1], maxsplit=1)[0]
+
+
+@pytest.mark.parametrize(
+    ("title", "offered"),
+    [
+        ("### SOP classes received", {"1.2.840.10008.1.1", *STORAGE_CLASSES}),
+        ("### Transfer syntaxes received", set(TRANSFER_SYNTAXES)),
+    ],
+)
+def test_the_statement_lists_exactly_what_the_listener_takes(title: str, offered: set[str]) -> None:
+    assert set(re.findall(r"`([\d.]+)`", section(title))) == {str(uid) for uid in offered}
+
+
+def test_every_status_the_listener_answers_is_explained() -> None:
+    answered = {
+        Status.SUCCESS, Status.OUT_OF_RESOURCES, Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
+        Status.CANNOT_UNDERSTAND, Status.PROCESSING_FAILURE,
+    }  # fmt: skip
+    listed = set(re.findall(r"^\| ([0-9A-F]{4}) \|", section("### Status"), re.MULTILINE))
+    assert listed == {f"{status:04X}" for status in answered}
