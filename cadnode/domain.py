@@ -16,6 +16,11 @@ class Laterality(StrEnum):
     LEFT = "L"
     RIGHT = "R"
 
+    @property
+    def other(self) -> "Laterality":
+        """The contralateral side."""
+        return Laterality.RIGHT if self is Laterality.LEFT else Laterality.LEFT
+
 
 class ViewPosition(StrEnum):
     """View Position (0018,5101) for mammography, DICOM PS3.16 CID 4014."""

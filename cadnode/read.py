@@ -3,9 +3,9 @@
 Pure: no network, no database, no settings, no clock. Pixels come through `load`.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from cadnode.domain import (
     BreastScore,
@@ -79,17 +79,17 @@ def read_exam(
     """Result of one exam: scores, findings, heat maps, and what was skipped and why.
 
     A view is read by the first of `models` whose card applies to its acquisition (digital or
-    film). A breast's score is the mean of its views' scores (Kim 2018: global average pooling
-    over the views); the exam's score is the higher of its breasts' scores. Hot regions of a view
-    become findings when the score of its breast reaches its model's operating point.
+    film). The card says how views make a breast's score (`models.breast`); the exam's score is
+    the higher of its breasts' scores. Hot regions of a view become findings when the score of
+    its breast reaches its model's operating point.
     """
     skipped = list(exam.skipped)
     scored: list[_Scored] = []
     for model, group in _assign(exam.mammograms, models, skipped):
         scored += _score(model, group, load, skipped, on_progress)
     scored.sort(key=lambda s: (s.mammogram.view, s.mammogram.laterality == Laterality.LEFT))
-    breasts = _breasts([s.view for s in scored])
-    findings = [f for s in scored if _is_suspicious(s, breasts) for f in s.findings]
+    breasts = _breasts(scored)
+    findings = [f for s in scored if _is_suspicious(s, scored) for f in s.findings]
     used = {s.model.card.name: s.model for s in scored}
     thresholds = {m.card.operating_point.threshold for m in used.values()}
     return ExamResult(
@@ -147,19 +147,31 @@ def _score(
     return scored
 
 
-def _breasts(views: Sequence[ViewScore]) -> tuple[BreastScore, ...]:
-    """Right, then left breast: the mean of its views' scores."""
-    sides = [(side, [v.score for v in views if v.laterality == side]) for side in ("R", "L")]
-    return tuple(
-        BreastScore(Laterality(side), fmean(scores), len(scores))
-        for side, scores in sides
-        if scores
-    )
+def _breasts(scored: Sequence[_Scored]) -> tuple[BreastScore, ...]:
+    """Right, then left breast; where two models read views of one breast, the one with more."""
+    found: dict[Laterality, BreastScore] = {}
+    for model in {id(s.model): s.model for s in scored}.values():
+        for breast in _breasts_by(model, scored):
+            best = found.get(breast.laterality)
+            if best is None or breast.n_views > best.n_views:
+                found[breast.laterality] = breast
+    return tuple(found[side] for side in (Laterality.RIGHT, Laterality.LEFT) if side in found)
 
 
-def _is_suspicious(scored: _Scored, breasts: Sequence[BreastScore]) -> bool:
+def _breasts_by(model: LoadedModel, scored: Sequence[_Scored]) -> list[BreastScore]:
+    """The breasts' scores by one model, from the views that it read."""
+    logits: dict[Laterality, list[float]] = defaultdict(list)
+    for s in scored:
+        if s.model is model:
+            logits[s.mammogram.laterality].append(s.reading.logit)
+    scores = model.card.breast.scores(logits)
+    return [BreastScore(side, score, len(logits[side])) for side, score in scores.items()]
+
+
+def _is_suspicious(view: _Scored, scored: Sequence[_Scored]) -> bool:
     """Whether the breast of a view reaches the operating point of the view's model."""
-    threshold = scored.model.card.operating_point.threshold
+    threshold = view.model.card.operating_point.threshold
     return any(
-        b.laterality == scored.mammogram.laterality and b.score >= threshold for b in breasts
+        b.laterality == view.mammogram.laterality and b.score >= threshold
+        for b in _breasts_by(view.model, scored)
     )

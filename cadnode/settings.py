@@ -117,7 +117,7 @@ class Report(_Section):
     """What reports say beside the result."""
 
     disclaimer: str = Field(
-        "Research use only. Not for primary diagnosis.", min_length=1, max_length=1024
+        "Research use only, not for primary diagnosis", min_length=1, max_length=1024
     )
     heat_map_longer_side: PositiveInt = Field(
         2048, description="pixels of a heat map's longer side"

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cadnode.domain import Acquisition
 from cadnode.imaging.preprocess import PreprocessSpec
+from cadnode.models.breast import BreastScoring
 from cadnode.models.dib_mg import DibMgConfig
 
 UnitInterval = tuple[float, float]
@@ -82,6 +83,8 @@ class ModelCard(_Part):
         In a sentence; `training_sets` gives the counts.
     weights_sha256
         Of `model.safetensors`.
+    calibration
+        Of a view's log-odds and of the map; `breast` makes the breast's score of its views.
     command, seed, trained_on
         How and when the weights were made.
     """
@@ -103,6 +106,7 @@ class ModelCard(_Part):
     operating_point: OperatingPoint
     hot_region: HotRegion
     calibration: Calibration
+    breast: BreastScoring
     limits: tuple[str, ...]
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     seed: int

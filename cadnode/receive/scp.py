@@ -111,7 +111,7 @@ def _server(config: ScpConfig, spool: Spool, notices: Notices) -> StreamingServe
             (config.host, config.port),
             evt_handlers=[
                 (evt.EVT_C_STORE, _store, [spool, notices]),
-                (evt.EVT_CONN_CLOSE, _drop_unfinished),
+                (evt.EVT_CONN_CLOSE, _connection_closed),
                 (evt.EVT_REJECTED, _log_refusal),
             ],
             server_class=StreamingServer,
@@ -202,9 +202,9 @@ def _log_outcome(event: Any, status: Status, stored: StoredInstance | None) -> N
         )  # fmt: skip
 
 
-def _drop_unfinished(event: Any) -> None:
+def _connection_closed(event: Any) -> None:
     if isinstance(event.assoc.dimse, StreamingProvider):
-        event.assoc.dimse.drop_unfinished()
+        event.assoc.dimse.connection_closed()
 
 
 def _log_refusal(event: Any) -> None:

@@ -109,9 +109,10 @@ class StreamingProvider(DIMSEServiceProvider):  # type: ignore[misc]  # pynetdic
 
     message: DIMSEMessage | None
 
-    def __init__(self, assoc: Any, spool: Spool) -> None:
+    def __init__(self, assoc: Any, spool: Spool, peer: socket.socket) -> None:
         super().__init__(assoc)
         self._spool = spool
+        self._peer = peer
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take one P-DATA primitive, the first of a message or a further one."""
@@ -131,11 +132,12 @@ class StreamingProvider(DIMSEServiceProvider):  # type: ignore[misc]  # pynetdic
         """Whether a message is on its way or waits to be served."""
         return self.message is not None or not self.msg_queue.empty()
 
-    def drop_unfinished(self) -> None:
-        """Remove the half-received data set of a connection that is gone."""
+    def connection_closed(self) -> None:
+        """Remove a half-received data set, and close the socket that pynetdicom only shuts down."""
         message, self.message = self.message, None
         if message is not None and isinstance(message.data_set, DataSetSink):
             message.data_set.close()
+        self._peer.close()
 
 
 class StreamingServer(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom is untyped
@@ -163,7 +165,7 @@ class StreamingHandler(RequestHandler):  # type: ignore[misc]  # pynetdicom is u
 
     def _create_association(self) -> Any:
         assoc = super()._create_association()
-        provider = StreamingProvider(assoc, self.server.spool)
+        provider = StreamingProvider(assoc, self.server.spool, self.request)
         assoc.dimse = provider
         alive = assoc.dul._idle_timer.restart
         assoc.dul.socket.recv = Connection(self.request, provider.open_sink, alive).recv

@@ -256,7 +256,7 @@ with scp.serve(scp.ScpConfig(port=int(sys.argv[2])), Spool(Path(sys.argv[1])), l
 
 
 def half_an_object(port, source):
-    """An association in the middle of a C-STORE, most of the data set sent."""
+    """(association in the middle of a C-STORE, half of the data set sent; its socket)."""
     meta, _ = split_dataset(source)
     ae = AE("TEST")
     ae.add_requested_context(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
@@ -271,7 +271,7 @@ def half_an_object(port, source):
     parts = list(message.encode_msg(assoc.accepted_contexts[0].context_id, 4096))
     for part in parts[: len(parts) // 2]:
         assoc.dul.send_pdu(part)
-    return assoc
+    return assoc, assoc.dul.socket.socket
 
 
 def test_kill_9_in_the_middle_of_a_transfer_leaves_no_half_file(tmp_path):
@@ -283,12 +283,13 @@ def test_kill_9_in_the_middle_of_a_transfer_leaves_no_half_file(tmp_path):
     )  # fmt: skip
     try:
         wait_for_port(port)
-        assoc = half_an_object(port, source)
+        assoc, connection = half_an_object(port, source)
         wait_until(lambda: any(p.stat().st_size > 10_000 for p in (root / "incoming").iterdir()))
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=20)
     assoc.abort()
+    connection.close()  # pynetdicom only shuts it down
     spool = Spool(root)
     assert spool.studies() == []
     assert len(incoming(spool)) == 1
@@ -301,8 +302,9 @@ def test_kill_9_in_the_middle_of_a_transfer_leaves_no_half_file(tmp_path):
 def test_a_sender_that_goes_away_midway_leaves_nothing(spool, tmp_path):
     source = write(view_dataset(), tmp_path / "a.dcm")
     with listening(spool) as (port, told):
-        assoc = half_an_object(port, source)
+        assoc, connection = half_an_object(port, source)
         wait_until(lambda: incoming(spool))
         assoc.abort()
+        connection.close()  # pynetdicom only shuts it down
         wait_until(lambda: not incoming(spool))
     assert (spool.studies(), told) == ([], [])

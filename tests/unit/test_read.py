@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from cadnode.domain import Acquisition, Box, FloatImage, Outcome, Skipped, SkipR
 from cadnode.errors import ModelError, NotProcessable
 from cadnode.exam.model import Exam, Mammogram
 from cadnode.exam.read import read_exam as exam_of
+from cadnode.models.breast import BreastScoring
 from cadnode.models.scorer import HotRegion, ViewReading
 from cadnode.read import read_exam
 from tests.synthetic import write_exam
@@ -23,6 +25,7 @@ class Reader:
     name: str = "a"
     applies_to: tuple[Acquisition, ...] = (Acquisition.DIGITAL, Acquisition.FILM)
     threshold: float = 0.5
+    contralateral_weight: float = 0.0
     fails: bool = False
     sha256: str = "ab"
 
@@ -33,6 +36,13 @@ class Reader:
             version="1.0.0",
             applies_to=self.applies_to,
             operating_point=SimpleNamespace(threshold=self.threshold),
+            breast=BreastScoring(
+                contralateral_weight=self.contralateral_weight,
+                contralateral_mean=0.0,
+                slope=1.0,
+                intercept=0.0,
+                fitted_on="",
+            ),
         )
 
     def score(self, views: Sequence[tuple[FloatImage, str]]) -> list[ViewReading]:
@@ -42,7 +52,9 @@ class Reader:
 
     def _reading(self, image: FloatImage) -> ViewReading:
         region = HotRegion(Box(0, 0, 4, 4), ((0.0, 0.0), (4.0, 0.0), (4.0, 4.0)), 0.9)
-        return ViewReading(float(image.max()), 0.0, image[:8, :8], Box(0, 0, 8, 8), (region,))
+        level = float(image.max())
+        logit = math.log(level / (1 - level))
+        return ViewReading(level, logit, image[:8, :8], Box(0, 0, 8, 8), (region,))
 
 
 @pytest.fixture
@@ -59,18 +71,27 @@ def constant(levels: dict[str, float]) -> Any:
     return load
 
 
-LEVELS = {"RCC": 0.1, "RMLO": 0.3, "LCC": 0.6, "LMLO": 0.8}
+LEVELS = {"RCC": 0.2, "RMLO": 0.2, "LCC": 0.5, "LMLO": 0.8}
 
 
 def read(exam: Exam, *models: Any, load: Any = None) -> Any:
     return read_exam(exam, list(models), load=load or constant(LEVELS))
 
 
-def test_a_breast_is_the_mean_of_its_views_and_the_exam_the_higher_breast(exam: Exam) -> None:
+def test_a_breast_is_the_mean_of_its_views_log_odds_and_the_exam_the_higher_breast(
+    exam: Exam,
+) -> None:
     result = read(exam, Reader())
     assert [(b.laterality, b.n_views) for b in result.breasts] == [("R", 2), ("L", 2)]
-    assert [b.score for b in result.breasts] == pytest.approx([0.2, 0.7])
-    assert result.exam_score == pytest.approx(0.7)
+    # log-odds: 0.2 -> -log 4, 0.5 -> 0, 0.8 -> log 4; sigmoid(log(4) / 2) = 2 / 3
+    assert [b.score for b in result.breasts] == pytest.approx([0.2, 2 / 3])
+    assert result.exam_score == pytest.approx(2 / 3)
+
+
+def test_the_other_breast_is_taken_off_where_the_card_says_so(exam: Exam) -> None:
+    result = read(exam, Reader(contralateral_weight=1.0))
+    # left: log(2) - (-log 4) = log 8; right: the same with the other sign
+    assert [b.score for b in result.breasts] == pytest.approx([1 / 9, 8 / 9])
 
 
 def test_hot_regions_are_findings_only_in_breasts_that_reach_the_operating_point(

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from training.evaluation.auc import auc, clustered, delong
+from training.evaluation.auc import auc, delong
 from training.papers.kim2018.validation import BreastScored
 
 
@@ -21,7 +21,7 @@ def at_threshold(breasts: Sequence[BreastScored], threshold: float) -> dict[str,
 
 
 def film(pairs: Sequence[BreastScored], everybody: Sequence[BreastScored]) -> dict[str, Any]:
-    """Pairs of one woman, the contralateral difference, and the digitizer-only baseline.
+    """Pairs of one woman put in the right order, and the digitizer-only baseline.
 
     `pairs` holds both breasts of women with one malignant breast; `everybody` all breasts.
     """
@@ -29,17 +29,11 @@ def film(pairs: Sequence[BreastScored], everybody: Sequence[BreastScored]) -> di
     for breast in pairs:
         sides[breast.woman][breast.cancer] = breast.score
     gaps = [s[True] - s[False] for s in sides.values()]
-    labels = [True] * len(gaps) + [False] * len(gaps)
-    women = list(sides) * 2
-    difference = clustered(labels, gaps + [-g for g in gaps], women).as_dict()
     ordered = sum(g > 0 for g in gaps) + 0.5 * sum(g == 0 for g in gaps)
-    result: dict[str, Any] = {
+    return {
         "pairs": len(gaps),
         "pairs_ordered": round(ordered / len(gaps), 4),
-        "contralateral_difference": difference
-        | {"contrast": "score of a breast less that of the woman's other breast, malignant or not"},
-    }
-    return result | _exams(everybody)
+    } | _exams(everybody)
 
 
 def _exams(breasts: Sequence[BreastScored]) -> dict[str, Any]:
@@ -88,10 +82,10 @@ def sentences(result: dict[str, Any]) -> list[str]:
         f"specificity {point['specificity']:.1%}."
     ]
     if "pairs" in result:
-        gap = result["contralateral_difference"]
+        alone = result["each_breast_alone"]
         lines.append(
-            f"{result['pairs_ordered']:.1%} of {result['pairs']} pairs ordered; by contralateral "
-            f"difference AUC {gap['auc']:.3f} ({gap['auc_ci'][0]:.3f}–{gap['auc_ci'][1]:.3f})."
+            f"{result['pairs_ordered']:.1%} of {result['pairs']} pairs ordered; each breast scored "
+            f"alone: AUC {alone['auc']:.3f} ({alone['auc_ci'][0]:.3f}–{alone['auc_ci'][1]:.3f})."
         )
         exam = result["digitizer_only"].get("exam_contrast")
         if exam:

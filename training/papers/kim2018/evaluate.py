@@ -1,7 +1,7 @@
 """`cadnode evaluate kim2018`: how well the served model does on real exams, with intervals.
 
 Views are read exactly as the node reads them: the packaged model's own `LoadedModel`, in float32,
-without test-time augmentation; a breast's score is the mean of its views' scores.
+without test-time augmentation; breasts are scored as its card says.
 """
 
 from collections import Counter
@@ -19,6 +19,8 @@ from rich.table import Table
 from cadnode.domain import Acquisition
 from cadnode.errors import DataError, ModelError, SettingsError
 from cadnode.models import store
+from cadnode.models.breast import BreastScoring
+from cadnode.models.card import ModelCard
 from cadnode.models.scorer import LoadedModel
 from training.data.sources import open_source
 from training.data.tensors import tensors
@@ -70,39 +72,42 @@ def run(data: str, *, model: Path | None = None, split: str = "unseen") -> dict[
         "images_scored": len(scored),
         "images_left_out": dict(left_out),
     }
-    return head | numbers(source.acquisition, scored, loaded.card.operating_point.threshold)
+    return head | numbers(source.acquisition, scored, loaded.card)
 
 
 def numbers(
-    acquisition: Acquisition, scored: Sequence[tuple[ViewRecord, float]], threshold: float
+    acquisition: Acquisition, scored: Sequence[tuple[ViewRecord, float]], card: ModelCard
 ) -> dict[str, Any]:
-    """Areas of the contrast, its strata and its baselines.
+    """Areas of the contrast, its strata and its baselines, from views' log-odds.
 
     Raises
     ------
     DataError
         The contrast lacks a class.
     """
-    records, scores = [r for r, _ in scored], [s for _, s in scored]
+    records, logits = [r for r, _ in scored], [v for _, v in scored]
     rows = compared(records, acquisition)
-    breasts = by_breast([records[i] for i in rows], [scores[i] for i in rows])
+    picked = [records[i] for i in rows], [logits[i] for i in rows]
+    breasts = by_breast(*picked, card.breast)
     if len({b.cancer for b in breasts}) < 2:
         raise DataError(f"no contrast: {CONTRASTS[acquisition]} needs both among the women left")
     result = _area(breasts) | {
-        "contrast": f"{CONTRASTS[acquisition]}; a breast's score is the mean of its views",
+        "contrast": f"{CONTRASTS[acquisition]}; {_how(card.breast)}",
         "unit": "breasts",
         "ci_method": "95 %, bootstrap over women, 1,000 replicates",
         "women": len({b.woman for b in breasts}),
         "auc_delong_ci": delong(*_columns(breasts)).as_dict()["auc_ci"],
-        "operating_point": baselines.at_threshold(breasts, threshold),
+        "operating_point": baselines.at_threshold(breasts, card.operating_point.threshold),
     }
     if acquisition == Acquisition.DIGITAL:
         strata = {"machine": "machine_id", "site": "site_id", "density": "density"}
-        everybody = by_breast(records, scores)
+        everybody = by_breast(records, logits, card.breast)
         result["by_all_machines"] = _strata(everybody, lambda b: b.first.fact("machine_id"))
     else:
         strata = {"digitizer": "digitizer"}
-        result |= baselines.film(breasts, by_breast(records, scores))
+        alone = by_breast(*picked)
+        result["each_breast_alone"] = _area(alone) | {"contrast": CONTRASTS[acquisition]}
+        result |= baselines.film(breasts, by_breast(records, logits))
         result["by_lesion"] = _pair_strata(breasts, lambda b: b.first.fact("lesion"))
         result["by_subtlety"] = _pair_strata(breasts, lambda b: b.first.fact("subtlety"))
     for name, column in strata.items():
@@ -156,7 +161,7 @@ def _unseen(source: DataSet, folder: Path) -> tuple[Sequence[ViewRecord], int]:
 def _scores(
     loaded: LoadedModel, records: Sequence[ViewRecord]
 ) -> tuple[list[tuple[ViewRecord, float]], Counter[str]]:
-    """Records with their calibrated scores, and reasons of those that could not be scored."""
+    """Records with their log-odds, and reasons of those that could not be scored."""
     scored, failed = [], Counter[str]()
     progress = Console(stderr=True)
     parts = list(in_batches(records, _BATCH))
@@ -170,11 +175,20 @@ def _scores(
         if ready:
             stacked = torch.from_numpy(np.stack([t for _, t in ready]))
             _, logits = loaded.run(stacked, batch_size=_BATCH)
-            scores = loaded.probability(logits).tolist()
-            scored += [(record, s) for (record, _), s in zip(ready, scores, strict=True)]
+            scored += [(r, v) for (r, _), v in zip(ready, logits.tolist(), strict=True)]
     if not scored:
         raise DataError("no view of this folder could be scored")
     return scored, failed
+
+
+def _how(scoring: BreastScoring) -> str:
+    """How a breast's score is made, in words."""
+    if scoring.contralateral_weight == 0:
+        return "a breast's score is the mean of its views' log-odds"
+    return (
+        "a breast's score is the mean of its views' log-odds less "
+        f"{scoring.contralateral_weight:g} of the woman's other breast's, as the node scores it"
+    )
 
 
 def _columns(breasts: Sequence[BreastScored]) -> tuple[list[bool], list[float]]:
@@ -208,4 +222,3 @@ def _pair_strata(
     kind = {b.woman: key(b) or "not stated" for b in breasts if b.cancer}
     named = [replace(b, first=replace(b.first, facts=(("kind", kind[b.woman]),))) for b in breasts]
     return _strata(named, lambda b: b.first.fact("kind"))
-

@@ -6,10 +6,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from cadnode.domain import Acquisition
 from cadnode.models import store
+from cadnode.models.breast import BreastScoring
 from cadnode.models.card import Metric, ModelCard, TrainingData
 from cadnode.models.dib_mg import DibMg
 from training.data.tensors import TensorCache
@@ -79,10 +78,13 @@ def write(
     picked = _picked(cache, rows["validation"], data)
     records = [cache.records[i] for i in picked]
     fitted = fit(
-        records, *logits_of(network, cache, picked, device="cpu", exact=True), contrast=contrast
+        records,
+        *logits_of(network, cache, picked, device="cpu", exact=True),
+        contrast=contrast,
+        acquisition=data.acquisition,
     )
     metrics = [
-        _metric(network, cache, _picked(cache, rows[part], data), data, fitted.calibration, part)
+        _metric(network, cache, _picked(cache, rows[part], data), data, fitted.breast, part)
         for part in ("validation", "test")
     ]
     card = ModelCard(
@@ -102,6 +104,7 @@ def write(
         operating_point=fitted.operating_point,
         hot_region=fitted.hot_region,
         calibration=fitted.calibration,
+        breast=fitted.breast,
         limits=LIMITS[data.acquisition],
         weights_sha256="0" * 64,
         seed=origin.seed,
@@ -123,7 +126,7 @@ def _metric(
     cache: TensorCache,
     rows: Sequence[int],
     data: DataSet,
-    calibration: Any,
+    scoring: BreastScoring,
     part: str,
 ) -> Metric | None:
     """Area of a part, breasts scored as the node scores them; None when a class is missing."""
@@ -131,8 +134,7 @@ def _metric(
     if len({r.cancer for r in records}) < 2:
         return None
     logits, _ = logits_of(network, cache, rows, device="cpu", exact=True)
-    raised = calibration.slope * logits.astype(np.float64) + calibration.intercept
-    breasts = by_breast(records, (1 / (1 + np.exp(-raised))).tolist())
+    breasts = by_breast(records, logits.tolist(), scoring)
     area = clustered(
         [b.cancer for b in breasts], [b.score for b in breasts], [b.woman for b in breasts]
     )

@@ -1,4 +1,7 @@
-"""Scores of breasts, and what is fitted on the validation part: calibration and thresholds."""
+"""Scores of breasts, and what is fitted on the validation part: calibration and thresholds.
+
+A breast is scored from its views' log-odds by the card's `BreastScoring`, as the node does.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from cadnode.domain import Acquisition
+from cadnode.domain import Acquisition, Laterality
+from cadnode.models.breast import BreastScoring, combine
 from cadnode.models.card import Calibration, HotRegion, OperatingPoint
 from cadnode.models.dib_mg import DibMg
 from training.data.rsna_views import MACHINES
@@ -29,7 +33,7 @@ CONTRASTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class BreastScored:
-    """A breast with the mean score of its views."""
+    """A breast with its score, made of its views' log-odds."""
 
     woman: str
     laterality: str
@@ -52,17 +56,24 @@ def compared(records: Sequence[ViewRecord], acquisition: Acquisition) -> list[in
     return [i for i, r in enumerate(records) if r.woman in one]
 
 
-def by_breast(records: Sequence[ViewRecord], scores: Sequence[float]) -> list[BreastScored]:
-    """Breasts in the records' order, each with the mean of its views' scores."""
-    found: dict[tuple[str, str], list[tuple[ViewRecord, float]]] = defaultdict(list)
-    for record, score in zip(records, scores, strict=True):
-        found[record.breast].append((record, float(score)))
-    return [
-        BreastScored(
-            woman, side, any(r.cancer for r, _ in views), fmean(s for _, s in views), views[0][0]
-        )
-        for (woman, side), views in found.items()
-    ]
+def by_breast(
+    records: Sequence[ViewRecord], logits: Sequence[float], scoring: BreastScoring | None = None
+) -> list[BreastScored]:
+    """Breasts, a woman's together, as `scoring` scores them; without it, mean log-odds."""
+    women: dict[str, dict[Laterality, list[tuple[ViewRecord, float]]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for record, logit in zip(records, logits, strict=True):
+        women[record.woman][Laterality(record.laterality)].append((record, float(logit)))
+    breasts = []
+    for woman, sides in women.items():
+        values = {side: [v for _, v in views] for side, views in sides.items()}
+        scores = scoring.scores(values) if scoring else {s: fmean(v) for s, v in values.items()}
+        breasts += [
+            BreastScored(woman, side, any(r.cancer for r, _ in v), scores[side], v[0][0])
+            for side, v in sides.items()
+        ]
+    return breasts
 
 
 @torch.inference_mode()
@@ -99,8 +110,12 @@ class Fitted:
     """What a card takes from the validation part."""
 
     calibration: Calibration
+    breast: BreastScoring
     operating_point: OperatingPoint
     hot_region: HotRegion
+
+
+WEIGHTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def fit(
@@ -109,8 +124,9 @@ def fit(
     peaks: NDArray[np.float32],
     *,
     contrast: str,
+    acquisition: Acquisition,
 ) -> Fitted:
-    """Platt's calibration of views, Youden's threshold of breasts, the map's threshold.
+    """Platt's calibrations of views and of breasts, Youden's threshold, the map's threshold.
 
     Raises
     ------
@@ -119,21 +135,48 @@ def fit(
     """
     labels = np.array([r.cancer for r in records])
     slope, intercept = _platt(logits.astype(np.float64), labels)
-    probability = 1 / (1 + np.exp(-(slope * logits.astype(np.float64) + intercept)))
     peak = 1 / (1 + np.exp(-(slope * peaks.astype(np.float64) + intercept)))
-    breasts = by_breast(records, probability.tolist())
+    alone = by_breast(records, logits.tolist())
+    where = f"validation part ({len(alone)} breasts): {contrast}"
+    scoring = _breast_scoring(alone, acquisition, where)
+    breasts = by_breast(records, logits.tolist(), scoring)
     threshold = youden([b.cancer for b in breasts], [b.score for b in breasts])
     hot = float(np.clip(np.percentile(peak[~labels], 80), 0.05, 0.95))
-    where = f"validation part ({len(breasts)} breasts): {contrast}"
     return Fitted(
         Calibration(
             slope=slope, intercept=intercept, fitted_on=where, prevalence=float(labels.mean())
         ),
+        scoring,
         OperatingPoint(threshold=threshold, chosen=f"highest Youden index on the {where}"),
         HotRegion(
             threshold=hot,
             chosen="exceeded in one of five views of breasts without cancer of the " + where,
         ),
+    )
+
+
+def _breast_scoring(
+    breasts: Sequence[BreastScored], acquisition: Acquisition, where: str
+) -> BreastScoring:
+    """The contralateral weight with the highest area, and Platt's calibration of its scores.
+
+    Digital exams get no weight: in the RSNA views nearly every woman with cancer shows one breast
+    only, so that the presence of the other would tell the class.
+    """
+    labels = np.array([b.cancer for b in breasts])
+    mean = fmean(b.score for b in breasts)
+    other = {(b.woman, Laterality(b.laterality).other): b.score for b in breasts}
+    pairs = [(b.score, other.get((b.woman, Laterality(b.laterality)))) for b in breasts]
+    weights = WEIGHTS if acquisition == Acquisition.FILM else WEIGHTS[:1]
+    by_weight = {w: np.array([combine(*pair, w, mean) for pair in pairs]) for w in weights}
+    weight = max(weights, key=lambda w: auc(labels.tolist(), by_weight[w].tolist()))
+    slope, intercept = _platt(by_weight[weight], labels)
+    return BreastScoring(
+        contralateral_weight=weight,
+        contralateral_mean=mean,
+        slope=slope,
+        intercept=intercept,
+        fitted_on=where,
     )
 
 
