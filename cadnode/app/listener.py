@@ -28,8 +28,9 @@ def run(settings: Settings, *, supervised: bool) -> None:
 
     def on_instance(stored: StoredInstance) -> None:
         present = views_present(spool.instances(stored.study_key))
-        complete = completeness.views_complete(present, wanted)
-        wait_s = settings.study.settle_s if complete else settings.study.quiet_s
+        wait_s = completeness.wait_s(
+            present, wanted, settle_s=settings.study.settle_s, quiet_s=settings.study.quiet_s
+        )
         try:
             announcer.announce(stored.study_key, wait_s)
         except SQLAlchemyError as error:

@@ -17,6 +17,7 @@ from cadnode.domain import SkipReason
 from cadnode.errors import DeliveryError, NotProcessable, TransientDeliveryError
 from cadnode.exam.model import Exam
 from cadnode.exam.read import read_exam, read_instance
+from cadnode.files import write_whole
 from cadnode.jobs import folders
 from cadnode.jobs.workflow import Steps, launch, stop
 from cadnode.log import get_logger
@@ -119,9 +120,7 @@ class Worker:
             result = read.read_exam(self._exam(paths), self._models)
             where = self._folder(study, content)
             folders.save_reading(where, result)
-            folders.write_atomically(
-                where / "inputs.json", json.dumps([p.name for p in paths]).encode()
-            )
+            write_whole(where / "inputs.json", json.dumps([p.name for p in paths]).encode())
             log.info(
                 "study_read", study=study, outcome=result.outcome.value, views=len(result.views),
                 findings=len(result.findings), skipped=len(result.skipped),

@@ -3,11 +3,11 @@
 import errno
 import os
 import shutil
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 from cadnode.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
+from cadnode.files import written_whole
 
 _FOR_GOOD = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG})
 
@@ -25,33 +25,12 @@ def deliver(files: Sequence[Path], folder: Path) -> int:
         The folder may not be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for file in files:
-            _copy(file, folder / file.name)
-        _sync(folder)
+            with file.open("rb") as read, written_whole(folder / file.name) as written:
+                shutil.copyfileobj(read, written, 1 << 20)
     except OSError as error:
         raise _mapped(error) from error
     return len(files)
-
-
-def _copy(source: Path, target: Path) -> None:
-    temporary = target.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        with source.open("rb") as read, temporary.open("xb") as written:
-            shutil.copyfileobj(read, written, 1 << 20)
-            written.flush()
-            os.fsync(written.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _mapped(error: OSError) -> DeliveryError:

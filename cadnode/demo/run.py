@@ -18,6 +18,7 @@ from cadnode.app.reading import image_loader
 from cadnode.deliver import cstore
 from cadnode.demo import archive as archives
 from cadnode.demo import exam as exams
+from cadnode.demo.orthanc import find_orthanc
 from cadnode.demo.page import PageContent, StoredObject, Timing, write_page
 from cadnode.demo.ports import free_port
 from cadnode.domain import ExamResult
@@ -119,7 +120,7 @@ def run(
     node_port = free_port()
     with watch.stage("prepare the exam as one MG study"):
         sent = exams.write_exam(folder / "exam", exam)
-    with archives.start(executable, folder / "archive", ("CADNODE", node_port)) as held:
+    with archives.start(executable, folder / "archive") as held:
         with watch.stage(f"start {held.name} and the node"):
             node = _node(folder, node_port, held)
         with node:
@@ -133,7 +134,7 @@ def run(
 
 def _orthanc(archive: str) -> str | None:
     """Executable of Orthanc, or None for the embedded archive."""
-    executable = archives.find_orthanc()
+    executable = find_orthanc()
     if archive == "embedded" or (archive == "auto" and executable is None):
         return None
     if archive not in {"auto", "orthanc"}:

@@ -7,11 +7,10 @@ RESULTS/<study_key>/<fingerprint>/reading.json   what the models said (an `ExamR
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -28,39 +27,20 @@ from cadnode.domain import (
     ViewPosition,
     ViewScore,
 )
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` so that `path` is there whole or not at all, also after a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        _sync(file)
-    temporary.replace(path)
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+from cadnode.files import write_whole, written_whole
 
 
 def save_reading(folder: Path, result: ExamResult) -> None:
     """Write `reading.json` and `maps.npz` into `folder`; `reading.json` last."""
-    folder.mkdir(parents=True, exist_ok=True)
-    maps = folder / "maps.npz"
-    temporary = folder / f".maps.{os.getpid()}.npz"
-    with temporary.open("wb") as file:
-        np.savez_compressed(
-            file, allow_pickle=False, **{str(i): m.values for i, m in enumerate(result.heat_maps)}
-        )
-        _sync(file)
-    temporary.replace(maps)
+    with written_whole(folder / "maps.npz") as file:
+        arrays = {str(i): m.values for i, m in enumerate(result.heat_maps)}
+        np.savez_compressed(file, allow_pickle=False, **arrays)
     document = asdict(replace(result, heat_maps=()))
     document["heat_maps"] = [
         {"sop_instance_uid": m.sop_instance_uid, "box": list(m.box), "algorithm": m.algorithm}
         for m in result.heat_maps
     ]
-    write_atomically(folder / "reading.json", json.dumps(document).encode())
+    write_whole(folder / "reading.json", json.dumps(document).encode())
 
 
 def load_reading(folder: Path) -> ExamResult:

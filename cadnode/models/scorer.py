@@ -16,8 +16,8 @@ from cadnode.imaging.geometry import Placement
 from cadnode.models.card import ModelCard
 from cadnode.models.dib_mg import DibMg
 
-# A cell's map is enlarged this many times before a region's outline is drawn.
-_OUTLINE_SCALE: Final = 8
+# Each cell is drawn this many times finer; odd, so that its own value is among the finer ones.
+_OUTLINE_SCALE: Final = 9
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -41,15 +41,6 @@ class Incoming:
             os.close(descriptor)
 
 
-def sync_folder(folder: Path) -> None:
-    """Bring the names in `folder` to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def data_set_offset(file: BinaryIO) -> int:
     """Where the data set starts in a Part 10 file; 0 when its header states no length."""
     file.seek(_PREAMBLE_BYTES)

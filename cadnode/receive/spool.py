@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from cadnode.files import sync_folder
 from cadnode.log import hashed
 from cadnode.receive.identity import Identity, read_file_identity
-from cadnode.receive.incoming import Incoming, data_set_offset, sync_folder
+from cadnode.receive.incoming import Incoming, data_set_offset
 
 _COMPARED_AT_ONCE = 1 << 20
 

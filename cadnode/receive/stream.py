@@ -21,7 +21,7 @@ from cadnode.receive.incoming import Incoming
 from cadnode.receive.spool import Spool
 from cadnode.receive.status import Status
 
-MAX_PDU_BYTES = 1 << 20  # offered to peers; benchmarks/LOG.md has the measurement
+MAX_PDU_BYTES = 1 << 20  # offered to peers; DCMTK takes 128 KiB of it at most
 MOST_PDU_BYTES = (
     16 << 20
 )  # taken from peers that ignore the offer; a longer PDU ends the association

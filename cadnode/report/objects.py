@@ -1,7 +1,5 @@
 """All DICOM objects of one report: made together, written together."""
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,6 +10,7 @@ from pydicom import Dataset, config
 from cadnode.domain import ExamResult, FloatImage, Outcome
 from cadnode.errors import NotProcessable, ReportError
 from cadnode.exam.model import Exam
+from cadnode.files import written_whole
 from cadnode.report.edition import DISCLAIMER, LONGEST_SIDE, Edition
 from cadnode.report.heatmap import heat_map_image
 from cadnode.report.measurement_sr import measurement_sr
@@ -65,7 +64,6 @@ def write_objects(objects: Sequence[Dataset], folder: Path) -> list[Path]:
         A file cannot be written.
     """
     with _as_report_error(), config.disable_value_validation():
-        folder.mkdir(parents=True, exist_ok=True)
         return [_write(ds, folder / _name(ds)) for ds in objects]
 
 
@@ -78,17 +76,8 @@ def _name(ds: Dataset) -> str:
 
 
 def _write(ds: Dataset, path: Path) -> Path:
-    """Write through a temporary file of the same folder, flushed to disk before its renaming."""
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            ds.save_as(stream, enforce_file_format=True)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with written_whole(path) as file:
+        ds.save_as(file, enforce_file_format=True)
     return path
 
 

@@ -5,8 +5,6 @@ It names images by SOP Instance UID and holds no patient data.
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any, Final
 from cadnode import __version__
 from cadnode.domain import SKIP_MEANINGS, ExamResult, Finding, Laterality, Skipped, ViewScore
 from cadnode.errors import ReportError
+from cadnode.files import write_whole
 from cadnode.report.groups import summary
 
 SCHEMA_VERSION: Final = "1.0"
@@ -81,13 +80,7 @@ def write_result(
     told = to_json(result, made_at=made_at, calibrated=calibrated, timings=timings)
     text = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        write_whole(path, text.encode())
     except OSError as error:
         raise ReportError(f"result.json could not be written (errno {error.errno})") from None
     return path

@@ -101,6 +101,13 @@ class Node:
             (count,) = connection.execute(query, (name, status)).fetchone()
         return int(count)
 
+    def is_idle(self) -> bool:
+        """Whether no job waits, is delayed or runs."""
+        open_ones = ("ENQUEUED", "DELAYED", "PENDING")
+        return not any(
+            self.jobs(n, s) for n in ("consider", "process", "deliver") for s in open_ones
+        )
+
     def events(self, name: str) -> int:
         return self.log.count(f'"event": "{name}"')
 

@@ -10,7 +10,8 @@ import pydicom
 import pytest
 from pydicom.uid import CTImageStorage
 
-from cadnode.demo.archive import Archive, find_orthanc, orthanc
+from cadnode.demo.archive import Archive, with_orthanc
+from cadnode.demo.orthanc import find_orthanc
 from tests.integration.node import running_node, wait_until
 from tests.synthetic import IDENTIFIERS, MARK, encode, view_dataset, write, write_exam
 
@@ -21,7 +22,7 @@ N_OBJECTS = 5  # one SR and four heat maps
 def archive(tmp_path: Path) -> Iterator[Archive]:
     executable = find_orthanc()
     assert executable, "Orthanc is missing: deploy/system-packages.sh test"
-    with orthanc(executable, tmp_path / "orthanc", {}) as running:
+    with with_orthanc(executable, tmp_path / "orthanc") as running:
         yield running
 
 
@@ -37,10 +38,9 @@ def test_four_views_come_back_as_one_report_and_four_heat_maps_once_also_when_se
     with running_node(tmp_path, archive) as node:
         node.send(*exam)
         wait_until(lambda: archive.count() >= N_OBJECTS, "SR and heat maps in the archive")
-        considered = node.jobs("consider")
         node.send(*exam)
-        wait_until(lambda: node.jobs("consider") > considered, "the second sending is considered")
-        wait_until(lambda: node.jobs("process") == 1, "the exam was processed")
+        wait_until(lambda: node.log.count('"already_here"') == 4, "the exam is recognised")
+        wait_until(node.is_idle, "nothing is left to do")
         assert archive.count() == N_OBJECTS
         assert node.events("study_read") == 1
     received = headers(archive)
@@ -62,10 +62,13 @@ def test_a_node_killed_in_between_delivers_once_and_repeats_no_finished_step(
         node.start()
         wait_until(lambda: archive.count() >= N_OBJECTS, "SR and heat maps in the archive")
         wait_until(lambda: node.jobs("deliver") == 1, "the delivery has ended")
+        workers = node.events("working")
         node.kill()  # delivered
         node.start()
         node.send(*exam)
-        wait_until(lambda: node.events("role_started") == 8, "all roles are up again")
+        wait_until(lambda: node.log.count('"already_here"') == 4, "the exam is recognised")
+        wait_until(lambda: node.events("working") > workers, "the worker is up again")
+        wait_until(node.is_idle, "nothing is left to do")
         assert archive.count() == N_OBJECTS
         # The step that was under way when the node was killed may run twice, a finished one never.
         assert node.events("study_read") <= 2

@@ -8,8 +8,37 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-RSNA_COLUMNS = ["image", "woman", "site_id", "machine_id", "laterality", "view", "age", "cancer", "biopsy", "invasive", "BIRADS", "implant", "density", "difficult_negative_case"]
-DDSM_COLUMNS = ["exam_id", "exam_class", "digitizer", "left_malignant", "right_malignant", "left_lesions", "right_lesions", "max_assessment", "min_subtlety", "l_cc", "l_mlo", "r_cc", "r_mlo"]
+RSNA_COLUMNS = [
+    "image",
+    "woman",
+    "site_id",
+    "machine_id",
+    "laterality",
+    "view",
+    "age",
+    "cancer",
+    "biopsy",
+    "invasive",
+    "BIRADS",
+    "implant",
+    "density",
+    "difficult_negative_case",
+]
+DDSM_COLUMNS = [
+    "exam_id",
+    "exam_class",
+    "digitizer",
+    "left_malignant",
+    "right_malignant",
+    "left_lesions",
+    "right_lesions",
+    "max_assessment",
+    "min_subtlety",
+    "l_cc",
+    "l_mlo",
+    "r_cc",
+    "r_mlo",
+]
 
 
 def breast(rng: Generator, side: str, size: int, *, cancer: bool) -> np.ndarray:
@@ -79,7 +108,9 @@ def _exam_rows() -> Iterator[dict[str, object]]:
         malignant = {"left_malignant": int(kind == "left"), "right_malignant": int(kind == "right")}
         lesions = {f"{kind}_lesions": "MASS SHAPE IRREGULAR [MALIGNANT]"} if kind != "none" else {}
         exam_class = "normal" if kind == "none" else "cancer"
-        yield {"exam_class": exam_class, "digitizer": letter, "min_subtlety": 4} | malignant | lesions
+        yield (
+            {"exam_class": exam_class, "digitizer": letter, "min_subtlety": 4} | malignant | lesions
+        )
         number += 1
 
 

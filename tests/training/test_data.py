@@ -1,0 +1,164 @@
+"""Adapters: the layouts of the data folders, and what is wrong with a folder that lacks them."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cadnode.domain import Acquisition, Laterality
+from cadnode.errors import DataError
+from cadnode.imaging import preprocess
+from cadnode.imaging.preprocess import PreprocessSpec
+from cadnode.models import store
+from tests.training import toy
+from training.data import ddsm_exams, rsna_views, sources
+from training.data.tensors import TensorCache, tensors
+from training.data.views import part_of
+
+SPEC = PreprocessSpec(height=64, width=48, stretch_to=96)
+
+
+@pytest.fixture(scope="module")
+def rsna(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy.rsna_views(tmp_path_factory.mktemp("rsna") / "views", women=8)
+
+
+@pytest.fixture(scope="module")
+def ddsm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy.ddsm_exams(tmp_path_factory.mktemp("ddsm") / "exams", exams=6)
+
+
+def edit(folder: Path, to: Path, table: str, old: str, new: str) -> Path:
+    """A copy of a folder with its table changed."""
+    shutil.copytree(folder, to)
+    text = (to / table).read_text()
+    assert old in text
+    (to / table).write_text(text.replace(old, new))
+    return to
+
+
+def test_rsna_views_are_read(rsna: Path) -> None:
+    data = sources.open_source(f"rsna-views:{rsna}")
+
+    assert data.acquisition == Acquisition.DIGITAL
+    assert len(data.records) == 4 * 2 + 4 * 4
+    assert {r.woman for r in data.records if r.cancer} == {"0", "2", "4", "6"}
+    assert {r.stratum for r in data.records} == {"21", "29"}
+
+
+def test_ddsm_exams_are_read(ddsm: Path) -> None:
+    data = sources.open_source(f"ddsm-exams:{ddsm}")
+
+    assert data.acquisition == Acquisition.FILM
+    assert len(data.records) == 24
+    malignant = {r.breast for r in data.records if r.cancer}
+    assert ("E0000", Laterality.LEFT) in malignant
+    assert ("E0001", Laterality.RIGHT) in malignant
+    assert len(malignant) == 4
+
+
+def test_a_white_background_is_turned_round(rsna: Path) -> None:
+    records = rsna_views.read(rsna).records
+    images = {r.stratum: rsna_views.load(r) for r in records}
+
+    assert all(image is not None and np.median(image) < 0.3 for image in images.values())
+
+
+def test_axillary_tail_views_and_missing_files_are_left_out(rsna: Path, tmp_path: Path) -> None:
+    folder = edit(rsna, tmp_path / "x", "views.csv", "0_L_CC.png,0,1,21,L,CC", "a,0,1,21,L,AT")
+    (folder / "images" / "2_L_CC.png").unlink()
+
+    data = rsna_views.read(folder)
+
+    assert dict(data.left_out) == {"neither CC nor MLO": 1, "file missing": 1}
+
+
+def test_a_file_that_is_no_image_is_left_out_with_its_reason(ddsm: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(ddsm, tmp_path / "x")
+    (folder / "images" / "E0000_l_cc.png").write_bytes(b"nothing")
+
+    reasons = [reason for _, _, reason in tensors(ddsm_exams.read(folder).records, SPEC)]
+
+    assert reasons.count("file cannot be read") == 1
+    assert reasons.count("") == 23
+
+
+def test_a_blank_view_is_left_out_with_its_reason(rsna: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(rsna, tmp_path / "x")
+    toy.cv2.imwrite(str(folder / "images" / "0_L_CC.png"), np.zeros((96, 96), np.uint8))
+
+    reasons = [reason for _, _, reason in tensors(rsna_views.read(folder).records, SPEC)]
+
+    assert reasons.count("no_breast_found") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("nothing", "must be"), ("cbis:/x", "must be"), ("rsna-views:", "must be"),
+     ("rsna-views:/nowhere", "views.csv is missing"),
+     ("ddsm-exams:/nowhere", "exams.csv is missing")],
+)  # fmt: skip
+def test_what_is_wrong_with_a_source_is_said(text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        sources.open_source(text)
+
+
+def test_missing_columns_are_named(rsna: Path, tmp_path: Path) -> None:
+    folder = edit(rsna, tmp_path / "x", "views.csv", "machine_id", "scanner")
+
+    with pytest.raises(DataError, match="machine_id"):
+        rsna_views.read(folder)
+
+
+def test_an_empty_table_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "exams.csv").write_text(",".join(toy.DDSM_COLUMNS) + "\n")
+
+    with pytest.raises(DataError, match="no rows"):
+        ddsm_exams.read(tmp_path)
+
+
+def test_a_table_whose_files_are_all_missing_is_refused(ddsm: Path, tmp_path: Path) -> None:
+    shutil.copy(ddsm / "exams.csv", tmp_path)
+
+    with pytest.raises(DataError, match="no usable view"):
+        ddsm_exams.read(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["rsna-views", "ddsm-exams"])
+def test_training_and_serving_see_the_same_tensor(
+    kind: str, rsna: Path, ddsm: Path, tmp_path: Path
+) -> None:
+    records = sources.open_source(f"{kind}:{rsna if kind == 'rsna-views' else ddsm}").records
+    cache = TensorCache(records, SPEC, tmp_path)
+    chain = preprocess.build(SPEC)
+
+    for index, (record, tensor, _) in enumerate(tensors(records, SPEC)):
+        image = sources.load(record)
+        assert image is not None
+        served = chain(preprocess.start(image, record.laterality)).image
+        assert tensor is not None
+        np.testing.assert_array_equal(tensor, served)
+        assert np.abs(cache.image(index) - served[0]).max() <= 0.5 / 255 + 1e-6
+
+
+def test_the_cache_is_made_once(rsna: Path, tmp_path: Path) -> None:
+    records = rsna_views.read(rsna).records
+    first = TensorCache(records, SPEC, tmp_path)
+    (file,) = tmp_path.iterdir()
+    written = file.stat().st_mtime_ns
+
+    again = TensorCache(records, SPEC, tmp_path)
+
+    assert file.stat().st_mtime_ns == written
+    np.testing.assert_array_equal(first.pixels, again.pixels)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_parts_have_their_shares_and_women_stay_in_theirs() -> None:
+    keys = [store.woman_key("set", str(n)) for n in range(2000)]
+    parts = [part_of(key) for key in keys]
+
+    shares = [parts.count(p) / 2000 for p in ("train", "validation", "test")]
+    assert shares == pytest.approx([0.65, 0.15, 0.2], abs=0.03)
+    assert parts == [part_of(key) for key in keys]

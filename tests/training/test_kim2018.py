@@ -1,0 +1,206 @@
+"""Training and evaluation of DIB-MG on toy folders."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cadnode.errors import DataError, ModelError, SettingsError
+from cadnode.models import store
+from tests.training import toy
+from training.papers.kim2018 import config, evaluate, train
+from training.papers.kim2018.loss import cosine, location_loss, pair_loss
+from training.workflow import CHECKPOINT, HISTORY, Training
+
+MODELS = ("dib-mg-digital", "dib-mg-film")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    root = tmp_path_factory.mktemp("toy")
+    rsna, ddsm = toy.rsna_views(root / "rsna", 40), toy.ddsm_exams(root / "ddsm", 40)
+    data = [f"rsna-views:{rsna}", f"ddsm-exams:{ddsm}"]
+    return {"root": root, "data": data, "config": toy.recipe(root)}
+
+
+@pytest.fixture(scope="module")
+def trained(folders: dict[str, Any]) -> Path:
+    out = folders["root"] / "trained"
+    train.run(folders["data"], out, config=folders["config"], quiet=True)
+    return out
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / MODELS[0] / "1.0.0" / store.WEIGHTS)
+
+
+def test_training_writes_a_model_for_each_kind_of_data(trained: Path) -> None:
+    for name in MODELS:
+        loaded = store.load(trained / name / "1.0.0")
+        assert loaded.card.name == name
+        assert len(loaded.card.metrics) == 2
+        assert store.seen_women(trained / name / "1.0.0")
+    history = [json.loads(line) for line in (trained / HISTORY).read_text().splitlines()]
+    assert [row["epoch"] for row in history] == [0, 1]
+    assert 0 <= history[1]["rsna-views"] <= 1
+
+
+def test_the_card_names_no_folder_of_this_machine(trained: Path, folders: dict[str, Any]) -> None:
+    card = (trained / MODELS[0] / "1.0.0" / store.CARD).read_text()
+
+    assert str(folders["root"]) not in card
+
+
+def test_a_training_taken_up_again_ends_as_one_that_was_not_stopped(
+    trained: Path, folders: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, end_epoch = folders["root"] / "resumed", Training._end_epoch
+
+    def killed(self: Training, *arguments: Any) -> None:
+        end_epoch(self, *arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Training, "_end_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train.run(folders["data"], out, config=folders["config"], quiet=True)
+    monkeypatch.undo()
+    train.run(folders["data"], out, config=folders["config"], resume=True, quiet=True)
+
+    expected, found = weights(trained), weights(out)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=0)
+
+
+def test_a_folder_of_another_training_is_not_taken_up(
+    trained: Path, folders: dict[str, Any]
+) -> None:
+    with pytest.raises(DataError, match="other data, recipe or seed"):
+        train.run(
+            folders["data"], trained, config=folders["config"], seed=7, resume=True, quiet=True
+        )
+
+
+def test_a_damaged_checkpoint_is_said_to_be_unfit(
+    trained: Path, folders: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "run.json").write_bytes((trained / "run.json").read_bytes())
+    torch.save({"network": {}}, tmp_path / CHECKPOINT)
+
+    with pytest.raises(DataError, match="start anew"):
+        train.run(folders["data"], tmp_path, config=folders["config"], resume=True, quiet=True)
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_evaluation_gives_the_promised_keys(
+    trained: Path, folders: dict[str, Any], kind: int
+) -> None:
+    model = trained / MODELS[kind] / "1.0.0"
+
+    result = evaluate.run(folders["data"][kind], model=model, split="all")
+
+    assert result.keys() >= {"auc", "auc_ci", "n_pos", "n_neg", "contrast"}
+    assert result["auc_ci"][0] <= result["auc"] <= result["auc_ci"][1]
+    assert result["women_left_out_as_seen_in_training"] == 0
+    strata = {"by_machine", "by_site"} if kind == 0 else {"by_digitizer", "by_lesion"}
+    assert strata <= result.keys()
+    if kind == 1:
+        assert result["n_pos"] == result["n_neg"] == result["pairs"]
+        assert result["digitizer_only"]["auc"] == 0.5
+    json.dumps(result)
+
+
+def test_women_of_the_training_are_left_out(trained: Path, folders: dict[str, Any]) -> None:
+    model = trained / MODELS[0] / "1.0.0"
+
+    everybody = evaluate.run(folders["data"][0], model=model, split="all")
+    unseen = evaluate.run(folders["data"][0], model=model)
+
+    assert unseen["women_left_out_as_seen_in_training"] > 0
+    assert unseen["women"] + unseen["women_left_out_as_seen_in_training"] == everybody["women"]
+
+
+def test_a_folder_of_new_women_is_used_whole(trained: Path, tmp_path: Path) -> None:
+    folder = toy.rsna_views(tmp_path / "new", 6, seed=9)
+    text = (folder / "views.csv").read_text()
+    (folder / "views.csv").write_text(text.replace("png,", "png,new"))
+
+    result = evaluate.run(f"rsna-views:{folder}", model=trained / MODELS[0] / "1.0.0")
+
+    assert result["women_left_out_as_seen_in_training"] == 0
+    assert (result["n_pos"], result["n_neg"]) == (3, 6)
+
+
+def test_excluded_women_are_in_no_part(folders: dict[str, Any], tmp_path: Path) -> None:
+    recipe = toy.recipe(tmp_path, toy.RECIPE + '[data]\nexclude = ["rsna-views:0"]\n')
+
+    train.run(folders["data"][:1], tmp_path / "out", config=recipe, quiet=True)
+
+    split = json.loads((tmp_path / "out" / MODELS[0] / "1.0.0" / store.SPLIT).read_text())
+    key = store.woman_key("rsna-views", "0")
+    assert split["excluded"] == [key]
+    assert key not in split["train"] + split["validation"]
+
+
+def test_what_cannot_be_evaluated_is_said(folders: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="unseen or all"):
+        evaluate.run(folders["data"][0], split="test")
+    with pytest.raises(ModelError, match=r"card\.json"):
+        evaluate.run(folders["data"][0], model=tmp_path)
+
+
+def test_the_committed_recipe_is_valid_and_its_differences_are_named() -> None:
+    recipe = config.load()
+
+    topics = [topic for topic, _, _ in config.differences(recipe)]
+
+    assert topics == list(config.PAPER)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("[network]\nwidth = 3", "unknown key network.width"), ("[net]\na = 1", "unknown tables"),
+     ("[schedule]\npatience = 'x'", "must be of type int"), ("a =", "not a TOML file"),
+     ("[network]\nwidths = [1, 2]", "not possible"), ("network = 3", "must be a table")],
+)  # fmt: skip
+def test_a_wrong_recipe_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        config.load(toy.recipe(tmp_path, text))
+
+
+def test_fewer_epochs_keep_both_phases() -> None:
+    short = config.load().with_epochs(4)
+
+    assert short.epochs == 4
+    assert short.schedule.pretrain_epochs >= 1
+    assert short.schedule.finetune_epochs >= 1
+
+
+def test_a_pair_in_the_right_order_costs_less() -> None:
+    right = torch.tensor([[[2.0, 2.0], [-2.0, -2.0]]])
+
+    assert pair_loss(right) < pair_loss(torch.zeros(1, 2, 2)) < pair_loss(right.flip(1))
+
+
+def test_margins_of_lesions_are_left_out_of_the_loss() -> None:
+    maps, margin = torch.zeros(1, 2, 2), torch.full((1, 2, 2), 0.1)
+
+    assert location_loss(maps, margin).item() == 0
+    assert location_loss(maps, torch.zeros(1, 2, 2)).item() == pytest.approx(np.log(2))
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    rates = [cosine(p, 1.0, warm_up=0.1) for p in (0.0, 0.1, 0.5, 0.999)]
+
+    assert rates[0] < 0.05
+    assert rates[1] == max(rates)
+    assert rates[3] < 0.05

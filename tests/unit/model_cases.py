@@ -1,0 +1,65 @@
+"""A small model with a valid card."""
+
+from datetime import date
+from pathlib import Path
+
+import torch
+
+from cadnode.domain import Acquisition
+from cadnode.imaging.preprocess import PreprocessSpec
+from cadnode.models import store
+from cadnode.models.breast import BreastScoring
+from cadnode.models.card import (
+    Calibration,
+    HotRegion,
+    Metric,
+    ModelCard,
+    OperatingPoint,
+    TrainingData,
+)
+from cadnode.models.dib_mg import DibMg, DibMgConfig
+
+
+def card() -> ModelCard:
+    return ModelCard(
+        name="toy",
+        version="0.0.1",
+        paper="none",
+        algorithm="toy",
+        intended_use="tests",
+        licence="Apache-2.0",
+        architecture=DibMgConfig(widths=(4, 4, 8, 8, 8, 8), top_cells=3),
+        preprocess=PreprocessSpec(height=64, width=48, stretch_to=96),
+        applies_to=(Acquisition.DIGITAL,),
+        training_data="nothing",
+        training_sets=(
+            TrainingData(name="none", terms="none", n_women=0, n_views=0, n_cancer_breasts=0),
+        ),
+        split="none",
+        metrics=(
+            Metric(
+                name="AUC", data="toy", contrast="a against b", unit="breasts", n_pos=1, n_neg=1,
+                auc=0.5, auc_ci=(0.0, 1.0), ci_method="none",
+            ),
+        ),
+        operating_point=OperatingPoint(threshold=0.5, chosen="by hand"),
+        hot_region=HotRegion(threshold=0.5, most=3, chosen="by hand"),
+        calibration=Calibration(slope=1.0, intercept=0.0, fitted_on="nothing", prevalence=0.5),
+        breast=BreastScoring(
+            contralateral_weight=0.0, contralateral_mean=0.0, slope=1.0, intercept=0.0,
+            fitted_on="nothing",
+        ),
+        limits=(),
+        weights_sha256="0" * 64,
+        seed=0,
+        command="none",
+        trained_on=date(2026, 1, 1),
+    )  # fmt: skip
+
+
+def saved(folder: Path) -> ModelCard:
+    """The card of a model that was written into `folder`."""
+    torch.manual_seed(0)
+    network = DibMg(card().architecture)
+    split = {"train": [store.woman_key("set", "1")], "validation": [store.woman_key("set", "2")]}
+    return store.save(folder, card(), network, split)
