@@ -174,7 +174,10 @@ def _node(folder: Path, port: int, archive: archives.Archive) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(timeout=supervise.STOP_WITHIN_S + 10)
+        try:
+            process.wait(timeout=3 * supervise.STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def _node_peer(port: int) -> cstore.Destination:
