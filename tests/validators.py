@@ -11,7 +11,6 @@ PIXELMED_JAR = Path("/usr/share/java/pixelmed.jar")
 PIXELMED = [
     "java",
     "-Xshare:auto",
-    "-XX:TieredStopAtLevel=1",
     "-Djdk.xml.xpathTotalOpLimit=0",
     "-Djdk.xml.xpathExprGrpLimit=0",
     "-Djdk.xml.xpathExprOpLimit=0",
@@ -68,7 +67,7 @@ def pixelmed(path: Path) -> list[str]:
 
 
 def _lines(command: Sequence[str], pattern: str) -> list[str]:
-    run = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    run = subprocess.run(command, capture_output=True, timeout=280, check=False)
     text = (run.stdout + run.stderr).decode("utf-8", "replace")
     found = [line for line in text.splitlines() if re.search(pattern, line)]
     return [line for line in found if not any(re.search(a.pattern, line) for a in FALSE_ALARMS)]
