@@ -103,7 +103,7 @@ def _context(content: PageContent) -> dict[str, Any]:
         "timings": content.timings,
         "objects": content.objects,
         "ramp": _ramp(),
-        "footer": f"cadnode {__version__}. {content.disclaimer} Heat maps show where the network"
+        "footer": f"cadnode {__version__}. {content.disclaimer}. Heat maps show where the network"
         " found what raised the score; they do not outline lesions.",
     }  # fmt: skip
 
@@ -186,8 +186,9 @@ def _model(card: ModelCard, result: ExamResult) -> dict[str, Any]:
         "data": card.training_data,
         "sha256": sha256,
         "metrics": [
-            f"{m.auc:.2f} ({m.auc_ci[0]:.2f}–{m.auc_ci[1]:.2f}), {m.contrast}, "
-            f"{m.n_pos}+{m.n_neg} {m.unit}"
+            f"{m.auc:.2f} (95 % CI {m.auc_ci[0]:.2f}–{m.auc_ci[1]:.2f}), {m.contrast}; "
+            f"{m.data}, {m.n_pos} and {m.n_neg} {m.unit}"
             for m in card.metrics
+            if "test" in m.name
         ],
     }

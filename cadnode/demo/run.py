@@ -21,7 +21,7 @@ from cadnode.demo import exam as exams
 from cadnode.demo.orthanc import find_orthanc
 from cadnode.demo.page import PageContent, StoredObject, Timing, write_page
 from cadnode.demo.ports import free_port
-from cadnode.domain import ExamResult
+from cadnode.domain import ExamResult, Laterality
 from cadnode.errors import DeliveryError, SettingsError
 from cadnode.exam.read import read_exam
 from cadnode.jobs.folders import load_reading
@@ -59,6 +59,9 @@ TRUTH = {
     "benign": "CBIS-DDSM says: a benign mass in the left breast. The exam comes from DDSM, as the"
     " model's film training data does; no training image matches it.",
 }
+
+
+MALIGNANT_SIDE = {"malignant": Laterality.LEFT, "benign": None}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -245,7 +248,7 @@ def _show(
             title=f"demo exam ({kind})",
             subtitle=f"four film views, sent by C-STORE, read, and returned to {archive}",
             disclaimer=Report().disclaimer,
-            truth=TRUTH[kind],
+            truth=f"{TRUTH[kind]} {_verdict(result, MALIGNANT_SIDE[kind])}".strip(),
             exam=exam,
             result=result,
             image=image_loader(exam),
@@ -255,6 +258,16 @@ def _show(
         )
         write_page(page, content)
     return Shown(result, archive, len(stored), folder, page, tuple(watch.timings))
+
+
+def _verdict(result: ExamResult, malignant: Laterality | None) -> str:
+    """Whether the model scored the malignant breast higher; a demonstration hides no miss."""
+    scores = {b.laterality: b.score for b in result.breasts}
+    if malignant is None or len(scores) < 2:
+        return ""
+    if scores[malignant] > scores[malignant.other]:
+        return "The model scores the malignant breast higher."
+    return "The model scores the wrong breast higher: on this exam it misses the cancer."
 
 
 def _cards(result: ExamResult) -> list[ModelCard]:

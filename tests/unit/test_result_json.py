@@ -91,3 +91,12 @@ def test_a_folder_that_cannot_be_written_is_a_report_error(tmp_path: Path) -> No
 
     with pytest.raises(ReportError, match="errno"):
         write_result(tmp_path / "file" / "result.json", result_of(digital_exam(), "none"))
+
+
+def test_the_page_explains_every_reason_and_its_example_follows_the_schema() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "result.md").read_text(encoding="utf-8")
+
+    example = page.split("```json")[1].split("```")[0].replace("…64 hexadecimal digits…", "0" * 64)
+
+    VALIDATOR.validate(json.loads(example))
+    assert all(f"| `{reason}` |" in page for reason in SkipReason)

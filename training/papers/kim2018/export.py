@@ -37,6 +37,7 @@ TERMS: Final = {
 }
 LIMITS: Final = {
     Acquisition.DIGITAL: (
+        "Weak: some hundred cancers are too few for this network; read the metrics first.",
         "Learnt from views of 640 × 640 pixels: masses and asymmetries are resolved, "
         "calcifications hardly.",
         "Implants were kept out of the training.",
