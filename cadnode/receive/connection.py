@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 MOST_PDU_BYTES = 16 << 20  # whatever a peer announces, no more than this is taken into memory
-_BUFFER_BYTES = 1 << 20  # written at once: fewer and longer writes
+_BUFFER_BYTES = 128 << 10  # of one write; measured, see benchmarks/LOG.md: longer ones are slower
 _P_DATA_TF = 0x04
 _PDU_HEADER = struct.Struct(">BxI")  # type, length
 _PDV_HEADER = struct.Struct(">IBB")  # length, presentation context, message control header
