@@ -25,6 +25,7 @@ def deliver(files: Sequence[Path], folder: Path) -> int:
         The folder may not be written.
     """
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         for file in files:
             with file.open("rb") as read, written_whole(folder / file.name) as written:
                 shutil.copyfileobj(read, written, 1 << 20)
