@@ -63,13 +63,14 @@ def reason_against(mammogram: Mammogram) -> SkipReason | None:
 
 
 def _rank(mammogram: Mammogram) -> tuple[object, ...]:
-    """The sort key: side and view first, then the better image first."""
+    """The sort key: side and view first, then images that may be read, then the better first."""
     header = mammogram.header
     day = text(header, "AcquisitionDate") or text(header, "ContentDate")
     time = text(header, "AcquisitionTime") or text(header, "ContentTime")
     return (
         mammogram.laterality,
         mammogram.view,
+        reason_against(mammogram) is not None,
         mammogram.intent is not Intent.PRESENTATION,
         is_generated_2d(header),
         ViewModifier.IMPLANT_DISPLACED not in mammogram.modifiers,
