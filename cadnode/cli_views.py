@@ -66,8 +66,6 @@ def demo_progress(console: Console, *, quiet: bool) -> Iterator[Callable[[str], 
 
 def print_readings(console: Console, readings: Sequence["OfflineReading"]) -> None:
     """Scores, findings and skipped images of each exam, and where its files are."""
-    if not readings:
-        console.print("There is nothing to read: no file was found.")
     for reading in readings:
         console.print(score_table(reading.result))
         console.print(f"{len(reading.objects)} DICOM objects and result.json in {reading.folder}\n")

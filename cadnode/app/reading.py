@@ -76,7 +76,8 @@ def read_paths(
     written also when nothing could be read.
     """
     models = load_models(values.reading, choose_device(values.reading.device))
-    exams = read_exams(paths, read_for_processing=values.reading.for_processing)
+    found = read_exams(paths, read_for_processing=values.reading.for_processing)
+    exams = found or (Exam("", (), (), None, {}),)  # nothing at all is a result, too
     readings = []
     for number, exam in enumerate(exams, start=1):
         folder = out if len(exams) == 1 else out / str(number)

@@ -53,6 +53,12 @@ def test_random_bytes_are_not_dicom_and_a_result_is_written(tmp_path: Path) -> N
     assert result["exam"]["score"] is None
 
 
+def test_an_empty_folder_gives_a_result_that_says_nothing_was_read(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = read(tmp_path / "empty", tmp_path / "out", exit_code=3)
+    assert (result["outcome"], result["skipped"]) == ("not_read", [])
+
+
 def test_a_truncated_view_is_skipped_and_the_others_are_read(tmp_path: Path) -> None:
     paths = write_exam(tmp_path / "exam")
     paths[0].write_bytes(paths[0].read_bytes()[:-5000])
