@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -123,15 +123,15 @@ def run(
     node_port = free_port()
     with watch.stage("prepare the exam as one MG study"):
         sent = exams.write_exam(folder / "exam", exam)
-    with archives.start(executable, folder / "archive") as held:
-        with watch.stage(f"start {held.name} and the node"):
-            node = _node(folder, node_port, held)
-        with node:
-            with watch.stage("send the four views by C-STORE"):
-                _send(sent, node_port)
-            with watch.stage("read, report, deliver (until the archive holds all)"):
-                _wait_until(lambda: held.count() >= N_OBJECTS, folder / "node.log")
-            stored = _copy(held.instances(), folder)
+    with ExitStack() as running:
+        with watch.stage("start the archive and the node's listener"):
+            held = running.enter_context(archives.start(executable, folder / "archive"))
+            running.enter_context(_node(folder, node_port, held))
+        with watch.stage("send the four views by C-STORE"):
+            _send(sent, node_port)
+        with watch.stage("read, report, deliver (until the archive holds all)"):
+            _wait_until(lambda: held.count() >= N_OBJECTS, folder / "node.log")
+        stored = _copy(held.instances(), folder)
     return _show(folder, exam, held.name, sent, stored, watch)
 
 
