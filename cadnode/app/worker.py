@@ -14,7 +14,7 @@ from cadnode.app.sending import peer_of
 from cadnode.app.supervise import STOP_WITHIN_S, stopping_on_signal
 from cadnode.deliver import cstore, folder
 from cadnode.domain import SkipReason
-from cadnode.errors import DeliveryError, NotProcessable, TransientDeliveryError
+from cadnode.errors import DeliveryError, NotProcessable
 from cadnode.exam.model import Exam
 from cadnode.exam.read import read_exam, read_instance
 from cadnode.files import write_whole
@@ -62,6 +62,7 @@ class Worker:
         self._spool = spool
         self._models = models
         self._results = settings.storage.folder / "results"
+        self._swept: dict[str, float] = {}  # study: its last change when it was looked at
         self._reading = threading.Lock()  # one exam at a time has the processor and its memory
 
     def steps(self) -> Steps:
@@ -79,14 +80,17 @@ class Worker:
         )
 
     def sweep(self, consider: Callable[[str], None]) -> None:
-        """Consider every quiet study whose present content has no result yet.
+        """Consider every quiet study whose content has no result yet, once for each change.
 
         Finds what was received while nobody could be told: a crash between publishing an image
         and announcing it, or a job database that was away.
         """
         for study in self._spool.studies():
-            if self._spool.quiet_s(study) < self._settings.study.quiet_s:
+            changed_at = self._spool.changed_at(study)
+            is_quiet = self._spool.quiet_s(study) >= self._settings.study.quiet_s
+            if not is_quiet or self._swept.get(study) == changed_at:
                 continue
+            self._swept[study] = changed_at
             content = self.fingerprint(study)
             if content and not (self._folder(study, content) / "result.json").exists():
                 consider(study)
@@ -163,12 +167,9 @@ class Worker:
                 folder.deliver(objects, configured.folder / study)
             else:
                 cstore.send(objects, peer_of(configured, self._settings.listener.ae_title))
-        except TransientDeliveryError as error:
-            log.warning("delivery_failed", study=study, destination=destination, error=error)
-            return "retry"
         except DeliveryError as error:
-            log.error("delivery_refused", study=study, destination=destination, error=error)
-            return "refused"
+            log.warning("delivery_failed", study=study, destination=destination, error=error)
+            return "retry" if error.retryable else "refused"
         return "delivered"
 
 

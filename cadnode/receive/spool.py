@@ -116,13 +116,16 @@ class Spool:
         """Files of a study in order of their names; empty when there is no such study."""
         return sorted((self._studies / study_key).glob("*.dcm"))
 
+    def changed_at(self, study_key: str) -> float:
+        """When the study last changed, in seconds since the epoch; now when there is none."""
+        try:
+            return (self._studies / study_key).stat().st_mtime
+        except FileNotFoundError:
+            return time.time()
+
     def quiet_s(self, study_key: str) -> float:
         """Seconds since the study last changed; 0 when there is no such study."""
-        try:
-            changed = (self._studies / study_key).stat().st_mtime
-        except FileNotFoundError:
-            return 0.0
-        return max(0.0, time.time() - changed)
+        return max(0.0, time.time() - self.changed_at(study_key))
 
     @staticmethod
     def fingerprint(paths: Sequence[Path]) -> str:

@@ -112,8 +112,7 @@ def test_other_decoders_read_lossless_jpeg_alike(tmp_path: Path, syntax: str, pl
 
 def test_twelve_bit_jpeg_extended_is_read_alike_by_dcmtk(tmp_path: Path) -> None:
     dcmdjpeg = shutil.which("dcmdjpeg")
-    if dcmdjpeg is None:
-        pytest.skip("dcmtk is not installed")
+    assert dcmdjpeg, "DCMTK is missing: deploy/system-packages.sh test"
     path = write(encode(view_dataset(rows=96, columns=80), JPEGExtended12Bit), tmp_path / "a")
     subprocess.run([dcmdjpeg, path, tmp_path / "b"], check=True, timeout=30)
     theirs = dcmread(tmp_path / "b").pixel_array.astype(int)
