@@ -148,6 +148,15 @@ class Skipped:
     detail: str = ""
 
 
+class System(StrEnum):
+    """The systems that read, each named after the paper whose method it follows."""
+
+    KIM2018 = "kim2018"
+    KANG2021 = "kang2021"
+    HELSINKI_DTL = "helsinki_dtl"
+    WANG2016 = "wang2016"
+
+
 @dataclass(frozen=True, slots=True)
 class ModelUse:
     """A model that took part in a reading: name, version and sha256 of its weights."""
@@ -155,6 +164,16 @@ class ModelUse:
     name: str
     version: str
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SystemStatus:
+    """Whether a system took part in a reading, with which models, and if not (or in part), why."""
+
+    system: System
+    active: bool
+    models: tuple[str, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,20 +196,101 @@ class BreastScore:
     n_views: int
 
 
+class FindingKind(StrEnum):
+    """What a finding is. The value is the word in `result.json`."""
+
+    CALCIFICATION_CLUSTER = "calcification_cluster"
+    MASS = "mass"
+    SUSPICIOUS_REGION = "suspicious_region"  # a peak of the DIB map, nothing else found there
+    MARKED_REGION = "marked_region"  # a person drew it, nothing was segmented inside
+
+
+class Distribution(StrEnum):
+    """How calcifications are distributed: ACR BI-RADS 5th edition; DICOM PS3.16 CID 6012."""
+
+    DIFFUSE = "diffuse"
+    REGIONAL = "regional"
+    GROUPED = "grouped"
+    LINEAR = "linear"
+    SEGMENTAL = "segmental"
+
+
+class CalcificationType(StrEnum):
+    """Morphology of calcifications: ACR BI-RADS 5th edition; DICOM PS3.16 CID 6010."""
+
+    PUNCTATE = "punctate"
+    ROUND = "round"
+    COARSE = "coarse"
+    AMORPHOUS = "amorphous"
+    COARSE_HETEROGENEOUS = "coarse_heterogeneous"
+    FINE_PLEOMORPHIC = "fine_pleomorphic"
+    FINE_LINEAR = "fine_linear"
+    FINE_LINEAR_BRANCHING = "fine_linear_branching"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterDescription:
+    """Estimates of a cluster's BI-RADS descriptors, made by rules (docs/detection.md)."""
+
+    distribution: Distribution
+    type: CalcificationType
+    count: int
+    diameter_mm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What one system says of one region.
+
+    Parameters
+    ----------
+    system, algorithm
+        The system, and the model or ensemble that speaks for it.
+    probability
+        Of malignancy, in [0, 1], calibrated on the data that the model's card names.
+    members
+        (algorithm, probability) of each model that `probability` is made of, and of the
+        classifiers that are reported beside it; empty for a single model.
+    suspicious
+        Whether the probability reaches the chosen operating point of the system.
+    """
+
+    system: System
+    algorithm: str
+    probability: float
+    suspicious: bool
+    members: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoiReference:
+    """The object in which a person marked a region; the UIDs are "" for the command line."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A region of one view that an algorithm marks.
+    """A region of one view that is marked, and what each system says of it.
 
     `outline` is a closed polygon of (row, column) points in pixels of the source image as
-    stored, the first point not repeated. `probability` is in [0, 1].
+    stored, the first point not repeated. `probability` in [0, 1] is the one that counts
+    (a setting), that of `algorithm`; `assessments` holds every system's own. `certainty` in
+    [0, 1] is the detector's, that there is such a region at all; None when nothing detected it.
+    `marked_by` is the object in which a person drew the region.
     """
 
     sop_instance_uid: str
     box: Box
     outline: tuple[tuple[float, float], ...]
-    kind: str
+    kind: FindingKind
     probability: float
     algorithm: str
+    assessments: tuple[Assessment, ...] = ()
+    certainty: float | None = None
+    cluster: ClusterDescription | None = None
+    marked_by: RoiReference | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -228,6 +328,7 @@ class ExamResult:
     models: tuple[ModelUse, ...]
     operating_point: float | None = None
     heat_maps: tuple[HeatMap, ...] = field(default=(), compare=False)
+    systems: tuple[SystemStatus, ...] = ()
 
     @property
     def outcome(self) -> Outcome:

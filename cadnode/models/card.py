@@ -1,14 +1,23 @@
-"""The model card: what a model is, what it was trained and measured on, and how it is used."""
+"""The model card: what a model is, what it was trained and measured on, and how it is used.
+
+A card is one of four kinds, told apart by `kind`: `dib_mg` reads whole views, `cnn` reads regions
+of interest, `features` reads the features of a segmented region, `detector` filters candidates.
+"""
 
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from cadnode.domain import Acquisition
+from cadnode.domain import Acquisition, System
 from cadnode.imaging.preprocess import PreprocessSpec
+from cadnode.imaging.roi import RoiSpec
 from cadnode.models.breast import BreastScoring
+from cadnode.models.cnn import CnnConfig
+from cadnode.models.detector import DetectorConfig
 from cadnode.models.dib_mg import DibMgConfig
+from cadnode.models.operating_point import Roc
+from cadnode.models.stacked_autoencoder import StackedAutoencoderConfig
 
 UnitInterval = tuple[float, float]
 
@@ -18,7 +27,7 @@ class _Part(BaseModel):
 
 
 class Metric(_Part):
-    """One measured area under the ROC curve.
+    """One measured area under a curve, or share.
 
     `contrast` says in a sentence what was compared with what; `unit` what was counted.
     """
@@ -34,18 +43,11 @@ class Metric(_Part):
     ci_method: str
 
 
-class OperatingPoint(_Part):
-    """The score from which a breast counts as suspicious, and how it was chosen."""
-
-    threshold: float = Field(ge=0, le=1)
-    chosen: str
-
-
 class Calibration(_Part):
     """Platt's: probability = 1 / (1 + exp(−(slope · log-odds + intercept))).
 
-    `prevalence` is the share of cancers in the data it was fitted on: the probabilities hold
-    for it, not for screening.
+    A temperature T is slope 1/T and intercept 0. `prevalence` is the share of cancers in the data
+    it was fitted on: the probabilities hold for it, not for screening.
     """
 
     slope: float = Field(gt=0)
@@ -72,43 +74,104 @@ class TrainingData(_Part):
     n_cancer_breasts: int
 
 
-class ModelCard(_Part):
+class _Card(_Part):
     """Everything that must be known to use a set of weights, beside the weights.
 
     Parameters
     ----------
+    system
+        The system it belongs to; None for what all systems share.
     applies_to
         Which acquisitions the model reads.
     training_data
         In a sentence; `training_sets` gives the counts.
+    roc
+        On the validation part; operating points are chosen on it.
     weights_sha256
-        Of `model.safetensors`.
+        Of the weights' file.
+    stored_as
+        `float32` as they are, or `int8` with a scale per output channel (`models.weights`).
     calibration
-        Of a view's log-odds and of the map; `breast` makes the breast's score of its views.
+        Of the network's log-odds.
     command, seed, trained_on
         How and when the weights were made.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+    system: System | None
     paper: str
     algorithm: str
     intended_use: str
     licence: str
-    architecture: DibMgConfig
-    preprocess: PreprocessSpec
     applies_to: tuple[Acquisition, ...] = Field(min_length=1)
     training_data: str
     training_sets: tuple[TrainingData, ...]
     split: str
     metrics: tuple[Metric, ...]
-    operating_point: OperatingPoint
-    hot_region: HotRegion
+    roc: Roc
     calibration: Calibration
-    breast: BreastScoring
     limits: tuple[str, ...]
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    stored_as: Literal["float32", "int8"] = "float32"
     seed: int
     command: str
     trained_on: date
+
+
+class DibMgCard(_Card):
+    """Reads whole views. `roc` is of breasts' scores; `breast` makes them of the views'."""
+
+    kind: Literal["dib_mg"] = "dib_mg"
+    architecture: DibMgConfig
+    preprocess: PreprocessSpec
+    hot_region: HotRegion
+    breast: BreastScoring
+
+
+class CnnCard(_Card):
+    """Reads regions of interest."""
+
+    kind: Literal["cnn"] = "cnn"
+    architecture: CnnConfig
+    roi: RoiSpec
+
+    @model_validator(mode="after")
+    def _knows_malignant(self) -> "CnnCard":
+        if "malignant" not in self.architecture.classes:
+            raise ValueError("no class is 'malignant'")
+        return self
+
+
+Scenario = Literal["calcifications", "masses", "both"]
+
+
+class FeatureCard(_Card):
+    """Reads the features of a segmented region; `beside` are reported with the autoencoder."""
+
+    kind: Literal["features"] = "features"
+    scenario: Scenario
+    features: tuple[str, ...] = Field(min_length=1)
+    architecture: StackedAutoencoderConfig
+    beside: tuple[Literal["svm", "knn", "lda"], ...] = ("svm", "knn", "lda")
+
+    @model_validator(mode="after")
+    def _inputs_are_features(self) -> "FeatureCard":
+        if self.architecture.inputs != len(self.features):
+            raise ValueError("the network's inputs are not as many as the features")
+        return self
+
+
+class DetectorCard(_Card):
+    """Filters candidates. From `mark_at` on, a region's certainty makes it a mark."""
+
+    kind: Literal["detector"] = "detector"
+    architecture: DetectorConfig
+    mark_at: float = Field(ge=0, le=1)
+
+
+ModelCard = Annotated[
+    DibMgCard | CnnCard | FeatureCard | DetectorCard, Field(discriminator="kind")
+]
+CARDS: TypeAdapter[ModelCard] = TypeAdapter(ModelCard)

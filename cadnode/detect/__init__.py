@@ -1,0 +1,1 @@
+"""Where something is: microcalcifications, clusters, masses, and their features."""

@@ -1,0 +1,61 @@
+"""Weights as bytes: safetensors, as float32 or as int8 with a scale per output channel.
+
+Nothing is unpickled: no code runs from a weights file.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from cadnode.errors import ModelError
+
+StoredAs = Literal["float32", "int8"]
+_SCALE: Final = ".int8_scale"
+# Kernels and matrices; vectors (biases, normalisation) are few and stay float32.
+_LEAST_AXES: Final = 2
+
+
+def pack(state: Mapping[str, Tensor], stored_as: StoredAs = "float32") -> bytes:
+    """The tensors as safetensors.
+
+    With `"int8"` a tensor of two axes or more is stored as q = round(w / s), where s is the
+    largest absolute value of the output channel (first axis) over 127; a fifth of a per cent of a
+    channel's largest weight is the most that a weight can move.
+    """
+    packed: dict[str, Tensor] = {}
+    for name, value in state.items():
+        tensor = value.detach().cpu().contiguous()
+        if stored_as == "int8" and tensor.is_floating_point() and tensor.ndim >= _LEAST_AXES:
+            scale = tensor.flatten(1).abs().amax(1).clamp_min(1e-12) / 127
+            shape = (-1,) + (1,) * (tensor.ndim - 1)
+            packed[name] = (tensor / scale.view(shape)).round().to(torch.int8)
+            packed[name + _SCALE] = scale.float()
+        else:
+            packed[name] = tensor
+    return bytes(save_tensors(packed))
+
+
+def unpack(content: bytes) -> dict[str, Tensor]:
+    """The tensors that `pack` made bytes of, floating point again.
+
+    Raises
+    ------
+    ModelError
+        The bytes are no safetensors.
+    """
+    try:
+        packed = load_tensors(content)
+    except (SafetensorError, ValueError):
+        raise ModelError("the weights are no safetensors file, or a damaged one") from None
+    state = {name: value for name, value in packed.items() if not name.endswith(_SCALE)}
+    for name, scale in packed.items():
+        if name.endswith(_SCALE):
+            whole = state[name.removesuffix(_SCALE)]
+            shape = (-1,) + (1,) * (whole.ndim - 1)
+            state[name.removesuffix(_SCALE)] = whole.float() * scale.view(shape)
+    return state
