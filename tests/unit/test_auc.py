@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score, roc_curve
+from scipy.stats import norm, rankdata
+from sklearn.metrics import roc_auc_score
 
 from cadnode.errors import DataError
-from training.evaluation.auc import auc, clustered, delong, youden
+from training.evaluation.auc import auc, clustered, delong, delong_test
 
 
 def cases(seed: int, n: int = 80) -> tuple[np.ndarray, np.ndarray]:
@@ -23,6 +24,18 @@ def slow_delong_variance(labels: np.ndarray, scores: np.ndarray) -> float:
     s10 = ((of_pos - area) ** 2).sum() / (len(pos) - 1)
     s01 = ((of_neg - area) ** 2).sum() / (len(neg) - 1)
     return s10 / len(pos) + s01 / len(neg)
+
+
+def slow_difference_variance(labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
+    """DeLong 1988: L S L' with L = (1, -1) and S from the kernels of every pair."""
+    kernels = []
+    for scores in (one, other):
+        pos, neg = scores[labels], scores[~labels]
+        kernels.append((pos[:, None] > neg) + 0.5 * (pos[:, None] == neg))
+    s10 = np.cov([k.mean(1) for k in kernels])
+    s01 = np.cov([k.mean(0) for k in kernels])
+    contrast = np.array([1.0, -1.0])
+    return float(contrast @ (s10 / labels.sum() + s01 / (~labels).sum()) @ contrast)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -74,15 +87,42 @@ def test_the_bootstrap_repeats_itself() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_youdens_threshold_is_where_the_roc_curve_is_highest(seed: int) -> None:
-    labels, scores = cases(seed)
-    false, true, thresholds = roc_curve(labels, scores, drop_intermediate=False)
+def test_delongs_test_is_that_of_the_slow_covariance(seed: int) -> None:
+    labels, one = cases(seed)
+    _, other = cases(seed + 50)
+    other = 0.6 * one + other
 
-    best = youden(labels, scores)
+    difference = delong_test(labels, one, other)
 
-    reached = (scores[labels] >= best).mean() - (scores[~labels] >= best).mean()
-    assert reached == pytest.approx((true - false).max())
-    assert best in thresholds
+    variance = slow_difference_variance(labels, one, other)
+    z = (roc_auc_score(labels, one) - roc_auc_score(labels, other)) / np.sqrt(variance)
+    assert difference.z == pytest.approx(z)
+    assert difference.p == pytest.approx(2 * norm.sf(abs(z)))
+
+
+def test_delongs_test_agrees_with_a_permutation_of_the_two_readers() -> None:
+    labels, one = cases(7, 150)
+    _, noise = cases(8, 150)
+    other = 0.5 * one + 0.6 * noise
+
+    difference = delong_test(labels, one, other)
+
+    # Under no difference each case's two ranks may be exchanged (Venkatraman and Begg 1996).
+    ranks = np.stack([rankdata(one), rankdata(other)])
+    rng, larger = np.random.default_rng(0), 0
+    for _ in range(2000):
+        swapped = np.where(rng.random(len(labels)) < 0.5, ranks, ranks[::-1])
+        gap = roc_auc_score(labels, swapped[0]) - roc_auc_score(labels, swapped[1])
+        larger += abs(gap) >= abs(difference.value)
+    assert difference.p == pytest.approx(larger / 2000, abs=0.04)
+
+
+def test_a_score_does_not_differ_from_itself() -> None:
+    labels, scores = cases(2)
+
+    difference = delong_test(labels, scores, 2 * scores + 1)
+
+    assert (difference.value, difference.p) == (0.0, 1.0)
 
 
 def test_one_class_alone_has_no_area() -> None:
