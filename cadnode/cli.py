@@ -6,21 +6,18 @@ The work is done in `app`, `demo` and `training`; they are imported inside the c
 
 import json
 import sys
-from collections.abc import Callable
 from enum import StrEnum
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cadnode import __version__, settings
-from cadnode.errors import CadnodeError, SettingsError
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from cadnode.cli_base import AsJson, ConfigFile, OutFolder, command, err, out, print_json
+from cadnode.cli_training import evaluate_app, phantom, train_app
+from cadnode.domain import System
+from cadnode.errors import SettingsError
 
 app = typer.Typer(
     name="cadnode",
@@ -35,21 +32,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-train_app = typer.Typer(no_args_is_help=True, help="Train a paper's system on your own data.")
-evaluate_app = typer.Typer(no_args_is_help=True, help="Measure a system, with intervals.")
 app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
-
-out = Console()
-err = Console(stderr=True)
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", "-c", metavar="FILE", help="TOML file; `cadnode check --example` prints one"
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON for machines, nothing else")]
+app.command()(phantom)
 
 
 class Role(StrEnum):
@@ -58,25 +43,6 @@ class Role(StrEnum):
     ALL = "all"
     LISTENER = "listener"
     WORKER = "worker"
-
-
-def command(function: Callable[P, R]) -> Callable[P, R]:
-    """Turn cadnode's errors into one line on standard error and the documented exit code."""
-
-    @wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except CadnodeError as error:
-            err.print(f"[bold red]cadnode:[/] {error}", highlight=False, soft_wrap=True)
-            raise typer.Exit(error.exit_code) from error
-
-    return wrapped
-
-
-def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
 @app.callback(invoke_without_command=True)
@@ -129,9 +95,19 @@ def serve(
 @command
 def read(
     paths: Annotated[list[Path], typer.Argument(help="DICOM files or folders with them")],
-    out_folder: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="where results are written")
-    ],
+    out_folder: OutFolder,
+    roi: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VIEW:r0,c0,r1,c1",
+            help="also assess this region, in pixels as stored; VIEW is a SOP Instance UID, or "
+            "a view such as [bold]RCC[/]; may be repeated",
+        ),
+    ] = None,
+    counts: Annotated[
+        System | None,
+        typer.Option(help="whose probability is the finding's, instead of reading.counts"),
+    ] = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -139,6 +115,10 @@ def read(
 
     One exam is written into DIR, several into DIR/1, DIR/2, … `result.json` is written also when
     nothing could be read; the exit code is then 3.
+
+    Regions that people marked in the exam (a Structured Report, a presentation state or a
+    segmentation) are assessed as well, and so are those of --roi:
+    [bold]cadnode read exam/ --out result --roi RCC:1200,800,1700,1300[/]
     """
     from cadnode.app import reading
     from cadnode.cli_views import print_readings, reading_progress
@@ -147,8 +127,14 @@ def read(
     missing = [p for p in paths if not p.exists()]
     if missing:
         raise SettingsError(f"there is no {missing[0]}")
+    if counts is not None:
+        values = values.model_copy(
+            update={"reading": values.reading.model_copy(update={"counts": (counts,)})}
+        )
     with reading_progress(err, quiet=as_json) as progress:
-        readings = reading.read_paths(paths, out_folder, values, on_progress=progress)
+        readings = reading.read_paths(
+            paths, out_folder, values, rois=roi or (), on_progress=progress
+        )
     documents = [json.loads((r.folder / "result.json").read_bytes()) for r in readings]
     if as_json:
         print_json(documents)
@@ -172,14 +158,14 @@ def send(
     Example: [bold]cadnode send exam/ --to CADNODE@127.0.0.1:11112[/]
     """
     from cadnode.app import sending
-    from cadnode.cli_views import sending_progress
+    from cadnode.cli_views import counting_progress
 
     files = sending.dicom_files(paths)
     peer = sending.parse_peer(to, calling)
     if dry_run:
         out.print(f"{len(files)} files would go to {peer.ae_title} at {peer.host}:{peer.port}")
         return
-    with sending_progress(err, len(files), quiet=as_json) as advance:
+    with counting_progress(err, "sending", len(files), quiet=as_json) as advance:
         sent = sending.send_files(files, peer, advance)
     if as_json:
         print_json({"sent": sent, "files": len(files)})
@@ -227,7 +213,11 @@ def demo(
         Path, typer.Option("--out", "-o", metavar="DIR", help="where results are written")
     ] = Path("out/demo"),
     exam: Annotated[
-        str, typer.Option(help="[bold]malignant[/] or [bold]benign[/]: the two real exams")
+        str,
+        typer.Option(
+            help="[bold]malignant[/] or [bold]benign[/]: two real exams (CBIS-DDSM, film); "
+            "[bold]phantom[/]: a synthetic one whose lesions are known"
+        ),
     ] = "malignant",
     archive: Annotated[
         str,
@@ -237,7 +227,7 @@ def demo(
     ] = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Send a real exam (CBIS-DDSM, film) to a running node and show what comes back.
+    """Send an exam to a running node and show what comes back.
 
     Starts an archive and a node on free ports of this machine, sends the four views by C-STORE,
     waits until the archive holds the SR and four heat maps, and writes them to DIR, with
@@ -252,67 +242,6 @@ def demo(
         print_json(shown.as_dict())
     else:
         print_demo(out, shown)
-
-
-@train_app.command("kim2018")
-@command
-def train_kim2018(
-    data: Annotated[
-        list[str],
-        typer.Option(
-            metavar="KIND:PATH", help="rsna-views:PATH or ddsm-exams:PATH; repeat for both"
-        ),
-    ],
-    out_folder: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="checkpoints, logs, card and weights")
-    ],
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", "-c", metavar="FILE", help="TOML; default: the committed recipe"),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="instead of the recipe's")] = None,
-    seed: Annotated[int, typer.Option(help="all random numbers follow from it")] = 0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="go on from DIR's last checkpoint")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Train DIB-MG (Kim 2018): weakly supervised, exam-level labels, map as explanation."""
-    from training.papers.kim2018 import train
-
-    result = train.run(
-        data, out_folder, config=config, epochs=epochs, seed=seed, resume=resume, quiet=as_json
-    )
-    if as_json:
-        print_json(result)
-
-
-@evaluate_app.command("kim2018")
-@command
-def evaluate_kim2018(
-    data: Annotated[
-        str, typer.Option(metavar="KIND:PATH", help="rsna-views:PATH or ddsm-exams:PATH")
-    ],
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="OUT", help="write the numbers to OUT")
-    ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="folder with card.json; default: the packaged model"),
-    ] = None,
-    split: Annotated[
-        str,
-        typer.Option(help="[bold]unseen[/]: women the model never saw; [bold]all[/]: everybody"),
-    ] = "unseen",
-) -> None:
-    """AUC of DIB-MG with its 95 % interval, overall and per stratum, on women it never saw."""
-    from training.papers.kim2018 import evaluate
-
-    result = evaluate.run(data, model=model, split=split)
-    if json_file:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(result, indent=2) + "\n")
-    evaluate.show(out, result)
 
 
 def main() -> None:

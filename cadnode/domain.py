@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 FloatImage = NDArray[np.float32]
 
+YOUDEN = "youden"
+OPERATING_POINT = r"youden|(sensitivity|specificity)=(0(?:\.\d+)?|1(?:\.0+)?)"
+"""How an operating point is chosen on a ROC curve, as a regular expression."""
+
 
 class Laterality(StrEnum):
     """Image Laterality (0020,0062), DICOM PS3.3 C.8.11.7."""
@@ -95,6 +99,7 @@ class SkipReason(StrEnum):
     NO_BREAST_FOUND = "no_breast_found"
     NO_MODEL_APPLIES = "no_model_applies"
     MODEL_FAILED = "model_failed"
+    ROI_UNUSABLE = "roi_unusable"
 
 
 SKIP_MEANINGS: dict[SkipReason, str] = {
@@ -123,6 +128,7 @@ SKIP_MEANINGS: dict[SkipReason, str] = {
     SkipReason.NO_BREAST_FOUND: "No breast was found in the image",
     SkipReason.NO_MODEL_APPLIES: "No active model reads this kind of image",
     SkipReason.MODEL_FAILED: "The model failed on this image",
+    SkipReason.ROI_UNUSABLE: "A marked region could not be used",
 }
 
 

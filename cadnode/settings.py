@@ -30,7 +30,7 @@ from pydantic_settings import (
     SettingsError as SourceError,
 )
 
-from cadnode.domain import Laterality, ViewPosition
+from cadnode.domain import OPERATING_POINT, YOUDEN, Laterality, System, ViewPosition
 from cadnode.errors import SettingsError
 
 STANDARD_VIEWS = ("R CC", "L CC", "R MLO", "L MLO")
@@ -111,6 +111,23 @@ class Reading(_Section):
     )
     threads: int = Field(0, ge=0, description="CPU threads of the worker; 0: all cores")
     for_processing: bool = Field(False, description="also read For Processing images")
+    counts: tuple[System, ...] = Field(
+        tuple(System),
+        min_length=1,
+        description="whose probability is the finding's: the first of these that assessed it",
+    )
+    operating_point: str = Field(
+        YOUDEN,
+        pattern=f"^({OPERATING_POINT})$",
+        description="from which score on something is suspicious, on each card's ROC curve: "
+        "youden, sensitivity=0.9 or specificity=0.9 (any value)",
+    )
+    flips: bool = Field(
+        False, description="average CNNs over mirrored regions: four times the work"
+    )
+    most_regions: int = Field(
+        4, ge=0, le=20, description="detected regions per view that are assessed at most"
+    )
 
 
 class Report(_Section):

@@ -81,17 +81,22 @@ def _port(settings: Settings) -> Check:
 
 def _reading(settings: Settings) -> Iterator[Check]:
     # torch takes seconds to import: only here, not for `cadnode check --help`
-    from cadnode.app.reading import choose_device, load_models
+    from cadnode.app.reading import choose_device, load_readers
 
     try:
         device = choose_device(settings.reading.device)
         yield Check("device", Verdict.OK, device)
-        for model in load_models(settings.reading, device):
-            kinds = ", ".join(model.card.applies_to)
+        readers = load_readers(settings, device)
+        for card in (model.card for model in readers):
+            kinds = ", ".join(card.applies_to)
             yield Check(
                 "model", Verdict.OK,
-                f"{model.card.name} {model.card.version} reads {kinds} ({model.sha256[:12]})",
+                f"{card.name} {card.version} reads {kinds} ({card.weights_sha256[:12]})",
             )  # fmt: skip
+        for system in readers.systems:
+            verdict = Verdict.OK if system.active else Verdict.WARNING
+            found = "active" if system.active else "not active"
+            yield Check(f"system {system.system}", verdict, found, system.reason)
     except CadnodeError as error:
         yield Check("models", Verdict.FAILED, str(error), "see reading.* in the configuration")
 

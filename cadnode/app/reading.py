@@ -1,7 +1,7 @@
 """Reading with this node's models, offline (`cadnode read`) and for the worker."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,14 +13,22 @@ from cadnode.domain import ExamResult, FloatImage
 from cadnode.errors import ModelError, SettingsError
 from cadnode.exam.model import Exam
 from cadnode.exam.read import read_exams
+from cadnode.exam.regions import parse_roi
 from cadnode.imaging import pixels
-from cadnode.models import store
-from cadnode.models.scorer import LoadedModel
-from cadnode.read import Progress, read_exam
+from cadnode.models.activation import active_folders
+from cadnode.models.detector import Detector
+from cadnode.models.feature_model import FeatureModel
+from cadnode.models.loading import load
+from cadnode.models.roi_model import RoiModel
+from cadnode.models.systems import system_statuses
+from cadnode.models.view_model import ViewModel
+from cadnode.read import Choices, Readers, read_exam
+from cadnode.read.exam import Progress
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.result_json import write_result
 
 SR_NAME = "sr.dcm"
+MODELS = "models"  # folder of the node's own models, in storage.folder
 
 
 def choose_device(wanted: str) -> str:
@@ -37,20 +45,43 @@ def choose_device(wanted: str) -> str:
     return "cuda" if available and wanted != "cpu" else "cpu"
 
 
-def load_models(reading: settings.Reading, device: str) -> Sequence[LoadedModel]:
-    """The admin's models first, then the packaged ones.
+def load_readers(values: settings.Settings, device: str) -> Readers:
+    """The admin's model folders first, then what is active in the node's store and packaged.
 
     Raises
     ------
     ModelError
-        A card or its weights are missing or damaged, or there is no model at all.
+        A card or its weights are missing or damaged, or no model reads whole views.
     """
+    reading = values.reading
     if reading.threads:
         torch.set_num_threads(reading.threads)
-    folders = [*reading.model_folders, *store.available()]
-    if not folders:
-        raise ModelError("there is no model: reading.model_folders is empty and none is packaged")
-    return [store.load(folder, device) for folder in folders]
+    folders = [*reading.model_folders, *active_folders(values.storage.folder / MODELS)]
+    models = [load(f, device, operating_point=reading.operating_point) for f in folders]
+    readers = Readers(
+        views=tuple(m for m in models if isinstance(m, ViewModel)),
+        rois=_one_each([m for m in models if isinstance(m, RoiModel)]),
+        features=tuple(m for m in models if isinstance(m, FeatureModel)),
+        detector=next((m for m in models if isinstance(m, Detector)), None),
+        systems=system_statuses([m.card for m in models]),
+    )
+    if not readers.views:
+        raise ModelError(
+            "no active model reads whole views: `cadnode models list` shows what there is, "
+            "`cadnode models activate NAME` switches one on"
+        )
+    return readers
+
+
+def _one_each(models: Sequence[RoiModel]) -> tuple[RoiModel, ...]:
+    """The first of several models of one system and architecture: an ensemble holds each once."""
+    first = {(m.card.system, m.card.architecture.name): m for m in reversed(models)}
+    return tuple(first[key] for key in sorted(first, key=str))
+
+
+def choices_of(reading: settings.Reading) -> Choices:
+    """What the settings choose about a reading."""
+    return Choices(counts=reading.counts, flips=reading.flips, most_regions=reading.most_regions)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -68,21 +99,34 @@ def read_paths(
     out: Path,
     values: settings.Settings,
     *,
+    rois: Sequence[str] = (),
     on_progress: Progress = lambda stage: None,
 ) -> tuple[OfflineReading, ...]:
     """Every exam found in `paths`, read and reported.
 
     A single exam is written into `out`; several go into `out/1`, `out/2`, … `result.json` is
-    written also when nothing could be read.
+    written also when nothing could be read. `rois` are further regions to assess (`parse_roi`).
+
+    Raises
+    ------
+    SettingsError
+        A region is not written as it should be, or there are regions and several exams.
     """
-    models = load_models(values.reading, choose_device(values.reading.device))
+    readers = load_readers(values, choose_device(values.reading.device))
     found = read_exams(paths, read_for_processing=values.reading.for_processing)
     exams = found or (Exam("", (), (), None, {}),)  # nothing at all is a result, too
+    if rois and len(exams) != 1:
+        raise SettingsError(f"--roi wants one exam, but {len(exams)} were found")
+    exams = tuple(
+        replace(e, regions=(*e.regions, *(parse_roi(text, e) for text in rois))) for e in exams
+    )
     readings = []
     for number, exam in enumerate(exams, start=1):
         folder = out if len(exams) == 1 else out / str(number)
         folder.mkdir(parents=True, exist_ok=True)
-        result = read_exam(exam, models, on_progress=on_progress)
+        result = read_exam(
+            exam, readers, choices=choices_of(values.reading), on_progress=on_progress
+        )
         on_progress("report")
         objects = write_outputs(exam, result, folder, values.report, made_at=datetime.now(UTC))
         readings.append(OfflineReading(exam, result, folder, objects))

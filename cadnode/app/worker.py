@@ -7,21 +7,23 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cadnode import read
 from cadnode.app.listener import open_spool
-from cadnode.app.reading import choose_device, load_models, write_outputs
+from cadnode.app.reading import choices_of, choose_device, load_readers, write_outputs
 from cadnode.app.sending import peer_of
 from cadnode.app.supervise import STOP_WITHIN_S, stopping_on_signal
 from cadnode.deliver import cstore, folder
 from cadnode.domain import SkipReason
-from cadnode.errors import DeliveryError, NotProcessable
+from cadnode.errors import DeliveryError
+from cadnode.exam.mammogram import Instance, inspect
 from cadnode.exam.model import Exam
-from cadnode.exam.read import read_exam, read_instance
+from cadnode.exam.read import read_exam
+from cadnode.exam.regions import holds_regions
 from cadnode.files import write_whole
 from cadnode.jobs import folders
 from cadnode.jobs.workflow import Steps, launch, stop
 from cadnode.log import get_logger
-from cadnode.models.scorer import LoadedModel
+from cadnode.read import Readers
+from cadnode.read import read_exam as read_with
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 
@@ -40,11 +42,11 @@ NOT_OURS = frozenset(
 def run(settings: Settings, *, supervised: bool) -> None:
     """Work until SIGTERM or SIGINT."""
     device = choose_device(settings.reading.device)
-    models = load_models(settings.reading, device)
-    worker = Worker(settings, open_spool(settings), models)
+    readers = load_readers(settings, device)
+    worker = Worker(settings, open_spool(settings), readers)
     with stopping_on_signal(supervised=supervised) as stopping:
         consider = launch(worker.steps(), settings.database_url)
-        log.info("working", role="worker", device=device, count=len(models))
+        log.info("working", role="worker", device=device, count=len(list(readers)))
         next_sweep = 0.0
         while not stopping():
             if time.monotonic() >= next_sweep:
@@ -57,10 +59,10 @@ def run(settings: Settings, *, supervised: bool) -> None:
 class Worker:
     """The steps of the workflow, bound to one node's spool, models and destinations."""
 
-    def __init__(self, settings: Settings, spool: Spool, models: Sequence[LoadedModel]) -> None:
+    def __init__(self, settings: Settings, spool: Spool, readers: Readers) -> None:
         self._settings = settings
         self._spool = spool
-        self._models = models
+        self._readers = readers
         self._results = settings.storage.folder / "results"
         self._swept: dict[str, float] = {}  # study: its last change when it was looked at
         self._reading = threading.Lock()  # one exam at a time has the processor and its memory
@@ -98,14 +100,18 @@ class Worker:
     def fingerprint(self, study: str) -> str:
         """What the spool holds of a study that concerns us; "" when nothing does.
 
-        Objects that are no mammograms, above all our own coming back from an archive, do not
-        count: they never cause a study to be read again.
+        Mammograms do, and objects in which people marked regions, where there are mammograms.
+        Other objects, above all our own coming back from an archive, do not count: they never
+        cause a study to be read again.
         """
         paths = self._relevant(study)
         return self._spool.fingerprint(paths) if paths else ""
 
     def _relevant(self, study: str) -> list[Path]:
-        return [p for p in self._spool.instances(study) if _concerns_us(p)]
+        instances = [inspect(path) for path in self._spool.instances(study)]
+        if not any(map(_is_mammogram, instances)):
+            return []
+        return [i.path for i in instances if _is_mammogram(i) or holds_regions(i)]
 
     def _exam(self, paths: Sequence[Path]) -> Exam:
         return read_exam(paths, read_for_processing=self._settings.reading.for_processing)
@@ -121,7 +127,9 @@ class Worker:
                 log.info("content_changed", study=study)
                 return False
             started = time.monotonic()
-            result = read.read_exam(self._exam(paths), self._models)
+            result = read_with(
+                self._exam(paths), self._readers, choices=choices_of(self._settings.reading)
+            )
             where = self._folder(study, content)
             folders.save_reading(where, result)
             write_whole(where / "inputs.json", json.dumps([p.name for p in paths]).encode())
@@ -173,10 +181,6 @@ class Worker:
         return "delivered"
 
 
-def _concerns_us(path: Path) -> bool:
+def _is_mammogram(instance: Instance) -> bool:
     """Whether a received file is a mammogram, or would be one were it not damaged."""
-    try:
-        read_instance(path)
-    except NotProcessable as error:
-        return error.reason not in NOT_OURS
-    return True
+    return instance.skipped is None or instance.skipped.reason not in NOT_OURS

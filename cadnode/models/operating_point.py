@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cadnode.domain import OPERATING_POINT, YOUDEN
 from cadnode.errors import SettingsError
-
-YOUDEN: Final = "youden"
 
 
 class OperatingPoint(BaseModel):
@@ -49,7 +47,8 @@ class Roc(BaseModel):
     def at(self, choice: str = YOUDEN) -> OperatingPoint:
         """The operating point of a choice (see `parse`).
 
-        `"youden"`: the highest sensitivity + specificity (Kang 2021, Statistical Analysis).
+        `"youden"`: the highest sensitivity + specificity (Kang 2021, Statistical Analysis); of
+        several, the most sensitive.
         `"sensitivity=0.9"`: the highest specificity where the sensitivity is at least that.
         `"specificity=0.9"`: the highest sensitivity where the specificity is at least that.
 
@@ -66,7 +65,7 @@ class Roc(BaseModel):
             best = max(self._reaching(2, wanted), key=lambda p: (p[1], p[0]))
             said = f"specificity of at least {wanted:g}"
         else:
-            best = max(self.points, key=lambda p: (p[1] + p[2], p[0]))
+            best = max(self.points, key=_youden)
             said = "highest Youden index"
         threshold, sensitivity, specificity = best
         return OperatingPoint(
@@ -92,7 +91,7 @@ def parse(choice: str) -> tuple[str, float]:
     """
     if choice == YOUDEN:
         return YOUDEN, 0.0
-    match = re.fullmatch(r"(sensitivity|specificity)=(0(?:\.\d+)?|1(?:\.0+)?)", choice)
+    match = re.fullmatch(OPERATING_POINT, choice)
     if match is None:
         raise SettingsError(
             "an operating point is 'youden', 'sensitivity=0.9' or 'specificity=0.9' "
@@ -119,7 +118,12 @@ def roc(
             points.append((float(score), hits / n_pos, 1 - misses / n_neg))
     step = max(1, -(-len(points) // most))
     kept = [p for i, p in enumerate(points) if i % step == 0 or i == len(points) - 1]
-    best = max(points, key=lambda p: (p[1] + p[2], p[0]))
+    best = max(points, key=_youden)
     chosen = sorted({*kept, best}, key=lambda p: -p[0])
-    rounded = tuple((p[0], round(p[1], 4), round(p[2], 4)) for p in chosen)
+    rounded = tuple((p[0], round(p[1], 6), round(p[2], 6)) for p in chosen)
     return Roc(points=rounded, measured_on=measured_on, n_pos=n_pos, n_neg=n_neg)
+
+
+def _youden(point: tuple[float, float, float]) -> tuple[float, float]:
+    """Sort key: Youden's index, then sensitivity."""
+    return round(point[1] + point[2], 5), -point[0]

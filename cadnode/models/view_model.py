@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cadnode.domain import Box, FloatImage, Laterality
+from cadnode.domain import YOUDEN, Box, FloatImage, Laterality
 from cadnode.errors import ModelError
 from cadnode.imaging import preprocess
 from cadnode.imaging.geometry import Placement
-from cadnode.models.card import ModelCard
+from cadnode.models.card import DibMgCard
 from cadnode.models.dib_mg import DibMg
 
 # Each cell is drawn this many times finer; odd, so that its own value is among the finer ones.
@@ -59,8 +59,8 @@ class ViewReading:
     hot_regions: tuple[HotRegion, ...]
 
 
-class LoadedModel:
-    """A card with its network: `score` reads views.
+class ViewModel:
+    """A card with its DIB-MG network: `score` reads views.
 
     Parameters
     ----------
@@ -71,10 +71,19 @@ class LoadedModel:
         In evaluation mode.
     device
         `"cpu"` or `"cuda"`.
+    operating_point
+        How the score is chosen from which on a breast is suspicious (`Roc.at`).
     """
 
-    def __init__(self, card: ModelCard, network: DibMg, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        card: DibMgCard,
+        network: DibMg,
+        device: str = "cpu",
+        operating_point: str = YOUDEN,
+    ) -> None:
         self.card = card
+        self.operating_point = card.roc.at(operating_point)
         self.device = device
         self.network = network.eval().to(device)
         self._chain = preprocess.build(card.preprocess)

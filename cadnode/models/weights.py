@@ -4,16 +4,17 @@ Nothing is unpickled: no code runs from a weights file.
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from cadnode.errors import ModelError
 
+Network = TypeVar("Network", bound=nn.Module)
 StoredAs = Literal["float32", "int8"]
 _SCALE: Final = ".int8_scale"
 # Kernels and matrices; vectors (biases, normalisation) are few and stay float32.
@@ -59,3 +60,18 @@ def unpack(content: bytes) -> dict[str, Tensor]:
             shape = (-1,) + (1,) * (whole.ndim - 1)
             state[name.removesuffix(_SCALE)] = whole.float() * scale.view(shape)
     return state
+
+
+def fitted(network: Network, state: dict[str, Tensor], name: str) -> Network:
+    """The network with these weights, in evaluation mode.
+
+    Raises
+    ------
+    ModelError
+        They do not fit.
+    """
+    try:
+        network.load_state_dict(state)
+    except (RuntimeError, ValueError, KeyError):
+        raise ModelError(f"the weights of {name} do not fit its architecture") from None
+    return network.eval()

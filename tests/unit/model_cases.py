@@ -5,25 +5,26 @@ from pathlib import Path
 
 import torch
 
-from cadnode.domain import Acquisition
+from cadnode.domain import Acquisition, System
 from cadnode.imaging.preprocess import PreprocessSpec
 from cadnode.models import store
 from cadnode.models.breast import BreastScoring
 from cadnode.models.card import (
     Calibration,
+    DibMgCard,
     HotRegion,
     Metric,
-    ModelCard,
-    OperatingPoint,
     TrainingData,
 )
 from cadnode.models.dib_mg import DibMg, DibMgConfig
+from cadnode.models.operating_point import Roc
 
 
-def card() -> ModelCard:
-    return ModelCard(
+def card() -> DibMgCard:
+    return DibMgCard(
         name="toy",
         version="0.0.1",
+        system=System.KIM2018,
         paper="none",
         algorithm="toy",
         intended_use="tests",
@@ -42,7 +43,10 @@ def card() -> ModelCard:
                 auc=0.5, auc_ci=(0.0, 1.0), ci_method="none",
             ),
         ),
-        operating_point=OperatingPoint(threshold=0.5, chosen="by hand"),
+        roc=Roc(
+            points=((1.0, 0.0, 1.0), (0.5, 0.8, 0.8), (0.0, 1.0, 0.0)),
+            measured_on="nothing", n_pos=5, n_neg=5,
+        ),
         hot_region=HotRegion(threshold=0.5, most=3, chosen="by hand"),
         calibration=Calibration(slope=1.0, intercept=0.0, fitted_on="nothing", prevalence=0.5),
         breast=BreastScoring(
@@ -57,9 +61,11 @@ def card() -> ModelCard:
     )  # fmt: skip
 
 
-def saved(folder: Path) -> ModelCard:
+def saved(folder: Path) -> DibMgCard:
     """The card of a model that was written into `folder`."""
     torch.manual_seed(0)
     network = DibMg(card().architecture)
     split = {"train": [store.woman_key("set", "1")], "validation": [store.woman_key("set", "2")]}
-    return store.save(folder, card(), network, split)
+    written = store.save(folder, card(), network.state_dict(), split)
+    assert isinstance(written, DibMgCard)
+    return written

@@ -1,6 +1,6 @@
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,14 +13,14 @@ from cadnode.errors import ModelError, NotProcessable
 from cadnode.exam.model import Exam, Mammogram
 from cadnode.exam.read import read_exam as exam_of
 from cadnode.models.breast import BreastScoring
-from cadnode.models.scorer import HotRegion, ViewReading
-from cadnode.read import read_exam
+from cadnode.models.view_model import HotRegion, ViewReading
+from cadnode.read import Readers, read_exam
 from tests.synthetic import write_exam
 
 
 @dataclass
 class Reader:
-    """Stands for a `LoadedModel`: scores a view by its brightest pixel, marks one region."""
+    """Stands for a `ViewModel`: scores a view by its brightest pixel, marks one region."""
 
     name: str = "a"
     applies_to: tuple[Acquisition, ...] = (Acquisition.DIGITAL, Acquisition.FILM)
@@ -35,7 +35,8 @@ class Reader:
             name=self.name,
             version="1.0.0",
             applies_to=self.applies_to,
-            operating_point=SimpleNamespace(threshold=self.threshold),
+            weights_sha256=self.sha256,
+            hot_region=SimpleNamespace(threshold=0.5),
             breast=BreastScoring(
                 contralateral_weight=self.contralateral_weight,
                 contralateral_mean=0.0,
@@ -44,6 +45,10 @@ class Reader:
                 fitted_on="",
             ),
         )
+
+    @property
+    def operating_point(self) -> Any:
+        return SimpleNamespace(threshold=self.threshold)
 
     def score(self, views: Sequence[tuple[FloatImage, str]]) -> list[ViewReading]:
         if self.fails:
@@ -75,7 +80,7 @@ LEVELS = {"RCC": 0.2, "RMLO": 0.2, "LCC": 0.5, "LMLO": 0.8}
 
 
 def read(exam: Exam, *models: Any, load: Any = None) -> Any:
-    return read_exam(exam, list(models), load=load or constant(LEVELS))
+    return read_exam(exam, Readers(views=tuple(models)), load=load or constant(LEVELS))
 
 
 def test_a_breast_is_the_mean_of_its_views_log_odds_and_the_exam_the_higher_breast(
@@ -142,5 +147,5 @@ def test_a_failing_model_is_a_reason_not_a_crash(exam: Exam) -> None:
 
 def test_what_the_exam_skipped_stays_in_the_result(exam: Exam) -> None:
     why = Skipped("1.2.3", SkipReason.TRUNCATED)
-    partial = Exam(exam.study_instance_uid, exam.mammograms, (why,), exam.reference, exam.headers)
+    partial = replace(exam, skipped=(why,))
     assert why in read(partial, Reader()).skipped

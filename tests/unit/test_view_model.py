@@ -10,18 +10,19 @@ from cadnode.domain import Box
 from cadnode.errors import ModelError, NotProcessable
 from cadnode.imaging.geometry import Placement
 from cadnode.models import store
-from cadnode.models.scorer import LoadedModel, hot_regions
+from cadnode.models.loading import load_view_model
+from cadnode.models.view_model import ViewModel, hot_regions
 from tests.unit import model_cases
 from tests.unit.test_geometry import view
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> LoadedModel:
+def model(tmp_path: Path) -> ViewModel:
     model_cases.saved(tmp_path)
-    return store.load(tmp_path)
+    return load_view_model(tmp_path)
 
 
-def test_scores_and_maps_lie_between_0_and_1(model: LoadedModel) -> None:
+def test_scores_and_maps_lie_between_0_and_1(model: ViewModel) -> None:
     (reading,) = model.score([(view(), "L")])
 
     assert 0 <= reading.score <= 1
@@ -30,7 +31,7 @@ def test_scores_and_maps_lie_between_0_and_1(model: LoadedModel) -> None:
     assert reading.map_box.row1 <= 300
 
 
-def test_a_reading_does_not_depend_on_the_other_views(model: LoadedModel) -> None:
+def test_a_reading_does_not_depend_on_the_other_views(model: ViewModel) -> None:
     views = [(view(), "L"), (view(right=True), "R"), (view(200, 200), "L")]
 
     together = [r.score for r in model.score(views, batch_size=2)]
@@ -38,24 +39,24 @@ def test_a_reading_does_not_depend_on_the_other_views(model: LoadedModel) -> Non
     assert together == pytest.approx([model.score([v])[0].score for v in views], abs=1e-6)
 
 
-def test_a_mirrored_view_has_the_mirrored_map(model: LoadedModel) -> None:
+def test_a_mirrored_view_has_the_mirrored_map(model: ViewModel) -> None:
     left, right = model.score([(view(), "L"), (view(right=True), "R")])
 
     assert left.score == pytest.approx(right.score, abs=1e-5)
     np.testing.assert_allclose(left.cancer_map, right.cancer_map[:, ::-1], atol=1e-5)
 
 
-def test_a_blank_view_is_refused(model: LoadedModel) -> None:
+def test_a_blank_view_is_refused(model: ViewModel) -> None:
     with pytest.raises(NotProcessable):
         model.score([(np.zeros((80, 60), np.float32), "L")])
 
 
-def test_no_views_have_no_readings(model: LoadedModel) -> None:
+def test_no_views_have_no_readings(model: ViewModel) -> None:
     assert model.score([]) == []
 
 
 def test_a_batch_that_does_not_fit_is_halved(
-    model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+    model: ViewModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forward, sizes = model._forward, []
 
@@ -71,7 +72,7 @@ def test_a_batch_that_does_not_fit_is_halved(
 
 
 def test_a_view_that_never_fits_is_a_model_error(
-    model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+    model: ViewModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_device(part: torch.Tensor) -> object:
         raise torch.OutOfMemoryError

@@ -1,6 +1,6 @@
 """`cadnode evaluate kim2018`: how well the served model does on real exams, with intervals.
 
-Views are read exactly as the node reads them: the packaged model's own `LoadedModel`, in float32,
+Views are read exactly as the node reads them: the packaged model's own `ViewModel`, in float32,
 without test-time augmentation; breasts are scored as its card says.
 """
 
@@ -20,8 +20,9 @@ from cadnode.domain import Acquisition
 from cadnode.errors import DataError, ModelError, SettingsError
 from cadnode.models import store
 from cadnode.models.breast import BreastScoring
-from cadnode.models.card import ModelCard
-from cadnode.models.scorer import LoadedModel
+from cadnode.models.card import DibMgCard
+from cadnode.models.loading import load_view_model
+from cadnode.models.view_model import ViewModel
 from training.data.sources import open_source
 from training.data.tensors import tensors
 from training.data.views import DataSet, ViewRecord
@@ -56,7 +57,7 @@ def run(data: str, *, model: Path | None = None, split: str = "unseen") -> dict[
         raise SettingsError(f"--split must be unseen or all, not {split!r}")
     source = open_source(data)
     folder = model or _packaged(source.acquisition)
-    loaded = store.load(folder, "cuda" if torch.cuda.is_available() else "cpu")
+    loaded = load_view_model(folder, "cuda" if torch.cuda.is_available() else "cpu")
     records, seen = _unseen(source, folder) if split == "unseen" else (source.records, 0)
     scored, failed = _scores(loaded, records)
     left_out = Counter(dict(source.left_out)) + Counter(failed)
@@ -76,7 +77,7 @@ def run(data: str, *, model: Path | None = None, split: str = "unseen") -> dict[
 
 
 def numbers(
-    acquisition: Acquisition, scored: Sequence[tuple[ViewRecord, float]], card: ModelCard
+    acquisition: Acquisition, scored: Sequence[tuple[ViewRecord, float]], card: DibMgCard
 ) -> dict[str, Any]:
     """Areas of the contrast, its strata and its baselines, from views' log-odds.
 
@@ -97,7 +98,7 @@ def numbers(
         "ci_method": "95 %, bootstrap over women, 1,000 replicates",
         "women": len({b.woman for b in breasts}),
         "auc_delong_ci": delong(*_columns(breasts)).as_dict()["auc_ci"],
-        "operating_point": baselines.at_threshold(breasts, card.operating_point.threshold),
+        "operating_point": baselines.at_threshold(breasts, card.roc.at().threshold),
     }
     if acquisition == Acquisition.DIGITAL:
         strata = {"machine": "machine_id", "site": "site_id", "density": "density"}
@@ -143,7 +144,8 @@ def show(console: Console, result: dict[str, Any]) -> None:
 
 def _packaged(acquisition: Acquisition) -> Path:
     for folder in store.available():
-        if acquisition in store.read_card(folder).applies_to:
+        card = store.read_card(folder)
+        if isinstance(card, DibMgCard) and acquisition in card.applies_to:
             return folder
     raise ModelError(f"no packaged model reads {acquisition.value} views; give one with --model")
 
@@ -159,7 +161,7 @@ def _unseen(source: DataSet, folder: Path) -> tuple[Sequence[ViewRecord], int]:
 
 
 def _scores(
-    loaded: LoadedModel, records: Sequence[ViewRecord]
+    loaded: ViewModel, records: Sequence[ViewRecord]
 ) -> tuple[list[tuple[ViewRecord, float]], Counter[str]]:
     """Records with their log-odds, and reasons of those that could not be scored."""
     scored, failed = [], Counter[str]()

@@ -6,10 +6,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from cadnode.domain import Acquisition
+from cadnode.domain import Acquisition, System
 from cadnode.models import store
 from cadnode.models.breast import BreastScoring
-from cadnode.models.card import Metric, ModelCard, TrainingData
+from cadnode.models.card import DibMgCard, Metric, TrainingData
 from cadnode.models.dib_mg import DibMg
 from training.data.tensors import TensorCache
 from training.data.views import DataSet, Part, ViewRecord
@@ -88,9 +88,10 @@ def write(
         _metric(network, cache, _picked(cache, rows[part], data), data, fitted.breast, part)
         for part in ("validation", "test")
     ]
-    card = ModelCard(
+    card = DibMgCard(
         name=NAMES[data.acquisition],
         version=VERSION,
+        system=System.KIM2018,
         paper=PAPER,
         algorithm=ALGORITHM,
         intended_use=INTENDED_USE,
@@ -102,7 +103,7 @@ def write(
         training_sets=(_training_set(data, cache, rows["train"]),),
         split="by woman, by the sha256 of her number: 65 % train, 15 % validation, 20 % test",
         metrics=tuple(m for m in metrics if m is not None),
-        operating_point=fitted.operating_point,
+        roc=fitted.roc,
         hot_region=fitted.hot_region,
         calibration=fitted.calibration,
         breast=fitted.breast,
@@ -113,7 +114,7 @@ def write(
         trained_on=origin.trained_on,
     )
     folder = out / card.name / card.version
-    store.save(folder, card, network, _split(cache, rows, recipe.data.exclude))
+    store.save(folder, card, network.state_dict(), _split(cache, rows, recipe.data.exclude))
     return {"folder": str(folder), "metrics": [m.model_dump() for m in card.metrics]}
 
 

@@ -16,12 +16,13 @@ from sklearn.linear_model import LogisticRegression
 
 from cadnode.domain import Acquisition, Laterality
 from cadnode.models.breast import BreastScoring, combine
-from cadnode.models.card import Calibration, HotRegion, OperatingPoint
+from cadnode.models.card import Calibration, HotRegion
 from cadnode.models.dib_mg import DibMg
+from cadnode.models.operating_point import Roc, roc
 from training.data.rsna_views import MACHINES
 from training.data.tensors import TensorCache
 from training.data.views import ViewRecord
-from training.evaluation.auc import auc, youden
+from training.evaluation.auc import auc
 from training.workflow import in_batches
 
 CONTRASTS: Final = {
@@ -111,7 +112,7 @@ class Fitted:
 
     calibration: Calibration
     breast: BreastScoring
-    operating_point: OperatingPoint
+    roc: Roc
     hot_region: HotRegion
 
 
@@ -126,7 +127,7 @@ def fit(
     contrast: str,
     acquisition: Acquisition,
 ) -> Fitted:
-    """Platt's calibrations of views and of breasts, Youden's threshold, the map's threshold.
+    """Platt's calibrations of views and of breasts, the breasts' ROC curve, the map's threshold.
 
     Raises
     ------
@@ -140,14 +141,13 @@ def fit(
     where = f"validation part ({len(alone)} breasts): {contrast}"
     scoring = _breast_scoring(alone, acquisition, where)
     breasts = by_breast(records, logits.tolist(), scoring)
-    threshold = youden([b.cancer for b in breasts], [b.score for b in breasts])
     hot = float(np.clip(np.percentile(peak[~labels], 80), 0.05, 0.95))
     return Fitted(
         Calibration(
             slope=slope, intercept=intercept, fitted_on=where, prevalence=float(labels.mean())
         ),
         scoring,
-        OperatingPoint(threshold=threshold, chosen=f"highest Youden index on the {where}"),
+        roc([b.cancer for b in breasts], [b.score for b in breasts], where),
         HotRegion(
             threshold=hot,
             chosen="exceeded in one of five views of breasts without cancer of the " + where,

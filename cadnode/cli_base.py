@@ -1,0 +1,49 @@
+"""What all commands share: consoles, common options, errors into exit codes."""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+
+from cadnode.errors import CadnodeError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+out = Console()
+err = Console(stderr=True)
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", metavar="FILE", help="TOML file; `cadnode check --example` prints one"
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON for machines, nothing else")]
+OutFolder = Annotated[
+    Path, typer.Option("--out", "-o", metavar="DIR", help="where results are written")
+]
+
+
+def command(function: Callable[P, R]) -> Callable[P, R]:
+    """Turn cadnode's errors into one line on standard error and the documented exit code."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except CadnodeError as error:
+            err.print(f"[bold red]cadnode:[/] {error}", highlight=False, soft_wrap=True)
+            raise typer.Exit(error.exit_code) from error
+
+    return wrapped
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")

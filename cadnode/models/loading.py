@@ -1,0 +1,61 @@
+"""Model folders become models that are ready to read."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cadnode.domain import YOUDEN
+from cadnode.errors import ModelError
+from cadnode.models import store
+from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard
+from cadnode.models.cnn import network as cnn
+from cadnode.models.detector import Detector
+from cadnode.models.dib_mg import DibMg
+from cadnode.models.feature_model import FeatureModel
+from cadnode.models.roi_model import RoiModel
+from cadnode.models.view_model import ViewModel
+from cadnode.models.weights import fitted
+
+Model = ViewModel | RoiModel | FeatureModel | Detector
+
+
+def load(folder: Path, device: str = "cpu", *, operating_point: str = YOUDEN) -> Model:
+    """The model of a folder, whatever its card's kind.
+
+    Raises
+    ------
+    ModelError
+        As `store.read_weights`, or the weights do not fit the card.
+    SettingsError
+        There is no such way to choose an operating point.
+    """
+    card, state = store.read_weights(folder)
+    return assemble(card, state, device, operating_point=operating_point)
+
+
+def load_view_model(
+    folder: Path, device: str = "cpu", *, operating_point: str = YOUDEN
+) -> ViewModel:
+    """The view model of a folder; raises like `load`, and where the card is of another kind."""
+    model = load(folder, device, operating_point=operating_point)
+    if not isinstance(model, ViewModel):
+        raise ModelError(f"{model.card.name} reads no whole views: its kind is {model.card.kind}")
+    return model
+
+
+def assemble(
+    card: ModelCard, state: dict[str, Tensor], device: str = "cpu", *, operating_point: str = YOUDEN
+) -> Model:
+    """The model of a card and its weights; raises like `load`."""
+    if isinstance(card, DibMgCard):
+        network = fitted(DibMg(card.architecture), state, card.name)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return ViewModel(card, network, device, operating_point)
+    if isinstance(card, CnnCard):
+        return RoiModel(
+            card, fitted(cnn(card.architecture), state, card.name), device, operating_point
+        )
+    if isinstance(card, FeatureCard):
+        return FeatureModel(card, state, operating_point)
+    return Detector(card, state, device)

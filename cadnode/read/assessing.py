@@ -1,0 +1,153 @@
+"""What each system says of a region: its probability, and its map where it has one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+from typing import Final
+
+from cadnode.detect.features import mass_features, microcalcification_features
+from cadnode.detect.model import Segmentation
+from cadnode.domain import Acquisition, Assessment, Box, HeatMap, System
+from cadnode.errors import ModelError
+from cadnode.explain.overlay import place
+from cadnode.imaging.roi import map_to_source
+from cadnode.models.card import Scenario
+from cadnode.models.ensemble import ensemble
+from cadnode.models.feature_model import FeatureModel
+from cadnode.models.features import Features
+from cadnode.models.roi_model import RoiModel, RoiReading
+from cadnode.read.readers import Readers
+from cadnode.read.regions import Candidate
+from cadnode.read.views import ScoredView
+
+CNN_SYSTEMS: Final = (System.KANG2021, System.HELSINKI_DTL)
+_STEPS: Final = 64  # samples along each side of a box: finer than the map's cells
+
+
+@dataclass(slots=True)
+class Assessor:
+    """Assesses regions of one exam with a node's models.
+
+    `flips` averages CNNs over mirrored regions. `failed` collects the systems that a model's
+    failure kept from assessing a region; the others go on.
+    """
+
+    readers: Readers
+    flips: bool = False
+    failed: set[System] = field(default_factory=set)
+
+    def assess(
+        self, candidate: Candidate, view: ScoredView, *, suspicious_breast: bool
+    ) -> tuple[tuple[Assessment, ...], tuple[HeatMap, ...]]:
+        """Each system's assessment of the region, and the CNNs' maps of it."""
+        acquisition = view.mammogram.acquisition
+        said = [self._kim2018(candidate.box, view, suspicious_breast)]
+        maps: list[HeatMap] = []
+        for system in CNN_SYSTEMS:
+            members = [
+                m for m in self.readers.rois
+                if m.card.system is system and acquisition in m.card.applies_to
+            ]  # fmt: skip
+            try:
+                assessment, cams = self._cnns(system, members, candidate, view)
+            except ModelError:
+                self.failed.add(system)
+                continue
+            said += assessment
+            maps += cams
+        said += self._wang2016(candidate.segmentation, acquisition)
+        return tuple(said), tuple(maps)
+
+    def _kim2018(self, box: Box, view: ScoredView, suspicious_breast: bool) -> Assessment:
+        """The highest value of the DIB inside the region."""
+        peak = highest(view.heat_map, box)
+        hot = peak >= view.model.card.hot_region.threshold
+        return Assessment(
+            System.KIM2018, view.model.card.name, peak, suspicious=hot and suspicious_breast
+        )
+
+    def _cnns(
+        self, system: System, members: Sequence[RoiModel], candidate: Candidate, view: ScoredView
+    ) -> tuple[list[Assessment], list[HeatMap]]:
+        """The mean of the system's CNNs (Kang 2021, Ensemble), and a Grad-CAM of each."""
+        if not members:
+            return [], []
+        readings: dict[str, RoiReading] = {}
+        maps = []
+        for model in members:
+            cut = candidate.rois[model.card.roi]
+            (reading,) = model.read([cut], flips=self.flips)
+            readings[model.card.name] = reading
+            if reading.cam is None:
+                continue
+            maps.append(
+                HeatMap(
+                    view.mammogram.sop_instance_uid,
+                    map_to_source(reading.cam, cut.placement),
+                    cut.placement.crop,
+                    model.card.name,
+                )
+            )
+        together = ensemble(readings)
+        threshold = fmean(m.operating_point.threshold for m in members)
+        alone = len(members) == 1
+        return [
+            Assessment(
+                system,
+                members[0].card.name if alone else system.value,
+                together.probability,
+                suspicious=together.probability >= threshold,
+                members=() if alone else together.members,
+            )
+        ], maps
+
+    def _wang2016(self, segmentation: Segmentation, acquisition: Acquisition) -> list[Assessment]:
+        """The autoencoder of the scenario that the segmentation allows; its rivals beside it."""
+        for scenario in scenarios(segmentation):
+            model = next(
+                (m for m in self.readers.features
+                 if m.card.scenario == scenario and acquisition in m.card.applies_to),
+                None,
+            )  # fmt: skip
+            if model is not None:
+                return [_by_features(model, features_of(segmentation, scenario))]
+        return []
+
+
+def _by_features(model: FeatureModel, features: Features) -> Assessment:
+    reading = model.score(features)
+    return Assessment(
+        System.WANG2016,
+        model.card.name,
+        reading.probability,
+        suspicious=reading.probability >= model.operating_point.threshold,
+        members=tuple(reading.beside.items()),
+    )
+
+
+def scenarios(segmentation: Segmentation) -> tuple[Scenario, ...]:
+    """The scenarios of Wang 2016 that a segmentation allows, the fullest first."""
+    calcifications, mass = bool(segmentation.calcifications.any()), segmentation.mass is not None
+    if calcifications and mass:
+        return "both", "calcifications", "masses"
+    if calcifications:
+        return ("calcifications",)
+    return ("masses",) if mass else ()
+
+
+def features_of(segmentation: Segmentation, scenario: Scenario) -> Features:
+    """The 15, 26 or 41 features of a scenario (Wang 2016, Imaging and analysis)."""
+    if scenario == "calcifications":
+        return microcalcification_features(segmentation)
+    if scenario == "masses":
+        return mass_features(segmentation)
+    return microcalcification_features(segmentation) + mass_features(segmentation)
+
+
+def highest(heat_map: HeatMap, box: Box) -> float:
+    """The highest value in [0, 1] that a map takes inside a box of its source image."""
+    top, left = box.row0, box.col0
+    row0, col0, row1, col1 = heat_map.box
+    shifted = replace(heat_map, box=Box(row0 - top, col0 - left, row1 - top, col1 - left))
+    size = (box.row1 - top, box.col1 - left)
+    return float(place(shifted, size, (min(_STEPS, size[0]), min(_STEPS, size[1]))).max())

@@ -1,0 +1,223 @@
+"""`Exam` → `ExamResult`: views scored, regions found and assessed, or the reason why not."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from cadnode.domain import (
+    Assessment,
+    ExamResult,
+    Finding,
+    FloatImage,
+    HeatMap,
+    ModelUse,
+    Skipped,
+    SkipReason,
+    System,
+    SystemStatus,
+)
+from cadnode.errors import ModelError, NotProcessable
+from cadnode.exam.model import Exam, Mammogram
+from cadnode.explain.ensemble_map import ensemble_map
+from cadnode.imaging import pixels
+from cadnode.read.assessing import Assessor
+from cadnode.read.readers import Readers
+from cadnode.read.regions import Candidate, candidates
+from cadnode.read.views import ScoredView, breasts, is_suspicious, model_for
+
+PixelLoader = Callable[[Mammogram], FloatImage]
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the admin chooses about a reading.
+
+    Parameters
+    ----------
+    counts
+        Whose probability is the finding's: the first of these systems that assessed it.
+    flips
+        Whether CNNs are averaged over mirrored regions (test-time augmentation).
+    most_regions
+        Detected regions per view that are assessed, the most certain first.
+    """
+
+    counts: tuple[System, ...] = tuple(System)
+    flips: bool = False
+    most_regions: int = 4
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Looked:
+    """A scored view and its candidates; its pixels are no longer in memory."""
+
+    view: ScoredView
+    candidates: tuple[Candidate, ...]
+
+
+def read_exam(
+    exam: Exam,
+    readers: Readers,
+    *,
+    choices: Choices | None = None,
+    load: PixelLoader = pixels.load,
+    on_progress: Progress = lambda stage: None,
+) -> ExamResult:
+    """Result of one exam: scores, findings, maps, and what was skipped and why.
+
+    A view is read by the first view model whose card applies to its acquisition (digital or
+    film). The card says how views make a breast's score (`models.breast`); the exam's score is
+    the higher of its breasts' scores. Findings are the regions that detection marks, those that
+    people marked, and the peaks of the map in breasts that reach their model's operating point;
+    every active system assesses each of them.
+    """
+    choices = choices or Choices()
+    skipped = list(exam.skipped)
+    looked = _look(exam, readers, choices, load, skipped, on_progress)
+    looked.sort(key=lambda it: _hanging(it.view.mammogram))
+    scored = [it.view for it in looked]
+    assessor = Assessor(readers, flips=choices.flips)
+    findings: list[Finding] = []
+    maps = [s.heat_map for s in scored]
+    for number, it in enumerate(looked, start=1):
+        on_progress(f"regions of view {number} of {len(looked)}")
+        found, cams = _assessed(it, assessor, choices, is_suspicious(it.view, scored))
+        findings += found
+        maps += cams
+        if cams:
+            maps.append(_ensemble(it.view, cams))
+    scores = breasts(scored)
+    points = {s.model.operating_point.threshold for s in scored}
+    return ExamResult(
+        study_instance_uid=exam.study_instance_uid,
+        exam_score=max((b.score for b in scores), default=None),
+        breasts=scores,
+        views=tuple(s.score for s in scored),
+        findings=tuple(sorted(findings, key=_rank)),
+        skipped=tuple(skipped),
+        models=_used(scored, findings, readers),
+        operating_point=points.pop() if len(points) == 1 else None,
+        heat_maps=tuple(maps),
+        systems=_statuses(readers.systems, assessor.failed),
+    )
+
+
+def _look(
+    exam: Exam,
+    readers: Readers,
+    choices: Choices,
+    load: PixelLoader,
+    skipped: list[Skipped],
+    on_progress: Progress,
+) -> list[_Looked]:
+    """Views that could be decoded and scored, with their candidates; the others go to `skipped`.
+
+    Views are read one at a time: the reading of one never depends on the others, and only one
+    full-resolution image is in memory.
+    """
+    looked = []
+    for mammogram in exam.mammograms:
+        on_progress(f"{mammogram.laterality} {mammogram.view}")
+        try:
+            looked.append(_look_at(mammogram, exam, readers, choices, load))
+        except NotProcessable as error:
+            skipped.append(Skipped(mammogram.sop_instance_uid, error.reason, error.detail))
+        except ModelError:
+            skipped.append(Skipped(mammogram.sop_instance_uid, SkipReason.MODEL_FAILED))
+    return looked
+
+
+def _look_at(
+    mammogram: Mammogram, exam: Exam, readers: Readers, choices: Choices, load: PixelLoader
+) -> _Looked:
+    model = model_for(mammogram, readers.views)
+    if model is None:
+        raise NotProcessable(SkipReason.NO_MODEL_APPLIES)
+    image = load(mammogram)
+    (reading,) = model.score([(image, mammogram.laterality)])
+    uid = mammogram.sop_instance_uid
+    found = candidates(
+        image,
+        mammogram,
+        reading.hot_regions,
+        [r for r in exam.regions if r.sop_instance_uid == uid],
+        detector=readers.detector,
+        specs=[m.card.roi for m in readers.rois],
+        most=choices.most_regions,
+    )
+    return _Looked(ScoredView(mammogram, reading, model), tuple(found))
+
+
+def _assessed(
+    looked: _Looked, assessor: Assessor, choices: Choices, suspicious: bool
+) -> tuple[list[Finding], list[HeatMap]]:
+    """The findings of a view and the CNNs' maps of them."""
+    findings, maps = [], []
+    for candidate in looked.candidates:
+        if candidate.is_peak and not suspicious:
+            continue
+        said, cams = assessor.assess(candidate, looked.view, suspicious_breast=suspicious)
+        findings.append(_finding(candidate, looked.view, said, choices.counts))
+        maps += cams
+    return findings, maps
+
+
+def _finding(
+    candidate: Candidate,
+    view: ScoredView,
+    said: Sequence[Assessment],
+    counts: Sequence[System],
+) -> Finding:
+    by_system = {a.system: a for a in said}
+    order = [s for s in (*counts, *by_system) if s in by_system]
+    counting = by_system[order[0]]
+    return Finding(
+        sop_instance_uid=view.mammogram.sop_instance_uid,
+        box=candidate.box,
+        outline=candidate.outline,
+        kind=candidate.kind,
+        probability=counting.probability,
+        algorithm=counting.algorithm,
+        assessments=tuple(said),
+        certainty=candidate.certainty,
+        cluster=candidate.cluster,
+        marked_by=candidate.marked_by,
+    )
+
+
+def _ensemble(view: ScoredView, cams: Sequence[HeatMap]) -> HeatMap:
+    """One map of all systems that looked at the view."""
+    return ensemble_map((view.mammogram.rows, view.mammogram.columns), view.heat_map, cams)
+
+
+def _rank(finding: Finding) -> tuple[bool, float, float]:
+    """Sort key: people's regions first, then the higher probability, then the certainty."""
+    return finding.marked_by is None, -finding.probability, -(finding.certainty or 0.0)
+
+
+def _hanging(mammogram: Mammogram) -> tuple[str, bool]:
+    """Sort key: CC before MLO, right before left."""
+    return mammogram.view, mammogram.laterality == "L"
+
+
+def _used(
+    scored: Sequence[ScoredView], findings: Sequence[Finding], readers: Readers
+) -> tuple[ModelUse, ...]:
+    """The models that took part, each once."""
+    names = [s.model.card.name for s in scored]
+    if scored and readers.detector is not None:
+        names.append(readers.detector.card.name)
+    for assessment in (a for f in findings for a in f.assessments):
+        names += [assessment.algorithm, *(name for name, _ in assessment.members)]
+    used = (readers.use(name) for name in dict.fromkeys(names))
+    return tuple(use for use in used if use is not None)
+
+
+def _statuses(systems: Sequence[SystemStatus], failed: set[System]) -> tuple[SystemStatus, ...]:
+    """The systems' states; one whose model failed on this exam says so."""
+    return tuple(
+        replace(s, reason=f"{s.reason}; a model failed on this exam".lstrip("; "))
+        if s.system in failed
+        else s
+        for s in systems
+    )
