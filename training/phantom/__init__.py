@@ -1,0 +1,51 @@
+"""A digital phantom: mammogram exams whose every lesion, and best possible AUC, is known.
+
+`exam` draws a woman's four views, `roi` single regions, `write_exams` DICOM files. All of it is
+decided by seeds. docs/phantom.md tells what is modelled after what.
+"""
+
+from training.phantom.descriptors import (
+    BreastDensity,
+    Case,
+    ClusterDescriptors,
+    Descriptors,
+    MassDensity,
+    MassDescriptors,
+    MassMargin,
+    MassShape,
+    PlantedLesion,
+    describe,
+)
+from training.phantom.dicom import write_dicom, write_exams
+from training.phantom.exam import NO_LESIONS, LesionPrior, PhantomExam, PhantomView, exam
+from training.phantom.risk import bayes_auc, combinations, p_malignant, prevalence
+from training.phantom.roi import PhantomRoi, RoiSource, roi
+from training.phantom.view import PhantomSpec
+
+__all__ = [
+    "NO_LESIONS",
+    "BreastDensity",
+    "Case",
+    "ClusterDescriptors",
+    "Descriptors",
+    "LesionPrior",
+    "MassDensity",
+    "MassDescriptors",
+    "MassMargin",
+    "MassShape",
+    "PhantomExam",
+    "PhantomRoi",
+    "PhantomSpec",
+    "PhantomView",
+    "PlantedLesion",
+    "RoiSource",
+    "bayes_auc",
+    "combinations",
+    "describe",
+    "exam",
+    "p_malignant",
+    "prevalence",
+    "roi",
+    "write_dicom",
+    "write_exams",
+]

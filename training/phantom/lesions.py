@@ -1,0 +1,17 @@
+"""One door to the two kinds of lesions."""
+
+from numpy.random import Generator
+
+from cadnode.domain import FindingKind, FloatImage
+from training.phantom import cluster, masses
+from training.phantom.cluster import Site
+from training.phantom.descriptors import Case, PlantedLesion
+
+
+def plant(
+    rng: Generator, image: FloatImage, site: Site, case: Case, number: int = 0
+) -> PlantedLesion:
+    """The lesion that was drawn into the image, in place."""
+    if case.kind == FindingKind.CALCIFICATION_CLUSTER:
+        return cluster.plant(rng, image, site, case, number)
+    return masses.plant(rng, image, site, case, number)
