@@ -7,8 +7,10 @@ from pydicom import Dataset
 
 from cadnode.domain import (
     Acquisition,
+    Box,
     Intent,
     Laterality,
+    RoiReference,
     Skipped,
     ViewModifier,
     ViewPosition,
@@ -47,6 +49,21 @@ class Mammogram:
     sources: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PersonRegion:
+    """A region that a person marked on one mammogram of the exam (docs/regions.md).
+
+    `box` lies within the image and has an area. `outline` is a closed polygon of (row, column)
+    points in pixels of the source image as stored, the first point not repeated. `reference` is
+    the object it was drawn in. No text of that object is kept: it may hold patient data.
+    """
+
+    sop_instance_uid: str
+    box: Box
+    outline: tuple[tuple[float, float], ...]
+    reference: RoiReference
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Exam:
     """The views of one study that are to be read, and those that are not, with reasons.
@@ -54,7 +71,8 @@ class Exam:
     `reference` is the header whose patient and study modules reports copy: the first eligible
     mammogram's, or any DICOM header of the study when none is eligible; None when nothing in
     the study was DICOM. `headers` holds one header (no pixels) per DICOM instance of the study,
-    by SOP Instance UID: reports refer to skipped instances by it.
+    by SOP Instance UID: reports refer to skipped instances by it. `regions` are those that
+    people marked on `mammograms`, in objects of the same study.
     """
 
     study_instance_uid: str
@@ -62,3 +80,4 @@ class Exam:
     skipped: tuple[Skipped, ...]
     reference: Dataset | None = field(repr=False)
     headers: dict[str, Dataset] = field(repr=False)
+    regions: tuple[PersonRegion, ...] = ()

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from cadnode.domain import Skipped
+from cadnode.domain import Skipped, SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.exam.cbis_ddsm import parse_name
 from cadnode.exam.dicom_file import read_pixel_data
 from cadnode.exam.eligibility import choose
 from cadnode.exam.mammogram import Instance, inspect, read_instance
 from cadnode.exam.model import Exam, Mammogram
+from cadnode.exam.regions import find_regions
 
 __all__ = ["read_exam", "read_exams", "read_instance"]
 
@@ -76,7 +77,12 @@ def _exam(instances: Sequence[Instance]) -> Exam:
     mammograms, skipped = choose(
         [i.mammogram for i in instances if i.mammogram is not None], _same_pixels
     )
-    unreadable = [i.skipped for i in instances if i.skipped is not None]
+    marked = find_regions(instances, mammograms)
+    unreadable = [
+        i.skipped
+        for i in instances
+        if i.skipped is not None and not _is_marked(i.skipped, marked.objects)
+    ]
     headers = {
         str(i.header.SOPInstanceUID): i.header
         for i in instances
@@ -87,10 +93,16 @@ def _exam(instances: Sequence[Instance]) -> Exam:
     return Exam(
         study_instance_uid=study_instance_uid,
         mammograms=mammograms,
-        skipped=_sorted((*unreadable, *skipped)),
+        skipped=_sorted((*unreadable, *skipped, *marked.skipped)),
         reference=reference,
         headers=headers,
+        regions=marked.regions,
     )
+
+
+def _is_marked(skipped: Skipped, objects: frozenset[str]) -> bool:
+    """Whether an object is no image, but holds regions that people marked."""
+    return skipped.reason is SkipReason.NOT_AN_IMAGE and skipped.sop_instance_uid in objects
 
 
 def _reference(mammograms: Sequence[Mammogram], instances: Sequence[Instance]) -> Dataset | None:

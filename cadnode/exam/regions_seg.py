@@ -1,0 +1,154 @@
+"""Marked regions in segmentations: each connected area of each segment on one image.
+
+PS3.3 A.51 and C.8.20: one frame a segment and image, binary or fractional.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.pixels.utils import pixel_array
+
+from cadnode.domain import SkipReason
+from cadnode.errors import NotProcessable
+from cadnode.exam.attributes import items, number, text
+from cadnode.exam.dicom_file import read_pixel_data, tolerant
+from cadnode.exam.markings import Marking, Outline
+
+SOP_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.66.4"})
+MOST_REGIONS = 50  # of one image; what has more is no set of regions that a person marked
+_MOST_POINTS = 200
+Matrix = tuple[int, int]
+
+
+def is_by_device(header: Dataset) -> bool:
+    """Whether every segment was made by an algorithm alone (Segment Algorithm Type)."""
+    return not _segments(header)
+
+
+def markings(path: Path, header: Dataset, matrices: Mapping[str, Matrix]) -> Iterator[Marking]:
+    """What is marked in a segmentation, area by area.
+
+    Frames of images that `matrices` (rows and columns by SOP Instance UID) does not name, and
+    of another size than their image, are not decoded.
+    """
+    segments = _segments(header)
+    matrix = (int(number(header, "Rows") or 0), int(number(header, "Columns") or 0))
+    wanted: dict[int, str] = {}
+    for index, (segment, image) in enumerate(_frames(header)):
+        if segment not in segments:
+            continue
+        if image not in matrices:
+            yield Marking(image)
+        elif matrices[image] != matrix:
+            yield Marking(image, problem="it has another size than its image")
+        else:
+            wanted[index] = image
+    try:
+        yield from _areas(path, header, wanted)
+    except NotProcessable:
+        yield from (Marking(image, problem="it cannot be decoded") for image in wanted.values())
+
+
+def outlines_of(mask: NDArray[np.bool_]) -> Iterator[Outline]:
+    """The outer outline of each 8-connected area, along pixel edges, largest area first.
+
+    `mask` is `(H, W) bool`.
+    """
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), None, None, 8)
+    sizes = stats[1:count, cv2.CC_STAT_AREA]
+    for label in 1 + np.argsort(-sizes, kind="stable"):
+        left, top, width, height = stats[label, :4]
+        area = labels[top : top + height, left : left + width] == label
+        # Each pixel as four: a contour's odd positions then are right or lower edges.
+        doubled = np.kron(area.astype(np.uint8), np.ones((2, 2), np.uint8))
+        contours, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        contour = max(contours, key=cv2.contourArea)
+        if len(contour) > _MOST_POINTS:
+            contour = cv2.approxPolyDP(contour, 1.0, closed=True)
+        edges = (contour[:, 0] + 1) // 2 + (left, top)
+        yield tuple((float(row), float(column)) for column, row in edges)
+
+
+def _segments(header: Dataset) -> set[float]:
+    """Numbers of the segments that a person took part in."""
+    return {
+        segment_number
+        for segment in items(header, "SegmentSequence")
+        if text(segment, "SegmentAlgorithmType") != "AUTOMATIC"
+        and (segment_number := number(segment, "SegmentNumber")) is not None
+    }
+
+
+def _frames(header: Dataset) -> Iterator[tuple[float | None, str]]:
+    """Segment number and image of each frame; "" where no single image is named."""
+    (shared,) = items(header, "SharedFunctionalGroupsSequence")[:1] or (Dataset(),)
+    listed = {
+        text(instance, "ReferencedSOPInstanceUID")
+        for series in items(header, "ReferencedSeriesSequence")
+        for instance in items(series, "ReferencedInstanceSequence")
+    }
+    only = listed.pop() if len(listed) == 1 else ""
+    for group in items(header, "PerFrameFunctionalGroupsSequence"):
+        segment = None
+        for holder in (shared, group):
+            for item in items(holder, "SegmentIdentificationSequence"):
+                segment = number(item, "ReferencedSegmentNumber")
+        yield segment, _source(group) or _source(shared) or only
+
+
+def _source(group: Dataset) -> str:
+    sources = {
+        text(source, "ReferencedSOPInstanceUID")
+        for derivation in items(group, "DerivationImageSequence")
+        for source in items(derivation, "SourceImageSequence")
+    }
+    return sources.pop() if len(sources) == 1 else ""
+
+
+def _areas(path: Path, header: Dataset, wanted: Mapping[int, str]) -> Iterator[Marking]:
+    """The areas of the wanted frames."""
+    if not wanted:
+        return
+    highest = number(header, "MaximumFractionalValue") or 255
+    fractional = text(header, "SegmentationType") == "FRACTIONAL"
+    threshold = highest / 2 if fractional else 1
+    pixels = _pixels(path, header)
+    for index, image in wanted.items():
+        for count, outline in enumerate(outlines_of(_frame(pixels, index) >= threshold)):
+            if count == MOST_REGIONS:
+                yield Marking(image, problem=f"it has more than {MOST_REGIONS} areas")
+                break
+            yield Marking(image, outline)
+
+
+def _pixels(path: Path, header: Dataset) -> Dataset:
+    """A data set with the pixel module and the pixel data only."""
+    value, _ = read_pixel_data(path)
+    pixels = header.group_dataset(0x0028)
+    pixels.file_meta = header.file_meta
+    pixels.PixelData = value
+    pixels["PixelData"].is_undefined_length = header.file_meta.TransferSyntaxUID.is_encapsulated
+    return pixels
+
+
+def _frame(pixels: Dataset, index: int) -> NDArray[np.integer[Any]]:
+    """One frame, `(H, W)` of its stored values.
+
+    Raises
+    ------
+    NotProcessable
+        PIXELS_CORRUPT when it cannot be decoded.
+    """
+    try:
+        with tolerant():
+            frame = pixel_array(pixels, index=index, raw=True)
+    except Exception:  # decoders raise nearly anything on damaged input
+        raise NotProcessable(SkipReason.PIXELS_CORRUPT) from None
+    if frame.ndim != 2:
+        raise NotProcessable(SkipReason.PIXELS_CORRUPT)
+    return frame
