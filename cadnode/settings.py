@@ -125,6 +125,11 @@ class Reading(_Section):
     flips: bool = Field(
         False, description="average CNNs over mirrored regions: four times the work"
     )
+    bf16: bool = Field(
+        False,
+        description="CNNs compute in bfloat16 where their card has measured that scores agree: "
+        "about three times faster on processors and GPUs that know it",
+    )
     most_regions: int = Field(
         4, ge=0, le=20, description="detected regions per view that are assessed at most"
     )

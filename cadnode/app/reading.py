@@ -57,7 +57,9 @@ def load_readers(values: settings.Settings, device: str) -> Readers:
     if reading.threads:
         torch.set_num_threads(reading.threads)
     folders = [*reading.model_folders, *active_folders(values.storage.folder / MODELS)]
-    models = [load(f, device, operating_point=reading.operating_point) for f in folders]
+    models = [
+        load(f, device, operating_point=reading.operating_point, bf16=reading.bf16) for f in folders
+    ]
     readers = Readers(
         views=tuple(m for m in models if isinstance(m, ViewModel)),
         rois=_one_each([m for m in models if isinstance(m, RoiModel)]),

@@ -131,11 +131,16 @@ class DibMgCard(_Card):
 
 
 class CnnCard(_Card):
-    """Reads regions of interest."""
+    """Reads regions of interest.
+
+    `bf16_difference` is the most that bfloat16 moved a probability on the test part; None where
+    it was not measured, and bfloat16 is not used.
+    """
 
     kind: Literal["cnn"] = "cnn"
     architecture: CnnConfig
     roi: RoiSpec
+    bf16_difference: float | None = Field(None, ge=0, le=1)
 
     @model_validator(mode="after")
     def _knows_malignant(self) -> "CnnCard":

@@ -20,8 +20,12 @@ from cadnode.models.weights import fitted
 Model = ViewModel | RoiModel | FeatureModel | Detector
 
 
-def load(folder: Path, device: str = "cpu", *, operating_point: str = YOUDEN) -> Model:
+def load(
+    folder: Path, device: str = "cpu", *, operating_point: str = YOUDEN, bf16: bool = False
+) -> Model:
     """The model of a folder, whatever its card's kind.
+
+    `bf16` lets CNNs compute in bfloat16 whose card has measured that their scores agree.
 
     Raises
     ------
@@ -31,7 +35,7 @@ def load(folder: Path, device: str = "cpu", *, operating_point: str = YOUDEN) ->
         There is no such way to choose an operating point.
     """
     card, state = store.read_weights(folder)
-    return assemble(card, state, device, operating_point=operating_point)
+    return assemble(card, state, device, operating_point=operating_point, bf16=bf16)
 
 
 def load_view_model(
@@ -45,7 +49,12 @@ def load_view_model(
 
 
 def assemble(
-    card: ModelCard, state: dict[str, Tensor], device: str = "cpu", *, operating_point: str = YOUDEN
+    card: ModelCard,
+    state: dict[str, Tensor],
+    device: str = "cpu",
+    *,
+    operating_point: str = YOUDEN,
+    bf16: bool = False,
 ) -> Model:
     """The model of a card and its weights; raises like `load`."""
     if isinstance(card, DibMgCard):
@@ -53,9 +62,8 @@ def assemble(
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return ViewModel(card, network, device, operating_point)
     if isinstance(card, CnnCard):
-        return RoiModel(
-            card, fitted(cnn(card.architecture), state, card.name), device, operating_point
-        )
+        roi_network = fitted(cnn(card.architecture), state, card.name)
+        return RoiModel(card, roi_network, device, operating_point, bf16=bf16)
     if isinstance(card, FeatureCard):
         return FeatureModel(card, state, operating_point)
     return Detector(card, state, device)

@@ -9,8 +9,8 @@ from cadnode.detect.features import mass_features, microcalcification_features
 from cadnode.detect.model import Segmentation
 from cadnode.domain import Acquisition, Assessment, Box, HeatMap, System
 from cadnode.errors import ModelError
+from cadnode.explain.gradcam import heat_map
 from cadnode.explain.overlay import place
-from cadnode.imaging.roi import map_to_source
 from cadnode.models.card import Scenario
 from cadnode.models.ensemble import ensemble
 from cadnode.models.feature_model import FeatureModel
@@ -22,6 +22,17 @@ from cadnode.read.views import ScoredView
 
 CNN_SYSTEMS: Final = (System.KANG2021, System.HELSINKI_DTL)
 _STEPS: Final = 64  # samples along each side of a box: finer than the map's cells
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SystemMaps:
+    """A system's maps of one region: each member's, and their mean (none where there is no map).
+
+    A system of one CNN has no members' maps beside the mean.
+    """
+
+    members: tuple[HeatMap, ...]
+    mean: tuple[HeatMap, ...]
 
 
 @dataclass(slots=True)
@@ -38,23 +49,25 @@ class Assessor:
 
     def assess(
         self, candidate: Candidate, view: ScoredView, *, suspicious_breast: bool
-    ) -> tuple[tuple[Assessment, ...], tuple[HeatMap, ...]]:
-        """Each system's assessment of the region, and the CNNs' maps of it."""
+    ) -> tuple[tuple[Assessment, ...], tuple[SystemMaps, ...]]:
+        """Each system's assessment of the region, and the maps of those that have one."""
         acquisition = view.mammogram.acquisition
         said = [self._kim2018(candidate.box, view, suspicious_breast)]
-        maps: list[HeatMap] = []
+        maps: list[SystemMaps] = []
         for system in CNN_SYSTEMS:
             members = [
                 m for m in self.readers.rois
                 if m.card.system is system and acquisition in m.card.applies_to
             ]  # fmt: skip
+            if not members:
+                continue
             try:
-                assessment, cams = self._cnns(system, members, candidate, view)
+                assessment, shown = self._cnns(system, members, candidate, view)
             except ModelError:
                 self.failed.add(system)
                 continue
-            said += assessment
-            maps += cams
+            said.append(assessment)
+            maps.append(shown)
         said += self._wang2016(candidate.segmentation, acquisition)
         return tuple(said), tuple(maps)
 
@@ -68,38 +81,31 @@ class Assessor:
 
     def _cnns(
         self, system: System, members: Sequence[RoiModel], candidate: Candidate, view: ScoredView
-    ) -> tuple[list[Assessment], list[HeatMap]]:
-        """The mean of the system's CNNs (Kang 2021, Ensemble), and a Grad-CAM of each."""
-        if not members:
-            return [], []
+    ) -> tuple[Assessment, SystemMaps]:
+        """The mean of the system's CNNs (Kang 2021, Ensemble), with their Grad-CAM maps."""
+        uid = view.mammogram.sop_instance_uid
         readings: dict[str, RoiReading] = {}
         maps = []
         for model in members:
             cut = candidate.rois[model.card.roi]
             (reading,) = model.read([cut], flips=self.flips)
             readings[model.card.name] = reading
-            if reading.cam is None:
-                continue
-            maps.append(
-                HeatMap(
-                    view.mammogram.sop_instance_uid,
-                    map_to_source(reading.cam, cut.placement),
-                    cut.placement.crop,
-                    model.card.name,
-                )
-            )
+            if reading.cam is not None:
+                maps.append(heat_map(reading.cam, cut.placement, uid, model.card.name))
         together = ensemble(readings)
-        threshold = fmean(m.operating_point.threshold for m in members)
         alone = len(members) == 1
-        return [
-            Assessment(
-                system,
-                members[0].card.name if alone else system.value,
-                together.probability,
-                suspicious=together.probability >= threshold,
-                members=() if alone else together.members,
-            )
-        ], maps
+        name = members[0].card.name if alone else system.value
+        threshold = fmean(m.operating_point.threshold for m in members)
+        placement = candidate.rois[members[0].card.roi].placement
+        mean = () if together.cam is None else (heat_map(together.cam, placement, uid, name),)
+        assessment = Assessment(
+            system,
+            name,
+            together.probability,
+            suspicious=together.probability >= threshold,
+            members=() if alone else together.members,
+        )
+        return assessment, SystemMaps(members=() if alone else tuple(maps), mean=mean)
 
     def _wang2016(self, segmentation: Segmentation, acquisition: Acquisition) -> list[Assessment]:
         """The autoencoder of the scenario that the segmentation allows; its rivals beside it."""
@@ -144,10 +150,10 @@ def features_of(segmentation: Segmentation, scenario: Scenario) -> Features:
     return microcalcification_features(segmentation) + mass_features(segmentation)
 
 
-def highest(heat_map: HeatMap, box: Box) -> float:
+def highest(of: HeatMap, box: Box) -> float:
     """The highest value in [0, 1] that a map takes inside a box of its source image."""
     top, left = box.row0, box.col0
-    row0, col0, row1, col1 = heat_map.box
-    shifted = replace(heat_map, box=Box(row0 - top, col0 - left, row1 - top, col1 - left))
+    row0, col0, row1, col1 = of.box
+    shifted = replace(of, box=Box(row0 - top, col0 - left, row1 - top, col1 - left))
     size = (box.row1 - top, box.col1 - left)
     return float(place(shifted, size, (min(_STEPS, size[0]), min(_STEPS, size[1]))).max())

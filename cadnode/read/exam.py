@@ -19,7 +19,7 @@ from cadnode.errors import ModelError, NotProcessable
 from cadnode.exam.model import Exam, Mammogram
 from cadnode.explain.ensemble_map import ensemble_map
 from cadnode.imaging import pixels
-from cadnode.read.assessing import Assessor
+from cadnode.read.assessing import Assessor, SystemMaps
 from cadnode.read.readers import Readers
 from cadnode.read.regions import Candidate, candidates
 from cadnode.read.views import ScoredView, breasts, is_suspicious, model_for
@@ -81,11 +81,10 @@ def read_exam(
     maps = [s.heat_map for s in scored]
     for number, it in enumerate(looked, start=1):
         on_progress(f"regions of view {number} of {len(looked)}")
-        found, cams = _assessed(it, assessor, choices, is_suspicious(it.view, scored))
+        found, shown = _assessed(it, assessor, choices, is_suspicious(it.view, scored))
         findings += found
-        maps += cams
-        if cams:
-            maps.append(_ensemble(it.view, cams))
+        maps += [m for by in shown for m in (*by.members, *by.mean)]
+        maps += _ensemble(it.view, [m for by in shown for m in by.mean])
     scores = breasts(scored)
     points = {s.model.operating_point.threshold for s in scored}
     return ExamResult(
@@ -150,15 +149,15 @@ def _look_at(
 
 def _assessed(
     looked: _Looked, assessor: Assessor, choices: Choices, suspicious: bool
-) -> tuple[list[Finding], list[HeatMap]]:
-    """The findings of a view and the CNNs' maps of them."""
+) -> tuple[list[Finding], list[SystemMaps]]:
+    """The findings of a view and the systems' maps of them."""
     findings, maps = [], []
     for candidate in looked.candidates:
         if candidate.is_peak and not suspicious:
             continue
-        said, cams = assessor.assess(candidate, looked.view, suspicious_breast=suspicious)
+        said, shown = assessor.assess(candidate, looked.view, suspicious_breast=suspicious)
         findings.append(_finding(candidate, looked.view, said, choices.counts))
-        maps += cams
+        maps += shown
     return findings, maps
 
 
@@ -185,9 +184,13 @@ def _finding(
     )
 
 
-def _ensemble(view: ScoredView, cams: Sequence[HeatMap]) -> HeatMap:
-    """One map of all systems that looked at the view."""
-    return ensemble_map((view.mammogram.rows, view.mammogram.columns), view.heat_map, cams)
+def _ensemble(view: ScoredView, means: Sequence[HeatMap]) -> list[HeatMap]:
+    """One map of all systems that looked at the view; none where DIB-MG alone did."""
+    if not means:
+        return []
+    shape = (view.mammogram.rows, view.mammogram.columns)
+    together = ensemble_map(shape, view.heat_map, means)
+    return [] if together is None else [together]
 
 
 def _rank(finding: Finding) -> tuple[bool, float, float]:

@@ -1,0 +1,203 @@
+"""How a CNN reads regions of interest: calibrated probabilities and Grad-CAM maps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cadnode.domain import YOUDEN, FloatImage
+from cadnode.errors import ModelError
+from cadnode.imaging.roi import Roi
+from cadnode.models import saliency
+from cadnode.models.card import CnnCard
+from cadnode.models.cnn import RoiNetwork
+
+# bfloat16 is used when it moves no probability by this much or more.
+AGREEMENT: Final = 0.01
+# The axes (of B, C, H, W) that each of the four flips mirrors.
+_FLIPS: Final[tuple[tuple[int, ...], ...]] = ((), (3,), (2,), (2, 3))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RoiReading:
+    """What a model says of one region.
+
+    Parameters
+    ----------
+    probability
+        Of malignancy, calibrated, in [0, 1].
+    logit
+        The network's log-odds before calibration.
+    cam
+        `(h, w) float32 in [0, 1]`, covering the whole region: Grad-CAM, its highest value the
+        probability (`saliency.shown`); None when not asked for.
+    """
+
+    probability: float
+    logit: float
+    cam: FloatImage | None
+
+
+class RoiModel:
+    """A card with its CNN: `read` reads regions.
+
+    Parameters
+    ----------
+    card
+        Also says how regions are cut and how probabilities are calibrated.
+    network
+        With the card's weights.
+    device
+        `"cpu"`, `"cuda"`, or `"auto"`: CUDA where there is one, else the CPU.
+    operating_point
+        How the probability is chosen from which on a region is suspicious (`Roc.at`).
+    bf16
+        Compute the trunk in bfloat16, if the card has measured that the scores agree.
+    """
+
+    def __init__(
+        self,
+        card: CnnCard,
+        network: RoiNetwork,
+        device: str = "auto",
+        operating_point: str = YOUDEN,
+        *,
+        bf16: bool = False,
+    ) -> None:
+        self.card = card
+        self.operating_point = card.roc.at(operating_point)
+        self.device = _chosen(device)
+        agrees = card.bf16_difference is not None and card.bf16_difference < AGREEMENT
+        self.bf16 = bf16 and agrees
+        self.network = network.eval()
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights' file."""
+        return self.card.weights_sha256
+
+    def read(
+        self, rois: Sequence[Roi], *, flips: bool = False, cam: bool = True, batch_size: int = 8
+    ) -> list[RoiReading]:
+        """Readings of regions that were cut as the card's spec says.
+
+        A region's reading never depends on the other regions.
+
+        Parameters
+        ----------
+        rois
+            Cut by `imaging.roi` with the card's `roi`.
+        flips
+            Average the log-odds and the maps over the four flips (four times the work).
+        cam
+            Whether maps are made (3 % more work).
+        batch_size
+            Regions at a time, halved until they fit into the device's memory.
+
+        Raises
+        ------
+        ModelError
+            A region has not the card's size, or the network fails, also on the CPU.
+        """
+        if not rois:
+            return []
+        size = (1, self.card.roi.size, self.card.roi.size)
+        if any(roi.image.shape != size for roi in rois):
+            raise ModelError(f"{self.card.name} reads regions of {size[1]} × {size[2]} pixels")
+        tensor = torch.from_numpy(np.stack([roi.image for roi in rois]))
+        logits, maps = self.run(tensor, flips=flips, batch_size=batch_size)
+        probabilities = self.probability(logits)
+        return [
+            RoiReading(float(p), float(logit), saliency.shown(m, float(p)) if cam else None)
+            for p, logit, m in zip(probabilities, logits, maps, strict=True)
+        ]
+
+    def run(
+        self, tensor: Tensor, *, flips: bool = False, batch_size: int = 8
+    ) -> tuple[FloatImage, FloatImage]:
+        """`(B,)` log-odds and `(B, h, w)` Grad-CAM maps of `(B, 1, H, W) float32` regions.
+
+        Out of memory: the batch is halved until it fits; where one region does not fit, or the
+        device fails otherwise, this call goes on on the CPU.
+
+        Raises
+        ------
+        ModelError
+            The network fails, also on the CPU.
+        """
+        device = self.device
+        while True:
+            try:
+                return self._run_on(device, tensor, flips, batch_size)
+            except (RuntimeError, MemoryError) as error:
+                if _is_out_of_memory(error) and batch_size > 1:
+                    batch_size //= 2
+                elif device != "cpu":
+                    device = "cpu"
+                else:
+                    raise ModelError(f"{self.card.name} failed on the CPU") from None
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def probability(self, logits: FloatImage) -> NDArray[np.float64]:
+        """Calibrated log-odds, as probabilities in [0, 1]."""
+        platt = self.card.calibration
+        raised = platt.slope * np.asarray(logits, np.float64) + platt.intercept
+        return np.asarray(1 / (1 + np.exp(-np.clip(raised, -60, 60))), np.float64)
+
+    def _run_on(
+        self, device: str, tensor: Tensor, flips: bool, batch_size: int
+    ) -> tuple[FloatImage, FloatImage]:
+        self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        parts = [
+            self._forward(part.to(device, memory_format=torch.channels_last), flips)
+            for part in torch.split(tensor, batch_size)
+        ]
+        return (
+            torch.cat([log_odds for log_odds, _ in parts]).numpy(),
+            torch.cat([cam for _, cam in parts]).numpy(),
+        )
+
+    def _forward(self, part: Tensor, flips: bool) -> tuple[Tensor, Tensor]:
+        """Log-odds and maps of one batch, on the CPU; the mean over the flips when wanted."""
+        found = []
+        for axes in _FLIPS if flips else _FLIPS[:1]:
+            with torch.autocast(part.device.type, torch.bfloat16, enabled=self.bf16):
+                log_odds, cam = saliency.grad_cam(self.network, part.flip(axes))
+            placed = saliency.aligned(cam, self.network.cells, part.shape[-1])
+            found.append((log_odds, placed.flip([axis - 1 for axis in axes])))
+        log_odds = torch.stack([o for o, _ in found]).mean(0)
+        return log_odds.float().cpu(), torch.stack([c for _, c in found]).mean(0).cpu()
+
+
+def bf16_agreement(model: RoiModel, rois: Sequence[Roi]) -> float:
+    """The largest difference of a probability when the trunk runs in bfloat16.
+
+    Only trained weights tell: those of a new network move little whatever the precision.
+    """
+    tensor = torch.from_numpy(np.stack([roi.image for roi in rois]))
+    before = model.bf16
+    found = []
+    try:
+        for model.bf16 in (False, True):
+            found.append(model.probability(model.run(tensor)[0]))
+    finally:
+        model.bf16 = before
+    return float(np.abs(found[1] - found[0]).max())
+
+
+def _chosen(device: str) -> str:
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """PyTorch's own class on a GPU; the CPU's allocator raises a plain RuntimeError."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "allocate memory" in str(error) or "not enough memory" in str(error)
