@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,12 +16,14 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from cadnode.domain import SKIP_MEANINGS, ExamResult, Laterality
+from cadnode.domain import SKIP_MEANINGS, ExamResult, Finding, Laterality, System
+from cadnode.report.words import KIND_NAMES, assessment_by, counting, descriptors
 
 if TYPE_CHECKING:
     from cadnode.app.reading import OfflineReading
     from cadnode.demo.run import Shown
 
+FOOTNOTE = "▲ reaches the system's operating point; the one in bold counts as the finding's"
 SIDE_NAMES = {Laterality.RIGHT: "right", Laterality.LEFT: "left"}
 
 
@@ -34,11 +37,13 @@ def reading_progress(console: Console, *, quiet: bool) -> Iterator[Callable[[str
 
 
 @contextmanager
-def sending_progress(console: Console, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """A bar over the files to send."""
-    columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+def counting_progress(
+    console: Console, what: str, total: int, *, quiet: bool
+) -> Iterator[Callable[[], None]]:
+    """A bar over things that are done one after the other."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
-        task = progress.add_task("sending", total=total)
+        task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)
 
 
@@ -65,10 +70,24 @@ def demo_progress(console: Console, *, quiet: bool) -> Iterator[Callable[[str], 
 
 
 def print_readings(console: Console, readings: Sequence["OfflineReading"]) -> None:
-    """Scores, findings and skipped images of each exam, and where its files are."""
+    """Scores, findings, skipped images and the systems' state, and where an exam's files are."""
     for reading in readings:
-        console.print(score_table(reading.result))
+        print_result(console, reading.result)
         console.print(f"{len(reading.objects)} DICOM objects and result.json in {reading.folder}\n")
+
+
+def print_result(console: Console, result: ExamResult) -> None:
+    """Scores and skipped images; findings system by system; which systems took part."""
+    console.print(score_table(result))
+    if result.findings:
+        console.print()
+        console.print(findings_table(result))
+        if any(finding.assessments for finding in result.findings):
+            console.print(f"[dim]{FOOTNOTE}[/]")
+    if result.systems:
+        console.print()
+        console.print(systems_table(result))
+    console.print()
 
 
 def score_table(result: ExamResult) -> Table:
@@ -97,11 +116,61 @@ def _score(score: float, above: float) -> str:
     return f"[bold red]{score:.2f}[/]" if score >= above else f"[bold]{score:.2f}[/]"
 
 
+def findings_table(result: ExamResult) -> Table:
+    """Each finding with its descriptors and what every system says of it.
+
+    A finding that no system assessed shows its probability and whose it is.
+    """
+    known = {a.system for f in result.findings for a in f.assessments}
+    systems = [s for s in System if s in known or s in {t.system for t in result.systems}]
+    names = {v.sop_instance_uid: f"{v.laterality}{v.view}" for v in result.views}
+    table = Table(box=None, pad_edge=False)
+    for name in ("#", "view", "finding"):
+        table.add_column(name)
+    for column in [s.value for s in systems] or ["probability"]:
+        table.add_column(column, justify="right", no_wrap=True)
+    for number, finding in enumerate(result.findings, start=1):
+        cells = [_cell(finding, system) for system in systems]
+        alone = f"[bold]{finding.probability:.2f}[/] {finding.algorithm}"
+        view = names.get(finding.sop_instance_uid, "")
+        table.add_row(str(number), view, _what(finding), *(cells or [alone]))
+    return table
+
+
+def _what(finding: Finding) -> str:
+    """Kind and, of a cluster, its descriptors; and whether a person drew it."""
+    words = KIND_NAMES[finding.kind]
+    if finding.cluster is not None:
+        words += f"\n[dim]{descriptors(finding.cluster)}[/]"
+    return words + ("\n[dim]drawn by a person[/]" if finding.marked_by else "")
+
+
+def _cell(finding: Finding, system: System) -> str:
+    """A system's probability: ▲ from its operating point on, bold when it counts; "–" for none."""
+    told = assessment_by(finding, system)
+    if told is None:
+        return "[dim]–[/]  "
+    number = f"{told.probability:.2f}"
+    if told is counting(finding):
+        number = f"[bold]{number}[/]"
+    return f"{number} {'[red]▲[/]' if told.suspicious else ' '}"
+
+
+def systems_table(result: ExamResult) -> Table:
+    """Which systems took part, with which models, and why another did not."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for told in result.systems:
+        state = "[green]● active[/]" if told.active else "[dim]○ not active[/]"
+        words = [", ".join(told.models), f"[dim]{escape(told.reason)}[/]" if told.reason else ""]
+        table.add_row(told.system.value, state, "\n".join(filter(None, words)))
+    return table
+
+
 def print_demo(console: Console, shown: "Shown") -> None:
-    """The demo's table, and where to look next."""
-    console.print(score_table(shown.result))
+    """The demo's tables, and where to look next."""
+    print_result(console, shown.result)
     console.print(
-        f"\n{shown.archive} holds {shown.objects} new objects in the study; copies are in "
+        f"{shown.archive} holds {shown.objects} new objects in the study; copies are in "
         f"[bold]{shown.folder}[/].\nLook at [bold]{shown.page}[/] in a browser.",
         highlight=False,
     )

@@ -81,11 +81,16 @@ def _port(settings: Settings) -> Check:
 
 def _reading(settings: Settings) -> Iterator[Check]:
     # torch takes seconds to import: only here, not for `cadnode check --help`
+    from cadnode.app.models import verify
     from cadnode.app.reading import choose_device, load_readers
 
     try:
         device = choose_device(settings.reading.device)
         yield Check("device", Verdict.OK, device)
+        for damaged in (v for v in verify(settings) if v.problem):
+            yield Check(
+                "model", Verdict.WARNING, damaged.problem, "`cadnode models verify` tells more"
+            )
         readers = load_readers(settings, device)
         for card in (model.card for model in readers):
             kinds = ", ".join(card.applies_to)

@@ -9,6 +9,7 @@ import pydicom
 import torch
 
 from cadnode import settings
+from cadnode.app.models import overview, own_store
 from cadnode.domain import ExamResult, FloatImage
 from cadnode.errors import ModelError, SettingsError
 from cadnode.exam.model import Exam
@@ -20,7 +21,6 @@ from cadnode.models.detector import Detector
 from cadnode.models.feature_model import FeatureModel
 from cadnode.models.loading import load
 from cadnode.models.roi_model import RoiModel
-from cadnode.models.systems import system_statuses
 from cadnode.models.view_model import ViewModel
 from cadnode.read import Choices, Readers, read_exam
 from cadnode.read.exam import Progress
@@ -28,7 +28,6 @@ from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.result_json import write_result
 
 SR_NAME = "sr.dcm"
-MODELS = "models"  # folder of the node's own models, in storage.folder
 
 
 def choose_device(wanted: str) -> str:
@@ -56,7 +55,7 @@ def load_readers(values: settings.Settings, device: str) -> Readers:
     reading = values.reading
     if reading.threads:
         torch.set_num_threads(reading.threads)
-    folders = [*reading.model_folders, *active_folders(values.storage.folder / MODELS)]
+    folders = [*reading.model_folders, *active_folders(own_store(values))]
     models = [
         load(f, device, operating_point=reading.operating_point, bf16=reading.bf16) for f in folders
     ]
@@ -65,7 +64,7 @@ def load_readers(values: settings.Settings, device: str) -> Readers:
         rois=_one_each([m for m in models if isinstance(m, RoiModel)]),
         features=tuple(m for m in models if isinstance(m, FeatureModel)),
         detector=next((m for m in models if isinstance(m, Detector)), None),
-        systems=system_statuses([m.card for m in models]),
+        systems=overview(values).systems,
     )
     if not readers.views:
         raise ModelError(

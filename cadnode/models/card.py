@@ -176,7 +176,5 @@ class DetectorCard(_Card):
     mark_at: float = Field(ge=0, le=1)
 
 
-ModelCard = Annotated[
-    DibMgCard | CnnCard | FeatureCard | DetectorCard, Field(discriminator="kind")
-]
+ModelCard = Annotated[DibMgCard | CnnCard | FeatureCard | DetectorCard, Field(discriminator="kind")]
 CARDS: TypeAdapter[ModelCard] = TypeAdapter(ModelCard)

@@ -59,7 +59,7 @@ def assemble(
     """The model of a card and its weights; raises like `load`."""
     if isinstance(card, DibMgCard):
         network = fitted(DibMg(card.architecture), state, card.name)
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(memory_format=torch.channels_last)
         return ViewModel(card, network, device, operating_point)
     if isinstance(card, CnnCard):
         roi_network = fitted(cnn(card.architecture), state, card.name)

@@ -1,37 +1,68 @@
 """Models on disk: a folder with `card.json`, `model.safetensors` and `split.json`.
 
+A store holds such folders as `NAME/VERSION`. Weights that several of its cards share are kept
+once: a folder without `model.safetensors` refers, by its card's sha256, to
+`blobs/<sha256>.safetensors` of the same store.
+
 Weights are safetensors, never pickles: no code runs from a weights file.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from cadnode.errors import ModelError
-from cadnode.models.card import ModelCard
-from cadnode.models.dib_mg import DibMg
-from cadnode.models.scorer import LoadedModel
+from cadnode.models.card import CARDS, ModelCard
+from cadnode.models.weights import pack, unpack
 
 PACKAGED = Path(__file__).parents[1] / "weights"
 CARD, WEIGHTS, SPLIT = "card.json", "model.safetensors", "split.json"
+BLOBS: Final = "blobs"
+_VERSION: Final = re.compile(r"\d+\.\d+\.\d+")
+
+
+def folders(root: Path) -> list[Path]:
+    """Folders of all models in a store, by name and rising version; of none where it is missing."""
+    found = [
+        card.parent for card in root.glob(f"*/*/{CARD}") if _VERSION.fullmatch(card.parent.name)
+    ]
+    return sorted(found, key=lambda folder: (folder.parent.name, version_key(folder.name)))
 
 
 def available(root: Path = PACKAGED) -> list[Path]:
     """Folders of the packaged models, the newest version of each name, by name."""
-    newest: dict[str, Path] = {}
-    for card in root.glob(f"*/*/{CARD}"):
-        name, folder = card.parent.parent.name, card.parent
-        if name not in newest or _version(folder) > _version(newest[name]):
-            newest[name] = folder
-    return [newest[name] for name in sorted(newest)]
+    return list({folder.parent.name: folder for folder in folders(root)}.values())
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """What versions are ordered by: 0.10.0 is newer than 0.9.0."""
+    return tuple(int(part) for part in version.split("."))
+
+
+def blob(root: Path, sha256: str) -> Path:
+    """Where a store keeps weights that no folder holds itself."""
+    return root / BLOBS / f"{sha256}.safetensors"
+
+
+def weights_file(folder: Path, sha256: str) -> Path:
+    """The file with the weights of a model's folder.
+
+    Raises
+    ------
+    ModelError
+        It is missing.
+    """
+    shared = blob(folder.absolute().parent.parent, sha256)
+    for file in (folder / WEIGHTS, shared):
+        if file.is_file():
+            return file
+    raise ModelError(f"there is no {WEIGHTS} in {folder}, nor {BLOBS}/{shared.name} in its store")
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -43,7 +74,7 @@ def read_card(folder: Path) -> ModelCard:
         There is no card, or it is not valid.
     """
     try:
-        return ModelCard.model_validate_json((folder / CARD).read_bytes())
+        return CARDS.validate_json((folder / CARD).read_bytes())
     except FileNotFoundError:
         raise ModelError(f"there is no {CARD} in {folder}") from None
     except ValidationError as error:
@@ -51,24 +82,20 @@ def read_card(folder: Path) -> ModelCard:
         raise ModelError(f"the model card in {folder} is not valid: {keys}") from None
 
 
-def load(folder: Path, device: str = "cpu") -> LoadedModel:
-    """The model of a folder, ready to score.
+def read_weights(folder: Path) -> tuple[ModelCard, dict[str, Tensor]]:
+    """The card of a model's folder and its weights, as floating point tensors by name.
 
     Raises
     ------
     ModelError
-        Card or weights are missing, the weights are not those the card was written for, or they
-        do not fit the architecture.
+        Card or weights are missing or damaged, or the weights are not those the card was
+        written for.
     """
     card = read_card(folder)
-    try:
-        content = (folder / WEIGHTS).read_bytes()
-    except FileNotFoundError:
-        raise ModelError(f"there is no {WEIGHTS} in {folder}") from None
-    sha256 = hashlib.sha256(content).hexdigest()
-    if sha256 != card.weights_sha256:
+    content = weights_file(folder, card.weights_sha256).read_bytes()
+    if hashlib.sha256(content).hexdigest() != card.weights_sha256:
         raise ModelError(f"the weights in {folder} are not those of its card (sha256 differs)")
-    return LoadedModel(card, _network(card, content), device)
+    return card, unpack(content)
 
 
 def seen_women(folder: Path) -> frozenset[str]:
@@ -95,33 +122,17 @@ def woman_key(dataset: str, woman: str) -> str:
 
 
 def save(
-    folder: Path, card: ModelCard, network: DibMg, split: Mapping[str, list[str]]
+    folder: Path, card: ModelCard, state: Mapping[str, Tensor], split: Mapping[str, list[str]]
 ) -> ModelCard:
-    """Write a model's folder; returns the card with the weights' sha256."""
+    """Write a model's folder; returns the card with the weights' sha256.
+
+    `state` are the weights by name; they are stored as the card's `stored_as` says, in the folder
+    itself: it can be moved or zipped and is complete.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = weights_bytes(network)
+    weights = pack(state, card.stored_as)
     card = card.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
     (folder / WEIGHTS).write_bytes(weights)
     (folder / SPLIT).write_text(json.dumps(split, indent=0) + "\n")
     (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n")
     return card
-
-
-def weights_bytes(network: DibMg) -> bytes:
-    """The network's parameters and statistics as safetensors, float32."""
-    state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    return bytes(save_tensors(state))
-
-
-def _network(card: ModelCard, content: bytes) -> DibMg:
-    network = DibMg(card.architecture)
-    try:
-        state: dict[str, Any] = load_tensors(content)
-        network.load_state_dict(state)
-    except (SafetensorError, RuntimeError, ValueError):
-        raise ModelError(f"the weights of {card.name} do not fit its architecture") from None
-    return network.eval().to(memory_format=torch.channels_last)
-
-
-def _version(folder: Path) -> tuple[int, ...]:
-    return tuple(int(part) for part in folder.name.split(".") if part.isdigit())

@@ -15,6 +15,7 @@ runner = CliRunner()
 @pytest.mark.parametrize(
     "command",
     [[], ["serve"], ["read"], ["send"], ["check"], ["demo"], ["train", "kim2018"],
+     ["models", "list"], ["phantom"], ["evaluate", "detection"],
      ["evaluate", "kim2018"]],
 )  # fmt: skip
 def test_help_of_every_command_says_what_it_does(command: list[str]) -> None:

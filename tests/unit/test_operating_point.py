@@ -22,7 +22,8 @@ def test_youdens_point_is_where_scikit_learns_curve_is_highest(seed: int) -> Non
 
     point = roc(labels, scores, "toy").at("youden")
 
-    assert point.sensitivity + point.specificity - 1 == pytest.approx((true - false).max(), abs=1e-5)
+    index = point.sensitivity + point.specificity - 1
+    assert index == pytest.approx((true - false).max(), abs=1e-5)
     reached = np.mean([s >= point.threshold for s, p in zip(scores, labels, strict=True) if p])
     assert reached == pytest.approx(point.sensitivity, abs=1e-5)
 

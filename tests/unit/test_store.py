@@ -8,14 +8,15 @@ from pydantic import ValidationError
 
 from cadnode.errors import ModelError
 from cadnode.models import store
-from cadnode.models.card import ModelCard
+from cadnode.models.card import DibMgCard
+from cadnode.models.loading import load_view_model
 from tests.unit import model_cases
 
 
 def test_a_model_is_read_as_it_was_written(tmp_path: Path) -> None:
     card = model_cases.saved(tmp_path)
 
-    loaded = store.load(tmp_path)
+    loaded = load_view_model(tmp_path)
 
     assert loaded.card == card
     assert loaded.sha256 == card.weights_sha256
@@ -29,7 +30,7 @@ def test_other_weights_than_the_cards_are_refused(tmp_path: Path) -> None:
     (tmp_path / store.WEIGHTS).write_bytes(weights)
 
     with pytest.raises(ModelError, match="sha256"):
-        store.load(tmp_path)
+        load_view_model(tmp_path)
 
 
 @pytest.mark.parametrize("missing", [store.CARD, store.WEIGHTS])
@@ -38,7 +39,7 @@ def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
     (tmp_path / missing).unlink()
 
     with pytest.raises(ModelError, match=missing):
-        store.load(tmp_path)
+        load_view_model(tmp_path)
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     (tmp_path / store.CARD).write_text(json.dumps(content))
 
     with pytest.raises(ModelError, match="architecture"):
-        store.load(tmp_path)
+        load_view_model(tmp_path)
 
 
 def test_a_card_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_a_version_has_three_numbers() -> None:
     content = model_cases.card().model_dump() | {"version": "latest"}
 
     with pytest.raises(ValidationError):
-        ModelCard.model_validate(content)
+        DibMgCard.model_validate(content)
 
 
 def test_women_that_were_kept_out_count_as_seen(tmp_path: Path) -> None:
@@ -98,7 +99,24 @@ def test_the_newest_version_of_each_name_is_available(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", store.available(), ids=lambda f: f.parent.name)
 def test_every_packaged_model_loads(folder: Path) -> None:
-    loaded = store.load(folder)
+    loaded = load_view_model(folder)
 
     assert (loaded.card.name, loaded.card.version) == (folder.parent.name, folder.name)
     assert store.seen_women(folder)
+
+
+def test_a_folder_without_weights_takes_those_of_its_cards_sum(tmp_path: Path) -> None:
+    folder = tmp_path / "toy" / "0.0.1"
+    card = model_cases.saved(folder)
+    shared = store.blob(tmp_path, card.weights_sha256)
+    shared.parent.mkdir()
+    (folder / store.WEIGHTS).rename(shared)
+
+    assert store.read_weights(folder)[0] == card
+
+    shared.write_bytes(shared.read_bytes() + b"x")
+    with pytest.raises(ModelError, match="sha256"):
+        store.read_weights(folder)
+    shared.unlink()
+    with pytest.raises(ModelError, match=f"nor blobs/{card.weights_sha256}"):
+        store.read_weights(folder)

@@ -1,0 +1,196 @@
+"""The node's models: what `cadnode models` does, with the settings' stores."""
+
+import getpass
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cadnode.detect.features import FEATURE_NAMES
+from cadnode.domain import SystemStatus
+from cadnode.errors import CadnodeError, ModelError
+from cadnode.models import examination, store
+from cadnode.models.activation import Catalogue, Entry, Origin, conflict, lost
+from cadnode.models.card import FeatureCard, ModelCard
+from cadnode.models.history import Actor, Change
+from cadnode.models.installation import Stores
+from cadnode.models.systems import system_statuses
+from cadnode.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One version of a model as `cadnode models list` shows it.
+
+    `size` is the weights' in bytes; 0 when they are missing. `card` is None, and `problem` says
+    why, when it cannot be read.
+    """
+
+    entry: Entry
+    card: ModelCard | None
+    active: bool
+    size: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All models, and what their active ones make up."""
+
+    rows: tuple[Row, ...]
+    systems: tuple[SystemStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What `verify` found of one model; an empty `problem` is none."""
+
+    entry: Entry
+    active: bool
+    problem: str
+
+
+def own_store(values: Settings) -> Path:
+    """Folder of the node's own models, which need not be there."""
+    return values.storage.folder / "models"
+
+
+def stores(values: Settings) -> Stores:
+    """The node's own store and the packaged one."""
+    return Stores(own_store(values))
+
+
+def actor(at: datetime) -> Actor:
+    """The user who runs this process, for the history."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # a container's user need not have a name
+        name = f"uid {os.getuid()}"
+    return Actor(name, at)
+
+
+def examine(folder: Path) -> ModelCard:
+    """As `examination.examine`; a feature card asks only for features that are measured.
+
+    Raises
+    ------
+    ModelError
+        The model does not work in this node.
+    """
+    card = examination.examine(folder)
+    if isinstance(card, FeatureCard):
+        unknown = [name for name in card.features if name not in FEATURE_NAMES[card.scenario]]
+        if unknown:
+            raise ModelError(
+                f"{card.name} {card.version} in {folder} asks for {', '.join(unknown)}, which this "
+                f"version of cadnode does not measure in the scenario {card.scenario}"
+            )
+    return card
+
+
+def overview(values: Settings) -> Overview:
+    """Every model, also damaged ones, and which systems are active.
+
+    Raises
+    ------
+    ModelError
+        The own store's `active.json` is damaged.
+    """
+    catalogue = stores(values).catalogue()
+    rows = [_row(entry, True) for entry in _of_settings(values)]
+    rows += [_row(entry, catalogue.is_active(entry)) for entry in catalogue.entries]
+    active = [row.card for row in rows if row.active and row.card]
+    off = {name for name in catalogue.names if catalogue.active_version(name) is None}
+    inactive = [row.card for row in rows if row.card and row.entry.name in off]
+    return Overview(tuple(rows), system_statuses(active, inactive))
+
+
+def show(values: Settings, name: str, version: str | None) -> tuple[Row, tuple[Change, ...]]:
+    """A model (without a version: the active, or else the newest one) and its name's history.
+
+    Raises
+    ------
+    SettingsError
+        There is no such model.
+    ModelError
+        Its card cannot be read.
+    """
+    catalogue = stores(values).catalogue()
+    named = [entry for entry in _of_settings(values) if entry.name == name]
+    named = [entry for entry in named if version in {None, entry.version}]
+    entry = named[0] if named else catalogue.find(name, version)
+    row = _row(entry, bool(named) or catalogue.is_active(entry))
+    if row.card is None:
+        raise ModelError(row.problem)
+    return row, tuple(c for c in catalogue.activation.history if c.name == name)
+
+
+def verify(values: Settings, name: str | None = None) -> Iterator[Verified]:
+    """Every model, or those of a name, examined anew: checksum, shapes, a dry run.
+
+    Raises
+    ------
+    SettingsError
+        There is no model of that name.
+    ModelError
+        The own store's `active.json` is damaged.
+    """
+    catalogue = stores(values).catalogue()
+    named = _of_settings(values)
+    if name is not None and name not in {entry.name for entry in named}:
+        catalogue.find(name)
+    listed = [(entry, True) for entry in named]
+    listed += [(entry, catalogue.is_active(entry)) for entry in catalogue.entries]
+    for entry, active in listed:
+        if name in {None, entry.name}:
+            yield Verified(entry, active, _problem(entry))
+    yield from (gone for gone in _lost(catalogue) if name in {None, gone.entry.name})
+
+
+def _problem(entry: Entry) -> str:
+    try:
+        card = examine(entry.folder)
+        return conflict(entry) or _misplaced(entry, card)
+    except CadnodeError as error:
+        return str(error)
+
+
+def _misplaced(entry: Entry, card: ModelCard) -> str:
+    if (card.name, card.version) == (entry.name, entry.version):
+        return ""
+    return f"{entry.folder} holds {card.name} {card.version}: the folder's name is not the card's"
+
+
+def _lost(catalogue: Catalogue) -> Iterator[Verified]:
+    """Active versions that are not there, of models that have others."""
+    for name in catalogue.names:
+        version = catalogue.active_version(name)
+        if version is not None and version not in catalogue.versions(name):
+            entry = Entry(name, version, Path(), Origin.OWN)
+            yield Verified(entry, True, lost(name, version))
+
+
+def _of_settings(values: Settings) -> list[Entry]:
+    """The folders that `reading.model_folders` names: always active."""
+    return [_entry_of(folder) for folder in values.reading.model_folders]
+
+
+def _entry_of(folder: Path) -> Entry:
+    try:
+        card = store.read_card(folder)
+    except ModelError:
+        return Entry(folder.name, "", folder, Origin.SETTINGS)
+    return Entry(card.name, card.version, folder, Origin.SETTINGS)
+
+
+def _row(entry: Entry, active: bool) -> Row:
+    try:
+        card = store.read_card(entry.folder)
+    except ModelError as error:
+        return Row(entry, None, active, 0, str(error))
+    try:
+        size = store.weights_file(entry.folder, card.weights_sha256).stat().st_size
+        return Row(entry, card, active, size, conflict(entry) or _misplaced(entry, card))
+    except ModelError as error:
+        return Row(entry, card, active, 0, str(error))

@@ -1,0 +1,241 @@
+"""What `cadnode models` shows people and machines: tables, cards, curves, JSON."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cadnode.app.models import Overview, Row, Verified
+from cadnode.cli_curve import curve
+from cadnode.domain import YOUDEN, SystemStatus
+from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, Metric, ModelCard
+from cadnode.models.history import Change
+from cadnode.models.operating_point import OperatingPoint
+
+_SHARES: Final = ("0.8", "0.9", "0.95")
+CHOICES: Final = (
+    YOUDEN,
+    *(f"sensitivity={share}" for share in _SHARES),
+    *(f"specificity={share}" for share in _SHARES),
+)
+"""The operating points that are shown."""
+
+
+def headline(card: ModelCard) -> Metric | None:
+    """The metric that stands for a card in a table: of the test part, else the first."""
+    on_test = [m for m in card.metrics if "test" in f"{m.name} {m.data}".lower()]
+    return next(iter([*on_test, *card.metrics]), None)
+
+
+def print_overview(console: Console, overview: Overview) -> None:
+    """The models, and below them the systems."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "model", "version", "system", "reads", "AUC (95 % CI; n)", "trained on"):
+        table.add_column(name, no_wrap=name in {"", "model", "version"})
+    table.add_column("size", justify="right", no_wrap=True)
+    for row in overview.rows:
+        table.add_row(*_cells(row))
+    console.print(table)
+    for row in overview.rows:
+        if row.problem:
+            console.print(f"[red]✗[/] {escape(row.problem)}", highlight=False, soft_wrap=True)
+    console.print()
+    for status in overview.systems:
+        console.print(_system_line(status), highlight=False, soft_wrap=True)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    mark = "[red]✗[/]" if row.problem else "[green]✓[/]" if row.active else ""
+    if row.card is None:
+        return (mark, row.entry.name, row.entry.version, "", "", "", "", "")
+    card = row.card
+    return (
+        mark,
+        card.name,
+        card.version,
+        card.system.value if card.system else "all",
+        ", ".join(card.applies_to),
+        _auc(headline(card)),
+        escape(", ".join(s.name for s in card.training_sets)),
+        f"{row.size / 1e6:.1f} MB",
+    )
+
+
+def _auc(metric: Metric | None) -> str:
+    if metric is None:
+        return "not measured"
+    low, high = metric.auc_ci
+    return f"{metric.auc:.2f} ({low:.2f}–{high:.2f}; {metric.n_pos}+{metric.n_neg})"
+
+
+def _system_line(status: SystemStatus) -> str:
+    mark = "[green]✓[/]" if status.active else "[yellow]–[/]"
+    state = f"active: {', '.join(status.models)}" if status.active else "not active"
+    reason = f"; {status.reason}" if status.reason else ""
+    return f"{mark} [bold]{status.system.value}[/] {state}{escape(reason)}"
+
+
+def print_card(console: Console, row: Row, changes: Sequence[Change]) -> None:
+    """Everything a card says, in the order in which a reader asks."""
+    card = row.card
+    if card is None:
+        return
+    state = "active" if row.active else "not active"
+    console.print(f"[bold]{card.name} {card.version}[/] · {state} · {row.entry.origin.value}\n")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in _facts(card, row):
+        table.add_row(escape(label), escape(text))
+    console.print(table, highlight=False)
+    console.print(f"\nROC on {escape(card.roc.measured_on)}", highlight=False)
+    console.print("\n".join(curve(card.roc)), highlight=False)
+    console.print(_operating_table(card))
+    for change in changes:
+        console.print(_change_line(change), highlight=False)
+    if row.problem:
+        console.print(f"[red]✗[/] {escape(row.problem)}", highlight=False, soft_wrap=True)
+
+
+def _facts(card: ModelCard, row: Row) -> Iterable[tuple[str, str]]:
+    yield "system", f"{card.system.value if card.system else 'all'} ({card.kind})"
+    yield "paper", card.paper
+    yield "algorithm", card.algorithm
+    yield "intended use", card.intended_use
+    yield "reads", f"{', '.join(card.applies_to)} images"
+    yield "licence", card.licence
+    yield "data", card.training_data
+    for data in card.training_sets:
+        counts = f"{data.n_women} women, {data.n_views} views, {data.n_cancer_breasts} cancers"
+        yield "", f"{data.name}: {counts}; {data.terms}"
+    yield "split", card.split
+    for metric in card.metrics:
+        yield metric.name, f"{_auc(metric)} {metric.unit}; {metric.contrast}; {metric.ci_method}"
+    yield "calibration", f"{card.calibration.fitted_on}; prevalence {card.calibration.prevalence:g}"
+    yield "input", _input(card)
+    for limit in card.limits:
+        yield "limit", limit
+    yield "made by", f"{card.command} (seed {card.seed}, {card.trained_on.isoformat()})"
+    yield "weights", f"{row.size / 1e6:.1f} MB as {card.stored_as}, sha256 {card.weights_sha256}"
+    yield "folder", str(row.entry.folder)
+
+
+def _input(card: ModelCard) -> str:
+    """What is done to an image before the model sees it."""
+    if isinstance(card, DibMgCard):
+        return _words(card.preprocess.model_dump())
+    if isinstance(card, CnnCard):
+        return _words(card.roi.model_dump())
+    if isinstance(card, FeatureCard):
+        return f"{card.scenario}: {', '.join(card.features)}"
+    return _words(card.architecture.model_dump())
+
+
+def _words(values: dict[str, Any]) -> str:
+    parts = []
+    for name, value in values.items():
+        shown = f"({_words(value)})" if isinstance(value, dict) else f"{value}"
+        parts.append(f"{name} {shown}")
+    return ", ".join(parts)
+
+
+def operating_points(card: ModelCard) -> list[tuple[str, OperatingPoint]]:
+    """The choices a setting offers, with what each comes to on the card's curve."""
+    return [(choice, card.roc.at(choice)) for choice in CHOICES]
+
+
+def _operating_table(card: ModelCard) -> Table:
+    title = f"{card.roc.n_pos} positive, {card.roc.n_neg} negative"
+    table = Table("reading.operating_point", box=None, pad_edge=False, caption=title)
+    for name in ("from", "sensitivity", "specificity"):
+        table.add_column(name, justify="right")
+    for choice, point in operating_points(card):
+        mark = " [yellow]not reached[/]" if not _reaches(choice, point) else ""
+        numbers = (point.threshold, point.sensitivity, point.specificity)
+        table.add_row(choice + mark, *(f"{value:.3f}" for value in numbers))
+    return table
+
+
+def _reaches(choice: str, point: OperatingPoint) -> bool:
+    rule, _, wanted = choice.partition("=")
+    return not wanted or float(getattr(point, rule)) >= float(wanted)
+
+
+def _change_line(change: Change) -> str:
+    was, now = (v or "off" for v in (change.from_version, change.to_version))
+    when = change.at.isoformat(timespec="seconds")
+    return f"[dim]{when}[/] {change.action} by {escape(change.by)}: {was} → {now}"
+
+
+def print_verified(console: Console, results: Sequence[Verified]) -> None:
+    """One line for each model, damaged or not."""
+    for result in results:
+        name = f"{result.entry.name} {result.entry.version}"
+        if result.problem:
+            console.print(
+                f"[red]✗[/] {name}: {escape(result.problem)}", highlight=False, soft_wrap=True
+            )
+        else:
+            console.print(f"[green]✓[/] {name}: whole and working", highlight=False)
+
+
+def overview_json(overview: Overview) -> dict[str, Any]:
+    """For `list --json`."""
+    return {
+        "models": [_row_json(row) for row in overview.rows],
+        "systems": [
+            {"system": s.system.value, "active": s.active, "models": s.models, "reason": s.reason}
+            for s in overview.systems
+        ],
+    }
+
+
+def card_json(row: Row, changes: Sequence[Change]) -> dict[str, Any]:
+    """For `show --json`: the card as it is, and what is not in it."""
+    if row.card is None:
+        return _row_json(row)
+    points = [{"choice": c, **p.model_dump()} for c, p in operating_points(row.card)]
+    return {
+        **_row_json(row),
+        "card": row.card.model_dump(mode="json"),
+        "operating_points": points,
+        "history": [change.model_dump(mode="json") for change in changes],
+    }
+
+
+def verified_json(result: Verified) -> dict[str, Any]:
+    """For `verify --json`."""
+    return {
+        "name": result.entry.name,
+        "version": result.entry.version,
+        "origin": result.entry.origin.value,
+        "active": result.active,
+        "ok": not result.problem,
+        "problem": result.problem,
+    }
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    common = {
+        "name": row.entry.name,
+        "version": row.entry.version,
+        "origin": row.entry.origin.value,
+        "active": row.active,
+        "folder": str(row.entry.folder),
+        "size_bytes": row.size,
+        "problem": row.problem,
+    }
+    if row.card is None:
+        return common
+    metric = headline(row.card)
+    return {
+        **common,
+        "kind": row.card.kind,
+        "system": row.card.system.value if row.card.system else None,
+        "applies_to": [a.value for a in row.card.applies_to],
+        "metric": metric.model_dump(mode="json") if metric else None,
+        "trained_on": [s.name for s in row.card.training_sets],
+        "sha256": row.card.weights_sha256,
+    }

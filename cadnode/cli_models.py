@@ -1,0 +1,208 @@
+"""`cadnode models`: which models the node has, which are active, and whether they are whole."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cadnode import settings
+from cadnode.cli_base import AsJson, ConfigFile, command, err, out, print_json
+
+if TYPE_CHECKING:
+    from cadnode.models.history import Actor
+    from cadnode.models.installation import Added
+
+models_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Models: see what is installed, add your own, switch versions, go back.",
+)
+
+Spec = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="a model, as `list` names it")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="a model, as `list` names it")]
+_DAMAGED = 4  # the exit code of a ModelError
+_LATER = "A running node reads with it after its next start."
+
+
+@models_app.command("list")
+@command
+def list_models(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Every model, which version is active, and which of the four systems that makes up."""
+    from cadnode import cli_model_views as views
+    from cadnode.app import models
+
+    overview = models.overview(settings.load(config))
+    if as_json:
+        print_json(views.overview_json(overview))
+    else:
+        views.print_overview(out, overview)
+
+
+@models_app.command()
+@command
+def show(spec: Spec, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """A model's card: use, data, measured performance, operating points, limits, history.
+
+    Without a version the active one is shown: [bold]cadnode models show dib-mg-film@1.0.0[/]
+    """
+    from cadnode import cli_model_views as views
+    from cadnode.app import models
+    from cadnode.models.activation import parse
+
+    row, changes = models.show(settings.load(config), *parse(spec))
+    if as_json:
+        print_json(views.card_json(row, changes))
+    else:
+        views.print_card(out, row, changes)
+
+
+@models_app.command()
+@command
+def add(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH", help="folder or zip file with one or more models, as training writes it"
+        ),
+    ],
+    activate: Annotated[
+        bool, typer.Option("--activate", help="read with it also when its name is there already")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="look at it, change nothing")] = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a model into the node's store, after a look whether it is whole and works.
+
+    Looked at are the card, the checksum, format, shapes and values of the weights, and the
+    model's answer to a synthetic image. Nothing is unpickled. A model of a new name is active
+    from then on; a further version of a name is active only with --activate.
+    """
+    from cadnode.app import models
+    from cadnode.models import installation
+
+    values = settings.load(config)
+    with err.status("examining …"):
+        added = installation.add(
+            path, models.stores(values), _actor(), models.examine,
+            activate=activate, dry_run=dry_run,
+        )  # fmt: skip
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": a.card.name,
+                    "version": a.card.version,
+                    "sha256": a.card.weights_sha256,
+                    "was_there": a.there is not None,
+                    "active_version": a.active,
+                    "dry_run": dry_run,
+                }
+                for a in added
+            ]
+        )
+        return
+    for a in added:
+        out.print(_added(f"{a.card.name}@{a.card.version}", a, dry_run=dry_run), highlight=False)
+
+
+@models_app.command()
+@command
+def activate(
+    spec: Spec,
+    version: Annotated[
+        str | None, typer.Argument(help="instead of @VERSION; without either: the newest")
+    ] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read with this version from the node's next start on.
+
+    Example: [bold]cadnode models activate dib-mg-film@1.0.0[/]
+    """
+    from cadnode.app import models
+    from cadnode.models import installation
+    from cadnode.models.activation import parse
+
+    name, wanted = parse(spec)
+    stores = models.stores(settings.load(config))
+    now = installation.activate(stores, name, version or wanted, _actor(), models.examine)
+    _tell(name, now, as_json=as_json)
+
+
+@models_app.command()
+@command
+def deactivate(name: Name, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Switch a model off; it stays installed."""
+    from cadnode.app import models
+    from cadnode.models import installation
+
+    installation.deactivate(models.stores(settings.load(config)), name, _actor())
+    _tell(name, None, as_json=as_json)
+
+
+@models_app.command()
+@command
+def rollback(name: Name, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Return to what was active before the last activate or deactivate; again: a step further."""
+    from cadnode.app import models
+    from cadnode.models import installation
+
+    stores = models.stores(settings.load(config))
+    now = installation.rollback(stores, name, _actor(), models.examine)
+    _tell(name, now, as_json=as_json)
+
+
+@models_app.command()
+@command
+def verify(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="only this model; default: all")
+    ] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Examine every model anew: checksum, shapes, a dry run. Exit code 4 when one is damaged."""
+    from cadnode import cli_model_views as views
+    from cadnode.app import models
+
+    found = []
+    with err.status("examining …") as status:
+        for result in models.verify(settings.load(config), name):
+            found.append(result)
+            status.update(f"{len(found)} examined …")
+    if as_json:
+        print_json([views.verified_json(result) for result in found])
+    else:
+        views.print_verified(out, found)
+    if any(result.problem for result in found):
+        raise typer.Exit(_DAMAGED)
+
+
+def _actor() -> "Actor":
+    from cadnode.app import models
+
+    return models.actor(datetime.now(UTC))
+
+
+def _added(spec: str, added: "Added", *, dry_run: bool) -> str:
+    """A sentence or two on one model that was handed over."""
+    name = added.card.name
+    if dry_run:
+        verb = "is there already" if added.there else "would be added"
+        return f"{spec} is whole and works; it {verb}, with {added.active or 'none'} active."
+    said = f"{spec} was there already." if added.there else f"{spec} is added."
+    if added.active == added.card.version:
+        return f"{said} It is active. {_LATER}"
+    still = f"{name}@{added.active} stays active" if added.active else f"{name} stays switched off"
+    return f"{said} {still}; `cadnode models activate {spec}` switches."
+
+
+def _tell(name: str, version: str | None, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"name": name, "active_version": version})
+    elif version is None:
+        out.print(f"{name} is switched off. A running node stops using it at its next start.")
+    else:
+        out.print(f"{name}@{version} is active. {_LATER}", highlight=False)

@@ -1,0 +1,232 @@
+"""Changes to the node's own store: models are added, activated, switched off, rolled back.
+
+Every change takes the store's lock, and is made so that a crash leaves it as it was: weights
+first, then the folder by one rename, then `active.json` written whole.
+"""
+
+import hashlib
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cadnode.errors import ModelError
+from cadnode.files import sync_folder, write_whole
+from cadnode.models import history, parcel, store
+from cadnode.models.activation import Catalogue, Origin, conflict, open_stores
+from cadnode.models.card import ModelCard
+from cadnode.models.history import Actor
+
+Examine = Callable[[Path], ModelCard]
+"""Gives the card of a folder whose model works; raises ModelError (`examination.examine`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of one model that was handed over.
+
+    `there` is the store that has it already; `active` the version of its name that a node reads
+    with from now on (None: none).
+    """
+
+    card: ModelCard
+    there: Origin | None
+    active: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The node's own store, which changes, and the packaged one, which does not."""
+
+    own: Path
+    packaged: Path = store.PACKAGED
+
+    def catalogue(self) -> Catalogue:
+        """What is in both."""
+        return open_stores(self.own, self.packaged)
+
+
+def add(
+    path: Path,
+    stores: Stores,
+    by: Actor,
+    examine: Examine,
+    *,
+    activate: bool = False,
+    dry_run: bool = False,
+) -> tuple[Added, ...]:
+    """Put the models of a folder or a zip file into the own store, when all of them work.
+
+    A name that is new is active from then on. Of a name that is there already, the version that
+    was active stays active, also when the new one is newer, unless `activate` is given.
+
+    Raises
+    ------
+    SettingsError
+        There is no such path, or the store cannot be written.
+    ModelError
+        A model does not work, or another one has its name and version.
+    """
+    with parcel.opened(path) as folders:
+        cards = {folder: examine(folder) for folder in folders}
+        _refuse_twins(list(cards.values()))
+        order = sorted(cards, key=lambda f: (cards[f].name, store.version_key(cards[f].version)))
+        if dry_run:
+            return _planned([cards[f] for f in order], stores.catalogue(), activate=activate)
+        with history.changing(stores.own):
+            planned = _planned([cards[f] for f in order], stores.catalogue(), activate=activate)
+            for folder, added in zip(order, planned, strict=True):
+                _add_one(folder, added, stores, by)
+    return tuple(planned)
+
+
+def activate(stores: Stores, name: str, version: str | None, by: Actor, examine: Examine) -> str:
+    """Make a version (None: the newest) the active one; returns it.
+
+    Raises
+    ------
+    SettingsError
+        There is no such model or version.
+    ModelError
+        It does not work.
+    """
+    with history.changing(stores.own):
+        catalogue = stores.catalogue()
+        newest = catalogue.versions(name)[-1:]
+        entry = catalogue.find(name, version or next(iter(newest), None))
+        if problem := conflict(entry):
+            raise ModelError(problem)
+        examine(entry.folder)
+        _record(stores.own, name, "activate", catalogue.active_version(name), entry.version, by)
+    return entry.version
+
+
+def deactivate(stores: Stores, name: str, by: Actor) -> None:
+    """Switch a model off: no version of it is active.
+
+    Raises
+    ------
+    SettingsError
+        There is no such model.
+    """
+    with history.changing(stores.own):
+        catalogue = stores.catalogue()
+        catalogue.find(name)
+        _record(stores.own, name, "deactivate", catalogue.active_version(name), None, by)
+
+
+def rollback(stores: Stores, name: str, by: Actor, examine: Examine) -> str | None:
+    """Return to the version that was active before; returns it (None: switched off).
+
+    Raises
+    ------
+    SettingsError
+        There is no such model, nothing to return to, or the version is gone.
+    ModelError
+        The version does not work.
+    """
+    with history.changing(stores.own):
+        catalogue = stores.catalogue()
+        catalogue.find(name)
+        version = catalogue.activation.before(name)
+        if version is not None:
+            entry = catalogue.find(name, version)
+            if problem := conflict(entry):
+                raise ModelError(problem)
+            examine(entry.folder)
+        _record(stores.own, name, "rollback", catalogue.active_version(name), version, by)
+    return version
+
+
+def _record(
+    own: Path, name: str, action: history.Action, before: str | None, after: str | None, by: Actor
+) -> None:
+    """Write a change into `active.json`, unless it says so already."""
+    content = history.read(own)
+    if before != after or name not in content.active:
+        history.write(own, content.changed(name, action, before, after, by))
+
+
+def _planned(
+    cards: Sequence[ModelCard], catalogue: Catalogue, *, activate: bool
+) -> tuple[Added, ...]:
+    """What adding the models, in this order, comes to.
+
+    Raises
+    ------
+    ModelError
+        Another model has the name and version of one.
+    """
+    planned: dict[str, list[Added]] = {}
+    for card in cards:
+        there = _place_of(card, catalogue)
+        is_new = activate or not catalogue.versions(card.name)
+        active = card.version if is_new else catalogue.active_version(card.name)
+        planned.setdefault(card.name, []).append(Added(card, there, active))
+    return tuple(
+        replace(added, active=of_name[-1].active)
+        for of_name in planned.values()
+        for added in of_name
+    )
+
+
+def _place_of(card: ModelCard, catalogue: Catalogue) -> Origin | None:
+    """Which store has exactly this model; None when neither has its name and version."""
+    if card.name == store.BLOBS:
+        raise ModelError(f"a model cannot be named {store.BLOBS}: the store keeps weights there")
+    if card.version not in catalogue.versions(card.name):
+        return None
+    entry = catalogue.find(card.name, card.version)
+    if store.read_card(entry.folder) != card:
+        raise ModelError(
+            f"{entry.spec} is in the {entry.origin.value} store already, with another card or "
+            "other weights: give the new one another version in its card"
+        )
+    return entry.origin
+
+
+def _add_one(source: Path, added: Added, stores: Stores, by: Actor) -> None:
+    """What is to stay active is written down before a newer version can be seen beside it."""
+    name, version = added.card.name, added.card.version
+    catalogue = stores.catalogue()
+    before = catalogue.active_version(name)
+    if added.active != version and catalogue.versions(name):
+        _record(stores.own, name, "keep", before, before, by)
+    if added.there != Origin.PACKAGED:
+        _place(source, added.card, stores.own)
+    if added.active == version:
+        _record(stores.own, name, "activate", before, version, by)
+
+
+def _place(source: Path, card: ModelCard, own: Path) -> None:
+    """Bring weights and folder into the own store; weights that are there damaged are replaced."""
+    target = own / card.name / card.version
+    inside = target / store.WEIGHTS
+    weights = inside if inside.exists() else store.blob(own, card.weights_sha256)
+    if not _holds(weights, card.weights_sha256):
+        write_whole(weights, store.weights_file(source, card.weights_sha256).read_bytes())
+    if target.exists():
+        return
+    hidden = own / f".{uuid.uuid4().hex}.part"
+    hidden.mkdir()
+    try:
+        for name in (store.CARD, store.SPLIT):
+            write_whole(hidden / name, (source / name).read_bytes())
+        target.parent.mkdir(exist_ok=True)
+        hidden.rename(target)
+        sync_folder(target.parent)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _holds(file: Path, sha256: str) -> bool:
+    """Whether a file is there with the content of that sum."""
+    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == sha256
+
+
+def _refuse_twins(cards: Sequence[ModelCard]) -> None:
+    seen = [(card.name, card.version) for card in cards]
+    for name, version in seen:
+        if seen.count((name, version)) > 1:
+            raise ModelError(f"{name}@{version} occurs twice in what is to be added")
