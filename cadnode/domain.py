@@ -174,12 +174,16 @@ class ModelUse:
 
 @dataclass(frozen=True, slots=True)
 class SystemStatus:
-    """Whether a system took part in a reading, with which models, and if not (or in part), why."""
+    """Whether a system took part in a reading, with which models, and if not (or in part), why.
+
+    `failed`: it is active, but a model of it failed on this exam.
+    """
 
     system: System
     active: bool
     models: tuple[str, ...] = ()
     reason: str = ""
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +249,20 @@ class ClusterDescription:
 
 
 @dataclass(frozen=True, slots=True)
+class Calcification:
+    """One calcification: centre (row, column) in source pixels, size in the breast, contrast.
+
+    `contrast` is its peak above the local background in grey levels of [0, 1].
+    """
+
+    row: float
+    col: float
+    area_mm2: float
+    diameter_mm: float
+    contrast: float
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """What one system says of one region.
 
@@ -284,7 +302,8 @@ class Finding:
     stored, the first point not repeated. `probability` in [0, 1] is the one that counts
     (a setting), that of `algorithm`; `assessments` holds every system's own. `certainty` in
     [0, 1] is the detector's, that there is such a region at all; None when nothing detected it.
-    `marked_by` is the object in which a person drew the region.
+    `calcifications` are those that make a detected cluster. `marked_by` is the object in which a
+    person drew the region.
     """
 
     sop_instance_uid: str
@@ -296,6 +315,7 @@ class Finding:
     assessments: tuple[Assessment, ...] = ()
     certainty: float | None = None
     cluster: ClusterDescription | None = None
+    calcifications: tuple[Calcification, ...] = ()
     marked_by: RoiReference | None = None
 
 

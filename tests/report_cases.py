@@ -1,4 +1,4 @@
-"""Exams and results that the report tests share: real film and made digital, five outcomes."""
+"""Exams and results that the report tests share: real film and made digital, seven outcomes."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,17 +13,25 @@ from pydicom import Dataset
 
 from cadnode.domain import (
     Acquisition,
+    Assessment,
     Box,
     BreastScore,
+    CalcificationType,
+    ClusterDescription,
+    Distribution,
     ExamResult,
     Finding,
+    FindingKind,
     FloatImage,
     HeatMap,
     Intent,
     Laterality,
     ModelUse,
+    RoiReference,
     Skipped,
     SkipReason,
+    System,
+    SystemStatus,
     ViewPosition,
     ViewScore,
 )
@@ -39,7 +47,29 @@ VIEWS = [
     (Laterality.RIGHT, ViewPosition.MLO),
     (Laterality.LEFT, ViewPosition.MLO),
 ]
-OUTCOMES = ["findings", "none", "partial", "failed", "one_view"]
+OUTCOMES = ["findings", "none", "partial", "failed", "one_view", "systems", "marked"]
+
+# Kang's ensemble with two of its five networks, ResNeXt, and the autoencoder beside an SVM.
+CNNS = ("kang2021-resnet101", "kang2021-inception-v3")
+RESNEXT, AUTOENCODER = "helsinki-resnext50", "wang2016-calcifications"
+ROI_MODELS = tuple(
+    ModelUse(name, "0.1.0", f"{number:02x}" * 32)
+    for number, name in enumerate((*CNNS, RESNEXT, AUTOENCODER), start=1)
+)
+SYSTEMS = (
+    SystemStatus(System.KIM2018, True, ("kim2018",)),
+    SystemStatus(System.KANG2021, True, CNNS, "2 of 5 networks: `cadnode train kang2021`"),
+    SystemStatus(System.HELSINKI_DTL, True, (RESNEXT,)),
+    SystemStatus(System.WANG2016, True, (AUTOENCODER,)),
+)
+WITHOUT_RESNEXT = (
+    *SYSTEMS[:2],
+    SystemStatus(System.HELSINKI_DTL, False, (), "no model: `cadnode train helsinki`"),
+    SYSTEMS[3],
+)
+CLUSTER = ClusterDescription(Distribution.GROUPED, CalcificationType.FINE_PLEOMORPHIC, 12, 8.25)
+MARKER = RoiReference("1.2.840.10008.5.1.4.1.1.88.33", "2.25.7001")
+TYPED = RoiReference("", "")
 
 
 def digital_header(side: Laterality, view: ViewPosition) -> Dataset:
@@ -124,8 +154,67 @@ def finding(view: Mammogram, probability: float = 0.8125) -> Finding:
     )
     box = Box(int(row - height), int(column - width), int(row + height), int(column + width))
     return Finding(
-        view.sop_instance_uid, box, outline, "suspicious_region", probability, MODEL.name
+        view.sop_instance_uid, box, outline, FindingKind.SUSPICIOUS_REGION, probability, MODEL.name
     )
+
+
+def assessments(*systems: System) -> tuple[Assessment, ...]:
+    """What these systems might say of a cluster; the ensemble's is the mean of its members."""
+    told = {
+        System.KIM2018: Assessment(System.KIM2018, MODEL.name, 0.6875, True),
+        System.KANG2021: Assessment(
+            System.KANG2021, "kang2021", 0.75, True, ((CNNS[0], 0.625), (CNNS[1], 0.875))
+        ),
+        System.HELSINKI_DTL: Assessment(System.HELSINKI_DTL, RESNEXT, 0.25, False),
+        System.WANG2016: Assessment(
+            System.WANG2016, AUTOENCODER, 0.5, True, (("svm", 0.375), ("knn", 0.5), ("lda", 0.25))
+        ),
+    }
+    return tuple(told[system] for system in systems)
+
+
+def cluster_finding(view: Mammogram) -> Finding:
+    """A cluster that all four systems assessed; Kang's ensemble counts."""
+    return replace(
+        finding(view, 0.75),
+        kind=FindingKind.CALCIFICATION_CLUSTER,
+        algorithm="kang2021",
+        assessments=assessments(*System),
+        certainty=0.9375,
+        cluster=CLUSTER,
+    )
+
+
+def mass_finding(view: Mammogram) -> Finding:
+    """A mass, assessed by the two systems that read masses; the autoencoder counts."""
+    told = assessments(System.KIM2018, System.WANG2016)
+    return replace(
+        finding(view, 0.5),
+        kind=FindingKind.MASS,
+        algorithm=AUTOENCODER,
+        assessments=told,
+        certainty=0.4375,
+    )
+
+
+def drawn_finding(view: Mammogram, marked_by: RoiReference) -> Finding:
+    """A region that a person drew, in which nothing was segmented."""
+    told = assessments(System.KANG2021)
+    return replace(
+        finding(view, 0.75),
+        kind=FindingKind.MARKED_REGION,
+        algorithm="kang2021",
+        assessments=told,
+        marked_by=marked_by,
+    )
+
+
+def with_marker(exam: Exam) -> Exam:
+    """The exam with the header of the SR in which a person drew a region."""
+    header = Dataset()
+    header.SOPClassUID, header.SOPInstanceUID = MARKER.sop_class_uid, MARKER.sop_instance_uid
+    header.StudyInstanceUID, header.SeriesInstanceUID = exam.study_instance_uid, "2.25.7002"
+    return replace(exam, headers={**exam.headers, MARKER.sop_instance_uid: header})
 
 
 def result_of(exam: Exam, outcome: str) -> ExamResult:
@@ -140,6 +229,8 @@ def result_of(exam: Exam, outcome: str) -> ExamResult:
     whole = ExamResult(exam.study_instance_uid, 0.78, breasts, views, (), (), (MODEL,), 0.5, maps)
     if outcome == "none":
         return whole
+    if outcome in {"systems", "marked"}:
+        return _by_systems(exam, whole, outcome)
     found = (finding(exam.mammograms[0]), finding(exam.mammograms[2], 0.7))
     if outcome == "findings":
         return replace(whole, findings=found)
@@ -162,6 +253,24 @@ def result_of(exam: Exam, outcome: str) -> ExamResult:
     )
 
 
+def _by_systems(exam: Exam, whole: ExamResult, outcome: str) -> ExamResult:
+    """Regions that several systems assessed: detected ones, or ones that a person drew."""
+    first, third = exam.mammograms[0], exam.mammograms[2]
+    cams = tuple(replace(heat_map(first), algorithm=name) for name in (*CNNS, "ensemble"))
+    whole = replace(
+        whole,
+        models=(*whole.models, *ROI_MODELS),
+        heat_maps=(*whole.heat_maps, *cams),
+        systems=SYSTEMS,
+    )
+    if outcome == "systems":
+        told = finding(first, 0.6875)
+        told = replace(told, assessments=assessments(System.KIM2018))
+        return replace(whole, findings=(cluster_finding(first), mass_finding(third), told))
+    drawn = (drawn_finding(first, MARKER), replace(cluster_finding(third), marked_by=TYPED))
+    return replace(whole, findings=drawn, systems=WITHOUT_RESNEXT)
+
+
 def flat_image(rows: int, columns: int) -> FloatImage:
     """A bright half ellipse at the left edge of a dark image, as a breast is."""
     r, c = np.mgrid[0:rows, 0:columns]
@@ -178,4 +287,5 @@ def image_of(exam: Exam, sop_instance_uid: str) -> FloatImage:
 def objects_of(exam: Exam, outcome: str, **options: Any) -> list[Dataset]:
     """Objects of `result_of(exam, outcome)`, heat maps small."""
     options = {"longest_side": 256, "made_at": MADE_AT, **options}
+    exam = with_marker(exam) if outcome == "marked" else exam
     return make_objects(exam, result_of(exam, outcome), partial(image_of, exam), **options)

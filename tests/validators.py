@@ -39,9 +39,17 @@ FALSE_ALARMS = (
         "Retired Person Name form",
     ),
     FalseAlarm(
-        r"^Warning: .*/CODE \((READING_STATUS|REASON_NOT_READ),99CADNODE,\"[^\"]*\"\): "
-        r"Content Item not in template",
+        r"^Warning: .*/CODE \((READING_STATUS|REASON_NOT_READ|REACHES_OP|REGION_ORIGIN),99CADNODE,"
+        r"\"[^\"]*\"\): Content Item not in template",
         "Content Item not in template",
+    ),
+    FalseAlarm(
+        r"^Warning: .*/CODE \((111008|111009),DCM,\"[^\"]*\"\): Content Item not in template",
+        "Content Item not in template",
+    ),
+    FalseAlarm(
+        r"^Warning: .*/COMPOSITE \(121112,DCM,\"[^\"]*\"\): Content Item not in template",
+        "the person's object",
     ),
     FalseAlarm(
         r"^Error: Template 1410 PlanarROIMeasurements/.*\[Row (5|7)\].*Missing conditional content",

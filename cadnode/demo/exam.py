@@ -39,7 +39,7 @@ TRUTH = {
     " model's film training data does; no training image matches it.",
 }
 MALIGNANT_SIDE = {"malignant": Laterality.LEFT, "benign": None}
-PHANTOM_SEED = 3
+PHANTOM_SEED = 1
 KINDS = ("malignant", "benign", "phantom")
 
 

@@ -1,8 +1,6 @@
 """`index.html`: one exam's reading on one self-contained page."""
 
-import base64
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
-from PIL import Image
 
 from cadnode import __version__
+from cadnode.demo import panels
+from cadnode.demo.crops import crop_of, points
+from cadnode.demo.pictures import grey_url, map_url
 from cadnode.domain import (
     SKIP_MEANINGS,
     Box,
@@ -24,10 +24,12 @@ from cadnode.domain import (
     Outcome,
 )
 from cadnode.exam.model import Exam, Mammogram
-from cadnode.explain.overlay import OPACITY, display_size, heat_layer
+from cadnode.explain.overlay import display_size, heat_layer
 from cadnode.models.card import ModelCard
+from cadnode.report.edition import ENSEMBLE, shown_map
 
 LONGER_SIDE = 1100
+MOST_CROPS = 24
 HANGING = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 RAMP_STEPS = 9
 
@@ -67,7 +69,10 @@ class PageContent:
 def write_page(path: Path, content: PageContent) -> None:
     """Write the page; everything it shows is inside the one file."""
     environment = Environment(
-        loader=PackageLoader("cadnode.demo"), autoescape=select_autoescape(default=True)
+        loader=PackageLoader("cadnode.demo"),
+        autoescape=select_autoescape(default=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     template = environment.get_template("exam.html.jinja")
     path.write_text(template.render(_context(content)), encoding="utf-8")
@@ -75,37 +80,49 @@ def write_page(path: Path, content: PageContent) -> None:
 
 def _context(content: PageContent) -> dict[str, Any]:
     result = content.result
-    numbers = {id(f): n for n, f in enumerate(result.findings, start=1)}
     names = {m.sop_instance_uid: f"{m.laterality}{m.view}" for m in content.exam.mammograms}
-    threshold = result.operating_point
+    views, crops = _pictures(content)
     return {
         "title": content.title,
         "subtitle": content.subtitle,
         "disclaimer": content.disclaimer,
         "truth": content.truth,
-        "views": [_view(m, content, numbers) for m in _hung(content.exam.mammograms)],
-        "scores": _scores(result),
-        "threshold": threshold,
+        "views": views,
+        "scores": panels.scores(result),
+        "threshold": result.operating_point,
+        "columns": panels.columns(result, content.cards),
+        "phantom": [system.value for system in panels.phantom_trained(content.cards)],
         "findings": [
-            {"number": numbers[id(f)], "view": names[f.sop_instance_uid],
-             "kind": f.kind.replace("_", " "), "score": f"{f.probability:.2f}"}
-            for f in result.findings
+            panels.finding_row(n, f, names.get(f.sop_instance_uid, ""), result)
+            for n, f in enumerate(result.findings, start=1)
         ],
-        "no_findings": "Nothing reaches the operating point."
+        "crops": crops,
+        "no_findings": "Nothing was found."
         if result.outcome is Outcome.NO_FINDINGS
         else "The exam could not be read.",
-        "skipped": [
-            {"name": names.get(s.sop_instance_uid, "object"), "reason": s.reason.value,
-             "meaning": SKIP_MEANINGS[s.reason]}
-            for s in result.skipped
-        ],
-        "models": [_model(card, result) for card in content.cards],
+        "skipped": panels.skipped(result, names),
+        "systems": panels.system_panels(result, content.cards),
         "timings": content.timings,
         "objects": content.objects,
         "ramp": _ramp(),
-        "footer": f"cadnode {__version__}. {content.disclaimer}. Heat maps show where the network"
-        " found what raised the score; they do not outline lesions.",
-    }  # fmt: skip
+        "footer": f"cadnode {__version__}. {content.disclaimer}. Heat maps show where a network"
+        " found what raised its score; they do not outline lesions.",
+    }
+
+
+def _pictures(content: PageContent) -> tuple[list[dict[str, Any]], dict[int, dict[str, Any]]]:
+    """The views as they hang, and the crops by the finding's number; each image is loaded once."""
+    result = content.result
+    numbered = list(enumerate(result.findings, start=1))
+    views, crops = [], {}
+    for m in _hung(content.exam.mammograms):
+        image = content.image(m.sop_instance_uid)
+        found = [(n, f) for n, f in numbered if f.sop_instance_uid == m.sop_instance_uid]
+        views.append(_view(m, image, result, found))
+        for n, f in found:
+            if n <= MOST_CROPS:
+                crops[n] = crop_of(f, m, image, result.heat_maps)
+    return views, dict(sorted(crops.items()))
 
 
 def _hung(mammograms: Sequence[Mammogram]) -> list[Mammogram]:
@@ -118,54 +135,42 @@ def _hung(mammograms: Sequence[Mammogram]) -> list[Mammogram]:
     return sorted(mammograms, key=place)
 
 
-def _view(m: Mammogram, content: PageContent, numbers: Mapping[int, int]) -> dict[str, Any]:
-    uid, result = m.sop_instance_uid, content.result
-    image = content.image(uid)
-    size = display_size(image.shape[0], image.shape[1], LONGER_SIDE)
-    grey = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-    heat_map = next((h for h in result.heat_maps if h.sop_instance_uid == uid), None)
-    layer = None
-    if heat_map is not None:
-        layer = heat_layer(heat_map, (image.shape[0], image.shape[1]), size)
-        layer[..., 3] = np.clip(layer[..., 3] / OPACITY, 0, 255)  # the page's slider dims it
-    score = next((v.score for v in result.views if v.sop_instance_uid == uid), None)
-    why = next((SKIP_MEANINGS[s.reason] for s in result.skipped if s.sop_instance_uid == uid), "")
+def _view(
+    m: Mammogram, image: FloatImage, result: ExamResult, found: Sequence[tuple[int, Finding]]
+) -> dict[str, Any]:
+    """A view with its map, its score or the reason why there is none, and its findings."""
+    uid = m.sop_instance_uid
+    rows, columns = image.shape
+    size = display_size(rows, columns, LONGER_SIDE)
+    heat_map = shown_map(result, uid)
     return {
         "name": f"{m.laterality}{m.view}",
         # Right breasts hang on the viewer's left, chest walls meet in the middle.
         "side": "right" if m.laterality is Laterality.RIGHT else "left",
-        "image": _data_url(Image.fromarray((255 * grey).astype(np.uint8)), "JPEG", quality=88),
-        "map": _data_url(Image.fromarray(layer), "PNG") if layer is not None else None,
-        "rows": image.shape[0],
-        "columns": image.shape[1],
-        "score": score,
-        "why": why,
+        "image": grey_url(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)),
+        "map": map_url(heat_map, (rows, columns), size) if heat_map is not None else None,
+        "map_name": _map_name(heat_map) if heat_map is not None else "",
+        "rows": rows,
+        "columns": columns,
+        "score": next((v.score for v in result.views if v.sop_instance_uid == uid), None),
+        "why": next(
+            (SKIP_MEANINGS[s.reason] for s in result.skipped if s.sop_instance_uid == uid), ""
+        ),
         "findings": [
-            {"number": numbers[id(f)], "score": f"{f.probability:.2f}", "points": _points(f)}
-            for f in result.findings
-            if f.sop_instance_uid == uid
+            {
+                "number": number,
+                "probability": finding.probability,
+                "points": points(finding.outline),
+                "row": finding.box.row0,
+                "column": (finding.box.col0 + finding.box.col1) / 2,
+            }
+            for number, finding in found
         ],
     }
 
 
-def _points(finding: Finding) -> str:
-    """SVG points, x before y."""
-    return " ".join(f"{column:.0f},{row:.0f}" for row, column in finding.outline)
-
-
-def _data_url(image: Image.Image, kind: str, **options: int) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _scores(result: ExamResult) -> list[dict[str, Any]]:
-    """Exam, then right and left breast."""
-    above = result.operating_point if result.operating_point is not None else float("inf")
-    rows = [("Exam", result.exam_score)] if result.exam_score is not None else []
-    sides = {Laterality.RIGHT: "Right breast", Laterality.LEFT: "Left breast"}
-    rows += [(sides[b.laterality], b.score) for b in result.breasts]
-    return [{"name": name, "score": score, "above": score >= above} for name, score in rows]
+def _map_name(heat_map: HeatMap) -> str:
+    return "ensemble map" if heat_map.algorithm == ENSEMBLE else f"map of {heat_map.algorithm}"
 
 
 def _ramp() -> str:
@@ -174,21 +179,3 @@ def _ramp() -> str:
     scale = HeatMap("", steps, Box(0, 0, 1, RAMP_STEPS), "")
     colours = heat_layer(scale, (1, RAMP_STEPS), (1, RAMP_STEPS))[0, :, :3]
     return ",".join(f"rgb({r},{g},{b})" for r, g, b in colours)
-
-
-def _model(card: ModelCard, result: ExamResult) -> dict[str, Any]:
-    """What a radiologist would ask of a model, from its card."""
-    sha256 = next(m.sha256 for m in result.models if m.name == card.name)
-    return {
-        "name": card.name,
-        "version": card.version,
-        "paper": card.paper,
-        "data": card.training_data,
-        "sha256": sha256,
-        "metrics": [
-            f"{m.auc:.2f} (95 % CI {m.auc_ci[0]:.2f}–{m.auc_ci[1]:.2f}), {m.contrast}; "
-            f"{m.data}, {m.n_pos} and {m.n_neg} {m.unit}"
-            for m in card.metrics
-            if "test" in m.name
-        ],
-    }

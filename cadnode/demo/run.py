@@ -53,6 +53,8 @@ port = {archive_port}
 ae_title = "{archive_ae}"
 """
 KINDS = {"SR": "Structured Report (TID 1500)", "OT": "Heat map (Secondary Capture)"}
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Shown:
     """What the demo ends with."""

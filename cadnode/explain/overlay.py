@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from cadnode.domain import Box, Finding, FloatImage, HeatMap
+from cadnode.domain import Box, FloatImage, HeatMap
 
 ColourImage = NDArray[np.uint8]
 
@@ -29,14 +29,11 @@ _STOPS: Final = np.array(
     ],
     np.float32,
 )
-_OUTLINE: Final = (255, 255, 255)
-_HALO: Final = (0, 0, 0)
 
 
 def overlay(
     image: FloatImage,
     heat_map: HeatMap,
-    findings: Sequence[Finding] = (),
     *,
     caption: Sequence[str] = (),
     longest_side: int | None = 2048,
@@ -50,8 +47,6 @@ def overlay(
     heat_map
         Painted where it is above `SILENT`, the more opaque the higher, so that anatomy stays
         visible; the colour stands for the value itself, a weak map is never stretched to red.
-    findings
-        Their outlines (in source pixels) are drawn with their probability.
     caption
         Lines written with the scale in the corner where the image holds least tissue.
     longest_side
@@ -65,9 +60,6 @@ def overlay(
     alpha = layer[..., 3:].astype(np.float32) / 255
     painted = (1 - alpha) * (255 * grey[..., None]) + alpha * layer[..., :3]
     canvas = Image.fromarray(painted.round().astype(np.uint8))
-    scale = (height / image.shape[0], width / image.shape[1])
-    for finding in findings:
-        _draw_outline(canvas, finding, scale)
     _draw_legend(canvas, caption, _quietest_corner(grey, layer))
     return np.asarray(canvas)
 
@@ -106,27 +98,6 @@ def place(heat_map: HeatMap, source: tuple[int, int], size: tuple[int, int]) -> 
     placed[outside_r[:, None] | outside_c[None, :]] = 0
     clipped: FloatImage = np.clip(placed, 0, 1)
     return clipped
-
-
-def _draw_outline(canvas: Image.Image, finding: Finding, scale: tuple[float, float]) -> None:
-    """The finding's outline, white on a dark halo, with its probability beside it."""
-    draw = ImageDraw.Draw(canvas)
-    points = [(c * scale[1], r * scale[0]) for r, c in finding.outline]
-    unit = max(canvas.size) / 1024
-    closed = [*points, *points[:2]]
-    draw.line(closed, fill=_HALO, width=max(3, round(3.2 * unit)), joint="curve")
-    draw.line(closed, fill=_OUTLINE, width=max(1, round(1.4 * unit)), joint="curve")
-    size = max(12, round(17 * unit))
-    text = f"{finding.probability:.2f}"
-    top = min(points, key=lambda p: p[1], default=(0.0, 0.0))
-    x = min(max(top[0], 1.5 * size), canvas.width - 1.5 * size)
-    y = top[1] - 0.4 * size
-    if y < 1.2 * size:
-        y = max((p[1] for p in points), default=0.0) + 1.4 * size
-    draw.text(
-        (x, y), text, _OUTLINE, font=_font(size), anchor="ms", stroke_width=size // 8,
-        stroke_fill=_HALO,
-    )  # fmt: skip
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

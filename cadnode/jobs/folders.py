@@ -10,9 +10,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from cadnode.domain import (
     Box,
@@ -20,14 +21,21 @@ from cadnode.domain import (
     ExamResult,
     Finding,
     HeatMap,
-    Laterality,
     ModelUse,
     Skipped,
-    SkipReason,
-    ViewPosition,
+    SystemStatus,
     ViewScore,
 )
 from cadnode.files import write_whole, written_whole
+
+_TUPLES: Final[dict[str, type]] = {
+    "breasts": BreastScore,
+    "views": ViewScore,
+    "findings": Finding,
+    "skipped": Skipped,
+    "models": ModelUse,
+    "systems": SystemStatus,
+}
 
 
 def save_reading(folder: Path, result: ExamResult) -> None:
@@ -44,40 +52,27 @@ def save_reading(folder: Path, result: ExamResult) -> None:
 
 
 def load_reading(folder: Path) -> ExamResult:
-    """The `ExamResult` that `save_reading` wrote into `folder`."""
+    """The `ExamResult` that `save_reading` wrote into `folder`.
+
+    Fields that an older version did not write yet have their defaults.
+    """
     document = json.loads((folder / "reading.json").read_bytes())
     with np.load(folder / "maps.npz", allow_pickle=False) as values:
         heat_maps = tuple(
             HeatMap(values=values[str(i)], **{**m, "box": Box(*m["box"])})
             for i, m in enumerate(document["heat_maps"])
         )
+    parts = {name: _parts(kind, document.get(name, ())) for name, kind in _TUPLES.items()}
     return ExamResult(
         study_instance_uid=document["study_instance_uid"],
         exam_score=document["exam_score"],
-        breasts=tuple(
-            BreastScore(**{**b, "laterality": Laterality(b["laterality"])})
-            for b in document["breasts"]
-        ),
-        views=tuple(_view(v) for v in document["views"]),
-        findings=tuple(_finding(f) for f in document["findings"]),
-        skipped=tuple(
-            Skipped(**{**s, "reason": SkipReason(s["reason"])}) for s in document["skipped"]
-        ),
-        models=tuple(ModelUse(**m) for m in document["models"]),
         operating_point=document["operating_point"],
         heat_maps=heat_maps,
+        **parts,
     )
 
 
-def _view(values: dict[str, Any]) -> ViewScore:
-    sides = {"laterality": Laterality(values["laterality"]), "view": ViewPosition(values["view"])}
-    return ViewScore(**{**values, **sides})
-
-
-def _finding(values: dict[str, Any]) -> Finding:
-    outline: Sequence[Sequence[float]] = values["outline"]
-    shape = {
-        "box": Box(**values["box"]),
-        "outline": tuple((float(row), float(column)) for row, column in outline),
-    }
-    return Finding(**{**values, **shape})
+def _parts(kind: type, values: Sequence[Any]) -> tuple[Any, ...]:
+    """The values as dataclasses of that kind, with their enumerations, boxes and tuples."""
+    adapter: TypeAdapter[tuple[Any, ...]] = TypeAdapter(tuple[kind, ...])  # type: ignore[valid-type]
+    return adapter.validate_python(values)

@@ -151,7 +151,8 @@ def _assessed(
     looked: _Looked, assessor: Assessor, choices: Choices, suspicious: bool
 ) -> tuple[list[Finding], list[SystemMaps]]:
     """The findings of a view and the systems' maps of them."""
-    findings, maps = [], []
+    findings: list[Finding] = []
+    maps: list[SystemMaps] = []
     for candidate in looked.candidates:
         if candidate.is_peak and not suspicious:
             continue
@@ -180,6 +181,7 @@ def _finding(
         assessments=tuple(said),
         certainty=candidate.certainty,
         cluster=candidate.cluster,
+        calcifications=candidate.calcifications,
         marked_by=candidate.marked_by,
     )
 
@@ -219,7 +221,7 @@ def _used(
 def _statuses(systems: Sequence[SystemStatus], failed: set[System]) -> tuple[SystemStatus, ...]:
     """The systems' states; one whose model failed on this exam says so."""
     return tuple(
-        replace(s, reason=f"{s.reason}; a model failed on this exam".lstrip("; "))
+        replace(s, failed=True, reason=f"{s.reason}; a model failed on this exam".lstrip("; "))
         if s.system in failed
         else s
         for s in systems

@@ -37,7 +37,9 @@ class Readers:
     systems: tuple[SystemStatus, ...] = ()
 
     def __iter__(self) -> Iterator[ReadingModel]:
-        yield from (*self.views, *self.rois, *self.features)
+        yield from self.views
+        yield from self.rois
+        yield from self.features
         if self.detector is not None:
             yield self.detector
 

@@ -11,7 +11,14 @@ from statistics import fmean
 from cadnode.detect.model import Region, Segmentation
 from cadnode.detect.segment import segment_roi
 from cadnode.detect.view import detect_view
-from cadnode.domain import Box, ClusterDescription, FindingKind, FloatImage, RoiReference
+from cadnode.domain import (
+    Box,
+    Calcification,
+    ClusterDescription,
+    FindingKind,
+    FloatImage,
+    RoiReference,
+)
 from cadnode.exam.model import Mammogram, PersonRegion
 from cadnode.imaging import roi
 from cadnode.imaging.roi import Roi, RoiSpec
@@ -35,6 +42,7 @@ class Candidate:
     outline: Outline
     certainty: float | None
     cluster: ClusterDescription | None
+    calcifications: tuple[Calcification, ...]
     marked_by: RoiReference | None
     rois: dict[RoiSpec, Roi]
     segmentation: Segmentation
@@ -62,6 +70,7 @@ class Cutter:
         *,
         certainty: float | None = None,
         cluster: ClusterDescription | None = None,
+        calcifications: tuple[Calcification, ...] = (),
         marked_by: RoiReference | None = None,
     ) -> Candidate:
         """The candidate with its squares around the box's centre and its segmentation."""
@@ -74,7 +83,9 @@ class Cutter:
             box,
             self.mammogram.acquisition,
         )
-        return Candidate(kind, box, outline, certainty, cluster, marked_by, rois, segmentation)
+        return Candidate(
+            kind, box, outline, certainty, cluster, calcifications, marked_by, rois, segmentation
+        )
 
 
 def candidates(
@@ -119,6 +130,7 @@ def _detected(cutter: Cutter, region: Region) -> Candidate:
         region.outline,
         certainty=region.certainty,
         cluster=region.cluster,
+        calcifications=region.calcifications,
     )
 
 

@@ -10,7 +10,17 @@ from typing import Final
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from cadnode.domain import SKIP_MEANINGS, Laterality, SkipReason, ViewModifier, ViewPosition
+from cadnode.domain import (
+    SKIP_MEANINGS,
+    CalcificationType,
+    Distribution,
+    FindingKind,
+    Laterality,
+    SkipReason,
+    System,
+    ViewModifier,
+    ViewPosition,
+)
 
 PRIVATE_SCHEME: Final = "99CADNODE"
 
@@ -67,6 +77,9 @@ MILLIMETER: Final = Code("mm", "UCUM", "millimeter")
 
 # What is measured.
 PROBABILITY_OF_CANCER: Final = _dcm("111047", "Probability of cancer")
+CERTAINTY: Final = _dcm("111012", "Certainty of Finding")
+N_CALCIFICATIONS: Final = _dcm("111038", "Number of calcifications")
+DIAMETER: Final = _sct("81827009", "Diameter")
 CAD_SCORE: Final = _own("CAD_SCORE", "CAD score, 0 to 1")
 OPERATING_POINT: Final = _own("OPERATING_POINT", "CAD operating point, 0 to 1")
 CALIBRATION: Final = _own("CALIBRATION", "Calibration of the score")
@@ -85,17 +98,50 @@ REASON_NOT_READ: Final = _own("REASON_NOT_READ", "Reason why the image was not r
 FAILED: Final = _dcm("111224", "Failed")
 NOT_ATTEMPTED: Final = _dcm("111225", "Not Attempted")
 
-# Findings and sites.
+# Findings and sites: CID 6014, CID 6010, CID 6012.
 BREAST: Final = _sct("76752008", "Breast")
-MASS: Final = _sct("4147007", "Mass")
-CALCIFICATION_CLUSTER: Final = _sct("129769006", "Calcification Cluster")
-SUSPICIOUS_REGION: Final = _own("SUSPICIOUS_REG", "Region that raised the CAD score")
+CALCIFICATION_TYPE: Final = _dcm("111009", "Calcification Type")
+DISTRIBUTION: Final = _dcm("111008", "Calcification Distribution")
 
-FINDING_KINDS: Final[dict[str, Code]] = {
-    "suspicious_region": SUSPICIOUS_REGION,
-    "mass": MASS,
-    "calcification_cluster": CALCIFICATION_CLUSTER,
+FINDING_KINDS: Final[dict[FindingKind, Code]] = {
+    FindingKind.CALCIFICATION_CLUSTER: _sct("129769006", "Calcification Cluster"),
+    FindingKind.MASS: _sct("4147007", "Mass"),
+    FindingKind.SUSPICIOUS_REGION: _own("SUSPICIOUS_REG", "Region that raised the CAD score"),
+    FindingKind.MARKED_REGION: _dcm("111099", "Selected region"),
 }
+
+# BI-RADS' coarse heterogeneous has no code of its own; CID 6010 has the older, wider word.
+CALCIFICATION_TYPES: Final[dict[CalcificationType, Code]] = {
+    CalcificationType.PUNCTATE: _sct("129755006", "Punctate calcification"),
+    CalcificationType.ROUND: _sct("129756007", "Round shaped calcification"),
+    CalcificationType.COARSE: _sct("129749001", "Coarse (popcorn-like) calcification"),
+    CalcificationType.AMORPHOUS: _sct("129760005", "Amorphous calcification"),
+    CalcificationType.COARSE_HETEROGENEOUS: _sct("129763007", "Heterogeneous calcification"),
+    CalcificationType.FINE_PLEOMORPHIC: _dcm("111344", "Fine pleomorphic calcification"),
+    CalcificationType.FINE_LINEAR: _sct("129761009", "Fine, linear (casting) calcification"),
+    CalcificationType.FINE_LINEAR_BRANCHING: _sct(
+        "129762002", "Fine linear, branching (casting) calcification"
+    ),
+}
+DISTRIBUTIONS: Final[dict[Distribution, Code]] = {
+    Distribution.DIFFUSE: _sct("129764001", "Diffuse calcification distribution"),
+    Distribution.REGIONAL: _sct("129767008", "Regional calcification distribution"),
+    Distribution.GROUPED: _sct("129766004", "Grouped calcification distribution"),
+    Distribution.LINEAR: _sct("129765000", "Linear calcification distribution"),
+    Distribution.SEGMENTAL: _sct("129768003", "Segmental calcification distribution"),
+}
+
+# What a system says, and whether it could.
+REACHES_OPERATING_POINT: Final = _own("REACHES_OP", "Probability reaches the operating point")
+YES: Final = _sct("373066001", "Yes")
+NO: Final = _sct("373067005", "No")
+TOOK_PART: Final = _own("TOOK_PART", "Took part in the reading")
+ABSENT: Final = _own("ABSENT", "Did not take part in the reading")
+
+# A region that a person drew, and the object it was drawn in.
+REGION_ORIGIN: Final = _own("REGION_ORIGIN", "How the region was found")
+DRAWN: Final = _own("DRAWN", "Drawn by a person")
+SOURCE_OF_REGION: Final = _dcm("121112", "Source of Measurement")
 
 # CID 244.
 SIDES: Final[dict[Laterality, Code]] = {
@@ -174,9 +220,9 @@ def reading_status(reason: SkipReason) -> Code:
     return FAILED if reason in _BROKE else NOT_ATTEMPTED
 
 
-def finding_kind(kind: str) -> Code:
-    """Code of a `Finding.kind`; a kind without one of its own is a hot region, no diagnosis."""
-    return FINDING_KINDS.get(kind, SUSPICIOUS_REGION)
+def system(name: System) -> Code:
+    """Private concept that stands for a system where the report tells whether it took part."""
+    return _own(f"SYS_{name.value.upper()[:12]}", f"System {name.value}")
 
 
 def code_item(code: Code) -> Dataset:

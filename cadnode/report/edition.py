@@ -14,6 +14,7 @@ from cadnode.report.uids import fingerprint, object_uid
 
 DISCLAIMER = "Research use only, not for primary diagnosis"
 LONGEST_SIDE = 2048
+ENSEMBLE = "ensemble"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +73,17 @@ class Edition:
 
     def hanging_order(self) -> list[tuple[ViewScore, HeatMap]]:
         """Scored views that have a heat map, as they hang: RCC, LCC, RMLO, LMLO, then others."""
-        maps = {(h.sop_instance_uid, h.algorithm): h for h in reversed(self.result.heat_maps)}
         first = {v.sop_instance_uid: v for v in reversed(self.result.views)}
-        views = [v for v in first.values() if (v.sop_instance_uid, v.algorithm) in maps]
-        return [
-            (view, maps[view.sop_instance_uid, view.algorithm])
-            for view in sorted(views, key=_hanging_key)
-        ]
+        views = sorted(first.values(), key=_hanging_key)
+        shown = [(view, shown_map(self.result, view.sop_instance_uid)) for view in views]
+        return [(view, heat_map) for view, heat_map in shown if heat_map is not None]
+
+
+def shown_map(result: ExamResult, sop_instance_uid: str) -> HeatMap | None:
+    """The one map that stands for a view: the ensemble's if there is one, else its scorer's."""
+    scorers = [v.algorithm for v in result.views if v.sop_instance_uid == sop_instance_uid]
+    maps = {h.algorithm: h for h in result.heat_maps if h.sop_instance_uid == sop_instance_uid}
+    return next((maps[name] for name in (ENSEMBLE, *scorers[:1]) if name in maps), None)
 
 
 def _hanging_key(view: ViewScore) -> tuple[int, str, bool, str]:

@@ -1,6 +1,7 @@
 """Secondary Capture of a view with its heat map painted over it: for every viewer there is."""
 
 import io
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,22 +11,24 @@ from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
-from cadnode.domain import FloatImage, HeatMap, ViewScore
+from cadnode.domain import Finding, FloatImage, HeatMap, ViewScore
 from cadnode.errors import ReportError
 from cadnode.exam.model import Mammogram
 from cadnode.explain.overlay import overlay
 from cadnode.report import codes
-from cadnode.report.edition import Edition
+from cadnode.report.edition import ENSEMBLE, Edition
 from cadnode.report.identity import (
     contributing_equipment,
     file_meta,
     patient_and_study,
     stamp,
 )
+from cadnode.report.outlines import draw_outlines
 
 SERIES_NUMBER: Final = 902
 SERIES_DESCRIPTION: Final = "cadnode heat maps"
 JPEG_QUALITY: Final = 92
+MOST_LINES: Final = 5
 _CHROMA_422: Final = 1
 
 
@@ -60,28 +63,50 @@ def heat_map_image(
     )
     _add_view(ds, mammogram)
     _add_derivation(ds, mammogram)
-    pixels = overlay(
-        image,
-        heat_map,
-        [f for f in edition.result.findings if f.sop_instance_uid == view.sop_instance_uid],
-        caption=_caption(edition, view),
-        longest_side=edition.longest_side,
-    )
+    found = _numbered(edition, view.sop_instance_uid)
+    caption = _caption(edition, view, heat_map, found)
+    pixels = overlay(image, heat_map, caption=caption, longest_side=edition.longest_side)
+    pixels = draw_outlines(pixels, found, (mammogram.rows, mammogram.columns))
     _add_pixels(ds, pixels, mammogram)
     ds.ContributingEquipmentSequence = contributing_equipment(mammogram.header, edition.made_at)
     ds.file_meta = file_meta(ds.SOPClassUID, ds.SOPInstanceUID, JPEGBaseline8Bit)
     return ds
 
 
-def _caption(edition: Edition, view: ViewScore) -> list[str]:
-    """What is burned in: model, view and score, and that it is for research."""
-    model = edition.model(view.algorithm)
-    name = f"{model.name} {model.version}" if model else view.algorithm
+def _numbered(edition: Edition, sop_instance_uid: str) -> list[tuple[int, Finding]]:
+    """The view's findings with the numbers that they have in the whole exam."""
+    numbered = enumerate(edition.result.findings, start=1)
+    return [(n, f) for n, f in numbered if f.sop_instance_uid == sop_instance_uid]
+
+
+def _caption(
+    edition: Edition,
+    view: ViewScore,
+    heat_map: HeatMap,
+    findings: Sequence[tuple[int, Finding]],
+) -> list[str]:
+    """What is burned in: whose map, view and score, each finding, and that it is for research."""
+    model = edition.model(heat_map.algorithm)
+    lines = [f"{n}: {f.probability:.2f}  {f.algorithm}{_beside(f)}" for n, f in findings]
+    more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
     return [
-        f"cadnode · {name}",
-        f"{view.laterality} {view.view} · score {view.score:.2f}",
+        f"cadnode · {model.name} {model.version}" if model else f"cadnode · {_map_name(heat_map)}",
+        f"{view.laterality} {view.view} · score {view.score:.2f} ({view.algorithm})",
+        *lines[:MOST_LINES],
+        *more,
         *_wrapped(edition.disclaimer, 40),
     ]
+
+
+def _map_name(heat_map: HeatMap) -> str:
+    return "ensemble map" if heat_map.algorithm == ENSEMBLE else heat_map.algorithm
+
+
+def _beside(finding: Finding) -> str:
+    """How many of the systems that assessed the finding call it suspicious."""
+    told = finding.assessments
+    suspicious = sum(a.suspicious for a in told)
+    return f", suspicious to {suspicious} of {len(told)} systems" if len(told) > 1 else ""
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -14,6 +14,7 @@ from highdicom.sr import (
 )
 from pydicom import Dataset
 
+from cadnode.errors import ReportError
 from cadnode.exam.model import Mammogram
 from cadnode.report import codes
 from cadnode.report.edition import Edition
@@ -37,13 +38,31 @@ def images(edition: Edition) -> list[Dataset]:
     return [header for header in headers if header is not None and referable(header)]
 
 
+def markers(edition: Edition) -> list[Dataset]:
+    """Headers of the objects in which people drew regions that the report answers.
+
+    Raises
+    ------
+    ReportError
+        Such an object is not in the exam: a report may not refer to what it cannot name.
+    """
+    references = (f.marked_by for f in edition.result.findings)
+    uids = [r.sop_instance_uid for r in references if r is not None and r.sop_instance_uid]
+    found = [edition.header(uid) for uid in dict.fromkeys(uids)]
+    headers = [h for h in found if h is not None and all(map(h.get, _REFERENCE_NEEDS))]
+    if len(headers) < len(found):
+        raise ReportError("a region refers to an object that is not in the exam")
+    return headers
+
+
 def evidence(headers: Iterable[Dataset]) -> list[Dataset]:
     """Items of Current Requested Procedure Evidence Sequence (0040,A375), PS3.3 C.17.2.
 
     One item per study, one per series in it: film exams keep each view in a study of its own.
+    An instance is listed once: viewers refuse a report that lists one twice.
     """
     studies: dict[str, dict[str, list[Dataset]]] = {}
-    for header in headers:
+    for header in {str(h.SOPInstanceUID): h for h in headers}.values():
         series = studies.setdefault(str(header.StudyInstanceUID), {})
         instance = Dataset()
         instance.ReferencedSOPClassUID = header.SOPClassUID

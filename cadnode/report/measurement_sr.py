@@ -17,6 +17,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes as dictionary
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
+from cadnode.domain import ExamResult
 from cadnode.report import codes
 from cadnode.report.edition import Edition
 from cadnode.report.groups import measurement_groups, summary
@@ -28,7 +29,7 @@ from cadnode.report.identity import (
     patient_and_study,
     stamp,
 )
-from cadnode.report.image_library import evidence, image_library, images
+from cadnode.report.image_library import evidence, image_library, images, markers
 
 SERIES_NUMBER: Final = 901
 SERIES_DESCRIPTION: Final = "cadnode CAD report"
@@ -48,7 +49,7 @@ def measurement_sr(edition: Edition, predecessor: Dataset | None = None) -> Data
     """
     headers = images(edition)
     old = _predecessors(edition, predecessor)
-    ds = patient_and_study(edition.reference, [edition.disclaimer])
+    ds = patient_and_study(edition.reference, [edition.disclaimer, *_absences(edition.result)])
     ds.SOPClassUID = ComprehensiveSRStorage
     ds.SOPInstanceUID = edition.uid("sr", after=_named(old))
     ds.Modality = "SR"
@@ -63,7 +64,7 @@ def measurement_sr(edition: Edition, predecessor: Dataset | None = None) -> Data
     ds.CodingSchemeIdentificationSequence = [codes.private_scheme_item()]
     _add_document(ds, old)
     if headers:
-        ds.CurrentRequestedProcedureEvidenceSequence = evidence(headers)
+        ds.CurrentRequestedProcedureEvidenceSequence = evidence([*headers, *markers(edition)])
     for element in _content(edition, headers):
         ds[element.tag] = element
     ds.ContributingEquipmentSequence = contributing_equipment(edition.reference, edition.made_at)
@@ -133,17 +134,29 @@ def _device() -> DeviceObserverIdentifyingAttributes:
 def _remarks(edition: Edition) -> ContainerContentItem:
     """Qualitative Evaluations container (TID 1500): how the reading ended, and the disclaimer.
 
-    When there are scores it also says whether they may be taken for probabilities.
+    When there are scores it also says whether they may be taken for probabilities. Each system
+    is named, and when it took no part, or not with all of its models, a comment says why.
     """
-    evaluations = [(codes.SUMMARY, summary(edition.result))]
-    if edition.result.views:
+    result = edition.result
+    evaluations = [(codes.SUMMARY, summary(result))]
+    if result.views:
         calibration = codes.CALIBRATED if edition.calibrated else codes.UNCALIBRATED
         evaluations.append((codes.CALIBRATION, calibration))
+    for told in result.systems:
+        part = codes.TOOK_PART if told.active else codes.ABSENT
+        evaluations.append((codes.system(told.system), part))
     container = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
+    comments = [*_absences(result), edition.disclaimer]
     container.ContentSequence = ContentSequence(
         [
             *(CodeContentItem(name, value, _CONTAINS) for name, value in evaluations),
-            TextContentItem(codes.COMMENT, edition.disclaimer, _CONTAINS),
+            *(TextContentItem(codes.COMMENT, comment, _CONTAINS) for comment in comments),
         ]
     )
     return container
+
+
+def _absences(result: ExamResult) -> list[str]:
+    """Why a system took no part in the reading, or not with all of its models or regions."""
+    words = {True: "took part, but", False: "took no part"}
+    return [f"{s.system} {words[s.active]}: {s.reason}" for s in result.systems if s.reason]

@@ -11,12 +11,24 @@ from pathlib import Path
 from typing import Any, Final
 
 from cadnode import __version__
-from cadnode.domain import SKIP_MEANINGS, ExamResult, Finding, Laterality, Skipped, ViewScore
+from cadnode.domain import (
+    SKIP_MEANINGS,
+    Assessment,
+    ClusterDescription,
+    ExamResult,
+    Finding,
+    HeatMap,
+    Laterality,
+    RoiReference,
+    Skipped,
+    SystemStatus,
+    ViewScore,
+)
 from cadnode.errors import ReportError
 from cadnode.files import write_whole
 from cadnode.report.groups import summary
 
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
 
 
 def to_json(
@@ -55,6 +67,8 @@ def to_json(
         "models": [
             {"name": m.name, "version": m.version, "sha256": m.sha256} for m in result.models
         ],
+        "systems": [_system(status) for status in result.systems],
+        "heat_maps": [_heat_map(heat_map) for heat_map in result.heat_maps],
         "timings_s": {stage: round(float(s), 3) for stage, s in (timings or {}).items()},
     }
     if not _finite(told):
@@ -110,9 +124,58 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "sop_instance_uid": finding.sop_instance_uid,
         "box": [int(edge) for edge in finding.box],
         "outline": [[round(float(r), 2), round(float(c), 2)] for r, c in finding.outline],
-        "kind": finding.kind,
+        "kind": str(finding.kind),
         "probability": float(finding.probability),
         "algorithm": finding.algorithm,
+        "certainty": None if finding.certainty is None else float(finding.certainty),
+        "cluster": _cluster(finding.cluster) if finding.cluster else None,
+        "assessments": [_assessment(assessment) for assessment in finding.assessments],
+        "marked_by": _marked_by(finding.marked_by) if finding.marked_by else None,
+    }
+
+
+def _cluster(cluster: ClusterDescription) -> dict[str, Any]:
+    return {
+        "distribution": cluster.distribution.value,
+        "type": cluster.type.value,
+        "count": int(cluster.count),
+        "diameter_mm": float(cluster.diameter_mm),
+    }
+
+
+def _assessment(told: Assessment) -> dict[str, Any]:
+    """What one system says, and the models that its probability is made of."""
+    return {
+        "system": told.system.value,
+        "algorithm": told.algorithm,
+        "probability": float(told.probability),
+        "suspicious": bool(told.suspicious),
+        "members": [{"algorithm": name, "probability": float(p)} for name, p in told.members],
+    }
+
+
+def _marked_by(reference: RoiReference) -> dict[str, Any]:
+    return {
+        "sop_class_uid": reference.sop_class_uid,
+        "sop_instance_uid": reference.sop_instance_uid,
+    }
+
+
+def _system(status: SystemStatus) -> dict[str, Any]:
+    return {
+        "system": status.system.value,
+        "active": status.active,
+        "models": list(status.models),
+        "reason": status.reason,
+    }
+
+
+def _heat_map(heat_map: HeatMap) -> dict[str, Any]:
+    """Which map of which view, and the part of the source image it covers; no pixels."""
+    return {
+        "sop_instance_uid": heat_map.sop_instance_uid,
+        "algorithm": heat_map.algorithm,
+        "box": [int(edge) for edge in heat_map.box],
     }
 
 

@@ -56,5 +56,6 @@ def _plain(result: ExamResult) -> dict[str, object]:
 
 def _heat_map_bytes(heat_map: HeatMap) -> bytes:
     """Bytes that stand for a heat map, the same on machines of either byte order."""
-    head = json.dumps([heat_map.sop_instance_uid, list(heat_map.box), heat_map.values.shape])
+    names = (heat_map.sop_instance_uid, heat_map.algorithm)
+    head = json.dumps([*names, list(heat_map.box), heat_map.values.shape])
     return head.encode("ascii") + np.ascontiguousarray(heat_map.values, dtype="<f4").tobytes()

@@ -42,7 +42,7 @@ def test_dcmtk_reads_the_report_without_a_complaint(
     assert validators.dsrdump(written[case][0]) == []
 
 
-@pytest.mark.parametrize("outcome", ["findings", "partial"])  # every kind of group
+@pytest.mark.parametrize("outcome", ["findings", "partial", "systems", "marked"])  # all groups
 def test_pixelmed_finds_the_template_kept(
     written: dict[tuple[str, str], list[Path]], outcome: str
 ) -> None:

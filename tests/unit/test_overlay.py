@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cadnode.domain import Box, Finding, HeatMap
+from cadnode.domain import Box, HeatMap
 from cadnode.explain.overlay import SILENT, display_size, heat_layer, overlay, place
 from tests.report_cases import flat_image
 
@@ -72,18 +72,6 @@ def test_outside_its_box_a_map_is_nothing() -> None:
 
     assert placed[50:150, 30:120].min() == 1
     assert placed.sum() == 100 * 90
-
-
-def test_an_outline_is_drawn_in_white_where_the_finding_is() -> None:
-    square = ((100.0, 100.0), (100.0, 200.0), (200.0, 200.0), (200.0, 100.0))
-    finding = Finding("1", Box(100, 100, 200, 200), square, "suspicious_region", 0.7, "m")
-    silent = HeatMap("1", np.zeros((4, 3), np.float32), Box(0, 0, 400, 300), "m")
-
-    picture = overlay(GREY, silent, [finding])
-
-    for row, column in [(150, 100), (150, 200), (200, 150)]:
-        assert picture[row - 1 : row + 2, column - 1 : column + 2].max() == 255
-    assert (picture[150, 150] == 102).all()
 
 
 @pytest.mark.parametrize("chest", ["left", "right"])

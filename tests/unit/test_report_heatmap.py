@@ -1,6 +1,7 @@
 """Heat maps belong to their views, state what they are, and show them."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pydicom
@@ -9,7 +10,21 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.encaps import get_frame
 
-from tests.report_cases import digital_exam, film_exam, objects_of
+from cadnode.domain import Box, ExamResult
+from cadnode.exam.model import Exam
+from cadnode.report.edition import Edition, shown_map
+from cadnode.report.heatmap import heat_map_image
+from cadnode.report.outlines import draw_outlines
+from tests.report_cases import (
+    MADE_AT,
+    digital_exam,
+    film_exam,
+    finding,
+    heat_map,
+    image_of,
+    objects_of,
+    result_of,
+)
 
 
 def pixels(ds: Dataset) -> np.ndarray:
@@ -91,3 +106,90 @@ def test_earlier_lossy_steps_of_the_source_are_not_forgotten() -> None:
 
     assert list(ds.LossyImageCompressionMethod) == ["ISO_15444_1", "ISO_10918_1"]
     assert float(ds.LossyImageCompressionRatio[0]) == 12.5
+
+
+def painted(exam: Exam, result: ExamResult, index: int = 0) -> np.ndarray:
+    """The picture of one scored view, in hanging order."""
+    edition = Edition(exam, result, MADE_AT, longest_side=256)
+    view, shown = edition.hanging_order()[index]
+    image = image_of(exam, view.sop_instance_uid)
+    return pixels(heat_map_image(edition, view, shown, image, index + 1))
+
+
+def test_the_ensembles_map_is_shown_where_there_is_one_and_else_the_scorers() -> None:
+    exam = digital_exam()
+    result = result_of(exam, "systems")
+    first, second = exam.mammograms[:2]
+
+    shown = [shown_map(result, m.sop_instance_uid) for m in (first, second)]
+
+    assert [m.algorithm for m in shown if m] == ["ensemble", "kim2018"]
+    assert shown_map(result, "1.2.3") is None
+
+
+def test_maps_of_single_networks_are_not_painted() -> None:
+    exam = digital_exam()
+    plain = result_of(exam, "none")
+    cam = replace(heat_map(exam.mammograms[0], row=0.8), algorithm="kang2021-resnet101")
+
+    with_cam = painted(exam, replace(plain, heat_maps=(cam, *plain.heat_maps)))
+
+    assert (with_cam == painted(exam, plain)).all()
+
+
+def test_the_ensembles_map_is_painted_where_its_peak_lies() -> None:
+    exam = digital_exam()
+    plain = result_of(exam, "none")
+    silent = replace(plain.heat_maps[0], values=0 * plain.heat_maps[0].values)
+    ensemble = replace(heat_map(exam.mammograms[0], row=0.6), algorithm="ensemble")
+
+    picture = painted(exam, replace(plain, heat_maps=(silent, ensemble, *plain.heat_maps[1:])))
+
+    redness = (picture[..., 0] - picture[..., 2])[90:220]
+    row, _ = np.unravel_index(redness.argmax(), redness.shape)
+    assert row + 90 == pytest.approx(256 * (0.1 + 0.8 * 0.6), abs=6)
+
+
+def test_another_algorithm_of_the_same_map_makes_another_object() -> None:
+    exam = digital_exam()
+    plain = result_of(exam, "none")
+    renamed = tuple(replace(m, algorithm="ensemble") for m in plain.heat_maps)
+
+    editions = [Edition(exam, r, MADE_AT) for r in (plain, replace(plain, heat_maps=renamed))]
+
+    assert editions[0].uid("heatmap", 1) != editions[1].uid("heatmap", 1)
+
+
+def test_outlines_are_drawn_at_their_place_whatever_the_size_of_the_picture() -> None:
+    square = ((100.0, 40.0), (100.0, 80.0), (180.0, 80.0), (180.0, 40.0))
+    marked = replace(finding(digital_exam().mammograms[0]), outline=square)
+    black = np.zeros((200, 100, 3), np.uint8)
+
+    picture = draw_outlines(black, [(1, marked)], (400, 200))  # half as large
+
+    # Edges at rows 50 and 90, columns 20 and 40; nothing inside.
+    for row, column in [(50, 30), (90, 30), (70, 20), (70, 40)]:
+        assert picture[row - 1 : row + 2, column - 1 : column + 2].max() == 255
+    assert picture[55:85, 25:36].max() == 0
+    assert black.max() == 0
+
+
+def test_an_outline_that_is_a_point_is_drawn_as_the_box() -> None:
+    dot = replace(
+        finding(digital_exam().mammograms[0]), outline=((5.0, 5.0),), box=Box(60, 20, 100, 60)
+    )
+
+    picture = draw_outlines(np.zeros((200, 100, 3), np.uint8), [(1, dot)], (200, 100))
+
+    assert picture[99:102, 40].max() == 255
+
+
+def test_findings_are_numbered_as_in_the_whole_exam() -> None:
+    exam = digital_exam()
+    result = result_of(exam, "systems")
+    only_second = replace(result, findings=result.findings[1:2])
+
+    # Finding 2 of three lies on the right MLO view; alone it would be number 1.
+    difference = painted(exam, result, 2) != painted(exam, only_second, 2)
+
+    assert difference.any()

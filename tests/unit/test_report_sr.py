@@ -1,17 +1,12 @@
 """The structured report, read again by highdicom, says what the result said."""
 
-import io
-
 import numpy as np
 import pytest
-from highdicom.sr import srread
-from pydicom import Dataset
 from pydicom.sr.codedict import codes as dictionary
-from pydicom.sr.coding import Code
 
-from cadnode.domain import Box, Finding
+from cadnode.domain import Box, Finding, FindingKind
 from cadnode.report import codes
-from cadnode.report.groups import polyline
+from cadnode.report.finding_groups import polyline
 from tests.report_cases import (
     MODEL,
     OUTCOMES,
@@ -21,38 +16,9 @@ from tests.report_cases import (
     objects_of,
     result_of,
 )
+from tests.sr_tree import items, number, reread, value_code
 
 EXAMS = {"film": film_exam, "digital": digital_exam}
-
-
-def reread(ds: Dataset) -> Dataset:
-    """The report as highdicom reads it from a file."""
-    buffer = io.BytesIO()
-    ds.save_as(buffer, enforce_file_format=True)
-    buffer.seek(0)
-    return srread(buffer)
-
-
-def items(node: Dataset, name: Code) -> list[Dataset]:
-    """All content items below `node` that have this concept name."""
-    found = []
-    for item in node.get("ContentSequence", []):
-        concept = item.ConceptNameCodeSequence[0]
-        if (concept.CodeValue, concept.CodingSchemeDesignator) == (
-            name.value,
-            name.scheme_designator,
-        ):
-            found.append(item)
-        found += items(item, name)
-    return found
-
-
-def value_code(item: Dataset) -> str:
-    return str(item.ConceptCodeSequence[0].CodeValue)
-
-
-def number(item: Dataset) -> float:
-    return float(item.MeasuredValueSequence[0].NumericValue)
 
 
 @pytest.mark.parametrize("kind", EXAMS)
@@ -66,8 +32,9 @@ def test_every_outcome_is_a_report_that_highdicom_reads_again(kind: str, outcome
     regions = report.content.get_planar_roi_measurement_groups()
     groups = report.content.get_image_measurement_groups()
     scored = (result.exam_score is not None) + len(result.breasts) + len(result.views)
+    told = sum(max(len(f.assessments) - 1, 0) for f in result.findings)
     assert len(regions) == len(result.findings)
-    assert len(groups) == scored + len(result.skipped)
+    assert len(groups) == scored + told + len(result.skipped)
     assert report.CompletionFlag == "COMPLETE"
 
 
@@ -79,6 +46,8 @@ def test_every_outcome_is_a_report_that_highdicom_reads_again(kind: str, outcome
         ("partial", "111244"),
         ("one_view", "111244"),
         ("failed", "111245"),
+        ("systems", "111242"),
+        ("marked", "111242"),
     ],
 )
 def test_the_outcome_is_coded(outcome: str, code: str) -> None:
@@ -109,7 +78,7 @@ def test_a_region_tells_its_site_kind_algorithm_and_probability() -> None:
     report = reread(objects_of(exam, "findings")[0])
 
     first, second = report.content.get_planar_roi_measurement_groups()
-    assert first.finding_type == codes.SUSPICIOUS_REGION
+    assert first.finding_type == codes.FINDING_KINDS[FindingKind.SUSPICIOUS_REGION]
     assert first.finding_sites[0].value == codes.BREAST
     assert first.finding_sites[0].laterality == dictionary.SCT.Right
     (measurement,) = first.get_measurements()
@@ -228,7 +197,7 @@ def test_an_unchanged_reading_never_names_itself() -> None:
 
 def test_an_outline_beyond_the_image_is_brought_inside() -> None:
     outline = ((-5.0, -5.0), (-5.0, 450.0), (700.0, 450.0))
-    odd = Finding("1", Box(0, 0, 512, 400), outline, "suspicious_region", 0.5, "m")
+    odd = Finding("1", Box(0, 0, 512, 400), outline, FindingKind.SUSPICIOUS_REGION, 0.5, "m")
 
     points = polyline(odd, 512, 400)
 
@@ -238,7 +207,7 @@ def test_an_outline_beyond_the_image_is_brought_inside() -> None:
 
 
 def test_an_outline_without_area_becomes_the_box() -> None:
-    odd = Finding("1", Box(10, 20, 30, 50), ((1.0, 1.0),), "suspicious_region", 0.5, "m")
+    odd = Finding("1", Box(10, 20, 30, 50), ((1.0, 1.0),), FindingKind.SUSPICIOUS_REGION, 0.5, "m")
 
     points = polyline(odd, 512, 400)
 
@@ -251,6 +220,6 @@ def test_a_long_outline_is_thinned_to_a_hundred_points() -> None:
     ragged = tuple(
         (r + float(rng.normal(0, 2)), c + float(rng.normal(0, 2))) for r, c in finding(view).outline
     )
-    odd = Finding("1", finding(view).box, ragged, "suspicious_region", 0.5, "m")
+    odd = Finding("1", finding(view).box, ragged, FindingKind.SUSPICIOUS_REGION, 0.5, "m")
 
     assert 10 < len(polyline(odd, view.rows, view.columns)) <= 101

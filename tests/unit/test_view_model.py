@@ -9,7 +9,6 @@ import torch
 from cadnode.domain import Box
 from cadnode.errors import ModelError, NotProcessable
 from cadnode.imaging.geometry import Placement
-from cadnode.models import store
 from cadnode.models.loading import load_view_model
 from cadnode.models.view_model import ViewModel, hot_regions
 from tests.unit import model_cases

@@ -1,0 +1,34 @@
+"""Pictures as a page carries them: inside its own text."""
+
+import base64
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cadnode.domain import FloatImage, HeatMap
+from cadnode.explain.overlay import OPACITY, heat_layer
+
+
+def grey_url(grey: FloatImage) -> str:
+    """`(h, w) float32 in [0, 1]` as a JPEG data URL."""
+    picture = Image.fromarray(np.clip(255 * grey, 0, 255).astype(np.uint8))
+    return _data_url(picture, "JPEG", quality=88)
+
+
+def map_url(heat_map: HeatMap, source: tuple[int, int], size: tuple[int, int]) -> str:
+    """The map alone, transparent where it is low, as a WebP data URL.
+
+    It covers `source` (rows, columns) of the heat map's image with `size` (rows, columns). Its
+    hottest paint is opaque: the page's slider dims it.
+    """
+    layer: NDArray[np.uint8] = heat_layer(heat_map, source, size)
+    layer[..., 3] = np.clip(layer[..., 3] / OPACITY, 0, 255)
+    return _data_url(Image.fromarray(layer), "WEBP", quality=80, method=1)
+
+
+def _data_url(picture: Image.Image, kind: str, **options: int) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,104 @@
+"""What measurement groups are made of: identity, algorithm, site, numbers and references."""
+
+import math
+from collections.abc import Sequence
+
+from highdicom.sr import (
+    AlgorithmIdentification,
+    FindingSite,
+    Measurement,
+    SourceImageForMeasurementGroup,
+    TrackingIdentifier,
+)
+from pydicom import Dataset
+
+from cadnode import __version__
+from cadnode.domain import Laterality, ModelUse
+from cadnode.errors import ReportError
+from cadnode.exam.model import Mammogram
+from cadnode.report import codes
+from cadnode.report.edition import Edition
+
+
+def tracking(edition: Edition, kind: str, index: int, text: str) -> TrackingIdentifier:
+    """A tracking UID of its own for every group: viewers merge groups that share one."""
+    return TrackingIdentifier(uid=edition.uid(f"tracking-{kind}", index), identifier=text)
+
+
+def algorithm(models: Sequence[ModelUse]) -> AlgorithmIdentification | None:
+    """TID 4019: the model, or, when several took part, this software with the models named."""
+    if not models:
+        return None
+    if len(models) == 1:
+        (model,) = models
+        return AlgorithmIdentification(model.name, model.version, [f"sha256:{model.sha256}"])
+    parameters = [f"{m.name} {m.version} sha256:{m.sha256}" for m in models]
+    return AlgorithmIdentification("cadnode", __version__, parameters)
+
+
+def algorithm_with_members(
+    edition: Edition, name: str, members: Sequence[tuple[str, float]] = ()
+) -> AlgorithmIdentification | None:
+    """TID 4019 of a model, or of an ensemble under its own name with its members named.
+
+    An ensemble is this software's rule, so its version is cadnode's. Each member is a parameter:
+    name, version and sha256 as far as it is a model of its own, and its probability.
+    """
+    model = edition.model(name)
+    if model is None and not members:
+        return None
+    parameters = [f"sha256:{model.sha256}"] if model else []
+    for member, probability in members:
+        used = edition.model(member)
+        weights = f" {used.version} sha256:{used.sha256}" if used else ""
+        parameters.append(f"{member}{weights} probability {number(probability):g}")
+    return AlgorithmIdentification(name, model.version if model else __version__, parameters)
+
+
+def number(value: float) -> float:
+    """A finite Python float, short enough to be the same as text and as binary.
+
+    Raises
+    ------
+    ReportError
+        It is not finite.
+    """
+    if not math.isfinite(value):
+        raise ReportError("a score is not a finite number")
+    return round(float(value), 6)
+
+
+def probability(value: float) -> Measurement:
+    """Probability of cancer in percent."""
+    return Measurement(codes.PROBABILITY_OF_CANCER, number(100 * value), codes.PERCENT)
+
+
+def score(edition: Edition, value: float) -> Measurement:
+    """A score: a probability in percent when calibrated, a CAD score from 0 to 1 otherwise."""
+    if edition.calibrated:
+        return probability(value)
+    return Measurement(codes.CAD_SCORE, number(value), codes.NO_UNITS)
+
+
+def site(side: Laterality) -> list[FindingSite]:
+    """The breast of that side."""
+    return [FindingSite(codes.BREAST, laterality=codes.SIDES[side])]
+
+
+def source(header: Dataset) -> SourceImageForMeasurementGroup:
+    """Reference to the image that a group is about."""
+    return SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)
+
+
+def mammogram_of(edition: Edition, sop_instance_uid: str) -> Mammogram:
+    """The eligible view of that instance.
+
+    Raises
+    ------
+    ReportError
+        There is none.
+    """
+    mammogram = edition.mammogram(sop_instance_uid)
+    if mammogram is None:
+        raise ReportError("a score or finding refers to an image that is not in the exam")
+    return mammogram

@@ -1,0 +1,59 @@
+"""Outlines of findings on a picture, numbered as everywhere else, with what counts beside them."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from cadnode.domain import Finding
+
+_LINE: Final = (255, 255, 255)
+_HALO: Final = (0, 0, 0)
+
+
+def draw_outlines(
+    picture: NDArray[np.uint8],
+    findings: Sequence[tuple[int, Finding]],
+    source: tuple[int, int],
+) -> NDArray[np.uint8]:
+    """`(h, w, 3) uint8`: the picture with each finding's outline and "number: probability".
+
+    `source` is (rows, columns) of the image that the outlines lie in; the picture shows all of it.
+    The line is white on a dark halo, so that it is seen on fat, on dense tissue and on colours.
+    """
+    canvas = Image.fromarray(picture)
+    scale = (canvas.height / source[0], canvas.width / source[1])
+    for number, finding in findings:
+        points = [(c * scale[1], r * scale[0]) for r, c in _ring(finding)]
+        _draw(canvas, points, f"{number}: {finding.probability:.2f}")
+    return np.asarray(canvas)
+
+
+def _ring(finding: Finding) -> Sequence[tuple[float, float]]:
+    """The outline, or the box where the outline has no area."""
+    if len(finding.outline) > 2:
+        return finding.outline
+    row0, col0, row1, col1 = finding.box
+    return ((row0, col0), (row0, col1), (row1, col1), (row1, col0))
+
+
+def _draw(canvas: Image.Image, points: Sequence[tuple[float, float]], text: str) -> None:
+    """A closed line, and the text above it, or below where there is no room above."""
+    draw = ImageDraw.Draw(canvas)
+    unit = max(canvas.size) / 1024
+    closed = [*points, *points[:2]]
+    draw.line(closed, fill=_HALO, width=max(3, round(3.2 * unit)), joint="curve")
+    draw.line(closed, fill=_LINE, width=max(1, round(1.4 * unit)), joint="curve")
+    size = max(12, round(17 * unit))
+    font = ImageFont.load_default(size)  # Pillow's own: the same on every machine
+    half = draw.textlength(text, font=font) / 2 + size / 4
+    top = min(points, key=lambda p: p[1])
+    x = min(max(top[0], half), canvas.width - half)
+    y = top[1] - 0.4 * size
+    if y < 1.2 * size:
+        y = max(p[1] for p in points) + 1.4 * size
+    draw.text(
+        (x, y), text, _LINE, font=font, anchor="ms", stroke_width=size // 8, stroke_fill=_HALO
+    )

@@ -1,0 +1,305 @@
+"""Training of ROI networks at toy size: recipes, stages, resuming, export, evaluation."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file, save_file
+
+from cadnode.domain import System
+from cadnode.errors import DataError, ModelError, SettingsError
+from cadnode.models import cnn, loading, store
+from cadnode.models.cnn import Cells, CnnConfig, Facts
+from cadnode.models.roi_model import RoiModel
+from cadnode.models.weights import pack
+from training.papers.helsinki_dtl import config as helsinki
+from training.papers.helsinki_dtl import evaluate, train
+from training.papers.kang2021 import config as kang
+from training.papers.roi_cnn import config, saliency
+from training.papers.roi_cnn import train as roi_train
+from training.papers.roi_cnn.phantom_rois import parse
+from training.papers.roi_cnn.stage import _validation_losses, head_for, one_cycle, take_over
+from training.workflow import HISTORY, Training
+
+RECIPE = """
+[input]
+size = 64
+spacing_mm = 0.5
+[augmentation]
+copies = 1
+translation_px = 4
+[optimizer]
+average = true
+[[stages]]
+name = "intermediate"
+task = "joint"
+init = "scratch"
+size = 64
+epochs = 2
+steps = 2
+batch = 4
+[[stages]]
+name = "target"
+init = "previous"
+classifier = "kept"
+epochs = 2
+steps = 2
+learning_rate = 1e-3
+schedule = "one-cycle"
+[[members]]
+network = "resnext50_32x4d"
+batch = 4
+"""
+DATA = ["phantom:24/16/16"]
+SMALL = Facts("test_resnet", "", 0.449, 0.226, Cells(0.5, 32))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_network() -> Any:
+    """In the place of ResNeXt-50 timm's network for tests: half a million weights."""
+    torch.set_num_threads(1)
+    patch = pytest.MonkeyPatch()
+    patch.setitem(cnn.FACTS, "resnext50_32x4d", SMALL)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("roi-cnn")
+    (root / "recipe.toml").write_text(RECIPE)
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(toy: Path) -> dict[str, Any]:
+    return _train(toy, toy / "whole")
+
+
+def _train(toy: Path, out: Path, **options: Any) -> dict[str, Any]:
+    return train.run(
+        DATA, out, config=toy / "recipe.toml", cache=toy / "rois", quiet=True, **options
+    )
+
+
+def test_training_writes_a_model_that_the_node_reads_with(trained: dict[str, Any]) -> None:
+    folder = Path(trained["models"][0]["folder"])
+
+    model = loading.load(folder)
+
+    assert isinstance(model, RoiModel)
+    assert (model.card.name, model.card.system) == ("helsinki-resnext50", System.HELSINKI_DTL)
+    assert model.card.stored_as == "int8"
+    assert model.card.metrics[0].n_pos + model.card.metrics[0].n_neg == 16
+    assert any("phantom alone" in limit for limit in model.card.limits)
+    assert store.seen_women(folder) == {"0:train:0", "0:train:23", "0:validation:0",
+                                        "0:validation:15"}  # fmt: skip
+
+
+def test_each_stage_keeps_its_history(toy: Path, trained: dict[str, Any]) -> None:
+    stages = sorted((toy / "whole" / "resnext50_32x4d-0").iterdir())
+
+    assert [s.name for s in stages] == ["1-intermediate", "2-target"]
+    rows = [json.loads(line) for line in (stages[0] / HISTORY).read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [0, 1]
+    assert {"loss", "val_loss", "type", "distribution", "auc"} <= rows[0].keys()
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_training_taken_up_again_ends_as_one_that_was_not_stopped(
+    toy: Path, trained: dict[str, Any], monkeypatch: pytest.MonkeyPatch, stage: int
+) -> None:
+    out, end_epoch, epochs = toy / f"resumed{stage}", Training._end_epoch, []
+
+    def killed(self: Training, *arguments: Any) -> None:
+        end_epoch(self, *arguments)
+        epochs.append(self)
+        if len(epochs) == 2 * stage - 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Training, "_end_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        _train(toy, out)
+    monkeypatch.undo()
+    _train(toy, out, resume=True)
+
+    expected = load_file(Path(trained["models"][0]["folder"]) / store.WEIGHTS)
+    found = load_file(out / "helsinki-resnext50" / "1.0.0" / store.WEIGHTS)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=0)
+
+
+def test_a_folder_of_another_training_is_not_taken_up(toy: Path, trained: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match="other data, recipe or seed"):
+        _train(toy, toy / "whole", resume=True, seed=5)
+
+
+def test_the_first_stage_starts_from_any_checkpoint(toy: Path, trained: dict[str, Any]) -> None:
+    before = toy / "whole" / "resnext50_32x4d-0" / "1-intermediate" / "weights.safetensors"
+
+    again = _train(toy, toy / "from", init=before, epochs=1)
+
+    assert 0 <= again["models"][0]["test"]["auc"] <= 1
+
+
+def test_imagenets_weights_may_come_from_a_folder(toy: Path, tmp_path: Path) -> None:
+    body = cnn.network(CnnConfig(name="resnext50_32x4d")).body
+    member, stage = config.Member("resnext50_32x4d"), config.Stage(init=str(tmp_path))
+    save_file(body.state_dict(), tmp_path / "resnext50_32x4d.safetensors")
+
+    network = roi_train._start(member, stage, None)
+
+    torch.testing.assert_close(network.body.layer1[0].conv1.weight, body.layer1[0].conv1.weight)
+    assert not torch.equal(network.body.fc.weight, body.fc.weight)
+
+
+def test_a_missing_start_is_said(toy: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be read"):
+        _train(toy, tmp_path / "x", init=tmp_path / "none.safetensors")
+
+
+def test_the_small_recipe_is_called_cpu() -> None:
+    assert kang.PROTOCOL.recipe_of(Path("cpu")) == kang.CPU_RECIPE
+    assert kang.PROTOCOL.recipe_of(None) == kang.PROTOCOL.recipe
+
+
+def test_stages_may_have_data_of_their_own(toy: Path) -> None:
+    with pytest.raises(DataError, match="no stage other"):
+        train.run(["other=phantom:tiny"], toy / "x", config=toy / "recipe.toml", quiet=True)
+    with pytest.raises(DataError, match="nothing for stage intermediate"):
+        train.run(["target=phantom:tiny"], toy / "x", config=toy / "recipe.toml", quiet=True)
+
+
+def test_evaluation_gives_the_promised_keys(toy: Path, trained: dict[str, Any]) -> None:
+    folder = Path(trained["models"][0]["folder"])
+
+    result = evaluate.run(DATA[0], model=folder, peaks=4)
+
+    keys = {"auc", "auc_ci", "n_pos", "n_neg", "contrast", "best_auc_on_these", "share_of_best"}
+    assert keys <= result.keys()
+    assert {row["stratum"] for row in result["by_acquisition"]} == {"digital", "film"}
+    assert result["map_peaks"]["helsinki-resnext50"]["all"]["in_box"]["n"] <= 4
+    json.dumps(result)
+    console = Console(record=True, width=120)
+    evaluate.show(console, result)
+    assert "share of its distance from guessing" in console.export_text().replace("\n", " ")
+
+
+def test_the_served_network_scores_the_test_part_as_the_training_measured_it(
+    trained: dict[str, Any],
+) -> None:
+    measured = trained["models"][0]
+
+    served = evaluate.run(DATA[0], model=Path(measured["folder"]), peaks=0)
+
+    # The training's copy of the images is rounded to bytes.
+    assert served["auc"] == pytest.approx(measured["test"]["auc"], abs=0.05)
+
+
+def test_peaks_are_counted_on_lesions_cut_off_centre(trained: dict[str, Any]) -> None:
+    model = loading.load(Path(trained["models"][0]["folder"]))
+    assert isinstance(model, RoiModel)
+
+    found = saliency.measure(model, parse(DATA[0]), count=6, shift_px=8)
+
+    assert found["all"]["in_box"]["n"] == 6
+    assert found["rightly_read"]["in_box"]["n"] + found["wrongly_read"]["in_box"]["n"] == 6
+    assert 0 < found["all"]["by_chance"] < 1
+
+
+def test_the_papers_recipes_differ_from_the_papers_in_their_data_alone() -> None:
+    recipe = config.load(kang.PROTOCOL.recipe)
+
+    assert [topic for topic, _, _ in kang.PROTOCOL.differences(recipe)] == ["data"]
+    assert [m.network for m in recipe.members] == [
+        "resnet101", "xception", "inception_v3", "inception_resnet_v2", "densenet201"
+    ]  # fmt: skip
+    stages = config.load(helsinki.PROTOCOL.recipe).stages
+    assert [(s.init, s.task) for s in stages] == [
+        ("imagenet", "descriptors"), ("previous", "malignancy")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("paper", [kang, helsinki])
+def test_the_differences_of_the_small_recipe_are_named(paper: Any) -> None:
+    recipe = config.load(paper.CPU_RECIPE)
+
+    topics = {topic for topic, _, _ in paper.PROTOCOL.differences(recipe)}
+
+    assert {"stages", "optimizer", "learning rate", "precision", "data"} <= topics
+    assert paper.PROTOCOL.table(recipe).row_count == len(topics)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("[input]\nsides = 3", "unknown key input.sides"), ("a =", "not a TOML file"),
+     ("[input]\nsize = 'x'", "must be of type int"), ("[net]\na = 1", "unknown key net"),
+     ("input = 3", "must be a table"), ("[input]\nsize = 8", "not possible"),
+     ("[[stages]]\ntask = 'guess'", "stages.task must be one of"),
+     ("[[stages]]\ninit = 'previous'", "no previous one"),
+     ("[[stages]]\ntask = 'descriptors'", "must learn malignancy"),
+     ("[[stages]]\nsize = 600", "larger than input.size"),
+     ("stages = 3", "must be a list"), ("[input]\nsize = -1", "must not be negative")],
+)  # fmt: skip
+def test_a_wrong_recipe_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text(text)
+
+    with pytest.raises(SettingsError, match=message):
+        config.load(file)
+
+
+def test_members_are_chosen_by_name() -> None:
+    recipe = config.load(kang.PROTOCOL.recipe)
+
+    assert [m.batch for m in recipe.with_members(["densenet201", "xception"]).members] == [32, 8]
+    with pytest.raises(SettingsError, match="no member vgg"):
+        recipe.with_members(["vgg"])
+
+
+def test_a_new_classifier_is_random_and_a_kept_one_is_its_first_outputs(tmp_path: Path) -> None:
+    config = CnnConfig(name="resnext50_32x4d")
+    before = head_for(cnn.network(config), 15)
+    (tmp_path / "w.safetensors").write_bytes(pack(before.state_dict()))
+    fresh, kept = cnn.network(config), cnn.network(config)
+
+    left = take_over(fresh, tmp_path / "w.safetensors", classifier=False)
+    nothing = take_over(kept, tmp_path / "w.safetensors", classifier=True)
+
+    assert left == ["body.fc.bias", "body.fc.weight"]
+    assert nothing == []
+    torch.testing.assert_close(kept.body.fc.weight, before.body.fc.weight[:2])
+    assert not torch.equal(fresh.body.fc.weight, before.body.fc.weight[:2])
+    torch.testing.assert_close(fresh.body.conv1[0].weight, before.body.conv1[0].weight)
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(pack({"other": torch.ones(2)}))
+
+    with pytest.raises(DataError, match="holds no weights"):
+        take_over(
+            cnn.network(CnnConfig(name="resnext50_32x4d")), tmp_path / "w.safetensors",
+            classifier=True,
+        )  # fmt: skip
+
+
+def test_the_learning_rate_rises_for_a_tenth_and_falls_to_nothing() -> None:
+    rates = [one_cycle(p) for p in np.linspace(0, 1, 11)]
+
+    assert rates[0] == pytest.approx(0.04)
+    assert rates[1] == max(rates) == 1
+    assert rates[1:] == sorted(rates[1:], reverse=True)
+    assert rates[-1] == pytest.approx(0)
+
+
+def test_an_epoch_that_was_done_twice_counts_once_for_patience(tmp_path: Path) -> None:
+    rows = [(0, 0.9), (1, 0.5), (1, 0.4), (2, 0.7)]
+    lines = [json.dumps({"epoch": e, "val_loss": v}) for e, v in rows]
+    (tmp_path / HISTORY).write_text("\n".join(lines) + "\n")
+
+    assert _validation_losses(tmp_path / HISTORY, 2) == {0: 0.9, 1: 0.4}

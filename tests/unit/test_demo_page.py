@@ -1,0 +1,189 @@
+"""The demo's page tells what each system says of each finding, and why another says nothing."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cadnode.demo.page import PageContent, StoredObject, Timing, write_page
+from cadnode.domain import Calcification, ExamResult, System, SystemStatus
+from cadnode.models.card import ModelCard, TrainingData
+from tests.report_cases import CNNS, digital_exam, image_of, result_of
+from tests.unit.model_cases import card
+
+
+class Text(HTMLParser):
+    """Text and attributes of a page, by the class of the innermost element that has one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.words: dict[str, list[str]] = {}
+        self.attributes: list[tuple[str, dict[str, str]]] = []
+
+    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        named = {k: v or "" for k, v in attrs}
+        self.attributes.append((tag, named))
+        if tag not in {"img", "input", "meta", "polygon", "ellipse", "br"}:
+            self.open.append(named.get("class", ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in {"polygon", "ellipse"}:
+            self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            innermost = next((c for c in reversed(self.open) if c), "")
+            self.words.setdefault(innermost, []).append(data.strip())
+
+
+def phantom_card(system: System, name: str) -> ModelCard:
+    sets = TrainingData(name="phantom", terms="-", n_women=9, n_views=9, n_cancer_breasts=4)
+    update = {"system": system, "name": name, "training_sets": (sets,), "training_data": "phantom"}
+    return card().model_copy(update=update)
+
+
+def page(
+    folder: Path, result: ExamResult, cards: Sequence[ModelCard] = (), **more: Any
+) -> tuple[str, Text]:
+    """The page's source, and what it says."""
+    exam = digital_exam()
+    content = PageContent(
+        title="demo exam", subtitle="made", disclaimer="Research use only", truth="",
+        exam=exam, result=result, image=partial(image_of, exam), cards=cards,
+        timings=(Timing("read", 1.25),), objects=(StoredObject("SR", "sr.dcm"),), **more,
+    )  # fmt: skip
+    write_page(folder / "index.html", content)
+    source = (folder / "index.html").read_text(encoding="utf-8")
+    text = Text()
+    text.feed(source)
+    assert text.open == []  # every element is closed
+    return source, text
+
+
+def cells(text: Text, number: int) -> list[dict[str, str]]:
+    """Attributes of the systems' cells in the row of a finding."""
+    rows = [i for i, (tag, a) in enumerate(text.attributes) if a.get("class") == "finding"]
+    ends = [*rows[1:], len(text.attributes)]
+    row = text.attributes[rows[number - 1] : ends[number - 1]]
+    return [a for tag, a in row if tag == "td" and "data-system" in a]
+
+
+def test_each_finding_has_a_cell_for_every_system_and_the_counting_one_is_marked(
+    tmp_path: Path,
+) -> None:
+    _, text = page(tmp_path, result_of(digital_exam(), "systems"))
+
+    first, second = cells(text, 1), cells(text, 2)
+
+    assert [c["data-system"] for c in first] == [s.value for s in System]
+    assert ["counts" in c["class"] for c in first] == [False, True, False, False]
+    assert ["counts" in c["class"] for c in second] == [False, False, False, True]
+    assert first[1]["title"] == "kang2021 (kang2021-resnet101 0.62, kang2021-inception-v3 0.88)"
+
+
+def test_probabilities_are_shown_with_a_mark_from_the_operating_point_on(tmp_path: Path) -> None:
+    source, _ = page(tmp_path, result_of(digital_exam(), "systems"))
+
+    row = source.split('<tr class="finding" data-n="1">')[1].split("</tr>")[0]
+    shown = re.findall(r'data-system="(\w+)"[^>]*><span>([\d.]+)<i class="up">(.*?)</i>', row)
+
+    assert [(system, number, "▲" in mark) for system, number, mark in shown] == [
+        ("kim2018", "0.69", True),
+        ("kang2021", "0.75", True),
+        ("helsinki_dtl", "0.25", False),
+        ("wang2016", "0.50", True),
+    ]
+
+
+def test_a_system_that_is_not_active_says_why(tmp_path: Path) -> None:
+    source, text = page(tmp_path, result_of(digital_exam(), "marked"))
+
+    (silent,) = (c for c in cells(text, 1) if c["data-system"] == "helsinki_dtl")
+
+    assert silent["title"] == "not active: no model: cadnode train helsinki"
+    assert "<code>cadnode train helsinki</code>" in source
+    assert "○ not active" in text.words["state"]
+
+
+def test_a_reason_cannot_write_into_the_page(tmp_path: Path) -> None:
+    bad = SystemStatus(System.WANG2016, False, (), "<script>alert(1)</script> `<b>`")
+    result = replace(result_of(digital_exam(), "none"), systems=(bad,))
+
+    source, _ = page(tmp_path, result)
+
+    assert "<script>alert" not in source
+    assert "<code>&lt;b&gt;</code>" in source
+
+
+def test_a_cluster_is_described_and_a_drawn_region_is_said_to_be(tmp_path: Path) -> None:
+    source, text = page(tmp_path, result_of(digital_exam(), "marked"))
+
+    assert "fine pleomorphic · grouped · 12 · 8 mm" in text.words["what"]
+    assert "drawn by a person" in source
+    assert "marked region" in text.words["what"]
+
+
+def test_probabilities_of_phantoms_are_called_so(tmp_path: Path) -> None:
+    result = result_of(digital_exam(), "systems")
+
+    plain, _ = page(tmp_path, result, [card()])
+    marked, text = page(tmp_path, result, [card(), phantom_card(System.KANG2021, CNNS[0])])
+
+    assert "trained on phantoms" not in plain
+    assert "kang2021: trained on phantoms" in marked
+    assert "Its probabilities are of phantoms" in marked
+    assert text.words["badge"] == ["phantom", "phantom"]  # the column and the panel
+
+
+def test_systems_panels_tell_what_the_models_learnt_from_and_how_good_they_are(
+    tmp_path: Path,
+) -> None:
+    result = result_of(digital_exam(), "systems")
+
+    source, text = page(tmp_path, result, [phantom_card(System.KANG2021, CNNS[0])])
+
+    assert text.words["state"] == ["● active"] * 4
+    assert "0.50 (0.00–1.00)" in text.words["model"]
+    assert "phantom" in text.words["model"]
+    assert f"Active, not used for this exam: {CNNS[1]}" in source
+
+
+def test_a_result_without_systems_still_shows_what_counts(tmp_path: Path) -> None:
+    source, text = page(tmp_path, result_of(digital_exam(), "findings"))
+
+    assert [c["data-system"] for c in cells(text, 1)] == ["kim2018"]
+    assert ">0.81</td>" in source
+
+
+@pytest.mark.parametrize("outcome", ["none", "failed", "partial", "one_view"])
+def test_every_outcome_makes_a_page(tmp_path: Path, outcome: str) -> None:
+    _, text = page(tmp_path, result_of(digital_exam(), outcome))
+
+    pictures = [a["alt"] for tag, a in text.attributes if tag == "img" and a["class"] == "view"]
+    assert {"RCC", "LCC", "RMLO", "LMLO"} <= set(pictures)
+
+
+def test_single_calcifications_are_circled_in_the_zoom_only(tmp_path: Path) -> None:
+    result = result_of(digital_exam(), "systems")
+    one = Calcification(row=200.0, col=190.0, area_mm2=0.03, diameter_mm=0.2, contrast=0.1)
+    first = replace(result.findings[0], calcifications=(one,))
+    result = replace(result, findings=(first, *result.findings[1:]))
+
+    source, _ = page(tmp_path, result)
+
+    assert source.count('class="speck"') == 1
+    assert 'class="speck" cx="190.0" cy="200.0"' in source
+
+
+def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
+    _, text = page(tmp_path, result_of(digital_exam(), "systems"), [card()])
+
+    links = [a[k] for _, a in text.attributes for k in ("src", "href") if k in a]
+    assert links
+    assert all(link.startswith("data:image/") for link in links)

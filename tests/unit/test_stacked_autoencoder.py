@@ -1,0 +1,137 @@
+"""The network of Wang 2016 and its training: equations by hand, learning on toy data."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cadnode.models.stacked_autoencoder import StackedAutoencoder, StackedAutoencoderConfig
+from training.papers.wang2016 import autoencoder
+from training.papers.wang2016.autoencoder import Recipe
+
+QUICK = Recipe(pretrain_updates=150, updates=150, epochs=40, patience=8, rate=5e-3)
+
+
+def network(hidden: tuple[int, ...] = (7, 5)) -> StackedAutoencoder:
+    torch.manual_seed(0)
+    return StackedAutoencoder(StackedAutoencoderConfig(inputs=3, hidden=hidden))
+
+
+def two_clouds(n: int = 160, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """`(n, 4)` features in [0, 1] whose first two tell malignant from benign."""
+    rng = np.random.default_rng(seed)
+    malignant = rng.random(n) < 0.5
+    x = rng.normal(0.5, 0.12, (n, 4))
+    x[:, :2] += np.where(malignant, 0.15, -0.15)[:, None]
+    return np.clip(x, 0, 1).astype(np.float32), malignant
+
+
+def test_layers_are_sigmoids_of_linear_maps() -> None:
+    net, x = network(), torch.rand(4, 3)
+    first, second = net.encoders
+
+    by_hand = 1 / (1 + torch.exp(-(x @ first.weight.T + first.bias)))  # eq. 1
+    both = torch.sigmoid(by_hand @ second.weight.T + second.bias)  # eqs. 4, 5
+
+    torch.testing.assert_close(net.encode(x, 1), by_hand)
+    torch.testing.assert_close(net.encode(x), both)
+    torch.testing.assert_close(net(x), both @ net.softmax.weight.T + net.softmax.bias)
+
+
+def test_log_odds_are_those_of_the_softmax() -> None:
+    net, x = network(), torch.rand(4, 3)
+    benign, malignant = torch.softmax(net(x), 1).T
+
+    torch.testing.assert_close(net.log_odds(x), torch.log(malignant / benign))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "hidden", "weights"),
+    [(15, (200, 200), 43_802), (26, (200, 200), 46_002), (41, (400, 400), 178_002)],
+)
+def test_the_three_scenarios_have_the_papers_sizes(
+    inputs: int, hidden: tuple[int, int], weights: int
+) -> None:
+    # 15 · 200 + 200, 200 · 200 + 200, 200 · 2 + 2; likewise for the others
+    net = StackedAutoencoder(StackedAutoencoderConfig(inputs=inputs, hidden=hidden))
+
+    assert sum(p.numel() for p in net.parameters()) == weights
+
+
+def test_the_reconstruction_error_is_half_the_squared_distance() -> None:
+    encoder, decoder = nn.Linear(2, 3), nn.Linear(3, 2)
+    nn.init.zeros_(decoder.weight)
+    nn.init.zeros_(decoder.bias)  # z is one half, whatever comes in
+    x = torch.tensor([[1.0, 0.5], [0.5, 0.5]])
+
+    error = autoencoder.reconstruction_error(encoder, decoder, x, x)
+
+    assert error.item() == pytest.approx(0.5 * (0.25 + 0) / 2)  # eq. 3, mean of two
+
+
+def test_masking_noise_sets_that_share_to_zero() -> None:
+    x = torch.ones(200, 50)
+
+    noisy = autoencoder.masked(x, 0.2, torch.Generator().manual_seed(0))
+
+    assert set(noisy.unique().tolist()) == {0.0, 1.0}
+    assert float((noisy == 0).float().mean()) == pytest.approx(0.2, abs=0.01)
+
+
+def test_pretraining_learns_to_reconstruct() -> None:
+    x, malignant = two_clouds()
+    config = StackedAutoencoderConfig(inputs=4, hidden=(12, 8))
+    seen = torch.from_numpy(x)
+
+    def error(recipe: Recipe) -> float:
+        """Of the best decoder for the first layer's code: how much of x the code keeps."""
+        net = autoencoder.train(config, x, malignant, None, recipe, seed=0)
+        code = net.encode(seen, 1).detach().numpy()
+        design = np.c_[code, np.ones(len(code))]
+        z = design @ np.linalg.lstsq(design, x, rcond=1e-4)[0]
+        return float(((z - x) ** 2).mean())
+
+    assert error(QUICK) < 0.5 * float(x.var(0).mean())
+
+
+def test_training_separates_two_clouds_that_it_has_not_seen() -> None:
+    config = StackedAutoencoderConfig(inputs=4, hidden=(20, 20))
+    x, malignant = two_clouds()
+    held, test = two_clouds(80, seed=1), two_clouds(200, seed=2)
+
+    net = autoencoder.train(config, x, malignant, held, QUICK, seed=0)
+
+    called = net.log_odds(torch.from_numpy(test[0])).detach().numpy() > 0
+    assert (called == test[1]).mean() > 0.85
+
+
+def test_one_seed_gives_one_network() -> None:
+    config, (x, malignant) = StackedAutoencoderConfig(inputs=4, hidden=(6,)), two_clouds(60)
+    short = Recipe(pretrain_updates=5, updates=5)
+
+    one, same, other = (
+        autoencoder.train(config, x, malignant, None, short, seed=seed) for seed in (1, 1, 2)
+    )
+
+    probe = torch.from_numpy(x)
+    torch.testing.assert_close(one.log_odds(probe), same.log_odds(probe), rtol=0, atol=0)
+    assert not torch.equal(one.log_odds(probe), other.log_odds(probe))
+
+
+def test_training_leaves_the_global_random_numbers_alone() -> None:
+    config, (x, malignant) = StackedAutoencoderConfig(inputs=4, hidden=(6,)), two_clouds(60)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+
+    torch.manual_seed(5)
+    autoencoder.train(config, x, malignant, None, Recipe(pretrain_updates=2, updates=2), seed=0)
+
+    torch.testing.assert_close(torch.rand(3), expected)
+
+
+def test_fine_tuning_stops_when_validation_no_longer_improves() -> None:
+    config, (x, malignant) = StackedAutoencoderConfig(inputs=4, hidden=(6,)), two_clouds(60)
+    wrong = x, ~malignant  # whatever is learnt makes this worse
+    long = Recipe(pretrain_updates=2, epochs=100_000, patience=2)
+
+    autoencoder.train(config, x, malignant, wrong, long, seed=0)  # comes back
