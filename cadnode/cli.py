@@ -15,6 +15,7 @@ from rich.table import Table
 
 from cadnode import __version__, settings
 from cadnode.cli_base import AsJson, ConfigFile, OutFolder, command, err, out, print_json
+from cadnode.cli_data import data_app
 from cadnode.cli_models import models_app
 from cadnode.cli_training import evaluate_app, phantom, train_app
 from cadnode.domain import System
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(models_app, name="models")
+app.add_typer(data_app, name="data")
 app.command()(phantom)
 
 

@@ -14,9 +14,10 @@ from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from tests.encoding import uid
-from tests.synthetic import set_pixels, view_dataset, write
+from tests.synthetic import MARK, set_pixels, view_dataset, write
 
 ROWS, COLUMNS = 80, 60
+FIRST, SECOND = f"{MARK}-ACC-1", f"{MARK}-ACC-2"  # accession numbers
 
 CBIS_MASS = (
     "patient_id", "breast_density", "left or right breast", "image view", "abnormality id",
@@ -266,6 +267,28 @@ def rsna2022(folder: Path) -> Path:
         mammogram(name, str(line[3]), str(line[4]))
     table(folder / "train.csv", RSNA, lines)
     return folder
+
+
+def two_exams(folder: Path) -> list[Path]:
+    """Both CC views of two women's exams, a document beside them."""
+    paths = []
+    for number, accession in enumerate((FIRST, SECOND), 1):
+        for side in "LR":
+            paths.append(
+                mammogram(
+                    folder / f"{number}{side}.dcm", side, "CC", study_uid=f"1.2.3.{number}",
+                    seed=number, PatientID=f"{MARK}-{number}", AccessionNumber=accession,
+                    StudyDate=f"2017030{number}", PatientAge="061Y", Manufacturer="HOLOGIC, Inc.",
+                )
+            )  # fmt: skip
+    return paths
+
+
+def write_csv(folder: Path, text: str) -> Path:
+    """`pathology.csv`."""
+    path = folder / "pathology.csv"
+    path.write_text(text)
+    return path
 
 
 def header_of(path: Path) -> Dataset:

@@ -58,6 +58,19 @@ def test_ddsm_exams_are_read(ddsm: Path) -> None:
     assert len(malignant) == 4
 
 
+def test_an_exam_listed_twice_with_two_labels_is_left_out(ddsm: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(ddsm, tmp_path / "x")
+    lines = (folder / "exams.csv").read_text().splitlines()
+    again = lines[1].replace("cancer", "benign")
+    (folder / "exams.csv").write_text("\n".join([*lines, lines[2], again]) + "\n")
+
+    data = ddsm_exams.read(folder)
+
+    assert dict(data.left_out) == {"exam listed twice with different labels": 8}
+    assert "E0000" not in {r.woman for r in data.records}
+    assert sum(r.woman == "E0001" for r in data.records) == 4
+
+
 def test_a_white_background_is_turned_round(rsna: Path) -> None:
     records = rsna_views.read(rsna).records
     images = {r.stratum: rsna_views.load(r) for r in records}

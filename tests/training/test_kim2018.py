@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from cadnode.errors import DataError, ModelError, SettingsError
 from cadnode.models import store
+from cadnode.models.loading import load_view_model
 from tests.training import toy
 from training.papers.kim2018 import config, evaluate, train
 from training.papers.kim2018.loss import cosine, location_loss, pair_loss
@@ -45,7 +46,7 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
 
 def test_training_writes_a_model_for_each_kind_of_data(trained: Path) -> None:
     for name in MODELS:
-        loaded = store.load(trained / name / "1.0.0")
+        loaded = load_view_model(trained / name / "1.0.0")
         assert loaded.card.name == name
         assert len(loaded.card.metrics) == 2
         assert store.seen_women(trained / name / "1.0.0")

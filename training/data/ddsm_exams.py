@@ -4,6 +4,7 @@ The digitizer's letter follows the exam's class, so the comparison that counts i
 breast against the same woman's other breast: the same film, the same digitizer.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -20,15 +21,22 @@ _COLUMNS = ("exam_id", "exam_class", "digitizer", "left_malignant", "right_malig
 def read(folder: Path) -> DataSet:
     """The views that can be scored; missing files are left out.
 
+    So is an exam that is listed twice with different labels (ten of DDSM's are): nobody knows
+    which holds.
+
     Raises
     ------
     DataError
         `exams.csv` is missing or lacks columns, or no view is usable.
     """
     records, reasons = [], []
-    for row in read_table(folder / "exams.csv", _COLUMNS):
+    rows = {tuple(row.items()): row for row in read_table(folder / "exams.csv", _COLUMNS)}
+    listed = Counter(row["exam_id"] for row in rows.values())
+    for row in rows.values():
         for column in _VIEWS:
-            if not row[column] or not (folder / row[column]).is_file():
+            if listed[row["exam_id"]] > 1:
+                reasons.append("exam listed twice with different labels")
+            elif not row[column] or not (folder / row[column]).is_file():
                 reasons.append("file missing")
             elif row[f"{_SIDES[column[0]][1]}_malignant"] not in ("0", "1"):
                 reasons.append("label unknown")

@@ -1,19 +1,78 @@
-"""The data sets that `--data KIND:PATH` can name."""
+"""The data that `KIND:PATH` can name: read as a manifest, or as the views of exams."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cadnode.domain import FloatImage
+from cadnode.domain import Acquisition, FloatImage
 from cadnode.errors import DataError
-from training.data import ddsm_exams, rsna_views
+from training.data import (
+    archive,
+    cbis_ddsm,
+    cmmd,
+    ddsm_exams,
+    dicom_csv,
+    film,
+    inbreast,
+    manifest_views,
+    mini_mias,
+    pisa_calcifications,
+    pisa_masses,
+    rsna2022,
+    rsna_views,
+    vindr,
+)
+from training.data.images import load_image
+from training.data.manifest import Manifest
+from training.data.manifest_file import SUFFIXES, read_manifest
 from training.data.views import DataSet, ViewRecord
+
+Reader = Callable[[Path, Callable[[], None]], Manifest]
+"""Reads a folder (or file) as a manifest; the second argument is called as it goes on."""
+
+MANIFEST: Final = "manifest"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How a kind is read as a manifest, what kind of images it has, and what it is."""
+
+    read: Reader
+    acquisition: Acquisition
+    what: str
+
+
+SOURCES: Final[Mapping[str, Source]] = {
+    cbis_ddsm.NAME: Source(cbis_ddsm.read, cbis_ddsm.ACQUISITION, "folder of CBIS-DDSM (TCIA)"),
+    inbreast.NAME: Source(inbreast.read, inbreast.ACQUISITION, "folder of INbreast"),
+    vindr.NAME: Source(vindr.read, vindr.ACQUISITION, "folder of VinDr-Mammo"),
+    cmmd.NAME: Source(cmmd.read, cmmd.ACQUISITION, "folder of CMMD (TCIA)"),
+    rsna2022.NAME: Source(rsna2022.read, rsna2022.ACQUISITION, "folder of RSNA 2022 (Kaggle)"),
+    rsna_views.NAME: Source(
+        rsna2022.read_reduced, rsna2022.ACQUISITION, "folder with views.csv, reduced RSNA 2022"
+    ),
+    ddsm_exams.NAME: Source(film.read_ddsm_exams, film.ACQUISITION, "folder with exams.csv"),
+    mini_mias.NAME: Source(film.read_mini_mias, film.ACQUISITION, "folder with findings.csv"),
+    pisa_masses.NAME: Source(film.read_pisa_masses, film.ACQUISITION, "folder with rois.csv"),
+    pisa_calcifications.NAME: Source(
+        film.read_pisa_calcifications, film.ACQUISITION, "folder with rois.csv"
+    ),
+    dicom_csv.NAME: Source(
+        dicom_csv.read, Acquisition.DIGITAL, "folder of DICOM files with pathology.csv"
+    ),
+    archive.NAME: Source(
+        archive.read, Acquisition.DIGITAL, "TOML file that names an archive and a pathology CSV"
+    ),
+    MANIFEST: Source(
+        lambda path, tick: read_manifest(path), Acquisition.DIGITAL, "CSV or Parquet file"
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """How a kind of folder is read, and how its images are."""
+    """How a folder of whole exams is read with all its facts, and how its images are."""
 
     read: Callable[[Path], DataSet]
     load: Callable[[ViewRecord], FloatImage | None]
@@ -25,21 +84,55 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {
 }
 
 
-def open_source(text: str) -> DataSet:
-    """The data set of `KIND:PATH`.
+def open_manifest(text: str, tick: Callable[[], None] = lambda: None) -> Manifest:
+    """The manifest of `KIND:PATH`, or in the `.csv` or `.parquet` file `text`.
+
+    `tick` is called as reading goes on.
 
     Raises
     ------
     DataError
-        The kind is unknown, or the folder is not of that kind.
+        The kind is unknown, or what is there is not of that kind.
     """
-    kind, colon, path = text.partition(":")
-    if not colon or kind not in ADAPTERS or not path:
-        kinds = " or ".join(f"{name}:PATH" for name in ADAPTERS)
-        raise DataError(f"--data must be {kinds}, not {text!r}")
-    return ADAPTERS[kind].read(Path(path).expanduser())
+    kind, colon, _ = text.partition(":")
+    if (not colon or kind not in SOURCES) and Path(text).suffix in SUFFIXES:
+        return read_manifest(Path(text).expanduser())
+    source, path = _split(text)
+    return source.read(path, tick)
+
+
+def open_source(text: str) -> DataSet:
+    """The views of `KIND:PATH` as exams: one record a view, a label a breast.
+
+    Raises
+    ------
+    DataError
+        The kind is unknown, what is there is not of that kind, or it has no view whose breast
+        has a label.
+    """
+    source, path = _split(text)
+    kind = text.partition(":")[0]
+    if kind in ADAPTERS:
+        return ADAPTERS[kind].read(path)
+    manifest = source.read(path, lambda: None)
+    names = {row.dataset for row in manifest.rows}
+    acquisitions = {SOURCES[name].acquisition for name in names if name in SOURCES}
+    if len(acquisitions) > 1:
+        raise DataError("digital and film images are not read as one: split the manifest by set")
+    acquisition = next(iter(acquisitions), source.acquisition)
+    return manifest_views.views(manifest, kind, acquisition)
 
 
 def load(record: ViewRecord) -> FloatImage | None:
     """`(H, W) float32 in [0, 1]`, dense tissue bright; None when the file cannot be read."""
-    return ADAPTERS[record.dataset].load(record)
+    if record.dataset in ADAPTERS:
+        return ADAPTERS[record.dataset].load(record)
+    image = load_image(record.path)
+    return None if isinstance(image, str) else image
+
+
+def _split(text: str) -> tuple[Source, Path]:
+    kind, colon, path = text.partition(":")
+    if not colon or kind not in SOURCES or not path:
+        raise DataError(f"--data must be KIND:PATH, KIND one of {', '.join(SOURCES)}: not {text!r}")
+    return SOURCES[kind], Path(path).expanduser()

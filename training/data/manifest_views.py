@@ -1,0 +1,71 @@
+"""A manifest's rows as whole views with a label a breast, for systems that read exams."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Final
+
+from cadnode.domain import Acquisition, Laterality
+from cadnode.errors import DataError
+from training.data import manifest as m
+from training.data.manifest import Manifest, ManifestRow
+from training.data.views import DataSet, ViewRecord, left_out
+
+_STANDARD: Final = ("CC", "MLO")
+_CLASSES: Final = {m.MALIGNANT: "cancer", m.BENIGN: "benign", m.NORMAL: "normal"}
+
+
+def views(manifest: Manifest, name: str, acquisition: Acquisition) -> DataSet:
+    """One record an image; a breast has a cancer if any row of it is malignant.
+
+    Views other than CC and MLO, and breasts of unknown label, are left out.
+
+    Raises
+    ------
+    DataError
+        No view is left.
+    """
+    of_image: dict[Path, list[ManifestRow]] = defaultdict(list)
+    of_breast: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+    for row in manifest.rows:
+        of_image[row.image].append(row)
+        of_breast[_breast(row)].append(row.label)
+    records, reasons = [], []
+    for rows in of_image.values():
+        label = m.worst(of_breast[_breast(rows[0])])
+        reason = _unfit(rows[0], label)
+        if reason:
+            reasons.append(reason)
+        else:
+            records.append(_record(rows, label))
+    if not records:
+        raise DataError("no view (CC or MLO, of a known side) has a label that is known")
+    excluded = dict(manifest.left_out)
+    return DataSet(name, acquisition, tuple(records), (*excluded.items(), *left_out(reasons)))
+
+
+def _breast(row: ManifestRow) -> tuple[str, str, str, str]:
+    return row.dataset, row.woman, row.exam, row.laterality
+
+
+def _unfit(row: ManifestRow, label: str) -> str:
+    if row.view not in _STANDARD:
+        return "neither CC nor MLO"
+    if not row.laterality:
+        return "side unknown"
+    return "label unknown" if label == m.UNKNOWN else ""
+
+
+def _record(rows: list[ManifestRow], label: str) -> ViewRecord:
+    first = rows[0]
+    kinds = m.lesion_kind([row.lesion_kind for row in rows])
+    return ViewRecord(
+        dataset=first.dataset,
+        woman=first.woman,
+        laterality=Laterality(first.laterality),
+        view=first.view,
+        path=first.image,
+        cancer=label == m.MALIGNANT,
+        exam_class=_CLASSES[label],
+        stratum=first.vendor,
+        facts=(("density", first.density), ("lesion", kinds), ("birads", first.birads)),
+    )
