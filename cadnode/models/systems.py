@@ -82,7 +82,7 @@ def _missing(system: System, own: Sequence[ModelCard], off: Sequence[ModelCard])
     if unmade := [member for member in missing if member not in installed]:
         steps.append(f"{_train(system, unmade)}, then `cadnode models add DIR`")
     if not here:
-        return "; ".join(steps)
+        return f"no model of it is active: {'; '.join(steps)}"
     named = ", ".join(member for member in wanted if member in here)
     return f"{len(here)} of {len(wanted)} active: {named}; the others: {'; '.join(steps)}"
 
