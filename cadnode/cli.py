@@ -15,6 +15,7 @@ from rich.table import Table
 
 from cadnode import __version__, settings
 from cadnode.cli_base import AsJson, ConfigFile, OutFolder, command, err, out, print_json
+from cadnode.cli_compare import compare, report
 from cadnode.cli_data import data_app
 from cadnode.cli_models import models_app
 from cadnode.cli_training import evaluate_app, phantom, train_app
@@ -39,6 +40,8 @@ app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
 app.command()(phantom)
+app.command()(compare)
+app.command()(report)
 
 
 class Role(StrEnum):

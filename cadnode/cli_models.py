@@ -133,6 +133,43 @@ def activate(
 
 @models_app.command()
 @command
+def promote(
+    spec: Spec,
+    evidence: Annotated[
+        Path, typer.Option(metavar="FILE", help="what `cadnode compare ACTIVE NEW --json` wrote")
+    ],
+    rule: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML; without it the default rule")
+    ] = None,
+    force: Annotated[
+        str, typer.Option(metavar="REASON", help="against the rule; the history keeps the reason")
+    ] = "",
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Activate a version only where a comparison with the active one meets your rule.
+
+    A rule is a TOML file with least_auc, most_drop, most_drop_in_stratum, least_n, judged_by
+    (estimate or interval), strata and data. Exit code 4: the rule does not allow it.
+    """
+    from cadnode.app import models
+    from cadnode.models import promotion
+
+    stores, limits = models.stores(settings.load(config)), promotion.read_rule(rule)
+    done = promotion.promote(stores, spec, evidence, limits, _actor(), models.examine, forced=force)
+    if as_json:
+        print_json(promotion.as_dict(done))
+    else:
+        for line in promotion.sentences(done):
+            out.print(line, highlight=False, soft_wrap=True)
+    if not done.done:
+        raise typer.Exit(_DAMAGED)
+    if not as_json:
+        _tell(done.name, done.version, as_json=False)
+
+
+@models_app.command()
+@command
 def deactivate(name: Name, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Switch a model off; it stays installed."""
     from cadnode.app import models

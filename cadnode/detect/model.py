@@ -5,24 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cadnode.domain import Box, ClusterDescription, FindingKind, FloatImage
+from cadnode.domain import Box, Calcification, ClusterDescription, FindingKind, FloatImage
 
 Labels = NDArray[np.int32]
 BoolMask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Calcification:
-    """One calcification: centre (row, column) in source pixels, size in the breast, contrast.
-
-    `contrast` is its peak above the local background in grey levels of [0, 1].
-    """
-
-    row: float
-    col: float
-    area_mm2: float
-    diameter_mm: float
-    contrast: float
 
 
 @dataclass(frozen=True, slots=True)

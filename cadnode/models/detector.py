@@ -30,6 +30,8 @@ class DetectorConfig(BaseModel):
         resolution.
     statistics
         How many numbers about the candidate enter beside the patch.
+    members
+        Networks whose log-odds are averaged.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +40,7 @@ class DetectorConfig(BaseModel):
     spacing_mm: float = Field(0.125, gt=0)
     widths: tuple[int, ...] = Field((16, 24, 32, 48), min_length=1)
     statistics: int = Field(10, ge=0)
+    members: int = Field(2, ge=1)
 
 
 class CandidateNet(nn.Module):
@@ -71,6 +74,24 @@ class CandidateNet(nn.Module):
         return logits
 
 
+class CandidateFilter(nn.Module):
+    """Several networks that look at each patch in four directions; their mean decides."""
+
+    def __init__(self, config: DetectorConfig) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(CandidateNet(config) for _ in range(config.members))
+
+    def forward(self, patches: Tensor, statistics: Tensor) -> Tensor:
+        """`(B,)` log-odds of `(B, 1, P, P)` patches and `(B, S)` statistics.
+
+        A mirrored or upside-down view has the same log-odds.
+        """
+        turned = torch.cat([patches, patches.flip(2), patches.flip(3), patches.flip(2, 3)])
+        repeated = statistics.repeat(4, 1)
+        logits = torch.stack([member(turned, repeated) for member in self.members])
+        return logits.mean(0).view(4, -1).mean(0)
+
+
 def _convolution(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
 
@@ -93,7 +114,7 @@ class Detector:
 
     def __init__(self, card: "DetectorCard", state: dict[str, Tensor], device: str = "cpu") -> None:
         self.card = card
-        self.network = fitted(CandidateNet(card.architecture), state, card.name).to(device)
+        self.network = fitted(CandidateFilter(card.architecture), state, card.name).to(device)
         self.device = device
 
     @property

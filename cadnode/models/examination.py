@@ -16,7 +16,7 @@ from cadnode.imaging import roi
 from cadnode.models import store
 from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.cnn import network as cnn
-from cadnode.models.detector import CandidateNet, Detector
+from cadnode.models.detector import CandidateFilter, Detector
 from cadnode.models.dib_mg import DibMg
 from cadnode.models.feature_model import NETWORK, FeatureModel
 from cadnode.models.features import Features
@@ -98,7 +98,7 @@ def _network(card: ModelCard) -> nn.Module:
         return cnn(card.architecture)
     if isinstance(card, FeatureCard):
         return StackedAutoencoder(card.architecture)
-    return CandidateNet(card.architecture)
+    return CandidateFilter(card.architecture)
 
 
 def _not_finite(state: Mapping[str, Tensor]) -> str:

@@ -1,6 +1,7 @@
 """ROIs, their changes, the minibatches, the tasks, and what is measured of them."""
 
 import copy
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -248,6 +249,7 @@ def test_a_peak_is_on_the_lesion_beside_it_or_elsewhere() -> None:
         (True, True), (False, True), (False, False), (False, False)
     ]  # fmt: skip
     assert on.of_area == pytest.approx(1 / 16)
+    json.dumps(shares([on, beside, away, empty]))
 
 
 def test_peaks_are_counted_by_call() -> None:

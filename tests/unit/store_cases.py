@@ -11,7 +11,7 @@ from cadnode.domain import System
 from cadnode.models import store
 from cadnode.models.card import CnnCard, DetectorCard, FeatureCard
 from cadnode.models.cnn import CnnConfig, network
-from cadnode.models.detector import CandidateNet, DetectorConfig
+from cadnode.models.detector import CandidateFilter, DetectorConfig
 from cadnode.models.dib_mg import DibMg
 from cadnode.models.history import Actor
 from cadnode.models.stacked_autoencoder import StackedAutoencoder, StackedAutoencoderConfig
@@ -80,7 +80,7 @@ def made_detector(root: Path) -> Path:
         }
     )
     folder = root / card.name / card.version
-    store.save(folder, card, CandidateNet(config).state_dict(), SPLIT)
+    store.save(folder, card, CandidateFilter(config).state_dict(), SPLIT)
     return folder
 
 

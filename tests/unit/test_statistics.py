@@ -6,9 +6,9 @@ from sklearn.metrics import brier_score_loss
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from training.evaluation import gee
 from training.evaluation.binary import Measure, at_threshold, wilson
 from training.evaluation.calibration import reliability
+from training.evaluation.measures import by_woman, compared
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (7, 10), (80, 97), (10, 10)])
@@ -37,7 +37,7 @@ def test_no_case_gives_no_share() -> None:
 def test_single_cases_get_the_interval_of_the_logit() -> None:
     counts = np.array([True] * 30 + [False] * 10)
 
-    found = gee.share(counts, np.arange(40))
+    found = by_woman(counts, np.arange(40))
 
     half = 1.959964 * np.sqrt(1 / 30 + 1 / 10)
     low, high = (1 / (1 + np.exp(-(np.log(3) + sign * half))) for sign in (-1, 1))
@@ -48,14 +48,14 @@ def test_single_cases_get_the_interval_of_the_logit() -> None:
 def test_a_woman_who_counts_four_times_counts_once() -> None:
     counts = np.array([True] * 30 + [False] * 10)
 
-    once = gee.share(counts, np.arange(40))
-    four = gee.share(np.repeat(counts, 4), np.repeat(np.arange(40), 4))
+    once = by_woman(counts, np.arange(40))
+    four = by_woman(np.repeat(counts, 4), np.repeat(np.arange(40), 4))
 
     assert four.ci == pytest.approx(once.ci, abs=1e-4)
 
 
 def test_a_full_share_has_an_interval_by_woman() -> None:
-    found = gee.share(np.ones(12, bool), np.repeat(np.arange(6), 2))
+    found = by_woman(np.ones(12, bool), np.repeat(np.arange(6), 2))
 
     assert found.value == 1.0
     assert found.ci == pytest.approx(proportion_confint(6, 6, method="wilson"))
@@ -71,7 +71,7 @@ def paired(seed: int, n: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def test_two_readers_of_the_same_cases_are_compared_like_mcnemar(seed: int) -> None:
     labels, one, other = paired(seed)
 
-    found = gee.compare(
+    found = compared(
         Measure.SENSITIVITY, labels, {"one": one, "other": other}, np.arange(len(labels))
     )
 
@@ -85,7 +85,7 @@ def test_two_readers_of_the_same_cases_are_compared_like_mcnemar(seed: int) -> N
 def test_readers_that_are_alike_do_not_differ() -> None:
     labels, one, _ = paired(0)
 
-    found = gee.compare(Measure.ACCURACY, labels, {"a": one, "b": one}, np.arange(len(labels)))
+    found = compared(Measure.ACCURACY, labels, {"a": one, "b": one}, np.arange(len(labels)))
 
     assert found.pairwise_p["a", "b"] == pytest.approx(1.0)
 
@@ -93,7 +93,7 @@ def test_readers_that_are_alike_do_not_differ() -> None:
 def test_a_perfect_reader_has_no_p() -> None:
     labels, one, _ = paired(0)
 
-    found = gee.compare(
+    found = compared(
         Measure.SENSITIVITY, labels, {"one": one, "all": np.ones_like(one)}, np.arange(len(labels))
     )
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from cadnode.errors import ModelError
 from cadnode.models import store
 from cadnode.models.card import DibMgCard
-from cadnode.models.loading import load_view_model
+from cadnode.models.loading import load, load_view_model
 from tests.unit import model_cases
 
 
@@ -99,7 +99,7 @@ def test_the_newest_version_of_each_name_is_available(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", store.available(), ids=lambda f: f.parent.name)
 def test_every_packaged_model_loads(folder: Path) -> None:
-    loaded = load_view_model(folder)
+    loaded = load(folder)
 
     assert (loaded.card.name, loaded.card.version) == (folder.parent.name, folder.name)
     assert store.seen_women(folder)

@@ -24,15 +24,11 @@ _MIAS_LABELS: Final = {"B": m.BENIGN, "M": m.MALIGNANT, "": m.NORMAL}
 def read_ddsm_exams(folder: Path, tick: Callable[[], None] = lambda: None) -> Manifest:
     """A row for each view; a breast's label and the BI-RADS words of its worst lesion."""
     data = ddsm_exams.read(folder)
-    # A few exams of DDSM are listed twice, in two classes.
-    exams = {
-        (row["exam_id"], row["exam_class"]): row
-        for row in read_table(folder / "exams.csv", ("exam_id", "exam_class"))
-    }
+    exams = {row["exam_id"]: row for row in read_table(folder / "exams.csv", ("exam_id",))}
     rows = []
     for record in data.records:
         tick()
-        rows.append(_ddsm_row(record, exams[record.woman, record.exam_class]))
+        rows.append(_ddsm_row(record, exams[record.woman]))
     return Manifest(tuple(rows), data.left_out)
 
 

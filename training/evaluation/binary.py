@@ -1,7 +1,7 @@
 """Sensitivity, specificity, accuracy and predictive values at a threshold, with intervals.
 
 Intervals of single cases are Wilson's; where a woman has several, those of a GEE by woman
-(`training.evaluation.gee`, Kang 2021, Statistical analysis).
+(`training.evaluation.measures`, Kang 2021, Statistical analysis).
 """
 
 from collections.abc import Mapping

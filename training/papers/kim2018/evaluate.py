@@ -59,7 +59,7 @@ def run(data: str, *, model: Path | None = None, split: str = "unseen") -> dict[
     folder = model or _packaged(source.acquisition)
     loaded = load_view_model(folder, "cuda" if torch.cuda.is_available() else "cpu")
     records, seen = _unseen(source, folder) if split == "unseen" else (source.records, 0)
-    scored, failed = _scores(loaded, records)
+    scored, failed = scores_of(loaded, records)
     left_out = Counter(dict(source.left_out)) + Counter(failed)
     head = {
         "data": source.name,
@@ -160,7 +160,7 @@ def _unseen(source: DataSet, folder: Path) -> tuple[Sequence[ViewRecord], int]:
     return kept, len(seen)
 
 
-def _scores(
+def scores_of(
     loaded: ViewModel, records: Sequence[ViewRecord]
 ) -> tuple[list[tuple[ViewRecord, float]], Counter[str]]:
     """Records with their log-odds, and reasons of those that could not be scored."""

@@ -1,0 +1,28 @@
+"""Which features belong to which scenario of Wang et al. 2016: calcifications, masses or both."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from cadnode.detect.features.masses import MASS_FEATURES, mass_features
+from cadnode.detect.features.microcalcifications import (
+    MICROCALCIFICATION_FEATURES,
+    microcalcification_features,
+)
+from cadnode.detect.model import Segmentation
+from cadnode.models.card import Scenario
+from cadnode.models.features import Features
+
+FEATURE_NAMES: Final[Mapping[Scenario, tuple[str, ...]]] = {
+    "calcifications": MICROCALCIFICATION_FEATURES,
+    "masses": MASS_FEATURES,
+    "both": MICROCALCIFICATION_FEATURES + MASS_FEATURES,
+}
+
+
+def features_of(segmentation: Segmentation, scenario: Scenario) -> Features:
+    """The 15, 26 or 41 features of a scenario, in the order of `FEATURE_NAMES`."""
+    if scenario == "calcifications":
+        return microcalcification_features(segmentation)
+    if scenario == "masses":
+        return mass_features(segmentation)
+    return microcalcification_features(segmentation) + mass_features(segmentation)

@@ -1,0 +1,243 @@
+"""Models read data, as the node reads it, into `Scored`: several at once on the same cases.
+
+Women whom any of the models has seen in training or validation are left out.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Final
+
+import numpy as np
+
+from cadnode.domain import Acquisition, System
+from cadnode.errors import DataError, ModelError, SettingsError
+from cadnode.models import loading, store
+from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard
+from cadnode.models.feature_model import FeatureModel
+from cadnode.models.roi_model import RoiModel
+from training.data.sources import open_source
+from training.data.views import DataSet, ViewRecord
+from training.evaluation.auc import Floats
+from training.evaluation.scored import Cutoff, Scored, Scorer, cutoffs, decade, key, scored
+from training.papers.kim2018 import evaluate as views_evaluate
+from training.papers.kim2018.validation import CONTRASTS, BreastScored, by_breast, compared
+from training.papers.roi_cnn import evaluate as rois_evaluate
+from training.papers.roi_cnn import measure as rois_measure
+from training.papers.roi_cnn import phantom_rois
+from training.papers.wang2016 import data as feature_data
+from training.papers.wang2016 import evaluate as features_evaluate
+from training.papers.wang2016 import measure as features_measure
+
+_OF_ONE_HALF: Final = Cutoff("youden", 0.5, "one half: nothing was chosen")
+
+
+def score(folders: Sequence[Path], data: str) -> Scored:
+    """Cases of `KIND:PATH` (or `phantom:N`) with a score of each model of `folders`.
+
+    Parameters
+    ----------
+    folders
+        Folders with `card.json`, all of one kind: of views, ROIs or features.
+    data
+        As `cadnode evaluate` of that kind of model takes it.
+
+    Raises
+    ------
+    DataError, ModelError, SettingsError
+        Models of different kinds, or that read other data; nobody is left whom no model has seen.
+    """
+    cards = [store.read_card(folder) for folder in folders]
+    if len({card.kind for card in cards}) > 1:
+        raise SettingsError("only models of one kind can be compared: views, ROIs or features")
+    readers: Mapping[type, Callable[[Sequence[Path], str], Scored]] = {
+        DibMgCard: of_views,
+        CnnCard: of_rois,
+        FeatureCard: of_features,
+    }
+    reader = readers.get(type(cards[0]))
+    if reader is None:
+        raise SettingsError(f"{cards[0].name} gives no score of cases: see `evaluate detection`")
+    return reader(folders, data)
+
+
+def with_rivals(folders: Sequence[Path], data: str) -> Scored:
+    """As `score`, with what the papers set beside: the CNNs' mean; SVM, KNN and LDA."""
+    cards = {type(store.read_card(folder)) for folder in folders}
+    if cards == {CnnCard}:
+        return of_rois(folders, data, together=True)
+    if cards == {FeatureCard}:
+        return of_features(folders, data, beside=True)
+    return score(folders, data)
+
+
+def system_of(card: ModelCard) -> System:
+    """The system whose paper's tables fit a card.
+
+    Raises
+    ------
+    SettingsError
+        There is none.
+    """
+    if card.system is None:
+        raise SettingsError(f"{card.name} belongs to no paper's system")
+    return card.system
+
+
+def of_views(folders: Sequence[Path], data: str) -> Scored:
+    """Breasts of the data's contrast (`kim2018.validation.CONTRASTS`), scored by view models."""
+    source = open_source(data)
+    unseen = _unseen_views(source, folders)
+    records = [unseen[i] for i in compared(unseen, source.acquisition)]
+    if not records:
+        raise DataError(f"no contrast among the women left: {CONTRASTS[source.acquisition]}")
+    read: list[dict[Path, tuple[ViewRecord, float]]] = []
+    models = [loading.load_view_model(folder) for folder in folders]
+    for model in models:
+        found, _ = views_evaluate.scores_of(model, records)
+        read.append({record.path: (record, value) for record, value in found})
+    common = [r for r in records if all(r.path in one for one in read)]
+    picked = [common[i] for i in compared(common, source.acquisition)]
+    columns, breasts = {}, []
+    for model, one in zip(models, read, strict=True):
+        logits = [one[r.path][1] for r in picked]
+        breasts = by_breast(picked, logits, model.card.breast)
+        columns[_spec(model.card)] = [b.score for b in breasts]
+    facts = _breast_facts(breasts, source.acquisition)
+    rows = [
+        (key(source.name, b.woman, b.laterality), key(source.name, b.woman), b.cancer, fact)
+        for b, fact in zip(breasts, facts, strict=True)
+    ]
+    head = (source.name, CONTRASTS[source.acquisition], "breasts")
+    return scored(head, [_scorer(m.card, m.sha256) for m in models], columns, rows)
+
+
+def of_rois(folders: Sequence[Path], data: str, *, together: bool = False) -> Scored:
+    """ROIs of a phantom's test part, scored by CNNs; `together` adds their mean (Kang 2021).
+
+    The mean's cut-offs are the means of the members', as the node takes them.
+    """
+    models = []
+    for folder in folders:
+        model = loading.load(folder)
+        if not isinstance(model, RoiModel):
+            raise ModelError(f"{model.card.name} reads no regions of interest")
+        models.append(model)
+    source = phantom_rois.parse(data, only_test=True)
+    reads = rois_evaluate.read_rois(models, source)
+    each = np.stack([r.probabilities for r in reads])
+    scorers = [_scorer(m.card, m.sha256) for m in models]
+    columns = {s.spec: each[:, i] for i, s in enumerate(scorers)}
+    if together and len(models) > 1:
+        scorers.append(_mean_of(scorers))
+        columns[scorers[-1].spec] = each.mean(1)
+    rows = [
+        (
+            key(source.name, r.record.key, n), key(source.name, r.record.key), r.record.malignant,
+            {name: getattr(r.record, name) for name in ("acquisition", "type", "distribution")},
+        )
+        for n, r in enumerate(reads)
+    ]  # fmt: skip
+    head = (f"{source.name}, test part", rois_measure.CONTRAST, "ROIs")
+    return scored(head, scorers, columns, rows)
+
+
+def of_features(folders: Sequence[Path], data: str, *, beside: bool = False) -> Scored:
+    """Regions scored by autoencoders of one scenario; `beside` adds each card's SVM, KNN and LDA.
+
+    On `pisa-masses` only women whom no model has seen, on `phantom:…` the test part.
+    """
+    models = [features_evaluate.model_of(folder) for folder in folders]
+    scenarios = {model.card.scenario for model in models}
+    if len(scenarios) > 1:
+        raise SettingsError(f"models of different scenarios: {', '.join(sorted(scenarios))}")
+    scenario = scenarios.pop()
+    if feature_data.is_pisa(data):
+        table = feature_data.pisa_table(Path(data.partition(":")[2]).expanduser(), scenario)
+        seen = reduce(frozenset.union, (store.seen_women(folder) for folder in folders))
+        table = table.rows([woman not in seen for woman in table.women])
+        acquisition = Acquisition.FILM.value
+    else:
+        table = feature_data.part_table(data, scenario, "test")
+        acquisition = ""
+    if not len(table):
+        raise DataError("the models have seen every woman of this folder")
+    scorers, columns = _of_table(models, table, beside=beside)
+    rows = [
+        (key(table.name, woman, n), key(table.name, woman), label, {"acquisition": acquisition})
+        for n, (woman, label) in enumerate(zip(table.women, table.malignant, strict=True))
+    ]
+    return scored((table.name, features_measure.CONTRAST, "regions"), scorers, columns, rows)
+
+
+def _of_table(
+    models: Sequence[FeatureModel], table: Any, *, beside: bool
+) -> tuple[list[Scorer], dict[str, Floats]]:
+    """Scorers and their columns: each model's autoencoder, then its other classifiers."""
+    scorers, columns = [], {}
+    for model in models:
+        told = features_evaluate.read(model, table)
+        own = _scorer(model.card, model.sha256)
+        scorers.append(own)
+        columns[own.spec] = told["sae"]
+        for name in (n for n in told if beside and n != "sae"):
+            other = Scorer(
+                f"{own.name}-{name}", own.version, own.sha256, (_OF_ONE_HALF,), calibrated=True
+            )
+            scorers.append(other)
+            columns[other.spec] = told[name]
+    return scorers, columns
+
+
+def _unseen_views(source: DataSet, folders: Sequence[Path]) -> list[ViewRecord]:
+    """Views of the women whom no model has seen, of the acquisition that all of them read."""
+    cards = [store.read_card(folder) for folder in folders]
+    unfit = [c.name for c in cards if source.acquisition not in c.applies_to]
+    if unfit:
+        raise SettingsError(f"{', '.join(unfit)} does not read {source.acquisition.value} views")
+    seen = reduce(frozenset.union, (store.seen_women(folder) for folder in folders))
+    kept = [r for r in source.records if store.woman_key(r.dataset, r.woman) not in seen]
+    if not kept:
+        raise DataError("the models have seen every woman of this folder")
+    return kept
+
+
+def _breast_facts(
+    breasts: Sequence[BreastScored], acquisition: Acquisition
+) -> list[dict[str, str]]:
+    """Facts of each breast. On film, a pair has the malignant breast's lesion and subtlety."""
+    of_cancer = {b.woman: b for b in breasts if b.cancer}
+    found = []
+    for b in breasts:
+        lesion = of_cancer.get(b.woman, b) if acquisition == Acquisition.FILM else b
+        fact = b.first.fact
+        found.append(
+            {
+                "machine": fact("machine_id"),
+                "site": fact("site_id"),
+                "digitizer": fact("digitizer"),
+                "density": fact("density"),
+                "age": decade(fact("age")),
+                "lesion": lesion.first.fact("lesion"),
+                "subtlety": lesion.first.fact("subtlety"),
+            }
+        )
+    return found
+
+
+def _scorer(card: ModelCard, sha256: str) -> Scorer:
+    return Scorer(card.name, card.version, sha256, cutoffs(card.roc), calibrated=True)
+
+
+def _mean_of(members: Sequence[Scorer]) -> Scorer:
+    """The ensemble of networks; what it is made of is in their rows."""
+    chosen = [
+        Cutoff(c.choice, fmean(m.cutoffs[i].threshold for m in members), "mean of the members'")
+        for i, c in enumerate(members[0].cutoffs)
+    ]
+    return Scorer("ensemble", cutoffs=tuple(chosen), calibrated=True)
+
+
+def _spec(card: ModelCard) -> str:
+    return f"{card.name}@{card.version}"

@@ -1,0 +1,299 @@
+"""Scores of cases with what is known of them: the one thing that every table and plot is made of.
+
+No patient data: women and cases are keys (`cadnode.models.store.woman_key`), ages are decades.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from cadnode.domain import YOUDEN
+from cadnode.errors import DataError
+from cadnode.files import write_whole
+from cadnode.models.operating_point import Roc
+from cadnode.models.store import woman_key
+
+FACTS: Final = (
+    "acquisition", "vendor", "machine", "site", "digitizer", "density", "age", "lesion", "size",
+    "subtlety", "type", "distribution", "invasive",
+)  # fmt: skip
+CHOICES: Final = (YOUDEN, "sensitivity=0.9", "specificity=0.9")
+NOT_STATED: Final = "not stated"
+_SCORE: Final = "score:"
+
+
+@dataclass(frozen=True, slots=True)
+class Cutoff:
+    """From which score on a case is called positive.
+
+    `choice` is as `Roc.at` takes it; `chosen` says on which data, never those of the cases here.
+    """
+
+    choice: str
+    threshold: float
+    chosen: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """What scored: a model, or a reader (`sha256` is "" then).
+
+    `calibrated` says whether the score is a probability.
+    """
+
+    name: str
+    version: str = ""
+    sha256: str = ""
+    cutoffs: tuple[Cutoff, ...] = ()
+    calibrated: bool = False
+
+    @property
+    def spec(self) -> str:
+        """`NAME@VERSION`, or the name alone."""
+        return f"{self.name}@{self.version}" if self.version else self.name
+
+    def cutoff(self, choice: str = YOUDEN) -> Cutoff | None:
+        """The cut-off of a choice; None when there is none."""
+        return next((c for c in self.cutoffs if c.choice == choice), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case: `scores` has one value per scorer, `facts` pairs of a name of `FACTS` and a value.
+
+    `id` and `woman` are keys, see `key`.
+    """
+
+    id: str
+    woman: str
+    label: bool
+    scores: tuple[float, ...]
+    facts: tuple[tuple[str, str], ...] = ()
+
+    def fact(self, name: str) -> str:
+        """The value of a fact; `NOT_STATED` without one."""
+        return dict(self.facts).get(name, "") or NOT_STATED
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Cases of one contrast, scored by one or several scorers.
+
+    Parameters
+    ----------
+    data
+        The data set and the part of it, without its folder.
+    contrast
+        What was compared with what, in a sentence.
+    unit
+        What a case is: breasts, ROIs, regions.
+
+    Raises
+    ------
+    DataError
+        A case has not one finite score per scorer, an id or a scorer occurs twice, or a fact is
+        none of `FACTS`.
+    """
+
+    data: str
+    contrast: str
+    unit: str
+    scorers: tuple[Scorer, ...]
+    cases: tuple[Case, ...]
+    schema_version: Literal[1] = 1
+
+    def __post_init__(self) -> None:
+        if len({s.spec for s in self.scorers}) < len(self.scorers):
+            raise DataError("a scorer occurs twice")
+        if len({c.id for c in self.cases}) < len(self.cases):
+            raise DataError("a case occurs twice")
+        for case in self.cases:
+            if len(case.scores) != len(self.scorers) or not all(map(isfinite, case.scores)):
+                raise DataError("every case needs one finite score of every scorer")
+            if unknown := {name for name, _ in case.facts} - {*FACTS}:
+                raise DataError(f"unknown facts of a case: {', '.join(sorted(unknown))}")
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    @property
+    def labels(self) -> NDArray[np.bool_]:
+        """`(n,)`."""
+        return np.array([c.label for c in self.cases], bool)
+
+    @property
+    def women(self) -> NDArray[np.str_]:
+        """`(n,)` keys."""
+        return np.array([c.woman for c in self.cases], np.str_)
+
+    def scores(self, spec: str) -> NDArray[np.float64]:
+        """`(n,)` scores of the scorer of that `spec` or name."""
+        column = self._column(spec)
+        return np.array([c.scores[column] for c in self.cases], np.float64)
+
+    def scorer(self, spec: str) -> Scorer:
+        """The scorer of that `spec` or name.
+
+        Raises
+        ------
+        DataError
+            There is none.
+        """
+        return self.scorers[self._column(spec)]
+
+    def only(self, spec: str) -> "Scored":
+        """The same cases with one scorer."""
+        column = self._column(spec)
+        cases = tuple(replace(c, scores=(c.scores[column],)) for c in self.cases)
+        return replace(self, scorers=(self.scorers[column],), cases=cases)
+
+    def where(self, name: str, value: str) -> "Scored":
+        """The cases with that value of a fact."""
+        return replace(self, cases=tuple(c for c in self.cases if c.fact(name) == value))
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """Values of a fact among the cases, in alphabetical order; empty when no case has it."""
+        found = {c.fact(name) for c in self.cases}
+        return () if found <= {NOT_STATED} else tuple(sorted(found))
+
+    def strata(self) -> dict[str, tuple[str, ...]]:
+        """Facts with their values, of those that have at least two."""
+        return {name: v for name in FACTS if len(v := self.values(name)) > 1}
+
+    def _column(self, spec: str) -> int:
+        for column, one in enumerate(self.scorers):
+            if spec in (one.spec, one.name):
+                return column
+        known = ", ".join(s.spec for s in self.scorers)
+        raise DataError(f"nothing was scored by {spec}; there are {known}")
+
+
+def key(dataset: str, *parts: object) -> str:
+    """The key of a woman (one part) or of a case (several): 16 hexadecimal digits."""
+    return woman_key(dataset, "/".join(map(str, parts)))
+
+
+def decade(age: str) -> str:
+    """`50–59` of an age in years; "" where it is no number. From 90 on ages are one group."""
+    try:
+        tens = int(float(age)) // 10 * 10
+    except (ValueError, OverflowError):
+        return ""
+    return "90 or more" if tens >= 90 else f"{tens}–{tens + 9}"
+
+
+def cutoffs(roc: Roc, choices: Iterable[str] = CHOICES) -> tuple[Cutoff, ...]:
+    """Cut-offs chosen on a card's curve, which is of its validation part."""
+    points = {choice: roc.at(choice) for choice in choices}
+    return tuple(Cutoff(choice, p.threshold, p.chosen) for choice, p in points.items())
+
+
+def scored(
+    head: tuple[str, str, str],
+    scorers: Sequence[Scorer],
+    columns: Mapping[str, Sequence[float] | NDArray[np.float64]],
+    cases: Iterable[tuple[str, str, bool, Mapping[str, str]]],
+) -> Scored:
+    """Cases of `(id, woman, label, facts)` and columns of scores by the scorer's `spec`.
+
+    `head` is (data, contrast, unit); facts without a value or out of `FACTS` are left out.
+
+    Raises
+    ------
+    DataError
+        As `Scored`; or columns differ in length from the cases.
+    """
+    rows = list(cases)
+    if any(len(columns[s.spec]) != len(rows) for s in scorers):
+        raise DataError("every scorer needs as many scores as there are cases")
+    made = [
+        Case(
+            case, woman, bool(label), tuple(float(columns[s.spec][i]) for s in scorers),
+            tuple((name, str(facts[name])) for name in FACTS if facts.get(name)),
+        )
+        for i, (case, woman, label, facts) in enumerate(rows)
+    ]  # fmt: skip
+    return Scored(*head, tuple(scorers), tuple(made))
+
+
+def join(one: Scored, other: Scored) -> Scored:
+    """Both scorers' scores of the same cases.
+
+    Raises
+    ------
+    DataError
+        The cases are not the same, or their labels differ.
+    """
+    theirs = {c.id: c for c in other.cases}
+    if {c.id for c in one.cases} != theirs.keys():
+        raise DataError("the two are not scores of the same cases")
+    if any(c.label != theirs[c.id].label or c.woman != theirs[c.id].woman for c in one.cases):
+        raise DataError("the two disagree on the truth of a case")
+    cases = tuple(replace(c, scores=c.scores + theirs[c.id].scores) for c in one.cases)
+    return replace(one, scorers=one.scorers + other.scorers, cases=cases)
+
+
+_SCORED: Final[TypeAdapter[Scored]] = TypeAdapter(Scored)
+
+
+def write(file: Path, content: Scored) -> None:
+    """Write as JSON, or as CSV where the name ends in `.csv`; `read` gives it back."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.suffix == ".csv":
+        write_whole(file, _as_csv(content).encode())
+    else:
+        write_whole(file, _SCORED.dump_json(content, indent=1) + b"\n")
+
+
+def read(file: Path) -> Scored:
+    """What `write` wrote.
+
+    Raises
+    ------
+    DataError
+        There is no such file.
+    """
+    try:
+        content = file.read_bytes()
+        return (
+            _of_csv(content.decode()) if file.suffix == ".csv" else _SCORED.validate_json(content)
+        )
+    except FileNotFoundError:
+        raise DataError(f"{file.name} is missing") from None
+    except (OSError, ValidationError, ValueError, KeyError, IndexError):
+        raise DataError(f"{file.name} holds no scores as cadnode writes them") from None
+
+
+def _as_csv(content: Scored) -> str:
+    """A first line with all but the cases, as a comment in JSON; then one row a case."""
+    head = _SCORED.dump_python(replace(content, cases=()), mode="json")
+    out = io.StringIO()
+    out.write("# " + json.dumps(head, ensure_ascii=False) + "\n")
+    facts = [f for f in FACTS if any(name == f for c in content.cases for name, _ in c.facts)]
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(["id", "woman", "label", *facts, *(_SCORE + s.spec for s in content.scorers)])
+    for c in content.cases:
+        known = dict(c.facts)
+        facts_of = [known.get(f, "") for f in facts]
+        table.writerow([c.id, c.woman, int(c.label), *facts_of, *map(repr, c.scores)])
+    return out.getvalue()
+
+
+def _of_csv(text: str) -> Scored:
+    first, _, rest = text.partition("\n")
+    head = _SCORED.validate_json(first.removeprefix("# "))
+    cases = []
+    for row in csv.DictReader(io.StringIO(rest)):
+        facts = tuple((f, row[f]) for f in FACTS if row.get(f))
+        scores = tuple(float(row[_SCORE + s.spec]) for s in head.scorers)
+        cases.append(Case(row["id"], row["woman"], row["label"] == "1", scores, facts))
+    return replace(head, cases=tuple(cases))

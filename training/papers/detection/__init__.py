@@ -1,0 +1,1 @@
+"""Detection of microcalcifications and masses: the learned filter's training, and its FROC."""

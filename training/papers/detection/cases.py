@@ -1,0 +1,190 @@
+"""Images with known lesions, and when a mark hits one."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from cadnode.detect.model import Region
+from cadnode.domain import Acquisition, Box, FindingKind, FloatImage, Laterality
+from cadnode.errors import DataError
+from training.data import mini_mias
+from training.phantom import PlantedLesion, exam
+
+CLUSTER, MASS = FindingKind.CALCIFICATION_CLUSTER, FindingKind.MASS
+
+# A mark hits a lesion when its centre lies in the lesion's circle or at most this far outside
+# (annotated centres and drawn outlines are no better), or when the boxes overlap enough.
+MARGIN_MM: Final = 2.0
+OVERLAP: Final = 0.25
+# Exams of evaluation: far from the seeds that anybody trains on.
+PHANTOM_SEED: Final = 900_000
+PHANTOM_EXAMS: Final = 200
+_CRITERION: Final = (
+    f"a mark hits when the centre of its box lies in the lesion's circle or at most {MARGIN_MM:g} "
+    f"mm outside, or when the boxes' intersection over union is at least {OVERLAP:g}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A lesion as a circle, in pixels."""
+
+    kind: FindingKind
+    row: float
+    col: float
+    radius: float
+
+    def hit_by(self, region: Region, spacing_mm: float) -> bool:
+        """Whether a mark of any kind hits it."""
+        box = region.box
+        centre = (box.row0 + box.row1) / 2, (box.col0 + box.col1) / 2
+        away = np.hypot(centre[0] - self.row, centre[1] - self.col)
+        return bool(
+            away <= self.radius + MARGIN_MM / spacing_mm or _overlap(self.box, box) >= OVERLAP
+        )
+
+    @property
+    def box(self) -> Box:
+        """The circle's bounding box."""
+        low, high = (self.row - self.radius, self.col - self.radius), (
+            self.row + self.radius, self.col + self.radius,
+        )  # fmt: skip
+        return Box(*(int(np.floor(v)) for v in low), *(int(np.ceil(v)) for v in high))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Case:
+    """One image with what is known of it; `image` is `(H, W) float32 in [0, 1]`.
+
+    Parameters
+    ----------
+    targets
+        The lesions to be found.
+    free_of
+        Kinds of lesions of which the image has none: its marks of that kind are false.
+    """
+
+    image: FloatImage = field(repr=False)
+    laterality: Laterality
+    spacing_mm: float
+    acquisition: Acquisition
+    group: str
+    targets: tuple[Target, ...]
+    free_of: frozenset[FindingKind]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Cases:
+    """A data set: how many images, the images, and the contrast in a sentence for each kind."""
+
+    name: str
+    count: int
+    read: Callable[[], Iterator[Case]]
+    contrast: Mapping[FindingKind, str]
+
+
+def open_cases(kind: str, where: str) -> Cases:
+    """The images of `phantom`, N or of `mini-mias`, PATH.
+
+    Raises
+    ------
+    DataError
+        There is no such kind, or the folder is not of that kind.
+    """
+    if kind == "phantom":
+        if where and not (where.isdigit() and int(where) > 0):
+            raise DataError("phantom:N needs a number of exams")
+        return phantom_cases(int(where) if where else PHANTOM_EXAMS)
+    if kind == mini_mias.NAME and where:
+        return mias_cases(mini_mias.read(Path(where).expanduser()))
+    raise DataError("--data must be phantom:N, mini-mias:PATH or pisa-calcifications:PATH")
+
+
+def mias_cases(views: tuple[mini_mias.MiasView, ...]) -> Cases:
+    """mini-MIAS: circles of calcifications, and of masses, distortions and asymmetries."""
+
+    def read() -> Iterator[Case]:
+        for view in views:
+            image = mini_mias.load(view)
+            if image is not None:
+                yield Case(
+                    image, view.laterality, mini_mias.SPACING_MM, mini_mias.ACQUISITION,
+                    view.woman, tuple(_mias_target(c) for c in view.circles), _mias_free(view),
+                )  # fmt: skip
+
+    return Cases(
+        mini_mias.NAME,
+        len(views),
+        read,
+        {
+            CLUSTER: "mini-MIAS calcification findings (CALC) with a position against marks of "
+            f"clusters in the images without any calcification finding; {_CRITERION}",
+            MASS: "mini-MIAS masses (CIRC, SPIC, MISC) with a position against marks of masses "
+            f"in the images without any finding (NORM); {_CRITERION}",
+        },
+    )
+
+
+def phantom_cases(exams: int, *, first_seed: int = PHANTOM_SEED) -> Cases:
+    """Phantom exams of consecutive seeds, four views each."""
+
+    def read() -> Iterator[Case]:
+        for seed in range(first_seed, first_seed + exams):
+            made = exam(seed)
+            for view in made.views:
+                present = {lesion.kind for lesion in view.lesions}
+                yield Case(
+                    view.image, view.laterality, made.spec.spacing_mm, made.spec.acquisition,
+                    str(seed), tuple(_phantom_target(p) for p in view.lesions),
+                    frozenset({CLUSTER, MASS} - present),
+                )  # fmt: skip
+
+    words = "phantom exams: planted {0} in each view against marks of {0} in views without any; "
+    return Cases(
+        "phantom",
+        4 * exams,
+        read,
+        {
+            CLUSTER: words.format("clusters") + _CRITERION,
+            MASS: words.format("masses") + _CRITERION,
+        },
+    )
+
+
+def _mias_target(circle: mini_mias.Circle) -> Target:
+    if circle.kind == mini_mias.CALCIFICATION:
+        return Target(CLUSTER, circle.row, circle.col, circle.radius)
+    kind = MASS if circle.kind in mini_mias.MASSES else FindingKind.SUSPICIOUS_REGION
+    return Target(kind, circle.row, circle.col, circle.radius)
+
+
+def _mias_free(view: mini_mias.MiasView) -> frozenset[FindingKind]:
+    kinds = set()
+    if mini_mias.CALCIFICATION not in view.kinds:
+        kinds.add(CLUSTER)
+    if set(view.kinds) == {mini_mias.NORMAL}:
+        kinds.add(MASS)
+    return frozenset(kinds)
+
+
+def _phantom_target(lesion: PlantedLesion) -> Target:
+    box = lesion.box
+    return Target(
+        lesion.kind,
+        (box.row0 + box.row1) / 2,
+        (box.col0 + box.col1) / 2,
+        max(box.row1 - box.row0, box.col1 - box.col0) / 2,
+    )
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """Intersection over union of two boxes."""
+    rows = min(one.row1, other.row1) - max(one.row0, other.row0)
+    cols = min(one.col1, other.col1) - max(one.col0, other.col0)
+    if rows <= 0 or cols <= 0:
+        return 0.0
+    areas = ((b.row1 - b.row0) * (b.col1 - b.col0) for b in (one, other))
+    return rows * cols / (sum(areas) - rows * cols)

@@ -1,0 +1,138 @@
+"""`cadnode evaluate detection`: FROC of what the node itself detects, with intervals."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from cadnode.detect.model import Region
+from cadnode.detect.view import detect_view
+from cadnode.domain import FindingKind
+from cadnode.errors import DataError, ModelError
+from cadnode.models import loading, store
+from cadnode.models.detector import Detector
+from training.evaluation.froc import ImageMarks, summary
+from training.papers.detection import cases, rois
+from training.papers.detection.cases import Case, Cases
+
+NAME: Final = "microcalcification-detector"
+KINDS: Final = (FindingKind.CALCIFICATION_CLUSTER, FindingKind.MASS)
+
+
+def run(data: str, *, model: Path | None = None, seed: int = 0) -> dict[str, Any]:
+    """Numbers of detection on `phantom:N`, `mini-mias:PATH` or `pisa-calcifications:PATH`.
+
+    Parameters
+    ----------
+    data
+        Whole views for the first two (FROC), regions with or without calcifications for the last
+        (AUC of the most certain candidate).
+    model
+        Folder of the learned filter; by default the packaged one, or none where there is none.
+    seed
+        Of the bootstrap.
+
+    Raises
+    ------
+    DataError, ModelError
+        The data or the model are not what they should be.
+    """
+    detector = load_detector(model)
+    kind, _, where = data.partition(":")
+    if kind == "pisa-calcifications" and where:
+        return _head(kind, detector) | rois.numbers(Path(where).expanduser(), detector)
+    source = cases.open_cases(kind, where)
+    marks = [marks_of(case, detector) for case in _progress(source)]
+    if not marks:
+        raise DataError("no image could be read")
+    rows = [_row(source, [m[k] for m in marks], finding, seed) for k, finding in enumerate(KINDS)]
+    best = rows[0]
+    if best["n_lesions"] == 0:
+        raise DataError("there is no calcification with a position in these images")
+    return _head(kind, detector) | best | {"images_read": len(marks), "by_kind": rows}
+
+
+def load_detector(folder: Path | None = None) -> Detector | None:
+    """The filter of a folder, or the packaged one; None where none is packaged.
+
+    Raises
+    ------
+    ModelError
+        The folder holds another kind of model.
+    """
+    if folder is None:
+        packaged = [f for f in store.available() if f.parent.name == NAME]
+        if not packaged:
+            return None
+        folder = packaged[0]
+    model = loading.load(folder)
+    if not isinstance(model, Detector):
+        raise ModelError(f"{folder.name} is no filter of candidates")
+    return model
+
+
+def marks_of(case: Case, detector: Detector | None) -> tuple[ImageMarks, ...]:
+    """For each of `KINDS`, what was marked in one image."""
+    found = detect_view(
+        case.image, case.laterality, case.spacing_mm, case.acquisition, detector, least=0.0
+    )
+    return tuple(_marks(case, kind, [r for r in found.regions if r.kind is kind]) for kind in KINDS)
+
+
+def show(console: Console, result: dict[str, Any]) -> None:
+    """Print the numbers as a table."""
+    console.print(f"{result['data']}: {result['contrast']}", highlight=False)
+    if "auc" in result:
+        low, high = result["auc_ci"]
+        console.print(f"AUC {result['auc']:.3f} (95 % CI {low:.3f}–{high:.3f})", highlight=False)
+        return
+    table = Table("", "found at 1 false mark an image", "95 % CI", "at ½", "lesions", "images")
+    for row in result["by_kind"]:
+        if not row["n_lesions"]:
+            continue
+        low, high = row["sensitivity_at_1fp_ci"]
+        table.add_row(
+            row["kind"], f"{100 * row['sensitivity_at_1fp']:.0f} %",
+            f"{100 * low:.0f}–{100 * high:.0f} %", f"{100 * row['sensitivity_at_half_fp']:.0f} %",
+            str(row["n_lesions"]), str(row["n_images"]),
+        )  # fmt: skip
+    console.print(table)
+
+
+def _marks(case: Case, kind: FindingKind, regions: Sequence[Region]) -> ImageMarks:
+    targets = [t for t in case.targets if t.kind is kind]
+    hits = [[t.hit_by(region, case.spacing_mm) for region in regions] for t in targets]
+    found = [
+        max((r.certainty for r, hit in zip(regions, row, strict=True) if hit), default=None)
+        for row in hits
+    ]
+    missing = [r.certainty for i, r in enumerate(regions) if not any(row[i] for row in hits)]
+    return ImageMarks(case.group, tuple(found), tuple(missing), kind in case.free_of)
+
+
+def _row(
+    source: Cases, images: Sequence[ImageMarks], kind: FindingKind, seed: int
+) -> dict[str, Any]:
+    head = {"kind": kind.value, "contrast": source.contrast[kind]}
+    if not any(i.lesions for i in images) or not any(i.counts_false for i in images):
+        return head | {"n_lesions": 0, "n_images": 0}
+    return head | summary(images, seed=seed)
+
+
+def _head(data: str, detector: Detector | None) -> dict[str, Any]:
+    if detector is None:
+        return {"data": data, "model": None}
+    card = detector.card
+    said = {"name": card.name, "version": card.version, "sha256": card.weights_sha256}
+    return {"data": data, "model": said, "mark_at": card.mark_at}
+
+
+def _progress(source: Cases) -> Iterator[Case]:
+    console = Console(stderr=True)
+    yield from track(
+        source.read(), "reading", total=source.count, console=console,
+        disable=not console.is_terminal,
+    )  # fmt: skip

@@ -1,0 +1,23 @@
+"""`cadnode evaluate helsinki_dtl`: the served networks on ROIs they never saw."""
+
+from pathlib import Path
+from typing import Any
+
+from cadnode.domain import System
+from cadnode.models.operating_point import YOUDEN
+from training.papers.roi_cnn import evaluate
+
+show = evaluate.show
+
+
+def run(
+    data: str,
+    *,
+    model: Path | None = None,
+    operating_point: str = YOUDEN,
+    peaks: int = evaluate.PEAKS,
+) -> dict[str, Any]:
+    """Numbers of a model, or of the mean of the packaged ones; see `roi_cnn.evaluate.run`."""
+    return evaluate.run(
+        System.HELSINKI_DTL, data, model, operating_point=operating_point, peaks=peaks
+    )

@@ -1,0 +1,21 @@
+"""`cadnode evaluate kang2021`: the served networks on ROIs they never saw."""
+
+from pathlib import Path
+from typing import Any
+
+from cadnode.domain import System
+from cadnode.models.operating_point import YOUDEN
+from training.papers.roi_cnn import evaluate
+
+show = evaluate.show
+
+
+def run(
+    data: str,
+    *,
+    model: Path | None = None,
+    operating_point: str = YOUDEN,
+    peaks: int = evaluate.PEAKS,
+) -> dict[str, Any]:
+    """Numbers of a model, or of the mean of the packaged ones; see `roi_cnn.evaluate.run`."""
+    return evaluate.run(System.KANG2021, data, model, operating_point=operating_point, peaks=peaks)

@@ -1,0 +1,80 @@
+"""Minibatches that depend on seed, epoch and step alone: resumed, a training sees the same."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cadnode.domain import FloatImage
+from training.papers.roi_cnn.augment import augment
+from training.papers.roi_cnn.config import Augmentation, Stage
+from training.papers.roi_cnn.rois import RoiSet
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """`images` is `(B, 1, h, w) float32 in [0, 1]`, `targets` `(B, 3) int64` (see `RoiRecord`)."""
+
+    images: Tensor
+    targets: Tensor
+
+
+class Batches:
+    """The minibatches of one epoch after another; the next is made while one is learnt.
+
+    Each epoch shows the ROIs in a new order, every one `copies` times, newly changed each time; a
+    last part that does not fill a minibatch is left out.
+    """
+
+    def __init__(
+        self, rois: RoiSet, stage: Stage, how: Augmentation, *, batch: int, whole: int, seed: int
+    ) -> None:
+        cv2.setNumThreads(1)
+        self.rois, self.seed = rois, seed
+        self.how = replace(how, translation_px=stage.translation_px(how, whole))
+        # Only a part of the ROI is cut: then around the lesion, or it would often be missed.
+        self._about = [r.centre if stage.size else None for r in rois.records]
+        self.batch, self.size, self.epoch = min(batch, len(rois)), stage.size or whole, 0
+        self._targets = np.array([r.targets for r in rois.records], np.int64)
+        self._steps = stage.steps or max(1, len(rois) * how.copies // self.batch)
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        with ThreadPoolExecutor(1) as pool:
+            ahead = pool.submit(self.make, self.epoch, 0)
+            for step in range(len(self)):
+                batch = ahead.result()
+                if step + 1 < len(self):
+                    ahead = pool.submit(self.make, self.epoch, step + 1)
+                yield batch
+
+    def make(self, epoch: int, step: int) -> Batch:
+        """The minibatch of a step."""
+        rng = np.random.default_rng([self.seed, epoch, step])
+        rows = self._rows(epoch, step)
+        images = np.stack([self._changed(rng, int(i)) for i in rows])
+        return Batch(torch.from_numpy(images)[:, None], torch.from_numpy(self._targets[rows]))
+
+    def _changed(self, rng: Generator, row: int) -> FloatImage:
+        return augment(rng, self.rois.images[row], self.size, self.how, self._about[row])
+
+    def _rows(self, epoch: int, step: int) -> NDArray[np.int64]:
+        """The ROIs of a step: passes through the data follow each other across epochs."""
+        first = (epoch * len(self) + step) * self.batch
+        places = np.arange(first, first + self.batch)
+        turns = places // len(self.rois)
+        orders = {t: self._order(int(t)) for t in np.unique(turns)}
+        picked = [orders[t][p % len(self.rois)] for t, p in zip(turns, places, strict=True)]
+        return np.array(picked, np.int64)
+
+    def _order(self, turn: int) -> NDArray[np.int64]:
+        rng = np.random.default_rng([self.seed, turn, 1 << 20])
+        return np.asarray(rng.permutation(len(self.rois)), np.int64)

@@ -1,0 +1,261 @@
+"""A recipe for training ROI networks: TOML in, frozen dataclasses out, types checked."""
+
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from cadnode.errors import SettingsError
+from cadnode.imaging.roi import RoiSpec
+
+Task = Literal["descriptors", "joint", "malignancy"]
+PREVIOUS: Final = "previous"
+SCRATCH: Final = "scratch"
+IMAGENET: Final = "imagenet"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The region's side in pixels and its pixel size; see `cadnode.imaging.roi.RoiSpec`."""
+
+    size: int = 512
+    spacing_mm: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Random changes of the training part only.
+
+    Parameters
+    ----------
+    copies
+        How often an epoch shows each ROI, newly changed each time.
+    flips
+        Left–right and up–down, each for one in two.
+    rotation_share
+        Share that is turned by any of 1–359°; the rest is turned by a multiple of 90°.
+    translation_px
+        Moved by up to so many pixels in either direction.
+    grey
+        Spread of contrast and of the power law: 0 leaves the grey levels.
+    """
+
+    copies: int = 5
+    flips: bool = True
+    rotation_share: float = 1.0
+    translation_px: int = 30
+    grey: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Optimizer:
+    """`adam` takes the weight decay as L2 penalty, `adamw` apart from the gradient.
+
+    `average` chooses and exports the exponential average of the weights instead of the weights;
+    `clip` limits the gradient's norm (0: no limit); `amp` computes the training's convolutions in
+    bfloat16 (never the evaluation's).
+    """
+
+    name: Literal["adam", "adamw"] = "adam"
+    weight_decay: float = 5e-4
+    average: bool = False
+    clip: float = 0.0
+    amp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """How the finished network is measured.
+
+    Parameters
+    ----------
+    amp
+        In bfloat16, where float32 would take too long; the card says so.
+    compared
+        ROIs of the validation part on which float32, int8 and bfloat16 are compared.
+    """
+
+    amp: bool = False
+    compared: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One of the learning stages, each from any checkpoint.
+
+    Parameters
+    ----------
+    name
+        Names the stage's folder, and its data in `--data NAME=KIND:…`.
+    task
+        `malignancy`: benign or malignant. `descriptors`: BI-RADS type and distribution. `joint`:
+        all of them.
+    init
+        `previous` (the stage before), `scratch`, `imagenet` (timm's weights), or a file of
+        safetensors. Layers that do not fit, the classifier first of all, start at random.
+    size
+        Side of the part that is cut around the lesion, in the ROI's pixels, and translated by
+        less in proportion; 0 takes the whole ROI.
+    steps
+        Minibatches an epoch; 0 shows the whole training part.
+    batch
+        ROIs a step; 0 takes the member's own.
+    learning_rate, schedule
+        `constant`, or `one-cycle`: up to `learning_rate` in the first tenth, then down to 0.
+    patience
+        Epochs without a lower validation loss after which the stage ends.
+    classifier
+        `new`: replaced and started at random, as in the papers; `kept`: taken over.
+    frozen
+        Parameters whose names start with one of these are not trained.
+    """
+
+    name: str = "target"
+    task: Task = "malignancy"
+    init: str = IMAGENET
+    size: int = 0
+    epochs: int = 200
+    steps: int = 0
+    batch: int = 0
+    learning_rate: float = 1e-4
+    schedule: Literal["constant", "one-cycle"] = "constant"
+    patience: int = 20
+    classifier: Literal["new", "kept"] = "new"
+    frozen: tuple[str, ...] = ()
+
+    def translation_px(self, how: Augmentation, whole: int) -> int:
+        """By how much the part is moved at most; `whole` is the ROI's side."""
+        return round(how.translation_px * self.size / whole) if self.size else how.translation_px
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A network of the ensemble: timm's name, its minibatch, and what is added to the seed."""
+
+    network: str = "inception_v3"
+    batch: int = 32
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that a training depends on besides data and seed."""
+
+    members: tuple[Member, ...] = (Member(),)
+    stages: tuple[Stage, ...] = (Stage(),)
+    input: Input = field(default_factory=Input)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    export: Export = field(default_factory=Export)
+
+    def roi(self) -> RoiSpec:
+        """How the node cuts a ROI for these networks."""
+        return RoiSpec(size=self.input.size, spacing_mm=self.input.spacing_mm)
+
+    def with_epochs(self, epochs: int) -> "Recipe":
+        """The recipe with `epochs` for each stage."""
+        stages = tuple(dataclasses.replace(s, epochs=epochs) for s in self.stages)
+        return dataclasses.replace(self, stages=stages)
+
+    def with_init(self, init: str) -> "Recipe":
+        """The recipe whose first stage starts from `init`."""
+        first = dataclasses.replace(self.stages[0], init=init)
+        return dataclasses.replace(self, stages=(first, *self.stages[1:]))
+
+    def with_members(self, names: typing.Sequence[str]) -> "Recipe":
+        """The recipe with only the members whose networks are named.
+
+        Raises
+        ------
+        SettingsError
+            A network is none of the recipe's.
+        """
+        known = [m.network for m in self.members]
+        wrong = sorted(set(names) - set(known))
+        if wrong:
+            raise SettingsError(f"no member {', '.join(wrong)}; known: {', '.join(known)}")
+        return dataclasses.replace(
+            self, members=tuple(m for m in self.members if m.network in names)
+        )
+
+
+def load(file: Path) -> Recipe:
+    """The recipe of a TOML file.
+
+    Raises
+    ------
+    SettingsError
+        The file is missing or not TOML, or a key or a value is wrong.
+    """
+    try:
+        tables = tomllib.loads(file.read_text())
+    except FileNotFoundError:
+        raise SettingsError(f"there is no recipe {file}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        raise SettingsError(f"{file} is not a TOML file") from None
+    recipe = _typed(Recipe, tables, "")
+    assert isinstance(recipe, Recipe)
+    _check(recipe)
+    return recipe
+
+
+def _check(recipe: Recipe) -> None:
+    """Refuse what no training could be made of."""
+    names = [s.name for s in recipe.stages]
+    if not names or len(set(names)) < len(names):
+        raise SettingsError("[[stages]]: at least one, each with a name of its own")
+    if recipe.stages[0].init == PREVIOUS:
+        raise SettingsError("stages.init: the first stage has no previous one")
+    if recipe.stages[-1].task != "malignancy":
+        raise SettingsError("stages.task: the last stage must learn malignancy")
+    if not recipe.members:
+        raise SettingsError("[[members]]: at least one")
+    if any(s.size > recipe.input.size for s in recipe.stages):
+        raise SettingsError("stages.size is larger than input.size")
+    try:
+        recipe.roi()
+    except ValueError:
+        raise SettingsError("the recipe's [input] is not possible") from None
+
+
+def _typed(kind: Any, value: Any, where: str) -> Any:
+    """`value` of a TOML file as `kind`, which is a dataclass, a tuple, a literal or a scalar."""
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise SettingsError(f"{where or 'the recipe'} must be a table")
+        wanted = typing.get_type_hints(kind)
+        for key in value:
+            if key not in wanted:
+                known = ", ".join(wanted)
+                raise SettingsError(f"unknown key {_join(where, key)}; known: {known}")
+        parts = {k: _typed(wanted[k], v, _join(where, k)) for k, v in value.items()}
+        return typing.cast(Any, kind)(**parts)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise SettingsError(f"{where} must be a list")
+        return tuple(_typed(arguments[0], item, where) for item in value)
+    if origin is Literal:
+        if value not in arguments:
+            raise SettingsError(f"{where} must be one of {', '.join(map(str, arguments))}")
+        return value
+    return _scalar(kind, value, where)
+
+
+def _scalar(kind: type, value: Any, where: str) -> Any:
+    whole_as_float = kind is float and isinstance(value, int) and not isinstance(value, bool)
+    if whole_as_float:
+        return float(value)
+    if type(value) is not kind or isinstance(kind, types.UnionType):
+        raise SettingsError(f"{where} must be of type {kind.__name__}")
+    if kind in (int, float) and value < 0:
+        raise SettingsError(f"{where} must not be negative")
+    return value
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key

@@ -1,0 +1,174 @@
+"""`cadnode evaluate kang2021|helsinki_dtl`: how well the served networks read ROIs they never saw.
+
+ROIs are read exactly as the node reads them: cut from an image by the card's `RoiSpec`, by the
+packaged model's own `RoiModel`, in float32; several networks are averaged as the node does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from cadnode.domain import FindingKind, System
+from cadnode.errors import ModelError
+from cadnode.imaging.roi import Roi, RoiSpec, cut
+from cadnode.models import store
+from cadnode.models.card import CnnCard
+from cadnode.models.loading import load
+from cadnode.models.operating_point import YOUDEN
+from cadnode.models.roi_model import RoiModel
+from training import phantom
+from training.papers.roi_cnn import phantom_rois, saliency
+from training.papers.roi_cnn.measure import Floats, numbers
+from training.papers.roi_cnn.phantom_rois import PhantomSource
+from training.papers.roi_cnn.rois import RoiRecord
+
+PEAKS: Final = 200
+_BATCH: Final = 4
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Read:
+    """A test ROI, and each network's probability: `probabilities` is `(networks,)`."""
+
+    record: RoiRecord
+    probabilities: Floats
+
+
+def run(
+    system: System,
+    data: str,
+    model: Path | None = None,
+    *,
+    operating_point: str = YOUDEN,
+    peaks: int = PEAKS,
+) -> dict[str, Any]:
+    """Numbers of a model, or of the mean of all packaged ones of a system, on a test part.
+
+    Parameters
+    ----------
+    system
+        `kang2021` or `helsinki_dtl`.
+    data
+        `phantom:…`; its test part is read, whose seeds and breasts no training ever sees.
+    model
+        Folder with `card.json`; all packaged networks of the system by default.
+    operating_point
+        As `Roc.at` takes it, for a single network.
+    peaks
+        Of how many ROIs, cut with the lesion off-centre, the map's peak is looked at.
+
+    Raises
+    ------
+    DataError, ModelError, SettingsError
+        The data or the model are not what they should be.
+    """
+    models = _models(system, model, operating_point)
+    source = phantom_rois.parse(data, only_test=True)
+    reads = read_rois(models, source)
+    records = [r.record for r in reads]
+    each = np.stack([r.probabilities for r in reads])
+    threshold = models[0].operating_point.threshold if len(models) == 1 else None
+    head = {
+        "data": source.name,
+        "part": "test",
+        "models": [
+            {"name": m.card.name, "version": m.card.version, "sha256": m.sha256} for m in models
+        ],
+        "best_auc_of_any_reader": round(phantom.bayes_auc(FindingKind.CALCIFICATION_CLUSTER), 4),
+    }
+    result = head | numbers(records, each.mean(1), threshold=threshold)
+    seen = min(peaks, source.count("test"))
+    if seen:
+        result["map_peaks"] = {m.card.name: saliency.measure(m, source, count=seen) for m in models}
+    if len(models) > 1:
+        result["members"] = {
+            m.card.name: numbers(records, each[:, i], threshold=m.operating_point.threshold)
+            for i, m in enumerate(models)
+        }
+    return result
+
+
+def show(console: Console, result: dict[str, Any]) -> None:
+    """Print the numbers as a table."""
+    names = ", ".join(f"{m['name']} {m['version']}" for m in result["models"])
+    low, high = result["auc_ci"]
+    console.print(
+        f"[bold]AUC {result['auc']:.3f}[/] (95 % CI {low:.3f}–{high:.3f}), {result['n_pos']} "
+        f"malignant and {result['n_neg']} benign ROIs of {result['data']}: {names}\n"
+        f"The best reader there is reaches {result['best_auc_on_these']:.3f} on these; share of "
+        f"its distance from guessing: {result['share_of_best']:.0%}"
+    )
+    table = Table("stratum", "", "AUC", "95 % CI", "malignant", "benign")
+    for name in ("by_acquisition", "by_type", "by_distribution"):
+        for row in result[name]:
+            area = f"{row['auc']:.3f}" if row["auc"] is not None else "–"
+            ci = "–".join(f"{b:.2f}" for b in row["auc_ci"]) if row["auc_ci"] else "–"
+            counts = str(row["n_pos"]), str(row["n_neg"])
+            table.add_row(name[3:], row["stratum"], area, ci, *counts)
+    console.print(table)
+    for name, peaks in result.get("map_peaks", {}).items():
+        row = peaks["rightly_read"]["in_box"]
+        console.print(f"{name}: map highest on the lesion in {row['hits']} of {row['n']} ROIs that "
+                      "were read rightly")  # fmt: skip
+
+
+def _models(system: System, folder: Path | None, operating_point: str) -> list[RoiModel]:
+    """The models that are measured."""
+    folders = [folder] if folder else packaged(system)
+    if not folders:
+        raise ModelError(f"no packaged network of {system.value}; give one with --model")
+    models = []
+    for one in folders:
+        model = load(one, "auto", operating_point=operating_point)
+        if not isinstance(model, RoiModel):
+            raise ModelError(f"{model.card.name} reads no regions of interest")
+        models.append(model)
+    return models
+
+
+def packaged(system: System) -> list[Path]:
+    """Folders of the packaged networks of a system."""
+    cards = [(folder, store.read_card(folder)) for folder in store.available()]
+    return [f for f, card in cards if isinstance(card, CnnCard) and card.system == system]
+
+
+def read_rois(models: Sequence[RoiModel], source: PhantomSource) -> list[Read]:
+    """Every ROI of the source's test part, as each model reads it."""
+    reads: list[Read] = []
+    total = source.count("test")
+    console = Console(stderr=True)
+    firsts = range(0, total, _BATCH)
+    for first in track(firsts, "reading", console=console, disable=not console.is_terminal):
+        drawn = [
+            phantom_rois.draw(source, "test", n, size=size_for(models), spacing_mm=pitch(models))
+            for n in range(first, min(first + _BATCH, total))
+        ]
+        columns = []
+        for model in models:
+            rois = [region(d.image, pitch(models), model.card.roi) for d in drawn]
+            columns.append([r.probability for r in model.read(rois, cam=False)])
+        rows = np.array(columns, np.float64).T
+        reads += [Read(d.record, row) for d, row in zip(drawn, rows, strict=True)]
+    return reads
+
+
+def pitch(models: Sequence[RoiModel]) -> float:
+    """Pixel size in mm at which the phantom is drawn: the finest that a model wants."""
+    return min(m.card.roi.spacing_mm for m in models)
+
+
+def size_for(models: Sequence[RoiModel]) -> int:
+    """Side in such pixels of the largest region that a model wants."""
+    return max(round(m.card.roi.size * m.card.roi.spacing_mm / pitch(models)) for m in models)
+
+
+def region(image: np.ndarray[Any, Any], spacing_mm: float, spec: RoiSpec) -> Roi:
+    """The middle of a drawn image as the node cuts it."""
+    middle = (image.shape[0] / 2, image.shape[1] / 2)
+    return cut(image, middle, (spacing_mm, spacing_mm), spec)

@@ -1,0 +1,194 @@
+"""The trained network as a model folder: card, int8 weights, split."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from torch import Tensor
+
+from cadnode.domain import Acquisition
+from cadnode.models import operating_point, store
+from cadnode.models.card import Calibration, CnnCard, Metric, TrainingData
+from cadnode.models.cnn import RoiNetwork
+from cadnode.models.weights import pack, unpack
+from training.evaluation.auc import auc
+from training.papers.roi_cnn.config import Member, Recipe
+from training.papers.roi_cnn.measure import CONTRAST, Floats, metric, numbers, platt, probabilities
+from training.papers.roi_cnn.protocol import Protocol
+from training.papers.roi_cnn.rois import Part, RoiSet
+from training.papers.roi_cnn.stage import log_odds_of
+
+VERSION: Final = "1.0.0"
+INTENDED_USE: Final = (
+    "Research and engineering of mammography CAD. Not a medical device; not for diagnosis, "
+    "triage or screening decisions."
+)
+LIMITS: Final = (
+    "Learnt from the digital phantom alone, no image of a woman: nothing is known of how well it "
+    "tells malignant from benign calcifications of real breasts, and nothing is claimed.",
+    "Its probabilities hold for the phantom's share of malignant clusters, not for screening.",
+    "Every ROI of the training held a cluster of calcifications: on masses, and where the "
+    "detector was wrong, its probability means nothing.",
+    "Trained from scratch: the papers start from ImageNet's weights, which could not be had here.",
+)
+# Stored as int8, the validation area or else every probability moves by less, or float32 stays.
+_INT8_TOLERANCE: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How the weights came to be."""
+
+    command: str
+    seed: int
+    trained_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The weights as they will be served, and what storing them changed on validation ROIs."""
+
+    kind: Literal["float32", "int8"]
+    state: dict[str, Tensor]
+    change: dict[str, float]
+
+
+def write(
+    protocol: Protocol, member: Member, recipe: Recipe, network: RoiNetwork,
+    parts: Mapping[Part, RoiSet], out: Path, origin: Origin,
+) -> dict[str, Any]:  # fmt: skip
+    """Write `out/NAME/VERSION`; returns the folder and the test part's numbers.
+
+    `parts` are those of the last stage: `validation` gives calibration and ROC, `test` the
+    metrics.
+    """
+    stored = _stored(network, parts["validation"], recipe)
+    network.load_state_dict(stored.state)
+    size, amp = recipe.input.size, recipe.export.amp
+    known = log_odds_of(network, parts["validation"], size, amp=amp)
+    calibration, roc = _fitted(known, parts["validation"])
+    test = log_odds_of(network, parts["test"], size, amp=amp)
+    measured = numbers(
+        parts["test"].records, probabilities(test, calibration), threshold=roc.at().threshold
+    )
+    card = CnnCard(
+        name=protocol.model_name(member),
+        version=VERSION,
+        system=protocol.system,
+        paper=protocol.paper,
+        algorithm=protocol.algorithm.format(network=member.network),
+        intended_use=INTENDED_USE,
+        licence="Apache-2.0 (weights and phantom)",
+        applies_to=(Acquisition.DIGITAL, Acquisition.FILM),
+        training_data=_sentence(parts["train"], stored, measured),
+        training_sets=(_training_set(parts["train"]),),
+        split="by seed: train, validation and test share neither seeds nor breasts",
+        metrics=_metrics(parts["test"], test),
+        roc=roc,
+        calibration=calibration,
+        limits=LIMITS,
+        weights_sha256="0" * 64,
+        stored_as=stored.kind,
+        seed=origin.seed + member.seed,
+        command=origin.command,
+        trained_on=origin.trained_on,
+        architecture=network.config,
+        roi=recipe.roi(),
+    )
+    folder = out / card.name / card.version
+    card = store.save(folder, card, stored.state, _split(parts))
+    return {"folder": str(folder), "test": measured, "stored_as_int8": stored.change}
+
+
+def _stored(network: RoiNetwork, validation: RoiSet, recipe: Recipe) -> Stored:
+    """int8 weights, unless they change more than the tolerance on the first validation ROIs."""
+    size, rois = recipe.input.size, validation.first(recipe.export.compared)
+    state = network.state_dict()
+    small = unpack(pack(state, "int8"))
+    exact = log_odds_of(network, rois, size)
+    network.load_state_dict(small)
+    coarse = log_odds_of(network, rois, size)
+    calibration, labels = platt(exact, rois.malignant, ""), rois.malignant
+    change = {
+        "rois": len(rois),
+        "auc_float32": round(auc(labels, exact), 4),
+        "auc_int8": round(auc(labels, coarse), 4),
+        "largest_change_of_probability": _largest(exact, coarse, calibration),
+    }
+    if recipe.export.amp:
+        half = log_odds_of(network, rois, size, amp=True)
+        change["largest_change_by_bfloat16"] = _largest(coarse, half, calibration)
+    moves = abs(change["auc_int8"] - change["auc_float32"])
+    if min(moves, change["largest_change_of_probability"]) < _INT8_TOLERANCE:
+        return Stored("int8", small, change)
+    return Stored("float32", state, change)
+
+
+def _largest(one: Floats, other: Floats, calibration: Calibration) -> float:
+    """Largest difference of calibrated probabilities."""
+    moved = probabilities(one, calibration) - probabilities(other, calibration)
+    return round(float(np.abs(moved).max()), 4)
+
+
+def _fitted(log_odds: Floats, validation: RoiSet) -> tuple[Calibration, operating_point.Roc]:
+    """Calibration, and the curve of calibrated probabilities."""
+    where = f"{validation.name} ({len(validation)} ROIs): {CONTRAST}"
+    labels = validation.malignant
+    calibration = platt(log_odds, labels, where)
+    scores = probabilities(log_odds, calibration)
+    return calibration, operating_point.roc(labels.tolist(), scores.tolist(), where)
+
+
+def _metrics(test: RoiSet, log_odds: Floats) -> tuple[Metric, ...]:
+    """Of the test part, and of its digital and film ROIs."""
+    found = [metric(test.records, log_odds, "test part", test.name)]
+    for acquisition in Acquisition:
+        rows = [i for i, r in enumerate(test.records) if r.acquisition == acquisition.value]
+        picked = [test.records[i] for i in rows]
+        if len({r.malignant for r in picked}) == 2:
+            part = f"test part, {acquisition.value}"
+            found.append(metric(picked, log_odds[rows], part, test.name))
+    return tuple(found)
+
+
+def _sentence(train: RoiSet, stored: Stored, measured: Mapping[str, Any]) -> str:
+    """The training data, the best possible reader and the storage in a sentence each."""
+    text = f"{len(train)} ROIs of the digital phantom, half of them film, each with a cluster."
+    if "share_of_best" in measured:
+        text += (
+            f" The best reader there is reaches {measured['best_auc_on_these']} on the test part; "
+            f"the network has {measured['share_of_best']:.0%} of its distance from guessing."
+        )
+    change = stored.change
+    text += (
+        f" Of {change['rois']} validation ROIs the AUC is {change['auc_int8']} with int8 weights "
+        f"and {change['auc_float32']} without; no probability differs by more than "
+        f"{change['largest_change_of_probability']}."
+    )
+    if "largest_change_by_bfloat16" in change:
+        text += (
+            " Measured in bfloat16: no probability of these differs from float32's by more than "
+            f"{change['largest_change_by_bfloat16']}."
+        )
+    return text
+
+
+def _training_set(train: RoiSet) -> TrainingData:
+    return TrainingData(
+        name=train.name,
+        terms="made by this project's phantom, Apache-2.0",
+        n_women=0,
+        n_views=len(train),
+        n_cancer_breasts=int(train.malignant.sum()),
+    )
+
+
+def _split(parts: Mapping[Part, RoiSet]) -> dict[str, list[str]]:
+    """First and last key of the training and the validation part."""
+    return {
+        part: [parts[part].records[0].key, parts[part].records[-1].key]
+        for part in ("train", "validation")
+    }

@@ -1,0 +1,106 @@
+"""What is fitted on the validation part, and what is measured on the test part."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from cadnode.errors import DataError
+from cadnode.models.card import Calibration, Metric
+from training.evaluation import binary
+from training.evaluation.auc import auc, delong
+from training.papers.roi_cnn.rois import RoiRecord
+
+CONTRAST: Final = "ROIs with a malignant lesion against ROIs with a benign one"
+DELONG: Final = "95 %, DeLong"
+_LEAST_SLOPE: Final = 1e-3
+
+Floats = NDArray[np.float64]
+
+
+def platt(log_odds: Floats, malignant: NDArray[np.bool_], fitted_on: str) -> Calibration:
+    """Platt's calibration of log-odds; a slope that would turn the order round is held above 0.
+
+    Raises
+    ------
+    DataError
+        A class is missing.
+    """
+    if malignant.all() or not malignant.any():
+        raise DataError("a calibration needs benign and malignant ROIs")
+    model = LogisticRegression(C=100.0).fit(log_odds[:, None], malignant)
+    return Calibration(
+        slope=max(float(model.coef_[0, 0]), _LEAST_SLOPE),
+        intercept=float(model.intercept_[0]),
+        fitted_on=fitted_on,
+        prevalence=float(malignant.mean()),
+    )
+
+
+def probabilities(log_odds: Floats, calibration: Calibration) -> Floats:
+    """Calibrated, in [0, 1]."""
+    raised = calibration.slope * log_odds + calibration.intercept
+    return np.asarray(1 / (1 + np.exp(-np.clip(raised, -60, 60))), np.float64)
+
+
+def metric(records: Sequence[RoiRecord], scores: Floats, part: str, data: str) -> Metric:
+    """The area of a part."""
+    area = delong([r.malignant for r in records], scores)
+    return Metric(
+        name=f"AUC, {part}", data=data, contrast=CONTRAST, unit="ROIs", n_pos=area.n_pos,
+        n_neg=area.n_neg, auc=round(area.value, 4),
+        auc_ci=(round(area.ci[0], 4), round(area.ci[1], 4)), ci_method=DELONG,
+    )  # fmt: skip
+
+
+def numbers(
+    records: Sequence[RoiRecord], scores: Floats, *, threshold: float | None = None
+) -> dict[str, Any]:
+    """Area with interval, strata, the best possible area, and the numbers at a threshold."""
+    row = area(records, scores) | {"contrast": CONTRAST, "unit": "ROIs", "ci_method": DELONG}
+    row |= best_possible(records, row["auc"])
+    for name in ("acquisition", "type", "distribution"):
+        values = sorted({getattr(r, name) or "not stated" for r in records})
+        row[f"by_{name}"] = [{"stratum": v} | _of_stratum(records, scores, name, v) for v in values]
+    if threshold is not None:
+        row["operating_point"] = at_threshold(records, scores, threshold)
+    return row
+
+
+def area(records: Sequence[RoiRecord], scores: Floats) -> dict[str, Any]:
+    """Area with DeLong's interval and the numbers of ROIs; None for it where a class is missing."""
+    labels = np.array([r.malignant for r in records], bool)
+    if 0 < labels.sum() < len(labels):
+        return delong(labels, scores).as_dict()
+    n_pos = int(labels.sum())
+    return {"auc": None, "auc_ci": None, "n_pos": n_pos, "n_neg": len(labels) - n_pos}
+
+
+def best_possible(records: Sequence[RoiRecord], reached: float | None) -> dict[str, Any]:
+    """Area of the probabilities that a phantom drew with, on these very ROIs.
+
+    `share_of_best` is (reached − ½) / (best − ½): 0 for guessing, 1 for the best reader there is.
+    """
+    known = [r.p_malignant for r in records if r.p_malignant is not None]
+    if len(known) < len(records) or reached is None:
+        return {}
+    best = auc([r.malignant for r in records], known)
+    return {
+        "best_auc_on_these": round(best, 4),
+        "share_of_best": round((reached - 0.5) / (best - 0.5), 4) if best > 0.5 else None,
+    }
+
+
+def at_threshold(records: Sequence[RoiRecord], scores: Floats, threshold: float) -> dict[str, Any]:
+    """Shares with Wilson's intervals where a score of at least `threshold` is called malignant."""
+    shares = binary.at_threshold([r.malignant for r in records], scores, threshold)
+    return {"threshold": round(threshold, 4)} | {m.value: s.as_dict() for m, s in shares.items()}
+
+
+def _of_stratum(
+    records: Sequence[RoiRecord], scores: Floats, name: str, value: str
+) -> dict[str, Any]:
+    picked = [i for i, r in enumerate(records) if (getattr(r, name) or "not stated") == value]
+    return area([records[i] for i in picked], scores[picked])

@@ -1,0 +1,101 @@
+"""A paper's protocol: its names, its default recipe, and how a recipe differs from the paper."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from cadnode.domain import System
+from training.papers.roi_cnn.config import Member, Recipe, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """What is a paper's own in training ROI networks.
+
+    Parameters
+    ----------
+    system
+        The node's system that the networks belong to.
+    title
+        Author and year, for tables.
+    paper, algorithm
+        As the card says them.
+    recipe
+        TOML file of the paper's own protocol.
+    says
+        What the paper says, by topic.
+    ours
+        What a recipe does, by the same topics.
+    model_name
+        The card's name of a member, `kang2021-inception-v3`.
+    """
+
+    system: System
+    title: str
+    paper: str
+    algorithm: str
+    recipe: Path
+    says: Mapping[str, str]
+    ours: Callable[[Recipe], Mapping[str, str]]
+    model_name: Callable[[Member], str]
+
+    def recipe_of(self, config: Path | None) -> Path:
+        """The file of a recipe: the paper's, `cpu` for the small one beside it, or any other."""
+        if config is None:
+            return self.recipe
+        return self.recipe.with_name("cpu.toml") if str(config) == "cpu" else config
+
+    def differences(self, recipe: Recipe) -> list[tuple[str, str, str]]:
+        """(topic, paper, recipe) of every topic that the recipe handles otherwise."""
+        ours = self.ours(recipe)
+        return [(t, said, ours[t]) for t, said in self.says.items() if ours[t] != said]
+
+    def table(self, recipe: Recipe) -> Table:
+        """The differences to be printed."""
+        table = Table("", self.title, "this recipe", title="What this training does otherwise")
+        for row in self.differences(recipe):
+            table.add_row(*row)
+        return table
+
+
+def said_of(recipe: Recipe) -> dict[str, str]:
+    """What any recipe of ROI networks does, in the words that the papers' topics use."""
+    how, change = recipe.optimizer, recipe.augmentation
+    turns = {0.0: "by multiples of 90°", 1.0: "1–359°"}.get(
+        change.rotation_share, f"1–359° for {change.rotation_share:.0%}, else multiples of 90°"
+    )
+    flips = "flips H and V, " if change.flips else ""
+    grey = f", grey levels ±{change.grey:.0%}" if change.grey else ""
+    kind = {"adam": "Adam, L2", "adamw": "AdamW, decay"}[how.name]
+    average = "; averaged weights" if how.average else ""
+    return {
+        "input": f"{recipe.input.size} × {recipe.input.size} px",
+        "augmentation": f"{change.copies}-fold: {flips}rotation {turns}, "
+        f"translation ±{change.translation_px} px{grey}",
+        "optimizer": f"{kind} {how.weight_decay:g}, β 0.9/0.999{average}",
+        "learning rate": ", then ".join(dict.fromkeys(_rate(s) for s in recipe.stages)),
+        "early stopping": f"validation loss, patience {recipe.stages[-1].patience}",
+        "selection": "best by validation AUC",
+        "precision": "bfloat16 in training, float32 else" if how.amp else "float32",
+        "minibatch": ", ".join(
+            f"{m.network} {'/'.join(str(s.batch or m.batch) for s in recipe.stages)}"
+            for m in recipe.members
+        ),
+        "stages": " → ".join(
+            f"{s.name}: {s.task}"
+            + (f" at {s.size} px" if s.size else "")
+            + ("" if s.init == "previous" else f" from {_start(s.init)}")
+            for s in recipe.stages
+        ),
+    }
+
+
+def _rate(stage: Stage) -> str:
+    rate, schedule = stage.learning_rate, stage.schedule
+    return f"{rate:g}" if schedule == "constant" else f"one cycle up to {rate:g}"
+
+
+def _start(init: str) -> str:
+    return {"imagenet": "ImageNet", "scratch": "scratch"}.get(init, "a checkpoint")

@@ -1,0 +1,169 @@
+"""Training of the stacked denoising autoencoder: greedy layer by layer, then as a whole.
+
+Wang 2016 (Deep learning model) gives sigmoids, squared error (eq. 3), greedy layer-wise training
+and the softmax on top; it is silent on everything that is marked `Choice` in `Recipe`.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cadnode.models.stacked_autoencoder import StackedAutoencoder, StackedAutoencoderConfig
+
+Scaled = NDArray[np.float32]
+Labels = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the autoencoder is trained.
+
+    Parameters
+    ----------
+    masked
+        Share of the inputs that are set to 0 in pretraining (masking noise, Vincent et al. 2010).
+        Choice: a fifth, because a quarter or less served there.
+    pretrain_updates, pretrain_rate
+        Of each layer. Choice: Adam; the reconstruction hardly improves after these updates.
+    epochs, rate, weight_decay
+        Of the fine-tuning, all layers together: at most, where validation data end it earlier.
+    updates
+        Of the fine-tuning where there are no validation data.
+    patience
+        Epochs without a lower validation loss after which the fine-tuning ends. Choice: many,
+        because two layers of sigmoids learn nothing for dozens of epochs before they do.
+    batch
+        Regions at a time.
+    """
+
+    masked: float = 0.2
+    pretrain_updates: int = 1500
+    pretrain_rate: float = 2e-3
+    epochs: int = 400
+    updates: int = 2000
+    rate: float = 3e-3
+    weight_decay: float = 1e-4
+    patience: int = 120
+    batch: int = 64
+
+    def epochs_of(self, updates: int, n: int) -> int:
+        """Passes over `n` regions that make at least so many updates."""
+        return -(-updates // -(-n // self.batch))
+
+
+def train(
+    config: StackedAutoencoderConfig,
+    scaled: Scaled,
+    malignant: Labels,
+    validation: tuple[Scaled, Labels] | None,
+    recipe: Recipe,
+    seed: int,
+) -> StackedAutoencoder:
+    """The trained network, in evaluation mode.
+
+    The epoch with the lowest validation loss is taken; the last one without validation data.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = StackedAutoencoder(config)
+        decoders = [nn.Linear(e.out_features, e.in_features) for e in _encoders(network)]
+    x, y = torch.from_numpy(scaled), torch.from_numpy(malignant.astype(np.int64))
+    for layer, decoder in enumerate(decoders):
+        pretrain(network, layer, decoder, x, recipe, generator)
+    _finetune(network, x, y, validation, recipe, generator)
+    return network.eval()
+
+
+def reconstruction_error(encoder: nn.Linear, decoder: nn.Linear, x: Tensor, seen: Tensor) -> Tensor:
+    """½ Σ (z − x)², mean over the batch (eq. 3): `seen` is x with noise, x what z should be."""
+    z = torch.sigmoid(decoder(torch.sigmoid(encoder(seen))))
+    return 0.5 * ((z - x) ** 2).sum(1).mean()
+
+
+def masked(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """The values `x` with that share of them set to 0, at random."""
+    return x * (torch.rand(x.shape, generator=generator) >= share)
+
+
+def pretrain(
+    network: StackedAutoencoder,
+    layer: int,
+    decoder: nn.Linear,
+    x: Tensor,
+    recipe: Recipe,
+    generator: torch.Generator,
+) -> None:
+    """Train one encoder to be undone by its decoder, on what the layers below make of `x`."""
+    encoder = _encoders(network)[layer]
+    with torch.no_grad():
+        below = network.encode(x, layer)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()],
+                                 lr=recipe.pretrain_rate)  # fmt: skip
+
+    def loss(rows: Tensor) -> Tensor:
+        target = below[rows]
+        seen = masked(target, recipe.masked, generator)
+        return reconstruction_error(encoder, decoder, target, seen)
+
+    for _ in range(recipe.epochs_of(recipe.pretrain_updates, len(x))):
+        _epoch(optimizer, loss, len(x), recipe.batch, generator)
+
+
+def _finetune(
+    network: StackedAutoencoder,
+    x: Tensor,
+    y: Tensor,
+    validation: tuple[Scaled, Labels] | None,
+    recipe: Recipe,
+    generator: torch.Generator,
+) -> None:
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
+    )
+
+    def loss(rows: Tensor) -> Tensor:
+        return functional.cross_entropy(network(x[rows]), y[rows])
+
+    best, best_epoch, best_state = float("inf"), -1, None
+    fixed = recipe.epochs_of(recipe.updates, len(x))
+    for epoch in range(recipe.epochs if validation else fixed):
+        _epoch(optimizer, loss, len(x), recipe.batch, generator)
+        if validation is None:
+            continue
+        current = _loss(network, *validation)
+        if current < best:
+            best, best_epoch, best_state = current, epoch, copy.deepcopy(network.state_dict())
+        if epoch - best_epoch >= recipe.patience:
+            break
+    if best_state is not None:
+        network.load_state_dict(best_state)
+
+
+def _epoch(
+    optimizer: torch.optim.Optimizer,
+    loss: Callable[[Tensor], Tensor],
+    n: int,
+    batch: int,
+    generator: torch.Generator,
+) -> None:
+    for rows in torch.randperm(n, generator=generator).split(batch):
+        optimizer.zero_grad(set_to_none=True)
+        loss(rows).backward()
+        optimizer.step()
+
+
+@torch.no_grad()
+def _loss(network: StackedAutoencoder, scaled: Scaled, malignant: Labels) -> float:
+    target = torch.from_numpy(malignant.astype(np.int64))
+    return float(functional.cross_entropy(network(torch.from_numpy(scaled)), target))
+
+
+def _encoders(network: StackedAutoencoder) -> list[nn.Linear]:
+    return [layer for layer in network.encoders if isinstance(layer, nn.Linear)]

@@ -1,0 +1,196 @@
+"""From `--data` to tables of features, with the node's own segmentation."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from cadnode.detect.features import FEATURE_NAMES, features_of
+from cadnode.detect.segment import segment_roi
+from cadnode.domain import Acquisition, Box, FloatImage, Laterality
+from cadnode.errors import DataError, SettingsError
+from cadnode.models import store
+from cadnode.models.card import Scenario
+from cadnode.models.features import Features
+from training.data import pisa_masses
+from training.data.views import part_of
+from training.papers.roi_cnn import phantom_rois
+from training.papers.roi_cnn.phantom_rois import PhantomSource
+from training.papers.roi_cnn.rois import Part
+from training.papers.wang2016 import phantom_regions
+from training.papers.wang2016.phantom_regions import Content
+from training.papers.wang2016.table import FeatureTable, joined
+
+SCENARIOS: Final[tuple[Scenario, ...]] = ("calcifications", "masses", "both")
+
+
+def scenario_of(name: str) -> Scenario:
+    """The scenario of that name.
+
+    Raises
+    ------
+    SettingsError
+        There is none.
+    """
+    for known in SCENARIOS:
+        if name == known:
+            return known
+    raise SettingsError(f"--scenario must be {', '.join(SCENARIOS)}, not {name!r}")
+
+
+def measured(
+    image: FloatImage,
+    box: Box,
+    spacing_mm: float,
+    acquisition: Acquisition,
+    scenario: Scenario,
+) -> Features:
+    """Features of what the node segments inside a box of a view (or a piece of one)."""
+    # The side only says where the chest wall is: no matter inside a region.
+    segmentation = segment_roi(image, Laterality.LEFT, spacing_mm, box, acquisition)
+    return features_of(segmentation, scenario)
+
+
+def part_tables(
+    text: str, scenario: Scenario, part: Part, folder: Path | None = None, *, quiet: bool = True
+) -> list[FeatureTable]:
+    """Features of a part of each data set of `KIND:…[,KIND:…]`; see `part_table`."""
+    return [part_table(one, scenario, part, folder, quiet=quiet) for one in text.split(",")]
+
+
+def part_table(
+    text: str, scenario: Scenario, part: Part, folder: Path | None = None, *, quiet: bool = True
+) -> FeatureTable:
+    """Features of a part of `phantom:…` or `pisa-masses:PATH`.
+
+    Tables of phantom regions are kept in `folder`; None makes them anew.
+
+    Raises
+    ------
+    DataError
+        The text names no data, or not of that scenario.
+    """
+    if is_pisa(text):
+        table = pisa_table(Path(text.partition(":")[2]).expanduser(), scenario)
+        return table.rows([part_of(woman) == part for woman in table.women])
+    source = phantom_source(text)
+    contents = phantom_regions.counts(scenario, source.count(part))
+    tables = [
+        content_table(source, content, part, n, folder, quiet=quiet)
+        for content, n in contents.items()
+    ]
+    return replace(joined(tables), name=source.name).columns(FEATURE_NAMES[scenario])
+
+
+def content_table(
+    source: PhantomSource,
+    content: Content,
+    part: Part,
+    n: int,
+    folder: Path | None = None,
+    *,
+    quiet: bool = True,
+) -> FeatureTable:
+    """All 41 features of the first `n` phantom regions of a content.
+
+    A table that `folder` holds is taken and goes on where it stopped; `PhantomSource.name` says
+    nothing of the segmentation, so a folder is of one version of it.
+    """
+    file = None if folder is None else folder / f"{content}-{part}-{source.seed}.npz"
+    table = FeatureTable.read(file) if file is not None and file.exists() else None
+    first = 0 if table is None else len(table)
+    if first < n:
+        new = _measured(source, content, part, range(first, n), quiet=quiet)
+        table = new if table is None else table + new
+        if file is not None:
+            table.write(file)
+    assert table is not None
+    return table.rows(range(n))
+
+
+def is_pisa(text: str) -> bool:
+    """Whether the data are `pisa-masses`."""
+    return text.startswith(f"{pisa_masses.NAME}:")
+
+
+def phantom_source(text: str) -> PhantomSource:
+    """The source of `phantom:small` and the like, or of `phantom:N`.
+
+    `phantom:N` has N regions to train on, as many to test, and a quarter to validate.
+
+    Raises
+    ------
+    DataError
+        The text is none of these.
+    """
+    kind, _, rest = text.partition(":")
+    if kind != phantom_rois.KIND:
+        kinds = f"{phantom_rois.KIND}:small, {phantom_rois.KIND}:N or {pisa_masses.NAME}:PATH"
+        raise DataError(f"--data must be {kinds}, not {text!r}")
+    number, at, seed = rest.partition("@")
+    if number.isdecimal() and int(number) > 0:
+        n = int(number)
+        text = f"{kind}:{n}/{max(n // 4, 1)}/{n}{at}{seed}"
+    return phantom_rois.parse(text)
+
+
+def pisa_table(folder: Path, scenario: Scenario = "masses") -> FeatureTable:
+    """Features of all masses of the folder; `women` are keys (`store.woman_key`).
+
+    Raises
+    ------
+    DataError
+        The folder is not of that kind, or the scenario is not of masses alone.
+    """
+    if scenario != "masses":
+        raise DataError(f"{pisa_masses.NAME} is of masses alone: --scenario masses")
+    records = pisa_masses.read(folder).records
+    rows = [
+        (
+            measured(
+                image,
+                pisa_masses.centre_box(image.shape),
+                pisa_masses.SPACING_MM,
+                Acquisition.FILM,
+                scenario,
+            ),
+            record.malignant,
+            float("nan"),
+            store.woman_key(pisa_masses.NAME, record.woman),
+        )
+        for record, image in pisa_masses.images(records)
+    ]
+    return _table(pisa_masses.NAME, scenario, rows)
+
+
+def _measured(
+    source: PhantomSource, content: Content, part: Part, numbers: range, *, quiet: bool
+) -> FeatureTable:
+    rows = []
+    what = f"{content}, {part} part"
+    for number in track(numbers, what, console=Console(stderr=True, quiet=quiet)):
+        region = phantom_regions.draw(source, content, part, number)
+        features = measured(
+            region.image, region.box, phantom_regions.SPACING_MM, region.acquisition, "both"
+        )
+        key = f"{source.seed}:{part}:{content}:{number}"
+        rows.append((features, region.malignant, region.p_malignant, key))
+    return _table("phantom", "both", rows)
+
+
+def _table(
+    name: str, scenario: Scenario, rows: Iterable[tuple[Features, bool, float, str]]
+) -> FeatureTable:
+    features, malignant, p_malignant, women = zip(*rows, strict=True)
+    return FeatureTable(
+        name=name,
+        features=FEATURE_NAMES[scenario],
+        values=np.stack([f.values for f in features]),
+        malignant=np.array(malignant, bool),
+        p_malignant=np.array(p_malignant, np.float64),
+        women=np.array(women, np.str_),
+    )

@@ -1,0 +1,154 @@
+"""Everything that is fitted for one scenario: scaling, autoencoder, SVM, KNN, LDA, calibration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+from torch import Tensor
+
+from cadnode.models.card import Scenario
+from cadnode.models.feature_classifiers import Knn, Lda, Scaler, Svm, sigmoid
+from cadnode.models.feature_model import NETWORK
+from cadnode.models.stacked_autoencoder import StackedAutoencoder, StackedAutoencoderConfig
+from training.papers.wang2016 import autoencoder, rivals
+from training.papers.wang2016.autoencoder import Recipe
+from training.papers.wang2016.table import FeatureTable
+
+Floats = NDArray[np.float64]
+# Results: the architectures that the paper's cross-validation chose.
+HIDDEN: Final[Mapping[Scenario, tuple[int, int]]] = {
+    "calcifications": (200, 200),
+    "masses": (200, 200),
+    "both": (400, 400),
+}
+# Training cases that SVM and KNN keep: their rows are stored with the weights.
+MOST_ROWS: Final = 2000
+FOLDS: Final = 10
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Fitted:
+    """One scenario's classifiers; `platt` is (slope, intercept) of the autoencoder's log-odds."""
+
+    scaler: Scaler
+    network: StackedAutoencoder
+    svm: Svm
+    knn: Knn
+    lda: Lda
+    platt: tuple[float, float]
+
+    @torch.inference_mode()
+    def logits(self, values: Floats) -> Floats:
+        """`(n,)` log-odds of the autoencoder for `(n, d)` measured features."""
+        scaled = torch.from_numpy(self.scaler(values))
+        return np.asarray(self.network.log_odds(scaled), np.float64)
+
+    def probabilities(self, values: Floats) -> dict[str, Floats]:
+        """`(n,)` probabilities of each classifier by its name, for `(n, d)` measured features."""
+        scaled = self.scaler(values).astype(np.float64)
+        return {
+            "sae": sigmoid(self.platt[0] * self.logits(values) + self.platt[1]),
+            "svm": self.svm.probability(scaled),
+            "knn": self.knn.probability(scaled),
+            "lda": self.lda.probability(scaled),
+        }
+
+    def state(self) -> dict[str, Tensor]:
+        """As it is stored; scaled features are float32 already."""
+        arrays = self.scaler.arrays("scaler") | self.svm.arrays("svm") | self.knn.arrays("knn")
+        arrays |= self.lda.arrays("lda")
+        stored = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
+        for name in ("svm.rows", "knn.rows", "knn.labels"):
+            stored[name] = stored[name].float()
+        network = {NETWORK + name: value for name, value in self.network.state_dict().items()}
+        return network | stored
+
+
+def fit(
+    scenario: Scenario,
+    train: FeatureTable,
+    validation: FeatureTable | None,
+    *,
+    recipe: Recipe,
+    svm: tuple[float, float],
+    seed: int = 0,
+) -> Fitted:
+    """Fit everything on `train`; stop and calibrate on `validation` where there is one."""
+    scaler = rivals.fit_scaler(train.values)
+    scaled = scaler(train.values)
+    held = None if validation is None else (scaler(validation.values), validation.malignant)
+    config = StackedAutoencoderConfig(inputs=scaled.shape[1], hidden=HIDDEN[scenario])
+    network = autoencoder.train(config, scaled, train.malignant, held, recipe, seed)
+    kept = np.random.default_rng(seed).permutation(len(train))[:MOST_ROWS]
+    fitted = Fitted(
+        scaler,
+        network,
+        rivals.fit_svm(scaled[kept], train.malignant[kept], *svm),
+        rivals.fit_knn(scaled[kept], train.malignant[kept], rivals.NEIGHBOURS[scenario]),
+        rivals.fit_lda(scaled, train.malignant),
+        (1.0, 0.0),
+    )
+    return fitted if validation is None else _calibrated(fitted, validation)
+
+
+def choose_svm(scenario_table: FeatureTable, *, folds: int = FOLDS) -> tuple[float, float]:
+    """(cost, gamma) of the SVM, by cross-validation on the training group."""
+    scaled = rivals.fit_scaler(scenario_table.values)(scenario_table.values)[:MOST_ROWS]
+    n = len(scaled)
+    return rivals.best_svm(
+        scaled, scenario_table.malignant[:n], scenario_table.women[:n], folds=folds
+    )
+
+
+def cross_validated(
+    scenario: Scenario,
+    table: FeatureTable,
+    *,
+    recipe: Recipe,
+    svm: tuple[float, float] | None = None,
+    also: FeatureTable | None = None,
+    seed: int = 0,
+) -> tuple[dict[str, Floats], NDArray[np.int64]]:
+    """Out-of-fold probabilities `(n,)` of each classifier, and each row's fold `(n,)`.
+
+    Ten folds by woman (paper: Results). Nothing is chosen on the held fold: the number of epochs
+    is the recipe's, and the SVM's parameters are searched within the other folds unless given.
+
+    Parameters
+    ----------
+    scenario, table, recipe
+        What is learnt of what, and how.
+    svm
+        (cost, gamma), where they are known.
+    also
+        Further cases to train on in every fold, of no woman in the table.
+    seed
+        Of folds and networks.
+    """
+    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    fold = np.zeros(len(table), np.int64)
+    found = {name: np.zeros(len(table)) for name in ("sae", "svm", "knn", "lda")}
+    for number, (kept, held) in enumerate(
+        splitter.split(table.values, table.malignant, table.women)
+    ):
+        train = table.rows(kept) if also is None else table.rows(kept) + also
+        chosen = svm or choose_svm(train, folds=5)
+        fitted = fit(scenario, train, None, recipe=recipe, svm=chosen, seed=seed)
+        fold[held] = number
+        for name, p in fitted.probabilities(table.values[held]).items():
+            found[name][held] = p
+    return found, fold
+
+
+def _calibrated(fitted: Fitted, validation: FeatureTable) -> Fitted:
+    scaled = fitted.scaler(validation.values).astype(np.float64)
+    decisions = rivals.platt(fitted.svm.decision(scaled), validation.malignant)
+    return replace(
+        fitted,
+        svm=replace(fitted.svm, platt=np.array(decisions)),
+        platt=rivals.platt(fitted.logits(validation.values), validation.malignant),
+    )
