@@ -44,12 +44,12 @@ def measure(spacing_mm: float, file: Path, runs: int) -> dict[str, float]:
 
     from cadnode.detect.view import detect_view
     from cadnode.domain import Acquisition, Laterality
-    from training.papers.detection.evaluate import load_detector
+    from training.papers.detection.evaluate import load_detector, packaged
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     image = np.load(file)
-    detector = load_detector()
+    detector = load_detector(packaged())
 
     def once() -> tuple[float, float]:
         wall, cpu = time.perf_counter(), time.process_time()

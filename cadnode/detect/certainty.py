@@ -27,15 +27,15 @@ _CLUSTER: Final = (
 _CLUSTER_INTERCEPT: Final = -1.518
 # The same for `masses.STATISTICS`: 0.5 is one false mark in two normal views.
 _MASS: Final = (
-    (0.535, 0.068, 1.038),
-    (0.849, 0.102, -0.181),
-    (0.439, 0.349, -0.637),
-    (3.485, 0.871, 1.137),
-    (0.977, 0.087, 0.399),
-    (20.620, 9.975, 0.376),
-    (0.755, 0.190, 0.711),
+    (0.538, 0.081, 1.220),
+    (0.836, 0.111, 0.033),
+    (0.612, 0.420, -0.893),
+    (3.944, 1.053, 0.697),
+    (0.943, 0.092, 0.040),
+    (21.772, 10.101, 0.036),
+    (0.782, 0.195, 0.467),
 )
-_MASS_INTERCEPT: Final = -1.793
+_MASS_INTERCEPT: Final = -1.535
 
 
 def cluster_certainty(statistics: Floats) -> Floats:

@@ -20,11 +20,15 @@ Floats = NDArray[np.float64]
 
 SPACING_MM: Final = 0.6
 _RADII_MM: Final = (4.0, 7.0, 11.0)
+# The ring that gradients are taken from, and their smoothness, in radii.
+_RING: Final = (0.5, 1.3)
+_SMOOTHER: Final = 0.25
+# Outlines are drawn at this smoothness.
 _SMOOTH_MM: Final = 1.2
 _BACKGROUND_MM: Final = 14.0
 _DEPTH_MM: Final = 4.0
 _APART_MM: Final = 9.0
-_MOST: Final = 8
+_MOST: Final = 12
 # Kupinski & Giger 1998: the window that favours what lies near the seed, σ = 12.5 mm.
 _WINDOW_MM: Final = 12.5
 _REACH_MM: Final = 26.0
@@ -52,7 +56,7 @@ def coarse(frame: Frame) -> FloatImage:
 
 
 def find_masses(frame: Frame) -> list[MassCandidate]:
-    """At most 8 candidates, those with the most convergent gradients first."""
+    """At most 12 candidates, those with the most convergent gradients first."""
     image = coarse(frame)
     depth = cv2.resize(frame.depth_mm, image.shape[::-1], interpolation=cv2.INTER_AREA)
     valid = np.asarray(depth > _DEPTH_MM, np.bool_)
@@ -62,7 +66,7 @@ def find_masses(frame: Frame) -> list[MassCandidate]:
     smooth = cv2.GaussianBlur(
         flat, (0, 0), _SMOOTH_MM / SPACING_MM, borderType=cv2.BORDER_REPLICATE
     )
-    index = convergence(smooth, depth > 0)
+    index = convergence(flat, depth > 0)
     index[~valid] = -1
     size = int(_APART_MM / SPACING_MM) | 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
@@ -79,26 +83,38 @@ def find_masses(frame: Frame) -> list[MassCandidate]:
     return found
 
 
-def convergence(smooth: FloatImage, breast: BoolMask) -> FloatImage:
-    """`(h, w) float32 in [-1, 1]`: how well gradients around each pixel point to it."""
+def convergence(image: FloatImage, breast: BoolMask) -> FloatImage:
+    """`(h, w) float32 in [-1, 1]`: how well gradients around each pixel point to it.
+
+    Each radius sees gradients at its own smoothness, so that texture inside of a large mass does
+    not hide its edge.
+    """
+    best = np.full(image.shape, -1, np.float32)
+    for radius in (r / SPACING_MM for r in _RADII_MM):
+        sigma = _SMOOTHER * radius
+        smooth = cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        best = np.maximum(best, _converging_in_ring(smooth, breast, radius))
+    return best
+
+
+def _converging_in_ring(smooth: FloatImage, breast: BoolMask, radius: float) -> FloatImage:
+    """Mean cosine of gradients in a ring with the way to its centre, weak ones counting less."""
     down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, borderType=cv2.BORDER_REPLICATE)
     right = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, borderType=cv2.BORDER_REPLICATE)
     size = cv2.magnitude(down, right)
     usual = float(np.median(size[breast])) + 1e-6 if breast.any() else 1.0
     unit = breast / (size + usual)
-    best = np.full(smooth.shape, -1, np.float32)
-    for radius in (r / SPACING_MM for r in _RADII_MM):
-        reach = int(np.ceil(1.3 * radius))
-        rows, cols = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
-        away = np.hypot(rows, cols)
-        ring = ((away > 0.35 * radius) & (away <= 1.3 * radius)) / np.maximum(away, 1)
-        ring /= ring.sum() if ring.sum() else 1
-        pointing = cv2.filter2D(
-            down * unit, -1, -(rows * ring * 1.0), borderType=cv2.BORDER_CONSTANT
-        ) + cv2.filter2D(right * unit, -1, -(cols * ring), borderType=cv2.BORDER_CONSTANT)
-        mean_away = float((away * ring).sum())
-        best = np.maximum(best, pointing / max(mean_away, 1e-6))
-    return best
+    reach = int(np.ceil(_RING[1] * radius))
+    rows, cols = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
+    away = np.hypot(rows, cols)
+    ring = (away >= _RING[0] * radius) & (away <= _RING[1] * radius)
+    ring_share = ring / np.maximum(away, 1) / max(int(ring.sum()), 1)
+    border = cv2.BORDER_CONSTANT
+    return np.asarray(
+        cv2.filter2D(down * unit, -1, -rows * ring_share, borderType=border)
+        + cv2.filter2D(right * unit, -1, -cols * ring_share, borderType=border),
+        np.float32,
+    )
 
 
 def outline(

@@ -156,6 +156,7 @@ def test_evaluation_finds_the_planted_clusters_with_and_without_the_filter(
 
     assert result["n_lesions"] == 3
     assert result["n_images"] == 3
+    assert result["women_seen_in_training"] == (3 if filtered else 0)
     assert result["sensitivity_at_1fp"] == 1.0
     assert result["by_kind"][0]["kind"] == "calcification_cluster"
     assert len(result["froc"]) > 0

@@ -63,8 +63,8 @@ def test_a_disc_is_a_candidate_and_its_area_is_in_square_millimetres() -> None:
     assert np.exp(best.statistics[3]) == pytest.approx(area_mm2, rel=0.25)
 
 
-def test_there_are_at_most_eight_candidates() -> None:
+def test_there_are_at_most_twelve_candidates() -> None:
     rng = np.random.default_rng(3)
     frame = whole_frame(rng.random((400, 400)).astype(np.float32), SPACING_MM / 3)
 
-    assert len(find_masses(frame)) <= 8
+    assert len(find_masses(frame)) <= 12

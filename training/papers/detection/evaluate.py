@@ -40,23 +40,35 @@ def run(data: str, *, model: Path | None = None, seed: int = 0) -> dict[str, Any
     DataError, ModelError
         The data or the model are not what they should be.
     """
-    detector = load_detector(model)
+    folder = model or packaged()
+    detector = load_detector(folder)
     kind, _, where = data.partition(":")
     if kind == "pisa-calcifications" and where:
         return _head(kind, detector) | rois.numbers(Path(where).expanduser(), detector)
     source = cases.open_cases(kind, where)
-    marks = [marks_of(case, detector) for case in _progress(source)]
+    women, marks = set(), []
+    for case in _progress(source):
+        women.add(case.group)
+        marks.append(marks_of(case, detector))
     if not marks:
         raise DataError("no image could be read")
+    known = store.seen_women(folder) if folder else frozenset()
+    seen = sum(store.woman_key(kind, woman) in known for woman in women)
     rows = [_row(source, [m[k] for m in marks], finding, seed) for k, finding in enumerate(KINDS)]
     best = rows[0]
     if best["n_lesions"] == 0:
         raise DataError("there is no calcification with a position in these images")
-    return _head(kind, detector) | best | {"images_read": len(marks), "by_kind": rows}
+    counts = {"images_read": len(marks), "women": len(women), "women_seen_in_training": seen}
+    return _head(kind, detector) | best | counts | {"by_kind": rows}
 
 
-def load_detector(folder: Path | None = None) -> Detector | None:
-    """The filter of a folder, or the packaged one; None where none is packaged.
+def packaged() -> Path | None:
+    """Folder of the packaged filter; None where none is packaged."""
+    return next((f for f in store.available() if f.parent.name == NAME), None)
+
+
+def load_detector(folder: Path | None) -> Detector | None:
+    """The filter of a folder; None without one.
 
     Raises
     ------
@@ -64,10 +76,7 @@ def load_detector(folder: Path | None = None) -> Detector | None:
         The folder holds another kind of model.
     """
     if folder is None:
-        packaged = [f for f in store.available() if f.parent.name == NAME]
-        if not packaged:
-            return None
-        folder = packaged[0]
+        return None
     model = loading.load(folder)
     if not isinstance(model, Detector):
         raise ModelError(f"{folder.name} is no filter of candidates")
@@ -89,6 +98,12 @@ def show(console: Console, result: dict[str, Any]) -> None:
         low, high = result["auc_ci"]
         console.print(f"AUC {result['auc']:.3f} (95 % CI {low:.3f}–{high:.3f})", highlight=False)
         return
+    if result["women_seen_in_training"]:
+        console.print(
+            f"[bold]{result['women_seen_in_training']} of {result['women']} women were in the "
+            "filter's training[/]: these numbers are not of unseen images",
+            highlight=False,
+        )
     table = Table("", "found at 1 false mark an image", "95 % CI", "at ½", "lesions", "images")
     for row in result["by_kind"]:
         if not row["n_lesions"]:
