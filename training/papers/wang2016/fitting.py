@@ -83,7 +83,7 @@ def fit(
     held = None if validation is None else (scaler(validation.values), validation.malignant)
     config = StackedAutoencoderConfig(inputs=scaled.shape[1], hidden=HIDDEN[scenario])
     network = autoencoder.train(config, scaled, train.malignant, held, recipe, seed)
-    kept = np.random.default_rng(seed).permutation(len(train))[:MOST_ROWS]
+    kept = _kept(len(train), seed)
     fitted = Fitted(
         scaler,
         network,
@@ -95,13 +95,11 @@ def fit(
     return fitted if validation is None else _calibrated(fitted, validation)
 
 
-def choose_svm(scenario_table: FeatureTable, *, folds: int = FOLDS) -> tuple[float, float]:
-    """(cost, gamma) of the SVM, by cross-validation on the training group."""
-    scaled = rivals.fit_scaler(scenario_table.values)(scenario_table.values)[:MOST_ROWS]
-    n = len(scaled)
-    return rivals.best_svm(
-        scaled, scenario_table.malignant[:n], scenario_table.women[:n], folds=folds
-    )
+def choose_svm(table: FeatureTable, *, folds: int = FOLDS, seed: int = 0) -> tuple[float, float]:
+    """(cost, gamma) of the SVM, by cross-validation on the training group's kept rows."""
+    kept = table.rows(_kept(len(table), seed))
+    scaled = rivals.fit_scaler(table.values)(kept.values)
+    return rivals.best_svm(scaled, kept.malignant, kept.women, folds=folds)
 
 
 def cross_validated(
@@ -142,6 +140,11 @@ def cross_validated(
         for name, p in fitted.probabilities(table.values[held]).items():
             found[name][held] = p
     return found, fold
+
+
+def _kept(n: int, seed: int) -> NDArray[np.int64]:
+    """Rows that SVM and KNN keep: drawn, as the rows of a scenario are sorted by content."""
+    return np.random.default_rng(seed).permutation(n)[:MOST_ROWS]
 
 
 def _calibrated(fitted: Fitted, validation: FeatureTable) -> Fitted:
