@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from cadnode.detect.features import FEATURE_NAMES
 from cadnode.errors import ModelError
 from cadnode.models import loading, store
+from cadnode.models.card import Scenario
 from cadnode.models.feature_model import FeatureModel
 from cadnode.models.features import Features
 from tests.unit import feature_model_cases as cases
+from training.papers.wang2016.fitting import HIDDEN
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +113,17 @@ def test_the_operating_point_is_the_cards(folder: Path) -> None:
 def test_named_values_must_be_as_many_as_names() -> None:
     with pytest.raises(ValueError, match="as many"):
         Features(("a", "b"), np.zeros(3))
+
+
+@pytest.mark.parametrize("scenario", ["calcifications", "masses", "both"])
+def test_the_packaged_models_read_the_features_of_their_scenario(scenario: Scenario) -> None:
+    folder = next(f for f in store.available() if f.parent.name == f"wang2016-{scenario}")
+    model = loading.load(folder)
+
+    assert isinstance(model, FeatureModel)
+    assert model.card.scenario == scenario
+    assert model.card.features == FEATURE_NAMES[scenario]
+    assert model.card.architecture.hidden == HIDDEN[scenario]
+    assert store.weights_file(folder, model.sha256).stat().st_size < 1_500_000
+    nothing = Features(FEATURE_NAMES[scenario], np.zeros(len(FEATURE_NAMES[scenario])))
+    assert 0 < model.score(nothing).probability < 1
