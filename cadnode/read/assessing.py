@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Final
 
-from cadnode.detect.features import mass_features, microcalcification_features
+from cadnode.detect.features import features_of
 from cadnode.detect.model import Segmentation
 from cadnode.domain import Acquisition, Assessment, Box, HeatMap, System
 from cadnode.errors import ModelError
@@ -139,15 +139,6 @@ def scenarios(segmentation: Segmentation) -> tuple[Scenario, ...]:
     if calcifications:
         return ("calcifications",)
     return ("masses",) if mass else ()
-
-
-def features_of(segmentation: Segmentation, scenario: Scenario) -> Features:
-    """The 15, 26 or 41 features of a scenario (Wang 2016, Imaging and analysis)."""
-    if scenario == "calcifications":
-        return microcalcification_features(segmentation)
-    if scenario == "masses":
-        return mass_features(segmentation)
-    return microcalcification_features(segmentation) + mass_features(segmentation)
 
 
 def highest(of: HeatMap, box: Box) -> float:

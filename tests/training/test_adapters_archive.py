@@ -22,8 +22,8 @@ DICOM_WEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Orthanc]:
     """An Orthanc with two exams, and a CT in the second study."""
-    if peers.find_orthanc() is None or not DICOM_WEB.is_file():
-        pytest.skip("Orthanc or its DICOMweb plugin is not installed")
+    there = peers.find_orthanc() is not None and DICOM_WEB.is_file()
+    assert there, "Orthanc or its DICOMweb plugin is missing: deploy/system-packages.sh test"
     folder = tmp_path_factory.mktemp("archive")
     paths = two_exams(folder / "sent")
     paths.append(

@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +28,6 @@ def phantom() -> PhantomExam:
     return exam(21, SPEC, lesions=LesionPrior(one=1, two=0))
 
 
-@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools are not installed")
 @pytest.mark.parametrize("compressed", [False, True])
 def test_dciodvfy_has_nothing_to_say(
     phantom: PhantomExam, tmp_path: Path, compressed: bool
