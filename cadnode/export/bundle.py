@@ -1,0 +1,112 @@
+"""A model's folder becomes a MONAI bundle.
+
+Source: MONAI Bundle Specification, section "Directory Structure".
+Deviation: `models/model.safetensors` in place of `models/model.pt`, because a pickle runs code when
+it is read. `models` is a model folder of cadnode, so that a bundle can be added to a node.
+"""
+
+import importlib.metadata
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cadnode.errors import ModelError, SettingsError
+from cadnode.export import configs, readme
+from cadnode.export.metadata import metadata
+from cadnode.export.networks import network_of
+from cadnode.export.schema import SCHEMA
+from cadnode.models import store
+from cadnode.models.card import CnnCard, DetectorCard, FeatureCard, ModelCard
+
+METADATA: Final = "configs/metadata.json"
+SCHEMA_FILE: Final = "configs/metadata.schema.json"
+MODELS: Final = "models"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A written bundle, and the card of its model."""
+
+    folder: Path
+    card: ModelCard
+
+
+def write(folder: Path, out: Path, detector: Path | None = None) -> Bundle:
+    """The bundle of a model's folder, written to `out`, whole or not at all.
+
+    Parameters
+    ----------
+    folder
+        With `card.json`, weights and `split.json`.
+    out
+        Must be empty or not be there.
+    detector
+        Folder of the detector that looks for regions; CNNs and autoencoders take it along.
+
+    Raises
+    ------
+    ModelError
+        The model or the detector is damaged or of the wrong kind.
+    SettingsError
+        `out` holds something.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SettingsError(f"{out} holds something already: give a folder that is empty or new")
+    card, state = store.read_weights(folder)
+    taken = detector if isinstance(card, CnnCard | FeatureCard) else None
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=out.parent) as name:
+        made = Path(name) / out.name
+        _copy(folder, made / MODELS)
+        if taken is not None:
+            _copy_detector(taken, made / MODELS / configs.DETECTOR)
+        _json(made / METADATA, metadata(card, network_of(card, state)))
+        _json(made / SCHEMA_FILE, SCHEMA)
+        _json(made / "configs/inference.json", configs.inference(card, detector=bool(taken)))
+        _json(made / "configs/evaluate.json", configs.evaluate(card))
+        _json(made / "configs/train.json", configs.train(card))
+        _text(made / "docs/README.md", readme.readme(card))
+        _text(made / "docs/data_license.txt", readme.data_licence(card))
+        _text(made / "LICENSE", _licence(card))
+        if out.exists():
+            out.rmdir()
+        made.rename(out)
+    return Bundle(out, card)
+
+
+def _copy(folder: Path, to: Path) -> None:
+    """A model's folder, complete in itself: shared weights become its own."""
+    card = store.read_card(folder)
+    store.seen_women(folder)
+    to.mkdir(parents=True)
+    shutil.copyfile(store.weights_file(folder, card.weights_sha256), to / store.WEIGHTS)
+    for name in (store.CARD, store.SPLIT):
+        shutil.copyfile(folder / name, to / name)
+
+
+def _copy_detector(folder: Path, to: Path) -> None:
+    card, _ = store.read_weights(folder)
+    if not isinstance(card, DetectorCard):
+        raise ModelError(f"{card.name} is no detector: its kind is {card.kind}")
+    _copy(folder, to)
+
+
+def _licence(card: ModelCard) -> str:
+    """The card's licence, and the text of the one that cadnode comes with."""
+    files = importlib.metadata.files("cadnode") or []
+    texts = [Path(str(f.locate())) for f in files if f.name == "LICENSE"]
+    text = next((t.read_text() for t in texts if t.is_file()), "")
+    source = text or "The text of Apache-2.0: https://www.apache.org/licenses/LICENSE-2.0\n"
+    return f"{card.name} {card.version}: {card.licence}\n\n{source}"
+
+
+def _json(file: Path, content: Any) -> None:
+    _text(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _text(file: Path, content: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content, encoding="utf-8")

@@ -1,0 +1,196 @@
+"""How a bundle's model reads a view: by the very calls that the node makes (`cadnode.read`).
+
+Each reader prepares a view's image (MONAI's preprocessing) and reads what it prepared (MONAI's
+inferer). What it says is a `Row`, ready for JSON.
+"""
+
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Protocol
+
+from cadnode.detect.features import features_of
+from cadnode.detect.view import detect_view
+from cadnode.domain import FloatImage
+from cadnode.errors import ModelError
+from cadnode.export.cases import Case
+from cadnode.imaging.spacing import spacing_of
+from cadnode.models.card import ModelCard
+from cadnode.models.detector import Detector
+from cadnode.models.feature_model import FeatureModel
+from cadnode.models.loading import Model
+from cadnode.models.roi_model import RoiModel
+from cadnode.models.view_model import ViewModel
+from cadnode.read.assessing import scenarios
+from cadnode.read.regions import Candidate, candidates
+from cadnode.read.views import ScoredView
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Row:
+    """What is said of a view: JSON's content, and the scored view where whole views are read."""
+
+    content: dict[str, Any]
+    scored: ScoredView | None = None
+
+
+class Reader(Protocol):
+    """A model that reads views for a bundle."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Of the model."""
+
+    def prepare(self, image: FloatImage, case: Case) -> Any:
+        """What `read` needs of a view; `image` is `(H, W) float32 in [0, 1]`, as stored."""
+
+    def read(self, prepared: Any, case: Case) -> Row:
+        """What the model says of what `prepare` returned."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ViewReader:
+    """DIB-MG: the view's score, and its log-odds before calibration."""
+
+    model: ViewModel
+
+    @property
+    def card(self) -> ModelCard:
+        """Of the model."""
+        return self.model.card
+
+    def prepare(self, image: FloatImage, case: Case) -> FloatImage:
+        """The image itself: the card's preprocessing is a part of `ViewModel.score`."""
+        return image
+
+    def read(self, prepared: FloatImage, case: Case) -> Row:
+        """Score and log-odds of the view."""
+        (reading,) = self.model.score([(prepared, case.mammogram.laterality)])
+        content = {"score": reading.score, "logit": reading.logit}
+        return Row(content, ScoredView(case.mammogram, reading, self.model))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RegionReader:
+    """CNN or autoencoder: the malignancy of each region that is marked or detected in the view.
+
+    Parameters
+    ----------
+    model
+        Reads regions of interest, or their features.
+    detector
+        The learned filter of the detection; None leaves candidates to contrast and shape.
+    most
+        Detected regions of a view that are read, the most certain first.
+    """
+
+    model: RoiModel | FeatureModel
+    detector: Detector | None
+    most: int = 4
+
+    @property
+    def card(self) -> ModelCard:
+        """Of the model."""
+        return self.model.card
+
+    def prepare(self, image: FloatImage, case: Case) -> list[Candidate]:
+        """Regions that the model can read, cut out and segmented as the node does."""
+        found = candidates(
+            image,
+            case.mammogram,
+            (),
+            case.regions,
+            detector=self.detector,
+            specs=[self.model.card.roi] if isinstance(self.model, RoiModel) else [],
+            most=self.most,
+        )
+        return [candidate for candidate in found if self._fits(candidate)]
+
+    def read(self, prepared: list[Candidate], case: Case) -> Row:
+        """A probability of malignancy for each region."""
+        return Row({"regions": [region(c) | self._said(c) for c in prepared]})
+
+    def _fits(self, candidate: Candidate) -> bool:
+        """Features need a segmentation that allows the card's scenario."""
+        if isinstance(self.model, RoiModel):
+            return True
+        return self.model.card.scenario in scenarios(candidate.kind, candidate.segmentation)
+
+    def _said(self, candidate: Candidate) -> dict[str, Any]:
+        if isinstance(self.model, RoiModel):
+            (reading,) = self.model.read([candidate.rois[self.model.card.roi]], cam=False)
+            return {"probability": reading.probability, "logit": reading.logit}
+        features = features_of(candidate.segmentation, self.model.card.scenario)
+        scored = self.model.score(features)
+        return {
+            "probability": scored.probability,
+            "logit": scored.logit,
+            "beside": dict(scored.beside),
+        }
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class DetectionReader:
+    """The detector: clusters and masses that it marks, with its certainty that they are there."""
+
+    model: Detector
+
+    @property
+    def card(self) -> ModelCard:
+        """Of the model."""
+        return self.model.card
+
+    def prepare(self, image: FloatImage, case: Case) -> FloatImage:
+        """The image itself: candidates are a part of the detection."""
+        return image
+
+    def read(self, prepared: FloatImage, case: Case) -> Row:
+        """Every region from the card's `mark_at` on, the most certain first."""
+        mammogram = case.mammogram
+        found = detect_view(
+            prepared,
+            mammogram.laterality,
+            fmean(spacing_of(mammogram).mm),
+            mammogram.acquisition,
+            self.model,
+        )
+        regions = [
+            {"kind": r.kind.value, "box": list(r.box), "certainty": r.certainty}
+            for r in found.regions
+            if r.certainty >= self.model.mark_at
+        ]
+        return Row({"regions": regions})
+
+
+def reader(model: Model, detector: Model | None = None, most: int = 4) -> Reader:
+    """The reader of a model.
+
+    Parameters
+    ----------
+    model
+        Of any kind.
+    detector
+        Looks for the regions that a CNN or an autoencoder reads; not used by the other kinds.
+    most
+        Detected regions of a view that are read.
+
+    Raises
+    ------
+    ModelError
+        `detector` is a model of another kind.
+    """
+    if detector is not None and not isinstance(detector, Detector):
+        raise ModelError(f"{detector.card.name} is no detector: its kind is {detector.card.kind}")
+    if isinstance(model, ViewModel):
+        return ViewReader(model)
+    if isinstance(model, Detector):
+        return DetectionReader(model)
+    return RegionReader(model, detector, most)
+
+
+def region(candidate: Candidate) -> dict[str, Any]:
+    """Kind, box in source pixels as stored, and the detection's certainty (None: marked)."""
+    return {
+        "kind": candidate.kind.value,
+        "box": list(candidate.box),
+        "certainty": candidate.certainty,
+    }

@@ -1,0 +1,165 @@
+"""What a bundle's configs name: MONAI's transform, inferer and handler around a `Reader`."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from monai.inferers import Inferer
+from monai.transforms import Transform
+from torch import nn
+
+from cadnode.domain import Skipped, SkipReason
+from cadnode.errors import ModelError, NotProcessable
+from cadnode.exam.model import Exam
+from cadnode.export.cases import Case
+from cadnode.export.readers import Reader, Row
+from cadnode.files import write_whole
+from cadnode.imaging import pixels
+from cadnode.read.views import breasts
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Prepared:
+    """A view before it is read; `content` is the reader's, `skipped` says why there is none."""
+
+    case: Case
+    content: Any = None
+    skipped: Skipped | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Said:
+    """What came of a view: a row, or the reason why none."""
+
+    case: Case
+    row: Row | None
+    skipped: Skipped | None = None
+
+
+class Prepare(Transform):  # type: ignore[misc]  # MONAI ships no types
+    """Decodes a view and prepares it: `Case` in, `Prepared` out."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+
+    def __call__(self, case: Case) -> Prepared:
+        """The view as the reader wants it; a view that it does not read has a coded reason."""
+        if case.mammogram.acquisition not in self.reader.card.applies_to:
+            return Prepared(case, skipped=_skipped(case, SkipReason.NO_MODEL_APPLIES))
+        try:
+            return Prepared(case, self.reader.prepare(pixels.load(case.mammogram), case))
+        except NotProcessable as error:
+            return Prepared(case, skipped=_skipped(case, error.reason, error.detail))
+
+
+class Reading(Inferer):  # type: ignore[misc]  # MONAI ships no types
+    """Reads prepared views one at a time, as the node does.
+
+    The network that the evaluator hands over is the model's own; the model runs it.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__()
+        self.reader = reader
+
+    def __call__(
+        self, inputs: Sequence[Prepared], network: nn.Module, *args: Any, **kwargs: Any
+    ) -> list[Said]:
+        """What the model says of each view."""
+        return [self._said(prepared) for prepared in inputs]
+
+    def _said(self, prepared: Prepared) -> Said:
+        case = prepared.case
+        if prepared.skipped is not None:
+            return Said(case, None, prepared.skipped)
+        try:
+            return Said(case, self.reader.read(prepared.content, case))
+        except NotProcessable as error:
+            return Said(case, None, _skipped(case, error.reason, error.detail))
+        except ModelError:
+            return Said(case, None, _skipped(case, SkipReason.MODEL_FAILED))
+
+
+def as_it_is(batch: Sequence[Prepared], *args: Any, **kwargs: Any) -> tuple[Any, None]:
+    """The batch without labels: the evaluator's `prepare_batch`."""
+    return batch, None
+
+
+@dataclass(eq=False, slots=True)
+class Scores:
+    """Collects what an evaluator's model says, and writes it as JSON.
+
+    Parameters
+    ----------
+    reader
+        Its card is named in the file.
+    exams
+        Every exam of the folder, also those without a view that can be read.
+    """
+
+    reader: Reader
+    exams: Sequence[Exam]
+    said: list[Said] = field(default_factory=list)
+
+    def attach(self, engine: Any) -> None:
+        """Collect from now on (MONAI's handlers have this method)."""
+        from ignite.engine import Events  # an extra: only bundles need it
+
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
+
+    def collect(self, engine: Any) -> None:
+        """Take over what was said in an iteration."""
+        self.said += engine.state.output["pred"]
+
+    def write(self, file: str | Path) -> None:
+        """Write `as_dict` to a file."""
+        write_json(self.as_dict(), file)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The model, and what it says of each exam (docs/bundles.md)."""
+        card = self.reader.card
+        by_exam: dict[int, list[Said]] = defaultdict(list)
+        for said in self.said:
+            by_exam[id(said.case.exam)].append(said)
+        return {
+            "schema_version": 1,
+            "model": {"name": card.name, "version": card.version, "sha256": card.weights_sha256},
+            "kind": card.kind,
+            "exams": [_exam(exam, by_exam[id(exam)]) for exam in self.exams],
+        }
+
+
+def write_json(content: Any, file: str | Path) -> None:
+    """Write a JSON document to a file."""
+    write_whole(Path(file), (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _exam(exam: Exam, said: Sequence[Said]) -> dict[str, Any]:
+    skipped = [*exam.skipped, *(s.skipped for s in said if s.skipped is not None)]
+    content: dict[str, Any] = {"study_instance_uid": exam.study_instance_uid}
+    scored = [s.row.scored for s in said if s.row is not None and s.row.scored is not None]
+    if scored:
+        sides = breasts(scored)
+        content["exam_score"] = max(b.score for b in sides)
+        content["breasts"] = [{"laterality": b.laterality.value, "score": b.score} for b in sides]
+    content["views"] = [_view(s.case) | s.row.content for s in said if s.row is not None]
+    content["skipped"] = [
+        {"sop_instance_uid": s.sop_instance_uid, "reason": s.reason.value} for s in skipped
+    ]
+    return content
+
+
+def _view(case: Case) -> dict[str, Any]:
+    m = case.mammogram
+    return {
+        "sop_instance_uid": m.sop_instance_uid,
+        "laterality": m.laterality.value,
+        "view": m.view.value,
+    }
+
+
+def _skipped(case: Case, reason: SkipReason, detail: str = "") -> Skipped:
+    return Skipped(case.mammogram.sop_instance_uid, reason, detail)
