@@ -11,7 +11,7 @@ from cadnode.app.models import Overview, Row, Verified
 from cadnode.cli_curve import curve
 from cadnode.domain import YOUDEN, SystemStatus
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, Metric, ModelCard
-from cadnode.models.history import Change
+from cadnode.models.history import Change, Proof
 from cadnode.models.operating_point import OperatingPoint
 
 _SHARES: Final = ("0.8", "0.9", "0.95")
@@ -94,7 +94,7 @@ def print_card(console: Console, row: Row, changes: Sequence[Change]) -> None:
     console.print("\n".join(curve(card.roc)), highlight=False)
     console.print(_operating_table(card))
     for change in changes:
-        console.print(_change_line(change), highlight=False)
+        console.print("\n".join(change_lines(change)), highlight=False, soft_wrap=True)
     if row.problem:
         console.print(f"[red]✗[/] {escape(row.problem)}", highlight=False, soft_wrap=True)
 
@@ -163,10 +163,35 @@ def _reaches(choice: str, point: OperatingPoint) -> bool:
     return not wanted or float(getattr(point, rule)) >= float(wanted)
 
 
-def _change_line(change: Change) -> str:
+def change_lines(change: Change) -> list[str]:
+    """Who changed what and when; below it why, and from which evidence by which rule."""
     was, now = (v or "off" for v in (change.from_version, change.to_version))
     when = change.at.isoformat(timespec="seconds")
-    return f"[dim]{when}[/] {change.action} by {escape(change.by)}: {was} → {now}"
+    steps = {
+        "remove": f"remove {was}",
+        "shadow_start": f"{now} reads in shadow mode",
+        "shadow_stop": f"{was} no longer reads in shadow mode",
+    }
+    what = steps.get(change.action, f"{change.action} {was} → {now}")
+    lines = [f"[dim]{when}[/] {escape(change.by)}: {what}"]
+    if change.reason:
+        lines.append(f"    why: {escape(change.reason)}")
+    return [*lines, *(f"    {escape(line)}" for line in _proof_lines(change.evidence))]
+
+
+def _proof_lines(proof: Proof | None) -> list[str]:
+    if proof is None:
+        return []
+    low, high = proof.difference_ci or (None, None)
+    numbers = (proof.auc_before, proof.auc_now, proof.difference, low, high)
+    before, now, by, least, most = ("unknown" if v is None else f"{v:.3f}" for v in numbers)
+    said = "allowed it" if proof.allowed else "did not allow it: it was forced"
+    return [
+        f"evidence: {proof.data}, {proof.n_pos} + {proof.n_neg} cases, against {proof.against}: "
+        f"AUC {before} → {now}, difference {by} ({least} to {most})",
+        f"comparison's sha256: {proof.sha256}",
+        f"rule, which {said}: {proof.rule}",
+    ]
 
 
 def print_verified(console: Console, results: Sequence[Verified]) -> None:

@@ -8,6 +8,9 @@ import typer
 
 from cadnode import settings
 from cadnode.cli_base import AsJson, ConfigFile, command, err, out, print_json
+from cadnode.cli_export import export
+from cadnode.cli_model_history import history, remove
+from cadnode.cli_shadow import shadow_app
 
 if TYPE_CHECKING:
     from cadnode.models.history import Actor
@@ -19,10 +22,18 @@ models_app = typer.Typer(
     help="Models: see what is installed, add your own, switch versions, go back.",
 )
 
+models_app.add_typer(shadow_app, name="shadow")
+models_app.command()(export)
+
 Spec = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="a model, as `list` names it")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="a model, as `list` names it")]
 _DAMAGED = 4  # the exit code of a ModelError
-_LATER = "A running node reads with it after its next start."
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="why: the history keeps it")]
+_LATER = "A running node reads with it from the next study on."
+
+
+models_app.command("history")(history)
+models_app.command("remove")(remove)
 
 
 @models_app.command("list")
@@ -114,20 +125,22 @@ def activate(
     version: Annotated[
         str | None, typer.Argument(help="instead of @VERSION; without either: the newest")
     ] = None,
+    reason: Reason = "",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read with this version from the node's next start on.
+    """Read with this version; a running node from its next study on.
 
     Example: [bold]cadnode models activate dib-mg-film@1.0.0[/]
     """
     from cadnode.app import models
     from cadnode.models import installation
     from cadnode.models.activation import parse
+    from cadnode.models.history import grounds
 
     name, wanted = parse(spec)
-    stores = models.stores(settings.load(config))
-    now = installation.activate(stores, name, version or wanted, _actor(), models.examine)
+    stores, why = models.stores(settings.load(config)), grounds(reason)
+    now = installation.activate(stores, name, version or wanted, _actor(), models.examine, why)
     _tell(name, now, as_json=as_json)
 
 
@@ -144,19 +157,23 @@ def promote(
     force: Annotated[
         str, typer.Option(metavar="REASON", help="against the rule; the history keeps the reason")
     ] = "",
+    reason: Reason = "",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Activate a version only where a comparison with the active one meets your rule.
 
     A rule is a TOML file with least_auc, most_drop, most_drop_in_stratum, least_n, judged_by
-    (estimate or interval), strata and data. Exit code 4: the rule does not allow it.
+    (estimate or interval), strata and data. Exit code 4: the rule does not allow it. The history
+    keeps rule, evidence and reason: [bold]cadnode models history NAME[/]
     """
     from cadnode.app import models
     from cadnode.models import promotion
 
     stores, limits = models.stores(settings.load(config)), promotion.read_rule(rule)
-    done = promotion.promote(stores, spec, evidence, limits, _actor(), models.examine, forced=force)
+    done = promotion.promote(
+        stores, spec, evidence, limits, _actor(), models.examine, reason=reason, forced=force
+    )
     if as_json:
         print_json(promotion.as_dict(done))
     else:
@@ -170,24 +187,31 @@ def promote(
 
 @models_app.command()
 @command
-def deactivate(name: Name, config: ConfigFile = None, as_json: AsJson = False) -> None:
+def deactivate(
+    name: Name, reason: Reason = "", config: ConfigFile = None, as_json: AsJson = False
+) -> None:
     """Switch a model off; it stays installed."""
     from cadnode.app import models
     from cadnode.models import installation
+    from cadnode.models.history import grounds
 
-    installation.deactivate(models.stores(settings.load(config)), name, _actor())
+    stores = models.stores(settings.load(config))
+    installation.deactivate(stores, name, _actor(), grounds(reason))
     _tell(name, None, as_json=as_json)
 
 
 @models_app.command()
 @command
-def rollback(name: Name, config: ConfigFile = None, as_json: AsJson = False) -> None:
+def rollback(
+    name: Name, reason: Reason = "", config: ConfigFile = None, as_json: AsJson = False
+) -> None:
     """Return to what was active before the last activate or deactivate; again: a step further."""
     from cadnode.app import models
     from cadnode.models import installation
+    from cadnode.models.history import grounds
 
     stores = models.stores(settings.load(config))
-    now = installation.rollback(stores, name, _actor(), models.examine)
+    now = installation.rollback(stores, name, _actor(), models.examine, grounds(reason))
     _tell(name, now, as_json=as_json)
 
 
@@ -240,6 +264,6 @@ def _tell(name: str, version: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"name": name, "active_version": version})
     elif version is None:
-        out.print(f"{name} is switched off. A running node stops using it at its next start.")
+        out.print(f"{name} is switched off. A running node stops using it with its next study.")
     else:
         out.print(f"{name}@{version} is active. {_LATER}", highlight=False)

@@ -30,7 +30,7 @@ from pydantic_settings import (
     SettingsError as SourceError,
 )
 
-from cadnode.domain import OPERATING_POINT, YOUDEN, Laterality, System, ViewPosition
+from cadnode.domain import OPERATING_POINT, YOUDEN, Laterality, Profile, System, ViewPosition
 from cadnode.errors import SettingsError
 
 STANDARD_VIEWS = ("R CC", "L CC", "R MLO", "L MLO")
@@ -55,6 +55,7 @@ def _view(value: str) -> str:
 
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 View = Annotated[str, AfterValidator(_view)]
+ShadowSpec = Annotated[str, Field(pattern=r"^[^@\s]+@\d+\.\d+\.\d+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -130,6 +131,11 @@ class Reading(_Section):
         description="CNNs compute in bfloat16 where their card has measured that scores agree: "
         "about three times faster on processors and GPUs that know it",
     )
+    shadow: tuple[ShadowSpec, ...] = Field(
+        (),
+        description="versions, NAME@VERSION each, that read every exam as well, after its result "
+        "is delivered and for your eyes only: `cadnode models shadow`",
+    )
     most_regions: int = Field(
         4, ge=0, le=20, description="detected regions per view that are assessed at most"
     )
@@ -143,6 +149,10 @@ class Report(_Section):
     )
     heat_map_longer_side: PositiveInt = Field(
         2048, description="pixels of a heat map's longer side"
+    )
+    profile: Profile = Field(
+        Profile.STANDARD,
+        description="which objects are made: " + ", ".join(Profile) + " (docs/dicom-objects.md)",
     )
 
 
@@ -158,6 +168,9 @@ class Destination(_Section):
     timeout_s: PositiveFloat = 30.0
     give_up_after_h: PositiveFloat = Field(
         72.0, description="an unreachable destination is retried for this long"
+    )
+    profile: Profile | None = Field(
+        None, description="which objects it gets; without one, those of report.profile"
     )
 
     @model_validator(mode="after")
@@ -212,6 +225,16 @@ class Settings(BaseSettings):
         return (
             self.jobs.database_url or f"sqlite:///{(self.storage.folder / 'jobs.sqlite').resolve()}"
         )
+
+    def profile_of(self, destination: Destination) -> Profile:
+        """Which objects a destination gets."""
+        return destination.profile or self.report.profile
+
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        """Every profile that somebody gets; the report's own when there is no destination."""
+        wanted = dict.fromkeys(self.profile_of(d) for d in self.destinations)
+        return tuple(wanted) or (self.report.profile,)
 
     def destination(self, name: str) -> Destination:
         """Destination of that name. Raises `SettingsError` when there is none."""
@@ -314,4 +337,5 @@ _DESTINATIONS_EXAMPLE = """\
 # ae_title = "ORTHANC"
 # timeout_s = 30.0
 # give_up_after_h = 72.0    # an unreachable destination is retried for this long
+# profile = "cad-sr"        # which objects it gets; without one, those of report.profile
 """

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from cadnode.app import node_state
 from cadnode.errors import CadnodeError
 from cadnode.settings import Destination, Settings
 
@@ -39,6 +40,8 @@ def run(settings: Settings, echo: Callable[[Destination], None]) -> Iterator[Che
     yield _disk(settings)
     yield _port(settings)
     yield from _reading(settings)
+    yield from _shadow(settings)
+    yield from _worker(settings)
     if not settings.destinations:
         yield Check(
             "destinations", Verdict.WARNING, "none configured",
@@ -104,6 +107,38 @@ def _reading(settings: Settings) -> Iterator[Check]:
             yield Check(f"system {system.system}", verdict, found, system.reason)
     except CadnodeError as error:
         yield Check("models", Verdict.FAILED, str(error), "see reading.* in the configuration")
+
+
+def _shadow(settings: Settings) -> Iterator[Check]:
+    from cadnode.app.shadow_process import chosen
+
+    try:
+        now = chosen(settings)
+    except CadnodeError:  # `active.json` is damaged: the models' check says so
+        return
+    if now.specs:
+        yield Check("shadow", Verdict.OK, f"{', '.join(now.specs)} reads in shadow mode")
+    for problem in now.problems:
+        yield Check(
+            "shadow", Verdict.WARNING, problem,
+            "`cadnode models shadow start | stop`, or reading.shadow in the configuration",
+        )  # fmt: skip
+
+
+def _worker(settings: Settings) -> Iterator[Check]:
+    """What a running worker says of its models: a change that it refused is not in force."""
+    state = node_state.read(settings.storage.folder)
+    if state is None or not state.runs:
+        return
+    used = ", ".join(f"{m.name} {m.version}" for m in state.models)
+    if state.problem is None:
+        yield Check("running node", Verdict.OK, f"reads with {used}")
+        return
+    yield Check(
+        "running node", Verdict.FAILED,
+        f"refused the models that are active now ({state.problem.code}): {state.problem.message}",
+        f"it still reads with {used}; mend the model or `cadnode models rollback NAME`",
+    )  # fmt: skip
 
 
 def _destination(destination: Destination, echo: Callable[[Destination], None]) -> Check:

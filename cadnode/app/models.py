@@ -126,6 +126,23 @@ def show(values: Settings, name: str, version: str | None) -> tuple[Row, tuple[C
     return row, tuple(c for c in catalogue.activation.history if c.name == name)
 
 
+def changes(values: Settings, name: str | None = None) -> tuple[Change, ...]:
+    """The history of a name, or of all, oldest first.
+
+    Raises
+    ------
+    SettingsError
+        There is no such model, and never was.
+    ModelError
+        The own store's `active.json` is damaged.
+    """
+    catalogue = stores(values).catalogue()
+    found = tuple(c for c in catalogue.activation.history if name in {None, c.name})
+    if name is not None and not found:
+        catalogue.find(name)
+    return found
+
+
 def verify(values: Settings, name: str | None = None) -> Iterator[Verified]:
     """Every model, or those of a name, examined anew: checksum, shapes, a dry run.
 

@@ -1,33 +1,34 @@
 """Reading with this node's models, offline (`cadnode read`) and for the worker."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pydicom
 import torch
+from pydicom import Dataset
 
 from cadnode import settings
 from cadnode.app.models import overview, own_store
-from cadnode.domain import ExamResult, FloatImage
+from cadnode.domain import ExamResult, FloatImage, Profile, SystemStatus
 from cadnode.errors import ModelError, SettingsError
 from cadnode.exam.model import Exam
 from cadnode.exam.read import read_exams
 from cadnode.exam.regions import parse_roi
 from cadnode.imaging import pixels
+from cadnode.models import store
 from cadnode.models.activation import active_folders
 from cadnode.models.detector import Detector
 from cadnode.models.feature_model import FeatureModel
-from cadnode.models.loading import load
+from cadnode.models.loading import Model, load
 from cadnode.models.roi_model import RoiModel
 from cadnode.models.view_model import ViewModel
 from cadnode.read import Choices, Readers, read_exam
 from cadnode.read.exam import Progress
 from cadnode.report.objects import make_objects, write_objects
+from cadnode.report.profiles import ObjectKind, kinds_of
 from cadnode.report.result_json import write_result
-
-SR_NAME = "sr.dcm"
 
 
 def choose_device(wanted: str) -> str:
@@ -44,8 +45,17 @@ def choose_device(wanted: str) -> str:
     return "cuda" if available and wanted != "cpu" else "cpu"
 
 
-def load_readers(values: settings.Settings, device: str) -> Readers:
+def load_readers(
+    values: settings.Settings,
+    device: str,
+    *,
+    loaded: Iterable[Model] = (),
+    look_at: Callable[[Path], object] | None = None,
+) -> Readers:
     """The admin's model folders first, then what is active in the node's store and packaged.
+
+    Of the `loaded` models those with the very same card are used again. `look_at` is called with
+    the folder of each model that is not among them; it raises ModelError where it does not work.
 
     Raises
     ------
@@ -55,23 +65,34 @@ def load_readers(values: settings.Settings, device: str) -> Readers:
     reading = values.reading
     if reading.threads:
         torch.set_num_threads(reading.threads)
-    folders = [*reading.model_folders, *active_folders(own_store(values))]
-    models = [
-        load(f, device, operating_point=reading.operating_point, bf16=reading.bf16) for f in folders
-    ]
-    readers = Readers(
-        views=tuple(m for m in models if isinstance(m, ViewModel)),
-        rois=_one_each([m for m in models if isinstance(m, RoiModel)]),
-        features=tuple(m for m in models if isinstance(m, FeatureModel)),
-        detector=next((m for m in models if isinstance(m, Detector)), None),
-        systems=overview(values).systems,
-    )
+    had = list(loaded)
+    models = []
+    for folder in (*reading.model_folders, *active_folders(own_store(values))):
+        card = store.read_card(folder)
+        model = next((m for m in had if m.card == card), None)
+        if model is None:
+            if look_at is not None:
+                look_at(folder)
+            model = load(folder, device, operating_point=reading.operating_point, bf16=reading.bf16)
+        models.append(model)
+    readers = readers_of(models, overview(values).systems)
     if not readers.views:
         raise ModelError(
             "no active model reads whole views: `cadnode models list` shows what there is, "
             "`cadnode models activate NAME` switches one on"
         )
     return readers
+
+
+def readers_of(models: Sequence[Model], systems: tuple[SystemStatus, ...] = ()) -> Readers:
+    """Models as a reading asks them: the first of those that would do the same."""
+    return Readers(
+        views=tuple(m for m in models if isinstance(m, ViewModel)),
+        rois=_one_each([m for m in models if isinstance(m, RoiModel)]),
+        features=tuple(m for m in models if isinstance(m, FeatureModel)),
+        detector=next((m for m in models if isinstance(m, Detector)), None),
+        systems=systems,
+    )
 
 
 def _one_each(models: Sequence[RoiModel]) -> tuple[RoiModel, ...]:
@@ -142,14 +163,17 @@ def write_outputs(
     *,
     made_at: datetime,
     predecessor: Path | None = None,
+    profiles: Sequence[Profile] = (),
 ) -> tuple[Path, ...]:
     """Write the exam's DICOM objects and, last, `result.json` into `folder`; returns the objects.
+
+    Objects are those of `profiles`, without any those of `report.profile`. `predecessor` is the
+    folder of an earlier reading of the same study.
 
     An exam without a single DICOM header has nothing to refer to: it gets `result.json` alone.
     """
     written: tuple[Path, ...] = ()
     if exam.reference is not None:
-        old = predecessor / SR_NAME if predecessor else None
         objects = make_objects(
             exam,
             result,
@@ -157,11 +181,19 @@ def write_outputs(
             made_at=made_at,
             disclaimer=report.disclaimer,
             longest_side=report.heat_map_longer_side,
-            predecessor=pydicom.dcmread(old) if old and old.exists() else None,
+            predecessor=_report_in(predecessor, ObjectKind.MEASUREMENT_SR),
+            cad_predecessor=_report_in(predecessor, ObjectKind.CAD_SR),
+            kinds=kinds_of(profiles or [report.profile]),
         )
         written = tuple(write_objects(objects, folder))
     write_result(folder / "result.json", result, made_at=made_at)
     return written
+
+
+def _report_in(folder: Path | None, kind: ObjectKind) -> Dataset | None:
+    """The report of that kind in a reading's folder, if there is one."""
+    path = folder / f"{kind}.dcm" if folder else None
+    return pydicom.dcmread(path) if path and path.exists() else None
 
 
 def image_loader(exam: Exam) -> Callable[[str], FloatImage]:

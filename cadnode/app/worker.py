@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cadnode.app import shadow_process
+from cadnode.app.active_models import ActiveModels
 from cadnode.app.listener import open_spool
+from cadnode.app.models import examine
 from cadnode.app.reading import choices_of, choose_device, load_readers, write_outputs
 from cadnode.app.sending import peer_of
 from cadnode.app.supervise import STOP_WITHIN_S, stopping_on_signal
@@ -22,9 +25,9 @@ from cadnode.files import write_whole
 from cadnode.jobs import folders
 from cadnode.jobs.workflow import Steps, launch, stop
 from cadnode.log import get_logger
-from cadnode.read import Readers
 from cadnode.read import read_exam as read_with
 from cadnode.receive.spool import Spool
+from cadnode.report.profiles import chosen
 from cadnode.settings import Settings
 
 log = get_logger("worker")
@@ -42,8 +45,14 @@ NOT_OURS = frozenset(
 def run(settings: Settings, *, supervised: bool) -> None:
     """Work until SIGTERM or SIGINT."""
     device = choose_device(settings.reading.device)
-    readers = load_readers(settings, device)
-    worker = Worker(settings, open_spool(settings), readers)
+    models = ActiveModels(
+        settings,
+        lambda old: load_readers(
+            settings, device, loaded=old or (), look_at=examine if old else None
+        ),
+    )
+    readers = models.start()
+    worker = Worker(settings, open_spool(settings), models)
     with stopping_on_signal(supervised=supervised) as stopping:
         consider = launch(worker.steps(), settings.database_url)
         log.info("working", role="worker", device=device, count=len(list(readers)))
@@ -53,16 +62,18 @@ def run(settings: Settings, *, supervised: bool) -> None:
                 worker.sweep(consider)
                 next_sweep = time.monotonic() + settings.study.sweep_s
             time.sleep(0.2)
+    worker.stopping.set()
     stop(within_s=STOP_WITHIN_S / 2)
 
 
 class Worker:
     """The steps of the workflow, bound to one node's spool, models and destinations."""
 
-    def __init__(self, settings: Settings, spool: Spool, readers: Readers) -> None:
+    def __init__(self, settings: Settings, spool: Spool, models: ActiveModels) -> None:
+        self.stopping = threading.Event()
         self._settings = settings
         self._spool = spool
-        self._readers = readers
+        self._models = models
         self._results = settings.storage.folder / "results"
         self._swept: dict[str, float] = {}  # study: its last change when it was looked at
         self._reading = threading.Lock()  # one exam at a time has the processor and its memory
@@ -75,6 +86,7 @@ class Worker:
             predecessor=self.predecessor,
             report=self.report,
             deliver=self.deliver,
+            shadow=self.shadow,
             now=lambda: datetime.now(UTC),
             destinations=tuple(
                 (d.name, d.give_up_after_h * 3600) for d in self._settings.destinations
@@ -127,8 +139,9 @@ class Worker:
                 log.info("content_changed", study=study)
                 return False
             started = time.monotonic()
+            readers = self._models.current()  # these, to the study's end
             result = read_with(
-                self._exam(paths), self._readers, choices=choices_of(self._settings.reading)
+                self._exam(paths), readers, choices=choices_of(self._settings.reading)
             )
             where = self._folder(study, content)
             folders.save_reading(where, result)
@@ -162,6 +175,7 @@ class Worker:
             self._settings.report,
             made_at=datetime.fromisoformat(made_at),
             predecessor=self._folder(study, predecessor) if predecessor else None,
+            profiles=self._settings.profiles,
         )
         log.info("study_reported", study=study, count=len(objects))
         return len(objects)
@@ -169,7 +183,8 @@ class Worker:
     def deliver(self, study: str, content: str, destination: str) -> str:
         """One try to deliver: "delivered", "retry" or "refused"."""
         configured = self._settings.destination(destination)
-        objects = sorted(self._folder(study, content).glob("*.dcm"))
+        made = sorted(self._folder(study, content).glob("*.dcm"))
+        objects = chosen(made, self._settings.profile_of(configured))
         try:
             if configured.folder is not None:
                 folder.deliver(objects, configured.folder / study)
@@ -179,6 +194,12 @@ class Worker:
             log.warning("delivery_failed", study=study, destination=destination, error=error)
             return "retry" if error.retryable else "refused"
         return "delivered"
+
+    def shadow(self, study: str, content: str) -> str:
+        """Have other versions read the study as well; see `shadow_process.run`."""
+        return shadow_process.run(
+            self._settings, study, self._folder(study, content), self.stopping.is_set
+        )
 
 
 def _is_mammogram(instance: Instance) -> bool:

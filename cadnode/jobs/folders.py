@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from cadnode.domain import (
     Box,
     BreastScore,
+    Correspondence,
     ExamResult,
     Finding,
     HeatMap,
@@ -35,6 +36,7 @@ _TUPLES: Final[dict[str, type]] = {
     "skipped": Skipped,
     "models": ModelUse,
     "systems": SystemStatus,
+    "correspondences": Correspondence,
 }
 
 

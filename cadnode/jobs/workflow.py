@@ -1,6 +1,7 @@
 """The durable workflow, on DBOS: a killed worker goes on after the last finished step.
 
     arrival ──debounced──> consider(study) ──once per content──> read ─> report ─> deliver × N
+                                                                       after the first └─> shadow
 
 - `consider` looks at what the spool holds now and starts `process` under an identifier made of
   the study and its content: the same content is read once, however often it is announced.
@@ -8,6 +9,8 @@
   later under a new identifier, holding up nobody meanwhile.
 - `deliver` tries until the destination has taken the objects, has refused for good, or the
   configured time is over. Between tries it sleeps durably.
+- `shadow` reads once more with other versions, when a destination has taken the result (or there
+  is none): nothing waits for it, and its failure ends with it.
 
 Arguments and results are keys, codes and counts: nothing of the patient enters the database.
 """
@@ -32,6 +35,7 @@ from cadnode.log import get_logger
 
 ARRIVALS = "arrivals"
 STUDIES = "studies"
+SHADOWS = "shadows"
 JOBS_VERSION = "1"  # raise when a workflow's steps change: old jobs then finish on old code only
 LONGEST_PAUSE_S = 600.0  # between two tries of a delivery
 FIRST_PAUSE_S = 15.0  # before a failed study is tried again; four times longer each time
@@ -48,7 +52,8 @@ class Steps:
     `read(study, fingerprint)` returns False when the content has changed meanwhile;
     `predecessor(study, fingerprint)` is the fingerprint last reported for the study, or "";
     `report(study, fingerprint, predecessor, made_at)` returns the number of objects made;
-    `deliver(study, fingerprint, destination)` returns "delivered", "retry" or "refused".
+    `deliver(study, fingerprint, destination)` returns "delivered", "retry" or "refused";
+    `shadow(study, fingerprint)` says how it ended: "interrupted" when it must begin again.
     """
 
     fingerprint: Callable[[str], str]
@@ -56,6 +61,7 @@ class Steps:
     predecessor: Callable[[str, str], str]
     report: Callable[[str, str, str, str], int]
     deliver: Callable[[str, str, str], str]
+    shadow: Callable[[str, str], str]
     now: Callable[[], datetime]
     destinations: tuple[tuple[str, float], ...]
 
@@ -105,8 +111,34 @@ def register(steps: Steps) -> Callable[[str], None]:
     def deliver_once(study: str, content: str, destination: str) -> str:
         return steps.deliver(study, content, destination)
 
+    @DBOS.step(name="shadow")
+    def shadow_once(study: str, content: str) -> str:
+        return steps.shadow(study, content)
+
+    @DBOS.workflow(name="shadow")
+    def shadow(study: str, content: str, attempt: int) -> str:
+        try:
+            answer = shadow_once(study, content)
+        except Exception as error:
+            # Nobody waits for a shadow: it ends here, and the next exam has another.
+            log.error("shadow_failed", study=study, reason="error", error=error)
+            return "failed"
+        if answer == "interrupted":
+            cast_shadow(study, content, attempt + 1)
+        return answer
+
+    def cast_shadow(study: str, content: str, attempt: int = 0) -> None:
+        """Once per content and attempt, whoever asks first."""
+        with SetWorkflowID(f"shadow-{study}-{content}-{attempt}"):
+            DBOS.enqueue_workflow(SHADOWS, shadow, study, content, attempt)
+
     @DBOS.workflow(name="deliver")
     def deliver(study: str, content: str, destination: str, give_up_after_s: float) -> str:
+        answer = delivered(study, content, destination, give_up_after_s)
+        cast_shadow(study, content)
+        return answer
+
+    def delivered(study: str, content: str, destination: str, give_up_after_s: float) -> str:
         waited_s, pause_s, attempt = 0.0, 2.0, 1
         while (answer := deliver_once(study, content, destination)) == "retry":
             if waited_s >= give_up_after_s:
@@ -130,6 +162,8 @@ def register(steps: Steps) -> Callable[[str], None]:
                         delivery_queue(destination),
                         deliver, study, content, destination, give_up_after_s,
                     )  # fmt: skip
+            if not steps.destinations:
+                cast_shadow(study, content)
         return "reported"
 
     @DBOS.workflow(name="process")
@@ -169,6 +203,7 @@ def launch(steps: Steps, database_url: str) -> Callable[[str], None]:
     DBOS.launch()
     DBOS.register_queue(ARRIVALS, worker_concurrency=4, polling_interval_sec=0.25)
     DBOS.register_queue(STUDIES, worker_concurrency=1, polling_interval_sec=0.25)
+    DBOS.register_queue(SHADOWS, worker_concurrency=1, polling_interval_sec=1.0)
     for destination, _ in steps.destinations:
         DBOS.register_queue(
             delivery_queue(destination), worker_concurrency=2, polling_interval_sec=0.25

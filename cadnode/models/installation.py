@@ -16,7 +16,7 @@ from cadnode.files import sync_folder, write_whole
 from cadnode.models import history, parcel, store
 from cadnode.models.activation import Catalogue, Origin, conflict, open_stores
 from cadnode.models.card import ModelCard
-from cadnode.models.history import Actor
+from cadnode.models.history import NO_GROUNDS, Actor, Grounds
 
 Examine = Callable[[Path], ModelCard]
 """Gives the card of a folder whose model works; raises ModelError (`examination.examine`)."""
@@ -81,7 +81,15 @@ def add(
     return tuple(planned)
 
 
-def activate(stores: Stores, name: str, version: str | None, by: Actor, examine: Examine) -> str:
+def activate(
+    stores: Stores,
+    name: str,
+    version: str | None,
+    by: Actor,
+    examine: Examine,
+    why: Grounds = NO_GROUNDS,
+    action: history.Action = "activate",
+) -> str:
     """Make a version (None: the newest) the active one; returns it.
 
     Raises
@@ -98,11 +106,12 @@ def activate(stores: Stores, name: str, version: str | None, by: Actor, examine:
         if problem := conflict(entry):
             raise ModelError(problem)
         examine(entry.folder)
-        _record(stores.own, name, "activate", catalogue.active_version(name), entry.version, by)
+        before = catalogue.active_version(name)
+        _record(stores.own, name, action, before, entry.version, by, why)
     return entry.version
 
 
-def deactivate(stores: Stores, name: str, by: Actor) -> None:
+def deactivate(stores: Stores, name: str, by: Actor, why: Grounds = NO_GROUNDS) -> None:
     """Switch a model off: no version of it is active.
 
     Raises
@@ -113,10 +122,12 @@ def deactivate(stores: Stores, name: str, by: Actor) -> None:
     with history.changing(stores.own):
         catalogue = stores.catalogue()
         catalogue.find(name)
-        _record(stores.own, name, "deactivate", catalogue.active_version(name), None, by)
+        _record(stores.own, name, "deactivate", catalogue.active_version(name), None, by, why)
 
 
-def rollback(stores: Stores, name: str, by: Actor, examine: Examine) -> str | None:
+def rollback(
+    stores: Stores, name: str, by: Actor, examine: Examine, why: Grounds = NO_GROUNDS
+) -> str | None:
     """Return to the version that was active before; returns it (None: switched off).
 
     Raises
@@ -135,17 +146,23 @@ def rollback(stores: Stores, name: str, by: Actor, examine: Examine) -> str | No
             if problem := conflict(entry):
                 raise ModelError(problem)
             examine(entry.folder)
-        _record(stores.own, name, "rollback", catalogue.active_version(name), version, by)
+        _record(stores.own, name, "rollback", catalogue.active_version(name), version, by, why)
     return version
 
 
 def _record(
-    own: Path, name: str, action: history.Action, before: str | None, after: str | None, by: Actor
+    own: Path,
+    name: str,
+    action: history.Action,
+    before: str | None,
+    after: str | None,
+    by: Actor,
+    why: Grounds = NO_GROUNDS,
 ) -> None:
     """Write a change into `active.json`, unless it says so already."""
     content = history.read(own)
     if before != after or name not in content.active:
-        history.write(own, content.changed(name, action, before, after, by))
+        history.write(own, content.changed(name, action, before, after, by, why))
 
 
 def _planned(

@@ -4,9 +4,10 @@ The rule is the administrator's (TOML); the evidence is what `cadnode compare --
 verdict is a pure function of them and of what is installed.
 """
 
+import json
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,7 +17,7 @@ from cadnode.errors import SettingsError
 from cadnode.models import installation, store
 from cadnode.models.activation import Entry, parse
 from cadnode.models.evidence import Compared, Evidence, Row, read_evidence
-from cadnode.models.history import Actor
+from cadnode.models.history import Actor, Proof, grounds
 from cadnode.models.installation import Examine, Stores
 
 _Share = Annotated[float, Field(ge=0, le=1)]
@@ -132,21 +133,24 @@ def promote(
     by: Actor,
     examine: Examine,
     *,
+    reason: str = "",
     forced: str = "",
 ) -> Promotion:
     """Make a version active when the rule allows it, or against the rule for a stated reason.
 
-    The history keeps the evidence's sha256 and the reason, with who did it.
+    The history keeps the rule, what the evidence said with its sha256, the reason (`forced`, when
+    it was needed, and `reason`), who did it and when.
 
     Raises
     ------
     SettingsError
-        There is no such version, or the reason spans lines.
+        There is no such version, or a reason is not one line.
     ModelError
         There is no evidence in the file, or the version does not work.
     """
     found, sha256 = read_evidence(evidence)
-    actor = signed(by, sha256, forced=forced)
+    told = "; ".join(filter(None, (forced.strip(), reason.strip())))
+    grounds(told)  # refused before anything is looked at
     name, version = parse(spec)
     catalogue = stores.catalogue()
     newest = next(iter(catalogue.versions(name)[-1:]), None)
@@ -154,9 +158,11 @@ def promote(
     active = catalogue.active_version(name)
     now = None if active is None else _installed(catalogue.find(name, active))
     verdict = judge(rule, found, Candidate(_installed(entry), now))
-    if verdict.allowed or forced:
-        installation.activate(stores, name, entry.version, actor, examine)
-    return Promotion(name, entry.version, verdict, sha256, forced.strip())
+    needed = "" if verdict.allowed else forced.strip()
+    if verdict.allowed or needed:
+        why = grounds(told, proof(found, sha256, rule, verdict))
+        installation.activate(stores, name, entry.version, by, examine, why, "promote")
+    return Promotion(name, entry.version, verdict, sha256, needed)
 
 
 def _installed(entry: Entry) -> Compared:
@@ -164,21 +170,28 @@ def _installed(entry: Entry) -> Compared:
     return Compared(name=card.name, version=card.version, sha256=card.weights_sha256)
 
 
-def signed(by: Actor, sha256: str, *, forced: str = "") -> Actor:
-    """The actor with what the change rests on, as the history keeps it.
+def proof(found: Evidence, sha256: str, rule: Rule, verdict: Verdict) -> Proof:
+    """What the history keeps of a promotion's evidence, its headline and the rule."""
+    whole = found.whole
+    return Proof(
+        sha256=sha256,
+        data=found.data,
+        against=found.a.spec,
+        n_pos=whole.n_pos,
+        n_neg=whole.n_neg,
+        auc_before=whole.auc_a,
+        auc_now=whole.auc_b,
+        difference=whole.difference,
+        difference_ci=whole.difference_ci,
+        rule=rule_text(rule),
+        allowed=verdict.allowed,
+    )
 
-    `forced` is the reason why the rule was set aside.
 
-    Raises
-    ------
-    SettingsError
-        The reason spans lines.
-    """
-    if "\n" in forced or "\r" in forced:
-        raise SettingsError("the reason for --force is one line")
-    # Choice: in the actor's name, because the history's schema has no field for it.
-    told = f"{by.name}; evidence sha256:{sha256}"
-    return replace(by, name=f"{told}; forced: {forced.strip()}" if forced else told)
+def rule_text(rule: Rule) -> str:
+    """A rule in one line, every key with its value, as it can be written into a TOML file."""
+    parts = rule.model_dump(mode="json", exclude_none=True)
+    return "; ".join(f"{key} = {json.dumps(value)}" for key, value in parts.items())
 
 
 def sentences(done: Promotion) -> list[str]:

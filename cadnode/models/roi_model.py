@@ -33,8 +33,8 @@ class RoiReading:
     logit
         The network's log-odds before calibration.
     cam
-        `(h, w) float32 in [0, 1]`, covering the whole region: Grad-CAM, its highest value the
-        probability (`saliency.shown`); None when not asked for.
+        `(h, w) float32 in [0, 1]`, covering the whole region: Grad-CAM of the class that was
+        called, its highest value the probability (`saliency.shown`); None when not asked for.
     """
 
     probability: float
@@ -110,16 +110,15 @@ class RoiModel:
             raise ModelError(f"{self.card.name} reads regions of {size[1]} × {size[2]} pixels")
         tensor = torch.from_numpy(np.stack([roi.image for roi in rois]))
         logits, maps = self.run(tensor, flips=flips, batch_size=batch_size)
-        probabilities = self.probability(logits)
         return [
-            RoiReading(float(p), float(logit), saliency.shown(m, float(p)) if cam else None)
-            for p, logit, m in zip(probabilities, logits, maps, strict=True)
+            RoiReading(float(p), float(logit), self._shown(evidence, float(p)) if cam else None)
+            for p, logit, evidence in zip(self.probability(logits), logits, maps, strict=True)
         ]
 
     def run(
         self, tensor: Tensor, *, flips: bool = False, batch_size: int = 8
     ) -> tuple[FloatImage, FloatImage]:
-        """`(B,)` log-odds and `(B, h, w)` Grad-CAM maps of `(B, 1, H, W) float32` regions.
+        """`(B,)` log-odds and `(B, h, w)` evidence (`saliency.grad_cam`) of `(B, 1, H, W)` regions.
 
         Out of memory: the batch is halved until it fits; where one region does not fit, or the
         device fails otherwise, this call goes on on the CPU.
@@ -149,6 +148,10 @@ class RoiModel:
         raised = platt.slope * np.asarray(logits, np.float64) + platt.intercept
         return np.asarray(1 / (1 + np.exp(-np.clip(raised, -60, 60))), np.float64)
 
+    def _shown(self, evidence: FloatImage, probability: float) -> FloatImage:
+        called = probability >= self.operating_point.threshold
+        return saliency.shown(evidence, probability, malignant=called)
+
     def _run_on(
         self, device: str, tensor: Tensor, flips: bool, batch_size: int
     ) -> tuple[FloatImage, FloatImage]:
@@ -163,7 +166,7 @@ class RoiModel:
         )
 
     def _forward(self, part: Tensor, flips: bool) -> tuple[Tensor, Tensor]:
-        """Log-odds and maps of one batch, on the CPU; the mean over the flips when wanted."""
+        """Log-odds and evidence of one batch, on the CPU; the mean over the flips when wanted."""
         found = []
         for axes in _FLIPS if flips else _FLIPS[:1]:
             with torch.autocast(part.device.type, torch.bfloat16, enabled=self.bf16):

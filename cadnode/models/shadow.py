@@ -1,31 +1,51 @@
-"""Shadow mode: a second version reads beside the active one, and nobody is told but the admin.
+"""Shadow mode: another version reads beside the active one, and nobody is told but the admin.
 
 The active models' result is reported and delivered as if there were no shadow. What the shadow
 would have said goes to `shadow.json` of the result's folder: scores alone, no identifiers.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any, Final
 
-from cadnode.domain import ExamResult, ModelUse
-from cadnode.errors import SettingsError
-from cadnode.models.activation import Catalogue, parse
+from cadnode.domain import ExamResult, ModelUse, System
 
 FILE: Final = "shadow.json"
+SCHEMA: Final = 2
 EXAM: Final = "exam"
+
+
+class Status(StrEnum):
+    """How a reading in shadow mode ended."""
+
+    READ = "read"
+    UNAFFECTED = "unaffected"  # no shadow reads such images: there is nothing to compare
+    FAILED = "failed"
+
+
+class Failure(StrEnum):
+    """Why a shadow did not read; the code in logs and `shadow.json`."""
+
+    SETTINGS = "settings"  # what is to be the shadow is not installed, or named twice
+    MODEL = "model"  # its card or weights are damaged
+    INPUTS_GONE = "inputs_gone"  # the images are not there any more
+    OUT_OF_TIME = "out_of_time"
+    CRASHED = "crashed"  # its process died: memory, or a fault of a library
+    ERROR = "error"  # anything else
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One score of both: of the exam, or of a breast (`R`, `L`).
+    """One score of both, by one system: of the exam, or of a breast (`R`, `L`).
 
-    A score is None where that side gave none; `called` says whether it reached its own operating
-    point, None without a score or a point.
+    `kim2018` scores exams and breasts; of the other systems the exam's score is the highest
+    probability among its regions. A score is None where that side gave none. `called` says
+    whether it reached its own operating point; None where that cannot be told.
     """
 
+    system: System
     what: str
     active: float | None
     shadow: float | None
@@ -33,32 +53,70 @@ class Pair:
     shadow_called: bool | None
 
 
-def folders(catalogue: Catalogue, specs: Sequence[str]) -> list[Path]:
-    """Folders the shadow reads with: the active models, those of `specs` in their namesakes' place.
+def pairs(active: ExamResult, shadow: ExamResult, systems: Collection[System]) -> tuple[Pair, ...]:
+    """Of each system the exam, for `kim2018` then right and left breast, as both score them."""
+    found: list[Pair] = []
+    for system in System:
+        if system in systems:
+            of_breasts = system is System.KIM2018
+            found += (
+                _of_breasts(active, shadow) if of_breasts else [_of_regions(system, active, shadow)]
+            )
+    return tuple(found)
 
-    Raises
-    ------
-    SettingsError
-        A spec has no version, is not installed, is active itself, or a name occurs twice.
-    ModelError
-        As `Catalogue.active`.
+
+def document(
+    active: ExamResult,
+    shadow: ExamResult,
+    by: Sequence[ModelUse],
+    systems: Collection[System],
+    *,
+    wanted: Sequence[str],
+    seconds: float,
+) -> dict[str, Any]:
+    """Content of `shadow.json` after a reading.
+
+    `by` are the shadows that read such images, of all that were `wanted` (`NAME@VERSION`).
+    `marks` are the regions that detection marked.
     """
-    chosen = {}
-    for spec in specs:
-        name, version = parse(spec)
-        if version is None:
-            raise SettingsError(f"reading.shadow wants NAME@VERSION, not {spec!r}")
-        if name in chosen:
-            raise SettingsError(f"reading.shadow names {name} twice")
-        if catalogue.active_version(name) == version:
-            raise SettingsError(f"reading.shadow names {spec}, which is the active version")
-        chosen[name] = catalogue.find(name, version).folder
-    kept = [e.folder for e in catalogue.active() if e.name not in chosen]
-    return [*chosen.values(), *kept]
+    names = {m.name for m in by}
+    return {
+        "schema_version": SCHEMA,
+        "status": Status.READ.value,
+        "wanted": list(wanted),
+        "active": [_used(m) for m in active.models if m.name in names],
+        "shadow": [_used(m) for m in by],
+        "scores": [asdict(p) for p in pairs(active, shadow, systems)],
+        "marks": {"active": _marks(active), "shadow": _marks(shadow)},
+        "seconds": round(seconds, 2),
+    }
 
 
-def pairs(active: ExamResult, shadow: ExamResult) -> tuple[Pair, ...]:
-    """The exam, then right and left breast, as both score them."""
+def without_reading(
+    status: Status, specs: Sequence[str], reason: Failure | None = None
+) -> dict[str, Any]:
+    """Content of `shadow.json` where the shadow, `NAME@VERSION` each, did not read."""
+    return {
+        "schema_version": SCHEMA,
+        "status": status.value,
+        "reason": reason.value if reason else "",
+        "wanted": list(specs),
+    }
+
+
+def agreement(exams: Iterable[Pair]) -> dict[str, int]:
+    """Exams by who would have called them: `both`, `active`, `shadow`, `neither`, `incomplete`."""
+    names = {(True, True): "both", (True, False): "active", (False, True): "shadow"}
+    counts = Counter(dict.fromkeys((*names.values(), "neither", "incomplete"), 0))
+    for pair in exams:
+        if pair.active_called is None or pair.shadow_called is None:
+            counts["incomplete"] += 1
+        else:
+            counts[names.get((pair.active_called, pair.shadow_called), "neither")] += 1
+    return dict(counts)
+
+
+def _of_breasts(active: ExamResult, shadow: ExamResult) -> list[Pair]:
     sides = sorted({b.laterality for r in (active, shadow) for b in r.breasts}, reverse=True)
     rows = [_pair(EXAM, active, shadow, active.exam_score, shadow.exam_score)]
     for side in sides:
@@ -67,52 +125,39 @@ def pairs(active: ExamResult, shadow: ExamResult) -> tuple[Pair, ...]:
             for r in (active, shadow)
         )
         rows.append(_pair(side.value, active, shadow, one, other))
-    return tuple(rows)
-
-
-def as_dict(active: ExamResult, shadow: ExamResult) -> dict[str, Any]:
-    """Content of `shadow.json`."""
-    used = {m.name: m for m in active.models}
-    return {
-        "schema_version": 1,
-        "active": [_used(m) for m in active.models if m not in shadow.models],
-        "shadow": [_used(m) for m in shadow.models if used.get(m.name) != m],
-        "scores": [
-            {
-                "what": p.what,
-                "active": p.active,
-                "shadow": p.shadow,
-                "active_called": p.active_called,
-                "shadow_called": p.shadow_called,
-            }
-            for p in pairs(active, shadow)
-        ],
-    }
-
-
-def agreement(exams: Iterable[Sequence[Pair]]) -> dict[str, int]:
-    """Exams by who would have called them: `both`, `active`, `shadow`, `neither`, `incomplete`."""
-    names = {(True, True): "both", (True, False): "active", (False, True): "shadow"}
-    counts = Counter(dict.fromkeys((*names.values(), "neither", "incomplete"), 0))
-    for rows in exams:
-        exam = next((p for p in rows if p.what == EXAM), None)
-        if exam is None or exam.active_called is None or exam.shadow_called is None:
-            counts["incomplete"] += 1
-        else:
-            counts[names.get((exam.active_called, exam.shadow_called), "neither")] += 1
-    return dict(counts)
+    return rows
 
 
 def _pair(
     what: str, active: ExamResult, shadow: ExamResult, one: float | None, other: float | None
 ) -> Pair:
-    return Pair(what, one, other, _called(active, one), _called(shadow, other))
+    return Pair(System.KIM2018, what, one, other, _called(active, one), _called(shadow, other))
 
 
 def _called(result: ExamResult, score: float | None) -> bool | None:
     if score is None or result.operating_point is None:
         return None
     return score >= result.operating_point
+
+
+def _of_regions(system: System, active: ExamResult, shadow: ExamResult) -> Pair:
+    (one, one_called), (other, other_called) = _highest(active, system), _highest(shadow, system)
+    return Pair(system, EXAM, one, other, one_called, other_called)
+
+
+def _highest(result: ExamResult, system: System) -> tuple[float | None, bool | None]:
+    """Highest probability of a system's regions, and whether one is suspicious.
+
+    An exam that was read and has no region of the system is not called.
+    """
+    said = [a for f in result.findings for a in f.assessments if a.system is system]
+    if not said:
+        return None, False if result.views else None
+    return max(a.probability for a in said), any(a.suspicious for a in said)
+
+
+def _marks(result: ExamResult) -> int:
+    return sum(f.certainty is not None for f in result.findings)
 
 
 def _used(model: ModelUse) -> dict[str, str]:

@@ -105,7 +105,7 @@ class Node:
         """Whether no job waits, is delayed or runs."""
         open_ones = ("ENQUEUED", "DELAYED", "PENDING")
         return not any(
-            self.jobs(n, s) for n in ("consider", "process", "deliver") for s in open_ones
+            self.jobs(n, s) for n in ("consider", "process", "deliver", "shadow") for s in open_ones
         )
 
     def events(self, name: str) -> int:

@@ -34,7 +34,6 @@ def test_each_reads_one_grey_channel_and_explains_itself(name: Architecture) -> 
     assert logits.shape == (1, 2)
     torch.testing.assert_close(log_odds, logits[:, 1] - logits[:, 0], atol=1e-5, rtol=1e-5)
     assert cam.shape[0] == 1
-    assert cam.min() >= 0
     assert torch.isfinite(cam).all()
 
 

@@ -47,6 +47,54 @@ def test_a_version_that_is_kept_is_no_step_to_return_from() -> None:
     assert content.before("a") is None
 
 
+def test_neither_removal_nor_shadow_mode_is_a_step_to_return_from() -> None:
+    content = changed(("activate", "1.0.0", "2.0.0"))
+    content = content.shadowed("a", "3.0.0", ANNA).shadowed("a", None, ANNA)
+    content = content.noted("a", "remove", "0.5.0", None, ANNA)
+
+    assert content.before("a") == "1.0.0"
+    assert content.active == {"a": "2.0.0"}
+    assert [c.action for c in content.history[1:]] == ["shadow_start", "shadow_stop", "remove"]
+
+
+def test_a_shadow_that_becomes_active_is_no_shadow_any_more() -> None:
+    content = Activation().shadowed("a", "2.0.0", ANNA).shadowed("b", "1.0.0", ANNA)
+
+    assert content.changed("a", "rollback", "2.0.0", "1.0.0", ANNA).shadow == content.shadow
+    assert content.changed("a", "promote", "1.0.0", "2.0.0", ANNA).shadow == {"b": "1.0.0"}
+
+
+def test_a_file_of_the_first_schema_is_still_read(tmp_path: Path) -> None:
+    (tmp_path / history.FILE).write_text(
+        '{"schema_version": 1, "active": {"a": "1.0.0"}, "history": [{"name": "a", "action": '
+        '"activate", "from_version": null, "to_version": "1.0.0", "by": "anna", '
+        '"at": "2026-03-04T15:06:07Z"}]}'
+    )
+
+    content = history.read(tmp_path)
+
+    assert content.active == {"a": "1.0.0"}
+    assert (content.history[0].reason, content.history[0].evidence) == ("", None)
+    assert content.changed("a", "activate", "1.0.0", "2.0.0", ANNA).schema_version == 2
+
+
+@pytest.mark.parametrize("reason", ["one\ntwo", "a\x1b[31mred", "x" * 501])
+def test_a_reason_is_one_short_line_without_control_characters(reason: str) -> None:
+    with pytest.raises(SettingsError, match="one line"):
+        history.grounds(reason)
+
+
+def test_every_change_of_the_file_has_another_identity(tmp_path: Path) -> None:
+    assert history.identity(tmp_path) is None
+    seen = set()
+    for _ in range(3):
+        history.write(tmp_path, Activation())
+        seen.add(history.identity(tmp_path))
+
+    assert history.identity(tmp_path) in seen
+    assert len(seen) == 3
+
+
 def test_the_changes_of_another_model_are_not_ours() -> None:
     content = changed(("activate", "1.0.0", "2.0.0"))
 

@@ -12,8 +12,9 @@ from cadnode.cli_models import models_app
 from cadnode.errors import ModelError, SettingsError
 from cadnode.models import history, installation, store
 from cadnode.models.evidence import Compared, Evidence, read_evidence
+from cadnode.models.history import Proof
 from cadnode.models.installation import Stores
-from cadnode.models.promotion import Candidate, Rule, judge, promote, read_rule, signed
+from cadnode.models.promotion import Candidate, Rule, judge, promote, read_rule
 from tests.unit import store_cases
 from tests.unit.store_cases import ANNA
 
@@ -144,11 +145,6 @@ def test_what_is_no_comparison_is_no_evidence(tmp_path: Path) -> None:
         read_evidence(file)
 
 
-def test_a_reason_cannot_forge_a_second_line() -> None:
-    with pytest.raises(SettingsError, match="one line"):
-        signed(ANNA, "0" * 64, forced="because\nanna did it")
-
-
 @pytest.fixture
 def stores(tmp_path: Path) -> Stores:
     """Version 0.0.1 of a toy is active, 0.0.2 is there."""
@@ -169,16 +165,40 @@ def written(stores: Stores, file: Path, **whole: Any) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_the_history_keeps_the_evidence_of_a_promotion(stores: Stores, tmp_path: Path) -> None:
+def test_the_history_keeps_rule_reason_and_evidence_of_a_promotion(
+    stores: Stores, tmp_path: Path
+) -> None:
     sha256 = written(stores, tmp_path / "e.json")
 
-    done = promote(stores, "toy@0.0.2", tmp_path / "e.json", Rule(), ANNA, store.read_card)
+    done = promote(
+        stores, "toy@0.0.2", tmp_path / "e.json", Rule(least_auc=0.7), ANNA, store.read_card,
+        reason="spring's retraining",
+    )  # fmt: skip
 
     assert done.done
     assert stores.catalogue().active_version("toy") == "0.0.2"
     last = history.read(stores.own).history[-1]
-    assert (last.action, last.from_version, last.to_version) == ("activate", "0.0.1", "0.0.2")
-    assert last.by == f"anna; evidence sha256:{sha256}"
+    assert (last.action, last.from_version, last.to_version) == ("promote", "0.0.1", "0.0.2")
+    assert (last.by, last.reason) == ("anna", "spring's retraining")
+    assert last.evidence == Proof(
+        sha256=sha256, data="toys", against="toy@0.0.1", n_pos=60, n_neg=90, auc_before=0.8,
+        auc_now=0.82, difference=0.02, difference_ci=(-0.03, 0.07), allowed=True,
+        rule='least_auc = 0.7; most_drop = 0.0; most_drop_in_stratum = 0.05; least_n = 20; '
+        'judged_by = "estimate"; strata = []',
+    )  # fmt: skip
+
+
+def test_a_reason_of_two_lines_is_refused_before_anything_changes(
+    stores: Stores, tmp_path: Path
+) -> None:
+    written(stores, tmp_path / "e.json")
+
+    with pytest.raises(SettingsError, match="one line"):
+        promote(
+            stores, "toy@0.0.2", tmp_path / "e.json", Rule(), ANNA, store.read_card,
+            reason="because\nanna did it",
+        )  # fmt: skip
+    assert stores.catalogue().active_version("toy") == "0.0.1"
 
 
 def test_a_refused_version_stays_off_until_it_is_forced_with_a_reason(
@@ -196,9 +216,10 @@ def test_a_refused_version_stays_off_until_it_is_forced_with_a_reason(
     )
     assert forced.done
     assert not forced.verdict.allowed
-    assert history.read(stores.own).history[-1].by == (
-        f"anna; evidence sha256:{sha256}; forced: the old one fails on vendor X"
-    )
+    last = history.read(stores.own).history[-1]
+    assert (last.by, last.reason) == ("anna", "the old one fails on vendor X")
+    assert last.evidence is not None
+    assert (last.evidence.sha256, last.evidence.allowed) == (sha256, False)
     installation.rollback(stores, "toy", ANNA, store.read_card)
     assert stores.catalogue().active_version("toy") == "0.0.1"
 
@@ -216,3 +237,12 @@ def test_the_command_says_why_not_and_ends_with_4(stores: Stores, tmp_path: Path
     forced = CliRunner().invoke(models_app, [*words, "--force", "a trial", "--json"])
     assert forced.exit_code == 0, forced.output
     assert json.loads(forced.stdout)["forced"] == "a trial"
+    told = CliRunner().invoke(
+        models_app, ["history", "toy", "-c", str(config)], env={"COLUMNS": "200", "TERM": "dumb"}
+    )
+    for words in (
+        "promote 0.0.1 → 0.0.2", "why: a trial", "toys, 60 + 90 cases, against toy@0.0.1",
+        "AUC 0.800 → 0.600, difference -0.200 (-0.030 to 0.070)",
+        "rule, which did not allow it: it was forced: least_auc = 0.5",
+    ):  # fmt: skip
+        assert words in told.output, words

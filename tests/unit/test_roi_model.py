@@ -77,7 +77,7 @@ def test_weak_evidence_stays_pale() -> None:
     ready = rois(1)
 
     (sure,) = RoiModel(card(), toy(bias=5), "cpu").read(ready)
-    (unsure,) = RoiModel(card(), toy(bias=-25), "cpu").read(ready)
+    (unsure,) = RoiModel(card(), toy(gain=-25), "cpu").read(ready)
 
     assert sure.cam is not None
     assert unsure.cam is not None

@@ -30,10 +30,12 @@ def test_the_lesion_is_the_maximum() -> None:
     assert np.unravel_index(int(cam[0].argmax()), (16, 16)) == (5, 11)
 
 
-def test_what_speaks_against_malignancy_is_not_shown() -> None:
-    _, cam = saliency.grad_cam(toy(gain=-40), torch.rand(1, 1, 8, 8))
+def test_what_speaks_against_malignancy_is_below_zero() -> None:
+    rois = torch.rand(1, 1, 8, 8)
 
-    assert cam.max() == 0
+    _, cam = saliency.grad_cam(toy(gain=-40), rois)
+
+    torch.testing.assert_close(cam, -40 / 64 * rois[:, 0])
 
 
 def test_it_equals_monais_before_monais_post_processing() -> None:
@@ -107,8 +109,25 @@ def test_between_the_cells_the_map_is_a_straight_line() -> None:
 
 
 def test_the_highest_value_shown_is_the_probability() -> None:
-    cam = np.array([[0.0, 5.0], [10.0, 2.5]], np.float32)
+    evidence = np.array([[-8.0, 5.0], [10.0, 2.5]], np.float32)
 
-    np.testing.assert_allclose(saliency.shown(cam, 0.8), [[0, 0.4], [0.8, 0.2]])
-    assert saliency.shown(cam, 0.05).max() == pytest.approx(0.05)
-    assert saliency.shown(np.zeros((2, 2), np.float32), 0.9).max() == 0
+    def painted(probability: float) -> np.ndarray:
+        return saliency.shown(evidence, probability, malignant=True)
+
+    np.testing.assert_allclose(painted(0.8), [[0, 0.4], [0.8, 0.2]])
+    assert painted(0.05).max() == pytest.approx(0.05)
+
+
+def test_a_region_called_benign_shows_what_spoke_for_benign() -> None:
+    evidence = np.array([[-8.0, 5.0], [10.0, -2.0]], np.float32)
+
+    painted = saliency.shown(evidence, 0.1, malignant=False)
+
+    np.testing.assert_allclose(painted, [[0.1, 0], [0, 0.025]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("malignant", [True, False])
+def test_without_evidence_for_its_call_a_region_shows_nothing(malignant: bool) -> None:
+    against = np.full((2, 2), -3.0 if malignant else 3.0, np.float32)
+
+    assert saliency.shown(against, 0.9, malignant=malignant).max() == 0

@@ -1,0 +1,67 @@
+"""What a running worker says of itself: `worker.json` in the storage folder.
+
+`cadnode check` and `cadnode models list` are other processes; this is how they learn which models
+the running one reads with, and that it refused a change.
+"""
+
+import os
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cadnode.files import write_whole
+
+FILE: Final = "worker.json"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Problem(_Frozen):
+    """Why a change of models was not taken: a code, and a sentence that names the model."""
+
+    code: str
+    message: str
+
+
+class Used(_Frozen):
+    """A model that the worker reads with."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+class NodeState(_Frozen):
+    """Content of the file; `pid` is the worker's."""
+
+    schema_version: Literal[1] = 1
+    pid: int
+    models: tuple[Used, ...]
+    problem: Problem | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether a process of that number is there, on this machine."""
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+
+def write(storage: Path, state: NodeState) -> None:
+    """Write the file; raises OSError when the disk does not take it."""
+    write_whole(storage / FILE, state.model_dump_json(indent=2).encode() + b"\n")
+
+
+def read(storage: Path) -> NodeState | None:
+    """What the worker last said; None when it has said nothing that can be read."""
+    try:
+        return NodeState.model_validate_json((storage / FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None

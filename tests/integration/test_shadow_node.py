@@ -1,0 +1,115 @@
+"""Models change, and others read along, while a node runs: it never stops, nor tells anybody."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cadnode.cli import app
+from cadnode.demo.archive import Archive, with_orthanc
+from cadnode.demo.orthanc import find_orthanc
+from cadnode.models import history, installation, shadow_set, store
+from cadnode.models.installation import Stores
+from tests.integration.node import Node, running_node, wait_until
+from tests.synthetic import write_exam
+from tests.unit import store_cases
+from tests.unit.store_cases import ANNA
+
+N_OBJECTS = 5  # one SR and four heat maps
+PATIENCE_S = 600.0  # a shadow yields to everybody: on a busy machine it takes its time
+
+pytestmark = pytest.mark.timeout(1200)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    executable = find_orthanc()
+    assert executable, "Orthanc is missing: deploy/system-packages.sh test"
+    with with_orthanc(executable, tmp_path / "orthanc") as running:
+        yield running
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> Stores:
+    """A toy 0.0.1 reads digital views instead of the packaged model; its 0.0.2 is there."""
+    found = Stores(tmp_path / "data" / "models")
+    for version in ("0.0.1", "0.0.2"):
+        made = store_cases.made(tmp_path / "new", version, seed=int(version[-1]))
+        installation.add(made, found, ANNA, store.read_card)
+    for name in ("dib-mg-digital", "kang2021-inception-v3"):
+        installation.deactivate(found, name, ANNA)
+    return found
+
+
+def documents(node: Node, name: str) -> list[dict[str, Any]]:
+    """Documents of that name in the results, oldest first."""
+    files = sorted(
+        (node.folder / "data" / "results").glob(f"*/*/{name}"), key=lambda p: p.stat().st_mtime
+    )
+    return [json.loads(file.read_bytes()) for file in files]
+
+
+def versions(result: dict[str, Any]) -> set[str]:
+    return {m["version"] for m in result["models"] if m["name"] == "toy"}
+
+
+def test_a_version_reads_along_and_then_takes_over_while_the_node_runs(
+    tmp_path: Path, archive: Archive, stores: Stores
+) -> None:
+    with running_node(tmp_path, archive) as node:
+        shadow_set.start(stores, "toy@0.0.2", (), ANNA, store.read_card)
+        node.send(*write_exam(tmp_path / "one", seed=1))
+        wait_until(lambda: archive.count() == N_OBJECTS, "the result is delivered")
+        wait_until(lambda: documents(node, "shadow.json"), "the shadow has read", PATIENCE_S)
+        wait_until(node.is_idle, "nothing is left to do")
+        assert archive.count() == N_OBJECTS
+        (told,), (result,) = documents(node, "shadow.json"), documents(node, "result.json")
+        assert versions(result) == {"0.0.1"}
+
+        installation.activate(stores, "toy", "0.0.2", ANNA, store.read_card)
+        node.send(*write_exam(tmp_path / "two", seed=2))
+        wait_until(lambda: archive.count() == 2 * N_OBJECTS, "the next result is delivered")
+        wait_until(lambda: node.jobs("shadow") == 2, "nothing reads along any more")
+        assert versions(documents(node, "result.json")[-1]) == {"0.0.2"}
+        assert len(documents(node, "shadow.json")) == 1
+        assert node.events("working") == node.events("models_changed") == 1
+    assert (told["status"], told["wanted"]) == ("read", ["toy@0.0.2"])
+    assert [m["version"] for m in told["active"] + told["shadow"]] == ["0.0.1", "0.0.2"]
+    (exam, *breasts) = told["scores"]
+    assert (exam["system"], exam["what"], [b["what"] for b in breasts]) == (
+        "kim2018", "exam", ["R", "L"],
+    )  # fmt: skip
+    assert exam["active"] == result["exam"]["score"]
+    assert exam["shadow"] != exam["active"]
+
+
+def test_a_damaged_version_disturbs_neither_as_shadow_nor_as_the_active_one(
+    tmp_path: Path, archive: Archive, stores: Stores
+) -> None:
+    shadow_set.start(stores, "toy@0.0.2", (), ANNA, store.read_card)
+    sha256 = store.read_card(stores.own / "toy" / "0.0.2").weights_sha256
+    store.blob(stores.own, sha256).write_bytes(b"damaged")
+    with running_node(tmp_path, archive) as node:
+        node.send(*write_exam(tmp_path / "one", seed=1))
+        wait_until(lambda: documents(node, "shadow.json"), "the shadow has failed", PATIENCE_S)
+        assert archive.count() == N_OBJECTS
+        (told,) = documents(node, "shadow.json")
+        assert (told["status"], told["reason"]) == ("failed", "model")
+
+        # By hand: `cadnode models activate` would have refused it.
+        content = history.read(stores.own).changed("toy", "activate", "0.0.1", "0.0.2", ANNA)
+        history.write(stores.own, content)
+        node.send(*write_exam(tmp_path / "two", seed=2))
+        wait_until(lambda: archive.count() == 2 * N_OBJECTS, "the next result is delivered")
+        assert versions(documents(node, "result.json")[-1]) == {"0.0.1"}
+        shown = CliRunner().invoke(app, ["check", "--json", "--config", str(node.config)])
+    assert node.events("models_refused") == 1
+    assert node.events("working") == 1
+    assert "Traceback" not in node.log
+    (running,) = [c for c in json.loads(shown.stdout) if c["name"] == "running node"]
+    assert (shown.exit_code, running["verdict"]) == (2, "failed")
+    assert "refused" in running["found"]
+    assert "toy 0.0.1" in running["advice"]
