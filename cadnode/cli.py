@@ -19,7 +19,7 @@ from cadnode.cli_compare import compare, report
 from cadnode.cli_data import data_app
 from cadnode.cli_models import models_app
 from cadnode.cli_training import evaluate_app, phantom, train_app
-from cadnode.domain import System
+from cadnode.domain import Profile, System
 from cadnode.errors import SettingsError
 
 app = typer.Typer(
@@ -115,6 +115,10 @@ def read(
         System | None,
         typer.Option(help="whose probability is the finding's, instead of reading.counts"),
     ] = None,
+    profile: Annotated[
+        Profile | None,
+        typer.Option(help="which objects are made, instead of report.profile"),
+    ] = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -137,6 +141,10 @@ def read(
     if counts is not None:
         values = values.model_copy(
             update={"reading": values.reading.model_copy(update={"counts": (counts,)})}
+        )
+    if profile is not None:
+        values = values.model_copy(
+            update={"report": values.report.model_copy(update={"profile": profile})}
         )
     with reading_progress(err, quiet=as_json) as progress:
         readings = reading.read_paths(

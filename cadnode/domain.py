@@ -164,12 +164,40 @@ class System(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class OperatingCurve:
+    """A model's measured errors, and the threshold at which the node reads it.
+
+    Parameters
+    ----------
+    points
+        (threshold, sensitivity, specificity), thresholds falling, each in [0, 1].
+    threshold
+        The chosen one, in [0, 1].
+    measured_on, n_pos, n_neg
+        The data and the contrast in a sentence, its positives and negatives.
+    of_breasts
+        Whether whole breasts were scored; otherwise regions were.
+    """
+
+    points: tuple[tuple[float, float, float], ...]
+    threshold: float
+    measured_on: str
+    n_pos: int
+    n_neg: int
+    of_breasts: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ModelUse:
-    """A model that took part in a reading: name, version and sha256 of its weights."""
+    """A model that took part in a reading: name, version and sha256 of its weights.
+
+    `curve` is its card's, where it has an operating point.
+    """
 
     name: str
     version: str
     sha256: str
+    curve: OperatingCurve | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +347,20 @@ class Finding:
     marked_by: RoiReference | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Correspondence:
+    """Two findings that are taken for one lesion, seen in the CC and the MLO view of a breast.
+
+    `cc` and `mlo` are places in `ExamResult.findings`, counted from 0. `nipple_mm` holds the
+    distances of the two from the nipple; `certainty` in [0, 1] says how well they agree.
+    """
+
+    cc: int
+    mlo: int
+    nipple_mm: tuple[float, float]
+    certainty: float
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class HeatMap:
     """An algorithm's map of one view.
@@ -331,6 +373,18 @@ class HeatMap:
     values: FloatImage
     box: Box
     algorithm: str
+
+
+class Profile(StrEnum):
+    """Which objects of a report someone gets; `cadnode.report.profiles` says which."""
+
+    STANDARD = "standard"
+    TID1500 = "tid1500"
+    CAD_SR = "cad-sr"
+    CAPTURES = "captures"
+    OHIF = "ohif"
+    IHE_AI_RESULTS = "ihe-ai-results"
+    ALL = "all"
 
 
 class Outcome(StrEnum):
@@ -355,6 +409,7 @@ class ExamResult:
     operating_point: float | None = None
     heat_maps: tuple[HeatMap, ...] = field(default=(), compare=False)
     systems: tuple[SystemStatus, ...] = ()
+    correspondences: tuple[Correspondence, ...] = ()
 
     @property
     def outcome(self) -> Outcome:

@@ -56,6 +56,23 @@ FALSE_ALARMS = (
         "Missing conditional content item",
     ),
     FalseAlarm(
+        r"^Error: Template 4023 CADOperatingPoints/.*\[Row [89]\] NUM \*: within",
+        "rows 8 and 9 of template 4023",
+    ),
+    FalseAlarm(
+        r"^Warning: Template 40\d\d.*: Code \((111016|111024|111025|111093|111233|111234),DCM,"
+        r".* has different code meaning",
+        "different code meaning",
+    ),
+    FalseAlarm(
+        r"^Error: Template 401[56]MammoParameters .*Missing conditional content item",
+        "rows 1 and 3 of templates 4015 and 4016",
+    ),
+    FalseAlarm(
+        r"^Warning: .*\(111059,DCM,[^)]*\)/NUM \(81827009,SCT,\"Diameter\"\): Content Item not in",
+        "the diameter of a cluster",
+    ),
+    FalseAlarm(
         r"^Warning - Different information entities for attribute - Element=<AccessionNumber> "
         r"IE <Study> versus <Series>",
         "Different information entities for attribute",
@@ -76,6 +93,14 @@ def dcentvfy(paths: Sequence[Path]) -> list[str]:
 def dsrdump(path: Path) -> list[str]:
     """Errors and warnings of DCMTK's SR parser."""
     return _lines(["dsrdump", "-q", "+U8", str(path)], r"^(E|W|F):")
+
+
+def dsr2html(path: Path) -> str:
+    """The report as DCMTK renders it, and what it says on standard error."""
+    run = subprocess.run(
+        ["dsr2html", "+U8", str(path)], capture_output=True, timeout=60, check=True
+    )
+    return (run.stdout + run.stderr).decode("utf-8")
 
 
 def pixelmed(path: Path) -> list[str]:

@@ -1,13 +1,13 @@
 """What each system says of a region: its probability, and its map where it has one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Final
 
 from cadnode.detect.features import features_of
 from cadnode.detect.model import Segmentation
-from cadnode.domain import Acquisition, Assessment, Box, HeatMap, System
+from cadnode.domain import Acquisition, Assessment, Box, FindingKind, HeatMap, System
 from cadnode.errors import ModelError
 from cadnode.explain.gradcam import heat_map
 from cadnode.explain.overlay import place
@@ -21,6 +21,10 @@ from cadnode.read.regions import Candidate
 from cadnode.read.views import ScoredView
 
 CNN_SYSTEMS: Final = (System.KANG2021, System.HELSINKI_DTL)
+_OWN: Final[Mapping[FindingKind, Scenario]] = {
+    FindingKind.CALCIFICATION_CLUSTER: "calcifications",
+    FindingKind.MASS: "masses",
+}
 _STEPS: Final = 64  # samples along each side of a box: finer than the map's cells
 
 
@@ -68,7 +72,7 @@ class Assessor:
                 continue
             said.append(assessment)
             maps.append(shown)
-        said += self._wang2016(candidate.segmentation, acquisition)
+        said += self._wang2016(candidate, acquisition)
         return tuple(said), tuple(maps)
 
     def _kim2018(self, box: Box, view: ScoredView, suspicious_breast: bool) -> Assessment:
@@ -107,16 +111,16 @@ class Assessor:
         )
         return assessment, SystemMaps(members=() if alone else tuple(maps), mean=mean)
 
-    def _wang2016(self, segmentation: Segmentation, acquisition: Acquisition) -> list[Assessment]:
-        """The autoencoder of the scenario that the segmentation allows; its rivals beside it."""
-        for scenario in scenarios(segmentation):
+    def _wang2016(self, candidate: Candidate, acquisition: Acquisition) -> list[Assessment]:
+        """The autoencoder of the first scenario that has a model; its rivals beside it."""
+        for scenario in scenarios(candidate.kind, candidate.segmentation):
             model = next(
                 (m for m in self.readers.features
                  if m.card.scenario == scenario and acquisition in m.card.applies_to),
                 None,
             )  # fmt: skip
             if model is not None:
-                return [_by_features(model, features_of(segmentation, scenario))]
+                return [_by_features(model, features_of(candidate.segmentation, scenario))]
         return []
 
 
@@ -131,14 +135,21 @@ def _by_features(model: FeatureModel, features: Features) -> Assessment:
     )
 
 
-def scenarios(segmentation: Segmentation) -> tuple[Scenario, ...]:
-    """The scenarios of Wang 2016 that a segmentation allows, the fullest first."""
-    calcifications, mass = bool(segmentation.calcifications.any()), segmentation.mass is not None
-    if calcifications and mass:
-        return "both", "calcifications", "masses"
-    if calcifications:
-        return ("calcifications",)
-    return ("masses",) if mass else ()
+def scenarios(kind: FindingKind, segmentation: Segmentation) -> tuple[Scenario, ...]:
+    """The scenarios of Wang 2016 by which a region can be read, the one that suits it best first.
+
+    What was detected as a cluster or as a mass is read as that; of what a person marked or the
+    DIB map shows, the segmentation decides, the fullest scenario first. Choice: on phantoms nearly
+    every cluster has a tissue shape that can be outlined, and read as `both` its AUC fell from
+    0.823 to 0.809 (masses: 0.758 to 0.747).
+    """
+    allowed: tuple[Scenario, ...] = ()
+    if bool(segmentation.calcifications.any()):
+        allowed = ("calcifications",)
+    if segmentation.mass is not None:
+        allowed = ("both", *allowed, "masses") if allowed else ("masses",)
+    own = _OWN.get(kind)
+    return tuple(sorted(allowed, key=lambda scenario: scenario != own))
 
 
 def highest(of: HeatMap, box: Box) -> float:

@@ -20,6 +20,7 @@ from cadnode.exam.model import Exam, Mammogram
 from cadnode.explain.ensemble_map import ensemble_map
 from cadnode.imaging import pixels
 from cadnode.read.assessing import Assessor, SystemMaps
+from cadnode.read.correspondence import Point, correspondences, nipple_of
 from cadnode.read.readers import Readers
 from cadnode.read.regions import Candidate, candidates
 from cadnode.read.views import ScoredView, breasts, is_suspicious, model_for
@@ -53,6 +54,7 @@ class _Looked:
 
     view: ScoredView
     candidates: tuple[Candidate, ...]
+    nipple: Point | None
 
 
 def read_exam(
@@ -85,6 +87,8 @@ def read_exam(
         findings += found
         maps += [m for by in shown for m in (*by.members, *by.mean)]
         maps += _ensemble(it.view, [m for by in shown for m in by.mean])
+    findings.sort(key=_rank)
+    nipples = {it.view.mammogram.sop_instance_uid: it.nipple for it in looked if it.nipple}
     scores = breasts(scored)
     points = {s.model.operating_point.threshold for s in scored}
     return ExamResult(
@@ -92,12 +96,13 @@ def read_exam(
         exam_score=max((b.score for b in scores), default=None),
         breasts=scores,
         views=tuple(s.score for s in scored),
-        findings=tuple(sorted(findings, key=_rank)),
+        findings=tuple(findings),
         skipped=tuple(skipped),
         models=_used(scored, findings, readers),
         operating_point=points.pop() if len(points) == 1 else None,
         heat_maps=tuple(maps),
         systems=_statuses(readers.systems, assessor.failed),
+        correspondences=correspondences(findings, exam.mammograms, nipples),
     )
 
 
@@ -144,7 +149,8 @@ def _look_at(
         specs=[m.card.roi for m in readers.rois],
         most=choices.most_regions,
     )
-    return _Looked(ScoredView(mammogram, reading, model), tuple(found))
+    nipple = nipple_of(image, mammogram)
+    return _Looked(ScoredView(mammogram, reading, model), tuple(found), nipple)
 
 
 def _assessed(

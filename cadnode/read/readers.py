@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cadnode.domain import ModelUse, SystemStatus
+from cadnode.domain import ModelUse, OperatingCurve, SystemStatus
 from cadnode.models.detector import Detector
 from cadnode.models.feature_model import FeatureModel
 from cadnode.models.roi_model import RoiModel
@@ -47,5 +47,21 @@ class Readers:
         """The model of that name as reports name it."""
         for model in self:
             if model.card.name == name:
-                return ModelUse(name, model.card.version, model.card.weights_sha256)
+                card = model.card
+                return ModelUse(name, card.version, card.weights_sha256, _curve(model))
         return None
+
+
+def _curve(model: ReadingModel) -> OperatingCurve | None:
+    """The card's ROC curve and the chosen threshold; None for the detector, which counts marks."""
+    if not isinstance(model, ViewModel | RoiModel | FeatureModel):
+        return None
+    roc = model.card.roc
+    return OperatingCurve(
+        points=roc.points,
+        threshold=model.operating_point.threshold,
+        measured_on=roc.measured_on,
+        n_pos=roc.n_pos,
+        n_neg=roc.n_neg,
+        of_breasts=isinstance(model, ViewModel),
+    )

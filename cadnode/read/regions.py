@@ -7,6 +7,7 @@ who marked a region. Everything a system needs is cut while the view's pixels ar
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Final
 
 from cadnode.detect.model import Region, Segmentation
 from cadnode.detect.segment import segment_roi
@@ -27,6 +28,10 @@ from cadnode.models.detector import Detector
 from cadnode.models.view_model import HotRegion
 
 Outline = tuple[tuple[float, float], ...]
+
+_DETECTED: Final = (FindingKind.CALCIFICATION_CLUSTER, FindingKind.MASS)
+# People draw boxes 1 to 5 mm larger than the lesion; so do the regions of the training.
+_DRAWN_MM: Final = 3.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -73,14 +78,18 @@ class Cutter:
         calcifications: tuple[Calcification, ...] = (),
         marked_by: RoiReference | None = None,
     ) -> Candidate:
-        """The candidate with its squares around the box's centre and its segmentation."""
+        """The candidate with its squares around the box's centre and its segmentation.
+
+        A detection's box touches what it found. It is segmented in a larger one, as if a person
+        had drawn it, because features are learnt of such boxes.
+        """
         centre = ((box.row0 + box.row1) / 2, (box.col0 + box.col1) / 2)
         rois = {spec: roi.cut(self.image, centre, self.spacing.mm, spec) for spec in self.specs}
         segmentation = segment_roi(
             self.image,
             self.mammogram.laterality,
             fmean(self.spacing.mm),
-            box,
+            _grown(box, self.spacing) if kind in _DETECTED else box,
             self.mammogram.acquisition,
         )
         return Candidate(
@@ -132,6 +141,12 @@ def _detected(cutter: Cutter, region: Region) -> Candidate:
         cluster=region.cluster,
         calcifications=region.calcifications,
     )
+
+
+def _grown(box: Box, spacing: Spacing) -> Box:
+    """The box with `_DRAWN_MM` more on each side; it may reach beyond the image."""
+    rows, cols = (round(_DRAWN_MM / mm) for mm in spacing.mm)
+    return Box(box.row0 - rows, box.col0 - cols, box.row1 + rows, box.col1 + cols)
 
 
 def _centre_in(one: Box, other: Box) -> bool:

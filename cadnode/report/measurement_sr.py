@@ -17,8 +17,8 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes as dictionary
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
-from cadnode.domain import ExamResult
 from cadnode.report import codes
+from cadnode.report.documents import absences, add_document, document_uid, predecessors
 from cadnode.report.edition import Edition
 from cadnode.report.groups import measurement_groups, summary
 from cadnode.report.identity import (
@@ -48,10 +48,10 @@ def measurement_sr(edition: Edition, predecessor: Dataset | None = None) -> Data
         The exam has no DICOM header, or the result does not fit the exam.
     """
     headers = images(edition)
-    old = _predecessors(edition, predecessor)
-    ds = patient_and_study(edition.reference, [edition.disclaimer, *_absences(edition.result)])
+    old = predecessors(edition, predecessor, "sr")
+    ds = patient_and_study(edition.reference, [edition.disclaimer, *absences(edition.result)])
     ds.SOPClassUID = ComprehensiveSRStorage
-    ds.SOPInstanceUID = edition.uid("sr", after=_named(old))
+    ds.SOPInstanceUID = document_uid(edition, "sr", old)
     ds.Modality = "SR"
     ds.SeriesInstanceUID = edition.uid("sr-series")
     ds.InstanceNumber = 1
@@ -62,7 +62,7 @@ def measurement_sr(edition: Edition, predecessor: Dataset | None = None) -> Data
         description=SERIES_DESCRIPTION,
     )
     ds.CodingSchemeIdentificationSequence = [codes.private_scheme_item()]
-    _add_document(ds, old)
+    add_document(ds, old)
     if headers:
         ds.CurrentRequestedProcedureEvidenceSequence = evidence([*headers, *markers(edition)])
     for element in _content(edition, headers):
@@ -70,38 +70,6 @@ def measurement_sr(edition: Edition, predecessor: Dataset | None = None) -> Data
     ds.ContributingEquipmentSequence = contributing_equipment(edition.reference, edition.made_at)
     ds.file_meta = file_meta(ds.SOPClassUID, ds.SOPInstanceUID, ExplicitVRLittleEndian)
     return ds
-
-
-def _add_document(ds: Dataset, old: list[Dataset]) -> None:
-    """SR Document Series and SR Document General modules, PS3.3 C.17.1 and C.17.2."""
-    ds.ReferencedPerformedProcedureStepSequence = []
-    ds.PerformedProcedureCodeSequence = []
-    ds.CompletionFlag = "COMPLETE"
-    ds.VerificationFlag = "UNVERIFIED"
-    if old:
-        ds.PredecessorDocumentsSequence = old
-
-
-def _predecessors(edition: Edition, predecessor: Dataset | None) -> list[Dataset]:
-    """Items of Predecessor Documents Sequence (0040,A360).
-
-    When the predecessor is what this very edition makes, the study was only read again: the
-    document stays the same and names what the predecessor named.
-    """
-    if predecessor is None:
-        return []
-    own = list(predecessor.get("PredecessorDocumentsSequence") or [])
-    if predecessor.SOPInstanceUID == edition.uid("sr", after=_named(own)):
-        return own
-    return evidence([predecessor])
-
-
-def _named(documents: list[Dataset]) -> str:
-    """SOP Instance UID of the document that Predecessor Documents Sequence names, or ""."""
-    if not documents:
-        return ""
-    series = documents[0].ReferencedSeriesSequence[0]
-    return str(series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
 
 
 def _content(edition: Edition, headers: list[Dataset]) -> Dataset:
@@ -146,7 +114,7 @@ def _remarks(edition: Edition) -> ContainerContentItem:
         part = codes.TOOK_PART if told.active else codes.ABSENT
         evaluations.append((codes.system(told.system), part))
     container = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
-    comments = [*_absences(result), edition.disclaimer]
+    comments = [*absences(result), edition.disclaimer]
     container.ContentSequence = ContentSequence(
         [
             *(CodeContentItem(name, value, _CONTAINS) for name, value in evaluations),
@@ -154,9 +122,3 @@ def _remarks(edition: Edition) -> ContainerContentItem:
         ]
     )
     return container
-
-
-def _absences(result: ExamResult) -> list[str]:
-    """Why a system took no part in the reading, or not with all of its models or regions."""
-    words = {True: "took part, but", False: "took no part"}
-    return [f"{s.system} {words[s.active]}: {s.reason}" for s in result.systems if s.reason]

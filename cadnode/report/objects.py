@@ -1,9 +1,11 @@
 """All DICOM objects of one report: made together, written together."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from pydicom import Dataset, config
 
@@ -11,27 +13,53 @@ from cadnode.domain import ExamResult, FloatImage, Outcome
 from cadnode.errors import NotProcessable, ReportError
 from cadnode.exam.model import Exam
 from cadnode.files import written_whole
+from cadnode.report import (
+    ai_results_sr,
+    heatmap,
+    key_objects,
+    measurement_sr,
+    presentation_state,
+    region_sr,
+    segmentation,
+)
+from cadnode.report.cad_sr import document as cad_sr
 from cadnode.report.edition import DISCLAIMER, LONGEST_SIDE, Edition
-from cadnode.report.heatmap import heat_map_image
-from cadnode.report.measurement_sr import measurement_sr
+from cadnode.report.profiles import REPORTS, STANDARD, ObjectKind
+
+Images = Callable[[str], FloatImage]
+
+_SERIES: Final[dict[int, ObjectKind]] = {
+    measurement_sr.SERIES_NUMBER: ObjectKind.MEASUREMENT_SR,
+    cad_sr.SERIES_NUMBER: ObjectKind.CAD_SR,
+    region_sr.SERIES_NUMBER: ObjectKind.REGION_SR,
+    ai_results_sr.SERIES_NUMBER: ObjectKind.AI_RESULTS_SR,
+    heatmap.SERIES_NUMBER: ObjectKind.HEAT_MAP,
+    segmentation.SERIES_NUMBER: ObjectKind.SEGMENTATION,
+    presentation_state.SERIES_NUMBER: ObjectKind.OUTLINES,
+    key_objects.SERIES_NUMBER: ObjectKind.KEY_OBJECTS,
+}
 
 
 def make_objects(
     exam: Exam,
     result: ExamResult,
-    images: Callable[[str], FloatImage],
+    images: Images,
     made_at: datetime,
     *,
     disclaimer: str = DISCLAIMER,
     predecessor: Dataset | None = None,
+    cad_predecessor: Dataset | None = None,
     calibrated: bool = False,
     longest_side: int | None = LONGEST_SIDE,
+    kinds: Collection[ObjectKind] = STANDARD,
 ) -> list[Dataset]:
-    """The SR, then one heat map per scored view in hanging order (RCC, LCC, RMLO, LMLO).
+    """Objects of the wanted kinds; by default the SR and a heat map per scored view.
 
-    `images(sop_instance_uid)` gives a source image, `(H, W) float32 in [0, 1]`; it is asked
-    once per heat map. The same arguments give the same objects, byte for byte. An exam that
-    could not be read has the SR only; one in which nothing was DICOM has no object at all.
+    Heat maps come in hanging order (RCC, LCC, RMLO, LMLO). `images(sop_instance_uid)` gives a
+    source image, `(H, W) float32 in [0, 1]`; it is asked once per heat map. The same arguments
+    give the same objects, byte for byte. An exam that could not be read has reports only; one in
+    which nothing was DICOM has no object at all. `predecessor` and `cad_predecessor` are an
+    earlier reading's SR and CAD SR.
 
     Raises
     ------
@@ -41,16 +69,49 @@ def make_objects(
     if exam.reference is None:
         return []
     edition = Edition(exam, result, made_at, disclaimer, calibrated, longest_side)
+    old = {ObjectKind.MEASUREMENT_SR: predecessor, ObjectKind.CAD_SR: cad_predecessor}
     with _as_report_error(), config.disable_value_validation():
         # Values copied from sources may break rules (UIDs with leading zeros …); pydicom would
         # print them in warnings.
-        objects = [measurement_sr(edition, predecessor)]
-        if result.outcome is Outcome.NOT_READ:
-            return objects
-        for number, (view, heat_map) in enumerate(edition.hanging_order(), start=1):
-            image = images(view.sop_instance_uid)
-            objects.append(heat_map_image(edition, view, heat_map, image, number))
-    return objects
+        return [
+            ds
+            for kind in ObjectKind
+            if kind in kinds and (kind in REPORTS or result.outcome is not Outcome.NOT_READ)
+            for ds in _made(kind, edition, images, old.get(kind))
+        ]
+
+
+def _made(
+    kind: ObjectKind, edition: Edition, images: Images, predecessor: Dataset | None
+) -> Sequence[Dataset]:
+    """Objects of one kind; none where the result has nothing for it."""
+    match kind:
+        case ObjectKind.MEASUREMENT_SR:
+            return [measurement_sr.measurement_sr(edition, predecessor)]
+        case ObjectKind.CAD_SR:
+            return _present(cad_sr.cad_sr(edition, predecessor))
+        case ObjectKind.REGION_SR:
+            return [region_sr.region_sr(edition)]
+        case ObjectKind.AI_RESULTS_SR:
+            return [ai_results_sr.ai_results_sr(edition)]
+        case ObjectKind.HEAT_MAP:
+            return [*_heat_maps(edition, images)]
+        case ObjectKind.SEGMENTATION:
+            return segmentation.segmentations(edition)
+        case ObjectKind.OUTLINES:
+            return presentation_state.presentation_states(edition)
+        case ObjectKind.KEY_OBJECTS:
+            return _present(key_objects.key_objects(edition))
+
+
+def _present(made: Dataset | None) -> list[Dataset]:
+    return [] if made is None else [made]
+
+
+def _heat_maps(edition: Edition, images: Images) -> Iterator[Dataset]:
+    for number, (view, heat_map) in enumerate(edition.hanging_order(), start=1):
+        image = images(view.sop_instance_uid)
+        yield heatmap.heat_map_image(edition, view, heat_map, image, number)
 
 
 def write_objects(objects: Sequence[Dataset], folder: Path) -> list[Path]:
@@ -64,15 +125,27 @@ def write_objects(objects: Sequence[Dataset], folder: Path) -> list[Path]:
         A file cannot be written.
     """
     with _as_report_error(), config.disable_value_validation():
-        return [_write(ds, folder / _name(ds)) for ds in objects]
+        return [
+            _write(ds, folder / name) for ds, name in zip(objects, _names(objects), strict=True)
+        ]
 
 
-def _name(ds: Dataset) -> str:
-    """File name that says what the object is and nothing of whom."""
-    if ds.Modality == "SR":
-        return "sr.dcm"
-    view = str(ds.ImageComments).split(" heat map")[0].replace(" ", "")
-    return f"heatmap-{int(ds.InstanceNumber)}-{view}.dcm"
+def _names(objects: Sequence[Dataset]) -> Iterator[str]:
+    """File names that say what the objects are and nothing of whom.
+
+    Kinds of which there may be several have a number; instance numbers repeat between series.
+    """
+    seen: Counter[ObjectKind] = Counter()
+    for ds in objects:
+        kind = _SERIES[int(ds.SeriesNumber)]
+        seen[kind] += 1
+        if kind is ObjectKind.HEAT_MAP:
+            view = str(ds.ImageComments).split(" heat map")[0].replace(" ", "")
+            yield f"{kind}-{int(ds.InstanceNumber)}-{view}.dcm"
+        elif kind in (ObjectKind.SEGMENTATION, ObjectKind.OUTLINES):
+            yield f"{kind}-{seen[kind]}.dcm"
+        else:
+            yield f"{kind}.dcm"
 
 
 def _write(ds: Dataset, path: Path) -> Path:

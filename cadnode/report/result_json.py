@@ -15,6 +15,7 @@ from cadnode.domain import (
     SKIP_MEANINGS,
     Assessment,
     ClusterDescription,
+    Correspondence,
     ExamResult,
     Finding,
     HeatMap,
@@ -28,7 +29,7 @@ from cadnode.errors import ReportError
 from cadnode.files import write_whole
 from cadnode.report.groups import summary
 
-SCHEMA_VERSION: Final = "1.1"
+SCHEMA_VERSION: Final = "1.2"
 
 
 def to_json(
@@ -63,6 +64,7 @@ def to_json(
         "breasts": {side.value: _breast(result, side) for side in Laterality},
         "views": [_view(view) for view in result.views],
         "findings": [_finding(finding) for finding in result.findings],
+        "correspondences": [_correspondence(pair) for pair in result.correspondences],
         "skipped": [_skipped(skipped) for skipped in result.skipped],
         "models": [
             {"name": m.name, "version": m.version, "sha256": m.sha256} for m in result.models
@@ -151,6 +153,16 @@ def _assessment(told: Assessment) -> dict[str, Any]:
         "probability": float(told.probability),
         "suspicious": bool(told.suspicious),
         "members": [{"algorithm": name, "probability": float(p)} for name, p in told.members],
+    }
+
+
+def _correspondence(pair: Correspondence) -> dict[str, Any]:
+    """The numbers, from 1, of two findings that are taken for one lesion."""
+    return {
+        "cc": pair.cc + 1,
+        "mlo": pair.mlo + 1,
+        "nipple_mm": [round(float(mm), 2) for mm in pair.nipple_mm],
+        "certainty": float(pair.certainty),
     }
 
 

@@ -8,11 +8,13 @@ from pydicom import config
 
 from cadnode.report.objects import write_objects
 from tests import validators
+from tests.cad_cases import CAD_OUTCOMES, cad_of
 from tests.peers import orthanc
 from tests.report_cases import OUTCOMES, digital_exam, film_exam, objects_of
 
 EXAMS = {"film": film_exam, "digital": digital_exam}
 CASES = [(kind, outcome) for kind in EXAMS for outcome in OUTCOMES]
+CAD_CASES = [(kind, outcome) for kind in EXAMS for outcome in CAD_OUTCOMES]
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,19 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], l
         )
         for kind, outcome in CASES
     }
+
+
+@pytest.fixture(scope="module")
+def cad_reports(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
+    """A CAD report of every exam and outcome."""
+    folder = tmp_path_factory.mktemp("cad")
+    with config.disable_value_validation():
+        return {
+            (kind, outcome): write_objects(
+                [cad_of(EXAMS[kind](), outcome)], folder / f"{kind}-{outcome}"
+            )[0]
+            for kind, outcome in CAD_CASES
+        }
 
 
 @pytest.mark.parametrize("case", CASES, ids="-".join)
@@ -47,6 +62,35 @@ def test_pixelmed_finds_the_template_kept(
     written: dict[tuple[str, str], list[Path]], outcome: str
 ) -> None:
     assert validators.pixelmed(written["digital", outcome][0]) == []
+
+
+@pytest.mark.parametrize("case", CAD_CASES, ids="-".join)
+def test_dciodvfy_and_dcmtk_take_the_cad_report(
+    cad_reports: dict[tuple[str, str], Path], case: tuple[str, str]
+) -> None:
+    assert validators.dciodvfy(cad_reports[case]) == []
+    assert validators.dsrdump(cad_reports[case]) == []
+
+
+# Every template that the CAD report uses; each run takes up to half a minute of a core.
+@pytest.mark.parametrize("case", [("digital", "pairs"), ("film", "implants")], ids="-".join)
+def test_pixelmed_finds_the_cad_templates_kept(
+    cad_reports: dict[tuple[str, str], Path], case: tuple[str, str]
+) -> None:
+    assert validators.pixelmed(cad_reports[case]) == []
+
+
+def test_dcmtk_renders_the_cad_report_and_finds_the_images_behind_its_references(
+    cad_reports: dict[tuple[str, str], Path],
+) -> None:
+    page = validators.dsr2html(cad_reports["digital", "pairs"])
+
+    anchors = set(re.findall(r'<a name="(content_item_\d+)"', page))
+    links = re.findall(r'<a href="#(content_item_\d+)"', page)
+    assert "Mammography CAD Report" in page
+    assert "Fine pleomorphic calcification" in page
+    assert len(anchors) == 4  # the images of the library
+    assert set(links) == anchors
 
 
 @pytest.mark.parametrize("kind", EXAMS)

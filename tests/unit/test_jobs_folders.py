@@ -18,6 +18,7 @@ from cadnode.domain import (
     Calcification,
     CalcificationType,
     ClusterDescription,
+    Correspondence,
     Distribution,
     ExamResult,
     Finding,
@@ -25,6 +26,7 @@ from cadnode.domain import (
     HeatMap,
     Laterality,
     ModelUse,
+    OperatingCurve,
     RoiReference,
     Skipped,
     SkipReason,
@@ -97,6 +99,15 @@ HEAT_MAP = made(
     box=BOX,
     algorithm=WORDS,
 )
+CURVE = made(
+    OperatingCurve,
+    points=several(st.tuples(UNIT, UNIT, UNIT)),
+    threshold=UNIT,
+    measured_on=WORDS,
+    n_pos=st.integers(1, 9),
+    n_neg=st.integers(1, 9),
+    of_breasts=st.booleans(),
+)
 RESULTS = made(
     ExamResult,
     study_instance_uid=WORDS,
@@ -116,7 +127,9 @@ RESULTS = made(
     skipped=several(
         made(Skipped, sop_instance_uid=WORDS, reason=st.from_type(SkipReason), detail=WORDS)
     ),
-    models=several(made(ModelUse, name=WORDS, version=WORDS, sha256=WORDS)),
+    models=several(
+        made(ModelUse, name=WORDS, version=WORDS, sha256=WORDS, curve=st.none() | CURVE)
+    ),
     operating_point=st.none() | UNIT,
     heat_maps=several(HEAT_MAP),
     systems=several(
@@ -127,6 +140,15 @@ RESULTS = made(
             models=several(WORDS),
             reason=WORDS,
             failed=st.booleans(),
+        )
+    ),
+    correspondences=several(
+        made(
+            Correspondence,
+            cc=st.integers(0, 9),
+            mlo=st.integers(0, 9),
+            nipple_mm=st.tuples(UNIT, UNIT),
+            certainty=UNIT,
         )
     ),
 )
@@ -146,6 +168,7 @@ def test_any_reading_comes_back_equal_with_its_types(result: ExamResult) -> None
 
     assert loaded == result
     assert repr(loaded) == repr(result)  # equal words and numbers of another type would differ
+    assert [m.curve for m in loaded.models] == [m.curve for m in result.models]
     assert [m.box for m in loaded.heat_maps] == [m.box for m in result.heat_maps]
     for before, after in zip(result.heat_maps, loaded.heat_maps, strict=True):
         assert (after.sop_instance_uid, after.algorithm) == (

@@ -149,3 +149,21 @@ def test_what_the_exam_skipped_stays_in_the_result(exam: Exam) -> None:
     why = Skipped("1.2.3", SkipReason.TRUNCATED)
     partial = replace(exam, skipped=(why,))
     assert why in read(partial, Reader()).skipped
+
+
+def test_findings_of_both_views_at_one_distance_from_the_nipple_are_paired(exam: Exam) -> None:
+    rows, columns = np.mgrid[0:64, 0:48]
+
+    def cone(m: Mammogram) -> FloatImage:
+        """A breast with its chest wall where that side's is; the reader marks its corner."""
+        across = columns if m.laterality == "L" else 47 - columns
+        inside = np.abs(rows - 32) < 24 * (1 - across / 36)
+        return np.where(inside, LEVELS[f"{m.laterality}{m.view}"], 0.001).astype(np.float32)
+
+    result = read(exam, Reader(threshold=0.4), load=cone)
+
+    (pair,) = result.correspondences
+    views = {v.sop_instance_uid: (v.laterality, v.view) for v in result.views}
+    seen = [views[result.findings[i].sop_instance_uid] for i in (pair.cc, pair.mlo)]
+    assert seen == [("L", "CC"), ("L", "MLO")]
+    assert pair.nipple_mm[0] == pytest.approx(pair.nipple_mm[1], abs=5)

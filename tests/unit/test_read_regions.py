@@ -24,6 +24,7 @@ from cadnode.errors import ModelError
 from cadnode.exam.model import Exam, PersonRegion
 from cadnode.exam.read import read_exam as exam_of
 from cadnode.imaging.roi import Roi, RoiSpec
+from cadnode.imaging.spacing import Spacing
 from cadnode.models.roi_model import RoiReading
 from cadnode.read import Choices, Readers, read_exam, regions
 from cadnode.read.assessing import highest, scenarios
@@ -109,6 +110,28 @@ def test_every_system_assesses_a_region_under_its_own_name(exam: Exam, cluster: 
     assert finding.certainty == 0.8
 
 
+@pytest.mark.parametrize(
+    ("kind", "by_mm"),
+    [
+        (FindingKind.CALCIFICATION_CLUSTER, 3.0),
+        (FindingKind.MASS, 3.0),
+        (FindingKind.MARKED_REGION, 0.0),
+        (FindingKind.SUSPICIOUS_REGION, 0.0),
+    ],
+)
+def test_what_was_detected_is_segmented_in_a_larger_box(
+    exam: Exam, cluster: Region, kind: FindingKind, by_mm: float
+) -> None:
+    spacing = Spacing(0.1, 0.2, estimated=False)
+    cutter = regions.Cutter(np.full((64, 48), 0.6, np.float32), exam.mammograms[0], spacing, ())
+
+    candidate = cutter.candidate(kind, Box(10, 10, 20, 20), SQUARE)
+
+    rows, cols = round(by_mm / 0.1), round(by_mm / 0.2)
+    assert candidate.segmentation.box == Box(10 - rows, 10 - cols, 20 + rows, 20 + cols)
+    assert candidate.box == Box(10, 10, 20, 20)
+
+
 def test_members_of_an_ensemble_are_reported_with_it(exam: Exam, cluster: Region) -> None:
     (finding,) = read(exam, *FIVE).findings
 
@@ -187,21 +210,29 @@ def test_the_highest_value_in_a_box_is_read_off_the_map() -> None:
     assert highest(heat_map, Box(200, 200, 210, 210)) == 0.0
 
 
+CLUSTER, MASS = FindingKind.CALCIFICATION_CLUSTER, FindingKind.MASS
+MARKED, PEAK = FindingKind.MARKED_REGION, FindingKind.SUSPICIOUS_REGION
+
+
 @pytest.mark.parametrize(
-    ("calcified", "mass", "expected"),
+    ("kind", "calcified", "mass", "expected"),
     [
-        (True, True, ("both", "calcifications", "masses")),
-        (True, False, ("calcifications",)),
-        (False, True, ("masses",)),
-        (False, False, ()),
+        (MARKED, True, True, ("both", "calcifications", "masses")),
+        (PEAK, True, True, ("both", "calcifications", "masses")),
+        (CLUSTER, True, True, ("calcifications", "both", "masses")),
+        (MASS, True, True, ("masses", "both", "calcifications")),
+        (MASS, True, False, ("calcifications",)),
+        (MARKED, True, False, ("calcifications",)),
+        (CLUSTER, False, True, ("masses",)),
+        (PEAK, False, False, ()),
     ],
 )
-def test_the_scenario_follows_from_what_was_segmented(
-    calcified: bool, mass: bool, expected: tuple[str, ...]
+def test_the_scenario_follows_from_the_kind_and_what_was_segmented(
+    kind: FindingKind, calcified: bool, mass: bool, expected: tuple[str, ...]
 ) -> None:
     labels = np.full((4, 4), int(calcified), np.int32)
     shape = np.ones((4, 4), bool) if mass else None
 
     segmentation = Segmentation(np.zeros((4, 4), np.float32), 0.1, labels, shape, Box(0, 0, 4, 4))
 
-    assert scenarios(segmentation) == expected
+    assert scenarios(kind, segmentation) == expected

@@ -11,6 +11,7 @@ import pytest
 
 from cadnode.domain import (
     CalcificationType,
+    Correspondence,
     Distribution,
     FindingKind,
     Skipped,
@@ -185,3 +186,15 @@ def test_the_page_explains_every_reason_and_kind_and_its_example_follows_the_sch
     VALIDATOR.validate(json.loads(example))
     assert all(f"| `{reason}` |" in page for reason in SkipReason)
     assert all(f"| `{kind}` |" in page for kind in FindingKind)
+
+
+def test_one_lesion_in_two_views_is_told_by_the_numbers_of_its_findings() -> None:
+    result = result_of(digital_exam(), "findings")
+    pair = Correspondence(0, 1, (40.125, 44.0), 0.75)
+
+    told = to_json(replace(result, correspondences=(pair,)))
+
+    assert told["correspondences"] == [
+        {"cc": 1, "mlo": 2, "nipple_mm": [40.12, 44.0], "certainty": 0.75}
+    ]
+    VALIDATOR.validate(told)

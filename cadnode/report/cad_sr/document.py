@@ -1,0 +1,77 @@
+"""The Mammography CAD SR document: PS3.3 A.35.5, TID 4000."""
+
+from typing import Final
+
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, MammographyCADSRStorage
+
+from cadnode.report.cad_sr import concepts, items
+from cadnode.report.cad_sr.analyses import analyses
+from cadnode.report.cad_sr.detections import detections
+from cadnode.report.cad_sr.impressions import overall_impression
+from cadnode.report.cad_sr.library import Library, library
+from cadnode.report.cad_sr.performed import ANALYSES, DETECTIONS, performed
+from cadnode.report.documents import absences, add_document, document_uid, predecessors
+from cadnode.report.edition import Edition
+from cadnode.report.identity import contributing_equipment, file_meta, patient_and_study, stamp
+from cadnode.report.image_library import evidence
+
+SERIES_NUMBER: Final = 910
+SERIES_DESCRIPTION: Final = "cadnode mammography CAD"
+KIND: Final = "cad-sr"
+
+
+def cad_sr(edition: Edition, predecessor: Dataset | None = None) -> Dataset | None:
+    """The CAD report as a data set with file meta information, ready to be written.
+
+    None when no image of the exam can be referred to: TID 4000 wants one in the library.
+    `predecessor` is the CAD report of an earlier reading of the same study.
+
+    Raises
+    ------
+    ReportError
+        The exam has no DICOM header, or the result does not fit the exam.
+    """
+    images = library(edition)
+    if not images.headers:
+        return None
+    old = predecessors(edition, predecessor, KIND)
+    ds = patient_and_study(edition.reference, [edition.disclaimer, *absences(edition.result)])
+    ds.SOPClassUID = MammographyCADSRStorage
+    ds.SOPInstanceUID = document_uid(edition, KIND, old)
+    ds.Modality = "SR"
+    ds.SeriesInstanceUID = edition.uid(f"{KIND}-series")
+    ds.InstanceNumber = 1
+    stamp(
+        ds,
+        made_at=edition.made_at,
+        series_number=SERIES_NUMBER,
+        description=SERIES_DESCRIPTION,
+    )
+    add_document(ds, old)
+    ds.CurrentRequestedProcedureEvidenceSequence = evidence(images.headers)
+    for element in _root(images):
+        ds[element.tag] = element
+    ds.ContributingEquipmentSequence = contributing_equipment(edition.reference, edition.made_at)
+    ds.file_meta = file_meta(ds.SOPClassUID, ds.SOPInstanceUID, ExplicitVRLittleEndian)
+    return ds
+
+
+def _root(images: Library) -> Dataset:
+    """Root container by TID 4000; the library's place in it is `library.PLACE`."""
+    root = items.container(
+        "",
+        concepts.REPORT,
+        [
+            items.code(items.MODIFIER, concepts.LANGUAGE, concepts.ENGLISH),
+            images.container(),
+            overall_impression(images),
+            performed(images, DETECTIONS, *detections(images)),
+            performed(images, ANALYSES, *analyses(images)),
+        ],
+    )
+    template = Dataset()
+    template.MappingResource = "DCMR"
+    template.TemplateIdentifier = "4000"
+    root.ContentTemplateSequence = [template]
+    return root

@@ -1,0 +1,90 @@
+"""What the exam says as a whole (TID 4001, 4002), and each finding under it (TID 4003)."""
+
+from collections.abc import Sequence
+
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+
+from cadnode.domain import BreastScore, Finding, Laterality
+from cadnode.report import codes
+from cadnode.report.cad_sr import concepts, items
+from cadnode.report.cad_sr.algorithms import scoring
+from cadnode.report.cad_sr.composites import composite_feature
+from cadnode.report.cad_sr.findings import (
+    further_assessments,
+    rendering_intent,
+    single_image_finding,
+)
+from cadnode.report.cad_sr.library import Library
+from cadnode.report.documents import absences
+from cadnode.report.edition import Edition
+from cadnode.report.groups import summary
+
+
+def overall_impression(library: Library) -> Dataset:
+    """(111017, DCM, CAD Processing and Findings Summary): how it ended, in words, and why."""
+    edition = library.edition
+    description = items.text(
+        items.PROPERTIES, concepts.IMPRESSION_DESCRIPTION, " ".join(_sentences(edition))
+    )
+    return items.code(
+        items.CONTAINS,
+        codes.SUMMARY,
+        summary(edition.result),
+        [description, *scoring(edition).items(), *_individuals(library)],
+    )
+
+
+def _individuals(library: Library) -> list[Dataset]:
+    """A container for each lesion seen in two views, for each other finding, and for the rest.
+
+    The rest is what further systems say of the findings: it is not for presentation.
+    """
+    result = library.edition.result
+    made = []
+    for number, pair in enumerate(result.correspondences):
+        both = [result.findings[i] for i in (pair.cc, pair.mlo)]
+        made.append(_individual(both, [composite_feature(library, number)]))
+    paired = {i for pair in result.correspondences for i in (pair.cc, pair.mlo)}
+    for i, finding in enumerate(result.findings):
+        if i not in paired:
+            alone = single_image_finding(library, items.CONTAINS, i)
+            made.append(_individual([finding], [alone]))
+    numbers = range(len(result.findings))
+    further = [f for i in numbers for f in further_assessments(library, items.CONTAINS, i)]
+    return [*made, _impression(concepts.NOT_SHOWN, further)] if further else made
+
+
+def _individual(findings: Sequence[Finding], content: Sequence[Dataset]) -> Dataset:
+    """An impression that is to be shown when one of its findings is."""
+    shown = {rendering_intent(finding) for finding in findings}
+    intent = concepts.REQUIRED if concepts.REQUIRED in shown else concepts.OPTIONAL
+    return _impression(intent, content)
+
+
+def _impression(intent: Code, content: Sequence[Dataset]) -> Dataset:
+    """(111034, DCM, Individual Impression/Recommendation)."""
+    rendering = items.code(items.MODIFIER, concepts.RENDERING_INTENT, intent)
+    return items.container(items.INFERRED, concepts.IMPRESSION, [rendering, *content])
+
+
+def _sentences(edition: Edition) -> list[str]:
+    """Scores in words, what took no part, and the admin's text.
+
+    TID 4000 has no item for a score that is no probability, and may not be extended.
+    """
+    result = edition.result
+    told = []
+    if result.exam_score is not None:
+        kind = "probability" if edition.calibrated else "score, no probability"
+        told.append(f"Exam {result.exam_score:.2f} (0 to 1, {kind}).")
+        told += [_breast(breast) for breast in result.breasts]
+    if result.operating_point is not None:
+        told.append(f"Operating point {result.operating_point:.2f}.")
+    told += [f"{absence}." for absence in absences(result)]
+    return [*told, f"{edition.disclaimer.rstrip('.')}."]
+
+
+def _breast(breast: BreastScore) -> str:
+    side = "Left" if breast.laterality is Laterality.LEFT else "Right"
+    return f"{side} breast {breast.score:.2f}."
