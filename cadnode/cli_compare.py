@@ -10,7 +10,6 @@ from cadnode import settings
 from cadnode.cli_base import ConfigFile, command, err, out
 
 if TYPE_CHECKING:
-    from cadnode.models.card import ModelCard
     from cadnode.settings import Settings
 
 ModelArgument = Annotated[
@@ -39,7 +38,7 @@ def compare(
     data: Data,
     json_file: JsonOut = None,
     html: HtmlOut = None,
-    scored_file: ScoredOut = None,
+    cases_file: ScoredOut = None,
     config: ConfigFile = None,
 ) -> None:
     """Compare B (the new one) with A on the same cases: areas, changed calls, every stratum.
@@ -48,8 +47,7 @@ def compare(
     [bold]cadnode models promote --evidence[/] asks for.
     """
     from training.evaluation import compare as comparing
-    from training.evaluation import comparison_page, reading
-    from training.evaluation import scored as scores
+    from training.evaluation import comparison_page, reading, scored_file
 
     values = settings.load(config)
     with err.status("reading …"):
@@ -58,8 +56,8 @@ def compare(
     _write(json_file, comparing.as_dict(found))
     if html is not None:
         comparison_page.write(html, found)
-    if scored_file is not None:
-        scores.write(scored_file, both)
+    if cases_file is not None:
+        scored_file.write(cases_file, both)
     out.print(comparison_page.sentence(found), highlight=False)
     for row in found.strata:
         if row.value is not None and row.ci is not None:
@@ -83,29 +81,30 @@ def report(
         Path | None, typer.Option(metavar="FILE", help="the tables as Markdown")
     ] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="the tables as CSV")] = None,
-    scored_file: ScoredOut = None,
+    cases_file: ScoredOut = None,
     config: ConfigFile = None,
 ) -> None:
     """Evaluate models on one page: the paper's table beside the published one, curves, strata."""
-    from cadnode.models import store
-    from training.evaluation import reading, tables
-    from training.evaluation import report as pages
-    from training.evaluation import scored as scores
+    from training.evaluation import detection_page, evaluation_page, scored_file, tables
 
     values = settings.load(config)
     folders = [_folder(values, model) for model in models]
-    card = store.read_card(folders[0])
-    with err.status("reading …"):
-        cases = reading.with_rivals(folders, data)
-    found = pages.write(html, cases, reading.system_of(card), scenario=_scenario(card))
+    if detection_page.reads(folders):
+        with err.status("detecting …"):
+            found = detection_page.write(html, data, folders[0])
+        names = folders[0].parent.name
+    else:
+        with err.status("reading …"):
+            made = evaluation_page.from_models(html, folders, data)
+        found, names = made.tables, ", ".join(s.spec for s in made.cases.scorers)
+        if cases_file is not None:
+            scored_file.write(cases_file, made.cases)
     _write(json_file, {"schema_version": 1, "tables": [t.as_dict() for t in found]})
     if markdown is not None:
         markdown.write_text(tables.as_markdown(found))
     if csv is not None:
         csv.write_text("\n".join(t.csv() for t in found))
-    if scored_file is not None:
-        scores.write(scored_file, cases)
-    out.print(f"{html}: {', '.join(s.spec for s in cases.scorers)}", highlight=False)
+    out.print(f"{html}: {names}", highlight=False)
 
 
 def _folder(values: "Settings", text: str) -> Path:
@@ -118,10 +117,6 @@ def _folder(values: "Settings", text: str) -> Path:
     if (path / store.CARD).is_file():
         return path
     return models.stores(values).catalogue().find(*parse(text)).folder
-
-
-def _scenario(card: "ModelCard") -> Any:
-    return getattr(card, "scenario", None)
 
 
 def _write(file: Path | None, content: dict[str, Any]) -> None:

@@ -1,14 +1,13 @@
 """Two models on the same cases, against worked examples and the whole way to the page."""
 
-import base64
 import json
 import re
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
+from cadnode.domain import Box
 from cadnode.errors import DataError, SettingsError
 from cadnode.models import store
 from cadnode.models.evidence import read_evidence
@@ -19,7 +18,7 @@ from training.evaluation.auc import delong_test
 from training.evaluation.binary import Measure
 from training.evaluation.compare import as_dict, compare, reclassified
 from training.evaluation.froc import ImageMarks, froc
-from training.evaluation.gallery import Outcome, Picture, chosen, painted
+from training.evaluation.gallery import Group, Picture
 from training.evaluation.scored import Scored
 from training.papers.roi_cnn import evaluate as rois_evaluate
 from training.papers.roi_cnn.rois import RoiRecord
@@ -138,10 +137,12 @@ def test_the_json_is_evidence_for_a_promotion(tmp_path: Path) -> None:
 def test_pages_stand_alone(tmp_path: Path) -> None:
     cases = score_cases.drawn(40)
     comparison_page.write(tmp_path / "c.html", compare(*sides(cases), replicates=50))
+    picture = Picture(np.zeros((32, 24), np.float32), lesion=Box(1, 1, 9, 9))
     extras = report.Extras(
         frocs={"clusters": froc([ImageMarks("w", (0.9, 0.3), (0.5,), True)])},
         features={"size": cases.scores("a"), "noise": cases.scores("b")},
-        pictures=[Picture(np.zeros((32, 24), np.float32), None, True, 0.9, 0.5, (1, 1, 9, 9))],
+        gallery=[Group("true positives: 1 of 1", ((picture, "surest: 0.90"),))],
+        beside={"Learnt anew": cases},
     )
     report.write(tmp_path / "r.html", cases, report.System.KANG2021, extras=extras)
 
@@ -151,7 +152,8 @@ def test_pages_stand_alone(tmp_path: Path) -> None:
         assert not re.findall(r'(?:src|href)="(?!data:)', text)
         assert "&lt;svg" not in text
         assert "nan" not in re.findall(r'points="([^"]*)"', text)
-    assert "true positive: 1 of 1" in text
+    assert "true positives: 1 of 1" in text
+    assert "Learnt anew" in text
     assert "paper: Xception" in text
 
 
@@ -160,36 +162,6 @@ def test_the_sentence_says_when_nothing_can_be_told() -> None:
     twins = compare(*sides(score_cases.made(labels, {"a": values, "b": values})), replicates=20)
 
     assert "cannot be told apart from none" in comparison_page.sentence(twins)
-
-
-def test_pictures_are_sorted_by_how_they_were_read_the_surest_first() -> None:
-    image = np.zeros((8, 8), np.float32)
-    pictures = [
-        Picture(image, None, label, score, 0.5)
-        for label, score in [(True, 0.6), (True, 0.9), (True, 0.1), (False, 0.5), (False, 0.2)]
-    ]
-
-    found = chosen(pictures, each=1)
-
-    assert {o: [p.score for p in ps] for o, ps in found.items()} == {
-        Outcome.TRUE_POSITIVE: [0.9],
-        Outcome.FALSE_NEGATIVE: [0.1],
-        Outcome.TRUE_NEGATIVE: [0.2],
-        Outcome.FALSE_POSITIVE: [0.5],
-    }
-
-
-def test_a_picture_shows_its_map_where_it_is_hot() -> None:
-    heat = np.zeros((8, 8), np.float32)
-    heat[1, 6] = 1.0
-    picture = Picture(np.full((64, 64), 0.5, np.float32), heat, True, 0.9, 0.5)
-
-    url = painted(picture)
-
-    content = np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8)
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR)
-    assert image[12, 52, 2] > image[12, 52, 0] + 60  # red above blue
-    assert np.ptp(image[40, 10]) == 0  # grey
 
 
 @pytest.fixture(scope="module")

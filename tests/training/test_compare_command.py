@@ -14,7 +14,7 @@ from cadnode.models import installation, store
 from cadnode.models.installation import Stores
 from tests.training import toy
 from tests.unit import store_cases
-from training.evaluation import scored
+from training.evaluation import scored_file
 
 app = typer.Typer()
 app.command()(cli_compare.compare)
@@ -51,7 +51,7 @@ def test_a_version_is_compared_promoted_and_taken_back(node: Path, tmp_path: Pat
     assert "toy@0.0.2 has an AUC of" in done.output
     assert json.loads(told.read_text())["whole"]["n_women"] == 16
     assert page.read_text().startswith("<!doctype html>")
-    assert len(scored.read(cases)) == 24
+    assert len(scored_file.read(cases)) == 24
 
     # When the rule bears anything, as toys are no better than guessing
     rule = tmp_path / "rule.toml"

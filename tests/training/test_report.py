@@ -15,7 +15,7 @@ from cadnode.domain import System
 from cadnode.errors import DataError
 from cadnode.models.operating_point import roc as card_roc
 from tests.training import score_cases
-from training.evaluation import measures, published
+from training.evaluation import measures, published, scored_file
 from training.evaluation import scored as scores
 from training.evaluation.binary import Measure, wilson
 from training.evaluation.papers_tables import (
@@ -32,26 +32,26 @@ from training.papers.wang2016.measure import PAPER
 def test_scores_are_read_as_they_were_written(tmp_path: Path, name: str) -> None:
     cases = score_cases.drawn(20)
 
-    scores.write(tmp_path / name, cases)
+    scored_file.write(tmp_path / name, cases)
 
-    assert scores.read(tmp_path / name) == cases
+    assert scored_file.read(tmp_path / name) == cases
 
 
 @pytest.mark.parametrize("name", ["s.json", "s.csv"])
 def test_a_file_of_something_else_is_refused(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
     with pytest.raises(DataError, match="missing"):
-        scores.read(file)
+        scored_file.read(file)
     for text in ("{}", "", "# {}\nid,woman\n", "\xff"):
         file.write_text(text)
         with pytest.raises(DataError):
-            scores.read(file)
+            scored_file.read(file)
 
 
 def test_no_name_of_a_woman_is_written(tmp_path: Path) -> None:
     cases = score_cases.made([True, False], {"a": [0.1, 0.2]}, women=["Anna Muster", "PID4711"])
 
-    scores.write(tmp_path / "s.csv", cases)
+    scored_file.write(tmp_path / "s.csv", cases)
 
     text = (tmp_path / "s.csv").read_text()
     assert "Anna" not in text

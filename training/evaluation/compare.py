@@ -117,7 +117,7 @@ def compare(
     calls = [_called(both, scorer, choice) for scorer in both.scorers]
     draws = resample.drawn(both.women, replicates=replicates)
     strata = [
-        difference(both.where(fact, value), fact, value, draws[:, _rows(both, fact, value)])
+        difference(both.where(fact, value), fact, value, draws[:, both.stratum(fact, value)])
         for fact, values in both.strata().items()
         for value in values
     ]
@@ -202,10 +202,6 @@ def _called(cases: Scored, scorer: Scorer, choice: str) -> NDArray[np.bool_]:
     if at is None:
         raise DataError(f"{scorer.spec} has no cut-off of the choice {choice}")
     return cases.scores(scorer.spec) >= at.threshold
-
-
-def _rows(cases: Scored, fact: str, value: str) -> NDArray[np.bool_]:
-    return np.array([c.fact(fact) == value for c in cases.cases], bool)
 
 
 def _moves(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> Moves:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.evaluation import plots, report
+from training.evaluation import pages, plots, report
 from training.evaluation.binary import Measure
 from training.evaluation.compare import Comparison, Difference
 from training.evaluation.plots import ForestRow
@@ -15,14 +15,14 @@ def write(file: Path, found: Comparison) -> None:
     """Write the page of a comparison."""
     whole, both = found.whole, found.cases
     sections = [
-        report.Section("In a sentence", text=sentence(found)),
-        report.Section("Curves", figures=tuple(report.curve_figures(both))),
-        report.Section("Areas", tables=(_areas(found),), figures=_difference_forest(found)),
-        report.Section("Calls at each model's own cut-off", tables=(_calls(found), _shares(found))),
+        pages.Section("In a sentence", text=sentence(found)),
+        pages.Section("Curves", figures=tuple(report.curve_figures(both))),
+        pages.Section("Areas", tables=(_areas(found),), figures=_difference_forest(found)),
+        pages.Section("Calls at each model's own cut-off", tables=(_calls(found), _shares(found))),
     ]
     title = f"{found.b.spec} against {found.a.spec}"
     women = f"{whole.n_women} women"
-    report.render(file, title, f"{report.subtitle(both)}; {women}", sections)
+    pages.render(file, title, f"{report.subtitle(both)}; {women}", sections)
 
 
 def sentence(found: Comparison) -> str:
@@ -64,7 +64,7 @@ def _area_row(d: Difference) -> Row:
     return Row(name, cells, "", f"{d.n_pos} + {d.n_neg}")
 
 
-def _difference_forest(found: Comparison) -> tuple[report.Figure, ...]:
+def _difference_forest(found: Comparison) -> tuple[pages.Figure, ...]:
     rows, last = [], ""
     for d in (found.whole, *found.strata):
         if d.fact != last:
@@ -74,7 +74,7 @@ def _difference_forest(found: Comparison) -> tuple[report.Figure, ...]:
     ends = [abs(b) for row in rows for b in row.ci or ()]
     reach = float(np.ceil(10 * max([0.1, *ends])) / 10)
     svg = plots.forest(rows, "AUC of B less that of A", x=(-reach, reach), middle=0.0)
-    return (report.Figure(svg, "To the right B is better; positive + negative cases.", True),)
+    return (pages.Figure(svg, "To the right B is better; positive + negative cases.", True),)
 
 
 def _calls(found: Comparison) -> Table:

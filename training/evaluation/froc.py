@@ -111,6 +111,21 @@ def interval(
 
     The threshold is chosen anew in each replicate, so its uncertainty is part of the interval.
     """
+    low, high = band(
+        images, [fp_per_image], seed=seed, replicates=replicates, confidence=confidence
+    )
+    return float(low[0]), float(high[0])
+
+
+def band(
+    images: Sequence[ImageMarks],
+    fp_per_image: Sequence[float],
+    *,
+    seed: int = 0,
+    replicates: int = 1000,
+    confidence: float = 0.95,
+) -> tuple[Floats, Floats]:
+    """`(k,)` lower and upper ends of `interval` at `k` numbers of false marks, pointwise."""
     groups: dict[str, list[ImageMarks]] = {}
     for image in images:
         groups.setdefault(image.group, []).append(image)
@@ -118,10 +133,13 @@ def interval(
     for _ in range(replicates):
         drawn = [i for k in rng.integers(0, len(women), len(women)) for i in women[k]]
         if any(i.lesions for i in drawn) and any(i.counts_false for i in drawn):
-            found.append(froc(drawn).sensitivity_at(fp_per_image))
+            curve = froc(drawn)
+            found.append([curve.sensitivity_at(fp) for fp in fp_per_image])
+    if not found:
+        return np.zeros(len(fp_per_image)), np.ones(len(fp_per_image))
     tail = 50 * (1 - confidence)
-    low, high = np.percentile(found, (tail, 100 - tail)) if found else (0.0, 1.0)
-    return float(low), float(high)
+    low, high = np.percentile(np.array(found), (tail, 100 - tail), axis=0)
+    return np.asarray(low, np.float64), np.asarray(high, np.float64)
 
 
 def summary(images: Sequence[ImageMarks], *, seed: int = 0) -> dict[str, Any]:

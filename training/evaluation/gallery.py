@@ -1,28 +1,43 @@
-"""Pictures of cases with their Grad-CAM, sorted by how they were read: TP, FN, TN, FP."""
+"""Pictures of cases with their maps, sorted by how they were read: TP, FN, TN, FP."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from cadnode.domain import Box, FloatImage, HeatMap
 from cadnode.errors import DataError
 from cadnode.explain.overlay import display_size, heat_layer
 
-SIDE: Final = 220
+SIDE: Final = 360
+EACH: Final = 3
+_QUALITY: Final = 88
+_LESION, _OUTLINE = (255, 255, 255), (70, 225, 255)  # blue, green, red
+
+Outline = tuple[tuple[float, float], ...]
 
 
 class Outcome(StrEnum):
     """How a case was called against the truth."""
 
-    TRUE_POSITIVE = "true positive"
-    FALSE_NEGATIVE = "false negative"
-    TRUE_NEGATIVE = "true negative"
-    FALSE_POSITIVE = "false positive"
+    TRUE_POSITIVE = "true positives"
+    FALSE_NEGATIVE = "false negatives"
+    TRUE_NEGATIVE = "true negatives"
+    FALSE_POSITIVE = "false positives"
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Rows of one outcome: the surest, and the nearest to the cut-off; of how many."""
+
+    surest: tuple[int, ...]
+    nearest: tuple[int, ...]
+    total: int
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -33,44 +48,60 @@ class Picture:
     ----------
     image
         `(H, W) float32 in [0, 1]`.
-    heat_map
-        `(h, w) float32 in [0, 1]` over the whole image; None without one.
+    heat_map, covers
+        `(h, w) float32 in [0, 1]` over the box `covers` of the image (None: over all of it);
+        None without a map.
     lesion
-        (row0, col0, row1, col1) in the image's pixels, half-open; None when it is not known.
+        Its box in the image's pixels; None when it is not known.
+    outlines
+        Closed polygons of (row, column): what was segmented or marked.
+    crop
+        The part of the image that is shown; None shows all of it.
     """
 
     image: FloatImage
-    heat_map: FloatImage | None
-    label: bool
-    score: float
-    threshold: float
-    lesion: tuple[int, int, int, int] | None = None
-
-    @property
-    def outcome(self) -> Outcome:
-        """How the score calls the case."""
-        called = self.score >= self.threshold
-        if self.label:
-            return Outcome.TRUE_POSITIVE if called else Outcome.FALSE_NEGATIVE
-        return Outcome.FALSE_POSITIVE if called else Outcome.TRUE_NEGATIVE
+    heat_map: FloatImage | None = None
+    covers: Box | None = None
+    lesion: Box | None = None
+    outlines: tuple[Outline, ...] = ()
+    crop: Box | None = None
 
 
-def chosen(pictures: Sequence[Picture], *, each: int = 6) -> dict[Outcome, list[Picture]]:
-    """Of each outcome the surest cases, furthest from the threshold first (Kang 2021, Figs 2, 3).
+@dataclass(frozen=True, eq=False, slots=True)
+class Group:
+    """Pictures under one heading, each with the line beneath it."""
 
-    Choice: the surest, not hand-picked ones, because a gallery that is picked proves nothing.
+    name: str
+    pictures: tuple[tuple[Picture, str], ...]
+
+
+def chosen(
+    labels: NDArray[np.bool_], scores: NDArray[np.float64], threshold: float, *, each: int = EACH
+) -> Mapping[Outcome, Chosen]:
+    """Which cases are shown: of each outcome the surest and the nearest to the cut-off.
+
+    Choice: by the score alone (Kang 2021, Figs 2 and 3 show hand-picked ones), because a gallery
+    that is picked proves nothing; the surest errors are there.
     """
-    return {
-        outcome: sorted(
-            (p for p in pictures if p.outcome is outcome),
-            key=lambda p: -abs(p.score - p.threshold),
-        )[:each]
-        for outcome in Outcome
+    called = scores >= threshold
+    masks = {
+        Outcome.TRUE_POSITIVE: labels & called,
+        Outcome.FALSE_NEGATIVE: labels & ~called,
+        Outcome.TRUE_NEGATIVE: ~labels & ~called,
+        Outcome.FALSE_POSITIVE: ~labels & called,
     }
+    found = {}
+    for outcome, mask in masks.items():
+        rows = np.flatnonzero(mask)
+        ordered = rows[np.argsort(-np.abs(scores[rows] - threshold), kind="stable")].tolist()
+        surest = ordered[:each]
+        nearest = ordered[len(surest) :][-each:][::-1]
+        found[outcome] = Chosen(tuple(surest), tuple(nearest), len(rows))
+    return found
 
 
 def painted(picture: Picture) -> str:
-    """The picture as a `data:` URL of a PNG: map painted over it, the lesion outlined.
+    """The picture as a `data:` URL of a JPEG: map, lesion (white) and outlines (yellow) on it.
 
     Raises
     ------
@@ -79,19 +110,39 @@ def painted(picture: Picture) -> str:
     """
     if picture.image.ndim != 2:
         raise DataError("a picture has rows and columns only")
-    rows, columns = picture.image.shape
-    size = display_size(rows, columns, SIDE * 2)
-    grey = cv2.resize(picture.image, size[::-1], interpolation=cv2.INTER_AREA)
+    crop = picture.crop or Box(0, 0, *picture.image.shape)
+    part = np.ascontiguousarray(picture.image[crop.row0 : crop.row1, crop.col0 : crop.col1])
+    size = display_size(part.shape[0], part.shape[1], SIDE)
+    grey = cv2.resize(part, size[::-1], interpolation=cv2.INTER_AREA)
     colour = np.repeat(255 * np.clip(np.nan_to_num(grey), 0, 1)[..., None], 3, axis=2)
     if picture.heat_map is not None:
-        whole = HeatMap("", picture.heat_map, Box(0, 0, rows, columns), "")
-        layer = heat_layer(whole, (rows, columns), size).astype(np.float32)
-        alpha = layer[..., 3:] / 255
-        colour = (1 - alpha) * colour + alpha * layer[..., :3]
+        colour = _heated(colour, picture, crop)
     canvas = np.ascontiguousarray(colour.round().astype(np.uint8)[..., ::-1])
+    _draw(canvas, picture, crop)
+    _, jpeg = cv2.imencode(".jpg", canvas, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()
+
+
+def _heated(colour: FloatImage, picture: Picture, crop: Box) -> FloatImage:
+    """The crop with the map over it, as the node's own overlay paints it."""
+    whole = picture.covers or Box(0, 0, *picture.image.shape)
+    place = Box(*(edge - (crop.row0, crop.col0)[i % 2] for i, edge in enumerate(whole)))
+    assert picture.heat_map is not None
+    shape = (crop.row1 - crop.row0, crop.col1 - crop.col0)
+    map_of_it = HeatMap("", picture.heat_map, place, "")
+    layer = heat_layer(map_of_it, shape, colour.shape[:2]).astype(np.float32)
+    alpha = layer[..., 3:] / 255
+    return np.asarray((1 - alpha) * colour + alpha * layer[..., :3], np.float32)
+
+
+def _draw(canvas: NDArray[np.uint8], picture: Picture, crop: Box) -> None:
+    """Frames and outlines, in place."""
+    rows, columns = canvas.shape[:2]
+    scale = np.array([rows / (crop.row1 - crop.row0), columns / (crop.col1 - crop.col0)])
+    for outline in picture.outlines:
+        points = np.round((np.array(outline) - (crop.row0, crop.col0)) * scale)[:, ::-1]
+        cv2.polylines(canvas, [points.astype(np.int32)], True, _OUTLINE, 1, cv2.LINE_AA)
     if picture.lesion is not None:
-        scale = np.array([size[0] / rows, size[1] / columns] * 2)
-        r0, c0, r1, c1 = np.round(np.array(picture.lesion) * scale).astype(int).tolist()
-        cv2.rectangle(canvas, (c0, r0), (c1 - 1, r1 - 1), (255, 255, 255), 1)
-    _, png = cv2.imencode(".png", canvas)
-    return "data:image/png;base64," + base64.b64encode(png.tobytes()).decode()
+        corners = np.array(tuple(picture.lesion), float).reshape(2, 2) - (crop.row0, crop.col0)
+        (r0, c0), (r1, c1) = np.round(corners * scale).astype(int).tolist()
+        cv2.rectangle(canvas, (c0, r0), (c1 - 1, r1 - 1), _LESION, 1)

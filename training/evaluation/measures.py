@@ -73,7 +73,8 @@ class Comparison:
 def by_woman(counts: NDArray[np.bool_], women: ArrayLike, *, confidence: float = 0.95) -> Share:
     """The share of cases that count, by GEE with an interval by woman (`clusters`).
 
-    A share of 0 or 1 has no logit: its interval is Wilson's with the women as cases.
+    A share of 0 or 1 has no logit: its interval is Wilson's with the women as cases. Where women
+    do not differ (one woman alone, or all half) there is no interval: nothing tells how they vary.
     """
     n, hits = len(counts), int(counts.sum())
     if n == 0:
@@ -84,6 +85,8 @@ def by_woman(counts: NDArray[np.bool_], women: ArrayLike, *, confidence: float =
         return Share(hits / n, bound, hits, n)
     _, group = np.unique(np.asarray(women).astype(str), return_inverse=True)
     influence = clusters.influence(counts, group, int(group.max()) + 1)
+    if np.allclose(influence, 0, atol=1e-12):
+        return Share(hits / n, None, hits, n)
     half = float(norm.ppf(0.5 + confidence / 2)) * float(np.sqrt((influence**2).sum()))
     centre = np.log(hits / (n - hits))
     low, high = (1 / (1 + np.exp(-(centre + side))) for side in (-half, half))

@@ -20,7 +20,7 @@ from training.evaluation.published import (
     WANG_ROWS,
     PaperRow,
 )
-from training.evaluation.scored import CHOICES, Cutoff, Scored, Scorer
+from training.evaluation.scored import CHOICES, FACT_TITLES, Cutoff, Scored, Scorer
 from training.evaluation.tables import AUC, PERFORMANCE, Cell, Row, Table, printed
 
 _ONE_HALF: Final = Cutoff("0.5", 0.5, "one half: nothing was chosen")
@@ -61,10 +61,12 @@ def performance(
 ) -> Table:
     """One row a scorer at its cut-off, the paper's row of the same name beneath; then the others.
 
-    The cut-off was chosen on the scorer's validation part and is applied as it is.
+    The cut-off was chosen on the scorer's validation part and is applied as it is; scorers without
+    any stand at one half among the Youden indices, and in no other table.
     """
     rows, left = [], dict(published or {})
-    for scorer in cases.scorers:
+    fits = [s for s in cases.scorers if choice == YOUDEN or s.cutoff(choice)]
+    for scorer in fits:
         rows.append(row_of(cases, scorer, choice, scorer.spec))
         if key := _key(scorer.name, left):
             rows.append(printed(left.pop(key)))
@@ -125,7 +127,7 @@ def by_stratum(
     for name, values in cases.strata().items():
         for value in values:
             part = cases.where(name, value)
-            rows.append(row_of(part, scorer, choice, f"{name}: {value}"))
+            rows.append(row_of(part, scorer, choice, f"{FACT_TITLES.get(name, name)}: {value}"))
             if system is System.KIM2018:
                 rows += _of_kim(name, value)
     columns = (AUC, Measure.SENSITIVITY, Measure.SPECIFICITY, Measure.ACCURACY)

@@ -27,6 +27,16 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A reader's point: false positive rate and sensitivity, with their intervals."""
+
+    name: str
+    at: tuple[float, float]
+    fpr_ci: tuple[float, float]
+    sensitivity_ci: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class ForestRow:
     """A value with its interval; None where there is none to give. `heading` is a line alone."""
 
@@ -37,8 +47,11 @@ class ForestRow:
     heading: bool = False
 
 
-def roc(curves: Sequence[Curve]) -> str:
-    """ROC curves with bands (Kang 2021, Fig. 1b; Wang 2016, Fig. 5) and dots at cut-offs."""
+def roc(curves: Sequence[Curve], marks: Sequence[Mark] = ()) -> str:
+    """ROC curves with bands (Kang 2021, Fig. 1b; Wang 2016, Fig. 5) and dots at cut-offs.
+
+    Readers are diamonds on crosses of their intervals, each with its name.
+    """
     chart = _unit_square("1 − specificity", "sensitivity")
     chart.line([(0, 0), (1, 1)], DIM, dash="3 4", width=1)
     for colour, one in zip(_colours(len(curves)), curves, strict=True):
@@ -48,9 +61,22 @@ def roc(curves: Sequence[Curve]) -> str:
         chart.line(zip(one.curve.fpr, one.curve.tpr, strict=True), colour)
         for x, y in one.points:
             chart.point(x, y, colour)
-    words = [f"{c.name} {c.area.value:.3f}" for c in curves]
+    for mark in marks:
+        _mark(chart, mark)
+    words = [f"{c.name} {c.area.value:.3f} ({_ends(c.area)})" for c in curves]
     chart.legend([*zip(_colours(len(curves)), words, strict=True)])
-    return chart.svg("ROC curves: " + ", ".join(words))
+    return chart.svg("ROC curves: " + ", ".join([*words, *(m.name for m in marks)]))
+
+
+def _mark(chart: Chart, mark: Mark) -> None:
+    x, y = mark.at
+    chart.line([(low_or_high, y) for low_or_high in mark.fpr_ci], INK, width=1)
+    chart.line([(x, low_or_high) for low_or_high in mark.sensitivity_ci], INK, width=1)
+    chart.diamond(x, y, INK)
+    across, up = chart.at(x, y)
+    on_right = x < 0.6
+    place = (across + (9 if on_right else -9), up + (16 if y > 0.9 else -9))
+    chart.text(place, mark.name, anchor="start" if on_right else "end")
 
 
 def precision_recall(curves: Mapping[str, PrecisionRecall]) -> str:
@@ -85,11 +111,24 @@ def calibration(measured: Mapping[str, Reliability]) -> str:
     return chart.svg("Calibration: " + ", ".join(words))
 
 
-def froc(curves: Mapping[str, Froc], *, most: float = 4.0) -> str:
-    """Sensitivity over false marks an image, up to `most`; a dot at one false mark."""
+Band = tuple[Sequence[float], Floats, Floats]
+
+
+def froc(
+    curves: Mapping[str, Froc], bands: Mapping[str, Band] | None = None, *, most: float = 4.0
+) -> str:
+    """Sensitivity over false marks an image, up to `most`; a dot at one false mark.
+
+    `bands` holds places on the axis, and the lower and the upper end at each.
+    """
     chart = Chart(x=(0.0, most))
     chart.axes(np.linspace(0, most, 5).tolist(), _TENTHS, "false marks an image", "sensitivity")
     words = []
+    for colour, name in zip(_colours(len(curves)), curves, strict=True):
+        if bands and name in bands:
+            at, low, high = bands[name]
+            ring = [*zip(at, low, strict=True)]
+            chart.area([*ring, *reversed([*zip(at, high, strict=True)])], colour)
     for colour, (name, one) in zip(_colours(len(curves)), curves.items(), strict=True):
         inside = one.fp_per_image <= most
         fp = np.concatenate([[0.0], one.fp_per_image[inside], [most]])
@@ -141,14 +180,19 @@ def forest(rows: Sequence[ForestRow], label: str, *, x: tuple[float, float], mid
         if row.value is not None:
             chart.point(min(max(row.value, x[0]), x[1]), level, COLOURS[1], size=4.5)
         chart.text((chart.width - 256, y), _in_words(row), colour=DIM)
+        chart.text((chart.width - 92, y), row.note, colour=DIM)
     return chart.svg(f"{label}, by stratum")
 
 
 def _in_words(row: ForestRow) -> str:
     if row.value is None:
-        return f"–  {row.note}"
+        return "–"
     ci = f" ({row.ci[0]:.2f} to {row.ci[1]:.2f})" if row.ci else ""
-    return f"{row.value:.3f}{ci}  {row.note}".replace("-", "−")
+    return f"{row.value:.3f}{ci}".replace("-", "−")
+
+
+def _ends(area: Auc) -> str:
+    return "–".join(f"{end:.3f}" for end in area.ci)
 
 
 def _unit_square(x_label: str, y_label: str) -> Chart:

@@ -17,18 +17,26 @@ from cadnode.models import loading, store
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.feature_model import FeatureModel
 from cadnode.models.roi_model import RoiModel
+from training.data.regions import is_source
 from training.data.sources import open_source
 from training.data.views import DataSet, ViewRecord
 from training.evaluation.auc import Floats
 from training.evaluation.scored import Cutoff, Scored, Scorer, cutoffs, decade, key, scored
 from training.papers.kim2018 import evaluate as views_evaluate
-from training.papers.kim2018.validation import CONTRASTS, BreastScored, by_breast, compared
+from training.papers.kim2018.validation import BreastScored, by_breast, compared, contrast_of
 from training.papers.roi_cnn import evaluate as rois_evaluate
 from training.papers.roi_cnn import measure as rois_measure
 from training.papers.roi_cnn import phantom_rois
+from training.papers.roi_cnn import real_evaluate as real_rois
 from training.papers.wang2016 import data as feature_data
 from training.papers.wang2016 import evaluate as features_evaluate
 from training.papers.wang2016 import measure as features_measure
+from training.papers.wang2016 import regions as feature_regions
+
+Head = tuple[str, str, str]
+"""Name of the data, contrast, unit."""
+Row = tuple[str, str, bool, Mapping[str, str]]
+"""Keys of the case and of the woman, label, facts."""
 
 _OF_ONE_HALF: Final = Cutoff("youden", 0.5, "one half: nothing was chosen")
 
@@ -86,12 +94,14 @@ def system_of(card: ModelCard) -> System:
 
 
 def of_views(folders: Sequence[Path], data: str) -> Scored:
-    """Breasts of the data's contrast (`kim2018.validation.CONTRASTS`), scored by view models."""
-    source = open_source(data)
+    """Breasts of the data's contrast (`kim2018.validation.contrast_of`), scored by view models."""
+    source = open_source(data, only_test=True)
     unseen = _unseen_views(source, folders)
     records = [unseen[i] for i in compared(unseen, source.acquisition)]
     if not records:
-        raise DataError(f"no contrast among the women left: {CONTRASTS[source.acquisition]}")
+        raise DataError(
+            f"no contrast among the women left: {contrast_of(unseen, source.acquisition)}"
+        )
     read: list[dict[Path, tuple[ViewRecord, float]]] = []
     models = [loading.load_view_model(folder) for folder in folders]
     for model in models:
@@ -109,12 +119,14 @@ def of_views(folders: Sequence[Path], data: str) -> Scored:
         (key(source.name, b.woman, b.laterality), key(source.name, b.woman), b.cancer, fact)
         for b, fact in zip(breasts, facts, strict=True)
     ]
-    head = (source.name, CONTRASTS[source.acquisition], "breasts")
+    head = (source.name, contrast_of(common, source.acquisition), "breasts")
     return scored(head, [_scorer(m.card, m.sha256) for m in models], columns, rows)
 
 
 def of_rois(folders: Sequence[Path], data: str, *, together: bool = False) -> Scored:
-    """ROIs of a phantom's test part, scored by CNNs; `together` adds their mean (Kang 2021).
+    """ROIs scored by CNNs; `together` adds their mean (Kang 2021).
+
+    Of a phantom those of its test part, of `KIND:PATH` those of women whom no model has seen.
 
     The mean's cut-offs are the means of the members', as the node takes them.
     """
@@ -124,14 +136,20 @@ def of_rois(folders: Sequence[Path], data: str, *, together: bool = False) -> Sc
         if not isinstance(model, RoiModel):
             raise ModelError(f"{model.card.name} reads no regions of interest")
         models.append(model)
-    source = phantom_rois.parse(data, only_test=True)
-    reads = rois_evaluate.read_rois(models, source)
-    each = np.stack([r.probabilities for r in reads])
+    head, rows, each = (
+        _real_rois(models, folders, data) if is_source(data) else _phantom_rois(models, data)
+    )
     scorers = [_scorer(m.card, m.sha256) for m in models]
     columns = {s.spec: each[:, i] for i, s in enumerate(scorers)}
     if together and len(models) > 1:
         scorers.append(_mean_of(scorers))
         columns[scorers[-1].spec] = each.mean(1)
+    return scored(head, scorers, columns, rows)
+
+
+def _phantom_rois(models: Sequence[RoiModel], data: str) -> tuple[Head, list[Row], Floats]:
+    source = phantom_rois.parse(data, only_test=True)
+    reads = rois_evaluate.read_rois(models, source)
     rows = [
         (
             key(source.name, r.record.key, n), key(source.name, r.record.key), r.record.malignant,
@@ -140,35 +158,49 @@ def of_rois(folders: Sequence[Path], data: str, *, together: bool = False) -> Sc
         for n, r in enumerate(reads)
     ]  # fmt: skip
     head = (f"{source.name}, test part", rois_measure.CONTRAST, "ROIs")
-    return scored(head, scorers, columns, rows)
+    return head, rows, np.stack([r.probabilities for r in reads])
+
+
+def _real_rois(
+    models: Sequence[RoiModel], folders: Sequence[Path], data: str
+) -> tuple[Head, list[Row], Floats]:
+    reads = real_rois.read(models, folders, data)
+    name = reads.regions.name
+    if not reads.records:
+        raise DataError(f"{name}: no ROI of women whom no model has seen could be read")
+    rows = [
+        (key(name, r.key, n), r.key, r.malignant, told)
+        for n, (r, told) in enumerate(zip(reads.records, reads.facts, strict=True))
+    ]
+    return (name, reads.regions.contrast, real_rois.UNIT), rows, reads.probabilities
 
 
 def of_features(folders: Sequence[Path], data: str, *, beside: bool = False) -> Scored:
     """Regions scored by autoencoders of one scenario; `beside` adds each card's SVM, KNN and LDA.
 
-    On `pisa-masses` only women whom no model has seen, on `phantom:…` the test part.
+    On `KIND:PATH` only women whom no model has seen, on `phantom:…` the test part.
     """
     models = [features_evaluate.model_of(folder) for folder in folders]
     scenarios = {model.card.scenario for model in models}
     if len(scenarios) > 1:
         raise SettingsError(f"models of different scenarios: {', '.join(sorted(scenarios))}")
     scenario = scenarios.pop()
-    if feature_data.is_pisa(data):
-        table = feature_data.pisa_table(Path(data.partition(":")[2]).expanduser(), scenario)
+    contrast, told = features_measure.CONTRAST, None
+    if feature_data.is_real(data):
         seen = reduce(frozenset.union, (store.seen_women(folder) for folder in folders))
-        table = table.rows([woman not in seen for woman in table.women])
-        acquisition = Acquisition.FILM.value
+        found, _ = feature_regions.measure(data).of(scenario).unseen(seen)
+        table, contrast, told = found.table, found.regions.contrast, found.facts
     else:
         table = feature_data.part_table(data, scenario, "test")
-        acquisition = ""
     if not len(table):
-        raise DataError("the models have seen every woman of this folder")
+        raise DataError(f"{table.name}: no region of {scenario} of women whom no model has seen")
     scorers, columns = _of_table(models, table, beside=beside)
     rows = [
-        (key(table.name, woman, n), key(table.name, woman), label, {"acquisition": acquisition})
+        (key(table.name, woman, n), woman if told else key(table.name, woman), label,
+         told[n] if told else {})
         for n, (woman, label) in enumerate(zip(table.women, table.malignant, strict=True))
-    ]
-    return scored((table.name, features_measure.CONTRAST, "regions"), scorers, columns, rows)
+    ]  # fmt: skip
+    return scored((table.name, contrast, "regions"), scorers, columns, rows)
 
 
 def _of_table(

@@ -1,57 +1,28 @@
-"""One self-contained HTML page of an evaluation; the parts that all pages share."""
+"""One self-contained HTML page of an evaluation, made of scored cases and what goes with them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from jinja2 import Environment, PackageLoader, select_autoescape
-from markupsafe import Markup
 from numpy.typing import ArrayLike
 
-from cadnode import __version__
 from cadnode.domain import System
-from cadnode.files import write_whole
 from cadnode.models.card import Scenario
-from training.evaluation import curves, measures, plots
+from training.evaluation import curves, measures, plots, probabilities, reader_section, resample
 from training.evaluation.calibration import reliability
 from training.evaluation.froc import Froc
-from training.evaluation.gallery import Picture, chosen, painted
-from training.evaluation.papers_tables import all_tables
+from training.evaluation.gallery import Group, painted
+from training.evaluation.pages import Figure, Section, Shown, render
+from training.evaluation.papers_tables import all_tables, performance
 from training.evaluation.plots import ForestRow
-from training.evaluation.scored import Scored
-from training.evaluation.tables import Table
+from training.evaluation.scored import CHOICES, FACT_TITLES, Scored
+from training.evaluation.tables import Cell, Row, Table
 
-DISCLAIMER: Final = "Research use only. Not a medical device."
-_LEAST: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """An SVG and what it shows."""
-
-    svg: str
-    caption: str
-    wide: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """Cases of one outcome in the gallery: (URL, line beneath) each."""
-
-    name: str
-    pictures: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A heading with what stands below it."""
-
-    title: str
-    text: str = ""
-    figures: tuple[Figure, ...] = ()
-    tables: tuple[Table, ...] = ()
-    gallery: tuple[Shown, ...] = ()
+GALLERY: Final = (
+    "Of each outcome the surest cases and those nearest to the cut-off, by the score alone. {0} A "
+    "picture explains nothing by itself."
+)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -64,13 +35,17 @@ class Extras:
         Curves of the detection by name.
     features
         `(n,)` values by the name of the feature, in the order of the cases (Wang 2016, Fig. 4).
-    pictures
-        Cases for the gallery.
+    gallery, legend
+        Pictures by outcome, and what is painted on them.
+    beside
+        Further scores by a heading, such as a cross-validation on the same data.
     """
 
     frocs: Mapping[str, Froc] = field(default_factory=dict)
     features: Mapping[str, ArrayLike] = field(default_factory=dict)
-    pictures: Sequence[Picture] = ()
+    gallery: Sequence[Group] = ()
+    legend: str = ""
+    beside: Mapping[str, Scored] = field(default_factory=dict)
 
 
 def write(
@@ -88,27 +63,59 @@ def write(
     DataError
         A class has no case.
     """
-    tables, more = all_tables(cases, system, scenario), extras or Extras()
-    performance = [t for t in tables if t.first == "model"]
-    sections = [
-        Section("Performance, beside the paper", tables=tuple(performance)),
-        Section("Curves", figures=tuple(curve_figures(cases))),
-    ]
-    if more.frocs:
-        caption = "Lesions found against false marks an image; the dot is at one false mark."
-        sections.append(Section("Detection", figures=(Figure(plots.froc(more.frocs), caption),)))
-    if more.features:
-        sections.append(Section("Single features", figures=(_features(cases, more.features),)))
-    if strata := _forest(cases):
-        by_stratum = tuple(t for t in tables if t.first == "stratum")
-        sections.append(Section("Strata", figures=strata, tables=by_stratum))
-    if pairs := tuple(t for t in tables if t.first == "pair"):
-        sections.append(Section("Are the models alike?", tables=pairs))
-    if more.pictures:
-        sections.append(_gallery(more.pictures))
+    found = sections(cases, system, scenario, extras or Extras())
     names = ", ".join(s.spec for s in cases.scorers)
-    render(file, f"Evaluation of {names}", subtitle(cases), sections)
-    return tables
+    render(file, f"Evaluation of {names}", subtitle(cases), found)
+    return [table for section in found for table in section.tables]
+
+
+def sections(
+    cases: Scored, system: System, scenario: Scenario | None, extras: Extras
+) -> list[Section]:
+    """The page's sections; those that have nothing to show are left out."""
+    tables = all_tables(cases, system, scenario)
+    of = {
+        kind: tuple(t for t in tables if t.first == kind) for kind in ("model", "pair", "stratum")
+    }
+    chances = (probabilities.table(cases),)
+    found = [
+        Section("Performance, beside the paper", tables=of["model"]),
+        Section("Curves", figures=tuple(curve_figures(cases)), tables=chances),
+        *reader_section.sections(cases, system),
+    ]
+    if extras.frocs:
+        caption = "Lesions found against false marks an image; the dot is at one false mark."
+        found.append(Section("Detection", figures=(Figure(plots.froc(extras.frocs), caption),)))
+    if extras.features:
+        found.append(Section("Single features", figures=(_features(cases, extras.features),)))
+    if strata := _forest(cases):
+        found.append(Section("Strata", figures=strata, tables=of["stratum"]))
+    if of["pair"]:
+        found.append(Section("Are the models alike?", tables=of["pair"]))
+    found += [_beside(title, other) for title, other in extras.beside.items()]
+    if extras.gallery:
+        found.append(gallery_section(extras.gallery, extras.legend))
+    return [*found, Section("What was measured", tables=(_provenance(cases),))]
+
+
+def _beside(title: str, cases: Scored) -> Section:
+    return Section(
+        title, subtitle(cases), tuple(curve_figures(cases)[:2]),
+        (performance(cases), probabilities.table(cases)),
+    )  # fmt: skip
+
+
+def _provenance(cases: Scored) -> Table:
+    """Versions, weights and cut-offs of all scorers: what a repetition needs."""
+    columns = ("weights (sha256)", *CHOICES)
+    rows = []
+    for scorer in cases.scorers:
+        cells = {"weights (sha256)": Cell(text=scorer.sha256[:16] or "–")}
+        cells |= {c.choice: Cell(text=f"≥ {c.threshold:.4g}") for c in scorer.cutoffs}
+        rows.append(Row(scorer.spec, cells))
+    chosen = sorted({c.chosen for s in cases.scorers for c in s.cutoffs})
+    note = f"Cut-offs were chosen before: {'; '.join(chosen)}." if chosen else ""
+    return Table("Models and their cut-offs", columns, tuple(rows), note)
 
 
 def curve_figures(cases: Scored) -> list[Figure]:
@@ -128,9 +135,9 @@ def curve_figures(cases: Scored) -> list[Figure]:
         curve = curves.roc(labels, values, women)
         rocs.append(plots.Curve(scorer.spec, curve, area, points))
         recalls[scorer.spec] = curves.precision_recall(labels, values)
-        if scorer.calibrated and len(labels) >= _LEAST:
+        if scorer.calibrated and len(labels) >= probabilities.LEAST:
             measured[scorer.spec] = reliability(labels, values)
-    band = f"bands are 95 %, pointwise, {curves.resample.REPLICATES:,} replicates over women"
+    band = f"bands are 95 %, pointwise, {resample.REPLICATES:,} replicates over women"
     found = [
         Figure(plots.roc(rocs), f"ROC; {band}. Dots are cut-offs chosen on validation."),
         Figure(
@@ -167,7 +174,7 @@ def _forest(cases: Scored) -> tuple[Figure, ...]:
     spec = cases.scorers[0].spec
     rows = [_forest_row("all", cases, spec)]
     for name, values in strata.items():
-        rows.append(ForestRow(name, heading=True))
+        rows.append(ForestRow(FACT_TITLES.get(name, name), heading=True))
         rows += [_forest_row(v, cases.where(name, v), spec) for v in values]
     svg = plots.forest(rows, f"AUC of {spec}", x=(0.0, 1.0), middle=0.5)
     return (Figure(svg, "AUC by stratum with positive + negative cases; dashed: guessing.", True),)
@@ -180,17 +187,13 @@ def _forest_row(name: str, cases: Scored, spec: str) -> ForestRow:
     return ForestRow(name, area.value if area else None, area.ci if area else None, note)
 
 
-def _gallery(pictures: Sequence[Picture]) -> Section:
-    shown = []
-    for outcome, of_it in chosen(pictures).items():
-        total = sum(p.outcome is outcome for p in pictures)
-        lines = tuple((painted(p), f"{p.score:.2f} (cut-off {p.threshold:.2f})") for p in of_it)
-        shown.append(Shown(f"{outcome.value}: {len(of_it)} of {total}", lines))
-    text = (
-        "Of each outcome the surest cases. Red is where the network found what raised its score; "
-        "the white frame is the lesion. A map does not outline a lesion."
+def gallery_section(groups: Sequence[Group], legend: str) -> Section:
+    """Pictures under their headings."""
+    shown = tuple(
+        Shown(g.name, tuple((painted(picture), line) for picture, line in g.pictures))
+        for g in groups
     )
-    return Section("How cases were read", text, gallery=tuple(shown))
+    return Section("How cases were read", GALLERY.format(legend), gallery=shown)
 
 
 def subtitle(cases: Scored) -> str:
@@ -198,24 +201,3 @@ def subtitle(cases: Scored) -> str:
     positive = int(cases.labels.sum())
     counted = f"{positive} positive and {len(cases) - positive} negative {cases.unit}"
     return f"{cases.data} · {cases.contrast} · {counted}"
-
-
-def render(file: Path, title: str, below: str, sections: Sequence[Section]) -> None:
-    """Write a page with its style inside; `below` stands under the title."""
-    environment = Environment(
-        loader=PackageLoader("training.evaluation"),
-        autoescape=select_autoescape(default=True),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["svg"] = Markup
-    context: dict[str, Any] = {
-        "title": title,
-        "subtitle": below,
-        "disclaimer": DISCLAIMER,
-        "sections": sections,
-        "version": __version__,
-    }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    page = environment.get_template("report.html.jinja").render(context)
-    write_whole(file, page.encode())

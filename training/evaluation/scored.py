@@ -3,32 +3,31 @@
 No patient data: women and cases are keys (`cadnode.models.store.woman_key`), ages are decades.
 """
 
-import csv
-import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
-from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
 from cadnode.domain import YOUDEN
 from cadnode.errors import DataError
-from cadnode.files import write_whole
 from cadnode.models.operating_point import Roc
 from cadnode.models.store import woman_key
 
 FACTS: Final = (
     "acquisition", "vendor", "machine", "site", "digitizer", "density", "age", "lesion", "size",
-    "subtlety", "type", "distribution", "invasive",
+    "subtlety", "type", "distribution", "invasive", "birads",
 )  # fmt: skip
+# What is known of a lesion or of its reading: a negative case often has none.
+OF_LESIONS: Final = frozenset(
+    {"lesion", "size", "subtlety", "type", "distribution", "invasive", "birads"}
+)
+# How pages and tables call a fact, where they do not call it by its name.
+FACT_TITLES: Final = {"birads": "BI-RADS"}
 CHOICES: Final = (YOUDEN, "sensitivity=0.9", "specificity=0.9")
 NOT_STATED: Final = "not stated"
-_SCORE: Final = "score:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +155,32 @@ class Scored:
         cases = tuple(replace(c, scores=(c.scores[column],)) for c in self.cases)
         return replace(self, scorers=(self.scorers[column],), cases=cases)
 
+    def stratum(self, name: str, value: str) -> NDArray[np.bool_]:
+        """`(n,)`: the cases with that value of a fact.
+
+        Of a lesion's fact that no negative case states, the positives with that value and all
+        negatives: those have no lesion to be told apart by (Kim 2018, Table 5).
+        """
+        found = np.array([c.fact(name) == value for c in self.cases], bool)
+        return found | ~self.labels if self._of_positives(name) else found
+
     def where(self, name: str, value: str) -> "Scored":
-        """The cases with that value of a fact."""
-        return replace(self, cases=tuple(c for c in self.cases if c.fact(name) == value))
+        """The cases of a `stratum`."""
+        rows = self.stratum(name, value)
+        return replace(
+            self, cases=tuple(c for c, inside in zip(self.cases, rows, strict=True) if inside)
+        )
 
     def values(self, name: str) -> tuple[str, ...]:
         """Values of a fact among the cases, in alphabetical order; empty when no case has it."""
-        found = {c.fact(name) for c in self.cases}
+        positives = self._of_positives(name)
+        found = {c.fact(name) for c in self.cases if c.label or not positives}
         return () if found <= {NOT_STATED} else tuple(sorted(found))
+
+    def _of_positives(self, name: str) -> bool:
+        """Whether a fact is of lesions and no negative case states it."""
+        negatives = {c.fact(name) for c in self.cases if not c.label}
+        return name in OF_LESIONS and negatives <= {NOT_STATED}
 
     def strata(self) -> dict[str, tuple[str, ...]]:
         """Facts with their values, of those that have at least two."""
@@ -240,60 +257,3 @@ def join(one: Scored, other: Scored) -> Scored:
         raise DataError("the two disagree on the truth of a case")
     cases = tuple(replace(c, scores=c.scores + theirs[c.id].scores) for c in one.cases)
     return replace(one, scorers=one.scorers + other.scorers, cases=cases)
-
-
-_SCORED: Final[TypeAdapter[Scored]] = TypeAdapter(Scored)
-
-
-def write(file: Path, content: Scored) -> None:
-    """Write as JSON, or as CSV where the name ends in `.csv`; `read` gives it back."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    if file.suffix == ".csv":
-        write_whole(file, _as_csv(content).encode())
-    else:
-        write_whole(file, _SCORED.dump_json(content, indent=1) + b"\n")
-
-
-def read(file: Path) -> Scored:
-    """What `write` wrote.
-
-    Raises
-    ------
-    DataError
-        There is no such file.
-    """
-    try:
-        content = file.read_bytes()
-        return (
-            _of_csv(content.decode()) if file.suffix == ".csv" else _SCORED.validate_json(content)
-        )
-    except FileNotFoundError:
-        raise DataError(f"{file.name} is missing") from None
-    except (OSError, ValidationError, ValueError, KeyError, IndexError):
-        raise DataError(f"{file.name} holds no scores as cadnode writes them") from None
-
-
-def _as_csv(content: Scored) -> str:
-    """A first line with all but the cases, as a comment in JSON; then one row a case."""
-    head = _SCORED.dump_python(replace(content, cases=()), mode="json")
-    out = io.StringIO()
-    out.write("# " + json.dumps(head, ensure_ascii=False) + "\n")
-    facts = [f for f in FACTS if any(name == f for c in content.cases for name, _ in c.facts)]
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(["id", "woman", "label", *facts, *(_SCORE + s.spec for s in content.scorers)])
-    for c in content.cases:
-        known = dict(c.facts)
-        facts_of = [known.get(f, "") for f in facts]
-        table.writerow([c.id, c.woman, int(c.label), *facts_of, *map(repr, c.scores)])
-    return out.getvalue()
-
-
-def _of_csv(text: str) -> Scored:
-    first, _, rest = text.partition("\n")
-    head = _SCORED.validate_json(first.removeprefix("# "))
-    cases = []
-    for row in csv.DictReader(io.StringIO(rest)):
-        facts = tuple((f, row[f]) for f in FACTS if row.get(f))
-        scores = tuple(float(row[_SCORE + s.spec]) for s in head.scorers)
-        cases.append(Case(row["id"], row["woman"], row["label"] == "1", scores, facts))
-    return replace(head, cases=tuple(cases))

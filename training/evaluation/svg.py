@@ -10,9 +10,12 @@ from xml.sax.saxutils import escape
 
 from numpy.typing import NDArray
 
-# Okabe and Ito 2008: told apart also by the colour-blind; black first.
-COLOURS: Final = ("#1b1f23", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-INK, DIM, GRID = "#1b1f23", "#5c6873", "#e4e8ec"
+# Okabe and Ito 2008: told apart also by the colour-blind; black first. A page may set the variables
+# anew, as for dark screens; without any the colours are those of paper.
+_ON_PAPER: Final = ("#1b1f23", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b87a00", "#3a9bd6")
+COLOURS: Final = tuple(f"var(--c{i},{colour})" for i, colour in enumerate(_ON_PAPER))
+INK, DIM, GRID = "var(--ink,#1b1f23)", "var(--dim,#5c6873)", "var(--grid,#e4e8ec)"
+RIM: Final = "var(--panel,#fff)"
 FONT: Final = "system-ui, 'Segoe UI', Roboto, sans-serif"
 
 Points = Iterable[tuple[float, float]] | NDArray
@@ -77,11 +80,18 @@ class Chart:
         )
 
     def point(self, x: float, y: float, colour: str = INK, *, size: float = 4) -> None:
-        """A dot with a white rim."""
+        """A dot with a rim."""
         cx, cy = self.at(x, y)
         self._parts.append(
-            f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="{size:g}" fill="{colour}" stroke="#fff"/>'
+            f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="{size:g}" fill="{colour}" stroke="{RIM}"/>'
         )
+
+    def diamond(self, x: float, y: float, colour: str = INK, *, size: float = 6) -> None:
+        """A diamond with a rim."""
+        cx, cy = self.at(x, y)
+        corners = ((0, -size), (size, 0), (0, size), (-size, 0))
+        path = " ".join(f"{cx + across:.1f},{cy + down:.1f}" for across, down in corners)
+        self._parts.append(f'<polygon points="{path}" fill="{colour}" stroke="{RIM}"/>')
 
     def text(
         self,

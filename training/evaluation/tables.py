@@ -48,7 +48,7 @@ class Cell:
         if self.value is None:
             return "–"
         interval = f" ({self.ci[0]:.{digits}f}–{self.ci[1]:.{digits}f})" if self.ci else ""
-        return f"{self.value:.{digits}f}{interval}"
+        return f"{self.value:.{digits}f}{interval}".replace("-", "−")
 
     def as_dict(self) -> dict[str, Any]:
         """As written into JSON; numbers to four digits."""

@@ -1,0 +1,94 @@
+"""Pictures of cases: which are shown, and that map, frame and outline lie where they belong."""
+
+import base64
+
+import cv2
+import numpy as np
+import pytest
+
+from cadnode.domain import Box
+from cadnode.errors import DataError
+from training.evaluation.gallery import Outcome, Picture, chosen, painted
+
+Image = np.ndarray
+
+
+def shown(picture: Picture) -> Image:
+    """`(h, w, 3) int`: blue, green, red of what a browser would show."""
+    content = np.frombuffer(base64.b64decode(painted(picture).partition(",")[2]), np.uint8)
+    return cv2.imdecode(content, cv2.IMREAD_COLOR).astype(int)
+
+
+def test_the_surest_and_the_nearest_of_each_outcome_are_shown() -> None:
+    scores = np.array([0.9, 0.8, 0.7, 0.55, 0.1, 0.4, 0.5, 0.2])
+    labels = np.array([True] * 6 + [False] * 2)
+
+    found = chosen(labels, scores, 0.5, each=1)
+
+    assert (found[Outcome.TRUE_POSITIVE].surest, found[Outcome.TRUE_POSITIVE].nearest) == (
+        (0,),
+        (3,),
+    )
+    assert found[Outcome.TRUE_POSITIVE].total == 4
+    assert found[Outcome.FALSE_NEGATIVE].surest == (4,)
+    assert found[Outcome.FALSE_NEGATIVE].nearest == (5,)
+    # At the cut-off a case is called.
+    assert found[Outcome.FALSE_POSITIVE].surest == (6,)
+    assert found[Outcome.TRUE_NEGATIVE].surest == (7,)
+
+
+@pytest.mark.parametrize("each", [1, 2, 3, 10])
+def test_no_case_is_shown_twice(each: int) -> None:
+    rng = np.random.default_rng(each)
+    labels, scores = rng.random(20) < 0.5, np.round(rng.random(20), 1)
+
+    found = chosen(labels, scores, 0.5, each=each)
+
+    rows = [row for c in found.values() for row in (*c.surest, *c.nearest)]
+    assert len(rows) == len(set(rows))
+    if each == 10:
+        assert sorted(rows) == list(range(20))
+
+
+def test_the_map_is_red_where_it_is_hot_and_leaves_the_rest_grey() -> None:
+    heat = np.zeros((8, 8), np.float32)
+    heat[1, 6] = 1.0
+
+    image = shown(Picture(np.full((64, 64), 0.5, np.float32), heat))
+
+    assert image[12, 52, 2] > image[12, 52, 0] + 60
+    assert np.ptp(image[50, 8]) <= 4
+
+
+def test_a_map_of_a_part_lies_on_that_part_also_after_cropping() -> None:
+    # Given a map that covers rows and columns 32 to 64, and a crop from 16 to 64
+    picture = Picture(
+        np.full((64, 64), 0.5, np.float32), np.ones((4, 4), np.float32), Box(32, 32, 64, 64),
+        crop=Box(16, 16, 64, 64),
+    )  # fmt: skip
+
+    image = shown(picture)
+
+    assert image.shape[:2] == (48, 48)
+    assert image[32, 32, 2] > image[32, 32, 0] + 60
+    assert np.ptp(image[6, 6]) <= 4
+
+
+def test_frame_and_outline_follow_the_crop_and_the_scale() -> None:
+    picture = Picture(
+        np.zeros((720, 720), np.float32), lesion=Box(120, 160, 240, 320),
+        outlines=(((400.0, 400.0), (400.0, 500.0), (500.0, 500.0), (500.0, 400.0)),),
+        crop=Box(0, 0, 720, 720),
+    )  # fmt: skip
+
+    image = shown(picture)
+
+    assert image.shape[:2] == (360, 360)
+    assert image[60, 120].min() > 120  # the frame's upper edge
+    assert image[90, 120].max() < 60  # inside it
+    assert image[200, 225, 2] > image[200, 225, 0] + 60  # the outline is yellow
+
+
+def test_more_than_rows_and_columns_are_refused() -> None:
+    with pytest.raises(DataError, match="rows and columns"):
+        painted(Picture(np.zeros((2, 8, 8), np.float32)))

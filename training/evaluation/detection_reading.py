@@ -1,0 +1,136 @@
+"""What the node detects in images with known lesions: marks for the FROC, and crops to look at."""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from cadnode.detect.model import Region
+from cadnode.detect.view import detect_view
+from cadnode.domain import Box, FindingKind, FloatImage
+from cadnode.models.detector import Detector
+from training.evaluation.froc import ImageMarks
+from training.evaluation.gallery import Picture, painted
+from training.papers.detection.cases import Case, Target
+from training.papers.detection.evaluate import KINDS
+
+_AROUND_MM: Final = 8.0
+_MOST_FALSE: Final = 6
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Lesion:
+    """A lesion, the certainty of the most certain mark on it (None without any), and a picture.
+
+    `picture` is a `data:` URL (`gallery.painted`).
+    """
+
+    group: str
+    diameter_mm: float
+    certainty: float | None
+    picture: str
+
+
+@dataclass(eq=False, slots=True)
+class OfKind:
+    """All that was marked of one kind.
+
+    Parameters
+    ----------
+    marks
+        One of each image.
+    lesions
+        In the order of the images.
+    false_marks
+        (certainty, −number, picture) of the most certain marks that hit nothing, in images without
+        such a lesion.
+    seen
+        How many such marks there were.
+    """
+
+    marks: list[ImageMarks] = field(default_factory=list)
+    lesions: list[Lesion] = field(default_factory=list)
+    false_marks: list[tuple[float, int, str]] = field(default_factory=list)
+    seen: int = 0
+
+
+def read(images: Iterable[Case], detector: Detector | None) -> dict[FindingKind, OfKind]:
+    """What is marked of each kind, as the node marks it but from certainty 0 on."""
+    found = {kind: OfKind() for kind in KINDS}
+    for case in images:
+        seen = detect_view(
+            case.image, case.laterality, case.spacing_mm, case.acquisition, detector, least=0.0
+        )
+        for kind, of_kind in found.items():
+            _add(of_kind, case, kind, [r for r in seen.regions if r.kind is kind])
+    return found
+
+
+def _add(of_kind: OfKind, case: Case, kind: FindingKind, regions: Sequence[Region]) -> None:
+    targets = [t for t in case.targets if t.kind is kind]
+    best: list[float | None] = []
+    hitting: set[int] = set()
+    for target in targets:
+        hits = [i for i, r in enumerate(regions) if target.hit_by(r, case.spacing_mm)]
+        hitting.update(hits)
+        first = max((regions[i] for i in hits), key=lambda r: r.certainty, default=None)
+        best.append(first.certainty if first else None)
+        of_kind.lesions.append(_lesion(case, target, first))
+    missing = [r for i, r in enumerate(regions) if i not in hitting]
+    counts = kind in case.free_of
+    of_kind.marks.append(
+        ImageMarks(case.group, tuple(best), tuple(r.certainty for r in missing), counts)
+    )
+    for region in missing if counts else ():
+        _keep(of_kind, case, region)
+
+
+def _lesion(case: Case, target: Target, mark: Region | None) -> Lesion:
+    outlines = (mark.outline,) if mark else ()
+    crop = _crop(case, target.box)
+    moved = _moved(target.box, crop)
+    shown = Picture(_part(case.image, crop), lesion=moved, outlines=_shifted(outlines, crop))
+    diameter = 2 * target.radius * case.spacing_mm
+    return Lesion(case.group, diameter, mark.certainty if mark else None, painted(shown))
+
+
+def _keep(of_kind: OfKind, case: Case, region: Region) -> None:
+    """Keep the picture if the mark is among the most certain ones."""
+    kept = of_kind.false_marks
+    of_kind.seen += 1
+    if len(kept) == _MOST_FALSE and kept[0][0] >= region.certainty:
+        return
+    crop = _crop(case, region.box)
+    shown = Picture(_part(case.image, crop), outlines=_shifted((region.outline,), crop))
+    entry = (region.certainty, -of_kind.seen, painted(shown))
+    if len(kept) < _MOST_FALSE:
+        heapq.heappush(kept, entry)
+    else:
+        heapq.heapreplace(kept, entry)
+
+
+def _crop(case: Case, box: Box) -> Box:
+    around = round(_AROUND_MM / case.spacing_mm)
+    rows, cols = case.image.shape
+    return Box(
+        max(box.row0 - around, 0), max(box.col0 - around, 0),
+        min(box.row1 + around, rows), min(box.col1 + around, cols),
+    )  # fmt: skip
+
+
+def _part(image: FloatImage, crop: Box) -> FloatImage:
+    return image[crop.row0 : crop.row1, crop.col0 : crop.col1].copy()
+
+
+def _moved(box: Box, crop: Box) -> Box:
+    return Box(
+        box.row0 - crop.row0, box.col0 - crop.col0, box.row1 - crop.row0, box.col1 - crop.col0
+    )
+
+
+def _shifted(
+    outlines: Sequence[tuple[tuple[float, float], ...]], crop: Box
+) -> tuple[tuple[tuple[float, float], ...], ...]:
+    return tuple(
+        tuple((row - crop.row0, col - crop.col0) for row, col in outline) for outline in outlines
+    )

@@ -1,0 +1,108 @@
+"""Areas of cases of which a woman may have several, whole and by stratum; null where there is none.
+
+A folder may hold few cases or one class only: then the counts say so, and nothing fails.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.regions import Question, Region
+from training.evaluation import facts as manifest_facts
+from training.evaluation.auc import auc, clustered, delong
+
+BY_WOMAN: Final = "95 %, bootstrap over women, 1,000 replicates"
+DELONG: Final = "95 %, DeLong"
+NO_AREA: Final = "none: an area needs both classes"
+NO_INTERVAL: Final = "none: an interval needs two women with and two without"
+NOT_STATED: Final = "not stated"
+STRATA: Final = (
+    "dataset", "acquisition", "lesion", "type", "distribution", "size", "birads", "density",
+    "vendor",
+)  # fmt: skip
+"""What results on regions are broken down by."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Cases:
+    """Cases: `labels` `(n,) bool`, `scores` `(n,)`, `women` `(n,)` keys."""
+
+    labels: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+    women: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def where(self, keep: NDArray[np.bool_]) -> "Cases":
+        """Those that `keep` selects."""
+        return Cases(self.labels[keep], self.scores[keep], self.women[keep])
+
+
+def area(cases: Cases) -> dict[str, Any]:
+    """`auc`, `auc_ci`, `n_pos`, `n_neg`, `ci_method`; null what the cases do not allow.
+
+    The interval draws women where one has several cases, otherwise it is DeLong's.
+    """
+    n_pos = int(cases.labels.sum())
+    counts = {"n_pos": n_pos, "n_neg": len(cases) - n_pos}
+    if not 0 < n_pos < len(cases):
+        return {"auc": None, "auc_ci": None} | counts | {"ci_method": NO_AREA}
+    women = [len(set(cases.women[cases.labels == label].tolist())) for label in (True, False)]
+    if min(women) < 2:
+        value = round(auc(cases.labels, cases.scores), 4)
+        return {"auc": value, "auc_ci": None} | counts | {"ci_method": NO_INTERVAL}
+    if len(set(cases.women.tolist())) < len(cases):
+        found = clustered(cases.labels, cases.scores, cases.women).as_dict()
+        return found | {"ci_method": BY_WOMAN}
+    return delong(cases.labels, cases.scores).as_dict() | {"ci_method": DELONG}
+
+
+def strata(
+    cases: Cases, facts: Sequence[Mapping[str, str]], names: Sequence[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """`by_NAME`: a row with the area for each value of each fact that any case states."""
+    found = {}
+    for name in names:
+        values = [fact.get(name, "") or NOT_STATED for fact in facts]
+        if set(values) - {NOT_STATED}:
+            found[f"by_{name}"] = [
+                {"stratum": value} | area(cases.where(np.array([v == value for v in values], bool)))
+                for value in sorted(set(values))
+            ]
+    return found
+
+
+def facts_of(region: Region) -> dict[str, str]:
+    """What a region is broken down by, by the names of `STRATA`; "" where nothing is stated."""
+    row, acquisition = region.row, region.acquisition.value
+    return manifest_facts.of_rows([row]) | {"dataset": row.dataset, "acquisition": acquisition}
+
+
+def words(question: Question) -> tuple[str, str]:
+    """What positive and negative cases are called."""
+    if question == Question.PRESENCE:
+        return "with calcifications", "without"
+    return "malignant", "benign"
+
+
+def message(result: Mapping[str, Any], positive: str, negative: str) -> str:
+    """In words, why a result has no area or no interval; "" where it has both."""
+    counts = f"{result['n_pos']} {positive} and {result['n_neg']} {negative} {result['unit']}"
+    if result["auc"] is None:
+        return f"No area: {counts} could be read, and both are needed."
+    if result["auc_ci"] is None:
+        return f"No interval: {counts} are of too few women."
+    return ""
+
+
+def shown(
+    row: Mapping[str, Any], form: Callable[[float], str] = "{:.3f}".format
+) -> tuple[str, str]:
+    """Area and interval as text, a dash where there is none."""
+    value = form(row["auc"]) if row["auc"] is not None else "–"
+    interval = "–".join(form(bound) for bound in row["auc_ci"]) if row["auc_ci"] else "–"
+    return value, interval
