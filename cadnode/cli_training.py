@@ -1,31 +1,24 @@
-"""`cadnode train`, `cadnode evaluate` and `cadnode phantom`: systems on your own data."""
+"""`cadnode evaluate` and `cadnode phantom`, beside `cadnode train` (`cli_train`)."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cadnode.cli_base import AsJson, OutFolder, command, err, out, print_json
+from cadnode.cli_train import train_app
 from cadnode.cli_views import counting_progress
 from cadnode.domain import Acquisition
 
-train_app = typer.Typer(no_args_is_help=True, help="Train a paper's system on your own data.")
+__all__ = ["evaluate_app", "phantom", "train_app"]
+
 evaluate_app = typer.Typer(no_args_is_help=True, help="Measure a system, with intervals.")
 
-_PHANTOM = "phantom:small"
-
-TrainedFolder = Annotated[
-    Path,
-    typer.Option("--out", "-o", metavar="DIR", help="checkpoints, logs, card and weights"),
+RoiData = Annotated[
+    str, typer.Option(metavar="KIND:PATH", help="phantom:N, mini-mias:PATH, pisa-calcifications …")
 ]
-Epochs = Annotated[int | None, typer.Option(min=1, help="instead of the recipe's")]
-Seed = Annotated[int, typer.Option(help="all random numbers follow from it")]
-Recipe = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", metavar="FILE", help="TOML; default: the committed recipe"),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="go on from DIR's last checkpoint")]
 JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="OUT", help="write the numbers to OUT")
 ]
@@ -35,137 +28,12 @@ ModelFolder = Annotated[
 ]
 
 
-@train_app.command("kim2018")
-@command
-def train_kim2018(
-    data: Annotated[
-        list[str],
-        typer.Option(
-            metavar="KIND:PATH", help="rsna-views:PATH or ddsm-exams:PATH; repeat for both"
-        ),
-    ],
-    out_folder: TrainedFolder,
-    config: Recipe = None,
-    epochs: Epochs = None,
-    seed: Seed = 0,
-    resume: Resume = False,
-    as_json: AsJson = False,
-) -> None:
-    """Train DIB-MG (Kim 2018): weakly supervised, exam-level labels, map as explanation."""
-    from training.papers.kim2018 import train
-
-    result = train.run(
-        data, out_folder, config=config, epochs=epochs, seed=seed, resume=resume, quiet=as_json
-    )
-    _tell_trained(result, as_json=as_json)
-
-
-@train_app.command("wang2016")
-@command
-def train_wang2016(
-    out_folder: TrainedFolder,
-    data: Annotated[
-        str, typer.Option(metavar="KIND:PATH", help="phantom:small, phantom:N or pisa-masses:PATH")
-    ] = _PHANTOM,
-    scenario: Annotated[
-        str, typer.Option(help="[bold]calcifications[/], [bold]masses[/] or [bold]both[/]")
-    ] = "calcifications",
-    epochs: Epochs = None,
-    seed: Seed = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Train the stacked autoencoder (Wang 2016) on the features of segmented regions.
-
-    SVM, KNN and LDA are fitted beside it, as in the paper's tables.
-    """
-    from training.papers.wang2016 import train
-
-    result = train.run(data, out_folder, scenario=scenario, epochs=epochs, seed=seed, quiet=as_json)
-    _tell_trained(result, as_json=as_json)
-
-
-@train_app.command("kang2021")
-@command
-def train_kang2021(
-    out_folder: TrainedFolder,
-    data: Annotated[
-        list[str], typer.Option(metavar="KIND:PATH", help="phantom:small or phantom:N")
-    ] = [_PHANTOM],  # noqa: B006  (typer copies it)
-    members: Annotated[
-        list[str] | None,
-        typer.Option(help="of the five CNNs, by timm's name; may be repeated; default: all five"),
-    ] = None,
-    init: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="ImageNet weights (safetensors) when offline"),
-    ] = None,
-    config: Recipe = None,
-    epochs: Epochs = None,
-    seed: Seed = 0,
-    resume: Resume = False,
-    as_json: AsJson = False,
-) -> None:
-    """Train the CNNs of Kang 2021 on regions of interest around microcalcifications."""
-    from training.papers.kang2021 import train
-
-    result = train.run(
-        data, out_folder, config=config, members=members, epochs=epochs, seed=seed,
-        resume=resume, init=init, quiet=as_json,
-    )  # fmt: skip
-    _tell_trained(result, as_json=as_json)
-
-
-@train_app.command("helsinki_dtl")
-@command
-def train_helsinki_dtl(
-    out_folder: TrainedFolder,
-    data: Annotated[
-        list[str], typer.Option(metavar="KIND:PATH", help="phantom:small or phantom:N")
-    ] = [_PHANTOM],  # noqa: B006  (typer copies it)
-    init: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="ImageNet weights (safetensors) when offline"),
-    ] = None,
-    config: Recipe = None,
-    epochs: Epochs = None,
-    seed: Seed = 0,
-    resume: Resume = False,
-    as_json: AsJson = False,
-) -> None:
-    """Train the ResNeXt of the Helsinki study by double transfer learning, in three stages."""
-    from training.papers.helsinki_dtl import train
-
-    result = train.run(
-        data, out_folder, config=config, epochs=epochs, seed=seed, resume=resume, init=init,
-        quiet=as_json,
-    )  # fmt: skip
-    _tell_trained(result, as_json=as_json)
-
-
-@train_app.command("detection")
-@command
-def train_detection(
-    out_folder: TrainedFolder,
-    data: Annotated[
-        list[str],
-        typer.Option(metavar="KIND:PATH", help="phantom:N, pisa-calcifications:PATH; repeat"),
-    ] = [_PHANTOM],  # noqa: B006  (typer copies it)
-    epochs: Epochs = None,
-    seed: Seed = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Train the filter that tells calcifications from what looks like them."""
-    from training.papers.detection import train
-
-    result = train.run(data, out_folder, epochs=epochs, seed=seed, quiet=as_json)
-    _tell_trained(result, as_json=as_json)
-
-
 @evaluate_app.command("kim2018")
 @command
 def evaluate_kim2018(
     data: Annotated[
-        str, typer.Option(metavar="KIND:PATH", help="rsna-views:PATH or ddsm-exams:PATH")
+        str,
+        typer.Option(metavar="KIND:PATH", help="rsna-views:PATH, ddsm-exams:PATH or phantom:N …"),
     ],
     json_file: JsonFile = None,
     model: ModelFolder = None,
@@ -175,56 +43,36 @@ def evaluate_kim2018(
     ] = "unseen",
 ) -> None:
     """AUC of DIB-MG with its 95 % interval, overall and per stratum, on women it never saw."""
-    from training.papers.kim2018 import evaluate
-
-    result = evaluate.run(data, model=model, split=split)
-    _write(json_file, result)
-    evaluate.show(out, result)
+    _evaluate("kim2018", data, json_file, model, split=split)
 
 
 @evaluate_app.command("wang2016")
 @command
 def evaluate_wang2016(
-    data: Annotated[str, typer.Option(metavar="KIND:PATH", help="pisa-masses:PATH or phantom:N")],
+    data: Annotated[
+        str, typer.Option(metavar="KIND:PATH", help="pisa-masses:PATH, mini-mias:PATH, phantom:N …")
+    ],
     json_file: JsonFile = None,
     model: ModelFolder = None,
 ) -> None:
     """AUC of the autoencoder beside SVM, KNN and LDA, with intervals; by woman where there are."""
-    from training.papers.wang2016 import evaluate
-
-    result = evaluate.run(data, model=model)
-    _write(json_file, result)
-    evaluate.show(out, result)
+    _evaluate("wang2016", data, json_file, model)
 
 
 @evaluate_app.command("kang2021")
 @command
-def evaluate_kang2021(
-    data: Annotated[str, typer.Option(metavar="KIND:PATH", help="phantom:N")],
-    json_file: JsonFile = None,
-    model: ModelFolder = None,
-) -> None:
+def evaluate_kang2021(data: RoiData, json_file: JsonFile = None, model: ModelFolder = None) -> None:
     """AUC of the CNNs and their mean, and where their Grad-CAM peaks."""
-    from training.papers.kang2021 import evaluate
-
-    result = evaluate.run(data, model=model)
-    _write(json_file, result)
-    evaluate.show(out, result)
+    _evaluate("kang2021", data, json_file, model)
 
 
 @evaluate_app.command("helsinki_dtl")
 @command
 def evaluate_helsinki_dtl(
-    data: Annotated[str, typer.Option(metavar="KIND:PATH", help="phantom:N")],
-    json_file: JsonFile = None,
-    model: ModelFolder = None,
+    data: RoiData, json_file: JsonFile = None, model: ModelFolder = None
 ) -> None:
     """AUC of the ResNeXt, and where its Grad-CAM peaks."""
-    from training.papers.helsinki_dtl import evaluate
-
-    result = evaluate.run(data, model=model)
-    _write(json_file, result)
-    evaluate.show(out, result)
+    _evaluate("helsinki_dtl", data, json_file, model)
 
 
 @evaluate_app.command("detection")
@@ -240,10 +88,18 @@ def evaluate_detection(
     model: ModelFolder = None,
 ) -> None:
     """FROC of the detection: lesions found against false marks an image, with intervals."""
-    from training.papers.detection import evaluate
+    _evaluate("detection", data, json_file, model)
 
-    result = evaluate.run(data, model=model)
-    _write(json_file, result)
+
+def _evaluate(
+    system: str, data: str, json_file: Path | None, model: Path | None, **own: Any
+) -> None:
+    """Measure, write the numbers, print them; `own` are the system's own options."""
+    evaluate = import_module(f"training.papers.{system}.evaluate")
+    result = evaluate.run(data, model=model, **own)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(result, indent=2) + "\n")
     evaluate.show(out, result)
 
 
@@ -271,18 +127,3 @@ def phantom(
         print_json({"exams": exams, "truth": str(truth)})
     else:
         out.print(f"{exams} exams in {out_folder}; what is in them: {truth}", highlight=False)
-
-
-def _tell_trained(result: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(result)
-        return
-    for model in result.get("models", ()):
-        folder = model["folder"]
-        out.print(f"{folder}: `cadnode models add {folder} --activate` puts it to use")
-
-
-def _write(file: Path | None, result: dict[str, Any]) -> None:
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(result, indent=2) + "\n")

@@ -4,7 +4,8 @@
 #   deploy/system-packages.sh demo|test|all [--dry-run]
 #
 # demo   an archive for the demo (Orthanc). Without it the demo uses its embedded archive.
-# test   the peers and validators of the tests: Orthanc, DCMTK, dicom3tools, PixelMed, Chromium.
+# test   the peers and validators of the tests: Orthanc, DCMTK, dicom3tools, PixelMed, Chromium with
+#        its driver, and OHIF (from npm, by deploy/viewers.sh).
 # all    both.
 #
 # Installs only what is missing; with nothing missing it says nothing and changes nothing.
@@ -17,12 +18,13 @@ dry_run=${2:-}
 
 demo_packages=(orthanc orthanc-dicomweb)
 test_packages=(orthanc orthanc-dicomweb orthanc-python orthanc-gdcm dcmtk dicom3tools
-               pixelmed-apps libgdcm-tools chromium)
+               pixelmed-apps libgdcm-tools chromium chromium-driver openssl)
+command -v npm >/dev/null || test_packages+=(npm)
 case $what in
   demo) wanted=("${demo_packages[@]}") ;;
   test) wanted=("${test_packages[@]}") ;;
   all)  wanted=("${demo_packages[@]}" "${test_packages[@]}") ;;
-  *) sed -n '2,12p' "$0"; exit 2 ;;
+  *) sed -n '2,13p' "$0"; exit 2 ;;
 esac
 
 missing() {
@@ -31,13 +33,18 @@ missing() {
   done | sort -u
 }
 
+# Not there is no reason to stop: the one test that needs it says so.
+viewers() {
+  case $what in test|all) "$(dirname "$0")/viewers.sh" || true ;; esac
+}
+
 if ! command -v apt-get >/dev/null; then
   echo "This system has no apt-get. Please install these by its own means: ${wanted[*]}" >&2
   exit 1
 fi
 
 mapfile -t todo < <(missing)
-[ ${#todo[@]} -eq 0 ] && exit 0
+[ ${#todo[@]} -eq 0 ] && { [ "$dry_run" = --dry-run ] || viewers; exit 0; }
 
 command="apt-get install --yes --no-install-recommends ${todo[*]}"
 if [ "$dry_run" = --dry-run ]; then echo "would run: $command"; exit 0; fi
@@ -68,3 +75,4 @@ fi
 
 mapfile -t todo < <(missing)
 [ ${#todo[@]} -eq 0 ] || { echo "Still missing: ${todo[*]}" >&2; exit 1; }
+viewers

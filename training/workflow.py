@@ -6,40 +6,30 @@ epoch and ends with the same weights as one that was not.
 
 import copy
 import json
-import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from ignite.handlers import EarlyStopping
 from monai.engines import SupervisedTrainer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Console
+from rich.progress import Progress
 from torch import Tensor, nn
 
 from cadnode.errors import DataError
+from training import checkpoint, tracking
+from training.checkpoint import CHECKPOINT
+from training.gradients import Gradients
+from training.machine import Machine
+from training.prefetch import EpochData, Feed, moved
+from training.progress import bar_of
 
-CHECKPOINT, HISTORY = "last.pt", "history.jsonl"
-
-
-class EpochData(Protocol):
-    """Minibatches that depend on the epoch's number."""
-
-    epoch: int
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Any: ...
+HISTORY: Final = "history.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +39,7 @@ class Plan:
     Parameters
     ----------
     loss
-        Of the network's logit maps and a minibatch.
+        Of the network, its outputs and a minibatch.
     learning_rate
         Of epoch and step.
     validate
@@ -57,6 +47,16 @@ class Plan:
         the epoch.
     restart_at
         Epochs that start from the averaged weights: the beginnings of phases.
+    inputs, forward
+        What of a minibatch enters the network, and what of the network is its output.
+    clip
+        Largest norm of the gradient; 0 does not limit it.
+    amp
+        Whether the recipe computes convolutions in half precision (bfloat16: twice as fast also
+        on CPUs that have it).
+    stop_on
+        Number that ends the training when it has not become better for `patience` epochs: the
+        highest `score`, or the lowest `val_loss`.
     """
 
     epochs: int
@@ -66,6 +66,11 @@ class Plan:
     learning_rate: Callable[[int, int], float]
     validate: Callable[[Any, int], dict[str, float] | None]
     restart_at: frozenset[int] = frozenset()
+    inputs: Callable[[Any], Tensor] = lambda batch: batch.views
+    forward: Callable[[Any, Tensor], Tensor] = lambda network, views: network.logit_map(views)
+    clip: float = 2.0
+    amp: bool = True
+    stop_on: Literal["score", "val_loss"] = "score"
 
 
 @dataclass(slots=True)
@@ -91,22 +96,32 @@ class Training:
     Parameters
     ----------
     network
-        With `logit_map`.
+        What `Plan.forward` runs.
     data
-        Minibatches with a `views` tensor.
+        Its minibatches.
     out
         Receives `last.pt` after each epoch, and `history.jsonl`.
+    machine
+        Where it runs; without one, a single process on `device`.
     """
 
     def __init__(
-        self, network: Any, data: EpochData, plan: Plan, out: Path, *, device: str, quiet: bool
-    ) -> None:
-        self.network = network.to(device, memory_format=torch.channels_last)
+        self, network: Any, data: EpochData, plan: Plan, out: Path, *, device: str = "cpu",
+        quiet: bool, machine: Machine | None = None,
+    ) -> None:  # fmt: skip
+        self.machine = machine or Machine(device)
+        self.data, self.plan, self.out, self.quiet = data, plan, out, quiet
+        self.device = self.machine.device
+        if self.machine.world > 1 and self.machine.device == "cuda":
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        self.network = network.to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
-        self.data, self.plan, self.out, self.device, self.quiet = data, plan, out, device, quiet
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=1e-3, weight_decay=plan.weight_decay
         )
+        self.dtype = self.machine.dtype(amp=plan.amp)
+        self.scaler = torch.amp.GradScaler(self.machine.device, enabled=self.dtype is torch.float16)
+        self.stopping = _stopping(plan)
         self.progressed = Progressed()
         self._losses: list[float] = []
 
@@ -114,11 +129,14 @@ class Training:
         """Train to the end; the best epoch's averaged weights are in `best_state`."""
         self.out.mkdir(parents=True, exist_ok=True)
         done = self._load() if resume else 0
-        if not resume:
-            (self.out / HISTORY).unlink(missing_ok=True)
-        if done < self.plan.epochs and not self._out_of_patience(done):
+        self._keep_history(done)
+        if done < self.plan.epochs and not self._out_of_patience():
+            self.gradients = Gradients(
+                self.network, self.plan.forward, self.machine, self.dtype,
+                scale=self.scaler.scale, say=Console(stderr=True, quiet=self.quiet).print,
+            )  # fmt: skip
             trainer = self._trainer(done)
-            with self._bar() as bar:
+            with bar_of(quiet=self.quiet or not self.machine.first) as bar:
                 self._attach(trainer, bar)
                 trainer.run()
         return self.progressed
@@ -127,7 +145,7 @@ class Training:
         trainer = SupervisedTrainer(
             device=torch.device(self.device),
             max_epochs=self.plan.epochs,
-            train_data_loader=self.data,
+            train_data_loader=Feed(self.data, self.machine),
             network=self.network,
             optimizer=self.optimizer,
             loss_function=nn.Identity(),
@@ -141,9 +159,11 @@ class Training:
     def _attach(self, trainer: Engine, bar: Progress) -> None:
         total = self.plan.epochs * len(self.data)
         task = bar.add_task("training", total=total, completed=trainer.state.iteration, note="")
+        self.stopping.trainer = trainer
         trainer.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
         trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda _: bar.advance(task))
         trainer.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch, bar, task)
+        tracking.attach(trainer, self.machine, self.out)
 
     def _start_epoch(self, trainer: Engine) -> None:
         epoch = trainer.state.epoch - 1
@@ -155,22 +175,23 @@ class Training:
             self.optimizer.state.clear()
 
     def _step(self, trainer: Engine, batch: Any) -> dict[str, float]:
-        """One update; convolutions in bfloat16, twice as fast on CPUs that have it."""
+        """One update."""
         step = (trainer.state.iteration - 1) % len(self.data)
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.learning_rate(trainer.state.epoch - 1, step)
         self.network.train()
-        views = batch.views.to(self.device, memory_format=torch.channels_last)
-        with torch.autocast(self.device, torch.bfloat16):
-            maps = self.network.logit_map(views)
-        loss = self.plan.loss(self.network, maps, batch)
+        batch = moved(batch, self.device)
+        inputs = self.plan.inputs(batch).to(memory_format=torch.channels_last)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
-        self.optimizer.step()
+        loss = self.gradients.of(inputs, lambda out: self.plan.loss(self.network, out, batch))
+        self.scaler.unscale_(self.optimizer)
+        if self.plan.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self._update_average()
-        self._losses.append(float(loss.detach()))
-        return {"loss": self._losses[-1]}
+        self._losses.append(loss)
+        return {"loss": loss}
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -185,64 +206,82 @@ class Training:
                 value.copy_(new[name])
 
     def _end_epoch(self, trainer: Engine, bar: Progress, task: Any) -> None:
+        """Validate, count for early stopping, and write both into one checkpoint."""
         epoch = trainer.state.epoch - 1
-        numbers = {"epoch": epoch, "loss": float(np.mean(self._losses))}
-        validated = self.plan.validate(self.average, epoch)
+        mine = self.plan.validate(self.average, epoch) if self.machine.first else None
+        validated = self.machine.agreed(mine)
+        trainer.state.metrics = {"mean_loss": float(np.mean(self._losses))} | (validated or {})
         if validated is not None:
-            numbers |= validated
-            if validated["score"] > self.progressed.best_score:
-                self.progressed.best_score, self.progressed.best_epoch = validated["score"], epoch
-                self.progressed.best_state = copy.deepcopy(self.average.state_dict())
-        with (self.out / HISTORY).open("a") as history:
-            history.write(json.dumps(numbers) + "\n")
-        self._save(epoch + 1)
-        bar.update(task, note=" ".join(f"{k} {v:.3f}" for k, v in numbers.items() if k != "epoch"))
-        if self._out_of_patience(epoch + 1):
-            trainer.terminate()
+            self._keep_best(validated["score"], epoch)
+            self.stopping(trainer)
+        if self.machine.first:
+            numbers = {"epoch": epoch, "loss": float(np.mean(self._losses))} | (validated or {})
+            with (self.out / HISTORY).open("a") as history:
+                history.write(json.dumps(numbers) + "\n")
+            self._save(epoch + 1)
+            said = (f"{k} {v:.3f}" for k, v in numbers.items() if k != "epoch")
+            bar.update(task, note=" ".join(said))
 
-    def _out_of_patience(self, done: int) -> bool:
-        best = self.progressed.best_epoch
-        return best >= 0 and done - 1 - best >= self.plan.patience
+    def _keep_best(self, score: float, epoch: int) -> None:
+        if score > self.progressed.best_score:
+            self.progressed.best_score, self.progressed.best_epoch = score, epoch
+            self.progressed.best_state = copy.deepcopy(self.average.state_dict())
+
+    def _out_of_patience(self) -> bool:
+        return bool(self.stopping.counter >= self.stopping.patience)
 
     def _save(self, done: int) -> None:
-        """The whole state, replaced at once: a kill leaves the old checkpoint or the new one."""
         state = {
             "done": done,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "stopping": {"counter": self.stopping.counter, "best": self.stopping.best_score},
             "best_score": self.progressed.best_score,
             "best_epoch": self.progressed.best_epoch,
             "best_state": self.progressed.best_state,
             "updates": self.progressed.updates,
         }
-        partial = self.out / f"{CHECKPOINT}.partial"
-        torch.save(state, partial)
-        os.replace(partial, self.out / CHECKPOINT)
+        checkpoint.write(self.out / CHECKPOINT, state)
 
     def _load(self) -> int:
         """Epochs done according to the checkpoint, whose state is taken over."""
-        file = self.out / CHECKPOINT
-        if not file.exists():
+        state = checkpoint.read(self.out / CHECKPOINT, self.device)
+        if state is None:
             return 0
         try:
-            state = torch.load(file, map_location=self.device, weights_only=True)
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
+            if self.scaler.is_enabled() and state.get("scaler"):
+                self.scaler.load_state_dict(state["scaler"])
         except (RuntimeError, KeyError, ValueError):
-            raise DataError(f"{file.name} does not belong to this recipe; start anew") from None
+            raise DataError(f"{CHECKPOINT} does not belong to this recipe; start anew") from None
         self.progressed = Progressed(
             state["best_score"], state["best_epoch"], state["best_state"], state["updates"]
         )
+        counted = state.get("stopping", {"counter": 0, "best": None})
+        self.stopping.counter, self.stopping.best_score = counted["counter"], counted["best"]
         return int(state["done"])
 
-    def _bar(self) -> Progress:
-        return Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-            TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
-            disable=self.quiet,
-        )  # fmt: skip
+    def _keep_history(self, done: int) -> None:
+        """Only the epochs that the checkpoint knows of stay in the history."""
+        file = self.out / HISTORY
+        if self.machine.first and file.exists():
+            lines = file.read_text().splitlines()
+            kept = [one for one in lines if one.endswith("}") and json.loads(one)["epoch"] < done]
+            file.write_text("".join(f"{one}\n" for one in kept))
+
+
+def _stopping(plan: Plan) -> EarlyStopping:
+    """Ignite's handler; it is called before the checkpoint is written, to be part of it."""
+
+    def better(trainer: Engine) -> float:
+        value = float(trainer.state.metrics[plan.stop_on])
+        return value if plan.stop_on == "score" else -value
+
+    return EarlyStopping(max(plan.patience, 1), better, Engine(lambda engine, batch: None))
 
 
 def in_batches(rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from cadnode.domain import System
 from cadnode.errors import DataError, ModelError, SettingsError
@@ -22,8 +22,8 @@ from training.papers.kang2021 import config as kang
 from training.papers.roi_cnn import config, saliency
 from training.papers.roi_cnn import train as roi_train
 from training.papers.roi_cnn.phantom_rois import parse
-from training.papers.roi_cnn.stage import _validation_losses, head_for, one_cycle, take_over
-from training.workflow import HISTORY, Training
+from training.papers.roi_cnn.stage import head_for, one_cycle, take_over
+from training.workflow import HISTORY
 
 RECIPE = """
 [input]
@@ -109,31 +109,6 @@ def test_each_stage_keeps_its_history(toy: Path, trained: dict[str, Any]) -> Non
     assert {"loss", "val_loss", "type", "distribution", "auc"} <= rows[0].keys()
 
 
-@pytest.mark.parametrize("stage", [1, 2])
-def test_a_training_taken_up_again_ends_as_one_that_was_not_stopped(
-    toy: Path, trained: dict[str, Any], monkeypatch: pytest.MonkeyPatch, stage: int
-) -> None:
-    out, end_epoch, epochs = toy / f"resumed{stage}", Training._end_epoch, []
-
-    def killed(self: Training, *arguments: Any) -> None:
-        end_epoch(self, *arguments)
-        epochs.append(self)
-        if len(epochs) == 2 * stage - 1:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Training, "_end_epoch", killed)
-    with pytest.raises(KeyboardInterrupt):
-        _train(toy, out)
-    monkeypatch.undo()
-    _train(toy, out, resume=True)
-
-    expected = load_file(Path(trained["models"][0]["folder"]) / store.WEIGHTS)
-    found = load_file(out / "helsinki-resnext50" / "1.0.0" / store.WEIGHTS)
-    assert expected.keys() == found.keys()
-    for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=0, atol=0)
-
-
 def test_a_folder_of_another_training_is_not_taken_up(toy: Path, trained: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="other data, recipe or seed"):
         _train(toy, toy / "whole", resume=True, seed=5)
@@ -156,6 +131,22 @@ def test_imagenets_weights_may_come_from_a_folder(toy: Path, tmp_path: Path) -> 
 
     torch.testing.assert_close(network.body.layer1[0].conv1.weight, body.layer1[0].conv1.weight)
     assert not torch.equal(network.body.fc.weight, body.fc.weight)
+
+
+def test_weights_of_imagenet_that_cannot_be_fetched_are_done_without_and_it_is_said(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(weights: str) -> Path:
+        raise ModelError("no network")
+
+    monkeypatch.setattr(cnn.imagenet, "download", offline)
+    console = Console(record=True, width=200)
+    member, stage = config.Member("resnext50_32x4d"), config.Stage(init=config.IMAGENET)
+
+    network = roi_train._start(member, stage, None, console)
+
+    assert sum(p.numel() for p in network.parameters()) > 0
+    assert "cannot be fetched, it starts from scratch (--init FILE" in console.export_text()
 
 
 def test_a_missing_start_is_said(toy: Path, tmp_path: Path) -> None:
@@ -295,11 +286,3 @@ def test_the_learning_rate_rises_for_a_tenth_and_falls_to_nothing() -> None:
     assert rates[1] == max(rates) == 1
     assert rates[1:] == sorted(rates[1:], reverse=True)
     assert rates[-1] == pytest.approx(0)
-
-
-def test_an_epoch_that_was_done_twice_counts_once_for_patience(tmp_path: Path) -> None:
-    rows = [(0, 0.9), (1, 0.5), (1, 0.4), (2, 0.7)]
-    lines = [json.dumps({"epoch": e, "val_loss": v}) for e, v in rows]
-    (tmp_path / HISTORY).write_text("\n".join(lines) + "\n")
-
-    assert _validation_losses(tmp_path / HISTORY, 2) == {0: 0.9, 1: 0.4}

@@ -4,7 +4,6 @@ import copy
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,16 +14,17 @@ from cadnode.errors import DataError
 from cadnode.imaging.roi import RoiSpec
 from cadnode.models import cnn
 from cadnode.models.cnn import CnnConfig
+from cadnode.models.weights import unpack
+from training.machine import Machine
 from training.papers.roi_cnn import measure, phantom_rois
 from training.papers.roi_cnn.augment import augment, centre
 from training.papers.roi_cnn.batches import Batches
-from training.papers.roi_cnn.config import Augmentation, Optimizer, Recipe, Stage
+from training.papers.roi_cnn.config import Augmentation, Member, Optimizer, Recipe, Stage
 from training.papers.roi_cnn.phantom_rois import PhantomSource, as_bytes, draw, parse, prepare
 from training.papers.roi_cnn.rois import RoiRecord, RoiSet, open_set, write_table
 from training.papers.roi_cnn.saliency import Peak, _peak, shares
-from training.papers.roi_cnn.stage import RoiTraining
+from training.papers.roi_cnn.stage import StageData, learn
 from training.papers.roi_cnn.tasks import task
-from training.workflow import Plan
 
 STILL = Augmentation(flips=False, rotation_share=0, translation_px=0)
 SPEC = RoiSpec(size=64, spacing_mm=0.5)
@@ -43,7 +43,7 @@ def test_without_changes_the_middle_is_cut_and_turned_by_quarters() -> None:
     stored = rois().images[0]
     middle = centre(stored, 24)
 
-    found = {augment(np.random.default_rng(i), stored, 24, STILL).tobytes() for i in range(30)}
+    found = {augment(np.random.default_rng(i), stored, 24, STILL)[0].tobytes() for i in range(30)}
 
     assert found == {np.ascontiguousarray(np.rot90(middle, k)).tobytes() for k in range(4)}
 
@@ -53,7 +53,7 @@ def test_a_translation_moves_by_whole_pixels() -> None:
     stored = np.zeros((40, 40), np.uint8)
     stored[20, 20] = 255
 
-    spots = [augment(np.random.default_rng(i), stored, 24, how) for i in range(20)]
+    spots = [augment(np.random.default_rng(i), stored, 24, how)[0] for i in range(20)]
 
     assert all(spot.sum() == 1 for spot in spots)
     rows = {int(np.argwhere(spot)[0, 0]) for spot in spots}
@@ -83,7 +83,7 @@ def test_any_angle_and_grey_levels_stay_in_range_and_repeat() -> None:
     how = Augmentation(rotation_share=1, translation_px=3, grey=0.3)
     stored = rois().images[1]
 
-    first, second = (augment(np.random.default_rng(4), stored, 24, how) for _ in range(2))
+    first, second = (augment(np.random.default_rng(4), stored, 24, how)[0] for _ in range(2))
 
     np.testing.assert_array_equal(first, second)
     assert first.shape == (24, 24)
@@ -104,7 +104,7 @@ def test_an_epoch_shows_every_roi_as_often_as_the_recipe_says() -> None:
 
 def test_a_minibatch_depends_on_seed_epoch_and_step_alone() -> None:
     one, other = (Batches(rois(), Stage(), Augmentation(), batch=4, whole=16, seed=3) for _ in "ab")
-    list(other)
+    other.make(0, 0)
 
     torch.testing.assert_close(one.make(2, 1).images, other.make(2, 1).images, rtol=0, atol=0)
     assert not torch.equal(one.make(2, 1).images, one.make(2, 2).images)
@@ -266,23 +266,25 @@ def test_peaks_are_counted_by_call() -> None:
     assert found["rightly_benign"]["by_chance"] == 0.3
 
 
-def test_the_real_resnext_learns_two_steps_in_bfloat16(tmp_path: Path) -> None:
+@pytest.mark.parametrize("weight", [0.0, 0.3])
+def test_the_real_resnext_learns_two_steps_in_bfloat16(tmp_path: Path, weight: float) -> None:
     recipe = Recipe(optimizer=Optimizer(name="adamw", average=True, clip=1.0, amp=True))
-    stage = Stage(size=64, batch=2, steps=2, epochs=1, frozen=("body.conv1", "body.layer1"))
-    batches = Batches(rois(4, 80), stage, Augmentation(), batch=2, whole=72, seed=0)
-    learnt = task("malignancy")
-    plan = Plan(1, 9, 0.0, lambda _, logits, wanted: learnt.loss(logits, wanted),
-                lambda epoch, step: 1e-3, lambda network, epoch: None)  # fmt: skip
+    frozen = ("body.conv1", "body.layer1")
+    stage = Stage(size=64, batch=2, steps=2, epochs=1, frozen=frozen, attention=weight)
     network = cnn.network(CnnConfig(name="resnext50_32x4d"))
-    training = RoiTraining(network, batches, plan, tmp_path, stage, recipe, device="cpu",
-                           quiet=True)  # fmt: skip
     before = copy.deepcopy(network.state_dict())
-    trainer = SimpleNamespace(state=SimpleNamespace(epoch=1, iteration=1))
+    member, boxed = Member("resnext50_32x4d"), rois(4, 80)
+    records = tuple(replace(r, box=(30, 30, 50, 50)) for r in boxed.records)
+    boxed = RoiSet("boxed", boxed.images, records)
+    data = StageData(boxed, boxed)
 
-    losses = [training._step(trainer, batches.make(0, step))["loss"] for step in range(2)]
+    file = learn(
+        network, stage, member, recipe, data, tmp_path,
+        seed=0, machine=Machine("cpu"), resume=False, quiet=True,
+    )  # fmt: skip
 
-    after = network.state_dict()
-    assert all(np.isfinite(losses))
+    after = unpack(file.read_bytes())
+    assert all(torch.isfinite(value).all() for value in after.values())
     assert torch.equal(after["body.conv1.weight"], before["body.conv1.weight"])
     assert not torch.equal(
         after["body.layer4.2.conv3.weight"], before["body.layer4.2.conv3.weight"]

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.domain import Acquisition, Box, ViewPosition
-from cadnode.errors import DataError
 from training.data import birads, ddsm_exams, mini_mias, pisa_calcifications, pisa_masses
 from training.data import manifest as m
 from training.data.manifest import Manifest, ManifestRow
@@ -155,7 +154,8 @@ def read_pisa_calcifications(folder: Path, tick: Callable[[], None] = lambda: No
         The table is missing or lacks columns, or no region is there.
     """
     rows = []
-    for roi in pisa_calcifications.read(folder):
+    rois, missing = pisa_calcifications.read_all(folder)
+    for roi in rois:
         tick()
         rows.append(
             ManifestRow(
@@ -165,6 +165,4 @@ def read_pisa_calcifications(folder: Path, tick: Callable[[], None] = lambda: No
                 spacing_mm=pisa_calcifications.SPACING_MM,
             )
         )  # fmt: skip
-    if not rows:
-        raise DataError("rois.csv names no region that is there")
-    return Manifest(tuple(rows))
+    return Manifest(tuple(rows), missing)

@@ -9,7 +9,7 @@ from typing import Final
 
 from cadnode.domain import Acquisition, FloatImage
 from cadnode.errors import DataError
-from training.data.views import read_grey, read_table
+from training.data.views import left_out, read_grey, read_table
 
 NAME: Final = "pisa-calcifications"
 SPACING_MM: Final = 0.085
@@ -26,22 +26,29 @@ class PisaRoi:
 
 
 def read(folder: Path) -> tuple[PisaRoi, ...]:
-    """The regions that are there.
+    """The regions that are there; see `read_all`."""
+    return read_all(folder)[0]
+
+
+def read_all(folder: Path) -> tuple[tuple[PisaRoi, ...], tuple[tuple[str, int], ...]]:
+    """The regions that are there, and how many were left out for which reason.
 
     Raises
     ------
     DataError
         `rois.csv` is missing or lacks columns, or no region is there.
     """
-    rows = read_table(folder / "rois.csv", ("image", "woman", "label"))
-    rois = tuple(
-        PisaRoi(folder / row["image"], row["woman"], row["label"] == "1")
-        for row in rows
-        if row["label"] in ("0", "1") and (folder / row["image"]).is_file()
-    )
+    rois, reasons = [], []
+    for row in read_table(folder / "rois.csv", ("image", "woman", "label")):
+        if row["label"] not in ("0", "1"):
+            reasons.append("label unknown")
+        elif not (folder / row["image"]).is_file():
+            reasons.append("file missing")
+        else:
+            rois.append(PisaRoi(folder / row["image"], row["woman"], row["label"] == "1"))
     if not rois:
         raise DataError("rois.csv names no region that is there")
-    return rois
+    return tuple(rois), left_out(reasons)
 
 
 def load(roi: PisaRoi) -> FloatImage | None:

@@ -17,6 +17,7 @@ from training.data import (
     inbreast,
     manifest_views,
     mini_mias,
+    phantom_exams,
     pisa_calcifications,
     pisa_masses,
     rsna2022,
@@ -101,8 +102,11 @@ def open_manifest(text: str, tick: Callable[[], None] = lambda: None) -> Manifes
     return source.read(path, tick)
 
 
-def open_source(text: str) -> DataSet:
+def open_source(text: str, *, only_test: bool = False) -> DataSet:
     """The views of `KIND:PATH` as exams: one record a view, a label a breast.
+
+    `phantom:small|N|TRAIN/VALIDATION/TEST` are drawn exams (`phantom_exams`); `only_test` takes
+    their test part alone and means nothing for other kinds.
 
     Raises
     ------
@@ -110,8 +114,10 @@ def open_source(text: str) -> DataSet:
         The kind is unknown, what is there is not of that kind, or it has no view whose breast
         has a label.
     """
-    source, path = _split(text)
     kind = text.partition(":")[0]
+    if kind == phantom_exams.NAME:
+        return phantom_exams.read(text, only_test=only_test)
+    source, path = _split(text)
     if kind in ADAPTERS:
         return ADAPTERS[kind].read(path)
     manifest = source.read(path, lambda: None)
@@ -134,5 +140,6 @@ def load(record: ViewRecord) -> FloatImage | None:
 def _split(text: str) -> tuple[Source, Path]:
     kind, colon, path = text.partition(":")
     if not colon or kind not in SOURCES or not path:
-        raise DataError(f"--data must be KIND:PATH, KIND one of {', '.join(SOURCES)}: not {text!r}")
+        kinds = ", ".join(SOURCES)
+        raise DataError(f"--data must be KIND:PATH, KIND one of {kinds}, not {text!r}")
     return SOURCES[kind], Path(path).expanduser()

@@ -1,6 +1,7 @@
 """Fits the learned filter to candidates, and scores candidates by women left out."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -12,66 +13,77 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cadnode.models.detector import CandidateFilter, CandidateNet, DetectorConfig
+from training.papers.detection.config import Schedule
 from training.papers.detection.samples import Samples
+from training.phases import Kept, NumpyRandom, Phase, Stateful, learn
 
 Floats = NDArray[np.float64]
 
-_BATCH: Final = 64
-_RATE, _DECAY = 3e-3, 1e-3
 # How often a sample of a source is drawn, beside its share; simulated ones are plenty.
 WEIGHTS: Final = {"mini-mias": 3.0, "pisa-calcifications": 1.0, "phantom": 1.0, "implant": 1.0}
 _REAL_POSITIVE: Final = 4.0
 _WITHOUT_STATISTICS: Final = 0.15
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how to train."""
-
-    epochs: int = 6
-    per_epoch: int = 8000
-
-
 def fit(
-    samples: Samples, config: DetectorConfig, schedule: Schedule, seed: int, *, quiet: bool = False
-) -> CandidateFilter:
-    """The networks trained on the samples, each from a seed of its own, in evaluation mode."""
+    samples: Samples, config: DetectorConfig, schedule: Schedule, seed: int, *,
+    quiet: bool = False, kept: Kept | None = None,
+) -> CandidateFilter:  # fmt: skip
+    """The networks trained on the samples, each from a seed of its own, in evaluation mode.
+
+    What `kept` holds is gone on with, and ends as if it had never stopped.
+    """
     fitted = CandidateFilter(config)
     for number in range(config.members):
-        network = _member(samples, config, schedule, 100 * seed + number, quiet=quiet)
+        network = _member(
+            samples, config, schedule, 100 * seed + number, quiet=quiet,
+            kept=replace(kept, folder=kept.folder / f"network-{number + 1}") if kept else None,
+        )  # fmt: skip
         fitted.members[number].load_state_dict(network.state_dict())
     return fitted.eval()
 
 
 def _member(
-    samples: Samples, config: DetectorConfig, schedule: Schedule, seed: int, *, quiet: bool
-) -> CandidateNet:
+    samples: Samples, config: DetectorConfig, schedule: Schedule, seed: int, *, quiet: bool,
+    kept: Kept | None,
+) -> CandidateNet:  # fmt: skip
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, 5])
     network = CandidateNet(config)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
-    steps = schedule.per_epoch // _BATCH
-    plan = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=_RATE, total_steps=steps * schedule.epochs, pct_start=0.15
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=schedule.rate, weight_decay=schedule.weight_decay
     )
-    odds = _odds(samples)
-    console = Console(stderr=True, quiet=quiet)
-    for epoch in range(schedule.epochs):
+    plan = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=schedule.rate, total_steps=schedule.steps * schedule.epochs,
+        pct_start=schedule.warm_up,
+    )  # fmt: skip
+    odds, console = _odds(samples), Console(stderr=True, quiet=quiet)
+
+    def batches() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         network.train()
-        total = 0.0
-        for _ in range(steps):
-            chosen = rng.choice(len(samples), _BATCH, p=odds)
-            patches, statistics, labels = _batch(rng, samples, chosen)
-            loss = functional.binary_cross_entropy_with_logits(
-                network(patches, statistics), labels * 0.96 + 0.02
-            )
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 2.0)
-            optimizer.step()
-            plan.step()
-            total += float(loss.detach())
-        console.print(f"epoch {epoch + 1}/{schedule.epochs}: loss {total / steps:.3f}")
+        for _ in range(schedule.steps):
+            yield _batch(rng, samples, rng.choice(len(samples), schedule.batch, p=odds))
+
+    def step(batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        patches, statistics, labels = batch
+        smooth = labels * (1 - schedule.smoothing) + schedule.smoothing / 2
+        loss = functional.binary_cross_entropy_with_logits(network(patches, statistics), smooth)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), schedule.clip)
+        optimizer.step()
+        plan.step()
+        return loss
+
+    def after(epoch: int, loss: float) -> None:
+        console.print(f"epoch {epoch + 1}/{schedule.epochs}: loss {loss:.3f}")
+
+    parts: dict[str, Stateful] = {"network": network, "optimizer": optimizer, "rate": plan}
+    phase = Phase(
+        "last", parts | {"random": NumpyRandom(rng)}, batches, step,
+        steps=schedule.steps, epochs=schedule.epochs, after=after,
+    )  # fmt: skip
+    learn(phase, kept)
     return network
 
 

@@ -1,7 +1,9 @@
 """Candidates with labels, from real and simulated images: what the learned filter is trained on."""
 
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -14,6 +16,8 @@ from cadnode.detect.frame import Frame, breast_frame, whole_frame
 from cadnode.detect.patches import cut_patches
 from cadnode.detect.specks import find_specks
 from cadnode.domain import Acquisition, FindingKind
+from cadnode.errors import DataError
+from cadnode.files import write_whole
 from cadnode.imaging.geometry import resize
 from cadnode.models.detector import DetectorConfig
 from training.data import mini_mias, pisa_calcifications
@@ -69,6 +73,29 @@ def joined(parts: Sequence[Samples]) -> Samples:
     return Samples(
         *(np.concatenate([getattr(p, name) for p in parts]) for name in Samples.__slots__)
     )
+
+
+def write(file: Path, found: Samples) -> None:
+    """Keep candidates in a file, replaced at once; `read` gives them back."""
+    stored = io.BytesIO()
+    np.savez(stored, **{name: getattr(found, name) for name in Samples.__slots__})
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, stored.getvalue())
+
+
+def read(file: Path) -> Samples:
+    """Candidates that `write` wrote; no object is unpickled.
+
+    Raises
+    ------
+    DataError
+        The file is damaged.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            return Samples(*(stored[name] for name in Samples.__slots__))
+    except (OSError, ValueError, KeyError):
+        raise DataError(f"{file.name} is damaged; start anew") from None
 
 
 def mias_samples(

@@ -1,6 +1,6 @@
 """`cadnode train detection`: the learned filter of microcalcification candidates."""
 
-import shlex
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,19 +8,31 @@ from typing import Any, Final
 
 import numpy as np
 from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-from cadnode.errors import DataError
+from cadnode.errors import DataError, SettingsError
+from cadnode.models.card import DetectorCard
 from cadnode.models.detector import DetectorConfig
+from training import tracking
+from training.checkpoint import claim
+from training.command_line import command_line
 from training.data import mini_mias, pisa_calcifications
+from training.machine import Machine
+from training.papers.detection import config as recipes
 from training.papers.detection import export, samples
+from training.papers.detection.config import Schedule
 from training.papers.detection.export import Origin
-from training.papers.detection.fitting import Schedule, fit
+from training.papers.detection.fitting import fit
 from training.papers.detection.samples import Samples
-from training.papers.detection.validation import cross_validated, mias_froc
+from training.papers.detection.validation import FOLDS, cross_validated, mias_froc
+from training.phases import Kept
+from training.preview import Count, Phase, Preview, table_of
 
 KINDS: Final = f"phantom:N, {mini_mias.NAME}:PATH or {pisa_calcifications.NAME}:PATH"
 # `phantom:small`, as in the other trainings: enough to see that everything works.
 _SMALL: Final = 400
+STATES, CANDIDATES = "states", "candidates"
 _ROUNDS: Final = 4
 _BANK: Final = 3
 
@@ -29,10 +41,13 @@ def run(
     data: Sequence[str],
     out: Path,
     *,
+    config: Path | None = None,
     epochs: int | None = None,
     schedule: Schedule | None = None,
     seed: int = 0,
+    resume: bool = False,
     quiet: bool = False,
+    machine: Machine | None = None,
 ) -> dict[str, Any]:
     """Train on all of the data, measure by women left out, write `out/NAME/VERSION`.
 
@@ -42,32 +57,47 @@ def run(
         `mini-mias:PATH` (candidates of real film, and clusters drawn into it),
         `pisa-calcifications:PATH`, `phantom:N` regions; several are taken together.
     out
-        Folder for the model.
-    epochs, schedule
-        How often the schedule's number of candidates is passed; or the whole schedule.
+        Folder for the model, the candidates and the networks' states.
+    config, epochs, schedule
+        A recipe, the committed one by default; how often its number of candidates is passed; or
+        the whole schedule instead of a file.
     seed, quiet
         Seed of everything; no progress.
+    resume
+        Go on with what `out` holds.
+    machine
+        Its processes but the first have nothing to do: these networks are small.
 
     Raises
     ------
-    DataError
-        A folder is not what it should be, or there are no candidates of both classes.
+    DataError, SettingsError
+        A folder or the recipe is not what it should be, or there are no candidates of both classes.
     """
-    config = DetectorConfig()
-    schedule = schedule or (Schedule(epochs=epochs) if epochs else Schedule())
-    console = Console(stderr=True, quiet=quiet)
-    parts = []
-    for text in data:
-        parts.append(candidates(text, config, seed))
-        console.print(f"{text.partition(':')[0]}: {len(parts[-1])} candidates")
-    found = samples.joined(parts)
-    if len(set(found.labels.tolist())) < 2:
-        raise DataError("there are no candidates with and without calcifications to learn from")
-    held_out = cross_validated(found, config, schedule, seed, quiet=quiet)
-    network = fit(found, config, schedule, seed, quiet=quiet)
-    origin = Origin(_command(data, out, epochs, seed), seed, datetime.now(UTC).date())
-    card = export.card(config, found, held_out.logits, origin)
+    machine = machine or Machine.here()
+    if not machine.first:
+        return {"models": []}
+    tracking.check(machine)
+    schedule = _checked(schedule or recipes.load(config, epochs), machine)
+    console, network_config = Console(stderr=True, quiet=quiet), DetectorConfig()
+    console.print(table_of(recipes.differences(schedule), "Kang 2021, Wang 2016"))
+    claim(out, schedule, data, seed, resume=resume)
+    if not resume:
+        for old in (STATES, CANDIDATES):
+            shutil.rmtree(out / old, ignore_errors=True)
+    found = _found(data, network_config, seed, out, console)
+    kept = Kept(out / STATES)
+    console.print("three folds by woman, for the card's numbers")
+    held_out = cross_validated(found, network_config, schedule, seed, quiet=quiet, kept=kept)
+    console.print("the network itself, of all women")
+    network = fit(
+        found, network_config, schedule, seed, quiet=quiet,
+        kept=Kept(out / STATES / "all", machine=machine),
+    )  # fmt: skip
+    named = {"--config": config.name if config else None, "--epochs": epochs, "--seed": seed}
+    origin = Origin(command_line("detection", data, out, named), seed, datetime.now(UTC).date())
+    card = export.card(network_config, found, held_out.logits, origin)
     folder = export.write(network, card, found, out)
+    _show(console, card)
     result = {"folder": str(folder), "metrics": [m.model_dump() for m in card.metrics]}
     for text in data:
         if text.startswith(f"{mini_mias.NAME}:"):
@@ -76,8 +106,100 @@ def run(
     return {"models": [result]}
 
 
-def candidates(text: str, config: DetectorConfig, seed: int) -> Samples:
-    """The candidates of `KIND:PATH`.
+def preview(
+    data: Sequence[str], out: Path, *, config: Path | None = None, epochs: int | None = None,
+    machine: Machine | None = None,
+) -> Preview:  # fmt: skip
+    """What `run` would do with these; nothing is written or drawn, no candidate is looked for.
+
+    Raises
+    ------
+    DataError, SettingsError
+        A folder or the recipe is not what it should be.
+    """
+    machine = machine or Machine.here()
+    schedule, members = _checked(recipes.load(config, epochs), machine), DetectorConfig().members
+    return Preview(
+        system="detection",
+        recipe=recipes.RECIPES.of(config).name,
+        counts=tuple(_count(text) for text in data),
+        differences=tuple(recipes.differences(schedule)),
+        phases=(
+            Phase(f"{FOLDS} folds, {members} networks each", FOLDS * members * schedule.epochs,
+                  schedule.steps),
+            Phase(f"{members} networks of all women", members * schedule.epochs, schedule.steps),
+        ),
+        writes=(
+            f"{out}/{export.NAME}/ (card, weights)", f"{out}/{CANDIDATES}/", f"{out}/{STATES}/",
+        ),
+        machine=machine,
+    )  # fmt: skip
+
+
+def _checked(schedule: Schedule, machine: Machine) -> Schedule:
+    if machine.precision not in ("auto", "fp32"):
+        raise SettingsError("--precision: these small networks are learnt in float32")
+    return schedule
+
+
+def _found(
+    data: Sequence[str], config: DetectorConfig, seed: int, out: Path, console: Console
+) -> Samples:
+    """The candidates of all data; those that the folder holds are not looked for again."""
+    parts = []
+    for number, text in enumerate(data, 1):
+        file = out / CANDIDATES / f"{number}.npz"
+        if file.exists():
+            parts.append(samples.read(file))
+        else:
+            parts.append(candidates(text, config, seed, console))
+            samples.write(file, parts[-1])
+        console.print(f"{text.partition(':')[0]}: {len(parts[-1])} candidates")
+    found = samples.joined(parts)
+    if len(set(found.labels.tolist())) < 2:
+        raise DataError("there are no candidates with and without calcifications to learn from")
+    return found
+
+
+def _count(text: str) -> Count:
+    """Images or regions of a data set, with and without calcifications."""
+    kind, _, where = text.partition(":")
+    if kind == mini_mias.NAME and where:
+        views = mini_mias.read(Path(where).expanduser())
+        ill = sum(mini_mias.CALCIFICATION in view.kinds for view in views)
+        return Count(kind, "all women", {"views with clusters": ill, "without": len(views) - ill})
+    if kind == pisa_calcifications.NAME and where:
+        rois = pisa_calcifications.read(Path(where).expanduser())
+        ill = sum(roi.positive for roi in rois)
+        return Count(kind, "all women", {"regions with clusters": ill, "without": len(rois) - ill})
+    count = 4 * (_regions(text) // 4)
+    return Count(text, "all", {"regions with a cluster": count // 2, "without": count - count // 2})
+
+
+def _regions(text: str) -> int:
+    """The number of `phantom:N`."""
+    kind, _, where = text.partition(":")
+    if kind == "phantom" and (where == "small" or (where.isdigit() and int(where) >= 8)):
+        return _SMALL if where == "small" else int(where)
+    raise DataError(f"--data must be {KINDS} (N of 8 or more), not {text!r}")
+
+
+def _show(console: Console, card: DetectorCard) -> None:
+    """The areas of the card, candidates of women left out."""
+    table = Table("candidates of", "AUC", "95 %", "with / without", title="Women left out")
+    for metric in card.metrics:
+        low, high = metric.auc_ci
+        table.add_row(
+            metric.data, f"{metric.auc:.3f}", f"{low:.3f}–{high:.3f}",
+            f"{metric.n_pos} / {metric.n_neg}",
+        )  # fmt: skip
+    console.print(table)
+
+
+def candidates(
+    text: str, config: DetectorConfig, seed: int, console: Console | None = None
+) -> Samples:
+    """The candidates of `KIND:PATH`; the console, where there is one, shows a bar of phantoms.
 
     Raises
     ------
@@ -92,18 +214,8 @@ def candidates(text: str, config: DetectorConfig, seed: int) -> Samples:
     if kind == pisa_calcifications.NAME and where:
         rois = pisa_calcifications.read(Path(where).expanduser())
         return samples.joined(list(samples.pisa_samples(rois, config)))
-    if kind == "phantom" and (where == "small" or (where.isdigit() and int(where) >= 8)):
-        count = _SMALL if where == "small" else int(where)
-        return samples.joined(list(samples.phantom_samples(count, config, rng, bank=_BANK + seed)))
-    raise DataError(f"--data must be {KINDS} (N of 8 or more), not {text!r}")
-
-
-def _command(data: Sequence[str], out: Path, epochs: int | None, seed: int) -> str:
-    """The command line, with the folders' names alone."""
-    words = ["cadnode", "train", "detection"]
-    for text in data:
-        kind, _, path = text.partition(":")
-        words += ["--data", f"{kind}:{Path(path).name}"]
-    words += ["--out", out.name, "--seed", str(seed)]
-    words += ["--epochs", str(epochs)] if epochs else []
-    return shlex.join(words)
+    count = _regions(text)
+    drawn = samples.phantom_samples(count, config, rng, bank=_BANK + seed)
+    console = console or Console(quiet=True)
+    # Regions without a candidate give nothing: the bar may end early.
+    return samples.joined(list(track(drawn, "drawing regions", total=count, console=console)))

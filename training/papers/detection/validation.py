@@ -13,9 +13,11 @@ from cadnode.models.detector import CandidateFilter, Detector, DetectorConfig
 from training.data import mini_mias
 from training.evaluation.froc import ImageMarks, summary
 from training.papers.detection.cases import mias_cases
+from training.papers.detection.config import Schedule
 from training.papers.detection.evaluate import KINDS, marks_of
-from training.papers.detection.fitting import Schedule, fit, folds, logits
+from training.papers.detection.fitting import fit, folds, logits
 from training.papers.detection.samples import Samples
+from training.phases import Kept
 
 Floats = NDArray[np.float64]
 
@@ -42,13 +44,17 @@ class HeldOut:
 
 
 def cross_validated(
-    found: Samples, config: DetectorConfig, schedule: Schedule, seed: int, *, quiet: bool = False
-) -> HeldOut:
+    found: Samples, config: DetectorConfig, schedule: Schedule, seed: int, *,
+    quiet: bool = False, kept: Kept | None = None,
+) -> HeldOut:  # fmt: skip
     """Networks of `FOLDS` folds by woman, and their log-odds of the candidates left out."""
     fold = folds(found, FOLDS)
     scores, networks = np.zeros(len(found)), []
     for k in range(FOLDS):
-        network = fit(found.where(fold != k), config, schedule, seed, quiet=quiet)
+        network = fit(
+            found.where(fold != k), config, schedule, seed, quiet=quiet,
+            kept=kept.inside(f"fold-{k + 1}") if kept else None,
+        )  # fmt: skip
         networks.append(network)
         if (fold == k).any():
             scores[fold == k] = logits(network, found.where(fold == k))

@@ -28,7 +28,7 @@ PAPER: Final[Mapping[str, str]] = {
 def _ours(recipe: Recipe) -> dict[str, str]:
     said = said_of(recipe)
     networks = ", ".join(f"{m.network} (seed +{m.seed})" for m in recipe.members)
-    data = "phantom ROIs with a known best reader: the study's are private"
+    data = "those of --data: the study's are private"
     return said | {"data": data, "network": networks}
 
 

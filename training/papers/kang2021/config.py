@@ -28,7 +28,7 @@ PAPER: Final[Mapping[str, str]] = {
 
 def _ours(recipe: Recipe) -> dict[str, str]:
     networks = ", ".join(m.network for m in recipe.members)
-    data = "phantom ROIs with a known best reader: the paper's are private"
+    data = "those of --data: the paper's are private"
     return said_of(recipe) | {"data": data, "network": networks}
 
 

@@ -4,25 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from training.machine import Machine
 from training.papers.kang2021.config import PROTOCOL
+from training.papers.roi_cnn import preview as previews
 from training.papers.roi_cnn import train
+from training.preview import Preview
 
 
-def run(
-    data: Sequence[str],
-    out: Path,
-    *,
-    config: Path | None = None,
-    members: Sequence[str] | None = None,
-    epochs: int | None = None,
-    seed: int = 0,
-    resume: bool = False,
-    init: Path | None = None,
-    cache: Path | None = None,
-    quiet: bool = False,
-) -> dict[str, Any]:
-    """Train and write a model folder for each member; see `roi_cnn.train.run`."""
-    return train.run(
-        PROTOCOL, data, out, config=config, members=members, epochs=epochs, seed=seed,
-        resume=resume, init=init, cache=cache, quiet=quiet,
-    )  # fmt: skip
+def run(data: Sequence[str], out: Path, **options: Any) -> dict[str, Any]:
+    """Train and write a model folder for each member; `options` of `roi_cnn.train.run`."""
+    return train.run(PROTOCOL, data, out, **options)
+
+
+def preview(
+    data: Sequence[str], out: Path, *, machine: Machine | None = None, **options: Any
+) -> Preview:
+    """What `run` would do; `options` of `roi_cnn.preview.preview`."""
+    return previews.preview(PROTOCOL, data, out, machine=machine, **options)

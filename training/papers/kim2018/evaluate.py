@@ -28,7 +28,7 @@ from training.data.tensors import tensors
 from training.data.views import DataSet, ViewRecord
 from training.evaluation.auc import clustered, delong
 from training.papers.kim2018 import baselines
-from training.papers.kim2018.validation import CONTRASTS, BreastScored, by_breast, compared
+from training.papers.kim2018.validation import BreastScored, by_breast, compared, contrast_of
 from training.workflow import in_batches
 
 SPLITS: Final = ("unseen", "all")
@@ -41,7 +41,8 @@ def run(data: str, *, model: Path | None = None, split: str = "unseen") -> dict[
     Parameters
     ----------
     data
-        `rsna-views:PATH` or `ddsm-exams:PATH`.
+        `rsna-views:PATH`, `ddsm-exams:PATH`, another kind with sides and views, or `phantom:…`,
+        whose test part is read.
     model
         Folder with `card.json`; the packaged model for this kind of data by default.
     split
@@ -55,7 +56,7 @@ def run(data: str, *, model: Path | None = None, split: str = "unseen") -> dict[
     """
     if split not in SPLITS:
         raise SettingsError(f"--split must be unseen or all, not {split!r}")
-    source = open_source(data)
+    source = open_source(data, only_test=True)
     folder = model or _packaged(source.acquisition)
     loaded = load_view_model(folder, "cuda" if torch.cuda.is_available() else "cpu")
     records, seen = _unseen(source, folder) if split == "unseen" else (source.records, 0)
@@ -87,13 +88,13 @@ def numbers(
         The contrast lacks a class.
     """
     records, logits = [r for r, _ in scored], [v for _, v in scored]
-    rows = compared(records, acquisition)
+    rows, contrast = compared(records, acquisition), contrast_of(records, acquisition)
     picked = [records[i] for i in rows], [logits[i] for i in rows]
     breasts = by_breast(*picked, card.breast)
     if len({b.cancer for b in breasts}) < 2:
-        raise DataError(f"no contrast: {CONTRASTS[acquisition]} needs both among the women left")
+        raise DataError(f"no contrast: {contrast} needs both among the women left")
     result = _area(breasts) | {
-        "contrast": f"{CONTRASTS[acquisition]}; {_how(card.breast)}",
+        "contrast": f"{contrast}; {_how(card.breast)}",
         "unit": "breasts",
         "ci_method": "95 %, bootstrap over women, 1,000 replicates",
         "women": len({b.woman for b in breasts}),
@@ -107,7 +108,7 @@ def numbers(
     else:
         strata = {"digitizer": "digitizer"}
         alone = by_breast(*picked)
-        result["each_breast_alone"] = _area(alone) | {"contrast": CONTRASTS[acquisition]}
+        result["each_breast_alone"] = _area(alone) | {"contrast": contrast}
         result |= baselines.film(breasts, by_breast(records, logits))
         result["by_lesion"] = _pair_strata(breasts, lambda b: b.first.fact("lesion"))
         result["by_subtlety"] = _pair_strata(breasts, lambda b: b.first.fact("subtlety"))

@@ -11,11 +11,12 @@ from cadnode.models import store
 from cadnode.models.breast import BreastScoring
 from cadnode.models.card import DibMgCard, Metric, TrainingData
 from cadnode.models.dib_mg import DibMg
+from training.data import ddsm_exams, phantom_exams, rsna_views
 from training.data.tensors import TensorCache
 from training.data.views import DataSet, Part, ViewRecord
 from training.evaluation.auc import clustered
 from training.papers.kim2018.config import Recipe
-from training.papers.kim2018.validation import CONTRASTS, by_breast, compared, fit, logits_of
+from training.papers.kim2018.validation import by_breast, compared, contrast_of, fit, logits_of
 
 VERSION: Final = "1.0.0"
 NAMES: Final = {Acquisition.DIGITAL: "dib-mg-digital", Acquisition.FILM: "dib-mg-film"}
@@ -32,11 +33,12 @@ INTENDED_USE: Final = (
     "triage or screening decisions."
 )
 TERMS: Final = {
-    Acquisition.DIGITAL: "RSNA 2022 screening mammography challenge, research use",
-    Acquisition.FILM: "DDSM, University of South Florida, public research set",
+    rsna_views.NAME: "RSNA 2022 screening mammography challenge, research use",
+    ddsm_exams.NAME: "DDSM, University of South Florida, public research set",
+    phantom_exams.NAME: "drawn by cadnode's phantom, free to use",
 }
 LIMITS: Final = {
-    Acquisition.DIGITAL: (
+    rsna_views.NAME: (
         "Weak: some hundred cancers are too few for this network; read the metrics first.",
         "Learnt from views of 640 × 640 pixels: masses and asymmetries are resolved, "
         "calcifications hardly.",
@@ -45,14 +47,19 @@ LIMITS: Final = {
         "Scores of views are calibrated to the validation part, whose share of cancers is far "
         "above that of screening.",
     ),
-    Acquisition.FILM: (
+    ddsm_exams.NAME: (
         "Learnt from views of 299 × 299 pixels: calcifications cannot be resolved.",
         "CBIS-DDSM is drawn from DDSM: its exams may be of women in the training part. The demo's "
         "malignant exam is DDSM's C0104, which was kept out of every part.",
         "Scores are calibrated to malignant breasts against the same women's other breasts: "
         "half of these have cancer.",
     ),
+    phantom_exams.NAME: ("Learnt from synthetic exams alone: nothing is known of real ones.",),
 }
+_UNKNOWN_LIMITS: Final = (
+    "Read the metrics first: they are of this data set alone.",
+    "Scores are calibrated to the validation part and its share of cancers.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ def write(
 ) -> dict[str, Any]:
     """Write `out/NAME/VERSION`; returns the folder and the test part's area."""
     network = network.cpu().eval()
-    contrast = CONTRASTS[data.acquisition]
+    contrast = contrast_of(cache.records, data.acquisition)
     picked = _picked(cache, rows["validation"], data)
     records = [cache.records[i] for i in picked]
     fitted = fit(
@@ -107,7 +114,7 @@ def write(
         hot_region=fitted.hot_region,
         calibration=fitted.calibration,
         breast=fitted.breast,
-        limits=LIMITS[data.acquisition],
+        limits=LIMITS.get(data.name, _UNKNOWN_LIMITS),
         weights_sha256="0" * 64,
         seed=origin.seed,
         command=origin.command,
@@ -143,7 +150,7 @@ def _metric(
     return Metric(
         name=f"AUC, {part} part",
         data=f"{data.name}, {part} part",
-        contrast=CONTRASTS[data.acquisition],
+        contrast=contrast_of(cache.records, data.acquisition),
         unit="breasts",
         n_pos=area.n_pos,
         n_neg=area.n_neg,
@@ -157,7 +164,7 @@ def _training_set(data: DataSet, cache: TensorCache, rows: Sequence[int]) -> Tra
     records = [cache.records[i] for i in rows if cache.records[i].trainable]
     return TrainingData(
         name=data.name,
-        terms=TERMS[data.acquisition],
+        terms=TERMS.get(data.name, "terms of the data set's own; ask its keeper"),
         n_women=len({r.woman for r in records}),
         n_views=len(records),
         n_cancer_breasts=len({r.breast for r in records if r.cancer}),

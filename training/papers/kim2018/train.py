@@ -1,9 +1,5 @@
 """`cadnode train kim2018`: from folders of exams to a card and weights for each kind of data."""
 
-import dataclasses
-import hashlib
-import json
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,20 +8,26 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from cadnode.errors import DataError
 from cadnode.models import store
 from cadnode.models.dib_mg import DibMg
+from training import tracking
+from training.checkpoint import claim
+from training.command_line import command_line
+from training.data import phantom_exams
 from training.data.sources import open_source
 from training.data.tensors import TensorCache
 from training.data.views import DataSet, Part, part_of
+from training.machine import Machine, started
 from training.papers.kim2018 import config as recipes
 from training.papers.kim2018 import export
 from training.papers.kim2018.batches import Batches, Source
 from training.papers.kim2018.config import Recipe
 from training.papers.kim2018.loss import cosine, loss_of
 from training.papers.kim2018.validation import compared, contrast_auc
+from training.preview import Count, Phase, Preview, table_of
+from training.recipe import Recipes
 from training.workflow import Plan, Training, seed_everything
 
 
@@ -53,6 +55,7 @@ def run(
     seed: int = 0,
     resume: bool = False,
     quiet: bool = False,
+    machine: Machine | None = None,
 ) -> dict[str, Any]:
     """Train, choose the best epoch on the validation part, write a model folder per data set.
 
@@ -63,29 +66,50 @@ def run(
     DataError, SettingsError
         A folder or the recipe is not what it should be.
     """
-    recipe = recipes.load(config)
-    recipe = recipe.with_epochs(epochs) if epochs else recipe
-    console = Console(stderr=True, quiet=quiet)
-    console.print(_differences(recipe))
-    _claim(out, recipe, data, seed, resume=resume)
-    seed_everything(seed)
-    prepared = [_prepare(open_source(text), recipe, out / "tensors") for text in data]
-    network, device = DibMg(recipe.architecture()), "cuda" if torch.cuda.is_available() else "cpu"
-    training = Training(
-        network, _batches(prepared, recipe, network, seed), _plan(recipe, prepared, device), out,
-        device=device, quiet=quiet,
-    )  # fmt: skip
-    progressed = training.run(resume=resume)
+    machine = machine or Machine.here()
+    recipe, quiet = chosen(config, epochs), quiet or not machine.first
+    tracking.check(machine)
+    Console(stderr=True, quiet=quiet).print(table_of(recipes.differences(recipe), "Kim 2018"))
+    with started(machine):
+        machine.in_turn(lambda: claim(out, recipe, data, seed, resume=resume or not machine.first))
+        seed_everything(seed)
+        prepared = machine.in_turn(
+            lambda: [_prepare(open_source(text), recipe, out / "tensors") for text in data]
+        )
+        network = DibMg(recipe.architecture())
+        training = Training(
+            network, _batches(prepared, recipe, network, seed),
+            _plan(recipe, prepared, machine.device), out, quiet=quiet, machine=machine,
+        )  # fmt: skip
+        progressed = training.run(resume=resume)
     if not progressed.best_state:
         raise DataError("no epoch could be validated: the validation part lacks a class")
     network.load_state_dict(progressed.best_state)
     origin = export.Origin(
-        command=_command(data, out, config, epochs, seed),
+        command=command_line(
+            "kim2018",
+            data,
+            out,
+            {"--config": config.name if config else None, "--epochs": epochs, "--seed": seed},
+        ),
         seed=seed,
         trained_on=datetime.now(UTC).date(),
     )
-    models = [export.write(network, recipe, p.data, p.cache, p.rows, out, origin) for p in prepared]
+    written = prepared if machine.first else []
+    models = [export.write(network, recipe, p.data, p.cache, p.rows, out, origin) for p in written]
     return {"best_epoch": progressed.best_epoch, "models": models}
+
+
+def chosen(config: Path | None, epochs: int | None) -> Recipe:
+    """The recipe with the changes of the command line; one serves machines with and without GPU.
+
+    Raises
+    ------
+    SettingsError
+        The recipe is wrong.
+    """
+    recipe = recipes.load(Recipes(recipes.RECIPE).of(config))
+    return recipe.with_epochs(epochs) if epochs else recipe
 
 
 def _prepare(data: DataSet, recipe: Recipe, folder: Path) -> Prepared:
@@ -140,35 +164,51 @@ def _plan(recipe: Recipe, prepared: Sequence[Prepared], device: str) -> Plan:
     )
 
 
-def _claim(out: Path, recipe: Recipe, data: Sequence[str], seed: int, *, resume: bool) -> None:
-    """Write down what the folder's training depends on; refuse to resume another one."""
-    state = {"recipe": dataclasses.asdict(recipe), "data": list(data), "seed": seed}
-    text = json.dumps(state, indent=2, sort_keys=True)
-    file = out / "run.json"
-    if resume and file.exists():
-        if hashlib.sha256(file.read_bytes()).digest() != hashlib.sha256(text.encode()).digest():
-            raise DataError("--resume: the folder holds a training of other data, recipe or seed")
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+def preview(
+    data: Sequence[str], out: Path, *, config: Path | None = None, epochs: int | None = None,
+    machine: Machine | None = None,
+) -> Preview:  # fmt: skip
+    """What `train.run` would do with these; nothing is written or drawn.
+
+    Raises
+    ------
+    DataError, SettingsError
+        A folder or the recipe is not what it should be.
+    """
+    recipe = chosen(config, epochs)
+    schedule = recipe.schedule
+    return Preview(
+        system="kim2018",
+        recipe=(config or recipes.RECIPE).name,
+        counts=tuple(count for text in data for count in _counts(text, recipe)),
+        differences=tuple(recipes.differences(recipe)),
+        phases=(
+            Phase("simulated lesions", schedule.pretrain_epochs, schedule.steps_per_epoch),
+            Phase("pairs of breasts", schedule.finetune_epochs, schedule.steps_per_epoch),
+        ),
+        writes=(
+            f"{out}/dib-mg-KIND/ (card, weights) for each kind of data",
+            f"{out}/last.pt, {out}/history.jsonl",
+            f"{out}/tensors/ (images)",
+        ),
+        machine=machine or Machine.here(),
+    )
 
 
-def _command(
-    data: Sequence[str], out: Path, config: Path | None, epochs: int | None, seed: int
-) -> str:
-    """The command line, with the folders' names alone."""
-    words = ["cadnode", "train", "kim2018"]
-    for text in data:
-        kind, _, path = text.partition(":")
-        words += ["--data", f"{kind}:{Path(path).name}"]
-    words += ["--out", out.name, "--seed", str(seed)]
-    words += ["--config", config.name] if config else []
-    words += ["--epochs", str(epochs)] if epochs else []
-    return shlex.join(words)
-
-
-def _differences(recipe: Recipe) -> Table:
-    table = Table("", "Kim 2018", "this recipe", title="What this training does otherwise")
-    for row in recipes.differences(recipe):
-        table.add_row(*row)
-    return table
+def _counts(text: str, recipe: Recipe) -> list[Count]:
+    """Breasts by part and class; of a phantom the exams, as their classes are drawn with them."""
+    if text.partition(":")[0] == phantom_exams.NAME:
+        sizes = zip(phantom_exams.PARTS, phantom_exams.parse(text).sizes, strict=True)
+        return [Count(text, part, {"exams, with cancers as drawn": n}) for part, n in sizes]
+    found = open_source(text)
+    classes: dict[str, dict[str, bool]] = {part: {} for part in phantom_exams.PARTS}
+    for record in found.records:
+        if f"{record.dataset}:{record.woman}" not in recipe.data.exclude:
+            part = part_of(store.woman_key(record.dataset, record.woman))
+            classes[part][f"{record.woman}:{record.laterality}"] = record.cancer
+    return [
+        Count(found.name, part, {
+            "breasts with cancer": sum(one.values()), "without": len(one) - sum(one.values()),
+        })
+        for part, one in classes.items()
+    ]  # fmt: skip

@@ -20,16 +20,11 @@ from cadnode.models.card import Calibration, HotRegion
 from cadnode.models.dib_mg import DibMg
 from cadnode.models.operating_point import Roc, roc
 from training.data.rsna_views import MACHINES
+from training.data.rsna_views import NAME as RSNA
 from training.data.tensors import TensorCache
 from training.data.views import ViewRecord
 from training.evaluation.auc import auc
 from training.workflow import in_batches
-
-CONTRASTS: Final = {
-    Acquisition.DIGITAL: "breasts with cancer against breasts without, within machines "
-    + ", ".join(MACHINES),
-    Acquisition.FILM: "malignant breast against the same woman's other breast",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +41,36 @@ class BreastScored:
 def compared(records: Sequence[ViewRecord], acquisition: Acquisition) -> list[int]:
     """Rows that take part in the contrast of a kind of data.
 
-    Digital: machines with cancers. Film: exams where one breast, and only one, is malignant.
+    Digital: machines that show breasts with and without cancer; of the RSNA challenge those four
+    that show more than a few, or the machine would tell the class. Film: exams where one breast,
+    and only one, is malignant.
     """
     if acquisition == Acquisition.DIGITAL:
-        return [i for i, r in enumerate(records) if r.stratum in MACHINES]
+        machines = _machines(records)
+        return [i for i, r in enumerate(records) if r.stratum in machines]
     breasts: dict[str, dict[str, bool]] = defaultdict(dict)
     for record in records:
         breasts[record.woman][record.laterality] = record.cancer
     one = {w for w, sides in breasts.items() if len(sides) == 2 and sum(sides.values()) == 1}
     return [i for i, r in enumerate(records) if r.woman in one]
+
+
+def contrast_of(records: Sequence[ViewRecord], acquisition: Acquisition) -> str:
+    """What `compared` compares with what, in words."""
+    if acquisition == Acquisition.FILM:
+        return "malignant breast against the same woman's other breast"
+    named = sorted(machine for machine in _machines(records) if machine)
+    within = f", within machines {', '.join(named)}" if named else ""
+    return f"breasts with cancer against breasts without{within}"
+
+
+def _machines(records: Sequence[ViewRecord]) -> set[str]:
+    if any(r.dataset == RSNA for r in records):
+        return set(MACHINES)
+    classes: dict[str, set[bool]] = defaultdict(set)
+    for record in records:
+        classes[record.stratum].add(record.cancer)
+    return {stratum for stratum, seen in classes.items() if len(seen) > 1}
 
 
 def by_breast(

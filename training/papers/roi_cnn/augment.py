@@ -17,18 +17,20 @@ def augment(
     size: int,
     how: Augmentation,
     about: Point | None = None,
-) -> FloatImage:
+) -> tuple[FloatImage, NDArray[np.float32]]:
     """`(size, size) float32 in [0, 1]`: flipped, turned, moved, cut around `about` or the middle.
 
-    `stored` is `(S, S) uint8`. What lies beyond its edge is its mirror image: a turned square
-    has no corners of its own, and black ones would be seen by the network.
+    Beside it the `(2, 3)` matrix that leads from its (x, y) to the stored image's. `stored` is
+    `(S, S) uint8`. What lies beyond its edge is its mirror image: a turned square has no corners
+    of its own, and black ones would be seen by the network.
     """
+    affine = _affine(rng, about or _middle(stored), size, how)
     cut = cv2.warpAffine(
-        stored, _affine(rng, about or _middle(stored), size, how), (size, size),
+        stored, affine, (size, size),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT_101,
     )  # fmt: skip
     image = np.asarray(cut, np.float32) / np.float32(255)
-    return _regraded(rng, image, how.grey) if how.grey else image
+    return (_regraded(rng, image, how.grey) if how.grey else image), affine
 
 
 def centre(stored: NDArray[np.uint8], size: int, about: Point | None = None) -> FloatImage:

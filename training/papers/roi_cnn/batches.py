@@ -1,7 +1,5 @@
 """Minibatches that depend on seed, epoch and step alone: resumed, a training sees the same."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import cv2
@@ -19,14 +17,25 @@ from training.papers.roi_cnn.rois import RoiSet
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`images` is `(B, 1, h, w) float32 in [0, 1]`, `targets` `(B, 3) int64` (see `RoiRecord`)."""
+    """`images` is `(B, 1, h, w) float32 in [0, 1]`, `targets` `(B, 3) int64` (see `RoiRecord`).
+
+    `affines` `(B, 2, 3)` lead from an image's (x, y) to the stored ROI's, in whose pixels `boxes`
+    `(B, 4)` hold the lesions (row0, col0, row1, col1); NaN where none is known.
+    """
 
     images: Tensor
     targets: Tensor
+    affines: Tensor
+    boxes: Tensor
+
+
+def steps_of(rois: int, stage: Stage, copies: int, batch: int) -> int:
+    """Minibatches of an epoch over so many ROIs, each shown `copies` times."""
+    return stage.steps or max(1, rois * copies // min(batch, max(rois, 1)))
 
 
 class Batches:
-    """The minibatches of one epoch after another; the next is made while one is learnt.
+    """The minibatches of one epoch after another; several may be made at once.
 
     Each epoch shows the ROIs in a new order, every one `copies` times, newly changed each time; a
     last part that does not fill a minibatch is left out.
@@ -42,28 +51,26 @@ class Batches:
         self._about = [r.centre if stage.size else None for r in rois.records]
         self.batch, self.size, self.epoch = min(batch, len(rois)), stage.size or whole, 0
         self._targets = np.array([r.targets for r in rois.records], np.int64)
-        self._steps = stage.steps or max(1, len(rois) * how.copies // self.batch)
+        unknown = (np.nan,) * 4
+        self._boxes = np.array([r.box or unknown for r in rois.records], np.float32)
+        self._steps = steps_of(len(rois), stage, how.copies, batch)
 
     def __len__(self) -> int:
         return self._steps
-
-    def __iter__(self) -> Iterator[Batch]:
-        with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(self.make, self.epoch, 0)
-            for step in range(len(self)):
-                batch = ahead.result()
-                if step + 1 < len(self):
-                    ahead = pool.submit(self.make, self.epoch, step + 1)
-                yield batch
 
     def make(self, epoch: int, step: int) -> Batch:
         """The minibatch of a step."""
         rng = np.random.default_rng([self.seed, epoch, step])
         rows = self._rows(epoch, step)
-        images = np.stack([self._changed(rng, int(i)) for i in rows])
-        return Batch(torch.from_numpy(images)[:, None], torch.from_numpy(self._targets[rows]))
+        changed = [self._changed(rng, int(i)) for i in rows]
+        return Batch(
+            torch.from_numpy(np.stack([image for image, _ in changed]))[:, None],
+            torch.from_numpy(self._targets[rows]),
+            torch.from_numpy(np.stack([affine for _, affine in changed])),
+            torch.from_numpy(self._boxes[rows]),
+        )
 
-    def _changed(self, rng: Generator, row: int) -> FloatImage:
+    def _changed(self, rng: Generator, row: int) -> tuple[FloatImage, NDArray[np.float32]]:
         return augment(rng, self.rois.images[row], self.size, self.how, self._about[row])
 
     def _rows(self, epoch: int, step: int) -> NDArray[np.int64]:

@@ -1,16 +1,14 @@
 """A recipe for training ROI networks: TOML in, frozen dataclasses out, types checked."""
 
 import dataclasses
-import tomllib
-import types
 import typing
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from cadnode.errors import SettingsError
 from cadnode.imaging.roi import RoiSpec
+from training.recipe import read
 
 Task = Literal["descriptors", "joint", "malignancy"]
 PREVIOUS: Final = "previous"
@@ -112,6 +110,9 @@ class Stage:
         `new`: replaced and started at random, as in the papers; `kept`: taken over.
     frozen
         Parameters whose names start with one of these are not trained.
+    attention
+        Weight of the loss that asks for evidence inside the lesion's box
+        (`training.papers.roi_cnn.attention`); 0 in the papers.
     """
 
     name: str = "target"
@@ -126,6 +127,7 @@ class Stage:
     patience: int = 20
     classifier: Literal["new", "kept"] = "new"
     frozen: tuple[str, ...] = ()
+    attention: float = 0.0
 
     def translation_px(self, how: Augmentation, whole: int) -> int:
         """By how much the part is moved at most; `whole` is the ROI's side."""
@@ -177,7 +179,10 @@ class Recipe:
         known = [m.network for m in self.members]
         wrong = sorted(set(names) - set(known))
         if wrong:
-            raise SettingsError(f"no member {', '.join(wrong)}; known: {', '.join(known)}")
+            raise SettingsError(
+                f"no member {', '.join(wrong)} in this recipe; known: {', '.join(known)} "
+                "(--config paper has the paper's own)"
+            )
         return dataclasses.replace(
             self, members=tuple(m for m in self.members if m.network in names)
         )
@@ -191,14 +196,7 @@ def load(file: Path) -> Recipe:
     SettingsError
         The file is missing or not TOML, or a key or a value is wrong.
     """
-    try:
-        tables = tomllib.loads(file.read_text())
-    except FileNotFoundError:
-        raise SettingsError(f"there is no recipe {file}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        raise SettingsError(f"{file} is not a TOML file") from None
-    recipe = _typed(Recipe, tables, "")
-    assert isinstance(recipe, Recipe)
+    recipe = read(file, Recipe)
     _check(recipe)
     return recipe
 
@@ -220,42 +218,3 @@ def _check(recipe: Recipe) -> None:
         recipe.roi()
     except ValueError:
         raise SettingsError("the recipe's [input] is not possible") from None
-
-
-def _typed(kind: Any, value: Any, where: str) -> Any:
-    """`value` of a TOML file as `kind`, which is a dataclass, a tuple, a literal or a scalar."""
-    if dataclasses.is_dataclass(kind):
-        if not isinstance(value, Mapping):
-            raise SettingsError(f"{where or 'the recipe'} must be a table")
-        wanted = typing.get_type_hints(kind)
-        for key in value:
-            if key not in wanted:
-                known = ", ".join(wanted)
-                raise SettingsError(f"unknown key {_join(where, key)}; known: {known}")
-        parts = {k: _typed(wanted[k], v, _join(where, k)) for k, v in value.items()}
-        return typing.cast(Any, kind)(**parts)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise SettingsError(f"{where} must be a list")
-        return tuple(_typed(arguments[0], item, where) for item in value)
-    if origin is Literal:
-        if value not in arguments:
-            raise SettingsError(f"{where} must be one of {', '.join(map(str, arguments))}")
-        return value
-    return _scalar(kind, value, where)
-
-
-def _scalar(kind: type, value: Any, where: str) -> Any:
-    whole_as_float = kind is float and isinstance(value, int) and not isinstance(value, bool)
-    if whole_as_float:
-        return float(value)
-    if type(value) is not kind or isinstance(kind, types.UnionType):
-        raise SettingsError(f"{where} must be of type {kind.__name__}")
-    if kind in (int, float) and value < 0:
-        raise SettingsError(f"{where} must not be negative")
-    return value
-
-
-def _join(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key

@@ -2,6 +2,7 @@
 
 ROIs are read exactly as the node reads them: cut from an image by the card's `RoiSpec`, by the
 packaged model's own `RoiModel`, in float32; several networks are averaged as the node does.
+Phantom ROIs are read here, those of real images in `real_evaluate`.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,9 @@ from cadnode.models.loading import load
 from cadnode.models.operating_point import YOUDEN
 from cadnode.models.roi_model import RoiModel
 from training import phantom
-from training.papers.roi_cnn import phantom_rois, saliency
+from training.data.regions import is_source
+from training.evaluation.grouped import shown
+from training.papers.roi_cnn import phantom_rois, real_evaluate, saliency
 from training.papers.roi_cnn.measure import Floats, numbers
 from training.papers.roi_cnn.phantom_rois import PhantomSource
 from training.papers.roi_cnn.rois import RoiRecord
@@ -48,40 +51,45 @@ def run(
     operating_point: str = YOUDEN,
     peaks: int = PEAKS,
 ) -> dict[str, Any]:
-    """Numbers of a model, or of the mean of all packaged ones of a system, on a test part.
+    """Numbers of a model, or of the mean of all packaged ones of a system.
+
+    Of a phantom its test part is read, whose seeds and breasts no training ever sees; of real
+    data the regions with calcifications of all women whom no model has seen.
 
     Parameters
     ----------
     system
         `kang2021` or `helsinki_dtl`.
     data
-        `phantom:…`; its test part is read, whose seeds and breasts no training ever sees.
+        `phantom:…`, or `KIND:PATH` of `training.data.sources`.
     model
         Folder with `card.json`; all packaged networks of the system by default.
     operating_point
         As `Roc.at` takes it, for a single network.
     peaks
-        Of how many ROIs, cut with the lesion off-centre, the map's peak is looked at.
+        Of how many phantom ROIs, cut with the lesion off-centre, the map's peak is looked at.
 
     Raises
     ------
     DataError, ModelError, SettingsError
         The data or the model are not what they should be.
     """
-    models = _models(system, model, operating_point)
+    folders = [model] if model else packaged(system)
+    models = _models(system, folders, operating_point)
+    if is_source(data):
+        return _with_models(real_evaluate.run(models, folders, data), models)
+    return _with_models(_on_phantom(models, data, peaks), models)
+
+
+def _on_phantom(models: Sequence[RoiModel], data: str, peaks: int) -> dict[str, Any]:
+    """Numbers on a phantom's test part, beside those of the best reader there is."""
     source = phantom_rois.parse(data, only_test=True)
     reads = read_rois(models, source)
     records = [r.record for r in reads]
     each = np.stack([r.probabilities for r in reads])
     threshold = models[0].operating_point.threshold if len(models) == 1 else None
-    head = {
-        "data": source.name,
-        "part": "test",
-        "models": [
-            {"name": m.card.name, "version": m.card.version, "sha256": m.sha256} for m in models
-        ],
-        "best_auc_of_any_reader": round(phantom.bayes_auc(FindingKind.CALCIFICATION_CLUSTER), 4),
-    }
+    best = round(phantom.bayes_auc(FindingKind.CALCIFICATION_CLUSTER), 4)
+    head = {"data": source.name, "part": "test", "best_auc_of_any_reader": best}
     result = head | numbers(records, each.mean(1), threshold=threshold)
     seen = min(peaks, source.count("test"))
     if seen:
@@ -94,33 +102,45 @@ def run(
     return result
 
 
+def _with_models(result: dict[str, Any], models: Sequence[RoiModel]) -> dict[str, Any]:
+    named = [{"name": m.card.name, "version": m.card.version, "sha256": m.sha256} for m in models]
+    return {"data": result["data"], "part": result["part"], "models": named} | result
+
+
 def show(console: Console, result: dict[str, Any]) -> None:
     """Print the numbers as a table."""
     names = ", ".join(f"{m['name']} {m['version']}" for m in result["models"])
-    low, high = result["auc_ci"]
+    area, ci = shown(result)
     console.print(
-        f"[bold]AUC {result['auc']:.3f}[/] (95 % CI {low:.3f}–{high:.3f}), {result['n_pos']} "
-        f"malignant and {result['n_neg']} benign ROIs of {result['data']}: {names}\n"
-        f"The best reader there is reaches {result['best_auc_on_these']:.3f} on these; share of "
-        f"its distance from guessing: {result['share_of_best']:.0%}"
+        f"[bold]AUC {area}[/] (95 % CI {ci}), {result['n_pos']} against {result['n_neg']} "
+        f"{result['unit']}: {names}\n{result['contrast']}"
     )
-    table = Table("stratum", "", "AUC", "95 % CI", "malignant", "benign")
-    for name in ("by_acquisition", "by_type", "by_distribution"):
-        for row in result[name]:
-            area = f"{row['auc']:.3f}" if row["auc"] is not None else "–"
-            ci = "–".join(f"{b:.2f}" for b in row["auc_ci"]) if row["auc_ci"] else "–"
-            counts = str(row["n_pos"]), str(row["n_neg"])
-            table.add_row(name[3:], row["stratum"], area, ci, *counts)
-    console.print(table)
+    if result.get("share_of_best") is not None:
+        console.print(
+            f"The best reader there is reaches {result['best_auc_on_these']:.3f} on these; share "
+            f"of its distance from guessing: {result['share_of_best']:.0%}"
+        )
+    if result.get("message"):
+        console.print(f"[bold]{result['message']}[/]")
+    for reason, n in result.get("left_out", {}).items():
+        console.print(f"left out: {n} × {reason}", highlight=False)
+    table = Table("stratum", "", "AUC", "95 % CI", "positive", "negative")
+    for name, rows in result.items():
+        for row in rows if name.startswith("by_") else ():
+            table.add_row(
+                name[3:].replace("_", " "), row["stratum"], *shown(row), str(row["n_pos"]),
+                str(row["n_neg"]),
+            )  # fmt: skip
+    if table.row_count:
+        console.print(table)
     for name, peaks in result.get("map_peaks", {}).items():
         row = peaks["rightly_read"]["in_box"]
         console.print(f"{name}: map highest on the lesion in {row['hits']} of {row['n']} ROIs that "
                       "were read rightly")  # fmt: skip
 
 
-def _models(system: System, folder: Path | None, operating_point: str) -> list[RoiModel]:
+def _models(system: System, folders: Sequence[Path], operating_point: str) -> list[RoiModel]:
     """The models that are measured."""
-    folders = [folder] if folder else packaged(system)
     if not folders:
         raise ModelError(f"no packaged network of {system.value}; give one with --model")
     models = []

@@ -1,6 +1,6 @@
 """The trained network as a model folder: card, int8 weights, split."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -26,10 +26,17 @@ INTENDED_USE: Final = (
     "Research and engineering of mammography CAD. Not a medical device; not for diagnosis, "
     "triage or screening decisions."
 )
-LIMITS: Final = (
+PHANTOM_LIMITS: Final = (
     "Learnt from the digital phantom alone, no image of a woman: nothing is known of how well it "
     "tells malignant from benign calcifications of real breasts, and nothing is claimed.",
     "Its probabilities hold for the phantom's share of malignant clusters, not for screening.",
+)
+REAL_LIMITS: Final = (
+    "Learnt from the regions that one data set names, chosen and labelled by that set's own rules: "
+    "read the metrics with their intervals, nothing is claimed beyond them.",
+    "Its probabilities hold for that set's share of malignant lesions, not for screening.",
+)
+LIMITS: Final = (
     "Every ROI of the training held a cluster of calcifications: on masses, and where the "
     "detector was wrong, its probability means nothing.",
     "Trained from scratch: the papers start from ImageNet's weights, which could not be had here.",
@@ -58,12 +65,12 @@ class Stored:
 
 def write(
     protocol: Protocol, member: Member, recipe: Recipe, network: RoiNetwork,
-    parts: Mapping[Part, RoiSet], out: Path, origin: Origin,
+    parts: Mapping[Part, RoiSet], out: Path, origin: Origin, also_seen: Sequence[RoiSet] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Write `out/NAME/VERSION`; returns the folder and the test part's numbers.
 
     `parts` are those of the last stage: `validation` gives calibration and ROC, `test` the
-    metrics.
+    metrics. The women of `also_seen`, ROIs of earlier stages, count as seen in training.
     """
     stored = _stored(network, parts["validation"], recipe)
     network.load_state_dict(stored.state)
@@ -81,15 +88,17 @@ def write(
         paper=protocol.paper,
         algorithm=protocol.algorithm.format(network=member.network),
         intended_use=INTENDED_USE,
-        licence="Apache-2.0 (weights and phantom)",
-        applies_to=(Acquisition.DIGITAL, Acquisition.FILM),
+        licence=_licence(parts["train"]),
+        applies_to=_acquisitions(parts["train"]),
         training_data=_sentence(parts["train"], stored, measured),
         training_sets=(_training_set(parts["train"]),),
-        split="by seed: train, validation and test share neither seeds nor breasts",
+        split="by woman"
+        if is_real(parts["train"])
+        else "by seed: train, validation and test share neither seeds nor breasts",
         metrics=_metrics(parts["test"], test),
         roc=roc,
         calibration=calibration,
-        limits=LIMITS,
+        limits=((REAL_LIMITS if is_real(parts["train"]) else PHANTOM_LIMITS) + LIMITS),
         weights_sha256="0" * 64,
         stored_as=stored.kind,
         seed=origin.seed + member.seed,
@@ -99,7 +108,7 @@ def write(
         roi=recipe.roi(),
     )
     folder = out / card.name / card.version
-    card = store.save(folder, card, stored.state, _split(parts))
+    card = store.save(folder, card, stored.state, _split(parts, also_seen))
     return {"folder": str(folder), "test": measured, "stored_as_int8": stored.change}
 
 
@@ -143,7 +152,9 @@ def _fitted(log_odds: Floats, validation: RoiSet) -> tuple[Calibration, operatin
 
 
 def _metrics(test: RoiSet, log_odds: Floats) -> tuple[Metric, ...]:
-    """Of the test part, and of its digital and film ROIs."""
+    """Of the test part, and of its digital and film ROIs; none where a class is missing."""
+    if len({r.malignant for r in test.records}) < 2:
+        return ()
     found = [metric(test.records, log_odds, "test part", test.name)]
     for acquisition in Acquisition:
         rows = [i for i, r in enumerate(test.records) if r.acquisition == acquisition.value]
@@ -157,6 +168,9 @@ def _metrics(test: RoiSet, log_odds: Floats) -> tuple[Metric, ...]:
 def _sentence(train: RoiSet, stored: Stored, measured: Mapping[str, Any]) -> str:
     """The training data, the best possible reader and the storage in a sentence each."""
     text = f"{len(train)} ROIs of the digital phantom, half of them film, each with a cluster."
+    if is_real(train):
+        women = len({r.key for r in train.records})
+        text = f"{len(train)} ROIs of {women} women of {train.name}, each with calcifications."
     if "share_of_best" in measured:
         text += (
             f" The best reader there is reaches {measured['best_auc_on_these']} on the test part; "
@@ -177,18 +191,44 @@ def _sentence(train: RoiSet, stored: Stored, measured: Mapping[str, Any]) -> str
 
 
 def _training_set(train: RoiSet) -> TrainingData:
+    real = is_real(train)
     return TrainingData(
         name=train.name,
-        terms="made by this project's phantom, Apache-2.0",
-        n_women=0,
+        terms="the data set's own" if real else "made by this project's phantom, Apache-2.0",
+        n_women=len({r.key for r in train.records}) if real else 0,
         n_views=len(train),
         n_cancer_breasts=int(train.malignant.sum()),
     )
 
 
-def _split(parts: Mapping[Part, RoiSet]) -> dict[str, list[str]]:
-    """First and last key of the training and the validation part."""
-    return {
-        part: [parts[part].records[0].key, parts[part].records[-1].key]
-        for part in ("train", "validation")
-    }
+def is_real(rois: RoiSet) -> bool:
+    """Whether the ROIs are of women, not of a phantom, which knows its own probabilities."""
+    return any(r.p_malignant is None for r in rois.records)
+
+
+def _licence(train: RoiSet) -> str:
+    if is_real(train):
+        return "Apache-2.0 (weights; the training data have terms of their own)"
+    return "Apache-2.0 (weights and phantom)"
+
+
+def _acquisitions(train: RoiSet) -> tuple[Acquisition, ...]:
+    """What the training part has ROIs of; phantoms are drawn as both."""
+    if not is_real(train):
+        return (Acquisition.DIGITAL, Acquisition.FILM)
+    return tuple(a for a in Acquisition if a.value in {r.acquisition for r in train.records})
+
+
+def _split(parts: Mapping[Part, RoiSet], also_seen: Sequence[RoiSet]) -> dict[str, list[str]]:
+    """Keys of the women who were learnt from, in any stage; of phantoms the first and last seed."""
+    found = {}
+    for part in ("train", "validation"):
+        sets = [parts[part], *(also_seen if part == "train" else ())]
+        found[part] = list(dict.fromkeys(key for rois in sets for key in _keys(rois)))
+    return found
+
+
+def _keys(rois: RoiSet) -> list[str]:
+    if is_real(rois):
+        return sorted({r.key for r in rois.records})
+    return [rois.records[0].key, rois.records[-1].key]

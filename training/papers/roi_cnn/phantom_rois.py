@@ -77,8 +77,8 @@ def parse(text: str, *, only_test: bool = False) -> PhantomSource:
     if kind != KIND or len(numbers) != len(PARTS) or not (seed or "0").isdecimal():
         known = ", ".join(SIZES)
         raise DataError(
-            f"--data must be {KIND}:NAME ({known}), {KIND}:N or {KIND}:TRAIN/VALIDATION/TEST, "
-            f"not {text!r}"
+            f"--data must be {KIND}:NAME ({known}), {KIND}:N, {KIND}:TRAIN/VALIDATION/TEST, or "
+            f"KIND:PATH of real images (`cadnode data kinds`), not {text!r}"
         )
     if min(numbers) < 1:
         raise DataError("every part of a phantom set needs ROIs")

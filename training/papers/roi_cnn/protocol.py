@@ -8,6 +8,7 @@ from rich.table import Table
 
 from cadnode.domain import System
 from training.papers.roi_cnn.config import Member, Recipe, Stage
+from training.recipe import Recipes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,14 @@ class Protocol:
     ours: Callable[[Recipe], Mapping[str, str]]
     model_name: Callable[[Member], str]
 
-    def recipe_of(self, config: Path | None) -> Path:
-        """The file of a recipe: the paper's, `cpu` for the small one beside it, or any other."""
-        if config is None:
-            return self.recipe
-        return self.recipe.with_name("cpu.toml") if str(config) == "cpu" else config
+    @property
+    def recipes(self) -> Recipes:
+        """The committed ones: the paper's, and the small one beside it."""
+        return Recipes(self.recipe, self.recipe.with_name("cpu.toml"))
+
+    def recipe_of(self, config: Path | None, device: str = "cuda") -> Path:
+        """The file of a recipe: `paper`, `cpu`, or any other; None: what fits the device."""
+        return self.recipes.of(config, device)
 
     def differences(self, recipe: Recipe) -> list[tuple[str, str, str]]:
         """(topic, paper, recipe) of every topic that the recipe handles otherwise."""

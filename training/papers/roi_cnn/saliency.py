@@ -3,8 +3,7 @@
 Grad-CAM as the node makes it (`cadnode.models.saliency`), enlarged bilinearly to the ROI's pixels.
 Helsinki: the maps activated the right place even in most wrong cases; here it is counted.
 
-A map shows what speaks for malignancy. So the peak of a benign ROI lies where the network finds
-most of what there is little of; called malignant and called benign are counted apart.
+A map shows what speaks for the call; called malignant and called benign are counted apart.
 """
 
 from dataclasses import dataclass

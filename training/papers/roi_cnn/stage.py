@@ -1,6 +1,5 @@
 """One learning stage: a network, its start, MONAI's trainer, the weights it ends with."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,18 +9,21 @@ import torch
 from ignite.engine import Engine
 from numpy.typing import NDArray
 from safetensors import safe_open
-from torch import nn
+from torch import Tensor, nn
 
 from cadnode.domain import FloatImage
 from cadnode.errors import DataError
+from cadnode.files import write_whole
 from cadnode.models.cnn import RoiNetwork
 from cadnode.models.weights import pack, unpack
+from training.machine import Machine
+from training.papers.roi_cnn import attention
 from training.papers.roi_cnn.augment import centre
 from training.papers.roi_cnn.batches import Batch, Batches
 from training.papers.roi_cnn.config import Member, Recipe, Stage
 from training.papers.roi_cnn.rois import RoiSet
 from training.papers.roi_cnn.tasks import task
-from training.workflow import HISTORY, Plan, Training, in_batches, seed_everything
+from training.workflow import Plan, Training, in_batches, seed_everything
 
 WEIGHTS: Final = "weights.safetensors"
 _VALIDATION_BATCH: Final = 16
@@ -37,7 +39,7 @@ class StageData:
 
 def learn(
     network: RoiNetwork, stage: Stage, member: Member, recipe: Recipe, data: StageData, out: Path,
-    *, seed: int, device: str, resume: bool, quiet: bool,
+    *, seed: int, machine: Machine, resume: bool, quiet: bool,
 ) -> Path:  # fmt: skip
     """The file of the weights that the stage ended with: those of its best epoch.
 
@@ -61,12 +63,18 @@ def learn(
         whole=recipe.input.size,
         seed=seed + member.seed,
     )
-    plan = _plan(stage, recipe, data.validation, len(batches), device)
-    training = RoiTraining(network, batches, plan, out, stage, recipe, device=device, quiet=quiet)
+    plan = _plan(stage, recipe, data.validation, len(batches), machine.device)
+    training = RoiTraining(network, batches, plan, out, stage, recipe, machine, quiet=quiet)
     progressed = training.run(resume=resume)
     if not progressed.best_state:
         raise DataError(f"stage {stage.name}: no epoch could be validated")
-    file.write_bytes(pack(progressed.best_state))
+    return machine.in_turn(lambda: _written(file, progressed.best_state, machine))
+
+
+def _written(file: Path, state: dict[str, Tensor], machine: Machine) -> Path:
+    """The file, which the first process writes at once: a half of it would end a stage."""
+    if machine.first:
+        write_whole(file, pack(state))
     return file
 
 
@@ -119,14 +127,15 @@ class RoiTraining(Training):
     """`training.workflow.Training` for networks of ROIs, with the papers' optimizer and stopping.
 
     The best epoch has the highest `score`; training stops when the validation loss has not
-    fallen for `patience` epochs (Kang 2021, Implementation).
+    fallen for `patience` epochs (Kang 2021, Implementation). Validation calls `logits_of`, with
+    which the finished network is measured too: MONAI's evaluator would be a second way.
     """
 
     def __init__(
         self, network: nn.Module, data: Batches, plan: Plan, out: Path, stage: Stage,
-        recipe: Recipe, *, device: str, quiet: bool,
+        recipe: Recipe, machine: Machine, *, quiet: bool,
     ) -> None:  # fmt: skip
-        super().__init__(network, data, plan, out, device=device, quiet=quiet)
+        super().__init__(network, data, plan, out, machine=machine, quiet=quiet)
         self.stage, self.recipe = stage, recipe
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(not name.startswith(stage.frozen or ("\0",)))
@@ -135,27 +144,8 @@ class RoiTraining(Training):
     def _start_epoch(self, trainer: Engine) -> None:
         super()._start_epoch(trainer)
         # Dropout's draws depend on the epoch alone: a training taken up again sees the same.
-        torch.manual_seed(hash((self.data.seed, trainer.state.epoch)) & 0x7FFFFFFF)  # type: ignore[attr-defined]
-
-    def _step(self, trainer: Engine, batch: Batch) -> dict[str, float]:  # type: ignore[override]
-        """One update."""
-        step = (trainer.state.iteration - 1) % len(self.data)
-        how = self.recipe.optimizer
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.learning_rate(trainer.state.epoch - 1, step)
-        self.network.train()
-        images = batch.images.to(self.device, memory_format=torch.channels_last)
-        with torch.autocast(self.device, torch.bfloat16, enabled=how.amp):
-            logits = self.network(images)
-        loss = self.plan.loss(self.network, logits.float(), batch.targets.to(self.device))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if how.clip:
-            nn.utils.clip_grad_norm_(self.network.parameters(), how.clip)
-        self.optimizer.step()
-        self._update_average()
-        self._losses.append(float(loss.detach()))
-        return {"loss": self._losses[-1]}
+        drawn = hash((self.data.seed, trainer.state.epoch)) + self.machine.rank  # type: ignore[attr-defined]
+        torch.manual_seed(drawn & 0x7FFFFFFF)
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -164,21 +154,6 @@ class RoiTraining(Training):
             super()._update_average()
         else:
             self.average.load_state_dict(self.network.state_dict())
-
-    def _out_of_patience(self, done: int) -> bool:
-        losses = _validation_losses(self.out / HISTORY, done)
-        if not losses:
-            return False
-        best = min(losses, key=lambda epoch: losses[epoch])
-        return done - 1 - best >= self.plan.patience
-
-
-def _validation_losses(file: Path, done: int) -> dict[int, float]:
-    """Validation losses of the epochs before `done`; an epoch that was done twice counts once."""
-    if not file.exists():
-        return {}
-    rows = [json.loads(line) for line in file.read_text().splitlines()]
-    return {r["epoch"]: r["val_loss"] for r in rows if r["epoch"] < done and "val_loss" in r}
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -207,14 +182,32 @@ def _plan(stage: Stage, recipe: Recipe, validation: RoiSet, steps: int, device: 
         loss = float(learnt.loss(torch.from_numpy(logits), torch.from_numpy(targets)))
         return {"val_loss": loss} | learnt.scores(logits, targets)
 
+    def loss(network: RoiNetwork, found: Tensor, batch: Batch) -> Tensor:
+        logits, evidence = found[:, : learnt.outputs].float(), found[:, learnt.outputs :]
+        known = learnt.loss(logits, batch.targets)
+        if not stage.attention:
+            return known
+        wanted = attention.inside(network.cells, evidence.shape[1], batch.affines, batch.boxes)
+        return known + stage.attention * attention.loss(evidence, wanted)
+
     return Plan(
         epochs=stage.epochs,
         patience=stage.patience,
         weight_decay=recipe.optimizer.weight_decay,
-        loss=lambda network, logits, targets: learnt.loss(logits, targets),
+        loss=loss,
         learning_rate=learning_rate,
         validate=validate,
+        inputs=lambda batch: batch.images,
+        forward=attention.with_evidence if stage.attention else _logits,
+        clip=recipe.optimizer.clip,
+        amp=recipe.optimizer.amp,
+        stop_on="val_loss",
     )
+
+
+def _logits(network: RoiNetwork, images: Tensor) -> Tensor:
+    found: Tensor = network(images)
+    return found
 
 
 def one_cycle(progress: float) -> float:

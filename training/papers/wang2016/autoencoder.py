@@ -4,9 +4,8 @@ Wang 2016 (Deep learning model) gives sigmoids, squared error (eq. 3), greedy la
 and the softmax on top; it is silent on everything that is marked `Choice` in `Recipe`.
 """
 
-import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cadnode.models.stacked_autoencoder import StackedAutoencoder, StackedAutoencoderConfig
+from training.phases import Best, Kept, Phase, Stateful, TorchRandom, learn
 
 Scaled = NDArray[np.float32]
 Labels = NDArray[np.bool_]
@@ -52,6 +52,10 @@ class Recipe:
     patience: int = 120
     batch: int = 64
 
+    def with_epochs(self, epochs: int) -> "Recipe":
+        """The recipe with at most so many epochs of fine-tuning, where validation may end it."""
+        return replace(self, epochs=epochs)
+
     def epochs_of(self, updates: int, n: int) -> int:
         """Passes over `n` regions that make at least so many updates."""
         return -(-updates // -(-n // self.batch))
@@ -64,10 +68,12 @@ def train(
     validation: tuple[Scaled, Labels] | None,
     recipe: Recipe,
     seed: int,
+    kept: Kept | None = None,
 ) -> StackedAutoencoder:
     """The trained network, in evaluation mode.
 
-    The epoch with the lowest validation loss is taken; the last one without validation data.
+    The epoch with the lowest validation loss is taken; the last one without validation data. What
+    `kept` holds is gone on with, and ends as if it had never stopped.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
@@ -76,8 +82,8 @@ def train(
         decoders = [nn.Linear(e.out_features, e.in_features) for e in _encoders(network)]
     x, y = torch.from_numpy(scaled), torch.from_numpy(malignant.astype(np.int64))
     for layer, decoder in enumerate(decoders):
-        pretrain(network, layer, decoder, x, recipe, generator)
-    _finetune(network, x, y, validation, recipe, generator)
+        pretrain(network, layer, decoder, x, recipe, generator, kept)
+    _finetune(network, x, y, validation, recipe, generator, kept)
     return network.eval()
 
 
@@ -99,6 +105,7 @@ def pretrain(
     x: Tensor,
     recipe: Recipe,
     generator: torch.Generator,
+    kept: Kept | None = None,
 ) -> None:
     """Train one encoder to be undone by its decoder, on what the layers below make of `x`."""
     encoder = _encoders(network)[layer]
@@ -112,8 +119,10 @@ def pretrain(
         seen = masked(target, recipe.masked, generator)
         return reconstruction_error(encoder, decoder, target, seen)
 
-    for _ in range(recipe.epochs_of(recipe.pretrain_updates, len(x))):
-        _epoch(optimizer, loss, len(x), recipe.batch, generator)
+    epochs = recipe.epochs_of(recipe.pretrain_updates, len(x))
+    parts = {"network": network, "decoder": decoder}
+    name = f"{layer + 1}-layer"
+    learn(_phase(name, parts, optimizer, loss, len(x), epochs, recipe, generator), kept)
 
 
 def _finetune(
@@ -123,40 +132,53 @@ def _finetune(
     validation: tuple[Scaled, Labels] | None,
     recipe: Recipe,
     generator: torch.Generator,
+    kept: Kept | None,
 ) -> None:
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
     )
+    best = Best()
 
     def loss(rows: Tensor) -> Tensor:
         return functional.cross_entropy(network(x[rows]), y[rows])
 
-    best, best_epoch, best_state = float("inf"), -1, None
-    fixed = recipe.epochs_of(recipe.updates, len(x))
-    for epoch in range(recipe.epochs if validation else fixed):
-        _epoch(optimizer, loss, len(x), recipe.batch, generator)
-        if validation is None:
-            continue
-        current = _loss(network, *validation)
-        if current < best:
-            best, best_epoch, best_state = current, epoch, copy.deepcopy(network.state_dict())
-        if epoch - best_epoch >= recipe.patience:
-            break
-    if best_state is not None:
-        network.load_state_dict(best_state)
+    def after(epoch: int, _: float) -> None:
+        if validation is not None:
+            best.offer(_loss(network, *validation), epoch, network)
+
+    def ended(done: int) -> bool:
+        return validation is not None and done - 1 - best.epoch >= max(recipe.patience, 1)
+
+    epochs = recipe.epochs if validation else recipe.epochs_of(recipe.updates, len(x))
+    parts: dict[str, Stateful] = {"network": network, "best": best}
+    phase = _phase("tuning", parts, optimizer, loss, len(x), epochs, recipe, generator)
+    learn(replace(phase, after=after, ended=ended), kept)
+    if best.weights:
+        network.load_state_dict(best.weights)
 
 
-def _epoch(
-    optimizer: torch.optim.Optimizer,
-    loss: Callable[[Tensor], Tensor],
-    n: int,
-    batch: int,
+def _phase(
+    name: str, parts: Mapping[str, Stateful], optimizer: torch.optim.Optimizer,
+    loss: Callable[[Tensor], Tensor], n: int, epochs: int, recipe: Recipe,
     generator: torch.Generator,
-) -> None:
-    for rows in torch.randperm(n, generator=generator).split(batch):
+) -> Phase:  # fmt: skip
+    """Epochs over `n` rows in a new order each, `loss` being that of the rows of a minibatch."""
+
+    def step(rows: Tensor) -> Tensor:
         optimizer.zero_grad(set_to_none=True)
-        loss(rows).backward()
+        value = loss(rows)
+        value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        return value
+
+    return Phase(
+        name=name,
+        parts={**parts, "optimizer": optimizer, "random": TorchRandom(generator)},
+        batches=lambda: torch.randperm(n, generator=generator).split(recipe.batch),
+        step=step,
+        steps=-(-n // recipe.batch),
+        epochs=epochs,
+    )
 
 
 @torch.no_grad()

@@ -9,20 +9,18 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from cadnode.detect.features import FEATURE_NAMES, features_of
-from cadnode.detect.segment import segment_roi
-from cadnode.domain import Acquisition, Box, FloatImage, Laterality
+from cadnode.detect.features import FEATURE_NAMES
 from cadnode.errors import DataError, SettingsError
-from cadnode.models import store
 from cadnode.models.card import Scenario
 from cadnode.models.features import Features
 from training.data import pisa_masses
-from training.data.views import part_of
+from training.data.regions import Question, is_source
 from training.papers.roi_cnn import phantom_rois
 from training.papers.roi_cnn.phantom_rois import PhantomSource
 from training.papers.roi_cnn.rois import Part
-from training.papers.wang2016 import phantom_regions
+from training.papers.wang2016 import phantom_regions, regions
 from training.papers.wang2016.phantom_regions import Content
+from training.papers.wang2016.regions import RegionTable, measured
 from training.papers.wang2016.table import FeatureTable, joined
 
 SCENARIOS: Final[tuple[Scenario, ...]] = ("calcifications", "masses", "both")
@@ -42,19 +40,6 @@ def scenario_of(name: str) -> Scenario:
     raise SettingsError(f"--scenario must be {', '.join(SCENARIOS)}, not {name!r}")
 
 
-def measured(
-    image: FloatImage,
-    box: Box,
-    spacing_mm: float,
-    acquisition: Acquisition,
-    scenario: Scenario,
-) -> Features:
-    """Features of what the node segments inside a box of a view (or a piece of one)."""
-    # The side only says where the chest wall is: no matter inside a region.
-    segmentation = segment_roi(image, Laterality.LEFT, spacing_mm, box, acquisition)
-    return features_of(segmentation, scenario)
-
-
 def part_tables(
     text: str, scenario: Scenario, part: Part, folder: Path | None = None, *, quiet: bool = True
 ) -> list[FeatureTable]:
@@ -65,18 +50,17 @@ def part_tables(
 def part_table(
     text: str, scenario: Scenario, part: Part, folder: Path | None = None, *, quiet: bool = True
 ) -> FeatureTable:
-    """Features of a part of `phantom:…` or `pisa-masses:PATH`.
+    """Features of a part of `phantom:…`, or of the regions of `KIND:PATH`.
 
-    Tables of phantom regions are kept in `folder`; None makes them anew.
+    Tables are kept in `folder`; None makes them anew.
 
     Raises
     ------
     DataError
         The text names no data, or not of that scenario.
     """
-    if is_pisa(text):
-        table = pisa_table(Path(text.partition(":")[2]).expanduser(), scenario)
-        return table.rows([part_of(woman) == part for woman in table.women])
+    if is_real(text):
+        return region_table(text, scenario, folder, quiet=quiet).part(part).table
     source = phantom_source(text)
     contents = phantom_regions.counts(scenario, source.count(part))
     tables = [
@@ -84,6 +68,30 @@ def part_table(
         for content, n in contents.items()
     ]
     return replace(joined(tables), name=source.name).columns(FEATURE_NAMES[scenario])
+
+
+def region_table(
+    text: str, scenario: Scenario, folder: Path | None = None, *, quiet: bool = True
+) -> RegionTable:
+    """Features of the real regions of `KIND:PATH`, whose malignancy is known.
+
+    Raises
+    ------
+    DataError
+        What is there is not of that kind, has nothing of the scenario, or nobody knows what of
+        it is malignant.
+    """
+    found = regions.measure(text, folder, quiet=quiet).of(scenario)
+    if found.regions.question != Question.MALIGNANCY:
+        raise DataError(
+            f"{found.regions.name} says where calcifications are, not whether they are malignant"
+        )
+    if not len(found.table):
+        reasons = "; ".join(f"{n} × {reason}" for reason, n in found.left_out.items())
+        raise DataError(
+            f"{found.regions.name} has no region to learn from, --scenario {scenario}: {reasons}"
+        )
+    return found
 
 
 def content_table(
@@ -112,6 +120,11 @@ def content_table(
     return table.rows(range(n))
 
 
+def is_real(text: str) -> bool:
+    """Whether the data are `KIND:PATH` of real images."""
+    return is_source(text)
+
+
 def is_pisa(text: str) -> bool:
     """Whether the data are `pisa-masses`."""
     return text.startswith(f"{pisa_masses.NAME}:")
@@ -129,7 +142,7 @@ def phantom_source(text: str) -> PhantomSource:
     """
     kind, _, rest = text.partition(":")
     if kind != phantom_rois.KIND:
-        kinds = f"{phantom_rois.KIND}:small, {phantom_rois.KIND}:N or {pisa_masses.NAME}:PATH"
+        kinds = f"{phantom_rois.KIND}:small, {phantom_rois.KIND}:N or KIND:PATH"
         raise DataError(f"--data must be {kinds}, not {text!r}")
     number, at, seed = rest.partition("@")
     if number.isdecimal() and int(number) > 0:
@@ -144,27 +157,9 @@ def pisa_table(folder: Path, scenario: Scenario = "masses") -> FeatureTable:
     Raises
     ------
     DataError
-        The folder is not of that kind, or the scenario is not of masses alone.
+        The folder is not of that kind, or the scenario has no masses.
     """
-    if scenario != "masses":
-        raise DataError(f"{pisa_masses.NAME} is of masses alone: --scenario masses")
-    records = pisa_masses.read(folder).records
-    rows = [
-        (
-            measured(
-                image,
-                pisa_masses.centre_box(image.shape),
-                pisa_masses.SPACING_MM,
-                Acquisition.FILM,
-                scenario,
-            ),
-            record.malignant,
-            float("nan"),
-            store.woman_key(pisa_masses.NAME, record.woman),
-        )
-        for record, image in pisa_masses.images(records)
-    ]
-    return _table(pisa_masses.NAME, scenario, rows)
+    return region_table(f"{pisa_masses.NAME}:{folder}", scenario).table
 
 
 def _measured(

@@ -151,10 +151,11 @@ def _sentence(tables: Tables) -> str:
 
 
 def _training_set(table: FeatureTable) -> TrainingData:
-    real = table.name == pisa_masses.NAME
+    real = is_real(table)
+    terms = "the data set's own" if real else "this project's phantom, Apache-2.0"
     return TrainingData(
         name=table.name,
-        terms="course data, no licence stated" if real else "this project's phantom, Apache-2.0",
+        terms="course data, no licence stated" if table.name == pisa_masses.NAME else terms,
         n_women=len(set(table.women.tolist())) if real else 0,
         n_views=len(table),
         n_cancer_breasts=int(table.malignant.sum()),
@@ -162,9 +163,14 @@ def _training_set(table: FeatureTable) -> TrainingData:
 
 
 def _limits(train: Sequence[FeatureTable]) -> tuple[str, ...]:
-    real = [table.name == pisa_masses.NAME for table in train]
-    first = () if all(real) else (PHANTOM_LIMIT,)
-    return (*first, *LIMITS, *((PISA_LIMIT,) if any(real) else ()))
+    pisa = any(table.name == pisa_masses.NAME for table in train)
+    first = () if all(map(is_real, train)) else (PHANTOM_LIMIT,)
+    return (*first, *LIMITS, *((PISA_LIMIT,) if pisa else ()))
+
+
+def is_real(table: FeatureTable) -> bool:
+    """Whether its regions are of women, not of a phantom, which knows its own probabilities."""
+    return not bool(np.isfinite(table.p_malignant).all())
 
 
 def _split(tables: Tables) -> dict[str, list[str]]:
@@ -174,8 +180,7 @@ def _split(tables: Tables) -> dict[str, list[str]]:
         keys: list[str] = []
         for table in tables[part]:
             women = sorted(set(table.women.tolist()))
-            real = table.name == pisa_masses.NAME
-            keys += women if real else [str(table.women[0]), str(table.women[-1])]
+            keys += women if is_real(table) else [str(table.women[0]), str(table.women[-1])]
         parts[part] = keys
     return parts
 

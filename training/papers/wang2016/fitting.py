@@ -1,6 +1,8 @@
 """Everything that is fitted for one scenario: scaling, autoencoder, SVM, KNN, LDA, calibration."""
 
-from collections.abc import Mapping
+import io
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -10,6 +12,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
 
+from cadnode.errors import DataError
+from cadnode.files import write_whole
 from cadnode.models.card import Scenario
 from cadnode.models.feature_classifiers import Knn, Lda, Scaler, Svm, sigmoid
 from cadnode.models.feature_model import NETWORK
@@ -17,14 +21,17 @@ from cadnode.models.stacked_autoencoder import StackedAutoencoder, StackedAutoen
 from training.papers.wang2016 import autoencoder, rivals
 from training.papers.wang2016.autoencoder import Recipe
 from training.papers.wang2016.table import FeatureTable
+from training.phases import Kept
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 # Results: the architectures that the paper's cross-validation chose.
 HIDDEN: Final[Mapping[Scenario, tuple[int, int]]] = {
     "calcifications": (200, 200),
     "masses": (200, 200),
     "both": (400, 400),
 }
+CLASSIFIERS: Final = ("sae", "svm", "knn", "lda")
 # Training cases that SVM and KNN keep: their rows are stored with the weights.
 MOST_ROWS: Final = 2000
 FOLDS: Final = 10
@@ -76,19 +83,23 @@ def fit(
     recipe: Recipe,
     svm: tuple[float, float],
     seed: int = 0,
+    kept: Kept | None = None,
 ) -> Fitted:
-    """Fit everything on `train`; stop and calibrate on `validation` where there is one."""
+    """Fit everything on `train`; stop and calibrate on `validation` where there is one.
+
+    The autoencoder's states are in `kept`; the others are fitted within a moment.
+    """
     scaler = rivals.fit_scaler(train.values)
     scaled = scaler(train.values)
     held = None if validation is None else (scaler(validation.values), validation.malignant)
     config = StackedAutoencoderConfig(inputs=scaled.shape[1], hidden=HIDDEN[scenario])
-    network = autoencoder.train(config, scaled, train.malignant, held, recipe, seed)
-    kept = _kept(len(train), seed)
+    network = autoencoder.train(config, scaled, train.malignant, held, recipe, seed, kept)
+    some = _kept(len(train), seed)
     fitted = Fitted(
         scaler,
         network,
-        rivals.fit_svm(scaled[kept], train.malignant[kept], *svm),
-        rivals.fit_knn(scaled[kept], train.malignant[kept], rivals.NEIGHBOURS[scenario]),
+        rivals.fit_svm(scaled[some], train.malignant[some], *svm),
+        rivals.fit_knn(scaled[some], train.malignant[some], rivals.NEIGHBOURS[scenario]),
         rivals.fit_lda(scaled, train.malignant),
         (1.0, 0.0),
     )
@@ -110,11 +121,15 @@ def cross_validated(
     svm: tuple[float, float] | None = None,
     also: FeatureTable | None = None,
     seed: int = 0,
+    folds: int = FOLDS,
+    kept: Kept | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[dict[str, Floats], NDArray[np.int64]]:
     """Out-of-fold probabilities `(n,)` of each classifier, and each row's fold `(n,)`.
 
-    Ten folds by woman (paper: Results). Nothing is chosen on the held fold: the number of epochs
-    is the recipe's, and the SVM's parameters are searched within the other folds unless given.
+    Folds by woman, ten in the paper (Results). Nothing is chosen on the held fold: the number of
+    epochs is the recipe's, and the SVM's parameters are searched within the other folds unless
+    given.
 
     Parameters
     ----------
@@ -126,20 +141,57 @@ def cross_validated(
         Further cases to train on in every fold, of no woman in the table.
     seed
         Of folds and networks.
+    folds
+        How many.
+    kept
+        Folds that it holds are not learnt again, and one that was left in the middle goes on.
+    say
+        Is told of each fold.
     """
-    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     fold = np.zeros(len(table), np.int64)
-    found = {name: np.zeros(len(table)) for name in ("sae", "svm", "knn", "lda")}
-    for number, (kept, held) in enumerate(
+    found = {name: np.zeros(len(table)) for name in CLASSIFIERS}
+    for number, (rest, held) in enumerate(
         splitter.split(table.values, table.malignant, table.women)
     ):
-        train = table.rows(kept) if also is None else table.rows(kept) + also
-        chosen = svm or choose_svm(train, folds=5)
-        fitted = fit(scenario, train, None, recipe=recipe, svm=chosen, seed=seed)
+        say(f"fold {number + 1} of {folds}")
+
+        def learnt(part: Kept | None, rest: Rows = rest, held: Rows = held) -> dict[str, Floats]:
+            train = table.rows(rest) if also is None else table.rows(rest) + also
+            chosen = svm or choose_svm(train, folds=5)
+            fitted = fit(scenario, train, None, recipe=recipe, svm=chosen, seed=seed, kept=part)
+            return fitted.probabilities(table.values[held])
+
         fold[held] = number
-        for name, p in fitted.probabilities(table.values[held]).items():
+        for name, p in once(kept, f"fold-{number + 1}", learnt).items():
             found[name][held] = p
     return found, fold
+
+
+def once(
+    kept: Kept | None, name: str, make: Callable[[Kept | None], dict[str, Floats]]
+) -> dict[str, Floats]:
+    """The arrays of a file in `kept`, or what `make` gives, which is then kept instead of states.
+
+    Raises
+    ------
+    DataError
+        The file is damaged.
+    """
+    if kept is None:
+        return make(None)
+    file, states = kept.folder / f"{name}.npz", kept.inside(name)
+    if not file.exists():
+        arrays, stored = make(states), io.BytesIO()
+        np.savez(stored, **arrays)  # type: ignore[arg-type]
+        kept.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(file, stored.getvalue())
+        shutil.rmtree(states.folder, ignore_errors=True)
+    try:
+        with np.load(file, allow_pickle=False) as read:
+            return {key: read[key] for key in read}
+    except (OSError, ValueError):
+        raise DataError(f"{file.name} is damaged; start anew") from None
 
 
 def _kept(n: int, seed: int) -> NDArray[np.int64]:

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cadnode.models.card import Metric, Scenario
-from training.evaluation import binary
+from training.evaluation import binary, grouped
 from training.evaluation.auc import Auc, auc, clustered, delong
+from training.evaluation.grouped import Cases
 from training.papers.wang2016.table import FeatureTable
 
 Floats = NDArray[np.float64]
@@ -47,8 +48,8 @@ def area(table: FeatureTable, scores: Floats) -> tuple[Auc, str]:
     """
     if len(set(table.women.tolist())) < len(table):
         found = clustered(table.malignant, scores, table.women)
-        return found, "95 %, bootstrap over women, 1,000 replicates"
-    return delong(table.malignant, scores), "95 %, DeLong"
+        return found, grouped.BY_WOMAN
+    return delong(table.malignant, scores), grouped.DELONG
 
 
 def rows(
@@ -57,17 +58,20 @@ def rows(
     probabilities: Mapping[str, Floats],
     thresholds: Mapping[str, float],
 ) -> list[dict[str, Any]]:
-    """One row per classifier, as in Tables 2 to 4, with the paper's own numbers."""
+    """One row per classifier, as in Tables 2 to 4, with the paper's own numbers.
+
+    `auc` and `auc_ci` are None where the table lacks a class, or has too few women of one.
+    """
     found = []
     for name, scores in probabilities.items():
-        one, method = area(table, scores)
+        cases = Cases(table.malignant, scores, table.women)
         at = binary.at_threshold(table.malignant, scores, thresholds[name])
         paper = dict(
             zip(("accuracy", "sensitivity", "specificity", "auc"), PAPER[scenario][name],
                 strict=True)
         )  # fmt: skip
         found.append(
-            {"classifier": name, **one.as_dict(), "ci_method": method}
+            {"classifier": name, **grouped.area(cases)}
             | {"threshold": round(thresholds[name], 4)}
             | {m.value: at[m].as_dict() for m in binary.Measure}
             | {"paper": paper}

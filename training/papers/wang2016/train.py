@@ -1,108 +1,256 @@
 """`cadnode train wang2016`: from regions to a card and weights for one scenario."""
 
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from rich.console import Console
 
-from cadnode.errors import DataError
+from cadnode.errors import DataError, SettingsError
 from cadnode.models import operating_point
 from cadnode.models.card import Metric, Scenario
+from training import tracking
+from training.checkpoint import claim
+from training.command_line import command_line
 from training.data import pisa_masses
+from training.machine import Machine
 from training.papers.roi_cnn.rois import PARTS, Part
+from training.papers.wang2016 import config as recipes
+from training.papers.wang2016 import crossing, export, fitting, measure, phantom_regions
 from training.papers.wang2016 import data as sources
-from training.papers.wang2016 import export, fitting, measure
 from training.papers.wang2016.autoencoder import Recipe
-from training.papers.wang2016.fitting import Fitted
+from training.papers.wang2016.fitting import FOLDS, Fitted
 from training.papers.wang2016.table import FeatureTable, joined
+from training.phases import Kept
+from training.preview import Count, Phase, Preview, table_of
 from training.workflow import seed_everything
+
+# Whole states of the networks that are being learnt: a file a phase, written every so many epochs.
+STATES: Final = "states"
+_EVERY: Final = 20
 
 
 def run(
-    data: str,
+    data: str | Sequence[str],
     out: Path,
     *,
     scenario: str,
+    config: Path | None = None,
     epochs: int | None = None,
     seed: int = 0,
+    resume: bool = False,
     quiet: bool = False,
+    folds: int = FOLDS,
     recipe: Recipe | None = None,
     measured_on: str | None = None,
+    machine: Machine | None = None,
 ) -> dict[str, Any]:
     """Train one scenario's autoencoder with SVM, KNN, LDA; write its model folder.
 
-    Returns the folder, the test parts' tables beside the paper's, and the 10-fold
-    cross-validation of the training part (mean and SD of the accuracy, as in Tables 2 to 4).
+    Returns the folder, the test parts' tables beside the paper's, and the cross-validation of the
+    training part and of the real regions (Tables 2 to 4).
 
     Parameters
     ----------
     data
-        `phantom:small`, `phantom:N`, `pisa-masses:PATH`, or several with commas between.
+        `phantom:small`, `phantom:N`, `KIND:PATH`, or several.
     out
-        Model folder and tables of features go here.
+        Model folder, tables of features and states go here.
     scenario
         `calcifications`, `masses` or `both`.
+    config
+        A recipe; the committed one by default.
     epochs
         Of the fine-tuning at most, instead of the recipe's.
     seed
         Of everything that is drawn in training.
+    resume
+        Go on with what `out` holds, by phase and fold.
     quiet
         Show no progress.
+    folds
+        Of the cross-validation; 0: none.
     recipe
-        How the autoencoder is trained; the default is that of the packaged models.
+        Instead of a file.
     measured_on
         `pisa-masses:PATH`: real masses on which the model is measured, for its card; nothing is
         learnt from them.
+    machine
+        Its processes but the first have nothing to do: these networks are small.
 
     Raises
     ------
     DataError, SettingsError
-        Data or scenario are not what they should be.
+        Data, recipe or scenario are not what they should be.
     """
-    chosen = sources.scenario_of(scenario)
-    recipe = recipe or Recipe()
-    recipe = replace(recipe, epochs=epochs) if epochs else recipe
+    machine = machine or Machine.here()
+    if not machine.first:
+        return {"models": []}
+    tracking.check(machine)
+    chosen, texts = sources.scenario_of(scenario), _texts(data)
+    recipe = _checked(recipe or recipes.load(config, epochs), folds, machine)
+    recipe = recipe.with_epochs(epochs) if epochs else recipe
     console = Console(stderr=True, quiet=quiet)
+    console.print(table_of(recipes.differences(recipe, chosen, folds), "Wang 2016"))
+    claim(out, recipe, [chosen, str(folds), *texts], seed, resume=resume)
+    if not resume:
+        shutil.rmtree(out / STATES, ignore_errors=True)
     seed_everything(seed)
-    tables: dict[Part, Sequence[FeatureTable]] = {
-        part: sources.part_tables(data, chosen, part, out / "features", quiet=quiet)
-        for part in PARTS
-    }
+    tables = _tables(texts, chosen, out, quiet=quiet)
     train, held = (joined(tables[part]) for part in ("train", "validation"))
-    for table in (train, held):
-        if len(set(table.malignant.tolist())) < 2:
-            raise DataError("training and validation part need benign and malignant regions")
+    _refuse_one_class(train, held)
     console.print(
         f"{chosen}: {len(train)} regions to learn from, {len(held)} to stop and calibrate"
     )
-    svm = fitting.choose_svm(train)
-    fitted = fitting.fit(chosen, train, held, recipe=recipe, svm=svm, seed=seed)
+    kept = Kept(out / STATES, _EVERY, machine.alone())
+    svm = _svm(train, kept)
+    fitted = fitting.fit(chosen, train, held, recipe=recipe, svm=svm, seed=seed, kept=kept)
+    crossed = _crossed(chosen, tables, recipe, svm, folds, kept, console)
+    further = [metric for one in crossed[1:] for metric in one.metrics()]
+    further += _elsewhere(fitted, measured_on, chosen) if measured_on else []
     origin = export.Origin(
-        command=_command(data, out, chosen, epochs, seed),
+        command=command_line("wang2016", texts, out, {
+            "--scenario": chosen, "--config": config.name if config else None,
+            "--epochs": epochs, "--folds": None if folds == FOLDS else folds, "--seed": seed,
+        }),
         seed=seed,
         trained_on=datetime.now(UTC).date(),
-    )
-    further = _cross_validated(chosen, tables, recipe, svm)
-    further += _elsewhere(fitted, measured_on, chosen) if measured_on else []
+    )  # fmt: skip
     folder = export.write(chosen, fitted, tables, further, out, origin)
     thresholds = _thresholds(fitted, held)
+    tests = [
+        export.numbers(chosen, fitted, table, thresholds)
+        for table in tables["test"]
+        if len(set(table.malignant.tolist())) == 2
+    ]
+    tried = [one.as_dict(chosen) for one in crossed]
+    for one in tried:
+        crossing.show(console, one)
     model = {
         "folder": str(folder),
         "svm": {"cost": svm[0], "gamma": svm[1]},
         "recipe": asdict(recipe),
-        "cross_validation_accuracy": _accuracy(chosen, train, recipe, svm),
-        "test": [
-            export.numbers(chosen, fitted, table, thresholds)
-            for table in tables["test"]
-            if len(set(table.malignant.tolist())) == 2
-        ],
+        "cross_validation": tried,
+        "cross_validation_accuracy": crossed[0].accuracy() if crossed else {},
+        "test": tests,
     }
     return {"models": [model]}
+
+
+def preview(
+    data: str | Sequence[str], out: Path, *, scenario: str, config: Path | None = None,
+    epochs: int | None = None, folds: int = FOLDS, machine: Machine | None = None,
+) -> Preview:  # fmt: skip
+    """What `run` would do with these; nothing is written, drawn or measured.
+
+    Raises
+    ------
+    DataError, SettingsError
+        Data, recipe or scenario are not what they should be.
+    """
+    machine = machine or Machine.here()
+    chosen = sources.scenario_of(scenario)
+    recipe = _checked(recipes.load(config, epochs), folds, machine)
+    counts = tuple(count for text in _texts(data) for count in _counts(text, chosen))
+    n = sum(sum(c.classes.values()) for c in counts if c.part == "train")
+    steps = -(-n // recipe.batch)
+    pretrain, tune = recipe.epochs_of(recipe.pretrain_updates, n), recipe.epochs_of(
+        recipe.updates, n
+    )  # fmt: skip
+    networks = [("the network", recipe.epochs)] + [("each fold's", tune)] * bool(folds)
+    phases = [
+        phase
+        for name, epochs in networks
+        for phase in (
+            Phase(f"{name}: two layers", 2 * pretrain, steps),
+            Phase(f"{name}: all together", epochs, steps),
+        )
+    ]
+    return Preview(
+        system="wang2016",
+        recipe=recipes.RECIPES.of(config).name,
+        counts=counts,
+        differences=tuple(recipes.differences(recipe, chosen, folds)),
+        phases=tuple(phases),
+        writes=(f"{out}/wang2016-{chosen}/ (card, weights)", f"{out}/features/", f"{out}/states/"),
+        machine=machine,
+    )
+
+
+def _texts(data: str | Sequence[str]) -> list[str]:
+    """Each data set of one text with commas, or of several."""
+    return [one for text in ([data] if isinstance(data, str) else data) for one in text.split(",")]
+
+
+def _checked(recipe: Recipe, folds: int, machine: Machine) -> Recipe:
+    if machine.precision not in ("auto", "fp32"):
+        raise SettingsError("--precision: these small networks are learnt in float32")
+    if folds == 1:
+        raise SettingsError("--folds must be 0 or at least 2")
+    return recipe
+
+
+def _tables(
+    texts: Sequence[str], scenario: Scenario, out: Path, *, quiet: bool
+) -> dict[Part, Sequence[FeatureTable]]:
+    return {
+        part: sources.part_tables(",".join(texts), scenario, part, out / "features", quiet=quiet)
+        for part in PARTS
+    }
+
+
+def _refuse_one_class(*tables: FeatureTable) -> None:
+    for table in tables:
+        if len(set(table.malignant.tolist())) < 2:
+            raise DataError("training and validation part need benign and malignant regions")
+
+
+def _svm(train: FeatureTable, kept: Kept) -> tuple[float, float]:
+    """Cost and gamma, searched once."""
+
+    def search(_: Kept | None) -> dict[str, measure.Floats]:
+        return {"svm": np.array(fitting.choose_svm(train))}
+
+    cost, gamma = fitting.once(kept, "svm", search)["svm"].tolist()
+    return float(cost), float(gamma)
+
+
+def _counts(text: str, scenario: Scenario) -> list[Count]:
+    """Regions by part and class; a phantom's classes are drawn with them."""
+    if sources.is_real(text):
+        found = sources.region_table(text, scenario)
+        parts = {part: found.part(part).table.malignant for part in PARTS}
+        return [
+            Count(found.table.name, part, {
+                "malignant": int(m.sum()), "benign": int((~m).sum()),
+            })
+            for part, m in parts.items()
+        ]  # fmt: skip
+    source = sources.phantom_source(text)
+    return [
+        Count(source.name, part, {
+            f"{content}s, benign or malignant as they are drawn": n
+            for content, n in phantom_regions.counts(scenario, source.count(part)).items()
+        })
+        for part in PARTS
+    ]  # fmt: skip
+
+
+def _crossed(
+    scenario: Scenario, tables: crossing.Tables, recipe: Recipe, svm: tuple[float, float],
+    folds: int, kept: Kept, console: Console,
+) -> list[crossing.Crossed]:  # fmt: skip
+    """The training part's cross-validation, then that of the real regions where there are any."""
+    if not folds:
+        return []
+    train = joined(tables["train"])
+    own = crossing.of_training(scenario, train, recipe, svm, folds, kept, console)
+    real = crossing.of_real(scenario, tables, recipe, svm, folds, kept, console)
+    return [own, real] if real else [own]
 
 
 def _thresholds(fitted: Fitted, held: FeatureTable) -> dict[str, float]:
@@ -114,19 +262,6 @@ def _thresholds(fitted: Fitted, held: FeatureTable) -> dict[str, float]:
     }
 
 
-def _accuracy(
-    scenario: Scenario, train: FeatureTable, recipe: Recipe, svm: tuple[float, float]
-) -> dict[str, Mapping[str, float]]:
-    """Mean and SD over ten folds of the training part, at a probability of one half."""
-    scores, fold = fitting.cross_validated(scenario, train, recipe=recipe, svm=svm)
-    found: dict[str, Mapping[str, float]] = {}
-    for name, one in scores.items():
-        right = (one >= 0.5) == train.malignant
-        each = [right[fold == number].mean() for number in np.unique(fold)]
-        found[name] = {"mean": round(float(np.mean(each)), 4), "sd": round(float(np.std(each)), 4)}
-    return found
-
-
 def _elsewhere(fitted: Fitted, text: str, scenario: Scenario) -> list[Metric]:
     """Areas on real masses, of which training saw none."""
     if not sources.is_pisa(text):
@@ -136,43 +271,3 @@ def _elsewhere(fitted: Fitted, text: str, scenario: Scenario) -> list[Metric]:
         measure.metric(table, one, f"AUC, {measure.NAMES[name]}, real masses", table.name)
         for name, one in fitted.probabilities(table.values).items()
     ]
-
-
-def _cross_validated(
-    scenario: Scenario,
-    tables: Mapping[Part, Sequence[FeatureTable]],
-    recipe: Recipe,
-    svm: tuple[float, float],
-) -> list[Metric]:
-    """Areas on all real masses by ten folds by woman, the phantom's training part in every fold.
-
-    What the test part of few women cannot say with an interval of any use.
-    """
-    real = [t for part in PARTS for t in tables[part] if t.name == pisa_masses.NAME]
-    if not real:
-        return []
-    others = [t for t in tables["train"] if t.name != pisa_masses.NAME]
-    whole = joined(real)
-    scores, _ = fitting.cross_validated(
-        scenario, whole, recipe=recipe, svm=svm,
-        also=joined(others) if others else None,
-    )  # fmt: skip
-    beside = f", {others[0].name} in every fold" if others else ""
-    return [
-        measure.metric(
-            whole, one, f"AUC, {measure.NAMES[name]}, 10-fold cross-validation by woman",
-            f"{whole.name}, all women{beside}",
-        )
-        for name, one in scores.items()
-    ]  # fmt: skip
-
-
-def _command(data: str, out: Path, scenario: Scenario, epochs: int | None, seed: int) -> str:
-    """The command line, with the folders' names alone."""
-    named = []
-    for text in data.split(","):
-        kind, _, rest = text.partition(":")
-        named.append(f"{kind}:{Path(rest).name if kind == pisa_masses.NAME else rest}")
-    words = ["cadnode", "train", "wang2016", "--data", ",".join(named), "--scenario", scenario]
-    words += ["--out", out.name, "--seed", str(seed)]
-    return shlex.join(words + (["--epochs", str(epochs)] if epochs else []))

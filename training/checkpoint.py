@@ -1,0 +1,74 @@
+"""A training's whole state in one file, and the file that says which training it is."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from cadnode.errors import DataError
+
+CHECKPOINT: Final = "last.pt"
+RUN: Final = "run.json"
+
+
+def write(file: Path, state: Mapping[str, Any]) -> None:
+    """Write the state, replaced at once: a kill leaves the old checkpoint or the new one.
+
+    Choice: our own file instead of MONAI's CheckpointSaver, because last and best weights,
+    optimizer and the count of early stopping must be of the same epoch; that saver writes them as
+    files of their own, and a kill can fall between them.
+    """
+    partial = file.with_name(f"{file.name}.partial")
+    torch.save(dict(state), partial)
+    os.replace(partial, file)
+
+
+def read(file: Path, device: str = "cpu") -> dict[str, Any] | None:
+    """The state; None without a file.
+
+    Raises
+    ------
+    DataError
+        The file is damaged.
+    """
+    if not file.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError):
+        raise DataError(f"{file.name} is damaged; start anew") from None
+    return state
+
+
+def claim(out: Path, recipe: Any, data: Sequence[str], seed: int, *, resume: bool) -> None:
+    """Write down what the folder's training depends on; refuse to resume another one.
+
+    Parameters
+    ----------
+    out
+        The folder.
+    recipe, data, seed
+        What the training depends on; the recipe is a dataclass.
+    resume
+        Whether the folder's training is to go on.
+
+    Raises
+    ------
+    DataError
+        `resume` is asked for, and the folder's training has other data, recipe or seed.
+    """
+    state = {"recipe": dataclasses.asdict(recipe), "data": list(data), "seed": seed}
+    text = json.dumps(state, indent=2, sort_keys=True)
+    file = out / RUN
+    if resume and file.exists():
+        if hashlib.sha256(file.read_bytes()).digest() != hashlib.sha256(text.encode()).digest():
+            raise DataError("--resume: the folder holds a training of other data, recipe or seed")
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)

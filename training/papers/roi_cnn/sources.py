@@ -1,0 +1,92 @@
+"""The ROIs that each learning stage of a training takes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cadnode.errors import DataError
+from training.data.regions import is_source
+from training.papers.roi_cnn import phantom_rois, real_rois
+from training.papers.roi_cnn.config import Recipe, Stage
+from training.papers.roi_cnn.phantom_rois import PhantomSource
+from training.papers.roi_cnn.real_rois import RealSource
+from training.papers.roi_cnn.rois import Part, RoiSet
+
+RoiSource = PhantomSource | RealSource
+
+
+def parse(text: str) -> RoiSource:
+    """The source of `phantom:…`, or of `KIND:PATH` (`training.data.sources`).
+
+    Raises
+    ------
+    DataError
+        The text is none of these, or what is there has no calcifications of known malignancy.
+    """
+    return real_rois.open_real(text) if is_source(text) else phantom_rois.parse(text)
+
+
+class Sources:
+    """The ROIs of each stage: `KIND:…` for all of them, `STAGE=KIND:…` for one.
+
+    Raises
+    ------
+    DataError
+        A text names no stage or no data, or a stage is left without, or has two.
+    """
+
+    def __init__(
+        self, texts: Sequence[str], recipe: Recipe, folder: Path, *, quiet: bool = False
+    ) -> None:
+        self.recipe, self.folder, self.quiet = recipe, folder, quiet
+        names = [s.name for s in recipe.stages]
+        self.by_stage: dict[str, RoiSource] = {}
+        named, others = (
+            [t for t in map(_split, texts) if t[0]],
+            [t for t in texts if not _split(t)[0]],
+        )
+        if len(others) > 1:
+            raise DataError(
+                f"--data: {len(others)} for the same stages; STAGE=KIND:… tells them apart"
+            )
+        for stage, rest in named:
+            if stage not in names:
+                raise DataError(f"--data: there is no stage {stage}; known: {', '.join(names)}")
+            self.by_stage[stage] = parse(rest)
+        for text in others:
+            source = parse(text)
+            self.by_stage = dict.fromkeys(names, source) | self.by_stage
+        missing = [n for n in names if n not in self.by_stage]
+        if missing:
+            raise DataError(f"--data: nothing for stage {', '.join(missing)}")
+
+    def part(self, stage: Stage, part: Part) -> RoiSet:
+        """A part of a stage's ROIs; those of the training part with a margin to move them in.
+
+        Raises
+        ------
+        DataError
+            What is to be learnt or chosen by has benign or malignant ROIs only.
+        """
+        margin = self.recipe.augmentation.translation_px if part == "train" else 0
+        source, spec = self.by_stage[stage.name], self.recipe.roi()
+        if isinstance(source, PhantomSource):
+            return phantom_rois.prepare(
+                source, part, spec, self.folder, margin=margin, quiet=self.quiet
+            )
+        found = real_rois.prepare(source, part, spec, self.folder, margin=margin, quiet=self.quiet)
+        n_pos = int(found.malignant.sum())
+        if part != "test" and not 0 < n_pos < len(found):
+            raise DataError(
+                f"{source.name}: the {part} part has {n_pos} malignant and {len(found) - n_pos} "
+                "benign ROIs; both are needed"
+            )
+        return found
+
+
+def _split(text: str) -> tuple[str, str]:
+    """(stage, source) of `STAGE=KIND:…`; the stage is "" without one.
+
+    A path may hold "=": only what stands before the kind's colon names a stage.
+    """
+    head, equals, rest = text.partition("=")
+    return (head, rest) if equals and ":" not in head else ("", text)

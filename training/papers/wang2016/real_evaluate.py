@@ -1,0 +1,179 @@
+"""Feature models on regions of real images, of women whom they have not seen."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from cadnode.detect.features import FEATURE_NAMES
+from cadnode.models import store
+from cadnode.models.card import Scenario
+from cadnode.models.feature_model import FeatureModel
+from training.data import manifest as m
+from training.data.regions import Question
+from training.evaluation import grouped
+from training.evaluation.grouped import STRATA, Cases, message, strata, words
+from training.papers.wang2016 import fitting, measure, regions
+from training.papers.wang2016.autoencoder import Recipe
+from training.papers.wang2016.measure import Floats
+from training.papers.wang2016.reading import block, model_of, named, read, threshold
+from training.papers.wang2016.regions import Measurements, RegionTable
+
+SCENARIO_OF: Final[Mapping[str, Scenario]] = {
+    m.CALCIFICATION: "calcifications", m.MASS: "masses", m.BOTH: "both",
+}  # fmt: skip
+_PRESENCE: Final = "calc_area_mm2"
+
+
+def on_regions(data: str, folders: Sequence[Path]) -> dict[str, Any]:
+    """Numbers of the models on the regions of `KIND:PATH`: of the whole, and a block a scenario.
+
+    Those of the whole are of each region by the model of its kind of lesion (the paper's
+    scenarios); with one model they are that model's. Where the question is whether there are
+    calcifications, they are of what the segmentation finds: a probability of malignancy is no
+    answer to it.
+
+    Raises
+    ------
+    DataError, ModelError
+        The folder or a model is not what it should be.
+    """
+    measured = regions.measure(data, quiet=False)
+    models = {
+        model.card.scenario: (model, folder) for folder in folders for model in [model_of(folder)]
+    }
+    blocks = {
+        name: _block(measured, model, store.seen_women(folder))
+        for name, (model, folder) in models.items()
+    }
+    head = {"data": data.partition(":")[0]}
+    found = measured.of("both")
+    if found.regions.question == Question.PRESENCE:
+        return head | _presence(found) | {"scenarios": blocks}
+    if len(blocks) == 1:
+        return head | next(iter(blocks.values())) | {"scenarios": blocks}
+    return head | _by_kind(found, models) | {"scenarios": blocks}
+
+
+def _by_kind(
+    found: RegionTable, models: Mapping[Scenario, tuple[FeatureModel, Path]]
+) -> dict[str, Any]:
+    """Each region read by the model of its kind of lesion, of women whom no model has seen.
+
+    Beside it `as_the_node`: the model is then chosen by what the segmentation finds, as the node
+    chooses it, which is not told what a region shows.
+    """
+    seen = frozenset[str]().union(*(store.seen_women(folder) for _, folder in models.values()))
+    unseen, women_seen = found.unseen(seen)
+    kinds = [SCENARIO_OF[item.row.lesion_kind] for item in unseen.regions.items]
+    unseen = unseen.where(kind in models for kind in kinds)
+    kinds = [kind for kind in kinds if kind in models]
+    scores = {name: read(model, unseen.table)["sae"] for name, (model, _) in models.items()}
+    own = np.array([scores[kind][i] for i, kind in enumerate(kinds)], np.float64)
+    row = grouped.area(_cases(unseen, own)) | {"unit": "regions"}
+    return row | {
+        "contrast": f"{unseen.regions.contrast}: the served models on women they never saw, each "
+        "region by the model of its kind of lesion",
+        "message": message(row, *words(unseen.regions.question)),
+        "women": len(set(unseen.table.women.tolist())),
+        "women_left_out_as_seen_in_training": women_seen,
+        "left_out": dict(unseen.left_out),
+        **strata(_cases(unseen, own), unseen.facts, STRATA),
+        "as_the_node": _as_the_node(unseen, scores),
+    }
+
+
+def _as_the_node(found: RegionTable, scores: Mapping[Scenario, Floats]) -> dict[str, Any]:
+    """The area where the scenario is that which the segmentation allows (`read.assessing`)."""
+    values, names = found.table.values, found.table.features
+    calcified = values[:, names.index("calc_number")] > 0
+    mass = (values[:, len(FEATURE_NAMES["calcifications"]) :] != 0).any(1)
+    picked: list[float] = []
+    for i, (has_calcifications, has_mass) in enumerate(zip(calcified, mass, strict=True)):
+        wanted: tuple[Scenario, ...] = (
+            ("both", "calcifications", "masses") if has_calcifications and has_mass
+            else ("calcifications",) if has_calcifications
+            else ("masses",) if has_mass
+            else ()
+        )  # fmt: skip
+        name = next((name for name in wanted if name in scores), None)
+        picked.append(float("nan") if name is None else float(scores[name][i]))
+    chosen = np.array(picked, np.float64)
+    told = np.isfinite(chosen)
+    return grouped.area(_cases(found, chosen).where(told)) | {
+        "nothing_segmented": int((~told).sum())
+    }
+
+
+def _presence(found: RegionTable) -> dict[str, Any]:
+    """How well what the segmentation finds tells regions with calcifications from those without."""
+    area_mm2 = found.table.values[:, found.table.features.index(_PRESENCE)]
+    cases = _cases(found, area_mm2)
+    row = grouped.area(cases) | {"unit": "regions"}
+    return row | {
+        "contrast": f"{found.regions.contrast}; the score is the area of the calcifications that "
+        "the segmentation finds. The scenarios' scores are probabilities of malignancy: made for "
+        "another question",
+        "message": message(row, *words(found.regions.question)),
+        "women": len(set(found.table.women.tolist())),
+        "left_out": dict(found.left_out),
+        **strata(cases, found.facts, STRATA),
+    }
+
+
+def on_pisa(
+    data: str, folder: Path | None, recipe: Recipe, *, crossed_first: bool
+) -> dict[str, Any]:
+    """Cross-validation with `recipe` on masses, and a served model's numbers on unseen women.
+
+    `crossed_first` says whether the numbers of the whole are those of the cross-validation, which
+    needs ten women with a malignant mass and ten with a benign one.
+
+    Raises
+    ------
+    DataError, ModelError
+        The folder or the model is not what it should be.
+    """
+    measured = regions.measure(data, quiet=False)
+    masses = measured.of("masses")
+    served = _block(measured, model_of(folder), store.seen_women(folder)) if folder else None
+    crossed = _crossed(masses, recipe) if _women(masses) >= fitting.FOLDS else None
+    note = "" if crossed else f"No cross-validation: it needs {fitting.FOLDS} women of each class."
+    first = (crossed or served) if crossed_first else (served or crossed)
+    result = {"data": masses.table.name} | (first or {})
+    result |= {"left_out": dict(masses.left_out), "note": note}
+    return result | {"cross_validation": crossed, "served": served}
+
+
+def _block(measured: Measurements, model: FeatureModel, seen: frozenset[str]) -> dict[str, Any]:
+    """A model's numbers on the regions of its scenario, of women it never saw."""
+    scenario = model.card.scenario
+    found, women_seen = measured.of(scenario).unseen(seen)
+    scores = read(model, found.table)
+    contrast = f"{found.regions.contrast}: the served model on women it never saw"
+    row = block(scenario, found.table, scores, contrast, threshold(model))
+    return row | {
+        "message": message(row, *words(found.regions.question)),
+        "scenario": scenario,
+        "model": named(model),
+        "women_left_out_as_seen_in_training": women_seen,
+        "left_out": dict(found.left_out),
+        **strata(_cases(found, scores["sae"]), found.facts, STRATA),
+    }
+
+
+def _crossed(found: RegionTable, recipe: Recipe) -> dict[str, Any]:
+    scores, _ = fitting.cross_validated("masses", found.table, recipe=recipe)
+    contrast = f"{measure.CONTRAST}, film: learnt anew, ten-fold cross-validation by woman"
+    return block("masses", found.table, scores, contrast)
+
+
+def _women(found: RegionTable) -> int:
+    """Women of the rarer class."""
+    labels, women = found.table.malignant, found.table.women
+    return min(len(set(women[labels == label].tolist())) for label in (True, False))
+
+
+def _cases(found: RegionTable, scores: Floats) -> Cases:
+    return Cases(found.table.malignant, scores, found.table.women)
