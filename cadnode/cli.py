@@ -16,9 +16,10 @@ from rich.table import Table
 from cadnode import __version__, settings
 from cadnode.cli_base import AsJson, ConfigFile, OutFolder, command, err, out, print_json
 from cadnode.cli_compare import compare, report
-from cadnode.cli_data import data_app
+from cadnode.cli_data import data_app, phantom
+from cadnode.cli_evaluate import evaluate_app
 from cadnode.cli_models import models_app
-from cadnode.cli_training import evaluate_app, phantom, train_app
+from cadnode.cli_train import train_app
 from cadnode.domain import Profile, System
 from cadnode.errors import SettingsError
 

@@ -1,4 +1,4 @@
-"""`cadnode data`: data sets and archives as one manifest, its faults, its splits."""
+"""`cadnode data`, `cadnode phantom`: data sets as one manifest, their faults; synthetic exams."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,8 +9,9 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cadnode.cli_base import AsJson, command, err, out, print_json
+from cadnode.cli_base import AsJson, OutFolder, command, err, out, print_json
 from cadnode.cli_views import counting_progress
+from cadnode.domain import Acquisition
 
 if TYPE_CHECKING:
     from training.data.check import Report
@@ -211,3 +212,29 @@ def _split_table(parts: dict[str, dict[str, int]]) -> Table:
     for split_name, numbers in parts.items():
         table.add_row(split_name or "none", *(str(numbers[name]) for name in names))
     return table
+
+
+@command
+def phantom(
+    out_folder: OutFolder,
+    exams: Annotated[int, typer.Option(min=1, help="how many exams")] = 1,
+    seed: Annotated[int, typer.Option(help="of the first exam; the next ones follow")] = 0,
+    acquisition: Annotated[
+        Acquisition, typer.Option(help="a digital detector's or a digitized film's look")
+    ] = Acquisition.DIGITAL,
+    as_json: AsJson = False,
+) -> None:
+    """Make synthetic mammogram exams as DICOM, with lesions whose truth is known.
+
+    Each exam has a folder with four MG For Presentation images; truth.csv says where lesions are,
+    what they are by BI-RADS, and which are malignant. The same seed gives the same exams.
+    """
+    from training import phantom as phantoms
+
+    spec = phantoms.PhantomSpec(acquisition=acquisition)
+    with counting_progress(err, "exams", exams, quiet=as_json) as advance:
+        truth = phantoms.write_exams(out_folder, exams, seed, spec, advance)
+    if as_json:
+        print_json({"exams": exams, "truth": str(truth)})
+    else:
+        out.print(f"{exams} exams in {out_folder}; what is in them: {truth}", highlight=False)

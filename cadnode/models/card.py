@@ -133,7 +133,7 @@ class DibMgCard(_Card):
 class CnnCard(_Card):
     """Reads regions of interest.
 
-    `bf16_difference` is the most that bfloat16 moved a probability on the test part; None where
+    `bf16_difference` is the most that bfloat16 moved a probability of validation ROIs; None where
     it was not measured, and bfloat16 is not used.
     """
 

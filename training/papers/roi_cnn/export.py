@@ -101,6 +101,7 @@ def write(
         limits=((REAL_LIMITS if is_real(parts["train"]) else PHANTOM_LIMITS) + LIMITS),
         weights_sha256="0" * 64,
         stored_as=stored.kind,
+        bf16_difference=stored.change.get("largest_change_by_bfloat16"),
         seed=origin.seed + member.seed,
         command=origin.command,
         trained_on=origin.trained_on,

@@ -1,4 +1,4 @@
-"""`cadnode evaluate` and `cadnode phantom`, beside `cadnode train` (`cli_train`)."""
+"""`cadnode evaluate`: every system on your own data, with intervals."""
 
 import json
 from importlib import import_module
@@ -7,12 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cadnode.cli_base import AsJson, OutFolder, command, err, out, print_json
-from cadnode.cli_train import train_app
-from cadnode.cli_views import counting_progress
-from cadnode.domain import Acquisition
-
-__all__ = ["evaluate_app", "phantom", "train_app"]
+from cadnode.cli_base import command, out
 
 evaluate_app = typer.Typer(no_args_is_help=True, help="Measure a system, with intervals.")
 
@@ -21,6 +16,10 @@ RoiData = Annotated[
 ]
 JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="OUT", help="write the numbers to OUT")
+]
+HtmlFile = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="OUT", help="a page to read: tables, curves, strata, pictures"),
 ]
 ModelFolder = Annotated[
     Path | None,
@@ -36,6 +35,7 @@ def evaluate_kim2018(
         typer.Option(metavar="KIND:PATH", help="rsna-views:PATH, ddsm-exams:PATH or phantom:N …"),
     ],
     json_file: JsonFile = None,
+    html: HtmlFile = None,
     model: ModelFolder = None,
     split: Annotated[
         str,
@@ -43,7 +43,7 @@ def evaluate_kim2018(
     ] = "unseen",
 ) -> None:
     """AUC of DIB-MG with its 95 % interval, overall and per stratum, on women it never saw."""
-    _evaluate("kim2018", data, json_file, model, split=split)
+    _evaluate("kim2018", data, json_file, html, model, split=split)
 
 
 @evaluate_app.command("wang2016")
@@ -53,26 +53,35 @@ def evaluate_wang2016(
         str, typer.Option(metavar="KIND:PATH", help="pisa-masses:PATH, mini-mias:PATH, phantom:N …")
     ],
     json_file: JsonFile = None,
+    html: HtmlFile = None,
     model: ModelFolder = None,
 ) -> None:
     """AUC of the autoencoder beside SVM, KNN and LDA, with intervals; by woman where there are."""
-    _evaluate("wang2016", data, json_file, model)
+    _evaluate("wang2016", data, json_file, html, model)
 
 
 @evaluate_app.command("kang2021")
 @command
-def evaluate_kang2021(data: RoiData, json_file: JsonFile = None, model: ModelFolder = None) -> None:
+def evaluate_kang2021(
+    data: RoiData,
+    json_file: JsonFile = None,
+    html: HtmlFile = None,
+    model: ModelFolder = None,
+) -> None:
     """AUC of the CNNs and their mean, and where their Grad-CAM peaks."""
-    _evaluate("kang2021", data, json_file, model)
+    _evaluate("kang2021", data, json_file, html, model)
 
 
 @evaluate_app.command("helsinki_dtl")
 @command
 def evaluate_helsinki_dtl(
-    data: RoiData, json_file: JsonFile = None, model: ModelFolder = None
+    data: RoiData,
+    json_file: JsonFile = None,
+    html: HtmlFile = None,
+    model: ModelFolder = None,
 ) -> None:
     """AUC of the ResNeXt, and where its Grad-CAM peaks."""
-    _evaluate("helsinki_dtl", data, json_file, model)
+    _evaluate("helsinki_dtl", data, json_file, html, model)
 
 
 @evaluate_app.command("detection")
@@ -85,45 +94,30 @@ def evaluate_detection(
         ),
     ],
     json_file: JsonFile = None,
+    html: HtmlFile = None,
     model: ModelFolder = None,
 ) -> None:
     """FROC of the detection: lesions found against false marks an image, with intervals."""
-    _evaluate("detection", data, json_file, model)
+    _evaluate("detection", data, json_file, html, model)
 
 
 def _evaluate(
-    system: str, data: str, json_file: Path | None, model: Path | None, **own: Any
+    system: str,
+    data: str,
+    json_file: Path | None,
+    html: Path | None,
+    model: Path | None,
+    **own: Any,
 ) -> None:
-    """Measure, write the numbers, print them; `own` are the system's own options."""
+    """Measure, write the numbers and the page, print; `own` are the system's own options."""
     evaluate = import_module(f"training.papers.{system}.evaluate")
     result = evaluate.run(data, model=model, **own)
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(result, indent=2) + "\n")
     evaluate.show(out, result)
+    if html is not None:
+        from training.evaluation import evaluation_page
 
-
-@command
-def phantom(
-    out_folder: OutFolder,
-    exams: Annotated[int, typer.Option(min=1, help="how many exams")] = 1,
-    seed: Annotated[int, typer.Option(help="of the first exam; the next ones follow")] = 0,
-    acquisition: Annotated[
-        Acquisition, typer.Option(help="a digital detector's or a digitized film's look")
-    ] = Acquisition.DIGITAL,
-    as_json: AsJson = False,
-) -> None:
-    """Make synthetic mammogram exams as DICOM, with lesions whose truth is known.
-
-    Each exam has a folder with four MG For Presentation images; truth.csv says where lesions are,
-    what they are by BI-RADS, and which are malignant. The same seed gives the same exams.
-    """
-    from training import phantom as phantoms
-
-    spec = phantoms.PhantomSpec(acquisition=acquisition)
-    with counting_progress(err, "exams", exams, quiet=as_json) as advance:
-        truth = phantoms.write_exams(out_folder, exams, seed, spec, advance)
-    if as_json:
-        print_json({"exams": exams, "truth": str(truth)})
-    else:
-        out.print(f"{exams} exams in {out_folder}; what is in them: {truth}", highlight=False)
+        evaluation_page.of_command(html, system, data, model)
+        out.print(f"page: {html}", highlight=False)

@@ -1,0 +1,135 @@
+"""What a reader does in OHIF: open a study, open a series, look."""
+
+import io
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.peers import wait_until
+from tests.viewers.webdriver import Browser
+
+Picture = NDArray[np.uint8]
+PATIENCE_S = 240.0  # for one step on a busy machine; on an idle one it takes about three seconds
+TRIES = 4
+
+_TOURS = '["basicViewerTour"]'
+_FIND = """
+const fits = e => e.children.length == 0 && e.textContent.trim() == arguments[0];
+const found = [...document.querySelectorAll('body *')].filter(fits);
+if (!found.length) return null;
+found[0].scrollIntoView({block: 'center'});
+const box = found[0].getBoundingClientRect();
+return [box.x + box.width / 2, box.y + box.height / 2];
+"""
+_CANVAS = """
+const canvas = document.querySelector('.cornerstone-canvas');
+if (!canvas) return null;
+const box = canvas.getBoundingClientRect();
+return [box.x, box.y, box.width, box.height];
+"""
+_OVERLAYS = "return [...document.querySelectorAll('.viewport-overlay')].map(e => e.innerText)"
+_LABELS = "return [...document.querySelectorAll('svg.svg-layer text')].map(e => e.textContent)"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the viewport shows: `(h, w, 3) uint8`, and the labels that are drawn on it."""
+
+    picture: Picture
+    labels: tuple[str, ...]
+
+    def place(self, points: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.float64]:
+        """`(n, 2)` picture (row, column) of (row, column) source points: fitted and centred."""
+        height, width = self.picture.shape[:2]
+        scale = min(height / rows, width / columns)
+        corner = (np.array([height, width]) - scale * np.array([rows, columns])) / 2
+        placed: NDArray[np.float64] = corner + scale * points
+        return placed
+
+
+@dataclass
+class Reader:
+    """Somebody who looks at one study; pictures are kept in `folder`."""
+
+    browser: Browser
+    folder: Path
+    said: list[str] = field(default_factory=list)
+
+    def open_study(self, site: str, study_uid: str) -> None:
+        """Open the study, past the tour that OHIF offers to newcomers."""
+        self.browser.open(f"{site}/app-config.js")
+        self.browser.run("localStorage.setItem('shownTours', arguments[0])", _TOURS)
+        self.browser.open(f"{site}/viewer?StudyInstanceUIDs={study_uid}")
+        wait_until(lambda: self.hears("studyToFirstImage"), PATIENCE_S)
+
+    def open_series(self, description: str, reached: Callable[[], Any]) -> None:
+        """Double-click a series in the list until `reached`: a list that moves misses a click."""
+        for _ in range(TRIES):
+            place = wait_until(lambda: self.browser.run(_FIND, description), PATIENCE_S)
+            self.said.clear()
+            self.browser.double_click(*place)
+            with suppress(AssertionError):
+                wait_until(reached, PATIENCE_S / TRIES)
+                return
+        (self.folder / "failed.png").write_bytes(self.browser.picture())
+        raise AssertionError(f"{description} did not open; see {self.folder / 'failed.png'}")
+
+    def decline(self) -> None:
+        """Say no to what the viewer offers above the image, if it does."""
+        if place := self.browser.run(_FIND, "No"):
+            self.browser.click(*place)
+            wait_until(lambda: self.browser.run(_FIND, "No") is None, PATIENCE_S)
+
+    def hears(self, words: str) -> str | None:
+        """The first line of the page's console with these words, since the last double-click."""
+        self.said += self.browser.console()
+        return next((line for line in self.said if words in line), None)
+
+    def titled(self, words: str) -> bool:
+        """Whether the viewport's own text has these words."""
+        return any(words in text for text in self.browser.run(_OVERLAYS))
+
+    def labelled(self, words: str) -> bool:
+        """Whether a drawn label has these words."""
+        there = any(words in label for label in self._labels())
+        return there or self.touch()
+
+    def touch(self) -> bool:
+        """Drag the window tool there and back, and say False: look again.
+
+        OHIF 3.13.2 may leave a view black, or without its report's regions, until it is drawn the
+        next time; a reader's first touch does that.
+        """
+        if box := self.browser.run(_CANVAS):
+            self.browser.drag(box[0] + box[2] / 2, box[1] + box[3] / 2)
+        return False
+
+    def look(self, name: str, until: Callable[[Picture], Any]) -> Shown:
+        """The viewport, once `until` is true of it and it no longer changes."""
+        pictures: list[Picture] = []
+
+        def settled() -> bool:
+            pictures.append(self._viewport(name))
+            first, last = pictures[-2:][0], pictures[-1]
+            same = len(pictures) > 1 and first.shape == last.shape and bool((first == last).all())
+            return same and (bool(until(last)) or self.touch())
+
+        wait_until(settled, PATIENCE_S)
+        return Shown(pictures[-1], tuple(self._labels()))
+
+    def _viewport(self, name: str) -> Picture:
+        """Picture of the viewport; the whole window is kept as `name`.png."""
+        png = self.browser.picture()
+        (self.folder / f"{name}.png").write_bytes(png)
+        x, y, width, height = wait_until(lambda: self.browser.run(_CANVAS), PATIENCE_S)
+        window = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+        return window[round(y) : round(y + height), round(x) : round(x + width)]
+
+    def _labels(self) -> list[str]:
+        return [str(text) for text in self.browser.run(_LABELS)]
