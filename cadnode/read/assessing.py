@@ -9,6 +9,7 @@ from cadnode.detect.features import features_of
 from cadnode.detect.model import Segmentation
 from cadnode.domain import Acquisition, Assessment, Box, FindingKind, HeatMap, System
 from cadnode.errors import ModelError
+from cadnode.exam.model import Mammogram
 from cadnode.explain.gradcam import heat_map
 from cadnode.explain.overlay import place
 from cadnode.models.card import Scenario
@@ -55,24 +56,33 @@ class Assessor:
         self, candidate: Candidate, view: ScoredView, *, suspicious_breast: bool
     ) -> tuple[tuple[Assessment, ...], tuple[SystemMaps, ...]]:
         """Each system's assessment of the region, and the maps of those that have one."""
-        acquisition = view.mammogram.acquisition
-        said = [self._kim2018(candidate.box, view, suspicious_breast)]
+        whole = self._kim2018(candidate.box, view, suspicious_breast)
+        said, maps = self.of_region(candidate, view.mammogram)
+        return (whole, *said), maps
+
+    def of_region(
+        self, candidate: Candidate, mammogram: Mammogram
+    ) -> tuple[tuple[Assessment, ...], tuple[SystemMaps, ...]]:
+        """As `assess`, by the systems that read regions alone."""
+        said: list[Assessment] = []
         maps: list[SystemMaps] = []
         for system in CNN_SYSTEMS:
             members = [
                 m for m in self.readers.rois
-                if m.card.system is system and acquisition in m.card.applies_to
+                if m.card.system is system and mammogram.acquisition in m.card.applies_to
             ]  # fmt: skip
             if not members:
                 continue
             try:
-                assessment, shown = self._cnns(system, members, candidate, view)
+                assessment, shown = self._cnns(
+                    system, members, candidate, mammogram.sop_instance_uid
+                )
             except ModelError:
                 self.failed.add(system)
                 continue
             said.append(assessment)
             maps.append(shown)
-        said += self._wang2016(candidate, acquisition)
+        said += self._wang2016(candidate, mammogram.acquisition)
         return tuple(said), tuple(maps)
 
     def _kim2018(self, box: Box, view: ScoredView, suspicious_breast: bool) -> Assessment:
@@ -84,10 +94,9 @@ class Assessor:
         )
 
     def _cnns(
-        self, system: System, members: Sequence[RoiModel], candidate: Candidate, view: ScoredView
+        self, system: System, members: Sequence[RoiModel], candidate: Candidate, uid: str
     ) -> tuple[Assessment, SystemMaps]:
         """The mean of the system's CNNs (Kang 2021, Ensemble), with their Grad-CAM maps."""
-        uid = view.mammogram.sop_instance_uid
         readings: dict[str, RoiReading] = {}
         maps = []
         for model in members:

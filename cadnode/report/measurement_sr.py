@@ -67,9 +67,18 @@ def measurement_sr(edition: Edition, predecessor: Dataset | None = None) -> Data
         ds.CurrentRequestedProcedureEvidenceSequence = evidence([*headers, *markers(edition)])
     for element in _content(edition, headers):
         ds[element.tag] = element
+    _separate(ds)
     ds.ContributingEquipmentSequence = contributing_equipment(edition.reference, edition.made_at)
     ds.file_meta = file_meta(ds.SOPClassUID, ds.SOPInstanceUID, ExplicitVRLittleEndian)
     return ds
+
+
+def _separate(item: Dataset) -> None:
+    """Mark all containers as lists; renderers leave names out of what they take for a sentence."""
+    if item.ValueType == "CONTAINER":
+        item.ContinuityOfContent = "SEPARATE"
+    for child in item.get("ContentSequence") or []:
+        _separate(child)
 
 
 def _content(edition: Edition, headers: list[Dataset]) -> Dataset:

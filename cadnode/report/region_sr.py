@@ -48,16 +48,7 @@ def region_sr(edition: Edition) -> Dataset:
     remarks = containers[codes.QUALITATIVE_EVALUATIONS.value]
     comments = [_comment(_in_words(group)) for group in groups if not _has_region(group)]
     remarks.ContentSequence = [*remarks.ContentSequence, *comments]
-    _separate(ds)
     return ds
-
-
-def _separate(item: Dataset) -> None:
-    """Mark all containers as lists; renderers leave names out of what they take for a sentence."""
-    if item.ValueType == "CONTAINER":
-        item.ContinuityOfContent = "SEPARATE"
-    for child in item.get("ContentSequence") or []:
-        _separate(child)
 
 
 def _code(item: Dataset) -> str:

@@ -192,7 +192,7 @@ def test_regions_of_a_scenario_are_shared_out() -> None:
     ("text", "sizes"),
     [
         ("phantom:40", (40, 10, 40)),
-        ("phantom:small", (600, 200, 200)),
+        ("phantom:small", (240, 80, 120)),
         ("phantom:9/8/7", (9, 8, 7)),
     ],
 )

@@ -125,12 +125,13 @@ def test_view_models_say_what_a_whole_reading_says_without_looking_for_regions(
     assert [(m["name"], m["version"]) for m in told["shadow"]] == [("toy", "0.0.2")]
 
 
-def test_regions_are_those_of_the_active_reading_and_unchanged_members_are_not_asked_again(
+def test_regions_are_those_of_the_active_reading_and_other_systems_are_not_asked_again(
     stores: Stores, values: Settings, exam: Exam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = tmp_path / "new"
     add(stores, store_cases.made(new), made_cnn(new, "0.0.1"), made_cnn(new, "0.0.2"))
     add(stores, made_cnn(new, "0.0.4", "unchanged", of="resnext50_32x4d"))
+    add(stores, store_cases.made_features(new))
     active = whole(exam, folders(stores), values)
     expected = whole(exam, folders(stores, "toy-cnn@0.0.2"), values)
     asked: list[str] = []
@@ -146,7 +147,7 @@ def test_regions_are_those_of_the_active_reading_and_unchanged_members_are_not_a
 
     said = [a for f in expected.findings for a in f.assessments if a.system is System.KANG2021]
     assert [len(a.members) for a in said] == [2] * len(expected.findings)
-    assert asked == ["toy-cnn"]
+    assert sorted(asked) == ["toy-cnn", "unchanged"]
     (row,) = told["scores"]
     assert (row["system"], row["what"]) == ("kang2021", "exam")
     assert row["shadow"] == max(a.probability for a in said) != row["active"]

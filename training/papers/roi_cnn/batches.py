@@ -30,8 +30,9 @@ class Batch:
 
 
 def steps_of(rois: int, stage: Stage, copies: int, batch: int) -> int:
-    """Minibatches of an epoch over so many ROIs, each shown `copies` times."""
-    return stage.steps or max(1, rois * copies // min(batch, max(rois, 1)))
+    """Minibatches of an epoch: all ROIs, each shown `copies` times, but at most the stage's."""
+    whole = max(1, rois * copies // min(batch, max(rois, 1)))
+    return min(stage.steps or whole, whole)
 
 
 class Batches:

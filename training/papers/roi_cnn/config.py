@@ -99,7 +99,7 @@ class Stage:
         Side of the part that is cut around the lesion, in the ROI's pixels, and translated by
         less in proportion; 0 takes the whole ROI.
     steps
-        Minibatches an epoch; 0 shows the whole training part.
+        At most so many minibatches an epoch; 0 shows the whole training part.
     batch
         ROIs a step; 0 takes the member's own.
     learning_rate, schedule

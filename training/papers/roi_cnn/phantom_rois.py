@@ -32,7 +32,7 @@ KIND: Final = "phantom"
 # ROIs of the train, validation and test parts.
 SIZES: Final = {
     "tiny": (24, 16, 16),
-    "small": (600, 200, 200),
+    "small": (240, 80, 120),
     "medium": (6000, 400, 800),
 }
 _SAVE_EVERY: Final = 100
