@@ -63,7 +63,7 @@ def test_a_dry_run_tells_data_differences_steps_and_files_and_writes_nothing(
 def test_a_dry_run_is_printed_for_people_too(tmp_path: Path) -> None:
     text = run("kang2021", "--out", str(tmp_path / "out"), "--dry-run", "--config", "paper").stdout
 
-    assert "600 ROIs" in text
+    assert "240 ROIs" in text
     assert "densenet201, target" in text
     assert "Nothing was written" in text
 
@@ -76,9 +76,9 @@ def test_without_a_gpu_the_small_recipe_is_taken_unless_the_papers_is_asked_for(
     assert dry("kang2021", tmp_path)["recipe"] == "cpu.toml"
     papers = dry("kang2021", tmp_path, "--config", "paper")
     assert papers["recipe"] == "recipe.toml"
-    # Five networks, 200 epochs of 5 × 600 ROIs in minibatches of 16, 32, 32, 16 and 8.
-    assert papers["steps"] == 200 * (187 + 93 + 93 + 187 + 375)
-    assert dry("kang2021", tmp_path, "--config", "paper", "--members", "xception")["steps"] == 18600
+    # Five networks, 200 epochs of 5 × 240 ROIs in minibatches of 16, 32, 32, 16 and 8.
+    assert papers["steps"] == 200 * (75 + 37 + 37 + 75 + 150)
+    assert dry("kang2021", tmp_path, "--config", "paper", "--members", "xception")["steps"] == 7400
 
 
 def test_real_data_are_counted_by_part_and_class(tmp_path: Path) -> None:

@@ -53,8 +53,14 @@ class Recipe:
     batch: int = 64
 
     def with_epochs(self, epochs: int) -> "Recipe":
-        """The recipe with at most so many epochs of fine-tuning, where validation may end it."""
-        return replace(self, epochs=epochs)
+        """The recipe with so many epochs of fine-tuning, everything else in proportion."""
+        share = epochs / self.epochs
+        return replace(
+            self,
+            epochs=epochs,
+            updates=max(1, round(share * self.updates)),
+            pretrain_updates=max(1, round(share * self.pretrain_updates)),
+        )
 
     def epochs_of(self, updates: int, n: int) -> int:
         """Passes over `n` regions that make at least so many updates."""

@@ -92,8 +92,9 @@ def run(
         return {"models": []}
     tracking.check(machine)
     chosen, texts = sources.scenario_of(scenario), _texts(data)
+    if recipe is not None and epochs:
+        recipe = recipe.with_epochs(epochs)
     recipe = _checked(recipe or recipes.load(config, epochs), folds, machine)
-    recipe = recipe.with_epochs(epochs) if epochs else recipe
     console = Console(stderr=True, quiet=quiet)
     console.print(table_of(recipes.differences(recipe, chosen, folds), "Wang 2016"))
     claim(out, recipe, [chosen, str(folds), *texts], seed, resume=resume)
