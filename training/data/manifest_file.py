@@ -197,5 +197,5 @@ def _pandas() -> Any:
         return import_module("pandas")
     except ImportError:
         raise DataError(
-            "Parquet needs pandas and pyarrow: pip install pandas pyarrow, or use .csv"
+            "Parquet needs pandas and pyarrow: pip install 'cadnode[parquet]', or use .csv"
         ) from None
