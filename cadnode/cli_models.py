@@ -178,7 +178,7 @@ def promote(
         print_json(promotion.as_dict(done))
     else:
         for line in promotion.sentences(done):
-            out.print(line, highlight=False, soft_wrap=True)
+            out.print(line, highlight=False, soft_wrap=True, markup=False)
     if not done.done:
         raise typer.Exit(_DAMAGED)
     if not as_json:

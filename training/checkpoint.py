@@ -12,9 +12,12 @@ from typing import Any, Final
 import torch
 
 from cadnode.errors import DataError
+from cadnode.files import write_whole
 
 CHECKPOINT: Final = "last.pt"
 RUN: Final = "run.json"
+STAGE_WEIGHTS: Final = "weights.safetensors"
+"""What a finished stage of a training leaves; a model folder's weights have another name."""
 
 
 def write(file: Path, state: Mapping[str, Any]) -> None:
@@ -49,6 +52,9 @@ def read(file: Path, device: str = "cpu") -> dict[str, Any] | None:
 def claim(out: Path, recipe: Any, data: Sequence[str], seed: int, *, resume: bool) -> None:
     """Write down what the folder's training depends on; refuse to resume another one.
 
+    A training that starts anew first forgets what an earlier one left in the folder: killed and
+    resumed it would go on with the other's weights.
+
     Parameters
     ----------
     out
@@ -63,12 +69,15 @@ def claim(out: Path, recipe: Any, data: Sequence[str], seed: int, *, resume: boo
     DataError
         `resume` is asked for, and the folder's training has other data, recipe or seed.
     """
-    state = {"recipe": dataclasses.asdict(recipe), "data": list(data), "seed": seed}
-    text = json.dumps(state, indent=2, sort_keys=True)
+    depends = {"recipe": dataclasses.asdict(recipe), "data": list(data), "seed": seed}
+    text = json.dumps(depends, indent=2, sort_keys=True)
     file = out / RUN
     if resume and file.exists():
         if hashlib.sha256(file.read_bytes()).digest() != hashlib.sha256(text.encode()).digest():
             raise DataError("--resume: the folder holds a training of other data, recipe or seed")
         return
     out.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+    if file.exists():
+        for state in [*out.rglob(CHECKPOINT), *out.rglob(STAGE_WEIGHTS)]:
+            state.unlink()
+    write_whole(file, text.encode())

@@ -7,6 +7,7 @@ one study: neither its memory nor a fault of it can reach the worker, which only
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -121,6 +122,8 @@ def _wait_for(
         time.sleep(0.1)
     if child.returncode == 0:
         return DONE
+    if child.returncode in (-signal.SIGTERM, -signal.SIGINT):
+        return INTERRUPTED  # whoever ends a node may signal all of its processes
     codes = {code: failure for failure, code in _EXIT_CODES.items()}
     return codes.get(child.returncode, Failure.CRASHED)
 

@@ -13,6 +13,7 @@ from cadnode.domain import ExamResult, FloatImage, Outcome
 from cadnode.errors import NotProcessable, ReportError
 from cadnode.exam.model import Exam
 from cadnode.files import written_whole
+from cadnode.log import get_logger
 from cadnode.report import (
     ai_results_sr,
     heatmap,
@@ -28,6 +29,8 @@ from cadnode.report.profiles import REPORTS, STANDARD, ObjectKind
 
 Images = Callable[[str], FloatImage]
 
+log = get_logger("report")
+
 _SERIES: Final[dict[int, ObjectKind]] = {
     measurement_sr.SERIES_NUMBER: ObjectKind.MEASUREMENT_SR,
     cad_sr.SERIES_NUMBER: ObjectKind.CAD_SR,
@@ -38,6 +41,10 @@ _SERIES: Final[dict[int, ObjectKind]] = {
     presentation_state.SERIES_NUMBER: ObjectKind.OUTLINES,
     key_objects.SERIES_NUMBER: ObjectKind.KEY_OBJECTS,
 }
+# These say in another form what a report says.
+_ACCOMPANY: Final = frozenset(
+    {ObjectKind.SEGMENTATION, ObjectKind.OUTLINES, ObjectKind.KEY_OBJECTS}
+)
 
 
 def make_objects(
@@ -70,15 +77,32 @@ def make_objects(
         return []
     edition = Edition(exam, result, made_at, disclaimer, calibrated, longest_side)
     old = {ObjectKind.MEASUREMENT_SR: predecessor, ObjectKind.CAD_SR: cad_predecessor}
-    with _as_report_error(), config.disable_value_validation():
+    wanted = [
+        kind
+        for kind in ObjectKind
+        if kind in kinds and (kind in REPORTS or result.outcome is not Outcome.NOT_READ)
+    ]
+    with config.disable_value_validation():
         # Values copied from sources may break rules (UIDs with leading zeros …); pydicom would
         # print them in warnings.
-        return [
-            ds
-            for kind in ObjectKind
-            if kind in kinds and (kind in REPORTS or result.outcome is not Outcome.NOT_READ)
-            for ds in _made(kind, edition, images, old.get(kind))
-        ]
+        return [ds for kind in wanted for ds in _whole(kind, edition, images, old.get(kind))]
+
+
+def _whole(
+    kind: ObjectKind, edition: Edition, images: Images, predecessor: Dataset | None
+) -> Sequence[Dataset]:
+    """Objects of one kind; what only accompanies a report is done without when it cannot be made.
+
+    A source's header that highdicom refuses costs its outlines, not the patient's report.
+    """
+    try:
+        with _as_report_error():
+            return _made(kind, edition, images, predecessor)
+    except ReportError:
+        if kind not in _ACCOMPANY:
+            raise
+        log.error("object_not_made", reason=kind.value)
+        return []
 
 
 def _made(

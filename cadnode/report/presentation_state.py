@@ -22,6 +22,7 @@ from pydicom import Dataset
 
 from cadnode import __version__
 from cadnode.domain import Finding
+from cadnode.exam.attributes import numbers
 from cadnode.exam.model import Mammogram
 from cadnode.report.edition import Edition
 from cadnode.report.finding_groups import polyline
@@ -34,6 +35,7 @@ _LAYER: Final = "CADNODE"
 _YELLOW: Final = CIELabColor(97.0, -21.0, 94.0)
 _FOOT: Final = (0.02, 0.96, 0.98, 0.99)
 _PIXEL: Final = AnnotationUnitsValues.PIXEL
+_VOI_FUNCTIONS: Final = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
 def presentation_states(edition: Edition) -> list[Dataset]:
@@ -57,14 +59,18 @@ def presentation_states(edition: Edition) -> list[Dataset]:
 def _state(
     edition: Edition, mammogram: Mammogram, found: Sequence[tuple[int, Finding]], number: int
 ) -> Dataset:
-    image = unnamed(mammogram.header)
+    image = _displayable(mammogram.header)
     layer = GraphicLayer(_LAYER, 1, "Computer-aided detection", _YELLOW)
     objects = [_outline(edition, mammogram, finding, name) for name, finding in found]
     pairs = zip(found, objects, strict=True)
     texts = [_caption(finding, name, line.graphic_data) for (name, finding), line in pairs]
     made = GrayscaleSoftcopyPresentationState(
         referenced_images=[image],
-        series_instance_uid=edition.uid(f"outlines-series-{mammogram.laterality}"),
+        series_instance_uid=edition.uid(
+            # A series lies in one study; of film each view has its own.
+            f"outlines-series-{mammogram.laterality}",
+            after=str(image.StudyInstanceUID),
+        ),
         series_number=SERIES_NUMBER,
         sop_instance_uid=edition.uid("outlines", number),
         instance_number=number,
@@ -93,6 +99,20 @@ def _state(
     ds.PresentationCreationDate, ds.PresentationCreationTime = ds.ContentDate, ds.ContentTime
     del ds.ContentDate, ds.ContentTime  # a presentation state has none
     return ds
+
+
+def _displayable(header: Dataset) -> Dataset:
+    """The header with the one VOI transformation that a state may hold (PS3.3 C.11.2)."""
+    image = unnamed(header)
+    centres, widths = numbers(image, "WindowCenter"), numbers(image, "WindowWidth")
+    whole = 0 < len(centres) == len(widths) and min(widths) >= 1
+    dropped = ["VOILUTSequence"] if whole else ["WindowCenter", "WindowWidth"]
+    dropped.append("WindowCenterWidthExplanation")
+    if image.get("VOILUTFunction") not in _VOI_FUNCTIONS:
+        dropped.append("VOILUTFunction")
+    for keyword in dropped:
+        image.pop(keyword, None)
+    return image
 
 
 def _outline(edition: Edition, mammogram: Mammogram, finding: Finding, name: int) -> GraphicObject:

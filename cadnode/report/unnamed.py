@@ -31,6 +31,7 @@ def unnamed(header: Dataset) -> Dataset:
     """Copy of an image's header with its UIDs, and nobody's name, number or dates in it."""
     left_out = {tag_for_keyword(k) for k in (*PATIENT_MODULES, *STUDY_MODULES, *_PIXELS)}
     copy = Dataset({tag: element for tag, element in header.items() if tag not in left_out})
+    copy.pop("SpecificCharacterSet", None)  # highdicom refuses some; no text of the source is left
     for keyword in _EMPTY:
         setattr(copy, keyword, "")
     copy.StudyInstanceUID = header.StudyInstanceUID

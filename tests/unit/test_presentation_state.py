@@ -102,6 +102,8 @@ def test_it_belongs_to_its_view_s_study() -> None:
     assert [s.StudyInstanceUID for s in made] == [
         exam.mammograms[0].header.StudyInstanceUID, exam.mammograms[2].header.StudyInstanceUID,
     ]  # fmt: skip
+    series = {(s.SeriesInstanceUID, s.StudyInstanceUID) for s in made}
+    assert len({uid for uid, _ in series}) == len(series)  # a series lies in one study
 
 
 def test_one_reading_makes_the_same_object_twice() -> None:

@@ -110,7 +110,9 @@ class Reader:
             self.browser.drag(box[0] + box[2] / 2, box[1] + box[3] / 2)
         return False
 
-    def look(self, name: str, until: Callable[[Picture], Any]) -> Shown:
+    def look(
+        self, name: str, until: Callable[[Picture], Any], within_s: float = PATIENCE_S
+    ) -> Shown:
         """The viewport, once `until` is true of it and it no longer changes."""
         pictures: list[Picture] = []
 
@@ -120,7 +122,7 @@ class Reader:
             same = len(pictures) > 1 and first.shape == last.shape and bool((first == last).all())
             return same and (bool(until(last)) or self.touch())
 
-        wait_until(settled, PATIENCE_S)
+        wait_until(settled, within_s)
         return Shown(pictures[-1], tuple(self._labels()))
 
     def _viewport(self, name: str) -> Picture:

@@ -76,7 +76,7 @@ def parse(text: str, *, only_test: bool = False) -> PhantomExams:
     """
     kind, _, rest = text.partition(":")
     size, at, seed = rest.partition("@")
-    numbers = SIZES.get(size) or tuple(int(n) for n in size.split("/") if n.isdecimal())
+    numbers = SIZES.get(size) or tuple(int(n) if n.isdecimal() else 0 for n in size.split("/"))
     if len(numbers) == 1:
         others = max(2 * numbers[0] // 5, 1)
         numbers = (numbers[0], others, numbers[0] if only_test else others)

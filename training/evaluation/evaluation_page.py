@@ -22,6 +22,7 @@ from training.evaluation.tables import Table
 from training.papers.wang2016 import data as feature_data
 from training.papers.wang2016 import fitting, measure, regions
 from training.papers.wang2016.autoencoder import Recipe
+from training.papers.wang2016.rivals import fewest_women
 from training.papers.wang2016.table import FeatureTable
 
 CROSSED: Final = "Learnt anew: ten-fold cross-validation by woman"
@@ -178,7 +179,9 @@ def _seen(folders: Sequence[Path]) -> frozenset[str]:
 
 
 def _crossed(table: FeatureTable, scenario: Scenario) -> dict[str, Scored]:
-    """All classifiers, learnt anew on real regions as the paper did it."""
+    """All classifiers, learnt anew on real regions as the paper did it; none of too few women."""
+    if fewest_women(table.malignant, table.women) < fitting.FOLDS:
+        return {}
     probabilities, _ = fitting.cross_validated(scenario, table, recipe=Recipe())
     scorers = [
         Scorer(measure.NAMES[name], cutoffs=(_ONE_HALF,), calibrated=True) for name in probabilities

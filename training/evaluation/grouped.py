@@ -21,7 +21,7 @@ NO_INTERVAL: Final = "none: an interval needs two women with and two without"
 NOT_STATED: Final = "not stated"
 STRATA: Final = (
     "dataset", "acquisition", "lesion", "type", "distribution", "size", "birads", "density",
-    "vendor",
+    "age", "vendor",
 )  # fmt: skip
 """What results on regions are broken down by."""
 

@@ -15,11 +15,18 @@ from cadnode.errors import DataError, ModelError
 from cadnode.models import loading, store
 from cadnode.models.detector import Detector
 from training.evaluation.froc import ImageMarks, summary
+from training.evaluation.grouped import shown
 from training.papers.detection import cases, rois
 from training.papers.detection.cases import Case, Cases
 
 NAME: Final = "microcalcification-detector"
 KINDS: Final = (FindingKind.CALCIFICATION_CLUSTER, FindingKind.MASS)
+
+
+_OF_CURVE: Final = (
+    "n_found_at_1fp", "sensitivity_at_1fp", "sensitivity_at_1fp_ci", "sensitivity_at_half_fp",
+    "threshold_at_1fp",
+)  # fmt: skip
 
 
 def run(data: str, *, model: Path | None = None, seed: int = 0) -> dict[str, Any]:
@@ -43,8 +50,9 @@ def run(data: str, *, model: Path | None = None, seed: int = 0) -> dict[str, Any
     folder = model or packaged()
     detector = load_detector(folder)
     kind, _, where = data.partition(":")
+    known = store.seen_women(folder) if folder else frozenset()
     if kind == "pisa-calcifications" and where:
-        return _head(kind, detector) | rois.numbers(Path(where).expanduser(), detector)
+        return _head(kind, detector) | rois.numbers(Path(where).expanduser(), detector, known)
     source = cases.open_cases(kind, where)
     women, marks = set(), []
     for case in _progress(source):
@@ -52,12 +60,11 @@ def run(data: str, *, model: Path | None = None, seed: int = 0) -> dict[str, Any
         marks.append(marks_of(case, detector))
     if not marks:
         raise DataError("no image could be read")
-    known = store.seen_women(folder) if folder else frozenset()
     seen = sum(store.woman_key(kind, woman) in known for woman in women)
     rows = [_row(source, [m[k] for m in marks], finding, seed) for k, finding in enumerate(KINDS)]
     best = rows[0]
-    if best["n_lesions"] == 0:
-        raise DataError("there is no calcification with a position in these images")
+    if not any(row["n_lesions"] for row in rows):
+        raise DataError("there is no lesion with a position in these images")
     counts = {"images_read": len(marks), "women": len(women), "women_seen_in_training": seen}
     return _head(kind, detector) | best | counts | {"by_kind": rows}
 
@@ -94,26 +101,26 @@ def marks_of(case: Case, detector: Detector | None) -> tuple[ImageMarks, ...]:
 def show(console: Console, result: dict[str, Any]) -> None:
     """Print the numbers as a table."""
     console.print(f"{result['data']}: {result['contrast']}", highlight=False)
-    if "auc" in result:
-        low, high = result["auc_ci"]
-        console.print(f"AUC {result['auc']:.3f} (95 % CI {low:.3f}–{high:.3f})", highlight=False)
-        return
     if result["women_seen_in_training"]:
         console.print(
             f"[bold]{result['women_seen_in_training']} of {result['women']} women were in the "
             "filter's training[/]: these numbers are not of unseen images",
             highlight=False,
         )
+    if "auc" in result:
+        area, interval = shown(result)
+        console.print(f"AUC {area} (95 % CI {interval}) {result['message']}", highlight=False)
+        return
     table = Table("", "found at 1 false mark an image", "95 % CI", "at ½", "lesions", "images")
     for row in result["by_kind"]:
-        if not row["n_lesions"]:
-            continue
-        low, high = row["sensitivity_at_1fp_ci"]
-        table.add_row(
-            row["kind"], f"{100 * row['sensitivity_at_1fp']:.0f} %",
-            f"{100 * low:.0f}–{100 * high:.0f} %", f"{100 * row['sensitivity_at_half_fp']:.0f} %",
-            str(row["n_lesions"]), str(row["n_images"]),
-        )  # fmt: skip
+        found = ("–", "–", "–")
+        if row["sensitivity_at_1fp"] is not None:
+            low, high = row["sensitivity_at_1fp_ci"]
+            found = (
+                f"{100 * row['sensitivity_at_1fp']:.0f} %", f"{100 * low:.0f}–{100 * high:.0f} %",
+                f"{100 * row['sensitivity_at_half_fp']:.0f} %",
+            )  # fmt: skip
+        table.add_row(row["kind"], *found, str(row["n_lesions"]), str(row["n_images"]))
     console.print(table)
 
 
@@ -132,8 +139,10 @@ def _row(
     source: Cases, images: Sequence[ImageMarks], kind: FindingKind, seed: int
 ) -> dict[str, Any]:
     head = {"kind": kind.value, "contrast": source.contrast[kind]}
-    if not any(i.lesions for i in images) or not any(i.counts_false for i in images):
-        return head | {"n_lesions": 0, "n_images": 0}
+    lesions, free = sum(len(i.lesions) for i in images), sum(i.counts_false for i in images)
+    if not lesions or not free:
+        nothing = dict.fromkeys(_OF_CURVE)
+        return head | {"n_lesions": lesions, "n_images": free} | nothing | {"froc": []}
     return head | summary(images, seed=seed)
 
 

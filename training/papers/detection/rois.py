@@ -9,33 +9,43 @@ from cadnode.detect.cluster_regions import certainty_of
 from cadnode.detect.clusters import hotspots
 from cadnode.detect.specks import find_specks
 from cadnode.errors import DataError
+from cadnode.models import store
 from cadnode.models.detector import Detector
 from training.data import pisa_calcifications as pisa
-from training.evaluation.auc import clustered
+from training.evaluation import grouped
+from training.evaluation.grouped import Cases
 from training.papers.detection.samples import roi_frame
 
 
-def numbers(folder: Path, detector: Detector | None) -> dict[str, Any]:
+def numbers(
+    folder: Path, detector: Detector | None, seen: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     """AUC of the most certain candidate of each region, with an interval over women.
+
+    `auc` is null where a class is missing, and `message` says so. `seen` are the keys of women
+    whom the filter's training saw: they are counted, not left out.
 
     Raises
     ------
     DataError
-        The folder is not of that kind, or lacks one of the classes.
+        The folder is not of that kind, or no region of it can be read.
     """
     rois = [(r, image) for r in pisa.read(folder) if (image := pisa.load(r)) is not None]
-    if len({r.positive for r, _ in rois}) < 2:
-        raise DataError("an AUC needs regions with and without calcifications")
-    area = clustered(
-        [r.positive for r, _ in rois],
-        [certainty(image, pisa.SPACING_MM, detector) for _, image in rois],
-        [r.woman for r, _ in rois],
+    if not rois:
+        raise DataError("no region could be read")
+    cases = Cases(
+        np.array([r.positive for r, _ in rois], bool),
+        np.array([certainty(image, pisa.SPACING_MM, detector) for _, image in rois]),
+        np.array([r.woman for r, _ in rois]),
     )
-    return area.as_dict() | {
+    women = sorted(set(cases.women.tolist()))
+    area = grouped.area(cases) | {"unit": "regions"}
+    return area | {
+        "women": len(women),
+        "women_seen_in_training": sum(store.woman_key(pisa.NAME, w) in seen for w in women),
+        "message": grouped.message(area, "with calcifications", "without"),
         "contrast": "pisa-calcifications: 60 × 60 pixel regions with calcifications against "
         "regions without; the score is the most certain candidate's",
-        "unit": "regions",
-        "ci_method": "95 %, bootstrap over women, 1,000 replicates",
     }
 
 

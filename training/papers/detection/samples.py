@@ -1,6 +1,7 @@
 """Candidates with labels, from real and simulated images: what the learned filter is trained on."""
 
 import io
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,7 +95,7 @@ def read(file: Path) -> Samples:
     try:
         with np.load(file, allow_pickle=False) as stored:
             return Samples(*(stored[name] for name in Samples.__slots__))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         raise DataError(f"{file.name} is damaged; start anew") from None
 
 

@@ -27,6 +27,7 @@ from training.data.sources import open_source
 from training.data.tensors import tensors
 from training.data.views import DataSet, ViewRecord
 from training.evaluation.auc import clustered, delong
+from training.evaluation.grouped import message
 from training.papers.kim2018 import baselines
 from training.papers.kim2018.validation import BreastScored, by_breast, compared, contrast_of
 from training.workflow import in_batches
@@ -82,17 +83,14 @@ def numbers(
 ) -> dict[str, Any]:
     """Areas of the contrast, its strata and its baselines, from views' log-odds.
 
-    Raises
-    ------
-    DataError
-        The contrast lacks a class.
+    Where a class is missing the area is null, and `message` says so.
     """
     records, logits = [r for r, _ in scored], [v for _, v in scored]
     rows, contrast = compared(records, acquisition), contrast_of(records, acquisition)
     picked = [records[i] for i in rows], [logits[i] for i in rows]
     breasts = by_breast(*picked, card.breast)
     if len({b.cancer for b in breasts}) < 2:
-        raise DataError(f"no contrast: {contrast} needs both among the women left")
+        return _without_contrast(breasts, contrast)
     result = _area(breasts) | {
         "contrast": f"{contrast}; {_how(card.breast)}",
         "unit": "breasts",
@@ -119,6 +117,9 @@ def numbers(
 
 def show(console: Console, result: dict[str, Any]) -> None:
     """Print the numbers as a table."""
+    if result["auc"] is None:
+        console.print(result["message"], highlight=False)
+        return
     low, high = result["auc_ci"]
     model = result["model"]
     console.print(
@@ -141,6 +142,13 @@ def show(console: Console, result: dict[str, Any]) -> None:
     console.print(table)
     for line in baselines.sentences(result):
         console.print(line)
+
+
+def _without_contrast(breasts: Sequence[BreastScored], contrast: str) -> dict[str, Any]:
+    n_pos = sum(b.cancer for b in breasts)
+    row = {"auc": None, "auc_ci": None, "n_pos": n_pos, "n_neg": len(breasts) - n_pos}
+    row |= {"contrast": contrast, "unit": "breasts", "women": len({b.woman for b in breasts})}
+    return row | {"message": message(row, "with cancer", "without") + f" Compared: {contrast}."}
 
 
 def _packaged(acquisition: Acquisition) -> Path:

@@ -70,7 +70,7 @@ def parse(text: str, *, only_test: bool = False) -> PhantomSource:
     """
     kind, _, rest = text.partition(":")
     size, _, seed = rest.partition("@")
-    numbers = SIZES.get(size) or tuple(int(n) for n in size.split("/") if n.isdecimal())
+    numbers = SIZES.get(size) or tuple(int(n) if n.isdecimal() else 0 for n in size.split("/"))
     if len(numbers) == 1:
         rest_of_it = max(numbers[0] // 5, 1)
         numbers = (numbers[0], rest_of_it, numbers[0] if only_test else rest_of_it)

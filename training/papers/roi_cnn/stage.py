@@ -16,6 +16,7 @@ from cadnode.errors import DataError
 from cadnode.files import write_whole
 from cadnode.models.cnn import RoiNetwork
 from cadnode.models.weights import pack, unpack
+from training.checkpoint import STAGE_WEIGHTS
 from training.machine import Machine
 from training.papers.roi_cnn import attention
 from training.papers.roi_cnn.augment import centre
@@ -25,7 +26,6 @@ from training.papers.roi_cnn.rois import RoiSet
 from training.papers.roi_cnn.tasks import task
 from training.workflow import Plan, Training, in_batches, seed_everything
 
-WEIGHTS: Final = "weights.safetensors"
 _VALIDATION_BATCH: Final = 16
 
 
@@ -50,7 +50,7 @@ def learn(
     DataError
         The folder holds a training of another recipe, or no epoch could be validated.
     """
-    file = out / WEIGHTS
+    file = out / STAGE_WEIGHTS
     if resume and file.exists():
         return file
     seed_everything(seed)

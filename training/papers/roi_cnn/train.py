@@ -66,7 +66,7 @@ def run(
         origin = export.Origin(
             command=command_line(protocol.system.value, data, out, {
                 "--members": members, "--config": config.name if config else None,
-                "--epochs": epochs, "--seed": seed,
+                "--init": init.name if init else None, "--epochs": epochs, "--seed": seed,
             }),
             seed=seed,
             trained_on=datetime.now(UTC).date(),

@@ -64,7 +64,7 @@ class Recipe:
 
     def epochs_of(self, updates: int, n: int) -> int:
         """Passes over `n` regions that make at least so many updates."""
-        return -(-updates // -(-n // self.batch))
+        return -(-updates // -(-max(n, 1) // self.batch))
 
 
 def train(

@@ -82,20 +82,19 @@ class Crossed:
 
 
 def of_training(
-    scenario: Scenario, train: FeatureTable, recipe: Recipe, svm: tuple[float, float],
-    folds: int, kept: Kept, console: Console,
+    scenario: Scenario, train: FeatureTable, recipe: Recipe, folds: int, kept: Kept,
+    console: Console,
 ) -> Crossed:  # fmt: skip
     """The training part alone, as in the paper."""
     scores, fold = fitting.cross_validated(
-        scenario, train, recipe=recipe, svm=svm, folds=folds, kept=kept.inside("training-part"),
+        scenario, train, recipe=recipe, folds=folds, kept=kept.inside("training-part"),
         say=lambda text: console.print(f"training part, {text}"),
     )  # fmt: skip
     return Crossed(train, "", scores, fold)
 
 
 def of_real(
-    scenario: Scenario, tables: Tables, recipe: Recipe, svm: tuple[float, float],
-    folds: int, kept: Kept, console: Console,
+    scenario: Scenario, tables: Tables, recipe: Recipe, folds: int, kept: Kept, console: Console,
 ) -> Crossed | None:  # fmt: skip
     """All real regions, the phantom's training part in every fold; None where none are real.
 
@@ -107,7 +106,7 @@ def of_real(
     others = [t for t in tables["train"] if not _is_real(t)]
     whole = joined(real)
     scores, fold = fitting.cross_validated(
-        scenario, whole, recipe=recipe, svm=svm, folds=folds, kept=kept.inside("real-regions"),
+        scenario, whole, recipe=recipe, folds=folds, kept=kept.inside("real-regions"),
         also=joined(others) if others else None,
         say=lambda text: console.print(f"real regions, {text}"),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -190,7 +191,7 @@ def once(
     try:
         with np.load(file, allow_pickle=False) as read:
             return {key: read[key] for key in read}
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         raise DataError(f"{file.name} is damaged; start anew") from None
 
 

@@ -19,6 +19,7 @@ from training.papers.wang2016.autoencoder import Recipe
 from training.papers.wang2016.measure import Floats
 from training.papers.wang2016.reading import block, model_of, named, read, threshold
 from training.papers.wang2016.regions import Measurements, RegionTable
+from training.papers.wang2016.rivals import fewest_women
 
 SCENARIO_OF: Final[Mapping[str, Scenario]] = {
     m.CALCIFICATION: "calcifications", m.MASS: "masses", m.BOTH: "both",
@@ -138,7 +139,11 @@ def on_pisa(
     measured = regions.measure(data, quiet=False)
     masses = measured.of("masses")
     served = _block(measured, model_of(folder), store.seen_women(folder)) if folder else None
-    crossed = _crossed(masses, recipe) if _women(masses) >= fitting.FOLDS else None
+    crossed = (
+        _crossed(masses, recipe)
+        if fewest_women(masses.table.malignant, masses.table.women) >= fitting.FOLDS
+        else None
+    )
     note = "" if crossed else f"No cross-validation: it needs {fitting.FOLDS} women of each class."
     first = (crossed or served) if crossed_first else (served or crossed)
     result = {"data": masses.table.name} | (first or {})
@@ -167,12 +172,6 @@ def _crossed(found: RegionTable, recipe: Recipe) -> dict[str, Any]:
     scores, _ = fitting.cross_validated("masses", found.table, recipe=recipe)
     contrast = f"{measure.CONTRAST}, film: learnt anew, ten-fold cross-validation by woman"
     return block("masses", found.table, scores, contrast)
-
-
-def _women(found: RegionTable) -> int:
-    """Women of the rarer class."""
-    labels, women = found.table.malignant, found.table.women
-    return min(len(set(women[labels == label].tolist())) for label in (True, False))
 
 
 def _cases(found: RegionTable, scores: Floats) -> Cases:

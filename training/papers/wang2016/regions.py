@@ -5,6 +5,7 @@ and of columns.
 """
 
 import hashlib
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from rich.progress import track
 from cadnode.detect.features import FEATURE_NAMES, features_of
 from cadnode.detect.segment import segment_roi
 from cadnode.domain import Acquisition, Box, FloatImage, Laterality
+from cadnode.files import write_whole
 from cadnode.models.card import Scenario
 from cadnode.models.features import Features
 from training.data.manifest import ManifestRow
@@ -175,6 +177,7 @@ def _read(file: Path) -> dict[str, Floats]:
 def _write(file: Path, known: Mapping[str, Floats]) -> None:
     if not known:
         return
+    stored = io.BytesIO()
+    np.savez_compressed(stored, keys=np.array(list(known)), values=np.stack(list(known.values())))
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("wb") as out:
-        np.savez_compressed(out, keys=np.array(list(known)), values=np.stack(list(known.values())))
+    write_whole(file, stored.getvalue())

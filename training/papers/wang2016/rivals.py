@@ -49,10 +49,21 @@ def fit_svm(scaled: Scaled, malignant: Labels, cost: float, gamma: float) -> Svm
     return Svm(rows, dual, np.array(machine.intercept_[0]), np.array(gamma), np.array([1.0, 0.0]))
 
 
+def fewest_women(malignant: Labels, women: Groups) -> int:
+    """Women of the rarer class: a cross-validation by woman has no more folds than that."""
+    return min(len(set(women[malignant == label].tolist())) for label in (True, False))
+
+
 def best_svm(
     scaled: Scaled, malignant: Labels, women: Groups, *, folds: int = 10, seed: int = 0
 ) -> tuple[float, float]:
-    """(cost, gamma) of the highest mean AUC in a cross-validation by woman."""
+    """(cost, gamma) of the highest mean AUC in a cross-validation by woman.
+
+    Fewer folds where a class has fewer women; with a single one, the middle of the grid.
+    """
+    folds = min(folds, fewest_women(malignant, women))
+    if folds < 2:
+        return COSTS[len(COSTS) // 2], GAMMAS[len(GAMMAS) // 2]
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     parts = list(splitter.split(scaled, malignant, women))
 

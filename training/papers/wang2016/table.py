@@ -1,5 +1,6 @@
 """Features of many regions with what is known of them: made once, read often."""
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cadnode.errors import DataError
+from cadnode.files import write_whole
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -72,12 +74,12 @@ class FeatureTable:
     def write(self, file: Path) -> None:
         """Write the table; `read` gives it back."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        head = json.dumps({"name": self.name, "features": self.features})
-        with file.open("wb") as out:
-            np.savez_compressed(
-                out, head=np.array(head), values=self.values, malignant=self.malignant,
-                p_malignant=self.p_malignant, women=self.women,
-            )  # fmt: skip
+        head, stored = json.dumps({"name": self.name, "features": self.features}), io.BytesIO()
+        np.savez_compressed(
+            stored, head=np.array(head), values=self.values, malignant=self.malignant,
+            p_malignant=self.p_malignant, women=self.women,
+        )  # fmt: skip
+        write_whole(file, stored.getvalue())
 
     @classmethod
     def read(cls, file: Path) -> "FeatureTable":

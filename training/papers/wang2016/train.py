@@ -24,6 +24,7 @@ from training.papers.wang2016 import crossing, export, fitting, measure, phantom
 from training.papers.wang2016 import data as sources
 from training.papers.wang2016.autoencoder import Recipe
 from training.papers.wang2016.fitting import FOLDS, Fitted
+from training.papers.wang2016.rivals import fewest_women
 from training.papers.wang2016.table import FeatureTable, joined
 from training.phases import Kept
 from training.preview import Count, Phase, Preview, table_of
@@ -110,7 +111,7 @@ def run(
     kept = Kept(out / STATES, _EVERY, machine.alone())
     svm = _svm(train, kept)
     fitted = fitting.fit(chosen, train, held, recipe=recipe, svm=svm, seed=seed, kept=kept)
-    crossed = _crossed(chosen, tables, recipe, svm, folds, kept, console)
+    crossed = _crossed(chosen, tables, recipe, folds, kept, console)
     further = [metric for one in crossed[1:] for metric in one.metrics()]
     further += _elsewhere(fitted, measured_on, chosen) if measured_on else []
     origin = export.Origin(
@@ -242,15 +243,19 @@ def _counts(text: str, scenario: Scenario) -> list[Count]:
 
 
 def _crossed(
-    scenario: Scenario, tables: crossing.Tables, recipe: Recipe, svm: tuple[float, float],
-    folds: int, kept: Kept, console: Console,
+    scenario: Scenario, tables: crossing.Tables, recipe: Recipe, folds: int, kept: Kept,
+    console: Console,
 ) -> list[crossing.Crossed]:  # fmt: skip
     """The training part's cross-validation, then that of the real regions where there are any."""
+    train = joined(tables["train"])
+    women = fewest_women(train.malignant, train.women)
+    if folds > women:
+        console.print(f"no {folds}-fold cross-validation: a class has {women} women only")
+        return []
     if not folds:
         return []
-    train = joined(tables["train"])
-    own = crossing.of_training(scenario, train, recipe, svm, folds, kept, console)
-    real = crossing.of_real(scenario, tables, recipe, svm, folds, kept, console)
+    own = crossing.of_training(scenario, train, recipe, folds, kept, console)
+    real = crossing.of_real(scenario, tables, recipe, folds, kept, console)
     return [own, real] if real else [own]
 
 
