@@ -8,6 +8,7 @@
 """
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from cadnode.app.reading import choices_of, readers_of
@@ -52,13 +53,16 @@ def _result(exam: Exam, active: ExamResult, models: Lineup, reading: Reading) ->
     if models.detects or (models.reads_views and models.reads_regions):
         return _read_all(exam, models, reading)
     if models.reads_views:
-        return read_views(exam, models, reading)
+        # Detection was not run again: the marks are the active reading's.
+        return replace(read_views(exam, models, reading), findings=active.findings)
     return read_regions(exam, active, models, reading)
 
 
 def _read_all(exam: Exam, models: Lineup, reading: Reading) -> ExamResult:
     # Choice: on the CPU, also beside a GPU, because the GPU's memory is the active models'.
-    loaded = [load(f, operating_point=reading.operating_point) for f in models.cards]
+    loaded = [
+        load(f, operating_point=reading.operating_point, bf16=reading.bf16) for f in models.cards
+    ]
     return read_exam(exam, readers_of(loaded), choices=choices_of(reading))
 
 
@@ -72,7 +76,7 @@ def read_views(exam: Exam, models: Lineup, reading: Reading) -> ExamResult:
     """
     chosen = [(m, _card_for(m, models)) for m in exam.mammograms]
     folders = dict.fromkeys(models.folder(card) for _, card in chosen if card is not None)
-    loaded = [load(f, operating_point=reading.operating_point) for f in folders]
+    loaded = [load(f, operating_point=reading.operating_point, bf16=reading.bf16) for f in folders]
     by_name = {m.card.name: m for m in loaded if isinstance(m, ViewModel)}
     scored = [
         view

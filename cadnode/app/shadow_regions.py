@@ -30,7 +30,10 @@ def read_regions(exam: Exam, active: ExamResult, models: Lineup, reading: Readin
         A model that is needed is damaged.
     """
     needed = [folder for folder, card in models.cards.items() if card.system in models.systems]
-    loaded = [load(folder, operating_point=reading.operating_point) for folder in needed]
+    loaded = [
+        load(folder, operating_point=reading.operating_point, bf16=reading.bf16)
+        for folder in needed
+    ]
     assessor = Assessor(readers_of(loaded), flips=reading.flips)
     by_view: dict[str, list[Finding]] = defaultdict(list)
     for finding in active.findings:

@@ -27,7 +27,7 @@ from cadnode.jobs.workflow import Steps, launch, stop
 from cadnode.log import get_logger
 from cadnode.read import read_exam as read_with
 from cadnode.receive.spool import Spool
-from cadnode.report.profiles import chosen
+from cadnode.report.profiles import REPORTS, chosen, is_ours, kinds_of
 from cadnode.settings import Settings
 
 log = get_logger("worker")
@@ -184,10 +184,15 @@ class Worker:
         """One try to deliver: "delivered", "retry" or "refused"."""
         configured = self._settings.destination(destination)
         made = sorted(self._folder(study, content).glob("*.dcm"))
-        objects = chosen(made, self._settings.profile_of(configured))
+        profile = self._settings.profile_of(configured)
+        objects = chosen(made, profile)
+        if made and not objects and kinds_of([profile]) & REPORTS:
+            # Made for another profile, before the configuration changed: nothing is not a delivery.
+            log.error("not_made_for_profile", study=study, destination=destination)
+            return "refused"
         try:
             if configured.folder is not None:
-                folder.deliver(objects, configured.folder / study)
+                folder.deliver(objects, configured.folder / study, is_ours)
             else:
                 cstore.send(objects, peer_of(configured, self._settings.listener.ae_title))
         except DeliveryError as error:

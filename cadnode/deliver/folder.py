@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cadnode.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
@@ -12,10 +12,13 @@ from cadnode.files import written_whole
 _FOR_GOOD = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG})
 
 
-def deliver(files: Sequence[Path], folder: Path) -> int:
+def deliver(
+    files: Sequence[Path], folder: Path, ours: Callable[[Path], bool] = lambda path: False
+) -> int:
     """Number of files copied into `folder`, which is made if need be; same names are replaced.
 
-    Each is written under a hidden name, fsynced and renamed.
+    Each is written under a hidden name, fsynced and renamed. Then those files go that `ours` says
+    are an earlier reading's, of which this one has none any more.
 
     Raises
     ------
@@ -29,6 +32,10 @@ def deliver(files: Sequence[Path], folder: Path) -> int:
         for file in files:
             with file.open("rb") as read, written_whole(folder / file.name) as written:
                 shutil.copyfileobj(read, written, 1 << 20)
+        kept = {file.name for file in files}
+        for old in folder.iterdir():
+            if old.name not in kept and ours(old):
+                old.unlink(missing_ok=True)
     except OSError as error:
         raise _mapped(error) from error
     return len(files)

@@ -25,7 +25,7 @@ from cadnode.report import (
 )
 from cadnode.report.cad_sr import document as cad_sr
 from cadnode.report.edition import DISCLAIMER, LONGEST_SIDE, Edition
-from cadnode.report.profiles import REPORTS, STANDARD, ObjectKind
+from cadnode.report.profiles import REPORTS, STANDARD, ObjectKind, is_ours
 
 Images = Callable[[str], FloatImage]
 
@@ -141,7 +141,8 @@ def _heat_maps(edition: Edition, images: Images) -> Iterator[Dataset]:
 def write_objects(objects: Sequence[Dataset], folder: Path) -> list[Path]:
     """Paths of the objects as DICOM files in `folder`: `sr.dcm`, `heatmap-1-RCC.dcm` ….
 
-    Each file appears whole or not at all; writing the same objects again replaces them.
+    Each file appears whole or not at all; writing the same objects again replaces them, and
+    those that an earlier report left under other names go.
 
     Raises
     ------
@@ -149,9 +150,11 @@ def write_objects(objects: Sequence[Dataset], folder: Path) -> list[Path]:
         A file cannot be written.
     """
     with _as_report_error(), config.disable_value_validation():
-        return [
-            _write(ds, folder / name) for ds, name in zip(objects, _names(objects), strict=True)
-        ]
+        names = list(_names(objects))
+        for old in folder.glob("*.dcm"):
+            if old.name not in names and is_ours(old):
+                old.unlink()
+        return [_write(ds, folder / name) for ds, name in zip(objects, names, strict=True)]
 
 
 def _names(objects: Sequence[Dataset]) -> Iterator[str]:

@@ -60,3 +60,8 @@ def chosen(paths: Sequence[Path], profile: Profile) -> list[Path]:
     """Those files of a report that the profile has, in their order."""
     kinds = kinds_of([profile])
     return [path for path in paths if kind_of(path) in kinds]
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file has the name that a report's object gets."""
+    return path.suffix == ".dcm" and kind_of(path) is not None

@@ -16,6 +16,7 @@ from cadnode.errors import DataError, SettingsError
 from training import checkpoint, tracking
 from training.gradients import Gradients
 from training.machine import Machine, started
+from training.papers.wang2016.autoencoder import Recipe
 from training.prefetch import ahead
 from training.workflow import CHECKPOINT, HISTORY, Plan, Training, seed_everything
 
@@ -307,3 +308,29 @@ def test_deterministic_mode_ends_with_the_training() -> None:
     with started(Machine(deterministic=True)):
         assert torch.are_deterministic_algorithms_enabled()
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_training_that_starts_anew_forgets_what_an_earlier_one_left(tmp_path: Path) -> None:
+    stage = tmp_path / "net-0" / "1-near"
+    stage.mkdir(parents=True)
+    model = tmp_path / "model" / "1.0.0" / "model.safetensors"
+    model.parent.mkdir(parents=True)
+    left = [tmp_path / CHECKPOINT, stage / CHECKPOINT, stage / checkpoint.STAGE_WEIGHTS]
+    checkpoint.claim(tmp_path, Recipe(epochs=1), ["a"], 0, resume=False)
+    for file in (*left, model):
+        file.write_bytes(b"of the first")
+
+    checkpoint.claim(tmp_path, Recipe(epochs=2), ["a"], 0, resume=False)
+
+    assert not any(file.exists() for file in left)
+    assert model.exists()  # what was exported stays until it is replaced
+
+
+def test_files_in_a_folder_that_held_no_training_stay(tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere" / CHECKPOINT
+    other.parent.mkdir()
+    other.write_bytes(b"somebody's")
+
+    checkpoint.claim(tmp_path, Recipe(epochs=1), ["a"], 0, resume=False)
+
+    assert other.exists()

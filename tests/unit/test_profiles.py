@@ -9,10 +9,11 @@ import pytest
 
 from cadnode.app.reading import write_outputs
 from cadnode.app.worker import Worker
+from cadnode.deliver.folder import deliver
 from cadnode.domain import Profile
 from cadnode.errors import SettingsError
 from cadnode.report.objects import make_objects, write_objects
-from cadnode.report.profiles import ObjectKind, chosen, kind_of, kinds_of
+from cadnode.report.profiles import ObjectKind, chosen, is_ours, kind_of, kinds_of
 from cadnode.settings import Destination, Report, Settings, example, load
 from tests.cad_cases import cad_result
 from tests.report_cases import MADE_AT, digital_exam, image_of
@@ -161,6 +162,38 @@ def test_each_destination_gets_its_own_objects(tmp_path: Path) -> None:
         "workstation": {"cad-sr.dcm"},
         "archive": {"sr.dcm", "heatmap-1-RCC.dcm"},
     }
+
+
+def test_a_folder_loses_what_the_new_reading_no_longer_has_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    before, after, out = (tmp_path / name for name in ("before", "after", "out"))
+    for folder, names in ((before, ("sr.dcm", "outlines-2.dcm")), (after, ("sr.dcm",))):
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_bytes(folder.name.encode())
+    deliver(sorted(before.iterdir()), out, is_ours)
+    (out / "radiologist.dcm").write_bytes(b"not ours")
+
+    deliver(sorted(after.iterdir()), out, is_ours)
+
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == {
+        "sr.dcm": b"after", "radiologist.dcm": b"not ours",
+    }  # fmt: skip
+
+
+def test_what_was_never_made_is_refused_and_not_called_delivered(tmp_path: Path) -> None:
+    made = tmp_path / "data" / "results" / "study" / "content"
+    made.mkdir(parents=True)
+    (made / "sr.dcm").write_bytes(b"x")
+    values: Any = {
+        "storage": {"folder": tmp_path / "data"},
+        "destinations": (folder_destination(tmp_path, "workstation", Profile.CAD_SR),),
+    }
+    nobody: Any = None
+    worker = Worker(Settings(**values), nobody, nobody)
+
+    assert worker.deliver("study", "content", "workstation") == "refused"
 
 
 def test_an_unknown_profile_is_refused_with_the_known_ones(tmp_path: Path) -> None:
