@@ -1,6 +1,7 @@
 """A manifest's rows as whole views with a label a breast, for systems that read exams."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,15 +18,17 @@ _CLASSES: Final = {m.MALIGNANT: "cancer", m.BENIGN: "benign", m.NORMAL: "normal"
 def views(manifest: Manifest, name: str, acquisition: Acquisition) -> DataSet:
     """One record an image; a breast has a cancer if any row of it is malignant.
 
-    Views other than CC and MLO, and breasts of unknown label, are left out.
+    Views other than CC and MLO, and breasts of unknown label, are left out. Of several exams of a
+    woman one is taken, or her breasts would be joined across years: the worst, then the latest.
 
     Raises
     ------
     DataError
-        No view is left.
+        No view is left, or women of two data sets have the same number.
     """
     of_image: dict[Path, list[ManifestRow]] = defaultdict(list)
     of_breast: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+    chosen = _one_exam_each(manifest.rows)
     for row in manifest.rows:
         of_image[row.image].append(row)
         of_breast[_breast(row)].append(row.label)
@@ -33,6 +36,8 @@ def views(manifest: Manifest, name: str, acquisition: Acquisition) -> DataSet:
     for rows in of_image.values():
         label = m.worst(of_breast[_breast(rows[0])])
         reason = _unfit(rows[0], label)
+        if rows[0].exam != chosen[rows[0].dataset, rows[0].woman]:
+            reason = "another exam of the same woman"
         if reason:
             reasons.append(reason)
         else:
@@ -41,6 +46,22 @@ def views(manifest: Manifest, name: str, acquisition: Acquisition) -> DataSet:
         raise DataError("no view (CC or MLO, of a known side) has a label that is known")
     excluded = dict(manifest.left_out)
     return DataSet(name, acquisition, tuple(records), (*excluded.items(), *left_out(reasons)))
+
+
+def _one_exam_each(rows: Sequence[ManifestRow]) -> dict[tuple[str, str], str]:
+    """The exam that is taken of each woman, by (data set, woman)."""
+    labels: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+    sets: dict[str, str] = {}
+    for row in rows:
+        labels[row.dataset, row.woman, row.exam_date, row.exam].append(row.label)
+        if sets.setdefault(row.woman, row.dataset) != row.dataset:
+            raise DataError("women of two data sets have the same number: give each its own --data")
+    ranks = {m.MALIGNANT: 2, m.BENIGN: 1}
+    best: dict[tuple[str, str], tuple[int, str, str]] = {}
+    for (dataset, woman, date, exam), found in labels.items():
+        rank = (ranks.get(m.worst(found), 0), date, exam)
+        best[dataset, woman] = max(best.get((dataset, woman), rank), rank)
+    return {woman: exam for woman, (_, _, exam) in best.items()}
 
 
 def _breast(row: ManifestRow) -> tuple[str, str, str, str]:
@@ -67,5 +88,6 @@ def _record(rows: list[ManifestRow], label: str) -> ViewRecord:
         cancer=label == m.MALIGNANT,
         exam_class=_CLASSES[label],
         stratum=first.vendor,
+        split=first.split,
         facts=(("density", first.density), ("lesion", kinds), ("birads", first.birads)),
     )

@@ -15,6 +15,8 @@ from cadnode.errors import DataError
 
 Part = Literal["train", "validation", "test"]
 
+_PARTS: Final[tuple[Part, ...]] = ("train", "validation", "test")
+
 # Shares of the women; the rest is the test part.
 _TRAIN, _VALIDATION = 0.65, 0.15
 
@@ -37,6 +39,8 @@ class ViewRecord:
         Further columns by which results are broken down.
     trainable
         False for images that only evaluation uses (implants).
+    split
+        The part that a manifest's own `split` column says; "" without one.
     """
 
     dataset: str
@@ -49,6 +53,7 @@ class ViewRecord:
     stratum: str
     facts: tuple[tuple[str, str], ...] = ()
     trainable: bool = True
+    split: str = ""
 
     @property
     def breast(self) -> tuple[str, Laterality]:
@@ -84,6 +89,26 @@ def part_of(woman_key: str) -> Part:
     if share < _TRAIN:
         return "train"
     return "validation" if share < _TRAIN + _VALIDATION else "test"
+
+
+def parts(records: Sequence[ViewRecord], keys: Sequence[str]) -> list[Part]:
+    """The part of each record: as the manifest's own split says where every one has it.
+
+    Without it, or where records lack it, by the women's `keys` (`part_of`).
+
+    Raises
+    ------
+    DataError
+        The manifest's own split has a woman in two parts.
+    """
+    own: list[Part] = [part for r in records for part in _PARTS if part == r.split]
+    if not records or len(own) < len(records):
+        return [part_of(key) for key in keys]
+    placed: dict[str, Part] = {}
+    for key, part in zip(keys, own, strict=True):
+        if placed.setdefault(key, part) != part:
+            raise DataError("the manifest's split has a woman in two parts: `cadnode data check`")
+    return own
 
 
 def read_table(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:

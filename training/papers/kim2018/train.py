@@ -18,7 +18,7 @@ from training.command_line import command_line
 from training.data import phantom_exams
 from training.data.sources import open_source
 from training.data.tensors import TensorCache
-from training.data.views import DataSet, Part, part_of
+from training.data.views import DataSet, Part, ViewRecord, parts
 from training.machine import Machine, started
 from training.papers.kim2018 import config as recipes
 from training.papers.kim2018 import export
@@ -116,8 +116,8 @@ def _prepare(data: DataSet, recipe: Recipe, folder: Path) -> Prepared:
     kept = [r for r in data.records if f"{r.dataset}:{r.woman}" not in recipe.data.exclude]
     cache = TensorCache(kept, recipe.preprocess(data.acquisition), folder)
     rows: dict[Part, list[int]] = {"train": [], "validation": [], "test": []}
-    for i, record in enumerate(cache.records):
-        rows[part_of(store.woman_key(record.dataset, record.woman))].append(i)
+    for i, part in enumerate(_parts(cache.records)):
+        rows[part].append(i)
     return Prepared(data, cache, rows)
 
 
@@ -195,6 +195,10 @@ def preview(
     )
 
 
+def _parts(records: Sequence[ViewRecord]) -> list[Part]:
+    return parts(records, [store.woman_key(r.dataset, r.woman) for r in records])
+
+
 def _counts(text: str, recipe: Recipe) -> list[Count]:
     """Breasts by part and class; of a phantom the exams, as their classes are drawn with them."""
     if text.partition(":")[0] == phantom_exams.NAME:
@@ -202,9 +206,8 @@ def _counts(text: str, recipe: Recipe) -> list[Count]:
         return [Count(text, part, {"exams, with cancers as drawn": n}) for part, n in sizes]
     found = open_source(text)
     classes: dict[str, dict[str, bool]] = {part: {} for part in phantom_exams.PARTS}
-    for record in found.records:
+    for record, part in zip(found.records, _parts(found.records), strict=True):
         if f"{record.dataset}:{record.woman}" not in recipe.data.exclude:
-            part = part_of(store.woman_key(record.dataset, record.woman))
             classes[part][f"{record.woman}:{record.laterality}"] = record.cancer
     return [
         Count(found.name, part, {
