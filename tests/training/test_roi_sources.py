@@ -1,5 +1,6 @@
 """ROIs of real images for training: cut as the node cuts them, by woman, kept on disk."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ from cadnode.imaging import roi
 from cadnode.imaging.roi import RoiSpec
 from tests.training import film_layouts
 from training.data.manifest import MALIGNANT
+from training.data.manifest_file import write_manifest
 from training.data.mini_mias import SPACING_MM
+from training.data.sources import open_manifest
 from training.data.views import read_grey
 from training.papers.roi_cnn import real_rois
 from training.papers.roi_cnn.config import Augmentation, Input, Recipe, Stage
@@ -117,3 +120,17 @@ def test_sources_that_tell_nothing_of_malignancy_are_refused(tmp_path: Path) -> 
     sources = Sources([f"mini-mias:{benign}"], RECIPE, tmp_path, quiet=True)
     with pytest.raises(DataError, match="0 malignant"):
         sources.part(RECIPE.stages[0], "train")
+
+
+def test_a_woman_in_different_parts_of_two_stages_is_refused(mias: Path, tmp_path: Path) -> None:
+    rows = open_manifest(f"mini-mias:{mias}").rows
+    files = []
+    for name, part in (("one", "train"), ("other", "test")):
+        split = [replace(row, split=part) for row in rows]
+        files.append(tmp_path / f"{name}.csv")
+        write_manifest(files[-1], split)
+
+    texts = [f"target=manifest:{files[0]}", f"manifest:{files[1]}"]
+
+    with pytest.raises(DataError, match="a woman is in the"):
+        Sources(texts, RECIPE, tmp_path, quiet=True)

@@ -9,7 +9,7 @@ from training.papers.roi_cnn import phantom_rois, real_rois
 from training.papers.roi_cnn.config import Recipe, Stage
 from training.papers.roi_cnn.phantom_rois import PhantomSource
 from training.papers.roi_cnn.real_rois import RealSource
-from training.papers.roi_cnn.rois import Part, RoiSet
+from training.papers.roi_cnn.rois import PARTS, Part, RoiSet
 
 RoiSource = PhantomSource | RealSource
 
@@ -31,7 +31,8 @@ class Sources:
     Raises
     ------
     DataError
-        A text names no stage or no data, or a stage is left without, or has two.
+        A text names no stage or no data, a stage is left without or has two, or a woman is in
+        different parts of two stages.
     """
 
     def __init__(
@@ -58,6 +59,20 @@ class Sources:
         missing = [n for n in names if n not in self.by_stage]
         if missing:
             raise DataError(f"--data: nothing for stage {', '.join(missing)}")
+        self._refuse_leaks()
+
+    def _refuse_leaks(self) -> None:
+        """A woman stays in her part through all stages, however each of them is split."""
+        placed: dict[str, Part] = {}
+        for source in set(self.by_stage.values()):
+            if isinstance(source, RealSource):
+                for part in PARTS:
+                    for item in source.regions.part(part).items:
+                        if placed.setdefault(item.woman, part) != part:
+                            raise DataError(
+                                f"--data: a woman is in the {placed[item.woman]} part of one stage "
+                                f"and in the {part} part of another; give both the same split"
+                            )
 
     def part(self, stage: Stage, part: Part) -> RoiSet:
         """A part of a stage's ROIs; those of the training part with a margin to move them in.
