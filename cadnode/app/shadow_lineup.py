@@ -31,7 +31,7 @@ class Lineup:
         """The systems whose scores may differ; a detector's regions reach all that read regions."""
         changed = {c.system for c in self.shadows if c.system is not None}
         if self.detects:
-            changed |= set(OF_REGIONS)
+            changed |= {c.system for c in self.cards.values() if c.system in OF_REGIONS}
         return tuple(s for s in System if s in changed)
 
     @property

@@ -42,6 +42,7 @@ def read(exam: Exam, active: ExamResult, chosen: ShadowSet, values: Settings) ->
     used = models.used_on(exam)
     if not used:
         return shadow.without_reading(Status.UNAFFECTED, chosen.specs)
+    models = replace(models, names=frozenset(model.name for model in used))  # those that apply
     result = _result(exam, active, models, values.reading)
     seconds = time.monotonic() - started
     return shadow.document(

@@ -53,6 +53,7 @@ def write(folder: Path, out: Path, detector: Path | None = None) -> Bundle:
     SettingsError
         `out` holds something.
     """
+    out = out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingsError(f"{out} holds something already: give a folder that is empty or new")
     card, state = store.read_weights(folder)

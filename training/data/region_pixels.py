@@ -111,7 +111,7 @@ def _box(row: ManifestRow, shape: tuple[int, int]) -> Box | None:
         return row.box
     if row.mask is not None:
         mask = _mask(row.mask)
-        return None if mask is None else box_of(mask)
+        return None if mask is None or mask.shape != shape else box_of(mask)
     if row.dataset == pisa_masses.NAME:
         return pisa_masses.centre_box(shape)
     return Box(0, 0, *shape)
