@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cadnode.cli_base import command, out
+from cadnode.errors import SettingsError
 
 evaluate_app = typer.Typer(no_args_is_help=True, help="Measure a system, with intervals.")
 
@@ -43,6 +44,8 @@ def evaluate_kim2018(
     ] = "unseen",
 ) -> None:
     """AUC of DIB-MG with its 95 % interval, overall and per stratum, on women it never saw."""
+    if html is not None and split != "unseen":
+        raise SettingsError("--html shows women the model never saw: leave --split away")
     _evaluate("kim2018", data, json_file, html, model, split=split)
 
 

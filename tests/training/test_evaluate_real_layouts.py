@@ -10,7 +10,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from cadnode.cli import app
 from cadnode.imaging.roi import Roi, RoiSpec
 from cadnode.models import store
 from cadnode.models.roi_model import RoiModel
@@ -226,3 +228,14 @@ def test_models_are_compared_on_the_same_kinds(tmp_path: Path, autoencoder: Path
     assert (int(found.labels.sum()), len(found)) == (1, 2)
     assert found.contrast == "mini-mias: malignant against benign masses"
     assert found.values("lesion") == ("mass",)
+
+
+def test_a_page_of_seen_women_is_refused(tmp_path: Path) -> None:
+    page = str(tmp_path / "page.html")
+
+    told = CliRunner().invoke(
+        app, ["evaluate", "kim2018", "--data", "phantom:8", "--split", "all", "--html", page]
+    )
+
+    assert told.exit_code == 2
+    assert "--split" in told.output
