@@ -1,10 +1,24 @@
 """What every structured report of ours has: its place after another one, and its state."""
 
+from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
 from pydicom import Dataset
+from pydicom.sr.codedict import codes
 
 from cadnode.domain import ExamResult
 from cadnode.report.edition import Edition
+from cadnode.report.identity import IMPLEMENTATION_CLASS_UID, MANUFACTURER
 from cadnode.report.image_library import evidence
+
+
+def observer() -> ObserverContext:
+    """TID 1002 and 1004 (PS3.16): this software as the observer."""
+    device = DeviceObserverIdentifyingAttributes(
+        uid=IMPLEMENTATION_CLASS_UID,
+        name="cadnode",
+        manufacturer_name=MANUFACTURER,
+        model_name="cadnode",
+    )
+    return ObserverContext(codes.DCM.Device, device)
 
 
 def add_document(ds: Dataset, old: list[Dataset]) -> None:

@@ -3,13 +3,12 @@
 from typing import Final
 
 from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
-from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
 from pydicom import Dataset
-from pydicom.sr.codedict import codes as dictionary
 from pydicom.sr.coding import Code
 
+from cadnode.report.documents import observer
 from cadnode.report.edition import Edition
-from cadnode.report.identity import IMPLEMENTATION_CLASS_UID, MANUFACTURER
+from cadnode.report.identity import MANUFACTURER
 from cadnode.report.unnamed import owned, unnamed
 
 SERIES_NUMBER: Final = 906
@@ -38,7 +37,7 @@ def key_objects(edition: Edition) -> Dataset | None:
         content=KeyObjectSelection(
             _OF_INTEREST,
             views,
-            observer_device_context=ObserverContext(dictionary.DCM.Device, _device()),
+            observer_device_context=observer(),
             description=description,
         ),
         series_instance_uid=edition.uid("key-objects-series"),
@@ -54,14 +53,4 @@ def key_objects(edition: Edition) -> Dataset | None:
         series_number=SERIES_NUMBER,
         description=SERIES_DESCRIPTION,
         texts=[description],
-    )
-
-
-def _device() -> DeviceObserverIdentifyingAttributes:
-    """TID 1004: this software as the observer."""
-    return DeviceObserverIdentifyingAttributes(
-        uid=IMPLEMENTATION_CLASS_UID,
-        name="cadnode",
-        manufacturer_name=MANUFACTURER,
-        model_name="cadnode",
     )

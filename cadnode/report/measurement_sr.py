@@ -6,24 +6,19 @@ from highdicom.sr import (
     CodeContentItem,
     ContainerContentItem,
     ContentSequence,
-    DeviceObserverIdentifyingAttributes,
     MeasurementReport,
     ObservationContext,
-    ObserverContext,
     RelationshipTypeValues,
     TextContentItem,
 )
 from pydicom import Dataset
-from pydicom.sr.codedict import codes as dictionary
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from cadnode.report import codes
-from cadnode.report.documents import absences, add_document, document_uid, predecessors
+from cadnode.report.documents import absences, add_document, document_uid, observer, predecessors
 from cadnode.report.edition import Edition
 from cadnode.report.groups import measurement_groups, summary
 from cadnode.report.identity import (
-    IMPLEMENTATION_CLASS_UID,
-    MANUFACTURER,
     contributing_equipment,
     file_meta,
     patient_and_study,
@@ -84,7 +79,7 @@ def _separate(item: Dataset) -> None:
 def _content(edition: Edition, headers: list[Dataset]) -> Dataset:
     """Root container: TID 1500 with image library, measurements and the disclaimer."""
     report = MeasurementReport(
-        observation_context=ObservationContext(ObserverContext(dictionary.DCM.Device, _device())),
+        observation_context=ObservationContext(observer()),
         procedure_reported=codes.IMAGING_PROCEDURE,
         imaging_measurements=measurement_groups(edition),
         title=codes.IMAGING_MEASUREMENT_REPORT,
@@ -96,16 +91,6 @@ def _content(edition: Edition, headers: list[Dataset]) -> Dataset:
         [*context, *([library] if library else []), measurements, _remarks(edition)]
     )
     return root
-
-
-def _device() -> DeviceObserverIdentifyingAttributes:
-    """TID 1004: this software as the observer."""
-    return DeviceObserverIdentifyingAttributes(
-        uid=IMPLEMENTATION_CLASS_UID,
-        name="cadnode",
-        manufacturer_name=MANUFACTURER,
-        model_name="cadnode",
-    )
 
 
 def _remarks(edition: Edition) -> ContainerContentItem:
