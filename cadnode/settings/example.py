@@ -1,0 +1,61 @@
+"""A configuration file to start from."""
+
+from pathlib import Path
+
+from cadnode.settings.tree import Settings
+
+
+def example() -> str:
+    """A commented configuration file with every setting at its default."""
+    lines = [
+        "# cadnode configuration. Every line shows the default; remove the # to change it.",
+        "",
+    ]
+    for section, field in Settings.model_fields.items():
+        if section in ("destinations", "sources"):
+            continue
+        model = type(field.default)
+        lines += [f"# {(model.__doc__ or '').strip()}", f"[{section}]"]
+        for name, info in model.model_fields.items():
+            if info.description:
+                lines.append(f"# {info.description}")
+            value = "is not set" if info.default is None else f"= {_toml(info.default)}"
+            lines.append(f"# {name} {value}")
+        lines.append("")
+    return "\n".join([*lines, _PEERS_EXAMPLE])
+
+
+def _toml(value: object) -> str:
+    """A TOML literal of a default value."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return f'"{value}"' if isinstance(value, str | Path) else repr(value)
+
+
+_PEERS_EXAMPLE = """\
+# Where results go; repeat the block for more.
+# [[destinations]]
+# name = "archive"
+# kind = "dicom"            # C-STORE; or "orthanc" (REST), "stow" (DICOMweb), "fhir", "folder"
+# host = "127.0.0.1"        # for "dicom", with port and ae_title
+# port = 4242
+# ae_title = "ORTHANC"
+# url = "http://127.0.0.1:8042"            # for "orthanc", "stow" and "fhir", with, if need be,
+# username = "cadnode"                     # a user, and the file that holds the password,
+# password_file = "/etc/cadnode/orthanc"
+# token_file = "/etc/cadnode/token"        # or the file that holds a bearer token,
+# ca_file = "/etc/cadnode/ca.pem"          # and certificates to trust for https
+# folder = "/path"                         # for "folder"
+# timeout_s = 30.0
+# give_up_after_h = 72.0    # an unreachable destination is retried for this long
+# profile = "cad-sr"        # which objects it gets; without one, those of report.profile
+
+# Where studies are fetched from, when Orthanc's plugin (or anybody) tells of them by HTTP.
+# [[sources]]
+# name = "orthanc"
+# kind = "orthanc"          # by its REST interface; or "dicomweb" (WADO-RS)
+# url = "http://127.0.0.1:8042"            # username, password_file, token_file, ca_file as above
+# give_up_after_h = 24.0
+"""

@@ -1,0 +1,93 @@
+"""Other machines in the settings: where results go, and where studies are fetched from.
+
+Passwords and tokens are never in the configuration: it names the files that hold them.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, PositiveFloat, model_validator
+
+from cadnode.domain import Profile
+from cadnode.settings.sections import AeTitle, Port, Section
+
+
+def _http_url(value: str) -> str:
+    """An http or https URL with a host and without credentials, query or final slash."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise ValueError("a URL is written like http://127.0.0.1:8042 or https://host/dicom-web")
+    if parts.username or parts.password:
+        raise ValueError("a URL holds no credentials: name username and password_file")
+    return value.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+PeerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+
+
+class HttpPeer(Section):
+    """How a peer is reached by HTTP. TLS is used for https URLs."""
+
+    url: HttpUrl | None = None
+    username: str = ""
+    password_file: Path | None = Field(None, description="its first line is the password")
+    token_file: Path | None = Field(
+        None, description="its first line is sent as `Authorization: Bearer …`"
+    )
+    ca_file: Path | None = Field(
+        None, description="PEM certificates to trust beside the system's, for https"
+    )
+    timeout_s: PositiveFloat = Field(30.0, description="silence after which a peer is given up")
+
+    @model_validator(mode="after")
+    def _has_one_kind_of_credentials(self) -> "HttpPeer":
+        if (self.password_file is None) != (not self.username):
+            raise ValueError("username and password_file come together")
+        if self.token_file is not None and self.username:
+            raise ValueError("a peer has a token_file or a username, not both")
+        return self
+
+
+class Destination(HttpPeer):
+    """Where results go: a DICOM peer, an Orthanc, a STOW-RS or FHIR server, or a folder."""
+
+    name: PeerName
+    kind: Literal["dicom", "orthanc", "stow", "fhir", "folder"] = "dicom"
+    host: str = "127.0.0.1"
+    port: Port | None = None
+    ae_title: AeTitle | None = None
+    folder: Path | None = None
+    give_up_after_h: PositiveFloat = Field(
+        72.0, description="an unreachable destination is retried for this long"
+    )
+    profile: Profile | None = Field(
+        None, description="which objects it gets; without one, those of report.profile"
+    )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Destination":
+        if self.kind == "dicom" and (self.port is None or self.ae_title is None):
+            raise ValueError("a destination of kind 'dicom' needs host, port and ae_title")
+        if self.kind == "folder" and self.folder is None:
+            raise ValueError("a destination of kind 'folder' needs folder")
+        if self.kind in ("orthanc", "stow", "fhir") and self.url is None:
+            raise ValueError(f"a destination of kind {self.kind!r} needs url")
+        return self
+
+
+class Source(HttpPeer):
+    """Where studies are fetched from when somebody asks for them by `POST /api/studies`."""
+
+    name: PeerName
+    kind: Literal["orthanc", "dicomweb"] = "orthanc"
+    give_up_after_h: PositiveFloat = Field(
+        24.0, description="an unreachable source is asked again for this long"
+    )
+
+    @model_validator(mode="after")
+    def _has_url(self) -> "Source":
+        if self.url is None:
+            raise ValueError(f"a source of kind {self.kind!r} needs url")
+        return self

@@ -1,0 +1,190 @@
+"""The sections of the settings, each with its defaults and what they mean."""
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from cadnode.domain import OPERATING_POINT, YOUDEN, Laterality, Profile, System, ViewPosition
+
+STANDARD_VIEWS = ("R CC", "L CC", "R MLO", "L MLO")
+
+
+def _ae_title(value: str) -> str:
+    """AE title as PS3.5 6.2 wants it: 1–16 characters, no backslash or control character."""
+    if not re.fullmatch(r"[ -\[\]-~]{1,16}", value) or not value.strip():
+        raise ValueError("an AE title has 1 to 16 printable ASCII characters, no backslash")
+    return value.strip()
+
+
+def _view(value: str) -> str:
+    """A side and a view position, such as `R MLO`."""
+    side, _, view = value.partition(" ")
+    try:
+        Laterality(side), ViewPosition(view)
+    except ValueError as error:
+        raise ValueError(f"a view is written like 'R MLO' or 'L CC', not {value!r}") from error
+    return value
+
+
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
+View = Annotated[str, AfterValidator(_view)]
+ShadowSpec = Annotated[str, Field(pattern=r"^[^@\s]+@\d+\.\d+\.\d+$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Section(BaseModel):
+    """A part of the settings: frozen, and without keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Listener(Section):
+    """The DICOM listener (Storage and Verification SCP)."""
+
+    ae_title: AeTitle = Field("CADNODE", description="AE title that peers call")
+    host: str = Field("0.0.0.0", description="address to listen on")
+    port: Port = Field(11112, description="TCP port to listen on")
+    calling_ae_titles: tuple[AeTitle, ...] = Field(
+        (), description="AE titles that may send; empty: any"
+    )
+    check_called_ae_title: bool = Field(
+        False, description="refuse peers that call another AE title than ours"
+    )
+    max_associations: PositiveInt = Field(20, description="associations served at the same time")
+    network_timeout_s: PositiveFloat = Field(60.0, description="silence after which a peer is cut")
+
+
+class Storage(Section):
+    """Where the node keeps what it receives and makes."""
+
+    folder: Path = Field(Path("cadnode-data"), description="spool, results and job database")
+    min_free_gb: NonNegativeFloat = Field(
+        2.0, description="below this much free disk the listener answers Out of Resources (A700)"
+    )
+
+
+class Study(Section):
+    """When a study is read."""
+
+    wanted_views: tuple[View, ...] = Field(
+        STANDARD_VIEWS, description="a study with all of these is read at once; empty: never"
+    )
+    settle_s: NonNegativeFloat = Field(
+        2.0, description="pause after the wanted views are there, for stragglers of the same send"
+    )
+    quiet_s: PositiveFloat = Field(30.0, description="a study quiet for this long is read as it is")
+    sweep_s: PositiveFloat = Field(
+        30.0, description="how often the spool is searched for studies that no message announced"
+    )
+
+
+class Reading(Section):
+    """How exams are read."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA, else CPU")
+    model_folders: tuple[Path, ...] = Field(
+        (), description="further folders with a card.json and model.safetensors each"
+    )
+    threads: int = Field(0, ge=0, description="CPU threads of the worker; 0: all cores")
+    for_processing: bool = Field(False, description="also read For Processing images")
+    counts: tuple[System, ...] = Field(
+        tuple(System),
+        min_length=1,
+        description="whose probability is the finding's: the first of these that assessed it",
+    )
+    operating_point: str = Field(
+        YOUDEN,
+        pattern=f"^({OPERATING_POINT})$",
+        description="from which score on something is suspicious, on each card's ROC curve: "
+        "youden, sensitivity=0.9 or specificity=0.9 (any value)",
+    )
+    flips: bool = Field(
+        False, description="average CNNs over mirrored regions: four times the work"
+    )
+    bf16: bool = Field(
+        False,
+        description="CNNs compute in bfloat16 where their card has measured that scores agree: "
+        "about three times faster on processors and GPUs that know it",
+    )
+    shadow: tuple[ShadowSpec, ...] = Field(
+        (),
+        description="versions, NAME@VERSION each, that read every exam as well, after its result "
+        "is delivered and for your eyes only: `cadnode models shadow`",
+    )
+    most_regions: int = Field(
+        4, ge=0, le=20, description="detected regions per view that are assessed at most"
+    )
+
+
+class Report(Section):
+    """What reports say beside the result."""
+
+    disclaimer: str = Field(
+        "Research use only, not for primary diagnosis", min_length=1, max_length=1024
+    )
+    heat_map_longer_side: PositiveInt = Field(
+        2048, description="pixels of a heat map's longer side"
+    )
+    profile: Profile = Field(
+        Profile.STANDARD,
+        description="which objects are made: " + ", ".join(Profile) + " (docs/dicom-objects.md)",
+    )
+
+
+class Jobs(Section):
+    """The durable job database."""
+
+    database_url: str = Field(
+        "", description="SQLAlchemy URL (postgresql://…); empty: SQLite file in storage.folder"
+    )
+
+
+class Log(Section):
+    """Structured logs on standard error."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class Web(Section):
+    """The node's HTTP side: health, the state of each study, its page. Orthanc's plugin uses it."""
+
+    enabled: bool = Field(True, description="whether the node listens for HTTP at all")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Port = Field(8114, description="TCP port to listen on")
+    token_file: Path | None = Field(
+        None,
+        description="its first line is the token that clients send; needed on any address but "
+        "loopback",
+    )
+    certificate_file: Path | None = Field(None, description="PEM certificate chain: serve https")
+    key_file: Path | None = Field(None, description="PEM key of the certificate")
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> "Web":
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file come together")
+        if self.enabled and self.token_file is None and not _is_loopback(self.host):
+            raise ValueError(f"listening on {self.host} needs token_file: pages show patients")
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
