@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from cadnode.errors import ModelError
-from cadnode.models import store
+from cadnode.models import dib_mg, store
 from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.cnn import RoiNetwork
 from cadnode.models.cnn import network as cnn
 from cadnode.models.detector import CandidateFilter
-from cadnode.models.dib_mg import DibMg
+from cadnode.models.dib_mg import MapNetwork
 from cadnode.models.feature_classifiers import Scaler
 from cadnode.models.feature_model import NETWORK, FeatureModel
 from cadnode.models.loading import Model
@@ -31,7 +31,7 @@ def network_of(card: ModelCard, state: dict[str, Tensor]) -> nn.Module:
         The weights do not fit.
     """
     if isinstance(card, DibMgCard):
-        return fitted(DibMg(card.architecture), state, card.name)
+        return fitted(dib_mg.network(card.architecture), state, card.name)
     if isinstance(card, CnnCard):
         return fitted(cnn(card.architecture), state, card.name)
     if isinstance(card, DetectorCard):
@@ -70,7 +70,7 @@ class Calibrated(nn.Module):
 class ViewGraph(nn.Module):
     """DIB-MG with its pooling and calibration, of preprocessed views."""
 
-    def __init__(self, card: DibMgCard, network: DibMg) -> None:
+    def __init__(self, card: DibMgCard, network: MapNetwork) -> None:
         super().__init__()
         self.network, self.calibrated = network, Calibrated(card)
 
@@ -123,7 +123,7 @@ def graph_of(card: ModelCard, state: dict[str, Tensor]) -> nn.Module:
         The weights do not fit, or the card's kind is not exported.
     """
     network = network_of(card, state)
-    if isinstance(card, DibMgCard) and isinstance(network, DibMg):
+    if isinstance(card, DibMgCard) and isinstance(network, MapNetwork):
         return ViewGraph(card, network).eval()
     if isinstance(card, CnnCard) and isinstance(network, RoiNetwork):
         return RegionGraph(card, network).eval()

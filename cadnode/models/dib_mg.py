@@ -1,9 +1,13 @@
 """DIB-MG: the data-driven imaging biomarker of Kim et al. 2018 (Figs. 1 and 2).
 
+A `MapNetwork` gives a map of log-odds for each view; `DibMg` is the paper's. `network` builds what
+a config names.
+
 Kim EK, Kim HE, Han K, et al. Applying data-driven imaging biomarker in mammography for breast
 cancer screening: preliminary study. Sci Rep 8, 2762 (2018).
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -18,6 +22,12 @@ class DibMgConfig(BaseModel):
 
     Parameters
     ----------
+    trunk
+        `"residual19"`, the paper's nineteen convolutions, or timm's name of an ImageNet network
+        (`models.dib_mg_transfer`).
+        Deviation: an ImageNet trunk, because some hundred cancers do not teach one from nothing.
+    members
+        Networks of one shape whose maps are averaged: trained from other seeds or at other ends.
     widths
         Channels of the two initial and the four residual blocks. The paper is silent on them:
         ours are multiples of 16, which CPUs convolve fastest.
@@ -34,6 +44,8 @@ class DibMgConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    trunk: Literal["residual19", "tf_efficientnet_lite0"] = "residual19"
+    members: int = Field(1, ge=1, le=10)
     widths: tuple[int, int, int, int, int, int] = (16, 32, 64, 64, 128, 192)
     first_kernel: Literal[3, 5, 7] = 5
     first_stride: Literal[1, 2] = 2
@@ -76,7 +88,26 @@ class ResidualBlock(nn.Module):
         return x
 
 
-class DibMg(nn.Module):
+class MapNetwork(nn.Module):
+    """A network that gives a map of log-odds for each view, and pools it to the view's."""
+
+    def __init__(self, config: DibMgConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def logit_map(self, x: Tensor) -> Tensor:
+        """`(B, h, w)` log-odds of cancer, cell by cell, of `(B, 1, H, W)` views in [0, 1]."""
+        raise NotImplementedError
+
+    def pool(self, logit_map: Tensor) -> Tensor:
+        """`(B,)` log-odds of a view: the first stage of pooling, over the map."""
+        cells = logit_map.flatten(1)
+        if self.config.pooling == "gap":
+            return cells.mean(1)
+        return cells.topk(min(self.config.top_cells, cells.shape[1]), dim=1).values.mean(1)
+
+
+class DibMg(MapNetwork):
     """Nineteen convolutions to two maps per view, cancer and normal (the DIB).
 
     With the default config a map cell covers 16 × 16 pixels: stride 2, then max-pooling after
@@ -84,8 +115,7 @@ class DibMg(nn.Module):
     """
 
     def __init__(self, config: DibMgConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         widths = config.widths
         self.init1 = InitBlock(1, widths[0], config.first_kernel, config.first_stride)
         self.init2 = InitBlock(widths[0], widths[1], 3, 1)
@@ -109,13 +139,6 @@ class DibMg(nn.Module):
         maps: Tensor = self(x)
         return (maps[:, 0] - maps[:, 1]).float()
 
-    def pool(self, logit_map: Tensor) -> Tensor:
-        """`(B,)` log-odds of a view: the first stage of pooling, over the map."""
-        cells = logit_map.flatten(1)
-        if self.config.pooling == "gap":
-            return cells.mean(1)
-        return cells.topk(min(self.config.top_cells, cells.shape[1]), dim=1).values.mean(1)
-
     def _initialise(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -123,6 +146,33 @@ class DibMg(nn.Module):
         nn.init.normal_(self.aggregate.weight, std=0.01)
         if self.aggregate.bias is not None:
             nn.init.zeros_(self.aggregate.bias)
+
+
+class MapEnsemble(MapNetwork):
+    """Networks of one shape whose maps are averaged, cell by cell: one map explains the score."""
+
+    def __init__(self, config: DibMgConfig, members: Sequence[MapNetwork]) -> None:
+        super().__init__(config)
+        self.members = nn.ModuleList(members)
+
+    def logit_map(self, x: Tensor) -> Tensor:
+        """`(B, h, w)`, the mean of the members' maps."""
+        maps: list[Tensor] = [member.logit_map(x) for member in self.members]  # type: ignore[operator]
+        return torch.stack(maps).mean(0)
+
+
+def network(config: DibMgConfig) -> MapNetwork:
+    """The network that a config names, with random weights."""
+    members = [_member(config) for _ in range(config.members)]
+    return members[0] if config.members == 1 else MapEnsemble(config, members)
+
+
+def _member(config: DibMgConfig) -> MapNetwork:
+    if config.trunk == "residual19":
+        return DibMg(config)
+    from cadnode.models.dib_mg_transfer import TransferDibMg  # timm takes 3 s to import
+
+    return TransferDibMg(config)
 
 
 def convolutions(model: nn.Module) -> int:

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from cadnode.domain import FloatImage, Laterality
 from cadnode.errors import ModelError, NotProcessable, SettingsError
 from cadnode.imaging import roi
-from cadnode.models import store
+from cadnode.models import dib_mg, store
 from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.cnn import network as cnn
 from cadnode.models.detector import CandidateFilter, Detector
-from cadnode.models.dib_mg import DibMg
 from cadnode.models.feature_model import NETWORK, FeatureModel
 from cadnode.models.features import Features
 from cadnode.models.loading import Model, assemble
@@ -93,7 +92,7 @@ def _misfit(card: ModelCard, state: Mapping[str, Tensor]) -> str:
 
 def _network(card: ModelCard) -> nn.Module:
     if isinstance(card, DibMgCard):
-        return DibMg(card.architecture)
+        return dib_mg.network(card.architecture)
     if isinstance(card, CnnCard):
         return cnn(card.architecture)
     if isinstance(card, FeatureCard):

@@ -7,11 +7,10 @@ from torch import Tensor
 
 from cadnode.domain import YOUDEN
 from cadnode.errors import ModelError
-from cadnode.models import store
+from cadnode.models import dib_mg, store
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.cnn import network as cnn
 from cadnode.models.detector import Detector
-from cadnode.models.dib_mg import DibMg
 from cadnode.models.feature_model import FeatureModel
 from cadnode.models.roi_model import RoiModel
 from cadnode.models.view_model import ViewModel
@@ -58,7 +57,7 @@ def assemble(
 ) -> Model:
     """The model of a card and its weights; raises like `load`."""
     if isinstance(card, DibMgCard):
-        network = fitted(DibMg(card.architecture), state, card.name)
+        network = fitted(dib_mg.network(card.architecture), state, card.name)
         network = network.to(memory_format=torch.channels_last)
         return ViewModel(card, network, device, operating_point)
     if isinstance(card, CnnCard):

@@ -14,7 +14,7 @@ from cadnode.errors import ModelError
 from cadnode.imaging import preprocess
 from cadnode.imaging.geometry import Placement
 from cadnode.models.card import DibMgCard
-from cadnode.models.dib_mg import DibMg
+from cadnode.models.dib_mg import MapNetwork
 
 # Each cell is drawn this many times finer; odd, so that its own value is among the finer ones.
 _OUTLINE_SCALE: Final = 9
@@ -78,7 +78,7 @@ class ViewModel:
     def __init__(
         self,
         card: DibMgCard,
-        network: DibMg,
+        network: MapNetwork,
         device: str = "cpu",
         operating_point: str = YOUDEN,
     ) -> None:

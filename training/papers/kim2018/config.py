@@ -17,8 +17,14 @@ RECIPE: Final = Path(__file__).with_name("recipe.toml")
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """See `cadnode.models.dib_mg.DibMgConfig`."""
+    """See `cadnode.models.dib_mg.DibMgConfig`.
 
+    `start` is what an ImageNet trunk begins with: `scratch` (random), `imagenet` (timm's weights,
+    fetched or from its cache), or a safetensors file of them.
+    """
+
+    trunk: str = "residual19"
+    start: str = "scratch"
     widths: tuple[int, int, int, int, int, int] = (16, 32, 64, 64, 128, 192)
     pooling: str = "topk"
     top_cells: int = 8
@@ -95,7 +101,9 @@ class Recipe:
 
     def architecture(self) -> DibMgConfig:
         """The network's shape."""
-        return DibMgConfig.model_validate(dataclasses.asdict(self.network))
+        shape = dataclasses.asdict(self.network)
+        del shape["start"]
+        return DibMgConfig.model_validate(shape)
 
     def preprocess(self, acquisition: Acquisition) -> PreprocessSpec:
         """The chain for a kind of view."""
@@ -180,7 +188,9 @@ def differences(recipe: Recipe) -> list[tuple[str, str, str]]:
         ": the images are stored stretched to squares, and this fits a CPU",
         "grey levels": "percentiles inside the breast: films and vendors differ more than windows",
         "perturbation": "contrast ±15 %, brightness ±8 %, geometry, noise: few cases",
-        "network": f"19 convolutions, widths {recipe.network.widths}",
+        "network": f"19 convolutions, widths {recipe.network.widths}"
+        if recipe.network.trunk == "residual19"
+        else f"{recipe.network.trunk}, started from {recipe.network.start}: few cancers",
         "pooling": "mean over the map, then over the views"
         if recipe.network.pooling == "gap"
         else f"mean of the {recipe.network.top_cells} highest cells, then over the views: "

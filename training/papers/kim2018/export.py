@@ -10,7 +10,7 @@ from cadnode.domain import Acquisition, System
 from cadnode.models import store
 from cadnode.models.breast import BreastScoring
 from cadnode.models.card import DibMgCard, Metric, TrainingData
-from cadnode.models.dib_mg import DibMg
+from cadnode.models.dib_mg import MapNetwork
 from training.data import ddsm_exams, phantom_exams, rsna_views
 from training.data.tensors import TensorCache
 from training.data.views import DataSet, Part, ViewRecord
@@ -72,7 +72,7 @@ class Origin:
 
 
 def write(
-    network: DibMg,
+    network: MapNetwork,
     recipe: Recipe,
     data: DataSet,
     cache: TensorCache,
@@ -131,7 +131,7 @@ def _picked(cache: TensorCache, rows: Sequence[int], data: DataSet) -> list[int]
 
 
 def _metric(
-    network: DibMg,
+    network: MapNetwork,
     cache: TensorCache,
     rows: Sequence[int],
     data: DataSet,
@@ -155,8 +155,8 @@ def _metric(
         n_pos=area.n_pos,
         n_neg=area.n_neg,
         auc=round(area.value, 4),
-        auc_ci=(round(area.ci[0], 4), round(area.ci[1], 4)),
-        ci_method="95 %, bootstrap over women, 1,000 replicates",
+        auc_ci=area.bounds,
+        ci_method=area.method,
     )
 
 

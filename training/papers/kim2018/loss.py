@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cadnode.models.dib_mg import DibMg, breast_logit
+from cadnode.models.dib_mg import MapNetwork, breast_logit
 from training.papers.kim2018.batches import Batch
 
 # A cell is lesion from 25 % on, and neither lesion nor free of it between 2 % and 25 %.
@@ -12,7 +12,7 @@ _FREE, _LESION = 0.02, 0.25
 _LESION_WEIGHT = 4.0
 
 
-def loss_of(network: DibMg, logit_maps: Tensor, batch: Batch) -> Tensor:
+def loss_of(network: MapNetwork, logit_maps: Tensor, batch: Batch) -> Tensor:
     """Simulated lesions: where they are. Pairs: which breast has the cancer.
 
     `logit_maps` is `(B, h, w)`.

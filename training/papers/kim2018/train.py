@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from cadnode.errors import DataError
-from cadnode.models import store
-from cadnode.models.dib_mg import DibMg
+from cadnode.errors import DataError, SettingsError
+from cadnode.models import dib_mg, imagenet, store
+from cadnode.models.dib_mg import MapNetwork
+from cadnode.models.dib_mg_transfer import TransferDibMg
 from training import tracking
 from training.checkpoint import claim
 from training.command_line import command_line
@@ -76,7 +77,7 @@ def run(
         prepared = machine.in_turn(
             lambda: [_prepare(open_source(text), recipe, out / "tensors") for text in data]
         )
-        network = DibMg(recipe.architecture())
+        network = _network(recipe)
         training = Training(
             network, _batches(prepared, recipe, network, seed),
             _plan(recipe, prepared, machine.device), out, quiet=quiet, machine=machine,
@@ -121,7 +122,31 @@ def _prepare(data: DataSet, recipe: Recipe, folder: Path) -> Prepared:
     return Prepared(data, cache, rows)
 
 
-def _batches(prepared: Sequence[Prepared], recipe: Recipe, network: DibMg, seed: int) -> Batches:
+def _network(recipe: Recipe) -> MapNetwork:
+    """The recipe's network with what it starts from.
+
+    Raises
+    ------
+    SettingsError
+        Only an ImageNet trunk starts from weights.
+    ModelError
+        The weights cannot be had, or do not fit.
+    """
+    network, start = dib_mg.network(recipe.architecture()), recipe.network.start
+    if start == "scratch":
+        return network
+    if not isinstance(network, TransferDibMg):
+        raise SettingsError(
+            "network.start: only an ImageNet trunk (network.trunk) starts from weights"
+        )
+    file = imagenet.download(network.imagenet_name) if start == "imagenet" else Path(start)
+    network.start_from(imagenet.read(file))
+    return network
+
+
+def _batches(
+    prepared: Sequence[Prepared], recipe: Recipe, network: MapNetwork, seed: int
+) -> Batches:
     sources = [Source.of(p.cache, p.data.acquisition, p.rows["train"]) for p in prepared]
     for source, part in zip(sources, prepared, strict=True):
         if not source.cancers or not source.backgrounds:
@@ -143,7 +168,7 @@ def _plan(recipe: Recipe, prepared: Sequence[Prepared], device: str) -> Plan:
         progress = (done + step / schedule.steps_per_epoch) / max(total, 1)
         return cosine(progress, peak, warm_up=min(1.0, 1 / max(total, 1)))
 
-    def validate(network: DibMg, epoch: int) -> dict[str, float] | None:
+    def validate(network: MapNetwork, epoch: int) -> dict[str, float] | None:
         if epoch < schedule.pretrain_epochs - 1:
             return None
         areas = {

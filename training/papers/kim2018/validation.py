@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from cadnode.domain import Acquisition, Laterality
 from cadnode.models.breast import BreastScoring, combine
 from cadnode.models.card import Calibration, HotRegion
-from cadnode.models.dib_mg import DibMg
+from cadnode.models.dib_mg import MapNetwork
 from cadnode.models.operating_point import Roc, roc
 from training.data.rsna_views import MACHINES
 from training.data.rsna_views import NAME as RSNA
@@ -95,7 +95,12 @@ def by_breast(
 
 @torch.inference_mode()
 def logits_of(
-    network: DibMg, cache: TensorCache, rows: Sequence[int], *, device: str, exact: bool = False
+    network: MapNetwork,
+    cache: TensorCache,
+    rows: Sequence[int],
+    *,
+    device: str,
+    exact: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """`(n,)` logits of views and the peaks of their maps; `exact` computes in float32."""
     network.eval()
@@ -111,7 +116,7 @@ def logits_of(
 
 
 def contrast_auc(
-    network: DibMg, cache: TensorCache, rows: Sequence[int], *, device: str
+    network: MapNetwork, cache: TensorCache, rows: Sequence[int], *, device: str
 ) -> float | None:
     """AUC by breast; None where a class is missing."""
     logits, _ = logits_of(network, cache, rows, device=device)
