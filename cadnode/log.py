@@ -19,6 +19,7 @@ ALLOWED_FIELDS = frozenset(
         "status", "reason", "error", "attempt", "outcome", "transfer_syntax", "sop_class",
         "bytes", "count", "views", "findings", "skipped", "seconds", "queue",
         "model", "version", "device", "free_bytes", "signal", "exit_code",
+        "method", "route",
     }
 )  # fmt: skip
 
@@ -55,7 +56,7 @@ def configure(level: str = "INFO", *, human: bool = False) -> None:
         cache_logger_on_first_use=False,
     )
     # Other libraries log identifiers in clear: they are kept to errors, without their texts.
-    for name in ("pydicom", "pynetdicom", "highdicom"):
+    for name in ("pydicom", "pynetdicom", "highdicom", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 

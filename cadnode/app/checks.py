@@ -3,14 +3,22 @@
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from cadnode.app import node_state
-from cadnode.errors import CadnodeError
-from cadnode.settings import Destination, Settings
+from cadnode.app.deliveries import reach
+from cadnode.app.peers import http_values
+from cadnode.errors import CadnodeError, ReportError
+from cadnode.page.pdf import SAMPLE, pdf_of
+from cadnode.receive import sources
+from cadnode.receive.pull import FetchFailure
+from cadnode.report.profiles import ObjectKind, kinds_of
+from cadnode.settings import Destination, Settings, Source
+from cadnode.settings.sections import is_loopback
+
+HTTP_ADVICE = "is it running, is the url right, and is our user, password or token?"
 
 
 class Verdict(StrEnum):
@@ -35,20 +43,24 @@ class Check:
         return asdict(self)
 
 
-def run(settings: Settings, echo: Callable[[Destination], None]) -> Iterator[Check]:
+def run(settings: Settings) -> Iterator[Check]:
     """Checks in the order in which an admin would look: disk, port, device, models, peers."""
     yield _disk(settings)
     yield _port(settings)
+    yield from _web(settings)
     yield from _reading(settings)
     yield from _shadow(settings)
     yield from _worker(settings)
+    yield from paper(settings)
     if not settings.destinations:
         yield Check(
             "destinations", Verdict.WARNING, "none configured",
             "results stay in the storage folder; add a [[destinations]] block to send them on",
         )  # fmt: skip
     for destination in settings.destinations:
-        yield _destination(destination, echo)
+        yield _destination(settings, destination)
+    for source in settings.sources:
+        yield _source(source)
 
 
 def _disk(settings: Settings) -> Check:
@@ -69,17 +81,45 @@ def _disk(settings: Settings) -> Check:
 
 
 def _port(settings: Settings) -> Check:
-    where = (settings.listener.host, settings.listener.port)
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(where)
-        except OSError as error:
-            return Check(
-                "listener", Verdict.WARNING, f"port {where[1]}: {os.strerror(error.errno or 0)}",
-                "fine if this node is already running; else choose another listener.port",
-            )  # fmt: skip
-    return Check("listener", Verdict.OK, f"{settings.listener.ae_title} can listen on {where[1]}")
+    listener = settings.listener
+    return _can_listen("listener", listener.host, listener.port, f"{listener.ae_title} can listen")
+
+
+def _can_listen(name: str, host: str, port: int, found: str) -> Check:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return Check(
+            name, Verdict.WARNING, f"port {port}: {os.strerror(error.errno or 0)}",
+            f"fine if this node is already running; else choose another {name}.port",
+        )  # fmt: skip
+    return Check(name, Verdict.OK, f"{found} on {port}")
+
+
+def _web(settings: Settings) -> Iterator[Check]:
+    """Token and certificate first: with a bad one the node does not even try to listen."""
+    from cadnode.app.web_security import tls_of, token_of
+
+    web = settings.web
+    if not web.enabled:
+        yield Check("web", Verdict.WARNING, "switched off", "set web.enabled for pages and plugins")
+        return
+    try:
+        token, tls = token_of(web), tls_of(web)
+    except CadnodeError as error:
+        yield Check("web", Verdict.FAILED, str(error), "the HTTP side does not start like this")
+        return
+    who = "clients with the token" if token else "anybody on this machine"
+    scheme = "https" if tls else "http"
+    yield _can_listen("web", web.host, web.port, f"{scheme} for {who}")
+    if token and tls is None and not is_loopback(web.host):
+        yield Check(
+            "web", Verdict.WARNING, f"the token crosses the network in clear on {web.host}",
+            "set web.certificate_file and web.key_file, or put a TLS proxy before it",
+        )  # fmt: skip
 
 
 def _reading(settings: Settings) -> Iterator[Check]:
@@ -141,21 +181,49 @@ def _worker(settings: Settings) -> Iterator[Check]:
     )  # fmt: skip
 
 
-def _destination(destination: Destination, echo: Callable[[Destination], None]) -> Check:
-    name = f"destination {destination.name}"
-    if destination.kind == "folder":
-        folder = Path(destination.folder or ".")
-        writable = folder.is_dir() and os.access(folder, os.W_OK)
-        return Check(
-            name, Verdict.OK if writable else Verdict.FAILED, str(folder),
-            "" if writable else "make the folder and give the node's user the right to write",
-        )  # fmt: skip
-    where = f"{destination.ae_title} at {destination.host}:{destination.port}"
+def paper(settings: Settings) -> Iterator[Check]:
+    """Whether the report on paper can be drawn, where somebody gets it, and with which letters."""
+    if ObjectKind.PDF not in kinds_of(settings.profiles):
+        return
     try:
-        echo(destination)
-    except CadnodeError as error:
-        return Check(
-            name, Verdict.FAILED, f"{where}: {error}",
-            "is it running, is the port right, and does it know this node's AE title?",
+        wanted = pdf_of(SAMPLE).fonts_wanted
+    except ReportError as error:
+        yield Check("PDF", Verdict.FAILED, str(error), "or choose a profile without the PDF")
+        return
+    if wanted:
+        yield Check(
+            "PDF", Verdict.WARNING, "has no letters for some scripts",
+            f"install {' '.join(wanted)}; until then letters are written as numbers",
         )  # fmt: skip
-    return Check(name, Verdict.OK, f"{where} answered C-ECHO")
+    else:
+        yield Check("PDF", Verdict.OK, "can be drawn, with fonts of many scripts")
+
+
+def _destination(settings: Settings, destination: Destination) -> Check:
+    name, where = f"destination {destination.name}", _where(destination)
+    try:
+        return Check(name, Verdict.OK, f"{where}: {reach(settings, destination)}")
+    except CadnodeError as error:
+        advice = {
+            "folder": "make the folder and give the node's user the right to write",
+            "dicom": "is it running, is the port right, and does it know this node's AE title?",
+        }.get(destination.kind, HTTP_ADVICE)
+        return Check(name, Verdict.FAILED, f"{where}: {error}", advice)
+
+
+def _source(source: Source) -> Check:
+    name = f"source {source.name}"
+    try:
+        with sources.opened(source.kind, http_values(source)) as opened:
+            return Check(name, Verdict.OK, f"{source.url}: {opened.check()}")
+    except FetchFailure as failure:
+        return Check(name, Verdict.FAILED, f"{source.url}: {failure}", HTTP_ADVICE)
+
+
+def _where(destination: Destination) -> str:
+    """A destination's address in words."""
+    if destination.kind == "folder":
+        return str(destination.folder)
+    if destination.kind == "dicom":
+        return f"{destination.ae_title} at {destination.host}:{destination.port}"
+    return str(destination.url)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cadnode.app.peers import dicom_values
 from cadnode.deliver import cstore
 from cadnode.errors import SettingsError
 from cadnode.settings import Destination, Settings
@@ -27,23 +28,9 @@ def parse_peer(text: str, calling_ae_title: str) -> cstore.Destination:
     )
 
 
-def peer_of(destination: Destination, calling_ae_title: str) -> cstore.Destination:
-    """The C-STORE peer that a configured destination names."""
-    if destination.port is None or destination.ae_title is None:
-        raise SettingsError(f"destination {destination.name!r} is not a DICOM peer")
-    return cstore.Destination(
-        name=destination.name,
-        host=destination.host,
-        port=destination.port,
-        ae_title=destination.ae_title,
-        calling_ae_title=calling_ae_title,
-        timeout_s=destination.timeout_s,
-    )
-
-
 def echo(settings: Settings, destination: Destination) -> None:
     """C-ECHO; raises `DeliveryError` when the destination does not answer it."""
-    cstore.echo(peer_of(destination, settings.listener.ae_title))
+    cstore.echo(dicom_values(destination, settings.listener.ae_title))
 
 
 def dicom_files(paths: Sequence[Path]) -> list[Path]:

@@ -3,43 +3,31 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cadnode.app import shadow_process
+from cadnode.app import deliveries, shadow_process
 from cadnode.app.active_models import ActiveModels
+from cadnode.app.fetching import Fetching, spool_folder
 from cadnode.app.listener import open_spool
 from cadnode.app.models import examine
-from cadnode.app.reading import choices_of, choose_device, load_readers, write_outputs
-from cadnode.app.sending import peer_of
+from cadnode.app.outputs import cards_of, model_folders, write_outputs
+from cadnode.app.reading import choices_of, choose_device, load_readers
+from cadnode.app.relevance import relevant
 from cadnode.app.supervise import STOP_WITHIN_S, stopping_on_signal
-from cadnode.deliver import cstore, folder
-from cadnode.domain import SkipReason
-from cadnode.errors import DeliveryError
-from cadnode.exam.mammogram import Instance, inspect
 from cadnode.exam.model import Exam
 from cadnode.exam.read import read_exam
-from cadnode.exam.regions import holds_regions
 from cadnode.files import write_whole
 from cadnode.jobs import folders
-from cadnode.jobs.workflow import Steps, launch, stop
+from cadnode.jobs.workflow import Start, Steps, launch, stop
 from cadnode.log import get_logger
 from cadnode.read import read_exam as read_with
+from cadnode.receive import requests
 from cadnode.receive.spool import Spool
-from cadnode.report.profiles import REPORTS, chosen, is_ours, kinds_of
 from cadnode.settings import Settings
 
 log = get_logger("worker")
-
-NOT_OURS = frozenset(
-    {
-        SkipReason.NOT_DICOM,
-        SkipReason.NOT_AN_IMAGE,
-        SkipReason.NOT_MAMMOGRAPHY,
-        SkipReason.OWN_OUTPUT,
-    }
-)
 
 
 def run(settings: Settings, *, supervised: bool) -> None:
@@ -54,12 +42,12 @@ def run(settings: Settings, *, supervised: bool) -> None:
     readers = models.start()
     worker = Worker(settings, open_spool(settings), models)
     with stopping_on_signal(supervised=supervised) as stopping:
-        consider = launch(worker.steps(), settings.database_url)
+        start = launch(worker.steps(), settings.database_url)
         log.info("working", role="worker", device=device, count=len(list(readers)))
         next_sweep = 0.0
         while not stopping():
             if time.monotonic() >= next_sweep:
-                worker.sweep(consider)
+                worker.sweep(start)
                 next_sweep = time.monotonic() + settings.study.sweep_s
             time.sleep(0.2)
     worker.stopping.set()
@@ -76,11 +64,13 @@ class Worker:
         self._models = models
         self._results = settings.storage.folder / "results"
         self._swept: dict[str, float] = {}  # study: its last change when it was looked at
+        self._fetching = Fetching(settings, self.stopping.is_set)
         self._reading = threading.Lock()  # one exam at a time has the processor and its memory
 
     def steps(self) -> Steps:
         """The workflow's steps."""
         return Steps(
+            fetch=self._fetching.fetch,
             fingerprint=self.fingerprint,
             read=self.read,
             predecessor=self.predecessor,
@@ -93,37 +83,32 @@ class Worker:
             ),
         )
 
-    def sweep(self, consider: Callable[[str], None]) -> None:
+    def sweep(self, start: Start) -> None:
         """Consider every quiet study whose content has no result yet, once for each change.
 
         Finds what was received while nobody could be told: a crash between publishing an image
-        and announcing it, or a job database that was away.
+        and announcing it, or a job database that was away. So for studies that are asked for.
         """
+        self._fetching.sweep(start.fetch)
         for study in self._spool.studies():
             changed_at = self._spool.changed_at(study)
             is_quiet = self._spool.quiet_s(study) >= self._settings.study.quiet_s
             if not is_quiet or self._swept.get(study) == changed_at:
                 continue
+            if requests.load(spool_folder(self._settings), study):
+                continue  # not all of it is here yet; `Fetching` has it considered at its end
             self._swept[study] = changed_at
             content = self.fingerprint(study)
             if content and not (self._folder(study, content) / "result.json").exists():
-                consider(study)
+                start.consider(study)
 
     def fingerprint(self, study: str) -> str:
-        """What the spool holds of a study that concerns us; "" when nothing does.
-
-        Mammograms do, and objects in which people marked regions, where there are mammograms.
-        Other objects, above all our own coming back from an archive, do not count: they never
-        cause a study to be read again.
-        """
+        """What the spool holds of a study that concerns us (`relevant`); "" when nothing does."""
         paths = self._relevant(study)
         return self._spool.fingerprint(paths) if paths else ""
 
     def _relevant(self, study: str) -> list[Path]:
-        instances = [inspect(path) for path in self._spool.instances(study)]
-        if not any(map(_is_mammogram, instances)):
-            return []
-        return [i.path for i in instances if _is_mammogram(i) or holds_regions(i)]
+        return relevant(self._spool.instances(study))
 
     def _exam(self, paths: Sequence[Path]) -> Exam:
         return read_exam(paths, read_for_processing=self._settings.reading.for_processing)
@@ -168,45 +153,26 @@ class Worker:
         where = self._folder(study, content)
         names = set(json.loads((where / "inputs.json").read_bytes()))
         exam = self._exam([p for p in self._spool.instances(study) if p.name in names])
+        result = folders.load_reading(where)
         objects = write_outputs(
             exam,
-            folders.load_reading(where),
+            result,
             where,
             self._settings.report,
             made_at=datetime.fromisoformat(made_at),
             predecessor=self._folder(study, predecessor) if predecessor else None,
             profiles=self._settings.profiles,
+            cards=cards_of(model_folders(self._settings), result),
         )
         log.info("study_reported", study=study, count=len(objects))
         return len(objects)
 
     def deliver(self, study: str, content: str, destination: str) -> str:
         """One try to deliver: "delivered", "retry" or "refused"."""
-        configured = self._settings.destination(destination)
-        made = sorted(self._folder(study, content).glob("*.dcm"))
-        profile = self._settings.profile_of(configured)
-        objects = chosen(made, profile)
-        if made and not objects and kinds_of([profile]) & REPORTS:
-            # Made for another profile, before the configuration changed: nothing is not a delivery.
-            log.error("not_made_for_profile", study=study, destination=destination)
-            return "refused"
-        try:
-            if configured.folder is not None:
-                folder.deliver(objects, configured.folder / study, is_ours)
-            else:
-                cstore.send(objects, peer_of(configured, self._settings.listener.ae_title))
-        except DeliveryError as error:
-            log.warning("delivery_failed", study=study, destination=destination, error=error)
-            return "retry" if error.retryable else "refused"
-        return "delivered"
+        return deliveries.deliver(self._settings, study, self._folder(study, content), destination)
 
     def shadow(self, study: str, content: str) -> str:
         """Have other versions read the study as well; see `shadow_process.run`."""
         return shadow_process.run(
             self._settings, study, self._folder(study, content), self.stopping.is_set
         )
-
-
-def _is_mammogram(instance: Instance) -> bool:
-    """Whether a received file is a mammogram, or would be one were it not damaged."""
-    return instance.skipped is None or instance.skipped.reason not in NOT_OURS

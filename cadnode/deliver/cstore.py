@@ -14,7 +14,7 @@ from pynetdicom import AE, _config
 from pynetdicom.sop_class import Verification
 
 from cadnode.deliver.associations import Item, items_of, plan
-from cadnode.deliver.outcome import Outcome, outcome_of
+from cadnode.deliver.outcome import Delivered, Outcome, all_taken, outcome_of
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 from cadnode.log import get_logger
 
@@ -33,14 +33,6 @@ class Destination:
     ae_title: str
     calling_ae_title: str = "CADNODE"
     timeout_s: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """How many objects the peer took, and how many of them with a warning (B000, B006, B007)."""
-
-    n_sent: int
-    n_warnings: int
 
 
 def send(
@@ -72,12 +64,7 @@ def send(
                 n_warnings += outcome.is_warning
                 on_file(item.path)
     log.info("files_sent", destination=destination.name, count=n_sent)
-    if refusals:
-        reasons = "; ".join(sorted(set(refusals)))
-        raise PermanentDeliveryError(
-            f"{destination.name} took {n_sent} of {len(files)} objects: {reasons}"
-        )
-    return Delivered(n_sent, n_warnings)
+    return all_taken(n_sent, n_warnings, refusals, destination.name)
 
 
 def echo(destination: Destination) -> None:

@@ -1,8 +1,12 @@
-"""What a C-STORE response means for the sender (DICOM PS3.4 table B.2-1, PS3.7 annex C)."""
+"""What a C-STORE response means for the sender (DICOM PS3.4 table B.2-1, PS3.7 annex C).
 
+STOW-RS gives the same statuses, object by object (PS3.18 10.5.3.2).
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cadnode.errors import TransientDeliveryError
+from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 
 _DUPLICATE = 0x0111  # the peer has it: an earlier try arrived, its answer did not
 _REFUSALS = {
@@ -15,6 +19,14 @@ _WARNINGS = range(0xB000, 0xC000)
 _OUT_OF_RESOURCES = range(0xA700, 0xA800)
 _DOES_NOT_MATCH = range(0xA900, 0xAA00)
 _CANNOT_UNDERSTAND = range(0xC000, 0xD000)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """How many objects the peer took, and how many of them with a warning (B000, B006, B007)."""
+
+    n_sent: int
+    n_warnings: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +57,18 @@ def outcome_of(status: int | None, peer: str) -> Outcome:
     elif status in _CANNOT_UNDERSTAND:
         name = "cannot understand"
     return Outcome(refusal=f"answered {status:04X}, {name}")
+
+
+def all_taken(n_sent: int, n_warnings: int, refusals: Sequence[str], peer: str) -> Delivered:
+    """What the peer took, when it refused none.
+
+    Raises
+    ------
+    PermanentDeliveryError
+        There are refusals.
+    """
+    if refusals:
+        reasons = "; ".join(sorted(set(refusals)))
+        n_objects = n_sent + len(refusals)
+        raise PermanentDeliveryError(f"{peer} took {n_sent} of {n_objects} objects: {reasons}")
+    return Delivered(n_sent, n_warnings)

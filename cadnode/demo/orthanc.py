@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from requests.auth import HTTPBasicAuth
 
 from cadnode.demo.ports import free_port, is_listening
 from cadnode.errors import DeliveryError
@@ -62,9 +63,13 @@ def orthanc(
     aet: str = "ORTHANC",
     modalities: Mapping[str, tuple[str, int]] | None = None,
     env: Mapping[str, str] | None = None,
+    user: tuple[str, str] | None = None,
     **settings: Any,
 ) -> Iterator[Orthanc]:
-    """A fresh Orthanc that stores under `folder` and knows `modalities` (AE title, port)."""
+    """An Orthanc that stores under `folder` and knows `modalities` (AE title, port).
+
+    With a `user` (name, password) its REST interface is for that user alone.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     dicom_port, http_port = free_port(), free_port()
     configuration = folder / "orthanc.json"
@@ -78,7 +83,8 @@ def orthanc(
                 "DicomPort": dicom_port,
                 "HttpPort": http_port,
                 "RemoteAccessAllowed": False,
-                "AuthenticationEnabled": False,
+                "AuthenticationEnabled": user is not None,
+                "RegisteredUsers": dict([user] if user else []),
                 "DicomAlwaysAllowEcho": True,
                 "DicomAlwaysAllowStore": True,
                 "DicomCheckCalledAet": False,
@@ -100,6 +106,8 @@ def orthanc(
         )
     session = requests.Session()
     session.trust_env = False  # a proxy of the environment has no business on loopback
+    if user is not None:
+        session.auth = HTTPBasicAuth(user[0].encode(), user[1].encode())
     peer = Orthanc(aet, dicom_port, http_port, process.pid, session)
     try:
         _wait_for(peer, process)

@@ -1,5 +1,6 @@
 """The durable workflow, on DBOS: a killed worker goes on after the last finished step.
 
+    request ──> fetch(study) ─┐            (cadnode.jobs.fetching)
     arrival ──debounced──> consider(study) ──once per content──> read ─> report ─> deliver × N
                                                                        after the first └─> shadow
 
@@ -30,6 +31,8 @@ from dbos import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.errors import SettingsError
+from cadnode.jobs import fetching
+from cadnode.jobs.fetching import FETCHES
 from cadnode.jobs.serializer import JsonSerializer
 from cadnode.log import get_logger
 
@@ -48,6 +51,7 @@ log = get_logger("jobs")
 class Steps:
     """What the workflow does at each step; `app` binds them to spool, models and destinations.
 
+    `fetch(study, ticket, waited_s)` fetches a study that was asked for (`jobs.fetching`);
     `fingerprint(study)` is the spool's content now ("" when there is nothing to read);
     `read(study, fingerprint)` returns False when the content has changed meanwhile;
     `predecessor(study, fingerprint)` is the fingerprint last reported for the study, or "";
@@ -56,6 +60,7 @@ class Steps:
     `shadow(study, fingerprint)` says how it ended: "interrupted" when it must begin again.
     """
 
+    fetch: fetching.Fetch
     fingerprint: Callable[[str], str]
     read: Callable[[str, str], bool]
     predecessor: Callable[[str, str], str]
@@ -64,6 +69,14 @@ class Steps:
     shadow: Callable[[str, str], str]
     now: Callable[[], datetime]
     destinations: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Starts workflows for a study from the worker's own process."""
+
+    consider: Callable[[str], None]
+    fetch: Callable[[str], None]
 
 
 def config(database_url: str) -> DBOSConfig:
@@ -84,8 +97,18 @@ def delivery_queue(destination: str) -> str:
     return f"deliver-{destination}"
 
 
-def register(steps: Steps) -> Callable[[str], None]:
-    """Register the workflows with DBOS; returns `consider`, to start one from this process."""
+def process_id(study: str, content: str, attempt: int) -> str:
+    """Identifier of one attempt to read one content of a study."""
+    return f"process-{study}-{content}-{attempt}"
+
+
+def deliver_id(study: str, content: str, destination: str) -> str:
+    """Identifier of the delivery of one content of a study."""
+    return f"deliver-{study}-{content}-{destination}"
+
+
+def register(steps: Steps) -> Start:
+    """Register the workflows with DBOS."""
 
     @DBOS.step(name="fingerprint")
     def fingerprint(study: str) -> str:
@@ -157,7 +180,7 @@ def register(steps: Steps) -> Callable[[str], None]:
             return "changed_meanwhile"
         if report(study, content, predecessor(study, content), now()):
             for destination, give_up_after_s in steps.destinations:
-                with SetWorkflowID(f"deliver-{study}-{content}-{destination}"):
+                with SetWorkflowID(deliver_id(study, content, destination)):
                     DBOS.enqueue_workflow(
                         delivery_queue(destination),
                         deliver, study, content, destination, give_up_after_s,
@@ -176,7 +199,7 @@ def register(steps: Steps) -> Callable[[str], None]:
             if attempt >= MOST_ATTEMPTS:
                 raise
             with (
-                SetWorkflowID(f"process-{study}-{content}-{attempt + 1}"),
+                SetWorkflowID(process_id(study, content, attempt + 1)),
                 SetEnqueueOptions(delay_seconds=FIRST_PAUSE_S * 4**attempt),
             ):
                 DBOS.enqueue_workflow(STUDIES, process, study, content, attempt + 1)
@@ -186,21 +209,22 @@ def register(steps: Steps) -> Callable[[str], None]:
     def consider(study: str) -> str:
         content = fingerprint(study)
         if content:
-            with SetWorkflowID(f"process-{study}-{content}-0"):
+            with SetWorkflowID(process_id(study, content, 0)):
                 DBOS.enqueue_workflow(STUDIES, process, study, content, 0)
         return content
 
     def start(study: str) -> None:
         DBOS.enqueue_workflow(ARRIVALS, consider, study)
 
-    return start
+    return Start(start, fetching.register(steps.fetch, consider, ARRIVALS))
 
 
-def launch(steps: Steps, database_url: str) -> Callable[[str], None]:
-    """Start DBOS in this process with the workflows and queues; returns `consider`."""
+def launch(steps: Steps, database_url: str) -> Start:
+    """Start DBOS in this process with the workflows and queues."""
     DBOS(config=config(database_url))
-    consider = register(steps)
+    start = register(steps)
     DBOS.launch()
+    DBOS.register_queue(FETCHES, worker_concurrency=2, polling_interval_sec=0.25)
     DBOS.register_queue(ARRIVALS, worker_concurrency=4, polling_interval_sec=0.25)
     DBOS.register_queue(STUDIES, worker_concurrency=1, polling_interval_sec=0.25)
     DBOS.register_queue(SHADOWS, worker_concurrency=1, polling_interval_sec=1.0)
@@ -208,7 +232,7 @@ def launch(steps: Steps, database_url: str) -> Callable[[str], None]:
         DBOS.register_queue(
             delivery_queue(destination), worker_concurrency=2, polling_interval_sec=0.25
         )
-    return consider
+    return start
 
 
 def stop(within_s: float) -> None:
@@ -254,6 +278,10 @@ class Announcer:
     def announce(self, study: str, quiet_s: float) -> None:
         """Have `study` considered once nothing more was announced for `quiet_s` seconds."""
         self._debouncer.debounce(study, quiet_s, study)
+
+    def fetch(self, study: str) -> None:
+        """Have `study` fetched: its request is on disk already (`cadnode.receive.requests`)."""
+        self._client.enqueue({"workflow_name": "fetch", "queue_name": FETCHES}, study)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -137,10 +137,14 @@ class Report(Section):
     heat_map_longer_side: PositiveInt = Field(
         2048, description="pixels of a heat map's longer side"
     )
+    small_heat_map_longer_side: PositiveInt = Field(
+        1024, description="pixels of a small heat map's longer side"
+    )
     profile: Profile = Field(
         Profile.STANDARD,
         description="which objects are made: " + ", ".join(Profile) + " (docs/dicom-objects.md)",
     )
+    page: bool = Field(True, description="also write report.html, a page that shows the reading")
 
 
 class Jobs(Section):
@@ -175,12 +179,12 @@ class Web(Section):
     def _is_safe(self) -> "Web":
         if (self.certificate_file is None) != (self.key_file is None):
             raise ValueError("certificate_file and key_file come together")
-        if self.enabled and self.token_file is None and not _is_loopback(self.host):
+        if self.enabled and self.token_file is None and not is_loopback(self.host):
             raise ValueError(f"listening on {self.host} needs token_file: pages show patients")
         return self
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Whether only this machine reaches an address."""
     if host == "localhost":
         return True

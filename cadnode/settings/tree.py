@@ -58,7 +58,9 @@ class Settings(BaseSettings):
         )
 
     def profile_of(self, destination: Destination) -> Profile:
-        """Which objects a destination gets."""
+        """Which objects a destination gets; a FHIR server takes its bundle only."""
+        if destination.kind == "fhir":
+            return Profile.FHIR
         return destination.profile or self.report.profile
 
     @property
@@ -74,6 +76,14 @@ class Settings(BaseSettings):
                 return destination
         known = ", ".join(d.name for d in self.destinations) or "none"
         raise SettingsError(f"there is no destination {name!r}; configured: {known}")
+
+    def source(self, name: str) -> Source:
+        """Source of that name. Raises `SettingsError` when there is none."""
+        for source in self.sources:
+            if source.name == name:
+                return source
+        known = ", ".join(s.name for s in self.sources) or "none"
+        raise SettingsError(f"there is no source {name!r}; configured: {known}")
 
 
 def load(file: Path | None = None) -> Settings:

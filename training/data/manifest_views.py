@@ -89,5 +89,10 @@ def _record(rows: list[ManifestRow], label: str) -> ViewRecord:
         exam_class=_CLASSES[label],
         stratum=first.vendor,
         split=first.split,
-        facts=(("density", first.density), ("lesion", kinds), ("birads", first.birads)),
+        facts=(
+            ("density", first.density),
+            ("lesion", kinds),
+            ("birads", first.birads),
+            ("age", "" if first.age is None else str(first.age)),
+        ),
     )

@@ -1,10 +1,12 @@
-"""What the area is to be seen beside: pairs ordered, digitizers alone, one threshold."""
+"""What the area is to be seen beside: pairs ordered, digitizer or age alone, one threshold."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from training.evaluation.auc import auc, delong
+from training.data import birads
+from training.evaluation.auc import auc, clustered, delong
+from training.evaluation.grouped import shown
 from training.papers.kim2018.validation import BreastScored
 
 
@@ -74,6 +76,23 @@ def _exams(breasts: Sequence[BreastScored]) -> dict[str, Any]:
     }
 
 
+def age(breasts: Sequence[BreastScored]) -> dict[str, Any]:
+    """The area that the woman's age alone reaches, and the model's on the same breasts.
+
+    Nothing where the age, or a class, is unknown. Older women have more cancer: a model that is
+    no better than this may have learnt how old breasts look.
+    """
+    stated = [(b, birads.age(b.first.fact("age"))) for b in breasts]
+    known = [(b, years) for b, years in stated if years is not None]
+    labels = [b.cancer for b, _ in known]
+    if len(set(labels)) < 2:
+        return {}
+    women = [b.woman for b, _ in known]
+    alone = clustered(labels, [value for _, value in known], women).as_dict()
+    model = clustered(labels, [b.score for b, _ in known], women).as_dict()
+    return {"age_only": alone | {"contrast": "the woman's age instead of a score", "model": model}}
+
+
 def sentences(result: dict[str, Any]) -> list[str]:
     """The baselines in words, for the terminal."""
     point = result["operating_point"]
@@ -81,11 +100,17 @@ def sentences(result: dict[str, Any]) -> list[str]:
         f"At {point['threshold']:.3f}: sensitivity {point['sensitivity']:.1%}, "
         f"specificity {point['specificity']:.1%}."
     ]
+    if "age_only" in result:
+        alone, model = result["age_only"], result["age_only"]["model"]
+        lines.append(
+            "The woman's age alone: AUC {} ({}); the model on the same ".format(*shown(alone))
+            + f"{alone['n_pos']} + {alone['n_neg']} breasts: {model['auc']:.3f}."
+        )
     if "pairs" in result:
         alone = result["each_breast_alone"]
         lines.append(
             f"{result['pairs_ordered']:.1%} of {result['pairs']} pairs ordered; each breast scored "
-            f"alone: AUC {alone['auc']:.3f} ({alone['auc_ci'][0]:.3f}–{alone['auc_ci'][1]:.3f})."
+            "alone: AUC {} ({}).".format(*shown(alone))
         )
         exam = result["digitizer_only"].get("exam_contrast")
         if exam:

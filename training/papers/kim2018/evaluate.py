@@ -26,13 +26,14 @@ from cadnode.models.view_model import ViewModel
 from training.data.sources import open_source
 from training.data.tensors import tensors
 from training.data.views import DataSet, ViewRecord
-from training.evaluation.auc import clustered, delong
-from training.evaluation.grouped import message
+from training.evaluation.auc import delong
+from training.evaluation.grouped import Cases, area, message, shown
 from training.papers.kim2018 import baselines
 from training.papers.kim2018.validation import BreastScored, by_breast, compared, contrast_of
 from training.workflow import in_batches
 
 SPLITS: Final = ("unseen", "all")
+_CLASSES: Final = ("with cancer", "without")
 _BATCH: Final = 16
 
 
@@ -91,10 +92,10 @@ def numbers(
     breasts = by_breast(*picked, card.breast)
     if len({b.cancer for b in breasts}) < 2:
         return _without_contrast(breasts, contrast)
-    result = _area(breasts) | {
+    row = _area(breasts) | {"unit": "breasts"}
+    result = row | {
         "contrast": f"{contrast}; {_how(card.breast)}",
-        "unit": "breasts",
-        "ci_method": "95 %, bootstrap over women, 1,000 replicates",
+        "message": message(row, *_CLASSES),
         "women": len({b.woman for b in breasts}),
         "auc_delong_ci": delong(*_columns(breasts)).as_dict()["auc_ci"],
         "operating_point": baselines.at_threshold(breasts, card.roc.at().threshold),
@@ -102,6 +103,7 @@ def numbers(
     if acquisition == Acquisition.DIGITAL:
         strata = {"machine": "machine_id", "site": "site_id", "density": "density"}
         everybody = by_breast(records, logits, card.breast)
+        result |= baselines.age(breasts)
         result["by_all_machines"] = _strata(everybody, lambda b: b.first.fact("machine_id"))
     else:
         strata = {"digitizer": "digitizer"}
@@ -120,23 +122,23 @@ def show(console: Console, result: dict[str, Any]) -> None:
     if result["auc"] is None:
         console.print(result["message"], highlight=False)
         return
-    low, high = result["auc_ci"]
     model = result["model"]
+    value, interval = shown(result)
     console.print(
-        f"[bold]AUC {result['auc']:.3f}[/] (95 % CI {low:.3f}–{high:.3f}), {result['n_pos']} with "
+        f"[bold]AUC {value}[/] (95 % CI {interval}), {result['n_pos']} with "
         f"and {result['n_neg']} without cancer\n{result['contrast']}\n{model['name']} "
         f"{model['version']} on {result['data']}, split {result['split']}: "
         f"{result['women_left_out_as_seen_in_training']} women left out as seen in training"
     )
+    if result["message"]:
+        console.print(result["message"], highlight=False)
     table = Table("stratum", "", "AUC", "95 % CI", "with", "without")
     for name, rows in result.items():
         if not name.startswith("by_"):
             continue
         for row in rows:
-            area = f"{row['auc']:.3f}" if row["auc"] is not None else "–"
-            ci = "–".join(f"{b:.2f}" for b in row["auc_ci"]) if row["auc_ci"] else "–"
             table.add_row(
-                name[3:].replace("_", " "), row["stratum"], area, ci,
+                name[3:].replace("_", " "), row["stratum"], *shown(row),
                 str(row["n_pos"]), str(row["n_neg"]),
             )  # fmt: skip
     console.print(table)
@@ -145,10 +147,9 @@ def show(console: Console, result: dict[str, Any]) -> None:
 
 
 def _without_contrast(breasts: Sequence[BreastScored], contrast: str) -> dict[str, Any]:
-    n_pos = sum(b.cancer for b in breasts)
-    row = {"auc": None, "auc_ci": None, "n_pos": n_pos, "n_neg": len(breasts) - n_pos}
-    row |= {"contrast": contrast, "unit": "breasts", "women": len({b.woman for b in breasts})}
-    return row | {"message": message(row, "with cancer", "without") + f" Compared: {contrast}."}
+    row = _area(breasts) | {"contrast": contrast, "unit": "breasts"}
+    row |= {"women": len({b.woman for b in breasts})}
+    return row | {"message": message(row, *_CLASSES) + f" Compared: {contrast}."}
 
 
 def _packaged(acquisition: Acquisition) -> Path:
@@ -207,16 +208,14 @@ def _columns(breasts: Sequence[BreastScored]) -> tuple[list[bool], list[float]]:
 
 
 def _area(breasts: Sequence[BreastScored]) -> dict[str, Any]:
-    return clustered(*_columns(breasts), [b.woman for b in breasts]).as_dict()
+    labels, scores = _columns(breasts)
+    women = np.array([b.woman for b in breasts], np.str_)
+    return area(Cases(np.array(labels, bool), np.array(scores, np.float64), women))
 
 
 def _row(stratum: str, breasts: Sequence[BreastScored]) -> dict[str, Any]:
     """One stratum's area; without one where a class is missing."""
-    n_pos = sum(b.cancer for b in breasts)
-    if 0 < n_pos < len(breasts):
-        return {"stratum": stratum} | _area(breasts)
-    counts = {"n_pos": n_pos, "n_neg": len(breasts) - n_pos}
-    return {"stratum": stratum, "auc": None, "auc_ci": None} | counts
+    return {"stratum": stratum} | _area(breasts)
 
 
 def _strata(

@@ -1,0 +1,93 @@
+"""A study's results to one configured destination, by its kind; and whether it can be reached."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from cadnode.app.peers import dicom_values, http_values
+from cadnode.deliver import cstore, fhir, folder, orthanc, stow
+from cadnode.errors import DeliveryError, PermanentDeliveryError
+from cadnode.log import get_logger
+from cadnode.report.profiles import REPORTS, chosen, is_ours, kinds_of
+from cadnode.settings import Destination, Settings
+
+BUNDLE = "fhir.json"  # in a result's folder: what destinations of kind "fhir" get
+
+log = get_logger("worker")
+
+
+def deliver(settings: Settings, study: str, result: Path, name: str) -> str:
+    """One try to deliver the results in a folder: "delivered", "retry" or "refused"."""
+    destination = settings.destination(name)
+    try:
+        if destination.kind == "fhir":
+            fhir.send(_bundle(result), http_values(destination))
+        else:
+            _send_objects(settings, study, _objects(settings, result, destination), destination)
+    except DeliveryError as error:
+        log.warning(
+            "delivery_failed", study=study, destination=name, error=error, reason=str(error)
+        )
+        return "retry" if error.retryable else "refused"
+    return "delivered"
+
+
+def reach(settings: Settings, destination: Destination) -> str:
+    """What was found at a destination, in words, when it is there and lets us in.
+
+    Raises
+    ------
+    DeliveryError
+        It cannot be reached or refuses us; says how.
+    """
+    if destination.kind == "folder":
+        return _reach_folder(Path(destination.folder or "."))
+    if destination.kind == "dicom":
+        cstore.echo(dicom_values(destination, settings.listener.ae_title))
+        return "answered C-ECHO"
+    check = {"orthanc": orthanc.check, "stow": stow.check, "fhir": fhir.check}[destination.kind]
+    return check(http_values(destination))
+
+
+def _objects(settings: Settings, result: Path, destination: Destination) -> list[Path]:
+    """The objects that a destination's profile gives it.
+
+    Raises
+    ------
+    PermanentDeliveryError
+        They were made for another profile, before the configuration changed: sending nothing
+        would be no delivery.
+    """
+    made = sorted(result.glob("*.dcm"))
+    profile = settings.profile_of(destination)
+    objects = chosen(made, profile)
+    if made and not objects and kinds_of([profile]) & REPORTS:
+        raise PermanentDeliveryError(f"nothing was made for the profile of {destination.name}")
+    return objects
+
+
+def _bundle(result: Path) -> Path:
+    bundle = result / BUNDLE
+    if not bundle.is_file():
+        raise PermanentDeliveryError("no FHIR bundle was made of this reading")
+    return bundle
+
+
+def _send_objects(
+    settings: Settings, study: str, objects: Sequence[Path], destination: Destination
+) -> None:
+    """Send DICOM objects as they are stored; raises `DeliveryError`."""
+    if destination.kind == "folder":
+        folder.deliver(objects, Path(destination.folder or ".") / study, is_ours)
+    elif destination.kind == "orthanc":
+        orthanc.send(objects, http_values(destination))
+    elif destination.kind == "stow":
+        stow.send(objects, http_values(destination))
+    else:
+        cstore.send(objects, dicom_values(destination, settings.listener.ae_title))
+
+
+def _reach_folder(path: Path) -> str:
+    if not (path.is_dir() and os.access(path, os.W_OK)):
+        raise PermanentDeliveryError("it is no folder, or may not be written")
+    return "can be written"

@@ -1,0 +1,83 @@
+"""A bundle of FHIR resources posted to a server: one transaction, all of it or nothing.
+
+FHIR R5 3.2.0.13 (transaction), 3.2.0.9.1 (conditional create).
+"""
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from cadnode.deliver.http import HttpPeerValues, delivering, json_of
+from cadnode.deliver.outcome import Delivered, all_taken
+from cadnode.errors import PermanentDeliveryError
+from cadnode.log import get_logger
+
+log = get_logger("deliver")
+
+FHIR_JSON: Final = "application/fhir+json"
+_TAKEN: Final = re.compile(r"20[01]\b")  # 201: made; 200: the server had it
+_SAFE: Final = re.compile(r"[A-Za-z0-9.-]{1,40}")
+
+
+def send(bundle: Path, destination: HttpPeerValues) -> Delivered:
+    """What the server holds now: each resource of the bundle, made or there before.
+
+    The file is read piecewise while it is sent. Sending it again makes nothing twice.
+
+    Raises
+    ------
+    TransientDeliveryError
+        The server cannot be reached, is busy or fails: the bundle may be sent again.
+    PermanentDeliveryError
+        It refuses our credentials or the bundle, or its answer is no transaction's.
+    """
+    headers = {"Content-Type": FHIR_JSON, "Accept": FHIR_JSON}
+    with (
+        delivering(destination) as peer,
+        bundle.open("rb") as data,
+        peer.request("POST", "", data=data, headers=headers) as response,
+    ):
+        answer = json_of(response, peer.name)
+    delivered = outcome(answer, destination.name)
+    log.info("files_sent", destination=destination.name, count=delivered.n_sent)
+    return delivered
+
+
+def outcome(answer: Any, name: str) -> Delivered:
+    """What became of each resource, by a `transaction-response`.
+
+    Raises
+    ------
+    PermanentDeliveryError
+        The answer is none, or a resource was refused.
+    """
+    is_bundle = isinstance(answer, dict) and answer.get("type") == "transaction-response"
+    entries = answer.get("entry") if is_bundle else None
+    if not isinstance(entries, list):
+        raise PermanentDeliveryError(
+            f"{name} did not answer as a FHIR server does: is the url right?"
+        )
+    states = [_status(entry) for entry in entries]
+    refusals = [f"answered {state}" for state in states if not _TAKEN.match(state)]
+    return all_taken(len(states) - len(refusals), 0, refusals, name)
+
+
+def check(destination: HttpPeerValues) -> str:
+    """What was found: the FHIR version that the server states. Raises `DeliveryError` as `send`."""
+    with (
+        delivering(destination) as peer,
+        peer.request("GET", "/metadata", headers={"Accept": FHIR_JSON}) as response,
+    ):
+        told = json_of(response, peer.name)
+    version = told.get("fhirVersion") if isinstance(told, dict) else None
+    if not isinstance(version, str) or not _SAFE.fullmatch(version):
+        raise PermanentDeliveryError(f"{destination.name} is no FHIR server: is the url right?")
+    warning = "" if version.startswith("5.") else "; our bundles are R5"
+    return f"FHIR {version}{warning}"
+
+
+def _status(entry: Any) -> str:
+    """An entry's HTTP status; the server's other words stay out of our messages."""
+    response = entry.get("response") if isinstance(entry, dict) else None
+    status = response.get("status") if isinstance(response, dict) else None
+    return status[:3] if isinstance(status, str) and status[:3].isdigit() else "nothing"

@@ -1,0 +1,80 @@
+"""What a source says about a study's instances, and which of them concern the node."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from pydicom import DataElement, Dataset, config
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+from cadnode.domain import SkipReason
+from cadnode.errors import NotProcessable
+from cadnode.exam import regions_gsps, regions_seg, regions_sr
+from cadnode.exam.kind import is_own_output, refuse_other_objects
+
+KEYWORDS: Final = ("SOPClassUID", "Modality", "Manufacturer", "BodyPartExamined")
+_REGION_CLASSES: Final = regions_sr.SOP_CLASSES | regions_gsps.SOP_CLASSES | regions_seg.SOP_CLASSES
+_REGION_MODALITIES: Final = frozenset({"SR", "PR", "SEG"})
+_NOT_OURS: Final = frozenset(
+    {SkipReason.NOT_AN_IMAGE, SkipReason.NOT_MAMMOGRAPHY, SkipReason.OWN_OUTPUT}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An instance at a source. `where` is the source's own way to name it.
+
+    The other values are as the source states them, "" where it does not.
+    """
+
+    sop_instance_uid: str
+    where: str
+    sop_class_uid: str = ""
+    modality: str = ""
+    manufacturer: str = ""
+    body_part: str = ""
+
+
+def wanted(instances: Iterable[Listed]) -> list[Listed]:
+    """Those that concern the node, each once; none where there is no mammogram.
+
+    The same rules that say which received files count, on what a source knows of its instances
+    without opening a file: mammograms, and objects in which a person may have marked regions.
+    Our own outputs never count.
+    """
+    distinct = list({i.sop_instance_uid: i for i in instances}.values())
+    mammograms = [i for i in distinct if is_mammogram(i)]
+    if not mammograms:
+        return []
+    return [i for i in distinct if i in mammograms or may_hold_regions(i)]
+
+
+def is_mammogram(instance: Listed) -> bool:
+    """Whether it is a mammographic image, or tomosynthesis, as far as the source says."""
+    try:
+        refuse_other_objects(_header(instance))
+    except NotProcessable as error:
+        return error.reason not in _NOT_OURS
+    return True
+
+
+def may_hold_regions(instance: Listed) -> bool:
+    """Whether it is a report, presentation state or segmentation, and not ours."""
+    if is_own_output(_header(instance)):
+        return False
+    if instance.sop_class_uid:
+        return instance.sop_class_uid in _REGION_CLASSES
+    return instance.modality.strip().upper() in _REGION_MODALITIES
+
+
+def _header(instance: Listed) -> Dataset:
+    """The values as a data set, unvalidated: validation would quote them in warnings."""
+    values = (
+        instance.sop_class_uid, instance.modality, instance.manufacturer, instance.body_part,
+    )  # fmt: skip
+    ds = Dataset()
+    for keyword, value in zip(KEYWORDS, values, strict=True):
+        tag = tag_for_keyword(keyword)
+        if value and tag is not None:
+            ds.add(DataElement(tag, dictionary_VR(tag), value, validation_mode=config.IGNORE))
+    return ds

@@ -1,0 +1,198 @@
+"""A study fetched from a source into the spool: only what concerns us, and only what is missing.
+
+Each instance streams from the source into a file of the spool and is published when it is whole;
+it is never in memory. What is in the spool already is not asked for again, so that a fetch that
+was killed or cut goes on with the rest.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cadnode.errors import NotProcessable
+from cadnode.exam.dicom_file import open_file
+from cadnode.exam.kind import is_own_output
+from cadnode.http import HttpFailure
+from cadnode.log import get_logger, hashed
+from cadnode.receive.identity import Identity, read_file_identity
+from cadnode.receive.incoming import Incoming
+from cadnode.receive.listing import Listed, wanted
+from cadnode.receive.requests import FetchCode, Request
+from cadnode.receive.spool import Received, Spool
+
+log = get_logger("receive")
+
+BLOCK_BYTES = 128 << 10  # of one write; measured, see benchmarks/LOG.md
+
+
+class FetchFailure(Exception):
+    """A fetch that came to nothing, or not to its end. Its text says no more than its code does.
+
+    `retryable`: asking again later may help. `n_new` instances came before it failed.
+    """
+
+    def __init__(self, code: FetchCode, text: str, *, retryable: bool, n_new: int = 0) -> None:
+        super().__init__(text)
+        self.code = code
+        self.retryable = retryable
+        self.n_new = n_new
+
+
+def failure_of(failure: HttpFailure, n_new: int = 0) -> FetchFailure:
+    """What a failed request means for a fetch."""
+    if failure.retryable:
+        code = FetchCode.SOURCE_UNREACHABLE
+    elif failure.status in (401, 403):
+        code = FetchCode.SOURCE_REFUSED
+    else:
+        code = FetchCode.SOURCE_NOT_UNDERSTOOD
+    return FetchFailure(code, str(failure), retryable=failure.retryable, n_new=n_new)
+
+
+class Stopped(Exception):
+    """The node stops: the fetch goes on at its next start."""
+
+
+Sink = Callable[[bytes], None]
+
+
+class Source(Protocol):
+    """Where studies come from; its failures are `HttpFailure`."""
+
+    def check(self) -> str:
+        """What was found, in words, when the source is there and lets us in."""
+
+    def instances(self, request: Request) -> Sequence[Listed]:
+        """Every instance of the study that the source tells of; empty for an unknown study."""
+
+    def stream(self, instance: Listed, sink: Sink) -> bool:
+        """Give the instance's Part 10 file, as stored, to `sink`; False when it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What the spool holds now of what concerns us, and how much of it is new."""
+
+    n_instances: int
+    n_new: int
+
+
+def fetch(
+    request: Request, source: Source, spool: Spool, stopping: Callable[[], bool] = lambda: False
+) -> Fetched:
+    """The study's mammograms and marked regions, in the spool when this returns.
+
+    An instance that is no DICOM, or another one than was asked for, does not keep the others.
+
+    Raises
+    ------
+    FetchFailure
+        The source does not know the study, holds no mammograms of it, or fails; or there is no
+        room for it.
+    Stopped
+        `stopping()` became true.
+    """
+    try:
+        listed = source.instances(request)
+    except HttpFailure as failure:
+        raise failure_of(failure) from None
+    if not listed:
+        raise FetchFailure(FetchCode.UNKNOWN_STUDY, "unknown study", retryable=False)
+    ours = wanted(listed)
+    if not ours:
+        raise FetchFailure(FetchCode.NO_MAMMOGRAMS, "no mammograms", retryable=False)
+    study = hashed(request.study_instance_uid)
+    here = {path.stem for path in spool.instances(study)}
+    missing = [i for i in ours if hashed(i.sop_instance_uid) not in here]
+    log.info("fetch_begins", study=study, count=len(missing), skipped=len(listed) - len(missing))
+    one = _OneByOne(request, source, spool, stopping)
+    for instance in missing:
+        one.fetch(instance)
+    one.log()
+    if one.n_unusable:
+        raise FetchFailure(
+            FetchCode.SOURCE_NOT_UNDERSTOOD, "an instance is not what it should be",
+            retryable=False, n_new=one.n_new,
+        )  # fmt: skip
+    return Fetched(len(ours) - len(missing) + one.n_new, one.n_new)
+
+
+class _OneByOne:
+    """Fetches instance after instance and counts."""
+
+    def __init__(
+        self, request: Request, source: Source, spool: Spool, stopping: Callable[[], bool]
+    ) -> None:
+        self._request = request
+        self._source = source
+        self._spool = spool
+        self._stopping = stopping
+        self._started = time.monotonic()
+        self.n_new = self.n_unusable = self.n_bytes = 0
+
+    def fetch(self, instance: Listed) -> None:
+        """One instance into the spool, unless it is gone, unusable or our own."""
+        if self._stopping():
+            raise Stopped
+        if not self._spool.has_room():
+            raise self._no_room()
+        try:
+            incoming = self._spool.open()
+            try:
+                self._fetch_into(incoming, instance)
+            finally:
+                incoming.drop()
+        except OSError as error:
+            log.error("spool_failed", error=error)
+            raise self._no_room() from None
+        except HttpFailure as failure:
+            raise failure_of(failure, self.n_new) from None
+
+    def log(self) -> None:
+        """One line on what came."""
+        log.info(
+            "fetch_ended", study=hashed(self._request.study_instance_uid), count=self.n_new,
+            bytes=self.n_bytes, skipped=self.n_unusable,
+            seconds=round(time.monotonic() - self._started, 2),
+        )  # fmt: skip
+
+    def _fetch_into(self, incoming: Incoming, instance: Listed) -> None:
+        def sink(data: bytes) -> None:
+            if self._stopping():
+                raise Stopped
+            incoming.write(data)
+
+        if not self._source.stream(instance, sink):
+            log.info("instance_gone", instance=hashed(instance.sop_instance_uid))
+            return
+        identity = _identity(incoming.path)
+        if identity is None or (
+            identity.study_instance_uid != self._request.study_instance_uid
+            or identity.sop_instance_uid != instance.sop_instance_uid
+        ):
+            log.warning("instance_unusable", instance=hashed(instance.sop_instance_uid))
+            self.n_unusable += 1
+        elif not _is_ours(incoming.path):
+            stored = self._spool.publish(incoming, identity)
+            self.n_new += stored.received is not Received.ALREADY_HERE
+            self.n_bytes += stored.n_bytes
+
+    def _no_room(self) -> FetchFailure:
+        return FetchFailure(FetchCode.NO_ROOM, "no room", retryable=True, n_new=self.n_new)
+
+
+def _identity(path: Path) -> Identity | None:
+    try:
+        return read_file_identity(path)
+    except NotProcessable:
+        return None
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether cadnode made the object; a damaged file counts as another's."""
+    try:
+        return is_own_output(open_file(path).header)
+    except NotProcessable:
+        return False

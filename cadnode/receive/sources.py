@@ -1,0 +1,31 @@
+"""The configured kinds of source, opened; their failures as codes of a fetch."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from cadnode.http import HttpFailure, HttpPeerValues, Peer, connected
+from cadnode.receive.pull import Source, failure_of
+from cadnode.receive.pull_dicomweb import DicomwebSource
+from cadnode.receive.pull_orthanc import OrthancSource
+
+_KINDS: Final[dict[str, Callable[[Peer], Source]]] = {
+    "orthanc": OrthancSource,
+    "dicomweb": DicomwebSource,
+}
+
+
+@contextmanager
+def opened(kind: str, values: HttpPeerValues) -> Iterator[Source]:
+    """A source to fetch from, for the length of the block.
+
+    Raises
+    ------
+    FetchFailure
+        It cannot be reached, refuses us, or answers something that is of no use.
+    """
+    try:
+        with connected(values) as peer:
+            yield _KINDS[kind](peer)
+    except HttpFailure as failure:
+        raise failure_of(failure) from None

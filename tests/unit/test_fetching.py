@@ -1,0 +1,99 @@
+"""The fetch step: what becomes of a request when its source is away, unknown or nobody asks."""
+
+from pathlib import Path
+
+import pytest
+
+from cadnode.app.fetching import Fetching, spool_folder
+from cadnode.demo.ports import free_port
+from cadnode.jobs.fetching import FetchAnswer
+from cadnode.receive import requests
+from cadnode.receive.pull import Stopped
+from cadnode.receive.requests import Ended, FetchCode, Request
+from cadnode.settings import Settings, Source, Storage
+
+STUDY = "1.2.826.0.1.77777.1"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    dead = f"http://127.0.0.1:{free_port()}"
+    return Settings(
+        storage=Storage(folder=tmp_path, min_free_gb=0),
+        sources=(Source(name="away", kind="orthanc", url=dead, give_up_after_h=1.0),),
+    )
+
+
+def ask(settings: Settings, source: str = "away") -> tuple[str, str]:
+    """Key and ticket of a request."""
+    folder = spool_folder(settings)
+    key = requests.save(folder, Request(STUDY, source))
+    return key, requests.ticket(folder, key)
+
+
+def test_a_source_that_is_away_is_tried_again_and_the_request_stays(settings: Settings) -> None:
+    key, ticket = ask(settings)
+    fetching = Fetching(settings, lambda: False)
+    answer = fetching.fetch(key, "", 0.0)
+    folder = spool_folder(settings)
+    assert answer == FetchAnswer("retry", requests.ticket(folder, key))
+    assert answer.ticket != ticket
+    assert requests.ended(folder, key) == Ended(FetchCode.SOURCE_UNREACHABLE, is_final=False)
+    assert requests.waiting(folder) == [key]
+    again = requests.take(folder, key)
+    assert again is not None  # nobody holds it
+    again.release()
+
+
+def test_a_source_that_is_away_for_too_long_is_given_up(settings: Settings) -> None:
+    key, ticket = ask(settings)
+    answer = Fetching(settings, lambda: False).fetch(key, ticket, 3600.0)
+    assert answer == FetchAnswer("failed", ticket)  # and there is nothing to consider
+    folder = spool_folder(settings)
+    assert requests.ended(folder, key) == Ended(FetchCode.GIVEN_UP, is_final=True)
+    assert requests.waiting(folder) == []
+
+
+def test_a_source_that_the_configuration_does_not_name_is_final(settings: Settings) -> None:
+    key, ticket = ask(settings, "nobody")
+    assert Fetching(settings, lambda: False).fetch(key, "", 0.0) == FetchAnswer("failed", ticket)
+    ended = requests.ended(spool_folder(settings), key)
+    assert ended == Ended(FetchCode.UNKNOWN_SOURCE, is_final=True)
+
+
+def test_the_tries_of_an_older_request_leave_a_newer_one_alone(settings: Settings) -> None:
+    key, old = ask(settings)
+    _, new = ask(settings)
+    fetching = Fetching(settings, lambda: False)
+    assert fetching.fetch(key, old, 0.0) == FetchAnswer("nothing_asked")
+    assert fetching.fetch(key, new, 0.0).status == "retry"
+    assert fetching.fetch(key, new, 0.0) == FetchAnswer("nothing_asked")  # it has a next try
+    assert fetching.fetch("0" * 16, "", 0.0) == FetchAnswer("nothing_asked")
+
+
+def test_a_node_that_stops_leaves_the_request_for_its_next_start(settings: Settings) -> None:
+    def stops() -> bool:
+        raise Stopped
+
+    key, _ = ask(settings)
+    fetching = Fetching(settings, lambda: False)
+    fetching._from_source = lambda request: stops()  # type: ignore[assignment,method-assign,return-value]
+    answer = fetching.fetch(key, "", 0.0)
+    folder = spool_folder(settings)
+    assert answer == FetchAnswer("interrupted", requests.ticket(folder, key))
+    assert requests.ended(folder, key) == Ended(FetchCode.INTERRUPTED, is_final=False)
+
+
+def test_the_sweep_starts_each_request_once(settings: Settings) -> None:
+    key, _ = ask(settings)
+    fetching = Fetching(settings, lambda: False)
+    started: list[str] = []
+    fetching.sweep(started.append)
+    fetching.sweep(started.append)
+    assert started == [key]
+    fetching.fetch(key, "", 0.0)  # in vain, and the next try is on its way
+    fetching.sweep(started.append)
+    assert started == [key]
+    ask(settings)
+    fetching.sweep(started.append)
+    assert started == [key, key]
