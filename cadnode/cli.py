@@ -19,6 +19,7 @@ from cadnode.cli_compare import compare, report
 from cadnode.cli_data import data_app, phantom
 from cadnode.cli_evaluate import evaluate_app
 from cadnode.cli_models import models_app
+from cadnode.cli_orthanc import orthanc_app
 from cadnode.cli_train import train_app
 from cadnode.domain import Profile, System
 from cadnode.errors import SettingsError
@@ -40,6 +41,7 @@ app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
+app.add_typer(orthanc_app, name="orthanc")
 app.command()(phantom)
 app.command()(compare)
 app.command()(report)
@@ -51,6 +53,7 @@ class Role(StrEnum):
     ALL = "all"
     LISTENER = "listener"
     WORKER = "worker"
+    WEB = "web"
 
 
 @app.callback(invoke_without_command=True)
@@ -71,11 +74,11 @@ def root(
 def serve(
     config: ConfigFile = None,
     role: Annotated[
-        Role, typer.Option(help="one role in this process; [bold]all[/] starts and watches both")
+        Role, typer.Option(help="one role in this process; [bold]all[/] starts and watches them")
     ] = Role.ALL,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> None:
-    """Run the node: DICOM listener and worker, each a process of its own.
+    """Run the node: DICOM listener, worker and HTTP side, each a process of its own.
 
     Stop it with Ctrl-C or SIGTERM. Nothing received is lost, also by `kill -9`: work goes on at
     the last finished step when the node is started again.
@@ -84,19 +87,32 @@ def serve(
 
     values = settings.load(config)
     log.configure(values.log.level, human=sys.stderr.isatty())
+    values.storage.folder.mkdir(parents=True, exist_ok=True)
     if role is Role.ALL:
         from cadnode.app import supervise
 
-        values.storage.folder.mkdir(parents=True, exist_ok=True)
-        supervise.serve(config, values.database_url)
-    elif role is Role.LISTENER:
-        from cadnode.app import listener
-
-        listener.run(values, supervised=supervised)
+        supervise.serve(config, values)
     else:
-        from cadnode.app import worker
+        _run(role, values, supervised=supervised)
 
-        worker.run(values, supervised=supervised)
+
+def _run(role: Role, values: settings.Settings, *, supervised: bool) -> None:
+    """Run one role in this process."""
+    from cadnode.app import presence
+
+    with presence.present(values.storage.folder, role.value):
+        if role is Role.LISTENER:
+            from cadnode.app import listener
+
+            listener.run(values, supervised=supervised)
+        elif role is Role.WEB:
+            from cadnode.app import web
+
+            web.run(values, supervised=supervised)
+        else:
+            from cadnode.app import worker
+
+            worker.run(values, supervised=supervised)
 
 
 @app.command()
@@ -123,7 +139,7 @@ def read(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read exams offline: files in, `result.json`, SR and heat maps out.
+    """Read exams offline: files in, `result.json`, `report.html`, SR and heat maps out.
 
     One exam is written into DIR, several into DIR/1, DIR/2, … `result.json` is written also when
     nothing could be read; the exit code is then 3.
@@ -198,7 +214,7 @@ def check(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look whether the node can work: settings, disk, port, GPU, models, destinations.
+    """Look whether the node can work: settings, disk, port, GPU, models, destinations, sources.
 
     Exit code 0 when nothing failed, 2 otherwise.
     """
@@ -206,10 +222,9 @@ def check(
         sys.stdout.write(settings.example())
         return
     from cadnode.app import checks
-    from cadnode.app.sending import echo
 
     values = settings.load(config)
-    results = list(checks.run(values, lambda d: echo(values, d)))
+    results = list(checks.run(values))
     if as_json:
         print_json([c.as_dict() for c in results])
     else:

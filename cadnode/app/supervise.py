@@ -1,7 +1,7 @@
-"""`cadnode serve`: starts listener and worker as processes of their own and watches them.
+"""`cadnode serve`: starts listener, worker and web as processes of their own and watches them.
 
-A role that dies is started again, with a pause that doubles while it keeps dying; receiving and
-reading never take each other down.
+A role that dies is started again, with a pause that doubles while it keeps dying; receiving,
+reading and telling of it never take each other down.
 """
 
 import os
@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from cadnode.app import presence
 from cadnode.jobs.workflow import prepare
 from cadnode.log import get_logger
+from cadnode.settings import Settings
 
-ROLES = ("worker", "listener")
+ROLES = ("worker", "listener", "web")
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 GOOD_RUN_S = 60.0
@@ -32,6 +34,7 @@ class _Role:
 
     name: str
     command: Sequence[str]
+    storage: Path
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     pause_s: float = FIRST_PAUSE_S
@@ -54,6 +57,7 @@ class _Role:
             self.start_again_at = now + self.pause_s
             self.process = None
             log.error("role_died", role=self.name, exit_code=code, seconds=self.pause_s)
+            presence.note_death(self.storage, self.name, code)
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -78,10 +82,11 @@ def command(role: str, config: Path | None) -> list[str]:
     return [*arguments, "--config", str(config)] if config else arguments
 
 
-def serve(config: Path | None, database_url: str) -> None:
-    """Run listener and worker until SIGTERM or SIGINT; both then finish what they have in hand."""
-    prepare(database_url)
-    roles = [_Role(name, command(name, config)) for name in ROLES]
+def serve(config: Path | None, settings: Settings) -> None:
+    """Run all roles until SIGTERM or SIGINT; they then finish what they have in hand."""
+    prepare(settings.database_url)
+    names = [name for name in ROLES if name != "web" or settings.web.enabled]
+    roles = [_Role(name, command(name, config), settings.storage.folder) for name in names]
     with stopping_on_signal(supervised=False) as stopping:
         for role in roles:
             role.start()

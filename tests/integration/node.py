@@ -32,6 +32,9 @@ sweep_s = 2.0
 [reading]
 device = "cpu"
 
+[web]
+port = {web_port}
+
 [[destinations]]
 name = "archive"
 port = {archive_port}
@@ -54,6 +57,7 @@ class Node:
     folder: Path
     port: int
     config: Path
+    web_port: int
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -105,7 +109,9 @@ class Node:
         """Whether no job waits, is delayed or runs."""
         open_ones = ("ENQUEUED", "DELAYED", "PENDING")
         return not any(
-            self.jobs(n, s) for n in ("consider", "process", "deliver", "shadow") for s in open_ones
+            self.jobs(n, s)
+            for n in ("fetch", "consider", "process", "deliver", "shadow")
+            for s in open_ones
         )
 
     def events(self, name: str) -> int:
@@ -113,14 +119,23 @@ class Node:
 
 
 @contextmanager
-def running_node(folder: Path, archive: Archive, *, quiet_s: float = 3.0) -> Iterator[Node]:
-    """A node that delivers to `archive`, started; stopped at the end, however it ends."""
-    port = free_port()
+def running_node(
+    folder: Path, archive: Archive, *, quiet_s: float = 3.0, more: str = ""
+) -> Iterator[Node]:
+    """A node that delivers to `archive`, started; stopped at the end, however it ends.
+
+    `more` is further configuration.
+    """
+    port, web_port = free_port(), free_port()
     config = folder / "node.toml"
     config.write_text(
-        CONFIG.format(port=port, folder=folder / "data", quiet_s=quiet_s, archive_port=archive.port)
-    )
-    node = Node(folder, port, config)
+        CONFIG.format(
+            port=port, web_port=web_port, folder=folder / "data", quiet_s=quiet_s,
+            archive_port=archive.port,
+        )
+        + more
+    )  # fmt: skip
+    node = Node(folder, port, config, web_port)
     node.start()
     try:
         yield node

@@ -1,0 +1,140 @@
+"""Who may ask: clients with the token, browsers that logged in with it, and anybody for health.
+
+Without a token only this machine's own programs reach the node, and only under loopback names: a
+web page from elsewhere that had its name point to 127.0.0.1 (DNS rebinding) is turned away.
+"""
+
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+from urllib.parse import quote
+
+from starlette.datastructures import Headers
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cadnode.log import get_logger
+from cadnode.settings.sections import is_loopback
+
+COOKIE: Final = "cadnode_session"
+SESSION_S: Final = 12 * 3600  # a shift
+SHORTEST_TOKEN: Final = 16
+_OPEN_PATHS: Final = frozenset({"/health", "/login"})
+_READING: Final = frozenset({"GET", "HEAD"})
+
+# A browser keeps a strict cookie back when a link elsewhere, in an archive, say, leads here. From
+# this page of our own it goes to the same place again, and shows its cookie if it has one.
+_AGAIN: Final = "again"
+_ONCE_MORE: Final = (
+    '<!DOCTYPE html><meta http-equiv="refresh" content="0; url={0}"><a href="{0}">Go on</a>'
+)
+
+log = get_logger("web")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The token that is asked for, "" when none is; `is_secure` when the node serves https."""
+
+    token: str = field(default="", repr=False)
+    is_secure: bool = False
+    clock: Callable[[], float] = time.time
+
+    def is_token(self, told: str) -> bool:
+        """Whether this is the token, in a time that does not tell how much of it is right."""
+        return bool(self.token) and hmac.compare_digest(told.encode(), self.token.encode())
+
+    def session(self) -> str:
+        """A browser's cookie: when it ends, and the token's signature under that. Not the token."""
+        ends = str(int(self.clock()) + SESSION_S)
+        return f"{ends}.{self._signature(ends)}"
+
+    def is_session(self, cookie: str) -> bool:
+        """Whether this is a cookie of ours that has not ended."""
+        ends, _, signature = cookie.partition(".")
+        genuine = hmac.compare_digest(signature.encode(), self._signature(ends).encode())
+        return genuine and ends.isdigit() and self.clock() < int(ends)
+
+    def _signature(self, ends: str) -> str:
+        told = f"cadnode session until {ends}".encode("utf-8", "surrogateescape")
+        return hmac.new(self.token.encode(), told, hashlib.sha256).hexdigest()
+
+    def refusal(self, method: str, path: str, headers: Headers) -> str:
+        """Why the request is refused: "host", "token", or "" when it is not.
+
+        A cookie is good for looking only: whoever wants something done shows the token.
+        """
+        if path in _OPEN_PATHS or path.startswith("/static/"):
+            return ""
+        if not self.token:
+            return "" if _is_local(headers.get("host", "")) else "host"
+        scheme, _, told = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self.is_token(told.strip()):
+            return ""
+        if method in _READING and self.is_session(_cookie(headers)):
+            return ""
+        return "token"
+
+
+class AccessGate:
+    """ASGI middleware that lets pass what `Access` does not refuse."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass it on."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            if reason := self._access.refusal(scope["method"], scope["path"], headers):
+                log.warning("web_refused", reason=reason, peer=(scope.get("client") or ("",))[0])
+                is_again = scope["query_string"] == _AGAIN.encode()
+                answer = _refused(reason, scope["path"], headers, is_again=is_again)
+                await answer(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def safe_path(wanted: str) -> str:
+    """`wanted` when it is a path on this node, else "/": no login leads to another site."""
+    is_path = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
+    return wanted if is_path and wanted.isprintable() else "/"
+
+
+def _refused(reason: str, path: str, headers: Headers, *, is_again: bool) -> Response:
+    if reason == "host":
+        told = {
+            "error": "this name is not served without a token",
+            "hint": "use http://127.0.0.1, or set web.token_file",
+        }
+        return JSONResponse(told, 421)
+    if "text/html" in headers.get("accept", "") and not path.startswith("/api/"):
+        here = quote(safe_path(path))
+        site = headers.get("sec-fetch-site", "")  # absent where http is not on loopback
+        if site == "cross-site" or not (site or is_again):
+            return HTMLResponse(_ONCE_MORE.format(here + ("" if site else f"?{_AGAIN}")))
+        return RedirectResponse(f"/login?next={here}", 303)
+    told = {
+        "error": "no token, or a wrong one",
+        "hint": "send `Authorization: Bearer TOKEN`, with the token in web.token_file",
+    }
+    return JSONResponse(told, 401, {"WWW-Authenticate": "Bearer"})
+
+
+def _cookie(headers: Headers) -> str:
+    try:
+        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
+
+
+def _is_local(host: str) -> bool:
+    """Whether a Host header names this machine's loopback."""
+    name = host if host.endswith("]") else host.rsplit(":", 1)[0]
+    return is_loopback(name.strip("[]"))

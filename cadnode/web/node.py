@@ -1,0 +1,117 @@
+"""What the HTTP side asks of the node behind it: values and functions, bound by `app`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cadnode.errors import CadnodeError
+from cadnode.exam.patient import Patient
+from cadnode.web.study import StudyState
+
+API_VERSION: Final = 1
+
+
+class UnknownSource(CadnodeError):
+    """A study was announced at a source that the configuration does not name."""
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        super().__init__("no source of that name is configured")
+        self.known = known
+
+
+class Unavailable(CadnodeError):
+    """Something that an answer needs is away at the moment; `hint` says what to look at."""
+
+    def __init__(self, error: str, hint: str) -> None:
+        super().__init__(error)
+        self.hint = hint
+
+
+def jobs_away() -> Unavailable:
+    """The job database cannot be asked."""
+    return Unavailable(
+        "the job database does not answer",
+        "is jobs.database_url right, and the database running? `cadnode check` tells more",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Somebody tells that a study is at a source and wants it read.
+
+    `at_once`: the study is whole, do not wait for it to become quiet.
+    """
+
+    study_instance_uid: str
+    source: str
+    orthanc_id: str
+    at_once: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that an admin should look at. A failing one makes the node degraded."""
+
+    code: str
+    meaning: str
+    hint: str
+    failing: bool = True
+
+    def as_dict(self) -> dict[str, str]:
+        """For JSON."""
+        return {
+            "code": self.code,
+            "meaning": self.meaning,
+            "hint": self.hint,
+            "severity": "failing" if self.failing else "warning",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the node is: each role's state, what waits, and what is wrong."""
+
+    version: str
+    roles: dict[str, str]
+    queue: dict[str, Any]
+    problems: tuple[Problem, ...]
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether nothing is failing."""
+        return not any(problem.failing for problem in self.problems)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: no patient data in it."""
+        return {
+            "status": "ok" if self.is_ok else "degraded",
+            "version": self.version,
+            "api": API_VERSION,
+            "roles": self.roles,
+            "queue": self.queue,
+            "problems": [problem.as_dict() for problem in self.problems],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The node behind the HTTP side.
+
+    `state_of(name)`: the study of that Study Instance UID, or of that key (16 hex digits).
+    `recent(limit)`: the studies that changed last, the newest first.
+    `notify(notice)`: fetch and read a study; the same notice twice does nothing twice.
+    `patient_of(name)`: whose study it is, for the pages.
+    `page_of(name)`: the rendered report of a study, None when there is none.
+    `health()`: how the node is.
+
+    `state_of`, `recent` and `notify` raise `Unavailable` when the job database cannot be asked;
+    `notify` also when the disk is full, and `UnknownSource`.
+    """
+
+    state_of: Callable[[str], StudyState]
+    recent: Callable[[int], list[StudyState]]
+    notify: Callable[[Notice], None]
+    patient_of: Callable[[str], Patient]
+    page_of: Callable[[str], Path | None]
+    health: Callable[[], Health]

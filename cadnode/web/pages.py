@@ -1,0 +1,157 @@
+"""Pages for people: recent studies, one study with its report, and the login."""
+
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Final
+from urllib.parse import parse_qs
+
+import jinja2
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from markupsafe import Markup, escape
+
+from cadnode import __version__
+from cadnode.exam.patient import Patient
+from cadnode.web.access import COOKIE, SESSION_S, Access, safe_path
+from cadnode.web.node import Node, Unavailable
+from cadnode.web.study import (
+    DELIVERY_MEANINGS,
+    State,
+    StudyState,
+)
+
+LISTED: Final = 50
+_STATIC: Final = {"cadnode.css": "text/css", "cadnode.js": "text/javascript"}
+_WAY: Final = ("arriving", "queued", "reading", "delivering", "done")
+_REACHED: Final = {
+    State.FETCHING: 0,
+    State.RECEIVING: 0,
+    State.QUEUED: 1,
+    State.READING: 2,
+    State.DELIVERING: 3,
+}
+# The report is one file with its scripts and pictures in it. The sandbox gives it an origin of
+# its own: nothing in it can ask the node for anything.
+_REPORT_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
+        "style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the list."""
+
+    study: StudyState
+    patient: Patient
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step on the way of a study: "past", "now" or "to_come"."""
+
+    word: str
+    looks: str
+
+
+def steps(state: State) -> list[Step]:
+    """The way of a study that is in `state`, as the page shows it; empty when it is at an end."""
+    if state not in _REACHED:
+        return []
+    now = _REACHED[state]
+    return [
+        Step(word, "past" if at < now else "now" if at == now else "to_come")
+        for at, word in enumerate(_WAY)
+    ]
+
+
+def routes(node: Node, access: Access) -> APIRouter:
+    """The pages' routes."""
+    router = APIRouter(include_in_schema=False)
+    page = _Pages().page
+
+    @router.get("/")
+    def recent() -> Response:
+        try:
+            rows = [Row(study, node.patient_of(study.key)) for study in node.recent(LISTED)]
+            return page("recent.html.jinja", rows=rows, most=LISTED, health=node.health())
+        except Unavailable:
+            return page("away.html.jinja", 503)
+
+    @router.get("/studies/{name}")
+    def study(name: str) -> Response:
+        try:
+            state = node.state_of(name)
+        except Unavailable:
+            return page("away.html.jinja", 503)
+        return page(
+            "study.html.jinja",
+            404 if state.state is State.UNKNOWN else 200,
+            study=state,
+            patient=node.patient_of(name),
+            steps=steps(state.state),
+            has_report=node.page_of(name) is not None,
+        )
+
+    @router.get("/studies/{name}/report")
+    def report(name: str) -> Response:
+        path = node.page_of(name)
+        if path is None:
+            return page("no_report.html.jinja", 404)
+        return HTMLResponse(path.read_bytes(), headers=_REPORT_HEADERS)
+
+    @router.get("/login")
+    def login(next: str = "/") -> Response:
+        return page("login.html.jinja", next=safe_path(next), is_wrong=False)
+
+    @router.post("/login")
+    async def log_in(request: Request) -> Response:
+        form = parse_qs((await request.body()).decode("utf-8", "replace"))
+        token, wanted = (form.get(name, [""])[0] for name in ("token", "next"))
+        if not access.is_token(token.strip()):
+            return page("login.html.jinja", 401, next=safe_path(wanted), is_wrong=True)
+        answer = RedirectResponse(safe_path(wanted), 303)
+        answer.set_cookie(
+            COOKIE, access.session(), max_age=SESSION_S, httponly=True, samesite="strict",
+            secure=access.is_secure, path="/",
+        )  # fmt: skip
+        return answer
+
+    @router.get("/static/{file}")
+    def static(file: str) -> Response:
+        if file not in _STATIC:
+            return Response(status_code=404)
+        content = (files("cadnode.web") / "templates" / file).read_bytes()
+        return Response(content, media_type=_STATIC[file], headers={"Cache-Control": "no-cache"})
+
+    return router
+
+
+class _Pages:
+    """The templates, with escaping on."""
+
+    def __init__(self) -> None:
+        self._templates = jinja2.Environment(
+            loader=jinja2.PackageLoader("cadnode.web"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters["with_code"] = _with_code
+        self._templates.globals.update(
+            version=__version__,
+            delivery_meanings=DELIVERY_MEANINGS,
+        )
+
+    def page(self, template: str, status: int = 200, **values: object) -> HTMLResponse:
+        """A page made of a template."""
+        return HTMLResponse(self._templates.get_template(template).render(values), status)
+
+
+def _with_code(text: str) -> Markup:
+    """HTML of a sentence, what is between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))

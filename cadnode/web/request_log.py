@@ -1,0 +1,113 @@
+"""What is told of each request: one structured log line, and headers that browsers obey."""
+
+import time
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cadnode.log import get_logger
+from cadnode.web.study import key_of
+
+MOST_BODY_BYTES: Final = 16 * 1024
+
+log = get_logger("web")
+
+HEADERS: Final = {
+    # The node's own pages: nothing from elsewhere, no inline script or style.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class RequestLog:
+    """ASGI middleware: logs each request's route, status and duration; never a path or query.
+
+    What goes wrong unforeseen is logged by its class and answered with status 500.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 0
+
+        async def telling(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, telling)
+        except Exception as error:
+            # Its text may hold an identifier, and the server would print it.
+            log.error("web_failed", error=error, **_what(scope))
+            if not status:
+                told = {"error": "an internal error", "hint": "the node's log says more"}
+                await JSONResponse(told, 500)(scope, receive, telling)
+        # Whoever watches health asks every few seconds: that is told on demand only.
+        is_dull = scope["path"] == "/health" or scope["path"].startswith("/static/")
+        tell = log.debug if is_dull else log.info
+        tell(
+            "web_answered", status=status, seconds=round(time.perf_counter() - started, 4),
+            peer=(scope.get("client") or ("",))[0], **_what(scope),
+        )  # fmt: skip
+
+
+class BodyLimit:
+    """ASGI middleware: no request has a body of more than a few kilobytes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on once its body is here and small enough."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body, more = b"", scope["method"] not in ("GET", "HEAD")
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+            if len(body) > MOST_BODY_BYTES:
+                told = {"error": "the body is too long", "hint": "docs/web.md shows what to send"}
+                await JSONResponse(told, 413)(scope, receive, send)
+                return
+        was_sent = False
+
+        async def replay() -> Message:
+            nonlocal was_sent
+            if was_sent:
+                return await receive()
+            was_sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, replay, send)
+
+
+def _what(scope: MutableMapping[str, Any]) -> dict[str, str]:
+    """Method, route template and hashed study of a request."""
+    name = scope.get("path_params", {}).get("name") or scope.get("state", {}).get("study", "")
+    route = getattr(scope.get("route"), "path", "")
+    told = {"method": scope["method"], "route": route or "none"}
+    return {**told, "study": key_of(name)} if name else told

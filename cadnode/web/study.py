@@ -1,0 +1,156 @@
+"""Where a study is on its way, as clients and people are told."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from cadnode.log import hashed
+
+KEY: Final = re.compile(r"[0-9a-f]{16}")
+
+
+def key_of(name: str) -> str:
+    """Key of a study that is named by its UID, or by the key itself."""
+    return name if KEY.fullmatch(name) else hashed(name)
+
+
+class State(StrEnum):
+    """Where a study is on its way through the node."""
+
+    FETCHING = "fetching"
+    RECEIVING = "receiving"
+    QUEUED = "queued"
+    READING = "reading"
+    DELIVERING = "delivering"
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+    IGNORED = "ignored"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more happens to the study unless something new comes."""
+        return self in _FINAL
+
+
+_FINAL: Final = frozenset({State.DONE, State.REFUSED, State.FAILED, State.IGNORED})
+
+STATE_MEANINGS: Final[dict[State, str]] = {
+    State.FETCHING: "The node is fetching the images from their source",
+    State.RECEIVING: "Images are arriving; reading begins when the study is complete",
+    State.QUEUED: "All images are here; the study waits for its turn",
+    State.READING: "The models are reading the study",
+    State.DELIVERING: "The result is made and is being sent",
+    State.DONE: "The study is read, and every destination has the result",
+    State.REFUSED: "The study is read, but a destination did not take the result",
+    State.FAILED: "The study could not be processed",
+    State.IGNORED: "The study holds no mammograms: there is nothing to read",
+    State.UNKNOWN: "The node has never received anything of this study",
+}
+
+DELIVERY_MEANINGS: Final = {
+    "waiting": "not sent yet, or the destination is away and is tried again",
+    "delivered": "the destination has the result",
+    "refused": "the destination refused the result for good",
+    "given_up": "the destination was away for too long",
+}
+
+OUTCOME_MEANINGS: Final = {
+    "findings": "Findings",
+    "no_findings": "No findings",
+    "not_read": "Could not be read",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a study, or a part of it, was not processed as wished: a code, and a sentence."""
+
+    code: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyState:
+    """One study. `key` is its hashed UID; `study_instance_uid` is "" where only that is known.
+
+    `is_complete`: both standard views of a breast were scored; no findings in an exam that is not
+    complete make no negative exam. `exam_score` is in [0, 1]. `deliveries` has a word of
+    `DELIVERY_MEANINGS` per destination.
+    """
+
+    key: str
+    study_instance_uid: str
+    state: State
+    outcome: str | None = None
+    is_complete: bool | None = None
+    n_findings: int | None = None
+    exam_score: float | None = None
+    reasons: tuple[Reason, ...] = ()
+    deliveries: tuple[tuple[str, str], ...] = ()
+    n_instances: int = 0
+    updated_at: datetime | None = None
+
+    @property
+    def url(self) -> str:
+        """Path of the study's page."""
+        return f"/studies/{self.study_instance_uid or self.key}"
+
+    @property
+    def result(self) -> str:
+        """The outcome in words; "" when there is none yet."""
+        words = OUTCOME_MEANINGS.get(self.outcome or "", "")
+        if self.n_findings:
+            words += f": {self.n_findings}"
+        is_partial = self.outcome == "no_findings" and not self.is_complete
+        return f"{words}, but the exam is not complete" if is_partial else words
+
+    @property
+    def needs_a_look(self) -> bool:
+        """Whether the outcome must not be taken for a negative exam, though nothing was found."""
+        return self.outcome == "not_read" or (
+            self.outcome == "no_findings" and not self.is_complete
+        )
+
+    @property
+    def meaning(self) -> str:
+        """The state in a sentence, which promises no more than is true of this study."""
+        if self.state is State.DONE and self.outcome == "not_read":
+            return "No image of the study could be read; the result says why"
+        if self.state is State.DONE and not self.deliveries:
+            return "The study is read"
+        return STATE_MEANINGS[self.state]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: everything, under the names that docs/web.md documents."""
+        return {
+            "study_instance_uid": self.study_instance_uid or None,
+            "state": self.state.value,
+            "is_final": self.state.is_final,
+            "outcome": self.outcome,
+            "is_complete": self.is_complete,
+            "n_findings": self.n_findings,
+            "exam_score": self.exam_score,
+            "reasons": [{"code": r.code, "meaning": r.meaning} for r in self.reasons],
+            "deliveries": dict(self.deliveries),
+            "n_instances": self.n_instances,
+            "updated_at": _iso(self.updated_at),
+            "url": self.url,
+        }
+
+    def as_row(self) -> dict[str, Any]:
+        """For the JSON list: without UIDs, since nobody asked for this study by its UID."""
+        return {
+            "key": self.key,
+            "state": self.state.value,
+            "is_final": self.state.is_final,
+            "outcome": self.outcome,
+            "updated_at": _iso(self.updated_at),
+        }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None

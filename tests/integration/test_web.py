@@ -1,0 +1,277 @@
+"""The HTTP side of real node processes: a study from arrival to its page, and what is refused."""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+import requests
+
+from cadnode.app import supervise
+from cadnode.demo.archive import AE_TITLE, Archive
+from cadnode.demo.orthanc import Orthanc, find_orthanc, orthanc
+from cadnode.demo.ports import free_port
+from cadnode.log import hashed
+from tests.integration.node import Node, running_node, wait_until
+from tests.synthetic import IDENTIFIERS, MARK, write_exam
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def peer(tmp_path: Path) -> Iterator[Orthanc]:
+    executable = find_orthanc()
+    assert executable, "Orthanc is missing: deploy/system-packages.sh test"
+    with orthanc(tmp_path / "orthanc", executable=executable, aet=AE_TITLE) as running:
+        yield running
+
+
+def archive_of(peer: Orthanc) -> Archive:
+    return Archive(
+        "Orthanc", peer.aet, peer.dicom_port, lambda: len(peer.get("/instances")), lambda: iter(())
+    )
+
+
+def get(url: str, **how: Any) -> requests.Response:
+    with requests.Session() as session:
+        session.trust_env = False  # a proxy of the environment has no business on loopback
+        return session.get(url, timeout=10, **how)
+
+
+def post(url: str, body: Any, **how: Any) -> requests.Response:
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.post(url, json=body, timeout=10, **how)
+
+
+def answers(url: str, **how: Any) -> bool:
+    try:
+        get(url, **how)
+    except requests.ConnectionError:
+        return False
+    return True
+
+
+def study_uid(path: Path) -> str:
+    return str(pydicom.dcmread(path, stop_before_pixels=True).StudyInstanceUID)
+
+
+def url_of(node: Node, path: str = "") -> str:
+    return f"http://127.0.0.1:{node.web_port}{path}"
+
+
+def watched(node: Node, uid: str) -> list[str]:
+    """The states that a client sees on the way to a final one, each once."""
+    seen: list[str] = []
+
+    def is_final() -> bool:
+        told = get(url_of(node, f"/api/studies/{uid}")).json()
+        if told["state"] not in seen[-1:]:
+            seen.append(told["state"])
+        return bool(told["is_final"])
+
+    wait_until(is_final, "a final state")
+    return seen
+
+
+def test_a_study_that_is_sent_can_be_followed_to_its_end_and_names_nobody_in_the_log(
+    tmp_path: Path, peer: Orthanc
+) -> None:
+    exam = write_exam(tmp_path / "exam")
+    uid = study_uid(exam[0])
+    with running_node(tmp_path, archive_of(peer), quiet_s=3.0) as node:
+        wait_until(lambda: answers(url_of(node, "/health")), "the HTTP side answers")
+        assert get(url_of(node, f"/api/studies/{uid}")).status_code == 404
+        node.send(*exam)
+        way = watched(node, uid)
+        told = get(url_of(node, f"/api/studies/{uid}")).json()
+        page = get(url_of(node, told["url"])).text
+        listed = get(url_of(node, "/api/studies")).json()["studies"]
+        front = get(url_of(node, "/")).text
+        wait_until(lambda: get(url_of(node, "/health")).status_code == 200, "the node is well")
+        health = get(url_of(node, "/health")).json()
+        log = node.log
+    order = ["receiving", "queued", "reading", "delivering", "done"]
+    assert way == [state for state in order if state in way]
+    assert {"receiving", "reading", "done"} <= {*way}
+    assert told["deliveries"] == {"archive": "delivered"}
+    assert (told["outcome"], told["n_instances"]) == ("findings", 4)
+    assert told["n_findings"] >= 1
+    assert 0 <= told["exam_score"] <= 1
+    assert "ZZQ-ID-0001" in page
+    assert [row["key"] for row in listed] == [hashed(uid)]
+    assert told["url"] in front
+    assert health["roles"] == {"listener": "up", "worker": "up", "web": "up"}
+    with closing(sqlite3.connect(tmp_path / "data" / "jobs.sqlite")) as database:
+        dump = "\n".join(database.iterdump())
+    for identifier in (*IDENTIFIERS, MARK, uid):
+        assert identifier not in log
+        assert identifier not in dump
+    assert f'"study": "{hashed(uid)}"' in log
+
+
+def test_a_study_that_is_asked_for_is_fetched_and_read_once_however_often_it_is_asked_for(
+    tmp_path: Path, peer: Orthanc
+) -> None:
+    exam = write_exam(tmp_path / "exam")
+    uid = study_uid(exam[0])
+    for path in exam:
+        peer.post("/instances", path.read_bytes())
+    source = f'[[sources]]\nname = "pacs"\nurl = "http://127.0.0.1:{peer.http_port}"\n'
+    body = {"study_instance_uid": uid, "source": "pacs", "at_once": True}
+    with running_node(tmp_path, archive_of(peer), more=source) as node:
+        wait_until(lambda: answers(url_of(node, "/health")), "the HTTP side answers")
+        accepted = post(url_of(node, "/api/studies"), body)
+        assert accepted.status_code == 202
+        assert accepted.json()["url"] == f"/studies/{uid}"
+        assert watched(node, uid)[-1] == "done"
+        assert post(url_of(node, "/api/studies"), body).status_code == 202
+        assert watched(node, uid)[-1] == "done"
+        wait_until(node.is_idle, "nothing is left to do")
+        assert node.events("study_read") == 1
+        wrong = post(url_of(node, "/api/studies"), {**body, "source": "nowhere"})
+        assert (wrong.status_code, wrong.json()["hint"]) == (404, "configured: pacs")
+        log = node.log
+    assert uid not in log
+
+
+def test_a_worker_that_is_killed_is_named_by_health_and_comes_back(
+    tmp_path: Path, peer: Orthanc
+) -> None:
+    with running_node(tmp_path, archive_of(peer)) as node:
+        wait_until(lambda: answers(url_of(node, "/health")), "the HTTP side answers")
+        wait_until(lambda: get(url_of(node, "/health")).status_code == 200, "the node is well")
+        worker = int((tmp_path / "data" / "roles" / "worker.pid").read_text())
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: get(url_of(node, "/health")).status_code == 503, "health tells")
+        told = get(url_of(node, "/health")).json()
+        assert told["status"] == "degraded"
+        assert told["roles"]["worker"] in ("down", "restarting")
+        assert [p["code"] for p in told["problems"]] == ["role_down"]
+        wait_until(lambda: get(url_of(node, "/health")).status_code == 200, "it is back")
+        assert [p["code"] for p in get(url_of(node, "/health")).json()["problems"]] == ["role_died"]
+
+
+@dataclass
+class WebRole:
+    """`cadnode serve --role web` alone."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "web.log").read_text()
+
+    def url(self, path: str, scheme: str = "http") -> str:
+        return f"{scheme}://127.0.0.1:{self.port}{path}"
+
+
+@contextmanager
+def web_role(
+    folder: Path, more: str = "", port: int = 0, environment: dict[str, str] | None = None
+) -> Iterator[WebRole]:
+    port = port or free_port()
+    config = folder / "web.toml"
+    config.write_text(f'[storage]\nfolder = "{folder / "data"}"\n[web]\nport = {port}\n{more}')
+    with (folder / "web.log").open("wb") as output:
+        process = subprocess.Popen(
+            supervise.command("web", config),
+            stdout=output, stderr=output, env={**os.environ, **(environment or {})},
+        )  # fmt: skip
+    try:
+        yield WebRole(folder, port, process)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def token_file(folder: Path) -> Path:
+    path = folder / "token"
+    path.write_text(TOKEN + "\n")
+    path.chmod(0o600)
+    return path
+
+
+def test_the_token_in_the_file_is_needed_for_all_but_health(tmp_path: Path) -> None:
+    with web_role(tmp_path, f'token_file = "{token_file(tmp_path)}"\n') as web:
+        wait_until(lambda: answers(web.url("/health")), "the HTTP side answers")
+        assert get(web.url("/api/studies")).status_code == 401
+        assert get(web.url("/")).status_code == 401
+        right = {"Authorization": f"Bearer {TOKEN}"}
+        wrong = {"Authorization": f"Bearer {TOKEN[:-1]}0"}
+        body = {"study_instance_uid": "1.2.3", "source": "x"}
+        assert post(web.url("/api/studies"), body, headers=wrong).status_code == 401
+        assert post(web.url("/api/studies"), body, headers=right).status_code == 404
+        # The worker and the job database are away, and it says so.
+        assert get(web.url("/health")).status_code == 503
+        assert TOKEN not in web.log
+
+
+def test_https_is_served_with_a_certificate_of_the_admins_own(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-keyout", str(key), "-out", str(certificate), "-days", "2",
+         "-subj", "/CN=node", "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    tls = f'certificate_file = "{certificate}"\nkey_file = "{key}"\n'
+    with web_role(tmp_path, tls) as web:
+        health = web.url("/health", "https")
+        wait_until(lambda: answers(health, verify=str(certificate)), "the HTTP side answers")
+        assert get(health, verify=str(certificate)).json()["api"] == 1
+        with pytest.raises(requests.exceptions.SSLError):
+            get(health)  # nobody vouches for it but the admin
+        with pytest.raises(requests.ConnectionError):
+            get(web.url("/health"))
+
+
+def test_a_port_that_is_taken_is_told_once_and_tried_until_it_is_free(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with web_role(tmp_path, port=port) as web:
+            wait_until(lambda: "web_cannot_listen" in web.log, "the log tells of it")
+            taken.close()
+            wait_until(lambda: answers(web.url("/health")), "the HTTP side answers")
+            assert web.log.count("web_cannot_listen") == 1
+            assert '"reason": "port_taken"' in web.log
+            assert web.process.poll() is None
+
+
+def test_a_job_database_that_is_away_is_503_and_comes_back_by_itself(tmp_path: Path) -> None:
+    away = {"CADNODE_JOBS__DATABASE_URL": f"sqlite:///{tmp_path}/not-there/jobs.sqlite"}
+    source = '[[sources]]\nname = "pacs"\nurl = "http://127.0.0.1:9"\n'
+    body = {"study_instance_uid": "1.2.3", "source": "pacs"}
+    with web_role(tmp_path, source, environment=away) as web:
+        wait_until(lambda: answers(web.url("/health")), "the HTTP side answers")
+        assert post(web.url("/api/studies"), body).status_code == 503
+        health = get(web.url("/health"))
+        assert health.status_code == 503
+        assert "jobs_away" in [p["code"] for p in health.json()["problems"]]
+        (tmp_path / "not-there").mkdir()
+        supervise.prepare(away["CADNODE_JOBS__DATABASE_URL"])
+        assert post(web.url("/api/studies"), body).status_code == 202
+        assert get(web.url("/api/studies/1.2.3")).json()["state"] == "fetching"
+        assert "Traceback" not in web.log
+
+
+def test_a_token_that_cannot_be_used_ends_the_role_with_one_line_that_says_what_to_do(
+    tmp_path: Path,
+) -> None:
+    empty = tmp_path / "token"
+    empty.write_text("\n")
+    with web_role(tmp_path, f'token_file = "{empty}"\n') as web:
+        assert web.process.wait(timeout=60) == 2
+        assert "is empty" in web.log
+        assert "openssl rand -hex 32" in web.log
+        assert "Traceback" not in web.log

@@ -1,0 +1,245 @@
+"""What the node says of its own health: to whoever is called out at night."""
+
+import fcntl
+import os
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from cadnode.app import health as room
+from cadnode.app import node_state, presence
+from cadnode.app.health import HealthCheck, Queue, Waiting, queue_problems
+from cadnode.app.node_state import NodeState, Problem
+from cadnode.app.supervise import ROLES
+from cadnode.errors import ModelError
+from cadnode.jobs.progress import Job, JobsUnavailable
+from cadnode.receive import requests
+from cadnode.receive.requests import Request
+from cadnode.receive.spool import Spool
+from cadnode.settings import Settings
+
+
+class Jobs:
+    def __init__(self, *jobs: Job) -> None:
+        self.jobs = jobs
+        self.is_away = False
+
+    def _of(self, names: tuple[str, ...]) -> list[Job]:
+        if self.is_away:
+            raise JobsUnavailable
+        return [job for job in self.jobs if job.name in names]
+
+    def open_jobs(self, *names: str) -> list[Job]:
+        return [job for job in self._of(names) if job.is_open]
+
+    def failed_since(self, since: datetime, *names: str) -> list[Job]:
+        return [job for job in self._of(names) if job.has_failed]
+
+    def ended_since(self, since: datetime, *names: str) -> list[Job]:
+        return [job for job in self._of(names) if job.status == "SUCCESS"]
+
+
+def job(
+    name: str, status: str, *, identifier: str = "i", output: str | None = None, age_s: float = 0
+) -> Job:
+    return Job(identifier, name, status, output, time.time() - age_s, 0.0)
+
+
+def values(folder: Path, min_free_gb: float = 0.0) -> Settings:
+    destination = {"name": "far-away", "kind": "folder", "folder": "/nowhere"}
+    return Settings(
+        storage={"folder": folder, "min_free_gb": min_free_gb}, destinations=[destination]
+    )
+
+
+def check(folder: Path, jobs: Jobs, *, min_free_gb: float = 0.0) -> HealthCheck:
+    settings = values(folder, min_free_gb)
+    spool = Spool(folder / "spool", min_free_bytes=int(min_free_gb * 1e9))
+    return HealthCheck(settings, spool, jobs)  # type: ignore[arg-type]
+
+
+def codes(health: room.Health) -> list[str]:
+    return [problem.code for problem in health.problems]
+
+
+@pytest.fixture
+def all_up(tmp_path: Path) -> Path:
+    """A storage folder whose node has all roles up, for as long as the test runs."""
+    contexts = [presence.present(tmp_path, role) for role in ROLES]
+    for context in contexts:
+        context.__enter__()
+    node_state.write(tmp_path, NodeState(pid=os.getpid(), models=()))
+    yield tmp_path
+    for context in contexts:
+        context.__exit__(None, None, None)
+
+
+def test_a_node_with_all_roles_up_and_nothing_to_do_is_well(all_up: Path) -> None:
+    found = check(all_up, Jobs())()
+    assert found.is_ok
+    assert found.roles == {"worker": "up", "listener": "up", "web": "up"}
+    assert found.problems == ()
+    assert found.queue == {
+        "fetching": {"waiting": 0, "oldest_s": 0},
+        "reading": {"waiting": 0, "oldest_s": 0},
+        "delivering": {"far-away": {"waiting": 0, "oldest_s": 0}},
+    }
+
+
+def test_a_role_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with presence.present(tmp_path, "web"), presence.present(tmp_path, "listener"):
+        found = check(tmp_path, Jobs())()
+    assert not found.is_ok
+    assert found.roles == {"worker": "down", "listener": "up", "web": "up"}
+    assert [p.meaning for p in found.problems] == ["The worker is down"]
+
+
+def test_a_role_is_up_only_while_its_process_holds_its_lock(tmp_path: Path) -> None:
+    assert not presence.look(tmp_path, "worker").is_up
+    with presence.present(tmp_path, "worker"):
+        assert presence.look(tmp_path, "worker").is_up
+        assert presence.look(tmp_path, "worker").pid == os.getpid()
+    assert not presence.look(tmp_path, "worker").is_up
+    assert presence.look(tmp_path, "worker").pid == 0
+
+
+def test_looking_at_a_role_does_not_keep_it_from_starting(tmp_path: Path) -> None:
+    with presence.present(tmp_path, "worker"):
+        presence.look(tmp_path, "worker")
+    with (tmp_path / "roles" / "worker.lock").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_worker_that_loads_its_models_is_starting_which_is_no_fault(all_up: Path) -> None:
+    (all_up / node_state.FILE).unlink()
+    found = check(all_up, Jobs())()
+    assert found.is_ok
+    assert found.roles["worker"] == "starting"
+    assert codes(found) == ["role_starting"]
+
+
+def test_a_role_that_cannot_start_says_why(all_up: Path) -> None:
+    node_state.write(all_up, NodeState(pid=0, models=()))
+    with (
+        pytest.raises(ModelError),
+        presence.present(all_up, "worker"),
+    ):
+        raise ModelError("no active model reads whole views")
+    presence.note_death(all_up, "worker", 4)
+    found = check(all_up, Jobs())()
+    assert not found.is_ok
+    assert found.roles["worker"] == "restarting"
+    assert "no active model reads whole views" in found.problems[0].meaning
+
+
+def test_what_a_role_said_long_ago_is_not_taken_for_the_reason_of_another_death(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ModelError), presence.present(tmp_path, "worker"):
+        raise ModelError("no active model reads whole views")
+    later = time.time() + 3600
+    monkeypatch.setattr(presence.time, "time", lambda: later)
+    presence.note_death(tmp_path, "worker", -9)
+    assert presence.look(tmp_path, "worker").error == ""
+    assert presence.look(tmp_path, "worker").exit_code == -9
+
+
+def test_a_role_that_got_over_its_death_is_well_again(
+    all_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presence.note_death(all_up, "listener", -9)
+    assert check(all_up, Jobs())().roles["listener"] == "restarting"
+    later = time.time() + presence.SETTLED_S + 1
+    monkeypatch.setattr(presence.time, "time", lambda: later)
+    assert check(all_up, Jobs())().is_ok
+
+
+def test_a_worker_that_runs_again_after_a_death_is_up_and_the_death_is_told(all_up: Path) -> None:
+    presence.note_death(all_up, "worker", -9)
+    found = check(all_up, Jobs())()
+    assert found.is_ok
+    assert found.roles["worker"] == "up"
+    assert codes(found) == ["role_died"]
+
+
+def test_models_that_cannot_be_loaded_are_named(all_up: Path) -> None:
+    problem = Problem(code="model", message="m 1.0.0: the weights are damaged")
+    node_state.write(all_up, NodeState(pid=os.getpid(), models=(), problem=problem))
+    found = check(all_up, Jobs())()
+    assert not found.is_ok
+    assert "m 1.0.0: the weights are damaged" in found.problems[0].meaning
+
+
+def test_a_full_disk_is_told(all_up: Path) -> None:
+    found = check(all_up, Jobs(), min_free_gb=1e9)()
+    assert codes(found) == ["disk_low"]
+    assert not found.is_ok
+
+
+def test_a_job_database_that_is_away_is_told(all_up: Path) -> None:
+    jobs = Jobs()
+    jobs.is_away = True
+    found = check(all_up, jobs)()
+    assert codes(found) == ["jobs_away"]
+    assert not found.is_ok
+
+
+def test_what_waits_is_counted_with_the_age_of_the_oldest(all_up: Path) -> None:
+    deliver = "deliver-0123456789abcdef-fedcba9876543210-far-away"
+    jobs = Jobs(
+        job("process", "PENDING", age_s=100),
+        job("process", "ENQUEUED", age_s=50),
+        job("consider", "DELAYED", age_s=500),  # not quiet yet: waits for the study, not for us
+        job("consider", "ENQUEUED", age_s=10),
+        job("deliver", "PENDING", identifier=deliver, age_s=40),
+    )
+    requests.save(all_up / "spool", Request("1.2.3", "orthanc"))
+    queue = check(all_up, jobs)().queue
+    assert queue["reading"] == {"waiting": 3, "oldest_s": 100}
+    assert queue["delivering"] == {"far-away": {"waiting": 1, "oldest_s": 40}}
+    assert queue["fetching"]["waiting"] == 1
+
+
+def test_destinations_that_refused_or_were_given_up_are_counted(all_up: Path) -> None:
+    def ended(destination: str, output: str) -> Job:
+        return job("deliver", "SUCCESS", identifier=f"deliver-a-b-{destination}", output=output)
+
+    jobs = Jobs(
+        ended("far-away", "given_up"), ended("far-away", "given_up"), ended("pacs", "refused"),
+        ended("pacs", "delivered"), job("process", "ERROR"),
+    )  # fmt: skip
+    found = check(all_up, jobs)()
+    assert found.is_ok, "they are past: a person looks at them, no service is down"
+    assert [(p.code, p.meaning) for p in found.problems] == [
+        ("delivery_given_up", "far-away was away for too long for 2 of the last day's results"),
+        ("delivery_refused", "pacs refused 1 of the last day's results"),
+        ("reading_failed", "Studies of the last day that could not be read: 1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("queue", "code", "is_failing"),
+    [
+        (Queue(delivering={"a": Waiting(2, 601)}), "destination_away", True),
+        (Queue(reading=Waiting(2, 1801)), "reading_late", False),
+        (Queue(fetching=Waiting(2, 601)), "source_away", False),
+    ],
+)
+def test_what_waits_for_too_long_is_a_problem(queue: Queue, code: str, is_failing: bool) -> None:
+    (problem,) = queue_problems(queue)
+    assert (problem.code, problem.failing) == (code, is_failing)
+
+
+def test_what_waits_for_a_while_is_none() -> None:
+    a_while = Queue(Waiting(9, 600), Waiting(9, 1800), {"a": Waiting(9, 600)})
+    assert list(queue_problems(a_while)) == []
+
+
+def test_asking_often_does_not_ask_the_database_often(all_up: Path) -> None:
+    jobs = Jobs()
+    health = check(all_up, jobs)
+    first = health()
+    jobs.is_away = True
+    assert health() is first

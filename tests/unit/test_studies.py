@@ -1,0 +1,230 @@
+"""The state of studies as gathered from a real spool, results on disk, and jobs."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from cadnode.app import studies as room
+from cadnode.app.relevance import relevant
+from cadnode.app.studies import PAGE, Studies
+from cadnode.errors import CadnodeError
+from cadnode.jobs.progress import Job, JobsUnavailable, process_ids
+from cadnode.jobs.workflow import deliver_id
+from cadnode.log import hashed
+from cadnode.receive import requests
+from cadnode.receive.requests import Request
+from cadnode.receive.spool import Spool
+from cadnode.settings import Settings
+from cadnode.web.study import State
+from tests.synthetic import view_dataset, write
+
+DESTINATIONS = [{"name": "archive", "kind": "folder", "folder": "/nowhere"}]
+RESULT = {
+    "outcome": "findings",
+    "complete": True,
+    "findings": [{}, {}],
+    "exam": {"score": 0.5},
+    "skipped": [
+        {"reason": "implant", "meaning": "It has an implant"},
+        {"reason": "implant", "meaning": "It has an implant"},
+    ],
+}
+
+
+class Jobs:
+    """The job database: what a test put into it."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, Job] = {}
+        self.is_away = False
+        self.n_questions = 0
+
+    def add(self, identifier: str, status: str, output: str | None = None) -> None:
+        self.jobs[identifier] = Job(identifier, "any", status, output, 1.0, 2.0)
+
+    def find(self, identifiers: Iterable[str]) -> dict[str, Job]:
+        if self.is_away:
+            raise JobsUnavailable
+        self.n_questions += 1
+        return {i: self.jobs[i] for i in identifiers if i in self.jobs}
+
+
+class Place:
+    """A node's storage folder with one study of two views in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings(
+            storage={"folder": folder}, destinations=DESTINATIONS, study={"quiet_s": 1000.0}
+        )
+        self.folder = folder
+        self.spool = Spool(folder / "spool")
+        self.jobs = Jobs()
+        self.studies = Studies(self.settings, self.spool, self.jobs)  # type: ignore[arg-type]
+        dataset = view_dataset("R", "CC", seed=1)
+        self.uid = str(dataset.StudyInstanceUID)
+        self.key = hashed(self.uid)
+        self.spool.add_file(write(dataset, folder / "one.dcm"))
+
+    @property
+    def content(self) -> str:
+        return self.spool.fingerprint(relevant(self.spool.instances(self.key)))
+
+    def finish(self) -> None:
+        """Read and delivered."""
+        where = self.folder / "results" / self.key / self.content
+        where.mkdir(parents=True)
+        (where / "result.json").write_text(json.dumps(RESULT))
+        names = [p.name for p in self.spool.instances(self.key)]
+        (where / "inputs.json").write_text(json.dumps(names))
+        (where / PAGE).write_text("<p>")
+        self.jobs.add(process_ids(self.key, self.content)[0], "SUCCESS", "reported")
+        self.jobs.add(deliver_id(self.key, self.content, "archive"), "SUCCESS", "delivered")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_a_study_goes_from_arriving_to_done(place: Place) -> None:
+    states = [place.studies.state_of(place.uid).state]
+    first = process_ids(place.key, place.content)[0]
+    for status in ("ENQUEUED", "PENDING"):
+        place.jobs.add(first, status)
+        states.append(place.studies.state_of(place.uid).state)
+    place.finish()
+    delivery = deliver_id(place.key, place.content, "archive")
+    place.jobs.add(delivery, "PENDING")
+    states.append(place.studies.state_of(place.uid).state)
+    place.jobs.add(delivery, "SUCCESS", "delivered")
+    states.append(place.studies.state_of(place.uid).state)
+    assert [s.value for s in states] == ["receiving", "queued", "reading", "delivering", "done"]
+
+
+def test_a_finished_study_tells_its_result_once_per_reason(place: Place) -> None:
+    place.finish()
+    told = place.studies.state_of(place.uid)
+    assert (told.outcome, told.n_findings, told.exam_score) == ("findings", 2, 0.5)
+    assert told.is_complete is True
+    assert [(r.code, r.meaning) for r in told.reasons] == [("implant", "It has an implant")]
+    assert told.deliveries == (("archive", "delivered"),)
+    assert told.n_instances == 1
+    assert told.study_instance_uid == place.uid
+    assert told.updated_at is not None
+
+
+def test_a_study_goes_by_its_key_too(place: Place) -> None:
+    assert place.studies.state_of(place.key) == place.studies.state_of(place.uid)
+
+
+def test_an_image_that_comes_later_makes_the_study_arrive_again(place: Place) -> None:
+    place.finish()
+    assert place.studies.state_of(place.uid).state is State.DONE
+    later = view_dataset("L", "CC", seed=1)
+    later.StudyInstanceUID = place.uid
+    place.spool.add_file(write(later, place.folder / "later.dcm"))
+    told = place.studies.state_of(place.uid)
+    assert told.state is State.RECEIVING
+    assert told.outcome is None
+    assert told.n_instances == 2
+
+
+def test_a_study_without_mammograms_is_ignored_once_it_is_quiet(place: Place) -> None:
+    ct = view_dataset("L", "CC", seed=2)
+    ct.Modality, ct.SOPClassUID = "CT", "1.2.840.10008.5.1.4.1.1.2"
+    ct.StudyInstanceUID = "1.2.3.4"
+    place.spool.add_file(write(ct, place.folder / "ct.dcm"))
+    assert place.studies.state_of("1.2.3.4").state is State.RECEIVING
+    os.utime(place.folder / "spool" / "studies" / hashed("1.2.3.4"), (0, 0))
+    assert place.studies.state_of("1.2.3.4").state is State.IGNORED
+
+
+def test_a_study_that_was_asked_for_is_being_fetched(place: Place) -> None:
+    requests.save(place.folder / "spool", Request("1.2.3.5", "orthanc"))
+    told = place.studies.state_of("1.2.3.5")
+    assert told.state is State.FETCHING
+    assert told.study_instance_uid == "1.2.3.5"
+    assert hashed("1.2.3.5") in [s.key for s in place.studies.recent(10)]
+
+
+def test_an_unknown_study_is_unknown_and_has_no_page(place: Place) -> None:
+    assert place.studies.state_of("1.2.3").state is State.UNKNOWN
+    assert place.studies.page_of("1.2.3") is None
+    assert place.studies.page_of("../../etc/passwd") is None
+
+
+def test_the_page_of_a_study_is_its_newest_results(place: Place) -> None:
+    place.finish()
+    newer = place.folder / "results" / place.key / "ffff"
+    newer.mkdir()
+    (newer / PAGE).write_text("<p>new")
+    os.utime(newer / PAGE, (2e9, 2e9))
+    assert place.studies.page_of(place.uid) == newer / PAGE
+
+
+def test_whose_study_it_is_comes_from_its_headers(place: Place) -> None:
+    patient = place.studies.patient_of(place.uid)
+    assert patient.patient_id == "ZZQ-ID-0001"
+    assert place.studies.patient_of("1.2.3").names == ()
+
+
+def test_a_corrected_name_is_shown(place: Place) -> None:
+    assert "ZZQNAME" in place.studies.patient_of(place.uid).names[0]
+    corrected = view_dataset("R", "CC", seed=1)
+    corrected.PatientName = "Corrected^Name"
+    place.spool.add_file(write(corrected, place.folder / "corrected.dcm"))
+    assert place.studies.patient_of(place.uid).names == ("Corrected, Name",)
+
+
+def test_a_study_that_is_removed_while_it_is_looked_at_is_unknown(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = [place.folder / "spool" / "studies" / place.key / "gone.dcm"]
+    monkeypatch.setattr(Spool, "instances", lambda spool, key: gone)
+    assert place.studies.state_of(place.uid).state is State.UNKNOWN
+
+
+def test_headers_are_read_again_only_after_a_change(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    monkeypatch.setattr(room, "relevant", lambda paths: looks.append(1) or relevant(paths))
+    for _ in range(3):
+        place.studies.state_of(place.uid)
+    assert len(looks) == 1
+    later = view_dataset("L", "CC", seed=1)
+    later.StudyInstanceUID = place.uid
+    place.spool.add_file(write(later, place.folder / "later.dcm"))
+    place.studies.state_of(place.uid)
+    assert len(looks) == 2
+
+
+def test_a_result_of_all_files_spares_the_look_into_them(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.finish()
+    monkeypatch.setattr(room, "relevant", lambda paths: pytest.fail("headers are read"))
+    assert place.studies.state_of(place.uid).state is State.DONE
+
+
+def test_recent_studies_come_newest_first_with_one_question_to_the_job_database(
+    place: Place,
+) -> None:
+    for number, age in ((1, 300), (2, 100), (3, 200)):
+        dataset = view_dataset("R", "CC", seed=number + 10)
+        dataset.StudyInstanceUID = f"1.2.{number}"
+        stored = place.spool.add_file(write(dataset, place.folder / f"{number}.dcm"))
+        os.utime(stored.path.parent, (2e9 - age, 2e9 - age))
+    place.jobs.n_questions = 0
+    recent = place.studies.recent(3)
+    assert [s.study_instance_uid for s in recent] == ["1.2.2", "1.2.3", "1.2.1"]
+    assert place.jobs.n_questions == 1
+
+
+def test_a_job_database_that_is_away_is_said_to_be(place: Place) -> None:
+    place.jobs.is_away = True
+    with pytest.raises(CadnodeError, match="job database"):
+        place.studies.state_of(place.uid)

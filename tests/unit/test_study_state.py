@@ -1,0 +1,96 @@
+"""A study's state as a table: what is known of it, and what is told."""
+
+import pytest
+
+from cadnode.app.study_state import Facts, decide, delivery_word
+from cadnode.jobs.progress import Job
+from cadnode.receive.requests import Ended, FetchCode
+from cadnode.web.study import State
+
+
+def job(status: str, output: str | None = None) -> Job:
+    return Job("id", "name", status, output, 0.0, 0.0)
+
+
+WAITS, RUNS, ENDED, BROKE = (job(s) for s in ("ENQUEUED", "PENDING", "SUCCESS", "ERROR"))
+DELAYED = job("DELAYED")
+TAKEN = job("SUCCESS", "delivered")
+HELD = {"n_instances": 4, "content": "c"}
+READ = {**HELD, "attempts": (ENDED,), "has_result": True}
+
+
+def ended(code: FetchCode, *, is_final: bool = True) -> Ended:
+    return Ended(code, is_final)
+
+
+@pytest.mark.parametrize(
+    ("facts", "state", "codes"),
+    [
+        # Nothing is here.
+        (Facts(), State.UNKNOWN, []),
+        (Facts(is_requested=True), State.FETCHING, []),
+        (
+            Facts(is_requested=True, fetch=ended(FetchCode.SOURCE_UNREACHABLE, is_final=False)),
+            State.FETCHING,
+            ["source_unreachable"],
+        ),
+        (Facts(fetch=ended(FetchCode.GIVEN_UP)), State.FAILED, ["given_up"]),
+        (Facts(fetch=ended(FetchCode.UNKNOWN_STUDY)), State.FAILED, ["unknown_study"]),
+        (Facts(fetch=ended(FetchCode.NO_MAMMOGRAMS)), State.IGNORED, ["no_mammograms"]),
+        # Images are here, and no mammogram among them.
+        (Facts(n_instances=1), State.RECEIVING, []),
+        (Facts(n_instances=1, is_quiet=True), State.IGNORED, ["no_mammograms"]),
+        # Mammograms are here.
+        (Facts(**HELD), State.RECEIVING, []),
+        (Facts(**HELD, is_requested=True), State.FETCHING, []),
+        (Facts(**HELD, is_quiet=True), State.QUEUED, []),
+        (Facts(**HELD, attempts=(WAITS,)), State.QUEUED, []),
+        (Facts(**HELD, attempts=(RUNS,)), State.READING, []),
+        (Facts(**HELD, attempts=(RUNS,), has_result=True), State.READING, []),
+        (Facts(**HELD, attempts=(ENDED, DELAYED)), State.QUEUED, ["tried_again"]),
+        (Facts(**HELD, attempts=(ENDED, RUNS)), State.READING, []),
+        (Facts(**HELD, attempts=(ENDED, ENDED, BROKE)), State.FAILED, ["reading_failed"]),
+        (Facts(**HELD, attempts=(job("CANCELLED"),)), State.FAILED, ["reading_failed"]),
+        # The content changed while it was read: the new one is not announced yet.
+        (Facts(**HELD, attempts=(ENDED,)), State.RECEIVING, []),
+        # Read.
+        (Facts(**READ), State.DONE, []),
+        (Facts(**READ, deliveries=(("a", TAKEN),)), State.DONE, []),
+        (Facts(**READ, deliveries=(("a", None),)), State.DONE, []),
+        (Facts(**READ, deliveries=(("a", TAKEN), ("b", RUNS))), State.DELIVERING, []),
+        (Facts(**READ, deliveries=(("a", job("SUCCESS", "refused")), ("b", WAITS))),
+         State.DELIVERING, []),
+        (Facts(**READ, deliveries=(("a", TAKEN), ("b", job("SUCCESS", "refused")))),
+         State.REFUSED, []),
+        (Facts(**READ, deliveries=(("a", job("SUCCESS", "given_up")),)), State.REFUSED, []),
+        (Facts(**READ, is_requested=True), State.FETCHING, []),
+        # Read, but the source could not be asked for what it has since.
+        (Facts(**READ, fetch=ended(FetchCode.GIVEN_UP)), State.DONE, ["given_up"]),
+        # Read, and the job database was lost.
+        (Facts(**HELD, has_result=True), State.DONE, []),
+        (Facts(**HELD, has_result=True, deliveries=(("a", None),)), State.DONE,
+         ["deliveries_unknown"]),
+    ],
+)  # fmt: skip
+def test_a_study_is_in_the_state_that_its_facts_give(
+    facts: Facts, state: State, codes: list[str]
+) -> None:
+    verdict = decide(facts)
+    assert verdict.state is state
+    assert [reason.code for reason in verdict.reasons] == codes
+    assert all(reason.meaning for reason in verdict.reasons)
+
+
+def test_a_delivery_that_broke_is_given_up_and_not_called_delivered() -> None:
+    words = [delivery_word(job) for job in (WAITS, DELAYED, RUNS, BROKE, ENDED, TAKEN)]
+    assert words == ["waiting", "waiting", "waiting", "given_up", "given_up", "delivered"]
+
+
+def test_a_destination_that_was_added_after_the_reading_is_not_listed() -> None:
+    facts = Facts(**READ, deliveries=(("old", TAKEN), ("new", None)))
+    assert decide(facts).deliveries == (("old", "delivered"),)
+    assert decide(facts).state is State.DONE
+
+
+def test_only_states_after_which_nothing_comes_are_final() -> None:
+    assert [s.value for s in State if s.is_final] == ["done", "refused", "failed", "ignored"]
