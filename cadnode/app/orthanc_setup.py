@@ -1,0 +1,303 @@
+"""`cadnode orthanc install`: what would change in Orthanc's and the node's configuration.
+
+A plan is made first and shown; only `apply` writes. A file that is there keeps its other content
+and its comments, and is kept beside as `NAME.before-cadnode`.
+"""
+
+import difflib
+import os
+import secrets
+import shutil
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from cadnode.app.orthanc_setup_files import (
+    PLUGIN_NAME,
+    PYTHON_PLUGIN,
+    Configuration,
+    plugin_source,
+    python_plugin,
+)
+from cadnode.app.orthanc_setup_json import with_value
+from cadnode.errors import SettingsError
+from cadnode.settings import Settings
+
+Put = Callable[[tuple[str, ...], Any], None]
+METADATA: Final = 5114
+FRAGMENT: Final = "cadnode.json"
+TOKEN: Final = "cadnode.token"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the admin asks for."""
+
+    place: Path  # Orthanc's configuration: a folder, or one file
+    mode: Literal["pull", "store"] = "pull"
+    node_url: str = "http://127.0.0.1:8114"
+    orthanc_url: str = "http://127.0.0.1:8042"
+    node_toml: Path | None = None
+    username: str = ""
+    password_file: Path | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file that is made or changed; `before` is None for a new one."""
+
+    path: Path
+    before: str | None
+    after: str
+    secret: bool = False
+
+    def diff(self) -> str:
+        """Unified diff; a secret is not shown."""
+        if self.secret:
+            return f"+++ {self.path}  (a new token, readable for its owner only)\n"
+        old = (self.before or "").splitlines(keepends=True)
+        new = self.after.splitlines(keepends=True)
+        name = "/dev/null" if self.before is None else str(self.path)
+        return "".join(difflib.unified_diff(old, new, name, str(self.path)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Files to write, lines for the node's configuration that are left to the admin, and hints."""
+
+    changes: tuple[Change, ...]
+    node_lines: str
+    notes: tuple[str, ...]
+
+
+def plan(wanted: Wanted, node: Settings | None) -> Plan:
+    """What has to change so that Orthanc tells the node of mammograms; writes nothing.
+
+    Raises
+    ------
+    SettingsError
+        Something of the admin's own is in the way: which file, and what to do.
+    """
+    configuration = Configuration.read(wanted.place)
+    notes: list[str] = []
+    texts = dict(configuration.texts)
+    home = wanted.place if wanted.place.is_file() else configuration.folder / FRAGMENT
+    texts.setdefault(home, "{}\n")
+
+    def put(path: tuple[str, ...], value: Any) -> None:
+        file = configuration.where(path[0]) or home
+        texts[file] = with_value(texts[file], path, value)
+
+    script = configuration.folder / PLUGIN_NAME
+    _check_script(configuration, script)
+    if configuration.get("PythonScript") != str(script):
+        put(("PythonScript",), str(script))
+    is_loaded, installed = python_plugin(configuration)
+    if not is_loaded and installed is not None:
+        put(("Plugins",), [*configuration.get("Plugins", []), str(installed)])
+    elif not is_loaded:
+        notes.append(f"{PYTHON_PLUGIN} is not here: apt-get install orthanc-python")
+    token_file = configuration.folder / TOKEN
+    _put_section(configuration, put, _section(wanted, token_file), wanted.force)
+    if "cadnode" not in configuration.get("UserMetadata", {}):
+        put(("UserMetadata", "cadnode"), METADATA)
+    if wanted.mode == "store" and "cadnode" not in configuration.get("DicomModalities", {}):
+        put(("DicomModalities", "cadnode"), _modality(wanted, node))
+    if configuration.get("AuthenticationEnabled") and not wanted.username:
+        notes.append(
+            'Orthanc asks for a user ("RegisteredUsers"): name one for the node with '
+            "--username and --password-file"
+        )
+    token, token_changes = _token(token_file, wanted, node)
+    edited = [
+        Change(file, configuration.texts.get(file), text)
+        for file, text in texts.items()
+        if text != configuration.texts.get(file)
+    ]
+    toml_changes, lines = _node_toml(wanted, node, token)
+    changes = [*_plugin(script, wanted.force), *edited, *token_changes, *toml_changes]
+    return Plan(tuple(changes), lines, tuple(notes))
+
+
+def _check_script(configuration: Configuration, script: Path) -> None:
+    """Another script of the admin's is not thrown out."""
+    file = configuration.where("PythonScript")
+    present = configuration.folder / str(configuration.get("PythonScript") or script)
+    if present == script or not present.exists() or present == Path("/etc/orthanc/sample.py"):
+        return
+    text = present.read_text(encoding="utf-8", errors="replace")
+    if len([line for line in text.splitlines() if line.strip()]) <= 2 and "Hello" in text:
+        return  # the sample that the Debian package brings
+    raise SettingsError(
+        f"{file} already runs {present}, and Orthanc runs one script only: copy {plugin_source()} "
+        f"beside it, add `import cadnode_plugin` to it and, if it registers a change callback, "
+        f"pass its arguments on to cadnode_plugin.PLUGIN.on_change"
+    )
+
+
+def _plugin(script: Path, force: bool) -> list[Change]:
+    after = plugin_source().read_text(encoding="utf-8")
+    before = script.read_text(encoding="utf-8") if script.exists() else None
+    if before == after:
+        return []
+    if before is not None and not force:
+        raise SettingsError(
+            f"{script} is another version, or somebody changed it: --force replaces it "
+            "(the old one is kept beside)"
+        )
+    return [Change(script, before, after)]
+
+
+def _section(wanted: Wanted, token_file: Path) -> dict[str, Any]:
+    return {"Mode": wanted.mode, "Url": wanted.node_url, "TokenFile": str(token_file)}
+
+
+def _put_section(
+    configuration: Configuration, put: Put, section: dict[str, Any], force: bool
+) -> None:
+    if configuration.where("Cadnode") is None:
+        put(("Cadnode",), section)
+        return
+    present = configuration.get("Cadnode", {})
+    for key, value in section.items():
+        if key in present and present[key] != value and not force:
+            raise SettingsError(
+                f'{configuration.where("Cadnode")} has "{key}": {present[key]!r}, which would '
+                f"become {value!r}: --force changes it"
+            )
+        if present.get(key) != value:
+            put(("Cadnode", key), value)
+
+
+def _modality(wanted: Wanted, node: Settings | None) -> list[Any]:
+    """AE title, host and port of the node's listener."""
+    host = urlsplit(wanted.node_url).hostname or "127.0.0.1"
+    listener = (node or Settings()).listener
+    return [listener.ae_title, host, listener.port]
+
+
+def _token(token_file: Path, wanted: Wanted, node: Settings | None) -> tuple[str, list[Change]]:
+    """The node's token, and the file from which Orthanc reads it."""
+    theirs = node.web.token_file if node is not None else None
+    if token_file.exists():
+        return _first_line(token_file), []
+    if theirs is not None and theirs.exists():
+        token = _first_line(theirs)
+    else:
+        token = secrets.token_urlsafe(32)
+    return token, [Change(token_file, None, token + "\n", secret=True)]
+
+
+def _first_line(file: Path) -> str:
+    try:
+        return (file.read_text(encoding="utf-8").splitlines() or [""])[0].strip()
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}; run it as root") from error
+
+
+def _node_toml(wanted: Wanted, node: Settings | None, token: str) -> tuple[list[Change], str]:
+    """What the node's configuration needs: written to its file, or lines for the admin."""
+    toml = wanted.node_toml
+    place = (toml.parent if toml else Path("/etc/cadnode")).absolute() / TOKEN
+    changes = []
+    lines = ""
+    tables: dict[str, Any] = {}
+    before = ""
+    if toml is not None:
+        before = toml.read_text(encoding="utf-8") if toml.exists() else ""
+        tables = tomllib.loads(before)
+    left = ""
+    if "token_file" not in tables.get("web", {}):
+        block = f'[web]\ntoken_file = "{place}"\n'
+        if "web" in tables:
+            left = block  # a table can be there once only: the admin adds the line
+        else:
+            lines += "\n" + block
+        if toml is not None and not place.exists():
+            changes.append(Change(place, None, token + "\n", secret=True))
+    peer = _peer_lines(wanted)
+    if not any(s.get("name") == "orthanc" for s in tables.get("sources", ())) and (
+        wanted.mode == "pull"
+    ):
+        lines += f'\n[[sources]]\nname = "orthanc"\nkind = "orthanc"\n{peer}'
+    if not any(_is_orthanc(d, wanted) for d in tables.get("destinations", ())):
+        lines += f'\n[[destinations]]\nname = "orthanc"\nkind = "orthanc"\n{peer}'
+    if toml is None:
+        return [], (lines + left).lstrip("\n")
+    if lines:
+        changes.append(Change(toml, before or None, (before.rstrip() + "\n" + lines).lstrip("\n")))
+    return changes, left
+
+
+def _is_orthanc(destination: dict[str, Any], wanted: Wanted) -> bool:
+    """Whether results already go back: by name, by this URL, or by C-STORE to anybody."""
+    return (
+        destination.get("name") == "orthanc"
+        or destination.get("url", "").rstrip("/") == wanted.orthanc_url.rstrip("/")
+        or destination.get("kind", "dicom") == "dicom"
+    )
+
+
+def _peer_lines(wanted: Wanted) -> str:
+    lines = f'url = "{wanted.orthanc_url}"\n'
+    if wanted.username:
+        lines += f'username = "{wanted.username}"\n'
+    if wanted.password_file is not None:
+        lines += f'password_file = "{wanted.password_file.absolute()}"\n'
+    return lines
+
+
+def apply(changes: tuple[Change, ...]) -> None:
+    """Write the files; what was there before is kept beside. Raises `SettingsError`."""
+    for change in changes:
+        try:
+            if change.before is not None:
+                shutil.copy2(
+                    change.path, change.path.with_name(change.path.name + ".before-cadnode")
+                )
+            _write(change)
+        except OSError as error:
+            raise SettingsError(
+                f"{change.path} cannot be written: {error.strerror}; nothing after it was. "
+                "Run it as root (sudo)?"
+            ) from error
+
+
+def _write(change: Change) -> None:
+    change.path.parent.mkdir(parents=True, exist_ok=True)
+    mode = change.path.stat().st_mode & 0o777 if change.before is not None else 0o644
+    mode = 0o600 if change.secret else mode
+    part = change.path.with_name(f".{change.path.name}.part")
+    with os.fdopen(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode), "w") as file:
+        file.write(change.after)
+    os.chmod(part, mode)
+    owner = change.path.stat() if change.path.exists() else None
+    if os.geteuid() == 0:
+        _give(part, change, owner)
+    part.replace(change.path)
+
+
+def _give(part: Path, change: Change, owner: os.stat_result | None) -> None:
+    """As root: a changed file keeps its owner; a secret beside Orthanc's files is Orthanc's."""
+    if owner is not None:
+        os.chown(part, owner.st_uid, owner.st_gid)
+    elif change.secret and change.path.parent.name == "orthanc":
+        try:
+            shutil.chown(part, "orthanc", "orthanc")
+        except LookupError:
+            return
+
+
+def summary(made: Plan) -> dict[str, Any]:
+    """For `--json`: what was or would be written, without secrets."""
+    return {
+        "files": [
+            {"path": str(c.path), "new": c.before is None, "secret": c.secret} for c in made.changes
+        ],
+        "node_lines": made.node_lines,
+        "notes": list(made.notes),
+    }
