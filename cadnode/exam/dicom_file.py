@@ -20,6 +20,7 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
 
 from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
+from cadnode.exam.header import settled
 
 _PIXEL_DATA = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF
@@ -127,8 +128,8 @@ def _open(path: Path, file: IO[bytes], *, prefixed: bool) -> DicomFile:
     try:
         with tolerant():
             raw = dcmread(watched, stop_before_pixels=True, force=True)
-            header = _settled(raw)
-            header.file_meta = FileMetaDataset(_settled(raw.file_meta))
+            header = settled(raw)
+            header.file_meta = FileMetaDataset(settled(raw.file_meta))
             header.file_meta.TransferSyntaxUID = UID(_transfer_syntax(raw), config.IGNORE)
     except Exception:  # pydicom raises nearly anything on damaged input
         reason = SkipReason.TRUNCATED if prefixed else SkipReason.NOT_DICOM
@@ -211,19 +212,3 @@ def _transfer_syntax(raw: Dataset) -> str:
     if implicit:
         return ImplicitVRLittleEndian
     return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-
-
-def _settled(raw: Dataset) -> Dataset:
-    """`raw` with every value converted now, so that no later access can warn or raise."""
-    settled = Dataset()
-    for tag in list(raw.keys()):
-        try:
-            element = raw[tag]
-            if element.VR == "SQ":
-                element.value = [_settled(item) for item in element.value or ()]
-            elif element.VR == "PN":
-                str(element.value)
-            settled[tag] = element
-        except Exception:  # a value that cannot be decoded is as good as absent
-            continue
-    return settled

@@ -3,6 +3,7 @@
 from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.uid import UID
 
 from cadnode.domain import ExamResult
 from cadnode.report.edition import Edition
@@ -48,6 +49,17 @@ def predecessors(edition: Edition, predecessor: Dataset | None, kind: str) -> li
 def document_uid(edition: Edition, kind: str, old: list[Dataset]) -> str:
     """UID of the document of that kind that comes after `old`."""
     return edition.uid(kind, after=_named(old))
+
+
+def in_place(ds: Dataset, edition: Edition, predecessor: Dataset | None, kind: str) -> None:
+    """Give the document, made from another kind's, its own UID and its own predecessors."""
+    old = predecessors(edition, predecessor, kind)
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(
+        document_uid(edition, kind, old)
+    )
+    ds.pop("PredecessorDocumentsSequence", None)
+    if old:
+        ds.PredecessorDocumentsSequence = old
 
 
 def absences(result: ExamResult) -> list[str]:

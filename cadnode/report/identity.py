@@ -5,26 +5,34 @@ character set can carry our own text, and never pass through code that prints a 
 warning (pydicom's value checks, highdicom's check of person names).
 """
 
+import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Final
 
-from pydicom import DataElement, Dataset, config
-from pydicom.charset import convert_encodings
-from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.dataelem import RawDataElement
+from pydicom import Dataset, config
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import FileMetaDataset
-from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 from pydicom.uid import UID
-from pydicom.valuerep import PersonName
 
 from cadnode import __version__
 from cadnode.errors import ReportError
+from cadnode.report.character_set import (
+    UTF8,
+    as_unicode,
+    carries,
+    in_ascii,
+    is_truthful,
+    unchanged,
+    written_as_stored,
+)
 from cadnode.report.codes import ACQUISITION_EQUIPMENT, PROCESSING_EQUIPMENT, code_item
 
 MANUFACTURER: Final = "cadnode"
 IMPLEMENTATION_CLASS_UID: Final = "2.25.285547865982832626916569870667095229613"
-UTF8: Final = "ISO_IR 192"
+_OFFSET: Final = re.compile(r"(?P<sign>[+-])(?P<hours>\d\d)(?P<minutes>[0-5]\d)", re.ASCII)
+_WEST, _EAST = timedelta(hours=-12), timedelta(hours=14)
 
 # PS3.3 C.7.1.1 Patient, C.7.1.3 Clinical Trial Subject.
 PATIENT_MODULES: Final = (
@@ -69,7 +77,8 @@ def patient_and_study(reference: Dataset, texts: Iterable[str] = ()) -> Dataset:
     """Patient and study modules of `reference` in a data set of their own.
 
     Specific Character Set stays the source's when it can carry `texts`, and values then stay
-    the bytes they were; otherwise everything is re-encoded as UTF-8 (ISO_IR 192).
+    the bytes they were, whatever they mean; otherwise everything is re-encoded as UTF-8
+    (ISO_IR 192). Text of ours beyond ASCII is never put beside text that breaks the same set.
 
     Raises
     ------
@@ -78,35 +87,30 @@ def patient_and_study(reference: Dataset, texts: Iterable[str] = ()) -> Dataset:
     """
     if not reference.get("StudyInstanceUID"):
         raise ReportError("the reference header has no Study Instance UID")
-    keep = _carries(reference, texts)
+    keep = _may_stay(reference, tuple(texts))
     ds = Dataset()
     with config.disable_value_validation():
         if not keep:
             ds.SpecificCharacterSet = UTF8
-        elif "SpecificCharacterSet" in reference:
+        elif reference.get("SpecificCharacterSet"):
             ds.SpecificCharacterSet = reference.SpecificCharacterSet
-        for keyword in (*PATIENT_MODULES, *STUDY_MODULES, "TimezoneOffsetFromUTC"):
+        for keyword in (*PATIENT_MODULES, *STUDY_MODULES):
             _copy(reference, ds, keyword, keep)
+        if zone_of(reference) is not None:
+            _copy(reference, ds, "TimezoneOffsetFromUTC", keep)
         for keyword in _ALWAYS_PRESENT:
             if keyword not in ds:
                 setattr(ds, keyword, "")
-    return ds
+    return written_as_stored(ds) if keep else ds
 
 
-def _carries(reference: Dataset, texts: Iterable[str]) -> bool:
-    """Whether the source's character set can hold our texts; all of them hold ASCII."""
-    texts = tuple(texts)
+def _may_stay(reference: Dataset, texts: tuple[str, ...]) -> bool:
+    """Whether our texts can stand in the source's character set beside its own."""
     if all(text.isascii() for text in texts):
         return True
-    declared = reference.get("SpecificCharacterSet") or ""
-    if not isinstance(declared, str):  # code extensions: our text would need escape sequences
-        return False
-    try:
-        for text in texts:
-            text.encode(convert_encodings(declared)[0])
-    except (UnicodeError, LookupError):
-        return False
-    return True
+    tags = [tag_for_keyword(keyword) for keyword in (*PATIENT_MODULES, *STUDY_MODULES)]
+    known = [Tag(tag) for tag in tags if tag is not None]
+    return carries(reference, texts) and is_truthful(reference, known)
 
 
 def _copy(source: Dataset, target: Dataset, keyword: str, keep_bytes: bool) -> None:
@@ -114,36 +118,25 @@ def _copy(source: Dataset, target: Dataset, keyword: str, keep_bytes: bool) -> N
     tag = tag_for_keyword(keyword)
     if tag is None or tag not in source:
         return
-    element = source.get_item(tag)
-    if keep_bytes and isinstance(element, RawDataElement):
-        target[tag] = element._replace(VR=element.VR or dictionary_VR(tag))
-        return
+    copied = unchanged if keep_bytes else as_unicode
     try:
-        element = source[tag]
+        target[tag] = copied(source, Tag(tag))
     except (ValueError, TypeError, NotImplementedError):
         return
-    target[tag] = element if keep_bytes else _decoded(element)
 
 
-def _decoded(element: DataElement) -> DataElement:
-    """The same element with its text as Unicode, to be encoded anew."""
-    if element.VR == "SQ":
-        items = [_decoded_item(item) for item in element.value]
-        return DataElement(element.tag, "SQ", Sequence(items))
-    if element.VR != "PN":
-        return DataElement(element.tag, element.VR, element.value)
-    names = [element.value] if element.VM <= 1 else list(element.value)
-    fresh = [PersonName(str(name)) for name in names if name is not None]
-    return DataElement(element.tag, "PN", fresh if len(fresh) > 1 else "".join(map(str, fresh)))
+def zone_of(header: Dataset) -> tzinfo | None:
+    """The zone that Timezone Offset From UTC (0008,0201) states; None for one that is none.
 
-
-def _decoded_item(item: Dataset) -> Dataset:
-    """A sequence item whose elements are all `_decoded`, without a character set of its own."""
-    fresh = Dataset()
-    for element in item:
-        if element.keyword != "SpecificCharacterSet":
-            fresh[element.tag] = _decoded(element)
-    return fresh
+    PS3.3 C.12.1.1.8: &ZZXX from -1200 to +1400. An offset that nobody can read is not copied.
+    """
+    offset = header.get("TimezoneOffsetFromUTC")
+    match = _OFFSET.fullmatch(offset.strip()) if isinstance(offset, str) else None
+    if match is None:
+        return None
+    shift = timedelta(hours=int(match["hours"]), minutes=int(match["minutes"]))
+    shift = -shift if match["sign"] == "-" else shift
+    return timezone(shift) if _WEST <= shift <= _EAST else None
 
 
 def stamp(ds: Dataset, *, made_at: datetime, series_number: int, description: str) -> None:
@@ -153,7 +146,8 @@ def stamp(ds: Dataset, *, made_at: datetime, series_number: int, description: st
     the study's zone when the source states it, else as given: an offset of our own would
     silently move the copied study time.
     """
-    made_at = _in_zone(made_at, str(ds.get("TimezoneOffsetFromUTC") or ""))
+    zone = zone_of(ds)
+    made_at = made_at.astimezone(zone) if made_at.tzinfo and zone else made_at
     ds.SeriesNumber = series_number
     ds.SeriesDescription = description
     ds.Manufacturer = MANUFACTURER
@@ -161,17 +155,6 @@ def stamp(ds: Dataset, *, made_at: datetime, series_number: int, description: st
     ds.SoftwareVersions = __version__
     ds.InstanceCreationDate = ds.ContentDate = made_at.strftime("%Y%m%d")
     ds.InstanceCreationTime = ds.ContentTime = made_at.strftime("%H%M%S")
-
-
-def _in_zone(made_at: datetime, offset: str) -> datetime:
-    """`made_at` in the zone `offset` (&HHMM); unchanged when either knows no zone."""
-    if made_at.tzinfo is None or not offset:
-        return made_at
-    try:
-        zone = datetime.strptime(offset, "%z").tzinfo
-    except ValueError:
-        return made_at
-    return made_at.astimezone(zone)
 
 
 def contributing_equipment(source: Dataset, made_at: datetime) -> list[Dataset]:
@@ -183,15 +166,19 @@ def contributing_equipment(source: Dataset, made_at: datetime) -> list[Dataset]:
     ours.SoftwareVersions = __version__
     ours.ContributionDateTime = made_at.strftime("%Y%m%d%H%M%S%z")
     ours.ContributionDescription = "Computer-aided detection"
-    if not source.get("Manufacturer"):
-        return [ours]
+    maker = _maker(source)
+    return [maker, ours] if "Manufacturer" in maker else [ours]
+
+
+def _maker(source: Dataset) -> Dataset:
+    """The modality, in ASCII: the report's character set may be that of another header."""
     theirs = Dataset()
     theirs.PurposeOfReferenceCodeSequence = [code_item(ACQUISITION_EQUIPMENT)]
     with config.disable_value_validation():
         for keyword in ("Manufacturer", "ManufacturerModelName", "SoftwareVersions"):
-            if source.get(keyword):
-                setattr(theirs, keyword, source.get(keyword))
-    return [theirs, ours]
+            if values := in_ascii(source.get(keyword)):
+                setattr(theirs, keyword, values if keyword == "SoftwareVersions" else values[0])
+    return theirs
 
 
 def file_meta(

@@ -9,25 +9,27 @@ from typing import Final
 
 from highdicom.sr import RelationshipTypeValues, TextContentItem
 from pydicom import Dataset
-from pydicom.uid import UID
 
 from cadnode.report import codes
+from cadnode.report.documents import in_place
 from cadnode.report.edition import Edition
 from cadnode.report.measurement_sr import measurement_sr
 
 SERIES_NUMBER: Final = 903
 SERIES_DESCRIPTION: Final = "cadnode CAD regions"
+KIND: Final = "region-sr"
 _MEASUREMENTS: Final = "126010"
 _TRACKING_IDENTIFIER: Final = "112039"
 
 
-def region_sr(edition: Edition) -> Dataset:
+def region_sr(edition: Edition, predecessor: Dataset | None = None) -> Dataset:
     """The report's regions as a data set with file meta information, ready to be written.
 
     The same document as `measurement_sr`, in a series of its own, but for the groups without a
     region (TID 1501: scores, further systems, images not read): each is one comment, such as
     "exam: CAD score, 0 to 1 = 0.803". Without any region there is no Imaging Measurements
-    container; TID 1500 (PS3.16) is content with Qualitative Evaluations.
+    container; TID 1500 (PS3.16) is content with Qualitative Evaluations. `predecessor` is the
+    same report of an earlier reading.
 
     Raises
     ------
@@ -35,9 +37,8 @@ def region_sr(edition: Edition) -> Dataset:
         The exam has no DICOM header, or the result does not fit the exam.
     """
     ds = copy.deepcopy(measurement_sr(edition))
-    ds.SOPInstanceUID = UID(edition.uid("region-sr"))
-    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-    ds.SeriesInstanceUID = edition.uid("region-sr-series")
+    in_place(ds, edition, predecessor, KIND)
+    ds.SeriesInstanceUID = edition.uid(f"{KIND}-series")
     ds.SeriesNumber, ds.SeriesDescription = SERIES_NUMBER, SERIES_DESCRIPTION
     containers = {_code(item): item for item in ds.ContentSequence}
     measurements = containers[_MEASUREMENTS]
@@ -46,8 +47,10 @@ def region_sr(edition: Edition) -> Dataset:
     if not measurements.ContentSequence:
         ds.ContentSequence = [item for item in ds.ContentSequence if item is not measurements]
     remarks = containers[codes.QUALITATIVE_EVALUATIONS.value]
-    comments = [_comment(_in_words(group)) for group in groups if not _has_region(group)]
-    remarks.ContentSequence = [*remarks.ContentSequence, *comments]
+    comments = [_in_words(group) for group in groups if not _has_region(group)]
+    models = [f"{m.name} {m.version} sha256:{m.sha256}" for m in edition.result.models]
+    comments += [f"algorithms: {'; '.join(models)}"] if models else []
+    remarks.ContentSequence = [*remarks.ContentSequence, *map(_comment, comments)]
     return ds
 
 

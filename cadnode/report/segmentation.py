@@ -24,6 +24,7 @@ from cadnode.report.unnamed import owned, unnamed
 
 SERIES_NUMBER: Final = 904
 SERIES_DESCRIPTION: Final = "cadnode calcifications"
+NOMINAL_THICKNESS_MM: Final = 1.0
 ALGORITHM_NAME: Final = "cadnode calcification detection"
 _MAGENTA: Final = CIELabColor(60.0, 98.0, -61.0)  # no anatomy is; OHIF complains of none
 _ALTERED: Final = Code("49755003", "SCT", "Morphologically Altered Structure")  # CID 7150
@@ -39,6 +40,8 @@ def segmentations(edition: Edition) -> list[Dataset]:
 
     Choice: a calcification is a disc of the area that it was measured to have, because a result
     holds each one's centre and area, and its mask no longer.
+    Choice: a nominal slice thickness of 1 mm beside the pixel spacing. A projection has none, but
+    highdicom 0.28 refuses to read a spacing without one; a volume in mm³ is then the area in mm².
     Choice: one segment for all clusters of a view, because each segment is a frame, and Orthanc
     refuses frames of one bit a pixel that do not end on a byte.
     """
@@ -65,7 +68,7 @@ def _segmentation(
     mask = calcification_mask(calcifications, (mammogram.rows, mammogram.columns), spacing)
     stated = None
     if not spacing.estimated:
-        stated = PixelMeasuresSequence(pixel_spacing=spacing.mm, slice_thickness=None)
+        stated = PixelMeasuresSequence(spacing.mm, slice_thickness=NOMINAL_THICKNESS_MM)
     made = Segmentation(
         source_images=[unnamed(mammogram.header)],
         pixel_array=mask.astype(np.uint8),

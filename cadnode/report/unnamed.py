@@ -9,6 +9,7 @@ from typing import Final
 
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
+from pydicom.filewriter import correct_ambiguous_vr
 
 from cadnode.report.edition import Edition
 from cadnode.report.identity import (
@@ -59,8 +60,12 @@ def owned(
     for keyword in (*PATIENT_MODULES, *STUDY_MODULES, "SpecificCharacterSet"):
         if keyword in ds:
             delattr(ds, keyword)
-    for tag, value in patient_and_study(header, texts).items():
+    correct_ambiguous_vr(ds, is_little_endian=True)  # left to the writer, which copies text as is
+    theirs = patient_and_study(header, texts)
+    for tag, value in theirs.items():
         ds[tag] = value
+    implicit, little_endian = theirs.original_encoding
+    ds.set_original_encoding(implicit, little_endian, theirs.original_character_set)
     stamp(ds, made_at=edition.made_at, series_number=series_number, description=description)
     ds.ContributingEquipmentSequence = contributing_equipment(header, edition.made_at)
     syntax = str(made.file_meta.TransferSyntaxUID)

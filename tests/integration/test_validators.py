@@ -57,27 +57,12 @@ def test_dcmtk_reads_the_report_without_a_complaint(
     assert validators.dsrdump(written[case][0]) == []
 
 
-@pytest.mark.parametrize("outcome", ["findings", "partial", "systems", "marked"])  # all groups
-def test_pixelmed_finds_the_template_kept(
-    written: dict[tuple[str, str], list[Path]], outcome: str
-) -> None:
-    assert validators.pixelmed(written["digital", outcome][0]) == []
-
-
 @pytest.mark.parametrize("case", CAD_CASES, ids="-".join)
 def test_dciodvfy_and_dcmtk_take_the_cad_report(
     cad_reports: dict[tuple[str, str], Path], case: tuple[str, str]
 ) -> None:
     assert validators.dciodvfy(cad_reports[case]) == []
     assert validators.dsrdump(cad_reports[case]) == []
-
-
-# Every template that the CAD report uses; each run takes up to half a minute of a core.
-@pytest.mark.parametrize("case", [("digital", "pairs"), ("film", "implants")], ids="-".join)
-def test_pixelmed_finds_the_cad_templates_kept(
-    cad_reports: dict[tuple[str, str], Path], case: tuple[str, str]
-) -> None:
-    assert validators.pixelmed(cad_reports[case]) == []
 
 
 def test_dcmtk_renders_the_cad_report_and_finds_the_images_behind_its_references(

@@ -38,7 +38,8 @@ def overall_impression(library: Library) -> Dataset:
 def _individuals(library: Library) -> list[Dataset]:
     """A container for each lesion seen in two views, for each other finding, and for the rest.
 
-    The rest is what further systems say of the findings: it is not for presentation.
+    The rest is what further systems say of each finding: it is not for presentation. A container
+    holds one finding's alone: PixelMed takes every finding beside a selected region for one.
     """
     result = library.edition.result
     made = []
@@ -50,9 +51,8 @@ def _individuals(library: Library) -> list[Dataset]:
         if i not in paired:
             alone = single_image_finding(library, items.CONTAINS, i)
             made.append(_individual([finding], [alone]))
-    numbers = range(len(result.findings))
-    further = [f for i in numbers for f in further_assessments(library, items.CONTAINS, i)]
-    return [*made, _impression(concepts.NOT_SHOWN, further)] if further else made
+    further = [further_assessments(library, items.CONTAINS, i) for i in range(len(result.findings))]
+    return [*made, *(_impression(concepts.NOT_SHOWN, told) for told in further if told)]
 
 
 def _individual(findings: Sequence[Finding], content: Sequence[Dataset]) -> Dataset:
