@@ -382,8 +382,11 @@ class Profile(StrEnum):
     TID1500 = "tid1500"
     CAD_SR = "cad-sr"
     CAPTURES = "captures"
+    SMALL_CAPTURES = "small-captures"
     OHIF = "ohif"
     IHE_AI_RESULTS = "ihe-ai-results"
+    PDF = "pdf"
+    FHIR = "fhir"
     ALL = "all"
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from cadnode.detect.clusters import STATISTICS
 from cadnode.detect.features import FEATURE_NAMES
 from cadnode.domain import SystemStatus
 from cadnode.errors import CadnodeError, ModelError
 from cadnode.models import examination, store
 from cadnode.models.activation import Catalogue, Entry, Origin, conflict, lost
-from cadnode.models.card import FeatureCard, ModelCard
+from cadnode.models.card import DetectorCard, FeatureCard, ModelCard
 from cadnode.models.history import Actor, Change
 from cadnode.models.installation import Stores
 from cadnode.models.systems import system_statuses
@@ -71,7 +72,7 @@ def actor(at: datetime) -> Actor:
 
 
 def examine(folder: Path) -> ModelCard:
-    """As `examination.examine`; a feature card asks only for features that are measured.
+    """As `examination.examine`; it asks only for numbers that this version measures.
 
     Raises
     ------
@@ -86,6 +87,11 @@ def examine(folder: Path) -> ModelCard:
                 f"{card.name} {card.version} in {folder} asks for {', '.join(unknown)}, which this "
                 f"version of cadnode does not measure in the scenario {card.scenario}"
             )
+    if isinstance(card, DetectorCard) and card.architecture.statistics != len(STATISTICS):
+        raise ModelError(
+            f"{card.name} {card.version} in {folder} asks for {card.architecture.statistics} "
+            f"numbers about a candidate, and this version of cadnode measures {len(STATISTICS)}"
+        )
     return card
 
 

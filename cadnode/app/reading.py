@@ -5,20 +5,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pydicom
 import torch
-from pydicom import Dataset
 
 from cadnode import settings
-from cadnode.app.models import overview, own_store
-from cadnode.domain import ExamResult, FloatImage, Profile, SystemStatus
+from cadnode.app.models import overview
+from cadnode.app.outputs import cards_of, model_folders, write_outputs
+from cadnode.domain import ExamResult, SystemStatus
 from cadnode.errors import ModelError, SettingsError
 from cadnode.exam.model import Exam
 from cadnode.exam.read import read_exams
 from cadnode.exam.regions import parse_roi
-from cadnode.imaging import pixels
 from cadnode.models import store
-from cadnode.models.activation import active_folders
 from cadnode.models.detector import Detector
 from cadnode.models.feature_model import FeatureModel
 from cadnode.models.loading import Model, load
@@ -26,9 +23,6 @@ from cadnode.models.roi_model import RoiModel
 from cadnode.models.view_model import ViewModel
 from cadnode.read import Choices, Readers, read_exam
 from cadnode.read.exam import Progress
-from cadnode.report.objects import make_objects, write_objects
-from cadnode.report.profiles import ObjectKind, kinds_of
-from cadnode.report.result_json import write_result
 
 
 def choose_device(wanted: str) -> str:
@@ -67,7 +61,7 @@ def load_readers(
         torch.set_num_threads(reading.threads)
     had = list(loaded)
     models = []
-    for folder in (*reading.model_folders, *active_folders(own_store(values))):
+    for folder in model_folders(values):
         card = store.read_card(folder)
         model = next((m for m in had if m.card == card), None)
         if model is None:
@@ -150,53 +144,13 @@ def read_paths(
             exam, readers, choices=choices_of(values.reading), on_progress=on_progress
         )
         on_progress("report")
-        objects = write_outputs(exam, result, folder, values.report, made_at=datetime.now(UTC))
-        readings.append(OfflineReading(exam, result, folder, objects))
-    return tuple(readings)
-
-
-def write_outputs(
-    exam: Exam,
-    result: ExamResult,
-    folder: Path,
-    report: settings.Report,
-    *,
-    made_at: datetime,
-    predecessor: Path | None = None,
-    profiles: Sequence[Profile] = (),
-) -> tuple[Path, ...]:
-    """Write the exam's DICOM objects and, last, `result.json` into `folder`; returns the objects.
-
-    Objects are those of `profiles`, without any those of `report.profile`. `predecessor` is the
-    folder of an earlier reading of the same study.
-
-    An exam without a single DICOM header has nothing to refer to: it gets `result.json` alone.
-    """
-    written: tuple[Path, ...] = ()
-    if exam.reference is not None:
-        objects = make_objects(
+        objects = write_outputs(
             exam,
             result,
-            image_loader(exam),
-            made_at=made_at,
-            disclaimer=report.disclaimer,
-            longest_side=report.heat_map_longer_side,
-            predecessor=_report_in(predecessor, ObjectKind.MEASUREMENT_SR),
-            cad_predecessor=_report_in(predecessor, ObjectKind.CAD_SR),
-            kinds=kinds_of(profiles or [report.profile]),
+            folder,
+            values.report,
+            made_at=datetime.now(UTC),
+            cards=cards_of(model_folders(values), result),
         )
-        written = tuple(write_objects(objects, folder))
-    write_result(folder / "result.json", result, made_at=made_at)
-    return written
-
-
-def _report_in(folder: Path | None, kind: ObjectKind) -> Dataset | None:
-    """The report of that kind in a reading's folder, if there is one."""
-    path = folder / f"{kind}.dcm" if folder else None
-    return pydicom.dcmread(path) if path and path.exists() else None
-
-
-def image_loader(exam: Exam) -> Callable[[str], FloatImage]:
-    """Function that gives a view's image, `(H, W) float32 in [0, 1]`, by SOP Instance UID."""
-    mammograms = {m.sop_instance_uid: m for m in exam.mammograms}
-    return lambda uid: pixels.load(mammograms[uid])
+        readings.append(OfflineReading(exam, result, folder, objects))
+    return tuple(readings)

@@ -65,23 +65,44 @@ def run(
         wanted = chosen(values)
     except ModelError as error:
         log.error("shadow_failed", study=study, reason=Failure.MODEL.value, error=error)
+        if not (folder / shadow.FILE).exists():
+            _write(folder, shadow.without_reading(Status.FAILED, (), Failure.MODEL))
         return DONE
-    if wanted.problems:
+    if wanted.missing:
         log.warning("shadow_incomplete", study=study, reason=Failure.SETTINGS.value)
-    if not wanted.entries:
+    if not wanted.entries and not wanted.missing:
         return OFF
     if _is_read(folder, wanted):
         return DONE
+    if not wanted.entries:
+        _write(folder, _failed(wanted, Failure.SETTINGS))
+        return DONE
+    return _read(values, study, folder, wanted, stopping, longest_s)
+
+
+def _read(
+    values: Settings,
+    study: str,
+    folder: Path,
+    wanted: ShadowSet,
+    stopping: Callable[[], bool],
+    longest_s: float,
+) -> str:
+    """Wait for a process that reads; says how it ended, as `run`."""
     started = time.monotonic()
     ended = _wait_for(_child(values, study, folder), stopping, started + longest_s)
     if ended == INTERRUPTED:
         return INTERRUPTED
     if isinstance(ended, Failure):
         log.error("shadow_failed", study=study, reason=ended.value)
-        _write(folder, shadow.without_reading(Status.FAILED, wanted.specs, ended))
+        _write(folder, _failed(wanted, ended))
     else:
         log.info("shadow_read", study=study, seconds=round(time.monotonic() - started, 2))
     return DONE
+
+
+def _failed(wanted: ShadowSet, why: Failure) -> dict[str, Any]:
+    return shadow.without_reading(Status.FAILED, wanted.specs, why, missing=wanted.missing)
 
 
 def _is_read(folder: Path, wanted: ShadowSet) -> bool:
@@ -90,7 +111,9 @@ def _is_read(folder: Path, wanted: ShadowSet) -> bool:
         told = shadow_summary.parse((folder / shadow.FILE).read_bytes())
     except OSError:
         return False
-    return told is not None and told.wanted == wanted.specs
+    if told is None:
+        return False
+    return (told.wanted, told.missing) == (wanted.specs, wanted.missing)
 
 
 def _child(values: Settings, study: str, folder: Path) -> subprocess.Popen[bytes]:

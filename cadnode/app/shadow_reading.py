@@ -41,12 +41,18 @@ def read(exam: Exam, active: ExamResult, chosen: ShadowSet, values: Settings) ->
     models = lineup(values, chosen)
     used = models.used_on(exam)
     if not used:
-        return shadow.without_reading(Status.UNAFFECTED, chosen.specs)
+        return shadow.without_reading(Status.UNAFFECTED, chosen.specs, missing=chosen.missing)
     models = replace(models, names=frozenset(model.name for model in used))  # those that apply
     result = _result(exam, active, models, values.reading)
     seconds = time.monotonic() - started
     return shadow.document(
-        active, result, used, models.systems, wanted=chosen.specs, seconds=seconds
+        active,
+        result,
+        used,
+        models.systems,
+        wanted=chosen.specs,
+        missing=chosen.missing,
+        seconds=seconds,
     )
 
 

@@ -31,7 +31,7 @@ def show(values: Settings, wanted: str | None = None) -> Shown:
     read = list(_told(values.storage.folder / "results"))
     whole = [t for t in read if t is not None]
     if wanted is not None:
-        whole = [t for t in whole if wanted in t.wanted]
+        whole = [t for t in whole if wanted in (*t.wanted, *t.missing)]
     return Shown(chosen(values), shadow_summary.summarize(whole), sum(t is None for t in read))
 
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -14,20 +14,21 @@ from pathlib import Path
 import pydicom
 
 from cadnode.app import supervise
-from cadnode.app.reading import image_loader
+from cadnode.app.outputs import cards_of, image_loader
 from cadnode.deliver import cstore
 from cadnode.demo import archive as archives
 from cadnode.demo import exam as exams
 from cadnode.demo.exam import DemoExam
 from cadnode.demo.orthanc import find_orthanc
-from cadnode.demo.page import PageContent, StoredObject, Timing, write_page
 from cadnode.demo.ports import free_port
 from cadnode.domain import ExamResult, Laterality
 from cadnode.errors import DeliveryError, SettingsError
+from cadnode.exam.patient import patient_of
 from cadnode.exam.read import read_exam
 from cadnode.jobs.folders import load_reading
 from cadnode.models import store
-from cadnode.models.card import ModelCard
+from cadnode.page.content import Aside, PageContent
+from cadnode.page.exam_page import exam_page
 from cadnode.settings import Report
 
 READ_WITHIN_S = 180.0
@@ -46,6 +47,9 @@ min_free_gb = 0.2
 quiet_s = 10.0
 settle_s = 0.5
 
+[web]
+enabled = false
+
 [[destinations]]
 name = "archive"
 host = "127.0.0.1"
@@ -53,6 +57,22 @@ port = {archive_port}
 ae_title = "{archive_ae}"
 """
 KINDS = {"SR": "Structured Report (TID 1500)", "OT": "Heat map (Secondary Capture)"}
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long one part of the way took."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object that the archive holds: what it is and the name of its copy."""
+
+    kind: str
+    name: str
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -239,16 +259,30 @@ def _show(
             title=f"demo exam ({kind})",
             subtitle=f"{sent.description}, sent by C-STORE, read, and returned to {archive}",
             disclaimer=Report().disclaimer,
-            truth=f"{sent.truth} {_verdict(result, sent.malignant_side)}".strip(),
             exam=exam,
             result=result,
             image=image_loader(exam),
-            cards=_cards(result),
-            timings=tuple(watch.timings),
-            objects=stored,
+            cards=cards_of(store.available(), result),
+            patient=patient_of(exam.reference),
+            asides=_asides(sent, result, watch.timings, stored),
         )
-        write_page(page, content)
+        page.write_text(exam_page(content), encoding="utf-8")
     return Shown(result, archive, len(stored), folder, page, tuple(watch.timings))
+
+
+def _asides(
+    sent: DemoExam,
+    result: ExamResult,
+    timings: Sequence[Timing],
+    stored: Sequence[StoredObject],
+) -> tuple[Aside, ...]:
+    """What a demonstration adds to the page: the truth, how long it took, what was stored."""
+    truth = f"{sent.truth} {_verdict(result, sent.malignant_side)}".strip()
+    return (
+        Aside("What is known of this exam", truth, first=True),
+        Aside("Path and timings", rows=tuple((t.name, f"{t.seconds:.1f} s") for t in timings)),
+        Aside("DICOM objects in the archive", rows=tuple((o.kind, o.name) for o in stored)),
+    )
 
 
 def _verdict(result: ExamResult, malignant: Laterality | None) -> str:
@@ -259,10 +293,3 @@ def _verdict(result: ExamResult, malignant: Laterality | None) -> str:
     if scores[malignant] > scores[malignant.other]:
         return "The model scores the malignant breast higher."
     return "The model scores the wrong breast higher: on this exam it misses the cancer."
-
-
-def _cards(result: ExamResult) -> list[ModelCard]:
-    """Cards of the packaged models that took part."""
-    used = {(m.name, m.version) for m in result.models}
-    cards = [store.read_card(path) for path in store.available()]
-    return [c for c in cards if (c.name, c.version) in used]

@@ -14,6 +14,7 @@ from cadnode.report.uids import fingerprint, object_uid
 
 DISCLAIMER = "Research use only, not for primary diagnosis"
 LONGEST_SIDE = 2048
+SMALL_SIDE = 1024
 ENSEMBLE = "ensemble"
 
 

@@ -1,7 +1,9 @@
 """Secondary Capture of a view with its heat map painted over it: for every viewer there is."""
 
 import io
+import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,7 +18,7 @@ from cadnode.errors import ReportError
 from cadnode.exam.model import Mammogram
 from cadnode.explain.overlay import overlay
 from cadnode.report import codes
-from cadnode.report.edition import ENSEMBLE, Edition
+from cadnode.report.edition import DISCLAIMER, ENSEMBLE, Edition
 from cadnode.report.identity import (
     contributing_equipment,
     file_meta,
@@ -27,19 +29,50 @@ from cadnode.report.outlines import draw_outlines
 
 SERIES_NUMBER: Final = 902
 SERIES_DESCRIPTION: Final = "cadnode heat maps"
+SMALL_SERIES_NUMBER: Final = 909
+SMALL_SERIES_DESCRIPTION: Final = "cadnode small heat maps"
 JPEG_QUALITY: Final = 92
 MOST_LINES: Final = 5
 _CHROMA_422: Final = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large the pictures are, and the series that holds them.
+
+    Each size has a series of its own: in one series a viewer would hang every view twice.
+    """
+
+    name: str
+    series_number: int
+    description: str
+    longest_side: int | None
+
+
+def full(edition: Edition) -> Size:
+    """For reading."""
+    return Size("heatmap", SERIES_NUMBER, SERIES_DESCRIPTION, edition.longest_side)
+
+
+def small(longest_side: int) -> Size:
+    """For slow lines, previews and pages. The size is part of its UIDs' names."""
+    name = f"small-{longest_side}-heatmap"
+    return Size(name, SMALL_SERIES_NUMBER, SMALL_SERIES_DESCRIPTION, longest_side)
+
+
 def heat_map_image(
-    edition: Edition, view: ViewScore, heat_map: HeatMap, image: FloatImage, number: int
+    edition: Edition,
+    view: ViewScore,
+    heat_map: HeatMap,
+    image: FloatImage,
+    number: int,
+    size: Size | None = None,
 ) -> Dataset:
     """RGB heat map over the view as a JPEG baseline Secondary Capture, ready to be written.
 
     `image` is the view's source image, `(H, W) float32 in [0, 1]`; `number` is the instance
-    number, counted from 1 in hanging order. PS3.3 A.8.1; the lossy compression of a picture
-    that repeats another image is stated (C.7.6.1.1.5).
+    number, counted from 1 in hanging order; without a `size` it is the full one. PS3.3 A.8.1; the
+    lossy compression of a picture that repeats another image is stated (C.7.6.1.1.5).
 
     Raises
     ------
@@ -49,23 +82,24 @@ def heat_map_image(
     mammogram = edition.mammogram(view.sop_instance_uid)
     if mammogram is None or image.shape != (mammogram.rows, mammogram.columns):
         raise ReportError("a heat map and the image it belongs to do not fit each other")
+    size = size or full(edition)
     ds = patient_and_study(edition.reference)
     ds.SOPClassUID = SecondaryCaptureImageStorage
-    ds.SOPInstanceUID = edition.uid("heatmap", number)
+    ds.SOPInstanceUID = edition.uid(size.name, number)
     ds.Modality = "OT"
-    ds.SeriesInstanceUID = edition.uid("heatmap-series")
+    ds.SeriesInstanceUID = edition.uid(f"{size.name}-series")
     ds.InstanceNumber = number
     stamp(
         ds,
         made_at=edition.made_at,
-        series_number=SERIES_NUMBER,
-        description=SERIES_DESCRIPTION,
+        series_number=size.series_number,
+        description=size.description,
     )
     _add_view(ds, mammogram)
     _add_derivation(ds, mammogram)
     found = _numbered(edition, view.sop_instance_uid)
     caption = _caption(edition, view, heat_map, found)
-    pixels = overlay(image, heat_map, caption=caption, longest_side=edition.longest_side)
+    pixels = overlay(image, heat_map, caption=caption, longest_side=size.longest_side)
     pixels = draw_outlines(pixels, found, (mammogram.rows, mammogram.columns))
     _add_pixels(ds, pixels, mammogram)
     ds.ContributingEquipmentSequence = contributing_equipment(mammogram.header, edition.made_at)
@@ -94,7 +128,7 @@ def _caption(
         f"{view.laterality} {view.view} · score {view.score:.2f} ({view.algorithm})",
         *lines[:MOST_LINES],
         *more,
-        *_wrapped(edition.disclaimer, 40),
+        *_wrapped(_drawable(edition.disclaimer), 40),
     ]
 
 
@@ -107,6 +141,16 @@ def _beside(finding: Finding) -> str:
     told = finding.assessments
     suspicious = sum(a.suspicious for a in told)
     return f", suspicious to {suspicious} of {len(told)} systems" if len(told) > 1 else ""
+
+
+def _drawable(disclaimer: str) -> str:
+    """The disclaimer without accents; the English one where it is in another script.
+
+    Pillow's own font has ASCII and little else, and burned in boxes warn nobody.
+    """
+    parts = unicodedata.normalize("NFKD", disclaimer)
+    plain = "".join(part for part in parts if not unicodedata.combining(part))
+    return plain if plain.isascii() else DISCLAIMER
 
 
 def _wrapped(text: str, width: int) -> list[str]:

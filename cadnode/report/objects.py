@@ -1,21 +1,25 @@
 """All DICOM objects of one report: made together, written together."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
-from pydicom import Dataset, config
+from pydicom import Dataset
 
 from cadnode.domain import ExamResult, FloatImage, Outcome
 from cadnode.errors import NotProcessable, ReportError
+from cadnode.exam.dicom_file import tolerant
 from cadnode.exam.model import Exam
 from cadnode.files import written_whole
 from cadnode.log import get_logger
 from cadnode.report import (
     ai_results_sr,
+    encapsulated_pdf,
     heatmap,
     key_objects,
     measurement_sr,
@@ -24,7 +28,7 @@ from cadnode.report import (
     segmentation,
 )
 from cadnode.report.cad_sr import document as cad_sr
-from cadnode.report.edition import DISCLAIMER, LONGEST_SIDE, Edition
+from cadnode.report.edition import DISCLAIMER, LONGEST_SIDE, SMALL_SIDE, Edition
 from cadnode.report.profiles import REPORTS, STANDARD, ObjectKind, is_ours
 
 Images = Callable[[str], FloatImage]
@@ -37,14 +41,27 @@ _SERIES: Final[dict[int, ObjectKind]] = {
     region_sr.SERIES_NUMBER: ObjectKind.REGION_SR,
     ai_results_sr.SERIES_NUMBER: ObjectKind.AI_RESULTS_SR,
     heatmap.SERIES_NUMBER: ObjectKind.HEAT_MAP,
+    heatmap.SMALL_SERIES_NUMBER: ObjectKind.SMALL_HEAT_MAP,
     segmentation.SERIES_NUMBER: ObjectKind.SEGMENTATION,
     presentation_state.SERIES_NUMBER: ObjectKind.OUTLINES,
     key_objects.SERIES_NUMBER: ObjectKind.KEY_OBJECTS,
+    encapsulated_pdf.SERIES_NUMBER: ObjectKind.PDF,
 }
 # These say in another form what a report says.
 _ACCOMPANY: Final = frozenset(
-    {ObjectKind.SEGMENTATION, ObjectKind.OUTLINES, ObjectKind.KEY_OBJECTS}
+    {ObjectKind.SEGMENTATION, ObjectKind.OUTLINES, ObjectKind.KEY_OBJECTS, ObjectKind.PDF}
 )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Given:
+    """What all objects of one report are made from."""
+
+    edition: Edition
+    images: Images
+    predecessors: Mapping[ObjectKind, Dataset]
+    small_side: int
+    pdf: Callable[[], bytes] | None
 
 
 def make_objects(
@@ -54,19 +71,22 @@ def make_objects(
     made_at: datetime,
     *,
     disclaimer: str = DISCLAIMER,
-    predecessor: Dataset | None = None,
-    cad_predecessor: Dataset | None = None,
+    predecessors: Mapping[ObjectKind, Dataset] = MappingProxyType({}),
     calibrated: bool = False,
     longest_side: int | None = LONGEST_SIDE,
+    small_side: int = SMALL_SIDE,
     kinds: Collection[ObjectKind] = STANDARD,
+    pdf: Callable[[], bytes] | None = None,
 ) -> list[Dataset]:
     """Objects of the wanted kinds; by default the SR and a heat map per scored view.
 
     Heat maps come in hanging order (RCC, LCC, RMLO, LMLO). `images(sop_instance_uid)` gives a
-    source image, `(H, W) float32 in [0, 1]`; it is asked once per heat map. The same arguments
+    source image, `(H, W) float32 in [0, 1]`; it is asked once per heat map. `longest_side` and
+    `small_side` are pixels of the heat maps' longer sides. The same arguments
     give the same objects, byte for byte. An exam that could not be read has reports only; one in
-    which nothing was DICOM has no object at all. `predecessor` and `cad_predecessor` are an
-    earlier reading's SR and CAD SR.
+    which nothing was DICOM has no object at all. `predecessors` are an earlier reading's
+    structured reports. `pdf()` gives the report on paper; it is asked where a PDF is
+    among the kinds, which without it is left out.
 
     Raises
     ------
@@ -76,66 +96,70 @@ def make_objects(
     if exam.reference is None:
         return []
     edition = Edition(exam, result, made_at, disclaimer, calibrated, longest_side)
-    old = {ObjectKind.MEASUREMENT_SR: predecessor, ObjectKind.CAD_SR: cad_predecessor}
+    given = _Given(edition, images, predecessors, small_side, pdf)
     wanted = [
         kind
         for kind in ObjectKind
         if kind in kinds and (kind in REPORTS or result.outcome is not Outcome.NOT_READ)
     ]
-    with config.disable_value_validation():
+    with tolerant():
         # Values copied from sources may break rules (UIDs with leading zeros …); pydicom would
         # print them in warnings.
-        return [ds for kind in wanted for ds in _whole(kind, edition, images, old.get(kind))]
+        made = {kind: _whole(kind, given) for kind in wanted}
+    if wanted == [ObjectKind.PDF] and not made[ObjectKind.PDF]:
+        raise ReportError("the only object that is wanted, the PDF, could not be made")
+    return [ds for kind in wanted for ds in made[kind]]
 
 
-def _whole(
-    kind: ObjectKind, edition: Edition, images: Images, predecessor: Dataset | None
-) -> Sequence[Dataset]:
+def _whole(kind: ObjectKind, given: _Given) -> Sequence[Dataset]:
     """Objects of one kind; what only accompanies a report is done without when it cannot be made.
 
     A source's header that highdicom refuses costs its outlines, not the patient's report.
     """
     try:
         with _as_report_error():
-            return _made(kind, edition, images, predecessor)
-    except ReportError:
+            return _made(kind, given)
+    except ReportError as error:
         if kind not in _ACCOMPANY:
             raise
-        log.error("object_not_made", reason=kind.value)
+        log.error("object_not_made", reason=f"{kind.value}: {error}")
         return []
 
 
-def _made(
-    kind: ObjectKind, edition: Edition, images: Images, predecessor: Dataset | None
-) -> Sequence[Dataset]:
+def _made(kind: ObjectKind, given: _Given) -> Sequence[Dataset]:
     """Objects of one kind; none where the result has nothing for it."""
+    edition, old = given.edition, given.predecessors.get(kind)
     match kind:
         case ObjectKind.MEASUREMENT_SR:
-            return [measurement_sr.measurement_sr(edition, predecessor)]
+            return [measurement_sr.measurement_sr(edition, old)]
         case ObjectKind.CAD_SR:
-            return _present(cad_sr.cad_sr(edition, predecessor))
+            return _present(cad_sr.cad_sr(edition, old))
         case ObjectKind.REGION_SR:
-            return [region_sr.region_sr(edition)]
+            return [region_sr.region_sr(edition, old)]
         case ObjectKind.AI_RESULTS_SR:
-            return [ai_results_sr.ai_results_sr(edition)]
+            return [ai_results_sr.ai_results_sr(edition, old)]
         case ObjectKind.HEAT_MAP:
-            return [*_heat_maps(edition, images)]
+            return [*_heat_maps(given, heatmap.full(edition))]
+        case ObjectKind.SMALL_HEAT_MAP:
+            return [*_heat_maps(given, heatmap.small(given.small_side))]
         case ObjectKind.SEGMENTATION:
             return segmentation.segmentations(edition)
         case ObjectKind.OUTLINES:
             return presentation_state.presentation_states(edition)
         case ObjectKind.KEY_OBJECTS:
             return _present(key_objects.key_objects(edition))
+        case ObjectKind.PDF:
+            return [encapsulated_pdf.encapsulated_pdf(edition, given.pdf())] if given.pdf else []
 
 
 def _present(made: Dataset | None) -> list[Dataset]:
     return [] if made is None else [made]
 
 
-def _heat_maps(edition: Edition, images: Images) -> Iterator[Dataset]:
-    for number, (view, heat_map) in enumerate(edition.hanging_order(), start=1):
-        image = images(view.sop_instance_uid)
-        yield heatmap.heat_map_image(edition, view, heat_map, image, number)
+def _heat_maps(given: _Given, size: heatmap.Size) -> Iterator[Dataset]:
+    for number, (view, heat_map) in enumerate(given.edition.hanging_order(), start=1):
+        image = given.images(view.sop_instance_uid)
+        yield heatmap.heat_map_image(given.edition, view, heat_map, image, number, size)
 
 
 def write_objects(objects: Sequence[Dataset], folder: Path) -> list[Path]:
@@ -149,7 +173,7 @@ def write_objects(objects: Sequence[Dataset], folder: Path) -> list[Path]:
     ReportError
         A file cannot be written.
     """
-    with _as_report_error(), config.disable_value_validation():
+    with _as_report_error(), tolerant():
         names = list(_names(objects))
         for old in folder.glob("*.dcm"):
             if old.name not in names and is_ours(old):
@@ -166,7 +190,7 @@ def _names(objects: Sequence[Dataset]) -> Iterator[str]:
     for ds in objects:
         kind = _SERIES[int(ds.SeriesNumber)]
         seen[kind] += 1
-        if kind is ObjectKind.HEAT_MAP:
+        if kind in (ObjectKind.HEAT_MAP, ObjectKind.SMALL_HEAT_MAP):
             view = str(ds.ImageComments).split(" heat map")[0].replace(" ", "")
             yield f"{kind}-{int(ds.InstanceNumber)}-{view}.dcm"
         elif kind in (ObjectKind.SEGMENTATION, ObjectKind.OUTLINES):

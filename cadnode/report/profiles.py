@@ -16,12 +16,14 @@ class ObjectKind(StrEnum):
     REGION_SR = "region-sr"
     AI_RESULTS_SR = "ai-results-sr"
     HEAT_MAP = "heatmap"
+    SMALL_HEAT_MAP = "small-heatmap"
     SEGMENTATION = "segmentation"
     OUTLINES = "outlines"
     KEY_OBJECTS = "key-objects"
+    PDF = "report-pdf"
 
 
-REPORTS: Final = frozenset(
+STRUCTURED: Final = frozenset(
     {
         ObjectKind.MEASUREMENT_SR,
         ObjectKind.CAD_SR,
@@ -29,6 +31,9 @@ REPORTS: Final = frozenset(
         ObjectKind.AI_RESULTS_SR,
     }
 )
+"""The structured reports; they name those that they replace."""
+
+REPORTS: Final = STRUCTURED | {ObjectKind.PDF}
 """The kinds that also report on an exam that could not be read."""
 
 _KINDS: Final[dict[Profile, frozenset[ObjectKind]]] = {
@@ -36,10 +41,13 @@ _KINDS: Final[dict[Profile, frozenset[ObjectKind]]] = {
     Profile.TID1500: frozenset({ObjectKind.MEASUREMENT_SR}),
     Profile.CAD_SR: frozenset({ObjectKind.CAD_SR}),
     Profile.CAPTURES: frozenset({ObjectKind.HEAT_MAP}),
+    Profile.SMALL_CAPTURES: frozenset({ObjectKind.SMALL_HEAT_MAP}),
     Profile.OHIF: frozenset({ObjectKind.REGION_SR, ObjectKind.HEAT_MAP, ObjectKind.SEGMENTATION}),
     Profile.IHE_AI_RESULTS: frozenset(
         {ObjectKind.AI_RESULTS_SR, ObjectKind.SEGMENTATION, ObjectKind.KEY_OBJECTS}
     ),
+    Profile.PDF: frozenset({ObjectKind.PDF}),
+    Profile.FHIR: frozenset(),  # a bundle of FHIR resources, no DICOM object
     Profile.ALL: frozenset(ObjectKind),
 }
 STANDARD: Final = _KINDS[Profile.STANDARD]
@@ -48,6 +56,11 @@ STANDARD: Final = _KINDS[Profile.STANDARD]
 def kinds_of(profiles: Iterable[Profile]) -> frozenset[ObjectKind]:
     """The kinds of object that at least one of these profiles has."""
     return frozenset[ObjectKind]().union(*(_KINDS[profile] for profile in profiles))
+
+
+def wants_fhir(profiles: Iterable[Profile]) -> bool:
+    """Whether at least one of these profiles has the bundle of FHIR resources."""
+    return any(profile in (Profile.FHIR, Profile.ALL) for profile in profiles)
 
 
 def kind_of(path: Path) -> ObjectKind | None:

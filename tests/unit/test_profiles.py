@@ -7,7 +7,7 @@ from typing import Any
 import pydicom
 import pytest
 
-from cadnode.app.reading import write_outputs
+from cadnode.app.outputs import write_outputs
 from cadnode.app.worker import Worker
 from cadnode.deliver.folder import deliver
 from cadnode.domain import Profile
@@ -19,6 +19,7 @@ from tests.cad_cases import cad_result
 from tests.report_cases import MADE_AT, digital_exam, image_of
 
 MAPS = {"heatmap-1-RCC", "heatmap-2-LCC", "heatmap-3-RMLO", "heatmap-4-LMLO"}
+SMALL_MAPS = {f"small-{name}" for name in MAPS}
 SEGMENTATIONS = {"segmentation-1", "segmentation-2"}
 
 
@@ -32,7 +33,9 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         partial(image_of, exam),
         MADE_AT,
         longest_side=64,
+        small_side=32,
         kinds=kinds_of([Profile.ALL]),
+        pdf=lambda: b"%PDF-1.7",
     )
     return write_objects(objects, tmp_path_factory.mktemp("objects"))
 
@@ -44,6 +47,9 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         (Profile.TID1500, {"sr"}),
         (Profile.CAD_SR, {"cad-sr"}),
         (Profile.CAPTURES, MAPS),
+        (Profile.SMALL_CAPTURES, SMALL_MAPS),
+        (Profile.PDF, {"report-pdf"}),
+        (Profile.FHIR, set()),
         (Profile.OHIF, {"region-sr", *MAPS, *SEGMENTATIONS}),
         (Profile.IHE_AI_RESULTS, {"ai-results-sr", "key-objects", *SEGMENTATIONS}),
     ],

@@ -1,18 +1,13 @@
-"""`index.html`: one exam's reading on one self-contained page."""
+"""One exam's reading as one self-contained page, for a screen and, by its print style, for A4."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from cadnode import __version__
-from cadnode.demo import panels
-from cadnode.demo.crops import crop_of, points
-from cadnode.demo.pictures import grey_url, map_url
 from cadnode.domain import (
     SKIP_MEANINGS,
     Box,
@@ -22,72 +17,60 @@ from cadnode.domain import (
     HeatMap,
     Laterality,
     Outcome,
+    SkipReason,
 )
-from cadnode.exam.model import Exam, Mammogram
+from cadnode.errors import NotProcessable
+from cadnode.exam.model import Mammogram
+from cadnode.exam.patient import Patient
 from cadnode.explain.overlay import display_size, heat_layer
-from cadnode.models.card import ModelCard
+from cadnode.page import panels
+from cadnode.page.content import PageContent
+from cadnode.page.crops import crop_of, points
+from cadnode.page.pictures import grey_url, map_url
 from cadnode.report.edition import ENSEMBLE, shown_map
+from cadnode.report.groups import summary
 
-LONGER_SIDE = 1100
-MOST_CROPS = 24
-HANGING = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
-RAMP_STEPS = 9
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long one part of the way took."""
-
-    name: str
-    seconds: float
+LONGER_SIDE: Final = 1100
+MOST_CROPS: Final = 24
+HANGING: Final = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
+RAMP_STEPS: Final = 9
+SEXES: Final = {"F": "female", "M": "male", "O": "other"}
 
 
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """An object that the archive holds: what it is and the name of its copy."""
-
-    kind: str
-    name: str
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class PageContent:
-    """All that the page shows; `image(uid)` gives a view as `(H, W) float32 in [0, 1]`."""
-
-    title: str
-    subtitle: str
-    disclaimer: str
-    truth: str
-    exam: Exam
-    result: ExamResult
-    image: Callable[[str], FloatImage]
-    cards: Sequence[ModelCard]
-    timings: Sequence[Timing]
-    objects: Sequence[StoredObject]
-
-
-def write_page(path: Path, content: PageContent) -> None:
-    """Write the page; everything it shows is inside the one file."""
+def exam_page(content: PageContent) -> str:
+    """The page as HTML; everything it shows is inside of it."""
     environment = Environment(
-        loader=PackageLoader("cadnode.demo"),
+        loader=PackageLoader("cadnode.page"),
         autoescape=select_autoescape(default=True),
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    template = environment.get_template("exam.html.jinja")
-    path.write_text(template.render(_context(content)), encoding="utf-8")
+    environment.filters["css"] = css_text
+    return environment.get_template("exam.html.jinja").render(_context(content))
+
+
+def css_text(text: str) -> str:
+    """The text as it may stand between quotes in a style sheet: ASCII but letters is escaped."""
+    plain = (c if c.isalnum() or not c.isascii() else f"\\{ord(c):X} " for c in text)
+    return "".join(plain)
 
 
 def _context(content: PageContent) -> dict[str, Any]:
     result = content.result
     names = {m.sop_instance_uid: f"{m.laterality}{m.view}" for m in content.exam.mammograms}
     views, crops = _pictures(content)
+    patient = content.patient or Patient()
     return {
         "title": content.title,
         "subtitle": content.subtitle,
         "disclaimer": content.disclaimer,
-        "truth": content.truth,
+        "patient": _patient(patient),
+        "headline": _headline(patient),
+        "made_at": f"{content.made_at:%Y-%m-%d %H:%M %Z}".strip() if content.made_at else "",
+        "version": __version__,
+        "asides": content.asides,
         "views": views,
+        "summary": summary(result).meaning,
         "scores": panels.scores(result),
         "threshold": result.operating_point,
         "columns": panels.columns(result, content.cards),
@@ -102,12 +85,31 @@ def _context(content: PageContent) -> dict[str, Any]:
         else "The exam could not be read.",
         "skipped": panels.skipped(result, names),
         "systems": panels.system_panels(result, content.cards),
-        "timings": content.timings,
-        "objects": content.objects,
         "ramp": _ramp(),
-        "footer": f"cadnode {__version__}. {content.disclaimer}. Heat maps show where a network"
-        " found what raised its score; they do not outline lesions.",
     }
+
+
+def _patient(patient: Patient) -> list[tuple[str, str]]:
+    """What identifies the patient and the study, as far as it is known."""
+    rows = [
+        ("Patient", " · ".join(patient.names)),
+        ("ID", patient.patient_id),
+        ("Born", f"{patient.birth_date or ''}"),
+        ("Sex", SEXES.get(patient.sex, "")),
+        ("Study", f"{patient.study_date or ''}"),
+        ("Accession", patient.accession_number),
+        ("Description", patient.study_description),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _headline(patient: Patient) -> str:
+    """What stands on each sheet of paper: the first name, the ID, the birth and study dates."""
+    born = f"born {patient.birth_date}" if patient.birth_date else ""
+    study = f"study of {patient.study_date}" if patient.study_date else ""
+    parts = (*patient.names[:1], patient.patient_id, born, study)
+    # Isolated from each other, as <bdi> does: a number after an Arabic name stays behind it.
+    return " · ".join(f"\N{FIRST STRONG ISOLATE}{p}\N{POP DIRECTIONAL ISOLATE}" for p in parts if p)
 
 
 def _pictures(content: PageContent) -> tuple[list[dict[str, Any]], dict[int, dict[str, Any]]]:
@@ -116,8 +118,12 @@ def _pictures(content: PageContent) -> tuple[list[dict[str, Any]], dict[int, dic
     numbered = list(enumerate(result.findings, start=1))
     views, crops = [], {}
     for m in _hung(content.exam.mammograms):
-        image = content.image(m.sop_instance_uid)
         found = [(n, f) for n, f in numbered if f.sop_instance_uid == m.sop_instance_uid]
+        try:
+            image = content.image(m.sop_instance_uid)
+        except NotProcessable as error:
+            views.append(_without_picture(m, result, error.reason))
+            continue
         views.append(_view(m, image, result, found))
         for n, f in found:
             if n <= MOST_CROPS:
@@ -139,23 +145,16 @@ def _view(
     m: Mammogram, image: FloatImage, result: ExamResult, found: Sequence[tuple[int, Finding]]
 ) -> dict[str, Any]:
     """A view with its map, its score or the reason why there is none, and its findings."""
-    uid = m.sop_instance_uid
     rows, columns = image.shape
     size = display_size(rows, columns, LONGER_SIDE)
-    heat_map = shown_map(result, uid)
+    heat_map = shown_map(result, m.sop_instance_uid)
     return {
-        "name": f"{m.laterality}{m.view}",
-        # Right breasts hang on the viewer's left, chest walls meet in the middle.
-        "side": "right" if m.laterality is Laterality.RIGHT else "left",
+        **_told(m, result),
         "image": grey_url(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)),
         "map": map_url(heat_map, (rows, columns), size) if heat_map is not None else None,
         "map_name": _map_name(heat_map) if heat_map is not None else "",
         "rows": rows,
         "columns": columns,
-        "score": next((v.score for v in result.views if v.sop_instance_uid == uid), None),
-        "why": next(
-            (SKIP_MEANINGS[s.reason] for s in result.skipped if s.sop_instance_uid == uid), ""
-        ),
         "findings": [
             {
                 "number": number,
@@ -166,6 +165,26 @@ def _view(
             }
             for number, finding in found
         ],
+    }
+
+
+def _without_picture(m: Mammogram, result: ExamResult, reason: SkipReason) -> dict[str, Any]:
+    """The place of a view whose pixels cannot be shown, and why."""
+    told = _told(m, result)
+    return {**told, "image": None, "why": told["why"] or SKIP_MEANINGS[reason]}
+
+
+def _told(m: Mammogram, result: ExamResult) -> dict[str, Any]:
+    """A view's name, side, and its score or the reason why there is none."""
+    uid = m.sop_instance_uid
+    return {
+        "name": f"{m.laterality}{m.view}",
+        # Right breasts hang on the viewer's left, chest walls meet in the middle.
+        "side": "right" if m.laterality is Laterality.RIGHT else "left",
+        "score": next((v.score for v in result.views if v.sop_instance_uid == uid), None),
+        "why": next(
+            (SKIP_MEANINGS[s.reason] for s in result.skipped if s.sop_instance_uid == uid), ""
+        ),
     }
 
 

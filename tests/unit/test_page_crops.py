@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cadnode.demo.crops import SIDE_MM, crop_of, maps_of, window_of
 from cadnode.domain import Box, HeatMap
 from cadnode.imaging.spacing import Spacing
+from cadnode.page.crops import SIDE_MM, crop_of, maps_of, window_of
 from tests.report_cases import digital_exam, film_exam, finding, heat_map
 
 FINE = Spacing(0.05, 0.05, estimated=False)  # 51.2 mm are 1024 pixels

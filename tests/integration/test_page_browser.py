@@ -1,4 +1,4 @@
-"""The demo's page in a real browser: it opens on the finding and the map that its address names."""
+"""An exam's page in a real browser: it opens on the finding and the map that its address names."""
 
 import re
 import shutil
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.demo.page import PageContent, write_page
+from cadnode.page.content import PageContent
+from cadnode.page.exam_page import exam_page
 from tests.integration.test_demo import CHROMIUM
 from tests.report_cases import digital_exam, image_of, result_of
 
@@ -21,11 +22,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "index.html"
     exam = digital_exam()
     content = PageContent(
-        title="t", subtitle="s", disclaimer="d", truth="", exam=exam,
-        result=result_of(exam, "systems"), image=partial(image_of, exam), cards=(), timings=(),
-        objects=(),
+        title="t", subtitle="s", disclaimer="d", exam=exam, result=result_of(exam, "systems"),
+        image=partial(image_of, exam),
     )  # fmt: skip
-    write_page(path, content)
+    path.write_text(exam_page(content), encoding="utf-8")
     return path
 
 

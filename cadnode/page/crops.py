@@ -9,10 +9,10 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from cadnode.demo.pictures import grey_url, map_url
 from cadnode.domain import Box, Finding, FloatImage, HeatMap
 from cadnode.exam.model import Mammogram
 from cadnode.imaging.spacing import Spacing, spacing_of
+from cadnode.page.pictures import grey_url, map_url
 from cadnode.report.edition import ENSEMBLE
 
 SIDE_MM: Final = 51.2
@@ -42,6 +42,7 @@ def crop_of(
         "image": grey_url(_cut(image, window)),
         "view_box": f"{window.col0} {window.row0} {window.col1 - window.col0}"
         f" {window.row1 - window.row0}",
+        "stroke": (window.col1 - window.col0) / 250,
         "side_mm": side_mm,
         "estimated": spacing.estimated,
         "scale_percent": 100 * SCALE_BAR_MM / side_mm,

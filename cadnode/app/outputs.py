@@ -1,0 +1,164 @@
+"""What is written of a reading: DICOM objects, FHIR bundle, the exam's page, `result.json`."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Final
+
+import pydicom
+from pydicom import Dataset
+
+from cadnode import settings
+from cadnode.app.deliveries import BUNDLE
+from cadnode.app.models import own_store
+from cadnode.domain import ExamResult, FloatImage, Profile
+from cadnode.errors import CadnodeError, ModelError
+from cadnode.exam.model import Exam
+from cadnode.exam.patient import patient_of
+from cadnode.files import write_whole
+from cadnode.imaging import pixels
+from cadnode.log import get_logger
+from cadnode.models import store
+from cadnode.models.activation import active_folders
+from cadnode.models.card import ModelCard
+from cadnode.page.content import PageContent
+from cadnode.page.exam_page import exam_page
+from cadnode.page.pdf import pdf_of
+from cadnode.report.edition import Edition
+from cadnode.report.fhir import write_bundle
+from cadnode.report.objects import make_objects, write_objects
+from cadnode.report.profiles import STRUCTURED, ObjectKind, kinds_of, wants_fhir
+from cadnode.report.result_json import write_result
+
+PAGE: Final = "report.html"
+PDF: Final = "report.pdf"
+KEPT_IMAGES: Final = 4  # heat maps of each size and the page want the same ones; about 50 MB each
+
+log = get_logger("report")
+
+
+def write_outputs(
+    exam: Exam,
+    result: ExamResult,
+    folder: Path,
+    report: settings.Report,
+    *,
+    made_at: datetime,
+    predecessor: Path | None = None,
+    profiles: Sequence[Profile] = (),
+    cards: Sequence[ModelCard] = (),
+) -> tuple[Path, ...]:
+    """Write the exam's objects, its page and, last, `result.json` into `folder`.
+
+    Returns the DICOM objects: those of `profiles`, without any those of `report.profile`; where
+    one of them wants it, `report.pdf` or `fhir.json` is written too. `predecessor` is the folder
+    of an earlier reading of the same study; `cards` are the models' (`cards_of`).
+
+    An exam without a single DICOM header has nothing to refer to: it gets `result.json` and a
+    page that says so.
+    """
+    for name in (PAGE, PDF, BUNDLE):  # of an earlier reading
+        (folder / name).unlink(missing_ok=True)
+    wanted = profiles or [report.profile]
+    content = page_content(exam, result, report, made_at=made_at, cards=cards)
+    page = cache(lambda: exam_page(content))
+    written: tuple[Path, ...] = ()
+    if exam.reference is not None:
+        objects = make_objects(
+            exam,
+            result,
+            content.image,
+            made_at=made_at,
+            disclaimer=report.disclaimer,
+            longest_side=report.heat_map_longer_side,
+            small_side=report.small_heat_map_longer_side,
+            predecessors=_reports_in(predecessor),
+            kinds=kinds_of(wanted),
+            pdf=lambda: _write_pdf(folder / PDF, page()),
+        )
+        written = tuple(write_objects(objects, folder))
+        if wants_fhir(wanted):
+            write_bundle(folder / BUNDLE, _edition(exam, result, report, made_at))
+    if report.page:
+        _write_page(folder / PAGE, page)
+    write_result(folder / "result.json", result, made_at=made_at)
+    return written
+
+
+def _edition(exam: Exam, result: ExamResult, report: settings.Report, made_at: datetime) -> Edition:
+    """The edition that `make_objects` makes: what its objects and the bundle track is the same."""
+    longest_side = report.heat_map_longer_side
+    return Edition(exam, result, made_at, report.disclaimer, longest_side=longest_side)
+
+
+def _write_pdf(path: Path, page: str) -> bytes:
+    """The page as PDF, which is now in a file, too."""
+    pdf = pdf_of(page)
+    for package in pdf.fonts_wanted:
+        log.warning("font_missing", reason=f"install {package}")
+    write_whole(path, pdf.data)
+    return pdf.data
+
+
+def _write_page(path: Path, page: Callable[[], str]) -> None:
+    """Write the page. One that cannot be made costs nobody the report."""
+    try:
+        write_whole(path, page().encode())
+    except (CadnodeError, OSError, ValueError) as error:
+        log.error("object_not_made", reason=path.name, error=error)
+
+
+def page_content(
+    exam: Exam,
+    result: ExamResult,
+    report: settings.Report,
+    *,
+    made_at: datetime,
+    cards: Sequence[ModelCard] = (),
+) -> PageContent:
+    """What the exam's page shows."""
+    patient = patient_of(exam.reference)
+    n_views = len(result.views)
+    return PageContent(
+        title=f"exam of {patient.study_date}" if patient.study_date else "exam",
+        subtitle=f"{n_views} view{'' if n_views == 1 else 's'} read",
+        disclaimer=report.disclaimer,
+        exam=exam,
+        result=result,
+        image=lru_cache(KEPT_IMAGES)(image_loader(exam)),
+        cards=cards,
+        patient=patient,
+        made_at=made_at,
+    )
+
+
+def cards_of(folders: Iterable[Path], result: ExamResult) -> list[ModelCard]:
+    """Cards of the models that took part, found in `folders`; a damaged one is left out."""
+    used = {(m.name, m.version) for m in result.models}
+    cards: dict[tuple[str, str], ModelCard] = {}
+    for folder in folders:
+        try:
+            card = store.read_card(folder)
+        except ModelError:
+            continue
+        if (card.name, card.version) in used:
+            cards.setdefault((card.name, card.version), card)
+    return list(cards.values())
+
+
+def model_folders(values: settings.Settings) -> tuple[Path, ...]:
+    """Where this node's models are: the settings' folders, then what is active."""
+    return (*values.reading.model_folders, *active_folders(own_store(values)))
+
+
+def _reports_in(folder: Path | None) -> dict[ObjectKind, Dataset]:
+    """The structured reports in a reading's folder, which those of another reading replace."""
+    paths = {kind: folder / f"{kind}.dcm" for kind in STRUCTURED} if folder else {}
+    return {kind: pydicom.dcmread(path) for kind, path in paths.items() if path.exists()}
+
+
+def image_loader(exam: Exam) -> Callable[[str], FloatImage]:
+    """Function that gives a view's image, `(H, W) float32 in [0, 1]`, by SOP Instance UID."""
+    mammograms = {m.sop_instance_uid: m for m in exam.mammograms}
+    return lambda uid: pixels.load(mammograms[uid])

@@ -1,0 +1,167 @@
+"""FHIR R5 Observations of a reading: exam, breasts, findings, and images that were not read."""
+
+from typing import Final
+
+from pydicom.sr.coding import Code
+
+from cadnode.domain import Assessment, BreastScore, ClusterDescription, Finding, Skipped
+from cadnode.report import codes
+from cadnode.report.cad_sr import concepts
+from cadnode.report.edition import Edition
+from cadnode.report.fhir_parts import Resource, concept, filled, quantity, reference
+from cadnode.report.group_parts import mammogram_of, number
+from cadnode.report.groups import summary
+from cadnode.report.words import counting
+
+IMAGING: Final = {
+    "system": "http://terminology.hl7.org/CodeSystem/observation-category",
+    "code": "imaging",
+    "display": "Imaging",
+}
+_NOT_DONE: Final = {
+    "system": "http://terminology.hl7.org/CodeSystem/data-absent-reason",
+    "code": "error",
+    "display": "Error",
+}
+FINDING: Final = Code("121071", "DCM", "Finding")
+
+
+def exam_uid(edition: Edition) -> str:
+    """UID of the exam's Observation, as of its measurement group."""
+    return edition.uid("tracking-exam")
+
+
+def breast_uid(edition: Edition, index: int) -> str:
+    """UID of a breast's Observation."""
+    return edition.uid("tracking-breast", index)
+
+
+def finding_uid(edition: Edition, index: int) -> str:
+    """UID of a finding's Observation: the tracking UID of its region."""
+    return edition.uid("tracking-region", index)
+
+
+def skipped_uid(edition: Edition, index: int) -> str:
+    """UID of the Observation of an image that was not read."""
+    return edition.uid("tracking-not-read", index)
+
+
+def selection_uid(edition: Edition, index: int) -> str:
+    """UID of a finding's ImagingSelection."""
+    return edition.uid("fhir-selection", index)
+
+
+def exam_observation(edition: Edition) -> Resource:
+    """The exam's score with the operating point, or why there is none."""
+    result = edition.result
+    observation = _observation(codes.CAD_SCORE, concept(codes.BREAST))
+    point = result.operating_point
+    threshold = [] if point is None else [_measured(codes.OPERATING_POINT, point, codes.NO_UNITS)]
+    ending = {"code": concept(codes.SUMMARY), "valueCodeableConcept": concept(summary(result))}
+    components = [ending, *threshold]
+    if result.exam_score is None:
+        absent = {"coding": [_NOT_DONE], "text": summary(result).meaning}
+        return {**observation, "dataAbsentReason": absent, "component": components}
+    return {**observation, **_score(edition, result.exam_score), "component": components}
+
+
+def breast_observation(edition: Edition, breast: BreastScore) -> Resource:
+    """One breast's score."""
+    site = concept(concepts.SIDES[breast.laterality])
+    return {**_observation(codes.CAD_SCORE, site), **_score(edition, breast.score)}
+
+
+def finding_observation(edition: Edition, finding: Finding, index: int) -> Resource:
+    """A finding: the probability that counts, what it is, and what other systems say of it."""
+    mammogram = mammogram_of(edition, finding.sop_instance_uid)
+    chosen = counting(finding)
+    kind = {
+        "code": concept(FINDING),
+        "valueCodeableConcept": concept(codes.FINDING_KINDS[finding.kind]),
+    }
+    components = [kind]
+    if finding.certainty is not None:
+        components.append(_measured(codes.CERTAINTY, 100 * finding.certainty, codes.PERCENT))
+    if chosen is not None:
+        components.append(_reaches(chosen))
+    if finding.cluster is not None:
+        components += _described(finding.cluster)
+    if finding.marked_by is not None:
+        drawn = concept(codes.DRAWN)
+        components.append({"code": concept(codes.REGION_ORIGIN), "valueCodeableConcept": drawn})
+    components += [_said(told) for told in finding.assessments if told is not chosen]
+    return {
+        **_observation(
+            codes.PROBABILITY_OF_CANCER, concept(concepts.SIDES[mammogram.laterality])
+        ),
+        "valueQuantity": quantity(number(100 * finding.probability), codes.PERCENT),
+        "derivedFrom": [reference(selection_uid(edition, index), "ImagingSelection")],
+        "component": components,
+        "note": [{"text": f"finding {index + 1}, {mammogram.laterality} {mammogram.view}, "
+                  f"by {finding.algorithm}"}],
+    }  # fmt: skip
+
+
+def skipped_observation(skipped: Skipped) -> Resource:
+    """An image that was not read, and the coded reason why not."""
+    reason = concept(codes.skip_reason(skipped.reason))
+    return filled({
+        **_observation(codes.READING_STATUS, concept(codes.BREAST)),
+        "valueCodeableConcept": concept(codes.reading_status(skipped.reason)),
+        "component": [{"code": concept(codes.REASON_NOT_READ), "valueCodeableConcept": reason}],
+        "note": [{"text": f"image {skipped.sop_instance_uid}"}] if skipped.sop_instance_uid else [],
+    })  # fmt: skip
+
+
+def _observation(code: Code, site: Resource) -> Resource:
+    """What every Observation has; "preliminary", because FHIR says that it may be unverified."""
+    return {
+        "resourceType": "Observation",
+        "status": "preliminary",
+        "category": [{"coding": [IMAGING]}],
+        "code": concept(code),
+        "bodySite": site,
+    }
+
+
+def _score(edition: Edition, value: float) -> Resource:
+    """The value of a score: a probability in percent only when it is calibrated."""
+    if edition.calibrated:
+        percent = quantity(number(100 * value), codes.PERCENT)
+        return {"code": concept(codes.PROBABILITY_OF_CANCER), "valueQuantity": percent}
+    return {"valueQuantity": quantity(number(value), codes.NO_UNITS)}
+
+
+def _measured(name: Code, value: float, unit: Code) -> Resource:
+    return {"code": concept(name), "valueQuantity": quantity(number(value), unit)}
+
+
+def _reaches(told: Assessment) -> Resource:
+    """Whether the probability reaches the operating point of its system."""
+    answer = codes.YES if told.suspicious else codes.NO
+    return {"code": concept(codes.REACHES_OPERATING_POINT), "valueCodeableConcept": concept(answer)}
+
+
+def _said(told: Assessment) -> Resource:
+    """What a further system says of the finding; the text names it."""
+    text = f"{codes.PROBABILITY_OF_CANCER.meaning} by {told.system} ({told.algorithm})"
+    return {
+        "code": concept(codes.PROBABILITY_OF_CANCER, text=text),
+        "valueQuantity": quantity(number(100 * told.probability), codes.PERCENT),
+    }
+
+
+def _described(cluster: ClusterDescription) -> list[Resource]:
+    """A cluster's estimated descriptors, with the concepts of TID 4010 (PS3.16)."""
+    return [
+        {
+            "code": concept(codes.CALCIFICATION_TYPE),
+            "valueCodeableConcept": concept(codes.CALCIFICATION_TYPES[cluster.type]),
+        },
+        {
+            "code": concept(codes.DISTRIBUTION),
+            "valueCodeableConcept": concept(codes.DISTRIBUTIONS[cluster.distribution]),
+        },
+        _measured(codes.N_CALCIFICATIONS, cluster.count, codes.NO_UNITS),
+        _measured(codes.DIAMETER, cluster.diameter_mm, codes.MILLIMETER),
+    ]
