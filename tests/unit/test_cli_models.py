@@ -190,7 +190,7 @@ def test_verify_finds_damage_and_says_so_by_its_exit_code(config: Path, new: Pat
     assert "sha256" in found[0]["problem"]
     text = run(config, "verify")
     assert text.exit_code == 4
-    assert "dib-mg-film 1.0.0: whole and working" in text.output
+    assert "dib-mg-film 1.0.1: whole and working" in text.output
 
 
 def test_the_list_goes_on_beside_a_damaged_card(config: Path, new: Path) -> None:

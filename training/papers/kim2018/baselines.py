@@ -102,15 +102,16 @@ def sentences(result: dict[str, Any]) -> list[str]:
     ]
     if "age_only" in result:
         alone, model = result["age_only"], result["age_only"]["model"]
+        value, interval = shown(alone)
         lines.append(
-            "The woman's age alone: AUC {} ({}); the model on the same ".format(*shown(alone))
-            + f"{alone['n_pos']} + {alone['n_neg']} breasts: {model['auc']:.3f}."
+            f"The woman's age alone: AUC {value} ({interval}); the model on the same "
+            f"{alone['n_pos']} + {alone['n_neg']} breasts: {model['auc']:.3f}."
         )
     if "pairs" in result:
-        alone = result["each_breast_alone"]
+        value, interval = shown(result["each_breast_alone"])
         lines.append(
             f"{result['pairs_ordered']:.1%} of {result['pairs']} pairs ordered; each breast scored "
-            "alone: AUC {} ({}).".format(*shown(alone))
+            f"alone: AUC {value} ({interval})."
         )
         exam = result["digitizer_only"].get("exam_contrast")
         if exam:

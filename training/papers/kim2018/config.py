@@ -1,16 +1,16 @@
 """The paper's protocol, our recipe as data, and the differences between the two."""
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from cadnode.domain import Acquisition
 from cadnode.errors import SettingsError
 from cadnode.imaging.preprocess import PreprocessSpec
 from cadnode.models.dib_mg import DibMgConfig
+from training.recipe import read
 
 RECIPE: Final = Path(__file__).with_name("recipe.toml")
 
@@ -83,6 +83,13 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
+class Export:
+    """The version that the cards get."""
+
+    version: str = "1.0.0"
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """Everything that a training depends on besides data and seed."""
 
@@ -93,6 +100,7 @@ class Recipe:
     finetune: Finetune = field(default_factory=Finetune)
     optimizer: Optimizer = field(default_factory=Optimizer)
     data: Data = field(default_factory=Data)
+    export: Export = field(default_factory=Export)
 
     @property
     def epochs(self) -> int:
@@ -129,40 +137,12 @@ def load(file: Path | None = None) -> Recipe:
     SettingsError
         The file is missing or not TOML, or a key or a value is wrong.
     """
-    try:
-        tables = tomllib.loads((file or RECIPE).read_text())
-    except FileNotFoundError:
-        raise SettingsError(f"there is no recipe {file}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        raise SettingsError(f"{file} is not a TOML file") from None
-    parts = {f.name: f.default_factory for f in dataclasses.fields(Recipe)}
-    unknown = sorted(set(tables) - set(parts))
-    if unknown:
-        raise SettingsError(f"unknown tables in the recipe: {', '.join(unknown)}")
-    recipe = Recipe(**{name: _part(name, parts[name], table) for name, table in tables.items()})
+    recipe = read(file or RECIPE, Recipe)
     try:
         recipe.architecture(), recipe.preprocess(Acquisition.DIGITAL)
     except ValueError:
         raise SettingsError("the recipe's [network] or [input] is not possible") from None
     return recipe
-
-
-def _part(name: str, factory: Any, table: Any) -> Any:
-    """One table of the recipe as its dataclass, types checked against the defaults."""
-    if not isinstance(table, Mapping):
-        raise SettingsError(f"[{name}] must be a table")
-    defaults = dataclasses.asdict(factory())
-    for key, value in table.items():
-        if key not in defaults:
-            raise SettingsError(f"unknown key {name}.{key}; known: {', '.join(defaults)}")
-        wanted = type(defaults[key])
-        fits = isinstance(value, (wanted, list) if wanted is tuple else wanted) or (
-            wanted is float and isinstance(value, int)
-        )
-        if not fits or isinstance(value, bool):
-            raise SettingsError(f"{name}.{key} must be of type {wanted.__name__}")
-    typed = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
-    return dataclasses.replace(factory(), **typed)
 
 
 PAPER: Final[Mapping[str, str]] = {

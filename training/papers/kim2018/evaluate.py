@@ -17,12 +17,13 @@ from rich.progress import track
 from rich.table import Table
 
 from cadnode.domain import Acquisition
-from cadnode.errors import DataError, ModelError, SettingsError
+from cadnode.errors import ModelError, SettingsError
 from cadnode.models import store
 from cadnode.models.breast import BreastScoring
 from cadnode.models.card import DibMgCard
 from cadnode.models.loading import load_view_model
 from cadnode.models.view_model import ViewModel
+from training import once
 from training.data.sources import open_source
 from training.data.tensors import tensors
 from training.data.views import DataSet, ViewRecord
@@ -54,7 +55,7 @@ def run(data: str, *, model: Path | None = None, split: str = "unseen") -> dict[
     Raises
     ------
     DataError, ModelError, SettingsError
-        The folder, the model or the split is not what it should be, or nobody is left.
+        The folder, the model or the split is not what it should be.
     """
     if split not in SPLITS:
         raise SettingsError(f"--split must be unseen or all, not {split!r}")
@@ -76,7 +77,10 @@ def run(data: str, *, model: Path | None = None, split: str = "unseen") -> dict[
         "images_scored": len(scored),
         "images_left_out": dict(left_out),
     }
-    return head | numbers(source.acquisition, scored, loaded.card)
+    result = head | numbers(source.acquisition, scored, loaded.card)
+    if records:
+        return result
+    return result | {"message": "No area: the model has seen every woman; --split all takes them."}
 
 
 def numbers(
@@ -164,19 +168,16 @@ def _unseen(source: DataSet, folder: Path) -> tuple[Sequence[ViewRecord], int]:
     """Records of the women the model has not seen, and the number of the others."""
     known = store.seen_women(folder)
     seen = {r.woman for r in source.records if store.woman_key(r.dataset, r.woman) in known}
-    kept = [r for r in source.records if r.woman not in seen]
-    if not kept:
-        raise DataError("the model has seen every woman of this folder; --split all takes them")
-    return kept, len(seen)
+    return [r for r in source.records if r.woman not in seen], len(seen)
 
 
 def scores_of(
     loaded: ViewModel, records: Sequence[ViewRecord]
 ) -> tuple[list[tuple[ViewRecord, float]], Counter[str]]:
     """Records with their log-odds, and reasons of those that could not be scored."""
-    scored, failed = [], Counter[str]()
+    failed, known = Counter[str](), once.kept(("views", loaded.sha256))
     progress = Console(stderr=True)
-    parts = list(in_batches(records, _BATCH))
+    parts = list(in_batches([r for r in records if r.path not in known], _BATCH))
     for part in track(parts, "reading", console=progress, disable=not progress.is_terminal):
         ready = []
         for record, tensor, reason in tensors(part, loaded.card.preprocess):
@@ -187,10 +188,8 @@ def scores_of(
         if ready:
             stacked = torch.from_numpy(np.stack([t for _, t in ready]))
             _, logits = loaded.run(stacked, batch_size=_BATCH)
-            scored += [(r, v) for (r, _), v in zip(ready, logits.tolist(), strict=True)]
-    if not scored:
-        raise DataError("no view of this folder could be scored")
-    return scored, failed
+            known |= {r.path: v for (r, _), v in zip(ready, logits.tolist(), strict=True)}
+    return [(r, known[r.path]) for r in records if r.path in known], failed
 
 
 def _how(scoring: BreastScoring) -> str:

@@ -80,7 +80,7 @@ def run(
         network = _network(recipe)
         training = Training(
             network, _batches(prepared, recipe, network, seed),
-            _plan(recipe, prepared, machine.device), out, quiet=quiet, machine=machine,
+            _plan(recipe, prepared, machine), out, quiet=quiet, machine=machine,
         )  # fmt: skip
         progressed = training.run(resume=resume)
     if not progressed.best_state:
@@ -157,8 +157,8 @@ def _batches(
     return Batches(sources, recipe, seed, cell=recipe.input.width // cells)
 
 
-def _plan(recipe: Recipe, prepared: Sequence[Prepared], device: str) -> Plan:
-    schedule = recipe.schedule
+def _plan(recipe: Recipe, prepared: Sequence[Prepared], machine: Machine) -> Plan:
+    schedule, dtype = recipe.schedule, machine.dtype(amp=True)
 
     def learning_rate(epoch: int, step: int) -> float:
         first = epoch < schedule.pretrain_epochs
@@ -172,7 +172,9 @@ def _plan(recipe: Recipe, prepared: Sequence[Prepared], device: str) -> Plan:
         if epoch < schedule.pretrain_epochs - 1:
             return None
         areas = {
-            p.data.name: contrast_auc(network, p.cache, p.compared("validation"), device=device)
+            p.data.name: contrast_auc(
+                network, p.cache, p.compared("validation"), device=machine.device, dtype=dtype
+            )
             for p in prepared
         }
         known = {name: area for name, area in areas.items() if area is not None}

@@ -100,15 +100,15 @@ def logits_of(
     rows: Sequence[int],
     *,
     device: str,
-    exact: bool = False,
+    dtype: torch.dtype | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """`(n,)` logits of views and the peaks of their maps; `exact` computes in float32."""
+    """`(n,)` logits of views and the peaks of their maps, computed in `dtype`; None is float32."""
     network.eval()
     logits, peaks = [], []
     for part in in_batches(rows, 32):
         views = torch.from_numpy(np.stack([cache.image(i) for i in part]))[:, None]
         views = views.to(device, memory_format=torch.channels_last)
-        with torch.autocast(device, torch.bfloat16, enabled=not exact):
+        with torch.autocast(device, dtype or torch.bfloat16, enabled=dtype is not None):
             maps = network.logit_map(views)
         logits.append(network.pool(maps).cpu().numpy())
         peaks.append(maps.flatten(1).amax(1).cpu().numpy())
@@ -116,10 +116,15 @@ def logits_of(
 
 
 def contrast_auc(
-    network: MapNetwork, cache: TensorCache, rows: Sequence[int], *, device: str
+    network: MapNetwork,
+    cache: TensorCache,
+    rows: Sequence[int],
+    *,
+    device: str,
+    dtype: torch.dtype | None,
 ) -> float | None:
-    """AUC by breast; None where a class is missing."""
-    logits, _ = logits_of(network, cache, rows, device=device)
+    """AUC by breast, read in `dtype` (`logits_of`); None where a class is missing."""
+    logits, _ = logits_of(network, cache, rows, device=device, dtype=dtype)
     breasts = by_breast([cache.records[i] for i in rows], logits.tolist())
     labels = [b.cancer for b in breasts]
     if len(set(labels)) < 2:
