@@ -47,17 +47,16 @@ def compare(
     [bold]cadnode models promote --evidence[/] asks for.
     """
     from training.evaluation import compare as comparing
-    from training.evaluation import comparison_page, reading, scored_file
+    from training.evaluation import comparison_page, scored_file
 
     values = settings.load(config)
     with err.status("reading …"):
-        both = reading.score([_folder(values, a), _folder(values, b)], data)
-    found = comparing.compare(*(both.only(s.spec) for s in both.scorers))
+        found = comparing.between(_folder(values, a), _folder(values, b), data)
     _write(json_file, comparing.as_dict(found))
     if html is not None:
         comparison_page.write(html, found)
     if cases_file is not None:
-        scored_file.write(cases_file, both)
+        scored_file.write(cases_file, found.cases)
     out.print(comparison_page.sentence(found), highlight=False)
     for row in found.strata:
         if row.value is not None and row.ci is not None:

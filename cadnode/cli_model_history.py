@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cadnode import settings
-from cadnode.cli_base import AsJson, ConfigFile, command, out, print_json
+from cadnode.cli_base import AsJson, ConfigFile, Reason, command, out, print_json
 
 
 @command
@@ -37,7 +37,7 @@ def history(
 def remove(
     spec: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="a version of your own")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="look at it, change nothing")] = False,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="why: the history keeps it")] = "",
+    reason: Reason = "",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cadnode import settings
-from cadnode.cli_base import AsJson, ConfigFile, command, err, out, print_json
+from cadnode.cli_base import AsJson, ConfigFile, Reason, command, err, out, print_json
 from cadnode.cli_export import export
 from cadnode.cli_model_history import history, remove
 from cadnode.cli_shadow import shadow_app
@@ -28,7 +28,6 @@ models_app.command()(export)
 Spec = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="a model, as `list` names it")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="a model, as `list` names it")]
 _DAMAGED = 4  # the exit code of a ModelError
-Reason = Annotated[str, typer.Option(metavar="TEXT", help="why: the history keeps it")]
 _LATER = "A running node reads with it from the next study on."
 
 
@@ -55,7 +54,7 @@ def list_models(config: ConfigFile = None, as_json: AsJson = False) -> None:
 def show(spec: Spec, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """A model's card: use, data, measured performance, operating points, limits, history.
 
-    Without a version the active one is shown: [bold]cadnode models show dib-mg-film@1.0.0[/]
+    Without a version the active one is shown: [bold]cadnode models show dib-mg-film@1.0.1[/]
     """
     from cadnode import cli_model_views as views
     from cadnode.app import models
@@ -131,7 +130,7 @@ def activate(
 ) -> None:
     """Read with this version; a running node from its next study on.
 
-    Example: [bold]cadnode models activate dib-mg-film@1.0.0[/]
+    Example: [bold]cadnode models activate dib-mg-film@1.0.1[/]
     """
     from cadnode.app import models
     from cadnode.models import installation

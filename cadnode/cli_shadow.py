@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cadnode import settings
-from cadnode.cli_base import AsJson, ConfigFile, command, err, out, print_json
+from cadnode.cli_base import AsJson, ConfigFile, Reason, command, err, out, print_json
 
 if TYPE_CHECKING:
     from cadnode.app.shadows import Shown
@@ -22,7 +22,6 @@ shadow_app = typer.Typer(
     help="Shadow mode: another version reads every exam after its result is delivered, for your "
     "eyes only.",
 )
-Reason = Annotated[str, typer.Option(metavar="TEXT", help="why: the history keeps it")]
 _BARS: Final = " ▁▂▃▄▅▆▇█"
 
 

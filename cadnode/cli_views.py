@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cadnode.demo.run import Shown
 
 FOOTNOTE = "▲ reaches the system's operating point; the one in bold counts as the finding's"
+FILES = ("report.html", "report.pdf", "fhir.json")  # what may lie beside result.json
 SIDE_NAMES = {Laterality.RIGHT: "right", Laterality.LEFT: "left"}
 
 
@@ -73,7 +74,9 @@ def print_readings(console: Console, readings: Sequence["OfflineReading"]) -> No
     """Scores, findings, skipped images and the systems' state, and where an exam's files are."""
     for reading in readings:
         print_result(console, reading.result)
-        console.print(f"{len(reading.objects)} DICOM objects and result.json in {reading.folder}\n")
+        files = [name for name in FILES if (reading.folder / name).exists()]
+        made = ", ".join([f"{len(reading.objects)} DICOM objects", *files])
+        console.print(f"{made} and result.json in {reading.folder}\n")
 
 
 def print_result(console: Console, result: ExamResult) -> None:

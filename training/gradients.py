@@ -7,7 +7,6 @@ by them, and each part is run again to carry its share back (GradCache: Gao et a
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any, Final
 
 import torch
@@ -96,6 +95,7 @@ class Gradients:
             return self._run(inputs)  # type: ignore[no-any-return]
 
     def _in_parts(self, mine: Tensor, whole: Loss) -> Tensor:
+        """The loss; only a process that is alone divides its rows (`_halve`)."""
         parts = mine.split(-(-len(mine) // self.parts))
         before = [b.clone() for b in self.network.buffers()]
         states, found = [], []
@@ -111,10 +111,7 @@ class Gradients:
         gradients = outputs.grad.split([len(p) for p in parts])
         for part, state, gradient in zip(parts, states, gradients, strict=True):
             self._random(state)
-            last = gradient is gradients[-1]
-            alone = isinstance(self._run, DistributedDataParallel) and not last
-            with self._run.no_sync() if alone else nullcontext():  # type: ignore[operator]
-                self._outputs(part).backward(gradient)  # type: ignore[no-untyped-call]
+            self._outputs(part).backward(gradient)  # type: ignore[no-untyped-call]
         return value
 
     def _random(self, state: Tensor | None = None) -> Tensor:

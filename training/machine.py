@@ -104,6 +104,18 @@ class Machine:
         half = self.precision == "fp16" or (self.precision == "auto" and lacks)
         return torch.float16 if half else torch.bfloat16
 
+    def small(self) -> "Machine":
+        """The machine for small networks, which are learnt in float32.
+
+        Raises
+        ------
+        SettingsError
+            Another precision was asked for.
+        """
+        if self.precision not in ("auto", "fp32"):
+            raise SettingsError("--precision: these small networks are learnt in float32")
+        return self
+
     def shares(self, rows: int) -> list[slice]:
         """The rows of a minibatch that each process takes: neighbours, sizes differ by one."""
         ends = [rows * n // self.world for n in range(self.world + 1)]

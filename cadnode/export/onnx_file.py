@@ -6,7 +6,7 @@ Source: ONNX specification 1.16, operator set 20; the file's metadata are its `m
 import hashlib
 import importlib.util
 import json
-import uuid
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ from cadnode.errors import ModelError, SettingsError
 from cadnode.export.examples import OnnxModel, random_inputs, real_inputs
 from cadnode.export.networks import graph_of
 from cadnode.export.onnx_check import Difference, difference
-from cadnode.files import write_whole
+from cadnode.files import sync_folder, write_whole
 from cadnode.models import store
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.detector import Detector
@@ -54,6 +54,8 @@ def write(
 ) -> OnnxFile:
     """The ONNX file of a model's folder, and `FILE.json` that says how it was checked.
 
+    Whatever ends the writing, a report that is there is that of the file beside it.
+
     Parameters
     ----------
     folder
@@ -83,15 +85,18 @@ def write(
     if isinstance(model, Detector):  # `graph_of` has refused it
         raise ModelError(f"{card.name} has no ONNX file")
     file.parent.mkdir(parents=True, exist_ok=True)
-    hidden = file.with_name(f".{uuid.uuid4().hex}.onnx")
-    try:
-        _convert(graph, model, hidden, _facts(card, folder))
-        differences = _checked(model, hidden, images, detector)
+    report = file.with_name(f"{file.name}.json")
+    with tempfile.TemporaryDirectory(prefix=".onnx-", dir=file.parent) as name:
+        made, told = Path(name) / "model.onnx", Path(name) / "report.json"
+        _convert(graph, model, made, _facts(card, folder))
+        differences = _checked(model, made, images, detector)
         _refuse(card, differences, tolerance)
-        report = _report(file, hidden, card, differences, tolerance)
-        hidden.replace(file)
-    finally:
-        hidden.unlink(missing_ok=True)
+        write_whole(told, _report(made, card, differences, tolerance))
+        # Two names cannot change at once: in between there is no report, never another file's.
+        report.unlink(missing_ok=True)
+        made.replace(file)
+        told.replace(report)
+        sync_folder(file.parent)
     return OnnxFile(file, report, card, differences)
 
 
@@ -169,10 +174,9 @@ def _refuse(card: ModelCard, differences: Sequence[Difference], tolerance: float
 
 
 def _report(
-    file: Path, made: Path, card: ModelCard, differences: Sequence[Difference], tolerance: float
-) -> Path:
-    """Write how far the file is from the model; returns the report's path."""
-    report = file.with_name(f"{file.name}.json")
+    made: Path, card: ModelCard, differences: Sequence[Difference], tolerance: float
+) -> bytes:
+    """How far the file is from the model, as JSON."""
     content = {
         "schema_version": 1,
         "model": {"name": card.name, "version": card.version, "sha256": card.weights_sha256},
@@ -185,5 +189,4 @@ def _report(
             **{name: version(name) for name in ("torch", *_NEEDED)},
         },
     }
-    write_whole(report, (json.dumps(content, indent=2) + "\n").encode())
-    return report
+    return (json.dumps(content, indent=2) + "\n").encode()

@@ -14,7 +14,7 @@ from pathlib import Path
 from cadnode.errors import ModelError
 from cadnode.files import sync_folder, write_whole
 from cadnode.models import history, parcel, store
-from cadnode.models.activation import Catalogue, Origin, conflict, open_stores
+from cadnode.models.activation import Catalogue, Entry, Origin, conflict, open_stores
 from cadnode.models.card import ModelCard
 from cadnode.models.history import NO_GROUNDS, Actor, Grounds
 
@@ -100,15 +100,42 @@ def activate(
         It does not work.
     """
     with history.changing(stores.own):
-        catalogue = stores.catalogue()
-        newest = catalogue.versions(name)[-1:]
-        entry = catalogue.find(name, version or next(iter(newest), None))
-        if problem := conflict(entry):
-            raise ModelError(problem)
-        examine(entry.folder)
-        before = catalogue.active_version(name)
-        _record(stores.own, name, action, before, entry.version, by, why)
+        entry = chosen(stores.catalogue(), name, version)
+        switch(stores, entry, by, examine, why, action)
     return entry.version
+
+
+def chosen(catalogue: Catalogue, name: str, version: str | None) -> Entry:
+    """That version of a name, or (None) the newest.
+
+    Raises
+    ------
+    SettingsError
+        There is no such model or version.
+    """
+    return catalogue.find(name, version or next(iter(catalogue.versions(name)[-1:]), None))
+
+
+def switch(
+    stores: Stores,
+    entry: Entry,
+    by: Actor,
+    examine: Examine,
+    why: Grounds = NO_GROUNDS,
+    action: history.Action = "activate",
+) -> None:
+    """Make an installed version the active one; call it inside `history.changing`.
+
+    Raises
+    ------
+    ModelError
+        It does not work.
+    """
+    if problem := conflict(entry):
+        raise ModelError(problem)
+    examine(entry.folder)
+    before = stores.catalogue().active_version(entry.name)
+    _record(stores.own, entry.name, action, before, entry.version, by, why)
 
 
 def deactivate(stores: Stores, name: str, by: Actor, why: Grounds = NO_GROUNDS) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cadnode.errors import SettingsError
-from cadnode.models import installation, store
+from cadnode.models import history, installation, store
 from cadnode.models.activation import Entry, parse
 from cadnode.models.evidence import Compared, Evidence, Row, read_evidence
 from cadnode.models.history import Actor, Proof, grounds
@@ -151,18 +151,25 @@ def promote(
     found, sha256 = read_evidence(evidence)
     told = "; ".join(filter(None, (forced.strip(), reason.strip())))
     grounds(told)  # refused before anything is looked at
+    # What is judged is what is switched: nobody changes the store in between.
+    with history.changing(stores.own):
+        entry, candidate = _candidate(stores, spec)
+        verdict = judge(rule, found, candidate)
+        needed = "" if verdict.allowed else forced.strip()
+        if verdict.allowed or needed:
+            why = grounds(told, proof(found, sha256, rule, verdict))
+            installation.switch(stores, entry, by, examine, why, "promote")
+    return Promotion(entry.name, entry.version, verdict, sha256, needed)
+
+
+def _candidate(stores: Stores, spec: str) -> tuple[Entry, Candidate]:
+    """The version that `spec` names, beside the one that is active now."""
     name, version = parse(spec)
     catalogue = stores.catalogue()
-    newest = next(iter(catalogue.versions(name)[-1:]), None)
-    entry = catalogue.find(name, version or newest)
+    entry = installation.chosen(catalogue, name, version)
     active = catalogue.active_version(name)
     now = None if active is None else _installed(catalogue.find(name, active))
-    verdict = judge(rule, found, Candidate(_installed(entry), now))
-    needed = "" if verdict.allowed else forced.strip()
-    if verdict.allowed or needed:
-        why = grounds(told, proof(found, sha256, rule, verdict))
-        installation.activate(stores, name, entry.version, by, examine, why, "promote")
-    return Promotion(name, entry.version, verdict, sha256, needed)
+    return entry, Candidate(_installed(entry), now)
 
 
 def _installed(entry: Entry) -> Compared:

@@ -72,11 +72,13 @@ def document(
     systems: Collection[System],
     *,
     wanted: Sequence[str],
+    missing: Sequence[str] = (),
     seconds: float,
 ) -> dict[str, Any]:
     """Content of `shadow.json` after a reading.
 
-    `by` are the shadows that read such images, of all that were `wanted` (`NAME@VERSION`).
+    `by` are the shadows that read such images, of all that were `wanted` (`NAME@VERSION`);
+    `missing` are those that could not be asked.
     `marks` are the regions that detection marked.
     """
     names = {m.name for m in by}
@@ -84,6 +86,7 @@ def document(
         "schema_version": SCHEMA,
         "status": Status.READ.value,
         "wanted": list(wanted),
+        "missing": list(missing),
         "active": [_used(m) for m in active.models if m.name in names],
         "shadow": [_used(m) for m in by],
         "scores": [asdict(p) for p in pairs(active, shadow, systems)],
@@ -93,14 +96,22 @@ def document(
 
 
 def without_reading(
-    status: Status, specs: Sequence[str], reason: Failure | None = None
+    status: Status,
+    specs: Sequence[str],
+    reason: Failure | None = None,
+    *,
+    missing: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Content of `shadow.json` where the shadow, `NAME@VERSION` each, did not read."""
+    """Content of `shadow.json` where the shadow, `NAME@VERSION` each, did not read.
+
+    `missing` are further ones that could not be asked.
+    """
     return {
         "schema_version": SCHEMA,
         "status": status.value,
         "reason": reason.value if reason else "",
         "wanted": list(specs),
+        "missing": list(missing),
     }
 
 

@@ -17,10 +17,14 @@ from cadnode.models.installation import Examine, Stores
 
 @dataclass(frozen=True, slots=True)
 class ShadowSet:
-    """What reads in shadow mode, by name; `problems` are sentences on what cannot."""
+    """What reads in shadow mode, by name; `problems` are sentences on what cannot.
+
+    `missing` are the specs of those that should read and cannot: an active version is none.
+    """
 
     entries: tuple[Entry, ...]
     problems: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def specs(self) -> tuple[str, ...]:
@@ -36,11 +40,13 @@ class ShadowSet:
 def resolve(catalogue: Catalogue, configured: Sequence[str]) -> ShadowSet:
     """The shadows of a node; `configured` is `reading.shadow`."""
     wanted, problems = dict(catalogue.activation.shadow), []
+    missing: list[str] = []
     named: dict[str, str] = {}
     for spec in configured:
         name, version = parse(spec)
         if name in named or version is None:
             problems.append(f"reading.shadow: {spec!r} has no version or names a model again")
+            missing.append(spec)
         else:
             named[name] = version
     entries = []
@@ -49,7 +55,9 @@ def resolve(catalogue: Catalogue, configured: Sequence[str]) -> ShadowSet:
             entries.append(_entry(catalogue, name, version))
         except (SettingsError, ModelError) as error:
             problems.append(str(error))
-    return ShadowSet(tuple(entries), tuple(problems))
+            if catalogue.active_version(name) != version:
+                missing.append(f"{name}@{version}")
+    return ShadowSet(tuple(entries), tuple(problems), tuple(missing))
 
 
 def start(

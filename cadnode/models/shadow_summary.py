@@ -71,6 +71,7 @@ class Told(_Frozen):
     status: Status
     reason: Failure | Literal[""] = ""
     wanted: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     active: tuple[Version, ...] = ()
     shadow: tuple[Version, ...] = ()
     scores: tuple[Score, ...] = ()
@@ -115,7 +116,10 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All readings in shadow mode: `n_read`, those with nothing to compare, failures by code."""
+    """All readings in shadow mode: `n_read`, those with nothing to compare, failures by code.
+
+    An exam that some shadows read while another is not installed counts among both.
+    """
 
     n_read: int
     n_unaffected: int
@@ -149,6 +153,11 @@ def summarize(files: Iterable[Told]) -> Summary:
                 groups.setdefault(key, []).append(score.pair)
     order = sorted(groups, key=lambda key: (key[2], key[1], key[0]))
     failed = Counter(str(t.reason) for t in told if t.status is Status.FAILED)
+    failed += Counter(
+        Failure.SETTINGS.value
+        for t in told
+        if t.missing and not (t.status is Status.FAILED and t.reason is Failure.SETTINGS)
+    )
     return Summary(
         n_read=sum(t.status is Status.READ for t in told),
         n_unaffected=sum(t.status is Status.UNAFFECTED for t in told),

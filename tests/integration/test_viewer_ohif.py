@@ -3,6 +3,7 @@
 The windows that were seen are kept in build/viewers/pictures.
 """
 
+import hashlib
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class Seen:
     regions: Shown
     heat_map: Shown
     calcifications: Shown
+    paper: str
     failure: str
 
     @property
@@ -81,7 +83,7 @@ def write_views(folder: Path) -> list[Path]:
 
 def store(files: list[Path], port: int) -> None:
     """Send with DCMTK; it offers JPEG to everything that it sends in one association, or not."""
-    jpeg = [p for p in files if p.name.startswith("heatmap")]
+    jpeg = [p for p in files if "heatmap" in p.name]
     for option, some in (("-xy", jpeg), ("--required", [p for p in files if p not in jpeg])):
         send = ["storescu", option, "127.0.0.1", str(port), *map(str, some)]
         subprocess.run(send, check=True, capture_output=True, timeout=120)
@@ -131,9 +133,11 @@ def session(reader: Reader, reading: OfflineReading, plain: Shown) -> Seen:
         lambda: reader.hears("SEG parse complete"),
     )
     calcifications = reader.look("calcifications", lambda p: inner(coloured(p)).any())
+    reader.open_series("cadnode report (PDF)", reader.paper)
+    paper = str(reader.paper())
     reader.open_series("cadnode CAD report", lambda: reader.hears("Error Boundary"))
     failure = str(reader.hears("Error Boundary"))
-    return Seen(reading, plain, regions, heat_map, calcifications, failure)
+    return Seen(reading, plain, regions, heat_map, calcifications, paper, failure)
 
 
 def lit(picture: Picture) -> bool:
@@ -211,6 +215,12 @@ def test_the_segmentation_opens_on_the_calcifications(seen: Seen) -> None:
     assert np.abs(there.min(axis=0) - placed.min(axis=0)).max() < 8  # and nowhere else
     assert np.abs(there.max(axis=0) - placed.max(axis=0)).max() < 8
     assert not inner(coloured(seen.plain.picture)).any()
+
+
+def test_the_report_on_paper_reaches_the_viewer_bit_for_bit(seen: Seen) -> None:
+    made = (seen.reading.folder / "report.pdf").read_bytes()
+
+    assert seen.paper == hashlib.sha256(made).hexdigest()
 
 
 def test_ohif_still_needs_the_report_of_regions(seen: Seen) -> None:

@@ -178,3 +178,22 @@ def test_regions_without_a_side_are_no_exams(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match="no view"):
         sources.open_source(f"pisa-masses:{tmp_path}")
+
+
+def test_a_finding_of_mini_mias_without_a_severity_is_neither_benign_nor_normal(
+    tmp_path: Path,
+) -> None:
+    for name in ("mdb001", "mdb002", "mdb003"):
+        picture(tmp_path / "images" / f"{name}.png")
+    table(
+        tmp_path / "findings.csv",
+        ("image", "patient", "side", "tissue", "abnormality", "severity", "col", "row",
+         "radius_px"),
+        [("mdb001", "p1", "R", "G", "CALC", "", 200, 300, 20),
+         ("mdb002", "p1", "L", "G", "CALC", "?", "", "", ""),
+         ("mdb003", "p2", "R", "G", "NORM", "", "", "", "")],
+    )  # fmt: skip
+
+    labels = [row.label for row in film.read_mini_mias(tmp_path).rows]
+
+    assert labels == ["unknown", "unknown", "normal"]

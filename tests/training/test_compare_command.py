@@ -1,5 +1,6 @@
 """`cadnode compare`, `cadnode report` and the promotion that rests on them, on toys."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -62,6 +63,29 @@ def test_a_version_is_compared_promoted_and_taken_back(node: Path, tmp_path: Pat
     assert "toy@0.0.2 is active" in promoted.output
     assert "compared with toy@0.0.1" in run(models_app, *words).output  # it is no longer active
     assert run(models_app, "rollback", "toy", "-c", node).exit_code == 0
+
+
+def test_a_comparison_has_the_strata_that_the_report_has(node: Path, tmp_path: Path) -> None:
+    folder = toy.rsna_views(tmp_path / "rsna", 16)
+    with (folder / "views.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    for row in rows:
+        row["age"] = "45.0" if int(row["woman"]) < 8 else "61.0"
+        row["BIRADS"] = "0" if row["cancer"] == "1" else "1"
+    with (folder / "views.csv").open("w", newline="") as lines:
+        table = csv.DictWriter(lines, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+    told = tmp_path / "c.json"
+
+    done = run(
+        app, "compare", "toy@0.0.1", "toy@0.0.2", "--data", f"rsna-views:{folder}",
+        "--json", told, "-c", node,
+    )  # fmt: skip
+
+    assert done.exit_code == 0, done.output
+    strata = {(row["fact"], row["stratum"]) for row in json.loads(told.read_text())["strata"]}
+    assert {("age", "40–49"), ("age", "60–69"), ("birads", "0"), ("birads", "1")} <= strata
 
 
 def test_the_report_of_a_folder(tmp_path: Path) -> None:

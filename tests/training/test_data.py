@@ -175,3 +175,69 @@ def test_the_parts_have_their_shares_and_women_stay_in_theirs() -> None:
     shares = [parts.count(p) / 2000 for p in ("train", "validation", "test")]
     assert shares == pytest.approx([0.65, 0.15, 0.2], abs=0.03)
     assert parts == [part_of(key) for key in keys]
+
+
+def as_excel_saves(text: str) -> bytes:
+    """With a byte order mark, semicolons and CRLF."""
+    return b"\xef\xbb\xbf" + text.replace(",", ";").replace("\n", "\r\n").encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"), [("rsna-views", "views.csv"), ("ddsm-exams", "exams.csv")]
+)
+def test_a_table_that_a_spreadsheet_has_saved_is_read_as_well(
+    kind: str, table: str, rsna: Path, ddsm: Path, tmp_path: Path
+) -> None:
+    source = rsna if kind == "rsna-views" else ddsm
+    folder = shutil.copytree(source, tmp_path / "x")
+    (folder / table).write_bytes(as_excel_saves((source / table).read_text()))
+
+    found, expected = (sources.open_source(f"{kind}:{place}") for place in (folder, source))
+
+    assert [(r.breast, r.cancer) for r in found.records] == [
+        (r.breast, r.cancer) for r in expected.records
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"), [("rsna-views", "views.csv"), ("ddsm-exams", "exams.csv")]
+)
+def test_a_line_that_breaks_off_is_left_out(
+    kind: str, table: str, rsna: Path, ddsm: Path, tmp_path: Path
+) -> None:
+    source = rsna if kind == "rsna-views" else ddsm
+    folder = shutil.copytree(source, tmp_path / "x")
+    with (folder / table).open("a") as lines:
+        lines.write("images/one.png\n")
+
+    found, expected = (sources.open_source(f"{kind}:{place}") for place in (folder, source))
+
+    assert len(found.records) == len(expected.records)
+    assert sum(n for _, n in found.left_out) > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "old", "new"),
+    [("rsna-views", "views.csv", ".png,0,", ".png,,"), ("ddsm-exams", "exams.csv", "E0000,", ",")],
+)
+def test_views_of_nobody_are_left_out(
+    kind: str, table: str, old: str, new: str, rsna: Path, ddsm: Path, tmp_path: Path
+) -> None:
+    source = rsna if kind == "rsna-views" else ddsm
+    folder = edit(source, tmp_path / "x", table, old, new)
+
+    data = sources.open_source(f"{kind}:{folder}")
+
+    assert dict(data.left_out)["woman unknown"] > 0
+    assert all(record.woman for record in data.records)
+
+
+@pytest.mark.parametrize(("kind", "label"), [("pisa-masses", "benign"), ("pisa-calcifications", 1)])
+def test_regions_of_nobody_are_left_out(kind: str, label: str | int, tmp_path: Path) -> None:
+    toy.cv2.imwrite(str(tmp_path / "a.png"), np.full((60, 60), 99, np.uint8))
+    (tmp_path / "rois.csv").write_text(f"image,woman,label\na.png,w1,{label}\na.png,,{label}\n")
+
+    found = sources.open_manifest(f"{kind}:{tmp_path}")
+
+    assert [row.woman for row in found.rows] == ["w1"]
+    assert dict(found.left_out) == {"woman unknown": 1}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from cadnode.detect.cluster_regions import certainty_of
 from cadnode.detect.clusters import STATISTICS, hotspots
@@ -160,6 +161,27 @@ def test_evaluation_finds_the_planted_clusters_with_and_without_the_filter(
     assert result["sensitivity_at_1fp"] == 1.0
     assert result["by_kind"][0]["kind"] == "calcification_cluster"
     assert len(result["froc"]) > 0
+
+
+def test_images_without_any_lesion_give_counts_and_no_curve(tmp_path: Path) -> None:
+    folder = write_mias(tmp_path / "mias")
+    (folder / "images" / "mdb001.png").unlink()
+
+    result = evaluate.run(f"mini-mias:{folder}")
+
+    assert (result["n_lesions"], result["n_images"], result["froc"]) == (0, 1, [])
+    assert result["sensitivity_at_1fp"] is result["sensitivity_at_1fp_ci"] is None
+    assert result["message"].startswith("No curve: 0 lesions")
+    evaluate.show(Console(quiet=True), result)
+
+
+def test_the_lesions_of_one_woman_have_no_interval(tmp_path: Path) -> None:
+    result = evaluate.run(f"mini-mias:{write_mias(tmp_path / 'mias')}")
+
+    assert (result["n_lesions"], result["sensitivity_at_1fp_ci"]) == (1, None)
+    assert result["sensitivity_at_1fp"] is not None
+    assert "one woman" in result["message"]
+    evaluate.show(Console(quiet=True), result)
 
 
 def test_regions_are_evaluated_by_their_area_under_the_curve(tmp_path: Path) -> None:

@@ -57,10 +57,32 @@ def region(box: Box) -> Region:
 def test_circles_are_read_in_rows_from_the_top(tmp_path: Path) -> None:
     right, left = mini_mias.read(write_mias(tmp_path))
 
-    assert right.circles == (mini_mias.Circle("CALC", True, 300, 120, 40),)
+    assert right.circles == (mini_mias.Circle("CALC", "M", 300, 120, 40),)
     assert (right.laterality, left.laterality) == (Laterality.RIGHT, Laterality.LEFT)
     assert right.woman == left.woman
     assert left.circles == ()
+
+
+@pytest.mark.parametrize("place", ["inf,300,40", "120,nan,40", "120,-5,40", "120,300,1e9", "x,y,z"])
+def test_a_place_that_is_none_in_the_image_is_no_circle(place: str, tmp_path: Path) -> None:
+    folder = write_mias(tmp_path)
+    (folder / "findings.csv").write_text(HEADER + f"mdb001,p000,R,G,CALC,M,{place}\n")
+
+    (view,) = mini_mias.read(folder)
+
+    assert (view.circles, view.kinds) == ((), ("CALC",))
+
+
+def test_lines_that_do_not_say_whose_breast_it_is_are_left_out(tmp_path: Path) -> None:
+    folder = write_mias(tmp_path, women=2)
+    text = (folder / "findings.csv").read_text()
+    text = text.replace("mdb001,p000", "mdb001,").replace("mdb003,p001,R", "mdb003,p001,?")
+    (folder / "findings.csv").write_text(text + "mdb009,p009,R,G,NORM,,,,\n")
+
+    views, reasons = mini_mias.read_all(folder)
+
+    assert [view.name for view in views] == ["mdb002", "mdb004"]
+    assert dict(reasons) == {"woman unknown": 1, "side unknown": 1, "file missing": 1}
 
 
 def test_a_finding_without_a_position_keeps_its_kind(tmp_path: Path) -> None:

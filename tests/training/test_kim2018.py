@@ -2,17 +2,23 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 
 from cadnode.errors import DataError, ModelError, SettingsError
 from cadnode.models import store
 from cadnode.models.loading import load_view_model
+from cadnode.models.view_model import ViewModel
 from tests.training import toy
+from training.data.sources import open_source
+from training.machine import Machine
+from training.once import remembering
 from training.papers.kim2018 import config, evaluate, train
 from training.papers.kim2018.loss import cosine, location_loss, pair_loss
 from training.workflow import CHECKPOINT, HISTORY, Training
@@ -141,6 +147,52 @@ def test_a_folder_of_new_women_is_used_whole(trained: Path, tmp_path: Path) -> N
     assert (result["n_pos"], result["n_neg"]) == (3, 6)
 
 
+def test_a_folder_of_seen_women_has_no_area_and_says_why(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = toy.rsna_views(tmp_path / "known", 4)
+    known = frozenset(store.woman_key("rsna-views", str(n)) for n in range(4))
+    monkeypatch.setattr(store, "seen_women", lambda _: known)
+
+    result = evaluate.run(f"rsna-views:{folder}", model=trained / MODELS[0] / "1.0.0")
+
+    assert (result["auc"], result["auc_ci"], result["n_pos"]) == (None, None, 0)
+    assert result["women_left_out_as_seen_in_training"] == 4
+    assert "--split all" in result["message"]
+
+
+def test_one_pair_has_an_area_and_no_interval(trained: Path, tmp_path: Path) -> None:
+    folder = toy.ddsm_exams(tmp_path / "one", 1)
+
+    result = evaluate.run(f"ddsm-exams:{folder}", model=trained / MODELS[1] / "1.0.0", split="all")
+
+    assert (result["n_pos"], result["n_neg"], result["auc_ci"]) == (1, 1, None)
+    assert result["auc"] in (0, 0.5, 1)
+    assert "too few women" in result["message"]
+    evaluate.show(Console(quiet=True), result)
+
+
+def test_numbers_and_page_of_one_command_read_each_view_once(
+    trained: Path, folders: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_view_model(trained / MODELS[0] / "1.0.0")
+    records = open_source(folders["data"][0]).records[:6]
+    run, read = type(model).run, []
+
+    def counted(self: ViewModel, views: torch.Tensor, **how: Any) -> Any:
+        read.append(len(views))
+        return run(self, views, **how)
+
+    monkeypatch.setattr(ViewModel, "run", counted)
+    with remembering():
+        first, _ = evaluate.scores_of(model, records[:4])
+        both, _ = evaluate.scores_of(model, records)
+
+    assert (both[:4], len(both), sum(read)) == (first, 6, 6)
+    evaluate.scores_of(model, records)
+    assert sum(read) == 12
+
+
 def test_excluded_women_are_in_no_part(folders: dict[str, Any], tmp_path: Path) -> None:
     recipe = toy.recipe(tmp_path, toy.RECIPE + '[data]\nexclude = ["rsna-views:0"]\n')
 
@@ -169,7 +221,7 @@ def test_the_committed_recipe_is_valid_and_its_differences_are_named() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("[network]\nwidth = 3", "unknown key network.width"), ("[net]\na = 1", "unknown tables"),
+    [("[network]\nwidth = 3", "unknown key network.width"), ("[net]\na = 1", "unknown key net"),
      ("[schedule]\npatience = 'x'", "must be of type int"), ("a =", "not a TOML file"),
      ("[network]\nwidths = [1, 2]", "not possible"), ("network = 3", "must be a table")],
 )  # fmt: skip
@@ -205,3 +257,21 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert rates[0] < 0.05
     assert rates[1] == max(rates)
     assert rates[3] < 0.05
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", None), ("bf16", torch.bfloat16)])
+def test_epochs_are_compared_at_the_precision_that_was_asked_for(
+    precision: str, dtype: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, asked = config.load(), []
+
+    def read(*_: Any, dtype: torch.dtype | None, **how: Any) -> float:
+        asked.append(dtype)
+        return 0.5
+
+    monkeypatch.setattr(train, "contrast_auc", read)
+    plan = train._plan(recipe, [cast(Any, Mock())], Machine.here(precision=precision))
+
+    plan.validate(torch.nn.Identity(), recipe.epochs - 1)
+
+    assert asked == [dtype]

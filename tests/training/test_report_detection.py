@@ -10,8 +10,9 @@ from cadnode.detect.model import Detections, Region
 from cadnode.domain import Acquisition, Box, FindingKind, Laterality
 from cadnode.errors import DataError
 from training.evaluation import detection_page, detection_reading
+from training.once import remembering
 from training.papers.detection import cases
-from training.papers.detection.cases import CLUSTER, MASS, Case, Cases, Target
+from training.papers.detection.cases import CLUSTER, MASS, Case, Cases, Target, detected, matched
 
 
 def region(row: int, col: int, certainty: float, kind: FindingKind = CLUSTER) -> Region:
@@ -47,15 +48,32 @@ def source(monkeypatch: pytest.MonkeyPatch) -> Cases:
         yield from (case for case, _ in IMAGES.values())
 
     made = Cases("toys", 4, read, {CLUSTER: "clusters", MASS: "masses"})
-    monkeypatch.setattr(detection_reading, "detect_view", detect)
+    monkeypatch.setattr(cases, "detect_view", detect)
     monkeypatch.setattr(cases, "open_cases", lambda kind, where: made)
     return made
+
+
+def test_numbers_and_page_of_one_command_detect_once(
+    source: Cases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def counted(case: Case, _: None) -> tuple[Region, ...]:
+        asked.append(case)
+        return ()
+
+    monkeypatch.setattr(cases, "regions_of", counted)
+    with remembering():
+        assert len(list(detected(source, None))) == len(list(detected(source, None))) == 4
+        assert len(asked) == 4
+    list(detected(source, None))
+    assert len(asked) == 8
 
 
 def test_the_best_mark_counts_and_those_in_images_with_a_lesion_are_not_false(
     source: Cases,
 ) -> None:
-    found = detection_reading.read(source.read(), None)[CLUSTER]
+    found = detection_reading.read(source, None)[CLUSTER]
 
     assert [x.certainty for x in found.lesions] == [0.9, None]
     assert [x.diameter_mm for x in found.lesions] == pytest.approx([8.0, 24.0])
@@ -69,7 +87,8 @@ def test_only_the_most_certain_false_marks_are_kept() -> None:
     case = image("w", free=True)
 
     for n in range(30):
-        detection_reading._add(kept, case, CLUSTER, [region(100, 80, n / 30)])
+        found = matched(case, CLUSTER, [region(100, 80, n / 30)])
+        detection_reading._add(kept, case, found)
 
     assert kept.seen == 30
     assert sorted(c for c, _, _ in kept.false_marks) == [n / 30 for n in range(24, 30)]

@@ -94,6 +94,16 @@ def test_a_stratum_of_lesions_has_all_negatives_where_these_have_none() -> None:
     assert (int(part.labels.sum()), len(part)) == (2, 5)
 
 
+def test_a_few_negatives_with_a_lesion_do_not_take_the_others_from_the_strata() -> None:
+    kinds = ["mass", "calcification", "mass", "", ""]  # of two positives and three negatives
+    cases = score_cases.made(
+        [True, True, False, False, False], {"a": [0.5] * 5}, facts=[{"lesion": k} for k in kinds]
+    )
+
+    assert cases.strata() == {"lesion": ("calcification", "mass")}
+    assert len(cases.where("lesion", "calcification")) == 1 + 3
+
+
 def test_a_stratum_of_women_has_its_own_negatives_only() -> None:
     facts_of = [{"density": "A"}, {"density": "B"}, {"density": "A"}, {}]
     cases = score_cases.made([True, True, False, False], {"a": [0.5] * 4}, facts=facts_of)

@@ -54,24 +54,24 @@ def test_the_map_is_red_where_it_is_hot_and_leaves_the_rest_grey() -> None:
     heat = np.zeros((8, 8), np.float32)
     heat[1, 6] = 1.0
 
-    image = shown(Picture(np.full((64, 64), 0.5, np.float32), heat))
+    image = shown(Picture(np.full((200, 200), 0.5, np.float32), heat))
 
-    assert image[12, 52, 2] > image[12, 52, 0] + 60
-    assert np.ptp(image[50, 8]) <= 4
+    assert image[37, 162, 2] > image[37, 162, 0] + 60
+    assert np.ptp(image[150, 25]) <= 4
 
 
 def test_a_map_of_a_part_lies_on_that_part_also_after_cropping() -> None:
-    # Given a map that covers rows and columns 32 to 64, and a crop from 16 to 64
+    # Given a map that covers rows and columns 160 to 320, and a crop from 80 to 320
     picture = Picture(
-        np.full((64, 64), 0.5, np.float32), np.ones((4, 4), np.float32), Box(32, 32, 64, 64),
-        crop=Box(16, 16, 64, 64),
+        np.full((320, 320), 0.5, np.float32), np.ones((4, 4), np.float32),
+        Box(160, 160, 320, 320), crop=Box(80, 80, 320, 320),
     )  # fmt: skip
 
     image = shown(picture)
 
-    assert image.shape[:2] == (48, 48)
-    assert image[32, 32, 2] > image[32, 32, 0] + 60
-    assert np.ptp(image[6, 6]) <= 4
+    assert image.shape[:2] == (240, 240)
+    assert image[160, 160, 2] > image[160, 160, 0] + 60
+    assert np.ptp(image[30, 30]) <= 4
 
 
 def test_frame_and_outline_follow_the_crop_and_the_scale() -> None:
@@ -87,6 +87,31 @@ def test_frame_and_outline_follow_the_crop_and_the_scale() -> None:
     assert image[60, 120].min() > 120  # the frame's upper edge
     assert image[90, 120].max() < 60  # inside it
     assert image[200, 225, 2] > image[200, 225, 0] + 60  # the outline is yellow
+
+
+def test_a_small_region_is_enlarged_before_lines_are_drawn_and_all_four_edges_show() -> None:
+    image = np.full((16, 20), 0.5, np.float32)
+    edge = ((0.5, 0.5), (0.5, 19.5), (15.5, 19.5), (15.5, 0.5))
+    whole = ((0.0, 0.0), (0.0, 20.0), (16.0, 20.0), (16.0, 0.0))
+
+    for outline in (edge, whole):
+        seen = shown(Picture(image, outlines=(outline,)))
+
+        assert seen.shape[:2] == (128, 160)  # eight times as large
+        yellow = seen[..., 2] - seen[..., 0] > 60
+        assert all(part.any() for part in (
+            yellow[:6, 80], yellow[-6:, 80], yellow[64, :6], yellow[64, -6:],
+        ))  # fmt: skip
+        assert not yellow[20:-20, 20:-20].any()
+
+
+def test_a_dark_image_is_brightened_to_be_seen_and_a_black_one_stays_black() -> None:
+    dark = np.zeros((200, 200), np.float32)
+    dark[50:150, 50:150] = 0.1
+
+    assert shown(Picture(dark))[100, 100].min() > 200
+    assert shown(Picture(np.zeros((200, 200), np.float32))).max() == 0
+    assert abs(shown(Picture(dark + 0.5))[100, 100].max() - 153) <= 3  # bright enough
 
 
 def test_more_than_rows_and_columns_are_refused() -> None:

@@ -16,12 +16,14 @@ from cadnode.models import cnn, loading, store
 from cadnode.models.cnn import Cells, CnnConfig, Facts
 from cadnode.models.roi_model import RoiModel
 from cadnode.models.weights import pack
+from training.machine import Machine
 from training.papers.helsinki_dtl import config as helsinki
 from training.papers.helsinki_dtl import evaluate, train
 from training.papers.kang2021 import config as kang
-from training.papers.roi_cnn import config, saliency
+from training.papers.roi_cnn import config, saliency, stage
 from training.papers.roi_cnn import train as roi_train
 from training.papers.roi_cnn.phantom_rois import parse
+from training.papers.roi_cnn.rois import RoiRecord, RoiSet
 from training.papers.roi_cnn.stage import head_for, one_cycle, take_over
 from training.workflow import HISTORY
 
@@ -201,6 +203,29 @@ def test_peaks_are_counted_on_lesions_cut_off_centre(trained: dict[str, Any]) ->
     assert found["all"]["in_box"]["n"] == 6
     assert found["rightly_read"]["in_box"]["n"] + found["wrongly_read"]["in_box"]["n"] == 6
     assert 0 < found["all"]["by_chance"] < 1
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", None), ("auto", torch.bfloat16)])
+def test_epochs_are_compared_at_the_precision_that_was_asked_for(
+    precision: str, dtype: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = config.load(kang.CPU_RECIPE)
+    assert recipe.optimizer.amp
+    asked: list[torch.dtype | None] = []
+
+    def read(*_: Any, **how: Any) -> np.ndarray:
+        asked.append(how["dtype"])
+        return np.zeros((2, 2), np.float32)
+
+    monkeypatch.setattr(stage, "logits_of", read)
+    records = RoiRecord("v", False, "film"), RoiRecord("w", True, "film")
+    rois = RoiSet("toy", np.zeros((2, 8, 8), np.uint8), records)
+    machine = Machine.here(precision=precision)
+    plan = stage._plan(recipe.stages[-1], recipe, rois, 1, machine)
+
+    plan.validate(torch.nn.Identity(), 0)
+
+    assert asked == [dtype]
 
 
 def test_the_papers_recipes_differ_from_the_papers_in_their_data_alone() -> None:

@@ -19,7 +19,15 @@ from cadnode.models.feature_model import FeatureModel
 from training import phantom
 from training.data import pisa_masses
 from training.papers.roi_cnn.phantom_rois import PhantomSource
-from training.papers.wang2016 import data, evaluate, export, fitting, phantom_regions, train
+from training.papers.wang2016 import (
+    data,
+    evaluate,
+    export,
+    fitting,
+    phantom_regions,
+    regions,
+    train,
+)
 from training.papers.wang2016.autoencoder import Recipe
 from training.papers.wang2016.phantom_regions import Region
 from training.papers.wang2016.table import FeatureTable
@@ -243,6 +251,20 @@ def test_pisa_masses_are_read(tmp_path: Path) -> None:
     assert len(found.records) == 6
     assert {r.woman for r in found.records if r.malignant} == {"0001"}
     assert dict(found.left_out) == {"file missing": 1, "label unknown": 1}
+
+
+def test_a_preview_of_real_regions_opens_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pisa(tmp_path / "pisa", women=40)
+    monkeypatch.setattr(regions, "measured", lambda *_: pytest.fail("segmented"))
+    monkeypatch.setattr(regions, "placed", lambda *_: pytest.fail("read"))
+
+    told = train.preview(f"pisa-masses:{folder}", tmp_path / "out", scenario="masses")
+
+    assert {c.part for c in told.counts} == {"train", "validation", "test"}
+    assert sum(sum(c.classes.values()) for c in told.counts) == 80
+    assert sum(c.classes["malignant"] for c in told.counts) == 40
 
 
 def test_a_folder_that_is_no_pisa_masses_is_refused(tmp_path: Path) -> None:

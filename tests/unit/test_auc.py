@@ -6,7 +6,7 @@ from scipy.stats import norm, rankdata
 from sklearn.metrics import roc_auc_score
 
 from cadnode.errors import DataError
-from training.evaluation.auc import auc, clustered, delong, delong_test
+from training.evaluation.auc import NO_INTERVAL, auc, by_woman, clustered, delong, delong_test
 
 
 def cases(seed: int, n: int = 80) -> tuple[np.ndarray, np.ndarray]:
@@ -128,3 +128,21 @@ def test_a_score_does_not_differ_from_itself() -> None:
 def test_one_class_alone_has_no_area() -> None:
     with pytest.raises(DataError, match="both classes"):
         auc([1, 1], [0.1, 0.2])
+
+
+def test_a_class_of_one_woman_has_an_area_and_no_interval() -> None:
+    one_case = delong([1, 0, 0], [0.9, 0.2, 0.95])
+    one_woman = clustered([1, 1, 0, 0], [0.9, 0.8, 0.2, 0.85], ["a", "a", "b", "c"])
+
+    assert (one_case.value, one_case.ci, one_case.method) == (0.5, None, NO_INTERVAL)
+    assert (one_woman.value, one_woman.ci) == (0.75, None)
+    assert one_woman.as_dict()["auc_ci"] is None
+    assert one_woman.bounds == (0, 1)
+
+
+def test_women_are_drawn_only_where_one_has_several_cases() -> None:
+    labels, scores = [1, 1, 0, 0, 0], [0.9, 0.3, 0.2, 0.5, 0.1]
+
+    assert by_woman(labels, scores, list("abcde")) == delong(labels, scores)
+    assert by_woman(labels, scores, list("abcda")) == clustered(labels, scores, list("abcda"))
+    assert by_woman([1, 1], [0.1, 0.2], ["a", "b"]) is None

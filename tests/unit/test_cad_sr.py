@@ -258,7 +258,8 @@ def test_suspicious_findings_are_to_be_shown_and_others_may_be() -> None:
         "finding 4": "111151",
         "finding 5": "111151",
     }
-    assert [intent(i) for i in impressions] == ["111150", "111151", "111151", "111152"]
+    further = ["111152"] * 5  # what the other systems say of each
+    assert [intent(i) for i in impressions] == ["111150", "111151", "111151", *further]
 
 
 def test_a_region_that_a_person_drew_is_to_be_shown_with_a_description() -> None:
@@ -280,12 +281,27 @@ def test_further_systems_speak_under_their_own_names_and_are_not_drawn() -> None
 
     assert algorithms == {"kim2018", "helsinki-resnext50", "wang2016-calcifications"}
     assert {intent(i) for i in theirs.values()} == {"111152"}
-    *_, rest = named(report_of("systems"), concepts.IMPRESSION)
-    assert intent(rest) == "111152"
-    assert len(own(rest, concepts.SINGLE_IMAGE_FINDING)) == 4  # 3 of the cluster, 1 of the mass
+    impressions = named(report_of("systems"), concepts.IMPRESSION)
+    rest = [i for i in impressions if intent(i) == "111152"]
+    counts = [len(own(i, concepts.SINGLE_IMAGE_FINDING)) for i in rest]
+    assert counts == [3, 1]  # of the cluster, of the mass; the third has one system
     assert str(own(found["finding 1"], concepts.ALGORITHM_NAME)[0].TextValue) == "kang2021"
     assert number(own(found["finding 1"], codes.PROBABILITY_OF_CANCER)[0]) == 75
     assert number(own(theirs["finding 1: helsinki_dtl"], codes.PROBABILITY_OF_CANCER)[0]) == 25
+
+
+def test_no_finding_stands_beside_a_selected_region_of_another_finding() -> None:
+    # PixelMed takes whatever stands beside a selected region for one, and wants its description.
+    exam = digital_exam()
+    result = result_of(exam, "systems")
+    *known, peak = result.findings
+    told = replace(peak, assessments=known[0].assessments, algorithm=known[0].algorithm)
+    report = cad_sr(Edition(exam, replace(result, findings=(*known, told)), MADE_AT))
+    assert report is not None
+
+    for impression in named(report, concepts.IMPRESSION):
+        found = own(impression, concepts.SINGLE_IMAGE_FINDING)
+        assert len({value_code(item) for item in found}) <= 1
 
 
 def test_lost_images_are_failed_detections_with_the_reason() -> None:

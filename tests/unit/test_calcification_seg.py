@@ -6,6 +6,7 @@ from math import pi
 
 import numpy as np
 import pytest
+from highdicom.seg import segread
 from pydicom import Dataset
 
 from cadnode.domain import Calcification
@@ -106,6 +107,16 @@ def test_a_spacing_that_is_a_guess_is_not_stated(exam: Exam, stated: bool) -> No
     (shared,) = made(exam, at(30, 40)).SharedFunctionalGroupsSequence
 
     assert ("PixelMeasuresSequence" in shared) is stated
+
+
+@pytest.mark.parametrize("exam", [digital_exam(), film_exam()], ids=["digital", "film"])
+def test_highdicom_reads_it_again(exam: Exam) -> None:
+    # It refuses a pixel spacing without a slice thickness, which a projection has not.
+    ds = made(exam, at(30, 40))
+
+    again = segread(io.BytesIO(written(ds)))
+
+    np.testing.assert_array_equal(again.pixel_array, ds.pixel_array)
 
 
 def test_one_reading_makes_the_same_object_twice() -> None:

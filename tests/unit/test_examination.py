@@ -178,3 +178,12 @@ def test_a_pickle_in_the_place_of_weights_is_refused_and_not_executed(
     if how == "pickle":  # the trap is one that works
         pickle.loads(file.read_bytes())
         assert sprung.exists()
+
+
+def test_a_detector_of_another_number_of_statistics_is_refused_before_it_reads(
+    tmp_path: Path,
+) -> None:
+    folder = store_cases.made_detector(tmp_path)  # with three
+
+    with pytest.raises(ModelError, match=r"3 numbers about a candidate.*measures 10"):
+        examine_here(folder)

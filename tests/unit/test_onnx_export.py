@@ -153,6 +153,30 @@ def test_a_file_that_answers_otherwise_is_refused_and_nothing_is_left_of_it(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("crash_at", [0, 1])
+def test_a_crash_leaves_no_report_of_another_file(
+    crash_at: int, views: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, report = tmp_path / "m.onnx", tmp_path / "m.onnx.json"
+    file.write_bytes(b"old")
+    report.write_bytes(b"of the old")
+    replace, moved = Path.replace, []
+
+    def crashing(self: Path, target: Path) -> Path:
+        if target in (file, report):
+            moved.append(target)
+            if len(moved) > crash_at:
+                raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", crashing)
+    with pytest.raises(KeyboardInterrupt):
+        onnx_file.write(views, file)
+
+    assert (file.read_bytes() == b"old") is (crash_at == 0)
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_a_file_that_takes_one_number_of_inputs_only_is_refused(
     views: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

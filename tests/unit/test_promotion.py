@@ -1,5 +1,6 @@
 """Which evidence lets a version take the active one's place, and what the history keeps of it."""
 
+import fcntl
 import hashlib
 import json
 from pathlib import Path
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 
 from cadnode.cli_models import models_app
 from cadnode.errors import ModelError, SettingsError
-from cadnode.models import history, installation, store
+from cadnode.models import history, installation, promotion, store
 from cadnode.models.evidence import Compared, Evidence, read_evidence
 from cadnode.models.history import Proof
 from cadnode.models.installation import Stores
@@ -186,6 +187,25 @@ def test_the_history_keeps_rule_reason_and_evidence_of_a_promotion(
         rule='least_auc = 0.7; most_drop = 0.0; most_drop_in_stratum = 0.05; least_n = 20; '
         'judged_by = "estimate"; strata = []',
     )  # fmt: skip
+
+
+def test_judging_and_switching_are_one_change_of_the_store(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = []
+
+    def judging(*arguments: Any) -> Any:
+        with (stores.own / ".lock").open("w") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locked.append(True)
+        return judge(*arguments)
+
+    monkeypatch.setattr(promotion, "judge", judging)
+    written(stores, tmp_path / "e.json")
+
+    promote(stores, "toy@0.0.2", tmp_path / "e.json", Rule(), ANNA, store.read_card)
+
+    assert locked == [True]
 
 
 def test_a_reason_of_two_lines_is_refused_before_anything_changes(

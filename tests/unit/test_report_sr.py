@@ -7,6 +7,7 @@ from pydicom.sr.codedict import codes as dictionary
 from cadnode.domain import Box, Finding, FindingKind
 from cadnode.report import codes
 from cadnode.report.finding_groups import polyline
+from cadnode.report.profiles import ObjectKind
 from tests.report_cases import (
     MODEL,
     OUTCOMES,
@@ -177,7 +178,7 @@ def test_a_changed_reading_names_the_report_it_replaces() -> None:
     exam = digital_exam()
     (old, *_) = objects_of(exam, "partial")
 
-    (new, *_) = objects_of(exam, "findings", predecessor=old)
+    (new, *_) = objects_of(exam, "findings", predecessors={ObjectKind.MEASUREMENT_SR: old})
 
     assert new.SOPInstanceUID != old.SOPInstanceUID
     (study,) = new.PredecessorDocumentsSequence
@@ -188,9 +189,9 @@ def test_a_changed_reading_names_the_report_it_replaces() -> None:
 def test_an_unchanged_reading_never_names_itself() -> None:
     exam = digital_exam()
     (first, *_) = objects_of(exam, "partial")
-    (second, *_) = objects_of(exam, "findings", predecessor=first)
+    (second, *_) = objects_of(exam, "findings", predecessors={ObjectKind.MEASUREMENT_SR: first})
 
-    (again, *_) = objects_of(exam, "findings", predecessor=second)
+    (again, *_) = objects_of(exam, "findings", predecessors={ObjectKind.MEASUREMENT_SR: second})
 
     assert again == second
 

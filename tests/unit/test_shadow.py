@@ -104,6 +104,7 @@ def test_a_failure_is_told_by_its_code() -> None:
 
     assert told == {
         "schema_version": 2, "status": "failed", "reason": "crashed", "wanted": ["toy@0.0.2"],
+        "missing": [],
     }  # fmt: skip
 
 

@@ -97,6 +97,7 @@ def test_however_it_dies_there_is_a_code_and_no_exception(
     assert run(values, folder) == "done"
     assert told(folder) == {
         "schema_version": 2, "status": "failed", "reason": reason, "wanted": ["toy@0.0.2"],
+        "missing": [],
     }  # fmt: skip
 
 
@@ -151,3 +152,57 @@ def test_images_that_are_gone_are_said_to_be_gone(values: Settings, folder: Path
 
     with pytest.raises(FileNotFoundError):
         shadow_process.read_one(values, STUDY, folder)
+
+
+def with_shadow(values: Settings, *specs: str) -> Settings:
+    return values.model_copy(
+        update={"reading": values.reading.model_copy(update={"shadow": specs})}
+    )
+
+
+def test_a_shadow_that_is_not_installed_is_counted_as_a_failure(
+    values: Settings, folder: Path, child: Callable[[str], list[Any]]
+) -> None:
+    started = child("")
+
+    assert run(with_shadow(values, "gone@1.0.0"), folder) == "done"
+
+    assert started == []
+    assert told(folder) == {
+        "schema_version": 2, "status": "failed", "reason": "settings", "wanted": [],
+        "missing": ["gone@1.0.0"],
+    }  # fmt: skip
+
+
+def test_once_it_is_installed_the_study_is_read(
+    values: Settings, stores: Stores, folder: Path, child: Callable[[str], list[Any]]
+) -> None:
+    shadow_set.stop(stores, None, (), ANNA)
+    run(with_shadow(values, "toy@0.0.9"), folder)
+    started = child("")
+
+    run(with_shadow(values, "toy@0.0.2"), folder)
+
+    assert len(started) == 1
+
+
+def test_the_active_version_is_no_failure_of_a_shadow(
+    values: Settings, stores: Stores, folder: Path
+) -> None:
+    shadow_set.stop(stores, None, (), ANNA)
+
+    assert run(with_shadow(values, "toy@0.0.1"), folder) == "off"
+    assert list(folder.iterdir()) == []
+
+
+def test_a_damaged_store_is_counted_and_keeps_what_was_read(
+    values: Settings, stores: Stores, folder: Path
+) -> None:
+    (stores.own / "active.json").write_text("{")
+
+    run(values, folder)
+    assert (told(folder)["status"], told(folder)["reason"]) == ("failed", "model")
+
+    (folder / shadow.FILE).write_text("read")
+    run(values, folder)
+    assert (folder / shadow.FILE).read_text() == "read"

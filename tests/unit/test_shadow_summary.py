@@ -101,6 +101,14 @@ def test_failures_are_counted_by_their_code() -> None:
     assert found.failures == {"crashed": 1, "model": 2}
 
 
+def test_a_shadow_that_is_not_installed_counts_also_where_another_read() -> None:
+    alone = told(0, 0, scores=[], status="failed", reason="settings", wanted=[], missing=["x@1"])
+
+    found = summarize([alone, told(0.1, 0.1, missing=["x@1"]), told(0.1, 0.1)])
+
+    assert (found.n_read, found.failures) == (2, {"settings": 2})
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b'{"schema_version": 1}', b'{"schema_version": 2, "status": "odd"}']
 )

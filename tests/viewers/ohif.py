@@ -67,7 +67,9 @@ class _Site(SimpleHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         archive = http.client.HTTPConnection("127.0.0.1", self.archive_port, timeout=120)
-        archive.request("GET", self.path, headers={"Accept": self.headers.get("Accept", "*/*")})
+        # Orthanc writes addresses of bulk data with the name by which it was asked.
+        kept = {"Accept": self.headers.get("Accept", "*/*"), "Host": self.headers["Host"]}
+        archive.request("GET", self.path, headers=kept)
         response = archive.getresponse()
         body = response.read()
         archive.close()

@@ -35,6 +35,18 @@ return [box.x, box.y, box.width, box.height];
 """
 _OVERLAYS = "return [...document.querySelectorAll('.viewport-overlay')].map(e => e.innerText)"
 _LABELS = "return [...document.querySelectorAll('svg.svg-layer text')].map(e => e.textContent)"
+_PAPER = """
+const paper = document.querySelector('object[type="application/pdf"]');
+if (!paper || !paper.data.startsWith('blob:')) return null;
+const hex = bytes => [...new Uint8Array(bytes)].map(b => b.toString(16).padStart(2, '0')).join('');
+if (window.paper === undefined) {
+  window.paper = null;
+  fetch(paper.data).then(answer => answer.arrayBuffer())
+    .then(bytes => crypto.subtle.digest('SHA-256', bytes))
+    .then(digest => { window.paper = hex(digest); });
+}
+return window.paper;
+"""
 
 
 @dataclass(frozen=True)
@@ -99,6 +111,12 @@ class Reader:
         """Whether a drawn label has these words."""
         there = any(words in label for label in self._labels())
         return there or self.touch()
+
+    def paper(self) -> str | None:
+        """Sha256 of the PDF that the viewer was given, once there is one; the window is kept."""
+        digest = self.browser.run(_PAPER)
+        (self.folder / "paper.png").write_bytes(self.browser.picture())
+        return str(digest) if digest else None
 
     def touch(self) -> bool:
         """Drag the window tool there and back, and say False: look again.

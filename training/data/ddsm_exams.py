@@ -10,7 +10,8 @@ from typing import Final
 
 from cadnode.domain import Acquisition, FloatImage, Laterality
 from cadnode.errors import DataError
-from training.data.views import DataSet, ViewRecord, left_out, read_grey, read_table
+from training.data.tables import read_rows
+from training.data.views import DataSet, ViewRecord, left_out, read_grey
 
 NAME: Final = "ddsm-exams"
 _VIEWS = ("l_cc", "l_mlo", "r_cc", "r_mlo")
@@ -30,11 +31,13 @@ def read(folder: Path) -> DataSet:
         `exams.csv` is missing or lacks columns, or no view is usable.
     """
     records, reasons = [], []
-    rows = {tuple(row.items()): row for row in read_table(folder / "exams.csv", _COLUMNS)}
+    rows = {tuple(row.items()): row for row in read_rows(folder / "exams.csv", _COLUMNS)}
     listed = Counter(row["exam_id"] for row in rows.values())
     for row in rows.values():
         for column in _VIEWS:
-            if listed[row["exam_id"]] > 1:
+            if not row["exam_id"]:
+                reasons.append("woman unknown")
+            elif listed[row["exam_id"]] > 1:
                 reasons.append("exam listed twice with different labels")
             elif not row[column] or not (folder / row[column]).is_file():
                 reasons.append("file missing")

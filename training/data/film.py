@@ -9,21 +9,21 @@ from cadnode.domain import Acquisition, Box, ViewPosition
 from training.data import birads, ddsm_exams, mini_mias, pisa_calcifications, pisa_masses
 from training.data import manifest as m
 from training.data.manifest import Manifest, ManifestRow
-from training.data.views import ViewRecord, read_table
+from training.data.tables import read_rows
+from training.data.views import ViewRecord
 
 ACQUISITION: Final = Acquisition.FILM
-_MIAS_SIZE: Final = 1024
 _MIAS_KINDS: Final = {
     mini_mias.CALCIFICATION: m.CALCIFICATION, **dict.fromkeys(mini_mias.MASSES, m.MASS),
     "ASYM": m.ASYMMETRY, "ARCH": m.DISTORTION, mini_mias.NORMAL: "",
 }  # fmt: skip
-_MIAS_LABELS: Final = {"B": m.BENIGN, "M": m.MALIGNANT, "": m.NORMAL}
+_MIAS_LABELS: Final = {"B": m.BENIGN, "M": m.MALIGNANT}
 
 
 def read_ddsm_exams(folder: Path, tick: Callable[[], None] = lambda: None) -> Manifest:
     """A row for each view; a breast's label and the BI-RADS words of its worst lesion."""
     data = ddsm_exams.read(folder)
-    exams = {row["exam_id"]: row for row in read_table(folder / "exams.csv", ("exam_id",))}
+    exams = {row["exam_id"]: row for row in read_rows(folder / "exams.csv", ("exam_id",))}
     rows = []
     for record in data.records:
         tick()
@@ -84,21 +84,26 @@ def _ddsm_label(record: ViewRecord, words: str) -> str:
 def read_mini_mias(folder: Path, tick: Callable[[], None] = lambda: None) -> Manifest:
     """A row for each circle; for a view without any, one row."""
     severity: dict[str, list[str]] = {}
-    for line in read_table(folder / "findings.csv", ("image", "severity")):
+    for line in read_rows(folder / "findings.csv", ("image", "severity")):
         severity.setdefault(line["image"], []).append(line["severity"])
     rows = []
-    for view in mini_mias.read(folder):
+    views, missing = mini_mias.read_all(folder)
+    for view in views:
         tick()
         regions = [
-            (circle.kind, m.MALIGNANT if circle.malignant else m.BENIGN, circle)
+            (circle.kind, _mias_label(circle.kind, circle.severity), circle)
             for circle in view.circles
         ]
-        label = m.worst(_MIAS_LABELS.get(word, m.UNKNOWN) for word in severity[view.name])
+        label = m.worst(map(_mias_label, view.kinds, severity[view.name]))
         for number, (kind, of_region, circle) in enumerate(
             regions or [(view.kinds[0], label, None)], 1
         ):
             rows.append(_mias_row(view, kind, of_region, circle, number))
-    return Manifest(tuple(rows))
+    return Manifest(tuple(rows), missing)
+
+
+def _mias_label(kind: str, severity: str) -> str:
+    return m.NORMAL if kind == mini_mias.NORMAL else _MIAS_LABELS.get(severity, m.UNKNOWN)
 
 
 def _mias_row(
@@ -125,7 +130,7 @@ def _around(circle: mini_mias.Circle) -> Box | None:
     """The box around a circle, cut at the image's edge."""
     top, left = floor(circle.row - circle.radius), floor(circle.col - circle.radius)
     bottom, right = ceil(circle.row + circle.radius), ceil(circle.col + circle.radius)
-    box = Box(max(top, 0), max(left, 0), min(bottom, _MIAS_SIZE), min(right, _MIAS_SIZE))
+    box = Box(max(top, 0), max(left, 0), min(bottom, mini_mias.SIZE), min(right, mini_mias.SIZE))
     return box if box.row0 < box.row1 and box.col0 < box.col1 else None
 
 

@@ -11,24 +11,27 @@ from typing import Final
 
 from cadnode.domain import Acquisition, FloatImage, Laterality
 from cadnode.errors import DataError
-from training.data.views import read_grey, read_table
+from training.data.tables import read_rows
+from training.data.views import left_out, read_grey
 
 NAME: Final = "mini-mias"
 SPACING_MM: Final = 0.2
+SIZE: Final = 1024
 ACQUISITION: Final = Acquisition.FILM
 NORMAL, CALCIFICATION = "NORM", "CALC"
 # Circumscribed, spiculated and ill-defined masses, asymmetries, architectural distortions.
 MASSES: Final = ("CIRC", "SPIC", "MISC")
 _COLUMNS: Final = ("image", "patient", "side", "abnormality", "severity", "col", "row", "radius_px")
+_SIDES: Final = {"R": Laterality.RIGHT, "L": Laterality.LEFT}
 _ENDINGS: Final = (".png", ".pgm")
 
 
 @dataclass(frozen=True, slots=True)
 class Circle:
-    """An annotated finding: `kind` in MIAS' words, position and radius in pixels."""
+    """An annotated finding: `kind` and `severity` in MIAS' words, place and radius in pixels."""
 
     kind: str
-    malignant: bool
+    severity: str
     row: float
     col: float
     radius: float
@@ -47,7 +50,12 @@ class MiasView:
 
 
 def read(folder: Path) -> tuple[MiasView, ...]:
-    """The images that `findings.csv` names and that are there, by name.
+    """The images that are there; see `read_all`."""
+    return read_all(folder)[0]
+
+
+def read_all(folder: Path) -> tuple[tuple[MiasView, ...], tuple[tuple[str, int], ...]]:
+    """The images that `findings.csv` names and that are there, by name, and the others' reasons.
 
     Raises
     ------
@@ -55,16 +63,22 @@ def read(folder: Path) -> tuple[MiasView, ...]:
         `findings.csv` is missing or lacks columns, or no image is there.
     """
     rows: dict[str, list[dict[str, str]]] = {}
-    for row in read_table(folder / "findings.csv", _COLUMNS):
+    for row in read_rows(folder / "findings.csv", _COLUMNS):
         rows.setdefault(row["image"], []).append(row)
-    views = []
+    views, reasons = [], []
     for name in sorted(rows):
         path = _file(folder, name)
-        if path is not None:
+        if path is None:
+            reasons.append("file missing")
+        elif not rows[name][0]["patient"]:
+            reasons.append("woman unknown")
+        elif rows[name][0]["side"] not in _SIDES:
+            reasons.append("side unknown")
+        else:
             views.append(_view(name, path, rows[name]))
     if not views:
         raise DataError("findings.csv names no image that is there")
-    return tuple(views)
+    return tuple(views), left_out(reasons)
 
 
 def load(view: MiasView) -> FloatImage | None:
@@ -84,7 +98,7 @@ def _view(name: str, path: Path, rows: Sequence[dict[str, str]]) -> MiasView:
     return MiasView(
         name=name,
         woman=first["patient"],
-        laterality=Laterality.RIGHT if first["side"] == "R" else Laterality.LEFT,
+        laterality=_SIDES[first["side"]],
         path=path,
         kinds=tuple(row["abnormality"] for row in rows),
         circles=tuple(c for c in circles if c is not None),
@@ -92,8 +106,11 @@ def _view(name: str, path: Path, rows: Sequence[dict[str, str]]) -> MiasView:
 
 
 def _circle(row: dict[str, str]) -> Circle | None:
+    """None where the table gives no place inside of the image."""
     try:
         place = float(row["row"]), float(row["col"]), float(row["radius_px"])
-    except (TypeError, ValueError):
+    except ValueError:
         return None
-    return Circle(row["abnormality"], row["severity"] == "M", *place)
+    if not all(0 <= value < SIZE for value in place):
+        return None
+    return Circle(row["abnormality"], row["severity"], *place)

@@ -9,7 +9,8 @@ from typing import Final
 
 from cadnode.domain import Acquisition, FloatImage
 from cadnode.errors import DataError
-from training.data.views import left_out, read_grey, read_table
+from training.data.tables import read_rows
+from training.data.views import left_out, read_grey
 
 NAME: Final = "pisa-calcifications"
 SPACING_MM: Final = 0.085
@@ -39,9 +40,11 @@ def read_all(folder: Path) -> tuple[tuple[PisaRoi, ...], tuple[tuple[str, int], 
         `rois.csv` is missing or lacks columns, or no region is there.
     """
     rois, reasons = [], []
-    for row in read_table(folder / "rois.csv", ("image", "woman", "label")):
+    for row in read_rows(folder / "rois.csv", ("image", "woman", "label")):
         if row["label"] not in ("0", "1"):
             reasons.append("label unknown")
+        elif not row["woman"]:
+            reasons.append("woman unknown")
         elif not (folder / row["image"]).is_file():
             reasons.append("file missing")
         else:

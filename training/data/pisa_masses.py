@@ -10,7 +10,8 @@ from typing import Final
 
 from cadnode.domain import Box, FloatImage
 from cadnode.errors import DataError
-from training.data.views import left_out, read_grey, read_table
+from training.data.tables import read_rows
+from training.data.views import left_out, read_grey
 
 NAME: Final = "pisa-masses"
 # Of the digitizer; no file states it. Choice: 85 µm, because the calcification regions of the
@@ -47,9 +48,11 @@ def read(folder: Path) -> MassRois:
         `rois.csv` is missing or lacks columns, or no region is usable.
     """
     records, reasons = [], []
-    for row in read_table(folder / "rois.csv", ("image", "woman", "label")):
+    for row in read_rows(folder / "rois.csv", ("image", "woman", "label")):
         if row["label"] not in _LABELS:
             reasons.append("label unknown")
+        elif not row["woman"]:
+            reasons.append("woman unknown")
         elif not (folder / row["image"]).is_file():
             reasons.append("file missing")
         else:

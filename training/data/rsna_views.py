@@ -10,19 +10,19 @@ from typing import Final
 
 from cadnode.domain import Acquisition, FloatImage, Laterality
 from cadnode.errors import DataError
+from training.data.tables import read_rows
 from training.data.views import (
     DataSet,
     ViewRecord,
     left_out,
     read_grey,
-    read_table,
     white_background,
 )
 
 NAME: Final = "rsna-views"
 MACHINES: Final = ("21", "29", "48", "49")
 _COLUMNS = ("image", "woman", "site_id", "machine_id", "laterality", "view", "cancer", "implant")
-_FACTS = ("site_id", "machine_id", "density", "invasive", "implant")
+_FACTS = ("site_id", "machine_id", "density", "invasive", "implant", "age")
 
 
 def read(folder: Path) -> DataSet:
@@ -34,7 +34,7 @@ def read(folder: Path) -> DataSet:
         `views.csv` is missing or lacks columns, or no view is usable.
     """
     records, reasons = [], []
-    for row in read_table(folder / "views.csv", _COLUMNS):
+    for row in read_rows(folder / "views.csv", _COLUMNS):
         reason = _unfit(row, folder)
         if reason:
             reasons.append(reason)
@@ -55,6 +55,8 @@ def load(record: ViewRecord) -> FloatImage | None:
 
 def _unfit(row: dict[str, str], folder: Path) -> str:
     """Why a row cannot be used; empty if it can."""
+    if not row["woman"]:
+        return "woman unknown"
     if row["view"] not in ("CC", "MLO"):
         return "neither CC nor MLO"
     if row["laterality"] not in ("L", "R"):

@@ -1,6 +1,5 @@
 """What a data set's adapter gives: one record per view, and the views left out, with reasons."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -109,29 +108,6 @@ def parts(records: Sequence[ViewRecord], keys: Sequence[str]) -> list[Part]:
         if placed.setdefault(key, part) != part:
             raise DataError("the manifest's split has a woman in two parts: `cadnode data check`")
     return own
-
-
-def read_table(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file that has at least `columns`.
-
-    Raises
-    ------
-    DataError
-        The file is missing or empty, or a column is.
-    """
-    try:
-        with file.open(newline="") as lines:
-            rows = list(csv.DictReader(lines))
-    except (FileNotFoundError, NotADirectoryError):
-        raise DataError(f"{file.name} is missing: is {file.parent} the folder meant?") from None
-    except (OSError, UnicodeDecodeError, csv.Error):
-        raise DataError(f"{file.name} cannot be read as a CSV file") from None
-    if not rows:
-        raise DataError(f"{file.name} has no rows")
-    missing = [name for name in columns if name not in rows[0]]
-    if missing:
-        raise DataError(f"{file.name} lacks the columns {', '.join(missing)}")
-    return rows
 
 
 def read_grey(path: Path) -> FloatImage | None:

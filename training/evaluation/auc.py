@@ -1,7 +1,7 @@
 """Area under the ROC curve with intervals, and the test between two areas on the same cases."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,21 +11,36 @@ from cadnode.errors import DataError
 
 Floats = NDArray[np.float64]
 
+DELONG: Final = "95 %, DeLong"
+BY_WOMAN: Final = "95 %, bootstrap over women, 1,000 replicates"
+NO_INTERVAL: Final = "none: an interval needs two women with and two without"
+
 
 @dataclass(frozen=True, slots=True)
 class Auc:
-    """An area with its 95 % interval and the numbers behind it."""
+    """An area with its 95 % interval and the numbers behind it.
+
+    `ci` is None where a class has one case (or cases of one woman): nothing tells how they vary.
+    `method` says in words how it was made.
+    """
 
     value: float
-    ci: tuple[float, float]
+    ci: tuple[float, float] | None
     n_pos: int
     n_neg: int
+    method: str = DELONG
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The interval with four digits; (0, 1), which says nothing, where there is none."""
+        low, high = self.ci or (0.0, 1.0)
+        return round(low, 4), round(high, 4)
 
     def as_dict(self) -> dict[str, Any]:
         """As written into JSON."""
         return {
             "auc": round(self.value, 4),
-            "auc_ci": [round(bound, 4) for bound in self.ci],
+            "auc_ci": list(self.bounds) if self.ci else None,
             "n_pos": self.n_pos,
             "n_neg": self.n_neg,
         }
@@ -50,9 +65,12 @@ def delong(labels: ArrayLike, scores: ArrayLike, *, confidence: float = 0.95) ->
     """AUC with the interval of DeLong et al. 1988 (Biometrics 44:837), for independent cases."""
     area = auc(labels, scores)
     of_pos, of_neg = _placements(labels, scores)
-    variance = sum(v.var(ddof=1) / len(v) for v in (of_pos, of_neg) if len(v) > 1)
+    counts = len(of_pos), len(of_neg)
+    if min(counts) < 2:
+        return Auc(area, None, *counts, NO_INTERVAL)
+    variance = sum(v.var(ddof=1) / len(v) for v in (of_pos, of_neg))
     half = float(norm.ppf(0.5 + confidence / 2) * np.sqrt(variance))
-    return Auc(area, (max(0.0, area - half), min(1.0, area + half)), len(of_pos), len(of_neg))
+    return Auc(area, (max(0.0, area - half), min(1.0, area + half)), *counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +135,12 @@ def clustered(
     A woman's breasts resemble each other; cases of one woman stay together.
     """
     positive, values = _checked(labels, scores)
-    _, cluster = np.unique(np.asarray(women).astype(str), return_inverse=True)
+    n_pos = int(positive.sum())
+    counts = n_pos, len(values) - n_pos
+    keys = np.asarray(women).astype(str)
+    if min(len(set(keys[of].tolist())) for of in (positive, ~positive)) < 2:
+        return Auc(auc(labels, scores), None, *counts, NO_INTERVAL)
+    _, cluster = np.unique(keys, return_inverse=True)
     rng, areas = np.random.default_rng(seed), []
     for _ in range(replicates):
         weights = np.bincount(rng.integers(0, cluster.max() + 1, cluster.max() + 1),
@@ -126,8 +149,28 @@ def clustered(
             areas.append(_weighted(positive, values, weights))
     tail = 50 * (1 - confidence)
     low, high = np.percentile(areas, (tail, 100 - tail)) if areas else (0.0, 1.0)
-    n_pos = int(positive.sum())
-    return Auc(auc(labels, scores), (float(low), float(high)), n_pos, len(values) - n_pos)
+    return Auc(auc(labels, scores), (float(low), float(high)), *counts, BY_WOMAN)
+
+
+def several_a_woman(women: ArrayLike) -> bool:
+    """Whether a woman has more than one case."""
+    keys = np.asarray(women).astype(str)
+    return len(np.unique(keys)) < len(keys)
+
+
+def by_woman(
+    labels: ArrayLike, scores: ArrayLike, women: ArrayLike, *, replicates: int = 1000
+) -> Auc | None:
+    """The area with the interval that fits the cases; None where a class has none.
+
+    Women are drawn where one has several cases, otherwise the interval is DeLong's.
+    """
+    positive = np.asarray(labels).astype(bool)
+    if positive.all() or not positive.any():
+        return None
+    if several_a_woman(women):
+        return clustered(labels, scores, women, replicates=replicates)
+    return delong(labels, scores)
 
 
 def _weighted(positive: NDArray[np.bool_], values: Floats, weights: NDArray[np.int64]) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -11,8 +12,8 @@ from scipy.stats import norm
 
 from cadnode.domain import YOUDEN
 from cadnode.errors import DataError
-from training.evaluation import measures, resample
-from training.evaluation.auc import Auc, AucDifference, delong_test
+from training.evaluation import facts, measures, reading, resample
+from training.evaluation.auc import BY_WOMAN, Auc, AucDifference, delong_test
 from training.evaluation.binary import Measure, Share
 from training.evaluation.resample import Weights
 from training.evaluation.scored import Scored, Scorer, join
@@ -93,6 +94,18 @@ class Comparison:
     def b(self) -> Scorer:
         """What is to take its place."""
         return self.cases.scorers[1]
+
+
+def between(a: Path, b: Path, data: str) -> Comparison:
+    """The model of folder B against that of A on `KIND:PATH`, with all strata that a page has.
+
+    Raises
+    ------
+    DataError, ModelError, SettingsError
+        As `reading.score` and `compare`.
+    """
+    both = facts.enriched(reading.score([a, b], data), data)
+    return compare(*(both.only(scorer.spec) for scorer in both.scorers))
 
 
 def compare(
@@ -177,7 +190,7 @@ def as_dict(found: Comparison) -> dict[str, Any]:
         "data": found.cases.data,
         "contrast": found.cases.contrast,
         "unit": found.cases.unit,
-        "ci_method": measures.BOOTSTRAP,
+        "ci_method": BY_WOMAN,
         "a": _named(found.a, found.choice),
         "b": _named(found.b, found.choice),
         "whole": _told(found.whole),

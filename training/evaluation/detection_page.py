@@ -60,7 +60,7 @@ def write(file: Path, data: str, model: Path | None = None) -> list[Table]:
     if kind == pisa.NAME and where:
         return _of_regions(file, Path(where).expanduser(), detector, _seen(folder))
     source = cases.open_cases(kind, where)
-    found = {k: f for k, f in detection_reading.read(source.read(), detector).items() if _usable(f)}
+    found = {k: f for k, f in detection_reading.read(source, detector).items() if _usable(f)}
     if not found:
         raise DataError("a FROC needs lesions with a position, and images without any")
     known = _seen(folder)

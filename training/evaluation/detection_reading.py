@@ -1,17 +1,16 @@
 """What the node detects in images with known lesions: marks for the FROC, and crops to look at."""
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from cadnode.detect.model import Region
-from cadnode.detect.view import detect_view
 from cadnode.domain import Box, FindingKind, FloatImage
 from cadnode.models.detector import Detector
 from training.evaluation.froc import ImageMarks
 from training.evaluation.gallery import Picture, painted
-from training.papers.detection.cases import Case, Target
+from training.papers.detection.cases import Case, Cases, Matched, Target, detected, matched
 from training.papers.detection.evaluate import KINDS
 
 _AROUND_MM: Final = 8.0
@@ -54,34 +53,19 @@ class OfKind:
     seen: int = 0
 
 
-def read(images: Iterable[Case], detector: Detector | None) -> dict[FindingKind, OfKind]:
+def read(images: Cases, detector: Detector | None) -> dict[FindingKind, OfKind]:
     """What is marked of each kind, as the node marks it but from certainty 0 on."""
     found = {kind: OfKind() for kind in KINDS}
-    for case in images:
-        seen = detect_view(
-            case.image, case.laterality, case.spacing_mm, case.acquisition, detector, least=0.0
-        )
+    for case, regions in detected(images, detector):
         for kind, of_kind in found.items():
-            _add(of_kind, case, kind, [r for r in seen.regions if r.kind is kind])
+            _add(of_kind, case, matched(case, kind, regions))
     return found
 
 
-def _add(of_kind: OfKind, case: Case, kind: FindingKind, regions: Sequence[Region]) -> None:
-    targets = [t for t in case.targets if t.kind is kind]
-    best: list[float | None] = []
-    hitting: set[int] = set()
-    for target in targets:
-        hits = [i for i, r in enumerate(regions) if target.hit_by(r, case.spacing_mm)]
-        hitting.update(hits)
-        first = max((regions[i] for i in hits), key=lambda r: r.certainty, default=None)
-        best.append(first.certainty if first else None)
-        of_kind.lesions.append(_lesion(case, target, first))
-    missing = [r for i, r in enumerate(regions) if i not in hitting]
-    counts = kind in case.free_of
-    of_kind.marks.append(
-        ImageMarks(case.group, tuple(best), tuple(r.certainty for r in missing), counts)
-    )
-    for region in missing if counts else ():
+def _add(of_kind: OfKind, case: Case, found: Matched) -> None:
+    of_kind.marks.append(found.marks)
+    of_kind.lesions += [_lesion(case, target, first) for target, first in found.lesions]
+    for region in found.false if found.counts_false else ():
         _keep(of_kind, case, region)
 
 

@@ -143,15 +143,17 @@ def band(
 
 
 def summary(images: Sequence[ImageMarks], *, seed: int = 0) -> dict[str, Any]:
-    """Numbers of a curve as written into JSON."""
+    """Numbers of a curve as written into JSON; no interval where one woman has all lesions."""
     curve = froc(images)
-    low, high = interval(images, 1.0, seed=seed)
+    # Choice: no interval where one woman has all lesions, because nothing tells how women differ.
+    several = len({i.group for i in images if i.lesions}) > 1
+    low, high = interval(images, 1.0, seed=seed) if several else (0.0, 1.0)
     return {
         "n_lesions": curve.n_lesions,
         "n_images": curve.n_images,
         "n_found_at_1fp": round(curve.sensitivity_at(1.0) * curve.n_lesions),
         "sensitivity_at_1fp": round(curve.sensitivity_at(1.0), 4),
-        "sensitivity_at_1fp_ci": [round(low, 4), round(high, 4)],
+        "sensitivity_at_1fp_ci": [round(low, 4), round(high, 4)] if several else None,
         "sensitivity_at_half_fp": round(curve.sensitivity_at(0.5), 4),
         "threshold_at_1fp": round(curve.threshold_at(1.0), 5),
         "froc": curve.as_rows(),

@@ -15,8 +15,10 @@ from cadnode.errors import DataError
 from cadnode.explain.overlay import display_size, heat_layer
 
 SIDE: Final = 360
+LEAST: Final = 160
 EACH: Final = 3
 _QUALITY: Final = 88
+_DARK: Final = 0.4
 _LESION, _OUTLINE = (255, 255, 255), (70, 225, 255)  # blue, green, red
 
 Outline = tuple[tuple[float, float], ...]
@@ -112,15 +114,30 @@ def painted(picture: Picture) -> str:
         raise DataError("a picture has rows and columns only")
     crop = picture.crop or Box(0, 0, *picture.image.shape)
     part = np.ascontiguousarray(picture.image[crop.row0 : crop.row1, crop.col0 : crop.col1])
-    size = display_size(part.shape[0], part.shape[1], SIDE)
-    grey = cv2.resize(part, size[::-1], interpolation=cv2.INTER_AREA)
-    colour = np.repeat(255 * np.clip(np.nan_to_num(grey), 0, 1)[..., None], 3, axis=2)
+    grey = _brightened(_resized(np.nan_to_num(part)))
+    colour = np.repeat(255 * np.clip(grey, 0, 1)[..., None], 3, axis=2)
     if picture.heat_map is not None:
         colour = _heated(colour, picture, crop)
     canvas = np.ascontiguousarray(colour.round().astype(np.uint8)[..., ::-1])
     _draw(canvas, picture, crop)
     _, jpeg = cv2.imencode(".jpg", canvas, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()
+
+
+def _resized(part: FloatImage) -> FloatImage:
+    """At most `SIDE` pixels a side; a small part is enlarged, so that lines are thin on it."""
+    times = LEAST // max(part.shape)
+    if times > 1:
+        size, how = (part.shape[0] * times, part.shape[1] * times), cv2.INTER_LINEAR
+    else:
+        size, how = display_size(part.shape[0], part.shape[1], SIDE), cv2.INTER_AREA
+    return np.asarray(cv2.resize(part, size[::-1], interpolation=how), np.float32)
+
+
+def _brightened(grey: FloatImage) -> FloatImage:
+    """With its brightest tissue white where all of it is dark: some digitizers' films are."""
+    brightest = float(np.percentile(grey, 99.5))
+    return grey / brightest if 0 < brightest < _DARK else grey
 
 
 def _heated(colour: FloatImage, picture: Picture, crop: Box) -> FloatImage:
@@ -140,8 +157,9 @@ def _draw(canvas: NDArray[np.uint8], picture: Picture, crop: Box) -> None:
     rows, columns = canvas.shape[:2]
     scale = np.array([rows / (crop.row1 - crop.row0), columns / (crop.col1 - crop.col0)])
     for outline in picture.outlines:
-        points = np.round((np.array(outline) - (crop.row0, crop.col0)) * scale)[:, ::-1]
-        cv2.polylines(canvas, [points.astype(np.int32)], True, _OUTLINE, 1, cv2.LINE_AA)
+        points = np.round((np.array(outline) - (crop.row0, crop.col0)) * scale)
+        inside = np.clip(points, 0, (rows - 1, columns - 1))[:, ::-1]
+        cv2.polylines(canvas, [inside.astype(np.int32)], True, _OUTLINE, 1, cv2.LINE_AA)
     if picture.lesion is not None:
         corners = np.array(tuple(picture.lesion), float).reshape(2, 2) - (crop.row0, crop.col0)
         (r0, c0), (r1, c1) = np.round(corners * scale).astype(int).tolist()

@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.regions import Question, Region
+from training.evaluation import auc
 from training.evaluation import facts as manifest_facts
-from training.evaluation.auc import auc, clustered, delong
 
-BY_WOMAN: Final = "95 %, bootstrap over women, 1,000 replicates"
-DELONG: Final = "95 %, DeLong"
 NO_AREA: Final = "none: an area needs both classes"
-NO_INTERVAL: Final = "none: an interval needs two women with and two without"
 NOT_STATED: Final = "not stated"
 STRATA: Final = (
     "dataset", "acquisition", "lesion", "type", "distribution", "size", "birads", "density",
@@ -47,18 +44,12 @@ def area(cases: Cases) -> dict[str, Any]:
 
     The interval draws women where one has several cases, otherwise it is DeLong's.
     """
-    n_pos = int(cases.labels.sum())
-    counts = {"n_pos": n_pos, "n_neg": len(cases) - n_pos}
-    if not 0 < n_pos < len(cases):
+    found = auc.by_woman(cases.labels, cases.scores, cases.women)
+    if found is None:
+        n_pos = int(cases.labels.sum())
+        counts = {"n_pos": n_pos, "n_neg": len(cases) - n_pos}
         return {"auc": None, "auc_ci": None} | counts | {"ci_method": NO_AREA}
-    women = [len(set(cases.women[cases.labels == label].tolist())) for label in (True, False)]
-    if min(women) < 2:
-        value = round(auc(cases.labels, cases.scores), 4)
-        return {"auc": value, "auc_ci": None} | counts | {"ci_method": NO_INTERVAL}
-    if len(set(cases.women.tolist())) < len(cases):
-        found = clustered(cases.labels, cases.scores, cases.women).as_dict()
-        return found | {"ci_method": BY_WOMAN}
-    return delong(cases.labels, cases.scores).as_dict() | {"ci_method": DELONG}
+    return found.as_dict() | {"ci_method": found.method}
 
 
 def strata(

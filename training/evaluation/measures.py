@@ -12,35 +12,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
-from training.evaluation import binary, clusters
-from training.evaluation.auc import Auc, clustered, delong
+from training.evaluation import auc, binary, clusters
+from training.evaluation.auc import BY_WOMAN, DELONG, Auc, several_a_woman
 from training.evaluation.binary import Measure, Share
 from training.evaluation.resample import REPLICATES
 from training.evaluation.scored import Scored
 
-DELONG, BOOTSTRAP = "95 %, DeLong", "95 %, bootstrap over women, 1,000 replicates"
 WILSON, GEE = "95 %, Wilson", "95 %, GEE by woman"
-
-
-def several_a_woman(women: ArrayLike) -> bool:
-    """Whether a woman has more than one case."""
-    keys = np.asarray(women).astype(str)
-    return len(np.unique(keys)) < len(keys)
 
 
 def methods(women: ArrayLike) -> tuple[str, str]:
     """How the intervals of areas and of shares are made for these cases."""
-    return (BOOTSTRAP, GEE) if several_a_woman(women) else (DELONG, WILSON)
+    return (BY_WOMAN, GEE) if several_a_woman(women) else (DELONG, WILSON)
 
 
 def area(cases: Scored, spec: str, *, replicates: int = REPLICATES) -> Auc | None:
     """The scorer's area; None where a class has no case."""
-    labels, women = cases.labels, cases.women
-    if labels.all() or not labels.any():
-        return None
-    if several_a_woman(women):
-        return clustered(labels, cases.scores(spec), women, replicates=replicates)
-    return delong(labels, cases.scores(spec))
+    return auc.by_woman(cases.labels, cases.scores(spec), cases.women, replicates=replicates)
 
 
 def shares(

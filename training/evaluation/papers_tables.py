@@ -20,7 +20,7 @@ from training.evaluation.published import (
     WANG_ROWS,
     PaperRow,
 )
-from training.evaluation.scored import CHOICES, FACT_TITLES, Cutoff, Scored, Scorer
+from training.evaluation.scored import CHOICES, FACT_TITLES, Cutoff, Scored, Scorer, plain
 from training.evaluation.tables import AUC, PERFORMANCE, Cell, Row, Table, printed
 
 _ONE_HALF: Final = Cutoff("0.5", 0.5, "one half: nothing was chosen")
@@ -127,7 +127,9 @@ def by_stratum(
     for name, values in cases.strata().items():
         for value in values:
             part = cases.where(name, value)
-            rows.append(row_of(part, scorer, choice, f"{FACT_TITLES.get(name, name)}: {value}"))
+            rows.append(
+                row_of(part, scorer, choice, f"{FACT_TITLES.get(name, name)}: {plain(value)}")
+            )
             if system is System.KIM2018:
                 rows += _of_kim(name, value)
     columns = (AUC, Measure.SENSITIVITY, Measure.SPECIFICITY, Measure.ACCURACY)
@@ -166,7 +168,7 @@ def _note(cases: Scored, rows: Sequence[Row], choice: str) -> str:
         "this model is to be held against."
     )
     return (
-        f"{cases.data}: {cases.contrast}; {cases.unit}, positive + negative. Intervals: AUC "
+        f"{cases.what}; {cases.unit}, positive + negative. Intervals: AUC "
         f"{areas}; shares {shares}.{where}{papers if any(r.paper for r in rows) else ''}"
     )
 

@@ -192,7 +192,7 @@ def _in_words(row: ForestRow) -> str:
 
 
 def _ends(area: Auc) -> str:
-    return "–".join(f"{end:.3f}" for end in area.ci)
+    return "–".join(f"{end:.3f}" for end in area.ci) if area.ci else "no interval"
 
 
 def _unit_square(x_label: str, y_label: str) -> Chart:

@@ -108,6 +108,8 @@ def of_views(folders: Sequence[Path], data: str) -> Scored:
         found, _ = views_evaluate.scores_of(model, records)
         read.append({record.path: (record, value) for record, value in found})
     common = [r for r in records if all(r.path in one for one in read)]
+    if not common:
+        raise DataError("no view of this folder could be scored")
     picked = [common[i] for i in compared(common, source.acquisition)]
     columns, breasts = {}, []
     for model, one in zip(models, read, strict=True):

@@ -16,12 +16,12 @@ from training.evaluation.gallery import Group, painted
 from training.evaluation.pages import Figure, Section, Shown, render
 from training.evaluation.papers_tables import all_tables, performance
 from training.evaluation.plots import ForestRow
-from training.evaluation.scored import CHOICES, FACT_TITLES, Scored
+from training.evaluation.scored import CHOICES, FACT_TITLES, Scored, plain
 from training.evaluation.tables import Cell, Row, Table
 
 GALLERY: Final = (
-    "Of each outcome the surest cases and those nearest to the cut-off, by the score alone. {0} A "
-    "picture explains nothing by itself."
+    "Of each outcome the surest cases and those nearest to the cut-off, by the score alone. Images "
+    "that are dark all over are brightened. {0} A picture explains nothing by itself."
 )
 
 
@@ -175,7 +175,7 @@ def _forest(cases: Scored) -> tuple[Figure, ...]:
     rows = [_forest_row("all", cases, spec)]
     for name, values in strata.items():
         rows.append(ForestRow(FACT_TITLES.get(name, name), heading=True))
-        rows += [_forest_row(v, cases.where(name, v), spec) for v in values]
+        rows += [_forest_row(plain(v), cases.where(name, v), spec) for v in values]
     svg = plots.forest(rows, f"AUC of {spec}", x=(0.0, 1.0), middle=0.5)
     return (Figure(svg, "AUC by stratum with positive + negative cases; dashed: guessing.", True),)
 
@@ -200,4 +200,4 @@ def subtitle(cases: Scored) -> str:
     """The data, the contrast and the numbers of cases."""
     positive = int(cases.labels.sum())
     counted = f"{positive} positive and {len(cases) - positive} negative {cases.unit}"
-    return f"{cases.data} · {cases.contrast} · {counted}"
+    return f"{cases.what} · {counted}"

@@ -158,8 +158,8 @@ class Scored:
     def stratum(self, name: str, value: str) -> NDArray[np.bool_]:
         """`(n,)`: the cases with that value of a fact.
 
-        Of a lesion's fact that no negative case states, the positives with that value and all
-        negatives: those have no lesion to be told apart by (Kim 2018, Table 5).
+        Of a lesion's fact that few negative cases state, the positives with that value and all
+        negatives: most of those have no lesion to be told apart by (Kim 2018, Table 5).
         """
         found = np.array([c.fact(name) == value for c in self.cases], bool)
         return found | ~self.labels if self._of_positives(name) else found
@@ -178,13 +178,19 @@ class Scored:
         return () if found <= {NOT_STATED} else tuple(sorted(found))
 
     def _of_positives(self, name: str) -> bool:
-        """Whether a fact is of lesions and no negative case states it."""
-        negatives = {c.fact(name) for c in self.cases if not c.label}
-        return name in OF_LESIONS and negatives <= {NOT_STATED}
+        """Whether a fact is of lesions, and fewer than half of the negative cases state it."""
+        negatives = [c.fact(name) != NOT_STATED for c in self.cases if not c.label]
+        return name in OF_LESIONS and 2 * sum(negatives) < max(len(negatives), 1)
 
     def strata(self) -> dict[str, tuple[str, ...]]:
         """Facts with their values, of those that have at least two."""
         return {name: v for name in FACTS if len(v := self.values(name)) > 1}
+
+    @property
+    def what(self) -> str:
+        """The data and the contrast, which may name the data itself."""
+        named = self.contrast.startswith(f"{self.data}: ")
+        return self.contrast if named else f"{self.data}: {self.contrast}"
 
     def _column(self, spec: str) -> int:
         for column, one in enumerate(self.scorers):
@@ -197,6 +203,11 @@ class Scored:
 def key(dataset: str, *parts: object) -> str:
     """The key of a woman (one part) or of a case (several): 16 hexadecimal digits."""
     return woman_key(dataset, "/".join(map(str, parts)))
+
+
+def plain(value: str) -> str:
+    """A stratum's name as it is read: `fine linear branching`."""
+    return value.replace("_", " ")
 
 
 def decade(age: str) -> str:

@@ -42,12 +42,14 @@ class Cell:
         return cls(found.value, found.ci)
 
     def words(self, digits: int = 3) -> str:
-        """`0.856 (0.806–0.907)`; a dash for nothing."""
+        """`0.856 (0.806–0.907)`, `−0.1 (−0.2 to 0.1)`; a dash for nothing."""
         if self.text:
             return self.text
         if self.value is None:
             return "–"
-        interval = f" ({self.ci[0]:.{digits}f}–{self.ci[1]:.{digits}f})" if self.ci else ""
+        between = " to " if self.ci and self.ci[0] < 0 else "–"
+        ends = between.join(f"{end:.{digits}f}" for end in self.ci or ())
+        interval = f" ({ends})" if ends else ""
         return f"{self.value:.{digits}f}{interval}".replace("-", "−")
 
     def as_dict(self) -> dict[str, Any]:

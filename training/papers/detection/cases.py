@@ -1,6 +1,6 @@
 """Images with known lesions, and when a mark hits one."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -8,9 +8,13 @@ from typing import Final
 import numpy as np
 
 from cadnode.detect.model import Region
+from cadnode.detect.view import detect_view
 from cadnode.domain import Acquisition, Box, FindingKind, FloatImage, Laterality
 from cadnode.errors import DataError
+from cadnode.models.detector import Detector
+from training import once
 from training.data import mini_mias
+from training.evaluation.froc import ImageMarks
 from training.phantom import PlantedLesion, exam
 
 CLUSTER, MASS = FindingKind.CALCIFICATION_CLUSTER, FindingKind.MASS
@@ -77,6 +81,48 @@ class Case:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Matched:
+    """The marks of a kind in one image against its lesions of that kind.
+
+    Parameters
+    ----------
+    lesions
+        Each with the most certain mark that hits it, None without any.
+    false
+        The marks that hit nothing.
+    counts_false
+        Whether the image has no such lesion: then they count for false marks an image.
+    """
+
+    group: str
+    lesions: tuple[tuple[Target, Region | None], ...]
+    false: tuple[Region, ...]
+    counts_false: bool
+
+    @property
+    def marks(self) -> ImageMarks:
+        """As the FROC takes it."""
+        best = tuple(first.certainty if first else None for _, first in self.lesions)
+        false = tuple(region.certainty for region in self.false)
+        return ImageMarks(self.group, best, false, self.counts_false)
+
+
+def matched(case: Case, kind: FindingKind, regions: Sequence[Region]) -> Matched:
+    """What `regions`, which may be of any kind, mark of the lesions of a kind."""
+    marks = [r for r in regions if r.kind is kind]
+    targets = [t for t in case.targets if t.kind is kind]
+    hits = [[r for r in marks if t.hit_by(r, case.spacing_mm)] for t in targets]
+    hitting = {id(region) for row in hits for region in row}
+    best = [max(row, key=lambda r: r.certainty, default=None) for row in hits]
+    return Matched(
+        case.group,
+        tuple(zip(targets, best, strict=True)),
+        tuple(r for r in marks if id(r) not in hitting),
+        kind in case.free_of,
+    )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Cases:
     """A data set: how many images, the images, and the contrast in a sentence for each kind."""
 
@@ -84,6 +130,23 @@ class Cases:
     count: int
     read: Callable[[], Iterator[Case]]
     contrast: Mapping[FindingKind, str]
+
+
+def detected(source: Cases, detector: Detector | None) -> Iterator[tuple[Case, tuple[Region, ...]]]:
+    """Each image with what the node detects in it, of any certainty."""
+    sha256 = detector.card.weights_sha256 if detector else ""
+    known = once.kept(("detected", source.name, source.count, sha256))
+    for number, case in enumerate(source.read()):
+        if number not in known:
+            known[number] = regions_of(case, detector)
+        yield case, known[number]
+
+
+def regions_of(case: Case, detector: Detector | None) -> tuple[Region, ...]:
+    """What the node detects in an image, of any certainty."""
+    return detect_view(
+        case.image, case.laterality, case.spacing_mm, case.acquisition, detector, least=0.0
+    ).regions
 
 
 def open_cases(kind: str, where: str) -> Cases:

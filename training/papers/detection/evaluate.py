@@ -9,7 +9,6 @@ from rich.progress import track
 from rich.table import Table
 
 from cadnode.detect.model import Region
-from cadnode.detect.view import detect_view
 from cadnode.domain import FindingKind
 from cadnode.errors import DataError, ModelError
 from cadnode.models import loading, store
@@ -17,7 +16,7 @@ from cadnode.models.detector import Detector
 from training.evaluation.froc import ImageMarks, summary
 from training.evaluation.grouped import shown
 from training.papers.detection import cases, rois
-from training.papers.detection.cases import Case, Cases
+from training.papers.detection.cases import Case, Cases, detected, matched, regions_of
 
 NAME: Final = "microcalcification-detector"
 KINDS: Final = (FindingKind.CALCIFICATION_CLUSTER, FindingKind.MASS)
@@ -55,16 +54,14 @@ def run(data: str, *, model: Path | None = None, seed: int = 0) -> dict[str, Any
         return _head(kind, detector) | rois.numbers(Path(where).expanduser(), detector, known)
     source = cases.open_cases(kind, where)
     women, marks = set(), []
-    for case in _progress(source):
+    for case, regions in _progress(source, detector):
         women.add(case.group)
-        marks.append(marks_of(case, detector))
+        marks.append(_marks(case, regions))
     if not marks:
         raise DataError("no image could be read")
     seen = sum(store.woman_key(kind, woman) in known for woman in women)
     rows = [_row(source, [m[k] for m in marks], finding, seed) for k, finding in enumerate(KINDS)]
     best = rows[0]
-    if not any(row["n_lesions"] for row in rows):
-        raise DataError("there is no lesion with a position in these images")
     counts = {"images_read": len(marks), "women": len(women), "women_seen_in_training": seen}
     return _head(kind, detector) | best | counts | {"by_kind": rows}
 
@@ -92,10 +89,11 @@ def load_detector(folder: Path | None) -> Detector | None:
 
 def marks_of(case: Case, detector: Detector | None) -> tuple[ImageMarks, ...]:
     """For each of `KINDS`, what was marked in one image."""
-    found = detect_view(
-        case.image, case.laterality, case.spacing_mm, case.acquisition, detector, least=0.0
-    )
-    return tuple(_marks(case, kind, [r for r in found.regions if r.kind is kind]) for kind in KINDS)
+    return _marks(case, regions_of(case, detector))
+
+
+def _marks(case: Case, regions: Sequence[Region]) -> tuple[ImageMarks, ...]:
+    return tuple(matched(case, kind, regions).marks for kind in KINDS)
 
 
 def show(console: Console, result: dict[str, Any]) -> None:
@@ -115,24 +113,16 @@ def show(console: Console, result: dict[str, Any]) -> None:
     for row in result["by_kind"]:
         found = ("–", "–", "–")
         if row["sensitivity_at_1fp"] is not None:
-            low, high = row["sensitivity_at_1fp_ci"]
+            ends = row["sensitivity_at_1fp_ci"]
             found = (
-                f"{100 * row['sensitivity_at_1fp']:.0f} %", f"{100 * low:.0f}–{100 * high:.0f} %",
-                f"{100 * row['sensitivity_at_half_fp']:.0f} %",
-            )  # fmt: skip
+                f"{row['sensitivity_at_1fp']:.0%}",
+                "–".join(f"{end:.0%}" for end in ends) if ends else "–",
+                f"{row['sensitivity_at_half_fp']:.0%}",
+            )
         table.add_row(row["kind"], *found, str(row["n_lesions"]), str(row["n_images"]))
     console.print(table)
-
-
-def _marks(case: Case, kind: FindingKind, regions: Sequence[Region]) -> ImageMarks:
-    targets = [t for t in case.targets if t.kind is kind]
-    hits = [[t.hit_by(region, case.spacing_mm) for region in regions] for t in targets]
-    found = [
-        max((r.certainty for r, hit in zip(regions, row, strict=True) if hit), default=None)
-        for row in hits
-    ]
-    missing = [r.certainty for i, r in enumerate(regions) if not any(row[i] for row in hits)]
-    return ImageMarks(case.group, tuple(found), tuple(missing), kind in case.free_of)
+    if result["message"]:
+        console.print(f"[bold]{result['message']}[/]", highlight=False)
 
 
 def _row(
@@ -142,8 +132,19 @@ def _row(
     lesions, free = sum(len(i.lesions) for i in images), sum(i.counts_false for i in images)
     if not lesions or not free:
         nothing = dict.fromkeys(_OF_CURVE)
-        return head | {"n_lesions": lesions, "n_images": free} | nothing | {"froc": []}
-    return head | summary(images, seed=seed)
+        counts = {"n_lesions": lesions, "n_images": free}
+        return head | counts | nothing | {"froc": [], "message": _message(**counts)}
+    found = summary(images, seed=seed)
+    few = found["sensitivity_at_1fp_ci"] is None
+    return head | found | {"message": "No interval: one woman has all the lesions." if few else ""}
+
+
+def _message(n_lesions: int, n_images: int) -> str:
+    """In words, why there is no curve."""
+    return (
+        f"No curve: {n_lesions} lesions with a position and {n_images} images without such a "
+        "lesion could be read, and both are needed."
+    )
 
 
 def _head(data: str, detector: Detector | None) -> dict[str, Any]:
@@ -154,9 +155,11 @@ def _head(data: str, detector: Detector | None) -> dict[str, Any]:
     return {"data": data, "model": said, "mark_at": card.mark_at}
 
 
-def _progress(source: Cases) -> Iterator[Case]:
+def _progress(
+    source: Cases, detector: Detector | None
+) -> Iterator[tuple[Case, tuple[Region, ...]]]:
     console = Console(stderr=True)
     yield from track(
-        source.read(), "reading", total=source.count, console=console,
+        detected(source, detector), "reading", total=source.count, console=console,
         disable=not console.is_terminal,
     )  # fmt: skip

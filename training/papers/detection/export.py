@@ -157,9 +157,8 @@ def _metrics(found: Samples, held_out: Floats) -> list[Metric]:
                 n_pos=area.n_pos,
                 n_neg=area.n_neg,
                 auc=round(area.value, 4),
-                auc_ci=(round(area.ci[0], 4), round(area.ci[1], 4)),
-                ci_method="95 %, bootstrap over women, 1,000 replicates; women left out in three "
-                "folds",
+                auc_ci=area.bounds,
+                ci_method=f"{area.method}; women left out in three folds",
             )
         )
     return metrics

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from cadnode.errors import DataError, SettingsError
+from cadnode.errors import DataError
 from cadnode.models.card import DetectorCard
-from cadnode.models.detector import DetectorConfig
+from cadnode.models.detector import CandidateFilter, DetectorConfig
 from training import tracking
 from training.checkpoint import claim
 from training.command_line import command_line
@@ -25,7 +25,7 @@ from training.papers.detection.config import Schedule
 from training.papers.detection.export import Origin
 from training.papers.detection.fitting import fit
 from training.papers.detection.samples import Samples
-from training.papers.detection.validation import FOLDS, cross_validated, mias_froc
+from training.papers.detection.validation import FOLDS, HeldOut, cross_validated, mias_froc
 from training.phases import Kept
 from training.preview import Count, Phase, Preview, table_of
 
@@ -73,11 +73,11 @@ def run(
     DataError, SettingsError
         A folder or the recipe is not what it should be, or there are no candidates of both classes.
     """
-    machine = machine or Machine.here()
+    machine = (machine or Machine.here()).small()
     if not machine.first:
         return {"models": []}
     tracking.check(machine)
-    schedule = _checked(schedule or recipes.load(config, epochs), machine)
+    schedule = schedule or recipes.load(config, epochs)
     console, network_config = Console(stderr=True, quiet=quiet), DetectorConfig()
     console.print(table_of(recipes.differences(schedule), "Kang 2021, Wang 2016"))
     claim(out, schedule, data, seed, resume=resume)
@@ -85,25 +85,13 @@ def run(
         for old in (STATES, CANDIDATES):
             shutil.rmtree(out / old, ignore_errors=True)
     found = _found(data, network_config, seed, out, console)
-    kept = Kept(out / STATES)
-    console.print("three folds by woman, for the card's numbers")
-    held_out = cross_validated(found, network_config, schedule, seed, quiet=quiet, kept=kept)
-    console.print("the network itself, of all women")
-    network = fit(
-        found, network_config, schedule, seed, quiet=quiet,
-        kept=Kept(out / STATES / "all", machine=machine),
-    )  # fmt: skip
+    network, held_out = _learnt(found, network_config, schedule, seed, out, machine, console)
     named = {"--config": config.name if config else None, "--epochs": epochs, "--seed": seed}
     origin = Origin(command_line("detection", data, out, named), seed, datetime.now(UTC).date())
     card = export.card(network_config, found, held_out.logits, origin)
     folder = export.write(network, card, found, out)
     _show(console, card)
-    result = {"folder": str(folder), "metrics": [m.model_dump() for m in card.metrics]}
-    for text in data:
-        if text.startswith(f"{mini_mias.NAME}:"):
-            views = mini_mias.read(Path(text.partition(":")[2]).expanduser())
-            result["froc_by_women_left_out"] = mias_froc(views, held_out, card)
-    return {"models": [result]}
+    return {"models": [_told(folder, card, data, held_out)]}
 
 
 def preview(
@@ -117,8 +105,8 @@ def preview(
     DataError, SettingsError
         A folder or the recipe is not what it should be.
     """
-    machine = machine or Machine.here()
-    schedule, members = _checked(recipes.load(config, epochs), machine), DetectorConfig().members
+    machine = (machine or Machine.here()).small()
+    schedule, members = recipes.load(config, epochs), DetectorConfig().members
     return Preview(
         system="detection",
         recipe=recipes.RECIPES.of(config).name,
@@ -136,10 +124,33 @@ def preview(
     )  # fmt: skip
 
 
-def _checked(schedule: Schedule, machine: Machine) -> Schedule:
-    if machine.precision not in ("auto", "fp32"):
-        raise SettingsError("--precision: these small networks are learnt in float32")
-    return schedule
+def _learnt(
+    found: Samples, config: DetectorConfig, schedule: Schedule, seed: int, out: Path,
+    machine: Machine, console: Console,
+) -> tuple[CandidateFilter, HeldOut]:  # fmt: skip
+    """The filter of all women, and what filters say of the women whom they were not taught."""
+    quiet = console.quiet
+    console.print("three folds by woman, for the card's numbers")
+    kept = Kept(out / STATES)
+    held_out = cross_validated(found, config, schedule, seed, quiet=quiet, kept=kept)
+    console.print("the network itself, of all women")
+    whole = Kept(out / STATES / "all", machine=machine)
+    return fit(found, config, schedule, seed, quiet=quiet, kept=whole), held_out
+
+
+def _told(
+    folder: Path, card: DetectorCard, data: Sequence[str], held_out: HeldOut
+) -> dict[str, Any]:
+    """What the command says of the model; on mini-MIAS also the FROC of women left out."""
+    result: dict[str, Any] = {
+        "folder": str(folder),
+        "metrics": [m.model_dump() for m in card.metrics],
+    }
+    for text in data:
+        if text.startswith(f"{mini_mias.NAME}:"):
+            views = mini_mias.read(Path(text.partition(":")[2]).expanduser())
+            result["froc_by_women_left_out"] = mias_froc(views, held_out, card)
+    return result
 
 
 def _found(

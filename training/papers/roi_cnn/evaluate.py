@@ -23,7 +23,7 @@ from cadnode.models.card import CnnCard
 from cadnode.models.loading import load
 from cadnode.models.operating_point import YOUDEN
 from cadnode.models.roi_model import RoiModel
-from training import phantom
+from training import once, phantom
 from training.data.regions import is_source
 from training.evaluation.grouped import shown
 from training.papers.roi_cnn import phantom_rois, real_evaluate, saliency
@@ -160,6 +160,13 @@ def packaged(system: System) -> list[Path]:
 
 def read_rois(models: Sequence[RoiModel], source: PhantomSource) -> list[Read]:
     """Every ROI of the source's test part, as each model reads it."""
+    known = once.kept(("phantom", source, tuple(model.sha256 for model in models)))
+    if not known:
+        known["reads"] = _read_rois(models, source)
+    return list(known["reads"])
+
+
+def _read_rois(models: Sequence[RoiModel], source: PhantomSource) -> list[Read]:
     reads: list[Read] = []
     total = source.count("test")
     console = Console(stderr=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from cadnode.domain import Acquisition
@@ -74,10 +75,10 @@ def write(
     """
     stored = _stored(network, parts["validation"], recipe)
     network.load_state_dict(stored.state)
-    size, amp = recipe.input.size, recipe.export.amp
-    known = log_odds_of(network, parts["validation"], size, amp=amp)
+    size, dtype = recipe.input.size, torch.bfloat16 if recipe.export.amp else None
+    known = log_odds_of(network, parts["validation"], size, dtype=dtype)
     calibration, roc = _fitted(known, parts["validation"])
-    test = log_odds_of(network, parts["test"], size, amp=amp)
+    test = log_odds_of(network, parts["test"], size, dtype=dtype)
     measured = numbers(
         parts["test"].records, probabilities(test, calibration), threshold=roc.at().threshold
     )
@@ -129,7 +130,7 @@ def _stored(network: RoiNetwork, validation: RoiSet, recipe: Recipe) -> Stored:
         "largest_change_of_probability": _largest(exact, coarse, calibration),
     }
     if recipe.export.amp:
-        half = log_odds_of(network, rois, size, amp=True)
+        half = log_odds_of(network, rois, size, dtype=torch.bfloat16)
         change["largest_change_by_bfloat16"] = _largest(coarse, half, calibration)
     moves = abs(change["auc_int8"] - change["auc_float32"])
     if min(moves, change["largest_change_of_probability"]) < _INT8_TOLERANCE:

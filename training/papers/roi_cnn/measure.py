@@ -9,12 +9,12 @@ from sklearn.linear_model import LogisticRegression
 
 from cadnode.errors import DataError
 from cadnode.models.card import Calibration, Metric
-from training.evaluation import binary
-from training.evaluation.auc import auc, delong
+from training.evaluation import binary, grouped
+from training.evaluation.auc import auc, by_woman
+from training.evaluation.grouped import Cases
 from training.papers.roi_cnn.rois import RoiRecord
 
 CONTRAST: Final = "ROIs with a malignant lesion against ROIs with a benign one"
-DELONG: Final = "95 %, DeLong"
 _LEAST_SLOPE: Final = 1e-3
 
 Floats = NDArray[np.float64]
@@ -46,12 +46,20 @@ def probabilities(log_odds: Floats, calibration: Calibration) -> Floats:
 
 
 def metric(records: Sequence[RoiRecord], scores: Floats, part: str, data: str) -> Metric:
-    """The area of a part."""
-    area = delong([r.malignant for r in records], scores)
+    """The area of a part.
+
+    Raises
+    ------
+    DataError
+        The part lacks a class.
+    """
+    area = by_woman([r.malignant for r in records], scores, [r.key for r in records])
+    if area is None:
+        raise DataError("an AUC needs both classes: one of them is empty")
     return Metric(
         name=f"AUC, {part}", data=data, contrast=CONTRAST, unit="ROIs", n_pos=area.n_pos,
         n_neg=area.n_neg, auc=round(area.value, 4),
-        auc_ci=(round(area.ci[0], 4), round(area.ci[1], 4)), ci_method=DELONG,
+        auc_ci=area.bounds, ci_method=area.method,
     )  # fmt: skip
 
 
@@ -59,7 +67,7 @@ def numbers(
     records: Sequence[RoiRecord], scores: Floats, *, threshold: float | None = None
 ) -> dict[str, Any]:
     """Area with interval, strata, the best possible area, and the numbers at a threshold."""
-    row = area(records, scores) | {"contrast": CONTRAST, "unit": "ROIs", "ci_method": DELONG}
+    row = area(records, scores) | {"contrast": CONTRAST, "unit": "ROIs"}
     row |= best_possible(records, row["auc"])
     for name in ("acquisition", "type", "distribution"):
         values = sorted({getattr(r, name) or "not stated" for r in records})
@@ -70,12 +78,9 @@ def numbers(
 
 
 def area(records: Sequence[RoiRecord], scores: Floats) -> dict[str, Any]:
-    """Area with DeLong's interval and the numbers of ROIs; None for it where a class is missing."""
+    """As `grouped.area` has it: with its interval and the numbers of ROIs."""
     labels = np.array([r.malignant for r in records], bool)
-    if 0 < labels.sum() < len(labels):
-        return delong(labels, scores).as_dict()
-    n_pos = int(labels.sum())
-    return {"auc": None, "auc_ci": None, "n_pos": n_pos, "n_neg": len(labels) - n_pos}
+    return grouped.area(Cases(labels, scores, np.array([r.key for r in records], np.str_)))
 
 
 def best_possible(records: Sequence[RoiRecord], reached: float | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from cadnode.imaging.roi import Roi
 from cadnode.models import store
 from cadnode.models.roi_model import RoiModel
+from training import once
 from training.data.regions import Question, Regions, open_regions, without_reading
 from training.evaluation import binary
 from training.evaluation.grouped import (
@@ -101,6 +102,14 @@ def read(models: Sequence[RoiModel], folders: Sequence[Path], data: str) -> Real
     DataError
         What is there is not of that kind.
     """
+    known = once.kept(("regions", data, tuple(model.sha256 for model in models)))
+    if not known:
+        known["reads"] = _read(models, folders, data)
+    found: RealReads = known["reads"]
+    return found
+
+
+def _read(models: Sequence[RoiModel], folders: Sequence[Path], data: str) -> RealReads:
     whole = open_regions(data, "calcifications")
     seen = reduce(frozenset.union, (store.seen_women(folder) for folder in folders))
     regions, women_seen = whole.unseen(seen)

@@ -63,7 +63,7 @@ def learn(
         whole=recipe.input.size,
         seed=seed + member.seed,
     )
-    plan = _plan(stage, recipe, data.validation, len(batches), machine.device)
+    plan = _plan(stage, recipe, data.validation, len(batches), machine)
     training = RoiTraining(network, batches, plan, out, stage, recipe, machine, quiet=quiet)
     progressed = training.run(resume=resume)
     if not progressed.best_state:
@@ -164,7 +164,7 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return kind(trained, lr=1e-4, betas=(0.9, 0.999), weight_decay=how.weight_decay)
 
 
-def _plan(stage: Stage, recipe: Recipe, validation: RoiSet, steps: int, device: str) -> Plan:
+def _plan(stage: Stage, recipe: Recipe, validation: RoiSet, steps: int, machine: Machine) -> Plan:
     learnt, near, whole = task(stage.task), stage.size > 0, recipe.input.size
 
     def learning_rate(epoch: int, step: int) -> float:
@@ -174,10 +174,10 @@ def _plan(stage: Stage, recipe: Recipe, validation: RoiSet, steps: int, device: 
 
     def validate(network: RoiNetwork, epoch: int) -> dict[str, float]:
         # Epochs are compared at the training's precision; what is reported is float32.
-        amp = recipe.optimizer.amp
         logits = logits_of(
-            network, validation, stage.size or whole, device=device, amp=amp, near=near
-        )
+            network, validation, stage.size or whole, device=machine.device,
+            dtype=machine.dtype(amp=recipe.optimizer.amp), near=near,
+        )  # fmt: skip
         targets = np.array([r.targets for r in validation.records], np.int64)
         loss = float(learnt.loss(torch.from_numpy(logits), torch.from_numpy(targets)))
         return {"val_loss": loss} | learnt.scores(logits, targets)
@@ -224,12 +224,12 @@ def logits_of(
     size: int,
     *,
     device: str = "cpu",
-    amp: bool = False,
+    dtype: torch.dtype | None = None,
     near: bool = False,
 ) -> NDArray[np.float32]:
     """`(n, outputs)` logits of the ROIs' middles, or of the lesions' with `near`.
 
-    In bfloat16 with `amp`.
+    The convolutions are computed in `dtype`; None is float32.
     """
     network.eval()
     logits = []
@@ -240,16 +240,21 @@ def logits_of(
     for part in in_batches(range(len(rois)), _VALIDATION_BATCH):
         images = torch.from_numpy(np.stack([cut(i) for i in part]))[:, None]
         images = images.to(device, memory_format=torch.channels_last)
-        with torch.autocast(device, torch.bfloat16, enabled=amp):
+        with torch.autocast(device, dtype or torch.bfloat16, enabled=dtype is not None):
             logits.append(network(images).float().cpu().numpy())
     return np.concatenate(logits)
 
 
 def log_odds_of(
-    network: RoiNetwork, rois: RoiSet, size: int, *, device: str = "cpu", amp: bool = False
+    network: RoiNetwork,
+    rois: RoiSet,
+    size: int,
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
 ) -> NDArray[np.float64]:
     """`(n,)` log-odds of malignancy, before calibration."""
-    logits = torch.from_numpy(logits_of(network, rois, size, device=device, amp=amp))
+    logits = torch.from_numpy(logits_of(network, rois, size, device=device, dtype=dtype))
     return np.asarray(network.log_odds(logits).numpy(), np.float64)
 
 

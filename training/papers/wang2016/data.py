@@ -1,6 +1,6 @@
 """From `--data` to tables of features, with the node's own segmentation."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from cadnode.errors import DataError, SettingsError
 from cadnode.models.card import Scenario
 from cadnode.models.features import Features
 from training.data import pisa_masses
-from training.data.regions import Question, is_source
+from training.data.regions import Question, Regions, is_source, open_regions
 from training.papers.roi_cnn import phantom_rois
 from training.papers.roi_cnn.phantom_rois import PhantomSource
 from training.papers.roi_cnn.rois import Part
@@ -78,20 +78,37 @@ def region_table(
     Raises
     ------
     DataError
+        As `learnable`, or no image of a region can be read.
+    """
+    learnable(text, scenario)
+    found = regions.measure(text, folder, quiet=quiet).of(scenario)
+    if not len(found.table):
+        raise _nothing(found.regions.name, scenario, found.left_out)
+    return found
+
+
+def learnable(text: str, scenario: Scenario) -> Regions:
+    """The real regions of `KIND:PATH` that a scenario can learn from; no image is opened.
+
+    Raises
+    ------
+    DataError
         What is there is not of that kind, has nothing of the scenario, or nobody knows what of
         it is malignant.
     """
-    found = regions.measure(text, folder, quiet=quiet).of(scenario)
-    if found.regions.question != Question.MALIGNANCY:
+    found = open_regions(text, scenario)
+    if found.question != Question.MALIGNANCY:
         raise DataError(
-            f"{found.regions.name} says where calcifications are, not whether they are malignant"
+            f"{found.name} says where calcifications are, not whether they are malignant"
         )
-    if not len(found.table):
-        reasons = "; ".join(f"{n} × {reason}" for reason, n in found.left_out.items())
-        raise DataError(
-            f"{found.regions.name} has no region to learn from, --scenario {scenario}: {reasons}"
-        )
+    if not found.items:
+        raise _nothing(found.name, scenario, dict(found.left_out))
     return found
+
+
+def _nothing(name: str, scenario: Scenario, left_out: Mapping[str, int]) -> DataError:
+    reasons = "; ".join(f"{n} × {reason}" for reason, n in left_out.items())
+    return DataError(f"{name} has no region to learn from, --scenario {scenario}: {reasons}")
 
 
 def content_table(

@@ -6,9 +6,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cadnode.errors import DataError
 from cadnode.models.card import Metric, Scenario
 from training.evaluation import binary, grouped
-from training.evaluation.auc import Auc, auc, clustered, delong
+from training.evaluation.auc import auc, by_woman
 from training.evaluation.grouped import Cases
 from training.papers.wang2016.table import FeatureTable
 
@@ -36,20 +37,6 @@ PAPER: Final[Mapping[Scenario, Mapping[str, tuple[float, float, float, float]]]]
         "sae": (0.897, 0.89, 0.90, 0.90),
     },
 }
-
-
-def area(table: FeatureTable, scores: Floats) -> tuple[Auc, str]:
-    """Area and its interval's method: by woman where a woman has several regions.
-
-    Raises
-    ------
-    DataError
-        The table lacks a class.
-    """
-    if len(set(table.women.tolist())) < len(table):
-        found = clustered(table.malignant, scores, table.women)
-        return found, grouped.BY_WOMAN
-    return delong(table.malignant, scores), grouped.DELONG
 
 
 def rows(
@@ -94,10 +81,17 @@ def best_possible(table: FeatureTable, reached: float) -> dict[str, Any]:
 
 
 def metric(table: FeatureTable, scores: Floats, name: str, data: str) -> Metric:
-    """The area as a card has it."""
-    one, method = area(table, scores)
+    """The area as a card has it.
+
+    Raises
+    ------
+    DataError
+        The table lacks a class.
+    """
+    one = by_woman(table.malignant, scores, table.women)
+    if one is None:
+        raise DataError("an AUC needs both classes: one of them is empty")
     return Metric(
         name=name, data=data, contrast=CONTRAST, unit="regions", n_pos=one.n_pos, n_neg=one.n_neg,
-        auc=round(one.value, 4), auc_ci=(round(one.ci[0], 4), round(one.ci[1], 4)),
-        ci_method=method,
+        auc=round(one.value, 4), auc_ci=one.bounds, ci_method=one.method,
     )  # fmt: skip

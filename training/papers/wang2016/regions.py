@@ -23,6 +23,7 @@ from cadnode.domain import Acquisition, Box, FloatImage, Laterality
 from cadnode.files import write_whole
 from cadnode.models.card import Scenario
 from cadnode.models.features import Features
+from training import once
 from training.data.manifest import ManifestRow
 from training.data.region_pixels import placed
 from training.data.regions import Region, Regions, open_regions, without_reading
@@ -130,9 +131,14 @@ def measure(text: str, folder: Path | None = None, *, quiet: bool = True) -> Mea
     DataError
         What is there is not of that kind.
     """
-    found = open_regions(text, "both")
-    if not found.items:  # of pisa-calcifications no mass is asked for
-        found = open_regions(text, "calcifications")
+    kept = once.kept(("measured", text))
+    if not kept:
+        kept["values"] = _values(open_regions(text, "both"), folder, quiet=quiet)
+    return Measurements(text, kept["values"])
+
+
+def _values(found: Regions, folder: Path | None, *, quiet: bool) -> dict[ManifestRow, Floats | str]:
+    """Each row's features, or why there are none."""
     file = None if folder is None else folder / f"{found.name}-regions.npz"
     known = _read(file) if file is not None and file.exists() else {}
     values: dict[ManifestRow, Floats | str] = {}
@@ -155,7 +161,7 @@ def measure(text: str, folder: Path | None = None, *, quiet: bool = True) -> Mea
         values[item.row] = known[_key(item)] = features.values
     if file is not None and todo:
         _write(file, known)
-    return Measurements(text, values)
+    return values
 
 
 def _key(region: Region) -> str:

@@ -88,14 +88,14 @@ def run(
     DataError, SettingsError
         Data, recipe or scenario are not what they should be.
     """
-    machine = machine or Machine.here()
+    machine = (machine or Machine.here()).small()
     if not machine.first:
         return {"models": []}
     tracking.check(machine)
     chosen, texts = sources.scenario_of(scenario), _texts(data)
     if recipe is not None and epochs:
         recipe = recipe.with_epochs(epochs)
-    recipe = _checked(recipe or recipes.load(config, epochs), folds, machine)
+    recipe = _checked(recipe or recipes.load(config, epochs), folds)
     console = Console(stderr=True, quiet=quiet)
     console.print(table_of(recipes.differences(recipe, chosen, folds), "Wang 2016"))
     claim(out, recipe, [chosen, str(folds), *texts], seed, resume=resume)
@@ -103,42 +103,27 @@ def run(
         shutil.rmtree(out / STATES, ignore_errors=True)
     seed_everything(seed)
     tables = _tables(texts, chosen, out, quiet=quiet)
-    train, held = (joined(tables[part]) for part in ("train", "validation"))
-    _refuse_one_class(train, held)
-    console.print(
-        f"{chosen}: {len(train)} regions to learn from, {len(held)} to stop and calibrate"
-    )
     kept = Kept(out / STATES, _EVERY, machine.alone())
-    svm = _svm(train, kept)
-    fitted = fitting.fit(chosen, train, held, recipe=recipe, svm=svm, seed=seed, kept=kept)
+    svm, fitted = _fitted(chosen, tables, recipe, seed, kept, console)
     crossed = _crossed(chosen, tables, recipe, folds, kept, console)
     further = [metric for one in crossed[1:] for metric in one.metrics()]
     further += _elsewhere(fitted, measured_on, chosen) if measured_on else []
-    origin = export.Origin(
-        command=command_line("wang2016", texts, out, {
-            "--scenario": chosen, "--config": config.name if config else None,
-            "--epochs": epochs, "--folds": None if folds == FOLDS else folds, "--seed": seed,
-        }),
-        seed=seed,
-        trained_on=datetime.now(UTC).date(),
-    )  # fmt: skip
-    folder = export.write(chosen, fitted, tables, further, out, origin)
-    thresholds = _thresholds(fitted, held)
-    tests = [
-        export.numbers(chosen, fitted, table, thresholds)
-        for table in tables["test"]
-        if len(set(table.malignant.tolist())) == 2
-    ]
+    options = {
+        "--scenario": chosen, "--config": config.name if config else None,
+        "--epochs": epochs, "--folds": None if folds == FOLDS else folds, "--seed": seed,
+    }  # fmt: skip
+    command = command_line("wang2016", texts, out, options)
+    origin = export.Origin(command, seed, datetime.now(UTC).date())
     tried = [one.as_dict(chosen) for one in crossed]
     for one in tried:
         crossing.show(console, one)
     model = {
-        "folder": str(folder),
+        "folder": str(export.write(chosen, fitted, tables, further, out, origin)),
         "svm": {"cost": svm[0], "gamma": svm[1]},
         "recipe": asdict(recipe),
         "cross_validation": tried,
         "cross_validation_accuracy": crossed[0].accuracy() if crossed else {},
-        "test": tests,
+        "test": _tested(chosen, fitted, tables),
     }
     return {"models": [model]}
 
@@ -154,9 +139,9 @@ def preview(
     DataError, SettingsError
         Data, recipe or scenario are not what they should be.
     """
-    machine = machine or Machine.here()
+    machine = (machine or Machine.here()).small()
     chosen = sources.scenario_of(scenario)
-    recipe = _checked(recipes.load(config, epochs), folds, machine)
+    recipe = _checked(recipes.load(config, epochs), folds)
     counts = tuple(count for text in _texts(data) for count in _counts(text, chosen))
     n = sum(sum(c.classes.values()) for c in counts if c.part == "train")
     steps = -(-n // recipe.batch)
@@ -188,9 +173,7 @@ def _texts(data: str | Sequence[str]) -> list[str]:
     return [one for text in ([data] if isinstance(data, str) else data) for one in text.split(",")]
 
 
-def _checked(recipe: Recipe, folds: int, machine: Machine) -> Recipe:
-    if machine.precision not in ("auto", "fp32"):
-        raise SettingsError("--precision: these small networks are learnt in float32")
+def _checked(recipe: Recipe, folds: int) -> Recipe:
     if folds == 1:
         raise SettingsError("--folds must be 0 or at least 2")
     return recipe
@@ -203,6 +186,36 @@ def _tables(
         part: sources.part_tables(",".join(texts), scenario, part, out / "features", quiet=quiet)
         for part in PARTS
     }
+
+
+def _fitted(
+    scenario: Scenario, tables: crossing.Tables, recipe: Recipe, seed: int, kept: Kept,
+    console: Console,
+) -> tuple[tuple[float, float], Fitted]:  # fmt: skip
+    """The SVM's cost and gamma, and all classifiers, of the training part.
+
+    Raises
+    ------
+    DataError
+        The training or the validation part lacks a class.
+    """
+    train, held = (joined(tables[part]) for part in ("train", "validation"))
+    _refuse_one_class(train, held)
+    console.print(
+        f"{scenario}: {len(train)} regions to learn from, {len(held)} to stop and calibrate"
+    )
+    svm = _svm(train, kept)
+    return svm, fitting.fit(scenario, train, held, recipe=recipe, svm=svm, seed=seed, kept=kept)
+
+
+def _tested(scenario: Scenario, fitted: Fitted, tables: crossing.Tables) -> list[dict[str, Any]]:
+    """The tables of each test part that has both classes."""
+    thresholds = _thresholds(fitted, joined(tables["validation"]))
+    return [
+        export.numbers(scenario, fitted, table, thresholds)
+        for table in tables["test"]
+        if len(set(table.malignant.tolist())) == 2
+    ]
 
 
 def _refuse_one_class(*tables: FeatureTable) -> None:
@@ -224,14 +237,12 @@ def _svm(train: FeatureTable, kept: Kept) -> tuple[float, float]:
 def _counts(text: str, scenario: Scenario) -> list[Count]:
     """Regions by part and class; a phantom's classes are drawn with them."""
     if sources.is_real(text):
-        found = sources.region_table(text, scenario)
-        parts = {part: found.part(part).table.malignant for part in PARTS}
+        found = sources.learnable(text, scenario)
+        parts = {part: [item.positive for item in found.part(part).items] for part in PARTS}
         return [
-            Count(found.table.name, part, {
-                "malignant": int(m.sum()), "benign": int((~m).sum()),
-            })
+            Count(found.name, part, {"malignant": sum(m), "benign": len(m) - sum(m)})
             for part, m in parts.items()
-        ]  # fmt: skip
+        ]
     source = sources.phantom_source(text)
     return [
         Count(source.name, part, {
