@@ -130,6 +130,9 @@ def _channels(card: ModelCard) -> dict[str, str]:
     if isinstance(card, DetectorCard):
         return {"0": "log-odds that the candidate is a calcification"}
     if isinstance(card, DibMgCard):
+        shape = card.architecture
+        if shape.trunk != "residual19" or shape.members > 1:
+            return {"0": "log-odds of cancer against normal"}
         return {"0": "logit of cancer", "1": "logit of normal"}
     names = card.architecture.classes if isinstance(card, CnnCard) else ("benign", "malignant")
     return {str(i): f"logit of {name}" for i, name in enumerate(names)}

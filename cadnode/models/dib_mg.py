@@ -95,6 +95,10 @@ class MapNetwork(nn.Module):
         super().__init__()
         self.config = config
 
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, 1, h, w)` log-odds of cancer of `(B, 1, H, W)` views in [0, 1]."""
+        return self.logit_map(x)[:, None]
+
     def logit_map(self, x: Tensor) -> Tensor:
         """`(B, h, w)` log-odds of cancer, cell by cell, of `(B, 1, H, W)` views in [0, 1]."""
         raise NotImplementedError

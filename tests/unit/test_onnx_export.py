@@ -16,11 +16,13 @@ from typer.testing import CliRunner
 from cadnode.cli_models import models_app
 from cadnode.errors import ModelError
 from cadnode.export import networks, onnx_file
+from cadnode.export.metadata import metadata
 from cadnode.imaging.preprocess import PreprocessSpec
-from cadnode.models import loading, store
+from cadnode.models import dib_mg, loading, store
 from cadnode.models.cnn import Cells, RoiNetwork
+from cadnode.models.dib_mg import DibMgConfig
 from tests.synthetic import write_exam
-from tests.unit import roi_cases, store_cases
+from tests.unit import model_cases, roi_cases, store_cases
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,32 @@ def test_a_view_models_file_gives_map_log_odds_and_probability_of_any_number_of_
     np.testing.assert_allclose(found[0], maps, atol=1e-5)
     np.testing.assert_allclose(found[1], logits, atol=1e-5)
     np.testing.assert_allclose(found[2], 1 / (1 + np.exp(-logits)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        DibMgConfig(trunk="tf_efficientnet_lite0", top_cells=3),
+        DibMgConfig(widths=(4, 4, 8, 8, 8, 8), top_cells=3, members=2),
+    ],
+    ids=["imagenet trunk", "two members"],
+)
+def test_other_map_networks_are_exported_too(
+    shape: DibMgConfig, images: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    card = model_cases.card().model_copy(update={"architecture": shape})
+    network = dib_mg.network(shape)
+    store.save(tmp_path / "model", card, network.state_dict(), store_cases.SPLIT)
+
+    file = onnx_file.write(tmp_path / "model", tmp_path / "m.onnx", images=[images])
+    described = metadata(*(store.read_card(tmp_path / "model"), network.eval()))
+
+    rows = json.loads(file.report.read_text())["max_difference"]
+    assert all(row["probability"] <= 1e-4 for row in rows)
+    output = described["network_data_format"]["outputs"]["pred"]
+    assert output["num_channels"] == 1
+    assert output["spatial_shape"] == list(network(torch.zeros(1, 1, 64, 48)).shape[2:])
 
 
 def test_the_report_says_how_far_the_file_is_on_random_and_on_real_inputs(
