@@ -126,7 +126,7 @@ def test_only_what_changed_is_loaded_and_looked_at_again(
 ) -> None:
     settings = Settings(storage=Storage(folder=tmp_path))
     monkeypatch.setattr(
-        "cadnode.app.reading.active_folders",
+        "cadnode.app.outputs.active_folders",
         lambda own: [e.folder for e in stores.catalogue().active()],
     )
     installation.add(store_cases.made_detector(tmp_path / "new"), stores, ANNA, store.read_card)
