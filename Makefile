@@ -30,7 +30,7 @@ demo: setup ## Send a real exam to a running node; ends with scores, DICOM objec
 
 test: setup lint ## Everything: import contracts, ruff, mypy, unit and integration tests with real peers
 	@deploy/system-packages.sh test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
 
 lint: setup ## Import contracts, ruff and mypy
 	$(BIN)/ruff check .

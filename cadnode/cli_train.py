@@ -35,8 +35,8 @@ class TrainOptions:
         Path | None,
         typer.Option(
             "--config", "-c", metavar="FILE", rich_help_panel=_RUN,
-            help="recipe (TOML), or [bold]paper[/] or [bold]cpu[/] for a committed one; default: "
-            "the paper's on a GPU, the small one without (where there are two)",
+            help="recipe (TOML), or a committed one: [bold]paper[/], [bold]cpu[/], "
+            "[bold]transfer[/] (kim2018); default: the paper's on a GPU, the small one without (where there are two)",
         ),
     ] = None  # fmt: skip
     epochs: Annotated[

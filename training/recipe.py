@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from cadnode.errors import SettingsError
 
 T = TypeVar("T")
-CPU, PAPER = "cpu", "paper"
+CPU, PAPER, TRANSFER = "cpu", "paper", "transfer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +25,22 @@ class Recipes:
         TOML file of the paper's protocol, or what comes nearest to it.
     cpu
         TOML file for machines without a GPU; None where `paper` is quick enough there.
+    transfer
+        TOML file that starts from ImageNet weights where the paper does not.
     """
 
     paper: Path
     cpu: Path | None = None
+    transfer: Path | None = None
 
     def of(self, config: Path | None, device: str = "cuda") -> Path:
-        """The file of `--config`: `paper`, `cpu`, any other file; None: what fits the device."""
+        """The file of `--config`: a committed one's name, any file; None: what fits the device."""
         if config is None:
             return self.paper if device != "cpu" or self.cpu is None else self.cpu
         if str(config) == PAPER:
             return self.paper
+        if str(config) == TRANSFER and self.transfer is not None:
+            return self.transfer
         return (self.cpu or self.paper) if str(config) == CPU else config
 
     def note(self, config: Path | None, device: str) -> str:

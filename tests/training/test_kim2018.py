@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
+from cadnode.domain import Acquisition
 from cadnode.errors import DataError, ModelError, SettingsError
 from cadnode.models import store
 from cadnode.models.loading import load_view_model
@@ -275,3 +276,30 @@ def test_epochs_are_compared_at_the_precision_that_was_asked_for(
     plan.validate(torch.nn.Identity(), recipe.epochs - 1)
 
     assert asked == [dtype]
+
+
+def test_the_transfer_recipe_is_named_and_builds_the_packaged_network() -> None:
+    recipe = config.load(config.RECIPES.of(Path("transfer")))
+
+    packaged = store.read_card(store.PACKAGED / "dib-mg-digital" / recipe.export.version)
+    assert recipe.architecture() == packaged.architecture
+    assert recipe.preprocess(Acquisition.DIGITAL) == packaged.preprocess
+
+
+def test_offline_the_transfer_recipe_says_which_file_it_wants(
+    folders: dict[str, Any], tmp_path: Path
+) -> None:
+    text = toy.RECIPE.replace("[network]", '[network]\ntrunk = "tf_efficientnet_lite0"', 1)
+    text = text.replace("[network]", '[network]\nstart = "nowhere.pth"', 1)
+
+    with pytest.raises(ModelError, match="nothing else is read, because a pickle"):
+        train.run(folders["data"], tmp_path, config=toy.recipe(tmp_path, text), quiet=True)
+
+
+def test_only_an_imagenet_trunk_starts_from_weights(
+    folders: dict[str, Any], tmp_path: Path
+) -> None:
+    text = toy.RECIPE.replace("[network]", '[network]\nstart = "imagenet"', 1)
+
+    with pytest.raises(SettingsError, match=r"network\.start"):
+        train.run(folders["data"], tmp_path, config=toy.recipe(tmp_path, text), quiet=True)

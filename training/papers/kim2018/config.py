@@ -10,9 +10,10 @@ from cadnode.domain import Acquisition
 from cadnode.errors import SettingsError
 from cadnode.imaging.preprocess import PreprocessSpec
 from cadnode.models.dib_mg import DibMgConfig
-from training.recipe import read
+from training.recipe import Recipes, read
 
 RECIPE: Final = Path(__file__).with_name("recipe.toml")
+RECIPES: Final = Recipes(RECIPE, transfer=RECIPE.with_name("transfer.toml"))
 
 
 @dataclass(frozen=True, slots=True)

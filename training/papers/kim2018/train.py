@@ -28,7 +28,6 @@ from training.papers.kim2018.config import Recipe
 from training.papers.kim2018.loss import cosine, loss_of
 from training.papers.kim2018.validation import compared, contrast_auc
 from training.preview import Count, Phase, Preview, table_of
-from training.recipe import Recipes
 from training.workflow import Plan, Training, seed_everything
 
 
@@ -109,7 +108,7 @@ def chosen(config: Path | None, epochs: int | None) -> Recipe:
     SettingsError
         The recipe is wrong.
     """
-    recipe = recipes.load(Recipes(recipes.RECIPE).of(config))
+    recipe = recipes.load(recipes.RECIPES.of(config))
     return recipe.with_epochs(epochs) if epochs else recipe
 
 
