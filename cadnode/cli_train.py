@@ -36,7 +36,7 @@ class TrainOptions:
         typer.Option(
             "--config", "-c", metavar="FILE", rich_help_panel=_RUN,
             help="recipe (TOML), or a committed one: [bold]paper[/], [bold]cpu[/], "
-            "[bold]transfer[/] (kim2018); default: the paper's on a GPU, the small one without (where there are two)",
+            "[bold]transfer[/] (kim2018); default: the paper's on a GPU, the small one without",
         ),
     ] = None  # fmt: skip
     epochs: Annotated[
