@@ -65,12 +65,13 @@ def install(
     """
     from cadnode.app import orthanc_setup
     from cadnode.app.orthanc_setup_files import PLUGIN_NAME
+    from cadnode.app.orthanc_setup_plan import Wanted
     from cadnode.errors import SettingsError
 
     if mode not in ("pull", "store"):
         raise SettingsError("--mode is pull or store")
     node = settings.load(config) if config is not None and config.exists() else None
-    wanted = orthanc_setup.Wanted(
+    wanted = Wanted(
         folder.absolute(), "pull" if mode == "pull" else "store", node_url, url, config,
         username, password_file, force,
     )  # fmt: skip

@@ -17,7 +17,8 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 
 CONNECT_TIMEOUT_S = 10.0
-_TRY_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 507})
+# 401, 403: a corrected password, token or right is used at the next try.
+_TRY_AGAIN: Final = frozenset({401, 403, 408, 425, 429, 500, 502, 503, 504, 507})
 _MEANINGS: Final = {
     400: "does not understand the request: is the url right?",
     401: "refuses the user, password or token",

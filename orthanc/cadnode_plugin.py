@@ -143,18 +143,26 @@ def _checked(key: str, value: Any, default: Any) -> Any:
 
 # --- pure parts: what is a mammogram, what is new, when to try again ------------------------------
 
-# DICOM PS3.4 B.5: images that the node takes. Secondary captures (digitised film) only in a
-# series of modality MG.
+# DICOM PS3.4 B.5: images that the node takes, in series of modality MG: mammography, breast
+# tomosynthesis, and what also carries mammograms: CR, DX, secondary captures (digitised film).
 MAMMOGRAPHY_CLASSES = frozenset(
     "1.2.840.10008.5.1.4.1.1." + end
-    for end in ("1.2", "1.2.1", "13.1.3", "13.1.4", "13.1.5", "7", "7.1", "7.2", "7.3", "7.4")
-)
+    for end in (
+        "1.2", "1.2.1", "13.1.3", "13.1.4", "13.1.5", "1", "1.1", "1.1.1",
+        "7", "7.1", "7.2", "7.3", "7.4",
+    )
+)  # fmt: skip
 LONGEST_POLL_S = 30.0
 LONGEST_PAUSE_S = 300.0
 GRACE_S = 60.0  # the node may know less of a study for so long after it was told
 JOBS_AT_ONCE = 4
 NO_SUCH_RESOURCE = (7, 17)  # Orthanc's error codes InexistentItem, UnknownResource
 RESENT_AT_MOST = 3
+CHANGED_NOT_READ = {
+    "error": "an image changed under its UID: it was not read again",
+    "hint": 'in mode "pull" the node keeps the image that it has; use "Mode": "store", or give the '
+    "corrected image a new SOP Instance UID",
+}
 
 
 class Instance(NamedTuple):
@@ -172,8 +180,14 @@ def is_mammogram(series_tags: dict[str, str], sop_class_uid: str) -> bool:
 
 
 def key_of(instance_id: str, md5: str) -> str:
-    """16 hexadecimal digits that name an instance and its content."""
-    return hashlib.sha256(f"{instance_id} {md5}".encode()).hexdigest()[:16]
+    """16 hexadecimal digits: eight name an instance, eight its content."""
+    return "".join(hashlib.sha256(text.encode()).hexdigest()[:8] for text in (instance_id, md5))
+
+
+def is_changed(keys: Iterable[str], known: Iterable[str]) -> bool:
+    """Whether an instance has another content now than when the node was told of it."""
+    before = {key[:8]: key for key in known}
+    return any(before.get(key[:8], key) != key for key in keys)
 
 
 def pause_s(tries: int) -> float:
@@ -221,6 +235,7 @@ class Study:
     problem: str = "{}"
     marked: str = ""  # what Orthanc's metadata say
     updated: float = 0.0
+    outdated: int = 0  # an image changed after the node was told of it, which keeps the old one
 
     @property
     def is_final(self) -> bool:
@@ -243,6 +258,9 @@ class Queue:
         self._db.execute("PRAGMA synchronous = NORMAL")  # after a power cut: an older, whole state
         columns = ", ".join(f.name for f in fields(Study) if f.name != "id")
         self._db.execute(f"CREATE TABLE IF NOT EXISTS studies (id TEXT PRIMARY KEY, {columns})")
+        there = {row[1] for row in self._db.execute("PRAGMA table_info (studies)").fetchall()}
+        if "outdated" not in there:  # a queue of before there was such a thing
+            self._db.execute("ALTER TABLE studies ADD COLUMN outdated DEFAULT 0")
         self._db.execute("CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT)")
 
     def close(self) -> None:
@@ -742,12 +760,18 @@ class Worker:
             elif study.phase == LOOK:
                 self._set(study, phase=FINAL, state="ignored")
         elif study.at_once or set(keys) - set(json.loads(study.known)):
+            is_pulled = self.settings.mode == "pull"  # C-STORE replaces what the node has
+            changed = is_pulled and is_changed(keys, json.loads(study.known))
             self._set(
                 study, phase=ANNOUNCE, state="waiting", keys=json.dumps(keys), due=now,
                 urgent=study.at_once, uid=self.archive.uid(study.id), tries=0, resent=0, since=now,
-                problem="{}", answer="{}",
+                problem="{}", answer="{}", outdated=int(changed or (is_pulled and study.outdated)),
             )  # fmt: skip
             log(f"study {study.id[:8]}: {len(keys)} mammograms for the node")
+            if changed:
+                log(
+                    f"study {study.id[:8]}: {CHANGED_NOT_READ['error']}; {CHANGED_NOT_READ['hint']}"
+                )
         self.queue.end_look(study)  # last: a crash in between repeats it, and telling twice is safe
 
     def _step(self, study: Study) -> None:
@@ -814,7 +838,10 @@ class Worker:
             if elapsed < GRACE_S:
                 self._set(study, due=due)
             elif study.resent < RESENT_AT_MOST:  # it has lost its data
-                self._set(study, phase=ANNOUNCE, due=now, resent=study.resent + 1, state="waiting")
+                self._set(
+                    study, phase=ANNOUNCE, due=now, resent=study.resent + 1, state="waiting",
+                    outdated=0,
+                )  # fmt: skip
             else:
                 self._end(study, "failed", "the node takes the study and knows nothing of it")
             return
@@ -884,6 +911,8 @@ class Worker:
             return
         answer = json.loads(study.answer)
         mark = {"state": study.state}
+        if study.outdated:
+            mark["remark"] = "changed_image_not_read"
         mark.update({k: answer[k] for k in ("outcome", "n_findings") if answer.get(k) is not None})
         text = json.dumps(mark)
         if text != study.marked:
@@ -899,6 +928,8 @@ def label_of(study: Study, answer: dict[str, Any]) -> str:
         return ""
     if study.state == "done" and answer.get("outcome") == "findings":
         return "cadnode-findings"
+    if study.state == "done" and study.outdated:
+        return "cadnode-outdated"
     return "cadnode-" + re.sub(r"[^a-z0-9]", "-", study.state.lower())
 
 
@@ -1026,7 +1057,7 @@ class Routes:
             "n_findings": answer.get("n_findings"),
             "reasons": answer.get("reasons", []),
             "n_mammograms": count,
-            "problem": json.loads(study.problem) or None,
+            "problem": json.loads(study.problem) or (CHANGED_NOT_READ if study.outdated else None),
             "updated_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(study.updated)),
             "url": worker.settings.page_of(uid) if study.phase in (READING, FINAL) else "",
         }

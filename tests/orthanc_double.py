@@ -34,6 +34,7 @@ class FakeOrthanc(ModuleType):
         self.changes: list[dict[str, Any]] = []
         self.metadata: dict[str, str] = {}
         self.labels: dict[str, set[str]] = {}
+        self.md5: dict[str, str] = {}  # of instances that are not as any other
         self.jobs: dict[str, str] = {}
         self.posted: list[tuple[str, Any]] = []
         self.logged: list[str] = []
@@ -102,7 +103,7 @@ class FakeOrthanc(ModuleType):
         elif parts[0] == "instances" and parts[-1] == "SopClassUid":
             return b"1.2.840.10008.5.1.4.1.1.1.2"
         elif parts[0] == "instances" and parts[-1] == "md5":
-            return b"md5"
+            return self.md5.get(parts[1], "md5").encode()
         if found is None:
             raise OrthancException(17, "Unknown resource")
         return json.dumps(found).encode()

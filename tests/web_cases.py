@@ -16,7 +16,7 @@ import uvicorn
 from cadnode.exam.patient import Patient
 from cadnode.web.access import Access
 from cadnode.web.api import create
-from cadnode.web.node import Health, Node, Notice, Problem
+from cadnode.web.node import Health, Node, Notice, Problem, Report
 from cadnode.web.study import Reason, State, StudyState
 
 UID = "1.2.840.99.1"
@@ -46,6 +46,7 @@ class Told:
     states: dict[str, StudyState] = field(default_factory=lambda: {UID: DONE})
     patient: Patient = field(default_factory=lambda: Patient(names=("Roe, Jane",)))
     page: Path | None = None
+    is_page_current: bool = True
     health: Health = WELL
     error: Exception | None = None
     notices: list[Notice] = field(default_factory=list)
@@ -62,7 +63,7 @@ class Told:
             recent=lambda limit: raising(list(self.states.values())[:limit]),
             notify=lambda notice: raising(self.notices.append(notice)),
             patient_of=lambda name: self.patient,
-            page_of=lambda name: self.page,
+            page_of=lambda name: Report(self.page, self.is_page_current) if self.page else None,
             health=lambda: self.health,
         )
 

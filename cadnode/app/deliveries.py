@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cadnode.app.peers import dicom_values, http_values
 from cadnode.deliver import cstore, fhir, folder, orthanc, stow
-from cadnode.errors import DeliveryError, PermanentDeliveryError
+from cadnode.errors import DeliveryError, PermanentDeliveryError, SettingsError
 from cadnode.log import get_logger
 from cadnode.report.profiles import REPORTS, chosen, is_ours, kinds_of
 from cadnode.settings import Destination, Settings
@@ -17,9 +17,15 @@ log = get_logger("worker")
 
 
 def deliver(settings: Settings, study: str, result: Path, name: str) -> str:
-    """One try to deliver the results in a folder: "delivered", "retry" or "refused"."""
-    destination = settings.destination(name)
+    """One try to deliver the results in a folder: "delivered", "retry" or "refused".
+
+    A destination that the configuration does not name any more refuses. A file that is not there
+    may come back with its disk, or with another reading.
+    """
     try:
+        destination = settings.destination(name)
+        if not result.is_dir():  # an empty one would count as delivered
+            raise FileNotFoundError("result")
         if destination.kind == "fhir":
             fhir.send(_bundle(result), http_values(destination))
         else:
@@ -29,6 +35,12 @@ def deliver(settings: Settings, study: str, result: Path, name: str) -> str:
             "delivery_failed", study=study, destination=name, error=error, reason=str(error)
         )
         return "retry" if error.retryable else "refused"
+    except SettingsError:
+        log.error("delivery_failed", study=study, destination=name, reason="not configured")
+        return "refused"
+    except OSError as error:
+        log.error("delivery_failed", study=study, destination=name, error=error, reason="result")
+        return "retry"
     return "delivered"
 
 

@@ -13,7 +13,7 @@ from cadnode.jobs.fetching import FetchAnswer
 from cadnode.log import get_logger
 from cadnode.receive import completeness, requests, sources
 from cadnode.receive.pull import Fetched, FetchFailure, Stopped, fetch
-from cadnode.receive.requests import Ended, FetchCode, Request, Taken
+from cadnode.receive.requests import GOOD, Ended, FetchCode, Request, Taken
 from cadnode.settings import Settings
 
 log = get_logger("fetch")
@@ -56,9 +56,12 @@ class Fetching:
                 return FetchAnswer("nothing_asked")
             return self._serve(study, taken, waited_s)
         except Stopped:
-            here = len(relevant(self._spool.instances(study)))
-            stopped = Ended(FetchCode.INTERRUPTED, is_final=False, n_instances=here)
+            stopped = Ended(FetchCode.INTERRUPTED, is_final=False, n_instances=self._n_here(study))
             return FetchAnswer("interrupted", self._postpone(taken, stopped))
+        except Exception:  # how it went could not be written: the next sweep starts it once more
+            with self._postponing:
+                self._seen.discard(taken.ticket)
+            raise
         finally:
             taken.release()
 
@@ -94,24 +97,41 @@ class Fetching:
                 return FetchAnswer("retry", self._postpone(taken, one.how))
             if taken.finish(one.how):
                 break
-        good = one.how.code in (FetchCode.FETCHED, FetchCode.NO_MAMMOGRAMS)
+        good = one.how.code in GOOD
         wait_s = self._wait_s(study, request) if one.study_is_here else -1.0
-        return FetchAnswer("fetched" if good else "failed", taken.ticket, wait_s)
+        return FetchAnswer("fetched" if good else "failed", taken.ticket, wait_s, request.at_once)
 
     def _try(self, study: str, request: Request, waited_s: float) -> _Try:
         try:
             came = self._from_source(request)
         except FetchFailure as failure:
-            code, is_final = failure.code, not failure.retryable
-            if not is_final and waited_s >= self._give_up_after_s(request):
-                code, is_final = FetchCode.GIVEN_UP, True
-            log.warning(
-                "study_not_fetched", study=study, status=code.value, reason=str(failure),
-                count=failure.n_new,
-            )  # fmt: skip
-            n_here = len(relevant(self._spool.instances(study)))
-            return _Try(Ended(code, is_final, n_here, failure.n_new), n_here > 0)
+            return self._failed(study, request, waited_s, failure)
+        except Stopped:
+            raise
+        except Exception as error:
+            # Whatever went wrong with one study: it is tried again, and the next one is fetched.
+            log.error("fetch_failed", study=study, error=error)
+            broken = FetchFailure(FetchCode.FETCH_FAILED, type(error).__name__, retryable=True)
+            return self._failed(study, request, waited_s, broken)
         return _Try(Ended(FetchCode.FETCHED, True, came.n_instances, came.n_new), True)
+
+    def _failed(self, study: str, request: Request, waited_s: float, failure: FetchFailure) -> _Try:
+        code, is_final = failure.code, not failure.retryable
+        if not is_final and waited_s >= self._give_up_after_s(request):
+            code, is_final = FetchCode.GIVEN_UP, True
+        log.warning(
+            "study_not_fetched", study=study, status=code.value, reason=str(failure),
+            count=failure.n_new,
+        )  # fmt: skip
+        n_here = self._n_here(study)
+        return _Try(Ended(code, is_final, n_here, failure.n_new), n_here > 0)
+
+    def _n_here(self, study: str) -> int:
+        """How many instances that concern us the spool holds."""
+        try:
+            return len(relevant(self._spool.instances(study)))
+        except OSError:  # one went away in this moment, or the disk did
+            return 0
 
     def _from_source(self, request: Request) -> Fetched:
         try:

@@ -16,6 +16,7 @@ from cadnode.app.presence import Presence
 from cadnode.app.supervise import ROLES
 from cadnode.jobs.progress import Job, JobsUnavailable, Progress
 from cadnode.receive import requests
+from cadnode.receive.requests import GOOD, FetchCode
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 from cadnode.web.node import Health, Problem
@@ -60,6 +61,7 @@ class Queue:
     delivering: dict[str, Waiting] = field(default_factory=dict)
     failed: int = 0
     undelivered: tuple[tuple[str, str, int], ...] = ()  # (destination, "refused"|"given_up", n)
+    not_fetched: tuple[tuple[FetchCode, int], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -118,12 +120,16 @@ class HealthCheck:
             for job in self._progress.ended_since(since, "deliver")
             if job.output in ("refused", "given_up")
         )
+        broken = self._progress.failed_since(since, "deliver")
+        ended.update((_destination(job), "given_up") for job in broken)
+        spool = self._settings.storage.folder / "spool"
         return Queue(
-            fetching=Waiting.since(_asked_at(self._settings.storage.folder / "spool"), now),
+            fetching=Waiting.since(_asked_at(spool), now),
             reading=Waiting.since((j.created_at for j in reading), now),
             delivering={name: Waiting.since(t, now) for name, t in delivering.items()},
             failed=len(self._progress.failed_since(since, "process")),
             undelivered=tuple((name, str(word), n) for (name, word), n in ended.items()),
+            not_fetched=_not_fetched(spool, since.timestamp()),
         )
 
 
@@ -197,13 +203,14 @@ def queue_problems(queue: Queue) -> Iterator[Problem]:
                 "destination_away",
                 f"{name} has not taken a result for {_for(waiting.oldest_s)}; "
                 f"results that wait: {waiting.count}",
-                "is it running, and does it know this node? `cadnode check` asks it",
+                "is it running, does it know this node, is its password right? ask `cadnode check`",
             )  # fmt: skip
     for name, word, count in sorted(queue.undelivered):
         how = "refused" if word == "refused" else "was away for too long for"
         yield Problem(
             f"delivery_{word}", f"{name} {how} {count} of the last day's results",
-            "the studies' pages name it; the log says why", failing=False,
+            "the studies' pages name it, the log says why; ask for a study to send it again",
+            failing=False,
         )  # fmt: skip
     if queue.reading.oldest_s > READING_LATE_S:
         yield Problem(
@@ -214,6 +221,11 @@ def queue_problems(queue: Queue) -> Iterator[Problem]:
         yield Problem(
             "source_away", f"A study has waited for {_for(queue.fetching.oldest_s)} to be fetched",
             "is its source running, and are user, password or token right?", failing=False,
+        )  # fmt: skip
+    for code, count in queue.not_fetched:
+        yield Problem(
+            "fetch_failed", f"Studies of the last day that could not be fetched: {count}",
+            code.meaning, failing=False,
         )  # fmt: skip
     if queue.failed:
         yield Problem(
@@ -233,13 +245,15 @@ def _destination(job: Job) -> str:
 
 def _asked_at(spool: Path) -> list[float]:
     """When the studies that are not fetched yet were asked for."""
-    times = []
-    for key in requests.waiting(spool):
-        try:
-            times.append((spool / "requests" / f"{key}.json").stat().st_mtime)
-        except FileNotFoundError:  # fetched in this moment
-            continue
-    return times
+    times = (requests.asked_at(spool, key) for key in requests.waiting(spool))
+    return [at for at in times if at is not None]  # None: fetched in this moment
+
+
+def _not_fetched(spool: Path, since: float) -> tuple[tuple[FetchCode, int], ...]:
+    """Why fetches that ended since then came to nothing for good, and how many for each reason."""
+    ended = requests.ended_since(spool, since)
+    codes = Counter(how.code for how in ended if how.is_final and how.code not in GOOD)
+    return tuple(sorted(codes.items()))
 
 
 def _for(seconds: float) -> str:

@@ -4,15 +4,11 @@ A plan is made first and shown; only `apply` writes. A file that is there keeps 
 and its comments, and is kept beside as `NAME.before-cadnode`.
 """
 
-import difflib
 import os
-import secrets
 import shutil
-import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from cadnode.app.orthanc_setup_files import (
@@ -23,55 +19,14 @@ from cadnode.app.orthanc_setup_files import (
     python_plugin,
 )
 from cadnode.app.orthanc_setup_json import with_value
+from cadnode.app.orthanc_setup_node import TOKEN, node_half, tokens
+from cadnode.app.orthanc_setup_plan import Change, Plan, Reached, Wanted
 from cadnode.errors import SettingsError
 from cadnode.settings import Settings
 
 Put = Callable[[tuple[str, ...], Any], None]
 METADATA: Final = 5114
 FRAGMENT: Final = "cadnode.json"
-TOKEN: Final = "cadnode.token"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the admin asks for."""
-
-    place: Path  # Orthanc's configuration: a folder, or one file
-    mode: Literal["pull", "store"] = "pull"
-    node_url: str = "http://127.0.0.1:8114"
-    orthanc_url: str = "http://127.0.0.1:8042"
-    node_toml: Path | None = None
-    username: str = ""
-    password_file: Path | None = None
-    force: bool = False
-
-
-@dataclass(frozen=True)
-class Change:
-    """A file that is made or changed; `before` is None for a new one."""
-
-    path: Path
-    before: str | None
-    after: str
-    secret: bool = False
-
-    def diff(self) -> str:
-        """Unified diff; a secret is not shown."""
-        if self.secret:
-            return f"+++ {self.path}  (a new token, readable for its owner only)\n"
-        old = (self.before or "").splitlines(keepends=True)
-        new = self.after.splitlines(keepends=True)
-        name = "/dev/null" if self.before is None else str(self.path)
-        return "".join(difflib.unified_diff(old, new, name, str(self.path)))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Files to write, lines for the node's configuration that are left to the admin, and hints."""
-
-    changes: tuple[Change, ...]
-    node_lines: str
-    notes: tuple[str, ...]
 
 
 def plan(wanted: Wanted, node: Settings | None) -> Plan:
@@ -112,15 +67,25 @@ def plan(wanted: Wanted, node: Settings | None) -> Plan:
             'Orthanc asks for a user ("RegisteredUsers"): name one for the node with '
             "--username and --password-file"
         )
-    token, token_changes = _token(token_file, wanted, node)
+    token, token_changes = tokens(token_file, wanted, node)
     edited = [
         Change(file, configuration.texts.get(file), text)
         for file, text in texts.items()
         if text != configuration.texts.get(file)
     ]
-    toml_changes, lines = _node_toml(wanted, node, token)
-    changes = [*_plugin(script, wanted.force), *edited, *token_changes, *toml_changes]
-    return Plan(tuple(changes), lines, tuple(notes))
+    half = node_half(wanted, node, _reached(wanted, configuration), token_file, token)
+    changes = [*_plugin(script, wanted.force), *edited, *token_changes, *half.changes]
+    return Plan(tuple(changes), half.node_lines, (*notes, *half.notes))
+
+
+def _reached(wanted: Wanted, configuration: Configuration) -> Reached:
+    """The Orthanc in question, by what its configuration says of itself."""
+    unset = Reached(wanted.orthanc_url)
+    return Reached(
+        wanted.orthanc_url,
+        str(configuration.get("DicomAet", unset.ae_title)),
+        int(configuration.get("DicomPort", unset.port)),
+    )
 
 
 def _check_script(configuration: Configuration, script: Path) -> None:
@@ -178,77 +143,6 @@ def _modality(wanted: Wanted, node: Settings | None) -> list[Any]:
     host = urlsplit(wanted.node_url).hostname or "127.0.0.1"
     listener = (node or Settings()).listener
     return [listener.ae_title, host, listener.port]
-
-
-def _token(token_file: Path, wanted: Wanted, node: Settings | None) -> tuple[str, list[Change]]:
-    """The node's token, and the file from which Orthanc reads it."""
-    theirs = node.web.token_file if node is not None else None
-    if token_file.exists():
-        return _first_line(token_file), []
-    if theirs is not None and theirs.exists():
-        token = _first_line(theirs)
-    else:
-        token = secrets.token_urlsafe(32)
-    return token, [Change(token_file, None, token + "\n", secret=True)]
-
-
-def _first_line(file: Path) -> str:
-    try:
-        return (file.read_text(encoding="utf-8").splitlines() or [""])[0].strip()
-    except OSError as error:
-        raise SettingsError(f"{file} cannot be read: {error.strerror}; run it as root") from error
-
-
-def _node_toml(wanted: Wanted, node: Settings | None, token: str) -> tuple[list[Change], str]:
-    """What the node's configuration needs: written to its file, or lines for the admin."""
-    toml = wanted.node_toml
-    place = (toml.parent if toml else Path("/etc/cadnode")).absolute() / TOKEN
-    changes = []
-    lines = ""
-    tables: dict[str, Any] = {}
-    before = ""
-    if toml is not None:
-        before = toml.read_text(encoding="utf-8") if toml.exists() else ""
-        tables = tomllib.loads(before)
-    left = ""
-    if "token_file" not in tables.get("web", {}):
-        block = f'[web]\ntoken_file = "{place}"\n'
-        if "web" in tables:
-            left = block  # a table can be there once only: the admin adds the line
-        else:
-            lines += "\n" + block
-        if toml is not None and not place.exists():
-            changes.append(Change(place, None, token + "\n", secret=True))
-    peer = _peer_lines(wanted)
-    if not any(s.get("name") == "orthanc" for s in tables.get("sources", ())) and (
-        wanted.mode == "pull"
-    ):
-        lines += f'\n[[sources]]\nname = "orthanc"\nkind = "orthanc"\n{peer}'
-    if not any(_is_orthanc(d, wanted) for d in tables.get("destinations", ())):
-        lines += f'\n[[destinations]]\nname = "orthanc"\nkind = "orthanc"\n{peer}'
-    if toml is None:
-        return [], (lines + left).lstrip("\n")
-    if lines:
-        changes.append(Change(toml, before or None, (before.rstrip() + "\n" + lines).lstrip("\n")))
-    return changes, left
-
-
-def _is_orthanc(destination: dict[str, Any], wanted: Wanted) -> bool:
-    """Whether results already go back: by name, by this URL, or by C-STORE to anybody."""
-    return (
-        destination.get("name") == "orthanc"
-        or destination.get("url", "").rstrip("/") == wanted.orthanc_url.rstrip("/")
-        or destination.get("kind", "dicom") == "dicom"
-    )
-
-
-def _peer_lines(wanted: Wanted) -> str:
-    lines = f'url = "{wanted.orthanc_url}"\n'
-    if wanted.username:
-        lines += f'username = "{wanted.username}"\n'
-    if wanted.password_file is not None:
-        lines += f'password_file = "{wanted.password_file.absolute()}"\n'
-    return lines
 
 
 def apply(changes: tuple[Change, ...]) -> None:

@@ -3,6 +3,7 @@
 Does Orthanc tell the node of mammograms, does it get them, and do results come back?
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,15 +11,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import requests
-
-from cadnode.app.checks import Check, Verdict
-from cadnode.errors import SettingsError
-from cadnode.settings import Destination, HttpPeer, Settings, Source
+from cadnode.app.checks import HTTP_ADVICE, Check, Verdict
+from cadnode.app.deliveries import reach
+from cadnode.app.orthanc_setup_plan import Reached
+from cadnode.app.peers import http_values
+from cadnode.errors import CadnodeError, SettingsError
+from cadnode.http import HttpFailure, HttpPeerValues, Peer, connected
+from cadnode.receive import sources
+from cadnode.receive.pull import FetchFailure
+from cadnode.settings import Destination, Settings, Source
 
 OLDEST: Final = (1, 10)
 OLDEST_PYTHON: Final = (4, 0)
 _WITHIN_S: Final = 10.0
+_ANY_STATUS: Final = tuple(range(300, 600))
 
 
 @dataclass(frozen=True)
@@ -30,47 +36,44 @@ class OrthancAddress:
     password_file: Path | None = None
     ca_file: Path | None = None
 
-    @classmethod
-    def of(cls, peer: HttpPeer) -> "OrthancAddress":
-        """Of a source or destination in the node's settings."""
-        return cls(str(peer.url), peer.username, peer.password_file, peer.ca_file)
+    def values(self) -> HttpPeerValues:
+        """As an HTTP peer. Raises `SettingsError` when the user has no password."""
+        if self.username and self.password_file is None:
+            raise SettingsError("--username needs --password-file")
+        return HttpPeerValues(
+            "orthanc", self.url.rstrip("/"), self.username, self.password_file,
+            ca_file=self.ca_file, timeout_s=_WITHIN_S,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """Of Orthanc: any status, the body as text."""
+
+    status_code: int
+    text: str
+
+    def json(self) -> Any:
+        """Parsed; raises `ValueError` when it is no JSON."""
+        return json.loads(self.text)
 
 
 class _Orthanc:
-    """Its REST interface; `problem` is a failed request in words."""
+    """Its REST interface."""
 
-    def __init__(self, address: OrthancAddress) -> None:
+    def __init__(self, address: OrthancAddress, peer: Peer) -> None:
         self.address = address
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.verify = str(address.ca_file) if address.ca_file else True
-        if address.username:
-            self._session.auth = (address.username, _password(address.password_file))
+        self._peer = peer
 
-    def ask(self, method: str, path: str, body: str | None = None) -> requests.Response:
-        """The answer. Raises `requests.RequestException` when there is none."""
-        url = self.address.url.rstrip("/") + path
-        return self._session.request(
-            method, url, data=body, timeout=_WITHIN_S, allow_redirects=False
-        )
+    def ask(self, method: str, path: str, body: str | None = None) -> _Answer:
+        """The answer, whatever its status. Raises `HttpFailure` when there is none."""
+        with self._peer.request(method, path, also=_ANY_STATUS, data=body) as response:
+            return _Answer(response.status_code, response.text)
 
     def get(self, path: str) -> Any:
         """Parsed JSON, or None for any other answer than 200."""
         answer = self.ask("GET", path)
         return answer.json() if answer.status_code == 200 else None
-
-    def close(self) -> None:
-        """End the session."""
-        self._session.close()
-
-
-def _password(file: Path | None) -> str:
-    if file is None:
-        raise SettingsError("--username needs --password-file")
-    try:
-        return (file.read_text(encoding="utf-8").splitlines() or [""])[0]
-    except OSError as error:
-        raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def run(address: OrthancAddress, node: Settings | None) -> Iterator[Check]:
@@ -78,22 +81,20 @@ def run(address: OrthancAddress, node: Settings | None) -> Iterator[Check]:
 
     `node` are the settings of the node on this machine, when they are known.
     """
-    orthanc = _Orthanc(address)
     try:
-        yield from _run(orthanc, node)
-    except requests.RequestException as error:
+        with connected(address.values()) as peer:
+            yield from _run(_Orthanc(address, peer), node)
+    except HttpFailure as failure:
         yield Check(
-            "orthanc", Verdict.FAILED, f"{address.url} is not reached ({type(error).__name__})",
-            "is Orthanc running, is --url right, and (from another machine) is "
-            '"RemoteAccessAllowed" true?',
+            "orthanc", Verdict.FAILED, f"{address.url}: {failure}",
+            "is Orthanc running, are --url, --password-file and --ca-file right, and (from another "
+            'machine) is "RemoteAccessAllowed" true?',
         )  # fmt: skip
     except ValueError:
         yield Check(
             "orthanc", Verdict.FAILED, f"{address.url} does not answer in JSON",
             "is there really an Orthanc at this address?",
         )  # fmt: skip
-    finally:
-        orthanc.close()
 
 
 def _run(orthanc: _Orthanc, node: Settings | None) -> Iterator[Check]:
@@ -104,7 +105,8 @@ def _run(orthanc: _Orthanc, node: Settings | None) -> Iterator[Check]:
             'give --username and --password-file, as in "RegisteredUsers"',
         )  # fmt: skip
         return
-    yield _version(answer.json())
+    system = answer.json()
+    yield _version(system)
     yield _clock(orthanc)
     yield from _python(orthanc)
     health = orthanc.ask("GET", "/cadnode/health")
@@ -119,7 +121,7 @@ def _run(orthanc: _Orthanc, node: Settings | None) -> Iterator[Check]:
     yield from _modality(orthanc, body)
     yield from _rights(orthanc)
     if node is not None:
-        yield from _way_back(node)
+        yield from _way_back(node, _reached(orthanc.address, system))
 
 
 def _version(system: dict[str, Any]) -> Check:
@@ -224,53 +226,56 @@ def _rights(orthanc: _Orthanc) -> Iterator[Check]:
     )  # fmt: skip
 
 
-def _way_back(node: Settings) -> Iterator[Check]:
-    """What the node itself reaches: its sources and destinations."""
+def _reached(address: OrthancAddress, system: dict[str, Any]) -> Reached:
+    """The Orthanc in question, by what it says of itself."""
+    unset = Reached(address.url)
+    return Reached(
+        address.url,
+        str(system.get("DicomAet", unset.ae_title)),
+        int(system.get("DicomPort", unset.port)),
+    )
+
+
+def _way_back(node: Settings, orthanc: Reached) -> Iterator[Check]:
+    """Whether results come back to this Orthanc, and what the node itself reaches."""
     if not node.destinations:
         yield Check(
             "results", Verdict.FAILED, "the node has no [[destinations]]",
             'add one of kind "orthanc" (or "dicom"): `cadnode orthanc install --config FILE`',
         )  # fmt: skip
+    elif not any(map(orthanc.gets, node.destinations)):
+        yield Check(
+            "results", Verdict.WARNING,
+            f"by their addresses, none of the node's [[destinations]] is {orthanc.url} or "
+            f"{orthanc.ae_title} on port {orthanc.port}: results go elsewhere",
+            "right if that forwards them, or is this Orthanc by another name; else "
+            "`cadnode orthanc install --config FILE` adds it",
+        )  # fmt: skip
     for source in node.sources:
-        yield _peer(f"source {source.name}", source)
+        yield _source(source)
     for destination in node.destinations:
-        if destination.kind == "orthanc":
-            yield _peer(f"destination {destination.name}", destination)
-        elif destination.kind == "dicom":
-            yield _echo(node, destination)
+        yield _destination(node, destination)
 
 
-def _peer(name: str, peer: Source | Destination) -> Check:
-    if peer.kind != "orthanc":
-        return Check(name, Verdict.OK, f"kind {peer.kind}: not looked at here")
-    orthanc = _Orthanc(OrthancAddress.of(peer))
+def _source(source: Source) -> Check:
+    name = f"source {source.name}"
     try:
-        status = orthanc.ask("GET", "/system").status_code
-    except requests.RequestException as error:
-        return Check(
-            name, Verdict.FAILED, f"{peer.url} is not reached ({type(error).__name__})",
-            "is its url the Orthanc that this machine reaches?",
-        )  # fmt: skip
-    finally:
-        orthanc.close()
-    if status == 200:
-        return Check(name, Verdict.OK, f"{peer.url} answers")
-    return Check(
-        name, Verdict.FAILED, f"{peer.url} answers HTTP {status}",
-        "username and password_file must be of a user in Orthanc's \"RegisteredUsers\"",
-    )  # fmt: skip
+        with sources.opened(source.kind, http_values(source)) as opened:
+            return Check(name, Verdict.OK, f"{source.url}: {opened.check()}")
+    except FetchFailure as failure:
+        return Check(name, Verdict.FAILED, f"{source.url}: {failure}", HTTP_ADVICE)
 
 
-def _echo(node: Settings, destination: Destination) -> Check:
-    from cadnode.app.sending import echo
-    from cadnode.errors import CadnodeError
-
-    where = f"{destination.ae_title} at {destination.host}:{destination.port}"
+def _destination(node: Settings, destination: Destination) -> Check:
+    name = f"destination {destination.name}"
+    where = str(destination.url or destination.folder)
+    if destination.kind == "dicom":
+        where = f"{destination.ae_title} at {destination.host}:{destination.port}"
     try:
-        echo(node, destination)
+        return Check(name, Verdict.OK, f"{where}: {reach(node, destination)}")
     except CadnodeError as error:
-        return Check(
-            f"destination {destination.name}", Verdict.FAILED, f"{where}: {error}",
-            'Orthanc needs "DicomAlwaysAllowStore" or an entry for this node',
-        )  # fmt: skip
-    return Check(f"destination {destination.name}", Verdict.OK, f"{where} answered C-ECHO")
+        advice = {
+            "folder": "make the folder and give the node's user the right to write",
+            "dicom": 'Orthanc needs "DicomAlwaysAllowStore" or an entry for this node',
+        }.get(destination.kind, HTTP_ADVICE)
+        return Check(name, Verdict.FAILED, f"{where}: {error}", advice)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cadnode.app import node_state
 from cadnode.errors import CadnodeError
 from cadnode.files import write_whole
 from cadnode.log import get_logger
@@ -45,6 +46,8 @@ def present(storage: Path, role: str) -> Iterator[None]:
     """Context manager: within it the role counts as up; an error of ours is left for `look`."""
     folder = storage / "roles"
     folder.mkdir(parents=True, exist_ok=True)
+    if role == "worker":  # what one said that had the same number, as in a container, is not ours
+        (storage / node_state.FILE).unlink(missing_ok=True)
     # A few may run at once, on purpose or for a moment while one ends: the lock is a shared one.
     with (folder / f"{role}.lock").open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_SH)

@@ -13,13 +13,13 @@ from cadnode.app.study_state import Facts, decide
 from cadnode.errors import NotProcessable
 from cadnode.exam.dicom_file import open_file
 from cadnode.exam.patient import Patient, patient_of
-from cadnode.jobs.progress import Job, JobsUnavailable, Progress, process_ids
-from cadnode.jobs.workflow import deliver_id
+from cadnode.jobs.names import deliver_id, process_ids
+from cadnode.jobs.progress import Job, JobsUnavailable, Progress
 from cadnode.receive import requests
 from cadnode.receive.identity import read_file_identity
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
-from cadnode.web.node import jobs_away
+from cadnode.web.node import Report, jobs_away
 from cadnode.web.study import KEY, Reason, StudyState, key_of
 
 PAGE: Final = "report.html"
@@ -73,10 +73,17 @@ class Studies:
             _remember(self._patients, key, known)
         return known[1]
 
-    def page_of(self, name: str) -> Path | None:
-        """The rendered report of the study's newest result that has one."""
-        pages = list((self._results / key_of(name)).glob(f"*/{PAGE}"))
-        return max(pages, key=_changed_at, default=None)
+    def page_of(self, name: str) -> Report | None:
+        """The rendered report of the study's present content, else the newest of an earlier one."""
+        folder = self._results / key_of(name)
+        pages = list(folder.glob(f"*/{PAGE}"))
+        if not pages:
+            return None
+        content = self._held_of(key_of(name)).content
+        current = folder / content / PAGE
+        if content and current in pages:
+            return Report(current)
+        return Report(max(pages, key=_changed_at), is_current=False)
 
     def _changes(self) -> dict[str, float]:
         """When each study last changed: one look at each folder, none at a file in it."""
@@ -154,6 +161,8 @@ class Studies:
     def _state(
         self, held: Held, result: dict[str, Any], jobs: dict[str, Job], names: list[str]
     ) -> StudyState:
+        if not result:  # it may have been written since: a job that says so was looked at later
+            result = self._result(held)
         facts = self._facts(held, jobs, names, has_result=bool(result))
         verdict = decide(facts)
         asked = (self._requests / f"{held.key}.{kind}" for kind in ("json", "ended"))

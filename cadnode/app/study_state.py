@@ -15,6 +15,13 @@ NO_MAMMOGRAMS: Final = Reason("no_mammograms", "The study holds no mammograms")
 JOBS_LOST: Final = Reason(
     "deliveries_unknown", "The job database knows nothing of this study's deliveries"
 )
+NOTHING_SENT: Final = Reason(
+    "nothing_sent",
+    "Nothing of this reading was sent: it gave no objects, or its destinations came later",
+)
+RESULT_GONE: Final = Reason(
+    "result_removed", "The study was read, but its result was removed; ask for it at once again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,8 @@ def _of_content(facts: Facts) -> Verdict:
             return Verdict(State.READING)
         return Verdict(State.QUEUED, (READING_DELAYED,) if len(facts.attempts) > 1 else ())
     if not facts.has_result:
+        if last is not None and last.output == "reported":
+            return Verdict(State.FAILED, (RESULT_GONE,))
         return Verdict(State.QUEUED if facts.is_quiet else State.RECEIVING)
     if last is None:  # read, but by jobs that the database has forgotten
         return Verdict(State.DONE, (JOBS_LOST,) if facts.deliveries else ())
@@ -99,6 +108,8 @@ def _of_deliveries(facts: Facts) -> Verdict:
     words = {word for _, word in told}
     if "waiting" in words:
         return Verdict(State.DELIVERING, (), told)
+    if facts.deliveries and not told:
+        return Verdict(State.DONE, (NOTHING_SENT,))
     return Verdict(State.REFUSED if words - {"delivered"} else State.DONE, (), told)
 
 

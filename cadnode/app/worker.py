@@ -20,7 +20,8 @@ from cadnode.exam.model import Exam
 from cadnode.exam.read import read_exam
 from cadnode.files import write_whole
 from cadnode.jobs import folders
-from cadnode.jobs.workflow import Start, Steps, launch, stop
+from cadnode.jobs.steps import Start, Steps
+from cadnode.jobs.workflow import launch, stop
 from cadnode.log import get_logger
 from cadnode.read import read_exam as read_with
 from cadnode.receive import requests
@@ -77,9 +78,13 @@ class Worker:
             report=self.report,
             deliver=self.deliver,
             shadow=self.shadow,
+            has_result=self.has_result,
             now=lambda: datetime.now(UTC),
             destinations=tuple(
                 (d.name, d.give_up_after_h * 3600) for d in self._settings.destinations
+            ),
+            one_at_a_time=frozenset(  # their bundles share resources: the patient, the device
+                d.name for d in self._settings.destinations if d.kind == "fhir"
             ),
         )
 
@@ -99,7 +104,7 @@ class Worker:
                 continue  # not all of it is here yet; `Fetching` has it considered at its end
             self._swept[study] = changed_at
             content = self.fingerprint(study)
-            if content and not (self._folder(study, content) / "result.json").exists():
+            if content and not self.has_result(study, content):
                 start.consider(study)
 
     def fingerprint(self, study: str) -> str:
@@ -115,6 +120,10 @@ class Worker:
 
     def _folder(self, study: str, content: str) -> Path:
         return self._results / study / content
+
+    def has_result(self, study: str, content: str) -> bool:
+        """Whether this content is reported."""
+        return (self._folder(study, content) / "result.json").exists()
 
     def read(self, study: str, content: str) -> bool:
         """Read the study and save what the models said; False when its content has changed."""
@@ -149,7 +158,10 @@ class Worker:
         return newest.name if newest else ""
 
     def report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
-        """Write the study's DICOM objects and `result.json`; returns how many objects."""
+        """Write the study's outputs; returns how many of them a destination may get.
+
+        That is the DICOM objects and the FHIR bundle: who gets which, `app.deliveries` decides.
+        """
         where = self._folder(study, content)
         names = set(json.loads((where / "inputs.json").read_bytes()))
         exam = self._exam([p for p in self._spool.instances(study) if p.name in names])
@@ -165,7 +177,7 @@ class Worker:
             cards=cards_of(model_folders(self._settings), result),
         )
         log.info("study_reported", study=study, count=len(objects))
-        return len(objects)
+        return len(objects) + (where / deliveries.BUNDLE).is_file()
 
     def deliver(self, study: str, content: str, destination: str) -> str:
         """One try to deliver: "delivered", "retry" or "refused"."""

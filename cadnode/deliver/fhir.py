@@ -9,13 +9,15 @@ from typing import Any, Final
 
 from cadnode.deliver.http import HttpPeerValues, delivering, json_of
 from cadnode.deliver.outcome import Delivered, all_taken
-from cadnode.errors import PermanentDeliveryError
+from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 from cadnode.log import get_logger
 
 log = get_logger("deliver")
 
 FHIR_JSON: Final = "application/fhir+json"
 _TAKEN: Final = re.compile(r"20[01]\b")  # 201: made; 200: the server had it
+# Two bundles at once meet in the device that both name (R5 3.2.0.9.1; 423: a server's own lock).
+_COLLIDED: Final = (409, 412, 423)
 _SAFE: Final = re.compile(r"[A-Za-z0-9.-]{1,40}")
 
 
@@ -27,16 +29,20 @@ def send(bundle: Path, destination: HttpPeerValues) -> Delivered:
     Raises
     ------
     TransientDeliveryError
-        The server cannot be reached, is busy or fails: the bundle may be sent again.
+        The server cannot be reached, is busy, fails, refuses our credentials, or holds what
+        another bundle changes at this moment: the bundle may be sent again.
     PermanentDeliveryError
-        It refuses our credentials or the bundle, or its answer is no transaction's.
+        It refuses the bundle, or its answer is no transaction's.
     """
     headers = {"Content-Type": FHIR_JSON, "Accept": FHIR_JSON}
     with (
         delivering(destination) as peer,
         bundle.open("rb") as data,
-        peer.request("POST", "", data=data, headers=headers) as response,
+        peer.request("POST", "", data=data, headers=headers, also=_COLLIDED) as response,
     ):
+        if response.status_code in _COLLIDED:
+            text = f"{peer.name} is changing the same resources ({response.status_code})"
+            raise TransientDeliveryError(text)
         answer = json_of(response, peer.name)
     delivered = outcome(answer, destination.name)
     log.info("files_sent", destination=destination.name, count=delivered.n_sent)

@@ -16,9 +16,10 @@ def delivering(values: HttpPeerValues) -> Iterator[Peer]:
     Raises
     ------
     TransientDeliveryError
-        It cannot be reached, is busy, out of storage, or went away: send all of it again.
+        It cannot be reached, is busy, out of storage, refuses our credentials, or went away:
+        send all of it again.
     PermanentDeliveryError
-        It refuses our credentials or the request.
+        It refuses the request.
     """
     try:
         with connected(values) as peer:

@@ -27,9 +27,10 @@ def send(files: Sequence[Path], destination: HttpPeerValues) -> Delivered:
     Raises
     ------
     TransientDeliveryError
-        It cannot be reached, is busy or out of storage: all of it may be sent again.
+        It cannot be reached, is busy, out of storage or refuses our credentials: all of it may
+        be sent again.
     PermanentDeliveryError
-        It refuses our credentials, or some of the files, or it is no Orthanc.
+        It refuses some of the files, or it is no Orthanc.
     """
     refusals = []
     with delivering(destination) as peer:

@@ -57,10 +57,10 @@ def send(files: Sequence[Path], destination: HttpPeerValues) -> Delivered:
     Raises
     ------
     TransientDeliveryError
-        It cannot be reached, is busy or out of resources, or does not say what became of an
-        object: all of it may be sent again.
+        It cannot be reached, is busy or out of resources, refuses our credentials, or does not
+        say what became of an object: all of it may be sent again.
     PermanentDeliveryError
-        It refuses our credentials, the request, or some of the files.
+        It refuses the request, or some of the files.
     """
     if not files:
         return Delivered(0, 0)

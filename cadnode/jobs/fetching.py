@@ -27,18 +27,20 @@ class FetchAnswer:
     `status` is "fetched", "nothing_asked" (somebody else serves the request), "failed" (for
     good), "retry" or "interrupted" (the node stops); `ticket` is that of the next try. `wait_s` is
     the quiet time after which the study is considered, negative when there is nothing to consider.
+    `again`: somebody wants it now, so that what ended badly with it is tried once more.
     """
 
     status: str
     ticket: str = ""
     wait_s: float = -1.0
+    again: bool = False
 
 
 Fetch = Callable[[str, str, float], FetchAnswer]  # study, ticket ("": any), seconds waited so far
 
 
 def register(
-    fetch_study: Fetch, consider: Callable[[str], str], arrivals: str
+    fetch_study: Fetch, consider: Callable[[str, bool], str], arrivals: str
 ) -> Callable[[str], None]:
     """Register the workflow with DBOS; returns what starts it in this process.
 
@@ -64,9 +66,9 @@ def register(
                     FETCHES, fetch, study, answer.ticket, waited_s + delay_s, pause_s
                 )
         elif answer.wait_s > 0:
-            debouncer.debounce(study, answer.wait_s, study)
+            debouncer.debounce(study, answer.wait_s, study, False)
         elif answer.wait_s == 0:
-            DBOS.enqueue_workflow(arrivals, consider, study)
+            DBOS.enqueue_workflow(arrivals, consider, study, answer.again)
         return answer.status
 
     def start(study: str) -> None:

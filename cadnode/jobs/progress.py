@@ -6,16 +6,13 @@ Only indexed look-ups, by identifier or by status: as quick with a million finis
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from dbos import DBOSClient
 from sqlalchemy.exc import SQLAlchemyError
 
+from cadnode.jobs.names import FAILED, OPEN
 from cadnode.jobs.serializer import JsonSerializer
-from cadnode.jobs.workflow import MOST_ATTEMPTS, process_id
-
-OPEN: Final = ("ENQUEUED", "DELAYED", "PENDING")
-FAILED: Final = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 
 class JobsUnavailable(Exception):
@@ -47,11 +44,6 @@ class Job:
     def has_failed(self) -> bool:
         """Whether the job ended without doing what it was for, and is not tried again."""
         return self.status in FAILED
-
-
-def process_ids(study: str, content: str) -> list[str]:
-    """Identifiers of the attempts to read one content of a study, in order."""
-    return [process_id(study, content, attempt) for attempt in range(MOST_ATTEMPTS + 1)]
 
 
 class Progress:

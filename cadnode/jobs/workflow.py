@@ -7,7 +7,9 @@
 - `consider` looks at what the spool holds now and starts `process` under an identifier made of
   the study and its content: the same content is read once, however often it is announced.
 - `process` reads, reports and starts one `deliver` per destination. What fails is tried again
-  later under a new identifier, holding up nobody meanwhile.
+  later under a new identifier, holding up nobody meanwhile. When somebody asks for the study at
+  once, `consider` first forgets attempts that came to no result, and deliveries that were refused
+  or given up: they begin anew (`cadnode.jobs.again`).
 - `deliver` tries until the destination has taken the objects, has refused for good, or the
   configured time is over. Between tries it sleeps durably.
 - `shadow` reads once more with other versions, when a destination has taken the result (or there
@@ -16,9 +18,7 @@
 Arguments and results are keys, codes and counts: nothing of the patient enters the database.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
 
 from dbos import (
     DBOS,
@@ -31,9 +31,11 @@ from dbos import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.errors import SettingsError
-from cadnode.jobs import fetching
+from cadnode.jobs import again, fetching
 from cadnode.jobs.fetching import FETCHES
+from cadnode.jobs.names import MOST_ATTEMPTS, deliver_id, process_id
 from cadnode.jobs.serializer import JsonSerializer
+from cadnode.jobs.steps import Start, Steps
 from cadnode.log import get_logger
 
 ARRIVALS = "arrivals"
@@ -42,41 +44,8 @@ SHADOWS = "shadows"
 JOBS_VERSION = "1"  # raise when a workflow's steps change: old jobs then finish on old code only
 LONGEST_PAUSE_S = 600.0  # between two tries of a delivery
 FIRST_PAUSE_S = 15.0  # before a failed study is tried again; four times longer each time
-MOST_ATTEMPTS = 5  # 15 s, 1 min, 4 min, 16 min, 64 min: a full disk may have room again by then
 
 log = get_logger("jobs")
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """What the workflow does at each step; `app` binds them to spool, models and destinations.
-
-    `fetch(study, ticket, waited_s)` fetches a study that was asked for (`jobs.fetching`);
-    `fingerprint(study)` is the spool's content now ("" when there is nothing to read);
-    `read(study, fingerprint)` returns False when the content has changed meanwhile;
-    `predecessor(study, fingerprint)` is the fingerprint last reported for the study, or "";
-    `report(study, fingerprint, predecessor, made_at)` returns the number of objects made;
-    `deliver(study, fingerprint, destination)` returns "delivered", "retry" or "refused";
-    `shadow(study, fingerprint)` says how it ended: "interrupted" when it must begin again.
-    """
-
-    fetch: fetching.Fetch
-    fingerprint: Callable[[str], str]
-    read: Callable[[str, str], bool]
-    predecessor: Callable[[str, str], str]
-    report: Callable[[str, str, str, str], int]
-    deliver: Callable[[str, str, str], str]
-    shadow: Callable[[str, str], str]
-    now: Callable[[], datetime]
-    destinations: tuple[tuple[str, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Starts workflows for a study from the worker's own process."""
-
-    consider: Callable[[str], None]
-    fetch: Callable[[str], None]
 
 
 def config(database_url: str) -> DBOSConfig:
@@ -95,16 +64,6 @@ def config(database_url: str) -> DBOSConfig:
 def delivery_queue(destination: str) -> str:
     """Each destination has a queue of its own: a dead one holds up no other."""
     return f"deliver-{destination}"
-
-
-def process_id(study: str, content: str, attempt: int) -> str:
-    """Identifier of one attempt to read one content of a study."""
-    return f"process-{study}-{content}-{attempt}"
-
-
-def deliver_id(study: str, content: str, destination: str) -> str:
-    """Identifier of the delivery of one content of a study."""
-    return f"deliver-{study}-{content}-{destination}"
 
 
 def register(steps: Steps) -> Start:
@@ -133,6 +92,16 @@ def register(steps: Steps) -> Start:
     @DBOS.step(name="deliver")
     def deliver_once(study: str, content: str, destination: str) -> str:
         return steps.deliver(study, content, destination)
+
+    names = [name for name, _ in steps.destinations]
+
+    @DBOS.step(name="undelivered")
+    def undelivered(study: str, content: str) -> list[str]:
+        return again.undelivered(study, content, names, steps.has_result)
+
+    @DBOS.step(name="forget")
+    def forget(study: str, content: str) -> int:
+        return again.forget_failures(study, content, names, steps.has_result)
 
     @DBOS.step(name="shadow")
     def shadow_once(study: str, content: str) -> str:
@@ -163,7 +132,7 @@ def register(steps: Steps) -> Start:
 
     def delivered(study: str, content: str, destination: str, give_up_after_s: float) -> str:
         waited_s, pause_s, attempt = 0.0, 2.0, 1
-        while (answer := deliver_once(study, content, destination)) == "retry":
+        while (answer := one_try(study, content, destination)) == "retry":
             if waited_s >= give_up_after_s:
                 log.error("delivery_given_up", study=study, destination=destination)
                 return "given_up"
@@ -175,16 +144,28 @@ def register(steps: Steps) -> Start:
         )
         return answer
 
-    def read_and_report(study: str, content: str) -> str:
-        if not read(study, content):
-            return "changed_meanwhile"
-        if report(study, content, predecessor(study, content), now()):
-            for destination, give_up_after_s in steps.destinations:
+    def one_try(study: str, content: str, destination: str) -> str:
+        try:
+            return deliver_once(study, content, destination)
+        except Exception as error:
+            # A delivery that breaks does not disappear: it is tried until it is given up.
+            log.error("delivery_failed", study=study, destination=destination, error=error)
+            return "retry"
+
+    def send_to(study: str, content: str, chosen: Sequence[str]) -> None:
+        for destination, give_up_after_s in steps.destinations:
+            if destination in chosen:
                 with SetWorkflowID(deliver_id(study, content, destination)):
                     DBOS.enqueue_workflow(
                         delivery_queue(destination),
                         deliver, study, content, destination, give_up_after_s,
                     )  # fmt: skip
+
+    def read_and_report(study: str, content: str) -> str:
+        if not read(study, content):
+            return "changed_meanwhile"
+        if report(study, content, predecessor(study, content), now()):
+            send_to(study, content, names)
             if not steps.destinations:
                 cast_shadow(study, content)
         return "reported"
@@ -206,9 +187,13 @@ def register(steps: Steps) -> Start:
             return "tried_again_later"
 
     @DBOS.workflow(name="consider")
-    def consider(study: str) -> str:
+    def consider(study: str, anew: bool = False) -> str:
         content = fingerprint(study)
         if content:
+            if anew:
+                to_send = undelivered(study, content)
+                forget(study, content)
+                send_to(study, content, to_send)
             with SetWorkflowID(process_id(study, content, 0)):
                 DBOS.enqueue_workflow(STUDIES, process, study, content, 0)
         return content
@@ -230,7 +215,9 @@ def launch(steps: Steps, database_url: str) -> Start:
     DBOS.register_queue(SHADOWS, worker_concurrency=1, polling_interval_sec=1.0)
     for destination, _ in steps.destinations:
         DBOS.register_queue(
-            delivery_queue(destination), worker_concurrency=2, polling_interval_sec=0.25
+            delivery_queue(destination),
+            worker_concurrency=1 if destination in steps.one_at_a_time else 2,
+            polling_interval_sec=0.25,
         )
     return start
 

@@ -42,10 +42,10 @@ class FetchFailure(Exception):
 
 def failure_of(failure: HttpFailure, n_new: int = 0) -> FetchFailure:
     """What a failed request means for a fetch."""
-    if failure.retryable:
-        code = FetchCode.SOURCE_UNREACHABLE
-    elif failure.status in (401, 403):
+    if failure.status in (401, 403):  # retryable: a changed password is used at the next try
         code = FetchCode.SOURCE_REFUSED
+    elif failure.retryable:
+        code = FetchCode.SOURCE_UNREACHABLE
     else:
         code = FetchCode.SOURCE_NOT_UNDERSTOOD
     return FetchFailure(code, str(failure), retryable=failure.retryable, n_new=n_new)
@@ -84,25 +84,18 @@ def fetch(
 ) -> Fetched:
     """The study's mammograms and marked regions, in the spool when this returns.
 
-    An instance that is no DICOM, or another one than was asked for, does not keep the others.
+    An instance that is no DICOM, or another one than was asked for, does not keep the others. One
+    that is gone is passed over only when the source, asked again, lists it no longer.
 
     Raises
     ------
     FetchFailure
-        The source does not know the study, holds no mammograms of it, or fails; or there is no
-        room for it.
+        The source does not know the study, holds no mammograms of it, lists what it does not
+        give, or fails; or there is no room for it.
     Stopped
         `stopping()` became true.
     """
-    try:
-        listed = source.instances(request)
-    except HttpFailure as failure:
-        raise failure_of(failure) from None
-    if not listed:
-        raise FetchFailure(FetchCode.UNKNOWN_STUDY, "unknown study", retryable=False)
-    ours = wanted(listed)
-    if not ours:
-        raise FetchFailure(FetchCode.NO_MAMMOGRAMS, "no mammograms", retryable=False)
+    listed, ours = _listing(request, source)
     study = hashed(request.study_instance_uid)
     here = {path.stem for path in spool.instances(study)}
     missing = [i for i in ours if hashed(i.sop_instance_uid) not in here]
@@ -111,12 +104,39 @@ def fetch(
     for instance in missing:
         one.fetch(instance)
     one.log()
+    if one.gone:
+        _look_again(request, source, one)
     if one.n_unusable:
         raise FetchFailure(
             FetchCode.SOURCE_NOT_UNDERSTOOD, "an instance is not what it should be",
             retryable=False, n_new=one.n_new,
         )  # fmt: skip
     return Fetched(len(ours) - len(missing) + one.n_new, one.n_new)
+
+
+def _listing(request: Request, source: Source, n_new: int = 0) -> tuple[list[Listed], list[Listed]]:
+    """All that the source tells of, and of that what concerns us; raises `FetchFailure`."""
+    try:
+        listed = list(source.instances(request))
+    except HttpFailure as failure:
+        raise failure_of(failure, n_new) from None
+    if not listed:
+        raise FetchFailure(FetchCode.UNKNOWN_STUDY, "unknown study", retryable=False, n_new=n_new)
+    ours = wanted(listed)
+    if not ours:
+        raise FetchFailure(FetchCode.NO_MAMMOGRAMS, "no mammograms", retryable=False, n_new=n_new)
+    return listed, ours
+
+
+def _look_again(request: Request, source: Source, one: "_OneByOne") -> None:
+    """Nothing, when what was gone is no longer listed; raises `FetchFailure` when it is."""
+    _, ours = _listing(request, source, one.n_new)
+    missing = one.gone & {instance.sop_instance_uid for instance in ours}
+    if missing:
+        raise FetchFailure(
+            FetchCode.INSTANCE_MISSING, f"the source does not give {len(missing)} that it lists",
+            retryable=True, n_new=one.n_new,
+        )  # fmt: skip
 
 
 class _OneByOne:
@@ -131,6 +151,7 @@ class _OneByOne:
         self._stopping = stopping
         self._started = time.monotonic()
         self.n_new = self.n_unusable = self.n_bytes = 0
+        self.gone: set[str] = set()  # SOP Instance UIDs
 
     def fetch(self, instance: Listed) -> None:
         """One instance into the spool, unless it is gone, unusable or our own."""
@@ -166,6 +187,7 @@ class _OneByOne:
 
         if not self._source.stream(instance, sink):
             log.info("instance_gone", instance=hashed(instance.sop_instance_uid))
+            self.gone.add(instance.sop_instance_uid)
             return
         identity = _identity(incoming.path)
         if identity is None or (

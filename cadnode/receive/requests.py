@@ -7,23 +7,32 @@
 
 The job database holds no identifiers, so the UIDs are here, where the images are. Every request
 and every further try has a ticket of its own: whoever asks while the study is being fetched is
-served by one more look at the source, and nobody's request is lost.
+served by one more look at the source, and nobody's request is lost. A file that cannot be read is
+moved aside as `unreadable-NAME`, so that it costs its own study a fetch and nobody else anything.
 """
 
 import fcntl
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cadnode.files import write_whole
-from cadnode.log import hashed
+from cadnode.log import get_logger, hashed
+from cadnode.receive.fetch_code import GOOD, Ended, FetchCode
 from cadnode.receive.identity import is_valid_uid
+
+__all__ = [
+    "GOOD", "Ended", "FetchCode", "Request", "Taken", "asked_at", "ended", "ended_since", "load",
+    "remove", "save", "take", "ticket", "waiting",
+]  # fmt: skip
+
+log = get_logger("receive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,54 +47,6 @@ class Request:
     source: str
     source_id: str = ""
     at_once: bool = False
-
-
-class FetchCode(StrEnum):
-    """How a fetch ended, or why it is tried again."""
-
-    FETCHED = "fetched"
-    NO_MAMMOGRAMS = "no_mammograms"
-    UNKNOWN_STUDY = "unknown_study"
-    UNKNOWN_SOURCE = "unknown_source"
-    SOURCE_REFUSED = "source_refused"
-    SOURCE_NOT_UNDERSTOOD = "source_not_understood"
-    SOURCE_UNREACHABLE = "source_unreachable"
-    NO_ROOM = "no_room"
-    INTERRUPTED = "interrupted"
-    GIVEN_UP = "given_up"
-
-    @property
-    def meaning(self) -> str:
-        """The code in words."""
-        return _MEANINGS[self]
-
-
-_MEANINGS = {
-    FetchCode.FETCHED: "everything of the study that concerns this node is here",
-    FetchCode.NO_MAMMOGRAMS: "the source holds no mammograms of the study",
-    FetchCode.UNKNOWN_STUDY: "the source does not know the study",
-    FetchCode.UNKNOWN_SOURCE: "the configuration names no such source",
-    FetchCode.SOURCE_REFUSED: "the source refused: user, password, token or rights are wrong",
-    FetchCode.SOURCE_NOT_UNDERSTOOD: "the source's answer cannot be used",
-    FetchCode.SOURCE_UNREACHABLE: "the source cannot be reached; it is asked again",
-    FetchCode.NO_ROOM: "this node's disk is full; the source is asked again",
-    FetchCode.INTERRUPTED: "this node was stopped meanwhile; it goes on at its next start",
-    FetchCode.GIVEN_UP: "the source could not be reached for too long",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How the last fetch of a study went.
-
-    `is_final` is False while it is tried again. `n_instances` of the study are here,
-    `n_new` of them came with this fetch.
-    """
-
-    code: FetchCode
-    is_final: bool
-    n_instances: int = 0
-    n_new: int = 0
 
 
 def save(folder: Path, request: Request) -> str:
@@ -104,23 +65,33 @@ def save(folder: Path, request: Request) -> str:
         raise ValueError("no valid Study Instance UID")
     key = hashed(request.study_instance_uid)
     with _locked(folder) as where:
-        waiting = _read(where, key)
+        waiting, asked_at = _read(where, key), time.time()
         if waiting is not None:
-            request = replace(request, at_once=request.at_once or waiting[0].at_once)
-        _write(where, key, request)
+            at_once = request.at_once or waiting.request.at_once
+            request, asked_at = replace(request, at_once=at_once), waiting.asked_at
+        _write(where, key, request, asked_at)
     return key
 
 
 def load(folder: Path, key: str) -> Request | None:
     """The request that waits or is being served; None when nobody asks for that study."""
     found = _read(folder / "requests", key)
-    return found[0] if found else None
+    return found.request if found else None
 
 
 def ticket(folder: Path, key: str) -> str:
     """Changes with every request and try; "" when nobody asks for the study."""
     found = _read(folder / "requests", key)
-    return found[1] if found else ""
+    return found.ticket if found else ""
+
+
+def asked_at(folder: Path, key: str) -> float | None:
+    """When the study was asked for first, seconds since the epoch; None when nobody asks.
+
+    Further tries and requests do not change it.
+    """
+    found = _read(folder / "requests", key)
+    return found.asked_at if found else None
 
 
 def waiting(folder: Path) -> list[str]:
@@ -130,11 +101,25 @@ def waiting(folder: Path) -> list[str]:
 
 def ended(folder: Path, key: str) -> Ended | None:
     """How the last fetch of the study went; None when there was none."""
+    path = folder / "requests" / f"{key}.ended"
     try:
-        document = json.loads((folder / "requests" / f"{key}.ended").read_bytes())
+        document = json.loads(path.read_bytes())
+        return Ended(**{**document, "code": FetchCode(document["code"])})
     except FileNotFoundError:
         return None
-    return Ended(**{**document, "code": FetchCode(document["code"])})
+    except (ValueError, TypeError, KeyError) as error:
+        _move_aside(path, error)
+        return None
+
+
+def ended_since(folder: Path, since: float) -> list[Ended]:
+    """How the last fetches went of the studies whose fetch ended after `since` (epoch, s)."""
+    keys = []
+    for path in (folder / "requests").glob("*.ended"):
+        with suppress(FileNotFoundError):  # asked for anew in this moment
+            if path.stat().st_mtime >= since:
+                keys.append(path.stem)
+    return [how for key in keys if (how := ended(folder, key)) is not None]
 
 
 def remove(folder: Path, key: str) -> None:
@@ -154,7 +139,7 @@ class Taken:
         self._folder = folder
         self._key = key
         self._descriptor = descriptor
-        self.request, self.ticket = self._current()
+        self.request, self.ticket, _ = self._current()
 
     def finish(self, how: Ended) -> bool:
         """Whether this was all: the request is gone, and the study free for others.
@@ -164,8 +149,8 @@ class Taken:
         with _locked(self._folder) as where:
             self._note(where, how)
             found = _read(where, self._key)
-            if found is not None and found[1] != self.ticket:
-                self.request, self.ticket = found
+            if found is not None and found.ticket != self.ticket:
+                self.request, self.ticket, _ = found
                 return False
             (where / f"{self._key}.json").unlink(missing_ok=True)
             self._let_go(where)
@@ -179,7 +164,7 @@ class Taken:
         with _locked(self._folder) as where:
             self._note(where, how)
             found = _read(where, self._key)
-            next_ticket = _write(where, self._key, found[0]) if found else ""
+            next_ticket = _write(where, self._key, found.request, found.asked_at) if found else ""
             self._let_go(where)
             return next_ticket
 
@@ -197,7 +182,7 @@ class Taken:
             (where / f"{self._key}.fetching").unlink(missing_ok=True)
             os.close(descriptor)
 
-    def _current(self) -> tuple[Request, str]:
+    def _current(self) -> "_Waiting":
         found = _read(self._folder / "requests", self._key)
         if found is None:
             raise FileNotFoundError(self._key)
@@ -216,19 +201,50 @@ def take(folder: Path, key: str) -> Taken | None:
         return None if descriptor < 0 else Taken(folder, key, descriptor)
 
 
-def _read(where: Path, key: str) -> tuple[Request, str] | None:
+class _Waiting(NamedTuple):
+    """A request's file."""
+
+    request: Request
+    ticket: str
+    asked_at: float
+
+
+def _read(where: Path, key: str) -> _Waiting | None:
+    """The request's file; None when there is none, or none that can be read."""
+    path = where / f"{key}.json"
     try:
-        document: dict[str, Any] = json.loads((where / f"{key}.json").read_bytes())
+        changed_at = path.stat().st_mtime
+        return _parsed(json.loads(path.read_bytes()), key, changed_at)
     except FileNotFoundError:
         return None
-    number = document.pop("ticket")
-    return Request(**document), str(number)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        _move_aside(path, error)
+        return None
 
 
-def _write(where: Path, key: str, request: Request) -> str:
+def _parsed(document: dict[str, Any], key: str, changed_at: float) -> _Waiting:
+    """Raises ValueError, TypeError, KeyError or AttributeError for what is no request."""
+    number = str(document.pop("ticket"))
+    asked_at = float(document.pop("asked_at", changed_at))
+    request = Request(**document)
+    if not all(isinstance(v, str) for v in (request.source, request.source_id)):
+        raise TypeError("source")
+    if not is_valid_uid(request.study_instance_uid) or hashed(request.study_instance_uid) != key:
+        raise ValueError("study")
+    return _Waiting(request, number, asked_at)
+
+
+def _move_aside(path: Path, error: Exception) -> None:
+    """Out of everybody's way, for a person to look at."""
+    log.error("request_unreadable", reason=path.suffix, error=error)
+    with suppress(OSError):
+        path.replace(path.with_name(f"unreadable-{path.stem}{path.suffix}.kept"))
+
+
+def _write(where: Path, key: str, request: Request, asked_at: float) -> str:
     """The request's new ticket."""
     number = uuid.uuid4().hex[:16]
-    document = {**asdict(request), "ticket": number}
+    document = {**asdict(request), "ticket": number, "asked_at": asked_at}
     write_whole(where / f"{key}.json", json.dumps(document).encode())
     return number
 

@@ -1,7 +1,8 @@
 """Who may ask: clients with the token, browsers that logged in with it, and anybody for health.
 
 Without a token only this machine's own programs reach the node, and only under loopback names: a
-web page from elsewhere that had its name point to 127.0.0.1 (DNS rebinding) is turned away.
+web page from elsewhere that had its name point to 127.0.0.1 (DNS rebinding) is turned away, and so
+is what a proxy on this machine passes on for somebody else.
 """
 
 import hashlib
@@ -25,6 +26,8 @@ SESSION_S: Final = 12 * 3600  # a shift
 SHORTEST_TOKEN: Final = 16
 _OPEN_PATHS: Final = frozenset({"/health", "/login"})
 _READING: Final = frozenset({"GET", "HEAD"})
+# What proxies add to a request: Via and Forwarded by RFC 9110 and 7239, the others by custom.
+_OF_A_PROXY: Final = frozenset({"via", "forwarded", "x-real-ip"})
 
 # A browser keeps a strict cookie back when a link elsewhere, in an archive, say, leads here. From
 # this page of our own it goes to the same place again, and shows its cookie if it has one.
@@ -64,13 +67,15 @@ class Access:
         return hmac.new(self.token.encode(), told, hashlib.sha256).hexdigest()
 
     def refusal(self, method: str, path: str, headers: Headers) -> str:
-        """Why the request is refused: "host", "token", or "" when it is not.
+        """Why the request is refused: "proxy", "host", "token", or "" when it is not.
 
         A cookie is good for looking only: whoever wants something done shows the token.
         """
         if path in _OPEN_PATHS or path.startswith("/static/"):
             return ""
         if not self.token:
+            if _is_passed_on(headers):
+                return "proxy"
             return "" if _is_local(headers.get("host", "")) else "host"
         scheme, _, told = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self.is_token(told.strip()):
@@ -78,6 +83,10 @@ class Access:
         if method in _READING and self.is_session(_cookie(headers)):
             return ""
         return "token"
+
+    def may_look(self, headers: Headers) -> bool:
+        """Whether who asks may see pages, and with them what health keeps from strangers."""
+        return not self.refusal("GET", "/", headers)
 
 
 class AccessGate:
@@ -107,6 +116,12 @@ def safe_path(wanted: str) -> str:
 
 
 def _refused(reason: str, path: str, headers: Headers, *, is_again: bool) -> Response:
+    if reason == "proxy":
+        told = {
+            "error": "nothing is served through a proxy without a token",
+            "hint": "set web.token_file",
+        }
+        return JSONResponse(told, 403)
     if reason == "host":
         told = {
             "error": "this name is not served without a token",
@@ -132,6 +147,11 @@ def _cookie(headers: Headers) -> str:
     except CookieError:
         return ""
     return morsel.value if morsel else ""
+
+
+def _is_passed_on(headers: Headers) -> bool:
+    """Whether a proxy says that it passes the request on for somebody else."""
+    return any(name in _OF_A_PROXY or name.startswith("x-forwarded") for name in headers)
 
 
 def _is_local(host: str) -> bool:

@@ -42,7 +42,7 @@ def create(node: Node, access: Access) -> FastAPI:
         title="cadnode", version=__version__, docs_url=None, redoc_url=None,
         openapi_url="/api/openapi.json",
     )  # fmt: skip
-    app.include_router(_routes(node))
+    app.include_router(_routes(node, access))
     app.include_router(pages.routes(node, access))
     app.add_exception_handler(Unavailable, _unavailable)
     app.add_exception_handler(RequestValidationError, _bad_request)
@@ -54,15 +54,16 @@ def create(node: Node, access: Access) -> FastAPI:
     return app
 
 
-def _routes(node: Node) -> APIRouter:
+def _routes(node: Node, access: Access) -> APIRouter:
     router = APIRouter()
 
     @router.head("/health", include_in_schema=False)
     @router.get("/health")
-    def health() -> JSONResponse:
-        """How the node is; status 503 when something is failing. Needs no token."""
+    def health(request: Request) -> JSONResponse:
+        """How the node is; status 503 when something is failing. The token shows details."""
         found = node.health()
-        return JSONResponse(found.as_dict(), 200 if found.is_ok else 503)
+        told = found.as_dict(with_details=access.may_look(request.headers))
+        return JSONResponse(told, 200 if found.is_ok else 503)
 
     @router.post("/api/studies", status_code=202)
     def notify(body: NoticeBody, request: Request) -> JSONResponse:

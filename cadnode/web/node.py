@@ -67,6 +67,11 @@ class Problem:
             "severity": "failing" if self.failing else "warning",
         }
 
+    def as_outline(self) -> dict[str, str]:
+        """The same without what it says of this machine and its peers: code and severity."""
+        hint = "ask with the token for what is wrong and what to do"
+        return {**self.as_dict(), "meaning": self.code.replace("_", " "), "hint": hint}
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -82,16 +87,24 @@ class Health:
         """Whether nothing is failing."""
         return not any(problem.failing for problem in self.problems)
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON: no patient data in it."""
+    def as_dict(self, *, with_details: bool = True) -> dict[str, Any]:
+        """For JSON: no patient data in it; details are for those who may see more than health."""
         return {
             "status": "ok" if self.is_ok else "degraded",
             "version": self.version,
             "api": API_VERSION,
             "roles": self.roles,
             "queue": self.queue,
-            "problems": [problem.as_dict() for problem in self.problems],
+            "problems": [p.as_dict() if with_details else p.as_outline() for p in self.problems],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A rendered report; `is_current` when it was made of the study's present images."""
+
+    path: Path
+    is_current: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +115,7 @@ class Node:
     `recent(limit)`: the studies that changed last, the newest first.
     `notify(notice)`: fetch and read a study; the same notice twice does nothing twice.
     `patient_of(name)`: whose study it is, for the pages.
-    `page_of(name)`: the rendered report of a study, None when there is none.
+    `page_of(name)`: the study's rendered report, or that of an earlier reading; None without one.
     `health()`: how the node is.
 
     `state_of`, `recent` and `notify` raise `Unavailable` when the job database cannot be asked;
@@ -113,5 +126,5 @@ class Node:
     recent: Callable[[int], list[StudyState]]
     notify: Callable[[Notice], None]
     patient_of: Callable[[str], Patient]
-    page_of: Callable[[str], Path | None]
+    page_of: Callable[[str], Report | None]
     health: Callable[[], Health]

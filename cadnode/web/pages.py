@@ -93,15 +93,15 @@ def routes(node: Node, access: Access) -> APIRouter:
             study=state,
             patient=node.patient_of(name),
             steps=steps(state.state),
-            has_report=node.page_of(name) is not None,
+            report=node.page_of(name),
         )
 
     @router.get("/studies/{name}/report")
     def report(name: str) -> Response:
-        path = node.page_of(name)
-        if path is None:
+        found = node.page_of(name)
+        if found is None:
             return page("no_report.html.jinja", 404)
-        return HTMLResponse(path.read_bytes(), headers=_REPORT_HEADERS)
+        return HTMLResponse(found.path.read_bytes(), headers=_REPORT_HEADERS)
 
     @router.get("/login")
     def login(next: str = "/") -> Response:

@@ -273,7 +273,7 @@ def test_a_full_disk_is_told_and_tried_again(archive: Orthanc, kind: str, tmp_pa
 
 
 @pytest.mark.parametrize("wrong", ["password", "user", "nothing"])
-def test_wrong_credentials_are_permanent_and_the_right_ones_are_read_from_their_file(
+def test_wrong_credentials_are_told_and_the_right_ones_are_read_from_their_file(
     guarded: Orthanc, kind: str, spool: Spool, tmp_path: Path, wrong: str
 ) -> None:
     study = store(guarded, write_exam(tmp_path / "exam", seed=81, views=VIEWS[:1]))
@@ -288,7 +288,7 @@ def test_wrong_credentials_are_permanent_and_the_right_ones_are_read_from_their_
         sources.opened(kind, values_of(guarded, kind, **told)) as source,
     ):
         fetch(Request(study, "archive"), source, spool)
-    assert (no.value.code, no.value.retryable) == (FetchCode.SOURCE_REFUSED, False)
+    assert (no.value.code, no.value.retryable) == (FetchCode.SOURCE_REFUSED, True)
     assert MARK not in str(no.value)
     right = values_of(guarded, kind, username=USER, password_file=secret)
     with sources.opened(kind, right) as source:

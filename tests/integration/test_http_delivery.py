@@ -103,7 +103,7 @@ def test_what_is_no_dicom_is_refused_and_the_rest_is_taken(
 
 
 @pytest.mark.parametrize("kind", ["stow", "orthanc"])
-def test_a_wrong_password_is_permanent_before_anything_is_sent(
+def test_a_wrong_password_is_told_before_anything_is_sent(
     guarded: Orthanc, tmp_path: Path, kind: str
 ) -> None:
     secret = tmp_path / "secret"
@@ -111,7 +111,7 @@ def test_a_wrong_password_is_permanent_before_anything_is_sent(
     send = {"stow": stow.send, "orthanc": orthanc.send}[kind]
     told = values_of(guarded, KIND_OF[kind], username=USER, password_file=secret)
     big = write(view_dataset(rows=4096, columns=3328), tmp_path / "big.dcm")  # 27 MB
-    with pytest.raises(PermanentDeliveryError, match=r"refuses the user, password or token \(401"):
+    with pytest.raises(TransientDeliveryError, match=r"refuses the user, password or token \(401"):
         send([big], told)
     secret.write_text(PASSWORD)  # corrected while the node runs
     assert send([big], told).n_sent == 1
@@ -185,7 +185,7 @@ def test_tls_wants_a_trusted_certificate_and_a_token_comes_from_its_file(
     trusting = HttpPeerValues("archive", url, token_file=token, ca_file=certificate)
     assert orthanc.check(trusting) == "Orthanc 1.12.9"
     token.write_text("another\n")
-    with pytest.raises(PermanentDeliveryError, match="401"):
+    with pytest.raises(TransientDeliveryError, match="401"):
         orthanc.check(trusting)
 
 

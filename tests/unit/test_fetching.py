@@ -1,5 +1,6 @@
 """The fetch step: what becomes of a request when its source is away, unknown or nobody asks."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -95,5 +96,36 @@ def test_the_sweep_starts_each_request_once(settings: Settings) -> None:
     fetching.sweep(started.append)
     assert started == [key]
     ask(settings)
+    fetching.sweep(started.append)
+    assert started == [key, key]
+
+
+def test_whatever_breaks_a_fetch_it_is_tried_again(settings: Settings) -> None:
+    def breaks(request: Request) -> None:
+        raise RuntimeError(STUDY)
+
+    key, _ = ask(settings)
+    fetching = Fetching(settings, lambda: False)
+    fetching._from_source = breaks  # type: ignore[assignment,method-assign]
+    folder = spool_folder(settings)
+    assert fetching.fetch(key, "", 0.0) == FetchAnswer("retry", requests.ticket(folder, key))
+    assert requests.ended(folder, key) == Ended(FetchCode.FETCH_FAILED, is_final=False)
+    assert fetching.fetch(key, "", 3600.0).status == "failed"
+    assert requests.ended(folder, key) == Ended(FetchCode.GIVEN_UP, is_final=True)
+
+
+def test_a_fetch_whose_end_cannot_be_written_is_started_by_the_next_sweep(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    key, _ = ask(settings)
+    fetching = Fetching(settings, lambda: False)
+    started: list[str] = []
+    fetching.sweep(started.append)
+    monkeypatch.setattr(requests, "write_whole", full)
+    with pytest.raises(OSError, match="full"):
+        fetching.fetch(key, "", 0.0)
     fetching.sweep(started.append)
     assert started == [key, key]

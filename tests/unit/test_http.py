@@ -60,13 +60,15 @@ def failure(values: HttpPeerValues, path: str) -> HttpFailure:
     return failed.value
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 507])
-def test_a_busy_or_broken_peer_is_worth_another_try(url: str, status: int) -> None:
+@pytest.mark.parametrize("status", [401, 403, 408, 425, 429, 500, 502, 503, 504, 507])
+def test_a_busy_or_broken_peer_or_one_whose_password_changed_is_worth_another_try(
+    url: str, status: int
+) -> None:
     failed = failure(HttpPeerValues("archive", url), f"/{status}/{UID}")
     assert (failed.retryable, failed.status) == (True, status)
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 403, 404, 405, 406, 413, 415, 501])
+@pytest.mark.parametrize("status", [301, 302, 307, 400, 404, 405, 406, 413, 415, 501])
 def test_a_refusal_is_final_and_a_redirection_is_not_followed(url: str, status: int) -> None:
     failed = failure(HttpPeerValues("archive", url), f"/{status}/{UID}")
     assert (failed.retryable, failed.status) == (False, status)
@@ -103,4 +105,4 @@ def test_delivery_maps_failures_to_its_own_errors(url: str) -> None:
     with pytest.raises(TransientDeliveryError), delivering(values) as peer:
         peer.get_json("/503")
     with pytest.raises(PermanentDeliveryError), delivering(values) as peer:
-        peer.get_json("/401")
+        peer.get_json("/404")

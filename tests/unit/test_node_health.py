@@ -16,7 +16,7 @@ from cadnode.app.supervise import ROLES
 from cadnode.errors import ModelError
 from cadnode.jobs.progress import Job, JobsUnavailable
 from cadnode.receive import requests
-from cadnode.receive.requests import Request
+from cadnode.receive.requests import Ended, FetchCode, Request
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 
@@ -209,11 +209,13 @@ def test_destinations_that_refused_or_were_given_up_are_counted(all_up: Path) ->
     jobs = Jobs(
         ended("far-away", "given_up"), ended("far-away", "given_up"), ended("pacs", "refused"),
         ended("pacs", "delivered"), job("process", "ERROR"),
+        job("deliver", "ERROR", identifier="deliver-a-b-odd"),
     )  # fmt: skip
     found = check(all_up, jobs)()
     assert found.is_ok, "they are past: a person looks at them, no service is down"
     assert [(p.code, p.meaning) for p in found.problems] == [
         ("delivery_given_up", "far-away was away for too long for 2 of the last day's results"),
+        ("delivery_given_up", "odd was away for too long for 1 of the last day's results"),
         ("delivery_refused", "pacs refused 1 of the last day's results"),
         ("reading_failed", "Studies of the last day that could not be read: 1"),
     ]
@@ -243,3 +245,41 @@ def test_asking_often_does_not_ask_the_database_often(all_up: Path) -> None:
     first = health()
     jobs.is_away = True
     assert health() is first
+
+
+def test_a_source_that_is_tried_again_and_again_is_away_since_it_was_asked_first(
+    all_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, now = all_up / "spool", time.time()
+    monkeypatch.setattr(requests.time, "time", lambda: now - 700)
+    key = requests.save(spool, Request("1.2.3", "orthanc"))
+    monkeypatch.undo()
+    taken = requests.take(spool, key)
+    assert taken is not None
+    taken.postpone(Ended(FetchCode.SOURCE_UNREACHABLE, is_final=False))
+    assert codes(check(all_up, Jobs())()) == ["source_away"]
+
+
+def test_fetches_that_came_to_nothing_for_good_are_counted_by_reason(all_up: Path) -> None:
+    ways = [
+        ("1.2.1", FetchCode.FETCHED), ("1.2.2", FetchCode.NO_MAMMOGRAMS),
+        ("1.2.3", FetchCode.GIVEN_UP), ("1.2.4", FetchCode.GIVEN_UP),
+    ]  # fmt: skip
+    for study, code in ways:
+        taken = requests.take(
+            all_up / "spool", requests.save(all_up / "spool", Request(study, "a"))
+        )
+        assert taken is not None
+        taken.finish(Ended(code, is_final=True))
+    found = check(all_up, Jobs())()
+    assert found.is_ok
+    assert [(p.code, p.meaning) for p in found.problems] == [
+        ("fetch_failed", "Studies of the last day that could not be fetched: 2")
+    ]
+
+
+def test_a_new_worker_is_not_taken_for_one_of_the_same_number_before_it(tmp_path: Path) -> None:
+    node_state.write(tmp_path, NodeState(pid=os.getpid(), models=()))
+    with presence.present(tmp_path, "worker"):
+        found = check(tmp_path, Jobs())()
+    assert found.roles["worker"] == "starting"

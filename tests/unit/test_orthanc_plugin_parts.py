@@ -1,12 +1,15 @@
 """The plugin for Orthanc, against a double of Orthanc's `orthanc` module and of the node."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cadnode.exam import kind
 from tests.orthanc_bench import OTHER, STUDY, UID, Bench
 from tests.orthanc_double import FakeOrthanc, Output, load_plugin
 
@@ -68,6 +71,13 @@ def test_the_token_comes_from_the_environment_then_from_the_file(
     assert settings.secret() == "of the environment"
 
 
+def test_the_plugin_announces_every_class_of_image_that_the_node_takes(bench: Bench) -> None:
+    taken = {*kind.MAMMOGRAPHY, *kind._OTHER_PROJECTION, *kind._TOMOSYNTHESIS}
+    assert len(taken) == 11
+    assert taken <= bench.plugin.MAMMOGRAPHY_CLASSES
+    assert bench.plugin.is_mammogram({"Modality": "MG"}, "1.2.840.10008.5.1.4.1.1.1.1")  # DX
+
+
 def test_pauses_double_up_to_five_minutes_and_polls_slow_down_to_half_a_minute(
     bench: Bench,
 ) -> None:
@@ -127,6 +137,62 @@ def test_a_final_state_of_fewer_images_than_were_announced_is_not_believed_at_on
     assert not bench.status()["is_final"]
     bench.rounds(4, 30.0)
     assert bench.status()["is_final"]
+
+
+def test_an_image_that_changed_under_its_uid_is_told_to_be_unread_in_mode_pull(
+    bench: Bench,
+) -> None:
+    bench.node = {"state": "done", "is_final": True, "outcome": "no_findings"}
+    bench.orthanc.add(STUDY, "MG", "i1", "i2")
+    bench.rounds(4, 6.0)
+    assert bench.status()["problem"] is None
+    bench.orthanc.md5["i2"] = "corrected"
+    bench.orthanc.change("StableStudy", "Study", STUDY)
+    bench.rounds(4, 6.0)
+    assert bench.status()["state"] == "done"
+    assert "changed under its UID" in bench.status()["problem"]["error"]
+    assert json.loads(bench.orthanc.metadata[STUDY])["remark"] == "changed_image_not_read"
+    assert bench.orthanc.labels[STUDY] == {"cadnode-outdated"}
+    bench.worker.ask(STUDY)  # the button does not help: the node has that UID
+    bench.rounds(4, 6.0)
+    assert bench.status()["problem"] is not None
+
+
+def test_a_node_that_lost_the_image_of_before_fetches_the_changed_one(bench: Bench) -> None:
+    bench.node = {"state": "done", "is_final": True, "outcome": "no_findings"}
+    bench.orthanc.add(STUDY, "MG", "i1")
+    bench.rounds(4, 6.0)
+    bench.orthanc.md5["i1"] = "corrected"
+    bench.node = {"state": "unknown"}
+    bench.orthanc.change("StableStudy", "Study", STUDY)
+    bench.rounds(12, 10.0)
+    bench.node = {"state": "done", "is_final": True, "outcome": "no_findings"}
+    bench.rounds(4, 30.0)
+    assert (bench.status()["state"], bench.status()["problem"]) == ("done", None)
+
+
+def test_an_image_that_changed_under_its_uid_is_sent_again_in_mode_store(benches: Any) -> None:
+    bench = benches(Mode="store", Url="")
+    bench.orthanc.add(STUDY, "MG", "i1")
+    bench.rounds(3, 6.0)
+    bench.worker.tell("sent", "job1")
+    bench.round()
+    bench.orthanc.md5["i1"] = "corrected"
+    bench.orthanc.change("StableStudy", "Study", STUDY)
+    bench.rounds(3, 6.0)
+    assert [body["Resources"] for _, body in bench.orthanc.posted] == [["i1"], ["i1"]]
+    assert bench.status()["problem"] is None
+
+
+def test_a_queue_of_an_earlier_plugin_is_taken_over(bench: Bench, tmp_path: Path) -> None:
+    old = tmp_path / "old" / "queue.sqlite"
+    bench.plugin.Queue(str(old)).close()
+    with closing(sqlite3.connect(old)) as file:
+        file.execute("ALTER TABLE studies DROP COLUMN outdated")
+    queue = bench.plugin.Queue(str(old))
+    queue.plan(STUDY, 5.0)
+    assert queue.get(STUDY).outdated == 0
+    queue.close()
 
 
 def test_other_modalities_leave_no_trace(bench: Bench) -> None:

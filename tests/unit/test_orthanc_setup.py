@@ -1,21 +1,28 @@
 """`cadnode orthanc install`: what it changes in Orthanc's and in the node's configuration."""
 
+import base64
 import json
 import stat
+import threading
 import tomllib
+from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from typer.testing import CliRunner
 
 from cadnode import cli, settings
-from cadnode.app import orthanc_setup, orthanc_setup_json
-from cadnode.app.orthanc_setup import Wanted
-from cadnode.app.orthanc_setup_check import numbers
+from cadnode.app import orthanc_setup, orthanc_setup_check, orthanc_setup_json
+from cadnode.app.checks import Check, Verdict
+from cadnode.app.orthanc_setup_check import OrthancAddress, numbers
 from cadnode.app.orthanc_setup_files import plugin_source
+from cadnode.app.orthanc_setup_plan import Plan, Reached, Wanted
 from cadnode.demo.ports import free_port
 from cadnode.errors import SettingsError
+from cadnode.settings import Destination, Settings
 
 MAIN = """\
 {
@@ -49,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
-def install(wanted: Wanted) -> orthanc_setup.Plan:
+def install(wanted: Wanted) -> Plan:
     node = None
     if wanted.node_toml is not None and wanted.node_toml.exists():
         node = settings.load(wanted.node_toml)
@@ -109,7 +116,7 @@ def test_sections_go_where_they_are_since_orthanc_refuses_them_in_two_files(fold
 def test_a_second_time_there_is_nothing_to_do(folder: Path, tmp_path: Path) -> None:
     wanted = Wanted(folder, node_toml=tmp_path / "node.toml")
     assert install(wanted).changes
-    assert install(wanted) == orthanc_setup.Plan((), "", install(wanted).notes)
+    assert install(wanted) == Plan((), "", install(wanted).notes)
 
 
 def test_both_sides_get_the_same_token_and_only_their_owners_read_it(
@@ -132,10 +139,11 @@ def test_a_node_that_sends_back_already_keeps_its_destination_and_its_token(
 ) -> None:
     token = tmp_path / "mine"
     token.write_text("the-token-that-is-there\n")
+    (folder / "dicom.json").write_text('{ "DicomAet" : "ARCHIVE", "DicomPort" : 4243 }')
     toml = tmp_path / "node.toml"
     toml.write_text(
         f'[web]\ntoken_file = "{token}"\n'
-        '[[destinations]]\nname = "pacs"\nport = 4242\nae_title = "ORTHANC"\n'
+        '[[destinations]]\nname = "pacs"\nport = 4243\nae_title = "ARCHIVE"\n'
     )
     install(Wanted(folder, node_toml=toml))
     written = tomllib.loads(toml.read_text())
@@ -144,12 +152,68 @@ def test_a_node_that_sends_back_already_keeps_its_destination_and_its_token(
     assert (folder / "cadnode.token").read_text() == "the-token-that-is-there\n"
 
 
+def test_a_node_that_sends_to_another_archive_gets_this_orthanc_as_well(
+    folder: Path, tmp_path: Path
+) -> None:
+    toml = tmp_path / "node.toml"
+    toml.write_text('[[destinations]]\nname = "pacs"\nport = 104\nae_title = "PACS"\n')
+    install(Wanted(folder, node_toml=toml))
+    written = settings.load(toml).destinations
+    assert [(d.name, d.kind) for d in written] == [("pacs", "dicom"), ("orthanc", "orthanc")]
+
+
+def test_another_orthanc_of_that_name_is_told_and_left_alone(folder: Path, tmp_path: Path) -> None:
+    toml = tmp_path / "node.toml"
+    toml.write_text(
+        '[[destinations]]\nname = "orthanc"\nkind = "orthanc"\nurl = "http://10.0.0.9:8042"\n'
+    )
+    notes = install(Wanted(folder, node_toml=toml)).notes
+    assert [d.url for d in settings.load(toml).destinations] == ["http://10.0.0.9:8042"]
+    assert any("10.0.0.9" in note and "[[destinations]]" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("values", "is_here"),
+    [
+        ({"kind": "orthanc", "url": "http://localhost:8042"}, True),
+        ({"kind": "orthanc", "url": "http://127.0.0.1:8043"}, False),
+        ({"kind": "orthanc", "url": "http://10.0.0.9:8042"}, False),
+        ({"kind": "stow", "url": "http://127.0.0.1:8042/dicom-web"}, True),
+        ({"kind": "fhir", "url": "http://127.0.0.1:8042/fhir"}, False),
+        ({"kind": "folder", "folder": "/srv/results"}, False),
+        ({"kind": "dicom", "port": 4242, "ae_title": "ORTHANC"}, True),
+        ({"kind": "dicom", "port": 4242, "ae_title": "PACS"}, False),
+        ({"kind": "dicom", "port": 104, "ae_title": "ORTHANC"}, False),
+        ({"kind": "dicom", "host": "10.0.0.9", "port": 4242, "ae_title": "ORTHANC"}, False),
+    ],
+)
+def test_a_destination_is_this_orthanc_by_its_address(
+    values: dict[str, object], is_here: bool
+) -> None:
+    destination = Destination.model_validate({"name": "any", **values})
+    assert Reached("http://127.0.0.1:8042").gets(destination) is is_here
+
+
 def test_without_the_nodes_file_its_lines_are_told(folder: Path) -> None:
     wanted = Wanted(folder, username="cad", password_file=Path("/etc/cadnode/pw"))
     node = tomllib.loads(install(wanted).node_lines)
     assert node["sources"][0]["password_file"] == "/etc/cadnode/pw"
     assert node["destinations"][0]["username"] == "cad"
     assert node["web"]["token_file"]
+
+
+def test_without_the_nodes_file_the_copy_of_the_token_is_told(folder: Path) -> None:
+    notes = install(Wanted(folder)).notes
+    theirs = "/etc/cadnode/cadnode.token"
+    assert any(f"{folder / 'cadnode.token'} {theirs}" in note for note in notes)
+
+
+def test_names_with_backslashes_and_quotes_stay_what_they_are(folder: Path) -> None:
+    password = Path('/etc/cadnode/the "first" \\ pw ü 𝔁')
+    wanted = Wanted(folder, username="DOM\\new", password_file=password)
+    source = tomllib.loads(install(wanted).node_lines)["sources"][0]
+    assert source["username"] == "DOM\\new"
+    assert source["password_file"] == str(password)
 
 
 def test_a_script_of_the_admins_own_is_not_thrown_out(folder: Path) -> None:
@@ -213,3 +277,79 @@ def test_an_orthanc_that_is_not_there_fails_the_check_with_advice() -> None:
     (failed,) = json.loads(shown.stdout)
     assert failed["verdict"] == "failed"
     assert failed["advice"]
+
+
+def answering(handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+class Orthanc(BaseHTTPRequestHandler):
+    """An Orthanc with users and a plugin that is well."""
+
+    password = "pässwörd"
+    answers: ClassVar = {
+        "/system": '{"ApiVersion": 17, "Version": "1.12.4", "Name": "x", "DicomAet": "HERE", '
+        '"DicomPort": 4242}',
+        "/plugins": '["python"]',
+        "/plugins/python": '{"Version": "4.0"}',
+        "/cadnode/health": '{"mode": "pull", "node": {"status": "ok", "version": "1"}}',
+    }
+
+    def do_GET(self) -> None:
+        told = base64.b64encode(f"cad:{self.password}".encode()).decode()
+        is_known = self.headers["Authorization"] == f"Basic {told}"
+        body = self.answers.get(self.path, "{}").encode()
+        self.send_response(200 if is_known else 401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def orthanc() -> Iterator[str]:
+    server = answering(Orthanc)
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def checks(url: str, folder: Path, *destinations: dict[str, object]) -> dict[str, Check]:
+    password = folder / "pw"
+    password.write_text(Orthanc.password + "\n")
+    peer = {"url": url, "username": "cad", "password_file": password, "kind": "orthanc"}
+    node = Settings(
+        sources=[{"name": "orthanc", **peer}],
+        destinations=[{**peer, "name": "back"}, *destinations][len(destinations) > 0 :],
+    )
+    found = orthanc_setup_check.run(OrthancAddress(url, "cad", password), node)
+    return {check.name: check for check in found}
+
+
+def test_a_check_passes_with_a_password_that_is_not_latin_1(orthanc: str, tmp_path: Path) -> None:
+    found = checks(orthanc, tmp_path)
+    assert found["source orthanc"].found == f"{orthanc}: Orthanc 1.12.4"
+    assert found["destination back"].verdict is Verdict.OK
+    assert found["rights"].verdict is Verdict.OK
+    assert "results" not in found
+
+
+def test_a_check_warns_when_results_go_elsewhere(orthanc: str, tmp_path: Path) -> None:
+    folder = {"name": "share", "kind": "folder", "folder": str(tmp_path), "url": None}
+    found = checks(orthanc, tmp_path, folder)
+    assert found["results"].verdict is Verdict.WARNING
+    assert "HERE on port 4242" in found["results"].found
+    assert found["destination share"].verdict is Verdict.OK
+
+
+def test_a_password_file_that_is_not_there_fails_the_check(tmp_path: Path) -> None:
+    address = OrthancAddress("http://127.0.0.1:1", "cad", tmp_path / "none")
+    (failed,) = orthanc_setup_check.run(address, None)
+    assert (failed.verdict, "password_file" in failed.found) == (Verdict.FAILED, True)

@@ -1,5 +1,8 @@
 """Requests for studies: one waits, one is served, and nobody's is lost."""
 
+import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -105,3 +108,58 @@ def test_what_is_no_uid_is_refused(tmp_path: Path, wrong: str) -> None:
 
 def test_every_code_says_what_it_means() -> None:
     assert all(code.meaning for code in FetchCode)
+
+
+def test_a_study_was_asked_for_when_it_was_asked_for_first(tmp_path: Path) -> None:
+    before = time.time()
+    key = requests.save(tmp_path, Request(STUDY, "orthanc"))
+    asked_at = requests.asked_at(tmp_path, key)
+    assert asked_at is not None
+    assert before <= asked_at <= time.time()
+    taken(tmp_path, key).postpone(Ended(FetchCode.SOURCE_UNREACHABLE, is_final=False))
+    requests.save(tmp_path, Request(STUDY, "orthanc"))
+    assert requests.asked_at(tmp_path, key) == asked_at
+    assert requests.asked_at(tmp_path, "0" * 16) is None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"", b"\xff", b"[1]", b"{}", b'{"ticket": "1"}', b'{"ticket": "1", "surprise": 2}',
+        b'{"ticket": "1", "study_instance_uid": 7, "source": "orthanc"}',
+        b'{"ticket": "1", "study_instance_uid": "1.2.3", "source": "orthanc"}',
+        b'{"ticket": "1", "study_instance_uid": "' + STUDY.encode() + b'", "source": 1}',
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_request_is_moved_aside_and_costs_nobody_else_anything(
+    tmp_path: Path, odd: bytes
+) -> None:
+    key = hashed(STUDY)
+    folder = tmp_path / "requests"
+    folder.mkdir()
+    (folder / f"{key}.json").write_bytes(odd)
+    (folder / f"{key}.ended").write_bytes(b'{"code": "of a later version", "is_final": true}')
+    other = requests.save(tmp_path, Request("1.2.3", "orthanc"))
+    assert requests.load(tmp_path, key) is None
+    assert requests.ended(tmp_path, key) is None
+    assert requests.take(tmp_path, key) is None
+    assert requests.waiting(tmp_path) == [other]
+    assert (folder / f"unreadable-{key}.json.kept").read_bytes() == odd
+    assert requests.save(tmp_path, Request(STUDY, "orthanc")) == key  # and may be asked for
+
+
+def test_a_request_of_an_earlier_version_is_as_old_as_its_file(tmp_path: Path) -> None:
+    key = requests.save(tmp_path, Request(STUDY, "orthanc"))
+    path = tmp_path / "requests" / f"{key}.json"
+    document = json.loads(path.read_bytes())
+    del document["asked_at"]
+    path.write_text(json.dumps(document))
+    os.utime(path, (1000.0, 1000.0))
+    assert requests.asked_at(tmp_path, key) == 1000.0
+
+
+def test_what_ended_lately_is_found(tmp_path: Path) -> None:
+    for study in (STUDY, "1.2.3"):
+        taken(tmp_path, requests.save(tmp_path, Request(study, "orthanc"))).finish(FETCHED)
+    os.utime(tmp_path / "requests" / f"{hashed('1.2.3')}.ended", (1000.0, 1000.0))
+    assert requests.ended_since(tmp_path, time.time() - 60) == [FETCHED]

@@ -11,13 +11,14 @@ from cadnode.app import studies as room
 from cadnode.app.relevance import relevant
 from cadnode.app.studies import PAGE, Studies
 from cadnode.errors import CadnodeError
-from cadnode.jobs.progress import Job, JobsUnavailable, process_ids
-from cadnode.jobs.workflow import deliver_id
+from cadnode.jobs.names import deliver_id, process_ids
+from cadnode.jobs.progress import Job, JobsUnavailable
 from cadnode.log import hashed
 from cadnode.receive import requests
 from cadnode.receive.requests import Request
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
+from cadnode.web.node import Report
 from cadnode.web.study import State
 from tests.synthetic import view_dataset, write
 
@@ -156,13 +157,22 @@ def test_an_unknown_study_is_unknown_and_has_no_page(place: Place) -> None:
     assert place.studies.page_of("../../etc/passwd") is None
 
 
-def test_the_page_of_a_study_is_its_newest_results(place: Place) -> None:
+def test_the_page_of_a_study_is_that_of_the_images_that_it_holds_now(place: Place) -> None:
     place.finish()
-    newer = place.folder / "results" / place.key / "ffff"
-    newer.mkdir()
-    (newer / PAGE).write_text("<p>new")
-    os.utime(newer / PAGE, (2e9, 2e9))
-    assert place.studies.page_of(place.uid) == newer / PAGE
+    current = place.folder / "results" / place.key / place.content / PAGE
+    current.write_text("<p>now")
+    newer = place.folder / "results" / place.key / "ffff" / PAGE
+    newer.parent.mkdir()
+    newer.write_text("<p>of other images, read later")
+    os.utime(newer, (2e9, 2e9))
+    assert place.studies.page_of(place.uid) == Report(current)
+
+
+def test_the_page_of_other_images_is_known_to_be_one(place: Place) -> None:
+    older = place.folder / "results" / place.key / "ffff" / PAGE
+    older.parent.mkdir(parents=True)
+    older.write_text("<p>before an image came")
+    assert place.studies.page_of(place.uid) == Report(older, is_current=False)
 
 
 def test_whose_study_it_is_comes_from_its_headers(place: Place) -> None:

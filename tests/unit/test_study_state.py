@@ -56,7 +56,9 @@ def ended(code: FetchCode, *, is_final: bool = True) -> Ended:
         # Read.
         (Facts(**READ), State.DONE, []),
         (Facts(**READ, deliveries=(("a", TAKEN),)), State.DONE, []),
-        (Facts(**READ, deliveries=(("a", None),)), State.DONE, []),
+        (Facts(**READ, deliveries=(("a", None),)), State.DONE, ["nothing_sent"]),
+        # Read once, and the result is gone.
+        (Facts(**HELD, attempts=(job("SUCCESS", "reported"),)), State.FAILED, ["result_removed"]),
         (Facts(**READ, deliveries=(("a", TAKEN), ("b", RUNS))), State.DELIVERING, []),
         (Facts(**READ, deliveries=(("a", job("SUCCESS", "refused")), ("b", WAITS))),
          State.DELIVERING, []),

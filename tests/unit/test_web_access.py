@@ -4,7 +4,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from cadnode.web.access import SESSION_S, Access, safe_path
-from tests.web_cases import TOKEN, UID, Told, served
+from tests.web_cases import ILL, TOKEN, UID, Told, served
 
 LOCKED = Access(TOKEN)
 
@@ -133,6 +133,35 @@ def test_a_rebound_name_is_refused_over_http_too() -> None:
     with served(Told()) as client:
         assert client.get("/", Host="evil.example").status_code == 421
         assert client.get("/health", Host="evil.example").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "Via", "X-Real-IP"]
+)
+def test_what_a_proxy_passes_on_is_refused_without_a_token(name: str) -> None:
+    """Most proxies ask their neighbour under the name 127.0.0.1, whoever asked them."""
+    with served(Told(health=ILL)) as client:
+        refused = client.get(f"/studies/{UID}", **{name: "192.0.2.7"})
+        health = client.get("/health", **{name: "192.0.2.7"})
+    assert (refused.status_code, "Jane" in refused.text) == (403, False)
+    assert "token_file" in refused.json()["hint"]
+    assert health.status_code == 503
+    assert "It is down" not in health.text
+
+
+def test_a_proxy_before_a_node_with_a_token_is_served() -> None:
+    with served(Told(), LOCKED) as client:
+        told = {"Via": "1.1 proxy", "Authorization": f"Bearer {TOKEN}"}
+        assert client.get("/api/studies", **told).status_code == 200
+
+
+def test_health_tells_strangers_that_something_is_wrong_and_those_with_the_token_what() -> None:
+    with served(Told(health=ILL), LOCKED) as client:
+        (outline,) = client.get("/health").json()["problems"]
+        (known,) = client.get("/health", Authorization=f"Bearer {TOKEN}").json()["problems"]
+    assert (outline["code"], outline["severity"]) == ("role_down", "failing")
+    assert "It is down" not in str(outline)
+    assert known["meaning"] == "It is down"
 
 
 @pytest.mark.parametrize(

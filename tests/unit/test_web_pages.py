@@ -91,7 +91,19 @@ def test_the_list_has_patients_states_and_the_nodes_problems() -> None:
 
 def test_an_empty_list_says_how_to_begin() -> None:
     with served(Told({})) as client:
-        assert "Nothing yet" in client.get("/").text
+        page = client.get("/").text
+    assert "Nothing yet" in page
+    assert "<b>Read with cadnode</b>" in page  # the words on the plugin's button
+
+
+def test_the_report_of_an_earlier_reading_is_shown_as_such(tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    report.write_text("<p>before")
+    for is_current in (True, False):
+        with served(Told(page=report, is_page_current=is_current)) as client:
+            page = client.get(f"/studies/{UID}").text
+        assert ("Report of an earlier reading" in page) is not is_current
+        assert "<iframe" in page
 
 
 def test_pages_allow_no_script_from_elsewhere_and_are_kept_nowhere() -> None:
