@@ -1,6 +1,11 @@
 """Settings of the whole test suite."""
 
+import os
+
 from hypothesis import HealthCheck, settings
+
+# The tests' worker processes are told a width, and rich would keep to it from its import on.
+os.environ.pop("COLUMNS", None)
 
 # A busy machine is no failure: no deadlines, slow generation is not a health problem; the same
 # examples every time, so that a red run can be run again.
