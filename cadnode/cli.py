@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from cadnode import __version__, settings
 from cadnode.cli_base import AsJson, ConfigFile, OutFolder, command, err, out, print_json
@@ -222,17 +221,14 @@ def check(
         sys.stdout.write(settings.example())
         return
     from cadnode.app import checks
+    from cadnode.cli_views import print_checks
 
     values = settings.load(config)
     results = list(checks.run(values))
     if as_json:
         print_json([c.as_dict() for c in results])
     else:
-        table = Table("", "check", "found", "what to do", box=None, pad_edge=False)
-        signs = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
-        for c in results:
-            table.add_row(signs[c.verdict], c.name, c.found, c.advice)
-        out.print(table)
+        print_checks(out, results)
     if any(c.verdict == checks.Verdict.FAILED for c in results):
         raise typer.Exit(2)
 

@@ -6,7 +6,6 @@ from typing import Annotated, Final
 import typer
 from rich.markup import escape
 from rich.syntax import Syntax
-from rich.table import Table
 
 from cadnode import settings
 from cadnode.cli_base import AsJson, ConfigFile, command, err, out, print_json
@@ -117,6 +116,7 @@ def check(
     """
     from cadnode.app import orthanc_setup_check
     from cadnode.app.checks import Verdict
+    from cadnode.cli_views import print_checks
 
     node = settings.load(config) if config is not None else None
     address = orthanc_setup_check.OrthancAddress(url, username, password_file, ca_file)
@@ -124,10 +124,6 @@ def check(
     if as_json:
         print_json([c.as_dict() for c in results])
     else:
-        table = Table("", "check", "found", "what to do", box=None, pad_edge=False)
-        signs = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
-        for c in results:
-            table.add_row(signs[c.verdict], c.name, escape(c.found), escape(c.advice))
-        out.print(table)
+        print_checks(out, results)
     if any(c.verdict == Verdict.FAILED for c in results):
         raise typer.Exit(2)

@@ -17,14 +17,15 @@ from rich.progress import (
 from rich.table import Table
 
 from cadnode.domain import SKIP_MEANINGS, ExamResult, Finding, Laterality, System
+from cadnode.jobs.folders import BUNDLE, PAGE, PDF
 from cadnode.report.words import KIND_NAMES, assessment_by, counting, descriptors
 
 if TYPE_CHECKING:
+    from cadnode.app.checks import Check
     from cadnode.app.reading import OfflineReading
     from cadnode.demo.run import Shown
 
 FOOTNOTE = "▲ reaches the system's operating point; the one in bold counts as the finding's"
-FILES = ("report.html", "report.pdf", "fhir.json")  # what may lie beside result.json
 SIDE_NAMES = {Laterality.RIGHT: "right", Laterality.LEFT: "left"}
 
 
@@ -70,11 +71,20 @@ def demo_progress(console: Console, *, quiet: bool) -> Iterator[Callable[[str], 
     finish()
 
 
+def print_checks(console: Console, checks: Sequence["Check"]) -> None:
+    """A line for each check: how it went, what was found, what to do."""
+    table = Table("", "check", "found", "what to do", box=None, pad_edge=False)
+    signs = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
+    for c in checks:
+        table.add_row(signs[c.verdict], c.name, escape(c.found), escape(c.advice))
+    console.print(table)
+
+
 def print_readings(console: Console, readings: Sequence["OfflineReading"]) -> None:
     """Scores, findings, skipped images and the systems' state, and where an exam's files are."""
     for reading in readings:
         print_result(console, reading.result)
-        files = [name for name in FILES if (reading.folder / name).exists()]
+        files = [name for name in (PAGE, PDF, BUNDLE) if (reading.folder / name).exists()]
         made = ", ".join([f"{len(reading.objects)} DICOM objects", *files])
         console.print(f"{made} and result.json in {reading.folder}\n")
 

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, also after a crash or a power cut."""
 
+import fcntl
 import os
 import uuid
 from collections.abc import Iterator
@@ -46,3 +47,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_locked(path: Path, *, when_missing: bool) -> bool:
+    """Whether a process holds a lock (`flock`) on `path`; `when_missing` of a file not there."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return when_missing
+    return False

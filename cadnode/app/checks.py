@@ -58,9 +58,9 @@ def run(settings: Settings) -> Iterator[Check]:
             "results stay in the storage folder; add a [[destinations]] block to send them on",
         )  # fmt: skip
     for destination in settings.destinations:
-        yield _destination(settings, destination)
+        yield destination_check(settings, destination)
     for source in settings.sources:
-        yield _source(source)
+        yield source_check(source)
 
 
 def _disk(settings: Settings) -> Check:
@@ -199,19 +199,25 @@ def paper(settings: Settings) -> Iterator[Check]:
         yield Check("PDF", Verdict.OK, "can be drawn, with fonts of many scripts")
 
 
-def _destination(settings: Settings, destination: Destination) -> Check:
+def destination_check(
+    settings: Settings,
+    destination: Destination,
+    dicom_advice: str = "is it running, is the port right, and does it know this node's AE title?",
+) -> Check:
+    """Whether a destination is there and lets us in; `dicom_advice` is for one by C-STORE."""
     name, where = f"destination {destination.name}", _where(destination)
     try:
         return Check(name, Verdict.OK, f"{where}: {reach(settings, destination)}")
     except CadnodeError as error:
         advice = {
             "folder": "make the folder and give the node's user the right to write",
-            "dicom": "is it running, is the port right, and does it know this node's AE title?",
+            "dicom": dicom_advice,
         }.get(destination.kind, HTTP_ADVICE)
         return Check(name, Verdict.FAILED, f"{where}: {error}", advice)
 
 
-def _source(source: Source) -> Check:
+def source_check(source: Source) -> Check:
+    """Whether a source is there and lets us in."""
     name = f"source {source.name}"
     try:
         with sources.opened(source.kind, http_values(source)) as opened:

@@ -7,11 +7,10 @@ from pathlib import Path
 from cadnode.app.peers import dicom_values, http_values
 from cadnode.deliver import cstore, fhir, folder, orthanc, stow
 from cadnode.errors import DeliveryError, PermanentDeliveryError, SettingsError
+from cadnode.jobs.folders import BUNDLE
 from cadnode.log import get_logger
 from cadnode.report.profiles import REPORTS, chosen, is_ours, kinds_of
 from cadnode.settings import Destination, Settings
-
-BUNDLE = "fhir.json"  # in a result's folder: what destinations of kind "fhir" get
 
 log = get_logger("worker")
 

@@ -11,15 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from cadnode.app.checks import HTTP_ADVICE, Check, Verdict
-from cadnode.app.deliveries import reach
+from cadnode.app.checks import Check, Verdict, destination_check, source_check
 from cadnode.app.orthanc_setup_plan import Reached
-from cadnode.app.peers import http_values
-from cadnode.errors import CadnodeError, SettingsError
+from cadnode.errors import SettingsError
 from cadnode.http import HttpFailure, HttpPeerValues, Peer, connected
-from cadnode.receive import sources
-from cadnode.receive.pull import FetchFailure
-from cadnode.settings import Destination, Settings, Source
+from cadnode.settings import Settings
 
 OLDEST: Final = (1, 10)
 OLDEST_PYTHON: Final = (4, 0)
@@ -252,30 +248,8 @@ def _way_back(node: Settings, orthanc: Reached) -> Iterator[Check]:
             "`cadnode orthanc install --config FILE` adds it",
         )  # fmt: skip
     for source in node.sources:
-        yield _source(source)
+        yield source_check(source)
     for destination in node.destinations:
-        yield _destination(node, destination)
-
-
-def _source(source: Source) -> Check:
-    name = f"source {source.name}"
-    try:
-        with sources.opened(source.kind, http_values(source)) as opened:
-            return Check(name, Verdict.OK, f"{source.url}: {opened.check()}")
-    except FetchFailure as failure:
-        return Check(name, Verdict.FAILED, f"{source.url}: {failure}", HTTP_ADVICE)
-
-
-def _destination(node: Settings, destination: Destination) -> Check:
-    name = f"destination {destination.name}"
-    where = str(destination.url or destination.folder)
-    if destination.kind == "dicom":
-        where = f"{destination.ae_title} at {destination.host}:{destination.port}"
-    try:
-        return Check(name, Verdict.OK, f"{where}: {reach(node, destination)}")
-    except CadnodeError as error:
-        advice = {
-            "folder": "make the folder and give the node's user the right to write",
-            "dicom": 'Orthanc needs "DicomAlwaysAllowStore" or an entry for this node',
-        }.get(destination.kind, HTTP_ADVICE)
-        return Check(name, Verdict.FAILED, f"{where}: {error}", advice)
+        yield destination_check(
+            node, destination, 'Orthanc needs "DicomAlwaysAllowStore" or an entry for this node'
+        )

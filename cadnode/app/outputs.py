@@ -10,7 +10,6 @@ import pydicom
 from pydicom import Dataset
 
 from cadnode import settings
-from cadnode.app.deliveries import BUNDLE
 from cadnode.app.models import own_store
 from cadnode.domain import ExamResult, FloatImage, Profile
 from cadnode.errors import CadnodeError, ModelError
@@ -18,6 +17,7 @@ from cadnode.exam.model import Exam
 from cadnode.exam.patient import patient_of
 from cadnode.files import write_whole
 from cadnode.imaging import pixels
+from cadnode.jobs.folders import BUNDLE, PAGE, PDF
 from cadnode.log import get_logger
 from cadnode.models import store
 from cadnode.models.activation import active_folders
@@ -31,8 +31,6 @@ from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import STRUCTURED, ObjectKind, kinds_of, wants_fhir
 from cadnode.report.result_json import write_result
 
-PAGE: Final = "report.html"
-PDF: Final = "report.pdf"
 KEPT_IMAGES: Final = 4  # heat maps of each size and the page want the same ones; about 50 MB each
 
 log = get_logger("report")

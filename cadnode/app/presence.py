@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from cadnode.app import node_state
 from cadnode.errors import CadnodeError
-from cadnode.files import write_whole
+from cadnode.files import is_locked, write_whole
 from cadnode.log import get_logger
 
 SETTLED_S: Final = 60.0  # a role that has run for so long after a death has got over it
@@ -67,7 +67,7 @@ def note_death(storage: Path, role: str, exit_code: int) -> None:
 def look(storage: Path, role: str) -> Presence:
     """How the role is now."""
     folder = storage / "roles"
-    is_up = _is_locked(folder / f"{role}.lock")
+    is_up = is_locked(folder / f"{role}.lock", when_missing=False)
     died = _read(folder / f"{role}.died")
     pid = int(_text(folder / f"{role}.pid") or 0) if is_up else 0
     if not died or (is_up and time.time() - died["at"] > SETTLED_S):
@@ -80,17 +80,6 @@ def look(storage: Path, role: str) -> Presence:
         error=str(said["error"]) if is_why else "",
         exit_code=died["exit_code"],
     )  # fmt: skip
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

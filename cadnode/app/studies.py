@@ -13,6 +13,7 @@ from cadnode.app.study_state import Facts, decide
 from cadnode.errors import NotProcessable
 from cadnode.exam.dicom_file import open_file
 from cadnode.exam.patient import Patient, patient_of
+from cadnode.jobs.folders import PAGE
 from cadnode.jobs.names import deliver_id, process_ids
 from cadnode.jobs.progress import Job, JobsUnavailable, Progress
 from cadnode.receive import requests
@@ -22,7 +23,6 @@ from cadnode.settings import Settings
 from cadnode.web.node import Report, jobs_away
 from cadnode.web.study import KEY, Reason, StudyState, key_of
 
-PAGE: Final = "report.html"
 _REMEMBERED: Final = 4096  # studies whose headers need not be read again
 V = TypeVar("V")
 

@@ -177,7 +177,7 @@ class Worker:
             cards=cards_of(model_folders(self._settings), result),
         )
         log.info("study_reported", study=study, count=len(objects))
-        return len(objects) + (where / deliveries.BUNDLE).is_file()
+        return len(objects) + (where / folders.BUNDLE).is_file()
 
     def deliver(self, study: str, content: str, destination: str) -> str:
         """One try to deliver: "delivered", "retry" or "refused"."""

@@ -4,6 +4,8 @@ RESULTS/<study_key>/<fingerprint>/reading.json   what the models said (an `ExamR
                                   maps.npz       the heat maps' values
                                   result.json    the documented result, for machines
                                   *.dcm          the objects that destinations get
+                                  report.html    the report as a page
+                                  report.pdf, fhir.json   where a destination wants them
 """
 
 import json
@@ -28,6 +30,10 @@ from cadnode.domain import (
     ViewScore,
 )
 from cadnode.files import write_whole, written_whole
+
+PAGE: Final = "report.html"
+PDF: Final = "report.pdf"
+BUNDLE: Final = "fhir.json"
 
 _TUPLES: Final[dict[str, type]] = {
     "breasts": BreastScore,

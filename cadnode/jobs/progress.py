@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dbos import DBOSClient
 from sqlalchemy.exc import SQLAlchemyError
 
+from cadnode.jobs.client import client_of
 from cadnode.jobs.names import FAILED, OPEN
-from cadnode.jobs.serializer import JsonSerializer
 
 
 class JobsUnavailable(Exception):
@@ -50,13 +49,7 @@ class Progress:
     """The job database, read-only. Threads may share it. Nothing is connected until asked."""
 
     def __init__(self, database_url: str) -> None:
-        self._client = DBOSClient(
-            system_database_url=database_url,
-            serializer=JsonSerializer(),
-            lazy=True,
-            retry_connection_errors=False,
-            application_name="cadnode",
-        )
+        self._client = client_of(database_url)
 
     def find(self, identifiers: Iterable[str]) -> dict[str, Job]:
         """Those of these jobs that exist, by identifier. Raises `JobsUnavailable`."""

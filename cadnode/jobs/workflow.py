@@ -22,7 +22,6 @@ from collections.abc import Sequence
 
 from dbos import (
     DBOS,
-    DBOSClient,
     DBOSConfig,
     DebouncerClient,
     SetEnqueueOptions,
@@ -32,6 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.errors import SettingsError
 from cadnode.jobs import again, fetching
+from cadnode.jobs.client import client_of
 from cadnode.jobs.fetching import FETCHES
 from cadnode.jobs.names import MOST_ATTEMPTS, deliver_id, process_id
 from cadnode.jobs.serializer import JsonSerializer
@@ -251,13 +251,7 @@ class Announcer:
     """
 
     def __init__(self, database_url: str) -> None:
-        self._client = DBOSClient(
-            system_database_url=database_url,
-            serializer=JsonSerializer(),
-            lazy=True,
-            retry_connection_errors=False,
-            application_name="cadnode",
-        )
+        self._client = client_of(database_url)
         self._debouncer = DebouncerClient(
             self._client, {"workflow_name": "consider", "queue_name": ARRIVALS}
         )

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from cadnode.files import sync_folder
+from cadnode.files import is_locked, sync_folder
 from cadnode.log import hashed
 from cadnode.receive.identity import Identity, read_file_identity
 from cadnode.receive.incoming import Incoming, data_set_offset
@@ -159,7 +159,7 @@ class Spool:
         for path in self._incoming.iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-            elif not _is_locked(path):
+            elif not is_locked(path, when_missing=True):
                 path.unlink(missing_ok=True)
                 removed += 1
         return removed
@@ -185,17 +185,6 @@ def _is_at(folder: Path, descriptor: int) -> bool:
         return os.path.samestat(folder.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return True
-    return False
 
 
 def _place(new: Path, path: Path) -> Received:

@@ -1,12 +1,16 @@
+import io
 import json
 import socket
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from cadnode import __version__
+from cadnode.app.checks import Check, Verdict
 from cadnode.cli import app
+from cadnode.cli_views import print_checks
 from cadnode.settings import load
 
 runner = CliRunner()
@@ -81,3 +85,11 @@ def test_reading_what_is_not_there_is_an_error_of_the_arguments(tmp_path: Path) 
     result = runner.invoke(app, ["read", str(tmp_path / "none"), "--out", str(tmp_path / "out")])
     assert result.exit_code == 2
     assert "there is no" in result.stderr
+
+
+def test_what_a_check_advises_is_printed_with_its_brackets() -> None:
+    console = Console(width=120, record=True, file=io.StringIO())
+
+    print_checks(console, [Check("a", Verdict.WARNING, "[x]", "add a [[destinations]] block")])
+
+    assert "!  a      [x]    add a [[destinations]] block" in console.export_text()

@@ -9,8 +9,9 @@ import pytest
 
 from cadnode.app import studies as room
 from cadnode.app.relevance import relevant
-from cadnode.app.studies import PAGE, Studies
+from cadnode.app.studies import Studies
 from cadnode.errors import CadnodeError
+from cadnode.jobs.folders import PAGE
 from cadnode.jobs.names import deliver_id, process_ids
 from cadnode.jobs.progress import Job, JobsUnavailable
 from cadnode.log import hashed
