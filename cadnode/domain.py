@@ -89,6 +89,13 @@ class SkipReason(StrEnum):
     PARTIAL_BREAST = "partial_breast"
     SPECIMEN = "specimen"
     BIOPSY = "biopsy"
+    CONTRAST_ENHANCED = "contrast_enhanced"
+    CAPTURE = "capture"
+    TOO_SMALL = "too_small"
+    IMAGE_TYPE = "image_type"
+    REJECTED = "rejected"
+    UID_CONFLICT = "uid_conflict"
+    PATIENT_UNKNOWN = "patient_unknown"
     LATERALITY_UNKNOWN = "laterality_unknown"
     VIEW_UNKNOWN = "view_unknown"
     MULTI_FRAME = "multi_frame"
@@ -118,8 +125,15 @@ SKIP_MEANINGS: dict[SkipReason, str] = {
     SkipReason.PARTIAL_BREAST: "The image shows a part of the breast only",
     SkipReason.SPECIMEN: "The image shows a specimen",
     SkipReason.BIOPSY: "The image belongs to a biopsy or stereotactic procedure",
-    SkipReason.LATERALITY_UNKNOWN: "The breast's side is nowhere stated",
-    SkipReason.VIEW_UNKNOWN: "The view is nowhere stated",
+    SkipReason.CONTRAST_ENHANCED: "A contrast-enhanced image other than the low-energy one",
+    SkipReason.CAPTURE: "A capture or copy of an image, not the acquired image itself",
+    SkipReason.TOO_SMALL: "The image is too small to hold a whole breast",
+    SkipReason.IMAGE_TYPE: "Image Type does not show a whole-breast mammogram",
+    SkipReason.REJECTED: "A rejection note says that the image is not to be used",
+    SkipReason.UID_CONFLICT: "Different images share this SOP Instance UID",
+    SkipReason.PATIENT_UNKNOWN: "It is unclear which patient the image belongs to",
+    SkipReason.LATERALITY_UNKNOWN: "The side is not stated, or its sources contradict each other",
+    SkipReason.VIEW_UNKNOWN: "The view is not stated, or its sources contradict each other",
     SkipReason.MULTI_FRAME: "More than one frame",
     SkipReason.NO_PIXELS: "The object has no pixel data",
     SkipReason.PIXELS_CORRUPT: "The pixel data cannot be decoded",
@@ -152,6 +166,51 @@ class Skipped:
     sop_instance_uid: str
     reason: SkipReason
     detail: str = ""
+
+
+class EvidenceLevel(StrEnum):
+    """What a source of evidence belongs to; the earlier, the nearer to the image."""
+
+    IMAGE = "image"  # an attribute or code of the image itself
+    LABEL = "label"  # a view label or the orientation of the image
+    SERIES = "series"  # an attribute of the series
+    SERIES_TEXT = "series_text"  # a description of the series or protocol
+    STUDY = "study"  # the study or the procedure: decides nothing about one image
+    ASSUMED = "assumed"  # nothing says so
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one source says about one thing of an image.
+
+    Parameters
+    ----------
+    about
+        "patient", "laterality", "view" or "kind".
+    source
+        The attribute's keyword (DICOM PS3.6).
+    level
+        What the source belongs to.
+    says
+        Such as "L", "CC" or "for presentation"; never a patient's identifier.
+    counts
+        Whether it is among the sources that decided; one that is overruled, or part of a
+        contradiction that left the thing unknown, does not.
+    """
+
+    about: str
+    source: str
+    level: EvidenceLevel
+    says: str
+    counts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEvidence:
+    """All evidence about one image of the exam, read or not."""
+
+    sop_instance_uid: str
+    evidence: tuple[Evidence, ...]
 
 
 class System(StrEnum):
@@ -413,6 +472,7 @@ class ExamResult:
     heat_maps: tuple[HeatMap, ...] = field(default=(), compare=False)
     systems: tuple[SystemStatus, ...] = ()
     correspondences: tuple[Correspondence, ...] = ()
+    evidence: tuple[ImageEvidence, ...] = ()
 
     @property
     def outcome(self) -> Outcome:

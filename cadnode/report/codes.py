@@ -183,6 +183,7 @@ _SHORT_REASONS: Final[dict[SkipReason, str]] = {
     SkipReason.MAGNIFIED_OR_SPOT: "magnified_spot",
     SkipReason.LATERALITY_UNKNOWN: "side_unknown",
     SkipReason.PIXELS_UNSUPPORTED: "pixels_unsupp",
+    SkipReason.CONTRAST_ENHANCED: "contrast_enh",
 }
 
 # The image holds nothing the reading could have used, or a better copy of it was used.
