@@ -8,10 +8,11 @@ from pydicom import Dataset
 from cadnode.domain import Intent, Skipped, SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.exam import kind, view
-from cadnode.exam.attributes import number, numbers, text
+from cadnode.exam.attributes import number, text
 from cadnode.exam.cbis_ddsm import refuse_regions
 from cadnode.exam.dicom_file import DicomFile, open_file
 from cadnode.exam.model import Mammogram
+from cadnode.exam.spacing import magnification_of, stated_spacing
 
 _VENDORS = (  # as found in Manufacturer, and the one name they go by here
     ("HOLOGIC", "hologic"), ("LORAD", "hologic"), ("GE ", "ge"), ("GENERAL ELECTRIC", "ge"),
@@ -74,7 +75,8 @@ def describe(file: DicomFile, *, read_for_processing: bool = False) -> Mammogram
     modifiers, modifier_source = view.modifiers_of(header)
     partial, partial_source = view.is_partial(header)
     acquisition, acquisition_source = kind.acquisition_of(header)
-    spacing, magnification, spacing_source = _spacing(header)
+    spacing, spacing_source = stated_spacing(header)
+    magnification, magnification_source = magnification_of(header)
     sources = {
         "modality": modality_source,
         "intent": intent_source,
@@ -84,6 +86,7 @@ def describe(file: DicomFile, *, read_for_processing: bool = False) -> Mammogram
         "partial": partial_source,
         "acquisition": acquisition_source,
         "spacing": spacing_source,
+        "magnification": magnification_source,
         "generated_2d": "ImageType" if kind.is_generated_2d(header) else "",
     }
     return Mammogram(
@@ -127,25 +130,6 @@ def _refuse_unreadable(file: DicomFile) -> str:
 def _sop_instance_uid(header: Dataset) -> str:
     meta = header.file_meta.get("MediaStorageSOPInstanceUID")
     return str(header.get("SOPInstanceUID") or meta or "")
-
-
-def _spacing(header: Dataset) -> tuple[tuple[float, float] | None, float, str]:
-    """(row, column) spacing in the breast in mm, the magnification factor, and the source.
-
-    Imager Pixel Spacing is measured at the detector: the factor takes it to the breast
-    (PS3.3 C.8.11.3). Pixel Spacing and a film scanner's spacing are taken as they are.
-    """
-    stated = number(header, "EstimatedRadiographicMagnificationFactor")
-    magnification = stated if stated is not None and 0.5 < stated < 10 else 1.0
-    for keyword, factor in (
-        ("ImagerPixelSpacing", magnification),
-        ("PixelSpacing", 1.0),
-        ("NominalScannedPixelSpacing", 1.0),
-    ):
-        values = numbers(header, keyword)
-        if values and all(0 < value < 10 for value in values):
-            return (values[0] / factor, values[-1] / factor), magnification, keyword
-    return None, magnification, ""
 
 
 def _vendor(header: Dataset) -> str:
