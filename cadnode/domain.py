@@ -481,6 +481,16 @@ class ExamResult:
             return Outcome.NOT_READ
         return Outcome.FINDINGS if self.findings else Outcome.NO_FINDINGS
 
+    def shows(self, side: Laterality) -> bool:
+        """Whether any image of the exam, read or not, is known to show that breast."""
+        if any(v.laterality is side for v in self.views):
+            return True
+        return any(
+            e.about == "laterality" and e.counts and e.says == side.value
+            for image in self.evidence
+            for e in image.evidence
+        )
+
     @property
     def complete(self) -> bool:
         """Whether both standard views of at least one breast were scored."""

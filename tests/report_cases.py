@@ -102,7 +102,6 @@ def mammogram(header: Dataset, side: Laterality, view: ViewPosition, path: Path)
         implant=False,
         partial=False,
         vendor="",
-        sources=(),
     )
 
 

@@ -8,11 +8,13 @@ from itertools import groupby
 
 from cadnode.domain import Intent, Skipped, SkipReason, ViewModifier, ViewPosition
 from cadnode.exam.attributes import text
-from cadnode.exam.kind import is_generated_2d
+from cadnode.exam.kind import MAMMOGRAPHY, is_generated_2d
 from cadnode.exam.model import Mammogram
+from cadnode.exam.view import CLOSE_UP
 
+SMALLEST_PX = (180, 240)  # of the shorter and the longer side; icons and previews stay below
+SMALLEST_MM = 25.0  # of the longer side; detectors and films have 180 mm and more
 ELIGIBLE_VIEWS = (ViewPosition.CC, ViewPosition.MLO)
-_CLOSE_UP = {ViewModifier.MAGNIFICATION, ViewModifier.SPOT_COMPRESSION}
 _OTHER_ASPECT = {
     ViewModifier.CLEAVAGE,
     ViewModifier.AXILLARY_TAIL,
@@ -51,8 +53,10 @@ def choose(
 
 def reason_against(mammogram: Mammogram) -> SkipReason | None:
     """Why an image is not to be read, whatever else is there; None when it may be."""
-    if mammogram.modifiers & _CLOSE_UP:
+    if mammogram.modifiers & CLOSE_UP:
         return SkipReason.MAGNIFIED_OR_SPOT
+    if _is_too_small(mammogram):
+        return SkipReason.TOO_SMALL
     if mammogram.view not in ELIGIBLE_VIEWS or mammogram.modifiers & _OTHER_ASPECT:
         return SkipReason.UNSUPPORTED_VIEW
     if mammogram.implant and ViewModifier.IMPLANT_DISPLACED not in mammogram.modifiers:
@@ -60,6 +64,17 @@ def reason_against(mammogram: Mammogram) -> SkipReason | None:
     if mammogram.partial:
         return SkipReason.PARTIAL_BREAST
     return None
+
+
+def _is_too_small(mammogram: Mammogram) -> bool:
+    """Whether no breast could be made out in it: an icon or preview, or a field of a few cm."""
+    shorter, longer = sorted((mammogram.rows, mammogram.columns))
+    if shorter < SMALLEST_PX[0] or longer < SMALLEST_PX[1]:
+        return True
+    if mammogram.spacing_mm is None:
+        return False
+    row_mm, col_mm = mammogram.spacing_mm
+    return max(mammogram.rows * row_mm, mammogram.columns * col_mm) < SMALLEST_MM
 
 
 def _rank(mammogram: Mammogram) -> tuple[object, ...]:
@@ -71,6 +86,7 @@ def _rank(mammogram: Mammogram) -> tuple[object, ...]:
         mammogram.laterality,
         mammogram.view,
         reason_against(mammogram) is not None,
+        mammogram.sop_class_uid not in MAMMOGRAPHY,  # a film's Secondary Capture never comes first
         mammogram.intent is not Intent.PRESENTATION,
         is_generated_2d(header),
         ViewModifier.IMPLANT_DISPLACED not in mammogram.modifiers,

@@ -1,11 +1,16 @@
 """What kind of object a header describes; everything but a readable mammogram is refused here."""
 
+import re
+from functools import partial
+
 from pydicom import Dataset, config
 from pydicom.uid import UID
 
-from cadnode.domain import Acquisition, Intent, SkipReason
+from cadnode.domain import Acquisition, Evidence, EvidenceLevel, Intent, SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.exam.attributes import code_values, items, number, text, texts
+from cadnode.exam.cbis_ddsm import parse_name
+from cadnode.exam.view import series_texts
 
 MAMMOGRAPHY = {
     "1.2.840.10008.5.1.4.1.1.1.2": Intent.PRESENTATION,
@@ -28,8 +33,69 @@ _NOT_AN_IMAGE_NAMES = (
     "Segmentation", "Encapsulated", "Waveform", "Media Storage Directory", "Raw Data",
     "Registration", "Fiducials", "Procedure Step", "RT ", "Measurement", "Real World Value",
 )  # fmt: skip
-_BIOPSY_PREFIXES = ("STEREO", "PREFIRE", "POSTFIRE", "POSTBIOPSY", "POSTMARKER", "TOMO_SCOUT")
+# Image Type (0008,0008) Value 3 on, PS3.3 C.8.11.7.1.4, and what vendors write in their place.
+_BIOPSY_TYPES = (
+    "STEREO",
+    "PREFIRE",
+    "POSTFIRE",
+    "POSTBIOPSY",
+    "POSTMARKER",
+    "TOMO_SCOUT",
+    "BIOPSY",
+)
+_TOMOSYNTHESIS_TYPES = {"TOMOSYNTHESIS", "TOMO_PROJ", "TOMO", "TOMO_2D"}
+_CAPTURE_TYPES = re.compile(
+    r"SCREEN|CAPTURE|SNAPSHOT|PRINT|ANNOTAT|REPORT|CAD|SECONDARY|COLLAGE|OVERLAY"
+)
+_LOW_ENERGY = re.compile(r"\bLOW ?ENERGY|\bLE\b")
+_NOT_LOW_ENERGY = re.compile(r"\bHIGH ?ENERGY|RECOMB|SUBTR|DIFFEREN|IODINE")
+_NOT_LOW_ENERGY_TYPE = re.compile(
+    r"\bHE\b|\bSUB\b|\bADD(ITION)?\b|\bDE[SM]\b|COMBINED|RECON|DUAL ?ENERGY"
+)
+_CONTRAST = re.compile(
+    r"CONTRAST|\bCE[SD]?M\b|\bCEDSM\b|\bCE2D\b|DUAL[ _-]?ENERGY|I-VIEW|SENOBRIGHT|TICEM"
+)
+_PLAIN_TYPE = re.compile(  # Value 3 of images that are plain views, as vendors write it
+    r"|NONE|ORIGINAL|NORMAL|STANDARD|CONVENTIONAL|SINGLE.*|2D|FFDM|MAMMO\w*|MG|CR|DR|DX|POST_?PROCESSED"
+    r"|PROCESSED|PRE_?PROCESSED|RAW|AXIAL|UNSPECIFIED|LEFT|RIGHT|[LR]?(CC|MLO)|[LRM]|\d+"
+    r"|GENERATED_2D|(PRE|POST)[ _-]?CONTRAST|LOW[ _-]?ENERGY"
+)
+_HIGHEST_PLAIN_KV = 42.0  # mammography stays below; high-energy images are taken at 45 to 49 kV
+_CONTRAST_AGENT = ("ContrastBolusAgent", "ContrastBolusAgentSequence")
 _SPECIMEN_CODES = {"127457009", "G-8310"}
+_SPECIMEN_CABINETS = (
+    "FAXITRON",
+    "BIOVISION",
+    "KUBTEC",
+    "MOZART",
+    "TRIDENT",
+    "COREVISION",
+    "PARAMETER",
+)
+_SPECIMEN_WORDS = {
+    "SPECIMEN",
+    "SPECIMENS",
+    "SPEC",
+    "SPÉCIMEN",
+    "LUMPECTOMY",
+    "PRÄPARAT",
+    "PRAEPARAT",
+    "PREPARAT",
+}
+_BIOPSY_WORDS = {
+    "STEREO", "STEREOTACTIC", "STEREOTAXIS", "BIOPSY", "BIOPSIE", "BX", "PREFIRE", "POSTFIRE",
+    "NEEDLE", "WIRE", "HOOKWIRE", "LOCALIZATION", "LOCALISATION", "VAB", "VACUUM",
+    "GALACTOGRAPHY", "GALACTOGRAM", "DUCTOGRAPHY", "DUCTOGRAM",
+}  # fmt: skip
+_CAPTURE_WORDS = {
+    "CAPTURE",
+    "CAPTURES",
+    "SCREENSHOT",
+    "SCREENSAVE",
+    "SNAPSHOT",
+    "SECONDARY",
+    "PRINTED",
+}
 _GENERATED_NAMES = ("C-VIEW", "S-VIEW", "V-PREVIEW", "INSIGHT 2D", "SYNTHESIZED", "SMART 2D")
 _FILM_SCANNERS = ("LUMISYS", "HOWTEK", "VIDAR", "DIGIMAM", "TOTALLOOK", "FILM DIGITIZER")
 
@@ -77,6 +143,45 @@ def acquisition_of(header: Dataset) -> tuple[Acquisition, str]:
     return Acquisition.DIGITAL, "SOPClassUID"
 
 
+def is_image(header: Dataset) -> bool:
+    """Whether the object is an image of any kind, and not one of ours."""
+    name = UID(str(header.get("SOPClassUID", "")), config.IGNORE).name
+    return not any(part in name for part in _NOT_AN_IMAGE_NAMES) and not is_own_output(header)
+
+
+def evidence_of(header: Dataset) -> tuple[Evidence, ...]:
+    """What shows the kind of image: class, modality, Image Type, intent, detector, contrast."""
+    about = partial(Evidence, "kind")
+    image, series = EvidenceLevel.IMAGE, EvidenceLevel.SERIES
+    sop_class = UID(str(header.get("SOPClassUID", "")), config.IGNORE)
+    found = [about("SOPClassUID", image, sop_class.name if sop_class.is_private is False else "")]
+    if text(header, "Modality") in ("MG", "CR", "DX", "OT", "SC"):
+        found.append(about("Modality", series, text(header, "Modality")))
+    found.append(about("ImageType", image, _shown_type(header)))
+    intent, source = intent_of(header)
+    level = EvidenceLevel.ASSUMED if source == "assumed" else series
+    found.append(about("PresentationIntentType", level, intent.value.lower()))
+    acquisition, source = acquisition_of(header)
+    found.append(about(source, image, acquisition.value))
+    if any(header.get(keyword) for keyword in _CONTRAST_AGENT):
+        found.append(about(_CONTRAST_AGENT[0], image, "a contrast agent was given"))
+    return tuple(e for e in found if e.says)
+
+
+def _shown_type(header: Dataset) -> str:
+    """Image Type, as far as its values are known terms: vendors' own may hold anything."""
+    return "\\".join(v if _is_known_type(v) else "…" for v in texts(header, "ImageType"))
+
+
+def _is_known_type(value: str) -> bool:
+    return (
+        value in ("ORIGINAL", "DERIVED", "PRIMARY", "SECONDARY", "ADDITION", "SUBTRACTION")
+        or value in ("HIGH_ENERGY", "RECOMBINED", *_TOMOSYNTHESIS_TYPES)
+        or value.startswith(_BIOPSY_TYPES)
+        or _PLAIN_TYPE.fullmatch(value) is not None
+    )
+
+
 def refuse_other_objects(header: Dataset) -> str:
     """The attribute that shows the object to be a mammographic image of one frame.
 
@@ -105,29 +210,116 @@ def refuse_other_objects(header: Dataset) -> str:
 
 
 def refuse_special_images(header: Dataset) -> None:
-    """Raise for mammographic images that are no plain view of a breast.
+    """Raise for mammographic images that are not shown to be a plain view of a whole breast.
 
     Raises
     ------
     NotProcessable
-        TOMOSYNTHESIS, BIOPSY, SPECIMEN, NOT_MAMMOGRAPHY (a phantom) or NO_MODEL_APPLIES
-        (a contrast-enhanced high-energy or subtracted image), by PS3.3 C.8.11.7.1.4.
+        TOMOSYNTHESIS, BIOPSY, SPECIMEN, CAPTURE, CONTRAST_ENHANCED (all but the low-energy image),
+        IMAGE_TYPE or NOT_MAMMOGRAPHY (quality control), by PS3.3 C.8.11.7.1.4 and what the
+        attributes of image and series say beside it.
     """
     kinds = texts(header, "ImageType")[2:]
-    if any(kind.startswith(_BIOPSY_PREFIXES) for kind in kinds):
+    words = _series_words(header)
+    if any(kind.startswith(_BIOPSY_TYPES) for kind in kinds) or words & _BIOPSY_WORDS:
         raise NotProcessable(SkipReason.BIOPSY)
-    if {"TOMOSYNTHESIS", "TOMO_PROJ", "TOMO"} & set(kinds) and not is_generated_2d(header):
+    if _TOMOSYNTHESIS_TYPES & set(kinds) and not is_generated_2d(header):
         raise NotProcessable(SkipReason.TOMOSYNTHESIS)
-    if {"SUBTRACTION", "HIGH_ENERGY"} & set(kinds):
-        raise NotProcessable(SkipReason.NO_MODEL_APPLIES, "a contrast-enhanced image")
-    view_codes = code_values(items(header, "ViewCodeSequence"))
-    if _SPECIMEN_CODES & set(view_codes) or "SPECIMEN" in (
-        text(header, "ViewPosition"),
-        text(header, "BodyPartExamined"),
-    ):
-        raise NotProcessable(SkipReason.SPECIMEN)
+    _refuse_specimens(header, words)
     if text(header, "QualityControlImage") == "YES":
         raise NotProcessable(SkipReason.NOT_MAMMOGRAPHY, "a quality control image")
+    _refuse_captures(header, kinds, words)
+    _refuse_contrast(header, kinds)
+    if kinds and not is_generated_2d(header) and not _PLAIN_TYPE.fullmatch(kinds[0]):
+        raise NotProcessable(SkipReason.IMAGE_TYPE, "Value 3 is none of a plain view's")
+
+
+def _series_words(header: Dataset) -> set[str]:
+    """The words of the series' own texts."""
+    return {word for _, words in series_texts(header) for word in re.split(r"[^\w]+|_", words)}
+
+
+def _refuse_specimens(header: Dataset, words: set[str]) -> None:
+    """Specimen Module (PS3.3 C.7.6.22), view, region, cabinet or the series' own words."""
+    modules = (
+        "SpecimenDescriptionSequence",
+        "ContainerIdentifier",
+        "SpecimenIdentifier",
+        "SpecimenUID",
+    )
+    stated = (
+        text(header, "ViewPosition"),
+        text(header, "BodyPartExamined"),
+        text(header, "OrganExposed"),
+    )
+    view_codes = code_values(items(header, "ViewCodeSequence"))
+    maker = f"{text(header, 'Manufacturer')} {text(header, 'ManufacturerModelName')}"
+    if (
+        any(header.get(keyword) for keyword in modules)
+        or _SPECIMEN_CODES & set(view_codes)
+        or "SPECIMEN" in stated
+        or words & _SPECIMEN_WORDS
+        or any(cabinet in maker for cabinet in _SPECIMEN_CABINETS)
+    ):
+        raise NotProcessable(SkipReason.SPECIMEN)
+
+
+def _refuse_captures(header: Dataset, kinds: tuple[str, ...], words: set[str]) -> None:
+    """Copies of images: derived for other than display, captured, or with burned-in text.
+
+    A Secondary Capture is read as what it is in CBIS-DDSM and out of film scanners: a film.
+    Other images are acquired ones: Value 2 of their Image Type is PRIMARY (PS3.3 C.7.6.1.1.2).
+    Of films, burned-in text is the label beside the breast.
+    """
+    if parse_name(header) is not None:
+        return
+    film, _ = acquisition_of(header)
+    is_capture = str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE)
+    if is_capture and not (film is Acquisition.FILM and _is_scanned(header)):
+        raise NotProcessable(SkipReason.CAPTURE, "a secondary capture that is no scanned film")
+    image_type = texts(header, "ImageType")
+    if not is_capture and image_type[1:2] == ("SECONDARY",):
+        raise NotProcessable(SkipReason.CAPTURE, "Image Type says SECONDARY")
+    if any(_CAPTURE_TYPES.search(kind) for kind in kinds) or words & _CAPTURE_WORDS:
+        raise NotProcessable(SkipReason.CAPTURE)
+    if film is not Acquisition.FILM and text(header, "BurnedInAnnotation") == "YES":
+        raise NotProcessable(SkipReason.CAPTURE, "Burned In Annotation says YES")
+
+
+def _is_scanned(header: Dataset) -> bool:
+    """Whether a Secondary Capture bears the marks of a film scanner (PS3.3 C.8.6.1)."""
+    _, source = acquisition_of(header)
+    return source != "SOPClassUID" and text(header, "ConversionType") in ("DF", "")
+
+
+def _refuse_contrast(header: Dataset, kinds: tuple[str, ...]) -> None:
+    """Of contrast-enhanced mammography the low-energy image alone shows what a plain view does.
+
+    It is known by Image Type; without a word there, by being an original image. Peak voltage
+    contradicts: high-energy images are taken well above any plain view.
+    """
+    types = " ".join(kinds).replace("_", " ").replace("-", " ")
+    named = " ".join(words for _, words in series_texts(header))
+    named = f"{named} {text(header, 'AcquisitionDeviceProcessingCode')}".replace("_", " ")
+    voltage = number(header, "KVP") or 0.0
+    if (
+        _NOT_LOW_ENERGY.search(types)
+        or (_NOT_LOW_ENERGY_TYPE.search(types) and not is_generated_2d(header))
+        or voltage > _HIGHEST_PLAIN_KV
+    ):
+        raise NotProcessable(SkipReason.CONTRAST_ENHANCED)
+    if _LOW_ENERGY.search(types):
+        return
+    if _NOT_LOW_ENERGY.search(named):
+        raise NotProcessable(SkipReason.CONTRAST_ENHANCED)
+    has_agent = any(header.get(keyword) for keyword in _CONTRAST_AGENT)
+    if _LOW_ENERGY.search(named) or not (has_agent or _CONTRAST.search(f"{types} {named}")):
+        return
+    is_original = texts(header, "ImageType")[:1] == ("ORIGINAL",)
+    if not is_original or not all(map(_PLAIN_TYPE.fullmatch, kinds)):
+        raise NotProcessable(
+            SkipReason.CONTRAST_ENHANCED, "nothing shows it to be the low-energy image"
+        )
 
 
 def refuse_unreadable_pixels(header: Dataset, *, has_pixels: bool) -> None:

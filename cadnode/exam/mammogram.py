@@ -5,12 +5,13 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from cadnode.domain import Intent, Skipped, SkipReason
+from cadnode.domain import Evidence, Intent, Laterality, Skipped, SkipReason, ViewPosition
 from cadnode.errors import NotProcessable
 from cadnode.exam import kind, view
 from cadnode.exam.attributes import number, text
 from cadnode.exam.cbis_ddsm import refuse_regions
 from cadnode.exam.dicom_file import DicomFile, open_file
+from cadnode.exam.evidence import Weighed
 from cadnode.exam.model import Mammogram
 from cadnode.exam.spacing import magnification_of, stated_spacing
 
@@ -31,6 +32,7 @@ class Instance:
     header: Dataset | None = field(repr=False)
     mammogram: Mammogram | None
     skipped: Skipped | None
+    evidence: tuple[Evidence, ...] = ()
 
     @property
     def study_instance_uid(self) -> str:
@@ -52,51 +54,52 @@ def read_instance(path: Path, *, read_for_processing: bool = False) -> Mammogram
 def inspect(path: Path, *, read_for_processing: bool = False) -> Instance:
     """What comes of one file; never raises for what is in it."""
     header: Dataset | None = None
+    evidence: tuple[Evidence, ...] = ()
     try:
         file = open_file(path)
         header = file.header
+        if kind.is_image(header):
+            evidence = evidence_of(header)
         mammogram = describe(file, read_for_processing=read_for_processing)
-        return Instance(path, header, mammogram, None)
+        return Instance(path, header, mammogram, None, evidence)
     except NotProcessable as error:
         sop_instance_uid = _sop_instance_uid(header) if header is not None else ""
         skipped = Skipped(sop_instance_uid, error.reason, error.detail)
-        return Instance(path, header, None, skipped)
+        return Instance(path, header, None, skipped, evidence)
+
+
+def evidence_of(header: Dataset) -> tuple[Evidence, ...]:
+    """What the header's sources say of kind, side and view, whether the image is read or not."""
+    return (
+        *kind.evidence_of(header),
+        *view.laterality_of(header).evidence,
+        *view.view_of(header).evidence,
+    )
 
 
 def describe(file: DicomFile, *, read_for_processing: bool = False) -> Mammogram:
     """The mammogram in an opened file; raises `NotProcessable` like `read_instance`."""
     header = file.header
-    modality_source = _refuse_unreadable(file)
-    intent, intent_source = kind.intent_of(header)
+    _refuse_unreadable(file)
+    intent, _ = kind.intent_of(header)
     if intent is Intent.PROCESSING and not read_for_processing:
         raise NotProcessable(SkipReason.FOR_PROCESSING)
-    laterality, laterality_source = view.laterality_of(header)
-    position, view_source = view.view_of(header)
-    modifiers, modifier_source = view.modifiers_of(header)
-    partial, partial_source = view.is_partial(header)
-    acquisition, acquisition_source = kind.acquisition_of(header)
-    spacing, spacing_source = stated_spacing(header)
-    magnification, magnification_source = magnification_of(header)
-    sources = {
-        "modality": modality_source,
-        "intent": intent_source,
-        "laterality": laterality_source,
-        "view": view_source,
-        "modifiers": modifier_source,
-        "partial": partial_source,
-        "acquisition": acquisition_source,
-        "spacing": spacing_source,
-        "magnification": magnification_source,
-        "generated_2d": "ImageType" if kind.is_generated_2d(header) else "",
-    }
+    view.refuse_unsupported(header)
+    laterality = _known(view.laterality_of(header), SkipReason.LATERALITY_UNKNOWN)
+    position = _known(view.view_of(header), SkipReason.VIEW_UNKNOWN)
+    modifiers, _ = view.modifiers_of(header)
+    partial, _ = view.is_partial(header)
+    acquisition, _ = kind.acquisition_of(header)
+    spacing, _ = stated_spacing(header)
+    magnification, _ = magnification_of(header)
     return Mammogram(
         path=file.path,
         header=header,
         sop_instance_uid=_sop_instance_uid(header),
         sop_class_uid=str(header.get("SOPClassUID") or ""),
         transfer_syntax_uid=str(header.file_meta.TransferSyntaxUID),
-        laterality=laterality,
-        view=position,
+        laterality=Laterality(laterality),
+        view=ViewPosition(position),
         modifiers=modifiers,
         paddle=text(header, "PaddleDescription"),
         intent=intent,
@@ -108,15 +111,21 @@ def describe(file: DicomFile, *, read_for_processing: bool = False) -> Mammogram
         implant=text(header, "BreastImplantPresent") == "YES",
         partial=partial,
         vendor=_vendor(header),
-        sources=tuple((name, source) for name, source in sources.items() if source),
     )
 
 
-def _refuse_unreadable(file: DicomFile) -> str:
-    """The attribute that shows a mammogram; raises for all that is none."""
+def _known(weighed: Weighed, otherwise: SkipReason) -> str:
+    """What the evidence comes to; raises the reason, with both sides of a contradiction."""
+    if not weighed.value:
+        raise NotProcessable(otherwise, weighed.contradiction)
+    return weighed.value
+
+
+def _refuse_unreadable(file: DicomFile) -> None:
+    """Raise for all that is no mammogram with pixels."""
     if file.damage is SkipReason.TRUNCATED and "SOPClassUID" not in file.header:
         raise NotProcessable(SkipReason.TRUNCATED)
-    source = kind.refuse_other_objects(file.header)
+    kind.refuse_other_objects(file.header)
     if not _sop_instance_uid(file.header):
         raise NotProcessable(SkipReason.NOT_DICOM, "no SOP Instance UID")
     if file.damage is not None:
@@ -124,7 +133,6 @@ def _refuse_unreadable(file: DicomFile) -> str:
     refuse_regions(file.header)
     kind.refuse_special_images(file.header)
     kind.refuse_unreadable_pixels(file.header, has_pixels=file.has_pixels)
-    return source
 
 
 def _sop_instance_uid(header: Dataset) -> str:

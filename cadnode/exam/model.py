@@ -8,6 +8,7 @@ from pydicom import Dataset
 from cadnode.domain import (
     Acquisition,
     Box,
+    Evidence,
     Intent,
     Laterality,
     RoiReference,
@@ -24,8 +25,6 @@ class Mammogram:
     `header` is the data set without pixel data (patient and study modules are copied from it
     into reports). `spacing_mm` is (row, column) spacing in the plane of the breast:
     Imager Pixel Spacing divided by the magnification factor; None when nowhere stated.
-    `sources` records, per attribute, where its value came from
-    (e.g. `(("laterality", "ImageLaterality"), ("view", "PatientOrientation"))`).
     """
 
     path: Path = field(repr=False)
@@ -46,7 +45,6 @@ class Mammogram:
     implant: bool
     partial: bool
     vendor: str
-    sources: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,8 @@ class Exam:
     mammogram's, or any DICOM header of the study when none is eligible; None when nothing in
     the study was DICOM. `headers` holds one header (no pixels) per DICOM instance of the study,
     by SOP Instance UID: reports refer to skipped instances by it. `regions` are those that
-    people marked on `mammograms`, in objects of the same study.
+    people marked on `mammograms`, in objects of the same study. `evidence` holds, by SOP Instance
+    UID, what the sources of each image say of patient, kind, side and view.
     """
 
     study_instance_uid: str
@@ -81,3 +80,4 @@ class Exam:
     reference: Dataset | None = field(repr=False)
     headers: dict[str, Dataset] = field(repr=False)
     regions: tuple[PersonRegion, ...] = ()
+    evidence: dict[str, tuple[Evidence, ...]] = field(default_factory=dict, repr=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from cadnode.domain import Skipped, SkipReason
+from cadnode.domain import Evidence, Skipped, SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.exam.cbis_ddsm import parse_name
 from cadnode.exam.dicom_file import read_pixel_data
@@ -97,7 +97,18 @@ def _exam(instances: Sequence[Instance]) -> Exam:
         reference=reference,
         headers=headers,
         regions=marked.regions,
+        evidence=_evidence(instances),
     )
+
+
+def _evidence(instances: Sequence[Instance]) -> dict[str, tuple[Evidence, ...]]:
+    """What speaks about each image, by SOP Instance UID."""
+    found: dict[str, tuple[Evidence, ...]] = {}
+    for instance in instances:
+        if instance.header is not None and instance.evidence:
+            uid = str(instance.header.get("SOPInstanceUID") or "")
+            found[uid] = (*found.get(uid, ()), *instance.evidence)
+    return found
 
 
 def _is_marked(skipped: Skipped, objects: frozenset[str]) -> bool:

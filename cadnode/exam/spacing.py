@@ -4,6 +4,7 @@ PS3.3 10.7 (basic pixel spacing calibration macro), C.8.11.3 and C.8.11.5 (DX de
 positioning). Nothing is estimated here; `cadnode.imaging.spacing` does that.
 """
 
+from collections.abc import Iterator
 from typing import Final, TypeGuard
 
 from pydicom import Dataset
@@ -28,16 +29,20 @@ def magnification_of(header: Dataset) -> tuple[float, str]:
     then "DistanceSourceToDetector". A factor outside 1 to 10 is no magnification; (1.0, "") where
     neither is stated.
     """
+    return next(stated_magnifications(header), (1.0, ""))
+
+
+def stated_magnifications(header: Dataset) -> Iterator[tuple[float, str]]:
+    """Every magnification that the header states, as `magnification_of` has it, the best first."""
     factor = number(header, "EstimatedRadiographicMagnificationFactor")
     if _within(factor, _MAGNIFICATIONS):
-        return factor, "EstimatedRadiographicMagnificationFactor"
+        yield factor, "EstimatedRadiographicMagnificationFactor"
     to_detector = number(header, "DistanceSourceToDetector")
     to_breast = number(header, "DistanceSourceToPatient")
-    if to_detector and to_breast:
+    if to_detector and to_breast and to_breast > 0:
         factor = to_detector / to_breast
-        if to_breast > 0 and _within(factor, _MAGNIFICATIONS):
-            return factor, "DistanceSourceToDetector"
-    return 1.0, ""
+        if _within(factor, _MAGNIFICATIONS):
+            yield factor, "DistanceSourceToDetector"
 
 
 def stated_spacing(header: Dataset) -> tuple[tuple[float, float] | None, str]:

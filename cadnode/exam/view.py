@@ -1,14 +1,19 @@
-"""Side, view and view modifiers of a mammogram, each from the best source its header has."""
+"""Side, view and view modifiers of a mammogram: what its header's sources say, and come to."""
 
+import re
 from collections.abc import Iterator
 
 from pydicom import Dataset
 
-from cadnode.domain import Laterality, SkipReason, ViewModifier, ViewPosition
+from cadnode.domain import EvidenceLevel, Laterality, SkipReason, ViewModifier, ViewPosition
 from cadnode.errors import NotProcessable
-from cadnode.exam.attributes import code_values, items, number, text, texts
+from cadnode.exam.attributes import code_values, items, text, texts
 from cadnode.exam.cbis_ddsm import parse_name
+from cadnode.exam.evidence import UNCLEAR, Clue, Weighed, weigh
 from cadnode.exam.labels import parse_label
+from cadnode.exam.spacing import stated_magnifications
+
+CLOSE_UP = frozenset({ViewModifier.MAGNIFICATION, ViewModifier.SPOT_COMPRESSION})
 
 # DICOM PS3.16 CID 4014: SNOMED CT and the older SNOMED RT form of each view.
 _VIEW_CODES = {
@@ -57,9 +62,10 @@ _SIDE_CODES = {  # left and right breast; left and right as anatomic region modi
     "24028007": Laterality.RIGHT,
     "G-A100": Laterality.RIGHT,
 }
-_TEXTS = (
-    "ViewPosition", "SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription",
-    "PerformedProcedureStepDescription", "ImageComments", "StudyDescription",
+# Texts of the series, and texts of study and procedure, which say nothing about one image.
+_SERIES_TEXTS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
+_STUDY_TEXTS = (
+    "StudyDescription", "PerformedProcedureStepDescription", "RequestedProcedureDescription",
 )  # fmt: skip
 # In an oblique view the long axis runs from above and outside to below and inside.
 _OBLIQUE_SIDES = {
@@ -68,59 +74,69 @@ _OBLIQUE_SIDES = {
     "FL": Laterality.RIGHT,
     "HR": Laterality.RIGHT,
 }
+_CAUDAL_VIEWS = (
+    "CC",
+    "FB",
+    "XCCL",
+    "XCCM",
+)  # from above or below: nothing in them points to the feet
 _MAGNIFIED = 1.3  # contact views are below 1.15, magnification stands at 1.5 and above
 
 
-def laterality_of(header: Dataset) -> tuple[Laterality, str]:
-    """The side of the breast and the attribute that says so.
-
-    Raises
-    ------
-    NotProcessable
-        LATERALITY_UNKNOWN when no source says so, or it says both.
-    """
-    for side, source in _sides(header):
-        if side is not None:
-            return side, source
-    raise NotProcessable(SkipReason.LATERALITY_UNKNOWN)
+def laterality_of(header: Dataset) -> Weighed:
+    """The side of the breast, "L" or "R", and everything that speaks about it."""
+    return weigh("laterality", _sides(header))
 
 
-def view_of(header: Dataset) -> tuple[ViewPosition, str]:
-    """The view and the attribute that says so.
+def view_of(header: Dataset) -> Weighed:
+    """The view, a `ViewPosition`, and everything that speaks about it."""
+    return weigh("view", _views(header))
 
-    Raises
-    ------
-    NotProcessable
-        VIEW_UNKNOWN when no source says so; UNSUPPORTED_VIEW for the inferomedial oblique.
-    """
+
+def refuse_unsupported(header: Dataset) -> None:
+    """Raise UNSUPPORTED_VIEW for the inferomedial oblique, for which there is no View Position."""
     if _INFEROMEDIAL_OBLIQUE & set(code_values(items(header, "ViewCodeSequence"))):
         raise NotProcessable(SkipReason.UNSUPPORTED_VIEW)
-    for view, source in _views(header):
-        if view is not None:
-            return view, source
-    raise NotProcessable(SkipReason.VIEW_UNKNOWN)
 
 
 def modifiers_of(header: Dataset) -> tuple[frozenset[ViewModifier], str]:
-    """View modifiers from codes, view label, paddle and magnification, and where from."""
+    """View modifiers from codes, labels, paddle and magnification, and where from.
+
+    A text of the series may only take an image out: it adds magnification and spot compression.
+    """
     found: dict[ViewModifier, str] = {}
     for view in items(header, "ViewCodeSequence"):
         for value in code_values(items(view, "ViewModifierCodeSequence")):
             if value in _MODIFIER_CODES:
                 found[_MODIFIER_CODES[value]] = "ViewModifierCodeSequence"
     label = parse_label(text(header, "ViewPosition"))
-    if label.view is not None:
-        found |= dict.fromkeys(label.modifiers - found.keys(), "ViewPosition")
-    paddle = text(header, "PaddleDescription")
-    for word, modifier in (
-        ("SPOT", ViewModifier.SPOT_COMPRESSION),
-        ("MAG", ViewModifier.MAGNIFICATION),
+    found |= dict.fromkeys(label.modifiers - found.keys(), "ViewPosition")
+    paddle = set(re.split(r"[^A-Z]+", text(header, "PaddleDescription")))
+    for names, modifier in (
+        ({"SPOT"}, ViewModifier.SPOT_COMPRESSION),
+        ({"MAG", "MAGNIFICATION"}, ViewModifier.MAGNIFICATION),
     ):
-        if word in paddle:
+        if names & paddle:
             found.setdefault(modifier, "PaddleDescription")
-    if (number(header, "EstimatedRadiographicMagnificationFactor") or 1.0) > _MAGNIFIED:
-        found.setdefault(ViewModifier.MAGNIFICATION, "EstimatedRadiographicMagnificationFactor")
+    for keyword, words in series_texts(header):
+        for modifier in parse_label(words).modifiers & CLOSE_UP:
+            found.setdefault(modifier, keyword)
+    for factor, keyword in stated_magnifications(header):
+        if factor > _MAGNIFIED:
+            found.setdefault(ViewModifier.MAGNIFICATION, keyword)
     return frozenset(found), "+".join(sorted(set(found.values())))
+
+
+def series_texts(header: Dataset) -> Iterator[tuple[str, str]]:
+    """Keyword and upper-case words of each text of the series that is its own.
+
+    A text that repeats the study's or the procedure's says no more than those.
+    """
+    others = {" ".join(texts(header, keyword)) for keyword in _STUDY_TEXTS}
+    for keyword in _SERIES_TEXTS:
+        words = " ".join(texts(header, keyword))
+        if words and words not in others:
+            yield keyword, words
 
 
 def is_partial(header: Dataset) -> tuple[bool, str]:
@@ -137,52 +153,87 @@ def is_partial(header: Dataset) -> tuple[bool, str]:
     return False, ""
 
 
-def _sides(header: Dataset) -> Iterator[tuple[Laterality | None, str]]:
-    yield _letter(header, "ImageLaterality"), "ImageLaterality"
-    for group in items(header, "SharedFunctionalGroupsSequence"):
-        for anatomy in items(group, "FrameAnatomySequence"):
-            yield _letter(anatomy, "FrameLaterality"), "FrameLaterality"
-    yield _letter(header, "Laterality"), "Laterality"
-    yield _coded_side(header), "AnatomicRegionSequence"
-    yield _oblique_side(header), "PatientOrientation"
-    for keyword in _TEXTS:
-        yield parse_label(" ".join(texts(header, keyword))).laterality, keyword
-    name = parse_name(header)
-    yield name.laterality if name else None, "PatientID"
+def _sides(header: Dataset) -> Iterator[Clue]:
+    image, label, series = EvidenceLevel.IMAGE, EvidenceLevel.LABEL, EvidenceLevel.SERIES
+    if stated := _letter(header, "ImageLaterality"):
+        yield Clue("ImageLaterality", image, stated)
+    for anatomy in _frame_anatomies(header):
+        if stated := _letter(anatomy, "FrameLaterality"):
+            yield Clue("FrameLaterality", image, stated)
+    for keyword in ("AnatomicRegionSequence", "PrimaryAnatomicStructureSequence"):
+        for side in sorted(_coded_sides(header, keyword)):
+            yield Clue(keyword, image, side)
+    if labelled := parse_label(text(header, "ViewPosition")).laterality:
+        yield Clue("ViewPosition", label, labelled)
+    for side in sorted(_oblique_sides(header)):
+        yield Clue("PatientOrientation", label, side)
+    if name := parse_name(header):
+        yield Clue("PatientID", label, name.laterality)
+    if (stated := _letter(header, "Laterality")) != UNCLEAR and stated:
+        yield Clue("Laterality", series, stated)
+    for keyword, words in series_texts(header):
+        found = parse_label(words)
+        if found.laterality:
+            decides = found.view is not None  # a lone "LEFT" may be the examination's
+            yield Clue(keyword, EvidenceLevel.SERIES_TEXT, found.laterality, decides)
+    for keyword in _STUDY_TEXTS:
+        if named := parse_label(" ".join(texts(header, keyword))).laterality:
+            yield Clue(keyword, EvidenceLevel.STUDY, named)
 
 
-def _views(header: Dataset) -> Iterator[tuple[ViewPosition | None, str]]:
+def _views(header: Dataset) -> Iterator[Clue]:
     for value in code_values(items(header, "ViewCodeSequence")):
-        yield _VIEW_CODES.get(value), "ViewCodeSequence"
-    yield parse_label(text(header, "ViewPosition")).view, "ViewPosition"
+        if value in _VIEW_CODES:
+            yield Clue("ViewCodeSequence", EvidenceLevel.IMAGE, _VIEW_CODES[value])
+    stated = text(header, "ViewPosition")
+    if view := parse_label(stated).view:
+        level = EvidenceLevel.IMAGE if stated in tuple(ViewPosition) else EvidenceLevel.LABEL
+        yield Clue("ViewPosition", level, view)
     orientation = text(header, "PatientOrientation")
-    yield ViewPosition(orientation) if orientation in ("CC", "MLO") else None, "PatientOrientation"
-    for keyword in _TEXTS:
-        yield parse_label(" ".join(texts(header, keyword))).view, keyword
-    name = parse_name(header)
-    yield name.view if name else None, "PatientID"
+    if orientation in ("CC", "MLO"):
+        yield Clue("PatientOrientation", EvidenceLevel.LABEL, orientation)
+    if name := parse_name(header):
+        yield Clue("PatientID", EvidenceLevel.LABEL, name.view)
+    elif _oblique_sides(header) and stated in _CAUDAL_VIEWS:
+        yield Clue("PatientOrientation", EvidenceLevel.LABEL, "an oblique view")
+    for keyword, words in series_texts(header):
+        if view := parse_label(words).view:
+            yield Clue(keyword, EvidenceLevel.SERIES_TEXT, view)
 
 
-def _letter(ds: Dataset, keyword: str) -> Laterality | None:
+def _letter(ds: Dataset, keyword: str) -> str:
+    """A side's letter, `UNCLEAR` for any other statement, "" without one."""
     stated = text(ds, keyword)
-    return Laterality(stated[0]) if stated in ("L", "R", "LEFT", "RIGHT") else None
+    if stated in ("L", "R", "LEFT", "RIGHT"):
+        return Laterality(stated[0])
+    return UNCLEAR if stated else ""
 
 
-def _coded_side(header: Dataset) -> Laterality | None:
-    regions = items(header, "AnatomicRegionSequence")
+def _frame_anatomies(header: Dataset) -> Iterator[Dataset]:
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in items(header, keyword):
+            yield from items(group, "FrameAnatomySequence")
+
+
+def _coded_sides(header: Dataset, keyword: str) -> set[Laterality]:
+    """The side that a region's codes and their modifiers name; none where they name both."""
+    regions = items(header, keyword)
     codes = code_values(regions) + tuple(
         value
         for region in regions
-        for value in code_values(items(region, "AnatomicRegionModifierSequence"))
+        for modifiers in (
+            "AnatomicRegionModifierSequence",
+            "PrimaryAnatomicStructureModifierSequence",
+        )
+        for value in code_values(items(region, modifiers))
     )
     sides = {_SIDE_CODES[value] for value in codes if value in _SIDE_CODES}
-    return sides.pop() if len(sides) == 1 else None
+    return sides if len(sides) == 1 else set()
 
 
-def _oblique_side(header: Dataset) -> Laterality | None:
-    sides = {
+def _oblique_sides(header: Dataset) -> set[Laterality]:
+    return {
         _OBLIQUE_SIDES[direction]
         for direction in texts(header, "PatientOrientation")
         if direction in _OBLIQUE_SIDES
     }
-    return sides.pop() if len(sides) == 1 else None

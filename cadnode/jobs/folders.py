@@ -24,6 +24,7 @@ from cadnode.domain import (
     ExamResult,
     Finding,
     HeatMap,
+    ImageEvidence,
     ModelUse,
     Skipped,
     SystemStatus,
@@ -43,6 +44,7 @@ _TUPLES: Final[dict[str, type]] = {
     "models": ModelUse,
     "systems": SystemStatus,
     "correspondences": Correspondence,
+    "evidence": ImageEvidence,
 }
 
 

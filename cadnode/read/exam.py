@@ -9,6 +9,7 @@ from cadnode.domain import (
     Finding,
     FloatImage,
     HeatMap,
+    ImageEvidence,
     ModelUse,
     Skipped,
     SkipReason,
@@ -103,6 +104,7 @@ def read_exam(
         heat_maps=tuple(maps),
         systems=_statuses(readers.systems, assessor.failed),
         correspondences=correspondences(findings, exam.mammograms, nipples),
+        evidence=tuple(ImageEvidence(uid, found) for uid, found in exam.evidence.items()),
     )
 
 

@@ -19,6 +19,7 @@ from cadnode.domain import (
     ExamResult,
     Finding,
     HeatMap,
+    ImageEvidence,
     Laterality,
     RoiReference,
     Skipped,
@@ -29,7 +30,7 @@ from cadnode.errors import ReportError
 from cadnode.files import write_whole
 from cadnode.report.groups import summary
 
-SCHEMA_VERSION: Final = "1.2"
+SCHEMA_VERSION: Final = "1.3"
 
 
 def to_json(
@@ -66,6 +67,7 @@ def to_json(
         "findings": [_finding(finding) for finding in result.findings],
         "correspondences": [_correspondence(pair) for pair in result.correspondences],
         "skipped": [_skipped(skipped) for skipped in result.skipped],
+        "evidence": [_evidence(image) for image in result.evidence],
         "models": [
             {"name": m.name, "version": m.version, "sha256": m.sha256} for m in result.models
         ],
@@ -104,10 +106,11 @@ def write_result(
 
 def _breast(result: ExamResult, side: Laterality) -> dict[str, Any]:
     """Score of one breast and the number of its views; null and 0 when it was not read."""
+    imaged = result.shows(side)
     for breast in result.breasts:
         if breast.laterality == side:
-            return {"score": float(breast.score), "n_views": breast.n_views}
-    return {"score": None, "n_views": 0}
+            return {"score": float(breast.score), "n_views": breast.n_views, "imaged": imaged}
+    return {"score": None, "n_views": 0, "imaged": imaged}
 
 
 def _view(view: ViewScore) -> dict[str, Any]:
@@ -197,6 +200,23 @@ def _skipped(skipped: Skipped) -> dict[str, Any]:
         "reason": skipped.reason.value,
         "meaning": SKIP_MEANINGS[skipped.reason],
         "detail": skipped.detail,
+    }
+
+
+def _evidence(image: ImageEvidence) -> dict[str, Any]:
+    """What each source says of an image; `counts`: it is among those that decided."""
+    return {
+        "sop_instance_uid": image.sop_instance_uid,
+        "sources": [
+            {
+                "about": e.about,
+                "source": e.source,
+                "level": e.level.value,
+                "says": e.says,
+                "counts": e.counts,
+            }
+            for e in image.evidence
+        ],
     }
 
 

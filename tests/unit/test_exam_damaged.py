@@ -53,7 +53,7 @@ def outcome(path: Path) -> SkipReason | None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("whole")
-    ds = view_dataset(rows=48, columns=40)
+    ds = view_dataset(rows=256, columns=200)
     return {s: write(encode(ds, s), folder / s).read_bytes() for s in SYNTAXES}
 
 
@@ -108,8 +108,8 @@ def test_a_file_with_flipped_bytes_gives_an_image_or_a_reason(
 
 
 def test_a_truncated_view_is_reported_by_its_uid_beside_the_others(tmp_path: Path) -> None:
-    write(view_dataset("L", "CC", rows=48, columns=40), tmp_path / "a.dcm")
-    cut = write(view_dataset("L", "MLO", rows=48, columns=40), tmp_path / "b.dcm")
+    write(view_dataset("L", "CC", rows=256, columns=200), tmp_path / "a.dcm")
+    cut = write(view_dataset("L", "MLO", rows=256, columns=200), tmp_path / "b.dcm")
     cut.write_bytes(cut.read_bytes()[:-1000])
     exam = read_exam([tmp_path])
     assert len(exam.mammograms) == 1

@@ -11,6 +11,7 @@ from pydicom.tag import Tag
 from cadnode.domain import Acquisition, Intent, Laterality, SkipReason, ViewModifier, ViewPosition
 from cadnode.errors import NotProcessable
 from cadnode.exam.dicom_file import tolerant
+from cadnode.exam.mammogram import inspect
 from cadnode.exam.read import read_exam, read_exams, read_instance
 from tests.synthetic import (
     IDENTIFIERS,
@@ -25,7 +26,7 @@ from tests.synthetic import (
 )
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "data" / "dicom-samples"
-SMALL = {"rows": 96, "columns": 80}
+SMALL = {"rows": 256, "columns": 200}
 
 
 def reason_of(path: Path, **options: bool) -> SkipReason:
@@ -66,9 +67,12 @@ def test_a_header_gives_every_attribute_with_its_source(tmp_path: Path) -> None:
     assert mammogram.paddle == "18X24 FLEX"
     assert mammogram.intent is Intent.PRESENTATION
     assert mammogram.acquisition is Acquisition.DIGITAL
-    assert (mammogram.rows, mammogram.columns) == (96, 80)
-    assert dict(mammogram.sources)["view"] == "ViewCodeSequence"
-    assert dict(mammogram.sources)["spacing"] == "ImagerPixelSpacing"
+    assert (mammogram.rows, mammogram.columns) == (256, 200)
+    deciding = [(e.about, e.source, e.says) for e in inspect(tmp_path / "a.dcm").evidence]
+    assert ("laterality", "ImageLaterality", "R") in deciding
+    assert ("view", "ViewCodeSequence", "MLO") in deciding
+    assert ("kind", "ImageType", "DERIVED\\PRIMARY\\") in deciding
+    assert ("kind", "PresentationIntentType", "for presentation") in deciding
 
 
 def test_an_exam_printed_shows_no_identifier(tmp_path: Path) -> None:
@@ -120,7 +124,7 @@ def test_other_objects_are_refused_with_their_reason(
         ({"Manufacturer": "cadnode"}, SkipReason.OWN_OUTPUT),
         ({"ImageType": ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "NONE"]}, SkipReason.TOMOSYNTHESIS),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "STEREO_MINUS"]}, SkipReason.BIOPSY),
-        ({"ImageType": ["DERIVED", "PRIMARY", "", "SUBTRACTION"]}, SkipReason.NO_MODEL_APPLIES),
+        ({"ImageType": ["DERIVED", "PRIMARY", "", "SUBTRACTION"]}, SkipReason.CONTRAST_ENHANCED),
         ({"ViewCodeSequence": [code("G-8310", "SNM3", "specimen")]}, SkipReason.SPECIMEN),
         ({"NumberOfFrames": 2}, SkipReason.MULTI_FRAME),
         ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, SkipReason.NOT_GRAYSCALE),
@@ -150,13 +154,14 @@ def test_for_processing_is_read_only_when_asked_for(tmp_path: Path) -> None:
 
 def test_a_2d_image_generated_from_tomosynthesis_is_read_and_recorded(tmp_path: Path) -> None:
     ds = small(ImageType=["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"])
-    mammogram = read_instance(write(ds, tmp_path / "a.dcm"))
-    assert dict(mammogram.sources)["generated_2d"] == "ImageType"
+    evidence = inspect(write(ds, tmp_path / "a.dcm")).evidence
+    assert "DERIVED\\PRIMARY\\TOMOSYNTHESIS\\GENERATED_2D" in [e.says for e in evidence]
 
 
 def test_a_missing_modality_is_inferred_from_the_sop_class(tmp_path: Path) -> None:
-    mammogram = read_instance(write(small(Modality=None), tmp_path / "a.dcm"))
-    assert dict(mammogram.sources)["modality"] == "SOPClassUID"
+    evidence = inspect(write(small(Modality=None), tmp_path / "a.dcm")).evidence
+    assert evidence[0].source == "SOPClassUID"
+    assert "Modality" not in [e.source for e in evidence]
 
 
 def test_odd_values_neither_crash_nor_warn(tmp_path: Path) -> None:
@@ -177,7 +182,7 @@ def test_odd_values_neither_crash_nor_warn(tmp_path: Path) -> None:
     mammogram = read_instance(path)
     assert mammogram.spacing_mm is None
     assert mammogram.magnification == 1.0
-    assert dict(mammogram.sources)["view"] == "ViewPosition"
+    assert mammogram.view is ViewPosition.CC
     str(mammogram.header)  # every value is decoded: later access cannot warn
 
 
@@ -251,8 +256,11 @@ def test_cbis_ddsm_views_are_regrouped_by_woman_and_regions_skipped(tmp_path: Pa
     (exam,) = read_exams([tmp_path])
     assert [(m.laterality, m.view) for m in exam.mammograms] == list(STANDARD_VIEWS)
     assert {m.acquisition for m in exam.mammograms} == {Acquisition.FILM}
-    assert dict(exam.mammograms[0].sources)["view"] == "PatientOrientation"
-    assert dict(exam.mammograms[0].sources)["laterality"] == "PatientID"
+    evidence = exam.evidence[exam.mammograms[0].sop_instance_uid]
+    counting = [(e.about, e.source) for e in evidence if e.counts and e.about != "kind"]
+    assert counting == [
+        ("laterality", "PatientID"), ("view", "PatientOrientation"), ("view", "PatientID"),
+    ]  # fmt: skip
     assert exam.study_instance_uid == uid("cbis", "Mass-Test_P_00173_LEFT_CC")
     assert {s.reason for s in exam.skipped} == {
         SkipReason.NOT_MAMMOGRAPHY,

@@ -20,10 +20,13 @@ from cadnode.domain import (
     ClusterDescription,
     Correspondence,
     Distribution,
+    Evidence,
+    EvidenceLevel,
     ExamResult,
     Finding,
     FindingKind,
     HeatMap,
+    ImageEvidence,
     Laterality,
     ModelUse,
     OperatingCurve,
@@ -140,6 +143,22 @@ RESULTS = made(
             models=several(WORDS),
             reason=WORDS,
             failed=st.booleans(),
+        )
+    ),
+    evidence=several(
+        made(
+            ImageEvidence,
+            sop_instance_uid=WORDS,
+            evidence=several(
+                made(
+                    Evidence,
+                    about=WORDS,
+                    source=WORDS,
+                    level=st.from_type(EvidenceLevel),
+                    says=WORDS,
+                    counts=st.booleans(),
+                )
+            ),
         )
     ),
     correspondences=several(

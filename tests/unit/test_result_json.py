@@ -68,7 +68,7 @@ def test_values_are_those_of_the_result() -> None:
     assert told["outcome"] == "findings"
     assert told["summary"]["code"] == "111242"
     assert told["exam"]["score"] == 0.78
-    assert told["breasts"]["L"] == {"score": 0.1875, "n_views": 2}
+    assert told["breasts"]["L"] == {"score": 0.1875, "n_views": 2, "imaged": True}
     assert told["views"][0]["view"] == "CC"
     assert told["views"][0]["laterality"] == "R"
     assert told["findings"][0]["box"] == [184, 172, 245, 228]
@@ -141,7 +141,7 @@ def test_scores_are_null_when_nothing_was_read() -> None:
     told = to_json(result_of(digital_exam(), "failed"))
 
     assert told["exam"]["score"] is None
-    assert told["breasts"]["R"] == {"score": None, "n_views": 0}
+    assert told["breasts"]["R"] == {"score": None, "n_views": 0, "imaged": False}
     assert {s["reason"] for s in told["skipped"]} == {"pixels_corrupt"}
 
 

@@ -20,7 +20,7 @@ def mammogram(
         transfer_syntax_uid="", laterality=Laterality.LEFT, view=ViewPosition.CC,
         modifiers=frozenset(), paddle="", intent=Intent.PRESENTATION, acquisition=acquisition,
         rows=rows, columns=columns, spacing_mm=stated, magnification=magnification,
-        implant=False, partial=False, sources=(),
+        implant=False, partial=False,
     )  # fmt: skip
 
 
