@@ -152,6 +152,7 @@ MAMMOGRAPHY_CLASSES = frozenset(
         "7", "7.1", "7.2", "7.3", "7.4",
     )
 )  # fmt: skip
+KEY_OBJECTS = "1.2.840.10008.5.1.4.1.1.88.59"  # among them rejection notes (IHE IOCM)
 LONGEST_POLL_S = 30.0
 LONGEST_PAUSE_S = 300.0
 GRACE_S = 60.0  # the node may know less of a study for so long after it was told
@@ -166,7 +167,7 @@ CHANGED_NOT_READ = {
 
 
 class Instance(NamedTuple):
-    """One mammogram in Orthanc; `key` changes when its content does."""
+    """One mammogram or key object in Orthanc; `key` changes when its content does."""
 
     id: str
     key: str
@@ -177,6 +178,13 @@ def is_mammogram(series_tags: dict[str, str], sop_class_uid: str) -> bool:
     if series_tags.get("Modality") != "MG" or series_tags.get("Manufacturer") == MANUFACTURER:
         return False
     return not sop_class_uid or sop_class_uid in MAMMOGRAPHY_CLASSES
+
+
+def may_reject(series_tags: dict[str, str], sop_class_uid: str) -> bool:
+    """Whether an instance is a key object, which may reject images, and not the node's own."""
+    if series_tags.get("Modality") != "KO" or series_tags.get("Manufacturer") == MANUFACTURER:
+        return False
+    return sop_class_uid in ("", KEY_OBJECTS)
 
 
 def key_of(instance_id: str, md5: str) -> str:
@@ -493,15 +501,22 @@ class Archive:
         return str(self.get(f"/studies/{study_id}")["MainDicomTags"]["StudyInstanceUID"])
 
     def mammograms(self, study_id: str) -> list[Instance]:
-        """The study's mammograms. Raises `Gone`."""
+        """The study's mammograms, and key objects that may reject some. Raises `Gone`."""
+        series = self.get(f"/studies/{study_id}/series")
+        found = self._instances(series, is_mammogram)
+        return found + self._instances(series, may_reject) if found else []
+
+    def _instances(
+        self, series: list[dict[str, Any]], is_wanted: Callable[[dict[str, str], str], bool]
+    ) -> list[Instance]:
         found = []
-        for series in self.get(f"/studies/{study_id}/series"):
-            tags = series.get("MainDicomTags", {})
-            if not is_mammogram(tags, ""):
+        for one in series:
+            tags = one.get("MainDicomTags", {})
+            if not is_wanted(tags, ""):
                 continue
-            for instance in series["Instances"]:
+            for instance in one["Instances"]:
                 path = f"/instances/{instance}"
-                if is_mammogram(tags, self.text(f"{path}/metadata/SopClassUid")):
+                if is_wanted(tags, self.text(f"{path}/metadata/SopClassUid")):
                     md5 = self.text(f"{path}/attachments/dicom/md5")
                     found.append(Instance(instance, key_of(instance, md5)))
         return found
@@ -518,7 +533,7 @@ class Archive:
         except Gone:
             return ""
         modality, study = self._series[resource]
-        return study if modality == "MG" else ""
+        return study if modality in ("MG", "KO") else ""
 
     def forget_series(self) -> None:
         """Release what `study_of` has kept."""

@@ -13,8 +13,11 @@ from cadnode.exam import regions_gsps, regions_seg, regions_sr
 from cadnode.exam.kind import is_own_output, refuse_other_objects
 
 KEYWORDS: Final = ("SOPClassUID", "Modality", "Manufacturer", "BodyPartExamined")
-_REGION_CLASSES: Final = regions_sr.SOP_CLASSES | regions_gsps.SOP_CLASSES | regions_seg.SOP_CLASSES
-_REGION_MODALITIES: Final = frozenset({"SR", "PR", "SEG"})
+_KEY_OBJECTS: Final = frozenset({"1.2.840.10008.5.1.4.1.1.88.59"})  # among them rejection notes
+_BESIDE_CLASSES: Final = (
+    regions_sr.SOP_CLASSES | regions_gsps.SOP_CLASSES | regions_seg.SOP_CLASSES | _KEY_OBJECTS
+)
+_BESIDE_MODALITIES: Final = frozenset({"SR", "PR", "SEG", "KO"})
 _NOT_OURS: Final = frozenset(
     {SkipReason.NOT_AN_IMAGE, SkipReason.NOT_MAMMOGRAPHY, SkipReason.OWN_OUTPUT}
 )
@@ -39,14 +42,15 @@ def wanted(instances: Iterable[Listed]) -> list[Listed]:
     """Those that concern the node, each once; none where there is no mammogram.
 
     The same rules that say which received files count, on what a source knows of its instances
-    without opening a file: mammograms, and objects in which a person may have marked regions.
+    without opening a file: mammograms, objects in which a person may have marked regions, and key
+    objects, which may reject images.
     Our own outputs never count.
     """
     distinct = list({i.sop_instance_uid: i for i in instances}.values())
     mammograms = [i for i in distinct if is_mammogram(i)]
     if not mammograms:
         return []
-    return [i for i in distinct if i in mammograms or may_hold_regions(i)]
+    return [i for i in distinct if i in mammograms or may_concern(i)]
 
 
 def is_mammogram(instance: Listed) -> bool:
@@ -58,13 +62,13 @@ def is_mammogram(instance: Listed) -> bool:
     return True
 
 
-def may_hold_regions(instance: Listed) -> bool:
-    """Whether it is a report, presentation state or segmentation, and not ours."""
+def may_concern(instance: Listed) -> bool:
+    """Whether it is a report, presentation state, segmentation or key object, and not ours."""
     if is_own_output(_header(instance)):
         return False
     if instance.sop_class_uid:
-        return instance.sop_class_uid in _REGION_CLASSES
-    return instance.modality.strip().upper() in _REGION_MODALITIES
+        return instance.sop_class_uid in _BESIDE_CLASSES
+    return instance.modality.strip().upper() in _BESIDE_MODALITIES
 
 
 def _header(instance: Listed) -> Dataset:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from cadnode.http import HttpFailure, Peer, json_of
 from cadnode.receive.line import Line
-from cadnode.receive.listing import Listed, is_mammogram, may_hold_regions
+from cadnode.receive.listing import Listed, is_mammogram, may_concern
 from cadnode.receive.pull import BLOCK_BYTES, Sink
 from cadnode.receive.requests import Request
 
@@ -94,7 +94,7 @@ class OrthancSource:
             manufacturer=tags.get("Manufacturer", ""),
             body_part=tags.get("BodyPartExamined", ""),
         )  # fmt: skip
-        if not is_mammogram(any_of_them) and not may_hold_regions(any_of_them):
+        if not is_mammogram(any_of_them) and not may_concern(any_of_them):
             yield from (replace(any_of_them, sop_instance_uid=i) for i in series["Instances"])
             return
         for instance in self._get(f"/series/{series['ID']}/instances") or ():

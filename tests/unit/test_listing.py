@@ -13,6 +13,7 @@ DOSE_SR = "1.2.840.10008.5.1.4.1.1.88.67"
 CAD_SR = "1.2.840.10008.5.1.4.1.1.88.50"
 GSPS = "1.2.840.10008.5.1.4.1.1.11.1"
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
+KEY_OBJECTS = "1.2.840.10008.5.1.4.1.1.88.59"
 
 MAMMOGRAM = Listed("1.1", "here", MG, "MG", "Maker")
 
@@ -34,9 +35,11 @@ def is_wanted(sop_class_uid: str, modality: str, maker: str = "Maker", part: str
         (GSPS, "PR"),
         (SEG, "SEG"),
         ("", "SR"),
+        (KEY_OBJECTS, "KO"),  # perhaps a rejection note
+        ("", "KO"),
     ],
 )
-def test_mammograms_and_what_may_hold_regions_are_fetched(sop_class_uid, modality) -> None:
+def test_mammograms_and_what_may_mark_or_reject_them_are_fetched(sop_class_uid, modality) -> None:
     assert is_wanted(sop_class_uid, modality)
 
 
@@ -48,7 +51,9 @@ def test_all_else_stays_where_it_is(sop_class_uid, modality) -> None:
     assert not is_wanted(sop_class_uid, modality)
 
 
-@pytest.mark.parametrize("sop_class_uid", [COMPREHENSIVE_SR, SECONDARY_CAPTURE, GSPS, SEG, MG, ""])
+@pytest.mark.parametrize(
+    "sop_class_uid", [COMPREHENSIVE_SR, SECONDARY_CAPTURE, GSPS, SEG, KEY_OBJECTS, MG, ""]
+)
 @pytest.mark.parametrize("maker", ["cadnode", "CADNODE", " cadnode "])
 def test_our_own_outputs_are_never_fetched(sop_class_uid, maker) -> None:
     assert not is_wanted(sop_class_uid, "MG", maker)

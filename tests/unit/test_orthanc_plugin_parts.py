@@ -115,6 +115,21 @@ def test_a_study_is_announced_once_followed_and_marked(bench: Bench) -> None:
     assert bench.status()["state"] == "done"
 
 
+def test_a_key_object_announces_a_study_of_mammograms_again_and_no_other(bench: Bench) -> None:
+    bench.node = {"state": "done", "is_final": True, "outcome": "findings"}
+    bench.orthanc.add(STUDY, "MG", "i1")
+    bench.orthanc.add(OTHER, "CT", "c1")
+    bench.rounds(4, 6.0)
+    assert len(bench.told) == 1
+    bench.orthanc.add(STUDY, "KO", "k1", manufacturer="cadnode")  # the node's own
+    bench.orthanc.add(OTHER, "KO", "k2")
+    bench.rounds(4, 6.0)
+    assert len(bench.told) == 1
+    bench.orthanc.add(STUDY, "KO", "k3")
+    bench.rounds(4, 6.0)
+    assert [told["orthanc_id"] for told in bench.told] == [STUDY, STUDY]
+
+
 def test_another_image_announces_again_and_labels_of_others_stay(bench: Bench) -> None:
     bench.orthanc.labels[STUDY] = {"teaching"}
     bench.node = {"state": "done", "is_final": True, "outcome": "no_findings"}
