@@ -15,6 +15,7 @@ from cadnode.errors import ModelError, SettingsError
 from cadnode.exam.model import Exam
 from cadnode.exam.read import read_exams
 from cadnode.exam.regions import parse_roi
+from cadnode.imaging import pixels
 from cadnode.models import store
 from cadnode.models.detector import Detector
 from cadnode.models.feature_model import FeatureModel
@@ -129,7 +130,11 @@ def read_paths(
         A region is not written as it should be, or there are regions and several exams.
     """
     readers = load_readers(values, choose_device(values.reading.device))
-    found = read_exams(paths, read_for_processing=values.reading.for_processing)
+    found = read_exams(
+        paths,
+        read_for_processing=values.reading.for_processing,
+        same_pixels=pixels.same_pixels,
+    )
     exams = found or (Exam("", (), (), None, {}),)  # nothing at all is a result, too
     if rois and len(exams) != 1:
         raise SettingsError(f"--roi wants one exam, but {len(exams)} were found")

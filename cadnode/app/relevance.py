@@ -6,6 +6,7 @@ from pathlib import Path
 from cadnode.domain import SkipReason
 from cadnode.exam.mammogram import Instance, inspect
 from cadnode.exam.regions import holds_regions
+from cadnode.exam.rejection import rejected_by
 
 NOT_OURS = frozenset(
     {
@@ -20,14 +21,24 @@ NOT_OURS = frozenset(
 def relevant(paths: Sequence[Path]) -> list[Path]:
     """Those of a study's files that concern us; none where there is no mammogram.
 
-    Mammograms do, and objects in which people marked regions, where there are mammograms.
+    Mammograms do; where there are some, so do objects in which people marked regions, and notes
+    that reject images of the study.
     Other objects, above all our own coming back from an archive, do not count: they never
     cause a study to be read again.
     """
     instances = [inspect(path) for path in paths]
-    if not any(map(_is_mammogram, instances)):
+    images = {_uid_of(i) for i in instances if _is_mammogram(i)}
+    if not images:
         return []
-    return [i.path for i in instances if _is_mammogram(i) or holds_regions(i)]
+    return [
+        i.path
+        for i in instances
+        if _is_mammogram(i) or holds_regions(i) or (i.header and rejected_by(i.header) & images)
+    ]
+
+
+def _uid_of(instance: Instance) -> str:
+    return "" if instance.header is None else str(instance.header.get("SOPInstanceUID") or "")
 
 
 def _is_mammogram(instance: Instance) -> bool:

@@ -72,6 +72,8 @@ def run(
         log.warning("shadow_incomplete", study=study, reason=Failure.SETTINGS.value)
     if not wanted.entries and not wanted.missing:
         return OFF
+    if folders.exam_folders(folder) != [folder]:
+        return OFF  # a study of several patients is an accident, not a sample
     if _is_read(folder, wanted):
         return DONE
     if not wanted.entries:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +12,10 @@ from cadnode.app.relevance import relevant
 from cadnode.app.study_state import Facts, decide
 from cadnode.errors import NotProcessable
 from cadnode.exam.dicom_file import open_file
+from cadnode.exam.mammogram import Instance
+from cadnode.exam.partition import by_patient
 from cadnode.exam.patient import Patient, patient_of
-from cadnode.jobs.folders import PAGE
+from cadnode.jobs import folders
 from cadnode.jobs.names import deliver_id, process_ids
 from cadnode.jobs.progress import Job, JobsUnavailable, Progress
 from cadnode.receive import requests
@@ -64,7 +66,7 @@ class Studies:
         return sorted(states, key=lambda s: s.updated_at or _moment(0), reverse=True)
 
     def patient_of(self, name: str) -> Patient:
-        """Whose study it is, from the first of its files that can be read."""
+        """Whose study it is, from its files."""
         key = key_of(name)
         changed_at = self._spool.changed_at(key)
         known = self._patients.get(key)
@@ -76,14 +78,15 @@ class Studies:
     def page_of(self, name: str) -> Report | None:
         """The rendered report of the study's present content, else the newest of an earlier one."""
         folder = self._results / key_of(name)
-        pages = list(folder.glob(f"*/{PAGE}"))
-        if not pages:
-            return None
         content = self._held_of(key_of(name)).content
-        current = folder / content / PAGE
-        if content and current in pages:
-            return Report(current)
-        return Report(max(pages, key=_changed_at), is_current=False)
+        pages = _pages(folder / content) if content else []
+        if pages:
+            return Report(pages[0], others=tuple(pages[1:]))
+        earlier = [found for f in folder.glob("*") if (found := _pages(f))]
+        if not earlier:
+            return None
+        newest = max(earlier, key=lambda found: _changed_at(found[0]))
+        return Report(newest[0], is_current=False, others=tuple(newest[1:]))
 
     def _changes(self) -> dict[str, float]:
         """When each study last changed: one look at each folder, none at a file in it."""
@@ -205,17 +208,53 @@ class Studies:
         """`result.json` of the study's present content, {} when it is not there yet."""
         if not held.content:
             return {}
-        path = self._results / held.key / held.content / "result.json"
-        document = _json(path)
-        if not isinstance(document, dict):
+        folder = self._results / held.key / held.content
+        if not folders.has_result(folder):
             return {}
-        return {**document, "written_at": _changed_at(path)}
+        documents = [_json(part / folders.RESULT) for part in folders.exam_folders(folder)]
+        if not all(isinstance(document, dict) for document in documents):
+            return {}
+        written = (_changed_at(part / folders.RESULT) for part in folders.exam_folders(folder))
+        return {**_together(documents), "written_at": max(written)}
+
+
+def _together(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the results of a study's patients say together; of one patient, just that.
+
+    Several have no common score; what must be looked at in one of them must be in the study.
+    """
+    if len(documents) == 1:
+        return documents[0]
+    outcomes = [d["outcome"] for d in documents]
+    ranked = ("findings", "not_read", "no_findings")
+    return {
+        "outcome": min(outcomes, key=ranked.index),
+        "complete": all(d["complete"] for d in documents),
+        "findings": [f for d in documents for f in d["findings"]],
+        "exam": {"score": None},
+        "skipped": [s for d in documents for s in d["skipped"]],
+        "n_patients": len(documents),
+    }
+
+
+def _pages(folder: Path) -> list[Path]:
+    """The pages of one content, one a patient."""
+    return [p for part in folders.exam_folders(folder) if (p := part / folders.PAGE).is_file()]
 
 
 def _skipped(result: dict[str, Any]) -> tuple[Reason, ...]:
     """Why images of the study were not scored, each reason once."""
     told = {s["reason"]: s["meaning"] for s in result.get("skipped", ())}
-    return tuple(Reason(code, meaning) for code, meaning in told.items())
+    reasons = tuple(Reason(code, meaning) for code, meaning in told.items())
+    n_patients = result.get("n_patients", 1)
+    return reasons if n_patients == 1 else (_several(n_patients), *reasons)
+
+
+def _several(n_patients: int) -> Reason:
+    return Reason(
+        "several_patients",
+        f"The study holds images of {n_patients} patients: each has a report of her own",
+    )
 
 
 def _uid_of(paths: list[Path]) -> str:
@@ -229,12 +268,17 @@ def _uid_of(paths: list[Path]) -> str:
 
 
 def _patient_of(paths: list[Path]) -> Patient:
+    """Whose study it is, from the first file that can be read; of several patients, nobody's."""
+    found: list[Instance] = []
     for path in paths:
         try:
-            return patient_of(open_file(path).header)
+            found.append(Instance(path, open_file(path).header, None, None))
         except (NotProcessable, OSError):
             continue
-    return Patient()
+    shares = by_patient(found)
+    if len(shares) > 1:
+        return Patient(names=(f"{len(shares)} patients in one study",))
+    return patient_of(found[0].header) if found else Patient()
 
 
 def _remember(known: dict[str, V], key: str, value: V) -> None:

@@ -17,8 +17,9 @@ from cadnode.app.reading import choices_of, choose_device, load_readers
 from cadnode.app.relevance import relevant
 from cadnode.app.supervise import STOP_WITHIN_S, stopping_on_signal
 from cadnode.exam.model import Exam
-from cadnode.exam.read import read_exam
+from cadnode.exam.read import read_study
 from cadnode.files import write_whole
+from cadnode.imaging import pixels
 from cadnode.jobs import folders
 from cadnode.jobs.steps import Start, Steps
 from cadnode.jobs.workflow import launch, stop
@@ -115,15 +116,23 @@ class Worker:
     def _relevant(self, study: str) -> list[Path]:
         return relevant(self._spool.instances(study))
 
-    def _exam(self, paths: Sequence[Path]) -> Exam:
-        return read_exam(paths, read_for_processing=self._settings.reading.for_processing)
+    def _exams(self, study: str, paths: Sequence[Path]) -> tuple[Exam, ...]:
+        """The study's exams, one a patient."""
+        names = {path.stem for path in paths}
+        replaced = [p for p in self._spool.replaced(study) if p.name.split(".")[0] in names]
+        return read_study(
+            paths,
+            replaced=replaced,
+            read_for_processing=self._settings.reading.for_processing,
+            same_pixels=pixels.same_pixels,
+        )
 
     def _folder(self, study: str, content: str) -> Path:
         return self._results / study / content
 
     def has_result(self, study: str, content: str) -> bool:
         """Whether this content is reported."""
-        return (self._folder(study, content) / "result.json").exists()
+        return folders.has_result(self._folder(study, content))
 
     def read(self, study: str, content: str) -> bool:
         """Read the study and save what the models said; False when its content has changed."""
@@ -134,27 +143,25 @@ class Worker:
                 return False
             started = time.monotonic()
             readers = self._models.current()  # these, to the study's end
-            result = read_with(
-                self._exam(paths), readers, choices=choices_of(self._settings.reading)
-            )
+            exams = self._exams(study, paths)
             where = self._folder(study, content)
-            folders.save_reading(where, result)
+            for exam, folder in zip(exams, folders.folders_for(where, len(exams)), strict=True):
+                result = read_with(exam, readers, choices=choices_of(self._settings.reading))
+                folders.save_reading(folder, result)
+                log.info(
+                    "study_read", study=study, outcome=result.outcome.value,
+                    views=len(result.views), findings=len(result.findings),
+                    skipped=len(result.skipped), count=len(exams),
+                    seconds=round(time.monotonic() - started, 2),
+                )  # fmt: skip
             write_whole(where / "inputs.json", json.dumps([p.name for p in paths]).encode())
-            log.info(
-                "study_read", study=study, outcome=result.outcome.value, views=len(result.views),
-                findings=len(result.findings), skipped=len(result.skipped),
-                seconds=round(time.monotonic() - started, 2),
-            )  # fmt: skip
             return True
 
     def predecessor(self, study: str, content: str) -> str:
         """Fingerprint of the study's last reported content before this one, or ""."""
-        reported = [
-            p.parent
-            for p in (self._results / study).glob("*/result.json")
-            if p.parent.name != content
-        ]
-        newest = max(reported, key=lambda p: (p / "result.json").stat().st_mtime, default=None)
+        contents = [p for p in (self._results / study).glob("*") if p.name != content]
+        reported = [p for p in contents if folders.has_result(p)]
+        newest = max(reported, key=_reported_at, default=None)
         return newest.name if newest else ""
 
     def report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
@@ -164,20 +171,24 @@ class Worker:
         """
         where = self._folder(study, content)
         names = set(json.loads((where / "inputs.json").read_bytes()))
-        exam = self._exam([p for p in self._spool.instances(study) if p.name in names])
-        result = folders.load_reading(where)
-        objects = write_outputs(
-            exam,
-            result,
-            where,
-            self._settings.report,
-            made_at=datetime.fromisoformat(made_at),
-            predecessor=self._folder(study, predecessor) if predecessor else None,
-            profiles=self._settings.profiles,
-            cards=cards_of(model_folders(self._settings), result),
-        )
-        log.info("study_reported", study=study, count=len(objects))
-        return len(objects) + (where / folders.BUNDLE).is_file()
+        exams = self._exams(study, [p for p in self._spool.instances(study) if p.name in names])
+        n_outputs = 0
+        for exam, folder in zip(exams, folders.exam_folders(where), strict=True):
+            result = folders.load_reading(folder)
+            old = self._folder(study, predecessor) if predecessor else None
+            objects = write_outputs(
+                exam,
+                result,
+                folder,
+                self._settings.report,
+                made_at=datetime.fromisoformat(made_at),
+                predecessor=folders.reported_before(old, exam.headers.keys()) if old else None,
+                profiles=self._settings.profiles,
+                cards=cards_of(model_folders(self._settings), result),
+            )
+            n_outputs += len(objects) + (folder / folders.BUNDLE).is_file()
+        log.info("study_reported", study=study, count=n_outputs)
+        return n_outputs
 
     def deliver(self, study: str, content: str, destination: str) -> str:
         """One try to deliver: "delivered", "retry" or "refused"."""
@@ -188,3 +199,8 @@ class Worker:
         return shadow_process.run(
             self._settings, study, self._folder(study, content), self.stopping.is_set
         )
+
+
+def _reported_at(folder: Path) -> float:
+    """When a content was reported, in seconds since the epoch."""
+    return max((part / folders.RESULT).stat().st_mtime for part in folders.exam_folders(folder))

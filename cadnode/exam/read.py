@@ -1,7 +1,12 @@
-"""Files become exams: each image used or skipped, every skip with its coded reason."""
+"""Files become exams: each image used or skipped, every skip with its coded reason.
+
+An exam is one patient's images of one study. Images that a rejection note names, and different
+images that share a UID, are out before any is chosen.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 
 from pydicom import Dataset
@@ -13,25 +18,66 @@ from cadnode.exam.dicom_file import read_pixel_data
 from cadnode.exam.eligibility import choose
 from cadnode.exam.mammogram import Instance, inspect, read_instance
 from cadnode.exam.model import Exam, Mammogram
+from cadnode.exam.partition import PatientShare, by_patient, stated_by
 from cadnode.exam.regions import find_regions
+from cadnode.exam.rejection import rejected_by, rejections
 
-__all__ = ["read_exam", "read_exams", "read_instance"]
+__all__ = ["SamePixels", "read_exam", "read_exams", "read_instance", "read_study", "same_bytes"]
+
+SamePixels = Callable[[Mammogram, Mammogram], bool]
 
 
-def read_exam(paths: Iterable[Path], *, read_for_processing: bool = False) -> Exam:
-    """The exam that the files of one study make; folders are searched for files.
+def same_bytes(one: Mammogram, other: Mammogram) -> bool:
+    """Whether two files hold the very same pixel data bytes."""
+    try:
+        return read_pixel_data(one.path) == read_pixel_data(other.path)
+    except NotProcessable:
+        return False
 
-    What cannot be read is in `skipped`; no content of a file makes this raise.
+
+def read_exam(
+    paths: Iterable[Path],
+    *,
+    read_for_processing: bool = False,
+    same_pixels: SamePixels = same_bytes,
+) -> Exam:
+    """The exam that the files of one patient's study make; folders are searched for files.
+
+    Of a study with several patients it is the first one's (`read_study` has all). What cannot be
+    read is in `skipped`; no content of a file makes this raise.
     """
-    return _exam([inspect(p, read_for_processing=read_for_processing) for p in _files(paths)])
+    exams = read_study(paths, read_for_processing=read_for_processing, same_pixels=same_pixels)
+    return exams[0] if exams else Exam("", (), (), None, {})
 
 
-def read_exams(paths: Iterable[Path], *, read_for_processing: bool = False) -> tuple[Exam, ...]:
+def read_study(
+    paths: Iterable[Path],
+    *,
+    replaced: Iterable[Path] = (),
+    read_for_processing: bool = False,
+    same_pixels: SamePixels = same_bytes,
+) -> tuple[Exam, ...]:
+    """The exams that the files of one study make: one a patient.
+
+    `replaced` are files whose SOP Instance UID came again in `paths`: where they hold the same
+    image its header was corrected, where they hold another one neither is used.
+    """
+    instances = [inspect(p, read_for_processing=read_for_processing) for p in _files(paths)]
+    earlier = [inspect(p, read_for_processing=read_for_processing) for p in replaced]
+    return _exams(instances, earlier, same_pixels)
+
+
+def read_exams(
+    paths: Iterable[Path],
+    *,
+    read_for_processing: bool = False,
+    same_pixels: SamePixels = same_bytes,
+) -> tuple[Exam, ...]:
     """The exams in any files and folders, sorted by Study Instance UID.
 
-    Instances are grouped by study; CBIS-DDSM, where each view is its own study, by woman and
-    collection. Files that are no DICOM belong to no study: they go to the only exam there is,
-    otherwise into one of their own, whose Study Instance UID is "".
+    Instances are grouped by study and patient; CBIS-DDSM, where each view is its own study, by
+    woman and collection. Files that are no DICOM belong to no study: they go to the only exam there
+    is, otherwise into one of their own, whose Study Instance UID is "".
     """
     groups: dict[str, list[Instance]] = defaultdict(list)
     for path in _files(paths):
@@ -42,7 +88,7 @@ def read_exams(paths: Iterable[Path], *, read_for_processing: bool = False) -> t
         next(iter(groups.values())).extend(strays)
     elif strays:
         groups[""] = strays
-    exams = [_exam(group) for group in groups.values()]
+    exams = [exam for group in groups.values() for exam in _exams(group, (), same_pixels)]
     return tuple(sorted(exams, key=lambda exam: exam.study_instance_uid))
 
 
@@ -73,22 +119,95 @@ def _exam_key(instance: Instance) -> str:
     return f"series {header.get('PatientID', '')} {header.get('SeriesInstanceUID', '')}"
 
 
-def _exam(instances: Sequence[Instance]) -> Exam:
+def _exams(
+    instances: Sequence[Instance], earlier: Sequence[Instance], same_pixels: SamePixels
+) -> tuple[Exam, ...]:
+    """The exams of one study's instances, one a patient; a share without an image makes none.
+
+    Unless no share has an image: what is there is then told of as one exam.
+    """
+    shares = by_patient(_without_conflicts(instances, earlier, same_pixels))
+    shown = [s for s in shares if any(i.evidence for i in s.instances)]
+    if not shown:
+        everything = tuple(i for share in shares for i in share.instances)
+        evidence = {uid: e for share in shares for uid, e in share.evidence.items()}
+        shown = [PatientShare(everything, evidence)] if everything else []
+    return tuple(_exam(share, same_pixels) for share in shown)
+
+
+def _without_conflicts(
+    instances: Sequence[Instance], earlier: Sequence[Instance], same_pixels: SamePixels
+) -> list[Instance]:
+    """The instances, those of a UID that different images have with that as their reason."""
+    by_uid: dict[str, list[Instance]] = defaultdict(list)
+    for instance in instances:
+        by_uid[_uid_of(instance)].append(instance)
+    by_uid.pop("", None)
+    conflicts: set[str] = set()
+    for uid, (first, *others) in by_uid.items():
+        if any(not _is_same_image(first, other, same_pixels) for other in others) or any(
+            _is_of_others(first, other) for other in others
+        ):
+            conflicts.add(uid)
+    older: list[Instance] = []
+    for instance in earlier:
+        uid = _uid_of(instance)
+        if uid in by_uid and not _is_same_image(by_uid[uid][0], instance, same_pixels):
+            conflicts.add(uid)
+            older.append(instance)
+    return [
+        _in_conflict(i) if _uid_of(i) in conflicts and i.evidence else i
+        for i in (*instances, *older)
+    ]
+
+
+def _is_same_image(one: Instance, other: Instance, same_pixels: SamePixels) -> bool:
+    """Whether two files of one UID are one image; one that cannot be read contradicts nothing."""
+    if not (one.evidence and other.evidence):  # not both are images
+        return bool(one.evidence) == bool(other.evidence)
+    if one.mammogram is None or other.mammogram is None:
+        return _is_damaged(one) or _is_damaged(other) or _bytes_of(one) == _bytes_of(other)
+    matrices = {(m.rows, m.columns) for m in (one.mammogram, other.mammogram)}
+    return len(matrices) == 1 and same_pixels(one.mammogram, other.mammogram)
+
+
+def _is_damaged(instance: Instance) -> bool:
+    reasons = (SkipReason.TRUNCATED, SkipReason.PIXELS_CORRUPT, SkipReason.NO_PIXELS)
+    return instance.skipped is not None and instance.skipped.reason in reasons
+
+
+def _bytes_of(instance: Instance) -> tuple[bytes, bool] | None:
+    try:
+        return read_pixel_data(instance.path)
+    except NotProcessable:
+        return None
+
+
+def _is_of_others(one: Instance, other: Instance) -> bool:
+    """Whether two copies of an image name different patients: nobody knows which is right."""
+    if one.header is None or other.header is None:
+        return False
+    return stated_by(one.header).contradicts(stated_by(other.header))
+
+
+def _in_conflict(instance: Instance) -> Instance:
+    skipped = Skipped(_uid_of(instance), SkipReason.UID_CONFLICT)
+    return replace(instance, mammogram=None, skipped=skipped)
+
+
+def _exam(share: PatientShare, same_pixels: SamePixels) -> Exam:
+    rejected = rejections(i.header for i in share.instances)
+    instances = [_judged(i, share, rejected) for i in share.instances]
     mammograms, skipped = choose(
-        [i.mammogram for i in instances if i.mammogram is not None], _same_pixels
+        [i.mammogram for i in instances if i.mammogram is not None], same_pixels
     )
     marked = find_regions(instances, mammograms)
+    used = marked.objects | {_uid_of(i) for i in instances if i.header and rejected_by(i.header)}
     unreadable = [
-        i.skipped
-        for i in instances
-        if i.skipped is not None and not _is_marked(i.skipped, marked.objects)
+        i.skipped for i in instances if i.skipped is not None and not _is_used(i.skipped, used)
     ]
-    headers = {
-        str(i.header.SOPInstanceUID): i.header
-        for i in instances
-        if i.header is not None and i.header.get("SOPInstanceUID")
-    }
-    reference = _reference(mammograms, instances)
+    headers = {uid: i.header for i in instances if i.header is not None and (uid := _uid_of(i))}
+    reference = _reference(mammograms, instances) if share.is_known else None
     study_instance_uid = "" if reference is None else str(reference.get("StudyInstanceUID") or "")
     return Exam(
         study_instance_uid=study_instance_uid,
@@ -97,23 +216,44 @@ def _exam(instances: Sequence[Instance]) -> Exam:
         reference=reference,
         headers=headers,
         regions=marked.regions,
-        evidence=_evidence(instances),
+        evidence=_evidence(instances, share),
     )
 
 
-def _evidence(instances: Sequence[Instance]) -> dict[str, tuple[Evidence, ...]]:
+def _judged(instance: Instance, share: PatientShare, rejected: Set[str]) -> Instance:
+    """The instance, out of use where its patient is unclear or a note of hers rejects it."""
+    if instance.mammogram is None:
+        return instance
+    uid = instance.mammogram.sop_instance_uid
+    if not share.is_known:
+        reason = SkipReason.PATIENT_UNKNOWN
+    elif uid in rejected:
+        reason = SkipReason.REJECTED
+    else:
+        return instance
+    return replace(instance, mammogram=None, skipped=Skipped(uid, reason))
+
+
+def _evidence(
+    instances: Sequence[Instance], share: PatientShare
+) -> dict[str, tuple[Evidence, ...]]:
     """What speaks about each image, by SOP Instance UID."""
     found: dict[str, tuple[Evidence, ...]] = {}
     for instance in instances:
-        if instance.header is not None and instance.evidence:
-            uid = str(instance.header.get("SOPInstanceUID") or "")
-            found[uid] = (*found.get(uid, ()), *instance.evidence)
+        uid = _uid_of(instance)
+        if uid and instance.evidence:
+            whose = () if uid in found or uid not in share.evidence else (share.evidence[uid],)
+            found[uid] = (*found.get(uid, ()), *whose, *instance.evidence)
     return found
 
 
-def _is_marked(skipped: Skipped, objects: frozenset[str]) -> bool:
-    """Whether an object is no image, but holds regions that people marked."""
-    return skipped.reason is SkipReason.NOT_AN_IMAGE and skipped.sop_instance_uid in objects
+def _is_used(skipped: Skipped, used: Set[str]) -> bool:
+    """Whether an object is no image, but marks or rejects images."""
+    return skipped.reason is SkipReason.NOT_AN_IMAGE and skipped.sop_instance_uid in used
+
+
+def _uid_of(instance: Instance) -> str:
+    return "" if instance.header is None else str(instance.header.get("SOPInstanceUID") or "")
 
 
 def _reference(mammograms: Sequence[Mammogram], instances: Sequence[Instance]) -> Dataset | None:
@@ -129,11 +269,3 @@ def _reference(mammograms: Sequence[Mammogram], instances: Sequence[Instance]) -
 
 def _sorted(skipped: Iterable[Skipped]) -> tuple[Skipped, ...]:
     return tuple(sorted(skipped, key=lambda s: (s.sop_instance_uid, s.reason, s.detail)))
-
-
-def _same_pixels(one: Mammogram, other: Mammogram) -> bool:
-    """Whether two files hold the very same pixel data bytes."""
-    try:
-        return read_pixel_data(one.path) == read_pixel_data(other.path)
-    except NotProcessable:
-        return False

@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cadnode.domain import FloatImage
+from cadnode.errors import NotProcessable
 from cadnode.exam.model import Mammogram
+from cadnode.exam.read import same_bytes
 from cadnode.imaging.decode import Stored, stored_codes
 from cadnode.imaging.grayscale import Window, brightness_table
 
-__all__ = ["Window", "load"]
+__all__ = ["Window", "load", "same_pixels"]
 
 
 def load(mammogram: Mammogram, *, voi: Window | None = None) -> FloatImage:
@@ -37,6 +39,17 @@ def load(mammogram: Mammogram, *, voi: Window | None = None) -> FloatImage:
     for rows in _blocks(cells):  # numpy widens every index to 64 bits
         np.take(table, cells[rows], out=image[rows], mode="clip")
     return image
+
+
+def same_pixels(one: Mammogram, other: Mammogram) -> bool:
+    """Whether two files hold the same stored values, in whatever lossless transfer syntax."""
+    if same_bytes(one, other):
+        return True
+    try:
+        (cells, *form), (others, *other_form) = stored_codes(one), stored_codes(other)
+    except NotProcessable:
+        return False
+    return form == other_form and np.array_equal(cells, others)
 
 
 def _counts(cells: Stored, bits: int) -> NDArray[np.int64]:

@@ -6,10 +6,14 @@ RESULTS/<study_key>/<fingerprint>/reading.json   what the models said (an `ExamR
                                   *.dcm          the objects that destinations get
                                   report.html    the report as a page
                                   report.pdf, fhir.json   where a destination wants them
+                                  inputs.json    names of the spool's files that were read
+
+A study that holds images of several patients has the same in a folder `1`, `2` … for each; only
+`inputs.json` stands above them.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +36,7 @@ from cadnode.domain import (
 )
 from cadnode.files import write_whole, written_whole
 
+RESULT: Final = "result.json"
 PAGE: Final = "report.html"
 PDF: Final = "report.pdf"
 BUNDLE: Final = "fhir.json"
@@ -46,6 +51,44 @@ _TUPLES: Final[dict[str, type]] = {
     "correspondences": Correspondence,
     "evidence": ImageEvidence,
 }
+
+
+def folders_for(folder: Path, n_exams: int) -> list[Path]:
+    """Where the exams of one content are written, of `n_exams` patients."""
+    return [folder] if n_exams == 1 else [folder / str(n) for n in range(1, n_exams + 1)]
+
+
+def exam_folders(folder: Path) -> list[Path]:
+    """Where the exams of one content are: the folder itself, or one in it for each patient."""
+    parts = [p for p in folder.glob("[1-9]*") if p.name.isdecimal()]
+    return sorted(parts, key=lambda p: int(p.name)) or [folder]
+
+
+def has_result(folder: Path) -> bool:
+    """Whether this content is reported, of every patient."""
+    return all((part / RESULT).exists() for part in exam_folders(folder))
+
+
+def reported_before(folder: Path, instances: Set[str]) -> Path | None:
+    """The folder in which an earlier content's exam of these instances is; None without one.
+
+    Of several patients' exams it is the one that shares the most images, by SOP Instance UID:
+    a report of which no image is here is another patient's.
+    """
+    shared = {part: len(instances & _instances(part)) for part in exam_folders(folder)}
+    best = max(shared, key=lambda part: shared[part])
+    return best if shared[best] else None
+
+
+def _instances(folder: Path) -> frozenset[str]:
+    """SOP Instance UIDs of all that a reading scored or skipped."""
+    try:
+        document = json.loads((folder / "reading.json").read_bytes())
+    except OSError:
+        return frozenset()
+    return frozenset(
+        item["sop_instance_uid"] for name in ("views", "skipped") for item in document[name]
+    )
 
 
 def save_reading(folder: Path, result: ExamResult) -> None:

@@ -7,7 +7,8 @@
 A key is `hashed(uid)`: no identifier is in a name. A file is written in `incoming/`, fsynced,
 renamed into its study's folder, and the folder is fsynced; only then is it received. A UID that
 comes again with the same data set changes nothing; with another data set the newcomer takes the
-name and the older file stays beside it under a name that readers ignore: nothing is lost.
+name and the older file stays beside it (`Spool.replaced`): nothing is lost, and whoever reads can
+tell a corrected header from another image.
 """
 
 import fcntl
@@ -115,6 +116,10 @@ class Spool:
     def instances(self, study_key: str) -> list[Path]:
         """Files of a study in order of their names; empty when there is no such study."""
         return sorted((self._studies / study_key).glob("*.dcm"))
+
+    def replaced(self, study_key: str) -> list[Path]:
+        """Files of a study whose UID came again with another data set, in order of their names."""
+        return sorted((self._studies / study_key).glob("*.old"))
 
     def changed_at(self, study_key: str) -> float:
         """When the study last changed, in seconds since the epoch; now when there is none."""

@@ -101,10 +101,14 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A rendered report; `is_current` when it was made of the study's present images."""
+    """A rendered report; `is_current` when it was made of the study's present images.
+
+    `others` are those of the study's other patients, where it holds images of several.
+    """
 
     path: Path
     is_current: bool = True
+    others: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

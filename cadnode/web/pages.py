@@ -97,11 +97,12 @@ def routes(node: Node, access: Access) -> APIRouter:
         )
 
     @router.get("/studies/{name}/report")
-    def report(name: str) -> Response:
+    def report(name: str, patient: int = 1) -> Response:
         found = node.page_of(name)
-        if found is None:
+        pages = () if found is None else (found.path, *found.others)
+        if not 1 <= patient <= len(pages):
             return page("no_report.html.jinja", 404)
-        return HTMLResponse(found.path.read_bytes(), headers=_REPORT_HEADERS)
+        return HTMLResponse(pages[patient - 1].read_bytes(), headers=_REPORT_HEADERS)
 
     @router.get("/login")
     def login(next: str = "/") -> Response:
