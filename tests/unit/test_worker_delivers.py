@@ -17,6 +17,9 @@ STUDY, CONTENT = "0123456789abcdef", "fedcba9876543210"
 
 
 class EmptySpool:
+    def replaced(self, study: str) -> list[Path]:
+        return []
+
     def instances(self, study: str) -> list[Path]:
         return []
 
@@ -41,7 +44,7 @@ def test_a_node_whose_only_destination_wants_a_bundle_delivers_it(
     worker, exam = worker_of(tmp_path, ehr), digital_exam()
     folders.save_reading(result, cad_result(exam, outcome))
     (result / "inputs.json").write_text(json.dumps([]))
-    monkeypatch.setattr(worker, "_exam", lambda paths: exam)
+    monkeypatch.setattr(worker, "_exams", lambda study, paths: (exam,))
     sent: list[Path] = []
     monkeypatch.setattr(fhir, "send", lambda bundle, values: sent.append(bundle))
 
