@@ -97,6 +97,7 @@ def _exam(instances: Sequence[Instance]) -> Exam:
         reference=reference,
         headers=headers,
         regions=marked.regions,
+        files=tuple(i.path for i in instances if i.header is not None),
     )
 
 
@@ -111,9 +112,14 @@ def _reference(mammograms: Sequence[Mammogram], instances: Sequence[Instance]) -
         return mammograms[0].header
     ranked = sorted(
         (i for i in instances if i.header is not None),
-        key=lambda i: (i.mammogram is None, not i.study_instance_uid),
+        key=lambda i: (i.mammogram is None, not i.study_instance_uid, _uid(i)),
     )
     return ranked[0].header if ranked else None
+
+
+def _uid(instance: Instance) -> str:
+    """SOP Instance UID: which header is the reference does not depend on names of files."""
+    return "" if instance.header is None else str(instance.header.get("SOPInstanceUID") or "")
 
 
 def _sorted(skipped: Iterable[Skipped]) -> tuple[Skipped, ...]:

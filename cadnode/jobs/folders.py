@@ -76,6 +76,7 @@ def load_reading(folder: Path) -> ExamResult:
         exam_score=document["exam_score"],
         operating_point=document["operating_point"],
         heat_maps=heat_maps,
+        read_with=document.get("read_with", ""),
         **parts,
     )
 
