@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cadnode.app.peers import dicom_values, http_values
 from cadnode.deliver import cstore, fhir, folder, orthanc, stow
+from cadnode.deliver.outcome import Delivered
 from cadnode.errors import DeliveryError, PermanentDeliveryError, SettingsError
 from cadnode.jobs.folders import BUNDLE
 from cadnode.log import get_logger
@@ -16,11 +17,14 @@ log = get_logger("worker")
 
 
 def deliver(settings: Settings, study: str, result: Path, name: str) -> str:
-    """One try to deliver the results in a folder: "delivered", "retry" or "refused".
+    """One try to deliver the results: "delivered", "unverified", "retry" or "refused".
 
-    A destination that the configuration does not name any more refuses. A file that is not there
-    may come back with its disk, or with another reading.
+    "unverified" is delivered, too: the destination had objects of these UIDs already, and nobody
+    could look at whether they are ours (`deliver.held`). A destination that the configuration does
+    not name any more refuses. A file that is not there may come back with its disk, or with
+    another reading.
     """
+    n_unverified = 0
     try:
         destination = settings.destination(name)
         if not result.is_dir():  # an empty one would count as delivered
@@ -28,7 +32,8 @@ def deliver(settings: Settings, study: str, result: Path, name: str) -> str:
         if destination.kind == "fhir":
             fhir.send(_bundle(result), http_values(destination))
         else:
-            _send_objects(settings, study, _objects(settings, result, destination), destination)
+            objects = _objects(settings, result, destination)
+            n_unverified = _send_objects(settings, study, objects, destination).n_unverified
     except DeliveryError as error:
         log.warning(
             "delivery_failed", study=study, destination=name, error=error, reason=str(error)
@@ -40,7 +45,7 @@ def deliver(settings: Settings, study: str, result: Path, name: str) -> str:
     except OSError as error:
         log.error("delivery_failed", study=study, destination=name, error=error, reason="result")
         return "retry"
-    return "delivered"
+    return "unverified" if n_unverified else "delivered"
 
 
 def reach(settings: Settings, destination: Destination) -> str:
@@ -86,16 +91,16 @@ def _bundle(result: Path) -> Path:
 
 def _send_objects(
     settings: Settings, study: str, objects: Sequence[Path], destination: Destination
-) -> None:
+) -> Delivered:
     """Send DICOM objects as they are stored; raises `DeliveryError`."""
     if destination.kind == "folder":
-        folder.deliver(objects, Path(destination.folder or ".") / study, is_ours)
-    elif destination.kind == "orthanc":
-        orthanc.send(objects, http_values(destination))
-    elif destination.kind == "stow":
-        stow.send(objects, http_values(destination))
-    else:
-        cstore.send(objects, dicom_values(destination, settings.listener.ae_title))
+        n_sent = folder.deliver(objects, Path(destination.folder or ".") / study, is_ours)
+        return Delivered(n_sent, 0)
+    if destination.kind == "orthanc":
+        return orthanc.send(objects, http_values(destination))
+    if destination.kind == "stow":
+        return stow.send(objects, http_values(destination))
+    return cstore.send(objects, dicom_values(destination, settings.listener.ae_title))
 
 
 def _reach_folder(path: Path) -> str:

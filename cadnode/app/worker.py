@@ -180,7 +180,7 @@ class Worker:
         return len(objects) + (where / folders.BUNDLE).is_file()
 
     def deliver(self, study: str, content: str, destination: str) -> str:
-        """One try to deliver: "delivered", "retry" or "refused"."""
+        """One try to deliver: see `deliveries.deliver`."""
         return deliveries.deliver(self._settings, study, self._folder(study, content), destination)
 
     def shadow(self, study: str, content: str) -> str:
