@@ -16,6 +16,7 @@ from cadnode.app.outputs import cards_of, model_folders, write_outputs
 from cadnode.app.reading import choices_of, choose_device, load_readers
 from cadnode.app.relevance import relevant
 from cadnode.app.supervise import STOP_WITHIN_S, stopping_on_signal
+from cadnode.errors import ReportError
 from cadnode.exam.model import Exam
 from cadnode.exam.read import read_exam
 from cadnode.files import write_whole
@@ -138,7 +139,7 @@ class Worker:
                 self._exam(paths), readers, choices=choices_of(self._settings.reading)
             )
             where = self._folder(study, content)
-            folders.save_reading(where, result)
+            folders.keep_reading(where, result)
             write_whole(where / "inputs.json", json.dumps([p.name for p in paths]).encode())
             log.info(
                 "study_read", study=study, outcome=result.outcome.value, views=len(result.views),
@@ -149,32 +150,43 @@ class Worker:
 
     def predecessor(self, study: str, content: str) -> str:
         """Fingerprint of the study's last reported content before this one, or ""."""
-        reported = [
-            p.parent
-            for p in (self._results / study).glob("*/result.json")
-            if p.parent.name != content
-        ]
+        reported = self._reported(study, content)
         newest = max(reported, key=lambda p: (p / "result.json").stat().st_mtime, default=None)
         return newest.name if newest else ""
+
+    def _reported(self, study: str, content: str) -> list[Path]:
+        """Folders of the study's other contents that are reported."""
+        found = sorted((self._results / study).glob("*/result.json"))
+        return [path.parent for path in found if path.parent.name != content]
 
     def report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
         """Write the study's outputs; returns how many of them a destination may get.
 
         That is the DICOM objects and the FHIR bundle: who gets which, `app.deliveries` decides.
+        Headers that came after the reading are never put beside its scores.
+
+        Raises
+        ------
+        ReportError
+            The images changed since they were read: what there is now is read as new content.
         """
         where = self._folder(study, content)
         names = set(json.loads((where / "inputs.json").read_bytes()))
-        exam = self._exam([p for p in self._spool.instances(study) if p.name in names])
+        paths = [p for p in self._spool.instances(study) if p.name in names]
+        if names and Spool.fingerprint(paths) != content:
+            raise ReportError("the study's images changed after they were read")
+        exam = self._exam(paths)
         result = folders.load_reading(where)
         objects = write_outputs(
             exam,
             result,
             where,
             self._settings.report,
-            made_at=datetime.fromisoformat(made_at),
+            made_at=datetime.fromisoformat(folders.first_made_at(where, made_at)),
             predecessor=self._folder(study, predecessor) if predecessor else None,
             profiles=self._settings.profiles,
             cards=cards_of(model_folders(self._settings), result),
+            earlier=self._reported(study, content),
         )
         log.info("study_reported", study=study, count=len(objects))
         return len(objects) + (where / folders.BUNDLE).is_file()

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from pydantic import BaseModel
 
+from cadnode import __version__
 from cadnode.domain import ModelUse, OperatingCurve, System, SystemStatus
 from cadnode.models.detector import Detector
 from cadnode.models.feature_model import FeatureModel
@@ -77,11 +78,12 @@ class Readers:
     def digest(self, choices: Choices) -> str:
         """Sha256 over all that makes two readings of one exam differ by more than rounding.
 
-        Cards, weights' hashes with them, the operating points chosen on them, bfloat16, and
-        `choices`; not the device, the number of threads, or where the models are kept.
+        This software's version, cards, weights' hashes with them, the operating points chosen on
+        them, bfloat16, and `choices`; not the device, the number of threads, or where models are.
         """
-        parts = [sorted(json.dumps(_identity(m), sort_keys=True) for m in self), asdict(choices)]
-        return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()
+        models = sorted(json.dumps(_identity(model), sort_keys=True) for model in self)
+        told = json.dumps([__version__, models, asdict(choices)])
+        return hashlib.sha256(told.encode("ascii")).hexdigest()
 
 
 def _identity(model: ReadingModel) -> list[object]:
