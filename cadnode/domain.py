@@ -459,7 +459,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExamResult:
-    """What the node says of one exam; the content of `result.json` and of every report."""
+    """What the node says of one exam; the content of `result.json` and of every report.
+
+    `read_with` is a sha256 over what was ready to read it, whether or not it took part: model
+    cards, operating points, choices of the settings. "" where that is unknown.
+    """
 
     study_instance_uid: str
     exam_score: float | None
@@ -473,6 +477,7 @@ class ExamResult:
     systems: tuple[SystemStatus, ...] = ()
     correspondences: tuple[Correspondence, ...] = ()
     evidence: tuple[ImageEvidence, ...] = ()
+    read_with: str = ""
 
     @property
     def outcome(self) -> Outcome:

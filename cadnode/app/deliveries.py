@@ -6,8 +6,9 @@ from pathlib import Path
 
 from cadnode.app.peers import dicom_values, http_values
 from cadnode.deliver import cstore, fhir, folder, orthanc, stow
+from cadnode.deliver.outcome import Delivered
 from cadnode.errors import DeliveryError, PermanentDeliveryError, SettingsError
-from cadnode.jobs.folders import BUNDLE
+from cadnode.jobs.folders import BUNDLE, exam_folders
 from cadnode.log import get_logger
 from cadnode.report.profiles import REPORTS, chosen, is_ours, kinds_of
 from cadnode.settings import Destination, Settings
@@ -16,19 +17,19 @@ log = get_logger("worker")
 
 
 def deliver(settings: Settings, study: str, result: Path, name: str) -> str:
-    """One try to deliver the results in a folder: "delivered", "retry" or "refused".
+    """One try to deliver the results: "delivered", "unverified", "retry" or "refused".
 
-    A destination that the configuration does not name any more refuses. A file that is not there
-    may come back with its disk, or with another reading.
+    "unverified" is delivered, too: the destination had objects of these UIDs already, and nobody
+    could look at whether they are ours (`deliver.held`). A destination that the configuration does
+    not name any more refuses. A file that is not there may come back with its disk, or with
+    another reading.
     """
+    n_unverified = 0
     try:
         destination = settings.destination(name)
         if not result.is_dir():  # an empty one would count as delivered
             raise FileNotFoundError("result")
-        if destination.kind == "fhir":
-            fhir.send(_bundle(result), http_values(destination))
-        else:
-            _send_objects(settings, study, _objects(settings, result, destination), destination)
+        n_unverified = _deliver_all(settings, study, result, destination)
     except DeliveryError as error:
         log.warning(
             "delivery_failed", study=study, destination=name, error=error, reason=str(error)
@@ -40,7 +41,35 @@ def deliver(settings: Settings, study: str, result: Path, name: str) -> str:
     except OSError as error:
         log.error("delivery_failed", study=study, destination=name, error=error, reason="result")
         return "retry"
-    return "delivered"
+    return "unverified" if n_unverified else "delivered"
+
+
+def _deliver_all(settings: Settings, study: str, result: Path, destination: Destination) -> int:
+    """Deliver every patient's results; returns how many objects nobody could look at.
+
+    What is refused of one patient keeps nothing from another; the error comes after the last.
+    """
+    exams = exam_folders(result)
+    n_unverified, refused = 0, None
+    for exam in exams:
+        if len(exams) > 1 and not _has_outputs(exam):
+            continue  # images whose patient is unclear make no object
+        try:
+            if destination.kind == "fhir":
+                fhir.send(_bundle(exam), http_values(destination))
+            else:
+                place = study if exam == result else f"{study}/{exam.name}"
+                objects = _objects(settings, exam, destination)
+                n_unverified += _send_objects(settings, place, objects, destination).n_unverified
+        except PermanentDeliveryError as error:
+            refused = refused or error
+    if refused:
+        raise refused
+    return n_unverified
+
+
+def _has_outputs(exam: Path) -> bool:
+    return (exam / BUNDLE).is_file() or any(exam.glob("*.dcm"))
 
 
 def reach(settings: Settings, destination: Destination) -> str:
@@ -85,17 +114,17 @@ def _bundle(result: Path) -> Path:
 
 
 def _send_objects(
-    settings: Settings, study: str, objects: Sequence[Path], destination: Destination
-) -> None:
-    """Send DICOM objects as they are stored; raises `DeliveryError`."""
+    settings: Settings, place: str, objects: Sequence[Path], destination: Destination
+) -> Delivered:
+    """Send DICOM objects as they are stored, to `place` in a folder; raises `DeliveryError`."""
     if destination.kind == "folder":
-        folder.deliver(objects, Path(destination.folder or ".") / study, is_ours)
-    elif destination.kind == "orthanc":
-        orthanc.send(objects, http_values(destination))
-    elif destination.kind == "stow":
-        stow.send(objects, http_values(destination))
-    else:
-        cstore.send(objects, dicom_values(destination, settings.listener.ae_title))
+        n_sent = folder.deliver(objects, Path(destination.folder or ".") / place, is_ours)
+        return Delivered(n_sent, 0)
+    if destination.kind == "orthanc":
+        return orthanc.send(objects, http_values(destination))
+    if destination.kind == "stow":
+        return stow.send(objects, http_values(destination))
+    return cstore.send(objects, dicom_values(destination, settings.listener.ae_title))
 
 
 def _reach_folder(path: Path) -> str:

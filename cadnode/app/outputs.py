@@ -46,19 +46,22 @@ def write_outputs(
     predecessor: Path | None = None,
     profiles: Sequence[Profile] = (),
     cards: Sequence[ModelCard] = (),
+    earlier: Sequence[Path] = (),
 ) -> tuple[Path, ...]:
     """Write the exam's objects, its page and, last, `result.json` into `folder`.
 
     Returns the DICOM objects: those of `profiles`, without any those of `report.profile`; where
     one of them wants it, `report.pdf` or `fhir.json` is written too. `predecessor` is the folder
-    of an earlier reading of the same study; `cards` are the models' (`cards_of`).
+    of an earlier reading of the same study; `cards` are the models' (`cards_of`). An object that
+    `folder` or one of the `earlier` folders holds under the same UID stays the bytes it is.
 
     An exam without a single DICOM header has nothing to refer to: it gets `result.json` and a
     page that says so.
     """
-    for name in (PAGE, PDF, BUNDLE):  # of an earlier reading
-        (folder / name).unlink(missing_ok=True)
     wanted = profiles or [report.profile]
+    has_bundle = exam.reference is not None and wants_fhir(wanted)
+    for name in (PAGE, PDF, *([] if has_bundle else [BUNDLE])):  # of an earlier reading
+        (folder / name).unlink(missing_ok=True)
     content = page_content(exam, result, report, made_at=made_at, cards=cards)
     page = cache(lambda: exam_page(content))
     written: tuple[Path, ...] = ()
@@ -75,8 +78,8 @@ def write_outputs(
             kinds=kinds_of(wanted),
             pdf=lambda: _write_pdf(folder / PDF, page()),
         )
-        written = tuple(write_objects(objects, folder))
-        if wants_fhir(wanted):
+        written = tuple(write_objects(objects, folder, earlier))
+        if has_bundle:
             write_bundle(folder / BUNDLE, _edition(exam, result, report, made_at))
     if report.page:
         _write_page(folder / PAGE, page)

@@ -32,4 +32,7 @@ def dicom_values(destination: Destination, calling_ae_title: str) -> cstore.Dest
         ae_title=destination.ae_title,
         calling_ae_title=calling_ae_title,
         timeout_s=destination.timeout_s,
+        query_host=destination.query_host,
+        query_port=destination.query_port or 0,
+        query_ae_title=destination.query_ae_title or "",
     )

@@ -22,6 +22,8 @@ NOTHING_SENT: Final = Reason(
 RESULT_GONE: Final = Reason(
     "result_removed", "The study was read, but its result was removed; ask for it at once again"
 )
+ARRIVED: Final = frozenset({"delivered", "unverified"})
+"""Words of a delivery that a destination has; of an unverified one it had the UIDs already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +112,13 @@ def _of_deliveries(facts: Facts) -> Verdict:
         return Verdict(State.DELIVERING, (), told)
     if facts.deliveries and not told:
         return Verdict(State.DONE, (NOTHING_SENT,))
-    return Verdict(State.REFUSED if words - {"delivered"} else State.DONE, (), told)
+    return Verdict(State.REFUSED if words - ARRIVED else State.DONE, (), told)
 
 
 def delivery_word(job: Job) -> str:
-    """How a delivery stands: "waiting", "delivered", "refused" or "given_up"."""
+    """How a delivery stands: "waiting", "delivered", "unverified", "refused" or "given_up"."""
     if job.is_open:
         return "waiting"
-    if job.has_failed or job.output not in ("delivered", "refused"):
+    if job.has_failed or job.output not in (*ARRIVED, "refused"):
         return "given_up"
     return job.output

@@ -16,6 +16,7 @@ from cadnode.app.outputs import cards_of, model_folders, write_outputs
 from cadnode.app.reading import choices_of, choose_device, load_readers
 from cadnode.app.relevance import relevant
 from cadnode.app.supervise import STOP_WITHIN_S, stopping_on_signal
+from cadnode.errors import ReportError
 from cadnode.exam.model import Exam
 from cadnode.exam.read import read_study
 from cadnode.files import write_whole
@@ -147,7 +148,7 @@ class Worker:
             where = self._folder(study, content)
             for exam, folder in zip(exams, folders.folders_for(where, len(exams)), strict=True):
                 result = read_with(exam, readers, choices=choices_of(self._settings.reading))
-                folders.save_reading(folder, result)
+                folders.keep_reading(folder, result)
                 log.info(
                     "study_read", study=study, outcome=result.outcome.value,
                     views=len(result.views), findings=len(result.findings),
@@ -159,39 +160,53 @@ class Worker:
 
     def predecessor(self, study: str, content: str) -> str:
         """Fingerprint of the study's last reported content before this one, or ""."""
-        contents = [p for p in (self._results / study).glob("*") if p.name != content]
-        reported = [p for p in contents if folders.has_result(p)]
-        newest = max(reported, key=_reported_at, default=None)
+        newest = max(self._reported(study, content), key=_reported_at, default=None)
         return newest.name if newest else ""
+
+    def _reported(self, study: str, content: str) -> list[Path]:
+        """Folders of the study's other contents that are reported."""
+        contents = sorted(p for p in (self._results / study).glob("*") if p.name != content)
+        return [folder for folder in contents if folders.has_result(folder)]
 
     def report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
         """Write the study's outputs; returns how many of them a destination may get.
 
         That is the DICOM objects and the FHIR bundle: who gets which, `app.deliveries` decides.
+        Headers that came after the reading are never put beside its scores.
+
+        Raises
+        ------
+        ReportError
+            The images changed since they were read: what there is now is read as new content.
         """
         where = self._folder(study, content)
         names = set(json.loads((where / "inputs.json").read_bytes()))
-        exams = self._exams(study, [p for p in self._spool.instances(study) if p.name in names])
+        paths = [p for p in self._spool.instances(study) if p.name in names]
+        if names and Spool.fingerprint(paths) != content:
+            raise ReportError("the study's images changed after they were read")
+        exams = self._exams(study, paths)
+        old = self._folder(study, predecessor) if predecessor else None
+        earlier = [p for f in self._reported(study, content) for p in folders.exam_folders(f)]
         n_outputs = 0
         for exam, folder in zip(exams, folders.exam_folders(where), strict=True):
             result = folders.load_reading(folder)
-            old = self._folder(study, predecessor) if predecessor else None
             objects = write_outputs(
                 exam,
                 result,
                 folder,
                 self._settings.report,
-                made_at=datetime.fromisoformat(made_at),
+                made_at=datetime.fromisoformat(folders.first_made_at(folder, made_at)),
                 predecessor=folders.reported_before(old, exam.headers.keys()) if old else None,
                 profiles=self._settings.profiles,
                 cards=cards_of(model_folders(self._settings), result),
+                earlier=earlier,
             )
             n_outputs += len(objects) + (folder / folders.BUNDLE).is_file()
         log.info("study_reported", study=study, count=n_outputs)
         return n_outputs
 
     def deliver(self, study: str, content: str, destination: str) -> str:
-        """One try to deliver: "delivered", "retry" or "refused"."""
+        """One try to deliver: see `deliveries.deliver`."""
         return deliveries.deliver(self._settings, study, self._folder(study, content), destination)
 
     def shadow(self, study: str, content: str) -> str:

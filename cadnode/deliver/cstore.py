@@ -1,21 +1,24 @@
 """C-STORE and C-ECHO to a named peer (DICOM PS3.4 annexes A and B).
 
-Objects go in the transfer syntax in which they are stored: nothing is decoded or converted.
+Objects go in the transfer syntax in which they are stored: nothing is decoded or converted. Of an
+object that the peer has already (0111) it is asked, by C-FIND, whether its copy is ours.
 """
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pynetdicom import AE, _config
 from pynetdicom.sop_class import Verification
 
+from cadnode.deliver import query
 from cadnode.deliver.associations import Item, items_of, plan
+from cadnode.deliver.held import Held, judged, sent
 from cadnode.deliver.outcome import Delivered, Outcome, all_taken, outcome_of
-from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
+from cadnode.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
 from cadnode.log import get_logger
 
 log = get_logger("deliver")
@@ -25,7 +28,11 @@ OnFile = Callable[[Path], None]
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A DICOM peer that takes objects."""
+    """A DICOM peer that takes objects.
+
+    `query_host`, `query_port` and `query_ae_title` say who answers C-FIND for it, where that is
+    not itself.
+    """
 
     name: str
     host: str
@@ -33,6 +40,19 @@ class Destination:
     ae_title: str
     calling_ae_title: str = "CADNODE"
     timeout_s: float = 30.0
+    query_host: str = ""
+    query_port: int = 0
+    query_ae_title: str = ""
+
+    @property
+    def for_queries(self) -> "Destination":
+        """Who answers C-FIND."""
+        return replace(
+            self,
+            host=self.query_host or self.host,
+            port=self.query_port or self.port,
+            ae_title=self.query_ae_title or self.ae_title,
+        )
 
 
 def send(
@@ -41,7 +61,8 @@ def send(
     """What the peer took: every file, sent over as few associations as contexts allow.
 
     `on_file` is called after each file the peer took. Files that it refuses do not keep it from
-    the others; the error comes after the last.
+    the others; the error comes after the last. A file that it has already counts as taken when its
+    copy is ours, or when it cannot be asked (`Delivered.n_unverified`).
 
     Raises
     ------
@@ -49,9 +70,11 @@ def send(
         The peer cannot be reached, is busy, out of resources or went away: nothing further was
         sent, and all of it may be sent again.
     PermanentDeliveryError
-        The peer refuses the association, or some of the files, or a file is not DICOM.
+        The peer refuses the association, or some of the files, or a file is not DICOM, or the
+        peer holds another object under a file's UID.
     """
     items, refusals = items_of(files)
+    duplicates: list[Path] = []
     n_sent = n_warnings = 0
     for contexts, batch in plan(items):
         with _associated(destination, contexts) as assoc:
@@ -60,11 +83,20 @@ def send(
                 if outcome.refusal:
                     refusals.append(outcome.refusal)
                     continue
+                if outcome.is_duplicate:
+                    duplicates.append(item.path)
+                    continue
                 n_sent += 1
                 n_warnings += outcome.is_warning
                 on_file(item.path)
+    copies = _held(duplicates, destination) if duplicates else []
+    for path, copy in zip(duplicates, copies, strict=True):
+        if copy is not Held.ANOTHER:
+            n_sent, n_warnings = n_sent + 1, n_warnings + 1
+            on_file(path)
+    others, n_unverified = judged(copies, destination.name)
     log.info("files_sent", destination=destination.name, count=n_sent)
-    return all_taken(n_sent, n_warnings, refusals, destination.name)
+    return all_taken(n_sent, n_warnings, [*refusals, *others], destination.name, n_unverified)
 
 
 def echo(destination: Destination) -> None:
@@ -85,6 +117,17 @@ def echo(destination: Destination) -> None:
             raise TransientDeliveryError(f"{destination.name} did not answer C-ECHO")
         if status != 0:
             raise PermanentDeliveryError(f"{destination.name} answered C-ECHO with {status:04X}")
+
+
+def _held(files: Sequence[Path], destination: Destination) -> list[Held]:
+    """What the peer's copies of these files are; unknown where it does not answer C-FIND."""
+    contexts = [(query.FIND, syntax) for syntax in query.SYNTAXES]
+    ours = [sent(file) for file in files]
+    try:
+        with _associated(destination.for_queries, contexts) as assoc:
+            return [query.held(assoc, ds) for ds in ours]
+    except DeliveryError:
+        return [Held.UNKNOWN] * len(files)
 
 
 def _send_one(assoc: Any, item: Item, destination: Destination) -> Outcome:

@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cadnode.deliver.held import ANOTHER, Held, compared, from_file, sent
+from cadnode.deliver.outcome import all_taken
 from cadnode.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
 from cadnode.files import written_whole
 
@@ -15,21 +17,27 @@ _FOR_GOOD = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, er
 def deliver(
     files: Sequence[Path], folder: Path, ours: Callable[[Path], bool] = lambda path: False
 ) -> int:
-    """Number of files copied into `folder`, which is made if need be; same names are replaced.
+    """Number of files that are in `folder` now, which is made if need be.
 
-    Each is written under a hidden name, fsynced and renamed. Then those files go that `ours` says
-    are an earlier reading's, of which this one has none any more.
+    Each is written under a hidden name, fsynced and renamed. A file of the same name is an earlier
+    reading's and is replaced; unless it holds another object under the same UID, or one of another
+    study: that one stays, ours is refused, and the others are written. Then those files go that
+    `ours` says are an earlier reading's, of which this one has none any more.
 
     Raises
     ------
     TransientDeliveryError
         The disk is full or the folder is away.
     PermanentDeliveryError
-        The folder may not be written.
+        The folder may not be written, or holds another object where ours should be.
     """
+    refusals = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file in files:
+            if _is_anothers(folder / file.name, file):
+                refusals.append(ANOTHER)
+                continue
             with file.open("rb") as read, written_whole(folder / file.name) as written:
                 shutil.copyfileobj(read, written, 1 << 20)
         kept = {file.name for file in files}
@@ -38,7 +46,21 @@ def deliver(
                 old.unlink(missing_ok=True)
     except OSError as error:
         raise _mapped(error) from error
-    return len(files)
+    return all_taken(len(files) - len(refusals), 0, refusals, "the folder").n_sent
+
+
+def _is_anothers(there: Path, file: Path) -> bool:
+    """Whether what is there is another's: of the same UID but not ours, or of another study."""
+    if not there.is_file():
+        return False
+    with there.open("rb") as opened:
+        theirs = from_file(opened)
+    if theirs is None:  # no DICOM, or half of it
+        return False
+    ours = sent(file)
+    if theirs.get("SOPInstanceUID") == ours.get("SOPInstanceUID"):
+        return compared(ours, theirs) is Held.ANOTHER
+    return bool(theirs.get("StudyInstanceUID") != ours.get("StudyInstanceUID"))
 
 
 def _mapped(error: OSError) -> DeliveryError:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 from cadnode.http import HttpFailure, HttpPeerValues, Peer, connected, json_of
 
-__all__ = ["HttpPeerValues", "Peer", "delivering", "json_of"]
+__all__ = ["HttpFailure", "HttpPeerValues", "Peer", "delivering", "json_of"]
 
 
 @contextmanager

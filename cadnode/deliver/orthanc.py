@@ -1,13 +1,20 @@
 """Objects stored in an Orthanc by its REST interface: `POST /instances`, one file at a time.
 
 Orthanc answers {"Status": "Success"} or {"Status": "AlreadyStored"}; with `OverwriteInstances` it
-answers "Success" to an object that it had. Either way it holds each object once.
+replaces what it had and answers "Success". It tells instances apart by patient, study, series and
+SOP Instance UID together: another patient's object of our UID would stand beside ours. So it is
+asked before each file what it holds under the UID; where that is another object nothing is sent.
 """
 
+import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from pydicom import Dataset
+
+from cadnode.deliver.held import ANOTHER, Held, compared, from_file, judged, sent, worst
 from cadnode.deliver.http import HttpPeerValues, Peer, delivering, json_of
 from cadnode.deliver.outcome import Delivered, all_taken
 from cadnode.errors import PermanentDeliveryError
@@ -15,7 +22,10 @@ from cadnode.log import get_logger
 
 log = get_logger("deliver")
 
-_TAKEN: Final = ("Success", "AlreadyStored")
+_HAD_IT: Final = "AlreadyStored"
+_TAKEN: Final = ("Success", _HAD_IT)
+_NOT_TOLD: Final = (403, 404, 405, 410, 500, 501)  # it lets nobody look, or the file is gone
+_NAME: Final = re.compile(r"[0-9a-f-]{1,64}")
 _REFUSED: Final = (400, 409, 413, 415)  # this file; the next one may be taken
 
 
@@ -30,18 +40,28 @@ def send(files: Sequence[Path], destination: HttpPeerValues) -> Delivered:
         It cannot be reached, is busy, out of storage or refuses our credentials: all of it may
         be sent again.
     PermanentDeliveryError
-        It refuses some of the files, or it is no Orthanc.
+        It refuses some of the files, or holds another object under a file's UID, or it is no
+        Orthanc.
     """
     refusals = []
+    unseen: list[Held] = []
     with delivering(destination) as peer:
         version(peer)  # wrong credentials are told before megabytes are on their way
         for file in files:
-            refusal = _send_one(file, peer)
+            copy = _held(peer, file)
+            if copy is Held.ANOTHER:
+                refusals.append(ANOTHER)
+                continue
+            status, refusal = _send_one(file, peer)
             if refusal:
                 refusals.append(refusal)
+            elif status == _HAD_IT and copy is not Held.OURS:
+                unseen.append(Held.UNKNOWN if copy is Held.UNKNOWN else _arrived(peer, file))
+    others, n_unverified = judged(unseen, destination.name)
+    refusals += others
     n_sent = len(files) - len(refusals)
     log.info("files_sent", destination=destination.name, count=n_sent)
-    return all_taken(n_sent, 0, refusals, destination.name)
+    return all_taken(n_sent, 0, refusals, destination.name, n_unverified)
 
 
 def version(peer: Peer) -> str:
@@ -66,18 +86,58 @@ def check(destination: HttpPeerValues) -> str:
         return f"Orthanc {version(peer)}"
 
 
-def _send_one(file: Path, peer: Peer) -> str:
-    """Why the Orthanc refuses a file; "" when it took it."""
+def _arrived(peer: Peer, file: Path) -> Held:
+    """What the Orthanc holds of a file that it did not have when it was asked before."""
+    return _held(peer, file) or Held.UNKNOWN
+
+
+def _held(peer: Peer, file: Path) -> Held | None:
+    """What the Orthanc holds under a file's SOP Instance UID; None when nothing.
+
+    Version 1.12 and earlier: `POST /tools/lookup`, then the stored file itself.
+    """
+    try:
+        ours = sent(file)
+    except PermanentDeliveryError:
+        return None  # the Orthanc says what is wrong with it
+    uid = str(ours.get("SOPInstanceUID") or "")
+    with peer.request("POST", "/tools/lookup", data=uid, also=_NOT_TOLD) as response:
+        if response.status_code in _NOT_TOLD:
+            return Held.UNKNOWN
+        found = json_of(response, peer.name)
+    names = [_instance(one) for one in found] if isinstance(found, list) else []
+    copies = [_compared(peer, name, ours) for name in names if name]
+    return worst(copies) if copies else None
+
+
+def _instance(found: Any) -> str:
+    """Orthanc's identifier of an instance that was looked up; "" of what is none."""
+    is_instance = isinstance(found, dict) and found.get("Type") == "Instance"
+    name = str(found.get("ID")) if is_instance else ""
+    return name if _NAME.fullmatch(name) else ""
+
+
+def _compared(peer: Peer, name: str, ours: Dataset) -> Held:
+    """Whether a stored instance is ours; unknown when it is not given out."""
+    with peer.request("GET", f"/instances/{name}/file", also=_NOT_TOLD) as response:
+        if response.status_code in _NOT_TOLD:
+            return Held.UNKNOWN
+        theirs = from_file(io.BytesIO(response.content))
+    return Held.UNKNOWN if theirs is None else compared(ours, theirs)
+
+
+def _send_one(file: Path, peer: Peer) -> tuple[str, str]:
+    """The Orthanc's status of a file, and why it refuses it; "" when it took it."""
     headers = {"Content-Type": "application/dicom", "Accept": "application/json"}
     with (
         file.open("rb") as data,
         peer.request("POST", "/instances", data=data, headers=headers, also=_REFUSED) as response,
     ):
         if response.status_code in _REFUSED:
-            return f"answered {response.status_code}"
+            return "", f"answered {response.status_code}"
         answer = json_of(response, peer.name)
     status = answer.get("Status") if isinstance(answer, dict) else None
     if status in _TAKEN:
-        return ""
+        return str(status), ""
     # Orthanc's own words only: what else an answer holds may be anything.
-    return "answered FilteredOut" if status == "FilteredOut" else "answered Failure"
+    return "", "answered FilteredOut" if status == "FilteredOut" else "answered Failure"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 
-_DUPLICATE = 0x0111  # the peer has it: an earlier try arrived, its answer did not
+_DUPLICATE = 0x0111  # the peer has one of that UID: an earlier try's, or another (`deliver.held`)
 _REFUSALS = {
     0x0110: "processing failure",
     0x0117: "invalid object instance",
@@ -23,18 +23,26 @@ _CANNOT_UNDERSTAND = range(0xC000, 0xD000)
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """How many objects the peer took, and how many of them with a warning (B000, B006, B007)."""
+    """How many objects the peer took, and how many of them with a warning (B000, B006, B007).
+
+    `n_unverified` of them it had already, and could not be asked whether its copies are ours.
+    """
 
     n_sent: int
     n_warnings: int
+    n_unverified: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Taken (perhaps with a warning) when `refusal` is empty, else why it was refused."""
+    """Taken (perhaps with a warning) when `refusal` is empty, else why it was refused.
+
+    `is_duplicate`: the peer has an object of that UID; whose, is to be found out.
+    """
 
     refusal: str = ""
     is_warning: bool = False
+    is_duplicate: bool = False
 
 
 def outcome_of(status: int | None, peer: str) -> Outcome:
@@ -50,7 +58,7 @@ def outcome_of(status: int | None, peer: str) -> Outcome:
     if status in _OUT_OF_RESOURCES:
         raise TransientDeliveryError(f"{peer} is out of resources ({status:04X})")
     if status in (0x0000, 0x0001, _DUPLICATE) or status in _WARNINGS:
-        return Outcome(is_warning=status != 0)
+        return Outcome(is_warning=status != 0, is_duplicate=status == _DUPLICATE)
     name = _REFUSALS.get(status, "failure")
     if status in _DOES_NOT_MATCH:
         name = "data set does not match SOP class"
@@ -59,7 +67,9 @@ def outcome_of(status: int | None, peer: str) -> Outcome:
     return Outcome(refusal=f"answered {status:04X}, {name}")
 
 
-def all_taken(n_sent: int, n_warnings: int, refusals: Sequence[str], peer: str) -> Delivered:
+def all_taken(
+    n_sent: int, n_warnings: int, refusals: Sequence[str], peer: str, n_unverified: int = 0
+) -> Delivered:
     """What the peer took, when it refused none.
 
     Raises
@@ -71,4 +81,4 @@ def all_taken(n_sent: int, n_warnings: int, refusals: Sequence[str], peer: str) 
         reasons = "; ".join(sorted(set(refusals)))
         n_objects = n_sent + len(refusals)
         raise PermanentDeliveryError(f"{peer} took {n_sent} of {n_objects} objects: {reasons}")
-    return Delivered(n_sent, n_warnings)
+    return Delivered(n_sent, n_warnings, n_unverified)

@@ -1,12 +1,21 @@
-"""Objects stored by STOW-RS: one multipart POST, one answer for each object (PS3.18 10.5)."""
+"""Objects stored by STOW-RS: one multipart POST, one answer for each object (PS3.18 10.5).
+
+Of an object that the server has already (0111) its copy is looked at: by WADO-RS metadata (10.4),
+and where there is none at our address, by QIDO-RS (10.6): it may lie in another study.
+"""
 
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
-from cadnode.deliver.http import HttpPeerValues, delivering
+from pydicom import Dataset
+
+from cadnode.deliver import held
+from cadnode.deliver.held import Held
+from cadnode.deliver.http import HttpFailure, HttpPeerValues, Peer, delivering
 from cadnode.deliver.outcome import Delivered, all_taken, outcome_of
 from cadnode.errors import TransientDeliveryError
 from cadnode.log import get_logger
@@ -15,6 +24,10 @@ log = get_logger("deliver")
 
 _BLOCK = 256 << 10
 _SOME_FAILED: Final = (202, 409)  # PS3.18 table 10.5.3-1: warnings or failures, or nothing stored
+_LEVELS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_NOT_TOLD: Final = (401, 403, 500, 501)  # who may store need not be let to look
+_DUPLICATE: Final = 0x0111
+_INSTANCE: Final = "00081155"  # Referenced SOP Instance UID
 _STORED = "00081199"  # Referenced SOP Sequence
 _FAILED = "00081198"  # Failed SOP Sequence
 _WARNING_REASON = "00081196"
@@ -60,25 +73,30 @@ def send(files: Sequence[Path], destination: HttpPeerValues) -> Delivered:
         It cannot be reached, is busy or out of resources, refuses our credentials, or does not
         say what became of an object: all of it may be sent again.
     PermanentDeliveryError
-        It refuses the request, or some of the files.
+        It refuses the request, or some of the files, or holds another object under a file's UID.
     """
     if not files:
         return Delivered(0, 0)
     body = Multipart(files)
     headers = {"Content-Type": body.content_type, "Accept": "application/dicom+json"}
-    with (
-        delivering(destination) as peer,
-        peer.request("POST", "/studies", data=body, headers=headers, also=_SOME_FAILED) as response,
-    ):
-        delivered = outcome(response.status_code, response.content, len(files), destination.name)
-    log.info("files_sent", destination=destination.name, count=delivered.n_sent)
-    return delivered
+    with delivering(destination) as peer:
+        with peer.request(
+            "POST", "/studies", data=body, headers=headers, also=_SOME_FAILED
+        ) as response:
+            status, answer = response.status_code, response.content
+        delivered = outcome(status, answer, len(files), peer.name)
+        copies = _copies(peer, files, _duplicates(answer))
+    others, n_unverified = held.judged(copies, destination.name)
+    n_sent = delivered.n_sent - len(others)
+    log.info("files_sent", destination=destination.name, count=n_sent)
+    n_warnings = delivered.n_warnings - len(others)
+    return all_taken(n_sent, n_warnings, others, destination.name, n_unverified)
 
 
 def outcome(status: int, body: bytes, n_files: int, name: str) -> Delivered:
     """What became of `n_files` objects, by an answer's status and DICOM JSON body.
 
-    An object that the server has already (0111) counts as taken.
+    An object that the server has already (0111) counts as taken here; `send` looks at its copy.
 
     Raises
     ------
@@ -105,6 +123,53 @@ def outcome(status: int, body: bytes, n_files: int, name: str) -> Delivered:
             raise TransientDeliveryError(f"{name} does not say what became of some objects")
         n_sent = n_files  # 200: all were stored, whether the answer lists them or not
     return all_taken(n_sent, n_warnings, refusals, name)
+
+
+def _duplicates(body: bytes) -> list[str]:
+    """SOP Instance UIDs of the objects that the server has already; "" of one not named."""
+    failed = _parsed(body).get(_FAILED, [])
+    duplicates = (item for item in failed if _number(item, _FAILURE_REASON) == _DUPLICATE)
+    return [_text(item, _INSTANCE) for item in duplicates]
+
+
+def _copies(peer: Peer, files: Sequence[Path], uids: Sequence[str]) -> list[Held]:
+    """What the server's copies of these instances are."""
+    ours = {str(ds.get("SOPInstanceUID") or ""): ds for ds in map(held.sent, files) if uids}
+    return [_copy(peer, ours[uid]) if uid in ours else Held.UNKNOWN for uid in uids]
+
+
+def _copy(peer: Peer, ours: Dataset) -> Held:
+    study, series, instance = (str(ours.get(k) or "") for k in _LEVELS)
+    path = f"/studies/{quote(study)}/series/{quote(series)}/instances/{quote(instance)}/metadata"
+    here = _asked(peer, path)
+    if here:
+        return held.worst(held.compared(ours, ds) for ds in here)
+    wanted = {"SOPInstanceUID": instance, "includefield": ",".join(held.COMPARED)}
+    elsewhere = _asked(peer, "/instances", wanted)
+    same = [ds for ds in elsewhere if ds.get("SOPInstanceUID") == instance]
+    return held.worst(held.compared_in_part(ours, ds) for ds in same)
+
+
+def _asked(peer: Peer, path: str, params: dict[str, str] | None = None) -> list[Dataset]:
+    """The data sets of an answer in DICOM JSON; none where the server does not say.
+
+    Raises
+    ------
+    HttpFailure
+        The server went away or is busy: it may say at the next try.
+    """
+    headers = {"Accept": "application/dicom+json"}
+    try:
+        with peer.request("GET", path, params=params, headers=headers, also=_NOT_TOLD) as response:
+            documents = json.loads(response.content) if response.status_code == 200 else []
+    except HttpFailure as failure:
+        if failure.retryable:
+            raise
+        return []
+    except ValueError:
+        return []
+    found = documents if isinstance(documents, list) else [documents]
+    return [ds for ds in map(held.from_json, found) if ds is not None]
 
 
 def check(destination: HttpPeerValues) -> str:
@@ -138,6 +203,13 @@ def _parsed(body: bytes) -> dict[str, list[dict[str, Any]]]:
 def _items(element: object) -> Iterable[dict[str, Any]]:
     values = element.get("Value") if isinstance(element, dict) else None
     return (v for v in values if isinstance(v, dict)) if isinstance(values, list) else ()
+
+
+def _text(item: dict[str, Any], tag: str) -> str:
+    """First value of an element; "" when there is none."""
+    element = item.get(tag)
+    values = element.get("Value") if isinstance(element, dict) else None
+    return str(values[0]) if isinstance(values, list) and values else ""
 
 
 def _number(item: dict[str, Any], tag: str) -> int | None:

@@ -1,6 +1,7 @@
 """A mammogram and an exam as the rest of the house sees them."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from pydicom import Dataset
@@ -16,6 +17,7 @@ from cadnode.domain import (
     ViewModifier,
     ViewPosition,
 )
+from cadnode.exam.content import data_set_digest, header_digest, input_digest
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -62,7 +64,7 @@ class PersonRegion:
     reference: RoiReference
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Exam:
     """The views of one study that are to be read, and those that are not, with reasons.
 
@@ -71,7 +73,8 @@ class Exam:
     the study was DICOM. `headers` holds one header (no pixels) per DICOM instance of the study,
     by SOP Instance UID: reports refer to skipped instances by it. `regions` are those that
     people marked on `mammograms`, in objects of the same study. `evidence` holds, by SOP Instance
-    UID, what the sources of each image say of patient, kind, side and view.
+    UID, what the sources of each image say of patient, kind, side and view. `files` are all DICOM
+    files that the exam was made from, whatever became of them.
     """
 
     study_instance_uid: str
@@ -81,3 +84,25 @@ class Exam:
     headers: dict[str, Dataset] = field(repr=False)
     regions: tuple[PersonRegion, ...] = ()
     evidence: dict[str, tuple[Evidence, ...]] = field(default_factory=dict, repr=False)
+    files: tuple[Path, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def content(self) -> str:
+        """Digest of all that went in (`exam.content.input_digest`); found once, at need.
+
+        Of each file its data set counts. An exam that was not made from files has the files of
+        its mammograms, where they exist, and for all else the headers.
+
+        Raises
+        ------
+        OSError
+            A file cannot be read any more.
+        """
+        if self.files:
+            return input_digest(map(data_set_digest, self.files))
+        files = {m.sop_instance_uid: m.path for m in self.mammograms if m.path.is_file()}
+        headers = {m.sop_instance_uid: m.header for m in self.mammograms} | self.headers
+        return input_digest(
+            data_set_digest(files[uid]) if uid in files else header_digest(header)
+            for uid, header in headers.items()
+        )

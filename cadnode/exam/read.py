@@ -217,6 +217,7 @@ def _exam(share: PatientShare, same_pixels: SamePixels) -> Exam:
         headers=headers,
         regions=marked.regions,
         evidence=_evidence(instances, share),
+        files=tuple(i.path for i in instances if i.header is not None),
     )
 
 
@@ -262,7 +263,7 @@ def _reference(mammograms: Sequence[Mammogram], instances: Sequence[Instance]) -
         return mammograms[0].header
     ranked = sorted(
         (i for i in instances if i.header is not None),
-        key=lambda i: (i.mammogram is None, not i.study_instance_uid),
+        key=lambda i: (i.mammogram is None, not i.study_instance_uid, _uid_of(i)),
     )
     return ranked[0].header if ranked else None
 

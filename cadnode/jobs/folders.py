@@ -2,6 +2,7 @@
 
 RESULTS/<study_key>/<fingerprint>/reading.json   what the models said (an `ExamResult`)
                                   maps.npz       the heat maps' values
+                                  made_at        when this reading was first reported
                                   result.json    the documented result, for machines
                                   *.dcm          the objects that destinations get
                                   report.html    the report as a page
@@ -17,6 +18,7 @@ from collections.abc import Sequence, Set
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
+from zipfile import BadZipFile
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -35,11 +37,13 @@ from cadnode.domain import (
     ViewScore,
 )
 from cadnode.files import write_whole, written_whole
+from cadnode.report.uids import fingerprint
 
 RESULT: Final = "result.json"
 PAGE: Final = "report.html"
 PDF: Final = "report.pdf"
 BUNDLE: Final = "fhir.json"
+MADE_AT: Final = "made_at"
 
 _TUPLES: Final[dict[str, type]] = {
     "breasts": BreastScore,
@@ -91,6 +95,34 @@ def _instances(folder: Path) -> frozenset[str]:
     )
 
 
+def keep_reading(folder: Path, result: ExamResult) -> bool:
+    """Save a reading, unless `folder` holds one that only rounding tells from it: the first stands.
+
+    What was made of that one may be on its way already; made of another, the same objects would
+    have other bytes under the same UIDs. Returns whether `result` was saved.
+    """
+    try:
+        first = load_reading(folder)
+    except (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile):
+        first = None  # none is there, or one that an older version wrote otherwise
+    if first is not None and fingerprint(first) == fingerprint(result):
+        return False
+    (folder / MADE_AT).unlink(missing_ok=True)
+    save_reading(folder, result)
+    return True
+
+
+def first_made_at(folder: Path, made_at: str) -> str:
+    """When the reading in `folder` was first reported: `made_at`, if it was not before.
+
+    Reported again, be it after a crash, a reading keeps its time, and its objects their bytes.
+    """
+    path = folder / MADE_AT
+    if not path.exists():
+        write_whole(path, made_at.encode("ascii"))
+    return path.read_text("ascii")
+
+
 def save_reading(folder: Path, result: ExamResult) -> None:
     """Write `reading.json` and `maps.npz` into `folder`; `reading.json` last."""
     with written_whole(folder / "maps.npz") as file:
@@ -121,6 +153,7 @@ def load_reading(folder: Path) -> ExamResult:
         exam_score=document["exam_score"],
         operating_point=document["operating_point"],
         heat_maps=heat_maps,
+        read_with=document.get("read_with", ""),
         **parts,
     )
 

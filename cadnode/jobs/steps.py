@@ -17,7 +17,8 @@ class Steps:
     `predecessor(study, fingerprint)` is the fingerprint last reported for the study, or "";
     `report(study, fingerprint, predecessor, made_at)` returns the number of things made that a
     destination may get: with none of them, nothing is delivered;
-    `deliver(study, fingerprint, destination)` returns "delivered", "retry" or "refused";
+    `deliver(study, fingerprint, destination)` returns "delivered", "unverified", "retry" or
+    "refused";
     `shadow(study, fingerprint)` says how it ended: "interrupted" when it must begin again;
     `has_result(study, fingerprint)` tells whether this content is reported;
     `one_at_a_time` names destinations that are to get one study's results after the other's.

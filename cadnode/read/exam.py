@@ -22,31 +22,12 @@ from cadnode.explain.ensemble_map import ensemble_map
 from cadnode.imaging import pixels
 from cadnode.read.assessing import Assessor, SystemMaps
 from cadnode.read.correspondence import Point, correspondences, nipple_of
-from cadnode.read.readers import Readers
+from cadnode.read.readers import Choices, Readers
 from cadnode.read.regions import Candidate, candidates
 from cadnode.read.views import ScoredView, breasts, is_suspicious, model_for
 
 PixelLoader = Callable[[Mammogram], FloatImage]
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the admin chooses about a reading.
-
-    Parameters
-    ----------
-    counts
-        Whose probability is the finding's: the first of these systems that assessed it.
-    flips
-        Whether CNNs are averaged over mirrored regions (test-time augmentation).
-    most_regions
-        Detected regions per view that are assessed, the most certain first.
-    """
-
-    counts: tuple[System, ...] = tuple(System)
-    flips: bool = False
-    most_regions: int = 4
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -105,6 +86,7 @@ def read_exam(
         systems=_statuses(readers.systems, assessor.failed),
         correspondences=correspondences(findings, exam.mammograms, nipples),
         evidence=tuple(ImageEvidence(uid, found) for uid, found in exam.evidence.items()),
+        read_with=readers.digest(choices),
     )
 
 

@@ -1,15 +1,39 @@
 """The models that a node reads with, by what they read."""
 
+import hashlib
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from cadnode.domain import ModelUse, OperatingCurve, SystemStatus
+from pydantic import BaseModel
+
+from cadnode import __version__
+from cadnode.domain import ModelUse, OperatingCurve, System, SystemStatus
 from cadnode.models.detector import Detector
 from cadnode.models.feature_model import FeatureModel
 from cadnode.models.roi_model import RoiModel
 from cadnode.models.view_model import ViewModel
 
 ReadingModel = ViewModel | RoiModel | FeatureModel | Detector
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the admin chooses about a reading.
+
+    Parameters
+    ----------
+    counts
+        Whose probability is the finding's: the first of these systems that assessed it.
+    flips
+        Whether CNNs are averaged over mirrored regions (test-time augmentation).
+    most_regions
+        Detected regions per view that are assessed, the most certain first.
+    """
+
+    counts: tuple[System, ...] = tuple(System)
+    flips: bool = False
+    most_regions: int = 4
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -50,6 +74,26 @@ class Readers:
                 card = model.card
                 return ModelUse(name, card.version, card.weights_sha256, _curve(model))
         return None
+
+    def digest(self, choices: Choices) -> str:
+        """Sha256 over all that makes two readings of one exam differ by more than rounding.
+
+        This software's version, cards, weights' hashes with them, the operating points chosen on
+        them, bfloat16, and `choices`; not the device, the number of threads, or where models are.
+        """
+        models = sorted(json.dumps(_identity(model), sort_keys=True) for model in self)
+        told = json.dumps([__version__, models, asdict(choices)])
+        return hashlib.sha256(told.encode("ascii")).hexdigest()
+
+
+def _identity(model: ReadingModel) -> list[object]:
+    """A model's card and what the settings made of it, as JSON knows them."""
+    point = None if isinstance(model, Detector) else _plain(model.operating_point)
+    return [_plain(model.card), point, isinstance(model, RoiModel) and model.bf16]
+
+
+def _plain(value: object) -> object:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else repr(value)
 
 
 def _curve(model: ReadingModel) -> OperatingCurve | None:

@@ -10,7 +10,8 @@ from cadnode import __version__
 from cadnode.domain import ExamResult, HeatMap, ModelUse, ViewPosition, ViewScore
 from cadnode.errors import ReportError
 from cadnode.exam.model import Exam, Mammogram
-from cadnode.report.uids import fingerprint, object_uid
+from cadnode.report.identity import copied_digest
+from cadnode.report.uids import fingerprint, identifying_models, object_uid
 
 DISCLAIMER = "Research use only, not for primary diagnosis"
 LONGEST_SIDE = 2048
@@ -42,9 +43,17 @@ class Edition:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sha256 of all that the objects say, times excepted."""
+        """Sha256 of all that the objects are made from, times excepted; see `uids.fingerprint`.
+
+        The content of the source objects, the patient and study attributes that are copied, the
+        regions that people marked, this software's version and the report's options.
+        """
+        regions = [
+            (r.sop_instance_uid, *r.box, r.reference.sop_instance_uid) for r in self.exam.regions
+        ]
         options = (__version__, self.disclaimer, self.calibrated, self.longest_side)
-        return fingerprint(self.result, *options)
+        sources = (self.exam.content, copied_digest(self.reference), sorted(regions))
+        return fingerprint(self.result, *sources, *options)
 
     def uid(self, kind: str, index: int = 0, *, after: str = "") -> str:
         """UID of one of this edition's objects; `after` is the document it replaces."""
@@ -52,7 +61,7 @@ class Edition:
         return object_uid(
             study_instance_uid=str(self.reference.StudyInstanceUID),
             source_uids=list(known),
-            models=[f"{m.name} {m.version} {m.sha256}" for m in self.result.models],
+            models=[f"{m.name} {m.version} {m.sha256}" for m in identifying_models(self.result)],
             fingerprint=f"{self.fingerprint} {after}",
             kind=kind,
             index=index,

@@ -56,7 +56,9 @@ def encapsulated_pdf(edition: Edition, pdf: bytes) -> Dataset:
     ds.MIMETypeOfEncapsulatedDocument = "application/pdf"
     ds.EncapsulatedDocument = pdf
     ds.EncapsulatedDocumentLength = len(pdf)
-    ds.ContributingEquipmentSequence = contributing_equipment(edition.reference, edition.made_at)
+    ds.ContributingEquipmentSequence = contributing_equipment(
+        edition.reference, edition.made_at, edition.exam.content
+    )
     ds.file_meta = file_meta(ds.SOPClassUID, ds.SOPInstanceUID, ExplicitVRLittleEndian)
     return ds
 

@@ -49,6 +49,7 @@ from cadnode.report.uids import object_uid
 
 IMAGING_STUDY: Final = Code("18748-4", "LN", "Diagnostic imaging study")
 OF_INTEREST: Final = Code("113000", "DCM", "Of Interest")
+INPUT: Final = "SHA-256 of the input"
 RADIOLOGY: Final = {
     "system": "http://terminology.hl7.org/CodeSystem/v2-0074",
     "code": "RAD",
@@ -59,16 +60,33 @@ RADIOLOGY: Final = {
 def write_bundle(path: Path, edition: Edition) -> Path:
     """`path`, now holding the bundle as JSON; it appears whole or not at all.
 
+    A bundle that is there and reports under the same UID stays as it is: somebody may have it.
+
     Raises
     ------
     ReportError
         The result does not fit the exam, a score is not finite, or the file cannot be written.
     """
     try:
+        if _reports_as(path, edition.uid("fhir-report")):
+            return path
         write_whole(path, json.dumps(bundle(edition), allow_nan=False).encode("ascii"))
     except OSError as error:
         raise ReportError(f"{path.name} could not be written (errno {error.errno})") from None
     return path
+
+
+def _reports_as(path: Path, uid: str) -> bool:
+    """Whether the file holds a bundle whose report has this UID."""
+    try:
+        entries = json.loads(path.read_bytes())["entry"] if path.is_file() else []
+        reports = [e["resource"] for e in entries]
+        return any(
+            r["resourceType"] == "DiagnosticReport" and uid_identifier(uid) in r["identifier"]
+            for r in reports
+        )
+    except (ValueError, LookupError, TypeError):
+        return False
 
 
 def bundle(edition: Edition) -> Resource:
@@ -127,6 +145,7 @@ def _report(edition: Edition, observed: list[str]) -> Resource:
     ending = summary(result)
     return filled({
         "resourceType": "DiagnosticReport",
+        "identifier": [{"type": {"text": INPUT}, "value": edition.exam.content}],
         "status": "partial" if read else "cancelled",
         "category": [{"coding": [RADIOLOGY]}],
         "code": concept(concepts.REPORT, IMAGING_STUDY),

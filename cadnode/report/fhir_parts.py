@@ -33,10 +33,14 @@ def full_url(uid: str) -> str:
 
 
 def entry(uid: str, resource: Resource) -> Resource:
-    """An entry that makes the resource unless the server has one of this UID already."""
+    """An entry that makes the resource unless the server has one of this UID already.
+
+    The UID is its first identifier.
+    """
+    identifiers = [uid_identifier(uid), *resource.get("identifier", [])]
     return {
         "fullUrl": full_url(uid),
-        "resource": {**resource, "identifier": [uid_identifier(uid)]},
+        "resource": {**resource, "identifier": identifiers},
         "request": {
             "method": "POST",
             "url": resource["resourceType"],

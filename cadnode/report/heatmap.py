@@ -102,7 +102,9 @@ def heat_map_image(
     pixels = overlay(image, heat_map, caption=caption, longest_side=size.longest_side)
     pixels = draw_outlines(pixels, found, (mammogram.rows, mammogram.columns))
     _add_pixels(ds, pixels, mammogram)
-    ds.ContributingEquipmentSequence = contributing_equipment(mammogram.header, edition.made_at)
+    ds.ContributingEquipmentSequence = contributing_equipment(
+        mammogram.header, edition.made_at, edition.exam.content
+    )
     ds.file_meta = file_meta(ds.SOPClassUID, ds.SOPInstanceUID, JPEGBaseline8Bit)
     return ds
 

@@ -18,6 +18,7 @@ from pydicom.uid import UID
 
 from cadnode import __version__
 from cadnode.errors import ReportError
+from cadnode.exam.content import contribution, header_digest
 from cadnode.report.character_set import (
     UTF8,
     as_unicode,
@@ -104,6 +105,12 @@ def patient_and_study(reference: Dataset, texts: Iterable[str] = ()) -> Dataset:
     return written_as_stored(ds) if keep else ds
 
 
+def copied_digest(reference: Dataset) -> str:
+    """Sha256 of the attributes of `reference` that `patient_and_study` copies, as stored."""
+    keywords = (*PATIENT_MODULES, *STUDY_MODULES, "SpecificCharacterSet", "TimezoneOffsetFromUTC")
+    return header_digest(reference, {tag for k in keywords if (tag := tag_for_keyword(k))})
+
+
 def _may_stay(reference: Dataset, texts: tuple[str, ...]) -> bool:
     """Whether our texts can stand in the source's character set beside its own."""
     if all(text.isascii() for text in texts):
@@ -157,15 +164,19 @@ def stamp(ds: Dataset, *, made_at: datetime, series_number: int, description: st
     ds.InstanceCreationTime = ds.ContentTime = made_at.strftime("%H%M%S")
 
 
-def contributing_equipment(source: Dataset, made_at: datetime) -> list[Dataset]:
-    """Items of Contributing Equipment Sequence (0018,A001): the images' maker, and ourselves."""
+def contributing_equipment(source: Dataset, made_at: datetime, content: str = "") -> list[Dataset]:
+    """Items of Contributing Equipment Sequence (0018,A001): the images' maker, and ourselves.
+
+    Our item states `content`, the digest of what the object was made from (`Exam.content`), where
+    it is known.
+    """
     ours = Dataset()
     ours.PurposeOfReferenceCodeSequence = [code_item(PROCESSING_EQUIPMENT)]
     ours.Manufacturer = MANUFACTURER
     ours.ManufacturerModelName = "cadnode"
     ours.SoftwareVersions = __version__
     ours.ContributionDateTime = made_at.strftime("%Y%m%d%H%M%S%z")
-    ours.ContributionDescription = "Computer-aided detection"
+    ours.ContributionDescription = contribution(content)
     maker = _maker(source)
     return [maker, ours] if "Manufacturer" in maker else [ours]
 

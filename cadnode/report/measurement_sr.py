@@ -63,7 +63,9 @@ def measurement_sr(edition: Edition, predecessor: Dataset | None = None) -> Data
     for element in _content(edition, headers):
         ds[element.tag] = element
     _separate(ds)
-    ds.ContributingEquipmentSequence = contributing_equipment(edition.reference, edition.made_at)
+    ds.ContributingEquipmentSequence = contributing_equipment(
+        edition.reference, edition.made_at, edition.exam.content
+    )
     ds.file_meta = file_meta(ds.SOPClassUID, ds.SOPInstanceUID, ExplicitVRLittleEndian)
     return ds
 

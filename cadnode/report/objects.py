@@ -1,7 +1,7 @@
 """All DICOM objects of one report: made together, written together."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,12 +10,14 @@ from types import MappingProxyType
 from typing import Final
 
 from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 
 from cadnode.domain import ExamResult, FloatImage, Outcome
 from cadnode.errors import NotProcessable, ReportError
 from cadnode.exam.dicom_file import tolerant
 from cadnode.exam.model import Exam
-from cadnode.files import written_whole
+from cadnode.files import write_whole, written_whole
 from cadnode.log import get_logger
 from cadnode.report import (
     ai_results_sr,
@@ -162,11 +164,15 @@ def _heat_maps(given: _Given, size: heatmap.Size) -> Iterator[Dataset]:
         yield heatmap.heat_map_image(given.edition, view, heat_map, image, number, size)
 
 
-def write_objects(objects: Sequence[Dataset], folder: Path) -> list[Path]:
+def write_objects(
+    objects: Sequence[Dataset], folder: Path, earlier: Iterable[Path] = ()
+) -> list[Path]:
     """Paths of the objects as DICOM files in `folder`: `sr.dcm`, `heatmap-1-RCC.dcm` ….
 
-    Each file appears whole or not at all; writing the same objects again replaces them, and
-    those that an earlier report left under other names go.
+    What was once written under a UID is written for good: somebody may have got it. Where `folder`
+    or one of the `earlier` folders has an object of the same UID, its bytes are the file's,
+    whatever later time or last digit of a score the new one has. Each file appears whole or not at
+    all, and those that an earlier report left under other names go.
 
     Raises
     ------
@@ -174,11 +180,33 @@ def write_objects(objects: Sequence[Dataset], folder: Path) -> list[Path]:
         A file cannot be written.
     """
     with _as_report_error(), tolerant():
-        names = list(_names(objects))
+        paths = [folder / name for name in _names(objects)]
+        uids = [str(ds.SOPInstanceUID) for ds in objects]
+        written = _written({*uids}, [folder, *earlier])
+        for uid, path, ds in zip(uids, paths, objects, strict=True):
+            _write(path, ds, written.get(uid))
         for old in folder.glob("*.dcm"):
-            if old.name not in names and is_ours(old):
+            if old not in paths and is_ours(old):
                 old.unlink()
-        return [_write(ds, folder / name) for ds, name in zip(objects, names, strict=True)]
+        return paths
+
+
+def _written(uids: Collection[str], folders: Iterable[Path]) -> dict[str, bytes]:
+    """The files of these UIDs that are in the folders, the first one's first."""
+    found: dict[str, bytes] = {}
+    for path in (path for folder in folders for path in sorted(folder.glob("*.dcm"))):
+        uid = _uid_in(path) if is_ours(path) else ""
+        if uid in uids and uid not in found:
+            found[uid] = path.read_bytes()
+    return found
+
+
+def _uid_in(path: Path) -> str:
+    """SOP Instance UID by the file meta information; "" when it cannot be read."""
+    try:
+        return str(read_file_meta_info(path).get("MediaStorageSOPInstanceUID") or "")
+    except (ValueError, TypeError, LookupError, EOFError, InvalidDicomError):
+        return ""
 
 
 def _names(objects: Sequence[Dataset]) -> Iterator[str]:
@@ -199,10 +227,13 @@ def _names(objects: Sequence[Dataset]) -> Iterator[str]:
             yield f"{kind}.dcm"
 
 
-def _write(ds: Dataset, path: Path) -> Path:
-    with written_whole(path) as file:
-        ds.save_as(file, enforce_file_format=True)
-    return path
+def _write(path: Path, ds: Dataset, written: bytes | None) -> None:
+    """Write the object, or what was written of it before; nothing when that is there."""
+    if written is None:
+        with written_whole(path) as file:
+            ds.save_as(file, enforce_file_format=True)
+    elif not path.exists() or path.read_bytes() != written:
+        write_whole(path, written)
 
 
 @contextmanager

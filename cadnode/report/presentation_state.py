@@ -47,18 +47,23 @@ def presentation_states(edition: Edition) -> list[Dataset]:
     cannot refer to another.
     """
     made: list[Dataset] = []
-    for mammogram in edition.exam.mammograms:
+    for place, mammogram in enumerate(edition.exam.mammograms, start=1):
         numbered = enumerate(edition.result.findings, start=1)
         uid = mammogram.sop_instance_uid
         found = [(n, f) for n, f in numbered if f.sop_instance_uid == uid]
         if found:
-            made.append(_state(edition, mammogram, found, len(made) + 1))
+            made.append(_state(edition, mammogram, found, len(made) + 1, place))
     return made
 
 
 def _state(
-    edition: Edition, mammogram: Mammogram, found: Sequence[tuple[int, Finding]], number: int
+    edition: Edition,
+    mammogram: Mammogram,
+    found: Sequence[tuple[int, Finding]],
+    number: int,
+    place: int,
 ) -> Dataset:
+    """The state of the view at `place` in the exam; its UID tells that, not how many have one."""
     image = _displayable(mammogram.header)
     layer = GraphicLayer(_LAYER, 1, "Computer-aided detection", _YELLOW)
     objects = [_outline(edition, mammogram, finding, name) for name, finding in found]
@@ -72,7 +77,7 @@ def _state(
             after=str(image.StudyInstanceUID),
         ),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=edition.uid("outlines", number),
+        sop_instance_uid=edition.uid("outlines", place),
         instance_number=number,
         manufacturer=MANUFACTURER,
         manufacturer_model_name="cadnode",

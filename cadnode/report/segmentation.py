@@ -46,10 +46,11 @@ def segmentations(edition: Edition) -> list[Dataset]:
     refuses frames of one bit a pixel that do not end on a byte.
     """
     made: list[Dataset] = []
-    for mammogram in edition.exam.mammograms:
+    # Numbered by the view's place: a cluster in another view changes no number, hence no UID.
+    for number, mammogram in enumerate(edition.exam.mammograms, start=1):
         found = _clusters(edition, mammogram)
         if found:
-            made.append(_segmentation(edition, mammogram, found, len(made) + 1))
+            made.append(_segmentation(edition, mammogram, found, number))
     return made
 
 

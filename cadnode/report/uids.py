@@ -1,4 +1,4 @@
-"""UIDs that are derived, never drawn: the same reading gives the same objects."""
+"""UIDs that are derived, never drawn: from what went in and how it ended, not from scores."""
 
 import hashlib
 import json
@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
-import numpy as np
-
-from cadnode.domain import ExamResult, HeatMap
+from cadnode.domain import ExamResult, ModelUse
 
 # The one namespace of everything this software makes (PS3.5 section B.2: UUID derived UIDs).
 NAMESPACE: Final = uuid.UUID("5b1b2c64-6a2f-5f0c-9d3e-0f5d1a7c9e21")
@@ -35,27 +33,44 @@ def object_uid(
     return f"2.25.{uuid.uuid5(NAMESPACE, name).int}"
 
 
-def fingerprint(result: ExamResult, *options: object) -> str:
-    """Sha256 over all a result says, heat maps included, and over the options of the report."""
-    told = {k: v for k, v in _plain(result).items() if k != "heat_maps"}
-    digest = hashlib.sha256(json.dumps([told, [repr(o) for o in options]]).encode("ascii"))
-    for heat_map in result.heat_maps:
-        digest.update(_heat_map_bytes(heat_map))
-    return digest.hexdigest()
+def fingerprint(result: ExamResult, *given: object) -> str:
+    """Sha256 over what went into a result, how its reading ended, and what else is `given`.
+
+    No score, finding or map counts: they are computed, and differ in their last digits between
+    processors, thread counts and versions of libraries. Two results of one fingerprint differ in
+    such digits alone, or in a finding at the very edge of a threshold.
+
+    `given` are values that JSON knows.
+    """
+    parts = [_ending(result), _makers(result), given]
+    return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()
 
 
-def _plain(result: ExamResult) -> dict[str, object]:
-    """Fields of a result as JSON knows them; heat maps left out, they are hashed as bytes."""
-    fields = {name: getattr(result, name) for name in ExamResult.__slots__}
-    return {
-        name: [asdict(item) for item in value] if isinstance(value, tuple) else value
-        for name, value in fields.items()
-        if name != "heat_maps"
-    }
+def identifying_models(result: ExamResult) -> list[ModelUse]:
+    """Models that took part whatever was found: those that scored the views.
+
+    Where a result does not say what it was read with (`read_with`), all that it names.
+    """
+    scorers = {view.algorithm for view in result.views}
+    return [m for m in result.models if not result.read_with or m.name in scorers]
 
 
-def _heat_map_bytes(heat_map: HeatMap) -> bytes:
-    """Bytes that stand for a heat map, the same on machines of either byte order."""
-    names = (heat_map.sop_instance_uid, heat_map.algorithm)
-    head = json.dumps([*names, list(heat_map.box), heat_map.values.shape])
-    return head.encode("ascii") + np.ascontiguousarray(heat_map.values, dtype="<f4").tobytes()
+def _ending(result: ExamResult) -> list[object]:
+    """What was read, what was not and why not, and which systems took part."""
+    return [
+        result.study_instance_uid,
+        sorted((v.sop_instance_uid, v.laterality, v.view, v.algorithm) for v in result.views),
+        sorted((s.sop_instance_uid, s.reason, s.detail) for s in result.skipped),
+        sorted((s.system, s.active, s.models, s.reason, s.failed) for s in result.systems),
+    ]
+
+
+def _makers(result: ExamResult) -> list[object]:
+    """What it was read with; of a result that does not say so, whatever it names."""
+    maps = sorted((m.sop_instance_uid, m.algorithm) for m in result.heat_maps)
+    return [
+        result.read_with,
+        sorted(json.dumps(asdict(model)) for model in identifying_models(result)),
+        result.operating_point,
+        [] if result.read_with else maps,
+    ]

@@ -67,7 +67,9 @@ def owned(
     implicit, little_endian = theirs.original_encoding
     ds.set_original_encoding(implicit, little_endian, theirs.original_character_set)
     stamp(ds, made_at=edition.made_at, series_number=series_number, description=description)
-    ds.ContributingEquipmentSequence = contributing_equipment(header, edition.made_at)
+    ds.ContributingEquipmentSequence = contributing_equipment(
+        header, edition.made_at, edition.exam.content
+    )
     syntax = str(made.file_meta.TransferSyntaxUID)
     ds.file_meta = file_meta(str(ds.SOPClassUID), str(ds.SOPInstanceUID), syntax)
     return ds

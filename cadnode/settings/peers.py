@@ -58,6 +58,11 @@ class Destination(HttpPeer):
     host: str = "127.0.0.1"
     port: Port | None = None
     ae_title: AeTitle | None = None
+    query_host: str = Field(
+        "", description="who answers C-FIND for it, where that is not host, port and ae_title"
+    )
+    query_port: Port | None = None
+    query_ae_title: AeTitle | None = None
     folder: Path | None = None
     give_up_after_h: PositiveFloat = Field(
         72.0, description="an unreachable destination is retried for this long"

@@ -54,6 +54,7 @@ STATE_MEANINGS: Final[dict[State, str]] = {
 DELIVERY_MEANINGS: Final = {
     "waiting": "not sent yet, or the destination is away and is tried again",
     "delivered": "the destination has the result",
+    "unverified": "the destination had these UIDs already and could not be asked whose they are",
     "refused": "the destination refused the result for good",
     "given_up": "the destination was away for too long",
 }

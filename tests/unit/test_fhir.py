@@ -115,7 +115,7 @@ def tracking_uids(ds: Any) -> set[str]:
 
 
 def test_the_same_reading_gives_the_same_bundle_and_another_one_other_resources() -> None:
-    one, again, other = (bundle(edition_of(o)) for o in ("findings", "findings", "none"))
+    one, again, other = (bundle(edition_of(o)) for o in ("findings", "findings", "partial"))
 
     assert one == again
     conditions = [{e["request"]["ifNoneExist"] for e in b["entry"]} for b in (one, other)]

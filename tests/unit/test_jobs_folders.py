@@ -134,6 +134,7 @@ RESULTS = made(
         made(ModelUse, name=WORDS, version=WORDS, sha256=WORDS, curve=st.none() | CURVE)
     ),
     operating_point=st.none() | UNIT,
+    read_with=WORDS,
     heat_maps=several(HEAT_MAP),
     systems=several(
         made(

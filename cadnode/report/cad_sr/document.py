@@ -52,7 +52,9 @@ def cad_sr(edition: Edition, predecessor: Dataset | None = None) -> Dataset | No
     ds.CurrentRequestedProcedureEvidenceSequence = evidence(images.headers)
     for element in _root(images):
         ds[element.tag] = element
-    ds.ContributingEquipmentSequence = contributing_equipment(edition.reference, edition.made_at)
+    ds.ContributingEquipmentSequence = contributing_equipment(
+        edition.reference, edition.made_at, edition.exam.content
+    )
     ds.file_meta = file_meta(ds.SOPClassUID, ds.SOPInstanceUID, ExplicitVRLittleEndian)
     return ds
 

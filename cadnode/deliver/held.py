@@ -1,0 +1,149 @@
+"""Whether what an archive holds under a UID of ours is the object that we sent, or another.
+
+An archive that answers "duplicate" has only compared a UID. It may hold what an earlier try
+brought; it may as well hold another patient's object, or ours of images that were corrected since.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum, auto
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from pydicom import Dataset, dcmread
+from pydicom.datadict import tag_for_keyword
+
+from cadnode.errors import PermanentDeliveryError
+from cadnode.exam.content import stated_input
+from cadnode.exam.dicom_file import tolerant
+from cadnode.log import get_logger
+
+log = get_logger("deliver")
+
+ANOTHER: Final = "the archive holds another object under this UID"
+UNVERIFIED: Final = "duplicate_unverified"
+"""The coded reason of a delivery that counts although nobody could look at the archive's copy."""
+
+UIDS: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+PATIENT: Final = ("PatientID", "PatientName", "PatientBirthDate")
+_EQUIPMENT: Final = "ContributingEquipmentSequence"
+COMPARED: Final = (*UIDS, *PATIENT, _EQUIPMENT)
+_TAGS: Final = frozenset(f"{tag_for_keyword(keyword):08X}" for keyword in COMPARED)
+
+
+class Held(Enum):
+    """What an archive's copy is."""
+
+    OURS = auto()
+    ANOTHER = auto()
+    UNKNOWN = auto()
+
+
+def sent(path: Path) -> Dataset:
+    """What is compared of a file of ours.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    PermanentDeliveryError
+        It is no DICOM file.
+    """
+    with path.open("rb") as file:
+        ds = from_file(file)
+    if ds is None:
+        raise PermanentDeliveryError("a file is not DICOM or cannot be read")
+    return ds
+
+
+def from_file(file: BinaryIO) -> Dataset | None:
+    """The data set in a DICOM file, as far as it is compared; None when it is none."""
+    try:
+        with tolerant():
+            return dcmread(file, stop_before_pixels=True, specific_tags=list(COMPARED))
+    except OSError:
+        raise
+    except Exception:  # pydicom raises nearly anything on damaged input; its text may quote it
+        return None
+
+
+def from_json(document: object) -> Dataset | None:
+    """The data set of a DICOM JSON object (PS3.18 F.2), as far as it is compared; None if none."""
+    if not isinstance(document, Mapping):
+        return None
+    try:
+        with tolerant():
+            return Dataset.from_json({t: e for t, e in document.items() if t in _TAGS})
+    except Exception:  # a server may write anything
+        return None
+
+
+def compared(ours: Dataset, theirs: Dataset) -> Held:
+    """What `theirs`, all of an archive's copy but its pixels, is to `ours`.
+
+    It is ours when its UIDs, its patient and the digest of the input that it states agree. An
+    object of ours that states none, which older versions made, is compared without.
+    """
+    if _contradicts(ours, theirs, said_only=False) or stated_input(ours) != stated_input(theirs):
+        return Held.ANOTHER
+    return Held.OURS
+
+
+def compared_in_part(ours: Dataset, theirs: Dataset) -> Held:
+    """What the archive's copy is to `ours`, by the attributes that a query returned.
+
+    An attribute that is absent or empty says nothing. Without the same patient and study said, it
+    stays unknown.
+    """
+    if _contradicts(ours, theirs, said_only=True):
+        return Held.ANOTHER
+    stated = stated_input(theirs)
+    if stated and stated_input(ours):
+        return Held.OURS if stated == stated_input(ours) else Held.ANOTHER
+    said = {keyword for keyword in COMPARED if _words(theirs, keyword)}
+    patient = said & {"PatientID", "PatientName"}
+    return Held.OURS if patient and {"SOPInstanceUID", "StudyInstanceUID"} <= said else Held.UNKNOWN
+
+
+def worst(copies: Iterable[Held]) -> Held:
+    """What several copies under one UID are together: another, else ours, else unknown."""
+    found = set(copies)
+    return next((h for h in (Held.ANOTHER, Held.OURS) if h in found), Held.UNKNOWN)
+
+
+def judged(copies: Sequence[Held], destination: str) -> tuple[list[str], int]:
+    """A refusal for each copy that is another object, and how many nobody could look at.
+
+    The latter are logged as a warning.
+    """
+    n_unverified = sum(copy is Held.UNKNOWN for copy in copies)
+    if n_unverified:
+        log.warning(
+            "delivery_unverified", destination=destination, reason=UNVERIFIED, count=n_unverified
+        )
+    return [ANOTHER for copy in copies if copy is Held.ANOTHER], n_unverified
+
+
+def _contradicts(ours: Dataset, theirs: Dataset, *, said_only: bool) -> bool:
+    """Whether an identifier differs; with `said_only`, one that is said on both sides."""
+    for keyword in (*UIDS, *PATIENT):
+        one, other = _words(ours, keyword), _words(theirs, keyword)
+        if one != other and not (said_only and not other):
+            return True
+    return False
+
+
+def _words(ds: Dataset, keyword: str) -> str:
+    """A value to compare, without what archives are known to change.
+
+    Of a name: the letters and digits in ASCII of its alphabetic group. How other letters come
+    back depends on character sets that sources state wrongly.
+    """
+    try:
+        with tolerant():
+            value = str(ds.get(keyword) or "").strip(" \0")
+    except Exception:  # a value that cannot be decoded
+        return ""
+    if keyword == "PatientName":
+        return re.sub("[^a-z0-9]", "", value.split("=")[0].lower())
+    return value
