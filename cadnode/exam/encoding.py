@@ -125,7 +125,7 @@ def begin(file: BinaryIO, stated: str, *, at_most: int = _MOST_INFLATED) -> Data
         inner, fewest = _inflate(head, _HEAD_BYTES)[0], 1 if labelled else _FEWEST_INFLATED
         inner_encoding, inner_fit = _best(inner, UNDEFINED, _EXPLICIT)
         if inner_fit >= max(fit + 1, fewest):
-            data, whole = _inflate(file.read(), at_most)
+            data, whole = _inflate(file.read(at_most), at_most)
             syntax = str(DeflatedExplicitVRLittleEndian)
             return DataSet(BytesIO(data), inner_encoding, syntax, whole)
         if labelled and not fit:

@@ -12,6 +12,7 @@ from pydicom.valuerep import STR_VR
 
 _TEXT: Final = frozenset(map(str, STR_VR))
 _NUMBERS: Final = ("DS", "IS")
+_WORDS: Final = ("US", "SS", "US or SS")
 _PADDING: Final = b" \0\t\r\n"
 _DECIMAL: Final = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # PS3.5 6.2, DS
 _WITH_COMMA: Final = re.compile(rb"([+-]?)(\d*),(\d*)([eE][+-]?\d+)?")
@@ -21,8 +22,9 @@ class Header(Dataset):
     """A data set whose values are decoded and whose items are `Header`, too.
 
     Decoding loses what a wrong Specific Character Set makes unreadable; `as_stored` has it.
-    `undecoded` and `repaired` name the attributes whose values mean nothing, and those whose
-    decimal commas were read as points. An item has its own.
+    `undecoded` names the attributes whose values mean nothing, `repaired` those whose values were
+    read in another way than they are written: decimal commas, integers under the VR of bytes. An
+    item has its own.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -55,8 +57,12 @@ def settled(raw: Dataset, *, commas: bool = False) -> Header:
     for tag in list(raw.keys()):
         try:
             stored = raw.get_item(tag)
-            if isinstance(stored, RawDataElement) and stored.value and _is_number(stored):
-                stored = _settle_number(raw, stored, header, commas=commas)
+            if isinstance(stored, RawDataElement) and stored.value:
+                if _is_number(stored):
+                    stored = _settle_number(raw, stored, header, commas=commas)
+                elif _is_mislabelled_word(stored):
+                    raw[tag] = stored._replace(VR="US")
+                    header.repaired = (*header.repaired, _name(tag))
             element = raw[tag]
             if element.VR == "SQ":
                 element.value = [settled(item, commas=commas) for item in element.value or ()]
@@ -84,6 +90,12 @@ def _is_number(raw: RawDataElement) -> bool:
         return True
     known = dictionary_VR(raw.tag) if dictionary_has_tag(raw.tag) else ""
     return known in _NUMBERS and (vr == "UN" or vr in _TEXT)
+
+
+def _is_mislabelled_word(raw: RawDataElement) -> bool:
+    """Whether 16-bit numbers are stored under a VR of bytes or words, from which none are read."""
+    known = dictionary_VR(raw.tag) if dictionary_has_tag(raw.tag) else ""
+    return known in _WORDS and str(raw.VR) in ("OB", "OW")
 
 
 def _is_text(value: object) -> bool:

@@ -278,6 +278,24 @@ def test_a_padding_range_holds_the_values_between_its_ends(
     assert np.flatnonzero(shown == 0).tolist() == list(cells)
 
 
+@pytest.mark.parametrize("vr", ["OB", "OW"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_integers_under_a_vr_of_bytes_are_read(tmp_path: Path, vr: str, signed: bool) -> None:
+    ds = view_dataset(rows=40, columns=32, signed=signed)
+    del ds.WindowCenter, ds.WindowWidth
+    entries, first = curve(4096, 12), -2048 if signed else 0
+    ds.RescaleIntercept = "0"
+    ds.VOILUTSequence = [lut((4096, first % 65536, 16), entries)]
+    plain = load(read_instance(write(ds, tmp_path / "a.dcm")))
+    item = ds.VOILUTSequence[0]
+    del item.LUTDescriptor
+    item.add_new(0x00283002, vr, struct.pack("<3H", 4096, first % 65536, 16))
+    ds.add_new(0x00280120, vr, b"\xff\xff" if not signed else struct.pack("<h", 2047))
+    mammogram = read_instance(write(ds, tmp_path / "b.dcm"))
+    assert mammogram.header.repaired == ("PixelPaddingValue",)
+    np.testing.assert_array_equal(load(mammogram), plain)
+
+
 @pytest.mark.parametrize("vr", ["US", "SS", "UN"])
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_saturated_tissue_stays_bright_beside_an_impossible_padding_value(
