@@ -38,6 +38,9 @@ Stored = NDArray[np.unsignedinteger[Any]]
 _Decode = Callable[[bytes], NDArray[Any]]
 
 LARGEST_FRAME = 2**28  # pixels; the largest film digitized at 43 µm has some 2**26
+_FORMAT = (
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PhotometricInterpretation",
+)  # fmt: skip
 _JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
 _JPEG_2000 = (JPEG2000Lossless, JPEG2000)
 _LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K)
@@ -94,6 +97,9 @@ def stored_codes(mammogram: Mammogram) -> tuple[Stored, int, bool]:
 def _pixel_format(mammogram: Mammogram) -> tuple[int, int, int, bool]:
     """Bits allocated, bits stored, high bit and signedness, checked (PS3.5 section 8)."""
     header = mammogram.header
+    lost = [keyword for keyword in _FORMAT if keyword in getattr(header, "undecoded", ())]
+    if lost:
+        raise NotProcessable(SkipReason.PIXELS_CORRUPT, f"{lost[0]} cannot be decoded")
     allocated = int(number(header, "BitsAllocated") or 16)
     bits = int(number(header, "BitsStored") or allocated)
     stated = number(header, "HighBit")

@@ -23,6 +23,7 @@ Counts = Callable[[], NDArray[np.int64]]
 # Of the pixels outside padding, so that a scratch or a marker does not set the scale.
 ROBUST_RANGE = (0.0005, 0.9995)
 _LUT_BITS: Final = (8, 10, 12, 14, 16)  # what entries of LUTs are made for
+_LUT_ENDS: Final = frozenset(2**bits for bits in _LUT_BITS)
 # Of pixels outside padding: the background of one polarity, and how much it outweighs the other.
 _LEAST_BACKGROUND: Final = 0.1
 _BACKGROUND_RATIO: Final = 4.0
@@ -90,15 +91,15 @@ def _is_inverse(header: Dataset, shown: Values, counts: Counts, real: NDArray[np
         return monochrome1
     if not text(header, "PhotometricInterpretation"):
         return shape == "INVERSE"
-    weight = np.where(real, counts(), 0)
-    total = max(int(weight.sum()), 1)
-    dark = float(weight[shown < 0.1].sum()) / total
-    bright = float(weight[shown > 0.9].sum()) / total
-    if max(dark, bright) < _LEAST_BACKGROUND or (
-        max(dark, bright) < _BACKGROUND_RATIO * min(dark, bright)
-    ):
-        raise _unusable("PresentationLUTShape")
-    return bright > dark
+    for of_background in (real, np.ones_like(real)):  # all air may be padding
+        weight = np.where(of_background, counts(), 0)
+        total = max(int(weight.sum()), 1)
+        dark = float(weight[shown < 0.1].sum()) / total
+        bright = float(weight[shown > 0.9].sum()) / total
+        most, least = max(dark, bright), min(dark, bright)
+        if most >= _LEAST_BACKGROUND and most >= _BACKGROUND_RATIO * least:
+            return bright > dark
+    raise _unusable("PresentationLUTShape")
 
 
 def _unusable(keyword: str) -> NotProcessable:
@@ -282,7 +283,9 @@ def _lut(
     entries = _entries(item.get("LUTData"), length, order)
     if entries is None:
         return None
-    needed = int(entries.max()).bit_length()
+    greatest = int(entries.max())
+    # 2**bits itself is the greatest value of a writer that is one off.
+    needed = (greatest - (greatest in _LUT_ENDS)).bit_length()
     stated = int(descriptor[2]) % 65536
     bits = next(bits for bits in _LUT_BITS if bits >= needed)
     if needed <= stated < bits or (stated <= 16 and not needed):

@@ -231,6 +231,20 @@ def test_a_window_or_rescale_that_means_nothing_is_a_reason_not_another_picture(
     assert caught.value.detail == f"{named} is unusable"
 
 
+@pytest.mark.parametrize("keyword", ["BitsStored", "HighBit", "PixelRepresentation"])
+def test_a_pixel_format_that_cannot_be_decoded_is_not_guessed(tmp_path: Path, keyword: str) -> None:
+    path = write(view_dataset(rows=40, columns=32), tmp_path / "a.dcm")
+    tag = Tag(tag_for_keyword(keyword) or 0)
+    head = tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little") + b"US"
+    whole = path.read_bytes()
+    at = whole.index(head) + 6
+    path.write_bytes(whole[:at] + b"\1\0" + whole[at + 2 : at + 3] + whole[at + 4 :])
+    with pytest.raises(NotProcessable) as caught:
+        load(read_instance(path))
+    assert caught.value.reason is SkipReason.PIXELS_CORRUPT
+    assert caught.value.detail == f"{keyword} cannot be decoded"
+
+
 @pytest.mark.parametrize("values", [{}, {"WindowCenter": b"", "WindowWidth": b""}])
 def test_no_window_is_no_reason(tmp_path: Path, values: dict[str, bytes]) -> None:
     ds = view_dataset(rows=40, columns=32, WindowCenter=None, WindowWidth=None)

@@ -82,11 +82,20 @@ def test_a_right_lut_is_shown_as_pydicom_shows_it(length: int, first: int, bits:
     np.testing.assert_allclose(table(ds, 8), theirs / (2**bits - 1), atol=1e-6)
 
 
-@pytest.mark.parametrize(("greatest", "top"), [(4000, 4095), (30000, 65535), (5000, 16383)])
+@pytest.mark.parametrize(
+    ("greatest", "top"), [(4000, 4095), (30000, 65535), (5000, 16383), (1025, 4095)]
+)
 def test_a_lut_that_ends_a_little_lower_keeps_its_scale(greatest: int, top: int) -> None:
     entries = np.linspace(0, greatest, 256).astype(np.int64)
     shown = table(header(VOILUTSequence=[lut((256, 0, 16), entries)]), 8)
     np.testing.assert_allclose(shown, entries / top, atol=1e-6)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+def test_a_lut_one_above_the_end_of_its_bits_is_not_made_dark(bits: int) -> None:
+    entries = np.linspace(0, 2**bits, 256).astype(np.int64)
+    shown = table(header(VOILUTSequence=[lut((256, 0, 16), entries)]), 8)
+    np.testing.assert_allclose(shown, np.minimum(entries / (2**bits - 1), 1), atol=1e-6)
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
@@ -346,6 +355,21 @@ def test_air_is_black_where_shape_and_photometric_interpretation_contradict_each
         ds.PhotometricInterpretation, ds.PresentationLUTShape = photometric, shape
         shown = load(read_instance(write(ds, tmp_path / "a")))
         np.testing.assert_allclose(shown, right, atol=2e-4)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_air_that_is_all_padding_settles_a_contradiction_too(
+    tmp_path: Path, photometric: str
+) -> None:
+    ds = view_dataset(rows=64, columns=48, photometric=photometric)
+    values = stored_values(ds).copy()
+    air = load(read_instance(write(ds, tmp_path / "a"))) < 0.15
+    values[air] = 4095 if photometric == "MONOCHROME1" else 0
+    set_pixels(ds, values, 12)
+    ds.PixelPaddingValue = int(values[air][0])
+    right = load(read_instance(write(ds, tmp_path / "a")))
+    ds.PresentationLUTShape = "IDENTITY" if photometric == "MONOCHROME1" else "INVERSE"
+    np.testing.assert_array_equal(load(read_instance(write(ds, tmp_path / "a"))), right)
 
 
 def test_a_contradiction_that_the_image_does_not_settle_is_a_reason() -> None:
