@@ -85,7 +85,7 @@ def read_pixel_data(path: Path) -> bytes:
     try:
         with tolerant(), path.open("rb") as file:
             data_set = begin(file, _stated_syntax(read_file_meta(file)))
-            ds = data_set.read(lambda tag, _vr, _length: tag >= _PIXEL_DATA, [_BITS_ALLOCATED])
+            ds = data_set.read(lambda tag, _vr, _length: int(tag) >= _PIXEL_DATA, [_BITS_ALLOCATED])
             element = _next_element(data_set.stream, data_set.encoding)
             value = b""
             if element is not None and element.tag == _PIXEL_DATA:
@@ -169,7 +169,7 @@ def _open(path: Path, file: BinaryIO, *, prefixed: bool) -> DicomFile:
 
 
 def _at_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-    return tag in _PIXELS
+    return int(tag) in _PIXELS
 
 
 def _has_pixels(data_set: DataSet, header: Header, *, short: bool) -> bool:

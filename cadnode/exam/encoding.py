@@ -31,6 +31,7 @@ _END_OF_ITEM: Final = 0xFFFEE00D
 _END_OF_SEQUENCE: Final = 0xFFFEE0DD
 _HEAD_BYTES: Final = 1 << 16  # of a data set: all elements of most headers
 _MOST_INFLATED: Final = 2**30
+_ENOUGH: Final = 32  # elements that fit settle it
 _FEWEST_INFLATED: Final = 2  # elements that bytes not labelled deflated must give to be taken so
 
 
@@ -116,9 +117,8 @@ def begin(file: BinaryIO, stated: str, *, at_most: int = _MOST_INFLATED) -> Data
     head = file.read(_HEAD_BYTES)
     left = file.seek(0, 2) - start
     file.seek(start)
-    label = _LABELS.get(
-        UID(stated, config.IGNORE), _EXPLICIT
-    )  # encapsulated ones are explicit little endian, A.4
+    # Deflated and encapsulated syntaxes are explicit little endian (PS3.5 A.4 and A.5).
+    label = _LABELS.get(UID(stated, config.IGNORE), _EXPLICIT)
     encoding, fit = _best(head, left, label)
     labelled = stated == DeflatedExplicitVRLittleEndian
     if labelled or not fit:
@@ -160,7 +160,7 @@ def _fitting(head: bytes, left: int, encoding: Encoding) -> float:
     element that ends after `head`, so that none follows it, is half an element.
     """
     count, position, previous = 0.0, 0, 0
-    while position + 8 <= len(head):
+    while position + 8 <= len(head) and count < _ENOUGH:
         tag, end = _element(head, position, encoding)
         if not previous < tag < _ITEM or not 0 <= end <= left:
             break

@@ -74,7 +74,7 @@ def settled(raw: Dataset, *, commas: bool = False) -> Header:
             if isinstance(stored, RawDataElement):
                 header.remember(stored._replace(VR=str(element.VR)))
         except Exception:  # a value that cannot be decoded is as good as absent
-            header.undecoded = (*header.undecoded, _name(tag))
+            header.undecoded = (*(n for n in header.undecoded if n != _name(tag)), _name(tag))
     return header
 
 
