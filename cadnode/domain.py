@@ -137,7 +137,7 @@ SKIP_MEANINGS: dict[SkipReason, str] = {
     SkipReason.MULTI_FRAME: "More than one frame",
     SkipReason.NO_PIXELS: "The object has no pixel data",
     SkipReason.PIXELS_CORRUPT: "The pixel data cannot be decoded",
-    SkipReason.PIXELS_UNSUPPORTED: "No decoder for this transfer syntax or pixel format",
+    SkipReason.PIXELS_UNSUPPORTED: "No decoder for the pixel format, or an unusable window or LUT",
     SkipReason.NOT_GRAYSCALE: "The image is not grayscale",
     SkipReason.NO_BREAST_FOUND: "No breast was found in the image",
     SkipReason.NO_MODEL_APPLIES: "No active model reads this kind of image",

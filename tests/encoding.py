@@ -1,6 +1,7 @@
 """Synthetic pixel data in every transfer syntax the node takes (DICOM PS3.5 annex A)."""
 
 import hashlib
+import zlib
 from copy import deepcopy
 from typing import Any
 
@@ -8,7 +9,10 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.pixels.encoders import RLELosslessEncoder
 from pydicom.uid import (
     HTJ2K,
@@ -92,6 +96,40 @@ def encode(ds: Dataset, transfer_syntax_uid: str) -> Dataset:
             copy.SOPInstanceUID = uid(ds.SOPInstanceUID, syntax)
             copy.file_meta.MediaStorageSOPInstanceUID = copy.SOPInstanceUID
     return copy
+
+
+def labelled(ds: Dataset, label: str, written: str) -> bytes:
+    """A file whose file meta information says `label`, its data set written in `written`.
+
+    Both are native syntaxes, or `label` an encapsulated one. The pixel data of `ds` are written
+    as they are but for big endian, where 16-bit words are swapped. `label` may be "".
+    """
+    syntax = UID(written)
+    copy = deepcopy(ds)
+    if not syntax.is_little_endian and copy["PixelData"].VR == "OW":
+        copy.PixelData = np.frombuffer(copy.PixelData, "<u2").byteswap().tobytes()
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR = syntax.is_implicit_VR
+    buffer.is_little_endian = syntax.is_little_endian
+    write_dataset(buffer, copy)
+    data = buffer.getvalue()
+    if syntax.is_deflated:
+        deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        data = deflate.compress(data) + deflate.flush()
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = ds.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    meta.FileMetaInformationVersion, meta.FileMetaInformationGroupLength = b"\0\1", 0
+    if label:
+        meta.TransferSyntaxUID = label
+    head = DicomBytesIO()
+    write_file_meta_info(head, meta, enforce_standard=False)
+    return b"\0" * 128 + b"DICM" + head.getvalue() + data
+
+
+def item(value: bytes) -> bytes:
+    """One item of encapsulated pixel data (PS3.5 A.4)."""
+    return b"\xfe\xff\x00\xe0" + len(value).to_bytes(4, "little") + value
 
 
 def stored_values(ds: Dataset) -> NDArray[Any]:

@@ -5,26 +5,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, BinaryIO, Final, Literal, cast
 
-from pydicom import Dataset, config, dcmread
+import numpy as np
+from pydicom import Dataset, config
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import (
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
-from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
+from pydicom.tag import BaseTag
+from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
+from pydicom.valuerep import STANDARD_VR
 
 from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
-from cadnode.exam.header import settled
+from cadnode.exam.attributes import number
+from cadnode.exam.encoding import UNDEFINED, DataSet, Encoding, begin, is_long, read_file_meta
+from cadnode.exam.header import Header, settled
 
-_PIXEL_DATA = 0x7FE00010
-_UNDEFINED = 0xFFFFFFFF
+_PIXEL_DATA: Final = 0x7FE00010
+_PIXELS: Final = (0x7FE00008, 0x7FE00009, _PIXEL_DATA)  # float, double float, integer
+_BITS_ALLOCATED: Final = 0x00280100
 _VRS = {str(vr).encode() for vr in STANDARD_VR}
+_ITEM: Final = b"\xfe\xff\x00\xe0"
+_DELIMITER: Final = b"\xfe\xff\xdd\xe0"
+# Digital Signatures Sequence and Data Set Trailing Padding: all that may follow pixel data.
+_TRAILERS: Final = (b"\xfa\xff\xfa\xff", b"\xfc\xff\xfc\xff")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -53,7 +56,8 @@ def tolerant() -> Iterator[None]:
 def open_file(path: Path) -> DicomFile:
     """The header of a DICOM file (PS3.10, with or without preamble), every value decoded.
 
-    Values that cannot be decoded are left out.
+    Values that cannot be decoded are left out and named in the header's `undecoded`. The transfer
+    syntax in its file meta information is the one that the bytes are written in.
 
     Raises
     ------
@@ -68,8 +72,10 @@ def open_file(path: Path) -> DicomFile:
         raise NotProcessable(SkipReason.NOT_DICOM, "the file cannot be opened") from None
 
 
-def read_pixel_data(path: Path) -> tuple[bytes, bool]:
-    """The value of Pixel Data as stored, and whether its native values are little endian.
+def read_pixel_data(path: Path) -> bytes:
+    """The value of Pixel Data, that of native pixels as it would be in little endian.
+
+    Of encapsulated pixel data it is the items, without the sequence delimiter.
 
     Raises
     ------
@@ -77,15 +83,30 @@ def read_pixel_data(path: Path) -> tuple[bytes, bool]:
         NO_PIXELS, or PIXELS_CORRUPT when the file can no longer be read.
     """
     try:
-        with tolerant():
-            ds = dcmread(path, force=True, specific_tags=["PixelData"])
-            value = cast(bytes | None, ds.PixelData if "PixelData" in ds else None)
-            little_endian = ds.original_encoding[1] is not False
+        with tolerant(), path.open("rb") as file:
+            data_set = begin(file, _stated_syntax(read_file_meta(file)))
+            ds = data_set.read(lambda tag, _vr, _length: int(tag) >= _PIXEL_DATA, [_BITS_ALLOCATED])
+            element = _next_element(data_set.stream, data_set.encoding)
+            value = b""
+            if element is not None and element.tag == _PIXEL_DATA:
+                value = _pixel_value(data_set, element, int(number(ds, "BitsAllocated") or 16))
+    except NotProcessable:
+        raise
     except Exception:
         raise NotProcessable(SkipReason.PIXELS_CORRUPT, "the file cannot be read") from None
     if not value:
         raise NotProcessable(SkipReason.NO_PIXELS)
-    return value, little_endian
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    """The head of a data element whose value begins at `start`; VR b"" when it is implicit."""
+
+    tag: int
+    vr: bytes
+    length: int
+    start: int
 
 
 class _Watched:
@@ -123,92 +144,146 @@ def _begins_like_dicom(file: IO[bytes]) -> bool:
     raise NotProcessable(SkipReason.NOT_DICOM)
 
 
-def _open(path: Path, file: IO[bytes], *, prefixed: bool) -> DicomFile:
-    watched = _Watched(file)
+def _open(path: Path, file: BinaryIO, *, prefixed: bool) -> DicomFile:
+    unreadable = SkipReason.TRUNCATED if prefixed else SkipReason.NOT_DICOM
     try:
         with tolerant():
-            raw = dcmread(watched, stop_before_pixels=True, force=True)
+            meta = read_file_meta(file)
+            data_set = begin(file, _stated_syntax(meta))
+            watched = _Watched(data_set.stream)
+            raw = data_set.read(_at_pixels, stream=cast(BinaryIO, watched))
             header = settled(raw)
-            header.file_meta = FileMetaDataset(settled(raw.file_meta))
-            header.file_meta.TransferSyntaxUID = UID(_transfer_syntax(raw), config.IGNORE)
+            header.file_meta = FileMetaDataset(settled(meta))
+            syntax = UID(data_set.transfer_syntax_uid, config.IGNORE)
+            header.file_meta.TransferSyntaxUID = syntax
     except Exception:  # pydicom raises nearly anything on damaged input
-        reason = SkipReason.TRUNCATED if prefixed else SkipReason.NOT_DICOM
-        raise NotProcessable(reason) from None
+        raise NotProcessable(unreadable) from None
     if not header:
-        raise NotProcessable(SkipReason.TRUNCATED if prefixed else SkipReason.NOT_DICOM)
+        raise NotProcessable(unreadable)
     try:
-        if header.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
-            has_pixels = _has_deflated_pixels(path)
-        else:
-            has_pixels = _has_pixels(file, header, short=watched.short)
+        short = watched.short or not data_set.whole
+        has_pixels = _has_pixels(data_set, header, short=short)
     except NotProcessable as error:
         return DicomFile(path, header, has_pixels=True, damage=error.reason)
     return DicomFile(path, header, has_pixels)
 
 
-def _has_pixels(file: IO[bytes], header: Dataset, *, short: bool) -> bool:
-    """Whether there is pixel data where the header ends; raises where it is not whole."""
-    element = file.read(12)
-    if not element:  # the data set ends before any pixel data
+def _at_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return int(tag) in _PIXELS
+
+
+def _has_pixels(data_set: DataSet, header: Header, *, short: bool) -> bool:
+    """Whether there is pixel data where the header ends; raises where it is not whole.
+
+    Native pixel data under the label of an encapsulated syntax are known by their length: the
+    header's transfer syntax is then made the true one.
+    """
+    stream, syntax = data_set.stream, header.file_meta.TransferSyntaxUID
+    element = _next_element(stream, data_set.encoding)
+    if element is None:  # the data set ends before any pixel data
         if short:
             raise NotProcessable(SkipReason.TRUNCATED)
         return False
-    syntax = header.file_meta.TransferSyntaxUID
-    long_form = element[4:6].decode("latin-1") in EXPLICIT_VR_LENGTH_32
-    length_bytes = element[8:12] if long_form else element[4:8]
-    if len(length_bytes) < 4:
+    size = stream.seek(0, 2)
+    encapsulated = syntax.is_transfer_syntax and not syntax.is_private and syntax.is_encapsulated
+    if element.length == UNDEFINED:
+        _refuse_cut_items(stream, element.start, size, marked=syntax != RLELossless)
+        if syntax.is_transfer_syntax and not syntax.is_private and not encapsulated:
+            raise NotProcessable(SkipReason.PIXELS_CORRUPT)
+    elif element.start + element.length > size:
         raise NotProcessable(SkipReason.TRUNCATED)
-    order: Literal["little", "big"] = "big" if syntax == ExplicitVRBigEndian else "little"
-    length = int.from_bytes(length_bytes, order)
-    start = file.tell() - len(element) + (12 if long_form else 8)
-    size = file.seek(0, 2)
-    if length == _UNDEFINED:
-        _walk_fragments(file, start, size)
-    elif start + length > size:
-        raise NotProcessable(SkipReason.TRUNCATED)
-    elif syntax.is_transfer_syntax and syntax.is_encapsulated:
-        raise NotProcessable(SkipReason.PIXELS_CORRUPT)
-    return length > 0
+    elif encapsulated and element.length:
+        if element.length != _native_length(header) or data_set.encoding.order == "big":
+            raise NotProcessable(SkipReason.PIXELS_CORRUPT)
+        header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return element.length > 0
 
 
-def _walk_fragments(file: IO[bytes], start: int, size: int) -> None:
-    """Step over the items of encapsulated pixel data (PS3.5 A.4); raises where one is cut."""
+def _native_length(header: Dataset) -> int:
+    """Bytes that one native frame takes, padded to be even (PS3.5 section 8.1.1)."""
+    cells = (number(header, "Rows") or 0) * (number(header, "Columns") or 0)
+    n_bytes = int(cells * (number(header, "BitsAllocated") or 16) / 8)
+    return n_bytes + n_bytes % 2
+
+
+def _next_element(stream: BinaryIO, encoding: Encoding) -> _Element | None:
+    """The element at the stream's position, None at its end; raises TRUNCATED within."""
+    start = stream.tell()
+    head = stream.read(12)
+    if not head:
+        return None
+    order: Literal["little", "big"] = encoding.order
+    group, number_in_group = (int.from_bytes(head[at : at + 2], order) for at in (0, 2))
+    tag, vr = group << 16 | number_in_group, b"" if encoding.implicit else head[4:6]
+    if vr not in _VRS:  # some writers leave the VR of single elements out
+        vr = b""
+    at, size = (4, 4) if not vr else (8, 4) if is_long(vr) else (6, 2)
+    if len(head) < at + size:
+        raise NotProcessable(SkipReason.TRUNCATED)
+    return _Element(tag, vr, int.from_bytes(head[at : at + size], order), start + at + size)
+
+
+def _pixel_value(data_set: DataSet, element: _Element, bits_allocated: int) -> bytes:
+    """The value of an element of pixel data, its bytes in the order of little endian.
+
+    In big endian the bytes of each 16-bit word are swapped where the VR is OW, whatever is in the
+    words, and where a pixel takes 16 bits; OB is the same in both (PS3.5 sections 7.3 and 8.1.2).
+    """
+    stream = data_set.stream
+    if element.length == UNDEFINED:
+        ends = [end for _, end in _items(stream, element.start, stream.seek(0, 2))]
+        stream.seek(element.start)
+        return stream.read((ends or [element.start])[-1] - element.start)
+    stream.seek(element.start)
+    value = stream.read(element.length)
+    if data_set.encoding.little or (element.vr != b"OW" and bits_allocated <= 8):
+        return value
+    even = len(value) // 2 * 2
+    return np.frombuffer(value[:even], ">u2").astype("<u2").tobytes() + value[even:]
+
+
+def _items(stream: BinaryIO, start: int, size: int) -> Iterator[tuple[int, int]]:
+    """(start, end) of the value of each item of encapsulated pixel data (PS3.5 A.4).
+
+    Some writers leave the sequence delimiter out: the data set then ends with the last item, or
+    with what may follow pixel data. Raises TRUNCATED or PIXELS_CORRUPT where an item is cut.
+    """
     position = start
-    while position != size:  # some writers leave the sequence delimiter out
-        file.seek(position)
-        item = file.read(8)
-        if item[:4] == b"\xfe\xff\xdd\xe0":
+    while position != size:
+        stream.seek(position)
+        item = stream.read(8)
+        if item[:4] == _DELIMITER or item[:4] in _TRAILERS:
             return
         if len(item) < 8:
             raise NotProcessable(SkipReason.TRUNCATED)
-        if item[:4] != b"\xfe\xff\x00\xe0":
+        if item[:4] != _ITEM:
             raise NotProcessable(SkipReason.PIXELS_CORRUPT)
-        position += 8 + int.from_bytes(item[4:], "little")
-        if position > size:
+        end = position + 8 + int.from_bytes(item[4:], "little")
+        if end > size:
             raise NotProcessable(SkipReason.TRUNCATED)
+        yield position + 8, end
+        position = end
 
 
-def _has_deflated_pixels(path: Path) -> bool:
-    """Whether a deflated file holds pixel data; raises where they are not whole."""
-    try:
-        with tolerant():
-            ds = dcmread(path, force=True, specific_tags=["PixelData"])
-            raw = ds.get_item(_PIXEL_DATA) if _PIXEL_DATA in ds else None
-            value = b"" if raw is None else cast(bytes, raw.value or b"")
-            length = getattr(raw, "length", 0)
-    except Exception:  # pydicom raises nearly anything on damaged input
-        raise NotProcessable(SkipReason.PIXELS_CORRUPT) from None
-    if len(value) < length != _UNDEFINED:
+def _refuse_cut_items(stream: BinaryIO, start: int, size: int, *, marked: bool) -> None:
+    """Raise where encapsulated pixel data is not whole.
+
+    A file without sequence delimiter may have been cut between two fragments. What a codec
+    ends by a marker (EOI of ISO 10918-1, EOC of 15444-1, both FFD9) is then whole only with it.
+    """
+    tail, end = b"", start
+    for first, end in _items(stream, start, size):
+        stream.seek(max(first, end - 16))
+        tail = (tail + stream.read(end - max(first, end - 16)))[-16:]
+    stream.seek(end)
+    if marked and end == size and not tail.rstrip(b"\0\xff").endswith(b"\xff\xd9"):
         raise NotProcessable(SkipReason.TRUNCATED)
-    return bool(value)
 
 
-def _transfer_syntax(raw: Dataset) -> str:
-    """The stated transfer syntax; without file meta, the one the data set is written in."""
-    stated = raw.file_meta.get("TransferSyntaxUID")
-    if stated:
-        return str(stated)
-    implicit, little = raw.original_encoding
-    if implicit:
-        return ImplicitVRLittleEndian
-    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+def _stated_syntax(meta: Dataset) -> str:
+    """The transfer syntax that file meta information states, "" when it states none."""
+    raw = meta.get_item(0x00020010)
+    value = b"" if raw is None or raw.value is None else raw.value
+    return (value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)).strip(
+        " \0"
+    )

@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import ExplicitVRLittleEndian
 
 from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
@@ -128,11 +130,14 @@ def _areas(path: Path, header: Dataset, wanted: Mapping[int, str]) -> Iterator[M
 
 def _pixels(path: Path, header: Dataset) -> Dataset:
     """A data set with the pixel module and the pixel data only."""
-    value, _ = read_pixel_data(path)
+    value, syntax = read_pixel_data(path), header.file_meta.TransferSyntaxUID
     pixels = header.group_dataset(0x0028)
-    pixels.file_meta = header.file_meta
+    pixels.file_meta = FileMetaDataset()
+    pixels.file_meta.TransferSyntaxUID = (
+        syntax if syntax.is_encapsulated else ExplicitVRLittleEndian
+    )
     pixels.PixelData = value
-    pixels["PixelData"].is_undefined_length = header.file_meta.TransferSyntaxUID.is_encapsulated
+    pixels["PixelData"].is_undefined_length = syntax.is_encapsulated
     return pixels
 
 

@@ -10,7 +10,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import config
-from pydicom.encaps import encapsulate, get_frame
+from pydicom.encaps import encapsulate, generate_fragments
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     HTJ2K,
@@ -38,6 +38,9 @@ Stored = NDArray[np.unsignedinteger[Any]]
 _Decode = Callable[[bytes], NDArray[Any]]
 
 LARGEST_FRAME = 2**28  # pixels; the largest film digitized at 43 µm has some 2**26
+_FORMAT = (
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PhotometricInterpretation",
+)  # fmt: skip
 _JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
 _JPEG_2000 = (JPEG2000Lossless, JPEG2000)
 _LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K)
@@ -68,21 +71,23 @@ def stored_codes(mammogram: Mammogram) -> tuple[Stored, int, bool]:
         PIXELS_CORRUPT, PIXELS_UNSUPPORTED or NO_PIXELS.
     """
     allocated, bits, high_bit, signed = _pixel_format(mammogram)
-    value, little_endian = read_pixel_data(mammogram.path)
+    value = read_pixel_data(mammogram.path)
     syntax = UID(mammogram.transfer_syntax_uid, config.IGNORE)
     if not syntax.is_transfer_syntax or syntax.is_private:
         raise NotProcessable(SkipReason.PIXELS_UNSUPPORTED, "an unknown transfer syntax")
     cells: NDArray[Any]
+    shift = high_bit + 1 - bits
     if syntax.is_encapsulated:
-        cells = _decode(value, mammogram, syntax)
+        frame = single_frame(value)
+        if syntax != RLELossless and (_precision(frame) or 0) <= high_bit:
+            shift = 0  # the stream has the stored bits alone, not the cell around them
+        cells = _decode(frame, mammogram, syntax)
         if syntax in _LOSSY:
-            cells = _clipped(cells, bits)
+            cells = _clipped(cells, bits + shift)
         cells = np.ascontiguousarray(cells).view(f"u{cells.dtype.itemsize}")
     else:
-        cells = _native(value, mammogram, allocated, little_endian=little_endian)
-    if not syntax.is_encapsulated or syntax == RLELossless:
-        shift = high_bit + 1 - bits
-        cells = np.right_shift(cells, cells.dtype.type(shift)) if shift else cells
+        cells = _native(value, mammogram, allocated)
+    cells = np.right_shift(cells, cells.dtype.type(shift)) if shift else cells
     # Masking needs a pass over the image: only where a bit above is set.
     if bits < 8 * cells.dtype.itemsize and int(cells.max(initial=0)) >> bits:
         cells = cells & cells.dtype.type(2**bits - 1)
@@ -92,6 +97,9 @@ def stored_codes(mammogram: Mammogram) -> tuple[Stored, int, bool]:
 def _pixel_format(mammogram: Mammogram) -> tuple[int, int, int, bool]:
     """Bits allocated, bits stored, high bit and signedness, checked (PS3.5 section 8)."""
     header = mammogram.header
+    lost = [keyword for keyword in _FORMAT if keyword in getattr(header, "undecoded", ())]
+    if lost:
+        raise NotProcessable(SkipReason.PIXELS_CORRUPT, f"{lost[0]} cannot be decoded")
     allocated = int(number(header, "BitsAllocated") or 16)
     bits = int(number(header, "BitsStored") or allocated)
     stated = number(header, "HighBit")
@@ -105,8 +113,8 @@ def _pixel_format(mammogram: Mammogram) -> tuple[int, int, int, bool]:
     return allocated, bits, high_bit, number(header, "PixelRepresentation") == 1
 
 
-def _native(value: bytes, mammogram: Mammogram, allocated: int, *, little_endian: bool) -> Stored:
-    dtype = np.dtype(f"{'<' if little_endian else '>'}u{allocated // 8}")
+def _native(value: bytes, mammogram: Mammogram, allocated: int) -> Stored:
+    dtype = np.dtype(f"<u{allocated // 8}")
     shape = (mammogram.rows, mammogram.columns)
     count = math.prod(shape)
     if len(value) < count * dtype.itemsize:
@@ -115,12 +123,41 @@ def _native(value: bytes, mammogram: Mammogram, allocated: int, *, little_endian
     return cells.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _decode(value: bytes, mammogram: Mammogram, syntax: UID) -> NDArray[Any]:
-    """The cells of an encapsulated frame, by the first decoder that gives the right matrix."""
+def single_frame(value: bytes) -> bytes:
+    """The stream of the only frame in items of encapsulated pixel data (PS3.5 A.4).
+
+    All fragments are joined, whatever the Basic and Extended Offset Tables say: there is nothing
+    for them to tell apart. The first item is the table, unless it begins as a stream does: some
+    writers leave the table out.
+
+    Raises
+    ------
+    NotProcessable
+        PIXELS_CORRUPT when these are no items, or hold nothing.
+    """
     try:
-        frame = get_frame(value, 0, number_of_frames=1)
+        first, *others = generate_fragments(value)
     except Exception:  # pydicom's parser raises several types on damaged items
         raise NotProcessable(SkipReason.PIXELS_CORRUPT) from None
+    frame = b"".join([first, *others] if _begins_a_stream(first) else others)
+    if not frame:
+        raise NotProcessable(SkipReason.PIXELS_CORRUPT)
+    return frame
+
+
+def _begins_a_stream(item: bytes) -> bool:
+    """Whether an item has the start of JPEG, JPEG 2000 or RLE; an offset table starts with 0.
+
+    The RLE header (PS3.5 G.5) is the number of segments and 15 offsets, the first of which is 64.
+    """
+    if item[:3] == b"\xff\xd8\xff" or item[:4] == b"\xff\x4f\xff\x51":
+        return True
+    segments, first = (int.from_bytes(item[at : at + 4], "little") for at in (0, 4))
+    return len(item) >= 64 and 1 <= segments <= 15 and first == 64
+
+
+def _decode(frame: bytes, mammogram: Mammogram, syntax: UID) -> NDArray[Any]:
+    """The cells of an encapsulated frame, by the first decoder that gives the right matrix."""
     _refuse_other_matrix(frame, mammogram)
     tried = False
     for decode in _decoders(mammogram, syntax):
@@ -174,6 +211,7 @@ def _by_plugin(mammogram: Mammogram, syntax: UID, plugin: str, frame: bytes) -> 
         "bits_stored": int(number(mammogram.header, "BitsStored") or 16),
         "pixel_representation": int(number(mammogram.header, "PixelRepresentation") or 0),
         "pixel_keyword": "PixelData",
+        "correct_unused_bits": False,  # it would cut off the upper of left-justified values
     }
     with tolerant():
         decoder = get_decoder(syntax)
@@ -191,13 +229,30 @@ def _refuse_other_matrix(frame: bytes, mammogram: Mammogram) -> None:
 
 
 def _stream_size(frame: bytes) -> tuple[int, int] | None:
-    """(rows, columns) by the JPEG or JPEG 2000 stream's header; None when it says nothing.
-
-    SOF of ISO 10918-1 B.2.2 and 14495-1 C.2.2, SIZ of ISO 15444-1 A.5.1.
-    """
+    """(rows, columns) by the JPEG or JPEG 2000 stream's header; None when it says nothing."""
     if frame[:4] == b"\xff\x4f\xff\x51":
         x1, y1, x0, y0 = (int.from_bytes(frame[i : i + 4], "big") for i in (8, 12, 16, 20))
         return y1 - y0, x1 - x0
+    at = _start_of_frame(frame)
+    if at is None:
+        return None
+    rows, columns = (int.from_bytes(frame[i : i + 2], "big") for i in (at + 5, at + 7))
+    return (rows, columns) if rows else None
+
+
+def _precision(frame: bytes) -> int | None:
+    """Bits of a sample by the JPEG or JPEG 2000 stream's header; None when it says nothing."""
+    if frame[:4] == b"\xff\x4f\xff\x51":
+        return (frame[42] & 0x7F) + 1 if len(frame) > 42 else None  # Ssiz of the first component
+    at = _start_of_frame(frame)
+    return None if at is None else frame[at + 4]
+
+
+def _start_of_frame(frame: bytes) -> int | None:
+    """Where the marker SOF of a JPEG or JPEG-LS stream is; None when there is none.
+
+    SOF of ISO 10918-1 B.2.2 and 14495-1 C.2.2; of JPEG 2000 it is SIZ, ISO 15444-1 A.5.1.
+    """
     position = 2 if frame[:2] == b"\xff\xd8" else len(frame)
     while position + 9 <= len(frame) and frame[position] == 0xFF:
         marker = frame[position + 1]
@@ -205,9 +260,6 @@ def _stream_size(frame: bytes) -> tuple[int, int] | None:
             position += 1
             continue
         if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
-            rows = int.from_bytes(frame[position + 5 : position + 7], "big")
-            return (
-                (rows, int.from_bytes(frame[position + 7 : position + 9], "big")) if rows else None
-            )
+            return position
         position += 2 + int.from_bytes(frame[position + 2 : position + 4], "big")
     return None

@@ -4,22 +4,29 @@ All of it is a function of one stored value, so it is computed once for each of 
 65,536 values that occur, never for each pixel.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
-from cadnode.domain import FloatImage, Intent
+from cadnode.domain import FloatImage, Intent, SkipReason
+from cadnode.errors import NotProcessable
 from cadnode.exam.attributes import items, number, numbers, text
 
 Values = NDArray[np.float64]
 Counts = Callable[[], NDArray[np.int64]]
 # Of the pixels outside padding, so that a scratch or a marker does not set the scale.
 ROBUST_RANGE = (0.0005, 0.9995)
+_LUT_BITS: Final = (8, 10, 12, 14, 16)  # what entries of LUTs are made for
+_LUT_ENDS: Final = frozenset(2**bits for bits in _LUT_BITS)
+# Of pixels outside padding: the background of one polarity, and how much it outweighs the other.
+_LEAST_BACKGROUND: Final = 0.1
+_BACKGROUND_RATIO: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +50,19 @@ def brightness_table(
     """`(2**bits,) float32 in [0, 1]`: the brightness of each stored cell, dense tissue bright.
 
     Padding is 0. `counts` gives how many pixels have each cell value; it is asked only when
-    the header has no VOI. `voi` is used in place of the header's. Of For Processing images the
-    header's VOI and photometric interpretation mean nothing: their range and sign are used.
+    the header has no VOI or contradicts itself. `voi` is used in place of the header's. Of For
+    Processing images the header's VOI and photometric interpretation mean nothing: their range
+    and sign are used.
+
+    Raises
+    ------
+    NotProcessable
+        PIXELS_UNSUPPORTED when the header has a modality LUT, rescale, VOI LUT or window that
+        cannot be understood: the full range in its place would be another picture.
     """
     cells = np.arange(2**bits, dtype=np.int64)
     stored = np.where(cells >= 2 ** (bits - 1), cells - 2**bits, cells) if signed else cells
-    padding = _padding(header, cells, bits)
+    padding = _padding(header, stored, bits, signed=signed)
     values = _modality(header, stored, signed=signed)
     if intent is Intent.PROCESSING:
         if text(header, "PixelIntensityRelationship") == "LIN":
@@ -57,47 +71,120 @@ def brightness_table(
         inverse = number(header, "PixelIntensityRelationshipSign") == 1
     else:
         shown = _voi(header, values, counts, ~padding, voi)
-        inverse = _is_inverse(header)
+        inverse = _is_inverse(header, shown, counts, ~padding)
     if inverse:
         shown = 1.0 - shown
     shown[padding] = 0.0
     return cast(FloatImage, shown.astype(np.float32))
 
 
-def _is_inverse(header: Dataset) -> bool:
-    """Whether low values are bright; MONOCHROME1 and INVERSE say the same thing once."""
-    return (
-        text(header, "PhotometricInterpretation") == "MONOCHROME1"
-        or text(header, "PresentationLUTShape") == "INVERSE"
-    )
+def _is_inverse(header: Dataset, shown: Values, counts: Counts, real: NDArray[np.bool_]) -> bool:
+    """Whether low values are bright; MONOCHROME1 and INVERSE say the same thing once.
 
-
-def _padding(header: Dataset, cells: NDArray[np.int64], bits: int) -> NDArray[np.bool_]:
-    """Which cells are background by Pixel Padding Value and Range Limit (PS3.3 C.7.5.1.1.2).
-
-    Both are compared modulo 2**bits: their sign is often written wrongly. A range that would
-    take more than half of all cells is disbelieved.
+    PS3.3 C.8.11.3 has INVERSE with MONOCHROME1 and IDENTITY with MONOCHROME2. Where they
+    contradict each other, which viewers resolve either way, the air around the breast decides:
+    it is meant to be black.
     """
-    value = number(header, "PixelPaddingValue")
+    monochrome1 = text(header, "PhotometricInterpretation") == "MONOCHROME1"
+    shape = text(header, "PresentationLUTShape")
+    if shape not in ("INVERSE", "IDENTITY") or (shape == "INVERSE") == monochrome1:
+        return monochrome1
+    if not text(header, "PhotometricInterpretation"):
+        return shape == "INVERSE"
+    for of_background in (real, np.ones_like(real)):  # all air may be padding
+        weight = np.where(of_background, counts(), 0)
+        total = max(int(weight.sum()), 1)
+        dark = float(weight[shown < 0.1].sum()) / total
+        bright = float(weight[shown > 0.9].sum()) / total
+        most, least = max(dark, bright), min(dark, bright)
+        if most >= _LEAST_BACKGROUND and most >= _BACKGROUND_RATIO * least:
+            return bright > dark
+    raise _unusable("PresentationLUTShape")
+
+
+def _unusable(keyword: str) -> NotProcessable:
+    """The reason why an image is not shown: an attribute that there is and that means nothing."""
+    return NotProcessable(SkipReason.PIXELS_UNSUPPORTED, f"{keyword} is unusable")
+
+
+def _padding(
+    header: Dataset, stored: NDArray[np.int64], bits: int, *, signed: bool
+) -> NDArray[np.bool_]:
+    """Which stored values are background by Pixel Padding Value and Range Limit.
+
+    PS3.3 C.7.5.1.1.2. A value that no pixel can have matches none; a limit that no pixel can have
+    is disregarded, and so is one that would take more than half of all values.
+    """
+    value = _as_stored(number(header, "PixelPaddingValue"), bits, signed=signed)
     if value is None:
-        return np.zeros(cells.shape, np.bool_)
-    limit = number(header, "PixelPaddingRangeLimit")
-    first, last = int(value), int(value if limit is None else limit)
-    first, last = min(first, last), max(first, last)
-    if last - first >= 2 ** (bits - 1):
-        first = last = int(value)
-    return np.asarray((cells - first) % 2**bits <= last - first, dtype=np.bool_)
+        return np.zeros(stored.shape, np.bool_)
+    limit = _as_stored(number(header, "PixelPaddingRangeLimit"), bits, signed=signed)
+    if limit is None or abs(limit - value) >= 2 ** (bits - 1):
+        limit = value
+    return (stored >= min(value, limit)) & (stored <= max(value, limit))
+
+
+def _as_stored(value: float | None, bits: int, *, signed: bool) -> int | None:
+    """The stored value that an attribute of VR US or SS means; None when no pixel can have it.
+
+    Its sign is often written wrongly: either reading of the 16-bit word may be meant, and of
+    signed values the two's complement in `bits`.
+    """
+    if value is None or not -32768 <= value <= 65535 or value != int(value):
+        return None
+    word, half = int(value) % 65536, 2 ** (bits - 1)
+    if not signed:
+        return word if word < 2 * half else None
+    if word >= 32768:
+        word -= 65536
+    if not -half <= word < 2 * half:
+        return None
+    return word - 2 * half if word >= half else word
 
 
 def _modality(header: Dataset, stored: NDArray[np.int64], *, signed: bool) -> Values:
-    """Stored values through the modality LUT sequence or rescale (PS3.3 C.11.1)."""
+    """Stored values through the modality LUT sequence or rescale (PS3.3 C.11.1).
+
+    A slope of 0 is a placeholder for 1 where there is no intercept (both are fixed for
+    mammograms, C.8.11.3).
+    """
     for item in items(header, "ModalityLUTSequence")[:1]:
-        table = _lut(item, _byte_order(header), signed=signed)
-        if table is not None:
-            first, entries, _ = table
-            return entries[np.clip(stored - first, 0, len(entries) - 1)]
-    slope, intercept = number(header, "RescaleSlope"), number(header, "RescaleIntercept")
+        table = _lut(item, _byte_order(header), stored)
+        if table is None:
+            raise _unusable("ModalityLUTSequence")
+        first, entries, _ = table
+        return entries[np.clip(stored - first, 0, len(entries) - 1)]
+    slope, intercept = _rescale(header, "RescaleSlope"), _rescale(header, "RescaleIntercept")
+    if slope == 0 and intercept:
+        raise _unusable("RescaleSlope")
     return cast(Values, stored * (slope or 1.0) + (intercept or 0.0))
+
+
+def _rescale(header: Dataset, keyword: str) -> float | None:
+    value = _each(header, keyword)
+    if value and value[0] is None:
+        raise _unusable(keyword)
+    return value[0] if value else None
+
+
+def _each(header: Dataset, keyword: str) -> tuple[float | None, ...]:
+    """Every value of an attribute, None for one that is no number; () when there are none.
+
+    Values that could not be decoded at all count as one that is no number.
+    """
+    value = header.get(keyword)
+    if value is None or value == "":
+        return (None,) if keyword in getattr(header, "undecoded", ()) else ()
+    many = [value] if isinstance(value, str | int | float | bytes) else list(value)
+    return tuple(_number(item) for item in many)
+
+
+def _number(value: object) -> float | None:
+    try:
+        number = float(value)  # type: ignore[arg-type]  # what is none raises
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _voi(
@@ -109,26 +196,37 @@ def _voi(
 ) -> Values:
     """Brightness in [0, 1] before polarity: given window, LUT, header's window, or full range.
 
-    Of a LUT and a window in one header the LUT is taken, of several the first (C.11.2.1.1).
+    Of a LUT and a window in one header the LUT is taken, of several the first (C.11.2.1.1), and
+    of two of which one is unusable the other.
     """
     if voi is not None:
         return _window(values, voi)
-    for item in items(header, "VOILUTSequence")[:1]:
-        table = _lut(item, _byte_order(header), signed=bool(values.min() < 0))
+    sequence = items(header, "VOILUTSequence")[:1]
+    for item in sequence:
+        table = _lut(item, _byte_order(header), values)
         if table is not None:
             first, entries, top = table
             index = np.clip(np.round(values) - first, 0, len(entries) - 1).astype(np.int64)
             return np.clip(entries[index] / top, 0.0, 1.0)
     window = header_window(header)
-    return _full_range(values, counts, real) if window is None else _window(values, window)
+    if window is not None:
+        return _window(values, window)
+    if sequence:
+        raise _unusable("VOILUTSequence")
+    centers, widths = _each(header, "WindowCenter"), _each(header, "WindowWidth")
+    if centers or widths:
+        raise _unusable("WindowCenter" if not centers or None in centers else "WindowWidth")
+    return _full_range(values, counts, real)
 
 
 def header_window(header: Dataset) -> Window | None:
     """The first usable window of a header; None when there is none."""
     function = text(header, "VOILUTFunction") or "LINEAR"
     least = 1.0 if function == "LINEAR" else 0.0
-    centers, widths = numbers(header, "WindowCenter"), numbers(header, "WindowWidth")
+    centers, widths = _each(header, "WindowCenter"), _each(header, "WindowWidth")
     for center, width in zip(centers, widths, strict=False):
+        if center is None or width is None:
+            continue
         if width > least or width == least == 1.0:
             return Window(center, width, function)
     return None
@@ -168,24 +266,62 @@ def _byte_order(header: Dataset) -> str:
     return ">" if big else "<"
 
 
-def _lut(item: Dataset, order: str, *, signed: bool) -> tuple[int, Values, float] | None:
+def _lut(
+    item: Dataset, order: str, inputs: NDArray[np.int64] | Values
+) -> tuple[int, Values, float] | None:
     """First mapped value, entries and greatest possible entry of a LUT item; None if unusable.
 
-    LUT Descriptor and LUT Data: PS3.3 C.11.1.1. Data come as numbers or as OW bytes.
+    LUT Descriptor and LUT Data: PS3.3 C.11.1.1 and C.11.2.1.1. The number of bits that the
+    descriptor states is not believed where the entries need fewer or more: many writers state 16
+    for entries that end at 4095. The least of 8, 10, 12, 14 and 16 bits that holds the greatest
+    entry counts, and the stated number where it lies between.
     """
     descriptor = numbers(item, "LUTDescriptor")
     if len(descriptor) != 3:
         return None
-    length = int(descriptor[0]) or 65536
-    first = int(descriptor[1])
-    if signed and first > 32767:
-        first -= 65536
-    bits = int(descriptor[2])
-    data = item.get("LUTData")
-    if isinstance(data, bytes):
-        entries = np.frombuffer(data, f"{order}u2" if len(data) >= 2 * length else "u1")
-    else:
-        entries = np.atleast_1d(np.asarray([] if data is None else data))
-    if not 1 <= bits <= 16 or len(entries) < length or entries.dtype.kind not in "iuf":
+    length = int(descriptor[0]) % 65536 or 65536
+    entries = _entries(item.get("LUTData"), length, order)
+    if entries is None:
         return None
-    return first, entries[:length].astype(np.float64), float(2**bits - 1)
+    greatest = int(entries.max())
+    # 2**bits itself is the greatest value of a writer that is one off.
+    needed = (greatest - (greatest in _LUT_ENDS)).bit_length()
+    stated = int(descriptor[2]) % 65536
+    bits = next(bits for bits in _LUT_BITS if bits >= needed)
+    if needed <= stated < bits or (stated <= 16 and not needed):
+        bits = max(stated, 1)
+    return _first(descriptor[1], length, inputs), entries, float(2**bits - 1)
+
+
+def _first(stated: float, length: int, inputs: NDArray[np.int64] | Values) -> int:
+    """The first mapped value, as signed or unsigned as what is looked up.
+
+    VR and sign are often wrong (63488 for -2048). The other reading counts where this one would
+    put the whole table outside of the inputs and the other would not.
+    """
+    low, high = float(inputs.min()), float(inputs.max())
+    unsigned = int(stated) % 65536
+    signed = unsigned - 65536 if unsigned > 32767 else unsigned
+    readings = (signed, unsigned) if low < 0 else (unsigned, signed)
+    reaching = [first for first in readings if first <= high and first + length > low]
+    return (*reaching, *readings)[0]
+
+
+def _entries(data: object, length: int, order: str) -> Values | None:
+    """`(length,)` entries of LUT Data in words, or in bytes packed into words; None if too few.
+
+    They come as US, SS or words of OW, in which 8-bit entries may be packed two by two, the first
+    in the lower byte (PS3.5 section 8.1.1 for pixels).
+    """
+    if isinstance(data, bytes):
+        words = np.frombuffer(data[: len(data) // 2 * 2], f"{order}u2")
+        rest = np.frombuffer(data[len(words) * 2 :], "u1")
+    else:
+        given = np.atleast_1d(np.asarray([] if data is None else data))
+        if given.dtype.kind not in "iu":
+            return None
+        words, rest = given.astype(np.int64) % 65536, np.zeros(0, np.uint8)
+    if len(words) < length:
+        packed = np.ascontiguousarray(words, "<u2").view(np.uint8)
+        words = np.concatenate([packed, rest])
+    return words[:length].astype(np.float64) if len(words) >= length else None

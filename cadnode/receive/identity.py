@@ -1,23 +1,20 @@
 """Who a received data set says it is: read from its head only, never decoding a pixel."""
 
 import re
-import zlib
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
-from pynetdicom.dsutils import split_dataset
 
 from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
+from cadnode.exam.encoding import begin, read_file_meta
 
 _SOP_CLASS_UID = 0x00080016
 _SOP_INSTANCE_UID = 0x00080018
 _STUDY_INSTANCE_UID = 0x0020000D
+_IDENTIFIERS = (_SOP_CLASS_UID, _SOP_INSTANCE_UID, _STUDY_INSTANCE_UID)
 _HEAD_BYTES = 1 << 20  # of a deflated data set, inflated: its identifiers come well before this
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
@@ -37,31 +34,17 @@ def is_valid_uid(value: str) -> bool:
 
 
 def read_identity(file: BinaryIO, transfer_syntax_uid: str) -> Identity:
-    """Identity of the data set that starts at the file's position.
+    """Identity of the data set that starts at the file's position, as its bytes are written.
 
     Raises
     ------
     NotProcessable
-        The bytes are no data set in this transfer syntax.
+        The bytes are no data set in this transfer syntax, nor in another that they could be in.
     """
-    stream = file
-    syntax = UID(transfer_syntax_uid)
     try:
-        if syntax == DeflatedExplicitVRLittleEndian:
-            inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-            stream = BytesIO(inflate.decompress(file.read(_HEAD_BYTES), _HEAD_BYTES))
-        ds = read_dataset(
-            stream,
-            syntax.is_implicit_VR,
-            syntax.is_little_endian,
-            stop_when=_is_past_the_identifiers,
-            specific_tags=[
-                BaseTag(_SOP_CLASS_UID), BaseTag(_SOP_INSTANCE_UID), BaseTag(_STUDY_INSTANCE_UID),
-            ],
-        )  # fmt: skip
-        return Identity(
-            *(_text(ds, tag) for tag in (_SOP_CLASS_UID, _SOP_INSTANCE_UID, _STUDY_INSTANCE_UID))
-        )
+        data_set = begin(file, transfer_syntax_uid, at_most=_HEAD_BYTES)
+        ds = data_set.read(_is_past_the_identifiers, _IDENTIFIERS)
+        return Identity(*(_text(ds, tag) for tag in _IDENTIFIERS))
     except Exception as error:
         # pydicom raises whatever malformed bytes lead to; all of it means the same here.
         raise NotProcessable(SkipReason.NOT_DICOM) from error
@@ -69,15 +52,17 @@ def read_identity(file: BinaryIO, transfer_syntax_uid: str) -> Identity:
 
 def read_file_identity(path: Path) -> Identity:
     """Identity of a file with a Part 10 header. Raises `NotProcessable` when it is not DICOM."""
-    try:
-        meta, offset = split_dataset(path)
-        syntax = str(meta.TransferSyntaxUID)
-    except OSError:
-        raise
-    except Exception as error:
-        raise NotProcessable(SkipReason.NOT_DICOM) from error
     with path.open("rb") as file:
-        file.seek(offset)
+        try:
+            prefixed = file.read(132)[128:] == b"DICM"
+            file.seek(0)
+            syntax = _text(read_file_meta(file), 0x00020010)
+        except OSError:
+            raise
+        except Exception as error:
+            raise NotProcessable(SkipReason.NOT_DICOM) from error
+        if not (prefixed and syntax):
+            raise NotProcessable(SkipReason.NOT_DICOM)
         return read_identity(file, syntax)
 
 

@@ -11,19 +11,34 @@ from io import BytesIO
 
 import pytest
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import MammographyCADSRStorage
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MammographyCADSRStorage,
+)
 from pynetdicom import AE, _config
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode_file_meta, split_dataset
 
 from cadnode.errors import SettingsError
+from cadnode.exam.read import read_instance
+from cadnode.imaging.decode import stored_codes
 from cadnode.log import hashed
 from cadnode.receive import scp
 from cadnode.receive.spool import Received, Spool
 from cadnode.receive.status import Status
+from tests.encoding import labelled
 from tests.peers import free_port, wait_for_port, wait_until
-from tests.synthetic import TRANSFER_SYNTAXES, encode, view_dataset, write, write_exam
+from tests.synthetic import (
+    TRANSFER_SYNTAXES,
+    encode,
+    stored_values,
+    view_dataset,
+    write,
+    write_exam,
+)
 
 STORESCU = {  # the option that proposes each transfer syntax; DCMTK has none for HTJ2K and P14,
     # and deflates anew
@@ -112,6 +127,45 @@ def test_a_data_set_is_spooled_byte_for_byte_in_every_transfer_syntax(spool, tmp
     assert data_set_bytes(path) == data_set_bytes(source)
     assert [t.path for t in told] == [path]
     assert incoming(spool) == []
+
+
+@pytest.mark.parametrize(
+    ("label", "written"),
+    [
+        (ExplicitVRLittleEndian, ImplicitVRLittleEndian),
+        (ImplicitVRLittleEndian, ExplicitVRLittleEndian),
+        (ExplicitVRLittleEndian, ExplicitVRBigEndian),
+    ],
+)
+def test_a_data_set_in_another_encoding_than_its_context_is_taken_and_read_as_it_is(
+    spool, tmp_path, label, written
+):
+    ds = view_dataset(rows=60, columns=40)
+    source = tmp_path / "a.dcm"
+    source.write_bytes(labelled(ds, label, written))
+
+    with listening(spool) as (port, _):
+        assert send(port, source) == Status.SUCCESS
+
+    [path] = spool.instances(hashed(ds.StudyInstanceUID))
+    assert data_set_bytes(path) == data_set_bytes(source)
+    mammogram = read_instance(path)
+    assert mammogram.transfer_syntax_uid == written
+    assert (stored_codes(mammogram)[0] == stored_values(ds)).all()
+
+
+@pytest.mark.parametrize("label", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_what_is_a_data_set_in_no_encoding_is_refused(spool, tmp_path, label):
+    ds = view_dataset(rows=60, columns=40)
+    source = tmp_path / "a.dcm"
+    whole = labelled(ds, label, label)
+    start = 144 + int.from_bytes(whole[140:144], "little")
+    source.write_bytes(whole[:start] + bytes(range(255, 0, -1)) * 20)
+
+    with listening(spool) as (port, _):
+        assert send(port, source) == Status.CANNOT_UNDERSTAND
+
+    assert spool.studies() == []
 
 
 def test_an_exam_over_parallel_associations_arrives_whole(spool, tmp_path):

@@ -6,13 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+)
 from scipy import ndimage
 from skimage.draw import polygon2mask
 
 from cadnode.domain import RoiReference, SkipReason
+from cadnode.exam.read import read_exam
 from cadnode.exam.regions_seg import MOST_REGIONS, outlines_of
-from tests.synthetic import uid
+from tests.encoding import labelled
+from tests.synthetic import uid, write
 from tests.unit.region_cases import COLUMNS, ROWS, boxes, exam_with, mammogram, segmentation
 
 
@@ -38,6 +46,16 @@ def test_fractions_of_a_half_and_more_count(tmp_path: Path, syntax: str) -> None
     fractions[40:60, 10:20] = 0.4
     made = segmentation(fractions, kind="FRACTIONAL", transfer_syntax_uid=syntax)
     assert boxes(exam_with(tmp_path, made)) == [(10, 30, 20, 45)]
+
+
+@pytest.mark.parametrize("written", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL"])
+def test_a_segmentation_is_read_as_it_is_written(tmp_path: Path, kind: str, written: str) -> None:
+    made = segmentation(mask((10, 30, 20, 45), (50, 60, 51, 61)), kind=kind)
+    made["PixelData"].VR = "OW"
+    write(mammogram(), tmp_path / "image.dcm")
+    (tmp_path / "object.dcm").write_bytes(labelled(made, ExplicitVRLittleEndian, written))
+    assert boxes(read_exam([tmp_path])) == [(10, 30, 20, 45), (50, 60, 51, 61)]
 
 
 def test_segments_are_kept_apart_also_where_they_touch(tmp_path: Path) -> None:
