@@ -176,7 +176,7 @@ def _is_damaged(instance: Instance) -> bool:
     return instance.skipped is not None and instance.skipped.reason in reasons
 
 
-def _bytes_of(instance: Instance) -> tuple[bytes, bool] | None:
+def _bytes_of(instance: Instance) -> bytes | None:
     try:
         return read_pixel_data(instance.path)
     except NotProcessable:
