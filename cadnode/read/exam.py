@@ -22,7 +22,7 @@ from cadnode.imaging import pixels
 from cadnode.read.assessing import Assessor, SystemMaps
 from cadnode.read.correspondence import Point, correspondences, nipple_of
 from cadnode.read.readers import Readers
-from cadnode.read.regions import Candidate, candidates
+from cadnode.read.regions import Candidate, candidates, usable
 from cadnode.read.views import ScoredView, breasts, is_suspicious, model_for
 
 PixelLoader = Callable[[Mammogram], FloatImage]
@@ -50,11 +50,15 @@ class Choices:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Looked:
-    """A scored view and its candidates; its pixels are no longer in memory."""
+    """A scored view and its candidates; its pixels are no longer in memory.
+
+    `unusable` are the regions that people marked on it and that cannot be scored.
+    """
 
     view: ScoredView
     candidates: tuple[Candidate, ...]
     nipple: Point | None
+    unusable: tuple[Skipped, ...] = ()
 
 
 def read_exam(
@@ -123,7 +127,9 @@ def _look(
     for mammogram in exam.mammograms:
         on_progress(f"{mammogram.laterality} {mammogram.view}")
         try:
-            looked.append(_look_at(mammogram, exam, readers, choices, load))
+            seen = _look_at(mammogram, exam, readers, choices, load)
+            looked.append(seen)
+            skipped += [why for why in seen.unusable if why not in skipped]
         except NotProcessable as error:
             skipped.append(Skipped(mammogram.sop_instance_uid, error.reason, error.detail))
         except ModelError:
@@ -140,17 +146,21 @@ def _look_at(
     image = load(mammogram)
     (reading,) = model.score([(image, mammogram.laterality)])
     uid = mammogram.sop_instance_uid
+    marked, unusable = usable(
+        image, mammogram, [r for r in exam.regions if r.sop_instance_uid == uid]
+    )
     found = candidates(
         image,
         mammogram,
         reading.hot_regions,
-        [r for r in exam.regions if r.sop_instance_uid == uid],
+        marked,
         detector=readers.detector,
         specs=[m.card.roi for m in readers.rois],
         most=choices.most_regions,
     )
     nipple = nipple_of(image, mammogram)
-    return _Looked(ScoredView(mammogram, reading, model), tuple(found), nipple)
+    view = ScoredView(mammogram, reading, model)
+    return _Looked(view, tuple(found), nipple, tuple(unusable))
 
 
 def _assessed(
