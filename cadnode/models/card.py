@@ -130,17 +130,55 @@ class DibMgCard(_Card):
     breast: BreastScoring
 
 
+class ValidationScores(_Part):
+    """A network's probabilities of the cases on which its operating points were chosen.
+
+    Networks that are averaged need the curve of their mean, which cannot be had from their own
+    curves: it is computed from these (`models.ensemble`).
+
+    Parameters
+    ----------
+    data
+        The data set and its part.
+    cases
+        First 16 hexadecimal digits of the sha256 of the cases' keys and labels in their order:
+        members whose cases differ are not averaged here.
+    malignant
+        A `1` or `0` for each case.
+    scores
+        The probability of each case.
+    """
+
+    data: str
+    cases: str = Field(pattern=r"^[0-9a-f]{16}$")
+    malignant: str = Field(pattern=r"^[01]+$")
+    scores: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+
+    @model_validator(mode="after")
+    def _one_score_a_case(self) -> "ValidationScores":
+        if len(self.malignant) != len(self.scores) or len(set(self.malignant)) < 2:
+            raise ValueError("not one score for each case, or a class is missing")
+        return self
+
+    @property
+    def labels(self) -> tuple[bool, ...]:
+        """Whether each case is malignant."""
+        return tuple(mark == "1" for mark in self.malignant)
+
+
 class CnnCard(_Card):
     """Reads regions of interest.
 
     `bf16_difference` is the most that bfloat16 moved a probability of validation ROIs; None where
-    it was not measured, and bfloat16 is not used.
+    it was not measured, and bfloat16 is not used. `validation` is None on cards of before it:
+    such a network takes part in an ensemble that has no curve of its own.
     """
 
     kind: Literal["cnn"] = "cnn"
     architecture: CnnConfig
     roi: RoiSpec
     bf16_difference: float | None = Field(None, ge=0, le=1)
+    validation: ValidationScores | None = None
 
     @model_validator(mode="after")
     def _knows_malignant(self) -> "CnnCard":
