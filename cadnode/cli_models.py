@@ -10,6 +10,7 @@ from cadnode import settings
 from cadnode.cli_base import AsJson, ConfigFile, Reason, command, err, out, print_json
 from cadnode.cli_export import export
 from cadnode.cli_model_history import history, remove
+from cadnode.cli_recalibrate import recalibrate
 from cadnode.cli_shadow import shadow_app
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _LATER = "A running node reads with it from the next study on."
 
 models_app.command("history")(history)
 models_app.command("remove")(remove)
+models_app.command("recalibrate")(recalibrate)
 
 
 @models_app.command("list")

@@ -270,7 +270,7 @@ def _breast_facts(
 
 
 def _scorer(card: ModelCard, sha256: str) -> Scorer:
-    return Scorer(card.name, card.version, sha256, cutoffs(card.roc), calibrated=True)
+    return Scorer(card.name, card.version, sha256, cutoffs(card.curve), calibrated=True)
 
 
 def _mean_of(members: Sequence[CnnCard]) -> Scorer:
