@@ -56,7 +56,7 @@ def list_models(config: ConfigFile = None, as_json: AsJson = False) -> None:
 def show(spec: Spec, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """A model's card: use, data, measured performance, operating points, limits, history.
 
-    Without a version the active one is shown: [bold]cadnode models show dib-mg-film@1.0.1[/]
+    Without a version the active one is shown: [bold]cadnode models show dib-mg-film@1.0.2[/]
     """
     from cadnode import cli_model_views as views
     from cadnode.app import models
@@ -132,7 +132,7 @@ def activate(
 ) -> None:
     """Read with this version; a running node from its next study on.
 
-    Example: [bold]cadnode models activate dib-mg-film@1.0.1[/]
+    Example: [bold]cadnode models activate dib-mg-film@1.0.2[/]
     """
     from cadnode.app import models
     from cadnode.models import installation
