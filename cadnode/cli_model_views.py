@@ -90,8 +90,8 @@ def print_card(console: Console, row: Row, changes: Sequence[Change]) -> None:
     for label, text in _facts(card, row):
         table.add_row(escape(label), escape(text))
     console.print(table, highlight=False)
-    console.print(f"\nROC on {escape(card.roc.measured_on)}", highlight=False)
-    console.print("\n".join(curve(card.roc)), highlight=False)
+    console.print(f"\nROC on {escape(card.curve.measured_on)}", highlight=False)
+    console.print("\n".join(curve(card.curve)), highlight=False)
     console.print(_operating_table(card))
     for change in changes:
         console.print("\n".join(change_lines(change)), highlight=False, soft_wrap=True)
@@ -143,11 +143,11 @@ def _words(values: dict[str, Any]) -> str:
 
 def operating_points(card: ModelCard) -> list[tuple[str, OperatingPoint]]:
     """The choices a setting offers, with what each comes to on the card's curve."""
-    return [(choice, card.roc.at(choice)) for choice in CHOICES]
+    return [(choice, card.curve.at(choice)) for choice in CHOICES]
 
 
 def _operating_table(card: ModelCard) -> Table:
-    title = f"{card.roc.n_pos} positive, {card.roc.n_neg} negative"
+    title = f"{card.curve.n_pos} positive, {card.curve.n_neg} negative"
     table = Table("reading.operating_point", box=None, pad_edge=False, caption=title)
     for name in ("from", "sensitivity", "specificity"):
         table.add_column(name, justify="right")

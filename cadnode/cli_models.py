@@ -10,6 +10,7 @@ from cadnode import settings
 from cadnode.cli_base import AsJson, ConfigFile, Reason, command, err, out, print_json
 from cadnode.cli_export import export
 from cadnode.cli_model_history import history, remove
+from cadnode.cli_recalibrate import recalibrate
 from cadnode.cli_shadow import shadow_app
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _LATER = "A running node reads with it from the next study on."
 
 models_app.command("history")(history)
 models_app.command("remove")(remove)
+models_app.command("recalibrate")(recalibrate)
 
 
 @models_app.command("list")
@@ -54,7 +56,7 @@ def list_models(config: ConfigFile = None, as_json: AsJson = False) -> None:
 def show(spec: Spec, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """A model's card: use, data, measured performance, operating points, limits, history.
 
-    Without a version the active one is shown: [bold]cadnode models show dib-mg-film@1.0.1[/]
+    Without a version the active one is shown: [bold]cadnode models show dib-mg-film@1.0.2[/]
     """
     from cadnode import cli_model_views as views
     from cadnode.app import models
@@ -130,7 +132,7 @@ def activate(
 ) -> None:
     """Read with this version; a running node from its next study on.
 
-    Example: [bold]cadnode models activate dib-mg-film@1.0.1[/]
+    Example: [bold]cadnode models activate dib-mg-film@1.0.2[/]
     """
     from cadnode.app import models
     from cadnode.models import installation

@@ -25,7 +25,7 @@ from cadnode.models.shadow import Status
 from cadnode.models.shadow_set import ShadowSet
 from cadnode.models.view_model import ViewModel
 from cadnode.read import read_exam
-from cadnode.read.views import ScoredView, breasts
+from cadnode.read.views import ScoredView, verdict
 from cadnode.settings import Reading, Settings
 
 
@@ -90,18 +90,17 @@ def read_views(exam: Exam, models: Lineup, reading: Reading) -> ExamResult:
         for mammogram, card in chosen
         if card is not None and (view := _scored(mammogram, by_name[card.name])) is not None
     ]
-    scores = breasts(scored)
-    points = {s.model.operating_point.threshold for s in scored}
+    said = verdict(scored)
     used = {s.model.card.name: s.model.card for s in scored}
     return ExamResult(
         study_instance_uid=exam.study_instance_uid,
-        exam_score=max((b.score for b in scores), default=None),
-        breasts=scores,
+        exam_score=said.exam_score,
+        breasts=said.breasts,
         views=tuple(s.score for s in scored),
         findings=(),
         skipped=(),
         models=tuple(ModelUse(c.name, c.version, c.weights_sha256) for c in used.values()),
-        operating_point=points.pop() if len(points) == 1 else None,
+        operating_point=said.operating_point,
     )
 
 

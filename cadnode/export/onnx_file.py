@@ -101,7 +101,7 @@ def write(
 
 
 def _convert(graph: nn.Module, model: OnnxModel, file: Path, facts: Mapping[str, str]) -> None:
-    names = {
+    names: Mapping[type, tuple[str, list[str]]] = {
         DibMgCard: ("views", ["logit_map", "logit", "probability"]),
         CnnCard: ("regions", ["logits", "log_odds", "probability"]),
         FeatureCard: ("features", ["logits", "log_odds", "probability"]),

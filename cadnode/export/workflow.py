@@ -18,7 +18,7 @@ from cadnode.export.cases import Case
 from cadnode.export.readers import Reader, Row
 from cadnode.files import write_whole
 from cadnode.imaging import pixels
-from cadnode.read.views import breasts
+from cadnode.read.views import verdict
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -142,9 +142,11 @@ def _exam(exam: Exam, said: Sequence[Said]) -> dict[str, Any]:
     content: dict[str, Any] = {"study_instance_uid": exam.study_instance_uid}
     scored = [s.row.scored for s in said if s.row is not None and s.row.scored is not None]
     if scored:
-        sides = breasts(scored)
-        content["exam_score"] = max(b.score for b in sides)
-        content["breasts"] = [{"laterality": b.laterality.value, "score": b.score} for b in sides]
+        told = verdict(scored)
+        content["exam_score"] = told.exam_score
+        content["breasts"] = [
+            {"laterality": b.laterality.value, "score": b.score} for b in told.breasts
+        ]
     content["views"] = [_view(s.case) | s.row.content for s in said if s.row is not None]
     content["skipped"] = [
         {"sop_instance_uid": s.sop_instance_uid, "reason": s.reason.value} for s in skipped

@@ -2,7 +2,12 @@
 
 Kim 2018 averages over the views of a breast (two-stage global average pooling). Radiologists also
 compare sides: where a card has a contralateral weight, part of the other breast's mean log-odds is
-taken off, so that what both breasts share (density, film, exposure) cancels out.
+taken off, so that of what both breasts share (density, film, exposure) less is left.
+
+An exam's score is the higher of its breasts', and exam and breasts have one operating point,
+chosen on exams: so an exam that does not reach it has no breast that does. At weight 1 the two
+scores would add up to one whatever the images show; `training.papers.kim2018.validation` says
+which weights are allowed.
 """
 
 from collections.abc import Mapping, Sequence

@@ -74,6 +74,17 @@ class TrainingData(_Part):
     n_cancer_breasts: int
 
 
+class Recalibration(_Part):
+    """How operating points were fitted anew (`cadnode models recalibrate`).
+
+    `base` is the version whose weights these are.
+    """
+
+    base: str
+    command: str
+    on: date
+
+
 class _Card(_Part):
     """Everything that must be known to use a set of weights, beside the weights.
 
@@ -86,7 +97,10 @@ class _Card(_Part):
     training_data
         In a sentence; `training_sets` gives the counts.
     roc
-        On the validation part; operating points are chosen on it.
+        Of scores, on the validation part.
+    exam
+        Of exams' scores, where the model scores exams; None on cards of before it. Operating
+        points are chosen on it where it is there, otherwise on `roc`.
     weights_sha256
         Of the weights' file.
     stored_as
@@ -95,6 +109,8 @@ class _Card(_Part):
         Of the network's log-odds.
     command, seed, trained_on
         How and when the weights were made.
+    recalibrated
+        How and when calibration and curves were fitted anew; None where training fitted them.
     """
 
     schema_version: Literal[2] = 2
@@ -118,10 +134,21 @@ class _Card(_Part):
     seed: int
     command: str
     trained_on: date
+    exam: Roc | None = None
+    recalibrated: Recalibration | None = None
+
+    @property
+    def curve(self) -> Roc:
+        """The curve on which a node chooses its operating point."""
+        return self.exam or self.roc
 
 
 class DibMgCard(_Card):
-    """Reads whole views. `roc` is of breasts' scores; `breast` makes them of the views'."""
+    """Reads whole views. `breast` makes breasts' scores of the views' (`docs/models.md`).
+
+    `roc` is of breasts' scores in the contrast that its `measured_on` names, `exam` of exams'
+    scores, each the higher of its breasts'.
+    """
 
     kind: Literal["dib_mg"] = "dib_mg"
     architecture: DibMgConfig
@@ -129,18 +156,68 @@ class DibMgCard(_Card):
     hot_region: HotRegion
     breast: BreastScoring
 
+    def served(self) -> "DibMgCard":
+        """The card as a node reads with it.
+
+        A card that compares a woman's breasts and has no curve of exams scores each breast alone
+        instead: of two scores that add up to one the higher reaches any operating point that was
+        chosen on breasts, so that no exam could come out negative.
+        """
+        if self.exam is not None or self.breast.contralateral_weight == 0:
+            return self
+        alone = self.breast.model_copy(update={"contralateral_weight": 0.0})
+        return self.model_copy(update={"breast": alone})
+
+
+class ValidationScores(_Part):
+    """A network's probabilities of the cases on which its operating points were chosen.
+
+    Networks that are averaged need the curve of their mean, which cannot be had from their own
+    curves: it is computed from these (`models.ensemble`).
+
+    Parameters
+    ----------
+    data
+        The data set and its part.
+    cases
+        First 16 hexadecimal digits of the sha256 of the cases' keys and labels in their order:
+        members whose cases differ are not averaged here.
+    malignant
+        A `1` or `0` for each case.
+    scores
+        The probability of each case.
+    """
+
+    data: str
+    cases: str = Field(pattern=r"^[0-9a-f]{16}$")
+    malignant: str = Field(pattern=r"^[01]+$")
+    scores: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+
+    @model_validator(mode="after")
+    def _one_score_a_case(self) -> "ValidationScores":
+        if len(self.malignant) != len(self.scores) or len(set(self.malignant)) < 2:
+            raise ValueError("not one score for each case, or a class is missing")
+        return self
+
+    @property
+    def labels(self) -> tuple[bool, ...]:
+        """Whether each case is malignant."""
+        return tuple(mark == "1" for mark in self.malignant)
+
 
 class CnnCard(_Card):
     """Reads regions of interest.
 
     `bf16_difference` is the most that bfloat16 moved a probability of validation ROIs; None where
-    it was not measured, and bfloat16 is not used.
+    it was not measured, and bfloat16 is not used. `validation` is None on cards of before it:
+    such a network takes part in an ensemble that has no curve of its own.
     """
 
     kind: Literal["cnn"] = "cnn"
     architecture: CnnConfig
     roi: RoiSpec
     bf16_difference: float | None = Field(None, ge=0, le=1)
+    validation: ValidationScores | None = None
 
     @model_validator(mode="after")
     def _knows_malignant(self) -> "CnnCard":

@@ -1,6 +1,6 @@
-"""Several models' readings of one region become one."""
+"""Several models' readings of one region become one, with an operating point of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 
 from cadnode.domain import FloatImage
+from cadnode.models.card import CnnCard
+from cadnode.models.operating_point import OperatingPoint, Roc, roc
 from cadnode.models.roi_model import RoiReading
 
 
@@ -45,6 +47,50 @@ def ensemble(readings: Mapping[str, RoiReading]) -> EnsembleReading:
         probability=fmean(probability for _, probability in members),
         members=members,
         cam=_mean(cams) if cams else None,
+    )
+
+
+def curve(members: Sequence[CnnCard]) -> Roc | None:
+    """The ROC curve of the members' mean; one member's is its card's.
+
+    It is computed from the validation scores that the members' cards hold, so any set of members
+    has its curve, whichever of them are active. None where a card holds none, or where the
+    members were validated on different cases.
+    """
+    if len(members) == 1:
+        return members[0].roc
+    held = [card.validation for card in members if card.validation is not None]
+    if len(held) < len(members) or len({v.cases for v in held}) != 1:
+        return None
+    means = [fmean(of_case) for of_case in zip(*(v.scores for v in held), strict=True)]
+    names = ", ".join(card.name for card in members)
+    return roc(held[0].labels, means, f"{held[0].data}: mean of {names}")
+
+
+def operating_point(members: Sequence[CnnCard], choice: str) -> OperatingPoint:
+    """The point of the mean, chosen on its own curve.
+
+    Kang 2021, Data and statistical analysis, and Table 1: the ensemble's cut-off is where its own
+    Youden index is highest (0.247 there, while its members' cut-offs have a mean of 0.144).
+
+    Deviation: members without a common curve are read at the mean of their thresholds, because
+    nothing else is known of them; `chosen` says so, and sensitivity and specificity are theirs on
+    average. `cadnode models recalibrate` gives their cards what a common curve is made of.
+
+    Raises
+    ------
+    SettingsError
+        There is no such way to choose an operating point.
+    """
+    together = curve(members)
+    if together is not None:
+        return together.at(choice)
+    points = [card.roc.at(choice) for card in members]
+    return OperatingPoint(
+        threshold=fmean(p.threshold for p in points),
+        sensitivity=fmean(p.sensitivity for p in points),
+        specificity=fmean(p.specificity for p in points),
+        chosen="mean of the members' own: they share no validation scores",
     )
 
 

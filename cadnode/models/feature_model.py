@@ -62,7 +62,7 @@ class FeatureModel:
         self, card: FeatureCard, state: Mapping[str, Tensor], operating_point: str = YOUDEN
     ) -> None:
         self.card = card
-        self.operating_point = card.roc.at(operating_point)
+        self.operating_point = card.curve.at(operating_point)
         network = {k.removeprefix(NETWORK): v for k, v in state.items() if k.startswith(NETWORK)}
         arrays = {k: v.numpy() for k, v in state.items() if not k.startswith(NETWORK)}
         self._network = fitted(StackedAutoencoder(card.architecture), network, card.name)

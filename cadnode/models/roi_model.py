@@ -69,7 +69,8 @@ class RoiModel:
         bf16: bool = False,
     ) -> None:
         self.card = card
-        self.operating_point = card.roc.at(operating_point)
+        self.choice = operating_point
+        self.operating_point = card.curve.at(operating_point)
         self.device = _chosen(device)
         agrees = card.bf16_difference is not None and card.bf16_difference < AGREEMENT
         self.bf16 = bf16 and agrees

@@ -108,10 +108,21 @@ def seen_women(folder: Path) -> frozenset[str]:
     ModelError
         The list is missing or not valid.
     """
+    return frozenset(key for keys in read_split(folder).values() for key in keys)
+
+
+def read_split(folder: Path) -> dict[str, list[str]]:
+    """Keys of a model's women by part: `train`, `validation`, and `excluded` where it has them.
+
+    Raises
+    ------
+    ModelError
+        The list is missing or not valid.
+    """
     try:
         parts = json.loads((folder / SPLIT).read_text())
-        excluded = frozenset(parts.get("excluded", ()))
-        return frozenset(parts["train"]) | frozenset(parts["validation"]) | excluded
+        named = ["train", "validation", *(["excluded"] if "excluded" in parts else [])]
+        return {part: [*map(str, parts[part])] for part in named}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ModelError(f"{folder} has no valid {SPLIT}") from None
 

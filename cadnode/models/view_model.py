@@ -72,7 +72,7 @@ class ViewModel:
     device
         `"cpu"` or `"cuda"`.
     operating_point
-        How the score is chosen from which on a breast is suspicious (`Roc.at`).
+        How the score is chosen from which on an exam and a breast are suspicious (`Roc.at`).
     """
 
     def __init__(
@@ -82,8 +82,8 @@ class ViewModel:
         device: str = "cpu",
         operating_point: str = YOUDEN,
     ) -> None:
-        self.card = card
-        self.operating_point = card.roc.at(operating_point)
+        self.card = card = card.served()
+        self.operating_point = card.curve.at(operating_point)
         self.device = device
         self.network = network.eval().to(device)
         self._chain = preprocess.build(card.preprocess)

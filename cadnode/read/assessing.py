@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import fmean
 from typing import Final
 
 from cadnode.detect.features import features_of
@@ -13,7 +12,7 @@ from cadnode.exam.model import Mammogram
 from cadnode.explain.gradcam import heat_map
 from cadnode.explain.overlay import place
 from cadnode.models.card import Scenario
-from cadnode.models.ensemble import ensemble
+from cadnode.models.ensemble import ensemble, operating_point
 from cadnode.models.feature_model import FeatureModel
 from cadnode.models.features import Features
 from cadnode.models.roi_model import RoiModel, RoiReading
@@ -96,7 +95,10 @@ class Assessor:
     def _cnns(
         self, system: System, members: Sequence[RoiModel], candidate: Candidate, uid: str
     ) -> tuple[Assessment, SystemMaps]:
-        """The mean of the system's CNNs (Kang 2021, Ensemble), with their Grad-CAM maps."""
+        """The mean of the system's CNNs (Kang 2021, Ensemble), with their Grad-CAM maps.
+
+        It is suspicious from the mean's own operating point on.
+        """
         readings: dict[str, RoiReading] = {}
         maps = []
         for model in members:
@@ -108,7 +110,7 @@ class Assessor:
         together = ensemble(readings)
         alone = len(members) == 1
         name = members[0].card.name if alone else system.value
-        threshold = fmean(m.operating_point.threshold for m in members)
+        threshold = operating_point([m.card for m in members], members[0].choice).threshold
         placement = candidate.rois[members[0].card.roi].placement
         mean = () if together.cam is None else (heat_map(together.cam, placement, uid, name),)
         assessment = Assessment(

@@ -23,8 +23,8 @@ from cadnode.imaging import pixels
 from cadnode.read.assessing import Assessor, SystemMaps
 from cadnode.read.correspondence import Point, correspondences, nipple_of
 from cadnode.read.readers import Choices, Readers
-from cadnode.read.regions import Candidate, candidates
-from cadnode.read.views import ScoredView, breasts, is_suspicious, model_for
+from cadnode.read.regions import Candidate, candidates, usable
+from cadnode.read.views import ScoredView, model_for, verdict
 
 PixelLoader = Callable[[Mammogram], FloatImage]
 Progress = Callable[[str], None]
@@ -32,11 +32,15 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Looked:
-    """A scored view and its candidates; its pixels are no longer in memory."""
+    """A scored view and its candidates; its pixels are no longer in memory.
+
+    `unusable` are the regions that people marked on it and that cannot be scored.
+    """
 
     view: ScoredView
     candidates: tuple[Candidate, ...]
     nipple: Point | None
+    unusable: tuple[Skipped, ...] = ()
 
 
 def read_exam(
@@ -50,38 +54,37 @@ def read_exam(
     """Result of one exam: scores, findings, maps, and what was skipped and why.
 
     A view is read by the first view model whose card applies to its acquisition (digital or
-    film). The card says how views make a breast's score (`models.breast`); the exam's score is
-    the higher of its breasts' scores. Findings are the regions that detection marks, those that
-    people marked, and the peaks of the map in breasts that reach their model's operating point;
-    every active system assesses each of them.
+    film). `read.views.Verdict` says how views make the breasts' and the exam's scores. Findings
+    are the regions that detection marks, those that people marked, and the peaks of the map in
+    suspicious breasts; every active system assesses each of them.
     """
     choices = choices or Choices()
     skipped = list(exam.skipped)
     looked = _look(exam, readers, choices, load, skipped, on_progress)
     looked.sort(key=lambda it: _hanging(it.view.mammogram))
     scored = [it.view for it in looked]
+    said = verdict(scored)
     assessor = Assessor(readers, flips=choices.flips)
     findings: list[Finding] = []
     maps = [s.heat_map for s in scored]
     for number, it in enumerate(looked, start=1):
         on_progress(f"regions of view {number} of {len(looked)}")
-        found, shown = _assessed(it, assessor, choices, is_suspicious(it.view, scored))
+        suspicious = it.view.mammogram.laterality in said.suspicious
+        found, shown = _assessed(it, assessor, choices, suspicious)
         findings += found
         maps += [m for by in shown for m in (*by.members, *by.mean)]
         maps += _ensemble(it.view, [m for by in shown for m in by.mean])
     findings.sort(key=_rank)
     nipples = {it.view.mammogram.sop_instance_uid: it.nipple for it in looked if it.nipple}
-    scores = breasts(scored)
-    points = {s.model.operating_point.threshold for s in scored}
     return ExamResult(
         study_instance_uid=exam.study_instance_uid,
-        exam_score=max((b.score for b in scores), default=None),
-        breasts=scores,
+        exam_score=said.exam_score,
+        breasts=said.breasts,
         views=tuple(s.score for s in scored),
         findings=tuple(findings),
         skipped=tuple(skipped),
         models=_used(scored, findings, readers),
-        operating_point=points.pop() if len(points) == 1 else None,
+        operating_point=said.operating_point,
         heat_maps=tuple(maps),
         systems=_statuses(readers.systems, assessor.failed),
         correspondences=correspondences(findings, exam.mammograms, nipples),
@@ -107,7 +110,9 @@ def _look(
     for mammogram in exam.mammograms:
         on_progress(f"{mammogram.laterality} {mammogram.view}")
         try:
-            looked.append(_look_at(mammogram, exam, readers, choices, load))
+            seen = _look_at(mammogram, exam, readers, choices, load)
+            looked.append(seen)
+            skipped += [why for why in seen.unusable if why not in skipped]
         except NotProcessable as error:
             skipped.append(Skipped(mammogram.sop_instance_uid, error.reason, error.detail))
         except ModelError:
@@ -124,17 +129,21 @@ def _look_at(
     image = load(mammogram)
     (reading,) = model.score([(image, mammogram.laterality)])
     uid = mammogram.sop_instance_uid
+    marked, unusable = usable(
+        image, mammogram, [r for r in exam.regions if r.sop_instance_uid == uid]
+    )
     found = candidates(
         image,
         mammogram,
         reading.hot_regions,
-        [r for r in exam.regions if r.sop_instance_uid == uid],
+        marked,
         detector=readers.detector,
         specs=[m.card.roi for m in readers.rois],
         most=choices.most_regions,
     )
     nipple = nipple_of(image, mammogram)
-    return _Looked(ScoredView(mammogram, reading, model), tuple(found), nipple)
+    view = ScoredView(mammogram, reading, model)
+    return _Looked(view, tuple(found), nipple, tuple(unusable))
 
 
 def _assessed(

@@ -100,7 +100,7 @@ def _curve(model: ReadingModel) -> OperatingCurve | None:
     """The card's ROC curve and the chosen threshold; None for the detector, which counts marks."""
     if not isinstance(model, ViewModel | RoiModel | FeatureModel):
         return None
-    roc = model.card.roc
+    roc = model.card.curve
     return OperatingCurve(
         points=roc.points,
         threshold=model.operating_point.threshold,

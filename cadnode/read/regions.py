@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Final
 
+import numpy as np
+
 from cadnode.detect.model import Region, Segmentation
 from cadnode.detect.segment import segment_roi
 from cadnode.detect.view import detect_view
@@ -19,9 +21,12 @@ from cadnode.domain import (
     FindingKind,
     FloatImage,
     RoiReference,
+    Skipped,
+    SkipReason,
 )
 from cadnode.exam.model import Mammogram, PersonRegion
 from cadnode.imaging import roi
+from cadnode.imaging.geometry import Mask, breast_mask
 from cadnode.imaging.roi import Roi, RoiSpec
 from cadnode.imaging.spacing import Spacing, spacing_of
 from cadnode.models.detector import Detector
@@ -32,6 +37,16 @@ Outline = tuple[tuple[float, float], ...]
 _DETECTED: Final = (FindingKind.CALCIFICATION_CLUSTER, FindingKind.MASS)
 # People draw boxes 1 to 5 mm larger than the lesion; so do the regions of the training.
 _DRAWN_MM: Final = 3.0
+# Choice: ten pixels of the networks' regions, which have 0.1 mm (Kang 2021, Data preparation, has
+# about as much); a shorter side shows them no shape.
+LEAST_MM: Final = 1.0
+# Choice: the larger half of a region must be tissue, or it is the air's score.
+_LEAST_TISSUE: Final = 0.5
+# Choice: a box with nine tenths of the breast points at no place in it.
+_WHOLE_BREAST: Final = 0.9
+# Grey level of the view (0 to 1) up to which tissue cannot be told from air.
+_AIR: Final = 0.01
+_STEPS: Final = 64  # samples along each side of a box
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -130,6 +145,80 @@ def candidates(
             if not any(_centre_in(h.box, r.box) or _centre_in(r.box, h.box) for r in regions)
         ),
     ]
+
+
+def usable(
+    image: FloatImage, mammogram: Mammogram, marked: Iterable[PersonRegion]
+) -> tuple[list[PersonRegion], list[Skipped]]:
+    """The marked regions of a view that can be scored, and why the others cannot.
+
+    A network gives any pixels a number. That of air, of a speck or of the whole breast says
+    nothing of a lesion, so such a region has a reason instead (`unusable`).
+    """
+    kept: list[PersonRegion] = []
+    skipped: dict[Skipped, None] = {}
+    mask: Mask | None = None
+    for region in marked:
+        mask = breast_mask(image) if mask is None else mask
+        if detail := unusable(region.box, image, mask, spacing_of(mammogram)):
+            uid = region.reference.sop_instance_uid
+            skipped[Skipped(uid, SkipReason.ROI_UNUSABLE, detail)] = None
+        else:
+            kept.append(region)
+    return kept, list(skipped)
+
+
+def unusable(box: Box, image: FloatImage, mask: Mask | None, spacing: Spacing) -> str:
+    """Why a marked box of a view cannot be scored; "" when it can.
+
+    `image` is `(H, W) float32 in [0, 1]`, dense tissue bright; `mask` its breast
+    (`geometry.breast_mask`), None where none is seen. What lies beyond the image is air.
+    """
+    sides = (box.row1 - box.row0) * spacing.row_mm, (box.col1 - box.col0) * spacing.col_mm
+    if min(sides) < LEAST_MM:
+        return "it is smaller than the networks can see"
+    rows = _samples(box.row0, box.row1)
+    cols = _samples(box.col0, box.col1)
+    tissue = np.zeros((len(rows), len(cols)), bool)
+    inside = np.ix_((rows >= 0) & (rows < image.shape[0]), (cols >= 0) & (cols < image.shape[1]))
+    tissue[inside] = _is_tissue(rows, cols, image, mask)
+    if tissue.mean() < _LEAST_TISSUE:
+        return "it lies mostly outside the breast"
+    if mask is not None and _share_of_breast(box, image, mask) >= _WHOLE_BREAST:
+        return "it holds the whole breast"
+    return ""
+
+
+Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
+Samples = np.ndarray[tuple[int, int], np.dtype[np.bool_]]
+
+
+def _samples(first: int, end: int) -> Indices:
+    """At most `_STEPS` pixels from `first` to `end`, evenly apart, also beyond the image."""
+    count = min(_STEPS, end - first)
+    return np.floor(first + (np.arange(count) + 0.5) * (end - first) / count).astype(np.int64)
+
+
+def _is_tissue(rows: Indices, cols: Indices, image: FloatImage, mask: Mask | None) -> Samples:
+    """Whether those of the samples that lie in the image show tissue."""
+    rows = rows[(rows >= 0) & (rows < image.shape[0])]
+    cols = cols[(cols >= 0) & (cols < image.shape[1])]
+    bright = image[np.ix_(rows, cols)] > _AIR
+    if mask is None:
+        return np.asarray(bright)
+    at = [
+        n * size // whole
+        for n, size, whole in zip((rows, cols), mask.shape, image.shape, strict=True)
+    ]
+    return np.asarray(bright & (mask[np.ix_(*at)] > 0))
+
+
+def _share_of_breast(box: Box, image: FloatImage, mask: Mask) -> float:
+    """The share of the breast that a box holds."""
+    per_row, per_col = (n / whole for n, whole in zip(mask.shape, image.shape, strict=True))
+    row0, row1 = (round(max(0, row) * per_row) for row in (box.row0, box.row1))
+    col0, col1 = (round(max(0, col) * per_col) for col in (box.col0, box.col1))
+    return float(mask[row0:row1, col0:col1].sum()) / max(1.0, float(mask.sum()))
 
 
 def _detected(cutter: Cutter, region: Region) -> Candidate:

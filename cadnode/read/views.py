@@ -42,23 +42,47 @@ def model_for(mammogram: Mammogram, models: Iterable[ViewModel]) -> ViewModel | 
     return next(applying, None)
 
 
-def breasts(scored: Sequence[ScoredView]) -> tuple[BreastScore, ...]:
-    """Right, then left breast; where two models read views of one breast, the one with more."""
-    found: dict[Laterality, BreastScore] = {}
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an exam's views come to; exam, breasts and findings follow this one rule.
+
+    A breast's score is its model's (`models.breast`), the exam's the higher of its breasts', and
+    both have one operating point, which was chosen on exams. So an exam below it has no breast
+    at or above it, and an exam at or above it has one. Peaks of the map are findings, and
+    DIB-MG calls a region suspicious, in suspicious breasts only.
+
+    Parameters
+    ----------
+    breasts
+        Right, then left. Where two models read views of one breast, the one with more counts.
+    exam_score
+        None where nothing was scored.
+    operating_point
+        None also where breasts were scored by models that have different ones.
+    suspicious
+        Sides whose score reaches the operating point of the model that made it.
+    """
+
+    breasts: tuple[BreastScore, ...]
+    exam_score: float | None
+    operating_point: float | None
+    suspicious: frozenset[Laterality]
+
+
+def verdict(scored: Sequence[ScoredView]) -> Verdict:
+    """The verdict on the views of one exam."""
+    found: dict[Laterality, tuple[BreastScore, float]] = {}
     for model in {id(s.model): s.model for s in scored}.values():
         for breast in _breasts_by(model, scored):
             best = found.get(breast.laterality)
-            if best is None or breast.n_views > best.n_views:
-                found[breast.laterality] = breast
-    return tuple(found[side] for side in (Laterality.RIGHT, Laterality.LEFT) if side in found)
-
-
-def is_suspicious(view: ScoredView, scored: Sequence[ScoredView]) -> bool:
-    """Whether the breast of a view reaches the operating point of the view's model."""
-    threshold = view.model.operating_point.threshold
-    return any(
-        b.laterality == view.mammogram.laterality and b.score >= threshold
-        for b in _breasts_by(view.model, scored)
+            if best is None or breast.n_views > best[0].n_views:
+                found[breast.laterality] = (breast, model.operating_point.threshold)
+    points = {threshold for _, threshold in found.values()}
+    return Verdict(
+        breasts=tuple(found[s][0] for s in (Laterality.RIGHT, Laterality.LEFT) if s in found),
+        exam_score=max((breast.score for breast, _ in found.values()), default=None),
+        operating_point=points.pop() if len(points) == 1 else None,
+        suspicious=frozenset(s for s, (b, threshold) in found.items() if b.score >= threshold),
     )
 
 

@@ -55,11 +55,24 @@ def test_training_writes_a_model_for_each_kind_of_data(trained: Path) -> None:
     for name in MODELS:
         loaded = load_view_model(trained / name / "1.0.0")
         assert loaded.card.name == name
-        assert len(loaded.card.metrics) == 2
+        assert len(loaded.card.metrics) >= 2
         assert store.seen_women(trained / name / "1.0.0")
     history = [json.loads(line) for line in (trained / HISTORY).read_text().splitlines()]
     assert [row["epoch"] for row in history] == [0, 1]
     assert 0 <= history[1]["rsna-views"] <= 1
+
+
+def test_a_card_has_a_curve_of_exams_where_the_data_have_exams_of_both_classes(
+    trained: Path,
+) -> None:
+    """The toy films all have a cancer: they are pairs of breasts, and nothing more."""
+    digital, film = (load_view_model(trained / name / "1.0.0").card for name in MODELS)
+
+    assert digital.exam is not None
+    assert [m.unit for m in digital.metrics] == ["breasts", "exams"] * 2
+    assert film.exam is None
+    assert [m.unit for m in film.metrics] == ["breasts"] * 2
+    assert film.breast.contralateral_weight == 0
 
 
 def test_the_card_names_no_folder_of_this_machine(trained: Path, folders: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from cadnode.exam.model import Exam, PersonRegion
 from cadnode.exam.read import read_exam as exam_of
 from cadnode.imaging.roi import Roi, RoiSpec
 from cadnode.imaging.spacing import Spacing
+from cadnode.models.operating_point import Roc
 from cadnode.models.roi_model import RoiReading
 from cadnode.read import Choices, Readers, read_exam, regions
 from cadnode.read.assessing import highest, scenarios
@@ -48,12 +49,15 @@ class Cnn:
     def card(self) -> Any:
         return SimpleNamespace(
             name=self.name, version="1.0.0", weights_sha256="cd", system=self.system, roi=SPEC,
-            applies_to=(Acquisition.DIGITAL, Acquisition.FILM),
+            applies_to=(Acquisition.DIGITAL, Acquisition.FILM), validation=None,
+            roc=Roc(points=((1.0, 0.0, 1.0), (0.5, 1.0, 1.0)), measured_on="", n_pos=1, n_neg=1),
         )  # fmt: skip
+
+    choice = "youden"
 
     @property
     def operating_point(self) -> Any:
-        return SimpleNamespace(threshold=0.5)
+        return self.card.roc.at(self.choice)
 
     def read(self, rois: Sequence[Roi], *, flips: bool = False) -> list[RoiReading]:
         if self.fails:

@@ -6,7 +6,6 @@ Women whom any of the models has seen in training or validation are left out.
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Final
 
 import numpy as np
@@ -15,13 +14,23 @@ from cadnode.domain import Acquisition, System
 from cadnode.errors import DataError, ModelError, SettingsError
 from cadnode.models import loading, store
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard
+from cadnode.models.ensemble import operating_point
 from cadnode.models.feature_model import FeatureModel
 from cadnode.models.roi_model import RoiModel
 from training.data.regions import is_source
 from training.data.sources import open_source
 from training.data.views import DataSet, ViewRecord
 from training.evaluation.auc import Floats
-from training.evaluation.scored import Cutoff, Scored, Scorer, cutoffs, decade, key, scored
+from training.evaluation.scored import (
+    CHOICES,
+    Cutoff,
+    Scored,
+    Scorer,
+    cutoffs,
+    decade,
+    key,
+    scored,
+)
 from training.papers.kim2018 import evaluate as views_evaluate
 from training.papers.kim2018.validation import BreastScored, by_breast, compared, contrast_of
 from training.papers.roi_cnn import evaluate as rois_evaluate
@@ -130,7 +139,7 @@ def of_rois(folders: Sequence[Path], data: str, *, together: bool = False) -> Sc
 
     Of a phantom those of its test part, of `KIND:PATH` those of women whom no model has seen.
 
-    The mean's cut-offs are the means of the members', as the node takes them.
+    The mean's cut-offs are those of its own curve, as the node takes them (`models.ensemble`).
     """
     models = []
     for folder in folders:
@@ -144,7 +153,7 @@ def of_rois(folders: Sequence[Path], data: str, *, together: bool = False) -> Sc
     scorers = [_scorer(m.card, m.sha256) for m in models]
     columns = {s.spec: each[:, i] for i, s in enumerate(scorers)}
     if together and len(models) > 1:
-        scorers.append(_mean_of(scorers))
+        scorers.append(_mean_of([m.card for m in models]))
         columns[scorers[-1].spec] = each.mean(1)
     return scored(head, scorers, columns, rows)
 
@@ -261,16 +270,14 @@ def _breast_facts(
 
 
 def _scorer(card: ModelCard, sha256: str) -> Scorer:
-    return Scorer(card.name, card.version, sha256, cutoffs(card.roc), calibrated=True)
+    return Scorer(card.name, card.version, sha256, cutoffs(card.curve), calibrated=True)
 
 
-def _mean_of(members: Sequence[Scorer]) -> Scorer:
+def _mean_of(members: Sequence[CnnCard]) -> Scorer:
     """The ensemble of networks; what it is made of is in their rows."""
-    chosen = [
-        Cutoff(c.choice, fmean(m.cutoffs[i].threshold for m in members), "mean of the members'")
-        for i, c in enumerate(members[0].cutoffs)
-    ]
-    return Scorer("ensemble", cutoffs=tuple(chosen), calibrated=True)
+    points = {choice: operating_point(members, choice) for choice in CHOICES}
+    chosen = tuple(Cutoff(choice, p.threshold, p.chosen) for choice, p in points.items())
+    return Scorer("ensemble", cutoffs=chosen, calibrated=True)
 
 
 def _spec(card: ModelCard) -> str:

@@ -98,7 +98,7 @@ def _point(curve: OperatingCurve, step: int, point: Point) -> Dataset:
     x, y = _axes(curve)
     said = (
         f"from {threshold:.4g} on (0 to 1), counted by "
-        f"{'breast' if curve.of_breasts else 'region'}; "
+        f"{'breast, or exam by the higher one' if curve.of_breasts else 'region'}; "
         f"{curve.measured_on}; {curve.n_pos} positive, {curve.n_neg} negative"
     )
     return items.number(

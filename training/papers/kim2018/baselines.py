@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from training.data import birads
-from training.evaluation.auc import auc, clustered, delong
+from training.evaluation.auc import clustered, delong
 from training.evaluation.grouped import shown
-from training.papers.kim2018.validation import BreastScored
+from training.papers.kim2018.validation import BreastScored, ExamScored
 
 
 def at_threshold(breasts: Sequence[BreastScored], threshold: float) -> dict[str, Any]:
@@ -22,10 +22,10 @@ def at_threshold(breasts: Sequence[BreastScored], threshold: float) -> dict[str,
     }
 
 
-def film(pairs: Sequence[BreastScored], everybody: Sequence[BreastScored]) -> dict[str, Any]:
+def film(pairs: Sequence[BreastScored], exams: Sequence[ExamScored]) -> dict[str, Any]:
     """Pairs of one woman put in the right order, and the digitizer-only baseline.
 
-    `pairs` holds both breasts of women with one malignant breast; `everybody` all breasts.
+    `pairs` holds both breasts of women with one malignant breast.
     """
     sides: dict[str, dict[bool, float]] = defaultdict(dict)
     for breast in pairs:
@@ -35,17 +35,14 @@ def film(pairs: Sequence[BreastScored], everybody: Sequence[BreastScored]) -> di
     return {
         "pairs": len(gaps),
         "pairs_ordered": round(ordered / len(gaps), 4),
-    } | _exams(everybody)
+    } | _exams(exams)
 
 
-def _exams(breasts: Sequence[BreastScored]) -> dict[str, Any]:
+def _exams(exams: Sequence[ExamScored]) -> dict[str, Any]:
     """Cancer exams against all others: by the digitizer's letter alone, and by the model."""
-    exams: dict[str, list[BreastScored]] = defaultdict(list)
-    for breast in breasts:
-        exams[breast.woman].append(breast)
-    labels = [any(b.cancer for b in e) for e in exams.values()]
-    letters = [e[0].first.stratum for e in exams.values()]
-    scores = [max(b.score for b in e) for e in exams.values()]
+    labels = [e.cancer for e in exams]
+    letters = [e.stratum for e in exams]
+    scores = [e.score for e in exams]
     contrast = "exams with cancer against exams without (benign and normal)"
     if len(set(labels)) < 2:
         return {"digitizer_only": {"auc": 0.5, "contrast": "malignant against other breast"}}
@@ -67,10 +64,6 @@ def _exams(breasts: Sequence[BreastScored]) -> dict[str, Any]:
             "note": "malignant against the same woman's other breast: one digitizer a woman, so "
             "the letter alone orders no pair",
             "exam_contrast": alone | {"contrast": f"{contrast}, by the digitizer's letter alone"},
-        },
-        "exam_level": {
-            "auc": round(auc(labels, scores), 4),
-            "contrast": f"{contrast}, the higher breast's score; confounded by the digitizer",
         },
         "by_digitizer_exam_level": within,
     }
@@ -113,11 +106,39 @@ def sentences(result: dict[str, Any]) -> list[str]:
             f"{result['pairs_ordered']:.1%} of {result['pairs']} pairs ordered; each breast scored "
             f"alone: AUC {value} ({interval})."
         )
-        exam = result["digitizer_only"].get("exam_contrast")
-        if exam:
-            lines.append(
-                f"Digitizer's letter alone: 0.5 on the pairs by construction; {exam['auc']:.3f} "
-                "for exams with cancer against the others "
-                f"(model {result['exam_level']['auc']:.3f})."
-            )
+    if level := result.get("exam_level"):
+        lines += _of_exams(level)
+    letter = result.get("digitizer_only", {}).get("exam_contrast")
+    if letter:
+        lines.append(
+            "Digitizer's letter alone: 0.5 on the pairs by construction; "
+            f"{letter['auc']:.3f} for exams with cancer against the others."
+        )
     return lines
+
+
+def _of_exams(level: dict[str, Any]) -> list[str]:
+    """What the verdict on an exam is worth, in words."""
+    value, interval = shown(level)
+    lines = [
+        f"Exams: AUC {value} ({interval}), {level['n_pos']} with and {level['n_neg']} without "
+        f"cancer; {level['contrast']}."
+    ]
+    if level["within_stratum"]:
+        value, interval = shown(level["within_stratum"])
+        lines.append(f"Exams of one machine or digitizer: AUC {value} ({interval}).")
+    point = level["operating_point"]
+    shares = {
+        f"sensitivity at {point['threshold']:.3f}": point["sensitivity"],
+        "specificity there": point["specificity"],
+        "specificity at 80 % sensitivity": level["specificity_at_80_sensitivity"],
+    }
+    lines.append("; ".join(f"{name} {_percent(share)}" for name, share in shares.items()) + ".")
+    return lines
+
+
+def _percent(share: dict[str, Any]) -> str:
+    if share["value"] is None:
+        return "–"
+    bounds = "–".join(f"{100 * bound:.0f}" for bound in share["ci"] or ())
+    return f"{share['value']:.1%}" + (f" ({bounds})" if bounds else "")

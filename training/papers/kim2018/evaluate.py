@@ -30,7 +30,16 @@ from training.data.views import DataSet, ViewRecord
 from training.evaluation.auc import delong
 from training.evaluation.grouped import Cases, area, message, shown
 from training.papers.kim2018 import baselines
-from training.papers.kim2018.validation import BreastScored, by_breast, compared, contrast_of
+from training.papers.kim2018.exams import level
+from training.papers.kim2018.validation import (
+    BreastScored,
+    by_breast,
+    by_exam,
+    compared,
+    contrast_of,
+    exam_contrast_of,
+    exams_compared,
+)
 from training.workflow import in_batches
 
 SPLITS: Final = ("unseen", "all")
@@ -102,8 +111,13 @@ def numbers(
         "message": message(row, *_CLASSES),
         "women": len({b.woman for b in breasts}),
         "auc_delong_ci": delong(*_columns(breasts)).as_dict()["auc_ci"],
-        "operating_point": baselines.at_threshold(breasts, card.roc.at().threshold),
+        "operating_point": baselines.at_threshold(breasts, card.curve.at().threshold),
     }
+    of_exams = exams_compared(records, acquisition)
+    exams = by_exam(
+        by_breast([records[i] for i in of_exams], [logits[i] for i in of_exams], card.breast)
+    )
+    result |= level(exams, card.curve, exam_contrast_of(records, acquisition))
     if acquisition == Acquisition.DIGITAL:
         strata = {"machine": "machine_id", "site": "site_id", "density": "density"}
         everybody = by_breast(records, logits, card.breast)
@@ -113,7 +127,7 @@ def numbers(
         strata = {"digitizer": "digitizer"}
         alone = by_breast(*picked)
         result["each_breast_alone"] = _area(alone) | {"contrast": contrast}
-        result |= baselines.film(breasts, by_breast(records, logits))
+        result |= baselines.film(breasts, exams)
         result["by_lesion"] = _pair_strata(breasts, lambda b: b.first.fact("lesion"))
         result["by_subtlety"] = _pair_strata(breasts, lambda b: b.first.fact("subtlety"))
     for name, column in strata.items():
@@ -175,6 +189,14 @@ def scores_of(
     loaded: ViewModel, records: Sequence[ViewRecord]
 ) -> tuple[list[tuple[ViewRecord, float]], Counter[str]]:
     """Records with their log-odds, and reasons of those that could not be scored."""
+    read, failed = read_views(loaded, records)
+    return [(record, logit) for record, logit, _ in read], failed
+
+
+def read_views(
+    loaded: ViewModel, records: Sequence[ViewRecord]
+) -> tuple[list[tuple[ViewRecord, float, float]], Counter[str]]:
+    """As `scores_of`, with the highest log-odds of each view's map."""
     failed, known = Counter[str](), once.kept(("views", loaded.sha256))
     progress = Console(stderr=True)
     parts = list(in_batches([r for r in records if r.path not in known], _BATCH))
@@ -187,9 +209,11 @@ def scores_of(
                 ready.append((record, tensor))
         if ready:
             stacked = torch.from_numpy(np.stack([t for _, t in ready]))
-            _, logits = loaded.run(stacked, batch_size=_BATCH)
-            known |= {r.path: v for (r, _), v in zip(ready, logits.tolist(), strict=True)}
-    return [(r, known[r.path]) for r in records if r.path in known], failed
+            maps, logits = loaded.run(stacked, batch_size=_BATCH)
+            peaks = maps.reshape(len(maps), -1).max(1)
+            rows = zip(ready, logits.tolist(), peaks.tolist(), strict=True)
+            known |= {r.path: (logit, peak) for (r, _), logit, peak in rows}
+    return [(r, *known[r.path]) for r in records if r.path in known], failed
 
 
 def _how(scoring: BreastScoring) -> str:

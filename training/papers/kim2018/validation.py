@@ -4,8 +4,8 @@ A breast is scored from its views' log-odds by the card's `BreastScoring`, as th
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Final
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from cadnode.domain import Acquisition, Laterality
+from cadnode.errors import DataError
 from cadnode.models.breast import BreastScoring, combine
 from cadnode.models.card import Calibration, HotRegion
 from cadnode.models.dib_mg import MapNetwork
@@ -32,7 +33,7 @@ class BreastScored:
     """A breast with its score, made of its views' log-odds."""
 
     woman: str
-    laterality: str
+    laterality: Laterality
     cancer: bool
     score: float
     first: ViewRecord
@@ -133,16 +134,99 @@ def contrast_auc(
 
 
 @dataclass(frozen=True, slots=True)
+class ExamScored:
+    """An exam with its score, the higher of its breasts'; `stratum`: its machine or digitizer."""
+
+    woman: str
+    cancer: bool
+    score: float
+    stratum: str
+    exam_class: str
+    n_breasts: int
+
+
+def by_exam(breasts: Sequence[BreastScored]) -> list[ExamScored]:
+    """The exams of scored breasts, as the node scores them (`cadnode.read.views.Verdict`)."""
+    exams: dict[str, list[BreastScored]] = defaultdict(list)
+    for breast in breasts:
+        exams[breast.woman].append(breast)
+    return [
+        ExamScored(
+            woman,
+            any(b.cancer for b in of),
+            max(b.score for b in of),
+            of[0].first.stratum,
+            of[0].first.exam_class,
+            len(of),
+        )
+        for woman, of in exams.items()
+    ]
+
+
+def exams_compared(records: Sequence[ViewRecord], acquisition: Acquisition) -> list[int]:
+    """Rows of the exams whose scores are compared with each other.
+
+    Film: women with both breasts. Digital: as `compared`.
+    """
+    if acquisition == Acquisition.DIGITAL:
+        return compared(records, acquisition)
+    sides: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        sides[record.woman].add(record.laterality)
+    return [i for i, r in enumerate(records) if len(sides[r.woman]) == 2]
+
+
+def exam_contrast_of(records: Sequence[ViewRecord], acquisition: Acquisition) -> str:
+    """What exams are compared with what, in words; and what keeps it from being the whole truth."""
+    said = "exams with cancer against exams without, each scored by the higher of its breasts"
+    if acquisition == Acquisition.FILM:
+        return f"{said} (without: normal and benign)"
+    rows = [records[i] for i in exams_compared(records, acquisition)]
+    sides: dict[str, set[str]] = defaultdict(set)
+    for record in rows:
+        sides[record.woman].add(record.laterality)
+    ill = {r.woman for r in rows if r.cancer}
+    alone = sum(len(sides[woman]) == 1 for woman in ill)
+    if alone == 0:
+        return said
+    return (
+        f"{said}; {alone} of {len(ill)} with cancer show that breast only, so that the sensitivity "
+        "is a lower bound"
+    )
+
+
+def auc_within(
+    labels: Sequence[bool], scores: Sequence[float], strata: Sequence[str]
+) -> float | None:
+    """AUC of the pairs whose cases are of one stratum; None where no stratum has both classes.
+
+    What a machine or a digitizer tells of the class does not count in it.
+    """
+    positive, values, names = np.array(labels, bool), np.array(scores), np.array(strata)
+    area, pairs = 0.0, 0
+    for name in np.unique(names):
+        of = names == name
+        n = int(positive[of].sum()) * int((~positive[of]).sum())
+        if n:
+            area, pairs = area + n * auc(positive[of], values[of]), pairs + n
+    return area / pairs if pairs else None
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
-    """What a card takes from the validation part."""
+    """What a card takes from the validation part; `exam` is None where exams have one class."""
 
     calibration: Calibration
     breast: BreastScoring
     roc: Roc
+    exam: Roc | None
     hot_region: HotRegion
 
 
-WEIGHTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Choice: never above one half. At weight w a woman whose breasts look alike keeps 1 − w of their
+# log-odds: beyond one half more is taken off than is left, and at 1 the higher of the two scores
+# is at least one half whatever the images show.
+WEIGHTS: Final = (0.0, 0.25, 0.5)
 
 
 def fit(
@@ -150,63 +234,118 @@ def fit(
     logits: NDArray[np.float32],
     peaks: NDArray[np.float32],
     *,
-    contrast: str,
     acquisition: Acquisition,
+    part: str = "validation part",
 ) -> Fitted:
-    """Platt's calibrations of views and of breasts, the breasts' ROC curve, the map's threshold.
+    """Platt's calibrations of views, breasts and exams, their ROC curves, the map's threshold.
+
+    `records` are those of the validation part, all of them: which take part in which contrast
+    is decided here. Views are calibrated on the exams that are compared, not on the pairs of
+    breasts alone: those are all of women with cancer.
 
     Raises
     ------
     DataError
         A class is missing among the records.
     """
-    labels = np.array([r.cancer for r in records])
-    slope, intercept = _platt(logits.astype(np.float64), labels)
-    peak = 1 / (1 + np.exp(-(slope * peaks.astype(np.float64) + intercept)))
-    alone = by_breast(records, logits.tolist())
-    where = f"validation part ({len(alone)} breasts): {contrast}"
-    scoring = _breast_scoring(alone, acquisition, where)
-    breasts = by_breast(records, logits.tolist(), scoring)
+    of_exams = exams_compared(records, acquisition)
+    rows = [records[i] for i in of_exams]
+    picked, contrast = compared(rows, acquisition), contrast_of(records, acquisition)
+    labels = np.array([r.cancer for r in rows])
+    if len(set(labels.tolist())) < 2 or not picked:
+        raise DataError(f"the {part} has no contrast: {contrast}")
+    own, highest = logits[of_exams], peaks[of_exams].astype(np.float64)
+    slope, intercept = platt(own.astype(np.float64), labels)
+    peak = 1 / (1 + np.exp(-(slope * highest + intercept)))
+    alone = by_breast(rows, own.tolist())
+    where = f"{part} ({len(alone)} breasts, {len({r.woman for r in rows})} exams)"
+    pairs = {rows[i].breast for i in picked}
+    scoring = _breast_scoring(alone, pairs, acquisition, where)
+    breasts = by_breast(rows, own.tolist(), scoring)
+    of_pairs = [b for b in breasts if (b.woman, b.laterality) in pairs]
     hot = float(np.clip(np.percentile(peak[~labels], 80), 0.05, 0.95))
     return Fitted(
         Calibration(
             slope=slope, intercept=intercept, fitted_on=where, prevalence=float(labels.mean())
         ),
         scoring,
-        roc([b.cancer for b in breasts], [b.score for b in breasts], where),
+        roc(
+            [b.cancer for b in of_pairs],
+            [b.score for b in of_pairs],
+            f"{part} ({len(of_pairs)} breasts): {contrast}",
+        ),
+        _exam_roc(by_exam(breasts), f"{part}: {exam_contrast_of(records, acquisition)}"),
         HotRegion(
             threshold=hot,
-            chosen="exceeded in one of five views of breasts without cancer of the " + where,
+            chosen=f"exceeded in one of five views of breasts without cancer of the {where}",
         ),
     )
 
 
-def _breast_scoring(
-    breasts: Sequence[BreastScored], acquisition: Acquisition, where: str
-) -> BreastScoring:
-    """The contralateral weight with the highest area, and Platt's calibration of its scores.
+def _exam_roc(exams: Sequence[ExamScored], where: str) -> Roc | None:
+    if len({e.cancer for e in exams}) < 2:
+        return None
+    return roc([e.cancer for e in exams], [e.score for e in exams], where)
 
-    Digital exams get no weight: in the RSNA views nearly every woman with cancer shows one breast
-    only, so that the presence of the other would tell the class.
+
+def _breast_scoring(
+    breasts: Sequence[BreastScored],
+    pairs: Collection[tuple[str, Laterality]],
+    acquisition: Acquisition,
+    where: str,
+) -> BreastScoring:
+    """The contralateral weight, and Platt's calibration of the scores it makes.
+
+    Film is weighed and calibrated on exams: a score is the share of exams with cancer whose
+    higher breast has it. Without exams of both classes breasts are scored alone, because nothing
+    tells how often a comparison calls a woman without cancer.
+
+    Digital exams get no weight and are calibrated on breasts: in the RSNA views nearly every
+    woman with cancer shows one breast only, so that the presence of the other would tell the
+    class.
     """
-    labels = np.array([b.cancer for b in breasts])
     mean = fmean(b.score for b in breasts)
-    other = {(b.woman, Laterality(b.laterality).other): b.score for b in breasts}
-    pairs = [(b.score, other.get((b.woman, Laterality(b.laterality)))) for b in breasts]
-    weights = WEIGHTS if acquisition == Acquisition.FILM else WEIGHTS[:1]
-    by_weight = {w: np.array([combine(*pair, w, mean) for pair in pairs]) for w in weights}
-    weight = max(weights, key=lambda w: auc(labels.tolist(), by_weight[w].tolist()))
-    slope, intercept = _platt(by_weight[weight], labels)
+    classes = {e.cancer for e in by_exam(breasts)}
+    on_exams = acquisition == Acquisition.FILM and len(classes) > 1
+    weighed = {w: _weighed(breasts, w, mean) for w in (WEIGHTS if on_exams else WEIGHTS[:1])}
+    weight = max(weighed, key=lambda w: _worth(weighed[w], pairs)) if on_exams else WEIGHTS[0]
+    scored = weighed[weight]
+    cases: Sequence[BreastScored | ExamScored] = by_exam(scored) if on_exams else scored
+    slope, intercept = platt(
+        np.array([case.score for case in cases]), np.array([case.cancer for case in cases])
+    )
     return BreastScoring(
         contralateral_weight=weight,
         contralateral_mean=mean,
         slope=slope,
         intercept=intercept,
-        fitted_on=where,
+        fitted_on=f"{where}, by {'exam' if on_exams else 'breast'}",
     )
 
 
-def _platt(logits: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[float, float]:
+def _weighed(breasts: Sequence[BreastScored], weight: float, mean: float) -> list[BreastScored]:
+    """Breasts with the other's share taken off their log-odds."""
+    other = {(b.woman, b.laterality.other): b.score for b in breasts}
+    return [
+        replace(b, score=combine(b.score, other.get((b.woman, b.laterality)), weight, mean))
+        for b in breasts
+    ]
+
+
+def _worth(scored: Sequence[BreastScored], pairs: Collection[tuple[str, Laterality]]) -> float:
+    """The mean of two areas, because one score serves both: of breasts (`pairs`) and of exams.
+
+    That of exams is within their machine or digitizer, which may follow the class.
+    """
+    of_pairs = [b for b in scored if (b.woman, b.laterality) in pairs]
+    area, exams = auc([b.cancer for b in of_pairs], [b.score for b in of_pairs]), by_exam(scored)
+    within = auc_within(
+        [e.cancer for e in exams], [e.score for e in exams], [e.stratum for e in exams]
+    )
+    return area if within is None else (area + within) / 2
+
+
+def platt(logits: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[float, float]:
     """Slope and intercept; a slope that would turn the order round is held at a small value."""
     model = LogisticRegression(C=100.0).fit(logits[:, None], labels)
     return max(float(model.coef_[0, 0]), 1e-3), float(model.intercept_[0])

@@ -18,7 +18,7 @@ from rich.table import Table
 from cadnode.domain import FindingKind, System
 from cadnode.errors import ModelError
 from cadnode.imaging.roi import Roi, RoiSpec, cut
-from cadnode.models import store
+from cadnode.models import ensemble, store
 from cadnode.models.card import CnnCard
 from cadnode.models.loading import load
 from cadnode.models.operating_point import YOUDEN
@@ -87,10 +87,10 @@ def _on_phantom(models: Sequence[RoiModel], data: str, peaks: int) -> dict[str, 
     reads = read_rois(models, source)
     records = [r.record for r in reads]
     each = np.stack([r.probabilities for r in reads])
-    threshold = models[0].operating_point.threshold if len(models) == 1 else None
+    point = ensemble.operating_point([m.card for m in models], models[0].choice)
     best = round(phantom.bayes_auc(FindingKind.CALCIFICATION_CLUSTER), 4)
     head = {"data": source.name, "part": "test", "best_auc_of_any_reader": best}
-    result = head | numbers(records, each.mean(1), threshold=threshold)
+    result = head | numbers(records, each.mean(1), threshold=point.threshold)
     seen = min(peaks, source.count("test"))
     if seen:
         result["map_peaks"] = {m.card.name: saliency.measure(m, source, count=seen) for m in models}

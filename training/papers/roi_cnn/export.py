@@ -12,14 +12,28 @@ from torch import Tensor
 
 from cadnode.domain import Acquisition
 from cadnode.models import operating_point, store
-from cadnode.models.card import Calibration, CnnCard, Metric, TrainingData
+from cadnode.models.card import (
+    Calibration,
+    CnnCard,
+    Metric,
+    TrainingData,
+    ValidationScores,
+)
 from cadnode.models.cnn import RoiNetwork
 from cadnode.models.weights import pack, unpack
 from training.evaluation.auc import auc
 from training.papers.roi_cnn.config import Member, Recipe
-from training.papers.roi_cnn.measure import CONTRAST, Floats, metric, numbers, platt, probabilities
+from training.papers.roi_cnn.measure import (
+    CONTRAST,
+    Floats,
+    metric,
+    numbers,
+    platt,
+    probabilities,
+    validation_scores,
+)
 from training.papers.roi_cnn.protocol import Protocol
-from training.papers.roi_cnn.rois import Part, RoiSet
+from training.papers.roi_cnn.rois import Part, RoiRecord, RoiSet
 from training.papers.roi_cnn.stage import log_odds_of
 
 VERSION: Final = "1.0.0"
@@ -77,10 +91,12 @@ def write(
     network.load_state_dict(stored.state)
     size, dtype = recipe.input.size, torch.bfloat16 if recipe.export.amp else None
     known = log_odds_of(network, parts["validation"], size, dtype=dtype)
-    calibration, roc = _fitted(known, parts["validation"])
+    fitted = fit(known, parts["validation"].records, parts["validation"].name)
     test = log_odds_of(network, parts["test"], size, dtype=dtype)
     measured = numbers(
-        parts["test"].records, probabilities(test, calibration), threshold=roc.at().threshold
+        parts["test"].records,
+        probabilities(test, fitted.calibration),
+        threshold=fitted.roc.at().threshold,
     )
     card = CnnCard(
         name=protocol.model_name(member),
@@ -97,8 +113,9 @@ def write(
         if is_real(parts["train"])
         else "by seed: train, validation and test share neither seeds nor breasts",
         metrics=_metrics(parts["test"], test),
-        roc=roc,
-        calibration=calibration,
+        roc=fitted.roc,
+        calibration=fitted.calibration,
+        validation=fitted.validation,
         limits=((REAL_LIMITS if is_real(parts["train"]) else PHANTOM_LIMITS) + LIMITS),
         weights_sha256="0" * 64,
         stored_as=stored.kind,
@@ -144,13 +161,32 @@ def _largest(one: Floats, other: Floats, calibration: Calibration) -> float:
     return round(float(np.abs(moved).max()), 4)
 
 
-def _fitted(log_odds: Floats, validation: RoiSet) -> tuple[Calibration, operating_point.Roc]:
-    """Calibration, and the curve of calibrated probabilities."""
-    where = f"{validation.name} ({len(validation)} ROIs): {CONTRAST}"
-    labels = validation.malignant
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a card takes from validation ROIs."""
+
+    calibration: Calibration
+    roc: operating_point.Roc
+    validation: ValidationScores
+
+
+def fit(log_odds: Floats, records: Sequence[RoiRecord], name: str) -> Fitted:
+    """Calibration, the curve of calibrated probabilities, and these themselves.
+
+    Raises
+    ------
+    DataError
+        A class is missing.
+    """
+    where = f"{name} ({len(records)} ROIs): {CONTRAST}"
+    labels = np.array([r.malignant for r in records], bool)
     calibration = platt(log_odds, labels, where)
     scores = probabilities(log_odds, calibration)
-    return calibration, operating_point.roc(labels.tolist(), scores.tolist(), where)
+    return Fitted(
+        calibration,
+        operating_point.roc(labels.tolist(), scores.tolist(), where),
+        validation_scores(records, scores, where),
+    )
 
 
 def _metrics(test: RoiSet, log_odds: Floats) -> tuple[Metric, ...]:

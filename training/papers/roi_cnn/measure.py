@@ -1,5 +1,6 @@
 """What is fitted on the validation part, and what is measured on the test part."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from cadnode.errors import DataError
-from cadnode.models.card import Calibration, Metric
+from cadnode.models.card import Calibration, Metric, ValidationScores
 from training.evaluation import binary, grouped
 from training.evaluation.auc import auc, by_woman
 from training.evaluation.grouped import Cases
@@ -43,6 +44,18 @@ def probabilities(log_odds: Floats, calibration: Calibration) -> Floats:
     """Calibrated, in [0, 1]."""
     raised = calibration.slope * log_odds + calibration.intercept
     return np.asarray(1 / (1 + np.exp(-np.clip(raised, -60, 60))), np.float64)
+
+
+def validation_scores(records: Sequence[RoiRecord], scores: Floats, data: str) -> ValidationScores:
+    """What a card keeps of the ROIs its curve is of, for the curve of an ensemble."""
+    marks = "".join("1" if r.malignant else "0" for r in records)
+    keys = "\n".join([*(r.key for r in records), marks])
+    return ValidationScores(
+        data=data,
+        cases=hashlib.sha256(keys.encode()).hexdigest()[:16],
+        malignant=marks,
+        scores=tuple(round(float(score), 6) for score in scores),
+    )
 
 
 def metric(records: Sequence[RoiRecord], scores: Floats, part: str, data: str) -> Metric:

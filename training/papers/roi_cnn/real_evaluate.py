@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from cadnode.imaging.roi import Roi
-from cadnode.models import store
+from cadnode.models import ensemble, store
 from cadnode.models.roi_model import RoiModel
 from training import once
 from training.data.regions import Question, Regions, open_regions, without_reading
@@ -88,8 +88,9 @@ def run(models: Sequence[RoiModel], folders: Sequence[Path], data: str) -> dict[
         "left_out": reads.left_out,
         **strata(reads.cases(scores), reads.facts, STRATA),
     }
+    point = ensemble.operating_point([m.card for m in models], models[0].choice)
+    result["operating_point"] = _at(reads, scores, point.threshold)
     if len(models) == 1:
-        result["operating_point"] = _at(reads, scores, models[0].operating_point.threshold)
         return result
     return result | {"members": {m.card.name: _member(reads, i, m) for i, m in enumerate(models)}}
 
