@@ -23,6 +23,7 @@ from cadnode.errors import NotProcessable
 from cadnode.exam.model import Mammogram
 from cadnode.exam.patient import Patient
 from cadnode.explain.overlay import display_size, heat_layer
+from cadnode.imaging.spacing import spacing_of
 from cadnode.page import panels
 from cadnode.page.content import PageContent
 from cadnode.page.crops import crop_of, points
@@ -57,6 +58,7 @@ def css_text(text: str) -> str:
 
 def _context(content: PageContent) -> dict[str, Any]:
     result = content.result
+    guessed = {m.sop_instance_uid for m in content.exam.mammograms if spacing_of(m).estimated}
     names = {m.sop_instance_uid: f"{m.laterality}{m.view}" for m in content.exam.mammograms}
     views, crops = _pictures(content)
     patient = content.patient or Patient()
@@ -76,7 +78,13 @@ def _context(content: PageContent) -> dict[str, Any]:
         "columns": panels.columns(result, content.cards),
         "phantom": [system.value for system in panels.phantom_trained(content.cards)],
         "findings": [
-            panels.finding_row(n, f, names.get(f.sop_instance_uid, ""), result)
+            panels.finding_row(
+                n,
+                f,
+                names.get(f.sop_instance_uid, ""),
+                result,
+                estimated=f.sop_instance_uid in guessed,
+            )
             for n, f in enumerate(result.findings, start=1)
         ],
         "crops": crops,

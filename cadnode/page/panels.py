@@ -73,21 +73,33 @@ def phantom_trained(cards: Sequence[ModelCard]) -> list[System]:
     return [system for system in System if system in found]
 
 
-def finding_row(number: int, finding: Finding, view: str, result: ExamResult) -> dict[str, Any]:
-    """A row of the findings table, with a cell for each of `columns`."""
+def finding_row(
+    number: int, finding: Finding, view: str, result: ExamResult, *, estimated: bool = False
+) -> dict[str, Any]:
+    """A row of the findings table, with a cell for each of `columns`.
+
+    `estimated`: the view's pixel size is a guess, and so is every mm.
+    """
     status = {s.system: s for s in result.systems}
     systems = [System(c["name"]) for c in columns(result, ())]
     return {
         "number": number,
         "view": view,
         "kind": KIND_NAMES[finding.kind],
-        "descriptors": descriptors(finding.cluster) if finding.cluster else "",
+        "descriptors": _descriptors(finding, estimated=estimated),
         "certainty": finding.certainty,
         "drawn": finding.marked_by is not None,
         "probability": finding.probability,
         "algorithm": finding.algorithm,
         "cells": [_cell(finding, system, status.get(system)) for system in systems],
     }
+
+
+def _descriptors(finding: Finding, *, estimated: bool) -> str:
+    cluster = finding.cluster
+    if cluster is None:
+        return ""
+    return descriptors(cluster, estimated=estimated or cluster.diameter_estimated)
 
 
 def _cell(finding: Finding, system: System, status: SystemStatus | None) -> dict[str, Any]:

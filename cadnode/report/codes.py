@@ -86,6 +86,10 @@ CALIBRATION: Final = _own("CALIBRATION", "Calibration of the score")
 CALIBRATED: Final = _own("CALIBRATED", "Calibrated to a probability")
 UNCALIBRATED: Final = _own("UNCALIBRATED", "Not calibrated: orders, is no probability")
 
+# How a size in mm came to be where no header states the pixel's: CID 3627.
+DERIVATION: Final = _dcm("121401", "Derivation")
+ESTIMATED: Final = _sct("414135002", "Estimated")
+
 # How the reading ended: CID 6047, CID 6042.
 SUMMARY: Final = _dcm("111017", "CAD Processing and Findings Summary")
 ALL_WITHOUT_FINDINGS: Final = _dcm("111241", "All algorithms succeeded; without findings")

@@ -9,7 +9,7 @@ from cadnode.report import codes
 from cadnode.report.cad_sr import concepts
 from cadnode.report.edition import Edition
 from cadnode.report.fhir_parts import Resource, concept, filled, quantity, reference
-from cadnode.report.group_parts import mammogram_of, number
+from cadnode.report.group_parts import diameter_is_estimated, mammogram_of, number
 from cadnode.report.groups import summary
 from cadnode.report.words import counting
 
@@ -85,7 +85,8 @@ def finding_observation(edition: Edition, finding: Finding, index: int) -> Resou
     if chosen is not None:
         components.append(_reaches(chosen))
     if finding.cluster is not None:
-        components += _described(finding.cluster)
+        estimated = diameter_is_estimated(edition, finding)
+        components += _described(finding.cluster, estimated=estimated)
     if finding.marked_by is not None:
         drawn = concept(codes.DRAWN)
         components.append({"code": concept(codes.REGION_ORIGIN), "valueCodeableConcept": drawn})
@@ -132,8 +133,8 @@ def _score(edition: Edition, value: float) -> Resource:
     return {"valueQuantity": quantity(number(value), codes.NO_UNITS)}
 
 
-def _measured(name: Code, value: float, unit: Code) -> Resource:
-    return {"code": concept(name), "valueQuantity": quantity(number(value), unit)}
+def _measured(name: Code, value: float, unit: Code, text: str = "") -> Resource:
+    return {"code": concept(name, text=text), "valueQuantity": quantity(number(value), unit)}
 
 
 def _reaches(told: Assessment) -> Resource:
@@ -151,8 +152,12 @@ def _said(told: Assessment) -> Resource:
     }
 
 
-def _described(cluster: ClusterDescription) -> list[Resource]:
-    """A cluster's estimated descriptors, with the concepts of TID 4010 (PS3.16)."""
+def _described(cluster: ClusterDescription, *, estimated: bool) -> list[Resource]:
+    """A cluster's descriptors, with the concepts of TID 4010 (PS3.16).
+
+    FHIR has no modifier of a quantity for "estimated": the text of the concept says it.
+    """
+    diameter = "Diameter (estimated: the image states no pixel size)" if estimated else ""
     return [
         {
             "code": concept(codes.CALCIFICATION_TYPE),
@@ -163,5 +168,5 @@ def _described(cluster: ClusterDescription) -> list[Resource]:
             "valueCodeableConcept": concept(codes.DISTRIBUTIONS[cluster.distribution]),
         },
         _measured(codes.N_CALCIFICATIONS, cluster.count, codes.NO_UNITS),
-        _measured(codes.DIAMETER, cluster.diameter_mm, codes.MILLIMETER),
+        _measured(codes.DIAMETER, cluster.diameter_mm, codes.MILLIMETER, diameter),
     ]

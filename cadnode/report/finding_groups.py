@@ -50,7 +50,8 @@ def _region(edition: Edition, finding: Finding, chosen: Assessment | None, index
         measurements.append(Measurement(codes.CERTAINTY, percent, codes.PERCENT))
     evaluations = [_reaches(chosen)] if chosen else []
     if finding.cluster is not None:
-        measurements += _cluster_measurements(finding.cluster)
+        estimated = parts.diameter_is_estimated(edition, finding)
+        measurements += _cluster_measurements(finding.cluster, estimated=estimated)
         evaluations += _cluster_evaluations(finding.cluster)
     if finding.marked_by is not None:
         evaluations.append(QualitativeEvaluation(codes.REGION_ORIGIN, codes.DRAWN))
@@ -90,11 +91,19 @@ def _reaches(told: Assessment) -> QualitativeEvaluation:
     return QualitativeEvaluation(codes.REACHES_OPERATING_POINT, answer)
 
 
-def _cluster_measurements(cluster: ClusterDescription) -> list[Measurement]:
-    """Number of calcifications and longest diameter, as TID 4010 measures a cluster."""
+def _cluster_measurements(cluster: ClusterDescription, *, estimated: bool) -> list[Measurement]:
+    """Number of calcifications and longest diameter, as TID 4010 measures a cluster.
+
+    A diameter that rests on a guessed pixel size has the Derivation "Estimated" (TID 300).
+    """
     return [
         Measurement(codes.N_CALCIFICATIONS, cluster.count, codes.NO_UNITS),
-        Measurement(codes.DIAMETER, parts.number(cluster.diameter_mm), codes.MILLIMETER),
+        Measurement(
+            codes.DIAMETER,
+            parts.number(cluster.diameter_mm),
+            codes.MILLIMETER,
+            derivation=codes.ESTIMATED if estimated else None,
+        ),
     ]
 
 

@@ -13,9 +13,10 @@ from highdicom.sr import (
 from pydicom import Dataset
 
 from cadnode import __version__
-from cadnode.domain import Laterality, ModelUse
+from cadnode.domain import Correspondence, Finding, Laterality, ModelUse
 from cadnode.errors import ReportError
 from cadnode.exam.model import Mammogram
+from cadnode.imaging.spacing import spacing_of
 from cadnode.report import codes
 from cadnode.report.edition import Edition
 
@@ -78,6 +79,22 @@ def score(edition: Edition, value: float) -> Measurement:
     if edition.calibrated:
         return probability(value)
     return Measurement(codes.CAD_SCORE, number(value), codes.NO_UNITS)
+
+
+def diameter_is_estimated(edition: Edition, finding: Finding) -> bool:
+    """Whether a cluster's diameter in mm rests on a pixel size that no header states."""
+    guessed = finding.cluster is not None and finding.cluster.diameter_estimated
+    return guessed or _is_guessed(edition, finding)
+
+
+def nipple_is_estimated(edition: Edition, pair: Correspondence) -> bool:
+    """Whether a pair's distances from the nipple rest on a pixel size that no header states."""
+    both = (edition.result.findings[i] for i in (pair.cc, pair.mlo))
+    return pair.nipple_estimated or any(_is_guessed(edition, finding) for finding in both)
+
+
+def _is_guessed(edition: Edition, finding: Finding) -> bool:
+    return spacing_of(mammogram_of(edition, finding.sop_instance_uid)).estimated
 
 
 def site(side: Laterality) -> list[FindingSite]:

@@ -29,7 +29,7 @@ from cadnode.errors import ReportError
 from cadnode.files import write_whole
 from cadnode.report.groups import summary
 
-SCHEMA_VERSION: Final = "1.2"
+SCHEMA_VERSION: Final = "1.3"
 
 
 def to_json(
@@ -142,6 +142,7 @@ def _cluster(cluster: ClusterDescription) -> dict[str, Any]:
         "type": cluster.type.value,
         "count": int(cluster.count),
         "diameter_mm": float(cluster.diameter_mm),
+        "diameter_estimated": cluster.diameter_estimated,
     }
 
 
@@ -162,6 +163,7 @@ def _correspondence(pair: Correspondence) -> dict[str, Any]:
         "cc": pair.cc + 1,
         "mlo": pair.mlo + 1,
         "nipple_mm": [round(float(mm), 2) for mm in pair.nipple_mm],
+        "nipple_estimated": pair.nipple_estimated,
         "certainty": float(pair.certainty),
     }
 

@@ -87,6 +87,7 @@ def test_what_each_system_says_of_a_finding_is_told() -> None:
     assert cluster["certainty"] == 0.9375
     assert cluster["cluster"] == {
         "distribution": "grouped", "type": "fine_pleomorphic", "count": 12, "diameter_mm": 8.25,
+        "diameter_estimated": False,
     }  # fmt: skip
     assert [a["system"] for a in cluster["assessments"]] == [
         "kim2018", "kang2021", "helsinki_dtl", "wang2016",
@@ -195,6 +196,12 @@ def test_one_lesion_in_two_views_is_told_by_the_numbers_of_its_findings() -> Non
     told = to_json(replace(result, correspondences=(pair,)))
 
     assert told["correspondences"] == [
-        {"cc": 1, "mlo": 2, "nipple_mm": [40.12, 44.0], "certainty": 0.75}
+        {
+            "cc": 1,
+            "mlo": 2,
+            "nipple_mm": [40.12, 44.0],
+            "nipple_estimated": False,
+            "certainty": 0.75,
+        }
     ]
     VALIDATOR.validate(told)

@@ -30,16 +30,17 @@ def composite_feature(library: Library, number: int) -> Dataset:
         [
             items.code(items.MODIFIER, concepts.RENDERING_INTENT, intent),
             *tracking(f"findings {pair.cc + 1} and {pair.mlo + 1}", uid),
-            *_body(pair),
+            *_body(pair, estimated=parts.nipple_is_estimated(edition, pair)),
             *(single_image_finding(library, items.INFERRED, i) for i in (pair.cc, pair.mlo)),
         ],
     )
 
 
-def _body(pair: Correspondence) -> list[Dataset]:
+def _body(pair: Correspondence, *, estimated: bool) -> list[Dataset]:
     """TID 4005: how they belong together, who says so, and how sure."""
     cc, mlo = pair.nipple_mm
-    distances = f"nipple distances {cc:.1f} and {mlo:.1f} mm"
+    kind = "estimated nipple distances" if estimated else "nipple distances"
+    distances = f"{kind} {cc:.1f} and {mlo:.1f} mm"
     percent = 100 * parts.number(pair.certainty)
     return [
         items.code(items.PROPERTIES, concepts.COMPOSITE_TYPE, concepts.SPATIALLY_RELATED),

@@ -29,6 +29,7 @@ def single_image_finding(library: Library, relationship: str, index: int) -> Dat
     finding = library.edition.result.findings[index]
     told = counting(finding)
     algorithm = named(library.edition, finding.algorithm, told.members if told else ())
+    algorithm = algorithm.adding(*calcifications.sizes_in_words(library.edition, finding))
     intent = _intent(finding, curve_of(library.edition, finding.algorithm))
     uid = library.edition.uid("tracking-region", index)
     children = [
@@ -37,7 +38,8 @@ def single_image_finding(library: Library, relationship: str, index: int) -> Dat
         *_body(library, finding, algorithm, finding.probability),
     ]
     if finding.cluster is not None:
-        children += calcifications.cluster(finding.cluster)
+        estimated = parts.diameter_is_estimated(library.edition, finding)
+        children += calcifications.cluster(finding.cluster, estimated=estimated)
     children += _described(finding, finding.probability)
     if finding.kind is FindingKind.CALCIFICATION_CLUSTER:
         children += calcifications.individuals(library, finding, _detector(library))
