@@ -86,20 +86,13 @@ def finding_row(
         "number": number,
         "view": view,
         "kind": KIND_NAMES[finding.kind],
-        "descriptors": _descriptors(finding, estimated=estimated),
+        "descriptors": descriptors(finding.cluster, estimated=estimated) if finding.cluster else "",
         "certainty": finding.certainty,
         "drawn": finding.marked_by is not None,
         "probability": finding.probability,
         "algorithm": finding.algorithm,
         "cells": [_cell(finding, system, status.get(system)) for system in systems],
     }
-
-
-def _descriptors(finding: Finding, *, estimated: bool) -> str:
-    cluster = finding.cluster
-    if cluster is None:
-        return ""
-    return descriptors(cluster, estimated=estimated or cluster.diameter_estimated)
 
 
 def _cell(finding: Finding, system: System, status: SystemStatus | None) -> dict[str, Any]:

@@ -25,12 +25,12 @@ def assessment_by(finding: Finding, system: System) -> Assessment | None:
     return chosen if chosen in told else next(iter(told), None)
 
 
-def descriptors(cluster: ClusterDescription, *, estimated: bool) -> str:
+def descriptors(cluster: ClusterDescription, *, estimated: bool = False) -> str:
     """Such as "fine pleomorphic · grouped · 12 · 8 mm": type, distribution, count, diameter.
 
-    "estimated 8 mm" where the header states no pixel size.
+    "estimated 8 mm" where the header states no pixel size, which the reading or the caller knows.
     """
     words = (cluster.type.value.replace("_", " "), cluster.distribution.value)
     size = f"{cluster.diameter_mm:.{0 if cluster.diameter_mm >= 2 else 1}f} mm"
-    size = f"estimated {size}" if estimated else size
+    size = f"estimated {size}" if estimated or cluster.diameter_estimated else size
     return " · ".join((*words, str(cluster.count), size))
