@@ -21,6 +21,7 @@ from cadnode.explain.ensemble_map import ensemble_map
 from cadnode.imaging import pixels
 from cadnode.read.assessing import Assessor, SystemMaps
 from cadnode.read.correspondence import Point, correspondences, nipple_of
+from cadnode.read.order import in_reading_order
 from cadnode.read.readers import Readers
 from cadnode.read.regions import Candidate, candidates
 from cadnode.read.views import ScoredView, breasts, is_suspicious, model_for
@@ -87,7 +88,7 @@ def read_exam(
         findings += found
         maps += [m for by in shown for m in (*by.members, *by.mean)]
         maps += _ensemble(it.view, [m for by in shown for m in by.mean])
-    findings.sort(key=_rank)
+    findings = in_reading_order(findings, readers)
     nipples = {it.view.mammogram.sop_instance_uid: it.nipple for it in looked if it.nipple}
     scores = breasts(scored)
     points = {s.model.operating_point.threshold for s in scored}
@@ -199,11 +200,6 @@ def _ensemble(view: ScoredView, means: Sequence[HeatMap]) -> list[HeatMap]:
     shape = (view.mammogram.rows, view.mammogram.columns)
     together = ensemble_map(shape, view.heat_map, means)
     return [] if together is None else [together]
-
-
-def _rank(finding: Finding) -> tuple[bool, float, float]:
-    """Sort key: people's regions first, then the higher probability, then the certainty."""
-    return finding.marked_by is None, -finding.probability, -(finding.certainty or 0.0)
 
 
 def _hanging(mammogram: Mammogram) -> tuple[str, bool]:

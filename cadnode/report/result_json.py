@@ -36,7 +36,6 @@ def to_json(
     result: ExamResult,
     *,
     made_at: datetime | None = None,
-    calibrated: bool = False,
     timings: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """The result as `docs/result.schema.json` describes it; only JSON types in it.
@@ -55,7 +54,7 @@ def to_json(
         "outcome": result.outcome.value,
         "complete": result.complete,
         "summary": {"code": summary(result).value, "meaning": summary(result).meaning},
-        "calibrated": calibrated,
+        "calibrated": False,
         "exam": {
             "study_instance_uid": result.study_instance_uid,
             "score": result.exam_score,
@@ -67,7 +66,13 @@ def to_json(
         "correspondences": [_correspondence(pair) for pair in result.correspondences],
         "skipped": [_skipped(skipped) for skipped in result.skipped],
         "models": [
-            {"name": m.name, "version": m.version, "sha256": m.sha256} for m in result.models
+            {
+                "name": m.name,
+                "version": m.version,
+                "sha256": m.sha256,
+                "trained_on": [material.value for material in m.trained_on],
+            }
+            for m in result.models
         ],
         "systems": [_system(status) for status in result.systems],
         "heat_maps": [_heat_map(heat_map) for heat_map in result.heat_maps],
@@ -83,7 +88,6 @@ def write_result(
     result: ExamResult,
     *,
     made_at: datetime | None = None,
-    calibrated: bool = False,
     timings: Mapping[str, float] | None = None,
 ) -> Path:
     """`path`, now holding what `to_json` gives; it appears whole or not at all.
@@ -93,7 +97,7 @@ def write_result(
     ReportError
         A number is not finite, or the file cannot be written.
     """
-    told = to_json(result, made_at=made_at, calibrated=calibrated, timings=timings)
+    told = to_json(result, made_at=made_at, timings=timings)
     text = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     try:
         write_whole(path, text.encode())
@@ -172,6 +176,7 @@ def _marked_by(reference: RoiReference) -> dict[str, Any]:
     return {
         "sop_class_uid": reference.sop_class_uid,
         "sop_instance_uid": reference.sop_instance_uid,
+        "by_person": reference.by_person,
     }
 
 

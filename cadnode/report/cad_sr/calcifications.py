@@ -1,6 +1,7 @@
 """A cluster of calcifications (TID 4010) and the calcifications that make it (TID 4009)."""
 
 from pydicom import Dataset
+from pydicom.sr.coding import Code
 
 from cadnode.domain import ClusterDescription, Finding
 from cadnode.report import codes
@@ -38,19 +39,21 @@ def sizes_in_words(edition: Edition, finding: Finding) -> tuple[str, ...]:
     return (f"estimated diameter {diameter:g} mm: the image states no pixel size",)
 
 
-def individuals(library: Library, finding: Finding, algorithm: Algorithm) -> list[Dataset]:
+def individuals(
+    library: Library, finding: Finding, algorithm: Algorithm, intent: Code
+) -> list[Dataset]:
     """The calcifications of a cluster, each a finding that it is inferred from (TID 4006).
 
-    Rendering is optional: the cluster's outline stands for them. TID 4009 has nothing to add: the
-    type was estimated for the whole cluster.
+    Their rendering is never required: the cluster's outline stands for them. TID 4009 has nothing
+    to add: the type was estimated for the whole cluster.
     """
-    intent = items.code(items.MODIFIER, concepts.RENDERING_INTENT, concepts.OPTIONAL)
+    rendering = items.code(items.MODIFIER, concepts.RENDERING_INTENT, intent)
     return [
         items.code(
             items.INFERRED,
             concepts.SINGLE_IMAGE_FINDING,
             concepts.CALCIFICATION,
-            [intent, *algorithm.items(), *geometry.of_calcification(library, finding, one)],
+            [rendering, *algorithm.items(), *geometry.of_calcification(library, finding, one)],
         )
         for one in finding.calcifications
     ]

@@ -7,21 +7,20 @@ from cadnode.report import codes
 from cadnode.report import group_parts as parts
 from cadnode.report.cad_sr import concepts, items
 from cadnode.report.cad_sr.algorithms import ours
-from cadnode.report.cad_sr.findings import rendering_intent, single_image_finding, tracking
+from cadnode.report.cad_sr.findings import single_image_finding, strongest, tracking
 from cadnode.report.cad_sr.library import Library
 
 
 def composite_feature(library: Library, number: int) -> Dataset:
     """Correspondence number `number` (from 0), inferred from its two single image findings.
 
-    It is to be shown when one of the two is. No probability of cancer is given: none was made
-    of both views together.
+    It is to be shown when one of the two is. No score is given: none was made of both views
+    together.
     """
     edition = library.edition
     pair = edition.result.correspondences[number]
     both = [edition.result.findings[i] for i in (pair.cc, pair.mlo)]
-    shown = {rendering_intent(finding) for finding in both}
-    intent = concepts.REQUIRED if concepts.REQUIRED in shown else concepts.OPTIONAL
+    intent = strongest(edition.result, both)
     uid = edition.uid("tracking-correspondence", number)
     return items.code(
         items.CONTAINS,
