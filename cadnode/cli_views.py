@@ -18,7 +18,7 @@ from rich.table import Table
 
 from cadnode.domain import SKIP_MEANINGS, ExamResult, Finding, Laterality, System
 from cadnode.jobs.folders import BUNDLE, PAGE, PDF
-from cadnode.report.words import KIND_NAMES, assessment_by, counting, descriptors
+from cadnode.report.words import KIND_NAMES, assessment_by, counting, descriptors, origin
 
 if TYPE_CHECKING:
     from cadnode.app.checks import Check
@@ -132,7 +132,7 @@ def _score(score: float, above: float) -> str:
 def findings_table(result: ExamResult) -> Table:
     """Each finding with its descriptors and what every system says of it.
 
-    A finding that no system assessed shows its probability and whose it is.
+    A finding that no system assessed shows its score and whose it is.
     """
     known = {a.system for f in result.findings for a in f.assessments}
     systems = [s for s in System if s in known or s in {t.system for t in result.systems}]
@@ -140,7 +140,7 @@ def findings_table(result: ExamResult) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("#", "view", "finding"):
         table.add_column(name)
-    for column in [s.value for s in systems] or ["probability"]:
+    for column in [s.value for s in systems] or ["score"]:
         table.add_column(column, justify="right", no_wrap=True)
     for number, finding in enumerate(result.findings, start=1):
         cells = [_cell(finding, system) for system in systems]
@@ -155,11 +155,11 @@ def _what(finding: Finding) -> str:
     words = KIND_NAMES[finding.kind]
     if finding.cluster is not None:
         words += f"\n[dim]{descriptors(finding.cluster)}[/]"
-    return words + ("\n[dim]drawn by a person[/]" if finding.marked_by else "")
+    return words + (f"\n[dim]{origin(finding.marked_by)}[/]" if finding.marked_by else "")
 
 
 def _cell(finding: Finding, system: System) -> str:
-    """A system's probability: ▲ from its operating point on, bold when it counts; "–" for none."""
+    """A system's score: ▲ from its operating point on, bold when it counts; "–" for none."""
     told = assessment_by(finding, system)
     if told is None:
         return "[dim]–[/]  "

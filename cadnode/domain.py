@@ -222,6 +222,14 @@ class System(StrEnum):
     WANG2016 = "wang2016"
 
 
+class TrainingMaterial(StrEnum):
+    """What a model learnt from; the last two are of women."""
+
+    PHANTOMS = "phantoms"  # computed images with drawn lesions: of nobody
+    FILM = "film"
+    DIGITAL = "digital"
+
+
 @dataclass(frozen=True, slots=True)
 class OperatingCurve:
     """A model's measured errors, and the threshold at which the node reads it.
@@ -250,13 +258,16 @@ class OperatingCurve:
 class ModelUse:
     """A model that took part in a reading: name, version and sha256 of its weights.
 
-    `curve` is its card's, where it has an operating point.
+    `curve` is its card's, where it has an operating point. `system` is the one it belongs to, None
+    for what all systems share. `trained_on` is () where its card does not tell.
     """
 
     name: str
     version: str
     sha256: str
     curve: OperatingCurve | None = field(default=None, compare=False, repr=False)
+    system: System | None = field(default=None, compare=False)
+    trained_on: tuple[TrainingMaterial, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,12 +338,16 @@ class CalcificationType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClusterDescription:
-    """Estimates of a cluster's BI-RADS descriptors, made by rules (docs/detection.md)."""
+    """Estimates of a cluster's BI-RADS descriptors, made by rules (docs/detection.md).
+
+    `diameter_estimated`: the header states no pixel size, and the diameter rests on a guessed one.
+    """
 
     distribution: Distribution
     type: CalcificationType
     count: int
     diameter_mm: float
+    diameter_estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,10 +390,15 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True)
 class RoiReference:
-    """The object in which a person marked a region; the UIDs are "" for the command line."""
+    """The object in which a region was marked; the UIDs are "" for the command line.
+
+    `by_person`: a person typed it, or the object names one as its observer or creator. Without a
+    name the mark may be another device's.
+    """
 
     sop_class_uid: str
     sop_instance_uid: str
+    by_person: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,8 +409,8 @@ class Finding:
     stored, the first point not repeated. `probability` in [0, 1] is the one that counts
     (a setting), that of `algorithm`; `assessments` holds every system's own. `certainty` in
     [0, 1] is the detector's, that there is such a region at all; None when nothing detected it.
-    `calcifications` are those that make a detected cluster. `marked_by` is the object in which a
-    person drew the region.
+    `calcifications` are those that make a detected cluster. `marked_by` is the object in which the
+    region was marked.
     """
 
     sop_instance_uid: str
@@ -412,12 +432,14 @@ class Correspondence:
 
     `cc` and `mlo` are places in `ExamResult.findings`, counted from 0. `nipple_mm` holds the
     distances of the two from the nipple; `certainty` in [0, 1] says how well they agree.
+    `nipple_estimated`: the pixel size of one of the two views is a guess.
     """
 
     cc: int
     mlo: int
     nipple_mm: tuple[float, float]
     certainty: float
+    nipple_estimated: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -59,6 +59,10 @@ FALSE_ALARMS = (
         "the person's object",
     ),
     FalseAlarm(
+        r"^Warning: .*/(IMAGE \(121191|COMPOSITE \(121180),DCM,\"[^\"]*\"\): Content Item not in",
+        "the segmentations and key objects",
+    ),
+    FalseAlarm(
         r"^Error: Template 1410 PlanarROIMeasurements/.*\[Row (5|7)\].*Missing conditional content",
         "Missing conditional content item",
     ),

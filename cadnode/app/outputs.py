@@ -1,5 +1,6 @@
 """What is written of a reading: DICOM objects, FHIR bundle, the exam's page, `result.json`."""
 
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cache, lru_cache
@@ -25,12 +26,14 @@ from cadnode.models.card import ModelCard
 from cadnode.page.content import PageContent
 from cadnode.page.exam_page import exam_page
 from cadnode.page.pdf import pdf_of
-from cadnode.report.edition import Edition
+from cadnode.report.edition import OFFLINE_OBSERVER_UID, Edition
+from cadnode.report.edition import observer_uid as uid_of_observer
 from cadnode.report.fhir import write_bundle
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import STRUCTURED, ObjectKind, kinds_of, wants_fhir
 from cadnode.report.result_json import write_result
 
+INSTALLATION: Final = "installation-id"  # in the storage folder
 KEPT_IMAGES: Final = 4  # heat maps of each size and the page want the same ones; about 50 MB each
 
 log = get_logger("report")
@@ -47,6 +50,7 @@ def write_outputs(
     profiles: Sequence[Profile] = (),
     cards: Sequence[ModelCard] = (),
     earlier: Sequence[Path] = (),
+    observer_uid: str = OFFLINE_OBSERVER_UID,
 ) -> tuple[Path, ...]:
     """Write the exam's objects, its page and, last, `result.json` into `folder`.
 
@@ -54,6 +58,8 @@ def write_outputs(
     one of them wants it, `report.pdf` or `fhir.json` is written too. `predecessor` is the folder
     of an earlier reading of the same study; `cards` are the models' (`cards_of`). An object that
     `folder` or one of the `earlier` folders holds under the same UID stays the bytes it is.
+    `observer_uid` is the node's (`installation_uid`), else one that all readings outside of a node
+    share.
 
     An exam without a single DICOM header has nothing to refer to: it gets `result.json` and a
     page that says so.
@@ -77,20 +83,39 @@ def write_outputs(
             predecessors=_reports_in(predecessor),
             kinds=kinds_of(wanted),
             pdf=lambda: _write_pdf(folder / PDF, page()),
+            observer_uid=observer_uid,
         )
         written = tuple(write_objects(objects, folder, earlier))
         if has_bundle:
-            write_bundle(folder / BUNDLE, _edition(exam, result, report, made_at))
+            edition = _edition(exam, result, report, made_at, observer_uid)
+            write_bundle(folder / BUNDLE, edition)
     if report.page:
         _write_page(folder / PAGE, page)
     write_result(folder / "result.json", result, made_at=made_at)
     return written
 
 
-def _edition(exam: Exam, result: ExamResult, report: settings.Report, made_at: datetime) -> Edition:
+def _edition(
+    exam: Exam, result: ExamResult, report: settings.Report, made_at: datetime, observer_uid: str
+) -> Edition:
     """The edition that `make_objects` makes: what its objects and the bundle track is the same."""
     longest_side = report.heat_map_longer_side
-    return Edition(exam, result, made_at, report.disclaimer, longest_side=longest_side)
+    return Edition(exam, result, made_at, report.disclaimer, longest_side, observer_uid)
+
+
+def installation_uid(storage: Path) -> str:
+    """Device Observer UID of the node that stores here; it is drawn once and kept in a file."""
+    path = storage / INSTALLATION
+    if not path.exists():
+        drawn = path.with_name(f".{uuid.uuid4().hex}.part")
+        write_whole(drawn, uuid.uuid4().hex.encode())
+        try:
+            path.hardlink_to(drawn)  # unlike a rename, it takes no other process's file away
+        except FileExistsError:
+            pass
+        finally:
+            drawn.unlink()
+    return uid_of_observer(path.read_text().strip())
 
 
 def _write_pdf(path: Path, page: str) -> bytes:

@@ -12,7 +12,7 @@ from cadnode.app.active_models import ActiveModels
 from cadnode.app.fetching import Fetching, spool_folder
 from cadnode.app.listener import open_spool
 from cadnode.app.models import examine
-from cadnode.app.outputs import cards_of, model_folders, write_outputs
+from cadnode.app.outputs import cards_of, installation_uid, model_folders, write_outputs
 from cadnode.app.reading import choices_of, choose_device, load_readers
 from cadnode.app.relevance import relevant
 from cadnode.app.supervise import STOP_WITHIN_S, stopping_on_signal
@@ -200,6 +200,7 @@ class Worker:
                 profiles=self._settings.profiles,
                 cards=cards_of(model_folders(self._settings), result),
                 earlier=earlier,
+                observer_uid=installation_uid(self._settings.storage.folder),
             )
             n_outputs += len(objects) + (folder / folders.BUNDLE).is_file()
         log.info("study_reported", study=study, count=n_outputs)

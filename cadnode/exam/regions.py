@@ -68,7 +68,7 @@ def find_regions(instances: Iterable[Instance], mammograms: Sequence[Mammogram])
     objects: set[str] = set()
     for path, header in _current(instances):
         uid = str(header.get("SOPInstanceUID", ""))
-        reference = RoiReference(str(header.get("SOPClassUID", "")), uid)
+        reference = RoiReference(str(header.get("SOPClassUID", "")), uid, _by_person(header))
         for marking in _markings(path, header, matrices):
             objects.add(uid)
             made = _region(marking, by_uid.get(marking.sop_instance_uid), reference)
@@ -154,6 +154,19 @@ def _markings(
         yield from regions_gsps.markings(header)
     elif sop_class in regions_seg.SOP_CLASSES and not regions_seg.is_by_device(header):
         yield from regions_seg.markings(path, header, matrices)
+
+
+def _by_person(header: Dataset) -> bool:
+    """Whether the object says that a person marked what it holds.
+
+    Choice: a report or presentation state that names nobody may be another maker's device's. A
+    segment that is not AUTOMATIC was drawn with a person's hand (PS3.3 C.8.20.2), and of others
+    there are none.
+    """
+    sop_class = text(header, "SOPClassUID")
+    if sop_class in regions_sr.SOP_CLASSES:
+        return regions_sr.names_a_person(header)
+    return sop_class in regions_seg.SOP_CLASSES or regions_gsps.names_a_person(header)
 
 
 def _region(

@@ -80,6 +80,12 @@ def is_by_device(header: Dataset) -> bool:
     return any(re.search(r"\bCAD\b", text(header, title)) for title in _TITLES)
 
 
+def names_a_person(header: Dataset) -> bool:
+    """Whether somebody is named as the content's creator (PS3.3 C.10.9)."""
+    creators = items(header, "ContentCreatorIdentificationCodeSequence")
+    return bool(text(header, "ContentCreatorName").strip("^= ") or creators)
+
+
 def _references(images: Iterator[Dataset] | tuple[Dataset, ...]) -> tuple[str, ...]:
     uids = (text(image, "ReferencedSOPInstanceUID") for image in images)
     return tuple(dict.fromkeys(uid for uid in uids if uid))

@@ -95,6 +95,17 @@ def is_by_device(report: Dataset) -> bool:
     return "DEV" in authors or algorithm
 
 
+def names_a_person(report: Dataset) -> bool:
+    """Whether a person is named as the observer, author or verifier (TID 1002, PS3.3 C.17.2)."""
+    for _, item in _walk(report):
+        (name,) = code_values(items(item, "ConceptNameCodeSequence"))[:1] or ("",)
+        stated = code_values(items(item, "ConceptCodeSequence"))
+        if name == _PERSON_NAME or (name == _OBSERVER_TYPE and _PERSON in stated):
+            return True
+    authors = {text(a, "ObserverType") for a in items(report, "AuthorObserverSequence")}
+    return "PSN" in authors or bool(items(report, "VerifyingObserverSequence"))
+
+
 def _marked(graphic_type: str, points: Points, images: Sequence[str]) -> Iterator[Marking]:
     outline = outline_of(graphic_type, points)
     for image in images or ("",):

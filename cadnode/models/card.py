@@ -5,11 +5,11 @@ of interest, `features` reads the features of a segmented region, `detector` fil
 """
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from cadnode.domain import Acquisition, System
+from cadnode.domain import Acquisition, System, TrainingMaterial
 from cadnode.imaging.preprocess import PreprocessSpec
 from cadnode.imaging.roi import RoiSpec
 from cadnode.models.breast import BreastScoring
@@ -20,6 +20,18 @@ from cadnode.models.operating_point import Roc
 from cadnode.models.stacked_autoencoder import StackedAutoencoderConfig
 
 UnitInterval = tuple[float, float]
+
+# What the data sets hold that `training.data` can read, by the start of their names.
+_MATERIALS: Final = {
+    "rsna": TrainingMaterial.DIGITAL,
+    "inbreast": TrainingMaterial.DIGITAL,
+    "vindr": TrainingMaterial.DIGITAL,
+    "cmmd": TrainingMaterial.DIGITAL,
+    "ddsm": TrainingMaterial.FILM,
+    "cbis-ddsm": TrainingMaterial.FILM,
+    "mini-mias": TrainingMaterial.FILM,
+    "pisa": TrainingMaterial.FILM,
+}
 
 
 class _Part(BaseModel):
@@ -96,6 +108,8 @@ class _Card(_Part):
         Which acquisitions the model reads.
     training_data
         In a sentence; `training_sets` gives the counts.
+    training_material
+        What the weights learnt from; () where the names of `training_sets` tell it (`materials`).
     roc
         Of scores, on the validation part.
     exam
@@ -124,6 +138,7 @@ class _Card(_Part):
     applies_to: tuple[Acquisition, ...] = Field(min_length=1)
     training_data: str
     training_sets: tuple[TrainingData, ...]
+    training_material: tuple[TrainingMaterial, ...] = ()
     split: str
     metrics: tuple[Metric, ...]
     roc: Roc
@@ -141,6 +156,31 @@ class _Card(_Part):
     def curve(self) -> Roc:
         """The curve on which a node chooses its operating point."""
         return self.exam or self.roc
+
+    @property
+    def materials(self) -> tuple[TrainingMaterial, ...]:
+        """What the weights learnt from, phantoms first; () where the card does not tell.
+
+        A card that does not state it is of a data set whose name tells it, or of a site's own
+        data, which are then images of the kinds that the model reads.
+        """
+        found = set(self.training_material)
+        if not found:
+            for data in self.training_sets:
+                found |= _materials_of(data, self.applies_to)
+            if not self.training_sets and "phantom" in self.training_data.lower():
+                found = {TrainingMaterial.PHANTOMS}
+        return tuple(material for material in TrainingMaterial if material in found)
+
+
+def _materials_of(data: TrainingData, applies_to: tuple[Acquisition, ...]) -> set[TrainingMaterial]:
+    name = data.name.lower()
+    if "phantom" in name:
+        return {TrainingMaterial.PHANTOMS}
+    known = {material for start, material in _MATERIALS.items() if name.startswith(start)}
+    if known or not (data.n_women or data.n_views):
+        return known
+    return {TrainingMaterial(acquisition.value) for acquisition in applies_to}
 
 
 class DibMgCard(_Card):

@@ -23,12 +23,16 @@ from cadnode.errors import NotProcessable
 from cadnode.exam.model import Mammogram
 from cadnode.exam.patient import Patient
 from cadnode.explain.overlay import display_size, heat_layer
+from cadnode.imaging.spacing import spacing_of
 from cadnode.page import panels
 from cadnode.page.content import PageContent
 from cadnode.page.crops import crop_of, points
 from cadnode.page.pictures import grey_url, map_url
+from cadnode.report import codes
 from cadnode.report.edition import ENSEMBLE, shown_map
 from cadnode.report.groups import summary
+from cadnode.report.scores import PHANTOM_NOTE
+from cadnode.report.words import below_operating_point
 
 LONGER_SIDE: Final = 1100
 MOST_CROPS: Final = 24
@@ -57,6 +61,7 @@ def css_text(text: str) -> str:
 
 def _context(content: PageContent) -> dict[str, Any]:
     result = content.result
+    guessed = {m.sop_instance_uid for m in content.exam.mammograms if spacing_of(m).estimated}
     names = {m.sop_instance_uid: f"{m.laterality}{m.view}" for m in content.exam.mammograms}
     views, crops = _pictures(content)
     patient = content.patient or Patient()
@@ -74,19 +79,33 @@ def _context(content: PageContent) -> dict[str, Any]:
         "scores": panels.scores(result),
         "threshold": result.operating_point,
         "columns": panels.columns(result, content.cards),
-        "phantom": [system.value for system in panels.phantom_trained(content.cards)],
+        "phantom": [s.value for s in panels.phantom_trained(result, content.cards)],
         "findings": [
-            panels.finding_row(n, f, names.get(f.sop_instance_uid, ""), result)
+            panels.finding_row(
+                n,
+                f,
+                names.get(f.sop_instance_uid, ""),
+                result,
+                estimated=f.sop_instance_uid in guessed,
+            )
             for n, f in enumerate(result.findings, start=1)
         ],
         "crops": crops,
-        "no_findings": "Nothing was found."
-        if result.outcome is Outcome.NO_FINDINGS
-        else "The exam could not be read.",
+        "phantom_note": PHANTOM_NOTE,
+        "below": below_operating_point(result),
+        "no_findings": _no_findings(result),
         "skipped": panels.skipped(result, names),
         "systems": panels.system_panels(result, content.cards),
         "ramp": _ramp(),
     }
+
+
+def _no_findings(result: ExamResult) -> str:
+    """What stands where no finding does; an exam that was read in part is no negative exam."""
+    if result.outcome is Outcome.NOT_READ:
+        return "The exam could not be read."
+    whole = summary(result) is codes.ALL_WITHOUT_FINDINGS
+    return "Nothing was found." if whole else "Nothing was found in what was read of the exam."
 
 
 def _patient(patient: Patient) -> list[tuple[str, str]]:

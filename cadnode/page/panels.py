@@ -11,9 +11,20 @@ from cadnode.domain import (
     Laterality,
     System,
     SystemStatus,
+    TrainingMaterial,
 )
 from cadnode.models.card import ModelCard
-from cadnode.report.words import KIND_NAMES, assessment_by, counting, descriptors
+from cadnode.report.documents import took_part
+from cadnode.report.scores import phantom_systems
+from cadnode.report.words import (
+    KIND_NAMES,
+    assessment_by,
+    counting,
+    descriptors,
+    material_words,
+    origin,
+    plain,
+)
 
 METHODS: Final = {
     System.KIM2018: "weakly supervised network (DIB-MG), whole views",
@@ -49,7 +60,7 @@ def columns(result: ExamResult, cards: Sequence[ModelCard]) -> list[dict[str, An
     known = {s.system for s in result.systems}
     known |= {a.system for f in result.findings for a in f.assessments}
     counts = {told.system for f in result.findings if (told := counting(f))}
-    phantom = phantom_trained(cards)
+    phantom = phantom_trained(result, cards)
     return [
         {
             "name": system.value,
@@ -62,48 +73,58 @@ def columns(result: ExamResult, cards: Sequence[ModelCard]) -> list[dict[str, An
     ]
 
 
-def phantom_trained(cards: Sequence[ModelCard]) -> list[System]:
-    """Systems with a model that learnt from phantoms: computed images with drawn lesions."""
+def phantom_trained(result: ExamResult, cards: Sequence[ModelCard]) -> list[System]:
+    """Systems that learnt from phantoms alone, computed images with drawn lesions."""
+    names = set(phantom_systems(result))
+    for system in System:
+        materials = {card.materials for card in cards if card.system is system}
+        if materials == {(TrainingMaterial.PHANTOMS,)}:
+            names.add(system.value)
+    return [system for system in System if system.value in names]
 
-    def is_phantom(card: ModelCard) -> bool:
-        names = [data.name for data in card.training_sets] or [card.training_data]
-        return any("phantom" in name.lower() for name in names)
 
-    found = {card.system for card in cards if card.system is not None and is_phantom(card)}
-    return [system for system in System if system in found]
+def finding_row(
+    number: int, finding: Finding, view: str, result: ExamResult, *, estimated: bool = False
+) -> dict[str, Any]:
+    """A row of the findings table, with a cell for each of `columns`.
 
-
-def finding_row(number: int, finding: Finding, view: str, result: ExamResult) -> dict[str, Any]:
-    """A row of the findings table, with a cell for each of `columns`."""
-    status = {s.system: s for s in result.systems}
+    `estimated`: the view's pixel size is a guess, and so is every mm.
+    """
     systems = [System(c["name"]) for c in columns(result, ())]
     return {
         "number": number,
         "view": view,
         "kind": KIND_NAMES[finding.kind],
-        "descriptors": descriptors(finding.cluster) if finding.cluster else "",
+        "descriptors": descriptors(finding.cluster, estimated=estimated) if finding.cluster else "",
         "certainty": finding.certainty,
-        "drawn": finding.marked_by is not None,
+        "origin": origin(finding.marked_by) if finding.marked_by else "",
         "probability": finding.probability,
         "algorithm": finding.algorithm,
-        "cells": [_cell(finding, system, status.get(system)) for system in systems],
+        "cells": [_cell(finding, system, result) for system in systems],
     }
 
 
-def _cell(finding: Finding, system: System, status: SystemStatus | None) -> dict[str, Any]:
+def _cell(finding: Finding, system: System, result: ExamResult) -> dict[str, Any]:
     """What one system says of one finding, or why it says nothing."""
     told = assessment_by(finding, system)
     if told is None:
-        silent = "took part, but does not assess this finding"
-        if status is not None and not status.active:
-            silent = f"not active: {status.reason}"
-        return {"system": system.value, "told": None, "why": told_parts(silent)}
+        return {"system": system.value, "told": None, "why": _silence(result, system)}
     return {
         "system": system.value,
         "told": told,
         "counts": told is counting(finding),
-        "why": told_parts(_voices(told)),
+        "why": _voices(told),
     }
+
+
+def _silence(result: ExamResult, system: System) -> str:
+    """Why a system says nothing of a finding."""
+    status = next((s for s in result.systems if s.system is system), None)
+    if status is not None and not status.active:
+        return f"not active: {plain(status.reason) or 'no model of it is active'}"
+    if status is None or took_part(result, status):
+        return "took part, but does not assess this finding"
+    return f"took no part: {plain(status.reason) or 'nothing in this exam was for it to read'}"
 
 
 def _voices(told: Assessment) -> str:
@@ -113,7 +134,7 @@ def _voices(told: Assessment) -> str:
 
 
 def system_panels(result: ExamResult, cards: Sequence[ModelCard]) -> list[dict[str, Any]]:
-    """Each system: its models with what they learnt from and how good they are, or why not."""
+    """Each system: its models what they learnt from, how good they are, or why none read."""
     statuses = result.systems or tuple(
         SystemStatus(s, True) for s in System if any(c.system is s for c in cards)
     )
@@ -121,26 +142,24 @@ def system_panels(result: ExamResult, cards: Sequence[ModelCard]) -> list[dict[s
     shared = [_model(c, result) for c in cards if c.system is None]
     if shared:
         panels.append({"name": "shared by all", "method": "detection", "models": shared,
-                       "active": True, "reason": [], "unused": []})  # fmt: skip
+                       "read": True, "state": "took part", "reason": "", "unused": []})  # fmt: skip
     return panels
 
 
 def _panel(status: SystemStatus, result: ExamResult, cards: Sequence[ModelCard]) -> dict[str, Any]:
     own = [card for card in cards if card.system is status.system]
+    # Without statuses of its own, the result tells of the systems that read.
+    read = took_part(result, status) or not result.systems
+    idle = "active, nothing to read in this exam" if status.active else "not active"
     return {
         "name": status.system.value,
         "method": METHODS[status.system],
-        "active": status.active,
-        "reason": told_parts(status.reason),
+        "read": read,
+        "state": "took part" if read else idle,
+        "reason": plain(status.reason),
         "models": [_model(card, result) for card in own],
         "unused": [name for name in status.models if name not in {c.name for c in own}],
     }
-
-
-def told_parts(text: str) -> list[dict[str, Any]]:
-    """The text in parts; what stands between backticks is code."""
-    parts = enumerate(text.split("`"))
-    return [{"text": part, "code": bool(number % 2)} for number, part in parts if part]
 
 
 def _model(card: ModelCard, result: ExamResult) -> dict[str, Any]:
@@ -151,6 +170,7 @@ def _model(card: ModelCard, result: ExamResult) -> dict[str, Any]:
         "version": card.version,
         "paper": card.paper,
         "data": card.training_data,
+        "materials": material_words(card.materials),
         "sha256": next((m.sha256 for m in result.models if m.name == card.name), ""),
         "metrics": [
             {

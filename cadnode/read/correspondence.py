@@ -77,7 +77,15 @@ def correspondences(
             certainty[at] = max(0.0, 1 - abs(distances[one] - distances[other]) / MOST_MM)
     pairs = zip(*linear_sum_assignment(certainty, maximize=True), strict=True)
     return tuple(
-        Correspondence(cc[i], mlo[j], (distances[cc[i]], distances[mlo[j]]), float(certainty[i, j]))
+        Correspondence(
+            cc[i],
+            mlo[j],
+            (distances[cc[i]], distances[mlo[j]]),
+            float(certainty[i, j]),
+            nipple_estimated=any(
+                spacing_of(views[findings[n].sop_instance_uid]).estimated for n in (cc[i], mlo[j])
+            ),
+        )
         for i, j in pairs
         if certainty[i, j] > 0
     )

@@ -22,6 +22,7 @@ from cadnode.explain.ensemble_map import ensemble_map
 from cadnode.imaging import pixels
 from cadnode.read.assessing import Assessor, SystemMaps
 from cadnode.read.correspondence import Point, correspondences, nipple_of
+from cadnode.read.order import in_reading_order
 from cadnode.read.readers import Choices, Readers
 from cadnode.read.regions import Candidate, candidates, usable
 from cadnode.read.views import ScoredView, model_for, verdict
@@ -74,7 +75,7 @@ def read_exam(
         findings += found
         maps += [m for by in shown for m in (*by.members, *by.mean)]
         maps += _ensemble(it.view, [m for by in shown for m in by.mean])
-    findings.sort(key=_rank)
+    findings = in_reading_order(findings, readers)
     nipples = {it.view.mammogram.sop_instance_uid: it.nipple for it in looked if it.nipple}
     return ExamResult(
         study_instance_uid=exam.study_instance_uid,
@@ -192,11 +193,6 @@ def _ensemble(view: ScoredView, means: Sequence[HeatMap]) -> list[HeatMap]:
     shape = (view.mammogram.rows, view.mammogram.columns)
     together = ensemble_map(shape, view.heat_map, means)
     return [] if together is None else [together]
-
-
-def _rank(finding: Finding) -> tuple[bool, float, float]:
-    """Sort key: people's regions first, then the higher probability, then the certainty."""
-    return finding.marked_by is None, -finding.probability, -(finding.certainty or 0.0)
 
 
 def _hanging(mammogram: Mammogram) -> tuple[str, bool]:

@@ -72,7 +72,14 @@ class Readers:
         for model in self:
             if model.card.name == name:
                 card = model.card
-                return ModelUse(name, card.version, card.weights_sha256, _curve(model))
+                return ModelUse(
+                    name,
+                    card.version,
+                    card.weights_sha256,
+                    _curve(model),
+                    card.system,
+                    card.materials,
+                )
         return None
 
     def digest(self, choices: Choices) -> str:

@@ -5,7 +5,7 @@ who marked a region. Everything a system needs is cut while the view's pixels ar
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Final
 
@@ -222,12 +222,15 @@ def _share_of_breast(box: Box, image: FloatImage, mask: Mask) -> float:
 
 
 def _detected(cutter: Cutter, region: Region) -> Candidate:
+    cluster = region.cluster
+    if cluster is not None:
+        cluster = replace(cluster, diameter_estimated=cutter.spacing.estimated)
     return cutter.candidate(
         region.kind,
         region.box,
         region.outline,
         certainty=region.certainty,
-        cluster=region.cluster,
+        cluster=cluster,
         calcifications=region.calcifications,
     )
 

@@ -16,6 +16,7 @@ from cadnode.domain import (
     Distribution,
     FindingKind,
     Laterality,
+    RoiReference,
     SkipReason,
     System,
     ViewModifier,
@@ -76,15 +77,17 @@ PIXELS: Final = Code("{pixels}", "UCUM", "Pixels")
 MILLIMETER: Final = Code("mm", "UCUM", "millimeter")
 
 # What is measured.
-PROBABILITY_OF_CANCER: Final = _dcm("111047", "Probability of cancer")
 CERTAINTY: Final = _dcm("111012", "Certainty of Finding")
 N_CALCIFICATIONS: Final = _dcm("111038", "Number of calcifications")
 DIAMETER: Final = _sct("81827009", "Diameter")
 CAD_SCORE: Final = _own("CAD_SCORE", "CAD score, 0 to 1")
 OPERATING_POINT: Final = _own("OPERATING_POINT", "CAD operating point, 0 to 1")
 CALIBRATION: Final = _own("CALIBRATION", "Calibration of the score")
-CALIBRATED: Final = _own("CALIBRATED", "Calibrated to a probability")
 UNCALIBRATED: Final = _own("UNCALIBRATED", "Not calibrated: orders, is no probability")
+
+# How a size in mm came to be where no header states the pixel's: CID 3627.
+DERIVATION: Final = _dcm("121401", "Derivation")
+ESTIMATED: Final = _sct("414135002", "Estimated")
 
 # How the reading ended: CID 6047, CID 6042.
 SUMMARY: Final = _dcm("111017", "CAD Processing and Findings Summary")
@@ -132,16 +135,21 @@ DISTRIBUTIONS: Final[dict[Distribution, Code]] = {
 }
 
 # What a system says, and whether it could.
-REACHES_OPERATING_POINT: Final = _own("REACHES_OP", "Probability reaches the operating point")
+REACHES_OPERATING_POINT: Final = _own("REACHES_OP", "Score reaches the operating point")
 YES: Final = _sct("373066001", "Yes")
 NO: Final = _sct("373067005", "No")
 TOOK_PART: Final = _own("TOOK_PART", "Took part in the reading")
 ABSENT: Final = _own("ABSENT", "Did not take part in the reading")
 
-# A region that a person drew, and the object it was drawn in.
+# A region that somebody marked, and the object it was marked in.
 REGION_ORIGIN: Final = _own("REGION_ORIGIN", "How the region was found")
 DRAWN: Final = _own("DRAWN", "Drawn by a person")
+MARKED: Final = _own("MARKED", "Marked by a device or an unnamed person")
 SOURCE_OF_REGION: Final = _dcm("121112", "Source of Measurement")
+
+# The objects beside a report that it refers to.
+REFERENCED_SEGMENT: Final = _dcm("121191", "Referenced Segment")
+KEY_IMAGES: Final = _dcm("121180", "Key Images")
 
 # CID 244.
 SIDES: Final[dict[Laterality, Code]] = {
@@ -208,6 +216,19 @@ _BROKE: Final = frozenset(
         SkipReason.MODEL_FAILED,
     }
 )
+
+
+def region_origin(marked_by: RoiReference) -> Code:
+    """Who marked a region, as far as its object names anybody."""
+    return DRAWN if marked_by.by_person else MARKED
+
+
+def cad_score(meaning: str) -> Code:
+    """`CAD_SCORE` with a meaning that names the system (at most 64 characters).
+
+    The value is what programs look for; a meaning is for people (PS3.3 section 8.3).
+    """
+    return _own(CAD_SCORE.value, meaning)
 
 
 def skip_reason(reason: SkipReason) -> Code:

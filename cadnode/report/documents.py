@@ -5,16 +5,18 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID
 
-from cadnode.domain import ExamResult
+from cadnode.domain import ExamResult, SystemStatus
 from cadnode.report.edition import Edition
-from cadnode.report.identity import IMPLEMENTATION_CLASS_UID, MANUFACTURER
+from cadnode.report.identity import MANUFACTURER
 from cadnode.report.image_library import evidence
+from cadnode.report.scores import phantom_sentence, read_something
+from cadnode.report.words import below_operating_point, plain
 
 
-def observer() -> ObserverContext:
-    """TID 1002 and 1004 (PS3.16): this software as the observer."""
+def observer(edition: Edition) -> ObserverContext:
+    """TID 1002 and 1004 (PS3.16): this installation of the software as the observer."""
     device = DeviceObserverIdentifyingAttributes(
-        uid=IMPLEMENTATION_CLASS_UID,
+        uid=edition.observer_uid,
         name="cadnode",
         manufacturer_name=MANUFACTURER,
         model_name="cadnode",
@@ -62,10 +64,32 @@ def in_place(ds: Dataset, edition: Edition, predecessor: Dataset | None, kind: s
         ds.PredecessorDocumentsSequence = old
 
 
-def absences(result: ExamResult) -> list[str]:
-    """Why a system took no part in the reading, or not with all of its models or regions."""
-    words = {True: "took part, but", False: "took no part"}
-    return [f"{s.system} {words[s.active]}: {s.reason}" for s in result.systems if s.reason]
+def remarks(result: ExamResult) -> list[str]:
+    """What a reader must know of the reading beside its numbers, each a sentence without its stop.
+
+    Which systems learnt from phantoms; why a finding may be suspicious in an exam that is not;
+    why a system took no part, or not with all of its models. No shell command is among them.
+    """
+    told = [phantom_sentence(result), below_operating_point(result)]
+    return [*filter(None, told), *_absences(result)]
+
+
+def took_part(result: ExamResult, status: SystemStatus) -> bool:
+    """Whether the system scored a view or assessed a region of this exam."""
+    return status.active and status.system in read_something(result)
+
+
+def _absences(result: ExamResult) -> list[str]:
+    told = []
+    for status in result.systems:
+        reason = plain(status.reason)
+        if took_part(result, status):
+            told += [f"{status.system} took part, but: {reason}"] if reason else []
+        else:
+            idle = "it is active, but nothing in this exam was for it to read"
+            why = reason or (idle if status.active else "no model of it is active")
+            told.append(f"{status.system} took no part: {why}")
+    return told
 
 
 def _named(documents: list[Dataset]) -> str:

@@ -1,5 +1,6 @@
 """One edition of an exam's report: what is said, about whom, when, and under which UIDs."""
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -11,7 +12,7 @@ from cadnode.domain import ExamResult, HeatMap, ModelUse, ViewPosition, ViewScor
 from cadnode.errors import ReportError
 from cadnode.exam.model import Exam, Mammogram
 from cadnode.report.identity import copied_digest
-from cadnode.report.uids import fingerprint, identifying_models, object_uid
+from cadnode.report.uids import NAMESPACE, fingerprint, identifying_models, object_uid
 
 DISCLAIMER = "Research use only, not for primary diagnosis"
 LONGEST_SIDE = 2048
@@ -19,20 +20,29 @@ SMALL_SIDE = 1024
 ENSEMBLE = "ensemble"
 
 
+def observer_uid(installation: str) -> str:
+    """Device Observer UID of the installation that has this identifier (PS3.5 section B.2)."""
+    return f"2.25.{uuid.uuid5(NAMESPACE, f'device observer {installation}').int}"
+
+
+OFFLINE_OBSERVER_UID = observer_uid("")
+"""Of a reading outside of any installation (`cadnode read`): the same everywhere."""
+
+
 @dataclass(frozen=True, eq=False)
 class Edition:
     """An exam, its result and the words around it; every object of one report shares it.
 
-    `calibrated` says that scores are probabilities, which a report may only then claim.
-    `longest_side` is that of a heat map in pixels; None keeps the source's size.
+    `longest_side` is that of a heat map in pixels; None keeps the source's size. `observer_uid` is
+    the Device Observer UID (121012, DCM) of this installation.
     """
 
     exam: Exam
     result: ExamResult
     made_at: datetime
     disclaimer: str = DISCLAIMER
-    calibrated: bool = False
     longest_side: int | None = LONGEST_SIDE
+    observer_uid: str = OFFLINE_OBSERVER_UID
 
     @property
     def reference(self) -> Dataset:
@@ -46,12 +56,13 @@ class Edition:
         """Sha256 of all that the objects are made from, times excepted; see `uids.fingerprint`.
 
         The content of the source objects, the patient and study attributes that are copied, the
-        regions that people marked, this software's version and the report's options.
+        regions that people marked, this software's version, the installation and the report's
+        options.
         """
         regions = [
             (r.sop_instance_uid, *r.box, r.reference.sop_instance_uid) for r in self.exam.regions
         ]
-        options = (__version__, self.disclaimer, self.calibrated, self.longest_side)
+        options = (__version__, self.disclaimer, self.longest_side, self.observer_uid)
         sources = (self.exam.content, copied_digest(self.reference), sorted(regions))
         return fingerprint(self.result, *sources, *options)
 

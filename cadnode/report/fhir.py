@@ -20,7 +20,7 @@ from cadnode.errors import ReportError
 from cadnode.exam.patient import patient_of
 from cadnode.files import write_whole
 from cadnode.report.cad_sr import concepts
-from cadnode.report.documents import absences
+from cadnode.report.documents import remarks
 from cadnode.report.edition import Edition
 from cadnode.report.fhir_observations import (
     breast_observation,
@@ -45,6 +45,7 @@ from cadnode.report.fhir_parts import (
 from cadnode.report.finding_groups import polyline
 from cadnode.report.group_parts import mammogram_of
 from cadnode.report.groups import summary
+from cadnode.report.scores import phantom_sentence
 from cadnode.report.uids import object_uid
 
 IMAGING_STUDY: Final = Code("18748-4", "LN", "Diagnostic imaging study")
@@ -152,10 +153,16 @@ def _report(edition: Edition, observed: list[str]) -> Resource:
         "issued": instant(edition.made_at),
         "study": [_study(edition)],
         "result": [reference(uid, "Observation") for uid in observed],
-        "conclusion": f"{ending.meaning}. {edition.disclaimer}.",
+        "conclusion": _conclusion(edition),
         "conclusionCode": [concept(ending)],
-        "note": [{"text": text} for text in absences(result)],
+        "note": [{"text": text} for text in remarks(result)],
     })  # fmt: skip
+
+
+def _conclusion(edition: Edition) -> str:
+    """How the reading ended, which systems learnt from phantoms, and what it is for."""
+    told = (summary(edition.result).meaning, phantom_sentence(edition.result), edition.disclaimer)
+    return " ".join(f"{sentence.rstrip('.')}." for sentence in told if sentence)
 
 
 def _selection(edition: Edition, finding: Finding) -> Resource:

@@ -9,8 +9,9 @@ from cadnode.report import codes
 from cadnode.report.cad_sr import concepts
 from cadnode.report.edition import Edition
 from cadnode.report.fhir_parts import Resource, concept, filled, quantity, reference
-from cadnode.report.group_parts import mammogram_of, number
+from cadnode.report.group_parts import detection, diameter_is_estimated, mammogram_of, number
 from cadnode.report.groups import summary
+from cadnode.report.scores import assessment_scorer, exam_scorer, finding_scorer
 from cadnode.report.words import counting
 
 IMAGING: Final = {
@@ -54,7 +55,7 @@ def selection_uid(edition: Edition, index: int) -> str:
 def exam_observation(edition: Edition) -> Resource:
     """The exam's score with the operating point, or why there is none."""
     result = edition.result
-    observation = _observation(codes.CAD_SCORE, concept(codes.BREAST))
+    observation = _observation(exam_scorer(result).code, concept(codes.BREAST))
     point = result.operating_point
     threshold = [] if point is None else [_measured(codes.OPERATING_POINT, point, codes.NO_UNITS)]
     ending = {"code": concept(codes.SUMMARY), "valueCodeableConcept": concept(summary(result))}
@@ -62,17 +63,17 @@ def exam_observation(edition: Edition) -> Resource:
     if result.exam_score is None:
         absent = {"coding": [_NOT_DONE], "text": summary(result).meaning}
         return {**observation, "dataAbsentReason": absent, "component": components}
-    return {**observation, **_score(edition, result.exam_score), "component": components}
+    return {**observation, **_score(result.exam_score), "component": components}
 
 
 def breast_observation(edition: Edition, breast: BreastScore) -> Resource:
     """One breast's score."""
     site = concept(concepts.SIDES[breast.laterality])
-    return {**_observation(codes.CAD_SCORE, site), **_score(edition, breast.score)}
+    return {**_observation(exam_scorer(edition.result).code, site), **_score(breast.score)}
 
 
 def finding_observation(edition: Edition, finding: Finding, index: int) -> Resource:
-    """A finding: the probability that counts, what it is, and what other systems say of it."""
+    """A finding: the score that counts, what it is, and what other systems say of it."""
     mammogram = mammogram_of(edition, finding.sop_instance_uid)
     chosen = counting(finding)
     kind = {
@@ -81,24 +82,26 @@ def finding_observation(edition: Edition, finding: Finding, index: int) -> Resou
     }
     components = [kind]
     if finding.certainty is not None:
-        components.append(_measured(codes.CERTAINTY, 100 * finding.certainty, codes.PERCENT))
+        by = _detection(edition, finding)
+        text = f"{codes.CERTAINTY.meaning} by {by}"
+        components.append(_measured(codes.CERTAINTY, 100 * finding.certainty, codes.PERCENT, text))
     if chosen is not None:
         components.append(_reaches(chosen))
     if finding.cluster is not None:
-        components += _described(finding.cluster)
+        estimated = diameter_is_estimated(edition, finding)
+        components += _described(finding.cluster, estimated=estimated)
     if finding.marked_by is not None:
-        drawn = concept(codes.DRAWN)
-        components.append({"code": concept(codes.REGION_ORIGIN), "valueCodeableConcept": drawn})
-    components += [_said(told) for told in finding.assessments if told is not chosen]
+        origin = concept(codes.region_origin(finding.marked_by))
+        components.append({"code": concept(codes.REGION_ORIGIN), "valueCodeableConcept": origin})
+    components += [_said(edition, told) for told in finding.assessments if told is not chosen]
+    scorer = finding_scorer(edition.result, finding)
     return {
-        **_observation(
-            codes.PROBABILITY_OF_CANCER, concept(concepts.SIDES[mammogram.laterality])
-        ),
-        "valueQuantity": quantity(number(100 * finding.probability), codes.PERCENT),
+        **_observation(scorer.code, concept(concepts.SIDES[mammogram.laterality])),
+        **_score(finding.probability),
         "derivedFrom": [reference(selection_uid(edition, index), "ImagingSelection")],
         "component": components,
         "note": [{"text": f"finding {index + 1}, {mammogram.laterality} {mammogram.view}, "
-                  f"by {finding.algorithm}"}],
+                  f"by {finding.algorithm}, {scorer.training}"}],
     }  # fmt: skip
 
 
@@ -124,35 +127,40 @@ def _observation(code: Code, site: Resource) -> Resource:
     }
 
 
-def _score(edition: Edition, value: float) -> Resource:
-    """The value of a score: a probability in percent only when it is calibrated."""
-    if edition.calibrated:
-        percent = quantity(number(100 * value), codes.PERCENT)
-        return {"code": concept(codes.PROBABILITY_OF_CANCER), "valueQuantity": percent}
+def _score(value: float) -> Resource:
+    """The value of a score, from 0 to 1: no percentage, which would look like a probability."""
     return {"valueQuantity": quantity(number(value), codes.NO_UNITS)}
 
 
-def _measured(name: Code, value: float, unit: Code) -> Resource:
-    return {"code": concept(name), "valueQuantity": quantity(number(value), unit)}
+def _measured(name: Code, value: float, unit: Code, text: str = "") -> Resource:
+    return {"code": concept(name, text=text), "valueQuantity": quantity(number(value), unit)}
 
 
 def _reaches(told: Assessment) -> Resource:
-    """Whether the probability reaches the operating point of its system."""
+    """Whether the score reaches the operating point of its system."""
     answer = codes.YES if told.suspicious else codes.NO
     return {"code": concept(codes.REACHES_OPERATING_POINT), "valueCodeableConcept": concept(answer)}
 
 
-def _said(told: Assessment) -> Resource:
-    """What a further system says of the finding; the text names it."""
-    text = f"{codes.PROBABILITY_OF_CANCER.meaning} by {told.system} ({told.algorithm})"
-    return {
-        "code": concept(codes.PROBABILITY_OF_CANCER, text=text),
-        "valueQuantity": quantity(number(100 * told.probability), codes.PERCENT),
-    }
+def _said(edition: Edition, told: Assessment) -> Resource:
+    """What a further system says of the finding; code and text name it."""
+    code = assessment_scorer(edition.result, told).code
+    text = f"{code.meaning} ({told.algorithm})"
+    return {"code": concept(code, text=text), **_score(told.probability)}
 
 
-def _described(cluster: ClusterDescription) -> list[Resource]:
-    """A cluster's estimated descriptors, with the concepts of TID 4010 (PS3.16)."""
+def _detection(edition: Edition, finding: Finding) -> str:
+    """Name and version of what found the region."""
+    name, version, *_ = (str(item.TextValue) for item in detection(edition, finding))
+    return f"{name} {version}"
+
+
+def _described(cluster: ClusterDescription, *, estimated: bool) -> list[Resource]:
+    """A cluster's descriptors, with the concepts of TID 4010 (PS3.16).
+
+    FHIR has no modifier of a quantity for "estimated": the text of the concept says it.
+    """
+    diameter = "Diameter (estimated: the image states no pixel size)" if estimated else ""
     return [
         {
             "code": concept(codes.CALCIFICATION_TYPE),
@@ -163,5 +171,5 @@ def _described(cluster: ClusterDescription) -> list[Resource]:
             "valueCodeableConcept": concept(codes.DISTRIBUTIONS[cluster.distribution]),
         },
         _measured(codes.N_CALCIFICATIONS, cluster.count, codes.NO_UNITS),
-        _measured(codes.DIAMETER, cluster.diameter_mm, codes.MILLIMETER),
+        _measured(codes.DIAMETER, cluster.diameter_mm, codes.MILLIMETER, diameter),
     ]

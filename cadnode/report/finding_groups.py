@@ -1,14 +1,15 @@
 """Measurement groups of one finding: its region (TID 1410), then what each further system says.
 
-The region is written once, with the algorithm whose probability counts. Every other system gets
+The region is written once, with the algorithm whose score counts. Every other system gets
 a TID 1501 group without a region: viewers draw each region they find, and show what carries the
 same tracking UID as one measurement, so a second region or a shared UID would make one finding
-look like several, or several probabilities like one algorithm's (docs/dicom-objects.md).
+look like several, or several scores like one algorithm's (docs/dicom-objects.md).
 """
 
 import cv2
 import numpy as np
 from highdicom.sr import (
+    AlgorithmIdentification,
     CodedConcept,
     CompositeContentItem,
     GraphicTypeValues,
@@ -27,6 +28,7 @@ from cadnode.exam.model import Mammogram
 from cadnode.report import codes
 from cadnode.report import group_parts as parts
 from cadnode.report.edition import Edition
+from cadnode.report.scores import assessment_scorer, finding_scorer
 from cadnode.report.words import counting
 
 MAX_POINTS = 100
@@ -41,19 +43,29 @@ def finding_groups(edition: Edition, finding: Finding, index: int) -> list[Group
 
 
 def _region(edition: Edition, finding: Finding, chosen: Assessment | None, index: int) -> Region:
-    """The region, drawn on its image, with the probability that counts and the descriptors."""
+    """The region, drawn on its image, with the score that counts and the descriptors.
+
+    The group's algorithm is that of the score. What the detection measured (certainty, number,
+    diameter) has the detection's own algorithm beside each number (TID 300).
+    """
     mammogram = parts.mammogram_of(edition, finding.sop_instance_uid)
     members = chosen.members if chosen else ()
-    measurements = [parts.probability(finding.probability)]
+    measurements = [parts.score(finding_scorer(edition.result, finding), finding.probability)]
+    detection = parts.detection(edition, finding)
     if finding.certainty is not None:
         percent = parts.number(100 * finding.certainty)
-        measurements.append(Measurement(codes.CERTAINTY, percent, codes.PERCENT))
+        measurements.append(
+            Measurement(codes.CERTAINTY, percent, codes.PERCENT, algorithm_id=detection)
+        )
     evaluations = [_reaches(chosen)] if chosen else []
     if finding.cluster is not None:
-        measurements += _cluster_measurements(finding.cluster)
+        estimated = parts.diameter_is_estimated(edition, finding)
+        measurements += _cluster_measurements(finding.cluster, detection, estimated=estimated)
         evaluations += _cluster_evaluations(finding.cluster)
     if finding.marked_by is not None:
-        evaluations.append(QualitativeEvaluation(codes.REGION_ORIGIN, codes.DRAWN))
+        evaluations.append(
+            QualitativeEvaluation(codes.REGION_ORIGIN, codes.region_origin(finding.marked_by))
+        )
     group = Region(
         tracking_identifier=parts.tracking(edition, "region", index, f"finding {index + 1}"),
         referenced_region=_image_region(mammogram, finding),
@@ -78,23 +90,34 @@ def _assessment(edition: Edition, finding: Finding, told: Assessment, index: int
         finding_type=codes.FINDING_KINDS[finding.kind],
         finding_sites=parts.site(mammogram.laterality),
         algorithm_id=parts.algorithm_with_members(edition, told.algorithm, told.members),
-        measurements=[parts.probability(told.probability)],
+        measurements=[parts.score(assessment_scorer(edition.result, told), told.probability)],
         qualitative_evaluations=[_reaches(told)],
         source_images=[parts.source(mammogram.header)],
     )
 
 
 def _reaches(told: Assessment) -> QualitativeEvaluation:
-    """Whether the probability reaches the operating point of its system."""
+    """Whether the score reaches the operating point of its system."""
     answer = codes.YES if told.suspicious else codes.NO
     return QualitativeEvaluation(codes.REACHES_OPERATING_POINT, answer)
 
 
-def _cluster_measurements(cluster: ClusterDescription) -> list[Measurement]:
-    """Number of calcifications and longest diameter, as TID 4010 measures a cluster."""
+def _cluster_measurements(
+    cluster: ClusterDescription, detection: AlgorithmIdentification, *, estimated: bool
+) -> list[Measurement]:
+    """Number of calcifications and longest diameter, as TID 4010 measures a cluster.
+
+    A diameter that rests on a guessed pixel size has the Derivation "Estimated" (TID 300).
+    """
     return [
-        Measurement(codes.N_CALCIFICATIONS, cluster.count, codes.NO_UNITS),
-        Measurement(codes.DIAMETER, parts.number(cluster.diameter_mm), codes.MILLIMETER),
+        Measurement(codes.N_CALCIFICATIONS, cluster.count, codes.NO_UNITS, algorithm_id=detection),
+        Measurement(
+            codes.DIAMETER,
+            parts.number(cluster.diameter_mm),
+            codes.MILLIMETER,
+            algorithm_id=detection,
+            derivation=codes.ESTIMATED if estimated else None,
+        ),
     ]
 
 
@@ -107,7 +130,7 @@ def _cluster_evaluations(cluster: ClusterDescription) -> list[QualitativeEvaluat
 
 
 def _drawn_in(finding: Finding) -> CompositeContentItem:
-    """The object in which a person drew the region; TID 1410 is extensible."""
+    """The object in which the region was marked; TID 1410 is extensible."""
     assert finding.marked_by is not None
     return CompositeContentItem(
         codes.SOURCE_OF_REGION,

@@ -13,11 +13,13 @@ from highdicom.sr import (
 from pydicom import Dataset
 
 from cadnode import __version__
-from cadnode.domain import Laterality, ModelUse
+from cadnode.domain import Correspondence, Finding, Laterality, ModelUse
 from cadnode.errors import ReportError
 from cadnode.exam.model import Mammogram
+from cadnode.imaging.spacing import spacing_of
 from cadnode.report import codes
 from cadnode.report.edition import Edition
+from cadnode.report.scores import Scorer, detector
 
 
 def tracking(edition: Edition, kind: str, index: int, text: str) -> TrackingIdentifier:
@@ -42,16 +44,16 @@ def algorithm_with_members(
     """TID 4019 of a model, or of an ensemble under its own name with its members named.
 
     An ensemble is this software's rule, so its version is cadnode's. Each member is a parameter:
-    name, version and sha256 as far as it is a model of its own, and its probability.
+    name, version and sha256 as far as it is a model of its own, and its score.
     """
     model = edition.model(name)
     if model is None and not members:
         return None
     parameters = [f"sha256:{model.sha256}"] if model else []
-    for member, probability in members:
+    for member, value in members:
         used = edition.model(member)
         weights = f" {used.version} sha256:{used.sha256}" if used else ""
-        parameters.append(f"{member}{weights} probability {number(probability):g}")
+        parameters.append(f"{member}{weights} score {number(value):g}")
     return AlgorithmIdentification(name, model.version if model else __version__, parameters)
 
 
@@ -68,16 +70,31 @@ def number(value: float) -> float:
     return round(float(value), 6)
 
 
-def probability(value: float) -> Measurement:
-    """Probability of cancer in percent."""
-    return Measurement(codes.PROBABILITY_OF_CANCER, number(100 * value), codes.PERCENT)
+def score(scorer: Scorer, value: float) -> Measurement:
+    """A CAD score from 0 to 1, its concept named after the system."""
+    return Measurement(scorer.code, number(value), codes.NO_UNITS)
 
 
-def score(edition: Edition, value: float) -> Measurement:
-    """A score: a probability in percent when calibrated, a CAD score from 0 to 1 otherwise."""
-    if edition.calibrated:
-        return probability(value)
-    return Measurement(codes.CAD_SCORE, number(value), codes.NO_UNITS)
+def detection(edition: Edition, finding: Finding) -> AlgorithmIdentification:
+    """TID 4019 of what found the region: its certainty and its measures are this one's."""
+    found = detector(edition.result, finding)
+    return algorithm([found] if found else []) or AlgorithmIdentification("cadnode", __version__)
+
+
+def diameter_is_estimated(edition: Edition, finding: Finding) -> bool:
+    """Whether a cluster's diameter in mm rests on a pixel size that no header states."""
+    guessed = finding.cluster is not None and finding.cluster.diameter_estimated
+    return guessed or _is_guessed(edition, finding)
+
+
+def nipple_is_estimated(edition: Edition, pair: Correspondence) -> bool:
+    """Whether a pair's distances from the nipple rest on a pixel size that no header states."""
+    both = (edition.result.findings[i] for i in (pair.cc, pair.mlo))
+    return pair.nipple_estimated or any(_is_guessed(edition, finding) for finding in both)
+
+
+def _is_guessed(edition: Edition, finding: Finding) -> bool:
+    return spacing_of(mammogram_of(edition, finding.sop_instance_uid)).estimated
 
 
 def site(side: Laterality) -> list[FindingSite]:

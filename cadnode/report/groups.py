@@ -22,6 +22,7 @@ from cadnode.report import group_parts as parts
 from cadnode.report.edition import Edition
 from cadnode.report.finding_groups import finding_groups
 from cadnode.report.image_library import referable
+from cadnode.report.scores import exam_scorer, view_scorer
 
 
 def measurement_groups(edition: Edition) -> list[Group | Region]:
@@ -66,7 +67,7 @@ def _exam(edition: Edition) -> Group:
     if result.exam_score is None:
         evaluations.append(QualitativeEvaluation(codes.SUMMARY, summary(result)))
     else:
-        measurements.append(parts.score(edition, result.exam_score))
+        measurements.append(parts.score(exam_scorer(result), result.exam_score))
     if result.operating_point is not None:
         point = parts.number(result.operating_point)
         measurements.append(Measurement(codes.OPERATING_POINT, point, codes.NO_UNITS))
@@ -86,7 +87,7 @@ def _breast(edition: Edition, breast: BreastScore, index: int) -> Group:
         tracking_identifier=parts.tracking(edition, "breast", index, f"{side} breast"),
         finding_sites=parts.site(breast.laterality),
         algorithm_id=parts.algorithm(_scored_by(edition.result)),
-        measurements=[parts.score(edition, breast.score)],
+        measurements=[parts.score(exam_scorer(edition.result), breast.score)],
     )
 
 
@@ -99,7 +100,7 @@ def _view(edition: Edition, view: ViewScore, index: int) -> Group:
         tracking_identifier=parts.tracking(edition, "view", index, text),
         finding_sites=parts.site(view.laterality),
         algorithm_id=parts.algorithm([model] if model else []),
-        measurements=[parts.score(edition, view.score)],
+        measurements=[parts.score(view_scorer(edition.result, view.algorithm), view.score)],
         source_images=[parts.source(mammogram.header)],
     )
 

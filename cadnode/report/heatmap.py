@@ -13,7 +13,7 @@ from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
-from cadnode.domain import Finding, FloatImage, HeatMap, ViewScore
+from cadnode.domain import ExamResult, Finding, FloatImage, HeatMap, ViewScore
 from cadnode.errors import ReportError
 from cadnode.exam.model import Mammogram
 from cadnode.explain.overlay import overlay
@@ -25,7 +25,8 @@ from cadnode.report.identity import (
     patient_and_study,
     stamp,
 )
-from cadnode.report.outlines import draw_outlines
+from cadnode.report.outlines import draw_outlines, label
+from cadnode.report.scores import Scorer, assessment_scorer, finding_scorer, view_scorer
 
 SERIES_NUMBER: Final = 902
 SERIES_DESCRIPTION: Final = "cadnode heat maps"
@@ -100,7 +101,8 @@ def heat_map_image(
     found = _numbered(edition, view.sop_instance_uid)
     caption = _caption(edition, view, heat_map, found)
     pixels = overlay(image, heat_map, caption=caption, longest_side=size.longest_side)
-    pixels = draw_outlines(pixels, found, (mammogram.rows, mammogram.columns))
+    labelled = [(label(edition.result, n, f), f) for n, f in found]
+    pixels = draw_outlines(pixels, labelled, (mammogram.rows, mammogram.columns))
     _add_pixels(ds, pixels, mammogram)
     ds.ContributingEquipmentSequence = contributing_equipment(
         mammogram.header, edition.made_at, edition.exam.content
@@ -123,11 +125,17 @@ def _caption(
 ) -> list[str]:
     """What is burned in: whose map, view and score, each finding, and that it is for research."""
     model = edition.model(heat_map.algorithm)
-    lines = [f"{n}: {f.probability:.2f}  {f.algorithm}{_beside(f)}" for n, f in findings]
+    result = edition.result
+    lines = [
+        f"{n}: {f.probability:.2f}  {f.algorithm}"
+        f"{_phantoms(finding_scorer(result, f))}{_beside(result, f)}"
+        for n, f in findings
+    ]
+    scored = _phantoms(view_scorer(result, view.algorithm))
     more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
     return [
         f"cadnode · {model.name} {model.version}" if model else f"cadnode · {_map_name(heat_map)}",
-        f"{view.laterality} {view.view} · score {view.score:.2f} ({view.algorithm})",
+        f"{view.laterality} {view.view} · score {view.score:.2f} ({view.algorithm}{scored})",
         *lines[:MOST_LINES],
         *more,
         *_wrapped(_drawable(edition.disclaimer), 40),
@@ -138,11 +146,24 @@ def _map_name(heat_map: HeatMap) -> str:
     return "ensemble map" if heat_map.algorithm == ENSEMBLE else heat_map.algorithm
 
 
-def _beside(finding: Finding) -> str:
-    """How many of the systems that assessed the finding call it suspicious."""
+def _phantoms(scorer: Scorer) -> str:
+    return f", {scorer.training}" if scorer.phantoms_only else ""
+
+
+def _beside(result: ExamResult, finding: Finding) -> str:
+    """How many of the systems that assessed the finding call it suspicious.
+
+    Systems that learnt from phantoms alone are counted apart.
+    """
     told = finding.assessments
-    suspicious = sum(a.suspicious for a in told)
-    return f", suspicious to {suspicious} of {len(told)} systems" if len(told) > 1 else ""
+    if len(told) < 2:
+        return ""
+    phantoms = [a for a in told if assessment_scorer(result, a).phantoms_only]
+    others = [a for a in told if a not in phantoms]
+    counts = [(others, "systems" if len(others) != 1 else "system")] if others else []
+    counts += [(phantoms, "trained on phantoms")] if phantoms else []
+    shares = (f"{sum(a.suspicious for a in few)} of {len(few)} {what}" for few, what in counts)
+    return f", suspicious to {', '.join(shares)}"
 
 
 def _drawable(disclaimer: str) -> str:

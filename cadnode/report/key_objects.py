@@ -37,7 +37,7 @@ def key_objects(edition: Edition) -> Dataset | None:
         content=KeyObjectSelection(
             _OF_INTEREST,
             views,
-            observer_device_context=observer(),
+            observer_device_context=observer(edition),
             description=description,
         ),
         series_instance_uid=edition.uid("key-objects-series"),

@@ -15,7 +15,14 @@ from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from cadnode.report import codes
-from cadnode.report.documents import absences, add_document, document_uid, observer, predecessors
+from cadnode.report.documents import (
+    add_document,
+    document_uid,
+    observer,
+    predecessors,
+    remarks,
+    took_part,
+)
 from cadnode.report.edition import Edition
 from cadnode.report.groups import measurement_groups, summary
 from cadnode.report.identity import (
@@ -44,7 +51,7 @@ def measurement_sr(edition: Edition, predecessor: Dataset | None = None) -> Data
     """
     headers = images(edition)
     old = predecessors(edition, predecessor, "sr")
-    ds = patient_and_study(edition.reference, [edition.disclaimer, *absences(edition.result)])
+    ds = patient_and_study(edition.reference, [edition.disclaimer, *remarks(edition.result)])
     ds.SOPClassUID = ComprehensiveSRStorage
     ds.SOPInstanceUID = document_uid(edition, "sr", old)
     ds.Modality = "SR"
@@ -81,7 +88,7 @@ def _separate(item: Dataset) -> None:
 def _content(edition: Edition, headers: list[Dataset]) -> Dataset:
     """Root container: TID 1500 with image library, measurements and the disclaimer."""
     report = MeasurementReport(
-        observation_context=ObservationContext(observer()),
+        observation_context=ObservationContext(observer(edition)),
         procedure_reported=codes.IMAGING_PROCEDURE,
         imaging_measurements=measurement_groups(edition),
         title=codes.IMAGING_MEASUREMENT_REPORT,
@@ -98,19 +105,18 @@ def _content(edition: Edition, headers: list[Dataset]) -> Dataset:
 def _remarks(edition: Edition) -> ContainerContentItem:
     """Qualitative Evaluations container (TID 1500): how the reading ended, and the disclaimer.
 
-    When there are scores it also says whether they may be taken for probabilities. Each system
-    is named, and when it took no part, or not with all of its models, a comment says why.
+    Scores are said to be no probabilities. Each system is named, and when it took no part, or not
+    with all of its models, or learnt from phantoms, a comment says so.
     """
     result = edition.result
     evaluations = [(codes.SUMMARY, summary(result))]
     if result.views:
-        calibration = codes.CALIBRATED if edition.calibrated else codes.UNCALIBRATED
-        evaluations.append((codes.CALIBRATION, calibration))
+        evaluations.append((codes.CALIBRATION, codes.UNCALIBRATED))
     for told in result.systems:
-        part = codes.TOOK_PART if told.active else codes.ABSENT
+        part = codes.TOOK_PART if took_part(result, told) else codes.ABSENT
         evaluations.append((codes.system(told.system), part))
     container = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
-    comments = [*absences(result), edition.disclaimer]
+    comments = [*remarks(result), edition.disclaimer]
     container.ContentSequence = ContentSequence(
         [
             *(CodeContentItem(name, value, _CONTAINS) for name, value in evaluations),

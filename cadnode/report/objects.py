@@ -30,7 +30,13 @@ from cadnode.report import (
     segmentation,
 )
 from cadnode.report.cad_sr import document as cad_sr
-from cadnode.report.edition import DISCLAIMER, LONGEST_SIDE, SMALL_SIDE, Edition
+from cadnode.report.edition import (
+    DISCLAIMER,
+    LONGEST_SIDE,
+    OFFLINE_OBSERVER_UID,
+    SMALL_SIDE,
+    Edition,
+)
 from cadnode.report.profiles import REPORTS, STANDARD, ObjectKind, is_ours
 
 Images = Callable[[str], FloatImage]
@@ -74,11 +80,11 @@ def make_objects(
     *,
     disclaimer: str = DISCLAIMER,
     predecessors: Mapping[ObjectKind, Dataset] = MappingProxyType({}),
-    calibrated: bool = False,
     longest_side: int | None = LONGEST_SIDE,
     small_side: int = SMALL_SIDE,
     kinds: Collection[ObjectKind] = STANDARD,
     pdf: Callable[[], bytes] | None = None,
+    observer_uid: str = OFFLINE_OBSERVER_UID,
 ) -> list[Dataset]:
     """Objects of the wanted kinds; by default the SR and a heat map per scored view.
 
@@ -87,8 +93,8 @@ def make_objects(
     `small_side` are pixels of the heat maps' longer sides. The same arguments
     give the same objects, byte for byte. An exam that could not be read has reports only; one in
     which nothing was DICOM has no object at all. `predecessors` are an earlier reading's
-    structured reports. `pdf()` gives the report on paper; it is asked where a PDF is
-    among the kinds, which without it is left out.
+    structured reports. `observer_uid` names the installation. `pdf()` gives the report on paper; it
+    is asked where a PDF is among the kinds, which without it is left out.
 
     Raises
     ------
@@ -97,7 +103,7 @@ def make_objects(
     """
     if exam.reference is None:
         return []
-    edition = Edition(exam, result, made_at, disclaimer, calibrated, longest_side)
+    edition = Edition(exam, result, made_at, disclaimer, longest_side, observer_uid)
     given = _Given(edition, images, predecessors, small_side, pdf)
     wanted = [
         kind
@@ -107,20 +113,24 @@ def make_objects(
     with tolerant():
         # Values copied from sources may break rules (UIDs with leading zeros …); pydicom would
         # print them in warnings.
-        made = {kind: _whole(kind, given) for kind in wanted}
+        made: dict[ObjectKind, Sequence[Dataset]] = {}
+        for kind in sorted(wanted, key=lambda kind: kind is ObjectKind.AI_RESULTS_SR):
+            made[kind] = _whole(kind, given, made)  # that report refers to others
     if wanted == [ObjectKind.PDF] and not made[ObjectKind.PDF]:
         raise ReportError("the only object that is wanted, the PDF, could not be made")
     return [ds for kind in wanted for ds in made[kind]]
 
 
-def _whole(kind: ObjectKind, given: _Given) -> Sequence[Dataset]:
+def _whole(
+    kind: ObjectKind, given: _Given, made: Mapping[ObjectKind, Sequence[Dataset]]
+) -> Sequence[Dataset]:
     """Objects of one kind; what only accompanies a report is done without when it cannot be made.
 
     A source's header that highdicom refuses costs its outlines, not the patient's report.
     """
     try:
         with _as_report_error():
-            return _made(kind, given)
+            return _made(kind, given, made)
     except ReportError as error:
         if kind not in _ACCOMPANY:
             raise
@@ -128,8 +138,10 @@ def _whole(kind: ObjectKind, given: _Given) -> Sequence[Dataset]:
         return []
 
 
-def _made(kind: ObjectKind, given: _Given) -> Sequence[Dataset]:
-    """Objects of one kind; none where the result has nothing for it."""
+def _made(
+    kind: ObjectKind, given: _Given, made: Mapping[ObjectKind, Sequence[Dataset]]
+) -> Sequence[Dataset]:
+    """Objects of one kind; none where the result has nothing for it. `made` are those before it."""
     edition, old = given.edition, given.predecessors.get(kind)
     match kind:
         case ObjectKind.MEASUREMENT_SR:
@@ -139,7 +151,9 @@ def _made(kind: ObjectKind, given: _Given) -> Sequence[Dataset]:
         case ObjectKind.REGION_SR:
             return [region_sr.region_sr(edition, old)]
         case ObjectKind.AI_RESULTS_SR:
-            return [ai_results_sr.ai_results_sr(edition, old)]
+            beside = (ObjectKind.SEGMENTATION, ObjectKind.KEY_OBJECTS)
+            named = [ds for other in beside for ds in made.get(other, ())]
+            return [ai_results_sr.ai_results_sr(edition, old, named)]
         case ObjectKind.HEAT_MAP:
             return [*_heat_maps(given, heatmap.full(edition))]
         case ObjectKind.SMALL_HEAT_MAP:

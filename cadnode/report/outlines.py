@@ -7,27 +7,34 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from cadnode.domain import Finding
+from cadnode.domain import ExamResult, Finding
+from cadnode.report.scores import finding_scorer
 
 _LINE: Final = (255, 255, 255)
 _HALO: Final = (0, 0, 0)
 
 
+def label(result: ExamResult, number: int, finding: Finding) -> str:
+    """Number and score of a finding, such as "1: 0.75"; "1: 0.75 phantom" of a phantom's score."""
+    of_phantoms = " phantom" if finding_scorer(result, finding).phantoms_only else ""
+    return f"{number}: {finding.probability:.2f}{of_phantoms}"
+
+
 def draw_outlines(
     picture: NDArray[np.uint8],
-    findings: Sequence[tuple[int, Finding]],
+    findings: Sequence[tuple[str, Finding]],
     source: tuple[int, int],
 ) -> NDArray[np.uint8]:
-    """`(h, w, 3) uint8`: the picture with each finding's outline and "number: probability".
+    """`(h, w, 3) uint8`: the picture with each finding's outline and its label.
 
     `source` is (rows, columns) of the image that the outlines lie in; the picture shows all of it.
     The line is white on a dark halo, so that it is seen on fat, on dense tissue and on colours.
     """
     canvas = Image.fromarray(picture)
     scale = (canvas.height / source[0], canvas.width / source[1])
-    for number, finding in findings:
+    for text, finding in findings:
         points = [(c * scale[1], r * scale[0]) for r, c in _ring(finding)]
-        _draw(canvas, points, f"{number}: {finding.probability:.2f}")
+        _draw(canvas, points, text)
     return np.asarray(canvas)
 
 

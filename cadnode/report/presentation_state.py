@@ -27,6 +27,7 @@ from cadnode.exam.model import Mammogram
 from cadnode.report.edition import Edition
 from cadnode.report.finding_groups import polyline
 from cadnode.report.identity import MANUFACTURER
+from cadnode.report.outlines import label
 from cadnode.report.unnamed import owned, unnamed
 
 SERIES_NUMBER: Final = 905
@@ -41,7 +42,7 @@ _VOI_FUNCTIONS: Final = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 def presentation_states(edition: Edition) -> list[Dataset]:
     """One Grayscale Softcopy Presentation State for each view with findings.
 
-    PS3.3 A.33.1. Each finding is a POLYLINE with "number: probability" beside it, on one graphic
+    PS3.3 A.33.1. Each finding is a POLYLINE with its number and score beside it, on one graphic
     layer; the disclaimer stands at the foot of the displayed area. Window and modality LUT are
     the view's own. Each object belongs to the study that its view is in: a presentation state
     cannot refer to another.
@@ -68,7 +69,7 @@ def _state(
     layer = GraphicLayer(_LAYER, 1, "Computer-aided detection", _YELLOW)
     objects = [_outline(edition, mammogram, finding, name) for name, finding in found]
     pairs = zip(found, objects, strict=True)
-    texts = [_caption(finding, name, line.graphic_data) for (name, finding), line in pairs]
+    texts = [_caption(edition, finding, name, line.graphic_data) for (name, finding), line in pairs]
     made = GrayscaleSoftcopyPresentationState(
         referenced_images=[image],
         series_instance_uid=edition.uid(
@@ -131,11 +132,13 @@ def _outline(edition: Edition, mammogram: Mammogram, finding: Finding, name: int
     )
 
 
-def _caption(finding: Finding, name: int, points: NDArray[np.float64]) -> TextObject:
-    """Number and probability, anchored at the outline's topmost point."""
+def _caption(
+    edition: Edition, finding: Finding, name: int, points: NDArray[np.float64]
+) -> TextObject:
+    """Number and score, anchored at the outline's topmost point."""
     top = points[np.argmin(points[:, 1])]
     return TextObject(
-        f"{name}: {finding.probability:.2f}",
+        label(edition.result, name, finding),
         _PIXEL,
         anchor_point=(float(top[0]), float(top[1])),
         anchor_point_visible=False,

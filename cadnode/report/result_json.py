@@ -37,7 +37,6 @@ def to_json(
     result: ExamResult,
     *,
     made_at: datetime | None = None,
-    calibrated: bool = False,
     timings: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """The result as `docs/result.schema.json` describes it; only JSON types in it.
@@ -56,7 +55,7 @@ def to_json(
         "outcome": result.outcome.value,
         "complete": result.complete,
         "summary": {"code": summary(result).value, "meaning": summary(result).meaning},
-        "calibrated": calibrated,
+        "calibrated": False,
         "exam": {
             "study_instance_uid": result.study_instance_uid,
             "score": result.exam_score,
@@ -69,7 +68,13 @@ def to_json(
         "skipped": [_skipped(skipped) for skipped in result.skipped],
         "evidence": [_evidence(image) for image in result.evidence],
         "models": [
-            {"name": m.name, "version": m.version, "sha256": m.sha256} for m in result.models
+            {
+                "name": m.name,
+                "version": m.version,
+                "sha256": m.sha256,
+                "trained_on": [material.value for material in m.trained_on],
+            }
+            for m in result.models
         ],
         "systems": [_system(status) for status in result.systems],
         "heat_maps": [_heat_map(heat_map) for heat_map in result.heat_maps],
@@ -85,7 +90,6 @@ def write_result(
     result: ExamResult,
     *,
     made_at: datetime | None = None,
-    calibrated: bool = False,
     timings: Mapping[str, float] | None = None,
 ) -> Path:
     """`path`, now holding what `to_json` gives; it appears whole or not at all.
@@ -95,7 +99,7 @@ def write_result(
     ReportError
         A number is not finite, or the file cannot be written.
     """
-    told = to_json(result, made_at=made_at, calibrated=calibrated, timings=timings)
+    told = to_json(result, made_at=made_at, timings=timings)
     text = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     try:
         write_whole(path, text.encode())
@@ -145,6 +149,7 @@ def _cluster(cluster: ClusterDescription) -> dict[str, Any]:
         "type": cluster.type.value,
         "count": int(cluster.count),
         "diameter_mm": float(cluster.diameter_mm),
+        "diameter_estimated": cluster.diameter_estimated,
     }
 
 
@@ -165,6 +170,7 @@ def _correspondence(pair: Correspondence) -> dict[str, Any]:
         "cc": pair.cc + 1,
         "mlo": pair.mlo + 1,
         "nipple_mm": [round(float(mm), 2) for mm in pair.nipple_mm],
+        "nipple_estimated": pair.nipple_estimated,
         "certainty": float(pair.certainty),
     }
 
@@ -173,6 +179,7 @@ def _marked_by(reference: RoiReference) -> dict[str, Any]:
     return {
         "sop_class_uid": reference.sop_class_uid,
         "sop_instance_uid": reference.sop_instance_uid,
+        "by_person": reference.by_person,
     }
 
 

@@ -19,54 +19,46 @@ from cadnode.exam.model import Mammogram
 from cadnode.imaging.spacing import Spacing, spacing_of
 from cadnode.report import codes
 from cadnode.report.edition import Edition
+from cadnode.report.group_parts import detection
 from cadnode.report.identity import MANUFACTURER
 from cadnode.report.unnamed import owned, unnamed
 
 SERIES_NUMBER: Final = 904
 SERIES_DESCRIPTION: Final = "cadnode calcifications"
 NOMINAL_THICKNESS_MM: Final = 1.0
-ALGORITHM_NAME: Final = "cadnode calcification detection"
 _MAGENTA: Final = CIELabColor(60.0, 98.0, -61.0)  # no anatomy is; OHIF complains of none
 _ALTERED: Final = Code("49755003", "SCT", "Morphologically Altered Structure")  # CID 7150
 _FAMILY: Final = Code("123110", "DCM", "Artificial Intelligence")  # CID 7162
 
 
 def segmentations(edition: Edition) -> list[Dataset]:
-    """One segmentation for each view with detected clusters, in the exam's order of views.
+    """One segmentation for each finding with detected calcifications, in the order of findings.
 
     PS3.3 A.51: binary, one segment, one frame of the view's size. A mammogram has no frame of
     reference, so the frame lies on its source image pixel by pixel. Each object has a series of
-    its own, as OHIF shows a series' last segmentation only, and belongs to its view's study.
+    its own, as OHIF shows a series' last segmentation only, and belongs to its view's study. Its
+    tracking UID is that of the finding's group in the reports.
 
     Choice: a calcification is a disc of the area that it was measured to have, because a result
     holds each one's centre and area, and its mask no longer.
     Choice: a nominal slice thickness of 1 mm beside the pixel spacing. A projection has none, but
     highdicom 0.28 refuses to read a spacing without one; a volume in mm³ is then the area in mm².
-    Choice: one segment for all clusters of a view, because each segment is a frame, and Orthanc
-    refuses frames of one bit a pixel that do not end on a byte.
+    Choice: an object for each finding instead of a segment, because each segment is a frame, and
+    Orthanc refuses frames of one bit a pixel that do not end on a byte.
     """
     made: list[Dataset] = []
-    # Numbered by the view's place: a cluster in another view changes no number, hence no UID.
-    for number, mammogram in enumerate(edition.exam.mammograms, start=1):
-        found = _clusters(edition, mammogram)
-        if found:
-            made.append(_segmentation(edition, mammogram, found, number))
+    for number, finding in enumerate(edition.result.findings, start=1):
+        mammogram = edition.mammogram(finding.sop_instance_uid)
+        if mammogram is not None and finding.calcifications:
+            made.append(_segmentation(edition, mammogram, finding, number))
     return made
 
 
-def _clusters(edition: Edition, mammogram: Mammogram) -> list[tuple[int, Finding]]:
-    """The view's findings with calcifications, with their numbers in the whole exam."""
-    numbered = enumerate(edition.result.findings, start=1)
-    uid = mammogram.sop_instance_uid
-    return [(n, f) for n, f in numbered if f.sop_instance_uid == uid and f.calcifications]
-
-
-def _segmentation(
-    edition: Edition, mammogram: Mammogram, found: Sequence[tuple[int, Finding]], number: int
-) -> Dataset:
+def _segmentation(edition: Edition, mammogram: Mammogram, finding: Finding, number: int) -> Dataset:
+    """The segmentation of finding `number` (from 1)."""
     spacing = spacing_of(mammogram)
-    calcifications = [one for _, finding in found for one in finding.calcifications]
-    mask = calcification_mask(calcifications, (mammogram.rows, mammogram.columns), spacing)
+    shape = (mammogram.rows, mammogram.columns)
+    mask = calcification_mask(finding.calcifications, shape, spacing)
     stated = None
     if not spacing.estimated:
         stated = PixelMeasuresSequence(spacing.mm, slice_thickness=NOMINAL_THICKNESS_MM)
@@ -74,7 +66,7 @@ def _segmentation(
         source_images=[unnamed(mammogram.header)],
         pixel_array=mask.astype(np.uint8),
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=[_described(edition, found, number)],
+        segment_descriptions=[_described(edition, finding, number)],
         pixel_measures=stated,
         series_instance_uid=edition.uid("segmentation-series", number),
         series_number=SERIES_NUMBER,
@@ -106,22 +98,23 @@ def _name_dimensions(made: Dataset, uid: str) -> None:
         item.DimensionOrganizationUID = uid
 
 
-def _described(
-    edition: Edition, found: Sequence[tuple[int, Finding]], number: int
-) -> SegmentDescription:
-    """Item of the Segment Sequence (0062,0002); the label names the findings."""
-    names = ", ".join(str(name) for name, _ in found)
+def _described(edition: Edition, finding: Finding, number: int) -> SegmentDescription:
+    """Item of the Segment Sequence (0062,0002); the label names the finding.
+
+    The algorithm is the one that the reports name beside the finding's certainty.
+    """
+    name, version, *parameters = (str(i.TextValue) for i in detection(edition, finding))
     return SegmentDescription(
         segment_number=1,
-        segment_label=f"calcifications of finding{'s' if len(found) > 1 else ''} {names}"[:64],
+        segment_label=f"calcifications of finding {number}",
         segmented_property_category=_ALTERED,
         segmented_property_type=codes.FINDING_KINDS[FindingKind.CALCIFICATION_CLUSTER],
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=AlgorithmIdentificationSequence(
-            ALGORITHM_NAME, _FAMILY, __version__
+            name, _FAMILY, version, parameters={"weights": parameters[0]} if parameters else None
         ),
-        tracking_uid=edition.uid("tracking-calcifications", number),
-        tracking_id=f"calcifications {number}",
+        tracking_uid=edition.uid("tracking-region", number - 1),
+        tracking_id=f"finding {number}",
         display_color=_MAGENTA,
     )
 

@@ -1,6 +1,19 @@
 """What a finding is called and who speaks for it, the same wherever it is shown to people."""
 
-from cadnode.domain import Assessment, ClusterDescription, Finding, FindingKind, System
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from cadnode.domain import (
+    Assessment,
+    ClusterDescription,
+    ExamResult,
+    Finding,
+    FindingKind,
+    RoiReference,
+    System,
+    TrainingMaterial,
+)
 
 KIND_NAMES = {
     FindingKind.CALCIFICATION_CLUSTER: "calcification cluster",
@@ -10,8 +23,70 @@ KIND_NAMES = {
 }
 
 
+_COMMAND: Final = re.compile(r"`|\bcadnode (models|train)\b")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Such as "a", "a and b", "a, b and c"."""
+    *first, last = [*names] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def material_words(materials: Sequence[TrainingMaterial]) -> str:
+    """Such as "phantoms", "film mammograms", "phantoms and digital mammograms"; "" of none."""
+    kinds = [m.value for m in materials if m is not TrainingMaterial.PHANTOMS]
+    names = ["phantoms"] if TrainingMaterial.PHANTOMS in materials else []
+    return listed([*names, f"{listed(kinds)} mammograms"] if kinds else names)
+
+
+def origin(marked_by: RoiReference) -> str:
+    """Who marked a region, as far as its object names anybody."""
+    return "drawn by a person" if marked_by.by_person else "marked by a device or an unnamed person"
+
+
+def plain(reason: str) -> str:
+    """A system's reason without shell commands, which are for the command line and its admin.
+
+    Of "2 of 5 active: resnet101, xception; the others: `cadnode train …`" the first clause is left.
+    """
+    kept = []
+    for clause in reason.split("; "):
+        command = _COMMAND.search(clause)
+        if command is None:
+            kept.append(clause)
+            continue
+        head = clause[: command.start()].rstrip()
+        if head.endswith(":") and head != "the others:":
+            kept.append(head[:-1])
+    return "; ".join(filter(None, kept))
+
+
+def below_operating_point(result: ExamResult) -> str:
+    """Why a finding may be suspicious in an exam that is not; "" where there is no such finding.
+
+    A system's operating point for regions is chosen apart from the one for exams.
+    """
+    score, point = result.exam_score, result.operating_point
+    if score is None or point is None or score >= point:
+        return ""
+    found = [
+        str(number)
+        for number, finding in enumerate(result.findings, start=1)
+        if any(a.suspicious for a in finding.assessments)
+    ]
+    if not found:
+        return ""
+    subject = (
+        f"finding {found[0]} reaches" if len(found) == 1 else f"findings {listed(found)} reach"
+    )
+    return (
+        f"The exam's score is below its operating point; {subject} the operating point of a system"
+        " for regions, which is chosen apart from it and does not make the exam suspicious"
+    )
+
+
 def counting(finding: Finding) -> Assessment | None:
-    """The assessment whose probability counts as the finding's; None where nobody assessed it."""
+    """The assessment whose score counts as the finding's; None where nobody assessed it."""
     return next((a for a in finding.assessments if a.algorithm == finding.algorithm), None)
 
 
@@ -25,8 +100,12 @@ def assessment_by(finding: Finding, system: System) -> Assessment | None:
     return chosen if chosen in told else next(iter(told), None)
 
 
-def descriptors(cluster: ClusterDescription) -> str:
-    """Such as "fine pleomorphic · grouped · 12 · 8 mm": type, distribution, count, diameter."""
+def descriptors(cluster: ClusterDescription, *, estimated: bool = False) -> str:
+    """Such as "fine pleomorphic · grouped · 12 · 8 mm": type, distribution, count, diameter.
+
+    "estimated 8 mm" where the header states no pixel size, which the reading or the caller knows.
+    """
     words = (cluster.type.value.replace("_", " "), cluster.distribution.value)
     size = f"{cluster.diameter_mm:.{0 if cluster.diameter_mm >= 2 else 1}f} mm"
+    size = f"estimated {size}" if estimated or cluster.diameter_estimated else size
     return " · ".join((*words, str(cluster.count), size))

@@ -81,12 +81,12 @@ def test_dcmtk_renders_reports_that_say_the_finding_and_the_disclaimer(tmp_path:
 
     assert "Müller" in page
     assert "Imaging Measurement Report" in page
-    assert "68.75 %" in page
+    assert "0.6875" in page
     assert "Research use only, not for primary diagnosis" in page
     regions, *_, selection = written(further_objects(exam, "systems"), tmp_path)
     page = html(regions)
     assert "finding 1: wang2016: " in page
-    assert "Probability of cancer" in page
+    assert "CAD score of wang2016" in page
     assert "Of Interest" in html(selection)
 
 

@@ -123,7 +123,7 @@ def first_look(reader: Reader, site: str, reading: OfflineReading) -> Shown:
 
 def session(reader: Reader, reading: OfflineReading, plain: Shown) -> Seen:
     cluster = view_of(reading, first_cluster(reading))
-    reader.open_series("cadnode CAD regions", lambda: reader.labelled("Probability of cancer"))
+    reader.open_series("cadnode CAD regions", lambda: reader.labelled("CAD score of"))
     reader.decline()
     regions = reader.look("regions", lambda p: lit(p) and green(p).any())
     reader.open_series("cadnode heat maps", lambda: reader.titled("cadnode heat maps"))
@@ -185,10 +185,11 @@ def test_nothing_is_drawn_on_the_view_before_the_report_is_opened(seen: Seen) ->
     assert seen.plain.labels == ()
 
 
-def test_the_label_is_the_probability_that_counts(seen: Seen) -> None:
-    wanted = f"Probability of cancer: {100 * seen.first.probability:.2f} %"
+def test_the_label_is_the_score_that_counts(seen: Seen) -> None:
+    wanted = f": {seen.first.probability:.2f} 1"
 
-    assert any(wanted in label for label in seen.regions.labels)
+    labels = [label for label in seen.regions.labels if "CAD score of" in label]
+    assert any(wanted in label for label in labels)
 
 
 def test_the_heat_map_is_shown_as_it_was_made(seen: Seen) -> None:

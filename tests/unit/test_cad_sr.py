@@ -232,9 +232,6 @@ def test_a_lesion_seen_in_two_views_is_one_feature_inferred_from_both() -> None:
     assert value_code(one(feature, concepts.SCOPE)) == "111158"
     assert number(one(feature, concepts.CERTAINTY_OF_FEATURE)) == 80
     assert parameters(feature) == ["nipple distances 52.5 and 55.5 mm"]
-    assert codes.PROBABILITY_OF_CANCER.value not in {
-        i.ConceptNameCodeSequence[0].CodeValue for i in feature.ContentSequence
-    }
 
 
 def test_each_finding_of_the_result_is_there_once_under_its_tracking_uid() -> None:
@@ -268,14 +265,15 @@ def test_a_region_that_a_person_drew_is_to_be_shown_with_a_description() -> None
 
     assert (value_code(found), intent(found)) == ("111099", "111150")
     assert said.TextValue == (
-        "Region drawn by a person; no lesion was segmented; probability of cancer 75 %"
+        "Region drawn by a person; no lesion was segmented; "
+        f"CAD score of kang2021, {__version__}; training data not stated: 0.75 (0 to 1)"
     )
-    assert own(found, codes.PROBABILITY_OF_CANCER) == []  # TID 4006 row 7 forbids it here
 
 
 def test_further_systems_speak_under_their_own_names_and_are_not_drawn() -> None:
     found = findings_of(report_of("systems"))
     theirs = {n: i for n, i in found.items() if n.startswith("finding 1:")}
+    detection = theirs.pop("finding 1: detection")
 
     algorithms = {str(own(i, concepts.ALGORITHM_NAME)[0].TextValue) for i in theirs.values()}
 
@@ -284,10 +282,17 @@ def test_further_systems_speak_under_their_own_names_and_are_not_drawn() -> None
     impressions = named(report_of("systems"), concepts.IMPRESSION)
     rest = [i for i in impressions if intent(i) == "111152"]
     counts = [len(own(i, concepts.SINGLE_IMAGE_FINDING)) for i in rest]
-    assert counts == [3, 1]  # of the cluster, of the mass; the third has one system
+    assert counts == [4, 2]  # of the cluster, of the mass; the third has one system
+    assert number(own(detection, codes.CERTAINTY)[0]) == 93.75
+    assert str(own(detection, concepts.ALGORITHM_NAME)[0].TextValue) == "cadnode"
+    assert [
+        i for f in (found["finding 1"], *theirs.values()) for i in own(f, codes.CERTAINTY)
+    ] == []
     assert str(own(found["finding 1"], concepts.ALGORITHM_NAME)[0].TextValue) == "kang2021"
-    assert number(own(found["finding 1"], codes.PROBABILITY_OF_CANCER)[0]) == 75
-    assert number(own(theirs["finding 1: helsinki_dtl"], codes.PROBABILITY_OF_CANCER)[0]) == 25
+    assert parameters(found["finding 1"])[-1].endswith("training data not stated: 0.75 (0 to 1)")
+    assert parameters(theirs["finding 1: helsinki_dtl"])[-1] == (
+        "CAD score of helsinki_dtl, 0.1.0; training data not stated: 0.25 (0 to 1)"
+    )
 
 
 def test_no_finding_stands_beside_a_selected_region_of_another_finding() -> None:
@@ -365,7 +370,8 @@ def test_scores_that_are_no_probabilities_are_told_in_words_only() -> None:
     (said,) = own(one(sr, codes.SUMMARY), concepts.IMPRESSION_DESCRIPTION)
 
     assert said.TextValue == (
-        "Exam 0.78 (0 to 1, score, no probability). Right breast 0.78. Left breast 0.19. "
+        "CAD score of kim2018, 1.0.0; training data not stated, 0 to 1, no probability. "
+        "Exam 0.78. Right breast 0.78. Left breast 0.19. "
         "Operating point 0.50. Research use only, not for primary diagnosis."
     )
     assert items_with_unit(sr, "%") == []
@@ -387,7 +393,7 @@ def items_with_unit(sr: Dataset, unit: str) -> list[Dataset]:
 def test_systems_that_took_no_part_are_told_in_words() -> None:
     (said,) = own(one(report_of("marked"), codes.SUMMARY), concepts.IMPRESSION_DESCRIPTION)
 
-    assert "helsinki_dtl took no part: no model: `cadnode train helsinki`." in said.TextValue
+    assert "helsinki_dtl took no part: no model. " in said.TextValue
 
 
 def test_an_exam_without_an_image_to_refer_to_has_no_cad_report() -> None:

@@ -87,16 +87,21 @@ def test_views_without_clusters_have_none() -> None:
     assert segmentations(edition_of(digital_exam())) == []
 
 
-def test_the_label_names_the_findings() -> None:
+def test_each_finding_has_a_segmentation_that_names_it() -> None:
     exam = digital_exam()
     edition = edition_of(exam, at(30, 40))
     findings = edition.result.findings
     both = (findings[0], findings[1], replace(findings[2], calcifications=(at(50, 20),)))
 
-    (ds,) = segmentations(replace(edition, result=replace(edition.result, findings=both)))
+    edition = replace(edition, result=replace(edition.result, findings=both))
+    made = segmentations(edition)
 
-    (segment,) = ds.SegmentSequence
-    assert segment.SegmentLabel == "calcifications of findings 1, 3"
+    segments = [segment for ds in made for segment in ds.SegmentSequence]
+    assert [s.SegmentLabel for s in segments] == [f"calcifications of finding {n}" for n in (1, 3)]
+    uids = [edition.uid("tracking-region", index) for index in (0, 2)]
+    assert [s.TrackingUID for s in segments] == uids  # those of the findings' groups
+    assert len({ds.SeriesInstanceUID for ds in made}) == 2
+    segment = segments[0]
     assert segment.SegmentedPropertyTypeCodeSequence[0].CodeValue == "129769006"
     assert segment.SegmentAlgorithmType == "AUTOMATIC"
     assert len(segment.RecommendedDisplayCIELabValue) == 3

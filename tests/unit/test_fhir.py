@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from fhir.resources.bundle import Bundle
 
+from cadnode import __version__
 from cadnode.errors import ReportError
 from cadnode.report.edition import Edition
 from cadnode.report.fhir import bundle, write_bundle
 from cadnode.report.measurement_sr import measurement_sr
 from tests.report_cases import MADE_AT, OUTCOMES, digital_exam, film_exam, result_of, with_marker
 
+UNKNOWN = "training data not stated"
 EXAM = with_marker(digital_exam())
 
 
@@ -67,17 +69,17 @@ def test_a_finding_carries_its_numbers_and_every_systems() -> None:
     cluster = resources(made, "Observation")[3]  # after the exam and two breasts
 
     assert values(cluster) == {
-        "111047": (75.0, "%"),
+        "CAD_SCORE": (0.75, "1"),
         "121071": "129769006",
-        "111012": (93.75, "%"),
+        f"Certainty of Finding by cadnode {__version__}": (93.75, "%"),
         "REACHES_OP": "373066001",
         "111009": "111344",
         "111008": "129766004",
         "111038": (12, "1"),
         "81827009": (8.25, "mm"),
-        "Probability of cancer by kim2018 (kim2018)": (68.75, "%"),
-        "Probability of cancer by helsinki_dtl (helsinki-resnext50)": (25.0, "%"),
-        "Probability of cancer by wang2016 (wang2016-calcifications)": (50.0, "%"),
+        "CAD score of kim2018, 1.0.0; training data not stated (kim2018)": (0.6875, "1"),
+        f"CAD score of helsinki_dtl, 0.1.0; {UNKNOWN} (helsinki-resnext50)": (0.25, "1"),
+        f"CAD score of wang2016, 0.1.0; {UNKNOWN} (wang2016-calcifications)": (0.5, "1"),
     }
 
 

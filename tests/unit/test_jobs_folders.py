@@ -35,6 +35,7 @@ from cadnode.domain import (
     SkipReason,
     System,
     SystemStatus,
+    TrainingMaterial,
     ViewPosition,
     ViewScore,
 )
@@ -71,6 +72,7 @@ CLUSTER = made(
     type=st.from_type(CalcificationType),
     count=st.integers(0, 500),
     diameter_mm=st.floats(0, 300),
+    diameter_estimated=st.booleans(),
 )
 FINDING = made(
     Finding,
@@ -93,7 +95,8 @@ FINDING = made(
             contrast=UNIT,
         )
     ),
-    marked_by=st.none() | made(RoiReference, sop_class_uid=WORDS, sop_instance_uid=WORDS),
+    marked_by=st.none()
+    | made(RoiReference, sop_class_uid=WORDS, sop_instance_uid=WORDS, by_person=st.booleans()),
 )
 HEAT_MAP = made(
     HeatMap,
@@ -131,7 +134,15 @@ RESULTS = made(
         made(Skipped, sop_instance_uid=WORDS, reason=st.from_type(SkipReason), detail=WORDS)
     ),
     models=several(
-        made(ModelUse, name=WORDS, version=WORDS, sha256=WORDS, curve=st.none() | CURVE)
+        made(
+            ModelUse,
+            name=WORDS,
+            version=WORDS,
+            sha256=WORDS,
+            curve=st.none() | CURVE,
+            system=st.none() | st.from_type(System),
+            trained_on=several(st.from_type(TrainingMaterial)),
+        )
     ),
     operating_point=st.none() | UNIT,
     read_with=WORDS,
@@ -169,6 +180,7 @@ RESULTS = made(
             mlo=st.integers(0, 9),
             nipple_mm=st.tuples(UNIT, UNIT),
             certainty=UNIT,
+            nipple_estimated=st.booleans(),
         )
     ),
 )

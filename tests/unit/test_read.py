@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cadnode.domain import Acquisition, Box, FloatImage, Outcome, Skipped, SkipReason
+from cadnode.domain import Acquisition, Box, FloatImage, Outcome, Skipped, SkipReason, System
 from cadnode.errors import ModelError, NotProcessable
 from cadnode.exam.model import Exam, Mammogram
 from cadnode.exam.read import read_exam as exam_of
@@ -36,6 +36,8 @@ class Reader:
             version="1.0.0",
             applies_to=self.applies_to,
             weights_sha256=self.sha256,
+            system=System.KIM2018,
+            materials=(),
             hot_region=SimpleNamespace(threshold=0.5),
             breast=BreastScoring(
                 contralateral_weight=self.contralateral_weight,

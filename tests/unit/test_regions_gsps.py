@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cadnode.domain import RoiReference, SkipReason
+from cadnode.domain import SkipReason
 from tests.synthetic import uid
 from tests.unit.region_cases import (
     COLUMNS,
@@ -39,8 +39,29 @@ def test_every_graphic_type_has_its_box(
 ) -> None:
     exam = exam_with(tmp_path, presentation_state([(kind, points)]))
     assert boxes(exam) == [box]
-    assert exam.regions[0].reference == RoiReference("1.2.840.10008.5.1.4.1.1.11.1", uid("pr"))
+    reference = exam.regions[0].reference
+    assert (reference.sop_class_uid, reference.sop_instance_uid) == (
+        "1.2.840.10008.5.1.4.1.1.11.1",
+        uid("pr"),
+    )
     assert exam.skipped == ()
+
+
+@pytest.mark.parametrize(
+    ("creator", "by_person"),
+    [("ZZQReader^Anna", True), ("ZZQReader", True), ("", False), ("^^", False), (None, False)],
+)
+def test_a_state_is_a_persons_only_where_it_names_one(
+    tmp_path: Path, creator: str | None, by_person: bool
+) -> None:
+    state = presentation_state([("POLYLINE", SQUARE)])
+    state.pop("ContentCreatorName", None)
+    if creator is not None:
+        state.ContentCreatorName = creator
+
+    (region,) = exam_with(tmp_path, state).regions
+
+    assert region.reference.by_person is by_person
 
 
 def test_dcmtk_takes_the_presentation_states_of_these_tests_for_valid(tmp_path: Path) -> None:

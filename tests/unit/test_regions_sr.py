@@ -158,6 +158,25 @@ def test_without_an_observer_it_is_a_persons_unless_an_algorithm_is_named(tmp_pa
     assert [len(e.regions) for e in (unsigned, by_algorithm, signed)] == [1, 0, 1]
 
 
+@pytest.mark.parametrize("source", ["nobody", "observer", "author", "verifier", "name"])
+def test_a_report_is_a_persons_only_where_it_names_one(tmp_path: Path, source: str) -> None:
+    author, verifier = Dataset(), Dataset()
+    author.ObserverType, author.PersonName = "PSN", "ZZQREADER"
+    verifier.VerifyingObserverName = "ZZQREADER"
+    named = item("PNAME", "121008", "HAS OBS CONTEXT")
+    named.PersonName = "ZZQREADER"
+    context = {"observer": [BY_PERSON], "name": [named]}.get(source, [])
+    header = {
+        "author": {"AuthorObserverSequence": [author]},
+        "verifier": {"VerifyingObserverSequence": [verifier]},
+    }.get(source, {})
+
+    report = report_of(*context, square(image_item(mammogram())), **header)
+    (region,) = exam_with(tmp_path, report).regions
+
+    assert region.reference.by_person is (source != "nobody")
+
+
 def test_a_mammography_cad_sr_is_never_a_persons(tmp_path: Path) -> None:
     report = report_of(square(image_item(mammogram())))
     report.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.50"

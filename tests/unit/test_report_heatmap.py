@@ -165,7 +165,7 @@ def test_outlines_are_drawn_at_their_place_whatever_the_size_of_the_picture() ->
     marked = replace(finding(digital_exam().mammograms[0]), outline=square)
     black = np.zeros((200, 100, 3), np.uint8)
 
-    picture = draw_outlines(black, [(1, marked)], (400, 200))  # half as large
+    picture = draw_outlines(black, [("1: 0.81", marked)], (400, 200))  # half as large
 
     # Edges at rows 50 and 90, columns 20 and 40; nothing inside.
     for row, column in [(50, 30), (90, 30), (70, 20), (70, 40)]:
@@ -179,7 +179,7 @@ def test_an_outline_that_is_a_point_is_drawn_as_the_box() -> None:
         finding(digital_exam().mammograms[0]), outline=((5.0, 5.0),), box=Box(60, 20, 100, 60)
     )
 
-    picture = draw_outlines(np.zeros((200, 100, 3), np.uint8), [(1, dot)], (200, 100))
+    picture = draw_outlines(np.zeros((200, 100, 3), np.uint8), [("1: 0.81", dot)], (200, 100))
 
     assert picture[99:102, 40].max() == 255
 

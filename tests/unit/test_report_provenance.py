@@ -11,6 +11,7 @@ from pydicom import Dataset
 
 from cadnode import __version__
 from cadnode.domain import ExamResult
+from cadnode.report import codes
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import STRUCTURED, ObjectKind, kind_of
 from tests.cad_cases import DETECTOR, cad_result
@@ -60,20 +61,67 @@ def test_a_report_names_each_algorithm_with_its_version_and_the_hash_of_its_weig
     said = " ".join(str(e.value) for e in first[kind].iterall() if e.keyword == "TextValue")
 
     for model in RESULT.models:
-        if model != DETECTOR:  # named where something was detected, as the segmentation does
-            assert model.name in said
-            assert f"sha256:{model.sha256}" in said, model.name
+        assert model.name in said
+        assert f"sha256:{model.sha256}" in said, model.name
     assert MODEL.version in said
 
 
-def test_the_segmentation_names_the_rules_that_detected_and_their_version(
+def test_the_segmentation_names_what_detected_as_the_reports_do(
     first: dict[ObjectKind, Dataset],
 ) -> None:
     (segment,) = first[ObjectKind.SEGMENTATION].SegmentSequence
     (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
 
-    assert algorithm.AlgorithmName == "cadnode calcification detection"
-    assert algorithm.AlgorithmVersion == __version__
+    told = (algorithm.AlgorithmName, algorithm.AlgorithmVersion, algorithm.AlgorithmParameters)
+    assert told == (DETECTOR.name, DETECTOR.version, f"weights=sha256:{DETECTOR.sha256}")
+    certainties = [
+        item
+        for item in walk(first[ObjectKind.MEASUREMENT_SR])
+        if item.get("ValueType") == "NUM" and name(item) == codes.CERTAINTY.value
+    ]
+    algorithms = [{name(i): str(i.TextValue) for i in item.ContentSequence} for item in certainties]
+    clusters = [a for a in algorithms if a["111001"] != "cadnode"]
+    assert clusters
+    assert all((a["111001"], a["111003"]) == told[:2] for a in clusters)
+
+
+def test_a_segment_has_the_tracking_uid_of_its_findings_group(
+    first: dict[ObjectKind, Dataset],
+) -> None:
+    (segment,) = first[ObjectKind.SEGMENTATION].SegmentSequence
+
+    for kind in (ObjectKind.MEASUREMENT_SR, ObjectKind.CAD_SR, ObjectKind.AI_RESULTS_SR):
+        tracked = {str(i.UID): i for i in walk(first[kind]) if i.get("ValueType") == "UIDREF"}
+        assert segment.TrackingUID in tracked, kind
+
+
+def test_the_ai_results_refer_to_segmentations_and_key_objects(
+    first: dict[ObjectKind, Dataset],
+) -> None:
+    report = first[ObjectKind.AI_RESULTS_SR]
+    evidence = {
+        str(instance.ReferencedSOPInstanceUID)
+        for study in report.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    }
+    referred = {
+        str(reference.ReferencedSOPInstanceUID)
+        for item in walk(report)
+        for reference in item.get("ReferencedSOPSequence") or []
+    }
+
+    for kind in (ObjectKind.SEGMENTATION, ObjectKind.KEY_OBJECTS):
+        assert first[kind].SOPInstanceUID in evidence & referred
+
+
+def walk(item: Dataset) -> list[Dataset]:
+    return [item, *(i for child in item.get("ContentSequence") or [] for i in walk(child))]
+
+
+def name(item: Dataset) -> str:
+    named = item.get("ConceptNameCodeSequence")
+    return str(named[0].CodeValue) if named else ""
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS)

@@ -19,6 +19,7 @@ from tests.report_cases import (
 )
 from tests.sr_tree import items, number, reread, value_code
 
+PROBABILITY_OF_CANCER = dictionary.DCM.ProbabilityOfCancer
 EXAMS = {"film": film_exam, "digital": digital_exam}
 
 
@@ -57,23 +58,18 @@ def test_the_outcome_is_coded(outcome: str, code: str) -> None:
     assert [value_code(item) for item in items(sr, codes.SUMMARY)] == [code]
 
 
-def test_scores_are_cad_scores_unless_they_are_calibrated() -> None:
+def test_scores_are_cad_scores_and_no_probabilities() -> None:
     exam = digital_exam()
 
     (plain, *_) = objects_of(exam, "none")
-    (calibrated, *_) = objects_of(exam, "none", calibrated=True)
 
     expected = [0.78, 0.78, 0.1875, 0.81, 0.125, 0.75, 0.25]  # exam, R, L, views
     assert [number(i) for i in items(plain, codes.CAD_SCORE)] == expected
-    assert items(plain, codes.PROBABILITY_OF_CANCER) == []
-    percents = [number(i) for i in items(calibrated, codes.PROBABILITY_OF_CANCER)]
-    assert percents == pytest.approx([100 * score for score in expected])
-    assert items(calibrated, codes.CAD_SCORE) == []
+    assert items(plain, PROBABILITY_OF_CANCER) == []
     assert value_code(items(plain, codes.CALIBRATION)[0]) == "UNCALIBRATED"
-    assert value_code(items(calibrated, codes.CALIBRATION)[0]) == "CALIBRATED"
 
 
-def test_a_region_tells_its_site_kind_algorithm_and_probability() -> None:
+def test_a_region_tells_its_site_kind_algorithm_and_score() -> None:
     exam = digital_exam()
 
     report = reread(objects_of(exam, "findings")[0])
@@ -83,9 +79,10 @@ def test_a_region_tells_its_site_kind_algorithm_and_probability() -> None:
     assert first.finding_sites[0].value == codes.BREAST
     assert first.finding_sites[0].laterality == dictionary.SCT.Right
     (measurement,) = first.get_measurements()
-    assert measurement.name == codes.PROBABILITY_OF_CANCER
-    assert measurement.value == 81.25
-    assert measurement.unit == codes.PERCENT
+    assert measurement.name.value == codes.CAD_SCORE.value
+    assert measurement.name.meaning == "CAD score of kim2018, 1.0.0; training data not stated"
+    assert measurement.value == 0.8125
+    assert measurement.unit == codes.NO_UNITS
     assert first.tracking_uid != second.tracking_uid
     texts = [item.TextValue for item in first[0].ContentSequence if item.ValueType == "TEXT"]
     assert texts[1:4] == [MODEL.name, MODEL.version, f"sha256:{MODEL.sha256}"]

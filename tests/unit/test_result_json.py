@@ -73,7 +73,9 @@ def test_values_are_those_of_the_result() -> None:
     assert told["views"][0]["laterality"] == "R"
     assert told["findings"][0]["box"] == [184, 172, 245, 228]
     assert told["findings"][0]["probability"] == 0.8125
-    assert told["models"] == [{"name": "kim2018", "version": "1.0.0", "sha256": "ab" * 32}]
+    assert told["models"] == [
+        {"name": "kim2018", "version": "1.0.0", "sha256": "ab" * 32, "trained_on": []}
+    ]
     assert told["made_at"] == "2026-03-04T15:06:07+00:00"
     assert told["timings_s"] == {"read": 1.235}
 
@@ -87,6 +89,7 @@ def test_what_each_system_says_of_a_finding_is_told() -> None:
     assert cluster["certainty"] == 0.9375
     assert cluster["cluster"] == {
         "distribution": "grouped", "type": "fine_pleomorphic", "count": 12, "diameter_mm": 8.25,
+        "diameter_estimated": False,
     }  # fmt: skip
     assert [a["system"] for a in cluster["assessments"]] == [
         "kim2018", "kang2021", "helsinki_dtl", "wang2016",
@@ -107,8 +110,12 @@ def test_a_drawn_region_names_its_object_and_a_typed_one_none() -> None:
     told = to_json(result_of(digital_exam(), "marked"))
 
     assert [f["marked_by"] for f in told["findings"]] == [
-        {"sop_class_uid": "1.2.840.10008.5.1.4.1.1.88.33", "sop_instance_uid": "2.25.7001"},
-        {"sop_class_uid": "", "sop_instance_uid": ""},
+        {
+            "sop_class_uid": "1.2.840.10008.5.1.4.1.1.88.33",
+            "sop_instance_uid": "2.25.7001",
+            "by_person": True,
+        },
+        {"sop_class_uid": "", "sop_instance_uid": "", "by_person": True},
     ]
 
 
@@ -195,6 +202,12 @@ def test_one_lesion_in_two_views_is_told_by_the_numbers_of_its_findings() -> Non
     told = to_json(replace(result, correspondences=(pair,)))
 
     assert told["correspondences"] == [
-        {"cc": 1, "mlo": 2, "nipple_mm": [40.12, 44.0], "certainty": 0.75}
+        {
+            "cc": 1,
+            "mlo": 2,
+            "nipple_mm": [40.12, 44.0],
+            "nipple_estimated": False,
+            "certainty": 0.75,
+        }
     ]
     VALIDATOR.validate(told)

@@ -1,7 +1,7 @@
 """Who says it: TID 4019, algorithm identification, in the CAD templates' wording."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from highdicom.sr import AlgorithmIdentification
 from pydicom import Dataset
@@ -19,6 +19,10 @@ class Algorithm:
     name: str
     version: str
     parameters: tuple[str, ...] = ()
+
+    def adding(self, *parameters: str) -> "Algorithm":
+        """The algorithm with further parameters."""
+        return replace(self, parameters=(*self.parameters, *parameters))
 
     def items(self) -> list[Dataset]:
         """TID 4019 with the relationship HAS PROPERTIES."""

@@ -2,6 +2,8 @@
 
 from cadnode import __version__
 from cadnode.domain import Assessment, Laterality, Outcome, SystemStatus, ViewPosition
+from cadnode.imaging.spacing import spacing_of
+from cadnode.report import group_parts as parts
 from cadnode.report.cad_sr import concepts
 from cadnode.report.cad_sr.algorithms import Algorithm, named, ours
 from cadnode.report.cad_sr.detections import lost
@@ -9,8 +11,10 @@ from cadnode.report.cad_sr.library import Library
 from cadnode.report.cad_sr.operating_points import curve_of
 from cadnode.report.cad_sr.performed import Run
 from cadnode.report.edition import Edition
+from cadnode.report.words import plain
 
 _RULE = "findings of one kind within 15 mm of the same nipple distance"
+_GUESSED = "distances are estimated: an image states no pixel size"
 
 
 def analyses(library: Library) -> tuple[list[Run], list[Run]]:
@@ -53,7 +57,7 @@ def _of_regions(edition: Edition) -> list[Run]:
 
 
 def _without_numbers(edition: Edition, told: Assessment) -> Algorithm:
-    """The algorithm without the probabilities that its members gave one region."""
+    """The algorithm without the scores that its members gave one region."""
     if edition.model(told.algorithm) is not None:
         return named(edition, told.algorithm)
     members = [edition.model(name) for name, _ in told.members]
@@ -72,7 +76,10 @@ def _of_pairs(edition: Edition) -> list[Run]:
         of_side = [v for v in views if v.laterality is side]
         if {ViewPosition.CC, ViewPosition.MLO} <= {v.view for v in of_side}:
             uids += [v.sop_instance_uid for v in of_side]
-    return [Run(concepts.COLLOCATION, ours(_RULE), tuple(uids))] if uids else []
+    views_read = (parts.mammogram_of(edition, uid) for uid in uids)
+    guessed = any(spacing_of(view).estimated for view in views_read)
+    rule = ours(*([_RULE, _GUESSED] if guessed else [_RULE]))
+    return [Run(concepts.COLLOCATION, rule, tuple(uids))] if uids else []
 
 
 def _failed(library: Library) -> list[Run]:
@@ -95,7 +102,9 @@ def _failed(library: Library) -> list[Run]:
 
 
 def _broken(status: SystemStatus) -> Algorithm:
-    return Algorithm(status.system.value, __version__, (status.reason,) if status.reason else ())
+    return Algorithm(
+        status.system.value, __version__, (reason,) if (reason := plain(status.reason)) else ()
+    )
 
 
 def _unassessed(library: Library, status: SystemStatus) -> tuple[str, ...]:

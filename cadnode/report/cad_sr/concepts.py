@@ -32,6 +32,8 @@ REQUIRED: Final = _dcm("111150", "Presentation Required: Rendering device is exp
 OPTIONAL: Final = _dcm("111151", "Presentation Optional: Rendering device may present")
 NOT_SHOWN: Final = _dcm("111152", "Not for Presentation: Rendering device expected not to present")
 
+INTENTS: Final = (REQUIRED, OPTIONAL, NOT_SHOWN)  # the strongest first
+
 # TID 4004, 4005, CID 6035, CID 6036.
 COMPOSITE_FEATURE: Final = _dcm("111015", "Composite Feature")
 COMPOSITE_TYPE: Final = _dcm("111016", "Composite type")

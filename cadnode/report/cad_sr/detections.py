@@ -4,9 +4,9 @@ from cadnode.domain import SKIP_MEANINGS, ExamResult, Outcome, Skipped
 from cadnode.report import codes
 from cadnode.report.cad_sr import concepts
 from cadnode.report.cad_sr.algorithms import named, ours
-from cadnode.report.cad_sr.findings import detectors
 from cadnode.report.cad_sr.library import Library
 from cadnode.report.cad_sr.performed import Run
+from cadnode.report.scores import cluster_detector
 
 
 def detections(library: Library) -> tuple[list[Run], list[Run]]:
@@ -38,8 +38,9 @@ def _done(library: Library) -> list[Run]:
     for name in dict.fromkeys(v.algorithm for v in edition.result.views):
         uids = tuple(v.sop_instance_uid for v in edition.result.views if v.algorithm == name)
         runs.append(Run(concepts.SELECTED_REGION, named(edition, name), uids))
-    clusters = detectors(library) or [ours()]
-    runs += [Run(concepts.CLUSTER, detector, scored) for detector in clusters]
+    learned = cluster_detector(edition.result)
+    clusters = ours() if learned is None else named(edition, learned.name)
+    runs.append(Run(concepts.CLUSTER, clusters, scored))
     return [*runs, Run(concepts.DENSITY, ours(), scored)]
 
 

@@ -11,7 +11,7 @@ from cadnode.report.cad_sr.detections import detections
 from cadnode.report.cad_sr.impressions import overall_impression
 from cadnode.report.cad_sr.library import Library, library
 from cadnode.report.cad_sr.performed import ANALYSES, DETECTIONS, performed
-from cadnode.report.documents import absences, add_document, document_uid, predecessors
+from cadnode.report.documents import add_document, document_uid, predecessors, remarks
 from cadnode.report.edition import Edition
 from cadnode.report.identity import contributing_equipment, file_meta, patient_and_study, stamp
 from cadnode.report.image_library import evidence
@@ -36,7 +36,7 @@ def cad_sr(edition: Edition, predecessor: Dataset | None = None) -> Dataset | No
     if not images.headers:
         return None
     old = predecessors(edition, predecessor, KIND)
-    ds = patient_and_study(edition.reference, [edition.disclaimer, *absences(edition.result)])
+    ds = patient_and_study(edition.reference, [edition.disclaimer, *remarks(edition.result)])
     ds.SOPClassUID = MammographyCADSRStorage
     ds.SOPInstanceUID = document_uid(edition, KIND, old)
     ds.Modality = "SR"

@@ -1,71 +1,122 @@
 """Single image findings (TID 4006): what is seen in one view, and whether to show it."""
 
+from collections.abc import Sequence
+
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from cadnode.domain import Assessment, Finding, FindingKind, OperatingCurve
+from cadnode.domain import Assessment, ExamResult, Finding, FindingKind, OperatingCurve
 from cadnode.report import codes
 from cadnode.report import group_parts as parts
 from cadnode.report.cad_sr import calcifications, concepts, geometry, items
 from cadnode.report.cad_sr.algorithms import Algorithm, named, ours
 from cadnode.report.cad_sr.library import Library
 from cadnode.report.cad_sr.operating_points import curve_of, step_of
-from cadnode.report.words import counting
+from cadnode.report.edition import Edition
+from cadnode.report.scores import (
+    Scorer,
+    assessment_scorer,
+    detector,
+    finding_scorer,
+    suspicious_to_women_trained,
+)
+from cadnode.report.words import counting, origin
 
 
-def rendering_intent(finding: Finding) -> Code:
-    """Required for suspicious findings and for those that a person asked about, else optional.
+def rendering_intent(result: ExamResult, finding: Finding) -> Code:
+    """Whether a workstation is to draw the finding.
 
-    A finding without an assessment is a peak of a breast that reached its operating point.
+    Required: what a person asked about, and what the counting system calls suspicious (a finding
+    without an assessment is a peak of a breast that reached its operating point). Where the
+    counting system learnt from phantoms alone, another must call it suspicious, or the finding is
+    not for presentation: a mark on a woman's image stands for more than phantoms. Else optional.
     """
     told = counting(finding)
-    if finding.marked_by is not None or told is None or told.suspicious:
+    if finding.marked_by is not None and finding.marked_by.by_person:
         return concepts.REQUIRED
-    return concepts.OPTIONAL
+    if finding_scorer(result, finding).phantoms_only:
+        shown = suspicious_to_women_trained(result, finding)
+        return concepts.REQUIRED if shown else concepts.NOT_SHOWN
+    return concepts.REQUIRED if told is None or told.suspicious else concepts.OPTIONAL
+
+
+def strongest(result: ExamResult, findings: Sequence[Finding]) -> Code:
+    """The intent of what holds several findings: it is shown when one of them is."""
+    intents = {rendering_intent(result, finding) for finding in findings}
+    return next(intent for intent in concepts.INTENTS if intent in intents)
 
 
 def single_image_finding(library: Library, relationship: str, index: int) -> Dataset:
     """Finding number `index` (from 0) of the result under the algorithm that counts."""
-    finding = library.edition.result.findings[index]
+    edition = library.edition
+    finding = edition.result.findings[index]
     told = counting(finding)
-    algorithm = named(library.edition, finding.algorithm, told.members if told else ())
-    intent = _intent(finding, curve_of(library.edition, finding.algorithm))
-    uid = library.edition.uid("tracking-region", index)
+    scorer = finding_scorer(edition.result, finding)
+    algorithm = named(edition, finding.algorithm, told.members if told else ()).adding(
+        *_score(finding, scorer, finding.probability),
+        *calcifications.sizes_in_words(edition, finding),
+    )
+    intent = rendering_intent(edition.result, finding)
     children = [
-        intent,
-        *tracking(f"finding {index + 1}", uid),
-        *_body(library, finding, algorithm, finding.probability),
+        _intent(finding, intent, curve_of(edition, finding.algorithm)),
+        *tracking(f"finding {index + 1}", edition.uid("tracking-region", index)),
+        *algorithm.items(),
+        *geometry.of_finding(library, finding),
     ]
     if finding.cluster is not None:
-        children += calcifications.cluster(finding.cluster)
-    children += _described(finding, finding.probability)
+        estimated = parts.diameter_is_estimated(edition, finding)
+        children += calcifications.cluster(finding.cluster, estimated=estimated)
+    children += _described(finding, scorer, finding.probability)
     if finding.kind is FindingKind.CALCIFICATION_CLUSTER:
-        children += calcifications.individuals(library, finding, _detector(library))
+        children += calcifications.individuals(
+            library,
+            finding,
+            detection(edition, finding),
+            concepts.NOT_SHOWN if intent is concepts.NOT_SHOWN else concepts.OPTIONAL,
+        )
     return _finding(relationship, finding, children)
 
 
-def further_assessments(library: Library, relationship: str, index: int) -> list[Dataset]:
-    """What each further system says of a finding: findings that are not for presentation.
+def further_statements(library: Library, relationship: str, index: int) -> list[Dataset]:
+    """What the detection and each further system say of a finding: not for presentation.
 
     TID 4006 has room for one algorithm. A workstation draws what it is to present; the others'
-    words are there for programs, under the same region.
+    words are there for programs, under the same region. The certainty is the detection's.
     """
-    finding = library.edition.result.findings[index]
+    edition = library.edition
+    finding = edition.result.findings[index]
     others = [a for a in finding.assessments if a is not counting(finding)]
-    return [_further(library, relationship, index, told) for told in others]
+    made = [_further(library, relationship, index, told) for told in others]
+    if finding.certainty is None:
+        return made
+    percent = 100 * parts.number(finding.certainty)
+    children = [
+        *_unseen(edition, index, "detection", f"finding {index + 1}: detection"),
+        *detection(edition, finding).items(),
+        items.number(items.PROPERTIES, codes.CERTAINTY, percent, codes.PERCENT),
+        *geometry.of_finding(library, finding),
+    ]
+    return [_finding(relationship, finding, children), *made]
 
 
 def _further(library: Library, relationship: str, index: int, told: Assessment) -> Dataset:
     edition, finding = library.edition, library.edition.result.findings[index]
-    uid = edition.uid(f"tracking-assessment-{told.system}-{told.algorithm}", index)
+    scorer = assessment_scorer(edition.result, told)
     algorithm = named(edition, told.algorithm, told.members)
+    kind = f"assessment-{told.system}-{told.algorithm}"
     children = [
-        items.code(items.MODIFIER, concepts.RENDERING_INTENT, concepts.NOT_SHOWN),
-        *tracking(f"finding {index + 1}: {told.system}", uid),
-        *_body(library, finding, algorithm, told.probability),
+        *_unseen(edition, index, kind, f"finding {index + 1}: {told.system}"),
+        *algorithm.adding(*_score(finding, scorer, told.probability)).items(),
+        *geometry.of_finding(library, finding),
+        *_described(finding, scorer, told.probability),
     ]
-    children += _described(finding, told.probability)
     return _finding(relationship, finding, children)
+
+
+def _unseen(edition: Edition, index: int, kind: str, text: str) -> list[Dataset]:
+    """Rendering intent and tracking of a statement that is not for presentation."""
+    intent = items.code(items.MODIFIER, concepts.RENDERING_INTENT, concepts.NOT_SHOWN)
+    return [intent, *tracking(text, edition.uid(f"tracking-{kind}", index))]
 
 
 def tracking(text: str, uid: str) -> list[Dataset]:
@@ -81,12 +132,11 @@ def _finding(relationship: str, finding: Finding, children: list[Dataset]) -> Da
     return items.code(relationship, concepts.SINGLE_IMAGE_FINDING, kind, children)
 
 
-def _intent(finding: Finding, curve: OperatingCurve | None) -> Dataset:
+def _intent(finding: Finding, intent: Code, curve: OperatingCurve | None) -> Dataset:
     """Rendering intent; an optional finding names the step from which on it is shown.
 
-    Only a curve of regions says that: a breast's score is not a region's probability.
+    Only a curve of regions says that: a breast's score is not a region's.
     """
-    intent = rendering_intent(finding)
     steps = []
     if intent is concepts.OPTIONAL and curve is not None and not curve.of_breasts:
         step = max(1, step_of(curve, finding.probability))
@@ -94,50 +144,34 @@ def _intent(finding: Finding, curve: OperatingCurve | None) -> Dataset:
     return items.code(items.MODIFIER, concepts.RENDERING_INTENT, intent, steps)
 
 
-def _body(
-    library: Library, finding: Finding, algorithm: Algorithm, probability: float
-) -> list[Dataset]:
-    """Algorithm, certainty that there is something, probability of cancer, and where it is."""
-    certainty = []
-    if finding.certainty is not None:
-        percent = 100 * parts.number(finding.certainty)
-        certainty = [items.number(items.PROPERTIES, codes.CERTAINTY, percent, codes.PERCENT)]
-    return [
-        *algorithm.items(),
-        *certainty,
-        *_probability(finding, probability),
-        *geometry.of_finding(library, finding),
-    ]
+def _score(finding: Finding, scorer: Scorer, value: float) -> tuple[str, ...]:
+    """The CAD score as an algorithm parameter (111002).
 
-
-def _probability(finding: Finding, probability: float) -> list[Dataset]:
-    """Probability of cancer in percent; a selected region may have none (TID 4006 row 7)."""
+    TID 4006 has a probability of cancer (111047) alone, which no score is, and is closed. A
+    selected region has the score in its description.
+    """
     if finding.kind in concepts.REGION_DESCRIPTIONS:
-        return []
-    percent = 100 * parts.number(probability)
-    return [items.number(items.PROPERTIES, codes.PROBABILITY_OF_CANCER, percent, codes.PERCENT)]
+        return ()
+    return (_in_words(scorer, value),)
 
 
-def _described(finding: Finding, probability: float) -> list[Dataset]:
-    """TID 4013: what a selected region is, with the probability that has no item of its own."""
+def _described(finding: Finding, scorer: Scorer, value: float) -> list[Dataset]:
+    """TID 4013: what a selected region is, with the score that has no item of its own."""
     if finding.kind not in concepts.REGION_DESCRIPTIONS:
         return []
     words = concepts.REGION_DESCRIPTIONS[finding.kind]
-    said = f"{words}; probability of cancer {100 * parts.number(probability):.4g} %"
+    if finding.marked_by is not None:
+        words = f"Region {origin(finding.marked_by)}; no lesion was segmented"
+    said = f"{words}; {_in_words(scorer, value)}"
     return [items.text(items.PROPERTIES, concepts.REGION_DESCRIPTION, said)]
 
 
-def _detector(library: Library) -> Algorithm:
-    """What found the calcifications: the learned filter where there is one."""
-    found = detectors(library)
-    return found[0] if found else ours()
+def _in_words(scorer: Scorer, value: float) -> str:
+    """Such as "CAD score of kang2021, 1.1.0; trained on phantoms: 0.75 (0 to 1)"."""
+    return f"{scorer.code.meaning}: {parts.number(value):.4g} (0 to 1)"
 
 
-def detectors(library: Library) -> list[Algorithm]:
-    """Models that took part and neither scored a view nor assessed a region."""
-    result = library.edition.result
-    others = {view.algorithm for view in result.views}
-    for told in (a for f in result.findings for a in f.assessments):
-        others |= {told.algorithm, *(name for name, _ in told.members)}
-    others |= {name for status in result.systems for name in status.models}
-    return [named(library.edition, m.name) for m in result.models if m.name not in others]
+def detection(edition: Edition, finding: Finding) -> Algorithm:
+    """What found the region: the learned filter of clusters where there is one, else our rules."""
+    found = detector(edition.result, finding)
+    return ours() if found is None else named(edition, found.name)

@@ -1,0 +1,183 @@
+"""What a score is called, wherever it stands: whose it is, and what that system learnt from.
+
+No object says "probability of cancer" (111047, DCM): a score is calibrated, if at all, on the data
+that its model's card names, with their share of cancers, and phantoms have no cancer at all.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydicom.sr.coding import Code
+
+from cadnode import __version__
+from cadnode.domain import (
+    Assessment,
+    ExamResult,
+    Finding,
+    FindingKind,
+    ModelUse,
+    System,
+    TrainingMaterial,
+)
+from cadnode.report import codes
+from cadnode.report.words import counting, listed, material_words
+
+_LONGEST: Final = 64  # of a Code Meaning (LO)
+PHANTOM_NOTE: Final = (
+    "computed images with drawn lesions, not mammograms of women;"
+    " what a score of theirs means for a woman has not been measured"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """Whose score it is: the system (else the algorithm), its version, what it learnt from."""
+
+    name: str
+    version: str
+    materials: tuple[TrainingMaterial, ...]
+
+    @property
+    def phantoms_only(self) -> bool:
+        """Whether it never saw a woman's mammogram."""
+        return self.materials == (TrainingMaterial.PHANTOMS,)
+
+    @property
+    def training(self) -> str:
+        """Such as "trained on phantoms"."""
+        words = material_words(self.materials)
+        return f"trained on {words}" if words else "training data not stated"
+
+    @property
+    def code(self) -> Code:
+        """CAD_SCORE, its meaning "CAD score of SYSTEM, VERSION; trained on …".
+
+        Viewers show the meaning. Where it is longer than it may be, "film and digital" is left
+        out, then the version, which the algorithm identification beside it has.
+        """
+        short = self.training.replace("film and digital ", "")
+        wordings = (
+            f"CAD score of {self.name}, {self.version}; {self.training}",
+            f"CAD score of {self.name}, {self.version}; {short}",
+            f"CAD score of {self.name}; {short}",
+        )
+        fitting = (wording for wording in wordings if len(wording) <= _LONGEST)
+        return codes.cad_score(next(fitting, wordings[-1][:_LONGEST]))
+
+
+def exam_scorer(result: ExamResult) -> Scorer:
+    """Who scored the exam and its breasts: the models that scored views."""
+    names = dict.fromkeys(view.algorithm for view in result.views)
+    found = [view_scorer(result, name) for name in names]
+    if not found:
+        return Scorer("cadnode", __version__, ())
+    return Scorer(
+        listed(dict.fromkeys(one.name for one in found)),
+        listed(dict.fromkeys(one.version for one in found)),
+        _together(one.materials for one in found),
+    )
+
+
+def view_scorer(result: ExamResult, algorithm: str) -> Scorer:
+    """Who scored a view."""
+    return _scorer(result, system_of(result, algorithm), algorithm, ())
+
+
+def assessment_scorer(result: ExamResult, told: Assessment) -> Scorer:
+    """Who assessed a region: a model, or an ensemble that learnt from what its members did."""
+    return _scorer(result, told.system, told.algorithm, told.members)
+
+
+def finding_scorer(result: ExamResult, finding: Finding) -> Scorer:
+    """Whose score counts as the finding's."""
+    told = counting(finding)
+    return assessment_scorer(result, told) if told else view_scorer(result, finding.algorithm)
+
+
+def _scorer(
+    result: ExamResult,
+    system: System | None,
+    algorithm: str,
+    members: Sequence[tuple[str, float]],
+) -> Scorer:
+    name = algorithm if system is None else system.value
+    model = _model(result, algorithm)
+    if model is not None:
+        return Scorer(name, model.version, model.trained_on)
+    used = [_model(result, member) for member, _ in members]
+    return Scorer(name, __version__, _together(m.trained_on for m in used if m is not None))
+
+
+def _model(result: ExamResult, name: str) -> ModelUse | None:
+    return next((m for m in result.models if m.name == name), None)
+
+
+def _together(materials: Iterable[tuple[TrainingMaterial, ...]]) -> tuple[TrainingMaterial, ...]:
+    found = {material for several in materials for material in several}
+    return tuple(material for material in TrainingMaterial if material in found)
+
+
+def system_of(result: ExamResult, algorithm: str) -> System | None:
+    """The system that a model belongs to, as far as the result tells."""
+    model = _model(result, algorithm)
+    if model is not None and model.system is not None:
+        return model.system
+    by_status = [s.system for s in result.systems if algorithm in s.models]
+    by_name = [system for system in System if system.value == algorithm]
+    return next(iter([*by_status, *by_name]), None)
+
+
+def read_something(result: ExamResult) -> frozenset[System]:
+    """The systems that scored a view or assessed a region of this exam."""
+    scored = {system_of(result, view.algorithm) for view in result.views}
+    assessed = {a.system for f in result.findings for a in f.assessments}
+    return frozenset(system for system in scored | assessed if system is not None)
+
+
+def phantom_systems(result: ExamResult) -> list[str]:
+    """The systems that assessed a region or scored a view and never saw a woman's mammogram."""
+    said = [assessment_scorer(result, a) for f in result.findings for a in f.assessments]
+    said += [finding_scorer(result, finding) for finding in result.findings]
+    said += [view_scorer(result, view.algorithm) for view in result.views]
+    found = {scorer.name for scorer in said if scorer.phantoms_only}
+    order = [system.value for system in System]
+    return sorted(found, key=lambda name: (order.index(name) if name in order else 99, name))
+
+
+def phantom_sentence(result: ExamResult) -> str:
+    """What a reader must know of systems that learnt from phantoms; "" where none spoke."""
+    found = phantom_systems(result)
+    return f"{listed(found)}: trained on phantoms ({PHANTOM_NOTE})" if found else ""
+
+
+def suspicious_to_women_trained(result: ExamResult, finding: Finding) -> bool:
+    """Whether a system that did not learn from phantoms alone calls the finding suspicious.
+
+    A finding without assessments is a peak of a breast that reached its operating point.
+    """
+    if not finding.assessments:
+        return not finding_scorer(result, finding).phantoms_only
+    return any(
+        a.suspicious and not assessment_scorer(result, a).phantoms_only for a in finding.assessments
+    )
+
+
+def detector(result: ExamResult, finding: Finding) -> ModelUse | None:
+    """The model whose certainty a detected cluster has; None where this software's rules found it.
+
+    It is the one that took part and neither scored a view nor assessed a region. Masses are found
+    by rules alone.
+    """
+    if finding.kind is not FindingKind.CALCIFICATION_CLUSTER:
+        return None
+    return cluster_detector(result)
+
+
+def cluster_detector(result: ExamResult) -> ModelUse | None:
+    """The learned filter of calcification clusters, where there is one."""
+    others = {view.algorithm for view in result.views}
+    for told in (a for f in result.findings for a in f.assessments):
+        others |= {told.algorithm, *(name for name, _ in told.members)}
+    others |= {name for status in result.systems for name in status.models}
+    return next((m for m in result.models if m.system is None and m.name not in others), None)
