@@ -16,9 +16,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from cadnode.domain import SKIP_MEANINGS, ExamResult, Finding, Laterality, System
+from cadnode.domain import SKIP_MEANINGS, ExamResult, Finding, System
 from cadnode.jobs.folders import BUNDLE, PAGE, PDF
-from cadnode.report.words import KIND_NAMES, assessment_by, counting, descriptors, origin
+from cadnode.report.words import KIND_NAMES, SIDES, assessment_by, counting, descriptors, origin
 
 if TYPE_CHECKING:
     from cadnode.app.checks import Check
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from cadnode.demo.run import Shown
 
 FOOTNOTE = "▲ reaches the system's operating point; the one in bold counts as the finding's"
-SIDE_NAMES = {Laterality.RIGHT: "right", Laterality.LEFT: "left"}
 
 
 @contextmanager
@@ -114,9 +113,7 @@ def score_table(result: ExamResult) -> Table:
             "[bold]exam[/]", _score(result.exam_score, above), str(len(result.findings)), ""
         )
     for breast in result.breasts:
-        table.add_row(
-            f"{SIDE_NAMES[breast.laterality]} breast", _score(breast.score, above), "", ""
-        )
+        table.add_row(f"{SIDES[breast.laterality]} breast", _score(breast.score, above), "", "")
     for view in result.views:
         count = sum(f.sop_instance_uid == view.sop_instance_uid for f in result.findings)
         table.add_row(f"  {view.laterality}{view.view}", f"{view.score:.2f}", str(count), "")

@@ -32,7 +32,7 @@ from cadnode.report import codes
 from cadnode.report.edition import ENSEMBLE, shown_map
 from cadnode.report.groups import summary
 from cadnode.report.scores import PHANTOM_NOTE
-from cadnode.report.words import below_operating_point
+from cadnode.report.words import below_operating_point, missing_breasts
 
 LONGER_SIDE: Final = 1100
 MOST_CROPS: Final = 24
@@ -95,6 +95,8 @@ def _context(content: PageContent) -> dict[str, Any]:
         "below": below_operating_point(result),
         "no_findings": _no_findings(result),
         "skipped": panels.skipped(result, names),
+        "missing": missing_breasts(result),
+        "evidence": panels.evidence(result, names),
         "systems": panels.system_panels(result, content.cards),
         "ramp": _ramp(),
     }

@@ -6,13 +6,16 @@ from typing import Any, Final
 from cadnode.domain import (
     SKIP_MEANINGS,
     Assessment,
+    Evidence,
     ExamResult,
     Finding,
+    ImageEvidence,
     Laterality,
     System,
     SystemStatus,
     TrainingMaterial,
 )
+from cadnode.exam.evidence import name_of
 from cadnode.models.card import ModelCard
 from cadnode.report.documents import took_part
 from cadnode.report.scores import phantom_systems
@@ -34,6 +37,9 @@ METHODS: Final = {
 }
 
 
+THINGS: Final = {"patient": "Patient", "kind": "Kind", "laterality": "Side", "view": "View"}
+
+
 def scores(result: ExamResult) -> list[dict[str, Any]]:
     """Exam, then right and left breast."""
     above = result.operating_point if result.operating_point is not None else float("inf")
@@ -45,14 +51,54 @@ def scores(result: ExamResult) -> list[dict[str, Any]]:
 
 def skipped(result: ExamResult, names: dict[str, str]) -> list[dict[str, str]]:
     """Images that were not scored, by the view's name where it has one, and why."""
+    shown = {image.sop_instance_uid: _name(image) for image in result.evidence} | names
     return [
         {
-            "name": names.get(s.sop_instance_uid, "object"),
+            "name": shown.get(s.sop_instance_uid, "object"),
             "reason": s.reason.value,
             "meaning": SKIP_MEANINGS[s.reason],
+            "detail": s.detail,
         }
         for s in result.skipped
     ]
+
+
+def evidence(result: ExamResult, names: dict[str, str]) -> list[dict[str, Any]]:
+    """What shows patient, kind, side and view of each image; those that were read come first."""
+    skipped = {s.sop_instance_uid: s.reason.value for s in result.skipped}
+    images = [
+        {
+            "name": names.get(image.sop_instance_uid, _name(image)),
+            "skipped": skipped.get(image.sop_instance_uid, ""),
+            "things": [
+                {"about": about, "sources": [_source(e) for e in found]}
+                for about, found in _by_thing(image.evidence).items()
+            ],
+        }
+        for image in result.evidence
+    ]
+    return sorted(images, key=lambda image: (bool(image["skipped"]), str(image["name"])))
+
+
+def _by_thing(found: Sequence[Evidence]) -> dict[str, list[Evidence]]:
+    things: dict[str, list[Evidence]] = {thing: [] for thing in THINGS}
+    for e in found:
+        things.setdefault(e.about, []).append(e)
+    return {THINGS.get(thing, thing): sources for thing, sources in things.items()}
+
+
+def _source(e: Evidence) -> dict[str, Any]:
+    """A source as the page shows it: of kinds, an attribute's name alone says what it is."""
+    return {"name": name_of(e.source), "says": e.says, "counts": e.counts, "level": e.level.value}
+
+
+def _name(image: ImageEvidence) -> str:
+    """Side and view of an image as far as they are known: "R CC", "? MLO"."""
+    known = {
+        thing: next((e.says for e in image.evidence if e.about == thing and e.counts), "?")
+        for thing in ("laterality", "view")
+    }
+    return " ".join(known.values())
 
 
 def columns(result: ExamResult, cards: Sequence[ModelCard]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from cadnode.report.edition import Edition
 from cadnode.report.identity import MANUFACTURER
 from cadnode.report.image_library import evidence
 from cadnode.report.scores import phantom_sentence, read_something
-from cadnode.report.words import below_operating_point, plain
+from cadnode.report.words import below_operating_point, contradictions, missing_breasts, plain
 
 
 def observer(edition: Edition) -> ObserverContext:
@@ -67,11 +67,17 @@ def in_place(ds: Dataset, edition: Edition, predecessor: Dataset | None, kind: s
 def remarks(result: ExamResult) -> list[str]:
     """What a reader must know of the reading beside its numbers, each a sentence without its stop.
 
-    Which systems learnt from phantoms; why a finding may be suspicious in an exam that is not;
-    why a system took no part, or not with all of its models. No shell command is among them.
+    Which breast is missing, and which images contradict themselves; which systems learnt from
+    phantoms; why a finding may be suspicious in an exam that is not; why a system took no part, or
+    not with all of its models. No shell command is among them.
     """
     told = [phantom_sentence(result), below_operating_point(result)]
-    return [*filter(None, told), *_absences(result)]
+    return [
+        *missing_breasts(result),
+        *contradictions(result),
+        *filter(None, told),
+        *_absences(result),
+    ]
 
 
 def took_part(result: ExamResult, status: SystemStatus) -> bool:

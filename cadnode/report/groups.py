@@ -11,7 +11,6 @@ from pydicom.sr.coding import Code
 from cadnode.domain import (
     BreastScore,
     ExamResult,
-    Laterality,
     ModelUse,
     Outcome,
     Skipped,
@@ -23,6 +22,7 @@ from cadnode.report.edition import Edition
 from cadnode.report.finding_groups import finding_groups
 from cadnode.report.image_library import referable
 from cadnode.report.scores import exam_scorer, view_scorer
+from cadnode.report.words import SIDES
 
 
 def measurement_groups(edition: Edition) -> list[Group | Region]:
@@ -82,7 +82,7 @@ def _exam(edition: Edition) -> Group:
 
 def _breast(edition: Edition, breast: BreastScore, index: int) -> Group:
     """One breast's score."""
-    side = "left" if breast.laterality is Laterality.LEFT else "right"
+    side = SIDES[breast.laterality]
     return Group(
         tracking_identifier=parts.tracking(edition, "breast", index, f"{side} breast"),
         finding_sites=parts.site(breast.laterality),

@@ -1,6 +1,7 @@
 """What a finding is called and who speaks for it, the same wherever it is shown to people."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -10,7 +11,9 @@ from cadnode.domain import (
     ExamResult,
     Finding,
     FindingKind,
+    Laterality,
     RoiReference,
+    SkipReason,
     System,
     TrainingMaterial,
 )
@@ -23,6 +26,7 @@ KIND_NAMES = {
 }
 
 
+SIDES: Final = {Laterality.RIGHT: "right", Laterality.LEFT: "left"}
 _COMMAND: Final = re.compile(r"`|\bcadnode (models|train)\b")
 
 
@@ -109,3 +113,21 @@ def descriptors(cluster: ClusterDescription, *, estimated: bool = False) -> str:
     size = f"{cluster.diameter_mm:.{0 if cluster.diameter_mm >= 2 else 1}f} mm"
     size = f"estimated {size}" if estimated or cluster.diameter_estimated else size
     return " · ".join((*words, str(cluster.count), size))
+
+
+def missing_breasts(result: ExamResult) -> list[str]:
+    """A sentence for each breast of which the exam is known to have no image."""
+    shown = [side for side in Laterality if result.shows(side)]
+    if len(shown) != 1:
+        return []
+    return [f"The exam has no image that shows the {SIDES[shown[0].other]} breast"]
+
+
+def contradictions(result: ExamResult) -> list[str]:
+    """What sources of images that were not read say against each other, in a sentence each."""
+    unknown = (SkipReason.LATERALITY_UNKNOWN, SkipReason.VIEW_UNKNOWN)
+    found = Counter(s.detail for s in result.skipped if s.reason in unknown and s.detail)
+    return [
+        f"{n} image{' was' if n == 1 else 's were'} not read: {detail}"
+        for detail, n in found.items()
+    ]
