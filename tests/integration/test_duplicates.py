@@ -453,6 +453,20 @@ def test_an_orthanc_that_has_ours_from_an_earlier_try_has_them_delivered(
     assert warned(logged) == []
 
 
+@pytest.mark.parametrize("change", [None, another_patient, another_birth_date, another_series])
+def test_an_orthanc_answers_our_query_for_its_copy(tmp_path: Path, change: Change | None) -> None:
+    files = objects(tmp_path / "result", digital_exam())
+    with web_orthanc(tmp_path / "orthanc", DicomAlwaysAllowFind=True) as archive:
+        if change is None:
+            archive.post("/instances", files[0].read_bytes())
+        else:
+            stored(archive, foreign(files[0], change), tmp_path)
+        peer = cstore.Destination("archive", "127.0.0.1", archive.dicom_port, archive.aet)
+
+        expected = Held.OURS if change is None else Held.ANOTHER
+        assert cstore._held(files[:1], peer) == [expected]
+
+
 def test_an_orthanc_that_lets_nobody_look_counts_and_is_reported_as_unverified(
     files: list[Path], logged: list[Any]
 ) -> None:
