@@ -156,9 +156,12 @@ def test_a_query_s_match_proves_as_much_as_it_says(
 class Archive:
     """A Storage SCP that has every object already, and perhaps answers C-FIND for its copies."""
 
-    def __init__(self, copies: list[Dataset], *, by_level: bool = False) -> None:
+    def __init__(
+        self, copies: list[Dataset], *, by_level: bool = False, no_sequences: bool = False
+    ) -> None:
         self.copies = copies
         self.by_level = by_level
+        self.no_sequences = no_sequences
         self.levels: list[str] = []
 
     def store(self, event: Any) -> int:
@@ -167,6 +170,9 @@ class Archive:
     def find(self, event: Any) -> Iterator[tuple[int, Dataset | None]]:
         asked = event.identifier
         self.levels.append(asked.QueryRetrieveLevel)
+        if self.no_sequences and any(e.VR == "SQ" for e in asked):
+            yield 0xA900, None
+            return
         for copy_ in self.copies:
             wanted = [e for e in asked if e.VR == "UI" and e.value]
             if all(copy_.get(e.keyword) == e.value for e in wanted):
@@ -229,6 +235,14 @@ def test_a_peer_that_holds_another_s_object_under_our_uid_refuses_it(
     with pytest.raises(PermanentDeliveryError, match=f"took {len(files) - 1} of .*{ANOTHER}"):
         cstore.send(files, serving(Archive(copies)), taken.append)
     assert taken == [path for path in files if path != files[1]]
+
+
+def test_a_peer_that_refuses_to_be_asked_for_a_sequence_is_asked_without(
+    files: list[Path], serving: Callable[..., cstore.Destination]
+) -> None:
+    archive = Archive([sent(path) for path in files], no_sequences=True)
+
+    assert cstore.send(files, serving(archive)).n_unverified == 0
 
 
 @pytest.mark.parametrize("change", IDENTIFIERS[:3], ids=lambda c: c.__name__)
