@@ -65,7 +65,7 @@ def keep_reading(folder: Path, result: ExamResult) -> bool:
     for name in (
         "reading.json",
         MADE_AT,
-    ):  # a crash from here on leaves no reading, not half of two
+    ):  # a crash now leaves no reading, not half of two
         (folder / name).unlink(missing_ok=True)
     save_reading(folder, result)
     return True
