@@ -55,7 +55,7 @@ def _is_anothers(there: Path, file: Path) -> bool:
         return False
     with there.open("rb") as opened:
         theirs = from_file(opened)
-    if theirs is None:  # no DICOM, or half of it
+    if theirs is None or not theirs.get("StudyInstanceUID"):  # no DICOM, or half of it
         return False
     ours = sent(file)
     if theirs.get("SOPInstanceUID") == ours.get("SOPInstanceUID"):

@@ -26,8 +26,8 @@ UNVERIFIED: Final = "duplicate_unverified"
 
 UIDS: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 PATIENT: Final = ("PatientID", "PatientName", "PatientBirthDate")
-_EQUIPMENT: Final = "ContributingEquipmentSequence"
-COMPARED: Final = (*UIDS, *PATIENT, _EQUIPMENT)
+EQUIPMENT: Final = "ContributingEquipmentSequence"
+COMPARED: Final = (*UIDS, *PATIENT, EQUIPMENT)
 _TAGS: Final = frozenset(f"{tag_for_keyword(keyword):08X}" for keyword in COMPARED)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydicom import Dataset
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
-from cadnode.deliver.held import COMPARED, PATIENT, Held, compared_in_part, worst
+from cadnode.deliver.held import COMPARED, EQUIPMENT, PATIENT, Held, compared_in_part, worst
 
 FIND: Final = str(StudyRootQueryRetrieveInformationModelFind)
 SYNTAXES: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
@@ -34,9 +34,17 @@ def _find(assoc: Any, level: str, ours: Dataset, keys: Iterable[str]) -> list[Da
     wanted = Dataset()
     wanted.QueryRetrieveLevel = level
     for keyword in PATIENT if level == "STUDY" else COMPARED:
-        setattr(wanted, keyword, [] if keyword.endswith("Sequence") else "")
+        setattr(wanted, keyword, [] if keyword == EQUIPMENT else "")
     for keyword in (*keys, *(["SOPInstanceUID"] if level == "IMAGE" else [])):
         setattr(wanted, keyword, ours.get(keyword))
+    found = _asked(assoc, wanted)
+    if found is None and wanted.pop(EQUIPMENT, None) is not None:
+        found = _asked(assoc, wanted)  # a sequence is asked for rarely: it may be that
+    return found or []
+
+
+def _asked(assoc: Any, wanted: Dataset) -> list[Dataset] | None:
+    """The matches; None when the peer does not answer with success."""
     matches = []
     try:
         for status, match in assoc.send_c_find(wanted, FIND):
@@ -44,9 +52,9 @@ def _find(assoc: Any, level: str, ours: Dataset, keys: Iterable[str]) -> list[Da
             if code in _PENDING and match is not None:
                 matches.append(match)
             elif code != 0:
-                return []
+                return None
     except (RuntimeError, ValueError, OSError):  # no such context, or the association is gone
-        return []
+        return None
     return matches
 
 

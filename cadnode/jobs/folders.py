@@ -107,7 +107,11 @@ def keep_reading(folder: Path, result: ExamResult) -> bool:
         first = None  # none is there, or one that an older version wrote otherwise
     if first is not None and fingerprint(first) == fingerprint(result):
         return False
-    (folder / MADE_AT).unlink(missing_ok=True)
+    for name in (
+        "reading.json",
+        MADE_AT,
+    ):  # a crash now leaves no reading, not half of two
+        (folder / name).unlink(missing_ok=True)
     save_reading(folder, result)
     return True
 

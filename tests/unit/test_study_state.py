@@ -5,7 +5,7 @@ import pytest
 from cadnode.app.study_state import Facts, decide, delivery_word
 from cadnode.jobs.progress import Job
 from cadnode.receive.requests import Ended, FetchCode
-from cadnode.web.study import State
+from cadnode.web.study import DELIVERY_MEANINGS, State
 
 
 def job(status: str, output: str | None = None) -> Job:
@@ -14,7 +14,7 @@ def job(status: str, output: str | None = None) -> Job:
 
 WAITS, RUNS, ENDED, BROKE = (job(s) for s in ("ENQUEUED", "PENDING", "SUCCESS", "ERROR"))
 DELAYED = job("DELAYED")
-TAKEN = job("SUCCESS", "delivered")
+TAKEN, UNSEEN = job("SUCCESS", "delivered"), job("SUCCESS", "unverified")
 HELD = {"n_instances": 4, "content": "c"}
 READ = {**HELD, "attempts": (ENDED,), "has_result": True}
 
@@ -59,6 +59,7 @@ def ended(code: FetchCode, *, is_final: bool = True) -> Ended:
         (Facts(**READ, deliveries=(("a", None),)), State.DONE, ["nothing_sent"]),
         # Read once, and the result is gone.
         (Facts(**HELD, attempts=(job("SUCCESS", "reported"),)), State.FAILED, ["result_removed"]),
+        (Facts(**READ, deliveries=(("a", UNSEEN), ("b", TAKEN))), State.DONE, []),
         (Facts(**READ, deliveries=(("a", TAKEN), ("b", RUNS))), State.DELIVERING, []),
         (Facts(**READ, deliveries=(("a", job("SUCCESS", "refused")), ("b", WAITS))),
          State.DELIVERING, []),
@@ -84,8 +85,11 @@ def test_a_study_is_in_the_state_that_its_facts_give(
 
 
 def test_a_delivery_that_broke_is_given_up_and_not_called_delivered() -> None:
-    words = [delivery_word(job) for job in (WAITS, DELAYED, RUNS, BROKE, ENDED, TAKEN)]
-    assert words == ["waiting", "waiting", "waiting", "given_up", "given_up", "delivered"]
+    words = [delivery_word(job) for job in (WAITS, DELAYED, RUNS, BROKE, ENDED, TAKEN, UNSEEN)]
+    assert words == [
+        "waiting", "waiting", "waiting", "given_up", "given_up", "delivered", "unverified",
+    ]  # fmt: skip
+    assert set(words) <= set(DELIVERY_MEANINGS)
 
 
 def test_a_destination_that_was_added_after_the_reading_is_not_listed() -> None:
