@@ -1,5 +1,6 @@
 """Results that show what a CAD report has beyond the cases of all reports."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pydicom import Dataset
@@ -103,12 +104,12 @@ def _implants(exam: Exam, result: ExamResult, read: int) -> ExamResult:
     )
 
 
-def cad_of(exam: Exam, outcome: str, predecessor: Dataset | None = None) -> Dataset:
+def cad_of(exam: Exam, outcome: str, replaced: Sequence[Dataset] = ()) -> Dataset:
     """The CAD report of that outcome, operating points included."""
     exam = with_marker(exam) if outcome == "marked" else exam
     result = cad_result(exam, outcome)
     models = tuple(replace(m, curve=CURVES.get(m.name)) for m in result.models)
     edition = Edition(exam, replace(result, models=models), MADE_AT)
-    made = cad_sr(edition, predecessor)
+    made = cad_sr(edition, replaced)
     assert made is not None
     return made

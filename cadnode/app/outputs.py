@@ -46,7 +46,7 @@ def write_outputs(
     report: settings.Report,
     *,
     made_at: datetime,
-    predecessor: Path | None = None,
+    predecessors: Sequence[Path] = (),
     profiles: Sequence[Profile] = (),
     cards: Sequence[ModelCard] = (),
     earlier: Sequence[Path] = (),
@@ -55,9 +55,10 @@ def write_outputs(
     """Write the exam's objects, its page and, last, `result.json` into `folder`.
 
     Returns the DICOM objects: those of `profiles`, without any those of `report.profile`; where
-    one of them wants it, `report.pdf` or `fhir.json` is written too. `predecessor` is the folder
-    of an earlier reading of the same study; `cards` are the models' (`cards_of`). An object that
-    `folder` or one of the `earlier` folders holds under the same UID stays the bytes it is.
+    one of them wants it, `report.pdf` or `fhir.json` is written too. `predecessors` are
+    the folders of earlier readings whose reports these replace; `cards` are the models'
+    (`cards_of`). An object that `folder` or one of the `earlier` folders holds under the same UID
+    stays the bytes it is.
     `observer_uid` is the node's (`installation_uid`), else one that all readings outside of a node
     share.
 
@@ -80,7 +81,7 @@ def write_outputs(
             disclaimer=report.disclaimer,
             longest_side=report.heat_map_longer_side,
             small_side=report.small_heat_map_longer_side,
-            predecessors=_reports_in(predecessor),
+            predecessors=_reports_in(predecessors),
             kinds=kinds_of(wanted),
             pdf=lambda: _write_pdf(folder / PDF, page()),
             observer_uid=observer_uid,
@@ -178,10 +179,13 @@ def model_folders(values: settings.Settings) -> tuple[Path, ...]:
     return (*values.reading.model_folders, *active_folders(own_store(values)))
 
 
-def _reports_in(folder: Path | None) -> dict[ObjectKind, Dataset]:
-    """The structured reports in a reading's folder, which those of another reading replace."""
-    paths = {kind: folder / f"{kind}.dcm" for kind in STRUCTURED} if folder else {}
-    return {kind: pydicom.dcmread(path) for kind, path in paths.items() if path.exists()}
+def _reports_in(folders: Sequence[Path]) -> dict[ObjectKind, list[Dataset]]:
+    """The structured reports in readings' folders, which those of another reading replace."""
+    found: dict[ObjectKind, list[Dataset]] = {}
+    for kind in STRUCTURED:
+        paths = [folder / f"{kind}.dcm" for folder in folders]
+        found[kind] = [pydicom.dcmread(path) for path in paths if path.exists()]
+    return found
 
 
 def image_loader(exam: Exam) -> Callable[[str], FloatImage]:

@@ -196,7 +196,7 @@ class Worker:
                 folder,
                 self._settings.report,
                 made_at=datetime.fromisoformat(folders.first_made_at(folder, made_at)),
-                predecessor=folders.reported_before(old, exam.headers.keys()) if old else None,
+                predecessors=folders.reported_before(old, exam.headers.keys()) if old else (),
                 profiles=self._settings.profiles,
                 cards=cards_of(model_folders(self._settings), result),
                 earlier=earlier,

@@ -73,15 +73,13 @@ def has_result(folder: Path) -> bool:
     return all((part / RESULT).exists() for part in exam_folders(folder))
 
 
-def reported_before(folder: Path, instances: Set[str]) -> Path | None:
-    """The folder in which an earlier content's exam of these instances is; None without one.
+def reported_before(folder: Path, instances: Set[str]) -> list[Path]:
+    """The folders of an earlier content's exams that share an image with these instances.
 
-    Of several patients' exams it is the one that shares the most images, by SOP Instance UID:
-    a report of which no image is here is another patient's.
+    By SOP Instance UID, whoever was then taken for the patient; a report of which no image is here
+    is another patient's and is not replaced.
     """
-    shared = {part: len(instances & _instances(part)) for part in exam_folders(folder)}
-    best = max(shared, key=lambda part: shared[part])
-    return best if shared[best] else None
+    return [part for part in exam_folders(folder) if instances & _instances(part)]
 
 
 def _instances(folder: Path) -> frozenset[str]:

@@ -21,13 +21,13 @@ _REMARKS: Final = codes.QUALITATIVE_EVALUATIONS.value
 
 
 def ai_results_sr(
-    edition: Edition, predecessor: Dataset | None = None, beside: Sequence[Dataset] = ()
+    edition: Edition, replaced: Sequence[Dataset] = (), beside: Sequence[Dataset] = ()
 ) -> Dataset:
     """`measurement_sr` as an object of SOP class Comprehensive 3D SR, in a series of its own.
 
     IHE Radiology, AI Results (AIR) names that class for its measurement and qualitative findings,
     with TID 1500 as root; its content constraints (PS3.3 A.35.13) admit all that a Comprehensive
-    SR may hold. `predecessor` is the same report of an earlier reading. `beside` are the reading's
+    SR may hold. `replaced` is the same report of an earlier reading. `beside` are the reading's
     segmentations and key objects: Qualitative Evaluations refer to them, and they are evidence.
 
     Raises
@@ -38,7 +38,7 @@ def ai_results_sr(
     ds = copy.deepcopy(measurement_sr(edition))
     ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = Comprehensive3DSRStorage
     named = "".join(f" {other.SOPInstanceUID}" for other in beside)
-    in_place(ds, edition, predecessor, f"{KIND}{named}")
+    in_place(ds, edition, replaced, f"{KIND}{named}")
     ds.SeriesInstanceUID = edition.uid(f"{KIND}-series")
     ds.SeriesNumber, ds.SeriesDescription = SERIES_NUMBER, SERIES_DESCRIPTION
     if beside:

@@ -1,5 +1,7 @@
 """What every structured report of ours has: its place after another one, and its state."""
 
+from collections.abc import Sequence
+
 from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
@@ -34,18 +36,18 @@ def add_document(ds: Dataset, old: list[Dataset]) -> None:
         ds.PredecessorDocumentsSequence = old
 
 
-def predecessors(edition: Edition, predecessor: Dataset | None, kind: str) -> list[Dataset]:
-    """Items of Predecessor Documents Sequence (0040,A360).
+def predecessors(edition: Edition, replaced: Sequence[Dataset], kind: str) -> list[Dataset]:
+    """Items of Predecessor Documents Sequence (0040,A360) of a document that replaces others.
 
-    When the predecessor is what this very edition makes, the study was only read again: the
-    document stays the same and names what the predecessor named.
+    There are several where exams of a study that was taken for two patients' become one. When one
+    of them is what this very edition makes, the study was only read again: the document stays the
+    same and names what that one named.
     """
-    if predecessor is None:
-        return []
-    own = list(predecessor.get("PredecessorDocumentsSequence") or [])
-    if predecessor.SOPInstanceUID == document_uid(edition, kind, own):
-        return own
-    return evidence([predecessor])
+    for document in replaced:
+        own = list(document.get("PredecessorDocumentsSequence") or [])
+        if document.SOPInstanceUID == document_uid(edition, kind, own):
+            return own
+    return evidence(replaced)
 
 
 def document_uid(edition: Edition, kind: str, old: list[Dataset]) -> str:
@@ -53,9 +55,9 @@ def document_uid(edition: Edition, kind: str, old: list[Dataset]) -> str:
     return edition.uid(kind, after=_named(old))
 
 
-def in_place(ds: Dataset, edition: Edition, predecessor: Dataset | None, kind: str) -> None:
+def in_place(ds: Dataset, edition: Edition, replaced: Sequence[Dataset], kind: str) -> None:
     """Give the document, made from another kind's, its own UID and its own predecessors."""
-    old = predecessors(edition, predecessor, kind)
+    old = predecessors(edition, replaced, kind)
     ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(
         document_uid(edition, kind, old)
     )
@@ -99,8 +101,10 @@ def _absences(result: ExamResult) -> list[str]:
 
 
 def _named(documents: list[Dataset]) -> str:
-    """SOP Instance UID of the document that Predecessor Documents Sequence names, or ""."""
-    if not documents:
-        return ""
-    series = documents[0].ReferencedSeriesSequence[0]
-    return str(series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+    """SOP Instance UIDs of the documents that Predecessor Documents Sequence names, or ""."""
+    return " ".join(
+        str(reference.ReferencedSOPInstanceUID)
+        for study in documents
+        for series in study.ReferencedSeriesSequence
+        for reference in series.ReferencedSOPSequence
+    )

@@ -1,5 +1,6 @@
 """Comprehensive SR of an exam's reading, by template TID 1500 (PS3.16)."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from highdicom.sr import (
@@ -38,10 +39,10 @@ SERIES_DESCRIPTION: Final = "cadnode CAD report"
 _CONTAINS = RelationshipTypeValues.CONTAINS
 
 
-def measurement_sr(edition: Edition, predecessor: Dataset | None = None) -> Dataset:
+def measurement_sr(edition: Edition, replaced: Sequence[Dataset] = ()) -> Dataset:
     """The report as a data set with file meta information, ready to be written.
 
-    `predecessor` is the SR of an earlier reading of the same study; the new document names it
+    `replaced` are the SRs of earlier readings of the same images; the new document names them
     in Predecessor Documents Sequence, unless it says the very same.
 
     Raises
@@ -50,7 +51,7 @@ def measurement_sr(edition: Edition, predecessor: Dataset | None = None) -> Data
         The exam has no DICOM header, or the result does not fit the exam.
     """
     headers = images(edition)
-    old = predecessors(edition, predecessor, "sr")
+    old = predecessors(edition, replaced, "sr")
     ds = patient_and_study(edition.reference, [edition.disclaimer, *remarks(edition.result)])
     ds.SOPClassUID = ComprehensiveSRStorage
     ds.SOPInstanceUID = document_uid(edition, "sr", old)

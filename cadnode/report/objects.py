@@ -67,7 +67,7 @@ class _Given:
 
     edition: Edition
     images: Images
-    predecessors: Mapping[ObjectKind, Dataset]
+    predecessors: Mapping[ObjectKind, Sequence[Dataset]]
     small_side: int
     pdf: Callable[[], bytes] | None
 
@@ -79,7 +79,7 @@ def make_objects(
     made_at: datetime,
     *,
     disclaimer: str = DISCLAIMER,
-    predecessors: Mapping[ObjectKind, Dataset] = MappingProxyType({}),
+    predecessors: Mapping[ObjectKind, Sequence[Dataset]] = MappingProxyType({}),
     longest_side: int | None = LONGEST_SIDE,
     small_side: int = SMALL_SIDE,
     kinds: Collection[ObjectKind] = STANDARD,
@@ -142,7 +142,7 @@ def _made(
     kind: ObjectKind, given: _Given, made: Mapping[ObjectKind, Sequence[Dataset]]
 ) -> Sequence[Dataset]:
     """Objects of one kind; none where the result has nothing for it. `made` are those before it."""
-    edition, old = given.edition, given.predecessors.get(kind)
+    edition, old = given.edition, given.predecessors.get(kind, ())
     match kind:
         case ObjectKind.MEASUREMENT_SR:
             return [measurement_sr.measurement_sr(edition, old)]

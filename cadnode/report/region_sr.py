@@ -5,6 +5,7 @@ first without any it gives up and draws nothing. What the left out groups say is
 """
 
 import copy
+from collections.abc import Sequence
 from typing import Final
 
 from highdicom.sr import RelationshipTypeValues, TextContentItem
@@ -22,13 +23,13 @@ _MEASUREMENTS: Final = "126010"
 _TRACKING_IDENTIFIER: Final = "112039"
 
 
-def region_sr(edition: Edition, predecessor: Dataset | None = None) -> Dataset:
+def region_sr(edition: Edition, replaced: Sequence[Dataset] = ()) -> Dataset:
     """The report's regions as a data set with file meta information, ready to be written.
 
     The same document as `measurement_sr`, in a series of its own, but for the groups without a
     region (TID 1501: scores, further systems, images not read): each is one comment, such as
     "exam: CAD score, 0 to 1 = 0.803". Without any region there is no Imaging Measurements
-    container; TID 1500 (PS3.16) is content with Qualitative Evaluations. `predecessor` is the
+    container; TID 1500 (PS3.16) is content with Qualitative Evaluations. `replaced` is the
     same report of an earlier reading.
 
     Raises
@@ -37,7 +38,7 @@ def region_sr(edition: Edition, predecessor: Dataset | None = None) -> Dataset:
         The exam has no DICOM header, or the result does not fit the exam.
     """
     ds = copy.deepcopy(measurement_sr(edition))
-    in_place(ds, edition, predecessor, KIND)
+    in_place(ds, edition, replaced, KIND)
     ds.SeriesInstanceUID = edition.uid(f"{KIND}-series")
     ds.SeriesNumber, ds.SeriesDescription = SERIES_NUMBER, SERIES_DESCRIPTION
     containers = {_code(item): item for item in ds.ContentSequence}

@@ -421,8 +421,8 @@ def test_a_finding_on_an_image_that_is_not_in_the_exam_is_refused() -> None:
 def test_the_same_reading_makes_the_same_document_and_another_names_it() -> None:
     exam = digital_exam()
     first, again = cad_of(exam, "partial"), cad_of(exam, "partial")
-    reread = cad_of(exam, "partial", predecessor=first)
-    changed = cad_of(exam, "findings", predecessor=first)
+    reread = cad_of(exam, "partial", replaced=[first])
+    changed = cad_of(exam, "findings", replaced=[first])
 
     assert again.SOPInstanceUID == first.SOPInstanceUID == reread.SOPInstanceUID
     assert changed.SOPInstanceUID != first.SOPInstanceUID

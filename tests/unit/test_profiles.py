@@ -119,7 +119,7 @@ def test_a_second_reading_names_the_cad_report_of_the_first(tmp_path: Path) -> N
         second,
         report,
         made_at=MADE_AT,
-        predecessor=first,
+        predecessors=[first],
     )
 
     (named,) = pydicom.dcmread(new).PredecessorDocumentsSequence

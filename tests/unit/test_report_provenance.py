@@ -146,13 +146,16 @@ def changed(
     """The objects of another reading, which replaces the first."""
     folder = tmp_path_factory.mktemp("changed")
     other = cad_result(digital_exam(), "partial")
-    return {k: pydicom.dcmread(p) for k, p in made(folder, other, predecessors=first).items()}
+    return {
+        k: pydicom.dcmread(p)
+        for k, p in made(folder, other, predecessors={k: [ds] for k, ds in first.items()}).items()
+    }
 
 
 def test_a_reading_that_says_the_same_is_the_same_object_of_every_kind(
     first: dict[ObjectKind, Dataset], tmp_path: Path
 ) -> None:
-    again = made(tmp_path / "again", predecessors=first)
+    again = made(tmp_path / "again", predecessors={k: [ds] for k, ds in first.items()})
     fresh = made(tmp_path / "fresh")
 
     assert set(again) == set(KINDS)

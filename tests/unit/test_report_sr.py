@@ -175,7 +175,7 @@ def test_a_changed_reading_names_the_report_it_replaces() -> None:
     exam = digital_exam()
     (old, *_) = objects_of(exam, "partial")
 
-    (new, *_) = objects_of(exam, "findings", predecessors={ObjectKind.MEASUREMENT_SR: old})
+    (new, *_) = objects_of(exam, "findings", predecessors={ObjectKind.MEASUREMENT_SR: [old]})
 
     assert new.SOPInstanceUID != old.SOPInstanceUID
     (study,) = new.PredecessorDocumentsSequence
@@ -186,11 +186,27 @@ def test_a_changed_reading_names_the_report_it_replaces() -> None:
 def test_an_unchanged_reading_never_names_itself() -> None:
     exam = digital_exam()
     (first, *_) = objects_of(exam, "partial")
-    (second, *_) = objects_of(exam, "findings", predecessors={ObjectKind.MEASUREMENT_SR: first})
+    (second, *_) = objects_of(exam, "findings", predecessors={ObjectKind.MEASUREMENT_SR: [first]})
 
-    (again, *_) = objects_of(exam, "findings", predecessors={ObjectKind.MEASUREMENT_SR: second})
+    (again, *_) = objects_of(exam, "findings", predecessors={ObjectKind.MEASUREMENT_SR: [second]})
 
     assert again == second
+
+
+def test_a_report_in_which_two_patients_exams_become_one_names_both() -> None:
+    one, other = digital_exam(), digital_exam(PatientID="OTHER")
+    old = [objects_of(exam, "findings")[0] for exam in (one, other)]
+    (new, *_) = objects_of(
+        digital_exam(PatientID="RIGHT"), "findings", predecessors={ObjectKind.MEASUREMENT_SR: old}
+    )
+    named = {
+        reference.ReferencedSOPInstanceUID
+        for study in new.PredecessorDocumentsSequence
+        for series in study.ReferencedSeriesSequence
+        for reference in series.ReferencedSOPSequence
+    }
+    assert named == {ds.SOPInstanceUID for ds in old}
+    assert len(named) == 2
 
 
 def test_an_outline_beyond_the_image_is_brought_inside() -> None:

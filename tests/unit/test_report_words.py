@@ -294,7 +294,9 @@ def test_the_origin_of_a_region_is_no_person_unless_one_is_named(
     assert ("drawn by a person" in page_of(result)) is by_person
 
 
-@pytest.mark.parametrize("kind", [*sorted(STRUCTURED - {ObjectKind.CAD_SR}), ObjectKind.KEY_OBJECTS])
+@pytest.mark.parametrize(
+    "kind", [*sorted(STRUCTURED - {ObjectKind.CAD_SR}), ObjectKind.KEY_OBJECTS]
+)
 def test_the_observer_is_the_installation(kind: ObjectKind) -> None:
     def made(**options: str) -> list[str]:
         (ds,) = make_objects(

@@ -287,7 +287,9 @@ def test_a_corrected_patient_has_other_objects_which_name_those_they_replace() -
     exam, corrected = digital_exam(), digital_exam(PatientName="Right^Name", PatientID="RIGHT")
     options: dict[str, Any] = {"kinds": STRUCTURED}
     old = make_objects(exam, reading(exam), partial(image_of, exam), MADE_AT, **options)
-    of_kind = dict(zip([k for k in ObjectKind if k in STRUCTURED], old, strict=True))
+    of_kind = {
+        k: [ds] for k, ds in zip([k for k in ObjectKind if k in STRUCTURED], old, strict=True)
+    }
 
     new = make_objects(
         corrected, reading(corrected), partial(image_of, corrected), MADE_AT,

@@ -1,5 +1,6 @@
 """The Mammography CAD SR document: PS3.3 A.35.5, TID 4000."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from pydicom import Dataset
@@ -21,11 +22,11 @@ SERIES_DESCRIPTION: Final = "cadnode mammography CAD"
 KIND: Final = "cad-sr"
 
 
-def cad_sr(edition: Edition, predecessor: Dataset | None = None) -> Dataset | None:
+def cad_sr(edition: Edition, replaced: Sequence[Dataset] = ()) -> Dataset | None:
     """The CAD report as a data set with file meta information, ready to be written.
 
     None when no image of the exam can be referred to: TID 4000 wants one in the library.
-    `predecessor` is the CAD report of an earlier reading of the same study.
+    `replaced` are the CAD reports of earlier readings of the same images.
 
     Raises
     ------
@@ -35,7 +36,7 @@ def cad_sr(edition: Edition, predecessor: Dataset | None = None) -> Dataset | No
     images = library(edition)
     if not images.headers:
         return None
-    old = predecessors(edition, predecessor, KIND)
+    old = predecessors(edition, replaced, KIND)
     ds = patient_and_study(edition.reference, [edition.disclaimer, *remarks(edition.result)])
     ds.SOPClassUID = MammographyCADSRStorage
     ds.SOPInstanceUID = document_uid(edition, KIND, old)
