@@ -26,7 +26,13 @@ from cadnode.report.identity import (
     stamp,
 )
 from cadnode.report.outlines import draw_outlines, label
-from cadnode.report.scores import Scorer, assessment_scorer, finding_scorer, view_scorer
+from cadnode.report.scores import (
+    Scorer,
+    assessment_scorer,
+    finding_scorer,
+    phantom_systems,
+    view_scorer,
+)
 
 SERIES_NUMBER: Final = 902
 SERIES_DESCRIPTION: Final = "cadnode heat maps"
@@ -134,7 +140,9 @@ def _caption(
     scored = _phantoms(view_scorer(result, view.algorithm))
     more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
     return [
-        f"cadnode · {model.name} {model.version}" if model else f"cadnode · {_map_name(heat_map)}",
+        f"cadnode · {model.name} {model.version}"
+        if model
+        else f"cadnode · {_map_name(result, heat_map)}",
         f"{view.laterality} {view.view} · score {view.score:.2f} ({view.algorithm}{scored})",
         *lines[:MOST_LINES],
         *more,
@@ -142,8 +150,11 @@ def _caption(
     ]
 
 
-def _map_name(heat_map: HeatMap) -> str:
-    return "ensemble map" if heat_map.algorithm == ENSEMBLE else heat_map.algorithm
+def _map_name(result: ExamResult, heat_map: HeatMap) -> str:
+    """What map it is; an ensemble's says where systems that learnt from phantoms have a part."""
+    if heat_map.algorithm != ENSEMBLE:
+        return heat_map.algorithm
+    return "ensemble map" + (", in part trained on phantoms" if phantom_systems(result) else "")
 
 
 def _phantoms(scorer: Scorer) -> str:

@@ -146,7 +146,7 @@ def test_systems_panels_tell_what_the_models_learnt_from_and_how_good_they_are()
 
     assert text.words["state"] == ["● took part"] * 4
     assert "0.50 (0.00–1.00)" in text.words["model"]
-    assert "phantom" in text.words["model"]
+    assert "phantoms" in text.words["model"]
     assert f"Active, not used for this exam: {CNNS[1]}" in source
 
 

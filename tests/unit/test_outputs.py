@@ -7,13 +7,14 @@ import pytest
 from pydicom import dcmread
 
 from cadnode.app import outputs
-from cadnode.app.outputs import cards_of, write_outputs
+from cadnode.app.outputs import cards_of, installation_uid, write_outputs
 from cadnode.domain import ExamResult, ModelUse, Profile
 from cadnode.errors import ReportError
 from cadnode.exam.model import Exam
 from cadnode.models import store
 from cadnode.page.content import PageContent
 from cadnode.page.pdf import Pdf
+from cadnode.report.edition import OFFLINE_OBSERVER_UID, observer_uid
 from cadnode.settings import Report
 from tests.report_cases import MADE_AT, MODEL, OUTCOMES, digital_exam, result_of, with_marker
 
@@ -114,3 +115,20 @@ def test_a_bundle_and_a_pdf_of_an_earlier_profile_do_not_stay(tmp_path: Path) ->
     write_outputs(exam, result_of(exam, "failed"), tmp_path, PLAIN, made_at=MADE_AT)
 
     assert {p.name for p in tmp_path.iterdir()} == {"sr.dcm", "report.html", "result.json"}
+
+
+def test_an_installation_has_one_observer_uid_for_good(tmp_path: Path) -> None:
+    first = installation_uid(tmp_path / "one")
+    again, other = installation_uid(tmp_path / "one"), installation_uid(tmp_path / "other")
+
+    assert first == again
+    assert len({first, other, OFFLINE_OBSERVER_UID}) == 3
+    assert first.startswith("2.25.")
+    assert len(first) <= 64
+    assert [p.name for p in (tmp_path / "one").iterdir()] == ["installation-id"]
+
+
+def test_an_installation_that_is_known_keeps_its_identifier(tmp_path: Path) -> None:
+    (tmp_path / "installation-id").write_text("known\n")
+
+    assert installation_uid(tmp_path) == observer_uid("known")

@@ -4,11 +4,14 @@ import builtins
 import logging
 import re
 import zlib
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
+import weasyprint
 
+from cadnode.domain import ExamResult, TrainingMaterial
 from cadnode.errors import ReportError
 from cadnode.exam.patient import Patient
 from cadnode.page.content import PageContent
@@ -89,3 +92,17 @@ def test_a_missing_renderer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(ReportError, match="pango"):
         pdf_of(page())
+
+
+def test_what_learnt_from_phantoms_is_said_on_the_first_sheet() -> None:
+    exam, result = digital_exam(), result_of(digital_exam(), "systems")
+    phantom = tuple(replace(m, trained_on=(TrainingMaterial.PHANTOMS,)) for m in result.models)
+
+    def first_sheet(result: ExamResult) -> str:
+        content = PageContent("exam", "", "", exam, result, partial(image_of, exam))
+        sheet, *_ = weasyprint.HTML(string=exam_page(content)).render().pages
+        boxes = sheet._page_box.descendants()
+        return " ".join(text for box in boxes if (text := getattr(box, "text", "")))
+
+    assert "trained on phantoms" in first_sheet(replace(result, models=phantom))
+    assert "phantom" not in first_sheet(result)

@@ -22,12 +22,13 @@ from cadnode.domain import (
 from cadnode.models import store
 from cadnode.page.content import PageContent
 from cadnode.page.exam_page import exam_page
-from cadnode.report import codes, scores, words
+from cadnode.report import codes, heatmap, scores, words
 from cadnode.report.cad_sr import findings as cad_findings
 from cadnode.report.documents import remarks
 from cadnode.report.edition import OFFLINE_OBSERVER_UID, Edition, observer_uid
 from cadnode.report.fhir import bundle
 from cadnode.report.objects import make_objects
+from cadnode.report.outlines import label
 from cadnode.report.profiles import STRUCTURED, ObjectKind
 from tests.report_cases import (
     CNNS,
@@ -315,6 +316,25 @@ def test_the_observer_is_the_installation(kind: ObjectKind) -> None:
     assert made(observer_uid=one_) == made(observer_uid=one_)
     assert made(observer_uid=one_)[0] == one_ != other
     assert made(observer_uid=one_)[1] != made(observer_uid=other)[1]  # other words, another object
+
+
+def test_captures_say_what_learnt_from_phantoms() -> None:
+    result = trained(result_of(EXAM, "systems"))
+    edition = Edition(EXAM, result, MADE_AT)
+    view = result.views[0]
+    numbered = [(1, result.findings[0])]
+    ensemble = next(m for m in result.heat_maps if m.algorithm == "ensemble")
+
+    caption = heatmap._caption(edition, view, ensemble, numbered)
+
+    assert caption[:3] == [
+        "cadnode · ensemble map, in part trained on phantoms",
+        "R CC · score 0.81 (kim2018)",
+        "1: 0.75  kang2021, trained on phantoms, suspicious to 1 of 1 system,"
+        " 2 of 3 trained on phantoms",
+    ]
+    assert label(result, 1, result.findings[0]) == "1: 0.75 phantom"
+    assert label(result_of(EXAM, "systems"), 1, result.findings[0]) == "1: 0.75"
 
 
 CARDS = sorted((Path(store.__file__).parent.parent / "weights").glob("*/*/card.json"))
