@@ -110,7 +110,10 @@ def _run(role: Role, values: settings.Settings, *, supervised: bool) -> None:
             web.run(values, supervised=supervised)
         else:
             from cadnode.app import worker
+            from cadnode.jobs import trial
 
+            if not supervised:  # the supervisor has looked
+                trial.ensure(values.database_url, values.storage.folder)
             worker.run(values, supervised=supervised)
 
 
