@@ -1,10 +1,11 @@
 """The clock that DBOS asks of SQLite, for libraries that do not have it.
 
 On Python 3.12 and later DBOS takes the time from `unixepoch('subsec')`, also as the default of its
-columns, because it takes SQLite to be as new as Python. The modifier came with SQLite 3.42 (sqlite.org
-"Date And Time Functions"); before, the answer is NULL, and no job can be stored. Python has the
-system's library on Debian 12 (3.40), Ubuntu 22.04 (3.37) and wherever it is built from source. On
-Python 3.11 DBOS asks `strftime('%s','now')`, which every SQLite has, so the same library does there.
+columns, because it takes SQLite to be as new as Python. The modifier came with SQLite 3.42
+(sqlite.org, "Date And Time Functions"); before, the answer is NULL, and no job can be stored.
+Python has the system's library on Debian 12 (3.40), Ubuntu 22.04 (3.37) and wherever it is built
+from source. On Python 3.11 DBOS asks `strftime('%s','now')`, which every SQLite has: there the
+same library is good enough.
 
 Choice: the function is given to each connection that lacks it. That needs no other SQLite (whose
 wheels exist for a few platforms, and which SQLAlchemy would have to be made to use), keeps DBOS as

@@ -1,4 +1,4 @@
-"""A real job in a job database of its own: can this Python, SQLite and DBOS run jobs at all?
+"""A real job in a job database of its own: whether Python, SQLite and DBOS run jobs here.
 
 The node's own workflows run from the arrival to the delivery, with steps that do nothing. It is a
 process of its own (`python -m cadnode.jobs.trial URL`), because a process has one DBOS, and because
@@ -38,7 +38,7 @@ def problem_of(database_url: str, storage: Path, within_s: float = WITHIN_S) -> 
     """Why the node could not work with its job database, in a sentence; "" when it can.
 
     With SQLite a job is run in a new database in `storage`, where the node's own is, or in the
-    system's temporary folder while `storage` is not there. A PostgreSQL server is only connected to.
+    system's temporary folder while `storage` is not there. PostgreSQL is only connected to.
     """
     try:
         if make_url(database_url).get_backend_name() != "sqlite":

@@ -45,9 +45,11 @@ def test_every_connection_of_sqlalchemy_has_the_clock(
 
     with engine.begin() as connection:
         connection.execute(
-            text("CREATE TABLE t (id INTEGER, at INTEGER NOT NULL DEFAULT (unixepoch('subsec')*1000))")
+            text(
+                "CREATE TABLE t (i INTEGER, at INTEGER NOT NULL DEFAULT (unixepoch('subsec')*1000))"
+            )
         )
-        connection.execute(text("INSERT INTO t (id) VALUES (1)"))
+        connection.execute(text("INSERT INTO t (i) VALUES (1)"))
         (at,) = connection.execute(text("SELECT at FROM t")).one()
         (now,) = connection.execute(text("SELECT unixepoch('subsec')")).one()
     engine.dispose()
