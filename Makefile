@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test lint format clean
+.PHONY: help setup system demo pythons test lint format clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ system: ## Install the system packages that tests and demo use (says what to do 
 demo: setup ## Send a real exam to a running node; ends with scores, DICOM objects and out/demo/index.html
 	@deploy/system-packages.sh demo || true
 	$(BIN)/cadnode demo --out out/demo
+
+pythons: ## Try the wheel on Python 3.11, 3.12 and 3.13, from install to a trained model (6 GB each, long)
+	@deploy/try-pythons.sh
 
 test: setup lint ## Everything: import contracts, ruff, mypy, unit and integration tests with real peers
 	@deploy/system-packages.sh test

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cadnode import __version__, settings
+from cadnode import __version__, extras, settings
 from cadnode.cli_base import AsJson, ConfigFile, OutFolder, command, err, out, print_json
 from cadnode.cli_compare import compare, report
 from cadnode.cli_data import data_app, phantom
@@ -110,7 +110,10 @@ def _run(role: Role, values: settings.Settings, *, supervised: bool) -> None:
             web.run(values, supervised=supervised)
         else:
             from cadnode.app import worker
+            from cadnode.jobs import trial
 
+            if not supervised:  # the supervisor has looked
+                trial.ensure(values.database_url, values.storage.folder)
             worker.run(values, supervised=supervised)
 
 
@@ -149,6 +152,7 @@ def read(
     """
     from cadnode.app import reading
     from cadnode.cli_views import print_readings, reading_progress
+    from cadnode.report.profiles import ObjectKind, kinds_of
 
     values = settings.load(config)
     missing = [p for p in paths if not p.exists()]
@@ -162,6 +166,8 @@ def read(
         values = values.model_copy(
             update={"report": values.report.model_copy(update={"profile": profile})}
         )
+    if ObjectKind.PDF in kinds_of(values.profiles):
+        extras.need("pdf", "the report on paper (a profile with the PDF)")
     with reading_progress(err, quiet=as_json) as progress:
         readings = reading.read_paths(
             paths, out_folder, values, rois=roi or (), on_progress=progress
@@ -261,6 +267,9 @@ def demo(
     index.html to look at.
     """
     from cadnode.cli_views import demo_progress, print_demo
+
+    if exam != "phantom":
+        extras.need("demo", "the demo's real exam (--exam phantom needs nothing)")
     from cadnode.demo import run as demo_run
 
     with demo_progress(err, quiet=as_json) as progress:

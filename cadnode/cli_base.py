@@ -9,7 +9,9 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from cadnode import extras
 from cadnode.errors import CadnodeError
 
 P = ParamSpec("P")
@@ -39,10 +41,19 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except CadnodeError as error:
-            err.print(f"[bold red]cadnode:[/] {error}", highlight=False, soft_wrap=True)
-            raise typer.Exit(error.exit_code) from error
+            raise _exit(error) from error
+        except ImportError as error:
+            if (lacking := extras.missing(error)) is None:
+                raise
+            raise _exit(lacking) from error
 
     return wrapped
+
+
+def _exit(error: CadnodeError) -> typer.Exit:
+    text = escape(str(error))  # `cadnode[train]` is no markup
+    err.print(f"[bold red]cadnode:[/] {text}", highlight=False, soft_wrap=True)
+    return typer.Exit(error.exit_code)
 
 
 def print_json(value: Any) -> None:

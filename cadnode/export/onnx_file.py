@@ -4,7 +4,6 @@ Source: ONNX specification 1.16, operator set 20; the file's metadata are its `m
 """
 
 import hashlib
-import importlib.util
 import json
 import tempfile
 import warnings
@@ -17,8 +16,8 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from cadnode import __version__
-from cadnode.errors import ModelError, SettingsError
+from cadnode import __version__, extras
+from cadnode.errors import ModelError
 from cadnode.export.examples import OnnxModel, random_inputs, real_inputs
 from cadnode.export.networks import graph_of
 from cadnode.export.onnx_check import Difference, difference
@@ -74,12 +73,10 @@ def write(
     ModelError
         The model is damaged or has no ONNX file, or the file answers otherwise than the model:
         nothing is left of it.
-    SettingsError
+    MissingExtra
         The extra `export` is not installed.
     """
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise SettingsError(f"{', '.join(missing)} missing: pip install 'cadnode[export]'")
+    extras.need("export", "an ONNX file")
     card, state = store.read_weights(folder)
     graph, model = graph_of(card, state), assemble(card, state)
     if isinstance(model, Detector):  # `graph_of` has refused it

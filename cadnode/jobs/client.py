@@ -2,11 +2,13 @@
 
 from dbos import DBOSClient
 
+from cadnode.jobs import sqlite_clock
 from cadnode.jobs.serializer import JsonSerializer
 
 
 def client_of(database_url: str) -> DBOSClient:
     """A client of the job database; it connects when it is first used, and waits for nothing."""
+    sqlite_clock.mend()
     return DBOSClient(
         system_database_url=database_url,
         serializer=JsonSerializer(),

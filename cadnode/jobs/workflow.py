@@ -30,7 +30,7 @@ from dbos import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.errors import SettingsError
-from cadnode.jobs import again, fetching
+from cadnode.jobs import again, fetching, sqlite_clock
 from cadnode.jobs.client import client_of
 from cadnode.jobs.fetching import FETCHES
 from cadnode.jobs.names import MOST_ATTEMPTS, deliver_id, process_id
@@ -206,6 +206,7 @@ def register(steps: Steps) -> Start:
 
 def launch(steps: Steps, database_url: str) -> Start:
     """Start DBOS in this process with the workflows and queues."""
+    sqlite_clock.mend()
     DBOS(config=config(database_url))
     start = register(steps)
     DBOS.launch()
@@ -235,6 +236,7 @@ def prepare(database_url: str) -> None:
     SettingsError
         The database cannot be reached or its tables cannot be made.
     """
+    sqlite_clock.mend()
     try:
         DBOS.migrate(database_url)
     except SQLAlchemyError as error:

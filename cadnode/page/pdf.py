@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cadnode.errors import ReportError
+from cadnode.extras import advice
 
-NO_RENDERER: Final = "WeasyPrint cannot be used: pip install 'cadnode[pdf]', and the system's pango"
+NO_RENDERER: Final = f"WeasyPrint cannot be used: {advice('pdf')}, and the system's pango"
 SAMPLE: Final = "<main>Ä Ł Я Ω ب א 漢 か 한"  # one letter of each script that patients often have
 _CJK: Final = frozenset({"CJK", "HANGUL", "HIRAGANA", "KATAKANA", "IDEOGRAPHIC"})
 _NOTICE: Final = (

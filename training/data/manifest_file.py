@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+from cadnode import extras
 from cadnode.domain import Box
 from cadnode.errors import DataError
 from cadnode.files import write_whole
@@ -192,10 +193,5 @@ def _parquet_bytes(lines: list[dict[str, str]]) -> bytes:
 
 
 def _pandas() -> Any:
-    try:
-        import_module("pyarrow")  # through which pandas reads and writes Parquet
-        return import_module("pandas")
-    except ImportError:
-        raise DataError(
-            "Parquet needs pandas and pyarrow: pip install 'cadnode[parquet]', or use .csv"
-        ) from None
+    extras.need("parquet", "a manifest in Parquet (.csv needs nothing)")
+    return import_module("pandas")
