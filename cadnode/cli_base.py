@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
-from rich.console import Console
 
+from cadnode import terminal
 from cadnode.errors import CadnodeError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-out = Console()
-err = Console(stderr=True)
+out = terminal.console()
+err = terminal.console(stderr=True)
 
 ConfigFile = Annotated[
     Path | None,
@@ -39,7 +39,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except CadnodeError as error:
-            err.print(f"[bold red]cadnode:[/] {error}", highlight=False, soft_wrap=True)
+            err.print(terminal.styled("[bold red]cadnode:[/] {}", error), soft_wrap=True)
             raise typer.Exit(error.exit_code) from error
 
     return wrapped
