@@ -41,8 +41,13 @@ def install(
         ),
     ] = "pull",
     node_url: Annotated[
-        str, typer.Option(metavar="URL", help="the node's HTTP side, as seen from Orthanc")
-    ] = "http://127.0.0.1:8114",
+        str,
+        typer.Option(
+            metavar="URL",
+            help="the node's HTTP side, as seen from Orthanc; default: host and port of its "
+            "\\[web]",
+        ),
+    ] = "",
     url: OrthancUrl = ORTHANC_URL,
     username: Username = "",
     password_file: PasswordFile = None,
