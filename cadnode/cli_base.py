@@ -9,7 +9,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
-from cadnode import terminal
+from cadnode import places, terminal
 from cadnode.errors import CadnodeError
 
 P = ParamSpec("P")
@@ -26,9 +26,6 @@ ConfigFile = Annotated[
 ]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="why: the history keeps it")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for machines, nothing else")]
-OutFolder = Annotated[
-    Path, typer.Option("--out", "-o", metavar="DIR", help="where results are written")
-]
 
 
 def command(function: Callable[P, R]) -> Callable[P, R]:
@@ -39,10 +36,44 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except CadnodeError as error:
-            err.print(terminal.styled("[bold red]cadnode:[/] {}", error), soft_wrap=True)
-            raise typer.Exit(error.exit_code) from error
+            raise failed(error) from error
 
     return wrapped
+
+
+def failed(error: CadnodeError) -> typer.Exit:
+    """The error's line, printed, and the end of the command with its exit code."""
+    err.print(terminal.styled("[bold red]cadnode:[/] {}", error), soft_wrap=True)
+    return typer.Exit(error.exit_code)
+
+
+def to_folder(option: typer.CallbackParam, path: Path | None) -> Path | None:
+    """Callback of an option that names a folder to write: tried before the command begins."""
+    return _tried(places.folder, option, path)
+
+
+def to_file(option: typer.CallbackParam, path: Path | None) -> Path | None:
+    """Callback of an option that names a file to write: tried before the command begins."""
+    return _tried(places.file, option, path)
+
+
+def _tried(
+    trial: Callable[[Path, str], None], option: typer.CallbackParam, path: Path | None
+) -> Path | None:
+    try:
+        if path is not None:
+            trial(path, max(option.opts, key=len))
+    except CadnodeError as error:
+        raise failed(error) from error
+    return path
+
+
+OutFolder = Annotated[
+    Path,
+    typer.Option(
+        "--out", "-o", metavar="DIR", help="where results are written", callback=to_folder
+    ),
+]
 
 
 def print_json(value: Any) -> None:

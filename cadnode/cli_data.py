@@ -10,7 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from cadnode.cli_base import AsJson, OutFolder, command, err, out, print_json
+from cadnode.cli_base import AsJson, OutFolder, command, err, out, print_json, to_file
 from cadnode.cli_views import counting_progress
 from cadnode.domain import Acquisition
 from cadnode.terminal import styled
@@ -31,7 +31,10 @@ Source = Annotated[
     ),
 ]
 OutFile = Annotated[
-    Path, typer.Option("--out", "-o", metavar="FILE", help="manifest to write: .csv or .parquet")
+    Path,
+    typer.Option(
+        "--out", "-o", metavar="FILE", help="manifest to write: .csv or .parquet", callback=to_file
+    ),
 ]
 _SHOWN = 8  # problems of one kind that the table lists; JSON has all
 

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from cadnode import settings
-from cadnode.cli_base import AsJson, ConfigFile, Reason, command, err, out, print_json
+from cadnode.cli_base import AsJson, ConfigFile, Reason, command, err, out, print_json, to_file
 from cadnode.terminal import styled
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def summary(
     only: Annotated[
         str | None, typer.Option(metavar="NAME@VERSION", help="readings with this shadow only")
     ] = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="a page to read")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="a page to read", callback=to_file)
+    ] = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from cadnode.app import presence
+from cadnode.app.web_security import tls_of, token_of
 from cadnode.jobs.workflow import prepare
 from cadnode.log import get_logger
 from cadnode.settings import Settings
@@ -83,7 +84,16 @@ def command(role: str, config: Path | None) -> list[str]:
 
 
 def serve(config: Path | None, settings: Settings) -> None:
-    """Run all roles until SIGTERM or SIGINT; they then finish what they have in hand."""
+    """Run all roles until SIGTERM or SIGINT; they then finish what they have in hand.
+
+    Raises
+    ------
+    SettingsError
+        The HTTP side's token or certificate cannot be used: a node without its health page is not
+        started, as the role would only die again and again.
+    """
+    if settings.web.enabled:
+        token_of(settings.web), tls_of(settings.web)
     prepare(settings.database_url)
     names = [name for name in ROLES if name != "web" or settings.web.enabled]
     roles = [_Role(name, command(name, config), settings.storage.folder) for name in names]
