@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from cadnode import __version__, extras, settings
-from cadnode.cli_base import AsJson, ConfigFile, OutFolder, command, err, out, print_json
+from cadnode import __version__, extras, places, settings
+from cadnode.cli_base import AsJson, ConfigFile, OutFolder, command, err, out, print_json, to_folder
 from cadnode.cli_compare import compare, report
 from cadnode.cli_data import data_app, phantom
 from cadnode.cli_evaluate import evaluate_app
@@ -86,6 +86,7 @@ def serve(
 
     values = settings.load(config)
     log.configure(values.log.level, human=sys.stderr.isatty())
+    places.folder(values.storage.folder, "storage.folder")
     values.storage.folder.mkdir(parents=True, exist_ok=True)
     if role is Role.ALL:
         from cadnode.app import supervise
@@ -243,7 +244,10 @@ def check(
 @command
 def demo(
     out_folder: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="where results are written")
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="where results are written", callback=to_folder
+        ),
     ] = Path("out/demo"),
     exam: Annotated[
         str,

@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
-from cadnode import extras
+from cadnode import extras, places, terminal
 from cadnode.errors import CadnodeError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-out = Console()
-err = Console(stderr=True)
+out = terminal.console()
+err = terminal.console(stderr=True)
 
 ConfigFile = Annotated[
     Path | None,
@@ -28,9 +26,6 @@ ConfigFile = Annotated[
 ]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="why: the history keeps it")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for machines, nothing else")]
-OutFolder = Annotated[
-    Path, typer.Option("--out", "-o", metavar="DIR", help="where results are written")
-]
 
 
 def command(function: Callable[P, R]) -> Callable[P, R]:
@@ -41,19 +36,48 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except CadnodeError as error:
-            raise _exit(error) from error
+            raise failed(error) from error
         except ImportError as error:
             if (lacking := extras.missing(error)) is None:
                 raise
-            raise _exit(lacking) from error
+            raise failed(lacking) from error
 
     return wrapped
 
 
-def _exit(error: CadnodeError) -> typer.Exit:
-    text = escape(str(error))  # `cadnode[train]` is no markup
-    err.print(f"[bold red]cadnode:[/] {text}", highlight=False, soft_wrap=True)
+def failed(error: CadnodeError) -> typer.Exit:
+    """The error's line, printed, and the end of the command with its exit code."""
+    err.print(terminal.styled("[bold red]cadnode:[/] {}", error), soft_wrap=True)
     return typer.Exit(error.exit_code)
+
+
+def to_folder(option: typer.CallbackParam, path: Path | None) -> Path | None:
+    """Callback of an option that names a folder to write: tried before the command begins."""
+    return _tried(places.folder, option, path)
+
+
+def to_file(option: typer.CallbackParam, path: Path | None) -> Path | None:
+    """Callback of an option that names a file to write: tried before the command begins."""
+    return _tried(places.file, option, path)
+
+
+def _tried(
+    trial: Callable[[Path, str], None], option: typer.CallbackParam, path: Path | None
+) -> Path | None:
+    try:
+        if path is not None:
+            trial(path, max(option.opts, key=len))
+    except CadnodeError as error:
+        raise failed(error) from error
+    return path
+
+
+OutFolder = Annotated[
+    Path,
+    typer.Option(
+        "--out", "-o", metavar="DIR", help="where results are written", callback=to_folder
+    ),
+]
 
 
 def print_json(value: Any) -> None:

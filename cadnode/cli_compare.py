@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cadnode import settings
-from cadnode.cli_base import ConfigFile, command, err, out
+from cadnode.cli_base import ConfigFile, command, err, out, to_file
 
 if TYPE_CHECKING:
     from cadnode.settings import Settings
@@ -23,11 +23,20 @@ Data = Annotated[
         help="as `cadnode evaluate` of that kind of model takes it, or phantom:N",
     ),
 ]
-JsonOut = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="numbers")]
-HtmlOut = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="a page to read")]
+JsonOut = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="numbers", callback=to_file)
+]
+HtmlOut = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="a page to read", callback=to_file)
+]
 ScoredOut = Annotated[
     Path | None,
-    typer.Option("--scored", metavar="FILE", help="scores of all cases, .json or .csv; no names"),
+    typer.Option(
+        "--scored",
+        metavar="FILE",
+        help="scores of all cases, .json or .csv; no names",
+        callback=to_file,
+    ),
 ]
 
 
@@ -74,12 +83,16 @@ def report(
         typer.Argument(metavar="MODEL…", help="models of one kind: NAME@VERSION or folders"),
     ],
     data: Data,
-    html: Annotated[Path, typer.Option("--html", metavar="FILE", help="the page")],
+    html: Annotated[
+        Path, typer.Option("--html", metavar="FILE", help="the page", callback=to_file)
+    ],
     json_file: JsonOut = None,
     markdown: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="the tables as Markdown")
+        Path | None, typer.Option(metavar="FILE", help="the tables as Markdown", callback=to_file)
     ] = None,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="the tables as CSV")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="the tables as CSV", callback=to_file)
+    ] = None,
     cases_file: ScoredOut = None,
     config: ConfigFile = None,
 ) -> None:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from cadnode.cli_base import AsJson, OutFolder, command, err, out, print_json
+from cadnode.cli_base import AsJson, OutFolder, command, err, out, print_json, to_file
 from cadnode.cli_views import counting_progress
 from cadnode.domain import Acquisition
+from cadnode.terminal import styled
 
 if TYPE_CHECKING:
     from training.data.check import Report
@@ -29,7 +31,10 @@ Source = Annotated[
     ),
 ]
 OutFile = Annotated[
-    Path, typer.Option("--out", "-o", metavar="FILE", help="manifest to write: .csv or .parquet")
+    Path,
+    typer.Option(
+        "--out", "-o", metavar="FILE", help="manifest to write: .csv or .parquet", callback=to_file
+    ),
 ]
 _SHOWN = 8  # problems of one kind that the table lists; JSON has all
 
@@ -197,11 +202,11 @@ def _show_problems(report: "Report") -> None:
             continue
         style = "bold red" if problem.leak or problem.kind == "missing_file" else "yellow"
         numbers = ", ".join(map(str, problem.rows[:6])) + (" …" if len(problem.rows) > 6 else "")
-        table.add_row(f"[{style}]{problem.kind}[/]", numbers, problem.detail)
+        table.add_row(Text(problem.kind, style), numbers, Text(problem.detail))
     for kind, n in shown.items():
         if n > _SHOWN:
             table.add_row(kind, "", f"and {n - _SHOWN} more: --json has all")
-    out.print(table if shown else "[green]no problems[/]")
+    out.print(table if shown else styled("[green]no problems[/]"))
     if not report.pixels_checked:
         out.print("the images were not opened (--no-pixels)")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cadnode.cli_base import command, out
+from cadnode.cli_base import command, out, to_file
 from cadnode.errors import SettingsError
 
 evaluate_app = typer.Typer(no_args_is_help=True, help="Measure a system, with intervals.")
@@ -16,11 +16,17 @@ RoiData = Annotated[
     str, typer.Option(metavar="KIND:PATH", help="phantom:N, mini-mias:PATH, pisa-calcifications …")
 ]
 JsonFile = Annotated[
-    Path | None, typer.Option("--json", metavar="OUT", help="write the numbers to OUT")
+    Path | None,
+    typer.Option("--json", metavar="OUT", help="write the numbers to OUT", callback=to_file),
 ]
 HtmlFile = Annotated[
     Path | None,
-    typer.Option("--html", metavar="OUT", help="a page to read: tables, curves, strata, pictures"),
+    typer.Option(
+        "--html",
+        metavar="OUT",
+        help="a page to read: tables, curves, strata, pictures",
+        callback=to_file,
+    ),
 ]
 ModelFolder = Annotated[
     Path | None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cadnode import settings
-from cadnode.cli_base import AsJson, ConfigFile, command, err, out, print_json
+from cadnode.cli_base import AsJson, ConfigFile, command, err, out, print_json, to_file, to_folder
 from cadnode.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
@@ -29,11 +29,21 @@ def export(
     ],
     bundle_folder: Annotated[
         Path | None,
-        typer.Option("--bundle", metavar="DIR", help="write a MONAI bundle; DIR is empty or new"),
+        typer.Option(
+            "--bundle",
+            metavar="DIR",
+            help="write a MONAI bundle; DIR is empty or new",
+            callback=to_folder,
+        ),
     ] = None,
     onnx: Annotated[
         Path | None,
-        typer.Option("--onnx", metavar="FILE", help="write an ONNX file, and FILE.json beside it"),
+        typer.Option(
+            "--onnx",
+            metavar="FILE",
+            help="write an ONNX file, and FILE.json beside it",
+            callback=to_file,
+        ),
     ] = None,
     images: Annotated[
         list[Path] | None,

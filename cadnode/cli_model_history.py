@@ -7,6 +7,7 @@ import typer
 
 from cadnode import settings
 from cadnode.cli_base import AsJson, ConfigFile, Reason, command, out, print_json
+from cadnode.terminal import styled
 
 
 @command
@@ -26,9 +27,7 @@ def history(
         print_json([c.model_dump(mode="json") for c in changes])
         return
     for change in changes:
-        head, *rest = change_lines(change)
-        out.print("\n".join([f"[bold]{change.name}[/] {head}", *rest]), highlight=False,
-                  soft_wrap=True)  # fmt: skip
+        out.print(styled("[bold]{}[/] ", change.name) + change_lines(change), soft_wrap=True)
     if not changes:
         out.print("Nothing was changed: the newest version of each model is active.")
 

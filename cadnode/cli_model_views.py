@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from cadnode.app.models import Overview, Row, Verified
 from cadnode.cli_curve import curve
@@ -13,6 +13,7 @@ from cadnode.domain import YOUDEN, SystemStatus
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, Metric, ModelCard
 from cadnode.models.history import Change, Proof
 from cadnode.models.operating_point import OperatingPoint
+from cadnode.terminal import styled
 
 _SHARES: Final = ("0.8", "0.9", "0.95")
 CHOICES: Final = (
@@ -40,25 +41,28 @@ def print_overview(console: Console, overview: Overview) -> None:
     console.print(table)
     for row in overview.rows:
         if row.problem:
-            console.print(f"[red]✗[/] {escape(row.problem)}", highlight=False, soft_wrap=True)
+            console.print(styled("[red]✗[/] {}", row.problem), soft_wrap=True)
     console.print()
     for status in overview.systems:
-        console.print(_system_line(status), highlight=False, soft_wrap=True)
+        console.print(_system_line(status), soft_wrap=True)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    mark = "[red]✗[/]" if row.problem else "[green]✓[/]" if row.active else ""
+def _cells(row: Row) -> tuple[Text, ...]:
+    mark = styled("[red]✗[/]" if row.problem else "[green]✓[/]" if row.active else "")
+    return mark, *map(Text, _words_of(row))
+
+
+def _words_of(row: Row) -> tuple[str, ...]:
     if row.card is None:
-        return (mark, row.entry.name, row.entry.version, "", "", "", "", "")
+        return (row.entry.name, row.entry.version, "", "", "", "", "")
     card = row.card
     return (
-        mark,
         card.name,
         card.version,
         card.system.value if card.system else "all",
         ", ".join(card.applies_to),
         _auc(headline(card)),
-        escape(", ".join(s.name for s in card.training_sets)),
+        ", ".join(s.name for s in card.training_sets),
         f"{row.size / 1e6:.1f} MB",
     )
 
@@ -70,11 +74,11 @@ def _auc(metric: Metric | None) -> str:
     return f"{metric.auc:.2f} ({low:.2f}–{high:.2f}; {metric.n_pos}+{metric.n_neg})"
 
 
-def _system_line(status: SystemStatus) -> str:
+def _system_line(status: SystemStatus) -> Text:
     mark = "[green]✓[/]" if status.active else "[yellow]–[/]"
     state = f"active: {', '.join(status.models)}" if status.active else "not active"
     reason = f"; {status.reason}" if status.reason else ""
-    return f"{mark} [bold]{status.system.value}[/] {state}{escape(reason)}"
+    return styled(mark + " [bold]{}[/] {}{}", status.system.value, state, reason)
 
 
 def print_card(console: Console, row: Row, changes: Sequence[Change]) -> None:
@@ -83,20 +87,22 @@ def print_card(console: Console, row: Row, changes: Sequence[Change]) -> None:
     if card is None:
         return
     state = "active" if row.active else "not active"
-    console.print(f"[bold]{card.name} {card.version}[/] · {state} · {row.entry.origin.value}\n")
+    console.print(
+        styled("[bold]{} {}[/] · {} · {}\n", card.name, card.version, state, row.entry.origin.value)
+    )
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in _facts(card, row):
-        table.add_row(escape(label), escape(text))
+        table.add_row(Text(label), Text(text))
     console.print(table, highlight=False)
-    console.print(f"\nROC on {escape(card.curve.measured_on)}", highlight=False)
+    console.print(Text(f"\nROC on {card.curve.measured_on}"))
     console.print("\n".join(curve(card.curve)), highlight=False)
     console.print(_operating_table(card))
     for change in changes:
-        console.print("\n".join(change_lines(change)), highlight=False, soft_wrap=True)
+        console.print(change_lines(change), soft_wrap=True)
     if row.problem:
-        console.print(f"[red]✗[/] {escape(row.problem)}", highlight=False, soft_wrap=True)
+        console.print(styled("[red]✗[/] {}", row.problem), soft_wrap=True)
 
 
 def _facts(card: ModelCard, row: Row) -> Iterable[tuple[str, str]]:
@@ -152,9 +158,9 @@ def _operating_table(card: ModelCard) -> Table:
     for name in ("from", "sensitivity", "specificity"):
         table.add_column(name, justify="right")
     for choice, point in operating_points(card):
-        mark = " [yellow]not reached[/]" if not _reaches(choice, point) else ""
+        mark = "" if _reaches(choice, point) else " [yellow]not reached[/]"
         numbers = (point.threshold, point.sensitivity, point.specificity)
-        table.add_row(choice + mark, *(f"{value:.3f}" for value in numbers))
+        table.add_row(styled("{}" + mark, choice), *(f"{value:.3f}" for value in numbers))
     return table
 
 
@@ -163,7 +169,7 @@ def _reaches(choice: str, point: OperatingPoint) -> bool:
     return not wanted or float(getattr(point, rule)) >= float(wanted)
 
 
-def change_lines(change: Change) -> list[str]:
+def change_lines(change: Change) -> Text:
     """Who changed what and when; below it why, and from which evidence by which rule."""
     was, now = (v or "off" for v in (change.from_version, change.to_version))
     when = change.at.isoformat(timespec="seconds")
@@ -173,10 +179,9 @@ def change_lines(change: Change) -> list[str]:
         "shadow_stop": f"{was} no longer reads in shadow mode",
     }
     what = steps.get(change.action, f"{change.action} {was} → {now}")
-    lines = [f"[dim]{when}[/] {escape(change.by)}: {what}"]
-    if change.reason:
-        lines.append(f"    why: {escape(change.reason)}")
-    return [*lines, *(f"    {escape(line)}" for line in _proof_lines(change.evidence))]
+    why = [f"why: {change.reason}"] if change.reason else []
+    below = [f"\n    {line}" for line in [*why, *_proof_lines(change.evidence)]]
+    return styled("[dim]{}[/] {}: {}{}", when, change.by, what, "".join(below))
 
 
 def _proof_lines(proof: Proof | None) -> list[str]:
@@ -197,13 +202,10 @@ def _proof_lines(proof: Proof | None) -> list[str]:
 def print_verified(console: Console, results: Sequence[Verified]) -> None:
     """One line for each model, damaged or not."""
     for result in results:
-        name = f"{result.entry.name} {result.entry.version}"
-        if result.problem:
-            console.print(
-                f"[red]✗[/] {name}: {escape(result.problem)}", highlight=False, soft_wrap=True
-            )
-        else:
-            console.print(f"[green]✓[/] {name}: whole and working", highlight=False)
+        name, version = result.entry.name, result.entry.version
+        sign = "[red]✗[/]" if result.problem else "[green]✓[/]"
+        found = result.problem or "whole and working"
+        console.print(styled(sign + " {} {}: {}", name, version, found), soft_wrap=True)
 
 
 def overview_json(overview: Overview) -> dict[str, Any]:

@@ -179,7 +179,7 @@ def promote(
         print_json(promotion.as_dict(done))
     else:
         for line in promotion.sentences(done):
-            out.print(line, highlight=False, soft_wrap=True, markup=False)
+            out.print(line, highlight=False, soft_wrap=True)
     if not done.done:
         raise typer.Exit(_DAMAGED)
     if not as_json:

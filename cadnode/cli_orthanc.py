@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.markup import escape
 from rich.syntax import Syntax
 
 from cadnode import settings
 from cadnode.cli_base import AsJson, ConfigFile, command, err, out, print_json
+from cadnode.terminal import styled
 
 orthanc_app = typer.Typer(
     no_args_is_help=True,
@@ -41,8 +41,13 @@ def install(
         ),
     ] = "pull",
     node_url: Annotated[
-        str, typer.Option(metavar="URL", help="the node's HTTP side, as seen from Orthanc")
-    ] = "http://127.0.0.1:8114",
+        str,
+        typer.Option(
+            metavar="URL",
+            help="the node's HTTP side, as seen from Orthanc; default: host and port of its "
+            "\\[web]",
+        ),
+    ] = "",
     url: OrthancUrl = ORTHANC_URL,
     username: Username = "",
     password_file: PasswordFile = None,
@@ -85,14 +90,14 @@ def install(
             out.print(Syntax(change.diff(), "diff", background_color="default", word_wrap=True))
         else:
             done = "would be written" if dry_run else "written"
-            out.print(f"{done}: {escape(str(change.path))}", highlight=False, soft_wrap=True)
+            out.print(f"{done}: {change.path}", highlight=False, soft_wrap=True)
     if not plan.changes:
         out.print("nothing to do: it is all there")
     for note in plan.notes:
-        err.print(f"[yellow]![/] {escape(note)}", highlight=False, soft_wrap=True)
+        err.print(styled("[yellow]![/] {}", note), soft_wrap=True)
     if plan.node_lines:
         err.print("\nThe node's configuration also needs:\n", highlight=False)
-        out.print(plan.node_lines, markup=False, highlight=False, soft_wrap=True)
+        out.print(plan.node_lines, highlight=False, soft_wrap=True)
     if plan.changes and not dry_run:
         err.print("Restart Orthanc and the node; then `cadnode orthanc check`.", highlight=False)
 

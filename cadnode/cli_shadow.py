@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from cadnode import settings
-from cadnode.cli_base import AsJson, ConfigFile, Reason, command, err, out, print_json
+from cadnode.cli_base import AsJson, ConfigFile, Reason, command, err, out, print_json, to_file
+from cadnode.terminal import styled
 
 if TYPE_CHECKING:
     from cadnode.app.shadows import Shown
@@ -32,7 +32,9 @@ def summary(
     only: Annotated[
         str | None, typer.Option(metavar="NAME@VERSION", help="readings with this shadow only")
     ] = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="a page to read")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="a page to read", callback=to_file)
+    ] = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -129,7 +131,7 @@ def _print(shown: "Shown") -> None:
         f"In shadow mode: {', '.join(now.specs) or 'nothing'}.", highlight=False, soft_wrap=True
     )
     for problem in now.problems:
-        out.print(f"[yellow]![/] {escape(problem)}", highlight=False, soft_wrap=True)
+        out.print(styled("[yellow]![/] {}", problem), soft_wrap=True)
     if s.rows:
         out.print(_table(s.rows))
     parts = [f"{s.n_read} exams were read"]

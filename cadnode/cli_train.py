@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from cadnode.cli_base import AsJson, command, err, out, print_json
+from cadnode.cli_base import AsJson, command, err, out, print_json, to_folder
 from cadnode.cli_options import spread
 
 train_app = typer.Typer(
@@ -28,7 +28,7 @@ class TrainOptions:
         Path,
         typer.Option(
             "--out", "-o", metavar="DIR", help="checkpoints, history, card and weights",
-            rich_help_panel=_RUN,
+            rich_help_panel=_RUN, callback=to_folder,
         ),
     ]  # fmt: skip
     config: Annotated[

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,10 +14,12 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from cadnode.domain import SKIP_MEANINGS, ExamResult, Finding, System
 from cadnode.jobs.folders import BUNDLE, PAGE, PDF
 from cadnode.report.words import KIND_NAMES, SIDES, assessment_by, counting, descriptors, origin
+from cadnode.terminal import styled
 
 if TYPE_CHECKING:
     from cadnode.app.checks import Check
@@ -31,7 +32,8 @@ FOOTNOTE = "▲ reaches the system's operating point; the one in bold counts as 
 @contextmanager
 def reading_progress(console: Console, *, quiet: bool) -> Iterator[Callable[[str], None]]:
     """A spinner that names the view at work."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    described = TextColumn("{task.description}", markup=False)
+    columns = (SpinnerColumn(), described, TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
         task = progress.add_task("starting …", total=None)
         yield lambda stage: progress.update(task, description=f"reading: {stage}")
@@ -42,7 +44,12 @@ def counting_progress(
     console: Console, what: str, total: int, *, quiet: bool
 ) -> Iterator[Callable[[], None]]:
     """A bar over things that are done one after the other."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn(what, markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
         task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)
@@ -55,7 +62,7 @@ def demo_progress(console: Console, *, quiet: bool) -> Iterator[Callable[[str], 
 
     def finish() -> None:
         if current and not quiet:
-            console.print(f"[green]✓[/] {current.pop()}", highlight=False)
+            console.print(styled("[green]✓[/] {}", current.pop()))
 
     with console.status("") as status:
         if quiet:
@@ -64,7 +71,7 @@ def demo_progress(console: Console, *, quiet: bool) -> Iterator[Callable[[str], 
         def stage(text: str) -> None:
             finish()
             current.append(text)
-            status.update(text + " …")
+            status.update(Text(text + " …"))
 
         yield stage
     finish()
@@ -75,7 +82,7 @@ def print_checks(console: Console, checks: Sequence["Check"]) -> None:
     table = Table("", "check", "found", "what to do", box=None, pad_edge=False)
     signs = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
     for c in checks:
-        table.add_row(signs[c.verdict], c.name, escape(c.found), escape(c.advice))
+        table.add_row(styled(signs[c.verdict]), Text(c.name), Text(c.found), Text(c.advice))
     console.print(table)
 
 
@@ -85,7 +92,7 @@ def print_readings(console: Console, readings: Sequence["OfflineReading"]) -> No
         print_result(console, reading.result)
         files = [name for name in (PAGE, PDF, BUNDLE) if (reading.folder / name).exists()]
         made = ", ".join([f"{len(reading.objects)} DICOM objects", *files])
-        console.print(f"{made} and result.json in {reading.folder}\n")
+        console.print(Text(f"{made} and result.json in {reading.folder}\n"))
 
 
 def print_result(console: Console, result: ExamResult) -> None:
@@ -95,7 +102,7 @@ def print_result(console: Console, result: ExamResult) -> None:
         console.print()
         console.print(findings_table(result))
         if any(finding.assessments for finding in result.findings):
-            console.print(f"[dim]{FOOTNOTE}[/]")
+            console.print(styled("[dim]{}[/]", FOOTNOTE))
     if result.systems:
         console.print()
         console.print(systems_table(result))
@@ -110,7 +117,7 @@ def score_table(result: ExamResult) -> Table:
     above = result.operating_point or 2.0
     if result.exam_score is not None:
         table.add_row(
-            "[bold]exam[/]", _score(result.exam_score, above), str(len(result.findings)), ""
+            styled("[bold]exam[/]"), _score(result.exam_score, above), str(len(result.findings)), ""
         )
     for breast in result.breasts:
         table.add_row(f"{SIDES[breast.laterality]} breast", _score(breast.score, above), "", "")
@@ -122,8 +129,8 @@ def score_table(result: ExamResult) -> Table:
     return table
 
 
-def _score(score: float, above: float) -> str:
-    return f"[bold red]{score:.2f}[/]" if score >= above else f"[bold]{score:.2f}[/]"
+def _score(score: float, above: float) -> Text:
+    return Text(f"{score:.2f}", "bold red" if score >= above else "bold")
 
 
 def findings_table(result: ExamResult) -> Table:
@@ -141,38 +148,38 @@ def findings_table(result: ExamResult) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     for number, finding in enumerate(result.findings, start=1):
         cells = [_cell(finding, system) for system in systems]
-        alone = f"[bold]{finding.probability:.2f}[/] {finding.algorithm}"
+        alone = styled("[bold]{}[/] {}", f"{finding.probability:.2f}", finding.algorithm)
         view = names.get(finding.sop_instance_uid, "")
         table.add_row(str(number), view, _what(finding), *(cells or [alone]))
     return table
 
 
-def _what(finding: Finding) -> str:
+def _what(finding: Finding) -> Text:
     """Kind and, of a cluster, its descriptors; and whether a person drew it."""
-    words = KIND_NAMES[finding.kind]
+    words = Text(KIND_NAMES[finding.kind])
     if finding.cluster is not None:
-        words += f"\n[dim]{descriptors(finding.cluster)}[/]"
-    return words + (f"\n[dim]{origin(finding.marked_by)}[/]" if finding.marked_by else "")
+        words.append(f"\n{descriptors(finding.cluster)}", "dim")
+    if finding.marked_by:
+        words.append(f"\n{origin(finding.marked_by)}", "dim")
+    return words
 
 
-def _cell(finding: Finding, system: System) -> str:
+def _cell(finding: Finding, system: System) -> Text:
     """A system's score: ▲ from its operating point on, bold when it counts; "–" for none."""
     told = assessment_by(finding, system)
     if told is None:
-        return "[dim]–[/]  "
-    number = f"{told.probability:.2f}"
-    if told is counting(finding):
-        number = f"[bold]{number}[/]"
-    return f"{number} {'[red]▲[/]' if told.suspicious else ' '}"
+        return styled("[dim]–[/]  ")
+    number = Text(f"{told.probability:.2f}", "bold" if told is counting(finding) else "")
+    return Text.assemble(number, " ", ("▲", "red") if told.suspicious else " ")
 
 
 def systems_table(result: ExamResult) -> Table:
     """Which systems took part, with which models, and why another did not."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for told in result.systems:
-        state = "[green]● active[/]" if told.active else "[dim]○ not active[/]"
-        words = [", ".join(told.models), f"[dim]{escape(told.reason)}[/]" if told.reason else ""]
-        table.add_row(told.system.value, state, "\n".join(filter(None, words)))
+        state = styled("[green]● active[/]" if told.active else "[dim]○ not active[/]")
+        words = [Text(", ".join(told.models)), Text(told.reason, "dim")]
+        table.add_row(told.system.value, state, Text("\n").join(filter(None, words)))
     return table
 
 
@@ -180,7 +187,12 @@ def print_demo(console: Console, shown: "Shown") -> None:
     """The demo's tables, and where to look next."""
     print_result(console, shown.result)
     console.print(
-        f"{shown.archive} holds {shown.objects} new objects in the study; copies are in "
-        f"[bold]{shown.folder}[/].\nLook at [bold]{shown.page}[/] in a browser.",
-        highlight=False,
+        styled(
+            "{} holds {} new objects in the study; copies are in [bold]{}[/].\n"
+            "Look at [bold]{}[/] in a browser.",
+            shown.archive,
+            shown.objects,
+            shown.folder,
+            shown.page,
+        )
     )

@@ -17,10 +17,10 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import EarlyStopping
 from monai.engines import SupervisedTrainer
-from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
+from cadnode import terminal
 from cadnode.errors import DataError
 from training import checkpoint, tracking
 from training.checkpoint import CHECKPOINT
@@ -133,7 +133,7 @@ class Training:
         if done < self.plan.epochs and not self._out_of_patience():
             self.gradients = Gradients(
                 self.network, self.plan.forward, self.machine, self.dtype,
-                scale=self.scaler.scale, say=Console(stderr=True, quiet=self.quiet).print,
+                scale=self.scaler.scale, say=terminal.console(stderr=True, quiet=self.quiet).print,
             )  # fmt: skip
             trainer = self._trainer(done)
             with bar_of(quiet=self.quiet or not self.machine.first) as bar:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from cadnode import places
 from cadnode.app import node_state
 from cadnode.app.deliveries import reach
 from cadnode.app.peers import http_values
-from cadnode.errors import CadnodeError, ReportError
+from cadnode.errors import CadnodeError, ReportError, SettingsError
 from cadnode.page.pdf import SAMPLE, pdf_of
 from cadnode.receive import sources
 from cadnode.receive.pull import FetchFailure
@@ -66,12 +67,14 @@ def run(settings: Settings) -> Iterator[Check]:
 
 def _disk(settings: Settings) -> Check:
     folder = settings.storage.folder
-    existing = next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
-    if not os.access(existing, os.W_OK):
+    try:
+        places.folder(folder, "storage.folder")
+    except SettingsError as error:
         return Check(
-            "storage", Verdict.FAILED, f"{folder} cannot be written",
+            "storage", Verdict.FAILED, str(error),
             "give the node's user the right to write there, or change storage.folder",
         )  # fmt: skip
+    existing = next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
     free_gb = shutil.disk_usage(existing).free / 1e9
     if free_gb < settings.storage.min_free_gb:
         return Check(

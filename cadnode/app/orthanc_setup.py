@@ -7,6 +7,7 @@ and its comments, and is kept beside as `NAME.before-cadnode`.
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,9 +21,10 @@ from cadnode.app.orthanc_setup_files import (
 )
 from cadnode.app.orthanc_setup_json import with_value
 from cadnode.app.orthanc_setup_node import TOKEN, node_half, tokens
-from cadnode.app.orthanc_setup_plan import Change, Plan, Reached, Wanted
+from cadnode.app.orthanc_setup_plan import Change, Plan, Reached, Wanted, url_of
 from cadnode.errors import SettingsError
-from cadnode.settings import Settings
+from cadnode.settings import Settings, Web
+from cadnode.settings.sections import reached_at
 
 Put = Callable[[tuple[str, ...], Any], None]
 METADATA: Final = 5114
@@ -38,7 +40,9 @@ def plan(wanted: Wanted, node: Settings | None) -> Plan:
         Something of the admin's own is in the way: which file, and what to do.
     """
     configuration = Configuration.read(wanted.place)
-    notes: list[str] = []
+    web = (node or Settings()).web
+    notes = [] if wanted.node_url else _web_notes(web)
+    wanted = replace(wanted, node_url=wanted.node_url or url_of(web))
     texts = dict(configuration.texts)
     home = wanted.place if wanted.place.is_file() else configuration.folder / FRAGMENT
     texts.setdefault(home, "{}\n")
@@ -76,6 +80,18 @@ def plan(wanted: Wanted, node: Settings | None) -> Plan:
     half = node_half(wanted, node, _reached(wanted, configuration), token_file, token)
     changes = [*_plugin(script, wanted.force), *edited, *token_changes, *half.changes]
     return Plan(tuple(changes), half.node_lines, (*notes, *half.notes))
+
+
+def _web_notes(web: Web) -> list[str]:
+    """What stands in the way of an Orthanc that is to reach the node by its own settings."""
+    if not web.enabled:
+        return ["the node's HTTP side is switched off, and the plugin asks it: set web.enabled"]
+    if web.certificate_file is not None:
+        return [
+            "the node serves https: set --node-url to the name in its certificate, and "
+            '"CaFile" in Orthanc\'s "Cadnode" when Orthanc does not trust it already'
+        ]
+    return []
 
 
 def _reached(wanted: Wanted, configuration: Configuration) -> Reached:
@@ -140,8 +156,10 @@ def _put_section(
 
 def _modality(wanted: Wanted, node: Settings | None) -> list[Any]:
     """AE title, host and port of the node's listener."""
-    host = urlsplit(wanted.node_url).hostname or "127.0.0.1"
     listener = (node or Settings()).listener
+    host = urlsplit(wanted.node_url).hostname or "127.0.0.1"
+    if reached_at(listener.host) == listener.host:  # it listens there only
+        host = listener.host
     return [listener.ae_title, host, listener.port]
 
 

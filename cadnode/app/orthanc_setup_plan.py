@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from cadnode.settings import Destination
-from cadnode.settings.sections import is_loopback
+from cadnode.settings import Destination, Web
+from cadnode.settings.sections import is_loopback, reached_at
 
 
 @dataclass(frozen=True)
@@ -16,12 +16,19 @@ class Wanted:
 
     place: Path  # Orthanc's configuration: a folder, or one file
     mode: Literal["pull", "store"] = "pull"
-    node_url: str = "http://127.0.0.1:8114"
+    node_url: str = ""  # of the node's HTTP side, as Orthanc reaches it; "": by its own settings
     orthanc_url: str = "http://127.0.0.1:8042"
     node_toml: Path | None = None
     username: str = ""
     password_file: Path | None = None
     force: bool = False
+
+
+def url_of(web: Web) -> str:
+    """The node's HTTP side as a program on the same machine reaches it."""
+    scheme = "http" if web.certificate_file is None else "https"
+    host = reached_at(web.host)
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{web.port}"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,9 @@ _MIDDLE_OF_DATA_SET = 0x00  # neither a command (bit 0) nor the last fragment (b
 
 
 class Sink(Protocol):
-    """Where a data set's fragments go."""
+    """Where the fragments of a data set go, and the presentation context that they belong to."""
+
+    context_id: int | None
 
     def write(self, data: memoryview, /) -> int:
         """Take a fragment, or a part of one."""
@@ -77,7 +79,7 @@ class Connection:
             if pdu_type != _P_DATA_TF or pdu_length < _PDV_HEADER.size:
                 return header
             item = self._exactly(_PDV_HEADER.size)
-            if not _is_middle_of_data_set(bytes(item), pdu_length):
+            if not _is_middle_of_data_set(bytes(item), pdu_length, sink.context_id):
                 self._read_ahead = bytes(item)
                 return header
             if not self._stream(pdu_length - _PDV_HEADER.size, sink):
@@ -120,9 +122,10 @@ class Connection:
         return done
 
 
-def _is_middle_of_data_set(item: bytes, pdu_length: int) -> bool:
-    """Whether a P-DATA-TF's one and only item is a middle part of a data set."""
+def _is_middle_of_data_set(item: bytes, pdu_length: int, context_id: int | None) -> bool:
+    """Whether a P-DATA-TF's one and only item is a middle part of the context's data set."""
     if len(item) < _PDV_HEADER.size:
         return False
-    length, _, control = _PDV_HEADER.unpack(item)
-    return bool(length == pdu_length - 4 and control & 0b11 == _MIDDLE_OF_DATA_SET)
+    length, context, control = _PDV_HEADER.unpack(item)
+    is_middle = control & 0b11 == _MIDDLE_OF_DATA_SET
+    return bool(length == pdu_length - 4 and is_middle and context == context_id)

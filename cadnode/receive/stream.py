@@ -6,12 +6,14 @@ writes to the spool's file system, stands a full disk, and leaves nothing behind
 """
 
 import socket
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
+from pynetdicom.pdu import A_ABORT_RQ
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
@@ -26,6 +28,8 @@ MOST_PDU_BYTES = (
     16 << 20
 )  # taken from peers that ignore the offer; a longer PDU ends the association
 MOST_COMMAND_BYTES = 64 << 10
+_INVALID_PDU = "Evt19"  # of the state machine in PS3.8 9.2: A-ABORT is sent, A-P-ABORT indicated
+_DATA_TOO_EARLY = ("Evt10", "Sta2")  # of the same: P-DATA-TF while an A-ASSOCIATE-RQ is awaited
 
 log = get_logger("receive")
 
@@ -39,6 +43,7 @@ class DataSetSink(BytesIO):
         self._message: DIMSEMessage | None = message
         self._assoc: Any = assoc
         self.incoming: Incoming | None = None
+        self.context_id: int | None = None
         self.offset = 0
         self.status = Status.SUCCESS
 
@@ -63,6 +68,7 @@ class DataSetSink(BytesIO):
     def _begin(self, message: DIMSEMessage) -> None:
         """Open the file and write the Part 10 header in front of the first fragment."""
         self._message, assoc, self._assoc = None, self._assoc, None
+        self.context_id = message.context_id
         if not isinstance(message, C_STORE_RQ):
             self.status = Status.CANNOT_UNDERSTAND  # pynetdicom ends such an association itself
         elif not self._spool.has_room():
@@ -113,9 +119,39 @@ class StreamingProvider(DIMSEServiceProvider):  # type: ignore[misc]  # pynetdic
         super().__init__(assoc)
         self._spool = spool
         self._peer = peer
+        self._context_id = 0
 
     def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take one P-DATA primitive, the first of a message or a further one."""
+        """Take one P-DATA primitive, the first of a message or a further one.
+
+        One that belongs to no accepted presentation context, or that cannot be decoded, ends the
+        association by A-ABORT (DICOM PS3.8 7.4 and 9.3.8): pynetdicom's own thread would die of it.
+        """
+        try:
+            reason = self._wrong_context(primitive)
+            if not reason:
+                self._take(primitive)
+                return
+            log.warning("message_refused", reason=reason)
+        except Exception as error:
+            # The association handler: whatever a peer sends, it ends this association only.
+            log.warning("message_refused", reason="malformed", error=error)
+        self._drop_message()
+        self.dul.event_queue.put(_INVALID_PDU)
+
+    def _wrong_context(self, primitive: P_DATA) -> str:
+        """Why the fragments are of no message; one has one accepted context (PS3.8 annex E)."""
+        found = {context_id for context_id, _ in primitive.presentation_data_value_list}
+        if not found <= {cx.context_id for cx in self.assoc.accepted_contexts}:
+            return "context_not_accepted"
+        if self.message is not None:
+            found.add(self._context_id)
+        if len(found) != 1:
+            return "context_changed"
+        (self._context_id,) = found
+        return ""
+
+    def _take(self, primitive: P_DATA) -> None:
         if self.message is None:
             message = DIMSEMessage()
             message.encoded_command_set = _CommandBuffer()
@@ -134,10 +170,15 @@ class StreamingProvider(DIMSEServiceProvider):  # type: ignore[misc]  # pynetdic
 
     def connection_closed(self) -> None:
         """Remove a half-received data set, and close the socket that pynetdicom only shuts down."""
+        self._drop_message()
+        self._peer.close()
+        if not self.assoc.is_established:
+            self.dul.to_user_queue.put(None)  # it waits for an association request: wait no more
+
+    def _drop_message(self) -> None:
         message, self.message = self.message, None
         if message is not None and isinstance(message.data_set, DataSetSink):
             message.data_set.close()
-        self._peer.close()
 
 
 class StreamingServer(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom is untyped
@@ -169,4 +210,29 @@ class StreamingHandler(RequestHandler):  # type: ignore[misc]  # pynetdicom is u
         assoc.dimse = provider
         alive = assoc.dul._idle_timer.restart
         assoc.dul.socket.recv = Connection(self.request, provider.open_sink, alive).recv
+        assoc.dul.state_machine.do_action = _guarded(assoc, assoc.dul.state_machine.do_action)
         return assoc
+
+
+def _guarded(assoc: Any, do_action: Callable[[str], None]) -> Callable[[str], None]:
+    """The state machine's step; one that fails ends its association, with one line in the log.
+
+    As pynetdicom does where it cannot decode: past a state machine that is out of step.
+    """
+
+    def step(event: str) -> None:
+        if (event, assoc.dul.state_machine.current_state) == _DATA_TOO_EARLY:
+            log.warning("message_refused", reason="no_association")
+        try:
+            do_action(event)
+        except Exception as error:
+            # The association handler: pynetdicom's thread would die with a traceback.
+            log.warning("association_failed", error=error)
+            abort = A_ABORT_RQ()
+            abort.source, abort.reason_diagnostic = 0x02, 0x00
+            assoc.dul.socket.send(abort.encode())
+            assoc.is_aborted, assoc.is_established = True, False
+            assoc.dul.kill_dul()
+            assoc.dimse.connection_closed()
+
+    return step

@@ -184,6 +184,17 @@ class Web(Section):
         return self
 
 
+def reached_at(host: str) -> str:
+    """Where a program on this machine reaches what listens on `host`: not at 0.0.0.0 or ::."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if not address.is_unspecified:
+        return host
+    return "127.0.0.1" if address.version == 4 else "::1"
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches an address."""
     if host == "localhost":

@@ -194,6 +194,89 @@ def test_a_destination_is_this_orthanc_by_its_address(
     assert Reached("http://127.0.0.1:8042").gets(destination) is is_here
 
 
+@pytest.mark.parametrize(
+    ("web", "url"),
+    [
+        ("", "http://127.0.0.1:8114"),
+        ("port = 9000", "http://127.0.0.1:9000"),
+        ("host = '127.0.0.9'", "http://127.0.0.9:8114"),
+        ("host = '0.0.0.0'\ntoken_file = 't'", "http://127.0.0.1:8114"),
+        ("host = '::'\nport = 81\ntoken_file = 't'", "http://[::1]:81"),
+        ("host = '::1'", "http://[::1]:8114"),
+        ("host = 'node.example'\ntoken_file = 't'", "http://node.example:8114"),
+        ("certificate_file = 'c'\nkey_file = 'k'\nport = 444", "https://127.0.0.1:444"),
+    ],
+)
+def test_orthanc_asks_the_node_at_the_host_and_port_of_its_own_settings(
+    web: str, url: str, folder: Path, tmp_path: Path
+) -> None:
+    toml = tmp_path / "node.toml"
+    toml.write_text(f"[web]\n{web}\n")
+    (tmp_path / "t").write_text("0123456789abcdef")
+
+    install(Wanted(folder, node_toml=toml))
+
+    written = parsed(folder / "cadnode.json")["Cadnode"]
+    assert isinstance(written, dict)
+    assert written["Url"] == url
+
+
+def test_a_url_that_the_admin_names_is_taken_as_it_is(folder: Path, tmp_path: Path) -> None:
+    toml = tmp_path / "node.toml"
+    toml.write_text("[web]\nport = 9000\n")
+
+    install(Wanted(folder, node_toml=toml, node_url="http://node:1"))
+
+    assert '"http://node:1"' in (folder / "cadnode.json").read_text()
+
+
+def test_the_command_takes_the_nodes_port_from_its_configuration(
+    folder: Path, tmp_path: Path
+) -> None:
+    toml = tmp_path / "node.toml"
+    toml.write_text("[web]\nport = 9321\n")
+
+    words = ["orthanc", "install", "--folder", str(folder), "--config", str(toml)]
+    result = CliRunner().invoke(cli.app, words)
+
+    assert result.exit_code == 0, result.output
+    assert '"http://127.0.0.1:9321"' in (folder / "cadnode.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("listener", "address"),
+    [
+        ("port = 104", ["CADNODE", "127.0.0.1", 104]),
+        ("host = '10.1.2.3'", ["CADNODE", "10.1.2.3", 11112]),
+        ("host = '::'", ["CADNODE", "127.0.0.1", 11112]),
+    ],
+)
+def test_orthanc_sends_to_where_the_node_listens(
+    listener: str, address: list[object], folder: Path, tmp_path: Path
+) -> None:
+    toml = tmp_path / "node.toml"
+    toml.write_text(f"[listener]\n{listener}\n")
+
+    install(Wanted(folder, "store", node_toml=toml))
+
+    modalities = parsed(folder / "orthanc.json")["DicomModalities"]
+    assert isinstance(modalities, dict)
+    assert modalities["cadnode"] == address
+
+
+@pytest.mark.parametrize(
+    ("web", "words"),
+    [("enabled = false", "switched off"), ("certificate_file = 'c'\nkey_file = 'k'", "https")],
+)
+def test_what_the_nodes_settings_ask_of_orthanc_is_told(
+    web: str, words: str, folder: Path, tmp_path: Path
+) -> None:
+    toml = tmp_path / "node.toml"
+    toml.write_text(f"[web]\n{web}\n")
+
+    assert any(words in note for note in install(Wanted(folder, node_toml=toml)).notes)
+
+
 def test_without_the_nodes_file_its_lines_are_told(folder: Path) -> None:
     wanted = Wanted(folder, username="cad", password_file=Path("/etc/cadnode/pw"))
     node = tomllib.loads(install(wanted).node_lines)

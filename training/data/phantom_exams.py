@@ -18,9 +18,9 @@ from typing import Final
 
 import cv2
 import numpy as np
-from rich.console import Console
 from rich.progress import track
 
+from cadnode import terminal
 from cadnode.domain import Acquisition, FindingKind, Laterality
 from cadnode.errors import DataError
 from cadnode.files import write_whole
@@ -111,7 +111,7 @@ def read(text: str, *, only_test: bool = False, folder: Path | None = None) -> D
     parts = ("test",) if only_test else PARTS
     seeds = [seed for part in parts for seed in exams.seeds(part)]
     missing = [seed for seed in seeds if not _facts_file(place, seed).is_file()]
-    console = Console(stderr=True)
+    console = terminal.console(stderr=True)
     show = track(missing, "drawing phantom exams", console=console, disable=not missing)
     for seed in show:
         _draw(seed, place)

@@ -8,11 +8,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from cadnode import terminal
 from cadnode.detect.model import Region
 from cadnode.domain import FindingKind
 from cadnode.errors import DataError, ModelError
 from cadnode.models import loading, store
 from cadnode.models.detector import Detector
+from cadnode.terminal import styled
 from training.evaluation.froc import ImageMarks, summary
 from training.evaluation.grouped import shown
 from training.papers.detection import cases, rois
@@ -101,9 +103,12 @@ def show(console: Console, result: dict[str, Any]) -> None:
     console.print(f"{result['data']}: {result['contrast']}", highlight=False)
     if result["women_seen_in_training"]:
         console.print(
-            f"[bold]{result['women_seen_in_training']} of {result['women']} women were in the "
-            "filter's training[/]: these numbers are not of unseen images",
-            highlight=False,
+            styled(
+                "[bold]{} of {} women were in the filter's training[/]: these numbers are not of "
+                "unseen images",
+                result["women_seen_in_training"],
+                result["women"],
+            )
         )
     if "auc" in result:
         area, interval = shown(result)
@@ -122,7 +127,7 @@ def show(console: Console, result: dict[str, Any]) -> None:
         table.add_row(row["kind"], *found, str(row["n_lesions"]), str(row["n_images"]))
     console.print(table)
     if result["message"]:
-        console.print(f"[bold]{result['message']}[/]", highlight=False)
+        console.print(styled("[bold]{}[/]", result["message"]))
 
 
 def _row(
@@ -158,7 +163,7 @@ def _head(data: str, detector: Detector | None) -> dict[str, Any]:
 def _progress(
     source: Cases, detector: Detector | None
 ) -> Iterator[tuple[Case, tuple[Region, ...]]]:
-    console = Console(stderr=True)
+    console = terminal.console(stderr=True)
     yield from track(
         detected(source, detector), "reading", total=source.count, console=console,
         disable=not console.is_terminal,

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cadnode import terminal
 from cadnode.models.detector import CandidateFilter, CandidateNet, DetectorConfig
 from training.papers.detection.config import Schedule
 from training.papers.detection.samples import Samples
@@ -57,7 +57,7 @@ def _member(
         optimizer, max_lr=schedule.rate, total_steps=schedule.steps * schedule.epochs,
         pct_start=schedule.warm_up,
     )  # fmt: skip
-    odds, console = _odds(samples), Console(stderr=True, quiet=quiet)
+    odds, console = _odds(samples), terminal.console(stderr=True, quiet=quiet)
 
     def batches() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         network.train()

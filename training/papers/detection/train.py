@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from cadnode import terminal
 from cadnode.errors import DataError
 from cadnode.models.card import DetectorCard
 from cadnode.models.detector import CandidateFilter, DetectorConfig
@@ -78,7 +79,7 @@ def run(
         return {"models": []}
     tracking.check(machine)
     schedule = schedule or recipes.load(config, epochs)
-    console, network_config = Console(stderr=True, quiet=quiet), DetectorConfig()
+    console, network_config = terminal.console(stderr=True, quiet=quiet), DetectorConfig()
     console.print(table_of(recipes.differences(schedule), "Kang 2021, Wang 2016"))
     claim(out, schedule, data, seed, resume=resume)
     if not resume:
@@ -227,6 +228,6 @@ def candidates(
         return samples.joined(list(samples.pisa_samples(rois, config)))
     count = _regions(text)
     drawn = samples.phantom_samples(count, config, rng, bank=_BANK + seed)
-    console = console or Console(quiet=True)
+    console = console or terminal.console(quiet=True)
     # Regions without a candidate give nothing: the bar may end early.
     return samples.joined(list(track(drawn, "drawing regions", total=count, console=console)))

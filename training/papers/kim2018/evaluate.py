@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from cadnode import terminal
 from cadnode.domain import Acquisition
 from cadnode.errors import ModelError, SettingsError
 from cadnode.models import store
@@ -23,6 +24,7 @@ from cadnode.models.breast import BreastScoring
 from cadnode.models.card import DibMgCard
 from cadnode.models.loading import load_view_model
 from cadnode.models.view_model import ViewModel
+from cadnode.terminal import styled
 from training import once
 from training.data.sources import open_source
 from training.data.tensors import tensors
@@ -143,10 +145,10 @@ def show(console: Console, result: dict[str, Any]) -> None:
     model = result["model"]
     value, interval = shown(result)
     console.print(
-        f"[bold]AUC {value}[/] (95 % CI {interval}), {result['n_pos']} with "
-        f"and {result['n_neg']} without cancer\n{result['contrast']}\n{model['name']} "
-        f"{model['version']} on {result['data']}, split {result['split']}: "
-        f"{result['women_left_out_as_seen_in_training']} women left out as seen in training"
+        styled("[bold]AUC {}[/] (95 % CI {}), ", value, interval)
+        + f"{result['n_pos']} with and {result['n_neg']} without cancer\n{result['contrast']}\n"
+        + f"{model['name']} {model['version']} on {result['data']}, split {result['split']}: "
+        + f"{result['women_left_out_as_seen_in_training']} women left out as seen in training"
     )
     if result["message"]:
         console.print(result["message"], highlight=False)
@@ -198,7 +200,7 @@ def read_views(
 ) -> tuple[list[tuple[ViewRecord, float, float]], Counter[str]]:
     """As `scores_of`, with the highest log-odds of each view's map."""
     failed, known = Counter[str](), once.kept(("views", loaded.sha256))
-    progress = Console(stderr=True)
+    progress = terminal.console(stderr=True)
     parts = list(in_batches([r for r in records if r.path not in known], _BATCH))
     for part in track(parts, "reading", console=progress, disable=not progress.is_terminal):
         ready = []

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
+from cadnode import terminal
 from cadnode.errors import DataError, SettingsError
 from cadnode.models import dib_mg, imagenet, store
 from cadnode.models.dib_mg import MapNetwork
@@ -69,7 +69,9 @@ def run(
     machine = machine or Machine.here()
     recipe, quiet = chosen(config, epochs), quiet or not machine.first
     tracking.check(machine)
-    Console(stderr=True, quiet=quiet).print(table_of(recipes.differences(recipe), "Kim 2018"))
+    terminal.console(stderr=True, quiet=quiet).print(
+        table_of(recipes.differences(recipe), "Kim 2018")
+    )
     with started(machine):
         machine.in_turn(lambda: claim(out, recipe, data, seed, resume=resume or not machine.first))
         seed_everything(seed)

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from cadnode import terminal
 from cadnode.domain import FindingKind, System
 from cadnode.errors import ModelError
 from cadnode.imaging.roi import Roi, RoiSpec, cut
@@ -23,6 +24,7 @@ from cadnode.models.card import CnnCard
 from cadnode.models.loading import load
 from cadnode.models.operating_point import YOUDEN
 from cadnode.models.roi_model import RoiModel
+from cadnode.terminal import styled
 from training import once, phantom
 from training.data.regions import is_source
 from training.evaluation.grouped import shown
@@ -112,8 +114,9 @@ def show(console: Console, result: dict[str, Any]) -> None:
     names = ", ".join(f"{m['name']} {m['version']}" for m in result["models"])
     area, ci = shown(result)
     console.print(
-        f"[bold]AUC {area}[/] (95 % CI {ci}), {result['n_pos']} against {result['n_neg']} "
-        f"{result['unit']}: {names}\n{result['contrast']}"
+        styled("[bold]AUC {}[/] (95 % CI {}), ", area, ci)
+        + f"{result['n_pos']} against {result['n_neg']} {result['unit']}: {names}\n"
+        + str(result["contrast"])
     )
     if result.get("share_of_best") is not None:
         console.print(
@@ -121,7 +124,7 @@ def show(console: Console, result: dict[str, Any]) -> None:
             f"of its distance from guessing: {result['share_of_best']:.0%}"
         )
     if result.get("message"):
-        console.print(f"[bold]{result['message']}[/]")
+        console.print(styled("[bold]{}[/]", result["message"]))
     for reason, n in result.get("left_out", {}).items():
         console.print(f"left out: {n} × {reason}", highlight=False)
     table = Table("stratum", "", "AUC", "95 % CI", "positive", "negative")
@@ -169,7 +172,7 @@ def read_rois(models: Sequence[RoiModel], source: PhantomSource) -> list[Read]:
 def _read_rois(models: Sequence[RoiModel], source: PhantomSource) -> list[Read]:
     reads: list[Read] = []
     total = source.count("test")
-    console = Console(stderr=True)
+    console = terminal.console(stderr=True)
     firsts = range(0, total, _BATCH)
     for first in track(firsts, "reading", console=console, disable=not console.is_terminal):
         drawn = [

@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 
+from cadnode import terminal
 from cadnode.domain import Acquisition, FindingKind, FloatImage
 from cadnode.errors import DataError
 from cadnode.imaging.roi import RoiSpec, cut
@@ -136,7 +136,7 @@ def _make(source: PhantomSource, part: Part, spec: RoiSpec, place: Path, *, quie
     images = _bytes(place / IMAGES, (count, spec.size, spec.size))
     records = read_table(place)
     todo = range(len(records), count)
-    console = Console(stderr=True, quiet=quiet)
+    console = terminal.console(stderr=True, quiet=quiet)
     for number in track(todo, f"drawing {part} ROIs", console=console):
         drawn = draw(source, part, number, size=spec.size, spacing_mm=spec.spacing_mm)
         images[number] = as_bytes(drawn.image, spec)

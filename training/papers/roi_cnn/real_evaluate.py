@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from rich.console import Console
 
+from cadnode import terminal
 from cadnode.imaging.roi import Roi
 from cadnode.models import ensemble, store
 from cadnode.models.roi_model import RoiModel
@@ -139,7 +139,7 @@ def _cut(
     models: Sequence[RoiModel], regions: Regions, failed: list[str]
 ) -> Iterator[tuple[RoiRecord, dict[str, str], list[Roi]]]:
     """Each region that can be read, cut for each model; reasons of the others go to `failed`."""
-    quiet = not Console(stderr=True).is_terminal
+    quiet = not terminal.console(stderr=True).is_terminal
     for _, found in cut_all(regions.items, quiet=quiet):
         if isinstance(found, str):
             failed.append(found)

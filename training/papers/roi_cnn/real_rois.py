@@ -14,9 +14,9 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 
+from cadnode import terminal
 from cadnode.domain import CalcificationType
 from cadnode.errors import DataError
 from cadnode.imaging.geometry import Placement
@@ -86,7 +86,7 @@ def cut_all(
     regions: Sequence[Region], *, quiet: bool = True
 ) -> Iterator[tuple[Region, Placed | str]]:
     """Each region with its pixels or the reason why there are none, with a progress bar."""
-    console = Console(stderr=True, quiet=quiet)
+    console = terminal.console(stderr=True, quiet=quiet)
     yield from track(
         placed(regions), "reading ROIs", total=len(regions), console=console, disable=quiet
     )
@@ -135,7 +135,7 @@ def _make(
         roi = roi_of(found, spec)
         images.append(np.asarray(np.rint(roi.image[0] * 255), np.uint8))
         records.append(record_of(found, roi.placement))
-    console = Console(stderr=True, quiet=quiet)
+    console = terminal.console(stderr=True, quiet=quiet)
     for reason, n in (dict(source.regions.left_out) | reasons).items():
         console.print(f"{source.name}: {n} left out, {reason}")
     if not records:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from cadnode import terminal
 from cadnode.errors import DataError, ModelError
 from cadnode.models.cnn import CnnConfig, RoiNetwork
 from cadnode.models.cnn import network as build
@@ -59,7 +60,7 @@ def run(
     recipe, config = chosen(protocol, config, members, epochs, init, machine)
     quiet = quiet or not machine.first
     tracking.check(machine)
-    Console(stderr=True, quiet=quiet).print(protocol.table(recipe))
+    terminal.console(stderr=True, quiet=quiet).print(protocol.table(recipe))
     with started(machine):
         machine.in_turn(lambda: claim(out, recipe, data, seed, resume=resume or not machine.first))
         sources = Sources(data, recipe, cache or out / "rois", quiet=quiet)
@@ -100,7 +101,7 @@ def chosen(
     """
     note = protocol.recipes.note(config, machine.device)
     if note and machine.first:
-        Console(stderr=True).print(note)
+        terminal.console(stderr=True).print(note)
     recipe = recipes.load(protocol.recipe_of(config, machine.device))
     recipe = recipe.with_members(members) if members else recipe
     recipe = recipe.with_epochs(epochs) if epochs else recipe
@@ -113,7 +114,7 @@ def _through_stages(
     quiet: bool, machine: Machine,
 ) -> RoiNetwork:  # fmt: skip
     """The member's network with the weights that the last stage ended with."""
-    console, before = Console(stderr=True, quiet=quiet), None
+    console, before = terminal.console(stderr=True, quiet=quiet), None
     for number, stage in enumerate(recipe.stages, 1):
         seed_everything(seed + member.seed + 1000 * number)
         folder = out / f"{member.network}-{member.seed}" / f"{number}-{stage.name}"
@@ -141,7 +142,7 @@ def _start(
 ) -> RoiNetwork:
     """The network as a stage starts: the weights of `init`, a classifier at random."""
     imagenet = _imagenet(member, stage)
-    network = _built(member, imagenet, console or Console(stderr=True))
+    network = _built(member, imagenet, console or terminal.console(stderr=True))
     if stage.task != "malignancy":
         head_for(network, task(stage.task).outputs)
     if imagenet is False and stage.init != SCRATCH:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from rich.console import Console
 from rich.progress import track
 
+from cadnode import terminal
 from cadnode.detect.features import FEATURE_NAMES
 from cadnode.errors import DataError, SettingsError
 from cadnode.models.card import Scenario
@@ -184,7 +184,7 @@ def _measured(
 ) -> FeatureTable:
     rows = []
     what = f"{content}, {part} part"
-    for number in track(numbers, what, console=Console(stderr=True, quiet=quiet)):
+    for number in track(numbers, what, console=terminal.console(stderr=True, quiet=quiet)):
         region = phantom_regions.draw(source, content, part, number)
         features = measured(
             region.image, region.box, phantom_regions.SPACING_MM, region.acquisition, "both"

@@ -15,6 +15,7 @@ from cadnode.errors import ModelError
 from cadnode.models import store
 from cadnode.models.card import FeatureCard
 from cadnode.models.feature_model import FeatureModel
+from cadnode.terminal import styled
 from training.evaluation.grouped import shown
 from training.papers.wang2016 import data as sources
 from training.papers.wang2016 import measure, phantom_regions, real_evaluate
@@ -67,7 +68,9 @@ def show(console: Console, result: dict[str, Any]) -> None:
     """Print the numbers as tables."""
     if "auc" in result:
         area, interval = shown(result)
-        console.print(f"[bold]AUC {area}[/] (95 % CI {interval}): {result['contrast']}")
+        console.print(
+            styled("[bold]AUC {}[/] (95 % CI {}): {}", area, interval, result["contrast"])
+        )
     parts = [result.get(key) for key in ("served", "cross_validation")]
     for part in [*result.get("scenarios", {}).values(), *filter(None, parts)]:
         start = f"{part['scenario']}: " if "scenario" in part else ""
@@ -81,7 +84,7 @@ def show(console: Console, result: dict[str, Any]) -> None:
         console.print(table)
         console.print(f"{part['n_pos']} against {part['n_neg']} {part['unit']}", highlight=False)
         if part.get("message"):
-            console.print(f"[bold]{part['message']}[/]")
+            console.print(styled("[bold]{}[/]", part["message"]))
     if result.get("note"):
         console.print(result["note"])
     for reason, n in result.get("left_out", {}).items():

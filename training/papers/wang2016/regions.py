@@ -14,9 +14,9 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 
+from cadnode import terminal
 from cadnode.detect.features import FEATURE_NAMES, features_of
 from cadnode.detect.segment import segment_roi
 from cadnode.domain import Acquisition, Box, FloatImage, Laterality
@@ -149,7 +149,7 @@ def _values(found: Regions, folder: Path | None, *, quiet: bool) -> dict[Manifes
             todo.append(item)
         else:
             values[item.row] = stored
-    console = Console(stderr=True, quiet=quiet)
+    console = terminal.console(stderr=True, quiet=quiet)
     pixels = track(placed(todo), "measuring regions", len(todo), console=console, disable=quiet)
     for item, place in pixels:
         if isinstance(place, str):

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from rich.console import Console
 
+from cadnode import terminal
 from cadnode.errors import DataError, SettingsError
 from cadnode.models import operating_point
 from cadnode.models.card import Metric, Scenario
@@ -96,7 +97,7 @@ def run(
     if recipe is not None and epochs:
         recipe = recipe.with_epochs(epochs)
     recipe = _checked(recipe or recipes.load(config, epochs), folds)
-    console = Console(stderr=True, quiet=quiet)
+    console = terminal.console(stderr=True, quiet=quiet)
     console.print(table_of(recipes.differences(recipe, chosen, folds), "Wang 2016"))
     claim(out, recipe, [chosen, str(folds), *texts], seed, resume=resume)
     if not resume:
