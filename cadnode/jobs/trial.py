@@ -28,7 +28,7 @@ from cadnode.jobs.progress import Progress
 from cadnode.jobs.steps import Steps
 from cadnode.jobs.workflow import Announcer, launch, prepare, stop
 
-WITHIN_S: Final = 20.0
+WITHIN_S: Final = 60.0
 STAMP: Final = "jobs-tried.json"
 _STUDY, _CONTENT, _DESTINATION = "trial", "content", "nowhere"
 _QUIET_S: Final = 0.05
