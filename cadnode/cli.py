@@ -21,7 +21,8 @@ from cadnode.cli_models import models_app
 from cadnode.cli_orthanc import orthanc_app
 from cadnode.cli_train import train_app
 from cadnode.domain import Profile, System
-from cadnode.errors import SettingsError
+from cadnode.errors import PermanentDeliveryError, SettingsError
+from cadnode.terminal import styled
 
 app = typer.Typer(
     name="cadnode",
@@ -188,27 +189,42 @@ def send(
     paths: Annotated[list[Path], typer.Argument(help="DICOM files or folders with them")],
     to: Annotated[str, typer.Option(metavar="AE@HOST:PORT", help="the peer that is to receive")],
     calling: Annotated[str, typer.Option(help="our own AE title")] = "CADNODE",
+    own: Annotated[
+        bool, typer.Option("--own", help="also send what cadnode made: earlier results")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be sent")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Send DICOM files by C-STORE, as they are: nothing is converted.
+
+    Each file that is not DICOM, that cadnode made, or that the peer refuses is named with the
+    reason. Exit code 2 when nothing is left to send, 6 when the peer refused one.
 
     Example: [bold]cadnode send exam/ --to CADNODE@127.0.0.1:11112[/]
     """
     from cadnode.app import sending
     from cadnode.cli_views import counting_progress
 
-    files = sending.dicom_files(paths)
     peer = sending.parse_peer(to, calling)
-    if dry_run:
-        out.print(f"{len(files)} files would go to {peer.ae_title} at {peer.host}:{peer.port}")
-        return
-    with counting_progress(err, "sending", len(files), quiet=as_json) as advance:
-        sent = sending.send_files(files, peer, advance)
+    files, left_out = sending.sift(sending.dicom_files(paths), own=own)
+    sent, refused = 0, list[sending.LeftOut]()
+    if files and not dry_run:
+        with counting_progress(err, "sending", len(files), quiet=as_json) as advance:
+            sent, refused = sending.send_files(files, peer, advance)
     if as_json:
-        print_json({"sent": sent, "files": len(files)})
+        told = [{"file": str(one.path), "reason": one.reason} for one in [*left_out, *refused]]
+        print_json({"sent": sent, "files": len(files), "left_out": told, "dry_run": dry_run})
     else:
-        out.print(f"{sent} of {len(files)} files taken by {peer.ae_title}")
+        for one in [*left_out, *refused]:
+            err.print(styled("[yellow]![/] {} {}", one.path, one.reason), soft_wrap=True)
+        at = f"{peer.ae_title} at {peer.host}:{peer.port}"
+        done = f"would go to {at}" if dry_run else f"taken by {peer.ae_title}"
+        of = f"{len(files)}" if dry_run else f"{sent} of {len(files)}"
+        out.print(f"{of} files {done}")
+    if not files:
+        raise SettingsError("there is nothing to send")
+    if refused:
+        raise PermanentDeliveryError(f"{peer.ae_title} refused {len(refused)} files")
 
 
 @app.command()

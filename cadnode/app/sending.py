@@ -2,11 +2,17 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+from pydicom.uid import MediaStorageDirectoryStorage
 
 from cadnode.app.peers import dicom_values
 from cadnode.deliver import cstore
-from cadnode.errors import SettingsError
+from cadnode.deliver.associations import item_of
+from cadnode.errors import NotProcessable, PermanentDeliveryError, SettingsError
+from cadnode.exam.dicom_file import open_file
+from cadnode.exam.kind import is_own_output
 from cadnode.settings import Destination, Settings
 
 PEER = re.compile(r"(?P<ae>[^@]{1,16})@(?P<host>[^:]+):(?P<port>\d{1,5})")
@@ -43,6 +49,59 @@ def dicom_files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def send_files(files: Sequence[Path], peer: cstore.Destination, on_file: Callable[[], None]) -> int:
-    """Number of files that the peer took."""
-    return cstore.send(files, peer, on_file=lambda _path: on_file()).n_sent
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file that was not sent, or not taken, and why."""
+
+    path: Path
+    reason: str
+
+
+def sift(files: Sequence[Path], *, own: bool = False) -> tuple[list[Path], list[LeftOut]]:
+    """(files to send, files left out).
+
+    What cadnode made is sent only if `own`: an exam's folder may hold the results of an earlier
+    reading, and a node that gets them back has no use for them.
+    """
+    reasons = {path: _why_not(path, own=own) for path in files}
+    left_out = [LeftOut(path, reason) for path, reason in reasons.items() if reason]
+    return [path for path, reason in reasons.items() if not reason], left_out
+
+
+def _why_not(path: Path, *, own: bool) -> str:
+    item = item_of(path)
+    if item is None:
+        return "is not DICOM, or cannot be read"
+    if item.sop_class_uid == MediaStorageDirectoryStorage:
+        return "is a DICOMDIR, which lists other files"
+    try:
+        is_own = is_own_output(open_file(path).header)
+    except NotProcessable:
+        return ""  # a damaged file is its reader's to judge: it is sent as it is
+    return "was made by cadnode: --own sends it too" if is_own and not own else ""
+
+
+def send_files(
+    files: Sequence[Path], peer: cstore.Destination, on_file: Callable[[], None]
+) -> tuple[int, list[LeftOut]]:
+    """(number of files that the peer took, those that it refused).
+
+    Raises
+    ------
+    DeliveryError
+        The peer cannot be reached, went away, or refuses the association: nothing is known of
+        what it would have refused.
+    """
+    taken: list[Path] = []
+    refused: list[LeftOut] = []
+
+    def on_taken(path: Path) -> None:
+        taken.append(path)
+        on_file()
+
+    try:
+        cstore.send(files, peer, on_taken, lambda *told: refused.append(LeftOut(*told)))
+    except PermanentDeliveryError:
+        if not refused:
+            raise
+    return len(taken), refused

@@ -25,20 +25,20 @@ class Item:
 
 def items_of(files: Sequence[Path]) -> tuple[list[Item], list[str]]:
     """Items of the files that are DICOM, and one refusal for each that is not."""
-    items, refusals = [], []
-    for path in files:
-        try:
-            meta, _ = split_dataset(path)
-            item = Item(path, str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
-            complete = bool(meta.MediaStorageSOPInstanceUID)
-        except Exception:
-            # pydicom raises whatever malformed bytes lead to; its text may quote them.
-            complete = False
-        if complete:
-            items.append(item)
-        else:
-            refusals.append("a file is not DICOM or cannot be read")
-    return items, refusals
+    found = [item_of(path) for path in files]
+    items = [item for item in found if item is not None]
+    return items, ["a file is not DICOM or cannot be read"] * (len(found) - len(items))
+
+
+def item_of(path: Path) -> Item | None:
+    """Item of a file; None when it is not DICOM or cannot be read."""
+    try:
+        meta, _ = split_dataset(path)
+        item = Item(path, str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
+        return item if meta.MediaStorageSOPInstanceUID else None
+    except Exception:
+        # pydicom raises whatever malformed bytes lead to; its text may quote them.
+        return None
 
 
 def plan(items: Sequence[Item]) -> Iterator[tuple[list[tuple[str, str]], list[Item]]]:

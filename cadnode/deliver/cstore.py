@@ -24,6 +24,7 @@ from cadnode.log import get_logger
 log = get_logger("deliver")
 
 OnFile = Callable[[Path], None]
+OnRefusal = Callable[[Path, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,17 @@ class Destination:
 
 
 def send(
-    files: Sequence[Path], destination: Destination, on_file: OnFile = lambda path: None
+    files: Sequence[Path],
+    destination: Destination,
+    on_file: OnFile = lambda path: None,
+    on_refusal: OnRefusal = lambda path, reason: None,
 ) -> Delivered:
     """What the peer took: every file, sent over as few associations as contexts allow.
 
-    `on_file` is called after each file the peer took. Files that it refuses do not keep it from
-    the others; the error comes after the last. A file that it has already counts as taken when its
-    copy is ours, or when it cannot be asked (`Delivered.n_unverified`).
+    `on_file` is called after each file the peer took, `on_refusal` after each that it refused,
+    with the reason. Files that it refuses do not keep it from the others; the error comes after
+    the last. A file that it has already counts as taken when its copy is ours, or when it cannot be
+    asked (`Delivered.n_unverified`).
 
     Raises
     ------
@@ -82,6 +87,7 @@ def send(
                 outcome = _send_one(assoc, item, destination)
                 if outcome.refusal:
                     refusals.append(outcome.refusal)
+                    on_refusal(item.path, outcome.refusal)
                     continue
                 if outcome.is_duplicate:
                     duplicates.append(item.path)

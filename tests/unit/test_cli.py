@@ -12,6 +12,7 @@ from cadnode.app.checks import Check, Verdict
 from cadnode.cli import app
 from cadnode.cli_views import print_checks
 from cadnode.settings import load
+from tests.synthetic import view_dataset, write
 
 runner = CliRunner()
 
@@ -75,7 +76,7 @@ def test_a_peer_written_wrongly_is_explained(tmp_path: Path, peer: str) -> None:
 
 
 def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(tmp_path: Path) -> None:
-    (tmp_path / "a.dcm").write_bytes(b"x")
+    write(view_dataset(), tmp_path / "a.dcm")
     result = runner.invoke(app, ["send", str(tmp_path), "--to", "PACS@127.0.0.1:1", "--dry-run"])
     assert result.exit_code == 0
     assert "1 files would go to PACS" in result.output
