@@ -19,7 +19,6 @@ from typing import Any, Final
 from cadnode import log as logs
 from cadnode.app.models import stores
 from cadnode.errors import ModelError
-from cadnode.exam.read import read_exam
 from cadnode.files import write_whole
 from cadnode.jobs import folders
 from cadnode.log import get_logger
@@ -184,6 +183,8 @@ def read_one(values: Settings, study: str, folder: Path) -> None:
     import torch
 
     from cadnode.app.shadow_reading import read
+    from cadnode.exam.read import read_study
+    from cadnode.imaging import pixels
 
     torch.set_num_threads(1)
     names = set(json.loads((folder / "inputs.json").read_bytes()))
@@ -192,7 +193,12 @@ def read_one(values: Settings, study: str, folder: Path) -> None:
     paths = [p for p in spool.instances(study) if p.name in names]
     if len(paths) < len(names):
         raise FileNotFoundError
-    exam = read_exam(paths, read_for_processing=values.reading.for_processing)
+    (exam,) = read_study(
+        paths,
+        replaced=spool.replaced(study),
+        read_for_processing=values.reading.for_processing,
+        same_pixels=pixels.same_pixels,
+    )
     _write(folder, read(exam, folders.load_reading(folder), chosen(values), values))
 
 

@@ -100,6 +100,8 @@ def send(
         if copy is not Held.ANOTHER:
             n_sent, n_warnings = n_sent + 1, n_warnings + 1
             on_file(path)
+        else:
+            on_refusal(path, "holds another object under its UID")
     others, n_unverified = judged(copies, destination.name)
     log.info("files_sent", destination=destination.name, count=n_sent)
     return all_taken(n_sent, n_warnings, [*refusals, *others], destination.name, n_unverified)

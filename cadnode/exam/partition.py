@@ -9,6 +9,7 @@ date it states, or to the study's only patient if it contradicts nothing; else n
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from pydicom import Dataset
 
@@ -16,6 +17,8 @@ from cadnode.domain import Evidence, EvidenceLevel
 from cadnode.exam.attributes import text
 from cadnode.exam.cbis_ddsm import parse_name
 from cadnode.exam.mammogram import Instance
+
+_PATIENT_GROUP: Final = 0x0010  # every whole data set has elements in later groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ def stated_by(header: Dataset) -> Stated:
     cbis = parse_name(header)
     if cbis is not None:
         return Stated(patient_id=cbis.woman)
+    if max((tag.group for tag in header.keys()), default=0) <= _PATIENT_GROUP:  # noqa: SIM118
+        return Stated()  # the file was cut here: half an ID is another woman's
     return Stated(
         patient_id=_value(header, "PatientID"),
         issuer=_value(header, "IssuerOfPatientID"),

@@ -145,8 +145,9 @@ def _without_conflicts(
     by_uid.pop("", None)
     conflicts: set[str] = set()
     for uid, (first, *others) in by_uid.items():
-        if any(not _is_same_image(first, other, same_pixels) for other in others) or any(
-            _is_of_others(first, other) for other in others
+        if any(
+            not _is_same_image(first, other, same_pixels) or _tells_otherwise(first, other)
+            for other in others
         ):
             conflicts.add(uid)
     older: list[Instance] = []
@@ -183,11 +184,24 @@ def _bytes_of(instance: Instance) -> bytes | None:
         return None
 
 
-def _is_of_others(one: Instance, other: Instance) -> bool:
-    """Whether two copies of an image name different patients: nobody knows which is right."""
+def _tells_otherwise(one: Instance, other: Instance) -> bool:
+    """Whether two copies of an image name different patients, sides or views.
+
+    Nobody knows which is right: which came later is not known of files in a folder.
+    """
     if one.header is None or other.header is None:
         return False
-    return stated_by(one.header).contradicts(stated_by(other.header))
+    if stated_by(one.header).contradicts(stated_by(other.header)):
+        return True
+    if one.mammogram is None or other.mammogram is None:
+        return False
+    seen = {(m.laterality, m.view) for m in (one.mammogram, other.mammogram)}
+    return len(seen) > 1
+
+
+def _is_ambiguous(instance: Instance) -> bool:
+    """Whether its UID names several images: no report may refer to it, it could be another's."""
+    return instance.skipped is not None and instance.skipped.reason is SkipReason.UID_CONFLICT
 
 
 def _in_conflict(instance: Instance) -> Instance:
@@ -201,12 +215,16 @@ def _exam(share: PatientShare, same_pixels: SamePixels) -> Exam:
     mammograms, skipped = choose(
         [i.mammogram for i in instances if i.mammogram is not None], same_pixels
     )
-    marked = find_regions(instances, mammograms)
+    marked = find_regions([i for i in instances if _uid_of(i) not in rejected], mammograms)
     used = marked.objects | {_uid_of(i) for i in instances if i.header and rejected_by(i.header)}
     unreadable = [
         i.skipped for i in instances if i.skipped is not None and not _is_used(i.skipped, used)
     ]
-    headers = {uid: i.header for i in instances if i.header is not None and (uid := _uid_of(i))}
+    headers = {
+        uid: i.header
+        for i in instances
+        if i.header is not None and (uid := _uid_of(i)) and not _is_ambiguous(i)
+    }
     reference = _reference(mammograms, instances) if share.is_known else None
     study_instance_uid = "" if reference is None else str(reference.get("StudyInstanceUID") or "")
     return Exam(

@@ -3,6 +3,7 @@
 IHE RAD TF-3 4.66.4.1.3; the titles are in PS3.16 CID 7011, the document in PS3.3 A.35.4.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -26,7 +27,9 @@ def rejected_by(header: Dataset) -> frozenset[str]:
     """
     if text(header, "SOPClassUID") != KEY_OBJECTS or is_own_output(header):
         return frozenset()
-    if not any(map(_is_rejection, items(header, "ConceptNameCodeSequence"))):
+    titles = items(header, "ConceptNameCodeSequence")
+    equivalent = [code for title in titles for code in items(title, "EquivalentCodeSequence")]
+    if not any(map(_is_rejection, [*titles, *equivalent])):
         return frozenset()
     return frozenset(filter(None, _references(header)))
 
@@ -44,7 +47,7 @@ def _is_rejection(title: Dataset) -> bool:
     """Whether a code is one of `TITLES`, in whichever of the code's forms (PS3.3 table 8.8-1a)."""
     value = text(title, "CodeValue") or text(title, "LongCodeValue")
     if not value:
-        value = text(title, "URNCodeValue").rpartition(":")[2].rpartition("#")[2]
+        value = re.split(r"[:./#]", text(title, "URNCodeValue"))[-1]
     return value in TITLES and text(title, "CodingSchemeDesignator") in _SCHEMES
 
 

@@ -15,7 +15,7 @@ from cadnode.exam.read import read_exam, read_exams, read_study
 from cadnode.exam.rejection import rejected_by
 from cadnode.imaging.pixels import same_pixels
 from tests.rejection import note
-from tests.synthetic import encode, set_pixels, stored_values, uid, view_dataset, write
+from tests.synthetic import code, encode, set_pixels, stored_values, uid, view_dataset, write
 
 SMALL = {"rows": 64, "columns": 48}
 ANN = {"PatientID": "A-111", "PatientName": "Alfa^Ann", "PatientBirthDate": "19500101"}
@@ -182,12 +182,27 @@ def test_what_is_no_rejection_note_of_this_patient_rejects_nothing(
     assert any(len(e.mammograms) == 1 for e in exams_of(tmp_path, image, ds))
 
 
-@pytest.mark.parametrize("form", ["LongCodeValue", "URNCodeValue"])
-def test_a_note_s_title_may_be_coded_in_any_form(form: str) -> None:
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [
+        ("LongCodeValue", "113001"),
+        ("URNCodeValue", "urn:oid:1.2.3:113001"),
+        ("URNCodeValue", "urn:oid:1.2.840.10008.2.16.4.113001"),
+        ("URNCodeValue", "http://dicom.nema.org/resources/ontology/DCM#113001"),
+        ("URNCodeValue", "http://dicom.nema.org/DCM/113001"),
+    ],
+)
+def test_a_note_s_title_may_be_coded_in_any_form(form: str, value: str) -> None:
     ds = note([view("R", "CC")], "113001")
     title = ds.ConceptNameCodeSequence[0]
     del title.CodeValue
-    setattr(title, form, "113001" if form == "LongCodeValue" else "urn:oid:1.2.3:113001")
+    setattr(title, form, value)
+    assert rejected_by(ds)
+
+
+def test_a_note_with_a_local_title_is_known_by_its_equivalent_code() -> None:
+    ds = note([view("R", "CC")], "REJ", scheme="99LOCAL")
+    ds.ConceptNameCodeSequence[0].EquivalentCodeSequence = [code("113001", "DCM", "Rejected")]
     assert rejected_by(ds)
 
 
@@ -259,6 +274,43 @@ def test_an_image_that_comes_again_in_another_lossless_syntax_is_no_conflict(
     assert len(exam.mammograms) == 1
     (strict,) = read_study([new], replaced=[old])  # by bytes alone nobody could know
     assert strict.skipped[0].reason is SkipReason.UID_CONFLICT
+
+
+def test_copies_of_one_image_that_name_two_sides_are_not_used(tmp_path: Path) -> None:
+    (exam,) = exams_of(tmp_path, view("R", "CC"), view("R", "CC", ImageLaterality="L"))
+    assert not exam.mammograms
+    assert {s.reason for s in exam.skipped} == {SkipReason.UID_CONFLICT}
+
+
+def test_no_report_can_refer_to_a_uid_that_names_several_images(tmp_path: Path) -> None:
+    first = view("R", "CC", **ANN)
+    second = view("L", "CC", **BEA)
+    second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = first.SOPInstanceUID
+    exams = exams_of(tmp_path, first, second, view("R", "MLO", **ANN), view("L", "MLO", **BEA))
+    assert len(exams) == 2
+    for exam in exams:
+        assert first.SOPInstanceUID not in exam.headers
+        assert [s.reason for s in exam.skipped] == [SkipReason.UID_CONFLICT]
+
+
+def test_an_image_that_came_damaged_and_again_whole_is_used(tmp_path: Path) -> None:
+    whole = encode(view("R", "CC"), JPEGLSLossless)
+    damaged = encode(view("R", "CC"), JPEGLSLossless)
+    damaged.PixelData = damaged.PixelData[:60] + bytes(len(damaged.PixelData) - 60)
+    damaged["PixelData"].is_undefined_length = True
+    old, new = write(damaged, tmp_path / "a.old"), write(whole, tmp_path / "a.dcm")
+    (exam,) = read_study([new], replaced=[old], same_pixels=same_pixels)
+    assert len(exam.mammograms) == 1
+
+
+def test_a_file_that_was_cut_in_the_patient_s_id_makes_no_second_patient(tmp_path: Path) -> None:
+    image = write(view("R", "CC", **ANN), tmp_path / "a.dcm")
+    cut = write(view("L", "CC", **ANN), tmp_path / "b.dcm")
+    data = cut.read_bytes()
+    cut.write_bytes(data[: data.index(b"A-111") + 3])
+    (exam,) = read_study([image, cut])
+    assert len(exam.mammograms) == 1
+    assert [s.reason for s in exam.skipped] == [SkipReason.TRUNCATED]
 
 
 def test_one_pixel_more_is_another_image(tmp_path: Path) -> None:
