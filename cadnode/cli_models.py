@@ -81,13 +81,6 @@ def add(
     activate: Annotated[
         bool, typer.Option("--activate", help="read with it also when its name is there already")
     ] = False,
-    version: Annotated[
-        str | None,
-        typer.Option(
-            help="instead of the card's; without it, a version that another model has counts up: "
-            "1.1.0 becomes 1.1.1"
-        ),
-    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="look at it, change nothing")] = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -105,7 +98,7 @@ def add(
     with err.status("examining …"):
         added = installation.add(
             path, models.stores(values), _actor(), models.examine,
-            activate=activate, dry_run=dry_run, count_up=True, version=version,
+            activate=activate, dry_run=dry_run,
         )  # fmt: skip
     if as_json:
         print_json(
@@ -113,7 +106,6 @@ def add(
                 {
                     "name": a.card.name,
                     "version": a.card.version,
-                    "version_of_card": a.was or a.card.version,
                     "sha256": a.card.weights_sha256,
                     "was_there": a.there is not None,
                     "active_version": a.active,
@@ -124,8 +116,7 @@ def add(
         )
         return
     for a in added:
-        said = _added(f"{a.card.name}@{a.card.version}", a, dry_run=dry_run)
-        out.print(said, highlight=False, soft_wrap=True)
+        out.print(_added(f"{a.card.name}@{a.card.version}", a, dry_run=dry_run), highlight=False)
 
 
 @models_app.command()
@@ -264,8 +255,6 @@ def _added(spec: str, added: "Added", *, dry_run: bool) -> str:
         verb = "is there already" if added.there else "would be added"
         return f"{spec} is whole and works; it {verb}, with {added.active or 'none'} active."
     said = f"{spec} was there already." if added.there else f"{spec} is added."
-    if added.was and not added.there:
-        said += f" Its card said {added.was}."
     if added.active == added.card.version:
         return f"{said} It is active. {_LATER}"
     still = f"{name}@{added.active} stays active" if added.active else f"{name} stays switched off"

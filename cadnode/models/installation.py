@@ -7,19 +7,15 @@ first, then the folder by one rename, then `active.json` written whole.
 import hashlib
 import shutil
 import uuid
-from collections.abc import Callable, Sequence, Set
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from cadnode.errors import ModelError, SettingsError
+from cadnode.errors import ModelError
 from cadnode.files import sync_folder, write_whole
 from cadnode.models import history, parcel, store
 from cadnode.models.activation import Catalogue, Entry, Origin, conflict, open_stores
-from cadnode.models.card import CARDS, ModelCard
+from cadnode.models.card import ModelCard
 from cadnode.models.history import NO_GROUNDS, Actor, Grounds
 
 Examine = Callable[[Path], ModelCard]
@@ -31,14 +27,12 @@ class Added:
     """What became of one model that was handed over.
 
     `there` is the store that has it already; `active` the version of its name that a node reads
-    with from now on (None: none). `was` is the version that its card had, where `card` has another
-    one now, else "".
+    with from now on (None: none).
     """
 
     card: ModelCard
     there: Origin | None
     active: str | None
-    was: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,46 +55,27 @@ def add(
     *,
     activate: bool = False,
     dry_run: bool = False,
-    count_up: bool = False,
-    version: str | None = None,
 ) -> tuple[Added, ...]:
     """Put the models of a folder or a zip file into the own store, when all of them work.
 
     A name that is new is active from then on. Of a name that is there already, the version that
     was active stays active, also when the new one is newer, unless `activate` is given.
 
-    Where another model has a name and version, `count_up` gives the new one the next free version
-    (1.1.0 becomes 1.1.1): a training does not know what a node holds. `version` is given to every
-    model instead of its card's. Card and folder have the version that was given, the weights are
-    the same, and the history says which version the card had.
-
     Raises
     ------
     SettingsError
-        There is no such path, the store cannot be written, or `version` is none.
+        There is no such path, or the store cannot be written.
     ModelError
         A model does not work, or another one has its name and version.
     """
     with parcel.opened(path) as folders:
-        cards = {folder: _versioned(examine(folder), version) for folder in folders}
+        cards = {folder: examine(folder) for folder in folders}
         _refuse_twins(list(cards.values()))
         order = sorted(cards, key=lambda f: (cards[f].name, store.version_key(cards[f].version)))
-        read = {folder: store.read_card(folder).version for folder in order}
-
-        def plan() -> tuple[Added, ...]:
-            catalogue = stores.catalogue()
-            wanted = [cards[f] for f in order]
-            free = _counted_up(wanted, catalogue) if count_up and version is None else wanted
-            planned = _planned(free, catalogue, activate=activate)
-            return tuple(
-                replace(a, was=read[f] if read[f] != a.card.version else "")
-                for f, a in zip(order, planned, strict=True)
-            )
-
         if dry_run:
-            return plan()
+            return _planned([cards[f] for f in order], stores.catalogue(), activate=activate)
         with history.changing(stores.own):
-            planned = plan()
+            planned = _planned([cards[f] for f in order], stores.catalogue(), activate=activate)
             for folder, added in zip(order, planned, strict=True):
                 _add_one(folder, added, stores, by)
     return tuple(planned)
@@ -211,55 +186,10 @@ def _record(
     by: Actor,
     why: Grounds = NO_GROUNDS,
 ) -> None:
-    """Write a change into `active.json`, unless it says so already and there is no reason."""
+    """Write a change into `active.json`, unless it says so already."""
     content = history.read(own)
-    if before != after or name not in content.active or (action == "keep" and why.reason):
+    if before != after or name not in content.active:
         history.write(own, content.changed(name, action, before, after, by, why))
-
-
-def _versioned(card: ModelCard, version: str | None) -> ModelCard:
-    """The card with another version; None: as it is."""
-    if version is None:
-        return card
-    try:
-        return CARDS.validate_python({**card.model_dump(), "version": version})
-    except ValidationError:
-        raise SettingsError(f"a version is three numbers, such as 1.2.0, not {version!r}") from None
-
-
-def _counted_up(cards: Sequence[ModelCard], catalogue: Catalogue) -> list[ModelCard]:
-    """The cards, those whose name and version another model has with the next free version.
-
-    A model that is there already under a version it was once given keeps that one.
-    """
-    taken = {(card.name, card.version) for card in cards}
-    taken |= {(entry.name, entry.version) for entry in catalogue.entries}
-    free = []
-    for card in cards:
-        there = _readable(catalogue, card.name)
-        known = [c for c in there if _versioned(c, card.version) == card]
-        if any(c.version == card.version for c in there) and card not in there:
-            card = known[-1] if known else _versioned(card, _next(card, taken))
-            taken.add((card.name, card.version))
-        free.append(card)
-    return free
-
-
-def _readable(catalogue: Catalogue, name: str) -> list[ModelCard]:
-    """The cards of a name's versions; a damaged one stands in nobody's way."""
-    cards = []
-    for entry in catalogue.entries:
-        if entry.name == name:
-            with suppress(ModelError):
-                cards.append(store.read_card(entry.folder))
-    return cards
-
-
-def _next(card: ModelCard, taken: Set[tuple[str, str]]) -> str:
-    """The first version after a card's, by its last number, that no model has."""
-    major, minor, patch = store.version_key(card.version)
-    numbers = (f"{major}.{minor}.{n}" for n in count(patch + 1))
-    return next(version for version in numbers if (card.name, version) not in taken)
 
 
 def _planned(
@@ -295,7 +225,7 @@ def _place_of(card: ModelCard, catalogue: Catalogue) -> Origin | None:
     if store.read_card(entry.folder) != card:
         raise ModelError(
             f"{entry.spec} is in the {entry.origin.value} store already, with another card or "
-            "other weights: give the new one another version in its card, or with --version"
+            "other weights: give the new one another version in its card"
         )
     return entry.origin
 
@@ -305,14 +235,12 @@ def _add_one(source: Path, added: Added, stores: Stores, by: Actor) -> None:
     name, version = added.card.name, added.card.version
     catalogue = stores.catalogue()
     before = catalogue.active_version(name)
-    renamed = added.was and added.there is None
-    why = Grounds(f"{added.was} of its card was added as {version}" if renamed else "")
     if added.active != version and catalogue.versions(name):
-        _record(stores.own, name, "keep", before, before, by, why)
+        _record(stores.own, name, "keep", before, before, by)
     if added.there != Origin.PACKAGED:
         _place(source, added.card, stores.own)
     if added.active == version:
-        _record(stores.own, name, "activate", before, version, by, why)
+        _record(stores.own, name, "activate", before, version, by)
 
 
 def _place(source: Path, card: ModelCard, own: Path) -> None:
@@ -327,11 +255,8 @@ def _place(source: Path, card: ModelCard, own: Path) -> None:
     hidden = own / f".{uuid.uuid4().hex}.part"
     hidden.mkdir()
     try:
-        as_it_was = (source / store.CARD).read_bytes()
-        is_same = store.read_card(source).version == card.version
-        renumbered = card.model_dump_json(indent=2).encode() + b"\n"
-        write_whole(hidden / store.CARD, as_it_was if is_same else renumbered)
-        write_whole(hidden / store.SPLIT, (source / store.SPLIT).read_bytes())
+        for name in (store.CARD, store.SPLIT):
+            write_whole(hidden / name, (source / name).read_bytes())
         target.parent.mkdir(exist_ok=True)
         hidden.rename(target)
         sync_folder(target.parent)

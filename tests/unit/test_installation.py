@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import torch
 
 from cadnode.errors import ModelError, SettingsError
 from cadnode.models import history, installation, store
@@ -178,89 +177,6 @@ def test_other_weights_of_a_name_and_version_are_refused(
 
     with pytest.raises(ModelError, match=f"in the {origin.value} store already.*another version"):
         installation.add(store_cases.made(new / "b", version, seed=1), stores, ANNA, accept)
-
-
-@pytest.mark.parametrize("origin", list(Origin)[:2])
-def test_a_version_that_another_model_has_counts_up_to_the_next_free_one(
-    stores: Stores, new: Path, origin: Origin
-) -> None:
-    if origin == Origin.OWN:
-        installation.add(store_cases.made(new / "a", "1.0.0"), stores, ANNA, accept)
-    taken = "0.9.0" if origin == Origin.PACKAGED else "1.0.0"
-    following = {"0.9.0": ("0.9.1", "0.9.2"), "1.0.0": ("1.0.1", "1.0.2")}[taken]
-    sources = [store_cases.made(new / str(n), taken, seed=n) for n in (1, 2)]
-
-    added = [installation.add(f, stores, ANNA, accept, count_up=True)[0] for f in sources]
-
-    assert [(a.card.version, a.was, a.there) for a in added] == [
-        (v, taken, None) for v in following
-    ]
-    for source, version in zip(sources, following, strict=True):
-        card, weights = store.read_weights(stores.own / "toy" / version)  # checks the sum
-        assert card.version == version
-        assert card == store.read_card(source).model_copy(update={"version": version})
-        before = store.read_weights(source)[1]
-        assert all(torch.equal(weights[name], before[name]) for name in before)
-    reasons = [c.reason for c in history.read(stores.own).history if c.reason]
-    assert reasons == [f"{taken} of its card was added as {v}" for v in following]
-
-
-def test_a_model_that_was_counted_up_is_found_when_it_is_added_again(
-    stores: Stores, new: Path
-) -> None:
-    source = store_cases.made(new, "0.9.0", seed=1)
-    installation.add(source, stores, ANNA, accept, count_up=True, activate=True)
-    before = sorted(stores.own.rglob("*")), history.read(stores.own)
-
-    (again,) = installation.add(source, stores, ANNA, accept, count_up=True)
-
-    assert (again.card.version, again.there, again.active) == ("0.9.1", Origin.OWN, "0.9.1")
-    assert (sorted(stores.own.rglob("*")), history.read(stores.own)) == before
-
-
-def test_versions_of_one_run_do_not_take_each_others_place(stores: Stores, new: Path) -> None:
-    store_cases.made(new, "0.9.0", seed=1)
-    store_cases.made(new, "0.9.1", seed=2)
-
-    added = installation.add(new, stores, ANNA, accept, count_up=True)
-
-    assert sorted(a.card.version for a in added) == ["0.9.1", "0.9.2"]
-
-
-def test_an_activated_run_is_read_with_and_can_be_rolled_back(stores: Stores, new: Path) -> None:
-    source = store_cases.made(new, "0.9.0", seed=1)
-
-    (planned,) = installation.add(
-        source, stores, ANNA, accept, activate=True, count_up=True, dry_run=True
-    )
-    assert (planned.card.version, planned.active) == ("0.9.1", "0.9.1")
-    installation.add(source, stores, ANNA, accept, activate=True, count_up=True)
-
-    assert active(stores, "toy") == "0.9.1"
-    assert installation.rollback(stores, "toy", ANNA, accept) == "0.9.0"
-
-
-@pytest.mark.parametrize("version", ["2.0.0", "0.10.0", "0.0.7"])
-def test_a_version_can_be_chosen(stores: Stores, new: Path, version: str) -> None:
-    source = store_cases.made(new, "0.9.0", seed=1)
-
-    (added,) = installation.add(source, stores, ANNA, accept, version=version)
-
-    assert (added.card.version, added.was) == (version, "0.9.0")
-    assert store.read_weights(stores.own / "toy" / version)[0].version == version
-
-
-@pytest.mark.parametrize("version", ["", "2", "1.0", "v1.0.0", "1.0.0-rc1", "../1.0.0", "1.0.0\n"])
-def test_a_chosen_version_is_three_numbers(stores: Stores, new: Path, version: str) -> None:
-    with pytest.raises(SettingsError, match="three numbers"):
-        installation.add(store_cases.made(new), stores, ANNA, accept, version=version)
-
-
-def test_a_chosen_version_that_another_model_has_is_refused(stores: Stores, new: Path) -> None:
-    with pytest.raises(ModelError, match="store already"):
-        installation.add(
-            store_cases.made(new, seed=1), stores, ANNA, accept, version="0.9.0", count_up=True
-        )
 
 
 def test_a_name_that_the_store_needs_itself_is_refused(stores: Stores, new: Path) -> None:
