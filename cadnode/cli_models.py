@@ -81,6 +81,13 @@ def add(
     activate: Annotated[
         bool, typer.Option("--activate", help="read with it also when its name is there already")
     ] = False,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X.Y.Z",
+            help="add it as this version; default: its card's, or the next one that is free",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="look at it, change nothing")] = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -89,16 +96,19 @@ def add(
 
     Looked at are the card, the checksum, format, shapes and values of the weights, and the
     model's answer to a synthetic image. Nothing is unpickled. A model of a new name is active
-    from then on; a further version of a name is active only with --activate.
+    from then on; a further version of a name is active only with --activate. Where another model
+    has its version it gets the next one that is free, such as 1.1.1 after 1.1.0, in its card too.
     """
     from cadnode.app import models
     from cadnode.models import installation
+    from cadnode.models.numbering import COUNT_UP, chosen
 
     values = settings.load(config)
     with err.status("examining …"):
         added = installation.add(
             path, models.stores(values), _actor(), models.examine,
             activate=activate, dry_run=dry_run,
+            numbering=COUNT_UP if version is None else chosen(version),
         )  # fmt: skip
     if as_json:
         print_json(
@@ -106,6 +116,7 @@ def add(
                 {
                     "name": a.card.name,
                     "version": a.card.version,
+                    "card_version": a.came_as,
                     "sha256": a.card.weights_sha256,
                     "was_there": a.there is not None,
                     "active_version": a.active,
@@ -253,12 +264,21 @@ def _added(spec: str, added: "Added", *, dry_run: bool) -> str:
     name = added.card.name
     if dry_run:
         verb = "is there already" if added.there else "would be added"
-        return f"{spec} is whole and works; it {verb}, with {added.active or 'none'} active."
+        said = f"{spec} is whole and works; it {verb}, with {added.active or 'none'} active."
+        return f"{said} {_own_version(added)}".rstrip()
     said = f"{spec} was there already." if added.there else f"{spec} is added."
+    said = f"{said} {_own_version(added)}".rstrip()
     if added.active == added.card.version:
         return f"{said} It is active. {_LATER}"
     still = f"{name}@{added.active} stays active" if added.active else f"{name} stays switched off"
     return f"{said} {still}; `cadnode models activate {spec}` switches."
+
+
+def _own_version(added: "Added") -> str:
+    """A sentence where the version is not that of the card that was handed over."""
+    if not added.renumbered:
+        return ""
+    return f"Its own card says {added.came_as}; here it is {added.card.version}, in its card too."
 
 
 def _tell(name: str, version: str | None, *, as_json: bool) -> None:

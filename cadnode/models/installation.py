@@ -17,6 +17,7 @@ from cadnode.models import history, parcel, store
 from cadnode.models.activation import Catalogue, Entry, Origin, conflict, open_stores
 from cadnode.models.card import ModelCard
 from cadnode.models.history import NO_GROUNDS, Actor, Grounds
+from cadnode.models.numbering import AS_IT_IS, Numbering, numbered
 
 Examine = Callable[[Path], ModelCard]
 """Gives the card of a folder whose model works; raises ModelError (`examination.examine`)."""
@@ -26,13 +27,22 @@ Examine = Callable[[Path], ModelCard]
 class Added:
     """What became of one model that was handed over.
 
-    `there` is the store that has it already; `active` the version of its name that a node reads
-    with from now on (None: none).
+    `card` is as the store has it, `came_as` the version that it was handed over with; `there` is
+    the store that has it already; `active` the version of its name that a node reads with from
+    now on (None: none).
     """
 
     card: ModelCard
     there: Origin | None
     active: str | None
+    came_as: str
+
+    @property
+    def renumbered(self) -> str:
+        """Where it got another version, in words; "" where it kept its own."""
+        if self.card.version == self.came_as:
+            return ""
+        return f"added as {self.card.version}; its own card says {self.came_as}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +65,13 @@ def add(
     *,
     activate: bool = False,
     dry_run: bool = False,
+    numbering: Numbering = AS_IT_IS,
 ) -> tuple[Added, ...]:
     """Put the models of a folder or a zip file into the own store, when all of them work.
 
     A name that is new is active from then on. Of a name that is there already, the version that
-    was active stays active, also when the new one is newer, unless `activate` is given.
+    was active stays active, also when the new one is newer, unless `activate` is given. `numbering`
+    says what becomes of a version that another model has.
 
     Raises
     ------
@@ -72,10 +84,11 @@ def add(
         cards = {folder: examine(folder) for folder in folders}
         _refuse_twins(list(cards.values()))
         order = sorted(cards, key=lambda f: (cards[f].name, store.version_key(cards[f].version)))
+        given = [cards[f] for f in order]
         if dry_run:
-            return _planned([cards[f] for f in order], stores.catalogue(), activate=activate)
+            return _planned(given, stores.catalogue(), numbering, activate=activate)
         with history.changing(stores.own):
-            planned = _planned([cards[f] for f in order], stores.catalogue(), activate=activate)
+            planned = _planned(given, stores.catalogue(), numbering, activate=activate)
             for folder, added in zip(order, planned, strict=True):
                 _add_one(folder, added, stores, by)
     return tuple(planned)
@@ -185,15 +198,17 @@ def _record(
     after: str | None,
     by: Actor,
     why: Grounds = NO_GROUNDS,
+    *,
+    always: bool = False,
 ) -> None:
-    """Write a change into `active.json`, unless it says so already."""
+    """Write a change into `active.json`, unless it says so already; `always`, also then."""
     content = history.read(own)
-    if before != after or name not in content.active:
+    if always or before != after or name not in content.active:
         history.write(own, content.changed(name, action, before, after, by, why))
 
 
 def _planned(
-    cards: Sequence[ModelCard], catalogue: Catalogue, *, activate: bool
+    cards: Sequence[ModelCard], catalogue: Catalogue, numbering: Numbering, *, activate: bool
 ) -> tuple[Added, ...]:
     """What adding the models, in this order, comes to.
 
@@ -203,11 +218,11 @@ def _planned(
         Another model has the name and version of one.
     """
     planned: dict[str, list[Added]] = {}
-    for card in cards:
+    for card, given in zip(numbered(cards, catalogue, numbering), cards, strict=True):
         there = _place_of(card, catalogue)
         is_new = activate or not catalogue.versions(card.name)
         active = card.version if is_new else catalogue.active_version(card.name)
-        planned.setdefault(card.name, []).append(Added(card, there, active))
+        planned.setdefault(card.name, []).append(Added(card, there, active, given.version))
     return tuple(
         replace(added, active=of_name[-1].active)
         for of_name in planned.values()
@@ -225,7 +240,7 @@ def _place_of(card: ModelCard, catalogue: Catalogue) -> Origin | None:
     if store.read_card(entry.folder) != card:
         raise ModelError(
             f"{entry.spec} is in the {entry.origin.value} store already, with another card or "
-            "other weights: give the new one another version in its card"
+            "other weights: give the new one another version (--version, or in its card)"
         )
     return entry.origin
 
@@ -235,12 +250,13 @@ def _add_one(source: Path, added: Added, stores: Stores, by: Actor) -> None:
     name, version = added.card.name, added.card.version
     catalogue = stores.catalogue()
     before = catalogue.active_version(name)
+    why = Grounds(added.renumbered) if added.there is None else NO_GROUNDS
     if added.active != version and catalogue.versions(name):
-        _record(stores.own, name, "keep", before, before, by)
+        _record(stores.own, name, "keep", before, before, by, why, always=bool(why.reason))
     if added.there != Origin.PACKAGED:
         _place(source, added.card, stores.own)
     if added.active == version:
-        _record(stores.own, name, "activate", before, version, by)
+        _record(stores.own, name, "activate", before, version, by, why)
 
 
 def _place(source: Path, card: ModelCard, own: Path) -> None:
@@ -252,11 +268,17 @@ def _place(source: Path, card: ModelCard, own: Path) -> None:
         write_whole(weights, store.weights_file(source, card.weights_sha256).read_bytes())
     if target.exists():
         return
+    files = {
+        store.CARD: (source / store.CARD).read_bytes(),
+        store.SPLIT: (source / store.SPLIT).read_bytes(),
+    }
+    if store.read_card(source) != card:  # it got another version
+        files[store.CARD] = store.card_bytes(card)
     hidden = own / f".{uuid.uuid4().hex}.part"
     hidden.mkdir()
     try:
-        for name in (store.CARD, store.SPLIT):
-            write_whole(hidden / name, (source / name).read_bytes())
+        for name, content in files.items():
+            write_whole(hidden / name, content)
         target.parent.mkdir(exist_ok=True)
         hidden.rename(target)
         sync_folder(target.parent)

@@ -145,5 +145,10 @@ def save(
     card = card.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
     (folder / WEIGHTS).write_bytes(weights)
     (folder / SPLIT).write_text(json.dumps(split, indent=0) + "\n")
-    (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n")
+    (folder / CARD).write_bytes(card_bytes(card))
     return card
+
+
+def card_bytes(card: ModelCard) -> bytes:
+    """A card as its file holds it."""
+    return card.model_dump_json(indent=2).encode() + b"\n"
