@@ -21,7 +21,7 @@ from cadnode.models.loading import Model
 from cadnode.models.roi_model import RoiModel
 from cadnode.models.view_model import ViewModel
 from cadnode.read.assessing import scenarios
-from cadnode.read.regions import Candidate, candidates
+from cadnode.read.regions import Candidate, candidates, usable
 from cadnode.read.views import ScoredView
 
 
@@ -98,7 +98,7 @@ class RegionReader:
             image,
             case.mammogram,
             (),
-            case.regions,
+            usable(image, case.mammogram, case.regions)[0],
             detector=self.detector,
             specs=[self.model.card.roi] if isinstance(self.model, RoiModel) else [],
             most=self.most,

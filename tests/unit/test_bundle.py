@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:No hash value provided"),
 ]
 KINDS = ("dib_mg", "cnn", "features", "detector")
-ROIS = ("RCC:150,60,260,170", "LMLO:200,100,330,240")
+ROIS = ("RCC:180,230,290,340", "LMLO:200,100,330,240")
 
 
 def trained_cnn(root: Path) -> Path:

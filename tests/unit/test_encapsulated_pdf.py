@@ -59,8 +59,8 @@ def test_it_is_the_patients_in_a_series_of_its_own() -> None:
     assert ds.SeriesInstanceUID not in {m.header.SeriesInstanceUID for m in exam.mammograms}
 
 
-def test_its_uid_depends_on_what_is_said_alone() -> None:
-    one, again, other = pdf_of_exam(), pdf_of_exam(), pdf_of_exam("none")
+def test_its_uid_depends_on_what_was_read_and_how_it_ended() -> None:
+    one, again, other = pdf_of_exam(), pdf_of_exam(), pdf_of_exam("one_view")
 
     assert one.SOPInstanceUID == again.SOPInstanceUID != other.SOPInstanceUID
 
