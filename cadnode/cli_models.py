@@ -127,7 +127,8 @@ def add(
         )
         return
     for a in added:
-        out.print(_added(f"{a.card.name}@{a.card.version}", a, dry_run=dry_run), highlight=False)
+        said = _added(f"{a.card.name}@{a.card.version}", a, dry_run=dry_run)
+        out.print(said, highlight=False, soft_wrap=True)
 
 
 @models_app.command()

@@ -1,5 +1,6 @@
 """`cadnode train`: five systems, one shape."""
 
+import shlex
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -238,4 +239,5 @@ def _tell(result: dict[str, Any], *, as_json: bool) -> None:
         return
     for model in result.get("models", ()):
         folder = model["folder"]
-        out.print(f"{folder}: `cadnode models add {folder} --activate` puts it to use")
+        told = f"{folder}: `cadnode models add {shlex.quote(folder)} --activate` puts it to use"
+        out.print(told, highlight=False, soft_wrap=True)
