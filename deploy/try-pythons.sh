@@ -8,7 +8,7 @@
 #   install   pip install of the wheel with its extra demo, at the versions of constraints.txt
 #   check     cadnode check, which runs a real job in a job database of its own
 #   demo      cadnode demo: archive and node started, an exam sent, read and reported
-#   train     one small network, one epoch, on the drawn images
+#   train     the stacked autoencoder, one epoch, on drawn images
 #   add       cadnode models add of what was trained
 #   activate  cadnode models activate, then cadnode models verify
 #
@@ -79,7 +79,7 @@ step_check() {
 step_demo() { cadnode demo --out demo && test -s demo/index.html; }
 
 step_train() {
-  cadnode train kang2021 --data phantom:small --members xception --epochs 1 --out trained
+  cadnode train wang2016 --data phantom:small --epochs 1 --folds 0 --out trained
 }
 
 step_add() {
