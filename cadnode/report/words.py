@@ -116,11 +116,17 @@ def descriptors(cluster: ClusterDescription, *, estimated: bool = False) -> str:
 
 
 def missing_breasts(result: ExamResult) -> list[str]:
-    """A sentence for each breast of which the exam is known to have no image."""
+    """A sentence on the breast of which the exam has no image, or none that is known to be hers.
+
+    An image whose side is unknown may show either.
+    """
     shown = [side for side in Laterality if result.shows(side)]
     if len(shown) != 1:
         return []
-    return [f"The exam has no image that shows the {SIDES[shown[0].other]} breast"]
+    breast = f"the {SIDES[shown[0].other]} breast"
+    if any(s.reason is SkipReason.LATERALITY_UNKNOWN for s in result.skipped):
+        return [f"No image is known to show {breast}"]
+    return [f"The exam has no image that shows {breast}"]
 
 
 def contradictions(result: ExamResult) -> list[str]:
