@@ -217,8 +217,8 @@ def test_check_reaches_every_destination_and_source_and_says_what_is_wrong(
     settings = settings_of(archive, tmp_path)
     found = {
         c.name: c
-        for c in [checks._destination(settings, d) for d in settings.destinations]
-        + [checks._source(s) for s in settings.sources]
+        for c in [checks.destination_check(settings, d) for d in settings.destinations]
+        + [checks.source_check(s) for s in settings.sources]
     }
     good = {name for name, check in found.items() if check.verdict is checks.Verdict.OK}
     assert good == {

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from cadnode.cli import app
 from cadnode.imaging.roi import Roi, RoiSpec
 from cadnode.models import store
+from cadnode.models.operating_point import Roc
 from cadnode.models.roi_model import RoiModel
 from tests.training import film_layouts
 from tests.unit import store_cases
@@ -31,8 +32,11 @@ class Bright:
     """In the place of a network: its probability is the share of bright pixels."""
 
     card = SimpleNamespace(
-        name="bright", version="0.0.1", roi=RoiSpec(size=64, spacing_mm=0.2, intensity=None)
-    )
+        name="bright", version="0.0.1", roi=RoiSpec(size=64, spacing_mm=0.2, intensity=None),
+        roc=Roc(points=((1.0, 0.0, 1.0), (0.5, 1.0, 1.0)), measured_on="", n_pos=1, n_neg=1),
+        validation=None,
+    )  # fmt: skip
+    choice = "youden"
     operating_point = SimpleNamespace(threshold=0.5)
     sha256 = "0" * 64
 

@@ -15,6 +15,7 @@ def _no_process(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a role was started")
 
     monkeypatch.setattr(supervise.subprocess, "Popen", never)
+    monkeypatch.setattr(supervise.trial, "ensure", lambda *_places: None)  # a process of its own
 
 
 def start(folder: Path, *lines: str) -> tuple[int, str]:
@@ -83,6 +84,6 @@ def test_a_token_of_a_side_that_is_switched_off_is_not_asked_for(
         f"[storage]\nfolder = '{tmp_path / 'data'}'\n[web]\nenabled = false\ntoken_file = '/no'\n"
     )
 
-    CliRunner().invoke(app, ["serve", "--config", str(config)])
+    result = CliRunner().invoke(app, ["serve", "--config", str(config)])
 
-    assert len(started) == 1
+    assert len(started) == 1, result.output
