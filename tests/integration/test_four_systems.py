@@ -109,7 +109,7 @@ def test_a_region_marked_later_is_read_and_answered_by_a_report_that_refers_to_i
     exam = write_exam(tmp_path / "exam", "phantom")
     image = pydicom.dcmread(exam.files[0])
     drawn = tmp_path / "marked.dcm"
-    marked(image, (900, 500, 1300, 900)).save_as(drawn)
+    marked(image, (1000, 1300, 1300, 1600)).save_as(drawn)
     executable = find_orthanc()
     assert executable, "Orthanc is missing: deploy/system-packages.sh test"
     with (
