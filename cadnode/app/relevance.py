@@ -27,7 +27,7 @@ def relevant(paths: Sequence[Path]) -> list[Path]:
     cause a study to be read again.
     """
     instances = [inspect(path) for path in paths]
-    images = {_uid_of(i) for i in instances if _is_mammogram(i)}
+    images = {i.sop_instance_uid for i in instances if _is_mammogram(i)}
     if not images:
         return []
     return [
@@ -35,10 +35,6 @@ def relevant(paths: Sequence[Path]) -> list[Path]:
         for i in instances
         if _is_mammogram(i) or holds_regions(i) or (i.header and rejected_by(i.header) & images)
     ]
-
-
-def _uid_of(instance: Instance) -> str:
-    return "" if instance.header is None else str(instance.header.get("SOPInstanceUID") or "")
 
 
 def _is_mammogram(instance: Instance) -> bool:

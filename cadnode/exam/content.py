@@ -13,6 +13,7 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from cadnode.exam.dicom_file import tolerant
 from cadnode.exam.header import as_stored
+from cadnode.exam.patient import UNREADABLE
 
 CONTRIBUTION: Final = "Computer-aided detection"
 _PREAMBLE_BYTES: Final = 128
@@ -103,7 +104,7 @@ def _value(ds: Dataset, tag: BaseTag) -> object:
         element = as_stored(ds, tag)
         if isinstance(element, DataElement) and element.VR == "SQ":
             return [_told(item) for item in element.value or ()]
-    except (ValueError, TypeError, LookupError, NotImplementedError):
+    except UNREADABLE:
         return None  # a value that cannot be read is not copied either
     return _plain(element.value)
 

@@ -182,8 +182,8 @@ def _is_known_type(value: str) -> bool:
     )
 
 
-def refuse_other_objects(header: Dataset) -> str:
-    """The attribute that shows the object to be a mammographic image of one frame.
+def refuse_other_objects(header: Dataset) -> None:
+    """Raise for objects that are no mammographic image.
 
     Raises
     ------
@@ -200,13 +200,10 @@ def refuse_other_objects(header: Dataset) -> str:
     if sop_class in _TOMOSYNTHESIS:
         raise NotProcessable(SkipReason.TOMOSYNTHESIS)
     if sop_class in MAMMOGRAPHY:
-        return "SOPClassUID"
-    if sop_class in _OTHER_PROJECTION or not sop_class:
-        if modality == "MG":
-            return "Modality"
-        if not modality and text(header, "BodyPartExamined") == "BREAST":
-            return "BodyPartExamined"
-    raise NotProcessable(SkipReason.NOT_MAMMOGRAPHY)
+        return
+    of_breast = modality == "MG" or (not modality and text(header, "BodyPartExamined") == "BREAST")
+    if not (of_breast and (sop_class in _OTHER_PROJECTION or not sop_class)):
+        raise NotProcessable(SkipReason.NOT_MAMMOGRAPHY)
 
 
 def refuse_special_images(header: Dataset) -> None:
@@ -273,23 +270,20 @@ def _refuse_captures(header: Dataset, kinds: tuple[str, ...], words: set[str]) -
     """
     if parse_name(header) is not None:
         return
-    film, _ = acquisition_of(header)
+    acquisition, source = acquisition_of(header)
+    is_film = acquisition is Acquisition.FILM
     is_capture = str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE)
-    if is_capture and not (film is Acquisition.FILM and _is_scanned(header)):
+    # The marks of a film scanner (PS3.3 C.8.6.1): its SOP class alone is none.
+    marked = source != "SOPClassUID" and text(header, "ConversionType") in ("DF", "")
+    if is_capture and not (is_film and marked):
         raise NotProcessable(SkipReason.CAPTURE, "a secondary capture that is no scanned film")
     image_type = texts(header, "ImageType")
     if not is_capture and image_type[1:2] == ("SECONDARY",):
         raise NotProcessable(SkipReason.CAPTURE, "Image Type says SECONDARY")
     if any(_CAPTURE_TYPES.search(kind) for kind in kinds) or words & _CAPTURE_WORDS:
         raise NotProcessable(SkipReason.CAPTURE)
-    if film is not Acquisition.FILM and text(header, "BurnedInAnnotation") == "YES":
+    if not is_film and text(header, "BurnedInAnnotation") == "YES":
         raise NotProcessable(SkipReason.CAPTURE, "Burned In Annotation says YES")
-
-
-def _is_scanned(header: Dataset) -> bool:
-    """Whether a Secondary Capture bears the marks of a film scanner (PS3.3 C.8.6.1)."""
-    _, source = acquisition_of(header)
-    return source != "SOPClassUID" and text(header, "ConversionType") in ("DF", "")
 
 
 def _refuse_contrast(header: Dataset, kinds: tuple[str, ...]) -> None:

@@ -35,6 +35,11 @@ class Instance:
     evidence: tuple[Evidence, ...] = ()
 
     @property
+    def sop_instance_uid(self) -> str:
+        """SOP Instance UID as the data set states it, "" when there is none."""
+        return "" if self.header is None else str(self.header.get("SOPInstanceUID") or "")
+
+    @property
     def study_instance_uid(self) -> str:
         """Study Instance UID, "" when there is none."""
         return "" if self.header is None else str(self.header.get("StudyInstanceUID") or "")

@@ -14,7 +14,6 @@ from typing import Final
 from pydicom import Dataset
 
 from cadnode.domain import Evidence, EvidenceLevel
-from cadnode.exam.attributes import text
 from cadnode.exam.cbis_ddsm import parse_name
 from cadnode.exam.mammogram import Instance
 
@@ -90,12 +89,12 @@ def by_patient(instances: Sequence[Instance]) -> tuple[PatientShare, ...]:
     made = [
         PatientShare(
             tuple(i for i, _ in share),
-            {_uid_of(i): how for i, how in share},
+            {i.sop_instance_uid: how for i, how in share},
             is_known=number < len(patients),
         )
         for number, share in sorted(
             shares.items(),
-            key=lambda it: (it[0] == len(patients), min(_uid_of(i) for i, _ in it[1])),
+            key=lambda it: (it[0] == len(patients), min(i.sop_instance_uid for i, _ in it[1])),
         )
     ]
     strays = tuple(i for i in instances if i.header is None)
@@ -201,7 +200,3 @@ def _name(header: Dataset) -> str:
     groups = "" if value is None else str(value).partition("=")[0]
     parts = [" ".join(part.upper().split()) for part in groups.split("^")]
     return "^".join(parts).rstrip("^")
-
-
-def _uid_of(instance: Instance) -> str:
-    return "" if instance.header is None else text(instance.header, "SOPInstanceUID")

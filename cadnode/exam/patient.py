@@ -10,7 +10,7 @@ from pydicom.valuerep import PersonName
 from cadnode.exam.dicom_file import tolerant
 
 # What pydicom and its codecs raise of a value that cannot be read.
-_UNREADABLE: Final = (ValueError, TypeError, LookupError, NotImplementedError)
+UNREADABLE: Final = (ValueError, TypeError, LookupError, NotImplementedError)
 _SEXES: Final = frozenset({"F", "M", "O"})
 
 
@@ -62,7 +62,7 @@ def _names(header: Dataset) -> tuple[str, ...]:
         try:
             name = PersonName(str(header.get("PatientName") or ""))
             groups = (name.alphabetic, name.ideographic, name.phonetic)
-        except _UNREADABLE:
+        except UNREADABLE:
             return ()
     written = [_written(group, ", " if number == 0 else " ") for number, group in enumerate(groups)]
     return tuple(name for name in written if name)
@@ -81,7 +81,7 @@ def _text(header: Dataset, keyword: str) -> str:
     with tolerant():
         try:
             value = header.get(keyword)
-        except _UNREADABLE:
+        except UNREADABLE:
             return ""
     many = not isinstance(value, str | bytes) and hasattr(value, "__iter__")
     first = next(iter(value), None) if many else value

@@ -141,7 +141,7 @@ def _without_conflicts(
     """The instances, those of a UID that different images have with that as their reason."""
     by_uid: dict[str, list[Instance]] = defaultdict(list)
     for instance in instances:
-        by_uid[_uid_of(instance)].append(instance)
+        by_uid[instance.sop_instance_uid].append(instance)
     by_uid.pop("", None)
     conflicts: set[str] = set()
     for uid, (first, *others) in by_uid.items():
@@ -152,12 +152,12 @@ def _without_conflicts(
             conflicts.add(uid)
     older: list[Instance] = []
     for instance in earlier:
-        uid = _uid_of(instance)
+        uid = instance.sop_instance_uid
         if uid in by_uid and not _is_same_image(by_uid[uid][0], instance, same_pixels):
             conflicts.add(uid)
             older.append(instance)
     return [
-        _in_conflict(i) if _uid_of(i) in conflicts and i.evidence else i
+        _in_conflict(i) if i.sop_instance_uid in conflicts and i.evidence else i
         for i in (*instances, *older)
     ]
 
@@ -205,7 +205,7 @@ def _is_ambiguous(instance: Instance) -> bool:
 
 
 def _in_conflict(instance: Instance) -> Instance:
-    skipped = Skipped(_uid_of(instance), SkipReason.UID_CONFLICT)
+    skipped = Skipped(instance.sop_instance_uid, SkipReason.UID_CONFLICT)
     return replace(instance, mammogram=None, skipped=skipped)
 
 
@@ -215,15 +215,17 @@ def _exam(share: PatientShare, same_pixels: SamePixels) -> Exam:
     mammograms, skipped = choose(
         [i.mammogram for i in instances if i.mammogram is not None], same_pixels
     )
-    marked = find_regions([i for i in instances if _uid_of(i) not in rejected], mammograms)
-    used = marked.objects | {_uid_of(i) for i in instances if i.header and rejected_by(i.header)}
+    marked = find_regions([i for i in instances if i.sop_instance_uid not in rejected], mammograms)
+    used = marked.objects | {
+        i.sop_instance_uid for i in instances if i.header and rejected_by(i.header)
+    }
     unreadable = [
         i.skipped for i in instances if i.skipped is not None and not _is_used(i.skipped, used)
     ]
     headers = {
         uid: i.header
         for i in instances
-        if i.header is not None and (uid := _uid_of(i)) and not _is_ambiguous(i)
+        if i.header is not None and (uid := i.sop_instance_uid) and not _is_ambiguous(i)
     }
     reference = _reference(mammograms, instances) if share.is_known else None
     study_instance_uid = "" if reference is None else str(reference.get("StudyInstanceUID") or "")
@@ -259,7 +261,7 @@ def _evidence(
     """What speaks about each image, by SOP Instance UID."""
     found: dict[str, tuple[Evidence, ...]] = {}
     for instance in instances:
-        uid = _uid_of(instance)
+        uid = instance.sop_instance_uid
         if uid and instance.evidence:
             whose = () if uid in found or uid not in share.evidence else (share.evidence[uid],)
             found[uid] = (*found.get(uid, ()), *whose, *instance.evidence)
@@ -271,17 +273,13 @@ def _is_used(skipped: Skipped, used: Set[str]) -> bool:
     return skipped.reason is SkipReason.NOT_AN_IMAGE and skipped.sop_instance_uid in used
 
 
-def _uid_of(instance: Instance) -> str:
-    return "" if instance.header is None else str(instance.header.get("SOPInstanceUID") or "")
-
-
 def _reference(mammograms: Sequence[Mammogram], instances: Sequence[Instance]) -> Dataset | None:
     """The first eligible mammogram's header, else any mammogram's, else any with a study."""
     if mammograms:
         return mammograms[0].header
     ranked = sorted(
         (i for i in instances if i.header is not None),
-        key=lambda i: (i.mammogram is None, not i.study_instance_uid, _uid_of(i)),
+        key=lambda i: (i.mammogram is None, not i.study_instance_uid, i.sop_instance_uid),
     )
     return ranked[0].header if ranked else None
 

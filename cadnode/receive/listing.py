@@ -11,11 +11,11 @@ from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.exam import regions_gsps, regions_seg, regions_sr
 from cadnode.exam.kind import is_own_output, refuse_other_objects
+from cadnode.exam.rejection import KEY_OBJECTS
 
 KEYWORDS: Final = ("SOPClassUID", "Modality", "Manufacturer", "BodyPartExamined")
-_KEY_OBJECTS: Final = frozenset({"1.2.840.10008.5.1.4.1.1.88.59"})  # among them rejection notes
 _BESIDE_CLASSES: Final = (
-    regions_sr.SOP_CLASSES | regions_gsps.SOP_CLASSES | regions_seg.SOP_CLASSES | _KEY_OBJECTS
+    regions_sr.SOP_CLASSES | regions_gsps.SOP_CLASSES | regions_seg.SOP_CLASSES | {KEY_OBJECTS}
 )
 _BESIDE_MODALITIES: Final = frozenset({"SR", "PR", "SEG", "KO"})
 _NOT_OURS: Final = frozenset(
