@@ -96,7 +96,7 @@ class Gradients:
 
     def _in_parts(self, mine: Tensor, whole: Loss) -> Tensor:
         """The loss; only a process that is alone divides its rows (`_halve`)."""
-        parts = mine.split(-(-len(mine) // self.parts))
+        parts = torch.split(mine, -(-len(mine) // self.parts))
         before = [b.clone() for b in self.network.buffers()]
         states, found = [], []
         with torch.no_grad():
@@ -108,7 +108,7 @@ class Gradients:
         outputs = torch.cat(found).requires_grad_()
         value = whole(outputs)
         assert outputs.grad is not None
-        gradients = outputs.grad.split([len(p) for p in parts])
+        gradients = torch.split(outputs.grad, [len(p) for p in parts])
         for part, state, gradient in zip(parts, states, gradients, strict=True):
             self._random(state)
             self._outputs(part).backward(gradient)  # type: ignore[no-untyped-call]

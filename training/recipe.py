@@ -100,7 +100,7 @@ def _scalar(kind: type, value: Any, where: str) -> Any:
         return float(value)
     if type(value) is not kind or isinstance(kind, types.UnionType):
         raise SettingsError(f"{where} must be of type {kind.__name__}")
-    if kind in (int, float) and value < 0:
+    if isinstance(value, int | float) and value < 0:
         raise SettingsError(f"{where} must not be negative")
     return value
 

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from training.prefetch import EpochData, Feed, moved
 from training.progress import bar_of
 
 HISTORY: Final = "history.jsonl"
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class Training:
         self.data, self.plan, self.out, self.quiet = data, plan, out, quiet
         self.device = self.machine.device
         if self.machine.world > 1 and self.machine.device == "cuda":
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
@@ -284,6 +285,6 @@ def _stopping(plan: Plan) -> EarlyStopping:
     return EarlyStopping(max(plan.patience, 1), better, Engine(lambda engine, batch: None))
 
 
-def in_batches(rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+def in_batches(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
     """`rows` in parts of at most `size`."""
     return (rows[first : first + size] for first in range(0, len(rows), size))

@@ -97,6 +97,11 @@ class CnnConfig(BaseModel):
             return {"mean": facts.mean, "std": facts.std, **values}
         return values
 
+    @classmethod
+    def of(cls, name: str) -> "CnnConfig":
+        """An architecture as its ImageNet weights take grey levels."""
+        return cls.model_validate({"name": name})
+
 
 class RoiNetwork(nn.Module):
     """A timm CNN that reads grey regions: normalisation, trunk, head.

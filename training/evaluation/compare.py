@@ -127,7 +127,7 @@ def compare(
     labels = both.labels
     if labels.all() or not labels.any():
         raise DataError("a comparison needs positive and negative cases")
-    calls = [_called(both, scorer, choice) for scorer in both.scorers]
+    one, other = (_called(both, scorer, choice) for scorer in both.scorers)
     draws = resample.drawn(both.women, replicates=replicates)
     strata = [
         difference(both.where(fact, value), fact, value, draws[:, both.stratum(fact, value)])
@@ -136,7 +136,7 @@ def compare(
     ]
     return Comparison(
         both, difference(both, "", "all", draws), tuple(strata),
-        reclassified(labels, *calls, draws), _shares(both, *calls), choice,
+        reclassified(labels, one, other, draws), _shares(both, one, other), choice,
     )  # fmt: skip
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from cadnode.errors import DataError
 from training.evaluation import resample
@@ -113,7 +113,7 @@ def single_features(
     return dict(sorted(found.items(), key=lambda item: -item[1][0].value))
 
 
-def _vertices(neg: Floats, pos: Floats) -> tuple[Floats, Floats]:
+def _vertices(neg: NDArray[Any], pos: NDArray[Any]) -> tuple[Floats, Floats]:
     """False positive rates and sensitivities from (0, 0) to (1, 1), by falling score."""
     fpr = np.concatenate([[0.0], np.cumsum(neg) / neg.sum()])
     return fpr, np.concatenate([[0.0], np.cumsum(pos) / pos.sum()])

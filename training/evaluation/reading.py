@@ -38,8 +38,8 @@ from training.papers.roi_cnn import measure as rois_measure
 from training.papers.roi_cnn import phantom_rois
 from training.papers.roi_cnn import real_evaluate as real_rois
 from training.papers.wang2016 import data as feature_data
-from training.papers.wang2016 import evaluate as features_evaluate
 from training.papers.wang2016 import measure as features_measure
+from training.papers.wang2016 import reading as features_reading
 from training.papers.wang2016 import regions as feature_regions
 
 Head = tuple[str, str, str]
@@ -161,7 +161,7 @@ def of_rois(folders: Sequence[Path], data: str, *, together: bool = False) -> Sc
 def _phantom_rois(models: Sequence[RoiModel], data: str) -> tuple[Head, list[Row], Floats]:
     source = phantom_rois.parse(data, only_test=True)
     reads = rois_evaluate.read_rois(models, source)
-    rows = [
+    rows: list[Row] = [
         (
             key(source.name, r.record.key, n), key(source.name, r.record.key), r.record.malignant,
             {name: getattr(r.record, name) for name in ("acquisition", "type", "distribution")},
@@ -179,7 +179,7 @@ def _real_rois(
     name = reads.regions.name
     if not reads.records:
         raise DataError(f"{name}: no ROI of women whom no model has seen could be read")
-    rows = [
+    rows: list[Row] = [
         (key(name, r.key, n), r.key, r.malignant, told)
         for n, (r, told) in enumerate(zip(reads.records, reads.facts, strict=True))
     ]
@@ -191,7 +191,7 @@ def of_features(folders: Sequence[Path], data: str, *, beside: bool = False) -> 
 
     On `KIND:PATH` only women whom no model has seen, on `phantom:…` the test part.
     """
-    models = [features_evaluate.model_of(folder) for folder in folders]
+    models = [features_reading.model_of(folder) for folder in folders]
     scenarios = {model.card.scenario for model in models}
     if len(scenarios) > 1:
         raise SettingsError(f"models of different scenarios: {', '.join(sorted(scenarios))}")
@@ -220,7 +220,7 @@ def _of_table(
     """Scorers and their columns: each model's autoencoder, then its other classifiers."""
     scorers, columns = [], {}
     for model in models:
-        told = features_evaluate.read(model, table)
+        told = features_reading.read(model, table)
         own = _scorer(model.card, model.sha256)
         scorers.append(own)
         columns[own.spec] = told["sae"]

@@ -5,7 +5,7 @@ A `Chart` has a plane in data units inside margins in pixels. What is drawn late
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from xml.sax.saxutils import escape
 
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ INK, DIM, GRID = "var(--ink,#1b1f23)", "var(--dim,#5c6873)", "var(--grid,#e4e8ec
 RIM: Final = "var(--panel,#fff)"
 FONT: Final = "system-ui, 'Segoe UI', Roboto, sans-serif"
 
-Points = Iterable[tuple[float, float]] | NDArray
+Points = Iterable[tuple[float, float]] | NDArray[Any]
 
 
 @dataclass(slots=True)

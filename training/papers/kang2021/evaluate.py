@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from cadnode.domain import System
-from cadnode.models.operating_point import YOUDEN
+from cadnode.domain import YOUDEN, System
 from training.papers.roi_cnn import evaluate
 
 show = evaluate.show

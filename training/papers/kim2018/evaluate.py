@@ -7,6 +7,7 @@ without test-time augmentation; breasts are scored as its card says.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -133,7 +134,7 @@ def numbers(
         result["by_lesion"] = _pair_strata(breasts, lambda b: b.first.fact("lesion"))
         result["by_subtlety"] = _pair_strata(breasts, lambda b: b.first.fact("subtlety"))
     for name, column in strata.items():
-        result[f"by_{name}"] = _strata(breasts, lambda b, c=column: b.first.fact(c))
+        result[f"by_{name}"] = _strata(breasts, partial(_fact_of, column))
     return result
 
 
@@ -241,6 +242,10 @@ def _area(breasts: Sequence[BreastScored]) -> dict[str, Any]:
 def _row(stratum: str, breasts: Sequence[BreastScored]) -> dict[str, Any]:
     """One stratum's area; without one where a class is missing."""
     return {"stratum": stratum} | _area(breasts)
+
+
+def _fact_of(column: str, breast: BreastScored) -> str:
+    return breast.first.fact(column)
 
 
 def _strata(

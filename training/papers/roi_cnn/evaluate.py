@@ -16,13 +16,12 @@ from rich.progress import track
 from rich.table import Table
 
 from cadnode import terminal
-from cadnode.domain import FindingKind, System
+from cadnode.domain import YOUDEN, FindingKind, System
 from cadnode.errors import ModelError
 from cadnode.imaging.roi import Roi, RoiSpec, cut
 from cadnode.models import ensemble, store
 from cadnode.models.card import CnnCard
 from cadnode.models.loading import load
-from cadnode.models.operating_point import YOUDEN
 from cadnode.models.roi_model import RoiModel
 from cadnode.terminal import styled
 from training import once, phantom

@@ -127,7 +127,7 @@ def write(
         roi=recipe.roi(),
     )
     folder = out / card.name / card.version
-    card = store.save(folder, card, stored.state, _split(parts, also_seen))
+    store.save(folder, card, stored.state, _split(parts, also_seen))
     return {"folder": str(folder), "test": measured, "stored_as_int8": stored.change}
 
 

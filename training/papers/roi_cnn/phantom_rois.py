@@ -6,7 +6,7 @@ breasts of its own: parts share neither. A set that was made in part goes on whe
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from training.papers.roi_cnn.rois import (
     read_table,
     write_table,
 )
+from training.phantom.descriptors import ClusterDescriptors
 
 KIND: Final = "phantom"
 # ROIs of the train, validation and test parts.
@@ -104,7 +105,9 @@ def draw(source: PhantomSource, part: Part, number: int, *, size: int, spacing_m
         rng, size=size, spacing_mm=spacing_mm, kind=FindingKind.CALCIFICATION_CLUSTER,
         acquisition=acquisition, bank=len(PARTS) * source.seed + PARTS.index(part),
     )  # fmt: skip
+    assert roi.lesion is not None
     described = roi.lesion.descriptors
+    assert isinstance(described, ClusterDescriptors)
     row0, col0, row1, col1 = roi.lesion.box
     record = RoiRecord(
         key=f"{source.seed}:{part}:{number}",
@@ -154,6 +157,6 @@ def as_bytes(image: FloatImage, spec: RoiSpec) -> NDArray[np.uint8]:
     return np.asarray(np.rint(ready * 255), np.uint8)
 
 
-def _bytes(file: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+def _bytes(file: Path, shape: tuple[int, int, int]) -> np.memmap[Any, np.dtype[np.uint8]]:
     mode = "r+" if file.exists() else "w+"
-    return np.asanyarray(np.lib.format.open_memmap(file, mode, np.uint8, shape))
+    return np.lib.format.open_memmap(file, mode, np.uint8, shape)

@@ -120,7 +120,7 @@ def is_own(file: Path) -> bool:
 def _classifier_of(network: RoiNetwork) -> str:
     """Name of the last layer."""
     last = network.body.get_classifier()  # type: ignore[operator]
-    return next(name for name, module in network.named_modules() if module is last)
+    return next(str(name) for name, module in network.named_modules() if module is last)
 
 
 class RoiTraining(Training):

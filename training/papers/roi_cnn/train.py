@@ -125,7 +125,7 @@ def _through_stages(
             network, stage, member, recipe, data, folder,
             seed=seed, machine=machine, resume=resume, quiet=quiet,
         )  # fmt: skip
-    final = build(CnnConfig(name=member.network))
+    final = build(CnnConfig.of(member.network))
     assert before is not None
     left = take_over(final, before, classifier=True)
     if left:
@@ -157,7 +157,7 @@ def _built(member: Member, imagenet: bool | Path, console: Console) -> RoiNetwor
     Choice: a line instead of an error, because a machine in a hospital has no internet; `--init`
     takes a file of them, and a file that cannot be read is an error.
     """
-    config = CnnConfig(name=member.network)
+    config = CnnConfig.of(member.network)
     try:
         return build(config, pretrained=imagenet)
     except ModelError:

@@ -180,7 +180,7 @@ def _phase(
     return Phase(
         name=name,
         parts={**parts, "optimizer": optimizer, "random": TorchRandom(generator)},
-        batches=lambda: torch.randperm(n, generator=generator).split(recipe.batch),
+        batches=lambda: torch.split(torch.randperm(n, generator=generator), recipe.batch),
         step=step,
         steps=-(-n // recipe.batch),
         epochs=epochs,
