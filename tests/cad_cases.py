@@ -16,7 +16,7 @@ from cadnode.domain import (
     Skipped,
     SkipReason,
 )
-from cadnode.exam.model import Exam, Mammogram
+from cadnode.exam.exam import Exam, Mammogram
 from cadnode.report.cad_sr import cad_sr
 from cadnode.report.edition import Edition
 from tests.report_cases import (

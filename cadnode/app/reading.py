@@ -12,9 +12,9 @@ from cadnode.app.models import overview
 from cadnode.app.outputs import cards_of, model_folders, write_outputs
 from cadnode.domain import ExamResult, SystemStatus
 from cadnode.errors import ModelError, SettingsError
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
+from cadnode.exam.markings.regions import parse_roi
 from cadnode.exam.read import read_exams
-from cadnode.exam.regions import parse_roi
 from cadnode.imaging import pixels
 from cadnode.models import store
 from cadnode.models.detector import Detector

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cadnode.domain import SkipReason
 from cadnode.exam.mammogram import Instance, inspect
-from cadnode.exam.regions import holds_regions
+from cadnode.exam.markings.regions import holds_regions
 from cadnode.exam.rejection import rejected_by
 
 NOT_OURS = frozenset(

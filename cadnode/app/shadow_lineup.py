@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cadnode.app.models import stores
 from cadnode.domain import Acquisition, ModelUse, System
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.models import store
 from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.shadow_set import ShadowSet

@@ -16,7 +16,7 @@ from cadnode.app.shadow_lineup import Lineup, lineup
 from cadnode.app.shadow_regions import read_regions
 from cadnode.domain import ExamResult, ModelUse
 from cadnode.errors import ModelError, NotProcessable
-from cadnode.exam.model import Exam, Mammogram
+from cadnode.exam.exam import Exam, Mammogram
 from cadnode.imaging import pixels
 from cadnode.models import shadow
 from cadnode.models.card import DibMgCard

@@ -12,7 +12,7 @@ from cadnode.app.reading import readers_of
 from cadnode.app.shadow_lineup import Lineup
 from cadnode.domain import ExamResult, Finding, ModelUse, System
 from cadnode.errors import NotProcessable
-from cadnode.exam.model import Exam, Mammogram
+from cadnode.exam.exam import Exam, Mammogram
 from cadnode.imaging import pixels
 from cadnode.imaging.spacing import spacing_of
 from cadnode.models.loading import load

@@ -17,7 +17,7 @@ from cadnode.app.reading import choices_of, choose_device, load_readers
 from cadnode.app.relevance import relevant
 from cadnode.app.supervise import STOP_WITHIN_S, stopping_on_signal
 from cadnode.errors import ReportError
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.exam.read import read_study
 from cadnode.files import write_whole
 from cadnode.imaging import pixels

@@ -8,8 +8,8 @@ from itertools import groupby
 
 from cadnode.domain import Intent, Skipped, SkipReason, ViewModifier, ViewPosition
 from cadnode.exam.attributes import text
+from cadnode.exam.exam import Mammogram
 from cadnode.exam.kind import MAMMOGRAPHY, is_generated_2d
-from cadnode.exam.model import Mammogram
 from cadnode.exam.view import CLOSE_UP
 
 SMALLEST_PX = (180, 240)  # of the shorter and the longer side; icons and previews stay below

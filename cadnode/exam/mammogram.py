@@ -12,7 +12,7 @@ from cadnode.exam.attributes import number, text
 from cadnode.exam.cbis_ddsm import refuse_regions
 from cadnode.exam.dicom_file import DicomFile, open_file
 from cadnode.exam.evidence import Weighed
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.exam.spacing import magnification_of, stated_spacing
 
 _VENDORS = (  # as found in Manufacturer, and the one name they go by here

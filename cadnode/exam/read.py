@@ -16,10 +16,10 @@ from cadnode.errors import NotProcessable
 from cadnode.exam.cbis_ddsm import parse_name
 from cadnode.exam.dicom_file import read_pixel_data
 from cadnode.exam.eligibility import choose
+from cadnode.exam.exam import Exam, Mammogram
 from cadnode.exam.mammogram import Instance, inspect, read_instance
-from cadnode.exam.model import Exam, Mammogram
+from cadnode.exam.markings.regions import find_regions
 from cadnode.exam.partition import PatientShare, by_patient, stated_by
-from cadnode.exam.regions import find_regions
 from cadnode.exam.rejection import rejected_by, rejections
 
 __all__ = ["SamePixels", "read_exam", "read_exams", "read_instance", "read_study", "same_bytes"]

@@ -6,7 +6,7 @@ The maps themselves are made by `models.saliency`.
 import numpy as np
 
 from cadnode.domain import FloatImage, HeatMap
-from cadnode.imaging import roi
+from cadnode.imaging import roi_chain
 from cadnode.imaging.geometry import Placement
 
 
@@ -24,13 +24,13 @@ def heat_map(
     sop_instance_uid, algorithm
         Of the view, and of the model or ensemble that made the map.
     """
-    values = np.clip(roi.map_to_source(cam, placement), 0, 1)
+    values = np.clip(roi_chain.map_to_source(cam, placement), 0, 1)
     return HeatMap(sop_instance_uid, values, placement.crop, algorithm)
 
 
 def peak(cam: FloatImage, placement: Placement) -> tuple[float, float]:
     """(row, column) in source pixels of the middle of the map's highest cell inside the view."""
-    inside = roi.map_to_source(cam, placement)
+    inside = roi_chain.map_to_source(cam, placement)
     row, col = np.unravel_index(int(inside.argmax()), inside.shape)
     crop = placement.crop
     return (

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cadnode.errors import SettingsError
-from cadnode.exam.model import Exam, Mammogram, PersonRegion
+from cadnode.exam.exam import Exam, Mammogram, PersonRegion
+from cadnode.exam.markings.regions import parse_roi
 from cadnode.exam.read import read_exams
-from cadnode.exam.regions import parse_roi
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -27,7 +27,7 @@ def exams(folder: str | Path, rois: Sequence[str] = ()) -> tuple[Exam, ...]:
     folder
         Searched for DICOM files.
     rois
-        Further regions, `VIEW:row0,col0,row1,col1` (`exam.regions.parse_roi`).
+        Further regions, `VIEW:row0,col0,row1,col1` (`exam.markings.regions.parse_roi`).
 
     Raises
     ------

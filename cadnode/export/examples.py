@@ -12,7 +12,7 @@ from cadnode.domain import FloatImage
 from cadnode.errors import NotProcessable
 from cadnode.export import cases
 from cadnode.export.readers import RegionReader
-from cadnode.imaging import pixels, preprocess
+from cadnode.imaging import pixels, view_chain
 from cadnode.models.detector import Detector
 from cadnode.models.feature_model import FeatureModel
 from cadnode.models.roi_model import RoiModel
@@ -52,8 +52,8 @@ def _of_view(model: OnnxModel, case: cases.Case, detector: Detector | None) -> l
     try:
         image = pixels.load(case.mammogram)
         if isinstance(model, ViewModel):
-            chain = preprocess.build(model.card.preprocess)
-            return [chain(preprocess.start(image, case.mammogram.laterality)).image]
+            chain = view_chain.build(model.card.preprocess)
+            return [chain(view_chain.start(image, case.mammogram.laterality)).image]
     except NotProcessable:
         return []
     candidates = RegionReader(model, detector).prepare(image, case)

@@ -13,7 +13,7 @@ from torch import nn
 
 from cadnode.domain import Skipped, SkipReason
 from cadnode.errors import ModelError, NotProcessable
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.export.cases import Case
 from cadnode.export.readers import Reader, Row
 from cadnode.files import write_whole

@@ -32,7 +32,7 @@ from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.exam.attributes import number
 from cadnode.exam.dicom_file import read_pixel_data, tolerant
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 
 Stored = NDArray[np.unsignedinteger[Any]]
 _Decode = Callable[[bytes], NDArray[Any]]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cadnode.domain import FloatImage
 from cadnode.errors import NotProcessable
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.exam.read import same_bytes
 from cadnode.imaging.decode import Stored, stored_codes
 from cadnode.imaging.grayscale import Window, brightness_table

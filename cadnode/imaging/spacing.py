@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cadnode.domain import Acquisition
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 
 # Pixel pitch in mm by the detector's (longer, shorter) side in pixels. Sizes: Barco, "How more
 # pixels get more out of a mammogram" (2017); GE: Ghetti et al., Med Phys 35:456 (2008); 4084 × 3328

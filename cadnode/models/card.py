@@ -10,8 +10,8 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from cadnode.domain import Acquisition, System, TrainingMaterial
-from cadnode.imaging.preprocess import PreprocessSpec
-from cadnode.imaging.roi import RoiSpec
+from cadnode.imaging.roi_chain import RoiSpec
+from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models.breast import BreastScoring
 from cadnode.models.cnn import CnnConfig
 from cadnode.models.detector import DetectorConfig

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cadnode.domain import FloatImage, Laterality
 from cadnode.errors import ModelError, NotProcessable, SettingsError
-from cadnode.imaging import roi
+from cadnode.imaging import roi_chain
 from cadnode.models import dib_mg, store
 from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.cnn import network as cnn
@@ -128,7 +128,7 @@ def _dry_run(model: Model) -> NDArray[np.float64]:
         (view,) = model.score([(_breast(), Laterality.LEFT)])
         return np.append(view.cancer_map.astype(np.float64).ravel(), (view.score, view.logit))
     if isinstance(model, RoiModel):
-        region = roi.cut(_breast(), (256.0, 100.0), (0.1, 0.1), model.card.roi)
+        region = roi_chain.cut(_breast(), (256.0, 100.0), (0.1, 0.1), model.card.roi)
         (reading,) = model.read([region], cam=False)
         return np.array([reading.probability, reading.logit])
     if isinstance(model, FeatureModel):

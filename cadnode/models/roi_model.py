@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cadnode.domain import YOUDEN, FloatImage
 from cadnode.errors import ModelError
-from cadnode.imaging.roi import Roi
+from cadnode.imaging.roi_chain import Roi
 from cadnode.models import saliency
 from cadnode.models.card import CnnCard
 from cadnode.models.cnn import RoiNetwork
@@ -91,7 +91,7 @@ class RoiModel:
         Parameters
         ----------
         rois
-            Cut by `imaging.roi` with the card's `roi`.
+            Cut by `imaging.roi_chain` with the card's `roi`.
         flips
             Average the log-odds and the maps over the four flips (four times the work).
         cam

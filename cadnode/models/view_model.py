@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cadnode.domain import YOUDEN, Box, FloatImage, Laterality
 from cadnode.errors import ModelError
-from cadnode.imaging import preprocess
+from cadnode.imaging import view_chain
 from cadnode.imaging.geometry import Placement
 from cadnode.models.card import DibMgCard
 from cadnode.models.dib_mg import MapNetwork
@@ -86,7 +86,7 @@ class ViewModel:
         self.operating_point = card.curve.at(operating_point)
         self.device = device
         self.network = network.eval().to(device)
-        self._chain = preprocess.build(card.preprocess)
+        self._chain = view_chain.build(card.preprocess)
 
     @property
     def sha256(self) -> str:
@@ -107,7 +107,7 @@ class ViewModel:
         ModelError
             The network fails on the device, also one view at a time.
         """
-        ready = [self._chain(preprocess.start(image, side)) for image, side in views]
+        ready = [self._chain(view_chain.start(image, side)) for image, side in views]
         tensor = torch.from_numpy(np.stack([v.image for v in ready])) if ready else None
         if tensor is None:
             return []

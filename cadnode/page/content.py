@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cadnode.domain import ExamResult, FloatImage
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.exam.patient import Patient
 from cadnode.models.card import ModelCard
 

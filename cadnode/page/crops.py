@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from cadnode.domain import Box, Finding, FloatImage, HeatMap
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.imaging.spacing import Spacing, spacing_of
 from cadnode.page.pictures import grey_url, map_url
 from cadnode.report.edition import ENSEMBLE

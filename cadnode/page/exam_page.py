@@ -20,7 +20,7 @@ from cadnode.domain import (
     SkipReason,
 )
 from cadnode.errors import NotProcessable
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.exam.patient import Patient
 from cadnode.explain.overlay import display_size, heat_layer
 from cadnode.imaging.spacing import spacing_of

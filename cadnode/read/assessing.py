@@ -8,7 +8,7 @@ from cadnode.detect.features import features_of
 from cadnode.detect.model import Segmentation
 from cadnode.domain import Acquisition, Assessment, Box, FindingKind, HeatMap, System
 from cadnode.errors import ModelError
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.explain.gradcam import heat_map
 from cadnode.explain.overlay import place
 from cadnode.models.card import Scenario

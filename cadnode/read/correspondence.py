@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from cadnode.domain import Correspondence, Finding, FloatImage, ViewPosition
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.imaging.geometry import THUMBNAIL, breast_mask, chest_wall_is_right
 from cadnode.imaging.spacing import spacing_of
 

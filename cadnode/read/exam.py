@@ -17,7 +17,7 @@ from cadnode.domain import (
     SystemStatus,
 )
 from cadnode.errors import ModelError, NotProcessable
-from cadnode.exam.model import Exam, Mammogram
+from cadnode.exam.exam import Exam, Mammogram
 from cadnode.explain.ensemble_map import ensemble_map
 from cadnode.imaging import pixels
 from cadnode.read.assessing import Assessor, SystemMaps

@@ -24,10 +24,10 @@ from cadnode.domain import (
     Skipped,
     SkipReason,
 )
-from cadnode.exam.model import Mammogram, PersonRegion
-from cadnode.imaging import roi
+from cadnode.exam.exam import Mammogram, PersonRegion
+from cadnode.imaging import roi_chain
 from cadnode.imaging.geometry import Mask, breast_mask
-from cadnode.imaging.roi import Roi, RoiSpec
+from cadnode.imaging.roi_chain import Roi, RoiSpec
 from cadnode.imaging.spacing import Spacing, spacing_of
 from cadnode.models.detector import Detector
 from cadnode.models.view_model import HotRegion
@@ -99,7 +99,9 @@ class Cutter:
         had drawn it, because features are learnt of such boxes.
         """
         centre = ((box.row0 + box.row1) / 2, (box.col0 + box.col1) / 2)
-        rois = {spec: roi.cut(self.image, centre, self.spacing.mm, spec) for spec in self.specs}
+        rois = {
+            spec: roi_chain.cut(self.image, centre, self.spacing.mm, spec) for spec in self.specs
+        }
         segmentation = segment_roi(
             self.image,
             self.mammogram.laterality,

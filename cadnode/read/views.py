@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cadnode.domain import BreastScore, HeatMap, Laterality, ViewScore
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.models.view_model import ViewModel, ViewReading
 
 

@@ -9,14 +9,12 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
-from cadnode.exam import regions_gsps, regions_seg, regions_sr
 from cadnode.exam.kind import is_own_output, refuse_other_objects
+from cadnode.exam.markings import gsps, seg, sr
 from cadnode.exam.rejection import KEY_OBJECTS
 
 KEYWORDS: Final = ("SOPClassUID", "Modality", "Manufacturer", "BodyPartExamined")
-_BESIDE_CLASSES: Final = (
-    regions_sr.SOP_CLASSES | regions_gsps.SOP_CLASSES | regions_seg.SOP_CLASSES | {KEY_OBJECTS}
-)
+_BESIDE_CLASSES: Final = sr.SOP_CLASSES | gsps.SOP_CLASSES | seg.SOP_CLASSES | {KEY_OBJECTS}
 _BESIDE_MODALITIES: Final = frozenset({"SR", "PR", "SEG", "KO"})
 _NOT_OURS: Final = frozenset(
     {SkipReason.NOT_AN_IMAGE, SkipReason.NOT_MAMMOGRAPHY, SkipReason.OWN_OUTPUT}

@@ -10,7 +10,7 @@ from pydicom import Dataset
 from cadnode import __version__
 from cadnode.domain import ExamResult, HeatMap, ModelUse, ViewPosition, ViewScore
 from cadnode.errors import ReportError
-from cadnode.exam.model import Exam, Mammogram
+from cadnode.exam.exam import Exam, Mammogram
 from cadnode.report.identity import copied_digest
 from cadnode.report.uids import NAMESPACE, fingerprint, identifying_models, object_uid
 

@@ -24,7 +24,7 @@ from highdicom.sr import PlanarROIMeasurementsAndQualitativeEvaluations as Regio
 from numpy.typing import NDArray
 
 from cadnode.domain import Assessment, ClusterDescription, Finding
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.report import codes
 from cadnode.report import group_parts as parts
 from cadnode.report.edition import Edition

@@ -15,7 +15,7 @@ from pydicom import Dataset
 from cadnode import __version__
 from cadnode.domain import Correspondence, Finding, Laterality, ModelUse
 from cadnode.errors import ReportError
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.imaging.spacing import spacing_of
 from cadnode.report import codes
 from cadnode.report.edition import Edition

@@ -15,7 +15,7 @@ from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
 from cadnode.domain import ExamResult, Finding, FloatImage, HeatMap, ViewScore
 from cadnode.errors import ReportError
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.explain.overlay import overlay
 from cadnode.report import codes
 from cadnode.report.edition import DISCLAIMER, ENSEMBLE, Edition

@@ -15,7 +15,7 @@ from highdicom.sr import (
 from pydicom import Dataset
 
 from cadnode.errors import ReportError
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.report import codes
 from cadnode.report.edition import Edition
 

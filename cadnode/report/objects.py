@@ -16,7 +16,7 @@ from pydicom.filereader import read_file_meta_info
 from cadnode.domain import ExamResult, FloatImage, Outcome
 from cadnode.errors import NotProcessable, ReportError
 from cadnode.exam.dicom_file import tolerant
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.files import write_whole, written_whole
 from cadnode.log import get_logger
 from cadnode.report import (

@@ -23,7 +23,7 @@ from pydicom import Dataset
 from cadnode import __version__
 from cadnode.domain import Finding
 from cadnode.exam.attributes import numbers
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.report.edition import Edition
 from cadnode.report.finding_groups import polyline
 from cadnode.report.identity import MANUFACTURER

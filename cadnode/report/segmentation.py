@@ -15,7 +15,7 @@ from pydicom.sr.coding import Code
 
 from cadnode import __version__
 from cadnode.domain import Calcification, Finding, FindingKind
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.imaging.spacing import Spacing, spacing_of
 from cadnode.report import codes
 from cadnode.report.edition import Edition

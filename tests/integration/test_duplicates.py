@@ -22,7 +22,7 @@ from cadnode.deliver.held import ANOTHER, Held, compared, compared_in_part, sent
 from cadnode.deliver.outcome import Delivered
 from cadnode.deliver.query import FIND
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.http import HttpPeerValues
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import ObjectKind

@@ -13,7 +13,7 @@ from pydicom import Dataset
 from requests import HTTPError
 
 from cadnode.domain import Calcification
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.report.edition import DISCLAIMER, Edition
 from cadnode.report.key_objects import key_objects
 from cadnode.report.objects import write_objects

@@ -19,7 +19,7 @@ from scipy import ndimage
 from cadnode.app.reading import OfflineReading, read_paths
 from cadnode.demo.exam import write_exam
 from cadnode.domain import Finding, Profile
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.settings import Report, Settings
 from tests.peers import orthanc
 from tests.viewers.ohif import FOLDER, ohif

@@ -8,8 +8,8 @@ import pytest
 
 from cadnode.domain import Acquisition, Laterality
 from cadnode.errors import DataError
-from cadnode.imaging import preprocess
-from cadnode.imaging.preprocess import PreprocessSpec
+from cadnode.imaging import view_chain
+from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models import store
 from tests.training import toy
 from training.data import ddsm_exams, rsna_views, sources
@@ -144,12 +144,12 @@ def test_training_and_serving_see_the_same_tensor(
 ) -> None:
     records = sources.open_source(f"{kind}:{rsna if kind == 'rsna-views' else ddsm}").records
     cache = TensorCache(records, SPEC, tmp_path)
-    chain = preprocess.build(SPEC)
+    chain = view_chain.build(SPEC)
 
     for index, (record, tensor, _) in enumerate(tensors(records, SPEC)):
         image = sources.load(record)
         assert image is not None
-        served = chain(preprocess.start(image, record.laterality)).image
+        served = chain(view_chain.start(image, record.laterality)).image
         assert tensor is not None
         np.testing.assert_array_equal(tensor, served)
         assert np.abs(cache.image(index) - served[0]).max() <= 0.5 / 255 + 1e-6

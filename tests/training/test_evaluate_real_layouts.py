@@ -13,7 +13,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from cadnode.cli import app
-from cadnode.imaging.roi import Roi, RoiSpec
+from cadnode.imaging.roi_chain import Roi, RoiSpec
 from cadnode.models import store
 from cadnode.models.operating_point import Roc
 from cadnode.models.roi_model import RoiModel

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cadnode.domain import Box
-from cadnode.imaging.roi import Roi, RoiSpec, cut
+from cadnode.imaging.roi_chain import Roi, RoiSpec, cut
 from training.evaluation.pictures import _inside_roi, _with_map
 
 

@@ -11,7 +11,7 @@ import torch
 
 from cadnode.domain import CalcificationType, Distribution
 from cadnode.errors import DataError
-from cadnode.imaging.roi import RoiSpec
+from cadnode.imaging.roi_chain import RoiSpec
 from cadnode.models import cnn
 from cadnode.models.cnn import CnnConfig
 from cadnode.models.weights import unpack

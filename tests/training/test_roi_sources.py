@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from cadnode.errors import DataError
-from cadnode.imaging import roi
-from cadnode.imaging.roi import RoiSpec
+from cadnode.imaging import roi_chain
+from cadnode.imaging.roi_chain import RoiSpec
 from tests.training import film_layouts
 from training.data.manifest import MALIGNANT
 from training.data.manifest_file import write_manifest
@@ -46,7 +46,7 @@ def test_a_stored_roi_is_what_the_node_cuts_around_the_boxs_middle(
     assert image is not None
     assert first.box is not None
     middle = (first.box.row0 + first.box.row1) / 2, (first.box.col0 + first.box.col1) / 2
-    served = roi.cut(image, middle, (SPACING_MM, SPACING_MM), SPEC).image[0]
+    served = roi_chain.cut(image, middle, (SPACING_MM, SPACING_MM), SPEC).image[0]
     np.testing.assert_allclose(stored.images[0] / 255, served, atol=0.5 / 255 + 1e-6)
     # 40 pixels of 0.2 mm are 20 of 0.4 mm, around the middle of 64.
     assert stored.records[0].box == (22, 22, 42, 42)

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from cadnode.domain import Acquisition, System
-from cadnode.imaging.preprocess import PreprocessSpec
+from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models import store
 from cadnode.models.breast import BreastScoring
 from cadnode.models.card import (

@@ -11,7 +11,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
-from cadnode.exam.model import Exam, Mammogram
+from cadnode.exam.exam import Exam, Mammogram
 from cadnode.exam.read import read_exam
 from tests.synthetic import code, uid, view_dataset, write
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cadnode.domain import Acquisition, System
-from cadnode.imaging.roi import RoiSpec
+from cadnode.imaging.roi_chain import RoiSpec
 from cadnode.models.card import Calibration, CnnCard
 from cadnode.models.cnn import Cells, CnnConfig, RoiNetwork
 from cadnode.models.operating_point import Roc

@@ -11,7 +11,7 @@ from pydicom import Dataset, config
 from cadnode import __version__
 from cadnode.domain import ModelUse, Skipped, SkipReason
 from cadnode.errors import ReportError
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.report import codes
 from cadnode.report.cad_sr import cad_sr, concepts
 from cadnode.report.cad_sr.operating_points import chosen_step, step_of, steps

@@ -10,7 +10,7 @@ from highdicom.seg import segread
 from pydicom import Dataset
 
 from cadnode.domain import Calcification
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.imaging.spacing import Spacing
 from cadnode.report.edition import Edition
 from cadnode.report.segmentation import calcification_mask, segmentations

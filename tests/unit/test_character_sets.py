@@ -17,7 +17,7 @@ from pydicom.tag import Tag
 
 from cadnode.domain import Calcification, FloatImage
 from cadnode.exam.dicom_file import tolerant
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.exam.read import read_exams
 from cadnode.report.edition import DISCLAIMER
 from cadnode.report.identity import patient_and_study

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cadnode.domain import Box, Finding, FindingKind, FloatImage, Laterality, ViewPosition
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.read.correspondence import correspondences, nipple_of
 from tests.report_cases import digital_header, mammogram
 

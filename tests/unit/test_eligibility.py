@@ -17,7 +17,7 @@ from cadnode.domain import (
     ViewPosition,
 )
 from cadnode.exam.eligibility import choose
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.exam.read import read_exam
 from tests.synthetic import encode, uid, view_dataset, write
 

@@ -7,7 +7,7 @@ import pytest
 from pydicom import Dataset
 
 from cadnode.domain import ExamResult, Laterality, ViewPosition
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.page import panels
 from cadnode.report import codes
 from cadnode.report.cad_sr import cad_sr

@@ -9,8 +9,8 @@ from pydicom import Dataset
 from pydicom.uid import JPEGLSLossless
 
 from cadnode.domain import SkipReason
+from cadnode.exam.exam import Exam
 from cadnode.exam.mammogram import inspect
-from cadnode.exam.model import Exam
 from cadnode.exam.read import read_exam, read_exams, read_study
 from cadnode.exam.rejection import rejected_by
 from cadnode.imaging.pixels import same_pixels

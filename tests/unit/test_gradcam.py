@@ -5,9 +5,9 @@ import pytest
 
 from cadnode.domain import Box
 from cadnode.explain import gradcam
-from cadnode.imaging import roi
+from cadnode.imaging import roi_chain
 from cadnode.imaging.geometry import Placement
-from cadnode.imaging.roi import RoiSpec
+from cadnode.imaging.roi_chain import RoiSpec
 
 
 def test_the_peak_is_the_middle_of_the_highest_cell() -> None:
@@ -23,7 +23,7 @@ def test_the_peak_is_the_middle_of_the_highest_cell() -> None:
 @pytest.mark.parametrize("centre", [(150.0, 130.0), (4.0, 6.0), (297.0, 255.0)])
 def test_the_map_covers_what_was_cut_and_keeps_its_peak(centre: tuple[float, float]) -> None:
     view = np.full((300, 260), 0.4, np.float32)
-    ready = roi.cut(view, centre, (0.1, 0.1), RoiSpec(size=64, spacing_mm=0.2))
+    ready = roi_chain.cut(view, centre, (0.1, 0.1), RoiSpec(size=64, spacing_mm=0.2))
     position = ready.placement.to_output(np.array([centre]))[0]
     cam = np.zeros((32, 32), np.float32)
     cam[int(position[0] / 2), int(position[1] / 2)] = 0.7
@@ -46,7 +46,7 @@ def test_the_map_covers_what_was_cut_and_keeps_its_peak(centre: tuple[float, flo
 
 def test_a_peak_beyond_the_edge_of_the_view_is_brought_into_it() -> None:
     view = np.full((300, 260), 0.4, np.float32)
-    ready = roi.cut(view, (150.0, 5.0), (0.1, 0.1), RoiSpec(size=64, spacing_mm=0.2))
+    ready = roi_chain.cut(view, (150.0, 5.0), (0.1, 0.1), RoiSpec(size=64, spacing_mm=0.2))
     cam = np.zeros((32, 32), np.float32)
     cam[16, :16] = 0.7  # the view begins at column 30 of the region, cell 15 of the map
     cam[16, 10] = 0.8

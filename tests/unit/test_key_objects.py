@@ -3,7 +3,7 @@
 import pytest
 from pydicom import Dataset
 
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.report.edition import Edition
 from cadnode.report.key_objects import key_objects
 from tests.report_cases import MADE_AT, digital_exam, film_exam, result_of

@@ -17,7 +17,7 @@ from cadnode.cli_models import models_app
 from cadnode.errors import ModelError
 from cadnode.export import networks, onnx_file
 from cadnode.export.metadata import metadata
-from cadnode.imaging.preprocess import PreprocessSpec
+from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models import dib_mg, loading, store
 from cadnode.models.cnn import Cells, RoiNetwork
 from cadnode.models.dib_mg import DibMgConfig

@@ -10,7 +10,7 @@ from cadnode.app import outputs
 from cadnode.app.outputs import cards_of, installation_uid, write_outputs
 from cadnode.domain import ExamResult, ModelUse, Profile
 from cadnode.errors import ReportError
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.models import store
 from cadnode.page.content import PageContent
 from cadnode.page.pdf import Pdf

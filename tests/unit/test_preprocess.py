@@ -6,7 +6,7 @@ import pytest
 from cadnode.domain import Box, Laterality, SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.imaging import geometry
-from cadnode.imaging.preprocess import PAPER, Intensity, PreprocessSpec, build, start
+from cadnode.imaging.view_chain import PAPER, Intensity, PreprocessSpec, build, start
 from tests.unit.test_geometry import view
 
 SPEC = PreprocessSpec(height=96, width=64, stretch_to=256)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from cadnode.exam.regions_gsps import markings
+from cadnode.exam.markings.gsps import markings
 from cadnode.report.edition import Edition
 from cadnode.report.presentation_state import presentation_states
 from tests.report_cases import MADE_AT, digital_exam, film_exam, result_of

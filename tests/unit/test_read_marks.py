@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cadnode.domain import Box, FloatImage, RoiReference, Skipped, SkipReason
-from cadnode.exam.model import Exam, PersonRegion
+from cadnode.exam.exam import Exam, PersonRegion
 from cadnode.exam.read import read_exam as exam_of
 from cadnode.imaging.geometry import breast_mask
 from cadnode.imaging.spacing import Spacing

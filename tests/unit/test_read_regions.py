@@ -21,9 +21,9 @@ from cadnode.domain import (
     SystemStatus,
 )
 from cadnode.errors import ModelError
-from cadnode.exam.model import Exam, PersonRegion
+from cadnode.exam.exam import Exam, PersonRegion
 from cadnode.exam.read import read_exam as exam_of
-from cadnode.imaging.roi import Roi, RoiSpec
+from cadnode.imaging.roi_chain import Roi, RoiSpec
 from cadnode.imaging.spacing import Spacing
 from cadnode.models.operating_point import Roc
 from cadnode.models.roi_model import RoiReading

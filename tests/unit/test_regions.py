@@ -1,4 +1,4 @@
-"""exam/regions.py: whose markings count, on which images, and the option `--roi`."""
+"""exam/markings/regions.py: whose markings count, on which images, and the option `--roi`."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,9 +19,9 @@ from cadnode.domain import (
     ViewScore,
 )
 from cadnode.errors import SettingsError
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
+from cadnode.exam.markings.regions import parse_roi
 from cadnode.exam.read import read_exam
-from cadnode.exam.regions import parse_roi
 from cadnode.report.objects import make_objects
 from tests.synthetic import IDENTIFIERS, MARK, code, uid, write, write_exam
 from tests.unit.region_cases import (

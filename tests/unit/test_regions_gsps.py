@@ -1,4 +1,4 @@
-"""exam/regions_gsps.py: graphics that a person drew in a presentation state."""
+"""exam/markings/gsps.py: graphics that a person drew in a presentation state."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""exam/regions_seg.py: areas that a person segmented."""
+"""exam/markings/seg.py: areas that a person segmented."""
 
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from scipy import ndimage
 from skimage.draw import polygon2mask
 
 from cadnode.domain import RoiReference, SkipReason
+from cadnode.exam.markings.seg import MOST_REGIONS, outlines_of
 from cadnode.exam.read import read_exam
-from cadnode.exam.regions_seg import MOST_REGIONS, outlines_of
 from tests.encoding import labelled
 from tests.synthetic import uid, write
 from tests.unit.region_cases import COLUMNS, ROWS, boxes, exam_with, mammogram, segmentation

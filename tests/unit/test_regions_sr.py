@@ -1,4 +1,4 @@
-"""exam/regions_sr.py: every SCOORD that a person selected from a mammogram."""
+"""exam/markings/sr.py: every SCOORD that a person selected from a mammogram."""
 
 import re
 import subprocess

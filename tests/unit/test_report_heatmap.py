@@ -11,7 +11,7 @@ from pydicom import Dataset
 from pydicom.encaps import get_frame
 
 from cadnode.domain import Box, ExamResult
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.report.edition import Edition, shown_map
 from cadnode.report.heatmap import heat_map_image
 from cadnode.report.outlines import draw_outlines

@@ -21,7 +21,7 @@ from cadnode.domain import (
     SystemStatus,
 )
 from cadnode.errors import ReportError
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.report import codes
 from cadnode.report.edition import Edition
 from cadnode.report.measurement_sr import measurement_sr

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cadnode.domain import Box
-from cadnode.imaging import roi
-from cadnode.imaging.roi import Place, RoiIntensity, RoiSpec
+from cadnode.imaging import roi_chain
+from cadnode.imaging.roi_chain import Place, RoiIntensity, RoiSpec
 
 PLAIN = RoiSpec(size=64, spacing_mm=0.2, intensity=None)
 SPEC = RoiSpec(size=64, spacing_mm=0.2)
@@ -29,7 +29,7 @@ def tissue(rows: int = 300, cols: int = 260, seed: int = 0) -> np.ndarray:
 def test_positions_come_back_to_where_they_were_cut(
     row: float, col: float, row_mm: float, col_mm: float
 ) -> None:
-    placement = roi.cut(tissue(), (row, col), (row_mm, col_mm), PLAIN).placement
+    placement = roi_chain.cut(tissue(), (row, col), (row_mm, col_mm), PLAIN).placement
     points = np.array([[row, col], [0.0, 0.0], [299.5, 13.25]])
 
     np.testing.assert_allclose(placement.to_source(placement.to_output(points)), points, atol=1e-6)
@@ -42,7 +42,9 @@ def test_positions_come_back_to_where_they_were_cut(
 
 @pytest.mark.parametrize("spacing", [0.05, 0.07, 0.1, 0.2, 0.3])
 def test_the_centre_lies_in_the_middle_whatever_the_pixel_size(spacing: float) -> None:
-    placement = roi.cut(tissue(800, 800), (400.5, 391.25), (spacing, spacing), PLAIN).placement
+    placement = roi_chain.cut(
+        tissue(800, 800), (400.5, 391.25), (spacing, spacing), PLAIN
+    ).placement
 
     ((row, col),) = placement.to_output(np.array([[400.5, 391.25]]))
 
@@ -56,7 +58,7 @@ def test_a_square_of_4_mm_has_20_pixels_of_0_2_mm(spacing: tuple[float, float]) 
     half = round(2 / spacing[0]), round(2 / spacing[1])
     image[300 - half[0] : 300 + half[0], 300 - half[1] : 300 + half[1]] = 1
 
-    plane = roi.cut(image, (300, 300), spacing, PLAIN).image[0]
+    plane = roi_chain.cut(image, (300, 300), spacing, PLAIN).image[0]
 
     assert plane.sum(0).max() == pytest.approx(20, abs=0.5)
     assert plane.sum(1).max() == pytest.approx(20, abs=0.5)
@@ -67,7 +69,7 @@ def test_a_square_of_4_mm_has_20_pixels_of_0_2_mm(spacing: tuple[float, float]) 
 def test_a_bright_dot_comes_back_to_its_pixel(row: int, col: int, spacing: float) -> None:
     image = np.full((300, 260), 0.3, np.float32)
     image[row, col] = 1
-    ready = roi.cut(image, (row + 5, col - 4), (spacing, spacing), SPEC)
+    ready = roi_chain.cut(image, (row + 5, col - 4), (spacing, spacing), SPEC)
 
     r, c = np.unravel_index(ready.image[0].argmax(), (64, 64))
     ((found_row, found_col),) = ready.placement.to_source(np.array([[r + 0.5, c + 0.5]]))
@@ -79,13 +81,13 @@ def test_a_bright_dot_comes_back_to_its_pixel(row: int, col: int, spacing: float
 def test_a_view_of_the_specs_pixel_size_is_not_resampled() -> None:
     image = tissue(64, 64)
 
-    ready = roi.cut(image, (32, 32), (0.2, 0.2), PLAIN)
+    ready = roi_chain.cut(image, (32, 32), (0.2, 0.2), PLAIN)
 
     np.testing.assert_array_equal(ready.image[0], image)
 
 
 def test_beyond_the_edge_of_the_view_there_is_nothing() -> None:
-    ready = roi.cut(tissue(), (10, 250), (0.2, 0.2), SPEC)
+    ready = roi_chain.cut(tissue(), (10, 250), (0.2, 0.2), SPEC)
 
     # 32 pixels up and 32 to the right of the centre; the view ends after 10.
     assert ready.placement.crop == Box(0, 218, 42, 260)
@@ -97,7 +99,7 @@ def test_beyond_the_edge_of_the_view_there_is_nothing() -> None:
 
 
 def test_a_centre_outside_of_the_view_is_brought_to_its_edge() -> None:
-    placement = roi.cut(tissue(), (-500, 1000), (0.2, 0.2), SPEC).placement
+    placement = roi_chain.cut(tissue(), (-500, 1000), (0.2, 0.2), SPEC).placement
 
     assert placement.crop == Box(0, 228, 32, 260)
 
@@ -109,14 +111,14 @@ def test_brightness_and_contrast_of_the_display_do_not_matter(
 ) -> None:
     image = 0.2 + 0.7 * tissue(seed=seed)
 
-    a = roi.cut(image, (150, 130), (0.2, 0.2), SPEC).image
-    b = roi.cut(gain * image + np.float32(offset), (150, 130), (0.2, 0.2), SPEC).image
+    a = roi_chain.cut(image, (150, 130), (0.2, 0.2), SPEC).image
+    b = roi_chain.cut(gain * image + np.float32(offset), (150, 130), (0.2, 0.2), SPEC).image
 
     np.testing.assert_allclose(a, b, atol=1e-4)
 
 
 def test_the_tissues_median_is_brought_to_the_middle() -> None:
-    ready = roi.cut(tissue(), (150, 130), (0.2, 0.2), SPEC)
+    ready = roi_chain.cut(tissue(), (150, 130), (0.2, 0.2), SPEC)
 
     assert np.median(ready.image) == pytest.approx(0.35, abs=0.01)
 
@@ -126,7 +128,7 @@ def test_the_brightest_specks_keep_their_order() -> None:
     for step, col in enumerate(range(110, 150, 4)):
         image[150, col] = 0.4 + 0.03 * step
 
-    plane = roi.cut(image, (150, 130), (0.2, 0.2), SPEC).image[0]
+    plane = roi_chain.cut(image, (150, 130), (0.2, 0.2), SPEC).image[0]
 
     specks = plane[32, 12:52:4]
     assert (np.diff(specks) > 0.001).all()
@@ -139,7 +141,7 @@ def test_the_curve_bends_without_a_corner_at_the_knee() -> None:
     image = np.linspace(0.2, 0.6, 4096, dtype=np.float32).reshape(64, 64)
     image[0, :4] = 0.655, 0.656, 0.657, 0.9
 
-    plane = roi.cut(image, (32, 32), (0.2, 0.2), SPEC).image[0]
+    plane = roi_chain.cut(image, (32, 32), (0.2, 0.2), SPEC).image[0]
 
     slope = 0.3 / 0.192
     assert plane[0, 1] == pytest.approx(0.75, abs=0.002)
@@ -154,8 +156,8 @@ def test_air_stays_black_and_does_not_move_the_tissues_median() -> None:
     with_air = image.copy()
     with_air[:, :300] = 0
 
-    a = roi.cut(image, (300, 300), (0.2, 0.2), spec).image[0]
-    b = roi.cut(with_air, (300, 300), (0.2, 0.2), spec).image[0]
+    a = roi_chain.cut(image, (300, 300), (0.2, 0.2), spec).image[0]
+    b = roi_chain.cut(with_air, (300, 300), (0.2, 0.2), spec).image[0]
 
     assert b[:, :128].max() == 0
     assert np.median(b[:, 140:]) == pytest.approx(np.median(a[:, 140:]), abs=0.02)
@@ -165,13 +167,13 @@ def test_a_flat_region_is_not_stretched_into_noise() -> None:
     image = np.full((300, 260), 0.4, np.float32)
     image += 0.002 * np.random.default_rng(0).standard_normal(image.shape).astype(np.float32)
 
-    plane = roi.cut(image, (150, 130), (0.2, 0.2), SPEC).image[0]
+    plane = roi_chain.cut(image, (150, 130), (0.2, 0.2), SPEC).image[0]
 
     assert plane.std() < 0.3 * 0.002 / 0.04 * 1.2
 
 
 def test_a_black_view_gives_a_black_region() -> None:
-    ready = roi.cut(np.zeros((300, 260), np.float32), (150, 130), (0.2, 0.2), SPEC)
+    ready = roi_chain.cut(np.zeros((300, 260), np.float32), (150, 130), (0.2, 0.2), SPEC)
 
     assert ready.image.max() == 0
 
@@ -179,8 +181,8 @@ def test_a_black_view_gives_a_black_region() -> None:
 def test_cutting_is_the_chain_of_training() -> None:
     image = tissue()
 
-    served = roi.cut(image, (20, 130), (0.07, 0.07), SPEC)
-    trained = roi.build(SPEC)(Place(image, (20, 130), (0.07, 0.07)))
+    served = roi_chain.cut(image, (20, 130), (0.07, 0.07), SPEC)
+    trained = roi_chain.build(SPEC)(Place(image, (20, 130), (0.07, 0.07)))
 
     np.testing.assert_array_equal(served.image, trained.image)
     assert served.placement == trained.placement
@@ -189,18 +191,18 @@ def test_cutting_is_the_chain_of_training() -> None:
 
 def test_a_map_inside_the_view_is_not_touched() -> None:
     values = np.random.default_rng(0).random((16, 16), np.float32)
-    placement = roi.cut(tissue(), (150, 130), (0.2, 0.2), SPEC).placement
+    placement = roi_chain.cut(tissue(), (150, 130), (0.2, 0.2), SPEC).placement
 
-    assert roi.map_to_source(values, placement) is values
+    assert roi_chain.map_to_source(values, placement) is values
 
 
 def test_a_map_at_the_edge_covers_exactly_what_was_cut() -> None:
     # The content starts at row 22 of 64, inside the map's second cell of 16 rows.
-    placement = roi.cut(tissue(), (10, 130), (0.2, 0.2), SPEC).placement
+    placement = roi_chain.cut(tissue(), (10, 130), (0.2, 0.2), SPEC).placement
     centres = 8 + 16 * np.arange(4, dtype=np.float32)
     values = np.repeat(centres[:, None], 4, axis=1)
 
-    inside = roi.map_to_source(values, placement)
+    inside = roi_chain.map_to_source(values, placement)
 
     # A map of its own rows, in rows of the region: 3 cells of 14 over rows 22 to 64.
     assert placement.content == Box(22, 0, 64, 64)

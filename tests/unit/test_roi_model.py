@@ -9,8 +9,8 @@ from torch import Tensor
 
 from cadnode.errors import ModelError
 from cadnode.explain import gradcam
-from cadnode.imaging import roi
-from cadnode.imaging.roi import Place, Roi, RoiSpec
+from cadnode.imaging import roi_chain
+from cadnode.imaging.roi_chain import Place, Roi, RoiSpec
 from cadnode.models.cnn import Cells, CnnConfig, RoiNetwork, network
 from cadnode.models.roi_model import RoiModel, bf16_agreement
 from tests.unit.roi_cases import SPEC, Toy, card, toy
@@ -22,14 +22,14 @@ def rois(count: int, spec: RoiSpec = SPEC) -> list[Roi]:
     rng = np.random.default_rng(5)
     image = (0.2 + 0.5 * rng.random((200, 180))).astype(np.float32)
     centres = rng.uniform(20, 160, (count, 2))
-    return [roi.cut(image, (float(r), float(c)), (0.2, 0.2), spec) for r, c in centres]
+    return [roi_chain.cut(image, (float(r), float(c)), (0.2, 0.2), spec) for r, c in centres]
 
 
 def test_a_reading_is_what_training_would_compute() -> None:
     torch.manual_seed(0)
     cnn = network(CnnConfig(name="resnext50_32x4d")).eval()
     image = np.random.default_rng(1).random((90, 120), np.float32)
-    chain = roi.build(SPEC)
+    chain = roi_chain.build(SPEC)
 
     batch = torch.stack([
         torch.from_numpy(chain(Place(image, (45.0, c), (0.2, 0.15))).image) for c in (10.0, 70.0)
@@ -37,7 +37,7 @@ def test_a_reading_is_what_training_would_compute() -> None:
     with torch.inference_mode():
         expected = cnn(batch).softmax(1)[:, 1]
     readings = RoiModel(card(), cnn, "cpu").read(
-        [roi.cut(image, (45.0, c), (0.2, 0.15), SPEC) for c in (10.0, 70.0)]
+        [roi_chain.cut(image, (45.0, c), (0.2, 0.15), SPEC) for c in (10.0, 70.0)]
     )
 
     found = [reading.probability for reading in readings]
@@ -47,7 +47,7 @@ def test_a_reading_is_what_training_would_compute() -> None:
 def test_a_bright_dots_map_comes_back_to_its_source_pixel() -> None:
     image = np.full((300, 260), 0.3, np.float32)
     image[140:143, 33:36] = 1
-    ready = roi.cut(image, (120, 20), (0.1, 0.1), SPEC)
+    ready = roi_chain.cut(image, (120, 20), (0.1, 0.1), SPEC)
 
     (reading,) = RoiModel(card(), toy(), "cpu").read([ready])
 

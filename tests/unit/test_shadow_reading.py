@@ -10,7 +10,7 @@ from cadnode.app import shadow_lineup, shadow_reading, shadow_regions
 from cadnode.app.reading import choices_of, readers_of
 from cadnode.app.shadow_reading import read
 from cadnode.domain import Acquisition, Box, ExamResult, RoiReference, System
-from cadnode.exam.model import Exam, PersonRegion
+from cadnode.exam.exam import Exam, PersonRegion
 from cadnode.exam.read import read_exam as exam_of
 from cadnode.models import installation, shadow, shadow_set, store
 from cadnode.models.card import CnnCard

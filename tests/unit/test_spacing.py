@@ -6,7 +6,7 @@ import pytest
 from pydicom import Dataset
 
 from cadnode.domain import Acquisition, Intent, Laterality, ViewPosition
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.imaging import spacing
 from cadnode.imaging.spacing import Spacing, spacing_of
 

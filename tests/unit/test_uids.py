@@ -15,7 +15,7 @@ from pydicom import Dataset
 
 from cadnode.domain import Box, ExamResult, RoiReference, SkipReason, System
 from cadnode.exam.content import stated_input
-from cadnode.exam.model import Exam, PersonRegion
+from cadnode.exam.exam import Exam, PersonRegion
 from cadnode.exam.read import read_exam
 from cadnode.read import Choices, Readers
 from cadnode.report import edition

@@ -16,7 +16,7 @@ from cadnode.domain import (
     System,
     ViewPosition,
 )
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.exam.read import read_exam as exam_of
 from cadnode.models import store
 from cadnode.models.breast import BreastScoring

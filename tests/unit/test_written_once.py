@@ -14,7 +14,7 @@ import pytest
 from cadnode.app.worker import Worker
 from cadnode.domain import Profile
 from cadnode.errors import ReportError
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.jobs import folders
 from cadnode.read import Readers
 from cadnode.receive.spool import Spool

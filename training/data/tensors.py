@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from cadnode.domain import FloatImage
 from cadnode.errors import DataError, NotProcessable
-from cadnode.imaging import preprocess
-from cadnode.imaging.preprocess import PreprocessSpec
+from cadnode.imaging import view_chain
+from cadnode.imaging.view_chain import PreprocessSpec
 from training.data import sources
 from training.data.views import ViewRecord
 
@@ -24,14 +24,14 @@ def tensors(
     records: Iterable[ViewRecord], spec: PreprocessSpec
 ) -> Iterator[tuple[ViewRecord, FloatImage | None, str]]:
     """Each record with its `(1, h, w) float32` tensor, or with None and why there is none."""
-    chain = preprocess.build(spec)
+    chain = view_chain.build(spec)
     for record in records:
         image = sources.load(record)
         if image is None:
             yield record, None, "file cannot be read"
             continue
         try:
-            yield record, chain(preprocess.start(image, record.laterality)).image, ""
+            yield record, chain(view_chain.start(image, record.laterality)).image, ""
         except NotProcessable as error:
             yield record, None, error.reason.value
 

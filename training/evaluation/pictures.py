@@ -14,7 +14,7 @@ from cadnode.detect.model import Segmentation
 from cadnode.detect.segment import segment_roi
 from cadnode.domain import Acquisition, Box, FloatImage, Laterality
 from cadnode.errors import NotProcessable
-from cadnode.imaging.roi import Roi
+from cadnode.imaging.roi_chain import Roi
 from cadnode.models import loading
 from cadnode.models.card import Scenario
 from cadnode.models.roi_model import RoiModel

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydicom import Dataset
 
 from cadnode.errors import ReportError
-from cadnode.exam.model import Mammogram
+from cadnode.exam.exam import Mammogram
 from cadnode.report import codes, image_library
 from cadnode.report.cad_sr import concepts, items
 from cadnode.report.edition import Edition

@@ -8,7 +8,7 @@ from typing import Final
 
 from cadnode.domain import Acquisition
 from cadnode.errors import SettingsError
-from cadnode.imaging.preprocess import PreprocessSpec
+from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models.dib_mg import DibMgConfig
 from training.recipe import Recipes, read
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from cadnode.errors import SettingsError
-from cadnode.imaging.roi import RoiSpec
+from cadnode.imaging.roi_chain import RoiSpec
 from training.recipe import read
 
 Task = Literal["descriptors", "joint", "malignancy"]
@@ -18,7 +18,7 @@ IMAGENET: Final = "imagenet"
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """The region's side in pixels and its pixel size; see `cadnode.imaging.roi.RoiSpec`."""
+    """The region's side in pixels and its pixel size; see `cadnode.imaging.roi_chain.RoiSpec`."""
 
     size: int = 512
     spacing_mm: float = 0.1

@@ -18,7 +18,7 @@ from rich.table import Table
 from cadnode import terminal
 from cadnode.domain import YOUDEN, FindingKind, System
 from cadnode.errors import ModelError
-from cadnode.imaging.roi import Roi, RoiSpec, cut
+from cadnode.imaging.roi_chain import Roi, RoiSpec, cut
 from cadnode.models import ensemble, store
 from cadnode.models.card import CnnCard
 from cadnode.models.loading import load

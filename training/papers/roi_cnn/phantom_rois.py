@@ -15,7 +15,7 @@ from rich.progress import track
 from cadnode import terminal
 from cadnode.domain import Acquisition, FindingKind, FloatImage
 from cadnode.errors import DataError
-from cadnode.imaging.roi import RoiSpec, cut
+from cadnode.imaging.roi_chain import RoiSpec, cut
 from training import phantom
 from training.papers.roi_cnn.rois import (
     IMAGES,

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from cadnode import terminal
-from cadnode.imaging.roi import Roi
+from cadnode.imaging.roi_chain import Roi
 from cadnode.models import ensemble, store
 from cadnode.models.roi_model import RoiModel
 from training import once

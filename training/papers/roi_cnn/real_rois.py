@@ -20,7 +20,7 @@ from cadnode import terminal
 from cadnode.domain import CalcificationType
 from cadnode.errors import DataError
 from cadnode.imaging.geometry import Placement
-from cadnode.imaging.roi import Roi, RoiSpec, cut
+from cadnode.imaging.roi_chain import Roi, RoiSpec, cut
 from training.data.region_pixels import Placed, placed
 from training.data.regions import Question, Region, Regions, open_regions
 from training.papers.roi_cnn.rois import IMAGES, Part, RoiRecord, RoiSet, open_set, write_table

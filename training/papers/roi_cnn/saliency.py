@@ -14,7 +14,7 @@ import numpy as np
 from numpy.random import Generator
 
 from cadnode.domain import FloatImage
-from cadnode.imaging.roi import Roi, cut
+from cadnode.imaging.roi_chain import Roi, cut
 from cadnode.models.roi_model import RoiModel
 from training.evaluation.binary import wilson
 from training.papers.roi_cnn import phantom_rois

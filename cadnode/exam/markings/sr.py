@@ -12,7 +12,7 @@ import numpy as np
 from pydicom import Dataset
 
 from cadnode.exam.attributes import code_values, items, numbers, text
-from cadnode.exam.markings import Marking, Points, is_line, is_seed, outline_of, points_of
+from cadnode.exam.markings.marking import Marking, Points, is_line, is_seed, outline_of, points_of
 
 SOP_CLASSES = frozenset(
     {

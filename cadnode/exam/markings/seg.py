@@ -19,7 +19,7 @@ from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.exam.attributes import items, number, text
 from cadnode.exam.dicom_file import read_pixel_data, tolerant
-from cadnode.exam.markings import Marking, Outline
+from cadnode.exam.markings.marking import Marking, Outline
 
 SOP_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.66.4"})
 MOST_REGIONS = 50  # of one image; what has more is no set of regions that a person marked

@@ -12,12 +12,12 @@ from pydicom import Dataset
 
 from cadnode.domain import Box, RoiReference, Skipped, SkipReason
 from cadnode.errors import SettingsError
-from cadnode.exam import regions_gsps, regions_seg, regions_sr
 from cadnode.exam.attributes import text
+from cadnode.exam.exam import Exam, Mammogram, PersonRegion
 from cadnode.exam.kind import is_own_output
 from cadnode.exam.mammogram import Instance
-from cadnode.exam.markings import Marking
-from cadnode.exam.model import Exam, Mammogram, PersonRegion
+from cadnode.exam.markings import gsps, seg, sr
+from cadnode.exam.markings.marking import Marking
 
 __all__ = ["MarkedRegions", "PersonRegion", "find_regions", "holds_regions", "parse_roi"]
 
@@ -127,8 +127,8 @@ def _current(instances: Iterable[Instance]) -> list[tuple[Path, Dataset]]:
     found.pop("", None)
     replaced: set[str] = set()
     for _, header in found.values():
-        replaced |= regions_sr.predecessors(header)
-    kinds = [regions_sr.SOP_CLASSES, regions_gsps.SOP_CLASSES, regions_seg.SOP_CLASSES]
+        replaced |= sr.predecessors(header)
+    kinds = [sr.SOP_CLASSES, gsps.SOP_CLASSES, seg.SOP_CLASSES]
     rank = {sop_class: n for n, classes in enumerate(kinds) for sop_class in classes}
     wanted = [
         (rank[sop_class], uid)
@@ -138,9 +138,7 @@ def _current(instances: Iterable[Instance]) -> list[tuple[Path, Dataset]]:
     return [found[uid] for _, uid in sorted(wanted)]
 
 
-def _markings(
-    path: Path, header: Dataset, matrices: Mapping[str, regions_seg.Matrix]
-) -> Iterator[Marking]:
+def _markings(path: Path, header: Dataset, matrices: Mapping[str, seg.Matrix]) -> Iterator[Marking]:
     """What people drew in an object that a report can refer to.
 
     Nothing comes from our own objects and those of other devices.
@@ -148,12 +146,12 @@ def _markings(
     sop_class = text(header, "SOPClassUID")
     if is_own_output(header) or not all(map(header.get, _REFERENCE_NEEDS)):
         return
-    if sop_class in regions_sr.SOP_CLASSES and not regions_sr.is_by_device(header):
-        yield from regions_sr.markings(header)
-    elif sop_class in regions_gsps.SOP_CLASSES and not regions_gsps.is_by_device(header):
-        yield from regions_gsps.markings(header)
-    elif sop_class in regions_seg.SOP_CLASSES and not regions_seg.is_by_device(header):
-        yield from regions_seg.markings(path, header, matrices)
+    if sop_class in sr.SOP_CLASSES and not sr.is_by_device(header):
+        yield from sr.markings(header)
+    elif sop_class in gsps.SOP_CLASSES and not gsps.is_by_device(header):
+        yield from gsps.markings(header)
+    elif sop_class in seg.SOP_CLASSES and not seg.is_by_device(header):
+        yield from seg.markings(path, header, matrices)
 
 
 def _by_person(header: Dataset) -> bool:
@@ -164,9 +162,9 @@ def _by_person(header: Dataset) -> bool:
     there are none.
     """
     sop_class = text(header, "SOPClassUID")
-    if sop_class in regions_sr.SOP_CLASSES:
-        return regions_sr.names_a_person(header)
-    return sop_class in regions_seg.SOP_CLASSES or regions_gsps.names_a_person(header)
+    if sop_class in sr.SOP_CLASSES:
+        return sr.names_a_person(header)
+    return sop_class in seg.SOP_CLASSES or gsps.names_a_person(header)
 
 
 def _region(

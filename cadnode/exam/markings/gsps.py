@@ -12,7 +12,7 @@ import numpy as np
 from pydicom import Dataset
 
 from cadnode.exam.attributes import items, number, numbers, text
-from cadnode.exam.markings import (
+from cadnode.exam.markings.marking import (
     Marking,
     Outline,
     Points,

@@ -1,0 +1,1 @@
+"""Regions that people or other devices marked: in SRs, presentation states and segmentations."""
