@@ -7,17 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from cadnode.errors import ModelError
-from cadnode.models import dib_mg, store
+from cadnode.models import store
 from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
-from cadnode.models.cnn import RoiNetwork
-from cadnode.models.cnn import network as cnn
-from cadnode.models.detector import CandidateFilter
-from cadnode.models.dib_mg import MapNetwork
 from cadnode.models.feature_classifiers import Scaler
 from cadnode.models.feature_model import NETWORK, FeatureModel
 from cadnode.models.loading import Model
-from cadnode.models.stacked_autoencoder import StackedAutoencoder
 from cadnode.models.weights import fitted
+from cadnode.networks import dib_mg
+from cadnode.networks.autoencoder import StackedAutoencoder
+from cadnode.networks.cnn import RoiNetwork
+from cadnode.networks.cnn import network as cnn
+from cadnode.networks.dib_mg import MapNetwork
+from cadnode.networks.patch_filter import CandidateFilter
 
 _SCALER: Final = "scaler"
 

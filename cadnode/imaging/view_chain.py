@@ -77,7 +77,7 @@ PAPER = PreprocessSpec(
 )
 """Kim 2018, Training Set-up: longer side to 1600, zero-padded to 1600 × 1600.
 
-The paper's scaling to [−1, 1] is the first step of the network (`models.dib_mg`).
+The paper's scaling to [−1, 1] is the first step of the network (`networks.dib_mg`).
 """
 
 

@@ -13,11 +13,11 @@ from cadnode.domain import Acquisition, System, TrainingMaterial
 from cadnode.imaging.roi_chain import RoiSpec
 from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models.breast import BreastScoring
-from cadnode.models.cnn import CnnConfig
-from cadnode.models.detector import DetectorConfig
-from cadnode.models.dib_mg import DibMgConfig
 from cadnode.models.operating_point import Roc
-from cadnode.models.stacked_autoencoder import StackedAutoencoderConfig
+from cadnode.networks.autoencoder import StackedAutoencoderConfig
+from cadnode.networks.cnn import CnnConfig
+from cadnode.networks.dib_mg import DibMgConfig
+from cadnode.networks.patch_filter import DetectorConfig
 
 UnitInterval = tuple[float, float]
 

@@ -13,16 +13,18 @@ from torch import Tensor, nn
 from cadnode.domain import FloatImage, Laterality
 from cadnode.errors import ModelError, NotProcessable, SettingsError
 from cadnode.imaging import roi_chain
-from cadnode.models import dib_mg, store
+from cadnode.models import store
 from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
-from cadnode.models.cnn import network as cnn
-from cadnode.models.detector import CandidateFilter, Detector
+from cadnode.models.detector import Detector
 from cadnode.models.feature_model import NETWORK, FeatureModel
 from cadnode.models.features import Features
 from cadnode.models.loading import Model, assemble
 from cadnode.models.roi_model import RoiModel
-from cadnode.models.stacked_autoencoder import StackedAutoencoder
 from cadnode.models.view_model import ViewModel
+from cadnode.networks import dib_mg
+from cadnode.networks.autoencoder import StackedAutoencoder
+from cadnode.networks.cnn import network as cnn
+from cadnode.networks.patch_filter import CandidateFilter
 
 # Far more than any of the papers' inputs (1600 pixels); a typing error must not fill the memory.
 LARGEST_SIDE: Final = 4096

@@ -14,8 +14,8 @@ from cadnode.errors import ModelError
 from cadnode.models.card import FeatureCard
 from cadnode.models.feature_classifiers import Knn, Lda, Scaler, Svm, sigmoid
 from cadnode.models.features import Features
-from cadnode.models.stacked_autoencoder import StackedAutoencoder
 from cadnode.models.weights import fitted
+from cadnode.networks.autoencoder import StackedAutoencoder
 
 NETWORK: Final = "sae."
 _BESIDE: Final[Mapping[str, type[Svm | Knn | Lda]]] = {"svm": Svm, "knn": Knn, "lda": Lda}

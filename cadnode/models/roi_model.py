@@ -14,7 +14,7 @@ from cadnode.errors import ModelError
 from cadnode.imaging.roi_chain import Roi
 from cadnode.models import saliency
 from cadnode.models.card import CnnCard
-from cadnode.models.cnn import RoiNetwork
+from cadnode.networks.cnn import RoiNetwork
 
 # bfloat16 is used when it moves no probability by this much or more.
 AGREEMENT: Final = 0.01

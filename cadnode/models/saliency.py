@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cadnode.domain import FloatImage
-from cadnode.models.cnn import Cells, RoiNetwork
+from cadnode.networks.cnn import Cells, RoiNetwork
 
 # A map is drawn with this many points to a cell of the features.
 _FINER: Final = 4

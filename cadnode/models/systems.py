@@ -5,7 +5,7 @@ from typing import Final, get_args
 
 from cadnode.domain import Acquisition, System, SystemStatus
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard, Scenario
-from cadnode.models.cnn import Architecture
+from cadnode.networks.cnn import Architecture
 
 # Kang 2021, DCNN architectures: the five that are averaged.
 KANG_MEMBERS: Final[tuple[Architecture, ...]] = (

@@ -14,7 +14,7 @@ from cadnode.errors import ModelError
 from cadnode.imaging import view_chain
 from cadnode.imaging.geometry import Placement
 from cadnode.models.card import DibMgCard
-from cadnode.models.dib_mg import MapNetwork
+from cadnode.networks.dib_mg import MapNetwork
 
 # Each cell is drawn this many times finer; odd, so that its own value is among the finer ones.
 _OUTLINE_SCALE: Final = 9

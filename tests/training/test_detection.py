@@ -14,7 +14,7 @@ from cadnode.detect.specks import find_specks
 from cadnode.errors import DataError
 from cadnode.models import store
 from cadnode.models.card import DetectorCard
-from cadnode.models.detector import CandidateFilter, DetectorConfig
+from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
 from tests.training.test_detection_data import write_mias, write_pisa
 from training.data import mini_mias, pisa_calcifications
 from training.evaluation.auc import auc

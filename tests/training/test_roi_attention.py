@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cadnode.models.cnn import Cells, CnnConfig, network
+from cadnode.networks.cnn import Cells, CnnConfig, network
 from training.papers.roi_cnn import attention
 from training.papers.roi_cnn.augment import augment
 from training.papers.roi_cnn.config import Augmentation

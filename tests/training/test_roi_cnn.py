@@ -12,10 +12,11 @@ from safetensors.torch import save_file
 
 from cadnode.domain import System
 from cadnode.errors import DataError, ModelError, SettingsError
-from cadnode.models import cnn, loading, store
-from cadnode.models.cnn import Cells, CnnConfig, Facts
+from cadnode.models import loading, store
 from cadnode.models.roi_model import RoiModel
 from cadnode.models.weights import pack
+from cadnode.networks import cnn
+from cadnode.networks.cnn import Cells, CnnConfig, Facts
 from training.machine import Machine
 from training.papers.helsinki_dtl import config as helsinki
 from training.papers.helsinki_dtl import evaluate, train

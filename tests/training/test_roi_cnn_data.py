@@ -12,9 +12,9 @@ import torch
 from cadnode.domain import CalcificationType, Distribution
 from cadnode.errors import DataError
 from cadnode.imaging.roi_chain import RoiSpec
-from cadnode.models import cnn
-from cadnode.models.cnn import CnnConfig
 from cadnode.models.weights import unpack
+from cadnode.networks import cnn
+from cadnode.networks.cnn import CnnConfig
 from training.machine import Machine
 from training.papers.roi_cnn import measure, phantom_rois
 from training.papers.roi_cnn.augment import augment, centre

@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cadnode.cli import app
-from cadnode.models import cnn, store
+from cadnode.models import store
+from cadnode.networks import cnn
 from tests.training import test_roi_cnn, test_wang2016, toy
 from tests.training.test_detection import write_pisa
 from tests.training.test_detection_data import write_mias

@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cadnode.models import cnn, store
-from cadnode.models.cnn import Cells, Facts
+from cadnode.models import store
+from cadnode.networks import cnn
+from cadnode.networks.cnn import Cells, Facts
 from tests.training import test_roi_cnn, test_wang2016, toy
 from tests.training.killed import killed_at
 from tests.training.test_detection_data import write_mias, write_pisa

@@ -8,7 +8,7 @@ from cadnode.domain import Acquisition, System
 from cadnode.models.card import Calibration, FeatureCard, TrainingData
 from cadnode.models.features import Features
 from cadnode.models.operating_point import Roc
-from cadnode.models.stacked_autoencoder import StackedAutoencoder, StackedAutoencoderConfig
+from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
 from training.papers.wang2016 import rivals
 from training.papers.wang2016.fitting import Fitted
 

@@ -16,8 +16,8 @@ from cadnode.models.card import (
     Metric,
     TrainingData,
 )
-from cadnode.models.dib_mg import DibMg, DibMgConfig
 from cadnode.models.operating_point import Roc
+from cadnode.networks.dib_mg import DibMg, DibMgConfig
 
 
 def card() -> DibMgCard:

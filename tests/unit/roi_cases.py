@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from cadnode.domain import Acquisition, System
 from cadnode.imaging.roi_chain import RoiSpec
 from cadnode.models.card import Calibration, CnnCard
-from cadnode.models.cnn import Cells, CnnConfig, RoiNetwork
 from cadnode.models.operating_point import Roc
+from cadnode.networks.cnn import Cells, CnnConfig, RoiNetwork
 
 SPEC = RoiSpec(size=64, spacing_mm=0.2)
 CONFIG = CnnConfig(name="resnext50_32x4d", mean=0.0, std=1.0)

@@ -19,11 +19,12 @@ from cadnode.errors import ModelError, SettingsError
 from cadnode.export import bundle, cases
 from cadnode.export.source import model_folder
 from cadnode.models import loading, store
-from cadnode.models.cnn import CnnConfig, network
-from cadnode.models.detector import CandidateFilter, Detector, DetectorConfig
+from cadnode.models.detector import Detector
 from cadnode.models.feature_model import FeatureModel
 from cadnode.models.roi_model import RoiModel
 from cadnode.models.view_model import ViewModel
+from cadnode.networks.cnn import CnnConfig, network
+from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
 from cadnode.read import Readers, read_exam
 from tests.synthetic import write_exam
 from tests.unit import store_cases

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from cadnode.models import saliency
-from cadnode.models.cnn import FACTS, Architecture, Cells, CnnConfig, RoiNetwork, network
+from cadnode.networks.cnn import FACTS, Architecture, Cells, CnnConfig, RoiNetwork, network
 from tests.unit.roi_cases import toy
 
 ALL: list[Architecture] = [

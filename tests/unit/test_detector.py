@@ -11,8 +11,9 @@ from cadnode.detect.view import detect_view
 from cadnode.domain import Acquisition, FindingKind, Laterality
 from cadnode.errors import ModelError
 from cadnode.models.card import Calibration, DetectorCard
-from cadnode.models.detector import CandidateFilter, Detector, DetectorConfig
+from cadnode.models.detector import Detector
 from cadnode.models.operating_point import Roc
+from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
 from tests.unit.detect_cases import add_specks, breast, group
 
 SMALL = DetectorConfig(patch=32, widths=(4, 8), members=2, statistics=len(STATISTICS))

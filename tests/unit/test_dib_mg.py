@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cadnode.models.dib_mg import DibMg, DibMgConfig, breast_logit, convolutions
+from cadnode.networks.dib_mg import DibMg, DibMgConfig, breast_logit, convolutions
 
 SMALL = DibMgConfig(widths=(4, 4, 8, 8, 8, 8), top_cells=3)
 

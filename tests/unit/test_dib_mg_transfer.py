@@ -6,9 +6,8 @@ import torch
 from torch import nn
 
 from cadnode.errors import ModelError
-from cadnode.models import dib_mg
-from cadnode.models.dib_mg import DibMgConfig, MapEnsemble
-from cadnode.models.dib_mg_transfer import TransferDibMg
+from cadnode.networks import dib_mg
+from cadnode.networks.dib_mg import DibMgConfig, MapEnsemble, TransferDibMg
 
 LITE = DibMgConfig(trunk="tf_efficientnet_lite0", top_cells=3)
 

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cadnode.errors import ModelError
-from cadnode.models import imagenet
-from cadnode.models.cnn import CnnConfig, network
+from cadnode.networks import imagenet
+from cadnode.networks.cnn import CnnConfig, network
 
 
 def coloured(name: str) -> nn.Module:

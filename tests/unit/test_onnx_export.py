@@ -18,9 +18,10 @@ from cadnode.errors import ModelError
 from cadnode.export import networks, onnx_file
 from cadnode.export.metadata import metadata
 from cadnode.imaging.view_chain import PreprocessSpec
-from cadnode.models import dib_mg, loading, store
-from cadnode.models.cnn import Cells, RoiNetwork
-from cadnode.models.dib_mg import DibMgConfig
+from cadnode.models import loading, store
+from cadnode.networks import dib_mg
+from cadnode.networks.cnn import Cells, RoiNetwork
+from cadnode.networks.dib_mg import DibMgConfig
 from tests.synthetic import write_exam
 from tests.unit import model_cases, roi_cases, store_cases
 

@@ -7,7 +7,7 @@ from monai.visualize import GradCAM
 from torch import Tensor, nn
 
 from cadnode.models import saliency
-from cadnode.models.cnn import Cells, CnnConfig, RoiNetwork, network
+from cadnode.networks.cnn import Cells, CnnConfig, RoiNetwork, network
 from tests.unit.roi_cases import toy
 
 

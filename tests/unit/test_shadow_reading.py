@@ -14,11 +14,11 @@ from cadnode.exam.exam import Exam, PersonRegion
 from cadnode.exam.read import read_exam as exam_of
 from cadnode.models import installation, shadow, shadow_set, store
 from cadnode.models.card import CnnCard
-from cadnode.models.detector import CandidateFilter, DetectorConfig
 from cadnode.models.installation import Stores
 from cadnode.models.loading import Model, load
 from cadnode.models.roi_model import RoiModel
 from cadnode.models.shadow_set import ShadowSet
+from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
 from cadnode.read import read_exam
 from cadnode.settings import Settings, Storage
 from tests.synthetic import write_exam

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from cadnode.models.stacked_autoencoder import StackedAutoencoder, StackedAutoencoderConfig
+from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
 from training.papers.wang2016 import autoencoder
 from training.papers.wang2016.autoencoder import Recipe
 

@@ -7,9 +7,9 @@ import pytest
 
 from cadnode.domain import Acquisition, System, SystemStatus
 from cadnode.models.card import CnnCard, FeatureCard, ModelCard, Scenario
-from cadnode.models.cnn import Architecture, CnnConfig
-from cadnode.models.stacked_autoencoder import StackedAutoencoderConfig
 from cadnode.models.systems import KANG_MEMBERS, system_statuses
+from cadnode.networks.autoencoder import StackedAutoencoderConfig
+from cadnode.networks.cnn import Architecture, CnnConfig
 from tests.unit import model_cases, roi_cases, store_cases
 
 BOTH = tuple(Acquisition)

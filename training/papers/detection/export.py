@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from cadnode.domain import Acquisition
 from cadnode.models import operating_point, store
 from cadnode.models.card import Calibration, DetectorCard, Metric, TrainingData
-from cadnode.models.detector import CandidateFilter, DetectorConfig
+from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
 from training.data import mini_mias
 from training.evaluation.auc import clustered
 from training.papers.detection.samples import Samples

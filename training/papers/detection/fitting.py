@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cadnode import terminal
-from cadnode.models.detector import CandidateFilter, CandidateNet, DetectorConfig
+from cadnode.networks.patch_filter import CandidateFilter, CandidateNet, DetectorConfig
 from training.papers.detection.config import Schedule
 from training.papers.detection.samples import Samples
 from training.phases import Kept, NumpyRandom, Phase, Stateful, learn

@@ -14,7 +14,7 @@ from rich.table import Table
 from cadnode import terminal
 from cadnode.errors import DataError
 from cadnode.models.card import DetectorCard
-from cadnode.models.detector import CandidateFilter, DetectorConfig
+from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
 from training import tracking
 from training.checkpoint import claim
 from training.command_line import command_line

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from cadnode.domain import FindingKind
 from cadnode.models.card import DetectorCard
-from cadnode.models.detector import CandidateFilter, Detector, DetectorConfig
+from cadnode.models.detector import Detector
+from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
 from training.data import mini_mias
 from training.evaluation.froc import ImageMarks, summary
 from training.papers.detection.cases import mias_cases

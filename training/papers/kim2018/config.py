@@ -9,7 +9,7 @@ from typing import Final
 from cadnode.domain import Acquisition
 from cadnode.errors import SettingsError
 from cadnode.imaging.view_chain import PreprocessSpec
-from cadnode.models.dib_mg import DibMgConfig
+from cadnode.networks.dib_mg import DibMgConfig
 from training.recipe import Recipes, read
 
 RECIPE: Final = Path(__file__).with_name("recipe.toml")
@@ -18,7 +18,7 @@ RECIPES: Final = Recipes(RECIPE, transfer=RECIPE.with_name("transfer.toml"))
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """See `cadnode.models.dib_mg.DibMgConfig`.
+    """See `cadnode.networks.dib_mg.DibMgConfig`.
 
     `start` is what an ImageNet trunk begins with: `scratch` (random), `imagenet` (timm's weights,
     fetched or from its cache), or a safetensors file of them.

@@ -14,8 +14,8 @@ from cadnode.domain import Acquisition, System
 from cadnode.models import store
 from cadnode.models.breast import BreastScoring
 from cadnode.models.card import DibMgCard, Metric, TrainingData
-from cadnode.models.dib_mg import MapNetwork
 from cadnode.models.weights import StoredAs, pack, unpack
+from cadnode.networks.dib_mg import MapNetwork
 from training.data import ddsm_exams, phantom_exams, rsna_views
 from training.data.tensors import TensorCache
 from training.data.views import DataSet, Part, ViewRecord

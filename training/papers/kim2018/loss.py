@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cadnode.models.dib_mg import MapNetwork, breast_logit
+from cadnode.networks.dib_mg import MapNetwork, breast_logit
 from training.papers.kim2018.batches import Batch
 
 # A cell is lesion from 25 % on, and neither lesion nor free of it between 2 % and 25 %.

@@ -10,9 +10,9 @@ import torch
 
 from cadnode import terminal
 from cadnode.errors import DataError, SettingsError
-from cadnode.models import dib_mg, imagenet, store
-from cadnode.models.dib_mg import MapNetwork
-from cadnode.models.dib_mg_transfer import TransferDibMg
+from cadnode.models import store
+from cadnode.networks import dib_mg, imagenet
+from cadnode.networks.dib_mg import MapNetwork, TransferDibMg
 from training import tracking
 from training.checkpoint import claim
 from training.command_line import command_line

@@ -18,8 +18,8 @@ from cadnode.domain import Acquisition, Laterality
 from cadnode.errors import DataError
 from cadnode.models.breast import BreastScoring, combine
 from cadnode.models.card import Calibration, HotRegion
-from cadnode.models.dib_mg import MapNetwork
 from cadnode.models.operating_point import Roc, roc
+from cadnode.networks.dib_mg import MapNetwork
 from training.data.rsna_views import MACHINES
 from training.data.rsna_views import NAME as RSNA
 from training.data.tensors import TensorCache

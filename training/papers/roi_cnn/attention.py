@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cadnode.models.cnn import Cells, RoiNetwork
+from cadnode.networks.cnn import Cells, RoiNetwork
 
 
 def with_evidence(network: RoiNetwork, images: Tensor) -> Tensor:

@@ -19,8 +19,8 @@ from cadnode.models.card import (
     TrainingData,
     ValidationScores,
 )
-from cadnode.models.cnn import RoiNetwork
 from cadnode.models.weights import pack, unpack
+from cadnode.networks.cnn import RoiNetwork
 from training.evaluation.auc import auc
 from training.papers.roi_cnn.config import Member, Recipe
 from training.papers.roi_cnn.measure import (

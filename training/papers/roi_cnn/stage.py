@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from cadnode.domain import FloatImage
 from cadnode.errors import DataError
 from cadnode.files import write_whole
-from cadnode.models.cnn import RoiNetwork
 from cadnode.models.weights import pack, unpack
+from cadnode.networks.cnn import RoiNetwork
 from training.checkpoint import STAGE_WEIGHTS
 from training.machine import Machine
 from training.papers.roi_cnn import attention

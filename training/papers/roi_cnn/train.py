@@ -10,8 +10,8 @@ from rich.console import Console
 
 from cadnode import terminal
 from cadnode.errors import DataError, ModelError
-from cadnode.models.cnn import CnnConfig, RoiNetwork
-from cadnode.models.cnn import network as build
+from cadnode.networks.cnn import CnnConfig, RoiNetwork
+from cadnode.networks.cnn import network as build
 from training import tracking
 from training.checkpoint import claim
 from training.command_line import command_line

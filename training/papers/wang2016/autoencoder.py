@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cadnode.models.stacked_autoencoder import StackedAutoencoder, StackedAutoencoderConfig
+from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
 from training.phases import Best, Kept, Phase, Stateful, TorchRandom, learn
 
 Scaled = NDArray[np.float32]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cadnode.domain import Acquisition, System
 from cadnode.models import operating_point, store
 from cadnode.models.card import Calibration, FeatureCard, Metric, Scenario, TrainingData
-from cadnode.models.stacked_autoencoder import StackedAutoencoderConfig
+from cadnode.networks.autoencoder import StackedAutoencoderConfig
 from training.data import pisa_masses
 from training.papers.roi_cnn.rois import Part
 from training.papers.wang2016 import measure

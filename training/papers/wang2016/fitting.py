@@ -18,7 +18,7 @@ from cadnode.files import write_whole
 from cadnode.models.card import Scenario
 from cadnode.models.feature_classifiers import Knn, Lda, Scaler, Svm, sigmoid
 from cadnode.models.feature_model import NETWORK
-from cadnode.models.stacked_autoencoder import StackedAutoencoder, StackedAutoencoderConfig
+from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
 from training.papers.wang2016 import autoencoder, rivals
 from training.papers.wang2016.autoencoder import Recipe
 from training.papers.wang2016.table import FeatureTable

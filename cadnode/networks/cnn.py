@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from cadnode.models import imagenet
+from cadnode.networks import imagenet
 
 Architecture = Literal[
     "resnet101",

@@ -1,0 +1,1 @@
+"""Networks and their configurations: torch modules, nothing of files, cards or views."""
