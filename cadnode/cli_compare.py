@@ -123,7 +123,7 @@ def _folder(values: "Settings", text: str) -> Path:
     """The folder of a model: a path that holds a card, or an installed version."""
     from cadnode.app import models
     from cadnode.models import store
-    from cadnode.models.activation import parse
+    from cadnode.registry.catalogue import parse
 
     path = Path(text).expanduser()
     if (path / store.CARD).is_file():

@@ -85,7 +85,7 @@ def _found(what: str, values: settings.Settings) -> tuple[Path, Path | None]:
     """The model's folder, and that of the node's detector."""
     from cadnode.app import models
     from cadnode.export import source
-    from cadnode.models.activation import parse
+    from cadnode.registry.catalogue import parse
 
     active = [entry.folder for entry in models.stores(values).catalogue().active()]
     detector = source.detector_among([*values.reading.model_folders, *active])

@@ -46,8 +46,8 @@ def remove(
     removed cannot be rolled back to: keep its folder elsewhere.
     """
     from cadnode.app import models
-    from cadnode.models import removal, shadow_set
-    from cadnode.models.history import grounds
+    from cadnode.registry import removal, shadow_set
+    from cadnode.registry.history import grounds
 
     values = settings.load(config)
     stores = models.stores(values)

@@ -11,8 +11,8 @@ from cadnode.app.models import Overview, Row, Verified
 from cadnode.cli_curve import curve
 from cadnode.domain import YOUDEN, SystemStatus
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, Metric, ModelCard
-from cadnode.models.history import Change, Proof
 from cadnode.models.operating_point import OperatingPoint
+from cadnode.registry.history import Change, Proof
 from cadnode.terminal import styled
 
 _SHARES: Final = ("0.8", "0.9", "0.95")

@@ -14,8 +14,8 @@ from cadnode.cli_recalibrate import recalibrate
 from cadnode.cli_shadow import shadow_app
 
 if TYPE_CHECKING:
-    from cadnode.models.history import Actor
-    from cadnode.models.installation import Added
+    from cadnode.registry.history import Actor
+    from cadnode.registry.installation import Added
 
 models_app = typer.Typer(
     no_args_is_help=True,
@@ -60,7 +60,7 @@ def show(spec: Spec, config: ConfigFile = None, as_json: AsJson = False) -> None
     """
     from cadnode import cli_model_views as views
     from cadnode.app import models
-    from cadnode.models.activation import parse
+    from cadnode.registry.catalogue import parse
 
     row, changes = models.show(settings.load(config), *parse(spec))
     if as_json:
@@ -100,8 +100,8 @@ def add(
     has its version it gets the next one that is free, such as 1.1.1 after 1.1.0, in its card too.
     """
     from cadnode.app import models
-    from cadnode.models import installation
-    from cadnode.models.numbering import COUNT_UP, chosen
+    from cadnode.registry import installation
+    from cadnode.registry.numbering import COUNT_UP, chosen
 
     values = settings.load(config)
     with err.status("examining …"):
@@ -147,9 +147,9 @@ def activate(
     Example: [bold]cadnode models activate dib-mg-film@1.0.2[/]
     """
     from cadnode.app import models
-    from cadnode.models import installation
-    from cadnode.models.activation import parse
-    from cadnode.models.history import grounds
+    from cadnode.registry import installation
+    from cadnode.registry.catalogue import parse
+    from cadnode.registry.history import grounds
 
     name, wanted = parse(spec)
     stores, why = models.stores(settings.load(config)), grounds(reason)
@@ -181,7 +181,7 @@ def promote(
     keeps rule, evidence and reason: [bold]cadnode models history NAME[/]
     """
     from cadnode.app import models
-    from cadnode.models import promotion
+    from cadnode.registry import promotion
 
     stores, limits = models.stores(settings.load(config)), promotion.read_rule(rule)
     done = promotion.promote(
@@ -205,8 +205,8 @@ def deactivate(
 ) -> None:
     """Switch a model off; it stays installed."""
     from cadnode.app import models
-    from cadnode.models import installation
-    from cadnode.models.history import grounds
+    from cadnode.registry import installation
+    from cadnode.registry.history import grounds
 
     stores = models.stores(settings.load(config))
     installation.deactivate(stores, name, _actor(), grounds(reason))
@@ -220,8 +220,8 @@ def rollback(
 ) -> None:
     """Return to what was active before the last activate or deactivate; again: a step further."""
     from cadnode.app import models
-    from cadnode.models import installation
-    from cadnode.models.history import grounds
+    from cadnode.registry import installation
+    from cadnode.registry.history import grounds
 
     stores = models.stores(settings.load(config))
     now = installation.rollback(stores, name, _actor(), models.examine, grounds(reason))

@@ -12,8 +12,8 @@ from cadnode import settings
 from cadnode.cli_base import AsJson, ConfigFile, command, err, out, print_json
 
 if TYPE_CHECKING:
-    from cadnode.models.activation import Catalogue
-    from cadnode.models.installation import Stores
+    from cadnode.registry.catalogue import Catalogue
+    from cadnode.registry.installation import Stores
     from training.recalibrate import Refitted
 
 
@@ -85,7 +85,7 @@ def _chosen(
 ) -> list[tuple[Path, tuple[str, ...]]]:
     """Folders to start from, each with the versions of its name that are there already."""
     from cadnode.models import store
-    from cadnode.models.activation import parse
+    from cadnode.registry.catalogue import parse
 
     entries = [catalogue.find(*parse(spec)) for spec in specs] or list(catalogue.active())
     beside = store.folders(out_folder) if out_folder else []
@@ -106,7 +106,7 @@ def _written(
 ) -> dict[str, Path]:
     """Where each new version went, by name; what is active stays active."""
     from cadnode.app import models
-    from cadnode.models import installation
+    from cadnode.registry import installation
 
     if out_folder is not None:
         return {one.card.name: one.write(out_folder) for one in done}

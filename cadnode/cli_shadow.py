@@ -15,7 +15,7 @@ from cadnode.terminal import styled
 
 if TYPE_CHECKING:
     from cadnode.app.shadows import Shown
-    from cadnode.models.shadow_summary import Agreement
+    from cadnode.registry.shadow_summary import Agreement
 
 shadow_app = typer.Typer(
     rich_markup_mode="rich",
@@ -66,8 +66,8 @@ def start(
     Nothing of it is reported. Of one name one version reads along: a second start changes it.
     """
     from cadnode.app import models
-    from cadnode.models import shadow_set
-    from cadnode.models.history import grounds
+    from cadnode.registry import shadow_set
+    from cadnode.registry.history import grounds
 
     values, why = settings.load(config), grounds(reason)
     by = models.actor(datetime.now(UTC))
@@ -96,8 +96,8 @@ def stop(
 ) -> None:
     """End shadow mode; what was read stays, and `cadnode models shadow` still shows it."""
     from cadnode.app import models
-    from cadnode.models import shadow_set
-    from cadnode.models.history import grounds
+    from cadnode.registry import shadow_set
+    from cadnode.registry.history import grounds
 
     values, why = settings.load(config), grounds(reason)
     by = models.actor(datetime.now(UTC))

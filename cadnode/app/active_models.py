@@ -11,8 +11,8 @@ from cadnode.app.models import own_store
 from cadnode.app.node_state import NodeState, Problem, Used, write
 from cadnode.errors import CadnodeError, ModelError
 from cadnode.log import get_logger
-from cadnode.models import history
 from cadnode.read import Readers
+from cadnode.registry import history
 from cadnode.settings import Settings
 
 log = get_logger("models")

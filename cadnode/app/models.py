@@ -12,11 +12,11 @@ from cadnode.detect.features import FEATURE_NAMES
 from cadnode.domain import SystemStatus
 from cadnode.errors import CadnodeError, ModelError
 from cadnode.models import examination, store
-from cadnode.models.activation import Catalogue, Entry, Origin, conflict, lost
 from cadnode.models.card import DetectorCard, FeatureCard, ModelCard
-from cadnode.models.history import Actor, Change
-from cadnode.models.installation import Stores
 from cadnode.models.systems import system_statuses
+from cadnode.registry.catalogue import Catalogue, Entry, Origin, conflict, lost
+from cadnode.registry.history import Actor, Change
+from cadnode.registry.installation import Stores
 from cadnode.settings import Settings
 
 

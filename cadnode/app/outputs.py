@@ -21,11 +21,11 @@ from cadnode.imaging import pixels
 from cadnode.jobs.folders import BUNDLE, PAGE, PDF
 from cadnode.log import get_logger
 from cadnode.models import store
-from cadnode.models.activation import active_folders
 from cadnode.models.card import ModelCard
 from cadnode.page.content import PageContent
 from cadnode.page.exam_page import exam_page
 from cadnode.page.pdf import pdf_of
+from cadnode.registry.catalogue import active_folders
 from cadnode.report.edition import OFFLINE_OBSERVER_UID, Edition
 from cadnode.report.edition import observer_uid as uid_of_observer
 from cadnode.report.fhir import write_bundle

@@ -18,10 +18,10 @@ from cadnode.exam.read import read_exams
 from cadnode.imaging import pixels
 from cadnode.models import store
 from cadnode.models.detector import Detector
-from cadnode.models.feature_model import FeatureModel
+from cadnode.models.feature import FeatureModel
 from cadnode.models.loading import Model, load
-from cadnode.models.roi_model import RoiModel
-from cadnode.models.view_model import ViewModel
+from cadnode.models.roi import RoiModel
+from cadnode.models.view import ViewModel
 from cadnode.read import Choices, Readers, read_exam
 from cadnode.read.exam import Progress
 

@@ -8,7 +8,7 @@ from cadnode.domain import Acquisition, ModelUse, System
 from cadnode.exam.exam import Exam
 from cadnode.models import store
 from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
-from cadnode.models.shadow_set import ShadowSet
+from cadnode.registry.shadow_set import ShadowSet
 from cadnode.settings import Settings
 
 OF_REGIONS = (System.KANG2021, System.HELSINKI_DTL, System.WANG2016)

@@ -5,7 +5,7 @@ from html import escape
 from typing import Final
 
 from cadnode.app.shadows import Shown
-from cadnode.models.shadow_summary import Agreement
+from cadnode.registry.shadow_summary import Agreement
 
 _SIDE: Final = 260
 _EDGE: Final = 34

@@ -22,10 +22,10 @@ from cadnode.errors import ModelError
 from cadnode.files import write_whole
 from cadnode.jobs import folders
 from cadnode.log import get_logger
-from cadnode.models import shadow, shadow_set, shadow_summary
-from cadnode.models.shadow import Failure, Status
-from cadnode.models.shadow_set import ShadowSet
 from cadnode.receive.spool import Spool
+from cadnode.registry import shadow_log, shadow_set, shadow_summary
+from cadnode.registry.shadow_log import Failure, Status
+from cadnode.registry.shadow_set import ShadowSet
 from cadnode.settings import Settings
 
 log = get_logger("shadow")
@@ -64,8 +64,8 @@ def run(
         wanted = chosen(values)
     except ModelError as error:
         log.error("shadow_failed", study=study, reason=Failure.MODEL.value, error=error)
-        if not (folder / shadow.FILE).exists():
-            _write(folder, shadow.without_reading(Status.FAILED, (), Failure.MODEL))
+        if not (folder / shadow_log.FILE).exists():
+            _write(folder, shadow_log.without_reading(Status.FAILED, (), Failure.MODEL))
         return DONE
     if wanted.missing:
         log.warning("shadow_incomplete", study=study, reason=Failure.SETTINGS.value)
@@ -103,13 +103,13 @@ def _read(
 
 
 def _failed(wanted: ShadowSet, why: Failure) -> dict[str, Any]:
-    return shadow.without_reading(Status.FAILED, wanted.specs, why, missing=wanted.missing)
+    return shadow_log.without_reading(Status.FAILED, wanted.specs, why, missing=wanted.missing)
 
 
 def _is_read(folder: Path, wanted: ShadowSet) -> bool:
     """Whether `shadow.json` is there, of the same shadows."""
     try:
-        told = shadow_summary.parse((folder / shadow.FILE).read_bytes())
+        told = shadow_summary.parse((folder / shadow_log.FILE).read_bytes())
     except OSError:
         return False
     if told is None:
@@ -203,7 +203,7 @@ def read_one(values: Settings, study: str, folder: Path) -> None:
 
 
 def _write(folder: Path, document: dict[str, Any]) -> None:
-    write_whole(folder / shadow.FILE, json.dumps(document, indent=2).encode() + b"\n")
+    write_whole(folder / shadow_log.FILE, json.dumps(document, indent=2).encode() + b"\n")
 
 
 def _end_with(parent: int) -> None:

@@ -18,14 +18,14 @@ from cadnode.domain import ExamResult, ModelUse
 from cadnode.errors import ModelError, NotProcessable
 from cadnode.exam.exam import Exam, Mammogram
 from cadnode.imaging import pixels
-from cadnode.models import shadow
 from cadnode.models.card import DibMgCard
 from cadnode.models.loading import load
-from cadnode.models.shadow import Status
-from cadnode.models.shadow_set import ShadowSet
-from cadnode.models.view_model import ViewModel
+from cadnode.models.view import ViewModel
 from cadnode.read import read_exam
 from cadnode.read.views import ScoredView, verdict
+from cadnode.registry import shadow_log
+from cadnode.registry.shadow_log import Status
+from cadnode.registry.shadow_set import ShadowSet
 from cadnode.settings import Reading, Settings
 
 
@@ -41,11 +41,11 @@ def read(exam: Exam, active: ExamResult, chosen: ShadowSet, values: Settings) ->
     models = lineup(values, chosen)
     used = models.used_on(exam)
     if not used:
-        return shadow.without_reading(Status.UNAFFECTED, chosen.specs, missing=chosen.missing)
+        return shadow_log.without_reading(Status.UNAFFECTED, chosen.specs, missing=chosen.missing)
     models = replace(models, names=frozenset(model.name for model in used))  # those that apply
     result = _result(exam, active, models, values.reading)
     seconds = time.monotonic() - started
-    return shadow.document(
+    return shadow_log.document(
         active,
         result,
         used,

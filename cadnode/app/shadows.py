@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cadnode.app.shadow_process import chosen
-from cadnode.models import shadow, shadow_summary
-from cadnode.models.shadow_set import ShadowSet
-from cadnode.models.shadow_summary import Summary, Told
+from cadnode.registry import shadow_log, shadow_summary
+from cadnode.registry.shadow_set import ShadowSet
+from cadnode.registry.shadow_summary import Summary, Told
 from cadnode.settings import Settings
 
 
@@ -38,7 +38,7 @@ def show(values: Settings, wanted: str | None = None) -> Shown:
 def _told(results: Path) -> Iterator[Told | None]:
     """Each study's last reading: a study that grew was read again, and counts once."""
     newest: dict[Path, Path] = {}
-    for file in results.glob(f"*/*/{shadow.FILE}"):
+    for file in results.glob(f"*/*/{shadow_log.FILE}"):
         study = file.parent.parent
         if study not in newest or _changed(newest[study]) < _changed(file):
             newest[study] = file

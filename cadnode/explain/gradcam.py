@@ -1,6 +1,6 @@
 """Grad-CAM maps of regions, brought to the view they were cut from.
 
-The maps themselves are made by `models.saliency`.
+The maps themselves are made by `models.gradcam`.
 """
 
 import numpy as np

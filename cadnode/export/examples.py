@@ -14,9 +14,9 @@ from cadnode.export import cases
 from cadnode.export.readers import RegionReader
 from cadnode.imaging import pixels, view_chain
 from cadnode.models.detector import Detector
-from cadnode.models.feature_model import FeatureModel
-from cadnode.models.roi_model import RoiModel
-from cadnode.models.view_model import ViewModel
+from cadnode.models.feature import FeatureModel
+from cadnode.models.roi import RoiModel
+from cadnode.models.view import ViewModel
 
 OnnxModel = ViewModel | RoiModel | FeatureModel
 _SEED: Final = 20180209

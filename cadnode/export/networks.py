@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from cadnode.errors import ModelError
 from cadnode.models import store
 from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
+from cadnode.models.feature import NETWORK, FeatureModel
 from cadnode.models.feature_classifiers import Scaler
-from cadnode.models.feature_model import NETWORK, FeatureModel
 from cadnode.models.loading import Model
 from cadnode.models.weights import fitted
 from cadnode.networks import dib_mg

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from cadnode.errors import ModelError
 from cadnode.export.examples import OnnxModel
-from cadnode.models.feature_model import FeatureModel
-from cadnode.models.features import Features
-from cadnode.models.view_model import ViewModel
+from cadnode.models.feature import FeatureModel, Features
+from cadnode.models.view import ViewModel
 
 Floats = NDArray[np.floating[Any]]
 _FAILURES: Final = ("Fail", "InvalidArgument", "InvalidGraph", "NotImplemented", "RuntimeException")

@@ -16,10 +16,10 @@ from cadnode.export.cases import Case
 from cadnode.imaging.spacing import spacing_of
 from cadnode.models.card import ModelCard
 from cadnode.models.detector import Detector
-from cadnode.models.feature_model import FeatureModel
+from cadnode.models.feature import FeatureModel
 from cadnode.models.loading import Model
-from cadnode.models.roi_model import RoiModel
-from cadnode.models.view_model import ViewModel
+from cadnode.models.roi import RoiModel
+from cadnode.models.view import ViewModel
 from cadnode.read.assessing import scenarios
 from cadnode.read.regions import Candidate, candidates, usable
 from cadnode.read.views import ScoredView

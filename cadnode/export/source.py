@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.errors import ModelError, SettingsError
-from cadnode.models import parcel, store
+from cadnode.models import store
 from cadnode.models.card import DetectorCard
+from cadnode.registry import parcel
 
 # What a training leaves while it is not at its end.
 _UNFINISHED: Final = ("last.pt", "history.jsonl", "run.json")

@@ -10,7 +10,7 @@ import numpy as np
 from cadnode.domain import FloatImage
 from cadnode.models.card import CnnCard
 from cadnode.models.operating_point import OperatingPoint, Roc, roc
-from cadnode.models.roi_model import RoiReading
+from cadnode.models.roi import RoiReading
 
 
 @dataclass(frozen=True, eq=False, slots=True)

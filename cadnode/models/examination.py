@@ -16,11 +16,10 @@ from cadnode.imaging import roi_chain
 from cadnode.models import store
 from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.detector import Detector
-from cadnode.models.feature_model import NETWORK, FeatureModel
-from cadnode.models.features import Features
+from cadnode.models.feature import NETWORK, FeatureModel, Features
 from cadnode.models.loading import Model, assemble
-from cadnode.models.roi_model import RoiModel
-from cadnode.models.view_model import ViewModel
+from cadnode.models.roi import RoiModel
+from cadnode.models.view import ViewModel
 from cadnode.networks import dib_mg
 from cadnode.networks.autoencoder import StackedAutoencoder
 from cadnode.networks.cnn import network as cnn

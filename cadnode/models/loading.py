@@ -10,9 +10,9 @@ from cadnode.errors import ModelError
 from cadnode.models import store
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.detector import Detector
-from cadnode.models.feature_model import FeatureModel
-from cadnode.models.roi_model import RoiModel
-from cadnode.models.view_model import ViewModel
+from cadnode.models.feature import FeatureModel
+from cadnode.models.roi import RoiModel
+from cadnode.models.view import ViewModel
 from cadnode.models.weights import fitted
 from cadnode.networks import dib_mg
 from cadnode.networks.cnn import network as cnn

@@ -13,9 +13,8 @@ from cadnode.explain.gradcam import heat_map
 from cadnode.explain.overlay import place
 from cadnode.models.card import Scenario
 from cadnode.models.ensemble import ensemble, operating_point
-from cadnode.models.feature_model import FeatureModel
-from cadnode.models.features import Features
-from cadnode.models.roi_model import RoiModel, RoiReading
+from cadnode.models.feature import FeatureModel, Features
+from cadnode.models.roi import RoiModel, RoiReading
 from cadnode.read.readers import Readers
 from cadnode.read.regions import Candidate
 from cadnode.read.views import ScoredView

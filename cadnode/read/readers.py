@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from cadnode import __version__
 from cadnode.domain import ModelUse, OperatingCurve, System, SystemStatus
 from cadnode.models.detector import Detector
-from cadnode.models.feature_model import FeatureModel
-from cadnode.models.roi_model import RoiModel
-from cadnode.models.view_model import ViewModel
+from cadnode.models.feature import FeatureModel
+from cadnode.models.roi import RoiModel
+from cadnode.models.view import ViewModel
 
 ReadingModel = ViewModel | RoiModel | FeatureModel | Detector
 

@@ -30,7 +30,7 @@ from cadnode.imaging.geometry import Mask, breast_mask
 from cadnode.imaging.roi_chain import Roi, RoiSpec
 from cadnode.imaging.spacing import Spacing, spacing_of
 from cadnode.models.detector import Detector
-from cadnode.models.view_model import HotRegion
+from cadnode.models.view import HotRegion
 
 Outline = tuple[tuple[float, float], ...]
 

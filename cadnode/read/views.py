@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cadnode.domain import BreastScore, HeatMap, Laterality, ViewScore
 from cadnode.exam.exam import Mammogram
-from cadnode.models.view_model import ViewModel, ViewReading
+from cadnode.models.view import ViewModel, ViewReading
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 from cadnode.cli import app
 from cadnode.demo.archive import Archive, with_orthanc
 from cadnode.demo.orthanc import find_orthanc
-from cadnode.models import history, installation, shadow_set, store
-from cadnode.models.installation import Stores
+from cadnode.models import store
+from cadnode.registry import history, installation, shadow_set
+from cadnode.registry.installation import Stores
 from tests.integration.node import Node, running_node, wait_until
 from tests.synthetic import write_exam
 from tests.unit import store_cases

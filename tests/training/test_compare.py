@@ -10,7 +10,7 @@ import pytest
 from cadnode.domain import Box
 from cadnode.errors import DataError, SettingsError
 from cadnode.models import store
-from cadnode.models.evidence import read_evidence
+from cadnode.registry.comparison import read_evidence
 from tests.training import score_cases, toy
 from tests.unit import store_cases
 from training.evaluation import comparison_page, reading, report, resample

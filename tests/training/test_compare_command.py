@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from cadnode import cli_compare
 from cadnode.cli_models import models_app
-from cadnode.models import installation, store
-from cadnode.models.installation import Stores
+from cadnode.models import store
+from cadnode.registry import installation
+from cadnode.registry.installation import Stores
 from tests.training import toy
 from tests.unit import store_cases
 from training.evaluation import scored_file

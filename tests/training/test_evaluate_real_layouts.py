@@ -16,7 +16,7 @@ from cadnode.cli import app
 from cadnode.imaging.roi_chain import Roi, RoiSpec
 from cadnode.models import store
 from cadnode.models.operating_point import Roc
-from cadnode.models.roi_model import RoiModel
+from cadnode.models.roi import RoiModel
 from tests.training import film_layouts
 from tests.unit import store_cases
 from training.evaluation import reading

@@ -15,7 +15,7 @@ from cadnode.domain import Acquisition
 from cadnode.errors import DataError, ModelError, SettingsError
 from cadnode.models import store
 from cadnode.models.loading import load_view_model
-from cadnode.models.view_model import ViewModel
+from cadnode.models.view import ViewModel
 from tests.training import toy
 from training.data.sources import open_source
 from training.machine import Machine

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from cadnode.domain import System
 from cadnode.errors import DataError, ModelError, SettingsError
 from cadnode.models import loading, store
-from cadnode.models.roi_model import RoiModel
+from cadnode.models.roi import RoiModel
 from cadnode.models.weights import pack
 from cadnode.networks import cnn
 from cadnode.networks.cnn import Cells, CnnConfig, Facts

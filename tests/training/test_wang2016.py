@@ -15,7 +15,7 @@ from cadnode.domain import Acquisition, Box, FindingKind, Laterality
 from cadnode.errors import DataError, SettingsError
 from cadnode.models import loading, store
 from cadnode.models.card import FeatureCard
-from cadnode.models.feature_model import FeatureModel
+from cadnode.models.feature import FeatureModel
 from training import phantom
 from training.data import pisa_masses
 from training.papers.roi_cnn.phantom_rois import PhantomSource

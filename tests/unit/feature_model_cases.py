@@ -6,7 +6,7 @@ import numpy as np
 
 from cadnode.domain import Acquisition, System
 from cadnode.models.card import Calibration, FeatureCard, TrainingData
-from cadnode.models.features import Features
+from cadnode.models.feature import Features
 from cadnode.models.operating_point import Roc
 from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
 from training.papers.wang2016 import rivals

@@ -10,11 +10,11 @@ from cadnode.detect.features import FEATURE_NAMES
 from cadnode.domain import System
 from cadnode.models import store
 from cadnode.models.card import CnnCard, DetectorCard, FeatureCard
-from cadnode.models.history import Actor
 from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
 from cadnode.networks.cnn import CnnConfig, network
 from cadnode.networks.dib_mg import DibMg
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
+from cadnode.registry.history import Actor
 from tests.unit import model_cases, roi_cases
 
 SPLIT = {"train": ["a"], "validation": ["b"]}

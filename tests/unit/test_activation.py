@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from cadnode.errors import ModelError, SettingsError
-from cadnode.models import history, store
-from cadnode.models.activation import Origin, active_folders, conflict, open_stores, parse
-from cadnode.models.history import Activation
+from cadnode.models import store
+from cadnode.registry import history
+from cadnode.registry.catalogue import Origin, active_folders, conflict, open_stores, parse
+from cadnode.registry.history import Activation
 from tests.unit import store_cases
 
 

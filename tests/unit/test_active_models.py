@@ -10,9 +10,10 @@ from cadnode.app import checks, node_state
 from cadnode.app.active_models import ActiveModels
 from cadnode.app.reading import load_readers
 from cadnode.errors import ModelError
-from cadnode.models import installation, store
-from cadnode.models.installation import Stores
+from cadnode.models import store
 from cadnode.read import Readers
+from cadnode.registry import installation
+from cadnode.registry.installation import Stores
 from cadnode.settings import Settings, Storage
 from tests.unit import store_cases
 from tests.unit.store_cases import ANNA

@@ -20,9 +20,9 @@ from cadnode.export import bundle, cases
 from cadnode.export.source import model_folder
 from cadnode.models import loading, store
 from cadnode.models.detector import Detector
-from cadnode.models.feature_model import FeatureModel
-from cadnode.models.roi_model import RoiModel
-from cadnode.models.view_model import ViewModel
+from cadnode.models.feature import FeatureModel
+from cadnode.models.roi import RoiModel
+from cadnode.models.view import ViewModel
 from cadnode.networks.cnn import CnnConfig, network
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
 from cadnode.read import Readers, read_exam

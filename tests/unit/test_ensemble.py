@@ -9,7 +9,7 @@ from sklearn.metrics import roc_curve
 from cadnode.models.card import CARDS, CnnCard, ValidationScores
 from cadnode.models.ensemble import curve, ensemble, operating_point
 from cadnode.models.operating_point import roc
-from cadnode.models.roi_model import RoiReading
+from cadnode.models.roi import RoiReading
 from tests.unit import roi_cases
 
 

@@ -9,7 +9,7 @@ from cadnode.detect.features import MASS_FEATURES, features_of, mass_features
 from cadnode.detect.features.masses import features_of_mask
 from cadnode.detect.model import Segmentation
 from cadnode.domain import Box
-from cadnode.models.features import Features
+from cadnode.models.feature import Features
 
 SPACING_MM = 0.2
 SIZE = 160

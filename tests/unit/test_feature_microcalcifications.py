@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cadnode.detect.features import MICROCALCIFICATION_FEATURES, microcalcification_features
 from cadnode.detect.model import Segmentation
 from cadnode.domain import Box
-from cadnode.models.features import Features
+from cadnode.models.feature import Features
 
 SPACING_MM = 0.05
 

@@ -10,8 +10,7 @@ from cadnode.detect.features import FEATURE_NAMES
 from cadnode.errors import ModelError
 from cadnode.models import loading, store
 from cadnode.models.card import Scenario
-from cadnode.models.feature_model import FeatureModel
-from cadnode.models.features import Features
+from cadnode.models.feature import FeatureModel, Features
 from tests.unit import feature_model_cases as cases
 from training.papers.wang2016.fitting import HIDDEN
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from cadnode.errors import ModelError, SettingsError
-from cadnode.models import history
-from cadnode.models.history import Activation
+from cadnode.registry import history
+from cadnode.registry.history import Activation
 from tests.unit.store_cases import ANNA
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from cadnode.errors import ModelError, SettingsError
-from cadnode.models import history, installation, store
-from cadnode.models.activation import Origin
+from cadnode.models import store
 from cadnode.models.card import ModelCard
-from cadnode.models.installation import Stores
+from cadnode.registry import history, installation
+from cadnode.registry.catalogue import Origin
+from cadnode.registry.installation import Stores
 from tests.unit import store_cases
 from tests.unit.store_cases import ANNA
 

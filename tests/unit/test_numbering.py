@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 
 from cadnode.cli import app
 from cadnode.errors import ModelError, SettingsError
-from cadnode.models import history, installation, store
-from cadnode.models.installation import Added, Stores
-from cadnode.models.numbering import COUNT_UP, Numbering, chosen
+from cadnode.models import store
+from cadnode.registry import history, installation
+from cadnode.registry.installation import Added, Stores
+from cadnode.registry.numbering import COUNT_UP, Numbering, chosen
 from tests.unit import store_cases
 from tests.unit.store_cases import ANNA
 

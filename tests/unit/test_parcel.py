@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from cadnode.errors import ModelError, SettingsError
-from cadnode.models import parcel, store
+from cadnode.models import store
+from cadnode.registry import parcel
 from tests.unit import store_cases
 
 

@@ -11,11 +11,12 @@ from typer.testing import CliRunner
 
 from cadnode.cli_models import models_app
 from cadnode.errors import ModelError, SettingsError
-from cadnode.models import history, installation, promotion, store
-from cadnode.models.evidence import Compared, Evidence, read_evidence
-from cadnode.models.history import Proof
-from cadnode.models.installation import Stores
-from cadnode.models.promotion import Candidate, Rule, judge, promote, read_rule
+from cadnode.models import store
+from cadnode.registry import history, installation, promotion
+from cadnode.registry.comparison import Compared, ComparisonEvidence, read_evidence
+from cadnode.registry.history import Proof
+from cadnode.registry.installation import Stores
+from cadnode.registry.promotion import Candidate, Rule, judge, promote, read_rule
 from tests.unit import store_cases
 from tests.unit.store_cases import ANNA
 
@@ -31,8 +32,8 @@ def row(fact: str = "", stratum: str = "all", **changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
-def evidence(*strata: dict[str, Any], **whole: Any) -> Evidence:
-    return Evidence.model_validate(told(*strata, **whole))
+def evidence(*strata: dict[str, Any], **whole: Any) -> ComparisonEvidence:
+    return ComparisonEvidence.model_validate(told(*strata, **whole))
 
 
 def told(*strata: dict[str, Any], a: Any = OLD, b: Any = NEW, **whole: Any) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def test_a_stratum_that_is_too_small_is_passed_over_and_named() -> None:
     ],
 )
 def test_evidence_of_other_models_is_none(a: Any, b: Any, words: str) -> None:
-    verdict = judge(Rule(), Evidence.model_validate(told(a=a, b=b)), CANDIDATE)
+    verdict = judge(Rule(), ComparisonEvidence.model_validate(told(a=a, b=b)), CANDIDATE)
 
     assert any(words in reason for reason in verdict.reasons)
 

@@ -26,7 +26,7 @@ from cadnode.exam.read import read_exam as exam_of
 from cadnode.imaging.roi_chain import Roi, RoiSpec
 from cadnode.imaging.spacing import Spacing
 from cadnode.models.operating_point import Roc
-from cadnode.models.roi_model import RoiReading
+from cadnode.models.roi import RoiReading
 from cadnode.read import Choices, Readers, read_exam, regions
 from cadnode.read.assessing import highest, scenarios
 from tests.synthetic import write_exam

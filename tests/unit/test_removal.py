@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from cadnode.errors import SettingsError
-from cadnode.models import history, installation, shadow_set, store
-from cadnode.models.history import grounds
-from cadnode.models.installation import Stores
-from cadnode.models.removal import remove
+from cadnode.models import store
+from cadnode.registry import history, installation, shadow_set
+from cadnode.registry.history import grounds
+from cadnode.registry.installation import Stores
+from cadnode.registry.removal import remove
 from tests.unit import store_cases
 from tests.unit.store_cases import ANNA
 

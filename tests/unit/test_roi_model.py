@@ -11,7 +11,7 @@ from cadnode.errors import ModelError
 from cadnode.explain import gradcam
 from cadnode.imaging import roi_chain
 from cadnode.imaging.roi_chain import Place, Roi, RoiSpec
-from cadnode.models.roi_model import RoiModel, bf16_agreement
+from cadnode.models.roi import RoiModel, bf16_agreement
 from cadnode.networks.cnn import Cells, CnnConfig, RoiNetwork, network
 from tests.unit.roi_cases import SPEC, Toy, card, toy
 

@@ -6,7 +6,7 @@ import torch
 from monai.visualize import GradCAM
 from torch import Tensor, nn
 
-from cadnode.models import saliency
+from cadnode.models import gradcam
 from cadnode.networks.cnn import Cells, CnnConfig, RoiNetwork, network
 from tests.unit.roi_cases import toy
 
@@ -14,7 +14,7 @@ from tests.unit.roi_cases import toy
 def test_the_map_of_a_known_network_is_known() -> None:
     rois = torch.rand(2, 1, 8, 8)
 
-    log_odds, cam = saliency.grad_cam(toy(gain=40), rois)
+    log_odds, cam = gradcam.grad_cam(toy(gain=40), rois)
 
     # The malignant logit is 40 · mean(x): a pixel's weight is 40 / 64 in the map of x, 0 in 1 − x.
     torch.testing.assert_close(log_odds, 40 * rois.mean((1, 2, 3)))
@@ -25,7 +25,7 @@ def test_the_lesion_is_the_maximum() -> None:
     rois = torch.full((1, 1, 16, 16), 0.2)
     rois[0, 0, 5, 11] = 0.9
 
-    _, cam = saliency.grad_cam(toy(), rois)
+    _, cam = gradcam.grad_cam(toy(), rois)
 
     assert np.unravel_index(int(cam[0].argmax()), (16, 16)) == (5, 11)
 
@@ -33,7 +33,7 @@ def test_the_lesion_is_the_maximum() -> None:
 def test_what_speaks_against_malignancy_is_below_zero() -> None:
     rois = torch.rand(1, 1, 8, 8)
 
-    _, cam = saliency.grad_cam(toy(gain=-40), rois)
+    _, cam = gradcam.grad_cam(toy(gain=-40), rois)
 
     torch.testing.assert_close(cam, -40 / 64 * rois[:, 0])
 
@@ -54,7 +54,7 @@ def test_it_equals_monais_before_monais_post_processing() -> None:
             nn.init.ones_(module.weight)
     roi = torch.rand(1, 1, 96, 96)
 
-    _, ours = saliency.grad_cam(cnn, roi)
+    _, ours = gradcam.grad_cam(cnn, roi)
     theirs = GradCAM(
         LogOdds(cnn), "cnn.body.layer4", upsampler=lambda x: x, postprocessing=lambda x: x
     ).compute_map(roi, class_idx=0)
@@ -75,7 +75,7 @@ def test_the_trunk_runs_once_and_without_gradients() -> None:
         return out
 
     cnn.body.forward_features = watched
-    saliency.grad_cam(cnn, torch.rand(1, 1, 8, 8))
+    gradcam.grad_cam(cnn, torch.rand(1, 1, 8, 8))
 
     assert seen == [True]
     assert all(parameter.grad is None for parameter in cnn.parameters())
@@ -89,7 +89,7 @@ def test_a_cell_appears_where_it_looks(cells: Cells, count: int, which: int) -> 
     cams = torch.zeros(1, count, count)
     cams[0, which, 4] = 1
 
-    brought = saliency.aligned(cams, cells, 512)[0]
+    brought = gradcam.aligned(cams, cells, 512)[0]
 
     row, col = np.unravel_index(int(brought.argmax()), brought.shape)
     assert brought.shape == (64, 64)
@@ -101,7 +101,7 @@ def test_a_cell_appears_where_it_looks(cells: Cells, count: int, which: int) -> 
 def test_between_the_cells_the_map_is_a_straight_line() -> None:
     cams = torch.tensor([[[0.0, 1.0, 2.0, 3.0]] * 4])
 
-    brought = saliency.aligned(cams, Cells(0.5, 4), 16)[0]
+    brought = gradcam.aligned(cams, Cells(0.5, 4), 16)[0]
 
     # Points at 0.5, 1.5, … 15.5 and cells at 0.5, 4.5, 8.5, 12.5; beyond the last it stays 3.
     expected = [min(k / 4, 3) for k in range(16)]
@@ -112,7 +112,7 @@ def test_the_highest_value_shown_is_the_probability() -> None:
     evidence = np.array([[-8.0, 5.0], [10.0, 2.5]], np.float32)
 
     def painted(probability: float) -> np.ndarray:
-        return saliency.shown(evidence, probability, malignant=True)
+        return gradcam.shown(evidence, probability, malignant=True)
 
     np.testing.assert_allclose(painted(0.8), [[0, 0.4], [0.8, 0.2]])
     assert painted(0.05).max() == pytest.approx(0.05)
@@ -121,7 +121,7 @@ def test_the_highest_value_shown_is_the_probability() -> None:
 def test_a_region_called_benign_shows_what_spoke_for_benign() -> None:
     evidence = np.array([[-8.0, 5.0], [10.0, -2.0]], np.float32)
 
-    painted = saliency.shown(evidence, 0.1, malignant=False)
+    painted = gradcam.shown(evidence, 0.1, malignant=False)
 
     np.testing.assert_allclose(painted, [[0.1, 0], [0, 0.025]], rtol=1e-6)
 
@@ -130,4 +130,4 @@ def test_a_region_called_benign_shows_what_spoke_for_benign() -> None:
 def test_without_evidence_for_its_call_a_region_shows_nothing(malignant: bool) -> None:
     against = np.full((2, 2), -3.0 if malignant else 3.0, np.float32)
 
-    assert saliency.shown(against, 0.9, malignant=malignant).max() == 0
+    assert gradcam.shown(against, 0.9, malignant=malignant).max() == 0

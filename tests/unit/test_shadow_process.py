@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from cadnode.app import shadow_process
-from cadnode.models import installation, shadow, shadow_set, store
-from cadnode.models.installation import Stores
+from cadnode.models import store
+from cadnode.registry import installation, shadow_log, shadow_set
+from cadnode.registry.installation import Stores
 from cadnode.settings import Settings, Storage
 from tests.unit import store_cases
 from tests.unit.store_cases import ANNA
@@ -65,7 +66,7 @@ def run(values: Settings, folder: Path, **options: Any) -> str:
 
 
 def told(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / shadow.FILE).read_bytes())
+    found: dict[str, Any] = json.loads((folder / shadow_log.FILE).read_bytes())
     return found
 
 
@@ -203,6 +204,6 @@ def test_a_damaged_store_is_counted_and_keeps_what_was_read(
     run(values, folder)
     assert (told(folder)["status"], told(folder)["reason"]) == ("failed", "model")
 
-    (folder / shadow.FILE).write_text("read")
+    (folder / shadow_log.FILE).write_text("read")
     run(values, folder)
-    assert (folder / shadow.FILE).read_text() == "read"
+    assert (folder / shadow_log.FILE).read_text() == "read"

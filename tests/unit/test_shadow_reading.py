@@ -12,14 +12,15 @@ from cadnode.app.shadow_reading import read
 from cadnode.domain import Acquisition, Box, ExamResult, RoiReference, System
 from cadnode.exam.exam import Exam, PersonRegion
 from cadnode.exam.read import read_exam as exam_of
-from cadnode.models import installation, shadow, shadow_set, store
+from cadnode.models import store
 from cadnode.models.card import CnnCard
-from cadnode.models.installation import Stores
 from cadnode.models.loading import Model, load
-from cadnode.models.roi_model import RoiModel
-from cadnode.models.shadow_set import ShadowSet
+from cadnode.models.roi import RoiModel
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
 from cadnode.read import read_exam
+from cadnode.registry import installation, shadow_log, shadow_set
+from cadnode.registry.installation import Stores
+from cadnode.registry.shadow_set import ShadowSet
 from cadnode.settings import Settings, Storage
 from tests.synthetic import write_exam
 from tests.unit import roi_cases, store_cases
@@ -209,4 +210,4 @@ def test_what_reads_no_such_images_has_nothing_to_say_and_reads_nothing(
 
     told = read(exam, whole(exam, [], values), chosen(stores, "film@0.0.2"), values)
 
-    assert told == shadow.without_reading(shadow.Status.UNAFFECTED, ["film@0.0.2"])
+    assert told == shadow_log.without_reading(shadow_log.Status.UNAFFECTED, ["film@0.0.2"])

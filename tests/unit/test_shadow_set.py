@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from cadnode.errors import ModelError, SettingsError
-from cadnode.models import history, installation, shadow_set, store
+from cadnode.models import store
 from cadnode.models.card import ModelCard
-from cadnode.models.installation import Stores
+from cadnode.registry import history, installation, shadow_set
+from cadnode.registry.installation import Stores
 from tests.unit import store_cases
 from tests.unit.store_cases import ANNA
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from cadnode.domain import System
-from cadnode.models.shadow import Pair
-from cadnode.models.shadow_summary import BINS, Told, agree, parse, summarize
+from cadnode.registry.shadow_log import Pair
+from cadnode.registry.shadow_summary import BINS, Told, agree, parse, summarize
 
 KIM = System.KIM2018
 

@@ -10,7 +10,7 @@ from cadnode.domain import Box
 from cadnode.errors import ModelError, NotProcessable
 from cadnode.imaging.geometry import Placement
 from cadnode.models.loading import load_view_model
-from cadnode.models.view_model import ViewModel, hot_regions
+from cadnode.models.view import ViewModel, hot_regions
 from tests.unit import model_cases
 from tests.unit.test_geometry import view
 

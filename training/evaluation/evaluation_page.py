@@ -11,7 +11,7 @@ from cadnode.domain import System
 from cadnode.errors import ModelError
 from cadnode.models import loading, store
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard, Scenario
-from cadnode.models.roi_model import RoiModel
+from cadnode.models.roi import RoiModel
 from training.data import pisa_masses, sources
 from training.data.regions import is_source, open_regions
 from training.evaluation import detection_page, facts, pictures, reading, report

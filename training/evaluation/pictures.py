@@ -17,8 +17,8 @@ from cadnode.errors import NotProcessable
 from cadnode.imaging.roi_chain import Roi
 from cadnode.models import loading
 from cadnode.models.card import Scenario
-from cadnode.models.roi_model import RoiModel
-from cadnode.models.view_model import ViewModel
+from cadnode.models.roi import RoiModel
+from cadnode.models.view import ViewModel
 from training.data import sources
 from training.data.region_pixels import placed
 from training.data.regions import Region, Regions

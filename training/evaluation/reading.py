@@ -15,8 +15,8 @@ from cadnode.errors import DataError, ModelError, SettingsError
 from cadnode.models import loading, store
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.ensemble import operating_point
-from cadnode.models.feature_model import FeatureModel
-from cadnode.models.roi_model import RoiModel
+from cadnode.models.feature import FeatureModel
+from cadnode.models.roi import RoiModel
 from training.data.regions import is_source
 from training.data.sources import open_source
 from training.data.views import DataSet, ViewRecord

@@ -6,7 +6,7 @@ from cadnode.detect.features.microcalcifications import (
     microcalcification_features,
 )
 from cadnode.detect.features.scenario import FEATURE_NAMES, features_of
-from cadnode.models.features import Features
+from cadnode.models.feature import Features
 
 __all__ = [
     "FEATURE_NAMES",

@@ -19,7 +19,7 @@ from scipy import ndimage
 from cadnode.detect.features import outline, shape, texture
 from cadnode.detect.model import BoolMask, Segmentation
 from cadnode.domain import FloatImage
-from cadnode.models.features import Features
+from cadnode.models.feature import Features
 
 MASS_FEATURES: Final = (
     "mass_area_mm2",

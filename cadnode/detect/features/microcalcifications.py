@@ -16,7 +16,7 @@ from cadnode.detect.features import shape
 from cadnode.detect.features.shape import Shape
 from cadnode.detect.model import BoolMask, Labels, Segmentation
 from cadnode.domain import FloatImage
-from cadnode.models.features import Features
+from cadnode.models.feature import Features
 
 MICROCALCIFICATION_FEATURES: Final = (
     "calc_number",

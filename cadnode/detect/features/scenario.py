@@ -10,7 +10,7 @@ from cadnode.detect.features.microcalcifications import (
 )
 from cadnode.detect.model import Segmentation
 from cadnode.models.card import Scenario
-from cadnode.models.features import Features
+from cadnode.models.feature import Features
 
 FEATURE_NAMES: Final[Mapping[Scenario, tuple[str, ...]]] = {
     "calcifications": MICROCALCIFICATION_FEATURES,

@@ -24,7 +24,7 @@ from cadnode.models import store
 from cadnode.models.breast import BreastScoring
 from cadnode.models.card import DibMgCard
 from cadnode.models.loading import load_view_model
-from cadnode.models.view_model import ViewModel
+from cadnode.models.view import ViewModel
 from cadnode.terminal import styled
 from training import once
 from training.data.sources import open_source

@@ -16,7 +16,7 @@ def with_evidence(network: RoiNetwork, images: Tensor) -> Tensor:
     """`(B, outputs + h · w)`: the logits of `(B, 1, H, W)` ROIs, then the evidence of each cell.
 
     Evidence is a cell's share of the log-odds of malignant against benign, the first two outputs:
-    Grad-CAM's map before its ReLU (`models.saliency`), since all heads pool by the mean.
+    Grad-CAM's map before its ReLU (`models.gradcam`), since all heads pool by the mean.
     """
     features = network.trunk(images)
     weight = network.body.get_classifier().weight  # type: ignore[operator]

@@ -22,7 +22,7 @@ from cadnode.imaging.roi_chain import Roi, RoiSpec, cut
 from cadnode.models import ensemble, store
 from cadnode.models.card import CnnCard
 from cadnode.models.loading import load
-from cadnode.models.roi_model import RoiModel
+from cadnode.models.roi import RoiModel
 from cadnode.terminal import styled
 from training import once, phantom
 from training.data.regions import is_source

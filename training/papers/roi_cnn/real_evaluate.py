@@ -12,7 +12,7 @@ import numpy as np
 from cadnode import terminal
 from cadnode.imaging.roi_chain import Roi
 from cadnode.models import ensemble, store
-from cadnode.models.roi_model import RoiModel
+from cadnode.models.roi import RoiModel
 from training import once
 from training.data.regions import Question, Regions, open_regions, without_reading
 from training.evaluation import binary

@@ -8,7 +8,7 @@ from cadnode.errors import DataError
 from cadnode.models import store
 from cadnode.models.card import CnnCard
 from cadnode.models.loading import load
-from cadnode.models.roi_model import RoiModel
+from cadnode.models.roi import RoiModel
 from training.data.pisa_masses import NAME as MASSES
 from training.data.regions import is_source
 from training.papers.roi_cnn import phantom_rois, real_rois

@@ -1,6 +1,6 @@
 """How often a network's map is highest on the planted lesion: phantom ROIs, lesion off-centre.
 
-Grad-CAM as the node makes it (`cadnode.models.saliency`), enlarged bilinearly to the ROI's pixels.
+Grad-CAM as the node makes it (`cadnode.models.gradcam`), enlarged bilinearly to the ROI's pixels.
 Helsinki: the maps activated the right place even in most wrong cases; here it is counted.
 
 A map shows what speaks for the call; called malignant and called benign are counted apart.
@@ -15,7 +15,7 @@ from numpy.random import Generator
 
 from cadnode.domain import FloatImage
 from cadnode.imaging.roi_chain import Roi, cut
-from cadnode.models.roi_model import RoiModel
+from cadnode.models.roi import RoiModel
 from training.evaluation.binary import wilson
 from training.papers.roi_cnn import phantom_rois
 from training.papers.roi_cnn.phantom_rois import PhantomSource

@@ -12,7 +12,7 @@ from cadnode import terminal
 from cadnode.detect.features import FEATURE_NAMES
 from cadnode.errors import DataError, SettingsError
 from cadnode.models.card import Scenario
-from cadnode.models.features import Features
+from cadnode.models.feature import Features
 from training.data import pisa_masses
 from training.data.regions import Question, Regions, is_source, open_regions
 from training.papers.roi_cnn import phantom_rois

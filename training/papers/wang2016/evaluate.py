@@ -14,7 +14,7 @@ from rich.table import Table
 from cadnode.errors import ModelError
 from cadnode.models import store
 from cadnode.models.card import FeatureCard
-from cadnode.models.feature_model import FeatureModel
+from cadnode.models.feature import FeatureModel
 from cadnode.terminal import styled
 from training.evaluation.grouped import shown
 from training.papers.wang2016 import data as sources

@@ -16,8 +16,8 @@ from torch import Tensor
 from cadnode.errors import DataError
 from cadnode.files import write_whole
 from cadnode.models.card import Scenario
+from cadnode.models.feature import NETWORK
 from cadnode.models.feature_classifiers import Knn, Lda, Scaler, Svm, sigmoid
-from cadnode.models.feature_model import NETWORK
 from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
 from training.papers.wang2016 import autoencoder, rivals
 from training.papers.wang2016.autoencoder import Recipe

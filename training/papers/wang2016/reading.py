@@ -8,8 +8,7 @@ import numpy as np
 from cadnode.errors import ModelError
 from cadnode.models import loading
 from cadnode.models.card import Scenario
-from cadnode.models.feature_model import FeatureModel
-from cadnode.models.features import Features
+from cadnode.models.feature import FeatureModel, Features
 from training.evaluation.auc import delong_test
 from training.papers.wang2016 import measure
 from training.papers.wang2016.measure import Floats

@@ -9,7 +9,7 @@ import numpy as np
 from cadnode.detect.features import FEATURE_NAMES
 from cadnode.models import store
 from cadnode.models.card import Scenario
-from cadnode.models.feature_model import FeatureModel
+from cadnode.models.feature import FeatureModel
 from training.data import manifest as m
 from training.data.regions import Question
 from training.evaluation import grouped

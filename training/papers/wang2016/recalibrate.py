@@ -6,8 +6,8 @@ from typing import Any
 from cadnode.errors import DataError
 from cadnode.models import operating_point, store
 from cadnode.models.card import Calibration, FeatureCard
+from cadnode.models.feature import FeatureModel
 from cadnode.models.feature_classifiers import sigmoid
-from cadnode.models.feature_model import FeatureModel
 from cadnode.models.loading import load
 from training.papers.roi_cnn import phantom_rois
 from training.papers.wang2016 import data, measure, rivals

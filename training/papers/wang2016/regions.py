@@ -22,7 +22,7 @@ from cadnode.detect.segment import segment_roi
 from cadnode.domain import Acquisition, Box, FloatImage, Laterality
 from cadnode.files import write_whole
 from cadnode.models.card import Scenario
-from cadnode.models.features import Features
+from cadnode.models.feature import Features
 from training import once
 from training.data.manifest import ManifestRow
 from training.data.region_pixels import placed

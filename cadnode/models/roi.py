@@ -12,7 +12,7 @@ from torch import Tensor
 from cadnode.domain import YOUDEN, FloatImage
 from cadnode.errors import ModelError
 from cadnode.imaging.roi_chain import Roi
-from cadnode.models import saliency
+from cadnode.models import gradcam
 from cadnode.models.card import CnnCard
 from cadnode.networks.cnn import RoiNetwork
 
@@ -151,7 +151,7 @@ class RoiModel:
 
     def _shown(self, evidence: FloatImage, probability: float) -> FloatImage:
         called = probability >= self.operating_point.threshold
-        return saliency.shown(evidence, probability, malignant=called)
+        return gradcam.shown(evidence, probability, malignant=called)
 
     def _run_on(
         self, device: str, tensor: Tensor, flips: bool, batch_size: int
@@ -171,8 +171,8 @@ class RoiModel:
         found = []
         for axes in _FLIPS if flips else _FLIPS[:1]:
             with torch.autocast(part.device.type, torch.bfloat16, enabled=self.bf16):
-                log_odds, cam = saliency.grad_cam(self.network, part.flip(axes))
-            placed = saliency.aligned(cam, self.network.cells, part.shape[-1])
+                log_odds, cam = gradcam.grad_cam(self.network, part.flip(axes))
+            placed = gradcam.aligned(cam, self.network.cells, part.shape[-1])
             found.append((log_odds, placed.flip([axis - 1 for axis in axes])))
         log_odds = torch.stack([o for o, _ in found]).mean(0)
         return log_odds.float().cpu(), torch.stack([c for _, c in found]).mean(0).cpu()

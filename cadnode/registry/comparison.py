@@ -32,7 +32,7 @@ class Compared(BaseModel):
         return f"{self.name}@{self.version}"
 
 
-class Row(BaseModel):
+class ComparedSystem(BaseModel):
     """B against A on all cases, or in a stratum."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -58,7 +58,7 @@ class Row(BaseModel):
         return self.difference
 
 
-class Evidence(BaseModel):
+class ComparisonEvidence(BaseModel):
     """What `cadnode compare --json` writes, as far as the rule asks."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -68,11 +68,11 @@ class Evidence(BaseModel):
     data: str
     a: Compared
     b: Compared
-    whole: Row
-    strata: tuple[Row, ...]
+    whole: ComparedSystem
+    strata: tuple[ComparedSystem, ...]
 
 
-def read_evidence(file: Path) -> tuple[Evidence, str]:
+def read_evidence(file: Path) -> tuple[ComparisonEvidence, str]:
     """The evidence of a JSON file, and the file's sha256.
 
     Raises
@@ -82,7 +82,7 @@ def read_evidence(file: Path) -> tuple[Evidence, str]:
     """
     try:
         content = file.read_bytes()
-        return Evidence.model_validate_json(content), hashlib.sha256(content).hexdigest()
+        return ComparisonEvidence.model_validate_json(content), hashlib.sha256(content).hexdigest()
     except (OSError, ValidationError):
         raise ModelError(
             f"{file} holds no comparison of two models, as `cadnode compare --json` writes it"

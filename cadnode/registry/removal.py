@@ -7,10 +7,11 @@ from pathlib import Path
 
 from cadnode.errors import ModelError, SettingsError
 from cadnode.files import sync_folder
-from cadnode.models import history, store
-from cadnode.models.activation import Catalogue, Entry, Origin, parse
-from cadnode.models.history import NO_GROUNDS, Actor, Grounds
-from cadnode.models.installation import Stores
+from cadnode.models import store
+from cadnode.registry import history
+from cadnode.registry.catalogue import Catalogue, Entry, Origin, parse
+from cadnode.registry.history import NO_GROUNDS, Actor, Grounds
+from cadnode.registry.installation import Stores
 
 
 def remove(

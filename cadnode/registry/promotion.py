@@ -14,11 +14,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cadnode.errors import SettingsError
-from cadnode.models import history, installation, store
-from cadnode.models.activation import Entry, parse
-from cadnode.models.evidence import Compared, Evidence, Row, read_evidence
-from cadnode.models.history import Actor, Proof, grounds
-from cadnode.models.installation import Examine, Stores
+from cadnode.models import store
+from cadnode.registry import history, installation
+from cadnode.registry.catalogue import Entry, parse
+from cadnode.registry.comparison import Compared, ComparedSystem, ComparisonEvidence, read_evidence
+from cadnode.registry.history import Actor, Proof, grounds
+from cadnode.registry.installation import Examine, Stores
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -75,7 +76,7 @@ class Verdict:
     passed_over: tuple[str, ...] = ()
 
 
-def judge(rule: Rule, evidence: Evidence, candidate: Candidate) -> Verdict:
+def judge(rule: Rule, evidence: ComparisonEvidence, candidate: Candidate) -> Verdict:
     """The verdict of a rule on a candidate, given the evidence."""
     rows = [r for r in evidence.strata if not rule.strata or r.fact in rule.strata]
     large = [r for r in rows if min(r.n_pos, r.n_neg) >= rule.least_n]
@@ -177,7 +178,7 @@ def _installed(entry: Entry) -> Compared:
     return Compared(name=card.name, version=card.version, sha256=card.weights_sha256)
 
 
-def proof(found: Evidence, sha256: str, rule: Rule, verdict: Verdict) -> Proof:
+def proof(found: ComparisonEvidence, sha256: str, rule: Rule, verdict: Verdict) -> Proof:
     """What the history keeps of a promotion's evidence, its headline and the rule."""
     whole = found.whole
     return Proof(
@@ -225,7 +226,7 @@ def as_dict(done: Promotion) -> dict[str, object]:
     }
 
 
-def _of_identity(evidence: Evidence, candidate: Candidate, rule: Rule) -> Iterator[str]:
+def _of_identity(evidence: ComparisonEvidence, candidate: Candidate, rule: Rule) -> Iterator[str]:
     if evidence.b != candidate.new:
         yield (
             f"the evidence is of {evidence.b.spec} or of other weights, not of "
@@ -242,7 +243,7 @@ def _of_identity(evidence: Evidence, candidate: Candidate, rule: Rule) -> Iterat
         yield f"the evidence is of {evidence.data}; the rule asks for {rule.data}"
 
 
-def _of_whole(rule: Rule, whole: Row) -> Iterator[str]:
+def _of_whole(rule: Rule, whole: ComparedSystem) -> Iterator[str]:
     if min(whole.n_pos, whole.n_neg) < rule.least_n:
         yield (
             f"{whole.n_pos} positive and {whole.n_neg} negative cases are fewer than "
@@ -253,12 +254,12 @@ def _of_whole(rule: Rule, whole: Row) -> Iterator[str]:
     yield from _dropped(rule, whole, rule.most_drop)
 
 
-def _of_stratum(rule: Rule, row: Row) -> Iterator[str]:
+def _of_stratum(rule: Rule, row: ComparedSystem) -> Iterator[str]:
     if rule.most_drop_in_stratum is not None:
         yield from _dropped(rule, row, rule.most_drop_in_stratum)
 
 
-def _dropped(rule: Rule, row: Row, most: float) -> Iterator[str]:
+def _dropped(rule: Rule, row: ComparedSystem, most: float) -> Iterator[str]:
     lowest = row.lowest(rule.judged_by)
     if lowest is None:
         yield f"{row.place}: no difference of areas could be measured"

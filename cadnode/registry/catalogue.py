@@ -9,8 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from cadnode.errors import ModelError, SettingsError
-from cadnode.models import history, store
-from cadnode.models.history import Activation
+from cadnode.models import store
+from cadnode.registry import history
+from cadnode.registry.history import Activation
 
 
 class Origin(StrEnum):

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scipy import stats
 
 from cadnode.domain import System
-from cadnode.models.shadow import EXAM, Failure, Pair, Status, agreement
+from cadnode.registry.shadow_log import EXAM, Failure, Pair, Status, agreement
 
 BINS: Final = 21
 _Z95: Final = 1.959963984540054

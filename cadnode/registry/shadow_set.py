@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cadnode.errors import ModelError, SettingsError
-from cadnode.models import history
-from cadnode.models.activation import Catalogue, Entry, conflict, parse
-from cadnode.models.history import NO_GROUNDS, Actor, Grounds
-from cadnode.models.installation import Examine, Stores
+from cadnode.registry import history
+from cadnode.registry.catalogue import Catalogue, Entry, conflict, parse
+from cadnode.registry.history import NO_GROUNDS, Actor, Grounds
+from cadnode.registry.installation import Examine, Stores
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from cadnode.errors import ModelError
 from cadnode.files import sync_folder, write_whole
-from cadnode.models import history, parcel, store
-from cadnode.models.activation import Catalogue, Entry, Origin, conflict, open_stores
+from cadnode.models import store
 from cadnode.models.card import ModelCard
-from cadnode.models.history import NO_GROUNDS, Actor, Grounds
-from cadnode.models.numbering import AS_IT_IS, Numbering, numbered
+from cadnode.registry import history, parcel
+from cadnode.registry.catalogue import Catalogue, Entry, Origin, conflict, open_stores
+from cadnode.registry.history import NO_GROUNDS, Actor, Grounds
+from cadnode.registry.numbering import AS_IT_IS, Numbering, numbered
 
 Examine = Callable[[Path], ModelCard]
 """Gives the card of a folder whose model works; raises ModelError (`examination.examine`)."""

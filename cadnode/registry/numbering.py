@@ -11,8 +11,8 @@ from typing import Final
 
 from cadnode.errors import ModelError, SettingsError
 from cadnode.models import store
-from cadnode.models.activation import Catalogue
 from cadnode.models.card import ModelCard
+from cadnode.registry.catalogue import Catalogue
 
 # As cards have it, each number written in one way only (semver.org, rule 2).
 _VERSION: Final = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})", re.ASCII)

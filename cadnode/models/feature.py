@@ -13,12 +13,37 @@ from cadnode.domain import YOUDEN
 from cadnode.errors import ModelError
 from cadnode.models.card import FeatureCard
 from cadnode.models.feature_classifiers import Knn, Lda, Scaler, Svm, sigmoid
-from cadnode.models.features import Features
 from cadnode.models.weights import fitted
 from cadnode.networks.autoencoder import StackedAutoencoder
 
 NETWORK: Final = "sae."
 _BESIDE: Final[Mapping[str, type[Svm | Knn | Lda]]] = {"svm": Svm, "knn": Knn, "lda": Lda}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Features:
+    """Measured features.
+
+    Parameters
+    ----------
+    names
+        Stable identifiers with units, such as `area_mm2`.
+    values
+        `(n,) float64`, all finite, in the order of the names.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if self.values.shape != (len(self.names),):
+            raise ValueError("as many values as names are needed")
+
+    def __getitem__(self, name: str) -> float:
+        return float(self.values[self.names.index(name)])
+
+    def __add__(self, other: "Features") -> "Features":
+        return Features(self.names + other.names, np.concatenate([self.values, other.values]))
 
 
 @dataclass(frozen=True, slots=True)
