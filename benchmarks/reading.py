@@ -33,7 +33,7 @@ def measure(folder: Path, parts: tuple[str, ...], threads: int) -> dict[str, flo
 
     from cadnode.app.reading import load_readers
     from cadnode.exam.read import read_exam as exam_of
-    from cadnode.read import Readers, read_exam
+    from cadnode.reading import Readers, read_exam
     from cadnode.settings import Settings
 
     torch.set_num_threads(threads)

@@ -11,7 +11,7 @@ from cadnode.app.models import own_store
 from cadnode.app.node_state import NodeState, Problem, Used, write
 from cadnode.errors import CadnodeError, ModelError
 from cadnode.log import get_logger
-from cadnode.read import Readers
+from cadnode.reading import Readers
 from cadnode.registry import history
 from cadnode.settings import Settings
 

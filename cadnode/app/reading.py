@@ -22,8 +22,8 @@ from cadnode.models.feature import FeatureModel
 from cadnode.models.loading import Model, load
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
-from cadnode.read import Choices, Readers, read_exam
-from cadnode.read.exam import Progress
+from cadnode.reading import Choices, Readers, read_exam
+from cadnode.reading.exam import Progress
 
 
 def choose_device(wanted: str) -> str:

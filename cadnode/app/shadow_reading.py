@@ -21,8 +21,8 @@ from cadnode.imaging import pixels
 from cadnode.models.card import DibMgCard
 from cadnode.models.loading import load
 from cadnode.models.view import ViewModel
-from cadnode.read import read_exam
-from cadnode.read.views import ScoredView, verdict
+from cadnode.reading import read_exam
+from cadnode.reading.verdict import ScoredView, verdict
 from cadnode.registry import shadow_log
 from cadnode.registry.shadow_log import Status
 from cadnode.registry.shadow_set import ShadowSet
@@ -105,7 +105,7 @@ def read_views(exam: Exam, models: Lineup, reading: Reading) -> ExamResult:
 
 
 def _card_for(mammogram: Mammogram, models: Lineup) -> DibMgCard | None:
-    """The first that applies, as `read.views.model_for` chooses."""
+    """The first that applies, as `reading.verdict.model_for` chooses."""
     cards = (c for c in models.cards.values() if isinstance(c, DibMgCard))
     return next((c for c in cards if mammogram.acquisition in c.applies_to), None)
 

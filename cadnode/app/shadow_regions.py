@@ -1,7 +1,7 @@
 """The regions of an active reading, assessed again by the systems that differ.
 
 A region's squares and features are a function of its view and its box, so that each is cut again
-exactly as it was, and assessed as an active reading does (`read.assessing`).
+exactly as it was, and assessed as an active reading does (`reading.assessment`).
 """
 
 from collections import defaultdict
@@ -16,8 +16,8 @@ from cadnode.exam.exam import Exam, Mammogram
 from cadnode.imaging import pixels
 from cadnode.imaging.spacing import spacing_of
 from cadnode.models.loading import load
-from cadnode.read.assessing import Assessor
-from cadnode.read.regions import Cutter
+from cadnode.reading.assessment import Assessor
+from cadnode.reading.regions import Cutter
 from cadnode.settings import Reading
 
 

@@ -13,8 +13,8 @@ from cadnode.detect.certainty import cluster_certainty
 from cadnode.detect.clusters import Hotspot
 from cadnode.detect.description import describe
 from cadnode.detect.frame import Frame
-from cadnode.detect.model import Region
 from cadnode.detect.patches import cut_patches
+from cadnode.detect.regions import Region
 from cadnode.detect.specks import find_specks
 from cadnode.domain import Calcification, FindingKind
 from cadnode.models.detector import Detector

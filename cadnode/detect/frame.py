@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cadnode.detect.model import BoolMask
+from cadnode.detect.regions import BoolMask
 from cadnode.domain import Box, FloatImage, Laterality
 from cadnode.imaging.geometry import THUMBNAIL, breast_mask, chest_wall_is_right, resize
 

@@ -13,7 +13,7 @@ import numpy as np
 from cadnode.detect import masses
 from cadnode.detect.calcifications import grow
 from cadnode.detect.frame import image_at
-from cadnode.detect.model import BoolMask, Labels, Segmentation
+from cadnode.detect.regions import BoolMask, Labels, Segmentation
 from cadnode.detect.specks import find_specks
 from cadnode.domain import Acquisition, Box, FloatImage, Laterality
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cadnode.detect.model import BoolMask
+from cadnode.detect.regions import BoolMask
 from cadnode.domain import FloatImage
 
 Floats = NDArray[np.float64]

@@ -4,8 +4,8 @@ from typing import Final
 
 from cadnode.detect.cluster_regions import find_clusters
 from cadnode.detect.frame import breast_frame
-from cadnode.detect.mass_regions import mass_regions
-from cadnode.detect.model import Detections
+from cadnode.detect.masses import mass_regions
+from cadnode.detect.regions import Detections
 from cadnode.domain import Acquisition, Calcification, FloatImage, Laterality
 from cadnode.models.detector import Detector
 

@@ -1,4 +1,4 @@
-"""How a bundle's model reads a view: by the very calls that the node makes (`cadnode.read`).
+"""How a bundle's model reads a view: by the very calls that the node makes (`cadnode.reading`).
 
 Each reader prepares a view's image (MONAI's preprocessing) and reads what it prepared (MONAI's
 inferer). What it says is a `Row`, ready for JSON.
@@ -20,9 +20,9 @@ from cadnode.models.feature import FeatureModel
 from cadnode.models.loading import Model
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
-from cadnode.read.assessing import scenarios
-from cadnode.read.regions import Candidate, candidates, usable
-from cadnode.read.views import ScoredView
+from cadnode.reading.assessment import scenarios
+from cadnode.reading.regions import Candidate, candidates, usable
+from cadnode.reading.verdict import ScoredView
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -18,7 +18,7 @@ from cadnode.export.cases import Case
 from cadnode.export.readers import Reader, Row
 from cadnode.files import write_whole
 from cadnode.imaging import pixels
-from cadnode.read.views import verdict
+from cadnode.reading.verdict import verdict
 
 
 @dataclass(frozen=True, eq=False, slots=True)

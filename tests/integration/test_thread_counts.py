@@ -14,7 +14,7 @@ from cadnode.app.outputs import image_loader
 from cadnode.app.reading import choices_of, load_readers
 from cadnode.domain import ExamResult
 from cadnode.exam.read import read_exam as read_files
-from cadnode.read import Readers, read_exam
+from cadnode.reading import Readers, read_exam
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import ObjectKind, kind_of
 from tests.report_cases import MADE_AT

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cadnode.detect.frame import whole_frame
-from cadnode.detect.model import Region
+from cadnode.detect.regions import Region
 from cadnode.domain import Box, FindingKind, Laterality
 from cadnode.errors import DataError
 from tests.unit.detect_cases import add_specks, breast, group

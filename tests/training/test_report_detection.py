@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cadnode.detect.model import Detections, Region
+from cadnode.detect.regions import Detections, Region
 from cadnode.domain import Acquisition, Box, FindingKind, Laterality
 from cadnode.errors import DataError
 from training.evaluation import detection_page, detection_reading

@@ -11,7 +11,7 @@ from cadnode.app.active_models import ActiveModels
 from cadnode.app.reading import load_readers
 from cadnode.errors import ModelError
 from cadnode.models import store
-from cadnode.read import Readers
+from cadnode.reading import Readers
 from cadnode.registry import installation
 from cadnode.registry.installation import Stores
 from cadnode.settings import Settings, Storage

@@ -25,7 +25,7 @@ from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
 from cadnode.networks.cnn import CnnConfig, network
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
-from cadnode.read import Readers, read_exam
+from cadnode.reading import Readers, read_exam
 from tests.synthetic import write_exam
 from tests.unit import store_cases
 

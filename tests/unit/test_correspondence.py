@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cadnode.domain import Box, Finding, FindingKind, FloatImage, Laterality, ViewPosition
 from cadnode.exam.exam import Mammogram
-from cadnode.read.correspondence import correspondences, nipple_of
+from cadnode.reading.correspondence import correspondences, nipple_of
 from tests.report_cases import digital_header, mammogram
 
 ROWS, COLUMNS, MM = 512, 400, 0.4  # as in digital_header

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cadnode.detect.model import Segmentation
+from cadnode.detect.regions import Segmentation
 from cadnode.detect.segment import segment_roi
 from cadnode.domain import Acquisition, Box, Laterality
 from tests.unit.detect_cases import add_mass, add_specks, breast

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cadnode.detect.model import Detections, Region
+from cadnode.detect.regions import Detections, Region
 from cadnode.detect.view import detect_view
 from cadnode.domain import Acquisition, FindingKind, Laterality
 from tests.unit.detect_cases import add_mass, add_specks, breast, group

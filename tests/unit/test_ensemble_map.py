@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cadnode.domain import Box, HeatMap
-from cadnode.explain.ensemble_map import ensemble_map
+from cadnode.explain.maps import ensemble_map
 from cadnode.explain.overlay import place
 
 VIEW = (800, 640)

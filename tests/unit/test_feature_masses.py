@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cadnode.detect.features import MASS_FEATURES, features_of, mass_features
 from cadnode.detect.features.masses import features_of_mask
-from cadnode.detect.model import Segmentation
+from cadnode.detect.regions import Segmentation
 from cadnode.domain import Box
 from cadnode.models.feature import Features
 

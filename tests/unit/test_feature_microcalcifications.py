@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cadnode.detect.features import MICROCALCIFICATION_FEATURES, microcalcification_features
-from cadnode.detect.model import Segmentation
+from cadnode.detect.regions import Segmentation
 from cadnode.domain import Box
 from cadnode.models.feature import Features
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cadnode.domain import Box
-from cadnode.explain import gradcam
+from cadnode.explain import maps
 from cadnode.imaging import roi_chain
 from cadnode.imaging.geometry import Placement
 from cadnode.imaging.roi_chain import RoiSpec
@@ -17,7 +17,7 @@ def test_the_peak_is_the_middle_of_the_highest_cell() -> None:
     cam[10, 3] = 0.4
 
     # 10.5 cells of 8 pixels of the region, of two pixels of the view each.
-    assert gradcam.peak(cam, placement) == pytest.approx((100 + 168, 200 + 56))
+    assert maps.peak(cam, placement) == pytest.approx((100 + 168, 200 + 56))
 
 
 @pytest.mark.parametrize("centre", [(150.0, 130.0), (4.0, 6.0), (297.0, 255.0)])
@@ -28,7 +28,7 @@ def test_the_map_covers_what_was_cut_and_keeps_its_peak(centre: tuple[float, flo
     cam = np.zeros((32, 32), np.float32)
     cam[int(position[0] / 2), int(position[1] / 2)] = 0.7
 
-    heat_map = gradcam.heat_map(cam, ready.placement, "1.2.3", "kang2021")
+    heat_map = maps.heat_map(cam, ready.placement, "1.2.3", "kang2021")
 
     assert heat_map.box == ready.placement.crop
     assert (heat_map.sop_instance_uid, heat_map.algorithm) == ("1.2.3", "kang2021")
@@ -39,7 +39,7 @@ def test_the_map_covers_what_was_cut_and_keeps_its_peak(centre: tuple[float, flo
         box.row0 + (row + 0.5) * (box.row1 - box.row0) / cells[0],
         box.col0 + (col + 0.5) * (box.col1 - box.col0) / cells[1],
     )
-    assert gradcam.peak(cam, ready.placement) == pytest.approx(found)
+    assert maps.peak(cam, ready.placement) == pytest.approx(found)
     # A cell of the map is four pixels of the view.
     assert found == pytest.approx(centre, abs=4)
 
@@ -51,7 +51,7 @@ def test_a_peak_beyond_the_edge_of_the_view_is_brought_into_it() -> None:
     cam[16, :16] = 0.7  # the view begins at column 30 of the region, cell 15 of the map
     cam[16, 10] = 0.8
 
-    row, col = gradcam.peak(cam, ready.placement)
+    row, col = maps.peak(cam, ready.placement)
 
     assert 148 <= row <= 156
     assert 0 <= col <= 4

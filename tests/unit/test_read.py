@@ -14,7 +14,7 @@ from cadnode.exam.exam import Exam, Mammogram
 from cadnode.exam.read import read_exam as exam_of
 from cadnode.models.breast import BreastScoring
 from cadnode.models.view import HotRegion, ViewReading
-from cadnode.read import Readers, read_exam
+from cadnode.reading import Readers, read_exam
 from tests.synthetic import write_exam
 
 

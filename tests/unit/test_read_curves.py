@@ -7,7 +7,7 @@ from cadnode.models.feature import FeatureModel
 from cadnode.models.loading import load_view_model
 from cadnode.models.operating_point import Roc
 from cadnode.models.view import ViewModel
-from cadnode.read import Readers
+from cadnode.reading import Readers
 from tests.unit import feature_model_cases as cases
 from tests.unit import model_cases
 

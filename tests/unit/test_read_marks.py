@@ -11,8 +11,8 @@ from cadnode.exam.exam import Exam, PersonRegion
 from cadnode.exam.read import read_exam as exam_of
 from cadnode.imaging.geometry import breast_mask
 from cadnode.imaging.spacing import Spacing
-from cadnode.read import Readers, read_exam
-from cadnode.read.regions import unusable
+from cadnode.reading import Readers, read_exam
+from cadnode.reading.regions import unusable
 from tests.synthetic import write_exam
 from tests.unit.test_read import Reader
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cadnode.detect.model import Detections, Region, Segmentation
+from cadnode.detect.regions import Detections, Region, Segmentation
 from cadnode.domain import (
     Acquisition,
     Box,
@@ -27,8 +27,8 @@ from cadnode.imaging.roi_chain import Roi, RoiSpec
 from cadnode.imaging.spacing import Spacing
 from cadnode.models.operating_point import Roc
 from cadnode.models.roi import RoiReading
-from cadnode.read import Choices, Readers, read_exam, regions
-from cadnode.read.assessing import highest, scenarios
+from cadnode.reading import Choices, Readers, read_exam, regions
+from cadnode.reading.assessment import highest, scenarios
 from tests.synthetic import write_exam
 from tests.unit.test_read import Reader
 

@@ -14,8 +14,8 @@ from cadnode.domain import (
     System,
     TrainingMaterial,
 )
-from cadnode.read.order import in_reading_order
-from cadnode.read.readers import Readers
+from cadnode.reading.exam import in_reading_order
+from cadnode.reading.readers import Readers
 
 TRAINED_ON = {
     "view": (TrainingMaterial.DIGITAL,),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cadnode.errors import ModelError
-from cadnode.explain import gradcam
+from cadnode.explain import maps
 from cadnode.imaging import roi_chain
 from cadnode.imaging.roi_chain import Place, Roi, RoiSpec
 from cadnode.models.roi import RoiModel, bf16_agreement
@@ -52,11 +52,11 @@ def test_a_bright_dots_map_comes_back_to_its_source_pixel() -> None:
     (reading,) = RoiModel(card(), toy(), "cpu").read([ready])
 
     assert reading.cam is not None
-    row, col = gradcam.peak(reading.cam, ready.placement)
+    row, col = maps.peak(reading.cam, ready.placement)
     # One pixel of the region is two of the view.
     assert abs(row - 141.5) <= 2
     assert abs(col - 34.5) <= 2
-    heat_map = gradcam.heat_map(reading.cam, ready.placement, "1.2", "toy-cnn")
+    heat_map = maps.heat_map(reading.cam, ready.placement, "1.2", "toy-cnn")
     assert heat_map.box == ready.placement.crop
     assert heat_map.values.max() == pytest.approx(reading.probability, abs=0.02)
 

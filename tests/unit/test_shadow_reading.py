@@ -17,7 +17,7 @@ from cadnode.models.card import CnnCard
 from cadnode.models.loading import Model, load
 from cadnode.models.roi import RoiModel
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
-from cadnode.read import read_exam
+from cadnode.reading import read_exam
 from cadnode.registry import installation, shadow_log, shadow_set
 from cadnode.registry.installation import Stores
 from cadnode.registry.shadow_set import ShadowSet

@@ -17,7 +17,7 @@ from cadnode.domain import Box, ExamResult, RoiReference, SkipReason, System
 from cadnode.exam.content import stated_input
 from cadnode.exam.exam import Exam, PersonRegion
 from cadnode.exam.read import read_exam
-from cadnode.read import Choices, Readers
+from cadnode.reading import Choices, Readers
 from cadnode.report import edition
 from cadnode.report.edition import OFFLINE_OBSERVER_UID, Edition
 from cadnode.report.identity import IMPLEMENTATION_CLASS_UID

@@ -23,7 +23,7 @@ from cadnode.models.breast import BreastScoring
 from cadnode.models.card import CARDS, DibMgCard
 from cadnode.models.loading import load_view_model
 from cadnode.models.operating_point import Roc
-from cadnode.read.views import ScoredView, Verdict, verdict
+from cadnode.reading.verdict import ScoredView, Verdict, verdict
 from tests.synthetic import write_exam
 from tests.unit import model_cases
 from tests.unit.test_read import Reader, constant, read

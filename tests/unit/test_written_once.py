@@ -16,7 +16,7 @@ from cadnode.domain import Profile
 from cadnode.errors import ReportError
 from cadnode.exam.exam import Exam
 from cadnode.jobs import folders
-from cadnode.read import Readers
+from cadnode.reading import Readers
 from cadnode.receive.spool import Spool
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import ObjectKind

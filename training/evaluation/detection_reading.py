@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from cadnode.detect.model import Region
+from cadnode.detect.regions import Region
 from cadnode.domain import Box, FindingKind, FloatImage
 from cadnode.models.detector import Detector
 from training.evaluation.froc import ImageMarks

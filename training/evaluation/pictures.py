@@ -10,7 +10,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from cadnode.detect.model import Segmentation
+from cadnode.detect.regions import Segmentation
 from cadnode.detect.segment import segment_roi
 from cadnode.domain import Acquisition, Box, FloatImage, Laterality
 from cadnode.errors import NotProcessable

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cadnode.detect.features import outline, shape, texture
-from cadnode.detect.model import BoolMask, Segmentation
+from cadnode.detect.regions import BoolMask, Segmentation
 from cadnode.domain import FloatImage
 from cadnode.models.feature import Features
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cadnode.detect.model import BoolMask
+from cadnode.detect.regions import BoolMask
 from cadnode.domain import FloatImage
 
 Floats = NDArray[np.float64]

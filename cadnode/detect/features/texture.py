@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cadnode.detect.model import BoolMask
+from cadnode.detect.regions import BoolMask
 from cadnode.domain import FloatImage
 
 LEVELS: Final = 32

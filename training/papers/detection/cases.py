@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from cadnode.detect.model import Region
+from cadnode.detect.regions import Region
 from cadnode.detect.view import detect_view
 from cadnode.domain import Acquisition, Box, FindingKind, FloatImage, Laterality
 from cadnode.errors import DataError

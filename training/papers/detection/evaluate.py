@@ -9,7 +9,7 @@ from rich.progress import track
 from rich.table import Table
 
 from cadnode import terminal
-from cadnode.detect.model import Region
+from cadnode.detect.regions import Region
 from cadnode.domain import FindingKind
 from cadnode.errors import DataError, ModelError
 from cadnode.models import loading, store

@@ -146,7 +146,7 @@ class ExamScored:
 
 
 def by_exam(breasts: Sequence[BreastScored]) -> list[ExamScored]:
-    """The exams of scored breasts, as the node scores them (`cadnode.read.views.Verdict`)."""
+    """The exams of scored breasts, as the node scores them (`cadnode.reading.verdict.Verdict`)."""
     exams: dict[str, list[BreastScored]] = defaultdict(list)
     for breast in breasts:
         exams[breast.woman].append(breast)

@@ -1,7 +1,7 @@
 """ROIs of real images: cut around their regions exactly as the node cuts them, made once a folder.
 
 The middle of the region's box is the middle of the ROI (Kang 2021, Data preparation; the node's
-`read.regions.Cutter`), the pixels' size is the image's own. What sticks out of an image is 0, as
+`reading.regions.Cutter`), the pixels' size is the image's own. What sticks out of an image is 0, as
 in the node: a region of 60 × 60 pixels fills a small part of its ROI.
 """
 

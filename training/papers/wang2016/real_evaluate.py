@@ -86,7 +86,7 @@ def _by_kind(
 
 
 def _as_the_node(found: RegionTable, scores: Mapping[Scenario, Floats]) -> dict[str, Any]:
-    """The area where the scenario is that which the segmentation allows (`read.assessing`)."""
+    """The area where the scenario is that which the segmentation allows (`reading.assessment`)."""
     values, names = found.table.values, found.table.features
     calcified = values[:, names.index("calc_number")] > 0
     mass = (values[:, len(FEATURE_NAMES["calcifications"]) :] != 0).any(1)

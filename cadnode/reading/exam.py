@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
 
 from cadnode.domain import (
     Assessment,
@@ -15,17 +16,17 @@ from cadnode.domain import (
     SkipReason,
     System,
     SystemStatus,
+    TrainingMaterial,
 )
 from cadnode.errors import ModelError, NotProcessable
 from cadnode.exam.exam import Exam, Mammogram
-from cadnode.explain.ensemble_map import ensemble_map
+from cadnode.explain.maps import ensemble_map
 from cadnode.imaging import pixels
-from cadnode.read.assessing import Assessor, SystemMaps
-from cadnode.read.correspondence import Point, correspondences, nipple_of
-from cadnode.read.order import in_reading_order
-from cadnode.read.readers import Choices, Readers
-from cadnode.read.regions import Candidate, candidates, usable
-from cadnode.read.views import ScoredView, model_for, verdict
+from cadnode.reading.assessment import Assessor, SystemMaps
+from cadnode.reading.correspondence import Point, correspondences, nipple_of
+from cadnode.reading.readers import Choices, Readers
+from cadnode.reading.regions import Candidate, candidates, usable
+from cadnode.reading.verdict import ScoredView, model_for, verdict
 
 PixelLoader = Callable[[Mammogram], FloatImage]
 Progress = Callable[[str], None]
@@ -55,8 +56,8 @@ def read_exam(
     """Result of one exam: scores, findings, maps, and what was skipped and why.
 
     A view is read by the first view model whose card applies to its acquisition (digital or
-    film). `read.views.Verdict` says how views make the breasts' and the exam's scores. Findings
-    are the regions that detection marks, those that people marked, and the peaks of the map in
+    film). `verdict.Verdict` says how views make the breasts' and the exam's scores. Findings are
+    the regions that detection marks, those that people marked, and the peaks of the map in
     suspicious breasts; every active system assesses each of them.
     """
     choices = choices or Choices()
@@ -221,3 +222,48 @@ def _statuses(systems: Sequence[SystemStatus], failed: set[System]) -> tuple[Sys
         else s
         for s in systems
     )
+
+
+class _Group(IntEnum):
+    """What a reader must see first comes first."""
+
+    SUSPICIOUS = 0  # to a system that did not learn from phantoms alone
+    DRAWN = 1  # by a person, who asked about it
+    MARKED = 2  # by a device or an unnamed person
+    SUSPICIOUS_TO_PHANTOMS = 3  # to systems alone that never saw a woman's mammogram
+    REST = 4
+
+
+def in_reading_order(findings: Sequence[Finding], readers: Readers) -> list[Finding]:
+    """The findings as a reader is to see them.
+
+    First what a system that was trained on women's mammograms calls suspicious, then what people
+    marked, what somebody unnamed marked, what is suspicious to phantom-trained systems alone, and
+    the rest. Within each: the higher score of a system trained on women's mammograms first, then
+    the higher score that counts, then the detector's certainty; what is equal stays as it was.
+    """
+    return sorted(findings, key=lambda finding: _rank(finding, readers))
+
+
+def _rank(finding: Finding, readers: Readers) -> tuple[_Group, float, float, float]:
+    women = [a for a in finding.assessments if not _is_of_phantoms(a, readers)]
+    best = max((a.probability for a in women), default=-1.0)
+    return _group(finding, women), -best, -finding.probability, -(finding.certainty or 0.0)
+
+
+def _group(finding: Finding, women: Sequence[Assessment]) -> _Group:
+    if any(a.suspicious for a in women):
+        return _Group.SUSPICIOUS
+    if finding.marked_by is not None:
+        return _Group.DRAWN if finding.marked_by.by_person else _Group.MARKED
+    if any(a.suspicious for a in finding.assessments):
+        return _Group.SUSPICIOUS_TO_PHANTOMS
+    return _Group.REST
+
+
+def _is_of_phantoms(told: Assessment, readers: Readers) -> bool:
+    """Whether all that the assessing models learnt from is phantoms."""
+    names = [told.algorithm, *(name for name, _ in told.members)]
+    used = [use for name in names if (use := readers.use(name)) is not None]
+    materials = {material for use in used for material in use.trained_on}
+    return materials == {TrainingMaterial.PHANTOMS}

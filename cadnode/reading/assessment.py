@@ -5,19 +5,19 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cadnode.detect.features import features_of
-from cadnode.detect.model import Segmentation
+from cadnode.detect.regions import Segmentation
 from cadnode.domain import Acquisition, Assessment, Box, FindingKind, HeatMap, System
 from cadnode.errors import ModelError
 from cadnode.exam.exam import Mammogram
-from cadnode.explain.gradcam import heat_map
+from cadnode.explain.maps import heat_map
 from cadnode.explain.overlay import place
 from cadnode.models.card import Scenario
 from cadnode.models.ensemble import ensemble, operating_point
 from cadnode.models.feature import FeatureModel, Features
 from cadnode.models.roi import RoiModel, RoiReading
-from cadnode.read.readers import Readers
-from cadnode.read.regions import Candidate
-from cadnode.read.views import ScoredView
+from cadnode.reading.readers import Readers
+from cadnode.reading.regions import Candidate
+from cadnode.reading.verdict import ScoredView
 
 CNN_SYSTEMS: Final = (System.KANG2021, System.HELSINKI_DTL)
 _OWN: Final[Mapping[FindingKind, Scenario]] = {

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from cadnode.detect.model import Region, Segmentation
+from cadnode.detect.regions import Region, Segmentation
 from cadnode.detect.segment import segment_roi
 from cadnode.detect.view import detect_view
 from cadnode.domain import (

@@ -1,4 +1,7 @@
-"""All systems' maps of one view as one map."""
+"""Heat maps brought to their view: a region's map placed, all systems' maps joined.
+
+The maps themselves are made by `models.gradcam` and by the networks of whole views.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,6 +10,8 @@ import numpy as np
 
 from cadnode.domain import Box, FloatImage, HeatMap
 from cadnode.explain.overlay import place
+from cadnode.imaging import roi_chain
+from cadnode.imaging.geometry import Placement
 
 # Source pixels a cell: 8 in small views, more where the longer side would exceed this many cells.
 _FINEST: Final = 8
@@ -35,7 +40,7 @@ def ensemble_map(
     dib
         The view's DIB map.
     cams
-        Maps of regions (`explain.gradcam.heat_map`).
+        Maps of regions (`explain.maps.heat_map`).
     algorithm
         Whose name the map bears.
     """
@@ -53,3 +58,32 @@ def _size(view_shape: tuple[int, int]) -> tuple[int, int]:
     """Rows and columns of the joint map: square cells but for rounding."""
     cell = max(_FINEST, max(view_shape) / _MOST_CELLS)
     return max(1, round(view_shape[0] / cell)), max(1, round(view_shape[1] / cell))
+
+
+def heat_map(
+    cam: FloatImage, placement: Placement, sop_instance_uid: str, algorithm: str
+) -> HeatMap:
+    """The map of a region as a map of its view: it covers the part of the view that was cut.
+
+    Parameters
+    ----------
+    cam
+        `(h, w) float32 in [0, 1]`, covering the whole region (`RoiReading.cam`).
+    placement
+        Of the region in the view (`Roi.placement`).
+    sop_instance_uid, algorithm
+        Of the view, and of the model or ensemble that made the map.
+    """
+    values = np.clip(roi_chain.map_to_source(cam, placement), 0, 1)
+    return HeatMap(sop_instance_uid, values, placement.crop, algorithm)
+
+
+def peak(cam: FloatImage, placement: Placement) -> tuple[float, float]:
+    """(row, column) in source pixels of the middle of the map's highest cell inside the view."""
+    inside = roi_chain.map_to_source(cam, placement)
+    row, col = np.unravel_index(int(inside.argmax()), inside.shape)
+    crop = placement.crop
+    return (
+        crop.row0 + (float(row) + 0.5) * (crop.row1 - crop.row0) / inside.shape[0],
+        crop.col0 + (float(col) + 0.5) * (crop.col1 - crop.col0) / inside.shape[1],
+    )

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from cadnode.detect.features import shape
 from cadnode.detect.features.shape import Shape
-from cadnode.detect.model import BoolMask, Labels, Segmentation
+from cadnode.detect.regions import BoolMask, Labels, Segmentation
 from cadnode.domain import FloatImage
 from cadnode.models.feature import Features
 
