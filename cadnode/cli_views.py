@@ -18,7 +18,7 @@ from rich.text import Text
 
 from cadnode.domain import SKIP_MEANINGS, ExamResult, Finding, System
 from cadnode.jobs.folders import BUNDLE, PAGE, PDF
-from cadnode.report.words import KIND_NAMES, SIDES, assessment_by, counting, descriptors, origin
+from cadnode.report.wording import KIND_NAMES, SIDES, assessment_by, counting, descriptors, origin
 from cadnode.terminal import styled
 
 if TYPE_CHECKING:

@@ -28,10 +28,10 @@ from cadnode.page.pdf import pdf_of
 from cadnode.registry.catalogue import active_folders
 from cadnode.report.edition import OFFLINE_OBSERVER_UID, Edition
 from cadnode.report.edition import observer_uid as uid_of_observer
-from cadnode.report.fhir import write_bundle
+from cadnode.report.fhir.bundle import write_bundle
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import STRUCTURED, ObjectKind, kinds_of, wants_fhir
-from cadnode.report.result_json import write_result
+from cadnode.report.result import write_result
 
 INSTALLATION: Final = "installation-id"  # in the storage folder
 KEPT_IMAGES: Final = 4  # heat maps of each size and the page want the same ones; about 50 MB each

@@ -30,9 +30,9 @@ from cadnode.page.crops import crop_of, points
 from cadnode.page.pictures import grey_url, map_url
 from cadnode.report import codes
 from cadnode.report.edition import ENSEMBLE, shown_map
-from cadnode.report.groups import summary
 from cadnode.report.scores import PHANTOM_NOTE
-from cadnode.report.words import below_operating_point, missing_breasts
+from cadnode.report.sr.measurement_groups import summary
+from cadnode.report.wording import below_operating_point, missing_breasts
 
 LONGER_SIDE: Final = 1100
 MOST_CROPS: Final = 24

@@ -17,9 +17,9 @@ from cadnode.domain import (
 )
 from cadnode.exam.evidence import name_of
 from cadnode.models.card import ModelCard
-from cadnode.report.documents import took_part
 from cadnode.report.scores import phantom_systems
-from cadnode.report.words import (
+from cadnode.report.sr.documents import took_part
+from cadnode.report.wording import (
     KIND_NAMES,
     assessment_by,
     counting,

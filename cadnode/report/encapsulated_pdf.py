@@ -13,7 +13,7 @@ from cadnode.report import codes
 from cadnode.report.cad_sr import concepts
 from cadnode.report.edition import Edition
 from cadnode.report.identity import contributing_equipment, file_meta, patient_and_study, stamp
-from cadnode.report.image_library import images
+from cadnode.report.sr.image_library import images
 
 SERIES_NUMBER: Final = 908
 SERIES_DESCRIPTION: Final = "cadnode report (PDF)"

@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from cadnode.domain import Assessment, ClusterDescription, Finding
 from cadnode.exam.exam import Mammogram
 from cadnode.report import codes
-from cadnode.report import group_parts as parts
 from cadnode.report.edition import Edition
 from cadnode.report.scores import assessment_scorer, finding_scorer
-from cadnode.report.words import counting
+from cadnode.report.sr import group_parts as parts
+from cadnode.report.wording import counting
 
 MAX_POINTS = 100
 

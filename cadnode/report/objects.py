@@ -19,17 +19,8 @@ from cadnode.exam.dicom_file import tolerant
 from cadnode.exam.exam import Exam
 from cadnode.files import write_whole, written_whole
 from cadnode.log import get_logger
-from cadnode.report import (
-    ai_results_sr,
-    encapsulated_pdf,
-    heatmap,
-    key_objects,
-    measurement_sr,
-    presentation_state,
-    region_sr,
-    segmentation,
-)
-from cadnode.report.cad_sr import document as cad_sr
+from cadnode.report import encapsulated_pdf
+from cadnode.report.cad_sr import tid4000_document as cad_sr
 from cadnode.report.edition import (
     DISCLAIMER,
     LONGEST_SIDE,
@@ -37,17 +28,20 @@ from cadnode.report.edition import (
     SMALL_SIDE,
     Edition,
 )
+from cadnode.report.images import heat_map as heatmap
+from cadnode.report.images import presentation_state, segmentation
 from cadnode.report.profiles import REPORTS, STANDARD, ObjectKind, is_ours
+from cadnode.report.sr import ai_results, key_objects, measurement_report, region_report
 
 Images = Callable[[str], FloatImage]
 
 log = get_logger("report")
 
 _SERIES: Final[dict[int, ObjectKind]] = {
-    measurement_sr.SERIES_NUMBER: ObjectKind.MEASUREMENT_SR,
+    measurement_report.SERIES_NUMBER: ObjectKind.MEASUREMENT_SR,
     cad_sr.SERIES_NUMBER: ObjectKind.CAD_SR,
-    region_sr.SERIES_NUMBER: ObjectKind.REGION_SR,
-    ai_results_sr.SERIES_NUMBER: ObjectKind.AI_RESULTS_SR,
+    region_report.SERIES_NUMBER: ObjectKind.REGION_SR,
+    ai_results.SERIES_NUMBER: ObjectKind.AI_RESULTS_SR,
     heatmap.SERIES_NUMBER: ObjectKind.HEAT_MAP,
     heatmap.SMALL_SERIES_NUMBER: ObjectKind.SMALL_HEAT_MAP,
     segmentation.SERIES_NUMBER: ObjectKind.SEGMENTATION,
@@ -145,15 +139,15 @@ def _made(
     edition, old = given.edition, given.predecessors.get(kind, ())
     match kind:
         case ObjectKind.MEASUREMENT_SR:
-            return [measurement_sr.measurement_sr(edition, old)]
+            return [measurement_report.measurement_sr(edition, old)]
         case ObjectKind.CAD_SR:
             return _present(cad_sr.cad_sr(edition, old))
         case ObjectKind.REGION_SR:
-            return [region_sr.region_sr(edition, old)]
+            return [region_report.region_sr(edition, old)]
         case ObjectKind.AI_RESULTS_SR:
             beside = (ObjectKind.SEGMENTATION, ObjectKind.KEY_OBJECTS)
             named = [ds for other in beside for ds in made.get(other, ())]
-            return [ai_results_sr.ai_results_sr(edition, old, named)]
+            return [ai_results.ai_results_sr(edition, old, named)]
         case ObjectKind.HEAT_MAP:
             return [*_heat_maps(given, heatmap.full(edition))]
         case ObjectKind.SMALL_HEAT_MAP:

@@ -21,7 +21,7 @@ from cadnode.domain import (
     TrainingMaterial,
 )
 from cadnode.report import codes
-from cadnode.report.words import counting, listed, material_words
+from cadnode.report.wording import counting, listed, material_words
 
 _LONGEST: Final = 64  # of a Code Meaning (LO)
 PHANTOM_NOTE: Final = (

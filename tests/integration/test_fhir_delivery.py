@@ -15,7 +15,7 @@ from cadnode.deliver import fhir
 from cadnode.deliver.http import HttpPeerValues
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 from cadnode.report.edition import Edition
-from cadnode.report.fhir import bundle, write_bundle
+from cadnode.report.fhir.bundle import bundle, write_bundle
 from cadnode.settings import Destination, Settings
 from tests.fhir_server import FhirServer, running
 from tests.report_cases import MADE_AT, digital_exam, result_of

@@ -15,11 +15,11 @@ from requests import HTTPError
 from cadnode.domain import Calcification
 from cadnode.exam.exam import Exam
 from cadnode.report.edition import DISCLAIMER, Edition
-from cadnode.report.key_objects import key_objects
+from cadnode.report.images.presentation_state import presentation_states
+from cadnode.report.images.segmentation import segmentations
 from cadnode.report.objects import write_objects
-from cadnode.report.presentation_state import presentation_states
-from cadnode.report.region_sr import region_sr
-from cadnode.report.segmentation import segmentations
+from cadnode.report.sr.key_objects import key_objects
+from cadnode.report.sr.region_report import region_sr
 from tests import validators
 from tests.golden_cases import golden_files
 from tests.peers import Orthanc, orthanc

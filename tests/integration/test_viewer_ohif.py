@@ -226,5 +226,5 @@ def test_the_report_on_paper_reaches_the_viewer_bit_for_bit(seen: Seen) -> None:
 
 def test_ohif_still_needs_the_report_of_regions(seen: Seen) -> None:
     # A measurement group without a region ends OHIF 3.13.2. When this fails, it has learnt to read
-    # them: report/region_sr.py and its profile may go.
+    # them: report/sr/region_report.py and its profile may go.
     assert "ReferencedSOPSequence" in seen.failure

@@ -14,7 +14,7 @@ from cadnode.errors import ReportError
 from cadnode.exam.exam import Exam
 from cadnode.report import codes
 from cadnode.report.cad_sr import cad_sr, concepts
-from cadnode.report.cad_sr.operating_points import chosen_step, step_of, steps
+from cadnode.report.cad_sr.tid4023_operating_points import chosen_step, step_of, steps
 from cadnode.report.edition import Edition
 from tests.cad_cases import CAD_OUTCOMES, CURVE, cad_of, cad_result
 from tests.report_cases import AUTOENCODER, MADE_AT, digital_exam, film_exam, result_of

@@ -1,4 +1,4 @@
-"""report/segmentation.py: calcifications as discs over their view."""
+"""report/images/segmentation.py: calcifications as discs over their view."""
 
 import io
 from dataclasses import replace
@@ -13,7 +13,7 @@ from cadnode.domain import Calcification
 from cadnode.exam.exam import Exam
 from cadnode.imaging.spacing import Spacing
 from cadnode.report.edition import Edition
-from cadnode.report.segmentation import calcification_mask, segmentations
+from cadnode.report.images.segmentation import calcification_mask, segmentations
 from tests.report_cases import MADE_AT, digital_exam, film_exam, result_of
 
 SQUARE = Spacing(0.1, 0.1, estimated=False)

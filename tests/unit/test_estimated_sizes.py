@@ -12,10 +12,10 @@ from cadnode.page import panels
 from cadnode.report import codes
 from cadnode.report.cad_sr import cad_sr
 from cadnode.report.edition import Edition
-from cadnode.report.fhir import bundle
-from cadnode.report.measurement_sr import measurement_sr
-from cadnode.report.region_sr import region_sr
-from cadnode.report.result_json import to_json
+from cadnode.report.fhir.bundle import bundle
+from cadnode.report.result import to_json
+from cadnode.report.sr.measurement_report import measurement_sr
+from cadnode.report.sr.region_report import region_sr
 from tests.cad_cases import cad_result
 from tests.report_cases import MADE_AT, digital_exam, film_exam
 from tests.sr_tree import items

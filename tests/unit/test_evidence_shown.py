@@ -17,7 +17,7 @@ from cadnode.domain import (
 from cadnode.page import panels
 from cadnode.report.objects import make_objects
 from cadnode.report.profiles import ObjectKind
-from cadnode.report.words import contradictions, missing_breasts
+from cadnode.report.wording import contradictions, missing_breasts
 from tests.report_cases import MADE_AT, digital_exam, image_of, result_of
 
 SIDE = Evidence("laterality", "ImageLaterality", EvidenceLevel.IMAGE, "R")

@@ -11,8 +11,8 @@ from fhir.resources.bundle import Bundle
 from cadnode import __version__
 from cadnode.errors import ReportError
 from cadnode.report.edition import Edition
-from cadnode.report.fhir import bundle, write_bundle
-from cadnode.report.measurement_sr import measurement_sr
+from cadnode.report.fhir.bundle import bundle, write_bundle
+from cadnode.report.sr.measurement_report import measurement_sr
 from tests.report_cases import MADE_AT, OUTCOMES, digital_exam, film_exam, result_of, with_marker
 
 UNKNOWN = "training data not stated"

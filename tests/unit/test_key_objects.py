@@ -1,11 +1,11 @@
-"""report/key_objects.py: the views that readers may open first."""
+"""report/sr/key_objects.py: the views that readers may open first."""
 
 import pytest
 from pydicom import Dataset
 
 from cadnode.exam.exam import Exam
 from cadnode.report.edition import Edition
-from cadnode.report.key_objects import key_objects
+from cadnode.report.sr.key_objects import key_objects
 from tests.report_cases import MADE_AT, digital_exam, film_exam, result_of
 
 

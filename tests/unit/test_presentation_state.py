@@ -1,4 +1,4 @@
-"""report/presentation_state.py: outlines over the original views."""
+"""report/images/presentation_state.py: outlines over the original views."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from pydicom import Dataset
 
 from cadnode.exam.markings.gsps import markings
 from cadnode.report.edition import Edition
-from cadnode.report.presentation_state import presentation_states
+from cadnode.report.images.presentation_state import presentation_states
 from tests.report_cases import MADE_AT, digital_exam, film_exam, result_of
 
 

@@ -1,11 +1,11 @@
-"""report/region_sr.py: a report whose every measurement group has a region."""
+"""report/sr/region_report.py: a report whose every measurement group has a region."""
 
 import pytest
 from pydicom import Dataset
 
 from cadnode.report.edition import Edition
-from cadnode.report.measurement_sr import measurement_sr
-from cadnode.report.region_sr import region_sr
+from cadnode.report.sr.measurement_report import measurement_sr
+from cadnode.report.sr.region_report import region_sr
 from tests.report_cases import MADE_AT, digital_exam, result_of
 
 

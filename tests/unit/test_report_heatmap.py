@@ -13,8 +13,8 @@ from pydicom.encaps import get_frame
 from cadnode.domain import Box, ExamResult
 from cadnode.exam.exam import Exam
 from cadnode.report.edition import Edition, shown_map
-from cadnode.report.heatmap import heat_map_image
-from cadnode.report.outlines import draw_outlines
+from cadnode.report.images.heat_map import heat_map_image
+from cadnode.report.images.outlines import draw_outlines
 from tests.report_cases import (
     MADE_AT,
     digital_exam,

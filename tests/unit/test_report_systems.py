@@ -24,7 +24,7 @@ from cadnode.errors import ReportError
 from cadnode.exam.exam import Exam
 from cadnode.report import codes
 from cadnode.report.edition import Edition
-from cadnode.report.measurement_sr import measurement_sr
+from cadnode.report.sr.measurement_report import measurement_sr
 from tests.report_cases import (
     AUTOENCODER,
     CNNS,

@@ -22,14 +22,15 @@ from cadnode.domain import (
 from cadnode.models import store
 from cadnode.page.content import PageContent
 from cadnode.page.exam_page import exam_page
-from cadnode.report import codes, heatmap, scores, words
-from cadnode.report.cad_sr import findings as cad_findings
-from cadnode.report.documents import remarks
+from cadnode.report import codes, scores, wording
+from cadnode.report.cad_sr import tid4006_findings as cad_findings
 from cadnode.report.edition import OFFLINE_OBSERVER_UID, Edition, observer_uid
-from cadnode.report.fhir import bundle
+from cadnode.report.fhir.bundle import bundle
+from cadnode.report.images import heat_map
+from cadnode.report.images.outlines import label
 from cadnode.report.objects import make_objects
-from cadnode.report.outlines import label
 from cadnode.report.profiles import STRUCTURED, ObjectKind
+from cadnode.report.sr.documents import remarks
 from tests.report_cases import (
     CNNS,
     MADE_AT,
@@ -232,7 +233,7 @@ def test_a_mark_of_phantom_trained_systems_alone_is_not_for_presentation(
     ],
 )  # fmt: skip
 def test_no_shell_command_is_left_in_a_reason(reason: str, expected: str) -> None:
-    assert words.plain(reason) == expected
+    assert wording.plain(reason) == expected
 
     status = SystemStatus(System.WANG2016, False, (), reason)
     result = replace(result_of(EXAM, "findings"), systems=(status,))
@@ -325,7 +326,7 @@ def test_captures_say_what_learnt_from_phantoms() -> None:
     numbered = [(1, result.findings[0])]
     ensemble = next(m for m in result.heat_maps if m.algorithm == "ensemble")
 
-    caption = heatmap._caption(edition, view, ensemble, numbered)
+    caption = heat_map._caption(edition, view, ensemble, numbered)
 
     assert caption[:3] == [
         "cadnode · ensemble map, in part trained on phantoms",

@@ -19,7 +19,7 @@ from cadnode.domain import (
     System,
 )
 from cadnode.errors import ReportError
-from cadnode.report.result_json import to_json, write_result
+from cadnode.report.result import to_json, write_result
 from tests.report_cases import MADE_AT, OUTCOMES, digital_exam, result_of
 from tests.synthetic import MARK
 

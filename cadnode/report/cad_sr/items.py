@@ -28,8 +28,12 @@ _DATE: Final = r"\d{8}"
 _TIME: Final = r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?"
 
 
-def _item(relationship: str, value_type: str, name: Code | None) -> Dataset:
-    item = Dataset()
+class Item(Dataset):
+    """A content item (PS3.3 C.17.3.2); nothing else belongs into a content tree."""
+
+
+def _item(relationship: str, value_type: str, name: Code | None) -> Item:
+    item = Item()
     if relationship:
         item.RelationshipType = relationship
     item.ValueType = value_type
@@ -38,28 +42,28 @@ def _item(relationship: str, value_type: str, name: Code | None) -> Dataset:
     return item
 
 
-def with_children(item: Dataset, children: Sequence[Dataset]) -> Dataset:
+def with_children(item: Item, children: Sequence[Item]) -> Item:
     """The item, holding these items in this order (none: no Content Sequence at all)."""
     if children:
         item.ContentSequence = list(children)
     return item
 
 
-def container(relationship: str, name: Code, children: Sequence[Dataset]) -> Dataset:
+def container(relationship: str, name: Code, children: Sequence[Item]) -> Item:
     """CONTAINER whose items are each of their own (SEPARATE)."""
     item = _item(relationship, "CONTAINER", name)
     item.ContinuityOfContent = "SEPARATE"
     return with_children(item, children)
 
 
-def code(relationship: str, name: Code, value: Code, children: Sequence[Dataset] = ()) -> Dataset:
+def code(relationship: str, name: Code, value: Code, children: Sequence[Item] = ()) -> Item:
     """CODE."""
     item = _item(relationship, "CODE", name)
     item.ConceptCodeSequence = [code_item(value)]
     return with_children(item, children)
 
 
-def text(relationship: str, name: Code, value: str) -> Dataset:
+def text(relationship: str, name: Code, value: str) -> Item:
     """TEXT."""
     item = _item(relationship, "TEXT", name)
     item.TextValue = value
@@ -67,8 +71,8 @@ def text(relationship: str, name: Code, value: str) -> Dataset:
 
 
 def number(
-    relationship: str, name: Code, value: float, unit: Code, children: Sequence[Dataset] = ()
-) -> Dataset:
+    relationship: str, name: Code, value: float, unit: Code, children: Sequence[Item] = ()
+) -> Item:
     """NUM; the value as a decimal string of at most 16 characters."""
     item = _item(relationship, "NUM", name)
     measured = Dataset()
@@ -78,14 +82,14 @@ def number(
     return with_children(item, children)
 
 
-def uid(relationship: str, name: Code, value: str) -> Dataset:
+def uid(relationship: str, name: Code, value: str) -> Item:
     """UIDREF."""
     item = _item(relationship, "UIDREF", name)
     item.UID = value
     return item
 
 
-def date(relationship: str, name: Code, value: object) -> list[Dataset]:
+def date(relationship: str, name: Code, value: object) -> list[Item]:
     """DATE in a list; an empty one when the value is no date."""
     if not re.fullmatch(_DATE, str(value or "")):
         return []
@@ -94,7 +98,7 @@ def date(relationship: str, name: Code, value: object) -> list[Dataset]:
     return [item]
 
 
-def time(relationship: str, name: Code, value: object) -> list[Dataset]:
+def time(relationship: str, name: Code, value: object) -> list[Item]:
     """TIME in a list; an empty one when the value is no time."""
     if not re.fullmatch(_TIME, str(value or "")):
         return []
@@ -103,7 +107,7 @@ def time(relationship: str, name: Code, value: object) -> list[Dataset]:
     return [item]
 
 
-def image(header: Dataset, children: Sequence[Dataset]) -> Dataset:
+def image(header: Dataset, children: Sequence[Item]) -> Item:
     """IMAGE without a concept name, contained."""
     item = _item(CONTAINS, "IMAGE", None)
     referenced = Dataset()
@@ -115,7 +119,7 @@ def image(header: Dataset, children: Sequence[Dataset]) -> Dataset:
 
 def coordinates(
     relationship: str, name: Code, graphic_type: str, points: Iterable[Iterable[float]], of: Path
-) -> Dataset:
+) -> Item:
     """SCOORD of (column, row) points, selected by reference from the image at `of`.
 
     (0, 0) is the top left corner of the top left pixel (PS3.3 C.18.6.1.2).
@@ -126,9 +130,9 @@ def coordinates(
     return with_children(item, [reference(SELECTED, of)])
 
 
-def reference(relationship: str, to: Path) -> Dataset:
+def reference(relationship: str, to: Path) -> Item:
     """An item by reference: the relationship, and where its target stands in the tree."""
-    item = Dataset()
+    item = Item()
     item.RelationshipType = relationship
     item.ReferencedContentItemIdentifier = list(to)
     return item

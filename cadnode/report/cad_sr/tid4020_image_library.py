@@ -7,9 +7,11 @@ from pydicom import Dataset
 
 from cadnode.errors import ReportError
 from cadnode.exam.exam import Mammogram
-from cadnode.report import codes, image_library
+from cadnode.report import codes
 from cadnode.report.cad_sr import concepts, items
+from cadnode.report.cad_sr.items import Item
 from cadnode.report.edition import Edition
+from cadnode.report.sr import image_library
 
 PLACE = 2  # of the library among the root's children; the language is the first
 
@@ -37,17 +39,17 @@ class Library:
                 return 1, PLACE, number
         raise ReportError("a finding refers to an image that is not in the library")
 
-    def references(self, sop_instance_uids: Sequence[str]) -> list[Dataset]:
+    def references(self, sop_instance_uids: Sequence[str]) -> list[Item]:
         """HAS PROPERTIES by reference to each of the images, each once (TID 4017, 4018)."""
         uids = dict.fromkeys(sop_instance_uids)
         return [items.reference(items.PROPERTIES, self.path(uid)) for uid in uids]
 
-    def container(self) -> Dataset:
+    def container(self) -> Item:
         """(111028, DCM, Image Library) with one entry per image."""
         entries = [self._entry(header) for header in self.headers]
         return items.container(items.CONTAINS, codes.IMAGE_LIBRARY, entries)
 
-    def _entry(self, header: Dataset) -> Dataset:
+    def _entry(self, header: Dataset) -> Item:
         mammogram = self.edition.mammogram(str(header.SOPInstanceUID))
         return items.image(
             header,
@@ -66,7 +68,7 @@ def library(edition: Edition) -> Library:
     return Library(edition, tuple(image_library.images(edition)))
 
 
-def _of_view(mammogram: Mammogram | None) -> list[Dataset]:
+def _of_view(mammogram: Mammogram | None) -> list[Item]:
     """Side and view with its modifiers, rows 2 to 4."""
     if mammogram is None:
         return []
@@ -81,7 +83,7 @@ def _of_view(mammogram: Mammogram | None) -> list[Dataset]:
     ]
 
 
-def _of_orientation(header: Dataset) -> list[Dataset]:
+def _of_orientation(header: Dataset) -> list[Item]:
     """Directions of rows and columns, rows 5 and 6."""
     orientation = header.get("PatientOrientation")
     if isinstance(orientation, str) or not orientation or len(orientation) != 2:
@@ -94,7 +96,7 @@ def _of_orientation(header: Dataset) -> list[Dataset]:
     ]
 
 
-def _of_time(header: Dataset) -> list[Dataset]:
+def _of_time(header: Dataset) -> list[Item]:
     """Study and content date and time, rows 7 to 10, where they are such."""
     return [
         *items.date(items.ACQUISITION, concepts.STUDY_DATE, header.get("StudyDate")),
@@ -104,7 +106,7 @@ def _of_time(header: Dataset) -> list[Dataset]:
     ]
 
 
-def _of_spacing(mammogram: Mammogram | None) -> list[Dataset]:
+def _of_spacing(mammogram: Mammogram | None) -> list[Item]:
     """Pixel spacing in the plane of the breast in mm, rows 11 and 12."""
     if mammogram is None or mammogram.spacing_mm is None:
         return []
@@ -115,7 +117,7 @@ def _of_spacing(mammogram: Mammogram | None) -> list[Dataset]:
     ]
 
 
-def _of_matrix(header: Dataset) -> list[Dataset]:
+def _of_matrix(header: Dataset) -> list[Item]:
     """Rows and columns of the image, rows 27 and 28."""
     sizes = (
         (codes.PIXEL_DATA_ROWS, header.Rows),

@@ -1,18 +1,33 @@
-"""Single image findings (TID 4006): what is seen in one view, and whether to show it."""
+"""Single image findings (TID 4006): what is seen in one view, and whether to show it.
+
+With a cluster's calcifications (TID 4010, 4009) and where they lie: centre and outline, by
+reference into the image library (TID 4021).
+"""
 
 from collections.abc import Sequence
 
-from pydicom import Dataset
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 from pydicom.sr.coding import Code
 
-from cadnode.domain import Assessment, ExamResult, Finding, FindingKind, OperatingCurve
+from cadnode.domain import (
+    Assessment,
+    Calcification,
+    ClusterDescription,
+    ExamResult,
+    Finding,
+    FindingKind,
+    OperatingCurve,
+)
 from cadnode.report import codes
-from cadnode.report import group_parts as parts
-from cadnode.report.cad_sr import calcifications, concepts, geometry, items
-from cadnode.report.cad_sr.algorithms import Algorithm, named, ours
-from cadnode.report.cad_sr.library import Library
-from cadnode.report.cad_sr.operating_points import curve_of, step_of
+from cadnode.report.cad_sr import concepts, items
+from cadnode.report.cad_sr.items import Item
+from cadnode.report.cad_sr.tid4019_algorithms import Algorithm, named, ours
+from cadnode.report.cad_sr.tid4020_image_library import Library
+from cadnode.report.cad_sr.tid4023_operating_points import curve_of, step_of
 from cadnode.report.edition import Edition
+from cadnode.report.finding_groups import polyline
 from cadnode.report.scores import (
     Scorer,
     assessment_scorer,
@@ -20,7 +35,8 @@ from cadnode.report.scores import (
     finding_scorer,
     suspicious_to_women_trained,
 )
-from cadnode.report.words import counting, origin
+from cadnode.report.sr import group_parts as parts
+from cadnode.report.wording import counting, origin
 
 
 def rendering_intent(result: ExamResult, finding: Finding) -> Code:
@@ -46,7 +62,7 @@ def strongest(result: ExamResult, findings: Sequence[Finding]) -> Code:
     return next(intent for intent in concepts.INTENTS if intent in intents)
 
 
-def single_image_finding(library: Library, relationship: str, index: int) -> Dataset:
+def single_image_finding(library: Library, relationship: str, index: int) -> Item:
     """Finding number `index` (from 0) of the result under the algorithm that counts."""
     edition = library.edition
     finding = edition.result.findings[index]
@@ -54,21 +70,21 @@ def single_image_finding(library: Library, relationship: str, index: int) -> Dat
     scorer = finding_scorer(edition.result, finding)
     algorithm = named(edition, finding.algorithm, told.members if told else ()).adding(
         *_score(finding, scorer, finding.probability),
-        *calcifications.sizes_in_words(edition, finding),
+        *_sizes_in_words(edition, finding),
     )
     intent = rendering_intent(edition.result, finding)
     children = [
         _intent(finding, intent, curve_of(edition, finding.algorithm)),
         *tracking(f"finding {index + 1}", edition.uid("tracking-region", index)),
         *algorithm.items(),
-        *geometry.of_finding(library, finding),
+        *_location_of_finding(library, finding),
     ]
     if finding.cluster is not None:
         estimated = parts.diameter_is_estimated(edition, finding)
-        children += calcifications.cluster(finding.cluster, estimated=estimated)
+        children += _cluster(finding.cluster, estimated=estimated)
     children += _described(finding, scorer, finding.probability)
     if finding.kind is FindingKind.CALCIFICATION_CLUSTER:
-        children += calcifications.individuals(
+        children += _individuals(
             library,
             finding,
             detection(edition, finding),
@@ -77,7 +93,7 @@ def single_image_finding(library: Library, relationship: str, index: int) -> Dat
     return _finding(relationship, finding, children)
 
 
-def further_statements(library: Library, relationship: str, index: int) -> list[Dataset]:
+def further_statements(library: Library, relationship: str, index: int) -> list[Item]:
     """What the detection and each further system say of a finding: not for presentation.
 
     TID 4006 has room for one algorithm. A workstation draws what it is to present; the others'
@@ -94,12 +110,12 @@ def further_statements(library: Library, relationship: str, index: int) -> list[
         *_unseen(edition, index, "detection", f"finding {index + 1}: detection"),
         *detection(edition, finding).items(),
         items.number(items.PROPERTIES, codes.CERTAINTY, percent, codes.PERCENT),
-        *geometry.of_finding(library, finding),
+        *_location_of_finding(library, finding),
     ]
     return [_finding(relationship, finding, children), *made]
 
 
-def _further(library: Library, relationship: str, index: int, told: Assessment) -> Dataset:
+def _further(library: Library, relationship: str, index: int, told: Assessment) -> Item:
     edition, finding = library.edition, library.edition.result.findings[index]
     scorer = assessment_scorer(edition.result, told)
     algorithm = named(edition, told.algorithm, told.members)
@@ -107,19 +123,19 @@ def _further(library: Library, relationship: str, index: int, told: Assessment) 
     children = [
         *_unseen(edition, index, kind, f"finding {index + 1}: {told.system}"),
         *algorithm.adding(*_score(finding, scorer, told.probability)).items(),
-        *geometry.of_finding(library, finding),
+        *_location_of_finding(library, finding),
         *_described(finding, scorer, told.probability),
     ]
     return _finding(relationship, finding, children)
 
 
-def _unseen(edition: Edition, index: int, kind: str, text: str) -> list[Dataset]:
+def _unseen(edition: Edition, index: int, kind: str, text: str) -> list[Item]:
     """Rendering intent and tracking of a statement that is not for presentation."""
     intent = items.code(items.MODIFIER, concepts.RENDERING_INTENT, concepts.NOT_SHOWN)
     return [intent, *tracking(text, edition.uid(f"tracking-{kind}", index))]
 
 
-def tracking(text: str, uid: str) -> list[Dataset]:
+def tracking(text: str, uid: str) -> list[Item]:
     """TID 4108: the words and the UID that a finding goes by."""
     return [
         items.text(items.OBSERVATION, concepts.TRACKING_IDENTIFIER, text),
@@ -127,12 +143,12 @@ def tracking(text: str, uid: str) -> list[Dataset]:
     ]
 
 
-def _finding(relationship: str, finding: Finding, children: list[Dataset]) -> Dataset:
+def _finding(relationship: str, finding: Finding, children: list[Item]) -> Item:
     kind = concepts.FINDINGS[finding.kind]
     return items.code(relationship, concepts.SINGLE_IMAGE_FINDING, kind, children)
 
 
-def _intent(finding: Finding, intent: Code, curve: OperatingCurve | None) -> Dataset:
+def _intent(finding: Finding, intent: Code, curve: OperatingCurve | None) -> Item:
     """Rendering intent; an optional finding names the step from which on it is shown.
 
     Only a curve of regions says that: a breast's score is not a region's.
@@ -155,7 +171,7 @@ def _score(finding: Finding, scorer: Scorer, value: float) -> tuple[str, ...]:
     return (_in_words(scorer, value),)
 
 
-def _described(finding: Finding, scorer: Scorer, value: float) -> list[Dataset]:
+def _described(finding: Finding, scorer: Scorer, value: float) -> list[Item]:
     """TID 4013: what a selected region is, with the score that has no item of its own."""
     if finding.kind not in concepts.REGION_DESCRIPTIONS:
         return []
@@ -175,3 +191,79 @@ def detection(edition: Edition, finding: Finding) -> Algorithm:
     """What found the region: the learned filter of clusters where there is one, else our rules."""
     found = detector(edition.result, finding)
     return ours() if found is None else named(edition, found.name)
+
+
+def _cluster(described: ClusterDescription, *, estimated: bool) -> list[Item]:
+    """Type (CID 6010), distribution (CID 6012), number, and the diameter in mm (TID 1400).
+
+    TID 1400 has no way to say "estimated", and the template is closed: a diameter that rests on a
+    guessed pixel size is left to `sizes_in_words`.
+    """
+    kind = codes.CALCIFICATION_TYPES[described.type]
+    distribution = codes.DISTRIBUTIONS[described.distribution]
+    made = [
+        items.code(items.PROPERTIES, codes.CALCIFICATION_TYPE, kind),
+        items.code(items.PROPERTIES, codes.DISTRIBUTION, distribution),
+        items.number(items.PROPERTIES, codes.N_CALCIFICATIONS, described.count, codes.NO_UNITS),
+    ]
+    if estimated:
+        return made
+    diameter = parts.number(described.diameter_mm)
+    return [*made, items.number(items.PROPERTIES, codes.DIAMETER, diameter, codes.MILLIMETER)]
+
+
+def _sizes_in_words(edition: Edition, finding: Finding) -> tuple[str, ...]:
+    """The diameter that has no item of its own, as an algorithm parameter (111002)."""
+    if finding.cluster is None or not parts.diameter_is_estimated(edition, finding):
+        return ()
+    diameter = parts.number(finding.cluster.diameter_mm)
+    return (f"estimated diameter {diameter:g} mm: the image states no pixel size",)
+
+
+def _individuals(
+    library: Library, finding: Finding, algorithm: Algorithm, intent: Code
+) -> list[Item]:
+    """The calcifications of a cluster, each a finding that it is inferred from (TID 4006).
+
+    Their rendering is never required: the cluster's outline stands for them. TID 4009 has nothing
+    to add: the type was estimated for the whole cluster.
+    """
+    rendering = items.code(items.MODIFIER, concepts.RENDERING_INTENT, intent)
+    return [
+        items.code(
+            items.INFERRED,
+            concepts.SINGLE_IMAGE_FINDING,
+            concepts.CALCIFICATION,
+            [rendering, *algorithm.items(), *_location_of_calcification(library, finding, one)],
+        )
+        for one in finding.calcifications
+    ]
+
+
+def _location_of_finding(library: Library, finding: Finding) -> list[Item]:
+    """Centre (POINT) and outline (closed POLYLINE) of a finding."""
+    mammogram = parts.mammogram_of(library.edition, finding.sop_instance_uid)
+    outline = polyline(finding, mammogram.rows, mammogram.columns)
+    path = library.path(finding.sop_instance_uid)
+    return [
+        items.coordinates(items.PROPERTIES, concepts.CENTER, "POINT", [_centre(outline)], path),
+        items.coordinates(items.PROPERTIES, concepts.OUTLINE, "POLYLINE", outline, path),
+    ]
+
+
+def _location_of_calcification(
+    library: Library, finding: Finding, one: Calcification
+) -> list[Item]:
+    """Centre of one calcification of a finding."""
+    path = library.path(finding.sop_instance_uid)
+    point = (one.col, one.row)
+    return [items.coordinates(items.PROPERTIES, concepts.CENTER, "POINT", [point], path)]
+
+
+def _centre(outline: NDArray[np.float32]) -> tuple[float, float]:
+    """(column, row) centre of gravity of a closed polygon of `(n, 2)` (column, row) points."""
+    moments = cv2.moments(outline[:-1])
+    if moments["m00"] == 0:
+        column, row = outline[:-1].mean(axis=0)
+        return float(column), float(row)
+    return moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]

@@ -7,15 +7,14 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, MammographyCADSRStorage
 
 from cadnode.report.cad_sr import concepts, items
-from cadnode.report.cad_sr.analyses import analyses
-from cadnode.report.cad_sr.detections import detections
-from cadnode.report.cad_sr.impressions import overall_impression
-from cadnode.report.cad_sr.library import Library, library
-from cadnode.report.cad_sr.performed import ANALYSES, DETECTIONS, performed
-from cadnode.report.documents import add_document, document_uid, predecessors, remarks
+from cadnode.report.cad_sr.tid4001_impression import overall_impression
+from cadnode.report.cad_sr.tid4015_performed import ANALYSES, DETECTIONS, detections, performed
+from cadnode.report.cad_sr.tid4017_analyses import analyses
+from cadnode.report.cad_sr.tid4020_image_library import Library, library
 from cadnode.report.edition import Edition
 from cadnode.report.identity import contributing_equipment, file_meta, patient_and_study, stamp
-from cadnode.report.image_library import evidence
+from cadnode.report.sr.documents import add_document, document_uid, predecessors, remarks
+from cadnode.report.sr.image_library import evidence
 
 SERIES_NUMBER: Final = 910
 SERIES_DESCRIPTION: Final = "cadnode mammography CAD"

@@ -16,7 +16,14 @@ from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from cadnode.report import codes
-from cadnode.report.documents import (
+from cadnode.report.edition import Edition
+from cadnode.report.identity import (
+    contributing_equipment,
+    file_meta,
+    patient_and_study,
+    stamp,
+)
+from cadnode.report.sr.documents import (
     add_document,
     document_uid,
     observer,
@@ -24,15 +31,8 @@ from cadnode.report.documents import (
     remarks,
     took_part,
 )
-from cadnode.report.edition import Edition
-from cadnode.report.groups import measurement_groups, summary
-from cadnode.report.identity import (
-    contributing_equipment,
-    file_meta,
-    patient_and_study,
-    stamp,
-)
-from cadnode.report.image_library import evidence, image_library, images, markers
+from cadnode.report.sr.image_library import evidence, image_library, images, markers
+from cadnode.report.sr.measurement_groups import measurement_groups, summary
 
 SERIES_NUMBER: Final = 901
 SERIES_DESCRIPTION: Final = "cadnode CAD report"

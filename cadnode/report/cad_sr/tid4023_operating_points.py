@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from cadnode.domain import OperatingCurve
 from cadnode.report import codes
 from cadnode.report.cad_sr import concepts, items
+from cadnode.report.cad_sr.items import Item
 from cadnode.report.edition import Edition
 
 MOST_POINTS: Final = 10
@@ -66,7 +66,7 @@ def _axes(curve: OperatingCurve) -> tuple[Code, Code]:
     return concepts.IMAGE_SPECIFICITY, concepts.LESION_SENSITIVITY
 
 
-def operating_points(curve: OperatingCurve | None) -> list[Dataset]:
+def operating_points(curve: OperatingCurve | None) -> list[Item]:
     """TID 4023 of an algorithm; nothing where its card's curve is not known."""
     if curve is None:
         return []
@@ -92,7 +92,7 @@ def operating_points(curve: OperatingCurve | None) -> list[Dataset]:
     ]
 
 
-def _point(curve: OperatingCurve, step: int, point: Point) -> Dataset:
+def _point(curve: OperatingCurve, step: int, point: Point) -> Item:
     """One row of the table: what it means, then its place on both axes in percent."""
     threshold, sensitivity, specificity = point
     x, y = _axes(curve)

@@ -8,11 +8,11 @@ from cadnode.domain import Assessment, BreastScore, ClusterDescription, Finding,
 from cadnode.report import codes
 from cadnode.report.cad_sr import concepts
 from cadnode.report.edition import Edition
-from cadnode.report.fhir_parts import Resource, concept, filled, quantity, reference
-from cadnode.report.group_parts import detection, diameter_is_estimated, mammogram_of, number
-from cadnode.report.groups import summary
+from cadnode.report.fhir.elements import Resource, concept, filled, quantity, reference
 from cadnode.report.scores import assessment_scorer, exam_scorer, finding_scorer
-from cadnode.report.words import counting
+from cadnode.report.sr.group_parts import detection, diameter_is_estimated, mammogram_of, number
+from cadnode.report.sr.measurement_groups import summary
+from cadnode.report.wording import counting
 
 IMAGING: Final = {
     "system": "http://terminology.hl7.org/CodeSystem/observation-category",

@@ -19,9 +19,9 @@ from cadnode.exam.exam import Mammogram
 from cadnode.imaging.spacing import Spacing, spacing_of
 from cadnode.report import codes
 from cadnode.report.edition import Edition
-from cadnode.report.group_parts import detection
+from cadnode.report.highdicom_sources import owned, unnamed
 from cadnode.report.identity import MANUFACTURER
-from cadnode.report.unnamed import owned, unnamed
+from cadnode.report.sr.group_parts import detection
 
 SERIES_NUMBER: Final = 904
 SERIES_DESCRIPTION: Final = "cadnode calcifications"

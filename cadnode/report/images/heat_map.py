@@ -25,7 +25,7 @@ from cadnode.report.identity import (
     patient_and_study,
     stamp,
 )
-from cadnode.report.outlines import draw_outlines, label
+from cadnode.report.images.outlines import draw_outlines, label
 from cadnode.report.scores import (
     Scorer,
     assessment_scorer,

@@ -17,12 +17,12 @@ from cadnode.domain import (
     ViewScore,
 )
 from cadnode.report import codes
-from cadnode.report import group_parts as parts
 from cadnode.report.edition import Edition
 from cadnode.report.finding_groups import finding_groups
-from cadnode.report.image_library import referable
 from cadnode.report.scores import exam_scorer, view_scorer
-from cadnode.report.words import SIDES
+from cadnode.report.sr import group_parts as parts
+from cadnode.report.sr.image_library import referable
+from cadnode.report.wording import SIDES
 
 
 def measurement_groups(edition: Edition) -> list[Group | Region]:

@@ -12,9 +12,9 @@ from highdicom.sr import RelationshipTypeValues, TextContentItem
 from pydicom import Dataset
 
 from cadnode.report import codes
-from cadnode.report.documents import in_place
 from cadnode.report.edition import Edition
-from cadnode.report.measurement_sr import measurement_sr
+from cadnode.report.sr.documents import in_place
+from cadnode.report.sr.measurement_report import measurement_sr
 
 SERIES_NUMBER: Final = 903
 SERIES_DESCRIPTION: Final = "cadnode CAD regions"

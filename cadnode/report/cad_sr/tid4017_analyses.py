@@ -3,15 +3,14 @@
 from cadnode import __version__
 from cadnode.domain import Assessment, Laterality, Outcome, SystemStatus, ViewPosition
 from cadnode.imaging.spacing import spacing_of
-from cadnode.report import group_parts as parts
 from cadnode.report.cad_sr import concepts
-from cadnode.report.cad_sr.algorithms import Algorithm, named, ours
-from cadnode.report.cad_sr.detections import lost
-from cadnode.report.cad_sr.library import Library
-from cadnode.report.cad_sr.operating_points import curve_of
-from cadnode.report.cad_sr.performed import Run
+from cadnode.report.cad_sr.tid4015_performed import Run, lost
+from cadnode.report.cad_sr.tid4019_algorithms import Algorithm, named, ours
+from cadnode.report.cad_sr.tid4020_image_library import Library
+from cadnode.report.cad_sr.tid4023_operating_points import curve_of
 from cadnode.report.edition import Edition
-from cadnode.report.words import plain
+from cadnode.report.sr import group_parts as parts
+from cadnode.report.wording import plain
 
 _RULE = "findings of one kind within 15 mm of the same nipple distance"
 _GUESSED = "distances are estimated: an image states no pixel size"

@@ -1,28 +1,32 @@
-"""What the exam says as a whole (TID 4001, 4002), and each finding under it (TID 4003)."""
+"""What the exam says as a whole (TID 4001, 4002), and each finding under it (TID 4003).
+
+One lesion seen in CC and MLO is a composite feature (TID 4004, 4005).
+"""
 
 from collections.abc import Sequence
 
-from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from cadnode.domain import BreastScore, ExamResult, Finding, Laterality
+from cadnode.domain import BreastScore, Correspondence, ExamResult, Finding, Laterality
 from cadnode.report import codes
 from cadnode.report.cad_sr import concepts, items
-from cadnode.report.cad_sr.algorithms import scoring
-from cadnode.report.cad_sr.composites import composite_feature
-from cadnode.report.cad_sr.findings import (
+from cadnode.report.cad_sr.items import Item
+from cadnode.report.cad_sr.tid4006_findings import (
     further_statements,
     single_image_finding,
     strongest,
+    tracking,
 )
-from cadnode.report.cad_sr.library import Library
-from cadnode.report.documents import remarks
+from cadnode.report.cad_sr.tid4019_algorithms import ours, scoring
+from cadnode.report.cad_sr.tid4020_image_library import Library
 from cadnode.report.edition import Edition
-from cadnode.report.groups import summary
 from cadnode.report.scores import exam_scorer
+from cadnode.report.sr import group_parts as parts
+from cadnode.report.sr.documents import remarks
+from cadnode.report.sr.measurement_groups import summary
 
 
-def overall_impression(library: Library) -> Dataset:
+def overall_impression(library: Library) -> Item:
     """(111017, DCM, CAD Processing and Findings Summary): how it ended, in words, and why."""
     edition = library.edition
     description = items.text(
@@ -36,7 +40,7 @@ def overall_impression(library: Library) -> Dataset:
     )
 
 
-def _individuals(library: Library) -> list[Dataset]:
+def _individuals(library: Library) -> list[Item]:
     """A container for each lesion seen in two views, for each other finding, and for the rest.
 
     The rest is what the detection and further systems say of each finding: it is not for
@@ -47,7 +51,7 @@ def _individuals(library: Library) -> list[Dataset]:
     made = []
     for number, pair in enumerate(result.correspondences):
         both = [result.findings[i] for i in (pair.cc, pair.mlo)]
-        made.append(_individual(result, both, [composite_feature(library, number)]))
+        made.append(_individual(result, both, [_composite_feature(library, number)]))
     paired = {i for pair in result.correspondences for i in (pair.cc, pair.mlo)}
     for i, finding in enumerate(result.findings):
         if i not in paired:
@@ -57,14 +61,12 @@ def _individuals(library: Library) -> list[Dataset]:
     return [*made, *(_impression(concepts.NOT_SHOWN, told) for told in further if told)]
 
 
-def _individual(
-    result: ExamResult, findings: Sequence[Finding], content: Sequence[Dataset]
-) -> Dataset:
+def _individual(result: ExamResult, findings: Sequence[Finding], content: Sequence[Item]) -> Item:
     """An impression that is to be shown when one of its findings is."""
     return _impression(strongest(result, findings), content)
 
 
-def _impression(intent: Code, content: Sequence[Dataset]) -> Dataset:
+def _impression(intent: Code, content: Sequence[Item]) -> Item:
     """(111034, DCM, Individual Impression/Recommendation)."""
     rendering = items.code(items.MODIFIER, concepts.RENDERING_INTENT, intent)
     return items.container(items.INFERRED, concepts.IMPRESSION, [rendering, *content])
@@ -90,3 +92,41 @@ def _sentences(edition: Edition) -> list[str]:
 def _breast(breast: BreastScore) -> str:
     side = "Left" if breast.laterality is Laterality.LEFT else "Right"
     return f"{side} breast {breast.score:.2f}."
+
+
+def _composite_feature(library: Library, number: int) -> Item:
+    """Correspondence number `number` (from 0), inferred from its two single image findings.
+
+    It is to be shown when one of the two is. No score is given: none was made of both views
+    together.
+    """
+    edition = library.edition
+    pair = edition.result.correspondences[number]
+    both = [edition.result.findings[i] for i in (pair.cc, pair.mlo)]
+    intent = strongest(edition.result, both)
+    uid = edition.uid("tracking-correspondence", number)
+    return items.code(
+        items.CONTAINS,
+        concepts.COMPOSITE_FEATURE,
+        concepts.FEATURES[both[0].kind],
+        [
+            items.code(items.MODIFIER, concepts.RENDERING_INTENT, intent),
+            *tracking(f"findings {pair.cc + 1} and {pair.mlo + 1}", uid),
+            *_body(pair, estimated=parts.nipple_is_estimated(edition, pair)),
+            *(single_image_finding(library, items.INFERRED, i) for i in (pair.cc, pair.mlo)),
+        ],
+    )
+
+
+def _body(pair: Correspondence, *, estimated: bool) -> list[Item]:
+    """TID 4005: how they belong together, who says so, and how sure."""
+    cc, mlo = pair.nipple_mm
+    kind = "estimated nipple distances" if estimated else "nipple distances"
+    distances = f"{kind} {cc:.1f} and {mlo:.1f} mm"
+    percent = 100 * parts.number(pair.certainty)
+    return [
+        items.code(items.PROPERTIES, concepts.COMPOSITE_TYPE, concepts.SPATIALLY_RELATED),
+        items.code(items.PROPERTIES, concepts.SCOPE, concepts.ON_MULTIPLE_IMAGES),
+        *ours(distances).items(),
+        items.number(items.PROPERTIES, concepts.CERTAINTY_OF_FEATURE, percent, codes.PERCENT),
+    ]

@@ -10,9 +10,9 @@ from pydicom.uid import UID
 from cadnode.domain import ExamResult, SystemStatus
 from cadnode.report.edition import Edition
 from cadnode.report.identity import MANUFACTURER
-from cadnode.report.image_library import evidence
 from cadnode.report.scores import phantom_sentence, read_something
-from cadnode.report.words import below_operating_point, contradictions, missing_breasts, plain
+from cadnode.report.sr.image_library import evidence
+from cadnode.report.wording import below_operating_point, contradictions, missing_breasts, plain
 
 
 def observer(edition: Edition) -> ObserverContext:

@@ -6,10 +6,10 @@ from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from cadnode.report.documents import observer
 from cadnode.report.edition import Edition
+from cadnode.report.highdicom_sources import owned, unnamed
 from cadnode.report.identity import MANUFACTURER
-from cadnode.report.unnamed import owned, unnamed
+from cadnode.report.sr.documents import observer
 
 SERIES_NUMBER: Final = 906
 SERIES_DESCRIPTION: Final = "cadnode views with findings"

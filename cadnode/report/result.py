@@ -28,7 +28,7 @@ from cadnode.domain import (
 )
 from cadnode.errors import ReportError
 from cadnode.files import write_whole
-from cadnode.report.groups import summary
+from cadnode.report.sr.measurement_groups import summary
 
 SCHEMA_VERSION: Final = "1.3"
 

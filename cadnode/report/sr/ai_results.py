@@ -9,10 +9,10 @@ from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
 
 from cadnode.report import codes
-from cadnode.report.documents import in_place
 from cadnode.report.edition import Edition
-from cadnode.report.image_library import evidence, images, markers
-from cadnode.report.measurement_sr import measurement_sr
+from cadnode.report.sr.documents import in_place
+from cadnode.report.sr.image_library import evidence, images, markers
+from cadnode.report.sr.measurement_report import measurement_sr
 
 SERIES_NUMBER: Final = 907
 SERIES_DESCRIPTION: Final = "cadnode AI results"

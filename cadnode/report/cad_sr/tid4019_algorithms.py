@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from highdicom.sr import AlgorithmIdentification
-from pydicom import Dataset
 
 from cadnode import __version__
-from cadnode.report import group_parts as parts
 from cadnode.report.cad_sr import concepts, items
+from cadnode.report.cad_sr.items import Item
 from cadnode.report.edition import Edition
+from cadnode.report.sr import group_parts as parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Algorithm:
         """The algorithm with further parameters."""
         return replace(self, parameters=(*self.parameters, *parameters))
 
-    def items(self) -> list[Dataset]:
+    def items(self) -> list[Item]:
         """TID 4019 with the relationship HAS PROPERTIES."""
         return [
             items.text(items.PROPERTIES, concepts.ALGORITHM_NAME, self.name),

@@ -20,9 +20,17 @@ from cadnode.errors import ReportError
 from cadnode.exam.patient import patient_of
 from cadnode.files import write_whole
 from cadnode.report.cad_sr import concepts
-from cadnode.report.documents import remarks
 from cadnode.report.edition import Edition
-from cadnode.report.fhir_observations import (
+from cadnode.report.fhir.elements import (
+    Resource,
+    concept,
+    entry,
+    filled,
+    instant,
+    reference,
+    uid_identifier,
+)
+from cadnode.report.fhir.observations import (
     breast_observation,
     breast_uid,
     exam_observation,
@@ -33,19 +41,11 @@ from cadnode.report.fhir_observations import (
     skipped_observation,
     skipped_uid,
 )
-from cadnode.report.fhir_parts import (
-    Resource,
-    concept,
-    entry,
-    filled,
-    instant,
-    reference,
-    uid_identifier,
-)
 from cadnode.report.finding_groups import polyline
-from cadnode.report.group_parts import mammogram_of
-from cadnode.report.groups import summary
 from cadnode.report.scores import phantom_sentence
+from cadnode.report.sr.documents import remarks
+from cadnode.report.sr.group_parts import mammogram_of
+from cadnode.report.sr.measurement_groups import summary
 from cadnode.report.uids import object_uid
 
 IMAGING_STUDY: Final = Code("18748-4", "LN", "Diagnostic imaging study")

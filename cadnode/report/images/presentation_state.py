@@ -26,9 +26,9 @@ from cadnode.exam.attributes import numbers
 from cadnode.exam.exam import Mammogram
 from cadnode.report.edition import Edition
 from cadnode.report.finding_groups import polyline
+from cadnode.report.highdicom_sources import owned, unnamed
 from cadnode.report.identity import MANUFACTURER
-from cadnode.report.outlines import label
-from cadnode.report.unnamed import owned, unnamed
+from cadnode.report.images.outlines import label
 
 SERIES_NUMBER: Final = 905
 SERIES_DESCRIPTION: Final = "cadnode outlines"

@@ -1,0 +1,1 @@
+"""A reading as a FHIR R4 bundle: bundle, observations, elements."""

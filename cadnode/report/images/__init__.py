@@ -1,0 +1,1 @@
+"""Pictures of a reading as DICOM objects: heat maps, outlines, segmentations."""
