@@ -29,9 +29,9 @@ from benchmarks.ingest import COLUMNS, ROWS, machine, peak_mib
 from cadnode import log
 from cadnode.demo.exam import write_exam
 from cadnode.http import HttpPeerValues
-from cadnode.receive import sources
-from cadnode.receive.pull import fetch
-from cadnode.receive.requests import Request
+from cadnode.receive.fetch import sources
+from cadnode.receive.fetch.fetch import fetch
+from cadnode.receive.fetch.requests import Request
 from cadnode.receive.spool import Spool
 from tests.integration.http_peers import KINDS, values_of, web_orthanc
 from tests.peers import Orthanc

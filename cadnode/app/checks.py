@@ -13,8 +13,8 @@ from cadnode.app.deliveries import reach
 from cadnode.app.peers import http_values
 from cadnode.errors import CadnodeError, ReportError, SettingsError
 from cadnode.page.pdf import SAMPLE, pdf_of
-from cadnode.receive import sources
-from cadnode.receive.pull import FetchFailure
+from cadnode.receive.fetch import sources
+from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.report.profiles import ObjectKind, kinds_of
 from cadnode.settings import Destination, Settings, Source
 from cadnode.settings.sections import is_loopback

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cadnode.app.peers import dicom_values, http_values
-from cadnode.deliver import cstore, fhir, folder, orthanc, stow
+from cadnode.deliver import dicom, fhir, folder, orthanc, stow
 from cadnode.deliver.outcome import Delivered
 from cadnode.errors import DeliveryError, PermanentDeliveryError, SettingsError
 from cadnode.jobs.folders import BUNDLE, exam_folders
@@ -83,7 +83,7 @@ def reach(settings: Settings, destination: Destination) -> str:
     if destination.kind == "folder":
         return _reach_folder(Path(destination.folder or "."))
     if destination.kind == "dicom":
-        cstore.echo(dicom_values(destination, settings.listener.ae_title))
+        dicom.echo(dicom_values(destination, settings.listener.ae_title))
         return "answered C-ECHO"
     check = {"orthanc": orthanc.check, "stow": stow.check, "fhir": fhir.check}[destination.kind]
     return check(http_values(destination))
@@ -124,7 +124,7 @@ def _send_objects(
         return orthanc.send(objects, http_values(destination))
     if destination.kind == "stow":
         return stow.send(objects, http_values(destination))
-    return cstore.send(objects, dicom_values(destination, settings.listener.ae_title))
+    return dicom.send(objects, dicom_values(destination, settings.listener.ae_title))
 
 
 def _reach_folder(path: Path) -> str:

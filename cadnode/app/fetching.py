@@ -11,9 +11,10 @@ from cadnode.app.relevance import relevant
 from cadnode.errors import SettingsError
 from cadnode.jobs.fetching import FetchAnswer
 from cadnode.log import get_logger
-from cadnode.receive import completeness, requests, sources
-from cadnode.receive.pull import Fetched, FetchFailure, Stopped, fetch
-from cadnode.receive.requests import GOOD, Ended, FetchCode, Request, Taken
+from cadnode.receive import completeness
+from cadnode.receive.fetch import requests, sources
+from cadnode.receive.fetch.fetch import Fetched, FetchFailure, Stopped, fetch
+from cadnode.receive.fetch.requests import GOOD, Ended, FetchCode, Request, Taken
 from cadnode.settings import Settings
 
 log = get_logger("fetch")

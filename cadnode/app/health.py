@@ -15,8 +15,8 @@ from cadnode.app.node_state import NodeState
 from cadnode.app.presence import Presence
 from cadnode.app.supervise import ROLES
 from cadnode.jobs.progress import Job, JobsUnavailable, Progress
-from cadnode.receive import requests
-from cadnode.receive.requests import GOOD, FetchCode
+from cadnode.receive.fetch import requests
+from cadnode.receive.fetch.requests import GOOD, FetchCode
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 from cadnode.web.node import Health, Problem

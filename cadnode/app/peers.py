@@ -1,6 +1,6 @@
 """Configured peers as the plain values that `receive` and `deliver` take."""
 
-from cadnode.deliver import cstore
+from cadnode.deliver import dicom
 from cadnode.errors import SettingsError
 from cadnode.http import HttpPeerValues
 from cadnode.settings import Destination, Source
@@ -21,11 +21,11 @@ def http_values(peer: Destination | Source) -> HttpPeerValues:
     )
 
 
-def dicom_values(destination: Destination, calling_ae_title: str) -> cstore.Destination:
+def dicom_values(destination: Destination, calling_ae_title: str) -> dicom.Destination:
     """The C-STORE peer that a destination names. Raises `SettingsError` when it is none."""
     if destination.port is None or destination.ae_title is None:
         raise SettingsError(f"destination {destination.name!r} is not a DICOM peer")
-    return cstore.Destination(
+    return dicom.Destination(
         name=destination.name,
         host=destination.host,
         port=destination.port,

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from cadnode.app.peers import dicom_values
-from cadnode.deliver import cstore
+from cadnode.deliver import dicom
 from cadnode.deliver.associations import item_of
 from cadnode.errors import NotProcessable, PermanentDeliveryError, SettingsError
 from cadnode.exam.dicom_file import open_file
@@ -18,14 +18,14 @@ from cadnode.settings import Destination, Settings
 PEER = re.compile(r"(?P<ae>[^@]{1,16})@(?P<host>[^:]+):(?P<port>\d{1,5})")
 
 
-def parse_peer(text: str, calling_ae_title: str) -> cstore.Destination:
+def parse_peer(text: str, calling_ae_title: str) -> dicom.Destination:
     """Peer written as `AE@HOST:PORT`. Raises `SettingsError` when it is not."""
     match = PEER.fullmatch(text)
     if match is None or not 0 < int(match["port"]) < 65536:
         raise SettingsError(
             f"a peer is written AE@HOST:PORT, such as CADNODE@127.0.0.1:11112, not {text!r}"
         )
-    return cstore.Destination(
+    return dicom.Destination(
         name="peer",
         host=match["host"],
         port=int(match["port"]),
@@ -36,7 +36,7 @@ def parse_peer(text: str, calling_ae_title: str) -> cstore.Destination:
 
 def echo(settings: Settings, destination: Destination) -> None:
     """C-ECHO; raises `DeliveryError` when the destination does not answer it."""
-    cstore.echo(dicom_values(destination, settings.listener.ae_title))
+    dicom.echo(dicom_values(destination, settings.listener.ae_title))
 
 
 def dicom_files(paths: Sequence[Path]) -> list[Path]:
@@ -82,7 +82,7 @@ def _why_not(path: Path, *, own: bool) -> str:
 
 
 def send_files(
-    files: Sequence[Path], peer: cstore.Destination, on_file: Callable[[], None]
+    files: Sequence[Path], peer: dicom.Destination, on_file: Callable[[], None]
 ) -> tuple[int, list[LeftOut]]:
     """(number of files that the peer took, those that it refused).
 
@@ -100,7 +100,7 @@ def send_files(
         on_file()
 
     try:
-        cstore.send(files, peer, on_taken, lambda *told: refused.append(LeftOut(*told)))
+        dicom.send(files, peer, on_taken, lambda *told: refused.append(LeftOut(*told)))
     except PermanentDeliveryError:
         if not refused:
             raise

@@ -18,7 +18,7 @@ from cadnode.exam.patient import Patient, patient_of
 from cadnode.jobs import folders
 from cadnode.jobs.names import deliver_id, process_ids
 from cadnode.jobs.progress import Job, JobsUnavailable, Progress
-from cadnode.receive import requests
+from cadnode.receive.fetch import requests
 from cadnode.receive.identity import read_file_identity
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings

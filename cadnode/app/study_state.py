@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cadnode.jobs.progress import Job
-from cadnode.receive.requests import Ended, FetchCode
+from cadnode.receive.fetch.requests import Ended, FetchCode
 from cadnode.web.study import Reason, State
 
 READING_FAILED: Final = Reason(

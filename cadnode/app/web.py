@@ -20,7 +20,7 @@ from cadnode.app.web_security import tls_of, token_of
 from cadnode.jobs.progress import Progress
 from cadnode.jobs.workflow import Announcer
 from cadnode.log import get_logger
-from cadnode.receive import requests
+from cadnode.receive.fetch import requests
 from cadnode.settings import Settings, Web
 from cadnode.web.access import Access
 from cadnode.web.api import create

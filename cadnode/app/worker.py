@@ -26,7 +26,7 @@ from cadnode.jobs.steps import Start, Steps
 from cadnode.jobs.workflow import launch, stop
 from cadnode.log import get_logger
 from cadnode.reading import read_exam as read_with
-from cadnode.receive import requests
+from cadnode.receive.fetch import requests
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 

@@ -7,8 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from cadnode.deliver.http import HttpPeerValues, delivering, json_of
-from cadnode.deliver.outcome import Delivered, all_taken
+from cadnode.deliver.outcome import Delivered, HttpPeerValues, all_taken, delivering, json_of
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 from cadnode.log import get_logger
 

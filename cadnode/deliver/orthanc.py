@@ -15,8 +15,7 @@ from typing import Any, Final
 from pydicom import Dataset
 
 from cadnode.deliver.held import ANOTHER, Held, compared, from_file, judged, sent, worst
-from cadnode.deliver.http import HttpPeerValues, Peer, delivering, json_of
-from cadnode.deliver.outcome import Delivered, all_taken
+from cadnode.deliver.outcome import Delivered, HttpPeerValues, Peer, all_taken, delivering, json_of
 from cadnode.errors import PermanentDeliveryError
 from cadnode.log import get_logger
 

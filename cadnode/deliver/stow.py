@@ -15,8 +15,15 @@ from pydicom import Dataset
 
 from cadnode.deliver import held
 from cadnode.deliver.held import Held
-from cadnode.deliver.http import HttpFailure, HttpPeerValues, Peer, delivering
-from cadnode.deliver.outcome import Delivered, all_taken, outcome_of
+from cadnode.deliver.outcome import (
+    Delivered,
+    HttpFailure,
+    HttpPeerValues,
+    Peer,
+    all_taken,
+    delivering,
+    outcome_of,
+)
 from cadnode.errors import TransientDeliveryError
 from cadnode.log import get_logger
 

@@ -15,7 +15,7 @@ import pydicom
 
 from cadnode.app import supervise
 from cadnode.app.outputs import cards_of, image_loader
-from cadnode.deliver import cstore
+from cadnode.deliver import dicom
 from cadnode.demo import archive as archives
 from cadnode.demo import exam as exams
 from cadnode.demo.exam import DemoExam
@@ -194,8 +194,8 @@ def _node(folder: Path, port: int, archive: archives.Archive) -> Iterator[None]:
             process.kill()
 
 
-def _node_peer(port: int) -> cstore.Destination:
-    return cstore.Destination(
+def _node_peer(port: int) -> dicom.Destination:
+    return dicom.Destination(
         name="node", host="127.0.0.1", port=port, ae_title="CADNODE", calling_ae_title="MODALITY"
     )
 
@@ -203,7 +203,7 @@ def _node_peer(port: int) -> cstore.Destination:
 def _answers(port: int) -> bool:
     """Whether the node answers C-ECHO."""
     try:
-        cstore.echo(_node_peer(port))
+        dicom.echo(_node_peer(port))
     except DeliveryError:
         return False
     return True
@@ -220,7 +220,7 @@ def _wait_until(
 
 
 def _send(files: tuple[Path, ...], port: int) -> None:
-    cstore.send(files, _node_peer(port))
+    dicom.send(files, _node_peer(port))
 
 
 def _copy(instances: Iterator[bytes], folder: Path) -> tuple[StoredObject, ...]:

@@ -263,7 +263,7 @@ class Announcer:
         self._debouncer.debounce(study, quiet_s, study)
 
     def fetch(self, study: str) -> None:
-        """Have `study` fetched: its request is on disk already (`cadnode.receive.requests`)."""
+        """Have `study` fetched: its request is on disk already (`receive.fetch.requests`)."""
         self._client.enqueue({"workflow_name": "fetch", "queue_name": FETCHES}, study)
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """The DICOM listener: Verification and Storage SCP (DICOM PS3.4 annexes A and B).
 
-Data sets go to the spool byte for byte as they came; nothing is decoded or converted.
+Data sets go to the spool byte for byte as they came; nothing is decoded or converted. The tables
+name what is taken: storage SOP classes (PS3.4 B.5) and transfer syntaxes (PS3.5).
 """
 
 import os
@@ -9,27 +10,90 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import SimpleQueue
 from socketserver import BaseServer
 from typing import Any, cast
 
+from pydicom import uid
 from pynetdicom import AE, _config, evt
 from pynetdicom.sop_class import Verification
 
 from cadnode.errors import NotProcessable, SettingsError
 from cadnode.log import get_logger, hashed
 from cadnode.receive.identity import Identity, is_valid_uid, read_identity
-from cadnode.receive.incoming import Incoming
-from cadnode.receive.notices import Notices
-from cadnode.receive.sop_classes import STORAGE_CLASSES, TRANSFER_SYNTAXES
-from cadnode.receive.spool import Spool, StoredInstance
-from cadnode.receive.status import Status
+from cadnode.receive.spool import Incoming, Spool, StoredInstance
 from cadnode.receive.stream import (
     MAX_PDU_BYTES,
     DataSetSink,
+    StorageStatus,
     StreamingHandler,
     StreamingProvider,
     StreamingServer,
 )
+
+MAMMOGRAPHY: tuple[str, ...] = (
+    uid.DigitalMammographyXRayImageStorageForPresentation,
+    uid.DigitalMammographyXRayImageStorageForProcessing,
+    uid.BreastTomosynthesisImageStorage,
+    uid.BreastProjectionXRayImageStorageForPresentation,
+    uid.BreastProjectionXRayImageStorageForProcessing,
+)
+SECONDARY_CAPTURE: tuple[str, ...] = (
+    uid.SecondaryCaptureImageStorage,
+    uid.MultiFrameSingleBitSecondaryCaptureImageStorage,
+    uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    uid.MultiFrameTrueColorSecondaryCaptureImageStorage,
+)
+STRUCTURED_REPORTS: tuple[str, ...] = (
+    uid.BasicTextSRStorage,
+    uid.EnhancedSRStorage,
+    uid.ComprehensiveSRStorage,
+    uid.Comprehensive3DSRStorage,
+    uid.ExtensibleSRStorage,
+    uid.MammographyCADSRStorage,
+    uid.XRayRadiationDoseSRStorage,
+    uid.KeyObjectSelectionDocumentStorage,
+)
+PRESENTATION_STATES: tuple[str, ...] = (
+    uid.GrayscaleSoftcopyPresentationStateStorage,
+    uid.ColorSoftcopyPresentationStateStorage,
+    uid.PseudoColorSoftcopyPresentationStateStorage,
+    uid.BlendingSoftcopyPresentationStateStorage,
+    uid.AdvancedBlendingPresentationStateStorage,
+    uid.BasicStructuredDisplayStorage,
+)
+SEGMENTATIONS: tuple[str, ...] = (uid.SegmentationStorage, uid.SurfaceSegmentationStorage)
+
+STORAGE_CLASSES: tuple[str, ...] = (
+    *MAMMOGRAPHY,
+    *SECONDARY_CAPTURE,
+    *STRUCTURED_REPORTS,
+    *PRESENTATION_STATES,
+    *SEGMENTATIONS,
+)
+
+TRANSFER_SYNTAXES: tuple[str, ...] = (
+    uid.ExplicitVRLittleEndian,
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+    uid.RLELossless,
+    uid.JPEGBaseline8Bit,
+    uid.JPEGExtended12Bit,
+    uid.JPEGLossless,
+    uid.JPEGLosslessSV1,
+    uid.JPEGLSLossless,
+    uid.JPEGLSNearLossless,
+    uid.JPEG2000Lossless,
+    uid.JPEG2000,
+    uid.JPEG2000MCLossless,
+    uid.JPEG2000MC,
+    uid.HTJ2KLossless,
+    uid.HTJ2KLosslessRPCL,
+    uid.HTJ2K,
+)
+
 
 log = get_logger("receive")
 
@@ -56,6 +120,33 @@ class Listener:
     """A running listener."""
 
     port: int
+
+
+class Notices:
+    """Calls `tell` for each instance put, in order, in a thread of its own."""
+
+    def __init__(self, tell: Callable[[StoredInstance], None]) -> None:
+        self._tell = tell
+        self._queue: SimpleQueue[StoredInstance | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
+        self._thread.start()
+
+    def put(self, stored: StoredInstance) -> None:
+        """Tell of `stored` soon; returns at once."""
+        self._queue.put(stored)
+
+    def close(self) -> None:
+        """Return once everything put was told."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (stored := self._queue.get()) is not None:
+            try:
+                self._tell(stored)
+            except Exception as error:
+                # The instance is safe in the spool; whoever listens must not stop the listener.
+                log.error("notice_failed", study=stored.study_key, error=error)
 
 
 @contextmanager
@@ -145,11 +236,11 @@ def _store(event: Any, spool: Spool, notices: Notices) -> int:
         status, stored = _publish(sink, event, spool)
     except OSError as error:
         log.error("spool_failed", error=error)
-        status, stored = Status.OUT_OF_RESOURCES, None
+        status, stored = StorageStatus.OUT_OF_RESOURCES, None
     except Exception as error:
         # The association handler: whatever this object did, the peer gets an answer.
         log.error("store_failed", error=error)
-        status, stored = Status.PROCESSING_FAILURE, None
+        status, stored = StorageStatus.PROCESSING_FAILURE, None
     finally:
         if isinstance(sink, DataSetSink):
             sink.close()
@@ -159,18 +250,18 @@ def _store(event: Any, spool: Spool, notices: Notices) -> int:
     return int(status)
 
 
-def _publish(sink: Any, event: Any, spool: Spool) -> tuple[Status, StoredInstance | None]:
+def _publish(sink: Any, event: Any, spool: Spool) -> tuple[StorageStatus, StoredInstance | None]:
     if not isinstance(sink, DataSetSink):
-        return Status.CANNOT_UNDERSTAND, None
+        return StorageStatus.CANNOT_UNDERSTAND, None
     if sink.incoming is None:
-        return sink.status or Status.CANNOT_UNDERSTAND, None
+        return sink.status or StorageStatus.CANNOT_UNDERSTAND, None
     status, identity = _identify(sink.incoming, sink.offset, event)
     if identity is None:
         return status, None
-    return Status.SUCCESS, spool.publish(sink.incoming, identity)
+    return StorageStatus.SUCCESS, spool.publish(sink.incoming, identity)
 
 
-def _identify(incoming: Incoming, offset: int, event: Any) -> tuple[Status, Identity | None]:
+def _identify(incoming: Incoming, offset: int, event: Any) -> tuple[StorageStatus, Identity | None]:
     """The data set's identity when it agrees with the command, else the status that says why not.
 
     A refused object is not kept: the status tells the sender that it still has to.
@@ -180,17 +271,17 @@ def _identify(incoming: Incoming, offset: int, event: Any) -> tuple[Status, Iden
             file.seek(offset)
             identity = read_identity(file, event.context.transfer_syntax)
     except NotProcessable:
-        return Status.CANNOT_UNDERSTAND, None
+        return StorageStatus.CANNOT_UNDERSTAND, None
     if not (is_valid_uid(identity.study_instance_uid) and is_valid_uid(identity.sop_instance_uid)):
-        return Status.CANNOT_UNDERSTAND, None
+        return StorageStatus.CANNOT_UNDERSTAND, None
     request = event.request
     command = (str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
     if command != (identity.sop_class_uid, identity.sop_instance_uid):
-        return Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS, None
-    return Status.SUCCESS, identity
+        return StorageStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS, None
+    return StorageStatus.SUCCESS, identity
 
 
-def _log_outcome(event: Any, status: Status, stored: StoredInstance | None) -> None:
+def _log_outcome(event: Any, status: StorageStatus, stored: StoredInstance | None) -> None:
     if stored is None:
         instance = hashed(str(event.request.AffectedSOPInstanceUID))
         log.warning("instance_refused", instance=instance, status=status.name)

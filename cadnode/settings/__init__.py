@@ -1,6 +1,7 @@
 """The node's settings: one frozen tree from a TOML file and `CADNODE_…` environment variables."""
 
 from cadnode.settings.example import example
+from cadnode.settings.load import Settings, load
 from cadnode.settings.peers import Destination, HttpPeer, Source
 from cadnode.settings.sections import (
     STANDARD_VIEWS,
@@ -13,7 +14,6 @@ from cadnode.settings.sections import (
     Study,
     Web,
 )
-from cadnode.settings.tree import Settings, load
 
 __all__ = [
     "STANDARD_VIEWS", "Destination", "HttpPeer", "Jobs", "Listener", "Log", "Reading", "Report",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cadnode.settings.tree import Settings
+from cadnode.settings.load import Settings
 
 
 def example() -> str:

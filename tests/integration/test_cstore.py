@@ -10,7 +10,7 @@ from pynetdicom.dsutils import split_dataset
 
 from cadnode.deliver import folder
 from cadnode.deliver.associations import MOST_CONTEXTS, Item, plan
-from cadnode.deliver.cstore import Delivered, Destination, echo, send
+from cadnode.deliver.dicom import Delivered, Destination, echo, send
 from cadnode.deliver.outcome import Outcome, outcome_of
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 from tests.peers import free_port, orthanc, storescp

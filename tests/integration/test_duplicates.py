@@ -17,10 +17,10 @@ from pynetdicom import AE, evt
 from structlog.testing import capture_logs
 
 from cadnode.app import deliveries
-from cadnode.deliver import cstore, folder, orthanc, stow
+from cadnode.deliver import dicom, folder, orthanc, stow
+from cadnode.deliver.dicom import FIND
 from cadnode.deliver.held import ANOTHER, Held, compared, compared_in_part, sent
 from cadnode.deliver.outcome import Delivered
-from cadnode.deliver.query import FIND
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 from cadnode.exam.exam import Exam
 from cadnode.http import HttpPeerValues
@@ -190,10 +190,10 @@ class Archive:
 
 
 @pytest.fixture
-def serving() -> Iterator[Callable[..., cstore.Destination]]:
+def serving() -> Iterator[Callable[..., dicom.Destination]]:
     servers = []
 
-    def start(archive: Archive, *, finds: bool = True, stores: bool = True) -> cstore.Destination:
+    def start(archive: Archive, *, finds: bool = True, stores: bool = True) -> dicom.Destination:
         ae = AE("ARCHIVE")
         for sop_class in ("88.33", "88.50", "7"):
             if stores:
@@ -204,7 +204,7 @@ def serving() -> Iterator[Callable[..., cstore.Destination]]:
         server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         servers.append(server)
         port = server.server_address[1]
-        return cstore.Destination("archive", "127.0.0.1", port, "ARCHIVE", timeout_s=10)
+        return dicom.Destination("archive", "127.0.0.1", port, "ARCHIVE", timeout_s=10)
 
     yield start
     for server in servers:
@@ -213,48 +213,48 @@ def serving() -> Iterator[Callable[..., cstore.Destination]]:
 
 @pytest.mark.parametrize("by_level", [False, True])
 def test_a_peer_whose_copies_are_ours_has_them_delivered(
-    files: list[Path], serving: Callable[..., cstore.Destination], by_level: bool
+    files: list[Path], serving: Callable[..., dicom.Destination], by_level: bool
 ) -> None:
     archive = Archive([sent(path) for path in files], by_level=by_level)
     taken: list[Path] = []
 
     n = len(files)
-    assert cstore.send(files, serving(archive), taken.append) == Delivered(n, n)
+    assert dicom.send(files, serving(archive), taken.append) == Delivered(n, n)
     assert taken == files
     assert ("STUDY" in archive.levels) is by_level
 
 
 @pytest.mark.parametrize("change", IDENTIFIERS, ids=lambda c: c.__name__)
 def test_a_peer_that_holds_another_s_object_under_our_uid_refuses_it(
-    files: list[Path], serving: Callable[..., cstore.Destination], change: Change
+    files: list[Path], serving: Callable[..., dicom.Destination], change: Change
 ) -> None:
     copies = [sent(path) for path in files]
     change(copies[1])
     taken: list[Path] = []
 
     with pytest.raises(PermanentDeliveryError, match=f"took {len(files) - 1} of .*{ANOTHER}"):
-        cstore.send(files, serving(Archive(copies)), taken.append)
+        dicom.send(files, serving(Archive(copies)), taken.append)
     assert taken == [path for path in files if path != files[1]]
 
 
 def test_a_peer_that_refuses_to_be_asked_for_a_sequence_is_asked_without(
-    files: list[Path], serving: Callable[..., cstore.Destination]
+    files: list[Path], serving: Callable[..., dicom.Destination]
 ) -> None:
     archive = Archive([sent(path) for path in files], no_sequences=True)
 
-    assert cstore.send(files, serving(archive)).n_unverified == 0
+    assert dicom.send(files, serving(archive)).n_unverified == 0
 
 
 @pytest.mark.parametrize("change", IDENTIFIERS[:3], ids=lambda c: c.__name__)
 def test_a_peer_that_says_of_the_patient_at_study_level_only_is_asked_there(
-    files: list[Path], serving: Callable[..., cstore.Destination], change: Change
+    files: list[Path], serving: Callable[..., dicom.Destination], change: Change
 ) -> None:
     copies = [sent(path) for path in files]
     for copied in copies:
         change(copied)
 
     with pytest.raises(PermanentDeliveryError, match=f"took 0 of .*{ANOTHER}"):
-        cstore.send(files, serving(Archive(copies, by_level=True)))
+        dicom.send(files, serving(Archive(copies, by_level=True)))
 
 
 @pytest.fixture
@@ -272,14 +272,14 @@ def warned(lines: list[Any]) -> list[tuple[str, str, int]]:
 @pytest.mark.parametrize("finds", [False, True])
 def test_a_peer_that_cannot_be_asked_counts_and_is_reported_as_unverified(
     files: list[Path],
-    serving: Callable[..., cstore.Destination],
+    serving: Callable[..., dicom.Destination],
     finds: bool,
     logged: list[Any],
 ) -> None:
     peer = serving(Archive([]), finds=finds)  # no C-FIND, or one that finds nothing
 
     n = len(files)
-    assert cstore.send(files, peer) == Delivered(n, n, n_unverified=n)
+    assert dicom.send(files, peer) == Delivered(n, n, n_unverified=n)
     assert warned(logged) == [("warning", "duplicate_unverified", n)]
     settings = Settings(
         destinations=(Destination(name="pacs", port=peer.port, ae_title="ARCHIVE"),)
@@ -288,7 +288,7 @@ def test_a_peer_that_cannot_be_asked_counts_and_is_reported_as_unverified(
 
 
 def test_another_peer_may_be_named_for_queries(
-    files: list[Path], serving: Callable[..., cstore.Destination]
+    files: list[Path], serving: Callable[..., dicom.Destination]
 ) -> None:
     copies = [sent(path) for path in files]
     another_patient(copies[0])
@@ -475,10 +475,10 @@ def test_an_orthanc_answers_our_query_for_its_copy(tmp_path: Path, change: Chang
             archive.post("/instances", files[0].read_bytes())
         else:
             stored(archive, foreign(files[0], change), tmp_path)
-        peer = cstore.Destination("archive", "127.0.0.1", archive.dicom_port, archive.aet)
+        peer = dicom.Destination("archive", "127.0.0.1", archive.dicom_port, archive.aet)
 
         expected = Held.OURS if change is None else Held.ANOTHER
-        assert cstore._held(files[:1], peer) == [expected]
+        assert dicom._held(files[:1], peer) == [expected]
 
 
 def test_an_orthanc_that_lets_nobody_look_counts_and_is_reported_as_unverified(
@@ -547,13 +547,13 @@ def test_an_earlier_reading_of_the_study_and_half_a_file_are_replaced(
 
 def test_refusals_and_warnings_name_nobody(
     files: list[Path],
-    serving: Callable[..., cstore.Destination],
+    serving: Callable[..., dicom.Destination],
     logged: list[Any],
 ) -> None:
     copies = [copy.deepcopy(sent(path)) for path in files]
     another_patient(copies[0])
     with pytest.raises(PermanentDeliveryError) as refused:
-        cstore.send(files, serving(Archive(copies[:1])))
+        dicom.send(files, serving(Archive(copies[:1])))
 
     ours = sent(files[0])
     told = f"{refused.value} {logged}"

@@ -19,10 +19,10 @@ from pydicom.uid import (
 )
 
 from cadnode.log import hashed
-from cadnode.receive import sources
-from cadnode.receive.line import Line
-from cadnode.receive.pull import Fetched, FetchFailure, Stopped, fetch
-from cadnode.receive.requests import FetchCode, Request
+from cadnode.receive.fetch import sources
+from cadnode.receive.fetch.compression import Line
+from cadnode.receive.fetch.fetch import Fetched, FetchFailure, Stopped, fetch
+from cadnode.receive.fetch.requests import FetchCode, Request
 from cadnode.receive.spool import Spool
 from tests.integration.http_peers import (
     KINDS,
@@ -250,8 +250,8 @@ def test_a_slow_line_brings_the_same_bits_compressed(
     files = write_exam(tmp_path / "exam", seed=73, rows=1024, columns=800)
     study = store(archive, files)
     every_line_is_slow = partial(Line, slow_bytes_per_s=float("inf"))
-    monkeypatch.setattr("cadnode.receive.pull_orthanc.Line", every_line_is_slow)
-    monkeypatch.setattr("cadnode.receive.pull_dicomweb.Line", every_line_is_slow)
+    monkeypatch.setattr("cadnode.receive.fetch.orthanc.Line", every_line_is_slow)
+    monkeypatch.setattr("cadnode.receive.fetch.dicomweb.Line", every_line_is_slow)
     asked: list[str] = []
     note = Line.note
 

@@ -11,8 +11,8 @@ import pytest
 
 from cadnode.jobs.workflow import Announcer
 from cadnode.log import hashed
-from cadnode.receive import requests
-from cadnode.receive.requests import FetchCode, Request
+from cadnode.receive.fetch import requests
+from cadnode.receive.fetch.requests import FetchCode, Request
 from tests.integration.http_peers import PASSWORD, USER, CutLine, cut_line, web_orthanc
 from tests.integration.node import CONFIG, Node, wait_until
 from tests.peers import Orthanc, free_port

@@ -12,7 +12,7 @@ import pytest
 from cadnode.app import deliveries
 from cadnode.app.outputs import write_outputs
 from cadnode.deliver import fhir
-from cadnode.deliver.http import HttpPeerValues
+from cadnode.deliver.outcome import HttpPeerValues
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 from cadnode.report.edition import Edition
 from cadnode.report.fhir.bundle import bundle, write_bundle

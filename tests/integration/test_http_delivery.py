@@ -11,7 +11,7 @@ import pydicom
 import pytest
 
 from cadnode.app import checks, deliveries
-from cadnode.deliver import cstore, orthanc, stow
+from cadnode.deliver import dicom, orthanc, stow
 from cadnode.deliver.outcome import Delivered
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 from cadnode.http import HttpPeerValues
@@ -25,8 +25,8 @@ KIND_OF = {"stow": "dicomweb", "orthanc": "orthanc"}
 
 
 def by_cstore(files: Sequence[Path], archive: Orthanc) -> Delivered:
-    peer = cstore.Destination("archive", "127.0.0.1", archive.dicom_port, archive.aet)
-    return cstore.send(files, peer)
+    peer = dicom.Destination("archive", "127.0.0.1", archive.dicom_port, archive.aet)
+    return dicom.send(files, peer)
 
 
 def by_stow(files: Sequence[Path], archive: Orthanc) -> Delivered:

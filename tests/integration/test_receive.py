@@ -28,7 +28,7 @@ from cadnode.imaging.decode import stored_codes
 from cadnode.log import hashed
 from cadnode.receive import scp
 from cadnode.receive.spool import Received, Spool
-from cadnode.receive.status import Status
+from cadnode.receive.stream import StorageStatus
 from tests.encoding import labelled
 from tests.peers import free_port, wait_for_port, wait_until
 from tests.synthetic import (
@@ -118,7 +118,7 @@ def test_a_data_set_is_spooled_byte_for_byte_in_every_transfer_syntax(spool, tmp
         if syntax in STORESCU:
             storescu(port, STORESCU[syntax], files=[source])
         else:
-            assert send(port, source) == Status.SUCCESS
+            assert send(port, source) == StorageStatus.SUCCESS
 
     [path] = spool.instances(hashed(ds.StudyInstanceUID))
     meta, _ = split_dataset(path)
@@ -145,7 +145,7 @@ def test_a_data_set_in_another_encoding_than_its_context_is_taken_and_read_as_it
     source.write_bytes(labelled(ds, label, written))
 
     with listening(spool) as (port, _):
-        assert send(port, source) == Status.SUCCESS
+        assert send(port, source) == StorageStatus.SUCCESS
 
     [path] = spool.instances(hashed(ds.StudyInstanceUID))
     assert data_set_bytes(path) == data_set_bytes(source)
@@ -163,7 +163,7 @@ def test_what_is_a_data_set_in_no_encoding_is_refused(spool, tmp_path, label):
     source.write_bytes(whole[:start] + bytes(range(255, 0, -1)) * 20)
 
     with listening(spool) as (port, _):
-        assert send(port, source) == Status.CANNOT_UNDERSTAND
+        assert send(port, source) == StorageStatus.CANNOT_UNDERSTAND
 
     assert spool.studies() == []
 
@@ -208,7 +208,7 @@ def test_a_disk_without_room_answers_out_of_resources_and_stores_nothing(tmp_pat
     spool = Spool(tmp_path / "spool", min_free_bytes=1 << 60)
     source = write(view_dataset(), tmp_path / "a.dcm")
     with listening(spool) as (port, told):
-        assert send(port, source) == Status.OUT_OF_RESOURCES
+        assert send(port, source) == StorageStatus.OUT_OF_RESOURCES
     assert (spool.studies(), told, incoming(spool)) == ([], [], [])
 
 
@@ -219,11 +219,11 @@ def test_a_disk_that_fills_up_midway_answers_out_of_resources(spool, tmp_path, m
         raise OSError(28, "no space")
 
     with listening(spool) as (port, told):
-        monkeypatch.setattr("cadnode.receive.incoming.Incoming.write", full)
-        assert send(port, source) == Status.OUT_OF_RESOURCES
+        monkeypatch.setattr("cadnode.receive.spool.Incoming.write", full)
+        assert send(port, source) == StorageStatus.OUT_OF_RESOURCES
         monkeypatch.undo()
         assert incoming(spool) == []
-        assert send(port, source) == Status.SUCCESS
+        assert send(port, source) == StorageStatus.SUCCESS
     assert len(told) == 1
 
 
@@ -237,14 +237,14 @@ def test_a_data_set_that_is_another_than_announced_is_refused(spool, tmp_path, k
     other = b"\0" * 128 + b"DICM" + encode_file_meta(announced) + data_set_bytes(source)
     source.write_bytes(other)
     with listening(spool) as (port, told):
-        assert send(port, source) == Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS
+        assert send(port, source) == StorageStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS
     assert (spool.studies(), told, incoming(spool)) == ([], [], [])
 
 
 def test_an_object_without_study_is_not_understood(spool, tmp_path):
     source = write(view_dataset(StudyInstanceUID=None), tmp_path / "a.dcm")
     with listening(spool) as (port, told):
-        assert send(port, source) == Status.CANNOT_UNDERSTAND
+        assert send(port, source) == StorageStatus.CANNOT_UNDERSTAND
     assert (spool.studies(), told, incoming(spool)) == ([], [], [])
 
 
@@ -266,7 +266,7 @@ def test_garbage_on_the_port_does_not_stop_the_node(spool, tmp_path, noise):
         socket.create_connection(("127.0.0.1", port), timeout=10) as peer,
     ):
         peer.sendall(noise)
-        assert send(port, source) == Status.SUCCESS
+        assert send(port, source) == StorageStatus.SUCCESS
     assert len(told) == 1
 
 
@@ -286,8 +286,8 @@ def test_a_notice_that_fails_does_not_fail_the_response(spool, tmp_path):
         raise RuntimeError("the database is away")
 
     with scp.serve(scp.ScpConfig(port=0), spool, fail) as listener:
-        assert send(listener.port, source) == Status.SUCCESS
-        assert send(listener.port, source) == Status.SUCCESS
+        assert send(listener.port, source) == StorageStatus.SUCCESS
+        assert send(listener.port, source) == StorageStatus.SUCCESS
 
 
 def test_a_port_in_use_is_a_settings_error(spool):
@@ -349,7 +349,7 @@ def test_kill_9_in_the_middle_of_a_transfer_leaves_no_half_file(tmp_path):
     assert len(incoming(spool)) == 1
     with listening(spool) as (again, _):
         assert incoming(spool) == []
-        assert send(again, source) == Status.SUCCESS
+        assert send(again, source) == StorageStatus.SUCCESS
     assert len(spool.studies()) == 1
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.receive.sop_classes import STORAGE_CLASSES, TRANSFER_SYNTAXES
-from cadnode.receive.status import Status
+from cadnode.receive.scp import STORAGE_CLASSES, TRANSFER_SYNTAXES
+from cadnode.receive.stream import StorageStatus
 
 STATEMENT = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
 
@@ -26,8 +26,9 @@ def test_the_statement_lists_exactly_what_the_listener_takes(title: str, offered
 
 def test_every_status_the_listener_answers_is_explained() -> None:
     answered = {
-        Status.SUCCESS, Status.OUT_OF_RESOURCES, Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
-        Status.CANNOT_UNDERSTAND, Status.PROCESSING_FAILURE,
+        StorageStatus.SUCCESS, StorageStatus.OUT_OF_RESOURCES,
+        StorageStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
+        StorageStatus.CANNOT_UNDERSTAND, StorageStatus.PROCESSING_FAILURE,
     }  # fmt: skip
     listed = set(re.findall(r"^\| ([0-9A-F]{4}) \|", section("### Status"), re.MULTILINE))
     assert listed == {f"{status:04X}" for status in answered}

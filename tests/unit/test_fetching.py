@@ -8,9 +8,9 @@ import pytest
 from cadnode.app.fetching import Fetching, spool_folder
 from cadnode.demo.ports import free_port
 from cadnode.jobs.fetching import FetchAnswer
-from cadnode.receive import requests
-from cadnode.receive.pull import Stopped
-from cadnode.receive.requests import Ended, FetchCode, Request
+from cadnode.receive.fetch import requests
+from cadnode.receive.fetch.fetch import Stopped
+from cadnode.receive.fetch.requests import Ended, FetchCode, Request
 from cadnode.settings import Settings, Source, Storage
 
 STUDY = "1.2.826.0.1.77777.1"

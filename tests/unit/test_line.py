@@ -1,6 +1,6 @@
 """When a source is asked for compressed answers."""
 
-from cadnode.receive.line import Line
+from cadnode.receive.fetch.compression import Line
 
 FILM = 27_000_000
 

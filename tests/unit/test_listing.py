@@ -2,7 +2,7 @@
 
 import pytest
 
-from cadnode.receive.listing import Listed, wanted
+from cadnode.receive.fetch.listing import Listed, wanted
 
 MG = "1.2.840.10008.5.1.4.1.1.1.2"
 TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1.3"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cadnode.receive.multipart import MultipartError, boundary_of, stream_parts
+from cadnode.receive.fetch.dicomweb import MultipartError, boundary_of, stream_parts
 
 BOUNDARY = b"b-1"
 

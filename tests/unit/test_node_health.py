@@ -15,8 +15,8 @@ from cadnode.app.node_state import NodeState, Problem
 from cadnode.app.supervise import ROLES
 from cadnode.errors import ModelError
 from cadnode.jobs.progress import Job, JobsUnavailable
-from cadnode.receive import requests
-from cadnode.receive.requests import Ended, FetchCode, Request
+from cadnode.receive.fetch import requests
+from cadnode.receive.fetch.requests import Ended, FetchCode, Request
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.receive.listing import Listed
-from cadnode.receive.pull import Fetched, FetchFailure, Sink, fetch
-from cadnode.receive.requests import FetchCode, Request
+from cadnode.receive.fetch.fetch import Fetched, FetchFailure, Sink, fetch
+from cadnode.receive.fetch.listing import Listed
+from cadnode.receive.fetch.requests import FetchCode, Request
 from cadnode.receive.spool import Spool
 from tests.synthetic import view_dataset, write
 

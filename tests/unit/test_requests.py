@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cadnode.log import hashed
-from cadnode.receive import requests
-from cadnode.receive.requests import Ended, FetchCode, Request, Taken
+from cadnode.receive.fetch import requests
+from cadnode.receive.fetch.requests import Ended, FetchCode, Request, Taken
 
 STUDY = "1.2.826.0.1.77777.1"
 FETCHED = Ended(FetchCode.FETCHED, is_final=True, n_instances=4, n_new=4)

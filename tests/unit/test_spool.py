@@ -109,7 +109,7 @@ def test_a_disk_that_fails_while_writing_leaves_nothing(spool, tmp_path, monkeyp
     def full(descriptor):
         raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr("cadnode.receive.incoming.os.fsync", full)
+    monkeypatch.setattr("cadnode.receive.spool.os.fsync", full)
     with pytest.raises(OSError, match="no space"):
         spool.add_file(source)
     assert all_files(spool) == []

@@ -15,8 +15,8 @@ from cadnode.jobs.folders import PAGE
 from cadnode.jobs.names import deliver_id, process_ids
 from cadnode.jobs.progress import Job, JobsUnavailable
 from cadnode.log import hashed
-from cadnode.receive import requests
-from cadnode.receive.requests import Request
+from cadnode.receive.fetch import requests
+from cadnode.receive.fetch.requests import Request
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 from cadnode.web.node import Report

@@ -4,7 +4,7 @@ import pytest
 
 from cadnode.app.study_state import Facts, decide, delivery_word
 from cadnode.jobs.progress import Job
-from cadnode.receive.requests import Ended, FetchCode
+from cadnode.receive.fetch.requests import Ended, FetchCode
 from cadnode.web.study import DELIVERY_MEANINGS, State
 
 

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from cadnode.http import HttpFailure, Peer, json_of
-from cadnode.receive.line import Line
-from cadnode.receive.listing import Listed, is_mammogram, may_concern
-from cadnode.receive.pull import BLOCK_BYTES, Sink
-from cadnode.receive.requests import Request
+from cadnode.receive.fetch.compression import Line
+from cadnode.receive.fetch.fetch import BLOCK_BYTES, Sink
+from cadnode.receive.fetch.listing import Listed, is_mammogram, may_concern
+from cadnode.receive.fetch.requests import Request
 
 _NOT_FOUND: Final = (404,)
 

@@ -16,11 +16,10 @@ from cadnode.exam.dicom_file import open_file
 from cadnode.exam.kind import is_own_output
 from cadnode.http import HttpFailure
 from cadnode.log import get_logger, hashed
+from cadnode.receive.fetch.listing import Listed, wanted
+from cadnode.receive.fetch.requests import FetchCode, Request
 from cadnode.receive.identity import Identity, read_file_identity
-from cadnode.receive.incoming import Incoming
-from cadnode.receive.listing import Listed, wanted
-from cadnode.receive.requests import FetchCode, Request
-from cadnode.receive.spool import Received, Spool
+from cadnode.receive.spool import Incoming, Received, Spool
 
 log = get_logger("receive")
 

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import Final
 
 from cadnode.http import HttpFailure, HttpPeerValues, Peer, connected
-from cadnode.receive.pull import Source, failure_of
-from cadnode.receive.pull_dicomweb import DicomwebSource
-from cadnode.receive.pull_orthanc import OrthancSource
+from cadnode.receive.fetch.dicomweb import DicomwebSource
+from cadnode.receive.fetch.fetch import Source, failure_of
+from cadnode.receive.fetch.orthanc import OrthancSource
 
 _KINDS: Final[dict[str, Callable[[Peer], Source]]] = {
     "orthanc": OrthancSource,

@@ -1,0 +1,1 @@
+"""Studies fetched from their source because somebody asked: requests, sources, the fetch."""
