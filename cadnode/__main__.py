@@ -1,6 +1,6 @@
 """`python -m cadnode`."""
 
-from cadnode.cli import main
+from cadnode.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pydicom
 
-from cadnode.app import supervise
-from cadnode.app.outputs import cards_of, image_loader
 from cadnode.deliver import dicom
 from cadnode.demo import archive as archives
 from cadnode.demo import exam as exams
@@ -25,8 +23,10 @@ from cadnode.domain import ExamResult, Laterality
 from cadnode.errors import DeliveryError, SettingsError
 from cadnode.exam.patient import patient_of
 from cadnode.exam.read import read_exam
-from cadnode.jobs.folders import load_reading
 from cadnode.models import store
+from cadnode.node import supervise
+from cadnode.node.outputs import cards_of, image_loader
+from cadnode.node.results import load_reading
 from cadnode.page.content import Aside, PageContent
 from cadnode.page.exam_page import exam_page
 from cadnode.settings import Report

@@ -10,9 +10,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cadnode.app import supervise
 from cadnode.demo.archive import Archive
 from cadnode.demo.ports import free_port
+from cadnode.node import supervise
 
 WITHIN_S = 120.0
 CONFIG = """\

@@ -9,7 +9,7 @@ import pydicom
 import pytest
 from typer.testing import CliRunner
 
-from cadnode.cli import app
+from cadnode.cli.app import app
 
 CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

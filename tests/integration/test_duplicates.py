@@ -16,7 +16,6 @@ from pydicom.uid import UID
 from pynetdicom import AE, evt
 from structlog.testing import capture_logs
 
-from cadnode.app import deliveries
 from cadnode.deliver import dicom, folder, orthanc, stow
 from cadnode.deliver.dicom import FIND
 from cadnode.deliver.held import ANOTHER, Held, compared, compared_in_part, sent
@@ -24,6 +23,7 @@ from cadnode.deliver.outcome import Delivered
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 from cadnode.exam.exam import Exam
 from cadnode.http import HttpPeerValues
+from cadnode.node import deliveries
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import ObjectKind
 from cadnode.settings import Destination, Settings

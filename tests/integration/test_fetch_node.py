@@ -9,8 +9,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from cadnode.jobs.workflow import Announcer
 from cadnode.log import hashed
+from cadnode.node.workflow import Announcer
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.requests import FetchCode, Request
 from tests.integration.http_peers import PASSWORD, USER, CutLine, cut_line, web_orthanc

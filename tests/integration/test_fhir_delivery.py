@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.app import deliveries
-from cadnode.app.outputs import write_outputs
 from cadnode.deliver import fhir
 from cadnode.deliver.outcome import HttpPeerValues
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
+from cadnode.node import deliveries
+from cadnode.node.outputs import write_outputs
 from cadnode.report.edition import Edition
 from cadnode.report.fhir.bundle import bundle, write_bundle
 from cadnode.settings import Destination, Settings

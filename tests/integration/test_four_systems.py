@@ -14,7 +14,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from typer.testing import CliRunner
 
-from cadnode.cli import app
+from cadnode.cli.app import app
 from cadnode.demo.archive import with_orthanc
 from cadnode.demo.exam import write_exam
 from cadnode.demo.orthanc import find_orthanc

@@ -10,11 +10,11 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from cadnode.app import checks, deliveries
 from cadnode.deliver import dicom, orthanc, stow
 from cadnode.deliver.outcome import Delivered
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 from cadnode.http import HttpPeerValues
+from cadnode.node import checks, deliveries
 from cadnode.settings import Destination, Settings, Source
 from tests.integration.http_peers import PASSWORD, USER, data_set, values_of, web_orthanc
 from tests.peers import Orthanc, free_port

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from dbos import DBOS
 
-from cadnode.jobs import workflow
-from cadnode.jobs.fetching import FetchAnswer
-from cadnode.jobs.names import deliver_id, process_id, process_ids
-from cadnode.jobs.progress import Job, Progress
-from cadnode.jobs.steps import Start, Steps
+from cadnode.node import workflow
+from cadnode.node.fetch_workflow import FetchAnswer
+from cadnode.node.jobs import Job, Progress, deliver_id, process_id, process_ids
+from cadnode.node.workflow_steps import Start, Steps
 
 STUDY, CONTENT = "0123456789abcdef", "fedcba9876543210"
 NAMES = ("pacs", "ehr")

@@ -13,10 +13,10 @@ import requests
 from pydicom.uid import CTImageStorage
 
 from cadnode import settings
-from cadnode.app import orthanc_setup_check
-from cadnode.app.checks import Verdict
-from cadnode.app.orthanc_setup_check import OrthancAddress
 from cadnode.demo.ports import free_port
+from cadnode.node.checks import Verdict
+from cadnode.orthanc_setup import check
+from cadnode.orthanc_setup.check import OrthancAddress
 from tests.integration.node import wait_until
 from tests.integration.orthanc_host import OrthancHost
 from tests.integration.orthanc_site import ONE_VIEW, TOKEN, Site, running_site, uid_of
@@ -208,14 +208,14 @@ def test_orthanc_check_finds_nothing_wrong_and_says_what_to_do_when_something_is
     pull_site: Site, tmp_path: Path
 ) -> None:
     node = settings.load(pull_site.node.config)
-    checks = list(orthanc_setup_check.run(OrthancAddress(pull_site.orthanc.url), node))
+    checks = list(check.run(OrthancAddress(pull_site.orthanc.url), node))
     assert [c for c in checks if c.verdict is Verdict.FAILED] == []
     assert list(dict.fromkeys(c.name for c in checks)) == [
         "orthanc", "clock", "python plugin", "cadnode plugin", "node, from Orthanc", "rights",
         "source orthanc", "destination orthanc",
     ]  # fmt: skip
     nobody = OrthancAddress(f"http://127.0.0.1:{free_port()}")
-    (failed,) = orthanc_setup_check.run(nobody, node)
+    (failed,) = check.run(nobody, node)
     assert failed.verdict is Verdict.FAILED
     assert failed.advice
 

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner
 
-from cadnode.cli import app
+from cadnode.cli.app import app
 from cadnode.demo.exam import write_exam as write_real_exam
 from tests.synthetic import TRANSFER_SYNTAXES, view_dataset, write, write_exam
 

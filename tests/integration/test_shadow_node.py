@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cadnode.cli import app
+from cadnode.cli.app import app
 from cadnode.demo.archive import Archive, with_orthanc
 from cadnode.demo.orthanc import find_orthanc
 from cadnode.models import store

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from cadnode import settings
-from cadnode.app.outputs import image_loader
-from cadnode.app.reading import choices_of, load_readers
 from cadnode.domain import ExamResult
 from cadnode.exam.read import read_exam as read_files
+from cadnode.node.outputs import image_loader
+from cadnode.node.readers import choices_of, load_readers
 from cadnode.reading import Readers, read_exam
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import ObjectKind, kind_of

@@ -16,10 +16,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cadnode.app.reading import OfflineReading, read_paths
 from cadnode.demo.exam import write_exam
 from cadnode.domain import Finding, Profile
 from cadnode.exam.exam import Mammogram
+from cadnode.node.readers import OfflineReading, read_paths
 from cadnode.settings import Report, Settings
 from tests.peers import orthanc
 from tests.viewers.ohif import FOLDER, ohif

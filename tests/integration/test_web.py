@@ -15,11 +15,11 @@ import pydicom
 import pytest
 import requests
 
-from cadnode.app import supervise
 from cadnode.demo.archive import AE_TITLE, Archive
 from cadnode.demo.orthanc import Orthanc, find_orthanc, orthanc
 from cadnode.demo.ports import free_port
 from cadnode.log import hashed
+from cadnode.node import supervise
 from tests.integration.node import Node, running_node, wait_until
 from tests.synthetic import IDENTIFIERS, MARK, write_exam
 

@@ -9,8 +9,8 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from cadnode import cli_compare
-from cadnode.cli_models import models_app
+from cadnode.cli import compare
+from cadnode.cli.models import models_app
 from cadnode.models import store
 from cadnode.registry import installation
 from cadnode.registry.installation import Stores
@@ -19,8 +19,8 @@ from tests.unit import store_cases
 from training.evaluation import scored_file
 
 app = typer.Typer()
-app.command()(cli_compare.compare)
-app.command()(cli_compare.report)
+app.command()(compare.compare)
+app.command()(compare.report)
 
 
 def run(which: typer.Typer, *words: object) -> Result:

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cadnode.cli import app
+from cadnode.cli.app import app
 from cadnode.imaging.roi_chain import Roi, RoiSpec
 from cadnode.models import store
 from cadnode.models.operating_point import Roc

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from typer.testing import CliRunner
 
-from cadnode.cli_data import data_app
+from cadnode.cli.data import data_app
 from cadnode.domain import Box
 from tests.synthetic import breast
 from tests.training import layouts

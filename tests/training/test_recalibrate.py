@@ -10,7 +10,7 @@ import torch
 from click.testing import Result
 from typer.testing import CliRunner
 
-from cadnode.cli_models import models_app
+from cadnode.cli.models import models_app
 from cadnode.domain import System
 from cadnode.models import store
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cadnode.cli import app
+from cadnode.cli.app import app
 from cadnode.models import store
 from cadnode.networks import cnn
 from tests.training import test_roi_cnn, test_wang2016, toy

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cadnode.cli import app
+from cadnode.cli.app import app
 from cadnode.errors import SettingsError
 from cadnode.models import store
 from tests.training import toy

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.app import checks, node_state
-from cadnode.app.active_models import ActiveModels
-from cadnode.app.reading import load_readers
 from cadnode.errors import ModelError
 from cadnode.models import store
+from cadnode.node import checks, worker_state
+from cadnode.node.active_models import ActiveModels
+from cadnode.node.readers import load_readers
 from cadnode.reading import Readers
 from cadnode.registry import installation
 from cadnode.registry.installation import Stores
@@ -98,7 +98,7 @@ def test_a_set_that_does_not_work_leaves_the_old_one_and_a_word_for_the_admin(
     loader.fails = error
 
     assert models.current() is first
-    state = node_state.read(values.storage.folder)
+    state = worker_state.read(values.storage.folder)
     assert state is not None
     assert state.runs
     assert state.problem is not None
@@ -108,7 +108,7 @@ def test_a_set_that_does_not_work_leaves_the_old_one_and_a_word_for_the_admin(
 
     loader.fails = None
     assert models.current() is not first  # mended: tried again without another change
-    state = node_state.read(values.storage.folder)
+    state = worker_state.read(values.storage.folder)
     assert state is not None
     assert state.problem is None
 
@@ -127,7 +127,7 @@ def test_only_what_changed_is_loaded_and_looked_at_again(
 ) -> None:
     settings = Settings(storage=Storage(folder=tmp_path))
     monkeypatch.setattr(
-        "cadnode.app.outputs.active_folders",
+        "cadnode.node.outputs.active_folders",
         lambda own: [e.folder for e in stores.catalogue().active()],
     )
     installation.add(store_cases.made_detector(tmp_path / "new"), stores, ANNA, store.read_card)
@@ -143,9 +143,9 @@ def test_only_what_changed_is_loaded_and_looked_at_again(
 
 
 def test_without_word_or_with_a_damaged_one_nothing_is_known(tmp_path: Path) -> None:
-    assert node_state.read(tmp_path) is None
-    (tmp_path / node_state.FILE).write_text("{")
-    assert node_state.read(tmp_path) is None
+    assert worker_state.read(tmp_path) is None
+    (tmp_path / worker_state.FILE).write_text("{")
+    assert worker_state.read(tmp_path) is None
 
 
 def test_a_refused_change_fails_the_check_of_a_node_that_runs_and_of_no_other(
@@ -165,7 +165,7 @@ def test_a_refused_change_fails_the_check_of_a_node_that_runs_and_of_no_other(
 
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         pass
-    node_state.write(
-        values.storage.folder, node_state.NodeState(pid=gone.pid, models=(), problem=None)
+    worker_state.write(
+        values.storage.folder, worker_state.NodeState(pid=gone.pid, models=(), problem=None)
     )
     assert list(checks._worker(values)) == []

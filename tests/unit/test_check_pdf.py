@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.app import checks
-from cadnode.app.checks import Verdict
 from cadnode.errors import ReportError
+from cadnode.node import checks
+from cadnode.node.checks import Verdict
 from cadnode.page.pdf import Pdf
 from cadnode.settings import Report, Settings, Storage
 

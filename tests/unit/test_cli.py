@@ -8,9 +8,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from cadnode import __version__
-from cadnode.app.checks import Check, Verdict
-from cadnode.cli import app
-from cadnode.cli_views import print_checks
+from cadnode.cli.app import app
+from cadnode.cli.output import print_checks
+from cadnode.node.checks import Check, Verdict
 from cadnode.settings import load
 from tests.synthetic import view_dataset, write
 

@@ -8,8 +8,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from cadnode.cli_curve import curve
-from cadnode.cli_models import models_app
+from cadnode.cli.model_output import curve
+from cadnode.cli.models import models_app
 from cadnode.models import store
 from cadnode.models.operating_point import Roc
 from tests.unit import store_cases

@@ -8,8 +8,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from cadnode.cli_models import models_app
-from cadnode.cli_shadow import sparkline
+from cadnode.cli.models import models_app
+from cadnode.cli.shadow import sparkline
 from tests.unit import store_cases
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from cadnode.cli_views import print_result
+from cadnode.cli.output import print_result
 from cadnode.domain import ExamResult
 from tests.report_cases import digital_exam, result_of
 

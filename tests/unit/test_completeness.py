@@ -5,7 +5,7 @@ from collections.abc import Set
 import pytest
 
 from cadnode.domain import Laterality, ViewPosition
-from cadnode.receive.completeness import View, wait_s
+from cadnode.node.readiness import View, wait_s
 
 R_CC = (Laterality.RIGHT, ViewPosition.CC)
 L_CC = (Laterality.LEFT, ViewPosition.CC)

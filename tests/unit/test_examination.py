@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from cadnode.app.models import examine as examine_here
 from cadnode.errors import ModelError
 from cadnode.models import store
 from cadnode.models.examination import examine
 from cadnode.models.weights import pack, unpack
+from cadnode.node.model_overview import examine as examine_here
 from tests.unit import store_cases
 
 

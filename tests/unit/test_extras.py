@@ -22,7 +22,7 @@ import json, sys
 for name in json.loads(sys.argv[1]):
     sys.modules[name] = None
 from typer.testing import CliRunner
-from cadnode.cli import app
+from cadnode.cli.app import app
 said = []
 for words in json.loads(sys.argv[2]):
     result = CliRunner().invoke(app, words)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.app.fetching import Fetching, spool_folder
 from cadnode.demo.ports import free_port
-from cadnode.jobs.fetching import FetchAnswer
+from cadnode.node.fetch_workflow import FetchAnswer
+from cadnode.node.fetching import Fetching, spool_folder
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.fetch import Stopped
 from cadnode.receive.fetch.requests import Ended, FetchCode, Request

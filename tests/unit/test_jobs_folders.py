@@ -39,7 +39,7 @@ from cadnode.domain import (
     ViewPosition,
     ViewScore,
 )
-from cadnode.jobs import folders
+from cadnode.node import results
 from tests.report_cases import digital_exam, result_of
 
 WORDS = st.text(max_size=8)
@@ -189,8 +189,8 @@ RESULTS = made(
 def again(result: ExamResult) -> ExamResult:
     """The result, saved and loaded."""
     with TemporaryDirectory() as folder:
-        folders.save_reading(Path(folder) / "study", result)
-        return folders.load_reading(Path(folder) / "study")
+        results.save_reading(Path(folder) / "study", result)
+        return results.load_reading(Path(folder) / "study")
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -229,7 +229,7 @@ def test_a_reading_without_scores_comes_back_equal() -> None:
 
 def test_a_reading_saved_before_there_were_systems_is_still_read(tmp_path: Path) -> None:
     result = result_of(digital_exam(), "findings")
-    folders.save_reading(tmp_path, result)
+    results.save_reading(tmp_path, result)
     document = json.loads((tmp_path / "reading.json").read_bytes())
     del document["systems"]
     for finding in document["findings"]:
@@ -237,10 +237,10 @@ def test_a_reading_saved_before_there_were_systems_is_still_read(tmp_path: Path)
             del finding[name]
     (tmp_path / "reading.json").write_text(json.dumps(document))
 
-    assert folders.load_reading(tmp_path) == result
+    assert results.load_reading(tmp_path) == result
 
 
 def test_nothing_but_the_named_files_is_left_behind(tmp_path: Path) -> None:
-    folders.save_reading(tmp_path, result_of(digital_exam(), "findings"))
+    results.save_reading(tmp_path, result_of(digital_exam(), "findings"))
 
     assert {p.name for p in tmp_path.iterdir()} == {"reading.json", "maps.npz"}

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.jobs.names import process_ids
-from cadnode.jobs.progress import JobsUnavailable, Progress
-from cadnode.jobs.workflow import Announcer, prepare
+from cadnode.node.jobs import JobsUnavailable, Progress, process_ids
+from cadnode.node.workflow import Announcer, prepare
 
 STUDY, CONTENT = "0123456789abcdef", "fedcba9876543210"
 AN_HOUR_AGO = datetime.now(UTC) - timedelta(hours=1)

@@ -1,6 +1,6 @@
 import pytest
 
-from cadnode.jobs.serializer import JsonSerializer, StepFailed
+from cadnode.node.job_database import JsonSerializer, StepFailed
 
 
 @pytest.mark.parametrize("value", [None, True, 3, "key", {"args": ["a", 1.5], "kwargs": {}}])

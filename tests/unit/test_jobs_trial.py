@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from cadnode.app.checks import Verdict
-from cadnode.app.checks import _jobs as jobs_check
 from cadnode.errors import SettingsError
-from cadnode.jobs import trial
+from cadnode.node import trial_job
+from cadnode.node.checks import Verdict
+from cadnode.node.checks import _jobs as jobs_check
 from cadnode.settings import Settings, Storage
 
 # What DBOS does on Python 3.12 and later, and on this one when `clock` is unixepoch('subsec').
@@ -19,7 +19,7 @@ import sys
 import dbos._migration, dbos._sys_db
 import sqlalchemy as sa
 from cadnode import log
-from cadnode.jobs import trial
+from cadnode.node import trial_job
 
 log.configure("CRITICAL")
 clock, url = sys.argv[1:]
@@ -29,7 +29,7 @@ for old in ("strftime('%s','now')", "unixepoch('subsec')"):
     first = first.replace(old, clock)
 dbos._migration.sqlite_migrations[0] = first
 dbos._sys_db.SystemDatabase._now_ms_sql = lambda self: sa.literal_column(f"({clock} * 1000)")
-print(trial.attempt(url, 20.0))
+print(trial_job.attempt(url, 20.0))
 """
 
 
@@ -42,7 +42,7 @@ def attempt(clock: str, folder: Path) -> str:
 
 
 def test_a_real_job_runs_to_its_delivery(tmp_path: Path) -> None:
-    assert trial.problem_of(f"sqlite:///{tmp_path / 'jobs.sqlite'}", tmp_path) == ""
+    assert trial_job.problem_of(f"sqlite:///{tmp_path / 'jobs.sqlite'}", tmp_path) == ""
     assert list(tmp_path.iterdir()) == []  # the trial is gone, and the node's own was not made
 
 
@@ -79,35 +79,35 @@ def test_however_the_trial_ends_check_and_start_say_a_sentence(
 
     found = jobs_check(settings)
     with pytest.raises(SettingsError) as failed:
-        trial.ensure(settings.database_url, tmp_path)
+        trial_job.ensure(settings.database_url, tmp_path)
 
     assert found.verdict == Verdict.FAILED
     assert said in found.found
     assert found.found == str(failed.value)
     assert "SQLite" in found.found
     assert "\n" not in found.found
-    assert not (tmp_path / trial.STAMP).exists()
+    assert not (tmp_path / trial_job.STAMP).exists()
 
 
 def test_what_was_tried_with_the_same_versions_is_not_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[str] = []
-    monkeypatch.setattr(trial, "_run", lambda url, within_s: tried.append(url) or "")
+    monkeypatch.setattr(trial_job, "_run", lambda url, within_s: tried.append(url) or "")
     url = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
 
-    trial.ensure(url, tmp_path)
-    trial.ensure(url, tmp_path)
+    trial_job.ensure(url, tmp_path)
+    trial_job.ensure(url, tmp_path)
     assert len(tried) == 1
 
     monkeypatch.setattr("sqlite3.sqlite_version", "3.99.0")
-    trial.ensure(url, tmp_path)
+    trial_job.ensure(url, tmp_path)
     assert len(tried) == 2
 
 
 @pytest.mark.parametrize("url", ["postgresql://localhost:1/jobs", "nonsense", "mongo://there/x"])
 def test_a_database_that_is_not_there_is_said_in_words(url: str, tmp_path: Path) -> None:
-    said = trial.problem_of(url, tmp_path)
+    said = trial_job.problem_of(url, tmp_path)
 
     assert "jobs.database_url" in said
     assert "\n" not in said

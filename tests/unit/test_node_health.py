@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.app import health as room
-from cadnode.app import node_state, presence
-from cadnode.app.health import HealthCheck, Queue, Waiting, queue_problems
-from cadnode.app.node_state import NodeState, Problem
-from cadnode.app.supervise import ROLES
 from cadnode.errors import ModelError
-from cadnode.jobs.progress import Job, JobsUnavailable
+from cadnode.node import health as room
+from cadnode.node import role_status, worker_state
+from cadnode.node.health import HealthCheck, Queue, Waiting, queue_problems
+from cadnode.node.jobs import Job, JobsUnavailable
+from cadnode.node.supervise import ROLES
+from cadnode.node.worker_state import NodeState, Problem
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.requests import Ended, FetchCode, Request
 from cadnode.receive.spool import Spool
@@ -67,10 +67,10 @@ def codes(health: room.Health) -> list[str]:
 @pytest.fixture
 def all_up(tmp_path: Path) -> Path:
     """A storage folder whose node has all roles up, for as long as the test runs."""
-    contexts = [presence.present(tmp_path, role) for role in ROLES]
+    contexts = [role_status.present(tmp_path, role) for role in ROLES]
     for context in contexts:
         context.__enter__()
-    node_state.write(tmp_path, NodeState(pid=os.getpid(), models=()))
+    worker_state.write(tmp_path, NodeState(pid=os.getpid(), models=()))
     yield tmp_path
     for context in contexts:
         context.__exit__(None, None, None)
@@ -89,7 +89,7 @@ def test_a_node_with_all_roles_up_and_nothing_to_do_is_well(all_up: Path) -> Non
 
 
 def test_a_role_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with presence.present(tmp_path, "web"), presence.present(tmp_path, "listener"):
+    with role_status.present(tmp_path, "web"), role_status.present(tmp_path, "listener"):
         found = check(tmp_path, Jobs())()
     assert not found.is_ok
     assert found.roles == {"worker": "down", "listener": "up", "web": "up"}
@@ -97,23 +97,23 @@ def test_a_role_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_role_is_up_only_while_its_process_holds_its_lock(tmp_path: Path) -> None:
-    assert not presence.look(tmp_path, "worker").is_up
-    with presence.present(tmp_path, "worker"):
-        assert presence.look(tmp_path, "worker").is_up
-        assert presence.look(tmp_path, "worker").pid == os.getpid()
-    assert not presence.look(tmp_path, "worker").is_up
-    assert presence.look(tmp_path, "worker").pid == 0
+    assert not role_status.look(tmp_path, "worker").is_up
+    with role_status.present(tmp_path, "worker"):
+        assert role_status.look(tmp_path, "worker").is_up
+        assert role_status.look(tmp_path, "worker").pid == os.getpid()
+    assert not role_status.look(tmp_path, "worker").is_up
+    assert role_status.look(tmp_path, "worker").pid == 0
 
 
 def test_looking_at_a_role_does_not_keep_it_from_starting(tmp_path: Path) -> None:
-    with presence.present(tmp_path, "worker"):
-        presence.look(tmp_path, "worker")
+    with role_status.present(tmp_path, "worker"):
+        role_status.look(tmp_path, "worker")
     with (tmp_path / "roles" / "worker.lock").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_a_worker_that_loads_its_models_is_starting_which_is_no_fault(all_up: Path) -> None:
-    (all_up / node_state.FILE).unlink()
+    (all_up / worker_state.FILE).unlink()
     found = check(all_up, Jobs())()
     assert found.is_ok
     assert found.roles["worker"] == "starting"
@@ -121,13 +121,13 @@ def test_a_worker_that_loads_its_models_is_starting_which_is_no_fault(all_up: Pa
 
 
 def test_a_role_that_cannot_start_says_why(all_up: Path) -> None:
-    node_state.write(all_up, NodeState(pid=0, models=()))
+    worker_state.write(all_up, NodeState(pid=0, models=()))
     with (
         pytest.raises(ModelError),
-        presence.present(all_up, "worker"),
+        role_status.present(all_up, "worker"),
     ):
         raise ModelError("no active model reads whole views")
-    presence.note_death(all_up, "worker", 4)
+    role_status.note_death(all_up, "worker", 4)
     found = check(all_up, Jobs())()
     assert not found.is_ok
     assert found.roles["worker"] == "restarting"
@@ -137,27 +137,27 @@ def test_a_role_that_cannot_start_says_why(all_up: Path) -> None:
 def test_what_a_role_said_long_ago_is_not_taken_for_the_reason_of_another_death(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ModelError), presence.present(tmp_path, "worker"):
+    with pytest.raises(ModelError), role_status.present(tmp_path, "worker"):
         raise ModelError("no active model reads whole views")
     later = time.time() + 3600
-    monkeypatch.setattr(presence.time, "time", lambda: later)
-    presence.note_death(tmp_path, "worker", -9)
-    assert presence.look(tmp_path, "worker").error == ""
-    assert presence.look(tmp_path, "worker").exit_code == -9
+    monkeypatch.setattr(role_status.time, "time", lambda: later)
+    role_status.note_death(tmp_path, "worker", -9)
+    assert role_status.look(tmp_path, "worker").error == ""
+    assert role_status.look(tmp_path, "worker").exit_code == -9
 
 
 def test_a_role_that_got_over_its_death_is_well_again(
     all_up: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    presence.note_death(all_up, "listener", -9)
+    role_status.note_death(all_up, "listener", -9)
     assert check(all_up, Jobs())().roles["listener"] == "restarting"
-    later = time.time() + presence.SETTLED_S + 1
-    monkeypatch.setattr(presence.time, "time", lambda: later)
+    later = time.time() + role_status.SETTLED_S + 1
+    monkeypatch.setattr(role_status.time, "time", lambda: later)
     assert check(all_up, Jobs())().is_ok
 
 
 def test_a_worker_that_runs_again_after_a_death_is_up_and_the_death_is_told(all_up: Path) -> None:
-    presence.note_death(all_up, "worker", -9)
+    role_status.note_death(all_up, "worker", -9)
     found = check(all_up, Jobs())()
     assert found.is_ok
     assert found.roles["worker"] == "up"
@@ -166,7 +166,7 @@ def test_a_worker_that_runs_again_after_a_death_is_up_and_the_death_is_told(all_
 
 def test_models_that_cannot_be_loaded_are_named(all_up: Path) -> None:
     problem = Problem(code="model", message="m 1.0.0: the weights are damaged")
-    node_state.write(all_up, NodeState(pid=os.getpid(), models=(), problem=problem))
+    worker_state.write(all_up, NodeState(pid=os.getpid(), models=(), problem=problem))
     found = check(all_up, Jobs())()
     assert not found.is_ok
     assert "m 1.0.0: the weights are damaged" in found.problems[0].meaning
@@ -279,7 +279,7 @@ def test_fetches_that_came_to_nothing_for_good_are_counted_by_reason(all_up: Pat
 
 
 def test_a_new_worker_is_not_taken_for_one_of_the_same_number_before_it(tmp_path: Path) -> None:
-    node_state.write(tmp_path, NodeState(pid=os.getpid(), models=()))
-    with presence.present(tmp_path, "worker"):
+    worker_state.write(tmp_path, NodeState(pid=os.getpid(), models=()))
+    with role_status.present(tmp_path, "worker"):
         found = check(tmp_path, Jobs())()
     assert found.roles["worker"] == "starting"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cadnode.cli import app
+from cadnode.cli.app import app
 from cadnode.errors import ModelError, SettingsError
 from cadnode.models import store
 from cadnode.registry import history, installation

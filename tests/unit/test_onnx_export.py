@@ -13,7 +13,7 @@ from click.testing import Result
 from torch import Tensor
 from typer.testing import CliRunner
 
-from cadnode.cli_models import models_app
+from cadnode.cli.models import models_app
 from cadnode.errors import ModelError
 from cadnode.export import networks, onnx_file
 from cadnode.export.metadata import metadata

@@ -14,14 +14,16 @@ from typing import ClassVar
 import pytest
 from typer.testing import CliRunner
 
-from cadnode import cli, settings
-from cadnode.app import orthanc_setup, orthanc_setup_check, orthanc_setup_json
-from cadnode.app.checks import Check, Verdict
-from cadnode.app.orthanc_setup_check import OrthancAddress, numbers
-from cadnode.app.orthanc_setup_files import plugin_source
-from cadnode.app.orthanc_setup_plan import Plan, Reached, Wanted
+from cadnode import settings
+from cadnode.cli import app
 from cadnode.demo.ports import free_port
 from cadnode.errors import SettingsError
+from cadnode.node.checks import Check, Verdict
+from cadnode.orthanc_setup import apply, jsonc
+from cadnode.orthanc_setup import check as orthanc_setup_check
+from cadnode.orthanc_setup.check import OrthancAddress, numbers
+from cadnode.orthanc_setup.configuration import plugin_source
+from cadnode.orthanc_setup.plan import Plan, Reached, Wanted
 from cadnode.settings import Destination, Settings
 
 MAIN = """\
@@ -60,17 +62,17 @@ def install(wanted: Wanted) -> Plan:
     node = None
     if wanted.node_toml is not None and wanted.node_toml.exists():
         node = settings.load(wanted.node_toml)
-    plan = orthanc_setup.plan(wanted, node)
-    orthanc_setup.apply(plan.changes)
+    plan = apply.plan(wanted, node)
+    apply.apply(plan.changes)
     return plan
 
 
 def parsed(file: Path) -> dict[str, object]:
-    return orthanc_setup_json.parse(file.read_text())
+    return jsonc.parse(file.read_text())
 
 
 def test_blanked_comments_leave_every_other_character_in_its_place() -> None:
-    blank = orthanc_setup_json.without_comments(MAIN)
+    blank = jsonc.without_comments(MAIN)
     assert len(blank) == len(MAIN)
     assert blank.index('"UserMetadata"') == MAIN.index('"UserMetadata"')
     assert "http://not-a-comment" in blank
@@ -92,7 +94,7 @@ def test_blanked_comments_leave_every_other_character_in_its_place() -> None:
 def test_a_member_is_set_wherever_it_is(
     text: str, path: tuple[str, ...], wanted: dict[str, object]
 ) -> None:
-    assert orthanc_setup_json.parse(orthanc_setup_json.with_value(text, path, 7)) == wanted
+    assert jsonc.parse(jsonc.with_value(text, path, 7)) == wanted
 
 
 def test_sections_go_where_they_are_since_orthanc_refuses_them_in_two_files(folder: Path) -> None:
@@ -237,7 +239,7 @@ def test_the_command_takes_the_nodes_port_from_its_configuration(
     toml.write_text("[web]\nport = 9321\n")
 
     words = ["orthanc", "install", "--folder", str(folder), "--config", str(toml)]
-    result = CliRunner().invoke(cli.app, words)
+    result = CliRunner().invoke(app.app, words)
 
     assert result.exit_code == 0, result.output
     assert '"http://127.0.0.1:9321"' in (folder / "cadnode.json").read_text()
@@ -302,7 +304,7 @@ def test_names_with_backslashes_and_quotes_stay_what_they_are(folder: Path) -> N
 def test_a_script_of_the_admins_own_is_not_thrown_out(folder: Path) -> None:
     (folder / "sample.py").write_text("import orthanc\n\ndef on(*a):\n    pass\n")
     with pytest.raises(SettingsError, match="import cadnode_plugin"):
-        orthanc_setup.plan(Wanted(folder), None)
+        apply.plan(Wanted(folder), None)
 
 
 def test_what_somebody_changed_is_replaced_by_force_only_and_kept_beside(folder: Path) -> None:
@@ -310,12 +312,12 @@ def test_what_somebody_changed_is_replaced_by_force_only_and_kept_beside(folder:
     plugin = folder / "cadnode_plugin.py"
     plugin.write_text(plugin.read_text() + "# mine\n")
     with pytest.raises(SettingsError, match="--force"):
-        orthanc_setup.plan(Wanted(folder), None)
+        apply.plan(Wanted(folder), None)
     install(replace(Wanted(folder), force=True))
     assert "# mine" not in plugin.read_text()
     assert "# mine" in (folder / "cadnode_plugin.py.before-cadnode").read_text()
     with pytest.raises(SettingsError, match='"Mode"'):
-        orthanc_setup.plan(Wanted(folder, "store"), None)
+        apply.plan(Wanted(folder, "store"), None)
 
 
 def test_one_file_is_edited_as_one_file(tmp_path: Path) -> None:
@@ -331,7 +333,7 @@ def test_one_file_is_edited_as_one_file(tmp_path: Path) -> None:
 def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "broken.json").write_text(text)
     with pytest.raises(SettingsError, match=r"broken\.json"):
-        orthanc_setup.plan(Wanted(tmp_path), None)
+        apply.plan(Wanted(tmp_path), None)
 
 
 def test_versions_compare_as_numbers() -> None:
@@ -341,11 +343,11 @@ def test_versions_compare_as_numbers() -> None:
 def test_a_dry_run_shows_a_diff_and_writes_nothing(folder: Path) -> None:
     before = sorted(folder.iterdir())
     command = ["orthanc", "install", "--folder", str(folder), "--dry-run"]
-    shown = CliRunner().invoke(cli.app, command)
+    shown = CliRunner().invoke(app.app, command)
     assert shown.exit_code == 0, shown.output
     assert '-  "PythonScript" : "sample.py",' in shown.output
     assert 'kind = "orthanc"' in shown.output
-    told = json.loads(CliRunner().invoke(cli.app, [*command, "--json"]).stdout)
+    told = json.loads(CliRunner().invoke(app.app, [*command, "--json"]).stdout)
     assert not told["written"]
     assert {Path(f["path"]).name for f in told["files"]} == {
         "cadnode_plugin.py", "cadnode.json", "cadnode.token", "orthanc.json", "python.json",
@@ -355,7 +357,7 @@ def test_a_dry_run_shows_a_diff_and_writes_nothing(folder: Path) -> None:
 
 def test_an_orthanc_that_is_not_there_fails_the_check_with_advice() -> None:
     command = ["orthanc", "check", "--url", f"http://127.0.0.1:{free_port()}", "--json"]
-    shown = CliRunner().invoke(cli.app, command)
+    shown = CliRunner().invoke(app.app, command)
     assert shown.exit_code == 2
     (failed,) = json.loads(shown.stdout)
     assert failed["verdict"] == "failed"

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from cadnode.app import outputs
-from cadnode.app.outputs import cards_of, installation_uid, write_outputs
 from cadnode.domain import ExamResult, ModelUse, Profile
 from cadnode.errors import ReportError
 from cadnode.exam.exam import Exam
 from cadnode.models import store
+from cadnode.node import outputs
+from cadnode.node.outputs import cards_of, installation_uid, write_outputs
 from cadnode.page.content import PageContent
 from cadnode.page.pdf import Pdf
 from cadnode.report.edition import OFFLINE_OBSERVER_UID, observer_uid

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cadnode import places
-from cadnode.cli import app
+from cadnode.cli.app import app
 from cadnode.errors import SettingsError
 
 FOLDER_COMMANDS = [

@@ -7,11 +7,11 @@ from typing import Any
 import pydicom
 import pytest
 
-from cadnode.app.outputs import write_outputs
-from cadnode.app.worker import Worker
 from cadnode.deliver.folder import deliver
 from cadnode.domain import Profile
 from cadnode.errors import SettingsError
+from cadnode.node.outputs import write_outputs
+from cadnode.node.worker import Worker
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import ObjectKind, chosen, is_ours, kind_of, kinds_of
 from cadnode.settings import Destination, Report, Settings, example, load

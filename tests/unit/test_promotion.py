@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cadnode.cli_models import models_app
+from cadnode.cli.models import models_app
 from cadnode.errors import ModelError, SettingsError
 from cadnode.models import store
 from cadnode.registry import history, installation, promotion

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from cadnode.app.worker import Worker
+from cadnode.node.worker import Worker
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings, Storage
 from tests.synthetic import write

@@ -12,8 +12,8 @@ from pydicom.uid import MediaStorageDirectoryStorage
 from pynetdicom import AE, evt
 from typer.testing import CliRunner
 
-from cadnode.app.sending import sift
-from cadnode.cli import app
+from cadnode.cli.app import app
+from cadnode.node.sending import sift
 from tests.report_cases import digital_exam, film_exam, objects_of
 from tests.synthetic import view_dataset, write, write_exam
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from cadnode.app import shadow_process
 from cadnode.models import store
+from cadnode.node import shadow_process
 from cadnode.registry import installation, shadow_log, shadow_set
 from cadnode.registry.installation import Stores
 from cadnode.settings import Settings, Storage

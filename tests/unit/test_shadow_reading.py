@@ -6,9 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from cadnode.app import shadow_lineup, shadow_reading, shadow_regions
-from cadnode.app.reading import choices_of, readers_of
-from cadnode.app.shadow_reading import read
 from cadnode.domain import Acquisition, Box, ExamResult, RoiReference, System
 from cadnode.exam.exam import Exam, PersonRegion
 from cadnode.exam.read import read_exam as exam_of
@@ -17,6 +14,9 @@ from cadnode.models.card import CnnCard
 from cadnode.models.loading import Model, load
 from cadnode.models.roi import RoiModel
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
+from cadnode.node import shadow_lineup, shadow_reading, shadow_regions
+from cadnode.node.readers import choices_of, readers_of
+from cadnode.node.shadow_reading import read
 from cadnode.reading import read_exam
 from cadnode.registry import installation, shadow_log, shadow_set
 from cadnode.registry.installation import Stores

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from cadnode.jobs import sqlite_clock
-from cadnode.jobs.client import client_of
+from cadnode.node import job_database
+from cadnode.node.job_database import client_of
 
 
 class WithoutClock(sqlite3.Connection):
@@ -39,7 +39,7 @@ class WithoutFunction(WithoutClock):
 def test_every_connection_of_sqlalchemy_has_the_clock(
     factory: type[sqlite3.Connection], tmp_path: Path
 ) -> None:
-    sqlite_clock.mend()
+    job_database.mend()
     engine = create_engine(f"sqlite:///{tmp_path / 'a.sqlite'}", connect_args={"factory": factory})
     before = time.time()
 
@@ -62,19 +62,19 @@ def test_every_connection_of_sqlalchemy_has_the_clock(
 def test_a_library_without_the_clock_is_recognised(factory: type[sqlite3.Connection]) -> None:
     connection = sqlite3.connect(":memory:", factory=factory)
 
-    assert not sqlite_clock.has_clock(connection)
+    assert not job_database.has_clock(connection)
     connection.close()
 
 
 def test_the_clock_is_as_fine_as_milliseconds() -> None:
-    assert sqlite_clock._unixepoch("subsec") == pytest.approx(time.time(), abs=1.0)
-    assert sqlite_clock._unixepoch("subsecond") == pytest.approx(time.time(), abs=1.0)
-    assert sqlite_clock._unixepoch("yesterday") is None
+    assert job_database._unixepoch("subsec") == pytest.approx(time.time(), abs=1.0)
+    assert job_database._unixepoch("subsecond") == pytest.approx(time.time(), abs=1.0)
+    assert job_database._unixepoch("yesterday") is None
 
 
 def test_asking_for_a_client_is_enough_and_twice_is_no_more(tmp_path: Path) -> None:
     client_of(f"sqlite:///{tmp_path / 'a.sqlite'}").destroy()
-    sqlite_clock.mend()
+    job_database.mend()
     made: list[str] = []
 
     class Counting(WithoutClock):

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cadnode.app import supervise
-from cadnode.cli import app
+from cadnode.cli.app import app
+from cadnode.node import supervise
 
 
 @pytest.fixture(autouse=True)

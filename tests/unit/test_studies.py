@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.app import studies as room
-from cadnode.app.relevance import relevant
-from cadnode.app.studies import Studies
 from cadnode.errors import CadnodeError
-from cadnode.jobs.folders import PAGE
-from cadnode.jobs.names import deliver_id, process_ids
-from cadnode.jobs.progress import Job, JobsUnavailable
 from cadnode.log import hashed
+from cadnode.node import study_index as room
+from cadnode.node.jobs import Job, JobsUnavailable, deliver_id, process_ids
+from cadnode.node.readiness import relevant
+from cadnode.node.results import PAGE
+from cadnode.node.study_index import Studies
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.requests import Request
 from cadnode.receive.spool import Spool

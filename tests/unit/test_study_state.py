@@ -2,8 +2,8 @@
 
 import pytest
 
-from cadnode.app.study_state import Facts, decide, delivery_word
-from cadnode.jobs.progress import Job
+from cadnode.node.jobs import Job
+from cadnode.node.study_state import Facts, decide, delivery_word
 from cadnode.receive.fetch.requests import Ended, FetchCode
 from cadnode.web.study import DELIVERY_MEANINGS, State
 

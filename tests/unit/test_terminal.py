@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 import cadnode
 import training
 from cadnode import terminal
-from cadnode.app.checks import Check, Verdict
-from cadnode.cli import app
-from cadnode.cli_views import print_checks
+from cadnode.cli.app import app
+from cadnode.cli.output import print_checks
+from cadnode.node.checks import Check, Verdict
 from cadnode.terminal import styled
 
 AWKWARD = (

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.app.checks import Verdict, _web
-from cadnode.app.web_security import tls_of, token_of
 from cadnode.demo.ports import free_port
 from cadnode.errors import SettingsError
+from cadnode.node.checks import Verdict, _web
+from cadnode.node.web_security import tls_of, token_of
 from cadnode.settings import Settings, Web
 
 TOKEN = "0123456789abcdef"

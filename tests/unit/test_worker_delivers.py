@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from cadnode.app.worker import Worker
 from cadnode.deliver import fhir, stow
-from cadnode.jobs import folders
+from cadnode.node import results
+from cadnode.node.worker import Worker
 from cadnode.settings import Destination, Settings, Storage
 from tests.cad_cases import cad_result
 from tests.report_cases import digital_exam
@@ -42,7 +42,7 @@ def test_a_node_whose_only_destination_wants_a_bundle_delivers_it(
 ) -> None:
     ehr = Destination(name="ehr", kind="fhir", url="http://127.0.0.1:1/fhir")
     worker, exam = worker_of(tmp_path, ehr), digital_exam()
-    folders.save_reading(result, cad_result(exam, outcome))
+    results.save_reading(result, cad_result(exam, outcome))
     (result / "inputs.json").write_text(json.dumps([]))
     monkeypatch.setattr(worker, "_exams", lambda study, paths: (exam,))
     sent: list[Path] = []

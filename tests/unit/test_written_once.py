@@ -11,11 +11,11 @@ from typing import Any
 import pydicom
 import pytest
 
-from cadnode.app.worker import Worker
 from cadnode.domain import Profile
 from cadnode.errors import ReportError
 from cadnode.exam.exam import Exam
-from cadnode.jobs import folders
+from cadnode.node import results
+from cadnode.node.worker import Worker
 from cadnode.reading import Readers
 from cadnode.receive.spool import Spool
 from cadnode.report.objects import make_objects, write_objects
@@ -90,12 +90,12 @@ def test_a_damaged_file_is_written_anew(tmp_path: Path, damage: bytes) -> None:
 
 def test_a_reading_that_only_rounding_tells_from_the_first_is_not_kept(tmp_path: Path) -> None:
     first = replace(result_of(digital_exam(), "findings"), read_with="ab" * 32)
-    assert folders.keep_reading(tmp_path, first)
-    assert folders.first_made_at(tmp_path, NOON) == NOON
+    assert results.keep_reading(tmp_path, first)
+    assert results.first_made_at(tmp_path, NOON) == NOON
     before = contents(tmp_path)
 
-    assert not folders.keep_reading(tmp_path, replace(first, exam_score=0.780001))
-    assert folders.first_made_at(tmp_path, LATER) == NOON
+    assert not results.keep_reading(tmp_path, replace(first, exam_score=0.780001))
+    assert results.first_made_at(tmp_path, LATER) == NOON
     assert contents(tmp_path) == before
 
 
@@ -112,22 +112,22 @@ def test_a_reading_that_ended_otherwise_takes_the_place_and_its_own_time(
     tmp_path: Path, change: Callable[[Any], Any]
 ) -> None:
     first = replace(result_of(digital_exam(), "findings"), read_with="ab" * 32)
-    folders.keep_reading(tmp_path, first)
-    folders.first_made_at(tmp_path, NOON)
+    results.keep_reading(tmp_path, first)
+    results.first_made_at(tmp_path, NOON)
 
-    assert folders.keep_reading(tmp_path, change(first))
-    assert folders.load_reading(tmp_path).views == change(first).views
-    assert folders.first_made_at(tmp_path, LATER) == LATER
+    assert results.keep_reading(tmp_path, change(first))
+    assert results.load_reading(tmp_path).views == change(first).views
+    assert results.first_made_at(tmp_path, LATER) == LATER
 
 
 @pytest.mark.parametrize("name", ["reading.json", "maps.npz"])
 def test_a_first_reading_that_is_damaged_is_replaced(tmp_path: Path, name: str) -> None:
     first = result_of(digital_exam(), "findings")
-    folders.keep_reading(tmp_path, first)
+    results.keep_reading(tmp_path, first)
     (tmp_path / name).write_bytes(b"{")
 
-    assert folders.keep_reading(tmp_path, first)
-    assert folders.load_reading(tmp_path).views == first.views
+    assert results.keep_reading(tmp_path, first)
+    assert results.load_reading(tmp_path).views == first.views
 
 
 class Readings:
@@ -148,7 +148,7 @@ class Readings:
 @pytest.fixture
 def readings(monkeypatch: pytest.MonkeyPatch) -> Readings:
     made = Readings()
-    monkeypatch.setattr("cadnode.app.worker.read_with", made.read)
+    monkeypatch.setattr("cadnode.node.worker.read_with", made.read)
     return made
 
 

@@ -1,0 +1,135 @@
+"""`cadnode evaluate`: every system on your own data, with intervals."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cadnode.cli.command import command, out, to_file
+from cadnode.errors import SettingsError
+
+evaluate_app = typer.Typer(no_args_is_help=True, help="Measure a system, with intervals.")
+
+RoiData = Annotated[
+    str, typer.Option(metavar="KIND:PATH", help="phantom:N, mini-mias:PATH, pisa-calcifications …")
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="OUT", help="write the numbers to OUT", callback=to_file),
+]
+HtmlFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--html",
+        metavar="OUT",
+        help="a page to read: tables, curves, strata, pictures",
+        callback=to_file,
+    ),
+]
+ModelFolder = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="folder with card.json; default: the packaged model"),
+]
+
+
+@evaluate_app.command("kim2018")
+@command
+def evaluate_kim2018(
+    data: Annotated[
+        str,
+        typer.Option(metavar="KIND:PATH", help="rsna-views:PATH, ddsm-exams:PATH or phantom:N …"),
+    ],
+    json_file: JsonFile = None,
+    html: HtmlFile = None,
+    model: ModelFolder = None,
+    split: Annotated[
+        str,
+        typer.Option(help="[bold]unseen[/]: women the model never saw; [bold]all[/]: everybody"),
+    ] = "unseen",
+) -> None:
+    """AUC of DIB-MG with its 95 % interval, overall and per stratum, on women it never saw."""
+    if html is not None and split != "unseen":
+        raise SettingsError("--html shows women the model never saw: leave --split away")
+    _evaluate("kim2018", data, json_file, html, model, split=split)
+
+
+@evaluate_app.command("wang2016")
+@command
+def evaluate_wang2016(
+    data: Annotated[
+        str, typer.Option(metavar="KIND:PATH", help="pisa-masses:PATH, mini-mias:PATH, phantom:N …")
+    ],
+    json_file: JsonFile = None,
+    html: HtmlFile = None,
+    model: ModelFolder = None,
+) -> None:
+    """AUC of the autoencoder beside SVM, KNN and LDA, with intervals; by woman where there are."""
+    _evaluate("wang2016", data, json_file, html, model)
+
+
+@evaluate_app.command("kang2021")
+@command
+def evaluate_kang2021(
+    data: RoiData,
+    json_file: JsonFile = None,
+    html: HtmlFile = None,
+    model: ModelFolder = None,
+) -> None:
+    """AUC of the CNNs and their mean, and where their Grad-CAM peaks."""
+    _evaluate("kang2021", data, json_file, html, model)
+
+
+@evaluate_app.command("helsinki_dtl")
+@command
+def evaluate_helsinki_dtl(
+    data: RoiData,
+    json_file: JsonFile = None,
+    html: HtmlFile = None,
+    model: ModelFolder = None,
+) -> None:
+    """AUC of the ResNeXt, and where its Grad-CAM peaks."""
+    _evaluate("helsinki_dtl", data, json_file, html, model)
+
+
+@evaluate_app.command("detection")
+@command
+def evaluate_detection(
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND:PATH", help="phantom:N, mini-mias:PATH or pisa-calcifications:PATH"
+        ),
+    ],
+    json_file: JsonFile = None,
+    html: HtmlFile = None,
+    model: ModelFolder = None,
+) -> None:
+    """FROC of the detection: lesions found against false marks an image, with intervals."""
+    _evaluate("detection", data, json_file, html, model)
+
+
+def _evaluate(
+    system: str,
+    data: str,
+    json_file: Path | None,
+    html: Path | None,
+    model: Path | None,
+    **own: Any,
+) -> None:
+    """Measure, write the numbers and the page, print; `own` are the system's own options."""
+    from training.once import remembering
+
+    evaluate = import_module(f"training.papers.{system}.evaluate")
+    with remembering():
+        result = evaluate.run(data, model=model, **own)
+        if json_file is not None:
+            json_file.parent.mkdir(parents=True, exist_ok=True)
+            json_file.write_text(json.dumps(result, indent=2) + "\n")
+        evaluate.show(out, result)
+        if html is not None:
+            from training.evaluation import evaluation_page
+
+            evaluation_page.of_command(html, system, data, model)
+            out.print(f"page: {html}", highlight=False)

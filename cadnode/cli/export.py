@@ -1,0 +1,156 @@
+"""`cadnode models export`: a model as a MONAI bundle or an ONNX file."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cadnode import settings
+from cadnode.cli.command import (
+    AsJson,
+    ConfigFile,
+    command,
+    err,
+    out,
+    print_json,
+    to_file,
+    to_folder,
+)
+from cadnode.errors import DataError, SettingsError
+
+if TYPE_CHECKING:
+    from cadnode.export.onnx_file import OnnxFile
+
+
+@command
+def export(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME[@VERSION]|FOLDER",
+            help="a model, as `list` names it, or a folder with one: of a model, a bundle, or "
+            "what `cadnode train` wrote",
+        ),
+    ],
+    bundle_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle",
+            metavar="DIR",
+            help="write a MONAI bundle; DIR is empty or new",
+            callback=to_folder,
+        ),
+    ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(
+            "--onnx",
+            metavar="FILE",
+            help="write an ONNX file, and FILE.json beside it",
+            callback=to_file,
+        ),
+    ] = None,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="DICOM images that the ONNX file is checked on; may be repeated; default: the "
+            "two real exams of the demo, where they are installed",
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a model for other tools: a MONAI bundle, an ONNX file, or both.
+
+    The bundle's `monai.bundle run` gives the scores of `cadnode read`. The ONNX file is compared
+    with the model on random and on real inputs; where a probability differs by more than 1e-4 no
+    file is left and the exit code is 4: [bold]cadnode models export dib-mg-film --onnx dib.onnx[/]
+    """
+    if bundle_folder is None and onnx is None:
+        raise SettingsError("say what is to be written: --bundle DIR, --onnx FILE, or both")
+    from cadnode.export import bundle
+
+    folder, detector = _found(what, settings.load(config))
+    said: dict[str, Any] = {"folder": str(folder), "bundle": None, "onnx": None}
+    if bundle_folder is not None:
+        bundle.write(folder, bundle_folder, detector)
+        said["bundle"] = str(bundle_folder)
+    if onnx is not None:
+        written = _onnx(folder, onnx, images, detector)
+        differences = [asdict(d) for d in written.differences]
+        said["onnx"] = {"file": str(onnx), "max_difference": differences}
+    if as_json:
+        print_json(said)
+    else:
+        _tell(said)
+
+
+def _found(what: str, values: settings.Settings) -> tuple[Path, Path | None]:
+    """The model's folder, and that of the node's detector."""
+    from cadnode.export import source
+    from cadnode.node import model_overview
+    from cadnode.registry.catalogue import parse
+
+    active = [entry.folder for entry in model_overview.stores(values).catalogue().active()]
+    detector = source.detector_among([*values.reading.model_folders, *active])
+    path = Path(what)
+    if not path.exists():
+        row, _ = model_overview.show(values, *parse(what))
+        path = row.entry.folder
+    return source.model_folder(path), detector
+
+
+def _onnx(
+    folder: Path, file: Path, images: Sequence[Path] | None, detector: Path | None
+) -> "OnnxFile":
+    from cadnode.export import onnx_file
+    from cadnode.models.detector import Detector
+    from cadnode.models.loading import load
+
+    looks = load(detector) if detector is not None else None
+    with _images(images) as folders, err.status("converting and comparing …"):
+        return onnx_file.write(
+            folder, file, images=folders, detector=looks if isinstance(looks, Detector) else None
+        )
+
+
+@contextmanager
+def _images(named: Sequence[Path] | None) -> Iterator[Sequence[Path]]:
+    """The folders that were named; by default the demo's real exams, for as long as needed."""
+    if named is not None:
+        yield named
+        return
+    from cadnode.demo.exam import FOLDERS, write_exam
+
+    with tempfile.TemporaryDirectory(prefix="cadnode-export-") as name:
+        try:
+            for kind in FOLDERS:
+                write_exam(Path(name) / kind, kind)
+        except DataError:
+            err.print("the demo's real exams are not installed: compared on random inputs alone")
+            yield ()
+            return
+        yield [Path(name) / kind for kind in FOLDERS]
+
+
+def _tell(said: dict[str, Any]) -> None:
+    if said["bundle"]:
+        out.print(
+            f"{said['bundle']} is a MONAI bundle; its docs/README.md says how it is run",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+    if said["onnx"] is None:
+        return
+    file = said["onnx"]["file"]
+    out.print(f"{file} answers as the model does; {file}.json says how far", highlight=False)
+    for row in said["onnx"]["max_difference"]:
+        out.print(
+            f"  {row['n']} {row['inputs']} inputs: probabilities differ by at most "
+            f"{row['probability']:.1e}, log-odds by {row['log_odds']:.1e}",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip

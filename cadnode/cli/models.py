@@ -1,0 +1,300 @@
+"""`cadnode models`: which models the node has, which are active, and whether they are whole."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cadnode import settings
+from cadnode.cli.command import AsJson, ConfigFile, Reason, command, err, out, print_json
+from cadnode.cli.export import export
+from cadnode.cli.model_history import history, remove
+from cadnode.cli.recalibrate import recalibrate
+from cadnode.cli.shadow import shadow_app
+
+if TYPE_CHECKING:
+    from cadnode.registry.history import Actor
+    from cadnode.registry.installation import Added
+
+models_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Models: see what is installed, add your own, switch versions, go back.",
+)
+
+models_app.add_typer(shadow_app, name="shadow")
+models_app.command()(export)
+
+Spec = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="a model, as `list` names it")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="a model, as `list` names it")]
+_DAMAGED = 4  # the exit code of a ModelError
+_LATER = "A running node reads with it from the next study on."
+
+
+models_app.command("history")(history)
+models_app.command("remove")(remove)
+models_app.command("recalibrate")(recalibrate)
+
+
+@models_app.command("list")
+@command
+def list_models(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Every model, which version is active, and which of the four systems that makes up."""
+    from cadnode.cli import model_output as views
+    from cadnode.node import model_overview
+
+    overview = model_overview.overview(settings.load(config))
+    if as_json:
+        print_json(views.overview_json(overview))
+    else:
+        views.print_overview(out, overview)
+
+
+@models_app.command()
+@command
+def show(spec: Spec, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """A model's card: use, data, measured performance, operating points, limits, history.
+
+    Without a version the active one is shown: [bold]cadnode models show dib-mg-film@1.0.2[/]
+    """
+    from cadnode.cli import model_output as views
+    from cadnode.node import model_overview
+    from cadnode.registry.catalogue import parse
+
+    row, changes = model_overview.show(settings.load(config), *parse(spec))
+    if as_json:
+        print_json(views.card_json(row, changes))
+    else:
+        views.print_card(out, row, changes)
+
+
+@models_app.command()
+@command
+def add(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH", help="folder or zip file with one or more models, as training writes it"
+        ),
+    ],
+    activate: Annotated[
+        bool, typer.Option("--activate", help="read with it also when its name is there already")
+    ] = False,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X.Y.Z",
+            help="add it as this version; default: its card's, or the next one that is free",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="look at it, change nothing")] = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a model into the node's store, after a look whether it is whole and works.
+
+    Looked at are the card, the checksum, format, shapes and values of the weights, and the
+    model's answer to a synthetic image. Nothing is unpickled. A model of a new name is active
+    from then on; a further version of a name is active only with --activate. Where another model
+    has its version it gets the next one that is free, such as 1.1.1 after 1.1.0, in its card too.
+    """
+    from cadnode.node import model_overview
+    from cadnode.registry import installation
+    from cadnode.registry.numbering import COUNT_UP, chosen
+
+    values = settings.load(config)
+    with err.status("examining …"):
+        added = installation.add(
+            path, model_overview.stores(values), _actor(), model_overview.examine,
+            activate=activate, dry_run=dry_run,
+            numbering=COUNT_UP if version is None else chosen(version),
+        )  # fmt: skip
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": a.card.name,
+                    "version": a.card.version,
+                    "card_version": a.came_as,
+                    "sha256": a.card.weights_sha256,
+                    "was_there": a.there is not None,
+                    "active_version": a.active,
+                    "dry_run": dry_run,
+                }
+                for a in added
+            ]
+        )
+        return
+    for a in added:
+        said = _added(f"{a.card.name}@{a.card.version}", a, dry_run=dry_run)
+        out.print(said, highlight=False, soft_wrap=True)
+
+
+@models_app.command()
+@command
+def activate(
+    spec: Spec,
+    version: Annotated[
+        str | None, typer.Argument(help="instead of @VERSION; without either: the newest")
+    ] = None,
+    reason: Reason = "",
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read with this version; a running node from its next study on.
+
+    Example: [bold]cadnode models activate dib-mg-film@1.0.2[/]
+    """
+    from cadnode.node import model_overview
+    from cadnode.registry import installation
+    from cadnode.registry.catalogue import parse
+    from cadnode.registry.history import grounds
+
+    name, wanted = parse(spec)
+    stores, why = model_overview.stores(settings.load(config)), grounds(reason)
+    now = installation.activate(
+        stores, name, version or wanted, _actor(), model_overview.examine, why
+    )
+    _tell(name, now, as_json=as_json)
+
+
+@models_app.command()
+@command
+def promote(
+    spec: Spec,
+    evidence: Annotated[
+        Path, typer.Option(metavar="FILE", help="what `cadnode compare ACTIVE NEW --json` wrote")
+    ],
+    rule: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML; without it the default rule")
+    ] = None,
+    force: Annotated[
+        str, typer.Option(metavar="REASON", help="against the rule; the history keeps the reason")
+    ] = "",
+    reason: Reason = "",
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Activate a version only where a comparison with the active one meets your rule.
+
+    A rule is a TOML file with least_auc, most_drop, most_drop_in_stratum, least_n, judged_by
+    (estimate or interval), strata and data. Exit code 4: the rule does not allow it. The history
+    keeps rule, evidence and reason: [bold]cadnode models history NAME[/]
+    """
+    from cadnode.node import model_overview
+    from cadnode.registry import promotion
+
+    stores, limits = model_overview.stores(settings.load(config)), promotion.read_rule(rule)
+    done = promotion.promote(
+        stores,
+        spec,
+        evidence,
+        limits,
+        _actor(),
+        model_overview.examine,
+        reason=reason,
+        forced=force,
+    )
+    if as_json:
+        print_json(promotion.as_dict(done))
+    else:
+        for line in promotion.sentences(done):
+            out.print(line, highlight=False, soft_wrap=True)
+    if not done.done:
+        raise typer.Exit(_DAMAGED)
+    if not as_json:
+        _tell(done.name, done.version, as_json=False)
+
+
+@models_app.command()
+@command
+def deactivate(
+    name: Name, reason: Reason = "", config: ConfigFile = None, as_json: AsJson = False
+) -> None:
+    """Switch a model off; it stays installed."""
+    from cadnode.node import model_overview
+    from cadnode.registry import installation
+    from cadnode.registry.history import grounds
+
+    stores = model_overview.stores(settings.load(config))
+    installation.deactivate(stores, name, _actor(), grounds(reason))
+    _tell(name, None, as_json=as_json)
+
+
+@models_app.command()
+@command
+def rollback(
+    name: Name, reason: Reason = "", config: ConfigFile = None, as_json: AsJson = False
+) -> None:
+    """Return to what was active before the last activate or deactivate; again: a step further."""
+    from cadnode.node import model_overview
+    from cadnode.registry import installation
+    from cadnode.registry.history import grounds
+
+    stores = model_overview.stores(settings.load(config))
+    now = installation.rollback(stores, name, _actor(), model_overview.examine, grounds(reason))
+    _tell(name, now, as_json=as_json)
+
+
+@models_app.command()
+@command
+def verify(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="only this model; default: all")
+    ] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Examine every model anew: checksum, shapes, a dry run. Exit code 4 when one is damaged."""
+    from cadnode.cli import model_output as views
+    from cadnode.node import model_overview
+
+    found = []
+    with err.status("examining …") as status:
+        for result in model_overview.verify(settings.load(config), name):
+            found.append(result)
+            status.update(f"{len(found)} examined …")
+    if as_json:
+        print_json([views.verified_json(result) for result in found])
+    else:
+        views.print_verified(out, found)
+    if any(result.problem for result in found):
+        raise typer.Exit(_DAMAGED)
+
+
+def _actor() -> "Actor":
+    from cadnode.node import model_overview
+
+    return model_overview.actor(datetime.now(UTC))
+
+
+def _added(spec: str, added: "Added", *, dry_run: bool) -> str:
+    """A sentence or two on one model that was handed over."""
+    name = added.card.name
+    if dry_run:
+        verb = "is there already" if added.there else "would be added"
+        said = f"{spec} is whole and works; it {verb}, with {added.active or 'none'} active."
+        return f"{said} {_own_version(added)}".rstrip()
+    said = f"{spec} was there already." if added.there else f"{spec} is added."
+    said = f"{said} {_own_version(added)}".rstrip()
+    if added.active == added.card.version:
+        return f"{said} It is active. {_LATER}"
+    still = f"{name}@{added.active} stays active" if added.active else f"{name} stays switched off"
+    return f"{said} {still}; `cadnode models activate {spec}` switches."
+
+
+def _own_version(added: "Added") -> str:
+    """A sentence where the version is not that of the card that was handed over."""
+    if not added.renumbered:
+        return ""
+    return f"Its own card says {added.came_as}; here it is {added.card.version}, in its card too."
+
+
+def _tell(name: str, version: str | None, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"name": name, "active_version": version})
+    elif version is None:
+        out.print(f"{name} is switched off. A running node stops using it with its next study.")
+    else:
+        out.print(f"{name}@{version} is active. {_LATER}", highlight=False)

@@ -1,1 +1,0 @@
-"""The durable workflow: complete → read → report → deliver."""

@@ -1,0 +1,1 @@
+"""What runs unattended: the roles, the durable workflow, what is known of each study."""

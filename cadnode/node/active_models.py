@@ -1,0 +1,102 @@
+"""The models a running node reads with: those that are active, also after they were changed."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+
+from cadnode.errors import CadnodeError, ModelError
+from cadnode.log import get_logger
+from cadnode.node.model_overview import own_store
+from cadnode.node.worker_state import NodeState, Problem, Used, write
+from cadnode.reading import Readers
+from cadnode.registry import history
+from cadnode.settings import Settings
+
+log = get_logger("models")
+
+
+class Refusal(StrEnum):
+    """Why a changed set of models was not taken; the code in logs and in `cadnode check`."""
+
+    MODEL = "model"  # a card or weights are damaged or missing, or no model reads whole views
+    SETTINGS = "settings"
+    MEMORY = "memory"
+    ERROR = "error"  # anything else
+
+
+Load = Callable[[Readers | None], Readers]
+"""Gives the active models, ready to read, using again those of an earlier set."""
+
+
+@dataclass(slots=True)
+class ActiveModels:
+    """The active models, loaded; `current` sees changes.
+
+    A set that does not work leaves the one before it in use, and is tried again each time.
+    """
+
+    values: Settings
+    load: Load
+    _readers: Readers | None = None
+    _seen: history.Identity | None = None
+    _problem: Problem | None = None
+
+    def start(self) -> Readers:
+        """The models at the node's start.
+
+        Raises
+        ------
+        ModelError
+            They do not work: there is no earlier set.
+        """
+        self._seen = history.identity(own_store(self.values))
+        self._readers = self.load(None)
+        self._tell()
+        return self._readers
+
+    def current(self) -> Readers:
+        """The models for the next study: loaded anew when the activation has changed.
+
+        Costs one look at a file where nothing has changed.
+        """
+        if self._readers is None:
+            return self.start()
+        seen = history.identity(own_store(self.values))
+        if seen == self._seen and self._problem is None:
+            return self._readers
+        try:
+            self._readers, self._problem = self.load(self._readers), None
+            log.info("models_changed", count=len(list(self._readers)))
+        except Exception as error:
+            # Whatever is wrong with the new set, the node goes on reading with the old one.
+            self._problem = _refusal(error)
+            log.error("models_refused", reason=self._problem.code, error=error)
+        self._seen = seen
+        self._tell()
+        return self._readers
+
+    def _tell(self) -> None:
+        """Leave word for `cadnode check`; a node that cannot goes on reading."""
+        used = tuple(
+            Used(name=c.name, version=c.version, sha256=c.weights_sha256)
+            for c in (m.card for m in self._readers or ())
+        )
+        state = NodeState(pid=os.getpid(), models=used, problem=self._problem)
+        try:
+            write(self.values.storage.folder, state)
+        except OSError as error:
+            log.warning("state_not_written", error=error)
+
+
+def _refusal(error: Exception) -> Problem:
+    """The code of an error; its text only where it is ours, and so holds no patient data."""
+    if isinstance(error, ModelError):
+        return Problem(code=Refusal.MODEL.value, message=str(error))
+    if isinstance(error, CadnodeError):
+        return Problem(code=Refusal.SETTINGS.value, message=str(error))
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return Problem(code=Refusal.MEMORY.value, message="there is not enough memory for them")
+    return Problem(code=Refusal.ERROR.value, message=type(error).__name__)

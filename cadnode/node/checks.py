@@ -1,0 +1,250 @@
+"""`cadnode check`: is this node able to work? Each line says what was looked at and what to do."""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from cadnode import places
+from cadnode.errors import CadnodeError, ReportError, SettingsError
+from cadnode.node import worker_state
+from cadnode.node.deliveries import reach
+from cadnode.node.peers import http_values
+from cadnode.page.pdf import SAMPLE, pdf_of
+from cadnode.receive.fetch import sources
+from cadnode.receive.fetch.fetch import FetchFailure
+from cadnode.report.profiles import ObjectKind, kinds_of
+from cadnode.settings import Destination, Settings, Source
+from cadnode.settings.sections import is_loopback
+
+HTTP_ADVICE = "is it running, is the url right, and is our user, password or token?"
+
+
+class Verdict(StrEnum):
+    """How a check ended; only `FAILED` makes `cadnode check` exit non-zero."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    advice: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def run(settings: Settings) -> Iterator[Check]:
+    """Checks in the order in which an admin would look: disk, port, device, models, peers."""
+    yield _disk(settings)
+    yield _port(settings)
+    yield from _web(settings)
+    yield _jobs(settings)
+    yield from _reading(settings)
+    yield from _shadow(settings)
+    yield from _worker(settings)
+    yield from paper(settings)
+    if not settings.destinations:
+        yield Check(
+            "destinations", Verdict.WARNING, "none configured",
+            "results stay in the storage folder; add a [[destinations]] block to send them on",
+        )  # fmt: skip
+    for destination in settings.destinations:
+        yield destination_check(settings, destination)
+    for source in settings.sources:
+        yield source_check(source)
+
+
+def _disk(settings: Settings) -> Check:
+    folder = settings.storage.folder
+    try:
+        places.folder(folder, "storage.folder")
+    except SettingsError as error:
+        return Check(
+            "storage", Verdict.FAILED, str(error),
+            "give the node's user the right to write there, or change storage.folder",
+        )  # fmt: skip
+    existing = next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
+    free_gb = shutil.disk_usage(existing).free / 1e9
+    if free_gb < settings.storage.min_free_gb:
+        return Check(
+            "storage", Verdict.FAILED, f"{free_gb:.1f} GB free in {folder}",
+            f"the listener refuses images below {settings.storage.min_free_gb} GB: make room",
+        )  # fmt: skip
+    return Check("storage", Verdict.OK, f"{free_gb:.1f} GB free in {folder}")
+
+
+def _port(settings: Settings) -> Check:
+    listener = settings.listener
+    return _can_listen("listener", listener.host, listener.port, f"{listener.ae_title} can listen")
+
+
+def _can_listen(name: str, host: str, port: int, found: str) -> Check:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return Check(
+            name, Verdict.WARNING, f"port {port}: {os.strerror(error.errno or 0)}",
+            f"fine if this node is already running; else choose another {name}.port",
+        )  # fmt: skip
+    return Check(name, Verdict.OK, f"{found} on {port}")
+
+
+def _web(settings: Settings) -> Iterator[Check]:
+    """Token and certificate first: with a bad one the node does not even try to listen."""
+    from cadnode.node.web_security import tls_of, token_of
+
+    web = settings.web
+    if not web.enabled:
+        yield Check("web", Verdict.WARNING, "switched off", "set web.enabled for pages and plugins")
+        return
+    try:
+        token, tls = token_of(web), tls_of(web)
+    except CadnodeError as error:
+        yield Check("web", Verdict.FAILED, str(error), "the HTTP side does not start like this")
+        return
+    who = "clients with the token" if token else "anybody on this machine"
+    scheme = "https" if tls else "http"
+    yield _can_listen("web", web.host, web.port, f"{scheme} for {who}")
+    if token and tls is None and not is_loopback(web.host):
+        yield Check(
+            "web", Verdict.WARNING, f"the token crosses the network in clear on {web.host}",
+            "set web.certificate_file and web.key_file, or put a TLS proxy before it",
+        )  # fmt: skip
+
+
+def _jobs(settings: Settings) -> Check:
+    """A job is stored, waits, runs and is reported, in a database of its own."""
+    from cadnode.node import trial_job
+
+    if problem := trial_job.problem_of(settings.database_url, settings.storage.folder):
+        return Check("jobs", Verdict.FAILED, problem, "until then no study can be read")
+    is_sqlite = settings.database_url.startswith("sqlite")
+    found = "a trial job ran" if is_sqlite else "the job database answers"
+    return Check("jobs", Verdict.OK, found)
+
+
+def _reading(settings: Settings) -> Iterator[Check]:
+    # torch takes seconds to import: only here, not for `cadnode check --help`
+    from cadnode.node.model_overview import verify
+    from cadnode.node.readers import choose_device, load_readers
+
+    try:
+        device = choose_device(settings.reading.device)
+        yield Check("device", Verdict.OK, device)
+        for damaged in (v for v in verify(settings) if v.problem):
+            yield Check(
+                "model", Verdict.WARNING, damaged.problem, "`cadnode models verify` tells more"
+            )
+        readers = load_readers(settings, device)
+        for card in (model.card for model in readers):
+            kinds = ", ".join(card.applies_to)
+            yield Check(
+                "model", Verdict.OK,
+                f"{card.name} {card.version} reads {kinds} ({card.weights_sha256[:12]})",
+            )  # fmt: skip
+        for system in readers.systems:
+            verdict = Verdict.OK if system.active else Verdict.WARNING
+            found = "active" if system.active else "not active"
+            yield Check(f"system {system.system}", verdict, found, system.reason)
+    except CadnodeError as error:
+        yield Check("models", Verdict.FAILED, str(error), "see reading.* in the configuration")
+
+
+def _shadow(settings: Settings) -> Iterator[Check]:
+    from cadnode.node.shadow_process import chosen
+
+    try:
+        now = chosen(settings)
+    except CadnodeError:  # `active.json` is damaged: the models' check says so
+        return
+    if now.specs:
+        yield Check("shadow", Verdict.OK, f"{', '.join(now.specs)} reads in shadow mode")
+    for problem in now.problems:
+        yield Check(
+            "shadow", Verdict.WARNING, problem,
+            "`cadnode models shadow start | stop`, or reading.shadow in the configuration",
+        )  # fmt: skip
+
+
+def _worker(settings: Settings) -> Iterator[Check]:
+    """What a running worker says of its models: a change that it refused is not in force."""
+    state = worker_state.read(settings.storage.folder)
+    if state is None or not state.runs:
+        return
+    used = ", ".join(f"{m.name} {m.version}" for m in state.models)
+    if state.problem is None:
+        yield Check("running node", Verdict.OK, f"reads with {used}")
+        return
+    yield Check(
+        "running node", Verdict.FAILED,
+        f"refused the models that are active now ({state.problem.code}): {state.problem.message}",
+        f"it still reads with {used}; mend the model or `cadnode models rollback NAME`",
+    )  # fmt: skip
+
+
+def paper(settings: Settings) -> Iterator[Check]:
+    """Whether the report on paper can be drawn, where somebody gets it, and with which letters."""
+    if ObjectKind.PDF not in kinds_of(settings.profiles):
+        return
+    try:
+        wanted = pdf_of(SAMPLE).fonts_wanted
+    except ReportError as error:
+        yield Check("PDF", Verdict.FAILED, str(error), "or choose a profile without the PDF")
+        return
+    if wanted:
+        yield Check(
+            "PDF", Verdict.WARNING, "has no letters for some scripts",
+            f"install {' '.join(wanted)}; until then letters are written as numbers",
+        )  # fmt: skip
+    else:
+        yield Check("PDF", Verdict.OK, "can be drawn, with fonts of many scripts")
+
+
+def destination_check(
+    settings: Settings,
+    destination: Destination,
+    dicom_advice: str = "is it running, is the port right, and does it know this node's AE title?",
+) -> Check:
+    """Whether a destination is there and lets us in; `dicom_advice` is for one by C-STORE."""
+    name, where = f"destination {destination.name}", _where(destination)
+    try:
+        return Check(name, Verdict.OK, f"{where}: {reach(settings, destination)}")
+    except CadnodeError as error:
+        advice = {
+            "folder": "make the folder and give the node's user the right to write",
+            "dicom": dicom_advice,
+        }.get(destination.kind, HTTP_ADVICE)
+        return Check(name, Verdict.FAILED, f"{where}: {error}", advice)
+
+
+def source_check(source: Source) -> Check:
+    """Whether a source is there and lets us in."""
+    name = f"source {source.name}"
+    try:
+        with sources.opened(source.kind, http_values(source)) as opened:
+            return Check(name, Verdict.OK, f"{source.url}: {opened.check()}")
+    except FetchFailure as failure:
+        return Check(name, Verdict.FAILED, f"{source.url}: {failure}", HTTP_ADVICE)
+
+
+def _where(destination: Destination) -> str:
+    """A destination's address in words."""
+    if destination.kind == "folder":
+        return str(destination.folder)
+    if destination.kind == "dicom":
+        return f"{destination.ae_title} at {destination.host}:{destination.port}"
+    return str(destination.url)

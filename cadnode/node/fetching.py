@@ -1,0 +1,158 @@
+"""Studies that somebody asked for, fetched from their source into the spool."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cadnode.errors import SettingsError
+from cadnode.log import get_logger
+from cadnode.node import readiness
+from cadnode.node.fetch_workflow import FetchAnswer
+from cadnode.node.listener import open_spool, views_present, wanted_views
+from cadnode.node.peers import http_values
+from cadnode.node.readiness import relevant
+from cadnode.receive.fetch import requests, sources
+from cadnode.receive.fetch.fetch import Fetched, FetchFailure, Stopped, fetch
+from cadnode.receive.fetch.requests import GOOD, Ended, FetchCode, Request, Taken
+from cadnode.settings import Settings
+
+log = get_logger("fetch")
+
+
+def spool_folder(settings: Settings) -> Path:
+    """Where the spool and the requests are."""
+    return settings.storage.folder / "spool"
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """How one look at the source went. `study_is_here`: there is something to consider."""
+
+    how: Ended
+    study_is_here: bool = False
+
+
+class Fetching:
+    """The fetch step of the workflow, bound to one node's spool and sources."""
+
+    def __init__(self, settings: Settings, stopping: Callable[[], bool]) -> None:
+        self._settings = settings
+        self._stopping = stopping
+        self._folder = spool_folder(settings)
+        self._spool = open_spool(settings)
+        self._seen: set[str] = set()  # tickets of tries that are known to be on their way
+        self._postponing = threading.Lock()
+
+    def fetch(self, study: str, ticket: str, waited_s: float) -> FetchAnswer:
+        """One try to fetch a study; see `FetchAnswer`.
+
+        With a ticket that is no longer valid nothing is done: another try is on its way.
+        """
+        taken = requests.take(self._folder, study)
+        if taken is None:
+            return FetchAnswer("nothing_asked")
+        try:
+            if ticket and taken.ticket != ticket:
+                return FetchAnswer("nothing_asked")
+            return self._serve(study, taken, waited_s)
+        except Stopped:
+            stopped = Ended(FetchCode.INTERRUPTED, is_final=False, n_instances=self._n_here(study))
+            return FetchAnswer("interrupted", self._postpone(taken, stopped))
+        except Exception:  # how it went could not be written: the next sweep starts it once more
+            with self._postponing:
+                self._seen.discard(taken.ticket)
+            raise
+        finally:
+            taken.release()
+
+    def sweep(self, start: Callable[[str], None]) -> None:
+        """Start every waiting request once in this process's life.
+
+        Finds those that nobody announced: a crash between writing a request and its job, or a
+        job database that was lost. One that is under way already is not hurt by it.
+        """
+        with self._postponing:
+            waiting = {
+                study: requests.ticket(self._folder, study)
+                for study in requests.waiting(self._folder)
+            }
+            new = [study for study, ticket in waiting.items() if ticket not in {"", *self._seen}]
+            self._seen = set(waiting.values())
+        for study in new:
+            start(study)
+
+    def _postpone(self, taken: Taken, how: Ended) -> str:
+        """The next try's ticket, which the sweep is not to start as well."""
+        with self._postponing:
+            ticket = taken.postpone(how)
+            self._seen.add(ticket)
+        return ticket
+
+    def _serve(self, study: str, taken: Taken, waited_s: float) -> FetchAnswer:
+        """Fetch until nobody has asked for more meanwhile, or it fails."""
+        while True:
+            request = taken.request
+            one = self._try(study, request, waited_s)
+            if not one.how.is_final:
+                return FetchAnswer("retry", self._postpone(taken, one.how))
+            if taken.finish(one.how):
+                break
+        good = one.how.code in GOOD
+        wait_s = self._wait_s(study, request) if one.study_is_here else -1.0
+        return FetchAnswer("fetched" if good else "failed", taken.ticket, wait_s, request.at_once)
+
+    def _try(self, study: str, request: Request, waited_s: float) -> _Try:
+        try:
+            came = self._from_source(request)
+        except FetchFailure as failure:
+            return self._failed(study, request, waited_s, failure)
+        except Stopped:
+            raise
+        except Exception as error:
+            # Whatever went wrong with one study: it is tried again, and the next one is fetched.
+            log.error("fetch_failed", study=study, error=error)
+            broken = FetchFailure(FetchCode.FETCH_FAILED, type(error).__name__, retryable=True)
+            return self._failed(study, request, waited_s, broken)
+        return _Try(Ended(FetchCode.FETCHED, True, came.n_instances, came.n_new), True)
+
+    def _failed(self, study: str, request: Request, waited_s: float, failure: FetchFailure) -> _Try:
+        code, is_final = failure.code, not failure.retryable
+        if not is_final and waited_s >= self._give_up_after_s(request):
+            code, is_final = FetchCode.GIVEN_UP, True
+        log.warning(
+            "study_not_fetched", study=study, status=code.value, reason=str(failure),
+            count=failure.n_new,
+        )  # fmt: skip
+        n_here = self._n_here(study)
+        return _Try(Ended(code, is_final, n_here, failure.n_new), n_here > 0)
+
+    def _n_here(self, study: str) -> int:
+        """How many instances that concern us the spool holds."""
+        try:
+            return len(relevant(self._spool.instances(study)))
+        except OSError:  # one went away in this moment, or the disk did
+            return 0
+
+    def _from_source(self, request: Request) -> Fetched:
+        try:
+            source = self._settings.source(request.source)
+        except SettingsError:
+            raise FetchFailure(
+                FetchCode.UNKNOWN_SOURCE, "no such source", retryable=False
+            ) from None
+        with sources.opened(source.kind, http_values(source)) as opened:
+            return fetch(request, opened, self._spool, self._stopping)
+
+    def _give_up_after_s(self, request: Request) -> float:
+        return self._settings.source(request.source).give_up_after_h * 3600
+
+    def _wait_s(self, study: str, request: Request) -> float:
+        """Quiet time after which the study is read, as for one that was sent to us."""
+        if request.at_once:
+            return 0.0
+        values = self._settings.study
+        return readiness.wait_s(
+            views_present(self._spool.instances(study)), wanted_views(self._settings),
+            settle_s=values.settle_s, quiet_s=values.quiet_s,
+        )  # fmt: skip

@@ -1,0 +1,111 @@
+"""What the job database says of jobs: read by the HTTP side, which runs none of them.
+
+Only indexed look-ups, by identifier or by status: as quick with a million finished jobs.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from cadnode.node.job_database import client_of
+
+MOST_ATTEMPTS: Final = 5  # 15 s, 1, 4, 16, 64 min: a full disk may have room again by then
+OPEN: Final = ("ENQUEUED", "DELAYED", "PENDING")
+FAILED: Final = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+
+
+def process_id(study: str, content: str, attempt: int) -> str:
+    """Identifier of one attempt to read one content of a study."""
+    return f"process-{study}-{content}-{attempt}"
+
+
+def process_ids(study: str, content: str) -> list[str]:
+    """Identifiers of the attempts to read one content of a study, in order."""
+    return [process_id(study, content, attempt) for attempt in range(MOST_ATTEMPTS + 1)]
+
+
+def deliver_id(study: str, content: str, destination: str) -> str:
+    """Identifier of the delivery of one content of a study."""
+    return f"deliver-{study}-{content}-{destination}"
+
+
+class JobsUnavailable(Exception):
+    """The job database does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One workflow. Times are seconds since the epoch; `output` is None until it has ended."""
+
+    identifier: str
+    name: str
+    status: str
+    output: str | None
+    created_at: float
+    updated_at: float
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the job still waits or runs."""
+        return self.status in OPEN
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the job was begun and has not ended."""
+        return self.status == "PENDING"
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the job ended without doing what it was for, and is not tried again."""
+        return self.status in FAILED
+
+
+class Progress:
+    """The job database, read-only. Threads may share it. Nothing is connected until asked."""
+
+    def __init__(self, database_url: str) -> None:
+        self._client = client_of(database_url)
+
+    def find(self, identifiers: Iterable[str]) -> dict[str, Job]:
+        """Those of these jobs that exist, by identifier. Raises `JobsUnavailable`."""
+        wanted = list(identifiers)
+        return {j.identifier: j for j in self._list(workflow_ids=wanted)} if wanted else {}
+
+    def open_jobs(self, *names: str) -> list[Job]:
+        """Jobs of these names that wait or run, the oldest first. Raises `JobsUnavailable`."""
+        return self._list(name=list(names), status=list(OPEN), load_output=False)
+
+    def failed_since(self, since: datetime, *names: str) -> list[Job]:
+        """Jobs of these names that failed for good since then. Raises `JobsUnavailable`."""
+        return self._list(
+            name=list(names), status=list(FAILED), completed_after=since.isoformat(),
+            load_output=False,
+        )  # fmt: skip
+
+    def ended_since(self, since: datetime, *names: str) -> list[Job]:
+        """Jobs of these names that ended since then, with outputs. Raises `JobsUnavailable`."""
+        return self._list(name=list(names), status="SUCCESS", completed_after=since.isoformat())
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._client.destroy()
+
+    def _list(self, **wanted: Any) -> list[Job]:
+        try:
+            found = self._client.list_workflows(load_input=False, **wanted)
+        except SQLAlchemyError as error:
+            raise JobsUnavailable(type(error).__name__) from None
+        return [
+            Job(
+                identifier=status.workflow_id,
+                name=status.name,
+                status=status.status,
+                output=status.output if isinstance(status.output, str) else None,
+                created_at=(status.created_at or 0) / 1000,
+                updated_at=(status.updated_at or 0) / 1000,
+            )
+            for status in found
+        ]

@@ -1,0 +1,90 @@
+"""The listener role: receives into the spool and announces what arrived to the job database."""
+
+import time
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from cadnode.domain import Laterality, ViewPosition
+from cadnode.errors import NotProcessable
+from cadnode.exam.read import read_instance
+from cadnode.log import get_logger
+from cadnode.node import readiness
+from cadnode.node.supervise import stopping_on_signal
+from cadnode.node.workflow import Announcer
+from cadnode.receive import scp
+from cadnode.receive.spool import Spool, StoredInstance
+from cadnode.settings import Settings
+
+log = get_logger("listener")
+
+Views = frozenset[tuple[Laterality, ViewPosition]]
+
+
+def run(settings: Settings, *, supervised: bool) -> None:
+    """Listen until SIGTERM or SIGINT."""
+    spool = open_spool(settings)
+    announcer = Announcer(settings.database_url)
+    wanted = wanted_views(settings)
+
+    def on_instance(stored: StoredInstance) -> None:
+        present = views_present(spool.instances(stored.study_key))
+        wait_s = readiness.wait_s(
+            present, wanted, settle_s=settings.study.settle_s, quiet_s=settings.study.quiet_s
+        )
+        try:
+            announcer.announce(stored.study_key, wait_s)
+        except SQLAlchemyError as error:
+            # The image is safe in the spool; the worker's sweep finds studies nobody announced.
+            log.warning("announcement_failed", study=stored.study_key, error=error)
+
+    with (
+        stopping_on_signal(supervised=supervised) as stopping,
+        scp.serve(scp_config(settings), spool, on_instance),
+    ):
+        log.info("listening", role="listener", port=settings.listener.port)
+        while not stopping():
+            time.sleep(0.2)
+    announcer.close()
+
+
+def open_spool(settings: Settings) -> Spool:
+    """The node's spool."""
+    return Spool(
+        settings.storage.folder / "spool",
+        min_free_bytes=int(settings.storage.min_free_gb * 1e9),
+    )
+
+
+def scp_config(settings: Settings) -> scp.ScpConfig:
+    """The listener's part of the settings."""
+    listener = settings.listener
+    return scp.ScpConfig(
+        ae_title=listener.ae_title,
+        host=listener.host,
+        port=listener.port,
+        calling_ae_titles=listener.calling_ae_titles,
+        check_called_ae_title=listener.check_called_ae_title,
+        max_associations=listener.max_associations,
+        network_timeout_s=listener.network_timeout_s,
+    )
+
+
+def wanted_views(settings: Settings) -> Views:
+    """`study.wanted_views` as pairs of side and view position."""
+    return frozenset(
+        (Laterality(side), ViewPosition(view))
+        for side, view in (text.split(" ") for text in settings.study.wanted_views)
+    )
+
+
+def views_present(paths: list[Path]) -> Views:
+    """Sides and views that these files' headers state; what is no mammogram counts nothing."""
+    present = set()
+    for path in paths:
+        try:
+            mammogram = read_instance(path)
+        except NotProcessable:
+            continue
+        present.add((mammogram.laterality, mammogram.view))
+    return frozenset(present)

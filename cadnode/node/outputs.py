@@ -1,0 +1,194 @@
+"""What is written of a reading: DICOM objects, FHIR bundle, the exam's page, `result.json`."""
+
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Final
+
+import pydicom
+from pydicom import Dataset
+
+from cadnode import settings
+from cadnode.domain import ExamResult, FloatImage, Profile
+from cadnode.errors import CadnodeError, ModelError
+from cadnode.exam.exam import Exam
+from cadnode.exam.patient import patient_of
+from cadnode.files import write_whole
+from cadnode.imaging import pixels
+from cadnode.log import get_logger
+from cadnode.models import store
+from cadnode.models.card import ModelCard
+from cadnode.node.model_overview import own_store
+from cadnode.node.results import BUNDLE, PAGE, PDF
+from cadnode.page.content import PageContent
+from cadnode.page.exam_page import exam_page
+from cadnode.page.pdf import pdf_of
+from cadnode.registry.catalogue import active_folders
+from cadnode.report.edition import OFFLINE_OBSERVER_UID, Edition
+from cadnode.report.edition import observer_uid as uid_of_observer
+from cadnode.report.fhir.bundle import write_bundle
+from cadnode.report.objects import make_objects, write_objects
+from cadnode.report.profiles import STRUCTURED, ObjectKind, kinds_of, wants_fhir
+from cadnode.report.result import write_result
+
+INSTALLATION: Final = "installation-id"  # in the storage folder
+KEPT_IMAGES: Final = 4  # heat maps of each size and the page want the same ones; about 50 MB each
+
+log = get_logger("report")
+
+
+def write_outputs(
+    exam: Exam,
+    result: ExamResult,
+    folder: Path,
+    report: settings.Report,
+    *,
+    made_at: datetime,
+    predecessors: Sequence[Path] = (),
+    profiles: Sequence[Profile] = (),
+    cards: Sequence[ModelCard] = (),
+    earlier: Sequence[Path] = (),
+    observer_uid: str = OFFLINE_OBSERVER_UID,
+) -> tuple[Path, ...]:
+    """Write the exam's objects, its page and, last, `result.json` into `folder`.
+
+    Returns the DICOM objects: those of `profiles`, without any those of `report.profile`; where
+    one of them wants it, `report.pdf` or `fhir.json` is written too. `predecessors` are
+    the folders of earlier readings whose reports these replace; `cards` are the models'
+    (`cards_of`). An object that `folder` or one of the `earlier` folders holds under the same UID
+    stays the bytes it is.
+    `observer_uid` is the node's (`installation_uid`), else one that all readings outside of a node
+    share.
+
+    An exam without a single DICOM header has nothing to refer to: it gets `result.json` and a
+    page that says so.
+    """
+    wanted = profiles or [report.profile]
+    has_bundle = exam.reference is not None and wants_fhir(wanted)
+    for name in (PAGE, PDF, *([] if has_bundle else [BUNDLE])):  # of an earlier reading
+        (folder / name).unlink(missing_ok=True)
+    content = page_content(exam, result, report, made_at=made_at, cards=cards)
+    page = cache(lambda: exam_page(content))
+    written: tuple[Path, ...] = ()
+    if exam.reference is not None:
+        objects = make_objects(
+            exam,
+            result,
+            content.image,
+            made_at=made_at,
+            disclaimer=report.disclaimer,
+            longest_side=report.heat_map_longer_side,
+            small_side=report.small_heat_map_longer_side,
+            predecessors=_reports_in(predecessors),
+            kinds=kinds_of(wanted),
+            pdf=lambda: _write_pdf(folder / PDF, page()),
+            observer_uid=observer_uid,
+        )
+        written = tuple(write_objects(objects, folder, earlier))
+        if has_bundle:
+            edition = _edition(exam, result, report, made_at, observer_uid)
+            write_bundle(folder / BUNDLE, edition)
+    if report.page:
+        _write_page(folder / PAGE, page)
+    write_result(folder / "result.json", result, made_at=made_at)
+    return written
+
+
+def _edition(
+    exam: Exam, result: ExamResult, report: settings.Report, made_at: datetime, observer_uid: str
+) -> Edition:
+    """The edition that `make_objects` makes: what its objects and the bundle track is the same."""
+    longest_side = report.heat_map_longer_side
+    return Edition(exam, result, made_at, report.disclaimer, longest_side, observer_uid)
+
+
+def installation_uid(storage: Path) -> str:
+    """Device Observer UID of the node that stores here; it is drawn once and kept in a file."""
+    path = storage / INSTALLATION
+    if not path.exists():
+        drawn = path.with_name(f".{uuid.uuid4().hex}.part")
+        write_whole(drawn, uuid.uuid4().hex.encode())
+        try:
+            path.hardlink_to(drawn)  # unlike a rename, it takes no other process's file away
+        except FileExistsError:
+            pass
+        finally:
+            drawn.unlink()
+    return uid_of_observer(path.read_text().strip())
+
+
+def _write_pdf(path: Path, page: str) -> bytes:
+    """The page as PDF, which is now in a file, too."""
+    pdf = pdf_of(page)
+    for package in pdf.fonts_wanted:
+        log.warning("font_missing", reason=f"install {package}")
+    write_whole(path, pdf.data)
+    return pdf.data
+
+
+def _write_page(path: Path, page: Callable[[], str]) -> None:
+    """Write the page. One that cannot be made costs nobody the report."""
+    try:
+        write_whole(path, page().encode())
+    except (CadnodeError, OSError, ValueError) as error:
+        log.error("object_not_made", reason=path.name, error=error)
+
+
+def page_content(
+    exam: Exam,
+    result: ExamResult,
+    report: settings.Report,
+    *,
+    made_at: datetime,
+    cards: Sequence[ModelCard] = (),
+) -> PageContent:
+    """What the exam's page shows."""
+    patient = patient_of(exam.reference)
+    n_views = len(result.views)
+    return PageContent(
+        title=f"exam of {patient.study_date}" if patient.study_date else "exam",
+        subtitle=f"{n_views} view{'' if n_views == 1 else 's'} read",
+        disclaimer=report.disclaimer,
+        exam=exam,
+        result=result,
+        image=lru_cache(KEPT_IMAGES)(image_loader(exam)),
+        cards=cards,
+        patient=patient,
+        made_at=made_at,
+    )
+
+
+def cards_of(folders: Iterable[Path], result: ExamResult) -> list[ModelCard]:
+    """Cards of the models that took part, found in `folders`; a damaged one is left out."""
+    used = {(m.name, m.version) for m in result.models}
+    cards: dict[tuple[str, str], ModelCard] = {}
+    for folder in folders:
+        try:
+            card = store.read_card(folder)
+        except ModelError:
+            continue
+        if (card.name, card.version) in used:
+            cards.setdefault((card.name, card.version), card)
+    return list(cards.values())
+
+
+def model_folders(values: settings.Settings) -> tuple[Path, ...]:
+    """Where this node's models are: the settings' folders, then what is active."""
+    return (*values.reading.model_folders, *active_folders(own_store(values)))
+
+
+def _reports_in(folders: Sequence[Path]) -> dict[ObjectKind, list[Dataset]]:
+    """The structured reports in readings' folders, which those of another reading replace."""
+    found: dict[ObjectKind, list[Dataset]] = {}
+    for kind in STRUCTURED:
+        paths = [folder / f"{kind}.dcm" for folder in folders]
+        found[kind] = [pydicom.dcmread(path) for path in paths if path.exists()]
+    return found
+
+
+def image_loader(exam: Exam) -> Callable[[str], FloatImage]:
+    """Function that gives a view's image, `(H, W) float32 in [0, 1]`, by SOP Instance UID."""
+    mammograms = {m.sop_instance_uid: m for m in exam.mammograms}
+    return lambda uid: pixels.load(mammograms[uid])

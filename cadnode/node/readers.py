@@ -1,0 +1,161 @@
+"""Reading with this node's models, offline (`cadnode read`) and for the worker."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from cadnode import settings
+from cadnode.domain import ExamResult, SystemStatus
+from cadnode.errors import ModelError, SettingsError
+from cadnode.exam.exam import Exam
+from cadnode.exam.markings.regions import parse_roi
+from cadnode.exam.read import read_exams
+from cadnode.imaging import pixels
+from cadnode.models import store
+from cadnode.models.detector import Detector
+from cadnode.models.feature import FeatureModel
+from cadnode.models.loading import Model, load
+from cadnode.models.roi import RoiModel
+from cadnode.models.view import ViewModel
+from cadnode.node.model_overview import overview
+from cadnode.node.outputs import cards_of, model_folders, write_outputs
+from cadnode.reading import Choices, Readers, read_exam
+from cadnode.reading.exam import Progress
+
+
+def choose_device(wanted: str) -> str:
+    """`cuda` or `cpu`; `auto` takes CUDA when it is there.
+
+    Raises
+    ------
+    SettingsError
+        CUDA is wanted and not there.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise SettingsError("reading.device is 'cuda', but torch finds no CUDA device; use 'auto'")
+    return "cuda" if available and wanted != "cpu" else "cpu"
+
+
+def load_readers(
+    values: settings.Settings,
+    device: str,
+    *,
+    loaded: Iterable[Model] = (),
+    look_at: Callable[[Path], object] | None = None,
+) -> Readers:
+    """The admin's model folders first, then what is active in the node's store and packaged.
+
+    Of the `loaded` models those with the very same card are used again. `look_at` is called with
+    the folder of each model that is not among them; it raises ModelError where it does not work.
+
+    Raises
+    ------
+    ModelError
+        A card or its weights are missing or damaged, or no model reads whole views.
+    """
+    reading = values.reading
+    if reading.threads:
+        torch.set_num_threads(reading.threads)
+    had = list(loaded)
+    models = []
+    for folder in model_folders(values):
+        card = store.read_card(folder)
+        model = next((m for m in had if m.card == card), None)
+        if model is None:
+            if look_at is not None:
+                look_at(folder)
+            model = load(folder, device, operating_point=reading.operating_point, bf16=reading.bf16)
+        models.append(model)
+    readers = readers_of(models, overview(values).systems)
+    if not readers.views:
+        raise ModelError(
+            "no active model reads whole views: `cadnode models list` shows what there is, "
+            "`cadnode models activate NAME` switches one on"
+        )
+    return readers
+
+
+def readers_of(models: Sequence[Model], systems: tuple[SystemStatus, ...] = ()) -> Readers:
+    """Models as a reading asks them: the first of those that would do the same."""
+    return Readers(
+        views=tuple(m for m in models if isinstance(m, ViewModel)),
+        rois=_one_each([m for m in models if isinstance(m, RoiModel)]),
+        features=tuple(m for m in models if isinstance(m, FeatureModel)),
+        detector=next((m for m in models if isinstance(m, Detector)), None),
+        systems=systems,
+    )
+
+
+def _one_each(models: Sequence[RoiModel]) -> tuple[RoiModel, ...]:
+    """The first of several models of one system and architecture: an ensemble holds each once."""
+    first = {(m.card.system, m.card.architecture.name): m for m in reversed(models)}
+    return tuple(first[key] for key in sorted(first, key=str))
+
+
+def choices_of(reading: settings.Reading) -> Choices:
+    """What the settings choose about a reading."""
+    return Choices(counts=reading.counts, flips=reading.flips, most_regions=reading.most_regions)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class OfflineReading:
+    """One exam read offline: the result, where it was written, and the objects made."""
+
+    exam: Exam
+    result: ExamResult
+    folder: Path
+    objects: tuple[Path, ...]
+
+
+def read_paths(
+    paths: Sequence[Path],
+    out: Path,
+    values: settings.Settings,
+    *,
+    rois: Sequence[str] = (),
+    on_progress: Progress = lambda stage: None,
+) -> tuple[OfflineReading, ...]:
+    """Every exam found in `paths`, read and reported.
+
+    A single exam is written into `out`; several go into `out/1`, `out/2`, … `result.json` is
+    written also when nothing could be read. `rois` are further regions to assess (`parse_roi`).
+
+    Raises
+    ------
+    SettingsError
+        A region is not written as it should be, or there are regions and several exams.
+    """
+    readers = load_readers(values, choose_device(values.reading.device))
+    found = read_exams(
+        paths,
+        read_for_processing=values.reading.for_processing,
+        same_pixels=pixels.same_pixels,
+    )
+    exams = found or (Exam("", (), (), None, {}),)  # nothing at all is a result, too
+    if rois and len(exams) != 1:
+        raise SettingsError(f"--roi wants one exam, but {len(exams)} were found")
+    exams = tuple(
+        replace(e, regions=(*e.regions, *(parse_roi(text, e) for text in rois))) for e in exams
+    )
+    readings = []
+    for number, exam in enumerate(exams, start=1):
+        folder = out if len(exams) == 1 else out / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        result = read_exam(
+            exam, readers, choices=choices_of(values.reading), on_progress=on_progress
+        )
+        on_progress("report")
+        objects = write_outputs(
+            exam,
+            result,
+            folder,
+            values.report,
+            made_at=datetime.now(UTC),
+            cards=cards_of(model_folders(values), result),
+        )
+        readings.append(OfflineReading(exam, result, folder, objects))
+    return tuple(readings)

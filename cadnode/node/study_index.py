@@ -1,0 +1,307 @@
+"""Where each study is: what spool, results and job database hold, gathered for the HTTP side."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from cadnode.errors import NotProcessable
+from cadnode.exam.dicom_file import open_file
+from cadnode.exam.mammogram import Instance
+from cadnode.exam.partition import by_patient
+from cadnode.exam.patient import Patient, patient_of
+from cadnode.node import results
+from cadnode.node.jobs import Job, JobsUnavailable, Progress, deliver_id, process_ids
+from cadnode.node.readiness import relevant
+from cadnode.node.study_state import Facts, decide
+from cadnode.receive.fetch import requests
+from cadnode.receive.identity import read_file_identity
+from cadnode.receive.spool import Spool
+from cadnode.settings import Settings
+from cadnode.web.node import Report, jobs_away
+from cadnode.web.study import KEY, Reason, StudyState, key_of
+
+_REMEMBERED: Final = 4096  # studies whose headers need not be read again
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the spool holds of a study. `content` is the fingerprint of what is to be read."""
+
+    key: str
+    changed_at: float
+    n_instances: int
+    content: str
+    study_instance_uid: str
+
+
+class Studies:
+    """The node's studies. Threads may share it; it only reads."""
+
+    def __init__(self, settings: Settings, spool: Spool, progress: Progress) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._spool_folder = settings.storage.folder / "spool"
+        self._requests = self._spool_folder / "requests"
+        self._results = settings.storage.folder / "results"
+        self._progress = progress
+        self._held: dict[str, Held] = {}
+        self._patients: dict[str, tuple[float, Patient]] = {}
+
+    def state_of(self, name: str) -> StudyState:
+        """State of the study with that UID or key. Raises `Unavailable`."""
+        (state,) = self._states([self._held_of(key_of(name))])
+        uid = "" if KEY.fullmatch(name) else name
+        return replace(state, study_instance_uid=state.study_instance_uid or uid)
+
+    def recent(self, limit: int) -> list[StudyState]:
+        """The studies that changed last, the newest first. Raises `Unavailable`."""
+        newest = sorted(self._changes().items(), key=lambda item: -item[1])[:limit]
+        states = self._states([self._held_of(key) for key, _ in newest])
+        return sorted(states, key=lambda s: s.updated_at or _moment(0), reverse=True)
+
+    def patient_of(self, name: str) -> Patient:
+        """Whose study it is, from its files."""
+        key = key_of(name)
+        changed_at = self._spool.changed_at(key)
+        known = self._patients.get(key)
+        if known is None or known[0] != changed_at:
+            known = (changed_at, _patient_of(self._spool.instances(key)))
+            _remember(self._patients, key, known)
+        return known[1]
+
+    def page_of(self, name: str) -> Report | None:
+        """The rendered report of the study's present content, else the newest of an earlier one."""
+        folder = self._results / key_of(name)
+        content = self._held_of(key_of(name)).content
+        pages = _pages(folder / content) if content else []
+        if pages:
+            return Report(pages[0], others=tuple(pages[1:]))
+        earlier = [found for f in folder.glob("*") if (found := _pages(f))]
+        if not earlier:
+            return None
+        newest = max(earlier, key=lambda found: _changed_at(found[0]))
+        return Report(newest[0], is_current=False, others=tuple(newest[1:]))
+
+    def _changes(self) -> dict[str, float]:
+        """When each study last changed: one look at each folder, none at a file in it."""
+        found: dict[str, float] = {}
+        for folder in (self._spool_folder / "studies", self._results, self._requests):
+            if folder.is_dir():
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        key = entry.name.split(".")[0]
+                        if KEY.fullmatch(key):
+                            found[key] = max(_changed_at(entry), found.get(key, 0.0))
+        return found
+
+    def _held_of(self, key: str) -> Held:
+        """What the spool holds of a study; headers are read again only after a change."""
+        try:
+            return self._look(key)
+        except FileNotFoundError:  # the study was removed in this moment
+            return Held(key, 0.0, 0, "", self._requested_uid(key))
+
+    def _look(self, key: str) -> Held:
+        """Raises FileNotFoundError when a file goes away meanwhile."""
+        paths = self._spool.instances(key)
+        if not paths:
+            return Held(key, 0.0, 0, "", self._requested_uid(key))
+        changed_at = self._spool.changed_at(key)
+        known = self._held.get(key)
+        if known is not None and (known.changed_at, known.n_instances) == (changed_at, len(paths)):
+            return known
+        content = self._content(key, paths)
+        held = Held(key, changed_at, len(paths), content, _uid_of(paths))
+        _remember(self._held, key, held)
+        return held
+
+    def _content(self, key: str, paths: list[Path]) -> str:
+        """Fingerprint of what is to be read, as the worker's; "" when there is nothing such.
+
+        A result that was made of all these files, as they are, spares the look into them.
+        """
+        everything = self._spool.fingerprint(paths)
+        inputs = _json(self._results / key / everything / "inputs.json")
+        if isinstance(inputs, list) and len(inputs) == len(paths):
+            return everything
+        concerned = relevant(paths)
+        return self._spool.fingerprint(concerned) if concerned else ""
+
+    def _requested_uid(self, key: str) -> str:
+        request = requests.load(self._spool_folder, key)
+        return request.study_instance_uid if request else ""
+
+    def _states(self, held: list[Held]) -> list[StudyState]:
+        """States of these studies, with one question to the job database.
+
+        Results are looked at before jobs: what ends in between is told as not ended yet.
+        """
+        documents = [self._result(study) for study in held]
+        names = [d.name for d in self._settings.destinations]
+        wanted: list[str] = []
+        for study in held:
+            if study.content:
+                wanted += process_ids(study.key, study.content)
+                wanted += [deliver_id(study.key, study.content, name) for name in names]
+        jobs = self._find(wanted)
+        return [
+            self._state(study, result, jobs, names)
+            for study, result in zip(held, documents, strict=True)
+        ]
+
+    def _find(self, identifiers: Iterable[str]) -> dict[str, Job]:
+        try:
+            return self._progress.find(identifiers)
+        except JobsUnavailable as error:
+            raise jobs_away() from error
+
+    def _state(
+        self, held: Held, result: dict[str, Any], jobs: dict[str, Job], names: list[str]
+    ) -> StudyState:
+        if not result:  # it may have been written since: a job that says so was looked at later
+            result = self._result(held)
+        facts = self._facts(held, jobs, names, has_result=bool(result))
+        verdict = decide(facts)
+        asked = (self._requests / f"{held.key}.{kind}" for kind in ("json", "ended"))
+        times = [held.changed_at, result.get("written_at", 0.0), *map(_changed_at, asked)]
+        times += [j.updated_at for j in facts.attempts]
+        times += [job.updated_at for _, job in facts.deliveries if job is not None]
+        latest = max(times)
+        return StudyState(
+            key=held.key,
+            study_instance_uid=held.study_instance_uid,
+            state=verdict.state,
+            outcome=result.get("outcome"),
+            is_complete=result.get("complete"),
+            n_findings=len(result["findings"]) if result else None,
+            exam_score=result["exam"]["score"] if result else None,
+            reasons=(*verdict.reasons, *_skipped(result)),
+            deliveries=verdict.deliveries,
+            n_instances=held.n_instances,
+            updated_at=_moment(latest) if latest else None,
+        )
+
+    def _facts(
+        self, held: Held, jobs: dict[str, Job], names: list[str], *, has_result: bool
+    ) -> Facts:
+        attempts = [jobs.get(i) for i in process_ids(held.key, held.content)]
+        return Facts(
+            n_instances=held.n_instances,
+            is_quiet=self._spool.quiet_s(held.key) >= self._settings.study.quiet_s,
+            content=held.content,
+            is_requested=requests.load(self._spool_folder, held.key) is not None,
+            fetch=requests.ended(self._spool_folder, held.key),
+            attempts=tuple(job for job in attempts if job is not None),
+            has_result=has_result,
+            deliveries=tuple(
+                (name, jobs.get(deliver_id(held.key, held.content, name))) for name in names
+            ),
+        )
+
+    def _result(self, held: Held) -> dict[str, Any]:
+        """`result.json` of the study's present content, {} when it is not there yet."""
+        if not held.content:
+            return {}
+        folder = self._results / held.key / held.content
+        if not results.has_result(folder):
+            return {}
+        documents = [_json(part / results.RESULT) for part in results.exam_folders(folder)]
+        if not all(isinstance(document, dict) for document in documents):
+            return {}
+        written = (_changed_at(part / results.RESULT) for part in results.exam_folders(folder))
+        return {**_together(documents), "written_at": max(written)}
+
+
+def _together(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the results of a study's patients say together; of one patient, just that.
+
+    Several have no common score; what must be looked at in one of them must be in the study.
+    """
+    if len(documents) == 1:
+        return documents[0]
+    outcomes = [d["outcome"] for d in documents]
+    ranked = ("findings", "not_read", "no_findings")
+    return {
+        "outcome": min(outcomes, key=ranked.index),
+        "complete": all(d["complete"] for d in documents),
+        "findings": [f for d in documents for f in d["findings"]],
+        "exam": {"score": None},
+        "skipped": [s for d in documents for s in d["skipped"]],
+        "n_patients": len(documents),
+    }
+
+
+def _pages(folder: Path) -> list[Path]:
+    """The pages of one content, one a patient."""
+    return [p for part in results.exam_folders(folder) if (p := part / results.PAGE).is_file()]
+
+
+def _skipped(result: dict[str, Any]) -> tuple[Reason, ...]:
+    """Why images of the study were not scored, each reason once."""
+    told = {s["reason"]: s["meaning"] for s in result.get("skipped", ())}
+    reasons = tuple(Reason(code, meaning) for code, meaning in told.items())
+    n_patients = result.get("n_patients", 1)
+    return reasons if n_patients == 1 else (_several(n_patients), *reasons)
+
+
+def _several(n_patients: int) -> Reason:
+    return Reason(
+        "several_patients",
+        f"The study holds images of {n_patients} patients: each has a report of her own",
+    )
+
+
+def _uid_of(paths: list[Path]) -> str:
+    """Study Instance UID that the first readable file states."""
+    for path in paths:
+        try:
+            return read_file_identity(path).study_instance_uid
+        except (NotProcessable, OSError):
+            continue
+    return ""
+
+
+def _patient_of(paths: list[Path]) -> Patient:
+    """Whose study it is, from the first file that can be read; of several patients, nobody's."""
+    found: list[Instance] = []
+    for path in paths:
+        try:
+            found.append(Instance(path, open_file(path).header, None, None))
+        except (NotProcessable, OSError):
+            continue
+    shares = by_patient(found)
+    if len(shares) > 1:
+        return Patient(names=(f"{len(shares)} patients in one study",))
+    return patient_of(found[0].header) if found else Patient()
+
+
+def _remember(known: dict[str, V], key: str, value: V) -> None:
+    """Keep a value, and of earlier ones as many as fit."""
+    while len(known) >= _REMEMBERED:
+        known.pop(next(iter(known)), None)
+    known[key] = value
+
+
+def _changed_at(path: Path | os.DirEntry[str]) -> float:
+    """When a file or folder last changed; 0 when it is not there (any more)."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _json(path: Path) -> Any:
+    """A file's JSON value; None when the file is not there or is none."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,124 @@
+"""The state of one study, decided from what is known of it; nothing here reads a disk."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from cadnode.node.jobs import Job
+from cadnode.receive.fetch.requests import Ended, FetchCode
+from cadnode.web.study import Reason, State
+
+READING_FAILED: Final = Reason(
+    "reading_failed", "Reading failed each time it was tried; the node's log says how"
+)
+READING_DELAYED: Final = Reason("tried_again", "Reading failed and is tried again later")
+NO_MAMMOGRAMS: Final = Reason("no_mammograms", "The study holds no mammograms")
+JOBS_LOST: Final = Reason(
+    "deliveries_unknown", "The job database knows nothing of this study's deliveries"
+)
+NOTHING_SENT: Final = Reason(
+    "nothing_sent",
+    "Nothing of this reading was sent: it gave no objects, or its destinations came later",
+)
+RESULT_GONE: Final = Reason(
+    "result_removed", "The study was read, but its result was removed; ask for it at once again"
+)
+ARRIVED: Final = frozenset({"delivered", "unverified"})
+"""Words of a delivery that a destination has; of an unverified one it had the UIDs already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What spool, results and job database hold of one study.
+
+    `is_quiet`: nothing has come for as long as the node waits for stragglers. `content` is the
+    fingerprint of what is to be read, "" when there is nothing such. `is_requested`: somebody asked
+    for the study and it is not fetched yet; `fetch` is how the last fetch went. `attempts` are the
+    jobs that read this content, the last one last; `has_result` tells that this content is
+    reported. `deliveries` has this content's delivery job per configured destination, None where
+    there is none.
+    """
+
+    n_instances: int = 0
+    is_quiet: bool = False
+    content: str = ""
+    is_requested: bool = False
+    fetch: Ended | None = None
+    attempts: tuple[Job, ...] = ()
+    has_result: bool = False
+    deliveries: tuple[tuple[str, Job | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A study's state, the reasons that are not in its result, and its deliveries' words."""
+
+    state: State
+    reasons: tuple[Reason, ...] = ()
+    deliveries: tuple[tuple[str, str], ...] = ()
+
+
+def decide(facts: Facts) -> Verdict:
+    """The study's state: the first of these that holds."""
+    missed = _missed(facts.fetch)
+    if facts.is_requested:
+        return Verdict(State.FETCHING, missed)
+    if not facts.n_instances:
+        return _without_images(facts, missed)
+    if not facts.content:
+        if not facts.is_quiet:
+            return Verdict(State.RECEIVING, missed)
+        return Verdict(State.IGNORED, (*missed, NO_MAMMOGRAMS))
+    verdict = _of_content(facts)
+    return Verdict(verdict.state, (*missed, *verdict.reasons), verdict.deliveries)
+
+
+def _missed(fetch: Ended | None) -> tuple[Reason, ...]:
+    """Why the last fetch did not bring, or has not brought yet, what the source has."""
+    if fetch is None or fetch.code in (FetchCode.FETCHED, FetchCode.NO_MAMMOGRAMS):
+        return ()
+    return (Reason(fetch.code.value, fetch.code.meaning),)
+
+
+def _without_images(facts: Facts, missed: tuple[Reason, ...]) -> Verdict:
+    if missed:
+        return Verdict(State.FAILED, missed)
+    if facts.fetch is not None:  # it ended well, and there was nothing for us
+        return Verdict(State.IGNORED, (NO_MAMMOGRAMS,))
+    return Verdict(State.UNKNOWN)
+
+
+def _of_content(facts: Facts) -> Verdict:
+    """State of a study with mammograms, from how far the reading of this content is."""
+    last = facts.attempts[-1] if facts.attempts else None
+    if last is not None and last.has_failed:
+        return Verdict(State.FAILED, (READING_FAILED,))
+    if last is not None and last.is_open:
+        if last.is_running:
+            return Verdict(State.READING)
+        return Verdict(State.QUEUED, (READING_DELAYED,) if len(facts.attempts) > 1 else ())
+    if not facts.has_result:
+        if last is not None and last.output == "reported":
+            return Verdict(State.FAILED, (RESULT_GONE,))
+        return Verdict(State.QUEUED if facts.is_quiet else State.RECEIVING)
+    if last is None:  # read, but by jobs that the database has forgotten
+        return Verdict(State.DONE, (JOBS_LOST,) if facts.deliveries else ())
+    return _of_deliveries(facts)
+
+
+def _of_deliveries(facts: Facts) -> Verdict:
+    told = tuple((name, delivery_word(job)) for name, job in facts.deliveries if job is not None)
+    words = {word for _, word in told}
+    if "waiting" in words:
+        return Verdict(State.DELIVERING, (), told)
+    if facts.deliveries and not told:
+        return Verdict(State.DONE, (NOTHING_SENT,))
+    return Verdict(State.REFUSED if words - ARRIVED else State.DONE, (), told)
+
+
+def delivery_word(job: Job) -> str:
+    """How a delivery stands: "waiting", "delivered", "unverified", "refused" or "given_up"."""
+    if job.is_open:
+        return "waiting"
+    if job.has_failed or job.output not in (*ARRIVED, "refused"):
+        return "given_up"
+    return job.output

@@ -1,0 +1,136 @@
+"""`cadnode serve`: starts listener, worker and web as processes of their own and watches them.
+
+A role that dies is started again, with a pause that doubles while it keeps dying; receiving,
+reading and telling of it never take each other down.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from cadnode.log import get_logger
+from cadnode.node import role_status, trial_job
+from cadnode.node.web_security import tls_of, token_of
+from cadnode.node.workflow import prepare
+from cadnode.settings import Settings
+
+ROLES = ("worker", "listener", "web")
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+GOOD_RUN_S = 60.0
+STOP_WITHIN_S = 20.0
+
+log = get_logger("serve")
+
+
+@dataclass(slots=True)
+class _Role:
+    """A role's process, and when to start it again should it die."""
+
+    name: str
+    command: Sequence[str]
+    storage: Path
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    pause_s: float = FIRST_PAUSE_S
+    start_again_at: float = 0.0
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command)
+        self.started_at = time.monotonic()
+        log.info("role_started", role=self.name, pid=self.process.pid)
+
+    def look(self) -> None:
+        """Notice a death; start again when its pause is over."""
+        now = time.monotonic()
+        if self.process is None:
+            if now >= self.start_again_at:
+                self.start()
+        elif (code := self.process.poll()) is not None:
+            lived_well = now - self.started_at >= GOOD_RUN_S
+            self.pause_s = FIRST_PAUSE_S if lived_well else min(2 * self.pause_s, LONGEST_PAUSE_S)
+            self.start_again_at = now + self.pause_s
+            self.process = None
+            log.error("role_died", role=self.name, exit_code=code, seconds=self.pause_s)
+            role_status.note_death(self.storage, self.name, code)
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def wait(self, deadline: float) -> None:
+        if self.process is None:
+            return
+        try:
+            self.process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.warning("role_killed", role=self.name)
+            self.process.kill()
+            self.process.wait()
+
+
+def command(role: str, config: Path | None) -> list[str]:
+    """Command line that runs one role in a process of its own."""
+    arguments = [sys.executable, "-m", "cadnode", "serve", "--role", role]
+    if role != "all":
+        arguments.append("--supervised")
+    return [*arguments, "--config", str(config)] if config else arguments
+
+
+def serve(config: Path | None, settings: Settings) -> None:
+    """Run all roles until SIGTERM or SIGINT; they then finish what they have in hand.
+
+    Raises
+    ------
+    SettingsError
+        A role could never work: the token or the certificate cannot be used, or no job runs here.
+    """
+    if settings.web.enabled:  # without it a node has no health: nobody would notice
+        token_of(settings.web)
+        tls_of(settings.web)
+    trial_job.ensure(settings.database_url, settings.storage.folder)
+    prepare(settings.database_url)
+    names = [name for name in ROLES if name != "web" or settings.web.enabled]
+    roles = [_Role(name, command(name, config), settings.storage.folder) for name in names]
+    with stopping_on_signal(supervised=False) as stopping:
+        for role in roles:
+            role.start()
+        while not stopping():
+            for role in roles:
+                role.look()
+            time.sleep(0.2)
+    for role in roles:
+        role.stop()
+    deadline = time.monotonic() + STOP_WITHIN_S
+    for role in roles:
+        role.wait(deadline)
+    log.info("stopped", role="node")
+
+
+class stopping_on_signal:  # noqa: N801 - reads as a statement: `with stopping_on_signal() as …`
+    """Context manager: within it SIGTERM and SIGINT set a flag; gives a function that tells it.
+
+    A supervised role also stops when its parent is gone: a killed supervisor leaves no orphans.
+    """
+
+    def __init__(self, *, supervised: bool) -> None:
+        self._stop = False
+        self._parent = os.getppid() if supervised else None
+
+    def __enter__(self) -> Callable[[], bool]:
+        self._before = {s: signal.signal(s, self._set) for s in (signal.SIGTERM, signal.SIGINT)}
+        return lambda: self._stop or self._parent not in (None, os.getppid())
+
+    def __exit__(self, *_exc: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _set(self, number: int, _frame: FrameType | None) -> None:
+        log.info("stop_asked", signal=signal.Signals(number).name)
+        self._stop = True

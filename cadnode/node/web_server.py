@@ -1,0 +1,129 @@
+"""The web role: answers HTTP about the node's studies, and takes notices of new ones."""
+
+import errno
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
+
+from cadnode.log import get_logger
+from cadnode.node.health import HealthCheck
+from cadnode.node.jobs import Progress
+from cadnode.node.listener import open_spool
+from cadnode.node.study_index import Studies
+from cadnode.node.supervise import stopping_on_signal
+from cadnode.node.web_security import tls_of, token_of
+from cadnode.node.workflow import Announcer
+from cadnode.receive.fetch import requests
+from cadnode.settings import Settings, Web
+from cadnode.web.access import Access
+from cadnode.web.api import create
+from cadnode.web.node import Node, Notice, Unavailable, UnknownSource, jobs_away
+
+TRY_AGAIN_S = 2.0
+log = get_logger("web")
+
+
+def run(settings: Settings, *, supervised: bool) -> None:
+    """Serve HTTP until SIGTERM or SIGINT; a port that is taken is tried again and again.
+
+    Raises
+    ------
+    SettingsError
+        The token or the certificate cannot be used.
+    """
+    access = Access(token_of(settings.web), is_secure=settings.web.certificate_file is not None)
+    tls = tls_of(settings.web)
+    announcer = Announcer(settings.database_url)
+    progress = Progress(settings.database_url)
+    with stopping_on_signal(supervised=supervised) as stopping:
+        listening = _listen(settings.web, stopping)
+        if listening is not None:
+            app = create(node_of(settings, progress, announcer), access)
+            _serve(app, tls, listening, stopping)
+    progress.close()
+    announcer.close()
+
+
+def node_of(settings: Settings, progress: Progress, announcer: Announcer) -> Node:
+    """What the HTTP side asks, bound to this node's folders and job database."""
+    spool = open_spool(settings)
+    studies = Studies(settings, spool, progress)
+
+    def notify(notice: Notice) -> None:
+        names = tuple(source.name for source in settings.sources)
+        if notice.source not in names:
+            raise UnknownSource(names)
+        asked = requests.Request(
+            notice.study_instance_uid, notice.source, notice.orthanc_id, notice.at_once
+        )
+        try:
+            announcer.fetch(requests.save(settings.storage.folder / "spool", asked))
+        except OSError as error:
+            raise Unavailable("the request cannot be kept", "is the disk full?") from error
+        except SQLAlchemyError as error:
+            raise jobs_away() from error
+
+    return Node(
+        state_of=studies.state_of,
+        recent=studies.recent,
+        notify=notify,
+        patient_of=studies.patient_of,
+        page_of=studies.page_of,
+        health=HealthCheck(settings, spool, progress),
+    )
+
+
+def _serve(
+    app: FastAPI,
+    tls: ssl.SSLContext | None,
+    listening: socket.socket,
+    stopping: Callable[[], bool],
+) -> None:
+    """Serve in a thread: this one watches for signals and for a parent that is gone."""
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+    config = uvicorn.Config(
+        app,
+        access_log=False,  # it would show UIDs; `RequestLog` tells what may be told
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=5,
+        limit_concurrency=200,
+    )
+    config.load()
+    config.ssl = tls
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listening],), name="http")
+    thread.start()
+    log.info("serving", role="web", port=listening.getsockname()[1])
+    while thread.is_alive() and not stopping():
+        time.sleep(0.2)
+    server.should_exit = True
+    thread.join()
+    listening.close()
+
+
+def _listen(web: Web, stopping: Callable[[], bool]) -> socket.socket | None:
+    """The listening socket; None when the role is to stop before it could be had."""
+    told = False
+    while not stopping():
+        try:
+            family = socket.getaddrinfo(web.host, web.port, type=socket.SOCK_STREAM)[0][0]
+            return socket.create_server((web.host, web.port), family=family, backlog=128)
+        except OSError as error:
+            if not told:
+                taken = error.errno == errno.EADDRINUSE
+                reason = "port_taken" if taken else errno.errorcode.get(error.errno or 0, "address")
+                log.error("web_cannot_listen", port=web.port, reason=reason, seconds=TRY_AGAIN_S)
+                told = True
+        deadline = time.monotonic() + TRY_AGAIN_S
+        while time.monotonic() < deadline and not stopping():
+            time.sleep(0.1)
+    return None

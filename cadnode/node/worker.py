@@ -1,0 +1,221 @@
+"""The worker role: runs the durable workflow with the node's spool, models and destinations."""
+
+import json
+import threading
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cadnode.errors import ReportError
+from cadnode.exam.exam import Exam
+from cadnode.exam.read import read_study
+from cadnode.files import write_whole
+from cadnode.imaging import pixels
+from cadnode.log import get_logger
+from cadnode.node import deliveries, results, shadow_process
+from cadnode.node.active_models import ActiveModels
+from cadnode.node.fetching import Fetching, spool_folder
+from cadnode.node.listener import open_spool
+from cadnode.node.model_overview import examine
+from cadnode.node.outputs import cards_of, installation_uid, model_folders, write_outputs
+from cadnode.node.readers import choices_of, choose_device, load_readers
+from cadnode.node.readiness import relevant
+from cadnode.node.supervise import STOP_WITHIN_S, stopping_on_signal
+from cadnode.node.workflow import launch, stop
+from cadnode.node.workflow_steps import Start, Steps
+from cadnode.reading import read_exam as read_with
+from cadnode.receive.fetch import requests
+from cadnode.receive.spool import Spool
+from cadnode.settings import Settings
+
+log = get_logger("worker")
+
+
+def run(settings: Settings, *, supervised: bool) -> None:
+    """Work until SIGTERM or SIGINT."""
+    device = choose_device(settings.reading.device)
+    models = ActiveModels(
+        settings,
+        lambda old: load_readers(
+            settings, device, loaded=old or (), look_at=examine if old else None
+        ),
+    )
+    readers = models.start()
+    worker = Worker(settings, open_spool(settings), models)
+    with stopping_on_signal(supervised=supervised) as stopping:
+        start = launch(worker.steps(), settings.database_url)
+        log.info("working", role="worker", device=device, count=len(list(readers)))
+        next_sweep = 0.0
+        while not stopping():
+            if time.monotonic() >= next_sweep:
+                worker.sweep(start)
+                next_sweep = time.monotonic() + settings.study.sweep_s
+            time.sleep(0.2)
+    worker.stopping.set()
+    stop(within_s=STOP_WITHIN_S / 2)
+
+
+class Worker:
+    """The steps of the workflow, bound to one node's spool, models and destinations."""
+
+    def __init__(self, settings: Settings, spool: Spool, models: ActiveModels) -> None:
+        self.stopping = threading.Event()
+        self._settings = settings
+        self._spool = spool
+        self._models = models
+        self._results = settings.storage.folder / "results"
+        self._swept: dict[str, float] = {}  # study: its last change when it was looked at
+        self._fetching = Fetching(settings, self.stopping.is_set)
+        self._reading = threading.Lock()  # one exam at a time has the processor and its memory
+
+    def steps(self) -> Steps:
+        """The workflow's steps."""
+        return Steps(
+            fetch=self._fetching.fetch,
+            fingerprint=self.fingerprint,
+            read=self.read,
+            predecessor=self.predecessor,
+            report=self.report,
+            deliver=self.deliver,
+            shadow=self.shadow,
+            has_result=self.has_result,
+            now=lambda: datetime.now(UTC),
+            destinations=tuple(
+                (d.name, d.give_up_after_h * 3600) for d in self._settings.destinations
+            ),
+            one_at_a_time=frozenset(  # their bundles share resources: the patient, the device
+                d.name for d in self._settings.destinations if d.kind == "fhir"
+            ),
+        )
+
+    def sweep(self, start: Start) -> None:
+        """Consider every quiet study whose content has no result yet, once for each change.
+
+        Finds what was received while nobody could be told: a crash between publishing an image
+        and announcing it, or a job database that was away. So for studies that are asked for.
+        """
+        self._fetching.sweep(start.fetch)
+        for study in self._spool.studies():
+            changed_at = self._spool.changed_at(study)
+            is_quiet = self._spool.quiet_s(study) >= self._settings.study.quiet_s
+            if not is_quiet or self._swept.get(study) == changed_at:
+                continue
+            if requests.load(spool_folder(self._settings), study):
+                continue  # not all of it is here yet; `Fetching` has it considered at its end
+            self._swept[study] = changed_at
+            content = self.fingerprint(study)
+            if content and not self.has_result(study, content):
+                start.consider(study)
+
+    def fingerprint(self, study: str) -> str:
+        """What the spool holds of a study that concerns us (`relevant`); "" when nothing does."""
+        paths = self._relevant(study)
+        return self._spool.fingerprint(paths) if paths else ""
+
+    def _relevant(self, study: str) -> list[Path]:
+        return relevant(self._spool.instances(study))
+
+    def _exams(self, study: str, paths: Sequence[Path]) -> tuple[Exam, ...]:
+        """The study's exams, one a patient."""
+        names = {path.stem for path in paths}
+        replaced = [p for p in self._spool.replaced(study) if p.name.split(".")[0] in names]
+        return read_study(
+            paths,
+            replaced=replaced,
+            read_for_processing=self._settings.reading.for_processing,
+            same_pixels=pixels.same_pixels,
+        )
+
+    def _folder(self, study: str, content: str) -> Path:
+        return self._results / study / content
+
+    def has_result(self, study: str, content: str) -> bool:
+        """Whether this content is reported."""
+        return results.has_result(self._folder(study, content))
+
+    def read(self, study: str, content: str) -> bool:
+        """Read the study and save what the models said; False when its content has changed."""
+        with self._reading:
+            paths = self._relevant(study)
+            if not paths or self._spool.fingerprint(paths) != content:
+                log.info("content_changed", study=study)
+                return False
+            started = time.monotonic()
+            readers = self._models.current()  # these, to the study's end
+            exams = self._exams(study, paths)
+            where = self._folder(study, content)
+            for exam, folder in zip(exams, results.folders_for(where, len(exams)), strict=True):
+                result = read_with(exam, readers, choices=choices_of(self._settings.reading))
+                results.keep_reading(folder, result)
+                log.info(
+                    "study_read", study=study, outcome=result.outcome.value,
+                    views=len(result.views), findings=len(result.findings),
+                    skipped=len(result.skipped), count=len(exams),
+                    seconds=round(time.monotonic() - started, 2),
+                )  # fmt: skip
+            write_whole(where / "inputs.json", json.dumps([p.name for p in paths]).encode())
+            return True
+
+    def predecessor(self, study: str, content: str) -> str:
+        """Fingerprint of the study's last reported content before this one, or ""."""
+        newest = max(self._reported(study, content), key=_reported_at, default=None)
+        return newest.name if newest else ""
+
+    def _reported(self, study: str, content: str) -> list[Path]:
+        """Folders of the study's other contents that are reported."""
+        contents = sorted(p for p in (self._results / study).glob("*") if p.name != content)
+        return [folder for folder in contents if results.has_result(folder)]
+
+    def report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
+        """Write the study's outputs; returns how many of them a destination may get.
+
+        That is the DICOM objects and the FHIR bundle: who gets which, `node.deliveries` decides.
+        Headers that came after the reading are never put beside its scores.
+
+        Raises
+        ------
+        ReportError
+            The images changed since they were read: what there is now is read as new content.
+        """
+        where = self._folder(study, content)
+        names = set(json.loads((where / "inputs.json").read_bytes()))
+        paths = [p for p in self._spool.instances(study) if p.name in names]
+        if names and Spool.fingerprint(paths) != content:
+            raise ReportError("the study's images changed after they were read")
+        exams = self._exams(study, paths)
+        old = self._folder(study, predecessor) if predecessor else None
+        earlier = [p for f in self._reported(study, content) for p in results.exam_folders(f)]
+        n_outputs = 0
+        for exam, folder in zip(exams, results.exam_folders(where), strict=True):
+            result = results.load_reading(folder)
+            objects = write_outputs(
+                exam,
+                result,
+                folder,
+                self._settings.report,
+                made_at=datetime.fromisoformat(results.first_made_at(folder, made_at)),
+                predecessors=results.reported_before(old, exam.headers.keys()) if old else (),
+                profiles=self._settings.profiles,
+                cards=cards_of(model_folders(self._settings), result),
+                earlier=earlier,
+                observer_uid=installation_uid(self._settings.storage.folder),
+            )
+            n_outputs += len(objects) + (folder / results.BUNDLE).is_file()
+        log.info("study_reported", study=study, count=n_outputs)
+        return n_outputs
+
+    def deliver(self, study: str, content: str, destination: str) -> str:
+        """One try to deliver: see `deliveries.deliver`."""
+        return deliveries.deliver(self._settings, study, self._folder(study, content), destination)
+
+    def shadow(self, study: str, content: str) -> str:
+        """Have other versions read the study as well; see `shadow_process.run`."""
+        return shadow_process.run(
+            self._settings, study, self._folder(study, content), self.stopping.is_set
+        )
+
+
+def _reported_at(folder: Path) -> float:
+    """When a content was reported, in seconds since the epoch."""
+    return max((part / results.RESULT).stat().st_mtime for part in results.exam_folders(folder))
