@@ -129,7 +129,7 @@ def _evaluate(
             json_file.write_text(json.dumps(result, indent=2) + "\n")
         evaluate.show(out, result)
         if html is not None:
-            from training.evaluation import evaluation_page
+            from training.results import evaluation_page
 
             evaluation_page.of_command(html, system, data, model)
             out.print(f"page: {html}", highlight=False)

@@ -249,7 +249,7 @@ def train_detection(
 
 def _train(system: str, options: TrainOptions, data: list[str], **own: Any) -> None:
     """Train, or tell what would be done; `own` are the system's own options."""
-    from training.machine import Machine
+    from training.engine.machine import Machine
 
     train = import_module(f"training.papers.{system}.train")
     machine = Machine.here(

@@ -12,9 +12,9 @@ from tests import peers
 from tests.synthetic import MARK
 from tests.training import layouts
 from tests.training.layouts import FIRST, SECOND, two_exams, write_csv
-from training.data import archive
-from training.data.archive_client import Instance
 from training.data.pathology import pseudonym, read_pathology
+from training.data.sets import archive
+from training.data.sets.archive_client import Instance
 
 DICOM_WEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 

@@ -10,8 +10,9 @@ from cadnode.domain import Acquisition, Box
 from cadnode.errors import DataError
 from tests.training import toy
 from tests.training.layouts import table
-from training.data import film, rsna2022, sources
+from training.data import sources
 from training.data.manifest_file import write_manifest
+from training.data.sets import film, rsna2022
 
 
 def picture(path: Path, size: int = 16) -> str:

@@ -9,8 +9,9 @@ import pytest
 from cadnode.domain import Box
 from cadnode.errors import DataError
 from tests.training import layouts
-from training.data import birads, cbis_ddsm, cmmd, inbreast, rsna2022, sources, vindr
+from training.data import birads, sources
 from training.data.manifest import ManifestRow
+from training.data.sets import cbis_ddsm, cmmd, inbreast, rsna2022, vindr
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,17 @@ from cadnode.models import store
 from cadnode.registry.comparison import read_evidence
 from tests.training import score_cases, toy
 from tests.unit import store_cases
-from training.evaluation import comparison_page, reading, report, resample
-from training.evaluation.auc import delong_test
-from training.evaluation.binary import Measure
-from training.evaluation.compare import as_dict, compare, reclassified
-from training.evaluation.froc import ImageMarks, froc
-from training.evaluation.gallery import Group, Picture
-from training.evaluation.scored import Scored
+from training.data.rois import RoiRecord
 from training.papers.roi_cnn import evaluate as rois_evaluate
-from training.papers.roi_cnn.rois import RoiRecord
 from training.papers.wang2016.table import FeatureTable
+from training.results import comparison_page, reading, report
+from training.results.compare import as_dict, compare, reclassified
+from training.results.gallery import Group, Picture
+from training.results.scored import Scored
+from training.statistics import resample
+from training.statistics.auc import delong_test
+from training.statistics.binary import Measure
+from training.statistics.froc import ImageMarks, froc
 
 
 def sides(cases: Scored) -> tuple[Scored, Scored]:

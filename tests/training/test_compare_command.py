@@ -16,7 +16,7 @@ from cadnode.registry import installation
 from cadnode.registry.installation import Stores
 from tests.training import toy
 from tests.unit import store_cases
-from training.evaluation import scored_file
+from training.results import scored_file
 
 app = typer.Typer()
 app.command()(compare.compare)

@@ -12,7 +12,8 @@ from cadnode.imaging import view_chain
 from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models import store
 from tests.training import toy
-from training.data import ddsm_exams, rsna_views, sources
+from training.data import sources
+from training.data.sets import ddsm_exams, rsna_views
 from training.data.tensors import TensorCache, tensors
 from training.data.views import part_of
 

@@ -11,7 +11,7 @@ from cadnode.detect.regions import Region
 from cadnode.domain import Box, FindingKind, Laterality
 from cadnode.errors import DataError
 from tests.unit.detect_cases import add_specks, breast, group
-from training.data import mini_mias, pisa_calcifications
+from training.data.sets import mini_mias, pisa_calcifications
 from training.papers.detection.cases import CLUSTER, MASS, Target, mias_cases, open_cases
 from training.papers.detection.implants import implant
 

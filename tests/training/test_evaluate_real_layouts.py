@@ -19,13 +19,13 @@ from cadnode.models.operating_point import Roc
 from cadnode.models.roi import RoiModel
 from tests.training import film_layouts
 from tests.unit import store_cases
-from training.evaluation import reading
-from training.evaluation.grouped import Cases, area, strata
 from training.papers.roi_cnn import evaluate as roi_evaluate
 from training.papers.roi_cnn import real_evaluate
 from training.papers.wang2016 import evaluate as wang
 from training.papers.wang2016 import real_evaluate as wang_real
 from training.papers.wang2016 import regions
+from training.results import reading
+from training.statistics.grouped import Cases, area, strata
 
 
 class Bright:

@@ -18,11 +18,11 @@ from cadnode.models.loading import load_view_model
 from cadnode.models.view import ViewModel
 from tests.training import toy
 from training.data.sources import open_source
-from training.machine import Machine
+from training.engine.loop import CHECKPOINT, HISTORY, Training
+from training.engine.machine import Machine
 from training.once import remembering
 from training.papers.kim2018 import config, evaluate, train
 from training.papers.kim2018.loss import cosine, location_loss, pair_loss
-from training.workflow import CHECKPOINT, HISTORY, Training
 
 MODELS = ("dib-mg-digital", "dib-mg-film")
 

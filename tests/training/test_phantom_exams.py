@@ -8,8 +8,9 @@ import pytest
 from cadnode.domain import Acquisition
 from cadnode.errors import DataError
 from cadnode.models.store import woman_key
-from training.data import phantom_exams, sources
-from training.data.phantom_exams import PhantomExams, parse
+from training.data import sources
+from training.data.sets import phantom_exams
+from training.data.sets.phantom_exams import PhantomExams, parse
 from training.data.views import part_of
 
 

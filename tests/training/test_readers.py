@@ -8,10 +8,10 @@ from statsmodels.stats.contingency_tables import mcnemar as peers_mcnemar
 from cadnode.domain import System
 from cadnode.errors import DataError
 from tests.training import score_cases
-from training.evaluation import reader_section, readers
-from training.evaluation.auc import delong_test
-from training.evaluation.binary import Measure, wilson
-from training.evaluation.scored import Scored
+from training.results import reader_section, readers
+from training.results.scored import Scored
+from training.statistics.auc import delong_test
+from training.statistics.binary import Measure, wilson
 
 
 def assessed(words: str, labels: list[bool], values: list[float]) -> Scored:

@@ -15,17 +15,17 @@ from cadnode.domain import System
 from cadnode.errors import DataError
 from cadnode.models.operating_point import roc as card_roc
 from tests.training import score_cases
-from training.evaluation import measures, published, scored_file
-from training.evaluation import scored as scores
-from training.evaluation.binary import Measure, wilson
-from training.evaluation.papers_tables import (
+from training.papers.wang2016.measure import PAPER
+from training.results import measures, published, scored_file
+from training.results import scored as scores
+from training.results.papers_tables import (
     all_tables,
     by_stratum,
     pairs,
     performance,
     published_rows,
 )
-from training.papers.wang2016.measure import PAPER
+from training.statistics.binary import Measure, wilson
 
 
 @pytest.mark.parametrize("name", ["s.json", "s.csv"])

@@ -5,9 +5,9 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_curve
 
 from tests.training import score_cases
-from training.evaluation import resample
-from training.evaluation.auc import auc, clustered
-from training.evaluation.curves import GRID, precision_recall, roc, single_features
+from training.statistics import resample
+from training.statistics.auc import auc, clustered
+from training.statistics.curves import GRID, precision_recall, roc, single_features
 
 
 def test_the_curve_is_scikit_learns() -> None:

@@ -9,10 +9,10 @@ import pytest
 from cadnode.detect.regions import Detections, Region
 from cadnode.domain import Acquisition, Box, FindingKind, Laterality
 from cadnode.errors import DataError
-from training.evaluation import detection_page, detection_reading
 from training.once import remembering
 from training.papers.detection import cases
 from training.papers.detection.cases import CLUSTER, MASS, Case, Cases, Target, detected, matched
+from training.results import detection_page, detection_reading
 
 
 def region(row: int, col: int, certainty: float, kind: FindingKind = CLUSTER) -> Region:

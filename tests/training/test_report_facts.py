@@ -7,8 +7,8 @@ import pytest
 from cadnode.domain import Laterality
 from tests.training import score_cases, toy
 from training.data.manifest import ManifestRow
-from training.evaluation import facts
-from training.evaluation.scored import Scored, Scorer, key, scored
+from training.results import manifest_facts
+from training.results.scored import Scored, Scorer, key, scored
 
 
 def row(**known: object) -> ManifestRow:
@@ -23,7 +23,7 @@ def test_the_malignant_lesion_and_the_highest_assessment_count() -> None:
         row(lesion_kind="mass", birads="4A", pathology="Invasive ductal carcinoma"),
     ]
 
-    told = facts.of_rows(rows)
+    told = manifest_facts.of_rows(rows)
 
     assert told == {
         "vendor": "GE", "density": "C", "age": "50–59", "lesion": "mass",
@@ -43,12 +43,12 @@ def test_the_malignant_lesion_and_the_highest_assessment_count() -> None:
     ],
 )
 def test_words_of_pathology_say_whether_a_cancer_is_invasive(words: str, expected: str) -> None:
-    assert facts.of_rows([row(pathology=words)])["invasive"] == expected
+    assert manifest_facts.of_rows([row(pathology=words)])["invasive"] == expected
 
 
 def test_a_machines_number_is_no_vendor() -> None:
-    assert facts.of_rows([row(vendor="machine 49")])["vendor"] == ""
-    assert facts.of_rows([])["birads"] == ""
+    assert manifest_facts.of_rows([row(vendor="machine 49")])["vendor"] == ""
+    assert manifest_facts.of_rows([])["birads"] == ""
 
 
 def test_facts_of_a_folder_reach_the_breasts_and_what_is_known_stays(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_facts_of_a_folder_reach_the_breasts_and_what_is_known_stays(tmp_path: P
     ]
     cases = scored(("rsna-views", "", "breasts"), [Scorer("a")], {"a": [0.1] * 3}, rows)
 
-    found = facts.enriched(cases, f"rsna-views:{folder}")
+    found = manifest_facts.enriched(cases, f"rsna-views:{folder}")
 
     assert [c.fact("birads") for c in found.cases] == ["0"] * 3
     assert [c.fact("age") for c in found.cases] == ["60–69"] * 3
@@ -76,7 +76,7 @@ def test_facts_of_a_folder_reach_the_breasts_and_what_is_known_stays(tmp_path: P
 def test_cases_that_are_no_breasts_are_given_back_as_they_are() -> None:
     cases = score_cases.made([True, False], {"a": [0.1, 0.2]})
 
-    assert facts.enriched(cases, "phantom:4") is cases
+    assert manifest_facts.enriched(cases, "phantom:4") is cases
 
 
 def lesions(*kinds: str) -> Scored:

@@ -8,7 +8,7 @@ import pytest
 
 from cadnode.domain import Box
 from cadnode.errors import DataError
-from training.evaluation.gallery import Outcome, Picture, chosen, painted
+from training.results.gallery import Outcome, Picture, chosen, painted
 
 Image = np.ndarray
 

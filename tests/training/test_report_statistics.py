@@ -10,13 +10,14 @@ from sklearn.metrics import average_precision_score, roc_curve
 from cadnode.models.operating_point import Roc
 from cadnode.models.operating_point import roc as card_roc
 from tests.training import score_cases
-from training.evaluation import measures, probabilities, resample
-from training.evaluation.auc import auc, delong_test
-from training.evaluation.binary import Measure, wilson
-from training.evaluation.calibration import reliability
-from training.evaluation.froc import ImageMarks, band, froc, interval
-from training.evaluation.papers_tables import performance
-from training.evaluation.scored import cutoffs
+from training.results import measures, probabilities
+from training.results.papers_tables import performance
+from training.results.scored import cutoffs
+from training.statistics import resample
+from training.statistics.auc import auc, delong_test
+from training.statistics.binary import Measure, wilson
+from training.statistics.calibration import reliability
+from training.statistics.froc import ImageMarks, band, froc, interval
 
 
 @pytest.mark.parametrize(

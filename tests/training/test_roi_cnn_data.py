@@ -15,13 +15,14 @@ from cadnode.imaging.roi_chain import RoiSpec
 from cadnode.models.weights import unpack
 from cadnode.networks import cnn
 from cadnode.networks.cnn import CnnConfig
-from training.machine import Machine
-from training.papers.roi_cnn import measure, phantom_rois
+from training.data.rois import RoiRecord, RoiSet, open_set, write_table
+from training.data.sets import phantom_rois
+from training.data.sets.phantom_rois import PhantomSource, as_bytes, draw, parse, prepare
+from training.engine.machine import Machine
+from training.papers.roi_cnn import measure
 from training.papers.roi_cnn.augment import augment, centre
 from training.papers.roi_cnn.batches import Batches
 from training.papers.roi_cnn.config import Augmentation, Member, Optimizer, Recipe, Stage
-from training.papers.roi_cnn.phantom_rois import PhantomSource, as_bytes, draw, parse, prepare
-from training.papers.roi_cnn.rois import RoiRecord, RoiSet, open_set, write_table
 from training.papers.roi_cnn.saliency import Peak, _peak, shares
 from training.papers.roi_cnn.stage import StageData, learn
 from training.papers.roi_cnn.tasks import task

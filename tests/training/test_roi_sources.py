@@ -12,13 +12,13 @@ from cadnode.imaging.roi_chain import RoiSpec
 from tests.training import film_layouts
 from training.data.manifest import MALIGNANT
 from training.data.manifest_file import write_manifest
-from training.data.mini_mias import SPACING_MM
+from training.data.rois import PARTS
+from training.data.sets.mini_mias import SPACING_MM
 from training.data.sources import open_manifest
 from training.data.views import read_grey
 from training.papers.roi_cnn import real_rois
 from training.papers.roi_cnn.config import Augmentation, Input, Recipe, Stage
 from training.papers.roi_cnn.export import is_real
-from training.papers.roi_cnn.rois import PARTS
 from training.papers.roi_cnn.sources import Sources, parse
 
 SPEC = RoiSpec(size=64, spacing_mm=0.4)

@@ -13,14 +13,14 @@ from cadnode.models import store
 from tests.training import toy
 from tests.training.test_detection_data import write_mias
 from tests.training.test_wang2016 import pisa
-from training import recipe as recipes
-from training.command_line import command_line
+from training.engine import recipe as recipes
+from training.engine.command_line import command_line
+from training.engine.recipe import Recipes, read
 from training.papers.detection.config import RECIPES as DETECTION
 from training.papers.detection.config import Schedule
 from training.papers.kang2021.config import PROTOCOL
 from training.papers.wang2016 import config as wang
 from training.papers.wang2016.autoencoder import Recipe
-from training.recipe import Recipes, read
 
 SYSTEMS = ("kim2018", "kang2021", "helsinki_dtl", "wang2016", "detection")
 COMMON = (

@@ -14,7 +14,8 @@ from cadnode.networks.cnn import Cells, Facts
 from tests.training import test_roi_cnn, test_wang2016, toy
 from tests.training.killed import killed_at
 from tests.training.test_detection_data import write_mias, write_pisa
-from training import phases
+from training.engine import phase_loop
+from training.engine.loop import Training
 from training.papers.detection import train as detection
 from training.papers.detection.config import Schedule
 from training.papers.helsinki_dtl import train as helsinki
@@ -23,7 +24,6 @@ from training.papers.kim2018 import train as kim
 from training.papers.roi_cnn.stage import RoiTraining
 from training.papers.wang2016 import fitting, phantom_regions
 from training.papers.wang2016 import train as wang
-from training.workflow import Training
 
 SMALL = Facts("test_resnet", "", 0.449, 0.226, Cells(0.5, 32))
 KANG = test_roi_cnn.RECIPE.replace("resnext50_32x4d", "inception_v3")
@@ -105,7 +105,7 @@ def test_wang2016_killed_while_a_fold_is_tuned(
 
     # One step an epoch: 10 + 10 + 3 of the network, 10 + 10 + 10 a fold: 60 is in fold 2.
     whole = train(tmp_path / "whole")
-    killed_at(60, phases, "_save", lambda: train(tmp_path / "killed"))
+    killed_at(60, phase_loop, "_save", lambda: train(tmp_path / "killed"))
     states = tmp_path / "killed" / wang.STATES / "training-part"
     assert sorted(p.name for p in states.iterdir()) == ["fold-1.npz", "fold-2"]
     resumed = train(tmp_path / "killed", resume=True)
@@ -125,4 +125,4 @@ def test_detection_killed_in_its_second_fold(tmp_path: Path) -> None:
         return detection.run(data, out, schedule=schedule, quiet=True, **options)
 
     # Two networks a fold, two epochs each: the sixth is the second fold's.
-    _checked(tmp_path, phases, "_save", 6, train)
+    _checked(tmp_path, phase_loop, "_save", 6, train)

@@ -17,8 +17,8 @@ from cadnode.models import loading, store
 from cadnode.models.card import FeatureCard
 from cadnode.models.feature import FeatureModel
 from training import phantom
-from training.data import pisa_masses
-from training.papers.roi_cnn.phantom_rois import PhantomSource
+from training.data.sets import pisa_masses
+from training.data.sets.phantom_rois import PhantomSource
 from training.papers.wang2016 import (
     data,
     evaluate,

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from cadnode.errors import DataError, SettingsError
-from training import checkpoint, tracking
-from training.gradients import Gradients
-from training.machine import Machine, started
+from training.engine import checkpoint, tracking
+from training.engine.gradients import Gradients
+from training.engine.loop import CHECKPOINT, HISTORY, Plan, Training, seed_everything
+from training.engine.machine import Machine, started
+from training.engine.prefetch import ahead
 from training.papers.wang2016.autoencoder import Recipe
-from training.prefetch import ahead
-from training.workflow import CHECKPOINT, HISTORY, Plan, Training, seed_everything
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training.augment import augment
-from training.lesions import LesionSimulator, mass_shape
+from training.papers.kim2018.batches import augment
+from training.papers.kim2018.lesions import LesionSimulator, mass_shape
 
 
 def breast() -> np.ndarray:

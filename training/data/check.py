@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from training.data import manifest as m
-from training.data.cbis_ddsm import load_mask
 from training.data.images import GREY_FILES, load_image
 from training.data.manifest import Manifest, ManifestRow
 from training.data.near_duplicates import THRESHOLD, Hash, near_pairs, perceptual_hash
+from training.data.sets.cbis_ddsm import load_mask
 from training.data.views import read_grey
 
 _COUNTED: Final = (

@@ -12,11 +12,11 @@ from cadnode.errors import NotProcessable
 from cadnode.exam.mammogram import read_instance
 from cadnode.imaging import pixels
 from cadnode.imaging.spacing import spacing_of
-from training.data import pisa_masses
-from training.data.cbis_ddsm import box_of, load_mask
 from training.data.images import GREY_FILES, load_image
 from training.data.manifest import ManifestRow
 from training.data.regions import Region
+from training.data.sets import pisa_masses
+from training.data.sets.cbis_ddsm import box_of, load_mask
 from training.data.views import read_grey
 
 

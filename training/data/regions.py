@@ -13,8 +13,8 @@ from cadnode.domain import Acquisition
 from cadnode.errors import DataError
 from cadnode.models.store import woman_key
 from training.data import manifest as m
-from training.data import pisa_calcifications, pisa_masses
 from training.data.manifest import Manifest, ManifestRow
+from training.data.sets import pisa_calcifications, pisa_masses
 from training.data.sources import MANIFEST, SOURCES, open_manifest
 from training.data.views import Part, left_out, part_of
 

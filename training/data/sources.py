@@ -7,7 +7,11 @@ from typing import Final
 
 from cadnode.domain import Acquisition, FloatImage
 from cadnode.errors import DataError
-from training.data import (
+from training.data import manifest_views
+from training.data.images import load_image
+from training.data.manifest import Manifest
+from training.data.manifest_file import SUFFIXES, read_manifest
+from training.data.sets import (
     archive,
     cbis_ddsm,
     cmmd,
@@ -15,7 +19,6 @@ from training.data import (
     dicom_csv,
     film,
     inbreast,
-    manifest_views,
     mini_mias,
     phantom_exams,
     pisa_calcifications,
@@ -24,9 +27,6 @@ from training.data import (
     rsna_views,
     vindr,
 )
-from training.data.images import load_image
-from training.data.manifest import Manifest
-from training.data.manifest_file import SUFFIXES, read_manifest
 from training.data.views import DataSet, ViewRecord
 
 Reader = Callable[[Path, Callable[[], None]], Manifest]

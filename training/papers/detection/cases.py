@@ -13,9 +13,9 @@ from cadnode.domain import Acquisition, Box, FindingKind, FloatImage, Laterality
 from cadnode.errors import DataError
 from cadnode.models.detector import Detector
 from training import once
-from training.data import mini_mias
-from training.evaluation.froc import ImageMarks
+from training.data.sets import mini_mias
 from training.phantom import PlantedLesion, exam
+from training.statistics.froc import ImageMarks
 
 CLUSTER, MASS = FindingKind.CALCIFICATION_CLUSTER, FindingKind.MASS
 

@@ -15,10 +15,10 @@ from cadnode.errors import DataError, ModelError
 from cadnode.models import loading, store
 from cadnode.models.detector import Detector
 from cadnode.terminal import styled
-from training.evaluation.froc import ImageMarks, summary
-from training.evaluation.grouped import shown
 from training.papers.detection import cases, rois
 from training.papers.detection.cases import Case, Cases, detected, matched, regions_of
+from training.statistics.froc import ImageMarks, summary
+from training.statistics.grouped import shown
 
 NAME: Final = "microcalcification-detector"
 KINDS: Final = (FindingKind.CALCIFICATION_CLUSTER, FindingKind.MASS)

@@ -14,9 +14,9 @@ from cadnode.domain import Acquisition
 from cadnode.models import operating_point, store
 from cadnode.models.card import Calibration, DetectorCard, Metric, TrainingData
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
-from training.data import mini_mias
-from training.evaluation.auc import clustered
+from training.data.sets import mini_mias
 from training.papers.detection.samples import Samples
+from training.statistics.auc import clustered
 
 Floats = NDArray[np.float64]
 

@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from cadnode import terminal
 from cadnode.networks.patch_filter import CandidateFilter, CandidateNet, DetectorConfig
+from training.engine.phase_loop import Kept, NumpyRandom, Phase, Stateful, learn
 from training.papers.detection.config import Schedule
 from training.papers.detection.samples import Samples
-from training.phases import Kept, NumpyRandom, Phase, Stateful, learn
 
 Floats = NDArray[np.float64]
 

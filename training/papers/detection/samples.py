@@ -21,7 +21,7 @@ from cadnode.errors import DataError
 from cadnode.files import write_whole
 from cadnode.imaging.geometry import resize
 from cadnode.networks.patch_filter import DetectorConfig
-from training.data import mini_mias, pisa_calcifications
+from training.data.sets import mini_mias, pisa_calcifications
 from training.papers.detection.cases import MARGIN_MM
 from training.papers.detection.implants import Implant, implant
 from training.phantom import RoiSource

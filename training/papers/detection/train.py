@@ -15,11 +15,13 @@ from cadnode import terminal
 from cadnode.errors import DataError
 from cadnode.models.card import DetectorCard
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
-from training import tracking
-from training.checkpoint import claim
-from training.command_line import command_line
-from training.data import mini_mias, pisa_calcifications
-from training.machine import Machine
+from training.data.sets import mini_mias, pisa_calcifications
+from training.engine import tracking
+from training.engine.checkpoint import claim
+from training.engine.command_line import command_line
+from training.engine.machine import Machine
+from training.engine.phase_loop import Kept
+from training.engine.preview import Count, Phase, Preview, table_of
 from training.papers.detection import config as recipes
 from training.papers.detection import export, samples
 from training.papers.detection.config import Schedule
@@ -27,8 +29,6 @@ from training.papers.detection.export import Origin
 from training.papers.detection.fitting import fit
 from training.papers.detection.samples import Samples
 from training.papers.detection.validation import FOLDS, HeldOut, cross_validated, mias_froc
-from training.phases import Kept
-from training.preview import Count, Phase, Preview, table_of
 
 KINDS: Final = f"phantom:N, {mini_mias.NAME}:PATH or {pisa_calcifications.NAME}:PATH"
 # `phantom:small`, as in the other trainings: enough to see that everything works.

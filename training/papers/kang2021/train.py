@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from training.machine import Machine
+from training.engine.machine import Machine
+from training.engine.preview import Preview
 from training.papers.kang2021.config import PROTOCOL
 from training.papers.roi_cnn import preview as previews
 from training.papers.roi_cnn import train
-from training.preview import Preview
 
 
 def run(data: Sequence[str], out: Path, **options: Any) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from training.data import birads
-from training.evaluation.auc import clustered, delong
-from training.evaluation.grouped import shown
 from training.papers.kim2018.validation import BreastScored, ExamScored
+from training.statistics.auc import clustered, delong
+from training.statistics.grouped import shown
 
 
 def at_threshold(breasts: Sequence[BreastScored], threshold: float) -> dict[str, Any]:

@@ -30,8 +30,7 @@ from training import once
 from training.data.sources import open_source
 from training.data.tensors import tensors
 from training.data.views import DataSet, ViewRecord
-from training.evaluation.auc import delong
-from training.evaluation.grouped import Cases, area, message, shown
+from training.engine.loop import in_batches
 from training.papers.kim2018 import baselines
 from training.papers.kim2018.exams import level
 from training.papers.kim2018.validation import (
@@ -43,7 +42,8 @@ from training.papers.kim2018.validation import (
     exam_contrast_of,
     exams_compared,
 )
-from training.workflow import in_batches
+from training.statistics.auc import delong
+from training.statistics.grouped import Cases, area, message, shown
 
 SPLITS: Final = ("unseen", "all")
 _CLASSES: Final = ("with cancer", "without")

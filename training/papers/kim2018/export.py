@@ -16,10 +16,9 @@ from cadnode.models.breast import BreastScoring
 from cadnode.models.card import DibMgCard, Metric, TrainingData
 from cadnode.models.weights import StoredAs, pack, unpack
 from cadnode.networks.dib_mg import MapNetwork
-from training.data import ddsm_exams, phantom_exams, rsna_views
+from training.data.sets import ddsm_exams, phantom_exams, rsna_views
 from training.data.tensors import TensorCache
 from training.data.views import DataSet, Part, ViewRecord
-from training.evaluation.auc import clustered
 from training.papers.kim2018.config import Recipe
 from training.papers.kim2018.validation import (
     BreastScored,
@@ -34,6 +33,7 @@ from training.papers.kim2018.validation import (
     fit,
     logits_of,
 )
+from training.statistics.auc import clustered
 
 # Stored as int8, the validation area moves by less, or float32 stays.
 _INT8_TOLERANCE: Final = 0.005

@@ -9,7 +9,7 @@ from cadnode.errors import DataError
 from cadnode.models import store
 from cadnode.models.card import DibMgCard
 from cadnode.models.loading import load_view_model
-from training.data import phantom_exams
+from training.data.sets import phantom_exams
 from training.data.sources import ADAPTERS, SOURCES, open_source
 from training.data.views import Part, ViewRecord, parts
 from training.papers.kim2018 import export

@@ -13,22 +13,22 @@ from cadnode.errors import DataError, SettingsError
 from cadnode.models import store
 from cadnode.networks import dib_mg, imagenet
 from cadnode.networks.dib_mg import MapNetwork, TransferDibMg
-from training import tracking
-from training.checkpoint import claim
-from training.command_line import command_line
-from training.data import phantom_exams
+from training.data.sets import phantom_exams
 from training.data.sources import open_source
 from training.data.tensors import TensorCache
 from training.data.views import DataSet, Part, ViewRecord, parts
-from training.machine import Machine, started
+from training.engine import tracking
+from training.engine.checkpoint import claim
+from training.engine.command_line import command_line
+from training.engine.loop import Plan, Training, seed_everything
+from training.engine.machine import Machine, started
+from training.engine.preview import Count, Phase, Preview, table_of
 from training.papers.kim2018 import config as recipes
 from training.papers.kim2018 import export
 from training.papers.kim2018.batches import Batches, Source
 from training.papers.kim2018.config import Recipe
 from training.papers.kim2018.loss import cosine, loss_of
 from training.papers.kim2018.validation import compared, contrast_auc
-from training.preview import Count, Phase, Preview, table_of
-from training.workflow import Plan, Training, seed_everything
 
 
 @dataclass(frozen=True, eq=False, slots=True)

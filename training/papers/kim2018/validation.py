@@ -20,12 +20,12 @@ from cadnode.models.breast import BreastScoring, combine
 from cadnode.models.card import Calibration, HotRegion
 from cadnode.models.operating_point import Roc, roc
 from cadnode.networks.dib_mg import MapNetwork
-from training.data.rsna_views import MACHINES
-from training.data.rsna_views import NAME as RSNA
+from training.data.sets.rsna_views import MACHINES
+from training.data.sets.rsna_views import NAME as RSNA
 from training.data.tensors import TensorCache
 from training.data.views import ViewRecord
-from training.evaluation.auc import auc
-from training.workflow import in_batches
+from training.engine.loop import in_batches
+from training.statistics.auc import auc
 
 
 @dataclass(frozen=True, slots=True)

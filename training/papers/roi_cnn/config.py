@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from cadnode.errors import SettingsError
 from cadnode.imaging.roi_chain import RoiSpec
-from training.recipe import read
+from training.engine.recipe import read
 
 Task = Literal["descriptors", "joint", "malignancy"]
 PREVIOUS: Final = "previous"

@@ -26,11 +26,12 @@ from cadnode.models.roi import RoiModel
 from cadnode.terminal import styled
 from training import once, phantom
 from training.data.regions import is_source
-from training.evaluation.grouped import shown
-from training.papers.roi_cnn import phantom_rois, real_evaluate, saliency
+from training.data.rois import RoiRecord
+from training.data.sets import phantom_rois
+from training.data.sets.phantom_rois import PhantomSource
+from training.papers.roi_cnn import real_evaluate, saliency
 from training.papers.roi_cnn.measure import Floats, numbers
-from training.papers.roi_cnn.phantom_rois import PhantomSource
-from training.papers.roi_cnn.rois import RoiRecord
+from training.statistics.grouped import shown
 
 PEAKS: Final = 200
 _BATCH: Final = 4

@@ -21,7 +21,7 @@ from cadnode.models.card import (
 )
 from cadnode.models.weights import pack, unpack
 from cadnode.networks.cnn import RoiNetwork
-from training.evaluation.auc import auc
+from training.data.rois import Part, RoiRecord, RoiSet
 from training.papers.roi_cnn.config import Member, Recipe
 from training.papers.roi_cnn.measure import (
     CONTRAST,
@@ -33,8 +33,8 @@ from training.papers.roi_cnn.measure import (
     validation_scores,
 )
 from training.papers.roi_cnn.protocol import Protocol
-from training.papers.roi_cnn.rois import Part, RoiRecord, RoiSet
 from training.papers.roi_cnn.stage import log_odds_of
+from training.statistics.auc import auc
 
 VERSION: Final = "1.0.0"
 INTENDED_USE: Final = (

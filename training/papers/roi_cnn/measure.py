@@ -10,10 +10,10 @@ from sklearn.linear_model import LogisticRegression
 
 from cadnode.errors import DataError
 from cadnode.models.card import Calibration, Metric, ValidationScores
-from training.evaluation import binary, grouped
-from training.evaluation.auc import auc, by_woman
-from training.evaluation.grouped import Cases
-from training.papers.roi_cnn.rois import RoiRecord
+from training.data.rois import RoiRecord
+from training.statistics import binary, grouped
+from training.statistics.auc import auc, by_woman
+from training.statistics.grouped import Cases
 
 CONTRAST: Final = "ROIs with a malignant lesion against ROIs with a benign one"
 _LEAST_SLOPE: Final = 1e-3

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from training.machine import Machine
+from training.data.rois import PARTS, Part
+from training.data.sets.phantom_rois import PhantomSource
+from training.engine.machine import Machine
+from training.engine.preview import Count, Phase, Preview
 from training.papers.roi_cnn import train
 from training.papers.roi_cnn.batches import steps_of
-from training.papers.roi_cnn.phantom_rois import PhantomSource
 from training.papers.roi_cnn.protocol import Protocol
-from training.papers.roi_cnn.rois import PARTS, Part
 from training.papers.roi_cnn.sources import RoiSource, Sources
-from training.preview import Count, Phase, Preview
 
 # A phantom's class is drawn with the ROI; nothing is drawn here.
 DRAWN: Final = "ROIs, benign or malignant as they are drawn"

@@ -14,20 +14,13 @@ from cadnode.imaging.roi_chain import Roi
 from cadnode.models import ensemble, store
 from cadnode.models.roi import RoiModel
 from training import once
+from training.data.facts import facts_of
 from training.data.regions import Question, Regions, open_regions, without_reading
-from training.evaluation import binary
-from training.evaluation.grouped import (
-    STRATA,
-    Cases,
-    area,
-    facts_of,
-    message,
-    strata,
-    words,
-)
+from training.data.rois import RoiRecord
 from training.papers.roi_cnn.measure import Floats
 from training.papers.roi_cnn.real_rois import cut_all, record_of, roi_of
-from training.papers.roi_cnn.rois import RoiRecord
+from training.statistics import binary
+from training.statistics.grouped import STRATA, Cases, area, message, strata, words
 
 UNIT: Final = "ROIs"
 _BATCH: Final = 4

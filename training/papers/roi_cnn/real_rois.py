@@ -23,7 +23,7 @@ from cadnode.imaging.geometry import Placement
 from cadnode.imaging.roi_chain import Roi, RoiSpec, cut
 from training.data.region_pixels import Placed, placed
 from training.data.regions import Question, Region, Regions, open_regions
-from training.papers.roi_cnn.rois import IMAGES, Part, RoiRecord, RoiSet, open_set, write_table
+from training.data.rois import IMAGES, Part, RoiRecord, RoiSet, open_set, write_table
 
 # Raised whenever what is stored for one file changes.
 _STORED: Final = 1

@@ -9,11 +9,12 @@ from cadnode.models import store
 from cadnode.models.card import CnnCard
 from cadnode.models.loading import load
 from cadnode.models.roi import RoiModel
-from training.data.pisa_masses import NAME as MASSES
 from training.data.regions import is_source
-from training.papers.roi_cnn import phantom_rois, real_rois
+from training.data.rois import RoiSet
+from training.data.sets import phantom_rois
+from training.data.sets.pisa_masses import NAME as MASSES
+from training.papers.roi_cnn import real_rois
 from training.papers.roi_cnn.export import fit, is_real
-from training.papers.roi_cnn.rois import RoiSet
 from training.papers.roi_cnn.sources import parse
 from training.papers.roi_cnn.stage import log_odds_of
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from cadnode.errors import DataError
 from training.data.regions import is_source
-from training.papers.roi_cnn import phantom_rois, real_rois
+from training.data.rois import PARTS, Part, RoiSet
+from training.data.sets import phantom_rois
+from training.data.sets.phantom_rois import PhantomSource
+from training.papers.roi_cnn import real_rois
 from training.papers.roi_cnn.config import Recipe, Stage
-from training.papers.roi_cnn.phantom_rois import PhantomSource
 from training.papers.roi_cnn.real_rois import RealSource
-from training.papers.roi_cnn.rois import PARTS, Part, RoiSet
 
 RoiSource = PhantomSource | RealSource
 

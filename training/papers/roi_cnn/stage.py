@@ -16,15 +16,15 @@ from cadnode.errors import DataError
 from cadnode.files import write_whole
 from cadnode.models.weights import pack, unpack
 from cadnode.networks.cnn import RoiNetwork
-from training.checkpoint import STAGE_WEIGHTS
-from training.machine import Machine
+from training.data.rois import RoiSet
+from training.engine.checkpoint import STAGE_WEIGHTS
+from training.engine.loop import Plan, Training, in_batches, seed_everything
+from training.engine.machine import Machine
 from training.papers.roi_cnn import attention
 from training.papers.roi_cnn.augment import centre
 from training.papers.roi_cnn.batches import Batch, Batches
 from training.papers.roi_cnn.config import Member, Recipe, Stage
-from training.papers.roi_cnn.rois import RoiSet
 from training.papers.roi_cnn.tasks import task
-from training.workflow import Plan, Training, in_batches, seed_everything
 
 _VALIDATION_BATCH: Final = 16
 
@@ -124,7 +124,7 @@ def _classifier_of(network: RoiNetwork) -> str:
 
 
 class RoiTraining(Training):
-    """`training.workflow.Training` for networks of ROIs, with the papers' optimizer and stopping.
+    """`engine.loop.Training` for networks of ROIs, with the papers' optimizer and stopping.
 
     The best epoch has the highest `score`; training stops when the validation loss has not
     fallen for `patience` epochs (Kang 2021, Implementation). Validation calls `logits_of`, with

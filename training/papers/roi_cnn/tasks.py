@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from training.evaluation.auc import auc
+from training.data.rois import DISTRIBUTIONS, TYPES, UNKNOWN
 from training.papers.roi_cnn.config import Task
-from training.papers.roi_cnn.rois import DISTRIBUTIONS, TYPES, UNKNOWN
+from training.statistics.auc import auc
 
 # Outputs: benign, malignant, then the types, then the distributions.
 _CLASSES: Final = 2

@@ -12,20 +12,20 @@ from cadnode import terminal
 from cadnode.errors import DataError, ModelError
 from cadnode.networks.cnn import CnnConfig, RoiNetwork
 from cadnode.networks.cnn import network as build
-from training import tracking
-from training.checkpoint import claim
-from training.command_line import command_line
-from training.machine import Machine, started
+from training.data.rois import PARTS
+from training.engine import tracking
+from training.engine.checkpoint import claim
+from training.engine.command_line import command_line
+from training.engine.loop import seed_everything
+from training.engine.machine import Machine, started
+from training.engine.recipe import CPU
 from training.papers.roi_cnn import config as recipes
 from training.papers.roi_cnn import export
 from training.papers.roi_cnn.config import IMAGENET, PREVIOUS, SCRATCH, Member, Recipe, Stage
 from training.papers.roi_cnn.protocol import Protocol
-from training.papers.roi_cnn.rois import PARTS
 from training.papers.roi_cnn.sources import Sources
 from training.papers.roi_cnn.stage import StageData, head_for, is_own, learn, take_over
 from training.papers.roi_cnn.tasks import task
-from training.recipe import CPU
-from training.workflow import seed_everything
 
 
 def run(

@@ -6,10 +6,10 @@ from typing import Final
 
 from cadnode.errors import SettingsError
 from cadnode.models.card import Scenario
+from training.engine.preview import Difference
+from training.engine.recipe import Recipes, read
 from training.papers.wang2016.autoencoder import Recipe
 from training.papers.wang2016.fitting import FOLDS, HIDDEN
-from training.preview import Difference
-from training.recipe import Recipes, read
 
 RECIPES: Final = Recipes(Path(__file__).with_name("recipe.toml"))
 """The networks are small: one recipe serves machines with and without a GPU."""

@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from cadnode.models.card import Metric, Scenario
-from training.papers.roi_cnn.rois import PARTS, Part
+from training.data.rois import PARTS, Part
+from training.engine.phase_loop import Kept
 from training.papers.wang2016 import fitting, measure
 from training.papers.wang2016.autoencoder import Recipe
 from training.papers.wang2016.measure import Floats
 from training.papers.wang2016.table import FeatureTable, joined
-from training.phases import Kept
 
 Tables = Mapping[Part, Sequence[FeatureTable]]
 

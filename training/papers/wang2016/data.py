@@ -13,11 +13,10 @@ from cadnode.detect.features import FEATURE_NAMES
 from cadnode.errors import DataError, SettingsError
 from cadnode.models.card import Scenario
 from cadnode.models.feature import Features
-from training.data import pisa_masses
 from training.data.regions import Question, Regions, is_source, open_regions
-from training.papers.roi_cnn import phantom_rois
-from training.papers.roi_cnn.phantom_rois import PhantomSource
-from training.papers.roi_cnn.rois import Part
+from training.data.rois import Part
+from training.data.sets import phantom_rois, pisa_masses
+from training.data.sets.phantom_rois import PhantomSource
 from training.papers.wang2016 import phantom_regions, regions
 from training.papers.wang2016.phantom_regions import Content
 from training.papers.wang2016.regions import RegionTable, measured

@@ -16,11 +16,11 @@ from cadnode.models import store
 from cadnode.models.card import FeatureCard
 from cadnode.models.feature import FeatureModel
 from cadnode.terminal import styled
-from training.evaluation.grouped import shown
 from training.papers.wang2016 import data as sources
 from training.papers.wang2016 import measure, phantom_regions, real_evaluate
 from training.papers.wang2016.autoencoder import Recipe
 from training.papers.wang2016.reading import block, model_of, named, read, threshold
+from training.statistics.grouped import shown
 
 
 def run(data: str, *, model: Path | None = None, scenario: str | None = None) -> dict[str, Any]:

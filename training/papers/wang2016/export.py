@@ -13,8 +13,8 @@ from cadnode.domain import Acquisition, System
 from cadnode.models import operating_point, store
 from cadnode.models.card import Calibration, FeatureCard, Metric, Scenario, TrainingData
 from cadnode.networks.autoencoder import StackedAutoencoderConfig
-from training.data import pisa_masses
-from training.papers.roi_cnn.rois import Part
+from training.data.rois import Part
+from training.data.sets import pisa_masses
 from training.papers.wang2016 import measure
 from training.papers.wang2016.fitting import HIDDEN, Fitted
 from training.papers.wang2016.table import FeatureTable, joined

@@ -19,10 +19,10 @@ from cadnode.models.card import Scenario
 from cadnode.models.feature import NETWORK
 from cadnode.models.feature_classifiers import Knn, Lda, Scaler, Svm, sigmoid
 from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
+from training.engine.phase_loop import Kept
 from training.papers.wang2016 import autoencoder, rivals
 from training.papers.wang2016.autoencoder import Recipe
 from training.papers.wang2016.table import FeatureTable
-from training.phases import Kept
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]

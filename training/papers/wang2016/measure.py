@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from cadnode.errors import DataError
 from cadnode.models.card import Metric, Scenario
-from training.evaluation import binary, grouped
-from training.evaluation.auc import auc, by_woman
-from training.evaluation.grouped import Cases
 from training.papers.wang2016.table import FeatureTable
+from training.statistics import binary, grouped
+from training.statistics.auc import auc, by_woman
+from training.statistics.grouped import Cases
 
 Floats = NDArray[np.float64]
 CONTRAST: Final = "malignant against benign lesions"

@@ -15,8 +15,8 @@ from numpy.random import Generator
 from cadnode.domain import Acquisition, Box, FindingKind, FloatImage, ViewPosition
 from cadnode.models.card import Scenario
 from training import phantom
-from training.papers.roi_cnn.phantom_rois import PhantomSource
-from training.papers.roi_cnn.rois import PARTS, Part
+from training.data.rois import PARTS, Part
+from training.data.sets.phantom_rois import PhantomSource
 from training.phantom import lesions, risk
 from training.phantom.anatomy import draw_breast
 from training.phantom.descriptors import Case

@@ -12,14 +12,14 @@ from cadnode.models.card import Scenario
 from cadnode.models.feature import FeatureModel
 from training.data import manifest as m
 from training.data.regions import Question
-from training.evaluation import grouped
-from training.evaluation.grouped import STRATA, Cases, message, strata, words
 from training.papers.wang2016 import fitting, measure, regions
 from training.papers.wang2016.autoencoder import Recipe
 from training.papers.wang2016.measure import Floats
 from training.papers.wang2016.reading import block, model_of, named, read, threshold
 from training.papers.wang2016.regions import Measurements, RegionTable
 from training.papers.wang2016.rivals import fewest_women
+from training.statistics import grouped
+from training.statistics.grouped import STRATA, Cases, message, strata, words
 
 SCENARIO_OF: Final[Mapping[str, Scenario]] = {
     m.CALCIFICATION: "calcifications", m.MASS: "masses", m.BOTH: "both",

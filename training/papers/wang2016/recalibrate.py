@@ -9,7 +9,7 @@ from cadnode.models.card import Calibration, FeatureCard
 from cadnode.models.feature import FeatureModel
 from cadnode.models.feature_classifiers import sigmoid
 from cadnode.models.loading import load
-from training.papers.roi_cnn import phantom_rois
+from training.data.sets import phantom_rois
 from training.papers.wang2016 import data, measure, rivals
 
 

@@ -24,11 +24,11 @@ from cadnode.files import write_whole
 from cadnode.models.card import Scenario
 from cadnode.models.feature import Features
 from training import once
+from training.data.facts import facts_of
 from training.data.manifest import ManifestRow
 from training.data.region_pixels import placed
 from training.data.regions import Region, Regions, open_regions, without_reading
 from training.data.views import Part
-from training.evaluation.grouped import facts_of
 from training.papers.wang2016.table import FeatureTable
 
 Floats = NDArray[np.float64]

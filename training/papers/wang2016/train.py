@@ -14,12 +14,15 @@ from cadnode import terminal
 from cadnode.errors import DataError, SettingsError
 from cadnode.models import operating_point
 from cadnode.models.card import Metric, Scenario
-from training import tracking
-from training.checkpoint import claim
-from training.command_line import command_line
-from training.data import pisa_masses
-from training.machine import Machine
-from training.papers.roi_cnn.rois import PARTS, Part
+from training.data.rois import PARTS, Part
+from training.data.sets import pisa_masses
+from training.engine import tracking
+from training.engine.checkpoint import claim
+from training.engine.command_line import command_line
+from training.engine.loop import seed_everything
+from training.engine.machine import Machine
+from training.engine.phase_loop import Kept
+from training.engine.preview import Count, Phase, Preview, table_of
 from training.papers.wang2016 import config as recipes
 from training.papers.wang2016 import crossing, export, fitting, measure, phantom_regions
 from training.papers.wang2016 import data as sources
@@ -27,9 +30,6 @@ from training.papers.wang2016.autoencoder import Recipe
 from training.papers.wang2016.fitting import FOLDS, Fitted
 from training.papers.wang2016.rivals import fewest_women
 from training.papers.wang2016.table import FeatureTable, joined
-from training.phases import Kept
-from training.preview import Count, Phase, Preview, table_of
-from training.workflow import seed_everything
 
 # Whole states of the networks that are being learnt: a file a phase, written every so many epochs.
 STATES: Final = "states"

@@ -1,0 +1,1 @@
+"""The training engine: loops on MONAI's trainer, machine, checkpoints, recipes, previews."""

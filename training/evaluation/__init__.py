@@ -1,1 +1,0 @@
-"""Measures of a system's performance, with intervals."""

@@ -1,0 +1,200 @@
+"""From models and `KIND:PATH` to the page: scores, facts of their cases, curves and pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from cadnode.domain import System
+from cadnode.errors import ModelError
+from cadnode.models import loading, store
+from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard, Scenario
+from cadnode.models.roi import RoiModel
+from training.data import sources
+from training.data.regions import is_source, open_regions
+from training.data.sets import pisa_masses
+from training.papers.wang2016 import data as feature_data
+from training.papers.wang2016 import fitting, measure, regions
+from training.papers.wang2016.autoencoder import Recipe
+from training.papers.wang2016.rivals import fewest_women
+from training.papers.wang2016.table import FeatureTable
+from training.results import detection_page, manifest_facts, pictures, reading, report
+from training.results.report import Extras
+from training.results.scored import Cutoff, Scored, Scorer, key, scored
+from training.results.tables import Table
+from training.statistics.auc import Floats
+
+CROSSED: Final = "Learnt anew: ten-fold cross-validation by woman"
+_MAP: Final = (
+    "Red is where the network found what raised its score; a map does not outline a lesion."
+)
+_FRAME: Final = " The white frame is the lesion as the data has it."
+_SEGMENTED: Final = "Yellow is what was segmented: the features are measured of it."
+_ONE_HALF: Final = Cutoff("youden", 0.5, "one half: nothing was chosen")
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What was written: the scored cases and the page's tables."""
+
+    cases: Scored
+    tables: list[Table]
+
+
+def from_models(file: Path, folders: Sequence[Path], data: str, *, anew: bool = False) -> Evaluated:
+    """Evaluate models of one kind on `KIND:PATH` and write the page to `file`.
+
+    Parameters
+    ----------
+    file
+        The HTML file.
+    folders
+        Folders with `card.json`, all of views, of ROIs or of features.
+    data
+        As `cadnode evaluate` of that kind of model takes it.
+    anew
+        Of features of real regions: also learn all classifiers anew, in a cross-validation.
+
+    Raises
+    ------
+    DataError, ModelError, SettingsError
+        As `reading.score`; or a class has no case.
+    """
+    card = store.read_card(folders[0])
+    system = reading.system_of(card)
+    cases = manifest_facts.enriched(reading.with_rivals(folders, data), data)
+    scenario = card.scenario if isinstance(card, FeatureCard) else None
+    made = _extras(card, folders, data, cases, anew=anew)
+    return Evaluated(cases, report.write(file, cases, system, scenario=scenario, extras=made))
+
+
+def from_evaluation(file: Path, system: System, data: str, model: Path | None = None) -> Evaluated:
+    """The page that goes with `cadnode evaluate SYSTEM --data DATA [--model DIR]`.
+
+    Without `model` it is of the packaged models that this data is for; classifiers of real
+    regions are then learnt anew as well, as that command does.
+
+    Raises
+    ------
+    DataError, ModelError, SettingsError
+        As `from_models`; or no packaged model reads such data.
+    """
+    folders = [model] if model else packaged(system, data)
+    return from_models(file, folders, data, anew=model is None)
+
+
+def of_command(file: Path, name: str, data: str, model: Path | None = None) -> None:
+    """Write the page of `cadnode evaluate NAME`, a system's name or `detection`; see above.
+
+    Raises
+    ------
+    DataError, ModelError, SettingsError
+        As `from_evaluation`, or `detection_page.write`.
+    """
+    if name == "detection":
+        detection_page.write(file, data, model)
+    else:
+        from_evaluation(file, System(name), data, model)
+
+
+def packaged(system: System, data: str) -> list[Path]:
+    """Folders of the packaged models of a system that read such data.
+
+    Raises
+    ------
+    ModelError
+        There is none.
+    """
+    cards = [(folder, store.read_card(folder)) for folder in store.available()]
+    of_it = [(folder, card) for folder, card in cards if card.system == system]
+    if system is System.KIM2018:
+        acquisition = sources.open_source(data, only_test=True).acquisition
+        found = [folder for folder, card in of_it if acquisition in card.applies_to][:1]
+    elif system is System.WANG2016:
+        wanted = _scenario(data)
+        found = [f for f, c in of_it if isinstance(c, FeatureCard) and c.scenario == wanted][:1]
+    else:
+        found = [folder for folder, _ in of_it]
+    if not found:
+        raise ModelError(f"no packaged model of {system.value} reads {data.partition(':')[0]}")
+    return found
+
+
+def _scenario(data: str) -> Scenario:
+    """What data can be asked: calcifications and masses where there are both, else the one kind.
+
+    A phantom has all three; its first is taken, as by `cadnode evaluate`.
+    """
+    if not is_source(data):
+        return "calcifications"
+    there = {name: open_regions(data, name).items for name in feature_data.SCENARIOS}
+    if there["calcifications"] and there["masses"]:
+        return "both"
+    return "masses" if there["masses"] else "calcifications"
+
+
+def _extras(
+    card: ModelCard, folders: Sequence[Path], data: str, cases: Scored, *, anew: bool
+) -> Extras:
+    first = cases.scorers[0].spec
+    if isinstance(card, DibMgCard):
+        return Extras(gallery=pictures.of_views(folders[0], data, cases, first), legend=_MAP)
+    if isinstance(card, CnnCard):
+        return _of_rois(folders, data, cases)
+    assert isinstance(card, FeatureCard)  # `with_rivals` takes no other
+    if not feature_data.is_real(data):
+        table = feature_data.part_table(data, card.scenario, "test")
+        shown = pictures.of_phantom_regions(data, card.scenario, cases, first)
+        return Extras(features=_columns(table), gallery=shown, legend=_SEGMENTED)
+    whole = regions.measure(data).of(card.scenario)
+    unseen, _ = whole.unseen(_seen(folders))
+    crossed = anew and data.partition(":")[0] == pisa_masses.NAME
+    return Extras(
+        features=_columns(unseen.table),
+        gallery=pictures.of_real_regions(unseen.regions.items, cases, first),
+        legend=_SEGMENTED,
+        beside=_crossed(whole.table, card.scenario) if crossed else {},
+    )
+
+
+def _of_rois(folders: Sequence[Path], data: str, cases: Scored) -> Extras:
+    """Pictures with the networks' mean map, sorted by their mean score where there are several."""
+    models = [m for folder in folders if isinstance(m := loading.load(folder), RoiModel)]
+    spec = cases.scorers[-1].spec
+    if not is_source(data):
+        shown = pictures.of_phantom_rois(models, data, cases, spec)
+        return Extras(gallery=shown, legend=_MAP + _FRAME)
+    found, _ = open_regions(data, "calcifications").unseen(_seen(folders))
+    shown = pictures.of_real_rois(models, found, cases, spec)
+    return Extras(gallery=shown, legend=_MAP + _FRAME)
+
+
+def _columns(table: FeatureTable) -> dict[str, Floats]:
+    return {name: table.values[:, i] for i, name in enumerate(table.features)}
+
+
+def _seen(folders: Sequence[Path]) -> frozenset[str]:
+    return frozenset[str]().union(*(store.seen_women(folder) for folder in folders))
+
+
+def _crossed(table: FeatureTable, scenario: Scenario) -> dict[str, Scored]:
+    """All classifiers, learnt anew on real regions as the paper did it; none of too few women."""
+    if fewest_women(table.malignant, table.women) < fitting.FOLDS:
+        return {}
+    probabilities, _ = fitting.cross_validated(scenario, table, recipe=Recipe())
+    scorers = [
+        Scorer(measure.NAMES[name], cutoffs=(_ONE_HALF,), calibrated=True) for name in probabilities
+    ]
+    named = {measure.NAMES[name]: np.asarray(p, np.float64) for name, p in probabilities.items()}
+    rows: list[tuple[str, str, bool, dict[str, str]]] = [
+        (key(table.name, woman, n), key(table.name, woman), bool(label), {})
+        for n, (woman, label) in enumerate(zip(table.women, table.malignant, strict=True))
+    ]
+    head = (
+        table.name,
+        f"{measure.CONTRAST}, nothing learnt of the woman that is scored",
+        "regions",
+    )
+    return {CROSSED: scored(head, scorers, named, rows)}

@@ -1,0 +1,41 @@
+"""What is known of cases beside their scores, from the data's own manifest (docs/data.md)."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from training.data import sources
+from training.data.facts import of_rows
+from training.data.manifest import ManifestRow
+from training.results.scored import FACTS, Case, Scored, key
+
+BREASTS: Final = "breasts"
+
+
+def enriched(cases: Scored, data: str) -> Scored:
+    """The cases with the facts that the manifest of `KIND:PATH` adds; what they have stays.
+
+    Only breasts are known to a manifest by woman and side; other cases are given back as they are.
+
+    Raises
+    ------
+    DataError
+        What is there is not of that kind.
+    """
+    kind = data.partition(":")[0]
+    if cases.unit != BREASTS or kind not in sources.SOURCES:
+        return cases
+    breasts: dict[str, list[ManifestRow]] = defaultdict(list)
+    for row in sources.open_manifest(data).rows:
+        breasts[key(cases.data, row.woman, row.laterality)].append(row)
+    told = {case: of_rows(rows) for case, rows in breasts.items()}
+    return replace(cases, cases=tuple(_with(c, told.get(c.id, {})) for c in cases.cases))
+
+
+def _with(case: Case, told: Mapping[str, str]) -> Case:
+    known = dict(case.facts)
+    return replace(
+        case,
+        facts=tuple((n, v) for n in FACTS if (v := known.get(n, "") or told.get(n, ""))),
+    )

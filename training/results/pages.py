@@ -1,0 +1,77 @@
+"""Self-contained HTML: headings with text, figures, tables and pictures; the style inside."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+from markupsafe import Markup, escape
+
+from cadnode import __version__
+from cadnode.files import write_whole
+from training.results.tables import Table
+
+# No line ends inside a count of cases, a cut-off or a p value.
+_TOGETHER: Final = {" + ": "\u00a0+\u00a0", "≥ ": "≥\u00a0", "< ": "<\u00a0", "BI-R": "BI\u2011R"}
+DISCLAIMER: Final = "Research use only. Not a medical device."
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """An SVG and what it shows."""
+
+    svg: str
+    caption: str
+    wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Cases of one outcome in the gallery: (URL, line beneath) each."""
+
+    name: str
+    pictures: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading with what stands below it."""
+
+    title: str
+    text: str = ""
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    gallery: tuple[Shown, ...] = ()
+
+
+def render(file: Path, title: str, below: str, sections: Sequence[Section]) -> None:
+    """Write a page with its style inside; `below` stands under the title."""
+    environment = Environment(
+        loader=PackageLoader("training.results"),
+        autoescape=select_autoescape(default=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["svg"] = Markup
+    environment.filters["cell"] = _cell
+    context: dict[str, Any] = {
+        "title": title,
+        "subtitle": below,
+        "disclaimer": DISCLAIMER,
+        "sections": sections,
+        "version": __version__,
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    page = environment.get_template("report.html.jinja").render(context)
+    write_whole(file, page.encode())
+
+
+def _cell(words: str) -> Markup:
+    """A cell whose interval, in parentheses at its end, may stand below its value."""
+    for apart, together in _TOGETHER.items():
+        words = words.replace(apart, together)
+    value, opened, interval = words.partition(" (")
+    if not opened or not interval.endswith(")"):
+        return escape(words)
+    return Markup("{} <small>({}</small>").format(value, interval)

@@ -1,0 +1,221 @@
+"""The papers' figures as SVG text, from the data that `curves`, `calibration` and `froc` give."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from training.results.svg import COLOURS, DIM, INK, Chart
+from training.statistics.auc import Auc, Floats
+from training.statistics.calibration import Reliability
+from training.statistics.curves import GRID, PrecisionRecall, RocCurve
+from training.statistics.froc import Froc
+
+_TENTHS: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+_ROW: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A ROC curve with its name and area, and points (false positive rate, sensitivity) on it."""
+
+    name: str
+    curve: RocCurve
+    area: Auc
+    points: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A reader's point: false positive rate and sensitivity, with their intervals."""
+
+    name: str
+    at: tuple[float, float]
+    fpr_ci: tuple[float, float]
+    sensitivity_ci: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ForestRow:
+    """A value with its interval; None where there is none to give. `heading` is a line alone."""
+
+    name: str
+    value: float | None = None
+    ci: tuple[float, float] | None = None
+    note: str = ""
+    heading: bool = False
+
+
+def roc(curves: Sequence[Curve], marks: Sequence[Mark] = ()) -> str:
+    """ROC curves with bands (Kang 2021, Fig. 1b; Wang 2016, Fig. 5) and dots at cut-offs.
+
+    Readers are diamonds on crosses of their intervals, each with its name.
+    """
+    chart = _unit_square("1 − specificity", "sensitivity")
+    chart.line([(0, 0), (1, 1)], DIM, dash="3 4", width=1)
+    for colour, one in zip(_colours(len(curves)), curves, strict=True):
+        ring = [*zip(GRID, one.curve.low, strict=True)]
+        chart.area([*ring, *reversed([*zip(GRID, one.curve.high, strict=True)])], colour)
+    for colour, one in zip(_colours(len(curves)), curves, strict=True):
+        chart.line(zip(one.curve.fpr, one.curve.tpr, strict=True), colour)
+        for x, y in one.points:
+            chart.point(x, y, colour)
+    for mark in marks:
+        _mark(chart, mark)
+    words = [f"{c.name} {c.area.value:.3f} ({_ends(c.area)})" for c in curves]
+    chart.legend([*zip(_colours(len(curves)), words, strict=True)])
+    return chart.svg("ROC curves: " + ", ".join([*words, *(m.name for m in marks)]))
+
+
+def _mark(chart: Chart, mark: Mark) -> None:
+    x, y = mark.at
+    chart.line([(low_or_high, y) for low_or_high in mark.fpr_ci], INK, width=1)
+    chart.line([(x, low_or_high) for low_or_high in mark.sensitivity_ci], INK, width=1)
+    chart.diamond(x, y, INK)
+    across, up = chart.at(x, y)
+    on_right = x < 0.6
+    place = (across + (9 if on_right else -9), up + (16 if y > 0.9 else -9))
+    chart.text(place, mark.name, anchor="start" if on_right else "end")
+
+
+def precision_recall(curves: Mapping[str, PrecisionRecall]) -> str:
+    """Precision over recall; the dashed line is a guesser's."""
+    chart = _unit_square("recall (sensitivity)", "precision (PPV)")
+    words = []
+    for colour, (name, one) in zip(_colours(len(curves)), curves.items(), strict=True):
+        chart.line([(0, one.prevalence), (1, one.prevalence)], DIM, dash="3 4", width=1)
+        recall = np.concatenate([[0.0], one.recall])
+        precision = np.concatenate([one.precision[:1], one.precision])
+        chart.line(_steps(recall, precision), colour)
+        words.append(f"{name} {one.average:.3f}")
+    chart.legend([*zip(_colours(len(curves)), words, strict=True)])
+    return chart.svg("Precision and recall: " + ", ".join(words))
+
+
+def calibration(measured: Mapping[str, Reliability]) -> str:
+    """Share that was positive over the mean probability of each bin, with Wilson's intervals."""
+    chart = _unit_square("mean probability", "share positive")
+    chart.line([(0, 0), (1, 1)], DIM, dash="3 4", width=1)
+    words = []
+    for colour, (name, one) in zip(_colours(len(measured)), measured.items(), strict=True):
+        bins = [b for b in one.bins if b.share.value is not None and b.share.ci is not None]
+        for b in bins:
+            low, high = b.share.ci or (0.0, 1.0)
+            chart.line([(b.mean_probability, low), (b.mean_probability, high)], colour, width=1)
+        chart.line([(b.mean_probability, b.share.value or 0.0) for b in bins], colour, width=1.5)
+        for b in bins:
+            chart.point(b.mean_probability, b.share.value or 0.0, colour, size=3.5)
+        words.append(f"{name}: ECE {one.ece:.3f}, Brier {one.brier:.3f}")
+    chart.legend([*zip(_colours(len(measured)), words, strict=True)])
+    return chart.svg("Calibration: " + ", ".join(words))
+
+
+Band = tuple[Sequence[float], Floats, Floats]
+
+
+def froc(
+    curves: Mapping[str, Froc], bands: Mapping[str, Band] | None = None, *, most: float = 4.0
+) -> str:
+    """Sensitivity over false marks an image, up to `most`; a dot at one false mark.
+
+    `bands` holds places on the axis, and the lower and the upper end at each.
+    """
+    chart = Chart(x=(0.0, most))
+    chart.axes(np.linspace(0, most, 5).tolist(), _TENTHS, "false marks an image", "sensitivity")
+    words = []
+    for colour, name in zip(_colours(len(curves)), curves, strict=True):
+        if bands and name in bands:
+            at, low, high = bands[name]
+            ring = [*zip(at, low, strict=True)]
+            chart.area([*ring, *reversed([*zip(at, high, strict=True)])], colour)
+    for colour, (name, one) in zip(_colours(len(curves)), curves.items(), strict=True):
+        inside = one.fp_per_image <= most
+        fp = np.concatenate([[0.0], one.fp_per_image[inside], [most]])
+        found = np.concatenate([[0.0], one.sensitivity[inside], one.sensitivity[inside][-1:]])
+        chart.line(_steps(fp[: len(found)], found, rises=True), colour)
+        chart.point(1.0, one.sensitivity_at(1.0), colour)
+        words.append(f"{name} {one.sensitivity_at(1.0):.2f} at 1")
+    chart.legend([*zip(_colours(len(curves)), words, strict=True)])
+    return chart.svg("FROC: " + ", ".join(words))
+
+
+def single_features(
+    found: Mapping[str, tuple[Auc, Floats, Floats]],
+    combined: tuple[str, Auc, RocCurve],
+    *,
+    most: int = 6,
+) -> str:
+    """The best single features beside their combination (Wang 2016, Fig. 4)."""
+    chart = _unit_square("1 − specificity", "sensitivity")
+    chart.line([(0, 0), (1, 1)], DIM, dash="3 4", width=1)
+    best = [*found.items()][:most]
+    words = [f"{combined[0]} {combined[1].value:.3f}"]
+    for colour, (name, (area, fpr, tpr)) in zip(_colours(most + 1)[1:], best, strict=False):
+        chart.line(zip(fpr, tpr, strict=True), colour, width=1.2)
+        words.append(f"{name} {area.value:.3f}")
+    chart.line(zip(combined[2].fpr, combined[2].tpr, strict=True), INK, width=2.5)
+    chart.legend([*zip(_colours(most + 1), words, strict=False)])
+    return chart.svg("ROC curves of single features: " + ", ".join(words))
+
+
+def forest(rows: Sequence[ForestRow], label: str, *, x: tuple[float, float], middle: float) -> str:
+    """Values with intervals, a line at `middle` (a guesser's, or no difference)."""
+    height = _ROW * len(rows) + 62
+    chart = Chart(
+        x=x, y=(0, max(1, len(rows))), width=820, height=height, margins=(230, 8, 270, 46)
+    )
+    chart.axes(np.round(np.linspace(*x, 5), 4).tolist(), [], label, "")
+    chart.line([(middle, 0), (middle, len(rows))], DIM, dash="3 4", width=1)
+    for place, row in enumerate(rows):
+        level = len(rows) - place - 0.5
+        y = chart.at(x[0], level)[1] + 4
+        if row.heading:
+            chart.text((10, y), row.name, bold=True)
+            continue
+        chart.text((24, y), row.name)
+        if row.ci is not None:
+            low, high = (min(max(b, x[0]), x[1]) for b in row.ci)
+            chart.line([(low, level), (high, level)], COLOURS[1], width=1.6)
+        if row.value is not None:
+            chart.point(min(max(row.value, x[0]), x[1]), level, COLOURS[1], size=4.5)
+        chart.text((chart.width - 256, y), _in_words(row), colour=DIM)
+        chart.text((chart.width - 92, y), row.note, colour=DIM)
+    return chart.svg(f"{label}, by stratum")
+
+
+def _in_words(row: ForestRow) -> str:
+    if row.value is None:
+        return "–"
+    ci = f" ({row.ci[0]:.2f} to {row.ci[1]:.2f})" if row.ci else ""
+    return f"{row.value:.3f}{ci}".replace("-", "−")
+
+
+def _ends(area: Auc) -> str:
+    return "–".join(f"{end:.3f}" for end in area.ci) if area.ci else "no interval"
+
+
+def _unit_square(x_label: str, y_label: str) -> Chart:
+    chart = Chart()
+    chart.axes(_TENTHS, _TENTHS, x_label, y_label)
+    return chart
+
+
+def _colours(count: int) -> tuple[str, ...]:
+    """As many colours as there are curves; blue alone."""
+    if count == 1:
+        return (COLOURS[1],)
+    return tuple(COLOURS[i % len(COLOURS)] for i in range(count))
+
+
+def _steps(x: Floats, y: Floats, *, rises: bool = False) -> list[tuple[float, float]]:
+    """Corners of a step function: `rises` holds y until the next x, else y is held back to it."""
+    if rises:
+        corners = [(float(x[0]), float(y[0]))]
+        for i in range(1, len(x)):
+            corners += [(float(x[i]), float(y[i - 1])), (float(x[i]), float(y[i]))]
+        return corners
+    corners = []
+    for i in range(1, len(x)):
+        corners += [(float(x[i - 1]), float(y[i])), (float(x[i]), float(y[i]))]
+    return corners

@@ -1,0 +1,79 @@
+"""How good scores are as probabilities, and how precise: Brier, ECE, average precision."""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.results.scored import Scored
+from training.results.tables import Cell, Row, Table
+from training.statistics import curves, resample
+from training.statistics.auc import Floats
+from training.statistics.calibration import reliability
+
+REPLICATES: Final = 500
+LEAST: Final = 5
+COLUMNS: Final = ("average precision", "Brier score", "Brier skill", "ECE")
+
+Bools = NDArray[np.bool_]
+
+
+def average_precision(labels: Bools, scores: Floats) -> float:
+    """As `curves.precision_recall` has it."""
+    return curves.precision_recall(labels, scores).average
+
+
+def brier(labels: Bools, probabilities: Floats) -> float:
+    """Mean squared difference of probability and label (Brier 1950, Mon Weather Rev 78:1)."""
+    return float(np.mean((probabilities - labels) ** 2))
+
+
+def skill(labels: Bools, probabilities: Floats) -> float:
+    """1 − Brier / Brier of always saying the share of positives: 0 for one who knows only that."""
+    share = labels.mean()
+    return 1 - brier(labels, probabilities) / float(share * (1 - share))
+
+
+def ece(labels: Bools, probabilities: Floats) -> float:
+    """As `calibration.reliability` has it; upward biased where cases are few."""
+    return reliability(labels, probabilities).ece
+
+
+_WAYS: Final[dict[str, Callable[[Bools, Floats], float]]] = {
+    "average precision": average_precision,
+    "Brier score": brier,
+    "Brier skill": skill,
+    "ECE": ece,
+}
+
+
+def with_interval(
+    cases: Scored, spec: str, way: Callable[[Bools, Floats], float], *, replicates: int = REPLICATES
+) -> Cell:
+    """The value on all cases with a 95 % percentile interval; women are drawn."""
+    labels, values = cases.labels, cases.scores(spec)
+    found = []
+    for weights in resample.drawn(cases.women, replicates=replicates):
+        rows = np.repeat(np.arange(len(labels)), weights)
+        if 0 < labels[rows].sum() < len(rows):
+            found.append(way(labels[rows], values[rows]))
+    return Cell(way(labels, values), resample.interval(found))
+
+
+def table(cases: Scored) -> Table:
+    """One row a scorer; the last three columns only for what gives probabilities."""
+    rows = []
+    for scorer in cases.scorers:
+        fits = scorer.calibrated and len(cases) >= LEAST
+        ways = {n: way for n, way in _WAYS.items() if fits or way is average_precision}
+        cells = {name: with_interval(cases, scorer.spec, way) for name, way in ways.items()}
+        rows.append(Row(scorer.spec, cells))
+    share = float(cases.labels.mean())
+    note = (
+        f"Of {len(cases)} cases {share:.1%} are positive, which is a guesser's average precision "
+        f"and not the share of screening. Intervals: 95 %, bootstrap over women, {REPLICATES} "
+        "replicates. ECE: ten bins of equal size; it is never 0 on few cases, and its interval "
+        "lies high. Brier skill: 0 for one who knows only the share of positives, 1 for an oracle."
+    )
+    return Table("Probabilities", COLUMNS, tuple(rows), note)

@@ -1,0 +1,204 @@
+"""One self-contained HTML page of an evaluation, made of scored cases and what goes with them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from numpy.typing import ArrayLike
+
+from cadnode.domain import System
+from cadnode.models.card import Scenario
+from training.results import measures, plots, probabilities, reader_section
+from training.results.gallery import Group, painted
+from training.results.pages import Figure, Section, Shown, render
+from training.results.papers_tables import all_tables, performance
+from training.results.plots import ForestRow
+from training.results.scored import CHOICES, FACT_TITLES, Scored, plain
+from training.results.tables import Cell, Row, Table
+from training.statistics import curves, resample
+from training.statistics.calibration import reliability
+from training.statistics.froc import Froc
+
+GALLERY: Final = (
+    "Of each outcome the surest cases and those nearest to the cut-off, by the score alone. Images "
+    "that are dark all over are brightened. {0} A picture explains nothing by itself."
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Extras:
+    """What a page shows beside scores.
+
+    Parameters
+    ----------
+    frocs
+        Curves of the detection by name.
+    features
+        `(n,)` values by the name of the feature, in the order of the cases (Wang 2016, Fig. 4).
+    gallery, legend
+        Pictures by outcome, and what is painted on them.
+    beside
+        Further scores by a heading, such as a cross-validation on the same data.
+    """
+
+    frocs: Mapping[str, Froc] = field(default_factory=dict)
+    features: Mapping[str, ArrayLike] = field(default_factory=dict)
+    gallery: Sequence[Group] = ()
+    legend: str = ""
+    beside: Mapping[str, Scored] = field(default_factory=dict)
+
+
+def write(
+    file: Path,
+    cases: Scored,
+    system: System,
+    *,
+    scenario: Scenario | None = None,
+    extras: Extras | None = None,
+) -> list[Table]:
+    """Write the page of an evaluation; returns its tables, for Markdown, CSV and JSON.
+
+    Raises
+    ------
+    DataError
+        A class has no case.
+    """
+    found = sections(cases, system, scenario, extras or Extras())
+    names = ", ".join(s.spec for s in cases.scorers)
+    render(file, f"Evaluation of {names}", subtitle(cases), found)
+    return [table for section in found for table in section.tables]
+
+
+def sections(
+    cases: Scored, system: System, scenario: Scenario | None, extras: Extras
+) -> list[Section]:
+    """The page's sections; those that have nothing to show are left out."""
+    tables = all_tables(cases, system, scenario)
+    of = {
+        kind: tuple(t for t in tables if t.first == kind) for kind in ("model", "pair", "stratum")
+    }
+    chances = (probabilities.table(cases),)
+    found = [
+        Section("Performance, beside the paper", tables=of["model"]),
+        Section("Curves", figures=tuple(curve_figures(cases)), tables=chances),
+        *reader_section.sections(cases, system),
+    ]
+    if extras.frocs:
+        caption = "Lesions found against false marks an image; the dot is at one false mark."
+        found.append(Section("Detection", figures=(Figure(plots.froc(extras.frocs), caption),)))
+    if extras.features:
+        found.append(Section("Single features", figures=(_features(cases, extras.features),)))
+    if strata := _forest(cases):
+        found.append(Section("Strata", figures=strata, tables=of["stratum"]))
+    if of["pair"]:
+        found.append(Section("Are the models alike?", tables=of["pair"]))
+    found += [_beside(title, other) for title, other in extras.beside.items()]
+    if extras.gallery:
+        found.append(gallery_section(extras.gallery, extras.legend))
+    return [*found, Section("What was measured", tables=(_provenance(cases),))]
+
+
+def _beside(title: str, cases: Scored) -> Section:
+    return Section(
+        title, subtitle(cases), tuple(curve_figures(cases)[:2]),
+        (performance(cases), probabilities.table(cases)),
+    )  # fmt: skip
+
+
+def _provenance(cases: Scored) -> Table:
+    """Versions, weights and cut-offs of all scorers: what a repetition needs."""
+    columns = ("weights (sha256)", *CHOICES)
+    rows = []
+    for scorer in cases.scorers:
+        cells = {"weights (sha256)": Cell(text=scorer.sha256[:16] or "–")}
+        cells |= {c.choice: Cell(text=f"≥ {c.threshold:.4g}") for c in scorer.cutoffs}
+        rows.append(Row(scorer.spec, cells))
+    chosen = sorted({c.chosen for s in cases.scorers for c in s.cutoffs})
+    note = f"Cut-offs were chosen before: {'; '.join(chosen)}." if chosen else ""
+    return Table("Models and their cut-offs", columns, tuple(rows), note)
+
+
+def curve_figures(cases: Scored) -> list[Figure]:
+    """ROC with bands, precision and recall, and calibration of all scorers."""
+    labels, women = cases.labels, cases.women
+    rocs, recalls, measured = [], {}, {}
+    for scorer in cases.scorers:
+        values = cases.scores(scorer.spec)
+        area = measures.area(cases, scorer.spec)
+        if area is None:
+            continue
+        points = tuple(
+            (float((values[~labels] >= c.threshold).mean()),
+             float((values[labels] >= c.threshold).mean()))
+            for c in scorer.cutoffs
+        )  # fmt: skip
+        curve = curves.roc(labels, values, women)
+        rocs.append(plots.Curve(scorer.spec, curve, area, points))
+        recalls[scorer.spec] = curves.precision_recall(labels, values)
+        if scorer.calibrated and len(labels) >= probabilities.LEAST:
+            measured[scorer.spec] = reliability(labels, values)
+    band = f"bands are 95 %, pointwise, {resample.REPLICATES:,} replicates over women"
+    found = [
+        Figure(plots.roc(rocs), f"ROC; {band}. Dots are cut-offs chosen on validation."),
+        Figure(
+            plots.precision_recall(recalls),
+            "Precision and recall with the average precision; dashed: the share of positives "
+            "here, which is not that of screening.",
+        ),
+    ]
+    if measured:
+        caption = "Calibration in bins of equal size, Wilson's intervals; dashed: at its word."
+        found.append(Figure(plots.calibration(measured), caption))
+    return found
+
+
+def _features(cases: Scored, columns: Mapping[str, ArrayLike]) -> Figure:
+    spec = cases.scorers[0].spec
+    whole = curves.roc(cases.labels, cases.scores(spec), cases.women)
+    area = measures.area(cases, spec)
+    assert area is not None  # the curve asked for both classes
+    found = curves.single_features(cases.labels, columns)
+    svg = plots.single_features(found, (spec, area, whole))
+    caption = (
+        f"The best of {len(found)} single features beside their combination. Each is turned the "
+        "way that suits these cases, so single areas are optimistic."
+    )
+    return Figure(svg, caption)
+
+
+def _forest(cases: Scored) -> tuple[Figure, ...]:
+    """Areas of the first scorer in each stratum."""
+    strata = cases.strata()
+    if not strata:
+        return ()
+    spec = cases.scorers[0].spec
+    rows = [_forest_row("all", cases, spec)]
+    for name, values in strata.items():
+        rows.append(ForestRow(FACT_TITLES.get(name, name), heading=True))
+        rows += [_forest_row(plain(v), cases.where(name, v), spec) for v in values]
+    svg = plots.forest(rows, f"AUC of {spec}", x=(0.0, 1.0), middle=0.5)
+    return (Figure(svg, "AUC by stratum with positive + negative cases; dashed: guessing.", True),)
+
+
+def _forest_row(name: str, cases: Scored, spec: str) -> ForestRow:
+    positive = int(cases.labels.sum())
+    area = measures.area(cases, spec)
+    note = f"{positive} + {len(cases) - positive}"
+    return ForestRow(name, area.value if area else None, area.ci if area else None, note)
+
+
+def gallery_section(groups: Sequence[Group], legend: str) -> Section:
+    """Pictures under their headings."""
+    shown = tuple(
+        Shown(g.name, tuple((painted(picture), line) for picture, line in g.pictures))
+        for g in groups
+    )
+    return Section("How cases were read", GALLERY.format(legend), gallery=shown)
+
+
+def subtitle(cases: Scored) -> str:
+    """The data, the contrast and the numbers of cases."""
+    positive = int(cases.labels.sum())
+    counted = f"{positive} positive and {len(cases) - positive} negative {cases.unit}"
+    return f"{cases.what} · {counted}"

@@ -1,0 +1,1 @@
+"""Statistics that the papers need: arrays in, numbers with intervals out."""

@@ -1,0 +1,56 @@
+"""The bootstrap that draws women: one way of drawing for every band and interval."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from training.statistics.auc import Floats
+
+REPLICATES = 1000
+Weights = NDArray[np.int64]
+
+
+def drawn(women: ArrayLike, *, replicates: int = REPLICATES, seed: int = 0) -> Weights:
+    """`(replicates, n)`: how often each of n cases counts when women are drawn with replacement."""
+    _, cluster = np.unique(np.asarray(women).astype(str), return_inverse=True)
+    count = int(cluster.max()) + 1
+    rng = np.random.default_rng(seed)
+    picks = rng.integers(0, count, (replicates, count))
+    each = np.stack([np.bincount(row, minlength=count) for row in picks])
+    return np.asarray(each[:, cluster], np.int64)
+
+
+def weighted_auc(labels: ArrayLike, scores: ArrayLike) -> Callable[[Weights], float | None]:
+    """A function that gives the AUC where case i counts `weights[i]` times.
+
+    None where a class is not drawn. The order is found once.
+    """
+    positive = np.asarray(labels).astype(bool)
+    levels, group = np.unique(np.asarray(scores, np.float64), return_inverse=True)
+
+    def area(weights: Weights) -> float | None:
+        pos = np.bincount(group, weights * positive, len(levels))
+        neg = np.bincount(group, weights * ~positive, len(levels))
+        total = pos.sum() * neg.sum()
+        if total == 0:
+            return None
+        return float((pos * (np.cumsum(neg) - neg / 2)).sum() / total)
+
+    return area
+
+
+def interval(values: list[float], *, confidence: float = 0.95) -> tuple[float, float] | None:
+    """The percentile interval of replicates; None without any."""
+    if not values:
+        return None
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(values, (tail, 100 - tail))
+    return float(low), float(high)
+
+
+def band(rows: Floats, *, confidence: float = 0.95) -> tuple[Floats, Floats]:
+    """`(k,)` lower and upper percentiles, column by column, of `(replicates, k)`."""
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(rows, (tail, 100 - tail), axis=0)
+    return np.asarray(low, np.float64), np.asarray(high, np.float64)
