@@ -16,7 +16,7 @@ import uvicorn
 from cadnode.exam.patient import Patient
 from cadnode.web.access import Access
 from cadnode.web.api import create
-from cadnode.web.node import Health, Node, Notice, Problem, Report
+from cadnode.web.node import Health, HealthProblem, Node, Notice, StudyReport
 from cadnode.web.study import Reason, State, StudyState
 
 UID = "1.2.840.99.1"
@@ -36,7 +36,7 @@ DONE = StudyState(
     updated_at=datetime(2026, 3, 4, 15, 6, 7, tzinfo=UTC),
 )
 WELL = Health("0.1.0", {"listener": "up", "worker": "up", "web": "up"}, {}, ())
-ILL = Health("0.1.0", {"listener": "down"}, {}, (Problem("role_down", "It is down", "look"),))
+ILL = Health("0.1.0", {"listener": "down"}, {}, (HealthProblem("role_down", "It is down", "look"),))
 
 
 @dataclass
@@ -63,7 +63,9 @@ class Told:
             recent=lambda limit: raising(list(self.states.values())[:limit]),
             notify=lambda notice: raising(self.notices.append(notice)),
             patient_of=lambda name: self.patient,
-            page_of=lambda name: Report(self.page, self.is_page_current) if self.page else None,
+            page_of=lambda name: (
+                StudyReport(self.page, self.is_page_current) if self.page else None
+            ),
             health=lambda: self.health,
         )
 

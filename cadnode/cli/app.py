@@ -260,7 +260,7 @@ def check(
         print_json([c.as_dict() for c in results])
     else:
         print_checks(out, results)
-    if any(c.verdict == checks.Verdict.FAILED for c in results):
+    if any(c.verdict == checks.CheckVerdict.FAILED for c in results):
         raise typer.Exit(2)
 
 

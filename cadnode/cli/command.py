@@ -24,7 +24,7 @@ ConfigFile = Annotated[
         "--config", "-c", metavar="FILE", help="TOML file; `cadnode check --example` prints one"
     ),
 ]
-Reason = Annotated[str, typer.Option(metavar="TEXT", help="why: the history keeps it")]
+FailureReason = Annotated[str, typer.Option(metavar="TEXT", help="why: the history keeps it")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for machines, nothing else")]
 
 

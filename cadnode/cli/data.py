@@ -16,7 +16,7 @@ from cadnode.domain import Acquisition
 from cadnode.terminal import styled
 
 if TYPE_CHECKING:
-    from training.data.check import Report
+    from training.data.check import ManifestReport
     from training.data.manifest import ManifestRow
 
 data_app = typer.Typer(
@@ -24,7 +24,7 @@ data_app = typer.Typer(
     help="Your own and public data as one table: made, checked, split (docs/data.md).",
 )
 
-Source = Annotated[
+ManifestSource = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE", help="KIND:PATH (`cadnode data kinds` lists them) or a manifest's file"
@@ -89,7 +89,7 @@ def manifest(
 @data_app.command("check")
 @command
 def check(
-    source: Source,
+    source: ManifestSource,
     threshold: Annotated[
         int | None,
         typer.Option(min=0, max=120, help="bits of 255 in which near-duplicates may differ"),
@@ -128,7 +128,7 @@ def check(
 @data_app.command("split")
 @command
 def split(
-    source: Source,
+    source: ManifestSource,
     out_file: OutFile,
     by: Annotated[
         str, typer.Option(help="[bold]woman[/]: stratified; [bold]date[/]: newest exams test")
@@ -179,7 +179,7 @@ def _reading_progress(*, quiet: bool) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _show(report: "Report") -> None:
+def _show(report: "ManifestReport") -> None:
     line = f"{report.rows} rows, {report.images} images, {report.women} women"
     out.print(line, highlight=False)
     for reason, n in report.left_out.items():
@@ -193,7 +193,7 @@ def _show(report: "Report") -> None:
     _show_problems(report)
 
 
-def _show_problems(report: "Report") -> None:
+def _show_problems(report: "ManifestReport") -> None:
     table = Table("problem", "rows", "what", box=None)
     shown: dict[str, int] = {}
     for problem in sorted(report.problems, key=lambda p: (not p.leak, p.kind)):

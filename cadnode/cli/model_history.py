@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cadnode import settings
-from cadnode.cli.command import AsJson, ConfigFile, Reason, command, out, print_json
+from cadnode.cli.command import AsJson, ConfigFile, FailureReason, command, out, print_json
 from cadnode.terminal import styled
 
 
@@ -36,7 +36,7 @@ def history(
 def remove(
     spec: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="a version of your own")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="look at it, change nothing")] = False,
-    reason: Reason = "",
+    reason: FailureReason = "",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 from cadnode.domain import YOUDEN, SystemStatus
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, Metric, ModelCard
 from cadnode.models.operating_point import OperatingPoint, Roc
-from cadnode.node.model_overview import Overview, Row, Verified
+from cadnode.node.model_overview import ModelRow, Overview, Verified
 from cadnode.registry.history import Change, Proof
 from cadnode.terminal import styled
 
@@ -48,12 +48,12 @@ def print_overview(console: Console, overview: Overview) -> None:
         console.print(_system_line(status), soft_wrap=True)
 
 
-def _cells(row: Row) -> tuple[Text, ...]:
+def _cells(row: ModelRow) -> tuple[Text, ...]:
     mark = styled("[red]✗[/]" if row.problem else "[green]✓[/]" if row.active else "")
     return mark, *map(Text, _words_of(row))
 
 
-def _words_of(row: Row) -> tuple[str, ...]:
+def _words_of(row: ModelRow) -> tuple[str, ...]:
     if row.card is None:
         return (row.entry.name, row.entry.version, "", "", "", "", "")
     card = row.card
@@ -82,7 +82,7 @@ def _system_line(status: SystemStatus) -> Text:
     return styled(mark + " [bold]{}[/] {}{}", status.system.value, state, reason)
 
 
-def print_card(console: Console, row: Row, changes: Sequence[Change]) -> None:
+def print_card(console: Console, row: ModelRow, changes: Sequence[Change]) -> None:
     """Everything a card says, in the order in which a reader asks."""
     card = row.card
     if card is None:
@@ -106,7 +106,7 @@ def print_card(console: Console, row: Row, changes: Sequence[Change]) -> None:
         console.print(styled("[red]✗[/] {}", row.problem), soft_wrap=True)
 
 
-def _facts(card: ModelCard, row: Row) -> Iterable[tuple[str, str]]:
+def _facts(card: ModelCard, row: ModelRow) -> Iterable[tuple[str, str]]:
     yield "system", f"{card.system.value if card.system else 'all'} ({card.kind})"
     yield "paper", card.paper
     yield "algorithm", card.algorithm
@@ -220,7 +220,7 @@ def overview_json(overview: Overview) -> dict[str, Any]:
     }
 
 
-def card_json(row: Row, changes: Sequence[Change]) -> dict[str, Any]:
+def card_json(row: ModelRow, changes: Sequence[Change]) -> dict[str, Any]:
     """For `show --json`: the card as it is, and what is not in it."""
     if row.card is None:
         return _row_json(row)
@@ -245,7 +245,7 @@ def verified_json(result: Verified) -> dict[str, Any]:
     }
 
 
-def _row_json(row: Row) -> dict[str, Any]:
+def _row_json(row: ModelRow) -> dict[str, Any]:
     common = {
         "name": row.entry.name,
         "version": row.entry.version,

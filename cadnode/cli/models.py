@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cadnode import settings
-from cadnode.cli.command import AsJson, ConfigFile, Reason, command, err, out, print_json
+from cadnode.cli.command import AsJson, ConfigFile, FailureReason, command, err, out, print_json
 from cadnode.cli.export import export
 from cadnode.cli.model_history import history, remove
 from cadnode.cli.recalibrate import recalibrate
@@ -138,7 +138,7 @@ def activate(
     version: Annotated[
         str | None, typer.Argument(help="instead of @VERSION; without either: the newest")
     ] = None,
-    reason: Reason = "",
+    reason: FailureReason = "",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -172,7 +172,7 @@ def promote(
     force: Annotated[
         str, typer.Option(metavar="REASON", help="against the rule; the history keeps the reason")
     ] = "",
-    reason: Reason = "",
+    reason: FailureReason = "",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -210,7 +210,7 @@ def promote(
 @models_app.command()
 @command
 def deactivate(
-    name: Name, reason: Reason = "", config: ConfigFile = None, as_json: AsJson = False
+    name: Name, reason: FailureReason = "", config: ConfigFile = None, as_json: AsJson = False
 ) -> None:
     """Switch a model off; it stays installed."""
     from cadnode.node import model_overview
@@ -225,7 +225,7 @@ def deactivate(
 @models_app.command()
 @command
 def rollback(
-    name: Name, reason: Reason = "", config: ConfigFile = None, as_json: AsJson = False
+    name: Name, reason: FailureReason = "", config: ConfigFile = None, as_json: AsJson = False
 ) -> None:
     """Return to what was active before the last activate or deactivate; again: a step further."""
     from cadnode.node import model_overview

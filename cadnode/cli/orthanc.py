@@ -120,7 +120,7 @@ def check(
     also what this node itself reaches. Exit code 0 when nothing failed, 2 otherwise.
     """
     from cadnode.cli.output import print_checks
-    from cadnode.node.checks import Verdict
+    from cadnode.node.checks import CheckVerdict
     from cadnode.orthanc_setup import check as orthanc_setup_check
 
     node = settings.load(config) if config is not None else None
@@ -130,5 +130,5 @@ def check(
         print_json([c.as_dict() for c in results])
     else:
         print_checks(out, results)
-    if any(c.verdict == Verdict.FAILED for c in results):
+    if any(c.verdict == CheckVerdict.FAILED for c in results):
         raise typer.Exit(2)

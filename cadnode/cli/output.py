@@ -22,7 +22,7 @@ from cadnode.report.wording import KIND_NAMES, SIDES, assessment_by, counting, d
 from cadnode.terminal import styled
 
 if TYPE_CHECKING:
-    from cadnode.demo.run import Shown
+    from cadnode.demo.run import DemoReport
     from cadnode.node.checks import Check
     from cadnode.node.readers import OfflineReading
 
@@ -183,7 +183,7 @@ def systems_table(result: ExamResult) -> Table:
     return table
 
 
-def print_demo(console: Console, shown: "Shown") -> None:
+def print_demo(console: Console, shown: "DemoReport") -> None:
     """The demo's tables, and where to look next."""
     print_result(console, shown.result)
     console.print(

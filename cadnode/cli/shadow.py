@@ -10,11 +10,20 @@ import typer
 from rich.table import Table
 
 from cadnode import settings
-from cadnode.cli.command import AsJson, ConfigFile, Reason, command, err, out, print_json, to_file
+from cadnode.cli.command import (
+    AsJson,
+    ConfigFile,
+    FailureReason,
+    command,
+    err,
+    out,
+    print_json,
+    to_file,
+)
 from cadnode.terminal import styled
 
 if TYPE_CHECKING:
-    from cadnode.node.shadow_page import Shown
+    from cadnode.node.shadow_page import ShadowReport
     from cadnode.registry.shadow_summary import Agreement
 
 shadow_app = typer.Typer(
@@ -57,7 +66,7 @@ def summary(
 @command
 def start(
     spec: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="an installed version")],
-    reason: Reason = "",
+    reason: FailureReason = "",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -95,7 +104,7 @@ def stop(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="only this model; default: all")
     ] = None,
-    reason: Reason = "",
+    reason: FailureReason = "",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -114,7 +123,7 @@ def stop(
         out.print(said, highlight=False)
 
 
-def shown_json(shown: "Shown") -> dict[str, Any]:
+def shown_json(shown: "ShadowReport") -> dict[str, Any]:
     """For `--json`."""
     s = shown.summary
     return {
@@ -130,7 +139,7 @@ def shown_json(shown: "Shown") -> dict[str, Any]:
     }
 
 
-def _print(shown: "Shown") -> None:
+def _print(shown: "ShadowReport") -> None:
     now, s = shown.now, shown.summary
     out.print(
         f"In shadow mode: {', '.join(now.specs) or 'nothing'}.", highlight=False, soft_wrap=True

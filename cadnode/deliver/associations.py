@@ -11,7 +11,7 @@ MOST_CONTEXTS = 128  # identifiers of presentation contexts are the odd numbers 
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class QueuedObject:
     """A file and the presentation context that it needs."""
 
     path: Path
@@ -23,31 +23,33 @@ class Item:
         return f"{UID(self.sop_class_uid).name} in {UID(self.transfer_syntax_uid).name}"
 
 
-def items_of(files: Sequence[Path]) -> tuple[list[Item], list[str]]:
+def items_of(files: Sequence[Path]) -> tuple[list[QueuedObject], list[str]]:
     """Items of the files that are DICOM, and one refusal for each that is not."""
     found = [item_of(path) for path in files]
     items = [item for item in found if item is not None]
     return items, ["a file is not DICOM or cannot be read"] * (len(found) - len(items))
 
 
-def item_of(path: Path) -> Item | None:
+def item_of(path: Path) -> QueuedObject | None:
     """Item of a file; None when it is not DICOM or cannot be read."""
     try:
         meta, _ = split_dataset(path)
-        item = Item(path, str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
+        item = QueuedObject(path, str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
         return item if meta.MediaStorageSOPInstanceUID else None
     except Exception:
         # pydicom raises whatever malformed bytes lead to; its text may quote them.
         return None
 
 
-def plan(items: Sequence[Item]) -> Iterator[tuple[list[tuple[str, str]], list[Item]]]:
+def plan(
+    items: Sequence[QueuedObject],
+) -> Iterator[tuple[list[tuple[str, str]], list[QueuedObject]]]:
     """(presentation contexts, items) of each association needed, in the order of `items`.
 
     One context per SOP class and transfer syntax, so that the peer's choice is exact.
     """
     contexts: list[tuple[str, str]] = []
-    batch: list[Item] = []
+    batch: list[QueuedObject] = []
     for item in items:
         context = (item.sop_class_uid, item.transfer_syntax_uid)
         if context not in contexts:

@@ -15,18 +15,18 @@ from pydicom import Dataset
 from pynetdicom import AE, _config
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
-from cadnode.deliver.associations import Item, items_of, plan
+from cadnode.deliver.associations import QueuedObject, items_of, plan
 from cadnode.deliver.held import (
     COMPARED,
     EQUIPMENT,
     PATIENT,
-    Held,
+    PeerCopy,
     compared_in_part,
     judged,
     sent,
     worst,
 )
-from cadnode.deliver.outcome import Delivered, Outcome, all_taken, outcome_of
+from cadnode.deliver.outcome import Delivered, DeliveryOutcome, all_taken, outcome_of
 from cadnode.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
 from cadnode.log import get_logger
 
@@ -41,7 +41,7 @@ _PENDING: Final = (0xFF00, 0xFF01)
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
+class DicomPeer:
     """A DICOM peer that takes objects.
 
     `query_host`, `query_port` and `query_ae_title` say who answers C-FIND for it, where that is
@@ -59,7 +59,7 @@ class Destination:
     query_ae_title: str = ""
 
     @property
-    def for_queries(self) -> "Destination":
+    def for_queries(self) -> "DicomPeer":
         """Who answers C-FIND."""
         return replace(
             self,
@@ -71,7 +71,7 @@ class Destination:
 
 def send(
     files: Sequence[Path],
-    destination: Destination,
+    destination: DicomPeer,
     on_file: OnFile = lambda path: None,
     on_refusal: OnRefusal = lambda path, reason: None,
 ) -> Delivered:
@@ -110,7 +110,7 @@ def send(
                 on_file(item.path)
     copies = _held(duplicates, destination) if duplicates else []
     for path, copy in zip(duplicates, copies, strict=True):
-        if copy is not Held.ANOTHER:
+        if copy is not PeerCopy.ANOTHER:
             n_sent, n_warnings = n_sent + 1, n_warnings + 1
             on_file(path)
         else:
@@ -120,7 +120,7 @@ def send(
     return all_taken(n_sent, n_warnings, [*refusals, *others], destination.name, n_unverified)
 
 
-def echo(destination: Destination) -> None:
+def echo(destination: DicomPeer) -> None:
     """Return when the peer answers C-ECHO with success.
 
     Raises
@@ -140,7 +140,7 @@ def echo(destination: Destination) -> None:
             raise PermanentDeliveryError(f"{destination.name} answered C-ECHO with {status:04X}")
 
 
-def _held(files: Sequence[Path], destination: Destination) -> list[Held]:
+def _held(files: Sequence[Path], destination: DicomPeer) -> list[PeerCopy]:
     """What the peer's copies of these files are; unknown where it does not answer C-FIND."""
     contexts = [(FIND, syntax) for syntax in SYNTAXES]
     ours = [sent(file) for file in files]
@@ -148,16 +148,16 @@ def _held(files: Sequence[Path], destination: Destination) -> list[Held]:
         with _associated(destination.for_queries, contexts) as assoc:
             return [held(assoc, ds) for ds in ours]
     except DeliveryError:
-        return [Held.UNKNOWN] * len(files)
+        return [PeerCopy.UNKNOWN] * len(files)
 
 
-def _send_one(assoc: Any, item: Item, destination: Destination) -> Outcome:
+def _send_one(assoc: Any, item: QueuedObject, destination: DicomPeer) -> DeliveryOutcome:
     if not assoc.is_established:
         raise TransientDeliveryError(f"{destination.name} ended the association")
     if (item.sop_class_uid, item.transfer_syntax_uid) not in {
         (cx.abstract_syntax, cx.transfer_syntax[0]) for cx in assoc.accepted_contexts
     }:
-        return Outcome(refusal=f"does not accept {item.describe()}")
+        return DeliveryOutcome(refusal=f"does not accept {item.describe()}")
     try:
         answer = assoc.send_c_store(item.path)
     except (RuntimeError, OSError) as error:
@@ -166,7 +166,7 @@ def _send_one(assoc: Any, item: Item, destination: Destination) -> Outcome:
 
 
 @contextmanager
-def _associated(destination: Destination, contexts: Sequence[tuple[str, str]]) -> Iterator[Any]:
+def _associated(destination: DicomPeer, contexts: Sequence[tuple[str, str]]) -> Iterator[Any]:
     """An established association; released at the end, aborted after an error."""
     _config.LOG_HANDLER_LEVEL = "none"  # pynetdicom would log each PDU, and identifiers with it
     _config.STORE_SEND_CHUNKED_DATASET = True  # files are read piecewise and sent as they are
@@ -220,7 +220,7 @@ class _Transport:
             self._socket.close()
 
 
-def _refused(assoc: Any, destination: Destination) -> Exception:
+def _refused(assoc: Any, destination: DicomPeer) -> Exception:
     """Why there is no association, from the answer to A-ASSOCIATE-RQ (DICOM PS3.8 9.3.4)."""
     answer = assoc.acceptor.primitive
     if assoc.is_rejected and answer is not None:
@@ -231,7 +231,7 @@ def _refused(assoc: Any, destination: Destination) -> Exception:
     return TransientDeliveryError(f"{destination.name} cannot be reached or does not answer")
 
 
-def held(assoc: Any, ours: Dataset) -> Held:
+def held(assoc: Any, ours: Dataset) -> PeerCopy:
     """What the peer's copy is, by what it returns of it; unknown where it returns too little.
 
     IMAGE level first, with the unique keys of the levels above. Without a match, by the SOP
@@ -241,7 +241,7 @@ def held(assoc: Any, ours: Dataset) -> Held:
     found = _of(ours, _find(assoc, "IMAGE", ours, ("StudyInstanceUID", "SeriesInstanceUID")))
     found = found or _of(ours, _find(assoc, "IMAGE", ours, ()))
     verdict = worst(compared_in_part(ours, one) for one in found)
-    if verdict is not Held.UNKNOWN or not found:
+    if verdict is not PeerCopy.UNKNOWN or not found:
         return verdict
     studies = _find(assoc, "STUDY", ours, ("StudyInstanceUID",))
     return worst(compared_in_part(ours, _with_patient(found[0], study)) for study in studies)

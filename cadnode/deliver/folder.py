@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cadnode.deliver.held import ANOTHER, Held, compared, from_file, sent
+from cadnode.deliver.held import ANOTHER, PeerCopy, compared, from_file, sent
 from cadnode.deliver.outcome import all_taken
 from cadnode.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
 from cadnode.files import written_whole
@@ -59,7 +59,7 @@ def _is_anothers(there: Path, file: Path) -> bool:
         return False
     ours = sent(file)
     if theirs.get("SOPInstanceUID") == ours.get("SOPInstanceUID"):
-        return compared(ours, theirs) is Held.ANOTHER
+        return compared(ours, theirs) is PeerCopy.ANOTHER
     return bool(theirs.get("StudyInstanceUID") != ours.get("StudyInstanceUID"))
 
 

@@ -31,7 +31,7 @@ COMPARED: Final = (*UIDS, *PATIENT, EQUIPMENT)
 _TAGS: Final = frozenset(f"{tag_for_keyword(keyword):08X}" for keyword in COMPARED)
 
 
-class Held(Enum):
+class PeerCopy(Enum):
     """What an archive's copy is."""
 
     OURS = auto()
@@ -78,50 +78,54 @@ def from_json(document: object) -> Dataset | None:
         return None
 
 
-def compared(ours: Dataset, theirs: Dataset) -> Held:
+def compared(ours: Dataset, theirs: Dataset) -> PeerCopy:
     """What `theirs`, all of an archive's copy but its pixels, is to `ours`.
 
     It is ours when its UIDs, its patient and the digest of the input that it states agree. An
     object of ours that states none, which older versions made, is compared without.
     """
     if _contradicts(ours, theirs, said_only=False) or stated_input(ours) != stated_input(theirs):
-        return Held.ANOTHER
-    return Held.OURS
+        return PeerCopy.ANOTHER
+    return PeerCopy.OURS
 
 
-def compared_in_part(ours: Dataset, theirs: Dataset) -> Held:
+def compared_in_part(ours: Dataset, theirs: Dataset) -> PeerCopy:
     """What the archive's copy is to `ours`, by the attributes that a query returned.
 
     An attribute that is absent or empty says nothing. Without the same patient and study said, it
     stays unknown.
     """
     if _contradicts(ours, theirs, said_only=True):
-        return Held.ANOTHER
+        return PeerCopy.ANOTHER
     stated = stated_input(theirs)
     if stated and stated_input(ours):
-        return Held.OURS if stated == stated_input(ours) else Held.ANOTHER
+        return PeerCopy.OURS if stated == stated_input(ours) else PeerCopy.ANOTHER
     said = {keyword for keyword in COMPARED if _words(theirs, keyword)}
     patient = said & {"PatientID", "PatientName"}
-    return Held.OURS if patient and {"SOPInstanceUID", "StudyInstanceUID"} <= said else Held.UNKNOWN
+    return (
+        PeerCopy.OURS
+        if patient and {"SOPInstanceUID", "StudyInstanceUID"} <= said
+        else PeerCopy.UNKNOWN
+    )
 
 
-def worst(copies: Iterable[Held]) -> Held:
+def worst(copies: Iterable[PeerCopy]) -> PeerCopy:
     """What several copies under one UID are together: another, else ours, else unknown."""
     found = set(copies)
-    return next((h for h in (Held.ANOTHER, Held.OURS) if h in found), Held.UNKNOWN)
+    return next((h for h in (PeerCopy.ANOTHER, PeerCopy.OURS) if h in found), PeerCopy.UNKNOWN)
 
 
-def judged(copies: Sequence[Held], destination: str) -> tuple[list[str], int]:
+def judged(copies: Sequence[PeerCopy], destination: str) -> tuple[list[str], int]:
     """A refusal for each copy that is another object, and how many nobody could look at.
 
     The latter are logged as a warning.
     """
-    n_unverified = sum(copy is Held.UNKNOWN for copy in copies)
+    n_unverified = sum(copy is PeerCopy.UNKNOWN for copy in copies)
     if n_unverified:
         log.warning(
             "delivery_unverified", destination=destination, reason=UNVERIFIED, count=n_unverified
         )
-    return [ANOTHER for copy in copies if copy is Held.ANOTHER], n_unverified
+    return [ANOTHER for copy in copies if copy is PeerCopy.ANOTHER], n_unverified
 
 
 def _contradicts(ours: Dataset, theirs: Dataset, *, said_only: bool) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydicom import Dataset
 
-from cadnode.deliver.held import ANOTHER, Held, compared, from_file, judged, sent, worst
+from cadnode.deliver.held import ANOTHER, PeerCopy, compared, from_file, judged, sent, worst
 from cadnode.deliver.outcome import Delivered, HttpPeerValues, Peer, all_taken, delivering, json_of
 from cadnode.errors import PermanentDeliveryError
 from cadnode.log import get_logger
@@ -43,19 +43,21 @@ def send(files: Sequence[Path], destination: HttpPeerValues) -> Delivered:
         Orthanc.
     """
     refusals = []
-    unseen: list[Held] = []
+    unseen: list[PeerCopy] = []
     with delivering(destination) as peer:
         version(peer)  # wrong credentials are told before megabytes are on their way
         for file in files:
             copy = _held(peer, file)
-            if copy is Held.ANOTHER:
+            if copy is PeerCopy.ANOTHER:
                 refusals.append(ANOTHER)
                 continue
             status, refusal = _send_one(file, peer)
             if refusal:
                 refusals.append(refusal)
-            elif status == _HAD_IT and copy is not Held.OURS:
-                unseen.append(Held.UNKNOWN if copy is Held.UNKNOWN else _arrived(peer, file))
+            elif status == _HAD_IT and copy is not PeerCopy.OURS:
+                unseen.append(
+                    PeerCopy.UNKNOWN if copy is PeerCopy.UNKNOWN else _arrived(peer, file)
+                )
     others, n_unverified = judged(unseen, destination.name)
     refusals += others
     n_sent = len(files) - len(refusals)
@@ -85,12 +87,12 @@ def check(destination: HttpPeerValues) -> str:
         return f"Orthanc {version(peer)}"
 
 
-def _arrived(peer: Peer, file: Path) -> Held:
+def _arrived(peer: Peer, file: Path) -> PeerCopy:
     """What the Orthanc holds of a file that it did not have when it was asked before."""
-    return _held(peer, file) or Held.UNKNOWN
+    return _held(peer, file) or PeerCopy.UNKNOWN
 
 
-def _held(peer: Peer, file: Path) -> Held | None:
+def _held(peer: Peer, file: Path) -> PeerCopy | None:
     """What the Orthanc holds under a file's SOP Instance UID; None when nothing.
 
     Version 1.12 and earlier: `POST /tools/lookup`, then the stored file itself.
@@ -102,7 +104,7 @@ def _held(peer: Peer, file: Path) -> Held | None:
     uid = str(ours.get("SOPInstanceUID") or "")
     with peer.request("POST", "/tools/lookup", data=uid, also=_NOT_TOLD) as response:
         if response.status_code in _NOT_TOLD:
-            return Held.UNKNOWN
+            return PeerCopy.UNKNOWN
         found = json_of(response, peer.name)
     names = [_instance(one) for one in found] if isinstance(found, list) else []
     copies = [_compared(peer, name, ours) for name in names if name]
@@ -116,13 +118,13 @@ def _instance(found: Any) -> str:
     return name if _NAME.fullmatch(name) else ""
 
 
-def _compared(peer: Peer, name: str, ours: Dataset) -> Held:
+def _compared(peer: Peer, name: str, ours: Dataset) -> PeerCopy:
     """Whether a stored instance is ours; unknown when it is not given out."""
     with peer.request("GET", f"/instances/{name}/file", also=_NOT_TOLD) as response:
         if response.status_code in _NOT_TOLD:
-            return Held.UNKNOWN
+            return PeerCopy.UNKNOWN
         theirs = from_file(io.BytesIO(response.content))
-    return Held.UNKNOWN if theirs is None else compared(ours, theirs)
+    return PeerCopy.UNKNOWN if theirs is None else compared(ours, theirs)
 
 
 def _send_one(file: Path, peer: Peer) -> tuple[str, str]:

@@ -59,7 +59,7 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DeliveryOutcome:
     """Taken (perhaps with a warning) when `refusal` is empty, else why it was refused.
 
     `is_duplicate`: the peer has an object of that UID; whose, is to be found out.
@@ -70,7 +70,7 @@ class Outcome:
     is_duplicate: bool = False
 
 
-def outcome_of(status: int | None, peer: str) -> Outcome:
+def outcome_of(status: int | None, peer: str) -> DeliveryOutcome:
     """Meaning of a response's status; None when there was no valid response.
 
     Raises
@@ -83,13 +83,13 @@ def outcome_of(status: int | None, peer: str) -> Outcome:
     if status in _OUT_OF_RESOURCES:
         raise TransientDeliveryError(f"{peer} is out of resources ({status:04X})")
     if status in (0x0000, 0x0001, _DUPLICATE) or status in _WARNINGS:
-        return Outcome(is_warning=status != 0, is_duplicate=status == _DUPLICATE)
+        return DeliveryOutcome(is_warning=status != 0, is_duplicate=status == _DUPLICATE)
     name = _REFUSALS.get(status, "failure")
     if status in _DOES_NOT_MATCH:
         name = "data set does not match SOP class"
     elif status in _CANNOT_UNDERSTAND:
         name = "cannot understand"
-    return Outcome(refusal=f"answered {status:04X}, {name}")
+    return DeliveryOutcome(refusal=f"answered {status:04X}, {name}")
 
 
 def all_taken(

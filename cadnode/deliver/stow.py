@@ -14,7 +14,7 @@ from urllib.parse import quote
 from pydicom import Dataset
 
 from cadnode.deliver import held
-from cadnode.deliver.held import Held
+from cadnode.deliver.held import PeerCopy
 from cadnode.deliver.outcome import (
     Delivered,
     HttpFailure,
@@ -139,13 +139,13 @@ def _duplicates(body: bytes) -> list[str]:
     return [_text(item, _INSTANCE) for item in duplicates]
 
 
-def _copies(peer: Peer, files: Sequence[Path], uids: Sequence[str]) -> list[Held]:
+def _copies(peer: Peer, files: Sequence[Path], uids: Sequence[str]) -> list[PeerCopy]:
     """What the server's copies of these instances are."""
     ours = {str(ds.get("SOPInstanceUID") or ""): ds for ds in map(held.sent, files) if uids}
-    return [_copy(peer, ours[uid]) if uid in ours else Held.UNKNOWN for uid in uids]
+    return [_copy(peer, ours[uid]) if uid in ours else PeerCopy.UNKNOWN for uid in uids]
 
 
-def _copy(peer: Peer, ours: Dataset) -> Held:
+def _copy(peer: Peer, ours: Dataset) -> PeerCopy:
     study, series, instance = (str(ours.get(k) or "") for k in _LEVELS)
     path = f"/studies/{quote(study)}/series/{quote(series)}/instances/{quote(instance)}/metadata"
     here = _asked(peer, path)

@@ -13,7 +13,7 @@ AE_TITLE = "ARCHIVE"
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
+class DemoArchive:
     """A running archive. `instances()` gives the bytes of every object it holds, Part 10 files."""
 
     name: str
@@ -24,17 +24,17 @@ class Archive:
 
 
 @contextmanager
-def start(executable: str | None, folder: Path) -> Iterator[Archive]:
+def start(executable: str | None, folder: Path) -> Iterator[DemoArchive]:
     """Orthanc if `executable` names it, else the embedded archive, storing under `folder`."""
     with with_orthanc(executable, folder) if executable else embedded(folder) as archive:
         yield archive
 
 
 @contextmanager
-def with_orthanc(executable: str, folder: Path) -> Iterator[Archive]:
+def with_orthanc(executable: str, folder: Path) -> Iterator[DemoArchive]:
     """A fresh Orthanc."""
     with orthanc.orthanc(folder, executable=executable, aet=AE_TITLE) as peer:
-        yield Archive(
+        yield DemoArchive(
             "Orthanc",
             peer.aet,
             peer.dicom_port,
@@ -46,7 +46,7 @@ def with_orthanc(executable: str, folder: Path) -> Iterator[Archive]:
 
 
 @contextmanager
-def embedded(folder: Path) -> Iterator[Archive]:
+def embedded(folder: Path) -> Iterator[DemoArchive]:
     """The node's own listener and spool as an archive: stores what it gets, shows nothing."""
     spool = Spool(folder / "spool")
     config = scp.ScpConfig(ae_title=AE_TITLE, host="127.0.0.1", port=0)
@@ -55,7 +55,7 @@ def embedded(folder: Path) -> Iterator[Archive]:
         return [path for study in spool.studies() for path in spool.instances(study)]
 
     with scp.serve(config, spool, lambda stored: None) as server:
-        yield Archive(
+        yield DemoArchive(
             "the embedded archive",
             AE_TITLE,
             server.port,

@@ -29,7 +29,7 @@ from cadnode.node.outputs import cards_of, image_loader
 from cadnode.node.results import load_reading
 from cadnode.page.content import Aside, PageContent
 from cadnode.page.exam_page import exam_page
-from cadnode.settings import Report
+from cadnode.settings import ReportSection
 
 READ_WITHIN_S = 180.0
 N_OBJECTS = 5  # one SR and a heat map for each of the four views
@@ -76,7 +76,7 @@ class StoredObject:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Shown:
+class DemoReport:
     """What the demo ends with."""
 
     result: ExamResult
@@ -114,7 +114,7 @@ class _Stopwatch:
 
 def run(
     folder: Path, exam: str, archive: str, *, on_stage: Callable[[str], None] = lambda text: None
-) -> Shown:
+) -> DemoReport:
     """Run the demo and write its results into `folder`, which is emptied first.
 
     Raises
@@ -168,7 +168,7 @@ def _empty(folder: Path) -> None:
 
 
 @contextmanager
-def _node(folder: Path, port: int, archive: archives.Archive) -> Iterator[None]:
+def _node(folder: Path, port: int, archive: archives.DemoArchive) -> Iterator[None]:
     """A node in processes of its own, as an admin would start it; waits until it listens."""
     config = folder / "node.toml"
     config.write_text(
@@ -194,8 +194,8 @@ def _node(folder: Path, port: int, archive: archives.Archive) -> Iterator[None]:
             process.kill()
 
 
-def _node_peer(port: int) -> dicom.Destination:
-    return dicom.Destination(
+def _node_peer(port: int) -> dicom.DicomPeer:
+    return dicom.DicomPeer(
         name="node", host="127.0.0.1", port=port, ae_title="CADNODE", calling_ae_title="MODALITY"
     )
 
@@ -247,7 +247,7 @@ def _show(
     sent: DemoExam,
     stored: tuple[StoredObject, ...],
     watch: _Stopwatch,
-) -> Shown:
+) -> DemoReport:
     """Write the page and `result.json` from what the node made."""
     reading = next((folder / "node" / "results").glob("*/*/reading.json")).parent
     shutil.copyfile(reading / "result.json", folder / "result.json")
@@ -258,7 +258,7 @@ def _show(
         content = PageContent(
             title=f"demo exam ({kind})",
             subtitle=f"{sent.description}, sent by C-STORE, read, and returned to {archive}",
-            disclaimer=Report().disclaimer,
+            disclaimer=ReportSection().disclaimer,
             exam=exam,
             result=result,
             image=image_loader(exam),
@@ -267,7 +267,7 @@ def _show(
             asides=_asides(sent, result, watch.timings, stored),
         )
         page.write_text(exam_page(content), encoding="utf-8")
-    return Shown(result, archive, len(stored), folder, page, tuple(watch.timings))
+    return DemoReport(result, archive, len(stored), folder, page, tuple(watch.timings))
 
 
 def _asides(

@@ -17,7 +17,14 @@ from pydicom.valuerep import STANDARD_VR
 from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.exam.attributes import number
-from cadnode.exam.encoding import UNDEFINED, DataSet, Encoding, begin, is_long, read_file_meta
+from cadnode.exam.encoding import (
+    UNDEFINED,
+    EncodedDataSet,
+    Encoding,
+    begin,
+    is_long,
+    read_file_meta,
+)
 from cadnode.exam.header import Header, settled
 
 _PIXEL_DATA: Final = 0x7FE00010
@@ -172,7 +179,7 @@ def _at_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
     return int(tag) in _PIXELS
 
 
-def _has_pixels(data_set: DataSet, header: Header, *, short: bool) -> bool:
+def _has_pixels(data_set: EncodedDataSet, header: Header, *, short: bool) -> bool:
     """Whether there is pixel data where the header ends; raises where it is not whole.
 
     Native pixel data under the label of an encapsulated syntax are known by their length: the
@@ -223,7 +230,7 @@ def _next_element(stream: BinaryIO, encoding: Encoding) -> _Element | None:
     return _Element(tag, vr, int.from_bytes(head[at : at + size], order), start + at + size)
 
 
-def _pixel_value(data_set: DataSet, element: _Element, bits_allocated: int) -> bytes:
+def _pixel_value(data_set: EncodedDataSet, element: _Element, bits_allocated: int) -> bytes:
     """The value of an element of pixel data, its bytes in the order of little endian.
 
     In big endian the bytes of each 16-bit word are swapped where the VR is OW, whatever is in the

@@ -59,7 +59,7 @@ _LABELS: Final = {
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class DataSet:
+class EncodedDataSet:
     """A data set that is about to be read: `stream` is at its first element, inflated.
 
     `transfer_syntax_uid` is the stated one where the bytes agree with it, else the one they are
@@ -103,7 +103,7 @@ def read_file_meta(file: BinaryIO) -> Dataset:
     return meta
 
 
-def begin(file: BinaryIO, stated: str, *, at_most: int = _MOST_INFLATED) -> DataSet:
+def begin(file: BinaryIO, stated: str, *, at_most: int = _MOST_INFLATED) -> EncodedDataSet:
     """The data set that starts at the file's position; its transfer syntax is said to be `stated`.
 
     No more than `at_most` bytes are inflated.
@@ -127,10 +127,10 @@ def begin(file: BinaryIO, stated: str, *, at_most: int = _MOST_INFLATED) -> Data
         if inner_fit >= max(fit + 1, fewest):
             data, whole = _inflate(file.read(at_most), at_most)
             syntax = str(DeflatedExplicitVRLittleEndian)
-            return DataSet(BytesIO(data), inner_encoding, syntax, whole)
+            return EncodedDataSet(BytesIO(data), inner_encoding, syntax, whole)
         if labelled and not fit:
             raise zlib.error("not deflated")
-    return DataSet(file, encoding, _syntax(stated, encoding))
+    return EncodedDataSet(file, encoding, _syntax(stated, encoding))
 
 
 def is_long(vr: bytes) -> bool:

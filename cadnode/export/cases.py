@@ -11,7 +11,7 @@ from cadnode.exam.read import read_exams
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Case:
+class ExportCase:
     """One view of an exam, and the regions that people marked on it."""
 
     exam: Exam
@@ -45,10 +45,12 @@ def exams(folder: str | Path, rois: Sequence[str] = ()) -> tuple[Exam, ...]:
     )
 
 
-def cases(found: Iterable[Exam]) -> list[Case]:
+def cases(found: Iterable[Exam]) -> list[ExportCase]:
     """Every view of the exams; CC before MLO, right before left, as the node orders them."""
     return [
-        Case(exam, m, tuple(r for r in exam.regions if r.sop_instance_uid == m.sop_instance_uid))
+        ExportCase(
+            exam, m, tuple(r for r in exam.regions if r.sop_instance_uid == m.sop_instance_uid)
+        )
         for exam in found
         for m in sorted(exam.mammograms, key=lambda m: (m.view, m.laterality == "L"))
     ]

@@ -48,7 +48,9 @@ def real_inputs(model: OnnxModel, folder: Path, detector: Detector | None) -> Te
     return torch.from_numpy(np.stack(found)) if found else None
 
 
-def _of_view(model: OnnxModel, case: cases.Case, detector: Detector | None) -> list[FloatImage]:
+def _of_view(
+    model: OnnxModel, case: cases.ExportCase, detector: Detector | None
+) -> list[FloatImage]:
     try:
         image = pixels.load(case.mammogram)
         if isinstance(model, ViewModel):

@@ -19,7 +19,7 @@ _FAILURES: Final = ("Fail", "InvalidArgument", "InvalidGraph", "NotImplemented",
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class OnnxDifference:
     """The largest absolute differences between ONNX and the model.
 
     Parameters
@@ -41,7 +41,7 @@ class Difference:
     logit_map: float | None = None
 
 
-def difference(model: OnnxModel, file: Path, inputs: Tensor, name: str) -> Difference:
+def difference(model: OnnxModel, file: Path, inputs: Tensor, name: str) -> OnnxDifference:
     """The differences on `(n, …) float32` inputs: read one at a time, and three at once.
 
     Batches of both sizes are run, so that an axis of fixed length would be found out.
@@ -58,7 +58,7 @@ def difference(model: OnnxModel, file: Path, inputs: Tensor, name: str) -> Diffe
         maps = None if logit_map is None else _apart(said["logit_map"], logit_map)
         own = said["logit"] if "logit" in said else said["log_odds"]
         apart.append((_apart(said["probability"], probability), _apart(own, log_odds), maps))
-    return Difference(
+    return OnnxDifference(
         name,
         len(inputs),
         max(p for p, _, _ in apart),

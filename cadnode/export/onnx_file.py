@@ -20,7 +20,7 @@ from cadnode import __version__, extras
 from cadnode.errors import ModelError
 from cadnode.export.examples import OnnxModel, random_inputs, real_inputs
 from cadnode.export.networks import graph_of
-from cadnode.export.onnx_check import Difference, difference
+from cadnode.export.onnx_check import OnnxDifference, difference
 from cadnode.files import sync_folder, write_whole
 from cadnode.models import store
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard
@@ -40,7 +40,7 @@ class OnnxFile:
     file: Path
     report: Path
     card: ModelCard
-    differences: tuple[Difference, ...]
+    differences: tuple[OnnxDifference, ...]
 
 
 def write(
@@ -152,7 +152,7 @@ def _facts(card: ModelCard, folder: Path) -> dict[str, str]:
 
 def _checked(
     model: OnnxModel, file: Path, images: Sequence[Path], detector: Detector | None
-) -> tuple[Difference, ...]:
+) -> tuple[OnnxDifference, ...]:
     found = [difference(model, file, random_inputs(model, _RANDOM), "random")]
     real = [real_inputs(model, folder, detector) for folder in images]
     taken = [inputs for inputs in real if inputs is not None]
@@ -161,7 +161,7 @@ def _checked(
     return tuple(found)
 
 
-def _refuse(card: ModelCard, differences: Sequence[Difference], tolerance: float) -> None:
+def _refuse(card: ModelCard, differences: Sequence[OnnxDifference], tolerance: float) -> None:
     worst = max(d.probability for d in differences)
     if not worst <= tolerance:
         raise ModelError(
@@ -171,7 +171,7 @@ def _refuse(card: ModelCard, differences: Sequence[Difference], tolerance: float
 
 
 def _report(
-    made: Path, card: ModelCard, differences: Sequence[Difference], tolerance: float
+    made: Path, card: ModelCard, differences: Sequence[OnnxDifference], tolerance: float
 ) -> bytes:
     """How far the file is from the model, as JSON."""
     content = {

@@ -12,7 +12,7 @@ from cadnode.detect.features import features_of
 from cadnode.detect.view import detect_view
 from cadnode.domain import FloatImage
 from cadnode.errors import ModelError
-from cadnode.export.cases import Case
+from cadnode.export.cases import ExportCase
 from cadnode.imaging.spacing import spacing_of
 from cadnode.models.card import ModelCard
 from cadnode.models.detector import Detector
@@ -26,7 +26,7 @@ from cadnode.reading.verdict import ScoredView
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Row:
+class ExportRow:
     """What is said of a view: JSON's content, and the scored view where whole views are read."""
 
     content: dict[str, Any]
@@ -40,10 +40,10 @@ class Reader(Protocol):
     def card(self) -> ModelCard:
         """Of the model."""
 
-    def prepare(self, image: FloatImage, case: Case) -> Any:
+    def prepare(self, image: FloatImage, case: ExportCase) -> Any:
         """What `read` needs of a view; `image` is `(H, W) float32 in [0, 1]`, as stored."""
 
-    def read(self, prepared: Any, case: Case) -> Row:
+    def read(self, prepared: Any, case: ExportCase) -> ExportRow:
         """What the model says of what `prepare` returned."""
 
 
@@ -58,15 +58,15 @@ class ViewReader:
         """Of the model."""
         return self.model.card
 
-    def prepare(self, image: FloatImage, case: Case) -> FloatImage:
+    def prepare(self, image: FloatImage, case: ExportCase) -> FloatImage:
         """The image itself: the card's preprocessing is a part of `ViewModel.score`."""
         return image
 
-    def read(self, prepared: FloatImage, case: Case) -> Row:
+    def read(self, prepared: FloatImage, case: ExportCase) -> ExportRow:
         """Score and log-odds of the view."""
         (reading,) = self.model.score([(prepared, case.mammogram.laterality)])
         content = {"score": reading.score, "logit": reading.logit}
-        return Row(content, ScoredView(case.mammogram, reading, self.model))
+        return ExportRow(content, ScoredView(case.mammogram, reading, self.model))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -92,7 +92,7 @@ class RegionReader:
         """Of the model."""
         return self.model.card
 
-    def prepare(self, image: FloatImage, case: Case) -> list[Candidate]:
+    def prepare(self, image: FloatImage, case: ExportCase) -> list[Candidate]:
         """Regions that the model can read, cut out and segmented as the node does."""
         found = candidates(
             image,
@@ -105,9 +105,9 @@ class RegionReader:
         )
         return [candidate for candidate in found if self._fits(candidate)]
 
-    def read(self, prepared: list[Candidate], case: Case) -> Row:
+    def read(self, prepared: list[Candidate], case: ExportCase) -> ExportRow:
         """A probability of malignancy for each region."""
-        return Row({"regions": [region(c) | self._said(c) for c in prepared]})
+        return ExportRow({"regions": [region(c) | self._said(c) for c in prepared]})
 
     def _fits(self, candidate: Candidate) -> bool:
         """Features need a segmentation that allows the card's scenario."""
@@ -139,11 +139,11 @@ class DetectionReader:
         """Of the model."""
         return self.model.card
 
-    def prepare(self, image: FloatImage, case: Case) -> FloatImage:
+    def prepare(self, image: FloatImage, case: ExportCase) -> FloatImage:
         """The image itself: candidates are a part of the detection."""
         return image
 
-    def read(self, prepared: FloatImage, case: Case) -> Row:
+    def read(self, prepared: FloatImage, case: ExportCase) -> ExportRow:
         """Every region from the card's `mark_at` on, the most certain first."""
         mammogram = case.mammogram
         found = detect_view(
@@ -158,7 +158,7 @@ class DetectionReader:
             for r in found.regions
             if r.certainty >= self.model.mark_at
         ]
-        return Row({"regions": regions})
+        return ExportRow({"regions": regions})
 
 
 def reader(model: Model, detector: Model | None = None, most: int = 4) -> Reader:

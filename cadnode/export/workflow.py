@@ -14,8 +14,8 @@ from torch import nn
 from cadnode.domain import Skipped, SkipReason
 from cadnode.errors import ModelError, NotProcessable
 from cadnode.exam.exam import Exam
-from cadnode.export.cases import Case
-from cadnode.export.readers import Reader, Row
+from cadnode.export.cases import ExportCase
+from cadnode.export.readers import ExportRow, Reader
 from cadnode.files import write_whole
 from cadnode.imaging import pixels
 from cadnode.reading.verdict import verdict
@@ -25,7 +25,7 @@ from cadnode.reading.verdict import verdict
 class Prepared:
     """A view before it is read; `content` is the reader's, `skipped` says why there is none."""
 
-    case: Case
+    case: ExportCase
     content: Any = None
     skipped: Skipped | None = None
 
@@ -34,8 +34,8 @@ class Prepared:
 class Said:
     """What came of a view: a row, or the reason why none."""
 
-    case: Case
-    row: Row | None
+    case: ExportCase
+    row: ExportRow | None
     skipped: Skipped | None = None
 
 
@@ -45,7 +45,7 @@ class Prepare(Transform):  # type: ignore[misc]  # MONAI ships no types
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
 
-    def __call__(self, case: Case) -> Prepared:
+    def __call__(self, case: ExportCase) -> Prepared:
         """The view as the reader wants it; a view that it does not read has a coded reason."""
         if case.mammogram.acquisition not in self.reader.card.applies_to:
             return Prepared(case, skipped=_skipped(case, SkipReason.NO_MODEL_APPLIES))
@@ -154,7 +154,7 @@ def _exam(exam: Exam, said: Sequence[Said]) -> dict[str, Any]:
     return content
 
 
-def _view(case: Case) -> dict[str, Any]:
+def _view(case: ExportCase) -> dict[str, Any]:
     m = case.mammogram
     return {
         "sop_instance_uid": m.sop_instance_uid,
@@ -163,5 +163,5 @@ def _view(case: Case) -> dict[str, Any]:
     }
 
 
-def _skipped(case: Case, reason: SkipReason, detail: str = "") -> Skipped:
+def _skipped(case: ExportCase, reason: SkipReason, detail: str = "") -> Skipped:
     return Skipped(case.mammogram.sop_instance_uid, reason, detail)

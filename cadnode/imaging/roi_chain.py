@@ -85,7 +85,7 @@ class Roi:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Place:
+class PlaceRoi:
     """Where in a view a region is to be cut.
 
     Parameters
@@ -114,7 +114,7 @@ class Cut(Transform):  # type: ignore[misc]  # MONAI ships no types
     def __init__(self, spec: RoiSpec) -> None:
         self.spec = spec
 
-    def __call__(self, place: Place) -> Roi:
+    def __call__(self, place: PlaceRoi) -> Roi:
         """The region with the display's grey levels."""
         shape = (place.image.shape[0], place.image.shape[1])
         rows, content_rows = self._span(place.centre[0], place.spacing[0], shape[0])
@@ -201,7 +201,7 @@ def cut(
     spec
         Of the card of the model that is to read the region.
     """
-    roi: Roi = build(spec)(Place(image, centre, spacing))
+    roi: Roi = build(spec)(PlaceRoi(image, centre, spacing))
     return roi
 
 

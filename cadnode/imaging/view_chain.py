@@ -138,7 +138,7 @@ class FindBreast(Transform):  # type: ignore[misc]  # MONAI ships no types
         return replace(view, mask=mask)
 
 
-class Place(Transform):  # type: ignore[misc]  # MONAI ships no types
+class PlaceView(Transform):  # type: ignore[misc]  # MONAI ships no types
     """Crops to the breast, flips, and brings the crop to the tensor's size."""
 
     def __init__(self, spec: PreprocessSpec) -> None:
@@ -259,7 +259,7 @@ def build(spec: PreprocessSpec) -> Chain:
         steps.append(Stretch(spec.stretch_to))
     if spec.crop == "breast" or spec.flip or spec.mask_outside or spec.intensity is not None:
         steps.append(FindBreast())
-    steps.append(Place(spec))
+    steps.append(PlaceView(spec))
     if spec.intensity is not None or spec.mask_outside:
         steps.append(Normalise(spec))
     return Chain(steps)

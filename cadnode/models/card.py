@@ -68,7 +68,7 @@ class Calibration(_Part):
     prevalence: float = Field(gt=0, lt=1)
 
 
-class HotRegion(_Part):
+class HotRegionRule(_Part):
     """From which value of the calibrated map a region is marked, and how many at most."""
 
     threshold: float = Field(gt=0, lt=1)
@@ -193,7 +193,7 @@ class DibMgCard(_Card):
     kind: Literal["dib_mg"] = "dib_mg"
     architecture: DibMgConfig
     preprocess: PreprocessSpec
-    hot_region: HotRegion
+    hot_region: HotRegionRule
     breast: BreastScoring
 
     def served(self) -> "DibMgCard":

@@ -36,7 +36,7 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ArchitectureFacts:
     """What must be known of an architecture.
 
     Parameters
@@ -58,13 +58,17 @@ class Facts:
     cells: Cells
 
 
-FACTS: Final[dict[Architecture, Facts]] = {
-    "resnet101": Facts("resnet101", "tv_in1k", 0.449, 0.226, Cells(0.5, 32)),
-    "xception": Facts("legacy_xception", "tf_in1k", 0.5, 0.5, Cells(3.5, 32)),
-    "inception_v3": Facts("inception_v3", "tv_in1k", 0.5, 0.5, Cells(37.5, 32)),
-    "inception_resnet_v2": Facts("inception_resnet_v2", "tf_in1k", 0.5, 0.5, Cells(37.5, 32)),
-    "densenet201": Facts("densenet201", "tv_in1k", 0.449, 0.226, Cells(14.5, 32)),
-    "resnext50_32x4d": Facts("resnext50_32x4d", "tv_in1k", 0.449, 0.226, Cells(0.5, 32)),
+FACTS: Final[dict[Architecture, ArchitectureFacts]] = {
+    "resnet101": ArchitectureFacts("resnet101", "tv_in1k", 0.449, 0.226, Cells(0.5, 32)),
+    "xception": ArchitectureFacts("legacy_xception", "tf_in1k", 0.5, 0.5, Cells(3.5, 32)),
+    "inception_v3": ArchitectureFacts("inception_v3", "tv_in1k", 0.5, 0.5, Cells(37.5, 32)),
+    "inception_resnet_v2": ArchitectureFacts(
+        "inception_resnet_v2", "tf_in1k", 0.5, 0.5, Cells(37.5, 32)
+    ),
+    "densenet201": ArchitectureFacts("densenet201", "tv_in1k", 0.449, 0.226, Cells(14.5, 32)),
+    "resnext50_32x4d": ArchitectureFacts(
+        "resnext50_32x4d", "tv_in1k", 0.449, 0.226, Cells(0.5, 32)
+    ),
 }
 
 

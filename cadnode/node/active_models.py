@@ -10,7 +10,7 @@ import torch
 from cadnode.errors import CadnodeError, ModelError
 from cadnode.log import get_logger
 from cadnode.node.model_overview import own_store
-from cadnode.node.worker_state import NodeState, Problem, Used, write
+from cadnode.node.worker_state import ModelProblem, NodeState, Used, write
 from cadnode.reading import Readers
 from cadnode.registry import history
 from cadnode.settings import Settings
@@ -41,8 +41,8 @@ class ActiveModels:
     values: Settings
     load: Load
     _readers: Readers | None = None
-    _seen: history.Identity | None = None
-    _problem: Problem | None = None
+    _seen: history.FileIdentity | None = None
+    _problem: ModelProblem | None = None
 
     def start(self) -> Readers:
         """The models at the node's start.
@@ -91,12 +91,14 @@ class ActiveModels:
             log.warning("state_not_written", error=error)
 
 
-def _refusal(error: Exception) -> Problem:
+def _refusal(error: Exception) -> ModelProblem:
     """The code of an error; its text only where it is ours, and so holds no patient data."""
     if isinstance(error, ModelError):
-        return Problem(code=Refusal.MODEL.value, message=str(error))
+        return ModelProblem(code=Refusal.MODEL.value, message=str(error))
     if isinstance(error, CadnodeError):
-        return Problem(code=Refusal.SETTINGS.value, message=str(error))
+        return ModelProblem(code=Refusal.SETTINGS.value, message=str(error))
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return Problem(code=Refusal.MEMORY.value, message="there is not enough memory for them")
-    return Problem(code=Refusal.ERROR.value, message=type(error).__name__)
+        return ModelProblem(
+            code=Refusal.MEMORY.value, message="there is not enough memory for them"
+        )
+    return ModelProblem(code=Refusal.ERROR.value, message=type(error).__name__)

@@ -22,7 +22,7 @@ from cadnode.settings.sections import is_loopback
 HTTP_ADVICE = "is it running, is the url right, and is our user, password or token?"
 
 
-class Verdict(StrEnum):
+class CheckVerdict(StrEnum):
     """How a check ended; only `FAILED` makes `cadnode check` exit non-zero."""
 
     OK = "ok"
@@ -35,7 +35,7 @@ class Check:
     """One thing looked at."""
 
     name: str
-    verdict: Verdict
+    verdict: CheckVerdict
     found: str
     advice: str = ""
 
@@ -56,7 +56,7 @@ def run(settings: Settings) -> Iterator[Check]:
     yield from paper(settings)
     if not settings.destinations:
         yield Check(
-            "destinations", Verdict.WARNING, "none configured",
+            "destinations", CheckVerdict.WARNING, "none configured",
             "results stay in the storage folder; add a [[destinations]] block to send them on",
         )  # fmt: skip
     for destination in settings.destinations:
@@ -71,17 +71,17 @@ def _disk(settings: Settings) -> Check:
         places.folder(folder, "storage.folder")
     except SettingsError as error:
         return Check(
-            "storage", Verdict.FAILED, str(error),
+            "storage", CheckVerdict.FAILED, str(error),
             "give the node's user the right to write there, or change storage.folder",
         )  # fmt: skip
     existing = next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
     free_gb = shutil.disk_usage(existing).free / 1e9
     if free_gb < settings.storage.min_free_gb:
         return Check(
-            "storage", Verdict.FAILED, f"{free_gb:.1f} GB free in {folder}",
+            "storage", CheckVerdict.FAILED, f"{free_gb:.1f} GB free in {folder}",
             f"the listener refuses images below {settings.storage.min_free_gb} GB: make room",
         )  # fmt: skip
-    return Check("storage", Verdict.OK, f"{free_gb:.1f} GB free in {folder}")
+    return Check("storage", CheckVerdict.OK, f"{free_gb:.1f} GB free in {folder}")
 
 
 def _port(settings: Settings) -> Check:
@@ -97,10 +97,10 @@ def _can_listen(name: str, host: str, port: int, found: str) -> Check:
             probe.bind(address)
     except OSError as error:
         return Check(
-            name, Verdict.WARNING, f"port {port}: {os.strerror(error.errno or 0)}",
+            name, CheckVerdict.WARNING, f"port {port}: {os.strerror(error.errno or 0)}",
             f"fine if this node is already running; else choose another {name}.port",
         )  # fmt: skip
-    return Check(name, Verdict.OK, f"{found} on {port}")
+    return Check(name, CheckVerdict.OK, f"{found} on {port}")
 
 
 def _web(settings: Settings) -> Iterator[Check]:
@@ -109,19 +109,23 @@ def _web(settings: Settings) -> Iterator[Check]:
 
     web = settings.web
     if not web.enabled:
-        yield Check("web", Verdict.WARNING, "switched off", "set web.enabled for pages and plugins")
+        yield Check(
+            "web", CheckVerdict.WARNING, "switched off", "set web.enabled for pages and plugins"
+        )
         return
     try:
         token, tls = token_of(web), tls_of(web)
     except CadnodeError as error:
-        yield Check("web", Verdict.FAILED, str(error), "the HTTP side does not start like this")
+        yield Check(
+            "web", CheckVerdict.FAILED, str(error), "the HTTP side does not start like this"
+        )
         return
     who = "clients with the token" if token else "anybody on this machine"
     scheme = "https" if tls else "http"
     yield _can_listen("web", web.host, web.port, f"{scheme} for {who}")
     if token and tls is None and not is_loopback(web.host):
         yield Check(
-            "web", Verdict.WARNING, f"the token crosses the network in clear on {web.host}",
+            "web", CheckVerdict.WARNING, f"the token crosses the network in clear on {web.host}",
             "set web.certificate_file and web.key_file, or put a TLS proxy before it",
         )  # fmt: skip
 
@@ -131,10 +135,10 @@ def _jobs(settings: Settings) -> Check:
     from cadnode.node import trial_job
 
     if problem := trial_job.problem_of(settings.database_url, settings.storage.folder):
-        return Check("jobs", Verdict.FAILED, problem, "until then no study can be read")
+        return Check("jobs", CheckVerdict.FAILED, problem, "until then no study can be read")
     is_sqlite = settings.database_url.startswith("sqlite")
     found = "a trial job ran" if is_sqlite else "the job database answers"
-    return Check("jobs", Verdict.OK, found)
+    return Check("jobs", CheckVerdict.OK, found)
 
 
 def _reading(settings: Settings) -> Iterator[Check]:
@@ -144,24 +148,24 @@ def _reading(settings: Settings) -> Iterator[Check]:
 
     try:
         device = choose_device(settings.reading.device)
-        yield Check("device", Verdict.OK, device)
+        yield Check("device", CheckVerdict.OK, device)
         for damaged in (v for v in verify(settings) if v.problem):
             yield Check(
-                "model", Verdict.WARNING, damaged.problem, "`cadnode models verify` tells more"
+                "model", CheckVerdict.WARNING, damaged.problem, "`cadnode models verify` tells more"
             )
         readers = load_readers(settings, device)
         for card in (model.card for model in readers):
             kinds = ", ".join(card.applies_to)
             yield Check(
-                "model", Verdict.OK,
+                "model", CheckVerdict.OK,
                 f"{card.name} {card.version} reads {kinds} ({card.weights_sha256[:12]})",
             )  # fmt: skip
         for system in readers.systems:
-            verdict = Verdict.OK if system.active else Verdict.WARNING
+            verdict = CheckVerdict.OK if system.active else CheckVerdict.WARNING
             found = "active" if system.active else "not active"
             yield Check(f"system {system.system}", verdict, found, system.reason)
     except CadnodeError as error:
-        yield Check("models", Verdict.FAILED, str(error), "see reading.* in the configuration")
+        yield Check("models", CheckVerdict.FAILED, str(error), "see reading.* in the configuration")
 
 
 def _shadow(settings: Settings) -> Iterator[Check]:
@@ -172,10 +176,10 @@ def _shadow(settings: Settings) -> Iterator[Check]:
     except CadnodeError:  # `active.json` is damaged: the models' check says so
         return
     if now.specs:
-        yield Check("shadow", Verdict.OK, f"{', '.join(now.specs)} reads in shadow mode")
+        yield Check("shadow", CheckVerdict.OK, f"{', '.join(now.specs)} reads in shadow mode")
     for problem in now.problems:
         yield Check(
-            "shadow", Verdict.WARNING, problem,
+            "shadow", CheckVerdict.WARNING, problem,
             "`cadnode models shadow start | stop`, or reading.shadow in the configuration",
         )  # fmt: skip
 
@@ -187,10 +191,10 @@ def _worker(settings: Settings) -> Iterator[Check]:
         return
     used = ", ".join(f"{m.name} {m.version}" for m in state.models)
     if state.problem is None:
-        yield Check("running node", Verdict.OK, f"reads with {used}")
+        yield Check("running node", CheckVerdict.OK, f"reads with {used}")
         return
     yield Check(
-        "running node", Verdict.FAILED,
+        "running node", CheckVerdict.FAILED,
         f"refused the models that are active now ({state.problem.code}): {state.problem.message}",
         f"it still reads with {used}; mend the model or `cadnode models rollback NAME`",
     )  # fmt: skip
@@ -203,15 +207,15 @@ def paper(settings: Settings) -> Iterator[Check]:
     try:
         wanted = pdf_of(SAMPLE).fonts_wanted
     except ReportError as error:
-        yield Check("PDF", Verdict.FAILED, str(error), "or choose a profile without the PDF")
+        yield Check("PDF", CheckVerdict.FAILED, str(error), "or choose a profile without the PDF")
         return
     if wanted:
         yield Check(
-            "PDF", Verdict.WARNING, "has no letters for some scripts",
+            "PDF", CheckVerdict.WARNING, "has no letters for some scripts",
             f"install {' '.join(wanted)}; until then letters are written as numbers",
         )  # fmt: skip
     else:
-        yield Check("PDF", Verdict.OK, "can be drawn, with fonts of many scripts")
+        yield Check("PDF", CheckVerdict.OK, "can be drawn, with fonts of many scripts")
 
 
 def destination_check(
@@ -222,13 +226,13 @@ def destination_check(
     """Whether a destination is there and lets us in; `dicom_advice` is for one by C-STORE."""
     name, where = f"destination {destination.name}", _where(destination)
     try:
-        return Check(name, Verdict.OK, f"{where}: {reach(settings, destination)}")
+        return Check(name, CheckVerdict.OK, f"{where}: {reach(settings, destination)}")
     except CadnodeError as error:
         advice = {
             "folder": "make the folder and give the node's user the right to write",
             "dicom": dicom_advice,
         }.get(destination.kind, HTTP_ADVICE)
-        return Check(name, Verdict.FAILED, f"{where}: {error}", advice)
+        return Check(name, CheckVerdict.FAILED, f"{where}: {error}", advice)
 
 
 def source_check(source: Source) -> Check:
@@ -236,9 +240,9 @@ def source_check(source: Source) -> Check:
     name = f"source {source.name}"
     try:
         with sources.opened(source.kind, http_values(source)) as opened:
-            return Check(name, Verdict.OK, f"{source.url}: {opened.check()}")
+            return Check(name, CheckVerdict.OK, f"{source.url}: {opened.check()}")
     except FetchFailure as failure:
-        return Check(name, Verdict.FAILED, f"{source.url}: {failure}", HTTP_ADVICE)
+        return Check(name, CheckVerdict.FAILED, f"{source.url}: {failure}", HTTP_ADVICE)
 
 
 def _where(destination: Destination) -> str:

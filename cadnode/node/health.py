@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from cadnode import __version__
 from cadnode.node import role_status, worker_state
-from cadnode.node.jobs import Job, JobsUnavailable, Progress
+from cadnode.node.jobs import Job, JobLookup, JobsUnavailable
 from cadnode.node.role_status import Presence
 from cadnode.node.supervise import ROLES
 from cadnode.node.worker_state import NodeState
@@ -19,7 +19,7 @@ from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.requests import GOOD, FetchCode
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
-from cadnode.web.node import Health, Problem
+from cadnode.web.node import Health, HealthProblem
 
 GOOD_FOR_S: Final = 2.0  # health needs no token: nobody makes the database busy by asking
 LOOKS_BACK: Final = timedelta(hours=24)
@@ -53,7 +53,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
+class QueueHealth:
     """What waits at each stage, and what ended badly during the last day."""
 
     fetching: Waiting = Waiting()
@@ -75,7 +75,7 @@ class Queue:
 class HealthCheck:
     """Called for the node's health; an answer is good for a moment."""
 
-    def __init__(self, settings: Settings, spool: Spool, progress: Progress) -> None:
+    def __init__(self, settings: Settings, spool: Spool, progress: JobLookup) -> None:
         self._settings = settings
         self._spool = spool
         self._progress = progress
@@ -101,12 +101,12 @@ class HealthCheck:
             queue = self._queue()
             problems += queue_problems(queue)
         except JobsUnavailable:
-            queue = Queue()
+            queue = QueueHealth()
             problems.append(_JOBS_AWAY)
         words = {name: role_word(name, p, state) for name, p in roles.items()}
         return Health(__version__, words, queue.as_dict(), tuple(problems))
 
-    def _queue(self) -> Queue:
+    def _queue(self) -> QueueHealth:
         """Raises `JobsUnavailable`."""
         now, since = time.time(), datetime.now(UTC) - LOOKS_BACK
         open_jobs = self._progress.open_jobs("consider", "process", "deliver")
@@ -123,7 +123,7 @@ class HealthCheck:
         broken = self._progress.failed_since(since, "deliver")
         ended.update((_destination(job), "given_up") for job in broken)
         spool = self._settings.storage.folder / "spool"
-        return Queue(
+        return QueueHealth(
             fetching=Waiting.since(_asked_at(spool), now),
             reading=Waiting.since((j.created_at for j in reading), now),
             delivering={name: Waiting.since(t, now) for name, t in delivering.items()},
@@ -133,7 +133,7 @@ class HealthCheck:
         )
 
 
-_JOBS_AWAY: Final = Problem(
+_JOBS_AWAY: Final = HealthProblem(
     "jobs_away", "The job database does not answer",
     "images are still received; is jobs.database_url right, and the database running?",
 )  # fmt: skip
@@ -158,7 +158,7 @@ def role_word(name: str, role: Presence, state: NodeState | None) -> str:
     return "starting" if role.is_up else "down"
 
 
-def role_problems(roles: dict[str, Presence], state: NodeState | None) -> Iterator[Problem]:
+def role_problems(roles: dict[str, Presence], state: NodeState | None) -> Iterator[HealthProblem]:
     """What is wrong with the node's processes."""
     for name, role in roles.items():
         why = f": {role.error}" if role.error else ""
@@ -166,40 +166,40 @@ def role_problems(roles: dict[str, Presence], state: NodeState | None) -> Iterat
             why = f" (exit code {role.exit_code})"
         word = role_word(name, role, state)
         if word == "up" and role.is_restarting:
-            yield Problem(
+            yield HealthProblem(
                 "role_died", f"The {name} died a moment ago and runs again{why}",
                 "the node's log says why", failing=False,
             )  # fmt: skip
         elif word == "starting":
-            yield Problem(
+            yield HealthProblem(
                 "role_starting", f"The {name} is starting", "it loads its models", failing=False
             )
         elif word != "up":
             how = "is started again and again" if word == "restarting" else "is down"
-            yield Problem("role_down", f"The {name} {how}{why}", _ROLE_HINTS[name])
+            yield HealthProblem("role_down", f"The {name} {how}{why}", _ROLE_HINTS[name])
 
 
-def model_problems(state: NodeState | None) -> Iterator[Problem]:
+def model_problems(state: NodeState | None) -> Iterator[HealthProblem]:
     """What is wrong with the models that a worker was told to use."""
     if state is not None and state.problem is not None:
-        yield Problem(
+        yield HealthProblem(
             "models_refused", f"Models cannot be loaded: {state.problem.message}",
             "the node reads on with those before; `cadnode check` tells more",
         )  # fmt: skip
 
 
-def _disk_low(settings: Settings) -> Problem:
-    return Problem(
+def _disk_low(settings: Settings) -> HealthProblem:
+    return HealthProblem(
         "disk_low", f"Less than {settings.storage.min_free_gb} GB of disk are free",
         "images are refused (A700, Out of Resources): make room in storage.folder",
     )  # fmt: skip
 
 
-def queue_problems(queue: Queue) -> Iterator[Problem]:
+def queue_problems(queue: QueueHealth) -> Iterator[HealthProblem]:
     """What waits for too long, and what ended badly."""
     for name, waiting in queue.delivering.items():
         if waiting.oldest_s > DELIVERY_LATE_S:
-            yield Problem(
+            yield HealthProblem(
                 "destination_away",
                 f"{name} has not taken a result for {_for(waiting.oldest_s)}; "
                 f"results that wait: {waiting.count}",
@@ -207,28 +207,28 @@ def queue_problems(queue: Queue) -> Iterator[Problem]:
             )  # fmt: skip
     for name, word, count in sorted(queue.undelivered):
         how = "refused" if word == "refused" else "was away for too long for"
-        yield Problem(
+        yield HealthProblem(
             f"delivery_{word}", f"{name} {how} {count} of the last day's results",
             "the studies' pages name it, the log says why; ask for a study to send it again",
             failing=False,
         )  # fmt: skip
     if queue.reading.oldest_s > READING_LATE_S:
-        yield Problem(
+        yield HealthProblem(
             "reading_late", f"A study has waited for {_for(queue.reading.oldest_s)} to be read",
             f"studies that wait: {queue.reading.count}", failing=False,
         )  # fmt: skip
     if queue.fetching.oldest_s > FETCH_LATE_S:
-        yield Problem(
+        yield HealthProblem(
             "source_away", f"A study has waited for {_for(queue.fetching.oldest_s)} to be fetched",
             "is its source running, and are user, password or token right?", failing=False,
         )  # fmt: skip
     for code, count in queue.not_fetched:
-        yield Problem(
+        yield HealthProblem(
             "fetch_failed", f"Studies of the last day that could not be fetched: {count}",
             code.meaning, failing=False,
         )  # fmt: skip
     if queue.failed:
-        yield Problem(
+        yield HealthProblem(
             "reading_failed", f"Studies of the last day that could not be read: {queue.failed}",
             "the log says why (study_failed)", failing=False,
         )  # fmt: skip

@@ -63,7 +63,7 @@ class Job:
         return self.status in FAILED
 
 
-class Progress:
+class JobLookup:
     """The job database, read-only. Threads may share it. Nothing is connected until asked."""
 
     def __init__(self, database_url: str) -> None:

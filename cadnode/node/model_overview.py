@@ -14,14 +14,14 @@ from cadnode.errors import CadnodeError, ModelError
 from cadnode.models import examination, store
 from cadnode.models.card import DetectorCard, FeatureCard, ModelCard
 from cadnode.models.systems import system_statuses
-from cadnode.registry.catalogue import Catalogue, Entry, Origin, conflict, lost
+from cadnode.registry.catalogue import Catalogue, Entry, ModelOrigin, conflict, lost
 from cadnode.registry.history import Actor, Change
 from cadnode.registry.installation import Stores
 from cadnode.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ModelRow:
     """One version of a model as `cadnode models list` shows it.
 
     `size` is the weights' in bytes; 0 when they are missing. `card` is None, and `problem` says
@@ -39,7 +39,7 @@ class Row:
 class Overview:
     """All models, and what their active ones make up."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ModelRow, ...]
     systems: tuple[SystemStatus, ...]
 
 
@@ -112,7 +112,7 @@ def overview(values: Settings) -> Overview:
     return Overview(tuple(rows), system_statuses(active, inactive))
 
 
-def show(values: Settings, name: str, version: str | None) -> tuple[Row, tuple[Change, ...]]:
+def show(values: Settings, name: str, version: str | None) -> tuple[ModelRow, tuple[Change, ...]]:
     """A model (without a version: the active, or else the newest one) and its name's history.
 
     Raises
@@ -190,7 +190,7 @@ def _lost(catalogue: Catalogue) -> Iterator[Verified]:
     for name in catalogue.names:
         version = catalogue.active_version(name)
         if version is not None and version not in catalogue.versions(name):
-            entry = Entry(name, version, Path(), Origin.OWN)
+            entry = Entry(name, version, Path(), ModelOrigin.OWN)
             yield Verified(entry, True, lost(name, version))
 
 
@@ -203,17 +203,17 @@ def _entry_of(folder: Path) -> Entry:
     try:
         card = store.read_card(folder)
     except ModelError:
-        return Entry(folder.name, "", folder, Origin.SETTINGS)
-    return Entry(card.name, card.version, folder, Origin.SETTINGS)
+        return Entry(folder.name, "", folder, ModelOrigin.SETTINGS)
+    return Entry(card.name, card.version, folder, ModelOrigin.SETTINGS)
 
 
-def _row(entry: Entry, active: bool) -> Row:
+def _row(entry: Entry, active: bool) -> ModelRow:
     try:
         card = store.read_card(entry.folder)
     except ModelError as error:
-        return Row(entry, None, active, 0, str(error))
+        return ModelRow(entry, None, active, 0, str(error))
     try:
         size = store.weights_file(entry.folder, card.weights_sha256).stat().st_size
-        return Row(entry, card, active, size, conflict(entry) or _misplaced(entry, card))
+        return ModelRow(entry, card, active, size, conflict(entry) or _misplaced(entry, card))
     except ModelError as error:
-        return Row(entry, card, active, 0, str(error))
+        return ModelRow(entry, card, active, 0, str(error))

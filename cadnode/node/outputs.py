@@ -43,7 +43,7 @@ def write_outputs(
     exam: Exam,
     result: ExamResult,
     folder: Path,
-    report: settings.Report,
+    report: settings.ReportSection,
     *,
     made_at: datetime,
     predecessors: Sequence[Path] = (),
@@ -97,7 +97,11 @@ def write_outputs(
 
 
 def _edition(
-    exam: Exam, result: ExamResult, report: settings.Report, made_at: datetime, observer_uid: str
+    exam: Exam,
+    result: ExamResult,
+    report: settings.ReportSection,
+    made_at: datetime,
+    observer_uid: str,
 ) -> Edition:
     """The edition that `make_objects` makes: what its objects and the bundle track is the same."""
     longest_side = report.heat_map_longer_side
@@ -139,7 +143,7 @@ def _write_page(path: Path, page: Callable[[], str]) -> None:
 def page_content(
     exam: Exam,
     result: ExamResult,
-    report: settings.Report,
+    report: settings.ReportSection,
     *,
     made_at: datetime,
     cards: Sequence[ModelCard] = (),

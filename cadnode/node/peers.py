@@ -21,11 +21,11 @@ def http_values(peer: Destination | Source) -> HttpPeerValues:
     )
 
 
-def dicom_values(destination: Destination, calling_ae_title: str) -> dicom.Destination:
+def dicom_values(destination: Destination, calling_ae_title: str) -> dicom.DicomPeer:
     """The C-STORE peer that a destination names. Raises `SettingsError` when it is none."""
     if destination.port is None or destination.ae_title is None:
         raise SettingsError(f"destination {destination.name!r} is not a DICOM peer")
-    return dicom.Destination(
+    return dicom.DicomPeer(
         name=destination.name,
         host=destination.host,
         port=destination.port,

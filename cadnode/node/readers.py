@@ -96,7 +96,7 @@ def _one_each(models: Sequence[RoiModel]) -> tuple[RoiModel, ...]:
     return tuple(first[key] for key in sorted(first, key=str))
 
 
-def choices_of(reading: settings.Reading) -> Choices:
+def choices_of(reading: settings.ReadingSection) -> Choices:
     """What the settings choose about a reading."""
     return Choices(counts=reading.counts, flips=reading.flips, most_regions=reading.most_regions)
 

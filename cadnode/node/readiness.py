@@ -8,10 +8,12 @@ from cadnode.exam.mammogram import Instance, inspect
 from cadnode.exam.markings.regions import holds_regions
 from cadnode.exam.rejection import rejected_by
 
-View = tuple[Laterality, ViewPosition]
+WantedView = tuple[Laterality, ViewPosition]
 
 
-def wait_s(present: Set[View], wanted: Set[View], *, settle_s: float, quiet_s: float) -> float:
+def wait_s(
+    present: Set[WantedView], wanted: Set[WantedView], *, settle_s: float, quiet_s: float
+) -> float:
     """Seconds without a further arrival after which the study is read.
 
     `settle_s` once every wanted view is present, `quiet_s` until then; where none is wanted,

@@ -18,14 +18,14 @@ from cadnode.settings import Destination, Settings
 PEER = re.compile(r"(?P<ae>[^@]{1,16})@(?P<host>[^:]+):(?P<port>\d{1,5})")
 
 
-def parse_peer(text: str, calling_ae_title: str) -> dicom.Destination:
+def parse_peer(text: str, calling_ae_title: str) -> dicom.DicomPeer:
     """Peer written as `AE@HOST:PORT`. Raises `SettingsError` when it is not."""
     match = PEER.fullmatch(text)
     if match is None or not 0 < int(match["port"]) < 65536:
         raise SettingsError(
             f"a peer is written AE@HOST:PORT, such as CADNODE@127.0.0.1:11112, not {text!r}"
         )
-    return dicom.Destination(
+    return dicom.DicomPeer(
         name="peer",
         host=match["host"],
         port=int(match["port"]),
@@ -82,7 +82,7 @@ def _why_not(path: Path, *, own: bool) -> str:
 
 
 def send_files(
-    files: Sequence[Path], peer: dicom.Destination, on_file: Callable[[], None]
+    files: Sequence[Path], peer: dicom.DicomPeer, on_file: Callable[[], None]
 ) -> tuple[int, list[LeftOut]]:
     """(number of files that the peer took, those that it refused).
 

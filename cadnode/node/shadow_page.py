@@ -14,7 +14,7 @@ from cadnode.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShadowReport:
     """The shadows now, what all readings say together, and how many files could not be read."""
 
     now: ShadowSet
@@ -22,7 +22,7 @@ class Shown:
     n_damaged: int
 
 
-def show(values: Settings, wanted: str | None = None) -> Shown:
+def show(values: Settings, wanted: str | None = None) -> ShadowReport:
     """The state of shadow mode; `wanted` leaves the readings of one version, `NAME@VERSION`.
 
     Raises
@@ -34,7 +34,9 @@ def show(values: Settings, wanted: str | None = None) -> Shown:
     whole = [t for t in read if t is not None]
     if wanted is not None:
         whole = [t for t in whole if wanted in (*t.wanted, *t.missing)]
-    return Shown(chosen(values), shadow_summary.summarize(whole), sum(t is None for t in read))
+    return ShadowReport(
+        chosen(values), shadow_summary.summarize(whole), sum(t is None for t in read)
+    )
 
 
 def _told(results: Path) -> Iterator[Told | None]:
@@ -69,7 +71,7 @@ figcaption,svg text{color:#aaa;fill:#aaa}svg .dots{fill:#6cb6ee}}
 """
 
 
-def page(shown: Shown) -> str:
+def page(shown: ShadowReport) -> str:
     """HTML with nothing outside itself; scores alone, nothing of a patient."""
     s = shown.summary
     sections = "".join(_section(row, pairs) for row, pairs in zip(s.rows, s.pairs, strict=True))

@@ -24,7 +24,7 @@ from cadnode.node import results
 from cadnode.node.model_overview import stores
 from cadnode.receive.spool import Spool
 from cadnode.registry import shadow_log, shadow_set, shadow_summary
-from cadnode.registry.shadow_log import Failure, Status
+from cadnode.registry.shadow_log import Failure, ShadowStatus
 from cadnode.registry.shadow_set import ShadowSet
 from cadnode.settings import Settings
 
@@ -65,7 +65,7 @@ def run(
     except ModelError as error:
         log.error("shadow_failed", study=study, reason=Failure.MODEL.value, error=error)
         if not (folder / shadow_log.FILE).exists():
-            _write(folder, shadow_log.without_reading(Status.FAILED, (), Failure.MODEL))
+            _write(folder, shadow_log.without_reading(ShadowStatus.FAILED, (), Failure.MODEL))
         return DONE
     if wanted.missing:
         log.warning("shadow_incomplete", study=study, reason=Failure.SETTINGS.value)
@@ -103,7 +103,9 @@ def _read(
 
 
 def _failed(wanted: ShadowSet, why: Failure) -> dict[str, Any]:
-    return shadow_log.without_reading(Status.FAILED, wanted.specs, why, missing=wanted.missing)
+    return shadow_log.without_reading(
+        ShadowStatus.FAILED, wanted.specs, why, missing=wanted.missing
+    )
 
 
 def _is_read(folder: Path, wanted: ShadowSet) -> bool:

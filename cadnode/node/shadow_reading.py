@@ -24,9 +24,9 @@ from cadnode.node.shadow_regions import read_regions
 from cadnode.reading import read_exam
 from cadnode.reading.verdict import ScoredView, verdict
 from cadnode.registry import shadow_log
-from cadnode.registry.shadow_log import Status
+from cadnode.registry.shadow_log import ShadowStatus
 from cadnode.registry.shadow_set import ShadowSet
-from cadnode.settings import Reading, Settings
+from cadnode.settings import ReadingSection, Settings
 
 
 def read(exam: Exam, active: ExamResult, chosen: ShadowSet, values: Settings) -> dict[str, Any]:
@@ -41,7 +41,9 @@ def read(exam: Exam, active: ExamResult, chosen: ShadowSet, values: Settings) ->
     models = lineup(values, chosen)
     used = models.used_on(exam)
     if not used:
-        return shadow_log.without_reading(Status.UNAFFECTED, chosen.specs, missing=chosen.missing)
+        return shadow_log.without_reading(
+            ShadowStatus.UNAFFECTED, chosen.specs, missing=chosen.missing
+        )
     models = replace(models, names=frozenset(model.name for model in used))  # those that apply
     result = _result(exam, active, models, values.reading)
     seconds = time.monotonic() - started
@@ -56,7 +58,7 @@ def read(exam: Exam, active: ExamResult, chosen: ShadowSet, values: Settings) ->
     )
 
 
-def _result(exam: Exam, active: ExamResult, models: Lineup, reading: Reading) -> ExamResult:
+def _result(exam: Exam, active: ExamResult, models: Lineup, reading: ReadingSection) -> ExamResult:
     if models.detects or (models.reads_views and models.reads_regions):
         return _read_all(exam, models, reading)
     if models.reads_views:
@@ -65,7 +67,7 @@ def _result(exam: Exam, active: ExamResult, models: Lineup, reading: Reading) ->
     return read_regions(exam, active, models, reading)
 
 
-def _read_all(exam: Exam, models: Lineup, reading: Reading) -> ExamResult:
+def _read_all(exam: Exam, models: Lineup, reading: ReadingSection) -> ExamResult:
     # Choice: on the CPU, also beside a GPU, because the GPU's memory is the active models'.
     loaded = [
         load(f, operating_point=reading.operating_point, bf16=reading.bf16) for f in models.cards
@@ -73,7 +75,7 @@ def _read_all(exam: Exam, models: Lineup, reading: Reading) -> ExamResult:
     return read_exam(exam, readers_of(loaded), choices=choices_of(reading))
 
 
-def read_views(exam: Exam, models: Lineup, reading: Reading) -> ExamResult:
+def read_views(exam: Exam, models: Lineup, reading: ReadingSection) -> ExamResult:
     """Scores of views, breasts and exam, as `read_exam` has them; no regions, no maps.
 
     Raises

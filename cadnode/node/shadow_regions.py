@@ -18,10 +18,12 @@ from cadnode.node.readers import readers_of
 from cadnode.node.shadow_lineup import Lineup
 from cadnode.reading.assessment import Assessor
 from cadnode.reading.regions import Cutter
-from cadnode.settings import Reading
+from cadnode.settings import ReadingSection
 
 
-def read_regions(exam: Exam, active: ExamResult, models: Lineup, reading: Reading) -> ExamResult:
+def read_regions(
+    exam: Exam, active: ExamResult, models: Lineup, reading: ReadingSection
+) -> ExamResult:
     """The active result with the changed systems' assessments in place of theirs.
 
     Raises

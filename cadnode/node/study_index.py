@@ -14,14 +14,14 @@ from cadnode.exam.mammogram import Instance
 from cadnode.exam.partition import by_patient
 from cadnode.exam.patient import Patient, patient_of
 from cadnode.node import results
-from cadnode.node.jobs import Job, JobsUnavailable, Progress, deliver_id, process_ids
+from cadnode.node.jobs import Job, JobLookup, JobsUnavailable, deliver_id, process_ids
 from cadnode.node.readiness import relevant
-from cadnode.node.study_state import Facts, decide
+from cadnode.node.study_state import StudyFacts, decide
 from cadnode.receive.fetch import requests
 from cadnode.receive.identity import read_file_identity
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
-from cadnode.web.node import Report, jobs_away
+from cadnode.web.node import StudyReport, jobs_away
 from cadnode.web.study import KEY, Reason, StudyState, key_of
 
 _REMEMBERED: Final = 4096  # studies whose headers need not be read again
@@ -29,7 +29,7 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldStudy:
     """What the spool holds of a study. `content` is the fingerprint of what is to be read."""
 
     key: str
@@ -42,14 +42,14 @@ class Held:
 class Studies:
     """The node's studies. Threads may share it; it only reads."""
 
-    def __init__(self, settings: Settings, spool: Spool, progress: Progress) -> None:
+    def __init__(self, settings: Settings, spool: Spool, progress: JobLookup) -> None:
         self._settings = settings
         self._spool = spool
         self._spool_folder = settings.storage.folder / "spool"
         self._requests = self._spool_folder / "requests"
         self._results = settings.storage.folder / "results"
         self._progress = progress
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, HeldStudy] = {}
         self._patients: dict[str, tuple[float, Patient]] = {}
 
     def state_of(self, name: str) -> StudyState:
@@ -74,18 +74,18 @@ class Studies:
             _remember(self._patients, key, known)
         return known[1]
 
-    def page_of(self, name: str) -> Report | None:
+    def page_of(self, name: str) -> StudyReport | None:
         """The rendered report of the study's present content, else the newest of an earlier one."""
         folder = self._results / key_of(name)
         content = self._held_of(key_of(name)).content
         pages = _pages(folder / content) if content else []
         if pages:
-            return Report(pages[0], others=tuple(pages[1:]))
+            return StudyReport(pages[0], others=tuple(pages[1:]))
         earlier = [found for f in folder.glob("*") if (found := _pages(f))]
         if not earlier:
             return None
         newest = max(earlier, key=lambda found: _changed_at(found[0]))
-        return Report(newest[0], is_current=False, others=tuple(newest[1:]))
+        return StudyReport(newest[0], is_current=False, others=tuple(newest[1:]))
 
     def _changes(self) -> dict[str, float]:
         """When each study last changed: one look at each folder, none at a file in it."""
@@ -99,24 +99,24 @@ class Studies:
                             found[key] = max(_changed_at(entry), found.get(key, 0.0))
         return found
 
-    def _held_of(self, key: str) -> Held:
+    def _held_of(self, key: str) -> HeldStudy:
         """What the spool holds of a study; headers are read again only after a change."""
         try:
             return self._look(key)
         except FileNotFoundError:  # the study was removed in this moment
-            return Held(key, 0.0, 0, "", self._requested_uid(key))
+            return HeldStudy(key, 0.0, 0, "", self._requested_uid(key))
 
-    def _look(self, key: str) -> Held:
+    def _look(self, key: str) -> HeldStudy:
         """Raises FileNotFoundError when a file goes away meanwhile."""
         paths = self._spool.instances(key)
         if not paths:
-            return Held(key, 0.0, 0, "", self._requested_uid(key))
+            return HeldStudy(key, 0.0, 0, "", self._requested_uid(key))
         changed_at = self._spool.changed_at(key)
         known = self._held.get(key)
         if known is not None and (known.changed_at, known.n_instances) == (changed_at, len(paths)):
             return known
         content = self._content(key, paths)
-        held = Held(key, changed_at, len(paths), content, _uid_of(paths))
+        held = HeldStudy(key, changed_at, len(paths), content, _uid_of(paths))
         _remember(self._held, key, held)
         return held
 
@@ -136,7 +136,7 @@ class Studies:
         request = requests.load(self._spool_folder, key)
         return request.study_instance_uid if request else ""
 
-    def _states(self, held: list[Held]) -> list[StudyState]:
+    def _states(self, held: list[HeldStudy]) -> list[StudyState]:
         """States of these studies, with one question to the job database.
 
         Results are looked at before jobs: what ends in between is told as not ended yet.
@@ -161,7 +161,7 @@ class Studies:
             raise jobs_away() from error
 
     def _state(
-        self, held: Held, result: dict[str, Any], jobs: dict[str, Job], names: list[str]
+        self, held: HeldStudy, result: dict[str, Any], jobs: dict[str, Job], names: list[str]
     ) -> StudyState:
         if not result:  # it may have been written since: a job that says so was looked at later
             result = self._result(held)
@@ -187,10 +187,10 @@ class Studies:
         )
 
     def _facts(
-        self, held: Held, jobs: dict[str, Job], names: list[str], *, has_result: bool
-    ) -> Facts:
+        self, held: HeldStudy, jobs: dict[str, Job], names: list[str], *, has_result: bool
+    ) -> StudyFacts:
         attempts = [jobs.get(i) for i in process_ids(held.key, held.content)]
-        return Facts(
+        return StudyFacts(
             n_instances=held.n_instances,
             is_quiet=self._spool.quiet_s(held.key) >= self._settings.study.quiet_s,
             content=held.content,
@@ -203,7 +203,7 @@ class Studies:
             ),
         )
 
-    def _result(self, held: Held) -> dict[str, Any]:
+    def _result(self, held: HeldStudy) -> dict[str, Any]:
         """`result.json` of the study's present content, {} when it is not there yet."""
         if not held.content:
             return {}

@@ -27,7 +27,7 @@ ARRIVED: Final = frozenset({"delivered", "unverified"})
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class StudyFacts:
     """What spool, results and job database hold of one study.
 
     `is_quiet`: nothing has come for as long as the node waits for stragglers. `content` is the
@@ -49,7 +49,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class StudyVerdict:
     """A study's state, the reasons that are not in its result, and its deliveries' words."""
 
     state: State
@@ -57,19 +57,19 @@ class Verdict:
     deliveries: tuple[tuple[str, str], ...] = ()
 
 
-def decide(facts: Facts) -> Verdict:
+def decide(facts: StudyFacts) -> StudyVerdict:
     """The study's state: the first of these that holds."""
     missed = _missed(facts.fetch)
     if facts.is_requested:
-        return Verdict(State.FETCHING, missed)
+        return StudyVerdict(State.FETCHING, missed)
     if not facts.n_instances:
         return _without_images(facts, missed)
     if not facts.content:
         if not facts.is_quiet:
-            return Verdict(State.RECEIVING, missed)
-        return Verdict(State.IGNORED, (*missed, NO_MAMMOGRAMS))
+            return StudyVerdict(State.RECEIVING, missed)
+        return StudyVerdict(State.IGNORED, (*missed, NO_MAMMOGRAMS))
     verdict = _of_content(facts)
-    return Verdict(verdict.state, (*missed, *verdict.reasons), verdict.deliveries)
+    return StudyVerdict(verdict.state, (*missed, *verdict.reasons), verdict.deliveries)
 
 
 def _missed(fetch: Ended | None) -> tuple[Reason, ...]:
@@ -79,40 +79,40 @@ def _missed(fetch: Ended | None) -> tuple[Reason, ...]:
     return (Reason(fetch.code.value, fetch.code.meaning),)
 
 
-def _without_images(facts: Facts, missed: tuple[Reason, ...]) -> Verdict:
+def _without_images(facts: StudyFacts, missed: tuple[Reason, ...]) -> StudyVerdict:
     if missed:
-        return Verdict(State.FAILED, missed)
+        return StudyVerdict(State.FAILED, missed)
     if facts.fetch is not None:  # it ended well, and there was nothing for us
-        return Verdict(State.IGNORED, (NO_MAMMOGRAMS,))
-    return Verdict(State.UNKNOWN)
+        return StudyVerdict(State.IGNORED, (NO_MAMMOGRAMS,))
+    return StudyVerdict(State.UNKNOWN)
 
 
-def _of_content(facts: Facts) -> Verdict:
+def _of_content(facts: StudyFacts) -> StudyVerdict:
     """State of a study with mammograms, from how far the reading of this content is."""
     last = facts.attempts[-1] if facts.attempts else None
     if last is not None and last.has_failed:
-        return Verdict(State.FAILED, (READING_FAILED,))
+        return StudyVerdict(State.FAILED, (READING_FAILED,))
     if last is not None and last.is_open:
         if last.is_running:
-            return Verdict(State.READING)
-        return Verdict(State.QUEUED, (READING_DELAYED,) if len(facts.attempts) > 1 else ())
+            return StudyVerdict(State.READING)
+        return StudyVerdict(State.QUEUED, (READING_DELAYED,) if len(facts.attempts) > 1 else ())
     if not facts.has_result:
         if last is not None and last.output == "reported":
-            return Verdict(State.FAILED, (RESULT_GONE,))
-        return Verdict(State.QUEUED if facts.is_quiet else State.RECEIVING)
+            return StudyVerdict(State.FAILED, (RESULT_GONE,))
+        return StudyVerdict(State.QUEUED if facts.is_quiet else State.RECEIVING)
     if last is None:  # read, but by jobs that the database has forgotten
-        return Verdict(State.DONE, (JOBS_LOST,) if facts.deliveries else ())
+        return StudyVerdict(State.DONE, (JOBS_LOST,) if facts.deliveries else ())
     return _of_deliveries(facts)
 
 
-def _of_deliveries(facts: Facts) -> Verdict:
+def _of_deliveries(facts: StudyFacts) -> StudyVerdict:
     told = tuple((name, delivery_word(job)) for name, job in facts.deliveries if job is not None)
     words = {word for _, word in told}
     if "waiting" in words:
-        return Verdict(State.DELIVERING, (), told)
+        return StudyVerdict(State.DELIVERING, (), told)
     if facts.deliveries and not told:
-        return Verdict(State.DONE, (NOTHING_SENT,))
-    return Verdict(State.REFUSED if words - ARRIVED else State.DONE, (), told)
+        return StudyVerdict(State.DONE, (NOTHING_SENT,))
+    return StudyVerdict(State.REFUSED if words - ARRIVED else State.DONE, (), told)
 
 
 def delivery_word(job: Job) -> str:

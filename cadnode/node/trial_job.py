@@ -23,7 +23,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from cadnode.errors import SettingsError
 from cadnode.files import write_whole
 from cadnode.node.fetch_workflow import FetchAnswer
-from cadnode.node.jobs import Progress, deliver_id
+from cadnode.node.jobs import JobLookup, deliver_id
 from cadnode.node.workflow import Announcer, launch, prepare, stop
 from cadnode.node.workflow_steps import Steps
 
@@ -136,7 +136,7 @@ def attempt(url: str, within_s: float) -> str:
 
 
 def _outcome(url: str) -> str:
-    progress = Progress(url)
+    progress = JobLookup(url)
     try:
         wanted = deliver_id(_STUDY, _CONTENT, _DESTINATION)
         job = progress.find([wanted]).get(wanted)

@@ -3,11 +3,11 @@
 import ssl
 
 from cadnode.errors import SettingsError
-from cadnode.settings import Web
+from cadnode.settings import WebSection
 from cadnode.web.access import SHORTEST_TOKEN
 
 
-def token_of(web: Web) -> str:
+def token_of(web: WebSection) -> str:
     """The token in `web.token_file`; "" when none is configured.
 
     Raises
@@ -39,7 +39,7 @@ def token_of(web: Web) -> str:
     return token
 
 
-def tls_of(web: Web) -> ssl.SSLContext | None:
+def tls_of(web: WebSection) -> ssl.SSLContext | None:
     """TLS with the configured certificate; None when http is served.
 
     Raises

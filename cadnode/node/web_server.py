@@ -14,14 +14,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.log import get_logger
 from cadnode.node.health import HealthCheck
-from cadnode.node.jobs import Progress
+from cadnode.node.jobs import JobLookup
 from cadnode.node.listener import open_spool
 from cadnode.node.study_index import Studies
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.web_security import tls_of, token_of
 from cadnode.node.workflow import Announcer
 from cadnode.receive.fetch import requests
-from cadnode.settings import Settings, Web
+from cadnode.settings import Settings, WebSection
 from cadnode.web.access import Access
 from cadnode.web.api import create
 from cadnode.web.node import Node, Notice, Unavailable, UnknownSource, jobs_away
@@ -41,7 +41,7 @@ def run(settings: Settings, *, supervised: bool) -> None:
     access = Access(token_of(settings.web), is_secure=settings.web.certificate_file is not None)
     tls = tls_of(settings.web)
     announcer = Announcer(settings.database_url)
-    progress = Progress(settings.database_url)
+    progress = JobLookup(settings.database_url)
     with stopping_on_signal(supervised=supervised) as stopping:
         listening = _listen(settings.web, stopping)
         if listening is not None:
@@ -51,7 +51,7 @@ def run(settings: Settings, *, supervised: bool) -> None:
     announcer.close()
 
 
-def node_of(settings: Settings, progress: Progress, announcer: Announcer) -> Node:
+def node_of(settings: Settings, progress: JobLookup, announcer: Announcer) -> Node:
     """What the HTTP side asks, bound to this node's folders and job database."""
     spool = open_spool(settings)
     studies = Studies(settings, spool, progress)
@@ -110,7 +110,7 @@ def _serve(
     listening.close()
 
 
-def _listen(web: Web, stopping: Callable[[], bool]) -> socket.socket | None:
+def _listen(web: WebSection, stopping: Callable[[], bool]) -> socket.socket | None:
     """The listening socket; None when the role is to stop before it could be had."""
     told = False
     while not stopping():

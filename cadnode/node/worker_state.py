@@ -19,7 +19,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Problem(_Frozen):
+class ModelProblem(_Frozen):
     """Why a change of models was not taken: a code, and a sentence that names the model."""
 
     code: str
@@ -40,7 +40,7 @@ class NodeState(_Frozen):
     schema_version: Literal[1] = 1
     pid: int
     models: tuple[Used, ...]
-    problem: Problem | None = None
+    problem: ModelProblem | None = None
 
     @property
     def runs(self) -> bool:

@@ -22,8 +22,8 @@ from cadnode.orthanc_setup.configuration import (
 )
 from cadnode.orthanc_setup.jsonc import with_value
 from cadnode.orthanc_setup.node_settings import TOKEN, node_half, tokens
-from cadnode.orthanc_setup.plan import Change, Plan, Reached, Wanted, url_of
-from cadnode.settings import Settings, Web
+from cadnode.orthanc_setup.plan import PlannedChange, Reached, SetupPlan, Wanted, url_of
+from cadnode.settings import Settings, WebSection
 from cadnode.settings.sections import reached_at
 
 Put = Callable[[tuple[str, ...], Any], None]
@@ -31,7 +31,7 @@ METADATA: Final = 5114
 FRAGMENT: Final = "cadnode.json"
 
 
-def plan(wanted: Wanted, node: Settings | None) -> Plan:
+def plan(wanted: Wanted, node: Settings | None) -> SetupPlan:
     """What has to change so that Orthanc tells the node of mammograms; writes nothing.
 
     Raises
@@ -73,16 +73,16 @@ def plan(wanted: Wanted, node: Settings | None) -> Plan:
         )
     token, token_changes = tokens(token_file, wanted, node)
     edited = [
-        Change(file, configuration.texts.get(file), text)
+        PlannedChange(file, configuration.texts.get(file), text)
         for file, text in texts.items()
         if text != configuration.texts.get(file)
     ]
     half = node_half(wanted, node, _reached(wanted, configuration), token_file, token)
     changes = [*_plugin(script, wanted.force), *edited, *token_changes, *half.changes]
-    return Plan(tuple(changes), half.node_lines, (*notes, *half.notes))
+    return SetupPlan(tuple(changes), half.node_lines, (*notes, *half.notes))
 
 
-def _web_notes(web: Web) -> list[str]:
+def _web_notes(web: WebSection) -> list[str]:
     """What stands in the way of an Orthanc that is to reach the node by its own settings."""
     if not web.enabled:
         return ["the node's HTTP side is switched off, and the plugin asks it: set web.enabled"]
@@ -120,7 +120,7 @@ def _check_script(configuration: Configuration, script: Path) -> None:
     )
 
 
-def _plugin(script: Path, force: bool) -> list[Change]:
+def _plugin(script: Path, force: bool) -> list[PlannedChange]:
     after = plugin_source().read_text(encoding="utf-8")
     before = script.read_text(encoding="utf-8") if script.exists() else None
     if before == after:
@@ -130,7 +130,7 @@ def _plugin(script: Path, force: bool) -> list[Change]:
             f"{script} is another version, or somebody changed it: --force replaces it "
             "(the old one is kept beside)"
         )
-    return [Change(script, before, after)]
+    return [PlannedChange(script, before, after)]
 
 
 def _section(wanted: Wanted, token_file: Path) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def _modality(wanted: Wanted, node: Settings | None) -> list[Any]:
     return [listener.ae_title, host, listener.port]
 
 
-def apply(changes: tuple[Change, ...]) -> None:
+def apply(changes: tuple[PlannedChange, ...]) -> None:
     """Write the files; what was there before is kept beside. Raises `SettingsError`."""
     for change in changes:
         try:
@@ -179,7 +179,7 @@ def apply(changes: tuple[Change, ...]) -> None:
             ) from error
 
 
-def _write(change: Change) -> None:
+def _write(change: PlannedChange) -> None:
     change.path.parent.mkdir(parents=True, exist_ok=True)
     mode = change.path.stat().st_mode & 0o777 if change.before is not None else 0o644
     mode = 0o600 if change.secret else mode
@@ -193,7 +193,7 @@ def _write(change: Change) -> None:
     part.replace(change.path)
 
 
-def _give(part: Path, change: Change, owner: os.stat_result | None) -> None:
+def _give(part: Path, change: PlannedChange, owner: os.stat_result | None) -> None:
     """As root: a changed file keeps its owner; a secret beside Orthanc's files is Orthanc's."""
     if owner is not None:
         os.chown(part, owner.st_uid, owner.st_gid)
@@ -204,7 +204,7 @@ def _give(part: Path, change: Change, owner: os.stat_result | None) -> None:
             return
 
 
-def summary(made: Plan) -> dict[str, Any]:
+def summary(made: SetupPlan) -> dict[str, Any]:
     """For `--json`: what was or would be written, without secrets."""
     return {
         "files": [

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cadnode.errors import SettingsError
 from cadnode.http import HttpFailure, HttpPeerValues, Peer, connected
-from cadnode.node.checks import Check, Verdict, destination_check, source_check
+from cadnode.node.checks import Check, CheckVerdict, destination_check, source_check
 from cadnode.orthanc_setup.plan import Reached
 from cadnode.settings import Settings
 
@@ -82,13 +82,13 @@ def run(address: OrthancAddress, node: Settings | None) -> Iterator[Check]:
             yield from _run(_Orthanc(address, peer), node)
     except HttpFailure as failure:
         yield Check(
-            "orthanc", Verdict.FAILED, f"{address.url}: {failure}",
+            "orthanc", CheckVerdict.FAILED, f"{address.url}: {failure}",
             "is Orthanc running, are --url, --password-file and --ca-file right, and (from another "
             'machine) is "RemoteAccessAllowed" true?',
         )  # fmt: skip
     except ValueError:
         yield Check(
-            "orthanc", Verdict.FAILED, f"{address.url} does not answer in JSON",
+            "orthanc", CheckVerdict.FAILED, f"{address.url} does not answer in JSON",
             "is there really an Orthanc at this address?",
         )  # fmt: skip
 
@@ -97,7 +97,7 @@ def _run(orthanc: _Orthanc, node: Settings | None) -> Iterator[Check]:
     answer = orthanc.ask("GET", "/system")
     if answer.status_code in (401, 403):
         yield Check(
-            "orthanc", Verdict.FAILED, f"{orthanc.address.url} asks for a user",
+            "orthanc", CheckVerdict.FAILED, f"{orthanc.address.url} asks for a user",
             'give --username and --password-file, as in "RegisteredUsers"',
         )  # fmt: skip
         return
@@ -108,7 +108,7 @@ def _run(orthanc: _Orthanc, node: Settings | None) -> Iterator[Check]:
     health = orthanc.ask("GET", "/cadnode/health")
     if health.status_code == 404:
         yield Check(
-            "cadnode plugin", Verdict.FAILED, "not loaded",
+            "cadnode plugin", CheckVerdict.FAILED, "not loaded",
             "`cadnode orthanc install`, restart Orthanc; its log says which script it runs",
         )  # fmt: skip
         return
@@ -123,9 +123,9 @@ def _run(orthanc: _Orthanc, node: Settings | None) -> Iterator[Check]:
 def _version(system: dict[str, Any]) -> Check:
     version = str(system.get("Version", "?"))
     if version == "mainline" or numbers(version) >= OLDEST:
-        return Check("orthanc", Verdict.OK, f"{version} ({system.get('Name')})")
+        return Check("orthanc", CheckVerdict.OK, f"{version} ({system.get('Name')})")
     return Check(
-        "orthanc", Verdict.WARNING, f"{version} is older than what was tried (1.10)",
+        "orthanc", CheckVerdict.WARNING, f"{version} is older than what was tried (1.10)",
         "update Orthanc",
     )  # fmt: skip
 
@@ -141,12 +141,12 @@ def _clock(orthanc: _Orthanc) -> Check:
     try:
         theirs = datetime.strptime(answer.text.strip(), "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
     except ValueError:
-        return Check("clock", Verdict.WARNING, "Orthanc does not tell its time")
+        return Check("clock", CheckVerdict.WARNING, "Orthanc does not tell its time")
     apart = abs((theirs - now).total_seconds())
     if apart < 60:
-        return Check("clock", Verdict.OK, f"{apart:.0f} s apart")
+        return Check("clock", CheckVerdict.OK, f"{apart:.0f} s apart")
     return Check(
-        "clock", Verdict.WARNING, f"Orthanc's and this clock are {apart:.0f} s apart",
+        "clock", CheckVerdict.WARNING, f"Orthanc's and this clock are {apart:.0f} s apart",
         "let both machines keep time by NTP",
     )  # fmt: skip
 
@@ -154,14 +154,14 @@ def _clock(orthanc: _Orthanc) -> Check:
 def _python(orthanc: _Orthanc) -> Iterator[Check]:
     if "python" not in (orthanc.get("/plugins") or ()):
         yield Check(
-            "python plugin", Verdict.FAILED, "not loaded",
+            "python plugin", CheckVerdict.FAILED, "not loaded",
             "apt-get install orthanc-python, and libOrthancPython.so in \"Plugins\"",
         )  # fmt: skip
         return
     version = str((orthanc.get("/plugins/python") or {}).get("Version", "?"))
     is_new = version == "mainline" or numbers(version) >= OLDEST_PYTHON
     yield Check(
-        "python plugin", Verdict.OK if is_new else Verdict.WARNING, version,
+        "python plugin", CheckVerdict.OK if is_new else CheckVerdict.WARNING, version,
         "" if is_new else "older than what was tried (4.0): update it",
     )  # fmt: skip
 
@@ -173,19 +173,19 @@ def _health(body: dict[str, Any]) -> Iterator[Check]:
     if body.get("mode") is None:
         wrong = problems[0] if problems else {}
         yield Check(
-            "cadnode plugin", Verdict.FAILED, str(wrong.get("error", "degraded")),
+            "cadnode plugin", CheckVerdict.FAILED, str(wrong.get("error", "degraded")),
             str(wrong.get("hint", "Orthanc's log says more")),
         )  # fmt: skip
         return
-    yield Check("cadnode plugin", Verdict.OK, found)
+    yield Check("cadnode plugin", CheckVerdict.OK, found)
     node = body.get("node")
     if isinstance(node, dict):
-        verdict = Verdict.OK if node.get("status") == "ok" else Verdict.WARNING
+        verdict = CheckVerdict.OK if node.get("status") == "ok" else CheckVerdict.WARNING
         yield Check("node, from Orthanc", verdict, f"{node.get('status')}, {node.get('version')}")
     for problem in problems:
         failing = node is None or problem.get("severity") != "warning"
         yield Check(
-            "node, from Orthanc", Verdict.FAILED if failing else Verdict.WARNING,
+            "node, from Orthanc", CheckVerdict.FAILED if failing else CheckVerdict.WARNING,
             str(problem.get("error") or problem.get("meaning")), str(problem.get("hint", "")),
         )  # fmt: skip
 
@@ -197,7 +197,7 @@ def _modality(orthanc: _Orthanc, body: dict[str, Any]) -> Iterator[Check]:
     name = str(body.get("modality", "cadnode"))
     if name not in (orthanc.get("/modalities") or ()):
         yield Check(
-            "C-STORE to the node", Verdict.FAILED, f'Orthanc knows no modality "{name}"',
+            "C-STORE to the node", CheckVerdict.FAILED, f'Orthanc knows no modality "{name}"',
             f'"DicomModalities": {{"{name}": ["CADNODE", "127.0.0.1", 11112]}}, or '
             "`cadnode orthanc install --mode store`",
         )  # fmt: skip
@@ -205,7 +205,7 @@ def _modality(orthanc: _Orthanc, body: dict[str, Any]) -> Iterator[Check]:
     answer = orthanc.ask("POST", f"/modalities/{name}/echo", "{}")
     is_ok = answer.status_code == 200
     yield Check(
-        "C-STORE to the node", Verdict.OK if is_ok else Verdict.FAILED,
+        "C-STORE to the node", CheckVerdict.OK if is_ok else CheckVerdict.FAILED,
         f"{name} answered C-ECHO" if is_ok else f"{name} did not answer C-ECHO",
         "" if is_ok else "does `cadnode serve` run, and are AE title, host and port the node's?",
     )  # fmt: skip
@@ -216,7 +216,7 @@ def _rights(orthanc: _Orthanc) -> Iterator[Check]:
     answer = orthanc.ask("POST", "/instances", "")
     is_allowed = answer.status_code not in (401, 403, 405)
     yield Check(
-        "rights", Verdict.OK if is_allowed else Verdict.FAILED,
+        "rights", CheckVerdict.OK if is_allowed else CheckVerdict.FAILED,
         "may read and upload" if is_allowed else f"upload: HTTP {answer.status_code}",
         "" if is_allowed else "the user that the node is needs the right to POST /instances",
     )  # fmt: skip
@@ -236,12 +236,12 @@ def _way_back(node: Settings, orthanc: Reached) -> Iterator[Check]:
     """Whether results come back to this Orthanc, and what the node itself reaches."""
     if not node.destinations:
         yield Check(
-            "results", Verdict.FAILED, "the node has no [[destinations]]",
+            "results", CheckVerdict.FAILED, "the node has no [[destinations]]",
             'add one of kind "orthanc" (or "dicom"): `cadnode orthanc install --config FILE`',
         )  # fmt: skip
     elif not any(map(orthanc.gets, node.destinations)):
         yield Check(
-            "results", Verdict.WARNING,
+            "results", CheckVerdict.WARNING,
             f"by their addresses, none of the node's [[destinations]] is {orthanc.url} or "
             f"{orthanc.ae_title} on port {orthanc.port}: results go elsewhere",
             "right if that forwards them, or is this Orthanc by another name; else "

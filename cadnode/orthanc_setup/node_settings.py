@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from cadnode.errors import SettingsError
-from cadnode.orthanc_setup.plan import Change, Plan, Reached, Wanted
+from cadnode.orthanc_setup.plan import PlannedChange, Reached, SetupPlan, Wanted
 from cadnode.settings import Settings
 
 TOKEN: Final = "cadnode.token"
 NAME: Final = "orthanc"  # of the source and the destination
 
 
-def tokens(token_file: Path, wanted: Wanted, node: Settings | None) -> tuple[str, list[Change]]:
+def tokens(
+    token_file: Path, wanted: Wanted, node: Settings | None
+) -> tuple[str, list[PlannedChange]]:
     """The token that both sides know, and the file from which Orthanc reads it."""
     theirs = _place(wanted)
     if node is not None and node.web.token_file is not None:
@@ -25,12 +27,12 @@ def tokens(token_file: Path, wanted: Wanted, node: Settings | None) -> tuple[str
         token = _first_line(theirs)
     else:
         token = secrets.token_urlsafe(32)
-    return token, [Change(token_file, None, token + "\n", secret=True)]
+    return token, [PlannedChange(token_file, None, token + "\n", secret=True)]
 
 
 def node_half(
     wanted: Wanted, node: Settings | None, orthanc: Reached, token_file: Path, token: str
-) -> Plan:
+) -> SetupPlan:
     """What the node's configuration needs: written to its file, or lines for the admin."""
     toml, place = wanted.node_toml, _place(wanted)
     before = toml.read_text(encoding="utf-8") if toml is not None and toml.exists() else ""
@@ -49,12 +51,14 @@ def node_half(
                 f"{token_file} {place} (USER: as whom the node runs)"
             )
         elif not place.exists():
-            changes.append(Change(place, None, token + "\n", secret=True))
+            changes.append(PlannedChange(place, None, token + "\n", secret=True))
     if toml is None:
-        return Plan((), (lines + left).lstrip("\n"), tuple(notes))
+        return SetupPlan((), (lines + left).lstrip("\n"), tuple(notes))
     if lines:
-        changes.append(Change(toml, before or None, (before.rstrip() + "\n" + lines).lstrip("\n")))
-    return Plan(tuple(changes), left, tuple(notes))
+        changes.append(
+            PlannedChange(toml, before or None, (before.rstrip() + "\n" + lines).lstrip("\n"))
+        )
+    return SetupPlan(tuple(changes), left, tuple(notes))
 
 
 def _peers(wanted: Wanted, node: Settings | None, orthanc: Reached) -> tuple[str, list[str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from cadnode.settings import Destination, Web
+from cadnode.settings import Destination, WebSection
 from cadnode.settings.sections import is_loopback, reached_at
 
 
@@ -24,7 +24,7 @@ class Wanted:
     force: bool = False
 
 
-def url_of(web: Web) -> str:
+def url_of(web: WebSection) -> str:
     """The node's HTTP side as a program on the same machine reaches it."""
     scheme = "http" if web.certificate_file is None else "https"
     host = reached_at(web.host)
@@ -32,7 +32,7 @@ def url_of(web: Web) -> str:
 
 
 @dataclass(frozen=True)
-class Change:
+class PlannedChange:
     """A file that is made or changed; `before` is None for a new one."""
 
     path: Path
@@ -51,10 +51,10 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SetupPlan:
     """Files to write, lines for the node's configuration that are left to the admin, and hints."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[PlannedChange, ...]
     node_lines: str
     notes: tuple[str, ...]
 

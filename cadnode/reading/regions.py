@@ -192,7 +192,7 @@ def unusable(box: Box, image: FloatImage, mask: Mask | None, spacing: Spacing) -
 
 
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
-Samples = np.ndarray[tuple[int, int], np.dtype[np.bool_]]
+CutRegions = np.ndarray[tuple[int, int], np.dtype[np.bool_]]
 
 
 def _samples(first: int, end: int) -> Indices:
@@ -201,7 +201,7 @@ def _samples(first: int, end: int) -> Indices:
     return np.floor(first + (np.arange(count) + 0.5) * (end - first) / count).astype(np.int64)
 
 
-def _is_tissue(rows: Indices, cols: Indices, image: FloatImage, mask: Mask | None) -> Samples:
+def _is_tissue(rows: Indices, cols: Indices, image: FloatImage, mask: Mask | None) -> CutRegions:
     """Whether those of the samples that lie in the image show tissue."""
     rows = rows[(rows >= 0) & (rows < image.shape[0])]
     cols = cols[(cols >= 0) & (cols < image.shape[1])]

@@ -14,7 +14,7 @@ from cadnode.registry import history
 from cadnode.registry.history import Activation
 
 
-class Origin(StrEnum):
+class ModelOrigin(StrEnum):
     """Where a model comes from: a store, or a folder that the settings name."""
 
     PACKAGED = "packaged"
@@ -33,7 +33,7 @@ class Entry:
     name: str
     version: str
     folder: Path
-    origin: Origin
+    origin: ModelOrigin
     hidden: Path | None = None
 
     @property
@@ -133,11 +133,11 @@ def open_stores(own: Path | None, packaged: Path = store.PACKAGED) -> Catalogue:
     ModelError
         The own store's `active.json` is damaged.
     """
-    found = {(e.name, e.version): e for e in _entries(packaged, Origin.PACKAGED)}
-    for entry in _entries(own, Origin.OWN) if own else ():
+    found = {(e.name, e.version): e for e in _entries(packaged, ModelOrigin.PACKAGED)}
+    for entry in _entries(own, ModelOrigin.OWN) if own else ():
         key = (entry.name, entry.version)
         hidden = found[key].folder if key in found else None
-        found[key] = Entry(entry.name, entry.version, entry.folder, Origin.OWN, hidden)
+        found[key] = Entry(entry.name, entry.version, entry.folder, ModelOrigin.OWN, hidden)
     order = sorted(found, key=lambda key: (key[0], store.version_key(key[1])))
     return Catalogue(tuple(found[key] for key in order), history.read(own))
 
@@ -159,5 +159,5 @@ def parse(spec: str) -> tuple[str, str | None]:
     return name, version or None
 
 
-def _entries(root: Path, origin: Origin) -> list[Entry]:
+def _entries(root: Path, origin: ModelOrigin) -> list[Entry]:
     return [Entry(f.parent.name, f.name, f, origin) for f in store.folders(root)]

@@ -27,7 +27,7 @@ Action = Literal[
 _FORWARD: Final = frozenset({"activate", "deactivate", "promote"})
 _LONGEST_REASON: Final = 500
 
-Identity = tuple[int, int, int]
+FileIdentity = tuple[int, int, int]
 """Inode, time of change in ns and size of a file: `write_whole` never leaves all three alike."""
 
 
@@ -239,7 +239,7 @@ def read(store: Path | None) -> Activation:
         ) from None
 
 
-def identity(store: Path) -> Identity | None:
+def identity(store: Path) -> FileIdentity | None:
     """What tells one content of a store's `active.json` from another; None without the file."""
     try:
         found = (store / FILE).stat()

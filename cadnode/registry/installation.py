@@ -16,7 +16,7 @@ from cadnode.files import sync_folder, write_whole
 from cadnode.models import store
 from cadnode.models.card import ModelCard
 from cadnode.registry import history, parcel
-from cadnode.registry.catalogue import Catalogue, Entry, Origin, conflict, open_stores
+from cadnode.registry.catalogue import Catalogue, Entry, ModelOrigin, conflict, open_stores
 from cadnode.registry.history import NO_GROUNDS, Actor, Grounds
 from cadnode.registry.numbering import AS_IT_IS, Numbering, numbered
 
@@ -34,7 +34,7 @@ class Added:
     """
 
     card: ModelCard
-    there: Origin | None
+    there: ModelOrigin | None
     active: str | None
     came_as: str
 
@@ -231,7 +231,7 @@ def _planned(
     )
 
 
-def _place_of(card: ModelCard, catalogue: Catalogue) -> Origin | None:
+def _place_of(card: ModelCard, catalogue: Catalogue) -> ModelOrigin | None:
     """Which store has exactly this model; None when neither has its name and version."""
     if card.name == store.BLOBS:
         raise ModelError(f"a model cannot be named {store.BLOBS}: the store keeps weights there")
@@ -254,7 +254,7 @@ def _add_one(source: Path, added: Added, stores: Stores, by: Actor) -> None:
     why = Grounds(added.renumbered) if added.there is None else NO_GROUNDS
     if added.active != version and catalogue.versions(name):
         _record(stores.own, name, "keep", before, before, by, why, always=bool(why.reason))
-    if added.there != Origin.PACKAGED:
+    if added.there != ModelOrigin.PACKAGED:
         _place(source, added.card, stores.own)
     if added.active == version:
         _record(stores.own, name, "activate", before, version, by, why)

@@ -60,7 +60,7 @@ class Rule(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class PromotionCandidate:
     """The version that is to be active, and the one that is (None: the name is switched off)."""
 
     new: Compared
@@ -68,7 +68,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PromotionVerdict:
     """Whether the rule allows it, every reason against it, and what was passed over."""
 
     allowed: bool
@@ -76,7 +76,9 @@ class Verdict:
     passed_over: tuple[str, ...] = ()
 
 
-def judge(rule: Rule, evidence: ComparisonEvidence, candidate: Candidate) -> Verdict:
+def judge(
+    rule: Rule, evidence: ComparisonEvidence, candidate: PromotionCandidate
+) -> PromotionVerdict:
     """The verdict of a rule on a candidate, given the evidence."""
     rows = [r for r in evidence.strata if not rule.strata or r.fact in rule.strata]
     large = [r for r in rows if min(r.n_pos, r.n_neg) >= rule.least_n]
@@ -88,7 +90,7 @@ def judge(rule: Rule, evidence: ComparisonEvidence, candidate: Candidate) -> Ver
     missing = sorted(set(rule.strata) - {r.fact for r in rows})
     reasons += [f"the comparison has no strata of {fact}" for fact in missing]
     small = tuple(f"{r.place}: {r.n_pos} + {r.n_neg} cases" for r in rows if r not in large)
-    return Verdict(not reasons, tuple(reasons), small)
+    return PromotionVerdict(not reasons, tuple(reasons), small)
 
 
 def read_rule(file: Path | None) -> Rule:
@@ -116,7 +118,7 @@ class Promotion:
 
     name: str
     version: str
-    verdict: Verdict
+    verdict: PromotionVerdict
     evidence_sha256: str
     forced: str
 
@@ -163,14 +165,14 @@ def promote(
     return Promotion(entry.name, entry.version, verdict, sha256, needed)
 
 
-def _candidate(stores: Stores, spec: str) -> tuple[Entry, Candidate]:
+def _candidate(stores: Stores, spec: str) -> tuple[Entry, PromotionCandidate]:
     """The version that `spec` names, beside the one that is active now."""
     name, version = parse(spec)
     catalogue = stores.catalogue()
     entry = installation.chosen(catalogue, name, version)
     active = catalogue.active_version(name)
     now = None if active is None else _installed(catalogue.find(name, active))
-    return entry, Candidate(_installed(entry), now)
+    return entry, PromotionCandidate(_installed(entry), now)
 
 
 def _installed(entry: Entry) -> Compared:
@@ -178,7 +180,7 @@ def _installed(entry: Entry) -> Compared:
     return Compared(name=card.name, version=card.version, sha256=card.weights_sha256)
 
 
-def proof(found: ComparisonEvidence, sha256: str, rule: Rule, verdict: Verdict) -> Proof:
+def proof(found: ComparisonEvidence, sha256: str, rule: Rule, verdict: PromotionVerdict) -> Proof:
     """What the history keeps of a promotion's evidence, its headline and the rule."""
     whole = found.whole
     return Proof(
@@ -226,7 +228,9 @@ def as_dict(done: Promotion) -> dict[str, object]:
     }
 
 
-def _of_identity(evidence: ComparisonEvidence, candidate: Candidate, rule: Rule) -> Iterator[str]:
+def _of_identity(
+    evidence: ComparisonEvidence, candidate: PromotionCandidate, rule: Rule
+) -> Iterator[str]:
     if evidence.b != candidate.new:
         yield (
             f"the evidence is of {evidence.b.spec} or of other weights, not of "

@@ -9,7 +9,7 @@ from cadnode.errors import ModelError, SettingsError
 from cadnode.files import sync_folder
 from cadnode.models import store
 from cadnode.registry import history
-from cadnode.registry.catalogue import Catalogue, Entry, Origin, parse
+from cadnode.registry.catalogue import Catalogue, Entry, ModelOrigin, parse
 from cadnode.registry.history import NO_GROUNDS, Actor, Grounds
 from cadnode.registry.installation import Stores
 
@@ -51,7 +51,7 @@ def _removable(
 ) -> Entry:
     """The entry, when nothing needs it."""
     entry = catalogue.find(name, version)
-    if entry.origin is not Origin.OWN:
+    if entry.origin is not ModelOrigin.OWN:
         raise SettingsError(f"{entry.spec} is packaged with cadnode: it can be switched off only")
     if catalogue.is_active(entry):
         raise SettingsError(

@@ -17,7 +17,7 @@ SCHEMA: Final = 2
 EXAM: Final = "exam"
 
 
-class Status(StrEnum):
+class ShadowStatus(StrEnum):
     """How a reading in shadow mode ended."""
 
     READ = "read"
@@ -84,7 +84,7 @@ def document(
     names = {m.name for m in by}
     return {
         "schema_version": SCHEMA,
-        "status": Status.READ.value,
+        "status": ShadowStatus.READ.value,
         "wanted": list(wanted),
         "missing": list(missing),
         "active": [_used(m) for m in active.models if m.name in names],
@@ -96,7 +96,7 @@ def document(
 
 
 def without_reading(
-    status: Status,
+    status: ShadowStatus,
     specs: Sequence[str],
     reason: Failure | None = None,
     *,

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scipy import stats
 
 from cadnode.domain import System
-from cadnode.registry.shadow_log import EXAM, Failure, Pair, Status, agreement
+from cadnode.registry.shadow_log import EXAM, Failure, Pair, ShadowStatus, agreement
 
 BINS: Final = 21
 _Z95: Final = 1.959963984540054
@@ -68,7 +68,7 @@ class Told(_Frozen):
     """Content of a `shadow.json`."""
 
     schema_version: Literal[2]
-    status: Status
+    status: ShadowStatus
     reason: Failure | Literal[""] = ""
     wanted: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -152,15 +152,15 @@ def summarize(files: Iterable[Told]) -> Summary:
             if score.what == EXAM:
                 groups.setdefault(key, []).append(score.pair)
     order = sorted(groups, key=lambda key: (key[2], key[1], key[0]))
-    failed = Counter(str(t.reason) for t in told if t.status is Status.FAILED)
+    failed = Counter(str(t.reason) for t in told if t.status is ShadowStatus.FAILED)
     failed += Counter(
         Failure.SETTINGS.value
         for t in told
-        if t.missing and not (t.status is Status.FAILED and t.reason is Failure.SETTINGS)
+        if t.missing and not (t.status is ShadowStatus.FAILED and t.reason is Failure.SETTINGS)
     )
     return Summary(
-        n_read=sum(t.status is Status.READ for t in told),
-        n_unaffected=sum(t.status is Status.UNAFFECTED for t in told),
+        n_read=sum(t.status is ShadowStatus.READ for t in told),
+        n_unaffected=sum(t.status is ShadowStatus.UNAFFECTED for t in told),
         failures=dict(sorted(failed.items())),
         rows=tuple(agree(*key, groups[key]) for key in order),
         pairs=tuple(_both(groups[key]) for key in order),

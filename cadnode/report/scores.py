@@ -31,7 +31,7 @@ PHANTOM_NOTE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Scorer:
+class ScoringSystem:
     """Whose score it is: the system (else the algorithm), its version, what it learnt from."""
 
     name: str
@@ -66,30 +66,30 @@ class Scorer:
         return codes.cad_score(next(fitting, wordings[-1][:_LONGEST]))
 
 
-def exam_scorer(result: ExamResult) -> Scorer:
+def exam_scorer(result: ExamResult) -> ScoringSystem:
     """Who scored the exam and its breasts: the models that scored views."""
     names = dict.fromkeys(view.algorithm for view in result.views)
     found = [view_scorer(result, name) for name in names]
     if not found:
-        return Scorer("cadnode", __version__, ())
-    return Scorer(
+        return ScoringSystem("cadnode", __version__, ())
+    return ScoringSystem(
         listed(dict.fromkeys(one.name for one in found)),
         listed(dict.fromkeys(one.version for one in found)),
         _together(one.materials for one in found),
     )
 
 
-def view_scorer(result: ExamResult, algorithm: str) -> Scorer:
+def view_scorer(result: ExamResult, algorithm: str) -> ScoringSystem:
     """Who scored a view."""
     return _scorer(result, system_of(result, algorithm), algorithm, ())
 
 
-def assessment_scorer(result: ExamResult, told: Assessment) -> Scorer:
+def assessment_scorer(result: ExamResult, told: Assessment) -> ScoringSystem:
     """Who assessed a region: a model, or an ensemble that learnt from what its members did."""
     return _scorer(result, told.system, told.algorithm, told.members)
 
 
-def finding_scorer(result: ExamResult, finding: Finding) -> Scorer:
+def finding_scorer(result: ExamResult, finding: Finding) -> ScoringSystem:
     """Whose score counts as the finding's."""
     told = counting(finding)
     return assessment_scorer(result, told) if told else view_scorer(result, finding.algorithm)
@@ -100,13 +100,13 @@ def _scorer(
     system: System | None,
     algorithm: str,
     members: Sequence[tuple[str, float]],
-) -> Scorer:
+) -> ScoringSystem:
     name = algorithm if system is None else system.value
     model = _model(result, algorithm)
     if model is not None:
-        return Scorer(name, model.version, model.trained_on)
+        return ScoringSystem(name, model.version, model.trained_on)
     used = [_model(result, member) for member, _ in members]
-    return Scorer(name, __version__, _together(m.trained_on for m in used if m is not None))
+    return ScoringSystem(name, __version__, _together(m.trained_on for m in used if m is not None))
 
 
 def _model(result: ExamResult, name: str) -> ModelUse | None:

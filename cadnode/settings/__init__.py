@@ -5,17 +5,18 @@ from cadnode.settings.load import Settings, load
 from cadnode.settings.peers import Destination, HttpPeer, Source
 from cadnode.settings.sections import (
     STANDARD_VIEWS,
-    Jobs,
-    Listener,
-    Log,
-    Reading,
-    Report,
-    Storage,
-    Study,
-    Web,
+    JobsSection,
+    ListenerSection,
+    LogSection,
+    ReadingSection,
+    ReportSection,
+    StorageSection,
+    StudySection,
+    WebSection,
 )
 
 __all__ = [
-    "STANDARD_VIEWS", "Destination", "HttpPeer", "Jobs", "Listener", "Log", "Reading", "Report",
-    "Settings", "Source", "Storage", "Study", "Web", "example", "load",
+    "STANDARD_VIEWS", "Destination", "HttpPeer", "JobsSection", "ListenerSection", "LogSection",
+    "ReadingSection", "ReportSection",
+    "Settings", "Source", "StorageSection", "StudySection", "WebSection", "example", "load",
 ]  # fmt: skip

@@ -21,7 +21,16 @@ from pydantic_settings import (
 from cadnode.domain import Profile
 from cadnode.errors import SettingsError
 from cadnode.settings.peers import Destination, Source
-from cadnode.settings.sections import Jobs, Listener, Log, Reading, Report, Storage, Study, Web
+from cadnode.settings.sections import (
+    JobsSection,
+    ListenerSection,
+    LogSection,
+    ReadingSection,
+    ReportSection,
+    StorageSection,
+    StudySection,
+    WebSection,
+)
 
 
 class Settings(BaseSettings):
@@ -31,16 +40,16 @@ class Settings(BaseSettings):
         frozen=True, extra="forbid", env_prefix="CADNODE_", env_nested_delimiter="__"
     )
 
-    listener: Listener = Listener()
-    storage: Storage = Storage()
-    study: Study = Study()
-    reading: Reading = Reading()
-    report: Report = Report()
+    listener: ListenerSection = ListenerSection()
+    storage: StorageSection = StorageSection()
+    study: StudySection = StudySection()
+    reading: ReadingSection = ReadingSection()
+    report: ReportSection = ReportSection()
     destinations: tuple[Destination, ...] = ()
     sources: tuple[Source, ...] = ()
-    web: Web = Web()
-    jobs: Jobs = Jobs()
-    log: Log = Log()
+    web: WebSection = WebSection()
+    jobs: JobsSection = JobsSection()
+    log: LogSection = LogSection()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Settings":

@@ -39,7 +39,7 @@ def _view(value: str) -> str:
 
 
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
-View = Annotated[str, AfterValidator(_view)]
+WantedView = Annotated[str, AfterValidator(_view)]
 ShadowSpec = Annotated[str, Field(pattern=r"^[^@\s]+@\d+\.\d+\.\d+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -50,7 +50,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Listener(Section):
+class ListenerSection(Section):
     """The DICOM listener (Storage and Verification SCP)."""
 
     ae_title: AeTitle = Field("CADNODE", description="AE title that peers call")
@@ -66,7 +66,7 @@ class Listener(Section):
     network_timeout_s: PositiveFloat = Field(60.0, description="silence after which a peer is cut")
 
 
-class Storage(Section):
+class StorageSection(Section):
     """Where the node keeps what it receives and makes."""
 
     folder: Path = Field(Path("cadnode-data"), description="spool, results and job database")
@@ -75,10 +75,10 @@ class Storage(Section):
     )
 
 
-class Study(Section):
+class StudySection(Section):
     """When a study is read."""
 
-    wanted_views: tuple[View, ...] = Field(
+    wanted_views: tuple[WantedView, ...] = Field(
         STANDARD_VIEWS, description="a study with all of these is read at once; empty: never"
     )
     settle_s: NonNegativeFloat = Field(
@@ -90,7 +90,7 @@ class Study(Section):
     )
 
 
-class Reading(Section):
+class ReadingSection(Section):
     """How exams are read."""
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA, else CPU")
@@ -128,7 +128,7 @@ class Reading(Section):
     )
 
 
-class Report(Section):
+class ReportSection(Section):
     """What reports say beside the result."""
 
     disclaimer: str = Field(
@@ -147,7 +147,7 @@ class Report(Section):
     page: bool = Field(True, description="also write report.html, a page that shows the reading")
 
 
-class Jobs(Section):
+class JobsSection(Section):
     """The durable job database."""
 
     database_url: str = Field(
@@ -155,13 +155,13 @@ class Jobs(Section):
     )
 
 
-class Log(Section):
+class LogSection(Section):
     """Structured logs on standard error."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
-class Web(Section):
+class WebSection(Section):
     """The node's HTTP side: health, the state of each study, its page. Orthanc's plugin uses it."""
 
     enabled: bool = Field(True, description="whether the node listens for HTTP at all")
@@ -176,7 +176,7 @@ class Web(Section):
     key_file: Path | None = Field(None, description="PEM key of the certificate")
 
     @model_validator(mode="after")
-    def _is_safe(self) -> "Web":
+    def _is_safe(self) -> "WebSection":
         if (self.certificate_file is None) != (self.key_file is None):
             raise ValueError("certificate_file and key_file come together")
         if self.enabled and self.token_file is None and not is_loopback(self.host):

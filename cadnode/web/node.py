@@ -50,7 +50,7 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class HealthProblem:
     """Something that an admin should look at. A failing one makes the node degraded."""
 
     code: str
@@ -80,7 +80,7 @@ class Health:
     version: str
     roles: dict[str, str]
     queue: dict[str, Any]
-    problems: tuple[Problem, ...]
+    problems: tuple[HealthProblem, ...]
 
     @property
     def is_ok(self) -> bool:
@@ -100,7 +100,7 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class StudyReport:
     """A rendered report; `is_current` when it was made of the study's present images.
 
     `others` are those of the study's other patients, where it holds images of several.
@@ -130,5 +130,5 @@ class Node:
     recent: Callable[[int], list[StudyState]]
     notify: Callable[[Notice], None]
     patient_of: Callable[[str], Patient]
-    page_of: Callable[[str], Report | None]
+    page_of: Callable[[str], StudyReport | None]
     health: Callable[[], Health]

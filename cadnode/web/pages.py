@@ -42,7 +42,7 @@ _REPORT_HEADERS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class StudyRow:
     """A line of the list."""
 
     study: StudyState
@@ -76,7 +76,7 @@ def routes(node: Node, access: Access) -> APIRouter:
     @router.get("/")
     def recent() -> Response:
         try:
-            rows = [Row(study, node.patient_of(study.key)) for study in node.recent(LISTED)]
+            rows = [StudyRow(study, node.patient_of(study.key)) for study in node.recent(LISTED)]
             return page("recent.html.jinja", rows=rows, most=LISTED, health=node.health())
         except Unavailable:
             return page("away.html.jinja", 503)

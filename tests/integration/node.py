@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cadnode.demo.archive import Archive
+from cadnode.demo.archive import DemoArchive
 from cadnode.demo.ports import free_port
 from cadnode.node import supervise
 
@@ -120,7 +120,7 @@ class Node:
 
 @contextmanager
 def running_node(
-    folder: Path, archive: Archive, *, quiet_s: float = 3.0, more: str = ""
+    folder: Path, archive: DemoArchive, *, quiet_s: float = 3.0, more: str = ""
 ) -> Iterator[Node]:
     """A node that delivers to `archive`, started; stopped at the end, however it ends.
 

@@ -9,9 +9,9 @@ from pynetdicom import AE, evt
 from pynetdicom.dsutils import split_dataset
 
 from cadnode.deliver import folder
-from cadnode.deliver.associations import MOST_CONTEXTS, Item, plan
-from cadnode.deliver.dicom import Delivered, Destination, echo, send
-from cadnode.deliver.outcome import Outcome, outcome_of
+from cadnode.deliver.associations import MOST_CONTEXTS, QueuedObject, plan
+from cadnode.deliver.dicom import Delivered, DicomPeer, echo, send
+from cadnode.deliver.outcome import DeliveryOutcome, outcome_of
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 from tests.peers import free_port, orthanc, storescp
 from tests.synthetic import MARK, encode, view_dataset, write, write_exam
@@ -20,7 +20,7 @@ MG = "1.2.840.10008.5.1.4.1.1.1.2"
 
 
 def peer_at(port, ae_title="PEER", timeout_s=10.0):
-    return Destination("archive", "127.0.0.1", port, ae_title, timeout_s=timeout_s)
+    return DicomPeer("archive", "127.0.0.1", port, ae_title, timeout_s=timeout_s)
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_a_peer_without_verification_refuses_echo_for_good(answering):
 
 
 def test_more_contexts_than_an_association_holds_are_split(tmp_path):
-    items = [Item(tmp_path / str(n), f"1.2.{n}", "1.2.840.10008.1.2") for n in range(300)]
+    items = [QueuedObject(tmp_path / str(n), f"1.2.{n}", "1.2.840.10008.1.2") for n in range(300)]
     items += items[:1]
     batches = list(plan(items))
     assert [len(contexts) for contexts, _ in batches] == [MOST_CONTEXTS, MOST_CONTEXTS, 45]
@@ -180,10 +180,10 @@ def test_more_contexts_than_an_association_holds_are_split(tmp_path):
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
-        (0x0000, Outcome()),
-        (0xB007, Outcome(is_warning=True)),
-        (0x0122, Outcome(refusal="answered 0122, SOP class not supported")),
-        (0xC123, Outcome(refusal="answered C123, cannot understand")),
+        (0x0000, DeliveryOutcome()),
+        (0xB007, DeliveryOutcome(is_warning=True)),
+        (0x0122, DeliveryOutcome(refusal="answered 0122, SOP class not supported")),
+        (0xC123, DeliveryOutcome(refusal="answered C123, cannot understand")),
     ],
 )
 def test_statuses_have_their_meaning(status, outcome):

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from cadnode.deliver import dicom, folder, orthanc, stow
 from cadnode.deliver.dicom import FIND
-from cadnode.deliver.held import ANOTHER, Held, compared, compared_in_part, sent
+from cadnode.deliver.held import ANOTHER, PeerCopy, compared, compared_in_part, sent
 from cadnode.deliver.outcome import Delivered
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 from cadnode.exam.exam import Exam
@@ -114,36 +114,36 @@ def coerced(ds: Dataset) -> None:
 
 def test_a_copy_is_ours_whatever_an_archive_rightly_changes(files: list[Path]) -> None:
     for path in files:
-        assert compared(sent(path), sent(path)) is Held.OURS
-        assert compared(sent(path), foreign(path, coerced)) is Held.OURS
+        assert compared(sent(path), sent(path)) is PeerCopy.OURS
+        assert compared(sent(path), foreign(path, coerced)) is PeerCopy.OURS
 
 
 @pytest.mark.parametrize("change", [*IDENTIFIERS, *INPUTS], ids=lambda c: c.__name__)
 def test_a_copy_that_says_another_thing_is_another(files: list[Path], change: Change) -> None:
     for path in files:
-        assert compared(sent(path), foreign(path, change)) is Held.ANOTHER
+        assert compared(sent(path), foreign(path, change)) is PeerCopy.ANOTHER
 
 
 @pytest.mark.parametrize("change", [*IDENTIFIERS, another_input], ids=lambda c: c.__name__)
 def test_a_query_s_match_that_contradicts_is_another(files: list[Path], change: Change) -> None:
     assert compared_in_part(sent(files[0]), foreign(files[0], change)) in (
-        [Held.ANOTHER] if change is not another_input else [Held.OURS]
+        [PeerCopy.ANOTHER] if change is not another_input else [PeerCopy.OURS]
     )
 
 
 @pytest.mark.parametrize(
     ("keywords", "is_"),
     [
-        (("PatientID", "StudyInstanceUID", "SOPInstanceUID"), Held.OURS),
-        (("PatientName", "StudyInstanceUID", "SOPInstanceUID"), Held.OURS),
-        (("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"), Held.UNKNOWN),
-        (("PatientID", "SOPInstanceUID"), Held.UNKNOWN),
-        (("ContributingEquipmentSequence",), Held.OURS),
-        ((), Held.UNKNOWN),
+        (("PatientID", "StudyInstanceUID", "SOPInstanceUID"), PeerCopy.OURS),
+        (("PatientName", "StudyInstanceUID", "SOPInstanceUID"), PeerCopy.OURS),
+        (("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"), PeerCopy.UNKNOWN),
+        (("PatientID", "SOPInstanceUID"), PeerCopy.UNKNOWN),
+        (("ContributingEquipmentSequence",), PeerCopy.OURS),
+        ((), PeerCopy.UNKNOWN),
     ],
 )
 def test_a_query_s_match_proves_as_much_as_it_says(
-    files: list[Path], keywords: tuple[str, ...], is_: Held
+    files: list[Path], keywords: tuple[str, ...], is_: PeerCopy
 ) -> None:
     ours, match = sent(files[0]), Dataset()
     for keyword in keywords:
@@ -190,10 +190,10 @@ class Archive:
 
 
 @pytest.fixture
-def serving() -> Iterator[Callable[..., dicom.Destination]]:
+def serving() -> Iterator[Callable[..., dicom.DicomPeer]]:
     servers = []
 
-    def start(archive: Archive, *, finds: bool = True, stores: bool = True) -> dicom.Destination:
+    def start(archive: Archive, *, finds: bool = True, stores: bool = True) -> dicom.DicomPeer:
         ae = AE("ARCHIVE")
         for sop_class in ("88.33", "88.50", "7"):
             if stores:
@@ -204,7 +204,7 @@ def serving() -> Iterator[Callable[..., dicom.Destination]]:
         server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         servers.append(server)
         port = server.server_address[1]
-        return dicom.Destination("archive", "127.0.0.1", port, "ARCHIVE", timeout_s=10)
+        return dicom.DicomPeer("archive", "127.0.0.1", port, "ARCHIVE", timeout_s=10)
 
     yield start
     for server in servers:
@@ -213,7 +213,7 @@ def serving() -> Iterator[Callable[..., dicom.Destination]]:
 
 @pytest.mark.parametrize("by_level", [False, True])
 def test_a_peer_whose_copies_are_ours_has_them_delivered(
-    files: list[Path], serving: Callable[..., dicom.Destination], by_level: bool
+    files: list[Path], serving: Callable[..., dicom.DicomPeer], by_level: bool
 ) -> None:
     archive = Archive([sent(path) for path in files], by_level=by_level)
     taken: list[Path] = []
@@ -226,7 +226,7 @@ def test_a_peer_whose_copies_are_ours_has_them_delivered(
 
 @pytest.mark.parametrize("change", IDENTIFIERS, ids=lambda c: c.__name__)
 def test_a_peer_that_holds_another_s_object_under_our_uid_refuses_it(
-    files: list[Path], serving: Callable[..., dicom.Destination], change: Change
+    files: list[Path], serving: Callable[..., dicom.DicomPeer], change: Change
 ) -> None:
     copies = [sent(path) for path in files]
     change(copies[1])
@@ -238,7 +238,7 @@ def test_a_peer_that_holds_another_s_object_under_our_uid_refuses_it(
 
 
 def test_a_peer_that_refuses_to_be_asked_for_a_sequence_is_asked_without(
-    files: list[Path], serving: Callable[..., dicom.Destination]
+    files: list[Path], serving: Callable[..., dicom.DicomPeer]
 ) -> None:
     archive = Archive([sent(path) for path in files], no_sequences=True)
 
@@ -247,7 +247,7 @@ def test_a_peer_that_refuses_to_be_asked_for_a_sequence_is_asked_without(
 
 @pytest.mark.parametrize("change", IDENTIFIERS[:3], ids=lambda c: c.__name__)
 def test_a_peer_that_says_of_the_patient_at_study_level_only_is_asked_there(
-    files: list[Path], serving: Callable[..., dicom.Destination], change: Change
+    files: list[Path], serving: Callable[..., dicom.DicomPeer], change: Change
 ) -> None:
     copies = [sent(path) for path in files]
     for copied in copies:
@@ -272,7 +272,7 @@ def warned(lines: list[Any]) -> list[tuple[str, str, int]]:
 @pytest.mark.parametrize("finds", [False, True])
 def test_a_peer_that_cannot_be_asked_counts_and_is_reported_as_unverified(
     files: list[Path],
-    serving: Callable[..., dicom.Destination],
+    serving: Callable[..., dicom.DicomPeer],
     finds: bool,
     logged: list[Any],
 ) -> None:
@@ -288,7 +288,7 @@ def test_a_peer_that_cannot_be_asked_counts_and_is_reported_as_unverified(
 
 
 def test_another_peer_may_be_named_for_queries(
-    files: list[Path], serving: Callable[..., dicom.Destination]
+    files: list[Path], serving: Callable[..., dicom.DicomPeer]
 ) -> None:
     copies = [sent(path) for path in files]
     another_patient(copies[0])
@@ -475,9 +475,9 @@ def test_an_orthanc_answers_our_query_for_its_copy(tmp_path: Path, change: Chang
             archive.post("/instances", files[0].read_bytes())
         else:
             stored(archive, foreign(files[0], change), tmp_path)
-        peer = dicom.Destination("archive", "127.0.0.1", archive.dicom_port, archive.aet)
+        peer = dicom.DicomPeer("archive", "127.0.0.1", archive.dicom_port, archive.aet)
 
-        expected = Held.OURS if change is None else Held.ANOTHER
+        expected = PeerCopy.OURS if change is None else PeerCopy.ANOTHER
         assert dicom._held(files[:1], peer) == [expected]
 
 
@@ -547,7 +547,7 @@ def test_an_earlier_reading_of_the_study_and_half_a_file_are_replaced(
 
 def test_refusals_and_warnings_name_nobody(
     files: list[Path],
-    serving: Callable[..., dicom.Destination],
+    serving: Callable[..., dicom.DicomPeer],
     logged: list[Any],
 ) -> None:
     copies = [copy.deepcopy(sent(path)) for path in files]

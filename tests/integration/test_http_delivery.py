@@ -25,7 +25,7 @@ KIND_OF = {"stow": "dicomweb", "orthanc": "orthanc"}
 
 
 def by_cstore(files: Sequence[Path], archive: Orthanc) -> Delivered:
-    peer = dicom.Destination("archive", "127.0.0.1", archive.dicom_port, archive.aet)
+    peer = dicom.DicomPeer("archive", "127.0.0.1", archive.dicom_port, archive.aet)
     return dicom.send(files, peer)
 
 
@@ -220,7 +220,7 @@ def test_check_reaches_every_destination_and_source_and_says_what_is_wrong(
         for c in [checks.destination_check(settings, d) for d in settings.destinations]
         + [checks.source_check(s) for s in settings.sources]
     }
-    good = {name for name, check in found.items() if check.verdict is checks.Verdict.OK}
+    good = {name for name, check in found.items() if check.verdict is checks.CheckVerdict.OK}
     assert good == {
         "destination rest", "destination web", "destination dicom", "source rest", "source web",
     }  # fmt: skip

@@ -11,7 +11,7 @@ from dbos import DBOS
 
 from cadnode.node import workflow
 from cadnode.node.fetch_workflow import FetchAnswer
-from cadnode.node.jobs import Job, Progress, deliver_id, process_id, process_ids
+from cadnode.node.jobs import Job, JobLookup, deliver_id, process_id, process_ids
 from cadnode.node.workflow_steps import Start, Steps
 
 STUDY, CONTENT = "0123456789abcdef", "fedcba9876543210"
@@ -21,7 +21,7 @@ NAMES = ("pacs", "ehr")
 class Node:
     """Steps that do what a test tells them, and the jobs that come of it."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: JobLookup) -> None:
         self.progress = progress
         self.n_made = 1
         self.is_readable = True
@@ -86,7 +86,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Node
     monkeypatch.setattr(workflow, "FIRST_PAUSE_S", 0.0)
     url = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
     workflow.prepare(url)
-    progress = Progress(url)
+    progress = JobLookup(url)
     node = Node(progress)
     start = workflow.launch(node.steps(), url)
     yield node, start

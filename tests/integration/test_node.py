@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pydicom.uid import CTImageStorage
 
-from cadnode.demo.archive import Archive, with_orthanc
+from cadnode.demo.archive import DemoArchive, with_orthanc
 from cadnode.demo.orthanc import find_orthanc
 from tests.integration.node import running_node, wait_until
 from tests.synthetic import IDENTIFIERS, MARK, encode, view_dataset, write, write_exam
@@ -19,19 +19,19 @@ N_OBJECTS = 5  # one SR and four heat maps
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Iterator[Archive]:
+def archive(tmp_path: Path) -> Iterator[DemoArchive]:
     executable = find_orthanc()
     assert executable, "Orthanc is missing: deploy/system-packages.sh test"
     with with_orthanc(executable, tmp_path / "orthanc") as running:
         yield running
 
 
-def headers(archive: Archive) -> list[pydicom.Dataset]:
+def headers(archive: DemoArchive) -> list[pydicom.Dataset]:
     return [pydicom.dcmread(BytesIO(data), stop_before_pixels=True) for data in archive.instances()]
 
 
 def test_four_views_come_back_as_one_report_and_four_heat_maps_once_also_when_sent_twice(
-    tmp_path: Path, archive: Archive
+    tmp_path: Path, archive: DemoArchive
 ) -> None:
     exam = write_exam(tmp_path / "exam")
     sent = {pydicom.dcmread(p, stop_before_pixels=True).StudyInstanceUID for p in exam}
@@ -49,7 +49,7 @@ def test_four_views_come_back_as_one_report_and_four_heat_maps_once_also_when_se
 
 
 def test_a_node_killed_in_between_delivers_once_and_repeats_no_finished_step(
-    tmp_path: Path, archive: Archive
+    tmp_path: Path, archive: DemoArchive
 ) -> None:
     exam = write_exam(tmp_path / "exam")
     with running_node(tmp_path, archive) as node:
@@ -75,7 +75,7 @@ def test_a_node_killed_in_between_delivers_once_and_repeats_no_finished_step(
 
 
 def test_a_later_view_makes_a_new_report_that_names_the_old_one(
-    tmp_path: Path, archive: Archive
+    tmp_path: Path, archive: DemoArchive
 ) -> None:
     exam = write_exam(tmp_path / "exam")
     with running_node(tmp_path, archive) as node:
@@ -92,7 +92,7 @@ def test_a_later_view_makes_a_new_report_that_names_the_old_one(
 
 
 def test_a_study_that_cannot_be_read_is_reported_with_the_reason_and_the_node_keeps_running(
-    tmp_path: Path, archive: Archive
+    tmp_path: Path, archive: DemoArchive
 ) -> None:
     broken = view_dataset("L", "CC", seed=7)
     broken = encode(broken, "1.2.840.10008.1.2.5")  # RLE
@@ -108,7 +108,7 @@ def test_a_study_that_cannot_be_read_is_reported_with_the_reason_and_the_node_ke
 
 
 def test_another_modality_is_refused_and_nothing_is_reported(
-    tmp_path: Path, archive: Archive
+    tmp_path: Path, archive: DemoArchive
 ) -> None:
     ct = view_dataset("L", "CC", seed=9)
     ct.SOPClassUID = ct.file_meta.MediaStorageSOPClassUID = CTImageStorage
@@ -120,7 +120,9 @@ def test_another_modality_is_refused_and_nothing_is_reported(
     assert archive.count() == 0
 
 
-def test_no_identifier_reaches_logs_or_the_job_database(tmp_path: Path, archive: Archive) -> None:
+def test_no_identifier_reaches_logs_or_the_job_database(
+    tmp_path: Path, archive: DemoArchive
+) -> None:
     exam = write_exam(tmp_path / "exam")
     with running_node(tmp_path, archive) as node:
         node.send(*exam)

@@ -14,7 +14,7 @@ from pydicom.uid import CTImageStorage
 
 from cadnode import settings
 from cadnode.demo.ports import free_port
-from cadnode.node.checks import Verdict
+from cadnode.node.checks import CheckVerdict
 from cadnode.orthanc_setup import check
 from cadnode.orthanc_setup.check import OrthancAddress
 from tests.integration.node import wait_until
@@ -209,14 +209,14 @@ def test_orthanc_check_finds_nothing_wrong_and_says_what_to_do_when_something_is
 ) -> None:
     node = settings.load(pull_site.node.config)
     checks = list(check.run(OrthancAddress(pull_site.orthanc.url), node))
-    assert [c for c in checks if c.verdict is Verdict.FAILED] == []
+    assert [c for c in checks if c.verdict is CheckVerdict.FAILED] == []
     assert list(dict.fromkeys(c.name for c in checks)) == [
         "orthanc", "clock", "python plugin", "cadnode plugin", "node, from Orthanc", "rights",
         "source orthanc", "destination orthanc",
     ]  # fmt: skip
     nobody = OrthancAddress(f"http://127.0.0.1:{free_port()}")
     (failed,) = check.run(nobody, node)
-    assert failed.verdict is Verdict.FAILED
+    assert failed.verdict is CheckVerdict.FAILED
     assert failed.advice
 
 

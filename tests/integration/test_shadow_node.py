@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cadnode.cli.app import app
-from cadnode.demo.archive import Archive, with_orthanc
+from cadnode.demo.archive import DemoArchive, with_orthanc
 from cadnode.demo.orthanc import find_orthanc
 from cadnode.models import store
 from cadnode.registry import history, installation, shadow_set
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Iterator[Archive]:
+def archive(tmp_path: Path) -> Iterator[DemoArchive]:
     executable = find_orthanc()
     assert executable, "Orthanc is missing: deploy/system-packages.sh test"
     with with_orthanc(executable, tmp_path / "orthanc") as running:
@@ -58,7 +58,7 @@ def versions(result: dict[str, Any]) -> set[str]:
 
 
 def test_a_version_reads_along_and_then_takes_over_while_the_node_runs(
-    tmp_path: Path, archive: Archive, stores: Stores
+    tmp_path: Path, archive: DemoArchive, stores: Stores
 ) -> None:
     with running_node(tmp_path, archive) as node:
         shadow_set.start(stores, "toy@0.0.2", (), ANNA, store.read_card)
@@ -88,7 +88,7 @@ def test_a_version_reads_along_and_then_takes_over_while_the_node_runs(
 
 
 def test_a_damaged_version_disturbs_neither_as_shadow_nor_as_the_active_one(
-    tmp_path: Path, archive: Archive, stores: Stores
+    tmp_path: Path, archive: DemoArchive, stores: Stores
 ) -> None:
     shadow_set.start(stores, "toy@0.0.2", (), ANNA, store.read_card)
     sha256 = store.read_card(stores.own / "toy" / "0.0.2").weights_sha256

@@ -20,7 +20,7 @@ from cadnode.demo.exam import write_exam
 from cadnode.domain import Finding, Profile
 from cadnode.exam.exam import Mammogram
 from cadnode.node.readers import OfflineReading, read_paths
-from cadnode.settings import Report, Settings
+from cadnode.settings import ReportSection, Settings
 from tests.peers import orthanc
 from tests.viewers.ohif import FOLDER, ohif
 from tests.viewers.session import PATIENCE_S, TRIES, Picture, Reader, Shown
@@ -94,7 +94,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     """One session of a reader: a view, the regions, a heat map, calcifications, the full report."""
     folder = tmp_path_factory.mktemp("viewer")
     views = write_views(folder / "exam")
-    settings = Settings(report=Report(profile=Profile.ALL))
+    settings = Settings(report=ReportSection(profile=Profile.ALL))
     (reading,) = read_paths(views, folder / "out", settings)
     files = [*views, *reading.objects]
     pictures = FOLDER / "pictures"

@@ -15,7 +15,7 @@ import pydicom
 import pytest
 import requests
 
-from cadnode.demo.archive import AE_TITLE, Archive
+from cadnode.demo.archive import AE_TITLE, DemoArchive
 from cadnode.demo.orthanc import Orthanc, find_orthanc, orthanc
 from cadnode.demo.ports import free_port
 from cadnode.log import hashed
@@ -34,8 +34,8 @@ def peer(tmp_path: Path) -> Iterator[Orthanc]:
         yield running
 
 
-def archive_of(peer: Orthanc) -> Archive:
-    return Archive(
+def archive_of(peer: Orthanc) -> DemoArchive:
+    return DemoArchive(
         "Orthanc", peer.aet, peer.dicom_port, lambda: len(peer.get("/instances")), lambda: iter(())
     )
 

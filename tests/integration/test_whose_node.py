@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from pydicom import Dataset
 
-from cadnode.demo.archive import Archive, with_orthanc
+from cadnode.demo.archive import DemoArchive, with_orthanc
 from cadnode.demo.orthanc import find_orthanc
 from tests.integration.node import running_node, wait_until
 from tests.rejection import note
@@ -18,14 +18,14 @@ VIEWS = (("R", "CC"), ("R", "MLO"))
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Iterator[Archive]:
+def archive(tmp_path: Path) -> Iterator[DemoArchive]:
     executable = find_orthanc()
     assert executable, "Orthanc is missing: deploy/system-packages.sh test"
     with with_orthanc(executable, tmp_path / "orthanc") as running:
         yield running
 
 
-def reports(archive: Archive) -> list[Dataset]:
+def reports(archive: DemoArchive) -> list[Dataset]:
     """The structured reports in the archive."""
     found = [
         pydicom.dcmread(BytesIO(data), stop_before_pixels=True) for data in archive.instances()
@@ -58,7 +58,7 @@ def sent(folder: Path, name: str, *images: Dataset) -> list[Path]:
 
 
 def test_a_corrected_patient_has_a_new_report_that_names_the_old_one(
-    tmp_path: Path, archive: Archive
+    tmp_path: Path, archive: DemoArchive
 ) -> None:
     wrong = [view_dataset(*v, PatientID="WRONG-1", PatientName="Wrong^Wanda") for v in VIEWS]
     right = [view_dataset(*v, PatientID="RIGHT-2", PatientName="Right^Rita") for v in VIEWS]
@@ -75,7 +75,7 @@ def test_a_corrected_patient_has_a_new_report_that_names_the_old_one(
 
 
 def test_a_rejection_note_renews_the_report_and_then_withdraws_it(
-    tmp_path: Path, archive: Archive
+    tmp_path: Path, archive: DemoArchive
 ) -> None:
     good, mlo = (view_dataset(*v) for v in VIEWS)
     bad = view_dataset("R", "CC", SOPInstanceUID=uid("bad"), AcquisitionTime="235959", rows=640)
@@ -94,7 +94,7 @@ def test_a_rejection_note_renews_the_report_and_then_withdraws_it(
 
 
 def test_a_study_of_two_patients_has_a_report_for_each_and_none_shows_the_other(
-    tmp_path: Path, archive: Archive
+    tmp_path: Path, archive: DemoArchive
 ) -> None:
     ann = [view_dataset("R", v, PatientID="A-111 ", PatientName="Alfa^Ann") for v in ("CC", "MLO")]
     bea = [view_dataset("L", v, PatientID="B-222", PatientName="Beta^Bea") for v in ("CC", "MLO")]
@@ -109,7 +109,7 @@ def test_a_study_of_two_patients_has_a_report_for_each_and_none_shows_the_other(
     }
 
 
-def _place(report: Dataset, archive: Archive) -> int:
+def _place(report: Dataset, archive: DemoArchive) -> int:
     """How many reports come before this one."""
     by_uid = {str(ds.SOPInstanceUID): ds for ds in reports(archive)}
     place = 0

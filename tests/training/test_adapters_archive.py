@@ -14,7 +14,7 @@ from tests.training import layouts
 from tests.training.layouts import FIRST, SECOND, two_exams, write_csv
 from training.data.pathology import pseudonym, read_pathology
 from training.data.sets import archive
-from training.data.sets.archive_client import Instance
+from training.data.sets.archive_client import ArchiveInstance
 
 DICOM_WEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
@@ -266,10 +266,10 @@ class Strange:
     def studies(self, keyword: str, value: str) -> list[str]:
         raise KeyError(keyword)
 
-    def mammograms(self, study: str) -> list[Instance]:
+    def mammograms(self, study: str) -> list[ArchiveInstance]:
         return []
 
-    def fetch(self, instance: Instance, path: Path) -> None:
+    def fetch(self, instance: ArchiveInstance, path: Path) -> None:
         """Never asked."""
 
 

@@ -250,7 +250,7 @@ def test_several_networks_are_scored_with_their_mean(
     text = card.model_copy(update={"version": "0.0.9"}).model_dump_json()
     (folders[1] / store.CARD).write_text(text)
     reads = [
-        rois_evaluate.Read(RoiRecord(str(n), n % 2 == 0, "digital"), np.array([0.2, 0.1 * n]))
+        rois_evaluate.RoiRead(RoiRecord(str(n), n % 2 == 0, "digital"), np.array([0.2, 0.1 * n]))
         for n in range(4)
     ]
     monkeypatch.setattr(rois_evaluate, "read_rois", lambda *_: reads)

@@ -18,7 +18,7 @@ from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
 from tests.training.test_detection_data import write_mias, write_pisa
 from training.data.sets import mini_mias, pisa_calcifications
 from training.papers.detection import evaluate, train
-from training.papers.detection.fitting import Schedule, fit, folds, logits
+from training.papers.detection.fitting import FilterSchedule, fit, folds, logits
 from training.papers.detection.samples import Samples, joined, mias_samples, pisa_samples
 from training.statistics.auc import auc
 
@@ -40,7 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("detection")
     mias = write_mias(folder / "mias", women=3)
     data = [f"mini-mias:{mias}", f"pisa-calcifications:{write_pisa(folder / 'pisa')}"]
-    schedule = Schedule(epochs=1, per_epoch=128)
+    schedule = FilterSchedule(epochs=1, per_epoch=128)
     result = train.run(data, folder / "out", schedule=schedule, quiet=True)
     return Trained(Path(result["models"][0]["folder"]), mias)
 
@@ -59,14 +59,14 @@ def toy(n: int = 200, seed: int = 0) -> Samples:
 
 
 def test_the_network_learns_what_tells_the_classes_apart() -> None:
-    network = fit(toy(), CONFIG, Schedule(epochs=2, per_epoch=1280), 0, quiet=True)
+    network = fit(toy(), CONFIG, FilterSchedule(epochs=2, per_epoch=1280), 0, quiet=True)
 
     other = toy(seed=1)
     assert auc(other.labels, logits(network, other)) > 0.95
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
-    schedule = Schedule(epochs=1, per_epoch=128)
+    schedule = FilterSchedule(epochs=1, per_epoch=128)
 
     one, other = (fit(toy(), CONFIG, schedule, 3, quiet=True).state_dict() for _ in range(2))
 

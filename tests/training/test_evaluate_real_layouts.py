@@ -25,7 +25,7 @@ from training.papers.wang2016 import evaluate as wang
 from training.papers.wang2016 import real_evaluate as wang_real
 from training.papers.wang2016 import regions
 from training.results import reading
-from training.statistics.grouped import Cases, area, strata
+from training.statistics.grouped import GroupedCases, area, strata
 
 
 class Bright:
@@ -115,14 +115,14 @@ def test_an_area_of_one_woman_a_class_has_no_interval() -> None:
     labels, scores = np.array([True, True, False]), np.array([0.9, 0.2, 0.5])
     women = np.array(["a", "a", "b"])
 
-    found = area(Cases(labels, scores, women))
+    found = area(GroupedCases(labels, scores, women))
 
     assert (found["auc"], found["auc_ci"]) == (0.5, None)
     assert "two women" in found["ci_method"]
 
 
 def test_strata_are_those_of_what_anybody_states() -> None:
-    cases = Cases(
+    cases = GroupedCases(
         np.array([True, False, True]), np.array([3.0, 2.0, 1.0]), np.array(["a", "b", "c"])
     )
     facts = [{"size": "small", "type": ""}, {"size": "small"}, {}]

@@ -33,7 +33,7 @@ def image(folder: Path, name: str, seed: int = 0, **options: object) -> Path:
     return path
 
 
-def kinds(report: check.Report) -> dict[str, int]:
+def kinds(report: check.ManifestReport) -> dict[str, int]:
     return dict(Counter(problem.kind for problem in report.problems))
 
 

@@ -8,7 +8,7 @@ from cadnode.domain import Acquisition
 from cadnode.errors import DataError
 from training.data.manifest import BENIGN, MALIGNANT, NORMAL, Manifest, ManifestRow
 from training.data.manifest_views import views
-from training.data.views import DataSet, parts
+from training.data.views import ViewSet, parts
 
 
 def row(woman: str, exam: str, label: str, dataset: str = "own", split: str = "") -> ManifestRow:
@@ -19,7 +19,7 @@ def row(woman: str, exam: str, label: str, dataset: str = "own", split: str = ""
     )  # fmt: skip
 
 
-def read(*rows: ManifestRow) -> DataSet:
+def read(*rows: ManifestRow) -> ViewSet:
     return views(Manifest(rows, ()), "manifest", Acquisition.DIGITAL)
 
 

@@ -9,12 +9,12 @@ from cadnode.domain import CalcificationType, Distribution
 from training.phantom import calcifications, cluster, masses
 from training.phantom.cluster import Site
 from training.phantom.descriptors import (
-    Case,
     ClusterDescriptors,
     MassDensity,
     MassDescriptors,
     MassMargin,
     MassShape,
+    PhantomCase,
     describe,
 )
 
@@ -188,7 +188,7 @@ def test_the_planted_cluster_lies_in_its_mask() -> None:
     look = ClusterDescriptors(CalcificationType.ROUND, Distribution.GROUPED)
     image = np.zeros((600, 600), np.float32)
 
-    lesion = cluster.plant(np.random.default_rng(0), image, site(), Case(look, True, 0.5))
+    lesion = cluster.plant(np.random.default_rng(0), image, site(), PhantomCase(look, True, 0.5))
 
     box = lesion.box
     assert lesion.mask.shape == (box.row1 - box.row0, box.col1 - box.col0)
@@ -201,7 +201,10 @@ def test_the_planted_cluster_lies_in_its_mask() -> None:
 def mass(margin: MassMargin, seed: int, shape: MassShape = MassShape.ROUND) -> masses.PlantedLesion:
     look = MassDescriptors(shape, margin, MassDensity.HIGH)
     return masses.plant(
-        np.random.default_rng(seed), np.zeros((600, 600), np.float32), site(), Case(look, True, 0.9)
+        np.random.default_rng(seed),
+        np.zeros((600, 600), np.float32),
+        site(),
+        PhantomCase(look, True, 0.9),
     )
 
 
@@ -209,7 +212,7 @@ def steepness(margin: MassMargin, seed: int) -> float:
     """Steepest change from pixel to pixel, in shares of the mass's brightness."""
     image = np.zeros((600, 600), np.float32)
     look = MassDescriptors(MassShape.ROUND, margin, MassDensity.HIGH)
-    masses.plant(np.random.default_rng(seed), image, site(), Case(look, True, 0.9))
+    masses.plant(np.random.default_rng(seed), image, site(), PhantomCase(look, True, 0.9))
     return float(np.hypot(*np.gradient(image)).max() / image.max())
 
 
@@ -225,7 +228,9 @@ def test_spicules_reach_beyond_the_body() -> None:
     def beyond(margin: MassMargin, seed: int) -> float:
         image = np.zeros((600, 600), np.float32)
         look = MassDescriptors(MassShape.ROUND, margin, MassDensity.HIGH)
-        lesion = masses.plant(np.random.default_rng(seed), image, site(), Case(look, True, 0.9))
+        lesion = masses.plant(
+            np.random.default_rng(seed), image, site(), PhantomCase(look, True, 0.9)
+        )
         rows, cols = np.mgrid[:600, :600] + 0.5
         radius = np.sqrt(lesion.mask.sum() / np.pi)
         return float(image[np.hypot(rows - 300, cols - 300) > 1.4 * radius].max() / image.max())
@@ -264,7 +269,7 @@ def test_lesions_are_told_in_words() -> None:
     told = describe(mass(MassMargin.SPICULATED, 0, MassShape.IRREGULAR))
     look = ClusterDescriptors(CalcificationType.COARSE_HETEROGENEOUS, Distribution.GROUPED)
     image = np.zeros((600, 600), np.float32)
-    lesion = cluster.plant(np.random.default_rng(0), image, site(), Case(look, False, 0.1))
+    lesion = cluster.plant(np.random.default_rng(0), image, site(), PhantomCase(look, False, 0.1))
 
     assert told == "irregular spiculated mass of high density, malignant"
     assert describe(lesion) == "grouped coarse heterogeneous calcifications, benign"
@@ -276,6 +281,8 @@ def test_masses_near_the_skin_are_small() -> None:
 
     for seed in range(10):
         image = np.zeros((600, 600), np.float32)
-        lesion = masses.plant(np.random.default_rng(seed), image, near, Case(look, False, 0.1))
+        lesion = masses.plant(
+            np.random.default_rng(seed), image, near, PhantomCase(look, False, 0.1)
+        )
         assert np.hypot(*lesion.mask.shape) < 2 * 2 * 7.0 / 0.1
         assert lesion.mask.sum() < np.pi * (7.0 / 0.1) ** 2

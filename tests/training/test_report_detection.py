@@ -11,7 +11,15 @@ from cadnode.domain import Acquisition, Box, FindingKind, Laterality
 from cadnode.errors import DataError
 from training.once import remembering
 from training.papers.detection import cases
-from training.papers.detection.cases import CLUSTER, MASS, Case, Cases, Target, detected, matched
+from training.papers.detection.cases import (
+    CLUSTER,
+    MASS,
+    DetectionCase,
+    DetectionCases,
+    Target,
+    detected,
+    matched,
+)
 from training.results import detection_page, detection_reading
 
 
@@ -21,8 +29,8 @@ def region(row: int, col: int, certainty: float, kind: FindingKind = CLUSTER) ->
     return Region(kind, box, tuple((float(r), float(c)) for r, c in corners), certainty)
 
 
-def image(group: str, *targets: Target, free: bool = False) -> Case:
-    return Case(
+def image(group: str, *targets: Target, free: bool = False) -> DetectionCase:
+    return DetectionCase(
         np.zeros((200, 160), np.float32), Laterality.LEFT, 0.2, Acquisition.FILM, group, targets,
         frozenset({CLUSTER}) if free else frozenset(),
     )  # fmt: skip
@@ -38,27 +46,27 @@ IMAGES = {
 
 
 @pytest.fixture
-def source(monkeypatch: pytest.MonkeyPatch) -> Cases:
+def source(monkeypatch: pytest.MonkeyPatch) -> DetectionCases:
     seen = {id(case.image): regions for case, regions in IMAGES.values()}
 
     def detect(pixels: np.ndarray, *_: object, **__: object) -> Detections:
         return Detections(seen[id(pixels)], ())
 
-    def read() -> Iterator[Case]:
+    def read() -> Iterator[DetectionCase]:
         yield from (case for case, _ in IMAGES.values())
 
-    made = Cases("toys", 4, read, {CLUSTER: "clusters", MASS: "masses"})
+    made = DetectionCases("toys", 4, read, {CLUSTER: "clusters", MASS: "masses"})
     monkeypatch.setattr(cases, "detect_view", detect)
     monkeypatch.setattr(cases, "open_cases", lambda kind, where: made)
     return made
 
 
 def test_numbers_and_page_of_one_command_detect_once(
-    source: Cases, monkeypatch: pytest.MonkeyPatch
+    source: DetectionCases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
 
-    def counted(case: Case, _: None) -> tuple[Region, ...]:
+    def counted(case: DetectionCase, _: None) -> tuple[Region, ...]:
         asked.append(case)
         return ()
 
@@ -71,7 +79,7 @@ def test_numbers_and_page_of_one_command_detect_once(
 
 
 def test_the_best_mark_counts_and_those_in_images_with_a_lesion_are_not_false(
-    source: Cases,
+    source: DetectionCases,
 ) -> None:
     found = detection_reading.read(source, None)[CLUSTER]
 
@@ -95,7 +103,7 @@ def test_only_the_most_certain_false_marks_are_kept() -> None:
 
 
 def test_the_page_tells_what_was_found_at_which_price(
-    source: Cases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: DetectionCases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(detection_page.evaluate, "packaged", lambda: None)
 
@@ -124,7 +132,7 @@ def test_the_page_tells_what_was_found_at_which_price(
 def test_images_without_a_lesion_make_no_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nothing = Cases("toys", 0, lambda: iter(()), {CLUSTER: "", MASS: ""})
+    nothing = DetectionCases("toys", 0, lambda: iter(()), {CLUSTER: "", MASS: ""})
     monkeypatch.setattr(cases, "open_cases", lambda kind, where: nothing)
 
     with pytest.raises(DataError, match="lesions with a position"):

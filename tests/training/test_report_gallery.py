@@ -8,7 +8,7 @@ import pytest
 
 from cadnode.domain import Box
 from cadnode.errors import DataError
-from training.results.gallery import Outcome, Picture, chosen, painted
+from training.results.gallery import Picture, PictureOutcome, chosen, painted
 
 Image = np.ndarray
 
@@ -25,16 +25,19 @@ def test_the_surest_and_the_nearest_of_each_outcome_are_shown() -> None:
 
     found = chosen(labels, scores, 0.5, each=1)
 
-    assert (found[Outcome.TRUE_POSITIVE].surest, found[Outcome.TRUE_POSITIVE].nearest) == (
+    assert (
+        found[PictureOutcome.TRUE_POSITIVE].surest,
+        found[PictureOutcome.TRUE_POSITIVE].nearest,
+    ) == (
         (0,),
         (3,),
     )
-    assert found[Outcome.TRUE_POSITIVE].total == 4
-    assert found[Outcome.FALSE_NEGATIVE].surest == (4,)
-    assert found[Outcome.FALSE_NEGATIVE].nearest == (5,)
+    assert found[PictureOutcome.TRUE_POSITIVE].total == 4
+    assert found[PictureOutcome.FALSE_NEGATIVE].surest == (4,)
+    assert found[PictureOutcome.FALSE_NEGATIVE].nearest == (5,)
     # At the cut-off a case is called.
-    assert found[Outcome.FALSE_POSITIVE].surest == (6,)
-    assert found[Outcome.TRUE_NEGATIVE].surest == (7,)
+    assert found[PictureOutcome.FALSE_POSITIVE].surest == (6,)
+    assert found[PictureOutcome.TRUE_NEGATIVE].surest == (7,)
 
 
 @pytest.mark.parametrize("each", [1, 2, 3, 10])

@@ -16,7 +16,7 @@ from cadnode.models import loading, store
 from cadnode.models.roi import RoiModel
 from cadnode.models.weights import pack
 from cadnode.networks import cnn
-from cadnode.networks.cnn import Cells, CnnConfig, Facts
+from cadnode.networks.cnn import ArchitectureFacts, Cells, CnnConfig
 from training.data.rois import RoiRecord, RoiSet
 from training.data.sets.phantom_rois import parse
 from training.engine.loop import HISTORY
@@ -58,7 +58,7 @@ network = "resnext50_32x4d"
 batch = 4
 """
 DATA = ["phantom:24/16/16"]
-SMALL = Facts("test_resnet", "", 0.449, 0.226, Cells(0.5, 32))
+SMALL = ArchitectureFacts("test_resnet", "", 0.449, 0.226, Cells(0.5, 32))
 
 
 @pytest.fixture(scope="module", autouse=True)

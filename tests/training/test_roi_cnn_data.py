@@ -21,8 +21,8 @@ from training.data.sets.phantom_rois import PhantomSource, as_bytes, draw, parse
 from training.engine.machine import Machine
 from training.papers.roi_cnn import measure
 from training.papers.roi_cnn.augment import augment, centre
-from training.papers.roi_cnn.batches import Batches
-from training.papers.roi_cnn.config import Augmentation, Member, Optimizer, Recipe, Stage
+from training.papers.roi_cnn.batches import RoiBatches
+from training.papers.roi_cnn.config import Augmentation, Member, RoiOptimizer, RoiRecipe, Stage
 from training.papers.roi_cnn.saliency import Peak, _peak, shares
 from training.papers.roi_cnn.stage import StageData, learn
 from training.papers.roi_cnn.tasks import task
@@ -66,7 +66,7 @@ def test_a_part_is_cut_around_the_lesion_and_moved_in_proportion() -> None:
     stored = np.zeros((40, 40), np.uint8)
     stored[9:11, 29:31] = 255
     lesion = replace(record(0), box=(8, 28, 12, 32))
-    batches = Batches(
+    batches = RoiBatches(
         RoiSet("toy", stored[None], (lesion,)), Stage(size=8),
         replace(STILL, translation_px=8), batch=1, whole=32, seed=3,
     )  # fmt: skip
@@ -94,7 +94,7 @@ def test_any_angle_and_grey_levels_stay_in_range_and_repeat() -> None:
 
 def test_an_epoch_shows_every_roi_as_often_as_the_recipe_says() -> None:
     how = Augmentation(copies=2, flips=False, rotation_share=0, translation_px=0)
-    batches = Batches(rois(), Stage(), how, batch=4, whole=16, seed=3)
+    batches = RoiBatches(rois(), Stage(), how, batch=4, whole=16, seed=3)
 
     shown = np.concatenate([batches._rows(0, step) for step in range(len(batches))])
 
@@ -104,7 +104,9 @@ def test_an_epoch_shows_every_roi_as_often_as_the_recipe_says() -> None:
 
 
 def test_a_minibatch_depends_on_seed_epoch_and_step_alone() -> None:
-    one, other = (Batches(rois(), Stage(), Augmentation(), batch=4, whole=16, seed=3) for _ in "ab")
+    one, other = (
+        RoiBatches(rois(), Stage(), Augmentation(), batch=4, whole=16, seed=3) for _ in "ab"
+    )
     other.make(0, 0)
 
     torch.testing.assert_close(one.make(2, 1).images, other.make(2, 1).images, rtol=0, atol=0)
@@ -269,7 +271,7 @@ def test_peaks_are_counted_by_call() -> None:
 
 @pytest.mark.parametrize("weight", [0.0, 0.3])
 def test_the_real_resnext_learns_two_steps_in_bfloat16(tmp_path: Path, weight: float) -> None:
-    recipe = Recipe(optimizer=Optimizer(name="adamw", average=True, clip=1.0, amp=True))
+    recipe = RoiRecipe(optimizer=RoiOptimizer(name="adamw", average=True, clip=1.0, amp=True))
     frozen = ("body.conv1", "body.layer1")
     stage = Stage(size=64, batch=2, steps=2, epochs=1, frozen=frozen, attention=weight)
     network = cnn.network(CnnConfig(name="resnext50_32x4d"))

@@ -17,14 +17,14 @@ from training.data.sets.mini_mias import SPACING_MM
 from training.data.sources import open_manifest
 from training.data.views import read_grey
 from training.papers.roi_cnn import real_rois
-from training.papers.roi_cnn.config import Augmentation, Input, Recipe, Stage
+from training.papers.roi_cnn.config import Augmentation, RoiInput, RoiRecipe, Stage
 from training.papers.roi_cnn.export import is_real
 from training.papers.roi_cnn.sources import Sources, parse
 
 SPEC = RoiSpec(size=64, spacing_mm=0.4)
-RECIPE = Recipe(
+RECIPE = RoiRecipe(
     stages=(Stage("first", init="scratch"), Stage("target", init="previous")),
-    input=Input(64, 0.4),
+    input=RoiInput(64, 0.4),
     augmentation=Augmentation(translation_px=4),
 )
 

@@ -17,10 +17,10 @@ from training.engine import recipe as recipes
 from training.engine.command_line import command_line
 from training.engine.recipe import Recipes, read
 from training.papers.detection.config import RECIPES as DETECTION
-from training.papers.detection.config import Schedule
+from training.papers.detection.config import FilterSchedule
 from training.papers.kang2021.config import PROTOCOL
 from training.papers.wang2016 import config as wang
-from training.papers.wang2016.autoencoder import Recipe
+from training.papers.wang2016.autoencoder import AutoencoderRecipe
 
 SYSTEMS = ("kim2018", "kang2021", "helsinki_dtl", "wang2016", "detection")
 COMMON = (
@@ -130,8 +130,8 @@ def test_the_small_networks_are_learnt_in_float32_alone(tmp_path: Path) -> None:
 
 
 def test_committed_recipes_are_the_defaults_of_their_dataclasses() -> None:
-    assert read(wang.RECIPES.paper, Recipe) == Recipe()
-    assert read(DETECTION.paper, Schedule) == Schedule()
+    assert read(wang.RECIPES.paper, AutoencoderRecipe) == AutoencoderRecipe()
+    assert read(DETECTION.paper, FilterSchedule) == FilterSchedule()
 
 
 def test_a_recipe_is_named_by_paper_cpu_file_or_device() -> None:
@@ -146,7 +146,7 @@ def test_a_recipe_is_named_by_paper_cpu_file_or_device() -> None:
 
 
 def test_what_the_autoencoders_training_does_otherwise_is_named() -> None:
-    told = wang.differences(Recipe(), "both", 10)
+    told = wang.differences(AutoencoderRecipe(), "both", 10)
 
     topics = [topic for topic, _, _ in told]
     assert "fine-tuning" in topics

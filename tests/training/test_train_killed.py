@@ -10,14 +10,14 @@ from safetensors.torch import load_file
 
 from cadnode.models import store
 from cadnode.networks import cnn
-from cadnode.networks.cnn import Cells, Facts
+from cadnode.networks.cnn import ArchitectureFacts, Cells
 from tests.training import test_roi_cnn, test_wang2016, toy
 from tests.training.killed import killed_at
 from tests.training.test_detection_data import write_mias, write_pisa
 from training.engine import phase_loop
 from training.engine.loop import Training
 from training.papers.detection import train as detection
-from training.papers.detection.config import Schedule
+from training.papers.detection.config import FilterSchedule
 from training.papers.helsinki_dtl import train as helsinki
 from training.papers.kang2021 import train as kang
 from training.papers.kim2018 import train as kim
@@ -25,7 +25,7 @@ from training.papers.roi_cnn.stage import RoiTraining
 from training.papers.wang2016 import fitting, phantom_regions
 from training.papers.wang2016 import train as wang
 
-SMALL = Facts("test_resnet", "", 0.449, 0.226, Cells(0.5, 32))
+SMALL = ArchitectureFacts("test_resnet", "", 0.449, 0.226, Cells(0.5, 32))
 KANG = test_roi_cnn.RECIPE.replace("resnext50_32x4d", "inception_v3")
 
 
@@ -119,7 +119,7 @@ def test_wang2016_killed_while_a_fold_is_tuned(
 def test_detection_killed_in_its_second_fold(tmp_path: Path) -> None:
     mias, pisa = write_mias(tmp_path / "mias", women=3), write_pisa(tmp_path / "pisa")
     data = [f"mini-mias:{mias}", f"pisa-calcifications:{pisa}"]
-    schedule = Schedule(epochs=2, per_epoch=128)
+    schedule = FilterSchedule(epochs=2, per_epoch=128)
 
     def train(out: Path, **options: Any) -> dict[str, Any]:
         return detection.run(data, out, schedule=schedule, quiet=True, **options)

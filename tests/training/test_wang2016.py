@@ -28,12 +28,12 @@ from training.papers.wang2016 import (
     regions,
     train,
 )
-from training.papers.wang2016.autoencoder import Recipe
-from training.papers.wang2016.phantom_regions import Region
+from training.papers.wang2016.autoencoder import AutoencoderRecipe
+from training.papers.wang2016.phantom_regions import PhantomRegion
 from training.papers.wang2016.table import FeatureTable
 from training.phantom import risk
 
-QUICK = Recipe(pretrain_updates=10, updates=10, epochs=3)
+QUICK = AutoencoderRecipe(pretrain_updates=10, updates=10, epochs=3)
 SIZE = 160
 
 
@@ -52,13 +52,15 @@ def drawn(rng: np.random.Generator, malignant: bool) -> np.ndarray:
     return np.clip(image + cv2.GaussianBlur(canvas, (0, 0), 0.7), 0, 1).astype(np.float32)
 
 
-def toy_region(source: PhantomSource, content: str, part: str, number: int) -> Region:
+def toy_region(source: PhantomSource, content: str, part: str, number: int) -> PhantomRegion:
     """In the place of a phantom's region: as quick as a test needs it."""
     rng = np.random.default_rng([source.seed, len(content), len(part), number])
     malignant = number % 4 in (0, 3)
     box = Box(20, 20, 140, 140)
     acquisition = list(Acquisition)[number % 2]
-    return Region(drawn(rng, malignant), box, acquisition, malignant, 0.9 if malignant else 0.1)
+    return PhantomRegion(
+        drawn(rng, malignant), box, acquisition, malignant, 0.9 if malignant else 0.1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +153,7 @@ def test_a_phantom_region_has_one_probability_in_training_and_in_serving(
 def test_tables_go_on_where_they_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
-    def counting(source: PhantomSource, content: str, part: str, number: int) -> Region:
+    def counting(source: PhantomSource, content: str, part: str, number: int) -> PhantomRegion:
         asked.append(number)
         return toy_region(source, content, part, number)
 

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from cadnode.errors import DataError, SettingsError
 from training.engine import checkpoint, tracking
 from training.engine.gradients import Gradients
-from training.engine.loop import CHECKPOINT, HISTORY, Plan, Training, seed_everything
+from training.engine.loop import CHECKPOINT, HISTORY, Training, TrainingPlan, seed_everything
 from training.engine.machine import Machine, started
 from training.engine.prefetch import ahead
-from training.papers.wang2016.autoencoder import Recipe
+from training.papers.wang2016.autoencoder import AutoencoderRecipe
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ def loss_of(_: Any, outputs: Tensor, batch: Batch) -> Tensor:
     return nn.functional.soft_margin_loss(outputs[known, 0], batch.answers[known])
 
 
-def plan(epochs: int = 3, patience: int = 9, scores: list[float] | None = None) -> Plan:
+def plan(epochs: int = 3, patience: int = 9, scores: list[float] | None = None) -> TrainingPlan:
     def validate(_: Any, epoch: int) -> dict[str, float]:
         return {"score": scores[epoch] if scores else float(epoch)}
 
-    return Plan(
+    return TrainingPlan(
         epochs=epochs, patience=patience, weight_decay=0.0, loss=loss_of,
         learning_rate=lambda epoch, step: 1e-2, validate=validate,
         forward=lambda network, views: network(views), amp=False,
@@ -71,7 +71,7 @@ def plan(epochs: int = 3, patience: int = 9, scores: list[float] | None = None) 
 
 
 def train(
-    out: Path, how: Plan, *, resume: bool = False, machine: Machine | None = None
+    out: Path, how: TrainingPlan, *, resume: bool = False, machine: Machine | None = None
 ) -> Training:
     seed_everything(0)
     training = Training(network(), Data(), how, out, quiet=True, machine=machine)
@@ -316,11 +316,11 @@ def test_a_training_that_starts_anew_forgets_what_an_earlier_one_left(tmp_path: 
     model = tmp_path / "model" / "1.0.0" / "model.safetensors"
     model.parent.mkdir(parents=True)
     left = [tmp_path / CHECKPOINT, stage / CHECKPOINT, stage / checkpoint.STAGE_WEIGHTS]
-    checkpoint.claim(tmp_path, Recipe(epochs=1), ["a"], 0, resume=False)
+    checkpoint.claim(tmp_path, AutoencoderRecipe(epochs=1), ["a"], 0, resume=False)
     for file in (*left, model):
         file.write_bytes(b"of the first")
 
-    checkpoint.claim(tmp_path, Recipe(epochs=2), ["a"], 0, resume=False)
+    checkpoint.claim(tmp_path, AutoencoderRecipe(epochs=2), ["a"], 0, resume=False)
 
     assert not any(file.exists() for file in left)
     assert model.exists()  # what was exported stays until it is replaced
@@ -331,6 +331,6 @@ def test_files_in_a_folder_that_held_no_training_stay(tmp_path: Path) -> None:
     other.parent.mkdir()
     other.write_bytes(b"somebody's")
 
-    checkpoint.claim(tmp_path, Recipe(epochs=1), ["a"], 0, resume=False)
+    checkpoint.claim(tmp_path, AutoencoderRecipe(epochs=1), ["a"], 0, resume=False)
 
     assert other.exists()

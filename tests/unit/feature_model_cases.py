@@ -10,7 +10,7 @@ from cadnode.models.feature import Features
 from cadnode.models.operating_point import Roc
 from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
 from training.papers.wang2016 import rivals
-from training.papers.wang2016.fitting import Fitted
+from training.papers.wang2016.fitting import FittedClassifiers
 
 NAMES = ("calc_number", "calc_area_mm2", "calc_mean_grey")
 
@@ -23,12 +23,12 @@ def values(n: int = 80, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return x, malignant
 
 
-def fitted() -> Fitted:
+def fitted() -> FittedClassifiers:
     """SVM, KNN and LDA learnt, the autoencoder at random: a test needs no training."""
     x, malignant = values()
     scaler = rivals.fit_scaler(x)
     scaled = scaler(x)
-    return Fitted(
+    return FittedClassifiers(
         scaler,
         StackedAutoencoder(StackedAutoencoderConfig(inputs=3, hidden=(8, 6))).eval(),
         rivals.fit_svm(scaled, malignant, 1.0, 1.0),

@@ -9,13 +9,7 @@ from cadnode.domain import Acquisition, System
 from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models import store
 from cadnode.models.breast import BreastScoring
-from cadnode.models.card import (
-    Calibration,
-    DibMgCard,
-    HotRegion,
-    Metric,
-    TrainingData,
-)
+from cadnode.models.card import Calibration, DibMgCard, HotRegionRule, Metric, TrainingData
 from cadnode.models.operating_point import Roc
 from cadnode.networks.dib_mg import DibMg, DibMgConfig
 
@@ -47,7 +41,7 @@ def card() -> DibMgCard:
             points=((1.0, 0.0, 1.0), (0.5, 0.8, 0.8), (0.0, 1.0, 0.0)),
             measured_on="nothing", n_pos=5, n_neg=5,
         ),
-        hot_region=HotRegion(threshold=0.5, most=3, chosen="by hand"),
+        hot_region=HotRegionRule(threshold=0.5, most=3, chosen="by hand"),
         calibration=Calibration(slope=1.0, intercept=0.0, fitted_on="nothing", prevalence=0.5),
         breast=BreastScoring(
             contralateral_weight=0.0, contralateral_mean=0.0, slope=1.0, intercept=0.0,

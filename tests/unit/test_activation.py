@@ -8,7 +8,7 @@ import pytest
 from cadnode.errors import ModelError, SettingsError
 from cadnode.models import store
 from cadnode.registry import history
-from cadnode.registry.catalogue import Origin, active_folders, conflict, open_stores, parse
+from cadnode.registry.catalogue import ModelOrigin, active_folders, conflict, open_stores, parse
 from cadnode.registry.history import Activation
 from tests.unit import store_cases
 
@@ -68,7 +68,7 @@ def test_the_same_model_in_both_stores_is_read_from_the_nodes_own(
     folder = store_cases.made(own, "0.9.0")
 
     (entry,) = open_stores(own, packaged).active()
-    assert (entry.folder, entry.origin) == (folder, Origin.OWN)
+    assert (entry.folder, entry.origin) == (folder, ModelOrigin.OWN)
     assert conflict(entry) == ""
 
 

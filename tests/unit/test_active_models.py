@@ -14,7 +14,7 @@ from cadnode.node.readers import load_readers
 from cadnode.reading import Readers
 from cadnode.registry import installation
 from cadnode.registry.installation import Stores
-from cadnode.settings import Settings, Storage
+from cadnode.settings import Settings, StorageSection
 from tests.unit import store_cases
 from tests.unit.store_cases import ANNA
 
@@ -40,7 +40,7 @@ def loader() -> Loader:
 
 @pytest.fixture
 def values(tmp_path: Path) -> Settings:
-    return Settings(storage=Storage(folder=tmp_path))
+    return Settings(storage=StorageSection(folder=tmp_path))
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_a_node_whose_models_do_not_work_at_all_does_not_start(
 def test_only_what_changed_is_loaded_and_looked_at_again(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = Settings(storage=Storage(folder=tmp_path))
+    settings = Settings(storage=StorageSection(folder=tmp_path))
     monkeypatch.setattr(
         "cadnode.node.outputs.active_folders",
         lambda own: [e.folder for e in stores.catalogue().active()],
@@ -154,13 +154,13 @@ def test_a_refused_change_fails_the_check_of_a_node_that_runs_and_of_no_other(
     models = ActiveModels(values, loader)
     models.start()
     (running,) = checks._worker(values)
-    assert running.verdict is checks.Verdict.OK
+    assert running.verdict is checks.CheckVerdict.OK
 
     activate(stores, "0.0.2")
     loader.fails = ModelError("toy is damaged")
     models.current()
     (running,) = checks._worker(values)
-    assert running.verdict is checks.Verdict.FAILED
+    assert running.verdict is checks.CheckVerdict.FAILED
     assert "(model): toy is damaged" in running.found
 
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:

@@ -6,15 +6,15 @@ import pytest
 
 from cadnode.errors import ReportError
 from cadnode.node import checks
-from cadnode.node.checks import Verdict
+from cadnode.node.checks import CheckVerdict
 from cadnode.page.pdf import Pdf
-from cadnode.settings import Report, Settings, Storage
+from cadnode.settings import ReportSection, Settings, StorageSection
 
 
 def found(tmp_path: Path, profile: str = "pdf") -> list[checks.Check]:
     settings = Settings(
-        report=Report(profile=profile),  # type: ignore[arg-type]  # a word, as in the file
-        storage=Storage(folder=tmp_path),
+        report=ReportSection(profile=profile),  # type: ignore[arg-type]  # a word, as in the file
+        storage=StorageSection(folder=tmp_path),
     )
     return list(checks.paper(settings))
 
@@ -29,7 +29,7 @@ def test_without_a_renderer_the_check_fails(
 
     (check,) = found(tmp_path)
 
-    assert (check.verdict, check.found) == (Verdict.FAILED, "WeasyPrint cannot be used")
+    assert (check.verdict, check.found) == (CheckVerdict.FAILED, "WeasyPrint cannot be used")
 
 
 def test_missing_fonts_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,12 +37,12 @@ def test_missing_fonts_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     (check,) = found(tmp_path)
 
-    assert check.verdict is Verdict.WARNING
+    assert check.verdict is CheckVerdict.WARNING
     assert "fonts-noto-cjk" in check.advice
 
 
 def test_it_draws_where_somebody_gets_a_pdf_and_only_there(tmp_path: Path) -> None:
     (check,) = found(tmp_path)
 
-    assert check.verdict in (Verdict.OK, Verdict.WARNING)  # by the fonts of this computer
+    assert check.verdict in (CheckVerdict.OK, CheckVerdict.WARNING)  # by the fonts of this computer
     assert found(tmp_path, "standard") == []

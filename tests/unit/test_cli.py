@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from cadnode import __version__
 from cadnode.cli.app import app
 from cadnode.cli.output import print_checks
-from cadnode.node.checks import Check, Verdict
+from cadnode.node.checks import Check, CheckVerdict
 from cadnode.settings import load
 from tests.synthetic import view_dataset, write
 
@@ -91,6 +91,6 @@ def test_reading_what_is_not_there_is_an_error_of_the_arguments(tmp_path: Path) 
 def test_what_a_check_advises_is_printed_with_its_brackets() -> None:
     console = Console(width=120, record=True, file=io.StringIO())
 
-    print_checks(console, [Check("a", Verdict.WARNING, "[x]", "add a [[destinations]] block")])
+    print_checks(console, [Check("a", CheckVerdict.WARNING, "[x]", "add a [[destinations]] block")])
 
     assert "!  a      [x]    add a [[destinations]] block" in console.export_text()

@@ -5,7 +5,7 @@ from collections.abc import Set
 import pytest
 
 from cadnode.domain import Laterality, ViewPosition
-from cadnode.node.readiness import View, wait_s
+from cadnode.node.readiness import WantedView, wait_s
 
 R_CC = (Laterality.RIGHT, ViewPosition.CC)
 L_CC = (Laterality.LEFT, ViewPosition.CC)
@@ -28,6 +28,6 @@ SETTLE_S, QUIET_S = 2.0, 30.0
     ],
 )
 def test_a_study_with_its_wanted_views_only_settles_and_others_must_be_quiet(
-    present: Set[View], wanted: Set[View], expected: float
+    present: Set[WantedView], wanted: Set[WantedView], expected: float
 ) -> None:
     assert wait_s(present, wanted, settle_s=SETTLE_S, quiet_s=QUIET_S) == expected

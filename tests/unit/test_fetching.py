@@ -11,7 +11,7 @@ from cadnode.node.fetching import Fetching, spool_folder
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.fetch import Stopped
 from cadnode.receive.fetch.requests import Ended, FetchCode, Request
-from cadnode.settings import Settings, Source, Storage
+from cadnode.settings import Settings, Source, StorageSection
 
 STUDY = "1.2.826.0.1.77777.1"
 
@@ -20,7 +20,7 @@ STUDY = "1.2.826.0.1.77777.1"
 def settings(tmp_path: Path) -> Settings:
     dead = f"http://127.0.0.1:{free_port()}"
     return Settings(
-        storage=Storage(folder=tmp_path, min_free_gb=0),
+        storage=StorageSection(folder=tmp_path, min_free_gb=0),
         sources=(Source(name="away", kind="orthanc", url=dead, give_up_after_h=1.0),),
     )
 

@@ -12,7 +12,7 @@ from cadnode.errors import ModelError, SettingsError
 from cadnode.models import store
 from cadnode.models.card import ModelCard
 from cadnode.registry import history, installation
-from cadnode.registry.catalogue import Origin
+from cadnode.registry.catalogue import ModelOrigin
 from cadnode.registry.installation import Stores
 from tests.unit import store_cases
 from tests.unit.store_cases import ANNA
@@ -151,7 +151,7 @@ def test_the_same_model_again_is_no_change(stores: Stores, new: Path) -> None:
     (added,) = installation.add(new, stores, ANNA, accept)
     (packaged,) = installation.add(stores.packaged, stores, ANNA, accept)
 
-    assert (added.there, packaged.there) == (Origin.OWN, Origin.PACKAGED)
+    assert (added.there, packaged.there) == (ModelOrigin.OWN, ModelOrigin.PACKAGED)
     assert (sorted(stores.own.rglob("*")), history.read(stores.own)) == before
 
 
@@ -168,12 +168,12 @@ def test_weights_that_were_damaged_are_replaced_when_the_model_is_added_again(
     assert store.read_weights(stores.own / "toy" / "1.0.0")
 
 
-@pytest.mark.parametrize("origin", list(Origin)[:2])
+@pytest.mark.parametrize("origin", list(ModelOrigin)[:2])
 def test_other_weights_of_a_name_and_version_are_refused(
-    stores: Stores, new: Path, origin: Origin
+    stores: Stores, new: Path, origin: ModelOrigin
 ) -> None:
-    version = "0.9.0" if origin == Origin.PACKAGED else "1.0.0"
-    if origin == Origin.OWN:
+    version = "0.9.0" if origin == ModelOrigin.PACKAGED else "1.0.0"
+    if origin == ModelOrigin.OWN:
         installation.add(store_cases.made(new / "a", version), stores, ANNA, accept)
 
     with pytest.raises(ModelError, match=f"in the {origin.value} store already.*another version"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.node.jobs import JobsUnavailable, Progress, process_ids
+from cadnode.node.jobs import JobLookup, JobsUnavailable, process_ids
 from cadnode.node.workflow import Announcer, prepare
 
 STUDY, CONTENT = "0123456789abcdef", "fedcba9876543210"
@@ -23,8 +23,8 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def progress(database: Path) -> Iterator[Progress]:
-    reader = Progress(f"sqlite:///{database}")
+def progress(database: Path) -> Iterator[JobLookup]:
+    reader = JobLookup(f"sqlite:///{database}")
     yield reader
     reader.close()
 
@@ -40,7 +40,7 @@ def add(database: Path, identifier: str, name: str, status: str, output: str | N
         )
 
 
-def test_jobs_are_found_by_their_identifiers(database: Path, progress: Progress) -> None:
+def test_jobs_are_found_by_their_identifiers(database: Path, progress: JobLookup) -> None:
     wanted = process_ids(STUDY, CONTENT)
     add(database, wanted[0], "process", "SUCCESS", '"tried_again_later"')
     add(database, wanted[1], "process", "DELAYED")
@@ -53,7 +53,7 @@ def test_jobs_are_found_by_their_identifiers(database: Path, progress: Progress)
     assert progress.find([]) == {}
 
 
-def test_what_is_announced_is_an_open_job(database: Path, progress: Progress) -> None:
+def test_what_is_announced_is_an_open_job(database: Path, progress: JobLookup) -> None:
     announcer = Announcer(f"sqlite:///{database}")
     announcer.fetch(STUDY)
     announcer.close()
@@ -62,7 +62,7 @@ def test_what_is_announced_is_an_open_job(database: Path, progress: Progress) ->
 
 
 def test_ended_jobs_come_with_what_they_said_and_failed_ones_apart(
-    database: Path, progress: Progress
+    database: Path, progress: JobLookup
 ) -> None:
     add(database, "deliver-a-b-pacs", "deliver", "SUCCESS", '"refused"')
     add(database, "deliver-a-c-pacs", "deliver", "PENDING")
@@ -76,7 +76,7 @@ def test_ended_jobs_come_with_what_they_said_and_failed_ones_apart(
 
 @pytest.mark.parametrize("where", ["sqlite:///{}/nowhere/jobs.sqlite", "sqlite:///{}/empty.sqlite"])
 def test_a_database_that_cannot_be_asked_is_unavailable(tmp_path: Path, where: str) -> None:
-    reader = Progress(where.format(tmp_path))
+    reader = JobLookup(where.format(tmp_path))
     with pytest.raises(JobsUnavailable):
         reader.find(["x"])
     reader.close()

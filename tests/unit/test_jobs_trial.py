@@ -9,9 +9,9 @@ import pytest
 
 from cadnode.errors import SettingsError
 from cadnode.node import trial_job
-from cadnode.node.checks import Verdict
+from cadnode.node.checks import CheckVerdict
 from cadnode.node.checks import _jobs as jobs_check
-from cadnode.settings import Settings, Storage
+from cadnode.settings import Settings, StorageSection
 
 # What DBOS does on Python 3.12 and later, and on this one when `clock` is unixepoch('subsec').
 SCRIPT = """
@@ -75,13 +75,13 @@ def test_however_the_trial_ends_check_and_start_say_a_sentence(
         return run([sys.executable, "-c", f"import sys; {code}"], **options)
 
     monkeypatch.setattr(subprocess, "run", fails)
-    settings = Settings(storage=Storage(folder=tmp_path))
+    settings = Settings(storage=StorageSection(folder=tmp_path))
 
     found = jobs_check(settings)
     with pytest.raises(SettingsError) as failed:
         trial_job.ensure(settings.database_url, tmp_path)
 
-    assert found.verdict == Verdict.FAILED
+    assert found.verdict == CheckVerdict.FAILED
     assert said in found.found
     assert found.found == str(failed.value)
     assert "SQLite" in found.found

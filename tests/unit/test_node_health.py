@@ -11,10 +11,10 @@ import pytest
 from cadnode.errors import ModelError
 from cadnode.node import health as room
 from cadnode.node import role_status, worker_state
-from cadnode.node.health import HealthCheck, Queue, Waiting, queue_problems
+from cadnode.node.health import HealthCheck, QueueHealth, Waiting, queue_problems
 from cadnode.node.jobs import Job, JobsUnavailable
 from cadnode.node.supervise import ROLES
-from cadnode.node.worker_state import NodeState, Problem
+from cadnode.node.worker_state import ModelProblem, NodeState
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.requests import Ended, FetchCode, Request
 from cadnode.receive.spool import Spool
@@ -165,7 +165,7 @@ def test_a_worker_that_runs_again_after_a_death_is_up_and_the_death_is_told(all_
 
 
 def test_models_that_cannot_be_loaded_are_named(all_up: Path) -> None:
-    problem = Problem(code="model", message="m 1.0.0: the weights are damaged")
+    problem = ModelProblem(code="model", message="m 1.0.0: the weights are damaged")
     worker_state.write(all_up, NodeState(pid=os.getpid(), models=(), problem=problem))
     found = check(all_up, Jobs())()
     assert not found.is_ok
@@ -224,18 +224,20 @@ def test_destinations_that_refused_or_were_given_up_are_counted(all_up: Path) ->
 @pytest.mark.parametrize(
     ("queue", "code", "is_failing"),
     [
-        (Queue(delivering={"a": Waiting(2, 601)}), "destination_away", True),
-        (Queue(reading=Waiting(2, 1801)), "reading_late", False),
-        (Queue(fetching=Waiting(2, 601)), "source_away", False),
+        (QueueHealth(delivering={"a": Waiting(2, 601)}), "destination_away", True),
+        (QueueHealth(reading=Waiting(2, 1801)), "reading_late", False),
+        (QueueHealth(fetching=Waiting(2, 601)), "source_away", False),
     ],
 )
-def test_what_waits_for_too_long_is_a_problem(queue: Queue, code: str, is_failing: bool) -> None:
+def test_what_waits_for_too_long_is_a_problem(
+    queue: QueueHealth, code: str, is_failing: bool
+) -> None:
     (problem,) = queue_problems(queue)
     assert (problem.code, problem.failing) == (code, is_failing)
 
 
 def test_what_waits_for_a_while_is_none() -> None:
-    a_while = Queue(Waiting(9, 600), Waiting(9, 1800), {"a": Waiting(9, 600)})
+    a_while = QueueHealth(Waiting(9, 600), Waiting(9, 1800), {"a": Waiting(9, 600)})
     assert list(queue_problems(a_while)) == []
 
 

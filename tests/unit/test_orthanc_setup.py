@@ -18,12 +18,12 @@ from cadnode import settings
 from cadnode.cli import app
 from cadnode.demo.ports import free_port
 from cadnode.errors import SettingsError
-from cadnode.node.checks import Check, Verdict
+from cadnode.node.checks import Check, CheckVerdict
 from cadnode.orthanc_setup import apply, jsonc
 from cadnode.orthanc_setup import check as orthanc_setup_check
 from cadnode.orthanc_setup.check import OrthancAddress, numbers
 from cadnode.orthanc_setup.configuration import plugin_source
-from cadnode.orthanc_setup.plan import Plan, Reached, Wanted
+from cadnode.orthanc_setup.plan import Reached, SetupPlan, Wanted
 from cadnode.settings import Destination, Settings
 
 MAIN = """\
@@ -58,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
-def install(wanted: Wanted) -> Plan:
+def install(wanted: Wanted) -> SetupPlan:
     node = None
     if wanted.node_toml is not None and wanted.node_toml.exists():
         node = settings.load(wanted.node_toml)
@@ -118,7 +118,7 @@ def test_sections_go_where_they_are_since_orthanc_refuses_them_in_two_files(fold
 def test_a_second_time_there_is_nothing_to_do(folder: Path, tmp_path: Path) -> None:
     wanted = Wanted(folder, node_toml=tmp_path / "node.toml")
     assert install(wanted).changes
-    assert install(wanted) == Plan((), "", install(wanted).notes)
+    assert install(wanted) == SetupPlan((), "", install(wanted).notes)
 
 
 def test_both_sides_get_the_same_token_and_only_their_owners_read_it(
@@ -421,20 +421,20 @@ def checks(url: str, folder: Path, *destinations: dict[str, object]) -> dict[str
 def test_a_check_passes_with_a_password_that_is_not_latin_1(orthanc: str, tmp_path: Path) -> None:
     found = checks(orthanc, tmp_path)
     assert found["source orthanc"].found == f"{orthanc}: Orthanc 1.12.4"
-    assert found["destination back"].verdict is Verdict.OK
-    assert found["rights"].verdict is Verdict.OK
+    assert found["destination back"].verdict is CheckVerdict.OK
+    assert found["rights"].verdict is CheckVerdict.OK
     assert "results" not in found
 
 
 def test_a_check_warns_when_results_go_elsewhere(orthanc: str, tmp_path: Path) -> None:
     folder = {"name": "share", "kind": "folder", "folder": str(tmp_path), "url": None}
     found = checks(orthanc, tmp_path, folder)
-    assert found["results"].verdict is Verdict.WARNING
+    assert found["results"].verdict is CheckVerdict.WARNING
     assert "HERE on port 4242" in found["results"].found
-    assert found["destination share"].verdict is Verdict.OK
+    assert found["destination share"].verdict is CheckVerdict.OK
 
 
 def test_a_password_file_that_is_not_there_fails_the_check(tmp_path: Path) -> None:
     address = OrthancAddress("http://127.0.0.1:1", "cad", tmp_path / "none")
     (failed,) = orthanc_setup_check.run(address, None)
-    assert (failed.verdict, "password_file" in failed.found) == (Verdict.FAILED, True)
+    assert (failed.verdict, "password_file" in failed.found) == (CheckVerdict.FAILED, True)

@@ -15,7 +15,7 @@ from cadnode.node.outputs import cards_of, installation_uid, write_outputs
 from cadnode.page.content import PageContent
 from cadnode.page.pdf import Pdf
 from cadnode.report.edition import OFFLINE_OBSERVER_UID, observer_uid
-from cadnode.settings import Report
+from cadnode.settings import ReportSection
 from tests.report_cases import MADE_AT, MODEL, OUTCOMES, digital_exam, result_of, with_marker
 
 SAID = {
@@ -27,7 +27,7 @@ SAID = {
     "systems": "All algorithms succeeded; with findings",
     "marked": "All algorithms succeeded; with findings",
 }
-PLAIN = Report(profile="tid1500")  # type: ignore[arg-type]  # a word, as in the file
+PLAIN = ReportSection(profile="tid1500")  # type: ignore[arg-type]  # a word, as in the file
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)

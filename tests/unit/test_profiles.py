@@ -14,7 +14,7 @@ from cadnode.node.outputs import write_outputs
 from cadnode.node.worker import Worker
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import ObjectKind, chosen, is_ours, kind_of, kinds_of
-from cadnode.settings import Destination, Report, Settings, example, load
+from cadnode.settings import Destination, ReportSection, Settings, example, load
 from tests.cad_cases import cad_result
 from tests.report_cases import MADE_AT, digital_exam, image_of
 
@@ -101,13 +101,15 @@ def test_an_exam_that_was_not_read_has_reports_alone() -> None:
 def test_without_a_word_the_node_makes_what_it_always_made(tmp_path: Path) -> None:
     exam = digital_exam()
 
-    written = write_outputs(exam, cad_result(exam, "failed"), tmp_path, Report(), made_at=MADE_AT)
+    written = write_outputs(
+        exam, cad_result(exam, "failed"), tmp_path, ReportSection(), made_at=MADE_AT
+    )
 
     assert [path.name for path in written] == ["sr.dcm"]
 
 
 def test_a_second_reading_names_the_cad_report_of_the_first(tmp_path: Path) -> None:
-    exam, report = digital_exam(), Report(profile=Profile.CAD_SR)
+    exam, report = digital_exam(), ReportSection(profile=Profile.CAD_SR)
     first, second = tmp_path / "1", tmp_path / "2"
     for folder in (first, second):
         folder.mkdir()
@@ -134,7 +136,7 @@ def folder_destination(tmp_path: Path, name: str, profile: Profile | None = None
 def test_destinations_without_a_profile_have_the_reports(tmp_path: Path) -> None:
     plain = folder_destination(tmp_path, "plain")
     own = folder_destination(tmp_path, "own", Profile.CAD_SR)
-    report = Report(profile=Profile.TID1500)
+    report = ReportSection(profile=Profile.TID1500)
 
     assert Settings(report=report).profiles == (Profile.TID1500,)
     assert Settings(report=report, destinations=(plain, own)).profiles == (

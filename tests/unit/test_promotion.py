@@ -16,13 +16,13 @@ from cadnode.registry import history, installation, promotion
 from cadnode.registry.comparison import Compared, ComparisonEvidence, read_evidence
 from cadnode.registry.history import Proof
 from cadnode.registry.installation import Stores
-from cadnode.registry.promotion import Candidate, Rule, judge, promote, read_rule
+from cadnode.registry.promotion import PromotionCandidate, Rule, judge, promote, read_rule
 from tests.unit import store_cases
 from tests.unit.store_cases import ANNA
 
 OLD = {"name": "toy", "version": "0.0.1", "sha256": "a" * 64}
 NEW = {"name": "toy", "version": "0.0.2", "sha256": "b" * 64}
-CANDIDATE = Candidate(Compared(**NEW), Compared(**OLD))
+CANDIDATE = PromotionCandidate(Compared(**NEW), Compared(**OLD))
 
 
 def row(fact: str = "", stratum: str = "all", **changes: Any) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def test_evidence_of_other_models_is_none(a: Any, b: Any, words: str) -> None:
 
 
 def test_a_model_that_is_switched_off_may_be_compared_with_any() -> None:
-    assert judge(Rule(), evidence(), Candidate(Compared(**NEW), None)).allowed
+    assert judge(Rule(), evidence(), PromotionCandidate(Compared(**NEW), None)).allowed
 
 
 def test_a_rule_is_read_from_toml_and_a_wrong_key_is_named(tmp_path: Path) -> None:

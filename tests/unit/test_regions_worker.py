@@ -8,7 +8,7 @@ from pydicom import Dataset
 
 from cadnode.node.worker import Worker
 from cadnode.receive.spool import Spool
-from cadnode.settings import Settings, Storage
+from cadnode.settings import Settings, StorageSection
 from tests.synthetic import write
 from tests.unit.region_cases import (
     COLUMNS,
@@ -31,7 +31,7 @@ class Node:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._spool = Spool(folder / "spool")
-        self._worker = Worker(Settings(storage=Storage(folder=folder)), self._spool, ())
+        self._worker = Worker(Settings(storage=StorageSection(folder=folder)), self._spool, ())
         self._study = ""
 
     def receive(self, ds: Dataset) -> str:

@@ -6,8 +6,8 @@ from pydicom.sr.codedict import codes as dictionary
 
 from cadnode.domain import Box, Finding, FindingKind
 from cadnode.report import codes
-from cadnode.report.finding_groups import polyline
 from cadnode.report.profiles import ObjectKind
+from cadnode.report.sr.finding_groups import polyline
 from tests.report_cases import (
     MODEL,
     OUTCOMES,

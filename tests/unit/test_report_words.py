@@ -148,7 +148,7 @@ def test_fhir_and_the_page_say_what_learnt_from_phantoms() -> None:
 def test_the_meaning_of_a_score_names_the_system_and_fits_into_its_attribute(
     materials: tuple[TrainingMaterial, ...], expected: str, system: System, version: str
 ) -> None:
-    scorer = scores.Scorer(system.value, version, materials)
+    scorer = scores.ScoringSystem(system.value, version, materials)
     meaning = scorer.code.meaning
 
     assert scorer.training == expected

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cadnode.domain import Box
 from cadnode.imaging import roi_chain
-from cadnode.imaging.roi_chain import Place, RoiIntensity, RoiSpec
+from cadnode.imaging.roi_chain import PlaceRoi, RoiIntensity, RoiSpec
 
 PLAIN = RoiSpec(size=64, spacing_mm=0.2, intensity=None)
 SPEC = RoiSpec(size=64, spacing_mm=0.2)
@@ -182,7 +182,7 @@ def test_cutting_is_the_chain_of_training() -> None:
     image = tissue()
 
     served = roi_chain.cut(image, (20, 130), (0.07, 0.07), SPEC)
-    trained = roi_chain.build(SPEC)(Place(image, (20, 130), (0.07, 0.07)))
+    trained = roi_chain.build(SPEC)(PlaceRoi(image, (20, 130), (0.07, 0.07)))
 
     np.testing.assert_array_equal(served.image, trained.image)
     assert served.placement == trained.placement

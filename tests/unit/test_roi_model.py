@@ -10,7 +10,7 @@ from torch import Tensor
 from cadnode.errors import ModelError
 from cadnode.explain import maps
 from cadnode.imaging import roi_chain
-from cadnode.imaging.roi_chain import Place, Roi, RoiSpec
+from cadnode.imaging.roi_chain import PlaceRoi, Roi, RoiSpec
 from cadnode.models.roi import RoiModel, bf16_agreement
 from cadnode.networks.cnn import Cells, CnnConfig, RoiNetwork, network
 from tests.unit.roi_cases import SPEC, Toy, card, toy
@@ -32,7 +32,7 @@ def test_a_reading_is_what_training_would_compute() -> None:
     chain = roi_chain.build(SPEC)
 
     batch = torch.stack([
-        torch.from_numpy(chain(Place(image, (45.0, c), (0.2, 0.15))).image) for c in (10.0, 70.0)
+        torch.from_numpy(chain(PlaceRoi(image, (45.0, c), (0.2, 0.15))).image) for c in (10.0, 70.0)
     ])  # fmt: skip
     with torch.inference_mode():
         expected = cnn(batch).softmax(1)[:, 1]

@@ -16,7 +16,7 @@ from cadnode.domain import (
     ViewScore,
 )
 from cadnode.registry import shadow_log
-from cadnode.registry.shadow_log import Failure, Pair, Status
+from cadnode.registry.shadow_log import Failure, Pair, ShadowStatus
 
 R, L = Laterality.RIGHT, Laterality.LEFT
 KIM, KANG = System.KIM2018, System.KANG2021
@@ -100,7 +100,7 @@ def test_regions_that_detection_marked_are_counted_and_those_of_people_are_not()
 
 
 def test_a_failure_is_told_by_its_code() -> None:
-    told = shadow_log.without_reading(Status.FAILED, ["toy@0.0.2"], Failure.CRASHED)
+    told = shadow_log.without_reading(ShadowStatus.FAILED, ["toy@0.0.2"], Failure.CRASHED)
 
     assert told == {
         "schema_version": 2, "status": "failed", "reason": "crashed", "wanted": ["toy@0.0.2"],

@@ -14,7 +14,7 @@ from cadnode.models import store
 from cadnode.node import shadow_process
 from cadnode.registry import installation, shadow_log, shadow_set
 from cadnode.registry.installation import Stores
-from cadnode.settings import Settings, Storage
+from cadnode.settings import Settings, StorageSection
 from tests.unit import store_cases
 from tests.unit.store_cases import ANNA
 
@@ -23,7 +23,7 @@ STUDY = "0123456789abcdef"
 
 @pytest.fixture
 def values(tmp_path: Path) -> Settings:
-    return Settings(storage=Storage(folder=tmp_path / "data"))
+    return Settings(storage=StorageSection(folder=tmp_path / "data"))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from cadnode.reading import read_exam
 from cadnode.registry import installation, shadow_log, shadow_set
 from cadnode.registry.installation import Stores
 from cadnode.registry.shadow_set import ShadowSet
-from cadnode.settings import Settings, Storage
+from cadnode.settings import Settings, StorageSection
 from tests.synthetic import write_exam
 from tests.unit import roi_cases, store_cases
 from tests.unit.store_cases import ANNA
@@ -39,7 +39,7 @@ def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stores:
 
 @pytest.fixture
 def values(tmp_path: Path) -> Settings:
-    return Settings(storage=Storage(folder=tmp_path / "data"))
+    return Settings(storage=StorageSection(folder=tmp_path / "data"))
 
 
 @pytest.fixture
@@ -210,4 +210,4 @@ def test_what_reads_no_such_images_has_nothing_to_say_and_reads_nothing(
 
     told = read(exam, whole(exam, [], values), chosen(stores, "film@0.0.2"), values)
 
-    assert told == shadow_log.without_reading(shadow_log.Status.UNAFFECTED, ["film@0.0.2"])
+    assert told == shadow_log.without_reading(shadow_log.ShadowStatus.UNAFFECTED, ["film@0.0.2"])

@@ -7,9 +7,9 @@ from torch import nn
 
 from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
 from training.papers.wang2016 import autoencoder
-from training.papers.wang2016.autoencoder import Recipe
+from training.papers.wang2016.autoencoder import AutoencoderRecipe
 
-QUICK = Recipe(pretrain_updates=150, updates=150, epochs=40, patience=8, rate=5e-3)
+QUICK = AutoencoderRecipe(pretrain_updates=150, updates=150, epochs=40, patience=8, rate=5e-3)
 
 
 def network(hidden: tuple[int, ...] = (7, 5)) -> StackedAutoencoder:
@@ -87,7 +87,7 @@ def test_pretraining_teaches_a_layer_to_reconstruct_what_is_below(layer: int) ->
     before = autoencoder.reconstruction_error(encoder, decoder, below, below).item()
     others = {n: p.clone() for n, p in net.named_parameters() if f"encoders.{layer}" not in n}
 
-    recipe = Recipe(masked=0.05, pretrain_updates=400, pretrain_rate=1e-2)
+    recipe = AutoencoderRecipe(masked=0.05, pretrain_updates=400, pretrain_rate=1e-2)
     autoencoder.pretrain(net, layer, decoder, x, recipe, torch.Generator().manual_seed(0))
 
     after = autoencoder.reconstruction_error(encoder, decoder, below, below).item()
@@ -109,7 +109,7 @@ def test_training_separates_two_clouds_that_it_has_not_seen() -> None:
 
 def test_one_seed_gives_one_network() -> None:
     config, (x, malignant) = StackedAutoencoderConfig(inputs=4, hidden=(6,)), two_clouds(60)
-    short = Recipe(pretrain_updates=5, updates=5)
+    short = AutoencoderRecipe(pretrain_updates=5, updates=5)
 
     one, same, other = (
         autoencoder.train(config, x, malignant, None, short, seed=seed) for seed in (1, 1, 2)
@@ -126,7 +126,9 @@ def test_training_leaves_the_global_random_numbers_alone() -> None:
     expected = torch.rand(3)
 
     torch.manual_seed(5)
-    autoencoder.train(config, x, malignant, None, Recipe(pretrain_updates=2, updates=2), seed=0)
+    autoencoder.train(
+        config, x, malignant, None, AutoencoderRecipe(pretrain_updates=2, updates=2), seed=0
+    )
 
     torch.testing.assert_close(torch.rand(3), expected)
 
@@ -134,6 +136,6 @@ def test_training_leaves_the_global_random_numbers_alone() -> None:
 def test_fine_tuning_stops_when_validation_no_longer_improves() -> None:
     config, (x, malignant) = StackedAutoencoderConfig(inputs=4, hidden=(6,)), two_clouds(60)
     wrong = x, ~malignant  # whatever is learnt makes this worse
-    long = Recipe(pretrain_updates=2, epochs=100_000, patience=2)
+    long = AutoencoderRecipe(pretrain_updates=2, epochs=100_000, patience=2)
 
     autoencoder.train(config, x, malignant, wrong, long, seed=0)  # comes back

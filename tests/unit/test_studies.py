@@ -18,7 +18,7 @@ from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.requests import Request
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
-from cadnode.web.node import Report
+from cadnode.web.node import StudyReport
 from cadnode.web.study import State
 from tests.synthetic import view_dataset, write
 
@@ -165,14 +165,14 @@ def test_the_page_of_a_study_is_that_of_the_images_that_it_holds_now(place: Plac
     newer.parent.mkdir()
     newer.write_text("<p>of other images, read later")
     os.utime(newer, (2e9, 2e9))
-    assert place.studies.page_of(place.uid) == Report(current)
+    assert place.studies.page_of(place.uid) == StudyReport(current)
 
 
 def test_the_page_of_other_images_is_known_to_be_one(place: Place) -> None:
     older = place.folder / "results" / place.key / "ffff" / PAGE
     older.parent.mkdir(parents=True)
     older.write_text("<p>before an image came")
-    assert place.studies.page_of(place.uid) == Report(older, is_current=False)
+    assert place.studies.page_of(place.uid) == StudyReport(older, is_current=False)
 
 
 def test_whose_study_it_is_comes_from_its_headers(place: Place) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from cadnode.node.jobs import Job
-from cadnode.node.study_state import Facts, decide, delivery_word
+from cadnode.node.study_state import StudyFacts, decide, delivery_word
 from cadnode.receive.fetch.requests import Ended, FetchCode
 from cadnode.web.study import DELIVERY_MEANINGS, State
 
@@ -27,56 +27,62 @@ def ended(code: FetchCode, *, is_final: bool = True) -> Ended:
     ("facts", "state", "codes"),
     [
         # Nothing is here.
-        (Facts(), State.UNKNOWN, []),
-        (Facts(is_requested=True), State.FETCHING, []),
+        (StudyFacts(), State.UNKNOWN, []),
+        (StudyFacts(is_requested=True), State.FETCHING, []),
         (
-            Facts(is_requested=True, fetch=ended(FetchCode.SOURCE_UNREACHABLE, is_final=False)),
+            StudyFacts(
+                is_requested=True, fetch=ended(FetchCode.SOURCE_UNREACHABLE, is_final=False)
+            ),
             State.FETCHING,
             ["source_unreachable"],
         ),
-        (Facts(fetch=ended(FetchCode.GIVEN_UP)), State.FAILED, ["given_up"]),
-        (Facts(fetch=ended(FetchCode.UNKNOWN_STUDY)), State.FAILED, ["unknown_study"]),
-        (Facts(fetch=ended(FetchCode.NO_MAMMOGRAMS)), State.IGNORED, ["no_mammograms"]),
+        (StudyFacts(fetch=ended(FetchCode.GIVEN_UP)), State.FAILED, ["given_up"]),
+        (StudyFacts(fetch=ended(FetchCode.UNKNOWN_STUDY)), State.FAILED, ["unknown_study"]),
+        (StudyFacts(fetch=ended(FetchCode.NO_MAMMOGRAMS)), State.IGNORED, ["no_mammograms"]),
         # Images are here, and no mammogram among them.
-        (Facts(n_instances=1), State.RECEIVING, []),
-        (Facts(n_instances=1, is_quiet=True), State.IGNORED, ["no_mammograms"]),
+        (StudyFacts(n_instances=1), State.RECEIVING, []),
+        (StudyFacts(n_instances=1, is_quiet=True), State.IGNORED, ["no_mammograms"]),
         # Mammograms are here.
-        (Facts(**HELD), State.RECEIVING, []),
-        (Facts(**HELD, is_requested=True), State.FETCHING, []),
-        (Facts(**HELD, is_quiet=True), State.QUEUED, []),
-        (Facts(**HELD, attempts=(WAITS,)), State.QUEUED, []),
-        (Facts(**HELD, attempts=(RUNS,)), State.READING, []),
-        (Facts(**HELD, attempts=(RUNS,), has_result=True), State.READING, []),
-        (Facts(**HELD, attempts=(ENDED, DELAYED)), State.QUEUED, ["tried_again"]),
-        (Facts(**HELD, attempts=(ENDED, RUNS)), State.READING, []),
-        (Facts(**HELD, attempts=(ENDED, ENDED, BROKE)), State.FAILED, ["reading_failed"]),
-        (Facts(**HELD, attempts=(job("CANCELLED"),)), State.FAILED, ["reading_failed"]),
+        (StudyFacts(**HELD), State.RECEIVING, []),
+        (StudyFacts(**HELD, is_requested=True), State.FETCHING, []),
+        (StudyFacts(**HELD, is_quiet=True), State.QUEUED, []),
+        (StudyFacts(**HELD, attempts=(WAITS,)), State.QUEUED, []),
+        (StudyFacts(**HELD, attempts=(RUNS,)), State.READING, []),
+        (StudyFacts(**HELD, attempts=(RUNS,), has_result=True), State.READING, []),
+        (StudyFacts(**HELD, attempts=(ENDED, DELAYED)), State.QUEUED, ["tried_again"]),
+        (StudyFacts(**HELD, attempts=(ENDED, RUNS)), State.READING, []),
+        (StudyFacts(**HELD, attempts=(ENDED, ENDED, BROKE)), State.FAILED, ["reading_failed"]),
+        (StudyFacts(**HELD, attempts=(job("CANCELLED"),)), State.FAILED, ["reading_failed"]),
         # The content changed while it was read: the new one is not announced yet.
-        (Facts(**HELD, attempts=(ENDED,)), State.RECEIVING, []),
+        (StudyFacts(**HELD, attempts=(ENDED,)), State.RECEIVING, []),
         # Read.
-        (Facts(**READ), State.DONE, []),
-        (Facts(**READ, deliveries=(("a", TAKEN),)), State.DONE, []),
-        (Facts(**READ, deliveries=(("a", None),)), State.DONE, ["nothing_sent"]),
+        (StudyFacts(**READ), State.DONE, []),
+        (StudyFacts(**READ, deliveries=(("a", TAKEN),)), State.DONE, []),
+        (StudyFacts(**READ, deliveries=(("a", None),)), State.DONE, ["nothing_sent"]),
         # Read once, and the result is gone.
-        (Facts(**HELD, attempts=(job("SUCCESS", "reported"),)), State.FAILED, ["result_removed"]),
-        (Facts(**READ, deliveries=(("a", UNSEEN), ("b", TAKEN))), State.DONE, []),
-        (Facts(**READ, deliveries=(("a", TAKEN), ("b", RUNS))), State.DELIVERING, []),
-        (Facts(**READ, deliveries=(("a", job("SUCCESS", "refused")), ("b", WAITS))),
+        (
+            StudyFacts(**HELD, attempts=(job("SUCCESS", "reported"),)),
+            State.FAILED,
+            ["result_removed"],
+        ),
+        (StudyFacts(**READ, deliveries=(("a", UNSEEN), ("b", TAKEN))), State.DONE, []),
+        (StudyFacts(**READ, deliveries=(("a", TAKEN), ("b", RUNS))), State.DELIVERING, []),
+        (StudyFacts(**READ, deliveries=(("a", job("SUCCESS", "refused")), ("b", WAITS))),
          State.DELIVERING, []),
-        (Facts(**READ, deliveries=(("a", TAKEN), ("b", job("SUCCESS", "refused")))),
+        (StudyFacts(**READ, deliveries=(("a", TAKEN), ("b", job("SUCCESS", "refused")))),
          State.REFUSED, []),
-        (Facts(**READ, deliveries=(("a", job("SUCCESS", "given_up")),)), State.REFUSED, []),
-        (Facts(**READ, is_requested=True), State.FETCHING, []),
+        (StudyFacts(**READ, deliveries=(("a", job("SUCCESS", "given_up")),)), State.REFUSED, []),
+        (StudyFacts(**READ, is_requested=True), State.FETCHING, []),
         # Read, but the source could not be asked for what it has since.
-        (Facts(**READ, fetch=ended(FetchCode.GIVEN_UP)), State.DONE, ["given_up"]),
+        (StudyFacts(**READ, fetch=ended(FetchCode.GIVEN_UP)), State.DONE, ["given_up"]),
         # Read, and the job database was lost.
-        (Facts(**HELD, has_result=True), State.DONE, []),
-        (Facts(**HELD, has_result=True, deliveries=(("a", None),)), State.DONE,
+        (StudyFacts(**HELD, has_result=True), State.DONE, []),
+        (StudyFacts(**HELD, has_result=True, deliveries=(("a", None),)), State.DONE,
          ["deliveries_unknown"]),
     ],
 )  # fmt: skip
 def test_a_study_is_in_the_state_that_its_facts_give(
-    facts: Facts, state: State, codes: list[str]
+    facts: StudyFacts, state: State, codes: list[str]
 ) -> None:
     verdict = decide(facts)
     assert verdict.state is state
@@ -93,7 +99,7 @@ def test_a_delivery_that_broke_is_given_up_and_not_called_delivered() -> None:
 
 
 def test_a_destination_that_was_added_after_the_reading_is_not_listed() -> None:
-    facts = Facts(**READ, deliveries=(("old", TAKEN), ("new", None)))
+    facts = StudyFacts(**READ, deliveries=(("old", TAKEN), ("new", None)))
     assert decide(facts).deliveries == (("old", "delivered"),)
     assert decide(facts).state is State.DONE
 

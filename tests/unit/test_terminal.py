@@ -15,7 +15,7 @@ import training
 from cadnode import terminal
 from cadnode.cli.app import app
 from cadnode.cli.output import print_checks
-from cadnode.node.checks import Check, Verdict
+from cadnode.node.checks import Check, CheckVerdict
 from cadnode.terminal import styled
 
 AWKWARD = (
@@ -46,7 +46,7 @@ def test_a_styled_value_is_printed_as_it_is_and_in_its_style(text: str) -> None:
 def test_what_a_check_names_finds_and_advises_is_printed_as_it_is(text: str) -> None:
     console = Console(width=120, record=True, file=io.StringIO())
 
-    print_checks(console, [Check(text, Verdict.FAILED, text, text)])
+    print_checks(console, [Check(text, CheckVerdict.FAILED, text, text)])
 
     assert console.export_text().count(text) == 3
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cadnode.exam.patient import Patient
-from cadnode.web.node import Problem, jobs_away
+from cadnode.web.node import HealthProblem, jobs_away
 from cadnode.web.pages import steps
 from cadnode.web.study import STATE_MEANINGS, State, StudyState
 from tests.web_cases import DONE, ILL, KEY, UID, Told, served
@@ -64,7 +64,7 @@ def test_nothing_found_in_an_incomplete_exam_does_not_look_like_a_negative_exam(
 
 
 def test_commands_in_a_hint_look_like_commands_and_nothing_else_gets_through() -> None:
-    problem = Problem("code", "<b>It</b> is down", "look at `cadnode check <b>`")
+    problem = HealthProblem("code", "<b>It</b> is down", "look at `cadnode check <b>`")
     health = replace(ILL, problems=(problem,))
     with served(Told(health=health)) as client:
         page = client.get("/").text

@@ -7,9 +7,9 @@ import pytest
 
 from cadnode.demo.ports import free_port
 from cadnode.errors import SettingsError
-from cadnode.node.checks import Verdict, _web
+from cadnode.node.checks import CheckVerdict, _web
 from cadnode.node.web_security import tls_of, token_of
-from cadnode.settings import Settings, Web
+from cadnode.settings import Settings, WebSection
 
 TOKEN = "0123456789abcdef"
 
@@ -33,8 +33,8 @@ def pair(folder: Path, name: str, *options: str) -> tuple[Path, Path]:
 
 
 def test_the_token_is_the_first_line_of_its_file(tmp_path: Path) -> None:
-    assert token_of(Web(token_file=file(tmp_path, f"{TOKEN}\nsecond line\n"))) == TOKEN
-    assert token_of(Web()) == ""
+    assert token_of(WebSection(token_file=file(tmp_path, f"{TOKEN}\nsecond line\n"))) == TOKEN
+    assert token_of(WebSection()) == ""
 
 
 @pytest.mark.parametrize(
@@ -50,40 +50,45 @@ def test_a_token_that_protects_nobody_is_refused_with_what_to_do(
     tmp_path: Path, content: str, mode: int, wrong: str
 ) -> None:
     with pytest.raises(SettingsError, match=wrong) as raised:
-        token_of(Web(token_file=file(tmp_path, content, mode)))
+        token_of(WebSection(token_file=file(tmp_path, content, mode)))
     assert "`" in str(raised.value), "it names the command that mends it"
     assert TOKEN not in str(raised.value)
 
 
 def test_a_token_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="FileNotFoundError"):
-        token_of(Web(token_file=tmp_path / "nothing"))
+        token_of(WebSection(token_file=tmp_path / "nothing"))
 
 
 def test_a_certificate_is_used_with_its_own_open_key_only(tmp_path: Path) -> None:
     one, other = pair(tmp_path, "one"), pair(tmp_path, "other")
     locked = pair(tmp_path, "locked", "-passout", "pass:secret")
-    assert tls_of(Web(certificate_file=one[0], key_file=one[1])) is not None
-    assert tls_of(Web()) is None
+    assert tls_of(WebSection(certificate_file=one[0], key_file=one[1])) is not None
+    assert tls_of(WebSection()) is None
     for certificate, key in ((one[0], other[1]), locked, (one[1], one[1])):
         with pytest.raises(SettingsError, match="cannot be used"):
-            tls_of(Web(certificate_file=certificate, key_file=key))
+            tls_of(WebSection(certificate_file=certificate, key_file=key))
     with pytest.raises(SettingsError, match="there is no"):
-        tls_of(Web(certificate_file=one[0], key_file=tmp_path / "nothing"))
+        tls_of(WebSection(certificate_file=one[0], key_file=tmp_path / "nothing"))
 
 
 def test_check_says_who_may_ask_and_what_is_wrong(tmp_path: Path) -> None:
     port = free_port()
 
-    def found(**web: object) -> list[tuple[Verdict, str]]:
+    def found(**web: object) -> list[tuple[CheckVerdict, str]]:
         return [(c.verdict, c.found) for c in _web(Settings(web={"port": port, **web}))]
 
-    assert found() == [(Verdict.OK, f"http for anybody on this machine on {port}")]
-    assert found(enabled=False) == [(Verdict.WARNING, "switched off")]
+    assert found() == [(CheckVerdict.OK, f"http for anybody on this machine on {port}")]
+    assert found(enabled=False) == [(CheckVerdict.WARNING, "switched off")]
     ((verdict, told),) = found(token_file=file(tmp_path, ""))
-    assert verdict is Verdict.FAILED
+    assert verdict is CheckVerdict.FAILED
     assert "is empty" in told
     good = file(tmp_path, TOKEN)
-    assert found(token_file=good) == [(Verdict.OK, f"http for clients with the token on {port}")]
+    assert found(token_file=good) == [
+        (CheckVerdict.OK, f"http for clients with the token on {port}")
+    ]
     in_clear = found(token_file=good, host="0.0.0.0")
-    assert in_clear[1] == (Verdict.WARNING, "the token crosses the network in clear on 0.0.0.0")
+    assert in_clear[1] == (
+        CheckVerdict.WARNING,
+        "the token crosses the network in clear on 0.0.0.0",
+    )

@@ -9,7 +9,7 @@ import pytest
 from cadnode.deliver import fhir, stow
 from cadnode.node import results
 from cadnode.node.worker import Worker
-from cadnode.settings import Destination, Settings, Storage
+from cadnode.settings import Destination, Settings, StorageSection
 from tests.cad_cases import cad_result
 from tests.report_cases import digital_exam
 
@@ -25,7 +25,7 @@ class EmptySpool:
 
 
 def worker_of(folder: Path, *destinations: Destination) -> Worker:
-    settings = Settings(storage=Storage(folder=folder), destinations=destinations)
+    settings = Settings(storage=StorageSection(folder=folder), destinations=destinations)
     spool: Any = EmptySpool()
     models: Any = None  # nobody reads here
     return Worker(settings, spool, models)

@@ -20,7 +20,7 @@ from cadnode.reading import Readers
 from cadnode.receive.spool import Spool
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import ObjectKind
-from cadnode.settings import Destination, Report, Settings, Storage
+from cadnode.settings import Destination, ReportSection, Settings, StorageSection
 from tests.cad_cases import cad_result
 from tests.report_cases import MADE_AT, digital_exam, image_of, result_of
 from tests.synthetic import write_exam
@@ -157,8 +157,8 @@ def worker_of(folder: Path, readings: Readings) -> tuple[Worker, str]:
     spool = Spool(folder / "spool")
     stored = [spool.add_file(path) for path in write_exam(folder / "exam")]
     out = Destination(name="out", kind="folder", folder=folder / "out", profile=Profile.ALL)
-    report = Report(heat_map_longer_side=96, small_heat_map_longer_side=64)
-    settings = Settings(storage=Storage(folder=folder), destinations=(out,), report=report)
+    report = ReportSection(heat_map_longer_side=96, small_heat_map_longer_side=64)
+    settings = Settings(storage=StorageSection(folder=folder), destinations=(out,), report=report)
     models: Any = readings
     return Worker(settings, spool, models), stored[0].study_key
 

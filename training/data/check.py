@@ -23,7 +23,7 @@ _WORKERS: Final = 4  # a film decoded is 50 MB
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ManifestProblem:
     """Something wrong.
 
     `kind` is `woman_in_two_splits`, `same_image`, `near_duplicate`, `missing_file`,
@@ -39,7 +39,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ManifestReport:
     """Counts and problems of a manifest.
 
     `counts` has, by column, how many rows have each word ("" for not stated); `by_split` how many
@@ -52,7 +52,7 @@ class Report:
     counts: dict[str, dict[str, int]]
     by_split: dict[str, dict[str, int]]
     left_out: dict[str, int]
-    problems: tuple[Problem, ...]
+    problems: tuple[ManifestProblem, ...]
     pixels_checked: bool
 
     @property
@@ -81,7 +81,7 @@ def check(
     *,
     threshold: int = THRESHOLD,
     pixels: bool = True,
-) -> Report:
+) -> ManifestReport:
     """Counts and problems; `tick` after each image.
 
     Without `pixels` no file is opened: near-duplicates, unreadable images and boxes beyond the
@@ -104,7 +104,7 @@ def check(
         problems += _unreadable(looked, of_image)
         problems += _duplicates(looked, of_image, rows, threshold)
         problems += _unfit(rows, looked)
-    return Report(
+    return ManifestReport(
         rows=len(rows),
         images=len(of_image),
         women=len({row.key for row in rows}),
@@ -134,16 +134,16 @@ def by_split(rows: Sequence[ManifestRow]) -> dict[str, dict[str, int]]:
     return found
 
 
-def _missing(rows: Sequence[ManifestRow]) -> list[Problem]:
+def _missing(rows: Sequence[ManifestRow]) -> list[ManifestProblem]:
     return [
-        Problem("missing_file", (number,), f"{column} is not there")
+        ManifestProblem("missing_file", (number,), f"{column} is not there")
         for number, row in enumerate(rows, 1)
         for column, path in (("image", row.image), ("mask", row.mask))
         if path is not None and not path.is_file()
     ]
 
 
-def _split_women(rows: Sequence[ManifestRow]) -> list[Problem]:
+def _split_women(rows: Sequence[ManifestRow]) -> list[ManifestProblem]:
     of_woman: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, row in enumerate(rows, 1):
         of_woman[row.key].append(number)
@@ -152,20 +152,22 @@ def _split_women(rows: Sequence[ManifestRow]) -> list[Problem]:
         splits = sorted({rows[n - 1].split for n in numbers} - {""})
         if len(splits) > 1:
             detail = f"one woman in {' and '.join(splits)}"
-            problems.append(Problem("woman_in_two_splits", tuple(numbers), detail, leak=True))
+            problems.append(
+                ManifestProblem("woman_in_two_splits", tuple(numbers), detail, leak=True)
+            )
     return problems
 
 
-def _shared(rows: Sequence[ManifestRow], of_image: dict[Path, list[int]]) -> list[Problem]:
+def _shared(rows: Sequence[ManifestRow], of_image: dict[Path, list[int]]) -> list[ManifestProblem]:
     """Files that are in rows of two women."""
     return [
-        Problem("same_image", tuple(numbers), "one file, two women", leak=True)
+        ManifestProblem("same_image", tuple(numbers), "one file, two women", leak=True)
         for numbers in of_image.values()
         if len({rows[n - 1].key for n in numbers}) > 1
     ]
 
 
-def _label_conflicts(rows: Sequence[ManifestRow]) -> list[Problem]:
+def _label_conflicts(rows: Sequence[ManifestRow]) -> list[ManifestProblem]:
     """One lesion, or one whole breast, of one exam with two labels; unknown contradicts nothing.
 
     Regions without a side or a lesion's name cannot be told apart and are passed over, unless
@@ -177,22 +179,22 @@ def _label_conflicts(rows: Sequence[ManifestRow]) -> list[Problem]:
         if row.laterality and (row.lesion or row.box is None):
             breast = (*row.key, row.exam, row.laterality)
             groups["lesion", *breast, row.lesion, row.lesion and row.lesion_kind].append(number)
-    found: list[Problem] = []
+    found: list[ManifestProblem] = []
     for numbers in sorted(groups.values(), key=len, reverse=True):
         labels = sorted({rows[n - 1].label for n in numbers} - {m.UNKNOWN})
         if len(labels) > 1 and not any(set(numbers) <= set(p.rows) for p in found):
             detail = f"one lesion or breast is {' and '.join(labels)}"
-            found.append(Problem("label_conflict", tuple(numbers), detail))
+            found.append(ManifestProblem("label_conflict", tuple(numbers), detail))
     return found
 
 
-def _unproven(rows: Sequence[ManifestRow]) -> list[Problem]:
+def _unproven(rows: Sequence[ManifestRow]) -> list[ManifestProblem]:
     numbers = tuple(
         n for n, row in enumerate(rows, 1)
         if row.label in (m.MALIGNANT, m.BENIGN) and not row.pathology
     )  # fmt: skip
     detail = "malignant or benign without a word of pathology: a reader's suspicion, no truth"
-    return [Problem("label_without_pathology", numbers, detail)] if numbers else []
+    return [ManifestProblem("label_without_pathology", numbers, detail)] if numbers else []
 
 
 def _look_at_all(paths: Sequence[Path], tick: Callable[[], None]) -> dict[Path, _Looked]:
@@ -214,9 +216,11 @@ def _look(path: Path) -> _Looked:
     return _Looked((rows, columns), digest, perceptual_hash(image))
 
 
-def _unreadable(looked: dict[Path, _Looked], of_image: dict[Path, list[int]]) -> list[Problem]:
+def _unreadable(
+    looked: dict[Path, _Looked], of_image: dict[Path, list[int]]
+) -> list[ManifestProblem]:
     return [
-        Problem("unreadable_image", tuple(of_image[path]), found.reason)
+        ManifestProblem("unreadable_image", tuple(of_image[path]), found.reason)
         for path, found in looked.items()
         if found.reason
     ]
@@ -227,7 +231,7 @@ def _duplicates(
     of_image: dict[Path, list[int]],
     rows: Sequence[ManifestRow],
     threshold: int,
-) -> list[Problem]:
+) -> list[ManifestProblem]:
     """Pairs of files with one picture; a leak when women or splits differ."""
     usable = [(path, found) for path, found in looked.items() if found.hash is not None]
     hashes = [found.hash for _, found in usable if found.hash is not None]
@@ -242,11 +246,11 @@ def _duplicates(
             detail += ", two women" if mine.key != hers.key else ", two splits"
         numbers = (*of_image[first], *of_image[second])
         kind = "same_image" if same else "near_duplicate"
-        problems.append(Problem(kind, numbers, detail, leak=apart))
+        problems.append(ManifestProblem(kind, numbers, detail, leak=apart))
     return problems
 
 
-def _unfit(rows: Sequence[ManifestRow], looked: dict[Path, _Looked]) -> list[Problem]:
+def _unfit(rows: Sequence[ManifestRow], looked: dict[Path, _Looked]) -> list[ManifestProblem]:
     """Boxes beyond the image, and masks of another size or empty within the box."""
     problems = []
     for number, row in enumerate(rows, 1):
@@ -259,11 +263,11 @@ def _unfit(rows: Sequence[ManifestRow], looked: dict[Path, _Looked]) -> list[Pro
             and box.row1 <= found.shape[0] and box.col1 <= found.shape[1]
         ):  # fmt: skip
             size = f"{found.shape[0]} × {found.shape[1]}"
-            problems.append(Problem("box_outside", (number,), f"the image is {size}"))
+            problems.append(ManifestProblem("box_outside", (number,), f"the image is {size}"))
         if row.mask is not None and row.mask.is_file():
             reason = _mask_unfit(row.mask, found.shape)
             if reason:
-                problems.append(Problem("mask_unfit", (number,), reason))
+                problems.append(ManifestProblem("mask_unfit", (number,), reason))
     return problems
 
 

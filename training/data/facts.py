@@ -5,7 +5,7 @@ from typing import Final
 
 from training.data import manifest as m
 from training.data.manifest import ManifestRow
-from training.data.regions import Region
+from training.data.regions import DataRegion
 
 _LARGE_MM: Final = 20.0
 # Places that a manifest gives where a data set names no manufacturer: facts of their own here.
@@ -34,7 +34,7 @@ def of_rows(rows: Sequence[ManifestRow]) -> dict[str, str]:
     }
 
 
-def facts_of(region: Region) -> dict[str, str]:
+def facts_of(region: DataRegion) -> dict[str, str]:
     """What a region is broken down by: names of `grouped.STRATA`; "" where nothing is stated."""
     row, acquisition = region.row, region.acquisition.value
     return of_rows([row]) | {"dataset": row.dataset, "acquisition": acquisition}

@@ -9,13 +9,13 @@ from cadnode.domain import Acquisition, Laterality
 from cadnode.errors import DataError
 from training.data import manifest as m
 from training.data.manifest import Manifest, ManifestRow
-from training.data.views import DataSet, ViewRecord, left_out
+from training.data.views import ViewRecord, ViewSet, left_out
 
 _STANDARD: Final = ("CC", "MLO")
 _CLASSES: Final = {m.MALIGNANT: "cancer", m.BENIGN: "benign", m.NORMAL: "normal"}
 
 
-def views(manifest: Manifest, name: str, acquisition: Acquisition) -> DataSet:
+def views(manifest: Manifest, name: str, acquisition: Acquisition) -> ViewSet:
     """One record an image; a breast has a cancer if any row of it is malignant.
 
     Views other than CC and MLO, and breasts of unknown label, are left out. Of several exams of a
@@ -45,7 +45,7 @@ def views(manifest: Manifest, name: str, acquisition: Acquisition) -> DataSet:
     if not records:
         raise DataError("no view (CC or MLO, of a known side) has a label that is known")
     excluded = dict(manifest.left_out)
-    return DataSet(name, acquisition, tuple(records), (*excluded.items(), *left_out(reasons)))
+    return ViewSet(name, acquisition, tuple(records), (*excluded.items(), *left_out(reasons)))
 
 
 def _one_exam_each(rows: Sequence[ManifestRow]) -> dict[tuple[str, str], str]:

@@ -14,7 +14,7 @@ from cadnode.imaging import pixels
 from cadnode.imaging.spacing import spacing_of
 from training.data.images import GREY_FILES, load_image
 from training.data.manifest import ManifestRow
-from training.data.regions import Region
+from training.data.regions import DataRegion
 from training.data.sets import pisa_masses
 from training.data.sets.cbis_ddsm import box_of, load_mask
 from training.data.views import read_grey
@@ -36,7 +36,7 @@ class Placed:
         (row, column) of its pixels, in the plane of the breast.
     """
 
-    region: Region
+    region: DataRegion
     image: FloatImage = field(repr=False)
     box: Box
     spacing_mm: tuple[float, float]
@@ -57,7 +57,7 @@ class _View:
     acquisition: Acquisition | None = None
 
 
-def placed(regions: Iterable[Region]) -> Iterator[tuple[Region, Placed | str]]:
+def placed(regions: Iterable[DataRegion]) -> Iterator[tuple[DataRegion, Placed | str]]:
     """Each region with its pixels, or with the reason why there are none.
 
     An image that the regions before also lie in is not read again.
@@ -86,7 +86,7 @@ def _view(path: Path) -> _View | str:
     return _View(image, stated, spacing.mm, mammogram.acquisition)
 
 
-def _place(region: Region, view: _View) -> Placed | str:
+def _place(region: DataRegion, view: _View) -> Placed | str:
     spacing = view.stated or _of_row(region.row) or view.estimated
     if spacing is None:
         return "size of the pixels not stated"

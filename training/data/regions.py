@@ -18,7 +18,7 @@ from training.data.sets import pisa_calcifications, pisa_masses
 from training.data.sources import MANIFEST, SOURCES, open_manifest
 from training.data.views import Part, left_out, part_of
 
-Content = Literal["calcifications", "masses", "both"]
+MeasuredContent = Literal["calcifications", "masses", "both"]
 """What a system reads: regions with calcifications, with a mass, or with any of the two."""
 
 CONTAINED: Final[dict[str, tuple[str, ...]]] = {
@@ -43,7 +43,7 @@ class Question(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class DataRegion:
     """A region of interest: its row, how its image was taken, and the answer to the question."""
 
     row: ManifestRow
@@ -75,9 +75,9 @@ class Regions:
     """
 
     name: str
-    content: Content
+    content: MeasuredContent
     question: Question
-    items: tuple[Region, ...]
+    items: tuple[DataRegion, ...]
     left_out: tuple[tuple[str, int], ...]
     own_split: bool = False
 
@@ -104,7 +104,7 @@ class Regions:
     def part(self, part: Part) -> "Regions":
         """Those of a part: by the woman's key alone, or as the manifest's own split says."""
 
-        def of(item: Region) -> str:
+        def of(item: DataRegion) -> str:
             return item.row.split if self.own_split else part_of(item.woman)
 
         return replace(self, items=tuple(item for item in self.items if of(item) == part))
@@ -116,7 +116,7 @@ def is_source(text: str) -> bool:
     return bool(colon and path) and kind in SOURCES
 
 
-def open_regions(text: str, content: Content) -> Regions:
+def open_regions(text: str, content: MeasuredContent) -> Regions:
     """The regions of `KIND:PATH` that hold `content`; none at all is no error.
 
     The split of a `manifest:FILE` is taken from its column where every region has one.
@@ -136,7 +136,9 @@ def open_regions(text: str, content: Content) -> Regions:
     return replace(found, own_split=own)
 
 
-def regions(manifest: Manifest, name: str, content: Content, acquisition: Acquisition) -> Regions:
+def regions(
+    manifest: Manifest, name: str, content: MeasuredContent, acquisition: Acquisition
+) -> Regions:
     """The manifest's regions that hold `content`, and why the other rows are none.
 
     `acquisition` is that of data sets that are not known by name. Where no row says whether it is
@@ -154,12 +156,12 @@ def regions(manifest: Manifest, name: str, content: Content, acquisition: Acquis
         positive = row.label == m.MALIGNANT
         if question == Question.PRESENCE:
             positive = row.lesion_kind == m.CALCIFICATION
-        items.append(Region(row, known.acquisition if known else acquisition, positive))
+        items.append(DataRegion(row, known.acquisition if known else acquisition, positive))
     excluded = (*manifest.left_out, *left_out(reasons))
     return Regions(name, content, question, tuple(items), excluded)
 
 
-def _unfit(row: ManifestRow, content: Content, question: Question) -> str:
+def _unfit(row: ManifestRow, content: MeasuredContent, question: Question) -> str:
     """Why a row is no region of that content; empty if it is one."""
     if question == Question.PRESENCE:
         return "" if content != "masses" else "region of calcifications or none: no mass"
@@ -176,7 +178,7 @@ def _unfit(row: ManifestRow, content: Content, question: Question) -> str:
     return ""
 
 
-def _refuse_leaks(items: Iterable[Region]) -> None:
+def _refuse_leaks(items: Iterable[DataRegion]) -> None:
     parts: dict[str, str] = {}
     for item in items:
         if item.row.split not in _PARTS or parts.setdefault(item.woman, item.row.split) != (

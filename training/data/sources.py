@@ -27,45 +27,45 @@ from training.data.sets import (
     rsna_views,
     vindr,
 )
-from training.data.views import DataSet, ViewRecord
+from training.data.views import ViewRecord, ViewSet
 
-Reader = Callable[[Path, Callable[[], None]], Manifest]
+ManifestReader = Callable[[Path, Callable[[], None]], Manifest]
 """Reads a folder (or file) as a manifest; the second argument is called as it goes on."""
 
 MANIFEST: Final = "manifest"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DataSource:
     """How a kind is read as a manifest, what kind of images it has, and what it is."""
 
-    read: Reader
+    read: ManifestReader
     acquisition: Acquisition
     what: str
 
 
-SOURCES: Final[Mapping[str, Source]] = {
-    cbis_ddsm.NAME: Source(cbis_ddsm.read, cbis_ddsm.ACQUISITION, "folder of CBIS-DDSM (TCIA)"),
-    inbreast.NAME: Source(inbreast.read, inbreast.ACQUISITION, "folder of INbreast"),
-    vindr.NAME: Source(vindr.read, vindr.ACQUISITION, "folder of VinDr-Mammo"),
-    cmmd.NAME: Source(cmmd.read, cmmd.ACQUISITION, "folder of CMMD (TCIA)"),
-    rsna2022.NAME: Source(rsna2022.read, rsna2022.ACQUISITION, "folder of RSNA 2022 (Kaggle)"),
-    rsna_views.NAME: Source(
+SOURCES: Final[Mapping[str, DataSource]] = {
+    cbis_ddsm.NAME: DataSource(cbis_ddsm.read, cbis_ddsm.ACQUISITION, "folder of CBIS-DDSM (TCIA)"),
+    inbreast.NAME: DataSource(inbreast.read, inbreast.ACQUISITION, "folder of INbreast"),
+    vindr.NAME: DataSource(vindr.read, vindr.ACQUISITION, "folder of VinDr-Mammo"),
+    cmmd.NAME: DataSource(cmmd.read, cmmd.ACQUISITION, "folder of CMMD (TCIA)"),
+    rsna2022.NAME: DataSource(rsna2022.read, rsna2022.ACQUISITION, "folder of RSNA 2022 (Kaggle)"),
+    rsna_views.NAME: DataSource(
         rsna2022.read_reduced, rsna2022.ACQUISITION, "folder with views.csv, reduced RSNA 2022"
     ),
-    ddsm_exams.NAME: Source(film.read_ddsm_exams, film.ACQUISITION, "folder with exams.csv"),
-    mini_mias.NAME: Source(film.read_mini_mias, film.ACQUISITION, "folder with findings.csv"),
-    pisa_masses.NAME: Source(film.read_pisa_masses, film.ACQUISITION, "folder with rois.csv"),
-    pisa_calcifications.NAME: Source(
+    ddsm_exams.NAME: DataSource(film.read_ddsm_exams, film.ACQUISITION, "folder with exams.csv"),
+    mini_mias.NAME: DataSource(film.read_mini_mias, film.ACQUISITION, "folder with findings.csv"),
+    pisa_masses.NAME: DataSource(film.read_pisa_masses, film.ACQUISITION, "folder with rois.csv"),
+    pisa_calcifications.NAME: DataSource(
         film.read_pisa_calcifications, film.ACQUISITION, "folder with rois.csv"
     ),
-    dicom_csv.NAME: Source(
+    dicom_csv.NAME: DataSource(
         dicom_csv.read, Acquisition.DIGITAL, "folder of DICOM files with pathology.csv"
     ),
-    archive.NAME: Source(
+    archive.NAME: DataSource(
         archive.read, Acquisition.DIGITAL, "TOML file that names an archive and a pathology CSV"
     ),
-    MANIFEST: Source(
+    MANIFEST: DataSource(
         lambda path, tick: read_manifest(path), Acquisition.DIGITAL, "CSV or Parquet file"
     ),
 }
@@ -75,7 +75,7 @@ SOURCES: Final[Mapping[str, Source]] = {
 class Adapter:
     """How a folder of whole exams is read with all its facts, and how its images are."""
 
-    read: Callable[[Path], DataSet]
+    read: Callable[[Path], ViewSet]
     load: Callable[[ViewRecord], FloatImage | None]
 
 
@@ -102,7 +102,7 @@ def open_manifest(text: str, tick: Callable[[], None] = lambda: None) -> Manifes
     return source.read(path, tick)
 
 
-def open_source(text: str, *, only_test: bool = False) -> DataSet:
+def open_source(text: str, *, only_test: bool = False) -> ViewSet:
     """The views of `KIND:PATH` as exams: one record a view, a label a breast.
 
     `phantom:small|N|TRAIN/VALIDATION/TEST` are drawn exams (`phantom_exams`); `only_test` takes
@@ -137,7 +137,7 @@ def load(record: ViewRecord) -> FloatImage | None:
     return None if isinstance(image, str) else image
 
 
-def _split(text: str) -> tuple[Source, Path]:
+def _split(text: str) -> tuple[DataSource, Path]:
     kind, colon, path = text.partition(":")
     if not colon or kind not in SOURCES or not path:
         kinds = ", ".join(SOURCES)

@@ -65,7 +65,7 @@ class ViewRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class DataSet:
+class ViewSet:
     """The usable views of one folder, and how many were left out for which reason."""
 
     name: str

@@ -46,11 +46,11 @@ def bar_of(*, quiet: bool) -> Progress:
 
 
 HISTORY: Final = "history.jsonl"
-Row = TypeVar("Row")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """What a training does, as functions of its state.
 
     Parameters
@@ -123,7 +123,7 @@ class Training:
     """
 
     def __init__(
-        self, network: Any, data: EpochData, plan: Plan, out: Path, *, device: str = "cpu",
+        self, network: Any, data: EpochData, plan: TrainingPlan, out: Path, *, device: str = "cpu",
         quiet: bool, machine: Machine | None = None,
     ) -> None:  # fmt: skip
         self.machine = machine or Machine(device)
@@ -291,7 +291,7 @@ class Training:
             file.write_text("".join(f"{one}\n" for one in kept))
 
 
-def _stopping(plan: Plan) -> EarlyStopping:
+def _stopping(plan: TrainingPlan) -> EarlyStopping:
     """Ignite's handler; it is called before the checkpoint is written, to be part of it."""
 
     def better(trainer: Engine) -> float:
@@ -301,6 +301,6 @@ def _stopping(plan: Plan) -> EarlyStopping:
     return EarlyStopping(max(plan.patience, 1), better, Engine(lambda engine, batch: None))
 
 
-def in_batches(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
+def in_batches(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """`rows` in parts of at most `size`."""
     return (rows[first : first + size] for first in range(0, len(rows), size))

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from training.engine.machine import Machine
 
-Difference = tuple[str, str, str]
+RecipeDifference = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class PreviewPhase:
     """So many epochs of so many steps, at most: early stopping may end it before."""
 
     name: str
@@ -58,8 +58,8 @@ class Preview:
     system: str
     recipe: str
     counts: tuple[Count, ...]
-    differences: tuple[Difference, ...]
-    phases: tuple[Phase, ...]
+    differences: tuple[RecipeDifference, ...]
+    phases: tuple[PreviewPhase, ...]
     writes: tuple[str, ...]
     machine: Machine
 
@@ -91,7 +91,7 @@ class Preview:
         console.print("Nothing was written (--dry-run).")
 
 
-def table_of(differences: Sequence[Difference], paper: str) -> Table:
+def table_of(differences: Sequence[RecipeDifference], paper: str) -> Table:
     """The differences between a paper and a recipe, to be printed."""
     table = Table("", paper, "this recipe", title="What this training does otherwise")
     for row in differences:

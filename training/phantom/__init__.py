@@ -6,13 +6,13 @@ decided by seeds. docs/phantom.md tells what is modelled after what.
 
 from training.phantom.descriptors import (
     BreastDensity,
-    Case,
     ClusterDescriptors,
     Descriptors,
     MassDensity,
     MassDescriptors,
     MassMargin,
     MassShape,
+    PhantomCase,
     PlantedLesion,
     describe,
 )
@@ -25,7 +25,6 @@ from training.phantom.view import PhantomSpec
 __all__ = [
     "NO_LESIONS",
     "BreastDensity",
-    "Case",
     "ClusterDescriptors",
     "Descriptors",
     "LesionPrior",
@@ -33,6 +32,7 @@ __all__ = [
     "MassDescriptors",
     "MassMargin",
     "MassShape",
+    "PhantomCase",
     "PhantomExam",
     "PhantomRoi",
     "PhantomSpec",

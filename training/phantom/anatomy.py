@@ -19,7 +19,7 @@ from cadnode.domain import FloatImage, ViewPosition
 from training.phantom.descriptors import BreastDensity
 
 COARSE_MM: Final = 0.2
-Profile = NDArray[np.float64]
+BreastProfile = NDArray[np.float64]
 
 # Dense share of the breast's area, fewest and most. Choice: the 4th edition's quartiles, moved
 # together at the ends, because in the 5th edition the areas are no longer stated.
@@ -134,8 +134,8 @@ def geometry(
 
 
 def _cc(
-    rng: Generator, breast: Breast, rows: Profile, field_mm: tuple[float, float]
-) -> tuple[Profile, float]:
+    rng: Generator, breast: Breast, rows: BreastProfile, field_mm: tuple[float, float]
+) -> tuple[BreastProfile, float]:
     """Width of the breast at each row, and the nipple's row: a rounded half ellipse."""
     middle = field_mm[0] * (0.5 + rng.normal(0, 0.012))
     up, down = field_mm[0] * breast.height * np.exp(rng.normal(0, 0.03, 2))
@@ -147,8 +147,8 @@ def _cc(
 
 
 def _mlo(
-    rng: Generator, breast: Breast, rows: Profile, field_mm: tuple[float, float]
-) -> tuple[Profile, float]:
+    rng: Generator, breast: Breast, rows: BreastProfile, field_mm: tuple[float, float]
+) -> tuple[BreastProfile, float]:
     """As `_cc`: from the axilla over the nipple to the fold below the breast."""
     height, depth = field_mm[0], field_mm[1] * breast.depth
     nipple = height * (breast.nipple + rng.normal(0, 0.008))
@@ -164,7 +164,7 @@ def _mlo(
     return smooth, float(nipple)
 
 
-def _nipple_bump(rng: Generator, rows: Profile, row: float) -> Profile:
+def _nipple_bump(rng: Generator, rows: BreastProfile, row: float) -> BreastProfile:
     """Some millimetres of nipple in profile."""
     height, width = rng.uniform(1.5, 6.0), rng.uniform(3.5, 5.5)
     return np.asarray(height * np.exp(-(((rows - row) / width) ** 4)))
@@ -173,7 +173,7 @@ def _nipple_bump(rng: Generator, rows: Profile, row: float) -> Profile:
 def _pectoral(
     rng: Generator,
     breast: Breast,
-    rows: Profile,
+    rows: BreastProfile,
     cols: FloatImage,
     field_mm: tuple[float, float],
 ) -> FloatImage:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cadnode.domain import Box, CalcificationType, Distribution, FloatImage
 from training.phantom import calcifications
-from training.phantom.descriptors import Case, ClusterDescriptors, PlantedLesion
+from training.phantom.descriptors import ClusterDescriptors, PhantomCase, PlantedLesion
 
 Points = NDArray[np.float64]
 # Fewest and most calcifications. Choice: five is BI-RADS' least for a group.
@@ -87,7 +87,7 @@ def plant(
     rng: Generator,
     image: FloatImage,
     site: Site,
-    case: Case,
+    case: PhantomCase,
     number: int = 0,
 ) -> PlantedLesion:
     """The cluster that was drawn into the image, in place.

@@ -78,7 +78,7 @@ def describe(lesion: "PlantedLesion") -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class PhantomCase:
     """A lesion before it is drawn: its look, whether it is malignant, and how likely that was."""
 
     descriptors: Descriptors

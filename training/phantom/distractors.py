@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cadnode.domain import CalcificationType, FloatImage
 from training.phantom import calcifications
 
-Path = NDArray[np.float64]
+VesselPath = NDArray[np.float64]
 
 
 def sprinkle(
@@ -40,7 +40,7 @@ def sprinkle(
             kind(rng, image, at, spacing_mm)
 
 
-def vascular(rng: Generator, image: FloatImage, path: Path, spacing_mm: float) -> None:
+def vascular(rng: Generator, image: FloatImage, path: VesselPath, spacing_mm: float) -> None:
     """Calcified walls along a part of a vessel, in place: two parallel, broken lines.
 
     `path` is `(n, 2)`, (row, column) in mm.
@@ -63,16 +63,16 @@ def vascular(rng: Generator, image: FloatImage, path: Path, spacing_mm: float) -
     image += cv2.GaussianBlur(layer, (0, 0), max(0.10 / spacing_mm, 0.3))
 
 
-def _single(rng: Generator, image: FloatImage, at: Path, spacing_mm: float) -> None:
+def _single(rng: Generator, image: FloatImage, at: VesselPath, spacing_mm: float) -> None:
     kind = CalcificationType.ROUND if rng.random() < 0.5 else CalcificationType.PUNCTATE
     _draw(rng, image, at, kind, spacing_mm)
 
 
-def _macro(rng: Generator, image: FloatImage, at: Path, spacing_mm: float) -> None:
+def _macro(rng: Generator, image: FloatImage, at: VesselPath, spacing_mm: float) -> None:
     _draw(rng, image, at, CalcificationType.COARSE, spacing_mm)
 
 
-def _skin(rng: Generator, image: FloatImage, at: Path, spacing_mm: float) -> None:
+def _skin(rng: Generator, image: FloatImage, at: VesselPath, spacing_mm: float) -> None:
     """A ring with a lucent centre, 0.8–1.8 mm."""
     radius = rng.uniform(0.4, 0.9) / spacing_mm
     half = int(radius + 4)
@@ -87,7 +87,7 @@ def _skin(rng: Generator, image: FloatImage, at: Path, spacing_mm: float) -> Non
 
 
 def _draw(
-    rng: Generator, image: FloatImage, at: Path, kind: CalcificationType, spacing_mm: float
+    rng: Generator, image: FloatImage, at: VesselPath, kind: CalcificationType, spacing_mm: float
 ) -> None:
     calcifications.draw(
         rng, image, (float(at[0]), float(at[1])), kind, spacing_mm=spacing_mm, direction=0.0,

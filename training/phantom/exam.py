@@ -21,9 +21,9 @@ from training.phantom import distractors, film, risk
 from training.phantom.anatomy import Breast, draw_breast, sister
 from training.phantom.descriptors import (
     BreastDensity,
-    Case,
     ClusterDescriptors,
     Descriptors,
+    PhantomCase,
     PlantedLesion,
 )
 from training.phantom.lesions import plant
@@ -60,7 +60,7 @@ class LesionPrior:
     two: float = 0.06
     cluster: float = 0.6
 
-    def draw(self, rng: Generator) -> tuple[Case, ...]:
+    def draw(self, rng: Generator) -> tuple[PhantomCase, ...]:
         """The lesions of one breast."""
         chance = rng.random()
         number = int(chance < self.one + self.two) + int(chance < self.two)
@@ -151,7 +151,7 @@ class _Plan:
         return cls(tuple(rng.uniform(0.1, 0.9, number)), bool(rng.random() < _VASCULAR))
 
 
-def _cases(rng: Generator, lesions: Lesions | None, side: Laterality) -> tuple[Case, ...]:
+def _cases(rng: Generator, lesions: Lesions | None, side: Laterality) -> tuple[PhantomCase, ...]:
     if lesions is None or isinstance(lesions, LesionPrior):
         return (lesions or LesionPrior()).draw(rng)
     return tuple(risk.case_of(rng, look) for look in lesions.get(side, ()))
@@ -163,7 +163,7 @@ def _view(
     side: Laterality,
     view: ViewPosition,
     spec: PhantomSpec,
-    cases: Sequence[Case],
+    cases: Sequence[PhantomCase],
     plan: _Plan,
 ) -> PhantomView:
     empty = canvas(rng, breast, view, spec)
@@ -180,7 +180,7 @@ def _view(
 
 
 def _plant(
-    rng: Generator, empty: Canvas, cases: Sequence[Case], depths: Sequence[float]
+    rng: Generator, empty: Canvas, cases: Sequence[PhantomCase], depths: Sequence[float]
 ) -> list[PlantedLesion]:
     """The lesions that were drawn into the view, in place, apart from each other."""
     taken: list[NDArray[np.float64]] = []

@@ -5,11 +5,11 @@ from numpy.random import Generator
 from cadnode.domain import FindingKind, FloatImage
 from training.phantom import cluster, masses
 from training.phantom.cluster import Site
-from training.phantom.descriptors import Case, PlantedLesion
+from training.phantom.descriptors import PhantomCase, PlantedLesion
 
 
 def plant(
-    rng: Generator, image: FloatImage, site: Site, case: Case, number: int = 0
+    rng: Generator, image: FloatImage, site: Site, case: PhantomCase, number: int = 0
 ) -> PlantedLesion:
     """The lesion that was drawn into the image, in place."""
     if case.kind == FindingKind.CALCIFICATION_CLUSTER:

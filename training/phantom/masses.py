@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from cadnode.domain import Box, FloatImage
 from training.phantom.cluster import Site
 from training.phantom.descriptors import (
-    Case,
     MassDensity,
     MassDescriptors,
     MassMargin,
     MassShape,
+    PhantomCase,
     PlantedLesion,
 )
 
@@ -55,7 +55,7 @@ def plant(
     rng: Generator,
     image: FloatImage,
     site: Site,
-    case: Case,
+    case: PhantomCase,
     number: int = 0,
 ) -> PlantedLesion:
     """The mass of 6–25 mm that was drawn into the image, in place."""

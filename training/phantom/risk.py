@@ -35,13 +35,13 @@ from numpy.random import Generator
 
 from cadnode.domain import CalcificationType, Distribution, FindingKind
 from training.phantom.descriptors import (
-    Case,
     ClusterDescriptors,
     Descriptors,
     MassDensity,
     MassDescriptors,
     MassMargin,
     MassShape,
+    PhantomCase,
 )
 
 # Choice: fine linear and fine linear branching share a PPV, because the atlas has one for both.
@@ -177,17 +177,17 @@ def prevalence(kind: FindingKind) -> float:
     return sum(c.prior * c.p_malignant for c in combinations(kind))
 
 
-def draw(rng: Generator, kind: FindingKind) -> Case:
+def draw(rng: Generator, kind: FindingKind) -> PhantomCase:
     """A lesion: descriptors by their prior, malignancy by the descriptors."""
     table = combinations(kind)
     look = table[int(rng.choice(len(table), p=_priors(kind)))]
-    return Case(look.descriptors, bool(rng.random() < look.p_malignant), look.p_malignant)
+    return PhantomCase(look.descriptors, bool(rng.random() < look.p_malignant), look.p_malignant)
 
 
-def case_of(rng: Generator, descriptors: Descriptors) -> Case:
+def case_of(rng: Generator, descriptors: Descriptors) -> PhantomCase:
     """A lesion of that look, its malignancy drawn."""
     p = p_malignant(descriptors)
-    return Case(descriptors, bool(rng.random() < p), p)
+    return PhantomCase(descriptors, bool(rng.random() < p), p)
 
 
 @lru_cache(maxsize=4)

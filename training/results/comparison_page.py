@@ -15,10 +15,12 @@ def write(file: Path, found: Comparison) -> None:
     """Write the page of a comparison."""
     whole, both = found.whole, found.cases
     sections = [
-        pages.Section("In a sentence", text=sentence(found)),
-        pages.Section("Curves", figures=tuple(report.curve_figures(both))),
-        pages.Section("Areas", tables=(_areas(found),), figures=_difference_forest(found)),
-        pages.Section("Calls at each model's own cut-off", tables=(_calls(found), _shares(found))),
+        pages.PageSection("In a sentence", text=sentence(found)),
+        pages.PageSection("Curves", figures=tuple(report.curve_figures(both))),
+        pages.PageSection("Areas", tables=(_areas(found),), figures=_difference_forest(found)),
+        pages.PageSection(
+            "Calls at each model's own cut-off", tables=(_calls(found), _shares(found))
+        ),
     ]
     title = f"{found.b.spec} against {found.a.spec}"
     women = f"{whole.n_women} women"

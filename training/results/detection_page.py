@@ -13,10 +13,10 @@ from cadnode.models.card import DetectorCard
 from cadnode.models.detector import Detector
 from training.data.sets import pisa_calcifications as pisa
 from training.papers.detection import cases, evaluate, rois
-from training.papers.detection.cases import Cases
+from training.papers.detection.cases import DetectionCases
 from training.results import detection_reading, measures, plots, probabilities, report
 from training.results.detection_reading import Lesion, OfKind
-from training.results.pages import Figure, Section, Shown, render
+from training.results.pages import Figure, PageItem, PageSection, render
 from training.results.papers_tables import performance
 from training.results.scored import Cutoff, Scorer, key, scored
 from training.results.tables import Cell, Row, Table
@@ -75,8 +75,12 @@ def write(file: Path, data: str, model: Path | None = None) -> list[Table]:
 
 
 def _sections(
-    source: Cases, found: Mapping[FindingKind, OfKind], mark_at: float, women: int, seen: int
-) -> list[Section]:
+    source: DetectionCases,
+    found: Mapping[FindingKind, OfKind],
+    mark_at: float,
+    women: int,
+    seen: int,
+) -> list[PageSection]:
     curves = {NAMES[k]: froc(f.marks) for k, f in found.items()}
     bands = {NAMES[k]: (_GRID, *band(f.marks, _GRID)) for k, f in found.items()}
     figure = Figure(
@@ -92,11 +96,11 @@ def _sections(
         else f"None of the {women} women was in the filter's training."
     )
     return [
-        Section(
+        PageSection(
             "Free-response ROC", f"{warned}\n{contrasts}", (figure,),
             (_rates(curves, found), _as_marked(found, mark_at)),
         ),
-        Section("Lesions by size", tables=(_by_size(found, mark_at),)),
+        PageSection("Lesions by size", tables=(_by_size(found, mark_at),)),
         *(_gallery(NAMES[k], f, mark_at) for k, f in found.items()),
     ]  # fmt: skip
 
@@ -168,7 +172,7 @@ def _mean(values: np.ndarray, groups: np.ndarray) -> Cell:
     return Cell(float(values.mean()), resample.interval(list(weights @ values / weights.sum(1))))
 
 
-def _gallery(name: str, of_kind: OfKind, mark_at: float) -> Section:
+def _gallery(name: str, of_kind: OfKind, mark_at: float) -> PageSection:
     hit = [x for x in of_kind.lesions if x.certainty is not None and x.certainty >= mark_at]
     missed = [x for x in of_kind.lesions if x not in hit]
     hit.sort(key=lambda x: -(x.certainty or 0))
@@ -178,7 +182,7 @@ def _gallery(name: str, of_kind: OfKind, mark_at: float) -> Section:
         _shown("found, the surest", hit[:_EACH], len(hit)),
         _shown("found, the least certain", hit[_EACH:][-_EACH:][::-1], len(hit)),
         _shown("missed, the least certain first", missed[:_EACH], len(missed)),
-        Shown(
+        PageItem(
             f"false marks, the most certain: {len(false)} of {of_kind.seen} at any certainty",
             tuple((url, f"{certainty:.2f}") for certainty, _, url in false),
         ),
@@ -187,14 +191,14 @@ def _gallery(name: str, of_kind: OfKind, mark_at: float) -> Section:
         "White: the lesion as the data has it; yellow: the mark. Lesions are ordered by the "
         "certainty of the best mark on them, nothing is picked by hand."
     )
-    return Section(name.capitalize(), text, gallery=tuple(s for s in shown if s.pictures))
+    return PageSection(name.capitalize(), text, gallery=tuple(s for s in shown if s.pictures))
 
 
-def _shown(name: str, lesions: Sequence[Lesion], total: int) -> Shown:
+def _shown(name: str, lesions: Sequence[Lesion], total: int) -> PageItem:
     lines = tuple(
         (x.picture, "no mark" if x.certainty is None else f"{x.certainty:.2f}") for x in lesions
     )
-    return Shown(f"{name}: {len(lesions)} of {total}", lines)
+    return PageItem(f"{name}: {len(lesions)} of {total}", lines)
 
 
 def _usable(found: OfKind) -> bool:
@@ -219,7 +223,7 @@ def _of_regions(
     text = f"{seen} of {len(women)} women were in the filter's training."
     figures = tuple(report.curve_figures(found)[:2])
     sections = [
-        Section("Regions", text, figures, (performance(found), probabilities.table(found))),
+        PageSection("Regions", text, figures, (performance(found), probabilities.table(found))),
     ]
     render(file, "Evaluation of the detection", report.subtitle(found), sections)
     return [table for section in sections for table in section.tables]

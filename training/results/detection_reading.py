@@ -8,7 +8,14 @@ from typing import Final
 from cadnode.detect.regions import Region
 from cadnode.domain import Box, FindingKind, FloatImage
 from cadnode.models.detector import Detector
-from training.papers.detection.cases import Case, Cases, Matched, Target, detected, matched
+from training.papers.detection.cases import (
+    DetectionCase,
+    DetectionCases,
+    MatchedLesions,
+    Target,
+    detected,
+    matched,
+)
 from training.papers.detection.evaluate import KINDS
 from training.results.gallery import Picture, painted
 from training.statistics.froc import ImageMarks
@@ -53,7 +60,7 @@ class OfKind:
     seen: int = 0
 
 
-def read(images: Cases, detector: Detector | None) -> dict[FindingKind, OfKind]:
+def read(images: DetectionCases, detector: Detector | None) -> dict[FindingKind, OfKind]:
     """What is marked of each kind, as the node marks it but from certainty 0 on."""
     found = {kind: OfKind() for kind in KINDS}
     for case, regions in detected(images, detector):
@@ -62,14 +69,14 @@ def read(images: Cases, detector: Detector | None) -> dict[FindingKind, OfKind]:
     return found
 
 
-def _add(of_kind: OfKind, case: Case, found: Matched) -> None:
+def _add(of_kind: OfKind, case: DetectionCase, found: MatchedLesions) -> None:
     of_kind.marks.append(found.marks)
     of_kind.lesions += [_lesion(case, target, first) for target, first in found.lesions]
     for region in found.false if found.counts_false else ():
         _keep(of_kind, case, region)
 
 
-def _lesion(case: Case, target: Target, mark: Region | None) -> Lesion:
+def _lesion(case: DetectionCase, target: Target, mark: Region | None) -> Lesion:
     outlines = (mark.outline,) if mark else ()
     crop = _crop(case, target.box)
     moved = _moved(target.box, crop)
@@ -78,7 +85,7 @@ def _lesion(case: Case, target: Target, mark: Region | None) -> Lesion:
     return Lesion(case.group, diameter, mark.certainty if mark else None, painted(shown))
 
 
-def _keep(of_kind: OfKind, case: Case, region: Region) -> None:
+def _keep(of_kind: OfKind, case: DetectionCase, region: Region) -> None:
     """Keep the picture if the mark is among the most certain ones."""
     kept = of_kind.false_marks
     of_kind.seen += 1
@@ -93,7 +100,7 @@ def _keep(of_kind: OfKind, case: Case, region: Region) -> None:
         heapq.heapreplace(kept, entry)
 
 
-def _crop(case: Case, box: Box) -> Box:
+def _crop(case: DetectionCase, box: Box) -> Box:
     around = round(_AROUND_MM / case.spacing_mm)
     rows, cols = case.image.shape
     return Box(

@@ -17,7 +17,7 @@ from training.data.regions import is_source, open_regions
 from training.data.sets import pisa_masses
 from training.papers.wang2016 import data as feature_data
 from training.papers.wang2016 import fitting, measure, regions
-from training.papers.wang2016.autoencoder import Recipe
+from training.papers.wang2016.autoencoder import AutoencoderRecipe
 from training.papers.wang2016.rivals import fewest_women
 from training.papers.wang2016.table import FeatureTable
 from training.results import detection_page, manifest_facts, pictures, reading, report
@@ -183,7 +183,7 @@ def _crossed(table: FeatureTable, scenario: Scenario) -> dict[str, Scored]:
     """All classifiers, learnt anew on real regions as the paper did it; none of too few women."""
     if fewest_women(table.malignant, table.women) < fitting.FOLDS:
         return {}
-    probabilities, _ = fitting.cross_validated(scenario, table, recipe=Recipe())
+    probabilities, _ = fitting.cross_validated(scenario, table, recipe=AutoencoderRecipe())
     scorers = [
         Scorer(measure.NAMES[name], cutoffs=(_ONE_HALF,), calibrated=True) for name in probabilities
     ]

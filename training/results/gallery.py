@@ -24,7 +24,7 @@ _LESION, _OUTLINE = (255, 255, 255), (70, 225, 255)  # blue, green, red
 Outline = tuple[tuple[float, float], ...]
 
 
-class Outcome(StrEnum):
+class PictureOutcome(StrEnum):
     """How a case was called against the truth."""
 
     TRUE_POSITIVE = "true positives"
@@ -79,7 +79,7 @@ class Group:
 
 def chosen(
     labels: NDArray[np.bool_], scores: NDArray[np.float64], threshold: float, *, each: int = EACH
-) -> Mapping[Outcome, Chosen]:
+) -> Mapping[PictureOutcome, Chosen]:
     """Which cases are shown: of each outcome the surest and the nearest to the cut-off.
 
     Choice: by the score alone (Kang 2021, Figs 2 and 3 show hand-picked ones), because a gallery
@@ -87,10 +87,10 @@ def chosen(
     """
     called = scores >= threshold
     masks = {
-        Outcome.TRUE_POSITIVE: labels & called,
-        Outcome.FALSE_NEGATIVE: labels & ~called,
-        Outcome.TRUE_NEGATIVE: ~labels & ~called,
-        Outcome.FALSE_POSITIVE: ~labels & called,
+        PictureOutcome.TRUE_POSITIVE: labels & called,
+        PictureOutcome.FALSE_NEGATIVE: labels & ~called,
+        PictureOutcome.TRUE_NEGATIVE: ~labels & ~called,
+        PictureOutcome.FALSE_POSITIVE: ~labels & called,
     }
     found = {}
     for outcome, mask in masks.items():

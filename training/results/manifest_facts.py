@@ -8,7 +8,7 @@ from typing import Final
 from training.data import sources
 from training.data.facts import of_rows
 from training.data.manifest import ManifestRow
-from training.results.scored import FACTS, Case, Scored, key
+from training.results.scored import FACTS, Scored, ScoredCase, key
 
 BREASTS: Final = "breasts"
 
@@ -33,7 +33,7 @@ def enriched(cases: Scored, data: str) -> Scored:
     return replace(cases, cases=tuple(_with(c, told.get(c.id, {})) for c in cases.cases))
 
 
-def _with(case: Case, told: Mapping[str, str]) -> Case:
+def _with(case: ScoredCase, told: Mapping[str, str]) -> ScoredCase:
     known = dict(case.facts)
     return replace(
         case,

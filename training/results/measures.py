@@ -45,7 +45,7 @@ def shares(
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class SharesComparison:
     """One measure of several readers of the same cases.
 
     `overall_p` tests that all are alike (Wald, readers − 1 degrees of freedom); `pairwise_p`
@@ -83,7 +83,7 @@ def by_woman(counts: NDArray[np.bool_], women: ArrayLike, *, confidence: float =
 
 def compared(
     measure: Measure, labels: ArrayLike, called: Mapping[str, ArrayLike], women: ArrayLike
-) -> Comparison:
+) -> SharesComparison:
     """One measure of several readers' `(n,)` calls on the same cases, overall and pair by pair."""
     truth, keys = np.asarray(labels).astype(bool), np.asarray(women).astype(str)
     _, group = np.unique(keys, return_inverse=True)
@@ -93,7 +93,7 @@ def compared(
         among, counts = measure.members(truth, call)
         rows[name] = (counts[among], group[among])
     size = int(group.max()) + 1
-    return Comparison(
+    return SharesComparison(
         measure,
         {name: shares(truth, call, keys)[measure] for name, call in calls.items()},
         gee.wald(list(rows.values()), size) if len(rows) > 1 else None,

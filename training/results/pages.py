@@ -27,7 +27,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PageItem:
     """Cases of one outcome in the gallery: (URL, line beneath) each."""
 
     name: str
@@ -35,17 +35,17 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class PageSection:
     """A heading with what stands below it."""
 
     title: str
     text: str = ""
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
-    gallery: tuple[Shown, ...] = ()
+    gallery: tuple[PageItem, ...] = ()
 
 
-def render(file: Path, title: str, below: str, sections: Sequence[Section]) -> None:
+def render(file: Path, title: str, below: str, sections: Sequence[PageSection]) -> None:
     """Write a page with its style inside; `below` stands under the title."""
     environment = Environment(
         loader=PackageLoader("training.results"),

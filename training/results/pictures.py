@@ -21,21 +21,21 @@ from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
 from training.data import sources
 from training.data.region_pixels import placed
-from training.data.regions import Region, Regions
+from training.data.regions import DataRegion, Regions
 from training.data.sets import phantom_rois
 from training.data.views import ViewRecord
 from training.papers.roi_cnn import evaluate as rois_evaluate
 from training.papers.roi_cnn import real_rois
 from training.papers.wang2016 import data as feature_data
 from training.papers.wang2016 import phantom_regions
-from training.results.gallery import Chosen, Group, Outcome, Outline, Picture, chosen
+from training.results.gallery import Chosen, Group, Outline, Picture, PictureOutcome, chosen
 from training.results.scored import Scored, key
 
 _CELLS: Final = 64
 _MARGIN: Final = 0.04
 
 
-def picked(cases: Scored, spec: str) -> tuple[float, Mapping[Outcome, Chosen]]:
+def picked(cases: Scored, spec: str) -> tuple[float, Mapping[PictureOutcome, Chosen]]:
     """The cut-off of a scorer, and the rows that are shown of its cases."""
     cutoff = cases.scorer(spec).cutoff()
     threshold = cutoff.threshold if cutoff else 0.5
@@ -137,7 +137,7 @@ def _inside_roi(box: tuple[int, ...], roi: Roi) -> Box:
     return Box(r0, c0, r1, c1)
 
 
-def of_real_regions(items: Sequence[Region], cases: Scored, spec: str) -> list[Group]:
+def of_real_regions(items: Sequence[DataRegion], cases: Scored, spec: str) -> list[Group]:
     """Chosen regions with what was segmented in them; `items` in the order of the cases."""
     shown = {}
     for row in wanted(cases, spec):

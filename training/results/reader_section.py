@@ -5,11 +5,11 @@ from typing import Final
 
 from cadnode.domain import System
 from training.results import measures, plots, readers
-from training.results.pages import Figure, Section
+from training.results.pages import Figure, PageSection
 from training.results.papers_tables import row_of
 from training.results.plots import Curve, Mark
 from training.results.published import HELSINKI_ROWS
-from training.results.readers import NAME, Matched
+from training.results.readers import NAME, MatchedReader
 from training.results.scored import Scored
 from training.results.tables import AUC, PERFORMANCE, TITLES, Cell, Row, Table, printed
 from training.statistics import curves
@@ -41,13 +41,13 @@ _OF_DATA: Final = {
 }
 
 
-def sections(cases: Scored, system: System) -> list[Section]:
+def sections(cases: Scored, system: System) -> list[PageSection]:
     """One section, or none where no case has an assessment."""
     positive, negative = readers.stated(cases)
     if not positive + negative:
         return []
     if not positive or not negative:
-        return [Section(TITLE, _one_class(cases, positive, negative))]
+        return [PageSection(TITLE, _one_class(cases, positive, negative))]
     both = readers.with_reader(cases)
     reader = both.scorer(NAME)
     tables = [_performance(both, system), _areas(both)]
@@ -59,7 +59,7 @@ def sections(cases: Scored, system: System) -> list[Section]:
         "ROC on the cases with an assessment; diamonds: the radiologist's cut-offs with 95 % "
         "intervals.",
     )
-    return [Section(TITLE, text, (figure,), tuple(tables))]
+    return [PageSection(TITLE, text, (figure,), tuple(tables))]
 
 
 def _one_class(cases: Scored, positive: int, negative: int) -> str:
@@ -144,7 +144,7 @@ def _matched(both: Scored) -> Table:
     return Table("At the radiologist's own specificity and sensitivity", columns, tuple(rows), note)
 
 
-def _cells(found: Matched) -> Sequence[Cell]:
+def _cells(found: MatchedReader) -> Sequence[Cell]:
     return (
         Cell(text=f"{TITLES[found.held]} {found.value:.3f}"),
         Cell(text=TITLES[found.tested]),

@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from cadnode.errors import DataError
 from training.results import measures
 from training.results.compare import Difference, difference
-from training.results.scored import NOT_STATED, Case, Cutoff, Scored, Scorer
+from training.results.scored import NOT_STATED, Cutoff, Scored, ScoredCase, Scorer
 from training.statistics import resample
 from training.statistics.binary import Measure, Share
 
@@ -29,7 +29,7 @@ _CUTS: Final = (("BI-RADS ≥ 3, or 0", 3.0), ("BI-RADS ≥ 4", 4.0), ("BI-RADS 
 
 
 @dataclass(frozen=True, slots=True)
-class Matched:
+class MatchedReader:
     """A model at the reader's own specificity (or sensitivity), and the other share of both.
 
     Parameters
@@ -111,7 +111,7 @@ def differences(both: Scored) -> dict[str, Difference]:
     }
 
 
-def matched(both: Scored, spec: str, cut: Cutoff, held: Measure) -> Matched:
+def matched(both: Scored, spec: str, cut: Cutoff, held: Measure) -> MatchedReader:
     """The model `spec` at the reader's specificity or sensitivity of one cut-off."""
     labels, values = both.labels, both.scores(spec)
     reader = both.scores(NAME) >= cut.threshold
@@ -125,7 +125,7 @@ def matched(both: Scored, spec: str, cut: Cutoff, held: Measure) -> Matched:
     ours_only = int((right & ~theirs)[among].sum())
     theirs_only = int((~right & theirs)[among].sum())
     told = measures.compared(tested, labels, {"model": model, "reader": reader}, both.women)
-    return Matched(
+    return MatchedReader(
         cut.choice, spec, threshold, held, value, told.shares["model"], told.shares["reader"],
         ours_only, theirs_only, mcnemar(ours_only, theirs_only), told.pairwise_p["model", "reader"],
     )  # fmt: skip
@@ -159,7 +159,7 @@ def _cutoffs(levels: set[float]) -> tuple[Cutoff, ...]:
     return tuple(found)
 
 
-def _level(case: Case) -> float:
+def _level(case: ScoredCase) -> float:
     return LEVELS[case.fact("birads")]
 
 

@@ -21,7 +21,7 @@ from training.data.facts import decade
 from training.data.regions import is_source
 from training.data.sets import phantom_rois
 from training.data.sources import open_source
-from training.data.views import DataSet, ViewRecord
+from training.data.views import ViewRecord, ViewSet
 from training.papers.kim2018 import evaluate as views_evaluate
 from training.papers.kim2018.validation import BreastScored, by_breast, compared, contrast_of
 from training.papers.roi_cnn import evaluate as rois_evaluate
@@ -36,7 +36,7 @@ from training.statistics.auc import Floats
 
 Head = tuple[str, str, str]
 """Name of the data, contrast, unit."""
-Row = tuple[str, str, bool, Mapping[str, str]]
+CaseRow = tuple[str, str, bool, Mapping[str, str]]
 """Keys of the case and of the woman, label, facts."""
 
 _OF_ONE_HALF: Final = Cutoff("youden", 0.5, "one half: nothing was chosen")
@@ -150,10 +150,10 @@ def of_rois(folders: Sequence[Path], data: str, *, together: bool = False) -> Sc
     return scored(head, scorers, columns, rows)
 
 
-def _phantom_rois(models: Sequence[RoiModel], data: str) -> tuple[Head, list[Row], Floats]:
+def _phantom_rois(models: Sequence[RoiModel], data: str) -> tuple[Head, list[CaseRow], Floats]:
     source = phantom_rois.parse(data, only_test=True)
     reads = rois_evaluate.read_rois(models, source)
-    rows: list[Row] = [
+    rows: list[CaseRow] = [
         (
             key(source.name, r.record.key, n), key(source.name, r.record.key), r.record.malignant,
             {name: getattr(r.record, name) for name in ("acquisition", "type", "distribution")},
@@ -166,12 +166,12 @@ def _phantom_rois(models: Sequence[RoiModel], data: str) -> tuple[Head, list[Row
 
 def _real_rois(
     models: Sequence[RoiModel], folders: Sequence[Path], data: str
-) -> tuple[Head, list[Row], Floats]:
+) -> tuple[Head, list[CaseRow], Floats]:
     reads = real_rois.read(models, folders, data)
     name = reads.regions.name
     if not reads.records:
         raise DataError(f"{name}: no ROI of women whom no model has seen could be read")
-    rows: list[Row] = [
+    rows: list[CaseRow] = [
         (key(name, r.key, n), r.key, r.malignant, told)
         for n, (r, told) in enumerate(zip(reads.records, reads.facts, strict=True))
     ]
@@ -225,7 +225,7 @@ def _of_table(
     return scorers, columns
 
 
-def _unseen_views(source: DataSet, folders: Sequence[Path]) -> list[ViewRecord]:
+def _unseen_views(source: ViewSet, folders: Sequence[Path]) -> list[ViewRecord]:
     """Views of the women whom no model has seen, of the acquisition that all of them read."""
     cards = [store.read_card(folder) for folder in folders]
     unfit = [c.name for c in cards if source.acquisition not in c.applies_to]

@@ -11,7 +11,7 @@ from cadnode.domain import System
 from cadnode.models.card import Scenario
 from training.results import measures, plots, probabilities, reader_section
 from training.results.gallery import Group, painted
-from training.results.pages import Figure, Section, Shown, render
+from training.results.pages import Figure, PageItem, PageSection, render
 from training.results.papers_tables import all_tables, performance
 from training.results.plots import ForestRow
 from training.results.scored import CHOICES, FACT_TITLES, Scored, plain
@@ -72,7 +72,7 @@ def write(
 
 def sections(
     cases: Scored, system: System, scenario: Scenario | None, extras: Extras
-) -> list[Section]:
+) -> list[PageSection]:
     """The page's sections; those that have nothing to show are left out."""
     tables = all_tables(cases, system, scenario)
     of = {
@@ -80,27 +80,27 @@ def sections(
     }
     chances = (probabilities.table(cases),)
     found = [
-        Section("Performance, beside the paper", tables=of["model"]),
-        Section("Curves", figures=tuple(curve_figures(cases)), tables=chances),
+        PageSection("Performance, beside the paper", tables=of["model"]),
+        PageSection("Curves", figures=tuple(curve_figures(cases)), tables=chances),
         *reader_section.sections(cases, system),
     ]
     if extras.frocs:
         caption = "Lesions found against false marks an image; the dot is at one false mark."
-        found.append(Section("Detection", figures=(Figure(plots.froc(extras.frocs), caption),)))
+        found.append(PageSection("Detection", figures=(Figure(plots.froc(extras.frocs), caption),)))
     if extras.features:
-        found.append(Section("Single features", figures=(_features(cases, extras.features),)))
+        found.append(PageSection("Single features", figures=(_features(cases, extras.features),)))
     if strata := _forest(cases):
-        found.append(Section("Strata", figures=strata, tables=of["stratum"]))
+        found.append(PageSection("Strata", figures=strata, tables=of["stratum"]))
     if of["pair"]:
-        found.append(Section("Are the models alike?", tables=of["pair"]))
+        found.append(PageSection("Are the models alike?", tables=of["pair"]))
     found += [_beside(title, other) for title, other in extras.beside.items()]
     if extras.gallery:
         found.append(gallery_section(extras.gallery, extras.legend))
-    return [*found, Section("What was measured", tables=(_provenance(cases),))]
+    return [*found, PageSection("What was measured", tables=(_provenance(cases),))]
 
 
-def _beside(title: str, cases: Scored) -> Section:
-    return Section(
+def _beside(title: str, cases: Scored) -> PageSection:
+    return PageSection(
         title, subtitle(cases), tuple(curve_figures(cases)[:2]),
         (performance(cases), probabilities.table(cases)),
     )  # fmt: skip
@@ -188,13 +188,13 @@ def _forest_row(name: str, cases: Scored, spec: str) -> ForestRow:
     return ForestRow(name, area.value if area else None, area.ci if area else None, note)
 
 
-def gallery_section(groups: Sequence[Group], legend: str) -> Section:
+def gallery_section(groups: Sequence[Group], legend: str) -> PageSection:
     """Pictures under their headings."""
     shown = tuple(
-        Shown(g.name, tuple((painted(picture), line) for picture, line in g.pictures))
+        PageItem(g.name, tuple((painted(picture), line) for picture, line in g.pictures))
         for g in groups
     )
-    return Section("How cases were read", GALLERY.format(legend), gallery=shown)
+    return PageSection("How cases were read", GALLERY.format(legend), gallery=shown)
 
 
 def subtitle(cases: Scored) -> str:

@@ -66,7 +66,7 @@ class Scorer:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class ScoredCase:
     """One case: `scores` has one value per scorer, `facts` pairs of a name of `FACTS` and a value.
 
     `id` and `woman` are keys, see `key`.
@@ -107,7 +107,7 @@ class Scored:
     contrast: str
     unit: str
     scorers: tuple[Scorer, ...]
-    cases: tuple[Case, ...]
+    cases: tuple[ScoredCase, ...]
     schema_version: Literal[1] = 1
 
     def __post_init__(self) -> None:
@@ -235,7 +235,7 @@ def scored(
     if any(len(columns[s.spec]) != len(rows) for s in scorers):
         raise DataError("every scorer needs as many scores as there are cases")
     made = [
-        Case(
+        ScoredCase(
             case, woman, bool(label), tuple(float(columns[s.spec][i]) for s in scorers),
             tuple((name, str(facts[name])) for name in FACTS if facts.get(name)),
         )

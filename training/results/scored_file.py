@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cadnode.errors import DataError
 from cadnode.files import write_whole
-from training.results.scored import FACTS, Case, Scored
+from training.results.scored import FACTS, Scored, ScoredCase
 
 _SCORE: Final = "score:"
 _SCORED: Final[TypeAdapter[Scored]] = TypeAdapter(Scored)
@@ -67,5 +67,5 @@ def _of_csv(text: str) -> Scored:
     for row in csv.DictReader(io.StringIO(rest)):
         facts = tuple((f, row[f]) for f in FACTS if row.get(f))
         scores = tuple(float(row[_SCORE + s.spec]) for s in head.scorers)
-        cases.append(Case(row["id"], row["woman"], row["label"] == "1", scores, facts))
+        cases.append(ScoredCase(row["id"], row["woman"], row["label"] == "1", scores, facts))
     return replace(head, cases=tuple(cases))

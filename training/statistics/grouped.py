@@ -23,7 +23,7 @@ STRATA: Final = (
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Cases:
+class GroupedCases:
     """Cases: `labels` `(n,) bool`, `scores` `(n,)`, `women` `(n,)` keys."""
 
     labels: NDArray[np.bool_]
@@ -33,12 +33,12 @@ class Cases:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def where(self, keep: NDArray[np.bool_]) -> "Cases":
+    def where(self, keep: NDArray[np.bool_]) -> "GroupedCases":
         """Those that `keep` selects."""
-        return Cases(self.labels[keep], self.scores[keep], self.women[keep])
+        return GroupedCases(self.labels[keep], self.scores[keep], self.women[keep])
 
 
-def area(cases: Cases) -> dict[str, Any]:
+def area(cases: GroupedCases) -> dict[str, Any]:
     """`auc`, `auc_ci`, `n_pos`, `n_neg`, `ci_method`; null what the cases do not allow.
 
     The interval draws women where one has several cases, otherwise it is DeLong's.
@@ -52,7 +52,7 @@ def area(cases: Cases) -> dict[str, Any]:
 
 
 def strata(
-    cases: Cases, facts: Sequence[Mapping[str, str]], names: Sequence[str]
+    cases: GroupedCases, facts: Sequence[Mapping[str, str]], names: Sequence[str]
 ) -> dict[str, list[dict[str, Any]]]:
     """`by_NAME`: a row with the area for each value of each fact that any case states."""
     found = {}

@@ -57,7 +57,7 @@ class Stopped(Exception):
 Sink = Callable[[bytes], None]
 
 
-class Source(Protocol):
+class StudySource(Protocol):
     """Where studies come from; its failures are `HttpFailure`."""
 
     def check(self) -> str:
@@ -79,7 +79,10 @@ class Fetched:
 
 
 def fetch(
-    request: Request, source: Source, spool: Spool, stopping: Callable[[], bool] = lambda: False
+    request: Request,
+    source: StudySource,
+    spool: Spool,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Fetched:
     """The study's mammograms and marked regions, in the spool when this returns.
 
@@ -113,7 +116,9 @@ def fetch(
     return Fetched(len(ours) - len(missing) + one.n_new, one.n_new)
 
 
-def _listing(request: Request, source: Source, n_new: int = 0) -> tuple[list[Listed], list[Listed]]:
+def _listing(
+    request: Request, source: StudySource, n_new: int = 0
+) -> tuple[list[Listed], list[Listed]]:
     """All that the source tells of, and of that what concerns us; raises `FetchFailure`."""
     try:
         listed = list(source.instances(request))
@@ -127,7 +132,7 @@ def _listing(request: Request, source: Source, n_new: int = 0) -> tuple[list[Lis
     return listed, ours
 
 
-def _look_again(request: Request, source: Source, one: "_OneByOne") -> None:
+def _look_again(request: Request, source: StudySource, one: "_OneByOne") -> None:
     """Nothing, when what was gone is no longer listed; raises `FetchFailure` when it is."""
     _, ours = _listing(request, source, one.n_new)
     missing = one.gone & {instance.sop_instance_uid for instance in ours}
@@ -142,7 +147,7 @@ class _OneByOne:
     """Fetches instance after instance and counts."""
 
     def __init__(
-        self, request: Request, source: Source, spool: Spool, stopping: Callable[[], bool]
+        self, request: Request, source: StudySource, spool: Spool, stopping: Callable[[], bool]
     ) -> None:
         self._request = request
         self._source = source

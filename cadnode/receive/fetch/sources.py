@@ -6,17 +6,17 @@ from typing import Final
 
 from cadnode.http import HttpFailure, HttpPeerValues, Peer, connected
 from cadnode.receive.fetch.dicomweb import DicomwebSource
-from cadnode.receive.fetch.fetch import Source, failure_of
+from cadnode.receive.fetch.fetch import StudySource, failure_of
 from cadnode.receive.fetch.orthanc import OrthancSource
 
-_KINDS: Final[dict[str, Callable[[Peer], Source]]] = {
+_KINDS: Final[dict[str, Callable[[Peer], StudySource]]] = {
     "orthanc": OrthancSource,
     "dicomweb": DicomwebSource,
 }
 
 
 @contextmanager
-def opened(kind: str, values: HttpPeerValues) -> Iterator[Source]:
+def opened(kind: str, values: HttpPeerValues) -> Iterator[StudySource]:
     """A source to fetch from, for the length of the block.
 
     Raises

@@ -21,7 +21,7 @@ MODIFIER: Final = "HAS CONCEPT MOD"
 ACQUISITION: Final = "HAS ACQ CONTEXT"
 OBSERVATION: Final = "HAS OBS CONTEXT"
 
-Path = tuple[int, ...]
+TreePath = tuple[int, ...]
 """Where a content item stands in the tree, counted from 1: (1, 2, 3) is root, child 2, child 3."""
 
 _DATE: Final = r"\d{8}"
@@ -118,7 +118,11 @@ def image(header: Dataset, children: Sequence[Item]) -> Item:
 
 
 def coordinates(
-    relationship: str, name: Code, graphic_type: str, points: Iterable[Iterable[float]], of: Path
+    relationship: str,
+    name: Code,
+    graphic_type: str,
+    points: Iterable[Iterable[float]],
+    of: TreePath,
 ) -> Item:
     """SCOORD of (column, row) points, selected by reference from the image at `of`.
 
@@ -130,7 +134,7 @@ def coordinates(
     return with_children(item, [reference(SELECTED, of)])
 
 
-def reference(relationship: str, to: Path) -> Item:
+def reference(relationship: str, to: TreePath) -> Item:
     """An item by reference: the relationship, and where its target stands in the tree."""
     item = Item()
     item.RelationshipType = relationship

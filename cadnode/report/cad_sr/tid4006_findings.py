@@ -27,15 +27,15 @@ from cadnode.report.cad_sr.tid4019_algorithms import Algorithm, named, ours
 from cadnode.report.cad_sr.tid4020_image_library import Library
 from cadnode.report.cad_sr.tid4023_operating_points import curve_of, step_of
 from cadnode.report.edition import Edition
-from cadnode.report.finding_groups import polyline
 from cadnode.report.scores import (
-    Scorer,
+    ScoringSystem,
     assessment_scorer,
     detector,
     finding_scorer,
     suspicious_to_women_trained,
 )
 from cadnode.report.sr import group_parts as parts
+from cadnode.report.sr.finding_groups import polyline
 from cadnode.report.wording import counting, origin
 
 
@@ -160,7 +160,7 @@ def _intent(finding: Finding, intent: Code, curve: OperatingCurve | None) -> Ite
     return items.code(items.MODIFIER, concepts.RENDERING_INTENT, intent, steps)
 
 
-def _score(finding: Finding, scorer: Scorer, value: float) -> tuple[str, ...]:
+def _score(finding: Finding, scorer: ScoringSystem, value: float) -> tuple[str, ...]:
     """The CAD score as an algorithm parameter (111002).
 
     TID 4006 has a probability of cancer (111047) alone, which no score is, and is closed. A
@@ -171,7 +171,7 @@ def _score(finding: Finding, scorer: Scorer, value: float) -> tuple[str, ...]:
     return (_in_words(scorer, value),)
 
 
-def _described(finding: Finding, scorer: Scorer, value: float) -> list[Item]:
+def _described(finding: Finding, scorer: ScoringSystem, value: float) -> list[Item]:
     """TID 4013: what a selected region is, with the score that has no item of its own."""
     if finding.kind not in concepts.REGION_DESCRIPTIONS:
         return []
@@ -182,7 +182,7 @@ def _described(finding: Finding, scorer: Scorer, value: float) -> list[Item]:
     return [items.text(items.PROPERTIES, concepts.REGION_DESCRIPTION, said)]
 
 
-def _in_words(scorer: Scorer, value: float) -> str:
+def _in_words(scorer: ScoringSystem, value: float) -> str:
     """Such as "CAD score of kang2021, 1.1.0; trained on phantoms: 0.75 (0 to 1)"."""
     return f"{scorer.code.meaning}: {parts.number(value):.4g} (0 to 1)"
 

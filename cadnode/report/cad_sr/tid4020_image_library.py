@@ -26,7 +26,7 @@ class Library:
     def __contains__(self, sop_instance_uid: str) -> bool:
         return any(str(h.SOPInstanceUID) == sop_instance_uid for h in self.headers)
 
-    def path(self, sop_instance_uid: str) -> items.Path:
+    def path(self, sop_instance_uid: str) -> items.TreePath:
         """Place of an image in the content tree.
 
         Raises

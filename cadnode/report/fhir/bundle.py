@@ -41,9 +41,9 @@ from cadnode.report.fhir.observations import (
     skipped_observation,
     skipped_uid,
 )
-from cadnode.report.finding_groups import polyline
 from cadnode.report.scores import phantom_sentence
 from cadnode.report.sr.documents import remarks
+from cadnode.report.sr.finding_groups import polyline
 from cadnode.report.sr.group_parts import mammogram_of
 from cadnode.report.sr.measurement_groups import summary
 from cadnode.report.uids import object_uid

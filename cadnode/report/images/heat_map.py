@@ -27,7 +27,7 @@ from cadnode.report.identity import (
 )
 from cadnode.report.images.outlines import draw_outlines, label
 from cadnode.report.scores import (
-    Scorer,
+    ScoringSystem,
     assessment_scorer,
     finding_scorer,
     phantom_systems,
@@ -157,7 +157,7 @@ def _map_name(result: ExamResult, heat_map: HeatMap) -> str:
     return "ensemble map" + (", in part trained on phantoms" if phantom_systems(result) else "")
 
 
-def _phantoms(scorer: Scorer) -> str:
+def _phantoms(scorer: ScoringSystem) -> str:
     return f", {scorer.training}" if scorer.phantoms_only else ""
 
 

@@ -25,10 +25,10 @@ from cadnode.domain import Finding
 from cadnode.exam.attributes import numbers
 from cadnode.exam.exam import Mammogram
 from cadnode.report.edition import Edition
-from cadnode.report.finding_groups import polyline
 from cadnode.report.highdicom_sources import owned, unnamed
 from cadnode.report.identity import MANUFACTURER
 from cadnode.report.images.outlines import label
+from cadnode.report.sr.finding_groups import polyline
 
 SERIES_NUMBER: Final = 905
 SERIES_DESCRIPTION: Final = "cadnode outlines"

@@ -19,7 +19,7 @@ from cadnode.exam.exam import Mammogram
 from cadnode.imaging.spacing import spacing_of
 from cadnode.report import codes
 from cadnode.report.edition import Edition
-from cadnode.report.scores import Scorer, detector
+from cadnode.report.scores import ScoringSystem, detector
 
 
 def tracking(edition: Edition, kind: str, index: int, text: str) -> TrackingIdentifier:
@@ -70,7 +70,7 @@ def number(value: float) -> float:
     return round(float(value), 6)
 
 
-def score(scorer: Scorer, value: float) -> Measurement:
+def score(scorer: ScoringSystem, value: float) -> Measurement:
     """A CAD score from 0 to 1, its concept named after the system."""
     return Measurement(scorer.code, number(value), codes.NO_UNITS)
 

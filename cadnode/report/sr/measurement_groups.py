@@ -18,9 +18,9 @@ from cadnode.domain import (
 )
 from cadnode.report import codes
 from cadnode.report.edition import Edition
-from cadnode.report.finding_groups import finding_groups
 from cadnode.report.scores import exam_scorer, view_scorer
 from cadnode.report.sr import group_parts as parts
+from cadnode.report.sr.finding_groups import finding_groups
 from cadnode.report.sr.image_library import referable
 from cadnode.report.wording import SIDES
 

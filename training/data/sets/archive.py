@@ -23,8 +23,8 @@ from training.data.pathology import Pathology, label_images, read_pathology
 from training.data.sets.archive_client import (
     WILDCARDS,
     ArchiveClient,
+    ArchiveInstance,
     DicomWebClient,
-    Instance,
     OrthancClient,
 )
 
@@ -129,7 +129,9 @@ def fetch(
     return list(paths)
 
 
-def _instances(client: ArchiveClient, pathology: Pathology) -> Iterator[tuple[str, Instance]]:
+def _instances(
+    client: ArchiveClient, pathology: Pathology
+) -> Iterator[tuple[str, ArchiveInstance]]:
     """Each study with each of its mammograms."""
     for keyword, value in _questions(pathology):
         try:

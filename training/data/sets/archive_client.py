@@ -28,7 +28,7 @@ _FILE: Final = {"Accept": 'multipart/related; type="application/dicom"; transfer
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
+class ArchiveInstance:
     """A file of the archive: where it is, and its SOP Instance UID."""
 
     url: str
@@ -42,11 +42,11 @@ class ArchiveClient(Protocol):
         """The studies whose attribute `keyword` (as in DICOM) is exactly `value`."""
         ...
 
-    def mammograms(self, study: str) -> list[Instance]:
+    def mammograms(self, study: str) -> list[ArchiveInstance]:
         """The instances of the study's series of modality MG."""
         ...
 
-    def fetch(self, instance: Instance, path: Path) -> None:
+    def fetch(self, instance: ArchiveInstance, path: Path) -> None:
         """Write an instance's file to `path`, whole or not at all."""
         ...
 
@@ -123,7 +123,7 @@ class OrthancClient:
         found = self._http.json("POST", f"{self._http.url}/tools/find", json=query)
         return sorted(map(str, found))
 
-    def mammograms(self, study: str) -> list[Instance]:
+    def mammograms(self, study: str) -> list[ArchiveInstance]:
         """The instances of modality MG, series by series."""
         url = self._http.url
         found = []
@@ -132,10 +132,10 @@ class OrthancClient:
                 continue
             for item in self._http.json("GET", f"{url}/series/{series['ID']}/instances"):
                 uid = str(item["MainDicomTags"]["SOPInstanceUID"])
-                found.append(Instance(f"{url}/instances/{item['ID']}/file", uid))
+                found.append(ArchiveInstance(f"{url}/instances/{item['ID']}/file", uid))
         return found
 
-    def fetch(self, instance: Instance, path: Path) -> None:
+    def fetch(self, instance: ArchiveInstance, path: Path) -> None:
         """Stream the file to disk."""
         with self._http.response("GET", instance.url) as response, written_whole(path) as file:
             for chunk in response.iter_content(_CHUNK):
@@ -153,7 +153,7 @@ class DicomWebClient:
         found = self._search(f"{self._http.url}/studies", {keyword: value})
         return sorted({_value(item, "study") for item in found})
 
-    def mammograms(self, study: str) -> list[Instance]:
+    def mammograms(self, study: str) -> list[ArchiveInstance]:
         """The instances of modality MG, series by series."""
         base = f"{self._http.url}/studies/{study}/series"
         found = []
@@ -163,10 +163,10 @@ class DicomWebClient:
             items = f"{base}/{_value(series, 'series')}/instances"
             for item in self._search(items, {}):
                 uid = _value(item, "instance")
-                found.append(Instance(f"{items}/{uid}", uid))
+                found.append(ArchiveInstance(f"{items}/{uid}", uid))
         return found
 
-    def fetch(self, instance: Instance, path: Path) -> None:
+    def fetch(self, instance: ArchiveInstance, path: Path) -> None:
         """Stream the only part of the multipart answer to disk."""
         with (
             self._http.response("GET", instance.url, headers=_FILE) as response,

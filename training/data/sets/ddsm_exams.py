@@ -11,7 +11,7 @@ from typing import Final
 from cadnode.domain import Acquisition, FloatImage, Laterality
 from cadnode.errors import DataError
 from training.data.tables import read_rows
-from training.data.views import DataSet, ViewRecord, left_out, read_grey
+from training.data.views import ViewRecord, ViewSet, left_out, read_grey
 
 NAME: Final = "ddsm-exams"
 _VIEWS = ("l_cc", "l_mlo", "r_cc", "r_mlo")
@@ -19,7 +19,7 @@ _SIDES = {"l": (Laterality.LEFT, "left"), "r": (Laterality.RIGHT, "right")}
 _COLUMNS = ("exam_id", "exam_class", "digitizer", "left_malignant", "right_malignant", *_VIEWS)
 
 
-def read(folder: Path) -> DataSet:
+def read(folder: Path) -> ViewSet:
     """The views that can be scored; missing files are left out.
 
     So is an exam that is listed twice with different labels (ten of DDSM's are): nobody knows
@@ -47,7 +47,7 @@ def read(folder: Path) -> DataSet:
                 records.append(_record(row, column, folder))
     if not records:
         raise DataError("exams.csv names no usable view")
-    return DataSet(NAME, Acquisition.FILM, tuple(records), left_out(reasons))
+    return ViewSet(NAME, Acquisition.FILM, tuple(records), left_out(reasons))
 
 
 def load(record: ViewRecord) -> FloatImage | None:

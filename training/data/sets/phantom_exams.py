@@ -26,7 +26,7 @@ from cadnode.errors import DataError
 from cadnode.files import write_whole
 from cadnode.models.store import woman_key
 from training import phantom
-from training.data.views import DataSet, Part, ViewRecord, part_of
+from training.data.views import Part, ViewRecord, ViewSet, part_of
 from training.phantom import LesionPrior, PhantomExam, PhantomSpec
 
 NAME: Final = "phantom"
@@ -89,7 +89,7 @@ def parse(text: str, *, only_test: bool = False) -> PhantomExams:
     return PhantomExams((numbers[0], numbers[1], numbers[2]), 1_000_000 * int(seed or 0))
 
 
-def read(text: str, *, only_test: bool = False, folder: Path | None = None) -> DataSet:
+def read(text: str, *, only_test: bool = False, folder: Path | None = None) -> ViewSet:
     """The views of the exams; what is not in the cache is drawn first, 0.4 s an exam.
 
     Parameters
@@ -116,7 +116,7 @@ def read(text: str, *, only_test: bool = False, folder: Path | None = None) -> D
     for seed in show:
         _draw(seed, place)
     records = [record for seed in seeds for record in _records(seed, place)]
-    return DataSet(NAME, SPEC.acquisition, tuple(records), ())
+    return ViewSet(NAME, SPEC.acquisition, tuple(records), ())
 
 
 def cache_folder() -> Path:

@@ -11,13 +11,7 @@ from typing import Final
 from cadnode.domain import Acquisition, FloatImage, Laterality
 from cadnode.errors import DataError
 from training.data.tables import read_rows
-from training.data.views import (
-    DataSet,
-    ViewRecord,
-    left_out,
-    read_grey,
-    white_background,
-)
+from training.data.views import ViewRecord, ViewSet, left_out, read_grey, white_background
 
 NAME: Final = "rsna-views"
 MACHINES: Final = ("21", "29", "48", "49")
@@ -25,7 +19,7 @@ _COLUMNS = ("image", "woman", "site_id", "machine_id", "laterality", "view", "ca
 _FACTS = ("site_id", "machine_id", "density", "invasive", "implant", "age")
 
 
-def read(folder: Path) -> DataSet:
+def read(folder: Path) -> ViewSet:
     """The views that can be scored; `AT` views and missing files are left out.
 
     Raises
@@ -42,7 +36,7 @@ def read(folder: Path) -> DataSet:
             records.append(_record(row, folder))
     if not records:
         raise DataError("views.csv names no usable view")
-    return DataSet(NAME, Acquisition.DIGITAL, tuple(records), left_out(reasons))
+    return ViewSet(NAME, Acquisition.DIGITAL, tuple(records), left_out(reasons))
 
 
 def load(record: ViewRecord) -> FloatImage | None:

@@ -60,7 +60,7 @@ class Target:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Case:
+class DetectionCase:
     """One image with what is known of it; `image` is `(H, W) float32 in [0, 1]`.
 
     Parameters
@@ -81,7 +81,7 @@ class Case:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Matched:
+class MatchedLesions:
     """The marks of a kind in one image against its lesions of that kind.
 
     Parameters
@@ -107,14 +107,14 @@ class Matched:
         return ImageMarks(self.group, best, false, self.counts_false)
 
 
-def matched(case: Case, kind: FindingKind, regions: Sequence[Region]) -> Matched:
+def matched(case: DetectionCase, kind: FindingKind, regions: Sequence[Region]) -> MatchedLesions:
     """What `regions`, which may be of any kind, mark of the lesions of a kind."""
     marks = [r for r in regions if r.kind is kind]
     targets = [t for t in case.targets if t.kind is kind]
     hits = [[r for r in marks if t.hit_by(r, case.spacing_mm)] for t in targets]
     hitting = {id(region) for row in hits for region in row}
     best = [max(row, key=lambda r: r.certainty, default=None) for row in hits]
-    return Matched(
+    return MatchedLesions(
         case.group,
         tuple(zip(targets, best, strict=True)),
         tuple(r for r in marks if id(r) not in hitting),
@@ -123,16 +123,18 @@ def matched(case: Case, kind: FindingKind, regions: Sequence[Region]) -> Matched
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Cases:
+class DetectionCases:
     """A data set: how many images, the images, and the contrast in a sentence for each kind."""
 
     name: str
     count: int
-    read: Callable[[], Iterator[Case]]
+    read: Callable[[], Iterator[DetectionCase]]
     contrast: Mapping[FindingKind, str]
 
 
-def detected(source: Cases, detector: Detector | None) -> Iterator[tuple[Case, tuple[Region, ...]]]:
+def detected(
+    source: DetectionCases, detector: Detector | None
+) -> Iterator[tuple[DetectionCase, tuple[Region, ...]]]:
     """Each image with what the node detects in it, of any certainty."""
     sha256 = detector.card.weights_sha256 if detector else ""
     known = once.kept(("detected", source.name, source.count, sha256))
@@ -142,14 +144,14 @@ def detected(source: Cases, detector: Detector | None) -> Iterator[tuple[Case, t
         yield case, known[number]
 
 
-def regions_of(case: Case, detector: Detector | None) -> tuple[Region, ...]:
+def regions_of(case: DetectionCase, detector: Detector | None) -> tuple[Region, ...]:
     """What the node detects in an image, of any certainty."""
     return detect_view(
         case.image, case.laterality, case.spacing_mm, case.acquisition, detector, least=0.0
     ).regions
 
 
-def open_cases(kind: str, where: str) -> Cases:
+def open_cases(kind: str, where: str) -> DetectionCases:
     """The images of `phantom`, N or of `mini-mias`, PATH.
 
     Raises
@@ -166,19 +168,19 @@ def open_cases(kind: str, where: str) -> Cases:
     raise DataError("--data must be phantom:N, mini-mias:PATH or pisa-calcifications:PATH")
 
 
-def mias_cases(views: tuple[mini_mias.MiasView, ...]) -> Cases:
+def mias_cases(views: tuple[mini_mias.MiasView, ...]) -> DetectionCases:
     """mini-MIAS: circles of calcifications, and of masses, distortions and asymmetries."""
 
-    def read() -> Iterator[Case]:
+    def read() -> Iterator[DetectionCase]:
         for view in views:
             image = mini_mias.load(view)
             if image is not None:
-                yield Case(
+                yield DetectionCase(
                     image, view.laterality, mini_mias.SPACING_MM, mini_mias.ACQUISITION,
                     view.woman, tuple(_mias_target(c) for c in view.circles), _mias_free(view),
                 )  # fmt: skip
 
-    return Cases(
+    return DetectionCases(
         mini_mias.NAME,
         len(views),
         read,
@@ -191,22 +193,22 @@ def mias_cases(views: tuple[mini_mias.MiasView, ...]) -> Cases:
     )
 
 
-def phantom_cases(exams: int, *, first_seed: int = PHANTOM_SEED) -> Cases:
+def phantom_cases(exams: int, *, first_seed: int = PHANTOM_SEED) -> DetectionCases:
     """Phantom exams of consecutive seeds, four views each."""
 
-    def read() -> Iterator[Case]:
+    def read() -> Iterator[DetectionCase]:
         for seed in range(first_seed, first_seed + exams):
             made = exam(seed)
             for view in made.views:
                 present = {lesion.kind for lesion in view.lesions}
-                yield Case(
+                yield DetectionCase(
                     view.image, view.laterality, made.spec.spacing_mm, made.spec.acquisition,
                     str(seed), tuple(_phantom_target(p) for p in view.lesions),
                     frozenset({CLUSTER, MASS} - present),
                 )  # fmt: skip
 
     words = "phantom exams: planted {0} in each view against marks of {0} in views without any; "
-    return Cases(
+    return DetectionCases(
         "phantom",
         4 * exams,
         read,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.errors import SettingsError
-from training.engine.preview import Difference
+from training.engine.preview import RecipeDifference
 from training.engine.recipe import Recipes, read
 
 RECIPES: Final = Recipes(Path(__file__).with_name("recipe.toml"))
@@ -14,7 +14,7 @@ RECIPES: Final = Recipes(Path(__file__).with_name("recipe.toml"))
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class FilterSchedule:
     """How long and how to train.
 
     Parameters
@@ -54,7 +54,7 @@ PAPER: Final[Mapping[str, str]] = {
 }
 
 
-def load(config: Path | None, epochs: int | None) -> Schedule:
+def load(config: Path | None, epochs: int | None) -> FilterSchedule:
     """The recipe of `--config` with the epochs of the command line.
 
     Raises
@@ -62,14 +62,14 @@ def load(config: Path | None, epochs: int | None) -> Schedule:
     SettingsError
         The file is not what it should be.
     """
-    schedule = read(RECIPES.of(config), Schedule)
+    schedule = read(RECIPES.of(config), FilterSchedule)
     schedule = replace(schedule, epochs=epochs) if epochs else schedule
     if min(schedule.epochs, schedule.batch, schedule.steps) < 1:
         raise SettingsError("the recipe needs epochs, a batch, and per_epoch of at least a batch")
     return schedule
 
 
-def differences(schedule: Schedule) -> list[Difference]:
+def differences(schedule: FilterSchedule) -> list[RecipeDifference]:
     """(topic, papers, recipe) of every topic."""
     ours = {
         "regions": "found: candidates by curvature, told apart by this filter",

@@ -16,7 +16,13 @@ from cadnode.models import loading, store
 from cadnode.models.detector import Detector
 from cadnode.terminal import styled
 from training.papers.detection import cases, rois
-from training.papers.detection.cases import Case, Cases, detected, matched, regions_of
+from training.papers.detection.cases import (
+    DetectionCase,
+    DetectionCases,
+    detected,
+    matched,
+    regions_of,
+)
 from training.statistics.froc import ImageMarks, summary
 from training.statistics.grouped import shown
 
@@ -89,12 +95,12 @@ def load_detector(folder: Path | None) -> Detector | None:
     return model
 
 
-def marks_of(case: Case, detector: Detector | None) -> tuple[ImageMarks, ...]:
+def marks_of(case: DetectionCase, detector: Detector | None) -> tuple[ImageMarks, ...]:
     """For each of `KINDS`, what was marked in one image."""
     return _marks(case, regions_of(case, detector))
 
 
-def _marks(case: Case, regions: Sequence[Region]) -> tuple[ImageMarks, ...]:
+def _marks(case: DetectionCase, regions: Sequence[Region]) -> tuple[ImageMarks, ...]:
     return tuple(matched(case, kind, regions).marks for kind in KINDS)
 
 
@@ -131,7 +137,7 @@ def show(console: Console, result: dict[str, Any]) -> None:
 
 
 def _row(
-    source: Cases, images: Sequence[ImageMarks], kind: FindingKind, seed: int
+    source: DetectionCases, images: Sequence[ImageMarks], kind: FindingKind, seed: int
 ) -> dict[str, Any]:
     head = {"kind": kind.value, "contrast": source.contrast[kind]}
     lesions, free = sum(len(i.lesions) for i in images), sum(i.counts_false for i in images)
@@ -161,8 +167,8 @@ def _head(data: str, detector: Detector | None) -> dict[str, Any]:
 
 
 def _progress(
-    source: Cases, detector: Detector | None
-) -> Iterator[tuple[Case, tuple[Region, ...]]]:
+    source: DetectionCases, detector: Detector | None
+) -> Iterator[tuple[DetectionCase, tuple[Region, ...]]]:
     console = terminal.console(stderr=True)
     yield from track(
         detected(source, detector), "reading", total=source.count, console=console,

@@ -39,7 +39,7 @@ _LIMITS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class DetectorOrigin:
     """How the weights came to be."""
 
     command: str
@@ -56,7 +56,9 @@ def write(network: CandidateFilter, card: DetectorCard, found: Samples, out: Pat
     return folder
 
 
-def card(config: DetectorConfig, found: Samples, held_out: Floats, origin: Origin) -> DetectorCard:
+def card(
+    config: DetectorConfig, found: Samples, held_out: Floats, origin: DetectorOrigin
+) -> DetectorCard:
     """The card, its weights' sha256 still open.
 
     Parameters

@@ -14,7 +14,7 @@ from torch.nn import functional
 from cadnode import terminal
 from cadnode.networks.patch_filter import CandidateFilter, CandidateNet, DetectorConfig
 from training.engine.phase_loop import Kept, NumpyRandom, Phase, Stateful, learn
-from training.papers.detection.config import Schedule
+from training.papers.detection.config import FilterSchedule
 from training.papers.detection.samples import Samples
 
 Floats = NDArray[np.float64]
@@ -26,7 +26,7 @@ _WITHOUT_STATISTICS: Final = 0.15
 
 
 def fit(
-    samples: Samples, config: DetectorConfig, schedule: Schedule, seed: int, *,
+    samples: Samples, config: DetectorConfig, schedule: FilterSchedule, seed: int, *,
     quiet: bool = False, kept: Kept | None = None,
 ) -> CandidateFilter:  # fmt: skip
     """The networks trained on the samples, each from a seed of its own, in evaluation mode.
@@ -44,7 +44,7 @@ def fit(
 
 
 def _member(
-    samples: Samples, config: DetectorConfig, schedule: Schedule, seed: int, *, quiet: bool,
+    samples: Samples, config: DetectorConfig, schedule: FilterSchedule, seed: int, *, quiet: bool,
     kept: Kept | None,
 ) -> CandidateNet:  # fmt: skip
     torch.manual_seed(seed)

@@ -14,7 +14,7 @@ from cadnode.models.detector import Detector
 from training.data.sets import pisa_calcifications as pisa
 from training.papers.detection.samples import roi_frame
 from training.statistics import grouped
-from training.statistics.grouped import Cases
+from training.statistics.grouped import GroupedCases
 
 
 def numbers(
@@ -33,7 +33,7 @@ def numbers(
     rois = [(r, image) for r in pisa.read(folder) if (image := pisa.load(r)) is not None]
     if not rois:
         raise DataError("no region could be read")
-    cases = Cases(
+    cases = GroupedCases(
         np.array([r.positive for r, _ in rois], bool),
         np.array([certainty(image, pisa.SPACING_MM, detector) for _, image in rois]),
         np.array([r.woman for r, _ in rois]),

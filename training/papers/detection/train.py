@@ -21,11 +21,11 @@ from training.engine.checkpoint import claim
 from training.engine.command_line import command_line
 from training.engine.machine import Machine
 from training.engine.phase_loop import Kept
-from training.engine.preview import Count, Phase, Preview, table_of
+from training.engine.preview import Count, Preview, PreviewPhase, table_of
 from training.papers.detection import config as recipes
 from training.papers.detection import export, samples
-from training.papers.detection.config import Schedule
-from training.papers.detection.export import Origin
+from training.papers.detection.config import FilterSchedule
+from training.papers.detection.export import DetectorOrigin
 from training.papers.detection.fitting import fit
 from training.papers.detection.samples import Samples
 from training.papers.detection.validation import FOLDS, HeldOut, cross_validated, mias_froc
@@ -44,7 +44,7 @@ def run(
     *,
     config: Path | None = None,
     epochs: int | None = None,
-    schedule: Schedule | None = None,
+    schedule: FilterSchedule | None = None,
     seed: int = 0,
     resume: bool = False,
     quiet: bool = False,
@@ -88,7 +88,9 @@ def run(
     found = _found(data, network_config, seed, out, console)
     network, held_out = _learnt(found, network_config, schedule, seed, out, machine, console)
     named = {"--config": config.name if config else None, "--epochs": epochs, "--seed": seed}
-    origin = Origin(command_line("detection", data, out, named), seed, datetime.now(UTC).date())
+    origin = DetectorOrigin(
+        command_line("detection", data, out, named), seed, datetime.now(UTC).date()
+    )
     card = export.card(network_config, found, held_out.logits, origin)
     folder = export.write(network, card, found, out)
     _show(console, card)
@@ -114,9 +116,13 @@ def preview(
         counts=tuple(_count(text) for text in data),
         differences=tuple(recipes.differences(schedule)),
         phases=(
-            Phase(f"{FOLDS} folds, {members} networks each", FOLDS * members * schedule.epochs,
-                  schedule.steps),
-            Phase(f"{members} networks of all women", members * schedule.epochs, schedule.steps),
+            PreviewPhase(
+                f"{FOLDS} folds, {members} networks each", FOLDS * members * schedule.epochs,
+                schedule.steps,
+            ),
+            PreviewPhase(
+                f"{members} networks of all women", members * schedule.epochs, schedule.steps
+            ),
         ),
         writes=(
             f"{out}/{export.NAME}/ (card, weights)", f"{out}/{CANDIDATES}/", f"{out}/{STATES}/",
@@ -126,7 +132,7 @@ def preview(
 
 
 def _learnt(
-    found: Samples, config: DetectorConfig, schedule: Schedule, seed: int, out: Path,
+    found: Samples, config: DetectorConfig, schedule: FilterSchedule, seed: int, out: Path,
     machine: Machine, console: Console,
 ) -> tuple[CandidateFilter, HeldOut]:  # fmt: skip
     """The filter of all women, and what filters say of the women whom they were not taught."""

@@ -14,7 +14,7 @@ from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
 from training.data.sets import mini_mias
 from training.engine.phase_loop import Kept
 from training.papers.detection.cases import mias_cases
-from training.papers.detection.config import Schedule
+from training.papers.detection.config import FilterSchedule
 from training.papers.detection.evaluate import KINDS, marks_of
 from training.papers.detection.fitting import fit, folds, logits
 from training.papers.detection.samples import Samples
@@ -45,7 +45,7 @@ class HeldOut:
 
 
 def cross_validated(
-    found: Samples, config: DetectorConfig, schedule: Schedule, seed: int, *,
+    found: Samples, config: DetectorConfig, schedule: FilterSchedule, seed: int, *,
     quiet: bool = False, kept: Kept | None = None,
 ) -> HeldOut:  # fmt: skip
     """Networks of `FOLDS` folds by woman, and their log-odds of the candidates left out."""

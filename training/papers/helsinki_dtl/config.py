@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.domain import System
-from training.papers.roi_cnn.config import Recipe
+from training.papers.roi_cnn.config import RoiRecipe
 from training.papers.roi_cnn.protocol import Protocol, said_of
 
 CPU_RECIPE: Final = Path(__file__).with_name("cpu.toml")
@@ -25,7 +25,7 @@ PAPER: Final[Mapping[str, str]] = {
 }
 
 
-def _ours(recipe: Recipe) -> dict[str, str]:
+def _ours(recipe: RoiRecipe) -> dict[str, str]:
     said = said_of(recipe)
     networks = ", ".join(f"{m.network} (seed +{m.seed})" for m in recipe.members)
     data = "those of --data: the study's are private"

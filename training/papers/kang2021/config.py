@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.domain import System
-from training.papers.roi_cnn.config import Member, Recipe
+from training.papers.roi_cnn.config import Member, RoiRecipe
 from training.papers.roi_cnn.protocol import Protocol, said_of
 
 CPU_RECIPE: Final = Path(__file__).with_name("cpu.toml")
@@ -26,7 +26,7 @@ PAPER: Final[Mapping[str, str]] = {
 }
 
 
-def _ours(recipe: Recipe) -> dict[str, str]:
+def _ours(recipe: RoiRecipe) -> dict[str, str]:
     networks = ", ".join(m.network for m in recipe.members)
     data = "those of --data: the paper's are private"
     return said_of(recipe) | {"data": data, "network": networks}

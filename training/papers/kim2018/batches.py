@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cadnode.domain import Acquisition, FloatImage
 from training.data.tensors import TensorCache
-from training.papers.kim2018.config import Recipe
+from training.papers.kim2018.config import ViewRecipe
 from training.papers.kim2018.lesions import LesionSimulator
 
 
@@ -55,11 +55,11 @@ def _move(rng: Generator, image: FloatImage) -> FloatImage:
     return np.asarray(cv2.warpAffine(image, affine, (cols, rows), flags=cv2.INTER_LINEAR))
 
 
-Breast = tuple[int, ...]
+BreastRows = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ViewBatch:
     """`views` is `(B, 1, H, W)`: first the pairs, four views each (cancer, cancer, other, other).
 
     `targets` is `(S, h, w)` for the last S views: the lesion's share of each map cell.
@@ -71,23 +71,23 @@ class Batch:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Source:
+class ViewSource:
     """Training views of one data set: which may be backgrounds, which breasts form pairs."""
 
     cache: TensorCache
     acquisition: Acquisition
     backgrounds: tuple[int, ...]
-    cancers: tuple[Breast, ...]
-    partners: tuple[tuple[Breast, ...], ...]
+    cancers: tuple[BreastRows, ...]
+    partners: tuple[tuple[BreastRows, ...], ...]
 
     @classmethod
-    def of(cls, cache: TensorCache, acquisition: Acquisition, rows: Sequence[int]) -> "Source":
+    def of(cls, cache: TensorCache, acquisition: Acquisition, rows: Sequence[int]) -> "ViewSource":
         """The source made of those of the cache's records that `rows` names."""
         usable = [i for i in rows if cache.records[i].trainable]
         breasts: dict[tuple[str, str], list[int]] = defaultdict(list)
         for i in usable:
             breasts[cache.records[i].breast].append(i)
-        healthy: dict[str, list[Breast]] = defaultdict(list)
+        healthy: dict[str, list[BreastRows]] = defaultdict(list)
         for views in breasts.values():
             first = cache.records[views[0]]
             if not first.cancer:
@@ -108,7 +108,7 @@ def _matched(woman: str, stratum: str, acquisition: Acquisition) -> str:
     return woman if acquisition == Acquisition.FILM else stratum
 
 
-class Batches:
+class ViewBatches:
     """The minibatches of one epoch after another; the next is made while one is learnt.
 
     Every minibatch depends on seed, epoch and step alone, so that a training taken up again goes
@@ -120,7 +120,9 @@ class Batches:
         Pixels of a map cell's side.
     """
 
-    def __init__(self, sources: Sequence[Source], recipe: Recipe, seed: int, cell: int) -> None:
+    def __init__(
+        self, sources: Sequence[ViewSource], recipe: ViewRecipe, seed: int, cell: int
+    ) -> None:
         cv2.setNumThreads(1)
         self.sources, self.recipe, self.seed, self.cell = sources, recipe, seed, cell
         self.epoch = 0
@@ -129,7 +131,7 @@ class Batches:
     def __len__(self) -> int:
         return self.recipe.schedule.steps_per_epoch
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[ViewBatch]:
         with ThreadPoolExecutor(1) as pool:
             ahead = pool.submit(self.make, self.epoch, 0)
             for step in range(len(self)):
@@ -138,7 +140,7 @@ class Batches:
                     ahead = pool.submit(self.make, self.epoch, step + 1)
                 yield batch
 
-    def make(self, epoch: int, step: int) -> Batch:
+    def make(self, epoch: int, step: int) -> ViewBatch:
         """The minibatch of a step: simulated views only in the first phase, both later."""
         rng = np.random.default_rng([self.seed, epoch, step])
         pretrain = epoch < self.recipe.schedule.pretrain_epochs
@@ -153,7 +155,7 @@ class Batches:
             targets.append(self._cells(self._simulator.draw(rng, image, strength=strength)))
             views.append(image)
         stacked = torch.from_numpy(np.stack(views))[:, None]
-        return Batch(stacked, pairs, torch.from_numpy(np.stack(targets)))
+        return ViewBatch(stacked, pairs, torch.from_numpy(np.stack(targets)))
 
     def _pairs(self, rng: Generator) -> list[FloatImage]:
         views = []

@@ -17,7 +17,7 @@ RECIPES: Final = Recipes(RECIPE, transfer=RECIPE.with_name("transfer.toml"))
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class NetworkRecipe:
     """See `cadnode.networks.dib_mg.DibMgConfig`.
 
     `start` is what an ImageNet trunk begins with: `scratch` (random), `imagenet` (timm's weights,
@@ -32,7 +32,7 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class InputRecipe:
     """Size of the tensor, and the squares to which the sources' views are stretched first."""
 
     height: int = 384
@@ -42,7 +42,7 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class ScheduleRecipe:
     """Epochs of both phases; training stops after `patience` epochs without improvement."""
 
     steps_per_epoch: int = 100
@@ -70,38 +70,38 @@ class Finetune:
 
 
 @dataclass(frozen=True, slots=True)
-class Optimizer:
+class OptimizerRecipe:
     """AdamW's."""
 
     weight_decay: float = 0.03
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class DataRecipe:
     """Women (`DATASET:WOMAN`) that are kept out of every part: those of the demo's exams."""
 
     exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
+class ExportRecipe:
     """The version that the cards get."""
 
     version: str = "1.0.0"
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class ViewRecipe:
     """Everything that a training depends on besides data and seed."""
 
-    network: Network = field(default_factory=Network)
-    input: Input = field(default_factory=Input)
-    schedule: Schedule = field(default_factory=Schedule)
+    network: NetworkRecipe = field(default_factory=NetworkRecipe)
+    input: InputRecipe = field(default_factory=InputRecipe)
+    schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
     pretrain: Pretrain = field(default_factory=Pretrain)
     finetune: Finetune = field(default_factory=Finetune)
-    optimizer: Optimizer = field(default_factory=Optimizer)
-    data: Data = field(default_factory=Data)
-    export: Export = field(default_factory=Export)
+    optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
+    data: DataRecipe = field(default_factory=DataRecipe)
+    export: ExportRecipe = field(default_factory=ExportRecipe)
 
     @property
     def epochs(self) -> int:
@@ -120,7 +120,7 @@ class Recipe:
         side = self.input.stretch_digital if digital else self.input.stretch_film
         return PreprocessSpec(height=self.input.height, width=self.input.width, stretch_to=side)
 
-    def with_epochs(self, epochs: int) -> "Recipe":
+    def with_epochs(self, epochs: int) -> "ViewRecipe":
         """The recipe shortened or lengthened to `epochs`, both phases in proportion."""
         share = self.schedule.pretrain_epochs / max(self.epochs, 1)
         pretrain = min(round(epochs * share), epochs - 1)
@@ -130,7 +130,7 @@ class Recipe:
         return dataclasses.replace(self, schedule=schedule)
 
 
-def load(file: Path | None = None) -> Recipe:
+def load(file: Path | None = None) -> ViewRecipe:
     """The recipe of a TOML file; the committed one by default.
 
     Raises
@@ -138,7 +138,7 @@ def load(file: Path | None = None) -> Recipe:
     SettingsError
         The file is missing or not TOML, or a key or a value is wrong.
     """
-    recipe = read(file or RECIPE, Recipe)
+    recipe = read(file or RECIPE, ViewRecipe)
     try:
         recipe.architecture(), recipe.preprocess(Acquisition.DIGITAL)
     except ValueError:
@@ -161,7 +161,7 @@ PAPER: Final[Mapping[str, str]] = {
 }
 
 
-def differences(recipe: Recipe) -> list[tuple[str, str, str]]:
+def differences(recipe: ViewRecipe) -> list[tuple[str, str, str]]:
     """What the recipe does otherwise than the paper: (topic, paper, recipe with its reason)."""
     ours = {
         "data": "RSNA views and DDSM exams, some hundred cancers: what is public here",
@@ -187,6 +187,6 @@ def differences(recipe: Recipe) -> list[tuple[str, str, str]]:
     return [(topic, PAPER[topic], ours[topic]) for topic in PAPER]
 
 
-def _views(recipe: Recipe) -> int:
+def _views(recipe: ViewRecipe) -> int:
     tune = recipe.finetune
     return 4 * (tune.digital_pairs + tune.film_pairs) + tune.simulated

@@ -29,7 +29,7 @@ from cadnode.terminal import styled
 from training import once
 from training.data.sources import open_source
 from training.data.tensors import tensors
-from training.data.views import DataSet, ViewRecord
+from training.data.views import ViewRecord, ViewSet
 from training.engine.loop import in_batches
 from training.papers.kim2018 import baselines
 from training.papers.kim2018.exams import level
@@ -43,7 +43,7 @@ from training.papers.kim2018.validation import (
     exams_compared,
 )
 from training.statistics.auc import delong
-from training.statistics.grouped import Cases, area, message, shown
+from training.statistics.grouped import GroupedCases, area, message, shown
 
 SPLITS: Final = ("unseen", "all")
 _CLASSES: Final = ("with cancer", "without")
@@ -181,7 +181,7 @@ def _packaged(acquisition: Acquisition) -> Path:
     raise ModelError(f"no packaged model reads {acquisition.value} views; give one with --model")
 
 
-def _unseen(source: DataSet, folder: Path) -> tuple[Sequence[ViewRecord], int]:
+def _unseen(source: ViewSet, folder: Path) -> tuple[Sequence[ViewRecord], int]:
     """Records of the women the model has not seen, and the number of the others."""
     known = store.seen_women(folder)
     seen = {r.woman for r in source.records if store.woman_key(r.dataset, r.woman) in known}
@@ -236,7 +236,7 @@ def _columns(breasts: Sequence[BreastScored]) -> tuple[list[bool], list[float]]:
 def _area(breasts: Sequence[BreastScored]) -> dict[str, Any]:
     labels, scores = _columns(breasts)
     women = np.array([b.woman for b in breasts], np.str_)
-    return area(Cases(np.array(labels, bool), np.array(scores, np.float64), women))
+    return area(GroupedCases(np.array(labels, bool), np.array(scores, np.float64), women))
 
 
 def _row(stratum: str, breasts: Sequence[BreastScored]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from cadnode.models.weights import StoredAs, pack, unpack
 from cadnode.networks.dib_mg import MapNetwork
 from training.data.sets import ddsm_exams, phantom_exams, rsna_views
 from training.data.tensors import TensorCache
-from training.data.views import DataSet, Part, ViewRecord
-from training.papers.kim2018.config import Recipe
+from training.data.views import Part, ViewRecord, ViewSet
+from training.papers.kim2018.config import ViewRecipe
 from training.papers.kim2018.validation import (
     BreastScored,
     ExamScored,
@@ -86,7 +86,7 @@ _UNKNOWN_LIMITS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ViewOrigin:
     """How the weights came to be."""
 
     command: str
@@ -96,18 +96,18 @@ class Origin:
 
 def write(
     network: MapNetwork,
-    recipe: Recipe,
-    data: DataSet,
+    recipe: ViewRecipe,
+    data: ViewSet,
     cache: TensorCache,
     rows: Mapping[Part, Sequence[int]],
     out: Path,
-    origin: Origin,
+    origin: ViewOrigin,
 ) -> dict[str, Any]:
     """Write `out/NAME/VERSION`; returns the folder and the test part's area."""
     network = network.cpu().eval()
     stored_as = _store(network, cache, _picked(cache, rows["validation"], data))
-    read: dict[Part, Read] = {
-        part: Read(
+    read: dict[Part, ViewsRead] = {
+        part: ViewsRead(
             [cache.records[i] for i in rows[part]],
             *logits_of(network, cache, rows[part], device="cpu"),
         )
@@ -159,7 +159,7 @@ def _store(network: MapNetwork, cache: TensorCache, rows: Sequence[int]) -> Stor
     return "float32"
 
 
-def _picked(cache: TensorCache, rows: Sequence[int], data: DataSet) -> list[int]:
+def _picked(cache: TensorCache, rows: Sequence[int], data: ViewSet) -> list[int]:
     chosen = compared([cache.records[i] for i in rows], data.acquisition)
     return [rows[i] for i in chosen]
 
@@ -168,7 +168,7 @@ MEASURED: Final[tuple[Part, ...]] = ("validation", "test")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Read:
+class ViewsRead:
     """The views of a part as a network reads them: `(n,)` log-odds, and peaks of their maps."""
 
     records: Sequence[ViewRecord]
@@ -177,7 +177,7 @@ class Read:
 
 
 def metrics_of(
-    read: Mapping[Part, Read], data: DataSet, scoring: BreastScoring
+    read: Mapping[Part, ViewsRead], data: ViewSet, scoring: BreastScoring
 ) -> tuple[Metric, ...]:
     """Areas of breasts and of exams in each part, scored as the node scores them.
 
@@ -221,7 +221,7 @@ def _metric(
     ]  # fmt: skip
 
 
-def _training_set(data: DataSet, cache: TensorCache, rows: Sequence[int]) -> TrainingData:
+def _training_set(data: ViewSet, cache: TensorCache, rows: Sequence[int]) -> TrainingData:
     records = [cache.records[i] for i in rows if cache.records[i].trainable]
     return TrainingData(
         name=data.name,

@@ -5,14 +5,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from cadnode.networks.dib_mg import MapNetwork, breast_logit
-from training.papers.kim2018.batches import Batch
+from training.papers.kim2018.batches import ViewBatch
 
 # A cell is lesion from 25 % on, and neither lesion nor free of it between 2 % and 25 %.
 _FREE, _LESION = 0.02, 0.25
 _LESION_WEIGHT = 4.0
 
 
-def loss_of(network: MapNetwork, logit_maps: Tensor, batch: Batch) -> Tensor:
+def loss_of(network: MapNetwork, logit_maps: Tensor, batch: ViewBatch) -> Tensor:
     """Simulated lesions: where they are. Pairs: which breast has the cancer.
 
     `logit_maps` is `(B, h, w)`.

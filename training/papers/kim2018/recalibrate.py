@@ -42,7 +42,7 @@ def refit(card: DibMgCard, folder: Path, text: str) -> tuple[dict[str, Any], lis
     split = store.read_split(folder)
     learnt = {*split["train"], *split.get("excluded", ())}
     model = load_view_model(folder)
-    read: dict[Part, export.Read] = {}
+    read: dict[Part, export.ViewsRead] = {}
     placed = parts(data.records, keys)
     for part in export.MEASURED:
         wanted = [
@@ -68,8 +68,8 @@ def refit(card: DibMgCard, folder: Path, text: str) -> tuple[dict[str, Any], lis
     return fields, sorted({store.woman_key(r.dataset, r.woman) for r in held.records})
 
 
-def _read(views: list[tuple[ViewRecord, float, float]]) -> export.Read:
-    return export.Read(
+def _read(views: list[tuple[ViewRecord, float, float]]) -> export.ViewsRead:
+    return export.ViewsRead(
         [record for record, _, _ in views],
         np.array([logit for _, logit, _ in views], np.float32),
         np.array([peak for _, _, peak in views], np.float32),

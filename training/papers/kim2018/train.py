@@ -16,26 +16,26 @@ from cadnode.networks.dib_mg import MapNetwork, TransferDibMg
 from training.data.sets import phantom_exams
 from training.data.sources import open_source
 from training.data.tensors import TensorCache
-from training.data.views import DataSet, Part, ViewRecord, parts
+from training.data.views import Part, ViewRecord, ViewSet, parts
 from training.engine import tracking
 from training.engine.checkpoint import claim
 from training.engine.command_line import command_line
-from training.engine.loop import Plan, Training, seed_everything
+from training.engine.loop import Training, TrainingPlan, seed_everything
 from training.engine.machine import Machine, started
-from training.engine.preview import Count, Phase, Preview, table_of
+from training.engine.preview import Count, Preview, PreviewPhase, table_of
 from training.papers.kim2018 import config as recipes
 from training.papers.kim2018 import export
-from training.papers.kim2018.batches import Batches, Source
-from training.papers.kim2018.config import Recipe
+from training.papers.kim2018.batches import ViewBatches, ViewSource
+from training.papers.kim2018.config import ViewRecipe
 from training.papers.kim2018.loss import cosine, loss_of
 from training.papers.kim2018.validation import compared, contrast_auc
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Prepared:
+class PreparedViews:
     """A data set with its tensors, and the rows of each part."""
 
-    data: DataSet
+    data: ViewSet
     cache: TensorCache
     rows: dict[Part, list[int]]
 
@@ -87,7 +87,7 @@ def run(
     if not progressed.best_state:
         raise DataError("no epoch could be validated: the validation part lacks a class")
     network.load_state_dict(progressed.best_state)
-    origin = export.Origin(
+    origin = export.ViewOrigin(
         command=command_line(
             "kim2018",
             data,
@@ -102,7 +102,7 @@ def run(
     return {"best_epoch": progressed.best_epoch, "models": models}
 
 
-def chosen(config: Path | None, epochs: int | None) -> Recipe:
+def chosen(config: Path | None, epochs: int | None) -> ViewRecipe:
     """The recipe with the changes of the command line; one serves machines with and without GPU.
 
     Raises
@@ -114,16 +114,16 @@ def chosen(config: Path | None, epochs: int | None) -> Recipe:
     return recipe.with_epochs(epochs) if epochs else recipe
 
 
-def _prepare(data: DataSet, recipe: Recipe, folder: Path) -> Prepared:
+def _prepare(data: ViewSet, recipe: ViewRecipe, folder: Path) -> PreparedViews:
     kept = [r for r in data.records if f"{r.dataset}:{r.woman}" not in recipe.data.exclude]
     cache = TensorCache(kept, recipe.preprocess(data.acquisition), folder)
     rows: dict[Part, list[int]] = {"train": [], "validation": [], "test": []}
     for i, part in enumerate(_parts(cache.records)):
         rows[part].append(i)
-    return Prepared(data, cache, rows)
+    return PreparedViews(data, cache, rows)
 
 
-def _network(recipe: Recipe) -> MapNetwork:
+def _network(recipe: ViewRecipe) -> MapNetwork:
     """The recipe's network with what it starts from.
 
     Raises
@@ -146,19 +146,19 @@ def _network(recipe: Recipe) -> MapNetwork:
 
 
 def _batches(
-    prepared: Sequence[Prepared], recipe: Recipe, network: MapNetwork, seed: int
-) -> Batches:
-    sources = [Source.of(p.cache, p.data.acquisition, p.rows["train"]) for p in prepared]
+    prepared: Sequence[PreparedViews], recipe: ViewRecipe, network: MapNetwork, seed: int
+) -> ViewBatches:
+    sources = [ViewSource.of(p.cache, p.data.acquisition, p.rows["train"]) for p in prepared]
     for source, part in zip(sources, prepared, strict=True):
         if not source.cancers or not source.backgrounds:
             raise DataError(f"{part.data.name}: too few exams to train on (no pair of breasts)")
     with torch.inference_mode():
         blank = torch.zeros(1, 1, recipe.input.height, recipe.input.width)
         cells = network.eval().logit_map(blank).shape[-1]
-    return Batches(sources, recipe, seed, cell=recipe.input.width // cells)
+    return ViewBatches(sources, recipe, seed, cell=recipe.input.width // cells)
 
 
-def _plan(recipe: Recipe, prepared: Sequence[Prepared], machine: Machine) -> Plan:
+def _plan(recipe: ViewRecipe, prepared: Sequence[PreparedViews], machine: Machine) -> TrainingPlan:
     schedule, dtype = recipe.schedule, machine.dtype(amp=True)
 
     def learning_rate(epoch: int, step: int) -> float:
@@ -181,7 +181,7 @@ def _plan(recipe: Recipe, prepared: Sequence[Prepared], machine: Machine) -> Pla
         known = {name: area for name, area in areas.items() if area is not None}
         return known | {"score": sum(known.values()) / len(known)} if known else None
 
-    return Plan(
+    return TrainingPlan(
         epochs=recipe.epochs,
         patience=schedule.patience,
         weight_decay=recipe.optimizer.weight_decay,
@@ -211,8 +211,8 @@ def preview(
         counts=tuple(count for text in data for count in _counts(text, recipe)),
         differences=tuple(recipes.differences(recipe)),
         phases=(
-            Phase("simulated lesions", schedule.pretrain_epochs, schedule.steps_per_epoch),
-            Phase("pairs of breasts", schedule.finetune_epochs, schedule.steps_per_epoch),
+            PreviewPhase("simulated lesions", schedule.pretrain_epochs, schedule.steps_per_epoch),
+            PreviewPhase("pairs of breasts", schedule.finetune_epochs, schedule.steps_per_epoch),
         ),
         writes=(
             f"{out}/dib-mg-KIND/ (card, weights) for each kind of data",
@@ -227,7 +227,7 @@ def _parts(records: Sequence[ViewRecord]) -> list[Part]:
     return parts(records, [store.woman_key(r.dataset, r.woman) for r in records])
 
 
-def _counts(text: str, recipe: Recipe) -> list[Count]:
+def _counts(text: str, recipe: ViewRecipe) -> list[Count]:
     """Breasts by part and class; of a phantom the exams, as their classes are drawn with them."""
     if text.partition(":")[0] == phantom_exams.NAME:
         sizes = zip(phantom_exams.PARTS, phantom_exams.parse(text).sizes, strict=True)

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from cadnode.domain import Acquisition, Laterality
 from cadnode.errors import DataError
 from cadnode.models.breast import BreastScoring, combine
-from cadnode.models.card import Calibration, HotRegion
+from cadnode.models.card import Calibration, HotRegionRule
 from cadnode.models.operating_point import Roc, roc
 from cadnode.networks.dib_mg import MapNetwork
 from training.data.sets.rsna_views import MACHINES
@@ -213,14 +213,14 @@ def auc_within(
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittedBreasts:
     """What a card takes from the validation part; `exam` is None where exams have one class."""
 
     calibration: Calibration
     breast: BreastScoring
     roc: Roc
     exam: Roc | None
-    hot_region: HotRegion
+    hot_region: HotRegionRule
 
 
 # Choice: never above one half. At weight w a woman whose breasts look alike keeps 1 − w of their
@@ -236,7 +236,7 @@ def fit(
     *,
     acquisition: Acquisition,
     part: str = "validation part",
-) -> Fitted:
+) -> FittedBreasts:
     """Platt's calibrations of views, breasts and exams, their ROC curves, the map's threshold.
 
     `records` are those of the validation part, all of them: which take part in which contrast
@@ -264,7 +264,7 @@ def fit(
     breasts = by_breast(rows, own.tolist(), scoring)
     of_pairs = [b for b in breasts if (b.woman, b.laterality) in pairs]
     hot = float(np.clip(np.percentile(peak[~labels], 80), 0.05, 0.95))
-    return Fitted(
+    return FittedBreasts(
         Calibration(
             slope=slope, intercept=intercept, fitted_on=where, prevalence=float(labels.mean())
         ),
@@ -275,7 +275,7 @@ def fit(
             f"{part} ({len(of_pairs)} breasts): {contrast}",
         ),
         _exam_roc(by_exam(breasts), f"{part}: {exam_contrast_of(records, acquisition)}"),
-        HotRegion(
+        HotRegionRule(
             threshold=hot,
             chosen=f"exceeded in one of five views of breasts without cancer of the {where}",
         ),

@@ -16,7 +16,7 @@ from training.papers.roi_cnn.config import Augmentation, Stage
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class RoiBatch:
     """`images` is `(B, 1, h, w) float32 in [0, 1]`, `targets` `(B, 3) int64` (see `RoiRecord`).
 
     `affines` `(B, 2, 3)` lead from an image's (x, y) to the stored ROI's, in whose pixels `boxes`
@@ -35,7 +35,7 @@ def steps_of(rois: int, stage: Stage, copies: int, batch: int) -> int:
     return min(stage.steps or whole, whole)
 
 
-class Batches:
+class RoiBatches:
     """The minibatches of one epoch after another; several may be made at once.
 
     Each epoch shows the ROIs in a new order, every one `copies` times, newly changed each time; a
@@ -59,12 +59,12 @@ class Batches:
     def __len__(self) -> int:
         return self._steps
 
-    def make(self, epoch: int, step: int) -> Batch:
+    def make(self, epoch: int, step: int) -> RoiBatch:
         """The minibatch of a step."""
         rng = np.random.default_rng([self.seed, epoch, step])
         rows = self._rows(epoch, step)
         changed = [self._changed(rng, int(i)) for i in rows]
-        return Batch(
+        return RoiBatch(
             torch.from_numpy(np.stack([image for image, _ in changed]))[:, None],
             torch.from_numpy(self._targets[rows]),
             torch.from_numpy(np.stack([affine for _, affine in changed])),

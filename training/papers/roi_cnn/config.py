@@ -17,7 +17,7 @@ IMAGENET: Final = "imagenet"
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class RoiInput:
     """The region's side in pixels and its pixel size; see `cadnode.imaging.roi_chain.RoiSpec`."""
 
     size: int = 512
@@ -50,7 +50,7 @@ class Augmentation:
 
 
 @dataclass(frozen=True, slots=True)
-class Optimizer:
+class RoiOptimizer:
     """`adam` takes the weight decay as L2 penalty, `adamw` apart from the gradient.
 
     `average` chooses and exports the exponential average of the weights instead of the weights;
@@ -66,7 +66,7 @@ class Optimizer:
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
+class RoiExport:
     """How the finished network is measured.
 
     Parameters
@@ -144,31 +144,31 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class RoiRecipe:
     """Everything that a training depends on besides data and seed."""
 
     members: tuple[Member, ...] = (Member(),)
     stages: tuple[Stage, ...] = (Stage(),)
-    input: Input = field(default_factory=Input)
+    input: RoiInput = field(default_factory=RoiInput)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    optimizer: Optimizer = field(default_factory=Optimizer)
-    export: Export = field(default_factory=Export)
+    optimizer: RoiOptimizer = field(default_factory=RoiOptimizer)
+    export: RoiExport = field(default_factory=RoiExport)
 
     def roi(self) -> RoiSpec:
         """How the node cuts a ROI for these networks."""
         return RoiSpec(size=self.input.size, spacing_mm=self.input.spacing_mm)
 
-    def with_epochs(self, epochs: int) -> "Recipe":
+    def with_epochs(self, epochs: int) -> "RoiRecipe":
         """The recipe with `epochs` for each stage."""
         stages = tuple(dataclasses.replace(s, epochs=epochs) for s in self.stages)
         return dataclasses.replace(self, stages=stages)
 
-    def with_init(self, init: str) -> "Recipe":
+    def with_init(self, init: str) -> "RoiRecipe":
         """The recipe whose first stage starts from `init`."""
         first = dataclasses.replace(self.stages[0], init=init)
         return dataclasses.replace(self, stages=(first, *self.stages[1:]))
 
-    def with_members(self, names: typing.Sequence[str]) -> "Recipe":
+    def with_members(self, names: typing.Sequence[str]) -> "RoiRecipe":
         """The recipe with only the members whose networks are named.
 
         Raises
@@ -188,7 +188,7 @@ class Recipe:
         )
 
 
-def load(file: Path) -> Recipe:
+def load(file: Path) -> RoiRecipe:
     """The recipe of a TOML file.
 
     Raises
@@ -196,12 +196,12 @@ def load(file: Path) -> Recipe:
     SettingsError
         The file is missing or not TOML, or a key or a value is wrong.
     """
-    recipe = read(file, Recipe)
+    recipe = read(file, RoiRecipe)
     _check(recipe)
     return recipe
 
 
-def _check(recipe: Recipe) -> None:
+def _check(recipe: RoiRecipe) -> None:
     """Refuse what no training could be made of."""
     names = [s.name for s in recipe.stages]
     if not names or len(set(names)) < len(names):

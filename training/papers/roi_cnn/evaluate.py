@@ -38,7 +38,7 @@ _BATCH: Final = 4
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Read:
+class RoiRead:
     """A test ROI, and each network's probability: `probabilities` is `(networks,)`."""
 
     record: RoiRecord
@@ -161,7 +161,7 @@ def packaged(system: System) -> list[Path]:
     return [f for f, card in cards if isinstance(card, CnnCard) and card.system == system]
 
 
-def read_rois(models: Sequence[RoiModel], source: PhantomSource) -> list[Read]:
+def read_rois(models: Sequence[RoiModel], source: PhantomSource) -> list[RoiRead]:
     """Every ROI of the source's test part, as each model reads it."""
     known = once.kept(("phantom", source, tuple(model.sha256 for model in models)))
     if not known:
@@ -169,8 +169,8 @@ def read_rois(models: Sequence[RoiModel], source: PhantomSource) -> list[Read]:
     return list(known["reads"])
 
 
-def _read_rois(models: Sequence[RoiModel], source: PhantomSource) -> list[Read]:
-    reads: list[Read] = []
+def _read_rois(models: Sequence[RoiModel], source: PhantomSource) -> list[RoiRead]:
+    reads: list[RoiRead] = []
     total = source.count("test")
     console = terminal.console(stderr=True)
     firsts = range(0, total, _BATCH)
@@ -184,7 +184,7 @@ def _read_rois(models: Sequence[RoiModel], source: PhantomSource) -> list[Read]:
             rois = [region(d.image, pitch(models), model.card.roi) for d in drawn]
             columns.append([r.probability for r in model.read(rois, cam=False)])
         rows = np.array(columns, np.float64).T
-        reads += [Read(d.record, row) for d, row in zip(drawn, rows, strict=True)]
+        reads += [RoiRead(d.record, row) for d, row in zip(drawn, rows, strict=True)]
     return reads
 
 

@@ -22,7 +22,7 @@ from cadnode.models.card import (
 from cadnode.models.weights import pack, unpack
 from cadnode.networks.cnn import RoiNetwork
 from training.data.rois import Part, RoiRecord, RoiSet
-from training.papers.roi_cnn.config import Member, Recipe
+from training.papers.roi_cnn.config import Member, RoiRecipe
 from training.papers.roi_cnn.measure import (
     CONTRAST,
     Floats,
@@ -61,7 +61,7 @@ _INT8_TOLERANCE: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class RoiOrigin:
     """How the weights came to be."""
 
     command: str
@@ -70,7 +70,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredWeights:
     """The weights as they will be served, and what storing them changed on validation ROIs."""
 
     kind: Literal["float32", "int8"]
@@ -79,8 +79,8 @@ class Stored:
 
 
 def write(
-    protocol: Protocol, member: Member, recipe: Recipe, network: RoiNetwork,
-    parts: Mapping[Part, RoiSet], out: Path, origin: Origin, also_seen: Sequence[RoiSet] = (),
+    protocol: Protocol, member: Member, recipe: RoiRecipe, network: RoiNetwork,
+    parts: Mapping[Part, RoiSet], out: Path, origin: RoiOrigin, also_seen: Sequence[RoiSet] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Write `out/NAME/VERSION`; returns the folder and the test part's numbers.
 
@@ -131,7 +131,7 @@ def write(
     return {"folder": str(folder), "test": measured, "stored_as_int8": stored.change}
 
 
-def _stored(network: RoiNetwork, validation: RoiSet, recipe: Recipe) -> Stored:
+def _stored(network: RoiNetwork, validation: RoiSet, recipe: RoiRecipe) -> StoredWeights:
     """int8 weights, unless they change more than the tolerance on the first validation ROIs."""
     size, rois = recipe.input.size, validation.first(recipe.export.compared)
     state = network.state_dict()
@@ -151,8 +151,8 @@ def _stored(network: RoiNetwork, validation: RoiSet, recipe: Recipe) -> Stored:
         change["largest_change_by_bfloat16"] = _largest(coarse, half, calibration)
     moves = abs(change["auc_int8"] - change["auc_float32"])
     if min(moves, change["largest_change_of_probability"]) < _INT8_TOLERANCE:
-        return Stored("int8", small, change)
-    return Stored("float32", state, change)
+        return StoredWeights("int8", small, change)
+    return StoredWeights("float32", state, change)
 
 
 def _largest(one: Floats, other: Floats, calibration: Calibration) -> float:
@@ -162,7 +162,7 @@ def _largest(one: Floats, other: Floats, calibration: Calibration) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittedRois:
     """What a card takes from validation ROIs."""
 
     calibration: Calibration
@@ -170,7 +170,7 @@ class Fitted:
     validation: ValidationScores
 
 
-def fit(log_odds: Floats, records: Sequence[RoiRecord], name: str) -> Fitted:
+def fit(log_odds: Floats, records: Sequence[RoiRecord], name: str) -> FittedRois:
     """Calibration, the curve of calibrated probabilities, and these themselves.
 
     Raises
@@ -182,7 +182,7 @@ def fit(log_odds: Floats, records: Sequence[RoiRecord], name: str) -> Fitted:
     labels = np.array([r.malignant for r in records], bool)
     calibration = platt(log_odds, labels, where)
     scores = probabilities(log_odds, calibration)
-    return Fitted(
+    return FittedRois(
         calibration,
         operating_point.roc(labels.tolist(), scores.tolist(), where),
         validation_scores(records, scores, where),
@@ -203,7 +203,7 @@ def _metrics(test: RoiSet, log_odds: Floats) -> tuple[Metric, ...]:
     return tuple(found)
 
 
-def _sentence(train: RoiSet, stored: Stored, measured: Mapping[str, Any]) -> str:
+def _sentence(train: RoiSet, stored: StoredWeights, measured: Mapping[str, Any]) -> str:
     """The training data, the best possible reader and the storage in a sentence each."""
     text = f"{len(train)} ROIs of the digital phantom, half of them film, each with a cluster."
     if is_real(train):

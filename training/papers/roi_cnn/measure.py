@@ -13,7 +13,7 @@ from cadnode.models.card import Calibration, Metric, ValidationScores
 from training.data.rois import RoiRecord
 from training.statistics import binary, grouped
 from training.statistics.auc import auc, by_woman
-from training.statistics.grouped import Cases
+from training.statistics.grouped import GroupedCases
 
 CONTRAST: Final = "ROIs with a malignant lesion against ROIs with a benign one"
 _LEAST_SLOPE: Final = 1e-3
@@ -93,7 +93,7 @@ def numbers(
 def area(records: Sequence[RoiRecord], scores: Floats) -> dict[str, Any]:
     """As `grouped.area` has it: with its interval and the numbers of ROIs."""
     labels = np.array([r.malignant for r in records], bool)
-    return grouped.area(Cases(labels, scores, np.array([r.key for r in records], np.str_)))
+    return grouped.area(GroupedCases(labels, scores, np.array([r.key for r in records], np.str_)))
 
 
 def best_possible(records: Sequence[RoiRecord], reached: float | None) -> dict[str, Any]:

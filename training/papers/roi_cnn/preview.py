@@ -7,11 +7,11 @@ from typing import Final
 from training.data.rois import PARTS, Part
 from training.data.sets.phantom_rois import PhantomSource
 from training.engine.machine import Machine
-from training.engine.preview import Count, Phase, Preview
+from training.engine.preview import Count, Preview, PreviewPhase
 from training.papers.roi_cnn import train
 from training.papers.roi_cnn.batches import steps_of
 from training.papers.roi_cnn.protocol import Protocol
-from training.papers.roi_cnn.sources import RoiSource, Sources
+from training.papers.roi_cnn.sources import RoiPart, Sources
 
 # A phantom's class is drawn with the ROI; nothing is drawn here.
 DRAWN: Final = "ROIs, benign or malignant as they are drawn"
@@ -38,7 +38,7 @@ def preview(
         for part in PARTS
     )
     phases = [
-        Phase(
+        PreviewPhase(
             f"{member.network}, {stage.name}",
             stage.epochs,
             steps_of(
@@ -61,14 +61,14 @@ def preview(
     )
 
 
-def _called(source: RoiSource, sources: Sources) -> str:
+def _called(source: RoiPart, sources: Sources) -> str:
     """The source's name, behind the stages' that take it where there are several sources."""
     stages = [name for name, one in sources.by_stage.items() if one == source]
     alone = len(stages) == len(sources.by_stage)
     return source.name if alone else f"{', '.join(stages)}: {source.name}"
 
 
-def _classes(source: RoiSource, part: Part) -> dict[str, int]:
+def _classes(source: RoiPart, part: Part) -> dict[str, int]:
     """How many ROIs of each class a part has."""
     if isinstance(source, PhantomSource):
         return {DRAWN: source.count(part)}

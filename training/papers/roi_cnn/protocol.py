@@ -8,7 +8,7 @@ from rich.table import Table
 
 from cadnode.domain import System
 from training.engine.recipe import Recipes
-from training.papers.roi_cnn.config import Member, Recipe, Stage
+from training.papers.roi_cnn.config import Member, RoiRecipe, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Protocol:
     algorithm: str
     recipe: Path
     says: Mapping[str, str]
-    ours: Callable[[Recipe], Mapping[str, str]]
+    ours: Callable[[RoiRecipe], Mapping[str, str]]
     model_name: Callable[[Member], str]
 
     @property
@@ -51,12 +51,12 @@ class Protocol:
         """The file of a recipe: `paper`, `cpu`, or any other; None: what fits the device."""
         return self.recipes.of(config, device)
 
-    def differences(self, recipe: Recipe) -> list[tuple[str, str, str]]:
+    def differences(self, recipe: RoiRecipe) -> list[tuple[str, str, str]]:
         """(topic, paper, recipe) of every topic that the recipe handles otherwise."""
         ours = self.ours(recipe)
         return [(t, said, ours[t]) for t, said in self.says.items() if ours[t] != said]
 
-    def table(self, recipe: Recipe) -> Table:
+    def table(self, recipe: RoiRecipe) -> Table:
         """The differences to be printed."""
         table = Table("", self.title, "this recipe", title="What this training does otherwise")
         for row in self.differences(recipe):
@@ -64,7 +64,7 @@ class Protocol:
         return table
 
 
-def said_of(recipe: Recipe) -> dict[str, str]:
+def said_of(recipe: RoiRecipe) -> dict[str, str]:
     """What any recipe of ROI networks does, in the words that the papers' topics use."""
     how, change = recipe.optimizer, recipe.augmentation
     turns = {0.0: "by multiples of 90°", 1.0: "1–359°"}.get(

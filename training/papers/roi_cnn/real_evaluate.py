@@ -20,7 +20,7 @@ from training.data.rois import RoiRecord
 from training.papers.roi_cnn.measure import Floats
 from training.papers.roi_cnn.real_rois import cut_all, record_of, roi_of
 from training.statistics import binary
-from training.statistics.grouped import STRATA, Cases, area, message, strata, words
+from training.statistics.grouped import STRATA, GroupedCases, area, message, strata, words
 
 UNIT: Final = "ROIs"
 _BATCH: Final = 4
@@ -51,10 +51,10 @@ class RealReads:
     probabilities: Floats
     left_out: dict[str, int]
 
-    def cases(self, scores: Floats) -> Cases:
+    def cases(self, scores: Floats) -> GroupedCases:
         """The ROIs with those scores."""
         labels = np.array([r.malignant for r in self.records], bool)
-        return Cases(labels, scores, np.array([r.key for r in self.records], np.str_))
+        return GroupedCases(labels, scores, np.array([r.key for r in self.records], np.str_))
 
 
 def run(models: Sequence[RoiModel], folders: Sequence[Path], data: str) -> dict[str, Any]:

@@ -22,12 +22,12 @@ from cadnode.errors import DataError
 from cadnode.imaging.geometry import Placement
 from cadnode.imaging.roi_chain import Roi, RoiSpec, cut
 from training.data.region_pixels import Placed, placed
-from training.data.regions import Question, Region, Regions, open_regions
+from training.data.regions import DataRegion, Question, Regions, open_regions
 from training.data.rois import IMAGES, Part, RoiRecord, RoiSet, open_set, write_table
 
 # Raised whenever what is stored for one file changes.
 _STORED: Final = 1
-Box = tuple[int, int, int, int]
+PixelBox = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ def prepare(
 
 
 def cut_all(
-    regions: Sequence[Region], *, quiet: bool = True
-) -> Iterator[tuple[Region, Placed | str]]:
+    regions: Sequence[DataRegion], *, quiet: bool = True
+) -> Iterator[tuple[DataRegion, Placed | str]]:
     """Each region with its pixels or the reason why there are none, with a progress bar."""
     console = terminal.console(stderr=True, quiet=quiet)
     yield from track(
@@ -111,7 +111,7 @@ def record_of(found: Placed, placement: Placement | None = None) -> RoiRecord:
     )
 
 
-def _inside(found: Placed, placement: Placement) -> Box:
+def _inside(found: Placed, placement: Placement) -> PixelBox:
     """The region's box in the ROI's pixels, cut at its edge, of at least one pixel."""
     corners = np.array(tuple(found.box), np.float64).reshape(2, 2)
     low, high = np.rint(placement.to_output(corners)).astype(int)
@@ -121,7 +121,7 @@ def _inside(found: Placed, placement: Placement) -> Box:
 
 
 def _make(
-    source: RealSource, part: Part, regions: Sequence[Region], spec: RoiSpec, place: Path, *,
+    source: RealSource, part: Part, regions: Sequence[DataRegion], spec: RoiSpec, place: Path, *,
     quiet: bool,
 ) -> None:  # fmt: skip
     """Write the ROIs of a part; the folder takes its name when it is whole."""
@@ -148,7 +148,7 @@ def _make(
     partial.rename(place)
 
 
-def _digest(regions: Sequence[Region], spec: RoiSpec) -> str:
+def _digest(regions: Sequence[DataRegion], spec: RoiSpec) -> str:
     """Of everything that the stored ROIs depend on: files, boxes, labels, and how they are cut."""
     digest = hashlib.sha256(f"{_STORED}{spec.model_dump_json()}".encode())
     for region in regions:

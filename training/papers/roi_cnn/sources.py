@@ -9,13 +9,13 @@ from training.data.rois import PARTS, Part, RoiSet
 from training.data.sets import phantom_rois
 from training.data.sets.phantom_rois import PhantomSource
 from training.papers.roi_cnn import real_rois
-from training.papers.roi_cnn.config import Recipe, Stage
+from training.papers.roi_cnn.config import RoiRecipe, Stage
 from training.papers.roi_cnn.real_rois import RealSource
 
-RoiSource = PhantomSource | RealSource
+RoiPart = PhantomSource | RealSource
 
 
-def parse(text: str) -> RoiSource:
+def parse(text: str) -> RoiPart:
     """The source of `phantom:…`, or of `KIND:PATH` (`training.data.sources`).
 
     Raises
@@ -37,11 +37,11 @@ class Sources:
     """
 
     def __init__(
-        self, texts: Sequence[str], recipe: Recipe, folder: Path, *, quiet: bool = False
+        self, texts: Sequence[str], recipe: RoiRecipe, folder: Path, *, quiet: bool = False
     ) -> None:
         self.recipe, self.folder, self.quiet = recipe, folder, quiet
         names = [s.name for s in recipe.stages]
-        self.by_stage: dict[str, RoiSource] = {}
+        self.by_stage: dict[str, RoiPart] = {}
         named, others = (
             [t for t in map(_split, texts) if t[0]],
             [t for t in texts if not _split(t)[0]],

@@ -18,12 +18,12 @@ from cadnode.models.weights import pack, unpack
 from cadnode.networks.cnn import RoiNetwork
 from training.data.rois import RoiSet
 from training.engine.checkpoint import STAGE_WEIGHTS
-from training.engine.loop import Plan, Training, in_batches, seed_everything
+from training.engine.loop import Training, TrainingPlan, in_batches, seed_everything
 from training.engine.machine import Machine
 from training.papers.roi_cnn import attention
 from training.papers.roi_cnn.augment import centre
-from training.papers.roi_cnn.batches import Batch, Batches
-from training.papers.roi_cnn.config import Member, Recipe, Stage
+from training.papers.roi_cnn.batches import RoiBatch, RoiBatches
+from training.papers.roi_cnn.config import Member, RoiRecipe, Stage
 from training.papers.roi_cnn.tasks import task
 
 _VALIDATION_BATCH: Final = 16
@@ -38,8 +38,8 @@ class StageData:
 
 
 def learn(
-    network: RoiNetwork, stage: Stage, member: Member, recipe: Recipe, data: StageData, out: Path,
-    *, seed: int, machine: Machine, resume: bool, quiet: bool,
+    network: RoiNetwork, stage: Stage, member: Member, recipe: RoiRecipe, data: StageData,
+    out: Path, *, seed: int, machine: Machine, resume: bool, quiet: bool,
 ) -> Path:  # fmt: skip
     """The file of the weights that the stage ended with: those of its best epoch.
 
@@ -55,7 +55,7 @@ def learn(
         return file
     seed_everything(seed)
     batch = stage.batch or member.batch
-    batches = Batches(
+    batches = RoiBatches(
         data.train,
         stage,
         recipe.augmentation,
@@ -132,8 +132,8 @@ class RoiTraining(Training):
     """
 
     def __init__(
-        self, network: nn.Module, data: Batches, plan: Plan, out: Path, stage: Stage,
-        recipe: Recipe, machine: Machine, *, quiet: bool,
+        self, network: nn.Module, data: RoiBatches, plan: TrainingPlan, out: Path, stage: Stage,
+        recipe: RoiRecipe, machine: Machine, *, quiet: bool,
     ) -> None:  # fmt: skip
         super().__init__(network, data, plan, out, machine=machine, quiet=quiet)
         self.stage, self.recipe = stage, recipe
@@ -156,7 +156,7 @@ class RoiTraining(Training):
             self.average.load_state_dict(self.network.state_dict())
 
 
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimizer(network: nn.Module, recipe: RoiRecipe) -> torch.optim.Optimizer:
     """Adam with β 0.9 and 0.999 (Kang 2021), its decay as L2 penalty or apart."""
     how = recipe.optimizer
     kind = torch.optim.Adam if how.name == "adam" else torch.optim.AdamW
@@ -164,7 +164,9 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return kind(trained, lr=1e-4, betas=(0.9, 0.999), weight_decay=how.weight_decay)
 
 
-def _plan(stage: Stage, recipe: Recipe, validation: RoiSet, steps: int, machine: Machine) -> Plan:
+def _plan(
+    stage: Stage, recipe: RoiRecipe, validation: RoiSet, steps: int, machine: Machine
+) -> TrainingPlan:
     learnt, near, whole = task(stage.task), stage.size > 0, recipe.input.size
 
     def learning_rate(epoch: int, step: int) -> float:
@@ -182,7 +184,7 @@ def _plan(stage: Stage, recipe: Recipe, validation: RoiSet, steps: int, machine:
         loss = float(learnt.loss(torch.from_numpy(logits), torch.from_numpy(targets)))
         return {"val_loss": loss} | learnt.scores(logits, targets)
 
-    def loss(network: RoiNetwork, found: Tensor, batch: Batch) -> Tensor:
+    def loss(network: RoiNetwork, found: Tensor, batch: RoiBatch) -> Tensor:
         logits, evidence = found[:, : learnt.outputs].float(), found[:, learnt.outputs :]
         known = learnt.loss(logits, batch.targets)
         if not stage.attention:
@@ -190,7 +192,7 @@ def _plan(stage: Stage, recipe: Recipe, validation: RoiSet, steps: int, machine:
         wanted = attention.inside(network.cells, evidence.shape[1], batch.affines, batch.boxes)
         return known + stage.attention * attention.loss(evidence, wanted)
 
-    return Plan(
+    return TrainingPlan(
         epochs=stage.epochs,
         patience=stage.patience,
         weight_decay=recipe.optimizer.weight_decay,

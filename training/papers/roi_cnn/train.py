@@ -21,7 +21,7 @@ from training.engine.machine import Machine, started
 from training.engine.recipe import CPU
 from training.papers.roi_cnn import config as recipes
 from training.papers.roi_cnn import export
-from training.papers.roi_cnn.config import IMAGENET, PREVIOUS, SCRATCH, Member, Recipe, Stage
+from training.papers.roi_cnn.config import IMAGENET, PREVIOUS, SCRATCH, Member, RoiRecipe, Stage
 from training.papers.roi_cnn.protocol import Protocol
 from training.papers.roi_cnn.sources import Sources
 from training.papers.roi_cnn.stage import StageData, head_for, is_own, learn, take_over
@@ -64,7 +64,7 @@ def run(
     with started(machine):
         machine.in_turn(lambda: claim(out, recipe, data, seed, resume=resume or not machine.first))
         sources = Sources(data, recipe, cache or out / "rois", quiet=quiet)
-        origin = export.Origin(
+        origin = export.RoiOrigin(
             command=command_line(protocol.system.value, data, out, {
                 "--members": members, "--config": config.name if config else None,
                 "--init": init.name if init else None, "--epochs": epochs, "--seed": seed,
@@ -91,7 +91,7 @@ def run(
 def chosen(
     protocol: Protocol, config: Path | None, members: Sequence[str] | None, epochs: int | None,
     init: Path | None, machine: Machine,
-) -> tuple[Recipe, Path | None]:  # fmt: skip
+) -> tuple[RoiRecipe, Path | None]:  # fmt: skip
     """The recipe with the changes of the command line, and the name it goes by there.
 
     Raises
@@ -110,7 +110,7 @@ def chosen(
 
 
 def _through_stages(
-    member: Member, recipe: Recipe, sources: Sources, out: Path, *, seed: int, resume: bool,
+    member: Member, recipe: RoiRecipe, sources: Sources, out: Path, *, seed: int, resume: bool,
     quiet: bool, machine: Machine,
 ) -> RoiNetwork:  # fmt: skip
     """The member's network with the weights that the last stage ended with."""

@@ -1,7 +1,7 @@
 """Training of the stacked denoising autoencoder: greedy layer by layer, then as a whole.
 
 Wang 2016 (Deep learning model) gives sigmoids, squared error (eq. 3), greedy layer-wise training
-and the softmax on top; it is silent on everything that is marked `Choice` in `Recipe`.
+and the softmax on top; it is silent on everything that is marked `Choice` in `AutoencoderRecipe`.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ Labels = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class AutoencoderRecipe:
     """How the autoencoder is trained.
 
     Parameters
@@ -52,7 +52,7 @@ class Recipe:
     patience: int = 120
     batch: int = 64
 
-    def with_epochs(self, epochs: int) -> "Recipe":
+    def with_epochs(self, epochs: int) -> "AutoencoderRecipe":
         """The recipe with so many epochs of fine-tuning, everything else in proportion."""
         share = epochs / self.epochs
         return replace(
@@ -72,7 +72,7 @@ def train(
     scaled: Scaled,
     malignant: Labels,
     validation: tuple[Scaled, Labels] | None,
-    recipe: Recipe,
+    recipe: AutoencoderRecipe,
     seed: int,
     kept: Kept | None = None,
 ) -> StackedAutoencoder:
@@ -109,7 +109,7 @@ def pretrain(
     layer: int,
     decoder: nn.Linear,
     x: Tensor,
-    recipe: Recipe,
+    recipe: AutoencoderRecipe,
     generator: torch.Generator,
     kept: Kept | None = None,
 ) -> None:
@@ -136,7 +136,7 @@ def _finetune(
     x: Tensor,
     y: Tensor,
     validation: tuple[Scaled, Labels] | None,
-    recipe: Recipe,
+    recipe: AutoencoderRecipe,
     generator: torch.Generator,
     kept: Kept | None,
 ) -> None:
@@ -165,7 +165,7 @@ def _finetune(
 
 def _phase(
     name: str, parts: Mapping[str, Stateful], optimizer: torch.optim.Optimizer,
-    loss: Callable[[Tensor], Tensor], n: int, epochs: int, recipe: Recipe,
+    loss: Callable[[Tensor], Tensor], n: int, epochs: int, recipe: AutoencoderRecipe,
     generator: torch.Generator,
 ) -> Phase:  # fmt: skip
     """Epochs over `n` rows in a new order each, `loss` being that of the rows of a minibatch."""

@@ -6,9 +6,9 @@ from typing import Final
 
 from cadnode.errors import SettingsError
 from cadnode.models.card import Scenario
-from training.engine.preview import Difference
+from training.engine.preview import RecipeDifference
 from training.engine.recipe import Recipes, read
-from training.papers.wang2016.autoencoder import Recipe
+from training.papers.wang2016.autoencoder import AutoencoderRecipe
 from training.papers.wang2016.fitting import FOLDS, HIDDEN
 
 RECIPES: Final = Recipes(Path(__file__).with_name("recipe.toml"))
@@ -26,7 +26,7 @@ PAPER: Final[Mapping[str, str]] = {
 }
 
 
-def load(config: Path | None, epochs: int | None) -> Recipe:
+def load(config: Path | None, epochs: int | None) -> AutoencoderRecipe:
     """The recipe of `--config` with the epochs of the command line.
 
     Raises
@@ -34,13 +34,15 @@ def load(config: Path | None, epochs: int | None) -> Recipe:
     SettingsError
         The file is not what it should be.
     """
-    recipe = read(RECIPES.of(config), Recipe)
+    recipe = read(RECIPES.of(config), AutoencoderRecipe)
     if recipe.batch < 1 or recipe.masked >= 1:
         raise SettingsError("the recipe needs a batch of 1 or more, and masked below 1")
     return recipe.with_epochs(epochs) if epochs else recipe
 
 
-def differences(recipe: Recipe, scenario: Scenario, folds: int) -> list[Difference]:
+def differences(
+    recipe: AutoencoderRecipe, scenario: Scenario, folds: int
+) -> list[RecipeDifference]:
     """(topic, paper, recipe) of every topic that the recipe handles otherwise."""
     hidden = ", ".join(map(str, HIDDEN[scenario]))
     ours = {

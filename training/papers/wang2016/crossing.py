@@ -13,7 +13,7 @@ from cadnode.models.card import Metric, Scenario
 from training.data.rois import PARTS, Part
 from training.engine.phase_loop import Kept
 from training.papers.wang2016 import fitting, measure
-from training.papers.wang2016.autoencoder import Recipe
+from training.papers.wang2016.autoencoder import AutoencoderRecipe
 from training.papers.wang2016.measure import Floats
 from training.papers.wang2016.table import FeatureTable, joined
 
@@ -82,7 +82,7 @@ class Crossed:
 
 
 def of_training(
-    scenario: Scenario, train: FeatureTable, recipe: Recipe, folds: int, kept: Kept,
+    scenario: Scenario, train: FeatureTable, recipe: AutoencoderRecipe, folds: int, kept: Kept,
     console: Console,
 ) -> Crossed:  # fmt: skip
     """The training part alone, as in the paper."""
@@ -94,7 +94,8 @@ def of_training(
 
 
 def of_real(
-    scenario: Scenario, tables: Tables, recipe: Recipe, folds: int, kept: Kept, console: Console,
+    scenario: Scenario, tables: Tables, recipe: AutoencoderRecipe, folds: int, kept: Kept,
+    console: Console,
 ) -> Crossed | None:  # fmt: skip
     """All real regions, the phantom's training part in every fold; None where none are real.
 

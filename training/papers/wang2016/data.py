@@ -18,7 +18,7 @@ from training.data.rois import Part
 from training.data.sets import phantom_rois, pisa_masses
 from training.data.sets.phantom_rois import PhantomSource
 from training.papers.wang2016 import phantom_regions, regions
-from training.papers.wang2016.phantom_regions import Content
+from training.papers.wang2016.phantom_regions import PhantomContent
 from training.papers.wang2016.regions import RegionTable, measured
 from training.papers.wang2016.table import FeatureTable, joined
 
@@ -112,7 +112,7 @@ def _nothing(name: str, scenario: Scenario, left_out: Mapping[str, int]) -> Data
 
 def content_table(
     source: PhantomSource,
-    content: Content,
+    content: PhantomContent,
     part: Part,
     n: int,
     folder: Path | None = None,
@@ -179,7 +179,7 @@ def pisa_table(folder: Path, scenario: Scenario = "masses") -> FeatureTable:
 
 
 def _measured(
-    source: PhantomSource, content: Content, part: Part, numbers: range, *, quiet: bool
+    source: PhantomSource, content: PhantomContent, part: Part, numbers: range, *, quiet: bool
 ) -> FeatureTable:
     rows = []
     what = f"{content}, {part} part"

@@ -18,7 +18,7 @@ from cadnode.models.feature import FeatureModel
 from cadnode.terminal import styled
 from training.papers.wang2016 import data as sources
 from training.papers.wang2016 import measure, phantom_regions, real_evaluate
-from training.papers.wang2016.autoencoder import Recipe
+from training.papers.wang2016.autoencoder import AutoencoderRecipe
 from training.papers.wang2016.reading import block, model_of, named, read, threshold
 from training.statistics.grouped import shown
 
@@ -52,7 +52,7 @@ def run(data: str, *, model: Path | None = None, scenario: str | None = None) ->
     """
     if sources.is_pisa(data):
         return real_evaluate.on_pisa(
-            data, model or packaged("masses"), Recipe(), crossed_first=model is None
+            data, model or packaged("masses"), AutoencoderRecipe(), crossed_first=model is None
         )
     named = sources.SCENARIOS if scenario is None else (sources.scenario_of(scenario),)
     folders = [model] if model else [folder for name in named if (folder := packaged(name))]

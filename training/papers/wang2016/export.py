@@ -16,7 +16,7 @@ from cadnode.networks.autoencoder import StackedAutoencoderConfig
 from training.data.rois import Part
 from training.data.sets import pisa_masses
 from training.papers.wang2016 import measure
-from training.papers.wang2016.fitting import HIDDEN, Fitted
+from training.papers.wang2016.fitting import HIDDEN, FittedClassifiers
 from training.papers.wang2016.table import FeatureTable, joined
 
 Floats = NDArray[np.float64]
@@ -55,7 +55,7 @@ PISA_LIMIT: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class FeatureOrigin:
     """How the weights came to be."""
 
     command: str
@@ -65,11 +65,11 @@ class Origin:
 
 def write(
     scenario: Scenario,
-    fitted: Fitted,
+    fitted: FittedClassifiers,
     tables: Tables,
     further: Sequence[Metric],
     out: Path,
-    origin: Origin,
+    origin: FeatureOrigin,
 ) -> Path:
     """Write `out/wang2016-SCENARIO/VERSION`; returns the folder.
 
@@ -124,7 +124,7 @@ def write(
     return folder
 
 
-def _metrics(fitted: Fitted, tests: Sequence[FeatureTable]) -> list[Metric]:
+def _metrics(fitted: FittedClassifiers, tests: Sequence[FeatureTable]) -> list[Metric]:
     """Areas of every classifier on every test part; a part without both classes has none."""
     found = []
     for table in tests:
@@ -186,7 +186,10 @@ def _split(tables: Tables) -> dict[str, list[str]]:
 
 
 def numbers(
-    scenario: Scenario, fitted: Fitted, test: FeatureTable, thresholds: Mapping[str, float]
+    scenario: Scenario,
+    fitted: FittedClassifiers,
+    test: FeatureTable,
+    thresholds: Mapping[str, float],
 ) -> dict[str, Any]:
     """The test part's table, as in the paper's Tables 2 to 4."""
     rows = measure.rows(scenario, test, fitted.probabilities(test.values), thresholds)

@@ -21,7 +21,7 @@ from cadnode.models.feature_classifiers import Knn, Lda, Scaler, Svm, sigmoid
 from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
 from training.engine.phase_loop import Kept
 from training.papers.wang2016 import autoencoder, rivals
-from training.papers.wang2016.autoencoder import Recipe
+from training.papers.wang2016.autoencoder import AutoencoderRecipe
 from training.papers.wang2016.table import FeatureTable
 
 Floats = NDArray[np.float64]
@@ -39,7 +39,7 @@ FOLDS: Final = 10
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Fitted:
+class FittedClassifiers:
     """One scenario's classifiers; `platt` is (slope, intercept) of the autoencoder's log-odds."""
 
     scaler: Scaler
@@ -81,11 +81,11 @@ def fit(
     train: FeatureTable,
     validation: FeatureTable | None,
     *,
-    recipe: Recipe,
+    recipe: AutoencoderRecipe,
     svm: tuple[float, float],
     seed: int = 0,
     kept: Kept | None = None,
-) -> Fitted:
+) -> FittedClassifiers:
     """Fit everything on `train`; stop and calibrate on `validation` where there is one.
 
     The autoencoder's states are in `kept`; the others are fitted within a moment.
@@ -96,7 +96,7 @@ def fit(
     config = StackedAutoencoderConfig(inputs=scaled.shape[1], hidden=HIDDEN[scenario])
     network = autoencoder.train(config, scaled, train.malignant, held, recipe, seed, kept)
     some = _kept(len(train), seed)
-    fitted = Fitted(
+    fitted = FittedClassifiers(
         scaler,
         network,
         rivals.fit_svm(scaled[some], train.malignant[some], *svm),
@@ -118,7 +118,7 @@ def cross_validated(
     scenario: Scenario,
     table: FeatureTable,
     *,
-    recipe: Recipe,
+    recipe: AutoencoderRecipe,
     svm: tuple[float, float] | None = None,
     also: FeatureTable | None = None,
     seed: int = 0,
@@ -200,7 +200,7 @@ def _kept(n: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).permutation(n)[:MOST_ROWS]
 
 
-def _calibrated(fitted: Fitted, validation: FeatureTable) -> Fitted:
+def _calibrated(fitted: FittedClassifiers, validation: FeatureTable) -> FittedClassifiers:
     scaled = fitted.scaler(validation.values).astype(np.float64)
     decisions = rivals.platt(fitted.svm.decision(scaled), validation.malignant)
     return replace(

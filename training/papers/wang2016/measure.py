@@ -11,7 +11,7 @@ from cadnode.models.card import Metric, Scenario
 from training.papers.wang2016.table import FeatureTable
 from training.statistics import binary, grouped
 from training.statistics.auc import auc, by_woman
-from training.statistics.grouped import Cases
+from training.statistics.grouped import GroupedCases
 
 Floats = NDArray[np.float64]
 CONTRAST: Final = "malignant against benign lesions"
@@ -51,7 +51,7 @@ def rows(
     """
     found = []
     for name, scores in probabilities.items():
-        cases = Cases(table.malignant, scores, table.women)
+        cases = GroupedCases(table.malignant, scores, table.women)
         at = binary.at_threshold(table.malignant, scores, thresholds[name])
         paper = dict(
             zip(("accuracy", "sensitivity", "specificity", "auc"), PAPER[scenario][name],

@@ -19,11 +19,11 @@ from training.data.rois import PARTS, Part
 from training.data.sets.phantom_rois import PhantomSource
 from training.phantom import lesions, risk
 from training.phantom.anatomy import draw_breast
-from training.phantom.descriptors import Case
+from training.phantom.descriptors import PhantomCase
 from training.phantom.view import Canvas, PhantomSpec, canvas, exposed
 
-Content = Literal["cluster", "mass", "pair"]
-CONTENTS: Final[tuple[Content, ...]] = ("cluster", "mass", "pair")
+PhantomContent = Literal["cluster", "mass", "pair"]
+CONTENTS: Final[tuple[PhantomContent, ...]] = ("cluster", "mass", "pair")
 # What the regions of a scenario hold, in which shares. Choice: the paper's own shares of
 # calcifications alone, a mass alone and both are 62, 22 and 16 % (Table 1); masses and pairs are
 # more here, because they are harder to learn.
@@ -42,7 +42,7 @@ _REACH_MM: Final = 20.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Region:
+class PhantomRegion:
     """A piece of a view with its lesions' box: what a person who marks it gives the node.
 
     `image` is `(512, 512) float32 in [0, 1]` with pixels of 0.1 mm.
@@ -55,7 +55,7 @@ class Region:
     p_malignant: float
 
 
-def draw(source: PhantomSource, content: Content, part: Part, number: int) -> Region:
+def draw(source: PhantomSource, content: PhantomContent, part: Part, number: int) -> PhantomRegion:
     """The region of a number; every second one is a film.
 
     Each number has a generator of its own, and every part a bank of breasts of its own.
@@ -70,12 +70,12 @@ def draw(source: PhantomSource, content: Content, part: Part, number: int) -> Re
         rng, size=SIZE, spacing_mm=SPACING_MM, kind=kind, acquisition=acquisition, bank=bank
     )
     assert roi.lesion is not None
-    return Region(
+    return PhantomRegion(
         roi.image, _drawn(rng, [roi.lesion.box]), acquisition, roi.malignant, roi.p_malignant
     )
 
 
-def counts(scenario: Scenario, n: int) -> dict[Content, int]:
+def counts(scenario: Scenario, n: int) -> dict[PhantomContent, int]:
     """How many of `n` regions of a scenario hold what; at least one of each that it has."""
     shares = zip(CONTENTS, MIX[scenario], strict=True)
     return {content: max(1, round(share * n)) for content, share in shares if share}
@@ -108,7 +108,7 @@ def bayes_auc(scenario: Scenario) -> float:
     return float((pos * (np.cumsum(neg) - neg / 2)).sum() / (pos.sum() * neg.sum()))
 
 
-def _pair(rng: Generator, canvases: tuple[Canvas, ...]) -> Region:
+def _pair(rng: Generator, canvases: tuple[Canvas, ...]) -> PhantomRegion:
     """A mass with a cluster in or about it, and one malignancy of both their looks."""
     source = canvases[int(rng.integers(len(canvases)))]
     ground = np.argwhere(source.ground)
@@ -125,12 +125,12 @@ def _pair(rng: Generator, canvases: tuple[Canvas, ...]) -> Region:
     p = joined(cluster.p_malignant, mass.p_malignant)
     malignant = bool(rng.random() < p)
     planted = [
-        lesions.plant(rng, image, site, Case(case.descriptors, malignant, p))
+        lesions.plant(rng, image, site, PhantomCase(case.descriptors, malignant, p))
         for case in (mass, cluster)
     ]
     taken = exposed(rng, image, source.roll_off[part], source.spec)
     box = _drawn(rng, [lesion.box for lesion in planted])
-    return Region(taken, box, source.spec.acquisition, malignant, p)
+    return PhantomRegion(taken, box, source.spec.acquisition, malignant, p)
 
 
 @lru_cache(maxsize=2)

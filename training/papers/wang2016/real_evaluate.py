@@ -13,13 +13,13 @@ from cadnode.models.feature import FeatureModel
 from training.data import manifest as m
 from training.data.regions import Question
 from training.papers.wang2016 import fitting, measure, regions
-from training.papers.wang2016.autoencoder import Recipe
+from training.papers.wang2016.autoencoder import AutoencoderRecipe
 from training.papers.wang2016.measure import Floats
 from training.papers.wang2016.reading import block, model_of, named, read, threshold
 from training.papers.wang2016.regions import Measurements, RegionTable
 from training.papers.wang2016.rivals import fewest_women
 from training.statistics import grouped
-from training.statistics.grouped import STRATA, Cases, message, strata, words
+from training.statistics.grouped import STRATA, GroupedCases, message, strata, words
 
 SCENARIO_OF: Final[Mapping[str, Scenario]] = {
     m.CALCIFICATION: "calcifications", m.MASS: "masses", m.BOTH: "both",
@@ -124,7 +124,7 @@ def _presence(found: RegionTable) -> dict[str, Any]:
 
 
 def on_pisa(
-    data: str, folder: Path | None, recipe: Recipe, *, crossed_first: bool
+    data: str, folder: Path | None, recipe: AutoencoderRecipe, *, crossed_first: bool
 ) -> dict[str, Any]:
     """Cross-validation with `recipe` on masses, and a served model's numbers on unseen women.
 
@@ -168,11 +168,11 @@ def _block(measured: Measurements, model: FeatureModel, seen: frozenset[str]) ->
     }
 
 
-def _crossed(found: RegionTable, recipe: Recipe) -> dict[str, Any]:
+def _crossed(found: RegionTable, recipe: AutoencoderRecipe) -> dict[str, Any]:
     scores, _ = fitting.cross_validated("masses", found.table, recipe=recipe)
     contrast = f"{measure.CONTRAST}, film: learnt anew, ten-fold cross-validation by woman"
     return block("masses", found.table, scores, contrast)
 
 
-def _cases(found: RegionTable, scores: Floats) -> Cases:
-    return Cases(found.table.malignant, scores, found.table.women)
+def _cases(found: RegionTable, scores: Floats) -> GroupedCases:
+    return GroupedCases(found.table.malignant, scores, found.table.women)

@@ -27,7 +27,7 @@ from training import once
 from training.data.facts import facts_of
 from training.data.manifest import ManifestRow
 from training.data.region_pixels import placed
-from training.data.regions import Region, Regions, open_regions, without_reading
+from training.data.regions import DataRegion, Regions, open_regions, without_reading
 from training.data.views import Part
 from training.papers.wang2016.table import FeatureTable
 
@@ -164,7 +164,7 @@ def _values(found: Regions, folder: Path | None, *, quiet: bool) -> dict[Manifes
     return values
 
 
-def _key(region: Region) -> str:
+def _key(region: DataRegion) -> str:
     """Of everything that a region's features depend on."""
     row = region.row
     digest = hashlib.sha256(f"{_MEASURED}{row.box}{row.spacing_mm}{row.dataset}".encode())

@@ -22,12 +22,12 @@ from training.engine.command_line import command_line
 from training.engine.loop import seed_everything
 from training.engine.machine import Machine
 from training.engine.phase_loop import Kept
-from training.engine.preview import Count, Phase, Preview, table_of
+from training.engine.preview import Count, Preview, PreviewPhase, table_of
 from training.papers.wang2016 import config as recipes
 from training.papers.wang2016 import crossing, export, fitting, measure, phantom_regions
 from training.papers.wang2016 import data as sources
-from training.papers.wang2016.autoencoder import Recipe
-from training.papers.wang2016.fitting import FOLDS, Fitted
+from training.papers.wang2016.autoencoder import AutoencoderRecipe
+from training.papers.wang2016.fitting import FOLDS, FittedClassifiers
 from training.papers.wang2016.rivals import fewest_women
 from training.papers.wang2016.table import FeatureTable, joined
 
@@ -47,7 +47,7 @@ def run(
     resume: bool = False,
     quiet: bool = False,
     folds: int = FOLDS,
-    recipe: Recipe | None = None,
+    recipe: AutoencoderRecipe | None = None,
     measured_on: str | None = None,
     machine: Machine | None = None,
 ) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def run(
         "--epochs": epochs, "--folds": None if folds == FOLDS else folds, "--seed": seed,
     }  # fmt: skip
     command = command_line("wang2016", texts, out, options)
-    origin = export.Origin(command, seed, datetime.now(UTC).date())
+    origin = export.FeatureOrigin(command, seed, datetime.now(UTC).date())
     tried = [one.as_dict(chosen) for one in crossed]
     for one in tried:
         crossing.show(console, one)
@@ -154,8 +154,8 @@ def preview(
         phase
         for name, epochs in networks
         for phase in (
-            Phase(f"{name}: two layers", 2 * pretrain, steps),
-            Phase(f"{name}: all together", epochs, steps),
+            PreviewPhase(f"{name}: two layers", 2 * pretrain, steps),
+            PreviewPhase(f"{name}: all together", epochs, steps),
         )
     ]
     return Preview(
@@ -174,7 +174,7 @@ def _texts(data: str | Sequence[str]) -> list[str]:
     return [one for text in ([data] if isinstance(data, str) else data) for one in text.split(",")]
 
 
-def _checked(recipe: Recipe, folds: int) -> Recipe:
+def _checked(recipe: AutoencoderRecipe, folds: int) -> AutoencoderRecipe:
     if folds == 1:
         raise SettingsError("--folds must be 0 or at least 2")
     return recipe
@@ -190,9 +190,9 @@ def _tables(
 
 
 def _fitted(
-    scenario: Scenario, tables: crossing.Tables, recipe: Recipe, seed: int, kept: Kept,
+    scenario: Scenario, tables: crossing.Tables, recipe: AutoencoderRecipe, seed: int, kept: Kept,
     console: Console,
-) -> tuple[tuple[float, float], Fitted]:  # fmt: skip
+) -> tuple[tuple[float, float], FittedClassifiers]:  # fmt: skip
     """The SVM's cost and gamma, and all classifiers, of the training part.
 
     Raises
@@ -209,7 +209,9 @@ def _fitted(
     return svm, fitting.fit(scenario, train, held, recipe=recipe, svm=svm, seed=seed, kept=kept)
 
 
-def _tested(scenario: Scenario, fitted: Fitted, tables: crossing.Tables) -> list[dict[str, Any]]:
+def _tested(
+    scenario: Scenario, fitted: FittedClassifiers, tables: crossing.Tables
+) -> list[dict[str, Any]]:
     """The tables of each test part that has both classes."""
     thresholds = _thresholds(fitted, joined(tables["validation"]))
     return [
@@ -255,7 +257,7 @@ def _counts(text: str, scenario: Scenario) -> list[Count]:
 
 
 def _crossed(
-    scenario: Scenario, tables: crossing.Tables, recipe: Recipe, folds: int, kept: Kept,
+    scenario: Scenario, tables: crossing.Tables, recipe: AutoencoderRecipe, folds: int, kept: Kept,
     console: Console,
 ) -> list[crossing.Crossed]:  # fmt: skip
     """The training part's cross-validation, then that of the real regions where there are any."""
@@ -271,7 +273,7 @@ def _crossed(
     return [own, real] if real else [own]
 
 
-def _thresholds(fitted: Fitted, held: FeatureTable) -> dict[str, float]:
+def _thresholds(fitted: FittedClassifiers, held: FeatureTable) -> dict[str, float]:
     """Where sensitivity + specificity is highest on the validation part, for each classifier."""
     labels = held.malignant.tolist()
     return {
@@ -280,7 +282,7 @@ def _thresholds(fitted: Fitted, held: FeatureTable) -> dict[str, float]:
     }
 
 
-def _elsewhere(fitted: Fitted, text: str, scenario: Scenario) -> list[Metric]:
+def _elsewhere(fitted: FittedClassifiers, text: str, scenario: Scenario) -> list[Metric]:
     """Areas on real masses, of which training saw none."""
     if not sources.is_pisa(text):
         raise DataError(f"a model is measured on {pisa_masses.NAME}:PATH, not on {text!r}")
