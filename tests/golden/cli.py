@@ -43,11 +43,8 @@ def _walk(command: object, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 def environment(home: Path | None = None) -> dict[str, str]:
     """Of a terminal of `WIDTH` columns without colour; `home` holds what is kept per user."""
-    kept = {
-        k: v for k, v in os.environ.items() if not k.startswith(("CADNODE_", "_TYPER", "GITHUB"))
-    }
-    kept.pop("FORCE_COLOR", None)
-    kept.pop("PY_COLORS", None)
+    ours = ("CADNODE_", "_TYPER", "GITHUB", "FORCE_COLOR", "PY_COLORS")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     kept |= {"TERMINAL_WIDTH": str(WIDTH), "COLUMNS": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb"}
     return kept | ({} if home is None else {"HOME": str(home), "XDG_CACHE_HOME": str(home)})
 

@@ -7,8 +7,8 @@ Do so only
 - when the version is raised, or a library in constraints.txt: then in a commit of its own in
   which no line of `cadnode/` changes beyond `__version__`. UIDs are derived from the version.
 
-Never to make a red test green. Parts are `objects`, `documents`, `cli`, `settings`, `names`; without
-one, all are written. The state folder of an older node is no golden file: see `make_state.py`.
+Never to make a red test green. Parts are `objects`, `documents`, `cli`, `settings`, `names`;
+without one, all are written. The state folder of an older node is no golden file: see `make_state.py`.
 """
 
 import json
