@@ -54,8 +54,11 @@ def _hanging(mammogram: Mammogram) -> tuple[bool, bool]:
 
 
 def golden_objects(exam: Exam, outcome: str, **options: Any) -> list[Dataset]:
-    """Every object that such a reading of the exam has, pictures small."""
-    result = cad_result(exam, OUTCOMES[outcome])
+    """Every object that such a reading of the exam has, pictures small.
+
+    `outcome` is one of `OUTCOMES`, or of `tests.cad_cases.CAD_OUTCOMES`.
+    """
+    result = cad_result(exam, OUTCOMES.get(outcome, outcome))
     models = tuple(replace(m, curve=CURVES.get(m.name)) for m in result.models)
     given: dict[str, Any] = {
         "longest_side": 256,

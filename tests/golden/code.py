@@ -1,0 +1,135 @@
+"""The one place where the golden files meet the code that they guard.
+
+Modules move; what they make must not. So the code under test is imported here and nowhere else in
+`tests.golden` and in the tests `test_golden_*` that begin with its files.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from cadnode import __version__
+from cadnode.app import node_state, orthanc_setup, outputs, supervise
+from cadnode.cli import app
+from cadnode.demo.ports import free_port
+from cadnode.domain import (
+    Acquisition,
+    CalcificationType,
+    Distribution,
+    EvidenceLevel,
+    ExamResult,
+    FindingKind,
+    Laterality,
+    Outcome,
+    Profile,
+    SkipReason,
+    System,
+    TrainingMaterial,
+    ViewModifier,
+    ViewPosition,
+)
+from cadnode.exam.model import Exam
+from cadnode.export import bundle, configs
+from cadnode.jobs import folders, trial
+from cadnode.jobs.fetching import FetchAnswer
+from cadnode.jobs.names import deliver_id, process_id
+from cadnode.jobs.steps import Steps
+from cadnode.jobs.workflow import config, launch, prepare, stop
+from cadnode.log import ALLOWED_FIELDS, hashed
+from cadnode.models import history, shadow, store
+from cadnode.models.card import CnnCard, FeatureCard
+from cadnode.models.evidence import Evidence
+from cadnode.models.shadow_summary import Told
+from cadnode.report.edition import OFFLINE_OBSERVER_UID, Edition
+from cadnode.report.fhir import write_bundle
+from cadnode.report.identity import IMPLEMENTATION_CLASS_UID
+from cadnode.report.objects import _SERIES as SERIES
+from cadnode.report.objects import make_objects, write_objects
+from cadnode.report.profiles import STRUCTURED, ObjectKind, kind_of, kinds_of
+from cadnode.report.result_json import SCHEMA_VERSION, write_result
+from cadnode.report.uids import NAMESPACE
+from cadnode.settings import Destination, Settings, Source, example, load
+
+__all__ = [
+    "ALLOWED_FIELDS", "FILE_NAMES", "IMPLEMENTATION_CLASS_UID", "NAMESPACE",
+    "OFFLINE_OBSERVER_UID", "SCHEMAS", "SERIES", "STRUCTURED", "WORDS", "Destination", "Edition",
+    "Exam", "ExamResult", "ObjectKind", "Profile", "Settings", "Source", "__version__", "app",
+    "bundle_configs", "config", "deliver_id", "example", "free_port", "hashed", "idle_steps",
+    "kind_of", "kinds_of", "launch", "load", "make_objects", "prepare", "process_id",
+    "serve_command", "stop", "write_bundle", "write_exported", "write_objects", "write_result",
+]  # fmt: skip
+
+FILE_NAMES: Final[dict[str, str]] = {
+    "result": folders.RESULT,
+    "page": folders.PAGE,
+    "pdf": folders.PDF,
+    "bundle": folders.BUNDLE,
+    "made_at": folders.MADE_AT,
+    "trial": trial.STAMP,
+    "worker": node_state.FILE,
+    "installation": outputs.INSTALLATION,
+    "active models": history.FILE,
+    "shadow": shadow.FILE,
+    "card": store.CARD,
+    "weights": store.WEIGHTS,
+    "split": store.SPLIT,
+    "shared weights": store.BLOBS,
+    "fragment for Orthanc": orthanc_setup.FRAGMENT,
+}
+"""Names of files in state folders, stores and results."""
+
+SCHEMAS: Final[dict[str, Any]] = {
+    "result.json": SCHEMA_VERSION,
+    "shadow.json": shadow.SCHEMA,
+    "active.json": history.Activation.model_json_schema()["properties"]["schema_version"],
+    "card.json": CnnCard.model_json_schema()["properties"]["schema_version"],
+    "worker.json": node_state.NodeState.model_json_schema()["properties"]["schema_version"],
+    "evidence": Evidence.model_json_schema()["properties"]["schema_version"],
+    "shadow.json, as read": Told.model_json_schema()["properties"]["schema_version"],
+}
+"""Versions of the files' formats, as they are written or read."""
+
+WORDS: Final[tuple[type[StrEnum], ...]] = (
+    Acquisition, CalcificationType, Distribution, EvidenceLevel, FindingKind, Laterality,
+    ObjectKind, Outcome, Profile, SkipReason, System, TrainingMaterial, ViewModifier, ViewPosition,
+    shadow.Failure, shadow.Status,
+)  # fmt: skip
+"""Enumerations whose values are written into files."""
+
+
+def idle_steps(destination: str) -> Steps:
+    """Steps that do nothing, for a worker with one destination."""
+    return Steps(
+        fetch=lambda *_: FetchAnswer("nothing_asked"),
+        fingerprint=lambda *_: "",
+        read=lambda *_: True,
+        predecessor=lambda *_: "",
+        report=lambda *_: 0,
+        deliver=lambda *_: "delivered",
+        shadow=lambda *_: "read",
+        has_result=lambda *_: False,
+        now=lambda: datetime.now(UTC),
+        destinations=((destination, 0.0),),
+    )
+
+
+def bundle_configs() -> Iterator[tuple[Path, list[Any]]]:
+    """The folder of each packaged model, and the configs of a bundle of it."""
+    for folder in store.available():
+        card = store.read_card(folder)
+        looks = isinstance(card, CnnCard | FeatureCard)
+        inference = configs.inference(card, detector=looks)
+        yield folder, [inference, configs.evaluate(card), configs.train(card)]
+
+
+def write_exported(model: str, out: Path) -> None:
+    """A bundle of a packaged model."""
+    (folder,) = (f for f in store.available() if f.parent.name == model)
+    bundle.write(folder, out)
+
+
+def serve_command(file: Path) -> list[str]:
+    """The command that runs a node."""
+    return supervise.command("all", file)

@@ -1,0 +1,127 @@
+"""The settings: every key with its type and default, and the example file."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
+
+from tests.golden.code import Destination, Settings, Source, example
+
+Json = dict[str, Any]
+
+
+def keys() -> dict[str, Json]:
+    """What is accepted and the default of every key, by its dotted name.
+
+    What is accepted is a JSON schema without titles and descriptions. A key of
+    `[[destinations]]` or `[[sources]]` has brackets in its name; "required" has no default.
+    """
+    found = dict(_keys(Settings, ""))
+    found |= dict(_keys(Destination, "destinations[]."))
+    return found | dict(_keys(Source, "sources[]."))
+
+
+def _keys(model: type[BaseModel], before: str) -> Iterator[tuple[str, Json]]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, f"{before}{name}.")
+        elif name in ("destinations", "sources") and not before:
+            yield name, {"default": list(field.default)}
+        else:
+            yield before + name, _key(model, name, field)
+
+
+def _key(model: type[BaseModel], name: str, field: FieldInfo) -> Json:
+    schema = model.model_json_schema()
+    accepted = _plain(schema["properties"][name], schema.get("$defs", {}))
+    accepted.pop("default", None)
+    if field.is_required():
+        return {"accepts": accepted}
+    default = TypeAdapter(Any).dump_python(field.get_default(), mode="json")
+    return {"accepts": accepted, "default": default}
+
+
+def _plain(schema: Any, definitions: Json) -> Any:
+    """The schema with its definitions in place, without words for people."""
+    if isinstance(schema, list):
+        return [_plain(part, definitions) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].rpartition("/")[2]]
+    return {
+        k: _plain(v, definitions) for k, v in schema.items() if k not in ("title", "description")
+    }
+
+
+def example_file() -> str:
+    """What `cadnode check --example` prints."""
+    return example()
+
+
+VALUES: dict[str, str] = {
+    "CADNODE_LISTENER__AE_TITLE": "AETITLE",
+    "CADNODE_LISTENER__HOST": "127.0.0.2",
+    "CADNODE_LISTENER__PORT": "11113",
+    "CADNODE_LISTENER__CALLING_AE_TITLES": '["A", "B"]',
+    "CADNODE_LISTENER__CHECK_CALLED_AE_TITLE": "true",
+    "CADNODE_LISTENER__MAX_ASSOCIATIONS": "7",
+    "CADNODE_LISTENER__NETWORK_TIMEOUT_S": "12.5",
+    "CADNODE_STORAGE__FOLDER": "/somewhere",
+    "CADNODE_STORAGE__MIN_FREE_GB": "0.5",
+    "CADNODE_STUDY__WANTED_VIEWS": '["R CC"]',
+    "CADNODE_STUDY__SETTLE_S": "3.5",
+    "CADNODE_STUDY__QUIET_S": "31.5",
+    "CADNODE_STUDY__SWEEP_S": "32.5",
+    "CADNODE_READING__DEVICE": "cpu",
+    "CADNODE_READING__MODEL_FOLDERS": '["/models"]',
+    "CADNODE_READING__THREADS": "3",
+    "CADNODE_READING__FOR_PROCESSING": "true",
+    "CADNODE_READING__COUNTS": '["kim2018"]',
+    "CADNODE_READING__OPERATING_POINT": "sensitivity=0.9",
+    "CADNODE_READING__FLIPS": "true",
+    "CADNODE_READING__BF16": "true",
+    "CADNODE_READING__SHADOW": '["kim2018@1.2.3"]',
+    "CADNODE_READING__MOST_REGIONS": "5",
+    "CADNODE_REPORT__DISCLAIMER": "words",
+    "CADNODE_REPORT__HEAT_MAP_LONGER_SIDE": "512",
+    "CADNODE_REPORT__SMALL_HEAT_MAP_LONGER_SIDE": "256",
+    "CADNODE_REPORT__PROFILE": "all",
+    "CADNODE_REPORT__PAGE": "false",
+    "CADNODE_DESTINATIONS": '[{"name": "a", "kind": "folder", "folder": "/somewhere"}]',
+    "CADNODE_SOURCES": '[{"name": "b", "kind": "orthanc", "url": "http://127.0.0.1:8042"}]',
+    "CADNODE_WEB__ENABLED": "false",
+    "CADNODE_WEB__HOST": "localhost",
+    "CADNODE_WEB__PORT": "8115",
+    "CADNODE_WEB__TOKEN_FILE": "/token",
+    "CADNODE_WEB__CERTIFICATE_FILE": "/certificate",
+    "CADNODE_WEB__KEY_FILE": "/key",
+    "CADNODE_JOBS__DATABASE_URL": "postgresql://somewhere/jobs",
+    "CADNODE_LOG__LEVEL": "DEBUG",
+}
+"""Environment variables that set something, each with a value that is not the default."""
+
+
+def loaded(settings: BaseModel, variable: str) -> str:
+    """What the settings hold where this variable puts a value, as JSON without defaults."""
+    found: Any = settings
+    for part in variable.removeprefix("CADNODE_").lower().split("__"):
+        found = getattr(found, part)
+    return json.dumps(TypeAdapter(Any).dump_python(found, mode="json", exclude_unset=True))
+
+
+TOGETHER: dict[str, tuple[str, ...]] = {
+    "CADNODE_WEB__CERTIFICATE_FILE": ("CADNODE_WEB__KEY_FILE",),
+    "CADNODE_WEB__KEY_FILE": ("CADNODE_WEB__CERTIFICATE_FILE",),
+}
+"""Variables that are refused without these others."""
+
+
+def meant(text: str) -> Any:
+    """The value that a variable's text stands for: JSON where it is JSON, else the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
