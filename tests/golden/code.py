@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cadnode import __version__
-from cadnode.app import node_state, orthanc_setup, outputs, supervise
-from cadnode.cli import app
+from cadnode.cli.app import app
 from cadnode.demo.ports import free_port
 from cadnode.domain import (
     Acquisition,
@@ -30,25 +29,27 @@ from cadnode.domain import (
     ViewModifier,
     ViewPosition,
 )
-from cadnode.exam.model import Exam
+from cadnode.exam.exam import Exam
 from cadnode.export import bundle, configs
-from cadnode.jobs import folders, trial
-from cadnode.jobs.fetching import FetchAnswer
-from cadnode.jobs.names import deliver_id, process_id
-from cadnode.jobs.steps import Steps
-from cadnode.jobs.workflow import config, launch, prepare, stop
 from cadnode.log import ALLOWED_FIELDS, hashed
-from cadnode.models import history, shadow, store
+from cadnode.models import store
 from cadnode.models.card import CnnCard, FeatureCard
-from cadnode.models.evidence import Evidence
-from cadnode.models.shadow_summary import Told
+from cadnode.node import outputs, results, supervise, trial_job, worker_state
+from cadnode.node.fetch_workflow import FetchAnswer
+from cadnode.node.jobs import deliver_id, process_id
+from cadnode.node.workflow import config, launch, prepare, stop
+from cadnode.node.workflow_steps import Steps
+from cadnode.orthanc_setup import apply as orthanc_setup
+from cadnode.registry import history, shadow_log
+from cadnode.registry.comparison import ComparisonEvidence
+from cadnode.registry.shadow_summary import Told
 from cadnode.report.edition import OFFLINE_OBSERVER_UID, Edition
-from cadnode.report.fhir import write_bundle
+from cadnode.report.fhir.bundle import write_bundle
 from cadnode.report.identity import IMPLEMENTATION_CLASS_UID
 from cadnode.report.objects import _SERIES as SERIES
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import STRUCTURED, ObjectKind, kind_of, kinds_of
-from cadnode.report.result_json import SCHEMA_VERSION, write_result
+from cadnode.report.result import SCHEMA_VERSION, write_result
 from cadnode.report.uids import NAMESPACE
 from cadnode.settings import Destination, Settings, Source, example, load
 
@@ -62,16 +63,16 @@ __all__ = [
 ]  # fmt: skip
 
 FILE_NAMES: Final[dict[str, str]] = {
-    "result": folders.RESULT,
-    "page": folders.PAGE,
-    "pdf": folders.PDF,
-    "bundle": folders.BUNDLE,
-    "made_at": folders.MADE_AT,
-    "trial": trial.STAMP,
-    "worker": node_state.FILE,
+    "result": results.RESULT,
+    "page": results.PAGE,
+    "pdf": results.PDF,
+    "bundle": results.BUNDLE,
+    "made_at": results.MADE_AT,
+    "trial": trial_job.STAMP,
+    "worker": worker_state.FILE,
     "installation": outputs.INSTALLATION,
     "active models": history.FILE,
-    "shadow": shadow.FILE,
+    "shadow": shadow_log.FILE,
     "card": store.CARD,
     "weights": store.WEIGHTS,
     "split": store.SPLIT,
@@ -82,11 +83,11 @@ FILE_NAMES: Final[dict[str, str]] = {
 
 SCHEMAS: Final[dict[str, Any]] = {
     "result.json": SCHEMA_VERSION,
-    "shadow.json": shadow.SCHEMA,
+    "shadow.json": shadow_log.SCHEMA,
     "active.json": history.Activation.model_json_schema()["properties"]["schema_version"],
     "card.json": CnnCard.model_json_schema()["properties"]["schema_version"],
-    "worker.json": node_state.NodeState.model_json_schema()["properties"]["schema_version"],
-    "evidence": Evidence.model_json_schema()["properties"]["schema_version"],
+    "worker.json": worker_state.NodeState.model_json_schema()["properties"]["schema_version"],
+    "evidence": ComparisonEvidence.model_json_schema()["properties"]["schema_version"],
     "shadow.json, as read": Told.model_json_schema()["properties"]["schema_version"],
 }
 """Versions of the files' formats, as they are written or read."""
@@ -94,7 +95,7 @@ SCHEMAS: Final[dict[str, Any]] = {
 WORDS: Final[tuple[type[StrEnum], ...]] = (
     Acquisition, CalcificationType, Distribution, EvidenceLevel, FindingKind, Laterality,
     ObjectKind, Outcome, Profile, SkipReason, System, TrainingMaterial, ViewModifier, ViewPosition,
-    shadow.Failure, shadow.Status,
+    shadow_log.Failure, shadow_log.ShadowStatus,
 )  # fmt: skip
 """Enumerations whose values are written into files."""
 

@@ -90,7 +90,9 @@ def make(out: Path) -> None:
         finally:
             node.kill()
         _keep(folder / "data", out)
-    names = {which: str(pydicom.dcmread(paths[0]).StudyInstanceUID) for which, paths in sent.items()}
+    names = {
+        which: str(pydicom.dcmread(paths[0]).StudyInstanceUID) for which, paths in sent.items()
+    }
     (out / STUDIES).write_text(json.dumps(names, indent=1) + "\n")
 
 
