@@ -119,17 +119,17 @@ def _evaluate(
     **own: Any,
 ) -> None:
     """Measure, write the numbers and the page, print; `own` are the system's own options."""
-    from training.once import remembering
+    from training.data.read_cache import ReadCache
 
     evaluate = import_module(f"training.papers.{system}.evaluate")
-    with remembering():
-        result = evaluate.run(data, model=model, **own)
-        if json_file is not None:
-            json_file.parent.mkdir(parents=True, exist_ok=True)
-            json_file.write_text(json.dumps(result, indent=2) + "\n")
-        evaluate.show(out, result)
-        if html is not None:
-            from training.results import evaluation_page
+    cache = ReadCache()
+    result = evaluate.run(data, model=model, cache=cache, **own)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(result, indent=2) + "\n")
+    evaluate.show(out, result)
+    if html is not None:
+        from training.results import evaluation_page
 
-            evaluation_page.of_command(html, system, data, model)
-            out.print(f"page: {html}", highlight=False)
+        evaluation_page.of_command(html, system, data, model, cache)
+        out.print(f"page: {html}", highlight=False)

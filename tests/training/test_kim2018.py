@@ -17,10 +17,10 @@ from cadnode.models import store
 from cadnode.models.loading import load_view_model
 from cadnode.models.view import ViewModel
 from tests.training import toy
+from training.data.read_cache import ReadCache
 from training.data.sources import open_source
 from training.engine.loop import CHECKPOINT, HISTORY, Training
 from training.engine.machine import Machine
-from training.once import remembering
 from training.papers.kim2018 import config, evaluate, train
 from training.papers.kim2018.loss import cosine, location_loss, pair_loss
 
@@ -198,9 +198,9 @@ def test_numbers_and_page_of_one_command_read_each_view_once(
         return run(self, views, **how)
 
     monkeypatch.setattr(ViewModel, "run", counted)
-    with remembering():
-        first, _ = evaluate.scores_of(model, records[:4])
-        both, _ = evaluate.scores_of(model, records)
+    cache = ReadCache()
+    first, _ = evaluate.scores_of(model, records[:4], cache)
+    both, _ = evaluate.scores_of(model, records, cache)
 
     assert (both[:4], len(both), sum(read)) == (first, 6, 6)
     evaluate.scores_of(model, records)

@@ -11,6 +11,7 @@ from cadnode.errors import DataError
 from cadnode.models import store
 from cadnode.models.card import DetectorCard
 from cadnode.models.detector import Detector
+from training.data.read_cache import ReadCache
 from training.data.sets import pisa_calcifications as pisa
 from training.papers.detection import cases, evaluate, rois
 from training.papers.detection.cases import DetectionCases
@@ -38,7 +39,9 @@ def reads(folders: Sequence[Path]) -> bool:
     return isinstance(store.read_card(folders[0]), DetectorCard)
 
 
-def write(file: Path, data: str, model: Path | None = None) -> list[Table]:
+def write(
+    file: Path, data: str, model: Path | None = None, cache: ReadCache | None = None
+) -> list[Table]:
     """Write the page of a detector (the packaged one by default); returns its tables.
 
     Parameters
@@ -49,6 +52,8 @@ def write(file: Path, data: str, model: Path | None = None) -> list[Table]:
         `phantom:N`, `mini-mias:PATH` or `pisa-calcifications:PATH`.
     model
         Folder with `card.json`.
+    cache
+        What this command has read already; it is added to.
 
     Raises
     ------
@@ -61,7 +66,8 @@ def write(file: Path, data: str, model: Path | None = None) -> list[Table]:
     if kind == pisa.NAME and where:
         return _of_regions(file, Path(where).expanduser(), detector, _seen(folder))
     source = cases.open_cases(kind, where)
-    found = {k: f for k, f in detection_reading.read(source, detector).items() if _usable(f)}
+    read = detection_reading.read(source, detector, cache)
+    found = {k: f for k, f in read.items() if _usable(f)}
     if not found:
         raise DataError("a FROC needs lesions with a position, and images without any")
     known = _seen(folder)

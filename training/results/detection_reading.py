@@ -8,6 +8,7 @@ from typing import Final
 from cadnode.detect.regions import Region
 from cadnode.domain import Box, FindingKind, FloatImage
 from cadnode.models.detector import Detector
+from training.data.read_cache import ReadCache
 from training.papers.detection.cases import (
     DetectionCase,
     DetectionCases,
@@ -60,10 +61,12 @@ class OfKind:
     seen: int = 0
 
 
-def read(images: DetectionCases, detector: Detector | None) -> dict[FindingKind, OfKind]:
+def read(
+    images: DetectionCases, detector: Detector | None, cache: ReadCache | None = None
+) -> dict[FindingKind, OfKind]:
     """What is marked of each kind, as the node marks it but from certainty 0 on."""
     found = {kind: OfKind() for kind in KINDS}
-    for case, regions in detected(images, detector):
+    for case, regions in detected(images, detector, cache):
         for kind, of_kind in found.items():
             _add(of_kind, case, matched(case, kind, regions))
     return found

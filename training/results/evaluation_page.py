@@ -13,6 +13,7 @@ from cadnode.models import loading, store
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard, Scenario
 from cadnode.models.roi import RoiModel
 from training.data import sources
+from training.data.read_cache import ReadCache
 from training.data.regions import is_source, open_regions
 from training.data.sets import pisa_masses
 from training.papers.wang2016 import data as feature_data
@@ -43,7 +44,14 @@ class Evaluated:
     tables: list[Table]
 
 
-def from_models(file: Path, folders: Sequence[Path], data: str, *, anew: bool = False) -> Evaluated:
+def from_models(
+    file: Path,
+    folders: Sequence[Path],
+    data: str,
+    *,
+    relearn: bool = False,
+    cache: ReadCache | None = None,
+) -> Evaluated:
     """Evaluate models of one kind on `KIND:PATH` and write the page to `file`.
 
     Parameters
@@ -54,8 +62,10 @@ def from_models(file: Path, folders: Sequence[Path], data: str, *, anew: bool = 
         Folders with `card.json`, all of views, of ROIs or of features.
     data
         As `cadnode evaluate` of that kind of model takes it.
-    anew
-        Of features of real regions: also learn all classifiers anew, in a cross-validation.
+    relearn
+        Of features of real regions: also learn all classifiers again, in a cross-validation.
+    cache
+        What this command has read already; it is added to.
 
     Raises
     ------
@@ -64,13 +74,19 @@ def from_models(file: Path, folders: Sequence[Path], data: str, *, anew: bool = 
     """
     card = store.read_card(folders[0])
     system = reading.system_of(card)
-    cases = manifest_facts.enriched(reading.with_rivals(folders, data), data)
+    cases = manifest_facts.enriched(reading.with_rivals(folders, data, cache), data)
     scenario = card.scenario if isinstance(card, FeatureCard) else None
-    made = _extras(card, folders, data, cases, anew=anew)
+    made = _extras(card, folders, data, cases, relearn=relearn, cache=cache)
     return Evaluated(cases, report.write(file, cases, system, scenario=scenario, extras=made))
 
 
-def from_evaluation(file: Path, system: System, data: str, model: Path | None = None) -> Evaluated:
+def from_evaluation(
+    file: Path,
+    system: System,
+    data: str,
+    model: Path | None = None,
+    cache: ReadCache | None = None,
+) -> Evaluated:
     """The page that goes with `cadnode evaluate SYSTEM --data DATA [--model DIR]`.
 
     Without `model` it is of the packaged models that this data is for; classifiers of real
@@ -82,10 +98,16 @@ def from_evaluation(file: Path, system: System, data: str, model: Path | None = 
         As `from_models`; or no packaged model reads such data.
     """
     folders = [model] if model else packaged(system, data)
-    return from_models(file, folders, data, anew=model is None)
+    return from_models(file, folders, data, relearn=model is None, cache=cache)
 
 
-def of_command(file: Path, name: str, data: str, model: Path | None = None) -> None:
+def of_command(
+    file: Path,
+    name: str,
+    data: str,
+    model: Path | None = None,
+    cache: ReadCache | None = None,
+) -> None:
     """Write the page of `cadnode evaluate NAME`, a system's name or `detection`; see above.
 
     Raises
@@ -94,9 +116,9 @@ def of_command(file: Path, name: str, data: str, model: Path | None = None) -> N
         As `from_evaluation`, or `detection_page.write`.
     """
     if name == "detection":
-        detection_page.write(file, data, model)
+        detection_page.write(file, data, model, cache)
     else:
-        from_evaluation(file, System(name), data, model)
+        from_evaluation(file, System(name), data, model, cache)
 
 
 def packaged(system: System, data: str) -> list[Path]:
@@ -136,7 +158,13 @@ def _scenario(data: str) -> Scenario:
 
 
 def _extras(
-    card: ModelCard, folders: Sequence[Path], data: str, cases: Scored, *, anew: bool
+    card: ModelCard,
+    folders: Sequence[Path],
+    data: str,
+    cases: Scored,
+    *,
+    relearn: bool,
+    cache: ReadCache | None,
 ) -> Extras:
     first = cases.scorers[0].spec
     if isinstance(card, DibMgCard):
@@ -148,9 +176,9 @@ def _extras(
         table = feature_data.part_table(data, card.scenario, "test")
         shown = pictures.of_phantom_regions(data, card.scenario, cases, first)
         return Extras(features=_columns(table), gallery=shown, legend=_SEGMENTED)
-    whole = regions.measure(data).of(card.scenario)
+    whole = regions.measure(data, cache=cache).of(card.scenario)
     unseen, _ = whole.unseen(_seen(folders))
-    crossed = anew and data.partition(":")[0] == pisa_masses.NAME
+    crossed = relearn and data.partition(":")[0] == pisa_masses.NAME
     return Extras(
         features=_columns(unseen.table),
         gallery=pictures.of_real_regions(unseen.regions.items, cases, first),

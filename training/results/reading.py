@@ -18,6 +18,7 @@ from cadnode.models.ensemble import operating_point
 from cadnode.models.feature import FeatureModel
 from cadnode.models.roi import RoiModel
 from training.data.facts import decade
+from training.data.read_cache import ReadCache
 from training.data.regions import is_source
 from training.data.sets import phantom_rois
 from training.data.sources import open_source
@@ -42,7 +43,7 @@ CaseRow = tuple[str, str, bool, Mapping[str, str]]
 _OF_ONE_HALF: Final = Cutoff("youden", 0.5, "one half: nothing was chosen")
 
 
-def score(folders: Sequence[Path], data: str) -> Scored:
+def score(folders: Sequence[Path], data: str, cache: ReadCache | None = None) -> Scored:
     """Cases of `KIND:PATH` (or `phantom:N`) with a score of each model of `folders`.
 
     Parameters
@@ -51,6 +52,8 @@ def score(folders: Sequence[Path], data: str) -> Scored:
         Folders with `card.json`, all of one kind: of views, ROIs or features.
     data
         As `cadnode evaluate` of that kind of model takes it.
+    cache
+        What this command has read already; it is added to.
 
     Raises
     ------
@@ -60,7 +63,7 @@ def score(folders: Sequence[Path], data: str) -> Scored:
     cards = [store.read_card(folder) for folder in folders]
     if len({card.kind for card in cards}) > 1:
         raise SettingsError("only models of one kind can be compared: views, ROIs or features")
-    readers: Mapping[type, Callable[[Sequence[Path], str], Scored]] = {
+    readers: Mapping[type, Callable[[Sequence[Path], str, ReadCache | None], Scored]] = {
         DibMgCard: of_views,
         CnnCard: of_rois,
         FeatureCard: of_features,
@@ -68,17 +71,17 @@ def score(folders: Sequence[Path], data: str) -> Scored:
     reader = readers.get(type(cards[0]))
     if reader is None:
         raise SettingsError(f"{cards[0].name} gives no score of cases: see `evaluate detection`")
-    return reader(folders, data)
+    return reader(folders, data, cache)
 
 
-def with_rivals(folders: Sequence[Path], data: str) -> Scored:
+def with_rivals(folders: Sequence[Path], data: str, cache: ReadCache | None = None) -> Scored:
     """As `score`, with what the papers set beside: the CNNs' mean; SVM, KNN and LDA."""
     cards = {type(store.read_card(folder)) for folder in folders}
     if cards == {CnnCard}:
-        return of_rois(folders, data, together=True)
+        return of_rois(folders, data, cache, together=True)
     if cards == {FeatureCard}:
-        return of_features(folders, data, beside=True)
-    return score(folders, data)
+        return of_features(folders, data, cache, beside=True)
+    return score(folders, data, cache)
 
 
 def system_of(card: ModelCard) -> System:
@@ -94,7 +97,7 @@ def system_of(card: ModelCard) -> System:
     return card.system
 
 
-def of_views(folders: Sequence[Path], data: str) -> Scored:
+def of_views(folders: Sequence[Path], data: str, cache: ReadCache | None = None) -> Scored:
     """Breasts of the data's contrast (`kim2018.validation.contrast_of`), scored by view models."""
     source = open_source(data, only_test=True)
     unseen = _unseen_views(source, folders)
@@ -106,7 +109,7 @@ def of_views(folders: Sequence[Path], data: str) -> Scored:
     read: list[dict[Path, tuple[ViewRecord, float]]] = []
     models = [loading.load_view_model(folder) for folder in folders]
     for model in models:
-        found, _ = views_evaluate.scores_of(model, records)
+        found, _ = views_evaluate.scores_of(model, records, cache)
         read.append({record.path: (record, value) for record, value in found})
     common = [r for r in records if all(r.path in one for one in read)]
     if not common:
@@ -126,7 +129,13 @@ def of_views(folders: Sequence[Path], data: str) -> Scored:
     return scored(head, [_scorer(m.card, m.sha256) for m in models], columns, rows)
 
 
-def of_rois(folders: Sequence[Path], data: str, *, together: bool = False) -> Scored:
+def of_rois(
+    folders: Sequence[Path],
+    data: str,
+    cache: ReadCache | None = None,
+    *,
+    together: bool = False,
+) -> Scored:
     """ROIs scored by CNNs; `together` adds their mean (Kang 2021).
 
     Of a phantom those of its test part, of `KIND:PATH` those of women whom no model has seen.
@@ -140,7 +149,9 @@ def of_rois(folders: Sequence[Path], data: str, *, together: bool = False) -> Sc
             raise ModelError(f"{model.card.name} reads no regions of interest")
         models.append(model)
     head, rows, each = (
-        _real_rois(models, folders, data) if is_source(data) else _phantom_rois(models, data)
+        _real_rois(models, folders, data, cache)
+        if is_source(data)
+        else _phantom_rois(models, data, cache)
     )
     scorers = [_scorer(m.card, m.sha256) for m in models]
     columns = {s.spec: each[:, i] for i, s in enumerate(scorers)}
@@ -150,9 +161,11 @@ def of_rois(folders: Sequence[Path], data: str, *, together: bool = False) -> Sc
     return scored(head, scorers, columns, rows)
 
 
-def _phantom_rois(models: Sequence[RoiModel], data: str) -> tuple[Head, list[CaseRow], Floats]:
+def _phantom_rois(
+    models: Sequence[RoiModel], data: str, cache: ReadCache | None
+) -> tuple[Head, list[CaseRow], Floats]:
     source = phantom_rois.parse(data, only_test=True)
-    reads = rois_evaluate.read_rois(models, source)
+    reads = rois_evaluate.read_rois(models, source, cache)
     rows: list[CaseRow] = [
         (
             key(source.name, r.record.key, n), key(source.name, r.record.key), r.record.malignant,
@@ -165,9 +178,9 @@ def _phantom_rois(models: Sequence[RoiModel], data: str) -> tuple[Head, list[Cas
 
 
 def _real_rois(
-    models: Sequence[RoiModel], folders: Sequence[Path], data: str
+    models: Sequence[RoiModel], folders: Sequence[Path], data: str, cache: ReadCache | None
 ) -> tuple[Head, list[CaseRow], Floats]:
-    reads = real_rois.read(models, folders, data)
+    reads = real_rois.read(models, folders, data, cache)
     name = reads.regions.name
     if not reads.records:
         raise DataError(f"{name}: no ROI of women whom no model has seen could be read")
@@ -178,7 +191,13 @@ def _real_rois(
     return (name, reads.regions.contrast, real_rois.UNIT), rows, reads.probabilities
 
 
-def of_features(folders: Sequence[Path], data: str, *, beside: bool = False) -> Scored:
+def of_features(
+    folders: Sequence[Path],
+    data: str,
+    cache: ReadCache | None = None,
+    *,
+    beside: bool = False,
+) -> Scored:
     """Regions scored by autoencoders of one scenario; `beside` adds each card's SVM, KNN and LDA.
 
     On `KIND:PATH` only women whom no model has seen, on `phantom:…` the test part.
@@ -191,7 +210,7 @@ def of_features(folders: Sequence[Path], data: str, *, beside: bool = False) -> 
     contrast, told = features_measure.CONTRAST, None
     if feature_data.is_real(data):
         seen = reduce(frozenset.union, (store.seen_women(folder) for folder in folders))
-        found, _ = feature_regions.measure(data).of(scenario).unseen(seen)
+        found, _ = feature_regions.measure(data, cache=cache).of(scenario).unseen(seen)
         table, contrast, told = found.table, found.regions.contrast, found.facts
     else:
         table = feature_data.part_table(data, scenario, "test")

@@ -12,7 +12,7 @@ from cadnode.detect.view import detect_view
 from cadnode.domain import Acquisition, Box, FindingKind, FloatImage, Laterality
 from cadnode.errors import DataError
 from cadnode.models.detector import Detector
-from training import once
+from training.data.read_cache import ReadCache
 from training.data.sets import mini_mias
 from training.phantom import PlantedLesion, exam
 from training.statistics.froc import ImageMarks
@@ -133,11 +133,11 @@ class DetectionCases:
 
 
 def detected(
-    source: DetectionCases, detector: Detector | None
+    source: DetectionCases, detector: Detector | None, cache: ReadCache | None = None
 ) -> Iterator[tuple[DetectionCase, tuple[Region, ...]]]:
     """Each image with what the node detects in it, of any certainty."""
     sha256 = detector.card.weights_sha256 if detector else ""
-    known = once.kept(("detected", source.name, source.count, sha256))
+    known = (cache or ReadCache()).of(("detected", source.name, source.count, sha256))
     for number, case in enumerate(source.read()):
         if number not in known:
             known[number] = regions_of(case, detector)

@@ -15,6 +15,7 @@ from cadnode.errors import DataError, ModelError
 from cadnode.models import loading, store
 from cadnode.models.detector import Detector
 from cadnode.terminal import styled
+from training.data.read_cache import ReadCache
 from training.papers.detection import cases, rois
 from training.papers.detection.cases import (
     DetectionCase,
@@ -36,7 +37,9 @@ _OF_CURVE: Final = (
 )  # fmt: skip
 
 
-def run(data: str, *, model: Path | None = None, seed: int = 0) -> dict[str, Any]:
+def run(
+    data: str, *, model: Path | None = None, seed: int = 0, cache: ReadCache | None = None
+) -> dict[str, Any]:
     """Numbers of detection on `phantom:N`, `mini-mias:PATH` or `pisa-calcifications:PATH`.
 
     Parameters
@@ -48,6 +51,8 @@ def run(data: str, *, model: Path | None = None, seed: int = 0) -> dict[str, Any
         Folder of the learned filter; by default the packaged one, or none where there is none.
     seed
         Of the bootstrap.
+    cache
+        What this command has read already; it is added to.
 
     Raises
     ------
@@ -62,7 +67,7 @@ def run(data: str, *, model: Path | None = None, seed: int = 0) -> dict[str, Any
         return _head(kind, detector) | rois.numbers(Path(where).expanduser(), detector, known)
     source = cases.open_cases(kind, where)
     women, marks = set(), []
-    for case, regions in _progress(source, detector):
+    for case, regions in _progress(source, detector, cache):
         women.add(case.group)
         marks.append(_marks(case, regions))
     if not marks:
@@ -167,10 +172,10 @@ def _head(data: str, detector: Detector | None) -> dict[str, Any]:
 
 
 def _progress(
-    source: DetectionCases, detector: Detector | None
+    source: DetectionCases, detector: Detector | None, cache: ReadCache | None
 ) -> Iterator[tuple[DetectionCase, tuple[Region, ...]]]:
     console = terminal.console(stderr=True)
     yield from track(
-        detected(source, detector), "reading", total=source.count, console=console,
+        detected(source, detector, cache), "reading", total=source.count, console=console,
         disable=not console.is_terminal,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from cadnode.domain import YOUDEN, System
+from training.data.read_cache import ReadCache
 from training.papers.roi_cnn import evaluate
 
 show = evaluate.show
@@ -15,6 +16,9 @@ def run(
     model: Path | None = None,
     operating_point: str = YOUDEN,
     peaks: int = evaluate.PEAKS,
+    cache: ReadCache | None = None,
 ) -> dict[str, Any]:
     """Numbers of a model, or of the mean of the packaged ones; see `roi_cnn.evaluate.run`."""
-    return evaluate.run(System.KANG2021, data, model, operating_point=operating_point, peaks=peaks)
+    return evaluate.run(
+        System.KANG2021, data, model, operating_point=operating_point, peaks=peaks, cache=cache
+    )

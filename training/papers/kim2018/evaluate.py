@@ -26,7 +26,7 @@ from cadnode.models.card import DibMgCard
 from cadnode.models.loading import load_view_model
 from cadnode.models.view import ViewModel
 from cadnode.terminal import styled
-from training import once
+from training.data.read_cache import ReadCache
 from training.data.sources import open_source
 from training.data.tensors import tensors
 from training.data.views import ViewRecord, ViewSet
@@ -50,7 +50,13 @@ _CLASSES: Final = ("with cancer", "without")
 _BATCH: Final = 16
 
 
-def run(data: str, *, model: Path | None = None, split: str = "unseen") -> dict[str, Any]:
+def run(
+    data: str,
+    *,
+    model: Path | None = None,
+    split: str = "unseen",
+    cache: ReadCache | None = None,
+) -> dict[str, Any]:
     """Numbers of a model on `KIND:PATH`; see the keys in `training/RESULTS.md`.
 
     Parameters
@@ -63,6 +69,8 @@ def run(data: str, *, model: Path | None = None, split: str = "unseen") -> dict[
     split
         `"unseen"` leaves out the women of the model's training and validation parts, `"all"`
         takes everybody. A folder of new women is used whole either way.
+    cache
+        What this command has read already; it is added to.
 
     Raises
     ------
@@ -75,7 +83,7 @@ def run(data: str, *, model: Path | None = None, split: str = "unseen") -> dict[
     folder = model or _packaged(source.acquisition)
     loaded = load_view_model(folder, "cuda" if torch.cuda.is_available() else "cpu")
     records, seen = _unseen(source, folder) if split == "unseen" else (source.records, 0)
-    scored, failed = scores_of(loaded, records)
+    scored, failed = scores_of(loaded, records, cache)
     left_out = Counter(dict(source.left_out)) + Counter(failed)
     head = {
         "data": source.name,
@@ -189,18 +197,18 @@ def _unseen(source: ViewSet, folder: Path) -> tuple[Sequence[ViewRecord], int]:
 
 
 def scores_of(
-    loaded: ViewModel, records: Sequence[ViewRecord]
+    loaded: ViewModel, records: Sequence[ViewRecord], cache: ReadCache | None = None
 ) -> tuple[list[tuple[ViewRecord, float]], Counter[str]]:
     """Records with their log-odds, and reasons of those that could not be scored."""
-    read, failed = read_views(loaded, records)
+    read, failed = read_views(loaded, records, cache)
     return [(record, logit) for record, logit, _ in read], failed
 
 
 def read_views(
-    loaded: ViewModel, records: Sequence[ViewRecord]
+    loaded: ViewModel, records: Sequence[ViewRecord], cache: ReadCache | None = None
 ) -> tuple[list[tuple[ViewRecord, float, float]], Counter[str]]:
     """As `scores_of`, with the highest log-odds of each view's map."""
-    failed, known = Counter[str](), once.kept(("views", loaded.sha256))
+    failed, known = Counter[str](), (cache or ReadCache()).of(("views", loaded.sha256))
     progress = terminal.console(stderr=True)
     parts = list(in_batches([r for r in records if r.path not in known], _BATCH))
     for part in track(parts, "reading", console=progress, disable=not progress.is_terminal):

@@ -24,7 +24,8 @@ from cadnode.models.card import CnnCard
 from cadnode.models.loading import load
 from cadnode.models.roi import RoiModel
 from cadnode.terminal import styled
-from training import once, phantom
+from training import phantom
+from training.data.read_cache import ReadCache
 from training.data.regions import is_source
 from training.data.rois import RoiRecord
 from training.data.sets import phantom_rois
@@ -52,6 +53,7 @@ def run(
     *,
     operating_point: str = YOUDEN,
     peaks: int = PEAKS,
+    cache: ReadCache | None = None,
 ) -> dict[str, Any]:
     """Numbers of a model, or of the mean of all packaged ones of a system.
 
@@ -70,6 +72,8 @@ def run(
         As `Roc.at` takes it, for a single network.
     peaks
         Of how many phantom ROIs, cut with the lesion off-centre, the map's peak is looked at.
+    cache
+        What this command has read already; it is added to.
 
     Raises
     ------
@@ -79,14 +83,16 @@ def run(
     folders = [model] if model else packaged(system)
     models = _models(system, folders, operating_point)
     if is_source(data):
-        return _with_models(real_evaluate.run(models, folders, data), models)
-    return _with_models(_on_phantom(models, data, peaks), models)
+        return _with_models(real_evaluate.run(models, folders, data, cache), models)
+    return _with_models(_on_phantom(models, data, peaks, cache), models)
 
 
-def _on_phantom(models: Sequence[RoiModel], data: str, peaks: int) -> dict[str, Any]:
+def _on_phantom(
+    models: Sequence[RoiModel], data: str, peaks: int, cache: ReadCache | None
+) -> dict[str, Any]:
     """Numbers on a phantom's test part, beside those of the best reader there is."""
     source = phantom_rois.parse(data, only_test=True)
-    reads = read_rois(models, source)
+    reads = read_rois(models, source, cache)
     records = [r.record for r in reads]
     each = np.stack([r.probabilities for r in reads])
     point = ensemble.operating_point([m.card for m in models], models[0].choice)
@@ -161,9 +167,12 @@ def packaged(system: System) -> list[Path]:
     return [f for f, card in cards if isinstance(card, CnnCard) and card.system == system]
 
 
-def read_rois(models: Sequence[RoiModel], source: PhantomSource) -> list[RoiRead]:
+def read_rois(
+    models: Sequence[RoiModel], source: PhantomSource, cache: ReadCache | None = None
+) -> list[RoiRead]:
     """Every ROI of the source's test part, as each model reads it."""
-    known = once.kept(("phantom", source, tuple(model.sha256 for model in models)))
+    shas = tuple(model.sha256 for model in models)
+    known = (cache or ReadCache()).of(("phantom", source, shas))
     if not known:
         known["reads"] = _read_rois(models, source)
     return list(known["reads"])

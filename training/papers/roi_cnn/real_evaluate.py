@@ -13,8 +13,8 @@ from cadnode import terminal
 from cadnode.imaging.roi_chain import Roi
 from cadnode.models import ensemble, store
 from cadnode.models.roi import RoiModel
-from training import once
 from training.data.facts import facts_of
+from training.data.read_cache import ReadCache
 from training.data.regions import Question, Regions, open_regions, without_reading
 from training.data.rois import RoiRecord
 from training.papers.roi_cnn.measure import Floats
@@ -57,7 +57,12 @@ class RealReads:
         return GroupedCases(labels, scores, np.array([r.key for r in self.records], np.str_))
 
 
-def run(models: Sequence[RoiModel], folders: Sequence[Path], data: str) -> dict[str, Any]:
+def run(
+    models: Sequence[RoiModel],
+    folders: Sequence[Path],
+    data: str,
+    cache: ReadCache | None = None,
+) -> dict[str, Any]:
     """Area, strata and shares of the networks' mean, and of each network where there are several.
 
     `auc` and `auc_ci` are None where the data do not allow them; `message` says why.
@@ -67,7 +72,7 @@ def run(models: Sequence[RoiModel], folders: Sequence[Path], data: str) -> dict[
     DataError
         What is there is not of that kind.
     """
-    reads = read(models, folders, data)
+    reads = read(models, folders, data, cache)
     scores = reads.probabilities.mean(1)
     row = area(reads.cases(scores)) | {"unit": UNIT}
     result = {
@@ -88,7 +93,12 @@ def run(models: Sequence[RoiModel], folders: Sequence[Path], data: str) -> dict[
     return result | {"members": {m.card.name: _member(reads, i, m) for i, m in enumerate(models)}}
 
 
-def read(models: Sequence[RoiModel], folders: Sequence[Path], data: str) -> RealReads:
+def read(
+    models: Sequence[RoiModel],
+    folders: Sequence[Path],
+    data: str,
+    cache: ReadCache | None = None,
+) -> RealReads:
     """The probabilities of each model, in float32, without flips: as `cadnode evaluate` reads.
 
     Raises
@@ -96,7 +106,8 @@ def read(models: Sequence[RoiModel], folders: Sequence[Path], data: str) -> Real
     DataError
         What is there is not of that kind.
     """
-    known = once.kept(("regions", data, tuple(model.sha256 for model in models)))
+    shas = tuple(model.sha256 for model in models)
+    known = (cache or ReadCache()).of(("regions", data, shas))
     if not known:
         known["reads"] = _read(models, folders, data)
     found: RealReads = known["reads"]

@@ -16,6 +16,7 @@ from cadnode.models import store
 from cadnode.models.card import FeatureCard
 from cadnode.models.feature import FeatureModel
 from cadnode.terminal import styled
+from training.data.read_cache import ReadCache
 from training.papers.wang2016 import data as sources
 from training.papers.wang2016 import measure, phantom_regions, real_evaluate
 from training.papers.wang2016.autoencoder import AutoencoderRecipe
@@ -23,7 +24,13 @@ from training.papers.wang2016.reading import block, model_of, named, read, thres
 from training.statistics.grouped import shown
 
 
-def run(data: str, *, model: Path | None = None, scenario: str | None = None) -> dict[str, Any]:
+def run(
+    data: str,
+    *,
+    model: Path | None = None,
+    scenario: str | None = None,
+    cache: ReadCache | None = None,
+) -> dict[str, Any]:
     """Numbers on regions of `KIND:PATH`, or on the test part of `phantom:…`.
 
     `auc`, `auc_ci`, `n_pos`, `n_neg` are the autoencoder's, `contrast` says on what; `rows` holds
@@ -44,6 +51,8 @@ def run(data: str, *, model: Path | None = None, scenario: str | None = None) ->
         Folder with `card.json`; the packaged model of the scenario by default.
     scenario
         `calcifications`, `masses` or `both`; the model's by default, else all that are packaged.
+    cache
+        What this command has read already; it is added to.
 
     Raises
     ------
@@ -52,14 +61,18 @@ def run(data: str, *, model: Path | None = None, scenario: str | None = None) ->
     """
     if sources.is_pisa(data):
         return real_evaluate.on_pisa(
-            data, model or packaged("masses"), AutoencoderRecipe(), crossed_first=model is None
+            data,
+            model or packaged("masses"),
+            AutoencoderRecipe(),
+            crossed_first=model is None,
+            cache=cache,
         )
     named = sources.SCENARIOS if scenario is None else (sources.scenario_of(scenario),)
     folders = [model] if model else [folder for name in named if (folder := packaged(name))]
     if not folders:
         raise ModelError("no model of that scenario is packaged; give one with --model")
     if sources.is_real(data):
-        return real_evaluate.on_regions(data, folders)
+        return real_evaluate.on_regions(data, folders, cache)
     blocks = [_on_phantom(data, model_of(folder)) for folder in folders]
     return {"data": data} | blocks[0] | {"scenarios": {b["scenario"]: b for b in blocks}}
 

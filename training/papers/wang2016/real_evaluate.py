@@ -11,6 +11,7 @@ from cadnode.models import store
 from cadnode.models.card import Scenario
 from cadnode.models.feature import FeatureModel
 from training.data import manifest as m
+from training.data.read_cache import ReadCache
 from training.data.regions import Question
 from training.papers.wang2016 import fitting, measure, regions
 from training.papers.wang2016.autoencoder import AutoencoderRecipe
@@ -27,7 +28,9 @@ SCENARIO_OF: Final[Mapping[str, Scenario]] = {
 _PRESENCE: Final = "calc_area_mm2"
 
 
-def on_regions(data: str, folders: Sequence[Path]) -> dict[str, Any]:
+def on_regions(
+    data: str, folders: Sequence[Path], cache: ReadCache | None = None
+) -> dict[str, Any]:
     """Numbers of the models on the regions of `KIND:PATH`: of the whole, and a block a scenario.
 
     Those of the whole are of each region by the model of its kind of lesion (the paper's
@@ -40,7 +43,7 @@ def on_regions(data: str, folders: Sequence[Path]) -> dict[str, Any]:
     DataError, ModelError
         The folder or a model is not what it should be.
     """
-    measured = regions.measure(data, quiet=False)
+    measured = regions.measure(data, quiet=False, cache=cache)
     models = {
         model.card.scenario: (model, folder) for folder in folders for model in [model_of(folder)]
     }
@@ -124,7 +127,12 @@ def _presence(found: RegionTable) -> dict[str, Any]:
 
 
 def on_pisa(
-    data: str, folder: Path | None, recipe: AutoencoderRecipe, *, crossed_first: bool
+    data: str,
+    folder: Path | None,
+    recipe: AutoencoderRecipe,
+    *,
+    crossed_first: bool,
+    cache: ReadCache | None = None,
 ) -> dict[str, Any]:
     """Cross-validation with `recipe` on masses, and a served model's numbers on unseen women.
 
@@ -136,7 +144,7 @@ def on_pisa(
     DataError, ModelError
         The folder or the model is not what it should be.
     """
-    measured = regions.measure(data, quiet=False)
+    measured = regions.measure(data, quiet=False, cache=cache)
     masses = measured.of("masses")
     served = _block(measured, model_of(folder), store.seen_women(folder)) if folder else None
     crossed = (

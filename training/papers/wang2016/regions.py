@@ -23,9 +23,9 @@ from cadnode.domain import Acquisition, Box, FloatImage, Laterality
 from cadnode.files import write_whole
 from cadnode.models.card import Scenario
 from cadnode.models.feature import Features
-from training import once
 from training.data.facts import facts_of
 from training.data.manifest import ManifestRow
+from training.data.read_cache import ReadCache
 from training.data.region_pixels import placed
 from training.data.regions import DataRegion, Regions, open_regions, without_reading
 from training.data.views import Part
@@ -123,7 +123,13 @@ class Measurements:
         )  # fmt: skip
 
 
-def measure(text: str, folder: Path | None = None, *, quiet: bool = True) -> Measurements:
+def measure(
+    text: str,
+    folder: Path | None = None,
+    *,
+    quiet: bool = True,
+    cache: ReadCache | None = None,
+) -> Measurements:
     """The measured regions of `KIND:PATH`; those that `folder` holds are not measured again.
 
     Raises
@@ -131,7 +137,7 @@ def measure(text: str, folder: Path | None = None, *, quiet: bool = True) -> Mea
     DataError
         What is there is not of that kind.
     """
-    kept = once.kept(("measured", text))
+    kept = (cache or ReadCache()).of(("measured", text))
     if not kept:
         kept["values"] = _values(open_regions(text, "both"), folder, quiet=quiet)
     return Measurements(text, kept["values"])
