@@ -8,8 +8,8 @@ Do so only
   which no line of `cadnode/` changes beyond `__version__`. UIDs are derived from the version.
 
 Never to make a red test green. Parts are `objects`, `documents`, `cli`, `settings`, `names`;
-without one, all are written. The state folder of an older node is no golden file: see
-`make_state.py`.
+without one, all are written. The state folder of an older node is not written again: see
+`make_state`.
 """
 
 import json
