@@ -19,18 +19,18 @@ def example() -> str:
         for name, info in model.model_fields.items():
             if info.description:
                 lines.append(f"# {info.description}")
-            value = "is not set" if info.default is None else f"= {_toml(info.default)}"
+            value = "is not set" if info.default is None else f"= {toml(info.default)}"
             lines.append(f"# {name} {value}")
         lines.append("")
     return "\n".join([*lines, _PEERS_EXAMPLE])
 
 
-def _toml(value: object) -> str:
+def toml(value: object) -> str:
     """A TOML literal of a default value."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
+        return "[" + ", ".join(toml(item) for item in value) + "]"
     return f'"{value}"' if isinstance(value, str | Path) else repr(value)
 
 
