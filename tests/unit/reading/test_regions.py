@@ -30,7 +30,7 @@ from cadnode.models.roi import RoiReading
 from cadnode.reading import Choices, Readers, read_exam, regions
 from cadnode.reading.assessment import highest, scenarios
 from tests.synthetic import write_exam
-from tests.unit.test_read import Reader
+from tests.unit.reading.test_exam import Reader
 
 SPEC = RoiSpec(size=64, spacing_mm=0.1)
 SQUARE = ((10.0, 10.0), (20.0, 10.0), (20.0, 20.0), (10.0, 20.0))

@@ -23,7 +23,7 @@ from cadnode.report.result import to_json, write_result
 from tests.report_cases import MADE_AT, OUTCOMES, digital_exam, result_of
 from tests.synthetic import MARK
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "result.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "result.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_written_is_a_report_error(tmp_path: Path) -> No
 
 
 def test_the_page_explains_every_reason_and_kind_and_its_example_follows_the_schema() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "result.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "result.md").read_text(encoding="utf-8")
 
     example = page.split("```json")[1].split("```")[0].replace("…64 hexadecimal digits…", "0" * 64)
 

@@ -25,7 +25,7 @@ from tests.synthetic import (
     write_exam,
 )
 
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "data" / "dicom-samples"
+SAMPLES = Path(__file__).parents[3].parent / "shared" / "data" / "dicom-samples"
 SMALL = {"rows": 256, "columns": 200}
 
 

@@ -31,7 +31,7 @@ from cadnode.imaging.decode import stored_codes
 from cadnode.imaging.pixels import load
 from tests.synthetic import LOSSLESS, LOSSY, encode, stored_values, view_dataset, write
 
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "data" / "dicom-samples"
+SAMPLES = Path(__file__).parents[3].parent / "shared" / "data" / "dicom-samples"
 # In stored 12-bit values; Baseline holds the upper 8 bits only.
 TOLERANCE = {
     JPEGBaseline8Bit: 100,

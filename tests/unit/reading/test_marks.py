@@ -14,7 +14,7 @@ from cadnode.imaging.spacing import Spacing
 from cadnode.reading import Readers, read_exam
 from cadnode.reading.regions import unusable
 from tests.synthetic import write_exam
-from tests.unit.test_read import Reader
+from tests.unit.reading.test_exam import Reader
 
 ROWS, COLUMNS = 800, 640
 MM = Spacing(0.25, 0.25, estimated=False)  # 200 by 160 mm

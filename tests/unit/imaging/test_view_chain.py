@@ -7,7 +7,7 @@ from cadnode.domain import Box, Laterality, SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.imaging import geometry
 from cadnode.imaging.view_chain import PAPER, Intensity, PreprocessSpec, build, start
-from tests.unit.test_geometry import view
+from tests.unit.imaging.test_geometry import view
 
 SPEC = PreprocessSpec(height=96, width=64, stretch_to=256)
 

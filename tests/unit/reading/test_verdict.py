@@ -26,7 +26,7 @@ from cadnode.models.operating_point import Roc
 from cadnode.reading.verdict import ScoredView, Verdict, verdict
 from tests.synthetic import write_exam
 from tests.unit import model_cases
-from tests.unit.test_read import Reader, constant, read
+from tests.unit.reading.test_exam import Reader, constant, read
 
 LEFT, RIGHT = Laterality.LEFT, Laterality.RIGHT
 PACKAGED = [card for card in map(store.read_card, store.available()) if isinstance(card, DibMgCard)]

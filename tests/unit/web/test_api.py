@@ -213,7 +213,7 @@ def test_an_unforeseen_error_is_500_and_its_text_is_told_to_nobody(
 
 
 def test_the_documentation_names_every_route_and_state() -> None:
-    documented = (Path(__file__).parents[2] / "docs" / "web.md").read_text()
+    documented = (Path(__file__).parents[3] / "docs" / "web.md").read_text()
     for route in create(Told().node(), Access()).openapi()["paths"]:
         assert f"{route}`" in documented
     for path in ("/", "/studies/{name}", "/studies/{name}/report", "/login", "/static/{file}"):

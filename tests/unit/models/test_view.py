@@ -12,7 +12,7 @@ from cadnode.imaging.geometry import Placement
 from cadnode.models.loading import load_view_model
 from cadnode.models.view import ViewModel, hot_regions
 from tests.unit import model_cases
-from tests.unit.test_geometry import view
+from tests.unit.imaging.test_geometry import view
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 from cadnode.settings import reference
 from cadnode.settings.load import Settings
 
-PAGE = Path(__file__).parents[2] / "docs/configuration.md"
+PAGE = Path(__file__).parents[3] / "docs/configuration.md"
 
 
 def test_the_page_is_written_from_the_settings() -> None:

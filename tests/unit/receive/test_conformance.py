@@ -6,7 +6,7 @@ import pytest
 from cadnode.receive.scp import STORAGE_CLASSES, TRANSFER_SYNTAXES
 from cadnode.receive.stream import StorageStatus
 
-STATEMENT = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
+STATEMENT = (Path(__file__).parents[3] / "docs" / "conformance.md").read_text()
 
 
 def section(title: str) -> str:
