@@ -76,14 +76,3 @@ def heat_map(
     """
     values = np.clip(roi_chain.map_to_source(cam, placement), 0, 1)
     return HeatMap(sop_instance_uid, values, placement.crop, algorithm)
-
-
-def peak(cam: FloatImage, placement: Placement) -> tuple[float, float]:
-    """(row, column) in source pixels of the middle of the map's highest cell inside the view."""
-    inside = roi_chain.map_to_source(cam, placement)
-    row, col = np.unravel_index(int(inside.argmax()), inside.shape)
-    crop = placement.crop
-    return (
-        crop.row0 + (float(row) + 0.5) * (crop.row1 - crop.row0) / inside.shape[0],
-        crop.col0 + (float(col) + 0.5) * (crop.col1 - crop.col0) / inside.shape[1],
-    )

@@ -2,10 +2,13 @@
 
 from datetime import date
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cadnode.domain import Acquisition, System
+from cadnode.domain import Acquisition, FloatImage, System
+from cadnode.imaging import roi_chain
+from cadnode.imaging.geometry import Placement
 from cadnode.imaging.roi_chain import RoiSpec
 from cadnode.models.card import Calibration, CnnCard
 from cadnode.models.operating_point import Roc
@@ -70,3 +73,14 @@ class Toy(nn.Module):
 def toy(gain: float = 40.0, bias: float = 0.0) -> RoiNetwork:
     """A network whose every pixel is a cell."""
     return RoiNetwork(CONFIG, Toy(gain, bias), Cells(0.5, 1)).eval()
+
+
+def peak(cam: FloatImage, placement: Placement) -> tuple[float, float]:
+    """(row, column) in source pixels of the middle of the map's highest cell inside the view."""
+    inside = roi_chain.map_to_source(cam, placement)
+    row, col = np.unravel_index(int(inside.argmax()), inside.shape)
+    crop = placement.crop
+    return (
+        crop.row0 + (float(row) + 0.5) * (crop.row1 - crop.row0) / inside.shape[0],
+        crop.col0 + (float(col) + 0.5) * (crop.col1 - crop.col0) / inside.shape[1],
+    )

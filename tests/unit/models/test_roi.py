@@ -13,7 +13,7 @@ from cadnode.imaging import roi_chain
 from cadnode.imaging.roi_chain import PlaceRoi, Roi, RoiSpec
 from cadnode.models.roi import RoiModel, bf16_agreement
 from cadnode.networks.cnn import Cells, CnnConfig, RoiNetwork, network
-from tests.unit.roi_cases import SPEC, Toy, card, toy
+from tests.unit.roi_cases import SPEC, Toy, card, peak, toy
 
 BARE = RoiSpec(size=64, spacing_mm=0.2, intensity=None)
 
@@ -52,7 +52,7 @@ def test_a_bright_dots_map_comes_back_to_its_source_pixel() -> None:
     (reading,) = RoiModel(card(), toy(), "cpu").read([ready])
 
     assert reading.cam is not None
-    row, col = maps.peak(reading.cam, ready.placement)
+    row, col = peak(reading.cam, ready.placement)
     # One pixel of the region is two of the view.
     assert abs(row - 141.5) <= 2
     assert abs(col - 34.5) <= 2
