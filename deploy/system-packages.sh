@@ -9,7 +9,7 @@
 #        its driver, and OHIF (from npm, by deploy/viewers.sh).
 # all    both.
 #
-# Installs only what is missing; with nothing missing it says nothing and changes nothing.
+# Installs only what is missing; with nothing missing it prints nothing and changes nothing.
 # Without root it uses sudo if that asks for no password, else prints the one command to run.
 # Exit code: 0 when all is there, 1 when something is still missing.
 set -euo pipefail
@@ -35,7 +35,7 @@ missing() {
   done | sort -u
 }
 
-# Not there is no reason to stop: the one test that needs it says so.
+# Its absence is no reason to stop: the one test that needs it reports it.
 viewers() {
   case $what in test|all) "$(dirname "$0")/viewers.sh" || true ;; esac
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Fetches the viewer that the tests look through: OHIF, as its makers built it, from npm.
+# Fetches the viewer that the tests use: OHIF, as its developers built it, from npm.
 #
 #   deploy/viewers.sh
 #
-# Version and sha512 stand in tests/viewers/ohif.json; the files go to build/viewers/ (48 MB to
-# fetch, 170 MB on disk). With the viewer there it says nothing and changes nothing. npm is
+# Version and sha512 are in tests/viewers/ohif.json; the files go to build/viewers/ (48 MB to
+# fetch, 170 MB on disk). With the viewer installed it prints nothing and changes nothing. npm is
 # Node's; `deploy/system-packages.sh test` installs Debian's when there is none.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,8 +1,8 @@
-"""Orthanc tells a cadnode about mammograms, and shows what became of them.
+"""Orthanc notifies a cadnode of mammograms, and shows the state of their reading.
 
 One file for Orthanc's Python plugin (`"PythonScript"`), Python's standard library only. Written
 for Orthanc 1.10.1 with Python plugin 4.0 and later; what only later ones can do (labels) is used
-where it is there. `README.md` beside this file says how to install it.
+where it is available. `README.md` beside this file describes the installation.
 
 How it works
 ------------
@@ -14,8 +14,9 @@ between; keeps one row a study in a small SQLite file (`Queue`); and takes each 
 
 *look*: some quiet time after the study became stable: which mammograms are in it? None, or none
 that the node does not know already (such as when our own results come back): nothing happens.
-*announce*: tell the node (mode "pull": it fetches the study; mode "store": Orthanc sends it by
-C-STORE, which is *sending*). *reading*: ask the node how it stands. *final*: that is it.
+*announce*: notify the node (mode "pull": it fetches the study; mode "store": Orthanc sends it by
+C-STORE, which is *sending*). *reading*: poll the node for the study's state. *final*: no further
+step.
 
 Every call of `orthanc.RestApi…` holds Python's global lock until it returns (measured with plugin
 4.0): so only short calls are made, jobs are asynchronous, and HTTP to the node goes by `urllib`.
@@ -51,7 +52,7 @@ MANUFACTURER = "cadnode"  # of the node's own results
 
 
 class SettingsError(Exception):
-    """The section "Cadnode" of Orthanc's configuration is wrong; says where and what to do."""
+    """The section "Cadnode" of Orthanc's configuration is wrong; names where, and the fix."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Settings:
             raise SettingsError('"Metadata" is a number from 1024 to 65535, or 0 for none')
 
     def secret(self) -> str:
-        """The node's token: of the environment, of the file (read anew each time), or ours."""
+        """The node's token: from the environment, the file (re-read each time) or the settings."""
         if os.environ.get("CADNODE_TOKEN"):
             return os.environ["CADNODE_TOKEN"].strip()
         if self.token_file:
@@ -155,7 +156,7 @@ MAMMOGRAPHY_CLASSES = frozenset(
 KEY_OBJECTS = "1.2.840.10008.5.1.4.1.1.88.59"  # among them rejection notes (IHE IOCM)
 LONGEST_POLL_S = 30.0
 LONGEST_PAUSE_S = 300.0
-GRACE_S = 60.0  # the node may know less of a study for so long after it was told
+GRACE_S = 60.0  # the node may know less of a study for so long after it was notified
 JOBS_AT_ONCE = 4
 NO_SUCH_RESOURCE = (7, 17)  # Orthanc's error codes InexistentItem, UnknownResource
 RESENT_AT_MOST = 3
@@ -193,7 +194,7 @@ def key_of(instance_id: str, md5: str) -> str:
 
 
 def is_changed(keys: Iterable[str], known: Iterable[str]) -> bool:
-    """Whether an instance has another content now than when the node was told of it."""
+    """Whether an instance has other content now than when the node was notified of it."""
     before = {key[:8]: key for key in known}
     return any(before.get(key[:8], key) != key for key in keys)
 
@@ -204,7 +205,7 @@ def pause_s(tries: int) -> float:
 
 
 def poll_s(elapsed_s: float, first_s: float) -> float:
-    """Seconds until the node is asked again: a quarter of the time that it has had."""
+    """Seconds until the node is polled again: a quarter of the time since it was notified."""
     return max(first_s, min(LONGEST_POLL_S, 0.25 * elapsed_s))
 
 
@@ -229,21 +230,21 @@ class Study:
     phase: str = LOOK
     state: str = "waiting"
     due: float = 0.0
-    look: float | None = None  # when its mammograms are to be looked at
-    at_once: int = 0  # somebody asked: read it even if nothing is new
-    urgent: int = 0  # the announcement says so
-    since: float = 0.0  # of the first look
+    look: float | None = None  # when its mammograms are to be checked
+    at_once: int = 0  # requested by a user: read it even if nothing is new
+    urgent: int = 0  # the announcement carries `at_once`
+    since: float = 0.0  # of the first check
     announced: float = 0.0
     tries: int = 0
     resent: int = 0
     job: str = ""
-    keys: str = "[]"  # its mammograms, when last looked at
+    keys: str = "[]"  # its mammograms, when last checked
     known: str = "[]"  # those that the node knows
-    answer: str = "{}"  # the node's last one
+    answer: str = "{}"  # the node's last answer
     problem: str = "{}"
-    marked: str = ""  # what Orthanc's metadata say
+    marked: str = ""  # what Orthanc's metadata hold
     updated: float = 0.0
-    outdated: int = 0  # an image changed after the node was told of it, which keeps the old one
+    outdated: int = 0  # an image changed after the node was notified; it keeps the old one
 
     @property
     def is_final(self) -> bool:
@@ -254,7 +255,7 @@ class Study:
 class Queue:
     """Studies and the place in Orthanc's log of changes, in one SQLite file.
 
-    Callbacks write `look` and `at_once` only, the worker all the rest: nobody overwrites.
+    Callbacks write `look` and `at_once` only, the worker all the rest: neither overwrites.
     """
 
     def __init__(self, path: str) -> None:
@@ -294,7 +295,7 @@ class Queue:
         )
 
     def plan(self, study_id: str, look: float, at_once: bool = False, now: float = 0.0) -> None:
-        """Look at a study at that time; a later call moves it (a debounce), unless at once."""
+        """Check a study at that time; a later call moves it (a debounce), unless at once."""
         with self._lock:
             self._db.execute(
                 "INSERT INTO studies VALUES (" + "?, " * (len(fields(Study)) - 1) + "?) "
@@ -305,7 +306,7 @@ class Queue:
             )  # fmt: skip
 
     def end_look(self, study: Study) -> None:
-        """The look is done, unless somebody has asked for another one since `study` was read."""
+        """The check is done, unless another one was requested since `study` was read."""
         with self._lock:
             self._db.execute(
                 "UPDATE studies SET look = NULL, at_once = 0 "
@@ -343,7 +344,7 @@ class Queue:
 
 
 class NodeProblem(Exception):
-    """The node did not do what was asked. `away`: it is not the study's fault, nobody gets on."""
+    """The node did not do what was requested. `away`: of no study; none can proceed."""
 
     def __init__(self, error: str, hint: str, away: bool) -> None:
         super().__init__(error)
@@ -368,7 +369,7 @@ class Node:
         self._settings = settings
 
     def announce(self, study: Study) -> dict[str, Any]:
-        """Tell of a study that the node is to fetch; the same twice does nothing twice."""
+        """Announce a study that the node is to fetch; a repeated announcement has no effect."""
         body = {
             "study_instance_uid": study.uid,
             "source": self._settings.source,
@@ -381,7 +382,7 @@ class Node:
         return answer
 
     def state(self, study_uid: str) -> dict[str, Any]:
-        """What the node says of a study; {"state": "unknown"} when it does not know it."""
+        """The node's state of a study; {"state": "unknown"} when it does not know it."""
         status, answer = self.call("GET", "/api/studies/" + quote(study_uid))
         if status == 404:
             return {"state": "unknown"}
@@ -419,10 +420,10 @@ class Node:
             hint = 'is the node running, and is "Url" its address? `cadnode serve`, [web]'
             if isinstance(reason, ssl.SSLError):
                 hint = 'is its certificate signed by one in "CaFile", and for that host name?'
-            raise NodeProblem(f"the node is not reached: {reason}", hint, True) from error
+            raise NodeProblem(f"the node cannot be reached: {reason}", hint, True) from error
 
     def _prepared(self) -> tuple[urllib.request.OpenerDirector, dict[str, str]]:
-        """What opens a request, and its headers; files are read anew, they may have changed."""
+        """What opens a request, and its headers; files are re-read, they may have changed."""
         headers = {"Accept": "application/json"}
         handlers: list[Any] = [urllib.request.ProxyHandler({}), _NoRedirect()]
         try:
@@ -435,7 +436,7 @@ class Node:
         except OSError as error:  # of which ssl.SSLError is one
             raise NodeProblem(
                 f"a file of the configuration cannot be used: {error.strerror or error}",
-                'look at "TokenFile" and "CaFile", and whether Orthanc\'s user may read them',
+                'check "TokenFile" and "CaFile", and whether Orthanc\'s user may read them',
                 True,
             ) from error
         if token:
@@ -449,7 +450,7 @@ class Node:
             403: '"Token", "TokenFile" or CADNODE_TOKEN must be the token of the node\'s [web]',
             404: f'the node needs [[sources]] with name = "{self._settings.source}"',
         }
-        hint = str(answer.get("hint") or hints.get(status) or "the node's log says more")
+        hint = str(answer.get("hint") or hints.get(status) or "see the node's log")
         return NodeProblem(error, hint, away=status in (401, 403, 429) or status >= 500)
 
 
@@ -479,7 +480,7 @@ class Archive:
 
     @staticmethod
     def get(path: str) -> Any:
-        """Parsed JSON. Raises `Gone` when Orthanc says that there is no such resource."""
+        """Parsed JSON. Raises `Gone` when Orthanc has no such resource."""
         try:
             return json.loads(orthanc.RestApiGet(path))
         except orthanc.OrthancException as error:
@@ -613,7 +614,7 @@ class Worker:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings, self.queue, self.archive, self.node = settings, queue, archive, node
-        self.trouble = ""  # what the last round died of
+        self.trouble = ""  # the error that ended the last round
         self._clock = clock
         self._stable_age_s = stable_age_s
         self._horizon_s = stable_age_s + settings.quiet_seconds + 120.0
@@ -621,13 +622,13 @@ class Worker:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._node_tries = 0
-        self._node_due = 0.0  # nobody is asked before, because the node is away
+        self._node_due = 0.0  # no request before that: the node is away
         self._thread: threading.Thread | None = None
 
     # What callbacks call: nothing here waits.
 
-    def tell(self, event: str, resource: str) -> None:
-        """Orthanc says that something happened."""
+    def notify(self, event: str, resource: str) -> None:
+        """Take note of an event in Orthanc."""
         self._events.append((event, resource))
         self._wake.set()
 
@@ -685,10 +686,10 @@ class Worker:
     # Orthanc's log of changes.
 
     def read_changes(self, catch_up: bool) -> None:
-        """Plan looks at studies that became stable, by the log and by callbacks.
+        """Plan checks of studies that became stable, by the log and by callbacks.
 
-        `catch_up` (at the start): go back far enough to also meet studies that were still being
-        received when Orthanc was stopped: it never calls these stable.
+        `catch_up` (at the start): go back far enough to also find studies that were still being
+        received when Orthanc was stopped: it never reports these as stable.
         """
         self._take_events()
         now = self._clock()
@@ -763,7 +764,7 @@ class Worker:
             except NodeProblem as problem:
                 self._failed(study, problem)
             except (orthanc.OrthancException, KeyError, TypeError, ValueError) as error:
-                self._stumbled(study, error)  # the others go on
+                self._postpone(study, error)  # the others continue
 
     def _look(self, study: Study) -> None:
         mammograms = self.archive.mammograms(study.id)
@@ -787,7 +788,7 @@ class Worker:
                 log(
                     f"study {study.id[:8]}: {CHANGED_NOT_READ['error']}; {CHANGED_NOT_READ['hint']}"
                 )
-        self.queue.end_look(study)  # last: a crash in between repeats it, and telling twice is safe
+        self.queue.end_look(study)  # last: a crash in between repeats it, which is safe
 
     def _step(self, study: Study) -> None:
         now = self._clock()
@@ -832,7 +833,7 @@ class Worker:
             self._failed(study, NodeProblem(
                 "Orthanc could not send the study to the node by C-STORE",
                 "does the node's listener run, and is its entry in \"DicomModalities\" right? "
-                "Orthanc's jobs page says more", False,
+                "see Orthanc's jobs page", False,
             ))  # fmt: skip
 
     def _taken(self, study: Study, state: str) -> None:
@@ -858,7 +859,7 @@ class Worker:
                     outdated=0,
                 )  # fmt: skip
             else:
-                self._end(study, "failed", "the node takes the study and knows nothing of it")
+                self._end(study, "failed", "the node accepts the study and then does not know it")
             return
         values = {"state": state, "answer": json.dumps(answer), "due": due, "problem": "{}"}
         if not answer.get("is_final") or self._is_of_before(study, answer, elapsed):
@@ -894,12 +895,12 @@ class Worker:
             self._set(study, phase=phase, state=state, due=due, tries=study.tries + 1,
                       problem=problem.as_json())  # fmt: skip
 
-    def _stumbled(self, study: Study, error: Exception) -> None:
+    def _postpone(self, study: Study, error: Exception) -> None:
         """Orthanc or the node answered with something unexpected: try this study later."""
         text = f"{type(error).__name__}: {error}"
         log(f"study {study.id[:8]}: {text}")
         later = self._clock() + pause_s(study.tries + 1)
-        problem = json.dumps({"error": text, "hint": "Orthanc's log says more"})
+        problem = json.dumps({"error": text, "hint": "see Orthanc's log"})
         look = None if study.look is None else max(study.look, later)
         if study.phase == FINAL:
             problem = study.problem
@@ -907,11 +908,11 @@ class Worker:
 
     def _node_is_here(self) -> None:
         if self._node_tries:
-            log("the node is reached again")
+            log("the node can be reached again")
         self._node_tries, self._node_due = 0, 0.0
 
     def _end(self, study: Study, state: str, error: str = "") -> None:
-        problem = json.dumps({"error": error, "hint": "ask again by the button or by POST …/read"})
+        problem = json.dumps({"error": error, "hint": "resubmit by the button or by POST …/read"})
         self._set(study, phase=FINAL, state=state, problem=problem if error else study.problem)
         log(f"study {study.id[:8]}: {state} {error}".rstrip())
 
@@ -960,7 +961,7 @@ class Answer(Exception):
 
 
 class Routes:
-    """`/cadnode/…` of Orthanc's REST interface. Only `health` asks the node, for three seconds."""
+    """`/cadnode/…` of Orthanc's REST interface. Only `health` queries the node (for 3 s)."""
 
     def __init__(self, settings: Settings | None, worker: Worker | None, wrong: str) -> None:
         self._settings, self._worker, self._wrong = settings, worker, wrong
@@ -986,9 +987,9 @@ class Routes:
         problems: list[dict[str, str]] = []
         if not self._worker.is_alive:
             problems.append({"error": "the plugin's thread does not run",
-                             "hint": "restart Orthanc; its log says why"})  # fmt: skip
+                             "hint": "restart Orthanc; its log has the reason"})  # fmt: skip
         if self._worker.trouble:
-            problems.append({"error": self._worker.trouble, "hint": "Orthanc's log says more"})
+            problems.append({"error": self._worker.trouble, "hint": "see Orthanc's log"})
         node: dict[str, Any] | None = None
         if self._settings.url:
             try:
@@ -1031,7 +1032,7 @@ class Routes:
 
     def _ready(self) -> Worker:
         if self._worker is None:
-            raise Answer(503, {"error": self._wrong, "hint": "GET /cadnode/health says more"})
+            raise Answer(503, {"error": self._wrong, "hint": "see GET /cadnode/health"})
         return self._worker
 
     def _look(self, study_id: str) -> tuple[str, int]:
@@ -1061,7 +1062,7 @@ class Routes:
                 "is_final": False, "n_mammograms": count, "url": "", "problem": None,
             }  # fmt: skip
         answer = json.loads(study.answer)
-        # a look that finds nothing new leaves the state as it is
+        # a check that finds nothing new leaves the state as it is
         is_asked = study.look is not None and (study.phase == LOOK or study.at_once)
         return {
             "orthanc_id": study_id,
@@ -1091,9 +1092,9 @@ def _callback(method: str, function: Callable[..., Answer]) -> Callable[..., Non
             except Answer as early:
                 done = early
             _send(output, done)
-        except Exception as error:  # an exception would end as Orthanc's HTTP 500, without a word
+        except Exception as error:  # uncaught it would end as Orthanc's HTTP 500, without text
             log(f"a request failed: {type(error).__name__}: {error}")
-            wrong = {"error": type(error).__name__, "hint": "Orthanc's log says more"}
+            wrong = {"error": type(error).__name__, "hint": "see Orthanc's log"}
             _send(output, Answer(500, wrong))
 
     return answer
@@ -1107,7 +1108,7 @@ def _send(output: Any, answer: Answer) -> None:
     output.SetHttpHeader("Content-Type", "application/json")
     try:
         output.SendHttpStatus(answer.status, body, len(body))
-    except TypeError:  # later plugins take bytes and count themselves
+    except TypeError:  # later plugins take bytes and count them themselves
         output.SendHttpStatus(answer.status, body.encode())
 
 
@@ -1116,7 +1117,7 @@ def _send(output: Any, answer: Answer) -> None:
 EXPLORER = r"""
 (function () {
   "use strict";
-  // "done" is no green: nobody is to take "no findings" for an all-clear.
+  // "done" is not green: "no findings" must not be taken for an all-clear.
   var COLOURS = {done: "#37474f", sent: "#37474f", refused: "#c62828", failed: "#c62828",
                  given_up: "#c62828", ignored: "#757575", unknown: "#757575"};
   var WORDS = {unknown: "not read", waiting: "waiting", sending: "being sent",
@@ -1227,7 +1228,7 @@ EXPLORER = r"""
     $(list).delegate("#cadnode-read", "click", function (event) {
       event.preventDefault();
       var uuid = current();
-      if (uuid !== null) { $("#cadnode-badge").text("asking …"); ask("POST", "read", uuid); }
+      if (uuid !== null) { $("#cadnode-badge").text("requesting …"); ask("POST", "read", uuid); }
     });
   }
   $(document).delegate("#study", "pagebeforecreate", build);
@@ -1268,7 +1269,7 @@ class Plugin:
         self.worker: Worker | None = None
 
     def load(self) -> None:
-        """Register everything. With a wrong configuration only `/cadnode/health` says so."""
+        """Register everything. A wrong configuration is reported by `/cadnode/health` alone."""
         settings: Settings | None = None
         wrong = ""
         try:
@@ -1308,7 +1309,7 @@ class Plugin:
             orthanc.ExtendOrthancExplorer(EXPLORER)
 
     def on_change(self, change: int, _level: int, resource: str) -> None:
-        """What Orthanc tells: never waits, never raises."""
+        """Orthanc's change callback: never waits, never raises."""
         worker, types = self.worker, orthanc.ChangeType
         if worker is None:
             return
@@ -1319,13 +1320,13 @@ class Plugin:
                 worker.stop()
                 worker.queue.close()
             elif change == types.STABLE_STUDY:
-                worker.tell("stable", resource)
+                worker.notify("stable", resource)
             elif change == types.DELETED and _level == orthanc.ResourceType.STUDY:
-                worker.tell("deleted", resource)
+                worker.notify("deleted", resource)
             elif change == types.JOB_SUCCESS:
-                worker.tell("sent", resource)
+                worker.notify("sent", resource)
             elif change == types.JOB_FAILURE:
-                worker.tell("not sent", resource)
+                worker.notify("not sent", resource)
         except Exception as error:
             log(f"an event was not handled: {type(error).__name__}: {error}")
 

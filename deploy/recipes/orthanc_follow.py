@@ -1,4 +1,4 @@
-"""Tell cadnode about mammograms in an Orthanc into which nothing can be installed.
+"""Announce to cadnode the mammograms in an Orthanc into which nothing can be installed.
 
 Runs beside Orthanc or on the node, with Python 3.8 or later and nothing else:
 
@@ -8,9 +8,9 @@ Runs beside Orthanc or on the node, with Python 3.8 or later and nothing else:
 
 It follows Orthanc's log of changes and, for every study with mammograms that became stable, calls
 `POST /api/studies` of the node, which fetches it ([[sources]] name = "orthanc"). The third argument
-is the file that remembers how far it has come. Telling twice does nothing twice, so that it can be
-stopped at any time; it goes on where it was. Studies that were still arriving when Orthanc itself
-was stopped are not met (the plugin meets them).
+is the file that records how far it has come. Announcing a study twice has no effect, so that it can
+be stopped at any time; it continues where it stopped. Studies that were still arriving when Orthanc
+itself was stopped are not found (the plugin finds them).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LOG = logging.getLogger("cadnode")
 
 
 class Server:
-    """An HTTP server that speaks JSON; `headers` hold the credentials."""
+    """An HTTP server with JSON bodies; `headers` hold the credentials."""
 
     def __init__(self, url: str, headers: dict[str, str]) -> None:
         self._url, self._headers = url.rstrip("/"), headers
@@ -52,7 +52,7 @@ def has_mammograms(orthanc: Server, study: str) -> bool:
     return any(t.get("Modality") == "MG" and t.get("Manufacturer") != "cadnode" for t in tags)
 
 
-def tell(orthanc: Server, node: Server, study: str, source: str = "orthanc") -> None:
+def announce(orthanc: Server, node: Server, study: str, source: str = "orthanc") -> None:
     """Let the node fetch a study, unless it is gone or has no mammograms. Raises `OSError`."""
     try:
         if not has_mammograms(orthanc, study):
@@ -63,7 +63,7 @@ def tell(orthanc: Server, node: Server, study: str, source: str = "orthanc") -> 
             return
         raise
     node.ask("/api/studies", {"study_instance_uid": uid, "source": source, "orthanc_id": study})
-    LOG.info("told the node of study %s", study[:8])
+    LOG.info("announced study %s to the node", study[:8])
 
 
 def follow(orthanc: Server, node: Server, place: Path) -> None:
@@ -75,7 +75,7 @@ def follow(orthanc: Server, node: Server, place: Path) -> None:
         page = orthanc.ask(f"/changes?since={since}&limit=1000")
         for change in page["Changes"]:
             if change["ChangeType"] == "StableStudy":
-                tell(orthanc, node, change["ID"])
+                announce(orthanc, node, change["ID"])
         since, done = page["Last"], page["Done"]
         part = place.with_suffix(".part")
         part.write_text(str(since))
@@ -89,7 +89,7 @@ def first_line(variable: str) -> str:
 
 
 def main(orthanc_url: str, node_url: str, place: str) -> None:
-    """Follow for ever; what fails is tried again."""
+    """Follow for ever; what fails is retried."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     login = f"{os.environ.get('ORTHANC_USER', '')}:{first_line('ORTHANC_PASSWORD_FILE')}"
     basic = {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}

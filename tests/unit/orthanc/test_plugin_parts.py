@@ -190,7 +190,7 @@ def test_an_image_that_changed_under_its_uid_is_sent_again_in_mode_store(benches
     bench = benches(Mode="store", Url="")
     bench.orthanc.add(STUDY, "MG", "i1")
     bench.rounds(3, 6.0)
-    bench.worker.tell("sent", "job1")
+    bench.worker.notify("sent", "job1")
     bench.round()
     bench.orthanc.md5["i1"] = "corrected"
     bench.orthanc.change("StableStudy", "Study", STUDY)
@@ -297,7 +297,7 @@ def test_mode_store_sends_watches_the_job_and_sends_again_when_it_fails(benches:
     bench.orthanc.jobs["job1"] = "Failure"
     bench.rounds(4, 2.0)
     assert len(bench.orthanc.posted) == 2
-    bench.worker.tell("sent", "job2")  # its state is not even asked for
+    bench.worker.notify("sent", "job2")  # its state is not even asked for
     bench.round()
     assert bench.status()["state"] == "sent"
     assert bench.orthanc.labels[STUDY] == {"cadnode-sent"}
