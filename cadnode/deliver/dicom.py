@@ -17,9 +17,16 @@ from pynetdicom.sop_class import Verification
 from cadnode.deliver.associations import QueuedObject, items_of, plan
 from cadnode.deliver.held import PeerCopy, judged, sent
 from cadnode.deliver.outcome import Delivered, DeliveryOutcome, all_taken, outcome_of
+from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.deliver.query import CONTEXTS, copy_of
-from cadnode.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
+from cadnode.errors import (
+    DeliveryError,
+    PermanentDeliveryError,
+    SettingsError,
+    TransientDeliveryError,
+)
 from cadnode.log import get_logger
+from cadnode.settings import Destination
 
 log = get_logger("deliver")
 
@@ -54,6 +61,47 @@ class DicomPeer:
             port=self.query_port or self.port,
             ae_title=self.query_ae_title or self.ae_title,
         )
+
+
+class DicomKind:
+    """Destinations of kind `dicom`: Storage SCPs."""
+
+    takes = Takes.OBJECTS
+    serial = False
+    needs = ("host", "port", "ae_title")
+    advice = "is it running, is the port right, and does it know this node's AE title?"
+
+    def where(self, destination: Destination) -> str:
+        """Its AE title, host and port."""
+        return f"{destination.ae_title} at {destination.host}:{destination.port}"
+
+    def check(self, destination: Destination, calling_ae_title: str) -> str:
+        """That it answered C-ECHO."""
+        echo(peer_of(destination, calling_ae_title))
+        return "answered C-ECHO"
+
+    def send(
+        self, outgoing: Outgoing, destination: Destination, calling_ae_title: str
+    ) -> Delivered:
+        """The exam's objects by C-STORE."""
+        return send(outgoing.files, peer_of(destination, calling_ae_title))
+
+
+def peer_of(destination: Destination, calling_ae_title: str) -> DicomPeer:
+    """The C-STORE peer that a destination names. Raises `SettingsError` when it is none."""
+    if destination.port is None or destination.ae_title is None:
+        raise SettingsError(f"destination {destination.name!r} is not a DICOM peer")
+    return DicomPeer(
+        name=destination.name,
+        host=destination.host,
+        port=destination.port,
+        ae_title=destination.ae_title,
+        calling_ae_title=calling_ae_title,
+        timeout_s=destination.timeout_s,
+        query_host=destination.query_host,
+        query_port=destination.query_port or 0,
+        query_ae_title=destination.query_ae_title or "",
+    )
 
 
 def send(
