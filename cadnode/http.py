@@ -16,6 +16,9 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 
+ADVICE: Final = "is it running, is the url right, and is our user, password or token?"
+"""What to look at when a peer cannot be reached by HTTP, or refuses us."""
+
 CONNECT_TIMEOUT_S = 10.0
 # 401, 403: a corrected password, token or right is used at the next try.
 _TRY_AGAIN: Final = frozenset({401, 403, 408, 425, 429, 500, 502, 503, 504, 507})

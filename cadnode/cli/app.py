@@ -162,6 +162,7 @@ def read(
     """
     from cadnode.cli.output import print_readings, reading_progress
     from cadnode.node import readers
+    from cadnode.node.deliveries import profiles_of
     from cadnode.report.profiles import ObjectKind, kinds_of
 
     values = settings.load(config)
@@ -176,7 +177,7 @@ def read(
         values = values.model_copy(
             update={"report": values.report.model_copy(update={"profile": profile})}
         )
-    if ObjectKind.PDF in kinds_of(values.profiles):
+    if ObjectKind.PDF in kinds_of(profiles_of(values)):
         extras.need("pdf", "the report on paper (a profile with the PDF)")
     with reading_progress(err, quiet=as_json) as progress:
         readings = readers.read_paths(

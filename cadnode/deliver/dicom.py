@@ -5,39 +5,33 @@ object that the peer has already (0111) it is asked, by C-FIND, whether its copy
 """
 
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from pydicom import Dataset
 from pynetdicom import AE, _config
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
+from pynetdicom.sop_class import Verification
 
 from cadnode.deliver.associations import QueuedObject, items_of, plan
-from cadnode.deliver.held import (
-    COMPARED,
-    EQUIPMENT,
-    PATIENT,
-    PeerCopy,
-    compared_in_part,
-    judged,
-    sent,
-    worst,
-)
+from cadnode.deliver.held import PeerCopy, judged, sent
 from cadnode.deliver.outcome import Delivered, DeliveryOutcome, all_taken, outcome_of
-from cadnode.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
+from cadnode.deliver.outgoing import Outgoing, Takes
+from cadnode.deliver.query import CONTEXTS, copy_of
+from cadnode.errors import (
+    DeliveryError,
+    PermanentDeliveryError,
+    SettingsError,
+    TransientDeliveryError,
+)
 from cadnode.log import get_logger
+from cadnode.settings import Destination
 
 log = get_logger("deliver")
 
 OnFile = Callable[[Path], None]
 OnRefusal = Callable[[Path, str], None]
-
-FIND: Final = str(StudyRootQueryRetrieveInformationModelFind)
-SYNTAXES: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
-_PENDING: Final = (0xFF00, 0xFF01)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +61,47 @@ class DicomPeer:
             port=self.query_port or self.port,
             ae_title=self.query_ae_title or self.ae_title,
         )
+
+
+class DicomKind:
+    """Destinations of kind `dicom`: Storage SCPs."""
+
+    takes = Takes.OBJECTS
+    serial = False
+    needs = ("host", "port", "ae_title")
+    advice = "is it running, is the port right, and does it know this node's AE title?"
+
+    def where(self, destination: Destination) -> str:
+        """Its AE title, host and port."""
+        return f"{destination.ae_title} at {destination.host}:{destination.port}"
+
+    def check(self, destination: Destination, calling_ae_title: str) -> str:
+        """That it answered C-ECHO."""
+        echo(peer_of(destination, calling_ae_title))
+        return "answered C-ECHO"
+
+    def send(
+        self, outgoing: Outgoing, destination: Destination, calling_ae_title: str
+    ) -> Delivered:
+        """The exam's objects by C-STORE."""
+        return send(outgoing.files, peer_of(destination, calling_ae_title))
+
+
+def peer_of(destination: Destination, calling_ae_title: str) -> DicomPeer:
+    """The C-STORE peer that a destination names. Raises `SettingsError` when it is none."""
+    if destination.port is None or destination.ae_title is None:
+        raise SettingsError(f"destination {destination.name!r} is not a DICOM peer")
+    return DicomPeer(
+        name=destination.name,
+        host=destination.host,
+        port=destination.port,
+        ae_title=destination.ae_title,
+        calling_ae_title=calling_ae_title,
+        timeout_s=destination.timeout_s,
+        query_host=destination.query_host,
+        query_port=destination.query_port or 0,
+        query_ae_title=destination.query_ae_title or "",
+    )
 
 
 def send(
@@ -142,11 +177,10 @@ def echo(destination: DicomPeer) -> None:
 
 def _held(files: Sequence[Path], destination: DicomPeer) -> list[PeerCopy]:
     """What the peer's copies of these files are; unknown where it does not answer C-FIND."""
-    contexts = [(FIND, syntax) for syntax in SYNTAXES]
     ours = [sent(file) for file in files]
     try:
-        with _associated(destination.for_queries, contexts) as assoc:
-            return [held(assoc, ds) for ds in ours]
+        with _associated(destination.for_queries, CONTEXTS) as assoc:
+            return [copy_of(assoc, ds) for ds in ours]
     except DeliveryError:
         return [PeerCopy.UNKNOWN] * len(files)
 
@@ -229,62 +263,3 @@ def _refused(assoc: Any, destination: DicomPeer) -> Exception:
     if answer is not None and answer.result == 0:
         return PermanentDeliveryError(f"{destination.name} accepts none of the SOP classes")
     return TransientDeliveryError(f"{destination.name} cannot be reached or does not answer")
-
-
-def held(assoc: Any, ours: Dataset) -> PeerCopy:
-    """What the peer's copy is, by what it returns of it; unknown where it returns too little.
-
-    IMAGE level first, with the unique keys of the levels above. Without a match, by the SOP
-    Instance UID alone: a copy in another study. A peer that searches by level (C.4.1.3.1.1) says
-    of the patient at STUDY level only.
-    """
-    found = _of(ours, _find(assoc, "IMAGE", ours, ("StudyInstanceUID", "SeriesInstanceUID")))
-    found = found or _of(ours, _find(assoc, "IMAGE", ours, ()))
-    verdict = worst(compared_in_part(ours, one) for one in found)
-    if verdict is not PeerCopy.UNKNOWN or not found:
-        return verdict
-    studies = _find(assoc, "STUDY", ours, ("StudyInstanceUID",))
-    return worst(compared_in_part(ours, _with_patient(found[0], study)) for study in studies)
-
-
-def _find(assoc: Any, level: str, ours: Dataset, keys: Iterable[str]) -> list[Dataset]:
-    """The matches of a query; none when the peer does not answer it with success."""
-    wanted = Dataset()
-    wanted.QueryRetrieveLevel = level
-    for keyword in PATIENT if level == "STUDY" else COMPARED:
-        setattr(wanted, keyword, [] if keyword == EQUIPMENT else "")
-    for keyword in (*keys, *(["SOPInstanceUID"] if level == "IMAGE" else [])):
-        setattr(wanted, keyword, ours.get(keyword))
-    found = _asked(assoc, wanted)
-    if found is None and wanted.pop(EQUIPMENT, None) is not None:
-        found = _asked(assoc, wanted)  # a sequence is asked for rarely: it may be that
-    return found or []
-
-
-def _asked(assoc: Any, wanted: Dataset) -> list[Dataset] | None:
-    """The matches; None when the peer does not answer with success."""
-    matches = []
-    try:
-        for status, match in assoc.send_c_find(wanted, FIND):
-            code = status.get("Status")
-            if code in _PENDING and match is not None:
-                matches.append(match)
-            elif code != 0:
-                return None
-    except (RuntimeError, ValueError, OSError):  # no such context, or the association is gone
-        return None
-    return matches
-
-
-def _of(ours: Dataset, matches: Iterable[Dataset]) -> list[Dataset]:
-    """Matches that are of our UID: some peers return more than was asked for."""
-    uid = ours.SOPInstanceUID
-    return [one for one in matches if one.get("SOPInstanceUID", uid) in (uid, "")]
-
-
-def _with_patient(image: Dataset, study: Dataset) -> Dataset:
-    """What a match at IMAGE level says, with the patient of its study."""
-    both = Dataset()
-    both.update(image)
-    both.update({study[keyword].tag: study[keyword] for keyword in PATIENT if keyword in study})
-    return both

@@ -7,9 +7,13 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from cadnode.deliver.outcome import Delivered, HttpPeerValues, all_taken, delivering, json_of
+from cadnode.deliver.outcome import Delivered, all_taken
+from cadnode.deliver.outgoing import Outgoing, Takes
+from cadnode.deliver.over_http import OverHttp, delivering
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
+from cadnode.http import HttpPeerValues, json_of
 from cadnode.log import get_logger
+from cadnode.settings import Destination
 
 log = get_logger("deliver")
 
@@ -18,6 +22,24 @@ _TAKEN: Final = re.compile(r"20[01]\b")  # 201: made; 200: the server had it
 # Two bundles at once meet in the device that both name (R5 3.2.0.9.1; 423: a server's own lock).
 _COLLIDED: Final = (409, 412, 423)
 _SAFE: Final = re.compile(r"[A-Za-z0-9.-]{1,40}")
+
+
+class FhirKind(OverHttp):
+    """Destinations of kind `fhir`: FHIR R5 servers."""
+
+    takes = Takes.BUNDLE
+    serial = True  # bundles of studies share resources: the patient, the device
+
+    def check(self, destination: Destination, calling_ae_title: str) -> str:
+        """The FHIR version that the server states."""
+        return check(destination.http_values())
+
+    def send(
+        self, outgoing: Outgoing, destination: Destination, calling_ae_title: str
+    ) -> Delivered:
+        """The exam's bundle, as one transaction."""
+        (bundle,) = outgoing.files
+        return send(bundle, destination.http_values())
 
 
 def send(bundle: Path, destination: HttpPeerValues) -> Delivered:

@@ -7,11 +7,40 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cadnode.deliver.held import ANOTHER, PeerCopy, compared, from_file, sent
-from cadnode.deliver.outcome import all_taken
+from cadnode.deliver.outcome import Delivered, all_taken
+from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
 from cadnode.files import written_whole
+from cadnode.settings import Destination
 
 _FOR_GOOD = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG})
+
+
+class FolderKind:
+    """Destinations of kind `folder`: a folder of this machine, a mounted share."""
+
+    takes = Takes.OBJECTS
+    serial = False
+    needs = ("folder",)
+    advice = "make the folder and give the node's user the right to write"
+
+    def where(self, destination: Destination) -> str:
+        """Its path."""
+        return str(destination.folder)
+
+    def check(self, destination: Destination, calling_ae_title: str) -> str:
+        """That it can be written."""
+        folder = _folder_of(destination)
+        if not (folder.is_dir() and os.access(folder, os.W_OK)):
+            raise PermanentDeliveryError("it is no folder, or may not be written")
+        return "can be written"
+
+    def send(
+        self, outgoing: Outgoing, destination: Destination, calling_ae_title: str
+    ) -> Delivered:
+        """The exam's objects, in its place in the folder."""
+        there = _folder_of(destination) / outgoing.place
+        return Delivered(deliver(outgoing.files, there, outgoing.is_ours), 0)
 
 
 def deliver(
@@ -47,6 +76,10 @@ def deliver(
     except OSError as error:
         raise _mapped(error) from error
     return all_taken(len(files) - len(refusals), 0, refusals, "the folder").n_sent
+
+
+def _folder_of(destination: Destination) -> Path:
+    return Path(destination.folder or ".")
 
 
 def _is_anothers(there: Path, file: Path) -> bool:

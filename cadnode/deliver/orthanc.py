@@ -15,9 +15,13 @@ from typing import Any, Final
 from pydicom import Dataset
 
 from cadnode.deliver.held import ANOTHER, PeerCopy, compared, from_file, judged, sent, worst
-from cadnode.deliver.outcome import Delivered, HttpPeerValues, Peer, all_taken, delivering, json_of
+from cadnode.deliver.outcome import Delivered, all_taken
+from cadnode.deliver.outgoing import Outgoing, Takes
+from cadnode.deliver.over_http import OverHttp, delivering
 from cadnode.errors import PermanentDeliveryError
+from cadnode.http import HttpPeerValues, Peer, json_of
 from cadnode.log import get_logger
+from cadnode.settings import Destination
 
 log = get_logger("deliver")
 
@@ -26,6 +30,23 @@ _TAKEN: Final = ("Success", _HAD_IT)
 _NOT_TOLD: Final = (403, 404, 405, 410, 500, 501)  # it lets nobody look, or the file is gone
 _NAME: Final = re.compile(r"[0-9a-f-]{1,64}")
 _REFUSED: Final = (400, 409, 413, 415)  # this file; the next one may be taken
+
+
+class OrthancKind(OverHttp):
+    """Destinations of kind `orthanc`: Orthancs by their REST interface."""
+
+    takes = Takes.OBJECTS
+    serial = False
+
+    def check(self, destination: Destination, calling_ae_title: str) -> str:
+        """The Orthanc's version."""
+        return check(destination.http_values())
+
+    def send(
+        self, outgoing: Outgoing, destination: Destination, calling_ae_title: str
+    ) -> Delivered:
+        """The exam's objects, one after the other."""
+        return send(outgoing.files, destination.http_values())
 
 
 def send(files: Sequence[Path], destination: HttpPeerValues) -> Delivered:

@@ -1,17 +1,12 @@
 """What a C-STORE response means for the sender (DICOM PS3.4 table B.2-1, PS3.7 annex C).
 
-STOW-RS gives the same statuses, object by object (PS3.18 10.5.3.2). A peer's HTTP failures become
-errors of delivery (`delivering`).
+STOW-RS gives the same statuses, object by object (PS3.18 10.5.3.2).
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
-from cadnode.http import HttpFailure, HttpPeerValues, Peer, connected, json_of
-
-__all__ = ["HttpFailure", "HttpPeerValues", "Peer", "delivering", "json_of"]
 
 _DUPLICATE = 0x0111  # the peer has one of that UID: an earlier try's, or another (`deliver.held`)
 _REFUSALS = {
@@ -24,26 +19,6 @@ _WARNINGS = range(0xB000, 0xC000)
 _OUT_OF_RESOURCES = range(0xA700, 0xA800)
 _DOES_NOT_MATCH = range(0xA900, 0xAA00)
 _CANNOT_UNDERSTAND = range(0xC000, 0xD000)
-
-
-@contextmanager
-def delivering(values: HttpPeerValues) -> Iterator[Peer]:
-    """A session with a destination; `Peer.request` and `Peer.get_json` talk to it.
-
-    Raises
-    ------
-    TransientDeliveryError
-        It cannot be reached, is busy, out of storage, refuses our credentials, or went away:
-        send all of it again.
-    PermanentDeliveryError
-        It refuses the request.
-    """
-    try:
-        with connected(values) as peer:
-            yield peer
-    except HttpFailure as failure:
-        kind = TransientDeliveryError if failure.retryable else PermanentDeliveryError
-        raise kind(str(failure)) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,13 @@ from pydicom import Dataset
 
 from cadnode.deliver import held
 from cadnode.deliver.held import PeerCopy
-from cadnode.deliver.outcome import (
-    Delivered,
-    HttpFailure,
-    HttpPeerValues,
-    Peer,
-    all_taken,
-    delivering,
-    outcome_of,
-)
+from cadnode.deliver.outcome import Delivered, all_taken, outcome_of
+from cadnode.deliver.outgoing import Outgoing, Takes
+from cadnode.deliver.over_http import OverHttp, delivering
 from cadnode.errors import TransientDeliveryError
+from cadnode.http import HttpFailure, HttpPeerValues, Peer
 from cadnode.log import get_logger
+from cadnode.settings import Destination
 
 log = get_logger("deliver")
 
@@ -69,6 +65,23 @@ class Multipart:
                     yield block
             yield b"\r\n"
         yield self._end
+
+
+class StowKind(OverHttp):
+    """Destinations of kind `stow`: DICOMweb servers that store."""
+
+    takes = Takes.OBJECTS
+    serial = False
+
+    def check(self, destination: Destination, calling_ae_title: str) -> str:
+        """Whether the server offers QIDO-RS, too."""
+        return check(destination.http_values())
+
+    def send(
+        self, outgoing: Outgoing, destination: Destination, calling_ae_title: str
+    ) -> Delivered:
+        """The exam's objects in one request."""
+        return send(outgoing.files, destination.http_values())
 
 
 def send(files: Sequence[Path], destination: HttpPeerValues) -> Delivered:

@@ -3,23 +3,21 @@
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from cadnode import places
+from cadnode import http, places
+from cadnode.deliver.destination import kind_of
 from cadnode.errors import CadnodeError, ReportError, SettingsError
 from cadnode.node import worker_state
-from cadnode.node.deliveries import reach
-from cadnode.node.peers import http_values
+from cadnode.node.deliveries import profiles_of
 from cadnode.page.pdf import SAMPLE, pdf_of
 from cadnode.receive.fetch import sources
 from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.report.profiles import ObjectKind, kinds_of
 from cadnode.settings import Destination, Settings, Source
 from cadnode.settings.sections import is_loopback
-
-HTTP_ADVICE = "is it running, is the url right, and is our user, password or token?"
 
 
 class CheckVerdict(StrEnum):
@@ -202,7 +200,7 @@ def _worker(settings: Settings) -> Iterator[Check]:
 
 def paper(settings: Settings) -> Iterator[Check]:
     """Whether the report on paper can be drawn, where somebody gets it, and with which letters."""
-    if ObjectKind.PDF not in kinds_of(settings.profiles):
+    if ObjectKind.PDF not in kinds_of(profiles_of(settings)):
         return
     try:
         wanted = pdf_of(SAMPLE).fonts_wanted
@@ -219,36 +217,24 @@ def paper(settings: Settings) -> Iterator[Check]:
 
 
 def destination_check(
-    settings: Settings,
-    destination: Destination,
-    dicom_advice: str = "is it running, is the port right, and does it know this node's AE title?",
+    settings: Settings, destination: Destination, advice: Mapping[str, str] | None = None
 ) -> Check:
-    """Whether a destination is there and lets us in; `dicom_advice` is for one by C-STORE."""
-    name, where = f"destination {destination.name}", _where(destination)
+    """Whether a destination is there and lets us in; `advice` by kind, instead of the kind's."""
+    name, kind = f"destination {destination.name}", kind_of(destination)
+    where = kind.where(destination)
     try:
-        return Check(name, CheckVerdict.OK, f"{where}: {reach(settings, destination)}")
+        found = kind.check(destination, settings.listener.ae_title)
+        return Check(name, CheckVerdict.OK, f"{where}: {found}")
     except CadnodeError as error:
-        advice = {
-            "folder": "make the folder and give the node's user the right to write",
-            "dicom": dicom_advice,
-        }.get(destination.kind, HTTP_ADVICE)
-        return Check(name, CheckVerdict.FAILED, f"{where}: {error}", advice)
+        mend = (advice or {}).get(destination.kind, kind.advice)
+        return Check(name, CheckVerdict.FAILED, f"{where}: {error}", mend)
 
 
 def source_check(source: Source) -> Check:
     """Whether a source is there and lets us in."""
     name = f"source {source.name}"
     try:
-        with sources.opened(source.kind, http_values(source)) as opened:
+        with sources.opened(source.kind, source.http_values()) as opened:
             return Check(name, CheckVerdict.OK, f"{source.url}: {opened.check()}")
     except FetchFailure as failure:
-        return Check(name, CheckVerdict.FAILED, f"{source.url}: {failure}", HTTP_ADVICE)
-
-
-def _where(destination: Destination) -> str:
-    """A destination's address in words."""
-    if destination.kind == "folder":
-        return str(destination.folder)
-    if destination.kind == "dicom":
-        return f"{destination.ae_title} at {destination.host}:{destination.port}"
-    return str(destination.url)
+        return Check(name, CheckVerdict.FAILED, f"{source.url}: {failure}", http.ADVICE)

@@ -1,14 +1,13 @@
-"""A study's results to one configured destination, by its kind; and whether it can be reached."""
+"""What each configured destination gets of a study's results, and how a try to deliver ends."""
 
-import os
-from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 
-from cadnode.deliver import dicom, fhir, folder, orthanc, stow
-from cadnode.deliver.outcome import Delivered
+from cadnode.deliver.destination import DestinationKind, kind_of
+from cadnode.deliver.outgoing import Outgoing, Takes
+from cadnode.domain import Profile
 from cadnode.errors import DeliveryError, PermanentDeliveryError, SettingsError
 from cadnode.log import get_logger
-from cadnode.node.peers import dicom_values, http_values
 from cadnode.node.results import BUNDLE, exam_folders
 from cadnode.report.profiles import REPORTS, chosen, is_ours, kinds_of
 from cadnode.settings import Destination, Settings
@@ -16,13 +15,22 @@ from cadnode.settings import Destination, Settings
 log = get_logger("worker")
 
 
-def deliver(settings: Settings, study: str, result: Path, name: str) -> str:
-    """One try to deliver the results: "delivered", "unverified", "retry" or "refused".
+class DeliveryAnswer(StrEnum):
+    """How a try to deliver ended; the values are stored in the job database."""
 
-    "unverified" is delivered, too: the destination had objects of these UIDs already, and nobody
-    could look at whether they are ours (`deliver.held`). A destination that the configuration does
-    not name any more refuses. A file that is not there may come back with its disk, or with
-    another reading.
+    DELIVERED = "delivered"
+    UNVERIFIED = "unverified"
+    """Delivered, too: the destination had objects of these UIDs already, and nobody could look at
+    whether they are ours (`deliver.held`)."""
+    RETRY = "retry"
+    REFUSED = "refused"
+
+
+def deliver(settings: Settings, study: str, result: Path, name: str) -> DeliveryAnswer:
+    """How one try to deliver a study's results ended.
+
+    A destination that the configuration does not name any more refuses. A file that is not there
+    may come back with its disk, or with another reading.
     """
     n_unverified = 0
     try:
@@ -34,14 +42,27 @@ def deliver(settings: Settings, study: str, result: Path, name: str) -> str:
         log.warning(
             "delivery_failed", study=study, destination=name, error=error, reason=str(error)
         )
-        return "retry" if error.retryable else "refused"
+        return DeliveryAnswer.RETRY if error.retryable else DeliveryAnswer.REFUSED
     except SettingsError:
         log.error("delivery_failed", study=study, destination=name, reason="not configured")
-        return "refused"
+        return DeliveryAnswer.REFUSED
     except OSError as error:
         log.error("delivery_failed", study=study, destination=name, error=error, reason="result")
-        return "retry"
-    return "unverified" if n_unverified else "delivered"
+        return DeliveryAnswer.RETRY
+    return DeliveryAnswer.UNVERIFIED if n_unverified else DeliveryAnswer.DELIVERED
+
+
+def profile_of(settings: Settings, destination: Destination) -> Profile:
+    """Which objects a destination gets; one that takes the FHIR bundle gets that only."""
+    if kind_of(destination).takes is Takes.BUNDLE:
+        return Profile.FHIR
+    return destination.profile or settings.report.profile
+
+
+def profiles_of(settings: Settings) -> tuple[Profile, ...]:
+    """Every profile that somebody gets; the report's own when there is no destination."""
+    wanted = dict.fromkeys(profile_of(settings, d) for d in settings.destinations)
+    return tuple(wanted) or (settings.report.profile,)
 
 
 def _deliver_all(settings: Settings, study: str, result: Path, destination: Destination) -> int:
@@ -49,18 +70,17 @@ def _deliver_all(settings: Settings, study: str, result: Path, destination: Dest
 
     What is refused of one patient keeps nothing from another; the error comes after the last.
     """
+    kind = kind_of(destination)
     exams = exam_folders(result)
     n_unverified, refused = 0, None
     for exam in exams:
         if len(exams) > 1 and not _has_outputs(exam):
             continue  # images whose patient is unclear make no object
         try:
-            if destination.kind == "fhir":
-                fhir.send(_bundle(exam), http_values(destination))
-            else:
-                place = study if exam == result else f"{study}/{exam.name}"
-                objects = _objects(settings, exam, destination)
-                n_unverified += _send_objects(settings, place, objects, destination).n_unverified
+            place = study if exam == result else f"{study}/{exam.name}"
+            outgoing = Outgoing(_files(settings, exam, destination, kind), place, is_ours)
+            sent = kind.send(outgoing, destination, settings.listener.ae_title)
+            n_unverified += sent.n_unverified
         except PermanentDeliveryError as error:
             refused = refused or error
     if refused:
@@ -72,21 +92,13 @@ def _has_outputs(exam: Path) -> bool:
     return (exam / BUNDLE).is_file() or any(exam.glob("*.dcm"))
 
 
-def reach(settings: Settings, destination: Destination) -> str:
-    """What was found at a destination, in words, when it is there and lets us in.
-
-    Raises
-    ------
-    DeliveryError
-        It cannot be reached or refuses us; says how.
-    """
-    if destination.kind == "folder":
-        return _reach_folder(Path(destination.folder or "."))
-    if destination.kind == "dicom":
-        dicom.echo(dicom_values(destination, settings.listener.ae_title))
-        return "answered C-ECHO"
-    check = {"orthanc": orthanc.check, "stow": stow.check, "fhir": fhir.check}[destination.kind]
-    return check(http_values(destination))
+def _files(
+    settings: Settings, exam: Path, destination: Destination, kind: DestinationKind
+) -> list[Path]:
+    """What a destination gets of an exam: raises `PermanentDeliveryError` when it is not made."""
+    if kind.takes is Takes.BUNDLE:
+        return [_bundle(exam)]
+    return _objects(settings, exam, destination)
 
 
 def _objects(settings: Settings, result: Path, destination: Destination) -> list[Path]:
@@ -99,7 +111,7 @@ def _objects(settings: Settings, result: Path, destination: Destination) -> list
         would be no delivery.
     """
     made = sorted(result.glob("*.dcm"))
-    profile = settings.profile_of(destination)
+    profile = profile_of(settings, destination)
     objects = chosen(made, profile)
     if made and not objects and kinds_of([profile]) & REPORTS:
         raise PermanentDeliveryError(f"nothing was made for the profile of {destination.name}")
@@ -111,23 +123,3 @@ def _bundle(result: Path) -> Path:
     if not bundle.is_file():
         raise PermanentDeliveryError("no FHIR bundle was made of this reading")
     return bundle
-
-
-def _send_objects(
-    settings: Settings, place: str, objects: Sequence[Path], destination: Destination
-) -> Delivered:
-    """Send DICOM objects as they are stored, to `place` in a folder; raises `DeliveryError`."""
-    if destination.kind == "folder":
-        n_sent = folder.deliver(objects, Path(destination.folder or ".") / place, is_ours)
-        return Delivered(n_sent, 0)
-    if destination.kind == "orthanc":
-        return orthanc.send(objects, http_values(destination))
-    if destination.kind == "stow":
-        return stow.send(objects, http_values(destination))
-    return dicom.send(objects, dicom_values(destination, settings.listener.ae_title))
-
-
-def _reach_folder(path: Path) -> str:
-    if not (path.is_dir() and os.access(path, os.W_OK)):
-        raise PermanentDeliveryError("it is no folder, or may not be written")
-    return "can be written"

@@ -10,7 +10,6 @@ from cadnode.log import get_logger
 from cadnode.node import readiness
 from cadnode.node.fetch_workflow import FetchAnswer
 from cadnode.node.listener import open_spool, views_present, wanted_views
-from cadnode.node.peers import http_values
 from cadnode.node.readiness import relevant
 from cadnode.receive.fetch import requests, sources
 from cadnode.receive.fetch.fetch import Fetched, FetchFailure, Stopped, fetch
@@ -141,7 +140,7 @@ class Fetching:
             raise FetchFailure(
                 FetchCode.UNKNOWN_SOURCE, "no such source", retryable=False
             ) from None
-        with sources.opened(source.kind, http_values(source)) as opened:
+        with sources.opened(source.kind, source.http_values()) as opened:
             return fetch(request, opened, self._spool, self._stopping)
 
     def _give_up_after_s(self, request: Request) -> float:

@@ -12,7 +12,6 @@ from cadnode.deliver.associations import item_of
 from cadnode.errors import NotProcessable, PermanentDeliveryError, SettingsError
 from cadnode.exam.dicom_file import open_file
 from cadnode.exam.kind import is_own_output
-from cadnode.node.peers import dicom_values
 from cadnode.settings import Destination, Settings
 
 PEER = re.compile(r"(?P<ae>[^@]{1,16})@(?P<host>[^:]+):(?P<port>\d{1,5})")
@@ -36,7 +35,7 @@ def parse_peer(text: str, calling_ae_title: str) -> dicom.DicomPeer:
 
 def echo(settings: Settings, destination: Destination) -> None:
     """C-ECHO; raises `DeliveryError` when the destination does not answer it."""
-    dicom.echo(dicom_values(destination, settings.listener.ae_title))
+    dicom.echo(dicom.peer_of(destination, settings.listener.ae_title))
 
 
 def dicom_files(paths: Sequence[Path]) -> list[Path]:

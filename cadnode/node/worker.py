@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cadnode.deliver.destination import kind_of
 from cadnode.errors import ReportError
 from cadnode.exam.exam import Exam
 from cadnode.exam.read import read_study
@@ -84,8 +85,8 @@ class Worker:
             destinations=tuple(
                 (d.name, d.give_up_after_h * 3600) for d in self._settings.destinations
             ),
-            one_at_a_time=frozenset(  # their bundles share resources: the patient, the device
-                d.name for d in self._settings.destinations if d.kind == "fhir"
+            one_at_a_time=frozenset(
+                d.name for d in self._settings.destinations if kind_of(d).serial
             ),
         )
 
@@ -196,7 +197,7 @@ class Worker:
                 self._settings.report,
                 made_at=datetime.fromisoformat(results.first_made_at(folder, made_at)),
                 predecessors=results.reported_before(old, exam.headers.keys()) if old else (),
-                profiles=self._settings.profiles,
+                profiles=deliveries.profiles_of(self._settings),
                 cards=cards_of(model_folders(self._settings), result),
                 earlier=earlier,
                 observer_uid=installation_uid(self._settings.storage.folder),
@@ -206,8 +207,9 @@ class Worker:
         return n_outputs
 
     def deliver(self, study: str, content: str, destination: str) -> str:
-        """One try to deliver: see `deliveries.deliver`."""
-        return deliveries.deliver(self._settings, study, self._folder(study, content), destination)
+        """One try to deliver: the value of a `DeliveryAnswer`, which the job database pickles."""
+        where = self._folder(study, content)
+        return deliveries.deliver(self._settings, study, where, destination).value
 
     def shadow(self, study: str, content: str) -> str:
         """Have other versions read the study as well; see `shadow_process.run`."""

@@ -249,7 +249,6 @@ def _way_back(node: Settings, orthanc: Reached) -> Iterator[Check]:
         )  # fmt: skip
     for source in node.sources:
         yield source_check(source)
+    advice = {"dicom": 'Orthanc needs "DicomAlwaysAllowStore" or an entry for this node'}
     for destination in node.destinations:
-        yield destination_check(
-            node, destination, 'Orthanc needs "DicomAlwaysAllowStore" or an entry for this node'
-        )
+        yield destination_check(node, destination, advice)

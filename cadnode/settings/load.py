@@ -18,7 +18,6 @@ from pydantic_settings import (
     SettingsError as SourceError,
 )
 
-from cadnode.domain import Profile
 from cadnode.errors import SettingsError
 from cadnode.settings.peers import Destination, Source
 from cadnode.settings.sections import (
@@ -65,18 +64,6 @@ class Settings(BaseSettings):
         return (
             self.jobs.database_url or f"sqlite:///{(self.storage.folder / 'jobs.sqlite').resolve()}"
         )
-
-    def profile_of(self, destination: Destination) -> Profile:
-        """Which objects a destination gets; a FHIR server takes its bundle only."""
-        if destination.kind == "fhir":
-            return Profile.FHIR
-        return destination.profile or self.report.profile
-
-    @property
-    def profiles(self) -> tuple[Profile, ...]:
-        """Every profile that somebody gets; the report's own when there is no destination."""
-        wanted = dict.fromkeys(self.profile_of(d) for d in self.destinations)
-        return tuple(wanted) or (self.report.profile,)
 
     def destination(self, name: str) -> Destination:
         """Destination of that name. Raises `SettingsError` when there is none."""

@@ -3,13 +3,16 @@
 Passwords and tokens are never in the configuration: it names the files that hold them.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
 from cadnode.domain import Profile
+from cadnode.errors import SettingsError
+from cadnode.http import HttpPeerValues
 from cadnode.settings.sections import AeTitle, Port, Section
 
 
@@ -26,9 +29,22 @@ def _http_url(value: str) -> str:
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 PeerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 
+NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
+    "dicom": ("host", "port", "ae_title"),
+    "orthanc": ("url",),
+    "stow": ("url",),
+    "fhir": ("url",),
+    "folder": ("folder",),
+}
+"""The keys without which a destination of a kind makes no sense.
+
+`deliver.destination.KINDS` says what each kind does. Settings are below `deliver` and cannot ask
+it: a test holds this table, the `kind` of `Destination` and `KINDS` together.
+"""
+
 
 class HttpPeer(Section):
-    """How a peer is reached by HTTP. TLS is used for https URLs."""
+    """A peer that may be reached by HTTP. TLS is used for https URLs."""
 
     url: HttpUrl | None = None
     username: str = ""
@@ -40,6 +56,21 @@ class HttpPeer(Section):
         None, description="PEM certificates to trust beside the system's, for https"
     )
     timeout_s: PositiveFloat = Field(30.0, description="silence after which a peer is given up")
+    name: PeerName
+
+    def http_values(self) -> HttpPeerValues:
+        """How the peer is reached by HTTP. Raises `SettingsError` when it has no url."""
+        if self.url is None:
+            raise SettingsError(f"{self.name!r} is not reached by HTTP: it has no url")
+        return HttpPeerValues(
+            name=self.name,
+            url=self.url,
+            username=self.username,
+            password_file=self.password_file,
+            token_file=self.token_file,
+            ca_file=self.ca_file,
+            timeout_s=self.timeout_s,
+        )
 
     @model_validator(mode="after")
     def _has_one_kind_of_credentials(self) -> "HttpPeer":
@@ -53,7 +84,7 @@ class HttpPeer(Section):
 class Destination(HttpPeer):
     """Where results go: a DICOM peer, an Orthanc, a STOW-RS or FHIR server, or a folder."""
 
-    name: PeerName
+    # What each of them does: `deliver.destination.KINDS`. A test holds the two together.
     kind: Literal["dicom", "orthanc", "stow", "fhir", "folder"] = "dicom"
     host: str = "127.0.0.1"
     port: Port | None = None
@@ -73,19 +104,16 @@ class Destination(HttpPeer):
 
     @model_validator(mode="after")
     def _is_whole(self) -> "Destination":
-        if self.kind == "dicom" and (self.port is None or self.ae_title is None):
-            raise ValueError("a destination of kind 'dicom' needs host, port and ae_title")
-        if self.kind == "folder" and self.folder is None:
-            raise ValueError("a destination of kind 'folder' needs folder")
-        if self.kind in ("orthanc", "stow", "fhir") and self.url is None:
-            raise ValueError(f"a destination of kind {self.kind!r} needs url")
+        needed = NEEDED.get(self.kind, ())
+        if any(getattr(self, key) is None for key in needed):
+            keys = " and ".join(filter(None, (", ".join(needed[:-1]), needed[-1])))
+            raise ValueError(f"a destination of kind {self.kind!r} needs {keys}")
         return self
 
 
 class Source(HttpPeer):
     """Where studies are fetched from when somebody asks for them by `POST /api/studies`."""
 
-    name: PeerName
     kind: Literal["orthanc", "dicomweb"] = "orthanc"
     give_up_after_h: PositiveFloat = Field(
         24.0, description="an unreachable source is asked again for this long"

@@ -17,9 +17,9 @@ from pynetdicom import AE, evt
 from structlog.testing import capture_logs
 
 from cadnode.deliver import dicom, folder, orthanc, stow
-from cadnode.deliver.dicom import FIND
 from cadnode.deliver.held import ANOTHER, PeerCopy, compared, compared_in_part, sent
 from cadnode.deliver.outcome import Delivered
+from cadnode.deliver.query import FIND
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 from cadnode.exam.exam import Exam
 from cadnode.http import HttpPeerValues

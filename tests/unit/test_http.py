@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.deliver.outcome import delivering
+from cadnode.deliver.over_http import delivering
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 from cadnode.http import HttpFailure, HttpPeerValues, connected
 

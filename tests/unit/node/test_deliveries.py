@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cadnode.deliver import fhir, stow
+from cadnode.deliver.outcome import Delivered
 from cadnode.node import results
 from cadnode.node.worker import Worker
 from cadnode.settings import Destination, Settings, StorageSection
@@ -46,7 +47,12 @@ def test_a_node_whose_only_destination_wants_a_bundle_delivers_it(
     (result / "inputs.json").write_text(json.dumps([]))
     monkeypatch.setattr(worker, "_exams", lambda study, paths: (exam,))
     sent: list[Path] = []
-    monkeypatch.setattr(fhir, "send", lambda bundle, values: sent.append(bundle))
+
+    def send(bundle: Path, values: object) -> Delivered:
+        sent.append(bundle)
+        return Delivered(1, 0)
+
+    monkeypatch.setattr(fhir, "send", send)
 
     assert worker.report(STUDY, CONTENT, "", "2026-03-01T10:00:00+00:00") == 1
     assert worker.has_result(STUDY, CONTENT)

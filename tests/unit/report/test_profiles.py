@@ -10,6 +10,7 @@ import pytest
 from cadnode.deliver.folder import deliver
 from cadnode.domain import Profile
 from cadnode.errors import SettingsError
+from cadnode.node.deliveries import profiles_of
 from cadnode.node.outputs import write_outputs
 from cadnode.node.worker import Worker
 from cadnode.report.objects import make_objects, write_objects
@@ -138,12 +139,12 @@ def test_destinations_without_a_profile_have_the_reports(tmp_path: Path) -> None
     own = folder_destination(tmp_path, "own", Profile.CAD_SR)
     report = ReportSection(profile=Profile.TID1500)
 
-    assert Settings(report=report).profiles == (Profile.TID1500,)
-    assert Settings(report=report, destinations=(plain, own)).profiles == (
+    assert profiles_of(Settings(report=report)) == (Profile.TID1500,)
+    assert profiles_of(Settings(report=report, destinations=(plain, own))) == (
         Profile.TID1500,
         Profile.CAD_SR,
     )
-    assert Settings(report=report, destinations=(own,)).profiles == (Profile.CAD_SR,)
+    assert profiles_of(Settings(report=report, destinations=(own,))) == (Profile.CAD_SR,)
 
 
 def test_each_destination_gets_its_own_objects(tmp_path: Path) -> None:
