@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cadnode.errors import SettingsError
 from cadnode.log import get_logger
-from cadnode.node import readiness
+from cadnode.node import readiness, retry
 from cadnode.node.fetch_workflow import FetchAnswer
 from cadnode.node.listener import open_spool, views_present, wanted_views
 from cadnode.node.peers import http_values
@@ -118,7 +118,7 @@ class Fetching:
 
     def _failed(self, study: str, request: Request, waited_s: float, failure: FetchFailure) -> _Try:
         code, is_final = failure.code, not failure.retryable
-        if not is_final and waited_s >= self._give_up_after_s(request):
+        if not is_final and self._strategy(request).is_over(waited_s=waited_s):
             code, is_final = FetchCode.GIVEN_UP, True
         log.warning(
             "study_not_fetched", study=study, status=code.value, reason=str(failure),
@@ -144,8 +144,9 @@ class Fetching:
         with sources.opened(source.kind, http_values(source)) as opened:
             return fetch(request, opened, self._spool, self._stopping)
 
-    def _give_up_after_s(self, request: Request) -> float:
-        return self._settings.source(request.source).give_up_after_h * 3600
+    def _strategy(self, request: Request) -> retry.RetryStrategy:
+        source = self._settings.source(request.source)
+        return retry.FETCH.until(retry.give_up_after_s(source))
 
     def _wait_s(self, study: str, request: Request) -> float:
         """Quiet time after which the study is read, as for one that was sent to us."""

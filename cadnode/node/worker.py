@@ -13,7 +13,7 @@ from cadnode.exam.read import read_study
 from cadnode.files import write_whole
 from cadnode.imaging import pixels
 from cadnode.log import get_logger
-from cadnode.node import deliveries, results, shadow_process
+from cadnode.node import deliveries, results, retry, shadow_process
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.fetching import Fetching, spool_folder
 from cadnode.node.listener import open_spool
@@ -82,7 +82,7 @@ class Worker:
             has_result=self.has_result,
             now=lambda: datetime.now(UTC),
             destinations=tuple(
-                (d.name, d.give_up_after_h * 3600) for d in self._settings.destinations
+                (d.name, retry.give_up_after_s(d)) for d in self._settings.destinations
             ),
             one_at_a_time=frozenset(  # their bundles share resources: the patient, the device
                 d.name for d in self._settings.destinations if d.kind == "fhir"
