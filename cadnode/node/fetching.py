@@ -9,9 +9,9 @@ from cadnode.errors import SettingsError
 from cadnode.log import get_logger
 from cadnode.node import readiness, retry
 from cadnode.node.fetch_workflow import FetchAnswer
-from cadnode.node.listener import open_spool, views_present, wanted_views
+from cadnode.node.listener import open_spool
 from cadnode.node.peers import http_values
-from cadnode.node.readiness import relevant
+from cadnode.node.readiness import StoredFile
 from cadnode.receive.fetch import requests, sources
 from cadnode.receive.fetch.fetch import Fetched, FetchFailure, Stopped, fetch
 from cadnode.receive.fetch.requests import GOOD, Ended, FetchCode, Request, Taken
@@ -130,7 +130,7 @@ class Fetching:
     def _n_here(self, study: str) -> int:
         """How many instances that concern us the spool holds."""
         try:
-            return len(relevant(self._spool.instances(study)))
+            return len(readiness.relevant(self._files(study)))
         except OSError:  # one went away in this moment, or the disk did
             return 0
 
@@ -150,10 +150,9 @@ class Fetching:
 
     def _wait_s(self, study: str, request: Request) -> float:
         """Quiet time after which the study is read, as for one that was sent to us."""
-        if request.at_once:
-            return 0.0
-        values = self._settings.study
-        return readiness.wait_s(
-            views_present(self._spool.instances(study)), wanted_views(self._settings),
-            settle_s=values.settle_s, quiet_s=values.quiet_s,
-        )  # fmt: skip
+        present = readiness.views_of(self._files(study))
+        rules = readiness.rules_of(self._settings)
+        return readiness.debounce_s(present, rules, at_once=request.at_once)
+
+    def _files(self, study: str) -> list[StoredFile]:
+        return readiness.look(self._spool.instances(study))

@@ -13,9 +13,9 @@ from cadnode.exam.dicom_file import open_file
 from cadnode.exam.mammogram import Instance
 from cadnode.exam.partition import by_patient
 from cadnode.exam.patient import Patient, patient_of
-from cadnode.node import results
+from cadnode.node import readiness, results
 from cadnode.node.jobs import Job, JobLookup, JobsUnavailable, deliver_id, process_ids
-from cadnode.node.readiness import relevant
+from cadnode.node.readiness import ArrivalFacts, Readiness, Views, look
 from cadnode.node.study_state import StudyFacts, decide
 from cadnode.receive.fetch import requests
 from cadnode.receive.identity import read_file_identity
@@ -30,13 +30,18 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class HeldStudy:
-    """What the spool holds of a study. `content` is the fingerprint of what is to be read."""
+    """What the spool holds of a study.
+
+    `content` is the fingerprint of what is to be read, `present` are its views; they are not looked
+    for where a result was made of all its files.
+    """
 
     key: str
     changed_at: float
     n_instances: int
     content: str
     study_instance_uid: str
+    present: Views = frozenset()
 
 
 class Studies:
@@ -49,6 +54,7 @@ class Studies:
         self._requests = self._spool_folder / "requests"
         self._results = settings.storage.folder / "results"
         self._progress = progress
+        self._rules = readiness.rules_of(settings)
         self._held: dict[str, HeldStudy] = {}
         self._patients: dict[str, tuple[float, Patient]] = {}
 
@@ -115,22 +121,22 @@ class Studies:
         known = self._held.get(key)
         if known is not None and (known.changed_at, known.n_instances) == (changed_at, len(paths)):
             return known
-        content = self._content(key, paths)
-        held = HeldStudy(key, changed_at, len(paths), content, _uid_of(paths))
+        content, present = self._content(key, paths)
+        held = HeldStudy(key, changed_at, len(paths), content, _uid_of(paths), present)
         _remember(self._held, key, held)
         return held
 
-    def _content(self, key: str, paths: list[Path]) -> str:
-        """Fingerprint of what is to be read, as the worker's; "" when there is nothing such.
+    def _content(self, key: str, paths: list[Path]) -> tuple[str, Views]:
+        """Fingerprint of what is to be read, as the worker's, and its views.
 
         A result that was made of all these files, as they are, spares the look into them.
         """
         everything = self._spool.fingerprint(paths)
         inputs = _json(self._results / key / everything / "inputs.json")
         if isinstance(inputs, list) and len(inputs) == len(paths):
-            return everything
-        concerned = relevant(paths)
-        return self._spool.fingerprint(concerned) if concerned else ""
+            return everything, frozenset()
+        files = look(paths)
+        return readiness.content_of(files), readiness.views_of(files)
 
     def _requested_uid(self, key: str) -> str:
         request = requests.load(self._spool_folder, key)
@@ -192,9 +198,7 @@ class Studies:
         attempts = [jobs.get(i) for i in process_ids(held.key, held.content)]
         return StudyFacts(
             n_instances=held.n_instances,
-            is_quiet=self._spool.quiet_s(held.key) >= self._settings.study.quiet_s,
-            content=held.content,
-            is_requested=requests.load(self._spool_folder, held.key) is not None,
+            readiness=self._readiness(held),
             fetch=requests.ended(self._spool_folder, held.key),
             attempts=tuple(job for job in attempts if job is not None),
             has_result=has_result,
@@ -202,6 +206,15 @@ class Studies:
                 (name, jobs.get(deliver_id(held.key, held.content, name))) for name in names
             ),
         )
+
+    def _readiness(self, held: HeldStudy) -> Readiness:
+        facts = ArrivalFacts(
+            held.present,
+            quiet_for_s=self._spool.quiet_s(held.key),
+            content=held.content,
+            is_requested=requests.load(self._spool_folder, held.key) is not None,
+        )
+        return readiness.decide(facts, self._rules)
 
     def _result(self, held: HeldStudy) -> dict[str, Any]:
         """`result.json` of the study's present content, {} when it is not there yet."""

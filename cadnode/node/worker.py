@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,14 +14,14 @@ from cadnode.exam.read import read_study
 from cadnode.files import write_whole
 from cadnode.imaging import pixels
 from cadnode.log import get_logger
-from cadnode.node import deliveries, results, retry, shadow_process
+from cadnode.node import deliveries, readiness, results, retry, shadow_process
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.fetching import Fetching, spool_folder
 from cadnode.node.listener import open_spool
 from cadnode.node.model_overview import examine
 from cadnode.node.outputs import cards_of, installation_uid, model_folders, write_outputs
 from cadnode.node.readers import choices_of, choose_device, load_readers
-from cadnode.node.readiness import relevant
+from cadnode.node.readiness import ArrivalFacts, Ready, StoredFile
 from cadnode.node.supervise import STOP_WITHIN_S, stopping_on_signal
 from cadnode.node.workflow import launch, stop
 from cadnode.node.workflow_steps import Start, Steps
@@ -66,6 +67,7 @@ class Worker:
         self._models = models
         self._results = settings.storage.folder / "results"
         self._swept: dict[str, float] = {}  # study: its last change when it was looked at
+        self._rules = readiness.rules_of(settings)
         self._fetching = Fetching(settings, self.stopping.is_set)
         self._reading = threading.Lock()  # one exam at a time has the processor and its memory
 
@@ -98,23 +100,28 @@ class Worker:
         self._fetching.sweep(start.fetch)
         for study in self._spool.studies():
             changed_at = self._spool.changed_at(study)
-            is_quiet = self._spool.quiet_s(study) >= self._settings.study.quiet_s
-            if not is_quiet or self._swept.get(study) == changed_at:
+            if self._swept.get(study) == changed_at:
                 continue
-            if requests.load(spool_folder(self._settings), study):
-                continue  # not all of it is here yet; `Fetching` has it considered at its end
+            facts = self._arrival(study)
+            if readiness.waits(facts, self._rules):
+                continue  # `Fetching` has a study considered when it is fetched
             self._swept[study] = changed_at
-            content = self.fingerprint(study)
-            if content and not self.has_result(study, content):
+            facts = replace(facts, content=self.fingerprint(study))
+            is_ready = isinstance(readiness.decide(facts, self._rules), Ready)
+            if is_ready and not self.has_result(study, facts.content):
                 start.consider(study)
 
-    def fingerprint(self, study: str) -> str:
-        """What the spool holds of a study that concerns us (`relevant`); "" when nothing does."""
-        paths = self._relevant(study)
-        return self._spool.fingerprint(paths) if paths else ""
+    def _arrival(self, study: str) -> ArrivalFacts:
+        """What is known without a look into the files: of these, only quiet makes a study ready."""
+        is_requested = requests.load(spool_folder(self._settings), study) is not None
+        return ArrivalFacts(quiet_for_s=self._spool.quiet_s(study), is_requested=is_requested)
 
-    def _relevant(self, study: str) -> list[Path]:
-        return relevant(self._spool.instances(study))
+    def fingerprint(self, study: str) -> str:
+        """What the spool holds of a study that concerns us; "" when nothing does."""
+        return readiness.content_of(self._files(study))
+
+    def _files(self, study: str) -> list[StoredFile]:
+        return readiness.look(self._spool.instances(study))
 
     def _exams(self, study: str, paths: Sequence[Path]) -> tuple[Exam, ...]:
         """The study's exams, one a patient."""
@@ -137,7 +144,7 @@ class Worker:
     def read(self, study: str, content: str) -> bool:
         """Read the study and save what the models said; False when its content has changed."""
         with self._reading:
-            paths = self._relevant(study)
+            paths = readiness.relevant(self._files(study))
             if not paths or self._spool.fingerprint(paths) != content:
                 log.info("content_changed", study=study)
                 return False
