@@ -1,6 +1,5 @@
 """The worker role: runs the durable workflow with the node's spool, models and destinations."""
 
-import json
 import threading
 import time
 from collections.abc import Sequence
@@ -11,7 +10,6 @@ from pathlib import Path
 from cadnode.errors import ReportError
 from cadnode.exam.exam import Exam
 from cadnode.exam.read import read_study
-from cadnode.files import write_whole
 from cadnode.imaging import pixels
 from cadnode.log import get_logger
 from cadnode.node import deliveries, readiness, results, retry, shadow_process
@@ -22,6 +20,7 @@ from cadnode.node.model_overview import examine
 from cadnode.node.outputs import cards_of, installation_uid, model_folders, write_outputs
 from cadnode.node.readers import choices_of, choose_device, load_readers
 from cadnode.node.readiness import ArrivalFacts, Ready, StoredFile
+from cadnode.node.results import Results
 from cadnode.node.supervise import STOP_WITHIN_S, stopping_on_signal
 from cadnode.node.workflow import launch, stop
 from cadnode.node.workflow_steps import Start, Steps
@@ -65,7 +64,7 @@ class Worker:
         self._settings = settings
         self._spool = spool
         self._models = models
-        self._results = settings.storage.folder / "results"
+        self._results = Results.in_storage(settings.storage.folder)
         self._swept: dict[str, float] = {}  # study: its last change when it was looked at
         self._rules = readiness.rules_of(settings)
         self._fetching = Fetching(settings, self.stopping.is_set)
@@ -135,7 +134,7 @@ class Worker:
         )
 
     def _folder(self, study: str, content: str) -> Path:
-        return self._results / study / content
+        return self._results.of_content(study, content)
 
     def has_result(self, study: str, content: str) -> bool:
         """Whether this content is reported."""
@@ -161,18 +160,12 @@ class Worker:
                     skipped=len(result.skipped), count=len(exams),
                     seconds=round(time.monotonic() - started, 2),
                 )  # fmt: skip
-            write_whole(where / "inputs.json", json.dumps([p.name for p in paths]).encode())
+            results.save_inputs(where, paths)
             return True
 
     def predecessor(self, study: str, content: str) -> str:
         """Fingerprint of the study's last reported content before this one, or ""."""
-        newest = max(self._reported(study, content), key=_reported_at, default=None)
-        return newest.name if newest else ""
-
-    def _reported(self, study: str, content: str) -> list[Path]:
-        """Folders of the study's other contents that are reported."""
-        contents = sorted(p for p in (self._results / study).glob("*") if p.name != content)
-        return [folder for folder in contents if results.has_result(folder)]
+        return self._results.predecessor(study, content)
 
     def report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
         """Write the study's outputs; returns how many of them a destination may get.
@@ -186,13 +179,14 @@ class Worker:
             The images changed since they were read: what there is now is read as new content.
         """
         where = self._folder(study, content)
-        names = set(json.loads((where / "inputs.json").read_bytes()))
+        names = results.inputs_of(where)
         paths = [p for p in self._spool.instances(study) if p.name in names]
         if names and Spool.fingerprint(paths) != content:
             raise ReportError("the study's images changed after they were read")
         exams = self._exams(study, paths)
         old = self._folder(study, predecessor) if predecessor else None
-        earlier = [p for f in self._reported(study, content) for p in results.exam_folders(f)]
+        others = self._results.reported(study, but=content)
+        earlier = [part for folder in others for part in results.exam_folders(folder)]
         n_outputs = 0
         for exam, folder in zip(exams, results.exam_folders(where), strict=True):
             result = results.load_reading(folder)
@@ -221,8 +215,3 @@ class Worker:
         return shadow_process.run(
             self._settings, study, self._folder(study, content), self.stopping.is_set
         )
-
-
-def _reported_at(folder: Path) -> float:
-    """When a content was reported, in seconds since the epoch."""
-    return max((part / results.RESULT).stat().st_mtime for part in results.exam_folders(folder))
