@@ -9,9 +9,9 @@ from cadnode.errors import SettingsError
 from cadnode.log import get_logger
 from cadnode.node import readiness, retry
 from cadnode.node.fetch_workflow import FetchAnswer
+from cadnode.node.header_index import HeaderIndex
 from cadnode.node.listener import open_spool
 from cadnode.node.peers import http_values
-from cadnode.node.readiness import StoredFile
 from cadnode.receive.fetch import requests, sources
 from cadnode.receive.fetch.fetch import Fetched, FetchFailure, Stopped, fetch
 from cadnode.receive.fetch.requests import GOOD, Ended, FetchCode, Request, Taken
@@ -41,6 +41,7 @@ class Fetching:
         self._stopping = stopping
         self._folder = spool_folder(settings)
         self._spool = open_spool(settings)
+        self._headers = HeaderIndex(self._spool)
         self._seen: set[str] = set()  # tickets of tries that are known to be on their way
         self._postponing = threading.Lock()
 
@@ -130,7 +131,7 @@ class Fetching:
     def _n_here(self, study: str) -> int:
         """How many instances that concern us the spool holds."""
         try:
-            return len(readiness.relevant(self._files(study)))
+            return len(readiness.relevant(self._headers.files(study)))
         except OSError:  # one went away in this moment, or the disk did
             return 0
 
@@ -150,9 +151,6 @@ class Fetching:
 
     def _wait_s(self, study: str, request: Request) -> float:
         """Quiet time after which the study is read, as for one that was sent to us."""
-        present = readiness.views_of(self._files(study))
+        present = readiness.views_of(self._headers.files(study))
         rules = readiness.rules_of(self._settings)
         return readiness.debounce_s(present, rules, at_once=request.at_once)
-
-    def _files(self, study: str) -> list[StoredFile]:
-        return readiness.look(self._spool.instances(study))

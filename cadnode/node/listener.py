@@ -6,6 +6,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.log import get_logger
 from cadnode.node import readiness
+from cadnode.node.header_index import HeaderIndex
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
 from cadnode.receive import scp
@@ -19,11 +20,11 @@ def run(settings: Settings, *, supervised: bool) -> None:
     """Listen until SIGTERM or SIGINT."""
     spool = open_spool(settings)
     announcer = Announcer(settings.database_url)
-    rules = readiness.rules_of(settings)
+    headers, rules = HeaderIndex(spool), readiness.rules_of(settings)
 
     def on_instance(stored: StoredInstance) -> None:
-        files = readiness.look(spool.instances(stored.study_key))
-        wait_s = readiness.debounce_s(readiness.views_of(files), rules)
+        present = readiness.views_of(headers.files(stored.study_key))
+        wait_s = readiness.debounce_s(present, rules)
         try:
             announcer.announce(stored.study_key, wait_s)
         except SQLAlchemyError as error:

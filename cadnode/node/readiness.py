@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cadnode.domain import Laterality, SkipReason, ViewPosition
-from cadnode.exam.mammogram import Instance, inspect
+from cadnode.exam.mammogram import Instance
 from cadnode.exam.markings.regions import holds_regions
 from cadnode.exam.rejection import rejected_by
 from cadnode.log import hashed
@@ -147,11 +147,6 @@ def describe(instance: Instance) -> StoredFile:
         marks_regions=holds_regions(instance),
         rejects=frozenset(map(hashed, rejected_by(header))) if header else frozenset(),
     )
-
-
-def look(paths: Iterable[Path]) -> list[StoredFile]:
-    """What counts of these files; never raises for what is in them."""
-    return [describe(inspect(path)) for path in paths]
 
 
 def relevant(files: Sequence[StoredFile]) -> list[Path]:

@@ -14,8 +14,9 @@ from cadnode.exam.mammogram import Instance
 from cadnode.exam.partition import by_patient
 from cadnode.exam.patient import Patient, patient_of
 from cadnode.node import readiness, results
+from cadnode.node.header_index import HeaderIndex
 from cadnode.node.jobs import Job, JobLookup, JobsUnavailable, deliver_id, process_ids
-from cadnode.node.readiness import ArrivalFacts, Readiness, Views, look
+from cadnode.node.readiness import ArrivalFacts, Readiness, Views
 from cadnode.node.results import Results, changed_at
 from cadnode.node.study_state import StudyFacts, decide
 from cadnode.receive.fetch import requests
@@ -51,6 +52,7 @@ class Studies:
     def __init__(self, settings: Settings, spool: Spool, progress: JobLookup) -> None:
         self._settings = settings
         self._spool = spool
+        self._headers = HeaderIndex(spool)
         self._spool_folder = settings.storage.folder / "spool"
         self._requests = self._spool_folder / "requests"
         self._results = Results.in_storage(settings.storage.folder)
@@ -132,7 +134,7 @@ class Studies:
         everything = self._spool.fingerprint(paths)
         if results.n_inputs(self._results.of_content(key, everything)) == len(paths):
             return everything, frozenset()
-        files = look(paths)
+        files = self._headers.files(key)
         return readiness.content_of(files), readiness.views_of(files)
 
     def _requested_uid(self, key: str) -> str:

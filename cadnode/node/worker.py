@@ -15,11 +15,12 @@ from cadnode.log import get_logger
 from cadnode.node import deliveries, readiness, results, retry, shadow_process
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.fetching import Fetching, spool_folder
+from cadnode.node.header_index import HeaderIndex
 from cadnode.node.listener import open_spool
 from cadnode.node.model_overview import examine
 from cadnode.node.outputs import cards_of, installation_uid, model_folders, write_outputs
 from cadnode.node.readers import choices_of, choose_device, load_readers
-from cadnode.node.readiness import ArrivalFacts, Ready, StoredFile
+from cadnode.node.readiness import ArrivalFacts, Ready
 from cadnode.node.results import Results
 from cadnode.node.supervise import STOP_WITHIN_S, stopping_on_signal
 from cadnode.node.workflow import launch, stop
@@ -63,6 +64,7 @@ class Worker:
         self.stopping = threading.Event()
         self._settings = settings
         self._spool = spool
+        self._headers = HeaderIndex(spool)
         self._models = models
         self._results = Results.in_storage(settings.storage.folder)
         self._swept: dict[str, float] = {}  # study: its last change when it was looked at
@@ -117,10 +119,7 @@ class Worker:
 
     def fingerprint(self, study: str) -> str:
         """What the spool holds of a study that concerns us; "" when nothing does."""
-        return readiness.content_of(self._files(study))
-
-    def _files(self, study: str) -> list[StoredFile]:
-        return readiness.look(self._spool.instances(study))
+        return readiness.content_of(self._headers.files(study))
 
     def _exams(self, study: str, paths: Sequence[Path]) -> tuple[Exam, ...]:
         """The study's exams, one a patient."""
@@ -143,7 +142,7 @@ class Worker:
     def read(self, study: str, content: str) -> bool:
         """Read the study and save what the models said; False when its content has changed."""
         with self._reading:
-            paths = readiness.relevant(self._files(study))
+            paths = readiness.relevant(self._headers.files(study))
             if not paths or self._spool.fingerprint(paths) != content:
                 log.info("content_changed", study=study)
                 return False

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from cadnode.errors import CadnodeError
+from cadnode.exam.mammogram import inspect
 from cadnode.log import hashed
-from cadnode.node import study_index as room
+from cadnode.node import header_index as room
 from cadnode.node.jobs import Job, JobsUnavailable, deliver_id, process_ids
-from cadnode.node.readiness import content_of, look
+from cadnode.node.readiness import content_of, describe
 from cadnode.node.results import PAGE
 from cadnode.node.study_index import Studies
 from cadnode.receive.fetch import requests
@@ -71,7 +72,7 @@ class Place:
 
     @property
     def content(self) -> str:
-        return content_of(look(self.spool.instances(self.key)))
+        return content_of([describe(inspect(p)) for p in self.spool.instances(self.key)])
 
     def finish(self) -> None:
         """Read and delivered."""
@@ -203,7 +204,7 @@ def test_headers_are_read_again_only_after_a_change(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = []
-    monkeypatch.setattr(room, "look", lambda paths: looks.append(1) or look(paths))
+    monkeypatch.setattr(room, "inspect", lambda path: looks.append(1) or inspect(path))
     for _ in range(3):
         place.studies.state_of(place.uid)
     assert len(looks) == 1
@@ -218,7 +219,7 @@ def test_a_result_of_all_files_spares_the_look_into_them(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.finish()
-    monkeypatch.setattr(room, "look", lambda paths: pytest.fail("headers are read"))
+    monkeypatch.setattr(room, "inspect", lambda path: pytest.fail("headers are read"))
     assert place.studies.state_of(place.uid).state is State.DONE
 
 
