@@ -26,7 +26,7 @@ from cadnode.exam.read import read_exam
 from cadnode.models import store
 from cadnode.node import supervise
 from cadnode.node.outputs import cards_of, image_loader
-from cadnode.node.results import load_reading
+from cadnode.node.results import RESULT, Results, load_reading
 from cadnode.page.content import Aside, PageContent
 from cadnode.page.exam_page import exam_page
 from cadnode.settings import ReportSection
@@ -249,8 +249,8 @@ def _show(
     watch: _Stopwatch,
 ) -> DemoReport:
     """Write the page and `result.json` from what the node made."""
-    reading = next((folder / "node" / "results").glob("*/*/reading.json")).parent
-    shutil.copyfile(reading / "result.json", folder / "result.json")
+    reading = next(Results.in_storage(folder / "node").readings())
+    shutil.copyfile(reading / RESULT, folder / RESULT)
     result = load_reading(reading)
     exam = read_exam(sent.files)
     page = folder / "index.html"

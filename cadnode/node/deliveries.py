@@ -8,7 +8,7 @@ from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.domain import Profile
 from cadnode.errors import DeliveryError, PermanentDeliveryError, SettingsError
 from cadnode.log import get_logger
-from cadnode.node.results import BUNDLE, exam_folders
+from cadnode.node.results import BUNDLE, exam_folders, has_outputs, objects_in
 from cadnode.report.profiles import REPORTS, chosen, is_ours, kinds_of
 from cadnode.settings import Destination, Settings
 
@@ -74,7 +74,7 @@ def _deliver_all(settings: Settings, study: str, result: Path, destination: Dest
     exams = exam_folders(result)
     n_unverified, refused = 0, None
     for exam in exams:
-        if len(exams) > 1 and not _has_outputs(exam):
+        if len(exams) > 1 and not has_outputs(exam):
             continue  # images whose patient is unclear make no object
         try:
             place = study if exam == result else f"{study}/{exam.name}"
@@ -86,10 +86,6 @@ def _deliver_all(settings: Settings, study: str, result: Path, destination: Dest
     if refused:
         raise refused
     return n_unverified
-
-
-def _has_outputs(exam: Path) -> bool:
-    return (exam / BUNDLE).is_file() or any(exam.glob("*.dcm"))
 
 
 def _files(
@@ -110,7 +106,7 @@ def _objects(settings: Settings, result: Path, destination: Destination) -> list
         They were made for another profile, before the configuration changed: sending nothing
         would be no delivery.
     """
-    made = sorted(result.glob("*.dcm"))
+    made = objects_in(result)
     profile = profile_of(settings, destination)
     objects = chosen(made, profile)
     if made and not objects and kinds_of([profile]) & REPORTS:

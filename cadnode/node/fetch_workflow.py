@@ -15,9 +15,9 @@ from typing import Any
 
 from dbos import DBOS, Debouncer, SetEnqueueOptions, SetWorkflowID
 
+from cadnode.node import retry
+
 FETCHES = "fetches"
-FIRST_PAUSE_S = 2.0
-LONGEST_PAUSE_S = 600.0  # between two tries
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def register(
     def fetch(study: str, ticket: str = "", waited_s: float = 0.0, pause_s: float = 0.0) -> str:
         answer = FetchAnswer(**fetch_once(study, ticket, waited_s))
         if answer.status in ("retry", "interrupted"):
-            pause_s = min(2 * pause_s or FIRST_PAUSE_S, LONGEST_PAUSE_S)
+            pause_s = retry.FETCH.pause_after_s(pause_s)
             delay_s = pause_s if answer.status == "retry" else 0.0
             with (
                 SetWorkflowID(f"fetch-{study}-{answer.ticket}"),

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from cadnode.errors import SettingsError
 from cadnode.log import get_logger
-from cadnode.node import readiness
+from cadnode.node import readiness, retry
 from cadnode.node.fetch_workflow import FetchAnswer
-from cadnode.node.listener import open_spool, views_present, wanted_views
-from cadnode.node.readiness import relevant
+from cadnode.node.header_index import HeaderIndex
+from cadnode.node.listener import open_spool
 from cadnode.receive.fetch import requests, sources
 from cadnode.receive.fetch.fetch import Fetched, FetchFailure, Stopped, fetch
 from cadnode.receive.fetch.requests import GOOD, Ended, FetchCode, Request, Taken
@@ -40,6 +40,7 @@ class Fetching:
         self._stopping = stopping
         self._folder = spool_folder(settings)
         self._spool = open_spool(settings)
+        self._headers = HeaderIndex(self._spool)
         self._seen: set[str] = set()  # tickets of tries that are known to be on their way
         self._postponing = threading.Lock()
 
@@ -117,7 +118,7 @@ class Fetching:
 
     def _failed(self, study: str, request: Request, waited_s: float, failure: FetchFailure) -> _Try:
         code, is_final = failure.code, not failure.retryable
-        if not is_final and waited_s >= self._give_up_after_s(request):
+        if not is_final and self._strategy(request).is_over(waited_s=waited_s):
             code, is_final = FetchCode.GIVEN_UP, True
         log.warning(
             "study_not_fetched", study=study, status=code.value, reason=str(failure),
@@ -129,7 +130,7 @@ class Fetching:
     def _n_here(self, study: str) -> int:
         """How many instances that concern us the spool holds."""
         try:
-            return len(relevant(self._spool.instances(study)))
+            return len(readiness.relevant(self._headers.files(study)))
         except OSError:  # one went away in this moment, or the disk did
             return 0
 
@@ -143,15 +144,12 @@ class Fetching:
         with sources.opened(source.kind, source.http_values()) as opened:
             return fetch(request, opened, self._spool, self._stopping)
 
-    def _give_up_after_s(self, request: Request) -> float:
-        return self._settings.source(request.source).give_up_after_h * 3600
+    def _strategy(self, request: Request) -> retry.RetryStrategy:
+        source = self._settings.source(request.source)
+        return retry.FETCH.until(retry.give_up_after_s(source))
 
     def _wait_s(self, study: str, request: Request) -> float:
         """Quiet time after which the study is read, as for one that was sent to us."""
-        if request.at_once:
-            return 0.0
-        values = self._settings.study
-        return readiness.wait_s(
-            views_present(self._spool.instances(study)), wanted_views(self._settings),
-            settle_s=values.settle_s, quiet_s=values.quiet_s,
-        )  # fmt: skip
+        present = readiness.views_of(self._headers.files(study))
+        rules = readiness.rules_of(self._settings)
+        return readiness.debounce_s(present, rules, at_once=request.at_once)

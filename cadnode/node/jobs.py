@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from cadnode.node import retry
 from cadnode.node.job_database import client_of
 
-MOST_ATTEMPTS: Final = 5  # 15 s, 1, 4, 16, 64 min: a full disk may have room again by then
 OPEN: Final = ("ENQUEUED", "DELAYED", "PENDING")
 FAILED: Final = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
@@ -24,7 +24,7 @@ def process_id(study: str, content: str, attempt: int) -> str:
 
 def process_ids(study: str, content: str) -> list[str]:
     """Identifiers of the attempts to read one content of a study, in order."""
-    return [process_id(study, content, attempt) for attempt in range(MOST_ATTEMPTS + 1)]
+    return [process_id(study, content, attempt) for attempt in retry.READING.attempts()]
 
 
 def deliver_id(study: str, content: str, destination: str) -> str:

@@ -1,15 +1,12 @@
 """The listener role: receives into the spool and announces what arrived to the job database."""
 
 import time
-from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from cadnode.domain import Laterality, ViewPosition
-from cadnode.errors import NotProcessable
-from cadnode.exam.read import read_instance
 from cadnode.log import get_logger
 from cadnode.node import readiness
+from cadnode.node.header_index import HeaderIndex
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
 from cadnode.receive import scp
@@ -18,20 +15,16 @@ from cadnode.settings import Settings
 
 log = get_logger("listener")
 
-Views = frozenset[tuple[Laterality, ViewPosition]]
-
 
 def run(settings: Settings, *, supervised: bool) -> None:
     """Listen until SIGTERM or SIGINT."""
     spool = open_spool(settings)
     announcer = Announcer(settings.database_url)
-    wanted = wanted_views(settings)
+    headers, rules = HeaderIndex(spool), readiness.rules_of(settings)
 
     def on_instance(stored: StoredInstance) -> None:
-        present = views_present(spool.instances(stored.study_key))
-        wait_s = readiness.wait_s(
-            present, wanted, settle_s=settings.study.settle_s, quiet_s=settings.study.quiet_s
-        )
+        present = readiness.views_of(headers.files(stored.study_key))
+        wait_s = readiness.debounce_s(present, rules)
         try:
             announcer.announce(stored.study_key, wait_s)
         except SQLAlchemyError as error:
@@ -68,23 +61,3 @@ def scp_config(settings: Settings) -> scp.ScpConfig:
         max_associations=listener.max_associations,
         network_timeout_s=listener.network_timeout_s,
     )
-
-
-def wanted_views(settings: Settings) -> Views:
-    """`study.wanted_views` as pairs of side and view position."""
-    return frozenset(
-        (Laterality(side), ViewPosition(view))
-        for side, view in (text.split(" ") for text in settings.study.wanted_views)
-    )
-
-
-def views_present(paths: list[Path]) -> Views:
-    """Sides and views that these files' headers state; what is no mammogram counts nothing."""
-    present = set()
-    for path in paths:
-        try:
-            mammogram = read_instance(path)
-        except NotProcessable:
-            continue
-        present.add((mammogram.laterality, mammogram.view))
-    return frozenset(present)

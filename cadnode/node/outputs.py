@@ -21,7 +21,7 @@ from cadnode.log import get_logger
 from cadnode.models import store
 from cadnode.models.card import ModelCard
 from cadnode.node.model_overview import own_store
-from cadnode.node.results import BUNDLE, PAGE, PDF
+from cadnode.node.results import BUNDLE, PAGE, PDF, RESULT, object_file
 from cadnode.page.content import PageContent
 from cadnode.page.exam_page import exam_page
 from cadnode.page.pdf import pdf_of
@@ -92,7 +92,7 @@ def write_outputs(
             write_bundle(folder / BUNDLE, edition)
     if report.page:
         _write_page(folder / PAGE, page)
-    write_result(folder / "result.json", result, made_at=made_at)
+    write_result(folder / RESULT, result, made_at=made_at)
     return written
 
 
@@ -187,7 +187,7 @@ def _reports_in(folders: Sequence[Path]) -> dict[ObjectKind, list[Dataset]]:
     """The structured reports in readings' folders, which those of another reading replace."""
     found: dict[ObjectKind, list[Dataset]] = {}
     for kind in STRUCTURED:
-        paths = [folder / f"{kind}.dcm" for folder in folders]
+        paths = [object_file(folder, kind) for folder in folders]
         found[kind] = [pydicom.dcmread(path) for path in paths if path.exists()]
     return found
 

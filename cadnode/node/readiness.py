@@ -1,26 +1,28 @@
-"""Which received files of a study concern the node: they are read, and their change is noticed."""
+"""Is a study complete, and what is the node waiting for: decided here and nowhere else.
 
-from collections.abc import Sequence, Set
+    asked for, and not fetched yet                  Fetching
+    something came less than the quiet time ago     Wait: for views, or for stragglers
+    otherwise, with a mammogram in it               Ready
+    otherwise                                       Ignore
+
+The quiet time is `study.settle_s` once every wanted view is there, and `study.quiet_s` until then:
+a study is never held back for a view that does not come.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from cadnode.domain import Laterality, SkipReason, ViewPosition
-from cadnode.exam.mammogram import Instance, inspect
+from cadnode.exam.mammogram import Instance
 from cadnode.exam.markings.regions import holds_regions
 from cadnode.exam.rejection import rejected_by
+from cadnode.log import hashed
+from cadnode.receive.spool import Spool
+from cadnode.settings import Settings
 
 WantedView = tuple[Laterality, ViewPosition]
-
-
-def wait_s(
-    present: Set[WantedView], wanted: Set[WantedView], *, settle_s: float, quiet_s: float
-) -> float:
-    """Seconds without a further arrival after which the study is read.
-
-    `settle_s` once every wanted view is present, `quiet_s` until then; where none is wanted,
-    only quiet counts.
-    """
-    return settle_s if wanted and wanted <= present else quiet_s
-
+Views = frozenset[WantedView]
 
 NOT_OURS = frozenset(
     {
@@ -32,25 +34,145 @@ NOT_OURS = frozenset(
 )
 
 
-def relevant(paths: Sequence[Path]) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings that say when a study is read; where no view is wanted, only quiet counts."""
+
+    wanted: Views
+    settle_s: float
+    quiet_s: float
+
+
+def rules_of(settings: Settings) -> Rules:
+    """The node's rules, from the settings' `[study]`."""
+    study = settings.study
+    pairs = (text.split(" ") for text in study.wanted_views)
+    wanted = frozenset((Laterality(side), ViewPosition(view)) for side, view in pairs)
+    return Rules(wanted, study.settle_s, study.quiet_s)
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalFacts:
+    """What is known of one study's arrival.
+
+    `present` are sides and views of its mammograms; `quiet_for_s` is the time since something came.
+    `content` is the fingerprint of what is to be read, "" when nothing in the study concerns us.
+    `is_requested`: somebody asked for the study and it is not fetched yet. `at_once`: whoever asked
+    wants it read without any wait.
+    """
+
+    present: Views = frozenset()
+    quiet_for_s: float = 0.0
+    content: str = ""
+    is_requested: bool = False
+    at_once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """More may come: the study is read when nothing has come for `quiet_s`, in `seconds` from now.
+
+    `for_what` are the wanted views that are not here; with none, stragglers are waited for.
+    """
+
+    seconds: float
+    quiet_s: float
+    for_what: tuple[WantedView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The study is read as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """Nothing in the study concerns us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """The study was asked for, and is considered once it is fetched."""
+
+
+Readiness = Wait | Ready | Ignore | Fetching
+
+
+def waits(facts: ArrivalFacts, rules: Rules) -> Wait | Fetching | None:
+    """What is waited for, whatever the study holds; None when nothing is."""
+    if facts.is_requested:
+        return Fetching()
+    missing = tuple(sorted(rules.wanted - facts.present))
+    quiet_s = rules.settle_s if rules.wanted and not missing else rules.quiet_s
+    if facts.at_once or facts.quiet_for_s >= quiet_s:
+        return None
+    return Wait(quiet_s - facts.quiet_for_s, quiet_s, missing)
+
+
+def decide(facts: ArrivalFacts, rules: Rules) -> Readiness:
+    """Whether the study is read, waited for, or left alone."""
+    return waits(facts, rules) or (Ready() if facts.content else Ignore())
+
+
+def debounce_s(present: Views, rules: Rules, *, at_once: bool = False) -> float:
+    """Seconds without a further arrival after which a study is considered that has just changed."""
+    waiting = waits(ArrivalFacts(present, at_once=at_once), rules)
+    return waiting.seconds if isinstance(waiting, Wait) else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """What a stored file's header says that readiness needs; UIDs are hashed (`log.hashed`).
+
+    `view` is None where the file is no mammogram that can be read. `marks_regions`: a person drew
+    regions in it. `rejects` are the instances that it rejects.
+    """
+
+    path: Path
+    instance: str
+    is_mammogram: bool
+    view: WantedView | None = None
+    marks_regions: bool = False
+    rejects: frozenset[str] = frozenset()
+
+
+def describe(instance: Instance) -> StoredFile:
+    """What counts of a file that was inspected."""
+    mammogram, header = instance.mammogram, instance.header
+    return StoredFile(
+        instance.path,
+        hashed(instance.sop_instance_uid),
+        is_mammogram=instance.skipped is None or instance.skipped.reason not in NOT_OURS,
+        view=None if mammogram is None else (mammogram.laterality, mammogram.view),
+        marks_regions=holds_regions(instance),
+        rejects=frozenset(map(hashed, rejected_by(header))) if header else frozenset(),
+    )
+
+
+def relevant(files: Sequence[StoredFile]) -> list[Path]:
     """Those of a study's files that concern us; none where there is no mammogram.
 
-    Mammograms do; where there are some, so do objects in which people marked regions, and notes
-    that reject images of the study.
+    Mammograms do, also damaged ones; where there are some, so do objects in which people marked
+    regions, and notes that reject images of the study.
     Other objects, above all our own coming back from an archive, do not count: they never
     cause a study to be read again.
     """
-    instances = [inspect(path) for path in paths]
-    images = {i.sop_instance_uid for i in instances if _is_mammogram(i)}
+    images = {file.instance for file in files if file.is_mammogram}
     if not images:
         return []
     return [
-        i.path
-        for i in instances
-        if _is_mammogram(i) or holds_regions(i) or (i.header and rejected_by(i.header) & images)
+        file.path
+        for file in files
+        if file.is_mammogram or file.marks_regions or file.rejects & images
     ]
 
 
-def _is_mammogram(instance: Instance) -> bool:
-    """Whether a received file is a mammogram, or would be one were it not damaged."""
-    return instance.skipped is None or instance.skipped.reason not in NOT_OURS
+def views_of(files: Iterable[StoredFile]) -> Views:
+    """Sides and views of the mammograms that can be read; what is none counts nothing."""
+    return frozenset(file.view for file in files if file.view is not None)
+
+
+def content_of(files: Sequence[StoredFile]) -> str:
+    """Fingerprint of the files that concern us; "" when none does."""
+    paths = relevant(files)
+    return Spool.fingerprint(paths) if paths else ""

@@ -8,13 +8,16 @@ RESULTS/<study_key>/<fingerprint>/reading.json   what the models said (an `ExamR
                                   report.html    the report as a page
                                   report.pdf, fhir.json   where a destination wants them
                                   inputs.json    names of the spool's files that were read
+                                  shadow.json    what versions in shadow mode said
 
 A study that holds images of several patients has the same in a folder `1`, `2` … for each; only
-`inputs.json` stands above them.
+`inputs.json` stands above them, and no shadow reads it. Nobody else knows these names: a folder of
+a content is asked for here (`Results`), and so is each file in it.
 """
 
 import json
-from collections.abc import Sequence, Set
+import os
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -37,8 +40,13 @@ from cadnode.domain import (
     ViewScore,
 )
 from cadnode.files import write_whole, written_whole
+from cadnode.registry import shadow_log
+from cadnode.report.profiles import ObjectKind
 from cadnode.report.uids import fingerprint
 
+READING: Final = "reading.json"
+MAPS: Final = "maps.npz"
+INPUTS: Final = "inputs.json"
 RESULT: Final = "result.json"
 PAGE: Final = "report.html"
 PDF: Final = "report.pdf"
@@ -57,6 +65,69 @@ _TUPLES: Final[dict[str, type]] = {
 }
 
 
+class Results:
+    """The results of a node. Threads and processes may share them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def in_storage(cls, storage: Path) -> "Results":
+        """The results of the node that stores in that folder (`storage.folder`)."""
+        return cls(storage / "results")
+
+    def of_study(self, study: str) -> Path:
+        """Where the results of a study's contents are, or will be."""
+        return self.folder / study
+
+    def of_content(self, study: str, content: str) -> Path:
+        """Where the results of one content are, or will be; "" is no content."""
+        return self.of_study(study) / content
+
+    def studies(self) -> Iterator[tuple[str, float]]:
+        """Names of the studies' folders, and when the last content of each was begun."""
+        if self.folder.is_dir():
+            with os.scandir(self.folder) as entries:
+                for entry in entries:
+                    yield entry.name, changed_at(entry)
+
+    def reported(self, study: str, but: str = "") -> list[Path]:
+        """Folders of the study's contents that are reported, of all `but` one, in order."""
+        contents = sorted(p for p in self.of_study(study).glob("*") if p.name != but)
+        return [folder for folder in contents if has_result(folder)]
+
+    def predecessor(self, study: str, content: str) -> str:
+        """Fingerprint of the study's last reported content before this one, or ""."""
+        newest = max(self.reported(study, but=content), key=reported_at, default=None)
+        return newest.name if newest else ""
+
+    def newest_pages(self, study: str) -> list[Path]:
+        """The pages, one a patient, of the content whose page was written last."""
+        found = [pages for folder in self.of_study(study).glob("*") if (pages := pages_in(folder))]
+        return max(found, key=lambda pages: changed_at(pages[0]), default=[])
+
+    def readings(self) -> Iterator[Path]:
+        """Folders of the contents of one patient that were read."""
+        yield from (file.parent for file in self.folder.glob(f"*/*/{READING}"))
+
+    def shadows(self) -> list[Path]:
+        """The last `shadow.json` of each study: one that grew was read again, and counts once."""
+        newest: dict[Path, Path] = {}
+        for file in self.folder.glob(f"*/*/{shadow_log.FILE}"):
+            study = file.parent.parent
+            if study not in newest or changed_at(newest[study]) < changed_at(file):
+                newest[study] = file
+        return list(newest.values())
+
+
+def changed_at(path: Path | os.DirEntry[str]) -> float:
+    """When a file or folder last changed; 0 when it is not there (any more)."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def folders_for(folder: Path, n_exams: int) -> list[Path]:
     """Where the exams of one content are written, of `n_exams` patients."""
     return [folder] if n_exams == 1 else [folder / str(n) for n in range(1, n_exams + 1)]
@@ -73,6 +144,60 @@ def has_result(folder: Path) -> bool:
     return all((part / RESULT).exists() for part in exam_folders(folder))
 
 
+def reported_at(folder: Path) -> float:
+    """When a content was reported, in seconds since the epoch; 0 when it is not."""
+    return max(changed_at(part / RESULT) for part in exam_folders(folder))
+
+
+def documents(folder: Path) -> list[dict[str, Any]]:
+    """`result.json` of every patient; empty while one is missing, or when one is damaged."""
+    if not has_result(folder):
+        return []
+    found = [_json(part / RESULT) for part in exam_folders(folder)]
+    return found if all(isinstance(document, dict) for document in found) else []
+
+
+def pages_in(folder: Path) -> list[Path]:
+    """The pages of one content, one a patient."""
+    return [page for part in exam_folders(folder) if (page := part / PAGE).is_file()]
+
+
+def objects_in(folder: Path) -> list[Path]:
+    """The DICOM objects of one exam, in order of their names."""
+    return sorted(folder.glob("*.dcm"))
+
+
+def object_file(folder: Path, kind: ObjectKind) -> Path:
+    """Where an exam has its object of a kind of which there is one."""
+    return folder / f"{kind}.dcm"
+
+
+def has_outputs(folder: Path) -> bool:
+    """Whether an exam's folder holds anything that a destination may get."""
+    return (folder / BUNDLE).is_file() or bool(objects_in(folder))
+
+
+def save_inputs(folder: Path, paths: Iterable[Path]) -> None:
+    """Note which of the spool's files a content was read from."""
+    write_whole(folder / INPUTS, json.dumps([p.name for p in paths]).encode())
+
+
+def inputs_of(folder: Path) -> frozenset[str]:
+    """Names of the spool's files that a content was read from. Raises `OSError`, `ValueError`."""
+    return frozenset(json.loads((folder / INPUTS).read_bytes()))
+
+
+def n_inputs(folder: Path) -> int:
+    """Number of the spool's files that a content was read from; 0 when that is not known."""
+    names = _json(folder / INPUTS)
+    return len(names) if isinstance(names, list) else 0
+
+
+def shadow_file(folder: Path) -> Path:
+    """Where a content has what versions in shadow mode said."""
+    return folder / shadow_log.FILE
+
+
 def reported_before(folder: Path, instances: Set[str]) -> list[Path]:
     """The folders of an earlier content's exams that share an image with these instances.
 
@@ -85,7 +210,7 @@ def reported_before(folder: Path, instances: Set[str]) -> list[Path]:
 def _instances(folder: Path) -> frozenset[str]:
     """SOP Instance UIDs of all that a reading scored or skipped."""
     try:
-        document = json.loads((folder / "reading.json").read_bytes())
+        document = json.loads((folder / READING).read_bytes())
     except OSError:
         return frozenset()
     return frozenset(
@@ -105,10 +230,7 @@ def keep_reading(folder: Path, result: ExamResult) -> bool:
         first = None  # none is there, or one that an older version wrote otherwise
     if first is not None and fingerprint(first) == fingerprint(result):
         return False
-    for name in (
-        "reading.json",
-        MADE_AT,
-    ):  # a crash now leaves no reading, not half of two
+    for name in (READING, MADE_AT):  # a crash now leaves no reading, not half of two
         (folder / name).unlink(missing_ok=True)
     save_reading(folder, result)
     return True
@@ -127,7 +249,7 @@ def first_made_at(folder: Path, made_at: str) -> str:
 
 def save_reading(folder: Path, result: ExamResult) -> None:
     """Write `reading.json` and `maps.npz` into `folder`; `reading.json` last."""
-    with written_whole(folder / "maps.npz") as file:
+    with written_whole(folder / MAPS) as file:
         arrays = {str(i): m.values for i, m in enumerate(result.heat_maps)}
         np.savez_compressed(file, allow_pickle=False, **arrays)
     document = asdict(replace(result, heat_maps=()))
@@ -135,7 +257,7 @@ def save_reading(folder: Path, result: ExamResult) -> None:
         {"sop_instance_uid": m.sop_instance_uid, "box": list(m.box), "algorithm": m.algorithm}
         for m in result.heat_maps
     ]
-    write_whole(folder / "reading.json", json.dumps(document).encode())
+    write_whole(folder / READING, json.dumps(document).encode())
 
 
 def load_reading(folder: Path) -> ExamResult:
@@ -143,8 +265,8 @@ def load_reading(folder: Path) -> ExamResult:
 
     Fields that an older version did not write yet have their defaults.
     """
-    document = json.loads((folder / "reading.json").read_bytes())
-    with np.load(folder / "maps.npz", allow_pickle=False) as values:
+    document = json.loads((folder / READING).read_bytes())
+    with np.load(folder / MAPS, allow_pickle=False) as values:
         heat_maps = tuple(
             HeatMap(values=values[str(i)], **{**m, "box": Box(*m["box"])})
             for i, m in enumerate(document["heat_maps"])
@@ -164,3 +286,11 @@ def _parts(kind: type, values: Sequence[Any]) -> tuple[Any, ...]:
     """The values as dataclasses of that kind, with their enumerations, boxes and tuples."""
     adapter: TypeAdapter[tuple[Any, ...]] = TypeAdapter(tuple[kind, ...])  # type: ignore[valid-type]
     return adapter.validate_python(values)
+
+
+def _json(path: Path) -> Any:
+    """A file's JSON value; None when the file is not there or is none."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None

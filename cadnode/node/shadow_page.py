@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Final
 
+from cadnode.node.results import Results
 from cadnode.node.shadow_process import chosen
-from cadnode.registry import shadow_log, shadow_summary
+from cadnode.registry import shadow_summary
 from cadnode.registry.shadow_set import ShadowSet
 from cadnode.registry.shadow_summary import Agreement, Summary, Told
 from cadnode.settings import Settings
@@ -30,7 +30,7 @@ def show(values: Settings, wanted: str | None = None) -> ShadowReport:
     ModelError
         The own store's `active.json` is damaged.
     """
-    read = list(_told(values.storage.folder / "results"))
+    read = list(_told(Results.in_storage(values.storage.folder)))
     whole = [t for t in read if t is not None]
     if wanted is not None:
         whole = [t for t in whole if wanted in (*t.wanted, *t.missing)]
@@ -39,22 +39,13 @@ def show(values: Settings, wanted: str | None = None) -> ShadowReport:
     )
 
 
-def _told(results: Path) -> Iterator[Told | None]:
-    """Each study's last reading: a study that grew was read again, and counts once."""
-    newest: dict[Path, Path] = {}
-    for file in results.glob(f"*/*/{shadow_log.FILE}"):
-        study = file.parent.parent
-        if study not in newest or _changed(newest[study]) < _changed(file):
-            newest[study] = file
-    for file in newest.values():
+def _told(results: Results) -> Iterator[Told | None]:
+    """Each study's last reading."""
+    for file in results.shadows():
         try:
             yield shadow_summary.parse(file.read_bytes())
         except OSError:
             yield None
-
-
-def _changed(file: Path) -> float:
-    return file.stat().st_mtime
 
 
 _SIDE: Final = 260

@@ -64,7 +64,7 @@ def run(
         wanted = chosen(values)
     except ModelError as error:
         log.error("shadow_failed", study=study, reason=Failure.MODEL.value, error=error)
-        if not (folder / shadow_log.FILE).exists():
+        if not results.shadow_file(folder).exists():
             _write(folder, shadow_log.without_reading(ShadowStatus.FAILED, (), Failure.MODEL))
         return DONE
     if wanted.missing:
@@ -111,7 +111,7 @@ def _failed(wanted: ShadowSet, why: Failure) -> dict[str, Any]:
 def _is_read(folder: Path, wanted: ShadowSet) -> bool:
     """Whether `shadow.json` is there, of the same shadows."""
     try:
-        told = shadow_summary.parse((folder / shadow_log.FILE).read_bytes())
+        told = shadow_summary.parse(results.shadow_file(folder).read_bytes())
     except OSError:
         return False
     if told is None:
@@ -189,7 +189,7 @@ def read_one(values: Settings, study: str, folder: Path) -> None:
     from cadnode.node.shadow_reading import read
 
     torch.set_num_threads(1)
-    names = set(json.loads((folder / "inputs.json").read_bytes()))
+    names = results.inputs_of(folder)
     # Nothing is received here: the disk's free space does not matter.
     spool = Spool(values.storage.folder / "spool", min_free_bytes=0)
     paths = [p for p in spool.instances(study) if p.name in names]
@@ -205,7 +205,7 @@ def read_one(values: Settings, study: str, folder: Path) -> None:
 
 
 def _write(folder: Path, document: dict[str, Any]) -> None:
-    write_whole(folder / shadow_log.FILE, json.dumps(document, indent=2).encode() + b"\n")
+    write_whole(results.shadow_file(folder), json.dumps(document, indent=2).encode() + b"\n")
 
 
 def _end_with(parent: int) -> None:

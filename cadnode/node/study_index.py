@@ -1,10 +1,10 @@
 """Where each study is: what spool, results and job database hold, gathered for the HTTP side."""
 
-import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -13,9 +13,11 @@ from cadnode.exam.dicom_file import open_file
 from cadnode.exam.mammogram import Instance
 from cadnode.exam.partition import by_patient
 from cadnode.exam.patient import Patient, patient_of
-from cadnode.node import results
+from cadnode.node import readiness, results
+from cadnode.node.header_index import HeaderIndex
 from cadnode.node.jobs import Job, JobLookup, JobsUnavailable, deliver_id, process_ids
-from cadnode.node.readiness import relevant
+from cadnode.node.readiness import ArrivalFacts, Readiness, Views
+from cadnode.node.results import Results, changed_at
 from cadnode.node.study_state import StudyFacts, decide
 from cadnode.receive.fetch import requests
 from cadnode.receive.identity import read_file_identity
@@ -30,13 +32,18 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class HeldStudy:
-    """What the spool holds of a study. `content` is the fingerprint of what is to be read."""
+    """What the spool holds of a study.
+
+    `content` is the fingerprint of what is to be read, `present` are its views; they are not looked
+    for where a result was made of all its files.
+    """
 
     key: str
     changed_at: float
     n_instances: int
     content: str
     study_instance_uid: str
+    present: Views = frozenset()
 
 
 class Studies:
@@ -45,10 +52,12 @@ class Studies:
     def __init__(self, settings: Settings, spool: Spool, progress: JobLookup) -> None:
         self._settings = settings
         self._spool = spool
+        self._headers = HeaderIndex(spool)
         self._spool_folder = settings.storage.folder / "spool"
         self._requests = self._spool_folder / "requests"
-        self._results = settings.storage.folder / "results"
+        self._results = Results.in_storage(settings.storage.folder)
         self._progress = progress
+        self._rules = readiness.rules_of(settings)
         self._held: dict[str, HeldStudy] = {}
         self._patients: dict[str, tuple[float, Patient]] = {}
 
@@ -76,27 +85,24 @@ class Studies:
 
     def page_of(self, name: str) -> StudyReport | None:
         """The rendered report of the study's present content, else the newest of an earlier one."""
-        folder = self._results / key_of(name)
-        content = self._held_of(key_of(name)).content
-        pages = _pages(folder / content) if content else []
+        key = key_of(name)
+        content = self._held_of(key).content
+        pages = results.pages_in(self._results.of_content(key, content)) if content else []
         if pages:
             return StudyReport(pages[0], others=tuple(pages[1:]))
-        earlier = [found for f in folder.glob("*") if (found := _pages(f))]
+        earlier = self._results.newest_pages(key)
         if not earlier:
             return None
-        newest = max(earlier, key=lambda found: _changed_at(found[0]))
-        return StudyReport(newest[0], is_current=False, others=tuple(newest[1:]))
+        return StudyReport(earlier[0], is_current=False, others=tuple(earlier[1:]))
 
     def _changes(self) -> dict[str, float]:
         """When each study last changed: one look at each folder, none at a file in it."""
         found: dict[str, float] = {}
-        for folder in (self._spool_folder / "studies", self._results, self._requests):
-            if folder.is_dir():
-                with os.scandir(folder) as entries:
-                    for entry in entries:
-                        key = entry.name.split(".")[0]
-                        if KEY.fullmatch(key):
-                            found[key] = max(_changed_at(entry), found.get(key, 0.0))
+        spooled = (_changes_in(f) for f in (self._spool_folder / "studies", self._requests))
+        for name, at in chain(self._results.studies(), *spooled):
+            key = name.split(".")[0]
+            if KEY.fullmatch(key):
+                found[key] = max(at, found.get(key, 0.0))
         return found
 
     def _held_of(self, key: str) -> HeldStudy:
@@ -115,22 +121,21 @@ class Studies:
         known = self._held.get(key)
         if known is not None and (known.changed_at, known.n_instances) == (changed_at, len(paths)):
             return known
-        content = self._content(key, paths)
-        held = HeldStudy(key, changed_at, len(paths), content, _uid_of(paths))
+        content, present = self._content(key, paths)
+        held = HeldStudy(key, changed_at, len(paths), content, _uid_of(paths), present)
         _remember(self._held, key, held)
         return held
 
-    def _content(self, key: str, paths: list[Path]) -> str:
-        """Fingerprint of what is to be read, as the worker's; "" when there is nothing such.
+    def _content(self, key: str, paths: list[Path]) -> tuple[str, Views]:
+        """Fingerprint of what is to be read, as the worker's, and its views.
 
         A result that was made of all these files, as they are, spares the look into them.
         """
         everything = self._spool.fingerprint(paths)
-        inputs = _json(self._results / key / everything / "inputs.json")
-        if isinstance(inputs, list) and len(inputs) == len(paths):
-            return everything
-        concerned = relevant(paths)
-        return self._spool.fingerprint(concerned) if concerned else ""
+        if results.n_inputs(self._results.of_content(key, everything)) == len(paths):
+            return everything, frozenset()
+        files = self._headers.files(key)
+        return readiness.content_of(files), readiness.views_of(files)
 
     def _requested_uid(self, key: str) -> str:
         request = requests.load(self._spool_folder, key)
@@ -168,7 +173,7 @@ class Studies:
         facts = self._facts(held, jobs, names, has_result=bool(result))
         verdict = decide(facts)
         asked = (self._requests / f"{held.key}.{kind}" for kind in ("json", "ended"))
-        times = [held.changed_at, result.get("written_at", 0.0), *map(_changed_at, asked)]
+        times = [held.changed_at, result.get("written_at", 0.0), *map(changed_at, asked)]
         times += [j.updated_at for j in facts.attempts]
         times += [job.updated_at for _, job in facts.deliveries if job is not None]
         latest = max(times)
@@ -192,9 +197,7 @@ class Studies:
         attempts = [jobs.get(i) for i in process_ids(held.key, held.content)]
         return StudyFacts(
             n_instances=held.n_instances,
-            is_quiet=self._spool.quiet_s(held.key) >= self._settings.study.quiet_s,
-            content=held.content,
-            is_requested=requests.load(self._spool_folder, held.key) is not None,
+            readiness=self._readiness(held),
             fetch=requests.ended(self._spool_folder, held.key),
             attempts=tuple(job for job in attempts if job is not None),
             has_result=has_result,
@@ -203,18 +206,24 @@ class Studies:
             ),
         )
 
+    def _readiness(self, held: HeldStudy) -> Readiness:
+        facts = ArrivalFacts(
+            held.present,
+            quiet_for_s=self._spool.quiet_s(held.key),
+            content=held.content,
+            is_requested=requests.load(self._spool_folder, held.key) is not None,
+        )
+        return readiness.decide(facts, self._rules)
+
     def _result(self, held: HeldStudy) -> dict[str, Any]:
         """`result.json` of the study's present content, {} when it is not there yet."""
         if not held.content:
             return {}
-        folder = self._results / held.key / held.content
-        if not results.has_result(folder):
+        folder = self._results.of_content(held.key, held.content)
+        documents = results.documents(folder)
+        if not documents:
             return {}
-        documents = [_json(part / results.RESULT) for part in results.exam_folders(folder)]
-        if not all(isinstance(document, dict) for document in documents):
-            return {}
-        written = (_changed_at(part / results.RESULT) for part in results.exam_folders(folder))
-        return {**_together(documents), "written_at": max(written)}
+        return {**_together(documents), "written_at": results.reported_at(folder)}
 
 
 def _together(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -234,11 +243,6 @@ def _together(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "skipped": [s for d in documents for s in d["skipped"]],
         "n_patients": len(documents),
     }
-
-
-def _pages(folder: Path) -> list[Path]:
-    """The pages of one content, one a patient."""
-    return [p for part in results.exam_folders(folder) if (p := part / results.PAGE).is_file()]
 
 
 def _skipped(result: dict[str, Any]) -> tuple[Reason, ...]:
@@ -287,20 +291,12 @@ def _remember(known: dict[str, V], key: str, value: V) -> None:
     known[key] = value
 
 
-def _changed_at(path: Path | os.DirEntry[str]) -> float:
-    """When a file or folder last changed; 0 when it is not there (any more)."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _json(path: Path) -> Any:
-    """A file's JSON value; None when the file is not there or is none."""
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
+def _changes_in(folder: Path) -> Iterator[tuple[str, float]]:
+    """Names in a folder, and when each last changed; none where there is no folder."""
+    if folder.is_dir():
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                yield entry.name, changed_at(entry)
 
 
 def _moment(seconds: float) -> datetime:

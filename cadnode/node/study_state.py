@@ -1,9 +1,11 @@
 """The state of one study, decided from what is known of it; nothing here reads a disk."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import ceil
 from typing import Final
 
 from cadnode.node.jobs import Job
+from cadnode.node.readiness import Fetching, Ignore, Readiness, Wait
 from cadnode.receive.fetch.requests import Ended, FetchCode
 from cadnode.web.study import Reason, State
 
@@ -30,18 +32,14 @@ ARRIVED: Final = frozenset({"delivered", "unverified"})
 class StudyFacts:
     """What spool, results and job database hold of one study.
 
-    `is_quiet`: nothing has come for as long as the node waits for stragglers. `content` is the
-    fingerprint of what is to be read, "" when there is nothing such. `is_requested`: somebody asked
-    for the study and it is not fetched yet; `fetch` is how the last fetch went. `attempts` are the
-    jobs that read this content, the last one last; `has_result` tells that this content is
+    `readiness` is what `node.readiness` decides of it; `fetch` is how the last fetch went.
+    `attempts` are the jobs that read this content, the last one last; `has_result`: this content is
     reported. `deliveries` has this content's delivery job per configured destination, None where
     there is none.
     """
 
     n_instances: int = 0
-    is_quiet: bool = False
-    content: str = ""
-    is_requested: bool = False
+    readiness: Readiness = field(default_factory=Ignore)
     fetch: Ended | None = None
     attempts: tuple[Job, ...] = ()
     has_result: bool = False
@@ -60,13 +58,11 @@ class StudyVerdict:
 def decide(facts: StudyFacts) -> StudyVerdict:
     """The study's state: the first of these that holds."""
     missed = _missed(facts.fetch)
-    if facts.is_requested:
+    if isinstance(facts.readiness, Fetching):
         return StudyVerdict(State.FETCHING, missed)
     if not facts.n_instances:
         return _without_images(facts, missed)
-    if not facts.content:
-        if not facts.is_quiet:
-            return StudyVerdict(State.RECEIVING, missed)
+    if isinstance(facts.readiness, Ignore):
         return StudyVerdict(State.IGNORED, (*missed, NO_MAMMOGRAMS))
     verdict = _of_content(facts)
     return StudyVerdict(verdict.state, (*missed, *verdict.reasons), verdict.deliveries)
@@ -88,7 +84,7 @@ def _without_images(facts: StudyFacts, missed: tuple[Reason, ...]) -> StudyVerdi
 
 
 def _of_content(facts: StudyFacts) -> StudyVerdict:
-    """State of a study with mammograms, from how far the reading of this content is."""
+    """State of a study with images, from how far the reading of this content is."""
     last = facts.attempts[-1] if facts.attempts else None
     if last is not None and last.has_failed:
         return StudyVerdict(State.FAILED, (READING_FAILED,))
@@ -99,10 +95,25 @@ def _of_content(facts: StudyFacts) -> StudyVerdict:
     if not facts.has_result:
         if last is not None and last.output == "reported":
             return StudyVerdict(State.FAILED, (RESULT_GONE,))
-        return StudyVerdict(State.QUEUED if facts.is_quiet else State.RECEIVING)
+        if isinstance(facts.readiness, Wait):
+            return StudyVerdict(State.RECEIVING, (waiting(facts.readiness),))
+        return StudyVerdict(State.QUEUED)
     if last is None:  # read, but by jobs that the database has forgotten
         return StudyVerdict(State.DONE, (JOBS_LOST,) if facts.deliveries else ())
     return _of_deliveries(facts)
+
+
+def waiting(wait: Wait) -> Reason:
+    """What a study waits for, and for how long, in words."""
+    views = [f"{side}{view}" for side, view in wait.for_what]
+    then = (
+        f"the study is read once nothing has come for {wait.quiet_s:g} s, "
+        f"which is in {ceil(wait.seconds)} s"
+    )
+    if not views:
+        return Reason("waiting_for_quiet", then)
+    names = " and ".join(filter(None, (", ".join(views[:-1]), views[-1])))
+    return Reason("waiting_for_views", f"waiting for {names}; otherwise {then}")
 
 
 def _of_deliveries(facts: StudyFacts) -> StudyVerdict:

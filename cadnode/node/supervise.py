@@ -15,15 +15,12 @@ from pathlib import Path
 from types import FrameType
 
 from cadnode.log import get_logger
-from cadnode.node import role_status, trial_job
+from cadnode.node import retry, role_status, trial_job
 from cadnode.node.web_security import tls_of, token_of
 from cadnode.node.workflow import prepare
 from cadnode.settings import Settings
 
 ROLES = ("worker", "listener", "web")
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
-GOOD_RUN_S = 60.0
 STOP_WITHIN_S = 20.0
 
 log = get_logger("serve")
@@ -38,7 +35,7 @@ class _Role:
     storage: Path
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
-    pause_s: float = FIRST_PAUSE_S
+    pause_s: float = retry.ROLE.first_pause_s
     start_again_at: float = 0.0
 
     def start(self) -> None:
@@ -53,8 +50,8 @@ class _Role:
             if now >= self.start_again_at:
                 self.start()
         elif (code := self.process.poll()) is not None:
-            lived_well = now - self.started_at >= GOOD_RUN_S
-            self.pause_s = FIRST_PAUSE_S if lived_well else min(2 * self.pause_s, LONGEST_PAUSE_S)
+            lived_well = now - self.started_at >= retry.GOOD_RUN_S
+            self.pause_s = retry.ROLE.pause_after_s(0.0 if lived_well else self.pause_s)
             self.start_again_at = now + self.pause_s
             self.process = None
             log.error("role_died", role=self.name, exit_code=code, seconds=self.pause_s)

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.log import get_logger
+from cadnode.node import retry
 from cadnode.node.health import HealthCheck
 from cadnode.node.jobs import JobLookup
 from cadnode.node.listener import open_spool
@@ -26,7 +27,6 @@ from cadnode.web.access import Access
 from cadnode.web.api import create
 from cadnode.web.node import Node, Notice, Unavailable, UnknownSource, jobs_away
 
-TRY_AGAIN_S = 2.0
 log = get_logger("web")
 
 
@@ -112,7 +112,7 @@ def _serve(
 
 def _listen(web: WebSection, stopping: Callable[[], bool]) -> socket.socket | None:
     """The listening socket; None when the role is to stop before it could be had."""
-    told = False
+    told, pause_s = False, retry.WEB_PORT.first_pause_s
     while not stopping():
         try:
             family = socket.getaddrinfo(web.host, web.port, type=socket.SOCK_STREAM)[0][0]
@@ -121,9 +121,9 @@ def _listen(web: WebSection, stopping: Callable[[], bool]) -> socket.socket | No
             if not told:
                 taken = error.errno == errno.EADDRINUSE
                 reason = "port_taken" if taken else errno.errorcode.get(error.errno or 0, "address")
-                log.error("web_cannot_listen", port=web.port, reason=reason, seconds=TRY_AGAIN_S)
+                log.error("web_cannot_listen", port=web.port, reason=reason, seconds=pause_s)
                 told = True
-        deadline = time.monotonic() + TRY_AGAIN_S
+        deadline = time.monotonic() + pause_s
         while time.monotonic() < deadline and not stopping():
             time.sleep(0.1)
     return None

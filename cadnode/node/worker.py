@@ -1,9 +1,9 @@
 """The worker role: runs the durable workflow with the node's spool, models and destinations."""
 
-import json
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,17 +11,18 @@ from cadnode.deliver.destination import kind_of
 from cadnode.errors import ReportError
 from cadnode.exam.exam import Exam
 from cadnode.exam.read import read_study
-from cadnode.files import write_whole
 from cadnode.imaging import pixels
 from cadnode.log import get_logger
-from cadnode.node import deliveries, results, shadow_process
+from cadnode.node import deliveries, readiness, results, retry, shadow_process
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.fetching import Fetching, spool_folder
+from cadnode.node.header_index import HeaderIndex
 from cadnode.node.listener import open_spool
 from cadnode.node.model_overview import examine
 from cadnode.node.outputs import cards_of, installation_uid, model_folders, write_outputs
 from cadnode.node.readers import choices_of, choose_device, load_readers
-from cadnode.node.readiness import relevant
+from cadnode.node.readiness import ArrivalFacts, Ready
+from cadnode.node.results import Results
 from cadnode.node.supervise import STOP_WITHIN_S, stopping_on_signal
 from cadnode.node.workflow import launch, stop
 from cadnode.node.workflow_steps import Start, Steps
@@ -64,9 +65,11 @@ class Worker:
         self.stopping = threading.Event()
         self._settings = settings
         self._spool = spool
+        self._headers = HeaderIndex(spool)
         self._models = models
-        self._results = settings.storage.folder / "results"
+        self._results = Results.in_storage(settings.storage.folder)
         self._swept: dict[str, float] = {}  # study: its last change when it was looked at
+        self._rules = readiness.rules_of(settings)
         self._fetching = Fetching(settings, self.stopping.is_set)
         self._reading = threading.Lock()  # one exam at a time has the processor and its memory
 
@@ -83,7 +86,7 @@ class Worker:
             has_result=self.has_result,
             now=lambda: datetime.now(UTC),
             destinations=tuple(
-                (d.name, d.give_up_after_h * 3600) for d in self._settings.destinations
+                (d.name, retry.give_up_after_s(d)) for d in self._settings.destinations
             ),
             one_at_a_time=frozenset(
                 d.name for d in self._settings.destinations if kind_of(d).serial
@@ -99,23 +102,25 @@ class Worker:
         self._fetching.sweep(start.fetch)
         for study in self._spool.studies():
             changed_at = self._spool.changed_at(study)
-            is_quiet = self._spool.quiet_s(study) >= self._settings.study.quiet_s
-            if not is_quiet or self._swept.get(study) == changed_at:
+            if self._swept.get(study) == changed_at:
                 continue
-            if requests.load(spool_folder(self._settings), study):
-                continue  # not all of it is here yet; `Fetching` has it considered at its end
+            facts = self._arrival(study)
+            if readiness.waits(facts, self._rules):
+                continue  # `Fetching` has a study considered when it is fetched
             self._swept[study] = changed_at
-            content = self.fingerprint(study)
-            if content and not self.has_result(study, content):
+            facts = replace(facts, content=self.fingerprint(study))
+            is_ready = isinstance(readiness.decide(facts, self._rules), Ready)
+            if is_ready and not self.has_result(study, facts.content):
                 start.consider(study)
 
-    def fingerprint(self, study: str) -> str:
-        """What the spool holds of a study that concerns us (`relevant`); "" when nothing does."""
-        paths = self._relevant(study)
-        return self._spool.fingerprint(paths) if paths else ""
+    def _arrival(self, study: str) -> ArrivalFacts:
+        """What is known without a look into the files: of these, only quiet makes a study ready."""
+        is_requested = requests.load(spool_folder(self._settings), study) is not None
+        return ArrivalFacts(quiet_for_s=self._spool.quiet_s(study), is_requested=is_requested)
 
-    def _relevant(self, study: str) -> list[Path]:
-        return relevant(self._spool.instances(study))
+    def fingerprint(self, study: str) -> str:
+        """What the spool holds of a study that concerns us; "" when nothing does."""
+        return readiness.content_of(self._headers.files(study))
 
     def _exams(self, study: str, paths: Sequence[Path]) -> tuple[Exam, ...]:
         """The study's exams, one a patient."""
@@ -129,7 +134,7 @@ class Worker:
         )
 
     def _folder(self, study: str, content: str) -> Path:
-        return self._results / study / content
+        return self._results.of_content(study, content)
 
     def has_result(self, study: str, content: str) -> bool:
         """Whether this content is reported."""
@@ -138,7 +143,7 @@ class Worker:
     def read(self, study: str, content: str) -> bool:
         """Read the study and save what the models said; False when its content has changed."""
         with self._reading:
-            paths = self._relevant(study)
+            paths = readiness.relevant(self._headers.files(study))
             if not paths or self._spool.fingerprint(paths) != content:
                 log.info("content_changed", study=study)
                 return False
@@ -155,18 +160,12 @@ class Worker:
                     skipped=len(result.skipped), count=len(exams),
                     seconds=round(time.monotonic() - started, 2),
                 )  # fmt: skip
-            write_whole(where / "inputs.json", json.dumps([p.name for p in paths]).encode())
+            results.save_inputs(where, paths)
             return True
 
     def predecessor(self, study: str, content: str) -> str:
         """Fingerprint of the study's last reported content before this one, or ""."""
-        newest = max(self._reported(study, content), key=_reported_at, default=None)
-        return newest.name if newest else ""
-
-    def _reported(self, study: str, content: str) -> list[Path]:
-        """Folders of the study's other contents that are reported."""
-        contents = sorted(p for p in (self._results / study).glob("*") if p.name != content)
-        return [folder for folder in contents if results.has_result(folder)]
+        return self._results.predecessor(study, content)
 
     def report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
         """Write the study's outputs; returns how many of them a destination may get.
@@ -180,13 +179,14 @@ class Worker:
             The images changed since they were read: what there is now is read as new content.
         """
         where = self._folder(study, content)
-        names = set(json.loads((where / "inputs.json").read_bytes()))
+        names = results.inputs_of(where)
         paths = [p for p in self._spool.instances(study) if p.name in names]
         if names and Spool.fingerprint(paths) != content:
             raise ReportError("the study's images changed after they were read")
         exams = self._exams(study, paths)
         old = self._folder(study, predecessor) if predecessor else None
-        earlier = [p for f in self._reported(study, content) for p in results.exam_folders(f)]
+        others = self._results.reported(study, but=content)
+        earlier = [part for folder in others for part in results.exam_folders(folder)]
         n_outputs = 0
         for exam, folder in zip(exams, results.exam_folders(where), strict=True):
             result = results.load_reading(folder)
@@ -216,8 +216,3 @@ class Worker:
         return shadow_process.run(
             self._settings, study, self._folder(study, content), self.stopping.is_set
         )
-
-
-def _reported_at(folder: Path) -> float:
-    """When a content was reported, in seconds since the epoch."""
-    return max((part / results.RESULT).stat().st_mtime for part in results.exam_folders(folder))

@@ -31,18 +31,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.errors import SettingsError
 from cadnode.log import get_logger
-from cadnode.node import fetch_workflow, job_database, resubmission
+from cadnode.node import fetch_workflow, job_database, resubmission, retry
 from cadnode.node.fetch_workflow import FETCHES
 from cadnode.node.job_database import JsonSerializer, client_of
-from cadnode.node.jobs import MOST_ATTEMPTS, deliver_id, process_id
+from cadnode.node.jobs import deliver_id, process_id
 from cadnode.node.workflow_steps import Start, Steps
 
 ARRIVALS = "arrivals"
 STUDIES = "studies"
 SHADOWS = "shadows"
 JOBS_VERSION = "1"  # raise when a workflow's steps change: old jobs then finish on old code only
-LONGEST_PAUSE_S = 600.0  # between two tries of a delivery
-FIRST_PAUSE_S = 15.0  # before a failed study is tried again; four times longer each time
 
 log = get_logger("jobs")
 
@@ -130,14 +128,15 @@ def register(steps: Steps) -> Start:
         return answer
 
     def delivered(study: str, content: str, destination: str, give_up_after_s: float) -> str:
-        waited_s, pause_s, attempt = 0.0, 2.0, 1
+        strategy = retry.DELIVERY.until(give_up_after_s)
+        waited_s, attempt = 0.0, 1
         while (answer := one_try(study, content, destination)) == "retry":
-            if waited_s >= give_up_after_s:
+            pause_s = strategy.pause_s(attempt, waited_s)
+            if pause_s is None:
                 log.error("delivery_given_up", study=study, destination=destination)
                 return "given_up"
             DBOS.sleep(pause_s)
-            waited_s, pause_s = waited_s + pause_s, min(2 * pause_s, LONGEST_PAUSE_S)
-            attempt += 1
+            waited_s, attempt = waited_s + pause_s, attempt + 1
         log.info(
             "delivery_ended", study=study, destination=destination, status=answer, attempt=attempt
         )
@@ -176,11 +175,12 @@ def register(steps: Steps) -> Start:
         except Exception as error:
             # The worker loop: whatever went wrong with one study, the next one is read.
             log.error("study_failed", study=study, error=error, attempt=attempt)
-            if attempt >= MOST_ATTEMPTS:
+            pause_s = retry.READING.pause_s(attempt + 1)
+            if pause_s is None:
                 raise
             with (
                 SetWorkflowID(process_id(study, content, attempt + 1)),
-                SetEnqueueOptions(delay_seconds=FIRST_PAUSE_S * 4**attempt),
+                SetEnqueueOptions(delay_seconds=pause_s),
             ):
                 DBOS.enqueue_workflow(STUDIES, process, study, content, attempt + 1)
             return "tried_again_later"

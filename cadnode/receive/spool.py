@@ -3,6 +3,7 @@
     ROOT/incoming/                          files being written
     ROOT/studies/<study_key>/<instance_key>.dcm
                              <instance_key>.<sha8>.old   what another object of that UID replaced
+    ROOT/headers/<study_key>.jsonl          what was noted of their headers; may be removed
 
 A key is `hashed(uid)`: no identifier is in a name. A file is written in `incoming/`, fsynced,
 renamed into its study's folder, and the folder is fsynced; only then is it received. A UID that
@@ -102,6 +103,7 @@ class Spool:
     def __init__(self, root: Path, min_free_bytes: int = 0) -> None:
         self._incoming = root / "incoming"
         self._studies = root / "studies"
+        self._headers = root / "headers"
         self._min_free_bytes = min_free_bytes
         for folder in (self._incoming, self._studies):
             folder.mkdir(parents=True, exist_ok=True)
@@ -167,6 +169,14 @@ class Spool:
         """Files of a study whose UID came again with another data set, in order of their names."""
         return sorted((self._studies / study_key).glob("*.old"))
 
+    def folder_of(self, study_key: str) -> Path:
+        """Where a study's files are, or will be."""
+        return self._studies / study_key
+
+    def header_index(self, study_key: str) -> Path:
+        """Where it may be noted what the headers of a study's files say; nothing depends on it."""
+        return self._headers / f"{study_key}.jsonl"
+
     def changed_at(self, study_key: str) -> float:
         """When the study last changed, in seconds since the epoch; now when there is none."""
         try:
@@ -200,6 +210,7 @@ class Spool:
                 folder.rename(removed)
                 sync_folder(self._studies)
             shutil.rmtree(removed)
+            self.header_index(study_key).unlink(missing_ok=True)
 
     def clear_incoming(self) -> int:
         """Number of files removed that a killed process left half written.

@@ -3,13 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from dbos import DBOS
 
-from cadnode.node import workflow
+from cadnode.node import retry, workflow
 from cadnode.node.fetch_workflow import FetchAnswer
 from cadnode.node.jobs import Job, JobLookup, deliver_id, process_id, process_ids
 from cadnode.node.workflow_steps import Start, Steps
@@ -83,7 +84,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Node, Start]]:
-    monkeypatch.setattr(workflow, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(retry, "READING", replace(retry.READING, first_pause_s=0.0))
     url = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
     workflow.prepare(url)
     progress = JobLookup(url)
@@ -118,7 +119,7 @@ def test_a_study_that_could_not_be_read_is_read_when_somebody_asks_again(
 ) -> None:
     place, start = node
     place.is_readable = False
-    monkeypatch.setattr(workflow, "MOST_ATTEMPTS", 1)
+    monkeypatch.setattr(retry, "READING", replace(retry.READING, last_attempt=1))
     start.consider(STUDY)
     second = process_id(STUDY, CONTENT, 1)
     wait_until(lambda: second in place.jobs() and place.jobs()[second].has_failed)

@@ -15,7 +15,9 @@ def _no_process(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a role was started")
 
     monkeypatch.setattr(supervise.subprocess, "Popen", never)
-    monkeypatch.setattr(supervise.trial, "ensure", lambda *_places: None)  # a process of its own
+    monkeypatch.setattr(
+        supervise.trial_job, "ensure", lambda *_places: None
+    )  # a process of its own
 
 
 def start(folder: Path, *lines: str) -> tuple[int, str]:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from cadnode.errors import CadnodeError
+from cadnode.exam.mammogram import inspect
 from cadnode.log import hashed
-from cadnode.node import study_index as room
+from cadnode.node import header_index as room
 from cadnode.node.jobs import Job, JobsUnavailable, deliver_id, process_ids
-from cadnode.node.readiness import relevant
+from cadnode.node.readiness import content_of, describe
 from cadnode.node.results import PAGE
 from cadnode.node.study_index import Studies
 from cadnode.receive.fetch import requests
@@ -71,7 +72,7 @@ class Place:
 
     @property
     def content(self) -> str:
-        return self.spool.fingerprint(relevant(self.spool.instances(self.key)))
+        return content_of([describe(inspect(p)) for p in self.spool.instances(self.key)])
 
     def finish(self) -> None:
         """Read and delivered."""
@@ -129,6 +130,8 @@ def test_an_image_that_comes_later_makes_the_study_arrive_again(place: Place) ->
     place.spool.add_file(write(later, place.folder / "later.dcm"))
     told = place.studies.state_of(place.uid)
     assert told.state is State.RECEIVING
+    assert [reason.code for reason in told.reasons] == ["waiting_for_views"]
+    assert told.reasons[0].meaning.startswith("waiting for LMLO and RMLO; otherwise ")
     assert told.outcome is None
     assert told.n_instances == 2
 
@@ -201,7 +204,7 @@ def test_headers_are_read_again_only_after_a_change(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = []
-    monkeypatch.setattr(room, "relevant", lambda paths: looks.append(1) or relevant(paths))
+    monkeypatch.setattr(room, "inspect", lambda path: looks.append(1) or inspect(path))
     for _ in range(3):
         place.studies.state_of(place.uid)
     assert len(looks) == 1
@@ -216,7 +219,7 @@ def test_a_result_of_all_files_spares_the_look_into_them(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.finish()
-    monkeypatch.setattr(room, "relevant", lambda paths: pytest.fail("headers are read"))
+    monkeypatch.setattr(room, "inspect", lambda path: pytest.fail("headers are read"))
     assert place.studies.state_of(place.uid).state is State.DONE
 
 

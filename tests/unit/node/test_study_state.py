@@ -2,8 +2,10 @@
 
 import pytest
 
+from cadnode.domain import Laterality, ViewPosition
 from cadnode.node.jobs import Job
-from cadnode.node.study_state import StudyFacts, decide, delivery_word
+from cadnode.node.readiness import Fetching, Ignore, Ready, Wait
+from cadnode.node.study_state import StudyFacts, decide, delivery_word, waiting
 from cadnode.receive.fetch.requests import Ended, FetchCode
 from cadnode.web.study import DELIVERY_MEANINGS, State
 
@@ -15,7 +17,9 @@ def job(status: str, output: str | None = None) -> Job:
 WAITS, RUNS, ENDED, BROKE = (job(s) for s in ("ENQUEUED", "PENDING", "SUCCESS", "ERROR"))
 DELAYED = job("DELAYED")
 TAKEN, UNSEEN = job("SUCCESS", "delivered"), job("SUCCESS", "unverified")
-HELD = {"n_instances": 4, "content": "c"}
+R_MLO, L_MLO = ((side, ViewPosition.MLO) for side in (Laterality.RIGHT, Laterality.LEFT))
+WAIT = Wait(30.0, 30.0, (R_MLO,))
+HELD = {"n_instances": 4, "readiness": WAIT}
 READ = {**HELD, "attempts": (ENDED,), "has_result": True}
 
 
@@ -28,10 +32,10 @@ def ended(code: FetchCode, *, is_final: bool = True) -> Ended:
     [
         # Nothing is here.
         (StudyFacts(), State.UNKNOWN, []),
-        (StudyFacts(is_requested=True), State.FETCHING, []),
+        (StudyFacts(readiness=Fetching()), State.FETCHING, []),
         (
             StudyFacts(
-                is_requested=True, fetch=ended(FetchCode.SOURCE_UNREACHABLE, is_final=False)
+                readiness=Fetching(), fetch=ended(FetchCode.SOURCE_UNREACHABLE, is_final=False)
             ),
             State.FETCHING,
             ["source_unreachable"],
@@ -40,12 +44,14 @@ def ended(code: FetchCode, *, is_final: bool = True) -> Ended:
         (StudyFacts(fetch=ended(FetchCode.UNKNOWN_STUDY)), State.FAILED, ["unknown_study"]),
         (StudyFacts(fetch=ended(FetchCode.NO_MAMMOGRAMS)), State.IGNORED, ["no_mammograms"]),
         # Images are here, and no mammogram among them.
-        (StudyFacts(n_instances=1), State.RECEIVING, []),
-        (StudyFacts(n_instances=1, is_quiet=True), State.IGNORED, ["no_mammograms"]),
+        (StudyFacts(n_instances=1, readiness=WAIT), State.RECEIVING, ["waiting_for_views"]),
+        (StudyFacts(n_instances=1, readiness=Ignore()), State.IGNORED, ["no_mammograms"]),
         # Mammograms are here.
-        (StudyFacts(**HELD), State.RECEIVING, []),
-        (StudyFacts(**HELD, is_requested=True), State.FETCHING, []),
-        (StudyFacts(**HELD, is_quiet=True), State.QUEUED, []),
+        (StudyFacts(**HELD), State.RECEIVING, ["waiting_for_views"]),
+        (StudyFacts(n_instances=4, readiness=Wait(1.0, 2.0)), State.RECEIVING,
+         ["waiting_for_quiet"]),
+        (StudyFacts(n_instances=4, readiness=Fetching()), State.FETCHING, []),
+        (StudyFacts(n_instances=4, readiness=Ready()), State.QUEUED, []),
         (StudyFacts(**HELD, attempts=(WAITS,)), State.QUEUED, []),
         (StudyFacts(**HELD, attempts=(RUNS,)), State.READING, []),
         (StudyFacts(**HELD, attempts=(RUNS,), has_result=True), State.READING, []),
@@ -54,7 +60,7 @@ def ended(code: FetchCode, *, is_final: bool = True) -> Ended:
         (StudyFacts(**HELD, attempts=(ENDED, ENDED, BROKE)), State.FAILED, ["reading_failed"]),
         (StudyFacts(**HELD, attempts=(job("CANCELLED"),)), State.FAILED, ["reading_failed"]),
         # The content changed while it was read: the new one is not announced yet.
-        (StudyFacts(**HELD, attempts=(ENDED,)), State.RECEIVING, []),
+        (StudyFacts(**HELD, attempts=(ENDED,)), State.RECEIVING, ["waiting_for_views"]),
         # Read.
         (StudyFacts(**READ), State.DONE, []),
         (StudyFacts(**READ, deliveries=(("a", TAKEN),)), State.DONE, []),
@@ -72,7 +78,7 @@ def ended(code: FetchCode, *, is_final: bool = True) -> Ended:
         (StudyFacts(**READ, deliveries=(("a", TAKEN), ("b", job("SUCCESS", "refused")))),
          State.REFUSED, []),
         (StudyFacts(**READ, deliveries=(("a", job("SUCCESS", "given_up")),)), State.REFUSED, []),
-        (StudyFacts(**READ, is_requested=True), State.FETCHING, []),
+        (StudyFacts(**{**READ, "readiness": Fetching()}), State.FETCHING, []),
         # Read, but the source could not be asked for what it has since.
         (StudyFacts(**READ, fetch=ended(FetchCode.GIVEN_UP)), State.DONE, ["given_up"]),
         # Read, and the job database was lost.
@@ -88,6 +94,18 @@ def test_a_study_is_in_the_state_that_its_facts_give(
     assert verdict.state is state
     assert [reason.code for reason in verdict.reasons] == codes
     assert all(reason.meaning for reason in verdict.reasons)
+
+
+def test_what_is_waited_for_is_a_sentence() -> None:
+    quiet = "the study is read once nothing has come for 60 s, which is in 45 s"
+    assert waiting(Wait(44.2, 60.0)).meaning == quiet
+    one = waiting(Wait(45.0, 60.0, (R_MLO,))).meaning
+    assert one == f"waiting for RMLO; otherwise {quiet}"
+    two = waiting(Wait(45.0, 60.0, (L_MLO, R_MLO))).meaning
+    assert two == f"waiting for LMLO and RMLO; otherwise {quiet}"
+    l_cc = (Laterality.LEFT, ViewPosition.CC)
+    three = waiting(Wait(45.0, 60.0, (l_cc, L_MLO, R_MLO))).meaning
+    assert three == f"waiting for LCC, LMLO and RMLO; otherwise {quiet}"
 
 
 def test_a_delivery_that_broke_is_given_up_and_not_called_delivered() -> None:

@@ -1,0 +1,90 @@
+"""How often, how long apart and for how long the node tries again: every limit and back-off.
+
+| what fails                       | tried again after            | until                        |
+|----------------------------------|------------------------------|------------------------------|
+| `READING` of a content           | 15 s, 1, 4, 16, 64 min       | the sixth attempt has failed |
+| `DELIVERY` to a destination      | 2 s, doubled, at most 10 min | its `give_up_after_h`        |
+| `FETCH` from a source            | 2 s, doubled, at most 10 min | its `give_up_after_h`        |
+| `ROLE`: a process that dies      | 1 s, doubled, at most 30 s   | the node is stopped          |
+| `WEB_PORT` that is taken         | 2 s                          | the node is stopped          |
+
+A process that had run for `GOOD_RUN_S` is back after 0.5 s. Tried again without a pause of their
+own: a set of models that cannot be loaded (at each study, `node.active_models`), an announcement
+that the job database did not take (at the next sweep, every `study.sweep_s`, `node.worker`), and a
+shadow reading that a stopping node interrupted (at the node's next start, `node.workflow`).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class RetryStrategy:
+    """How long to wait before each attempt of a kind of work, and when to give up.
+
+    Attempts are numbered from 0, so an attempt's number is how many have failed before it. Before
+    attempt 1 it is `first_pause_s`, before each later one `factor` times as long as before the last
+    one, never more than `longest_pause_s`. No attempt comes after `last_attempt`, and none once
+    `give_up_after_s` have been waited; None: without end.
+    """
+
+    first_pause_s: float
+    factor: float = 1.0
+    longest_pause_s: float = float("inf")
+    last_attempt: int | None = None
+    give_up_after_s: float | None = None
+
+    def pause_s(self, attempt: int, waited_s: float = 0.0) -> float | None:
+        """Seconds to wait before `attempt` (1 or more), or None: there is no such attempt.
+
+        `waited_s` is the sum of the pauses so far.
+        """
+        if self.is_over(attempt, waited_s):
+            return None
+        pause_s = self.first_pause_s
+        for _ in range(attempt - 1):
+            longer_s = self.pause_after_s(pause_s)
+            if longer_s == pause_s:
+                break
+            pause_s = longer_s
+        return pause_s
+
+    def pause_after_s(self, pause_s: float) -> float:
+        """The pause that follows one of `pause_s`; the first one when that is 0."""
+        return min(self.factor * pause_s or self.first_pause_s, self.longest_pause_s)
+
+    def is_over(self, attempt: int = 0, waited_s: float = 0.0) -> bool:
+        """Whether `attempt` is one too many, or enough time was waited for it."""
+        if self.last_attempt is not None and attempt > self.last_attempt:
+            return True
+        return self.give_up_after_s is not None and waited_s >= self.give_up_after_s
+
+    def attempts(self) -> range:
+        """The numbers of all attempts, where they are limited."""
+        return range((self.last_attempt or 0) + 1)
+
+    def until(self, give_up_after_s: float) -> "RetryStrategy":
+        """The same strategy, given up after so many seconds."""
+        return replace(self, give_up_after_s=give_up_after_s)
+
+
+READING: Final = RetryStrategy(15.0, factor=4.0, last_attempt=5)  # by 64 min a disk may have room
+DELIVERY: Final = RetryStrategy(2.0, factor=2.0, longest_pause_s=600.0)
+FETCH: Final = RetryStrategy(2.0, factor=2.0, longest_pause_s=600.0)
+ROLE: Final = RetryStrategy(0.5, factor=2.0, longest_pause_s=30.0)
+WEB_PORT: Final = RetryStrategy(2.0)
+
+GOOD_RUN_S: Final = 60.0  # a role that ran for so long begins with the first pause again
+
+
+class Peer(Protocol):
+    """A configured destination or source."""
+
+    @property
+    def give_up_after_h(self) -> float:
+        """For how many hours it may be away."""
+
+
+def give_up_after_s(peer: Peer) -> float:
+    """Seconds for which a destination or source may be away before its study is given up."""
+    return peer.give_up_after_h * 3600
