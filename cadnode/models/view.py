@@ -12,6 +12,7 @@ from torch import Tensor
 from cadnode.domain import YOUDEN, Box, FloatImage, Laterality
 from cadnode.imaging import view_chain
 from cadnode.imaging.geometry import Placement
+from cadnode.imaging.view_chain import View
 from cadnode.models.card import DibMgCard
 from cadnode.models.device import run_within_memory
 from cadnode.networks.dib_mg import MapNetwork
@@ -107,7 +108,7 @@ class ViewModel:
         ModelError
             The network fails on the device, also one view at a time.
         """
-        ready = [self._chain(view_chain.start(image, side)) for image, side in views]
+        ready = [self.prepared(image, side) for image, side in views]
         tensor = torch.from_numpy(np.stack([v.image for v in ready])) if ready else None
         if tensor is None:
             return []
@@ -116,6 +117,16 @@ class ViewModel:
             self._reading(logit_map, logit, view.placement)
             for logit_map, logit, view in zip(logit_maps, logits, ready, strict=True)
         ]
+
+    def prepared(self, image: FloatImage, laterality: Laterality | str) -> View:
+        """The view as the network takes it in, by the card's preprocessing.
+
+        Raises
+        ------
+        NotProcessable
+            No breast was found in it.
+        """
+        return self._chain(view_chain.start(image, laterality))
 
     def run(self, tensor: Tensor, *, batch_size: int = 8) -> tuple[FloatImage, FloatImage]:
         """`(B, h, w)` logit maps and `(B,)` logits of `(B, 1, H, W) float32` preprocessed views.
