@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cadnode.detect.regions import BoolMask
 from cadnode.domain import Box, FloatImage, Laterality
-from cadnode.imaging.geometry import THUMBNAIL, breast_mask, chest_wall_is_right, resize
+from cadnode.imaging.geometry import THUMBNAIL, Mask, breast_mask, chest_wall_is_right, resize
 
 # Choice: 0.1 mm still shows the smallest calcifications seen on mammograms (0.1–0.2 mm) and makes
 # 45 to 70 µm views four times quicker; coarser film is worked on as it is.
@@ -82,7 +82,10 @@ def working_spacing(spacing_mm: float) -> float:
 
 
 def breast_frame(
-    image: FloatImage, spacing_mm: float, laterality: Laterality = Laterality.LEFT
+    image: FloatImage,
+    spacing_mm: float,
+    laterality: Laterality = Laterality.LEFT,
+    mask: Mask | None = None,
 ) -> Frame | None:
     """The breast of a view; None where none is seen.
 
@@ -94,17 +97,19 @@ def breast_frame(
         Of `image`, in the plane of the breast.
     laterality
         Where the image does not show on which side the chest wall is, the side tells.
+    mask
+        `geometry.breast_mask` of the image, where that is known already.
     """
-    thumbnail = breast_mask(image)
+    thumbnail = breast_mask(image) if mask is None else mask
     if thumbnail is None or not thumbnail.any():
         return None
     crop = _crop(thumbnail, image.shape)
     small = image_at(image, crop, spacing_mm)
-    mask = cv2.resize(thumbnail, image.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    mask = mask[crop.row0 : crop.row1, crop.col0 : crop.col1]
-    mask = cv2.resize(mask, small.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    breast = cv2.resize(thumbnail, image.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    breast = breast[crop.row0 : crop.row1, crop.col0 : crop.col1]
+    breast = cv2.resize(breast, small.shape[::-1], interpolation=cv2.INTER_NEAREST)
     work = spacing_mm * (crop.row1 - crop.row0) / small.shape[0]
-    seen = (mask > 0) & ~_blank(small)
+    seen = (breast > 0) & ~_blank(small)
     depth = np.asarray(
         cv2.distanceTransform(seen.astype(np.uint8), cv2.DIST_L2, 3) * work, np.float32
     )

@@ -7,6 +7,7 @@ from cadnode.detect.frame import breast_frame
 from cadnode.detect.masses import mass_regions
 from cadnode.detect.regions import Detections
 from cadnode.domain import Acquisition, Calcification, FloatImage, Laterality
+from cadnode.imaging.geometry import Mask
 from cadnode.models.detector import Detector
 
 # Without the learned filter, regions below this are not worth a line in any report.
@@ -22,6 +23,7 @@ def detect_view(
     detector: Detector | None,
     *,
     least: float | None = None,
+    mask: Mask | None = None,
 ) -> Detections:
     """Clusters and masses of a view, the most certain first.
 
@@ -39,10 +41,12 @@ def detect_view(
         The learned filter; without it certainty comes from the candidates' statistics alone.
     least
         The certainty from which on regions are given; by default the filter's, or 0.5.
+    mask
+        `geometry.breast_mask` of the image, where that is known already.
     """
     if min(image.shape) < _SMALLEST_SIDE or not spacing_mm > 0:
         return Detections((), ())
-    frame = breast_frame(image, spacing_mm, laterality)
+    frame = breast_frame(image, spacing_mm, laterality, mask)
     if frame is None:
         return Detections((), ())
     if least is None:

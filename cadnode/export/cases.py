@@ -8,6 +8,7 @@ from cadnode.errors import SettingsError
 from cadnode.exam.exam import Exam, Mammogram, PersonRegion
 from cadnode.exam.markings.regions import parse_roi
 from cadnode.exam.read import read_exams
+from cadnode.reading.views import hanging_order
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -52,5 +53,5 @@ def cases(found: Iterable[Exam]) -> list[ExportCase]:
             exam, m, tuple(r for r in exam.regions if r.sop_instance_uid == m.sop_instance_uid)
         )
         for exam in found
-        for m in sorted(exam.mammograms, key=lambda m: (m.view, m.laterality == "L"))
+        for m in sorted(exam.mammograms, key=hanging_order)
     ]

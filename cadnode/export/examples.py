@@ -12,11 +12,11 @@ from cadnode.domain import FloatImage
 from cadnode.errors import NotProcessable
 from cadnode.export import cases
 from cadnode.export.readers import RegionReader
-from cadnode.imaging import pixels, view_chain
 from cadnode.models.detector import Detector
 from cadnode.models.feature import FeatureModel
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
+from cadnode.reading.views import load_view
 
 OnnxModel = ViewModel | RoiModel | FeatureModel
 _SEED: Final = 20180209
@@ -52,13 +52,12 @@ def _of_view(
     model: OnnxModel, case: cases.ExportCase, detector: Detector | None
 ) -> list[FloatImage]:
     try:
-        image = pixels.load(case.mammogram)
+        view = load_view(case.mammogram)
         if isinstance(model, ViewModel):
-            chain = view_chain.build(model.card.preprocess)
-            return [chain(view_chain.start(image, case.mammogram.laterality)).image]
+            return [model.prepared(view.image, case.mammogram.laterality).image]
     except NotProcessable:
         return []
-    candidates = RegionReader(model, detector).prepare(image, case)
+    candidates = RegionReader(model, detector).prepare(view, case)
     if isinstance(model, RoiModel):
         return [candidate.rois[model.card.roi].image for candidate in candidates]
     rows = [features_of(c.segmentation, model.card.scenario) for c in candidates]

@@ -1,28 +1,24 @@
-"""How a bundle's model reads a view: by the very calls that the node makes (`cadnode.reading`).
+"""How a bundle's model reads a view: by the very steps that the node takes (`cadnode.reading`).
 
-Each reader prepares a view's image (MONAI's preprocessing) and reads what it prepared (MONAI's
-inferer). What it says is a `Row`, ready for JSON.
+Each reader prepares a view (MONAI's preprocessing) and reads what it prepared (MONAI's inferer).
+What it says is an `ExportRow`, ready for JSON.
 """
 
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any, Protocol
 
-from cadnode.detect.features import features_of
-from cadnode.detect.view import detect_view
-from cadnode.domain import FloatImage
 from cadnode.errors import ModelError
 from cadnode.export.cases import ExportCase
-from cadnode.imaging.spacing import spacing_of
 from cadnode.models.card import ModelCard
 from cadnode.models.detector import Detector
 from cadnode.models.feature import FeatureModel
 from cadnode.models.loading import Model
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
-from cadnode.reading.assessment import scenarios
-from cadnode.reading.regions import Candidate, candidates, usable
+from cadnode.reading.assessment import read_features, read_roi, scenarios
+from cadnode.reading.regions import Candidate, candidates, detected, usable
 from cadnode.reading.verdict import ScoredView
+from cadnode.reading.views import LoadedView, score_view
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -40,8 +36,8 @@ class Reader(Protocol):
     def card(self) -> ModelCard:
         """Of the model."""
 
-    def prepare(self, image: FloatImage, case: ExportCase) -> Any:
-        """What `read` needs of a view; `image` is `(H, W) float32 in [0, 1]`, as stored."""
+    def prepare(self, view: LoadedView, case: ExportCase) -> Any:
+        """What `read` needs of a view."""
 
     def read(self, prepared: Any, case: ExportCase) -> ExportRow:
         """What the model says of what `prepare` returned."""
@@ -58,15 +54,14 @@ class ViewReader:
         """Of the model."""
         return self.model.card
 
-    def prepare(self, image: FloatImage, case: ExportCase) -> FloatImage:
-        """The image itself: the card's preprocessing is a part of `ViewModel.score`."""
-        return image
+    def prepare(self, view: LoadedView, case: ExportCase) -> LoadedView:
+        """The view itself: the card's preprocessing is a part of `ViewModel.score`."""
+        return view
 
-    def read(self, prepared: FloatImage, case: ExportCase) -> ExportRow:
+    def read(self, prepared: LoadedView, case: ExportCase) -> ExportRow:
         """Score and log-odds of the view."""
-        (reading,) = self.model.score([(prepared, case.mammogram.laterality)])
-        content = {"score": reading.score, "logit": reading.logit}
-        return ExportRow(content, ScoredView(case.mammogram, reading, self.model))
+        scored = score_view(prepared, self.model)
+        return ExportRow({"score": scored.reading.score, "logit": scored.reading.logit}, scored)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -92,13 +87,12 @@ class RegionReader:
         """Of the model."""
         return self.model.card
 
-    def prepare(self, image: FloatImage, case: ExportCase) -> list[Candidate]:
+    def prepare(self, view: LoadedView, case: ExportCase) -> list[Candidate]:
         """Regions that the model can read, cut out and segmented as the node does."""
         found = candidates(
-            image,
-            case.mammogram,
+            view,
             (),
-            usable(image, case.mammogram, case.regions)[0],
+            usable(view, case.regions)[0],
             detector=self.detector,
             specs=[self.model.card.roi] if isinstance(self.model, RoiModel) else [],
             most=self.most,
@@ -117,10 +111,9 @@ class RegionReader:
 
     def _said(self, candidate: Candidate) -> dict[str, Any]:
         if isinstance(self.model, RoiModel):
-            (reading,) = self.model.read([candidate.rois[self.model.card.roi]], cam=False)
+            reading = read_roi(self.model, candidate)
             return {"probability": reading.probability, "logit": reading.logit}
-        features = features_of(candidate.segmentation, self.model.card.scenario)
-        scored = self.model.score(features)
+        scored = read_features(self.model, candidate)
         return {
             "probability": scored.probability,
             "logit": scored.logit,
@@ -139,24 +132,15 @@ class DetectionReader:
         """Of the model."""
         return self.model.card
 
-    def prepare(self, image: FloatImage, case: ExportCase) -> FloatImage:
-        """The image itself: candidates are a part of the detection."""
-        return image
+    def prepare(self, view: LoadedView, case: ExportCase) -> LoadedView:
+        """The view itself: candidates are a part of the detection."""
+        return view
 
-    def read(self, prepared: FloatImage, case: ExportCase) -> ExportRow:
+    def read(self, prepared: LoadedView, case: ExportCase) -> ExportRow:
         """Every region from the card's `mark_at` on, the most certain first."""
-        mammogram = case.mammogram
-        found = detect_view(
-            prepared,
-            mammogram.laterality,
-            fmean(spacing_of(mammogram).mm),
-            mammogram.acquisition,
-            self.model,
-        )
         regions = [
             {"kind": r.kind.value, "box": list(r.box), "certainty": r.certainty}
-            for r in found.regions
-            if r.certainty >= self.model.mark_at
+            for r in detected(prepared, self.model)
         ]
         return ExportRow({"regions": regions})
 

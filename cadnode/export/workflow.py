@@ -17,8 +17,8 @@ from cadnode.exam.exam import Exam
 from cadnode.export.cases import ExportCase
 from cadnode.export.readers import ExportRow, Reader
 from cadnode.files import write_whole
-from cadnode.imaging import pixels
 from cadnode.reading.verdict import verdict
+from cadnode.reading.views import load_view, skipped_view
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -48,11 +48,12 @@ class Prepare(Transform):  # type: ignore[misc]  # MONAI ships no types
     def __call__(self, case: ExportCase) -> Prepared:
         """The view as the reader wants it; a view that it does not read has a coded reason."""
         if case.mammogram.acquisition not in self.reader.card.applies_to:
-            return Prepared(case, skipped=_skipped(case, SkipReason.NO_MODEL_APPLIES))
+            none = NotProcessable(SkipReason.NO_MODEL_APPLIES)
+            return Prepared(case, skipped=skipped_view(case.mammogram, none))
         try:
-            return Prepared(case, self.reader.prepare(pixels.load(case.mammogram), case))
+            return Prepared(case, self.reader.prepare(load_view(case.mammogram), case))
         except NotProcessable as error:
-            return Prepared(case, skipped=_skipped(case, error.reason, error.detail))
+            return Prepared(case, skipped=skipped_view(case.mammogram, error))
 
 
 class Reading(Inferer):  # type: ignore[misc]  # MONAI ships no types
@@ -77,10 +78,8 @@ class Reading(Inferer):  # type: ignore[misc]  # MONAI ships no types
             return Said(case, None, prepared.skipped)
         try:
             return Said(case, self.reader.read(prepared.content, case))
-        except NotProcessable as error:
-            return Said(case, None, _skipped(case, error.reason, error.detail))
-        except ModelError:
-            return Said(case, None, _skipped(case, SkipReason.MODEL_FAILED))
+        except (NotProcessable, ModelError) as error:
+            return Said(case, None, skipped_view(case.mammogram, error))
 
 
 def as_it_is(batch: Sequence[Prepared], *args: Any, **kwargs: Any) -> tuple[Any, None]:
@@ -161,7 +160,3 @@ def _view(case: ExportCase) -> dict[str, Any]:
         "laterality": m.laterality.value,
         "view": m.view.value,
     }
-
-
-def _skipped(case: ExportCase, reason: SkipReason, detail: str = "") -> Skipped:
-    return Skipped(case.mammogram.sop_instance_uid, reason, detail)

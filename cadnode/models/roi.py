@@ -14,6 +14,7 @@ from cadnode.errors import ModelError
 from cadnode.imaging.roi_chain import Roi
 from cadnode.models import gradcam
 from cadnode.models.card import CnnCard
+from cadnode.models.device import choose_device, run_within_memory
 from cadnode.networks.cnn import RoiNetwork
 
 # bfloat16 is used when it moves no probability by this much or more.
@@ -71,7 +72,7 @@ class RoiModel:
         self.card = card
         self.choice = operating_point
         self.operating_point = card.curve.at(operating_point)
-        self.device = _chosen(device)
+        self.device = choose_device() if device == "auto" else device
         agrees = card.bf16_difference is not None and card.bf16_difference < AGREEMENT
         self.bf16 = bf16 and agrees
         self.network = network.eval()
@@ -129,19 +130,11 @@ class RoiModel:
         ModelError
             The network fails, also on the CPU.
         """
-        device = self.device
-        while True:
-            try:
-                return self._run_on(device, tensor, flips, batch_size)
-            except (RuntimeError, MemoryError) as error:
-                if _is_out_of_memory(error) and batch_size > 1:
-                    batch_size //= 2
-                elif device != "cpu":
-                    device = "cpu"
-                else:
-                    raise ModelError(f"{self.card.name} failed on the CPU") from None
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+
+        def on(device: str, size: int) -> tuple[FloatImage, FloatImage]:
+            return self._run_on(device, tensor, flips, size)
+
+        return run_within_memory(on, self.device, batch_size, name=self.card.name, cpu_too=True)
 
     def probability(self, logits: FloatImage) -> NDArray[np.float64]:
         """Calibrated log-odds, as probabilities in [0, 1]."""
@@ -192,16 +185,3 @@ def bf16_agreement(model: RoiModel, rois: Sequence[Roi]) -> float:
     finally:
         model.bf16 = before
     return float(np.abs(found[1] - found[0]).max())
-
-
-def _chosen(device: str) -> str:
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """PyTorch's own class on a GPU; the CPU's allocator raises a plain RuntimeError."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return "allocate memory" in str(error) or "not enough memory" in str(error)

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from cadnode.domain import YOUDEN, Box, FloatImage, Laterality
-from cadnode.errors import ModelError
 from cadnode.imaging import view_chain
 from cadnode.imaging.geometry import Placement
+from cadnode.imaging.view_chain import View
 from cadnode.models.card import DibMgCard
+from cadnode.models.device import run_within_memory
 from cadnode.networks.dib_mg import MapNetwork
 
 # Each cell is drawn this many times finer; odd, so that its own value is among the finer ones.
@@ -107,7 +108,7 @@ class ViewModel:
         ModelError
             The network fails on the device, also one view at a time.
         """
-        ready = [self._chain(view_chain.start(image, side)) for image, side in views]
+        ready = [self.prepared(image, side) for image, side in views]
         tensor = torch.from_numpy(np.stack([v.image for v in ready])) if ready else None
         if tensor is None:
             return []
@@ -117,23 +118,33 @@ class ViewModel:
             for logit_map, logit, view in zip(logit_maps, logits, ready, strict=True)
         ]
 
+    def prepared(self, image: FloatImage, laterality: Laterality | str) -> View:
+        """The view as the network takes it in, by the card's preprocessing.
+
+        Raises
+        ------
+        NotProcessable
+            No breast was found in it.
+        """
+        return self._chain(view_chain.start(image, laterality))
+
     def run(self, tensor: Tensor, *, batch_size: int = 8) -> tuple[FloatImage, FloatImage]:
         """`(B, h, w)` logit maps and `(B,)` logits of `(B, 1, H, W) float32` preprocessed views.
 
-        Out of memory: the batch is halved until it fits.
+        Out of memory: the batch is halved until it fits. The network stays on its device.
+
+        Raises
+        ------
+        ModelError
+            The network fails on the device, also one view at a time.
         """
-        try:
-            parts = [
-                self._forward(tensor[first : first + batch_size])
-                for first in range(0, len(tensor), batch_size)
-            ]
-        except torch.OutOfMemoryError:
-            if batch_size == 1:
-                raise ModelError("one view does not fit into the device's memory") from None
-            torch.cuda.empty_cache()
-            return self.run(tensor, batch_size=batch_size // 2)
-        except RuntimeError:
-            raise ModelError(f"{self.card.name} failed on {self.device}") from None
+
+        def batches(device: str, size: int) -> list[tuple[FloatImage, FloatImage]]:
+            return [self._forward(part) for part in torch.split(tensor, size)]
+
+        parts = run_within_memory(
+            batches, self.device, batch_size, name=self.card.name, cpu_too=False
+        )
         return np.concatenate([m for m, _ in parts]), np.concatenate([s for _, s in parts])
 
     def probability(self, logits: FloatImage) -> FloatImage:

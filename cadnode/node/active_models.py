@@ -5,10 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-import torch
-
 from cadnode.errors import CadnodeError, ModelError
 from cadnode.log import get_logger
+from cadnode.models.device import is_out_of_memory
 from cadnode.node.model_overview import own_store
 from cadnode.node.worker_state import ModelProblem, NodeState, Used, write
 from cadnode.reading import Readers
@@ -97,7 +96,7 @@ def _refusal(error: Exception) -> ModelProblem:
         return ModelProblem(code=Refusal.MODEL.value, message=str(error))
     if isinstance(error, CadnodeError):
         return ModelProblem(code=Refusal.SETTINGS.value, message=str(error))
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if is_out_of_memory(error):
         return ModelProblem(
             code=Refusal.MEMORY.value, message="there is not enough memory for them"
         )

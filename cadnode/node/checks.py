@@ -141,8 +141,9 @@ def _jobs(settings: Settings) -> Check:
 
 def _reading(settings: Settings) -> Iterator[Check]:
     # torch takes seconds to import: only here, not for `cadnode check --help`
+    from cadnode.models.device import choose_device
     from cadnode.node.model_overview import verify
-    from cadnode.node.readers import choose_device, load_readers
+    from cadnode.node.readers import load_readers
 
     try:
         device = choose_device(settings.reading.device)

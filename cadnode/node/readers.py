@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
-
 from cadnode import settings
 from cadnode.domain import ExamResult, SystemStatus
 from cadnode.errors import ModelError, SettingsError
@@ -16,6 +14,7 @@ from cadnode.exam.read import read_exams
 from cadnode.imaging import pixels
 from cadnode.models import store
 from cadnode.models.detector import Detector
+from cadnode.models.device import choose_device, use_threads
 from cadnode.models.feature import FeatureModel
 from cadnode.models.loading import Model, load
 from cadnode.models.roi import RoiModel
@@ -24,20 +23,6 @@ from cadnode.node.model_overview import overview
 from cadnode.node.outputs import cards_of, model_folders, write_outputs
 from cadnode.reading import Choices, Readers, read_exam
 from cadnode.reading.exam import Progress
-
-
-def choose_device(wanted: str) -> str:
-    """`cuda` or `cpu`; `auto` takes CUDA when it is there.
-
-    Raises
-    ------
-    SettingsError
-        CUDA is wanted and not there.
-    """
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise SettingsError("reading.device is 'cuda', but torch finds no CUDA device; use 'auto'")
-    return "cuda" if available and wanted != "cpu" else "cpu"
 
 
 def load_readers(
@@ -58,8 +43,7 @@ def load_readers(
         A card or its weights are missing or damaged, or no model reads whole views.
     """
     reading = values.reading
-    if reading.threads:
-        torch.set_num_threads(reading.threads)
+    use_threads(reading.threads)
     had = list(loaded)
     models = []
     for folder in model_folders(values):

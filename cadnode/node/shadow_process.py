@@ -182,13 +182,12 @@ def read_one(values: Settings, study: str, folder: Path) -> None:
     FileNotFoundError
         An image of the reading, or the reading itself, is not there any more.
     """
-    import torch
-
     from cadnode.exam.read import read_study
     from cadnode.imaging import pixels
+    from cadnode.models.device import use_threads
     from cadnode.node.shadow_reading import read
 
-    torch.set_num_threads(1)
+    use_threads(1)
     names = results.inputs_of(folder)
     # Nothing is received here: the disk's free space does not matter.
     spool = Spool(values.storage.folder / "spool", min_free_bytes=0)

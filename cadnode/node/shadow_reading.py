@@ -1,32 +1,113 @@
-"""What the shadow says of an exam that the active models have read: only what differs is computed.
+"""Which models read in shadow mode, what they read again, and the content of `shadow.json`.
 
-- Other view models: whole views are read again. Regions are not looked for: they do not take part
-  in the scores of exams and breasts.
+Only what differs from the active reading is computed:
+
+- Other view models: whole views are scored again. Regions are not looked for: they do not take
+  part in the scores of exams and breasts.
 - Other models of regions: the regions are those of the active reading, which models of regions
-  cannot change (`shadow_regions`).
+  cannot change.
 - Another detector, or models of views and of regions: everything is read again.
 """
 
 import time
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
 
-from cadnode.domain import ExamResult, ModelUse
-from cadnode.errors import ModelError, NotProcessable
-from cadnode.exam.exam import Exam, Mammogram
-from cadnode.imaging import pixels
-from cadnode.models.card import DibMgCard
+from cadnode.domain import Acquisition, ExamResult, ModelUse, System
+from cadnode.exam.exam import Exam
+from cadnode.models import store
+from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.loading import load
-from cadnode.models.view import ViewModel
+from cadnode.node.model_overview import stores
 from cadnode.node.readers import choices_of, readers_of
-from cadnode.node.shadow_lineup import Lineup, lineup
-from cadnode.node.shadow_regions import read_regions
-from cadnode.reading import read_exam
-from cadnode.reading.verdict import ScoredView, verdict
+from cadnode.reading import Readers, read_exam, reread_exam
 from cadnode.registry import shadow_log
 from cadnode.registry.shadow_log import ShadowStatus
 from cadnode.registry.shadow_set import ShadowSet
 from cadnode.settings import ReadingSection, Settings
+
+OF_REGIONS: Final = (System.KANG2021, System.HELSINKI_DTL, System.WANG2016)
+
+
+@dataclass(frozen=True, slots=True)
+class Lineup:
+    """Cards by their folders, in the order in which they are asked; `names` are the shadows'."""
+
+    cards: dict[Path, ModelCard]
+    names: frozenset[str]
+
+    @property
+    def shadows(self) -> tuple[ModelCard, ...]:
+        """The shadows' cards."""
+        return tuple(c for c in self.cards.values() if c.name in self.names)
+
+    @property
+    def systems(self) -> tuple[System, ...]:
+        """The systems whose scores may differ; a detector's regions reach all that read regions."""
+        changed = {c.system for c in self.shadows if c.system is not None}
+        if self.detects:
+            changed |= {c.system for c in self.cards.values() if c.system in OF_REGIONS}
+        return tuple(s for s in System if s in changed)
+
+    @property
+    def detects(self) -> bool:
+        """Whether a shadow detects regions."""
+        return any(isinstance(c, DetectorCard) for c in self.shadows)
+
+    @property
+    def reads_views(self) -> bool:
+        """Whether a shadow reads whole views."""
+        return any(isinstance(c, DibMgCard) for c in self.shadows)
+
+    @property
+    def reads_regions(self) -> bool:
+        """Whether a shadow reads regions or their features."""
+        return any(isinstance(c, CnnCard | FeatureCard) for c in self.shadows)
+
+    def used_on(self, exam: Exam) -> tuple[ModelUse, ...]:
+        """The shadows that read such images as the exam has."""
+        kinds = {m.acquisition for m in exam.mammograms}
+        return tuple(
+            ModelUse(c.name, c.version, c.weights_sha256) for c in self.shadows if _reads(c, kinds)
+        )
+
+    def needed_on(self, exam: Exam) -> list[Path]:
+        """Folders of the models that are asked again where regions are not looked for again.
+
+        Of the view models those that are the first to apply to a view (`verdict.model_for`); of
+        the others all of the systems whose scores may differ: an ensemble has one mean.
+        """
+        views = {f: c for f, c in self.cards.items() if isinstance(c, DibMgCard)}
+        first = {
+            next((f for f, c in views.items() if m.acquisition in c.applies_to), None)
+            for m in exam.mammograms
+            if self.reads_views
+        }
+        return [
+            folder
+            for folder, card in self.cards.items()
+            if (folder in first if folder in views else card.system in self.systems)
+        ]
+
+
+def lineup(values: Settings, chosen: ShadowSet) -> Lineup:
+    """The models of a node's reading in shadow mode: the shadows first, then the active ones.
+
+    Raises
+    ------
+    ModelError
+        A card cannot be read, or an active version is missing.
+    """
+    cards = {entry.folder: store.read_card(entry.folder) for entry in chosen.entries}
+    names = frozenset(card.name for card in cards.values())
+    active = [entry.folder for entry in stores(values).catalogue().active()]
+    for folder in (*values.reading.model_folders, *active):
+        card = store.read_card(folder)
+        if card.name not in names:
+            cards[folder] = card
+    return Lineup(cards, names)
 
 
 def read(exam: Exam, active: ExamResult, chosen: ShadowSet, values: Settings) -> dict[str, Any]:
@@ -59,63 +140,19 @@ def read(exam: Exam, active: ExamResult, chosen: ShadowSet, values: Settings) ->
 
 
 def _result(exam: Exam, active: ExamResult, models: Lineup, reading: ReadingSection) -> ExamResult:
+    choices = choices_of(reading)
     if models.detects or (models.reads_views and models.reads_regions):
-        return _read_all(exam, models, reading)
-    if models.reads_views:
-        # Detection was not run again: the marks are the active reading's.
-        return replace(read_views(exam, models, reading), findings=active.findings)
-    return read_regions(exam, active, models, reading)
+        return read_exam(exam, _readers(models.cards, reading), choices=choices)
+    readers = _readers(models.needed_on(exam), reading)
+    return reread_exam(exam, active, readers, only=models.systems, choices=choices)
 
 
-def _read_all(exam: Exam, models: Lineup, reading: ReadingSection) -> ExamResult:
-    # Choice: on the CPU, also beside a GPU, because the GPU's memory is the active models'.
-    loaded = [
-        load(f, operating_point=reading.operating_point, bf16=reading.bf16) for f in models.cards
-    ]
-    return read_exam(exam, readers_of(loaded), choices=choices_of(reading))
-
-
-def read_views(exam: Exam, models: Lineup, reading: ReadingSection) -> ExamResult:
-    """Scores of views, breasts and exam, as `read_exam` has them; no regions, no maps.
-
-    Raises
-    ------
-    ModelError
-        A model that is needed is damaged or missing.
-    """
-    chosen = [(m, _card_for(m, models)) for m in exam.mammograms]
-    folders = dict.fromkeys(models.folder(card) for _, card in chosen if card is not None)
-    loaded = [load(f, operating_point=reading.operating_point, bf16=reading.bf16) for f in folders]
-    by_name = {m.card.name: m for m in loaded if isinstance(m, ViewModel)}
-    scored = [
-        view
-        for mammogram, card in chosen
-        if card is not None and (view := _scored(mammogram, by_name[card.name])) is not None
-    ]
-    said = verdict(scored)
-    used = {s.model.card.name: s.model.card for s in scored}
-    return ExamResult(
-        study_instance_uid=exam.study_instance_uid,
-        exam_score=said.exam_score,
-        breasts=said.breasts,
-        views=tuple(s.score for s in scored),
-        findings=(),
-        skipped=(),
-        models=tuple(ModelUse(c.name, c.version, c.weights_sha256) for c in used.values()),
-        operating_point=said.operating_point,
+def _readers(folders: Iterable[Path], reading: ReadingSection) -> Readers:
+    """Choice: on the CPU, also beside a GPU, because the GPU's memory is the active models'."""
+    return readers_of(
+        [load(f, operating_point=reading.operating_point, bf16=reading.bf16) for f in folders]
     )
 
 
-def _card_for(mammogram: Mammogram, models: Lineup) -> DibMgCard | None:
-    """The first that applies, as `reading.verdict.model_for` chooses."""
-    cards = (c for c in models.cards.values() if isinstance(c, DibMgCard))
-    return next((c for c in cards if mammogram.acquisition in c.applies_to), None)
-
-
-def _scored(mammogram: Mammogram, model: ViewModel) -> ScoredView | None:
-    """The view as the model reads it; None where it cannot be read, as in an active reading."""
-    try:
-        (reading,) = model.score([(pixels.load(mammogram), mammogram.laterality)])
-    except (NotProcessable, ModelError):
-        return None
-    return ScoredView(mammogram, reading, model)
+def _reads(card: ModelCard, kinds: set[Acquisition]) -> bool:
+    return bool(kinds) and (isinstance(card, DetectorCard) or bool(kinds & set(card.applies_to)))

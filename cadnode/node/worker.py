@@ -13,6 +13,7 @@ from cadnode.exam.exam import Exam
 from cadnode.exam.read import read_study
 from cadnode.imaging import pixels
 from cadnode.log import get_logger
+from cadnode.models.device import choose_device
 from cadnode.node import deliveries, readiness, results, retry, shadow_process
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.fetching import Fetching, spool_folder
@@ -20,7 +21,7 @@ from cadnode.node.header_index import HeaderIndex
 from cadnode.node.listener import open_spool
 from cadnode.node.model_overview import examine
 from cadnode.node.outputs import cards_of, installation_uid, model_folders, write_outputs
-from cadnode.node.readers import choices_of, choose_device, load_readers
+from cadnode.node.readers import choices_of, load_readers
 from cadnode.node.readiness import ArrivalFacts, Ready
 from cadnode.node.results import Results
 from cadnode.node.supervise import STOP_WITHIN_S, stopping_on_signal

@@ -2,5 +2,6 @@
 
 from cadnode.reading.exam import read_exam
 from cadnode.reading.readers import Choices, Readers
+from cadnode.reading.reread import reread_exam
 
-__all__ = ["Choices", "Readers", "read_exam"]
+__all__ = ["Choices", "Readers", "read_exam", "reread_exam"]

@@ -13,7 +13,7 @@ from cadnode.explain.maps import heat_map
 from cadnode.explain.overlay import place
 from cadnode.models.card import Scenario
 from cadnode.models.ensemble import ensemble, operating_point
-from cadnode.models.feature import FeatureModel, Features
+from cadnode.models.feature import FeatureModel, FeatureReading
 from cadnode.models.roi import RoiModel, RoiReading
 from cadnode.reading.readers import Readers
 from cadnode.reading.regions import Candidate
@@ -101,11 +101,11 @@ class Assessor:
         readings: dict[str, RoiReading] = {}
         maps = []
         for model in members:
-            cut = candidate.rois[model.card.roi]
-            (reading,) = model.read([cut], flips=self.flips)
+            reading = read_roi(model, candidate, flips=self.flips)
             readings[model.card.name] = reading
             if reading.cam is not None:
-                maps.append(heat_map(reading.cam, cut.placement, uid, model.card.name))
+                placement = candidate.rois[model.card.roi].placement
+                maps.append(heat_map(reading.cam, placement, uid, model.card.name))
         together = ensemble(readings)
         alone = len(members) == 1
         name = members[0].card.name if alone else system.value
@@ -130,12 +130,23 @@ class Assessor:
                 None,
             )  # fmt: skip
             if model is not None:
-                return [_by_features(model, features_of(candidate.segmentation, scenario))]
+                return [_by_features(model, candidate)]
         return []
 
 
-def _by_features(model: FeatureModel, features: Features) -> Assessment:
-    reading = model.score(features)
+def read_roi(model: RoiModel, candidate: Candidate, *, flips: bool = False) -> RoiReading:
+    """What a CNN says of a region; raises ModelError where its network fails."""
+    (reading,) = model.read([candidate.rois[model.card.roi]], flips=flips)
+    return reading
+
+
+def read_features(model: FeatureModel, candidate: Candidate) -> FeatureReading:
+    """What an autoencoder says of a region whose segmentation allows the card's scenario."""
+    return model.score(features_of(candidate.segmentation, model.card.scenario))
+
+
+def _by_features(model: FeatureModel, candidate: Candidate) -> Assessment:
+    reading = read_features(model, candidate)
     return Assessment(
         System.WANG2016,
         model.card.name,

@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 
 from cadnode.domain import Correspondence, Finding, FloatImage, ViewPosition
 from cadnode.exam.exam import Mammogram
-from cadnode.imaging.geometry import THUMBNAIL, breast_mask, chest_wall_is_right
+from cadnode.imaging.geometry import THUMBNAIL, Mask, breast_mask, chest_wall_is_right
 from cadnode.imaging.spacing import spacing_of
 
 Point = tuple[float, float]
@@ -27,14 +27,15 @@ _TIP: Final = 0.02  # of the breast's depth: what is taken for its tip
 _MLO_TILT: Final = radians(20)
 
 
-def nipple_of(image: FloatImage, mammogram: Mammogram) -> Point | None:
+def nipple_of(image: FloatImage, mammogram: Mammogram, mask: Mask | None = None) -> Point | None:
     """(row, column) of the nipple in source pixels, estimated; None where no breast is seen.
 
     Choice: the middle of the breast's tip, which is the part farthest from the chest wall (in MLO
     views: farthest across from the pectoral muscle), because in both views the nipple is
-    positioned in profile. `image` is `(H, W) float32 in [0, 1]`, dense tissue bright.
+    positioned in profile. `image` is `(H, W) float32 in [0, 1]`, dense tissue bright; `mask` its
+    `geometry.breast_mask`, where that is known already.
     """
-    mask = breast_mask(image)
+    mask = breast_mask(image) if mask is None else mask
     if mask is None or not mask.any():
         return None
     scale = np.array(image.shape) / THUMBNAIL

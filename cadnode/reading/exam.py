@@ -8,12 +8,10 @@ from cadnode.domain import (
     Assessment,
     ExamResult,
     Finding,
-    FloatImage,
     HeatMap,
     ImageEvidence,
     ModelUse,
     Skipped,
-    SkipReason,
     System,
     SystemStatus,
     TrainingMaterial,
@@ -26,9 +24,9 @@ from cadnode.reading.assessment import Assessor, SystemMaps
 from cadnode.reading.correspondence import Point, correspondences, nipple_of
 from cadnode.reading.readers import Choices, Readers
 from cadnode.reading.regions import Candidate, candidates, usable
-from cadnode.reading.verdict import ScoredView, model_for, verdict
+from cadnode.reading.verdict import ScoredView, verdict
+from cadnode.reading.views import PixelLoader, hanging_order, read_view, skipped_view
 
-PixelLoader = Callable[[Mammogram], FloatImage]
 Progress = Callable[[str], None]
 
 
@@ -63,7 +61,7 @@ def read_exam(
     choices = choices or Choices()
     skipped = list(exam.skipped)
     looked = _look(exam, readers, choices, load, skipped, on_progress)
-    looked.sort(key=lambda it: _hanging(it.view.mammogram))
+    looked.sort(key=lambda it: hanging_order(it.view.mammogram))
     scored = [it.view for it in looked]
     said = verdict(scored)
     assessor = Assessor(readers, flips=choices.flips)
@@ -85,10 +83,10 @@ def read_exam(
         views=tuple(s.score for s in scored),
         findings=tuple(findings),
         skipped=tuple(skipped),
-        models=_used(scored, findings, readers),
+        models=models_used(scored, findings, readers),
         operating_point=said.operating_point,
         heat_maps=tuple(maps),
-        systems=_statuses(readers.systems, assessor.failed),
+        systems=failed_on_exam(readers.systems, assessor.failed),
         correspondences=correspondences(findings, exam.mammograms, nipples),
         evidence=tuple(ImageEvidence(uid, found) for uid, found in exam.evidence.items()),
         read_with=readers.digest(choices),
@@ -115,37 +113,27 @@ def _look(
             seen = _look_at(mammogram, exam, readers, choices, load)
             looked.append(seen)
             skipped += [why for why in seen.unusable if why not in skipped]
-        except NotProcessable as error:
-            skipped.append(Skipped(mammogram.sop_instance_uid, error.reason, error.detail))
-        except ModelError:
-            skipped.append(Skipped(mammogram.sop_instance_uid, SkipReason.MODEL_FAILED))
+        except (NotProcessable, ModelError) as error:
+            skipped.append(skipped_view(mammogram, error))
     return looked
 
 
 def _look_at(
     mammogram: Mammogram, exam: Exam, readers: Readers, choices: Choices, load: PixelLoader
 ) -> _Looked:
-    model = model_for(mammogram, readers.views)
-    if model is None:
-        raise NotProcessable(SkipReason.NO_MODEL_APPLIES)
-    image = load(mammogram)
-    (reading,) = model.score([(image, mammogram.laterality)])
+    view, scored = read_view(mammogram, readers.views, load)
     uid = mammogram.sop_instance_uid
-    marked, unusable = usable(
-        image, mammogram, [r for r in exam.regions if r.sop_instance_uid == uid]
-    )
+    marked, unusable = usable(view, [r for r in exam.regions if r.sop_instance_uid == uid])
     found = candidates(
-        image,
-        mammogram,
-        reading.hot_regions,
+        view,
+        scored.reading.hot_regions,
         marked,
         detector=readers.detector,
-        specs=[m.card.roi for m in readers.rois],
+        specs=readers.roi_specs,
         most=choices.most_regions,
     )
-    nipple = nipple_of(image, mammogram)
-    view = ScoredView(mammogram, reading, model)
-    return _Looked(view, tuple(found), nipple, tuple(unusable))
+    nipple = nipple_of(view.image, mammogram, view.mask)
+    return _Looked(scored, tuple(found), nipple, tuple(unusable))
 
 
 def _assessed(
@@ -196,12 +184,7 @@ def _ensemble(view: ScoredView, means: Sequence[HeatMap]) -> list[HeatMap]:
     return [] if together is None else [together]
 
 
-def _hanging(mammogram: Mammogram) -> tuple[str, bool]:
-    """Sort key: CC before MLO, right before left."""
-    return mammogram.view, mammogram.laterality == "L"
-
-
-def _used(
+def models_used(
     scored: Sequence[ScoredView], findings: Sequence[Finding], readers: Readers
 ) -> tuple[ModelUse, ...]:
     """The models that took part, each once."""
@@ -214,7 +197,9 @@ def _used(
     return tuple(use for use in used if use is not None)
 
 
-def _statuses(systems: Sequence[SystemStatus], failed: set[System]) -> tuple[SystemStatus, ...]:
+def failed_on_exam(
+    systems: Sequence[SystemStatus], failed: set[System]
+) -> tuple[SystemStatus, ...]:
     """The systems' states; one whose model failed on this exam says so."""
     return tuple(
         replace(s, failed=True, reason=f"{s.reason}; a model failed on this exam".lstrip("; "))

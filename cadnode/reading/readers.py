@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, replace
 
 from pydantic import BaseModel
 
 from cadnode import __version__
 from cadnode.domain import ModelUse, OperatingCurve, System, SystemStatus
+from cadnode.imaging.roi_chain import RoiSpec
 from cadnode.models.detector import Detector
 from cadnode.models.feature import FeatureModel
 from cadnode.models.roi import RoiModel
@@ -66,6 +67,21 @@ class Readers:
         yield from self.features
         if self.detector is not None:
             yield self.detector
+
+    @property
+    def roi_specs(self) -> tuple[RoiSpec, ...]:
+        """The ways in which the CNNs have regions cut, each once."""
+        return tuple(dict.fromkeys(model.card.roi for model in self.rois))
+
+    def of(self, systems: Collection[System]) -> "Readers":
+        """The models of those systems; without the detector, which is of none."""
+        return replace(
+            self,
+            views=self.views if System.KIM2018 in systems else (),
+            rois=tuple(m for m in self.rois if m.card.system in systems),
+            features=self.features if System.WANG2016 in systems else (),
+            detector=None,
+        )
 
     def use(self, name: str) -> ModelUse | None:
         """The model of that name as reports name it."""

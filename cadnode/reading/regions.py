@@ -26,11 +26,12 @@ from cadnode.domain import (
 )
 from cadnode.exam.exam import Mammogram, PersonRegion
 from cadnode.imaging import roi_chain
-from cadnode.imaging.geometry import Mask, breast_mask
+from cadnode.imaging.geometry import Mask
 from cadnode.imaging.roi_chain import Roi, RoiSpec
-from cadnode.imaging.spacing import Spacing, spacing_of
+from cadnode.imaging.spacing import Spacing
 from cadnode.models.detector import Detector
 from cadnode.models.view import HotRegion
+from cadnode.reading.views import LoadedView
 
 Outline = tuple[tuple[float, float], ...]
 
@@ -114,9 +115,26 @@ class Cutter:
         )
 
 
+def cutter_of(view: LoadedView, specs: Iterable[RoiSpec]) -> Cutter:
+    """Cuts candidates out of that view, a square for each of the specs."""
+    return Cutter(view.image, view.mammogram, view.spacing, tuple(dict.fromkeys(specs)))
+
+
+def detected(view: LoadedView, detector: Detector | None) -> list[Region]:
+    """The regions that detection marks in a view, the most certain first."""
+    found = detect_view(
+        view.image,
+        view.mammogram.laterality,
+        fmean(view.spacing.mm),
+        view.mammogram.acquisition,
+        detector,
+        mask=view.mask,
+    )
+    return [r for r in found.regions if detector is None or r.certainty >= detector.mark_at]
+
+
 def candidates(
-    image: FloatImage,
-    mammogram: Mammogram,
+    view: LoadedView,
     hot: Sequence[HotRegion],
     marked: Iterable[PersonRegion],
     *,
@@ -128,19 +146,14 @@ def candidates(
 
     A peak that lies in a detection is that detection's.
     """
-    spacing = spacing_of(mammogram)
-    cutter = Cutter(image, mammogram, spacing, tuple(dict.fromkeys(specs)))
-    found = detect_view(
-        image, mammogram.laterality, fmean(spacing.mm), mammogram.acquisition, detector
-    )
-    regions = [r for r in found.regions if detector is None or r.certainty >= detector.mark_at]
-    regions = regions[:most]
+    cutter = cutter_of(view, specs)
+    regions = detected(view, detector)[:most]
     return [
         *(
             cutter.candidate(FindingKind.MARKED_REGION, m.box, m.outline, marked_by=m.reference)
             for m in marked
         ),
-        *(_detected(cutter, r) for r in regions),
+        *(_cut(cutter, r) for r in regions),
         *(
             cutter.candidate(FindingKind.SUSPICIOUS_REGION, h.box, h.outline)
             for h in hot
@@ -150,7 +163,7 @@ def candidates(
 
 
 def usable(
-    image: FloatImage, mammogram: Mammogram, marked: Iterable[PersonRegion]
+    view: LoadedView, marked: Iterable[PersonRegion]
 ) -> tuple[list[PersonRegion], list[Skipped]]:
     """The marked regions of a view that can be scored, and why the others cannot.
 
@@ -159,10 +172,8 @@ def usable(
     """
     kept: list[PersonRegion] = []
     skipped: dict[Skipped, None] = {}
-    mask: Mask | None = None
     for region in marked:
-        mask = breast_mask(image) if mask is None else mask
-        if detail := unusable(region.box, image, mask, spacing_of(mammogram)):
+        if detail := unusable(region.box, view.image, view.mask, view.spacing):
             uid = region.reference.sop_instance_uid
             skipped[Skipped(uid, SkipReason.ROI_UNUSABLE, detail)] = None
         else:
@@ -223,7 +234,7 @@ def _share_of_breast(box: Box, image: FloatImage, mask: Mask) -> float:
     return float(mask[row0:row1, col0:col1].sum()) / max(1.0, float(mask.sum()))
 
 
-def _detected(cutter: Cutter, region: Region) -> Candidate:
+def _cut(cutter: Cutter, region: Region) -> Candidate:
     cluster = region.cluster
     if cluster is not None:
         cluster = replace(cluster, diameter_estimated=cutter.spacing.estimated)

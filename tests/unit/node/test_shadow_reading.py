@@ -14,7 +14,7 @@ from cadnode.models.card import CnnCard
 from cadnode.models.loading import Model, load
 from cadnode.models.roi import RoiModel
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
-from cadnode.node import shadow_lineup, shadow_reading, shadow_regions
+from cadnode.node import shadow_reading
 from cadnode.node.readers import choices_of, readers_of
 from cadnode.node.shadow_reading import read
 from cadnode.reading import read_exam
@@ -33,7 +33,7 @@ VIEWS = (("L", "CC"), ("R", "CC"))
 def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stores:
     """The node's own store alone, without what is packaged."""
     found = Stores(tmp_path / "data" / "models", tmp_path / "nothing")
-    monkeypatch.setattr(shadow_lineup, "stores", lambda values: found)
+    monkeypatch.setattr(shadow_reading, "stores", lambda values: found)
     return found
 
 
@@ -141,7 +141,7 @@ def test_regions_are_those_of_the_active_reading_and_other_systems_are_not_asked
         asked.append(folder.parent.name)
         return loaded(folder)
 
-    monkeypatch.setattr(shadow_regions, "load", noted)
+    monkeypatch.setattr(shadow_reading, "load", noted)
     monkeypatch.setattr(shadow_reading, "read_exam", None)
 
     told = read(exam, active, chosen(stores, "toy-cnn@0.0.2"), values)

@@ -77,7 +77,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Region:
     """What detection finds in every view; nothing is segmented in it."""
     region = Region(FindingKind.CALCIFICATION_CLUSTER, Box(10, 10, 20, 20), SQUARE, 0.8)
 
-    def detect(*_: Any) -> Detections:
+    def detect(*_: Any, **__: Any) -> Detections:
         return Detections((region,), ())
 
     def segment(image: FloatImage, side: str, spacing: float, box: Box, *_: Any) -> Segmentation:

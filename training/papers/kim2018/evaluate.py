@@ -23,6 +23,7 @@ from cadnode.errors import ModelError, SettingsError
 from cadnode.models import store
 from cadnode.models.breast import BreastScoring
 from cadnode.models.card import DibMgCard
+from cadnode.models.device import choose_device
 from cadnode.models.loading import load_view_model
 from cadnode.models.view import ViewModel
 from cadnode.terminal import styled
@@ -81,7 +82,7 @@ def run(
         raise SettingsError(f"--split must be unseen or all, not {split!r}")
     source = open_source(data, only_test=True)
     folder = model or _packaged(source.acquisition)
-    loaded = load_view_model(folder, "cuda" if torch.cuda.is_available() else "cpu")
+    loaded = load_view_model(folder, choose_device())
     records, seen = _unseen(source, folder) if split == "unseen" else (source.records, 0)
     scored, failed = scores_of(loaded, records, cache)
     left_out = Counter(dict(source.left_out)) + Counter(failed)
