@@ -1,4 +1,9 @@
-"""Files that are there whole or not at all, also after a crash or a power cut."""
+"""Files that are there whole or not at all, also after a crash or a power cut; and their locks.
+
+Choice: locks are `flock`'s, not the library `filelock`'s. Four of them lie on what they protect, a
+file being written or a study's folder, or are looked at by another process (`is_locked`), and one
+is shared; `filelock` locks a file of its own, exclusively, and cannot say whether it is held.
+"""
 
 import fcntl
 import os
@@ -49,13 +54,48 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def lock(descriptor: int, *, shared: bool = False, wait: bool = True) -> bool:
+    """Whether an open file or folder is locked now; False when another holds it and we don't wait.
+
+    The lock ends when its last descriptor is closed, however the process ends. Of a shared lock
+    there may be several.
+
+    Raises
+    ------
+    OSError
+        The file system knows no locks.
+    """
+    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(descriptor, how if wait else how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False, mode: int = 0o666) -> Iterator[None]:
+    """Within the block the file at `path` is locked; waits for others.
+
+    The file is made with `mode` if need be, and stays.
+
+    Raises
+    ------
+    OSError
+        The file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, mode)
+    try:
+        lock(descriptor, shared=shared)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def is_locked(path: Path, *, when_missing: bool) -> bool:
-    """Whether a process holds a lock (`flock`) on `path`; `when_missing` of a file not there."""
+    """Whether a process holds a lock on `path`; `when_missing` of a file that is not there."""
     try:
         with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+            return not lock(file.fileno(), wait=False)
     except FileNotFoundError:
         return when_missing
-    return False

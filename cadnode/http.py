@@ -7,19 +7,27 @@ next try. Failures never name URLs, identifiers or another library's text.
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import HTTPError
+from urllib3.util import Retry
+
+Response: TypeAlias = requests.Response
 
 ADVICE: Final = "is it running, is the url right, and is our user, password or token?"
 """What to look at when a peer cannot be reached by HTTP, or refuses us."""
 
 CONNECT_TIMEOUT_S = 10.0
+# A lost answer is asked for again only where asking twice is safe: urllib3 leaves POST out, unless
+# there was no connection at all.
+_PATIENT: Final = Retry(total=3, connect=1, backoff_factor=0.5)
+_ONCE: Final = Retry(total=0, read=False)
 # 401, 403: a corrected password, token or right is used at the next try.
 _TRY_AGAIN: Final = frozenset({401, 403, 408, 425, 429, 500, 502, 503, 504, 507})
 _MEANINGS: Final = {
@@ -36,10 +44,19 @@ _MEANINGS: Final = {
     507: "is out of storage",
 }
 
+_BROKEN_OFF: Final = (
+    requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, HTTPError,
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class HttpPeerValues:
-    """How a peer is reached. TLS is used for https URLs; the files are read at each session."""
+    """How a peer is reached. TLS is used for https URLs; the files are read at each session.
+
+    `retries_requests`: a request whose answer was lost is sent up to three times more.
+    `follows_redirects`: an answer that names another address leads there; credentials stay behind
+    when it is another host.
+    """
 
     name: str
     url: str
@@ -48,15 +65,43 @@ class HttpPeerValues:
     token_file: Path | None = None
     ca_file: Path | None = None
     timeout_s: float = 30.0
+    retries_requests: bool = False
+    follows_redirects: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A token, or a user with a password, that is in no file of the peer's values."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+
+
+class FailureKind(StrEnum):
+    """What a request failed for."""
+
+    ANSWER = "answer"  # it is not one that we can use
+    NO_ANSWER = "no_answer"  # there is none, or not all of it
+    CERTIFICATE = "certificate"  # the peer's is not trusted
+    OURS = "ours"  # a file of credentials or certificates cannot be read
 
 
 class HttpFailure(Exception):
     """A request came to nothing; `status` is the answer's, None when there was no answer."""
 
-    def __init__(self, text: str, *, retryable: bool, status: int | None = None) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        retryable: bool,
+        status: int | None = None,
+        kind: FailureKind = FailureKind.ANSWER,
+    ) -> None:
         super().__init__(text)
         self.retryable = retryable
         self.status = status
+        self.kind = kind
 
 
 class Peer:
@@ -86,7 +131,7 @@ class Peer:
     @contextmanager
     def request(
         self, method: str, path: str, *, also: tuple[int, ...] = (), **how: Any
-    ) -> Iterator[requests.Response]:
+    ) -> Iterator[Response]:
         """Answer of the peer, its body not read yet; `how` as for `requests.Session.request`.
 
         A status outside 200–299 and `also` fails. Failures within the block, of reading the body,
@@ -101,7 +146,7 @@ class Peer:
         try:
             with self._session.request(
                 method, self.values.url + path, timeout=timeout, stream=True,
-                allow_redirects=False, **how,
+                allow_redirects=self.values.follows_redirects, **how,
             ) as response:  # fmt: skip
                 if not 200 <= response.status_code < 300 and response.status_code not in also:
                     raise _of_status(response.status_code, self.name)
@@ -111,8 +156,10 @@ class Peer:
 
 
 @contextmanager
-def connected(values: HttpPeerValues) -> Iterator[Peer]:
+def connected(values: HttpPeerValues, credentials: Credentials | None = None) -> Iterator[Peer]:
     """A session with a peer, closed at the end of the block.
+
+    `credentials` take the place of those in the files that `values` name.
 
     Raises
     ------
@@ -122,13 +169,15 @@ def connected(values: HttpPeerValues) -> Iterator[Peer]:
     with requests.Session() as session:
         # Neither proxies nor ~/.netrc of the environment: the configuration says it all.
         session.trust_env = False
-        session.auth = _credentials(values)
-        if values.url.startswith("https:"):
-            session.mount("https://", _TlsAdapter(_trusted(values)))
+        session.auth = _authentication(credentials or _credentials(values))
+        retries = _PATIENT if values.retries_requests else _ONCE
+        session.mount("http://", HTTPAdapter(max_retries=retries))
+        if values.follows_redirects or values.url.startswith("https:"):
+            session.mount("https://", _TlsAdapter(_trusted(values), retries))
         yield Peer(values, session)
 
 
-def json_of(response: requests.Response, name: str) -> Any:
+def json_of(response: Response, name: str) -> Any:
     """Parsed JSON of an answer; raises `HttpFailure` when it is none."""
     try:
         return response.json()
@@ -150,22 +199,30 @@ class _Bearer(AuthBase):
 class _TlsAdapter(HTTPAdapter):
     """Transport that trusts the certificates of `context`."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, retries: Retry) -> None:
         self._context = context
-        super().__init__()
+        super().__init__(max_retries=retries)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> Any:
         return super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
 
 
-def _credentials(values: HttpPeerValues) -> AuthBase | None:
+def _credentials(values: HttpPeerValues) -> Credentials | None:
     if values.token_file is not None:
-        return _Bearer(_first_line(values.token_file, "token_file", values.name))
+        return Credentials(token=_first_line(values.token_file, "token_file", values.name))
     if values.password_file is not None:
         password = _first_line(values.password_file, "password_file", values.name)
-        # As bytes: `requests` would encode text as Latin-1 (RFC 7617 section 2.1 wants UTF-8).
-        return HTTPBasicAuth(values.username.encode(), password.encode())
+        return Credentials(values.username, password)
     return None
+
+
+def _authentication(credentials: Credentials | None) -> AuthBase | None:
+    if credentials is None:
+        return None
+    if credentials.token:
+        return _Bearer(credentials.token)
+    # As bytes: `requests` would encode text as Latin-1 (RFC 7617 section 2.1 wants UTF-8).
+    return HTTPBasicAuth(credentials.username.encode(), credentials.password.encode())
 
 
 def _first_line(file: Path, key: str, name: str) -> str:
@@ -173,9 +230,9 @@ def _first_line(file: Path, key: str, name: str) -> str:
         with file.open(encoding="utf-8") as text:
             line = text.readline().strip()
     except (OSError, UnicodeDecodeError):
-        raise HttpFailure(f"the {key} of {name} cannot be read", retryable=True) from None
+        raise _ours(f"the {key} of {name} cannot be read") from None
     if not line.isprintable() or not line or not (line.isascii() or key == "password_file"):
-        raise HttpFailure(f"the {key} of {name} has no usable first line", retryable=True)
+        raise _ours(f"the {key} of {name} has no usable first line")
     return line
 
 
@@ -185,10 +242,13 @@ def _trusted(values: HttpPeerValues) -> ssl.SSLContext:
         try:
             context.load_verify_locations(values.ca_file)
         except OSError:  # ssl.SSLError, "not a certificate", is one too
-            raise HttpFailure(
-                f"the ca_file of {values.name} cannot be read", retryable=True
-            ) from None
+            raise _ours(f"the ca_file of {values.name} cannot be read") from None
     return context
+
+
+def _ours(text: str) -> HttpFailure:
+    """Of a file that may be there, and right, at the next try."""
+    return HttpFailure(text, retryable=True, kind=FailureKind.OURS)
 
 
 def _of_status(status: int, name: str) -> HttpFailure:
@@ -203,13 +263,15 @@ def _of_status(status: int, name: str) -> HttpFailure:
 
 def _of_exception(error: Exception, name: str) -> HttpFailure:
     """Everything but an unusable URL may be better at the next try."""
+    kind = FailureKind.NO_ANSWER if isinstance(error, _BROKEN_OFF) else FailureKind.ANSWER
     if isinstance(error, requests.exceptions.SSLError):
         # Retryable: an expired certificate is renewed, a missing one is put into place.
         text = f"{name} shows a certificate that is not trusted, or speaks no TLS: see ca_file"
+        kind = FailureKind.CERTIFICATE
     elif isinstance(error, requests.Timeout):
         text = f"{name} did not answer in time"
     elif isinstance(error, requests.exceptions.InvalidURL):
         return HttpFailure(f"the url of {name} cannot be used", retryable=False)
     else:
         text = f"{name} cannot be reached or went away"
-    return HttpFailure(text, retryable=True)
+    return HttpFailure(text, retryable=True, kind=kind)

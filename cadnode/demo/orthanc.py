@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import requests
-from requests.auth import HTTPBasicAuth
-
 from cadnode.demo.ports import free_port, is_listening
 from cadnode.errors import DeliveryError
+from cadnode.http import Credentials, HttpFailure, HttpPeerValues, Peer, connected, json_of
 
 START_WITHIN_S = 60.0
+ANSWER_WITHIN_S = 60.0
 
 
 def find_orthanc() -> str | None:
@@ -26,33 +25,28 @@ def find_orthanc() -> str | None:
 
 @dataclass(frozen=True)
 class Orthanc:
-    """A running Orthanc and its REST interface."""
+    """A running Orthanc and its REST interface; a request that fails raises `HttpFailure`."""
 
     aet: str
     dicom_port: int
     http_port: int
     pid: int
-    session: requests.Session
+    peer: Peer
 
     def get(self, path: str) -> Any:
         """Parsed JSON of a GET, such as `get("/instances")`."""
-        response = self.session.get(f"http://127.0.0.1:{self.http_port}{path}", timeout=20)
-        response.raise_for_status()
-        return response.json()
+        return self.peer.get_json(path)
 
     def get_bytes(self, path: str) -> bytes:
         """Body of a GET, such as `get_bytes(f"/instances/{i}/file")`."""
-        response = self.session.get(f"http://127.0.0.1:{self.http_port}{path}", timeout=20)
-        response.raise_for_status()
-        return response.content
+        with self.peer.request("GET", path) as response:
+            return response.content
 
     def post(self, path: str, data: bytes | dict[str, Any]) -> Any:
         """Parsed JSON of a POST; a dict is sent as JSON."""
         body = json.dumps(data).encode() if isinstance(data, dict) else data
-        url = f"http://127.0.0.1:{self.http_port}{path}"
-        response = self.session.post(url, data=body, timeout=60)
-        response.raise_for_status()
-        return response.json()
+        with self.peer.request("POST", path, data=body) as response:
+            return json_of(response, self.peer.name)
 
 
 @contextmanager
@@ -104,30 +98,27 @@ def orthanc(
             stderr=output,
             env=env,
         )
-    session = requests.Session()
-    session.trust_env = False  # a proxy of the environment has no business on loopback
-    if user is not None:
-        session.auth = HTTPBasicAuth(user[0].encode(), user[1].encode())
-    peer = Orthanc(aet, dicom_port, http_port, process.pid, session)
+    values = HttpPeerValues("Orthanc", f"http://127.0.0.1:{http_port}", timeout_s=ANSWER_WITHIN_S)
     try:
-        _wait_for(peer, process)
-        yield peer
+        with connected(values, Credentials(*user) if user else None) as peer:
+            running = Orthanc(aet, dicom_port, http_port, process.pid, peer)
+            _wait_for(running, process)
+            yield running
     finally:
-        session.close()
         process.terminate()
         process.wait(timeout=30)
 
 
-def _wait_for(peer: Orthanc, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(orthanc: Orthanc, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_WITHIN_S
-    while not (_answers(peer) and is_listening(peer.dicom_port)):
+    while not (_answers(orthanc) and is_listening(orthanc.dicom_port)):
         if time.monotonic() > deadline or process.poll() is not None:
             raise DeliveryError("Orthanc did not start; its log is beside its storage folder")
         time.sleep(0.05)
 
 
-def _answers(peer: Orthanc) -> bool:
+def _answers(orthanc: Orthanc) -> bool:
     try:
-        return bool(peer.get("/system"))
-    except requests.RequestException:
+        return bool(orthanc.get("/system"))
+    except HttpFailure:
         return False

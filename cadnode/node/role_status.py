@@ -6,7 +6,6 @@ and no number of another process is ever taken for it after a restart
 <role>.died    when the supervisor last saw it end unasked, and with which exit code
 """
 
-import fcntl
 import json
 import os
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cadnode.errors import CadnodeError
-from cadnode.files import is_locked, write_whole
+from cadnode.files import is_locked, locked, write_whole
 from cadnode.log import get_logger
 from cadnode.node import worker_state
 
@@ -49,8 +48,7 @@ def present(storage: Path, role: str) -> Iterator[None]:
     if role == "worker":  # what one said that had the same number, as in a container, is not ours
         (storage / worker_state.FILE).unlink(missing_ok=True)
     # A few may run at once, on purpose or for a moment while one ends: the lock is a shared one.
-    with (folder / f"{role}.lock").open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
+    with locked(folder / f"{role}.lock", shared=True):
         write_whole(folder / f"{role}.pid", str(os.getpid()).encode())
         try:
             yield

@@ -5,9 +5,7 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-from jinja2 import Environment, PackageLoader, select_autoescape
 
-from cadnode import __version__
 from cadnode.domain import (
     SKIP_MEANINGS,
     Box,
@@ -23,6 +21,7 @@ from cadnode.errors import NotProcessable
 from cadnode.exam.exam import Mammogram
 from cadnode.exam.patient import Patient
 from cadnode.explain.overlay import display_size, heat_layer
+from cadnode.html.environment import ON_SCREENS, environment
 from cadnode.imaging.spacing import spacing_of
 from cadnode.page import panels
 from cadnode.page.content import PageContent
@@ -43,14 +42,9 @@ SEXES: Final = {"F": "female", "M": "male", "O": "other"}
 
 def exam_page(content: PageContent) -> str:
     """The page as HTML; everything it shows is inside of it."""
-    environment = Environment(
-        loader=PackageLoader("cadnode.page"),
-        autoescape=select_autoescape(default=True),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["css"] = css_text
-    return environment.get_template("exam.html.jinja").render(_context(content))
+    templates = environment("cadnode.page", dark=ON_SCREENS)
+    templates.filters["css"] = css_text
+    return templates.get_template("exam.html.jinja").render(_context(content))
 
 
 def css_text(text: str) -> str:
@@ -72,7 +66,6 @@ def _context(content: PageContent) -> dict[str, Any]:
         "patient": _patient(patient),
         "headline": _headline(patient),
         "made_at": f"{content.made_at:%Y-%m-%d %H:%M %Z}".strip() if content.made_at else "",
-        "version": __version__,
         "asides": content.asides,
         "views": views,
         "summary": summary(result).meaning,
@@ -192,7 +185,8 @@ def _view(
 def _without_picture(m: Mammogram, result: ExamResult, reason: SkipReason) -> dict[str, Any]:
     """The place of a view whose pixels cannot be shown, and why."""
     told = _told(m, result)
-    return {**told, "image": None, "why": told["why"] or SKIP_MEANINGS[reason]}
+    why = told["why"] or SKIP_MEANINGS[reason]
+    return {**told, "image": None, "map_name": "", "why": why}
 
 
 def _told(m: Mammogram, result: ExamResult) -> dict[str, Any]:

@@ -12,7 +12,6 @@ name and the older file stays beside it (`Spool.replaced`): nothing is lost, and
 tell a corrected header from another image.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -26,7 +25,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
-from cadnode.files import is_locked, sync_folder
+from cadnode.files import is_locked, lock, sync_folder
 from cadnode.log import hashed
 from cadnode.receive.identity import Identity, read_file_identity
 
@@ -43,7 +42,7 @@ class Incoming:
         self.path = path
         self.n_bytes = 0
         self._descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        lock(self._descriptor)
 
     def write(self, data: bytes | memoryview) -> None:
         """Append `data`. Raises `OSError` when the disk is full."""
@@ -234,7 +233,7 @@ class Spool:
             folder.mkdir(exist_ok=True)
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                lock(descriptor)
                 if _is_at(folder, descriptor):  # else it was discarded while we waited
                     yield descriptor
                     return

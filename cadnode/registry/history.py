@@ -5,7 +5,6 @@ under a lock, so that two commands at once leave a valid file that holds both ch
 node notices a change by the file's identity (`identity`) before it reads the next study.
 """
 
-import fcntl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from cadnode.errors import ModelError, SettingsError
-from cadnode.files import write_whole
+from cadnode.files import locked, write_whole
 from cadnode.models.store import version_key
 
 FILE: Final = "active.json"
@@ -264,8 +263,7 @@ def changing(store: Path) -> Iterator[None]:
     """
     try:
         store.mkdir(parents=True, exist_ok=True)
-        with (store / _LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(store / _LOCK):
             yield
     except OSError as error:
         raise SettingsError(

@@ -2,17 +2,15 @@
 
 import re
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Final
 from urllib.parse import parse_qs
 
-import jinja2
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from markupsafe import Markup, escape
 
-from cadnode import __version__
 from cadnode.exam.patient import Patient
+from cadnode.html.environment import ON_SCREENS, environment
 from cadnode.web.access import COOKIE, SESSION_S, Access, safe_path
 from cadnode.web.node import Node, Unavailable
 from cadnode.web.study import (
@@ -22,7 +20,9 @@ from cadnode.web.study import (
 )
 
 LISTED: Final = 50
-_STATIC: Final = {"cadnode.css": "text/css", "cadnode.js": "text/javascript"}
+_STATIC: Final = {
+    "base.css": "text/css", "cadnode.css": "text/css", "cadnode.js": "text/javascript",
+}  # fmt: skip
 _WAY: Final = ("arriving", "queued", "reading", "delivering", "done")
 _REACHED: Final = {
     State.FETCHING: 0,
@@ -71,7 +71,8 @@ def steps(state: State) -> list[Step]:
 def routes(node: Node, access: Access) -> APIRouter:
     """The pages' routes."""
     router = APIRouter(include_in_schema=False)
-    page = _Pages().page
+    pages = _Pages()
+    page = pages.page
 
     @router.get("/")
     def recent() -> Response:
@@ -125,8 +126,8 @@ def routes(node: Node, access: Access) -> APIRouter:
     def static(file: str) -> Response:
         if file not in _STATIC:
             return Response(status_code=404)
-        content = (files("cadnode.web") / "templates" / file).read_bytes()
-        return Response(content, media_type=_STATIC[file], headers={"Cache-Control": "no-cache"})
+        headers = {"Cache-Control": "no-cache"}
+        return Response(pages.text(file), media_type=_STATIC[file], headers=headers)
 
     return router
 
@@ -135,22 +136,17 @@ class _Pages:
     """The templates, with escaping on."""
 
     def __init__(self) -> None:
-        self._templates = jinja2.Environment(
-            loader=jinja2.PackageLoader("cadnode.web"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._templates = environment("cadnode.web", dark=ON_SCREENS)
         self._templates.filters["with_code"] = _with_code
-        self._templates.globals.update(
-            version=__version__,
-            delivery_meanings=DELIVERY_MEANINGS,
-        )
+        self._templates.globals["delivery_meanings"] = DELIVERY_MEANINGS
+
+    def text(self, template: str, **values: object) -> str:
+        """A template with its values."""
+        return self._templates.get_template(template).render(values)
 
     def page(self, template: str, status: int = 200, **values: object) -> HTMLResponse:
         """A page made of a template."""
-        return HTMLResponse(self._templates.get_template(template).render(values), status)
+        return HTMLResponse(self.text(template, **values), status)
 
 
 def _with_code(text: str) -> Markup:

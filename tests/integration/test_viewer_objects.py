@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom import Dataset
-from requests import HTTPError
 
 from cadnode.domain import Calcification
 from cadnode.exam.exam import Exam
+from cadnode.http import HttpFailure
 from cadnode.report.edition import DISCLAIMER, Edition
 from cadnode.report.images.presentation_state import presentation_states
 from cadnode.report.images.segmentation import segmentations
@@ -158,5 +158,5 @@ def test_orthanc_tells_the_content_of_every_report_and_draws_every_picture(tmp_p
                 shown = Image.open(io.BytesIO(png))
                 assert shown.size == (int(tags["Columns"]), int(tags["Rows"]))
             else:  # it has no picture of a document, and says so
-                with pytest.raises(HTTPError, match="415"):
+                with pytest.raises(HttpFailure, match="415"):
                     archive.get_bytes(f"/instances/{name}/preview")

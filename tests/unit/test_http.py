@@ -3,23 +3,45 @@
 import http.server
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from cadnode.deliver.over_http import delivering
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
-from cadnode.http import HttpFailure, HttpPeerValues, connected
+from cadnode.http import Credentials, FailureKind, HttpFailure, HttpPeerValues, connected
 
 UID = "1.2.826.0.1.77777.1"  # stands for an identifier in a URL
 SECRET = "ZZQ-secret"
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """Answers `/STATUS/…` with that status, and `/cut` with less than it promised."""
+    """Answers `/STATUS/…` with that status, and `/cut` with less than it promised.
+
+    `/once/…` drops the connection at the first request and answers the second; `/moved` leads to
+    `/whoami`, which answers the Authorization header.
+    """
+
+    dropped: ClassVar[set[str]] = set()
+
+    def do_POST(self) -> None:
+        self.do_GET()
 
     def do_GET(self) -> None:
         what = self.path.split("/")[1]
+        if what == "once" and self.path not in self.dropped:
+            self.dropped.add(self.path)
+            return
+        if what in ("once", "whoami", "moved"):
+            self.send_response(302 if what == "moved" else 200)
+            self.send_header("Location", "/whoami")
+            body = self.headers.get("Authorization", "").encode()
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
         if what == "cut":
             self.send_response(200)
             self.send_header("Content-Length", "1000")
@@ -76,6 +98,32 @@ def test_a_refusal_is_final_and_a_redirection_is_not_followed(url: str, status: 
 
 def test_an_answer_that_ends_early_is_worth_another_try(url: str) -> None:
     assert failure(HttpPeerValues("archive", url), f"/cut/{UID}").retryable
+
+
+def test_a_get_is_repeated_after_a_lost_answer_where_that_is_asked_for_and_a_post_never(
+    url: str,
+) -> None:
+    patient = HttpPeerValues("archive", url, retries_requests=True)
+    with connected(patient) as peer, peer.request("GET", "/once/patient") as response:
+        assert response.status_code == 200
+    with connected(patient) as peer, pytest.raises(HttpFailure) as failed:
+        peer.request("POST", "/once/posted").__enter__()
+    assert failed.value.kind is FailureKind.NO_ANSWER
+    assert failure(replace(patient, retries_requests=False), "/once/hasty").retryable
+
+
+def test_a_redirection_is_followed_where_that_is_asked_for_and_credentials_are_kept(
+    url: str,
+) -> None:
+    values = HttpPeerValues("archive", url, follows_redirects=True)
+    with (
+        connected(values, Credentials("ä", "ö")) as peer,
+        peer.request("GET", "/moved") as response,
+    ):
+        assert response.text == "Basic w6Q6w7Y="  # of UTF-8: RFC 7617 section 2.1
+    with connected(values, Credentials(token="t")) as peer, peer.request("GET", "/moved") as again:
+        assert again.text == "Bearer t"
+    assert SECRET not in repr(Credentials("u", SECRET, SECRET))
 
 
 def test_an_answer_that_is_not_json_is_final_and_not_quoted(url: str) -> None:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup, escape
 
-from cadnode import __version__
 from cadnode.files import write_whole
+from cadnode.html.environment import BY_PREFERENCE, environment
 from training.results.tables import Table
 
 # No line ends inside a count of cases, a cut-off or a p value.
@@ -47,23 +46,17 @@ class PageSection:
 
 def render(file: Path, title: str, below: str, sections: Sequence[PageSection]) -> None:
     """Write a page with its style inside; `below` stands under the title."""
-    environment = Environment(
-        loader=PackageLoader("training.results"),
-        autoescape=select_autoescape(default=True),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["svg"] = Markup
-    environment.filters["cell"] = _cell
+    templates = environment("training.results", dark=BY_PREFERENCE)
+    templates.filters["svg"] = Markup
+    templates.filters["cell"] = _cell
     context: dict[str, Any] = {
         "title": title,
         "subtitle": below,
         "disclaimer": DISCLAIMER,
         "sections": sections,
-        "version": __version__,
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    page = environment.get_template("report.html.jinja").render(context)
+    page = templates.get_template("report.html.jinja").render(context)
     write_whole(file, page.encode())
 
 

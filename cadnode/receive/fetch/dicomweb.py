@@ -1,25 +1,17 @@
 """Studies from a DICOMweb server, instance by instance in the transfer syntax as stored.
 
 QIDO-RS tells which instances there are (DICOM PS3.18 10.6), WADO-RS gives each (PS3.18 10.4).
-The parts of a `multipart/related` answer (RFC 2046 5.1.1) pass through piecewise: nothing is kept
-but the last few bytes, which may be the beginning of a boundary.
 """
 
-import re
-from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-import requests
-
-from cadnode.http import HttpFailure, Peer, json_of
+from cadnode.http import HttpFailure, Peer, Response, json_of
+from cadnode.multipart import MultipartError, boundary_of, first_part
 from cadnode.receive.fetch.compression import Line
 from cadnode.receive.fetch.fetch import BLOCK_BYTES, Sink
 from cadnode.receive.fetch.listing import Listed
 from cadnode.receive.fetch.requests import Request
 from cadnode.receive.identity import is_valid_uid
-
-MOST_HEADER_BYTES: Final = 16 << 10  # of one part
-_BOUNDARY: Final = re.compile(r'boundary="?([0-9A-Za-z\'()+_,./:=? -]{1,70}?)"?\s*(?:;|$)', re.I)
 
 _SOP_CLASS_UID: Final = "00080016"
 _SOP_INSTANCE_UID: Final = "00080018"
@@ -31,96 +23,6 @@ _SERIES_INSTANCE_UID: Final = "0020000E"
 _GONE: Final = (404, 410)
 _MOST_PAGES: Final = 1000
 _AS_STORED: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-
-
-class MultipartError(ValueError):
-    """The bytes are no multipart body, or end before its last boundary."""
-
-
-def boundary_of(content_type: str) -> bytes:
-    """The boundary that a Content-Type header states. Raises `MultipartError` without one."""
-    is_multipart = content_type.lower().startswith("multipart/")
-    match = _BOUNDARY.search(content_type) if is_multipart else None
-    if match is None:
-        raise MultipartError("no multipart/related with a boundary")
-    return match[1].encode()
-
-
-def stream_parts(
-    blocks: Iterator[bytes], boundary: bytes, open_part: Callable[[int], Callable[[bytes], None]]
-) -> int:
-    """Number of parts, each given piecewise to the function that `open_part(number)` returns.
-
-    Raises
-    ------
-    MultipartError
-        The last boundary is missing, or a part's header has no end.
-    """
-    rest = _Rest(blocks)
-    delimiter = b"\r\n--" + boundary
-    rest.prepend(b"\r\n")  # the first boundary has no line before it
-    rest.through(delimiter, lambda data: None)
-    number = 0
-    while not rest.is_end():
-        rest.skip_header()
-        rest.through(delimiter, open_part(number))
-        number += 1
-    return number
-
-
-class _Rest:
-    """The bytes that were not looked at yet."""
-
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = blocks
-        self._data = b""
-
-    def prepend(self, data: bytes) -> None:
-        self._data = data + self._data
-
-    def through(self, delimiter: bytes, sink: Callable[[bytes], None]) -> None:
-        """Give everything before `delimiter` to `sink`, and go on behind it."""
-        while (found := self._data.find(delimiter)) < 0:
-            # What might be the delimiter's beginning stays.
-            n_safe = max(0, len(self._data) - len(delimiter) + 1)
-            if n_safe:
-                sink(self._data[:n_safe])
-            self._data = self._data[n_safe:] + self._more()
-        if found:
-            sink(self._data[:found])
-        self._data = self._data[found + len(delimiter) :]
-
-    def is_end(self) -> bool:
-        """Whether the boundary just passed was the last one; else its line is passed as well."""
-        while len(self._data) < 2:
-            self._data += self._more()
-        if self._data.startswith(b"--"):
-            return True
-        self._pass_line()
-        return False
-
-    def skip_header(self) -> None:
-        """Pass a part's header lines and the empty line behind them."""
-        n_bytes = 0
-        while n := self._pass_line():
-            n_bytes += n
-            if n_bytes > MOST_HEADER_BYTES:
-                raise MultipartError("a part's header has no end")
-
-    def _pass_line(self) -> int:
-        """Length of the line that was passed, without its end."""
-        while (end := self._data.find(b"\r\n")) < 0:
-            if len(self._data) > MOST_HEADER_BYTES:
-                raise MultipartError("a part's header has no end")
-            self._data += self._more()
-        self._data = self._data[end + 2 :]
-        return end
-
-    def _more(self) -> bytes:
-        block = next(self._blocks, None)
-        if block is None:
-            raise MultipartError("the last boundary is missing")
-        return block
 
 
 class DicomwebSource:
@@ -174,7 +76,7 @@ class DicomwebSource:
             self._pass_on(response, measured.sink)
         return True
 
-    def _pass_on(self, response: requests.Response, sink: Sink) -> None:
+    def _pass_on(self, response: Response, sink: Sink) -> None:
         """Give the one part of an answer to `sink`."""
         content_type = response.headers.get("Content-Type", "")
         blocks = response.iter_content(BLOCK_BYTES)
@@ -187,7 +89,7 @@ class DicomwebSource:
         except MultipartError:
             raise self._not_understood() from None
         try:
-            n_parts = stream_parts(blocks, boundary, lambda n: sink if n == 0 else _nowhere)
+            n_parts = first_part(blocks, boundary, sink)
         except MultipartError:
             text = f"{self._peer.name} went away in the middle of an instance"
             raise HttpFailure(text, retryable=True) from None
@@ -235,7 +137,3 @@ def _text(item: Any, tag: str) -> str:
     element = item.get(tag) if isinstance(item, dict) else None
     values = element.get("Value") if isinstance(element, dict) else None
     return str(values[0]).strip("\0 ") if isinstance(values, list) and values else ""
-
-
-def _nowhere(data: bytes) -> None:
-    """A second part: one was asked for."""

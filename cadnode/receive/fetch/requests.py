@@ -11,7 +11,6 @@ served by one more look at the source, and nobody's request is lost. A file that
 moved aside as `unreadable-NAME`, so that it costs its own study a fetch and nobody else anything.
 """
 
-import fcntl
 import json
 import os
 import time
@@ -23,7 +22,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cadnode.files import write_whole
+from cadnode.files import lock, locked, write_whole
 from cadnode.log import get_logger, hashed
 from cadnode.receive.identity import is_valid_uid
 
@@ -31,6 +30,7 @@ __all__ = [
     "GOOD", "Ended", "FetchCode", "Request", "Taken", "asked_at", "ended", "ended_since", "load",
     "remove", "save", "take", "ticket", "waiting",
 ]  # fmt: skip
+_MODE = 0o640  # of the lock files
 log = get_logger("receive")
 
 
@@ -251,8 +251,11 @@ def take(folder: Path, key: str) -> Taken | None:
     with _locked(folder) as where:
         if _read(where, key) is None:
             return None
-        descriptor = _lock(where / f"{key}.fetching", fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return None if descriptor < 0 else Taken(folder, key, descriptor)
+        descriptor = os.open(where / f"{key}.fetching", os.O_CREAT | os.O_RDWR, _MODE)
+        if not lock(descriptor, wait=False):
+            os.close(descriptor)
+            return None
+        return Taken(folder, key, descriptor)
 
 
 class _Waiting(NamedTuple):
@@ -308,19 +311,5 @@ def _locked(folder: Path) -> Iterator[Path]:
     """The folder of requests, made if need be, while nobody else changes it."""
     where = folder / "requests"
     where.mkdir(parents=True, exist_ok=True)
-    descriptor = _lock(where / "lock", fcntl.LOCK_EX)
-    try:
+    with locked(where / "lock", mode=_MODE):
         yield where
-    finally:
-        os.close(descriptor)
-
-
-def _lock(path: Path, how: int) -> int:
-    """Descriptor of the locked file, which is made if need be; -1 when another holds it."""
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o640)
-    try:
-        fcntl.flock(descriptor, how)
-    except BlockingIOError:
-        os.close(descriptor)
-        return -1
-    return descriptor

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cadnode.receive.fetch.dicomweb import MultipartError, boundary_of, stream_parts
+from cadnode.multipart import MultipartError, boundary_of, first_part, stream_parts
 
 BOUNDARY = b"b-1"
 
@@ -52,6 +52,12 @@ def test_parts_are_the_same_however_the_bytes_come(
     parts: list[bytes], places: list[int], preamble: bytes
 ) -> None:
     assert parsed(cut(body_of(parts, preamble), places)) == parts
+
+
+def test_of_several_parts_the_first_is_passed_on_and_all_are_counted() -> None:
+    found = bytearray()
+    assert first_part(iter([body_of([b"one", b"two"])]), BOUNDARY, found.extend) == 2
+    assert found == b"one"
 
 
 @given(length=st.integers(0, 80))

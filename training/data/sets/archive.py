@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-import requests
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cadnode.errors import DataError
+from cadnode.http import Credentials, HttpPeerValues
 from training.data.manifest import Manifest
 from training.data.pathology import Pathology, label_images, read_pathology
 from training.data.sets.archive_client import (
@@ -26,6 +26,7 @@ from training.data.sets.archive_client import (
     ArchiveInstance,
     DicomWebClient,
     OrthancClient,
+    session,
 )
 
 NAME: Final = "archive"
@@ -65,9 +66,9 @@ def read(path: Path, tick: Callable[[], None] = lambda: None) -> Manifest:
     """
     config = read_config(path)
     pathology = read_pathology(config.pathology)
-    with _session(config) as session:
-        kind = OrthancClient if config.protocol == "orthanc" else DicomWebClient
-        paths = fetch(kind(config.url, session, config.timeout_s), pathology, config.folder, tick)
+    kind = OrthancClient if config.protocol == "orthanc" else DicomWebClient
+    with session(*_peer(config)) as peer:
+        paths = fetch(kind(peer), pathology, config.folder, tick)
     return label_images(config.folder, paths, pathology)
 
 
@@ -111,7 +112,9 @@ def fetch(
     Raises
     ------
     DataError
-        The archive refuses or does not answer, or has none of the studies.
+        The archive has none of the studies.
+    HttpFailure
+        The archive refuses or does not answer.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     paths: dict[Path, None] = {}
@@ -167,21 +170,20 @@ def _hash(uid: str) -> str:
     return hashlib.sha256(uid.encode()).hexdigest()[:24]
 
 
-def _session(config: ArchiveConfig) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False  # neither a proxy nor a .netrc that nobody named
-    if config.ca_file is not None:
-        if not config.ca_file.is_file():
-            raise DataError("ca_file is missing")
-        session.verify = str(config.ca_file)
-    credentials = _credentials(config)
-    if credentials and not _is_private(config.url):
+def _peer(config: ArchiveConfig) -> tuple[HttpPeerValues, Credentials | None]:
+    """How the archive is reached, and as whom."""
+    if config.ca_file is not None and not config.ca_file.is_file():
+        raise DataError("ca_file is missing")
+    found = _credentials(config)
+    if found and not _is_private(config.url):
         raise DataError("credentials go to another machine by https only: change `url`")
-    if TOKEN in credentials:
-        session.headers["Authorization"] = f"Bearer {credentials[TOKEN]}"
-    elif credentials:
-        session.auth = (credentials.get(USER, ""), credentials.get(PASSWORD, ""))
-    return session
+    values = HttpPeerValues(
+        "the archive", config.url.rstrip("/"), ca_file=config.ca_file, timeout_s=config.timeout_s,
+        retries_requests=True, follows_redirects=True,
+    )  # fmt: skip
+    if TOKEN in found:
+        return values, Credentials(token=found[TOKEN])
+    return values, Credentials(found.get(USER, ""), found.get(PASSWORD, "")) if found else None
 
 
 def _credentials(config: ArchiveConfig) -> dict[str, str]:

@@ -5,38 +5,54 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol
-
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
+from typing import Any, Final, Protocol
 
 from cadnode.errors import DataError
 from cadnode.files import written_whole
+from cadnode.http import (
+    Credentials,
+    FailureKind,
+    HttpFailure,
+    HttpPeerValues,
+    Peer,
+    connected,
+    json_of,
+)
+from cadnode.multipart import MultipartError, boundary_of, first_part
 
 MODALITY: Final = "MG"
 # QIDO-RS' and Orthanc's wildcards and list separators: an identifier that holds one would find
 # other women's studies.
 WILDCARDS: Final = re.compile(r"[*?\\]")
 _PAGE: Final = 500
-_CHUNK: Final = 2**20
+_BLOCK_BYTES: Final = 2**20
 _TAGS: Final = {
     "study": "0020000D", "series": "0020000E", "instance": "00080018", "modality": "00080060",
 }  # fmt: skip
-_JSON: Final = {"Accept": "application/dicom+json"}
+_JSON: Final = "application/dicom+json"
 _FILE: Final = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
+_UNANSWERED: Final = {
+    FailureKind.CERTIFICATE: (
+        "the archive's certificate is not trusted: name its authority's file as `ca_file`"
+    ),
+    FailureKind.NO_ANSWER: (
+        "the archive does not answer, or broke off: is `url` right, and is it running? "
+        "What was fetched is kept: run the command again"
+    ),
+    FailureKind.ANSWER: "the archive's answer cannot be understood: is `url` right?",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveInstance:
-    """A file of the archive: where it is, and its SOP Instance UID."""
+    """A file of the archive: its path below the root, and its SOP Instance UID."""
 
-    url: str
+    path: str
     sop_instance_uid: str
 
 
 class ArchiveClient(Protocol):
-    """What both interfaces can do."""
+    """What both interfaces can do; a request that fails raises `HttpFailure`."""
 
     def studies(self, keyword: str, value: str) -> list[str]:
         """The studies whose attribute `keyword` (as in DICOM) is exactly `value`."""
@@ -51,111 +67,85 @@ class ArchiveClient(Protocol):
         ...
 
 
-class _Http:
-    """A session that turns what goes wrong into errors that say what to do."""
+@contextmanager
+def session(values: HttpPeerValues, credentials: Credentials | None) -> Iterator[Peer]:
+    """A session with the archive, in which what goes wrong is an error that says what to do.
 
-    def __init__(self, url: str, session: requests.Session, timeout_s: float) -> None:
-        self.url = url.rstrip("/")
-        self._session = session
-        self._timeout_s = timeout_s
-        # A lost answer to a GET is asked for again; a file is begun anew.
-        adapter = HTTPAdapter(max_retries=Retry(total=3, connect=1, backoff_factor=0.5))
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
-
-    @contextmanager
-    def response(self, method: str, url: str, **options: Any) -> Iterator[requests.Response]:
-        """The answer, streamed; an error if it is none of 2xx."""
-        try:
-            with self._session.request(
-                method, url, timeout=self._timeout_s, stream=True, **options
-            ) as response:
-                _check(response.status_code)
-                yield response
-        except requests.exceptions.SSLError:
-            raise DataError(
-                "the archive's certificate is not trusted: name its authority's file as `ca_file`"
-            ) from None
-        except (
-            requests.exceptions.ConnectionError,
-            requests.exceptions.Timeout,
-            requests.exceptions.ChunkedEncodingError,
-        ):
-            raise DataError(
-                "the archive does not answer, or broke off: is `url` right, and is it running? "
-                "What was fetched is kept: run the command again"
-            ) from None
-        except requests.exceptions.RequestException:
-            raise DataError("the archive's answer cannot be understood: is `url` right?") from None
-
-    def json(self, method: str, url: str, **options: Any) -> Any:
-        """Parsed JSON; [] when there is no content."""
-        with self.response(method, url, **options) as response:
-            if response.status_code == 204:
-                return []
-            return response.json()
+    Raises
+    ------
+    DataError
+        Instead of `HttpFailure`.
+    """
+    try:
+        with connected(values, credentials) as peer:
+            yield peer
+    except HttpFailure as failure:
+        raise DataError(_meaning(failure)) from None
 
 
-def _check(status: int) -> None:
+def _meaning(failure: HttpFailure) -> str:
+    status = failure.status
     if status in (401, 403):
-        raise DataError(
+        return (
             "the archive refuses access: set CADNODE_ARCHIVE_USER and CADNODE_ARCHIVE_PASSWORD "
             "(or CADNODE_ARCHIVE_TOKEN), or name a `credentials_file`"
         )
     if status in (400, 404, 405):
-        raise DataError(
+        return (
             "the archive knows no such address: `protocol` is orthanc for Orthanc's REST "
             'interface (http://host:8042), dicomweb for one that ends in "/dicom-web" or the like'
         )
-    if status >= 300:
-        raise DataError(f"the archive answers with HTTP status {status}")
+    if status is not None:
+        return f"the archive answers with HTTP status {status}"
+    if failure.kind is FailureKind.OURS:
+        return str(failure)
+    return _UNANSWERED[failure.kind]
 
 
 class OrthancClient:
     """Orthanc's REST interface."""
 
-    def __init__(self, url: str, session: requests.Session, timeout_s: float) -> None:
-        self._http = _Http(url, session, timeout_s)
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
 
     def studies(self, keyword: str, value: str) -> list[str]:
         """Orthanc's identifiers of the studies, sorted."""
         query = {"Level": "Study", "Query": {keyword: value}, "CaseSensitive": True}
-        found = self._http.json("POST", f"{self._http.url}/tools/find", json=query)
-        return sorted(map(str, found))
+        with self._peer.request("POST", "/tools/find", json=query) as response:
+            return sorted(map(str, json_of(response, self._peer.name)))
 
     def mammograms(self, study: str) -> list[ArchiveInstance]:
         """The instances of modality MG, series by series."""
-        url = self._http.url
         found = []
-        for series in self._http.json("GET", f"{url}/studies/{study}/series"):
+        for series in self._peer.get_json(f"/studies/{study}/series") or ():
             if series["MainDicomTags"].get("Modality") != MODALITY:
                 continue
-            for item in self._http.json("GET", f"{url}/series/{series['ID']}/instances"):
+            for item in self._peer.get_json(f"/series/{series['ID']}/instances") or ():
                 uid = str(item["MainDicomTags"]["SOPInstanceUID"])
-                found.append(ArchiveInstance(f"{url}/instances/{item['ID']}/file", uid))
+                found.append(ArchiveInstance(f"/instances/{item['ID']}/file", uid))
         return found
 
     def fetch(self, instance: ArchiveInstance, path: Path) -> None:
         """Stream the file to disk."""
-        with self._http.response("GET", instance.url) as response, written_whole(path) as file:
-            for chunk in response.iter_content(_CHUNK):
-                file.write(chunk)
+        with self._peer.request("GET", instance.path) as response, written_whole(path) as file:
+            for block in response.iter_content(_BLOCK_BYTES):
+                file.write(block)
 
 
 class DicomWebClient:
     """QIDO-RS and WADO-RS (PS3.18, 10.6 and 10.4)."""
 
-    def __init__(self, url: str, session: requests.Session, timeout_s: float) -> None:
-        self._http = _Http(url, session, timeout_s)
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
 
     def studies(self, keyword: str, value: str) -> list[str]:
         """Study Instance UIDs, sorted."""
-        found = self._search(f"{self._http.url}/studies", {keyword: value})
+        found = self._search("/studies", {keyword: value})
         return sorted({_value(item, "study") for item in found})
 
     def mammograms(self, study: str) -> list[ArchiveInstance]:
         """The instances of modality MG, series by series."""
-        base = f"{self._http.url}/studies/{study}/series"
+        base = f"/studies/{study}/series"
         found = []
         for series in self._search(base, {"Modality": MODALITY}):
             if _value(series, "modality") != MODALITY:
@@ -167,19 +157,36 @@ class DicomWebClient:
         return found
 
     def fetch(self, instance: ArchiveInstance, path: Path) -> None:
-        """Stream the only part of the multipart answer to disk."""
+        """Stream the only part of the multipart answer to disk.
+
+        Raises
+        ------
+        DataError
+            The answer has no parts, or ends within one.
+        """
         with (
-            self._http.response("GET", instance.url, headers=_FILE) as response,
+            self._peer.request("GET", instance.path, headers=_FILE) as response,
             written_whole(path) as file,
         ):
-            _write_part(response, file)
+            try:
+                boundary = boundary_of(response.headers.get("Content-Type", ""))
+            except MultipartError:
+                raise DataError(
+                    "the archive's answer is no multipart/related: is `url` its DICOMweb root?"
+                ) from None
+            try:
+                n_parts = first_part(response.iter_content(_BLOCK_BYTES), boundary, file.write)
+            except MultipartError:
+                n_parts = 0
+            if not n_parts:
+                raise DataError("the archive broke off within a file: run the command again")
 
-    def _search(self, url: str, query: Mapping[str, str]) -> list[Any]:
+    def _search(self, path: str, query: Mapping[str, str]) -> list[Any]:
         """All matches, page by page."""
         found: list[Any] = []
         while True:
-            parameters = {**query, "limit": _PAGE, "offset": len(found)}
-            page = self._http.json("GET", url, params=parameters, headers=_JSON)
+            parameters = {**query, "limit": str(_PAGE), "offset": str(len(found))}
+            page = self._peer.get_json(path, parameters, _JSON) or []
             new = [item for item in page if item not in found]
             found += new
             if len(page) < _PAGE or not new:
@@ -190,28 +197,3 @@ def _value(item: Mapping[str, Any], name: str) -> str:
     """The first value of an attribute in the DICOM JSON model (PS3.18 F.2.2)."""
     values = item.get(_TAGS[name], {}).get("Value") or [""]
     return str(values[0])
-
-
-def _write_part(response: requests.Response, file: BinaryIO) -> None:
-    """Write the first part of a multipart/related body (RFC 2046, 5.1) without its headers."""
-    match = re.search(r'boundary="?([^";]+)', response.headers.get("Content-Type", ""))
-    if match is None:
-        raise DataError("the archive's answer is no multipart/related: is `url` its DICOMweb root?")
-    end = b"\r\n--" + match[1].encode()
-    waiting = b""
-    inside = False
-    for chunk in response.iter_content(_CHUNK):
-        waiting += chunk
-        if not inside:
-            _, blank, rest = waiting.partition(b"\r\n\r\n")
-            if not blank:
-                continue
-            waiting, inside = rest, True
-        data, closed, _ = waiting.partition(end)
-        if closed:
-            file.write(data)
-            return
-        # The boundary may be cut by the end of a chunk.
-        file.write(waiting[: -len(end)])
-        waiting = waiting[-len(end) :]
-    raise DataError("the archive broke off within a file: run the command again")
