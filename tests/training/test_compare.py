@@ -143,7 +143,7 @@ def test_pages_stand_alone(tmp_path: Path) -> None:
         frocs={"clusters": froc([ImageMarks("w", (0.9, 0.3), (0.5,), True)])},
         features={"size": cases.scores("a"), "noise": cases.scores("b")},
         gallery=[Group("true positives: 1 of 1", ((picture, "surest: 0.90"),))],
-        beside={"Learnt anew": cases},
+        beside={"Retrained": cases},
     )
     report.write(tmp_path / "r.html", cases, report.System.KANG2021, extras=extras)
 
@@ -154,7 +154,7 @@ def test_pages_stand_alone(tmp_path: Path) -> None:
         assert "&lt;svg" not in text
         assert "nan" not in re.findall(r'points="([^"]*)"', text)
     assert "true positives: 1 of 1" in text
-    assert "Learnt anew" in text
+    assert "Retrained" in text
     assert "paper: Xception" in text
 
 
@@ -162,7 +162,7 @@ def test_the_sentence_says_when_nothing_can_be_told() -> None:
     labels, values = [True, False] * 10, [0.8, 0.2] * 8 + [0.3, 0.7] * 2
     twins = compare(*sides(score_cases.made(labels, {"a": values, "b": values})), replicates=20)
 
-    assert "cannot be told apart from none" in comparison_page.sentence(twins)
+    assert "is compatible with none" in comparison_page.sentence(twins)
 
 
 @pytest.fixture(scope="module")

@@ -122,7 +122,7 @@ def test_what_is_wrong_is_said_in_a_line(
     assert message in found.stderr.replace("\n", " ")
 
 
-def test_the_small_networks_are_learnt_in_float32_alone(tmp_path: Path) -> None:
+def test_the_small_networks_are_trained_in_float32_alone(tmp_path: Path) -> None:
     for system in ("wang2016", "detection"):
         found = run(system, "--out", str(tmp_path / "out"), "--dry-run", "--precision", "bf16")
         assert found.exit_code == SettingsError.exit_code

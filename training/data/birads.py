@@ -1,4 +1,4 @@
-"""BI-RADS words of the public data sets, as the manifest's closed words."""
+"""Which of the manifest's terms the data sets' BI-RADS words stand for."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

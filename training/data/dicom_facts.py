@@ -35,7 +35,7 @@ class DicomFacts:
 
 
 def read_facts(path: Path) -> DicomFacts | str:
-    """What the header says, or the coded reason why the file is no mammogram that can be read."""
+    """What the header states, or the coded reason why the file is no mammogram that can be read."""
     instance = inspect(path)
     view, header = instance.mammogram, instance.header
     if view is None or header is None:

@@ -1,4 +1,4 @@
-"""What one command has read already: its numbers and its page share it, and it ends with them."""
+"""What one command has already read, shared by its numbers and its page."""
 
 from collections.abc import Hashable
 from typing import Any

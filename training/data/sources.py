@@ -1,4 +1,4 @@
-"""The data that `KIND:PATH` can name: read as a manifest, or as the views of exams."""
+"""Which data `KIND:PATH` can name: read as a manifest, or as the views of exams."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

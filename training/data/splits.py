@@ -1,9 +1,9 @@
-"""Splits into train, validation and test: a woman is in one of them only.
+"""Which part a woman is in: train, validation or test, and only one of them.
 
 By woman: each stratum (worst label × lesion kinds of a woman) gives its share to each part, and
 the seed decides which women. By date, as Kang et al. 2021 (Methods: images of 2007 to 2017 trained
 and validated, those of 2018 and 2019 tested): older exams train, newer ones test.
-Choice: the validation part is the newest of the older ones, because the paper does not say how it
+Choice: the validation part is the newest of the older ones, because the paper does not state how it
 was taken.
 """
 

@@ -39,7 +39,7 @@ class ViewRecord:
     trainable
         False for images that only evaluation uses (implants).
     split
-        The part that a manifest's own `split` column says; "" without one.
+        The part that a manifest's own `split` column gives; "" without one.
     """
 
     dataset: str
@@ -91,7 +91,7 @@ def part_of(woman_key: str) -> Part:
 
 
 def parts(records: Sequence[ViewRecord], keys: Sequence[str]) -> list[Part]:
-    """The part of each record: as the manifest's own split says where every one has it.
+    """The part of each record: by the manifest's own split where every one has it.
 
     Without it, or where records lack it, by the women's `keys` (`part_of`).
 

@@ -1,4 +1,4 @@
-"""The words that describe what the phantom plants: BI-RADS descriptors as closed sets."""
+"""Which words describe a planted lesion: BI-RADS descriptors as closed sets."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -112,7 +112,7 @@ class PlantedLesion:
     calcifications
         `(n, 2) float64` centres of the single calcifications, (row, column); empty for masses.
     number
-        Tells lesions of one breast apart; equal in the two views of one lesion.
+        Identifies a lesion within the breast; equal in the two views of one lesion.
     """
 
     kind: FindingKind

@@ -55,7 +55,7 @@ TYPE_PPV: Final[Mapping[CalcificationType, float]] = {
     CalcificationType.FINE_LINEAR_BRANCHING: 0.70,
 }
 DISTRIBUTION_PPV: Final[Mapping[Distribution, float]] = {  # ACR 2013
-    # Deviation: the atlas says 0 %; 1 % here, because no series excludes it and odds need it.
+    # Deviation: the atlas states 0 %; 1 % here, because no series excludes it and odds need it.
     Distribution.DIFFUSE: 0.01,
     Distribution.REGIONAL: 0.26,
     Distribution.GROUPED: 0.31,

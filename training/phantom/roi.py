@@ -1,4 +1,4 @@
-"""Regions of interest with one lesion each, many a second: for training and tests."""
+"""How regions with one lesion each are drawn, many a second: for training and tests."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache

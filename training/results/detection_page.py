@@ -128,8 +128,8 @@ def _rates(curves: Mapping[str, Froc], found: Mapping[FindingKind, OfKind]) -> T
     note = (
         "Images: those without such a lesion, of which false marks are counted. Intervals: 95 %, "
         "bootstrap over women, 1,000 replicates; the threshold that gives so many false marks is "
-        "found anew in each; one from 1 to 1 says that no replicate missed a lesion, not that none "
-        "can be missed. These thresholds are chosen on these very images."
+        "found again in each; one from 1 to 1 means that no replicate missed a lesion, not that "
+        "none can be missed. These thresholds are chosen on these very images."
     )
     return Table("Sensitivity at so many false marks an image", columns, tuple(rows), note, "kind")
 

@@ -1,4 +1,4 @@
-"""Pictures of chosen cases: read once more, with the maps that the scores left out."""
+"""Which pictures the page shows of a case: its pixels read again, with the model's map."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -163,7 +163,7 @@ def of_phantom_regions(data: str, scenario: Scenario, cases: Scored, spec: str) 
 
 
 def _segmented(image: FloatImage, spacing_mm: float, box: Box, acquisition: Acquisition) -> Picture:
-    # The side only says where the chest wall is: no matter inside a region.
+    # The side only locates the chest wall, which does not matter inside a region.
     found = segment_roi(image, Laterality.LEFT, spacing_mm, box, acquisition)
     return Picture(found.image, outlines=tuple(_outlines(found)))
 

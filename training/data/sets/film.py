@@ -73,7 +73,7 @@ def _ddsm_kind(words: str) -> str:
 
 
 def _ddsm_label(record: ViewRecord, words: str) -> str:
-    """Of the breast; of a benign exam both are benign, because the table does not say which."""
+    """Of the breast; of a benign exam both are benign, because the table does not state which."""
     if record.cancer:
         return m.MALIGNANT
     if "UNPROVEN" in words:

@@ -1,4 +1,4 @@
-"""Images with known lesions, and when a mark hits one."""
+"""Which images have known lesions, and when a mark hits one."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -251,5 +251,5 @@ def _overlap(one: Box, other: Box) -> float:
     cols = min(one.col1, other.col1) - max(one.col0, other.col0)
     if rows <= 0 or cols <= 0:
         return 0.0
-    areas = ((b.row1 - b.row0) * (b.col1 - b.col0) for b in (one, other))
-    return rows * cols / (sum(areas) - rows * cols)
+    sizes = ((b.row1 - b.row0) * (b.col1 - b.col0) for b in (one, other))
+    return rows * cols / (sum(sizes) - rows * cols)
