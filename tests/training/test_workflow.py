@@ -140,7 +140,7 @@ def test_running_statistics_see_each_part_once() -> None:
     assert int(model[2].num_batches_tracked) == 2
 
 
-def test_a_single_row_that_does_not_fit_is_said() -> None:
+def test_a_single_row_that_does_not_fit_is_reported() -> None:
     with pytest.raises(SettingsError, match="not even one image fits"):
         gradients_of(network(), 0)
 
@@ -205,7 +205,7 @@ def test_an_epoch_that_the_checkpoint_does_not_know_leaves_the_history(tmp_path:
     assert losses(tmp_path)[2] != 9.0
 
 
-def test_a_damaged_checkpoint_is_said(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_reported(tmp_path: Path) -> None:
     (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
 
     with pytest.raises(DataError, match="is damaged"):

@@ -24,7 +24,7 @@ _WORKERS: Final = 4  # a film decoded is 50 MB
 
 @dataclass(frozen=True, slots=True)
 class ManifestProblem:
-    """Something wrong.
+    """A defect of a manifest.
 
     `kind` is `woman_in_two_splits`, `same_image`, `near_duplicate`, `missing_file`,
     `unreadable_image`, `label_conflict`, `box_outside`, `mask_unfit` or `label_without_pathology`;
@@ -67,7 +67,7 @@ class ManifestReport:
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """What reading one image gave: its size, hashes, or why there are none."""
+    """One image's size and hashes, or why it could not be read."""
 
     shape: tuple[int, int] | None = None
     digest: str = ""
@@ -85,7 +85,7 @@ def check(
     """Counts and problems; `tick` after each image.
 
     Without `pixels` no file is opened: near-duplicates, unreadable images and boxes beyond the
-    image stay unseen.
+    image are not detected.
     """
     rows = manifest.rows
     of_image: dict[Path, list[int]] = defaultdict(list)

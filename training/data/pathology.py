@@ -86,8 +86,8 @@ def label_images(
 ) -> Manifest:
     """The images that a statement is about, with what it states; `tick` after each image.
 
-    The header gives what the statement leaves open. A woman without a `woman` column goes by a
-    hash of her Patient ID; so does her exam. What no statement speaks of is left out.
+    The header gives what the statement leaves open. Without a `woman` column a woman is named by a
+    hash of her Patient ID; so is her exam. Images without a statement are left out.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def _statements_of(
 def pseudonym(dataset: str, identifier: str) -> str:
     """16 hexadecimal digits that stand for an identifier: the same in every manifest.
 
-    It is no secret: anyone with a list of all identifiers can match them.
+    The hash is unsalted: anyone with a list of all identifiers can match them.
     """
     return hashlib.sha256(f"{dataset}:{identifier}".encode()).hexdigest()[:16]
 

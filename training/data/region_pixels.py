@@ -1,4 +1,4 @@
-"""The pixels of regions: each with its image, its box, and its pixels' size as the node has it."""
+"""Which pixels a region has: its image, its box, and the pixel spacing as the node reads it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -60,7 +60,7 @@ class _View:
 def placed(regions: Iterable[DataRegion]) -> Iterator[tuple[DataRegion, Placed | str]]:
     """Each region with its pixels, or with the reason why there are none.
 
-    An image that the regions before also lie in is not read again.
+    Consecutive regions of one image share it: it is read once.
     """
     path: Path | None = None
     view: _View | str = ""

@@ -1,7 +1,7 @@
 """Which rows of a manifest are regions that a system can be trained or tested on.
 
 A row is a region when it has a box, a mask, or is of a set whose images are regions themselves.
-Everything else is left out and counted, with the reason in words.
+Everything else is left out and counted, by reason.
 """
 
 from collections.abc import Iterable
@@ -86,7 +86,7 @@ class Regions:
 
     @property
     def contrast(self) -> str:
-        """What is compared with what, in words."""
+        """Which classes are compared, in words."""
         what = _WORDS[self.content]
         if self.question == Question.PRESENCE:
             return (

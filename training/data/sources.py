@@ -106,7 +106,7 @@ def open_source(text: str, *, only_test: bool = False) -> ViewSet:
     """The views of `KIND:PATH` as exams: one record a view, a label a breast.
 
     `phantom:small|N|TRAIN/VALIDATION/TEST` are drawn exams (`phantom_exams`); `only_test` takes
-    their test part alone and means nothing for other kinds.
+    only their test part and has no effect on other kinds.
 
     Raises
     ------

@@ -71,8 +71,8 @@ def split_by_woman(
 def split_by_date(rows: Sequence[ManifestRow], shares: Shares) -> tuple[ManifestRow, ...]:
     """The rows with `split` set by time: oldest train, then validation, newest test.
 
-    A woman counts by her latest exam, so that nothing trains that is newer than the test's
-    first day; women of one day (or month, if no day is stated) stay together.
+    A woman counts by her latest exam, so that no training exam is newer than the first test
+    day; women of one day (or month, if no day is stated) stay together.
 
     Raises
     ------

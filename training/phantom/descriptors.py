@@ -104,7 +104,7 @@ class PlantedLesion:
     descriptors
         From which alone the malignancy was drawn.
     malignant, p_malignant
-        What was drawn, and the probability it was drawn with: the best score there is.
+        What was drawn, and the probability it was drawn with: the best possible score.
     centre
         (row, column) in pixels of the image.
     box, mask

@@ -45,8 +45,8 @@ _VASCULAR: Final = 0.12
 class LesionPrior:
     """How often breasts have lesions, and which.
 
-    Choice: far more often than in screening, so that few exams teach and measure much; a bit
-    more than every third exam has none.
+    Choice: far more often than in screening, so that few exams suffice for training and
+    measurement; slightly more than every third exam has none.
 
     Parameters
     ----------

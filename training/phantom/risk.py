@@ -2,7 +2,7 @@
 
 Malignancy is drawn by the published positive predictive value (PPV) of the descriptors, which
 are drawn first; the image shows the descriptors and nothing else of the malignancy. So the
-probability that was drawn with is the best score there is, and its AUC is a finite sum.
+probability that was drawn with is the best possible score, and its AUC is a finite sum.
 
 Several descriptors are combined by adding their log-odds relative to the base rate of the series
 that they come from, as if they were independent given the outcome (naive Bayes). Choice: naive,

@@ -88,12 +88,12 @@ class Comparison:
 
     @property
     def a(self) -> Scorer:
-        """What is active now."""
+        """The active model."""
         return self.cases.scorers[0]
 
     @property
     def b(self) -> Scorer:
-        """What is to take its place."""
+        """The candidate to replace it."""
         return self.cases.scorers[1]
 
 

@@ -28,7 +28,7 @@ def write(file: Path, found: Comparison) -> None:
 
 
 def sentence(found: Comparison) -> str:
-    """What a reader should take away, with numbers and intervals."""
+    """The comparison in one sentence, with numbers and intervals."""
     w, m = found.whole, found.moves
     low, high = w.ci or (-1.0, 1.0)
     test = f", DeLong p = {w.delong.p:.3g}" if w.delong else ""

@@ -145,7 +145,7 @@ def packaged(system: System, data: str) -> list[Path]:
 
 
 def _scenario(data: str) -> Scenario:
-    """What data can be asked: calcifications and masses where there are both, else the one kind.
+    """The scenario that data allow: both where they hold calcifications and masses, else the kind.
 
     A phantom has all three; its first is taken, as by `cadnode evaluate`.
     """

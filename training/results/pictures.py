@@ -36,14 +36,14 @@ _MARGIN: Final = 0.04
 
 
 def picked(cases: Scored, spec: str) -> tuple[float, Mapping[PictureOutcome, Chosen]]:
-    """The cut-off of a scorer, and the rows that are shown of its cases."""
+    """The cut-off of a scorer, and which of its cases are shown."""
     cutoff = cases.scorer(spec).cutoff()
     threshold = cutoff.threshold if cutoff else 0.5
     return threshold, chosen(cases.labels, cases.scores(spec), threshold)
 
 
 def wanted(cases: Scored, spec: str) -> list[int]:
-    """All rows that are shown, rising."""
+    """All rows that are shown, ascending."""
     return sorted(r for c in picked(cases, spec)[1].values() for r in (*c.surest, *c.nearest))
 
 

@@ -80,7 +80,7 @@ def _mark(chart: Chart, mark: Mark) -> None:
 
 
 def precision_recall(curves: Mapping[str, PrecisionRecall]) -> str:
-    """Precision over recall; the dashed line is a guesser's."""
+    """Precision over recall; the dashed line is that of guessing."""
     chart = _unit_square("recall (sensitivity)", "precision (PPV)")
     words = []
     for colour, (name, one) in zip(_colours(len(curves)), curves.items(), strict=True):
@@ -160,7 +160,7 @@ def single_features(
 
 
 def forest(rows: Sequence[ForestRow], label: str, *, x: tuple[float, float], middle: float) -> str:
-    """Values with intervals, a line at `middle` (a guesser's, or no difference)."""
+    """Values with intervals, a line at `middle` (guessing, or no difference)."""
     height = _ROW * len(rows) + 62
     chart = Chart(
         x=x, y=(0, max(1, len(rows))), width=820, height=height, margins=(230, 8, 270, 46)

@@ -1,6 +1,6 @@
-"""The numbers that the four papers publish, transcribed, each with its place.
+"""Which numbers the four papers publish, each with its place.
 
-Shares are in [0, 1]. Nothing is here that the papers do not print.
+Shares are in [0, 1]. Only printed numbers are listed.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Models read data, as the node reads it, into `Scored`: several at once on the same cases.
+"""How models score data, as the node reads it: several at once on the same cases.
 
 Women whom any of the models has seen in training or validation are left out.
 """
@@ -58,7 +58,7 @@ def score(folders: Sequence[Path], data: str, cache: ReadCache | None = None) ->
     Raises
     ------
     DataError, ModelError, SettingsError
-        Models of different kinds, or that read other data; nobody is left whom no model has seen.
+        Models of different kinds, or that read other data; no woman is left whom no model has seen.
     """
     cards = [store.read_card(folder) for folder in folders]
     if len({card.kind for card in cards}) > 1:
@@ -285,7 +285,7 @@ def _scorer(card: ModelCard, sha256: str) -> Scorer:
 
 
 def _mean_of(members: Sequence[CnnCard]) -> Scorer:
-    """The ensemble of networks; what it is made of is in their rows."""
+    """The ensemble of networks; its members have rows of their own."""
     points = {choice: operating_point(members, choice) for choice in CHOICES}
     chosen = tuple(Cutoff(choice, p.threshold, p.chosen) for choice, p in points.items())
     return Scorer("ensemble", cutoffs=chosen, calibrated=True)

@@ -1,4 +1,4 @@
-"""Scores of cases with what is known of them: the one thing that every table and plot is made of.
+"""What every table and plot is made of: scores of cases with their facts.
 
 No patient data: women and cases are keys (`cadnode.models.store.woman_key`), ages are decades.
 """
@@ -92,7 +92,7 @@ class Scored:
     data
         The data set and the part of it, without its folder.
     contrast
-        What was compared with what, in a sentence.
+        Which classes are compared, in a sentence.
     unit
         What a case is: breasts, ROIs, regions.
 
@@ -206,7 +206,7 @@ def key(dataset: str, *parts: object) -> str:
 
 
 def plain(value: str) -> str:
-    """A stratum's name as it is read: `fine linear branching`."""
+    """A stratum's name for readers: `fine linear branching`."""
     return value.replace("_", " ")
 
 

@@ -1,4 +1,4 @@
-"""The sets of digitized film as manifests: DDSM exams, mini-MIAS and the two sets of Pisa."""
+"""How sets of digitized film become manifests: DDSM exams, mini-MIAS, the two sets of Pisa."""
 
 from collections.abc import Callable, Mapping
 from math import ceil, floor

@@ -23,7 +23,7 @@ CLUSTER, MASS = FindingKind.CALCIFICATION_CLUSTER, FindingKind.MASS
 # (annotated centres and drawn outlines are no better), or when the boxes overlap enough.
 MARGIN_MM: Final = 2.0
 OVERLAP: Final = 0.25
-# Exams of evaluation: far from the seeds that anybody trains on.
+# Exams of evaluation: far from all training seeds.
 PHANTOM_SEED: Final = 900_000
 PHANTOM_EXAMS: Final = 200
 _CRITERION: Final = (

@@ -143,7 +143,7 @@ class RoiTraining(Training):
 
     def _start_epoch(self, trainer: Engine) -> None:
         super()._start_epoch(trainer)
-        # Dropout's draws depend on the epoch alone: a training taken up again sees the same.
+        # Dropout's draws depend on the epoch alone: a resumed training sees the same.
         drawn = hash((self.data.seed, trainer.state.epoch)) + self.machine.rank  # type: ignore[attr-defined]
         torch.manual_seed(drawn & 0x7FFFFFFF)
 
