@@ -1,1 +1,1 @@
-"""How the packaged weights were made, and how they are measured."""
+"""How the packaged weights were trained, and how they are measured."""

@@ -60,7 +60,7 @@ def recalibrate(
     now = datetime.now(UTC)
     done = fitting.run(
         _chosen(catalogue, specs or [], out_folder), data, now.date(),
-        named_ones=bool(specs), say=lambda text: err.print(text, highlight=False, markup=False),
+        named_ones=bool(specs), notify=lambda text: err.print(text, highlight=False, markup=False),
     )  # fmt: skip
     folders = {} if dry_run else _written(done, stores, out_folder, now)
     rows = [fitting.as_dict(one, folders.get(one.card.name)) for one in done]

@@ -217,7 +217,7 @@ def test_the_most_suspicious_calcification_word_counts(words: str, expected: str
      ("ARCHITECTURAL_DISTORTION", "distortion"), ("FOCAL_ASYMMETRIC_DENSITY", "asymmetry"),
      ("LYMPH_NODE", "other")],
 )  # fmt: skip
-def test_what_ddsm_calls_a_mass_is_told_apart(shape: str, kind: str) -> None:
+def test_what_ddsm_calls_a_mass_is_distinguished(shape: str, kind: str) -> None:
     assert birads.mass_kind(shape) == kind
 
 

@@ -81,7 +81,7 @@ def test_a_model_does_not_differ_from_its_twin() -> None:
     assert (found.moves.nri, found.moves.z, found.moves.p) == (0.0, 0.0, 1.0)
 
 
-def test_strata_are_told_apart_and_one_without_a_class_has_no_difference() -> None:
+def test_strata_are_separate_and_one_without_a_class_has_no_difference() -> None:
     # In X b turns the order round, in Y both are right, in Z there is no negative.
     labels = [True, True, False, False] * 2 + [True]
     a = [0.9, 0.8, 0.2, 0.1] * 2 + [0.9]
@@ -123,10 +123,10 @@ def test_other_cases_or_another_truth_are_refused() -> None:
 def test_the_json_is_evidence_for_a_promotion(tmp_path: Path) -> None:
     found = compare(*sides(score_cases.drawn()), replicates=50)
     file = tmp_path / "compare.json"
-    told = as_dict(found)
+    written = as_dict(found)
     for letter in "ab":
-        told[letter]["sha256"] = letter * 64
-    file.write_text(json.dumps(told))
+        written[letter]["sha256"] = letter * 64
+    file.write_text(json.dumps(written))
 
     evidence, _ = read_evidence(file)
 
@@ -143,7 +143,7 @@ def test_pages_stand_alone(tmp_path: Path) -> None:
         frocs={"clusters": froc([ImageMarks("w", (0.9, 0.3), (0.5,), True)])},
         features={"size": cases.scores("a"), "noise": cases.scores("b")},
         gallery=[Group("true positives: 1 of 1", ((picture, "surest: 0.90"),))],
-        beside={"Learnt anew": cases},
+        beside={"Retrained": cases},
     )
     report.write(tmp_path / "r.html", cases, report.System.KANG2021, extras=extras)
 
@@ -154,15 +154,15 @@ def test_pages_stand_alone(tmp_path: Path) -> None:
         assert "&lt;svg" not in text
         assert "nan" not in re.findall(r'points="([^"]*)"', text)
     assert "true positives: 1 of 1" in text
-    assert "Learnt anew" in text
+    assert "Retrained" in text
     assert "paper: Xception" in text
 
 
-def test_the_sentence_says_when_nothing_can_be_told() -> None:
+def test_the_sentence_states_when_no_difference_is_proven() -> None:
     labels, values = [True, False] * 10, [0.8, 0.2] * 8 + [0.3, 0.7] * 2
     twins = compare(*sides(score_cases.made(labels, {"a": values, "b": values})), replicates=20)
 
-    assert "cannot be told apart from none" in comparison_page.sentence(twins)
+    assert "is compatible with none" in comparison_page.sentence(twins)
 
 
 @pytest.fixture(scope="module")

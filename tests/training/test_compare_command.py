@@ -42,23 +42,23 @@ def node(tmp_path: Path) -> Path:
 
 def test_a_version_is_compared_promoted_and_taken_back(node: Path, tmp_path: Path) -> None:
     data = f"rsna-views:{toy.rsna_views(tmp_path / 'rsna', 16)}"
-    told, page, cases = (tmp_path / n for n in ("c.json", "c.html", "c.csv"))
+    out, page, cases = (tmp_path / n for n in ("c.json", "c.html", "c.csv"))
 
     done = run(
-        app, "compare", "toy@0.0.1", "toy@0.0.2", "--data", data, "--json", told, "--html", page,
+        app, "compare", "toy@0.0.1", "toy@0.0.2", "--data", data, "--json", out, "--html", page,
         "--scored", cases, "-c", node,
     )  # fmt: skip
 
     assert done.exit_code == 0, done.output
     assert "toy@0.0.2 has an AUC of" in done.output
-    assert json.loads(told.read_text())["whole"]["n_women"] == 16
+    assert json.loads(out.read_text())["whole"]["n_women"] == 16
     assert page.read_text().startswith("<!doctype html>")
     assert len(scored_file.read(cases)) == 24
 
     # When the rule bears anything, as toys are no better than guessing
     rule = tmp_path / "rule.toml"
     rule.write_text("least_auc = 0\nmost_drop = 1\nmost_drop_in_stratum = 1\nleast_n = 5\n")
-    words = ("promote", "toy@0.0.2", "--evidence", told, "--rule", rule, "-c", node)
+    words = ("promote", "toy@0.0.2", "--evidence", out, "--rule", rule, "-c", node)
     promoted = run(models_app, *words)
     assert promoted.exit_code == 0, promoted.output
     assert "toy@0.0.2 is active" in promoted.output
@@ -77,30 +77,30 @@ def test_a_comparison_has_the_strata_that_the_report_has(node: Path, tmp_path: P
         table = csv.DictWriter(lines, rows[0])
         table.writeheader()
         table.writerows(rows)
-    told = tmp_path / "c.json"
+    out = tmp_path / "c.json"
 
     done = run(
         app, "compare", "toy@0.0.1", "toy@0.0.2", "--data", f"rsna-views:{folder}",
-        "--json", told, "-c", node,
+        "--json", out, "-c", node,
     )  # fmt: skip
 
     assert done.exit_code == 0, done.output
-    strata = {(row["fact"], row["stratum"]) for row in json.loads(told.read_text())["strata"]}
+    strata = {(row["fact"], row["stratum"]) for row in json.loads(out.read_text())["strata"]}
     assert {("age", "40–49"), ("age", "60–69"), ("birads", "0"), ("birads", "1")} <= strata
 
 
 def test_the_report_of_a_folder(tmp_path: Path) -> None:
     folder = store_cases.made(tmp_path / "new")
     data = f"rsna-views:{toy.rsna_views(tmp_path / 'rsna', 12)}"
-    page, told, table, lines = (tmp_path / n for n in ("r.html", "r.json", "r.md", "r.csv"))
+    page, out, table, lines = (tmp_path / n for n in ("r.html", "r.json", "r.md", "r.csv"))
 
     done = run(
-        app, "report", folder, "--data", data, "--html", page, "--json", told, "--markdown", table,
+        app, "report", folder, "--data", data, "--html", page, "--json", out, "--markdown", table,
         "--csv", lines,
     )  # fmt: skip
 
     assert done.exit_code == 0, done.output
-    first = json.loads(told.read_text())["tables"][0]["rows"]
+    first = json.loads(out.read_text())["tables"][0]["rows"]
     assert [row["model"] for row in first] == ["toy@0.0.1", "paper: test", "paper: validation"]
     assert "| *paper: test* |" in table.read_text()
     assert "Kim et al. 2018" in lines.read_text()

@@ -25,7 +25,7 @@ from training.papers.wang2016 import evaluate as wang
 from training.papers.wang2016 import real_evaluate as wang_real
 from training.papers.wang2016 import regions
 from training.results import reading
-from training.statistics.grouped import GroupedCases, area, strata
+from training.statistics.grouped import GroupedCases, auc_of, strata
 
 
 class Bright:
@@ -86,9 +86,9 @@ def test_one_class_gives_counts_and_no_area(tmp_path: Path) -> None:
     assert result["auc"] is result["auc_ci"] is None
     assert (result["n_pos"], result["n_neg"]) == (0, 3)
     assert result["message"] == (
-        "No area: 0 malignant and 3 benign ROIs could be read, and both are needed."
+        "No AUC: 0 malignant and 3 benign ROIs could be read, and both are needed."
     )
-    assert "No area" in shown(result)
+    assert "No AUC" in shown(result)
 
 
 def test_presence_is_not_called_malignancy(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_an_area_of_one_woman_a_class_has_no_interval() -> None:
     labels, scores = np.array([True, True, False]), np.array([0.9, 0.2, 0.5])
     women = np.array(["a", "a", "b"])
 
-    found = area(GroupedCases(labels, scores, women))
+    found = auc_of(GroupedCases(labels, scores, women))
 
     assert (found["auc"], found["auc_ci"]) == (0.5, None)
     assert "two women" in found["ci_method"]

@@ -117,7 +117,7 @@ def test_a_damaged_checkpoint_is_said_to_be_unfit(
     (tmp_path / "run.json").write_bytes((trained / "run.json").read_bytes())
     torch.save({"network": {}}, tmp_path / CHECKPOINT)
 
-    with pytest.raises(DataError, match="start anew"):
+    with pytest.raises(DataError, match="start from scratch"):
         train.run(folders["data"], tmp_path, config=folders["config"], resume=True, quiet=True)
 
 

@@ -150,7 +150,7 @@ def test_one_lesion_with_two_labels_is_a_conflict_and_two_lesions_are_none() -> 
     assert "label_conflict" not in kinds(two)
 
 
-def test_unknown_contradicts_nothing_and_an_unproven_label_is_told() -> None:
+def test_unknown_contradicts_nothing_and_an_unproven_label_is_reported() -> None:
     rows = (
         replace(SIMPLE, laterality="L", view="CC", label="malignant"),
         replace(SIMPLE, laterality="L", view="MLO", label="unknown", image=Path("c.png")),

@@ -106,8 +106,8 @@ def test_the_truth_names_every_planted_lesion(phantom: PhantomExam, tmp_path: Pa
 
     assert truth["seed"] == 21
     assert truth["malignant"] == {side.value: phantom.malignant[side] for side in Laterality}
-    for told, view in zip(truth["views"], phantom.views, strict=True):
-        assert [lesion["box"] for lesion in told["lesions"]] == [
+    for stated, view in zip(truth["views"], phantom.views, strict=True):
+        assert [lesion["box"] for lesion in stated["lesions"]] == [
             list(lesion.box) for lesion in view.lesions
         ]
 

@@ -265,13 +265,13 @@ def test_irregular_and_microlobulated_outlines_are_less_convex() -> None:
     assert solidity(MassMargin.MICROLOBULATED, MassShape.ROUND) < smooth - 0.02
 
 
-def test_lesions_are_told_in_words() -> None:
-    told = describe(mass(MassMargin.SPICULATED, 0, MassShape.IRREGULAR))
+def test_lesions_are_described_in_words() -> None:
+    text = describe(mass(MassMargin.SPICULATED, 0, MassShape.IRREGULAR))
     look = ClusterDescriptors(CalcificationType.COARSE_HETEROGENEOUS, Distribution.GROUPED)
     image = np.zeros((600, 600), np.float32)
     lesion = cluster.plant(np.random.default_rng(0), image, site(), PhantomCase(look, False, 0.1))
 
-    assert told == "irregular spiculated mass of high density, malignant"
+    assert text == "irregular spiculated mass of high density, malignant"
     assert describe(lesion) == "grouped coarse heterogeneous calcifications, benign"
 
 

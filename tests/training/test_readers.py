@@ -50,7 +50,7 @@ def test_cases_without_an_assessment_or_with_known_histology_take_no_part() -> N
     assert both.scores(readers.NAME).tolist() == [1.0, 4.3, 5.0, 2.0]
 
 
-def test_only_cut_offs_that_call_other_cases_are_told() -> None:
+def test_only_cut_offs_that_call_other_cases_are_listed() -> None:
     labels = [True, True, False, False]
     screening = readers.with_reader(assessed("0 0 0 1", labels, [0.5] * 4))
     diagnostic = readers.with_reader(assessed("5 4A 3 2", labels, [0.5] * 4))
@@ -143,7 +143,7 @@ def test_the_section_tells_numbers_tests_and_biases() -> None:
     assert svg.count("<polygon") == 1 + 3  # the band, and a diamond a cut-off
 
 
-def test_a_reader_of_one_class_is_told_and_not_compared() -> None:
+def test_a_reader_of_one_class_is_reported_and_not_compared() -> None:
     cases = assessed("4 5 - -", [True, True, False, False], [0.5] * 4)
 
     (section,) = reader_section.sections(cases, System.KIM2018)

@@ -1,4 +1,4 @@
-"""`cadnode models recalibrate`: operating points anew; weights and packaged cards untouched."""
+"""`cadnode models recalibrate`: operating points refitted; weights and packaged cards untouched."""
 
 import hashlib
 import json
@@ -156,14 +156,14 @@ def test_a_dry_run_changes_nothing(toys: dict[str, Any], config: Path, tmp_path:
     run(config, "add", toys["trained"], "--activate")
     before = tree(tmp_path)
 
-    told = as_json(config, "recalibrate", DIGITAL, "--data", toys["data"][DIGITAL], "--dry-run")
+    printed = as_json(config, "recalibrate", DIGITAL, "--data", toys["data"][DIGITAL], "--dry-run")
     run(
         config, "recalibrate", DIGITAL, "--data", toys["data"][DIGITAL], "--dry-run",
         "--out", tmp_path / "elsewhere",
     )  # fmt: skip
 
-    assert told["dry_run"] is True
-    assert told["models"][0]["folder"] is None
+    assert printed["dry_run"] is True
+    assert printed["models"][0]["folder"] is None
     assert tree(tmp_path) == before
 
 
@@ -194,8 +194,8 @@ def test_women_of_the_training_are_not_used_and_those_used_count_as_seen(
     split = store.read_split(base)
     moved = split["validation"].pop()  # a woman whom the card no longer lists
     trained = split["train"].pop()
-    learnt = split["validation"].pop(0)
-    split["train"].append(learnt)
+    trained_woman = split["validation"].pop(0)
+    split["train"].append(trained_woman)
     (base / store.SPLIT).write_text(json.dumps(split))
 
     as_json(config, "recalibrate", DIGITAL, "--data", toys["data"][DIGITAL])
@@ -205,7 +205,7 @@ def test_women_of_the_training_are_not_used_and_those_used_count_as_seen(
     keys = {store.woman_key(r.dataset, r.woman) for r in records}
     assert new["train"] == split["train"]
     assert moved in new["validation"]
-    assert learnt not in new["validation"]
+    assert trained_woman not in new["validation"]
     assert trained not in new["validation"]
     assert set(new["validation"]) <= {k for k in keys if part_of(k) == "validation"}
 
@@ -279,14 +279,14 @@ def test_members_of_an_ensemble_get_what_its_own_curve_is_made_of(
     for folder in cnns(tmp_path / "cnns"):
         run(config, "add", folder)
 
-    told = as_json(config, "recalibrate", "toy-a", "toy-b", "--data", "phantom:1/12/1")
+    printed = as_json(config, "recalibrate", "toy-a", "toy-b", "--data", "phantom:1/12/1")
 
-    cards = [store.read_card(Path(row["folder"])) for row in told["models"]]
+    cards = [store.read_card(Path(row["folder"])) for row in printed["models"]]
     assert all(isinstance(c, CnnCard) and c.validation for c in cards)
     assert all(isinstance(c, CnnCard) and len(c.validation.scores) == 12 for c in cards)
     together = curve([c for c in cards if isinstance(c, CnnCard)])
     assert together is not None
-    (row,) = told["ensembles"]
+    (row,) = printed["ensembles"]
     assert row["system"] == System.KANG2021.value
     assert row["members"] == ["toy-a", "toy-b"]
     assert "mean of the members' own" in row["old"]["youden"]["chosen"]

@@ -212,7 +212,7 @@ def test_every_paper_has_rows_beneath_ours() -> None:
         published_rows(System.WANG2016)
 
 
-def test_what_a_system_is_told_in() -> None:
+def test_which_table_a_system_is_reported_in() -> None:
     found = all_tables(score_cases.drawn(40), System.KANG2021)
 
     assert [t.first for t in found] == ["model", "model", "model", "pair", "stratum"]

@@ -76,7 +76,7 @@ def test_the_calibration_error_is_that_of_scikit_learns_quantile_bins() -> None:
 
 
 def test_the_calibration_error_by_hand() -> None:
-    # Two bins of two: said 0.2, true 0.5; said 0.8, true 1.
+    # Two bins of two: predicted 0.2, true 0.5; predicted 0.8, true 1.
     found = reliability([False, True, True, True], [0.1, 0.3, 0.7, 0.9], bins=2)
 
     assert found.ece == pytest.approx((0.3 + 0.2) / 2)

@@ -234,7 +234,7 @@ def test_the_best_reader_has_the_whole_share_and_a_guesser_none() -> None:
 
 
 def test_a_stratum_without_both_classes_has_no_area() -> None:
-    row = measure.area([record(0), record(1)], np.array([0.1, 0.2]))
+    row = measure.auc_of([record(0), record(1)], np.array([0.1, 0.2]))
 
     assert (row["auc"], row["auc_ci"], row["n_pos"], row["n_neg"]) == (None, None, 0, 2)
 

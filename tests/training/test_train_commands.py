@@ -50,13 +50,13 @@ def test_every_training_has_the_common_options(system: str) -> None:
 def test_a_dry_run_tells_data_differences_steps_and_files_and_writes_nothing(
     system: str, tmp_path: Path
 ) -> None:
-    told = dry(system, tmp_path / "out", "--epochs", "2")
+    shown = dry(system, tmp_path / "out", "--epochs", "2")
 
-    assert told["system"] == system
-    assert sum(sum(row["classes"].values()) for row in told["data"]) > 100
-    assert told["differences"]
-    assert told["steps"] == sum(p["epochs"] * p["steps_per_epoch"] for p in told["phases"]) > 0
-    assert any(str(tmp_path / "out") in text for text in told["writes"])
+    assert shown["system"] == system
+    assert sum(sum(row["classes"].values()) for row in shown["data"]) > 100
+    assert shown["differences"]
+    assert shown["steps"] == sum(p["epochs"] * p["steps_per_epoch"] for p in shown["phases"]) > 0
+    assert any(str(tmp_path / "out") in text for text in shown["writes"])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -84,9 +84,9 @@ def test_without_a_gpu_the_small_recipe_is_taken_unless_the_papers_is_asked_for(
 def test_real_data_are_counted_by_part_and_class(tmp_path: Path) -> None:
     exams = toy.ddsm_exams(tmp_path / "ddsm", 30, size=16)
 
-    told = dry("kim2018", tmp_path / "out", "--data", f"ddsm-exams:{exams}")
+    shown = dry("kim2018", tmp_path / "out", "--data", f"ddsm-exams:{exams}")
 
-    counts = {row["part"]: row["classes"] for row in told["data"]}
+    counts = {row["part"]: row["classes"] for row in shown["data"]}
     assert sum(one["breasts with cancer"] for one in counts.values()) == 20
     assert sum(one["without"] for one in counts.values()) == 40
     assert counts["train"]["without"] > counts["test"]["without"]
@@ -122,7 +122,7 @@ def test_what_is_wrong_is_said_in_a_line(
     assert message in found.stderr.replace("\n", " ")
 
 
-def test_the_small_networks_are_learnt_in_float32_alone(tmp_path: Path) -> None:
+def test_the_small_networks_are_trained_in_float32_alone(tmp_path: Path) -> None:
     for system in ("wang2016", "detection"):
         found = run(system, "--out", str(tmp_path / "out"), "--dry-run", "--precision", "bf16")
         assert found.exit_code == SettingsError.exit_code
@@ -146,21 +146,21 @@ def test_a_recipe_is_named_by_paper_cpu_file_or_device() -> None:
 
 
 def test_what_the_autoencoders_training_does_otherwise_is_named() -> None:
-    told = wang.differences(AutoencoderRecipe(), "both", 10)
+    shown = wang.differences(AutoencoderRecipe(), "both", 10)
 
-    topics = [topic for topic, _, _ in told]
+    topics = [topic for topic, _, _ in shown]
     assert "fine-tuning" in topics
-    assert {t for t, said, _ in told} <= set(wang.PAPER)
-    assert any("10-fold cross-validation by woman" in ours for _, _, ours in told)
+    assert {t for t, line, _ in shown} <= set(wang.PAPER)
+    assert any("10-fold cross-validation by woman" in ours for _, _, ours in shown)
 
 
 def test_a_card_names_no_folder_of_the_machine() -> None:
-    said = command_line(
+    line = command_line(
         "kang2021", ["target=mini-mias:/home/x/mias", "phantom:9/8/7,manifest:/d/m.csv"],
         Path("/home/x/out"), {"--members": ["a", "b"], "--epochs": None, "--seed": 3},
     )  # fmt: skip
 
-    assert said == (
+    assert line == (
         "cadnode train kang2021 --data target=mini-mias:mias --data "
         "phantom:9/8/7,manifest:m.csv --out out --members a --members b --seed 3"
     )

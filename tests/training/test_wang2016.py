@@ -65,7 +65,7 @@ def toy_region(source: PhantomSource, content: str, part: str, number: int) -> P
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, object], Path]:
-    """A model for both, learnt from toy regions."""
+    """A model for both, trained on toy regions."""
     out = tmp_path_factory.mktemp("wang2016")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(phantom_regions, "draw", toy_region)
@@ -112,7 +112,7 @@ def test_the_table_holds_the_papers_numbers_beside_ours(
     assert set(trained[0]["cross_validation_accuracy"]) == {"sae", "svm", "knn", "lda"}  # type: ignore[call-overload]
 
 
-def test_dots_and_lines_are_told_apart(trained: tuple[dict[str, object], Path]) -> None:
+def test_dots_and_lines_are_distinguished(trained: tuple[dict[str, object], Path]) -> None:
     (test,) = trained[0]["test"]  # type: ignore[misc]
 
     assert max(row["auc"] for row in test["rows"]) > 0.85
@@ -262,11 +262,11 @@ def test_a_preview_of_real_regions_opens_no_image(
     monkeypatch.setattr(regions, "measured", lambda *_: pytest.fail("segmented"))
     monkeypatch.setattr(regions, "placed", lambda *_: pytest.fail("read"))
 
-    told = train.preview(f"pisa-masses:{folder}", tmp_path / "out", scenario="masses")
+    previewed = train.preview(f"pisa-masses:{folder}", tmp_path / "out", scenario="masses")
 
-    assert {c.part for c in told.counts} == {"train", "validation", "test"}
-    assert sum(sum(c.classes.values()) for c in told.counts) == 80
-    assert sum(c.classes["malignant"] for c in told.counts) == 40
+    assert {c.part for c in previewed.counts} == {"train", "validation", "test"}
+    assert sum(sum(c.classes.values()) for c in previewed.counts) == 80
+    assert sum(c.classes["malignant"] for c in previewed.counts) == 40
 
 
 def test_a_folder_that_is_no_pisa_masses_is_refused(tmp_path: Path) -> None:

@@ -84,8 +84,8 @@ def losses(out: Path) -> list[float]:
 
 
 def gradients_of(model: nn.Module, largest: int) -> tuple[list[Tensor], float, list[str]]:
-    """Gradients where no more than `largest` rows fit into memory, and what was said."""
-    said: list[str] = []
+    """Gradients where no more than `largest` rows fit into memory, and the lines given."""
+    notes: list[str] = []
 
     def forward(net: Any, rows: Tensor) -> Tensor:
         if len(rows) > largest:
@@ -93,24 +93,23 @@ def gradients_of(model: nn.Module, largest: int) -> tuple[list[Tensor], float, l
         return net(rows)
 
     batch = Data().make(0, 0)
-    made = Gradients(model, forward, Machine(), None, say=said.append)
+    made = Gradients(model, forward, Machine(), None, notify=notes.append)
     torch.manual_seed(3)
     loss = made.of(batch.views, lambda outputs: loss_of(None, outputs, batch))
-    return [p.grad.clone() for p in model.parameters()], loss, said
+    return [p.grad.clone() for p in model.parameters()], loss, notes
 
 
 @pytest.mark.parametrize("largest", [4, 3, 1])
-def test_a_minibatch_that_does_not_fit_is_learnt_in_parts_and_the_step_stays_the_same(
+def test_a_minibatch_that_does_not_fit_runs_in_parts_and_the_step_stays_the_same(
     largest: int,
 ) -> None:
     expected, whole, nothing = gradients_of(network(), 8)
 
-    found, loss, said = gradients_of(network(), largest)
+    found, loss, notes = gradients_of(network(), largest)
 
     assert nothing == []
-    assert said[-1] == (
-        f"out of memory: minibatches are learnt in {({4: 2, 3: 4, 1: 8})[largest]} parts from "
-        "here on"
+    assert notes[-1] == (
+        f"out of memory: minibatches run in {({4: 2, 3: 4, 1: 8})[largest]} parts from here on"
     )
     assert loss == pytest.approx(whole, rel=1e-6)
     for one, other in zip(expected, found, strict=True):
@@ -141,7 +140,7 @@ def test_running_statistics_see_each_part_once() -> None:
     assert int(model[2].num_batches_tracked) == 2
 
 
-def test_a_single_row_that_does_not_fit_is_said() -> None:
+def test_a_single_row_that_does_not_fit_is_reported() -> None:
     with pytest.raises(SettingsError, match="not even one image fits"):
         gradients_of(network(), 0)
 
@@ -206,7 +205,7 @@ def test_an_epoch_that_the_checkpoint_does_not_know_leaves_the_history(tmp_path:
     assert losses(tmp_path)[2] != 9.0
 
 
-def test_a_damaged_checkpoint_is_said(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_reported(tmp_path: Path) -> None:
     (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
 
     with pytest.raises(DataError, match="is damaged"):
@@ -310,7 +309,9 @@ def test_deterministic_mode_ends_with_the_training() -> None:
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_a_training_that_starts_anew_forgets_what_an_earlier_one_left(tmp_path: Path) -> None:
+def test_a_training_that_starts_from_scratch_forgets_what_an_earlier_one_left(
+    tmp_path: Path,
+) -> None:
     stage = tmp_path / "net-0" / "1-near"
     stage.mkdir(parents=True)
     model = tmp_path / "model" / "1.0.0" / "model.safetensors"

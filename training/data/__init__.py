@@ -1,1 +1,1 @@
-"""Public data sets as the training sees them."""
+"""Data sets as training and evaluation see them."""

@@ -1,4 +1,4 @@
-"""BI-RADS words of the public data sets, as the manifest's closed words."""
+"""Which of the manifest's terms the data sets' BI-RADS words stand for."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -38,7 +38,7 @@ def calcification_type(ddsm: str) -> str:
     """The type for DDSM's words ("PUNCTATE-PLEOMORPHIC"), "" when there is none.
 
     Choice: of several words the most suspicious counts, because it decides the assessment
-    (ACR BI-RADS 5th edition); so also in the three functions below.
+    (ACR BI-RADS 5th edition); likewise in the three functions below.
     """
     return _first(_TYPES, ddsm)
 

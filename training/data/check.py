@@ -24,11 +24,11 @@ _WORKERS: Final = 4  # a film decoded is 50 MB
 
 @dataclass(frozen=True, slots=True)
 class ManifestProblem:
-    """Something wrong.
+    """A defect of a manifest.
 
     `kind` is `woman_in_two_splits`, `same_image`, `near_duplicate`, `missing_file`,
     `unreadable_image`, `label_conflict`, `box_outside`, `mask_unfit` or `label_without_pathology`;
-    `rows` are 1-based, as counted in the manifest; `leak` says whether a model could be tested on
+    `rows` are 1-based, as counted in the manifest; `leak`: whether a model could be tested on
     what it was trained on.
     """
 
@@ -67,7 +67,7 @@ class ManifestReport:
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """What reading one image gave: its size, hashes, or why there are none."""
+    """One image's size and hashes, or why it could not be read."""
 
     shape: tuple[int, int] | None = None
     digest: str = ""
@@ -85,7 +85,7 @@ def check(
     """Counts and problems; `tick` after each image.
 
     Without `pixels` no file is opened: near-duplicates, unreadable images and boxes beyond the
-    image stay unseen.
+    image are not detected.
     """
     rows = manifest.rows
     of_image: dict[Path, list[int]] = defaultdict(list)
@@ -170,7 +170,7 @@ def _shared(rows: Sequence[ManifestRow], of_image: dict[Path, list[int]]) -> lis
 def _label_conflicts(rows: Sequence[ManifestRow]) -> list[ManifestProblem]:
     """One lesion, or one whole breast, of one exam with two labels; unknown contradicts nothing.
 
-    Regions without a side or a lesion's name cannot be told apart and are passed over, unless
+    Regions without a side or a lesion's name cannot be distinguished and are skipped, unless
     image and box are the same.
     """
     groups: dict[tuple[object, ...], list[int]] = defaultdict(list)

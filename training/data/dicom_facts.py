@@ -1,4 +1,4 @@
-"""What a DICOM file's header gives to a manifest row."""
+"""Which facts a DICOM header gives to a manifest row."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from training.data import birads
 
 @dataclass(frozen=True, slots=True)
 class DicomFacts:
-    """A mammogram's header in the manifest's words; the last six identify her.
+    """A mammogram's header in the manifest's words; the last six identify the woman.
 
     `woman` and `exam` are Patient ID and Study Instance UID, but of CBIS-DDSM the woman: there,
     each view is a patient and a study of its own.
@@ -35,7 +35,7 @@ class DicomFacts:
 
 
 def read_facts(path: Path) -> DicomFacts | str:
-    """What the header says, or the coded reason why the file is no mammogram that can be read."""
+    """What the header states, or the coded reason why the file is no mammogram that can be read."""
     instance = inspect(path)
     view, header = instance.mammogram, instance.header
     if view is None or header is None:

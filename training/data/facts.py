@@ -1,4 +1,4 @@
-"""What a manifest states of a breast or region beside its label (docs/data.md)."""
+"""What a manifest states of a breast or region besides its label (docs/data.md)."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,7 +15,7 @@ _BIRADS: Final = ("", "1", "2", "3", "0", "4A", "4", "4B", "4C", "5", "6")
 
 
 def of_rows(rows: Sequence[ManifestRow]) -> dict[str, str]:
-    """Facts of one breast, by name; "" where no row tells."""
+    """Facts of one breast, by name; "" where no row states it."""
     lesions = [row for row in rows if row.lesion_kind]
     worst = next((row for row in lesions if row.label == m.MALIGNANT), None)
     chosen = worst or (lesions[0] if lesions else None)

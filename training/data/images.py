@@ -1,4 +1,4 @@
-"""The pixels of any image a manifest names: DICOM as the node reads it, or a grey image file."""
+"""How an image of a manifest is read: DICOM as the node reads it, or a grey image file."""
 
 from pathlib import Path
 from typing import Final

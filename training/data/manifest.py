@@ -1,4 +1,4 @@
-"""A manifest: one table of images and regions, whatever data set they come from (docs/data.md)."""
+"""What a manifest holds: images and regions of any data set in one table (docs/data.md)."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -116,7 +116,7 @@ class ManifestRow:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The woman, among all data sets."""
+        """The woman's key across all data sets."""
         return self.dataset, self.woman
 
 

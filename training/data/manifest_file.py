@@ -1,4 +1,4 @@
-"""Manifests as files: CSV (RFC 4180, UTF-8) or Parquet, with the same columns (docs/data.md)."""
+"""How manifests are stored: CSV (RFC 4180, UTF-8) or Parquet, same columns (docs/data.md)."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""A manifest's rows as whole views with a label a breast, for systems that read exams."""
+"""How a manifest's rows become whole views with a label per breast, for exam systems."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def views(manifest: Manifest, name: str, acquisition: Acquisition) -> ViewSet:
     """One record an image; a breast has a cancer if any row of it is malignant.
 
     Views other than CC and MLO, and breasts of unknown label, are left out. Of several exams of a
-    woman one is taken, or her breasts would be joined across years: the worst, then the latest.
+    woman one is taken, because her breasts would else be joined across years: worst, then latest.
 
     Raises
     ------

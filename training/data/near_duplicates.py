@@ -1,4 +1,4 @@
-"""Images that are the same picture: a perceptual hash, and the pairs that nearly share one."""
+"""Which images are the same picture: a perceptual hash, and pairs that nearly share one."""
 
 from collections.abc import Sequence
 from typing import Final

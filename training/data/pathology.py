@@ -1,4 +1,4 @@
-"""A hospital's own labels: a CSV file that says what became of a breast, a study or an image."""
+"""A hospital's own labels: a CSV file that states the outcome of a breast, a study or an image."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +23,7 @@ DATASET: Final = "local"
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A line of the file: what it speaks of (`key`, `value`), and what it says."""
+    """A line of the file: what it is about (`key`, `value`), and what it states."""
 
     line: int
     key: str
@@ -84,10 +84,10 @@ def label_images(
     pathology: Pathology,
     tick: Callable[[], None] = lambda: None,
 ) -> Manifest:
-    """The images that a statement speaks of, with what it says; `tick` after each image.
+    """The images that a statement is about, with what it states; `tick` after each image.
 
-    The header gives what the statement leaves open. A woman without a `woman` column goes by a
-    hash of her Patient ID; so does her exam. What no statement speaks of is left out.
+    The header gives what the statement leaves open. Without a `woman` column a woman is named by a
+    hash of her Patient ID; so is her exam. Images without a statement are left out.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def _statements_of(
 def pseudonym(dataset: str, identifier: str) -> str:
     """16 hexadecimal digits that stand for an identifier: the same in every manifest.
 
-    No secret is in it: whoever has a list of all identifiers can tell which is which.
+    The hash is unsalted: anyone with a list of all identifiers can match them.
     """
     return hashlib.sha256(f"{dataset}:{identifier}".encode()).hexdigest()[:16]
 
@@ -157,8 +157,8 @@ def _row(path: Path, facts: DicomFacts, statement: Statement, file: Path) -> Man
         "vendor": facts.vendor,
         "spacing_mm": f"{facts.spacing_mm or ''}",
     }
-    said = {name: text for name, text in statement.cells.items() if name != "exam_date"}
+    stated = {name: text for name, text in statement.cells.items() if name != "exam_date"}
     try:
-        return parse_row({**known, **said, "image": str(path)}, file.parent)
+        return parse_row({**known, **stated, "image": str(path)}, file.parent)
     except ValueError as error:
         raise DataError(f"{file.name}, line {statement.line}, {error}") from None

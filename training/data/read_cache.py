@@ -1,4 +1,4 @@
-"""What one command has read already: its numbers and its page share it, and it ends with them."""
+"""What one command has already read, shared by its numbers and its page."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -7,15 +7,14 @@ from typing import Any
 class ReadCache:
     """A dictionary for each thing that was read.
 
-    Handed from an evaluation to its page, so that images are read once; without one, nothing is
-    shared.
+    Passed from an evaluation to its page, so that images are read once.
     """
 
     def __init__(self) -> None:
         self._read: dict[Hashable, dict[Any, Any]] = {}
 
     def of(self, what: Hashable) -> dict[Any, Any]:
-        """What is known of `what`, to be added to.
+        """The entries of `what`, to be added to.
 
         `what` must name everything that the values depend on, but for the files, which do not
         change while a command runs.

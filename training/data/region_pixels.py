@@ -1,4 +1,4 @@
-"""The pixels of regions: each with its image, its box, and its pixels' size as the node has it."""
+"""Which pixels a region has: its image, its box, and the pixel spacing as the node reads it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -49,7 +49,7 @@ class Placed:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _View:
-    """An image with what its header says; `estimated` is the node's guess where it says nothing."""
+    """An image and its header's facts; `estimated` is the node's guess where it has none."""
 
     image: FloatImage
     stated: tuple[float, float] | None = None
@@ -60,7 +60,7 @@ class _View:
 def placed(regions: Iterable[DataRegion]) -> Iterator[tuple[DataRegion, Placed | str]]:
     """Each region with its pixels, or with the reason why there are none.
 
-    An image that the regions before also lie in is not read again.
+    Consecutive regions of one image share it: it is read once.
     """
     path: Path | None = None
     view: _View | str = ""
@@ -71,7 +71,7 @@ def placed(regions: Iterable[DataRegion]) -> Iterator[tuple[DataRegion, Placed |
 
 
 def _view(path: Path) -> _View | str:
-    """An image, with what a DICOM header says of it; or why it cannot be read."""
+    """An image with the facts of its DICOM header, or why it cannot be read."""
     if not path.is_file():
         return "file missing"
     if path.suffix.lower() in GREY_FILES:
@@ -101,7 +101,7 @@ def _place(region: DataRegion, view: _View) -> Placed | str:
 
 
 def _of_row(row: ManifestRow) -> tuple[float, float] | None:
-    """What the data set says of its pixels' size."""
+    """The pixel size that the data set states."""
     return None if row.spacing_mm is None else (row.spacing_mm, row.spacing_mm)
 
 

@@ -1,7 +1,7 @@
-"""Regions of interest of a manifest: which rows a system of regions can learn from or be tested on.
+"""Which rows of a manifest are regions that a system can be trained or tested on.
 
 A row is a region when it has a box, a mask, or is of a set whose images are regions themselves.
-Everything else is left out and counted, with the reason in words.
+Everything else is left out and counted, by reason.
 """
 
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ _PARTS: Final[tuple[Part, ...]] = ("train", "validation", "test")
 
 
 class Question(StrEnum):
-    """What is to be told apart: malignant from benign, or calcifications from none."""
+    """Which classes are separated: malignant and benign, or calcifications and none."""
 
     MALIGNANCY = "malignancy"
     PRESENCE = "presence"
@@ -71,7 +71,7 @@ class Regions:
     left_out
         How many rows or images of the source are no such region, by reason.
     own_split
-        Whether the manifest's own `split` column says each region's part.
+        Whether the manifest's own `split` column gives each region's part.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Regions:
 
     @property
     def contrast(self) -> str:
-        """What is compared with what, in words."""
+        """Which classes are compared, in words."""
         what = _WORDS[self.content]
         if self.question == Question.PRESENCE:
             return (
@@ -102,7 +102,7 @@ class Regions:
         return replace(self, items=kept), len(women)
 
     def part(self, part: Part) -> "Regions":
-        """Those of a part: by the woman's key alone, or as the manifest's own split says."""
+        """Those of a part: by the woman's key alone, or by the manifest's own split."""
 
         def of(item: DataRegion) -> str:
             return item.row.split if self.own_split else part_of(item.woman)
@@ -141,7 +141,7 @@ def regions(
 ) -> Regions:
     """The manifest's regions that hold `content`, and why the other rows are none.
 
-    `acquisition` is that of data sets that are not known by name. Where no row says whether it is
+    `acquisition` is that of data sets that are not known by name. Where no row states whether it is
     malignant because all are of `pisa-calcifications`, the question is whether there are any.
     """
     absence = {row.dataset for row in manifest.rows} == {pisa_calcifications.NAME}

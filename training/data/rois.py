@@ -1,4 +1,4 @@
-"""ROIs with what is known of them, as bytes in a memory-mapped file: made once, read often."""
+"""How ROIs are stored: bytes in a memory-mapped file with their facts; made once, read often."""
 
 import json
 import os
@@ -28,9 +28,9 @@ class RoiRecord:
     Parameters
     ----------
     key
-        Names the woman (or the phantom's seed): parts are kept apart by it.
+        Names the woman (or the phantom's seed): parts are separated by it.
     type, distribution
-        BI-RADS descriptors; "" where nobody gave them.
+        BI-RADS descriptors; "" where unknown.
     p_malignant
         The probability with which a phantom drew `malignant`; None for real ROIs.
     box

@@ -1,4 +1,4 @@
-"""The data that `KIND:PATH` can name: read as a manifest, or as the views of exams."""
+"""Which data `KIND:PATH` can name: read as a manifest, or as the views of exams."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -106,7 +106,7 @@ def open_source(text: str, *, only_test: bool = False) -> ViewSet:
     """The views of `KIND:PATH` as exams: one record a view, a label a breast.
 
     `phantom:small|N|TRAIN/VALIDATION/TEST` are drawn exams (`phantom_exams`); `only_test` takes
-    their test part alone and means nothing for other kinds.
+    only their test part and has no effect on other kinds.
 
     Raises
     ------

@@ -1,9 +1,9 @@
-"""Splits into train, validation and test: a woman is in one of them only.
+"""Which part a woman is in: train, validation or test, and only one of them.
 
 By woman: each stratum (worst label × lesion kinds of a woman) gives its share to each part, and
 the seed decides which women. By date, as Kang et al. 2021 (Methods: images of 2007 to 2017 trained
 and validated, those of 2018 and 2019 tested): older exams train, newer ones test.
-Choice: the validation part is the newest of the older ones, because the paper does not say how it
+Choice: the validation part is the newest of the older ones, because the paper does not state how it
 was taken.
 """
 
@@ -71,8 +71,8 @@ def split_by_woman(
 def split_by_date(rows: Sequence[ManifestRow], shares: Shares) -> tuple[ManifestRow, ...]:
     """The rows with `split` set by time: oldest train, then validation, newest test.
 
-    A woman counts by her latest exam, so that nothing trains that is newer than the test's
-    first day; women of one day (or month, if no day is stated) stay together.
+    A woman counts by her latest exam, so that no training exam is newer than the first test
+    day; women of one day (or month, if no day is stated) stay together.
 
     Raises
     ------

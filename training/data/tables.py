@@ -1,4 +1,4 @@
-"""Tables that data sets come with: CSV with commas or semicolons, and Excel's XLSX."""
+"""How data sets' tables are read: CSV with commas or semicolons, and Excel's XLSX."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Preprocessed views: the serving chain run once over a data set, kept on disk as uint8."""
+"""How views are preprocessed once: the serving chain over a data set, kept as uint8."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""What a data set's adapter gives: one record per view, and the views left out, with reasons."""
+"""What a data set's adapter returns: one record per view; views left out, by reason."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -39,7 +39,7 @@ class ViewRecord:
     trainable
         False for images that only evaluation uses (implants).
     split
-        The part that a manifest's own `split` column says; "" without one.
+        The part that a manifest's own `split` column gives; "" without one.
     """
 
     dataset: str
@@ -82,7 +82,7 @@ def left_out(reasons: Iterable[str]) -> tuple[tuple[str, int], ...]:
 def part_of(woman_key: str) -> Part:
     """Train, validation or test: fixed by the woman's key (`models.store.woman_key`) alone.
 
-    So a woman stays in her part whatever else is in the folder.
+    A woman stays in her part whatever else the folder holds.
     """
     share = int(woman_key[:8], 16) / 16**8
     if share < _TRAIN:
@@ -91,7 +91,7 @@ def part_of(woman_key: str) -> Part:
 
 
 def parts(records: Sequence[ViewRecord], keys: Sequence[str]) -> list[Part]:
-    """The part of each record: as the manifest's own split says where every one has it.
+    """The part of each record: by the manifest's own split where every one has it.
 
     Without it, or where records lack it, by the women's `keys` (`part_of`).
 

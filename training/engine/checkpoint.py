@@ -1,4 +1,4 @@
-"""A training's whole state in one file, and the file that says which training it is."""
+"""What a training can resume from: its whole state in one file, and what it belongs to."""
 
 import dataclasses
 import hashlib
@@ -45,15 +45,15 @@ def read(file: Path, device: str = "cpu") -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError):
-        raise DataError(f"{file.name} is damaged; start anew") from None
+        raise DataError(f"{file.name} is damaged; start from scratch") from None
     return state
 
 
 def claim(out: Path, recipe: Any, data: Sequence[str], seed: int, *, resume: bool) -> None:
-    """Write down what the folder's training depends on; refuse to resume another one.
+    """Record what the folder's training depends on; refuse to resume another one.
 
-    A training that starts anew first forgets what an earlier one left in the folder: killed and
-    resumed it would go on with the other's weights.
+    A training that starts from scratch first removes what an earlier one left in the folder:
+    killed and resumed, it would continue with the other's weights.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def claim(out: Path, recipe: Any, data: Sequence[str], seed: int, *, resume: boo
     recipe, data, seed
         What the training depends on; the recipe is a dataclass.
     resume
-        Whether the folder's training is to go on.
+        Whether to resume the folder's training.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The command line of a training as its card and its record say it."""
+"""Which command line a card and a training's record state."""
 
 import shlex
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Gradients of a minibatch's loss, in as many parts as memory and processes ask for.
+"""How a minibatch's gradients are computed, in as many parts as memory and processes need.
 
 The loss is always taken of the whole minibatch's outputs, whatever it is made of (pairs of
 breasts, unknown labels): in parts, the outputs are made first without a graph, the loss is derived
@@ -45,19 +45,19 @@ class Gradients:
         Of the forward pass; None is float32.
     scale
         Applied to the loss before it is derived (float16).
-    say
-        Is told when the minibatch is divided.
+    notify
+        Gets a line when the minibatch is divided.
     """
 
     def __init__(
         self, network: nn.Module, forward: Forward, machine: Machine, dtype: torch.dtype | None,
-        *, scale: Loss = lambda loss: loss, say: Callable[[str], None] = lambda text: None,
+        *, scale: Loss = lambda loss: loss, notify: Callable[[str], None] = lambda text: None,
     ) -> None:  # fmt: skip
         outputs = _Outputs(network, forward)
         several = machine.world > 1
         self._run: nn.Module = DistributedDataParallel(outputs) if several else outputs
         self.network, self.machine, self.dtype = network, machine, dtype
-        self.parts, self._scale, self._say = 1, scale, say
+        self.parts, self._scale, self._notify = 1, scale, notify
 
     def of(self, inputs: Tensor, loss: Loss) -> float:
         """The loss of `inputs` as a number, its gradients added to the parameters'.
@@ -125,7 +125,7 @@ class Gradients:
     def _halve(self, rows: int) -> None:
         """Divide the minibatch once more; gradients of the failed pass are dropped."""
         if self.machine.world > 1:
-            # The others wait in the middle of their step: they cannot be told to begin it again.
+            # The others wait in the middle of their step: they cannot begin it again.
             raise SettingsError("out of GPU memory: use more processes, or a smaller batch")
         if self.parts >= rows:
             raise SettingsError("out of GPU memory: not even one image fits beside the network")
@@ -133,4 +133,4 @@ class Gradients:
         self.network.zero_grad(set_to_none=True)
         if self.machine.device == "cuda":
             torch.cuda.empty_cache()
-        self._say(f"out of memory: minibatches are learnt in {self.parts} parts from here on")
+        self._notify(f"out of memory: minibatches run in {self.parts} parts from here on")

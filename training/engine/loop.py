@@ -1,6 +1,6 @@
-"""The training loop: MONAI's `SupervisedTrainer` with the handlers that every paper needs.
+"""How a network is trained: MONAI's `SupervisedTrainer` with the handlers of every paper.
 
-Deterministic for a seed, and resumable: a training that was killed goes on from its last whole
+Deterministic for a seed, and resumable: a killed training continues from its last complete
 epoch and ends with the same weights as one that was not.
 """
 
@@ -150,7 +150,8 @@ class Training:
         if done < self.plan.epochs and not self._out_of_patience():
             self.gradients = Gradients(
                 self.network, self.plan.forward, self.machine, self.dtype,
-                scale=self.scaler.scale, say=terminal.console(stderr=True, quiet=self.quiet).print,
+                scale=self.scaler.scale,
+                notify=terminal.console(stderr=True, quiet=self.quiet).print,
             )  # fmt: skip
             trainer = self._trainer(done)
             with bar_of(quiet=self.quiet or not self.machine.first) as bar:
@@ -236,8 +237,8 @@ class Training:
             with (self.out / HISTORY).open("a") as history:
                 history.write(json.dumps(numbers) + "\n")
             self._save(epoch + 1)
-            said = (f"{k} {v:.3f}" for k, v in numbers.items() if k != "epoch")
-            bar.update(task, note=" ".join(said))
+            note = (f"{k} {v:.3f}" for k, v in numbers.items() if k != "epoch")
+            bar.update(task, note=" ".join(note))
 
     def _keep_best(self, score: float, epoch: int) -> None:
         if score > self.progressed.best_score:
@@ -274,7 +275,9 @@ class Training:
             if self.scaler.is_enabled() and state.get("scaler"):
                 self.scaler.load_state_dict(state["scaler"])
         except (RuntimeError, KeyError, ValueError):
-            raise DataError(f"{CHECKPOINT} does not belong to this recipe; start anew") from None
+            raise DataError(
+                f"{CHECKPOINT} does not belong to this recipe; start from scratch"
+            ) from None
         self.progressed = Progressed(
             state["best_score"], state["best_epoch"], state["best_state"], state["updates"]
         )

@@ -1,4 +1,4 @@
-"""Where a training runs: device, precision, workers, processes; nothing of it is learnt from."""
+"""Where a training runs: device, precision, workers, processes; never part of the recipe."""
 
 import os
 import sys
@@ -105,7 +105,7 @@ class Machine:
         return torch.float16 if half else torch.bfloat16
 
     def small(self) -> "Machine":
-        """The machine for small networks, which are learnt in float32.
+        """The machine for small networks, which are trained in float32.
 
         Raises
         ------
@@ -113,7 +113,7 @@ class Machine:
             Another precision was asked for.
         """
         if self.precision not in ("auto", "fp32"):
-            raise SettingsError("--precision: these small networks are learnt in float32")
+            raise SettingsError("--precision: these small networks are trained in float32")
         return self
 
     def shares(self, rows: int) -> list[slice]:
@@ -133,9 +133,9 @@ class Machine:
         """The first process' value, in every process."""
         if self.world == 1:
             return value
-        told: list[Any] = [value]
-        distributed.broadcast_object_list(told, src=0)
-        return told[0]  # type: ignore[no-any-return]
+        shared: list[Any] = [value]
+        distributed.broadcast_object_list(shared, src=0)
+        return shared[0]  # type: ignore[no-any-return]
 
     def gathered(self, mine: Tensor, shares: Sequence[slice]) -> Tensor:
         """All processes' rows in order; `mine` stays what it is in them, with its gradient."""

@@ -1,4 +1,4 @@
-"""Epochs of small networks whose random numbers run on: MONAI's trainer, resumable by file.
+"""How small networks are trained by one running generator: MONAI's trainer, resumable by file.
 
 `training.engine.loop` makes each minibatch of epoch and step alone; here they are drawn from one
 generator, one after another, whose state is therefore part of the checkpoint.
@@ -39,11 +39,11 @@ class Kept:
     Parameters
     ----------
     folder
-        Each phase has a file in it; what is there is gone on with.
+        Each phase has a file in it, from which it resumes.
     every
         So many epochs lie between two checkpoints.
     machine
-        Says which trackers are wanted; None: none.
+        Names the trackers that are wanted; None: none.
     """
 
     folder: Path
@@ -74,7 +74,7 @@ class Phase:
     after
         Called when an epoch has ended, before it is kept: validation.
     ended
-        Whether the phase ends after so many epochs, by what `parts` say: early stopping. Choice:
+        Whether the phase ends after so many epochs, by `parts`' state: early stopping. Choice:
         ours instead of ignite's handler, because the best epoch's weights must come back with it.
     """
 
@@ -89,7 +89,7 @@ class Phase:
 
 
 def learn(phase: Phase, kept: Kept | None = None) -> None:
-    """Run a phase to its end, from where its file says that it was left.
+    """Run a phase to its end, from the state in its file.
 
     Raises
     ------
@@ -150,7 +150,9 @@ def _load(phase: Phase, kept: Kept | None) -> int:
         for name, part in phase.parts.items():
             part.load_state_dict(state[name])
     except (RuntimeError, KeyError, ValueError, TypeError):
-        raise DataError(f"{phase.name}.pt does not belong to this recipe; start anew") from None
+        raise DataError(
+            f"{phase.name}.pt does not belong to this recipe; start from scratch"
+        ) from None
     return int(state["done"])
 
 

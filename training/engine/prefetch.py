@@ -1,4 +1,4 @@
-"""Minibatches made ahead of need by threads, in order."""
+"""How minibatches are made ahead of need by threads, in order."""
 
 import dataclasses
 from collections import deque

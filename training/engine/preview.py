@@ -37,7 +37,7 @@ class PreviewPhase:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What `--dry-run` tells.
+    """What `--dry-run` reports.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Preview:
         return {"dry_run": True, "system": self.system, "recipe": self.recipe} | {
             "data": [asdict(c) for c in self.counts],
             "differences": [
-                {"topic": t, "paper": said, "recipe": ours} for t, said, ours in self.differences
+                {"topic": t, "paper": paper, "recipe": ours} for t, paper, ours in self.differences
             ],
             "phases": steps,
             "steps": sum(p.steps for p in self.phases),
@@ -102,6 +102,6 @@ def table_of(differences: Sequence[RecipeDifference], paper: str) -> Table:
 def _counts(counts: Sequence[Count]) -> Table:
     table = Table("data", "part", "", title="Data")
     for count in counts:
-        said = ", ".join(f"{n:,} {name}" for name, n in count.classes.items())
-        table.add_row(count.data, count.part, said)
+        classes = ", ".join(f"{n:,} {name}" for name, n in count.classes.items())
+        table.add_row(count.data, count.part, classes)
     return table

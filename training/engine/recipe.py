@@ -1,4 +1,4 @@
-"""Recipes: a TOML file in, a frozen dataclass out, every key and type checked."""
+"""How a recipe is read: a TOML file in, a frozen dataclass out, keys and types checked."""
 
 import dataclasses
 import tomllib
@@ -44,7 +44,7 @@ class Recipes:
         return (self.cpu or self.paper) if str(config) == CPU else config
 
     def note(self, config: Path | None, device: str) -> str:
-        """What to say of a recipe that was chosen for want of a GPU; else nothing."""
+        """The message for a recipe that was chosen for lack of a GPU; "" otherwise."""
         if config is None and device == "cpu" and self.cpu is not None:
             return "No GPU: the small recipe is used (--config paper takes the paper's)."
         return ""

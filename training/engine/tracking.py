@@ -1,4 +1,4 @@
-"""Scalars of a training for TensorBoard and MLflow, by MONAI's handlers."""
+"""Which scalars TensorBoard and MLflow get, by MONAI's handlers."""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""One folder a paper: its protocol, our recipe, training and evaluation."""
+"""One folder per paper: its protocol, our recipe, training and evaluation."""

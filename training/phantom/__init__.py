@@ -1,7 +1,7 @@
 """A digital phantom: mammogram exams whose every lesion, and best possible AUC, is known.
 
 `exam` draws a woman's four views, `roi` single regions, `write_exams` DICOM files. All of it is
-decided by seeds. docs/phantom.md tells what is modelled after what.
+decided by seeds. docs/phantom.md describes what is modelled on what.
 """
 
 from training.phantom.descriptors import (

@@ -1,4 +1,4 @@
-"""The breast's outline, nipple and pectoral muscle, in a view whose chest wall is on the left.
+"""Where skin, nipple and pectoral muscle lie, in a view whose chest wall is on the left.
 
 Right views are drawn as left ones and mirrored at the end, so that both sides are alike by
 construction. Everything smooth is drawn on a coarse grid of 0.2 mm or the image's pixels, if

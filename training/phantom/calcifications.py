@@ -1,4 +1,4 @@
-"""Single calcifications, drawn four times finer than the pixel and averaged down.
+"""How single calcifications are drawn: four times finer than the pixel, then averaged.
 
 Sizes follow the definitions of the ACR BI-RADS Atlas, 5th edition: round 0.5–1 mm, punctate
 below 0.5 mm, amorphous too small or hazy for a shape, coarse heterogeneous 0.5–1 mm and

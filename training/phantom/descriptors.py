@@ -1,4 +1,4 @@
-"""The words that describe what the phantom plants: BI-RADS descriptors as closed sets."""
+"""Which words describe a planted lesion: BI-RADS descriptors as closed sets."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -104,7 +104,7 @@ class PlantedLesion:
     descriptors
         From which alone the malignancy was drawn.
     malignant, p_malignant
-        What was drawn, and the probability it was drawn with: the best score there is.
+        What was drawn, and the probability it was drawn with: the best possible score.
     centre
         (row, column) in pixels of the image.
     box, mask
@@ -112,7 +112,7 @@ class PlantedLesion:
     calcifications
         `(n, 2) float64` centres of the single calcifications, (row, column); empty for masses.
     number
-        Tells lesions of one breast apart; equal in the two views of one lesion.
+        Identifies a lesion within the breast; equal in the two views of one lesion.
     """
 
     kind: FindingKind

@@ -1,4 +1,4 @@
-"""Phantom exams as DICOM files: Digital Mammography X-Ray Image – For Presentation (PS3.3 A.26)."""
+"""How phantom exams become DICOM: Digital Mammography X-Ray – For Presentation (PS3.3 A.26)."""
 
 import csv
 import json

@@ -1,6 +1,6 @@
-"""Benign calcifications that are no lesion: vessels, skin, fibroadenomas, single ones.
+"""Which benign calcifications are no lesion: vessels, skin, fibroadenomas, single ones.
 
-They are drawn whether the breast has a malignant lesion or not, so they tell nothing of it.
+They are drawn whether the breast has a malignant lesion or not, so they carry no information on it.
 """
 
 from itertools import pairwise

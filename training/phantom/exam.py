@@ -1,4 +1,4 @@
-"""A woman's four views, and what was planted in them."""
+"""What a woman's four views show, and what was planted in them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -45,8 +45,8 @@ _VASCULAR: Final = 0.12
 class LesionPrior:
     """How often breasts have lesions, and which.
 
-    Choice: far more often than in screening, so that few exams teach and measure much; a bit
-    more than every third exam has none.
+    Choice: far more often than in screening, so that few exams suffice for training and
+    measurement; slightly more than every third exam has none.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def exam(
 ) -> PhantomExam:
     """The exam of that seed: the same pixels every time.
 
-    `lesions` says how lesions are drawn, or gives the looks of each breast's lesions; the
+    `lesions` states how lesions are drawn, or gives the looks of each breast's lesions; the
     malignancy is always drawn by the look. None is `LesionPrior()`.
     """
     spec = spec or PhantomSpec()

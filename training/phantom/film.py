@@ -1,4 +1,4 @@
-"""The film look: grain, fog, a label, and the digitizer's border."""
+"""What makes a view look like film: grain, fog, a label, the digitizer's border."""
 
 from typing import Final
 

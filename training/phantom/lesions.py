@@ -1,4 +1,4 @@
-"""One door to the two kinds of lesions."""
+"""How a lesion of either kind is drawn: a mass or a cluster."""
 
 from numpy.random import Generator
 

@@ -1,4 +1,4 @@
-"""Masses by BI-RADS shape, margin and density, drawn into an image."""
+"""How masses are drawn, by BI-RADS shape, margin and density."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

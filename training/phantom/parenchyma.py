@@ -1,4 +1,4 @@
-"""What is inside the breast: dense tissue, ligaments and ducts, vessels, muscle, skin."""
+"""What is drawn inside the breast: dense tissue, ligaments, ducts, vessels, muscle, skin."""
 
 from dataclasses import dataclass
 from typing import Final

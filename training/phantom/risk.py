@@ -2,7 +2,7 @@
 
 Malignancy is drawn by the published positive predictive value (PPV) of the descriptors, which
 are drawn first; the image shows the descriptors and nothing else of the malignancy. So the
-probability that was drawn with is the best score there is, and its AUC is a finite sum.
+probability that was drawn with is the best possible score, and its AUC is a finite sum.
 
 Several descriptors are combined by adding their log-odds relative to the base rate of the series
 that they come from, as if they were independent given the outcome (naive Bayes). Choice: naive,
@@ -55,7 +55,7 @@ TYPE_PPV: Final[Mapping[CalcificationType, float]] = {
     CalcificationType.FINE_LINEAR_BRANCHING: 0.70,
 }
 DISTRIBUTION_PPV: Final[Mapping[Distribution, float]] = {  # ACR 2013
-    # Deviation: the atlas says 0 %; 1 % here, because no series excludes it and odds need it.
+    # Deviation: the atlas states 0 %; 1 % here, because no series excludes it and odds need it.
     Distribution.DIFFUSE: 0.01,
     Distribution.REGIONAL: 0.26,
     Distribution.GROUPED: 0.31,

@@ -1,4 +1,4 @@
-"""Regions of interest with one lesion each, many a second: for training and tests."""
+"""How regions with one lesion each are drawn, many a second: for training and tests."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -110,7 +110,7 @@ def roi(
 ) -> PhantomRoi:
     """A region of the shared source of that pixel size; the first call makes its bank.
 
-    `bank` is the seed of the bank: test on another one than the model was trained on.
+    `bank` is the seed of the bank: test on another bank than the model was trained on.
     """
     return _shared(bank, spacing_mm, acquisition).draw(rng, size=size, kind=kind)
 

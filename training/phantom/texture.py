@@ -1,4 +1,4 @@
-"""Random textures: power-law noise, threads, and the noise of detector and film."""
+"""Which random textures views have: power-law noise, threads, detector and film noise."""
 
 from functools import lru_cache
 from typing import Final

@@ -1,4 +1,4 @@
-"""A view without lesions, and the detector or film that takes its picture."""
+"""How a view without lesions is drawn, and imaged by a detector or on film."""
 
 from dataclasses import dataclass, field
 

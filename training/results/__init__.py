@@ -1,1 +1,1 @@
-"""Results of trained models as people and machines read them: tables, pages, comparisons."""
+"""Results of trained models for people and programs: tables, pages, comparisons."""

@@ -1,4 +1,4 @@
-"""Two models on the same cases: areas, calls that change, and every stratum; with intervals."""
+"""How model B differs from A on the same cases: AUCs, changed calls, every stratum."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Moves:
 
 @dataclass(frozen=True, slots=True)
 class Reclassification:
-    """What B calls otherwise than A, each at its own cut-off, and the net improvement of it.
+    """What B calls differently from A, each at its own cut-off, and the net improvement.
 
     `nri` is the net reclassification improvement, `z` and `p` its test, `ci` a bootstrap interval
     by woman. For two classes the parts are the differences of sensitivity and of specificity.
@@ -58,9 +58,9 @@ class Reclassification:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """B less A in one stratum (`fact` "" is all cases): areas, and the interval by woman.
+    """B minus A in one stratum (`fact` "" is all cases): AUCs, and the interval by woman.
 
-    Areas and `value` are None where a class has no case; `delong` also where one has one only.
+    AUCs and `value` are None where a class has no case; `delong` also where one has only one.
     """
 
     fact: str
@@ -77,7 +77,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that is told of two scorers on the same cases."""
+    """Results of two scorers on the same cases."""
 
     cases: Scored
     whole: Difference
@@ -88,12 +88,12 @@ class Comparison:
 
     @property
     def a(self) -> Scorer:
-        """What is active now."""
+        """The active model."""
         return self.cases.scorers[0]
 
     @property
     def b(self) -> Scorer:
-        """What is to take its place."""
+        """The candidate to replace it."""
         return self.cases.scorers[1]
 
 
@@ -142,20 +142,20 @@ def compare(
 
 
 def difference(cases: Scored, fact: str, stratum: str, draws: Weights) -> Difference:
-    """Area of the second scorer less the first's, with a percentile interval over women drawn."""
+    """AUC of the second scorer minus the first's, with a percentile interval over women."""
     one, other = (s.spec for s in cases.scorers)
     labels = cases.labels
     n_pos, n_neg = int(labels.sum()), int((~labels).sum())
     n_women = len(np.unique(cases.women))
     if not n_pos or not n_neg:
         return Difference(fact, stratum, None, None, None, None, None, n_pos, n_neg, n_women)
-    areas = [resample.weighted_auc(labels, cases.scores(spec)) for spec in (other, one)]
-    found = [(x, y) for w in draws if (x := areas[0](w)) is not None
-             and (y := areas[1](w)) is not None]  # fmt: skip
+    auc_of = [resample.weighted_auc(labels, cases.scores(spec)) for spec in (other, one)]
+    found = [(x, y) for w in draws if (x := auc_of[0](w)) is not None
+             and (y := auc_of[1](w)) is not None]  # fmt: skip
     tested = None
     if min(n_pos, n_neg) > 1:
         tested = delong_test(labels, cases.scores(other), cases.scores(one))
-    a, b = (measures.area(cases, spec, replicates=len(draws)) for spec in (one, other))
+    a, b = (measures.auc_of(cases, spec, replicates=len(draws)) for spec in (one, other))
     value = b.value - a.value if a and b else None
     ci = resample.interval([x - y for x, y in found])
     return Difference(fact, stratum, a, b, value, ci, tested, n_pos, n_neg, n_women)
@@ -194,8 +194,8 @@ def as_dict(found: Comparison) -> dict[str, Any]:
         "ci_method": BY_WOMAN,
         "a": _named(found.a, found.choice),
         "b": _named(found.b, found.choice),
-        "whole": _told(found.whole),
-        "strata": [_told(row) for row in found.strata],
+        "whole": _as_dict(found.whole),
+        "strata": [_as_dict(row) for row in found.strata],
         "reclassification": {
             "nri": round(m.nri, 4),
             "ci": _rounded(m.ci),
@@ -237,8 +237,8 @@ def _shares(
 ) -> dict[Measure, tuple[Share, Share, float | None]]:
     found = {}
     for measure in Measure:
-        told = measures.compared(measure, cases.labels, {"a": a, "b": b}, cases.women)
-        found[measure] = (told.shares["a"], told.shares["b"], told.pairwise_p["a", "b"])
+        found_by = measures.compared(measure, cases.labels, {"a": a, "b": b}, cases.women)
+        found[measure] = (found_by.shares["a"], found_by.shares["b"], found_by.pairwise_p["a", "b"])
     return found
 
 
@@ -253,7 +253,7 @@ def _named(scorer: Scorer, choice: str) -> dict[str, Any]:
     }
 
 
-def _told(row: Difference) -> dict[str, Any]:
+def _as_dict(row: Difference) -> dict[str, Any]:
     return {
         "fact": row.fact,
         "stratum": row.stratum,

@@ -1,4 +1,4 @@
-"""One self-contained HTML page of a comparison of two models."""
+"""How a comparison of two models becomes one self-contained HTML page."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def write(file: Path, found: Comparison) -> None:
     sections = [
         pages.PageSection("In a sentence", text=sentence(found)),
         pages.PageSection("Curves", figures=tuple(report.curve_figures(both))),
-        pages.PageSection("Areas", tables=(_areas(found),), figures=_difference_forest(found)),
+        pages.PageSection("AUC", tables=(_aucs(found),), figures=_difference_forest(found)),
         pages.PageSection(
             "Calls at each model's own cut-off", tables=(_calls(found), _shares(found))
         ),
@@ -28,33 +28,33 @@ def write(file: Path, found: Comparison) -> None:
 
 
 def sentence(found: Comparison) -> str:
-    """What a reader should take away, with numbers and intervals."""
+    """The comparison in one sentence, with numbers and intervals."""
     w, m = found.whole, found.moves
     low, high = w.ci or (-1.0, 1.0)
     test = f", DeLong p = {w.delong.p:.3g}" if w.delong else ""
-    told = "cannot be told apart from none" if low <= 0 <= high else "is hardly chance alone"
+    meaning = "is compatible with none" if low <= 0 <= high else "is hardly chance alone"
     a, b = (x.value if x else 0.5 for x in (w.a, w.b))
     return (
         f"{found.b.spec} has an AUC of {b:.3f}, {found.a.spec} of {a:.3f} on {w.n_pos} positive "
         f"and {w.n_neg} negative cases: a difference of {_signed(w.value)} (95 % interval by woman "
-        f"{_signed(low)} to {_signed(high)}{test}), which {told}. At their cut-offs, "
+        f"{_signed(low)} to {_signed(high)}{test}), which {meaning}. At their cut-offs, "
         f"{m.positives.up} positives are newly called and {m.positives.down} no longer; of the "
         f"negatives {m.negatives.down} are newly cleared and {m.negatives.up} newly called "
         f"(net reclassification {_signed(m.nri)})."
     )
 
 
-def _areas(found: Comparison) -> Table:
-    rows = tuple(_area_row(d) for d in (found.whole, *found.strata))
+def _aucs(found: Comparison) -> Table:
+    rows = tuple(_auc_row(d) for d in (found.whole, *found.strata))
     note = (
-        "Intervals: areas as in the evaluation; differences 95 %, bootstrap over women. DeLong's "
-        "test takes cases for independent. P values are not corrected for their number."
+        "Intervals: AUCs as in the evaluation; differences 95 %, bootstrap over women. DeLong's "
+        "test assumes independent cases. P values are not corrected for their number."
     )
     columns = ("A", "B", "B − A", "p (DeLong)")
-    return Table("Areas, on all cases and by stratum", columns, rows, note, "stratum")
+    return Table("AUC, on all cases and by stratum", columns, rows, note, "stratum")
 
 
-def _area_row(d: Difference) -> Row:
+def _auc_row(d: Difference) -> Row:
     tested = Cell(text=f"{d.delong.p:.4f}") if d.delong else Cell()
     change = Cell()
     if d.value is not None and d.ci is not None:

@@ -1,4 +1,4 @@
-"""The page of a detection: FROC with its band, sensitivities, sizes, and what was marked."""
+"""How detection results become a page: FROC with its band, sensitivities, sizes, marks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -128,14 +128,14 @@ def _rates(curves: Mapping[str, Froc], found: Mapping[FindingKind, OfKind]) -> T
     note = (
         "Images: those without such a lesion, of which false marks are counted. Intervals: 95 %, "
         "bootstrap over women, 1,000 replicates; the threshold that gives so many false marks is "
-        "found anew in each; one from 1 to 1 says that no replicate missed a lesion, not that none "
-        "can be missed. These thresholds are chosen on these very images."
+        "found again in each; one from 1 to 1 means that no replicate missed a lesion, not that "
+        "none can be missed. These thresholds are chosen on these very images."
     )
     return Table("Sensitivity at so many false marks an image", columns, tuple(rows), note, "kind")
 
 
 def _as_marked(found: Mapping[FindingKind, OfKind], mark_at: float) -> Table:
-    """At the certainty from which on the node marks, which was chosen before."""
+    """Results at the certainty from which the node marks, chosen beforehand."""
     rows = []
     for kind, of_kind in found.items():
         free = [m for m in of_kind.marks if m.counts_false]
@@ -173,7 +173,7 @@ def _found(lesions: Sequence[Lesion], mark_at: float) -> Cell:
 
 
 def _mean(values: np.ndarray, groups: np.ndarray) -> Cell:
-    """The mean with a percentile interval over women drawn."""
+    """The mean with a percentile interval over resampled women."""
     weights = resample.drawn(groups)
     return Cell(float(values.mean()), resample.interval(list(weights @ values / weights.sum(1))))
 

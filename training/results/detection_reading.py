@@ -1,4 +1,4 @@
-"""What the node detects in images with known lesions: marks for the FROC, and crops to look at."""
+"""What the node detects in images with known lesions: marks for the FROC, and crops."""
 
 import heapq
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""From models and `KIND:PATH` to the page: scores, facts of their cases, curves and pictures."""
+"""How models and `KIND:PATH` become the page: scores, facts of cases, curves, pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from training.results.scored import Cutoff, Scored, Scorer, key, scored
 from training.results.tables import Table
 from training.statistics.auc import Floats
 
-CROSSED: Final = "Learnt anew: ten-fold cross-validation by woman"
+CROSSED: Final = "Retrained: ten-fold cross-validation by woman"
 _MAP: Final = (
     "Red is where the network found what raised its score; a map does not outline a lesion."
 )
@@ -63,7 +63,7 @@ def from_models(
     data
         As `cadnode evaluate` of that kind of model takes it.
     relearn
-        Of features of real regions: also learn all classifiers again, in a cross-validation.
+        Of features of real regions: also retrain all classifiers, in a cross-validation.
     cache
         What this command has read already; it is added to.
 
@@ -90,7 +90,7 @@ def from_evaluation(
     """The page that goes with `cadnode evaluate SYSTEM --data DATA [--model DIR]`.
 
     Without `model` it is of the packaged models that this data is for; classifiers of real
-    regions are then learnt anew as well, as that command does.
+    regions are then retrained as well, as that command does.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def packaged(system: System, data: str) -> list[Path]:
 
 
 def _scenario(data: str) -> Scenario:
-    """What data can be asked: calcifications and masses where there are both, else the one kind.
+    """The scenario that data allow: both where they hold calcifications and masses, else the kind.
 
     A phantom has all three; its first is taken, as by `cadnode evaluate`.
     """
@@ -208,7 +208,7 @@ def _seen(folders: Sequence[Path]) -> frozenset[str]:
 
 
 def _crossed(table: FeatureTable, scenario: Scenario) -> dict[str, Scored]:
-    """All classifiers, learnt anew on real regions as the paper did it; none of too few women."""
+    """All classifiers, retrained on real regions as in the paper; none with too few women."""
     if fewest_women(table.malignant, table.women) < fitting.FOLDS:
         return {}
     probabilities, _ = fitting.cross_validated(scenario, table, recipe=AutoencoderRecipe())
@@ -222,7 +222,7 @@ def _crossed(table: FeatureTable, scenario: Scenario) -> dict[str, Scored]:
     ]
     head = (
         table.name,
-        f"{measure.CONTRAST}, nothing learnt of the woman that is scored",
+        f"{measure.CONTRAST}, trained without the woman that is scored",
         "regions",
     )
     return {CROSSED: scored(head, scorers, named, rows)}

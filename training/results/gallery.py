@@ -1,4 +1,4 @@
-"""Pictures of cases with their maps, sorted by how they were read: TP, FN, TN, FP."""
+"""Which cases are pictured, with their maps, sorted by outcome: TP, FN, TN, FP."""
 
 import base64
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ Outline = tuple[tuple[float, float], ...]
 
 
 class PictureOutcome(StrEnum):
-    """How a case was called against the truth."""
+    """How the call of a case compares with the truth."""
 
     TRUE_POSITIVE = "true positives"
     FALSE_NEGATIVE = "false negatives"
@@ -35,7 +35,7 @@ class PictureOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Rows of one outcome: the surest, and the nearest to the cut-off; of how many."""
+    """Rows of one outcome: the most certain, and those nearest to the cut-off; of how many."""
 
     surest: tuple[int, ...]
     nearest: tuple[int, ...]
@@ -80,10 +80,10 @@ class Group:
 def chosen(
     labels: NDArray[np.bool_], scores: NDArray[np.float64], threshold: float, *, each: int = EACH
 ) -> Mapping[PictureOutcome, Chosen]:
-    """Which cases are shown: of each outcome the surest and the nearest to the cut-off.
+    """Which cases are shown: of each outcome the most certain and those nearest to the cut-off.
 
     Choice: by the score alone (Kang 2021, Figs 2 and 3 show hand-picked ones), because a gallery
-    that is picked proves nothing; the surest errors are there.
+    that is picked proves nothing; the most certain errors are included.
     """
     called = scores >= threshold
     masks = {

@@ -1,4 +1,4 @@
-"""What is known of cases beside their scores, from the data's own manifest (docs/data.md)."""
+"""Which facts the data's own manifest adds to scored cases (docs/data.md)."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ BREASTS: Final = "breasts"
 def enriched(cases: Scored, data: str) -> Scored:
     """The cases with the facts that the manifest of `KIND:PATH` adds; what they have stays.
 
-    Only breasts are known to a manifest by woman and side; other cases are given back as they are.
+    A manifest identifies only breasts, by woman and side; other cases are returned unchanged.
 
     Raises
     ------
@@ -29,13 +29,13 @@ def enriched(cases: Scored, data: str) -> Scored:
     breasts: dict[str, list[ManifestRow]] = defaultdict(list)
     for row in sources.open_manifest(data).rows:
         breasts[key(cases.data, row.woman, row.laterality)].append(row)
-    told = {case: of_rows(rows) for case, rows in breasts.items()}
-    return replace(cases, cases=tuple(_with(c, told.get(c.id, {})) for c in cases.cases))
+    by_case = {case: of_rows(rows) for case, rows in breasts.items()}
+    return replace(cases, cases=tuple(_with(c, by_case.get(c.id, {})) for c in cases.cases))
 
 
-def _with(case: ScoredCase, told: Mapping[str, str]) -> ScoredCase:
+def _with(case: ScoredCase, stated: Mapping[str, str]) -> ScoredCase:
     known = dict(case.facts)
     return replace(
         case,
-        facts=tuple((n, v) for n in FACTS if (v := known.get(n, "") or told.get(n, ""))),
+        facts=tuple((n, v) for n in FACTS if (v := known.get(n, "") or stated.get(n, ""))),
     )

@@ -1,7 +1,7 @@
-"""One area and one set of shares for any cases, with the interval that fits them.
+"""Which AUC and which shares cases yield, with the interval that suits them.
 
-A case a woman: DeLong and Wilson. Several: bootstrap over women for the area, GEE by woman for
-shares.
+One case per woman: DeLong and Wilson. Several: bootstrap over women for the AUC, GEE by woman
+for shares.
 """
 
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ WILSON, GEE = "95 %, Wilson", "95 %, GEE by woman"
 
 
 def methods(women: ArrayLike) -> tuple[str, str]:
-    """How the intervals of areas and of shares are made for these cases."""
+    """How the intervals of AUCs and of shares are computed for these cases."""
     return (BY_WOMAN, GEE) if several_a_woman(women) else (DELONG, WILSON)
 
 
-def area(cases: Scored, spec: str, *, replicates: int = REPLICATES) -> Auc | None:
-    """The scorer's area; None where a class has no case."""
+def auc_of(cases: Scored, spec: str, *, replicates: int = REPLICATES) -> Auc | None:
+    """The scorer's AUC; None where a class has no case."""
     return auc.by_woman(cases.labels, cases.scores(spec), cases.women, replicates=replicates)
 
 
@@ -62,7 +62,7 @@ def by_woman(counts: NDArray[np.bool_], women: ArrayLike, *, confidence: float =
     """The share of cases that count, by GEE with an interval by woman (`statistics.gee`).
 
     A share of 0 or 1 has no logit: its interval is Wilson's with the women as cases. Where women
-    do not differ (one woman alone, or all half) there is no interval: nothing tells how they vary.
+    do not differ (one woman alone, or all half) their variance is unknown: there is no interval.
     """
     n, hits = len(counts), int(counts.sum())
     if n == 0:

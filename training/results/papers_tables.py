@@ -1,4 +1,4 @@
-"""Each paper's own table of scored cases: Kang Table 1, Wang Tables 2 to 4, Helsinki, Kim."""
+"""How our numbers stand beside each paper's own table: Kang 1, Wang 2 to 4, Helsinki, Kim."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -79,20 +79,20 @@ def performance(
 
 
 def row_of(cases: Scored, scorer: Scorer, choice: str, name: str) -> Row:
-    """Area and shares of one scorer at its cut-off."""
+    """AUC and shares of one scorer at its cut-off."""
     at = scorer.cutoff(choice) or _ONE_HALF
     labels = cases.labels
     found = measures.shares(labels, cases.scores(scorer.spec) >= at.threshold, cases.women)
-    cells = {AUC: Cell.of(measures.area(cases, scorer.spec))}
+    cells = {AUC: Cell.of(measures.auc_of(cases, scorer.spec))}
     cells |= {measure: Cell.of(share) for measure, share in found.items()}
     positive = int(labels.sum())
     return Row(name, cells, f"≥ {at.threshold:.3g}", f"{positive} + {len(labels) - positive}")
 
 
 def pairs(cases: Scored, system: System | None = None, choice: str = YOUDEN) -> Table:
-    """P of every pair: DeLong's test between areas, GEE by woman between shares (Kang 2021).
+    """P of every pair: DeLong's test between AUCs, GEE by woman between shares (Kang 2021).
 
-    DeLong's test takes cases for independent; where a woman has several, `compare` gives an
+    DeLong's test assumes independent cases; where a woman has several, `compare` gives an
     interval by woman beside it.
     """
     labels, women = cases.labels, cases.women
@@ -121,7 +121,7 @@ def pairs(cases: Scored, system: System | None = None, choice: str = YOUDEN) -> 
 def by_stratum(
     cases: Scored, spec: str, system: System | None = None, choice: str = YOUDEN
 ) -> Table:
-    """One row a stratum (Kim 2018, Tables 3 to 5), beside what the paper's text says of it."""
+    """One row a stratum (Kim 2018, Tables 3 to 5), beside what the paper's text reports."""
     scorer = cases.scorer(spec)
     rows = [row_of(cases, scorer, choice, "all")]
     for name, values in cases.strata().items():
@@ -160,16 +160,16 @@ def _key(name: str, published: Mapping[str, PaperRow]) -> str:
 
 
 def _note(cases: Scored, rows: Sequence[Row], choice: str) -> str:
-    areas, shares = measures.methods(cases.women)
+    aucs, shares = measures.methods(cases.women)
     chosen = {c.chosen for s in cases.scorers for c in s.cutoffs if c.choice == choice}
     where = f" Cut-offs: {'; '.join(sorted(chosen))}." if chosen else ""
     papers = (
-        " Rows of the paper are of its own, private data: they tell what was published, not what "
-        "this model is to be held against."
+        " The paper's rows are of its own, private data: they report what was published and are no "
+        "benchmark for this model."
     )
     return (
         f"{cases.what}; {cases.unit}, positive + negative. Intervals: AUC "
-        f"{areas}; shares {shares}.{where}{papers if any(r.paper for r in rows) else ''}"
+        f"{aucs}; shares {shares}.{where}{papers if any(r.paper for r in rows) else ''}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Pictures of chosen cases: read once more, with the maps that the scores left out."""
+"""Which pictures the page shows of a case: its pixels read again, with the model's map."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,14 +36,14 @@ _MARGIN: Final = 0.04
 
 
 def picked(cases: Scored, spec: str) -> tuple[float, Mapping[PictureOutcome, Chosen]]:
-    """The cut-off of a scorer, and the rows that are shown of its cases."""
+    """The cut-off of a scorer, and which of its cases are shown."""
     cutoff = cases.scorer(spec).cutoff()
     threshold = cutoff.threshold if cutoff else 0.5
     return threshold, chosen(cases.labels, cases.scores(spec), threshold)
 
 
 def wanted(cases: Scored, spec: str) -> list[int]:
-    """All rows that are shown, rising."""
+    """All rows that are shown, ascending."""
     return sorted(r for c in picked(cases, spec)[1].values() for r in (*c.surest, *c.nearest))
 
 
@@ -163,7 +163,7 @@ def of_phantom_regions(data: str, scenario: Scenario, cases: Scored, spec: str) 
 
 
 def _segmented(image: FloatImage, spacing_mm: float, box: Box, acquisition: Acquisition) -> Picture:
-    # The side only says where the chest wall is: no matter inside a region.
+    # The side only locates the chest wall, which does not matter inside a region.
     found = segment_roi(image, Laterality.LEFT, spacing_mm, box, acquisition)
     return Picture(found.image, outlines=tuple(_outlines(found)))
 

@@ -1,4 +1,4 @@
-"""The papers' figures as SVG text, from the data that `curves`, `calibration` and `froc` give."""
+"""How the papers' figures are drawn: SVG of what `curves`, `calibration` and `froc` return."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ _ROW: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A ROC curve with its name and area, and points (false positive rate, sensitivity) on it."""
+    """A ROC curve with its name and AUC, and points (false positive rate, sensitivity) on it."""
 
     name: str
     curve: RocCurve
-    area: Auc
+    auc: Auc
     points: tuple[tuple[float, float], ...] = ()
 
 
@@ -38,7 +38,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class ForestRow:
-    """A value with its interval; None where there is none to give. `heading` is a line alone."""
+    """A value with its interval, None where unknown. A `heading` has a line of its own."""
 
     name: str
     value: float | None = None
@@ -63,7 +63,7 @@ def roc(curves: Sequence[Curve], marks: Sequence[Mark] = ()) -> str:
             chart.point(x, y, colour)
     for mark in marks:
         _mark(chart, mark)
-    words = [f"{c.name} {c.area.value:.3f} ({_ends(c.area)})" for c in curves]
+    words = [f"{c.name} {c.auc.value:.3f} ({_ends(c.auc)})" for c in curves]
     chart.legend([*zip(_colours(len(curves)), words, strict=True)])
     return chart.svg("ROC curves: " + ", ".join([*words, *(m.name for m in marks)]))
 
@@ -80,7 +80,7 @@ def _mark(chart: Chart, mark: Mark) -> None:
 
 
 def precision_recall(curves: Mapping[str, PrecisionRecall]) -> str:
-    """Precision over recall; the dashed line is a guesser's."""
+    """Precision over recall; the dashed line is that of guessing."""
     chart = _unit_square("recall (sensitivity)", "precision (PPV)")
     words = []
     for colour, (name, one) in zip(_colours(len(curves)), curves.items(), strict=True):
@@ -151,16 +151,16 @@ def single_features(
     chart.line([(0, 0), (1, 1)], DIM, dash="3 4", width=1)
     best = [*found.items()][:most]
     words = [f"{combined[0]} {combined[1].value:.3f}"]
-    for colour, (name, (area, fpr, tpr)) in zip(_colours(most + 1)[1:], best, strict=False):
+    for colour, (name, (auc, fpr, tpr)) in zip(_colours(most + 1)[1:], best, strict=False):
         chart.line(zip(fpr, tpr, strict=True), colour, width=1.2)
-        words.append(f"{name} {area.value:.3f}")
+        words.append(f"{name} {auc.value:.3f}")
     chart.line(zip(combined[2].fpr, combined[2].tpr, strict=True), INK, width=2.5)
     chart.legend([*zip(_colours(most + 1), words, strict=False)])
     return chart.svg("ROC curves of single features: " + ", ".join(words))
 
 
 def forest(rows: Sequence[ForestRow], label: str, *, x: tuple[float, float], middle: float) -> str:
-    """Values with intervals, a line at `middle` (a guesser's, or no difference)."""
+    """Values with intervals, a line at `middle` (guessing, or no difference)."""
     height = _ROW * len(rows) + 62
     chart = Chart(
         x=x, y=(0, max(1, len(rows))), width=820, height=height, margins=(230, 8, 270, 46)
@@ -191,8 +191,8 @@ def _in_words(row: ForestRow) -> str:
     return f"{row.value:.3f}{ci}".replace("-", "−")
 
 
-def _ends(area: Auc) -> str:
-    return "–".join(f"{end:.3f}" for end in area.ci) if area.ci else "no interval"
+def _ends(auc: Auc) -> str:
+    return "–".join(f"{end:.3f}" for end in auc.ci) if auc.ci else "no interval"
 
 
 def _unit_square(x_label: str, y_label: str) -> Chart:

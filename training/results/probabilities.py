@@ -1,4 +1,4 @@
-"""How good scores are as probabilities, and how precise: Brier, ECE, average precision."""
+"""How well scores serve as probabilities: Brier score, ECE, average precision."""
 
 from collections.abc import Callable
 from typing import Final
@@ -20,7 +20,7 @@ Bools = NDArray[np.bool_]
 
 
 def average_precision(labels: Bools, scores: Floats) -> float:
-    """As `curves.precision_recall` has it."""
+    """The average precision of `curves.precision_recall`."""
     return curves.precision_recall(labels, scores).average
 
 
@@ -30,13 +30,13 @@ def brier(labels: Bools, probabilities: Floats) -> float:
 
 
 def skill(labels: Bools, probabilities: Floats) -> float:
-    """1 − Brier / Brier of always saying the share of positives: 0 for one who knows only that."""
+    """1 − Brier / Brier of always predicting the share of positives: 0 is no better than that."""
     share = labels.mean()
     return 1 - brier(labels, probabilities) / float(share * (1 - share))
 
 
 def ece(labels: Bools, probabilities: Floats) -> float:
-    """As `calibration.reliability` has it; upward biased where cases are few."""
+    """The ECE of `calibration.reliability`; biased upwards where cases are few."""
     return reliability(labels, probabilities).ece
 
 
@@ -51,7 +51,7 @@ _WAYS: Final[dict[str, Callable[[Bools, Floats], float]]] = {
 def with_interval(
     cases: Scored, spec: str, way: Callable[[Bools, Floats], float], *, replicates: int = REPLICATES
 ) -> Cell:
-    """The value on all cases with a 95 % percentile interval; women are drawn."""
+    """The value on all cases with a 95 % percentile interval; women are resampled."""
     labels, values = cases.labels, cases.scores(spec)
     found = []
     for weights in resample.drawn(cases.women, replicates=replicates):

@@ -1,6 +1,6 @@
-"""The numbers that the four papers publish, transcribed, each with its place.
+"""Which numbers the four papers publish, each with its place.
 
-Shares are in [0, 1]. Nothing is here that the papers do not print.
+Shares are in [0, 1]. Only printed numbers are listed.
 """
 
 from collections.abc import Mapping
@@ -142,7 +142,7 @@ KIM_ROWS: Final[Mapping[tuple[str, str], PaperRow]] = {
         {"sensitivity": Number(0.888), "specificity": Number(0.617)}, 0.5,
     ),
 }  # fmt: skip
-# Sensitivity, printed as the range of validation and test (order not told): (fact, value).
+# Sensitivity, printed as the range of validation and test (in unknown order): (fact, value).
 KIM_SENSITIVITY: Final[Mapping[tuple[str, str], tuple[float, float]]] = {
     ("lesion", "mass"): (0.841, 0.861),
     ("lesion", "calcification"): (0.775, 0.779),

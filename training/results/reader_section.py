@@ -1,4 +1,4 @@
-"""The radiologist's assessment as a section of the page: points on the ROC, tables, biases."""
+"""How the page compares models with the radiologist: points on the ROC, tables, biases."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -23,7 +23,7 @@ _CLINICAL: Final = (
     "the images that are listed here. Whether histology exists depends on the reading "
     "(verification bias): what the reader passed over was seldom biopsied and counts as negative, "
     "so that the reader's sensitivity is too high, and its specificity is that of these cases and "
-    "not of screening. This tells how calls fall on these cases, not who reads better."
+    "not of screening. This shows the calls on these cases, not who reads better."
 )
 _OF_DATA: Final = {
     "rsna": (
@@ -50,7 +50,7 @@ def sections(cases: Scored, system: System) -> list[PageSection]:
         return [PageSection(TITLE, _one_class(cases, positive, negative))]
     both = readers.with_reader(cases)
     reader = both.scorer(NAME)
-    tables = [_performance(both, system), _areas(both)]
+    tables = [_performance(both, system), _aucs(both)]
     if reader.cutoffs:
         tables.append(_matched(both))
     text = f"{_counted(cases)}\n{_biases(cases)}"
@@ -66,7 +66,7 @@ def _one_class(cases: Scored, positive: int, negative: int) -> str:
     which, other = ("positive", "negative") if positive else ("negative", "positive")
     return (
         f"No comparison: {positive + negative} of {len(cases)} cases have an assessment that can "
-        f"be used, all of them {which}; without {other} ones there is no specificity and no area. "
+        f"be used, all of them {which}; without {other} ones there is no specificity and no AUC. "
         f"How the model does at each category is among the strata.\n{_biases(cases)}"
     )
 
@@ -94,20 +94,20 @@ def _performance(both: Scored, system: System) -> Table:
         row = row_of(both, reader, cut.choice, f"{NAME}, {cut.choice}")
         rows.append(Row(row.name, row.cells, "", row.cases))
     if not reader.cutoffs:
-        rows.append(Row(NAME, {AUC: Cell.of(measures.area(both, NAME))}))
+        rows.append(Row(NAME, {AUC: Cell.of(measures.auc_of(both, NAME))}))
     if system is System.HELSINKI_DTL:
         rows.append(printed(HELSINKI_ROWS["radiologist"]))
-    areas, shares = measures.methods(both.women)
+    aucs, shares = measures.methods(both.women)
     note = (
-        f"Intervals: AUC {areas}; shares {shares}. The radiologist's AUC is of the category as an "
+        f"Intervals: AUC {aucs}; shares {shares}. The radiologist's AUC is of the category as an "
         "ordinal score (1 < 2 < 3 < 0 < 4A < 4 = 4B < 4C < 5): a few steps, joined by straight "
-        "lines, and so lower than of a reader who could have said more. Models at the cut-off of "
+        "lines, and so lower than that of a reader with a finer scale. Models at the cut-off of "
         "their validation part."
     )
     return Table("On the same cases", PERFORMANCE, tuple(rows), note)
 
 
-def _areas(both: Scored) -> Table:
+def _aucs(both: Scored) -> Table:
     rows = []
     for spec, found in readers.differences(both).items():
         value = Cell()
@@ -118,10 +118,10 @@ def _areas(both: Scored) -> Table:
         cells = {"model": Cell.of(found.b), NAME: Cell.of(found.a), "difference": value, "p": p}
         rows.append(Row(spec, cells, "", f"{found.n_pos} + {found.n_neg}"))
     note = (
-        "Difference: model less radiologist, 95 % over women drawn; p: DeLong's paired test, which "
-        "takes cases for independent."
+        "Difference: model less radiologist, 95 %, bootstrap over women; p: DeLong's paired test, "
+        "which assumes independent cases."
     )
-    return Table("Areas, paired", ("model", NAME, "difference", "p"), tuple(rows), note)
+    return Table("AUCs, paired", ("model", NAME, "difference", "p"), tuple(rows), note)
 
 
 def _matched(both: Scored) -> Table:
@@ -138,8 +138,8 @@ def _matched(both: Scored) -> Table:
                 rows.append(Row(f"{scorer.spec} at {cut.choice}", cells))
     note = (
         "The model's cut-off is set on these very cases so that it is no worse than the "
-        "radiologist in what is held, which favours it a little. McNemar: exact, takes cases for "
-        "independent; GEE by woman does not. P values are not corrected for their number."
+        "radiologist in what is held, which favours it a little. McNemar: exact, assumes "
+        "independent cases; GEE by woman does not. P values are not corrected for their number."
     )
     return Table("At the radiologist's own specificity and sensitivity", columns, tuple(rows), note)
 
@@ -160,10 +160,10 @@ def _cells(found: MatchedReader) -> Sequence[Cell]:
 def _curves(both: Scored) -> list[Curve]:
     found = []
     for scorer in both.scorers:
-        area = measures.area(both, scorer.spec)
-        if scorer.name != NAME and isinstance(area, Auc):
+        auc = measures.auc_of(both, scorer.spec)
+        if scorer.name != NAME and isinstance(auc, Auc):
             curve = curves.roc(both.labels, both.scores(scorer.spec), both.women)
-            found.append(Curve(scorer.spec, curve, area))
+            found.append(Curve(scorer.spec, curve, auc))
     return found
 
 
@@ -171,8 +171,8 @@ def _marks(both: Scored) -> list[Mark]:
     labels, values = both.labels, both.scores(NAME)
     marks = []
     for cut in both.scorer(NAME).cutoffs:
-        told = measures.shares(labels, values >= cut.threshold, both.women)
-        hit, cleared = told[Measure.SENSITIVITY], told[Measure.SPECIFICITY]
+        shares = measures.shares(labels, values >= cut.threshold, both.women)
+        hit, cleared = shares[Measure.SENSITIVITY], shares[Measure.SPECIFICITY]
         low, high = _ends(cleared)
         at = (1 - (cleared.value or 0.0), hit.value or 0.0)
         marks.append(Mark(cut.choice, at, (1 - high, 1 - low), _ends(hit)))

@@ -75,7 +75,7 @@ def stated(cases: Scored) -> tuple[int, int]:
 
 
 def without(cases: Scored) -> dict[str, int]:
-    """How many cases take no part, and why."""
+    """How many cases are left out, by reason."""
     facts = [c.fact("birads") for c in cases.cases]
     return {
         "no assessment": facts.count(NOT_STATED),
@@ -86,7 +86,7 @@ def without(cases: Scored) -> dict[str, int]:
 def with_reader(cases: Scored) -> Scored:
     """The cases with an assessment, the radiologist as the last of their scorers.
 
-    The reader's cut-offs are those at which a case of these changes sides.
+    The reader's cut-offs are those at which the call of a case changes.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def with_reader(cases: Scored) -> Scored:
 
 
 def differences(both: Scored) -> dict[str, Difference]:
-    """Area of each model less the radiologist's, by the model's `spec`; see `with_reader`."""
+    """AUC of each model minus the radiologist's, by the model's `spec`; see `with_reader`."""
     draws = resample.drawn(both.women)
     return {
         s.spec: difference(_two(both, s.spec), "", "all", draws)
@@ -115,8 +115,8 @@ def matched(both: Scored, spec: str, cut: Cutoff, held: Measure) -> MatchedReade
     """The model `spec` at the reader's specificity or sensitivity of one cut-off."""
     labels, values = both.labels, both.scores(spec)
     reader = both.scores(NAME) >= cut.threshold
-    of, said = held.members(labels, reader)
-    value = float(said[of].mean())
+    of, counts = held.members(labels, reader)
+    value = float(counts[of].mean())
     threshold = _threshold(labels, values, held, value)
     model = values >= threshold
     tested = Measure.SPECIFICITY if held is Measure.SENSITIVITY else Measure.SENSITIVITY
@@ -124,10 +124,11 @@ def matched(both: Scored, spec: str, cut: Cutoff, held: Measure) -> MatchedReade
     _, theirs = tested.members(labels, reader)
     ours_only = int((right & ~theirs)[among].sum())
     theirs_only = int((~right & theirs)[among].sum())
-    told = measures.compared(tested, labels, {"model": model, "reader": reader}, both.women)
+    tests = measures.compared(tested, labels, {"model": model, "reader": reader}, both.women)
     return MatchedReader(
-        cut.choice, spec, threshold, held, value, told.shares["model"], told.shares["reader"],
-        ours_only, theirs_only, mcnemar(ours_only, theirs_only), told.pairwise_p["model", "reader"],
+        cut.choice, spec, threshold, held, value, tests.shares["model"], tests.shares["reader"],
+        ours_only, theirs_only, mcnemar(ours_only, theirs_only),
+        tests.pairwise_p["model", "reader"],
     )  # fmt: skip
 
 
@@ -141,7 +142,7 @@ def mcnemar(one: int, other: int) -> float:
 def _threshold(
     labels: NDArray[np.bool_], values: NDArray[np.float64], held: Measure, value: float
 ) -> float:
-    """The model's cut-off that holds the share and spares the other one most."""
+    """The model's cut-off that holds the share and costs the other one least."""
     levels: list[float] = [*np.unique(values).tolist(), float("inf")]
     if held is Measure.SPECIFICITY:
         return min(t for t in levels if (values[~labels] < t).mean() >= value)

@@ -1,4 +1,4 @@
-"""Models read data, as the node reads it, into `Scored`: several at once on the same cases.
+"""How models score data, as the node reads it: several at once on the same cases.
 
 Women whom any of the models has seen in training or validation are left out.
 """
@@ -58,7 +58,7 @@ def score(folders: Sequence[Path], data: str, cache: ReadCache | None = None) ->
     Raises
     ------
     DataError, ModelError, SettingsError
-        Models of different kinds, or that read other data; nobody is left whom no model has seen.
+        Models of different kinds, or that read other data; no woman is left whom no model has seen.
     """
     cards = [store.read_card(folder) for folder in folders]
     if len({card.kind for card in cards}) > 1:
@@ -185,8 +185,8 @@ def _real_rois(
     if not reads.records:
         raise DataError(f"{name}: no ROI of women whom no model has seen could be read")
     rows: list[CaseRow] = [
-        (key(name, r.key, n), r.key, r.malignant, told)
-        for n, (r, told) in enumerate(zip(reads.records, reads.facts, strict=True))
+        (key(name, r.key, n), r.key, r.malignant, facts)
+        for n, (r, facts) in enumerate(zip(reads.records, reads.facts, strict=True))
     ]
     return (name, reads.regions.contrast, real_rois.UNIT), rows, reads.probabilities
 
@@ -207,19 +207,19 @@ def of_features(
     if len(scenarios) > 1:
         raise SettingsError(f"models of different scenarios: {', '.join(sorted(scenarios))}")
     scenario = scenarios.pop()
-    contrast, told = features_measure.CONTRAST, None
+    contrast, facts = features_measure.CONTRAST, None
     if feature_data.is_real(data):
         seen = reduce(frozenset.union, (store.seen_women(folder) for folder in folders))
         found, _ = feature_regions.measure(data, cache=cache).of(scenario).unseen(seen)
-        table, contrast, told = found.table, found.regions.contrast, found.facts
+        table, contrast, facts = found.table, found.regions.contrast, found.facts
     else:
         table = feature_data.part_table(data, scenario, "test")
     if not len(table):
         raise DataError(f"{table.name}: no region of {scenario} of women whom no model has seen")
     scorers, columns = _of_table(models, table, beside=beside)
     rows = [
-        (key(table.name, woman, n), woman if told else key(table.name, woman), label,
-         told[n] if told else {})
+        (key(table.name, woman, n), woman if facts else key(table.name, woman), label,
+         facts[n] if facts else {})
         for n, (woman, label) in enumerate(zip(table.women, table.malignant, strict=True))
     ]  # fmt: skip
     return scored((table.name, contrast, "regions"), scorers, columns, rows)
@@ -231,16 +231,16 @@ def _of_table(
     """Scorers and their columns: each model's autoencoder, then its other classifiers."""
     scorers, columns = [], {}
     for model in models:
-        told = features_reading.read(model, table)
+        by_classifier = features_reading.read(model, table)
         own = _scorer(model.card, model.sha256)
         scorers.append(own)
-        columns[own.spec] = told["sae"]
-        for name in (n for n in told if beside and n != "sae"):
+        columns[own.spec] = by_classifier["sae"]
+        for name in (n for n in by_classifier if beside and n != "sae"):
             other = Scorer(
                 f"{own.name}-{name}", own.version, own.sha256, (_OF_ONE_HALF,), calibrated=True
             )
             scorers.append(other)
-            columns[other.spec] = told[name]
+            columns[other.spec] = by_classifier[name]
     return scorers, columns
 
 
@@ -285,7 +285,7 @@ def _scorer(card: ModelCard, sha256: str) -> Scorer:
 
 
 def _mean_of(members: Sequence[CnnCard]) -> Scorer:
-    """The ensemble of networks; what it is made of is in their rows."""
+    """The ensemble of networks; its members have rows of their own."""
     points = {choice: operating_point(members, choice) for choice in CHOICES}
     chosen = tuple(Cutoff(choice, p.threshold, p.chosen) for choice, p in points.items())
     return Scorer("ensemble", cutoffs=chosen, calibrated=True)

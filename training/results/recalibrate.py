@@ -1,4 +1,4 @@
-"""`cadnode models recalibrate`: operating points fitted anew, the weights left as they are.
+"""`cadnode models recalibrate`: how operating points are refitted to unchanged weights.
 
 A network, its preprocessing or the data it meets may change while its weights stay. Then what was
 fitted on the validation part (calibration, contralateral weight, ROC curves, the map's threshold)
@@ -39,7 +39,7 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Refitted:
-    """A model with its operating points fitted anew.
+    """A model with refitted operating points.
 
     Parameters
     ----------
@@ -65,11 +65,11 @@ class Refitted:
         Raises
         ------
         SettingsError
-            That version is there already.
+            That version exists already.
         """
         folder = root / self.card.name / self.card.version
         if folder.exists():
-            raise SettingsError(f"{folder} is there already")
+            raise SettingsError(f"{folder} already exists")
         blob = store.blob(root, self.card.weights_sha256)
         if not blob.is_file():
             blob.parent.mkdir(parents=True, exist_ok=True)
@@ -81,10 +81,10 @@ class Refitted:
 
 
 def refit(folder: Path, data: Sequence[str], versions: Sequence[str], on: date) -> Refitted | None:
-    """The model of a folder, fitted anew on the first of `data` that it reads; None without one.
+    """The model of a folder, refitted on the first of `data` that it reads; None without one.
 
-    Data of a kind that it may read, but which have nothing for it, are passed over too, unless
-    they are all there is.
+    Data of a kind that it reads, but without cases for it, are skipped too, unless no other data
+    are given.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def refit(folder: Path, data: Sequence[str], versions: Sequence[str], on: date) 
     data
         `KIND:PATH` or `phantom:…`, as `cadnode evaluate` of that kind of model takes them.
     versions
-        Those of its name that are there already: the new one is above all of them.
+        Existing ones of its name: the new one is above all of them.
     on
         The day.
 
@@ -112,13 +112,13 @@ def refit(folder: Path, data: Sequence[str], versions: Sequence[str], on: date) 
         if fitted is None:
             continue
         fields, used = fitted
-        told = Recalibration(
+        recalibration = Recalibration(
             base=card.version,
             command=f"cadnode models recalibrate {card.name} --data {named(text)}",
             on=on,
         )
         version = _next([card.version, *versions])
-        new = card.model_copy(update=fields | {"version": version, "recalibrated": told})
+        new = card.model_copy(update=fields | {"version": version, "recalibrated": recalibration})
         return Refitted(folder, card, new, _split(folder, used), text)
     if unfit is not None:
         raise unfit
@@ -217,12 +217,12 @@ def run(
     on: date,
     *,
     named_ones: bool,
-    say: Callable[[str], None] = lambda text: None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> list[Refitted]:
     """The models of these folders (with the versions of their names) that any of `data` fits.
 
-    Without `named_ones` the models are all there are, and one that the data do not fit is left
-    as it is, with a word to `say`.
+    Without `named_ones` the models are all models, and one that the data do not fit is left
+    unchanged, and `notify` gets the reason.
 
     Raises
     ------
@@ -232,20 +232,20 @@ def run(
     done = []
     for folder, versions in chosen:
         card = store.read_card(folder)
-        say(f"{card.name} {card.version}: reading the validation part …")
+        notify(f"{card.name} {card.version}: reading the validation part …")
         try:
             one = refit(folder, data, versions, on)
         except DataError as error:
             if named_ones:
                 raise
-            say(f"{card.name} is left as it is: {error}")
+            notify(f"{card.name} is left as it is: {error}")
             continue
         if one is not None:
             done.append(one)
         elif named_ones:
             raise DataError(f"{card.name} reads none of the data: {', '.join(map(named, data))}")
         else:
-            say(f"{card.name} is left as it is: none of the data is of its kind")
+            notify(f"{card.name} is left as it is: none of the data is of its kind")
     if not done:
         raise DataError("none of the models reads any of the data; `cadnode data kinds` lists them")
     return done

@@ -125,7 +125,7 @@ def curve_figures(cases: Scored) -> list[Figure]:
     rocs, recalls, measured = [], {}, {}
     for scorer in cases.scorers:
         values = cases.scores(scorer.spec)
-        area = measures.area(cases, scorer.spec)
+        area = measures.auc_of(cases, scorer.spec)
         if area is None:
             continue
         points = tuple(
@@ -156,7 +156,7 @@ def curve_figures(cases: Scored) -> list[Figure]:
 def _features(cases: Scored, columns: Mapping[str, ArrayLike]) -> Figure:
     spec = cases.scorers[0].spec
     whole = curves.roc(cases.labels, cases.scores(spec), cases.women)
-    area = measures.area(cases, spec)
+    area = measures.auc_of(cases, spec)
     assert area is not None  # the curve asked for both classes
     found = curves.single_features(cases.labels, columns)
     svg = plots.single_features(found, (spec, area, whole))
@@ -183,7 +183,7 @@ def _forest(cases: Scored) -> tuple[Figure, ...]:
 
 def _forest_row(name: str, cases: Scored, spec: str) -> ForestRow:
     positive = int(cases.labels.sum())
-    area = measures.area(cases, spec)
+    area = measures.auc_of(cases, spec)
     note = f"{positive} + {len(cases) - positive}"
     return ForestRow(name, area.value if area else None, area.ci if area else None, note)
 

@@ -1,4 +1,4 @@
-"""Scores of cases with what is known of them: the one thing that every table and plot is made of.
+"""What every table and plot is made of: scores of cases with their facts.
 
 No patient data: women and cases are keys (`cadnode.models.store.woman_key`), ages are decades.
 """
@@ -34,7 +34,7 @@ NOT_STATED: Final = "not stated"
 class Cutoff:
     """From which score on a case is called positive.
 
-    `choice` is as `Roc.at` takes it; `chosen` says on which data, never those of the cases here.
+    `choice` is as `Roc.at` takes it; `chosen` names the data of the choice, never the cases here.
     """
 
     choice: str
@@ -46,7 +46,7 @@ class Cutoff:
 class Scorer:
     """What scored: a model, or a reader (`sha256` is "" then).
 
-    `calibrated` says whether the score is a probability.
+    `calibrated`: whether the score is a probability.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Scored:
     data
         The data set and the part of it, without its folder.
     contrast
-        What was compared with what, in a sentence.
+        Which classes are compared, in a sentence.
     unit
         What a case is: breasts, ROIs, regions.
 
@@ -159,7 +159,7 @@ class Scored:
         """`(n,)`: the cases with that value of a fact.
 
         Of a lesion's fact that few negative cases state, the positives with that value and all
-        negatives: most of those have no lesion to be told apart by (Kim 2018, Table 5).
+        negatives: most of those have no lesion to stratify by (Kim 2018, Table 5).
         """
         found = np.array([c.fact(name) == value for c in self.cases], bool)
         return found | ~self.labels if self._of_positives(name) else found
@@ -206,7 +206,7 @@ def key(dataset: str, *parts: object) -> str:
 
 
 def plain(value: str) -> str:
-    """A stratum's name as it is read: `fine linear branching`."""
+    """A stratum's name for readers: `fine linear branching`."""
     return value.replace("_", " ")
 
 

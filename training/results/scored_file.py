@@ -1,4 +1,4 @@
-"""`Scored` as a file: JSON, or a CSV table with the head in its first line."""
+"""How `Scored` is stored: JSON, or a CSV table with the head in its first line."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ _SCORED: Final[TypeAdapter[Scored]] = TypeAdapter(Scored)
 
 
 def write(file: Path, content: Scored) -> None:
-    """Write as JSON, or as CSV where the name ends in `.csv`; `read` gives it back."""
+    """Write as JSON, or as CSV where the name ends in `.csv`; `read` reads it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".csv":
         write_whole(file, _as_csv(content).encode())

@@ -1,4 +1,4 @@
-"""Plots as SVG text: axes, lines, bands, points; no plotting library.
+"""How a plot becomes SVG text: axes, lines, bands, points; no plotting library.
 
 A `Chart` has a plane in data units inside margins in pixels. What is drawn later lies on top.
 """
@@ -10,8 +10,8 @@ from xml.sax.saxutils import escape
 
 from numpy.typing import NDArray
 
-# Okabe and Ito 2008: told apart also by the colour-blind; black first. A page may set the variables
-# anew, as for dark screens; without any the colours are those of paper.
+# Okabe and Ito 2008: distinguishable to the colour-blind; black first. A page may override the
+# variables, as for dark screens; by default the colours are those of paper.
 _ON_PAPER: Final = ("#1b1f23", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b87a00", "#3a9bd6")
 COLOURS: Final = tuple(f"var(--c{i},{colour})" for i, colour in enumerate(_ON_PAPER))
 INK, DIM, GRID = "var(--ink,#1b1f23)", "var(--dim,#5c6873)", "var(--grid,#e4e8ec)"
@@ -125,7 +125,7 @@ class Chart:
         self.margins = (left, top, right, bottom + grown)
 
     def svg(self, title: str) -> str:
-        """The picture; `title` is what a screen reader says."""
+        """The picture; `title` is for screen readers."""
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" '
             f'width="{self.width}" height="{self.height}" role="img" '

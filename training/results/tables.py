@@ -1,4 +1,4 @@
-"""Tables of numbers with intervals, the papers' own rows beneath ours; Markdown, CSV or JSON."""
+"""How tables of numbers with intervals are written: Markdown, CSV or JSON."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ class Cell:
 
     @classmethod
     def of(cls, found: Share | Auc | Number | None) -> "Cell":
-        """The cell of a measured share or area, or of a printed number."""
+        """The cell of a measured share or AUC, or of a printed number."""
         if found is None:
             return cls()
         if isinstance(found, Share):
@@ -76,7 +76,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of `columns`; `note` says how intervals were made and cut-offs chosen."""
+    """Rows of `columns`; `note` states how intervals were computed and cut-offs chosen."""
 
     title: str
     columns: tuple[str, ...]
@@ -86,17 +86,17 @@ class Table:
 
     def head(self) -> tuple[str, ...]:
         """Titles of all columns; cases and cut-offs only where a row has some."""
-        return (self.first, *self._said(), *(TITLES.get(c, c) for c in self.columns))
+        return (self.first, *self._stated(), *(TITLES.get(c, c) for c in self.columns))
 
     def body(self) -> list[tuple[str, ...]]:
         """Words of all cells."""
-        said = self._said().values()
+        stated = self._stated().values()
         return [
-            (row.name, *(of(row) for of in said), *(self._words(row, c) for c in self.columns))
+            (row.name, *(of(row) for of in stated), *(self._words(row, c) for c in self.columns))
             for row in self.rows
         ]
 
-    def _said(self) -> dict[str, Callable[[Row], str]]:
+    def _stated(self) -> dict[str, Callable[[Row], str]]:
         """The columns between the name and the cells that are not empty."""
         ways: dict[str, Callable[[Row], str]] = {
             "cases": lambda row: row.cases,

@@ -1,1 +1,1 @@
-"""Statistics that the papers need: arrays in, numbers with intervals out."""
+"""The papers' statistics: arrays in, numbers with confidence intervals out."""

@@ -1,4 +1,4 @@
-"""Area under the ROC curve with intervals, and the test between two areas on the same cases."""
+"""Which AUC a score reaches, with its interval, and whether two AUCs on the same cases differ."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,10 +18,10 @@ NO_INTERVAL: Final = "none: an interval needs two women with and two without"
 
 @dataclass(frozen=True, slots=True)
 class Auc:
-    """An area with its 95 % interval and the numbers behind it.
+    """An AUC with its 95 % interval and the numbers of cases.
 
-    `ci` is None where a class has one case (or cases of one woman): nothing tells how they vary.
-    `method` says in words how it was made.
+    `ci` is None where a class has one case (or cases of one woman): their variance is unknown.
+    `method` names how the interval was computed.
     """
 
     value: float
@@ -32,7 +32,7 @@ class Auc:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The interval with four digits; (0, 1), which says nothing, where there is none."""
+        """The interval rounded to four digits; (0, 1) where there is none."""
         low, high = self.ci or (0.0, 1.0)
         return round(low, 4), round(high, 4)
 
@@ -63,19 +63,19 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
 
 def delong(labels: ArrayLike, scores: ArrayLike, *, confidence: float = 0.95) -> Auc:
     """AUC with the interval of DeLong et al. 1988 (Biometrics 44:837), for independent cases."""
-    area = auc(labels, scores)
+    value = auc(labels, scores)
     of_pos, of_neg = _placements(labels, scores)
     counts = len(of_pos), len(of_neg)
     if min(counts) < 2:
-        return Auc(area, None, *counts, NO_INTERVAL)
+        return Auc(value, None, *counts, NO_INTERVAL)
     variance = sum(v.var(ddof=1) / len(v) for v in (of_pos, of_neg))
     half = float(norm.ppf(0.5 + confidence / 2) * np.sqrt(variance))
-    return Auc(area, (max(0.0, area - half), min(1.0, area + half)), *counts)
+    return Auc(value, (max(0.0, value - half), min(1.0, value + half)), *counts)
 
 
 @dataclass(frozen=True, slots=True)
 class AucDifference:
-    """The difference of two areas on the same cases, its 95 % interval, and the test's p."""
+    """The difference of two AUCs on the same cases, its 95 % interval, and the test's p."""
 
     value: float
     ci: tuple[float, float]
@@ -86,10 +86,10 @@ class AucDifference:
 def delong_test(
     labels: ArrayLike, one: ArrayLike, other: ArrayLike, *, confidence: float = 0.95
 ) -> AucDifference:
-    """Area of `one` less that of `other`, by DeLong et al. 1988 for correlated curves.
+    """AUC of `one` minus that of `other`, by DeLong et al. 1988 for correlated curves.
 
-    Two-sided; the cases are independent. Where the two scores order all pairs alike the
-    difference has no variance: p is 1.
+    Two-sided, for independent cases. Where both scores order all pairs alike the difference has
+    no variance and p is 1.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def delong_test(
     """
     pos, neg = zip(_placements(labels, one), _placements(labels, other), strict=True)
     if min(len(pos[0]), len(neg[0])) < 2:
-        raise DataError("the test between two areas needs two cases of each class")
+        raise DataError("the test between two AUCs needs two cases of each class")
     difference = float(pos[0].mean() - pos[1].mean())
     variance = sum(float((v[0] - v[1]).var(ddof=1)) / len(v[0]) for v in (pos, neg))
     deviation = float(np.sqrt(variance))
@@ -130,9 +130,9 @@ def clustered(
     replicates: int = 1000,
     confidence: float = 0.95,
 ) -> Auc:
-    """AUC with a percentile bootstrap interval that draws women, not breasts.
+    """AUC with a percentile bootstrap interval that resamples women, not breasts.
 
-    A woman's breasts resemble each other; cases of one woman stay together.
+    A woman's breasts resemble each other, so the cases of one woman stay together.
     """
     positive, values = _checked(labels, scores)
     n_pos = int(positive.sum())
@@ -141,14 +141,14 @@ def clustered(
     if min(len(set(keys[of].tolist())) for of in (positive, ~positive)) < 2:
         return Auc(auc(labels, scores), None, *counts, NO_INTERVAL)
     _, cluster = np.unique(keys, return_inverse=True)
-    rng, areas = np.random.default_rng(seed), []
+    rng, found = np.random.default_rng(seed), []
     for _ in range(replicates):
         weights = np.bincount(rng.integers(0, cluster.max() + 1, cluster.max() + 1),
                               minlength=cluster.max() + 1)[cluster]  # fmt: skip
         if weights[positive].sum() and weights[~positive].sum():
-            areas.append(_weighted(positive, values, weights))
+            found.append(_weighted(positive, values, weights))
     tail = 50 * (1 - confidence)
-    low, high = np.percentile(areas, (tail, 100 - tail)) if areas else (0.0, 1.0)
+    low, high = np.percentile(found, (tail, 100 - tail)) if found else (0.0, 1.0)
     return Auc(auc(labels, scores), (float(low), float(high)), *counts, BY_WOMAN)
 
 
@@ -161,9 +161,9 @@ def several_a_woman(women: ArrayLike) -> bool:
 def by_woman(
     labels: ArrayLike, scores: ArrayLike, women: ArrayLike, *, replicates: int = 1000
 ) -> Auc | None:
-    """The area with the interval that fits the cases; None where a class has none.
+    """The AUC with the interval that suits the cases; None where a class is empty.
 
-    Women are drawn where one has several cases, otherwise the interval is DeLong's.
+    Women are resampled where one has several cases, otherwise the interval is DeLong's.
     """
     positive = np.asarray(labels).astype(bool)
     if positive.all() or not positive.any():

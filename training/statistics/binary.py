@@ -1,4 +1,4 @@
-"""Sensitivity, specificity, accuracy and predictive values at a threshold, with intervals.
+"""What a threshold yields: sensitivity, specificity, accuracy, predictive values, intervals.
 
 Intervals of single cases are Wilson's; where a woman has several, those of a GEE by woman
 (`training.results.measures`, Kang 2021, Statistical analysis).
@@ -17,7 +17,7 @@ Bools = NDArray[np.bool_]
 
 
 class Measure(StrEnum):
-    """A share of cases; `members` says of which, and what counts."""
+    """A share of cases; `members` gives its denominator and its hits."""
 
     SENSITIVITY = "sensitivity"
     SPECIFICITY = "specificity"
@@ -26,7 +26,7 @@ class Measure(StrEnum):
     NPV = "npv"
 
     def members(self, labels: Bools, called: Bools) -> tuple[Bools, Bools]:
-        """`(n,)` masks: the cases the share is of, and those that count, for calls on labels."""
+        """`(n,)` masks of the cases in the denominator, and of the cases that count as hits."""
         everybody = np.ones_like(labels)
         return {
             Measure.SENSITIVITY: (labels, called),

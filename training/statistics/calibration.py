@@ -1,4 +1,4 @@
-"""How far probabilities can be taken at their word: reliability, ECE, Brier score."""
+"""How well probabilities are calibrated: reliability diagram, ECE, Brier score."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from training.statistics.binary import Share, wilson
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Cases of like probability: their mean probability and the share that was malignant."""
+    """Cases of similar probability: their mean probability and the share that was malignant."""
 
     mean_probability: float
     share: Share

@@ -1,4 +1,4 @@
-"""Data of the plots: ROC with its band, precision and recall, single features."""
+"""Which points the plots draw: ROC with its band, precision and recall, single features."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ class RocCurve:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PrecisionRecall:
-    """`(k,)` recalls, rising, with the precision at each; `average` is the step-wise area.
+    """`(k,)` recalls, rising, with the precision at each; `average` is the average precision.
 
-    `prevalence` is what a guesser's precision is.
+    `prevalence` is the precision of guessing.
     """
 
     recall: Floats
@@ -48,7 +48,7 @@ def roc(
 ) -> RocCurve:
     """The empirical curve with a 95 % band: at each false positive rate, percentiles over women.
 
-    Kang 2021, Fig. 1b: 1,000 bootstrap replicas. Choice: women are drawn, not images, because a
+    Kang 2021, Fig. 1b: 1,000 bootstrap replicas. Choice: women are resampled, not images, because a
     woman's images resemble each other; the band is pointwise.
 
     Raises
@@ -94,11 +94,11 @@ def precision_recall(labels: ArrayLike, scores: ArrayLike) -> PrecisionRecall:
 def single_features(
     labels: ArrayLike, columns: Mapping[str, ArrayLike]
 ) -> dict[str, tuple[Auc, Floats, Floats]]:
-    """Area, false positive rates and sensitivities of each feature alone, best first.
+    """AUC, false positive rates and sensitivities of each feature alone, best first.
 
-    Wang 2016, Fig. 4. Choice: a feature that falls with malignancy is turned round, because
-    the paper shows no curve below the diagonal; the best area is then optimistic, being chosen on
-    the cases it is measured on.
+    Wang 2016, Fig. 4. Choice: a feature that falls with malignancy is negated, because the paper
+    shows no curve below the diagonal; the best AUC is then optimistic, being chosen on the cases
+    it is measured on.
     """
     truth = np.asarray(labels).astype(bool)
     found = {}

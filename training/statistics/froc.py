@@ -1,4 +1,4 @@
-"""Free-response ROC: lesions found against false marks an image, with intervals.
+"""How many lesions are found at how many false marks per image (FROC), with intervals.
 
 Bunch et al. 1977 (Proc SPIE 127:124); a lesion counts as found at a threshold when a mark of at
 least that certainty hits it, however many do.
@@ -26,7 +26,7 @@ class ImageMarks:
     Parameters
     ----------
     group
-        The woman: images of one group are drawn together.
+        The woman: images of one group are resampled together.
     lesions
         Certainty of the most certain mark on each lesion, None for a lesion without any.
     false_marks
@@ -107,9 +107,9 @@ def interval(
     replicates: int = 1000,
     confidence: float = 0.95,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of `sensitivity_at`: women are drawn, not images.
+    """Percentile bootstrap interval of `sensitivity_at`: women are resampled, not images.
 
-    The threshold is chosen anew in each replicate, so its uncertainty is part of the interval.
+    The threshold is chosen again in each replicate, so its uncertainty is part of the interval.
     """
     low, high = band(
         images, [fp_per_image], seed=seed, replicates=replicates, confidence=confidence
@@ -145,7 +145,7 @@ def band(
 def summary(images: Sequence[ImageMarks], *, seed: int = 0) -> dict[str, Any]:
     """Numbers of a curve as written into JSON; no interval where one woman has all lesions."""
     curve = froc(images)
-    # Choice: no interval where one woman has all lesions, because nothing tells how women differ.
+    # Choice: no interval where one woman has all lesions: the variance among women is unknown.
     several = len({i.group for i in images if i.lesions}) > 1
     low, high = interval(images, 1.0, seed=seed) if several else (0.0, 1.0)
     return {

@@ -1,10 +1,10 @@
-"""Shares of cases that come in clusters: GEE with an independent working correlation, closed form.
+"""How shares of clustered cases vary: GEE with an independent working correlation, closed form.
 
 Liang and Zeger 1986 (Biometrika 73:13), section 2: the estimate is the share itself, and its robust
 variance adds up each woman's residuals.
 
 Choice: independence, not an exchangeable correlation, because women with cancer often show one
-breast and women without two. The size of a cluster then tells the outcome, an exchangeable fit
+breast and women without two. The size of a cluster then predicts the outcome, an exchangeable fit
 weighs women instead of cases, and its interval need not hold the share that is reported (Hoffman,
 Sen and Weinberg 2001, Biometrika 88:1121; Pepe and Anderson 1994, Commun Stat Simul 23:939).
 """

@@ -1,4 +1,4 @@
-"""The bootstrap that draws women: one way of drawing for every band and interval."""
+"""How women are resampled: one bootstrap for every band and interval."""
 
 from collections.abc import Callable
 
@@ -22,14 +22,14 @@ def drawn(women: ArrayLike, *, replicates: int = REPLICATES, seed: int = 0) -> W
 
 
 def weighted_auc(labels: ArrayLike, scores: ArrayLike) -> Callable[[Weights], float | None]:
-    """A function that gives the AUC where case i counts `weights[i]` times.
+    """A function that returns the AUC where case i counts `weights[i]` times.
 
-    None where a class is not drawn. The order is found once.
+    It returns None where no case of a class is drawn. The cases are sorted once.
     """
     positive = np.asarray(labels).astype(bool)
     levels, group = np.unique(np.asarray(scores, np.float64), return_inverse=True)
 
-    def area(weights: Weights) -> float | None:
+    def auc_of(weights: Weights) -> float | None:
         pos = np.bincount(group, weights * positive, len(levels))
         neg = np.bincount(group, weights * ~positive, len(levels))
         total = pos.sum() * neg.sum()
@@ -37,7 +37,7 @@ def weighted_auc(labels: ArrayLike, scores: ArrayLike) -> Callable[[Weights], fl
             return None
         return float((pos * (np.cumsum(neg) - neg / 2)).sum() / total)
 
-    return area
+    return auc_of
 
 
 def interval(values: list[float], *, confidence: float = 0.95) -> tuple[float, float] | None:

@@ -1,1 +1,1 @@
-"""One file a data set: its folder as it is published becomes rows of a manifest, or views."""
+"""One file per data set: its published folder becomes rows of a manifest, or views."""

@@ -1,9 +1,9 @@
-"""CBIS-DDSM as The Cancer Imaging Archive gives it: four CSV files and a folder of DICOM files.
+"""CBIS-DDSM as The Cancer Imaging Archive publishes it: four CSV files and a folder of DICOM files.
 
 Lee RS et al., Sci Data 2017;4:170177. The CSV files' paths do not hold for what is downloaded:
 the middle folders have other names (a date instead of a UID), files are `1-1.dcm` and not
 `000000.dcm`, and of the mask and the cut-out of a lesion one is often named as the other. So only
-the first folder of a path is believed, and the mask is told from the cut-out by its size.
+the first folder of a path is trusted, and the mask is distinguished from the cut-out by its size.
 """
 
 from collections.abc import Callable, Mapping, Sequence

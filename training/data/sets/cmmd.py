@@ -2,7 +2,7 @@
 
 Cai H et al., TCIA 2021, doi:10.7937/tcia.eqde-4b16: digital exams of 1,775 women with a biopsied
 breast, by histology; set D2 has molecular subtypes. The table has a line for each biopsied
-breast; which image is which breast and view, only the DICOM headers say.
+breast; only the DICOM headers state which image is which breast and view.
 """
 
 from collections.abc import Callable, Mapping

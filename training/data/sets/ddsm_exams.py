@@ -22,8 +22,8 @@ _COLUMNS = ("exam_id", "exam_class", "digitizer", "left_malignant", "right_malig
 def read(folder: Path) -> ViewSet:
     """The views that can be scored; missing files are left out.
 
-    So is an exam that is listed twice with different labels (ten of DDSM's are): nobody knows
-    which holds.
+    So is an exam that is listed twice with different labels (ten of DDSM's are): which
+    one holds is unknown.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A folder of DICOM files and `pathology.csv` beside them (docs/data.md)."""
+"""How DICOM files with a `pathology.csv` beside them become a manifest (docs/data.md)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +14,12 @@ _NO_IMAGES: Final = (".csv", ".xlsx", ".toml", ".json", ".txt", ".md", ".part")
 
 
 def read(folder: Path, tick: Callable[[], None] = lambda: None) -> Manifest:
-    """The folder's mammograms (at any depth) that the table speaks of; `tick` after each file.
+    """The folder's mammograms (at any depth) that the table names; `tick` after each file.
 
     Raises
     ------
     DataError
-        The table is missing or does not fit, or speaks of no image of the folder.
+        The table is missing or does not fit, or names no image of the folder.
     """
     table = read_pathology(find_table(folder, TABLES))
     paths = sorted(

@@ -1,4 +1,4 @@
-"""The sets of digitized film as manifests: DDSM exams, mini-MIAS and the two sets of Pisa."""
+"""How sets of digitized film become manifests: DDSM exams, mini-MIAS, the two sets of Pisa."""
 
 from collections.abc import Callable, Mapping
 from math import ceil, floor
@@ -73,7 +73,7 @@ def _ddsm_kind(words: str) -> str:
 
 
 def _ddsm_label(record: ViewRecord, words: str) -> str:
-    """Of the breast; of a benign exam both are benign, because the table does not say which."""
+    """Of the breast; of a benign exam both are benign, because the table does not state which."""
     if record.cancer:
         return m.MALIGNANT
     if "UNPROVEN" in words:

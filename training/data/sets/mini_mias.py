@@ -50,12 +50,12 @@ class MiasView:
 
 
 def read(folder: Path) -> tuple[MiasView, ...]:
-    """The images that are there; see `read_all`."""
+    """The images that exist; see `read_all`."""
     return read_all(folder)[0]
 
 
 def read_all(folder: Path) -> tuple[tuple[MiasView, ...], tuple[tuple[str, int], ...]]:
-    """The images that `findings.csv` names and that are there, by name, and the others' reasons.
+    """The images of `findings.csv` that exist, by name, and the reasons of the others.
 
     Raises
     ------

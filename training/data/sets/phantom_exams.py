@@ -1,8 +1,8 @@
-"""`phantom:…` as exams of four views: film drawn by the digital phantom, once, into a cache.
+"""How `phantom:…` becomes exams of four views: film drawn once, into a cache.
 
 Choice: pixels of 0.35 mm, because systems of whole exams read 384 × 224 pixels a breast, which
 are larger still; and lesions far more often, and more of them masses, than `LesionPrior()` has,
-because few exams are to teach something and no calcification is resolved at such pixels.
+because few exams must suffice and no calcification is resolved at such pixels.
 Choice: film, because then a malignant breast is compared with the same woman's other breast,
 which holds of any exams; the contrast of digital views is made for the machines of RSNA 2022.
 """
@@ -85,7 +85,7 @@ def parse(text: str, *, only_test: bool = False) -> PhantomExams:
             f"--data must be {NAME}:NAME ({', '.join(SIZES)}), {NAME}:N or "
             f"{NAME}:TRAIN/VALIDATION/TEST, not {text!r}"
         )
-    # Seeds of another number start beyond those that anybody draws of this one.
+    # Seeds of another number start beyond any that are drawn of this one.
     return PhantomExams((numbers[0], numbers[1], numbers[2]), 1_000_000 * int(seed or 0))
 
 

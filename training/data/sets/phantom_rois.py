@@ -1,7 +1,7 @@
-"""ROIs of the digital phantom, cut and normalised by the node's own chain, made once per folder.
+"""How phantom ROIs are made: cut and normalised by the node's own chain, once per folder.
 
 Every ROI has a generator of its own, seeded with (seed, part, number), and every part a bank of
-breasts of its own: parts share neither. A set that was made in part goes on where it stopped.
+breasts of its own: parts share neither. A partly made set is continued where it stopped.
 """
 
 from dataclasses import dataclass

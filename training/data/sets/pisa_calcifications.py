@@ -27,12 +27,12 @@ class PisaRoi:
 
 
 def read(folder: Path) -> tuple[PisaRoi, ...]:
-    """The regions that are there; see `read_all`."""
+    """The regions that exist; see `read_all`."""
     return read_all(folder)[0]
 
 
 def read_all(folder: Path) -> tuple[tuple[PisaRoi, ...], tuple[tuple[str, int], ...]]:
-    """The regions that are there, and how many were left out for which reason.
+    """The regions that exist, and how many were left out for which reason.
 
     Raises
     ------

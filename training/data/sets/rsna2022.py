@@ -80,7 +80,7 @@ def _unfit(line: Mapping[str, str], woman: str, image: Path) -> str:
 def _row(dataset: str, line: Mapping[str, str], woman: str, image: Path) -> ManifestRow:
     cancer, biopsy = line["cancer"] == "1", line["biopsy"] == "1"
     # Choice: a breast without a cancer is benign if it was biopsied, otherwise normal: screening
-    # negatives were followed up, and BI-RADS 2 says that nothing suspicious was seen.
+    # negatives were followed up, and BI-RADS 2 means that nothing suspicious was seen.
     label = m.MALIGNANT if cancer else m.BENIGN if biopsy else m.NORMAL
     invasive = "invasive cancer" if line.get("invasive") == "1" else "cancer in situ"
     return ManifestRow(

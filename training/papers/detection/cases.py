@@ -1,4 +1,4 @@
-"""Images with known lesions, and when a mark hits one."""
+"""Which images have known lesions, and when a mark hits one."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ CLUSTER, MASS = FindingKind.CALCIFICATION_CLUSTER, FindingKind.MASS
 # (annotated centres and drawn outlines are no better), or when the boxes overlap enough.
 MARGIN_MM: Final = 2.0
 OVERLAP: Final = 0.25
-# Exams of evaluation: far from the seeds that anybody trains on.
+# Exams of evaluation: far from all training seeds.
 PHANTOM_SEED: Final = 900_000
 PHANTOM_EXAMS: Final = 200
 _CRITERION: Final = (
@@ -251,5 +251,5 @@ def _overlap(one: Box, other: Box) -> float:
     cols = min(one.col1, other.col1) - max(one.col0, other.col0)
     if rows <= 0 or cols <= 0:
         return 0.0
-    areas = ((b.row1 - b.row0) * (b.col1 - b.col0) for b in (one, other))
-    return rows * cols / (sum(areas) - rows * cols)
+    sizes = ((b.row1 - b.row0) * (b.col1 - b.col0) for b in (one, other))
+    return rows * cols / (sum(sizes) - rows * cols)

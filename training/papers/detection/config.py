@@ -1,4 +1,4 @@
-"""How the filter of candidates is trained, and what the papers leave to people instead."""
+"""How the filter of candidates is trained, where the papers rely on people."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -72,9 +72,9 @@ def load(config: Path | None, epochs: int | None) -> FilterSchedule:
 def differences(schedule: FilterSchedule) -> list[RecipeDifference]:
     """(topic, papers, recipe) of every topic."""
     ours = {
-        "regions": "found: candidates by curvature, told apart by this filter",
+        "regions": "found: candidates by curvature, classified by this filter",
         "truth": "annotated or drawn places of calcifications",
         "learning": f"AdamW, one cycle up to {schedule.rate:g}, {schedule.epochs} × "
         f"{schedule.per_epoch} candidates in minibatches of {schedule.batch}; three folds by woman",
     }
-    return [(topic, said, ours[topic]) for topic, said in PAPER.items()]
+    return [(topic, stated, ours[topic]) for topic, stated in PAPER.items()]

@@ -1,4 +1,4 @@
-"""`cadnode evaluate detection`: FROC of what the node itself detects, with intervals."""
+"""`cadnode evaluate detection`: how well the node itself detects lesions (FROC, intervals)."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -122,8 +122,8 @@ def show(console: Console, result: dict[str, Any]) -> None:
             )
         )
     if "auc" in result:
-        area, interval = shown(result)
-        console.print(f"AUC {area} (95 % CI {interval}) {result['message']}", highlight=False)
+        auc, interval = shown(result)
+        console.print(f"AUC {auc} (95 % CI {interval}) {result['message']}", highlight=False)
         return
     table = Table("", "found at 1 false mark an image", "95 % CI", "at ½", "lesions", "images")
     for row in result["by_kind"]:
@@ -156,7 +156,7 @@ def _row(
 
 
 def _message(n_lesions: int, n_images: int) -> str:
-    """In words, why there is no curve."""
+    """Why there is no curve."""
     return (
         f"No curve: {n_lesions} lesions with a position and {n_images} images without such a "
         "lesion could be read, and both are needed."
@@ -167,8 +167,8 @@ def _head(data: str, detector: Detector | None) -> dict[str, Any]:
     if detector is None:
         return {"data": data, "model": None}
     card = detector.card
-    said = {"name": card.name, "version": card.version, "sha256": card.weights_sha256}
-    return {"data": data, "model": said, "mark_at": card.mark_at}
+    named = {"name": card.name, "version": card.version, "sha256": card.weights_sha256}
+    return {"data": data, "model": named, "mark_at": card.mark_at}
 
 
 def _progress(

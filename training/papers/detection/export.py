@@ -1,8 +1,6 @@
-"""The trained filter as a model folder: calibration, operating point, measured areas, weights."""
+"""How the trained filter becomes a model folder: calibration, operating point, AUCs, weights."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +13,7 @@ from cadnode.models import operating_point, store
 from cadnode.models.card import Calibration, DetectorCard, Metric, TrainingData
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
 from training.data.sets import mini_mias
+from training.engine.provenance import Provenance
 from training.papers.detection.samples import Samples
 from training.statistics.auc import clustered
 
@@ -38,15 +37,6 @@ _LIMITS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DetectorOrigin:
-    """How the weights came to be."""
-
-    command: str
-    seed: int
-    trained_on: date
-
-
 def write(network: CandidateFilter, card: DetectorCard, found: Samples, out: Path) -> Path:
     """Write `out/NAME/VERSION`; returns the folder."""
     folder = out / card.name / card.version
@@ -57,7 +47,7 @@ def write(network: CandidateFilter, card: DetectorCard, found: Samples, out: Pat
 
 
 def card(
-    config: DetectorConfig, found: Samples, held_out: Floats, origin: DetectorOrigin
+    config: DetectorConfig, found: Samples, held_out: Floats, origin: Provenance
 ) -> DetectorCard:
     """The card, its weights' sha256 still open.
 
@@ -68,7 +58,7 @@ def card(
     found, held_out
         The candidates, and their log-odds by networks that had not seen their women.
     origin
-        How the weights came to be.
+        Command, seed and day of the training.
     """
     calibration = calibrate(found, held_out)
     scores = 1 / (1 + np.exp(-(calibration.slope * held_out + calibration.intercept)))
@@ -108,12 +98,12 @@ def calibrate(found: Samples, held_out: Floats) -> Calibration:
     labels = found.labels
     platt = LogisticRegression(C=1e4, class_weight="balanced").fit(held_out[:, None], labels)
     slope = max(float(platt.coef_[0, 0]), 1e-3)
-    threshold, said = _threshold(found, held_out)
+    threshold, chosen = _threshold(found, held_out)
     shift = slope * threshold + float(platt.intercept_[0])
     return Calibration(
         slope=slope,
         intercept=-slope * threshold,
-        fitted_on=f"candidates of women left out; 0.5 is {said}",
+        fitted_on=f"candidates of women left out; 0.5 is {chosen}",
         prevalence=float(np.clip(1 / (1 + np.exp(shift)), 0.001, 0.999)),
     )
 
@@ -142,25 +132,25 @@ def _for_roc(found: Samples) -> tuple[NDArray[np.bool_], str]:
 
 
 def _metrics(found: Samples, held_out: Floats) -> list[Metric]:
-    """Areas by source, women left out; sources that lack a class are left out."""
+    """AUCs by source, women left out; none of sources that lack a class."""
     metrics = []
     for source in sorted(set(found.sources.tolist())):
         mine = found.sources == source
         labels = found.labels[mine]
         if labels.all() or not labels.any():
             continue
-        area = clustered(labels, held_out[mine], found.groups[mine])
+        auc = clustered(labels, held_out[mine], found.groups[mine])
         metrics.append(
             Metric(
                 name=f"AUC of candidates, {source}",
                 data=source,
                 contrast="candidates on clusters of calcifications against others",
                 unit="candidates",
-                n_pos=area.n_pos,
-                n_neg=area.n_neg,
-                auc=round(area.value, 4),
-                auc_ci=area.bounds,
-                ci_method=f"{area.method}; women left out in three folds",
+                n_pos=auc.n_pos,
+                n_neg=auc.n_neg,
+                auc=round(auc.value, 4),
+                auc_ci=auc.bounds,
+                ci_method=f"{auc.method}; women left out in three folds",
             )
         )
     return metrics

@@ -1,4 +1,4 @@
-"""Fits the learned filter to candidates, and scores candidates by women left out."""
+"""How the learned filter is fitted to candidates, and candidates scored by women left out."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,7 +31,7 @@ def fit(
 ) -> CandidateFilter:  # fmt: skip
     """The networks trained on the samples, each from a seed of its own, in evaluation mode.
 
-    What `kept` holds is gone on with, and ends as if it had never stopped.
+    A training that `kept` holds is resumed, and ends as if it had never stopped.
     """
     fitted = CandidateFilter(config)
     for number in range(config.members):
@@ -112,7 +112,7 @@ def folds(samples: Samples, number: int) -> NDArray[np.intp]:
 
 
 def _odds(samples: Samples) -> Floats:
-    """`(n,)` probabilities of being drawn: both classes alike, and sources as `WEIGHTS` says."""
+    """`(n,)` probabilities of being drawn: both classes alike, and sources as in `WEIGHTS`."""
     names = [s.split(" ")[0] for s in samples.sources.tolist()]
     weight = np.array([WEIGHTS[name] for name in names])
     weight[samples.labels & (samples.sources == "mini-mias")] *= _REAL_POSITIVE

@@ -1,4 +1,4 @@
-"""Clusters of calcifications drawn into real images: positives whose place is known exactly.
+"""How clusters are drawn into real images: positives whose place is known exactly.
 
 Few real clusters are annotated; shapes come from the phantom (`training.phantom.calcifications`),
 the background is real. Contrast is chosen in units of the image's own noise, because a film's noise

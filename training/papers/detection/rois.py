@@ -1,4 +1,4 @@
-"""Regions with calcifications against regions without: how well candidates tell them."""
+"""How well candidates separate regions with calcifications from regions without."""
 
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ def numbers(
 ) -> dict[str, Any]:
     """AUC of the most certain candidate of each region, with an interval over women.
 
-    `auc` is null where a class is missing, and `message` says so. `seen` are the keys of women
-    whom the filter's training saw: they are counted, not left out.
+    `auc` is null where a class is missing, and `message` gives the reason. `seen` are the keys of
+    women whom the filter's training saw: they are counted, not left out.
 
     Raises
     ------
@@ -39,11 +39,11 @@ def numbers(
         np.array([r.woman for r, _ in rois]),
     )
     women = sorted(set(cases.women.tolist()))
-    area = grouped.area(cases) | {"unit": "regions"}
-    return area | {
+    row = grouped.auc_of(cases) | {"unit": "regions"}
+    return row | {
         "women": len(women),
         "women_seen_in_training": sum(store.woman_key(pisa.NAME, w) in seen for w in women),
-        "message": grouped.message(area, "with calcifications", "without"),
+        "message": grouped.message(row, "with calcifications", "without"),
         "contrast": "pisa-calcifications: 60 × 60 pixel regions with calcifications against "
         "regions without; the score is the most certain candidate's",
     }

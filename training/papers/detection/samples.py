@@ -1,4 +1,4 @@
-"""Candidates with labels, from real and simulated images: what the learned filter is trained on."""
+"""What the learned filter is trained on: labelled candidates of real and simulated images."""
 
 import io
 import zipfile
@@ -96,7 +96,7 @@ def read(file: Path) -> Samples:
         with np.load(file, allow_pickle=False) as stored:
             return Samples(*(stored[name] for name in Samples.__slots__))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        raise DataError(f"{file.name} is damaged; start anew") from None
+        raise DataError(f"{file.name} is damaged; start from scratch") from None
 
 
 def mias_samples(

@@ -1,4 +1,4 @@
-"""`cadnode train detection`: the learned filter of microcalcification candidates."""
+"""`cadnode train detection`: how the filter of microcalcification candidates is trained."""
 
 import shutil
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ from training.engine.command_line import command_line
 from training.engine.machine import Machine
 from training.engine.phase_loop import Kept
 from training.engine.preview import Count, Preview, PreviewPhase, table_of
+from training.engine.provenance import Provenance
 from training.papers.detection import config as recipes
 from training.papers.detection import export, samples
 from training.papers.detection.config import FilterSchedule
-from training.papers.detection.export import DetectorOrigin
 from training.papers.detection.fitting import fit
 from training.papers.detection.samples import Samples
 from training.papers.detection.validation import FOLDS, HeldOut, cross_validated, mias_froc
@@ -65,7 +65,7 @@ def run(
     seed, quiet
         Seed of everything; no progress.
     resume
-        Go on with what `out` holds.
+        Resume what `out` holds.
     machine
         Its processes but the first have nothing to do: these networks are small.
 
@@ -86,15 +86,13 @@ def run(
         for old in (STATES, CANDIDATES):
             shutil.rmtree(out / old, ignore_errors=True)
     found = _found(data, network_config, seed, out, console)
-    network, held_out = _learnt(found, network_config, schedule, seed, out, machine, console)
+    network, held_out = _trained(found, network_config, schedule, seed, out, machine, console)
     named = {"--config": config.name if config else None, "--epochs": epochs, "--seed": seed}
-    origin = DetectorOrigin(
-        command_line("detection", data, out, named), seed, datetime.now(UTC).date()
-    )
+    origin = Provenance(command_line("detection", data, out, named), seed, datetime.now(UTC).date())
     card = export.card(network_config, found, held_out.logits, origin)
     folder = export.write(network, card, found, out)
     _show(console, card)
-    return {"models": [_told(folder, card, data, held_out)]}
+    return {"models": [_report(folder, card, data, held_out)]}
 
 
 def preview(
@@ -131,11 +129,11 @@ def preview(
     )  # fmt: skip
 
 
-def _learnt(
+def _trained(
     found: Samples, config: DetectorConfig, schedule: FilterSchedule, seed: int, out: Path,
     machine: Machine, console: Console,
 ) -> tuple[CandidateFilter, HeldOut]:  # fmt: skip
-    """The filter of all women, and what filters say of the women whom they were not taught."""
+    """The filter of all women, and the scores of women left out of training."""
     quiet = console.quiet
     console.print("three folds by woman, for the card's numbers")
     kept = Kept(out / STATES)
@@ -145,10 +143,10 @@ def _learnt(
     return fit(found, config, schedule, seed, quiet=quiet, kept=whole), held_out
 
 
-def _told(
+def _report(
     folder: Path, card: DetectorCard, data: Sequence[str], held_out: HeldOut
 ) -> dict[str, Any]:
-    """What the command says of the model; on mini-MIAS also the FROC of women left out."""
+    """What the command reports of the model; on mini-MIAS also the FROC of women left out."""
     result: dict[str, Any] = {
         "folder": str(folder),
         "metrics": [m.model_dump() for m in card.metrics],
@@ -163,7 +161,7 @@ def _told(
 def _found(
     data: Sequence[str], config: DetectorConfig, seed: int, out: Path, console: Console
 ) -> Samples:
-    """The candidates of all data; those that the folder holds are not looked for again."""
+    """The candidates of all data; those that the folder holds are not searched again."""
     parts = []
     for number, text in enumerate(data, 1):
         file = out / CANDIDATES / f"{number}.npz"
@@ -203,7 +201,7 @@ def _regions(text: str) -> int:
 
 
 def _show(console: Console, card: DetectorCard) -> None:
-    """The areas of the card, candidates of women left out."""
+    """Print the card's AUCs, of candidates of women left out."""
     table = Table("candidates of", "AUC", "95 %", "with / without", title="Women left out")
     for metric in card.metrics:
         low, high = metric.auc_ci

@@ -1,4 +1,4 @@
-"""The filter by women left out: log-odds of candidates, and marks in whole views."""
+"""How the filter does on women left out: log-odds of candidates, marks in whole views."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

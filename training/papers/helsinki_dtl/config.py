@@ -1,4 +1,4 @@
-"""The protocol of Arlan 2025 (Helsinki): what it says and what a recipe does otherwise."""
+"""What Arlan 2025 (Helsinki) states, and where a recipe departs from it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Final
 
 from cadnode.domain import System
 from training.papers.roi_cnn.config import RoiRecipe
-from training.papers.roi_cnn.protocol import Protocol, said_of
+from training.papers.roi_cnn.protocol import Protocol, description_of
 
 CPU_RECIPE: Final = Path(__file__).with_name("cpu.toml")
 
@@ -26,10 +26,10 @@ PAPER: Final[Mapping[str, str]] = {
 
 
 def _ours(recipe: RoiRecipe) -> dict[str, str]:
-    said = said_of(recipe)
+    described = description_of(recipe)
     networks = ", ".join(f"{m.network} (seed +{m.seed})" for m in recipe.members)
     data = "those of --data: the study's are private"
-    return said | {"data": data, "network": networks}
+    return described | {"data": data, "network": networks}
 
 
 PROTOCOL: Final = Protocol(
@@ -42,7 +42,7 @@ PROTOCOL: Final = Protocol(
     ),
     algorithm="Deep learning: {network} by double transfer learning, on regions of interest",
     recipe=Path(__file__).with_name("recipe.toml"),
-    says=PAPER,
+    stated=PAPER,
     ours=_ours,
     model_name=lambda member: "helsinki-resnext50" + (f"-{member.seed}" if member.seed else ""),
 )

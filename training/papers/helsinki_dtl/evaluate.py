@@ -1,4 +1,4 @@
-"""`cadnode evaluate helsinki_dtl`: the served networks on ROIs they never saw."""
+"""`cadnode evaluate helsinki_dtl`: how well the served networks read ROIs they never saw."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""`cadnode train helsinki_dtl`: ResNeXt-50 through three learning stages."""
+"""`cadnode train helsinki_dtl`: how ResNeXt-50 is trained, through three stages."""
 
 from collections.abc import Sequence
 from pathlib import Path

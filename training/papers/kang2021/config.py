@@ -1,4 +1,4 @@
-"""Kang 2021's protocol: what the paper says and what a recipe does otherwise."""
+"""What Kang 2021 states, and where a recipe departs from it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Final
 
 from cadnode.domain import System
 from training.papers.roi_cnn.config import Member, RoiRecipe
-from training.papers.roi_cnn.protocol import Protocol, said_of
+from training.papers.roi_cnn.protocol import Protocol, description_of
 
 CPU_RECIPE: Final = Path(__file__).with_name("cpu.toml")
 
@@ -29,7 +29,7 @@ PAPER: Final[Mapping[str, str]] = {
 def _ours(recipe: RoiRecipe) -> dict[str, str]:
     networks = ", ".join(m.network for m in recipe.members)
     data = "those of --data: the paper's are private"
-    return said_of(recipe) | {"data": data, "network": networks}
+    return description_of(recipe) | {"data": data, "network": networks}
 
 
 PROTOCOL: Final = Protocol(
@@ -41,7 +41,7 @@ PROTOCOL: Final = Protocol(
     ),
     algorithm="Deep learning: {network} on regions of interest around calcifications",
     recipe=Path(__file__).with_name("recipe.toml"),
-    says=PAPER,
+    stated=PAPER,
     ours=_ours,
     model_name=lambda member: f"kang2021-{_slug(member)}",
 )

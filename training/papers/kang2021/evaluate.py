@@ -1,4 +1,4 @@
-"""`cadnode evaluate kang2021`: the served networks on ROIs they never saw."""
+"""`cadnode evaluate kang2021`: how well the served networks read ROIs they never saw."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""`cadnode train kang2021`: the five CNNs, or some of them."""
+"""`cadnode train kang2021`: how the five CNNs, or some of them, are trained."""
 
 from collections.abc import Sequence
 from pathlib import Path

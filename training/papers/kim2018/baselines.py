@@ -1,4 +1,4 @@
-"""What the area is to be seen beside: pairs ordered, digitizer or age alone, one threshold."""
+"""Which baselines the AUC is compared with: ordered pairs, digitizer or age alone, a threshold."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -56,8 +56,8 @@ def _exams(exams: Sequence[ExamScored]) -> dict[str, Any]:
     for letter in sorted(share):
         of = [(t, s) for t, s, name in zip(labels, scores, letters, strict=True) if name == letter]
         if len({t for t, _ in of}) == 2:
-            area = delong([t for t, _ in of], [s for _, s in of]).as_dict()
-            within.append({"stratum": letter} | area)
+            row = delong([t for t, _ in of], [s for _, s in of]).as_dict()
+            within.append({"stratum": letter} | row)
     return {
         "digitizer_only": {
             "auc": 0.5,
@@ -70,10 +70,10 @@ def _exams(exams: Sequence[ExamScored]) -> dict[str, Any]:
 
 
 def age(breasts: Sequence[BreastScored]) -> dict[str, Any]:
-    """The area that the woman's age alone reaches, and the model's on the same breasts.
+    """The AUC that the woman's age alone reaches, and the model's on the same breasts.
 
     Nothing where the age, or a class, is unknown. Older women have more cancer: a model that is
-    no better than this may have learnt how old breasts look.
+    no better than this may have learned how old breasts look.
     """
     stated = [(b, birads.age(b.first.fact("age"))) for b in breasts]
     known = [(b, years) for b, years in stated if years is not None]
@@ -118,7 +118,7 @@ def sentences(result: dict[str, Any]) -> list[str]:
 
 
 def _of_exams(level: dict[str, Any]) -> list[str]:
-    """What the verdict on an exam is worth, in words."""
+    """How well exams are separated, in words."""
     value, interval = shown(level)
     lines = [
         f"Exams: AUC {value} ({interval}), {level['n_pos']} with and {level['n_neg']} without "

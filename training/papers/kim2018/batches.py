@@ -1,6 +1,6 @@
-"""Minibatches: simulated lesions first, then pairs of breasts beside them.
+"""What a minibatch holds: simulated lesions first, then pairs of breasts beside them.
 
-A pair is a breast with cancer and one without that differ in nothing else we can help: of the
+A pair is a breast with cancer and one without that differ in nothing else where possible: of the
 same woman on film (same digitizer), of the same machine when digital.
 """
 
@@ -109,9 +109,9 @@ def _matched(woman: str, stratum: str, acquisition: Acquisition) -> str:
 
 
 class ViewBatches:
-    """The minibatches of one epoch after another; the next is made while one is learnt.
+    """The minibatches of one epoch after another; the next is made while one is in training.
 
-    Every minibatch depends on seed, epoch and step alone, so that a training taken up again goes
+    Every minibatch depends on seed, epoch and step alone, so that a resumed training goes
     on as if it had never stopped.
 
     Parameters

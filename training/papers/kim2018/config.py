@@ -1,4 +1,4 @@
-"""The paper's protocol, our recipe as data, and the differences between the two."""
+"""What Kim 2018 states, our recipe as data, and where the two differ."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -162,7 +162,7 @@ PAPER: Final[Mapping[str, str]] = {
 
 
 def differences(recipe: ViewRecipe) -> list[tuple[str, str, str]]:
-    """What the recipe does otherwise than the paper: (topic, paper, recipe with its reason)."""
+    """Where the recipe departs from the paper: (topic, paper, recipe with its reason)."""
     ours = {
         "data": "RSNA views and DDSM exams, some hundred cancers: what is public here",
         "input": f"breast's bounding box filled into {recipe.input.height} × {recipe.input.width}"

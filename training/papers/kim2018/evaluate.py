@@ -1,7 +1,7 @@
 """`cadnode evaluate kim2018`: how well the served model does on real exams, with intervals.
 
 Views are read exactly as the node reads them: the packaged model's own `ViewModel`, in float32,
-without test-time augmentation; breasts are scored as its card says.
+without test-time augmentation; breasts are scored by its card.
 """
 
 from collections import Counter
@@ -44,7 +44,7 @@ from training.papers.kim2018.validation import (
     exams_compared,
 )
 from training.statistics.auc import delong
-from training.statistics.grouped import GroupedCases, area, message, shown
+from training.statistics.grouped import GroupedCases, auc_of, message, shown
 
 SPLITS: Final = ("unseen", "all")
 _CLASSES: Final = ("with cancer", "without")
@@ -69,7 +69,7 @@ def run(
         Folder with `card.json`; the packaged model for this kind of data by default.
     split
         `"unseen"` leaves out the women of the model's training and validation parts, `"all"`
-        takes everybody. A folder of new women is used whole either way.
+        takes all. A folder of new women is used whole either way.
     cache
         What this command has read already; it is added to.
 
@@ -101,15 +101,15 @@ def run(
     result = head | numbers(source.acquisition, scored, loaded.card)
     if records:
         return result
-    return result | {"message": "No area: the model has seen every woman; --split all takes them."}
+    return result | {"message": "No AUC: the model has seen every woman; --split all takes them."}
 
 
 def numbers(
     acquisition: Acquisition, scored: Sequence[tuple[ViewRecord, float]], card: DibMgCard
 ) -> dict[str, Any]:
-    """Areas of the contrast, its strata and its baselines, from views' log-odds.
+    """AUCs of the contrast, its strata and its baselines, from views' log-odds.
 
-    Where a class is missing the area is null, and `message` says so.
+    Where a class is missing the AUC is null, and `message` gives the reason.
     """
     records, logits = [r for r, _ in scored], [v for _, v in scored]
     rows, contrast = compared(records, acquisition), contrast_of(records, acquisition)
@@ -117,7 +117,7 @@ def numbers(
     breasts = by_breast(*picked, card.breast)
     if len({b.cancer for b in breasts}) < 2:
         return _without_contrast(breasts, contrast)
-    row = _area(breasts) | {"unit": "breasts"}
+    row = _auc_of(breasts) | {"unit": "breasts"}
     result = row | {
         "contrast": f"{contrast}; {_how(card.breast)}",
         "message": message(row, *_CLASSES),
@@ -138,7 +138,7 @@ def numbers(
     else:
         strata = {"digitizer": "digitizer"}
         alone = by_breast(*picked)
-        result["each_breast_alone"] = _area(alone) | {"contrast": contrast}
+        result["each_breast_alone"] = _auc_of(alone) | {"contrast": contrast}
         result |= baselines.film(breasts, exams)
         result["by_lesion"] = _pair_strata(breasts, lambda b: b.first.fact("lesion"))
         result["by_subtlety"] = _pair_strata(breasts, lambda b: b.first.fact("subtlety"))
@@ -177,7 +177,7 @@ def show(console: Console, result: dict[str, Any]) -> None:
 
 
 def _without_contrast(breasts: Sequence[BreastScored], contrast: str) -> dict[str, Any]:
-    row = _area(breasts) | {"contrast": contrast, "unit": "breasts"}
+    row = _auc_of(breasts) | {"contrast": contrast, "unit": "breasts"}
     row |= {"women": len({b.woman for b in breasts})}
     return row | {"message": message(row, *_CLASSES) + f" Compared: {contrast}."}
 
@@ -229,7 +229,7 @@ def read_views(
 
 
 def _how(scoring: BreastScoring) -> str:
-    """How a breast's score is made, in words."""
+    """How a breast's score is computed, in words."""
     if scoring.contralateral_weight == 0:
         return "a breast's score is the mean of its views' log-odds"
     return (
@@ -242,15 +242,15 @@ def _columns(breasts: Sequence[BreastScored]) -> tuple[list[bool], list[float]]:
     return [b.cancer for b in breasts], [b.score for b in breasts]
 
 
-def _area(breasts: Sequence[BreastScored]) -> dict[str, Any]:
+def _auc_of(breasts: Sequence[BreastScored]) -> dict[str, Any]:
     labels, scores = _columns(breasts)
     women = np.array([b.woman for b in breasts], np.str_)
-    return area(GroupedCases(np.array(labels, bool), np.array(scores, np.float64), women))
+    return auc_of(GroupedCases(np.array(labels, bool), np.array(scores, np.float64), women))
 
 
 def _row(stratum: str, breasts: Sequence[BreastScored]) -> dict[str, Any]:
-    """One stratum's area; without one where a class is missing."""
-    return {"stratum": stratum} | _area(breasts)
+    """One stratum's AUC; null where a class is missing."""
+    return {"stratum": stratum} | _auc_of(breasts)
 
 
 def _fact_of(column: str, breast: BreastScored) -> str:

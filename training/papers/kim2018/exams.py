@@ -1,4 +1,4 @@
-"""How well exams are told apart, as the node scores them: what a study's verdict is worth."""
+"""How well exams with and without cancer are separated, as the node scores them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def level(exams: Sequence[ExamScored], curve: Roc, contrast: str) -> dict[str, Any]:
-    """`exam_level`: area, area within strata, shares at the node's operating point and at 80 %.
+    """`exam_level`: AUC, AUC within strata, shares at the node's operating point and at 80 %.
 
     `curve` is the card's, on which the operating point was chosen: never on these exams. The
     specificity at 80 % sensitivity is read off the ROC curve of these exams, and again in each
@@ -69,26 +69,26 @@ def specificity_at(
 
 
 def _within(labels: Bools, scores: Floats, strata: NDArray[np.str_], weights: Weights) -> Any:
-    """The area of pairs within a machine or digitizer, which it cannot have given away."""
-    area = auc_within(labels.tolist(), scores.tolist(), strata.tolist())
-    if area is None:
+    """The AUC of pairs within a machine or digitizer, which cannot reveal the class there."""
+    within = auc_within(labels.tolist(), scores.tolist(), strata.tolist())
+    if within is None:
         return None
     names = [strata == name for name in np.unique(strata)]
-    areas = [
+    auc_of = [
         weighted_auc(labels[of], scores[of]) for of in names if len(set(labels[of].tolist())) == 2
     ]
     kept = [of for of in names if len(set(labels[of].tolist())) == 2]
 
     def weighted(row: NDArray[np.int64]) -> float | None:
         total = pairs = 0.0
-        for of, value in zip(kept, areas, strict=True):
+        for of, value in zip(kept, auc_of, strict=True):
             one = value(row[of])
             if one is not None:
                 n = float(row[of][labels[of]].sum() * row[of][~labels[of]].sum())
                 total, pairs = total + n * one, pairs + n
         return total / pairs if pairs else None
 
-    return {"auc": round(area, 4), "auc_ci": _interval(weights, weighted)}
+    return {"auc": round(within, 4), "auc_ci": _interval(weights, weighted)}
 
 
 def _shares(labels: Bools, scores: Floats, threshold: float, weights: Weights) -> dict[str, Any]:

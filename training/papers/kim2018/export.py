@@ -1,9 +1,8 @@
-"""From a trained network to model folders: fitted on validation, measured on test, written."""
+"""How a trained network becomes a model folder: fitted on validation, measured on test."""
 
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from cadnode.networks.dib_mg import MapNetwork
 from training.data.sets import ddsm_exams, phantom_exams, rsna_views
 from training.data.tensors import TensorCache
 from training.data.views import Part, ViewRecord, ViewSet
+from training.engine.provenance import Provenance
 from training.papers.kim2018.config import ViewRecipe
 from training.papers.kim2018.validation import (
     BreastScored,
@@ -35,7 +35,7 @@ from training.papers.kim2018.validation import (
 )
 from training.statistics.auc import clustered
 
-# Stored as int8, the validation area moves by less, or float32 stays.
+# Stored as int8, the validation AUC moves by less, or float32 stays.
 _INT8_TOLERANCE: Final = 0.005
 NAMES: Final = {Acquisition.DIGITAL: "dib-mg-digital", Acquisition.FILM: "dib-mg-film"}
 PAPER: Final = (
@@ -85,15 +85,6 @@ _UNKNOWN_LIMITS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ViewOrigin:
-    """How the weights came to be."""
-
-    command: str
-    seed: int
-    trained_on: date
-
-
 def write(
     network: MapNetwork,
     recipe: ViewRecipe,
@@ -101,9 +92,9 @@ def write(
     cache: TensorCache,
     rows: Mapping[Part, Sequence[int]],
     out: Path,
-    origin: ViewOrigin,
+    origin: Provenance,
 ) -> dict[str, Any]:
-    """Write `out/NAME/VERSION`; returns the folder and the test part's area."""
+    """Write `out/NAME/VERSION`; returns the folder and the test part's AUC."""
     network = network.cpu().eval()
     stored_as = _store(network, cache, _picked(cache, rows["validation"], data))
     read: dict[Part, ViewsRead] = {
@@ -179,7 +170,7 @@ class ViewsRead:
 def metrics_of(
     read: Mapping[Part, ViewsRead], data: ViewSet, scoring: BreastScoring
 ) -> tuple[Metric, ...]:
-    """Areas of breasts and of exams in each part, scored as the node scores them.
+    """AUCs of breasts and of exams in each part, scored as the node scores them.
 
     A part in which a class is missing has none.
     """
@@ -208,15 +199,15 @@ def _metric(
 ) -> list[Metric]:
     if len({case.cancer for case in cases}) < 2:
         return []
-    area = clustered(
+    auc = clustered(
         [case.cancer for case in cases],
         [case.score for case in cases],
         [case.woman for case in cases],
     )
     return [
         Metric(
-            name=name, data=data, contrast=contrast, unit=unit, n_pos=area.n_pos,
-            n_neg=area.n_neg, auc=round(area.value, 4), auc_ci=area.bounds, ci_method=area.method,
+            name=name, data=data, contrast=contrast, unit=unit, n_pos=auc.n_pos,
+            n_neg=auc.n_neg, auc=round(auc.value, 4), auc_ci=auc.bounds, ci_method=auc.method,
         )
     ]  # fmt: skip
 

@@ -1,6 +1,6 @@
-"""Simulated lesions in real breasts: where they are is known exactly.
+"""How lesions are simulated in real breasts, so that their place is known exactly.
 
-Few hundred weakly labelled cancers teach a network from scratch nothing; masses, calcifications
+A few hundred weakly labelled cancers teach a network from scratch nothing; masses, calcifications
 and distortions drawn into breasts without cancer give it something to look for, with its place.
 The shapes follow the words of BI-RADS: irregular or lobulated masses with a blurred or spiculated
 margin, clusters of microcalcifications, architectural distortion.
@@ -185,9 +185,9 @@ def _cluster(
     inside = image[here] > _OUTSIDE
     brighter = image[here] + specks[part] * rng.uniform(0.12, 0.55) * strength
     image[here] = np.where(inside, np.clip(brighter, 0, 1), image[here])
-    area = cv2.GaussianBlur((specks > 0.2).astype(np.float32), (0, 0), max(size / 4, 2))
-    area /= area.max() + 1e-6
-    target[here] = np.maximum(target[here], (area[part] > 0.35) & inside)
+    dense = cv2.GaussianBlur((specks > 0.2).astype(np.float32), (0, 0), max(size / 4, 2))
+    dense /= dense.max() + 1e-6
+    target[here] = np.maximum(target[here], (dense[part] > 0.35) & inside)
 
 
 def _distortion(

@@ -1,4 +1,4 @@
-"""What DIB-MG learns from a minibatch."""
+"""Which loss DIB-MG minimises on a minibatch."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Operating points of a DIB-MG card, fitted anew on the validation part of exams."""
+"""How a DIB-MG card's operating points are refitted on the validation part of exams."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -40,7 +40,7 @@ def refit(card: DibMgCard, folder: Path, text: str) -> tuple[dict[str, Any], lis
         return None
     keys = [store.woman_key(r.dataset, r.woman) for r in data.records]
     split = store.read_split(folder)
-    learnt = {*split["train"], *split.get("excluded", ())}
+    trained = {*split["train"], *split.get("excluded", ())}
     model = load_view_model(folder)
     read: dict[Part, export.ViewsRead] = {}
     placed = parts(data.records, keys)
@@ -48,7 +48,7 @@ def refit(card: DibMgCard, folder: Path, text: str) -> tuple[dict[str, Any], lis
         wanted = [
             record
             for record, key, own in zip(data.records, keys, placed, strict=True)
-            if own == part and key not in learnt
+            if own == part and key not in trained
         ]
         views, _ = read_views(model, wanted)
         read[part] = _read(views)
@@ -77,8 +77,10 @@ def _read(views: list[tuple[ViewRecord, float, float]]) -> export.ViewsRead:
 
 
 def _limits(card: DibMgCard, name: str) -> tuple[str, ...]:
-    """Those of the data where the model learnt from them; otherwise what the data are is added."""
+    """The data's own limits where the model was trained on them; else a line naming the data."""
     if name in {data.name for data in card.training_sets}:
         return export.LIMITS.get(name, card.limits)
-    said = f"Calibration and operating points are fitted on {name}, which training did not see."
-    return (*(limit for limit in card.limits if limit != said), said)
+    fitted_on = (
+        f"Calibration and operating points are fitted on {name}, which training did not see."
+    )
+    return (*(limit for limit in card.limits if limit != fitted_on), fitted_on)

@@ -1,4 +1,4 @@
-"""`cadnode train kim2018`: from folders of exams to a card and weights for each kind of data."""
+"""`cadnode train kim2018`: how exams become a card and weights for each kind of data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from training.engine.command_line import command_line
 from training.engine.loop import Training, TrainingPlan, seed_everything
 from training.engine.machine import Machine, started
 from training.engine.preview import Count, Preview, PreviewPhase, table_of
+from training.engine.provenance import Provenance
 from training.papers.kim2018 import config as recipes
 from training.papers.kim2018 import export
 from training.papers.kim2018.batches import ViewBatches, ViewSource
@@ -59,7 +60,7 @@ def run(
 ) -> dict[str, Any]:
     """Train, choose the best epoch on the validation part, write a model folder per data set.
 
-    Returns the models' folders and their measured areas.
+    Returns the models' folders and their measured AUCs.
 
     Raises
     ------
@@ -87,7 +88,7 @@ def run(
     if not progressed.best_state:
         raise DataError("no epoch could be validated: the validation part lacks a class")
     network.load_state_dict(progressed.best_state)
-    origin = export.ViewOrigin(
+    origin = Provenance(
         command=command_line(
             "kim2018",
             data,
@@ -172,13 +173,13 @@ def _plan(recipe: ViewRecipe, prepared: Sequence[PreparedViews], machine: Machin
     def validate(network: MapNetwork, epoch: int) -> dict[str, float] | None:
         if epoch < schedule.pretrain_epochs - 1:
             return None
-        areas = {
+        aucs = {
             p.data.name: contrast_auc(
                 network, p.cache, p.compared("validation"), device=machine.device, dtype=dtype
             )
             for p in prepared
         }
-        known = {name: area for name, area in areas.items() if area is not None}
+        known = {name: auc for name, auc in aucs.items() if auc is not None}
         return known | {"score": sum(known.values()) / len(known)} if known else None
 
     return TrainingPlan(

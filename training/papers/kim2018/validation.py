@@ -1,4 +1,4 @@
-"""Scores of breasts, and what is fitted on the validation part: calibration and thresholds.
+"""What is fitted on the validation part: scores of breasts, calibration, thresholds.
 
 A breast is scored from its views' log-odds by the card's `BreastScoring`, as the node does.
 """
@@ -43,7 +43,7 @@ def compared(records: Sequence[ViewRecord], acquisition: Acquisition) -> list[in
     """Rows that take part in the contrast of a kind of data.
 
     Digital: machines that show breasts with and without cancer; of the RSNA challenge those four
-    that show more than a few, or the machine would tell the class. Film: exams where one breast,
+    that show more than a few, or the machine would reveal the class. Film: exams where one breast,
     and only one, is malignant.
     """
     if acquisition == Acquisition.DIGITAL:
@@ -57,7 +57,7 @@ def compared(records: Sequence[ViewRecord], acquisition: Acquisition) -> list[in
 
 
 def contrast_of(records: Sequence[ViewRecord], acquisition: Acquisition) -> str:
-    """What `compared` compares with what, in words."""
+    """Which breasts `compared` compares with which, in words."""
     if acquisition == Acquisition.FILM:
         return "malignant breast against the same woman's other breast"
     named = sorted(machine for machine in _machines(records) if machine)
@@ -177,10 +177,10 @@ def exams_compared(records: Sequence[ViewRecord], acquisition: Acquisition) -> l
 
 
 def exam_contrast_of(records: Sequence[ViewRecord], acquisition: Acquisition) -> str:
-    """What exams are compared with what, in words; and what keeps it from being the whole truth."""
-    said = "exams with cancer against exams without, each scored by the higher of its breasts"
+    """Which exams are compared with which, in words, and the limits of the comparison."""
+    contrast = "exams with cancer against exams without, each scored by the higher of its breasts"
     if acquisition == Acquisition.FILM:
-        return f"{said} (without: normal and benign)"
+        return f"{contrast} (without: normal and benign)"
     rows = [records[i] for i in exams_compared(records, acquisition)]
     sides: dict[str, set[str]] = defaultdict(set)
     for record in rows:
@@ -188,10 +188,10 @@ def exam_contrast_of(records: Sequence[ViewRecord], acquisition: Acquisition) ->
     ill = {r.woman for r in rows if r.cancer}
     alone = sum(len(sides[woman]) == 1 for woman in ill)
     if alone == 0:
-        return said
+        return contrast
     return (
-        f"{said}; {alone} of {len(ill)} with cancer show that breast only, so that the sensitivity "
-        "is a lower bound"
+        f"{contrast}; {alone} of {len(ill)} with cancer show that breast only, so that the "
+        "sensitivity is a lower bound"
     )
 
 
@@ -200,16 +200,16 @@ def auc_within(
 ) -> float | None:
     """AUC of the pairs whose cases are of one stratum; None where no stratum has both classes.
 
-    What a machine or a digitizer tells of the class does not count in it.
+    What a machine or a digitizer reveals of the class does not count.
     """
     positive, values, names = np.array(labels, bool), np.array(scores), np.array(strata)
-    area, pairs = 0.0, 0
+    total, pairs = 0.0, 0
     for name in np.unique(names):
         of = names == name
         n = int(positive[of].sum()) * int((~positive[of]).sum())
         if n:
-            area, pairs = area + n * auc(positive[of], values[of]), pairs + n
-    return area / pairs if pairs else None
+            total, pairs = total + n * auc(positive[of], values[of]), pairs + n
+    return total / pairs if pairs else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,12 +297,12 @@ def _breast_scoring(
     """The contralateral weight, and Platt's calibration of the scores it makes.
 
     Film is weighed and calibrated on exams: a score is the share of exams with cancer whose
-    higher breast has it. Without exams of both classes breasts are scored alone, because nothing
-    tells how often a comparison calls a woman without cancer.
+    higher breast has it. Without exams of both classes breasts are scored alone, because how
+    often a comparison calls a woman without cancer is unknown.
 
     Digital exams get no weight and are calibrated on breasts: in the RSNA views nearly every
-    woman with cancer shows one breast only, so that the presence of the other would tell the
-    class.
+    woman with cancer shows one breast only, so that the presence of the other would reveal
+    the class.
     """
     mean = fmean(b.score for b in breasts)
     classes = {e.cancer for e in by_exam(breasts)}
@@ -333,19 +333,22 @@ def _weighed(breasts: Sequence[BreastScored], weight: float, mean: float) -> lis
 
 
 def _worth(scored: Sequence[BreastScored], pairs: Collection[tuple[str, Laterality]]) -> float:
-    """The mean of two areas, because one score serves both: of breasts (`pairs`) and of exams.
+    """The mean of two AUCs, because one score serves both: of breasts (`pairs`) and of exams.
 
     That of exams is within their machine or digitizer, which may follow the class.
     """
     of_pairs = [b for b in scored if (b.woman, b.laterality) in pairs]
-    area, exams = auc([b.cancer for b in of_pairs], [b.score for b in of_pairs]), by_exam(scored)
+    of_breasts, exams = (
+        auc([b.cancer for b in of_pairs], [b.score for b in of_pairs]),
+        by_exam(scored),
+    )
     within = auc_within(
         [e.cancer for e in exams], [e.score for e in exams], [e.stratum for e in exams]
     )
-    return area if within is None else (area + within) / 2
+    return of_breasts if within is None else (of_breasts + within) / 2
 
 
 def platt(logits: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and intercept; a slope that would turn the order round is held at a small value."""
+    """Slope and intercept; a slope that would reverse the order is held at a small value."""
     model = LogisticRegression(C=100.0).fit(logits[:, None], labels)
     return max(float(model.coef_[0, 0]), 1e-3), float(model.intercept_[0])

@@ -1,6 +1,6 @@
-"""Evidence on the lesion: a loss that asks a network to decide by what lies in the box.
+"""Which loss makes a network decide by what lies in the lesion's box.
 
-Where lesions are annotated, a network that is right for the wrong place is told so. Deviation:
+Where lesions are annotated, a network that is right for the wrong place is penalised. Deviation:
 the papers train by labels alone; without ImageNet's weights and with some thousand ROIs, what
 spoke for benign was found anywhere but in the lesion.
 """

@@ -1,4 +1,4 @@
-"""Random changes of a ROI (Kang 2021, Image Preprocessing), in one resampling."""
+"""How a ROI is changed at random (Kang 2021, Image Preprocessing), in one resampling."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Minibatches that depend on seed, epoch and step alone: resumed, a training sees the same."""
+"""Which ROIs a minibatch holds: by seed, epoch and step alone, so that training can resume."""
 
 from dataclasses import dataclass, replace
 

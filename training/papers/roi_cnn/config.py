@@ -1,4 +1,4 @@
-"""A recipe for training ROI networks: TOML in, frozen dataclasses out, types checked."""
+"""What a recipe for ROI networks can state: TOML in, frozen dataclasses out, types checked."""
 
 import dataclasses
 import typing
@@ -72,7 +72,7 @@ class RoiExport:
     Parameters
     ----------
     amp
-        In bfloat16, where float32 would take too long; the card says so.
+        In bfloat16, where float32 would take too long; the card records it.
     compared
         ROIs of the validation part on which float32, int8 and bfloat16 are compared.
     """
@@ -202,7 +202,7 @@ def load(file: Path) -> RoiRecipe:
 
 
 def _check(recipe: RoiRecipe) -> None:
-    """Refuse what no training could be made of."""
+    """Reject a recipe that cannot be trained."""
     names = [s.name for s in recipe.stages]
     if not names or len(set(names)) < len(names):
         raise SettingsError("[[stages]]: at least one, each with a name of its own")

@@ -71,7 +71,7 @@ def run(
     operating_point
         As `Roc.at` takes it, for a single network.
     peaks
-        Of how many phantom ROIs, cut with the lesion off-centre, the map's peak is looked at.
+        Of how many phantom ROIs, cut with the lesion off-centre, the map's peak is checked.
     cache
         What this command has read already; it is added to.
 
@@ -90,7 +90,7 @@ def run(
 def _on_phantom(
     models: Sequence[RoiModel], data: str, peaks: int, cache: ReadCache | None
 ) -> dict[str, Any]:
-    """Numbers on a phantom's test part, beside those of the best reader there is."""
+    """Numbers on a phantom's test part, beside those of the best possible reader."""
     source = phantom_rois.parse(data, only_test=True)
     reads = read_rois(models, source, cache)
     records = [r.record for r in reads]
@@ -118,9 +118,9 @@ def _with_models(result: dict[str, Any], models: Sequence[RoiModel]) -> dict[str
 def show(console: Console, result: dict[str, Any]) -> None:
     """Print the numbers as a table."""
     names = ", ".join(f"{m['name']} {m['version']}" for m in result["models"])
-    area, ci = shown(result)
+    auc, ci = shown(result)
     console.print(
-        styled("[bold]AUC {}[/] (95 % CI {}), ", area, ci)
+        styled("[bold]AUC {}[/] (95 % CI {}), ", auc, ci)
         + f"{result['n_pos']} against {result['n_neg']} {result['unit']}: {names}\n"
         + str(result["contrast"])
     )

@@ -1,8 +1,7 @@
-"""The trained network as a model folder: card, int8 weights, split."""
+"""How a trained network becomes a model folder: card, int8 weights, split."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -22,6 +21,7 @@ from cadnode.models.card import (
 from cadnode.models.weights import pack, unpack
 from cadnode.networks.cnn import RoiNetwork
 from training.data.rois import Part, RoiRecord, RoiSet
+from training.engine.provenance import Provenance
 from training.papers.roi_cnn.config import Member, RoiRecipe
 from training.papers.roi_cnn.measure import (
     CONTRAST,
@@ -56,17 +56,8 @@ LIMITS: Final = (
     "detector was wrong, its probability means nothing.",
     "Trained from scratch: the papers start from ImageNet's weights, which could not be had here.",
 )
-# Stored as int8, the validation area or else every probability moves by less, or float32 stays.
+# Stored as int8, the validation AUC or else every probability moves by less, or float32 stays.
 _INT8_TOLERANCE: Final = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class RoiOrigin:
-    """How the weights came to be."""
-
-    command: str
-    seed: int
-    trained_on: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +71,7 @@ class StoredWeights:
 
 def write(
     protocol: Protocol, member: Member, recipe: RoiRecipe, network: RoiNetwork,
-    parts: Mapping[Part, RoiSet], out: Path, origin: RoiOrigin, also_seen: Sequence[RoiSet] = (),
+    parts: Mapping[Part, RoiSet], out: Path, origin: Provenance, also_seen: Sequence[RoiSet] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Write `out/NAME/VERSION`; returns the folder and the test part's numbers.
 
@@ -258,7 +249,7 @@ def _acquisitions(train: RoiSet) -> tuple[Acquisition, ...]:
 
 
 def _split(parts: Mapping[Part, RoiSet], also_seen: Sequence[RoiSet]) -> dict[str, list[str]]:
-    """Keys of the women who were learnt from, in any stage; of phantoms the first and last seed."""
+    """Keys of the women trained on, in any stage; of phantoms the first and last seed."""
     found = {}
     for part in ("train", "validation"):
         sets = [parts[part], *(also_seen if part == "train" else ())]

@@ -1,4 +1,4 @@
-"""What is fitted on the validation part, and what is measured on the test part."""
+"""What is fitted on validation ROIs, and what is measured on test ROIs."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 
 def platt(log_odds: Floats, malignant: NDArray[np.bool_], fitted_on: str) -> Calibration:
-    """Platt's calibration of log-odds; a slope that would turn the order round is held above 0.
+    """Platt's calibration of log-odds; a slope that would reverse the order is held above 0.
 
     Raises
     ------
@@ -59,28 +59,28 @@ def validation_scores(records: Sequence[RoiRecord], scores: Floats, data: str) -
 
 
 def metric(records: Sequence[RoiRecord], scores: Floats, part: str, data: str) -> Metric:
-    """The area of a part.
+    """The AUC of a part.
 
     Raises
     ------
     DataError
         The part lacks a class.
     """
-    area = by_woman([r.malignant for r in records], scores, [r.key for r in records])
-    if area is None:
+    auc = by_woman([r.malignant for r in records], scores, [r.key for r in records])
+    if auc is None:
         raise DataError("an AUC needs both classes: one of them is empty")
     return Metric(
-        name=f"AUC, {part}", data=data, contrast=CONTRAST, unit="ROIs", n_pos=area.n_pos,
-        n_neg=area.n_neg, auc=round(area.value, 4),
-        auc_ci=area.bounds, ci_method=area.method,
+        name=f"AUC, {part}", data=data, contrast=CONTRAST, unit="ROIs", n_pos=auc.n_pos,
+        n_neg=auc.n_neg, auc=round(auc.value, 4),
+        auc_ci=auc.bounds, ci_method=auc.method,
     )  # fmt: skip
 
 
 def numbers(
     records: Sequence[RoiRecord], scores: Floats, *, threshold: float | None = None
 ) -> dict[str, Any]:
-    """Area with interval, strata, the best possible area, and the numbers at a threshold."""
-    row = area(records, scores) | {"contrast": CONTRAST, "unit": "ROIs"}
+    """AUC with interval, strata, the best possible AUC, and the numbers at a threshold."""
+    row = auc_of(records, scores) | {"contrast": CONTRAST, "unit": "ROIs"}
     row |= best_possible(records, row["auc"])
     for name in ("acquisition", "type", "distribution"):
         values = sorted({getattr(r, name) or "not stated" for r in records})
@@ -90,16 +90,16 @@ def numbers(
     return row
 
 
-def area(records: Sequence[RoiRecord], scores: Floats) -> dict[str, Any]:
-    """As `grouped.area` has it: with its interval and the numbers of ROIs."""
+def auc_of(records: Sequence[RoiRecord], scores: Floats) -> dict[str, Any]:
+    """The row of `grouped.auc_of`: AUC, interval and numbers of ROIs."""
     labels = np.array([r.malignant for r in records], bool)
-    return grouped.area(GroupedCases(labels, scores, np.array([r.key for r in records], np.str_)))
+    return grouped.auc_of(GroupedCases(labels, scores, np.array([r.key for r in records], np.str_)))
 
 
 def best_possible(records: Sequence[RoiRecord], reached: float | None) -> dict[str, Any]:
-    """Area of the probabilities that a phantom drew with, on these very ROIs.
+    """AUC of the probabilities that a phantom drew with, on these very ROIs.
 
-    `share_of_best` is (reached − ½) / (best − ½): 0 for guessing, 1 for the best reader there is.
+    `share_of_best` is (reached − ½) / (best − ½): 0 for guessing, 1 for the best possible reader.
     """
     known = [r.p_malignant for r in records if r.p_malignant is not None]
     if len(known) < len(records) or reached is None:
@@ -121,4 +121,4 @@ def _of_stratum(
     records: Sequence[RoiRecord], scores: Floats, name: str, value: str
 ) -> dict[str, Any]:
     picked = [i for i, r in enumerate(records) if (getattr(r, name) or "not stated") == value]
-    return area([records[i] for i in picked], scores[picked])
+    return auc_of([records[i] for i in picked], scores[picked])

@@ -1,4 +1,4 @@
-"""A paper's protocol: its names, its default recipe, and how a recipe differs from the paper."""
+"""What is a paper's own: names, default recipe, and where a recipe departs from the paper."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class Protocol:
     title
         Author and year, for tables.
     paper, algorithm
-        As the card says them.
+        As the card has them.
     recipe
         TOML file of the paper's own protocol.
-    says
-        What the paper says, by topic.
+    stated
+        What the paper states, by topic.
     ours
         What a recipe does, by the same topics.
     model_name
@@ -38,7 +38,7 @@ class Protocol:
     paper: str
     algorithm: str
     recipe: Path
-    says: Mapping[str, str]
+    stated: Mapping[str, str]
     ours: Callable[[RoiRecipe], Mapping[str, str]]
     model_name: Callable[[Member], str]
 
@@ -54,7 +54,7 @@ class Protocol:
     def differences(self, recipe: RoiRecipe) -> list[tuple[str, str, str]]:
         """(topic, paper, recipe) of every topic that the recipe handles otherwise."""
         ours = self.ours(recipe)
-        return [(t, said, ours[t]) for t, said in self.says.items() if ours[t] != said]
+        return [(t, text, ours[t]) for t, text in self.stated.items() if ours[t] != text]
 
     def table(self, recipe: RoiRecipe) -> Table:
         """The differences to be printed."""
@@ -64,8 +64,8 @@ class Protocol:
         return table
 
 
-def said_of(recipe: RoiRecipe) -> dict[str, str]:
-    """What any recipe of ROI networks does, in the words that the papers' topics use."""
+def description_of(recipe: RoiRecipe) -> dict[str, str]:
+    """What a recipe of ROI networks does, by the topics of the papers."""
     how, change = recipe.optimizer, recipe.augmentation
     turns = {0.0: "by multiples of 90°", 1.0: "1–359°"}.get(
         change.rotation_share, f"1–359° for {change.rotation_share:.0%}, else multiples of 90°"

@@ -1,4 +1,4 @@
-"""CNNs on regions of real images, of women whom no network has seen, cut as the node cuts them."""
+"""How well CNNs read real regions of unseen women, cut as the node cuts them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from training.data.rois import RoiRecord
 from training.papers.roi_cnn.measure import Floats
 from training.papers.roi_cnn.real_rois import cut_all, record_of, roi_of
 from training.statistics import binary
-from training.statistics.grouped import STRATA, GroupedCases, area, message, strata, words
+from training.statistics.grouped import STRATA, GroupedCases, auc_of, message, strata, words
 
 UNIT: Final = "ROIs"
 _BATCH: Final = 4
@@ -63,9 +63,9 @@ def run(
     data: str,
     cache: ReadCache | None = None,
 ) -> dict[str, Any]:
-    """Area, strata and shares of the networks' mean, and of each network where there are several.
+    """AUC, strata and shares of the networks' mean, and of each network where there are several.
 
-    `auc` and `auc_ci` are None where the data do not allow them; `message` says why.
+    `auc` and `auc_ci` are None where the data do not allow them; `message` gives the reason.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def run(
     """
     reads = read(models, folders, data, cache)
     scores = reads.probabilities.mean(1)
-    row = area(reads.cases(scores)) | {"unit": UNIT}
+    row = auc_of(reads.cases(scores)) | {"unit": UNIT}
     result = {
         "data": reads.regions.name,
         "part": "women whom no model has seen",
@@ -164,11 +164,11 @@ def _contrast(regions: Regions) -> str:
 def _member(reads: RealReads, number: int, model: RoiModel) -> dict[str, Any]:
     scores = reads.probabilities[:, number]
     at = _at(reads, scores, model.operating_point.threshold)
-    return area(reads.cases(scores)) | {"operating_point": at}
+    return auc_of(reads.cases(scores)) | {"operating_point": at}
 
 
 def _at(reads: RealReads, scores: Floats, threshold: float) -> dict[str, Any]:
-    """Shares at a threshold with Wilson's intervals; None of nobody."""
+    """Shares at a threshold with Wilson's intervals; None without cases."""
     labels = [r.malignant for r in reads.records]
     shares = binary.at_threshold(labels, scores, threshold)
     return {"threshold": round(threshold, 4)} | {m.value: s.as_dict() for m, s in shares.items()}

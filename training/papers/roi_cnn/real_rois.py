@@ -1,4 +1,4 @@
-"""ROIs of real images: cut around their regions exactly as the node cuts them, made once a folder.
+"""How ROIs are cut from real images, exactly as the node cuts them; once per folder.
 
 The middle of the region's box is the middle of the ROI (Kang 2021, Data preparation; the node's
 `reading.regions.Cutter`), the pixels' size is the image's own. What sticks out of an image is 0, as
@@ -53,8 +53,8 @@ def open_real(text: str) -> RealSource:
     found = open_regions(text, "calcifications")
     if found.question != Question.MALIGNANCY:
         raise DataError(
-            f"{found.name} says where calcifications are, not whether they are malignant: nothing "
-            "to train these networks on"
+            f"{found.name} states where calcifications are, not whether they are malignant: "
+            "nothing to train these networks on"
         )
     if not found.items:
         reasons = "; ".join(f"{n} × {reason}" for reason, n in found.left_out)
@@ -67,7 +67,7 @@ def prepare(
 ) -> RoiSet:
     """The ROIs of a part as bytes, `margin` pixels larger on each side than the spec's.
 
-    Those that the folder holds are taken; they are told apart by everything that they depend on.
+    Those that the folder holds are reused; their key covers everything that they depend on.
 
     Raises
     ------

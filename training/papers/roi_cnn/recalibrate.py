@@ -1,4 +1,4 @@
-"""Operating points of a region CNN's card, fitted anew on validation ROIs."""
+"""How the operating points of a region CNN's card are refitted on validation ROIs."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The ROIs that each learning stage of a training takes."""
+"""Which ROIs each learning stage of a training takes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,9 +47,7 @@ class Sources:
             [t for t in texts if not _split(t)[0]],
         )
         if len(others) > 1:
-            raise DataError(
-                f"--data: {len(others)} for the same stages; STAGE=KIND:… tells them apart"
-            )
+            raise DataError(f"--data: {len(others)} for the same stages; STAGE=KIND:… assigns them")
         for stage, rest in named:
             if stage not in names:
                 raise DataError(f"--data: there is no stage {stage}; known: {', '.join(names)}")
@@ -81,7 +79,7 @@ class Sources:
         Raises
         ------
         DataError
-            What is to be learnt or chosen by has benign or malignant ROIs only.
+            ROIs to train on or to select by are all benign or all malignant.
         """
         margin = self.recipe.augmentation.translation_px if part == "train" else 0
         source, spec = self.by_stage[stage.name], self.recipe.roi()

@@ -1,4 +1,4 @@
-"""One learning stage: a network, its start, MONAI's trainer, the weights it ends with."""
+"""How a network goes through one learning stage: its start, MONAI's trainer, its last weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,7 @@ def learn(
 ) -> Path:  # fmt: skip
     """The file of the weights that the stage ended with: those of its best epoch.
 
-    A stage that has ended is not learnt again when resumed.
+    A stage that has ended is not trained again when resumed.
 
     Raises
     ------
@@ -143,7 +143,7 @@ class RoiTraining(Training):
 
     def _start_epoch(self, trainer: Engine) -> None:
         super()._start_epoch(trainer)
-        # Dropout's draws depend on the epoch alone: a training taken up again sees the same.
+        # Dropout's draws depend on the epoch alone: a resumed training sees the same.
         drawn = hash((self.data.seed, trainer.state.epoch)) + self.machine.rank  # type: ignore[attr-defined]
         torch.manual_seed(drawn & 0x7FFFFFFF)
 
@@ -167,7 +167,7 @@ def _optimizer(network: nn.Module, recipe: RoiRecipe) -> torch.optim.Optimizer:
 def _plan(
     stage: Stage, recipe: RoiRecipe, validation: RoiSet, steps: int, machine: Machine
 ) -> TrainingPlan:
-    learnt, near, whole = task(stage.task), stage.size > 0, recipe.input.size
+    goal, near, whole = task(stage.task), stage.size > 0, recipe.input.size
 
     def learning_rate(epoch: int, step: int) -> float:
         if stage.schedule == "constant":
@@ -181,12 +181,12 @@ def _plan(
             dtype=machine.dtype(amp=recipe.optimizer.amp), near=near,
         )  # fmt: skip
         targets = np.array([r.targets for r in validation.records], np.int64)
-        loss = float(learnt.loss(torch.from_numpy(logits), torch.from_numpy(targets)))
-        return {"val_loss": loss} | learnt.scores(logits, targets)
+        loss = float(goal.loss(torch.from_numpy(logits), torch.from_numpy(targets)))
+        return {"val_loss": loss} | goal.scores(logits, targets)
 
     def loss(network: RoiNetwork, found: Tensor, batch: RoiBatch) -> Tensor:
-        logits, evidence = found[:, : learnt.outputs].float(), found[:, learnt.outputs :]
-        known = learnt.loss(logits, batch.targets)
+        logits, evidence = found[:, : goal.outputs].float(), found[:, goal.outputs :]
+        known = goal.loss(logits, batch.targets)
         if not stage.attention:
             return known
         wanted = attention.inside(network.cells, evidence.shape[1], batch.affines, batch.boxes)

@@ -1,4 +1,4 @@
-"""What a stage learns: how many outputs, which loss, which number tells the better network."""
+"""What a stage learns: how many outputs, which loss, which number selects the better network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,8 +69,8 @@ def _joint_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _malignancy_scores(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> dict[str, float]:
-    area = auc(targets[:, 0] == 1, logits[:, 1] - logits[:, 0])
-    return {"auc": area, "score": area}
+    value = auc(targets[:, 0] == 1, logits[:, 1] - logits[:, 0])
+    return {"auc": value, "score": value}
 
 
 def _descriptor_scores(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> dict[str, float]:
@@ -82,8 +82,8 @@ def _descriptor_scores(logits: NDArray[np.float32], targets: NDArray[np.int64]) 
 
 def _joint_scores(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> dict[str, float]:
     """Both; the mean of AUC and of the shares that are right is to be raised."""
-    shares, area = _descriptor_scores(logits, targets), _malignancy_scores(logits, targets)
-    return shares | area | {"score": (shares["score"] + area["score"]) / 2}
+    shares, malignancy = _descriptor_scores(logits, targets), _malignancy_scores(logits, targets)
+    return shares | malignancy | {"score": (shares["score"] + malignancy["score"]) / 2}
 
 
 def _right(logits: NDArray[np.float32], wanted: NDArray[np.int64]) -> float:

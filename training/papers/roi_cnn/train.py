@@ -1,4 +1,4 @@
-"""`cadnode train kang2021|helsinki_dtl`: from ROIs to a card and weights for each member."""
+"""`cadnode train kang2021|helsinki_dtl`: how ROIs become a card and weights per member."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from training.engine.checkpoint import claim
 from training.engine.command_line import command_line
 from training.engine.loop import seed_everything
 from training.engine.machine import Machine, started
+from training.engine.provenance import Provenance
 from training.engine.recipe import CPU
 from training.papers.roi_cnn import config as recipes
 from training.papers.roi_cnn import export
@@ -48,7 +49,7 @@ def run(
     `data` is `KIND:…` for all stages, or `STAGE=KIND:…` for one. `config` is a recipe, `paper`
     or `cpu`, by default what fits `machine`; `members` (networks of the ensemble), `epochs` (of
     each stage) and `init` (weights that the first stage starts from: a stage's own, or timm's of
-    ImageNet) change it. `resume` goes on with what `out` holds. The ROIs are kept in `cache`,
+    ImageNet) change it. `resume` continues what `out` holds. The ROIs are kept in `cache`,
     `out/rois` by default.
 
     Raises
@@ -64,7 +65,7 @@ def run(
     with started(machine):
         machine.in_turn(lambda: claim(out, recipe, data, seed, resume=resume or not machine.first))
         sources = Sources(data, recipe, cache or out / "rois", quiet=quiet)
-        origin = export.RoiOrigin(
+        origin = Provenance(
             command=command_line(protocol.system.value, data, out, {
                 "--members": members, "--config": config.name if config else None,
                 "--init": init.name if init else None, "--epochs": epochs, "--seed": seed,

@@ -1,4 +1,4 @@
-"""Training of the stacked denoising autoencoder: greedy layer by layer, then as a whole.
+"""How the stacked denoising autoencoder is trained: layer by layer, then as a whole.
 
 Wang 2016 (Deep learning model) gives sigmoids, squared error (eq. 3), greedy layer-wise training
 and the softmax on top; it is silent on everything that is marked `Choice` in `AutoencoderRecipe`.
@@ -78,8 +78,8 @@ def train(
 ) -> StackedAutoencoder:
     """The trained network, in evaluation mode.
 
-    The epoch with the lowest validation loss is taken; the last one without validation data. What
-    `kept` holds is gone on with, and ends as if it had never stopped.
+    The epoch with the lowest validation loss is taken; the last one without validation data. A
+    training that `kept` holds is resumed, and ends as if it had never stopped.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():

@@ -1,4 +1,4 @@
-"""Wang 2016's protocol: what the paper says and what a recipe does otherwise."""
+"""What Wang 2016 states, and where a recipe departs from it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,4 +59,4 @@ def differences(
         else "the paper's; no cross-validation (--folds 0)",
         "SVM": f"RBF; cost and width by {FOLDS}-fold cross-validation by woman",
     }
-    return [(t, said, ours[t]) for t, said in PAPER.items() if ours[t] != said]
+    return [(t, text, ours[t]) for t, text in PAPER.items() if ours[t] != text]

@@ -1,4 +1,4 @@
-"""Cross-validation by woman: the four classifiers beside the paper's, each with its interval."""
+"""How the four classifiers do in cross-validation by woman, beside the paper's numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Crossed:
     table
         What was scored.
     beside
-        What every fold learnt from besides, "" for nothing.
+        What every fold was trained on besides, "" for nothing.
     scores
         `(n,)` probabilities of each classifier.
     fold
@@ -57,7 +57,7 @@ class Crossed:
         return found
 
     def metrics(self) -> list[Metric]:
-        """Areas for a card."""
+        """AUCs for a card."""
         data = f"{self.table.name}, all women" + (f", {self.beside}" if self.beside else "")
         title = f"{self.folds}-fold cross-validation by woman"
         return [
@@ -88,7 +88,7 @@ def of_training(
     """The training part alone, as in the paper."""
     scores, fold = fitting.cross_validated(
         scenario, train, recipe=recipe, folds=folds, kept=kept.inside("training-part"),
-        say=lambda text: console.print(f"training part, {text}"),
+        notify=lambda text: console.print(f"training part, {text}"),
     )  # fmt: skip
     return Crossed(train, "", scores, fold)
 
@@ -99,7 +99,7 @@ def of_real(
 ) -> Crossed | None:  # fmt: skip
     """All real regions, the phantom's training part in every fold; None where none are real.
 
-    What the test part of few women cannot say with an interval of any use.
+    A test part of few women has no interval of any use.
     """
     real = [t for part in PARTS for t in tables[part] if _is_real(t)]
     if not real:
@@ -109,7 +109,7 @@ def of_real(
     scores, fold = fitting.cross_validated(
         scenario, whole, recipe=recipe, folds=folds, kept=kept.inside("real-regions"),
         also=joined(others) if others else None,
-        say=lambda text: console.print(f"real regions, {text}"),
+        notify=lambda text: console.print(f"real regions, {text}"),
     )  # fmt: skip
     return Crossed(whole, f"{others[0].name} in every fold" if others else "", scores, fold)
 
@@ -121,10 +121,10 @@ def show(console: Console, crossed: Mapping[str, Any]) -> None:
                   title=title)  # fmt: skip
     for row in crossed["rows"]:
         spread, paper = row["accuracy_by_fold"], row["paper"]
-        area = "–" if row["auc"] is None else f"{row['auc']:.3f}"
+        auc = "–" if row["auc"] is None else f"{row['auc']:.3f}"
         interval = "–" if row["auc"] is None else "–".join(f"{x:.3f}" for x in row["auc_ci"])
         table.add_row(
-            measure.NAMES[row["classifier"]], area, interval,
+            measure.NAMES[row["classifier"]], auc, interval,
             f"{spread['mean']:.1%} ± {spread['sd']:.1%}",
             f"{paper['auc']:.2f}", f"{paper['accuracy']:.1%}",
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""From `--data` to tables of features, with the node's own segmentation."""
+"""How `--data` becomes tables of features, with the node's own segmentation."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -51,7 +51,7 @@ def part_table(
 ) -> FeatureTable:
     """Features of a part of `phantom:…`, or of the regions of `KIND:PATH`.
 
-    Tables are kept in `folder`; None makes them anew.
+    Tables are kept in `folder`; None computes them again.
 
     Raises
     ------
@@ -92,13 +92,13 @@ def learnable(text: str, scenario: Scenario) -> Regions:
     Raises
     ------
     DataError
-        What is there is not of that kind, has nothing of the scenario, or nobody knows what of
-        it is malignant.
+        What is there is not of that kind, has nothing of the scenario, or no known
+        malignancy.
     """
     found = open_regions(text, scenario)
     if found.question != Question.MALIGNANCY:
         raise DataError(
-            f"{found.name} says where calcifications are, not whether they are malignant"
+            f"{found.name} states where calcifications are, not whether they are malignant"
         )
     if not found.items:
         raise _nothing(found.name, scenario, dict(found.left_out))
@@ -121,8 +121,8 @@ def content_table(
 ) -> FeatureTable:
     """All 41 features of the first `n` phantom regions of a content.
 
-    A table that `folder` holds is taken and goes on where it stopped; `PhantomSource.name` says
-    nothing of the segmentation, so a folder is of one version of it.
+    A table that `folder` holds is continued where it stopped; `PhantomSource.name` does not
+    name the segmentation, so a folder is of one version of it.
     """
     file = None if folder is None else folder / f"{content}-{part}-{source.seed}.npz"
     table = FeatureTable.read(file) if file is not None and file.exists() else None

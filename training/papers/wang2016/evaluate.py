@@ -1,7 +1,7 @@
-"""`cadnode evaluate wang2016`: the autoencoder beside SVM, KNN and LDA, with intervals.
+"""`cadnode evaluate wang2016`: how well the autoencoder does beside SVM, KNN and LDA.
 
 Regions are segmented and read exactly as the node reads them, by the packaged model's own
-`FeatureModel`. On `pisa-masses` the four classifiers are also learnt anew in a ten-fold
+`FeatureModel`. On `pisa-masses` the four classifiers are also retrained in a ten-fold
 cross-validation by woman, as the paper chose its networks.
 """
 
@@ -33,9 +33,9 @@ def run(
 ) -> dict[str, Any]:
     """Numbers on regions of `KIND:PATH`, or on the test part of `phantom:…`.
 
-    `auc`, `auc_ci`, `n_pos`, `n_neg` are the autoencoder's, `contrast` says on what; `rows` holds
-    each classifier beside the paper's own numbers. `auc` is None, and `message` says why, where
-    the regions lack a class.
+    `auc`, `auc_ci`, `n_pos`, `n_neg` are the autoencoder's, `contrast` names the classes; `rows`
+    holds each classifier beside the paper's own numbers. `auc` is None, and `message` gives the
+    reason, where the regions lack a class.
 
     Real data and phantoms have a block for each scenario in `scenarios`; see
     `real_evaluate.on_regions` for which numbers are those of the whole. On `pisa-masses` they are
@@ -80,10 +80,8 @@ def run(
 def show(console: Console, result: dict[str, Any]) -> None:
     """Print the numbers as tables."""
     if "auc" in result:
-        area, interval = shown(result)
-        console.print(
-            styled("[bold]AUC {}[/] (95 % CI {}): {}", area, interval, result["contrast"])
-        )
+        auc, interval = shown(result)
+        console.print(styled("[bold]AUC {}[/] (95 % CI {}): {}", auc, interval, result["contrast"]))
     parts = [result.get(key) for key in ("served", "cross_validation")]
     for part in [*result.get("scenarios", {}).values(), *filter(None, parts)]:
         start = f"{part['scenario']}: " if "scenario" in part else ""

@@ -1,8 +1,6 @@
-"""What was fitted as a model folder: card, weights, split."""
+"""How fitted classifiers become a model folder: card, weights, split."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +13,7 @@ from cadnode.models.card import Calibration, FeatureCard, Metric, Scenario, Trai
 from cadnode.networks.autoencoder import StackedAutoencoderConfig
 from training.data.rois import Part
 from training.data.sets import pisa_masses
+from training.engine.provenance import Provenance
 from training.papers.wang2016 import measure
 from training.papers.wang2016.fitting import HIDDEN, FittedClassifiers
 from training.papers.wang2016.table import FeatureTable, joined
@@ -54,22 +53,13 @@ PISA_LIMIT: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureOrigin:
-    """How the weights came to be."""
-
-    command: str
-    seed: int
-    trained_on: date
-
-
 def write(
     scenario: Scenario,
     fitted: FittedClassifiers,
     tables: Tables,
     further: Sequence[Metric],
     out: Path,
-    origin: FeatureOrigin,
+    origin: Provenance,
 ) -> Path:
     """Write `out/wang2016-SCENARIO/VERSION`; returns the folder.
 
@@ -82,7 +72,7 @@ def write(
     further
         More metrics for the card, such as of a cross-validation.
     out, origin
-        Where to, and how the weights came to be.
+        Where to; command, seed and day of the training.
     """
     held = joined(tables["validation"])
     where = f"{held.name}, validation part: {measure.CONTRAST}"
@@ -125,7 +115,7 @@ def write(
 
 
 def _metrics(fitted: FittedClassifiers, tests: Sequence[FeatureTable]) -> list[Metric]:
-    """Areas of every classifier on every test part; a part without both classes has none."""
+    """AUCs of every classifier on every test part; none of a part without both classes."""
     found = []
     for table in tests:
         if len(set(table.malignant.tolist())) < 2:
@@ -137,7 +127,7 @@ def _metrics(fitted: FittedClassifiers, tests: Sequence[FeatureTable]) -> list[M
 
 
 def _sentence(tables: Tables) -> str:
-    """The training data in a sentence; of phantoms also the best possible area."""
+    """The training data in a sentence; of phantoms also the best possible AUC."""
     parts = [f"{len(table)} regions of {table.name}" for table in tables["train"]]
     text = " and ".join(parts) + ", segmented as the node segments them"
     for table in tables["test"]:
@@ -174,7 +164,7 @@ def is_real(table: FeatureTable) -> bool:
 
 
 def _split(tables: Tables) -> dict[str, list[str]]:
-    """Keys of the women of the parts that were learnt from; of phantoms the first and last."""
+    """Keys of the women trained on; of phantoms the first and last."""
     parts: dict[str, list[str]] = {}
     for part in ("train", "validation"):
         keys: list[str] = []

@@ -1,4 +1,4 @@
-"""Everything that is fitted for one scenario: scaling, autoencoder, SVM, KNN, LDA, calibration."""
+"""What is fitted for one scenario: scaling, autoencoder, SVM, KNN, LDA, calibration."""
 
 import io
 import shutil
@@ -124,7 +124,7 @@ def cross_validated(
     seed: int = 0,
     folds: int = FOLDS,
     kept: Kept | None = None,
-    say: Callable[[str], None] = lambda text: None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> tuple[dict[str, Floats], NDArray[np.int64]]:
     """Out-of-fold probabilities `(n,)` of each classifier, and each row's fold `(n,)`.
 
@@ -135,7 +135,7 @@ def cross_validated(
     Parameters
     ----------
     scenario, table, recipe
-        What is learnt of what, and how.
+        What is trained on which rows, and how.
     svm
         (cost, gamma), where they are known.
     also
@@ -145,9 +145,9 @@ def cross_validated(
     folds
         How many.
     kept
-        Folds that it holds are not learnt again, and one that was left in the middle goes on.
-    say
-        Is told of each fold.
+        Folds that it holds are not trained again, and an interrupted one is resumed.
+    notify
+        Gets a line for each fold.
     """
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     fold = np.zeros(len(table), np.int64)
@@ -155,16 +155,16 @@ def cross_validated(
     for number, (rest, held) in enumerate(
         splitter.split(table.values, table.malignant, table.women)
     ):
-        say(f"fold {number + 1} of {folds}")
+        notify(f"fold {number + 1} of {folds}")
 
-        def learnt(part: Kept | None, rest: Rows = rest, held: Rows = held) -> dict[str, Floats]:
+        def trained(part: Kept | None, rest: Rows = rest, held: Rows = held) -> dict[str, Floats]:
             train = table.rows(rest) if also is None else table.rows(rest) + also
             chosen = svm or choose_svm(train, folds=5)
             fitted = fit(scenario, train, None, recipe=recipe, svm=chosen, seed=seed, kept=part)
             return fitted.probabilities(table.values[held])
 
         fold[held] = number
-        for name, p in once(kept, f"fold-{number + 1}", learnt).items():
+        for name, p in once(kept, f"fold-{number + 1}", trained).items():
             found[name][held] = p
     return found, fold
 
@@ -192,7 +192,7 @@ def once(
         with np.load(file, allow_pickle=False) as read:
             return {key: read[key] for key in read}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        raise DataError(f"{file.name} is damaged; start anew") from None
+        raise DataError(f"{file.name} is damaged; start from scratch") from None
 
 
 def _kept(n: int, seed: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""What is measured of each classifier: areas with intervals, and the paper's table beside."""
+"""How well each classifier does: AUCs with intervals, and the paper's table beside."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -58,7 +58,7 @@ def rows(
                 strict=True)
         )  # fmt: skip
         found.append(
-            {"classifier": name, **grouped.area(cases)}
+            {"classifier": name, **grouped.auc_of(cases)}
             | {"threshold": round(thresholds[name], 4)}
             | {m.value: at[m].as_dict() for m in binary.Measure}
             | {"paper": paper}
@@ -67,7 +67,7 @@ def rows(
 
 
 def best_possible(table: FeatureTable, reached: float) -> dict[str, Any]:
-    """Area of the probabilities that the phantom drew with, and the share of it reached.
+    """AUC of the probabilities that the phantom drew with, and the share of it reached.
 
     `share_of_best` is (reached − ½) / (best − ½); nothing where the regions are real.
     """
@@ -81,7 +81,7 @@ def best_possible(table: FeatureTable, reached: float) -> dict[str, Any]:
 
 
 def metric(table: FeatureTable, scores: Floats, name: str, data: str) -> Metric:
-    """The area as a card has it.
+    """The AUC as a card's metric.
 
     Raises
     ------

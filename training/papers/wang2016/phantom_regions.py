@@ -1,4 +1,4 @@
-"""Regions of the digital phantom for the three scenarios, segmented as the node does it.
+"""Which phantom regions the three scenarios use, segmented as the node does it.
 
 What was planted is used for the label and for the box that a person would draw, never for the
 segmentation: serving has no planted masks.

@@ -1,4 +1,4 @@
-"""Feature models read tables of regions; what comes of it is one block of a result."""
+"""How feature models read a table of regions into one block of a result."""
 
 from pathlib import Path
 from typing import Any
@@ -33,18 +33,18 @@ def block(
 ) -> dict[str, Any]:
     """Rows of each classifier; the first row's numbers are those of the whole.
 
-    `threshold` is the autoencoder's; the others are taken at one half. Areas and intervals are
+    `threshold` is the autoencoder's; the others are taken at one half. AUCs and intervals are
     None where the table lacks a class.
     """
     at = dict.fromkeys(scores, 0.5) | {"sae": threshold}
     rows = measure.rows(scenario, table, scores, at)
-    area = {key: rows[0][key] for key in ("auc", "auc_ci", "n_pos", "n_neg", "ci_method")}
+    whole = {key: rows[0][key] for key in ("auc", "auc_ci", "n_pos", "n_neg", "ci_method")}
     differences = {
         name: round(delong_test(table.malignant, scores["sae"], one).p, 4)
         for name, one in scores.items()
-        if name != "sae" and min(area["n_pos"], area["n_neg"]) > 1
+        if name != "sae" and min(whole["n_pos"], whole["n_neg"]) > 1
     }
-    return area | {
+    return whole | {
         "contrast": contrast,
         "unit": "regions",
         "women": len(set(table.women.tolist())),

@@ -1,4 +1,4 @@
-"""Feature models on regions of real images, of women whom they have not seen."""
+"""How well feature models read real regions of women whom they have not seen."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,8 +35,8 @@ def on_regions(
 
     Those of the whole are of each region by the model of its kind of lesion (the paper's
     scenarios); with one model they are that model's. Where the question is whether there are
-    calcifications, they are of what the segmentation finds: a probability of malignancy is no
-    answer to it.
+    calcifications, they are of what the segmentation finds: a probability of malignancy does
+    not answer it.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def _by_kind(
     """Each region read by the model of its kind of lesion, of women whom no model has seen.
 
     Beside it `as_the_node`: the model is then chosen by what the segmentation finds, as the node
-    chooses it, which is not told what a region shows.
+    chooses it, which does not know what a region shows.
     """
     seen = frozenset[str]().union(*(store.seen_women(folder) for _, folder in models.values()))
     unseen, women_seen = found.unseen(seen)
@@ -75,7 +75,7 @@ def _by_kind(
     kinds = [kind for kind in kinds if kind in models]
     scores = {name: read(model, unseen.table)["sae"] for name, (model, _) in models.items()}
     own = np.array([scores[kind][i] for i, kind in enumerate(kinds)], np.float64)
-    row = grouped.area(_cases(unseen, own)) | {"unit": "regions"}
+    row = grouped.auc_of(_cases(unseen, own)) | {"unit": "regions"}
     return row | {
         "contrast": f"{unseen.regions.contrast}: the served models on women they never saw, each "
         "region by the model of its kind of lesion",
@@ -89,7 +89,7 @@ def _by_kind(
 
 
 def _as_the_node(found: RegionTable, scores: Mapping[Scenario, Floats]) -> dict[str, Any]:
-    """The area where the scenario is that which the segmentation allows (`reading.assessment`)."""
+    """The AUC where the scenario is the one that the segmentation allows (`reading.assessment`)."""
     values, names = found.table.values, found.table.features
     calcified = values[:, names.index("calc_number")] > 0
     mass = (values[:, len(FEATURE_NAMES["calcifications"]) :] != 0).any(1)
@@ -104,17 +104,17 @@ def _as_the_node(found: RegionTable, scores: Mapping[Scenario, Floats]) -> dict[
         name = next((name for name in wanted if name in scores), None)
         picked.append(float("nan") if name is None else float(scores[name][i]))
     chosen = np.array(picked, np.float64)
-    told = np.isfinite(chosen)
-    return grouped.area(_cases(found, chosen).where(told)) | {
-        "nothing_segmented": int((~told).sum())
+    assessed = np.isfinite(chosen)
+    return grouped.auc_of(_cases(found, chosen).where(assessed)) | {
+        "nothing_segmented": int((~assessed).sum())
     }
 
 
 def _presence(found: RegionTable) -> dict[str, Any]:
-    """How well what the segmentation finds tells regions with calcifications from those without."""
+    """How well the segmentation separates regions with calcifications from those without."""
     area_mm2 = found.table.values[:, found.table.features.index(_PRESENCE)]
     cases = _cases(found, area_mm2)
-    row = grouped.area(cases) | {"unit": "regions"}
+    row = grouped.auc_of(cases) | {"unit": "regions"}
     return row | {
         "contrast": f"{found.regions.contrast}; the score is the area of the calcifications that "
         "the segmentation finds. The scenarios' scores are probabilities of malignancy: made for "
@@ -136,7 +136,7 @@ def on_pisa(
 ) -> dict[str, Any]:
     """Cross-validation with `recipe` on masses, and a served model's numbers on unseen women.
 
-    `crossed_first` says whether the numbers of the whole are those of the cross-validation, which
+    `crossed_first`: whether the numbers of the whole are those of the cross-validation, which
     needs ten women with a malignant mass and ten with a benign one.
 
     Raises
@@ -178,7 +178,7 @@ def _block(measured: Measurements, model: FeatureModel, seen: frozenset[str]) ->
 
 def _crossed(found: RegionTable, recipe: AutoencoderRecipe) -> dict[str, Any]:
     scores, _ = fitting.cross_validated("masses", found.table, recipe=recipe)
-    contrast = f"{measure.CONTRAST}, film: learnt anew, ten-fold cross-validation by woman"
+    contrast = f"{measure.CONTRAST}, film: retrained, ten-fold cross-validation by woman"
     return block("masses", found.table, scores, contrast)
 
 

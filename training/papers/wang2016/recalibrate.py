@@ -1,4 +1,4 @@
-"""Operating points of a feature model's card, fitted anew on validation regions."""
+"""How the operating points of a feature model's card are refitted on validation regions."""
 
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,8 @@ def refit(card: FeatureCard, folder: Path, text: str) -> tuple[dict[str, Any], l
     real = data.is_real(text)
     table = data.part_table(text, card.scenario, "validation")
     if real:
-        learnt = set(store.read_split(folder)["train"])
-        table = table.rows([i for i, woman in enumerate(table.women) if woman not in learnt])
+        trained = set(store.read_split(folder)["train"])
+        table = table.rows([i for i, woman in enumerate(table.women) if woman not in trained])
     table = table.columns(card.features)
     where = f"{table.name}, validation part: {measure.CONTRAST}"
     logits = model.logits(model.scaled(table.values))

@@ -1,4 +1,4 @@
-"""Features of regions of real images, each segmented in its box as the node segments it.
+"""Which features real regions have, each segmented in its box as the node segments it.
 
 Every region is measured once, all 41 features, and kept: the three scenarios are choices of rows
 and of columns.
@@ -44,7 +44,7 @@ def measured(
     scenario: Scenario,
 ) -> Features:
     """Features of what the node segments inside a box of a view (or a piece of one)."""
-    # The side only says where the chest wall is: no matter inside a region.
+    # The side only locates the chest wall, which does not matter inside a region.
     segmentation = segment_roi(image, Laterality.LEFT, spacing_mm, box, acquisition)
     return features_of(segmentation, scenario)
 

@@ -1,4 +1,4 @@
-"""The classifiers that the paper compares with, fitted by scikit-learn and exported as arrays."""
+"""How the paper's rival classifiers are fitted by scikit-learn and exported as arrays."""
 
 from typing import Final
 
@@ -67,8 +67,8 @@ def best_svm(
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     parts = list(splitter.split(scaled, malignant, women))
 
-    def area(pair: tuple[float, float]) -> float:
-        areas = [
+    def mean_auc(pair: tuple[float, float]) -> float:
+        aucs = [
             roc_auc_score(
                 malignant[held],
                 fit_svm(scaled[kept], malignant[kept], *pair).decision(
@@ -78,9 +78,9 @@ def best_svm(
             for kept, held in parts
             if len(set(malignant[held].tolist())) == 2
         ]
-        return float(np.mean(areas))
+        return float(np.mean(aucs))
 
-    return max(((cost, gamma) for cost in COSTS for gamma in GAMMAS), key=area)
+    return max(((cost, gamma) for cost in COSTS for gamma in GAMMAS), key=mean_auc)
 
 
 def fit_knn(scaled: Scaled, malignant: Labels, neighbours: int) -> Knn:
@@ -99,7 +99,7 @@ def platt(scores: Floats, malignant: Labels) -> tuple[float, float]:
     """(slope, intercept) that make probabilities of scores (Platt 1999); the slope is positive."""
     machine = LogisticRegression(C=100.0).fit(np.asarray(scores).reshape(-1, 1), malignant)
     slope = float(machine.coef_[0, 0])
-    if slope <= 0:  # the scores say nothing: hardly any slope, the classes' share
+    if slope <= 0:  # uninformative scores: hardly any slope, the classes' share
         share = float(np.mean(malignant))
         return 1e-3, float(np.log(share / (1 - share)))
     return slope, float(machine.intercept_[0])

@@ -1,4 +1,4 @@
-"""Features of many regions with what is known of them: made once, read often."""
+"""What a table of features holds: many regions, made once, read often."""
 
 import io
 import json

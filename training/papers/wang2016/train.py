@@ -1,4 +1,4 @@
-"""`cadnode train wang2016`: from regions to a card and weights for one scenario."""
+"""`cadnode train wang2016`: how regions become a card and weights for one scenario."""
 
 import shutil
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ from training.engine.loop import seed_everything
 from training.engine.machine import Machine
 from training.engine.phase_loop import Kept
 from training.engine.preview import Count, Preview, PreviewPhase, table_of
+from training.engine.provenance import Provenance
 from training.papers.wang2016 import config as recipes
 from training.papers.wang2016 import crossing, export, fitting, measure, phantom_regions
 from training.papers.wang2016 import data as sources
@@ -31,7 +32,7 @@ from training.papers.wang2016.fitting import FOLDS, FittedClassifiers
 from training.papers.wang2016.rivals import fewest_women
 from training.papers.wang2016.table import FeatureTable, joined
 
-# Whole states of the networks that are being learnt: a file a phase, written every so many epochs.
+# Whole states of the networks in training: a file per phase, written every so many epochs.
 STATES: Final = "states"
 _EVERY: Final = 20
 
@@ -71,7 +72,7 @@ def run(
     seed
         Of everything that is drawn in training.
     resume
-        Go on with what `out` holds, by phase and fold.
+        Resume what `out` holds, by phase and fold.
     quiet
         Show no progress.
     folds
@@ -79,8 +80,8 @@ def run(
     recipe
         Instead of a file.
     measured_on
-        `pisa-masses:PATH`: real masses on which the model is measured, for its card; nothing is
-        learnt from them.
+        `pisa-masses:PATH`: real masses on which the model is measured, for its card; they are
+        not trained on.
     machine
         Its processes but the first have nothing to do: these networks are small.
 
@@ -114,7 +115,7 @@ def run(
         "--epochs": epochs, "--folds": None if folds == FOLDS else folds, "--seed": seed,
     }  # fmt: skip
     command = command_line("wang2016", texts, out, options)
-    origin = export.FeatureOrigin(command, seed, datetime.now(UTC).date())
+    origin = Provenance(command, seed, datetime.now(UTC).date())
     tried = [one.as_dict(chosen) for one in crossed]
     for one in tried:
         crossing.show(console, one)
@@ -283,7 +284,7 @@ def _thresholds(fitted: FittedClassifiers, held: FeatureTable) -> dict[str, floa
 
 
 def _elsewhere(fitted: FittedClassifiers, text: str, scenario: Scenario) -> list[Metric]:
-    """Areas on real masses, of which training saw none."""
+    """AUCs on real masses, of which training saw none."""
     if not sources.is_pisa(text):
         raise DataError(f"a model is measured on {pisa_masses.NAME}:PATH, not on {text!r}")
     table = sources.pisa_table(Path(text.partition(":")[2]).expanduser(), scenario)
