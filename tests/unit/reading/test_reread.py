@@ -30,8 +30,8 @@ from cadnode.reading import Readers, read_exam, regions, reread_exam
 from cadnode.reading.views import LoadedView
 from tests.synthetic import write_exam
 from tests.unit import store_cases
-from tests.unit.test_read import Reader
-from tests.unit.test_read_regions import SQUARE, Cnn
+from tests.unit.reading.test_exam import Reader
+from tests.unit.reading.test_regions import SQUARE, Cnn
 
 LEVELS = {"RCC": 0.2, "RMLO": 0.3, "LCC": 0.6, "LMLO": 0.7}
 KANG, HELSINKI = Cnn("k", System.KANG2021, 0.2), Cnn("h", System.HELSINKI_DTL, 0.7)
