@@ -13,7 +13,7 @@ DOCUMENTS = [
     ROOT / "orthanc" / "README.md",
     ROOT / "deploy" / "recipes" / "README.md",
     ROOT / "benchmarks" / "README.md",
-    *(p for p in sorted((ROOT / "docs").glob("*.md")) if p.name != "architecture.md"),
+    *sorted((ROOT / "docs").glob("*.md")),
 ]
 # Not of this repository: a bundle's files, and the plugin's queue in Orthanc's storage folder.
 ELSEWHERE = {"docs/README.md", "docs/data_license.txt", "cadnode/queue.sqlite"}

@@ -1,1 +1,1 @@
-"""A reading as a FHIR R4 bundle: bundle, observations, elements."""
+"""A reading as a FHIR R5 bundle: bundle, observations, elements."""
