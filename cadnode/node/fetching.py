@@ -8,9 +8,10 @@ from pathlib import Path
 from cadnode.errors import SettingsError
 from cadnode.log import get_logger
 from cadnode.node import readiness, retry
-from cadnode.node.fetch_workflow import FetchAnswer
 from cadnode.node.header_index import HeaderIndex
+from cadnode.node.jobs import FetchStatus
 from cadnode.node.listener import open_spool
+from cadnode.node.workflow_steps import FetchAnswer
 from cadnode.receive.fetch import requests, sources
 from cadnode.receive.fetch.fetch import Fetched, FetchFailure, Stopped, fetch
 from cadnode.receive.fetch.requests import GOOD, Ended, FetchCode, Request, Taken
@@ -51,14 +52,14 @@ class Fetching:
         """
         taken = requests.take(self._folder, study)
         if taken is None:
-            return FetchAnswer("nothing_asked")
+            return FetchAnswer(FetchStatus.NOTHING_ASKED)
         try:
             if ticket and taken.ticket != ticket:
-                return FetchAnswer("nothing_asked")
+                return FetchAnswer(FetchStatus.NOTHING_ASKED)
             return self._serve(study, taken, waited_s)
         except Stopped:
             stopped = Ended(FetchCode.INTERRUPTED, is_final=False, n_instances=self._n_here(study))
-            return FetchAnswer("interrupted", self._postpone(taken, stopped))
+            return FetchAnswer(FetchStatus.INTERRUPTED, self._postpone(taken, stopped))
         except Exception:  # how it went could not be written: the next sweep starts it once more
             with self._postponing:
                 self._seen.discard(taken.ticket)
@@ -95,12 +96,12 @@ class Fetching:
             request = taken.request
             one = self._try(study, request, waited_s)
             if not one.how.is_final:
-                return FetchAnswer("retry", self._postpone(taken, one.how))
+                return FetchAnswer(FetchStatus.RETRY, self._postpone(taken, one.how))
             if taken.finish(one.how):
                 break
-        good = one.how.code in GOOD
+        status = FetchStatus.FETCHED if one.how.code in GOOD else FetchStatus.FAILED
         wait_s = self._wait_s(study, request) if one.study_is_here else -1.0
-        return FetchAnswer("fetched" if good else "failed", taken.ticket, wait_s, request.at_once)
+        return FetchAnswer(status, taken.ticket, wait_s, request.at_once)
 
     def _try(self, study: str, request: Request, waited_s: float) -> _Try:
         try:

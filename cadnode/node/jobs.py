@@ -1,11 +1,13 @@
-"""What the job database says of jobs: read by the HTTP side, which runs none of them.
+"""What jobs are called and how they end, and what the job database says of them.
 
-Only indexed look-ups, by identifier or by status: as quick with a million finished jobs.
+The HTTP side reads it and runs none of them. Only indexed look-ups, by identifier or by status: as
+quick with a million finished jobs.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,6 +17,43 @@ from cadnode.node.job_database import client_of
 
 OPEN: Final = ("ENQUEUED", "DELAYED", "PENDING")
 FAILED: Final = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+
+
+class FetchStatus(StrEnum):
+    """What one try to fetch a study came to."""
+
+    FETCHED = "fetched"
+    NOTHING_ASKED = "nothing_asked"  # somebody else serves the request
+    FAILED = "failed"  # for good
+    RETRY = "retry"
+    INTERRUPTED = "interrupted"  # the node stops
+
+
+class ProcessStatus(StrEnum):
+    """How one attempt to read and report a content ended."""
+
+    REPORTED = "reported"
+    CHANGED_MEANWHILE = "changed_meanwhile"
+    TRIED_AGAIN_LATER = "tried_again_later"
+
+
+class DeliveryStatus(StrEnum):
+    """What one try of a delivery came to, or all of them."""
+
+    DELIVERED = "delivered"
+    UNVERIFIED = "unverified"  # delivered, too: the destination had objects of these UIDs already
+    RETRY = "retry"
+    REFUSED = "refused"
+    GIVEN_UP = "given_up"
+
+
+class ShadowEnd(StrEnum):
+    """How a reading in shadow mode ended."""
+
+    OFF = "off"
+    DONE = "done"
+    INTERRUPTED = "interrupted"  # it begins again
+    FAILED = "failed"
 
 
 def process_id(study: str, content: str, attempt: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dbos import DBOS, WorkflowStatus
 
 from cadnode.log import get_logger
-from cadnode.node.jobs import FAILED, OPEN, deliver_id, process_ids
+from cadnode.node.jobs import FAILED, OPEN, DeliveryStatus, deliver_id, process_ids
 
 log = get_logger("jobs")
 HasResult = Callable[[str, str], bool]  # study, content
@@ -57,7 +57,8 @@ def _failed(study: str, content: str, destinations: Sequence[str]) -> dict[str, 
 
 
 def _has_failed(delivery: WorkflowStatus) -> bool:
-    return delivery.status in FAILED or delivery.output in ("refused", "given_up")
+    failed = (DeliveryStatus.REFUSED, DeliveryStatus.GIVEN_UP)
+    return delivery.status in FAILED or delivery.output in failed
 
 
 def _jobs(identifiers: Iterable[str]) -> dict[str, WorkflowStatus]:

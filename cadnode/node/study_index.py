@@ -17,7 +17,7 @@ from cadnode.node import readiness, results
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.jobs import Job, JobLookup, JobsUnavailable, deliver_id, process_ids
 from cadnode.node.readiness import ArrivalFacts, Readiness, Views
-from cadnode.node.results import Results, changed_at
+from cadnode.node.results import Results
 from cadnode.node.study_state import StudyFacts, decide
 from cadnode.receive.fetch import requests
 from cadnode.receive.identity import read_file_identity
@@ -173,7 +173,7 @@ class Studies:
         facts = self._facts(held, jobs, names, has_result=bool(result))
         verdict = decide(facts)
         asked = (self._requests / f"{held.key}.{kind}" for kind in ("json", "ended"))
-        times = [held.changed_at, result.get("written_at", 0.0), *map(changed_at, asked)]
+        times = [held.changed_at, result.get("written_at", 0.0), *map(results.changed_at, asked)]
         times += [j.updated_at for j in facts.attempts]
         times += [job.updated_at for _, job in facts.deliveries if job is not None]
         latest = max(times)
@@ -296,7 +296,7 @@ def _changes_in(folder: Path) -> Iterator[tuple[str, float]]:
     if folder.is_dir():
         with os.scandir(folder) as entries:
             for entry in entries:
-                yield entry.name, changed_at(entry)
+                yield entry.name, results.changed_at(entry)
 
 
 def _moment(seconds: float) -> datetime:

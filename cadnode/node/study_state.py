@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
 
-from cadnode.node.jobs import Job
+from cadnode.node.jobs import DeliveryStatus, Job, ProcessStatus
 from cadnode.node.readiness import Fetching, Ignore, Readiness, Wait
 from cadnode.receive.fetch.requests import Ended, FetchCode
 from cadnode.web.study import Reason, State
@@ -24,7 +24,7 @@ NOTHING_SENT: Final = Reason(
 RESULT_GONE: Final = Reason(
     "result_removed", "The study was read, but its result was removed; ask for it at once again"
 )
-ARRIVED: Final = frozenset({"delivered", "unverified"})
+ARRIVED: Final = frozenset({DeliveryStatus.DELIVERED.value, DeliveryStatus.UNVERIFIED.value})
 """Words of a delivery that a destination has; of an unverified one it had the UIDs already."""
 
 
@@ -93,7 +93,7 @@ def _of_content(facts: StudyFacts) -> StudyVerdict:
             return StudyVerdict(State.READING)
         return StudyVerdict(State.QUEUED, (READING_DELAYED,) if len(facts.attempts) > 1 else ())
     if not facts.has_result:
-        if last is not None and last.output == "reported":
+        if last is not None and last.output == ProcessStatus.REPORTED:
             return StudyVerdict(State.FAILED, (RESULT_GONE,))
         if isinstance(facts.readiness, Wait):
             return StudyVerdict(State.RECEIVING, (waiting(facts.readiness),))
@@ -130,6 +130,6 @@ def delivery_word(job: Job) -> str:
     """How a delivery stands: "waiting", "delivered", "unverified", "refused" or "given_up"."""
     if job.is_open:
         return "waiting"
-    if job.has_failed or job.output not in (*ARRIVED, "refused"):
-        return "given_up"
+    if job.has_failed or job.output not in (*ARRIVED, DeliveryStatus.REFUSED):
+        return DeliveryStatus.GIVEN_UP.value
     return job.output

@@ -22,10 +22,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from cadnode.errors import SettingsError
 from cadnode.files import write_whole
-from cadnode.node.fetch_workflow import FetchAnswer
 from cadnode.node.jobs import JobLookup, deliver_id
 from cadnode.node.workflow import Announcer, launch, prepare, stop
-from cadnode.node.workflow_steps import Steps
+from cadnode.node.workflow_steps import FetchAnswer, Steps
 
 WITHIN_S: Final = 60.0
 STAMP: Final = "jobs-tried.json"

@@ -1,9 +1,13 @@
 """The durable workflow, on DBOS: a killed worker goes on after the last finished step.
 
-    request ──> fetch(study) ─┐            (cadnode.node.fetch_workflow)
+    request ──> fetch(study) ─┐
     arrival ──debounced──> consider(study) ──once per content──> read ─> report ─> deliver × N
                                                                        after the first └─> shadow
 
+- `fetch` tries once. A try that failed ends its workflow and starts another with a delay: whoever
+  waits for a dead source holds up nobody. A further try carries the ticket that the request got for
+  it, and its identifier is made of that: whatever else was on its way for the study finds that its
+  own ticket is void. Two tries never run at the same time; the second finds nothing asked for.
 - `consider` looks at what the spool holds now and starts `process` under an identifier made of
   the study and its content: the same content is read once, however often it is announced.
 - `process` reads, reports and starts one `deliver` per destination. What fails is tried again
@@ -15,14 +19,18 @@
 - `shadow` reads once more with other versions, when a destination has taken the result (or there
   is none): nothing waits for it, and its failure ends with it.
 
-Arguments and results are keys, codes and counts: nothing of the patient enters the database.
+Arguments and results are keys, codes and counts: nothing of the patient enters the database. What a
+step does is bound at `launch`; how long is waited between tries is told in `cadnode.node.retry`.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 from dbos import (
     DBOS,
     DBOSConfig,
+    Debouncer,
     DebouncerClient,
     SetEnqueueOptions,
     SetWorkflowID,
@@ -31,12 +39,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.errors import SettingsError
 from cadnode.log import get_logger
-from cadnode.node import fetch_workflow, job_database, resubmission, retry
-from cadnode.node.fetch_workflow import FETCHES
+from cadnode.node import job_database, resubmission, retry
 from cadnode.node.job_database import JsonSerializer, client_of
-from cadnode.node.jobs import deliver_id, process_id
-from cadnode.node.workflow_steps import Start, Steps
+from cadnode.node.jobs import (
+    DeliveryStatus,
+    FetchStatus,
+    ProcessStatus,
+    ShadowEnd,
+    deliver_id,
+    process_id,
+)
+from cadnode.node.workflow_steps import FetchAnswer, Start, Steps
 
+FETCHES = "fetches"
 ARRIVALS = "arrivals"
 STUDIES = "studies"
 SHADOWS = "shadows"
@@ -63,151 +78,209 @@ def delivery_queue(destination: str) -> str:
     return f"deliver-{destination}"
 
 
-def register(steps: Steps) -> Start:
-    """Register the workflows with DBOS."""
+_bound: Steps | None = None
 
-    @DBOS.step(name="fingerprint")
-    def fingerprint(study: str) -> str:
-        return steps.fingerprint(study)
 
-    @DBOS.step(name="read")
-    def read(study: str, content: str) -> bool:
-        return steps.read(study, content)
+def bound() -> Steps:
+    """The steps that this process launched the workflows with."""
+    if _bound is None:
+        raise RuntimeError("no workflow runs in this process")
+    return _bound
 
-    @DBOS.step(name="predecessor")
-    def predecessor(study: str, content: str) -> str:
-        return steps.predecessor(study, content)
 
-    @DBOS.step(name="now")
-    def now() -> str:
-        return steps.now().isoformat()
+@DBOS.step(name="fetch")
+def _fetch(study: str, ticket: str, waited_s: float) -> dict[str, Any]:
+    return asdict(bound().fetch(study, ticket, waited_s))
 
-    @DBOS.step(name="report")
-    def report(study: str, content: str, old: str, made_at: str) -> int:
-        return steps.report(study, content, old, made_at)
 
-    @DBOS.step(name="deliver")
-    def deliver_once(study: str, content: str, destination: str) -> str:
-        return steps.deliver(study, content, destination)
+@DBOS.step(name="fingerprint")
+def _fingerprint(study: str) -> str:
+    return bound().fingerprint(study)
 
-    names = [name for name, _ in steps.destinations]
 
-    @DBOS.step(name="undelivered")
-    def undelivered(study: str, content: str) -> list[str]:
-        return resubmission.undelivered(study, content, names, steps.has_result)
+@DBOS.step(name="read")
+def _read(study: str, content: str) -> bool:
+    return bound().read(study, content)
 
-    @DBOS.step(name="forget")
-    def forget(study: str, content: str) -> int:
-        return resubmission.forget_failures(study, content, names, steps.has_result)
 
-    @DBOS.step(name="shadow")
-    def shadow_once(study: str, content: str) -> str:
-        return steps.shadow(study, content)
+@DBOS.step(name="predecessor")
+def _predecessor(study: str, content: str) -> str:
+    return bound().predecessor(study, content)
 
-    @DBOS.workflow(name="shadow")
-    def shadow(study: str, content: str, attempt: int) -> str:
-        try:
-            answer = shadow_once(study, content)
-        except Exception as error:
-            # Nobody waits for a shadow: it ends here, and the next exam has another.
-            log.error("shadow_failed", study=study, reason="error", error=error)
-            return "failed"
-        if answer == "interrupted":
-            cast_shadow(study, content, attempt + 1)
-        return answer
 
-    def cast_shadow(study: str, content: str, attempt: int = 0) -> None:
-        """Once per content and attempt, whoever asks first."""
-        with SetWorkflowID(f"shadow-{study}-{content}-{attempt}"):
-            DBOS.enqueue_workflow(SHADOWS, shadow, study, content, attempt)
+@DBOS.step(name="now")
+def _now() -> str:
+    return bound().now().isoformat()
 
-    @DBOS.workflow(name="deliver")
-    def deliver(study: str, content: str, destination: str, give_up_after_s: float) -> str:
-        answer = delivered(study, content, destination, give_up_after_s)
-        cast_shadow(study, content)
-        return answer
 
-    def delivered(study: str, content: str, destination: str, give_up_after_s: float) -> str:
-        strategy = retry.DELIVERY.until(give_up_after_s)
-        waited_s, attempt = 0.0, 1
-        while (answer := one_try(study, content, destination)) == "retry":
-            pause_s = strategy.pause_s(attempt, waited_s)
-            if pause_s is None:
-                log.error("delivery_given_up", study=study, destination=destination)
-                return "given_up"
-            DBOS.sleep(pause_s)
-            waited_s, attempt = waited_s + pause_s, attempt + 1
-        log.info(
-            "delivery_ended", study=study, destination=destination, status=answer, attempt=attempt
-        )
-        return answer
+@DBOS.step(name="report")
+def _report(study: str, content: str, old: str, made_at: str) -> int:
+    return bound().report(study, content, old, made_at)
 
-    def one_try(study: str, content: str, destination: str) -> str:
-        try:
-            return deliver_once(study, content, destination)
-        except Exception as error:
-            # A delivery that breaks does not disappear: it is tried until it is given up.
-            log.error("delivery_failed", study=study, destination=destination, error=error)
-            return "retry"
 
-    def send_to(study: str, content: str, chosen: Sequence[str]) -> None:
-        for destination, give_up_after_s in steps.destinations:
-            if destination in chosen:
-                with SetWorkflowID(deliver_id(study, content, destination)):
-                    DBOS.enqueue_workflow(
-                        delivery_queue(destination),
-                        deliver, study, content, destination, give_up_after_s,
-                    )  # fmt: skip
+@DBOS.step(name="deliver")
+def _deliver(study: str, content: str, destination: str) -> str:
+    return bound().deliver(study, content, destination)
 
-    def read_and_report(study: str, content: str) -> str:
-        if not read(study, content):
-            return "changed_meanwhile"
-        if report(study, content, predecessor(study, content), now()):
-            send_to(study, content, names)
-            if not steps.destinations:
-                cast_shadow(study, content)
-        return "reported"
 
-    @DBOS.workflow(name="process")
-    def process(study: str, content: str, attempt: int) -> str:
-        try:
-            return read_and_report(study, content)
-        except Exception as error:
-            # The worker loop: whatever went wrong with one study, the next one is read.
-            log.error("study_failed", study=study, error=error, attempt=attempt)
-            pause_s = retry.READING.pause_s(attempt + 1)
-            if pause_s is None:
-                raise
-            with (
-                SetWorkflowID(process_id(study, content, attempt + 1)),
-                SetEnqueueOptions(delay_seconds=pause_s),
-            ):
-                DBOS.enqueue_workflow(STUDIES, process, study, content, attempt + 1)
-            return "tried_again_later"
+@DBOS.step(name="undelivered")
+def _undelivered(study: str, content: str) -> list[str]:
+    return resubmission.undelivered(study, content, bound().names(), bound().has_result)
 
-    @DBOS.workflow(name="consider")
-    def consider(study: str, anew: bool = False) -> str:
-        content = fingerprint(study)
-        if content:
-            if anew:
-                to_send = undelivered(study, content)
-                forget(study, content)
-                send_to(study, content, to_send)
-            with SetWorkflowID(process_id(study, content, 0)):
-                DBOS.enqueue_workflow(STUDIES, process, study, content, 0)
-        return content
 
-    def start(study: str) -> None:
-        DBOS.enqueue_workflow(ARRIVALS, consider, study)
+@DBOS.step(name="forget")
+def _forget(study: str, content: str) -> int:
+    return resubmission.forget_failures(study, content, bound().names(), bound().has_result)
 
-    return Start(start, fetch_workflow.register(steps.fetch, consider, ARRIVALS))
+
+@DBOS.step(name="shadow")
+def _shadow(study: str, content: str) -> str:
+    return bound().shadow(study, content)
+
+
+@DBOS.workflow(name="fetch")
+def fetch(study: str, ticket: str = "", waited_s: float = 0.0, pause_s: float = 0.0) -> str:
+    """Try once to fetch a study that was asked for; returns a `FetchStatus`.
+
+    A try that failed starts the next one, which knows the pauses so far by its arguments.
+    """
+    answer = FetchAnswer(**_fetch(study, ticket, waited_s))
+    if answer.status in (FetchStatus.RETRY, FetchStatus.INTERRUPTED):
+        pause_s = retry.FETCH.pause_after_s(pause_s)
+        delay_s = pause_s if answer.status == FetchStatus.RETRY else 0.0
+        with (
+            SetWorkflowID(f"fetch-{study}-{answer.ticket}"),
+            SetEnqueueOptions(delay_seconds=delay_s),
+        ):
+            DBOS.enqueue_workflow(FETCHES, fetch, study, answer.ticket, waited_s + delay_s, pause_s)
+    elif answer.wait_s > 0:
+        Debouncer.create(consider, queue=ARRIVALS).debounce(study, answer.wait_s, study, False)
+    elif answer.wait_s == 0:
+        DBOS.enqueue_workflow(ARRIVALS, consider, study, answer.again)
+    return answer.status
+
+
+@DBOS.workflow(name="consider")
+def consider(study: str, anew: bool = False) -> str:
+    """Have the study's content read, once; returns its fingerprint.
+
+    `anew`: what ended badly with it is forgotten before.
+    """
+    content = _fingerprint(study)
+    if content:
+        if anew:
+            to_send = _undelivered(study, content)
+            _forget(study, content)
+            _send_to(study, content, to_send)
+        with SetWorkflowID(process_id(study, content, 0)):
+            DBOS.enqueue_workflow(STUDIES, process, study, content, 0)
+    return content
+
+
+@DBOS.workflow(name="process")
+def process(study: str, content: str, attempt: int) -> str:
+    """Read and report a content, and have it delivered; returns a `ProcessStatus`."""
+    try:
+        return _read_and_report(study, content)
+    except Exception as error:
+        # The worker loop: whatever went wrong with one study, the next one is read.
+        log.error("study_failed", study=study, error=error, attempt=attempt)
+        pause_s = retry.READING.pause_s(attempt + 1)
+        if pause_s is None:
+            raise
+        with (
+            SetWorkflowID(process_id(study, content, attempt + 1)),
+            SetEnqueueOptions(delay_seconds=pause_s),
+        ):
+            DBOS.enqueue_workflow(STUDIES, process, study, content, attempt + 1)
+        return ProcessStatus.TRIED_AGAIN_LATER.value
+
+
+def _read_and_report(study: str, content: str) -> str:
+    if not _read(study, content):
+        return ProcessStatus.CHANGED_MEANWHILE.value
+    if _report(study, content, _predecessor(study, content), _now()):
+        _send_to(study, content, bound().names())
+        if not bound().destinations:
+            _cast_shadow(study, content)
+    return ProcessStatus.REPORTED.value
+
+
+def _send_to(study: str, content: str, chosen: Sequence[str]) -> None:
+    for destination, give_up_after_s in bound().destinations:
+        if destination in chosen:
+            with SetWorkflowID(deliver_id(study, content, destination)):
+                DBOS.enqueue_workflow(
+                    delivery_queue(destination),
+                    deliver, study, content, destination, give_up_after_s,
+                )  # fmt: skip
+
+
+@DBOS.workflow(name="deliver")
+def deliver(study: str, content: str, destination: str, give_up_after_s: float) -> str:
+    """Deliver a content's results; returns the `DeliveryStatus` in which it ended."""
+    answer = _delivered(study, content, destination, give_up_after_s)
+    _cast_shadow(study, content)
+    return answer
+
+
+def _delivered(study: str, content: str, destination: str, give_up_after_s: float) -> str:
+    strategy = retry.DELIVERY.until(give_up_after_s)
+    waited_s, attempt = 0.0, 1
+    while (answer := _one_try(study, content, destination)) == DeliveryStatus.RETRY:
+        pause_s = strategy.pause_s(attempt, waited_s)
+        if pause_s is None:
+            log.error("delivery_given_up", study=study, destination=destination)
+            return DeliveryStatus.GIVEN_UP.value
+        DBOS.sleep(pause_s)
+        waited_s, attempt = waited_s + pause_s, attempt + 1
+    log.info("delivery_ended", study=study, destination=destination, status=answer, attempt=attempt)
+    return answer
+
+
+def _one_try(study: str, content: str, destination: str) -> str:
+    try:
+        return _deliver(study, content, destination)
+    except Exception as error:
+        # A delivery that breaks does not disappear: it is tried until it is given up.
+        log.error("delivery_failed", study=study, destination=destination, error=error)
+        return DeliveryStatus.RETRY.value
+
+
+@DBOS.workflow(name="shadow")
+def shadow(study: str, content: str, attempt: int) -> str:
+    """Have other versions read a content as well; returns a `ShadowEnd`."""
+    try:
+        answer = _shadow(study, content)
+    except Exception as error:
+        # Nobody waits for a shadow: it ends here, and the next exam has another.
+        log.error("shadow_failed", study=study, reason="error", error=error)
+        return ShadowEnd.FAILED.value
+    if answer == ShadowEnd.INTERRUPTED:
+        _cast_shadow(study, content, attempt + 1)
+    return answer
+
+
+def _cast_shadow(study: str, content: str, attempt: int = 0) -> None:
+    """Once per content and attempt, whoever asks first."""
+    with SetWorkflowID(f"shadow-{study}-{content}-{attempt}"):
+        DBOS.enqueue_workflow(SHADOWS, shadow, study, content, attempt)
+
+
+def _start_considering(study: str) -> None:
+    DBOS.enqueue_workflow(ARRIVALS, consider, study)
+
+
+def _start_fetching(study: str) -> None:
+    DBOS.enqueue_workflow(FETCHES, fetch, study)
 
 
 def launch(steps: Steps, database_url: str) -> Start:
-    """Start DBOS in this process with the workflows and queues."""
+    """Start DBOS in this process with the queues, and the workflows bound to `steps`."""
+    global _bound
+    _bound = steps
     job_database.mend()
     DBOS(config=config(database_url))
-    start = register(steps)
     DBOS.launch()
     DBOS.register_queue(FETCHES, worker_concurrency=2, polling_interval_sec=0.25)
     DBOS.register_queue(ARRIVALS, worker_concurrency=4, polling_interval_sec=0.25)
@@ -219,7 +292,7 @@ def launch(steps: Steps, database_url: str) -> Start:
             worker_concurrency=1 if destination in steps.one_at_a_time else 2,
             polling_interval_sec=0.25,
         )
-    return start
+    return Start(_start_considering, _start_fetching)
 
 
 def stop(within_s: float) -> None:

@@ -1,27 +1,44 @@
-"""What the durable workflow does at each step, and what starts it: bound by `cadnode.node`."""
+"""What the durable workflow does at each step, and what starts it; `node.worker` binds them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from cadnode.node.fetch_workflow import Fetch
+
+@dataclass(frozen=True, slots=True)
+class FetchAnswer:
+    """What one try to fetch a study came to.
+
+    `status` is one of `jobs.FetchStatus`; `ticket` is that of the next try. `wait_s` is the quiet
+    time after which the study is considered, negative when there is nothing to consider. `again`:
+    somebody wants it now, so that what ended badly with it is tried once more.
+    """
+
+    status: str
+    ticket: str = ""
+    wait_s: float = -1.0
+    again: bool = False
+
+
+Fetch = Callable[[str, str, float], FetchAnswer]  # study, ticket ("": any), seconds waited so far
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What the workflow does at each step; `app` binds them to spool, models and destinations.
+    """What the workflow does at each step; the worker binds them to spool, models and destinations.
 
-    `fetch(study, ticket, waited_s)` fetches a study that was asked for (`node.fetch_workflow`);
+    `fetch(study, ticket, waited_s)` fetches a study that was asked for;
     `fingerprint(study)` is the spool's content now ("" when there is nothing to read);
     `read(study, fingerprint)` returns False when the content has changed meanwhile;
     `predecessor(study, fingerprint)` is the fingerprint last reported for the study, or "";
     `report(study, fingerprint, predecessor, made_at)` returns the number of things made that a
     destination may get: with none of them, nothing is delivered;
-    `deliver(study, fingerprint, destination)` returns "delivered", "unverified", "retry" or
-    "refused";
+    `deliver(study, fingerprint, destination)` returns one of `jobs.DeliveryStatus`, which is never
+    "given_up";
     `shadow(study, fingerprint)` says how it ended: "interrupted" when it must begin again;
     `has_result(study, fingerprint)` tells whether this content is reported;
-    `one_at_a_time` names destinations that are to get one study's results after the other's.
+    `destinations` are names, and for how many seconds each may be away;
+    `one_at_a_time` names those that are to get one study's results after the other's.
     """
 
     fetch: Fetch
@@ -35,6 +52,10 @@ class Steps:
     now: Callable[[], datetime]
     destinations: tuple[tuple[str, float], ...]
     one_at_a_time: frozenset[str] = frozenset()
+
+    def names(self) -> list[str]:
+        """The destinations' names, in their order."""
+        return [name for name, _ in self.destinations]
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,10 +35,9 @@ from cadnode.log import ALLOWED_FIELDS, hashed
 from cadnode.models import store
 from cadnode.models.card import CnnCard, FeatureCard
 from cadnode.node import outputs, results, supervise, trial_job, worker_state
-from cadnode.node.fetch_workflow import FetchAnswer
 from cadnode.node.jobs import deliver_id, process_id
 from cadnode.node.workflow import config, launch, prepare, stop
-from cadnode.node.workflow_steps import Steps
+from cadnode.node.workflow_steps import FetchAnswer, Steps
 from cadnode.orthanc_setup import apply as orthanc_setup
 from cadnode.registry import history, shadow_log
 from cadnode.registry.comparison import ComparisonEvidence

@@ -11,9 +11,8 @@ import pytest
 from dbos import DBOS
 
 from cadnode.node import retry, workflow
-from cadnode.node.fetch_workflow import FetchAnswer
 from cadnode.node.jobs import Job, JobLookup, deliver_id, process_id, process_ids
-from cadnode.node.workflow_steps import Start, Steps
+from cadnode.node.workflow_steps import FetchAnswer, Start, Steps
 
 STUDY, CONTENT = "0123456789abcdef", "fedcba9876543210"
 NAMES = ("pacs", "ehr")

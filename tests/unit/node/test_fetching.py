@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from cadnode.demo.ports import free_port
-from cadnode.node.fetch_workflow import FetchAnswer
 from cadnode.node.fetching import Fetching, spool_folder
+from cadnode.node.workflow_steps import FetchAnswer
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.fetch import Stopped
 from cadnode.receive.fetch.requests import Ended, FetchCode, Request
