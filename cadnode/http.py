@@ -53,7 +53,8 @@ _BROKEN_OFF: Final = (
 class HttpPeerValues:
     """How a peer is reached. TLS is used for https URLs; the files are read at each session.
 
-    `retries_requests`: a request whose answer was lost is sent up to three times more.
+    `retries_requests`: a request other than POST is repeated, up to three times, when its answer
+    was lost.
     `follows_redirects`: an answer that names another address leads there; credentials stay behind
     when it is another host.
     """
