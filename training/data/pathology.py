@@ -1,4 +1,4 @@
-"""A hospital's own labels: a CSV file that states the outcome of a breast, a study or an image."""
+"""How a hospital's own labels are read: a CSV file of outcomes by breast, study or image."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping

@@ -30,7 +30,7 @@ from training.data.sets import (
 from training.data.views import ViewRecord, ViewSet
 
 ManifestReader = Callable[[Path, Callable[[], None]], Manifest]
-"""Reads a folder (or file) as a manifest; the second argument is called as it goes on."""
+"""Reads a folder (or file) as a manifest; the second argument is called as it proceeds."""
 
 MANIFEST: Final = "manifest"
 
@@ -88,7 +88,7 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {
 def open_manifest(text: str, tick: Callable[[], None] = lambda: None) -> Manifest:
     """The manifest of `KIND:PATH`, or in the `.csv` or `.parquet` file `text`.
 
-    `tick` is called as reading goes on.
+    `tick` is called as reading proceeds.
 
     Raises
     ------

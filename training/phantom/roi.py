@@ -121,7 +121,7 @@ def _shared(bank: int, spacing_mm: float, acquisition: Acquisition) -> RoiSource
 
 
 def _cut(image: FloatImage, corner: tuple[int, int], size: int) -> FloatImage:
-    """A copy of `(size, size)` from the corner on; beyond the image its edge goes on."""
+    """A copy of `(size, size)` from the corner on; beyond the image its edge is repeated."""
     (r0, r1), (c0, c1) = _inside(image.shape, corner, size)
     part = image[r0:r1, c0:c1]
     top, left = r0 - corner[0], c0 - corner[1]

@@ -32,7 +32,7 @@ def sentence(found: Comparison) -> str:
     w, m = found.whole, found.moves
     low, high = w.ci or (-1.0, 1.0)
     test = f", DeLong p = {w.delong.p:.3g}" if w.delong else ""
-    meaning = "is compatible with none" if low <= 0 <= high else "is hardly chance alone"
+    meaning = "is compatible with none" if low <= 0 <= high else "is unlikely to be chance alone"
     a, b = (x.value if x else 0.5 for x in (w.a, w.b))
     return (
         f"{found.b.spec} has an AUC of {b:.3f}, {found.a.spec} of {a:.3f} on {w.n_pos} positive "

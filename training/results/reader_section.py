@@ -21,9 +21,9 @@ _CLINICAL: Final = (
     "The categories are those of the clinical reading, not of a reading for this comparison. The "
     "reader had all views at full resolution, mostly earlier images and the history; the model had "
     "the images that are listed here. Whether histology exists depends on the reading "
-    "(verification bias): what the reader passed over was seldom biopsied and counts as negative, "
-    "so that the reader's sensitivity is too high, and its specificity is that of these cases and "
-    "not of screening. This shows the calls on these cases, not who reads better."
+    "(verification bias): what the reader did not recall was seldom biopsied and counts as "
+    "negative, so that the reader's sensitivity is too high, and its specificity is that of these "
+    "cases and not of screening. This shows the calls on these cases, not who reads better."
 )
 _OF_DATA: Final = {
     "rsna": (

@@ -1,4 +1,4 @@
-"""The radiologist's BI-RADS assessment against histopathology, on the cases that models scored.
+"""How the radiologist's BI-RADS assessment does on the cases that models scored.
 
 Helsinki double transfer learning (comparison with the radiologist) and Kim 2018: the category is
 an ordinal score, its cut-offs are points of a ROC curve, and models are tested on the same cases.

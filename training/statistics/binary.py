@@ -27,11 +27,11 @@ class Measure(StrEnum):
 
     def members(self, labels: Bools, called: Bools) -> tuple[Bools, Bools]:
         """`(n,)` masks of the cases in the denominator, and of the cases that count as hits."""
-        everybody = np.ones_like(labels)
+        all_cases = np.ones_like(labels)
         return {
             Measure.SENSITIVITY: (labels, called),
             Measure.SPECIFICITY: (~labels, ~called),
-            Measure.ACCURACY: (everybody, labels == called),
+            Measure.ACCURACY: (all_cases, labels == called),
             Measure.PPV: (called, labels),
             Measure.NPV: (~called, ~labels),
         }[self]

@@ -1,7 +1,7 @@
 """`rsna-views`: single digital views of the RSNA 2022 screening challenge, `views.csv`.
 
 Nearly every woman with a cancer shows only her cancer breast here: the number of breasts would
-reveal the label, so breasts are scored alone. Machines 170, 210 and 216 have hardly a cancer:
+reveal the label, so breasts are scored alone. Machines 170, 210 and 216 have hardly any cancers:
 cancers are compared within machines 21, 29, 48 and 49.
 """
 

@@ -99,7 +99,7 @@ def preview(
     data: Sequence[str], out: Path, *, config: Path | None = None, epochs: int | None = None,
     machine: Machine | None = None,
 ) -> Preview:  # fmt: skip
-    """What `run` would do with these; nothing is written or drawn, no candidate is looked for.
+    """What `run` would do with these; nothing is written or drawn, no candidate is searched.
 
     Raises
     ------

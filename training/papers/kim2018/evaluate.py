@@ -132,9 +132,9 @@ def numbers(
     result |= level(exams, card.curve, exam_contrast_of(records, acquisition))
     if acquisition == Acquisition.DIGITAL:
         strata = {"machine": "machine_id", "site": "site_id", "density": "density"}
-        everybody = by_breast(records, logits, card.breast)
+        all_breasts = by_breast(records, logits, card.breast)
         result |= baselines.age(breasts)
-        result["by_all_machines"] = _strata(everybody, lambda b: b.first.fact("machine_id"))
+        result["by_all_machines"] = _strata(all_breasts, lambda b: b.first.fact("machine_id"))
     else:
         strata = {"digitizer": "digitizer"}
         alone = by_breast(*picked)
