@@ -33,7 +33,7 @@ class _Try:
     study_is_here: bool = False
 
 
-class Fetching:
+class Fetcher:
     """The fetch step of the workflow, bound to one node's spool and sources."""
 
     def __init__(self, settings: Settings, stopping: Callable[[], bool]) -> None:

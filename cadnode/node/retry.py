@@ -77,7 +77,7 @@ WEB_PORT: Final = RetryStrategy(2.0)
 GOOD_RUN_S: Final = 60.0  # a role that ran for so long begins with the first pause again
 
 
-class Peer(Protocol):
+class LimitedPeer(Protocol):
     """A configured destination or source."""
 
     @property
@@ -85,6 +85,6 @@ class Peer(Protocol):
         """For how many hours it may be away."""
 
 
-def give_up_after_s(peer: Peer) -> float:
+def give_up_after_s(peer: LimitedPeer) -> float:
     """Seconds for which a destination or source may be away before its study is given up."""
     return peer.give_up_after_h * 3600

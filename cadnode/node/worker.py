@@ -16,7 +16,7 @@ from cadnode.log import get_logger
 from cadnode.models.device import choose_device
 from cadnode.node import deliveries, readiness, results, retry, shadow_process
 from cadnode.node.active_models import ActiveModels
-from cadnode.node.fetching import Fetching, spool_folder
+from cadnode.node.fetching import Fetcher, spool_folder
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.listener import open_spool
 from cadnode.node.model_overview import examine
@@ -71,7 +71,7 @@ class Worker:
         self._results = Results.in_storage(settings.storage.folder)
         self._swept: dict[str, float] = {}  # study: its last change when it was looked at
         self._rules = readiness.rules_of(settings)
-        self._fetching = Fetching(settings, self.stopping.is_set)
+        self._fetching = Fetcher(settings, self.stopping.is_set)
         self._reading = threading.Lock()  # one exam at a time has the processor and its memory
 
     def steps(self) -> Steps:
@@ -107,7 +107,7 @@ class Worker:
                 continue
             facts = self._arrival(study)
             if readiness.waits(facts, self._rules):
-                continue  # `Fetching` has a study considered when it is fetched
+                continue  # `Fetcher` has a study considered when it is fetched
             self._swept[study] = changed_at
             facts = replace(facts, content=self.fingerprint(study))
             is_ready = isinstance(readiness.decide(facts, self._rules), Ready)

@@ -15,6 +15,7 @@ from cadnode.domain import System
 from cadnode.errors import DataError
 from cadnode.models.operating_point import roc as card_roc
 from tests.training import score_cases
+from training.data.facts import decade
 from training.papers.wang2016.measure import PAPER
 from training.results import measures, published, scored_file
 from training.results import scored as scores
@@ -61,7 +62,7 @@ def test_no_name_of_a_woman_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("age", "group"), [("50.0", "50–59"), ("59", "50–59"), ("", ""),
                                             ("93", "90 or more"), ("x", "")])  # fmt: skip
 def test_ages_are_decades(age: str, group: str) -> None:
-    assert scores.decade(age) == group
+    assert decade(age) == group
 
 
 def test_cases_must_be_whole() -> None:

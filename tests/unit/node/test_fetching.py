@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cadnode.demo.ports import free_port
-from cadnode.node.fetching import Fetching, spool_folder
+from cadnode.node.fetching import Fetcher, spool_folder
 from cadnode.node.workflow_steps import FetchAnswer
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.fetch import Stopped
@@ -34,7 +34,7 @@ def ask(settings: Settings, source: str = "away") -> tuple[str, str]:
 
 def test_a_source_that_is_away_is_tried_again_and_the_request_stays(settings: Settings) -> None:
     key, ticket = ask(settings)
-    fetching = Fetching(settings, lambda: False)
+    fetching = Fetcher(settings, lambda: False)
     answer = fetching.fetch(key, "", 0.0)
     folder = spool_folder(settings)
     assert answer == FetchAnswer("retry", requests.ticket(folder, key))
@@ -48,7 +48,7 @@ def test_a_source_that_is_away_is_tried_again_and_the_request_stays(settings: Se
 
 def test_a_source_that_is_away_for_too_long_is_given_up(settings: Settings) -> None:
     key, ticket = ask(settings)
-    answer = Fetching(settings, lambda: False).fetch(key, ticket, 3600.0)
+    answer = Fetcher(settings, lambda: False).fetch(key, ticket, 3600.0)
     assert answer == FetchAnswer("failed", ticket)  # and there is nothing to consider
     folder = spool_folder(settings)
     assert requests.ended(folder, key) == Ended(FetchCode.GIVEN_UP, is_final=True)
@@ -57,7 +57,7 @@ def test_a_source_that_is_away_for_too_long_is_given_up(settings: Settings) -> N
 
 def test_a_source_that_the_configuration_does_not_name_is_final(settings: Settings) -> None:
     key, ticket = ask(settings, "nobody")
-    assert Fetching(settings, lambda: False).fetch(key, "", 0.0) == FetchAnswer("failed", ticket)
+    assert Fetcher(settings, lambda: False).fetch(key, "", 0.0) == FetchAnswer("failed", ticket)
     ended = requests.ended(spool_folder(settings), key)
     assert ended == Ended(FetchCode.UNKNOWN_SOURCE, is_final=True)
 
@@ -65,7 +65,7 @@ def test_a_source_that_the_configuration_does_not_name_is_final(settings: Settin
 def test_the_tries_of_an_older_request_leave_a_newer_one_alone(settings: Settings) -> None:
     key, old = ask(settings)
     _, new = ask(settings)
-    fetching = Fetching(settings, lambda: False)
+    fetching = Fetcher(settings, lambda: False)
     assert fetching.fetch(key, old, 0.0) == FetchAnswer("nothing_asked")
     assert fetching.fetch(key, new, 0.0).status == "retry"
     assert fetching.fetch(key, new, 0.0) == FetchAnswer("nothing_asked")  # it has a next try
@@ -77,7 +77,7 @@ def test_a_node_that_stops_leaves_the_request_for_its_next_start(settings: Setti
         raise Stopped
 
     key, _ = ask(settings)
-    fetching = Fetching(settings, lambda: False)
+    fetching = Fetcher(settings, lambda: False)
     fetching._from_source = lambda request: stops()  # type: ignore[assignment,method-assign,return-value]
     answer = fetching.fetch(key, "", 0.0)
     folder = spool_folder(settings)
@@ -87,7 +87,7 @@ def test_a_node_that_stops_leaves_the_request_for_its_next_start(settings: Setti
 
 def test_the_sweep_starts_each_request_once(settings: Settings) -> None:
     key, _ = ask(settings)
-    fetching = Fetching(settings, lambda: False)
+    fetching = Fetcher(settings, lambda: False)
     started: list[str] = []
     fetching.sweep(started.append)
     fetching.sweep(started.append)
@@ -105,7 +105,7 @@ def test_whatever_breaks_a_fetch_it_is_tried_again(settings: Settings) -> None:
         raise RuntimeError(STUDY)
 
     key, _ = ask(settings)
-    fetching = Fetching(settings, lambda: False)
+    fetching = Fetcher(settings, lambda: False)
     fetching._from_source = breaks  # type: ignore[assignment,method-assign]
     folder = spool_folder(settings)
     assert fetching.fetch(key, "", 0.0) == FetchAnswer("retry", requests.ticket(folder, key))
@@ -121,7 +121,7 @@ def test_a_fetch_whose_end_cannot_be_written_is_started_by_the_next_sweep(
         raise OSError(errno.ENOSPC, "full")
 
     key, _ = ask(settings)
-    fetching = Fetching(settings, lambda: False)
+    fetching = Fetcher(settings, lambda: False)
     started: list[str] = []
     fetching.sweep(started.append)
     monkeypatch.setattr(requests, "write_whole", full)
