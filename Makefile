@@ -38,6 +38,7 @@ test: setup lint ## Everything: import contracts, ruff, mypy, unit and integrati
 lint: setup ## Import contracts, ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@mkdir -p $(VENV)/names && ln -sfn ../../training $(VENV)/names/cadnode_training
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 

@@ -32,7 +32,7 @@ SIZES = (
 
 def draw(rows: int, columns: int, spacing_mm: float, file: Path) -> None:
     """Write a phantom view's image: in a process of its own, so that its memory does not count."""
-    from training.phantom import PhantomSpec, exam
+    from cadnode_training.phantom import PhantomSpec, exam
 
     np.save(file, exam(1, PhantomSpec(spacing_mm, rows, columns)).views[3].image)
 
@@ -44,7 +44,7 @@ def measure(spacing_mm: float, file: Path, runs: int) -> dict[str, float]:
 
     from cadnode.detect.view import detect_view
     from cadnode.domain import Acquisition, Laterality
-    from training.papers.detection.evaluate import load_detector, packaged
+    from cadnode_training.papers.detection.evaluate import load_detector, packaged
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -58,7 +58,7 @@ find_python() {
 make_wheel() {
   local source=$work/source
   rm -rf "$source" "$work/dist" && mkdir -p "$source"
-  (cd "$root" && cp -r cadnode training orthanc pyproject.toml README.md LICENSE "$source")
+  (cd "$root" && cp -r cadnode training orthanc pyproject.toml setup.py README.md LICENSE "$source")
   "$1" -m pip wheel --quiet --no-deps --wheel-dir "$work/dist" "$source" >"$work/wheel.log" 2>&1
 }
 

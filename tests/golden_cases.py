@@ -17,10 +17,10 @@ from cadnode.exam.exam import Exam, Mammogram
 from cadnode.exam.read import read_exams
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import ObjectKind, kind_of
+from cadnode_training.phantom import PhantomSpec, exam
+from cadnode_training.phantom.dicom import write_dicom
 from tests.cad_cases import CURVES, cad_result
 from tests.report_cases import MADE_AT, flat_image
-from training.phantom import PhantomSpec, exam
-from training.phantom.dicom import write_dicom
 
 PDF = b"%PDF-1.4\n%%EOF"
 OUTCOMES = {

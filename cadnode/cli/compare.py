@@ -55,8 +55,8 @@ def compare(
     Women whom either model saw in training are left out. The JSON is what
     [bold]cadnode models promote --evidence[/] asks for.
     """
-    from training.results import compare as comparing
-    from training.results import comparison_page, scored_file
+    from cadnode_training.results import compare as comparing
+    from cadnode_training.results import comparison_page, scored_file
 
     values = settings.load(config)
     with err.status("reading …"):
@@ -97,7 +97,7 @@ def report(
     config: ConfigFile = None,
 ) -> None:
     """Evaluate models on one page: the paper's table beside the published one, curves, strata."""
-    from training.results import detection_page, evaluation_page, scored_file, tables
+    from cadnode_training.results import detection_page, evaluation_page, scored_file, tables
 
     values = settings.load(config)
     folders = [_folder(values, model) for model in models]

@@ -16,8 +16,8 @@ from cadnode.domain import Acquisition
 from cadnode.terminal import styled
 
 if TYPE_CHECKING:
-    from training.data.check import ManifestReport
-    from training.data.manifest import ManifestRow
+    from cadnode_training.data.check import ManifestReport
+    from cadnode_training.data.manifest import ManifestRow
 
 data_app = typer.Typer(
     no_args_is_help=True,
@@ -43,7 +43,7 @@ _SHOWN = 8  # problems of one kind that the table lists; JSON has all
 @command
 def kinds(as_json: AsJson = False) -> None:
     """List what KIND:PATH can name."""
-    from training.data.sources import SOURCES
+    from cadnode_training.data.sources import SOURCES
 
     if as_json:
         print_json({kind: source.what for kind, source in SOURCES.items()})
@@ -67,9 +67,9 @@ def manifest(
     as_json: AsJson = False,
 ) -> None:
     """Read data sets, or fetch an archive's images, and write one manifest of them."""
-    from training.data import sources as readers
-    from training.data.manifest import joined
-    from training.data.manifest_file import write_manifest
+    from cadnode_training.data import sources as readers
+    from cadnode_training.data.manifest import joined
+    from cadnode_training.data.manifest_file import write_manifest
 
     with _reading_progress(quiet=as_json) as tick:
         found = joined([readers.open_manifest(source, tick) for source in sources])
@@ -104,8 +104,8 @@ def check(
     Exit code 2 when a woman or a picture is on both sides of a split, one picture belongs to two
     women, or a file is missing; 0 otherwise, also with lesser problems.
     """
-    from training.data import check as checks
-    from training.data import near_duplicates, sources
+    from cadnode_training.data import check as checks
+    from cadnode_training.data import near_duplicates, sources
 
     with _reading_progress(quiet=as_json) as tick:
         found = sources.open_manifest(source, tick)
@@ -143,8 +143,8 @@ def split(
 ) -> None:
     """Split a manifest into train, validation and test; a woman is in one of them only."""
     from cadnode.errors import DataError
-    from training.data import sources, splits
-    from training.data.manifest_file import write_manifest
+    from cadnode_training.data import sources, splits
+    from cadnode_training.data.manifest_file import write_manifest
 
     if by not in splits.WAYS or (keep_test and by != "woman"):
         raise DataError(f"--by is {' or '.join(splits.WAYS)}; --keep-test goes with woman only")
@@ -160,7 +160,7 @@ def split(
 
 
 def _tell_split(rows: tuple["ManifestRow", ...], out_file: Path, *, as_json: bool) -> None:
-    from training.data.check import by_split
+    from cadnode_training.data.check import by_split
 
     parts = by_split(rows)
     if as_json:
@@ -234,7 +234,7 @@ def phantom(
     Each exam has a folder with four MG For Presentation images; truth.csv says where lesions are,
     what they are by BI-RADS, and which are malignant. The same seed gives the same exams.
     """
-    from training import phantom as phantoms
+    from cadnode_training import phantom as phantoms
 
     spec = phantoms.PhantomSpec(acquisition=acquisition)
     with counting_progress(err, "exams", exams, quiet=as_json) as advance:

@@ -119,9 +119,9 @@ def _evaluate(
     **own: Any,
 ) -> None:
     """Measure, write the numbers and the page, print; `own` are the system's own options."""
-    from training.data.read_cache import ReadCache
+    from cadnode_training.data.read_cache import ReadCache
 
-    evaluate = import_module(f"training.papers.{system}.evaluate")
+    evaluate = import_module(f"cadnode_training.papers.{system}.evaluate")
     cache = ReadCache()
     result = evaluate.run(data, model=model, cache=cache, **own)
     if json_file is not None:
@@ -129,7 +129,7 @@ def _evaluate(
         json_file.write_text(json.dumps(result, indent=2) + "\n")
     evaluate.show(out, result)
     if html is not None:
-        from training.results import evaluation_page
+        from cadnode_training.results import evaluation_page
 
         evaluation_page.of_command(html, system, data, model, cache)
         out.print(f"page: {html}", highlight=False)

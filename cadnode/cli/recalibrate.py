@@ -14,7 +14,7 @@ from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_jso
 if TYPE_CHECKING:
     from cadnode.registry.catalogue import Catalogue
     from cadnode.registry.installation import Stores
-    from training.results.recalibrate import Refitted
+    from cadnode_training.results.recalibrate import Refitted
 
 
 @command
@@ -51,7 +51,7 @@ def recalibrate(
     """
     from cadnode.errors import SettingsError
     from cadnode.node import model_overview
-    from training.results import recalibrate as fitting
+    from cadnode_training.results import recalibrate as fitting
 
     if not data:
         raise SettingsError("--data KIND:PATH is needed; `cadnode data kinds` lists the kinds")

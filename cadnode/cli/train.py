@@ -249,9 +249,9 @@ def train_detection(
 
 def _train(system: str, options: TrainOptions, data: list[str], **own: Any) -> None:
     """Train, or tell what would be done; `own` are the system's own options."""
-    from training.engine.machine import Machine
+    from cadnode_training.engine.machine import Machine
 
-    train = import_module(f"training.papers.{system}.train")
+    train = import_module(f"cadnode_training.papers.{system}.train")
     machine = Machine.here(
         precision=options.precision, workers=options.workers, deterministic=options.deterministic,
         tensorboard=options.tensorboard, mlflow=options.mlflow,

@@ -69,7 +69,7 @@ def write_exam(folder: Path, kind: str = "malignant") -> DemoExam:
 
 def _write_phantom(folder: Path) -> DemoExam:
     """A synthetic exam with lesions in it; the truth is in words."""
-    from training import phantom
+    from cadnode_training import phantom
 
     exam = phantom.exam(PHANTOM_SEED)
     sides = {side for side in Laterality if exam.malignant[side]}

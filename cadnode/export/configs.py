@@ -14,6 +14,7 @@ _PATH: Final = "$from pathlib import Path"
 _MODEL: Final = "$Path(@model_dir)"
 _HEAD: Final[Config] = {"bundle_root": ".", "model_dir": "$@bundle_root + '/models'"}
 _WORKFLOW: Final = "cadnode.export.workflow"
+_PAPERS: Final = "cadnode.export.papers"
 
 
 def inference(card: ModelCard, *, detector: bool) -> Config:
@@ -104,7 +105,8 @@ def evaluate(card: ModelCard) -> Config:
         "data": "phantom:small",
         "output_file": "$@bundle_root + '/evaluation.json'",
         "evaluation": {
-            "_target_": f"training.papers.{_paper(card)}.evaluate.run",
+            "_target_": f"{_PAPERS}.evaluate",
+            "system": _paper(card),
             "data": "@data",
             "model": _MODEL,
         },
@@ -132,7 +134,8 @@ def train(card: ModelCard) -> Config:
         "seed": card.seed,
         **({"resume": False} if "resume" in own else {}),
         "training": {
-            "_target_": f"training.papers.{paper}.train.run",
+            "_target_": f"{_PAPERS}.train",
+            "system": paper,
             "data": "@data",
             "out": "$Path(@output_dir)",
             **own,
@@ -148,5 +151,5 @@ def _written(content: str) -> Config:
 
 
 def _paper(card: ModelCard) -> str:
-    """The package of `training.papers` that makes and measures such models."""
+    """The package of `cadnode_training.papers` that makes and measures such models."""
     return "detection" if card.system is None else card.system.value

@@ -21,7 +21,7 @@ from cadnode.networks.patch_filter import DetectorConfig
 
 UnitInterval = tuple[float, float]
 
-# What the data sets hold that `training.data` can read, by the start of their names.
+# What the data sets hold that `cadnode_training.data` can read, by the start of their names.
 _MATERIALS: Final = {
     "rsna": TrainingMaterial.DIGITAL,
     "inbreast": TrainingMaterial.DIGITAL,

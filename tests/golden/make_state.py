@@ -23,10 +23,10 @@ from typing import Final
 
 import pydicom
 
+from cadnode_training.phantom import PhantomSpec, exam
+from cadnode_training.phantom.dicom import write_dicom
 from tests.golden.code import free_port, hashed, write_exported
 from tests.integration.node import Node, wait_until
-from training.phantom import PhantomSpec, exam
-from training.phantom.dicom import write_dicom
 
 SPEC: Final = PhantomSpec(0.9, rows=240, columns=200)
 DATABASE, DUMP, STUDIES, TIMES = "jobs.sqlite", "jobs.sql", "studies.json", "times.json"

@@ -118,7 +118,7 @@ def targets(config: object) -> Iterator[str]:
     """Each `_target_` of a MONAI config that is a component of ours."""
     if isinstance(config, Mapping):
         found = config.get("_target_", "")
-        if found.startswith(("cadnode.", "training.")):
+        if found.startswith(("cadnode.", "cadnode_training.", "training.")):
             yield found
         for value in config.values():
             yield from targets(value)

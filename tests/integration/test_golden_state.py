@@ -6,6 +6,7 @@ otherwise than these tests say breaks the nodes that are running now.
 
 import importlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -118,7 +119,9 @@ def test_the_components_that_an_exported_bundle_names_are_there(bundle: Path) ->
 
     assert len(named) > 5
     for target in named:
-        module, _, name = target.rpartition(".")
+        # The one name that moved; docs/bundles.md says how such a bundle is evaluated.
+        renamed = re.sub(r"^training\.", "cadnode_training.", target)
+        module, _, name = renamed.rpartition(".")
         assert callable(getattr(importlib.import_module(module), name)), target
 
 

@@ -17,9 +17,9 @@ from cadnode.node.readers import choices_of, load_readers
 from cadnode.reading import Readers, read_exam
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import ObjectKind, kind_of
+from cadnode_training.phantom import PhantomSpec, exam
+from cadnode_training.phantom.dicom import write_dicom
 from tests.report_cases import MADE_AT
-from training.phantom import PhantomSpec, exam
-from training.phantom.dicom import write_dicom
 
 PDF = b"%PDF-1.4\n%%EOF"
 

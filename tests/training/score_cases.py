@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from training.results.scored import CHOICES, Cutoff, Scored, Scorer, key, scored
+from cadnode_training.results.scored import CHOICES, Cutoff, Scored, Scorer, key, scored
 
 
 def scorer(name: str, version: str = "1.0.0", threshold: float = 0.5) -> Scorer:

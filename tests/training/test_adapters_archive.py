@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from cadnode.errors import DataError
+from cadnode_training.data.pathology import pseudonym, read_pathology
+from cadnode_training.data.sets import archive
+from cadnode_training.data.sets.archive_client import ArchiveInstance
 from tests import peers
 from tests.synthetic import MARK
 from tests.training import layouts
 from tests.training.layouts import FIRST, SECOND, two_exams, write_csv
-from training.data.pathology import pseudonym, read_pathology
-from training.data.sets import archive
-from training.data.sets.archive_client import ArchiveInstance
 
 DICOM_WEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 

@@ -8,11 +8,11 @@ import pytest
 
 from cadnode.domain import Acquisition, Box
 from cadnode.errors import DataError
+from cadnode_training.data import sources
+from cadnode_training.data.manifest_file import write_manifest
+from cadnode_training.data.sets import film, rsna2022
 from tests.training import toy
 from tests.training.layouts import table
-from training.data import sources
-from training.data.manifest_file import write_manifest
-from training.data.sets import film, rsna2022
 
 
 def picture(path: Path, size: int = 16) -> str:

@@ -6,12 +6,12 @@ import pytest
 
 from cadnode.domain import Box
 from cadnode.errors import DataError
+from cadnode_training.data.manifest_file import read_manifest, write_manifest
+from cadnode_training.data.pathology import pseudonym
+from cadnode_training.data.sets import dicom_csv
 from tests.synthetic import MARK
 from tests.training import layouts
 from tests.training.layouts import FIRST, SECOND, two_exams, write_csv
-from training.data.manifest_file import read_manifest, write_manifest
-from training.data.pathology import pseudonym
-from training.data.sets import dicom_csv
 
 
 def test_a_line_on_a_breast_labels_its_views_and_the_headers_give_the_rest(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from cadnode.domain import Box
 from cadnode.errors import DataError
+from cadnode_training.data import birads, sources
+from cadnode_training.data.manifest import ManifestRow
+from cadnode_training.data.sets import cbis_ddsm, cmmd, inbreast, rsna2022, vindr
 from tests.training import layouts
-from training.data import birads, sources
-from training.data.manifest import ManifestRow
-from training.data.sets import cbis_ddsm, cmmd, inbreast, rsna2022, vindr
 
 
 @pytest.fixture(scope="module")

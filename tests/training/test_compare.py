@@ -11,19 +11,19 @@ from cadnode.domain import Box
 from cadnode.errors import DataError, SettingsError
 from cadnode.models import store
 from cadnode.registry.comparison import read_evidence
+from cadnode_training.data.rois import RoiRecord
+from cadnode_training.papers.roi_cnn import evaluate as rois_evaluate
+from cadnode_training.papers.wang2016.table import FeatureTable
+from cadnode_training.results import comparison_page, reading, report
+from cadnode_training.results.compare import as_dict, compare, reclassified
+from cadnode_training.results.gallery import Group, Picture
+from cadnode_training.results.scored import Scored
+from cadnode_training.statistics import resample
+from cadnode_training.statistics.auc import delong_test
+from cadnode_training.statistics.binary import Measure
+from cadnode_training.statistics.froc import ImageMarks, froc
 from tests.training import score_cases, toy
 from tests.unit import store_cases
-from training.data.rois import RoiRecord
-from training.papers.roi_cnn import evaluate as rois_evaluate
-from training.papers.wang2016.table import FeatureTable
-from training.results import comparison_page, reading, report
-from training.results.compare import as_dict, compare, reclassified
-from training.results.gallery import Group, Picture
-from training.results.scored import Scored
-from training.statistics import resample
-from training.statistics.auc import delong_test
-from training.statistics.binary import Measure
-from training.statistics.froc import ImageMarks, froc
 
 
 def sides(cases: Scored) -> tuple[Scored, Scored]:

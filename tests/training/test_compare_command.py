@@ -14,9 +14,9 @@ from cadnode.cli.models import models_app
 from cadnode.models import store
 from cadnode.registry import installation
 from cadnode.registry.installation import Stores
+from cadnode_training.results import scored_file
 from tests.training import toy
 from tests.unit import store_cases
-from training.results import scored_file
 
 app = typer.Typer()
 app.command()(compare.compare)

@@ -11,11 +11,11 @@ from cadnode.errors import DataError
 from cadnode.imaging import view_chain
 from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models import store
+from cadnode_training.data import sources
+from cadnode_training.data.sets import ddsm_exams, rsna_views
+from cadnode_training.data.tensors import TensorCache, tensors
+from cadnode_training.data.views import part_of
 from tests.training import toy
-from training.data import sources
-from training.data.sets import ddsm_exams, rsna_views
-from training.data.tensors import TensorCache, tensors
-from training.data.views import part_of
 
 SPEC = PreprocessSpec(height=64, width=48, stretch_to=96)
 

@@ -15,12 +15,12 @@ from cadnode.errors import DataError
 from cadnode.models import store
 from cadnode.models.card import DetectorCard
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
+from cadnode_training.data.sets import mini_mias, pisa_calcifications
+from cadnode_training.papers.detection import evaluate, train
+from cadnode_training.papers.detection.fitting import FilterSchedule, fit, folds, logits
+from cadnode_training.papers.detection.samples import Samples, joined, mias_samples, pisa_samples
+from cadnode_training.statistics.auc import auc
 from tests.training.test_detection_data import write_mias, write_pisa
-from training.data.sets import mini_mias, pisa_calcifications
-from training.papers.detection import evaluate, train
-from training.papers.detection.fitting import FilterSchedule, fit, folds, logits
-from training.papers.detection.samples import Samples, joined, mias_samples, pisa_samples
-from training.statistics.auc import auc
 
 CONFIG = DetectorConfig(
     patch=32, spacing_mm=0.25, widths=(4, 8), members=2, statistics=len(STATISTICS)

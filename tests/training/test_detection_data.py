@@ -10,10 +10,10 @@ from cadnode.detect.frame import whole_frame
 from cadnode.detect.regions import Region
 from cadnode.domain import Box, FindingKind, Laterality
 from cadnode.errors import DataError
+from cadnode_training.data.sets import mini_mias, pisa_calcifications
+from cadnode_training.papers.detection.cases import CLUSTER, MASS, Target, mias_cases, open_cases
+from cadnode_training.papers.detection.implants import implant
 from tests.unit.detect_cases import add_specks, breast, group
-from training.data.sets import mini_mias, pisa_calcifications
-from training.papers.detection.cases import CLUSTER, MASS, Target, mias_cases, open_cases
-from training.papers.detection.implants import implant
 
 HEADER = "image,patient,side,tissue,abnormality,severity,col,row,radius_px\n"
 

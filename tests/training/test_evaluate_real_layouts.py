@@ -17,15 +17,15 @@ from cadnode.imaging.roi_chain import Roi, RoiSpec
 from cadnode.models import store
 from cadnode.models.operating_point import Roc
 from cadnode.models.roi import RoiModel
+from cadnode_training.papers.roi_cnn import evaluate as roi_evaluate
+from cadnode_training.papers.roi_cnn import real_evaluate
+from cadnode_training.papers.wang2016 import evaluate as wang
+from cadnode_training.papers.wang2016 import real_evaluate as wang_real
+from cadnode_training.papers.wang2016 import regions
+from cadnode_training.results import reading
+from cadnode_training.statistics.grouped import GroupedCases, auc_of, strata
 from tests.training import film_layouts
 from tests.unit import store_cases
-from training.papers.roi_cnn import evaluate as roi_evaluate
-from training.papers.roi_cnn import real_evaluate
-from training.papers.wang2016 import evaluate as wang
-from training.papers.wang2016 import real_evaluate as wang_real
-from training.papers.wang2016 import regions
-from training.results import reading
-from training.statistics.grouped import GroupedCases, auc_of, strata
 
 
 class Bright:

@@ -10,9 +10,9 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from cadnode.domain import Acquisition, Laterality
 from cadnode.errors import DataError
 from cadnode.models.operating_point import roc
-from training.data.views import ViewRecord
-from training.papers.kim2018.exams import level, specificity_at
-from training.papers.kim2018.validation import (
+from cadnode_training.data.views import ViewRecord
+from cadnode_training.papers.kim2018.exams import level, specificity_at
+from cadnode_training.papers.kim2018.validation import (
     WEIGHTS,
     BreastScored,
     ExamScored,

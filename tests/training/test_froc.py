@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cadnode.errors import DataError
-from training.statistics.froc import ImageMarks, froc, interval, summary
+from cadnode_training.statistics.froc import ImageMarks, froc, interval, summary
 
 # Two women; three lesions, one of them never marked; two images count for false marks.
 IMAGES = [

@@ -16,13 +16,13 @@ from cadnode.errors import DataError, ModelError, SettingsError
 from cadnode.models import store
 from cadnode.models.loading import load_view_model
 from cadnode.models.view import ViewModel
+from cadnode_training.data.read_cache import ReadCache
+from cadnode_training.data.sources import open_source
+from cadnode_training.engine.loop import CHECKPOINT, HISTORY, Training
+from cadnode_training.engine.machine import Machine
+from cadnode_training.papers.kim2018 import config, evaluate, train
+from cadnode_training.papers.kim2018.loss import cosine, location_loss, pair_loss
 from tests.training import toy
-from training.data.read_cache import ReadCache
-from training.data.sources import open_source
-from training.engine.loop import CHECKPOINT, HISTORY, Training
-from training.engine.machine import Machine
-from training.papers.kim2018 import config, evaluate, train
-from training.papers.kim2018.loss import cosine, location_loss, pair_loss
 
 MODELS = ("dib-mg-digital", "dib-mg-film")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from cadnode.domain import Laterality
-from training.data.views import ViewRecord
-from training.papers.kim2018 import baselines
-from training.papers.kim2018.validation import BreastScored
+from cadnode_training.data.views import ViewRecord
+from cadnode_training.papers.kim2018 import baselines
+from cadnode_training.papers.kim2018.validation import BreastScored
 
 
 def breast(woman: int, age: str, score: float, *, cancer: bool) -> BreastScored:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training.papers.kim2018.batches import augment
-from training.papers.kim2018.lesions import LesionSimulator, mass_shape
+from cadnode_training.papers.kim2018.batches import augment
+from cadnode_training.papers.kim2018.lesions import LesionSimulator, mass_shape
 
 
 def breast() -> np.ndarray:

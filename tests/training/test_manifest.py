@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from cadnode.domain import Box
 from cadnode.errors import DataError
-from training.data import manifest as m
-from training.data.manifest import ManifestRow
-from training.data.manifest_file import COLUMNS, read_manifest, write_manifest
+from cadnode_training.data import manifest as m
+from cadnode_training.data.manifest import ManifestRow
+from cadnode_training.data.manifest_file import COLUMNS, read_manifest, write_manifest
 
 FULL = ManifestRow(
     image=Path("a.png"), dataset="set", woman="w1", exam="e1", exam_date="2017-03",

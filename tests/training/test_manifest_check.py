@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from cadnode.cli.data import data_app
 from cadnode.domain import Box
+from cadnode_training.data import check, near_duplicates
+from cadnode_training.data.manifest import Manifest, ManifestRow
+from cadnode_training.data.manifest_file import write_manifest
 from tests.synthetic import breast
 from tests.training import layouts
-from training.data import check, near_duplicates
-from training.data.manifest import Manifest, ManifestRow
-from training.data.manifest_file import write_manifest
 
 SIMPLE = ManifestRow(image=Path("b.png"), dataset="set", woman="w2", label="normal")
 

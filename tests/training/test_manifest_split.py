@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cadnode.errors import DataError
-from training.data import splits
-from training.data.manifest import ManifestRow
-from training.data.splits import Shares
+from cadnode_training.data import splits
+from cadnode_training.data.manifest import ManifestRow
+from cadnode_training.data.splits import Shares
 
 SIMPLE = ManifestRow(image=Path("b.png"), dataset="set", woman="w2", label="normal")
 

@@ -6,9 +6,9 @@ import pytest
 
 from cadnode.domain import Acquisition
 from cadnode.errors import DataError
-from training.data.manifest import BENIGN, MALIGNANT, NORMAL, Manifest, ManifestRow
-from training.data.manifest_views import views
-from training.data.views import ViewSet, parts
+from cadnode_training.data.manifest import BENIGN, MALIGNANT, NORMAL, Manifest, ManifestRow
+from cadnode_training.data.manifest_views import views
+from cadnode_training.data.views import ViewSet, parts
 
 
 def row(woman: str, exam: str, label: str, dataset: str = "own", split: str = "") -> ManifestRow:

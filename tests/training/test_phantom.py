@@ -12,7 +12,7 @@ from cadnode.domain import (
     Laterality,
     ViewPosition,
 )
-from training.phantom import (
+from cadnode_training.phantom import (
     ClusterDescriptors,
     LesionPrior,
     PhantomExam,
@@ -21,8 +21,8 @@ from training.phantom import (
     exam,
     texture,
 )
-from training.phantom.anatomy import draw_breast as a_breast
-from training.phantom.anatomy import geometry
+from cadnode_training.phantom.anatomy import draw_breast as a_breast
+from cadnode_training.phantom.anatomy import geometry
 
 SMALL = PhantomSpec(spacing_mm=0.2, rows=800, columns=620)
 OFTEN = LesionPrior(one=0.5, two=0.5)

@@ -12,9 +12,16 @@ import pytest
 from cadnode.domain import Acquisition, Laterality
 from cadnode.exam.read import read_exam
 from cadnode.imaging import pixels
+from cadnode_training.phantom import (
+    LesionPrior,
+    PhantomExam,
+    PhantomSpec,
+    exam,
+    write_dicom,
+    write_exams,
+)
+from cadnode_training.phantom.dicom import truth_path
 from tests import validators
-from training.phantom import LesionPrior, PhantomExam, PhantomSpec, exam, write_dicom, write_exams
-from training.phantom.dicom import truth_path
 
 SPEC = PhantomSpec(0.4, 400, 310)
 # Mammographs write CC and MLO here; the validator knows the terms of general radiography only.

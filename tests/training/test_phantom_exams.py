@@ -8,10 +8,10 @@ import pytest
 from cadnode.domain import Acquisition
 from cadnode.errors import DataError
 from cadnode.models.store import woman_key
-from training.data import sources
-from training.data.sets import phantom_exams
-from training.data.sets.phantom_exams import PhantomExams, parse
-from training.data.views import part_of
+from cadnode_training.data import sources
+from cadnode_training.data.sets import phantom_exams
+from cadnode_training.data.sets.phantom_exams import PhantomExams, parse
+from cadnode_training.data.views import part_of
 
 
 def test_sizes_are_a_name_a_number_or_three_and_may_have_a_seed() -> None:

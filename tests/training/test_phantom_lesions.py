@@ -6,9 +6,9 @@ import pytest
 from numpy.typing import NDArray
 
 from cadnode.domain import CalcificationType, Distribution
-from training.phantom import calcifications, cluster, masses
-from training.phantom.cluster import Site
-from training.phantom.descriptors import (
+from cadnode_training.phantom import calcifications, cluster, masses
+from cadnode_training.phantom.cluster import Site
+from cadnode_training.phantom.descriptors import (
     ClusterDescriptors,
     MassDensity,
     MassDescriptors,

@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from cadnode.domain import CalcificationType, Distribution, FindingKind
-from training.phantom import risk
-from training.phantom.descriptors import (
+from cadnode_training.phantom import risk
+from cadnode_training.phantom.descriptors import (
     ClusterDescriptors,
     MassDensity,
     MassDescriptors,

@@ -7,11 +7,11 @@ from statsmodels.stats.contingency_tables import mcnemar as peers_mcnemar
 
 from cadnode.domain import System
 from cadnode.errors import DataError
+from cadnode_training.results import reader_section, readers
+from cadnode_training.results.scored import Scored
+from cadnode_training.statistics.auc import delong_test
+from cadnode_training.statistics.binary import Measure, wilson
 from tests.training import score_cases
-from training.results import reader_section, readers
-from training.results.scored import Scored
-from training.statistics.auc import delong_test
-from training.statistics.binary import Measure, wilson
 
 
 def assessed(words: str, labels: list[bool], values: list[float]) -> Scored:

@@ -16,11 +16,11 @@ from cadnode.models import store
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard
 from cadnode.models.ensemble import curve
 from cadnode.models.loading import load_view_model
+from cadnode_training.data.sources import open_source
+from cadnode_training.data.views import part_of
+from cadnode_training.papers.kim2018 import train
 from tests.training import toy
 from tests.unit import store_cases
-from training.data.sources import open_source
-from training.data.views import part_of
-from training.papers.kim2018 import train
 
 DIGITAL, FILM = "dib-mg-digital", "dib-mg-film"
 

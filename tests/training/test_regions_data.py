@@ -8,13 +8,13 @@ import pytest
 
 from cadnode.domain import Acquisition, Box
 from cadnode.errors import DataError
+from cadnode_training.data import manifest as m
+from cadnode_training.data.manifest import Manifest, ManifestRow
+from cadnode_training.data.manifest_file import write_manifest
+from cadnode_training.data.region_pixels import Placed, placed
+from cadnode_training.data.regions import Question, open_regions, regions
 from tests.training import film_layouts, layouts
 from tests.training.toy import breast
-from training.data import manifest as m
-from training.data.manifest import Manifest, ManifestRow
-from training.data.manifest_file import write_manifest
-from training.data.region_pixels import Placed, placed
-from training.data.regions import Question, open_regions, regions
 
 
 def row(**changes: object) -> ManifestRow:

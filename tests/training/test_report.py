@@ -14,19 +14,19 @@ from statsmodels.genmod.generalized_estimating_equations import GEE
 from cadnode.domain import System
 from cadnode.errors import DataError
 from cadnode.models.operating_point import roc as card_roc
-from tests.training import score_cases
-from training.data.facts import decade
-from training.papers.wang2016.measure import PAPER
-from training.results import measures, published, scored_file
-from training.results import scored as scores
-from training.results.papers_tables import (
+from cadnode_training.data.facts import decade
+from cadnode_training.papers.wang2016.measure import PAPER
+from cadnode_training.results import measures, published, scored_file
+from cadnode_training.results import scored as scores
+from cadnode_training.results.papers_tables import (
     all_tables,
     by_stratum,
     pairs,
     performance,
     published_rows,
 )
-from training.statistics.binary import Measure, wilson
+from cadnode_training.statistics.binary import Measure, wilson
+from tests.training import score_cases
 
 
 @pytest.mark.parametrize("name", ["s.json", "s.csv"])

@@ -9,9 +9,9 @@ import pytest
 from cadnode.detect.regions import Detections, Region
 from cadnode.domain import Acquisition, Box, FindingKind, Laterality
 from cadnode.errors import DataError
-from training.data.read_cache import ReadCache
-from training.papers.detection import cases
-from training.papers.detection.cases import (
+from cadnode_training.data.read_cache import ReadCache
+from cadnode_training.papers.detection import cases
+from cadnode_training.papers.detection.cases import (
     CLUSTER,
     MASS,
     DetectionCase,
@@ -20,7 +20,7 @@ from training.papers.detection.cases import (
     detected,
     matched,
 )
-from training.results import detection_page, detection_reading
+from cadnode_training.results import detection_page, detection_reading
 
 
 def region(row: int, col: int, certainty: float, kind: FindingKind = CLUSTER) -> Region:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from cadnode.domain import Laterality
+from cadnode_training.data.manifest import ManifestRow
+from cadnode_training.results import manifest_facts
+from cadnode_training.results.scored import Scored, Scorer, key, scored
 from tests.training import score_cases, toy
-from training.data.manifest import ManifestRow
-from training.results import manifest_facts
-from training.results.scored import Scored, Scorer, key, scored
 
 
 def row(**known: object) -> ManifestRow:

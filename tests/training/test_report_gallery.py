@@ -8,7 +8,7 @@ import pytest
 
 from cadnode.domain import Box
 from cadnode.errors import DataError
-from training.results.gallery import Picture, PictureOutcome, chosen, painted
+from cadnode_training.results.gallery import Picture, PictureOutcome, chosen, painted
 
 Image = np.ndarray
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from cadnode.domain import Box
 from cadnode.imaging.roi_chain import Roi, RoiSpec, cut
-from training.results.pictures import _inside_roi, _with_map
+from cadnode_training.results.pictures import _inside_roi, _with_map
 
 
 @dataclass

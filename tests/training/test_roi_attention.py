@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from cadnode.networks.cnn import Cells, CnnConfig, network
-from training.papers.roi_cnn import attention
-from training.papers.roi_cnn.augment import augment
-from training.papers.roi_cnn.config import Augmentation
+from cadnode_training.papers.roi_cnn import attention
+from cadnode_training.papers.roi_cnn.augment import augment
+from cadnode_training.papers.roi_cnn.config import Augmentation
 
 UNCHANGED = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
 CELLS = Cells(2.0, 4.0)  # of a 16 × 16 ROI: centres at 2, 6, 10, 14

@@ -17,16 +17,16 @@ from cadnode.models.roi import RoiModel
 from cadnode.models.weights import pack
 from cadnode.networks import cnn
 from cadnode.networks.cnn import ArchitectureFacts, Cells, CnnConfig
-from training.data.rois import RoiRecord, RoiSet
-from training.data.sets.phantom_rois import parse
-from training.engine.loop import HISTORY
-from training.engine.machine import Machine
-from training.papers.helsinki_dtl import config as helsinki
-from training.papers.helsinki_dtl import evaluate, train
-from training.papers.kang2021 import config as kang
-from training.papers.roi_cnn import config, saliency, stage
-from training.papers.roi_cnn import train as roi_train
-from training.papers.roi_cnn.stage import head_for, one_cycle, take_over
+from cadnode_training.data.rois import RoiRecord, RoiSet
+from cadnode_training.data.sets.phantom_rois import parse
+from cadnode_training.engine.loop import HISTORY
+from cadnode_training.engine.machine import Machine
+from cadnode_training.papers.helsinki_dtl import config as helsinki
+from cadnode_training.papers.helsinki_dtl import evaluate, train
+from cadnode_training.papers.kang2021 import config as kang
+from cadnode_training.papers.roi_cnn import config, saliency, stage
+from cadnode_training.papers.roi_cnn import train as roi_train
+from cadnode_training.papers.roi_cnn.stage import head_for, one_cycle, take_over
 
 RECIPE = """
 [input]

@@ -15,17 +15,23 @@ from cadnode.imaging.roi_chain import RoiSpec
 from cadnode.models.weights import unpack
 from cadnode.networks import cnn
 from cadnode.networks.cnn import CnnConfig
-from training.data.rois import RoiRecord, RoiSet, open_set, write_table
-from training.data.sets import phantom_rois
-from training.data.sets.phantom_rois import PhantomSource, as_bytes, draw, parse, prepare
-from training.engine.machine import Machine
-from training.papers.roi_cnn import measure
-from training.papers.roi_cnn.augment import augment, centre
-from training.papers.roi_cnn.batches import RoiBatches
-from training.papers.roi_cnn.config import Augmentation, Member, RoiOptimizer, RoiRecipe, Stage
-from training.papers.roi_cnn.saliency import Peak, _peak, shares
-from training.papers.roi_cnn.stage import StageData, learn
-from training.papers.roi_cnn.tasks import task
+from cadnode_training.data.rois import RoiRecord, RoiSet, open_set, write_table
+from cadnode_training.data.sets import phantom_rois
+from cadnode_training.data.sets.phantom_rois import PhantomSource, as_bytes, draw, parse, prepare
+from cadnode_training.engine.machine import Machine
+from cadnode_training.papers.roi_cnn import measure
+from cadnode_training.papers.roi_cnn.augment import augment, centre
+from cadnode_training.papers.roi_cnn.batches import RoiBatches
+from cadnode_training.papers.roi_cnn.config import (
+    Augmentation,
+    Member,
+    RoiOptimizer,
+    RoiRecipe,
+    Stage,
+)
+from cadnode_training.papers.roi_cnn.saliency import Peak, _peak, shares
+from cadnode_training.papers.roi_cnn.stage import StageData, learn
+from cadnode_training.papers.roi_cnn.tasks import task
 
 STILL = Augmentation(flips=False, rotation_share=0, translation_px=0)
 SPEC = RoiSpec(size=64, spacing_mm=0.5)

@@ -9,17 +9,17 @@ import pytest
 from cadnode.errors import DataError
 from cadnode.imaging import roi_chain
 from cadnode.imaging.roi_chain import RoiSpec
+from cadnode_training.data.manifest import MALIGNANT
+from cadnode_training.data.manifest_file import write_manifest
+from cadnode_training.data.rois import PARTS
+from cadnode_training.data.sets.mini_mias import SPACING_MM
+from cadnode_training.data.sources import open_manifest
+from cadnode_training.data.views import read_grey
+from cadnode_training.papers.roi_cnn import real_rois
+from cadnode_training.papers.roi_cnn.config import Augmentation, RoiInput, RoiRecipe, Stage
+from cadnode_training.papers.roi_cnn.export import is_real
+from cadnode_training.papers.roi_cnn.sources import Sources, parse
 from tests.training import film_layouts
-from training.data.manifest import MALIGNANT
-from training.data.manifest_file import write_manifest
-from training.data.rois import PARTS
-from training.data.sets.mini_mias import SPACING_MM
-from training.data.sources import open_manifest
-from training.data.views import read_grey
-from training.papers.roi_cnn import real_rois
-from training.papers.roi_cnn.config import Augmentation, RoiInput, RoiRecipe, Stage
-from training.papers.roi_cnn.export import is_real
-from training.papers.roi_cnn.sources import Sources, parse
 
 SPEC = RoiSpec(size=64, spacing_mm=0.4)
 RECIPE = RoiRecipe(

@@ -6,9 +6,9 @@ from sklearn.metrics import brier_score_loss
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from training.results.measures import by_woman, compared
-from training.statistics.binary import Measure, at_threshold, wilson
-from training.statistics.calibration import reliability
+from cadnode_training.results.measures import by_woman, compared
+from cadnode_training.statistics.binary import Measure, at_threshold, wilson
+from cadnode_training.statistics.calibration import reliability
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (7, 10), (80, 97), (10, 10)])

@@ -6,7 +6,14 @@ from scipy.stats import norm, rankdata
 from sklearn.metrics import roc_auc_score
 
 from cadnode.errors import DataError
-from training.statistics.auc import NO_INTERVAL, auc, by_woman, clustered, delong, delong_test
+from cadnode_training.statistics.auc import (
+    NO_INTERVAL,
+    auc,
+    by_woman,
+    clustered,
+    delong,
+    delong_test,
+)
 
 
 def cases(seed: int, n: int = 80) -> tuple[np.ndarray, np.ndarray]:

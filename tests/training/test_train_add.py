@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 from cadnode.cli.app import app
 from cadnode.models import store
 from cadnode.networks import cnn
+from cadnode_training.papers.wang2016 import phantom_regions
 from tests.training import test_roi_cnn, test_wang2016, toy
 from tests.training.test_detection import write_pisa
 from tests.training.test_detection_data import write_mias
-from training.papers.wang2016 import phantom_regions
 
 SYSTEMS = ("kim2018", "kang2021", "helsinki_dtl", "detection", "wang2016")
 

@@ -10,17 +10,17 @@ from typer.testing import CliRunner
 from cadnode.cli.app import app
 from cadnode.errors import SettingsError
 from cadnode.models import store
+from cadnode_training.engine import recipe as recipes
+from cadnode_training.engine.command_line import command_line
+from cadnode_training.engine.recipe import Recipes, read
+from cadnode_training.papers.detection.config import RECIPES as DETECTION
+from cadnode_training.papers.detection.config import FilterSchedule
+from cadnode_training.papers.kang2021.config import PROTOCOL
+from cadnode_training.papers.wang2016 import config as wang
+from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
 from tests.training import toy
 from tests.training.test_detection_data import write_mias
 from tests.training.test_wang2016 import pisa
-from training.engine import recipe as recipes
-from training.engine.command_line import command_line
-from training.engine.recipe import Recipes, read
-from training.papers.detection.config import RECIPES as DETECTION
-from training.papers.detection.config import FilterSchedule
-from training.papers.kang2021.config import PROTOCOL
-from training.papers.wang2016 import config as wang
-from training.papers.wang2016.autoencoder import AutoencoderRecipe
 
 SYSTEMS = ("kim2018", "kang2021", "helsinki_dtl", "wang2016", "detection")
 COMMON = (

@@ -11,19 +11,19 @@ from safetensors.torch import load_file
 from cadnode.models import store
 from cadnode.networks import cnn
 from cadnode.networks.cnn import ArchitectureFacts, Cells
+from cadnode_training.engine import phase_loop
+from cadnode_training.engine.loop import Training
+from cadnode_training.papers.detection import train as detection
+from cadnode_training.papers.detection.config import FilterSchedule
+from cadnode_training.papers.helsinki_dtl import train as helsinki
+from cadnode_training.papers.kang2021 import train as kang
+from cadnode_training.papers.kim2018 import train as kim
+from cadnode_training.papers.roi_cnn.stage import RoiTraining
+from cadnode_training.papers.wang2016 import fitting, phantom_regions
+from cadnode_training.papers.wang2016 import train as wang
 from tests.training import test_roi_cnn, test_wang2016, toy
 from tests.training.killed import killed_at
 from tests.training.test_detection_data import write_mias, write_pisa
-from training.engine import phase_loop
-from training.engine.loop import Training
-from training.papers.detection import train as detection
-from training.papers.detection.config import FilterSchedule
-from training.papers.helsinki_dtl import train as helsinki
-from training.papers.kang2021 import train as kang
-from training.papers.kim2018 import train as kim
-from training.papers.roi_cnn.stage import RoiTraining
-from training.papers.wang2016 import fitting, phantom_regions
-from training.papers.wang2016 import train as wang
 
 SMALL = ArchitectureFacts("test_resnet", "", 0.449, 0.226, Cells(0.5, 32))
 KANG = test_roi_cnn.RECIPE.replace("resnext50_32x4d", "inception_v3")

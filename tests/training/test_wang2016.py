@@ -16,10 +16,10 @@ from cadnode.errors import DataError, SettingsError
 from cadnode.models import loading, store
 from cadnode.models.card import FeatureCard
 from cadnode.models.feature import FeatureModel
-from training import phantom
-from training.data.sets import pisa_masses
-from training.data.sets.phantom_rois import PhantomSource
-from training.papers.wang2016 import (
+from cadnode_training import phantom
+from cadnode_training.data.sets import pisa_masses
+from cadnode_training.data.sets.phantom_rois import PhantomSource
+from cadnode_training.papers.wang2016 import (
     data,
     evaluate,
     export,
@@ -28,10 +28,10 @@ from training.papers.wang2016 import (
     regions,
     train,
 )
-from training.papers.wang2016.autoencoder import AutoencoderRecipe
-from training.papers.wang2016.phantom_regions import PhantomRegion
-from training.papers.wang2016.table import FeatureTable
-from training.phantom import risk
+from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
+from cadnode_training.papers.wang2016.phantom_regions import PhantomRegion
+from cadnode_training.papers.wang2016.table import FeatureTable
+from cadnode_training.phantom import risk
 
 QUICK = AutoencoderRecipe(pretrain_updates=10, updates=10, epochs=3)
 SIZE = 160

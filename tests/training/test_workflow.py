@@ -13,12 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from cadnode.errors import DataError, SettingsError
-from training.engine import checkpoint, tracking
-from training.engine.gradients import Gradients
-from training.engine.loop import CHECKPOINT, HISTORY, Training, TrainingPlan, seed_everything
-from training.engine.machine import Machine, started
-from training.engine.prefetch import ahead
-from training.papers.wang2016.autoencoder import AutoencoderRecipe
+from cadnode_training.engine import checkpoint, tracking
+from cadnode_training.engine.gradients import Gradients
+from cadnode_training.engine.loop import (
+    CHECKPOINT,
+    HISTORY,
+    Training,
+    TrainingPlan,
+    seed_everything,
+)
+from cadnode_training.engine.machine import Machine, started
+from cadnode_training.engine.prefetch import ahead
+from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
 
 
 @dataclass(frozen=True)

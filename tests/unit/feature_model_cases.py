@@ -9,8 +9,8 @@ from cadnode.models.card import Calibration, FeatureCard, TrainingData
 from cadnode.models.feature import Features
 from cadnode.models.operating_point import Roc
 from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
-from training.papers.wang2016 import rivals
-from training.papers.wang2016.fitting import FittedClassifiers
+from cadnode_training.papers.wang2016 import rivals
+from cadnode_training.papers.wang2016.fitting import FittedClassifiers
 
 NAMES = ("calc_number", "calc_area_mm2", "calc_mean_grey")
 

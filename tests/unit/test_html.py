@@ -12,10 +12,10 @@ from cadnode.domain import System
 from cadnode.html.environment import BY_PREFERENCE, ON_SCREENS, environment
 from cadnode.page.content import PageContent
 from cadnode.page.exam_page import exam_page
+from cadnode_training.results import report
 from tests.report_cases import digital_exam, image_of, result_of
 from tests.training import score_cases
 from tests.web_cases import Told, served
-from training.results import report
 
 DARK = re.compile(r"@media ([^{]+) \{\s*:root \{\s*color-scheme:dark;")
 

@@ -11,7 +11,7 @@ from rich.style import Style
 from typer.testing import CliRunner
 
 import cadnode
-import training
+import cadnode_training
 from cadnode import terminal
 from cadnode.cli.app import app
 from cadnode.cli.output import print_checks
@@ -22,7 +22,7 @@ AWKWARD = (
     "[x]", "[bold]loud[/]", "[/]", "[[destinations]]", "a[1]\\", "\\[red]", "[link=x]y", "{}",
     ":smile:", "{0[a]}",
 )  # fmt: skip
-TREES = [Path(package.__path__[0]) for package in (cadnode, training)]
+TREES = [Path(package.__path__[0]) for package in (cadnode, cadnode_training)]
 
 
 @pytest.mark.parametrize("text", AWKWARD)

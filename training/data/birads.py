@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cadnode.domain import CalcificationType, Distribution
-from training.data import manifest as m
+from cadnode_training.data import manifest as m
 
 _TYPES: Final[Mapping[str, str]] = {  # from the most to the least suspicious
     "FINE_LINEAR_BRANCHING": CalcificationType.FINE_LINEAR_BRANCHING,

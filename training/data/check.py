@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from training.data import manifest as m
-from training.data.images import GREY_FILES, load_image
-from training.data.manifest import Manifest, ManifestRow
-from training.data.near_duplicates import THRESHOLD, Hash, near_pairs, perceptual_hash
-from training.data.sets.cbis_ddsm import load_mask
-from training.data.views import read_grey
+from cadnode_training.data import manifest as m
+from cadnode_training.data.images import GREY_FILES, load_image
+from cadnode_training.data.manifest import Manifest, ManifestRow
+from cadnode_training.data.near_duplicates import THRESHOLD, Hash, near_pairs, perceptual_hash
+from cadnode_training.data.sets.cbis_ddsm import load_mask
+from cadnode_training.data.views import read_grey
 
 _COUNTED: Final = (
     "dataset", "label", "split", "vendor", "lesion_kind", "laterality", "view", "density", "birads",

@@ -7,7 +7,7 @@ from cadnode.domain import Acquisition
 from cadnode.exam.attributes import text
 from cadnode.exam.cbis_ddsm import parse_name
 from cadnode.exam.mammogram import inspect
-from training.data import birads
+from cadnode_training.data import birads
 
 
 @dataclass(frozen=True, slots=True)

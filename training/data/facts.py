@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
-from training.data import manifest as m
-from training.data.manifest import ManifestRow
-from training.data.regions import DataRegion
+from cadnode_training.data import manifest as m
+from cadnode_training.data.manifest import ManifestRow
+from cadnode_training.data.regions import DataRegion
 
 _LARGE_MM: Final = 20.0
 # Places that a manifest gives where a data set names no manufacturer: facts of their own here.

@@ -7,7 +7,7 @@ from cadnode.domain import FloatImage
 from cadnode.errors import NotProcessable
 from cadnode.exam.read import read_instance
 from cadnode.imaging import pixels
-from training.data.views import read_grey
+from cadnode_training.data.views import read_grey
 
 GREY_FILES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pgm", ".bmp")
 """Endings of image files; every other file is taken for DICOM."""

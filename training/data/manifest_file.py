@@ -12,7 +12,7 @@ from cadnode import extras
 from cadnode.domain import Box
 from cadnode.errors import DataError
 from cadnode.files import write_whole
-from training.data.manifest import Manifest, ManifestRow
+from cadnode_training.data.manifest import Manifest, ManifestRow
 
 COLUMNS: Final = (
     "image", "dataset", "woman", "exam", "exam_date", "laterality", "view",

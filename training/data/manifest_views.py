@@ -7,9 +7,9 @@ from typing import Final
 
 from cadnode.domain import Acquisition, Laterality
 from cadnode.errors import DataError
-from training.data import manifest as m
-from training.data.manifest import Manifest, ManifestRow
-from training.data.views import ViewRecord, ViewSet, left_out
+from cadnode_training.data import manifest as m
+from cadnode_training.data.manifest import Manifest, ManifestRow
+from cadnode_training.data.views import ViewRecord, ViewSet, left_out
 
 _STANDARD: Final = ("CC", "MLO")
 _CLASSES: Final = {m.MALIGNANT: "cancer", m.BENIGN: "benign", m.NORMAL: "normal"}

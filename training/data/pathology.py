@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.errors import DataError
-from training.data.dicom_facts import DicomFacts, read_facts
-from training.data.manifest import Manifest, ManifestRow
-from training.data.manifest_file import BOX, COLUMNS, parse_row
-from training.data.tables import read_rows
-from training.data.views import left_out
+from cadnode_training.data.dicom_facts import DicomFacts, read_facts
+from cadnode_training.data.manifest import Manifest, ManifestRow
+from cadnode_training.data.manifest_file import BOX, COLUMNS, parse_row
+from cadnode_training.data.tables import read_rows
+from cadnode_training.data.views import left_out
 
 # From the most to the least specific; a line may hold several, the first that is filled counts.
 KEYS: Final = (

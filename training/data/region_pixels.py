@@ -12,12 +12,12 @@ from cadnode.errors import NotProcessable
 from cadnode.exam.mammogram import read_instance
 from cadnode.imaging import pixels
 from cadnode.imaging.spacing import spacing_of
-from training.data.images import GREY_FILES, load_image
-from training.data.manifest import ManifestRow
-from training.data.regions import DataRegion
-from training.data.sets import pisa_masses
-from training.data.sets.cbis_ddsm import box_of, load_mask
-from training.data.views import read_grey
+from cadnode_training.data.images import GREY_FILES, load_image
+from cadnode_training.data.manifest import ManifestRow
+from cadnode_training.data.regions import DataRegion
+from cadnode_training.data.sets import pisa_masses
+from cadnode_training.data.sets.cbis_ddsm import box_of, load_mask
+from cadnode_training.data.views import read_grey
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -12,11 +12,11 @@ from typing import Final, Literal
 from cadnode.domain import Acquisition
 from cadnode.errors import DataError
 from cadnode.models.store import woman_key
-from training.data import manifest as m
-from training.data.manifest import Manifest, ManifestRow
-from training.data.sets import pisa_calcifications, pisa_masses
-from training.data.sources import MANIFEST, SOURCES, open_manifest
-from training.data.views import Part, left_out, part_of
+from cadnode_training.data import manifest as m
+from cadnode_training.data.manifest import Manifest, ManifestRow
+from cadnode_training.data.sets import pisa_calcifications, pisa_masses
+from cadnode_training.data.sources import MANIFEST, SOURCES, open_manifest
+from cadnode_training.data.views import Part, left_out, part_of
 
 MeasuredContent = Literal["calcifications", "masses", "both"]
 """What a system reads: regions with calcifications, with a mass, or with any of the two."""

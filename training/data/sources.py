@@ -7,11 +7,11 @@ from typing import Final
 
 from cadnode.domain import Acquisition, FloatImage
 from cadnode.errors import DataError
-from training.data import manifest_views
-from training.data.images import load_image
-from training.data.manifest import Manifest
-from training.data.manifest_file import SUFFIXES, read_manifest
-from training.data.sets import (
+from cadnode_training.data import manifest_views
+from cadnode_training.data.images import load_image
+from cadnode_training.data.manifest import Manifest
+from cadnode_training.data.manifest_file import SUFFIXES, read_manifest
+from cadnode_training.data.sets import (
     archive,
     cbis_ddsm,
     cmmd,
@@ -27,7 +27,7 @@ from training.data.sets import (
     rsna_views,
     vindr,
 )
-from training.data.views import ViewRecord, ViewSet
+from cadnode_training.data.views import ViewRecord, ViewSet
 
 ManifestReader = Callable[[Path, Callable[[], None]], Manifest]
 """Reads a folder (or file) as a manifest; the second argument is called as it proceeds."""

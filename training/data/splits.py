@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from cadnode.errors import DataError
-from training.data import manifest as m
-from training.data.manifest import ManifestRow
+from cadnode_training.data import manifest as m
+from cadnode_training.data.manifest import ManifestRow
 
 WomanKey = tuple[str, str]
 WAYS: Final = ("woman", "date")

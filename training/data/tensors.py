@@ -13,8 +13,8 @@ from cadnode.domain import FloatImage
 from cadnode.errors import DataError, NotProcessable
 from cadnode.imaging import view_chain
 from cadnode.imaging.view_chain import PreprocessSpec
-from training.data import sources
-from training.data.views import ViewRecord
+from cadnode_training.data import sources
+from cadnode_training.data.views import ViewRecord
 
 # Raised whenever geometry or grey levels change, so that old caches are not used.
 _CHAIN_VERSION: Final = 1

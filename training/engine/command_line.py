@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from training.data.sets.phantom_exams import NAME as PHANTOM
+from cadnode_training.data.sets.phantom_exams import NAME as PHANTOM
 
 
 def command_line(system: str, data: Sequence[str], out: Path, options: Mapping[str, object]) -> str:

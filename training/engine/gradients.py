@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from cadnode.errors import SettingsError
-from training.engine.machine import Machine
+from cadnode_training.engine.machine import Machine
 
 Forward = Callable[[Any, Tensor], Tensor]
 Loss = Callable[[Tensor], Tensor]

@@ -29,11 +29,11 @@ from torch import Tensor, nn
 
 from cadnode import terminal
 from cadnode.errors import DataError
-from training.engine import checkpoint, tracking
-from training.engine.checkpoint import CHECKPOINT
-from training.engine.gradients import Gradients
-from training.engine.machine import Machine
-from training.engine.prefetch import EpochData, Feed, moved
+from cadnode_training.engine import checkpoint, tracking
+from cadnode_training.engine.checkpoint import CHECKPOINT
+from cadnode_training.engine.gradients import Gradients
+from cadnode_training.engine.machine import Machine
+from cadnode_training.engine.prefetch import EpochData, Feed, moved
 
 
 def bar_of(*, quiet: bool) -> Progress:

@@ -1,6 +1,6 @@
 """How small networks are trained by one running generator: MONAI's trainer, resumable by file.
 
-`training.engine.loop` makes each minibatch of epoch and step alone; here they are drawn from one
+`engine.loop` makes each minibatch of epoch and step alone; here they are drawn from one
 generator, one after another, whose state is therefore part of the checkpoint.
 """
 
@@ -18,8 +18,8 @@ from monai.engines import SupervisedTrainer
 from torch import Tensor, nn
 
 from cadnode.errors import DataError
-from training.engine import checkpoint, tracking
-from training.engine.machine import Machine
+from cadnode_training.engine import checkpoint, tracking
+from cadnode_training.engine.machine import Machine
 
 
 class Stateful(Protocol):

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 
-from training.engine.machine import Machine
+from cadnode_training.engine.machine import Machine
 
 T = TypeVar("T")
 

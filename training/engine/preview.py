@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from training.engine.machine import Machine
+from cadnode_training.engine.machine import Machine
 
 RecipeDifference = tuple[str, str, str]
 

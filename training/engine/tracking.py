@@ -7,7 +7,7 @@ from typing import Any
 from ignite.engine import Engine
 
 from cadnode import extras
-from training.engine.machine import Machine
+from cadnode_training.engine.machine import Machine
 
 
 def check(machine: Machine) -> None:

@@ -4,7 +4,7 @@
 decided by seeds. docs/phantom.md describes what is modelled on what.
 """
 
-from training.phantom.descriptors import (
+from cadnode_training.phantom.descriptors import (
     BreastDensity,
     ClusterDescriptors,
     Descriptors,
@@ -16,11 +16,11 @@ from training.phantom.descriptors import (
     PlantedLesion,
     describe,
 )
-from training.phantom.dicom import write_dicom, write_exams
-from training.phantom.exam import NO_LESIONS, LesionPrior, PhantomExam, PhantomView, exam
-from training.phantom.risk import bayes_auc, combinations, p_malignant, prevalence
-from training.phantom.roi import PhantomRoi, RoiSource, roi
-from training.phantom.view import PhantomSpec
+from cadnode_training.phantom.dicom import write_dicom, write_exams
+from cadnode_training.phantom.exam import NO_LESIONS, LesionPrior, PhantomExam, PhantomView, exam
+from cadnode_training.phantom.risk import bayes_auc, combinations, p_malignant, prevalence
+from cadnode_training.phantom.roi import PhantomRoi, RoiSource, roi
+from cadnode_training.phantom.view import PhantomSpec
 
 __all__ = [
     "NO_LESIONS",

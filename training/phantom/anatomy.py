@@ -16,7 +16,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
 from cadnode.domain import FloatImage, ViewPosition
-from training.phantom.descriptors import BreastDensity
+from cadnode_training.phantom.descriptors import BreastDensity
 
 COARSE_MM: Final = 0.2
 BreastProfile = NDArray[np.float64]

@@ -15,8 +15,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from cadnode.domain import Box, CalcificationType, Distribution, FloatImage
-from training.phantom import calcifications
-from training.phantom.descriptors import ClusterDescriptors, PhantomCase, PlantedLesion
+from cadnode_training.phantom import calcifications
+from cadnode_training.phantom.descriptors import ClusterDescriptors, PhantomCase, PlantedLesion
 
 Points = NDArray[np.float64]
 # Fewest and most calcifications. Choice: five is BI-RADS' least for a group.

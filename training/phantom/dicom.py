@@ -20,9 +20,9 @@ from pydicom.uid import (
 )
 
 from cadnode.domain import Acquisition, Laterality, ViewPosition
-from training.phantom.descriptors import PlantedLesion
-from training.phantom.exam import Lesions, PhantomExam, PhantomView, exam
-from training.phantom.view import PhantomSpec
+from cadnode_training.phantom.descriptors import PlantedLesion
+from cadnode_training.phantom.exam import Lesions, PhantomExam, PhantomView, exam
+from cadnode_training.phantom.view import PhantomSpec
 
 BITS: Final = 12
 # DICOM PS3.16 CID 4014.

@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from cadnode.domain import CalcificationType, FloatImage
-from training.phantom import calcifications
+from cadnode_training.phantom import calcifications
 
 VesselPath = NDArray[np.float64]
 

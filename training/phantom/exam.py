@@ -17,17 +17,17 @@ from cadnode.domain import (
     Laterality,
     ViewPosition,
 )
-from training.phantom import distractors, film, risk
-from training.phantom.anatomy import Breast, draw_breast, sister
-from training.phantom.descriptors import (
+from cadnode_training.phantom import distractors, film, risk
+from cadnode_training.phantom.anatomy import Breast, draw_breast, sister
+from cadnode_training.phantom.descriptors import (
     BreastDensity,
     ClusterDescriptors,
     Descriptors,
     PhantomCase,
     PlantedLesion,
 )
-from training.phantom.lesions import plant
-from training.phantom.view import Canvas, PhantomSpec, canvas, exposed
+from cadnode_training.phantom.lesions import plant
+from cadnode_training.phantom.view import Canvas, PhantomSpec, canvas, exposed
 
 STANDARD_VIEWS: Final = (
     (Laterality.RIGHT, ViewPosition.CC),

@@ -3,9 +3,9 @@
 from numpy.random import Generator
 
 from cadnode.domain import FindingKind, FloatImage
-from training.phantom import cluster, masses
-from training.phantom.cluster import Site
-from training.phantom.descriptors import PhantomCase, PlantedLesion
+from cadnode_training.phantom import cluster, masses
+from cadnode_training.phantom.cluster import Site
+from cadnode_training.phantom.descriptors import PhantomCase, PlantedLesion
 
 
 def plant(

@@ -10,8 +10,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from cadnode.domain import Box, FloatImage
-from training.phantom.cluster import Site
-from training.phantom.descriptors import (
+from cadnode_training.phantom.cluster import Site
+from cadnode_training.phantom.descriptors import (
     MassDensity,
     MassDescriptors,
     MassMargin,

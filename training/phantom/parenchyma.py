@@ -9,8 +9,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from cadnode.domain import FloatImage
-from training.phantom.anatomy import Breast, Geometry
-from training.phantom.texture import band, power_law, smooth_step, threads
+from cadnode_training.phantom.anatomy import Breast, Geometry
+from cadnode_training.phantom.texture import band, power_law, smooth_step, threads
 
 _TILE_MM: Final = 0.4
 _POLAR_RADIUS_MM: Final = 60.0

@@ -34,7 +34,7 @@ import numpy as np
 from numpy.random import Generator
 
 from cadnode.domain import CalcificationType, Distribution, FindingKind
-from training.phantom.descriptors import (
+from cadnode_training.phantom.descriptors import (
     ClusterDescriptors,
     Descriptors,
     MassDensity,

@@ -10,11 +10,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from cadnode.domain import Acquisition, Box, FindingKind, FloatImage, ViewPosition
-from training.phantom import distractors, risk
-from training.phantom.anatomy import draw_breast
-from training.phantom.descriptors import Descriptors, PlantedLesion
-from training.phantom.lesions import plant
-from training.phantom.view import PhantomSpec, canvas, exposed
+from cadnode_training.phantom import distractors, risk
+from cadnode_training.phantom.anatomy import draw_breast
+from cadnode_training.phantom.descriptors import Descriptors, PlantedLesion
+from cadnode_training.phantom.lesions import plant
+from cadnode_training.phantom.view import PhantomSpec, canvas, exposed
 
 # Choice: lesions lie up to 8 % of the size off the middle, because a detector's boxes do.
 _JITTER: Final = 0.08

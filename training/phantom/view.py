@@ -8,11 +8,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from cadnode.domain import Acquisition, FloatImage, ViewPosition
-from training.phantom.anatomy import Breast, Geometry, geometry
-from training.phantom.cluster import Site
-from training.phantom.film import film
-from training.phantom.parenchyma import Tissue, tissue
-from training.phantom.texture import detector, power_law, smooth_step
+from cadnode_training.phantom.anatomy import Breast, Geometry, geometry
+from cadnode_training.phantom.cluster import Site
+from cadnode_training.phantom.film import film
+from cadnode_training.phantom.parenchyma import Tissue, tissue
+from cadnode_training.phantom.texture import detector, power_law, smooth_step
 
 _LESION_DEPTH_MM = 7.0
 _ENHANCED_MM = 0.5

@@ -12,12 +12,12 @@ from scipy.stats import norm
 
 from cadnode.domain import YOUDEN
 from cadnode.errors import DataError
-from training.results import manifest_facts, measures, reading
-from training.results.scored import Scored, Scorer, join
-from training.statistics import resample
-from training.statistics.auc import BY_WOMAN, Auc, AucDifference, delong_test
-from training.statistics.binary import Measure, Share
-from training.statistics.resample import Weights
+from cadnode_training.results import manifest_facts, measures, reading
+from cadnode_training.results.scored import Scored, Scorer, join
+from cadnode_training.statistics import resample
+from cadnode_training.statistics.auc import BY_WOMAN, Auc, AucDifference, delong_test
+from cadnode_training.statistics.binary import Measure, Share
+from cadnode_training.statistics.resample import Weights
 
 SCHEMA: Final = 1
 Interval = tuple[float, float]

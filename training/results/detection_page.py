@@ -11,18 +11,18 @@ from cadnode.errors import DataError
 from cadnode.models import store
 from cadnode.models.card import DetectorCard
 from cadnode.models.detector import Detector
-from training.data.read_cache import ReadCache
-from training.data.sets import pisa_calcifications as pisa
-from training.papers.detection import cases, evaluate, rois
-from training.papers.detection.cases import DetectionCases
-from training.results import detection_reading, measures, plots, probabilities, report
-from training.results.detection_reading import Lesion, OfKind
-from training.results.pages import Figure, PageItem, PageSection, render
-from training.results.papers_tables import performance
-from training.results.scored import Cutoff, Scorer, key, scored
-from training.results.tables import Cell, Row, Table
-from training.statistics import resample
-from training.statistics.froc import Froc, band, froc
+from cadnode_training.data.read_cache import ReadCache
+from cadnode_training.data.sets import pisa_calcifications as pisa
+from cadnode_training.papers.detection import cases, evaluate, rois
+from cadnode_training.papers.detection.cases import DetectionCases
+from cadnode_training.results import detection_reading, measures, plots, probabilities, report
+from cadnode_training.results.detection_reading import Lesion, OfKind
+from cadnode_training.results.pages import Figure, PageItem, PageSection, render
+from cadnode_training.results.papers_tables import performance
+from cadnode_training.results.scored import Cutoff, Scorer, key, scored
+from cadnode_training.results.tables import Cell, Row, Table
+from cadnode_training.statistics import resample
+from cadnode_training.statistics.froc import Froc, band, froc
 
 RATES: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
 NAMES: Final = {

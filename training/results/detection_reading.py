@@ -8,8 +8,8 @@ from typing import Final
 from cadnode.detect.regions import Region
 from cadnode.domain import Box, FindingKind, FloatImage
 from cadnode.models.detector import Detector
-from training.data.read_cache import ReadCache
-from training.papers.detection.cases import (
+from cadnode_training.data.read_cache import ReadCache
+from cadnode_training.papers.detection.cases import (
     DetectionCase,
     DetectionCases,
     MatchedLesions,
@@ -17,9 +17,9 @@ from training.papers.detection.cases import (
     detected,
     matched,
 )
-from training.papers.detection.evaluate import KINDS
-from training.results.gallery import Picture, painted
-from training.statistics.froc import ImageMarks
+from cadnode_training.papers.detection.evaluate import KINDS
+from cadnode_training.results.gallery import Picture, painted
+from cadnode_training.statistics.froc import ImageMarks
 
 _AROUND_MM: Final = 8.0
 _MOST_FALSE: Final = 6

@@ -12,20 +12,20 @@ from cadnode.errors import ModelError
 from cadnode.models import loading, store
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard, Scenario
 from cadnode.models.roi import RoiModel
-from training.data import sources
-from training.data.read_cache import ReadCache
-from training.data.regions import is_source, open_regions
-from training.data.sets import pisa_masses
-from training.papers.wang2016 import data as feature_data
-from training.papers.wang2016 import fitting, measure, regions
-from training.papers.wang2016.autoencoder import AutoencoderRecipe
-from training.papers.wang2016.rivals import fewest_women
-from training.papers.wang2016.table import FeatureTable
-from training.results import detection_page, manifest_facts, pictures, reading, report
-from training.results.report import Extras
-from training.results.scored import Cutoff, Scored, Scorer, key, scored
-from training.results.tables import Table
-from training.statistics.auc import Floats
+from cadnode_training.data import sources
+from cadnode_training.data.read_cache import ReadCache
+from cadnode_training.data.regions import is_source, open_regions
+from cadnode_training.data.sets import pisa_masses
+from cadnode_training.papers.wang2016 import data as feature_data
+from cadnode_training.papers.wang2016 import fitting, measure, regions
+from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
+from cadnode_training.papers.wang2016.rivals import fewest_women
+from cadnode_training.papers.wang2016.table import FeatureTable
+from cadnode_training.results import detection_page, manifest_facts, pictures, reading, report
+from cadnode_training.results.report import Extras
+from cadnode_training.results.scored import Cutoff, Scored, Scorer, key, scored
+from cadnode_training.results.tables import Table
+from cadnode_training.statistics.auc import Floats
 
 CROSSED: Final = "Retrained: ten-fold cross-validation by woman"
 _MAP: Final = (

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from training.data import sources
-from training.data.facts import of_rows
-from training.data.manifest import ManifestRow
-from training.results.scored import FACTS, Scored, ScoredCase, key
+from cadnode_training.data import sources
+from cadnode_training.data.facts import of_rows
+from cadnode_training.data.manifest import ManifestRow
+from cadnode_training.results.scored import FACTS, Scored, ScoredCase, key
 
 BREASTS: Final = "breasts"
 

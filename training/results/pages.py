@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from cadnode.files import write_whole
 from cadnode.html.environment import BY_PREFERENCE, environment
-from training.results.tables import Table
+from cadnode_training.results.tables import Table
 
 # No line ends inside a count of cases, a cut-off or a p value.
 _TOGETHER: Final = {" + ": "\u00a0+\u00a0", "≥ ": "≥\u00a0", "< ": "<\u00a0", "BI-R": "BI\u2011R"}
@@ -46,7 +46,7 @@ class PageSection:
 
 def render(file: Path, title: str, below: str, sections: Sequence[PageSection]) -> None:
     """Write a page with its style inside; `below` stands under the title."""
-    templates = environment("training.results", dark=BY_PREFERENCE)
+    templates = environment("cadnode_training.results", dark=BY_PREFERENCE)
     templates.filters["svg"] = Markup
     templates.filters["cell"] = _cell
     context: dict[str, Any] = {

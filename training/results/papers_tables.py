@@ -7,8 +7,8 @@ from typing import Final
 from cadnode.domain import YOUDEN, System
 from cadnode.errors import DataError
 from cadnode.models.card import Scenario
-from training.results import measures
-from training.results.published import (
+from cadnode_training.results import measures
+from cadnode_training.results.published import (
     HELSINKI_ROWS,
     KANG,
     KANG_P,
@@ -18,10 +18,10 @@ from training.results.published import (
     WANG_ROWS,
     PaperRow,
 )
-from training.results.scored import CHOICES, FACT_TITLES, Cutoff, Scored, Scorer, plain
-from training.results.tables import AUC, PERFORMANCE, Cell, Row, Table, printed
-from training.statistics.auc import delong_test
-from training.statistics.binary import Measure
+from cadnode_training.results.scored import CHOICES, FACT_TITLES, Cutoff, Scored, Scorer, plain
+from cadnode_training.results.tables import AUC, PERFORMANCE, Cell, Row, Table, printed
+from cadnode_training.statistics.auc import delong_test
+from cadnode_training.statistics.binary import Measure
 
 _ONE_HALF: Final = Cutoff("0.5", 0.5, "one half: nothing was chosen")
 

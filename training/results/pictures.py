@@ -19,17 +19,17 @@ from cadnode.models import loading
 from cadnode.models.card import Scenario
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
-from training.data import sources
-from training.data.region_pixels import placed
-from training.data.regions import DataRegion, Regions
-from training.data.sets import phantom_rois
-from training.data.views import ViewRecord
-from training.papers.roi_cnn import evaluate as rois_evaluate
-from training.papers.roi_cnn import real_rois
-from training.papers.wang2016 import data as feature_data
-from training.papers.wang2016 import phantom_regions
-from training.results.gallery import Chosen, Group, Outline, Picture, PictureOutcome, chosen
-from training.results.scored import Scored, key
+from cadnode_training.data import sources
+from cadnode_training.data.region_pixels import placed
+from cadnode_training.data.regions import DataRegion, Regions
+from cadnode_training.data.sets import phantom_rois
+from cadnode_training.data.views import ViewRecord
+from cadnode_training.papers.roi_cnn import evaluate as rois_evaluate
+from cadnode_training.papers.roi_cnn import real_rois
+from cadnode_training.papers.wang2016 import data as feature_data
+from cadnode_training.papers.wang2016 import phantom_regions
+from cadnode_training.results.gallery import Chosen, Group, Outline, Picture, PictureOutcome, chosen
+from cadnode_training.results.scored import Scored, key
 
 _CELLS: Final = 64
 _MARGIN: Final = 0.04

@@ -6,11 +6,11 @@ from typing import Final
 
 import numpy as np
 
-from training.results.svg import COLOURS, DIM, INK, Chart
-from training.statistics.auc import Auc, Floats
-from training.statistics.calibration import Reliability
-from training.statistics.curves import GRID, PrecisionRecall, RocCurve
-from training.statistics.froc import Froc
+from cadnode_training.results.svg import COLOURS, DIM, INK, Chart
+from cadnode_training.statistics.auc import Auc, Floats
+from cadnode_training.statistics.calibration import Reliability
+from cadnode_training.statistics.curves import GRID, PrecisionRecall, RocCurve
+from cadnode_training.statistics.froc import Froc
 
 _TENTHS: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _ROW: Final = 20

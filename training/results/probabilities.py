@@ -6,11 +6,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.results.scored import Scored
-from training.results.tables import Cell, Row, Table
-from training.statistics import curves, resample
-from training.statistics.auc import Floats
-from training.statistics.calibration import reliability
+from cadnode_training.results.scored import Scored
+from cadnode_training.results.tables import Cell, Row, Table
+from cadnode_training.statistics import curves, resample
+from cadnode_training.statistics.auc import Floats
+from cadnode_training.statistics.calibration import reliability
 
 REPLICATES: Final = 500
 LEAST: Final = 5

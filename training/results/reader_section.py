@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from cadnode.domain import System
-from training.results import measures, plots, readers
-from training.results.pages import Figure, PageSection
-from training.results.papers_tables import row_of
-from training.results.plots import Curve, Mark
-from training.results.published import HELSINKI_ROWS
-from training.results.readers import NAME, MatchedReader
-from training.results.scored import Scored
-from training.results.tables import AUC, PERFORMANCE, TITLES, Cell, Row, Table, printed
-from training.statistics import curves
-from training.statistics.auc import Auc
-from training.statistics.binary import Measure, Share
+from cadnode_training.results import measures, plots, readers
+from cadnode_training.results.pages import Figure, PageSection
+from cadnode_training.results.papers_tables import row_of
+from cadnode_training.results.plots import Curve, Mark
+from cadnode_training.results.published import HELSINKI_ROWS
+from cadnode_training.results.readers import NAME, MatchedReader
+from cadnode_training.results.scored import Scored
+from cadnode_training.results.tables import AUC, PERFORMANCE, TITLES, Cell, Row, Table, printed
+from cadnode_training.statistics import curves
+from cadnode_training.statistics.auc import Auc
+from cadnode_training.statistics.binary import Measure, Share
 
 TITLE: Final = "Beside the radiologist"
 _CLINICAL: Final = (

@@ -17,23 +17,28 @@ from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.ensemble import operating_point
 from cadnode.models.feature import FeatureModel
 from cadnode.models.roi import RoiModel
-from training.data.facts import decade
-from training.data.read_cache import ReadCache
-from training.data.regions import is_source
-from training.data.sets import phantom_rois
-from training.data.sources import open_source
-from training.data.views import ViewRecord, ViewSet
-from training.papers.kim2018 import evaluate as views_evaluate
-from training.papers.kim2018.validation import BreastScored, by_breast, compared, contrast_of
-from training.papers.roi_cnn import evaluate as rois_evaluate
-from training.papers.roi_cnn import measure as rois_measure
-from training.papers.roi_cnn import real_evaluate as real_rois
-from training.papers.wang2016 import data as feature_data
-from training.papers.wang2016 import measure as features_measure
-from training.papers.wang2016 import reading as features_reading
-from training.papers.wang2016 import regions as feature_regions
-from training.results.scored import CHOICES, Cutoff, Scored, Scorer, cutoffs, key, scored
-from training.statistics.auc import Floats
+from cadnode_training.data.facts import decade
+from cadnode_training.data.read_cache import ReadCache
+from cadnode_training.data.regions import is_source
+from cadnode_training.data.sets import phantom_rois
+from cadnode_training.data.sources import open_source
+from cadnode_training.data.views import ViewRecord, ViewSet
+from cadnode_training.papers.kim2018 import evaluate as views_evaluate
+from cadnode_training.papers.kim2018.validation import (
+    BreastScored,
+    by_breast,
+    compared,
+    contrast_of,
+)
+from cadnode_training.papers.roi_cnn import evaluate as rois_evaluate
+from cadnode_training.papers.roi_cnn import measure as rois_measure
+from cadnode_training.papers.roi_cnn import real_evaluate as real_rois
+from cadnode_training.papers.wang2016 import data as feature_data
+from cadnode_training.papers.wang2016 import measure as features_measure
+from cadnode_training.papers.wang2016 import reading as features_reading
+from cadnode_training.papers.wang2016 import regions as feature_regions
+from cadnode_training.results.scored import CHOICES, Cutoff, Scored, Scorer, cutoffs, key, scored
+from cadnode_training.statistics.auc import Floats
 
 Head = tuple[str, str, str]
 """Name of the data, contrast, unit."""

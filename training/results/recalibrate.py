@@ -28,10 +28,10 @@ from cadnode.models.card import (
     Recalibration,
 )
 from cadnode.models.operating_point import OperatingPoint, Roc
-from training.engine.command_line import named
-from training.papers.kim2018 import recalibrate as views
-from training.papers.roi_cnn import recalibrate as rois
-from training.papers.wang2016 import recalibrate as features
+from cadnode_training.engine.command_line import named
+from cadnode_training.papers.kim2018 import recalibrate as views
+from cadnode_training.papers.roi_cnn import recalibrate as rois
+from cadnode_training.papers.wang2016 import recalibrate as features
 
 CHOICES: Final = ("youden", "sensitivity=0.9", "specificity=0.9")
 Fields = dict[str, Any]

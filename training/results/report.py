@@ -9,16 +9,16 @@ from numpy.typing import ArrayLike
 
 from cadnode.domain import System
 from cadnode.models.card import Scenario
-from training.results import measures, plots, probabilities, reader_section
-from training.results.gallery import Group, painted
-from training.results.pages import Figure, PageItem, PageSection, render
-from training.results.papers_tables import all_tables, performance
-from training.results.plots import ForestRow
-from training.results.scored import CHOICES, FACT_TITLES, Scored, plain
-from training.results.tables import Cell, Row, Table
-from training.statistics import curves, resample
-from training.statistics.calibration import reliability
-from training.statistics.froc import Froc
+from cadnode_training.results import measures, plots, probabilities, reader_section
+from cadnode_training.results.gallery import Group, painted
+from cadnode_training.results.pages import Figure, PageItem, PageSection, render
+from cadnode_training.results.papers_tables import all_tables, performance
+from cadnode_training.results.plots import ForestRow
+from cadnode_training.results.scored import CHOICES, FACT_TITLES, Scored, plain
+from cadnode_training.results.tables import Cell, Row, Table
+from cadnode_training.statistics import curves, resample
+from cadnode_training.statistics.calibration import reliability
+from cadnode_training.statistics.froc import Froc
 
 GALLERY: Final = (
     "Of each outcome the surest cases and those nearest to the cut-off, by the score alone. Images "

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cadnode.errors import DataError
 from cadnode.files import write_whole
-from training.results.scored import FACTS, Scored, ScoredCase
+from cadnode_training.results.scored import FACTS, Scored, ScoredCase
 
 _SCORE: Final = "score:"
 _SCORED: Final[TypeAdapter[Scored]] = TypeAdapter(Scored)

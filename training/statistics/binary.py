@@ -1,7 +1,7 @@
 """What a threshold yields: sensitivity, specificity, accuracy, predictive values, intervals.
 
 Intervals of single cases are Wilson's; where a woman has several, those of a GEE by woman
-(`training.results.measures`, Kang 2021, Statistical analysis).
+(`cadnode_training.results.measures`, Kang 2021, Statistical analysis).
 """
 
 from collections.abc import Mapping

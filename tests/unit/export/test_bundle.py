@@ -275,10 +275,10 @@ def test_train_and_evaluate_call_the_papers_workflow_with_arguments_that_it_has(
     name: str, step: str, kind: str, bundles: dict[str, Path]
 ) -> None:
     call = config(bundles[kind], name)[step]
-    target = locate(call.pop("_target_"))
-    assert callable(target)
+    assert callable(locate(call.pop("_target_")))
+    workflow = locate(f"cadnode_training.papers.{call.pop('system')}.{name}.run")
 
-    inspect.signature(target).bind(**call)  # raises where a name is unknown or missing
+    inspect.signature(workflow).bind(**call)  # raises where a name is unknown or missing
 
 
 def test_evaluate_runs_the_workflow_and_writes_its_numbers(
@@ -290,7 +290,7 @@ def test_evaluate_runs_the_workflow_and_writes_its_numbers(
         asked.append((data, model))
         return {"auc": 0.75}
 
-    monkeypatch.setattr("training.papers.kim2018.evaluate.run", run)
+    monkeypatch.setattr("cadnode_training.papers.kim2018.evaluate.run", run)
     folder = bundles["dib_mg"]
     run_bundle(
         config_file=str(folder / "configs/evaluate.json"), bundle_root=str(folder),

@@ -11,8 +11,8 @@ from cadnode.errors import ModelError
 from cadnode.models import loading, store
 from cadnode.models.card import Scenario
 from cadnode.models.feature import FeatureModel, Features
+from cadnode_training.papers.wang2016.fitting import HIDDEN
 from tests.unit import feature_model_cases as cases
-from training.papers.wang2016.fitting import HIDDEN
 
 
 @pytest.fixture(scope="module")

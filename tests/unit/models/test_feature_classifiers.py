@@ -8,7 +8,7 @@ from sklearn.svm import SVC
 
 from cadnode.errors import ModelError
 from cadnode.models.feature_classifiers import Knn, Scaler, Svm
-from training.papers.wang2016 import rivals
+from cadnode_training.papers.wang2016 import rivals
 
 
 def cases(n: int = 150, d: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
-from training.papers.wang2016 import autoencoder
-from training.papers.wang2016.autoencoder import AutoencoderRecipe
+from cadnode_training.papers.wang2016 import autoencoder
+from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
 
 QUICK = AutoencoderRecipe(pretrain_updates=150, updates=150, epochs=40, patience=8, rate=5e-3)
 

@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cadnode.errors import DataError
 from cadnode.http import Credentials, HttpPeerValues
-from training.data.manifest import Manifest
-from training.data.pathology import Pathology, label_images, read_pathology
-from training.data.sets.archive_client import (
+from cadnode_training.data.manifest import Manifest
+from cadnode_training.data.pathology import Pathology, label_images, read_pathology
+from cadnode_training.data.sets.archive_client import (
     WILDCARDS,
     ArchiveClient,
     ArchiveInstance,

@@ -20,11 +20,11 @@ from cadnode.domain import Acquisition, Box
 from cadnode.errors import DataError
 from cadnode.exam.attributes import number
 from cadnode.exam.dicom_file import tolerant
-from training.data import birads
-from training.data import manifest as m
-from training.data.manifest import Manifest, ManifestRow
-from training.data.tables import read_rows
-from training.data.views import left_out
+from cadnode_training.data import birads
+from cadnode_training.data import manifest as m
+from cadnode_training.data.manifest import Manifest, ManifestRow
+from cadnode_training.data.tables import read_rows
+from cadnode_training.data.views import left_out
 
 NAME: Final = "cbis-ddsm"
 ACQUISITION: Final = Acquisition.FILM

@@ -10,8 +10,8 @@ from typing import Final
 
 from cadnode.domain import Acquisition, FloatImage, Laterality
 from cadnode.errors import DataError
-from training.data.tables import read_rows
-from training.data.views import ViewRecord, ViewSet, left_out, read_grey
+from cadnode_training.data.tables import read_rows
+from cadnode_training.data.views import ViewRecord, ViewSet, left_out, read_grey
 
 NAME: Final = "ddsm-exams"
 _VIEWS = ("l_cc", "l_mlo", "r_cc", "r_mlo")

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from training.data.manifest import Manifest
-from training.data.pathology import label_images, read_pathology
-from training.data.tables import find_table
+from cadnode_training.data.manifest import Manifest
+from cadnode_training.data.pathology import label_images, read_pathology
+from cadnode_training.data.tables import find_table
 
 NAME: Final = "dicom-csv"
 TABLES: Final = ("pathology.csv", "pathology.xlsx")

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.domain import Acquisition, Box, ViewPosition
-from training.data import birads
-from training.data import manifest as m
-from training.data.manifest import Manifest, ManifestRow
-from training.data.sets import ddsm_exams, mini_mias, pisa_calcifications, pisa_masses
-from training.data.tables import read_rows
-from training.data.views import ViewRecord
+from cadnode_training.data import birads
+from cadnode_training.data import manifest as m
+from cadnode_training.data.manifest import Manifest, ManifestRow
+from cadnode_training.data.sets import ddsm_exams, mini_mias, pisa_calcifications, pisa_masses
+from cadnode_training.data.tables import read_rows
+from cadnode_training.data.views import ViewRecord
 
 ACQUISITION: Final = Acquisition.FILM
 _MIAS_KINDS: Final = {

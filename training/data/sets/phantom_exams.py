@@ -25,9 +25,9 @@ from cadnode.domain import Acquisition, FindingKind, Laterality
 from cadnode.errors import DataError
 from cadnode.files import write_whole
 from cadnode.models.store import woman_key
-from training import phantom
-from training.data.views import Part, ViewRecord, ViewSet, part_of
-from training.phantom import LesionPrior, PhantomExam, PhantomSpec
+from cadnode_training import phantom
+from cadnode_training.data.views import Part, ViewRecord, ViewSet, part_of
+from cadnode_training.phantom import LesionPrior, PhantomExam, PhantomSpec
 
 NAME: Final = "phantom"
 PARTS: Final[tuple[Part, ...]] = ("train", "validation", "test")

@@ -16,8 +16,8 @@ from cadnode import terminal
 from cadnode.domain import Acquisition, FindingKind, FloatImage
 from cadnode.errors import DataError
 from cadnode.imaging.roi_chain import RoiSpec, cut
-from training import phantom
-from training.data.rois import (
+from cadnode_training import phantom
+from cadnode_training.data.rois import (
     IMAGES,
     PARTS,
     Part,
@@ -27,7 +27,7 @@ from training.data.rois import (
     read_table,
     write_table,
 )
-from training.phantom.descriptors import ClusterDescriptors
+from cadnode_training.phantom.descriptors import ClusterDescriptors
 
 KIND: Final = "phantom"
 # ROIs of the train, validation and test parts.

@@ -9,8 +9,8 @@ from typing import Final
 
 from cadnode.domain import Acquisition, FloatImage
 from cadnode.errors import DataError
-from training.data.tables import read_rows
-from training.data.views import left_out, read_grey
+from cadnode_training.data.tables import read_rows
+from cadnode_training.data.views import left_out, read_grey
 
 NAME: Final = "pisa-calcifications"
 SPACING_MM: Final = 0.085

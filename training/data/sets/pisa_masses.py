@@ -10,8 +10,8 @@ from typing import Final
 
 from cadnode.domain import Box, FloatImage
 from cadnode.errors import DataError
-from training.data.tables import read_rows
-from training.data.views import left_out, read_grey
+from cadnode_training.data.tables import read_rows
+from cadnode_training.data.views import left_out, read_grey
 
 NAME: Final = "pisa-masses"
 # Of the digitizer; no file states it. Choice: 85 µm, because the calcification regions of the

@@ -10,11 +10,11 @@ from typing import Final
 
 from cadnode.domain import Acquisition
 from cadnode.errors import DataError
-from training.data import birads
-from training.data import manifest as m
-from training.data.manifest import Manifest, ManifestRow
-from training.data.tables import read_rows
-from training.data.views import left_out
+from cadnode_training.data import birads
+from cadnode_training.data import manifest as m
+from cadnode_training.data.manifest import Manifest, ManifestRow
+from cadnode_training.data.tables import read_rows
+from cadnode_training.data.views import left_out
 
 NAME: Final = "rsna2022"
 REDUCED: Final = "rsna-views"

@@ -12,10 +12,10 @@ from cadnode.detect.view import detect_view
 from cadnode.domain import Acquisition, Box, FindingKind, FloatImage, Laterality
 from cadnode.errors import DataError
 from cadnode.models.detector import Detector
-from training.data.read_cache import ReadCache
-from training.data.sets import mini_mias
-from training.phantom import PlantedLesion, exam
-from training.statistics.froc import ImageMarks
+from cadnode_training.data.read_cache import ReadCache
+from cadnode_training.data.sets import mini_mias
+from cadnode_training.phantom import PlantedLesion, exam
+from cadnode_training.statistics.froc import ImageMarks
 
 CLUSTER, MASS = FindingKind.CALCIFICATION_CLUSTER, FindingKind.MASS
 

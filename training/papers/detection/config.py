@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.errors import SettingsError
-from training.engine.preview import RecipeDifference
-from training.engine.recipe import Recipes, read
+from cadnode_training.engine.preview import RecipeDifference
+from cadnode_training.engine.recipe import Recipes, read
 
 RECIPES: Final = Recipes(Path(__file__).with_name("recipe.toml"))
 """The networks are small: one recipe serves machines with and without a GPU."""

@@ -15,17 +15,17 @@ from cadnode.errors import DataError, ModelError
 from cadnode.models import loading, store
 from cadnode.models.detector import Detector
 from cadnode.terminal import styled
-from training.data.read_cache import ReadCache
-from training.papers.detection import cases, rois
-from training.papers.detection.cases import (
+from cadnode_training.data.read_cache import ReadCache
+from cadnode_training.papers.detection import cases, rois
+from cadnode_training.papers.detection.cases import (
     DetectionCase,
     DetectionCases,
     detected,
     matched,
     regions_of,
 )
-from training.statistics.froc import ImageMarks, summary
-from training.statistics.grouped import shown
+from cadnode_training.statistics.froc import ImageMarks, summary
+from cadnode_training.statistics.grouped import shown
 
 NAME: Final = "microcalcification-detector"
 KINDS: Final = (FindingKind.CALCIFICATION_CLUSTER, FindingKind.MASS)

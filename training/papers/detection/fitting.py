@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from cadnode import terminal
 from cadnode.networks.patch_filter import CandidateFilter, CandidateNet, DetectorConfig
-from training.engine.phase_loop import Kept, NumpyRandom, Phase, Stateful, learn
-from training.papers.detection.config import FilterSchedule
-from training.papers.detection.samples import Samples
+from cadnode_training.engine.phase_loop import Kept, NumpyRandom, Phase, Stateful, learn
+from cadnode_training.papers.detection.config import FilterSchedule
+from cadnode_training.papers.detection.samples import Samples
 
 Floats = NDArray[np.float64]
 

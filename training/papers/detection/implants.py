@@ -1,6 +1,6 @@
 """How clusters are drawn into real images: positives whose place is known exactly.
 
-Few real clusters are annotated; shapes come from the phantom (`training.phantom.calcifications`),
+Few real clusters are annotated; shapes come from the phantom (`phantom.calcifications`),
 the background is real. Contrast is chosen in units of the image's own noise, because a film's noise
 and gradation differ from image to image and place to place.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cadnode.detect.frame import Frame
 from cadnode.domain import CalcificationType, FloatImage
-from training.phantom import calcifications
+from cadnode_training.phantom import calcifications
 
 Points = NDArray[np.float64]
 

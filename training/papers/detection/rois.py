@@ -11,10 +11,10 @@ from cadnode.detect.specks import find_specks
 from cadnode.errors import DataError
 from cadnode.models import store
 from cadnode.models.detector import Detector
-from training.data.sets import pisa_calcifications as pisa
-from training.papers.detection.samples import roi_frame
-from training.statistics import grouped
-from training.statistics.grouped import GroupedCases
+from cadnode_training.data.sets import pisa_calcifications as pisa
+from cadnode_training.papers.detection.samples import roi_frame
+from cadnode_training.statistics import grouped
+from cadnode_training.statistics.grouped import GroupedCases
 
 
 def numbers(

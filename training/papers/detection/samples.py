@@ -21,10 +21,10 @@ from cadnode.errors import DataError
 from cadnode.files import write_whole
 from cadnode.imaging.geometry import resize
 from cadnode.networks.patch_filter import DetectorConfig
-from training.data.sets import mini_mias, pisa_calcifications
-from training.papers.detection.cases import MARGIN_MM
-from training.papers.detection.implants import Implant, implant
-from training.phantom import RoiSource
+from cadnode_training.data.sets import mini_mias, pisa_calcifications
+from cadnode_training.papers.detection.cases import MARGIN_MM
+from cadnode_training.papers.detection.implants import Implant, implant
+from cadnode_training.phantom import RoiSource
 
 _NEAR_MM: Final = 3.0
 _FEWEST: Final = 3

@@ -15,20 +15,20 @@ from cadnode import terminal
 from cadnode.errors import DataError
 from cadnode.models.card import DetectorCard
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
-from training.data.sets import mini_mias, pisa_calcifications
-from training.engine import tracking
-from training.engine.checkpoint import claim
-from training.engine.command_line import command_line
-from training.engine.machine import Machine
-from training.engine.phase_loop import Kept
-from training.engine.preview import Count, Preview, PreviewPhase, table_of
-from training.engine.provenance import Provenance
-from training.papers.detection import config as recipes
-from training.papers.detection import export, samples
-from training.papers.detection.config import FilterSchedule
-from training.papers.detection.fitting import fit
-from training.papers.detection.samples import Samples
-from training.papers.detection.validation import FOLDS, HeldOut, cross_validated, mias_froc
+from cadnode_training.data.sets import mini_mias, pisa_calcifications
+from cadnode_training.engine import tracking
+from cadnode_training.engine.checkpoint import claim
+from cadnode_training.engine.command_line import command_line
+from cadnode_training.engine.machine import Machine
+from cadnode_training.engine.phase_loop import Kept
+from cadnode_training.engine.preview import Count, Preview, PreviewPhase, table_of
+from cadnode_training.engine.provenance import Provenance
+from cadnode_training.papers.detection import config as recipes
+from cadnode_training.papers.detection import export, samples
+from cadnode_training.papers.detection.config import FilterSchedule
+from cadnode_training.papers.detection.fitting import fit
+from cadnode_training.papers.detection.samples import Samples
+from cadnode_training.papers.detection.validation import FOLDS, HeldOut, cross_validated, mias_froc
 
 KINDS: Final = f"phantom:N, {mini_mias.NAME}:PATH or {pisa_calcifications.NAME}:PATH"
 # `phantom:small`, as in the other trainings: enough to see that everything works.

@@ -11,14 +11,14 @@ from cadnode.domain import FindingKind
 from cadnode.models.card import DetectorCard
 from cadnode.models.detector import Detector
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
-from training.data.sets import mini_mias
-from training.engine.phase_loop import Kept
-from training.papers.detection.cases import mias_cases
-from training.papers.detection.config import FilterSchedule
-from training.papers.detection.evaluate import KINDS, marks_of
-from training.papers.detection.fitting import fit, folds, logits
-from training.papers.detection.samples import Samples
-from training.statistics.froc import ImageMarks, summary
+from cadnode_training.data.sets import mini_mias
+from cadnode_training.engine.phase_loop import Kept
+from cadnode_training.papers.detection.cases import mias_cases
+from cadnode_training.papers.detection.config import FilterSchedule
+from cadnode_training.papers.detection.evaluate import KINDS, marks_of
+from cadnode_training.papers.detection.fitting import fit, folds, logits
+from cadnode_training.papers.detection.samples import Samples
+from cadnode_training.statistics.froc import ImageMarks, summary
 
 Floats = NDArray[np.float64]
 

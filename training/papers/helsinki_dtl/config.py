@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.domain import System
-from training.papers.roi_cnn.config import RoiRecipe
-from training.papers.roi_cnn.protocol import Protocol, description_of
+from cadnode_training.papers.roi_cnn.config import RoiRecipe
+from cadnode_training.papers.roi_cnn.protocol import Protocol, description_of
 
 CPU_RECIPE: Final = Path(__file__).with_name("cpu.toml")
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from cadnode.domain import YOUDEN, System
-from training.data.read_cache import ReadCache
-from training.papers.roi_cnn import evaluate
+from cadnode_training.data.read_cache import ReadCache
+from cadnode_training.papers.roi_cnn import evaluate
 
 show = evaluate.show
 

@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from training.data import birads
-from training.papers.kim2018.validation import BreastScored, ExamScored
-from training.statistics.auc import clustered, delong
-from training.statistics.grouped import shown
+from cadnode_training.data import birads
+from cadnode_training.papers.kim2018.validation import BreastScored, ExamScored
+from cadnode_training.statistics.auc import clustered, delong
+from cadnode_training.statistics.grouped import shown
 
 
 def at_threshold(breasts: Sequence[BreastScored], threshold: float) -> dict[str, Any]:

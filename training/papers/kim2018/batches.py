@@ -16,9 +16,9 @@ from numpy.random import Generator
 from torch import Tensor
 
 from cadnode.domain import Acquisition, FloatImage
-from training.data.tensors import TensorCache
-from training.papers.kim2018.config import ViewRecipe
-from training.papers.kim2018.lesions import LesionSimulator
+from cadnode_training.data.tensors import TensorCache
+from cadnode_training.papers.kim2018.config import ViewRecipe
+from cadnode_training.papers.kim2018.lesions import LesionSimulator
 
 
 def augment(rng: Generator, image: FloatImage) -> FloatImage:

@@ -10,7 +10,7 @@ from cadnode.domain import Acquisition
 from cadnode.errors import SettingsError
 from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.networks.dib_mg import DibMgConfig
-from training.engine.recipe import Recipes, read
+from cadnode_training.engine.recipe import Recipes, read
 
 RECIPE: Final = Path(__file__).with_name("recipe.toml")
 RECIPES: Final = Recipes(RECIPE, transfer=RECIPE.with_name("transfer.toml"))

@@ -27,14 +27,14 @@ from cadnode.models.device import choose_device
 from cadnode.models.loading import load_view_model
 from cadnode.models.view import ViewModel
 from cadnode.terminal import styled
-from training.data.read_cache import ReadCache
-from training.data.sources import open_source
-from training.data.tensors import tensors
-from training.data.views import ViewRecord, ViewSet
-from training.engine.loop import in_batches
-from training.papers.kim2018 import baselines
-from training.papers.kim2018.exams import level
-from training.papers.kim2018.validation import (
+from cadnode_training.data.read_cache import ReadCache
+from cadnode_training.data.sources import open_source
+from cadnode_training.data.tensors import tensors
+from cadnode_training.data.views import ViewRecord, ViewSet
+from cadnode_training.engine.loop import in_batches
+from cadnode_training.papers.kim2018 import baselines
+from cadnode_training.papers.kim2018.exams import level
+from cadnode_training.papers.kim2018.validation import (
     BreastScored,
     by_breast,
     by_exam,
@@ -43,8 +43,8 @@ from training.papers.kim2018.validation import (
     exam_contrast_of,
     exams_compared,
 )
-from training.statistics.auc import delong
-from training.statistics.grouped import GroupedCases, auc_of, message, shown
+from cadnode_training.statistics.auc import delong
+from cadnode_training.statistics.grouped import GroupedCases, auc_of, message, shown
 
 SPLITS: Final = ("unseen", "all")
 _CLASSES: Final = ("with cancer", "without")

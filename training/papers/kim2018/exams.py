@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cadnode.models.operating_point import Roc
-from training.papers.kim2018.validation import ExamScored, auc_within
-from training.statistics.auc import auc
-from training.statistics.resample import Weights, drawn, interval, weighted_auc
+from cadnode_training.papers.kim2018.validation import ExamScored, auc_within
+from cadnode_training.statistics.auc import auc
+from cadnode_training.statistics.resample import Weights, drawn, interval, weighted_auc
 
 SENSITIVITY: Final = 0.8
 _METHOD: Final = "95 %, bootstrap over women, 1,000 replicates"

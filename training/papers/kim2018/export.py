@@ -15,12 +15,12 @@ from cadnode.models.breast import BreastScoring
 from cadnode.models.card import DibMgCard, Metric, TrainingData
 from cadnode.models.weights import StoredAs, pack, unpack
 from cadnode.networks.dib_mg import MapNetwork
-from training.data.sets import ddsm_exams, phantom_exams, rsna_views
-from training.data.tensors import TensorCache
-from training.data.views import Part, ViewRecord, ViewSet
-from training.engine.provenance import Provenance
-from training.papers.kim2018.config import ViewRecipe
-from training.papers.kim2018.validation import (
+from cadnode_training.data.sets import ddsm_exams, phantom_exams, rsna_views
+from cadnode_training.data.tensors import TensorCache
+from cadnode_training.data.views import Part, ViewRecord, ViewSet
+from cadnode_training.engine.provenance import Provenance
+from cadnode_training.papers.kim2018.config import ViewRecipe
+from cadnode_training.papers.kim2018.validation import (
     BreastScored,
     ExamScored,
     by_breast,
@@ -33,7 +33,7 @@ from training.papers.kim2018.validation import (
     fit,
     logits_of,
 )
-from training.statistics.auc import clustered
+from cadnode_training.statistics.auc import clustered
 
 # Stored as int8, the validation AUC moves by less, or float32 stays.
 _INT8_TOLERANCE: Final = 0.005

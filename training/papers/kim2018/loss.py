@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cadnode.networks.dib_mg import MapNetwork, breast_logit
-from training.papers.kim2018.batches import ViewBatch
+from cadnode_training.papers.kim2018.batches import ViewBatch
 
 # A cell is lesion from 25 % on, and neither lesion nor free of it between 2 % and 25 %.
 _FREE, _LESION = 0.02, 0.25

@@ -9,12 +9,12 @@ from cadnode.errors import DataError
 from cadnode.models import store
 from cadnode.models.card import DibMgCard
 from cadnode.models.loading import load_view_model
-from training.data.sets import phantom_exams
-from training.data.sources import ADAPTERS, SOURCES, open_source
-from training.data.views import Part, ViewRecord, parts
-from training.papers.kim2018 import export
-from training.papers.kim2018.evaluate import read_views
-from training.papers.kim2018.validation import fit
+from cadnode_training.data.sets import phantom_exams
+from cadnode_training.data.sources import ADAPTERS, SOURCES, open_source
+from cadnode_training.data.views import Part, ViewRecord, parts
+from cadnode_training.papers.kim2018 import export
+from cadnode_training.papers.kim2018.evaluate import read_views
+from cadnode_training.papers.kim2018.validation import fit
 
 # Kinds that hold regions or single findings: no exam is made of them.
 _NO_EXAMS: Final = frozenset({"pisa-masses", "pisa-calcifications"})

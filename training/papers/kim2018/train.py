@@ -13,23 +13,23 @@ from cadnode.errors import DataError, SettingsError
 from cadnode.models import store
 from cadnode.networks import dib_mg, imagenet
 from cadnode.networks.dib_mg import MapNetwork, TransferDibMg
-from training.data.sets import phantom_exams
-from training.data.sources import open_source
-from training.data.tensors import TensorCache
-from training.data.views import Part, ViewRecord, ViewSet, parts
-from training.engine import tracking
-from training.engine.checkpoint import claim
-from training.engine.command_line import command_line
-from training.engine.loop import Training, TrainingPlan, seed_everything
-from training.engine.machine import Machine, started
-from training.engine.preview import Count, Preview, PreviewPhase, table_of
-from training.engine.provenance import Provenance
-from training.papers.kim2018 import config as recipes
-from training.papers.kim2018 import export
-from training.papers.kim2018.batches import ViewBatches, ViewSource
-from training.papers.kim2018.config import ViewRecipe
-from training.papers.kim2018.loss import cosine, loss_of
-from training.papers.kim2018.validation import compared, contrast_auc
+from cadnode_training.data.sets import phantom_exams
+from cadnode_training.data.sources import open_source
+from cadnode_training.data.tensors import TensorCache
+from cadnode_training.data.views import Part, ViewRecord, ViewSet, parts
+from cadnode_training.engine import tracking
+from cadnode_training.engine.checkpoint import claim
+from cadnode_training.engine.command_line import command_line
+from cadnode_training.engine.loop import Training, TrainingPlan, seed_everything
+from cadnode_training.engine.machine import Machine, started
+from cadnode_training.engine.preview import Count, Preview, PreviewPhase, table_of
+from cadnode_training.engine.provenance import Provenance
+from cadnode_training.papers.kim2018 import config as recipes
+from cadnode_training.papers.kim2018 import export
+from cadnode_training.papers.kim2018.batches import ViewBatches, ViewSource
+from cadnode_training.papers.kim2018.config import ViewRecipe
+from cadnode_training.papers.kim2018.loss import cosine, loss_of
+from cadnode_training.papers.kim2018.validation import compared, contrast_auc
 
 
 @dataclass(frozen=True, eq=False, slots=True)

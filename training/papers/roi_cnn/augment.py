@@ -6,7 +6,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from cadnode.domain import FloatImage
-from training.papers.roi_cnn.config import Augmentation
+from cadnode_training.papers.roi_cnn.config import Augmentation
 
 Point = tuple[float, float]
 

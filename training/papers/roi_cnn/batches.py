@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cadnode.domain import FloatImage
-from training.data.rois import RoiSet
-from training.papers.roi_cnn.augment import augment
-from training.papers.roi_cnn.config import Augmentation, Stage
+from cadnode_training.data.rois import RoiSet
+from cadnode_training.papers.roi_cnn.augment import augment
+from cadnode_training.papers.roi_cnn.config import Augmentation, Stage
 
 
 @dataclass(frozen=True, slots=True)

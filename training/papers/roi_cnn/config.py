@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from cadnode.errors import SettingsError
 from cadnode.imaging.roi_chain import RoiSpec
-from training.engine.recipe import read
+from cadnode_training.engine.recipe import read
 
 Task = Literal["descriptors", "joint", "malignancy"]
 PREVIOUS: Final = "previous"
@@ -112,7 +112,7 @@ class Stage:
         Parameters whose names start with one of these are not trained.
     attention
         Weight of the loss that asks for evidence inside the lesion's box
-        (`training.papers.roi_cnn.attention`); 0 in the papers.
+        (`cadnode_training.papers.roi_cnn.attention`); 0 in the papers.
     """
 
     name: str = "target"

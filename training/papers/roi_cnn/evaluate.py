@@ -24,15 +24,15 @@ from cadnode.models.card import CnnCard
 from cadnode.models.loading import load
 from cadnode.models.roi import RoiModel
 from cadnode.terminal import styled
-from training import phantom
-from training.data.read_cache import ReadCache
-from training.data.regions import is_source
-from training.data.rois import RoiRecord
-from training.data.sets import phantom_rois
-from training.data.sets.phantom_rois import PhantomSource
-from training.papers.roi_cnn import real_evaluate, saliency
-from training.papers.roi_cnn.measure import Floats, numbers
-from training.statistics.grouped import shown
+from cadnode_training import phantom
+from cadnode_training.data.read_cache import ReadCache
+from cadnode_training.data.regions import is_source
+from cadnode_training.data.rois import RoiRecord
+from cadnode_training.data.sets import phantom_rois
+from cadnode_training.data.sets.phantom_rois import PhantomSource
+from cadnode_training.papers.roi_cnn import real_evaluate, saliency
+from cadnode_training.papers.roi_cnn.measure import Floats, numbers
+from cadnode_training.statistics.grouped import shown
 
 PEAKS: Final = 200
 _BATCH: Final = 4
@@ -65,7 +65,7 @@ def run(
     system
         `kang2021` or `helsinki_dtl`.
     data
-        `phantom:…`, or `KIND:PATH` of `training.data.sources`.
+        `phantom:…`, or `KIND:PATH` of `cadnode_training.data.sources`.
     model
         Folder with `card.json`; all packaged networks of the system by default.
     operating_point

@@ -20,10 +20,10 @@ from cadnode.models.card import (
 )
 from cadnode.models.weights import pack, unpack
 from cadnode.networks.cnn import RoiNetwork
-from training.data.rois import Part, RoiRecord, RoiSet
-from training.engine.provenance import Provenance
-from training.papers.roi_cnn.config import Member, RoiRecipe
-from training.papers.roi_cnn.measure import (
+from cadnode_training.data.rois import Part, RoiRecord, RoiSet
+from cadnode_training.engine.provenance import Provenance
+from cadnode_training.papers.roi_cnn.config import Member, RoiRecipe
+from cadnode_training.papers.roi_cnn.measure import (
     CONTRAST,
     Floats,
     metric,
@@ -32,9 +32,9 @@ from training.papers.roi_cnn.measure import (
     probabilities,
     validation_scores,
 )
-from training.papers.roi_cnn.protocol import Protocol
-from training.papers.roi_cnn.stage import log_odds_of
-from training.statistics.auc import auc
+from cadnode_training.papers.roi_cnn.protocol import Protocol
+from cadnode_training.papers.roi_cnn.stage import log_odds_of
+from cadnode_training.statistics.auc import auc
 
 VERSION: Final = "1.0.0"
 INTENDED_USE: Final = (

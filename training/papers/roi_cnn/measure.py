@@ -10,10 +10,10 @@ from sklearn.linear_model import LogisticRegression
 
 from cadnode.errors import DataError
 from cadnode.models.card import Calibration, Metric, ValidationScores
-from training.data.rois import RoiRecord
-from training.statistics import binary, grouped
-from training.statistics.auc import auc, by_woman
-from training.statistics.grouped import GroupedCases
+from cadnode_training.data.rois import RoiRecord
+from cadnode_training.statistics import binary, grouped
+from cadnode_training.statistics.auc import auc, by_woman
+from cadnode_training.statistics.grouped import GroupedCases
 
 CONTRAST: Final = "ROIs with a malignant lesion against ROIs with a benign one"
 _LEAST_SLOPE: Final = 1e-3

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from training.data.rois import PARTS, Part
-from training.data.sets.phantom_rois import PhantomSource
-from training.engine.machine import Machine
-from training.engine.preview import Count, Preview, PreviewPhase
-from training.papers.roi_cnn import train
-from training.papers.roi_cnn.batches import steps_of
-from training.papers.roi_cnn.protocol import Protocol
-from training.papers.roi_cnn.sources import RoiPart, Sources
+from cadnode_training.data.rois import PARTS, Part
+from cadnode_training.data.sets.phantom_rois import PhantomSource
+from cadnode_training.engine.machine import Machine
+from cadnode_training.engine.preview import Count, Preview, PreviewPhase
+from cadnode_training.papers.roi_cnn import train
+from cadnode_training.papers.roi_cnn.batches import steps_of
+from cadnode_training.papers.roi_cnn.protocol import Protocol
+from cadnode_training.papers.roi_cnn.sources import RoiPart, Sources
 
 # A phantom's class is drawn with the ROI; nothing is drawn here.
 DRAWN: Final = "ROIs, benign or malignant as they are drawn"

@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.table import Table
 
 from cadnode.domain import System
-from training.engine.recipe import Recipes
-from training.papers.roi_cnn.config import Member, RoiRecipe, Stage
+from cadnode_training.engine.recipe import Recipes
+from cadnode_training.papers.roi_cnn.config import Member, RoiRecipe, Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ from cadnode import terminal
 from cadnode.imaging.roi_chain import Roi
 from cadnode.models import ensemble, store
 from cadnode.models.roi import RoiModel
-from training.data.facts import facts_of
-from training.data.read_cache import ReadCache
-from training.data.regions import Question, Regions, open_regions, without_reading
-from training.data.rois import RoiRecord
-from training.papers.roi_cnn.measure import Floats
-from training.papers.roi_cnn.real_rois import cut_all, record_of, roi_of
-from training.statistics import binary
-from training.statistics.grouped import STRATA, GroupedCases, auc_of, message, strata, words
+from cadnode_training.data.facts import facts_of
+from cadnode_training.data.read_cache import ReadCache
+from cadnode_training.data.regions import Question, Regions, open_regions, without_reading
+from cadnode_training.data.rois import RoiRecord
+from cadnode_training.papers.roi_cnn.measure import Floats
+from cadnode_training.papers.roi_cnn.real_rois import cut_all, record_of, roi_of
+from cadnode_training.statistics import binary
+from cadnode_training.statistics.grouped import STRATA, GroupedCases, auc_of, message, strata, words
 
 UNIT: Final = "ROIs"
 _BATCH: Final = 4

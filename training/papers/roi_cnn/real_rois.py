@@ -21,9 +21,9 @@ from cadnode.domain import CalcificationType
 from cadnode.errors import DataError
 from cadnode.imaging.geometry import Placement
 from cadnode.imaging.roi_chain import Roi, RoiSpec, cut
-from training.data.region_pixels import Placed, placed
-from training.data.regions import DataRegion, Question, Regions, open_regions
-from training.data.rois import IMAGES, Part, RoiRecord, RoiSet, open_set, write_table
+from cadnode_training.data.region_pixels import Placed, placed
+from cadnode_training.data.regions import DataRegion, Question, Regions, open_regions
+from cadnode_training.data.rois import IMAGES, Part, RoiRecord, RoiSet, open_set, write_table
 
 # Raised whenever what is stored for one file changes.
 _STORED: Final = 1

@@ -9,14 +9,14 @@ from cadnode.models import store
 from cadnode.models.card import CnnCard
 from cadnode.models.loading import load
 from cadnode.models.roi import RoiModel
-from training.data.regions import is_source
-from training.data.rois import RoiSet
-from training.data.sets import phantom_rois
-from training.data.sets.pisa_masses import NAME as MASSES
-from training.papers.roi_cnn import real_rois
-from training.papers.roi_cnn.export import fit, is_real
-from training.papers.roi_cnn.sources import parse
-from training.papers.roi_cnn.stage import log_odds_of
+from cadnode_training.data.regions import is_source
+from cadnode_training.data.rois import RoiSet
+from cadnode_training.data.sets import phantom_rois
+from cadnode_training.data.sets.pisa_masses import NAME as MASSES
+from cadnode_training.papers.roi_cnn import real_rois
+from cadnode_training.papers.roi_cnn.export import fit, is_real
+from cadnode_training.papers.roi_cnn.sources import parse
+from cadnode_training.papers.roi_cnn.stage import log_odds_of
 
 
 def refit(card: CnnCard, folder: Path, text: str) -> tuple[dict[str, Any], list[str]] | None:

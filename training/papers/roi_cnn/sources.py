@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cadnode.errors import DataError
-from training.data.regions import is_source
-from training.data.rois import PARTS, Part, RoiSet
-from training.data.sets import phantom_rois
-from training.data.sets.phantom_rois import PhantomSource
-from training.papers.roi_cnn import real_rois
-from training.papers.roi_cnn.config import RoiRecipe, Stage
-from training.papers.roi_cnn.real_rois import RealSource
+from cadnode_training.data.regions import is_source
+from cadnode_training.data.rois import PARTS, Part, RoiSet
+from cadnode_training.data.sets import phantom_rois
+from cadnode_training.data.sets.phantom_rois import PhantomSource
+from cadnode_training.papers.roi_cnn import real_rois
+from cadnode_training.papers.roi_cnn.config import RoiRecipe, Stage
+from cadnode_training.papers.roi_cnn.real_rois import RealSource
 
 RoiPart = PhantomSource | RealSource
 
 
 def parse(text: str) -> RoiPart:
-    """The source of `phantom:…`, or of `KIND:PATH` (`training.data.sources`).
+    """The source of `phantom:…`, or of `KIND:PATH` (`cadnode_training.data.sources`).
 
     Raises
     ------

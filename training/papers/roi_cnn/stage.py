@@ -16,15 +16,15 @@ from cadnode.errors import DataError
 from cadnode.files import write_whole
 from cadnode.models.weights import pack, unpack
 from cadnode.networks.cnn import RoiNetwork
-from training.data.rois import RoiSet
-from training.engine.checkpoint import STAGE_WEIGHTS
-from training.engine.loop import Training, TrainingPlan, in_batches, seed_everything
-from training.engine.machine import Machine
-from training.papers.roi_cnn import attention
-from training.papers.roi_cnn.augment import centre
-from training.papers.roi_cnn.batches import RoiBatch, RoiBatches
-from training.papers.roi_cnn.config import Member, RoiRecipe, Stage
-from training.papers.roi_cnn.tasks import task
+from cadnode_training.data.rois import RoiSet
+from cadnode_training.engine.checkpoint import STAGE_WEIGHTS
+from cadnode_training.engine.loop import Training, TrainingPlan, in_batches, seed_everything
+from cadnode_training.engine.machine import Machine
+from cadnode_training.papers.roi_cnn import attention
+from cadnode_training.papers.roi_cnn.augment import centre
+from cadnode_training.papers.roi_cnn.batches import RoiBatch, RoiBatches
+from cadnode_training.papers.roi_cnn.config import Member, RoiRecipe, Stage
+from cadnode_training.papers.roi_cnn.tasks import task
 
 _VALIDATION_BATCH: Final = 16
 

@@ -12,21 +12,28 @@ from cadnode import terminal
 from cadnode.errors import DataError, ModelError
 from cadnode.networks.cnn import CnnConfig, RoiNetwork
 from cadnode.networks.cnn import network as build
-from training.data.rois import PARTS
-from training.engine import tracking
-from training.engine.checkpoint import claim
-from training.engine.command_line import command_line
-from training.engine.loop import seed_everything
-from training.engine.machine import Machine, started
-from training.engine.provenance import Provenance
-from training.engine.recipe import CPU
-from training.papers.roi_cnn import config as recipes
-from training.papers.roi_cnn import export
-from training.papers.roi_cnn.config import IMAGENET, PREVIOUS, SCRATCH, Member, RoiRecipe, Stage
-from training.papers.roi_cnn.protocol import Protocol
-from training.papers.roi_cnn.sources import Sources
-from training.papers.roi_cnn.stage import StageData, head_for, is_own, learn, take_over
-from training.papers.roi_cnn.tasks import task
+from cadnode_training.data.rois import PARTS
+from cadnode_training.engine import tracking
+from cadnode_training.engine.checkpoint import claim
+from cadnode_training.engine.command_line import command_line
+from cadnode_training.engine.loop import seed_everything
+from cadnode_training.engine.machine import Machine, started
+from cadnode_training.engine.provenance import Provenance
+from cadnode_training.engine.recipe import CPU
+from cadnode_training.papers.roi_cnn import config as recipes
+from cadnode_training.papers.roi_cnn import export
+from cadnode_training.papers.roi_cnn.config import (
+    IMAGENET,
+    PREVIOUS,
+    SCRATCH,
+    Member,
+    RoiRecipe,
+    Stage,
+)
+from cadnode_training.papers.roi_cnn.protocol import Protocol
+from cadnode_training.papers.roi_cnn.sources import Sources
+from cadnode_training.papers.roi_cnn.stage import StageData, head_for, is_own, learn, take_over
+from cadnode_training.papers.roi_cnn.tasks import task
 
 
 def run(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
-from training.engine.phase_loop import Best, Kept, Phase, Stateful, TorchRandom, learn
+from cadnode_training.engine.phase_loop import Best, Kept, Phase, Stateful, TorchRandom, learn
 
 Scaled = NDArray[np.float32]
 Labels = NDArray[np.bool_]

@@ -6,10 +6,10 @@ from typing import Final
 
 from cadnode.errors import SettingsError
 from cadnode.models.card import Scenario
-from training.engine.preview import RecipeDifference
-from training.engine.recipe import Recipes, read
-from training.papers.wang2016.autoencoder import AutoencoderRecipe
-from training.papers.wang2016.fitting import FOLDS, HIDDEN
+from cadnode_training.engine.preview import RecipeDifference
+from cadnode_training.engine.recipe import Recipes, read
+from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
+from cadnode_training.papers.wang2016.fitting import FOLDS, HIDDEN
 
 RECIPES: Final = Recipes(Path(__file__).with_name("recipe.toml"))
 """The networks are small: one recipe serves machines with and without a GPU."""

@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from cadnode.models.card import Metric, Scenario
-from training.data.rois import PARTS, Part
-from training.engine.phase_loop import Kept
-from training.papers.wang2016 import fitting, measure
-from training.papers.wang2016.autoencoder import AutoencoderRecipe
-from training.papers.wang2016.measure import Floats
-from training.papers.wang2016.table import FeatureTable, joined
+from cadnode_training.data.rois import PARTS, Part
+from cadnode_training.engine.phase_loop import Kept
+from cadnode_training.papers.wang2016 import fitting, measure
+from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
+from cadnode_training.papers.wang2016.measure import Floats
+from cadnode_training.papers.wang2016.table import FeatureTable, joined
 
 Tables = Mapping[Part, Sequence[FeatureTable]]
 

@@ -13,14 +13,14 @@ from cadnode.detect.features import FEATURE_NAMES
 from cadnode.errors import DataError, SettingsError
 from cadnode.models.card import Scenario
 from cadnode.models.feature import Features
-from training.data.regions import Question, Regions, is_source, open_regions
-from training.data.rois import Part
-from training.data.sets import phantom_rois, pisa_masses
-from training.data.sets.phantom_rois import PhantomSource
-from training.papers.wang2016 import phantom_regions, regions
-from training.papers.wang2016.phantom_regions import PhantomContent
-from training.papers.wang2016.regions import RegionTable, measured
-from training.papers.wang2016.table import FeatureTable, joined
+from cadnode_training.data.regions import Question, Regions, is_source, open_regions
+from cadnode_training.data.rois import Part
+from cadnode_training.data.sets import phantom_rois, pisa_masses
+from cadnode_training.data.sets.phantom_rois import PhantomSource
+from cadnode_training.papers.wang2016 import phantom_regions, regions
+from cadnode_training.papers.wang2016.phantom_regions import PhantomContent
+from cadnode_training.papers.wang2016.regions import RegionTable, measured
+from cadnode_training.papers.wang2016.table import FeatureTable, joined
 
 SCENARIOS: Final[tuple[Scenario, ...]] = ("calcifications", "masses", "both")
 

@@ -16,12 +16,12 @@ from cadnode.models import store
 from cadnode.models.card import FeatureCard
 from cadnode.models.feature import FeatureModel
 from cadnode.terminal import styled
-from training.data.read_cache import ReadCache
-from training.papers.wang2016 import data as sources
-from training.papers.wang2016 import measure, phantom_regions, real_evaluate
-from training.papers.wang2016.autoencoder import AutoencoderRecipe
-from training.papers.wang2016.reading import block, model_of, named, read, threshold
-from training.statistics.grouped import shown
+from cadnode_training.data.read_cache import ReadCache
+from cadnode_training.papers.wang2016 import data as sources
+from cadnode_training.papers.wang2016 import measure, phantom_regions, real_evaluate
+from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
+from cadnode_training.papers.wang2016.reading import block, model_of, named, read, threshold
+from cadnode_training.statistics.grouped import shown
 
 
 def run(
@@ -46,7 +46,7 @@ def run(
     Parameters
     ----------
     data
-        `KIND:PATH` of `training.data.sources`, `phantom:small` or `phantom:N`.
+        `KIND:PATH` of `cadnode_training.data.sources`, `phantom:small` or `phantom:N`.
     model
         Folder with `card.json`; the packaged model of the scenario by default.
     scenario

@@ -11,12 +11,12 @@ from cadnode.domain import Acquisition, System
 from cadnode.models import operating_point, store
 from cadnode.models.card import Calibration, FeatureCard, Metric, Scenario, TrainingData
 from cadnode.networks.autoencoder import StackedAutoencoderConfig
-from training.data.rois import Part
-from training.data.sets import pisa_masses
-from training.engine.provenance import Provenance
-from training.papers.wang2016 import measure
-from training.papers.wang2016.fitting import HIDDEN, FittedClassifiers
-from training.papers.wang2016.table import FeatureTable, joined
+from cadnode_training.data.rois import Part
+from cadnode_training.data.sets import pisa_masses
+from cadnode_training.engine.provenance import Provenance
+from cadnode_training.papers.wang2016 import measure
+from cadnode_training.papers.wang2016.fitting import HIDDEN, FittedClassifiers
+from cadnode_training.papers.wang2016.table import FeatureTable, joined
 
 Floats = NDArray[np.float64]
 Tables = Mapping[Part, Sequence[FeatureTable]]

@@ -19,10 +19,10 @@ from cadnode.models.card import Scenario
 from cadnode.models.feature import NETWORK
 from cadnode.models.feature_classifiers import Knn, Lda, Scaler, Svm, sigmoid
 from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
-from training.engine.phase_loop import Kept
-from training.papers.wang2016 import autoencoder, rivals
-from training.papers.wang2016.autoencoder import AutoencoderRecipe
-from training.papers.wang2016.table import FeatureTable
+from cadnode_training.engine.phase_loop import Kept
+from cadnode_training.papers.wang2016 import autoencoder, rivals
+from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
+from cadnode_training.papers.wang2016.table import FeatureTable
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]

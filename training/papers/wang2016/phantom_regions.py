@@ -14,13 +14,13 @@ from numpy.random import Generator
 
 from cadnode.domain import Acquisition, Box, FindingKind, FloatImage, ViewPosition
 from cadnode.models.card import Scenario
-from training import phantom
-from training.data.rois import PARTS, Part
-from training.data.sets.phantom_rois import PhantomSource
-from training.phantom import lesions, risk
-from training.phantom.anatomy import draw_breast
-from training.phantom.descriptors import PhantomCase
-from training.phantom.view import Canvas, PhantomSpec, canvas, exposed
+from cadnode_training import phantom
+from cadnode_training.data.rois import PARTS, Part
+from cadnode_training.data.sets.phantom_rois import PhantomSource
+from cadnode_training.phantom import lesions, risk
+from cadnode_training.phantom.anatomy import draw_breast
+from cadnode_training.phantom.descriptors import PhantomCase
+from cadnode_training.phantom.view import Canvas, PhantomSpec, canvas, exposed
 
 PhantomContent = Literal["cluster", "mass", "pair"]
 CONTENTS: Final[tuple[PhantomContent, ...]] = ("cluster", "mass", "pair")
@@ -85,7 +85,7 @@ def joined(cluster: float, mass: float) -> float:
     """Probability that a cluster within a mass is malignant, of their own probabilities.
 
     The mass adds its evidence, its log-odds less those of its series, to the cluster's log-odds:
-    as if independent given the outcome, like `training.phantom.risk`.
+    as if independent given the outcome, like `cadnode_training.phantom.risk`.
     """
     evidence = _log_odds(mass) - _log_odds(risk.MASS_BASE_RATE)
     return float(1 / (1 + np.exp(-_log_odds(cluster) - evidence)))

@@ -10,17 +10,17 @@ from cadnode.detect.features import FEATURE_NAMES
 from cadnode.models import store
 from cadnode.models.card import Scenario
 from cadnode.models.feature import FeatureModel
-from training.data import manifest as m
-from training.data.read_cache import ReadCache
-from training.data.regions import Question
-from training.papers.wang2016 import fitting, measure, regions
-from training.papers.wang2016.autoencoder import AutoencoderRecipe
-from training.papers.wang2016.measure import Floats
-from training.papers.wang2016.reading import block, model_of, named, read, threshold
-from training.papers.wang2016.regions import Measurements, RegionTable
-from training.papers.wang2016.rivals import fewest_women
-from training.statistics import grouped
-from training.statistics.grouped import STRATA, GroupedCases, message, strata, words
+from cadnode_training.data import manifest as m
+from cadnode_training.data.read_cache import ReadCache
+from cadnode_training.data.regions import Question
+from cadnode_training.papers.wang2016 import fitting, measure, regions
+from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
+from cadnode_training.papers.wang2016.measure import Floats
+from cadnode_training.papers.wang2016.reading import block, model_of, named, read, threshold
+from cadnode_training.papers.wang2016.regions import Measurements, RegionTable
+from cadnode_training.papers.wang2016.rivals import fewest_women
+from cadnode_training.statistics import grouped
+from cadnode_training.statistics.grouped import STRATA, GroupedCases, message, strata, words
 
 SCENARIO_OF: Final[Mapping[str, Scenario]] = {
     m.CALCIFICATION: "calcifications", m.MASS: "masses", m.BOTH: "both",

@@ -9,8 +9,8 @@ from cadnode.models.card import Calibration, FeatureCard
 from cadnode.models.feature import FeatureModel
 from cadnode.models.feature_classifiers import sigmoid
 from cadnode.models.loading import load
-from training.data.sets import phantom_rois
-from training.papers.wang2016 import data, measure, rivals
+from cadnode_training.data.sets import phantom_rois
+from cadnode_training.papers.wang2016 import data, measure, rivals
 
 
 def refit(card: FeatureCard, folder: Path, text: str) -> tuple[dict[str, Any], list[str]] | None:

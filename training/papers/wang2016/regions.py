@@ -23,13 +23,13 @@ from cadnode.domain import Acquisition, Box, FloatImage, Laterality
 from cadnode.files import write_whole
 from cadnode.models.card import Scenario
 from cadnode.models.feature import Features
-from training.data.facts import facts_of
-from training.data.manifest import ManifestRow
-from training.data.read_cache import ReadCache
-from training.data.region_pixels import placed
-from training.data.regions import DataRegion, Regions, open_regions, without_reading
-from training.data.views import Part
-from training.papers.wang2016.table import FeatureTable
+from cadnode_training.data.facts import facts_of
+from cadnode_training.data.manifest import ManifestRow
+from cadnode_training.data.read_cache import ReadCache
+from cadnode_training.data.region_pixels import placed
+from cadnode_training.data.regions import DataRegion, Regions, open_regions, without_reading
+from cadnode_training.data.views import Part
+from cadnode_training.papers.wang2016.table import FeatureTable
 
 Floats = NDArray[np.float64]
 # Raised whenever segmentation or features change, so that old tables are not used.
@@ -86,7 +86,7 @@ class RegionTable:
         return self.where(woman not in seen for woman in self.table.women.tolist()), len(women)
 
     def part(self, part: Part) -> "RegionTable":
-        """Those of a part (`training.data.regions.Regions.part`)."""
+        """Those of a part (`cadnode_training.data.regions.Regions.part`)."""
         kept = set(self.regions.part(part).items)
         return self.where(item in kept for item in self.regions.items)
 

@@ -14,23 +14,23 @@ from cadnode import terminal
 from cadnode.errors import DataError, SettingsError
 from cadnode.models import operating_point
 from cadnode.models.card import Metric, Scenario
-from training.data.rois import PARTS, Part
-from training.data.sets import pisa_masses
-from training.engine import tracking
-from training.engine.checkpoint import claim
-from training.engine.command_line import command_line
-from training.engine.loop import seed_everything
-from training.engine.machine import Machine
-from training.engine.phase_loop import Kept
-from training.engine.preview import Count, Preview, PreviewPhase, table_of
-from training.engine.provenance import Provenance
-from training.papers.wang2016 import config as recipes
-from training.papers.wang2016 import crossing, export, fitting, measure, phantom_regions
-from training.papers.wang2016 import data as sources
-from training.papers.wang2016.autoencoder import AutoencoderRecipe
-from training.papers.wang2016.fitting import FOLDS, FittedClassifiers
-from training.papers.wang2016.rivals import fewest_women
-from training.papers.wang2016.table import FeatureTable, joined
+from cadnode_training.data.rois import PARTS, Part
+from cadnode_training.data.sets import pisa_masses
+from cadnode_training.engine import tracking
+from cadnode_training.engine.checkpoint import claim
+from cadnode_training.engine.command_line import command_line
+from cadnode_training.engine.loop import seed_everything
+from cadnode_training.engine.machine import Machine
+from cadnode_training.engine.phase_loop import Kept
+from cadnode_training.engine.preview import Count, Preview, PreviewPhase, table_of
+from cadnode_training.engine.provenance import Provenance
+from cadnode_training.papers.wang2016 import config as recipes
+from cadnode_training.papers.wang2016 import crossing, export, fitting, measure, phantom_regions
+from cadnode_training.papers.wang2016 import data as sources
+from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
+from cadnode_training.papers.wang2016.fitting import FOLDS, FittedClassifiers
+from cadnode_training.papers.wang2016.rivals import fewest_women
+from cadnode_training.papers.wang2016.table import FeatureTable, joined
 
 # Whole states of the networks in training: a file per phase, written every so many epochs.
 STATES: Final = "states"
