@@ -115,7 +115,10 @@ def decide(facts: ArrivalFacts, rules: Rules) -> Readiness:
 
 
 def debounce_s(present: Views, rules: Rules, *, at_once: bool = False) -> float:
-    """Seconds without a further arrival after which a study is considered that has just changed."""
+    """Seconds without a further arrival after which a study is considered that has just changed.
+
+    Whether somebody asked for it is not looked at: what is sent meanwhile counts by itself.
+    """
     waiting = waits(ArrivalFacts(present, at_once=at_once), rules)
     return waiting.seconds if isinstance(waiting, Wait) else 0.0
 
