@@ -1,6 +1,7 @@
 """A mammogram's image as it is meant to be seen, decoded from any standard transfer syntax."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,9 @@ from cadnode.exam.read import same_bytes
 from cadnode.imaging.decode import Stored, stored_codes
 from cadnode.imaging.grayscale import Window, brightness_table
 
-__all__ = ["Window", "load", "same_pixels"]
+__all__ = ["ImageCache", "Window", "load", "same_pixels"]
+
+_MOST_BYTES: Final = 1 << 30  # four full-field views are about 220 MB
 
 
 def load(mammogram: Mammogram, *, voi: Window | None = None) -> FloatImage:
@@ -39,6 +42,39 @@ def load(mammogram: Mammogram, *, voi: Window | None = None) -> FloatImage:
     for rows in _blocks(cells):  # numpy widens every index to 64 bits
         np.take(table, cells[rows], out=image[rows], mode="clip")
     return image
+
+
+class ImageCache:
+    """The images of the exam in hand: the reading and its report decode each once.
+
+    A file that has changed is decoded again. Beyond `most_bytes` the oldest images are let go.
+    """
+
+    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._images: dict[tuple[str, int, int], FloatImage] = {}
+
+    def load(self, mammogram: Mammogram) -> FloatImage:
+        """As `pixels.load`; the same array for the same file, not to be written to."""
+        try:
+            found = mammogram.path.stat()
+        except OSError:
+            return load(mammogram)  # which says what is wrong with the file
+        key = (str(mammogram.path), found.st_mtime_ns, found.st_size)
+        if key not in self._images:
+            image = load(mammogram)
+            self._images[key] = image
+            self._shrink()
+            return image
+        return self._images[key]
+
+    def clear(self) -> None:
+        """Let go of every image."""
+        self._images.clear()
+
+    def _shrink(self) -> None:
+        while sum(image.nbytes for image in self._images.values()) > self._most_bytes:
+            del self._images[next(iter(self._images))]
 
 
 def same_pixels(one: Mammogram, other: Mammogram) -> bool:

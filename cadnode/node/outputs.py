@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,7 @@ from cadnode.node.results import BUNDLE, PAGE, PDF, RESULT, object_file
 from cadnode.page.content import PageContent
 from cadnode.page.exam_page import exam_page
 from cadnode.page.pdf import pdf_of
+from cadnode.reading.views import PixelLoader
 from cadnode.registry.catalogue import active_folders
 from cadnode.report.edition import OFFLINE_OBSERVER_UID, Edition
 from cadnode.report.edition import observer_uid as uid_of_observer
@@ -34,7 +35,6 @@ from cadnode.report.profiles import STRUCTURED, ObjectKind, kinds_of, wants_fhir
 from cadnode.report.result import write_result
 
 INSTALLATION: Final = "installation-id"  # in the storage folder
-KEPT_IMAGES: Final = 4  # heat maps of each size and the page want the same ones; about 50 MB each
 
 log = get_logger("report")
 
@@ -51,6 +51,7 @@ def write_outputs(
     cards: Sequence[ModelCard] = (),
     earlier: Sequence[Path] = (),
     observer_uid: str = OFFLINE_OBSERVER_UID,
+    load: PixelLoader | None = None,
 ) -> tuple[Path, ...]:
     """Write the exam's objects, its page and, last, `result.json` into `folder`.
 
@@ -60,7 +61,7 @@ def write_outputs(
     (`cards_of`). An object that `folder` or one of the `earlier` folders holds under the same UID
     stays the bytes it is.
     `observer_uid` is the node's (`installation_uid`), else one that all readings outside of a node
-    share.
+    share. `load` gives a view's image: the reading's cache, so that nothing is decoded twice.
 
     An exam without a single DICOM header has nothing to refer to: it gets `result.json` and a
     page that says so.
@@ -69,7 +70,9 @@ def write_outputs(
     has_bundle = exam.reference is not None and wants_fhir(wanted)
     for name in (PAGE, PDF, *([] if has_bundle else [BUNDLE])):  # of an earlier reading
         (folder / name).unlink(missing_ok=True)
-    content = page_content(exam, result, report, made_at=made_at, cards=cards)
+    content = page_content(
+        exam, result, report, made_at=made_at, cards=cards, load=load or pixels.ImageCache().load
+    )
     page = cache(lambda: exam_page(content))
     written: tuple[Path, ...] = ()
     if exam.reference is not None:
@@ -147,6 +150,7 @@ def page_content(
     *,
     made_at: datetime,
     cards: Sequence[ModelCard] = (),
+    load: PixelLoader,
 ) -> PageContent:
     """What the exam's page shows."""
     patient = patient_of(exam.reference)
@@ -157,7 +161,7 @@ def page_content(
         disclaimer=report.disclaimer,
         exam=exam,
         result=result,
-        image=lru_cache(KEPT_IMAGES)(image_loader(exam)),
+        image=image_loader(exam, load),
         cards=cards,
         patient=patient,
         made_at=made_at,
@@ -192,7 +196,7 @@ def _reports_in(folders: Sequence[Path]) -> dict[ObjectKind, list[Dataset]]:
     return found
 
 
-def image_loader(exam: Exam) -> Callable[[str], FloatImage]:
+def image_loader(exam: Exam, load: PixelLoader = pixels.load) -> Callable[[str], FloatImage]:
     """Function that gives a view's image, `(H, W) float32 in [0, 1]`, by SOP Instance UID."""
     mammograms = {m.sop_instance_uid: m for m in exam.mammograms}
-    return lambda uid: pixels.load(mammograms[uid])
+    return lambda uid: load(mammograms[uid])

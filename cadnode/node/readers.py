@@ -129,8 +129,13 @@ def read_paths(
     for number, exam in enumerate(exams, start=1):
         folder = out if len(exams) == 1 else out / str(number)
         folder.mkdir(parents=True, exist_ok=True)
+        images = pixels.ImageCache()
         result = read_exam(
-            exam, readers, choices=choices_of(values.reading), on_progress=on_progress
+            exam,
+            readers,
+            choices=choices_of(values.reading),
+            load=images.load,
+            on_progress=on_progress,
         )
         on_progress("report")
         objects = write_outputs(
@@ -140,6 +145,7 @@ def read_paths(
             values.report,
             made_at=datetime.now(UTC),
             cards=cards_of(model_folders(values), result),
+            load=images.load,
         )
         readings.append(OfflineReading(exam, result, folder, objects))
     return tuple(readings)

@@ -68,6 +68,7 @@ class Worker:
         self._spool = spool
         self._headers = HeaderIndex(spool)
         self._models = models
+        self._images = pixels.ImageCache()
         self._results = Results.in_storage(settings.storage.folder)
         self._swept: dict[str, float] = {}  # study: its last change when it was looked at
         self._rules = readiness.rules_of(settings)
@@ -148,12 +149,18 @@ class Worker:
             if not paths or self._spool.fingerprint(paths) != content:
                 log.info("content_changed", study=study)
                 return False
+            self._images.clear()
             started = time.monotonic()
             readers = self._models.current()  # these, to the study's end
             exams = self._exams(study, paths)
             where = self._folder(study, content)
             for exam, folder in zip(exams, results.folders_for(where, len(exams)), strict=True):
-                result = read_with(exam, readers, choices=choices_of(self._settings.reading))
+                result = read_with(
+                    exam,
+                    readers,
+                    choices=choices_of(self._settings.reading),
+                    load=self._images.load,
+                )
                 results.keep_reading(folder, result)
                 log.info(
                     "study_read", study=study, outcome=result.outcome.value,
@@ -202,8 +209,10 @@ class Worker:
                 cards=cards_of(model_folders(self._settings), result),
                 earlier=earlier,
                 observer_uid=installation_uid(self._settings.storage.folder),
+                load=self._images.load,
             )
             n_outputs += len(objects) + (folder / results.BUNDLE).is_file()
+        self._images.clear()
         log.info("study_reported", study=study, count=n_outputs)
         return n_outputs
 
