@@ -1,7 +1,7 @@
 """What is written of a reading: DICOM objects, FHIR bundle, the exam's page, `result.json`."""
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -52,6 +52,7 @@ def write_outputs(
     earlier: Sequence[Path] = (),
     observer_uid: str = OFFLINE_OBSERVER_UID,
     load: PixelLoader | None = None,
+    timings: Mapping[str, float] | None = None,
 ) -> tuple[Path, ...]:
     """Write the exam's objects, its page and, last, `result.json` into `folder`.
 
@@ -62,6 +63,7 @@ def write_outputs(
     stays the bytes it is.
     `observer_uid` is the node's (`installation_uid`), else one that all readings outside of a node
     share. `load` gives a view's image: the reading's cache, so that nothing is decoded twice.
+    `timings` are seconds by stage of the reading.
 
     An exam without a single DICOM header has nothing to refer to: it gets `result.json` and a
     page that says so.
@@ -95,7 +97,7 @@ def write_outputs(
             write_bundle(folder / BUNDLE, edition)
     if report.page:
         _write_page(folder / PAGE, page)
-    write_result(folder / RESULT, result, made_at=made_at)
+    write_result(folder / RESULT, result, made_at=made_at, timings=timings)
     return written
 
 

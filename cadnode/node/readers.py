@@ -1,5 +1,6 @@
 """Reading with this node's models, offline (`cadnode read`) and for the worker."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -129,7 +130,7 @@ def read_paths(
     for number, exam in enumerate(exams, start=1):
         folder = out if len(exams) == 1 else out / str(number)
         folder.mkdir(parents=True, exist_ok=True)
-        images = pixels.ImageCache()
+        images, began = pixels.ImageCache(), time.monotonic()
         result = read_exam(
             exam,
             readers,
@@ -137,6 +138,7 @@ def read_paths(
             load=images.load,
             on_progress=on_progress,
         )
+        read_s = time.monotonic() - began
         on_progress("report")
         objects = write_outputs(
             exam,
@@ -146,6 +148,7 @@ def read_paths(
             made_at=datetime.now(UTC),
             cards=cards_of(model_folders(values), result),
             load=images.load,
+            timings={"read": read_s},
         )
         readings.append(OfflineReading(exam, result, folder, objects))
     return tuple(readings)

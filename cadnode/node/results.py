@@ -51,6 +51,7 @@ RESULT: Final = "result.json"
 PAGE: Final = "report.html"
 PDF: Final = "report.pdf"
 BUNDLE: Final = "fhir.json"
+_READ_S: Final = "read_s"  # in reading.json, beside the result
 MADE_AT: Final = "made_at"
 
 _TUPLES: Final[dict[str, type]] = {
@@ -218,11 +219,12 @@ def _instances(folder: Path) -> frozenset[str]:
     )
 
 
-def keep_reading(folder: Path, result: ExamResult) -> bool:
+def keep_reading(folder: Path, result: ExamResult, read_s: float | None = None) -> bool:
     """Save a reading, unless `folder` holds one that only rounding tells from it: the first stands.
 
     What was made of that one may be on its way already; made of another, the same objects would
-    have other bytes under the same UIDs. Returns whether `result` was saved.
+    have other bytes under the same UIDs. Returns whether `result` was saved. `read_s` is how many
+    seconds the reading took.
     """
     try:
         first = load_reading(folder)
@@ -232,7 +234,7 @@ def keep_reading(folder: Path, result: ExamResult) -> bool:
         return False
     for name in (READING, MADE_AT):  # a crash now leaves no reading, not half of two
         (folder / name).unlink(missing_ok=True)
-    save_reading(folder, result)
+    save_reading(folder, result, read_s)
     return True
 
 
@@ -247,7 +249,7 @@ def first_made_at(folder: Path, made_at: str) -> str:
     return path.read_text("ascii")
 
 
-def save_reading(folder: Path, result: ExamResult) -> None:
+def save_reading(folder: Path, result: ExamResult, read_s: float | None = None) -> None:
     """Write `reading.json` and `maps.npz` into `folder`; `reading.json` last."""
     with written_whole(folder / MAPS) as file:
         arrays = {str(i): m.values for i, m in enumerate(result.heat_maps)}
@@ -257,7 +259,15 @@ def save_reading(folder: Path, result: ExamResult) -> None:
         {"sop_instance_uid": m.sop_instance_uid, "box": list(m.box), "algorithm": m.algorithm}
         for m in result.heat_maps
     ]
+    if read_s is not None:
+        document[_READ_S] = round(read_s, 3)
     write_whole(folder / READING, json.dumps(document).encode())
+
+
+def timings_of(folder: Path) -> dict[str, float]:
+    """Seconds that the reading in `folder` took, by stage; {} where an older version read."""
+    read_s = json.loads((folder / READING).read_bytes()).get(_READ_S)
+    return {} if read_s is None else {"read": float(read_s)}
 
 
 def load_reading(folder: Path) -> ExamResult:

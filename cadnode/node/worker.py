@@ -155,13 +155,14 @@ class Worker:
             exams = self._exams(study, paths)
             where = self._folder(study, content)
             for exam, folder in zip(exams, results.folders_for(where, len(exams)), strict=True):
+                began = time.monotonic()
                 result = read_with(
                     exam,
                     readers,
                     choices=choices_of(self._settings.reading),
                     load=self._images.load,
                 )
-                results.keep_reading(folder, result)
+                results.keep_reading(folder, result, time.monotonic() - began)
                 log.info(
                     "study_read", study=study, outcome=result.outcome.value,
                     views=len(result.views), findings=len(result.findings),
@@ -210,6 +211,7 @@ class Worker:
                 earlier=earlier,
                 observer_uid=installation_uid(self._settings.storage.folder),
                 load=self._images.load,
+                timings=results.timings_of(folder),
             )
             n_outputs += len(objects) + (folder / results.BUNDLE).is_file()
         self._images.clear()

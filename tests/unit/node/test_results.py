@@ -240,6 +240,21 @@ def test_a_reading_saved_before_there_were_systems_is_still_read(tmp_path: Path)
     assert results.load_reading(tmp_path) == result
 
 
+def test_how_long_a_reading_took_is_kept_beside_it(tmp_path: Path) -> None:
+    result = result_of(digital_exam(), "findings")
+
+    results.save_reading(tmp_path, result, read_s=2.34567)
+
+    assert results.timings_of(tmp_path) == {"read": 2.346}
+    assert results.load_reading(tmp_path) == result
+
+
+def test_a_reading_of_an_older_version_has_no_timings(tmp_path: Path) -> None:
+    results.save_reading(tmp_path, result_of(digital_exam(), "findings"))
+
+    assert results.timings_of(tmp_path) == {}
+
+
 def test_nothing_but_the_named_files_is_left_behind(tmp_path: Path) -> None:
     results.save_reading(tmp_path, result_of(digital_exam(), "findings"))
 
