@@ -169,19 +169,3 @@ class RoiModel:
             found.append((log_odds, placed.flip([axis - 1 for axis in axes])))
         log_odds = torch.stack([o for o, _ in found]).mean(0)
         return log_odds.float().cpu(), torch.stack([c for _, c in found]).mean(0).cpu()
-
-
-def bf16_agreement(model: RoiModel, rois: Sequence[Roi]) -> float:
-    """The largest difference of a probability when the trunk runs in bfloat16.
-
-    Only trained weights tell: those of a new network move little whatever the precision.
-    """
-    tensor = torch.from_numpy(np.stack([roi.image for roi in rois]))
-    before = model.bf16
-    found = []
-    try:
-        for model.bf16 in (False, True):
-            found.append(model.probability(model.run(tensor)[0]))
-    finally:
-        model.bf16 = before
-    return float(np.abs(found[1] - found[0]).max())

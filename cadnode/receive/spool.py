@@ -27,7 +27,7 @@ from typing import BinaryIO
 
 from cadnode.files import is_locked, lock, sync_folder
 from cadnode.log import hashed
-from cadnode.receive.identity import Identity, read_file_identity
+from cadnode.receive.identity import Identity
 
 _PREAMBLE_BYTES = 132  # 128 bytes and "DICM" (DICOM PS3.10 7.1)
 _GROUP_LENGTH = struct.Struct("<HH2sHI")  # (0002,0000) UL, explicit little endian
@@ -133,26 +133,6 @@ class Spool:
                 os.fsync(folder_fd)
                 sync_folder(self._studies)
             return StoredInstance(study, instance, path, received, incoming.n_bytes)
-        finally:
-            incoming.drop()
-
-    def add_file(self, source: Path) -> StoredInstance:
-        """A copy of a DICOM file, received as if it had come by network.
-
-        Raises
-        ------
-        NotProcessable
-            The file is not DICOM.
-        OSError
-            It cannot be read, or the disk is full.
-        """
-        identity = read_file_identity(source)
-        incoming = self.open()
-        try:
-            with source.open("rb") as file:
-                while block := file.read(_COMPARED_AT_ONCE):
-                    incoming.write(block)
-            return self.publish(incoming, identity)
         finally:
             incoming.drop()
 

@@ -34,6 +34,7 @@ from tests.integration.http_peers import (
     web_orthanc,
 )
 from tests.peers import Orthanc, free_port
+from tests.spool_cases import add_file
 from tests.synthetic import MARK, encode, uid, view_dataset, write, write_exam
 
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
@@ -137,7 +138,7 @@ def test_an_instance_that_was_sent_to_the_node_is_not_fetched_as_well(
 ) -> None:
     files = write_exam(tmp_path / "exam", seed=22)
     study = store(archive, files)
-    spool.add_file(files[0])
+    add_file(spool, files[0])
     assert fetched(archive, kind, spool, study) == Fetched(4, 3)
 
 

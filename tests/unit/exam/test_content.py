@@ -20,6 +20,7 @@ from cadnode.exam.content import (
 from cadnode.exam.read import read_exam
 from cadnode.receive.spool import Spool
 from tests.report_cases import digital_exam
+from tests.spool_cases import add_file
 from tests.synthetic import encode, view_dataset, write, write_exam
 
 KEYWORDS = ("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "StudyDescription")
@@ -68,7 +69,7 @@ def test_a_wrong_group_length_a_missing_preamble_and_no_meta_at_all_do_not_count
 def test_what_the_spool_stores_of_a_file_has_the_file_s_digest(tmp_path: Path) -> None:
     path = saved(view_dataset(), tmp_path / "a.dcm")
 
-    stored = Spool(tmp_path / "spool").add_file(path)
+    stored = add_file(Spool(tmp_path / "spool"), path)
 
     assert data_set_digest(stored.path) == data_set_digest(path)
 

@@ -15,6 +15,7 @@ from cadnode.node.header_index import HeaderIndex
 from cadnode.node.readiness import content_of, describe, relevant, views_of
 from cadnode.receive.spool import Spool, StoredInstance
 from tests.rejection import note
+from tests.spool_cases import add_file
 from tests.synthetic import IDENTIFIERS, MARK, STANDARD_VIEWS, view_dataset, write
 from tests.unit.region_cases import mammogram, tid1500
 
@@ -44,7 +45,7 @@ class Place:
         ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
         for keyword, value in attributes.items():
             setattr(ds, keyword, value)
-        return self.spool.add_file(write(ds, self.folder / "in.dcm"))
+        return add_file(self.spool, write(ds, self.folder / "in.dcm"))
 
     @property
     def notes(self) -> Path:
@@ -75,7 +76,7 @@ def test_what_is_noted_is_what_a_look_into_the_files_gives(place: Place) -> None
     image = mammogram()
     drawn = tid1500([("CIRCLE", [(40, 40), (43, 44)])])
     for ds in (image, drawn, note([image])):
-        key = place.spool.add_file(write(ds, place.folder / "in.dcm")).study_key
+        key = add_file(place.spool, write(ds, place.folder / "in.dcm")).study_key
     place.index.files(key)
     noted = place.index.files(key)
     assert noted == [describe(inspect(path)) for path in place.spool.instances(key)]

@@ -9,6 +9,7 @@ from pydicom import Dataset
 from cadnode.node.worker import Worker
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings, StorageSection
+from tests.spool_cases import add_file
 from tests.synthetic import write
 from tests.unit.region_cases import (
     COLUMNS,
@@ -36,7 +37,7 @@ class Node:
 
     def receive(self, ds: Dataset) -> str:
         """The study's fingerprint after this object has come."""
-        self._study = self._spool.add_file(write(ds, self._folder / "in.dcm")).study_key
+        self._study = add_file(self._spool, write(ds, self._folder / "in.dcm")).study_key
         return self._worker.fingerprint(self._study)
 
 

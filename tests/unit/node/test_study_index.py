@@ -21,6 +21,7 @@ from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 from cadnode.web.node import StudyReport
 from cadnode.web.study import State
+from tests.spool_cases import add_file
 from tests.synthetic import view_dataset, write
 
 DESTINATIONS = [{"name": "archive", "kind": "folder", "folder": "/nowhere"}]
@@ -68,7 +69,7 @@ class Place:
         dataset = view_dataset("R", "CC", seed=1)
         self.uid = str(dataset.StudyInstanceUID)
         self.key = hashed(self.uid)
-        self.spool.add_file(write(dataset, folder / "one.dcm"))
+        add_file(self.spool, write(dataset, folder / "one.dcm"))
 
     @property
     def content(self) -> str:
@@ -127,7 +128,7 @@ def test_an_image_that_comes_later_makes_the_study_arrive_again(place: Place) ->
     assert place.studies.state_of(place.uid).state is State.DONE
     later = view_dataset("L", "CC", seed=1)
     later.StudyInstanceUID = place.uid
-    place.spool.add_file(write(later, place.folder / "later.dcm"))
+    add_file(place.spool, write(later, place.folder / "later.dcm"))
     told = place.studies.state_of(place.uid)
     assert told.state is State.RECEIVING
     assert [reason.code for reason in told.reasons] == ["waiting_for_views"]
@@ -140,7 +141,7 @@ def test_a_study_without_mammograms_is_ignored_once_it_is_quiet(place: Place) ->
     ct = view_dataset("L", "CC", seed=2)
     ct.Modality, ct.SOPClassUID = "CT", "1.2.840.10008.5.1.4.1.1.2"
     ct.StudyInstanceUID = "1.2.3.4"
-    place.spool.add_file(write(ct, place.folder / "ct.dcm"))
+    add_file(place.spool, write(ct, place.folder / "ct.dcm"))
     assert place.studies.state_of("1.2.3.4").state is State.RECEIVING
     os.utime(place.folder / "spool" / "studies" / hashed("1.2.3.4"), (0, 0))
     assert place.studies.state_of("1.2.3.4").state is State.IGNORED
@@ -188,7 +189,7 @@ def test_a_corrected_name_is_shown(place: Place) -> None:
     assert "ZZQNAME" in place.studies.patient_of(place.uid).names[0]
     corrected = view_dataset("R", "CC", seed=1)
     corrected.PatientName = "Corrected^Name"
-    place.spool.add_file(write(corrected, place.folder / "corrected.dcm"))
+    add_file(place.spool, write(corrected, place.folder / "corrected.dcm"))
     assert place.studies.patient_of(place.uid).names == ("Corrected, Name",)
 
 
@@ -210,7 +211,7 @@ def test_headers_are_read_again_only_after_a_change(
     assert len(looks) == 1
     later = view_dataset("L", "CC", seed=1)
     later.StudyInstanceUID = place.uid
-    place.spool.add_file(write(later, place.folder / "later.dcm"))
+    add_file(place.spool, write(later, place.folder / "later.dcm"))
     place.studies.state_of(place.uid)
     assert len(looks) == 2
 
@@ -229,7 +230,7 @@ def test_recent_studies_come_newest_first_with_one_question_to_the_job_database(
     for number, age in ((1, 300), (2, 100), (3, 200)):
         dataset = view_dataset("R", "CC", seed=number + 10)
         dataset.StudyInstanceUID = f"1.2.{number}"
-        stored = place.spool.add_file(write(dataset, place.folder / f"{number}.dcm"))
+        stored = add_file(place.spool, write(dataset, place.folder / f"{number}.dcm"))
         os.utime(stored.path.parent, (2e9 - age, 2e9 - age))
     place.jobs.n_questions = 0
     recent = place.studies.recent(3)

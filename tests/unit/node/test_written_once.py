@@ -23,6 +23,7 @@ from cadnode.report.profiles import ObjectKind
 from cadnode.settings import Destination, ReportSection, Settings, StorageSection
 from tests.cad_cases import cad_result
 from tests.report_cases import MADE_AT, digital_exam, image_of, result_of
+from tests.spool_cases import add_file
 from tests.synthetic import write_exam
 
 PDF = b"%PDF-1.4\n%%EOF"
@@ -155,7 +156,7 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> Readings:
 def worker_of(folder: Path, readings: Readings) -> tuple[Worker, str]:
     """A worker whose destinations want all objects and the bundle, and the study's key."""
     spool = Spool(folder / "spool")
-    stored = [spool.add_file(path) for path in write_exam(folder / "exam")]
+    stored = [add_file(spool, path) for path in write_exam(folder / "exam")]
     out = Destination(name="out", kind="folder", folder=folder / "out", profile=Profile.ALL)
     report = ReportSection(heat_map_longer_side=96, small_heat_map_longer_side=64)
     settings = Settings(storage=StorageSection(folder=folder), destinations=(out,), report=report)
@@ -210,7 +211,7 @@ def test_headers_that_came_after_the_reading_are_never_put_beside_its_scores(
     worker.read(study, content)
     corrected = write_exam(tmp_path / "corrected", PatientName="Corrected^Name")
     for path in corrected:
-        Spool(tmp_path / "spool").add_file(path)
+        add_file(Spool(tmp_path / "spool"), path)
 
     with pytest.raises(ReportError, match="changed after they were read"):
         worker.report(study, content, "", NOON)

@@ -10,6 +10,7 @@ from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.log import hashed
 from cadnode.receive.spool import Received, Spool
+from tests.spool_cases import add_file
 from tests.synthetic import MARK, view_dataset, write, write_exam
 
 
@@ -26,7 +27,7 @@ def test_an_instance_is_found_under_hashed_keys_with_its_bytes(spool, tmp_path):
     ds = view_dataset()
     source = write(ds, tmp_path / "a.dcm")
 
-    stored = spool.add_file(source)
+    stored = add_file(spool, source)
 
     assert stored.received is Received.STORED
     assert stored.study_key == hashed(ds.StudyInstanceUID)
@@ -39,7 +40,7 @@ def test_an_instance_is_found_under_hashed_keys_with_its_bytes(spool, tmp_path):
 
 def test_no_identifier_is_in_a_name(spool, tmp_path):
     ds = view_dataset()
-    spool.add_file(write(ds, tmp_path / "a.dcm"))
+    add_file(spool, write(ds, tmp_path / "a.dcm"))
     names = "\n".join(str(p) for p in all_files(spool))
     assert MARK not in names.replace(str(tmp_path), "")
     assert ds.StudyInstanceUID not in names
@@ -48,11 +49,11 @@ def test_no_identifier_is_in_a_name(spool, tmp_path):
 
 def test_a_re_sent_instance_changes_nothing(spool, tmp_path):
     source = write(view_dataset(), tmp_path / "a.dcm")
-    first = spool.add_file(source)
+    first = add_file(spool, source)
     before = spool.fingerprint([first.path])
     inode = first.path.stat().st_ino
 
-    again = spool.add_file(source)
+    again = add_file(spool, source)
 
     assert again.received is Received.ALREADY_HERE
     assert first.path.stat().st_ino == inode
@@ -62,20 +63,20 @@ def test_a_re_sent_instance_changes_nothing(spool, tmp_path):
 
 def test_a_re_sent_instance_is_recognised_whatever_its_file_meta_says(spool, tmp_path):
     ds = view_dataset()
-    spool.add_file(write(ds, tmp_path / "a.dcm"))
+    add_file(spool, write(ds, tmp_path / "a.dcm"))
     ds.file_meta.SourceApplicationEntityTitle = "ELSEWHERE"
-    assert spool.add_file(write(ds, tmp_path / "b.dcm")).received is Received.ALREADY_HERE
+    assert add_file(spool, write(ds, tmp_path / "b.dcm")).received is Received.ALREADY_HERE
 
 
 def test_another_object_of_the_same_uid_takes_the_name_and_the_older_one_is_kept(spool, tmp_path):
     ds = view_dataset()
-    first = spool.add_file(write(ds, tmp_path / "a.dcm"))
+    first = add_file(spool, write(ds, tmp_path / "a.dcm"))
     older = first.path.read_bytes()
     before = spool.fingerprint([first.path])
     ds.SeriesDescription = "corrected"
     source = write(ds, tmp_path / "b.dcm")
 
-    second = spool.add_file(source)
+    second = add_file(spool, source)
 
     assert second.received is Received.REPLACED
     assert second.path == first.path
@@ -87,7 +88,7 @@ def test_another_object_of_the_same_uid_takes_the_name_and_the_older_one_is_kept
 
 
 def test_the_fingerprint_depends_on_the_content_and_not_on_order_or_restart(spool, tmp_path):
-    paths = [spool.add_file(p).path for p in write_exam(tmp_path / "exam")]
+    paths = [add_file(spool, p).path for p in write_exam(tmp_path / "exam")]
     whole = spool.fingerprint(paths)
     restarted = Spool(tmp_path / "spool")
     assert restarted.fingerprint(paths[::-1]) == whole
@@ -98,7 +99,7 @@ def test_files_that_are_no_dicom_are_refused_and_leave_nothing(spool, tmp_path):
     source = tmp_path / "noise"
     source.write_bytes(os.urandom(4096))
     with pytest.raises(NotProcessable) as refused:
-        spool.add_file(source)
+        add_file(spool, source)
     assert refused.value.reason is SkipReason.NOT_DICOM
     assert all_files(spool) == []
 
@@ -111,7 +112,7 @@ def test_a_disk_that_fails_while_writing_leaves_nothing(spool, tmp_path, monkeyp
 
     monkeypatch.setattr("cadnode.receive.spool.os.fsync", full)
     with pytest.raises(OSError, match="no space"):
-        spool.add_file(source)
+        add_file(spool, source)
     assert all_files(spool) == []
 
 
@@ -131,11 +132,11 @@ def test_leftovers_are_cleared_and_files_being_written_are_not(spool):
 
 def test_a_discarded_study_is_gone_and_may_come_again(spool, tmp_path):
     source = write(view_dataset(), tmp_path / "a.dcm")
-    stored = spool.add_file(source)
+    stored = add_file(spool, source)
     spool.discard(stored.study_key)
     assert spool.studies() == []
     assert all_files(spool) == []
-    assert spool.add_file(source).received is Received.STORED
+    assert add_file(spool, source).received is Received.STORED
     spool.discard("never-seen")
 
 
@@ -145,7 +146,7 @@ def test_room_is_measured_against_the_minimum(tmp_path):
 
 
 def test_a_study_is_quiet_since_its_last_change(spool, tmp_path):
-    stored = spool.add_file(write(view_dataset(), tmp_path / "a.dcm"))
+    stored = add_file(spool, write(view_dataset(), tmp_path / "a.dcm"))
     assert 0 <= spool.quiet_s(stored.study_key) < 60
     an_hour_ago = stored.path.stat().st_mtime - 3600
     os.utime(stored.path.parent, (an_hour_ago, an_hour_ago))
@@ -157,7 +158,7 @@ def test_the_same_instance_from_several_threads_is_stored_once(spool, tmp_path):
     source = write(view_dataset(), tmp_path / "a.dcm")
     received = []
     threads = [
-        threading.Thread(target=lambda: received.append(spool.add_file(source).received))
+        threading.Thread(target=lambda: received.append(add_file(spool, source).received))
         for _ in range(6)
     ]
     for thread in threads:
