@@ -46,8 +46,10 @@ it: a test holds this table, the `kind` of `Destination` and `KINDS` together.
 class HttpPeer(Section):
     """A peer that may be reached by HTTP. TLS is used for https URLs."""
 
-    url: HttpUrl | None = None
-    username: str = ""
+    url: HttpUrl | None = Field(
+        None, description="http or https, without credentials; for every kind reached by HTTP"
+    )
+    username: str = Field("", description="of HTTP Basic authentication, with password_file")
     password_file: Path | None = Field(None, description="its first line is the password")
     token_file: Path | None = Field(
         None, description="its first line is sent as `Authorization: Bearer …`"
@@ -56,7 +58,9 @@ class HttpPeer(Section):
         None, description="PEM certificates to trust beside the system's, for https"
     )
     timeout_s: PositiveFloat = Field(30.0, description="silence after which a peer is given up")
-    name: PeerName
+    name: PeerName = Field(
+        description="unique; stands in logs and on pages: letters, digits, - and _"
+    )
 
     def http_values(self) -> HttpPeerValues:
         """How the peer is reached by HTTP. Raises `SettingsError` when it has no url."""
@@ -85,16 +89,20 @@ class Destination(HttpPeer):
     """Where results go: a DICOM peer, an Orthanc, a STOW-RS or FHIR server, or a folder."""
 
     # What each of them does: `deliver.destination.KINDS`. A test holds the two together.
-    kind: Literal["dicom", "orthanc", "stow", "fhir", "folder"] = "dicom"
-    host: str = "127.0.0.1"
-    port: Port | None = None
-    ae_title: AeTitle | None = None
+    kind: Literal["dicom", "orthanc", "stow", "fhir", "folder"] = Field(
+        "dicom", description="C-STORE, Orthanc's REST interface, DICOMweb, FHIR, or a folder"
+    )
+    host: str = Field("127.0.0.1", description="for dicom: where the peer listens")
+    port: Port | None = Field(None, description="for dicom: the port it listens on")
+    ae_title: AeTitle | None = Field(None, description="for dicom: the AE title that we call")
     query_host: str = Field(
         "", description="who answers C-FIND for it, where that is not host, port and ae_title"
     )
-    query_port: Port | None = None
-    query_ae_title: AeTitle | None = None
-    folder: Path | None = None
+    query_port: Port | None = Field(None, description="port of query_host; without one, port")
+    query_ae_title: AeTitle | None = Field(
+        None, description="AE title of query_host; without one, ae_title"
+    )
+    folder: Path | None = Field(None, description="for folder: where a folder a study is written")
     give_up_after_h: PositiveFloat = Field(
         72.0, description="an unreachable destination is retried for this long"
     )
@@ -114,7 +122,9 @@ class Destination(HttpPeer):
 class Source(HttpPeer):
     """Where studies are fetched from when somebody asks for them by `POST /api/studies`."""
 
-    kind: Literal["orthanc", "dicomweb"] = "orthanc"
+    kind: Literal["orthanc", "dicomweb"] = Field(
+        "orthanc", description="Orthanc's REST interface, or WADO-RS"
+    )
     give_up_after_h: PositiveFloat = Field(
         24.0, description="an unreachable source is asked again for this long"
     )

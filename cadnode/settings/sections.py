@@ -132,7 +132,10 @@ class ReportSection(Section):
     """What reports say beside the result."""
 
     disclaimer: str = Field(
-        "Research use only, not for primary diagnosis", min_length=1, max_length=1024
+        "Research use only, not for primary diagnosis",
+        min_length=1,
+        max_length=1024,
+        description="stands in every object, on the page and in the PDF",
     )
     heat_map_longer_side: PositiveInt = Field(
         2048, description="pixels of a heat map's longer side"
@@ -158,7 +161,9 @@ class JobsSection(Section):
 class LogSection(Section):
     """Structured logs on standard error."""
 
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="the least severe event that is logged"
+    )
 
 
 class WebSection(Section):
