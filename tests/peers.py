@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cadnode.demo.orthanc import Orthanc, find_orthanc, orthanc
-from cadnode.demo.ports import free_port, is_listening
+from cadnode.demo.archive import Orthanc, find_orthanc, free_port, is_listening, orthanc
 
 __all__ = [
     "Orthanc",

@@ -1,13 +1,144 @@
 """An archive for the demo: Orthanc when it is installed, else the node's own listener and spool."""
 
-from collections.abc import Callable, Iterator
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from cadnode.demo import orthanc
+from cadnode.errors import DeliveryError
+from cadnode.http import Credentials, HttpFailure, HttpPeerValues, Peer, connected, json_of
 from cadnode.receive import scp
 from cadnode.receive.spool import Spool
+
+START_WITHIN_S = 60.0
+ANSWER_WITHIN_S = 60.0
+
+
+def find_orthanc() -> str | None:
+    """Path of Orthanc's executable (`Orthanc` on Debian), or None."""
+    return shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
+
+
+@dataclass(frozen=True)
+class Orthanc:
+    """A running Orthanc and its REST interface; a request that fails raises `HttpFailure`."""
+
+    aet: str
+    dicom_port: int
+    http_port: int
+    pid: int
+    peer: Peer
+
+    def get(self, path: str) -> Any:
+        """Parsed JSON of a GET, such as `get("/instances")`."""
+        return self.peer.get_json(path)
+
+    def get_bytes(self, path: str) -> bytes:
+        """Body of a GET, such as `get_bytes(f"/instances/{i}/file")`."""
+        with self.peer.request("GET", path) as response:
+            return response.content
+
+    def post(self, path: str, data: bytes | dict[str, Any]) -> Any:
+        """Parsed JSON of a POST; a dict is sent as JSON."""
+        body = json.dumps(data).encode() if isinstance(data, dict) else data
+        with self.peer.request("POST", path, data=body) as response:
+            return json_of(response, self.peer.name)
+
+
+@contextmanager
+def orthanc(
+    folder: Path,
+    *,
+    executable: str | None = None,
+    aet: str = "ORTHANC",
+    modalities: Mapping[str, tuple[str, int]] | None = None,
+    env: Mapping[str, str] | None = None,
+    user: tuple[str, str] | None = None,
+    **settings: Any,
+) -> Iterator[Orthanc]:
+    """An Orthanc that stores under `folder` and knows `modalities` (AE title, port).
+
+    With a `user` (name, password) its REST interface is for that user alone.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    dicom_port, http_port = free_port(), free_port()
+    configuration = folder / "orthanc.json"
+    configuration.write_text(
+        json.dumps(
+            {
+                "Name": "cadnode",
+                "StorageDirectory": str(folder / "storage"),
+                "IndexDirectory": str(folder / "storage"),
+                "DicomAet": aet,
+                "DicomPort": dicom_port,
+                "HttpPort": http_port,
+                "RemoteAccessAllowed": False,
+                "AuthenticationEnabled": user is not None,
+                "RegisteredUsers": dict([user] if user else []),
+                "DicomAlwaysAllowEcho": True,
+                "DicomAlwaysAllowStore": True,
+                "DicomCheckCalledAet": False,
+                "Plugins": [],
+                "DicomModalities": {
+                    name: [title, "127.0.0.1", port]
+                    for name, (title, port) in (modalities or {}).items()
+                },
+                **settings,
+            }
+        )
+    )
+    with (folder / "orthanc.log").open("wb") as output:
+        process = subprocess.Popen(
+            [executable or find_orthanc() or "Orthanc", str(configuration)],
+            stdout=output,
+            stderr=output,
+            env=env,
+        )
+    values = HttpPeerValues("Orthanc", f"http://127.0.0.1:{http_port}", timeout_s=ANSWER_WITHIN_S)
+    try:
+        with connected(values, Credentials(*user) if user else None) as peer:
+            running = Orthanc(aet, dicom_port, http_port, process.pid, peer)
+            _wait_for(running, process)
+            yield running
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _wait_for(orthanc: Orthanc, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_WITHIN_S
+    while not (_answers(orthanc) and is_listening(orthanc.dicom_port)):
+        if time.monotonic() > deadline or process.poll() is not None:
+            raise DeliveryError("Orthanc did not start; its log is beside its storage folder")
+        time.sleep(0.05)
+
+
+def _answers(orthanc: Orthanc) -> bool:
+    try:
+        return bool(orthanc.get("/system"))
+    except HttpFailure:
+        return False
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_listening(port: int) -> bool:
+    """Whether somebody accepts connections on a loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
 
 AE_TITLE = "ARCHIVE"
 
@@ -33,7 +164,7 @@ def start(executable: str | None, folder: Path) -> Iterator[DemoArchive]:
 @contextmanager
 def with_orthanc(executable: str, folder: Path) -> Iterator[DemoArchive]:
     """A fresh Orthanc."""
-    with orthanc.orthanc(folder, executable=executable, aet=AE_TITLE) as peer:
+    with orthanc(folder, executable=executable, aet=AE_TITLE) as peer:
         yield DemoArchive(
             "Orthanc",
             peer.aet,

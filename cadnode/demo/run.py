@@ -16,9 +16,8 @@ import pydicom
 from cadnode.deliver import dicom
 from cadnode.demo import archive as archives
 from cadnode.demo import exam as exams
+from cadnode.demo.archive import find_orthanc, free_port
 from cadnode.demo.exam import DemoExam
-from cadnode.demo.orthanc import find_orthanc
-from cadnode.demo.ports import free_port
 from cadnode.domain import ExamResult, Laterality
 from cadnode.errors import DeliveryError, SettingsError
 from cadnode.exam.patient import patient_of

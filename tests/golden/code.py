@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from cadnode import __version__
 from cadnode.cli.app import app
-from cadnode.demo.ports import free_port
+from cadnode.demo.archive import free_port
 from cadnode.domain import (
     Acquisition,
     CalcificationType,

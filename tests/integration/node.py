@@ -10,8 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cadnode.demo.archive import DemoArchive
-from cadnode.demo.ports import free_port
+from cadnode.demo.archive import DemoArchive, free_port
 from cadnode.node import supervise
 
 WITHIN_S = 120.0

@@ -10,8 +10,7 @@ from typing import Any
 
 import requests
 
-from cadnode.demo.orthanc import find_orthanc
-from cadnode.demo.ports import free_port, is_listening
+from cadnode.demo.archive import find_orthanc, free_port, is_listening
 from tests.integration.node import wait_until
 
 PLUGINS = Path("/usr/share/orthanc/plugins")

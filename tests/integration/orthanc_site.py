@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pydicom
 
-from cadnode.demo.ports import free_port, is_listening
+from cadnode.demo.archive import free_port, is_listening
 from tests.integration.node import Node, wait_until
 from tests.integration.orthanc_host import OrthancHost
 from tests.synthetic import MARK, write_exam

@@ -15,9 +15,8 @@ from pydicom.sr.codedict import codes
 from typer.testing import CliRunner
 
 from cadnode.cli.app import app
-from cadnode.demo.archive import with_orthanc
+from cadnode.demo.archive import find_orthanc, with_orthanc
 from cadnode.demo.exam import write_exam
-from cadnode.demo.orthanc import find_orthanc
 from cadnode.domain import System
 from tests.integration.node import running_node, wait_until
 from tests.integration.test_read_command import SCHEMA

@@ -10,8 +10,7 @@ import pydicom
 import pytest
 from pydicom.uid import CTImageStorage
 
-from cadnode.demo.archive import DemoArchive, with_orthanc
-from cadnode.demo.orthanc import find_orthanc
+from cadnode.demo.archive import DemoArchive, find_orthanc, with_orthanc
 from tests.integration.node import running_node, wait_until
 from tests.synthetic import IDENTIFIERS, MARK, encode, view_dataset, write, write_exam
 

@@ -13,7 +13,7 @@ import requests
 from pydicom.uid import CTImageStorage
 
 from cadnode import settings
-from cadnode.demo.ports import free_port
+from cadnode.demo.archive import free_port
 from cadnode.node.checks import CheckVerdict
 from cadnode.orthanc_setup import check
 from cadnode.orthanc_setup.check import OrthancAddress

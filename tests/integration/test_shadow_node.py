@@ -9,8 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cadnode.cli.app import app
-from cadnode.demo.archive import DemoArchive, with_orthanc
-from cadnode.demo.orthanc import find_orthanc
+from cadnode.demo.archive import DemoArchive, find_orthanc, with_orthanc
 from cadnode.models import store
 from cadnode.registry import history, installation, shadow_set
 from cadnode.registry.installation import Stores

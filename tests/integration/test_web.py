@@ -15,9 +15,7 @@ import pydicom
 import pytest
 import requests
 
-from cadnode.demo.archive import AE_TITLE, DemoArchive
-from cadnode.demo.orthanc import Orthanc, find_orthanc, orthanc
-from cadnode.demo.ports import free_port
+from cadnode.demo.archive import AE_TITLE, DemoArchive, Orthanc, find_orthanc, free_port, orthanc
 from cadnode.log import hashed
 from cadnode.node import supervise
 from tests.integration.node import Node, running_node, wait_until

@@ -8,8 +8,7 @@ import pydicom
 import pytest
 from pydicom import Dataset
 
-from cadnode.demo.archive import DemoArchive, with_orthanc
-from cadnode.demo.orthanc import find_orthanc
+from cadnode.demo.archive import DemoArchive, find_orthanc, with_orthanc
 from tests.integration.node import running_node, wait_until
 from tests.rejection import note
 from tests.synthetic import uid, view_dataset, write

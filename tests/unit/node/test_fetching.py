@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.demo.ports import free_port
+from cadnode.demo.archive import free_port
 from cadnode.node.fetching import Fetcher, spool_folder
 from cadnode.node.workflow_steps import FetchAnswer
 from cadnode.receive.fetch import requests

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.demo.ports import free_port
+from cadnode.demo.archive import free_port
 from cadnode.errors import SettingsError
 from cadnode.node.checks import CheckVerdict, _web
 from cadnode.node.web_security import tls_of, token_of

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from cadnode import settings
 from cadnode.cli import app
-from cadnode.demo.ports import free_port
+from cadnode.demo.archive import free_port
 from cadnode.errors import SettingsError
 from cadnode.node.checks import Check, CheckVerdict
 from cadnode.orthanc_setup import apply, jsonc
