@@ -28,7 +28,7 @@ class CadnodeError(Exception):
 
 
 class SettingsError(CadnodeError):
-    """The configuration is wrong; the message says which key, what was found, what is wanted."""
+    """The configuration is wrong; the message names the key, what was found, what is wanted."""
 
     exit_code = 2
 

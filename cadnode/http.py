@@ -89,7 +89,7 @@ class FailureKind(StrEnum):
 
 
 class HttpFailure(Exception):
-    """A request came to nothing; `status` is the answer's, None when there was no answer."""
+    """A request failed; `status` is the answer's, None when there was no answer."""
 
     def __init__(
         self,
@@ -168,7 +168,7 @@ def connected(values: HttpPeerValues, credentials: Credentials | None = None) ->
         A file of credentials or certificates cannot be read.
     """
     with requests.Session() as session:
-        # Neither proxies nor ~/.netrc of the environment: the configuration says it all.
+        # Neither proxies nor ~/.netrc of the environment: the configuration is complete.
         session.trust_env = False
         session.auth = _authentication(credentials or _credentials(values))
         retries = _PATIENT if values.retries_requests else _ONCE

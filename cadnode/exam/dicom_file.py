@@ -69,7 +69,7 @@ def open_file(path: Path) -> DicomFile:
     Raises
     ------
     NotProcessable
-        NOT_DICOM, or TRUNCATED when the file ends before there is anything to say about it.
+        NOT_DICOM, or TRUNCATED when the file ends before it can be identified.
     """
     try:
         with path.open("rb") as file:

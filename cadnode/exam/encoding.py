@@ -1,4 +1,4 @@
-"""How the bytes of a data set are written, whatever its transfer syntax says (PS3.5 annex A).
+"""How the bytes of a data set are written, whatever its transfer syntax states (PS3.5 annex A).
 
 Archives and modalities write implicit VR under the label of explicit VR, the reverse, and the
 wrong byte order. The label decides only where the bytes fit several encodings alike.
@@ -104,7 +104,7 @@ def read_file_meta(file: BinaryIO) -> Dataset:
 
 
 def begin(file: BinaryIO, stated: str, *, at_most: int = _MOST_INFLATED) -> EncodedDataSet:
-    """The data set that starts at the file's position; its transfer syntax is said to be `stated`.
+    """The data set that starts at the file's position; `stated` is its declared transfer syntax.
 
     No more than `at_most` bytes are inflated.
 

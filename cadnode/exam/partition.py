@@ -120,7 +120,7 @@ def _patients(all_stated: Iterable[Stated]) -> list[Stated]:
 
 
 def _people(stated: Sequence[Stated]) -> list[list[Stated]]:
-    """Those of one ID: one person, unless name and birth date both tell them apart."""
+    """Those of one ID: one person, unless both name and birth date differ."""
     if not any(a.contradicts(b) for a in stated for b in stated):
         return [list(stated)]
     return _grouped([s for s in stated if s.birth_date], lambda s: s.birth_date)
@@ -158,7 +158,7 @@ def _patient_of(stated: Stated, patients: Sequence[Stated]) -> tuple[int | None,
 
 
 def _is_the_same(stated: Stated, patient: Stated) -> bool:
-    """Whether a header of an ID that several patients have is this one's: it must say so itself."""
+    """Whether a header of an ID that several patients have matches this one itself."""
     if stated.contradicts(patient):
         return False
     return bool(

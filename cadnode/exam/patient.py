@@ -1,4 +1,4 @@
-"""Whose study it is, as far as a header says so, for people and programs to read."""
+"""Whose study it is, as far as a header states it, for people and programs to read."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -16,7 +16,7 @@ _SEXES: Final = frozenset({"F", "M", "O"})
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """A patient and a study; "" or None where the header says nothing, or nothing that can be read.
+    """A patient and a study; "" or None where the header has no value, or none that can be read.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Patient:
 
 
 def patient_of(header: Dataset | None) -> Patient:
-    """What the header says; an empty one when there is no header."""
+    """What the header states; an empty one when there is no header."""
     if header is None:
         return Patient()
     sex = _text(header, "PatientSex").upper()

@@ -24,7 +24,7 @@ from cadnode.networks import imagenet
 CHANNELS: Final = 64
 DEPTHS: Final = (2, 3, 4)  # of timm's feature maps
 FROZEN: Final = ("conv_stem", "bn1", "blocks.0", "blocks.1")
-PRIOR: Final = -2.0  # log-odds of a cell before anything is learnt: few cells are cancer
+PRIOR: Final = -2.0  # log-odds of a cell before training: few cells are cancer
 
 
 class DibMgConfig(BaseModel):

@@ -53,11 +53,11 @@ class ActiveModels:
         """
         self._seen = history.identity(own_store(self.values))
         self._readers = self.load(None)
-        self._tell()
+        self._write_state()
         return self._readers
 
     def current(self) -> Readers:
-        """The models for the next study: loaded anew when the activation has changed.
+        """The models for the next study: reloaded when the activation has changed.
 
         Costs one look at a file where nothing has changed.
         """
@@ -70,15 +70,15 @@ class ActiveModels:
             self._readers, self._problem = self.load(self._readers), None
             log.info("models_changed", count=len(list(self._readers)))
         except Exception as error:
-            # Whatever is wrong with the new set, the node goes on reading with the old one.
+            # Whatever is wrong with the new set, the node keeps reading with the old one.
             self._problem = _refusal(error)
             log.error("models_refused", reason=self._problem.code, error=error)
         self._seen = seen
-        self._tell()
+        self._write_state()
         return self._readers
 
-    def _tell(self) -> None:
-        """Leave word for `cadnode check`; a node that cannot goes on reading."""
+    def _write_state(self) -> None:
+        """Record the models in use for `cadnode check`; reading continues if it fails."""
         used = tuple(
             Used(name=c.name, version=c.version, sha256=c.weights_sha256)
             for c in (m.card for m in self._readers or ())

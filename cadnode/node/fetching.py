@@ -111,7 +111,7 @@ class Fetcher:
         except Stopped:
             raise
         except Exception as error:
-            # Whatever went wrong with one study: it is tried again, and the next one is fetched.
+            # Whatever failed with one study, it is retried, and the next one is fetched.
             log.error("fetch_failed", study=study, error=error)
             broken = FetchFailure(FetchCode.FETCH_FAILED, type(error).__name__, retryable=True)
             return self._failed(study, request, waited_s, broken)

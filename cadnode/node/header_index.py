@@ -1,7 +1,7 @@
-"""What the headers of a study's stored files say: each is read once, and noted beside the spool.
+"""What readiness needs of a study's stored headers: each is read once and cached beside the spool.
 
     SPOOL/headers/<study_key>.jsonl   a line a file: its name, size and time of last write, and what
-                                      readiness needs of it; UIDs are hashed, nothing else is told
+                                      readiness needs of it; UIDs are hashed, nothing else is kept
 
 The spool is the truth, a line is a hint: it counts while the file is as it was, and for the version
 that wrote it. What is missing, damaged or outdated is read from the spool again, so the folder may
@@ -22,7 +22,7 @@ from cadnode.exam.mammogram import inspect
 from cadnode.node.readiness import StoredFile, describe
 from cadnode.receive.spool import Spool
 
-FORMAT: Final = 1  # raise when `readiness.describe` says something else of the same file
+FORMAT: Final = 1  # raise when `readiness.describe` returns something else for a file
 _WRITTEN_BY: Final = f"{FORMAT}/{__version__}"
 
 
@@ -84,7 +84,7 @@ def _line(identity: _Identity, file: StoredFile) -> str:
 
 
 def _noted(place: Path, folder: Path) -> Iterator[tuple[_Identity, StoredFile]]:
-    """What the lines say of files in `folder`; a line that cannot be used says nothing."""
+    """What the lines hold about files in `folder`; unusable lines are ignored."""
     try:
         lines = place.read_bytes().splitlines()
     except OSError:

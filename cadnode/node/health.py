@@ -1,4 +1,4 @@
-"""How the node is, for whoever watches it at night: roles, queue, disk, models, destinations."""
+"""Is the node healthy, and if not, why: roles, queue, disk, models, destinations."""
 
 import threading
 import time
@@ -180,11 +180,11 @@ def role_problems(roles: dict[str, Presence], state: NodeState | None) -> Iterat
 
 
 def model_problems(state: NodeState | None) -> Iterator[HealthProblem]:
-    """What is wrong with the models that a worker was told to use."""
+    """What is wrong with the models that a worker should use."""
     if state is not None and state.problem is not None:
         yield HealthProblem(
             "models_refused", f"Models cannot be loaded: {state.problem.message}",
-            "the node reads on with those before; `cadnode check` tells more",
+            "the node keeps the previous models; `cadnode check` gives details",
         )  # fmt: skip
 
 
@@ -235,7 +235,7 @@ def queue_problems(queue: QueueHealth) -> Iterator[HealthProblem]:
 
 
 def _is_due(job: Job) -> bool:
-    """Whether a study waits to be looked at though it is quiet: the worker does not come to it."""
+    """Whether a quiet study is still waiting to be checked: the worker does not get to it."""
     return job.name == "consider" and job.status != "DELAYED"
 
 
@@ -250,7 +250,7 @@ def _asked_at(spool: Path) -> list[float]:
 
 
 def _not_fetched(spool: Path, since: float) -> tuple[tuple[FetchCode, int], ...]:
-    """Why fetches that ended since then came to nothing for good, and how many for each reason."""
+    """Why fetches that ended since then failed for good, and how many for each reason."""
     ended = requests.ended_since(spool, since)
     codes = Counter(how.code for how in ended if how.is_final and how.code not in GOOD)
     return tuple(sorted(codes.items()))

@@ -1,4 +1,4 @@
-"""What jobs are called and how they end, and what the job database says of them.
+"""What jobs are called and how they end, and what the job database records of them.
 
 The HTTP side reads it and runs none of them. Only indexed look-ups, by identifier or by status: as
 quick with a million finished jobs.
@@ -20,7 +20,7 @@ FAILED: Final = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 
 class FetchStatus(StrEnum):
-    """What one try to fetch a study came to."""
+    """The outcome of one attempt to fetch a study."""
 
     FETCHED = "fetched"
     NOTHING_ASKED = "nothing_asked"  # somebody else serves the request
@@ -38,7 +38,7 @@ class ProcessStatus(StrEnum):
 
 
 class DeliveryStatus(StrEnum):
-    """What one try of a delivery came to, or all of them."""
+    """The outcome of one attempt at a delivery, or of all of them."""
 
     DELIVERED = "delivered"
     UNVERIFIED = "unverified"  # delivered, too: the destination had objects of these UIDs already

@@ -150,7 +150,7 @@ def changes(values: Settings, name: str | None = None) -> tuple[Change, ...]:
 
 
 def verify(values: Settings, name: str | None = None) -> Iterator[Verified]:
-    """Every model, or those of a name, examined anew: checksum, shapes, a dry run.
+    """Every model, or those of a name, examined again: checksum, shapes, a dry run.
 
     Raises
     ------

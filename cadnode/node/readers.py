@@ -57,7 +57,7 @@ def load_readers(
     readers = readers_of(models, overview(values).systems)
     if not readers.views:
         raise ModelError(
-            "no active model reads whole views: `cadnode models list` shows what there is, "
+            "no active model reads whole views: `cadnode models list` shows the installed ones, "
             "`cadnode models activate NAME` switches one on"
         )
     return readers

@@ -36,7 +36,7 @@ NOT_OURS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings that say when a study is read; where no view is wanted, only quiet counts."""
+    """The settings that decide when a study is read; where no view is wanted, only quiet counts."""
 
     wanted: Views
     settle_s: float
@@ -57,8 +57,8 @@ class ArrivalFacts:
 
     `present` are sides and views of its mammograms; `quiet_for_s` is the time since something came.
     `content` is the fingerprint of what is to be read, "" when nothing in the study concerns us.
-    `is_requested`: somebody asked for the study and it is not fetched yet. `at_once`: whoever asked
-    wants it read without any wait.
+    `is_requested`: somebody asked for the study and it is not fetched yet. `at_once`: it is to
+    be read without any wait.
     """
 
     present: Views = frozenset()
@@ -99,7 +99,7 @@ Readiness = Wait | Ready | Ignore | Fetching
 
 
 def waits(facts: ArrivalFacts, rules: Rules) -> Wait | Fetching | None:
-    """What is waited for, whatever the study holds; None when nothing is."""
+    """What the node waits for, whatever the study holds; None when nothing."""
     if facts.is_requested:
         return Fetching()
     missing = tuple(sorted(rules.wanted - facts.present))
@@ -122,7 +122,7 @@ def debounce_s(present: Views, rules: Rules, *, at_once: bool = False) -> float:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """What a stored file's header says that readiness needs; UIDs are hashed (`log.hashed`).
+    """What readiness needs of a stored file's header; UIDs are hashed (`log.hashed`).
 
     `view` is None where the file is no mammogram that can be read. `marks_regions`: a person drew
     regions in it. `rejects` are the instances that it rejects.

@@ -1,6 +1,6 @@
 """Results on disk: one folder per study and content, written atomically, found again after a crash.
 
-RESULTS/<study_key>/<fingerprint>/reading.json   what the models said (an `ExamResult`)
+RESULTS/<study_key>/<fingerprint>/reading.json   the result (an `ExamResult`)
                                   maps.npz       the heat maps' values
                                   made_at        when this reading was first reported
                                   result.json    the documented result, for machines
@@ -8,7 +8,7 @@ RESULTS/<study_key>/<fingerprint>/reading.json   what the models said (an `ExamR
                                   report.html    the report as a page
                                   report.pdf, fhir.json   where a destination wants them
                                   inputs.json    names of the spool's files that were read
-                                  shadow.json    what versions in shadow mode said
+                                  shadow.json    the scores of versions in shadow mode
 
 A study that holds images of several patients has the same in a folder `1`, `2` … for each; only
 `inputs.json` stands above them, and no shadow reads it. Nobody else knows these names: a folder of
@@ -194,14 +194,14 @@ def n_inputs(folder: Path) -> int:
 
 
 def shadow_file(folder: Path) -> Path:
-    """Where a content has what versions in shadow mode said."""
+    """The path of `shadow.json` of one content."""
     return folder / shadow_log.FILE
 
 
 def reported_before(folder: Path, instances: Set[str]) -> list[Path]:
     """The folders of an earlier content's exams that share an image with these instances.
 
-    By SOP Instance UID, whoever was then taken for the patient; a report of which no image is here
+    By SOP Instance UID, whichever patient was then assumed; a report of which no image is here
     is another patient's and is not replaced.
     """
     return [part for part in exam_folders(folder) if instances & _instances(part)]
@@ -219,7 +219,7 @@ def _instances(folder: Path) -> frozenset[str]:
 
 
 def keep_reading(folder: Path, result: ExamResult) -> bool:
-    """Save a reading, unless `folder` holds one that only rounding tells from it: the first stands.
+    """Save a reading, unless `folder` holds one that differs only by rounding: the first stands.
 
     What was made of that one may be on its way already; made of another, the same objects would
     have other bytes under the same UIDs. Returns whether `result` was saved.

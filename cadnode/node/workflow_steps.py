@@ -7,7 +7,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class FetchAnswer:
-    """What one try to fetch a study came to.
+    """The outcome of one attempt to fetch a study.
 
     `status` is one of `jobs.FetchStatus`; `ticket` is that of the next try. `wait_s` is the quiet
     time after which the study is considered, negative when there is nothing to consider. `again`:
@@ -35,8 +35,8 @@ class Steps:
     destination may get: with none of them, nothing is delivered;
     `deliver(study, fingerprint, destination)` returns one of `jobs.DeliveryStatus`, which is never
     "given_up";
-    `shadow(study, fingerprint)` says how it ended: "interrupted" when it must begin again;
-    `has_result(study, fingerprint)` tells whether this content is reported;
+    `shadow(study, fingerprint)` returns how it ended: "interrupted" when it must begin again;
+    `has_result(study, fingerprint)` returns whether this content is reported;
     `destinations` are names, and for how many seconds each may be away;
     `one_at_a_time` names those that are to get one study's results after the other's.
     """

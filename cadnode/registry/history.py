@@ -39,7 +39,7 @@ class Actor:
 
 
 class Proof(BaseModel):
-    """The evidence that a promotion rested on: which file, what it said, and the rule.
+    """The evidence that a promotion rested on: which file, its content, and the rule.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def read(store: Path | None) -> Activation:
 
 
 def identity(store: Path) -> FileIdentity | None:
-    """What tells one content of a store's `active.json` from another; None without the file."""
+    """A stamp that changes with the content of a store's `active.json`; None without the file."""
     try:
         found = (store / FILE).stat()
     except OSError:

@@ -72,7 +72,7 @@ def add(
 
     A name that is new is active from then on. Of a name that is there already, the version that
     was active stays active, also when the new one is newer, unless `activate` is given. `numbering`
-    says what becomes of a version that another model has.
+    states what becomes of a version that another model has.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def _record(
     *,
     always: bool = False,
 ) -> None:
-    """Write a change into `active.json`, unless it says so already; `always`, also then."""
+    """Write a change into `active.json`, unless it holds it already; `always`, also then."""
     content = history.read(own)
     if always or before != after or name not in content.active:
         history.write(own, content.changed(name, action, before, after, by, why))
@@ -211,7 +211,7 @@ def _record(
 def _planned(
     cards: Sequence[ModelCard], catalogue: Catalogue, numbering: Numbering, *, activate: bool
 ) -> tuple[Added, ...]:
-    """What adding the models, in this order, comes to.
+    """The outcome of adding the models, in this order.
 
     Raises
     ------

@@ -48,7 +48,7 @@ def numbered(
 ) -> tuple[ModelCard, ...]:
     """The cards with the versions that they get, in their order.
 
-    A model that the store has keeps the version it has there, whichever its own card says. One
+    A model that the store has keeps the version it has there, whichever its own card states. One
     whose version another model has, or ever had by the history, gets the next free third number.
 
     Raises

@@ -59,12 +59,12 @@ def markings(state: Dataset) -> Iterator[Marking]:
             for c in items(annotation, "CompoundGraphicSequence")
             if text(c, "CompoundGraphicType") in _COMPOUND.keys() | _NO_OUTLINE
         ]
-        told = {number(c, "CompoundGraphicInstanceID") for c in known} - {None}
+        grouped = {number(c, "CompoundGraphicInstanceID") for c in known} - {None}
         compounds = [c for c in known if text(c, "CompoundGraphicType") in _COMPOUND]
         simple = [
             g
             for g in items(annotation, "GraphicObjectSequence")
-            if number(g, "CompoundGraphicInstanceID") not in told
+            if number(g, "CompoundGraphicInstanceID") not in grouped
         ]
         for image in images:
             yield from (_compound(state, image, graphic) for graphic in compounds)

@@ -23,8 +23,8 @@ class Marking:
     """One shape on one image, before it is known whether it can be used.
 
     `sop_instance_uid` is the image's, "" when none is named. `outline` holds (row, column)
-    points; () when the shape is damaged. A `seed` has points that say where, not how far.
-    `problem` says why the shape is unusable where only the reader of its object knows.
+    points; () when the shape is damaged. The points of a `seed` give its location, not its extent.
+    `problem` states why the shape is unusable where only the reader of its object knows.
     """
 
     sop_instance_uid: str

@@ -1,6 +1,6 @@
 """Regions that people marked, from the objects that lie in a study beside its mammograms.
 
-Which objects count, and what is made of their shapes, is told in docs/regions.md.
+Which objects count, and what becomes of their shapes, is described in docs/regions.md.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ class MarkedRegions:
 def holds_regions(instance: Instance) -> bool:
     """Whether a file is a report, presentation state or segmentation in which a person drew.
 
-    Only its header is looked at: a segmentation may turn out to be empty.
+    Only its header is evaluated: a segmentation may turn out to be empty.
     """
     header = instance.header
     return header is not None and next(_markings(instance.path, header, {}), None) is not None
@@ -155,7 +155,7 @@ def _markings(path: Path, header: Dataset, matrices: Mapping[str, seg.Matrix]) -
 
 
 def _by_person(header: Dataset) -> bool:
-    """Whether the object says that a person marked what it holds.
+    """Whether the object states that a person marked what it holds.
 
     Choice: a report or presentation state that names nobody may be another maker's device's. A
     segment that is not AUTOMATIC was drawn with a person's hand (PS3.3 C.8.20.2), and of others
