@@ -1,4 +1,4 @@
-"""The words every room shares: frozen values and closed sets, no I/O."""
+"""The types every package shares: frozen values and closed sets, no I/O."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -65,7 +65,7 @@ class Intent(StrEnum):
 
 
 class Acquisition(StrEnum):
-    """How the image came to be: a digital detector, or film that was digitized."""
+    """How the image was acquired: by a digital detector, or film that was digitized."""
 
     DIGITAL = "digital"
     FILM = "film"
@@ -195,7 +195,7 @@ class Evidence:
         Such as "L", "CC" or "for presentation"; never a patient's identifier.
     counts
         Whether it is among the sources that decided; one that is overruled, or part of a
-        contradiction that left the thing unknown, does not.
+        contradiction that left it unknown, does not.
     """
 
     about: str
@@ -225,7 +225,7 @@ class System(StrEnum):
 class TrainingMaterial(StrEnum):
     """What a model was trained on; the last two are of women."""
 
-    PHANTOMS = "phantoms"  # computed images with drawn lesions: of nobody
+    PHANTOMS = "phantoms"  # computed images with drawn lesions: of no patient
     FILM = "film"
     DIGITAL = "digital"
 
@@ -428,7 +428,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Correspondence:
-    """Two findings that are taken for one lesion, seen in the CC and the MLO view of a breast.
+    """Two findings that are assumed to be one lesion, seen in the CC and the MLO view of a breast.
 
     `cc` and `mlo` are places in `ExamResult.findings`, counted from 0. `nipple_mm` holds the
     distances of the two from the nipple; `certainty` in [0, 1] is how well they agree.

@@ -83,7 +83,7 @@ class FailureKind(StrEnum):
     """What a request failed for."""
 
     ANSWER = "answer"  # it is not one that we can use
-    NO_ANSWER = "no_answer"  # there is none, or not all of it
+    NO_ANSWER = "no_answer"  # missing or incomplete
     CERTIFICATE = "certificate"  # the peer's is not trusted
     OURS = "ours"  # a file of credentials or certificates cannot be read
 

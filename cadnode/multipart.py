@@ -114,4 +114,4 @@ class _Rest:
 
 
 def _nowhere(data: bytes) -> None:
-    """Passes over a part that nobody wants."""
+    """Passes over a part that is not wanted."""

@@ -72,7 +72,7 @@ def export(
     file is left and the exit code is 4: [bold]cadnode models export dib-mg-film --onnx dib.onnx[/]
     """
     if bundle_folder is None and onnx is None:
-        raise SettingsError("say what is to be summary: --bundle DIR, --onnx FILE, or both")
+        raise SettingsError("say what is to be written: --bundle DIR, --onnx FILE, or both")
     from cadnode.export import bundle
 
     folder, detector = _found(what, settings.load(config))
@@ -81,13 +81,13 @@ def export(
         bundle.write(folder, bundle_folder, detector)
         summary["bundle"] = str(bundle_folder)
     if onnx is not None:
-        summary = _onnx(folder, onnx, images, detector)
-        differences = [asdict(d) for d in summary.differences]
+        checked = _onnx(folder, onnx, images, detector)
+        differences = [asdict(d) for d in checked.differences]
         summary["onnx"] = {"file": str(onnx), "max_difference": differences}
     if as_json:
         print_json(summary)
     else:
-        _print_written(summary)
+        _print_summary(summary)
 
 
 def _found(what: str, values: settings.Settings) -> tuple[Path, Path | None]:
@@ -138,7 +138,7 @@ def _images(named: Sequence[Path] | None) -> Iterator[Sequence[Path]]:
         yield [Path(name) / kind for kind in FOLDERS]
 
 
-def _print_written(summary: dict[str, Any]) -> None:
+def _print_summary(summary: dict[str, Any]) -> None:
     if summary["bundle"]:
         out.print(
             f"{summary['bundle']} is a MONAI bundle; its docs/README.md says how it is run",

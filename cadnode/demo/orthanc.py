@@ -1,4 +1,4 @@
-"""An Orthanc of one's own on loopback, for the demo and for tests."""
+"""A private Orthanc on loopback, for the demo and for tests."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""TCP ports on loopback that nobody uses at the moment."""
+"""Free TCP ports on loopback."""
 
 import socket
 
@@ -11,7 +11,7 @@ def free_port() -> int:
 
 
 def is_listening(port: int) -> bool:
-    """Whether somebody accepts connections on a loopback port."""
+    """Whether a process accepts connections on a loopback port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,4 +1,4 @@
-"""What goes into an exam, as digests: equal content has an equal digest wherever it lies."""
+"""Digests of what goes into an exam: equal content has an equal digest, wherever it is stored."""
 
 import hashlib
 import json

@@ -52,7 +52,7 @@ def choose(
 
 
 def reason_against(mammogram: Mammogram) -> SkipReason | None:
-    """Why an image is not to be read, whatever else is there; None when it may be."""
+    """Why an image is not to be read, whatever else the study has; None when it may be."""
     if mammogram.modifiers & CLOSE_UP:
         return SkipReason.MAGNIFIED_OR_SPOT
     if _is_too_small(mammogram):

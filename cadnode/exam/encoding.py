@@ -221,7 +221,7 @@ def _tag(head: bytes, position: int, encoding: Encoding) -> int:
 
 
 def _inflate(data: bytes, at_most: int) -> tuple[bytes, bool]:
-    """Bytes as far as they inflate, and whether their end was there (PS3.5 A.5; also RFC 1950)."""
+    """Bytes as far as they inflate, and whether the stream is whole (PS3.5 A.5; also RFC 1950)."""
     for window_bits in (-zlib.MAX_WBITS, zlib.MAX_WBITS):
         inflate = zlib.decompressobj(window_bits)
         try:

@@ -9,7 +9,7 @@ The rule, for side and view alike:
    series contradicts it; a text of the series decides where nothing else speaks.
 5. Study and procedure decide nothing about one image. Free comments are not evaluated.
 
-Sources that contradict each other leave the thing unknown.
+Sources that contradict each other leave it unknown.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""A mammogram and an exam as the rest of the house sees them."""
+"""A mammogram and an exam, as every other package sees them."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -88,7 +88,7 @@ class Exam:
 
     @cached_property
     def content(self) -> str:
-        """Digest of all that went in (`exam.content.input_digest`); found once, at need.
+        """Digest of all that went in (`exam.content.input_digest`); computed once, on demand.
 
         Of each file its data set counts. An exam that was not made from files has the files of
         its mammograms, where they exist, and for all else the headers.

@@ -17,7 +17,7 @@ MAMMOGRAPHY = {
     "1.2.840.10008.5.1.4.1.1.1.2.1": Intent.PROCESSING,
 }
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-# Modality MG also comes in these: secondary capture, computed and digital radiography.
+# Modality MG also occurs in these: secondary capture, computed and digital radiography.
 _OTHER_PROJECTION = (
     _SECONDARY_CAPTURE,
     "1.2.840.10008.5.1.4.1.1.7.2",

@@ -26,7 +26,7 @@ _VENDORS = (  # as found in Manufacturer, and the one name they go by here
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Instance:
-    """What came of one file: a mammogram, or the reason why none; its header when it has one."""
+    """The result for one file: a mammogram, or the reason why none; its header when it has one."""
 
     path: Path = field(repr=False)
     header: Dataset | None = field(repr=False)
@@ -57,7 +57,7 @@ def read_instance(path: Path, *, read_for_processing: bool = False) -> Mammogram
 
 
 def inspect(path: Path, *, read_for_processing: bool = False) -> Instance:
-    """What comes of one file; never raises for what is in it."""
+    """The result for one file; never raises for what is in it."""
     header: Dataset | None = None
     evidence: tuple[Evidence, ...] = ()
     try:

@@ -3,7 +3,7 @@
 Patient ID decides, compared as DICOM compares LO (PS3.5 6.2: leading and trailing spaces mean
 nothing), with Issuer of Patient ID where both state one. One ID with another name *and* another
 birth date is another woman. Without an ID an instance belongs to the patient whose name and birth
-date it states, or to the study's only patient if it contradicts nothing; else nobody knows.
+date it states, or to the study's only patient if it contradicts nothing; else it is unknown.
 """
 
 from collections import defaultdict
@@ -49,7 +49,7 @@ class Stated:
 class PatientShare:
     """The instances of one patient, and what shows whose each is, by SOP Instance UID.
 
-    `is_known` is False for those whose patient is unclear: they are shown in nobody's report.
+    `is_known` is False for those whose patient is unclear: they are shown in no report.
     """
 
     instances: tuple[Instance, ...]

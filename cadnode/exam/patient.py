@@ -21,7 +21,7 @@ class Patient:
     Parameters
     ----------
     names
-        The component groups of Patient's Name (PS3.5 6.2.1.2) that are there, each as people
+        The component groups of Patient's Name (PS3.5 6.2.1.2) that are present, each as people
         write it: alphabetic ("Hong, Gildong"), ideographic, phonetic.
     patient_id, issuer
         Patient ID (0010,0020) and who gave it out (0010,0021).

@@ -59,7 +59,7 @@ def read_study(
 ) -> tuple[Exam, ...]:
     """The exams that the files of one study make: one a patient.
 
-    `replaced` are files whose SOP Instance UID came again in `paths`: where they hold the same
+    `replaced` are files whose SOP Instance UID occurs again in `paths`: where they hold the same
     image its header was corrected, where they hold another one neither is used.
     """
     instances = [inspect(p, read_for_processing=read_for_processing) for p in _files(paths)]
@@ -187,7 +187,7 @@ def _bytes_of(instance: Instance) -> bytes | None:
 def _contradicts(one: Instance, other: Instance) -> bool:
     """Whether two copies of an image name different patients, sides or views.
 
-    Nobody knows which is right: which came later is not known of files in a folder.
+    It is unknown which is right: files in a folder have no order of arrival.
     """
     if one.header is None or other.header is None:
         return False

@@ -53,14 +53,14 @@ def write(
 ) -> OnnxFile:
     """The ONNX file of a model's folder, and `FILE.json` that states how it was checked.
 
-    Whatever ends the writing, a report that is there is that of the file beside it.
+    However the writing ends, an existing report belongs to the file beside it.
 
     Parameters
     ----------
     folder
         With `card.json` and weights.
     file
-        To be written; one that is there is replaced only by a file that passed.
+        To be written; an existing one is replaced only by a file that passed.
     images
         Folders with DICOM images to check on, beside random inputs.
     detector

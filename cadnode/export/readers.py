@@ -123,7 +123,7 @@ class RegionReader:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DetectionReader:
-    """The detector: clusters and masses that it marks, with its certainty that they are there."""
+    """The detector: clusters and masses that it marks, with its certainty of each."""
 
     model: Detector
 

@@ -32,7 +32,7 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Said:
-    """What came of a view: a row, or the reason why none."""
+    """The result for a view: a row, or the reason why there is none."""
 
     case: ExportCase
     row: ExportRow | None
@@ -46,7 +46,7 @@ class Prepare(Transform):  # type: ignore[misc]  # MONAI ships no types
         self.reader = reader
 
     def __call__(self, case: ExportCase) -> Prepared:
-        """The view as the reader wants it; a view that it does not read has a coded reason."""
+        """The view as the reader takes it; a view that it does not read has a coded reason."""
         if case.mammogram.acquisition not in self.reader.card.applies_to:
             none = NotProcessable(SkipReason.NO_MODEL_APPLIES)
             return Prepared(case, skipped=skipped_view(case.mammogram, none))

@@ -176,7 +176,7 @@ class PlaceView(Transform):  # type: ignore[misc]  # MONAI ships no types
         return geometry.scale_box(box, (mask.shape[0], mask.shape[1]), shape), part
 
     def _content(self, crop: Box, laterality: Laterality) -> Box:
-        """Where in the tensor the crop goes."""
+        """Where in the tensor the crop is placed."""
         height, width = self.spec.height, self.spec.width
         if self.spec.fit == "fill":
             return Box(0, 0, height, width)

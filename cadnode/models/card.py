@@ -115,7 +115,7 @@ class _Card(_Part):
         Of scores, on the validation part.
     exam
         Of exams' scores, where the model scores exams; None on cards of before it. Operating
-        points are chosen on it where it is there, otherwise on `roc`.
+        points are chosen on it where it exists, otherwise on `roc`.
     weights_sha256
         Of the weights' file.
     stored_as

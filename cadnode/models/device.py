@@ -14,7 +14,7 @@ _CPU_ALLOCATOR: Final = ("allocate memory", "not enough memory")
 
 
 def choose_device(wanted: str = "auto") -> str:
-    """`"cuda"` or `"cpu"`; `"auto"` takes CUDA when it is there.
+    """`"cuda"` or `"cpu"`; `"auto"` takes CUDA when it is available.
 
     Raises
     ------

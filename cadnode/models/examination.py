@@ -109,7 +109,7 @@ def _not_finite(state: Mapping[str, Tensor]) -> str:
 
 
 def _too_large(card: ModelCard) -> str:
-    """Which side of the card's input is beyond reason; "" when none is."""
+    """Which side of the card's input is unreasonable; "" when none is."""
     sides: tuple[int | None, ...] = ()
     if isinstance(card, DibMgCard):
         sides = (card.preprocess.height, card.preprocess.width, card.preprocess.stretch_to)

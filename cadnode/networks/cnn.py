@@ -45,7 +45,7 @@ class ArchitectureFacts:
     timm, tag
         timm's name of it and of its ImageNet weights. Choice: the first published weights, as
         the papers' tools had them; timm's newer recipes score higher on ImageNet, but nothing
-        says that they transfer better.
+        states that they transfer better.
     mean, std
         Of grey levels in [0, 1] as these weights saw them: timm's, averaged over the colours.
     cells

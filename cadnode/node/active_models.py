@@ -18,7 +18,7 @@ log = get_logger("models")
 
 
 class Refusal(StrEnum):
-    """Why a changed set of models was not taken; the code in logs and in `cadnode check`."""
+    """Why a changed set of models was rejected; the code in logs and in `cadnode check`."""
 
     MODEL = "model"  # a card or weights are damaged or missing, or no model reads whole views
     SETTINGS = "settings"
@@ -91,7 +91,7 @@ class ActiveModels:
 
 
 def _refusal(error: Exception) -> ModelProblem:
-    """The code of an error; its text only where it is ours, and so holds no patient data."""
+    """The code of an error, with its text only where cadnode wrote it (no patient data)."""
     if isinstance(error, ModelError):
         return ModelProblem(code=Refusal.MODEL.value, message=str(error))
     if isinstance(error, CadnodeError):

@@ -187,7 +187,7 @@ def _shadow(settings: Settings) -> Iterator[Check]:
 
 
 def _worker(settings: Settings) -> Iterator[Check]:
-    """The models a running worker uses: a change that it refused is not in force."""
+    """The models a running worker uses: a change that it refused has no effect."""
     state = worker_state.read(settings.storage.folder)
     if state is None or not state.runs:
         return
@@ -203,7 +203,7 @@ def _worker(settings: Settings) -> Iterator[Check]:
 
 
 def paper(settings: Settings) -> Iterator[Check]:
-    """Whether the report on paper can be drawn, where somebody gets it, and with which letters."""
+    """Whether the PDF report can be drawn, where a destination gets it, and with which fonts."""
     if ObjectKind.PDF not in kinds_of(profiles_of(settings)):
         return
     try:

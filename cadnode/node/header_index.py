@@ -27,7 +27,7 @@ _WRITTEN_BY: Final = f"{FORMAT}/{__version__}"
 
 
 class _Identity(NamedTuple):
-    """What changes when a stored file does."""
+    """A stamp that changes when a stored file does."""
 
     name: str
     size: int
@@ -35,15 +35,15 @@ class _Identity(NamedTuple):
 
 
 class HeaderIndex:
-    """What counts of the spool's files. Threads may share it."""
+    """The headers' facts of the spool's files. Threads may share it."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
 
     def files(self, study: str) -> list[StoredFile]:
-        """What counts of each file of a study, in order of their names.
+        """The facts of each file of a study, in order of their names.
 
-        Never raises for what is in a file; one that goes away meanwhile is left out.
+        Never raises for what is in a file; one that is removed meanwhile is left out.
         """
         place = self._spool.header_index(study)
         known = dict(_noted(place, self._spool.folder_of(study)))
@@ -114,7 +114,7 @@ def _entry(document: dict[str, Any], folder: Path) -> tuple[_Identity, StoredFil
 
 
 def _add(place: Path, lines: list[str]) -> None:
-    """Append lines in one write. One that cannot be kept is made again: nothing depends on it.
+    """Append lines in one write. A line that cannot be written is rebuilt later: nothing depends on it.
 
     Each begins a line of its own, whatever a crash left before it.
     """

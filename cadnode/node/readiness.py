@@ -5,7 +5,7 @@
     otherwise, with a mammogram in it               Ready
     otherwise                                       Ignore
 
-The quiet time is `study.settle_s` once every wanted view is there, and `study.quiet_s` until then:
+The quiet time is `study.settle_s` once the wanted views are present, `study.quiet_s` until then:
 a study is never held back for a view that does not come.
 """
 
@@ -55,9 +55,9 @@ def rules_of(settings: Settings) -> Rules:
 class ArrivalFacts:
     """What is known of one study's arrival.
 
-    `present` are sides and views of its mammograms; `quiet_for_s` is the time since something came.
+    `present` are sides and views of its mammograms; `quiet_for_s` is the time since an arrival.
     `content` is the fingerprint of what is to be read, "" when nothing in the study concerns us.
-    `is_requested`: somebody asked for the study and it is not fetched yet. `at_once`: it is to
+    `is_requested`: the study was requested and is not fetched yet. `at_once`: it is to
     be read without any wait.
     """
 
@@ -87,12 +87,12 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """Nothing in the study concerns us."""
+    """The study has nothing to read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """The study was asked for, and is considered once it is fetched."""
+    """The study was requested, and is considered once it is fetched."""
 
 
 Readiness = Wait | Ready | Ignore | Fetching
@@ -137,7 +137,7 @@ class StoredFile:
 
 
 def describe(instance: Instance) -> StoredFile:
-    """What counts of a file that was inspected."""
+    """The facts of a file that was inspected."""
     mammogram, header = instance.mammogram, instance.header
     return StoredFile(
         instance.path,
@@ -150,7 +150,7 @@ def describe(instance: Instance) -> StoredFile:
 
 
 def relevant(files: Sequence[StoredFile]) -> list[Path]:
-    """Those of a study's files that concern us; none where there is no mammogram.
+    """The relevant files of a study; none where there is no mammogram.
 
     Mammograms do, also damaged ones; where there are some, so do objects in which people marked
     regions, and notes that reject images of the study.
@@ -168,11 +168,11 @@ def relevant(files: Sequence[StoredFile]) -> list[Path]:
 
 
 def views_of(files: Iterable[StoredFile]) -> Views:
-    """Sides and views of the mammograms that can be read; what is none counts nothing."""
+    """Sides and views of the mammograms that can be read; other images do not count."""
     return frozenset(file.view for file in files if file.view is not None)
 
 
 def content_of(files: Sequence[StoredFile]) -> str:
-    """Fingerprint of the files that concern us; "" when none does."""
+    """Fingerprint of the relevant files; "" when there are none."""
     paths = relevant(files)
     return Spool.fingerprint(paths) if paths else ""

@@ -6,7 +6,7 @@ RESULTS/<study_key>/<fingerprint>/reading.json   the result (an `ExamResult`)
                                   result.json    the documented result, for machines
                                   *.dcm          the objects that destinations get
                                   report.html    the report as a page
-                                  report.pdf, fhir.json   where a destination wants them
+                                  report.pdf, fhir.json   where a destination takes them
                                   inputs.json    names of the spool's files that were read
                                   shadow.json    the scores of versions in shadow mode
 
@@ -121,7 +121,7 @@ class Results:
 
 
 def changed_at(path: Path | os.DirEntry[str]) -> float:
-    """When a file or folder last changed; 0 when it is not there (any more)."""
+    """When a file or folder last changed; 0 when it does not exist (any more)."""
     try:
         return path.stat().st_mtime
     except OSError:
@@ -145,7 +145,7 @@ def has_result(folder: Path) -> bool:
 
 
 def reported_at(folder: Path) -> float:
-    """When a content was reported, in seconds since the epoch; 0 when it is not."""
+    """When a content was reported, in seconds since the epoch; 0 when it was not."""
     return max(changed_at(part / RESULT) for part in exam_folders(folder))
 
 
@@ -168,7 +168,7 @@ def objects_in(folder: Path) -> list[Path]:
 
 
 def object_file(folder: Path, kind: ObjectKind) -> Path:
-    """Where an exam has its object of a kind of which there is one."""
+    """The path of an exam's object of a kind of which there is only one."""
     return folder / f"{kind}.dcm"
 
 
@@ -227,7 +227,7 @@ def keep_reading(folder: Path, result: ExamResult) -> bool:
     try:
         first = load_reading(folder)
     except (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile):
-        first = None  # none is there, or one that an older version wrote otherwise
+        first = None  # missing, or in the format of an older version
     if first is not None and fingerprint(first) == fingerprint(result):
         return False
     for name in (READING, MADE_AT):  # a crash now leaves no reading, not half of two
@@ -289,7 +289,7 @@ def _parts(kind: type, values: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _json(path: Path) -> Any:
-    """A file's JSON value; None when the file is not there or is none."""
+    """A file's JSON value; None when the file is missing or damaged."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError):

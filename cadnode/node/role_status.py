@@ -1,7 +1,7 @@
 """Which roles of the node are up, as other processes can see it: `roles/` in the storage folder.
 
 roles/<role>.lock    locked while the role runs: the kernel lets go of it however the role ends,
-and no number of another process is ever taken for it after a restart
+so a reused process id is never mistaken for it after a restart
 <role>.error   the error the role ended with
 <role>.died    when the supervisor last saw it end unasked, and with which exit code
 """
@@ -20,8 +20,8 @@ from cadnode.files import is_locked, locked, write_whole
 from cadnode.log import get_logger
 from cadnode.node import worker_state
 
-SETTLED_S: Final = 60.0  # a role that has run for so long after a death has got over it
-SAME_DEATH_S: Final = 10.0  # a word and a death so close to each other belong together
+SETTLED_S: Final = 60.0  # a role that has run for so long after a death has recovered
+SAME_DEATH_S: Final = 10.0  # an error and a death so close to each other belong together
 
 log = get_logger("presence")
 

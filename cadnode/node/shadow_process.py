@@ -58,7 +58,7 @@ def run(
     """Have the shadow read the study whose result is in `folder`; returns how it ended.
 
     "off": nothing reads in shadow mode; "done": `shadow.json` is written; "interrupted": the node
-    stops, the reading must begin again. Raises nothing that its child's failure could cause.
+    stops, the reading must be restarted. Raises nothing that its child's failure could cause.
     """
     try:
         wanted = chosen(values)

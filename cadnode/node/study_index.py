@@ -113,7 +113,7 @@ class Studies:
             return HeldStudy(key, 0.0, 0, "", self._requested_uid(key))
 
     def _look(self, key: str) -> HeldStudy:
-        """Raises FileNotFoundError when a file goes away meanwhile."""
+        """Raises FileNotFoundError when a file is removed meanwhile."""
         paths = self._spool.instances(key)
         if not paths:
             return HeldStudy(key, 0.0, 0, "", self._requested_uid(key))
@@ -271,7 +271,7 @@ def _uid_of(paths: list[Path]) -> str:
 
 
 def _patient_of(paths: list[Path]) -> Patient:
-    """Whose study it is, from the first file that can be read; of several patients, nobody's."""
+    """The patient, from the first readable file; of several patients only their number."""
     found: list[Instance] = []
     for path in paths:
         try:

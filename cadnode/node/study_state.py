@@ -32,7 +32,7 @@ ARRIVED: Final = frozenset({DeliveryStatus.DELIVERED.value, DeliveryStatus.UNVER
 class StudyFacts:
     """What spool, results and job database hold of one study.
 
-    `readiness` is what `node.readiness` decides of it; `fetch` is how the last fetch went.
+    `readiness` is what `node.readiness` decides of it; `fetch` is the outcome of the last fetch.
     `attempts` are the jobs that read this content, the last one last; `has_result`: this content is
     reported. `deliveries` has this content's delivery job per configured destination, None where
     there is none.

@@ -88,7 +88,7 @@ def serve(config: Path | None, settings: Settings) -> None:
     SettingsError
         A role could never work: the token or the certificate cannot be used, or no job runs here.
     """
-    if settings.web.enabled:  # without it a node has no health: nobody would notice
+    if settings.web.enabled:  # without it a node has no health: its death would go unnoticed
         token_of(settings.web)
         tls_of(settings.web)
     trial_job.ensure(settings.database_url, settings.storage.folder)

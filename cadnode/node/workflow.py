@@ -5,17 +5,17 @@
                                                                        after the first └─> shadow
 
 - `fetch` tries once. A try that failed ends its workflow and starts another with a delay: a
-  study that waits for a dead source holds up no other. A further try carries the ticket that the
+  study that waits for a dead source delays no other. A further try carries the ticket that the
   request got for it, and its identifier is made of that: any other try under way for the study
   finds that its own ticket is void. Two tries never run at the same time; the second finds
   nothing asked for.
 - `consider` reads what the spool holds now and starts `process` under an identifier made of
   the study and its content: the same content is read once, however often it is announced.
 - `process` reads, reports and starts one `deliver` per destination. What fails is tried again
-  later under a new identifier, holding up nobody meanwhile. When somebody asks for the study at
+  later under a new identifier, delaying no other study. When the study is requested at
   once, `consider` first forgets attempts that gave no result, and deliveries that were refused
   or given up: they start again (`cadnode.node.resubmission`).
-- `deliver` tries until the destination has taken the objects, has refused for good, or the
+- `deliver` tries until the destination has taken the objects, has refused permanently, or the
   configured time is over. Between tries it sleeps durably.
 - `shadow` reads once more with other versions, when a destination has taken the result (or there
   is none): nothing waits for it, and its failure ends with it.
@@ -75,7 +75,7 @@ def config(database_url: str) -> DBOSConfig:
 
 
 def delivery_queue(destination: str) -> str:
-    """Each destination has a queue of its own: a dead one holds up no other."""
+    """Each destination has a queue of its own: a dead one delays no other."""
     return f"deliver-{destination}"
 
 

@@ -32,7 +32,7 @@ FRAGMENT: Final = "cadnode.json"
 
 
 def plan(wanted: Wanted, node: Settings | None) -> SetupPlan:
-    """What has to change so that Orthanc notifies the node of mammograms; writes nothing.
+    """What must change so that Orthanc notifies the node of mammograms; writes nothing.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def plan(wanted: Wanted, node: Settings | None) -> SetupPlan:
 
 
 def _web_notes(web: WebSection) -> list[str]:
-    """What stands in the way of an Orthanc that is to reach the node by its own settings."""
+    """Why Orthanc cannot reach the node by its settings."""
     if not web.enabled:
         return ["the node's HTTP side is switched off, and the plugin asks it: set web.enabled"]
     if web.certificate_file is not None:
@@ -164,7 +164,7 @@ def _modality(wanted: Wanted, node: Settings | None) -> list[Any]:
 
 
 def apply(changes: tuple[PlannedChange, ...]) -> None:
-    """Write the files; what was there before is kept beside. Raises `SettingsError`."""
+    """Write the files; previous versions are kept beside them. Raises `SettingsError`."""
     for change in changes:
         try:
             if change.before is not None:

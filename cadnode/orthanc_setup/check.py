@@ -25,7 +25,7 @@ _ANY_STATUS: Final = tuple(range(300, 600))
 
 @dataclass(frozen=True)
 class OrthancAddress:
-    """Where the Orthanc to be checked is, and as whom it is asked."""
+    """Where the Orthanc to be checked is, and the user for it."""
 
     url: str
     username: str = ""

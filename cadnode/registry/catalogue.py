@@ -72,7 +72,7 @@ class Catalogue:
         Raises
         ------
         SettingsError
-            There is none; the message names those that are there.
+            There is none; the message names those that exist.
         """
         of_name = [e for e in self.entries if e.name == name]
         if not of_name:

@@ -194,7 +194,7 @@ class Activation(BaseModel):
     def before(self, name: str) -> str | None:
         """The version that was active before the present one; None when it was switched off.
 
-        A second rollback goes a step further back; it does not undo the first.
+        A second rollback goes one step further back; it does not undo the first.
 
         Raises
         ------

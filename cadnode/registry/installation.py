@@ -70,7 +70,7 @@ def add(
 ) -> tuple[Added, ...]:
     """Put the models of a folder or a zip file into the own store, when all of them work.
 
-    A name that is new is active from then on. Of a name that is there already, the version that
+    A name that is new is active from then on. Of an existing name, the version that
     was active stays active, also when the new one is newer, unless `activate` is given. `numbering`
     states what becomes of a version that another model has.
 
@@ -261,7 +261,7 @@ def _add_one(source: Path, added: Added, stores: Stores, by: Actor) -> None:
 
 
 def _place(source: Path, card: ModelCard, own: Path) -> None:
-    """Bring weights and folder into the own store; weights that are there damaged are replaced."""
+    """Bring weights and folder into the own store; damaged weights are replaced."""
     target = own / card.name / card.version
     inside = target / store.WEIGHTS
     weights = inside if inside.exists() else store.blob(own, card.weights_sha256)
@@ -288,7 +288,7 @@ def _place(source: Path, card: ModelCard, own: Path) -> None:
 
 
 def _holds(file: Path, sha256: str) -> bool:
-    """Whether a file is there with the content of that sum."""
+    """Whether a file exists with the content of that checksum."""
     return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == sha256
 
 

@@ -1,7 +1,7 @@
 """Which version a model gets in the node's store.
 
 A training writes its recipe's version into every card it makes, and a packaged model often has
-that version already. A version names one model for good: a second one counts up.
+that version already. A version names one model permanently: a second one counts up.
 """
 
 import re

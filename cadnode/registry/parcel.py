@@ -1,4 +1,4 @@
-"""What somebody hands over to be added: a folder or a zip file with one or more models.
+"""What can be added as models: a folder or a zip file with one or more models.
 
 A zip file is unpacked only after every name in it was checked: nothing but cards, safetensors
 and lists of women, nothing outside the target, nothing that grows beyond measure.

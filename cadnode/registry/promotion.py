@@ -38,7 +38,7 @@ class Rule(BaseModel):
     least_n
         A comparison, and a stratum, counts with at least so many positives and as many negatives.
         Too small a comparison is refused; too small a stratum is passed over, and the verdict
-        says so.
+        states it.
     judged_by
         `estimate`: the difference itself. `interval`: the lower end of its interval by woman,
         which asks for non-inferiority to be shown and not only not refuted.
@@ -154,7 +154,7 @@ def promote(
     found, sha256 = read_evidence(evidence)
     stated = "; ".join(filter(None, (forced.strip(), reason.strip())))
     grounds(stated)  # refused before anything is read
-    # What is judged is what is switched: nobody changes the store in between.
+    # What is judged is what is switched: the store cannot change in between.
     with history.changing(stores.own):
         entry, candidate = _candidate(stores, spec)
         verdict = judge(rule, found, candidate)

@@ -1,7 +1,7 @@
 """Shadow mode: another version reads beside the active one, and only the admin sees its scores.
 
 The active models' result is reported and delivered as if there were no shadow. What the shadow
-would have assessments goes to `shadow.json` of the result's folder: scores alone, no identifiers.
+would have given goes to `shadow.json` of the result's folder: scores alone, no identifiers.
 """
 
 from collections import Counter

@@ -2,7 +2,7 @@
 
 Graphic data of both count from the outer corner of the top left pixel: (0, 0) is that corner,
 (1, 1) the pixel's opposite corner, (Columns, Rows) the image's (PS3.3 C.18.6 for SCOORD, C.10.5
-for PIXEL units). This is the house's own convention: nothing is shifted by half a pixel.
+for PIXEL units). This is the convention throughout: nothing is shifted by half a pixel.
 """
 
 from collections.abc import Sequence
