@@ -1,4 +1,4 @@
-"""The words every room shares: frozen values and closed sets, no I/O."""
+"""The types every package shares: frozen values and closed sets, no I/O."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -65,7 +65,7 @@ class Intent(StrEnum):
 
 
 class Acquisition(StrEnum):
-    """How the image came to be: a digital detector, or film that was digitized."""
+    """How the image was acquired: by a digital detector, or film that was digitized."""
 
     DIGITAL = "digital"
     FILM = "film"
@@ -176,12 +176,12 @@ class EvidenceLevel(StrEnum):
     SERIES = "series"  # an attribute of the series
     SERIES_TEXT = "series_text"  # a description of the series or protocol
     STUDY = "study"  # the study or the procedure: decides nothing about one image
-    ASSUMED = "assumed"  # nothing says so
+    ASSUMED = "assumed"  # no source states it
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one source says about one thing of an image.
+    """What one source states about one thing of an image.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ class Evidence:
         Such as "L", "CC" or "for presentation"; never a patient's identifier.
     counts
         Whether it is among the sources that decided; one that is overruled, or part of a
-        contradiction that left the thing unknown, does not.
+        contradiction that left it unknown, does not.
     """
 
     about: str
@@ -223,9 +223,9 @@ class System(StrEnum):
 
 
 class TrainingMaterial(StrEnum):
-    """What a model learnt from; the last two are of women."""
+    """What a model was trained on; the last two are of women."""
 
-    PHANTOMS = "phantoms"  # computed images with drawn lesions: of nobody
+    PHANTOMS = "phantoms"  # computed images with drawn lesions: of no patient
     FILM = "film"
     DIGITAL = "digital"
 
@@ -259,7 +259,7 @@ class ModelUse:
     """A model that took part in a reading: name, version and sha256 of its weights.
 
     `curve` is its card's, where it has an operating point. `system` is the one it belongs to, None
-    for what all systems share. `trained_on` is () where its card does not tell.
+    for what all systems share. `trained_on` is () where its card does not state it.
     """
 
     name: str
@@ -366,7 +366,7 @@ class Calcification:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What one system says of one region.
+    """One system's assessment of one region.
 
     Parameters
     ----------
@@ -403,7 +403,7 @@ class RoiReference:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A region of one view that is marked, and what each system says of it.
+    """A region of one view that is marked, and the assessment by each system.
 
     `outline` is a closed polygon of (row, column) points in pixels of the source image as
     stored, the first point not repeated. `probability` in [0, 1] is the one that counts
@@ -428,10 +428,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Correspondence:
-    """Two findings that are taken for one lesion, seen in the CC and the MLO view of a breast.
+    """Two findings that are assumed to be one lesion, seen in the CC and the MLO view of a breast.
 
     `cc` and `mlo` are places in `ExamResult.findings`, counted from 0. `nipple_mm` holds the
-    distances of the two from the nipple; `certainty` in [0, 1] says how well they agree.
+    distances of the two from the nipple; `certainty` in [0, 1] is how well they agree.
     `nipple_estimated`: the pixel size of one of the two views is a guess.
     """
 
@@ -457,7 +457,7 @@ class HeatMap:
 
 
 class Profile(StrEnum):
-    """Which objects of a report someone gets; `cadnode.report.profiles` says which."""
+    """Which objects of a report someone gets; `cadnode.report.profiles` lists them."""
 
     STANDARD = "standard"
     TID1500 = "tid1500"
@@ -481,7 +481,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExamResult:
-    """What the node says of one exam; the content of `result.json` and of every report.
+    """The node's result for one exam; the content of `result.json` and of every report.
 
     `read_with` is a sha256 over what was ready to read it, whether or not it took part: model
     cards, operating points, choices of the settings. "" where that is unknown.

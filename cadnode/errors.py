@@ -9,7 +9,7 @@ CadnodeError
  ├── ReportError        a DICOM object could not be made from a result            (exit 5)
  └── DeliveryError      a destination did not take an object                      (exit 6)
       ├── TransientDeliveryError   unreachable, busy, out of resources: try again
-      └── PermanentDeliveryError   refused for good: trying again is no use
+      └── PermanentDeliveryError   refused permanently: retrying is useless
 
 Messages never hold patient data: no names, identifiers, dates, accession numbers, nor paths or
 third-party texts that may hold them.
@@ -28,7 +28,7 @@ class CadnodeError(Exception):
 
 
 class SettingsError(CadnodeError):
-    """The configuration is wrong; the message says which key, what was found, what is wanted."""
+    """The configuration is wrong; the message names the key, what was found, what is wanted."""
 
     exit_code = 2
 
@@ -79,4 +79,4 @@ class TransientDeliveryError(DeliveryError):
 
 
 class PermanentDeliveryError(DeliveryError):
-    """The destination refused for good; the same try will fail again."""
+    """The destination refused permanently; the same attempt will fail again."""

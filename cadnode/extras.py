@@ -1,4 +1,4 @@
-"""What is installed only on request: `pip install 'cadnode[EXTRA]'`, and one way to say so."""
+"""What is installed only on request: `pip install 'cadnode[EXTRA]'`, and the error without it."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -41,7 +41,7 @@ def advice(extra: str) -> str:
 
 
 def missing(error: ImportError) -> MissingExtra | None:
-    """What to say of an import that failed; None when no extra would bring it."""
+    """The message for an import that failed; None when no extra would bring it."""
     package = (error.name or "").partition(".")[0]
     for extra, packages in EXTRAS.items():
         if package in packages:

@@ -1,8 +1,8 @@
-"""Files that are there whole or not at all, also after a crash or a power cut; and their locks.
+"""Files that exist whole or not at all, also after a crash or a power cut; and their locks.
 
 Choice: locks are `flock`'s, not the library `filelock`'s. Four of them lie on what they protect, a
-file being written or a study's folder, or are looked at by another process (`is_locked`), and one
-is shared; `filelock` locks a file of its own, exclusively, and cannot say whether it is held.
+file being written or a study's folder, or are inspected by another process (`is_locked`), and one
+is shared; `filelock` locks a file of its own, exclusively, and cannot report whether it is held.
 """
 
 import fcntl

@@ -83,13 +83,13 @@ class FailureKind(StrEnum):
     """What a request failed for."""
 
     ANSWER = "answer"  # it is not one that we can use
-    NO_ANSWER = "no_answer"  # there is none, or not all of it
+    NO_ANSWER = "no_answer"  # missing or incomplete
     CERTIFICATE = "certificate"  # the peer's is not trusted
     OURS = "ours"  # a file of credentials or certificates cannot be read
 
 
 class HttpFailure(Exception):
-    """A request came to nothing; `status` is the answer's, None when there was no answer."""
+    """A request failed; `status` is the answer's, None when there was no answer."""
 
     def __init__(
         self,
@@ -168,7 +168,7 @@ def connected(values: HttpPeerValues, credentials: Credentials | None = None) ->
         A file of credentials or certificates cannot be read.
     """
     with requests.Session() as session:
-        # Neither proxies nor ~/.netrc of the environment: the configuration says it all.
+        # Neither proxies nor ~/.netrc of the environment: the configuration is complete.
         session.trust_env = False
         session.auth = _authentication(credentials or _credentials(values))
         retries = _PATIENT if values.retries_requests else _ONCE

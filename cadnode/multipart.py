@@ -59,7 +59,7 @@ def first_part(blocks: Iterator[bytes], boundary: bytes, sink: Callable[[bytes],
 
 
 class _Rest:
-    """The bytes that were not looked at yet."""
+    """The bytes not yet parsed."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
@@ -114,4 +114,4 @@ class _Rest:
 
 
 def _nowhere(data: bytes) -> None:
-    """Passes over a part that nobody wants."""
+    """Passes over a part that is not wanted."""

@@ -1,6 +1,6 @@
 """Places to write to, tried before the work: an hour's training is not lost for a typing error.
 
-A trial leaves nothing behind, and is a real one: rights alone tell nothing of a file system that
+A trial leaves nothing behind, and is a real one: rights alone reveal nothing of a file system that
 is read-only or takes no files at all.
 """
 
@@ -18,7 +18,7 @@ def folder(path: Path, named: str) -> None:
     Raises
     ------
     SettingsError
-        It is a file, or cannot be written; names the option or setting and says why.
+        It is a file, or cannot be written; names the option or setting and the reason.
     """
     try:
         with tempfile.TemporaryFile(dir=_nearest(path)):
@@ -33,7 +33,7 @@ def file(path: Path, named: str) -> None:
     Raises
     ------
     SettingsError
-        It is a folder, or its folder cannot be written; names the option and says why.
+        It is a folder, or its folder cannot be written; names the option and the reason.
     """
     try:
         mode = path.stat().st_mode
@@ -61,7 +61,7 @@ def _nearest(path: Path) -> Path:
 
 
 def _reason(path: Path, error: OSError) -> str:
-    """In words, without what else the system says."""
+    """The error in words, without the rest of the system's message."""
     if isinstance(error, NotADirectoryError):
         upper = next(p for p in (path, *path.parents) if os.path.lexists(p))
         return f"{'it' if upper == path else upper} is no folder"

@@ -1,4 +1,4 @@
-"""What goes to a terminal: text as it is, and style that no text can bring along.
+"""Output to a terminal: text is printed as it is, and cannot inject style.
 
 rich reads `[bold]` and `:smile:` in a string as markup, and a path, a setting or an error may
 hold either. So consoles are made here, where both are off, and style is laid on by `styled`.

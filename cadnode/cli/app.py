@@ -221,8 +221,8 @@ def send(
         with counting_progress(err, "sending", len(files), quiet=as_json) as advance:
             sent, refused = sending.send_files(files, peer, advance)
     if as_json:
-        told = [{"file": str(one.path), "reason": one.reason} for one in [*left_out, *refused]]
-        print_json({"sent": sent, "files": len(files), "left_out": told, "dry_run": dry_run})
+        failures = [{"file": str(one.path), "reason": one.reason} for one in [*left_out, *refused]]
+        print_json({"sent": sent, "files": len(files), "left_out": failures, "dry_run": dry_run})
     else:
         for one in [*left_out, *refused]:
             err.print(styled("[yellow]![/] {} {}", one.path, one.reason), soft_wrap=True)

@@ -156,10 +156,10 @@ def split(
     else:
         done = splits.split_by_woman(rows, shares, seed, keep_test=keep_test)
     write_manifest(out_file, done)
-    _tell_split(done, out_file, as_json=as_json)
+    _print_split(done, out_file, as_json=as_json)
 
 
-def _tell_split(rows: tuple["ManifestRow", ...], out_file: Path, *, as_json: bool) -> None:
+def _print_split(rows: tuple["ManifestRow", ...], out_file: Path, *, as_json: bool) -> None:
     from cadnode_training.data.check import by_split
 
     parts = by_split(rows)

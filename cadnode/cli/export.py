@@ -76,18 +76,18 @@ def export(
     from cadnode.export import bundle
 
     folder, detector = _found(what, settings.load(config))
-    said: dict[str, Any] = {"folder": str(folder), "bundle": None, "onnx": None}
+    summary: dict[str, Any] = {"folder": str(folder), "bundle": None, "onnx": None}
     if bundle_folder is not None:
         bundle.write(folder, bundle_folder, detector)
-        said["bundle"] = str(bundle_folder)
+        summary["bundle"] = str(bundle_folder)
     if onnx is not None:
-        written = _onnx(folder, onnx, images, detector)
-        differences = [asdict(d) for d in written.differences]
-        said["onnx"] = {"file": str(onnx), "max_difference": differences}
+        checked = _onnx(folder, onnx, images, detector)
+        differences = [asdict(d) for d in checked.differences]
+        summary["onnx"] = {"file": str(onnx), "max_difference": differences}
     if as_json:
-        print_json(said)
+        print_json(summary)
     else:
-        _tell(said)
+        _print_summary(summary)
 
 
 def _found(what: str, values: settings.Settings) -> tuple[Path, Path | None]:
@@ -138,17 +138,17 @@ def _images(named: Sequence[Path] | None) -> Iterator[Sequence[Path]]:
         yield [Path(name) / kind for kind in FOLDERS]
 
 
-def _tell(said: dict[str, Any]) -> None:
-    if said["bundle"]:
+def _print_summary(summary: dict[str, Any]) -> None:
+    if summary["bundle"]:
         out.print(
-            f"{said['bundle']} is a MONAI bundle; its docs/README.md says how it is run",
+            f"{summary['bundle']} is a MONAI bundle; its docs/README.md says how it is run",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
-    if said["onnx"] is None:
+    if summary["onnx"] is None:
         return
-    file = said["onnx"]["file"]
+    file = summary["onnx"]["file"]
     out.print(f"{file} answers as the model does; {file}.json says how far", highlight=False)
-    for row in said["onnx"]["max_difference"]:
+    for row in summary["onnx"]["max_difference"]:
         out.print(
             f"  {row['n']} {row['inputs']} inputs: probabilities differ by at most "
             f"{row['probability']:.1e}, log-odds by {row['log_odds']:.1e}",

@@ -1,4 +1,4 @@
-"""`cadnode models history` and `remove`: how the present came to be, and what is not needed."""
+"""`cadnode models history` and `remove`: past activations; removal of versions."""
 
 from datetime import UTC, datetime
 from typing import Annotated

@@ -83,7 +83,7 @@ def _system_line(status: SystemStatus) -> Text:
 
 
 def print_card(console: Console, row: ModelRow, changes: Sequence[Change]) -> None:
-    """Everything a card says, in the order in which a reader asks."""
+    """Everything a card states, in the order in which a reader asks."""
     card = row.card
     if card is None:
         return
@@ -149,7 +149,7 @@ def _words(values: dict[str, Any]) -> str:
 
 
 def operating_points(card: ModelCard) -> list[tuple[str, OperatingPoint]]:
-    """The choices a setting offers, with what each comes to on the card's curve."""
+    """The choices a setting offers, with the operating point of each on the card's ROC curve."""
     return [(choice, card.curve.at(choice)) for choice in CHOICES]
 
 
@@ -191,12 +191,12 @@ def _proof_lines(proof: Proof | None) -> list[str]:
     low, high = proof.difference_ci or (None, None)
     numbers = (proof.auc_before, proof.auc_now, proof.difference, low, high)
     before, now, by, least, most = ("unknown" if v is None else f"{v:.3f}" for v in numbers)
-    said = "allowed it" if proof.allowed else "did not allow it: it was forced"
+    outcome = "allowed it" if proof.allowed else "did not allow it: it was forced"
     return [
         f"evidence: {proof.data}, {proof.n_pos} + {proof.n_neg} cases, against {proof.against}: "
         f"AUC {before} → {now}, difference {by} ({least} to {most})",
         f"comparison's sha256: {proof.sha256}",
-        f"rule, which {said}: {proof.rule}",
+        f"rule, which {outcome}: {proof.rule}",
     ]
 
 

@@ -127,8 +127,8 @@ def add(
         )
         return
     for a in added:
-        said = _added(f"{a.card.name}@{a.card.version}", a, dry_run=dry_run)
-        out.print(said, highlight=False, soft_wrap=True)
+        message = _added(f"{a.card.name}@{a.card.version}", a, dry_run=dry_run)
+        out.print(message, highlight=False, soft_wrap=True)
 
 
 @models_app.command()
@@ -156,7 +156,7 @@ def activate(
     now = installation.activate(
         stores, name, version or wanted, _actor(), model_overview.examine, why
     )
-    _tell(name, now, as_json=as_json)
+    _print_active(name, now, as_json=as_json)
 
 
 @models_app.command()
@@ -204,7 +204,7 @@ def promote(
     if not done.done:
         raise typer.Exit(_DAMAGED)
     if not as_json:
-        _tell(done.name, done.version, as_json=False)
+        _print_active(done.name, done.version, as_json=False)
 
 
 @models_app.command()
@@ -219,7 +219,7 @@ def deactivate(
 
     stores = model_overview.stores(settings.load(config))
     installation.deactivate(stores, name, _actor(), grounds(reason))
-    _tell(name, None, as_json=as_json)
+    _print_active(name, None, as_json=as_json)
 
 
 @models_app.command()
@@ -234,7 +234,7 @@ def rollback(
 
     stores = model_overview.stores(settings.load(config))
     now = installation.rollback(stores, name, _actor(), model_overview.examine, grounds(reason))
-    _tell(name, now, as_json=as_json)
+    _print_active(name, now, as_json=as_json)
 
 
 @models_app.command()
@@ -274,14 +274,14 @@ def _added(spec: str, added: "Added", *, dry_run: bool) -> str:
     name = added.card.name
     if dry_run:
         verb = "is there already" if added.there else "would be added"
-        said = f"{spec} is whole and works; it {verb}, with {added.active or 'none'} active."
-        return f"{said} {_own_version(added)}".rstrip()
-    said = f"{spec} was there already." if added.there else f"{spec} is added."
-    said = f"{said} {_own_version(added)}".rstrip()
+        message = f"{spec} is whole and works; it {verb}, with {added.active or 'none'} active."
+        return f"{message} {_own_version(added)}".rstrip()
+    message = f"{spec} was there already." if added.there else f"{spec} is added."
+    message = f"{message} {_own_version(added)}".rstrip()
     if added.active == added.card.version:
-        return f"{said} It is active. {_LATER}"
+        return f"{message} It is active. {_LATER}"
     still = f"{name}@{added.active} stays active" if added.active else f"{name} stays switched off"
-    return f"{said} {still}; `cadnode models activate {spec}` switches."
+    return f"{message} {still}; `cadnode models activate {spec}` switches."
 
 
 def _own_version(added: "Added") -> str:
@@ -291,7 +291,7 @@ def _own_version(added: "Added") -> str:
     return f"Its own card says {added.came_as}; here it is {added.card.version}, in its card too."
 
 
-def _tell(name: str, version: str | None, *, as_json: bool) -> None:
+def _print_active(name: str, version: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"name": name, "active_version": version})
     elif version is None:

@@ -134,7 +134,7 @@ def _score(score: float, above: float) -> Text:
 
 
 def findings_table(result: ExamResult) -> Table:
-    """Each finding with its descriptors and what every system says of it.
+    """Each finding with its descriptors and the assessment by each system.
 
     A finding that no system assessed shows its score and whose it is.
     """
@@ -166,20 +166,22 @@ def _what(finding: Finding) -> Text:
 
 def _cell(finding: Finding, system: System) -> Text:
     """A system's score: ▲ from its operating point on, bold when it counts; "–" for none."""
-    told = assessment_by(finding, system)
-    if told is None:
+    assessment = assessment_by(finding, system)
+    if assessment is None:
         return styled("[dim]–[/]  ")
-    number = Text(f"{told.probability:.2f}", "bold" if told is counting(finding) else "")
-    return Text.assemble(number, " ", ("▲", "red") if told.suspicious else " ")
+    number = Text(
+        f"{assessment.probability:.2f}", "bold" if assessment is counting(finding) else ""
+    )
+    return Text.assemble(number, " ", ("▲", "red") if assessment.suspicious else " ")
 
 
 def systems_table(result: ExamResult) -> Table:
     """Which systems took part, with which models, and why another did not."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    for told in result.systems:
-        state = styled("[green]● active[/]" if told.active else "[dim]○ not active[/]")
-        words = [Text(", ".join(told.models)), Text(told.reason, "dim")]
-        table.add_row(told.system.value, state, Text("\n").join(filter(None, words)))
+    for status in result.systems:
+        state = styled("[green]● active[/]" if status.active else "[dim]○ not active[/]")
+        words = [Text(", ".join(status.models)), Text(status.reason, "dim")]
+        table.add_row(status.system.value, state, Text("\n").join(filter(None, words)))
     return table
 
 

@@ -1,4 +1,4 @@
-"""`cadnode models recalibrate`: operating points fitted anew from validation data."""
+"""`cadnode models recalibrate`: operating points refitted on validation data."""
 
 import tempfile
 from datetime import UTC, datetime
@@ -70,7 +70,7 @@ def recalibrate(
         return
     out.print(_table(rows, together))
     for row in rows:
-        text = _said(row, dry_run=dry_run, own=out_folder is None)
+        text = _message(row, dry_run=dry_run, own=out_folder is None)
         out.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
@@ -145,7 +145,7 @@ def _changed(old: dict[str, Any] | None, new: dict[str, Any]) -> list[str]:
     return [f"{was} → {new[key]:.3f}" for was, key in zip(before, keys, strict=True)]
 
 
-def _said(row: dict[str, Any], *, dry_run: bool, own: bool) -> str:
+def _message(row: dict[str, Any], *, dry_run: bool, own: bool) -> str:
     spec, base = f"{row['name']}@{row['to_version']}", row["from_version"]
     if dry_run:
         return f"{spec} would be written, with the weights of {base}; nothing was changed."

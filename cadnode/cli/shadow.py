@@ -119,8 +119,8 @@ def stop(
     if as_json:
         print_json({"stopped": list(ended)})
     else:
-        said = f"{', '.join(ended)} no longer reads in shadow mode." if ended else "Nothing did."
-        out.print(said, highlight=False)
+        message = f"{', '.join(ended)} no longer reads in shadow mode." if ended else "Nothing did."
+        out.print(message, highlight=False)
 
 
 def shown_json(shown: "ShadowReport") -> dict[str, Any]:
@@ -196,7 +196,7 @@ def sparkline(counts: Sequence[int]) -> str:
 
 
 def _difference(row: "Agreement") -> str:
-    told = number(row.mean_difference, row.mean_difference_ci, signed=True)
+    mean = number(row.mean_difference, row.mean_difference_ci, signed=True)
     if row.limits is None:
-        return told
-    return f"{told}; limits {row.limits[0]:+.3f} to {row.limits[1]:+.3f}"
+        return mean
+    return f"{mean}; limits {row.limits[0]:+.3f} to {row.limits[1]:+.3f}"

@@ -248,7 +248,7 @@ def train_detection(
 
 
 def _train(system: str, options: TrainOptions, data: list[str], **own: Any) -> None:
-    """Train, or tell what would be done; `own` are the system's own options."""
+    """Train, or report what would be done; `own` are the system's own options."""
     from cadnode_training.engine.machine import Machine
 
     train = import_module(f"cadnode_training.papers.{system}.train")
@@ -268,14 +268,14 @@ def _train(system: str, options: TrainOptions, data: list[str], **own: Any) -> N
         **own,
     )  # fmt: skip
     if machine.first:
-        _tell(result, as_json=options.as_json)
+        _print_result(result, as_json=options.as_json)
 
 
-def _tell(result: dict[str, Any], *, as_json: bool) -> None:
+def _print_result(result: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
     for model in result.get("models", ()):
         folder = model["folder"]
-        told = f"{folder}: `cadnode models add {shlex.quote(folder)} --activate` puts it to use"
-        out.print(told, highlight=False, soft_wrap=True)
+        advice = f"{folder}: `cadnode models add {shlex.quote(folder)} --activate` puts it to use"
+        out.print(advice, highlight=False, soft_wrap=True)

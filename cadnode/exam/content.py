@@ -1,4 +1,4 @@
-"""What goes into an exam, as digests: equal content has an equal digest wherever it lies."""
+"""Digests of what goes into an exam: equal content has an equal digest, wherever it is stored."""
 
 import hashlib
 import json
@@ -25,8 +25,8 @@ _STATED: Final = re.compile(r"input sha256:([0-9a-f]{64})")
 def data_set_digest(path: Path) -> str:
     """Sha256, as 64 hex digits, of a DICOM file's data set: header and pixel data as stored.
 
-    Preamble and File Meta Information (PS3.10 section 7.1) do not count: they say who wrote the
-    file, and another writer of the same object says something else. A single other byte of the
+    Preamble and File Meta Information (PS3.10 section 7.1) do not count: they name the writer of
+    the file, and another writer of the same object differs in them. A single other byte of the
     header or of the pixels is another digest. Memory does not depend on the file's size.
 
     Raises
@@ -45,8 +45,8 @@ def header_digest(header: Dataset, only: Collection[int] | None = None) -> str:
     `only` are the tags that count; without it, all do.
     """
     with tolerant():
-        told = _told(header, only)
-    return hashlib.sha256(json.dumps(told).encode("ascii")).hexdigest()
+        elements = _elements(header, only)
+    return hashlib.sha256(json.dumps(elements).encode("ascii")).hexdigest()
 
 
 def input_digest(digests: Iterable[str]) -> str:
@@ -93,7 +93,7 @@ def _data_set_offset(file: BinaryIO) -> int:
             position += 8 + int.from_bytes(element[6:8], "little")
 
 
-def _told(ds: Dataset, only: Collection[int] | None = None) -> list[object]:
+def _elements(ds: Dataset, only: Collection[int] | None = None) -> list[object]:
     """[tag, value] of each element, as JSON knows them, in order of their tags."""
     tags = sorted(Tag(tag) for tag in ds.keys())  # noqa: SIM118  iteration would decode values
     return [[int(tag), _value(ds, tag)] for tag in tags if only is None or tag in only]
@@ -103,7 +103,7 @@ def _value(ds: Dataset, tag: BaseTag) -> object:
     try:
         element = as_stored(ds, tag)
         if isinstance(element, DataElement) and element.VR == "SQ":
-            return [_told(item) for item in element.value or ()]
+            return [_elements(item) for item in element.value or ()]
     except UNREADABLE:
         return None  # a value that cannot be read is not copied either
     return _plain(element.value)

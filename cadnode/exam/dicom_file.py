@@ -69,7 +69,7 @@ def open_file(path: Path) -> DicomFile:
     Raises
     ------
     NotProcessable
-        NOT_DICOM, or TRUNCATED when the file ends before there is anything to say about it.
+        NOT_DICOM, or TRUNCATED when the file ends before it can be identified.
     """
     try:
         with path.open("rb") as file:
@@ -117,7 +117,7 @@ class _Element:
 
 
 class _Watched:
-    """A file that remembers whether a read came back short: the sign of a cut header."""
+    """A file that remembers whether a read was short: the sign of a cut header."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -133,7 +133,7 @@ class _Watched:
 
 
 def _begins_like_dicom(file: IO[bytes]) -> bool:
-    """Whether the preamble and prefix are there; raises NOT_DICOM if nothing else fits either.
+    """Whether the preamble and prefix are present; raises NOT_DICOM if nothing else fits either.
 
     Without a prefix the first element must be of group 2 or 8 and short, as in a bare data set.
     """

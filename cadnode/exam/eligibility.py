@@ -1,6 +1,6 @@
 """Which of several images of one side and view is read, and the coded reason why the rest are not.
 
-Pure rules on what headers say; the standard view is one CC and one MLO of each breast.
+Pure rules on header values; the standard view is one CC and one MLO of each breast.
 """
 
 from collections.abc import Callable, Iterable
@@ -52,7 +52,7 @@ def choose(
 
 
 def reason_against(mammogram: Mammogram) -> SkipReason | None:
-    """Why an image is not to be read, whatever else is there; None when it may be."""
+    """Why an image is not to be read, whatever else the study has; None when it may be."""
     if mammogram.modifiers & CLOSE_UP:
         return SkipReason.MAGNIFIED_OR_SPOT
     if _is_too_small(mammogram):
@@ -67,7 +67,7 @@ def reason_against(mammogram: Mammogram) -> SkipReason | None:
 
 
 def _is_too_small(mammogram: Mammogram) -> bool:
-    """Whether no breast could be made out in it: an icon or preview, or a field of a few cm."""
+    """Whether it cannot show a breast: an icon or preview, or a field of a few cm."""
     shorter, longer = sorted((mammogram.rows, mammogram.columns))
     if shorter < SMALLEST_PX[0] or longer < SMALLEST_PX[1]:
         return True

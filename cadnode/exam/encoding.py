@@ -1,4 +1,4 @@
-"""How the bytes of a data set are written, whatever its transfer syntax says (PS3.5 annex A).
+"""How the bytes of a data set are written, whatever its transfer syntax states (PS3.5 annex A).
 
 Archives and modalities write implicit VR under the label of explicit VR, the reverse, and the
 wrong byte order. The label decides only where the bytes fit several encodings alike.
@@ -104,7 +104,7 @@ def read_file_meta(file: BinaryIO) -> Dataset:
 
 
 def begin(file: BinaryIO, stated: str, *, at_most: int = _MOST_INFLATED) -> EncodedDataSet:
-    """The data set that starts at the file's position; its transfer syntax is said to be `stated`.
+    """The data set that starts at the file's position; `stated` is its declared transfer syntax.
 
     No more than `at_most` bytes are inflated.
 
@@ -221,7 +221,7 @@ def _tag(head: bytes, position: int, encoding: Encoding) -> int:
 
 
 def _inflate(data: bytes, at_most: int) -> tuple[bytes, bool]:
-    """Bytes as far as they inflate, and whether their end was there (PS3.5 A.5; also RFC 1950)."""
+    """Bytes as far as they inflate, and whether the stream is whole (PS3.5 A.5; also RFC 1950)."""
     for window_bits in (-zlib.MAX_WBITS, zlib.MAX_WBITS):
         inflate = zlib.decompressobj(window_bits)
         try:

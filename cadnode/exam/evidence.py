@@ -1,15 +1,15 @@
-"""What the sources of a header say about one thing of an image, and what follows from it.
+"""What a header's sources state about one thing of an image (side, view), and what follows.
 
 The rule, for side and view alike:
 
 1. Sources about the image itself (its attributes and codes, its label, its orientation) must agree.
-2. An attribute or code of the image decides; what series and texts say otherwise is overruled.
+2. An attribute or code of the image decides; series and texts that differ are overruled.
 3. A label or the orientation decides only where nothing of the series contradicts it.
 4. An attribute of the series decides where nothing speaks for the image, and no text of the
    series contradicts it; a text of the series decides where nothing else speaks.
-5. Study and procedure decide nothing about one image. Free comments are not looked at.
+5. Study and procedure decide nothing about one image. Free comments are not evaluated.
 
-Sources that contradict each other leave the thing unknown.
+Sources that contradict each other leave it unknown.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,12 +23,12 @@ from cadnode.domain import Evidence, EvidenceLevel
 _OF_IMAGE: Final = (EvidenceLevel.IMAGE, EvidenceLevel.LABEL)
 _DECIDING: Final = (*_OF_IMAGE, EvidenceLevel.SERIES, EvidenceLevel.SERIES_TEXT)
 UNCLEAR: Final = "both or neither"
-"""What a source says that names no single side: it decides nothing and agrees with nothing."""
+"""The value of a source that names no single side: it neither decides nor agrees."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clue:
-    """What a source says; `decides` is False where it can only contradict others."""
+    """What a source states; `decides` is False where it can only contradict others."""
 
     source: str
     level: EvidenceLevel
@@ -38,10 +38,10 @@ class Clue:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """What the clues come to.
+    """The outcome of weighing the clues.
 
-    `value` is "" where nothing decides or sources contradict each other; `contradiction` then says
-    which, in words without any text of the header's.
+    `value` is "" where nothing decides or sources contradict each other; `contradiction` then
+    names the sources and their values, without any text of the header's.
     """
 
     value: str
@@ -55,7 +55,7 @@ class Weighed:
 
 
 def weigh(about: str, clues: Iterable[Clue]) -> Weighed:
-    """What the clues about one thing come to, by the rule of this module."""
+    """The outcome of the clues about one thing, by this module's rule."""
     found = sorted(clues, key=lambda clue: list(EvidenceLevel).index(clue.level))
     spoken = [c for c in found if c.level in _DECIDING]
     deciding = next((c.level for c in spoken if c.decides), None)
@@ -68,8 +68,8 @@ def weigh(about: str, clues: Iterable[Clue]) -> Weighed:
     value = next(c.says for c in heard if c.level is deciding and c.decides)
     against = next((c for c in heard if c.says != value), None)
     if against is not None:
-        said = next(c for c in heard if c.says == value and c.decides)
-        words = f"{_says(said)}, {_says(against)}"
+        agreeing = next(c for c in heard if c.says == value and c.decides)
+        words = f"{_statement(agreeing)}, {_statement(against)}"
         return Weighed("", _as_evidence(about, found, ""), words)
     if value == UNCLEAR:
         return Weighed("", _as_evidence(about, found, ""))
@@ -84,7 +84,7 @@ def name_of(keyword: str) -> str:
     return f"{dictionary_description(tag)} ({tag >> 16:04X},{tag & 0xFFFF:04X})"
 
 
-def _says(clue: Clue) -> str:
+def _statement(clue: Clue) -> str:
     return f"{name_of(clue.source)} says {clue.says}"
 
 

@@ -1,4 +1,4 @@
-"""A mammogram and an exam as the rest of the house sees them."""
+"""A mammogram and an exam, as every other package sees them."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,7 +22,7 @@ from cadnode.exam.content import data_set_digest, header_digest, input_digest
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Mammogram:
-    """One mammographic view: what its header says, and where its pixels are.
+    """One mammographic view: what its header states, and where its pixels are.
 
     `header` is the data set without pixel data (patient and study modules are copied from it
     into reports). `spacing_mm` is (row, column) spacing in the plane of the breast:
@@ -73,7 +73,7 @@ class Exam:
     the study was DICOM. `headers` holds one header (no pixels) per DICOM instance of the study,
     by SOP Instance UID: reports refer to skipped instances by it. `regions` are those that
     people marked on `mammograms`, in objects of the same study. `evidence` holds, by SOP Instance
-    UID, what the sources of each image say of patient, kind, side and view. `files` are all DICOM
+    UID, what the sources of each image state of patient, kind, side and view. `files` are all DICOM
     files that the exam was made from, whatever became of them.
     """
 
@@ -88,7 +88,7 @@ class Exam:
 
     @cached_property
     def content(self) -> str:
-        """Digest of all that went in (`exam.content.input_digest`); found once, at need.
+        """Digest of all that went in (`exam.content.input_digest`); computed once, on demand.
 
         Of each file its data set counts. An exam that was not made from files has the files of
         its mammograms, where they exist, and for all else the headers.

@@ -49,7 +49,7 @@ def settled(raw: Dataset, *, commas: bool = False) -> Header:
 
     Values that cannot be converted are left out; text that should be a number and is none stays
     as text. Both are named in `undecoded`. Decimal commas, which PS3.5 forbids and some writers
-    use, become points where nothing else can be meant (`_decimal`). `commas` says that the data
+    use, become points where nothing else can be meant (`_decimal`). `commas` states that the data
     set around this item is known to have them.
     """
     header = Header()

@@ -17,7 +17,7 @@ MAMMOGRAPHY = {
     "1.2.840.10008.5.1.4.1.1.1.2.1": Intent.PROCESSING,
 }
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-# Modality MG also comes in these: secondary capture, computed and digital radiography.
+# Modality MG also occurs in these: secondary capture, computed and digital radiography.
 _OTHER_PROJECTION = (
     _SECONDARY_CAPTURE,
     "1.2.840.10008.5.1.4.1.1.7.2",
@@ -101,7 +101,7 @@ _FILM_SCANNERS = ("LUMISYS", "HOWTEK", "VIDAR", "DIGIMAM", "TOTALLOOK", "FILM DI
 
 
 def is_own_output(header: Dataset) -> bool:
-    """Whether cadnode made the object: it says so as manufacturer or contributing equipment."""
+    """Whether cadnode made the object: it is named as manufacturer or contributing equipment."""
     makers = (header, *items(header, "ContributingEquipmentSequence"))
     return any(text(maker, "Manufacturer") == "CADNODE" for maker in makers)
 
@@ -126,7 +126,7 @@ def intent_of(header: Dataset) -> tuple[Intent, str]:
 
 
 def acquisition_of(header: Dataset) -> tuple[Acquisition, str]:
-    """Digital or film, and the attribute that says so.
+    """Digital or film, and the attribute that states it.
 
     A secondary capture is digitized film unless it came by digital interface (PS3.3 C.8.6.1).
     """
@@ -214,7 +214,7 @@ def refuse_special_images(header: Dataset) -> None:
     NotProcessable
         TOMOSYNTHESIS, BIOPSY, SPECIMEN, CAPTURE, CONTRAST_ENHANCED (all but the low-energy image),
         IMAGE_TYPE or NOT_MAMMOGRAPHY (quality control), by PS3.3 C.8.11.7.1.4 and what the
-        attributes of image and series say beside it.
+        attributes of image and series state beside it.
     """
     kinds = texts(header, "ImageType")[2:]
     words = _series_words(header)

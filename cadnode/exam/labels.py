@@ -39,7 +39,7 @@ _LABEL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a text says of side, view and modifiers; None or empty where it says nothing."""
+    """Side, view and modifiers that a text states; None or empty where it states none."""
 
     laterality: Laterality | None = None
     view: ViewPosition | None = None

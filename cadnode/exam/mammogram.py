@@ -26,7 +26,7 @@ _VENDORS = (  # as found in Manufacturer, and the one name they go by here
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Instance:
-    """What came of one file: a mammogram, or the reason why none; its header when it has one."""
+    """The result for one file: a mammogram, or the reason why none; its header when it has one."""
 
     path: Path = field(repr=False)
     header: Dataset | None = field(repr=False)
@@ -51,13 +51,13 @@ def read_instance(path: Path, *, read_for_processing: bool = False) -> Mammogram
     Raises
     ------
     NotProcessable
-        When the file is no readable mammographic view; the reason says why.
+        When the file is no readable mammographic view; with the coded reason.
     """
     return describe(open_file(path), read_for_processing=read_for_processing)
 
 
 def inspect(path: Path, *, read_for_processing: bool = False) -> Instance:
-    """What comes of one file; never raises for what is in it."""
+    """The result for one file; never raises for what is in it."""
     header: Dataset | None = None
     evidence: tuple[Evidence, ...] = ()
     try:
@@ -74,7 +74,7 @@ def inspect(path: Path, *, read_for_processing: bool = False) -> Instance:
 
 
 def evidence_of(header: Dataset) -> tuple[Evidence, ...]:
-    """What the header's sources say of kind, side and view, whether the image is read or not."""
+    """What the header's sources state of kind, side and view, whether the image is read or not."""
     return (
         *kind.evidence_of(header),
         *view.laterality_of(header).evidence,
@@ -120,7 +120,7 @@ def describe(file: DicomFile, *, read_for_processing: bool = False) -> Mammogram
 
 
 def _known(weighed: Weighed, otherwise: SkipReason) -> str:
-    """What the evidence comes to; raises the reason, with both sides of a contradiction."""
+    """What the evidence decides; raises the reason, with both sides of a contradiction."""
     if not weighed.value:
         raise NotProcessable(otherwise, weighed.contradiction)
     return weighed.value

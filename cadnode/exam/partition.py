@@ -3,7 +3,7 @@
 Patient ID decides, compared as DICOM compares LO (PS3.5 6.2: leading and trailing spaces mean
 nothing), with Issuer of Patient ID where both state one. One ID with another name *and* another
 birth date is another woman. Without an ID an instance belongs to the patient whose name and birth
-date it states, or to the study's only patient if it contradicts nothing; else nobody knows.
+date it states, or to the study's only patient if it contradicts nothing; else it is unknown.
 """
 
 from collections import defaultdict
@@ -49,7 +49,7 @@ class Stated:
 class PatientShare:
     """The instances of one patient, and what shows whose each is, by SOP Instance UID.
 
-    `is_known` is False for those whose patient is unclear: they are shown in nobody's report.
+    `is_known` is False for those whose patient is unclear: they are shown in no report.
     """
 
     instances: tuple[Instance, ...]
@@ -120,7 +120,7 @@ def _patients(all_stated: Iterable[Stated]) -> list[Stated]:
 
 
 def _people(stated: Sequence[Stated]) -> list[list[Stated]]:
-    """Those of one ID: one person, unless name and birth date both tell them apart."""
+    """Those of one ID: one person, unless both name and birth date differ."""
     if not any(a.contradicts(b) for a in stated for b in stated):
         return [list(stated)]
     return _grouped([s for s in stated if s.birth_date], lambda s: s.birth_date)
@@ -158,7 +158,7 @@ def _patient_of(stated: Stated, patients: Sequence[Stated]) -> tuple[int | None,
 
 
 def _is_the_same(stated: Stated, patient: Stated) -> bool:
-    """Whether a header of an ID that several patients have is this one's: it must say so itself."""
+    """Whether a header of an ID that several patients have matches this one itself."""
     if stated.contradicts(patient):
         return False
     return bool(

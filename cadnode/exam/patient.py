@@ -1,4 +1,4 @@
-"""Whose study it is, as far as a header says so, for people and programs to read."""
+"""Whose study it is, as far as a header states it, for people and programs to read."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -16,12 +16,12 @@ _SEXES: Final = frozenset({"F", "M", "O"})
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """A patient and a study; "" or None where the header says nothing, or nothing that can be read.
+    """A patient and a study; "" or None where the header has no value, or none that can be read.
 
     Parameters
     ----------
     names
-        The component groups of Patient's Name (PS3.5 6.2.1.2) that are there, each as people
+        The component groups of Patient's Name (PS3.5 6.2.1.2) that are present, each as people
         write it: alphabetic ("Hong, Gildong"), ideographic, phonetic.
     patient_id, issuer
         Patient ID (0010,0020) and who gave it out (0010,0021).
@@ -40,7 +40,7 @@ class Patient:
 
 
 def patient_of(header: Dataset | None) -> Patient:
-    """What the header says; an empty one when there is no header."""
+    """What the header states; an empty one when there is no header."""
     if header is None:
         return Patient()
     sex = _text(header, "PatientSex").upper()

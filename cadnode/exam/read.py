@@ -59,7 +59,7 @@ def read_study(
 ) -> tuple[Exam, ...]:
     """The exams that the files of one study make: one a patient.
 
-    `replaced` are files whose SOP Instance UID came again in `paths`: where they hold the same
+    `replaced` are files whose SOP Instance UID occurs again in `paths`: where they hold the same
     image its header was corrected, where they hold another one neither is used.
     """
     instances = [inspect(p, read_for_processing=read_for_processing) for p in _files(paths)]
@@ -124,7 +124,7 @@ def _exams(
 ) -> tuple[Exam, ...]:
     """The exams of one study's instances, one a patient; a share without an image makes none.
 
-    Unless no share has an image: what is there is then told of as one exam.
+    Unless no share has an image: everything is then one exam.
     """
     shares = by_patient(_without_conflicts(instances, earlier, same_pixels))
     shown = [s for s in shares if any(i.evidence for i in s.instances)]
@@ -146,7 +146,7 @@ def _without_conflicts(
     conflicts: set[str] = set()
     for uid, (first, *others) in by_uid.items():
         if any(
-            not _is_same_image(first, other, same_pixels) or _tells_otherwise(first, other)
+            not _is_same_image(first, other, same_pixels) or _contradicts(first, other)
             for other in others
         ):
             conflicts.add(uid)
@@ -184,10 +184,10 @@ def _bytes_of(instance: Instance) -> bytes | None:
         return None
 
 
-def _tells_otherwise(one: Instance, other: Instance) -> bool:
+def _contradicts(one: Instance, other: Instance) -> bool:
     """Whether two copies of an image name different patients, sides or views.
 
-    Nobody knows which is right: which came later is not known of files in a folder.
+    It is unknown which is right: files in a folder have no order of arrival.
     """
     if one.header is None or other.header is None:
         return False

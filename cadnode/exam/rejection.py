@@ -1,4 +1,4 @@
-"""Rejection notes: key objects that say which images are not to be used any more (IHE IOCM).
+"""Rejection notes: key objects that name the images not to be used any more (IHE IOCM).
 
 IHE RAD TF-3 4.66.4.1.3; the titles are in PS3.16 CID 7011, the document in PS3.3 A.35.4.
 """

@@ -22,7 +22,7 @@ _CALIBRATED: Final = ("FIDUCIAL", "GEOMETRY")
 
 
 def magnification_of(header: Dataset) -> tuple[float, str]:
-    """How much larger the breast is on the detector, and the keyword that says so.
+    """How much larger the breast is on the detector, and the attribute that states it.
 
     Estimated Radiographic Magnification Factor (0018,1114), else what it is defined as
     (PS3.3 C.8.11.5): Distance Source to Detector over Distance Source to Patient. The source is
@@ -57,7 +57,7 @@ def stated_spacing(header: Dataset) -> tuple[tuple[float, float] | None, str]:
     4. Nominal Scanned Pixel Spacing of a film, by the factor: a film is a detector.
 
     Choice: a Pixel Spacing of no type that differs from Imager Pixel Spacing was corrected or
-    calibrated, and nothing tells for which depth. It is preferred to the detector's plane, but
+    calibrated, and nothing states for which depth. It is preferred to the detector's plane, but
     not to a factor that the header states. One that equals it was not corrected.
     """
     pixel = _pair(header, "PixelSpacing")

@@ -1,4 +1,4 @@
-"""Side, view and view modifiers of a mammogram: what its header's sources say, and come to."""
+"""Side, view and view modifiers of a mammogram, from the sources in its header."""
 
 import re
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ _SIDE_CODES = {  # left and right breast; left and right as anatomic region modi
     "24028007": Laterality.RIGHT,
     "G-A100": Laterality.RIGHT,
 }
-# Texts of the series, and texts of study and procedure, which say nothing about one image.
+# Texts of the series, and texts of study and procedure, which state nothing about one image.
 _SERIES_TEXTS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
 _STUDY_TEXTS = (
     "StudyDescription", "PerformedProcedureStepDescription", "RequestedProcedureDescription",
@@ -130,7 +130,7 @@ def modifiers_of(header: Dataset) -> tuple[frozenset[ViewModifier], str]:
 def series_texts(header: Dataset) -> Iterator[tuple[str, str]]:
     """Keyword and upper-case words of each text of the series that is its own.
 
-    A text that repeats the study's or the procedure's says no more than those.
+    A text that repeats the study's or the procedure's states no more than those.
     """
     others = {" ".join(texts(header, keyword)) for keyword in _STUDY_TEXTS}
     for keyword in _SERIES_TEXTS:

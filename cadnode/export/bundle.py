@@ -157,7 +157,7 @@ def _copy_detector(folder: Path, to: Path) -> None:
 
 
 def _licence(card: ModelCard) -> str:
-    """The card's licence, and the text of the one that cadnode comes with."""
+    """The card's licence, and the text of the one that cadnode includes."""
     files = importlib.metadata.files("cadnode") or []
     texts = [Path(str(f.locate())) for f in files if f.name == "LICENSE"]
     text = next((t.read_text() for t in texts if t.is_file()), "")

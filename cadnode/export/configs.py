@@ -20,7 +20,7 @@ _PAPERS: Final = "cadnode.export.papers"
 def inference(card: ModelCard, *, detector: bool) -> Config:
     """Read the DICOM files in `dataset_dir`, write scores to `output_file`.
 
-    `detector` says that the bundle holds one, in `models/detector`.
+    `detector`: the bundle holds one, in `models/detector`.
     """
     looks = isinstance(card, CnnCard | FeatureCard)
     return {

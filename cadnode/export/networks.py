@@ -44,7 +44,7 @@ def network_of(card: ModelCard, state: dict[str, Tensor]) -> nn.Module:
 def served(model: Model, folder: str | Path) -> nn.Module:
     """The network that a model runs.
 
-    That of an autoencoder is built anew from its folder: `FeatureModel` keeps its own to itself.
+    That of an autoencoder is rebuilt from its folder: `FeatureModel` keeps its own to itself.
 
     Raises
     ------

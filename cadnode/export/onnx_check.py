@@ -51,13 +51,13 @@ def difference(model: OnnxModel, file: Path, inputs: Tensor, name: str) -> OnnxD
     ModelError
         onnxruntime fails on the file.
     """
-    probability, log_odds, logit_map = _model_says(model, inputs)
+    probability, log_odds, logit_map = _model_outputs(model, inputs)
     apart = []
     for size in (1, 3):
-        said = _onnx_says(file, inputs, size)
-        maps = None if logit_map is None else _apart(said["logit_map"], logit_map)
-        own = said["logit"] if "logit" in said else said["log_odds"]
-        apart.append((_apart(said["probability"], probability), _apart(own, log_odds), maps))
+        outputs = _onnx_outputs(file, inputs, size)
+        maps = None if logit_map is None else _apart(outputs["logit_map"], logit_map)
+        own = outputs["logit"] if "logit" in outputs else outputs["log_odds"]
+        apart.append((_apart(outputs["probability"], probability), _apart(own, log_odds), maps))
     return OnnxDifference(
         name,
         len(inputs),
@@ -73,7 +73,7 @@ def _apart(one: Floats, other: Floats) -> float:
     return float(gaps.max()) if np.isfinite(gaps).all() else float("inf")
 
 
-def _onnx_says(file: Path, inputs: Tensor, size: int) -> dict[str, Floats]:
+def _onnx_outputs(file: Path, inputs: Tensor, size: int) -> dict[str, Floats]:
     onnxruntime: Any = import_module("onnxruntime")  # an extra, without type information
     state: Any = import_module("onnxruntime.capi.onnxruntime_pybind11_state")
     failures = tuple(getattr(state, name) for name in _FAILURES)
@@ -93,7 +93,7 @@ def _onnx_says(file: Path, inputs: Tensor, size: int) -> dict[str, Floats]:
     return {name: np.concatenate([p[i] for p in parts]) for i, name in enumerate(names)}
 
 
-def _model_says(model: OnnxModel, inputs: Tensor) -> tuple[Floats, Floats, Floats | None]:
+def _model_outputs(model: OnnxModel, inputs: Tensor) -> tuple[Floats, Floats, Floats | None]:
     """Probabilities, log-odds and maps, by the model's own reading."""
     if isinstance(model, FeatureModel):
         rows = [Features(model.card.features, row.astype(np.float64)) for row in inputs.numpy()]

@@ -51,16 +51,16 @@ def write(
     detector: Detector | None = None,
     tolerance: float = TOLERANCE,
 ) -> OnnxFile:
-    """The ONNX file of a model's folder, and `FILE.json` that says how it was checked.
+    """The ONNX file of a model's folder, and `FILE.json` that states how it was checked.
 
-    Whatever ends the writing, a report that is there is that of the file beside it.
+    However the writing ends, an existing report belongs to the file beside it.
 
     Parameters
     ----------
     folder
         With `card.json` and weights.
     file
-        To be written; one that is there is replaced only by a file that passed.
+        To be written; an existing one is replaced only by a file that passed.
     images
         Folders with DICOM images to check on, beside random inputs.
     detector
@@ -84,15 +84,15 @@ def write(
     file.parent.mkdir(parents=True, exist_ok=True)
     report = file.with_name(f"{file.name}.json")
     with tempfile.TemporaryDirectory(prefix=".onnx-", dir=file.parent) as name:
-        made, told = Path(name) / "model.onnx", Path(name) / "report.json"
+        made, checked = Path(name) / "model.onnx", Path(name) / "report.json"
         _convert(graph, model, made, _facts(card, folder))
         differences = _checked(model, made, images, detector)
         _refuse(card, differences, tolerance)
-        write_whole(told, _report(made, card, differences, tolerance))
+        write_whole(checked, _report(made, card, differences, tolerance))
         # Two names cannot change at once: in between there is no report, never another file's.
         report.unlink(missing_ok=True)
         made.replace(file)
-        told.replace(report)
+        checked.replace(report)
         sync_folder(file.parent)
     return OnnxFile(file, report, card, differences)
 

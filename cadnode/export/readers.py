@@ -1,7 +1,7 @@
 """How a bundle's model reads a view: by the very steps that the node takes (`cadnode.reading`).
 
 Each reader prepares a view (MONAI's preprocessing) and reads what it prepared (MONAI's inferer).
-What it says is an `ExportRow`, ready for JSON.
+Its reading is an `ExportRow`, ready for JSON.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from cadnode.reading.views import LoadedView, score_view
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ExportRow:
-    """What is said of a view: JSON's content, and the scored view where whole views are read."""
+    """The reading of a view: JSON's content, and the scored view where whole views are read."""
 
     content: dict[str, Any]
     scored: ScoredView | None = None
@@ -40,7 +40,7 @@ class Reader(Protocol):
         """What `read` needs of a view."""
 
     def read(self, prepared: Any, case: ExportCase) -> ExportRow:
-        """What the model says of what `prepare` returned."""
+        """The reading of what `prepare` returned."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -101,7 +101,7 @@ class RegionReader:
 
     def read(self, prepared: list[Candidate], case: ExportCase) -> ExportRow:
         """A probability of malignancy for each region."""
-        return ExportRow({"regions": [region(c) | self._said(c) for c in prepared]})
+        return ExportRow({"regions": [region(c) | self._assessment(c) for c in prepared]})
 
     def _fits(self, candidate: Candidate) -> bool:
         """Features need a segmentation that allows the card's scenario."""
@@ -109,7 +109,7 @@ class RegionReader:
             return True
         return self.model.card.scenario in scenarios(candidate.kind, candidate.segmentation)
 
-    def _said(self, candidate: Candidate) -> dict[str, Any]:
+    def _assessment(self, candidate: Candidate) -> dict[str, Any]:
         if isinstance(self.model, RoiModel):
             reading = read_roi(self.model, candidate)
             return {"probability": reading.probability, "logit": reading.logit}
@@ -123,7 +123,7 @@ class RegionReader:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DetectionReader:
-    """The detector: clusters and masses that it marks, with its certainty that they are there."""
+    """The detector: clusters and masses that it marks, with its certainty of each."""
 
     model: Detector
 

@@ -59,5 +59,5 @@ def _lacks(path: Path) -> str:
 
 
 def detector_among(folders: Iterable[Path]) -> Path | None:
-    """The first folder with a detector's card; None where there is none."""
+    """The first folder with a detector's card; None without one."""
     return next((f for f in folders if isinstance(store.read_card(f), DetectorCard)), None)

@@ -23,7 +23,7 @@ from cadnode.reading.views import load_view, skipped_view
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Prepared:
-    """A view before it is read; `content` is the reader's, `skipped` says why there is none."""
+    """A view before it is read; `content` is the reader's, `skipped` why there is none."""
 
     case: ExportCase
     content: Any = None
@@ -32,7 +32,7 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Said:
-    """What came of a view: a row, or the reason why none."""
+    """The result for a view: a row, or the reason why there is none."""
 
     case: ExportCase
     row: ExportRow | None
@@ -46,7 +46,7 @@ class Prepare(Transform):  # type: ignore[misc]  # MONAI ships no types
         self.reader = reader
 
     def __call__(self, case: ExportCase) -> Prepared:
-        """The view as the reader wants it; a view that it does not read has a coded reason."""
+        """The view as the reader takes it; a view that it does not read has a coded reason."""
         if case.mammogram.acquisition not in self.reader.card.applies_to:
             none = NotProcessable(SkipReason.NO_MODEL_APPLIES)
             return Prepared(case, skipped=skipped_view(case.mammogram, none))
@@ -69,10 +69,10 @@ class Reading(Inferer):  # type: ignore[misc]  # MONAI ships no types
     def __call__(
         self, inputs: Sequence[Prepared], network: nn.Module, *args: Any, **kwargs: Any
     ) -> list[Said]:
-        """What the model says of each view."""
-        return [self._said(prepared) for prepared in inputs]
+        """The reading of each view."""
+        return [self._read(prepared) for prepared in inputs]
 
-    def _said(self, prepared: Prepared) -> Said:
+    def _read(self, prepared: Prepared) -> Said:
         case = prepared.case
         if prepared.skipped is not None:
             return Said(case, None, prepared.skipped)
@@ -89,7 +89,7 @@ def as_it_is(batch: Sequence[Prepared], *args: Any, **kwargs: Any) -> tuple[Any,
 
 @dataclass(eq=False, slots=True)
 class Scores:
-    """Collects what an evaluator's model says, and writes it as JSON.
+    """Collects the readings of an evaluator's model, and writes them as JSON.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class Scores:
 
     reader: Reader
     exams: Sequence[Exam]
-    said: list[Said] = field(default_factory=list)
+    readings: list[Said] = field(default_factory=list)
 
     def attach(self, engine: Any) -> None:
         """Collect from now on (MONAI's handlers have this method)."""
@@ -110,19 +110,19 @@ class Scores:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
 
     def collect(self, engine: Any) -> None:
-        """Take over what was said in an iteration."""
-        self.said += engine.state.output["pred"]
+        """Take over the readings of an iteration."""
+        self.readings += engine.state.output["pred"]
 
     def write(self, file: str | Path) -> None:
         """Write `as_dict` to a file."""
         write_json(self.as_dict(), file)
 
     def as_dict(self) -> dict[str, Any]:
-        """The model, and what it says of each exam (docs/bundles.md)."""
+        """The model, and its reading of each exam (docs/bundles.md)."""
         card = self.reader.card
         by_exam: dict[int, list[Said]] = defaultdict(list)
-        for said in self.said:
-            by_exam[id(said.case.exam)].append(said)
+        for reading in self.readings:
+            by_exam[id(reading.case.exam)].append(reading)
         return {
             "schema_version": 1,
             "model": {"name": card.name, "version": card.version, "sha256": card.weights_sha256},
@@ -136,17 +136,17 @@ def write_json(content: Any, file: str | Path) -> None:
     write_whole(Path(file), (json.dumps(content, indent=2) + "\n").encode())
 
 
-def _exam(exam: Exam, said: Sequence[Said]) -> dict[str, Any]:
-    skipped = [*exam.skipped, *(s.skipped for s in said if s.skipped is not None)]
+def _exam(exam: Exam, readings: Sequence[Said]) -> dict[str, Any]:
+    skipped = [*exam.skipped, *(s.skipped for s in readings if s.skipped is not None)]
     content: dict[str, Any] = {"study_instance_uid": exam.study_instance_uid}
-    scored = [s.row.scored for s in said if s.row is not None and s.row.scored is not None]
+    scored = [s.row.scored for s in readings if s.row is not None and s.row.scored is not None]
     if scored:
-        told = verdict(scored)
-        content["exam_score"] = told.exam_score
+        scores = verdict(scored)
+        content["exam_score"] = scores.exam_score
         content["breasts"] = [
-            {"laterality": b.laterality.value, "score": b.score} for b in told.breasts
+            {"laterality": b.laterality.value, "score": b.score} for b in scores.breasts
         ]
-    content["views"] = [_view(s.case) | s.row.content for s in said if s.row is not None]
+    content["views"] = [_view(s.case) | s.row.content for s in readings if s.row is not None]
     content["skipped"] = [
         {"sop_instance_uid": s.sop_instance_uid, "reason": s.reason.value} for s in skipped
     ]

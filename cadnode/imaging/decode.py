@@ -126,9 +126,9 @@ def _native(value: bytes, mammogram: Mammogram, allocated: int) -> Stored:
 def single_frame(value: bytes) -> bytes:
     """The stream of the only frame in items of encapsulated pixel data (PS3.5 A.4).
 
-    All fragments are joined, whatever the Basic and Extended Offset Tables say: there is nothing
-    for them to tell apart. The first item is the table, unless it begins as a stream does: some
-    writers leave the table out.
+    All fragments are joined, whatever the Basic and Extended Offset Tables state: there is only
+    one frame. The first item is the table, unless it begins as a stream does: some writers leave
+    the table out.
 
     Raises
     ------
@@ -229,7 +229,7 @@ def _refuse_other_matrix(frame: bytes, mammogram: Mammogram) -> None:
 
 
 def _stream_size(frame: bytes) -> tuple[int, int] | None:
-    """(rows, columns) by the JPEG or JPEG 2000 stream's header; None when it says nothing."""
+    """(rows, columns) by the JPEG or JPEG 2000 stream's header; None when it states none."""
     if frame[:4] == b"\xff\x4f\xff\x51":
         x1, y1, x0, y0 = (int.from_bytes(frame[i : i + 4], "big") for i in (8, 12, 16, 20))
         return y1 - y0, x1 - x0
@@ -241,7 +241,7 @@ def _stream_size(frame: bytes) -> tuple[int, int] | None:
 
 
 def _precision(frame: bytes) -> int | None:
-    """Bits of a sample by the JPEG or JPEG 2000 stream's header; None when it says nothing."""
+    """Bits of a sample by the JPEG or JPEG 2000 stream's header; None when it states none."""
     if frame[:4] == b"\xff\x4f\xff\x51":
         return (frame[42] & 0x7F) + 1 if len(frame) > 42 else None  # Ssiz of the first component
     at = _start_of_frame(frame)

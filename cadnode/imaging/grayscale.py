@@ -79,7 +79,7 @@ def brightness_table(
 
 
 def _is_inverse(header: Dataset, shown: Values, counts: Counts, real: NDArray[np.bool_]) -> bool:
-    """Whether low values are bright; MONOCHROME1 and INVERSE say the same thing once.
+    """Whether low values are bright; MONOCHROME1 and INVERSE state the same thing once.
 
     PS3.3 C.8.11.3 has INVERSE with MONOCHROME1 and IDENTITY with MONOCHROME2. Where they
     contradict each other, which viewers resolve either way, the air around the breast decides:

@@ -21,7 +21,7 @@ _MOST_BYTES: Final = 1 << 30  # four full-field views are about 220 MB
 def load(mammogram: Mammogram, *, voi: Window | None = None) -> FloatImage:
     """`(rows, columns) float32 in [0, 1]` in source geometry, dense tissue bright, padding 0.
 
-    Modality LUT, VOI and polarity are applied as the header says (PS3.4 N.2); overlays are not.
+    Modality LUT, VOI and polarity are applied as the header states (PS3.4 N.2); overlays are not.
     `voi` is used in place of the header's; without any, the robust range of the pixels is.
 
     Raises

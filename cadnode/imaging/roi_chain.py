@@ -77,7 +77,7 @@ class Roi:
     """A region of interest as the networks take it in.
 
     `image` is `(1, size, size) float32 in [0, 1]`, 0 beyond the edge of the view; `placement`
-    says which part of the view it shows, and where.
+    states which part of the view it shows, and where.
     """
 
     image: FloatImage
@@ -107,7 +107,7 @@ class Cut(Transform):  # type: ignore[misc]  # MONAI ships no types
     """Cuts the square and brings it to the spec's pixel size.
 
     The square is moved to whole source pixels and its edge inside the view to whole pixels of
-    the region; `Placement` says exactly where it came to lie. The pixel size is the spec's within
+    the region; `Placement` states exactly where it lies. The pixel size is the spec's within
     half a pixel over the width of the part inside the view (0.2 % of a 256-pixel part).
     """
 
@@ -209,7 +209,7 @@ def map_to_source(values: FloatImage, placement: Placement) -> FloatImage:
     """`(h', w') float32`: the part of a region's map that covers exactly `placement.crop`.
 
     `values` is `(h, w) float32` of any resolution, covering the whole region. Where the region
-    sticks out of the view, the map is sampled anew (bilinear) so that its edge is the crop's.
+    sticks out of the view, the map is resampled (bilinear) so that its edge is the crop's.
     """
     content, (rows, cols) = placement.content, placement.shape
     if content == Box(0, 0, rows, cols):

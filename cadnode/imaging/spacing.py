@@ -50,7 +50,7 @@ class Spacing:
 def spacing_of(mammogram: Mammogram) -> Spacing:
     """The stated spacing, else an estimate from the image's size.
 
-    The estimate is off by up to 20 % for scanned film (nothing tells a 0.042 mm scan that was
+    The estimate is off by up to 20 % for scanned film (nothing identifies a 0.042 mm scan that was
     not trimmed from a 0.05 mm one that was) and by the magnification (about 7 %) for detectors.
     """
     if mammogram.spacing_mm is not None:

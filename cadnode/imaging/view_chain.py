@@ -86,7 +86,7 @@ class View:
     """A view on its way through the chain.
 
     `image` is `(1, H, W) float32 in [0, 1]` before and `(1, h, w) float32` after;
-    `placement` says how the latter lies in the former. `mask` is the breast's mask, stretched to
+    `placement` states how the latter lies in the former. `mask` is the breast's mask, stretched to
     a square.
     """
 
@@ -176,7 +176,7 @@ class PlaceView(Transform):  # type: ignore[misc]  # MONAI ships no types
         return geometry.scale_box(box, (mask.shape[0], mask.shape[1]), shape), part
 
     def _content(self, crop: Box, laterality: Laterality) -> Box:
-        """Where in the tensor the crop goes."""
+        """Where in the tensor the crop is placed."""
         height, width = self.spec.height, self.spec.width
         if self.spec.fit == "fill":
             return Box(0, 0, height, width)
@@ -241,7 +241,7 @@ class Chain(Compose):  # type: ignore[misc]  # MONAI ships no types
         Raises
         ------
         NotProcessable
-            A step says why the view cannot be read (MONAI wraps what a transform raises).
+            A step finds that the view cannot be read (MONAI wraps what a transform raises).
         """
         try:
             ready: View = super().__call__(view, **options)

@@ -6,7 +6,7 @@ taken off, so that of what both breasts share (density, film, exposure) less is 
 
 An exam's score is the higher of its breasts', and exam and breasts have one operating point,
 chosen on exams: so an exam that does not reach it has no breast that does. At weight 1 the two
-scores would add up to one whatever the images show; `training/papers/kim2018/validation.py` says
+scores would add up to one whatever the images show; `training/papers/kim2018/validation.py` states
 which weights are allowed.
 """
 

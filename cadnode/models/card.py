@@ -1,7 +1,8 @@
 """The model card: what a model is, what it was trained and measured on, and how it is used.
 
-A card is one of four kinds, told apart by `kind`: `dib_mg` reads whole views, `cnn` reads regions
-of interest, `features` reads the features of a segmented region, `detector` filters candidates.
+A card is one of four kinds, distinguished by `kind`: `dib_mg` reads whole views, `cnn` reads
+regions of interest, `features` reads the features of a segmented region, `detector` filters
+candidates.
 """
 
 from datetime import date
@@ -41,7 +42,7 @@ class _Part(BaseModel):
 class Metric(_Part):
     """One measured area under a curve, or share.
 
-    `contrast` says in a sentence what was compared with what; `unit` what was counted.
+    `contrast` states in a sentence what was compared with what; `unit` what was counted.
     """
 
     name: str
@@ -87,7 +88,7 @@ class TrainingData(_Part):
 
 
 class Recalibration(_Part):
-    """How operating points were fitted anew (`cadnode models recalibrate`).
+    """How operating points were refitted (`cadnode models recalibrate`).
 
     `base` is the version whose weights these are.
     """
@@ -109,12 +110,12 @@ class _Card(_Part):
     training_data
         In a sentence; `training_sets` gives the counts.
     training_material
-        What the weights learnt from; () where the names of `training_sets` tell it (`materials`).
+        What the weights were trained on; () where `training_sets` states it (`materials`).
     roc
         Of scores, on the validation part.
     exam
         Of exams' scores, where the model scores exams; None on cards of before it. Operating
-        points are chosen on it where it is there, otherwise on `roc`.
+        points are chosen on it where it exists, otherwise on `roc`.
     weights_sha256
         Of the weights' file.
     stored_as
@@ -124,7 +125,7 @@ class _Card(_Part):
     command, seed, trained_on
         How and when the weights were made.
     recalibrated
-        How and when calibration and curves were fitted anew; None where training fitted them.
+        How and when calibration and curves were refitted; None where training fitted them.
     """
 
     schema_version: Literal[2] = 2
@@ -159,9 +160,9 @@ class _Card(_Part):
 
     @property
     def materials(self) -> tuple[TrainingMaterial, ...]:
-        """What the weights learnt from, phantoms first; () where the card does not tell.
+        """What the weights were trained on, phantoms first; () where the card does not state it.
 
-        A card that does not state it is of a data set whose name tells it, or of a site's own
+        A card that does not state it is of a data set whose name implies it, or of a site's own
         data, which are then images of the kinds that the model reads.
         """
         found = set(self.training_material)

@@ -37,7 +37,7 @@ class Detector:
 
     @property
     def config(self) -> DetectorConfig:
-        """Shape of the network and what it looks at."""
+        """Shape of the network and of its input."""
         return self.card.architecture
 
     @property

@@ -9,12 +9,12 @@ from cadnode.errors import ModelError, SettingsError
 
 T = TypeVar("T")
 
-# What PyTorch's allocator for the CPU says in a plain RuntimeError (c10/core/impl/alloc_cpu.cpp).
+# What PyTorch's CPU allocator reports in a plain RuntimeError (c10/core/impl/alloc_cpu.cpp).
 _CPU_ALLOCATOR: Final = ("allocate memory", "not enough memory")
 
 
 def choose_device(wanted: str = "auto") -> str:
-    """`"cuda"` or `"cpu"`; `"auto"` takes CUDA when it is there.
+    """`"cuda"` or `"cpu"`; `"auto"` takes CUDA when it is available.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(said in str(error) for said in _CPU_ALLOCATOR)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _CPU_ALLOCATOR)
 
 
 def run_within_memory(
@@ -49,12 +49,12 @@ def run_within_memory(
     """What `compute(device, batch_size)` returns, of the largest batch size that fits.
 
     Out of memory: the batch is halved until it fits. `cpu_too`: where one input does not fit, or
-    the device fails otherwise, the CPU goes on, with the batch size reached.
+    the device fails otherwise, the CPU continues, with the batch size reached.
 
     Raises
     ------
     ModelError
-        The model `name` fails whatever is tried; without the library's text.
+        The model `name` fails in every way tried; without the library's text.
     """
     while True:
         try:

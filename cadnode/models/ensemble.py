@@ -15,7 +15,7 @@ from cadnode.models.roi import RoiReading
 
 @dataclass(frozen=True, eq=False, slots=True)
 class EnsembleReading:
-    """What the members say of one region together.
+    """The members' joint assessment of one region.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def operating_point(members: Sequence[CnnCard], choice: str) -> OperatingPoint:
     Youden index is highest (0.247 there, while its members' cut-offs have a mean of 0.144).
 
     Deviation: members without a common curve are read at the mean of their thresholds, because
-    nothing else is known of them; `chosen` says so, and sensitivity and specificity are theirs on
+    nothing else is known of them; `chosen` states it, and sensitivity and specificity are theirs on
     average. `cadnode models recalibrate` gives their cards what a common curve is made of.
 
     Raises

@@ -36,13 +36,13 @@ _FAILURES: Final = (
 def examine(folder: Path) -> ModelCard:
     """The card of a folder whose model works: everything is read, and a dry run is finite.
 
-    Looked at, in this order: the card's schema, the weights' sha256 and format, their shapes
+    Checked, in this order: the card's schema, the weights' sha256 and format, their shapes
     and values, the list of women, the preprocessing, and the model's answer to a synthetic input.
 
     Raises
     ------
     ModelError
-        Something is missing, damaged or does not fit; says what and where.
+        Something is missing, damaged or does not fit; names what and where.
     """
     card, state = store.read_weights(folder)
     if problem := _misfit(card, state) or _not_finite(state) or _too_large(card):
@@ -109,7 +109,7 @@ def _not_finite(state: Mapping[str, Tensor]) -> str:
 
 
 def _too_large(card: ModelCard) -> str:
-    """Which side of the card's input is beyond reason; "" when none is."""
+    """Which side of the card's input is unreasonable; "" when none is."""
     sides: tuple[int | None, ...] = ()
     if isinstance(card, DibMgCard):
         sides = (card.preprocess.height, card.preprocess.width, card.preprocess.stretch_to)

@@ -48,7 +48,7 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class FeatureReading:
-    """What a model says of a region's features.
+    """A model's assessment of a region, from its features.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class FeatureModel:
     Parameters
     ----------
     card
-        Also says which features are read, and how probabilities are calibrated.
+        Also states which features are read, and how probabilities are calibrated.
     state
         The weights: `sae.*` the network, `scaler.*`, `svm.*`, `knn.*`, `lda.*` arrays.
     operating_point
@@ -102,7 +102,7 @@ class FeatureModel:
         return self.card.weights_sha256
 
     def score(self, features: Features) -> FeatureReading:
-        """The reading of a region's features; further ones than the card's are not looked at.
+        """The reading of a region's features; features that the card does not name are ignored.
 
         Raises
         ------

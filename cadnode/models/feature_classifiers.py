@@ -37,13 +37,13 @@ class _FromArrays:
         return cls(**{n: np.asarray(arrays[f"{prefix}.{n}"], np.float64) for n in names})
 
     def arrays(self, prefix: str) -> dict[str, Floats]:
-        """As they are stored."""
+        """The arrays as they are stored."""
         return {f"{prefix}.{f.name}": getattr(self, f.name) for f in fields(self)}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Scaler(_FromArrays):
-    """Features to [0, 1].
+    """Scales features to [0, 1].
 
     y = sign(x) ln(1 + |x| / unit), then (y − low) / (high − low), clipped to [0, 1].
 

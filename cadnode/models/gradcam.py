@@ -48,7 +48,7 @@ def grad_cam(network: RoiNetwork, rois: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def aligned(cams: Tensor, cells: Cells, size: int) -> Tensor:
-    """`(B, n, n)`: the maps brought to where the cells look, covering the whole region.
+    """`(B, n, n)`: the maps resampled to the cells' receptive fields, covering the whole region.
 
     Without it a map of a ResNet would lie half a cell (16 pixels) too far down and right, and
     one of an Inception, which pads nothing, would be stretched by up to 40 pixels at the edge.

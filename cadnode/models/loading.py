@@ -23,7 +23,7 @@ Model = ViewModel | RoiModel | FeatureModel | Detector
 def load(
     folder: Path, device: str = "cpu", *, operating_point: str = YOUDEN, bf16: bool = False
 ) -> Model:
-    """The model of a folder, whatever its card's kind.
+    """The model of a folder, of any kind of card.
 
     `bf16` lets CNNs compute in bfloat16 whose card has measured that their scores agree.
 

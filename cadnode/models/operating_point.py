@@ -60,19 +60,19 @@ class Roc(BaseModel):
         rule, wanted = parse(choice)
         if rule == "sensitivity":
             best = max(self._reaching(1, wanted), key=lambda p: (p[2], p[0]))
-            said = f"sensitivity of at least {wanted:g}"
+            goal = f"sensitivity of at least {wanted:g}"
         elif rule == "specificity":
             best = max(self._reaching(2, wanted), key=lambda p: (p[1], p[0]))
-            said = f"specificity of at least {wanted:g}"
+            goal = f"specificity of at least {wanted:g}"
         else:
             best = max(self.points, key=_youden)
-            said = "highest Youden index"
+            goal = "highest Youden index"
         threshold, sensitivity, specificity = best
         return OperatingPoint(
             threshold=min(max(threshold, 0.0), 1.0),
             sensitivity=sensitivity,
             specificity=specificity,
-            chosen=f"{said} on {self.measured_on} ({self.n_pos} positive, {self.n_neg} negative)",
+            chosen=f"{goal} on {self.measured_on} ({self.n_pos} positive, {self.n_neg} negative)",
         )
 
     def _reaching(self, column: int, wanted: float) -> list[tuple[float, float, float]]:

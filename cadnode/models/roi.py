@@ -25,7 +25,7 @@ _FLIPS: Final[tuple[tuple[int, ...], ...]] = ((), (3,), (2,), (2, 3))
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RoiReading:
-    """What a model says of one region.
+    """A model's assessment of one region.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class RoiModel:
     Parameters
     ----------
     card
-        Also says how regions are cut and how probabilities are calibrated.
+        Also states how regions are cut and how probabilities are calibrated.
     network
         With the card's weights.
     device
@@ -85,7 +85,7 @@ class RoiModel:
     def read(
         self, rois: Sequence[Roi], *, flips: bool = False, cam: bool = True, batch_size: int = 8
     ) -> list[RoiReading]:
-        """Readings of regions that were cut as the card's spec says.
+        """Readings of regions that were cut by the card's spec.
 
         A region's reading never depends on the other regions.
 
@@ -123,7 +123,7 @@ class RoiModel:
         """`(B,)` log-odds and `(B, h, w)` evidence (`saliency.grad_cam`) of `(B, 1, H, W)` regions.
 
         Out of memory: the batch is halved until it fits; where one region does not fit, or the
-        device fails otherwise, this call goes on on the CPU.
+        device fails otherwise, this call continues on the CPU.
 
         Raises
         ------

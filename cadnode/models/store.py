@@ -137,7 +137,7 @@ def save(
 ) -> ModelCard:
     """Write a model's folder; returns the card with the weights' sha256.
 
-    `state` are the weights by name; they are stored as the card's `stored_as` says, in the folder
+    `state` are the weights by name; they are stored as the card's `stored_as` states, in the folder
     itself: it can be moved or zipped and is complete.
     """
     folder.mkdir(parents=True, exist_ok=True)

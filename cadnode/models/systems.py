@@ -29,7 +29,7 @@ def system_statuses(
     active
         Cards of the models a node reads with.
     inactive
-        Cards of models that are installed but switched off: the reason then says how they are
+        Cards of models that are installed but switched off: the reason then states how they are
         switched on, instead of how they are made.
     """
     return tuple(_status(system, active, inactive) for system in System)
@@ -38,7 +38,7 @@ def system_statuses(
 def _status(
     system: System, active: Sequence[ModelCard], inactive: Sequence[ModelCard]
 ) -> SystemStatus:
-    """Active is a system with at least one of its members; a reason may say that others miss."""
+    """Active is a system with at least one of its members; a reason may name missing ones."""
     own = [card for card in active if card.system == system and _member(card)]
     off = [card for card in inactive if card.system == system and _member(card)]
     reasons = [_missing(system, own, off), _uncovered(own, off)]

@@ -36,7 +36,7 @@ class HotRegion:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ViewReading:
-    """What a model says of one view.
+    """A model's reading of one view.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class ViewModel:
     Parameters
     ----------
     card
-        Also says how views are preprocessed, how scores are calibrated, and from which value on
+        Also states how views are preprocessed, how scores are calibrated, and from which value on
         a region of the map is hot.
     network
         In evaluation mode.

@@ -27,8 +27,9 @@ Architecture = Literal[
 class Cells:
     """Where the cells of a network's last features lie along each axis of its input.
 
-    Cell i looks at what is centred at `first` + i · `step` in input pixels: a 3 × 3 convolution
-    of stride 2 with padding 1 keeps the first centre at 0.5, one without padding moves it inwards.
+    The receptive field of cell i is centred at `first` + i · `step` in input pixels: a 3 × 3
+    convolution of stride 2 with padding 1 keeps the first centre at 0.5, one without padding moves
+    it inwards.
     """
 
     first: float
@@ -44,7 +45,7 @@ class ArchitectureFacts:
     timm, tag
         timm's name of it and of its ImageNet weights. Choice: the first published weights, as
         the papers' tools had them; timm's newer recipes score higher on ImageNet, but nothing
-        says that they transfer better.
+        states that they transfer better.
     mean, std
         Of grey levels in [0, 1] as these weights saw them: timm's, averaged over the colours.
     cells
@@ -113,7 +114,7 @@ class RoiNetwork(nn.Module):
     Parameters
     ----------
     config
-        Says what the network is.
+        States what the network is.
     body
         timm's network with one input channel and as many outputs as classes.
     cells
@@ -156,7 +157,7 @@ def network(config: CnnConfig, *, pretrained: bool | Path = False) -> RoiNetwork
     Parameters
     ----------
     config
-        Also says how many outputs it has.
+        Also states how many outputs it has.
     pretrained
         True fetches the weights by timm's name (or takes them from the cache); a path is a
         `.safetensors` file of them.

@@ -24,7 +24,7 @@ from cadnode.networks import imagenet
 CHANNELS: Final = 64
 DEPTHS: Final = (2, 3, 4)  # of timm's feature maps
 FROZEN: Final = ("conv_stem", "bn1", "blocks.0", "blocks.1")
-PRIOR: Final = -2.0  # log-odds of a cell before anything is learnt: few cells are cancer
+PRIOR: Final = -2.0  # log-odds of a cell before training: few cells are cancer
 
 
 class DibMgConfig(BaseModel):
@@ -47,7 +47,7 @@ class DibMgConfig(BaseModel):
         How a view's map becomes its score: `"gap"`, the mean over the map (the paper's global
         average pooling), or `"topk"`, the mean over its `top_cells` highest cells.
         Deviation: `"topk"` is the default, because a lesion fills a few of some hundred cells
-        and averages away where only hundreds of cancers are there to learn from.
+        and averages away where there are only hundreds of cancers to learn from.
     top_cells
         Number of cells that `"topk"` averages.
     """

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 
 class DetectorConfig(BaseModel):
-    """Shape of the network and what it looks at.
+    """Shape of the network and of its input.
 
     Parameters
     ----------

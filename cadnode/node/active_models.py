@@ -18,7 +18,7 @@ log = get_logger("models")
 
 
 class Refusal(StrEnum):
-    """Why a changed set of models was not taken; the code in logs and in `cadnode check`."""
+    """Why a changed set of models was rejected; the code in logs and in `cadnode check`."""
 
     MODEL = "model"  # a card or weights are damaged or missing, or no model reads whole views
     SETTINGS = "settings"
@@ -53,11 +53,11 @@ class ActiveModels:
         """
         self._seen = history.identity(own_store(self.values))
         self._readers = self.load(None)
-        self._tell()
+        self._write_state()
         return self._readers
 
     def current(self) -> Readers:
-        """The models for the next study: loaded anew when the activation has changed.
+        """The models for the next study: reloaded when the activation has changed.
 
         Costs one look at a file where nothing has changed.
         """
@@ -70,15 +70,15 @@ class ActiveModels:
             self._readers, self._problem = self.load(self._readers), None
             log.info("models_changed", count=len(list(self._readers)))
         except Exception as error:
-            # Whatever is wrong with the new set, the node goes on reading with the old one.
+            # Whatever is wrong with the new set, the node keeps reading with the old one.
             self._problem = _refusal(error)
             log.error("models_refused", reason=self._problem.code, error=error)
         self._seen = seen
-        self._tell()
+        self._write_state()
         return self._readers
 
-    def _tell(self) -> None:
-        """Leave word for `cadnode check`; a node that cannot goes on reading."""
+    def _write_state(self) -> None:
+        """Record the models in use for `cadnode check`; reading continues if it fails."""
         used = tuple(
             Used(name=c.name, version=c.version, sha256=c.weights_sha256)
             for c in (m.card for m in self._readers or ())
@@ -91,7 +91,7 @@ class ActiveModels:
 
 
 def _refusal(error: Exception) -> ModelProblem:
-    """The code of an error; its text only where it is ours, and so holds no patient data."""
+    """The code of an error, with its text only where cadnode wrote it (no patient data)."""
     if isinstance(error, ModelError):
         return ModelProblem(code=Refusal.MODEL.value, message=str(error))
     if isinstance(error, CadnodeError):

@@ -1,4 +1,4 @@
-"""`cadnode check`: is this node able to work? Each line says what was looked at and what to do."""
+"""`cadnode check`: is this node able to work? Each line names what was checked and what to do."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ class CheckVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at."""
+    """One thing checked, with its verdict."""
 
     name: str
     verdict: CheckVerdict
@@ -150,7 +150,10 @@ def _reading(settings: Settings) -> Iterator[Check]:
         yield Check("device", CheckVerdict.OK, device)
         for damaged in (v for v in verify(settings) if v.problem):
             yield Check(
-                "model", CheckVerdict.WARNING, damaged.problem, "`cadnode models verify` tells more"
+                "model",
+                CheckVerdict.WARNING,
+                damaged.problem,
+                "`cadnode models verify` gives details",
             )
         readers = load_readers(settings, device)
         for card in (model.card for model in readers):
@@ -172,7 +175,7 @@ def _shadow(settings: Settings) -> Iterator[Check]:
 
     try:
         now = chosen(settings)
-    except CadnodeError:  # `active.json` is damaged: the models' check says so
+    except CadnodeError:  # `active.json` is damaged: the models' check reports it
         return
     if now.specs:
         yield Check("shadow", CheckVerdict.OK, f"{', '.join(now.specs)} reads in shadow mode")
@@ -184,7 +187,7 @@ def _shadow(settings: Settings) -> Iterator[Check]:
 
 
 def _worker(settings: Settings) -> Iterator[Check]:
-    """What a running worker says of its models: a change that it refused is not in force."""
+    """The models a running worker uses: a change that it refused has no effect."""
     state = worker_state.read(settings.storage.folder)
     if state is None or not state.runs:
         return
@@ -200,7 +203,7 @@ def _worker(settings: Settings) -> Iterator[Check]:
 
 
 def paper(settings: Settings) -> Iterator[Check]:
-    """Whether the report on paper can be drawn, where somebody gets it, and with which letters."""
+    """Whether the PDF report can be drawn, where a destination gets it, and with which fonts."""
     if ObjectKind.PDF not in kinds_of(profiles_of(settings)):
         return
     try:
@@ -220,7 +223,7 @@ def paper(settings: Settings) -> Iterator[Check]:
 def destination_check(
     settings: Settings, destination: Destination, advice: Mapping[str, str] | None = None
 ) -> Check:
-    """Whether a destination is there and lets us in; `advice` by kind, instead of the kind's."""
+    """Whether a destination answers and accepts us; `advice` by kind, instead of the kind's."""
     name, kind = f"destination {destination.name}", kind_of(destination)
     where = kind.where(destination)
     try:
@@ -232,7 +235,7 @@ def destination_check(
 
 
 def source_check(source: Source) -> Check:
-    """Whether a source is there and lets us in."""
+    """Whether a source answers and accepts us."""
     name = f"source {source.name}"
     try:
         with sources.opened(source.kind, source.http_values()) as opened:

@@ -16,18 +16,18 @@ log = get_logger("worker")
 
 
 class DeliveryAnswer(StrEnum):
-    """How a try to deliver ended; the values are stored in the job database."""
+    """How an attempt to deliver ended; the values are stored in the job database."""
 
     DELIVERED = "delivered"
     UNVERIFIED = "unverified"
-    """Delivered, too: the destination had objects of these UIDs already, and nobody could look at
-    whether they are ours (`deliver.held`)."""
+    """Delivered, too: the destination had objects of these UIDs already, and it could not be
+    checked whether they are ours (`deliver.held`)."""
     RETRY = "retry"
     REFUSED = "refused"
 
 
 def deliver(settings: Settings, study: str, result: Path, name: str) -> DeliveryAnswer:
-    """How one try to deliver a study's results ended.
+    """How one attempt to deliver a study's results ended.
 
     A destination that the configuration does not name any more refuses. A file that is not there
     may come back with its disk, or with another reading.
@@ -60,15 +60,15 @@ def profile_of(settings: Settings, destination: Destination) -> Profile:
 
 
 def profiles_of(settings: Settings) -> tuple[Profile, ...]:
-    """Every profile that somebody gets; the report's own when there is no destination."""
+    """Every profile that a destination gets; the report's own when there is no destination."""
     wanted = dict.fromkeys(profile_of(settings, d) for d in settings.destinations)
     return tuple(wanted) or (settings.report.profile,)
 
 
 def _deliver_all(settings: Settings, study: str, result: Path, destination: Destination) -> int:
-    """Deliver every patient's results; returns how many objects nobody could look at.
+    """Deliver every patient's results; returns how many objects could not be compared.
 
-    What is refused of one patient keeps nothing from another; the error comes after the last.
+    A refusal for one patient does not hold back another's; the error is raised after the last.
     """
     kind = kind_of(destination)
     exams = exam_folders(result)
@@ -91,7 +91,7 @@ def _deliver_all(settings: Settings, study: str, result: Path, destination: Dest
 def _files(
     settings: Settings, exam: Path, destination: Destination, kind: DestinationKind
 ) -> list[Path]:
-    """What a destination gets of an exam: raises `PermanentDeliveryError` when it is not made."""
+    """What a destination gets of an exam; raises `PermanentDeliveryError` when it is missing."""
     if kind.takes is Takes.BUNDLE:
         return [_bundle(exam)]
     return _objects(settings, exam, destination)

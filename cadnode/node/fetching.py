@@ -1,4 +1,4 @@
-"""Studies that somebody asked for, fetched from their source into the spool."""
+"""Requested studies, fetched from their source into the spool."""
 
 import threading
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def spool_folder(settings: Settings) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """How one look at the source went. `study_is_here`: there is something to consider."""
+    """The outcome of one query to the source. `study_is_here`: there is a study to consider."""
 
     how: Ended
     study_is_here: bool = False
@@ -46,7 +46,7 @@ class Fetcher:
         self._postponing = threading.Lock()
 
     def fetch(self, study: str, ticket: str, waited_s: float) -> FetchAnswer:
-        """One try to fetch a study; see `FetchAnswer`.
+        """Try once to fetch a study; see `FetchAnswer`.
 
         With a ticket that is no longer valid nothing is done: another try is on its way.
         """
@@ -60,7 +60,7 @@ class Fetcher:
         except Stopped:
             stopped = Ended(FetchCode.INTERRUPTED, is_final=False, n_instances=self._n_here(study))
             return FetchAnswer(FetchStatus.INTERRUPTED, self._postpone(taken, stopped))
-        except Exception:  # how it went could not be written: the next sweep starts it once more
+        except Exception:  # the outcome could not be written: the next sweep restarts it
             with self._postponing:
                 self._seen.discard(taken.ticket)
             raise
@@ -70,7 +70,7 @@ class Fetcher:
     def sweep(self, start: Callable[[str], None]) -> None:
         """Start every waiting request once in this process's life.
 
-        Finds those that nobody announced: a crash between writing a request and its job, or a
+        Finds those that were not announced: a crash between writing a request and its job, or a
         job database that was lost. One that is under way already is not hurt by it.
         """
         with self._postponing:
@@ -91,7 +91,7 @@ class Fetcher:
         return ticket
 
     def _serve(self, study: str, taken: Taken, waited_s: float) -> FetchAnswer:
-        """Fetch until nobody has asked for more meanwhile, or it fails."""
+        """Fetch until no new request arrived meanwhile, or it fails."""
         while True:
             request = taken.request
             one = self._try(study, request, waited_s)
@@ -105,17 +105,17 @@ class Fetcher:
 
     def _try(self, study: str, request: Request, waited_s: float) -> _Try:
         try:
-            came = self._from_source(request)
+            fetched = self._from_source(request)
         except FetchFailure as failure:
             return self._failed(study, request, waited_s, failure)
         except Stopped:
             raise
         except Exception as error:
-            # Whatever went wrong with one study: it is tried again, and the next one is fetched.
+            # Whatever failed with one study, it is retried, and the next one is fetched.
             log.error("fetch_failed", study=study, error=error)
             broken = FetchFailure(FetchCode.FETCH_FAILED, type(error).__name__, retryable=True)
             return self._failed(study, request, waited_s, broken)
-        return _Try(Ended(FetchCode.FETCHED, True, came.n_instances, came.n_new), True)
+        return _Try(Ended(FetchCode.FETCHED, True, fetched.n_instances, fetched.n_new), True)
 
     def _failed(self, study: str, request: Request, waited_s: float, failure: FetchFailure) -> _Try:
         code, is_final = failure.code, not failure.retryable
@@ -129,10 +129,10 @@ class Fetcher:
         return _Try(Ended(code, is_final, n_here, failure.n_new), n_here > 0)
 
     def _n_here(self, study: str) -> int:
-        """How many instances that concern us the spool holds."""
+        """The number of relevant instances in the spool."""
         try:
             return len(readiness.relevant(self._headers.files(study)))
-        except OSError:  # one went away in this moment, or the disk did
+        except OSError:  # a file or the disk disappeared in this moment
             return 0
 
     def _from_source(self, request: Request) -> Fetched:
@@ -150,7 +150,7 @@ class Fetcher:
         return retry.FETCH.until(retry.give_up_after_s(source))
 
     def _wait_s(self, study: str, request: Request) -> float:
-        """Quiet time after which the study is read, as for one that was sent to us."""
+        """Quiet time after which the study is read, as for one that was sent to the node."""
         present = readiness.views_of(self._headers.files(study))
         rules = readiness.rules_of(self._settings)
         return readiness.debounce_s(present, rules, at_once=request.at_once)

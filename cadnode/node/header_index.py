@@ -1,7 +1,7 @@
-"""What the headers of a study's stored files say: each is read once, and noted beside the spool.
+"""What readiness needs of a study's stored headers: each is read once and cached beside the spool.
 
     SPOOL/headers/<study_key>.jsonl   a line a file: its name, size and time of last write, and what
-                                      readiness needs of it; UIDs are hashed, nothing else is told
+                                      readiness needs of it; UIDs are hashed, nothing else is kept
 
 The spool is the truth, a line is a hint: it counts while the file is as it was, and for the version
 that wrote it. What is missing, damaged or outdated is read from the spool again, so the folder may
@@ -22,12 +22,12 @@ from cadnode.exam.mammogram import inspect
 from cadnode.node.readiness import StoredFile, describe
 from cadnode.receive.spool import Spool
 
-FORMAT: Final = 1  # raise when `readiness.describe` says something else of the same file
+FORMAT: Final = 1  # raise when `readiness.describe` returns something else for a file
 _WRITTEN_BY: Final = f"{FORMAT}/{__version__}"
 
 
 class _Identity(NamedTuple):
-    """What changes when a stored file does."""
+    """A stamp that changes when a stored file does."""
 
     name: str
     size: int
@@ -35,15 +35,15 @@ class _Identity(NamedTuple):
 
 
 class HeaderIndex:
-    """What counts of the spool's files. Threads may share it."""
+    """The headers' facts of the spool's files. Threads may share it."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
 
     def files(self, study: str) -> list[StoredFile]:
-        """What counts of each file of a study, in order of their names.
+        """The facts of each file of a study, in order of their names.
 
-        Never raises for what is in a file; one that goes away meanwhile is left out.
+        Never raises for what is in a file; one that is removed meanwhile is left out.
         """
         place = self._spool.header_index(study)
         known = dict(_noted(place, self._spool.folder_of(study)))
@@ -84,7 +84,7 @@ def _line(identity: _Identity, file: StoredFile) -> str:
 
 
 def _noted(place: Path, folder: Path) -> Iterator[tuple[_Identity, StoredFile]]:
-    """What the lines say of files in `folder`; a line that cannot be used says nothing."""
+    """What the lines hold about files in `folder`; unusable lines are ignored."""
     try:
         lines = place.read_bytes().splitlines()
     except OSError:
@@ -114,7 +114,7 @@ def _entry(document: dict[str, Any], folder: Path) -> tuple[_Identity, StoredFil
 
 
 def _add(place: Path, lines: list[str]) -> None:
-    """Append lines in one write. One that cannot be kept is made again: nothing depends on it.
+    """Append lines in one write. A line that cannot be written is rebuilt later: nothing depends on it.
 
     Each begins a line of its own, whatever a crash left before it.
     """

@@ -1,4 +1,4 @@
-"""How the node is, for whoever watches it at night: roles, queue, disk, models, destinations."""
+"""Is the node healthy, and if not, why: roles, queue, disk, models, destinations."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 from cadnode.web.node import Health, HealthProblem
 
-GOOD_FOR_S: Final = 2.0  # health needs no token: nobody makes the database busy by asking
+GOOD_FOR_S: Final = 2.0  # health needs no token: frequent requests must not load the database
 LOOKS_BACK: Final = timedelta(hours=24)
 DELIVERY_LATE_S: Final = 600.0
 FETCH_LATE_S: Final = 600.0
@@ -54,7 +54,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class QueueHealth:
-    """What waits at each stage, and what ended badly during the last day."""
+    """What waits at each stage, and what failed during the last day."""
 
     fetching: Waiting = Waiting()
     reading: Waiting = Waiting()
@@ -83,7 +83,7 @@ class HealthCheck:
         self._last: tuple[float, Health] | None = None
 
     def __call__(self) -> Health:
-        """How the node is now."""
+        """The health of the node now."""
         with self._lock:
             now = time.monotonic()
             if self._last is None or now - self._last[0] > GOOD_FOR_S:
@@ -140,9 +140,9 @@ _JOBS_AWAY: Final = HealthProblem(
 
 
 def is_at_work(name: str, role: Presence, state: NodeState | None) -> bool:
-    """Whether the role does what it is for: a worker has loaded its models, others live on.
+    """Whether the role does its work: a worker has loaded its models, others stay alive.
 
-    One that died a short while ago, for want of a port, say, may do so again at once.
+    One that died a short while ago, for example without a port, may do so again at once.
     """
     if name == "worker":
         return role.is_up and state is not None and state.pid == role.pid
@@ -150,7 +150,7 @@ def is_at_work(name: str, role: Presence, state: NodeState | None) -> bool:
 
 
 def role_word(name: str, role: Presence, state: NodeState | None) -> str:
-    """How the role is in one word."""
+    """The state of the role in one word."""
     if is_at_work(name, role, state):
         return "up"
     if role.is_restarting:
@@ -180,11 +180,11 @@ def role_problems(roles: dict[str, Presence], state: NodeState | None) -> Iterat
 
 
 def model_problems(state: NodeState | None) -> Iterator[HealthProblem]:
-    """What is wrong with the models that a worker was told to use."""
+    """What is wrong with the models that a worker should use."""
     if state is not None and state.problem is not None:
         yield HealthProblem(
             "models_refused", f"Models cannot be loaded: {state.problem.message}",
-            "the node reads on with those before; `cadnode check` tells more",
+            "the node keeps the previous models; `cadnode check` gives details",
         )  # fmt: skip
 
 
@@ -196,7 +196,7 @@ def _disk_low(settings: Settings) -> HealthProblem:
 
 
 def queue_problems(queue: QueueHealth) -> Iterator[HealthProblem]:
-    """What waits for too long, and what ended badly."""
+    """What waits for too long, and what failed."""
     for name, waiting in queue.delivering.items():
         if waiting.oldest_s > DELIVERY_LATE_S:
             yield HealthProblem(
@@ -235,7 +235,7 @@ def queue_problems(queue: QueueHealth) -> Iterator[HealthProblem]:
 
 
 def _is_due(job: Job) -> bool:
-    """Whether a study waits to be looked at though it is quiet: the worker does not come to it."""
+    """Whether a quiet study is still waiting to be checked: the worker does not get to it."""
     return job.name == "consider" and job.status != "DELAYED"
 
 
@@ -244,13 +244,13 @@ def _destination(job: Job) -> str:
 
 
 def _asked_at(spool: Path) -> list[float]:
-    """When the studies that are not fetched yet were asked for."""
+    """When the studies that are not fetched yet were requested."""
     times = (requests.asked_at(spool, key) for key in requests.waiting(spool))
     return [at for at in times if at is not None]  # None: fetched in this moment
 
 
 def _not_fetched(spool: Path, since: float) -> tuple[tuple[FetchCode, int], ...]:
-    """Why fetches that ended since then came to nothing for good, and how many for each reason."""
+    """Why fetches that ended since then failed permanently, and how many for each reason."""
     ended = requests.ended_since(spool, since)
     codes = Counter(how.code for how in ended if how.is_final and how.code not in GOOD)
     return tuple(sorted(codes.items()))

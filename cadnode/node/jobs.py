@@ -1,4 +1,4 @@
-"""What jobs are called and how they end, and what the job database says of them.
+"""What jobs are called and how they end, and what the job database records of them.
 
 The HTTP side reads it and runs none of them. Only indexed look-ups, by identifier or by status: as
 quick with a million finished jobs.
@@ -20,11 +20,11 @@ FAILED: Final = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 
 class FetchStatus(StrEnum):
-    """What one try to fetch a study came to."""
+    """The outcome of one attempt to fetch a study."""
 
     FETCHED = "fetched"
-    NOTHING_ASKED = "nothing_asked"  # somebody else serves the request
-    FAILED = "failed"  # for good
+    NOTHING_ASKED = "nothing_asked"  # another attempt serves the request
+    FAILED = "failed"  # permanently
     RETRY = "retry"
     INTERRUPTED = "interrupted"  # the node stops
 
@@ -38,7 +38,7 @@ class ProcessStatus(StrEnum):
 
 
 class DeliveryStatus(StrEnum):
-    """What one try of a delivery came to, or all of them."""
+    """The outcome of one attempt at a delivery, or of all of them."""
 
     DELIVERED = "delivered"
     UNVERIFIED = "unverified"  # delivered, too: the destination had objects of these UIDs already
@@ -52,7 +52,7 @@ class ShadowEnd(StrEnum):
 
     OFF = "off"
     DONE = "done"
-    INTERRUPTED = "interrupted"  # it begins again
+    INTERRUPTED = "interrupted"  # it will be restarted
     FAILED = "failed"
 
 
@@ -93,17 +93,17 @@ class Job:
 
     @property
     def is_running(self) -> bool:
-        """Whether the job was begun and has not ended."""
+        """Whether the job has started and not ended."""
         return self.status == "PENDING"
 
     @property
     def has_failed(self) -> bool:
-        """Whether the job ended without doing what it was for, and is not tried again."""
+        """Whether the job failed and is not retried."""
         return self.status in FAILED
 
 
 class JobLookup:
-    """The job database, read-only. Threads may share it. Nothing is connected until asked."""
+    """The job database, read-only. Threads may share it. It connects on first use."""
 
     def __init__(self, database_url: str) -> None:
         self._client = client_of(database_url)
@@ -118,7 +118,7 @@ class JobLookup:
         return self._list(name=list(names), status=list(OPEN), load_output=False)
 
     def failed_since(self, since: datetime, *names: str) -> list[Job]:
-        """Jobs of these names that failed for good since then. Raises `JobsUnavailable`."""
+        """Jobs of these names that failed permanently since then. Raises `JobsUnavailable`."""
         return self._list(
             name=list(names), status=list(FAILED), completed_after=since.isoformat(),
             load_output=False,
@@ -129,7 +129,7 @@ class JobLookup:
         return self._list(name=list(names), status="SUCCESS", completed_after=since.isoformat())
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connection."""
         self._client.destroy()
 
     def _list(self, **wanted: Any) -> list[Job]:

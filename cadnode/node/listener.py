@@ -28,7 +28,7 @@ def run(settings: Settings, *, supervised: bool) -> None:
         try:
             announcer.announce(stored.study_key, wait_s)
         except SQLAlchemyError as error:
-            # The image is safe in the spool; the worker's sweep finds studies nobody announced.
+            # The image is safe in the spool; the worker's sweep finds unannounced studies.
             log.warning("announcement_failed", study=stored.study_key, error=error)
 
     with (

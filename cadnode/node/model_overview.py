@@ -24,7 +24,7 @@ from cadnode.settings import Settings
 class ModelRow:
     """One version of a model as `cadnode models list` shows it.
 
-    `size` is the weights' in bytes; 0 when they are missing. `card` is None, and `problem` says
+    `size` is the weights' in bytes; 0 when they are missing. `card` is None, and `problem` states
     why, when it cannot be read.
     """
 
@@ -53,7 +53,7 @@ class Verified:
 
 
 def own_store(values: Settings) -> Path:
-    """Folder of the node's own models, which need not be there."""
+    """Folder of the node's own models, which need not exist."""
     return values.storage.folder / "models"
 
 
@@ -150,7 +150,7 @@ def changes(values: Settings, name: str | None = None) -> tuple[Change, ...]:
 
 
 def verify(values: Settings, name: str | None = None) -> Iterator[Verified]:
-    """Every model, or those of a name, examined anew: checksum, shapes, a dry run.
+    """Every model, or those of a name, examined again: checksum, shapes, a dry run.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def _misplaced(entry: Entry, card: ModelCard) -> str:
 
 
 def _lost(catalogue: Catalogue) -> Iterator[Verified]:
-    """Active versions that are not there, of models that have others."""
+    """Active versions that are missing, of models that have others."""
     for name in catalogue.names:
         version = catalogue.active_version(name)
         if version is not None and version not in catalogue.versions(name):

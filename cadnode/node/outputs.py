@@ -66,7 +66,7 @@ def write_outputs(
     `timings` are seconds by stage of the reading.
 
     An exam without a single DICOM header has nothing to refer to: it gets `result.json` and a
-    page that says so.
+    page that states it.
     """
     wanted = profiles or [report.profile]
     has_bundle = exam.reference is not None and wants_fhir(wanted)
@@ -114,7 +114,7 @@ def _edition(
 
 
 def installation_uid(storage: Path) -> str:
-    """Device Observer UID of the node that stores here; it is drawn once and kept in a file."""
+    """Device Observer UID of the node that stores here; it is generated once and kept in a file."""
     path = storage / INSTALLATION
     if not path.exists():
         drawn = path.with_name(f".{uuid.uuid4().hex}.part")
@@ -129,7 +129,7 @@ def installation_uid(storage: Path) -> str:
 
 
 def _write_pdf(path: Path, page: str) -> bytes:
-    """The page as PDF, which is now in a file, too."""
+    """The page as PDF, also written to a file."""
     pdf = pdf_of(page)
     for package in pdf.fonts_wanted:
         log.warning("font_missing", reason=f"install {package}")
@@ -138,7 +138,7 @@ def _write_pdf(path: Path, page: str) -> bytes:
 
 
 def _write_page(path: Path, page: Callable[[], str]) -> None:
-    """Write the page. One that cannot be made costs nobody the report."""
+    """Write the page. A page that fails does not cost the report."""
     try:
         write_whole(path, page().encode())
     except (CadnodeError, OSError, ValueError) as error:

@@ -58,14 +58,14 @@ def load_readers(
     readers = readers_of(models, overview(values).systems)
     if not readers.views:
         raise ModelError(
-            "no active model reads whole views: `cadnode models list` shows what there is, "
+            "no active model reads whole views: `cadnode models list` shows the installed ones, "
             "`cadnode models activate NAME` switches one on"
         )
     return readers
 
 
 def readers_of(models: Sequence[Model], systems: tuple[SystemStatus, ...] = ()) -> Readers:
-    """Models as a reading asks them: the first of those that would do the same."""
+    """The models of a reading: the first of those that would do the same."""
     return Readers(
         views=tuple(m for m in models if isinstance(m, ViewModel)),
         rois=_one_each([m for m in models if isinstance(m, RoiModel)]),
@@ -82,7 +82,7 @@ def _one_each(models: Sequence[RoiModel]) -> tuple[RoiModel, ...]:
 
 
 def choices_of(reading: settings.ReadingSection) -> Choices:
-    """What the settings choose about a reading."""
+    """The options of a reading, from the settings."""
     return Choices(counts=reading.counts, flips=reading.flips, most_regions=reading.most_regions)
 
 
@@ -122,7 +122,7 @@ def read_paths(
     )
     exams = found or (Exam("", (), (), None, {}),)  # nothing at all is a result, too
     if rois and len(exams) != 1:
-        raise SettingsError(f"--roi wants one exam, but {len(exams)} were found")
+        raise SettingsError(f"--roi takes one exam, but {len(exams)} were found")
     exams = tuple(
         replace(e, regions=(*e.regions, *(parse_roi(text, e) for text in rois))) for e in exams
     )

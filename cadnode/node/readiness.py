@@ -5,7 +5,7 @@
     otherwise, with a mammogram in it               Ready
     otherwise                                       Ignore
 
-The quiet time is `study.settle_s` once every wanted view is there, and `study.quiet_s` until then:
+The quiet time is `study.settle_s` once the wanted views are present, `study.quiet_s` until then:
 a study is never held back for a view that does not come.
 """
 
@@ -36,7 +36,7 @@ NOT_OURS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings that say when a study is read; where no view is wanted, only quiet counts."""
+    """The settings that decide when a study is read; where no view is wanted, only quiet counts."""
 
     wanted: Views
     settle_s: float
@@ -55,10 +55,10 @@ def rules_of(settings: Settings) -> Rules:
 class ArrivalFacts:
     """What is known of one study's arrival.
 
-    `present` are sides and views of its mammograms; `quiet_for_s` is the time since something came.
+    `present` are sides and views of its mammograms; `quiet_for_s` is the time since an arrival.
     `content` is the fingerprint of what is to be read, "" when nothing in the study concerns us.
-    `is_requested`: somebody asked for the study and it is not fetched yet. `at_once`: whoever asked
-    wants it read without any wait.
+    `is_requested`: the study was requested and is not fetched yet. `at_once`: it is to
+    be read without any wait.
     """
 
     present: Views = frozenset()
@@ -87,19 +87,19 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """Nothing in the study concerns us."""
+    """The study has nothing to read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """The study was asked for, and is considered once it is fetched."""
+    """The study was requested, and is considered once it is fetched."""
 
 
 Readiness = Wait | Ready | Ignore | Fetching
 
 
 def waits(facts: ArrivalFacts, rules: Rules) -> Wait | Fetching | None:
-    """What is waited for, whatever the study holds; None when nothing is."""
+    """What the node waits for, whatever the study holds; None when nothing."""
     if facts.is_requested:
         return Fetching()
     missing = tuple(sorted(rules.wanted - facts.present))
@@ -125,7 +125,7 @@ def debounce_s(present: Views, rules: Rules, *, at_once: bool = False) -> float:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """What a stored file's header says that readiness needs; UIDs are hashed (`log.hashed`).
+    """What readiness needs of a stored file's header; UIDs are hashed (`log.hashed`).
 
     `view` is None where the file is no mammogram that can be read. `marks_regions`: a person drew
     regions in it. `rejects` are the instances that it rejects.
@@ -140,7 +140,7 @@ class StoredFile:
 
 
 def describe(instance: Instance) -> StoredFile:
-    """What counts of a file that was inspected."""
+    """The facts of a file that was inspected."""
     mammogram, header = instance.mammogram, instance.header
     return StoredFile(
         instance.path,
@@ -153,7 +153,7 @@ def describe(instance: Instance) -> StoredFile:
 
 
 def relevant(files: Sequence[StoredFile]) -> list[Path]:
-    """Those of a study's files that concern us; none where there is no mammogram.
+    """The relevant files of a study; none where there is no mammogram.
 
     Mammograms do, also damaged ones; where there are some, so do objects in which people marked
     regions, and notes that reject images of the study.
@@ -171,11 +171,11 @@ def relevant(files: Sequence[StoredFile]) -> list[Path]:
 
 
 def views_of(files: Iterable[StoredFile]) -> Views:
-    """Sides and views of the mammograms that can be read; what is none counts nothing."""
+    """Sides and views of the mammograms that can be read; other images do not count."""
     return frozenset(file.view for file in files if file.view is not None)
 
 
 def content_of(files: Sequence[StoredFile]) -> str:
-    """Fingerprint of the files that concern us; "" when none does."""
+    """Fingerprint of the relevant files; "" when there are none."""
     paths = relevant(files)
     return Spool.fingerprint(paths) if paths else ""

@@ -1,8 +1,8 @@
-"""What ended badly with a study, forgotten: its jobs can then begin anew under their names.
+"""Forgets a study's failed jobs, so that they can run again under the same identifiers.
 
 A job of one identifier runs once. That keeps a study from being read twice, and would keep one
-that failed for good from ever being read. Choice: the rows of the failed jobs are deleted, because
-their successors then have all attempts before them, and whoever looks for a study's jobs finds
+that failed permanently from ever being read. Choice: the rows of the failed jobs are deleted,
+because their successors then have all their attempts left, and a search for a study's jobs finds
 those that count.
 """
 

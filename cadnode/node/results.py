@@ -1,14 +1,14 @@
 """Results on disk: one folder per study and content, written atomically, found again after a crash.
 
-RESULTS/<study_key>/<fingerprint>/reading.json   what the models said (an `ExamResult`)
+RESULTS/<study_key>/<fingerprint>/reading.json   the result (an `ExamResult`)
                                   maps.npz       the heat maps' values
                                   made_at        when this reading was first reported
                                   result.json    the documented result, for machines
                                   *.dcm          the objects that destinations get
                                   report.html    the report as a page
-                                  report.pdf, fhir.json   where a destination wants them
+                                  report.pdf, fhir.json   where a destination takes them
                                   inputs.json    names of the spool's files that were read
-                                  shadow.json    what versions in shadow mode said
+                                  shadow.json    the scores of versions in shadow mode
 
 A study that holds images of several patients has the same in a folder `1`, `2` … for each; only
 `inputs.json` stands above them, and no shadow reads it. Nobody else knows these names: a folder of
@@ -122,7 +122,7 @@ class Results:
 
 
 def changed_at(path: Path | os.DirEntry[str]) -> float:
-    """When a file or folder last changed; 0 when it is not there (any more)."""
+    """When a file or folder last changed; 0 when it does not exist (any more)."""
     try:
         return path.stat().st_mtime
     except OSError:
@@ -146,7 +146,7 @@ def has_result(folder: Path) -> bool:
 
 
 def reported_at(folder: Path) -> float:
-    """When a content was reported, in seconds since the epoch; 0 when it is not."""
+    """When a content was reported, in seconds since the epoch; 0 when it was not."""
     return max(changed_at(part / RESULT) for part in exam_folders(folder))
 
 
@@ -169,7 +169,7 @@ def objects_in(folder: Path) -> list[Path]:
 
 
 def object_file(folder: Path, kind: ObjectKind) -> Path:
-    """Where an exam has its object of a kind of which there is one."""
+    """The path of an exam's object of a kind of which there is only one."""
     return folder / f"{kind}.dcm"
 
 
@@ -195,14 +195,14 @@ def n_inputs(folder: Path) -> int:
 
 
 def shadow_file(folder: Path) -> Path:
-    """Where a content has what versions in shadow mode said."""
+    """The path of `shadow.json` of one content."""
     return folder / shadow_log.FILE
 
 
 def reported_before(folder: Path, instances: Set[str]) -> list[Path]:
     """The folders of an earlier content's exams that share an image with these instances.
 
-    By SOP Instance UID, whoever was then taken for the patient; a report of which no image is here
+    By SOP Instance UID, whichever patient was then assumed; a report of which no image is here
     is another patient's and is not replaced.
     """
     return [part for part in exam_folders(folder) if instances & _instances(part)]
@@ -220,7 +220,7 @@ def _instances(folder: Path) -> frozenset[str]:
 
 
 def keep_reading(folder: Path, result: ExamResult, read_s: float | None = None) -> bool:
-    """Save a reading, unless `folder` holds one that only rounding tells from it: the first stands.
+    """Save a reading, unless `folder` holds one that differs only by rounding: the first stands.
 
     What was made of that one may be on its way already; made of another, the same objects would
     have other bytes under the same UIDs. Returns whether `result` was saved. `read_s` is how many
@@ -229,7 +229,7 @@ def keep_reading(folder: Path, result: ExamResult, read_s: float | None = None) 
     try:
         first = load_reading(folder)
     except (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile):
-        first = None  # none is there, or one that an older version wrote otherwise
+        first = None  # missing, or in the format of an older version
     if first is not None and fingerprint(first) == fingerprint(result):
         return False
     for name in (READING, MADE_AT):  # a crash now leaves no reading, not half of two
@@ -299,7 +299,7 @@ def _parts(kind: type, values: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _json(path: Path) -> Any:
-    """A file's JSON value; None when the file is not there or is none."""
+    """A file's JSON value; None when the file is missing or damaged."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError):

@@ -24,7 +24,7 @@ class RetryStrategy:
 
     Attempts are numbered from 0, so an attempt's number is how many have failed before it. Before
     attempt 1 it is `first_pause_s`, before each later one `factor` times as long as before the last
-    one, never more than `longest_pause_s`. No attempt comes after `last_attempt`, and none once
+    one, never more than `longest_pause_s`. No attempt is made after `last_attempt`, and none once
     `give_up_after_s` have been waited; None: without end.
     """
 

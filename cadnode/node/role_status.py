@@ -1,8 +1,8 @@
 """Which roles of the node are up, as other processes can see it: `roles/` in the storage folder.
 
 roles/<role>.lock    locked while the role runs: the kernel lets go of it however the role ends,
-and no number of another process is ever taken for it after a restart
-<role>.error   what the role said when it could not go on
+so a reused process id is never mistaken for it after a restart
+<role>.error   the error the role ended with
 <role>.died    when the supervisor last saw it end unasked, and with which exit code
 """
 
@@ -20,8 +20,8 @@ from cadnode.files import is_locked, locked, write_whole
 from cadnode.log import get_logger
 from cadnode.node import worker_state
 
-SETTLED_S: Final = 60.0  # a role that has run for so long after a death has got over it
-SAME_DEATH_S: Final = 10.0  # a word and a death so close to each other belong together
+SETTLED_S: Final = 60.0  # a role that has run for so long after a death has recovered
+SAME_DEATH_S: Final = 10.0  # an error and a death so close to each other belong together
 
 log = get_logger("presence")
 
@@ -45,7 +45,7 @@ def present(storage: Path, role: str) -> Iterator[None]:
     """Context manager: within it the role counts as up; an error of ours is left for `look`."""
     folder = storage / "roles"
     folder.mkdir(parents=True, exist_ok=True)
-    if role == "worker":  # what one said that had the same number, as in a container, is not ours
+    if role == "worker":  # one of the same number, as in a container, may have left it
         (storage / worker_state.FILE).unlink(missing_ok=True)
     # A few may run at once, on purpose or for a moment while one ends: the lock is a shared one.
     with locked(folder / f"{role}.lock", shared=True):
@@ -58,7 +58,7 @@ def present(storage: Path, role: str) -> Iterator[None]:
 
 
 def note_death(storage: Path, role: str, exit_code: int) -> None:
-    """Leave word that the role ended unasked; a full disk is no reason not to start it again."""
+    """Record that the role ended unasked; a full disk does not keep it from being restarted."""
     _write(storage / "roles" / f"{role}.died", {"at": time.time(), "exit_code": exit_code})
 
 
@@ -70,12 +70,12 @@ def look(storage: Path, role: str) -> Presence:
     pid = int(_text(folder / f"{role}.pid") or 0) if is_up else 0
     if not died or (is_up and time.time() - died["at"] > SETTLED_S):
         return Presence(is_up, pid)
-    said = _read(folder / f"{role}.error")
-    is_why = said and abs(died["at"] - said["at"]) < SAME_DEATH_S
+    failure = _read(folder / f"{role}.error")
+    is_why = failure and abs(died["at"] - failure["at"]) < SAME_DEATH_S
     return Presence(
         is_up, pid,
         is_restarting=time.time() - died["at"] <= SETTLED_S,
-        error=str(said["error"]) if is_why else "",
+        error=str(failure["error"]) if is_why else "",
         exit_code=died["exit_code"],
     )  # fmt: skip
 

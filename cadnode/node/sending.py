@@ -99,7 +99,7 @@ def send_files(
         on_file()
 
     try:
-        dicom.send(files, peer, on_taken, lambda *told: refused.append(LeftOut(*told)))
+        dicom.send(files, peer, on_taken, lambda *failure: refused.append(LeftOut(*failure)))
     except PermanentDeliveryError:
         if not refused:
             raise

@@ -15,7 +15,7 @@ from cadnode.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ShadowReport:
-    """The shadows now, what all readings say together, and how many files could not be read."""
+    """The shadows now, the summary of all readings, and how many files could not be read."""
 
     now: ShadowSet
     summary: Summary
@@ -30,7 +30,7 @@ def show(values: Settings, wanted: str | None = None) -> ShadowReport:
     ModelError
         The own store's `active.json` is damaged.
     """
-    read = list(_told(Results.in_storage(values.storage.folder)))
+    read = list(_last_readings(Results.in_storage(values.storage.folder)))
     whole = [t for t in read if t is not None]
     if wanted is not None:
         whole = [t for t in whole if wanted in (*t.wanted, *t.missing)]
@@ -39,7 +39,7 @@ def show(values: Settings, wanted: str | None = None) -> ShadowReport:
     )
 
 
-def _told(results: Results) -> Iterator[Told | None]:
+def _last_readings(results: Results) -> Iterator[Told | None]:
     """Each study's last reading."""
     for file in results.shadows():
         try:
@@ -83,7 +83,7 @@ def _section(row: Agreement, pairs: Sequence[tuple[float, float]]) -> str:
     called = (
         ("by both", c["both"]), ("by the active only", c["active"]),
         ("by the shadow only", c["shadow"]), ("by neither", c["neither"]),
-        ("cannot be told", c["incomplete"]),
+        ("unknown", c["incomplete"]),
     )  # fmt: skip
     rows = "".join(f"<tr><th>called {name}<td>{n}" for name, n in called)
     numbers = (
@@ -100,8 +100,8 @@ def _section(row: Agreement, pairs: Sequence[tuple[float, float]]) -> str:
 
 
 def _number(value: float | None, ci: tuple[float, float] | None) -> str:
-    told = "" if value is None else f"{value:.3f}"
-    return f"{told} ({ci[0]:.3f} to {ci[1]:.3f})" if ci else told or "–"
+    text = "" if value is None else f"{value:.3f}"
+    return f"{text} ({ci[0]:.3f} to {ci[1]:.3f})" if ci else text or "–"
 
 
 def _scatter(pairs: Sequence[tuple[float, float]]) -> str:

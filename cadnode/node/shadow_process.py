@@ -1,4 +1,4 @@
-"""Reading in shadow mode, in a process of its own: whatever happens in it, the node reads on.
+"""Reading in shadow mode, in a process of its own: whatever happens in it, the node keeps reading.
 
 The process yields to everybody (nice 19), computes on one thread of the CPU, and ends with its
 one study: neither its memory nor a fault of it can reach the worker, which only waits for it.
@@ -55,10 +55,10 @@ def run(
     *,
     longest_s: float = LONGEST_S,
 ) -> str:
-    """Have the shadow read the study whose result is in `folder`; says how it ended.
+    """Have the shadow read the study whose result is in `folder`; returns how it ended.
 
-    "off": nothing reads in shadow mode; "done": `shadow.json` is there; "interrupted": the node
-    stops, the reading must begin again. Raises nothing that its child's failure could cause.
+    "off": nothing reads in shadow mode; "done": `shadow.json` is written; "interrupted": the node
+    stops, the reading must be restarted. Raises nothing that its child's failure could cause.
     """
     try:
         wanted = chosen(values)
@@ -89,7 +89,7 @@ def _read(
     stopping: Callable[[], bool],
     longest_s: float,
 ) -> str:
-    """Wait for a process that reads; says how it ended, as `run`."""
+    """Wait for a process that reads; returns how it ended, as `run`."""
     started = time.monotonic()
     ended = _wait_for(_child(values, study, folder), stopping, started + longest_s)
     if ended == INTERRUPTED:
@@ -109,18 +109,18 @@ def _failed(wanted: ShadowSet, why: Failure) -> dict[str, Any]:
 
 
 def _is_read(folder: Path, wanted: ShadowSet) -> bool:
-    """Whether `shadow.json` is there, of the same shadows."""
+    """Whether `shadow.json` exists, of the same shadows."""
     try:
-        told = shadow_summary.parse(results.shadow_file(folder).read_bytes())
+        reading = shadow_summary.parse(results.shadow_file(folder).read_bytes())
     except OSError:
         return False
-    if told is None:
+    if reading is None:
         return False
-    return (told.wanted, told.missing) == (wanted.specs, wanted.missing)
+    return (reading.wanted, reading.missing) == (wanted.specs, wanted.missing)
 
 
 def _child(values: Settings, study: str, folder: Path) -> subprocess.Popen[bytes]:
-    """The process, told what to read on its standard input: arguments can be seen by all."""
+    """The process, given its task on standard input: arguments are visible to all."""
     child = subprocess.Popen(
         [sys.executable, "-m", "cadnode.node.shadow_process"],
         stdin=subprocess.PIPE,
@@ -130,9 +130,9 @@ def _child(values: Settings, study: str, folder: Path) -> subprocess.Popen[bytes
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
     assert child.stdin is not None
-    told = {"settings": values.model_dump(mode="json"), "study": study, "folder": str(folder)}
+    task = {"settings": values.model_dump(mode="json"), "study": study, "folder": str(folder)}
     with contextlib.suppress(BrokenPipeError), child.stdin:
-        child.stdin.write(json.dumps(told).encode())
+        child.stdin.write(json.dumps(task).encode())
     return child
 
 
@@ -149,25 +149,25 @@ def _wait_for(
     if child.returncode == 0:
         return DONE
     if child.returncode in (-signal.SIGTERM, -signal.SIGINT):
-        return INTERRUPTED  # whoever ends a node may signal all of its processes
+        return INTERRUPTED  # ending a node may signal all of its processes
     codes = {code: failure for failure, code in _EXIT_CODES.items()}
     return codes.get(child.returncode, Failure.CRASHED)
 
 
 def main() -> int:
     """Exit code of the process: 0 when `shadow.json` is written, else that of a failure."""
-    told = json.load(sys.stdin)
+    task = json.load(sys.stdin)
     logs.configure("CRITICAL")
     os.nice(NICENESS)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
-        read_one(Settings.model_validate(told["settings"]), told["study"], Path(told["folder"]))
+        read_one(Settings.model_validate(task["settings"]), task["study"], Path(task["folder"]))
     except ModelError:
         return _EXIT_CODES[Failure.MODEL]
     except FileNotFoundError:
         return _EXIT_CODES[Failure.INPUTS_GONE]
     except Exception:
-        # A process of its own: the code is all that may be told of what went wrong.
+        # A process of its own: the code is all that may be reported of what went wrong.
         return _EXIT_CODES[Failure.ERROR]
     return 0
 

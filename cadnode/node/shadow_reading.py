@@ -111,7 +111,7 @@ def lineup(values: Settings, chosen: ShadowSet) -> Lineup:
 
 
 def read(exam: Exam, active: ExamResult, chosen: ShadowSet, values: Settings) -> dict[str, Any]:
-    """Content of `shadow.json` of an exam, given what the active models said of it.
+    """Content of `shadow.json` of an exam, given the result of the active models.
 
     Raises
     ------

@@ -113,7 +113,7 @@ class Studies:
             return HeldStudy(key, 0.0, 0, "", self._requested_uid(key))
 
     def _look(self, key: str) -> HeldStudy:
-        """Raises FileNotFoundError when a file goes away meanwhile."""
+        """Raises FileNotFoundError when a file is removed meanwhile."""
         paths = self._spool.instances(key)
         if not paths:
             return HeldStudy(key, 0.0, 0, "", self._requested_uid(key))
@@ -144,7 +144,7 @@ class Studies:
     def _states(self, held: list[HeldStudy]) -> list[StudyState]:
         """States of these studies, with one question to the job database.
 
-        Results are looked at before jobs: what ends in between is told as not ended yet.
+        Results are read before jobs: what ends in between is reported as not ended yet.
         """
         documents = [self._result(study) for study in held]
         names = [d.name for d in self._settings.destinations]
@@ -168,7 +168,7 @@ class Studies:
     def _state(
         self, held: HeldStudy, result: dict[str, Any], jobs: dict[str, Job], names: list[str]
     ) -> StudyState:
-        if not result:  # it may have been written since: a job that says so was looked at later
+        if not result:  # it may have been written since: a job that reports it was read later
             result = self._result(held)
         facts = self._facts(held, jobs, names, has_result=bool(result))
         verdict = decide(facts)
@@ -227,9 +227,9 @@ class Studies:
 
 
 def _together(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What the results of a study's patients say together; of one patient, just that.
+    """The results of a study's patients together; the result itself when there is one patient.
 
-    Several have no common score; what must be looked at in one of them must be in the study.
+    Several have no common score; what must be reviewed in one of them must be in the study.
     """
     if len(documents) == 1:
         return documents[0]
@@ -247,8 +247,8 @@ def _together(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _skipped(result: dict[str, Any]) -> tuple[Reason, ...]:
     """Why images of the study were not scored, each reason once."""
-    told = {s["reason"]: s["meaning"] for s in result.get("skipped", ())}
-    reasons = tuple(Reason(code, meaning) for code, meaning in told.items())
+    meanings = {s["reason"]: s["meaning"] for s in result.get("skipped", ())}
+    reasons = tuple(Reason(code, meaning) for code, meaning in meanings.items())
     n_patients = result.get("n_patients", 1)
     return reasons if n_patients == 1 else (_several(n_patients), *reasons)
 
@@ -271,7 +271,7 @@ def _uid_of(paths: list[Path]) -> str:
 
 
 def _patient_of(paths: list[Path]) -> Patient:
-    """Whose study it is, from the first file that can be read; of several patients, nobody's."""
+    """The patient, from the first readable file; of several patients only their number."""
     found: list[Instance] = []
     for path in paths:
         try:

@@ -32,7 +32,7 @@ ARRIVED: Final = frozenset({DeliveryStatus.DELIVERED.value, DeliveryStatus.UNVER
 class StudyFacts:
     """What spool, results and job database hold of one study.
 
-    `readiness` is what `node.readiness` decides of it; `fetch` is how the last fetch went.
+    `readiness` is what `node.readiness` decides of it; `fetch` is the outcome of the last fetch.
     `attempts` are the jobs that read this content, the last one last; `has_result`: this content is
     reported. `deliveries` has this content's delivery job per configured destination, None where
     there is none.
@@ -117,13 +117,15 @@ def waiting(wait: Wait) -> Reason:
 
 
 def _of_deliveries(facts: StudyFacts) -> StudyVerdict:
-    told = tuple((name, delivery_word(job)) for name, job in facts.deliveries if job is not None)
-    words = {word for _, word in told}
+    statuses = tuple(
+        (name, delivery_word(job)) for name, job in facts.deliveries if job is not None
+    )
+    words = {word for _, word in statuses}
     if "waiting" in words:
-        return StudyVerdict(State.DELIVERING, (), told)
-    if facts.deliveries and not told:
+        return StudyVerdict(State.DELIVERING, (), statuses)
+    if facts.deliveries and not statuses:
         return StudyVerdict(State.DONE, (NOTHING_SENT,))
-    return StudyVerdict(State.REFUSED if words - ARRIVED else State.DONE, (), told)
+    return StudyVerdict(State.REFUSED if words - ARRIVED else State.DONE, (), statuses)
 
 
 def delivery_word(job: Job) -> str:

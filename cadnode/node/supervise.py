@@ -1,7 +1,7 @@
 """`cadnode serve`: starts listener, worker and web as processes of their own and watches them.
 
 A role that dies is started again, with a pause that doubles while it keeps dying; receiving,
-reading and telling of it never take each other down.
+reading and answering HTTP never take each other down.
 """
 
 import os
@@ -88,7 +88,7 @@ def serve(config: Path | None, settings: Settings) -> None:
     SettingsError
         A role could never work: the token or the certificate cannot be used, or no job runs here.
     """
-    if settings.web.enabled:  # without it a node has no health: nobody would notice
+    if settings.web.enabled:  # without it a node has no health: its death would go unnoticed
         token_of(settings.web)
         tls_of(settings.web)
     trial_job.ensure(settings.database_url, settings.storage.folder)
@@ -111,7 +111,7 @@ def serve(config: Path | None, settings: Settings) -> None:
 
 
 class stopping_on_signal:  # noqa: N801 - reads as a statement: `with stopping_on_signal() as …`
-    """Context manager: within it SIGTERM and SIGINT set a flag; gives a function that tells it.
+    """Context manager: within it SIGTERM and SIGINT set a flag; gives a function that returns it.
 
     A supervised role also stops when its parent is gone: a killed supervisor leaves no orphans.
     """

@@ -2,7 +2,7 @@
 
 The node's own workflows run from the arrival to the delivery, with steps that do nothing. It is a
 process of its own (`python -m cadnode.node.trial_job URL`), because a process has one DBOS, and
-because whatever goes wrong there, also a crash of a library, ends as a sentence here.
+because whatever fails there, even a crash of a library, is reported here as a sentence.
 """
 
 import json
@@ -46,10 +46,10 @@ def problem_of(database_url: str, storage: Path, within_s: float = WITHIN_S) -> 
     where = storage if storage.is_dir() else None
     try:
         with tempfile.TemporaryDirectory(prefix=".trial-", dir=where) as name:
-            said = _run(f"sqlite:///{Path(name).resolve() / 'jobs.sqlite'}", within_s)
+            problem = _run(f"sqlite:///{Path(name).resolve() / 'jobs.sqlite'}", within_s)
     except OSError as error:
         return f"a trial job database cannot be made in {where}: {error.strerror}"
-    return f"a trial job did not run ({said}) on {_versions()}" if said else ""
+    return f"a trial job did not run ({problem}) on {_versions()}" if problem else ""
 
 
 def ensure(database_url: str, storage: Path) -> None:
@@ -58,7 +58,7 @@ def ensure(database_url: str, storage: Path) -> None:
     Raises
     ------
     SettingsError
-        They do not; the message says why.
+        They do not; the message gives the reason.
     """
     stamp = storage / STAMP
     try:
@@ -91,7 +91,7 @@ def _connection_problem(database_url: str) -> str:
 
 
 def _run(url: str, within_s: float) -> str:
-    """What the trial's process said of itself; "" when all went well."""
+    """The problem that the trial's process reported; "" when all went well."""
     command = [sys.executable, "-m", "cadnode.node.trial_job", url, str(within_s)]
     try:
         ended = subprocess.run(
@@ -171,14 +171,14 @@ def _reason(error: Exception) -> str:
 
 
 def main() -> int:
-    """Run the trial, say on standard output what is wrong; exit code 1 when something is."""
+    """Run the trial, print on standard output what is wrong; exit code 1 when something is."""
     from cadnode import log
 
     log.configure("CRITICAL", human=False)
     _, url, within_s = sys.argv
-    said = attempt(url, float(within_s))
-    sys.stdout.write(said)
-    return 1 if said else 0
+    problem = attempt(url, float(within_s))
+    sys.stdout.write(problem)
+    return 1 if problem else 0
 
 
 if __name__ == "__main__":

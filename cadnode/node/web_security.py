@@ -1,4 +1,4 @@
-"""The HTTP side's token and certificate, looked at before they are used, and by `cadnode check`."""
+"""The HTTP side's token and certificate, checked before use and by `cadnode check`."""
 
 import ssl
 

@@ -90,7 +90,7 @@ def _serve(
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         app,
-        access_log=False,  # it would show UIDs; `RequestLog` tells what may be told
+        access_log=False,  # it would show UIDs; `RequestLog` logs what may be logged
         log_config=None,
         server_header=False,
         proxy_headers=False,
@@ -112,17 +112,17 @@ def _serve(
 
 def _listen(web: WebSection, stopping: Callable[[], bool]) -> socket.socket | None:
     """The listening socket; None when the role is to stop before it could be had."""
-    told, pause_s = False, retry.WEB_PORT.first_pause_s
+    reported, pause_s = False, retry.WEB_PORT.first_pause_s
     while not stopping():
         try:
             family = socket.getaddrinfo(web.host, web.port, type=socket.SOCK_STREAM)[0][0]
             return socket.create_server((web.host, web.port), family=family, backlog=128)
         except OSError as error:
-            if not told:
+            if not reported:
                 taken = error.errno == errno.EADDRINUSE
                 reason = "port_taken" if taken else errno.errorcode.get(error.errno or 0, "address")
                 log.error("web_cannot_listen", port=web.port, reason=reason, seconds=pause_s)
-                told = True
+                reported = True
         deadline = time.monotonic() + pause_s
         while time.monotonic() < deadline and not stopping():
             time.sleep(0.1)

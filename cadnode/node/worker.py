@@ -70,7 +70,7 @@ class Worker:
         self._models = models
         self._images = pixels.ImageCache()
         self._results = Results.in_storage(settings.storage.folder)
-        self._swept: dict[str, float] = {}  # study: its last change when it was looked at
+        self._swept: dict[str, float] = {}  # study: its last change when it was checked
         self._rules = readiness.rules_of(settings)
         self._fetching = Fetcher(settings, self.stopping.is_set)
         self._reading = threading.Lock()  # one exam at a time has the processor and its memory
@@ -98,7 +98,7 @@ class Worker:
     def sweep(self, start: Start) -> None:
         """Consider every quiet study whose content has no result yet, once for each change.
 
-        Finds what was received while nobody could be told: a crash between publishing an image
+        Finds what was received while it could not be announced: a crash between publishing an image
         and announcing it, or a job database that was away. So for studies that are asked for.
         """
         self._fetching.sweep(start.fetch)
@@ -143,7 +143,7 @@ class Worker:
         return results.has_result(self._folder(study, content))
 
     def read(self, study: str, content: str) -> bool:
-        """Read the study and save what the models said; False when its content has changed."""
+        """Read the study and save the result; False when its content has changed."""
         with self._reading:
             paths = readiness.relevant(self._headers.files(study))
             if not paths or self._spool.fingerprint(paths) != content:
@@ -185,7 +185,7 @@ class Worker:
         Raises
         ------
         ReportError
-            The images changed since they were read: what there is now is read as new content.
+            The images changed since they were read: they are read again as new content.
         """
         where = self._folder(study, content)
         names = results.inputs_of(where)

@@ -1,4 +1,4 @@
-"""What a running worker says of itself: `worker.json` in the storage folder.
+"""The state a running worker records: `worker.json` in the storage folder.
 
 `cadnode check` and `cadnode models list` are other processes; this is how they learn which models
 the running one reads with, and that it refused a change.
@@ -44,7 +44,7 @@ class NodeState(_Frozen):
 
     @property
     def runs(self) -> bool:
-        """Whether a process of that number is there, on this machine."""
+        """Whether a process of that number runs on this machine."""
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
@@ -60,7 +60,7 @@ def write(storage: Path, state: NodeState) -> None:
 
 
 def read(storage: Path) -> NodeState | None:
-    """What the worker last said; None when it has said nothing that can be read."""
+    """The state the worker last recorded; None when there is none that can be read."""
     try:
         return NodeState.model_validate_json((storage / FILE).read_bytes())
     except (OSError, ValidationError):

@@ -1,26 +1,27 @@
-"""The durable workflow, on DBOS: a killed worker goes on after the last finished step.
+"""The durable workflow, on DBOS: a killed worker continues after the last finished step.
 
     request ──> fetch(study) ─┐
     arrival ──debounced──> consider(study) ──once per content──> read ─> report ─> deliver × N
                                                                        after the first └─> shadow
 
-- `fetch` tries once. A try that failed ends its workflow and starts another with a delay: whoever
-  waits for a dead source holds up nobody. A further try carries the ticket that the request got for
-  it, and its identifier is made of that: whatever else was on its way for the study finds that its
-  own ticket is void. Two tries never run at the same time; the second finds nothing asked for.
-- `consider` looks at what the spool holds now and starts `process` under an identifier made of
+- `fetch` tries once. A try that failed ends its workflow and starts another with a delay: a
+  study that waits for a dead source delays no other. A further try carries the ticket that the
+  request got for it, and its identifier is made of that: any other try under way for the study
+  finds that its own ticket is void. Two tries never run at the same time; the second finds
+  nothing asked for.
+- `consider` reads what the spool holds now and starts `process` under an identifier made of
   the study and its content: the same content is read once, however often it is announced.
 - `process` reads, reports and starts one `deliver` per destination. What fails is tried again
-  later under a new identifier, holding up nobody meanwhile. When somebody asks for the study at
-  once, `consider` first forgets attempts that came to no result, and deliveries that were refused
-  or given up: they begin anew (`cadnode.node.resubmission`).
-- `deliver` tries until the destination has taken the objects, has refused for good, or the
+  later under a new identifier, delaying no other study. When the study is requested at
+  once, `consider` first forgets attempts that gave no result, and deliveries that were refused
+  or given up: they start again (`cadnode.node.resubmission`).
+- `deliver` tries until the destination has taken the objects, has refused permanently, or the
   configured time is over. Between tries it sleeps durably.
 - `shadow` reads once more with other versions, when a destination has taken the result (or there
   is none): nothing waits for it, and its failure ends with it.
 
 Arguments and results are keys, codes and counts: nothing of the patient enters the database. What a
-step does is bound at `launch`; how long is waited between tries is told in `cadnode.node.retry`.
+step does is bound at `launch`; the waits between tries are in `cadnode.node.retry`.
 """
 
 from collections.abc import Sequence
@@ -68,13 +69,13 @@ def config(database_url: str) -> DBOSConfig:
         "application_version": JOBS_VERSION,
         "executor_id": "worker",
         "serializer": JsonSerializer(),
-        "log_level": "CRITICAL",  # its texts may quote arguments; our own lines tell what happened
+        "log_level": "CRITICAL",  # its texts may quote arguments; our own lines report events
         "notification_listener_polling_interval_sec": 0.5,
     }
 
 
 def delivery_queue(destination: str) -> str:
-    """Each destination has a queue of its own: a dead one holds up no other."""
+    """Each destination has a queue of its own: a dead one delays no other."""
     return f"deliver-{destination}"
 
 
@@ -161,14 +162,14 @@ def fetch(study: str, ticket: str = "", waited_s: float = 0.0, pause_s: float = 
 
 
 @DBOS.workflow(name="consider")
-def consider(study: str, anew: bool = False) -> str:
+def consider(study: str, afresh: bool = False) -> str:
     """Have the study's content read, once; returns its fingerprint.
 
-    `anew`: what ended badly with it is forgotten before.
+    `afresh`: its failed jobs are forgotten first.
     """
     content = _fingerprint(study)
     if content:
-        if anew:
+        if afresh:
             to_send = _undelivered(study, content)
             _forget(study, content)
             _send_to(study, content, to_send)
@@ -183,7 +184,7 @@ def process(study: str, content: str, attempt: int) -> str:
     try:
         return _read_and_report(study, content)
     except Exception as error:
-        # The worker loop: whatever went wrong with one study, the next one is read.
+        # The worker loop: whatever failed with one study, the next one is read.
         log.error("study_failed", study=study, error=error, attempt=attempt)
         pause_s = retry.READING.pause_s(attempt + 1)
         if pause_s is None:
@@ -262,7 +263,7 @@ def shadow(study: str, content: str, attempt: int) -> str:
 
 
 def _cast_shadow(study: str, content: str, attempt: int = 0) -> None:
-    """Once per content and attempt, whoever asks first."""
+    """Once per content and attempt, by whichever caller asks first."""
     with SetWorkflowID(f"shadow-{study}-{content}-{attempt}"):
         DBOS.enqueue_workflow(SHADOWS, shadow, study, content, attempt)
 
@@ -296,7 +297,7 @@ def launch(steps: Steps, database_url: str) -> Start:
 
 
 def stop(within_s: float) -> None:
-    """Take up no more jobs and let running steps end for a while; the rest goes on next time."""
+    """Start no more jobs and let running steps end for a while; the rest continues next time."""
     DBOS.destroy(workflow_completion_timeout_sec=int(within_s))
 
 
@@ -319,7 +320,7 @@ def prepare(database_url: str) -> None:
 
 
 class Announcer:
-    """The listener's side: tells the job database that something of a study has arrived.
+    """The listener's side: announces to the job database that something of a study has arrived.
 
     Arrivals are debounced: `consider` runs once the study has been quiet. Needs no workflow code.
     """

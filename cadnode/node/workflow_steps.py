@@ -7,11 +7,11 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class FetchAnswer:
-    """What one try to fetch a study came to.
+    """The outcome of one attempt to fetch a study.
 
     `status` is one of `jobs.FetchStatus`; `ticket` is that of the next try. `wait_s` is the quiet
     time after which the study is considered, negative when there is nothing to consider. `again`:
-    somebody wants it now, so that what ended badly with it is tried once more.
+    it was requested now, so that its failed jobs are tried once more.
     """
 
     status: str
@@ -31,12 +31,12 @@ class Steps:
     `fingerprint(study)` is the spool's content now ("" when there is nothing to read);
     `read(study, fingerprint)` returns False when the content has changed meanwhile;
     `predecessor(study, fingerprint)` is the fingerprint last reported for the study, or "";
-    `report(study, fingerprint, predecessor, made_at)` returns the number of things made that a
+    `report(study, fingerprint, predecessor, made_at)` returns the number of outputs made that a
     destination may get: with none of them, nothing is delivered;
     `deliver(study, fingerprint, destination)` returns one of `jobs.DeliveryStatus`, which is never
     "given_up";
-    `shadow(study, fingerprint)` says how it ended: "interrupted" when it must begin again;
-    `has_result(study, fingerprint)` tells whether this content is reported;
+    `shadow(study, fingerprint)` returns how it ended: "interrupted" when it must be restarted;
+    `has_result(study, fingerprint)` returns whether this content is reported;
     `destinations` are names, and for how many seconds each may be away;
     `one_at_a_time` names those that are to get one study's results after the other's.
     """

@@ -1,6 +1,6 @@
 """`cadnode orthanc install`: what would change in Orthanc's and the node's configuration.
 
-A plan is made first and shown; only `apply` writes. A file that is there keeps its other content
+A plan is made first and shown; only `apply` writes. An existing file keeps its other content
 and its comments, and is kept beside as `NAME.before-cadnode`.
 """
 
@@ -32,7 +32,7 @@ FRAGMENT: Final = "cadnode.json"
 
 
 def plan(wanted: Wanted, node: Settings | None) -> SetupPlan:
-    """What has to change so that Orthanc tells the node of mammograms; writes nothing.
+    """What must change so that Orthanc notifies the node of mammograms; writes nothing.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def plan(wanted: Wanted, node: Settings | None) -> SetupPlan:
 
 
 def _web_notes(web: WebSection) -> list[str]:
-    """What stands in the way of an Orthanc that is to reach the node by its own settings."""
+    """Why Orthanc cannot reach the node by its settings."""
     if not web.enabled:
         return ["the node's HTTP side is switched off, and the plugin asks it: set web.enabled"]
     if web.certificate_file is not None:
@@ -95,7 +95,7 @@ def _web_notes(web: WebSection) -> list[str]:
 
 
 def _reached(wanted: Wanted, configuration: Configuration) -> Reached:
-    """The Orthanc in question, by what its configuration says of itself."""
+    """The Orthanc in question, as its configuration identifies it."""
     unset = Reached(wanted.orthanc_url)
     return Reached(
         wanted.orthanc_url,
@@ -164,7 +164,7 @@ def _modality(wanted: Wanted, node: Settings | None) -> list[Any]:
 
 
 def apply(changes: tuple[PlannedChange, ...]) -> None:
-    """Write the files; what was there before is kept beside. Raises `SettingsError`."""
+    """Write the files; previous versions are kept beside them. Raises `SettingsError`."""
     for change in changes:
         try:
             if change.before is not None:

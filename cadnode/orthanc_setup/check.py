@@ -1,6 +1,6 @@
-"""What `cadnode orthanc check` looks at.
+"""What `cadnode orthanc check` checks.
 
-Does Orthanc tell the node of mammograms, does it get them, and do results come back?
+Does Orthanc notify the node of mammograms, does it get them, and do results come back?
 """
 
 import json
@@ -25,7 +25,7 @@ _ANY_STATUS: Final = tuple(range(300, 600))
 
 @dataclass(frozen=True)
 class OrthancAddress:
-    """Where the Orthanc to be checked is, and as whom it is asked."""
+    """Where the Orthanc to be checked is, and the user for it."""
 
     url: str
     username: str = ""
@@ -62,7 +62,7 @@ class _Orthanc:
         self._peer = peer
 
     def ask(self, method: str, path: str, body: str | None = None) -> _Answer:
-        """The answer, whatever its status. Raises `HttpFailure` when there is none."""
+        """The response, whatever its status. Raises `HttpFailure` when there is none."""
         with self._peer.request(method, path, also=_ANY_STATUS, data=body) as response:
             return _Answer(response.status_code, response.text)
 
@@ -73,7 +73,7 @@ class _Orthanc:
 
 
 def run(address: OrthancAddress, node: Settings | None) -> Iterator[Check]:
-    """Checks in the order in which one thing needs the other; stops where nothing more can be said.
+    """Checks in the order of their dependencies; stops where no further one can pass.
 
     `node` are the settings of the node on this machine, when they are known.
     """
@@ -89,7 +89,7 @@ def run(address: OrthancAddress, node: Settings | None) -> Iterator[Check]:
     except ValueError:
         yield Check(
             "orthanc", CheckVerdict.FAILED, f"{address.url} does not answer in JSON",
-            "is there really an Orthanc at this address?",
+            "is an Orthanc really running at this address?",
         )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def _clock(orthanc: _Orthanc) -> Check:
     try:
         theirs = datetime.strptime(answer.text.strip(), "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
     except ValueError:
-        return Check("clock", CheckVerdict.WARNING, "Orthanc does not tell its time")
+        return Check("clock", CheckVerdict.WARNING, "Orthanc does not report its time")
     apart = abs((theirs - now).total_seconds())
     if apart < 60:
         return Check("clock", CheckVerdict.OK, f"{apart:.0f} s apart")
@@ -223,7 +223,7 @@ def _rights(orthanc: _Orthanc) -> Iterator[Check]:
 
 
 def _reached(address: OrthancAddress, system: dict[str, Any]) -> Reached:
-    """The Orthanc in question, by what it says of itself."""
+    """The Orthanc in question, as it identifies itself."""
     unset = Reached(address.url)
     return Reached(
         address.url,

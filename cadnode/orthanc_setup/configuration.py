@@ -20,7 +20,7 @@ PLUGIN_FOLDERS: Final = (
 
 
 def plugin_source() -> Path:
-    """The plugin's file that came with cadnode: in the source tree, or installed by the wheel.
+    """The plugin's file that is part of cadnode: in the source tree, or installed by the wheel.
 
     Raises `SettingsError` when it is in neither place.
     """

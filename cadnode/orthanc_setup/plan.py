@@ -72,7 +72,7 @@ class Reached:
         return url is not None and _are_one(_place(url), _place(self.url))
 
     def gets(self, destination: Destination) -> bool:
-        """Whether results sent to the destination come to this Orthanc, by its address."""
+        """Whether the address of the destination is this Orthanc."""
         if destination.kind == "dicom":
             here = (_place(self.url)[0], self.port)
             there = (destination.host, destination.port or 0)

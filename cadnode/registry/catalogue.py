@@ -72,7 +72,7 @@ class Catalogue:
         Raises
         ------
         SettingsError
-            There is none; the message names those that are there.
+            There is none; the message names those that exist.
         """
         of_name = [e for e in self.entries if e.name == name]
         if not of_name:
@@ -118,7 +118,7 @@ def conflict(entry: Entry) -> str:
 
 
 def lost(name: str, version: str) -> str:
-    """What is said of an active version that is not there."""
+    """The message about an active version that is missing."""
     return (
         f"{name}@{version} is active but not installed: add it again, or choose another version "
         f"with `cadnode models activate {name}`"

@@ -1,4 +1,4 @@
-"""What `cadnode compare --json` says of two models, as far as a promotion asks.
+"""What a promotion reads of a `cadnode compare --json` of two models.
 
 The file comes from outside and is checked.
 """

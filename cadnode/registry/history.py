@@ -39,7 +39,7 @@ class Actor:
 
 
 class Proof(BaseModel):
-    """The evidence that a promotion rested on: which file, what it said, and the rule.
+    """The evidence that a promotion rested on: which file, its content, and the rule.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ class Activation(BaseModel):
     def before(self, name: str) -> str | None:
         """The version that was active before the present one; None when it was switched off.
 
-        A second rollback goes a step further back; it does not undo the first.
+        A second rollback goes one step further back; it does not undo the first.
 
         Raises
         ------
@@ -239,7 +239,7 @@ def read(store: Path | None) -> Activation:
 
 
 def identity(store: Path) -> FileIdentity | None:
-    """What tells one content of a store's `active.json` from another; None without the file."""
+    """A stamp that changes with the content of a store's `active.json`; None without the file."""
     try:
         found = (store / FILE).stat()
     except OSError:

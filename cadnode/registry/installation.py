@@ -70,9 +70,9 @@ def add(
 ) -> tuple[Added, ...]:
     """Put the models of a folder or a zip file into the own store, when all of them work.
 
-    A name that is new is active from then on. Of a name that is there already, the version that
+    A name that is new is active from then on. Of an existing name, the version that
     was active stays active, also when the new one is newer, unless `activate` is given. `numbering`
-    says what becomes of a version that another model has.
+    states what becomes of a version that another model has.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def _record(
     *,
     always: bool = False,
 ) -> None:
-    """Write a change into `active.json`, unless it says so already; `always`, also then."""
+    """Write a change into `active.json`, unless it holds it already; `always`, also then."""
     content = history.read(own)
     if always or before != after or name not in content.active:
         history.write(own, content.changed(name, action, before, after, by, why))
@@ -211,7 +211,7 @@ def _record(
 def _planned(
     cards: Sequence[ModelCard], catalogue: Catalogue, numbering: Numbering, *, activate: bool
 ) -> tuple[Added, ...]:
-    """What adding the models, in this order, comes to.
+    """The outcome of adding the models, in this order.
 
     Raises
     ------
@@ -261,7 +261,7 @@ def _add_one(source: Path, added: Added, stores: Stores, by: Actor) -> None:
 
 
 def _place(source: Path, card: ModelCard, own: Path) -> None:
-    """Bring weights and folder into the own store; weights that are there damaged are replaced."""
+    """Bring weights and folder into the own store; damaged weights are replaced."""
     target = own / card.name / card.version
     inside = target / store.WEIGHTS
     weights = inside if inside.exists() else store.blob(own, card.weights_sha256)
@@ -288,7 +288,7 @@ def _place(source: Path, card: ModelCard, own: Path) -> None:
 
 
 def _holds(file: Path, sha256: str) -> bool:
-    """Whether a file is there with the content of that sum."""
+    """Whether a file exists with the content of that checksum."""
     return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == sha256
 
 

@@ -1,7 +1,7 @@
 """Which version a model gets in the node's store.
 
 A training writes its recipe's version into every card it makes, and a packaged model often has
-that version already. A version names one model for good: a second one counts up.
+that version already. A version names one model permanently: a second one counts up.
 """
 
 import re
@@ -48,7 +48,7 @@ def numbered(
 ) -> tuple[ModelCard, ...]:
     """The cards with the versions that they get, in their order.
 
-    A model that the store has keeps the version it has there, whichever its own card says. One
+    A model that the store has keeps the version it has there, whichever its own card states. One
     whose version another model has, or ever had by the history, gets the next free third number.
 
     Raises

@@ -1,6 +1,6 @@
-"""What somebody hands over to be added: a folder or a zip file with one or more models.
+"""What can be added as models: a folder or a zip file with one or more models.
 
-A zip file is unpacked only after every name in it was looked at: nothing but cards, safetensors
+A zip file is unpacked only after every name in it was checked: nothing but cards, safetensors
 and lists of women, nothing outside the target, nothing that grows beyond measure.
 """
 
@@ -106,7 +106,7 @@ def _wrong(member: zipfile.ZipInfo) -> str:
 
 
 def _extract(file: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
-    """Write one member; a stream longer than its header says is cut off there and refused."""
+    """Write one member; a stream longer than its header states is cut off there and refused."""
     target.parent.mkdir(parents=True, exist_ok=True)
     left = member.file_size
     with file.open(member) as source, target.open("xb") as written:

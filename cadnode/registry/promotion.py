@@ -38,7 +38,7 @@ class Rule(BaseModel):
     least_n
         A comparison, and a stratum, counts with at least so many positives and as many negatives.
         Too small a comparison is refused; too small a stratum is passed over, and the verdict
-        says so.
+        states it.
     judged_by
         `estimate`: the difference itself. `interval`: the lower end of its interval by woman,
         which asks for non-inferiority to be shown and not only not refuted.
@@ -114,7 +114,7 @@ def read_rule(file: Path | None) -> Rule:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """What came of it: the version is active when the verdict allows it or `forced` says why."""
+    """The outcome: the version is active when the verdict allows it or `forced` gives a reason."""
 
     name: str
     version: str
@@ -141,7 +141,7 @@ def promote(
 ) -> Promotion:
     """Make a version active when the rule allows it, or against the rule for a stated reason.
 
-    The history keeps the rule, what the evidence said with its sha256, the reason (`forced`, when
+    The history keeps the rule, the evidence with its sha256, the reason (`forced`, when
     it was needed, and `reason`), who did it and when.
 
     Raises
@@ -152,15 +152,15 @@ def promote(
         There is no evidence in the file, or the version does not work.
     """
     found, sha256 = read_evidence(evidence)
-    told = "; ".join(filter(None, (forced.strip(), reason.strip())))
-    grounds(told)  # refused before anything is looked at
-    # What is judged is what is switched: nobody changes the store in between.
+    stated = "; ".join(filter(None, (forced.strip(), reason.strip())))
+    grounds(stated)  # refused before anything is read
+    # What is judged is what is switched: the store cannot change in between.
     with history.changing(stores.own):
         entry, candidate = _candidate(stores, spec)
         verdict = judge(rule, found, candidate)
         needed = "" if verdict.allowed else forced.strip()
         if verdict.allowed or needed:
-            why = grounds(told, proof(found, sha256, rule, verdict))
+            why = grounds(stated, proof(found, sha256, rule, verdict))
             installation.switch(stores, entry, by, examine, why, "promote")
     return Promotion(entry.name, entry.version, verdict, sha256, needed)
 
@@ -210,8 +210,8 @@ def sentences(done: Promotion) -> list[str]:
     lines += [f"Not judged, too few: {place}." for place in done.verdict.passed_over]
     if done.forced:
         return [*lines, f"Forced: {done.forced}"]
-    said = "allows" if done.verdict.allowed else "does not allow"
-    return [*lines, f"The rule {said} {done.name}@{done.version} to be active."]
+    verb = "allows" if done.verdict.allowed else "does not allow"
+    return [*lines, f"The rule {verb} {done.name}@{done.version} to be active."]
 
 
 def as_dict(done: Promotion) -> dict[str, object]:

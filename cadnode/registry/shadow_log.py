@@ -1,7 +1,7 @@
-"""Shadow mode: another version reads beside the active one, and nobody is told but the admin.
+"""Shadow mode: another version reads beside the active one, and only the admin sees its scores.
 
 The active models' result is reported and delivered as if there were no shadow. What the shadow
-would have said goes to `shadow.json` of the result's folder: scores alone, no identifiers.
+would have given goes to `shadow.json` of the result's folder: scores alone, no identifiers.
 """
 
 from collections import Counter
@@ -41,8 +41,8 @@ class Pair:
     """One score of both, by one system: of the exam, or of a breast (`R`, `L`).
 
     `kim2018` scores exams and breasts; of the other systems the exam's score is the highest
-    probability among its regions. A score is None where that side gave none. `called` says
-    whether it reached its own operating point; None where that cannot be told.
+    probability among its regions. A score is None where that side gave none. `called` states
+    whether it reached its own operating point; None where that is unknown.
     """
 
     system: System
@@ -161,10 +161,10 @@ def _highest(result: ExamResult, system: System) -> tuple[float | None, bool | N
 
     An exam that was read and has no region of the system is not called.
     """
-    said = [a for f in result.findings for a in f.assessments if a.system is system]
-    if not said:
+    assessments = [a for f in result.findings for a in f.assessments if a.system is system]
+    if not assessments:
         return None, False if result.views else None
-    return max(a.probability for a in said), any(a.suspicious for a in said)
+    return max(a.probability for a in assessments), any(a.suspicious for a in assessments)
 
 
 def _marks(result: ExamResult) -> int:

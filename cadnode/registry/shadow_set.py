@@ -2,7 +2,7 @@
 
 Both count together. Of one name the settings' version counts, as a command cannot change a file
 that the administrator keeps elsewhere. A version that has become the active one, or is not
-installed, casts no shadow, and says why.
+installed, casts no shadow, and gives the reason.
 """
 
 from collections.abc import Sequence

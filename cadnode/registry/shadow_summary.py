@@ -1,4 +1,4 @@
-"""What many exams' `shadow.json` say together: who calls what, how far scores lie apart.
+"""The summary of many exams' `shadow.json`: who calls what, how far scores lie apart.
 
 The files are checked: they come from a folder that others can write to.
 """
@@ -144,23 +144,23 @@ def parse(content: bytes) -> Told | None:
 
 def summarize(files: Iterable[Told]) -> Summary:
     """The summary of exams, one file each; each pair of version sets has rows of its own."""
-    told = list(files)
+    readings = list(files)
     groups: dict[tuple[System, tuple[str, ...], tuple[str, ...]], list[Pair]] = {}
-    for one in told:
+    for one in readings:
         for score in one.scores:
             key = (score.system, _specs(one.active), _specs(one.shadow))
             if score.what == EXAM:
                 groups.setdefault(key, []).append(score.pair)
     order = sorted(groups, key=lambda key: (key[2], key[1], key[0]))
-    failed = Counter(str(t.reason) for t in told if t.status is ShadowStatus.FAILED)
+    failed = Counter(str(t.reason) for t in readings if t.status is ShadowStatus.FAILED)
     failed += Counter(
         Failure.SETTINGS.value
-        for t in told
+        for t in readings
         if t.missing and not (t.status is ShadowStatus.FAILED and t.reason is Failure.SETTINGS)
     )
     return Summary(
-        n_read=sum(t.status is ShadowStatus.READ for t in told),
-        n_unaffected=sum(t.status is ShadowStatus.UNAFFECTED for t in told),
+        n_read=sum(t.status is ShadowStatus.READ for t in readings),
+        n_unaffected=sum(t.status is ShadowStatus.UNAFFECTED for t in readings),
         failures=dict(sorted(failed.items())),
         rows=tuple(agree(*key, groups[key]) for key in order),
         pairs=tuple(_both(groups[key]) for key in order),

@@ -88,7 +88,7 @@ def load(file: Path | None = None) -> Settings:
     Raises
     ------
     SettingsError
-        The file is missing or is not TOML, or a key or value is wrong; says which and where.
+        The file is missing or is not TOML, or a key or value is wrong; names which and where.
     """
     if file is not None and not file.is_file():
         raise SettingsError(

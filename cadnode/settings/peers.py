@@ -38,7 +38,7 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The keys without which a destination of a kind makes no sense.
 
-`deliver.destination.KINDS` says what each kind does. Settings are below `deliver` and cannot ask
+`deliver.destination.KINDS` describes each kind. Settings are below `deliver` and cannot ask
 it: a test holds this table, the `kind` of `Destination` and `KINDS` together.
 """
 

@@ -59,12 +59,12 @@ def markings(state: Dataset) -> Iterator[Marking]:
             for c in items(annotation, "CompoundGraphicSequence")
             if text(c, "CompoundGraphicType") in _COMPOUND.keys() | _NO_OUTLINE
         ]
-        told = {number(c, "CompoundGraphicInstanceID") for c in known} - {None}
+        grouped = {number(c, "CompoundGraphicInstanceID") for c in known} - {None}
         compounds = [c for c in known if text(c, "CompoundGraphicType") in _COMPOUND]
         simple = [
             g
             for g in items(annotation, "GraphicObjectSequence")
-            if number(g, "CompoundGraphicInstanceID") not in told
+            if number(g, "CompoundGraphicInstanceID") not in grouped
         ]
         for image in images:
             yield from (_compound(state, image, graphic) for graphic in compounds)
@@ -81,7 +81,7 @@ def is_by_device(header: Dataset) -> bool:
 
 
 def names_a_person(header: Dataset) -> bool:
-    """Whether somebody is named as the content's creator (PS3.3 C.10.9)."""
+    """Whether a person is named as the content's creator (PS3.3 C.10.9)."""
     creators = items(header, "ContentCreatorIdentificationCodeSequence")
     return bool(text(header, "ContentCreatorName").strip("^= ") or creators)
 
@@ -131,7 +131,7 @@ def _turned(outline: Outline, degrees: float, pivot: tuple[float, float]) -> Out
 def _in_pixels(state: Dataset, image: str, graphic: Dataset, units: str) -> Points | None:
     """`(n, 2)` (column, row) points in source pixels; None without the area they refer to.
 
-    PIXEL units are those of the house already. DISPLAY units are fractions of the displayed
+    PIXEL units are our own already. DISPLAY units are fractions of the displayed
     area; MATRIX exists for tiled images only, which no mammogram is, and equals PIXEL.
     """
     points = points_of(numbers(graphic, "GraphicData"))

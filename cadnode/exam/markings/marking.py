@@ -2,7 +2,7 @@
 
 Graphic data of both count from the outer corner of the top left pixel: (0, 0) is that corner,
 (1, 1) the pixel's opposite corner, (Columns, Rows) the image's (PS3.3 C.18.6 for SCOORD, C.10.5
-for PIXEL units). This is the house's own convention: nothing is shifted by half a pixel.
+for PIXEL units). This is the convention throughout: nothing is shifted by half a pixel.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ class Marking:
     """One shape on one image, before it is known whether it can be used.
 
     `sop_instance_uid` is the image's, "" when none is named. `outline` holds (row, column)
-    points; () when the shape is damaged. A `seed` has points that say where, not how far.
-    `problem` says why the shape is unusable where only the reader of its object knows.
+    points; () when the shape is damaged. The points of a `seed` give its location, not its extent.
+    `problem` states why the shape is unusable where only the reader of its object knows.
     """
 
     sop_instance_uid: str

@@ -1,6 +1,6 @@
 """Regions that people marked, from the objects that lie in a study beside its mammograms.
 
-Which objects count, and what is made of their shapes, is told in docs/regions.md.
+Which objects count, and what becomes of their shapes, is described in docs/regions.md.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ __all__ = ["MarkedRegions", "PersonRegion", "find_regions", "holds_regions", "pa
 # Side of the box around a point. Choice: calcifications are "grouped" within 1 cm (ACR BI-RADS,
 # 5th edition), so a point's box holds the group that it points at.
 SEED_MM = 10.0
-# Choice: where no spacing is stated the longer side is taken for that of a 24 cm film.
+# Choice: where no spacing is stated the longer side is assumed to be that of a 24 cm film.
 _LONGER_SIDE_MM = 240.0
 _REFERENCE_NEEDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _ROI_FORM = (
@@ -49,7 +49,7 @@ class MarkedRegions:
 def holds_regions(instance: Instance) -> bool:
     """Whether a file is a report, presentation state or segmentation in which a person drew.
 
-    Only its header is looked at: a segmentation may turn out to be empty.
+    Only its header is evaluated: a segmentation may turn out to be empty.
     """
     header = instance.header
     return header is not None and next(_markings(instance.path, header, {}), None) is not None
@@ -141,7 +141,7 @@ def _current(instances: Iterable[Instance]) -> list[tuple[Path, Dataset]]:
 def _markings(path: Path, header: Dataset, matrices: Mapping[str, seg.Matrix]) -> Iterator[Marking]:
     """What people drew in an object that a report can refer to.
 
-    Nothing comes from our own objects and those of other devices.
+    Our own objects and those of other devices give none.
     """
     sop_class = text(header, "SOPClassUID")
     if is_own_output(header) or not all(map(header.get, _REFERENCE_NEEDS)):
@@ -155,9 +155,9 @@ def _markings(path: Path, header: Dataset, matrices: Mapping[str, seg.Matrix]) -
 
 
 def _by_person(header: Dataset) -> bool:
-    """Whether the object says that a person marked what it holds.
+    """Whether the object states that a person marked what it holds.
 
-    Choice: a report or presentation state that names nobody may be another maker's device's. A
+    Choice: a report or presentation state that names no person may be another maker's device's. A
     segment that is not AUTOMATIC was drawn with a person's hand (PS3.3 C.8.20.2), and of others
     there are none.
     """
