@@ -31,7 +31,7 @@ def measure(folder: Path, parts: tuple[str, ...], threads: int) -> dict[str, flo
     """Costs of reading the exam in `folder` with DIB-MG and these further parts."""
     import torch
 
-    from cadnode.exam.read import read_exam as exam_of
+    from cadnode.exam.read import exam_of as exam_of
     from cadnode.node.readers import load_readers
     from cadnode.reading import Readers, read_exam
     from cadnode.settings import Settings

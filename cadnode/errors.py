@@ -1,4 +1,4 @@
-"""The exception tree. Each room raises its own branch; `app` maps a branch to an exit code.
+"""The exception tree. Each room raises its own branch; `cli.command` maps a branch to an exit code.
 
 CadnodeError
  ├── SettingsError      the configuration file or environment is wrong            (exit 2)

@@ -1,6 +1,6 @@
 """The `cadnode` command: arguments in, tables or JSON out.
 
-The work is done in `app`, `demo` and `training`; they are imported inside the commands, so that
+The work is done in `node`, `demo` and `training`; they are imported inside the commands, so that
 `--help` answers at once.
 """
 
@@ -212,14 +212,14 @@ def send(
     Example: [bold]cadnode send exam/ --to CADNODE@127.0.0.1:11112[/]
     """
     from cadnode.cli.output import counting_progress
-    from cadnode.node import sending
+    from cadnode.node import send_command
 
-    peer = sending.parse_peer(to, calling)
-    files, left_out = sending.sift(sending.dicom_files(paths), own=own)
-    sent, refused = 0, list[sending.LeftOut]()
+    peer = send_command.parse_peer(to, calling)
+    files, left_out = send_command.sift(send_command.dicom_files(paths), own=own)
+    sent, refused = 0, list[send_command.LeftOut]()
     if files and not dry_run:
         with counting_progress(err, "sending", len(files), quiet=as_json) as advance:
-            sent, refused = sending.send_files(files, peer, advance)
+            sent, refused = send_command.send_files(files, peer, advance)
     if as_json:
         failures = [{"file": str(one.path), "reason": one.reason} for one in [*left_out, *refused]]
         print_json({"sent": sent, "files": len(files), "left_out": failures, "dry_run": dry_run})

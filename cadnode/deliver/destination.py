@@ -1,7 +1,8 @@
-"""The kinds of destination, and what each of them does: a new kind is one file and one line here.
+"""The kinds of destination, and what each of them does: a new kind is a file and a line here.
 
 The word of a kind is what `kind` says in a `[[destinations]]` block; `settings.peers` accepts it
-and asks for the keys that the kind needs.
+and asks for the keys that the kind needs. A kind that takes another document than DICOM objects or
+the FHIR bundle also needs that to be made: `report.profiles`, `node.outputs`, `node.results`.
 """
 
 from collections.abc import Mapping

@@ -21,7 +21,7 @@ from cadnode.demo.exam import DemoExam
 from cadnode.domain import ExamResult, Laterality
 from cadnode.errors import DeliveryError, SettingsError
 from cadnode.exam.patient import patient_of
-from cadnode.exam.read import read_exam
+from cadnode.exam.read import exam_of
 from cadnode.models import store
 from cadnode.node import supervise
 from cadnode.node.outputs import cards_of, image_loader
@@ -251,7 +251,7 @@ def _show(
     reading = next(Results.in_storage(folder / "node").readings())
     shutil.copyfile(reading / RESULT, folder / RESULT)
     result = load_reading(reading)
-    exam = read_exam(sent.files)
+    exam = exam_of(sent.files)
     page = folder / "index.html"
     with watch.stage("draw the page"):
         content = PageContent(

@@ -1,4 +1,6 @@
-"""Certainty from a candidate's statistics alone: what the node uses without the learned filter.
+"""Certainty from a candidate's statistics: of masses always, of clusters without a learned filter.
+
+`models.detector` has the learned filter of clusters.
 
 Logistic regressions on standardised statistics; how they were fitted is in docs/detection.md.
 """

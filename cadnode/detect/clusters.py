@@ -1,126 +1,121 @@
-"""Clusters of specks: where they crowd, and which of them belong together."""
+"""From hotspots of specks to clusters: certainty, members, outline, descriptors."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
+from cadnode.detect import hotspots
+from cadnode.detect.calcifications import Grown, grow
+from cadnode.detect.certainty import cluster_certainty
+from cadnode.detect.description import describe
 from cadnode.detect.frame import Frame
-from cadnode.detect.specks import LEAST, Specks
+from cadnode.detect.hotspots import Hotspot
+from cadnode.detect.patches import cut_patches
+from cadnode.detect.regions import Region
+from cadnode.detect.specks import find_specks
+from cadnode.domain import Calcification, FindingKind
+from cadnode.models.detector import Detector
 
 Floats = NDArray[np.float64]
 
-# A single bright speck must not look like a cluster: what one counts for is limited.
-_CAP: Final = 4.5
-# Radius in which specks add up; a group of calcifications has five within 1 cm² or so (BI-RADS).
-_CROWD_MM: Final = 2.5
-_APART_MM: Final = 5.0
-_MOST: Final = 24
-_COARSE: Final = 2
-_NEAR_MM, _AROUND_MM = 4.0, 8.0
-_LINK_MM: Final = 4.0
-_MEMBER: Final = 2.8
-# A member lies where the specks crowd at least this much, as a share of the cluster's peak.
-_THINNEST: Final = 0.35
-
-STATISTICS: Final = (
-    "crowding", "strong_near", "medium_near", "second", "fourth", "roundness", "scale",
-    "medium_around", "depth", "contrast_to_around",
-)  # fmt: skip
+# BI-RADS calls five a group; of faint ones on film often only two or three stand out.
+_FEWEST: Final = 2
+_HALO_MM: Final = 1.0
+# Two hotspots that share this part of their specks are one cluster.
+_SAME: Final = 0.4
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Hotspot:
-    """Where specks crowd: position in the frame, and `(10,) float64` as `STATISTICS` names them."""
-
-    point: tuple[float, float]
-    statistics: Floats
-
-
-def hotspots(frame: Frame, specks: Specks) -> list[Hotspot]:
-    """The places where specks crowd most, at most 24, the most crowded first."""
-    if not len(specks):
+def find_clusters(frame: Frame, detector: Detector | None, least: float) -> list[Region]:
+    """Clusters whose certainty is at least `least`."""
+    specks = find_specks(frame.image, frame.valid, frame.spacing_mm)
+    spots = hotspots.hotspots(frame, specks)
+    if not spots:
         return []
-    crowd = crowding(frame, specks)
-    size = int(_APART_MM / frame.spacing_mm / _COARSE) | 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    peaks = np.argwhere((crowd >= cv2.dilate(crowd, disc)) & (crowd > LEAST / 10))
-    values = crowd[peaks[:, 0], peaks[:, 1]]
-    order = np.argsort(-values, kind="stable")[:_MOST]
-    tree = cKDTree(specks.points * frame.spacing_mm)
-    points = (peaks[order] + 0.5) * _COARSE
-    return [
-        Hotspot((float(p[0]), float(p[1])), _statistics(frame, specks, tree, p, float(v)))
-        for p, v in zip(points, values[order], strict=True)
-    ]
+    certainties, crowd = certainty_of(frame, spots, detector), hotspots.crowding(frame, specks)
+    regions: list[Region] = []
+    taken: list[set[int]] = []
+    for i in np.argsort(-certainties, kind="stable"):
+        if certainties[i] < least:
+            break
+        chosen = hotspots.members(frame, specks, crowd, spots[i])
+        own = {int(k) for k in chosen}
+        if not own or any(len(own & other) >= _SAME * len(own) for other in taken):
+            continue
+        taken.append(own)
+        grown = grow(frame.image, specks.where(chosen), frame.spacing_mm)
+        if len(grown) >= _FEWEST:
+            regions.append(_region(frame, grown, float(certainties[i])))
+    return regions
 
 
-def crowding(frame: Frame, specks: Specks) -> NDArray[np.float32]:
-    """`(h/2, w/2) float32`: sum of the specks' strengths in a Gaussian window, each limited."""
-    height, width = (n // _COARSE + 1 for n in frame.image.shape)
-    cells = np.zeros((height, width), np.float32)
-    at = (specks.points / _COARSE).astype(int)
-    np.add.at(cells, (at[:, 0], at[:, 1]), np.minimum(specks.strength, _CAP) - LEAST)
-    sigma = _CROWD_MM / frame.spacing_mm / _COARSE
-    smooth = cv2.GaussianBlur(cells, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
-    return np.asarray(smooth * np.float32(2 * np.pi * sigma * sigma), np.float32)
+def certainty_of(frame: Frame, spots: list[Hotspot], detector: Detector | None) -> Floats:
+    """`(n,) float64 in [0, 1]`: by the learned filter, or by the statistics alone without one."""
+    statistics = np.stack([s.statistics for s in spots])
+    if detector is None:
+        return cluster_certainty(statistics)
+    config = detector.config
+    patches = cut_patches(
+        frame.image, frame.spacing_mm, [s.point for s in spots],
+        size=config.patch, at_mm=config.spacing_mm,
+    )  # fmt: skip
+    return detector.certainty(patches, statistics)
 
 
-def members(
-    frame: Frame, specks: Specks, crowd: NDArray[np.float32], hotspot: Hotspot
-) -> NDArray[np.intp]:
-    """Indices of the specks that make the cluster at a hotspot.
-
-    Those within 4 mm, and those linked to them by steps of at most 4 mm (single linkage) as long
-    as specks still crowd there, as `crowding` tells.
-    """
-    at = (specks.points / _COARSE).astype(int)
-    dense = crowd[at[:, 0], at[:, 1]] > _THINNEST * hotspot.statistics[0]
-    points = specks.points * frame.spacing_mm
-    centre = np.array(hotspot.point) * frame.spacing_mm
-    near = np.hypot(*(points - centre).T) <= _NEAR_MM
-    usable = np.flatnonzero((specks.strength > _MEMBER) & (dense | near))
-    if not len(usable):
-        usable = np.flatnonzero(near)
-    chosen = _linked(points[usable], near[usable])
-    return np.asarray(usable[chosen], np.intp)
-
-
-def _linked(points: Floats, seeds: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """`(n,) bool`: reached from the seeds by steps of at most `_LINK_MM`."""
-    reached, tree = seeds.copy(), cKDTree(points) if len(points) else None
-    fringe = np.flatnonzero(seeds)
-    while tree is not None and len(fringe):
-        lists = tree.query_ball_point(points[fringe], _LINK_MM)
-        neighbours = np.unique(np.concatenate([np.array(x, np.intp) for x in lists]))
-        fringe = neighbours[~reached[neighbours]]
-        reached[fringe] = True
-    return reached
+def _region(frame: Frame, grown: Sequence[Grown], certainty: float) -> Region:
+    """The cluster of these calcifications, in source pixels."""
+    found = [_calcification(frame, one) for one in grown]
+    peaks = np.array([one.peak for one in grown])
+    outline, box = frame.outlined(_around(peaks, _HALO_MM / frame.spacing_mm))
+    return Region(
+        kind=FindingKind.CALCIFICATION_CLUSTER,
+        box=box,
+        outline=outline,
+        certainty=certainty,
+        cluster=describe(
+            peaks * frame.spacing_mm,
+            np.array([c.diameter_mm for c in found]),
+            np.array([elongation(one.pixels) for one in grown]),
+            np.array([one.strength for one in grown]),
+            nipple_mm=_nipple(frame) * frame.spacing_mm,
+            breast_mm=frame.image.shape[0] * frame.spacing_mm,
+        ),
+        calcifications=tuple(found),
+    )
 
 
-def _statistics(frame: Frame, specks: Specks, tree: cKDTree, point: Floats, crowd: float) -> Floats:
-    """`(10,) float64` as `STATISTICS` names them."""
-    centre = point * frame.spacing_mm
-    near = np.array(tree.query_ball_point(centre, _NEAR_MM), int)
-    around = np.array(tree.query_ball_point(centre, _AROUND_MM), int)
-    strength = np.sort(np.minimum(specks.strength[near], 15.0))[::-1]
-    top = near[np.argsort(-specks.strength[near], kind="stable")[:6]]
-    padded = np.concatenate([strength, np.zeros(6)])
-    medium_near = float((strength > 3).sum())
-    medium_around = float((specks.strength[around] > 3).sum())
-    row, col = (min(int(c), n - 1) for c, n in zip(point, frame.image.shape, strict=True))
-    return np.array([
-        crowd,
-        np.log1p((strength > 5).sum()),
-        np.log1p(medium_near),
-        padded[1],
-        padded[3],
-        float(specks.roundness[top].mean()) if len(top) else 0.0,
-        float(specks.scale[top].mean()) if len(top) else 0.0,
-        np.log1p(medium_around),
-        min(float(frame.depth_mm[row, col]), 20.0),
-        medium_near - (medium_around - medium_near) / 3,
-    ])  # fmt: skip
+def elongation(pixels: NDArray[np.intp]) -> float:
+    """Long over short axis of a region's pixels, at least 1 (second moments of unit squares)."""
+    # A pixel is a square, not a point: its own second moment is 1/12.
+    moments = np.cov(pixels.T.astype(float), ddof=0) if len(pixels) > 1 else np.zeros((2, 2))
+    short, long = np.linalg.eigvalsh(moments + np.eye(2) / 12)
+    return float(np.sqrt(long / short))
+
+
+def _calcification(frame: Frame, one: Grown) -> Calcification:
+    (row, col), area = frame.to_source(np.array([one.peak]))[0], len(one.pixels)
+    area_mm2 = area * frame.spacing_mm**2
+    return Calcification(
+        row=float(row),
+        col=float(col),
+        area_mm2=area_mm2,
+        diameter_mm=float(2 * np.sqrt(area_mm2 / np.pi)),
+        contrast=one.contrast,
+    )
+
+
+def _around(points: Floats, halo: float) -> Floats:
+    """`(n, 2)` convex hull of circles of radius `halo` around the points."""
+    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    circle = halo * np.stack([np.sin(angles), np.cos(angles)], 1)
+    cloud = (points[:, None] + circle[None]).reshape(-1, 2).astype(np.float32)
+    return np.asarray(cv2.convexHull(cloud)[:, 0], np.float64)
+
+
+def _nipple(frame: Frame) -> Floats:
+    """The valid pixel that lies farthest from the chest wall: an estimate of the nipple."""
+    cols = np.flatnonzero(frame.valid.any(0))
+    col = int(cols[0] if frame.chest_right else cols[-1])
+    return np.array([np.flatnonzero(frame.valid[:, col]).mean(), col])

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from cadnode.detect.cluster_regions import find_clusters
+from cadnode.detect.clusters import find_clusters
 from cadnode.detect.frame import breast_frame
 from cadnode.detect.masses import mass_regions
 from cadnode.detect.regions import Detections

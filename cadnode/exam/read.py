@@ -22,7 +22,7 @@ from cadnode.exam.markings.regions import find_regions
 from cadnode.exam.partition import PatientShare, by_patient, stated_by
 from cadnode.exam.rejection import rejected_by, rejections
 
-__all__ = ["SamePixels", "read_exam", "read_exams", "read_instance", "read_study", "same_bytes"]
+__all__ = ["SamePixels", "exam_of", "read_exams", "read_instance", "read_study", "same_bytes"]
 
 SamePixels = Callable[[Mammogram, Mammogram], bool]
 
@@ -35,7 +35,7 @@ def same_bytes(one: Mammogram, other: Mammogram) -> bool:
         return False
 
 
-def read_exam(
+def exam_of(
     paths: Iterable[Path],
     *,
     read_for_processing: bool = False,

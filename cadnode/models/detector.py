@@ -1,4 +1,4 @@
-"""The reader of microcalcification candidates: the learned filter with its card."""
+"""How certain a cluster of calcifications is: the learned filter of candidates, with its card."""
 
 from typing import TYPE_CHECKING
 

@@ -1,6 +1,5 @@
 """What each configured destination gets of a study's results, and how a try to deliver ends."""
 
-from enum import StrEnum
 from pathlib import Path
 
 from cadnode.deliver.destination import DestinationKind, kind_of
@@ -8,6 +7,7 @@ from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.domain import Profile
 from cadnode.errors import DeliveryError, PermanentDeliveryError, SettingsError
 from cadnode.log import get_logger
+from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.results import BUNDLE, exam_folders, has_outputs, objects_in
 from cadnode.report.profiles import REPORTS, chosen, is_ours, kinds_of
 from cadnode.settings import Destination, Settings
@@ -15,18 +15,7 @@ from cadnode.settings import Destination, Settings
 log = get_logger("worker")
 
 
-class DeliveryAnswer(StrEnum):
-    """How an attempt to deliver ended; the values are stored in the job database."""
-
-    DELIVERED = "delivered"
-    UNVERIFIED = "unverified"
-    """Delivered, too: the destination had objects of these UIDs already, and it could not be
-    checked whether they are ours (`deliver.held`)."""
-    RETRY = "retry"
-    REFUSED = "refused"
-
-
-def deliver(settings: Settings, study: str, result: Path, name: str) -> DeliveryAnswer:
+def deliver(settings: Settings, study: str, result: Path, name: str) -> DeliveryStatus:
     """How one attempt to deliver a study's results ended.
 
     A destination that the configuration does not name any more refuses. A file that is not there
@@ -42,14 +31,14 @@ def deliver(settings: Settings, study: str, result: Path, name: str) -> Delivery
         log.warning(
             "delivery_failed", study=study, destination=name, error=error, reason=str(error)
         )
-        return DeliveryAnswer.RETRY if error.retryable else DeliveryAnswer.REFUSED
+        return DeliveryStatus.RETRY if error.retryable else DeliveryStatus.REFUSED
     except SettingsError:
         log.error("delivery_failed", study=study, destination=name, reason="not configured")
-        return DeliveryAnswer.REFUSED
+        return DeliveryStatus.REFUSED
     except OSError as error:
         log.error("delivery_failed", study=study, destination=name, error=error, reason="result")
-        return DeliveryAnswer.RETRY
-    return DeliveryAnswer.UNVERIFIED if n_unverified else DeliveryAnswer.DELIVERED
+        return DeliveryStatus.RETRY
+    return DeliveryStatus.UNVERIFIED if n_unverified else DeliveryStatus.DELIVERED
 
 
 def profile_of(settings: Settings, destination: Destination) -> Profile:

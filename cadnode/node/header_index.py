@@ -114,7 +114,7 @@ def _entry(document: dict[str, Any], folder: Path) -> tuple[_Identity, StoredFil
 
 
 def _add(place: Path, lines: list[str]) -> None:
-    """Append lines in one write. A line that cannot be written is rebuilt later: nothing depends on it.
+    """Append lines in one write. One that cannot be written is rebuilt later.
 
     Each begins a line of its own, whatever a crash left before it.
     """

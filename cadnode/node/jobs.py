@@ -41,7 +41,9 @@ class DeliveryStatus(StrEnum):
     """The outcome of one attempt at a delivery, or of all of them."""
 
     DELIVERED = "delivered"
-    UNVERIFIED = "unverified"  # delivered, too: the destination had objects of these UIDs already
+    UNVERIFIED = "unverified"
+    """Delivered, too: the destination had objects of these UIDs already, and it could not be
+    checked whether they are ours (`deliver.held`)."""
     RETRY = "retry"
     REFUSED = "refused"
     GIVEN_UP = "given_up"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cadnode.detect.clusters import STATISTICS
 from cadnode.detect.features import FEATURE_NAMES
+from cadnode.detect.hotspots import STATISTICS
 from cadnode.domain import SystemStatus
 from cadnode.errors import CadnodeError, ModelError
 from cadnode.models import examination, store

@@ -27,7 +27,7 @@ from cadnode.node.results import Results
 from cadnode.node.supervise import STOP_WITHIN_S, stopping_on_signal
 from cadnode.node.workflow import launch, stop
 from cadnode.node.workflow_steps import Start, Steps
-from cadnode.reading import read_exam as read_with
+from cadnode.reading import read_exam
 from cadnode.receive.fetch import requests
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
@@ -156,7 +156,7 @@ class Worker:
             where = self._folder(study, content)
             for exam, folder in zip(exams, results.folders_for(where, len(exams)), strict=True):
                 began = time.monotonic()
-                result = read_with(
+                result = read_exam(
                     exam,
                     readers,
                     choices=choices_of(self._settings.reading),
@@ -219,7 +219,7 @@ class Worker:
         return n_outputs
 
     def deliver(self, study: str, content: str, destination: str) -> str:
-        """One try to deliver: the value of a `DeliveryAnswer`, which the job database pickles."""
+        """One try to deliver: the value of a `DeliveryStatus`, plain text for the job database."""
         where = self._folder(study, content)
         return deliveries.deliver(self._settings, study, where, destination).value
 

@@ -21,7 +21,8 @@
   is none): nothing waits for it, and its failure ends with it.
 
 Arguments and results are keys, codes and counts: nothing of the patient enters the database. What a
-step does is bound at `launch`; the waits between tries are in `cadnode.node.retry`.
+step does is bound at `launch` (`workflow_steps.Steps`, by `node.worker`); the waits between tries are
+in `node.retry`.
 """
 
 from collections.abc import Sequence
@@ -165,7 +166,8 @@ def fetch(study: str, ticket: str = "", waited_s: float = 0.0, pause_s: float = 
 def consider(study: str, afresh: bool = False) -> str:
     """Have the study's content read, once; returns its fingerprint.
 
-    `afresh`: its failed jobs are forgotten first.
+    When it runs is decided before: the announcement waits as `readiness` says. `afresh`: the
+    study's failed jobs are forgotten first.
     """
     content = _fingerprint(study)
     if content:

@@ -1,4 +1,4 @@
-"""What the durable workflow does at each step, and what starts it; `node.worker` binds them."""
+"""What the durable workflow asks for at each step: `Steps`, which `node.worker.Worker` binds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

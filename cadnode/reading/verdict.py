@@ -1,4 +1,4 @@
-"""Whole views, as DIB-MG reads them: scores of views and breasts (Kim 2018)."""
+"""The verdict on breasts and exam: scores of whole views combined, and the operating point."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

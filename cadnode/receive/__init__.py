@@ -1,1 +1,1 @@
-"""DICOM listener, spool of received instances, and when a study is complete."""
+"""How images come in: the DICOM listener, the spool, studies fetched from their source."""

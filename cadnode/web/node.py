@@ -1,4 +1,4 @@
-"""What the HTTP side asks of the node behind it: values and functions, bound by `app`."""
+"""What the HTTP side asks of the node behind it, bound by `node.web_server`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ import torch
 
 from cadnode import settings
 from cadnode.domain import ExamResult
-from cadnode.exam.read import read_exam as read_files
+from cadnode.exam.read import exam_of as read_files
 from cadnode.node.outputs import image_loader
 from cadnode.node.readers import choices_of, load_readers
 from cadnode.reading import Readers, read_exam

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cadnode.detect.cluster_regions import certainty_of
-from cadnode.detect.clusters import STATISTICS, hotspots
+from cadnode.detect.clusters import certainty_of
 from cadnode.detect.frame import breast_frame
+from cadnode.detect.hotspots import STATISTICS, hotspots
 from cadnode.detect.specks import find_specks
 from cadnode.errors import DataError
 from cadnode.models import store

@@ -10,7 +10,7 @@ import pydicom
 import pytest
 
 from cadnode.domain import Acquisition, Laterality
-from cadnode.exam.read import read_exam
+from cadnode.exam.read import exam_of
 from cadnode.imaging import pixels
 from cadnode_training.phantom import (
     LesionPrior,
@@ -49,7 +49,7 @@ def test_the_node_reads_four_eligible_views_and_the_very_pixels(
 ) -> None:
     write_dicom(phantom, tmp_path / "exam")
 
-    found = read_exam([tmp_path / "exam"])
+    found = exam_of([tmp_path / "exam"])
 
     assert found.skipped == ()
     assert {f"{m.laterality}{m.view}" for m in found.mammograms} == {"RCC", "LCC", "RMLO", "LMLO"}
@@ -65,7 +65,7 @@ def test_film_is_read_as_film(tmp_path: Path) -> None:
     film = exam(3, PhantomSpec(0.4, 400, 310, Acquisition.FILM))
     write_dicom(film, tmp_path / "exam")
 
-    found = read_exam([tmp_path / "exam"])
+    found = exam_of([tmp_path / "exam"])
 
     assert {m.acquisition for m in found.mammograms} == {Acquisition.FILM}
     assert len(found.mammograms) == 4

@@ -12,7 +12,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
 from cadnode.exam.exam import Exam, Mammogram
-from cadnode.exam.read import read_exam
+from cadnode.exam.read import exam_of
 from tests.synthetic import code, uid, view_dataset, write
 
 ROWS, COLUMNS = 96, 80  # at 0.4 mm: 38.4 by 32 mm
@@ -30,7 +30,7 @@ def exam_with(folder: Path, *objects: Dataset, images: Sequence[Dataset] = ()) -
         write(ds, folder / f"image{number}.dcm")
     for number, ds in enumerate(objects):
         write(ds, folder / f"object{number}.dcm")
-    return read_exam([folder])
+    return exam_of([folder])
 
 
 def view_of(exam: Exam) -> Mammogram:

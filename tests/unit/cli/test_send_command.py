@@ -13,7 +13,7 @@ from pynetdicom import AE, evt
 from typer.testing import CliRunner
 
 from cadnode.cli.app import app
-from cadnode.node.sending import sift
+from cadnode.node.send_command import sift
 from tests.report_cases import digital_exam, film_exam, objects_of
 from tests.synthetic import view_dataset, write, write_exam
 

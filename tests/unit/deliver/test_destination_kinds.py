@@ -14,7 +14,7 @@ from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.domain import Profile
 from cadnode.errors import PermanentDeliveryError, SettingsError, TransientDeliveryError
 from cadnode.node import checks, deliveries
-from cadnode.node.deliveries import DeliveryAnswer
+from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.worker import Worker
 from cadnode.settings import Destination, Settings, StorageSection
 from cadnode.settings.peers import NEEDED
@@ -107,7 +107,7 @@ def test_a_new_kind_is_delivered_to_by_its_one_line(added: Added, result: Path) 
     tape = TapeKind()
     settings = added(tape)
 
-    assert deliveries.deliver(settings, STUDY, result, "tape") is DeliveryAnswer.DELIVERED
+    assert deliveries.deliver(settings, STUDY, result, "tape") is DeliveryStatus.DELIVERED
 
     (sent,) = tape.sent
     assert [file.name for file in sent.files] == ["heatmap-1-RCC.dcm", "sr.dcm"]
@@ -123,7 +123,7 @@ def test_a_new_kind_that_takes_the_bundle_has_it_made_and_gets_it(
     settings = added(tape)
 
     assert deliveries.profiles_of(settings) == (Profile.FHIR,)
-    assert deliveries.deliver(settings, STUDY, result, "tape") is DeliveryAnswer.DELIVERED
+    assert deliveries.deliver(settings, STUDY, result, "tape") is DeliveryStatus.DELIVERED
 
     (sent,) = tape.sent
     assert sent.files == [result / "fhir.json"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cadnode.detect.cluster_regions import elongation
+from cadnode.detect.clusters import elongation
 from cadnode.detect.description import describe, diameter, distribution, kind
 from cadnode.domain import CalcificationType, Distribution
 

@@ -17,7 +17,7 @@ from cadnode.exam.content import (
     input_digest,
     stated_input,
 )
-from cadnode.exam.read import read_exam
+from cadnode.exam.read import exam_of
 from cadnode.receive.spool import Spool
 from tests.report_cases import digital_exam
 from tests.spool_cases import add_file
@@ -113,11 +113,11 @@ def test_the_digest_is_of_the_bytes_after_the_meta_information(tmp_path: Path) -
 def test_an_exam_s_content_does_not_depend_on_names_and_order(tmp_path: Path) -> None:
     files = write_exam(tmp_path / "exam")
     renamed = [f.rename(tmp_path / f"{9 - n}") for n, f in enumerate(files)]
-    first = read_exam(renamed).content
+    first = exam_of(renamed).content
     for n, path in enumerate(renamed):
         path.rename(tmp_path / f"again-{n}")
 
-    again = read_exam(sorted(tmp_path.glob("again-*"), reverse=True))
+    again = exam_of(sorted(tmp_path.glob("again-*"), reverse=True))
 
     assert again.content == first
     assert again.content == input_digest(data_set_digest(p) for p in tmp_path.glob("again-*"))
@@ -127,14 +127,14 @@ def test_an_image_that_was_not_read_counts_as_well(tmp_path: Path) -> None:
     write_exam(tmp_path)
     odd = view_dataset("L", "CC", seed=7, intent="FOR PROCESSING")
     with_it = write(odd, tmp_path / "odd.dcm")
-    exam = read_exam([tmp_path])
+    exam = exam_of([tmp_path])
     assert SkipReason.FOR_PROCESSING in {s.reason for s in exam.skipped}
     before = exam.content
 
     odd.StationName = "CORRECTED"
     write(odd, with_it)
 
-    assert read_exam([tmp_path]).content != before
+    assert exam_of([tmp_path]).content != before
 
 
 def test_an_exam_without_files_has_the_content_of_its_headers() -> None:

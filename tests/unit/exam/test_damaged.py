@@ -18,7 +18,7 @@ from pydicom.uid import (
 
 from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
-from cadnode.exam.read import read_exam, read_instance
+from cadnode.exam.read import exam_of, read_instance
 from cadnode.imaging.pixels import load
 from tests.synthetic import IDENTIFIERS, encode, uid, view_dataset, write
 
@@ -111,7 +111,7 @@ def test_a_truncated_view_is_reported_by_its_uid_beside_the_others(tmp_path: Pat
     write(view_dataset("L", "CC", rows=256, columns=200), tmp_path / "a.dcm")
     cut = write(view_dataset("L", "MLO", rows=256, columns=200), tmp_path / "b.dcm")
     cut.write_bytes(cut.read_bytes()[:-1000])
-    exam = read_exam([tmp_path])
+    exam = exam_of([tmp_path])
     assert len(exam.mammograms) == 1
     (skipped,) = exam.skipped
     assert skipped.reason is SkipReason.TRUNCATED

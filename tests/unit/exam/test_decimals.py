@@ -18,7 +18,7 @@ from cadnode.errors import NotProcessable
 from cadnode.exam.attributes import numbers
 from cadnode.exam.dicom_file import open_file, tolerant
 from cadnode.exam.header import Header, settled
-from cadnode.exam.read import read_exam, read_instance
+from cadnode.exam.read import exam_of, read_instance
 from cadnode.imaging.pixels import load
 from cadnode.report.identity import patient_and_study
 from tests.synthetic import view_dataset, write
@@ -260,5 +260,5 @@ def test_spacing_with_decimal_commas_is_used(tmp_path: Path) -> None:
     put(ds, "EstimatedRadiographicMagnificationFactor", b"1,07")
     with tolerant():
         write(ds, tmp_path / "a.dcm")
-    (mammogram,) = read_exam([tmp_path]).mammograms
+    (mammogram,) = exam_of([tmp_path]).mammograms
     assert mammogram.spacing_mm == pytest.approx((0.085 / 1.07, 0.085 / 1.07))

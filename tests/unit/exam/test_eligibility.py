@@ -18,7 +18,7 @@ from cadnode.domain import (
 )
 from cadnode.exam.eligibility import choose
 from cadnode.exam.exam import Mammogram
-from cadnode.exam.read import read_exam
+from cadnode.exam.read import exam_of
 from tests.synthetic import encode, uid, view_dataset, write
 
 SPOT, MAGNIFIED = ViewModifier.SPOT_COMPRESSION, ViewModifier.MAGNIFICATION
@@ -157,7 +157,7 @@ def test_copies_and_retakes_in_files_are_told_apart(tmp_path: Path) -> None:
     )
     for number, ds in enumerate((first, copy, retake, first)):
         write(encode(ds, "1.2.840.10008.1.2"), tmp_path / f"{number}.dcm")
-    exam = read_exam([tmp_path])
+    exam = exam_of([tmp_path])
     assert [m.sop_instance_uid for m in exam.mammograms] == [retake.SOPInstanceUID]
     reasons = sorted(s.reason for s in exam.skipped)
     assert reasons == [SkipReason.DUPLICATE, SkipReason.SUPERSEDED, SkipReason.SUPERSEDED]

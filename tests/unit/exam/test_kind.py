@@ -9,7 +9,7 @@ from pydicom import Dataset
 from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.exam.mammogram import inspect
-from cadnode.exam.read import read_exam, read_instance
+from cadnode.exam.read import exam_of, read_instance
 from tests.synthetic import code, set_pixels, uid, view_dataset, write
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -176,13 +176,13 @@ def test_evidence_never_holds_the_values_of_free_texts_or_unknown_terms(tmp_path
 )
 def test_icons_and_previews_are_too_small(tmp_path: Path, overrides: dict[str, int]) -> None:
     icon = write(view_dataset("R", "CC", **overrides), tmp_path / "a.dcm")
-    exam = read_exam([icon])
+    exam = exam_of([icon])
     assert [s.reason for s in exam.skipped] == [SkipReason.TOO_SMALL]
 
 
 def test_a_field_of_two_centimetres_holds_no_breast(tmp_path: Path) -> None:
     ds = view_dataset("R", "CC", rows=400, columns=400, ImagerPixelSpacing=["0.05", "0.05"])
-    exam = read_exam([write(ds, tmp_path / "a.dcm")])
+    exam = exam_of([write(ds, tmp_path / "a.dcm")])
     assert [s.reason for s in exam.skipped] == [SkipReason.TOO_SMALL]
 
 
@@ -194,7 +194,7 @@ def test_a_film_s_secondary_capture_never_comes_before_a_mammography_image(tmp_p
     )  # fmt: skip
     for name, ds in (("a", real), ("b", film)):
         write(ds, tmp_path / f"{name}.dcm")
-    exam = read_exam([tmp_path])
+    exam = exam_of([tmp_path])
     assert [m.sop_instance_uid for m in exam.mammograms] == [real.SOPInstanceUID]
     assert [s.reason for s in exam.skipped] == [SkipReason.SUPERSEDED]
 
@@ -217,7 +217,7 @@ def test_what_is_skipped_never_supersedes(tmp_path: Path, overrides: dict[str, o
     )  # fmt: skip
     for name, ds in (("a", real), ("b", other)):
         write(ds, tmp_path / f"{name}.dcm")
-    exam = read_exam([tmp_path])
+    exam = exam_of([tmp_path])
     assert [m.sop_instance_uid for m in exam.mammograms] == [real.SOPInstanceUID]
     assert len(exam.skipped) == 1
     assert exam.skipped[0].reason is not SkipReason.SUPERSEDED
@@ -242,5 +242,5 @@ def test_an_8_bit_copy_of_an_acquired_image_does_not_stand_in_for_it(tmp_path: P
     set_pixels(copy, (np.asarray(copy.pixel_array) >> 4).astype(np.uint8), 8)
     for name, ds in (("a", real), ("b", copy)):
         write(ds, tmp_path / f"{name}.dcm")
-    exam = read_exam([tmp_path])
+    exam = exam_of([tmp_path])
     assert [s.reason for s in exam.skipped] == [SkipReason.CAPTURE]

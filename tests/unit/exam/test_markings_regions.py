@@ -21,7 +21,7 @@ from cadnode.domain import (
 from cadnode.errors import SettingsError
 from cadnode.exam.exam import Exam
 from cadnode.exam.markings.regions import parse_roi
-from cadnode.exam.read import read_exam
+from cadnode.exam.read import exam_of
 from cadnode.report.objects import make_objects
 from tests.synthetic import IDENTIFIERS, MARK, code, uid, write, write_exam
 from tests.unit.region_cases import (
@@ -147,7 +147,7 @@ def as_a_persons(report: Dataset) -> Dataset:
 
 def test_the_regions_of_our_own_report_read_back_to_their_boxes(tmp_path: Path) -> None:
     write_exam(tmp_path, (("L", "CC"),), **SMALL)
-    exam = read_exam([tmp_path])
+    exam = exam_of([tmp_path])
     view = view_of(exam)
     name = view.sop_instance_uid
     findings = (
@@ -162,10 +162,10 @@ def test_the_regions_of_our_own_report_read_back_to_their_boxes(tmp_path: Path) 
     ours, *_ = make_objects(exam, result, lambda _: np.zeros((1, 1), np.float32), made_at)
 
     write(ours, tmp_path / "sr.dcm")
-    assert read_exam([tmp_path]).regions == ()
+    assert exam_of([tmp_path]).regions == ()
 
     write(as_a_persons(ours), tmp_path / "sr.dcm")
-    again = read_exam([tmp_path])
+    again = exam_of([tmp_path])
     assert boxes(again) == [tuple(finding.box) for finding in findings]
     assert again.regions[1].outline == findings[1].outline
 
@@ -175,7 +175,7 @@ def test_the_regions_of_our_own_report_read_back_to_their_boxes(tmp_path: Path) 
 
 @pytest.fixture
 def four_views(tmp_path: Path) -> Exam:
-    return read_exam(write_exam(tmp_path, **SMALL))
+    return exam_of(write_exam(tmp_path, **SMALL))
 
 
 @pytest.mark.parametrize("name", ["LMLO", "lmlo", " LMLO"])

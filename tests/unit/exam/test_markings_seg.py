@@ -18,7 +18,7 @@ from skimage.draw import polygon2mask
 
 from cadnode.domain import RoiReference, SkipReason
 from cadnode.exam.markings.seg import MOST_REGIONS, outlines_of
-from cadnode.exam.read import read_exam
+from cadnode.exam.read import exam_of
 from tests.encoding import labelled
 from tests.synthetic import uid, write
 from tests.unit.region_cases import COLUMNS, ROWS, boxes, exam_with, mammogram, segmentation
@@ -55,7 +55,7 @@ def test_a_segmentation_is_read_as_it_is_written(tmp_path: Path, kind: str, writ
     made["PixelData"].VR = "OW"
     write(mammogram(), tmp_path / "image.dcm")
     (tmp_path / "object.dcm").write_bytes(labelled(made, ExplicitVRLittleEndian, written))
-    assert boxes(read_exam([tmp_path])) == [(10, 30, 20, 45), (50, 60, 51, 61)]
+    assert boxes(exam_of([tmp_path])) == [(10, 30, 20, 45), (50, 60, 51, 61)]
 
 
 def test_segments_are_kept_apart_also_where_they_touch(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pydicom.uid import JPEGLSLossless
 from cadnode.domain import SkipReason
 from cadnode.exam.exam import Exam
 from cadnode.exam.mammogram import inspect
-from cadnode.exam.read import read_exam, read_exams, read_study
+from cadnode.exam.read import exam_of, read_exams, read_study
 from cadnode.exam.rejection import rejected_by
 from cadnode.imaging.pixels import same_pixels
 from tests.rejection import note
@@ -347,4 +347,4 @@ def test_the_same_file_twice_is_a_duplicate(tmp_path: Path) -> None:
 def test_an_exam_of_one_patient_is_read_by_itself(tmp_path: Path) -> None:
     write(view("R", "CC", **ANN), tmp_path / "a.dcm")
     write(view("L", "CC", **BEA), tmp_path / "b.dcm")
-    assert len(read_exam([tmp_path]).mammograms) == 1
+    assert len(exam_of([tmp_path]).mammograms) == 1

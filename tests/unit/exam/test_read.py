@@ -12,7 +12,7 @@ from cadnode.domain import Acquisition, Intent, Laterality, SkipReason, ViewModi
 from cadnode.errors import NotProcessable
 from cadnode.exam.dicom_file import tolerant
 from cadnode.exam.mammogram import inspect
-from cadnode.exam.read import read_exam, read_exams, read_instance
+from cadnode.exam.read import exam_of, read_exams, read_instance
 from tests.synthetic import (
     IDENTIFIERS,
     STANDARD_VIEWS,
@@ -41,7 +41,7 @@ def small(laterality: str = "L", view: str = "CC", **kw: object) -> Dataset:
 
 def test_a_four_view_exam_is_read_whole(tmp_path: Path) -> None:
     paths = write_exam(tmp_path, **SMALL)
-    exam = read_exam(paths)
+    exam = exam_of(paths)
     assert [(m.laterality, m.view) for m in exam.mammograms] == list(STANDARD_VIEWS)
     assert exam.skipped == ()
     assert exam.study_instance_uid == uid("study", 0)
@@ -76,7 +76,7 @@ def test_a_header_gives_every_attribute_with_its_source(tmp_path: Path) -> None:
 
 
 def test_an_exam_printed_shows_no_identifier(tmp_path: Path) -> None:
-    shown = repr(read_exam(write_exam(tmp_path, **SMALL)))
+    shown = repr(exam_of(write_exam(tmp_path, **SMALL)))
     assert "Laterality.LEFT" in shown
     assert not any(identifier in shown for identifier in (*IDENTIFIERS, str(tmp_path)))
 
@@ -210,13 +210,13 @@ def test_files_are_grouped_by_study_and_strays_join_the_only_one(tmp_path: Path)
 
 
 def test_nothing_at_all_makes_an_empty_exam(tmp_path: Path) -> None:
-    exam = read_exam([tmp_path])
+    exam = exam_of([tmp_path])
     assert (exam.mammograms, exam.skipped, exam.reference) == ((), (), None)
-    assert read_exam([tmp_path / "missing"]).skipped[0].reason is SkipReason.NOT_DICOM
+    assert exam_of([tmp_path / "missing"]).skipped[0].reason is SkipReason.NOT_DICOM
 
 
 def test_an_unread_exam_still_has_a_reference_header(tmp_path: Path) -> None:
-    exam = read_exam([write(small(intent="FOR PROCESSING"), tmp_path / "a.dcm")])
+    exam = exam_of([write(small(intent="FOR PROCESSING"), tmp_path / "a.dcm")])
     assert exam.reference is not None
     assert exam.study_instance_uid == uid("study", 0)
     assert [s.reason for s in exam.skipped] == [SkipReason.FOR_PROCESSING]

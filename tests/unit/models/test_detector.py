@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cadnode.detect.clusters import STATISTICS
+from cadnode.detect.hotspots import STATISTICS
 from cadnode.detect.view import detect_view
 from cadnode.domain import Acquisition, FindingKind, Laterality
 from cadnode.errors import ModelError

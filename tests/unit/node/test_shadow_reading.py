@@ -8,7 +8,7 @@ import torch
 
 from cadnode.domain import Acquisition, Box, ExamResult, RoiReference, System
 from cadnode.exam.exam import Exam, PersonRegion
-from cadnode.exam.read import read_exam as exam_of
+from cadnode.exam.read import exam_of as exam_of
 from cadnode.models import store
 from cadnode.models.card import CnnCard
 from cadnode.models.loading import Model, load

@@ -11,7 +11,7 @@ import pytest
 from cadnode.domain import Acquisition, Box, FloatImage, Outcome, Skipped, SkipReason, System
 from cadnode.errors import ModelError, NotProcessable
 from cadnode.exam.exam import Exam, Mammogram
-from cadnode.exam.read import read_exam as exam_of
+from cadnode.exam.read import exam_of as exam_of
 from cadnode.models.breast import BreastScoring
 from cadnode.models.view import HotRegion, ViewReading
 from cadnode.reading import Readers, read_exam

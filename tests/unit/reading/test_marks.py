@@ -8,7 +8,7 @@ import pytest
 
 from cadnode.domain import Box, FloatImage, RoiReference, Skipped, SkipReason
 from cadnode.exam.exam import Exam, PersonRegion
-from cadnode.exam.read import read_exam as exam_of
+from cadnode.exam.read import exam_of as exam_of
 from cadnode.imaging.geometry import breast_mask
 from cadnode.imaging.spacing import Spacing
 from cadnode.reading import Readers, read_exam

@@ -22,7 +22,7 @@ from cadnode.domain import (
 )
 from cadnode.errors import ModelError
 from cadnode.exam.exam import Exam, PersonRegion
-from cadnode.exam.read import read_exam as exam_of
+from cadnode.exam.read import exam_of as exam_of
 from cadnode.imaging.roi_chain import Roi, RoiSpec
 from cadnode.imaging.spacing import Spacing
 from cadnode.models.operating_point import Roc

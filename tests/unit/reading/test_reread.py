@@ -23,7 +23,7 @@ from cadnode.domain import (
 )
 from cadnode.errors import NotProcessable
 from cadnode.exam.exam import Exam, Mammogram, PersonRegion
-from cadnode.exam.read import read_exam as exam_of
+from cadnode.exam.read import exam_of as exam_of
 from cadnode.imaging import geometry, pixels
 from cadnode.models.loading import load_view_model
 from cadnode.reading import Readers, read_exam, regions, reread_exam

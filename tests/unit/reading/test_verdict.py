@@ -17,7 +17,7 @@ from cadnode.domain import (
     ViewPosition,
 )
 from cadnode.exam.exam import Exam
-from cadnode.exam.read import read_exam as exam_of
+from cadnode.exam.read import exam_of as exam_of
 from cadnode.models import store
 from cadnode.models.breast import BreastScoring
 from cadnode.models.card import CARDS, DibMgCard

@@ -16,7 +16,7 @@ from pydicom import Dataset
 from cadnode.domain import Box, ExamResult, RoiReference, SkipReason, System
 from cadnode.exam.content import stated_input
 from cadnode.exam.exam import Exam, PersonRegion
-from cadnode.exam.read import read_exam
+from cadnode.exam.read import exam_of
 from cadnode.reading import Choices, Readers
 from cadnode.report import edition
 from cadnode.report.edition import OFFLINE_OBSERVER_UID, Edition
@@ -151,7 +151,7 @@ def test_an_attribute_that_is_copied_counts_beside_the_content(keyword: str) -> 
 
 def test_one_pixel_changes_every_uid(tmp_path: Path) -> None:
     files = write_exam(tmp_path)
-    exam = read_exam(files)
+    exam = exam_of(files)
     before = every_uid(exam, reading(exam, "findings"))
     ds = pydicom.dcmread(files[2])
     pixels = bytearray(ds.PixelData)
@@ -159,7 +159,7 @@ def test_one_pixel_changes_every_uid(tmp_path: Path) -> None:
     ds.PixelData = bytes(pixels)
     ds.save_as(files[2], enforce_file_format=True)
 
-    changed = read_exam(files)
+    changed = exam_of(files)
     after = every_uid(changed, reading(changed, "findings"))
 
     assert before.keys() == after.keys()
@@ -308,7 +308,7 @@ def test_a_corrected_patient_has_other_objects_which_name_those_they_replace() -
 def test_every_object_states_the_digest_of_its_input(tmp_path: Path) -> None:
     write_exam(tmp_path)
     write(view_dataset(seed=3, intent="FOR PROCESSING"), tmp_path / "raw.dcm")
-    exam = read_exam([tmp_path])
+    exam = exam_of([tmp_path])
     objects: list[Dataset] = make_objects(
         exam, reading(exam, "findings"), partial(image_of, exam), MADE_AT,
         kinds=frozenset(ObjectKind), longest_side=96, small_side=64, pdf=lambda: PDF,

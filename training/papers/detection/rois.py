@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from cadnode.detect.cluster_regions import certainty_of
-from cadnode.detect.clusters import hotspots
+from cadnode.detect.clusters import certainty_of
+from cadnode.detect.hotspots import hotspots
 from cadnode.detect.specks import find_specks
 from cadnode.errors import DataError
 from cadnode.models import store

@@ -12,8 +12,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cadnode.detect.clusters import Hotspot, hotspots
 from cadnode.detect.frame import Frame, breast_frame, whole_frame
+from cadnode.detect.hotspots import Hotspot, hotspots
 from cadnode.detect.patches import cut_patches
 from cadnode.detect.specks import find_specks
 from cadnode.domain import Acquisition, FindingKind
