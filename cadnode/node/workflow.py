@@ -20,9 +20,9 @@
 - `shadow` reads once more with other versions, when a destination has taken the result (or there
   is none): nothing waits for it, and its failure ends with it.
 
-Arguments and results are keys, codes and counts: nothing of the patient enters the database. What a
-step does is bound at `launch` (`workflow_steps.Steps`, by `node.worker`); the waits between tries are
-in `node.retry`.
+Arguments and results are keys, codes and counts: nothing of the patient enters the database. What
+a step does is bound at `launch` (`workflow_steps.Steps`, by `node.worker`); the waits between tries
+are in `node.retry`.
 """
 
 from collections.abc import Sequence
