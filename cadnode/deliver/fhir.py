@@ -95,8 +95,8 @@ def check(destination: HttpPeerValues) -> str:
         delivering(destination) as peer,
         peer.request("GET", "/metadata", headers={"Accept": FHIR_JSON}) as response,
     ):
-        told = json_of(response, peer.name)
-    version = told.get("fhirVersion") if isinstance(told, dict) else None
+        stated = json_of(response, peer.name)
+    version = stated.get("fhirVersion") if isinstance(stated, dict) else None
     if not isinstance(version, str) or not _SAFE.fullmatch(version):
         raise PermanentDeliveryError(f"{destination.name} is no FHIR server: is the url right?")
     warning = "" if version.startswith("5.") else "; our bundles are R5"

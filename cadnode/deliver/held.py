@@ -84,7 +84,7 @@ def compared(ours: Dataset, theirs: Dataset) -> PeerCopy:
     It is ours when its UIDs, its patient and the digest of the input that it states agree. An
     object of ours that states none, which older versions made, is compared without.
     """
-    if _contradicts(ours, theirs, said_only=False) or stated_input(ours) != stated_input(theirs):
+    if _contradicts(ours, theirs, stated_only=False) or stated_input(ours) != stated_input(theirs):
         return PeerCopy.ANOTHER
     return PeerCopy.OURS
 
@@ -92,19 +92,19 @@ def compared(ours: Dataset, theirs: Dataset) -> PeerCopy:
 def compared_in_part(ours: Dataset, theirs: Dataset) -> PeerCopy:
     """What the archive's copy is to `ours`, by the attributes that a query returned.
 
-    An attribute that is absent or empty says nothing. Without the same patient and study said, it
-    stays unknown.
+    An attribute that is absent or empty says nothing. Unless the same patient and study are
+    stated, it stays unknown.
     """
-    if _contradicts(ours, theirs, said_only=True):
+    if _contradicts(ours, theirs, stated_only=True):
         return PeerCopy.ANOTHER
-    stated = stated_input(theirs)
-    if stated and stated_input(ours):
-        return PeerCopy.OURS if stated == stated_input(ours) else PeerCopy.ANOTHER
-    said = {keyword for keyword in COMPARED if _words(theirs, keyword)}
-    patient = said & {"PatientID", "PatientName"}
+    made_of = stated_input(theirs)
+    if made_of and stated_input(ours):
+        return PeerCopy.OURS if made_of == stated_input(ours) else PeerCopy.ANOTHER
+    stated = {keyword for keyword in COMPARED if _words(theirs, keyword)}
+    patient = stated & {"PatientID", "PatientName"}
     return (
         PeerCopy.OURS
-        if patient and {"SOPInstanceUID", "StudyInstanceUID"} <= said
+        if patient and {"SOPInstanceUID", "StudyInstanceUID"} <= stated
         else PeerCopy.UNKNOWN
     )
 
@@ -128,11 +128,11 @@ def judged(copies: Sequence[PeerCopy], destination: str) -> tuple[list[str], int
     return [ANOTHER for copy in copies if copy is PeerCopy.ANOTHER], n_unverified
 
 
-def _contradicts(ours: Dataset, theirs: Dataset, *, said_only: bool) -> bool:
-    """Whether an identifier differs; with `said_only`, one that is said on both sides."""
+def _contradicts(ours: Dataset, theirs: Dataset, *, stated_only: bool) -> bool:
+    """Whether an identifier differs; with `stated_only`, one that both sides state."""
     for keyword in (*UIDS, *PATIENT):
         one, other = _words(ours, keyword), _words(theirs, keyword)
-        if one != other and not (said_only and not other):
+        if one != other and not (stated_only and not other):
             return True
     return False
 

@@ -66,7 +66,7 @@ def send(files: Sequence[Path], destination: HttpPeerValues) -> Delivered:
     refusals = []
     unseen: list[PeerCopy] = []
     with delivering(destination) as peer:
-        version(peer)  # wrong credentials are told before megabytes are on their way
+        version(peer)  # wrong credentials are noticed before megabytes are on their way
         for file in files:
             copy = _held(peer, file)
             if copy is PeerCopy.ANOTHER:

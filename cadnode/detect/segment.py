@@ -37,7 +37,7 @@ def segment_roi(
     image
         `(H, W) float32 in [0, 1]`, dense tissue bright.
     laterality, acquisition
-        Unused today: what lies in a box is told from its pixels alone.
+        Unused today: what lies in a box is decided from its pixels alone.
     spacing_mm
         Of `image`, in the plane of the breast.
     box

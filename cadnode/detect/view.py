@@ -36,7 +36,7 @@ def detect_view(
     spacing_mm
         Of `image`, in the plane of the breast.
     acquisition
-        Unused today: film and detectors are told apart by their own noise.
+        Unused today: film and detectors are distinguished by their own noise.
     detector
         The learned filter; without it certainty comes from the candidates' statistics alone.
     least

@@ -31,7 +31,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Said:
+class ViewOutput:
     """The result for a view: a row, or the reason why there is none."""
 
     case: ExportCase
@@ -68,18 +68,18 @@ class Reading(Inferer):  # type: ignore[misc]  # MONAI ships no types
 
     def __call__(
         self, inputs: Sequence[Prepared], network: nn.Module, *args: Any, **kwargs: Any
-    ) -> list[Said]:
+    ) -> list[ViewOutput]:
         """The reading of each view."""
         return [self._read(prepared) for prepared in inputs]
 
-    def _read(self, prepared: Prepared) -> Said:
+    def _read(self, prepared: Prepared) -> ViewOutput:
         case = prepared.case
         if prepared.skipped is not None:
-            return Said(case, None, prepared.skipped)
+            return ViewOutput(case, None, prepared.skipped)
         try:
-            return Said(case, self.reader.read(prepared.content, case))
+            return ViewOutput(case, self.reader.read(prepared.content, case))
         except (NotProcessable, ModelError) as error:
-            return Said(case, None, skipped_view(case.mammogram, error))
+            return ViewOutput(case, None, skipped_view(case.mammogram, error))
 
 
 def as_it_is(batch: Sequence[Prepared], *args: Any, **kwargs: Any) -> tuple[Any, None]:
@@ -101,7 +101,7 @@ class Scores:
 
     reader: Reader
     exams: Sequence[Exam]
-    readings: list[Said] = field(default_factory=list)
+    readings: list[ViewOutput] = field(default_factory=list)
 
     def attach(self, engine: Any) -> None:
         """Collect from now on (MONAI's handlers have this method)."""
@@ -120,7 +120,7 @@ class Scores:
     def as_dict(self) -> dict[str, Any]:
         """The model, and its reading of each exam (docs/bundles.md)."""
         card = self.reader.card
-        by_exam: dict[int, list[Said]] = defaultdict(list)
+        by_exam: dict[int, list[ViewOutput]] = defaultdict(list)
         for reading in self.readings:
             by_exam[id(reading.case.exam)].append(reading)
         return {
@@ -136,7 +136,7 @@ def write_json(content: Any, file: str | Path) -> None:
     write_whole(Path(file), (json.dumps(content, indent=2) + "\n").encode())
 
 
-def _exam(exam: Exam, readings: Sequence[Said]) -> dict[str, Any]:
+def _exam(exam: Exam, readings: Sequence[ViewOutput]) -> dict[str, Any]:
     skipped = [*exam.skipped, *(s.skipped for s in readings if s.skipped is not None)]
     content: dict[str, Any] = {"study_instance_uid": exam.study_instance_uid}
     scored = [s.row.scored for s in readings if s.row is not None and s.row.scored is not None]

@@ -9,7 +9,7 @@ from cadnode.node.results import Results
 from cadnode.node.shadow_process import chosen
 from cadnode.registry import shadow_summary
 from cadnode.registry.shadow_set import ShadowSet
-from cadnode.registry.shadow_summary import Agreement, Summary, Told
+from cadnode.registry.shadow_summary import Agreement, ShadowDocument, Summary
 from cadnode.settings import Settings
 
 
@@ -39,7 +39,7 @@ def show(values: Settings, wanted: str | None = None) -> ShadowReport:
     )
 
 
-def _last_readings(results: Results) -> Iterator[Told | None]:
+def _last_readings(results: Results) -> Iterator[ShadowDocument | None]:
     """Each study's last reading."""
     for file in results.shadows():
         try:

@@ -163,7 +163,7 @@ def _view(
     size = display_size(rows, columns, LONGER_SIDE)
     heat_map = shown_map(result, m.sop_instance_uid)
     return {
-        **_told(m, result),
+        **_labels(m, result),
         "image": grey_url(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)),
         "map": map_url(heat_map, (rows, columns), size) if heat_map is not None else None,
         "map_name": _map_name(heat_map) if heat_map is not None else "",
@@ -184,12 +184,12 @@ def _view(
 
 def _without_picture(m: Mammogram, result: ExamResult, reason: SkipReason) -> dict[str, Any]:
     """The place of a view whose pixels cannot be shown, and why."""
-    told = _told(m, result)
-    why = told["why"] or SKIP_MEANINGS[reason]
-    return {**told, "image": None, "map_name": "", "why": why}
+    view = _labels(m, result)
+    why = view["why"] or SKIP_MEANINGS[reason]
+    return {**view, "image": None, "map_name": "", "why": why}
 
 
-def _told(m: Mammogram, result: ExamResult) -> dict[str, Any]:
+def _labels(m: Mammogram, result: ExamResult) -> dict[str, Any]:
     """A view's name, side, and its score or the reason why there is none."""
     uid = m.sop_instance_uid
     return {

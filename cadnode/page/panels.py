@@ -105,7 +105,7 @@ def columns(result: ExamResult, cards: Sequence[ModelCard]) -> list[dict[str, An
     """One column of the findings table per system that is known of, in the papers' order."""
     known = {s.system for s in result.systems}
     known |= {a.system for f in result.findings for a in f.assessments}
-    counts = {told.system for f in result.findings if (told := counting(f))}
+    counts = {one.system for f in result.findings if (one := counting(f))}
     phantom = phantom_trained(result, cards)
     return [
         {
@@ -120,7 +120,7 @@ def columns(result: ExamResult, cards: Sequence[ModelCard]) -> list[dict[str, An
 
 
 def phantom_trained(result: ExamResult, cards: Sequence[ModelCard]) -> list[System]:
-    """Systems that learnt from phantoms alone, computed images with drawn lesions."""
+    """Systems trained on phantoms alone, computed images with drawn lesions."""
     names = set(phantom_systems(result))
     for system in System:
         materials = {card.materials for card in cards if card.system is system}
@@ -152,14 +152,14 @@ def finding_row(
 
 def _cell(finding: Finding, system: System, result: ExamResult) -> dict[str, Any]:
     """What one system says of one finding, or why it says nothing."""
-    told = assessment_by(finding, system)
-    if told is None:
-        return {"system": system.value, "told": None, "why": _silence(result, system)}
+    assessment = assessment_by(finding, system)
+    if assessment is None:
+        return {"system": system.value, "assessment": None, "why": _silence(result, system)}
     return {
         "system": system.value,
-        "told": told,
-        "counts": told is counting(finding),
-        "why": _voices(told),
+        "assessment": assessment,
+        "counts": assessment is counting(finding),
+        "why": _voices(assessment),
     }
 
 
@@ -173,14 +173,14 @@ def _silence(result: ExamResult, system: System) -> str:
     return f"took no part: {plain(status.reason) or 'nothing in this exam was for it to read'}"
 
 
-def _voices(told: Assessment) -> str:
+def _voices(assessment: Assessment) -> str:
     """The algorithm and the members that its probability is made of, in a line."""
-    members = [f"{name} {probability:.2f}" for name, probability in told.members]
-    return told.algorithm + (f" ({', '.join(members)})" if members else "")
+    members = [f"{name} {probability:.2f}" for name, probability in assessment.members]
+    return assessment.algorithm + (f" ({', '.join(members)})" if members else "")
 
 
 def system_panels(result: ExamResult, cards: Sequence[ModelCard]) -> list[dict[str, Any]]:
-    """Each system: its models what they learnt from, how good they are, or why none read."""
+    """Each system: its models, what they were trained on, how good they are, or why none read."""
     statuses = result.systems or tuple(
         SystemStatus(s, True) for s in System if any(c.system is s for c in cards)
     )

@@ -55,14 +55,14 @@ class Assessor:
     ) -> tuple[tuple[Assessment, ...], tuple[SystemMaps, ...]]:
         """Each system's assessment of the region, and the maps of those that have one."""
         whole = self._kim2018(candidate.box, view, suspicious_breast)
-        said, maps = self.of_region(candidate, view.mammogram)
-        return (whole, *said), maps
+        assessments, maps = self.of_region(candidate, view.mammogram)
+        return (whole, *assessments), maps
 
     def of_region(
         self, candidate: Candidate, mammogram: Mammogram
     ) -> tuple[tuple[Assessment, ...], tuple[SystemMaps, ...]]:
         """As `assess`, by the systems that read regions alone."""
-        said: list[Assessment] = []
+        assessments: list[Assessment] = []
         maps: list[SystemMaps] = []
         for system in CNN_SYSTEMS:
             members = [
@@ -78,10 +78,10 @@ class Assessor:
             except ModelError:
                 self.failed.add(system)
                 continue
-            said.append(assessment)
+            assessments.append(assessment)
             maps.append(shown)
-        said += self._wang2016(candidate, mammogram.acquisition)
-        return tuple(said), tuple(maps)
+        assessments += self._wang2016(candidate, mammogram.acquisition)
+        return tuple(assessments), tuple(maps)
 
     def _kim2018(self, box: Box, view: ScoredView, suspicious_breast: bool) -> Assessment:
         """The highest value of the DIB inside the region."""

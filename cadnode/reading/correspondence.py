@@ -1,6 +1,6 @@
 """Findings of the CC and the MLO view of a breast that are taken for one lesion.
 
-A lesion keeps its distance from the nipple when the breast is turned and compressed anew: the
+A lesion keeps its distance from the nipple when the breast is turned and compressed again: the
 arc rule by which radiologists look for a lesion of one view in the other.
 """
 

@@ -63,13 +63,13 @@ def read_exam(
     looked = _look(exam, readers, choices, load, skipped, on_progress)
     looked.sort(key=lambda it: hanging_order(it.view.mammogram))
     scored = [it.view for it in looked]
-    said = verdict(scored)
+    combined = verdict(scored)
     assessor = Assessor(readers, flips=choices.flips)
     findings: list[Finding] = []
     maps = [s.heat_map for s in scored]
     for number, it in enumerate(looked, start=1):
         on_progress(f"regions of view {number} of {len(looked)}")
-        suspicious = it.view.mammogram.laterality in said.suspicious
+        suspicious = it.view.mammogram.laterality in combined.suspicious
         found, shown = _assessed(it, assessor, choices, suspicious)
         findings += found
         maps += [m for by in shown for m in (*by.members, *by.mean)]
@@ -78,13 +78,13 @@ def read_exam(
     nipples = {it.view.mammogram.sop_instance_uid: it.nipple for it in looked if it.nipple}
     return ExamResult(
         study_instance_uid=exam.study_instance_uid,
-        exam_score=said.exam_score,
-        breasts=said.breasts,
+        exam_score=combined.exam_score,
+        breasts=combined.breasts,
         views=tuple(s.score for s in scored),
         findings=tuple(findings),
         skipped=tuple(skipped),
         models=models_used(scored, findings, readers),
-        operating_point=said.operating_point,
+        operating_point=combined.operating_point,
         heat_maps=tuple(maps),
         systems=failed_on_exam(readers.systems, assessor.failed),
         correspondences=correspondences(findings, exam.mammograms, nipples),
@@ -145,8 +145,8 @@ def _assessed(
     for candidate in looked.candidates:
         if candidate.is_peak and not suspicious:
             continue
-        said, shown = assessor.assess(candidate, looked.view, suspicious_breast=suspicious)
-        findings.append(_finding(candidate, looked.view, said, choices.counts))
+        assessments, shown = assessor.assess(candidate, looked.view, suspicious_breast=suspicious)
+        findings.append(_finding(candidate, looked.view, assessments, choices.counts))
         maps += shown
     return findings, maps
 
@@ -154,10 +154,10 @@ def _assessed(
 def _finding(
     candidate: Candidate,
     view: ScoredView,
-    said: Sequence[Assessment],
+    assessments: Sequence[Assessment],
     counts: Sequence[System],
 ) -> Finding:
-    by_system = {a.system: a for a in said}
+    by_system = {a.system: a for a in assessments}
     order = [s for s in (*counts, *by_system) if s in by_system]
     counting = by_system[order[0]]
     return Finding(
@@ -167,7 +167,7 @@ def _finding(
         kind=candidate.kind,
         probability=counting.probability,
         algorithm=counting.algorithm,
-        assessments=tuple(said),
+        assessments=tuple(assessments),
         certainty=candidate.certainty,
         cluster=candidate.cluster,
         calcifications=candidate.calcifications,
@@ -246,9 +246,9 @@ def _group(finding: Finding, women: Sequence[Assessment]) -> _Group:
     return _Group.REST
 
 
-def _is_of_phantoms(told: Assessment, readers: Readers) -> bool:
-    """Whether all that the assessing models learnt from is phantoms."""
-    names = [told.algorithm, *(name for name, _ in told.members)]
+def _is_of_phantoms(assessment: Assessment, readers: Readers) -> bool:
+    """Whether the assessing models were trained on phantoms alone."""
+    names = [assessment.algorithm, *(name for name, _ in assessment.members)]
     used = [use for name in names if (use := readers.use(name)) is not None]
     materials = {material for use in used for material in use.trained_on}
     return materials == {TrainingMaterial.PHANTOMS}

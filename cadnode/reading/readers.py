@@ -105,8 +105,8 @@ class Readers:
         them, bfloat16, and `choices`; not the device, the number of threads, or where models are.
         """
         models = sorted(json.dumps(_identity(model), sort_keys=True) for model in self)
-        told = json.dumps([__version__, models, asdict(choices)])
-        return hashlib.sha256(told.encode("ascii")).hexdigest()
+        stated = json.dumps([__version__, models, asdict(choices)])
+        return hashlib.sha256(stated.encode("ascii")).hexdigest()
 
 
 def _identity(model: ReadingModel) -> list[object]:

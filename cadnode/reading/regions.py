@@ -45,7 +45,7 @@ LEAST_MM: Final = 1.0
 _LEAST_TISSUE: Final = 0.5
 # Choice: a box with nine tenths of the breast points at no place in it.
 _WHOLE_BREAST: Final = 0.9
-# Grey level of the view (0 to 1) up to which tissue cannot be told from air.
+# Grey level of the view (0 to 1) up to which tissue cannot be distinguished from air.
 _AIR: Final = 0.01
 _STEPS: Final = 64  # samples along each side of a box
 
@@ -97,7 +97,7 @@ class Cutter:
         """The candidate with its squares around the box's centre and its segmentation.
 
         A detection's box touches what it found. It is segmented in a larger one, as if a person
-        had drawn it, because features are learnt of such boxes.
+        had drawn it, because the classifiers were trained on such boxes.
         """
         centre = ((box.row0 + box.row1) / 2, (box.col0 + box.col1) / 2)
         rois = {

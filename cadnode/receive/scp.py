@@ -136,7 +136,7 @@ class Notices:
         self._queue.put(stored)
 
     def close(self) -> None:
-        """Return once everything put was told."""
+        """Return once every instance put was announced."""
         self._queue.put(None)
         self._thread.join()
 
@@ -145,7 +145,7 @@ class Notices:
             try:
                 self._tell(stored)
             except Exception as error:
-                # The instance is safe in the spool; whoever listens must not stop the listener.
+                # The instance is safe in the spool; a callback must not stop the listener.
                 log.error("notice_failed", study=stored.study_key, error=error)
 
 

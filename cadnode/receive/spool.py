@@ -8,7 +8,7 @@
 A key is `hashed(uid)`: no identifier is in a name. A file is written in `incoming/`, fsynced,
 renamed into its study's folder, and the folder is fsynced; only then is it received. A UID that
 comes again with the same data set changes nothing; with another data set the newcomer takes the
-name and the older file stays beside it (`Spool.replaced`): nothing is lost, and whoever reads can
+name and the older file stays beside it (`Spool.replaced`): nothing is lost, and a reader can
 tell a corrected header from another image.
 """
 

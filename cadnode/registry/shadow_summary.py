@@ -64,7 +64,7 @@ class Marks(_Frozen):
     shadow: Annotated[int, Field(ge=0)]
 
 
-class Told(_Frozen):
+class ShadowDocument(_Frozen):
     """Content of a `shadow.json`."""
 
     schema_version: Literal[2]
@@ -134,15 +134,15 @@ class Summary:
         return sum(self.failures.values())
 
 
-def parse(content: bytes) -> Told | None:
+def parse(content: bytes) -> ShadowDocument | None:
     """A `shadow.json`; None when it is damaged or of another version."""
     try:
-        return Told.model_validate_json(content)
+        return ShadowDocument.model_validate_json(content)
     except ValidationError:
         return None
 
 
-def summarize(files: Iterable[Told]) -> Summary:
+def summarize(files: Iterable[ShadowDocument]) -> Summary:
     """The summary of exams, one file each; each pair of version sets has rows of its own."""
     readings = list(files)
     groups: dict[tuple[System, tuple[str, ...], tuple[str, ...]], list[Pair]] = {}

@@ -80,7 +80,7 @@ def written_as_stored(ds: Dataset) -> Dataset:
 
 
 def as_unicode(source: Dataset, tag: BaseTag, declared: object = None) -> DataElement:
-    """The element with its text decoded, to be encoded anew.
+    """The element with its text decoded, to be encoded again.
 
     Text that the declared set (an item's own, or that of the data set around it) cannot mean is
     taken for UTF-8 when it is that, else for Latin 1. No character set is left in items.

@@ -1,4 +1,4 @@
-"""One edition of an exam's report: what is said, about whom, when, and under which UIDs."""
+"""One edition of an exam's report: what it states, about whom, when, and under which UIDs."""
 
 import uuid
 from dataclasses import dataclass

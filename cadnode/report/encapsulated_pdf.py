@@ -22,7 +22,7 @@ SERIES_DESCRIPTION: Final = "cadnode report (PDF)"
 def encapsulated_pdf(edition: Edition, pdf: bytes) -> Dataset:
     """The PDF as a data set with file meta information, ready to be written.
 
-    Its UID is derived from what is said, as every object's; the PDF's bytes are not in it: other
+    Its UID is derived from what it states, as every object's; the PDF's bytes are not in it: other
     fonts or another WeasyPrint draw the same report differently.
 
     Raises

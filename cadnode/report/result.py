@@ -48,7 +48,7 @@ def to_json(
     ReportError
         A number is not finite: JSON has no word for it, and no reader should guess.
     """
-    told = {
+    document = {
         "schema_version": SCHEMA_VERSION,
         "software": {"name": "cadnode", "version": __version__},
         "made_at": made_at.isoformat() if made_at else None,
@@ -80,9 +80,9 @@ def to_json(
         "heat_maps": [_heat_map(heat_map) for heat_map in result.heat_maps],
         "timings_s": {stage: round(float(s), 3) for stage, s in (timings or {}).items()},
     }
-    if not _finite(told):
+    if not _finite(document):
         raise ReportError("a score is not a finite number")
-    return told
+    return document
 
 
 def write_result(
@@ -99,8 +99,8 @@ def write_result(
     ReportError
         A number is not finite, or the file cannot be written.
     """
-    told = to_json(result, made_at=made_at, timings=timings)
-    text = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    document = to_json(result, made_at=made_at, timings=timings)
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     try:
         write_whole(path, text.encode())
     except OSError as error:
@@ -153,14 +153,14 @@ def _cluster(cluster: ClusterDescription) -> dict[str, Any]:
     }
 
 
-def _assessment(told: Assessment) -> dict[str, Any]:
+def _assessment(assessment: Assessment) -> dict[str, Any]:
     """What one system says, and the models that its probability is made of."""
     return {
-        "system": told.system.value,
-        "algorithm": told.algorithm,
-        "probability": float(told.probability),
-        "suspicious": bool(told.suspicious),
-        "members": [{"algorithm": name, "probability": float(p)} for name, p in told.members],
+        "system": assessment.system.value,
+        "algorithm": assessment.algorithm,
+        "probability": float(assessment.probability),
+        "suspicious": bool(assessment.suspicious),
+        "members": [{"algorithm": name, "probability": float(p)} for name, p in assessment.members],
     }
 
 

@@ -1,4 +1,4 @@
-"""What a score is called, wherever it stands: whose it is, and what that system learnt from.
+"""What a score is called, wherever it stands: whose it is, and what that system was trained on.
 
 No object says "probability of cancer" (111047, DCM): a score is calibrated, if at all, on the data
 that its model's card names, with their share of cancers, and phantoms have no cancer at all.
@@ -32,7 +32,7 @@ PHANTOM_NOTE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ScoringSystem:
-    """Whose score it is: the system (else the algorithm), its version, what it learnt from."""
+    """Whose score it is: the system (else the algorithm), its version, what it was trained on."""
 
     name: str
     version: str
@@ -84,15 +84,15 @@ def view_scorer(result: ExamResult, algorithm: str) -> ScoringSystem:
     return _scorer(result, system_of(result, algorithm), algorithm, ())
 
 
-def assessment_scorer(result: ExamResult, told: Assessment) -> ScoringSystem:
-    """Who assessed a region: a model, or an ensemble that learnt from what its members did."""
-    return _scorer(result, told.system, told.algorithm, told.members)
+def assessment_scorer(result: ExamResult, assessment: Assessment) -> ScoringSystem:
+    """Who assessed a region: a model, or an ensemble, trained on what its members were."""
+    return _scorer(result, assessment.system, assessment.algorithm, assessment.members)
 
 
 def finding_scorer(result: ExamResult, finding: Finding) -> ScoringSystem:
     """Whose score counts as the finding's."""
-    told = counting(finding)
-    return assessment_scorer(result, told) if told else view_scorer(result, finding.algorithm)
+    counted = counting(finding)
+    return assessment_scorer(result, counted) if counted else view_scorer(result, finding.algorithm)
 
 
 def _scorer(
@@ -137,16 +137,16 @@ def read_something(result: ExamResult) -> frozenset[System]:
 
 def phantom_systems(result: ExamResult) -> list[str]:
     """The systems that assessed a region or scored a view and never saw a woman's mammogram."""
-    said = [assessment_scorer(result, a) for f in result.findings for a in f.assessments]
-    said += [finding_scorer(result, finding) for finding in result.findings]
-    said += [view_scorer(result, view.algorithm) for view in result.views]
-    found = {scorer.name for scorer in said if scorer.phantoms_only}
+    scorers = [assessment_scorer(result, a) for f in result.findings for a in f.assessments]
+    scorers += [finding_scorer(result, finding) for finding in result.findings]
+    scorers += [view_scorer(result, view.algorithm) for view in result.views]
+    found = {scorer.name for scorer in scorers if scorer.phantoms_only}
     order = [system.value for system in System]
     return sorted(found, key=lambda name: (order.index(name) if name in order else 99, name))
 
 
 def phantom_sentence(result: ExamResult) -> str:
-    """What a reader must know of systems that learnt from phantoms; "" where none spoke."""
+    """What a reader must know of systems trained on phantoms; "" where none took part."""
     found = phantom_systems(result)
     return f"{listed(found)}: trained on phantoms ({PHANTOM_NOTE})" if found else ""
 
@@ -177,7 +177,7 @@ def detector(result: ExamResult, finding: Finding) -> ModelUse | None:
 def cluster_detector(result: ExamResult) -> ModelUse | None:
     """The learned filter of calcification clusters, where there is one."""
     others = {view.algorithm for view in result.views}
-    for told in (a for f in result.findings for a in f.assessments):
-        others |= {told.algorithm, *(name for name, _ in told.members)}
+    for assessment in (a for f in result.findings for a in f.assessments):
+        others |= {assessment.algorithm, *(name for name, _ in assessment.members)}
     others |= {name for status in result.systems for name in status.models}
     return next((m for m in result.models if m.system is None and m.name not in others), None)

@@ -99,9 +99,9 @@ def assessment_by(finding: Finding, system: System) -> Assessment | None:
 
     The counting assessment is preferred where a system speaks more than once.
     """
-    told = [a for a in finding.assessments if a.system is system]
+    of_system = [a for a in finding.assessments if a.system is system]
     chosen = counting(finding)
-    return chosen if chosen in told else next(iter(told), None)
+    return chosen if chosen in of_system else next(iter(of_system), None)
 
 
 def descriptors(cluster: ClusterDescription, *, estimated: bool = False) -> str:

@@ -47,9 +47,9 @@ class Access:
     is_secure: bool = False
     clock: Callable[[], float] = time.time
 
-    def is_token(self, told: str) -> bool:
+    def is_token(self, text: str) -> bool:
         """Whether this is the token, in a time that does not tell how much of it is right."""
-        return bool(self.token) and hmac.compare_digest(told.encode(), self.token.encode())
+        return bool(self.token) and hmac.compare_digest(text.encode(), self.token.encode())
 
     def session(self) -> str:
         """A browser's cookie: when it ends, and the token's signature under that. Not the token."""
@@ -63,13 +63,13 @@ class Access:
         return genuine and ends.isdigit() and self.clock() < int(ends)
 
     def _signature(self, ends: str) -> str:
-        told = f"cadnode session until {ends}".encode("utf-8", "surrogateescape")
-        return hmac.new(self.token.encode(), told, hashlib.sha256).hexdigest()
+        message = f"cadnode session until {ends}".encode("utf-8", "surrogateescape")
+        return hmac.new(self.token.encode(), message, hashlib.sha256).hexdigest()
 
     def refusal(self, method: str, path: str, headers: Headers) -> str:
         """Why the request is refused: "proxy", "host", "token", or "" when it is not.
 
-        A cookie is good for looking only: whoever wants something done shows the token.
+        A cookie is good for looking only: to have something done takes the token.
         """
         if path in _OPEN_PATHS or path.startswith("/static/"):
             return ""
@@ -77,8 +77,8 @@ class Access:
             if _is_passed_on(headers):
                 return "proxy"
             return "" if _is_local(headers.get("host", "")) else "host"
-        scheme, _, told = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self.is_token(told.strip()):
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self.is_token(token.strip()):
             return ""
         if method in _READING and self.is_session(_cookie(headers)):
             return ""
@@ -117,28 +117,28 @@ def safe_path(wanted: str) -> str:
 
 def _refused(reason: str, path: str, headers: Headers, *, is_again: bool) -> Response:
     if reason == "proxy":
-        told = {
+        answer = {
             "error": "nothing is served through a proxy without a token",
             "hint": "set web.token_file",
         }
-        return JSONResponse(told, 403)
+        return JSONResponse(answer, 403)
     if reason == "host":
-        told = {
+        answer = {
             "error": "this name is not served without a token",
             "hint": "use http://127.0.0.1, or set web.token_file",
         }
-        return JSONResponse(told, 421)
+        return JSONResponse(answer, 421)
     if "text/html" in headers.get("accept", "") and not path.startswith("/api/"):
         here = quote(safe_path(path))
         site = headers.get("sec-fetch-site", "")  # absent where http is not on loopback
         if site == "cross-site" or not (site or is_again):
             return HTMLResponse(_ONCE_MORE.format(here + ("" if site else f"?{_AGAIN}")))
         return RedirectResponse(f"/login?next={here}", 303)
-    told = {
+    answer = {
         "error": "no token, or a wrong one",
         "hint": "send `Authorization: Bearer TOKEN`, with the token in web.token_file",
     }
-    return JSONResponse(told, 401, {"WWW-Authenticate": "Bearer"})
+    return JSONResponse(answer, 401, {"WWW-Authenticate": "Bearer"})
 
 
 def _cookie(headers: Headers) -> str:

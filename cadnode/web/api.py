@@ -62,8 +62,8 @@ def _routes(node: Node, access: Access) -> APIRouter:
     def health(request: Request) -> JSONResponse:
         """How the node is; status 503 when something is failing. The token shows details."""
         found = node.health()
-        told = found.as_dict(with_details=access.may_look(request.headers))
-        return JSONResponse(told, 200 if found.is_ok else 503)
+        answer = found.as_dict(with_details=access.may_look(request.headers))
+        return JSONResponse(answer, 200 if found.is_ok else 503)
 
     @router.post("/api/studies", status_code=202)
     def notify(body: NoticeBody, request: Request) -> JSONResponse:
@@ -76,8 +76,8 @@ def _routes(node: Node, access: Access) -> APIRouter:
             known = ", ".join(error.known) or "none: add a [[sources]] block"
             return error_answer(404, f"there is no source {body.source!r}", f"configured: {known}")
         state = node.state_of(uid)
-        told = {"study_instance_uid": uid, "state": state.state.value, "url": state.url}
-        return JSONResponse(told, 202)
+        answer = {"study_instance_uid": uid, "state": state.state.value, "url": state.url}
+        return JSONResponse(answer, 202)
 
     @router.get("/api/studies")
     def recent(limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 50) -> JSONResponse:
@@ -94,16 +94,16 @@ def _routes(node: Node, access: Access) -> APIRouter:
 
 
 def error_answer(status: int, error: str, hint: str) -> JSONResponse:
-    """An error as all of them are told: what is wrong, and what to do."""
+    """An error as JSON: what is wrong, and what to do."""
     return JSONResponse({"error": error, "hint": hint}, status)
 
 
 def _unknown(state: StudyState) -> JSONResponse:
-    told = {
+    answer = {
         "error": "the node has never received anything of this study",
         "hint": "send it by C-STORE, or ask for it by POST /api/studies",
     }
-    return JSONResponse({**state.as_dict(), **told}, 404)
+    return JSONResponse({**state.as_dict(), **answer}, 404)
 
 
 def _unavailable(_request: Request, error: Exception) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""What is told of each request: one structured log line, and headers that browsers obey."""
+"""What is recorded of each request: one structured log line, and headers that browsers obey."""
 
 import time
 from collections.abc import MutableMapping
@@ -61,9 +61,9 @@ class RequestLog:
             # Its text may hold an identifier, and the server would print it.
             log.error("web_failed", error=error, **_what(scope))
             if not status:
-                told = {"error": "an internal error", "hint": "the node's log says more"}
-                await JSONResponse(told, 500)(scope, receive, telling)
-        # Whoever watches health asks every few seconds: that is told on demand only.
+                answer = {"error": "an internal error", "hint": "see the node's log"}
+                await JSONResponse(answer, 500)(scope, receive, telling)
+        # Monitoring asks for health every few seconds: that is logged at DEBUG only.
         is_dull = scope["path"] == "/health" or scope["path"].startswith("/static/")
         tell = log.debug if is_dull else log.info
         tell(
@@ -90,8 +90,8 @@ class BodyLimit:
                 return
             body, more = body + message.get("body", b""), message.get("more_body", False)
             if len(body) > MOST_BODY_BYTES:
-                told = {"error": "the body is too long", "hint": "docs/web.md shows what to send"}
-                await JSONResponse(told, 413)(scope, receive, send)
+                answer = {"error": "the body is too long", "hint": "docs/web.md shows what to send"}
+                await JSONResponse(answer, 413)(scope, receive, send)
                 return
         was_sent = False
 
@@ -109,5 +109,5 @@ def _what(scope: MutableMapping[str, Any]) -> dict[str, str]:
     """Method, route template and hashed study of a request."""
     name = scope.get("path_params", {}).get("name") or scope.get("state", {}).get("study", "")
     route = getattr(scope.get("route"), "path", "")
-    told = {"method": scope["method"], "route": route or "none"}
-    return {**told, "study": key_of(name)} if name else told
+    fields = {"method": scope["method"], "route": route or "none"}
+    return {**fields, "study": key_of(name)} if name else fields

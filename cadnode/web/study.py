@@ -1,4 +1,4 @@
-"""Where a study is on its way, as clients and people are told."""
+"""Where a study is on its way, as clients and pages show it."""
 
 import re
 from dataclasses import dataclass

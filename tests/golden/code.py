@@ -41,7 +41,7 @@ from cadnode.node.workflow_steps import FetchAnswer, Steps
 from cadnode.orthanc_setup import apply as orthanc_setup
 from cadnode.registry import history, shadow_log
 from cadnode.registry.comparison import ComparisonEvidence
-from cadnode.registry.shadow_summary import Told
+from cadnode.registry.shadow_summary import ShadowDocument
 from cadnode.report.edition import OFFLINE_OBSERVER_UID, Edition
 from cadnode.report.fhir.bundle import write_bundle
 from cadnode.report.identity import IMPLEMENTATION_CLASS_UID
@@ -87,7 +87,7 @@ SCHEMAS: Final[dict[str, Any]] = {
     "card.json": CnnCard.model_json_schema()["properties"]["schema_version"],
     "worker.json": worker_state.NodeState.model_json_schema()["properties"]["schema_version"],
     "evidence": ComparisonEvidence.model_json_schema()["properties"]["schema_version"],
-    "shadow.json, as read": Told.model_json_schema()["properties"]["schema_version"],
+    "shadow.json, as read": ShadowDocument.model_json_schema()["properties"]["schema_version"],
 }
 """Versions of the files' formats, as they are written or read."""
 

@@ -283,7 +283,7 @@ def test_the_middle_of_a_region_is_taken() -> None:
 def test_cross_validation_keeps_women_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate, "Recipe", lambda: QUICK)
+    monkeypatch.setattr(evaluate, "AutoencoderRecipe", lambda: QUICK)
     monkeypatch.setattr(fitting.rivals, "COSTS", (1.0,))
     monkeypatch.setattr(fitting.rivals, "GAMMAS", (0.3,))
     folder = pisa(tmp_path / "pisa", women=20)

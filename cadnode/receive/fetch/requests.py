@@ -6,8 +6,8 @@
                    lock                   held for the moment in which any of these changes
 
 The job database holds no identifiers, so the UIDs are here, where the images are. Every request
-and every further try has a ticket of its own: whoever asks while the study is being fetched is
-served by one more look at the source, and nobody's request is lost. A file that cannot be read is
+and every further try has a ticket of its own: a client that asks during a fetch is served by one
+more look at the source, and nobody's request is lost. A file that cannot be read is
 moved aside as `unreadable-NAME`, so that it costs its own study a fetch and nobody else anything.
 """
 
@@ -170,7 +170,7 @@ def ended_since(folder: Path, since: float) -> list[Ended]:
     """How the last fetches went of the studies whose fetch ended after `since` (epoch, s)."""
     keys = []
     for path in (folder / "requests").glob("*.ended"):
-        with suppress(FileNotFoundError):  # asked for anew in this moment
+        with suppress(FileNotFoundError):  # asked for again in this moment
             if path.stat().st_mtime >= since:
                 keys.append(path.stem)
     return [how for key in keys if (how := ended(folder, key)) is not None]
@@ -246,7 +246,7 @@ class Taken:
 def take(folder: Path, key: str) -> Taken | None:
     """The waiting request; None when nobody asks, or when another is fetching the study.
 
-    Who is told None need not come back: `Taken.finish` sees what was asked meanwhile.
+    A caller that gets None need not come back: `Taken.finish` sees what was asked meanwhile.
     """
     with _locked(folder) as where:
         if _read(where, key) is None:

@@ -58,7 +58,7 @@ def _individuals(library: Library) -> list[Item]:
             alone = single_image_finding(library, items.CONTAINS, i)
             made.append(_individual(result, [finding], [alone]))
     further = [further_statements(library, items.CONTAINS, i) for i in range(len(result.findings))]
-    return [*made, *(_impression(concepts.NOT_SHOWN, told) for told in further if told)]
+    return [*made, *(_impression(concepts.NOT_SHOWN, one) for one in further if one)]
 
 
 def _individual(result: ExamResult, findings: Sequence[Finding], content: Sequence[Item]) -> Item:
@@ -78,15 +78,15 @@ def _sentences(edition: Edition) -> list[str]:
     TID 4000 has no item for a score that is no probability, and may not be extended.
     """
     result = edition.result
-    told = []
+    sentences = []
     if result.exam_score is not None:
         meaning = exam_scorer(result).code.meaning
-        told.append(f"{meaning}, 0 to 1, no probability. Exam {result.exam_score:.2f}.")
-        told += [_breast(breast) for breast in result.breasts]
+        sentences.append(f"{meaning}, 0 to 1, no probability. Exam {result.exam_score:.2f}.")
+        sentences += [_breast(breast) for breast in result.breasts]
     if result.operating_point is not None:
-        told.append(f"Operating point {result.operating_point:.2f}.")
-    told += [f"{remark}." for remark in remarks(result)]
-    return [*told, f"{edition.disclaimer.rstrip('.')}."]
+        sentences.append(f"Operating point {result.operating_point:.2f}.")
+    sentences += [f"{remark}." for remark in remarks(result)]
+    return [*sentences, f"{edition.disclaimer.rstrip('.')}."]
 
 
 def _breast(breast: BreastScore) -> str:

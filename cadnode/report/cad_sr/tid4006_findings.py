@@ -44,16 +44,16 @@ def rendering_intent(result: ExamResult, finding: Finding) -> Code:
 
     Required: what a person asked about, and what the counting system calls suspicious (a finding
     without an assessment is a peak of a breast that reached its operating point). Where the
-    counting system learnt from phantoms alone, another must call it suspicious, or the finding is
-    not for presentation: a mark on a woman's image stands for more than phantoms. Else optional.
+    counting system was trained on phantoms alone, another must call it suspicious, or it is not
+    for presentation: a mark on a woman's image stands for more than phantoms. Else optional.
     """
-    told = counting(finding)
+    counted = counting(finding)
     if finding.marked_by is not None and finding.marked_by.by_person:
         return concepts.REQUIRED
     if finding_scorer(result, finding).phantoms_only:
         shown = suspicious_to_women_trained(result, finding)
         return concepts.REQUIRED if shown else concepts.NOT_SHOWN
-    return concepts.REQUIRED if told is None or told.suspicious else concepts.OPTIONAL
+    return concepts.REQUIRED if counted is None or counted.suspicious else concepts.OPTIONAL
 
 
 def strongest(result: ExamResult, findings: Sequence[Finding]) -> Code:
@@ -66,9 +66,9 @@ def single_image_finding(library: Library, relationship: str, index: int) -> Ite
     """Finding number `index` (from 0) of the result under the algorithm that counts."""
     edition = library.edition
     finding = edition.result.findings[index]
-    told = counting(finding)
+    counted = counting(finding)
     scorer = finding_scorer(edition.result, finding)
-    algorithm = named(edition, finding.algorithm, told.members if told else ()).adding(
+    algorithm = named(edition, finding.algorithm, counted.members if counted else ()).adding(
         *_score(finding, scorer, finding.probability),
         *_sizes_in_words(edition, finding),
     )
@@ -102,7 +102,7 @@ def further_statements(library: Library, relationship: str, index: int) -> list[
     edition = library.edition
     finding = edition.result.findings[index]
     others = [a for a in finding.assessments if a is not counting(finding)]
-    made = [_further(library, relationship, index, told) for told in others]
+    made = [_further(library, relationship, index, other) for other in others]
     if finding.certainty is None:
         return made
     percent = 100 * parts.number(finding.certainty)
@@ -115,16 +115,16 @@ def further_statements(library: Library, relationship: str, index: int) -> list[
     return [_finding(relationship, finding, children), *made]
 
 
-def _further(library: Library, relationship: str, index: int, told: Assessment) -> Item:
+def _further(library: Library, relationship: str, index: int, assessment: Assessment) -> Item:
     edition, finding = library.edition, library.edition.result.findings[index]
-    scorer = assessment_scorer(edition.result, told)
-    algorithm = named(edition, told.algorithm, told.members)
-    kind = f"assessment-{told.system}-{told.algorithm}"
+    scorer = assessment_scorer(edition.result, assessment)
+    algorithm = named(edition, assessment.algorithm, assessment.members)
+    kind = f"assessment-{assessment.system}-{assessment.algorithm}"
     children = [
-        *_unseen(edition, index, kind, f"finding {index + 1}: {told.system}"),
-        *algorithm.adding(*_score(finding, scorer, told.probability)).items(),
+        *_unseen(edition, index, kind, f"finding {index + 1}: {assessment.system}"),
+        *algorithm.adding(*_score(finding, scorer, assessment.probability)).items(),
         *_location_of_finding(library, finding),
-        *_described(finding, scorer, told.probability),
+        *_described(finding, scorer, assessment.probability),
     ]
     return _finding(relationship, finding, children)
 
@@ -178,8 +178,8 @@ def _described(finding: Finding, scorer: ScoringSystem, value: float) -> list[It
     words = concepts.REGION_DESCRIPTIONS[finding.kind]
     if finding.marked_by is not None:
         words = f"Region {origin(finding.marked_by)}; no lesion was segmented"
-    said = f"{words}; {_in_words(scorer, value)}"
-    return [items.text(items.PROPERTIES, concepts.REGION_DESCRIPTION, said)]
+    text = f"{words}; {_in_words(scorer, value)}"
+    return [items.text(items.PROPERTIES, concepts.REGION_DESCRIPTION, text)]
 
 
 def _in_words(scorer: ScoringSystem, value: float) -> str:

@@ -129,9 +129,9 @@ def _done(library: Library) -> list[Run]:
 def _failed(library: Library) -> list[Run]:
     """Each kind of detection on the images that were lost, by the reason why."""
     runs = []
-    told = [s for s in lost(library.edition.result) if s.sop_instance_uid in library]
-    for reason in dict.fromkeys(s.reason for s in told):
-        uids = tuple(s.sop_instance_uid for s in told if s.reason is reason)
+    skipped = [s for s in lost(library.edition.result) if s.sop_instance_uid in library]
+    for reason in dict.fromkeys(s.reason for s in skipped):
+        uids = tuple(s.sop_instance_uid for s in skipped if s.reason is reason)
         algorithm = ours(f"not read: {SKIP_MEANINGS[reason]}")
         for kind in (concepts.SELECTED_REGION, concepts.CLUSTER, concepts.DENSITY):
             runs.append(Run(kind, algorithm, uids))

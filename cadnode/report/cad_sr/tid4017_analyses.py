@@ -41,13 +41,13 @@ def _of_regions(edition: Edition) -> list[Run]:
 
     A curve that counts breasts is that of the exam's analysis and is not repeated here.
     """
-    told: dict[str, tuple[Assessment, list[str]]] = {}
+    found: dict[str, tuple[Assessment, list[str]]] = {}
     for finding in edition.result.findings:
         for assessment in finding.assessments:
-            _, uids = told.setdefault(assessment.algorithm, (assessment, []))
+            _, uids = found.setdefault(assessment.algorithm, (assessment, []))
             uids.append(finding.sop_instance_uid)
     runs = []
-    for name, (assessment, uids) in told.items():
+    for name, (assessment, uids) in found.items():
         curve = curve_of(edition, name)
         curve = None if curve is None or curve.of_breasts else curve
         algorithm = _without_numbers(edition, assessment)
@@ -55,13 +55,13 @@ def _of_regions(edition: Edition) -> list[Run]:
     return runs
 
 
-def _without_numbers(edition: Edition, told: Assessment) -> Algorithm:
+def _without_numbers(edition: Edition, assessment: Assessment) -> Algorithm:
     """The algorithm without the scores that its members gave one region."""
-    if edition.model(told.algorithm) is not None:
-        return named(edition, told.algorithm)
-    members = [edition.model(name) for name, _ in told.members]
+    if edition.model(assessment.algorithm) is not None:
+        return named(edition, assessment.algorithm)
+    members = [edition.model(name) for name, _ in assessment.members]
     return Algorithm(
-        told.algorithm,
+        assessment.algorithm,
         __version__,
         tuple(f"{m.name} {m.version} sha256:{m.sha256}" for m in members if m is not None),
     )

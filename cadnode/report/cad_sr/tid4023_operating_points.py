@@ -96,7 +96,7 @@ def _point(curve: OperatingCurve, step: int, point: Point) -> Item:
     """One row of the table: what it means, then its place on both axes in percent."""
     threshold, sensitivity, specificity = point
     x, y = _axes(curve)
-    said = (
+    text = (
         f"from {threshold:.4g} on (0 to 1), counted by "
         f"{'breast, or exam by the higher one' if curve.of_breasts else 'region'}; "
         f"{curve.measured_on}; {curve.n_pos} positive, {curve.n_neg} negative"
@@ -107,7 +107,7 @@ def _point(curve: OperatingCurve, step: int, point: Point) -> Item:
         step,
         concepts.FROM_ZERO,
         [
-            items.text(items.PROPERTIES, concepts.OPERATING_POINT_DESCRIPTION, said),
+            items.text(items.PROPERTIES, concepts.OPERATING_POINT_DESCRIPTION, text),
             items.number(items.PROPERTIES, x, 100 * specificity, codes.PERCENT),
             items.number(items.PROPERTIES, y, 100 * sensitivity, codes.PERCENT),
         ],

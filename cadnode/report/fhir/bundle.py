@@ -160,9 +160,13 @@ def _report(edition: Edition, observed: list[str]) -> Resource:
 
 
 def _conclusion(edition: Edition) -> str:
-    """How the reading ended, which systems learnt from phantoms, and what it is for."""
-    told = (summary(edition.result).meaning, phantom_sentence(edition.result), edition.disclaimer)
-    return " ".join(f"{sentence.rstrip('.')}." for sentence in told if sentence)
+    """How the reading ended, which systems were trained on phantoms, and what it is for."""
+    sentences = (
+        summary(edition.result).meaning,
+        phantom_sentence(edition.result),
+        edition.disclaimer,
+    )
+    return " ".join(f"{sentence.rstrip('.')}." for sentence in sentences if sentence)
 
 
 def _selection(edition: Edition, finding: Finding) -> Resource:
@@ -221,9 +225,9 @@ def _device_uid(model: ModelUse | None = None) -> str:
 
     An ensemble is this software's rule and has no device of its own.
     """
-    told = f"{model.name} {model.version} {model.sha256}" if model else f"cadnode {__version__}"
+    device = f"{model.name} {model.version} {model.sha256}" if model else f"cadnode {__version__}"
     return object_uid(
-        study_instance_uid="", source_uids=[], models=[told], fingerprint="", kind="fhir-device"
+        study_instance_uid="", source_uids=[], models=[device], fingerprint="", kind="fhir-device"
     )
 
 

@@ -93,7 +93,9 @@ def finding_observation(edition: Edition, finding: Finding, index: int) -> Resou
     if finding.marked_by is not None:
         origin = concept(codes.region_origin(finding.marked_by))
         components.append({"code": concept(codes.REGION_ORIGIN), "valueCodeableConcept": origin})
-    components += [_said(edition, told) for told in finding.assessments if told is not chosen]
+    components += [
+        _component(edition, other) for other in finding.assessments if other is not chosen
+    ]
     scorer = finding_scorer(edition.result, finding)
     return {
         **_observation(scorer.code, concept(concepts.SIDES[mammogram.laterality])),
@@ -136,17 +138,17 @@ def _measured(name: Code, value: float, unit: Code, text: str = "") -> Resource:
     return {"code": concept(name, text=text), "valueQuantity": quantity(number(value), unit)}
 
 
-def _reaches(told: Assessment) -> Resource:
+def _reaches(assessment: Assessment) -> Resource:
     """Whether the score reaches the operating point of its system."""
-    answer = codes.YES if told.suspicious else codes.NO
+    answer = codes.YES if assessment.suspicious else codes.NO
     return {"code": concept(codes.REACHES_OPERATING_POINT), "valueCodeableConcept": concept(answer)}
 
 
-def _said(edition: Edition, told: Assessment) -> Resource:
+def _component(edition: Edition, assessment: Assessment) -> Resource:
     """What a further system says of the finding; code and text name it."""
-    code = assessment_scorer(edition.result, told).code
-    text = f"{code.meaning} ({told.algorithm})"
-    return {"code": concept(code, text=text), **_score(told.probability)}
+    code = assessment_scorer(edition.result, assessment).code
+    text = f"{code.meaning} ({assessment.algorithm})"
+    return {"code": concept(code, text=text), **_score(assessment.probability)}
 
 
 def _detection(edition: Edition, finding: Finding) -> str:

@@ -151,7 +151,7 @@ def _caption(
 
 
 def _map_name(result: ExamResult, heat_map: HeatMap) -> str:
-    """What map it is; an ensemble's says where systems that learnt from phantoms have a part."""
+    """What map it is; an ensemble's says where systems trained on phantoms have a part."""
     if heat_map.algorithm != ENSEMBLE:
         return heat_map.algorithm
     return "ensemble map" + (", in part trained on phantoms" if phantom_systems(result) else "")
@@ -164,13 +164,13 @@ def _phantoms(scorer: ScoringSystem) -> str:
 def _beside(result: ExamResult, finding: Finding) -> str:
     """How many of the systems that assessed the finding call it suspicious.
 
-    Systems that learnt from phantoms alone are counted apart.
+    Systems trained on phantoms alone are counted separately.
     """
-    told = finding.assessments
-    if len(told) < 2:
+    assessments = finding.assessments
+    if len(assessments) < 2:
         return ""
-    phantoms = [a for a in told if assessment_scorer(result, a).phantoms_only]
-    others = [a for a in told if a not in phantoms]
+    phantoms = [a for a in assessments if assessment_scorer(result, a).phantoms_only]
+    others = [a for a in assessments if a not in phantoms]
     counts = [(others, "systems" if len(others) != 1 else "system")] if others else []
     counts += [(phantoms, "trained on phantoms")] if phantoms else []
     shares = (f"{sum(a.suspicious for a in few)} of {len(few)} {what}" for few, what in counts)

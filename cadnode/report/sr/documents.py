@@ -69,15 +69,15 @@ def in_place(ds: Dataset, edition: Edition, replaced: Sequence[Dataset], kind: s
 def remarks(result: ExamResult) -> list[str]:
     """What a reader must know of the reading beside its numbers, each a sentence without its stop.
 
-    Which breast is missing, and which images contradict themselves; which systems learnt from
+    Which breast is missing, and which images contradict themselves; which systems were trained on
     phantoms; why a finding may be suspicious in an exam that is not; why a system took no part, or
     not with all of its models. No shell command is among them.
     """
-    told = [phantom_sentence(result), below_operating_point(result)]
+    sentences = [phantom_sentence(result), below_operating_point(result)]
     return [
         *missing_breasts(result),
         *contradictions(result),
-        *filter(None, told),
+        *filter(None, sentences),
         *_absences(result),
     ]
 
@@ -88,16 +88,16 @@ def took_part(result: ExamResult, status: SystemStatus) -> bool:
 
 
 def _absences(result: ExamResult) -> list[str]:
-    told = []
+    sentences = []
     for status in result.systems:
         reason = plain(status.reason)
         if took_part(result, status):
-            told += [f"{status.system} took part, but: {reason}"] if reason else []
+            sentences += [f"{status.system} took part, but: {reason}"] if reason else []
         else:
             idle = "it is active, but nothing in this exam was for it to read"
             why = reason or (idle if status.active else "no model of it is active")
-            told.append(f"{status.system} took no part: {why}")
-    return told
+            sentences.append(f"{status.system} took no part: {why}")
+    return sentences
 
 
 def _named(documents: list[Dataset]) -> str:

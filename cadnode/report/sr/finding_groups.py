@@ -80,25 +80,25 @@ def _region(edition: Edition, finding: Finding, chosen: Assessment | None, index
     return group
 
 
-def _assessment(edition: Edition, finding: Finding, told: Assessment, index: int) -> Group:
+def _assessment(edition: Edition, finding: Finding, found: Assessment, index: int) -> Group:
     """What a further system says of the finding, tied to it by the words "finding 1: kang2021"."""
     mammogram = parts.mammogram_of(edition, finding.sop_instance_uid)
-    text = f"finding {index + 1}: {told.system}"
-    kind = f"assessment-{told.system}-{told.algorithm}"
+    text = f"finding {index + 1}: {found.system}"
+    kind = f"assessment-{found.system}-{found.algorithm}"
     return Group(
         tracking_identifier=parts.tracking(edition, kind, index, text),
         finding_type=codes.FINDING_KINDS[finding.kind],
         finding_sites=parts.site(mammogram.laterality),
-        algorithm_id=parts.algorithm_with_members(edition, told.algorithm, told.members),
-        measurements=[parts.score(assessment_scorer(edition.result, told), told.probability)],
-        qualitative_evaluations=[_reaches(told)],
+        algorithm_id=parts.algorithm_with_members(edition, found.algorithm, found.members),
+        measurements=[parts.score(assessment_scorer(edition.result, found), found.probability)],
+        qualitative_evaluations=[_reaches(found)],
         source_images=[parts.source(mammogram.header)],
     )
 
 
-def _reaches(told: Assessment) -> QualitativeEvaluation:
+def _reaches(assessment: Assessment) -> QualitativeEvaluation:
     """Whether the score reaches the operating point of its system."""
-    answer = codes.YES if told.suspicious else codes.NO
+    answer = codes.YES if assessment.suspicious else codes.NO
     return QualitativeEvaluation(codes.REACHES_OPERATING_POINT, answer)
 
 

@@ -106,16 +106,16 @@ def _content(edition: Edition, headers: list[Dataset]) -> Dataset:
 def _remarks(edition: Edition) -> ContainerContentItem:
     """Qualitative Evaluations container (TID 1500): how the reading ended, and the disclaimer.
 
-    Scores are said to be no probabilities. Each system is named, and when it took no part, or not
-    with all of its models, or learnt from phantoms, a comment says so.
+    Scores are declared to be no probabilities. Each system is named; when it took no part, or not
+    with all of its models, or was trained on phantoms, a comment says so.
     """
     result = edition.result
     evaluations = [(codes.SUMMARY, summary(result))]
     if result.views:
         evaluations.append((codes.CALIBRATION, codes.UNCALIBRATED))
-    for told in result.systems:
-        part = codes.TOOK_PART if took_part(result, told) else codes.ABSENT
-        evaluations.append((codes.system(told.system), part))
+    for status in result.systems:
+        part = codes.TOOK_PART if took_part(result, status) else codes.ABSENT
+        evaluations.append((codes.system(status.system), part))
     container = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
     comments = [*remarks(result), edition.disclaimer]
     container.ContentSequence = ContentSequence(

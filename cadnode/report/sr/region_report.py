@@ -68,10 +68,10 @@ def _in_words(group: Dataset) -> str:
     """A group's tracking identifier and all it measures or states."""
     items = group.ContentSequence
     (name,) = (i.TextValue for i in items if _code(i) == _TRACKING_IDENTIFIER)
-    return f"{name}: {'; '.join(said for item in items if (said := _said(item)))}"
+    return f"{name}: {'; '.join(text for item in items if (text := _statement(item)))}"
 
 
-def _said(item: Dataset) -> str:
+def _statement(item: Dataset) -> str:
     """What a number or a coded evaluation says, as "name = value"; "" of other items."""
     name = item.ConceptNameCodeSequence[0].CodeMeaning
     if item.ValueType == "NUM":

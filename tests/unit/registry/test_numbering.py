@@ -100,7 +100,7 @@ def test_the_same_training_added_again_is_known_by_its_content(stores: Stores, n
 
     (again,) = add(source, stores)
 
-    assert (again.card.version, again.there) == ("1.1.1", installation.Origin.OWN)
+    assert (again.card.version, again.there) == ("1.1.1", installation.ModelOrigin.OWN)
     assert (sorted(stores.own.rglob("*")), history.read(stores.own)) == before
 
 

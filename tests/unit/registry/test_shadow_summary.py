@@ -7,7 +7,7 @@ import pytest
 
 from cadnode.domain import System
 from cadnode.registry.shadow_log import Pair
-from cadnode.registry.shadow_summary import BINS, Told, agree, parse, summarize
+from cadnode.registry.shadow_summary import BINS, ShadowDocument, agree, parse, summarize
 
 KIM = System.KIM2018
 
@@ -17,7 +17,7 @@ def exam(active: float | None, shadow: float | None) -> Pair:
     return Pair(KIM, "exam", active, shadow, *called)
 
 
-def told(one: float, other: float, version: str = "0.0.2", **changes: Any) -> Told:
+def told(one: float, other: float, version: str = "0.0.2", **changes: Any) -> ShadowDocument:
     row = {"system": "kim2018", "active": one, "shadow": other,
            "active_called": one >= 0.5, "shadow_called": other >= 0.5}  # fmt: skip
     content = {
@@ -88,7 +88,7 @@ def test_each_pair_of_versions_has_a_row_and_breasts_are_not_exams() -> None:
 
 
 def test_failures_are_counted_by_their_code() -> None:
-    def ended(status: str, reason: str) -> Told:
+    def ended(status: str, reason: str) -> ShadowDocument:
         empty: dict[str, Any] = {"active": [], "shadow": [], "scores": []}
         return told(0, 0, **empty, status=status, reason=reason)
 
