@@ -155,10 +155,9 @@ def describe(instance: Instance) -> StoredFile:
 def relevant(files: Sequence[StoredFile]) -> list[Path]:
     """The relevant files of a study; none where there is no mammogram.
 
-    Mammograms do, also damaged ones; where there are some, so do objects in which people marked
-    regions, and notes that reject images of the study.
-    Other objects, above all our own coming back from an archive, do not count: they never
-    cause a study to be read again.
+    Mammograms are relevant, damaged ones too; beside them also objects in which people marked
+    regions, and notes that reject images of the study. Other objects, above all our own coming
+    back from an archive, are not: they never cause a study to be read again.
     """
     images = {file.instance for file in files if file.is_mammogram}
     if not images:
