@@ -29,6 +29,7 @@ from cadnode.receive.stream import (
     StreamingHandler,
     StreamingProvider,
     StreamingServer,
+    was_requested,
 )
 
 MAMMOGRAPHY: tuple[str, ...] = (
@@ -111,6 +112,7 @@ class ScpConfig:
     check_called_ae_title: bool = False
     max_associations: int = 20
     network_timeout_s: float = 60.0
+    association_within_s: float = 10.0
     max_pdu_bytes: int = MAX_PDU_BYTES
     stop_within_s: float = 10.0
 
@@ -184,14 +186,27 @@ def serve(config: ScpConfig, spool: Spool, on_instance: OnInstance) -> Iterator[
         log.info("listener_stopped", port=port)
 
 
+class _ListenerAE(AE):  # type: ignore[misc]  # pynetdicom is untyped
+    """An AE that counts associations, not connections, against `maximum_associations`.
+
+    pynetdicom has a thread for each connection and counts them all: a load balancer's TCP check
+    would take a place until the association's timer ends.
+    """
+
+    @property
+    def active_associations(self) -> list[Any]:
+        """Those that were asked for, by an A-ASSOCIATE-RQ that has arrived whole."""
+        return [one for one in super().active_associations if was_requested(one)]
+
+
 def _server(config: ScpConfig, spool: Spool, notices: Notices) -> StreamingServer:
-    ae = AE(config.ae_title)
+    ae = _ListenerAE(config.ae_title)
     ae.require_called_aet = config.check_called_ae_title
     ae.require_calling_aet = list(config.calling_ae_titles)
     ae.maximum_associations = config.max_associations
     ae.maximum_pdu_size = config.max_pdu_bytes
     ae.network_timeout = config.network_timeout_s
-    ae.acse_timeout = min(30.0, config.network_timeout_s)
+    ae.acse_timeout = min(config.association_within_s, config.network_timeout_s)
     ae.dimse_timeout = config.network_timeout_s
     ae.add_supported_context(Verification)
     for sop_class in STORAGE_CLASSES:
@@ -210,6 +225,7 @@ def _server(config: ScpConfig, spool: Spool, notices: Notices) -> StreamingServe
         ),
     )
     server.spool, server.timeout_s = spool, config.network_timeout_s
+    server.association_within_s = config.association_within_s
     return server
 
 

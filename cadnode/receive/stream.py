@@ -11,6 +11,7 @@ E) changes no state: `Connection` writes it to the open file, and pynetdicom nev
 
 import socket
 import struct
+import time
 from collections.abc import Callable
 from enum import IntEnum
 from io import BytesIO
@@ -35,6 +36,8 @@ _PDV_HEADER = struct.Struct(">IBB")  # length, presentation context, message con
 _MIDDLE_OF_DATA_SET = 0x00  # neither a command (bit 0) nor the last fragment (bit 1)
 MAX_PDU_BYTES = 1 << 20  # offered to peers; DCMTK takes 128 KiB of it at most
 MOST_COMMAND_BYTES = 64 << 10
+# Of a PDU before there is an association: an A-ASSOCIATE-RQ of 128 presentation contexts fits.
+MOST_REQUEST_BYTES = 256 << 10
 _INVALID_PDU = "Evt19"  # of the state machine in PS3.8 9.2: A-ABORT is sent, A-P-ABORT indicated
 _DATA_TOO_EARLY = ("Evt10", "Sta2")  # of the same: P-DATA-TF while an A-ASSOCIATE-RQ is awaited
 log = get_logger("receive")
@@ -63,14 +66,23 @@ class Connection:
     """Replaces `AssociationSocket.recv` for one association.
 
     `sink` gives the open data set, None when there is none; `alive` is called as bytes come in.
+    Until `is_requested` an association, the peer has `within_s` seconds for all that it sends.
     """
 
     def __init__(
-        self, peer: socket.socket, sink: Callable[[], PduSink | None], alive: Callable[[], None]
+        self,
+        peer: socket.socket,
+        sink: Callable[[], PduSink | None],
+        alive: Callable[[], None],
+        is_requested: Callable[[], bool],
+        within_s: float,
     ) -> None:
         self._peer = peer
         self._sink = sink
         self._alive = alive
+        self._is_requested = is_requested
+        self._deadline: float | None = time.monotonic() + within_s
+        self._timeout_s = peer.gettimeout()
         self._read_ahead = b""
         self._buffer = memoryview(b"")
         self._n_buffered = 0
@@ -85,7 +97,7 @@ class Connection:
         OSError
             The peer is silent for too long, is gone, or announces more than any PDU needs.
         """
-        if n_bytes > MOST_PDU_BYTES:
+        if n_bytes > (MOST_PDU_BYTES if self._deadline is None else MOST_REQUEST_BYTES):
             raise OSError("PDU too long")
         if n_bytes == _PDU_HEADER.size and not self._read_ahead:
             return self._next_header()
@@ -149,9 +161,25 @@ class Connection:
     def _fill(self, view: memoryview) -> int:
         """Bytes read into `view`: all of it, unless the peer has closed the connection."""
         done = 0
-        while done < len(view) and (n_read := self._peer.recv_into(view[done:])):
+        while done < len(view):
+            if self._deadline is not None:
+                self._keep_deadline(self._deadline)
+            n_read = self._peer.recv_into(view[done:])
+            if not n_read:
+                break
             done += n_read
         return done
+
+    def _keep_deadline(self, deadline: float) -> None:
+        """Wait no longer than until the deadline, which ends with the request."""
+        if self._is_requested():
+            self._deadline = None
+            self._peer.settimeout(self._timeout_s)
+            return
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise OSError("no association was asked for in time")
+        self._peer.settimeout(left_s)
 
 
 def _is_middle_of_data_set(item: bytes, pdu_length: int, context_id: int | None) -> bool:
@@ -319,6 +347,7 @@ class StreamingServer(ThreadedAssociationServer):  # type: ignore[misc]  # pynet
     daemon_threads = True
     spool: Spool
     timeout_s: float
+    association_within_s: float
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log that a connection failed before it became an association."""
@@ -340,9 +369,20 @@ class StreamingHandler(RequestHandler):  # type: ignore[misc]  # pynetdicom is u
         provider = StreamingProvider(assoc, self.server.spool, self.request)
         assoc.dimse = provider
         alive = assoc.dul._idle_timer.restart
-        assoc.dul.socket.recv = Connection(self.request, provider.open_sink, alive).recv
+        assoc.dul.socket.recv = Connection(
+            self.request,
+            provider.open_sink,
+            alive,
+            lambda: was_requested(assoc),
+            self.server.association_within_s,
+        ).recv
         assoc.dul.state_machine.do_action = _guarded(assoc, assoc.dul.state_machine.do_action)
         return assoc
+
+
+def was_requested(assoc: Any) -> bool:
+    """Whether the association's A-ASSOCIATE-RQ has arrived; before, it is but a connection."""
+    return assoc.requestor.primitive is not None
 
 
 def _guarded(assoc: Any, do_action: Callable[[str], None]) -> Callable[[str], None]:
