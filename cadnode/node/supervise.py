@@ -5,7 +5,9 @@ reading and answering HTTP never take each other down.
 """
 
 import os
+import select
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -39,7 +41,7 @@ class _Role:
     start_again_at: float = 0.0
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self.command)
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE)
         self.started_at = time.monotonic()
         log.info("role_started", role=self.name, pid=self.process.pid)
 
@@ -113,16 +115,17 @@ def serve(config: Path | None, settings: Settings) -> None:
 class stopping_on_signal:  # noqa: N801 - reads as a statement: `with stopping_on_signal() as …`
     """Context manager: within it SIGTERM and SIGINT set a flag; gives a function that returns it.
 
-    A supervised role also stops when its parent is gone: a killed supervisor leaves no orphans.
+    A supervised role also stops when its supervisor is gone, however early: a killed supervisor
+    leaves no orphans.
     """
 
     def __init__(self, *, supervised: bool) -> None:
         self._stop = False
-        self._parent = os.getppid() if supervised else None
+        self._supervised = supervised
 
     def __enter__(self) -> Callable[[], bool]:
         self._before = {s: signal.signal(s, self._set) for s in (signal.SIGTERM, signal.SIGINT)}
-        return lambda: self._stop or self._parent not in (None, os.getppid())
+        return lambda: self._stop or (self._supervised and _is_orphan())
 
     def __exit__(self, *_exc: object) -> None:
         for number, handler in self._before.items():
@@ -131,3 +134,18 @@ class stopping_on_signal:  # noqa: N801 - reads as a statement: `with stopping_o
     def _set(self, number: int, _frame: FrameType | None) -> None:
         log.info("stop_asked", signal=signal.Signals(number).name)
         self._stop = True
+
+
+def _is_orphan() -> bool:
+    """Whether the supervisor is gone, which holds the other end of standard input.
+
+    It writes nothing there, so that only the end of the pipe can be read, also by a role whose
+    supervisor died before the role had begun.
+    """
+    try:
+        if not stat.S_ISFIFO(os.fstat(0).st_mode):
+            return False  # run by hand
+    except OSError:
+        return False
+    readable, _, _ = select.select([0], [], [], 0)
+    return bool(readable)
