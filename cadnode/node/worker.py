@@ -47,6 +47,8 @@ def run(settings: Settings, *, supervised: bool) -> None:
     readers = models.start()
     worker = Worker(settings, open_spool(settings), models)
     with stopping_on_signal(supervised=supervised) as stopping:
+        if stopping():
+            return  # while models were loaded: another node may have the job database by now
         start = launch(worker.steps(), settings.database_url)
         log.info("working", role="worker", device=device, count=len(list(readers)))
         next_sweep = 0.0
