@@ -1,6 +1,6 @@
 """The kinds of destination, and what each of them does: a new kind is a file and a line here.
 
-The word of a kind is what `kind` says in a `[[destinations]]` block; `settings.peers` accepts it
+A kind's name is the value of `kind` in a `[[destinations]]` block; `settings.peers` accepts it
 and asks for the keys that the kind needs. A kind that takes another document than DICOM objects or
 the FHIR bundle also needs that to be made: `report.profiles`, `node.outputs`, `node.results`.
 """
@@ -45,12 +45,12 @@ class DestinationKind(Protocol):
         """The destination's address in words."""
 
     def check(self, destination: Destination, calling_ae_title: str) -> str:
-        """What was found, in words, when the destination is there and lets us in.
+        """A line on what was found, when the destination answers and lets us in.
 
         Raises
         ------
         DeliveryError
-            It cannot be reached or refuses us; says how.
+            It cannot be reached or refuses us; the message is the reason.
         """
 
     def send(

@@ -38,8 +38,8 @@ OnRefusal = Callable[[Path, str], None]
 class DicomPeer:
     """A DICOM peer that takes objects.
 
-    `query_host`, `query_port` and `query_ae_title` say who answers C-FIND for it, where that is
-    not itself.
+    `query_host`, `query_port` and `query_ae_title` name the peer that answers C-FIND for it,
+    where that is another.
     """
 
     name: str
@@ -54,7 +54,7 @@ class DicomPeer:
 
     @property
     def for_queries(self) -> "DicomPeer":
-        """Who answers C-FIND."""
+        """The peer that answers C-FIND."""
         return replace(
             self,
             host=self.query_host or self.host,
@@ -249,7 +249,7 @@ class _Transport:
         return plain
 
     def close(self) -> None:
-        """Let go of a connection that came to nothing."""
+        """Close the socket, if there is one."""
         if self._socket is not None:
             self._socket.close()
 

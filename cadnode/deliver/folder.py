@@ -50,8 +50,8 @@ def deliver(
 
     Each is written under a hidden name, fsynced and renamed. A file of the same name is an earlier
     reading's and is replaced; unless it holds another object under the same UID, or one of another
-    study: that one stays, ours is refused, and the others are written. Then those files go that
-    `ours` says are an earlier reading's, of which this one has none any more.
+    study: that one stays, ours is refused, and the others are written. Then the files
+    of an earlier reading (`ours`) that this one no longer has are removed.
 
     Raises
     ------

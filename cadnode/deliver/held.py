@@ -22,7 +22,7 @@ log = get_logger("deliver")
 
 ANOTHER: Final = "the archive holds another object under this UID"
 UNVERIFIED: Final = "duplicate_unverified"
-"""The coded reason of a delivery that counts although nobody could look at the archive's copy."""
+"""The coded reason of a delivery that counts although the archive's copy could not be compared."""
 
 UIDS: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 PATIENT: Final = ("PatientID", "PatientName", "PatientBirthDate")
@@ -92,7 +92,7 @@ def compared(ours: Dataset, theirs: Dataset) -> PeerCopy:
 def compared_in_part(ours: Dataset, theirs: Dataset) -> PeerCopy:
     """What the archive's copy is to `ours`, by the attributes that a query returned.
 
-    An attribute that is absent or empty says nothing. Unless the same patient and study are
+    An attribute that is absent or empty is ignored. Unless the same patient and study are
     stated, it stays unknown.
     """
     if _contradicts(ours, theirs, stated_only=True):
@@ -116,7 +116,7 @@ def worst(copies: Iterable[PeerCopy]) -> PeerCopy:
 
 
 def judged(copies: Sequence[PeerCopy], destination: str) -> tuple[list[str], int]:
-    """A refusal for each copy that is another object, and how many nobody could look at.
+    """A refusal for each copy that is another object, and how many could not be compared.
 
     The latter are logged as a warning.
     """

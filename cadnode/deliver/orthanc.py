@@ -1,9 +1,9 @@
 """Objects stored in an Orthanc by its REST interface: `POST /instances`, one file at a time.
 
 Orthanc answers {"Status": "Success"} or {"Status": "AlreadyStored"}; with `OverwriteInstances` it
-replaces what it had and answers "Success". It tells instances apart by patient, study, series and
-SOP Instance UID together: another patient's object of our UID would stand beside ours. So it is
-asked before each file what it holds under the UID; where that is another object nothing is sent.
+replaces what it had and answers "Success". It distinguishes instances by patient, study, series
+and SOP Instance UID together: another patient's object of our UID would stand beside ours. So it
+is asked before each file what it holds under the UID; for another object nothing is sent.
 """
 
 import io
@@ -27,7 +27,7 @@ log = get_logger("deliver")
 
 _HAD_IT: Final = "AlreadyStored"
 _TAKEN: Final = ("Success", _HAD_IT)
-_NOT_TOLD: Final = (403, 404, 405, 410, 500, 501)  # it lets nobody look, or the file is gone
+_NO_ANSWER: Final = (403, 404, 405, 410, 500, 501)  # reading is refused, or the file is gone
 _NAME: Final = re.compile(r"[0-9a-f-]{1,64}")
 _REFUSED: Final = (400, 409, 413, 415)  # this file; the next one may be taken
 
@@ -121,10 +121,10 @@ def _held(peer: Peer, file: Path) -> PeerCopy | None:
     try:
         ours = sent(file)
     except PermanentDeliveryError:
-        return None  # the Orthanc says what is wrong with it
+        return None  # the Orthanc will report what is wrong with it
     uid = str(ours.get("SOPInstanceUID") or "")
-    with peer.request("POST", "/tools/lookup", data=uid, also=_NOT_TOLD) as response:
-        if response.status_code in _NOT_TOLD:
+    with peer.request("POST", "/tools/lookup", data=uid, also=_NO_ANSWER) as response:
+        if response.status_code in _NO_ANSWER:
             return PeerCopy.UNKNOWN
         found = json_of(response, peer.name)
     names = [_instance(one) for one in found] if isinstance(found, list) else []
@@ -133,7 +133,7 @@ def _held(peer: Peer, file: Path) -> PeerCopy | None:
 
 
 def _instance(found: Any) -> str:
-    """Orthanc's identifier of an instance that was looked up; "" of what is none."""
+    """Orthanc's identifier of an instance that was looked up; "" of anything else."""
     is_instance = isinstance(found, dict) and found.get("Type") == "Instance"
     name = str(found.get("ID")) if is_instance else ""
     return name if _NAME.fullmatch(name) else ""
@@ -141,8 +141,8 @@ def _instance(found: Any) -> str:
 
 def _compared(peer: Peer, name: str, ours: Dataset) -> PeerCopy:
     """Whether a stored instance is ours; unknown when it is not given out."""
-    with peer.request("GET", f"/instances/{name}/file", also=_NOT_TOLD) as response:
-        if response.status_code in _NOT_TOLD:
+    with peer.request("GET", f"/instances/{name}/file", also=_NO_ANSWER) as response:
+        if response.status_code in _NO_ANSWER:
             return PeerCopy.UNKNOWN
         theirs = from_file(io.BytesIO(response.content))
     return PeerCopy.UNKNOWN if theirs is None else compared(ours, theirs)

@@ -21,7 +21,7 @@ class Outgoing:
 
     `files` are what its kind takes, sent as they are stored. `place` is the exam's relative path
     (POSIX) among the destination's files, where it has such: the study's folder, or the patient's
-    in it. `is_ours` tells of a file there whether a reading of ours left it.
+    in it. `is_ours` is whether a file there was left by a reading of ours.
     """
 
     files: Sequence[Path]

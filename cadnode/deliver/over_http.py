@@ -9,7 +9,7 @@ from cadnode.settings import Destination
 
 
 class OverHttp:
-    """The part of a kind of destination that says how its server is found."""
+    """The part of a kind of destination that finds its server."""
 
     needs = ("url",)
     advice = ADVICE

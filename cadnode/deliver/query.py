@@ -19,8 +19,8 @@ def copy_of(assoc: Any, ours: Dataset) -> PeerCopy:
     """What the peer's copy is, by what it returns of it; unknown where it returns too little.
 
     IMAGE level first, with the unique keys of the levels above. Without a match, by the SOP
-    Instance UID alone: a copy in another study. A peer that searches by level (C.4.1.3.1.1) says
-    of the patient at STUDY level only.
+    Instance UID alone: a copy in another study. A peer that searches by level
+    (C.4.1.3.1.1) returns the patient at STUDY level only.
     """
     found = _of(ours, _find(assoc, "IMAGE", ours, ("StudyInstanceUID", "SeriesInstanceUID")))
     found = found or _of(ours, _find(assoc, "IMAGE", ours, ()))
@@ -41,7 +41,7 @@ def _find(assoc: Any, level: str, ours: Dataset, keys: Iterable[str]) -> list[Da
         setattr(wanted, keyword, ours.get(keyword))
     found = _asked(assoc, wanted)
     if found is None and wanted.pop(EQUIPMENT, None) is not None:
-        found = _asked(assoc, wanted)  # a sequence is asked for rarely: it may be that
+        found = _asked(assoc, wanted)  # the sequence, a rare key, may be why it failed
     return found or []
 
 
@@ -67,7 +67,7 @@ def _of(ours: Dataset, matches: Iterable[Dataset]) -> list[Dataset]:
 
 
 def _with_patient(image: Dataset, study: Dataset) -> Dataset:
-    """What a match at IMAGE level says, with the patient of its study."""
+    """The attributes of a match at IMAGE level, with the patient of its study."""
     both = Dataset()
     both.update(image)
     both.update({study[keyword].tag: study[keyword] for keyword in PATIENT if keyword in study})

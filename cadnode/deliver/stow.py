@@ -1,7 +1,7 @@
 """Objects stored by STOW-RS: one multipart POST, one answer for each object (PS3.18 10.5).
 
-Of an object that the server has already (0111) its copy is looked at: by WADO-RS metadata (10.4),
-and where there is none at our address, by QIDO-RS (10.6): it may lie in another study.
+Where the server has an object already (0111) its copy is compared: by WADO-RS metadata (10.4), and
+where there is none at our address, by QIDO-RS (10.6), as it may be in another study.
 """
 
 import json
@@ -28,7 +28,7 @@ log = get_logger("deliver")
 _BLOCK = 256 << 10
 _SOME_FAILED: Final = (202, 409)  # PS3.18 table 10.5.3-1: warnings or failures, or nothing stored
 _LEVELS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-_NOT_TOLD: Final = (401, 403, 500, 501)  # who may store need not be let to look
+_NO_ANSWER: Final = (401, 403, 500, 501)  # a client that may store need not be allowed to read
 _DUPLICATE: Final = 0x0111
 _INSTANCE: Final = "00081155"  # Referenced SOP Instance UID
 _STORED = "00081199"  # Referenced SOP Sequence
@@ -91,7 +91,7 @@ def send(files: Sequence[Path], destination: HttpPeerValues) -> Delivered:
     ------
     TransientDeliveryError
         It cannot be reached, is busy or out of resources, refuses our credentials, or does not
-        say what became of an object: all of it may be sent again.
+        report what became of an object: all of it may be sent again.
     PermanentDeliveryError
         It refuses the request, or some of the files, or holds another object under a file's UID.
     """
@@ -116,7 +116,7 @@ def send(files: Sequence[Path], destination: HttpPeerValues) -> Delivered:
 def outcome(status: int, body: bytes, n_files: int, name: str) -> Delivered:
     """What became of `n_files` objects, by an answer's status and DICOM JSON body.
 
-    An object that the server has already (0111) counts as taken here; `send` looks at its copy.
+    An object that the server has already (0111) counts as taken here; `send` compares its copy.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def outcome(status: int, body: bytes, n_files: int, name: str) -> Delivered:
             n_sent, n_warnings = n_sent + 1, n_warnings + 1
     if n_sent + len(refusals) < n_files:
         if status != 200 or refusals:
-            raise TransientDeliveryError(f"{name} does not say what became of some objects")
+            raise TransientDeliveryError(f"{name} does not report what became of some objects")
         n_sent = n_files  # 200: all were stored, whether the answer lists them or not
     return all_taken(n_sent, n_warnings, refusals, name)
 
@@ -171,16 +171,16 @@ def _copy(peer: Peer, ours: Dataset) -> PeerCopy:
 
 
 def _asked(peer: Peer, path: str, params: dict[str, str] | None = None) -> list[Dataset]:
-    """The data sets of an answer in DICOM JSON; none where the server does not say.
+    """The data sets of an answer in DICOM JSON; none where the server returns none.
 
     Raises
     ------
     HttpFailure
-        The server went away or is busy: it may say at the next try.
+        The server went away or is busy: it may answer at the next try.
     """
     headers = {"Accept": "application/dicom+json"}
     try:
-        with peer.request("GET", path, params=params, headers=headers, also=_NOT_TOLD) as response:
+        with peer.request("GET", path, params=params, headers=headers, also=_NO_ANSWER) as response:
             documents = json.loads(response.content) if response.status_code == 200 else []
     except HttpFailure as failure:
         if failure.retryable:

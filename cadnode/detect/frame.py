@@ -96,7 +96,7 @@ def breast_frame(
     spacing_mm
         Of `image`, in the plane of the breast.
     laterality
-        Where the image does not show on which side the chest wall is, the side tells.
+        Decides where the chest wall is when the image does not show it.
     mask
         `geometry.breast_mask` of the image, where that is known already.
     """

@@ -75,7 +75,7 @@ def members(
     """Indices of the specks that make the cluster at a hotspot.
 
     Those within 4 mm, and those linked to them by steps of at most 4 mm (single linkage) as long
-    as specks still crowd there, as `crowding` tells.
+    as specks still crowd there, by `crowding`.
     """
     at = (specks.points / _COARSE).astype(int)
     dense = crowd[at[:, 0], at[:, 1]] > _THINNEST * hotspot.statistics[0]

@@ -32,7 +32,7 @@ def detect_view(
     image
         `(H, W) float32 in [0, 1]`, dense tissue bright.
     laterality
-        Where the image does not show on which side the chest wall is, the side tells.
+        Decides where the chest wall is when the image does not show it.
     spacing_mm
         Of `image`, in the plane of the breast.
     acquisition

@@ -25,9 +25,9 @@ def ensemble_map(
     *,
     algorithm: str = "ensemble",
 ) -> HeatMap | None:
-    """One map that covers the whole view; None when no system looked at it.
+    """One map that covers the whole view; None when no system read it.
 
-    At each place it is the highest of the systems' values; what nobody looked at is 0.
+    At each place it is the highest of the systems' values; where no system read it is 0.
 
     Choice: Kang 2021 averages the models' probabilities; the papers are silent on joining maps. A
     mean was tried: it pales a place that one system marks wherever another one, reading a region

@@ -1,4 +1,4 @@
-"""Each finding zoomed: about 51 mm of its view, plain and under each map that looks at it.
+"""Each finding zoomed: about 51 mm of its view, plain and under each map that covers it.
 
 51.2 mm are the 512 pixels of 0.1 mm that Kang's regions of interest show (`RoiSpec`).
 """

@@ -1,4 +1,4 @@
-"""What the page says of findings and systems, beside the pictures."""
+"""What the page shows of findings and systems, beside the pictures."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -88,7 +88,7 @@ def _by_thing(found: Sequence[Evidence]) -> dict[str, list[Evidence]]:
 
 
 def _source(e: Evidence) -> dict[str, Any]:
-    """A source as the page shows it: of kinds, an attribute's name alone says what it is."""
+    """A source as the page shows it: of kinds, by the attribute's name alone."""
     return {"name": name_of(e.source), "says": e.says, "counts": e.counts, "level": e.level.value}
 
 
@@ -151,20 +151,20 @@ def finding_row(
 
 
 def _cell(finding: Finding, system: System, result: ExamResult) -> dict[str, Any]:
-    """What one system says of one finding, or why it says nothing."""
+    """One system's assessment of one finding, or why there is none."""
     assessment = assessment_by(finding, system)
     if assessment is None:
-        return {"system": system.value, "assessment": None, "why": _silence(result, system)}
+        return {"system": system.value, "assessment": None, "why": _why_none(result, system)}
     return {
         "system": system.value,
         "assessment": assessment,
         "counts": assessment is counting(finding),
-        "why": _voices(assessment),
+        "why": _members(assessment),
     }
 
 
-def _silence(result: ExamResult, system: System) -> str:
-    """Why a system says nothing of a finding."""
+def _why_none(result: ExamResult, system: System) -> str:
+    """Why a system has no assessment of a finding."""
     status = next((s for s in result.systems if s.system is system), None)
     if status is not None and not status.active:
         return f"not active: {plain(status.reason) or 'no model of it is active'}"
@@ -173,7 +173,7 @@ def _silence(result: ExamResult, system: System) -> str:
     return f"took no part: {plain(status.reason) or 'nothing in this exam was for it to read'}"
 
 
-def _voices(assessment: Assessment) -> str:
+def _members(assessment: Assessment) -> str:
     """The algorithm and the members that its probability is made of, in a line."""
     members = [f"{name} {probability:.2f}" for name, probability in assessment.members]
     return assessment.algorithm + (f" ({', '.join(members)})" if members else "")
@@ -194,7 +194,7 @@ def system_panels(result: ExamResult, cards: Sequence[ModelCard]) -> list[dict[s
 
 def _panel(status: SystemStatus, result: ExamResult, cards: Sequence[ModelCard]) -> dict[str, Any]:
     own = [card for card in cards if card.system is status.system]
-    # Without statuses of its own, the result tells of the systems that read.
+    # Without statuses of its own, the result names only the systems that read.
     read = took_part(result, status) or not result.systems
     idle = "active, nothing to read in this exam" if status.active else "not active"
     return {

@@ -30,8 +30,8 @@ class Pdf:
 def pdf_of(page: str) -> Pdf:
     """The page as A4 sheets; the same page gives the same bytes, with the same fonts installed.
 
-    Characters that no font of this computer has are never left to be drawn as boxes: they are
-    written by their Unicode numbers, and a notice at the top says so.
+    Characters that no font of this computer has are never drawn as boxes: they are written by their
+    Unicode numbers, and a notice at the top explains it.
 
     Raises
     ------
@@ -93,7 +93,7 @@ class _Complaints(logging.Handler):
 
 @contextmanager
 def _complaints() -> Iterator[_Complaints]:
-    """What WeasyPrint complains of meanwhile: it quotes characters, so that nobody else hears."""
+    """WeasyPrint's warnings within the block; kept from the logs, because they quote the page."""
     logger = logging.getLogger("weasyprint")
     handler, propagate = _Complaints(), logger.propagate
     logger.addHandler(handler)

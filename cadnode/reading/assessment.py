@@ -1,4 +1,4 @@
-"""What each system says of a region: its probability, and its map where it has one."""
+"""Each system's assessment of a region: its probability, and its map where it has one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -43,7 +43,7 @@ class Assessor:
     """Assesses regions of one exam with a node's models.
 
     `flips` averages CNNs over mirrored regions. `failed` collects the systems that a model's
-    failure kept from assessing a region; the others go on.
+    failure kept from assessing a region; the others continue.
     """
 
     readers: Readers
@@ -135,13 +135,13 @@ class Assessor:
 
 
 def read_roi(model: RoiModel, candidate: Candidate, *, flips: bool = False) -> RoiReading:
-    """What a CNN says of a region; raises ModelError where its network fails."""
+    """A CNN's reading of a region; raises ModelError where its network fails."""
     (reading,) = model.read([candidate.rois[model.card.roi]], flips=flips)
     return reading
 
 
 def read_features(model: FeatureModel, candidate: Candidate) -> FeatureReading:
-    """What an autoencoder says of a region whose segmentation allows the card's scenario."""
+    """An autoencoder's reading of a region whose segmentation allows the card's scenario."""
     return model.score(features_of(candidate.segmentation, model.card.scenario))
 
 

@@ -54,7 +54,7 @@ def read_exam(
     """Result of one exam: scores, findings, maps, and what was skipped and why.
 
     A view is read by the first view model whose card applies to its acquisition (digital or
-    film). `verdict.Verdict` says how views make the breasts' and the exam's scores. Findings are
+    film). `verdict.verdict` combines views into the breasts' and the exam's scores. Findings are
     the regions that detection marks, those that people marked, and the peaks of the map in
     suspicious breasts; every active system assesses each of them.
     """
@@ -176,7 +176,7 @@ def _finding(
 
 
 def _ensemble(view: ScoredView, means: Sequence[HeatMap]) -> list[HeatMap]:
-    """One map of all systems that looked at the view; none where DIB-MG alone did."""
+    """One map of all systems that read the view; none where DIB-MG alone did."""
     if not means:
         return []
     shape = (view.mammogram.rows, view.mammogram.columns)
@@ -200,7 +200,7 @@ def models_used(
 def failed_on_exam(
     systems: Sequence[SystemStatus], failed: set[System]
 ) -> tuple[SystemStatus, ...]:
-    """The systems' states; one whose model failed on this exam says so."""
+    """The systems' states; one whose model failed on this exam has that as its reason."""
     return tuple(
         replace(s, failed=True, reason=f"{s.reason}; a model failed on this exam".lstrip("; "))
         if s.system in failed

@@ -54,7 +54,7 @@ _STEPS: Final = 64  # samples along each side of a box
 class Candidate:
     """A region before it is assessed; see `Finding` for the fields they share.
 
-    `is_peak` says that only the DIB map shows it. `rois` are the squares that CNNs read, one for
+    `is_peak`: only the DIB map shows it. `rois` are the squares that CNNs read, one for
     each way of cutting; `segmentation` is what features are computed of.
     """
 
@@ -167,8 +167,8 @@ def usable(
 ) -> tuple[list[PersonRegion], list[Skipped]]:
     """The marked regions of a view that can be scored, and why the others cannot.
 
-    A network gives any pixels a number. That of air, of a speck or of the whole breast says
-    nothing of a lesion, so such a region has a reason instead (`unusable`).
+    A network gives any pixels a number. That of air, of a speck or of the whole breast is
+    no evidence of a lesion, so such a region has a reason instead (`unusable`).
     """
     kept: list[PersonRegion] = []
     skipped: dict[Skipped, None] = {}

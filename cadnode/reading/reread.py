@@ -1,6 +1,6 @@
-"""What other models say of an exam that is read already: of its views, of the regions found.
+"""Other models' scores of an exam that is read already: of its views, of the regions found.
 
-Regions are not looked for again: they are those of the finished reading. A region's squares and
+Regions are not detected again: they are those of the finished reading. A region's squares and
 features are a function of its view and its box, so that each is cut exactly as it was.
 """
 
@@ -31,7 +31,7 @@ def reread_exam(
 ) -> ExamResult:
     """The finished reading, with the scores of the systems in `only` computed by `readers`.
 
-    `kim2018` scores whole views, and so the breasts and the exam; what it says of regions stays.
+    `kim2018` scores whole views, and so the breasts and the exam; its assessments of regions stay.
     The other systems assess each region of the finished reading. There are no maps. `models` are
     those that took part in this.
     """

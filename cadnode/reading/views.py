@@ -80,7 +80,7 @@ def read_view(
 
 
 def skipped_view(mammogram: Mammogram, error: NotProcessable | ModelError) -> Skipped:
-    """Why a view has no reading, as results say it."""
+    """Why a view has no reading, as results state it."""
     uid = mammogram.sop_instance_uid
     if isinstance(error, NotProcessable):
         return Skipped(uid, error.reason, error.detail)

@@ -1,4 +1,4 @@
-"""Who a received data set says it is: read from its head only, never decoding a pixel."""
+"""What a received data set is: its UIDs, read from its head only, never decoding a pixel."""
 
 import re
 from dataclasses import dataclass

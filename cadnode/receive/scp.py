@@ -125,16 +125,16 @@ class Listener:
 
 
 class Notices:
-    """Calls `tell` for each instance put, in order, in a thread of its own."""
+    """Calls `on_instance` for each instance put, in order, in a thread of its own."""
 
-    def __init__(self, tell: Callable[[StoredInstance], None]) -> None:
-        self._tell = tell
+    def __init__(self, on_instance: Callable[[StoredInstance], None]) -> None:
+        self._on_instance = on_instance
         self._queue: SimpleQueue[StoredInstance | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
         self._thread.start()
 
     def put(self, stored: StoredInstance) -> None:
-        """Tell of `stored` soon; returns at once."""
+        """Announce `stored` soon; returns at once."""
         self._queue.put(stored)
 
     def close(self) -> None:
@@ -145,7 +145,7 @@ class Notices:
     def _run(self) -> None:
         while (stored := self._queue.get()) is not None:
             try:
-                self._tell(stored)
+                self._on_instance(stored)
             except Exception as error:
                 # The instance is safe in the spool; a callback must not stop the listener.
                 log.error("notice_failed", study=stored.study_key, error=error)
@@ -195,7 +195,7 @@ class _ListenerAE(AE):  # type: ignore[misc]  # pynetdicom is untyped
 
     @property
     def active_associations(self) -> list[Any]:
-        """Those that were asked for, by an A-ASSOCIATE-RQ that has arrived whole."""
+        """Those that were requested, by an A-ASSOCIATE-RQ that has arrived whole."""
         return [one for one in super().active_associations if was_requested(one)]
 
 
@@ -278,9 +278,9 @@ def _publish(sink: Any, event: Any, spool: Spool) -> tuple[StorageStatus, Stored
 
 
 def _identify(incoming: Incoming, offset: int, event: Any) -> tuple[StorageStatus, Identity | None]:
-    """The data set's identity when it agrees with the command, else the status that says why not.
+    """The data set's identity when it agrees with the command, else the status for the refusal.
 
-    A refused object is not kept: the status tells the sender that it still has to.
+    A refused object is not kept: by the status the sender knows that it must keep it.
     """
     try:
         with incoming.path.open("rb") as file:

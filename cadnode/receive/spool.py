@@ -9,7 +9,7 @@ A key is `hashed(uid)`: no identifier is in a name. A file is written in `incomi
 renamed into its study's folder, and the folder is fsynced; only then is it received. A UID that
 comes again with the same data set changes nothing; with another data set the newcomer takes the
 name and the older file stays beside it (`Spool.replaced`): nothing is lost, and a reader can
-tell a corrected header from another image.
+distinguish a corrected header from another image.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ _COMPARED_AT_ONCE = 1 << 20
 
 
 class Incoming:
-    """A file being written. It is locked meanwhile, so that it is not taken for a leftover."""
+    """A file being written, and locked, so that it is not taken for a leftover."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -153,7 +153,7 @@ class Spool:
         return self._studies / study_key
 
     def header_index(self, study_key: str) -> Path:
-        """Where it may be noted what the headers of a study's files say; nothing depends on it."""
+        """Where the headers of a study's files may be cached; nothing depends on it."""
         return self._headers / f"{study_key}.jsonl"
 
     def changed_at(self, study_key: str) -> float:
@@ -243,7 +243,7 @@ def _place(new: Path, path: Path) -> Received:
 
 
 def _same_data_set(one: Path, other: Path) -> bool:
-    """Whether two Part 10 files hold the same data set bytes, whatever their file meta says."""
+    """Whether two Part 10 files hold the same data set bytes, whatever their file meta is."""
     with one.open("rb") as a, other.open("rb") as b:
         a.seek(data_set_offset(a))
         b.seek(data_set_offset(b))

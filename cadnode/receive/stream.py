@@ -192,7 +192,7 @@ def _is_middle_of_data_set(item: bytes, pdu_length: int, context_id: int | None)
 
 
 class DataSetSink(BytesIO):
-    """What pynetdicom writes a data set to. `status` says whether the file holds all of it."""
+    """What pynetdicom writes a data set to. `status` is success while the file holds all of it."""
 
     def __init__(self, spool: Spool, message: DIMSEMessage, assoc: Any) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 Standard concepts come from DICOM PS3.16; what PS3.16 has no code for carries the private
 designator `99CADNODE` (PS3.16 chapter 8: designators of private schemes start with "99"),
-and every object that uses it says whose scheme that is.
+and every object that uses it names the scheme's owner.
 """
 
 from typing import Final
@@ -134,7 +134,7 @@ DISTRIBUTIONS: Final[dict[Distribution, Code]] = {
     Distribution.SEGMENTAL: _sct("129768003", "Segmental calcification distribution"),
 }
 
-# What a system says, and whether it could.
+# A system's statements, and whether it took part.
 REACHES_OPERATING_POINT: Final = _own("REACHES_OP", "Score reaches the operating point")
 YES: Final = _sct("373066001", "Yes")
 NO: Final = _sct("373067005", "No")
@@ -243,7 +243,7 @@ def reading_status(reason: SkipReason) -> Code:
 
 
 def system(name: System) -> Code:
-    """Private concept that stands for a system where the report tells whether it took part."""
+    """Private concept that stands for a system where the report states whether it took part."""
     return _own(f"SYS_{name.value.upper()[:12]}", f"System {name.value}")
 
 

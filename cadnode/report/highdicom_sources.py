@@ -52,7 +52,7 @@ def owned(
     """The object that highdicom made, as a plain data set that belongs to `header`'s patient.
 
     Patient and study are copied as everywhere else (`identity.patient_and_study`); character set,
-    equipment, times and file meta information are ours. `texts` are what the object says.
+    equipment, times and file meta information are ours. `texts` are the object's texts.
     """
     ds = Dataset()
     for element in made:

@@ -49,7 +49,7 @@ _SERIES: Final[dict[int, ObjectKind]] = {
     key_objects.SERIES_NUMBER: ObjectKind.KEY_OBJECTS,
     encapsulated_pdf.SERIES_NUMBER: ObjectKind.PDF,
 }
-# These say in another form what a report says.
+# These repeat a report in another form.
 _ACCOMPANY: Final = frozenset(
     {ObjectKind.SEGMENTATION, ObjectKind.OUTLINES, ObjectKind.KEY_OBJECTS, ObjectKind.PDF}
 )
@@ -177,7 +177,7 @@ def write_objects(
 ) -> list[Path]:
     """Paths of the objects as DICOM files in `folder`: `sr.dcm`, `heatmap-1-RCC.dcm` ….
 
-    What was once written under a UID is written for good: somebody may have got it. Where `folder`
+    What was once written under a UID is written for good: a receiver may have it. Where `folder`
     or one of the `earlier` folders has an object of the same UID, its bytes are the file's,
     whatever later time or last digit of a score the new one has. Each file appears whole or not at
     all, and those that an earlier report left under other names go.
@@ -218,7 +218,7 @@ def _uid_in(path: Path) -> str:
 
 
 def _names(objects: Sequence[Dataset]) -> Iterator[str]:
-    """File names that say what the objects are and nothing of whom.
+    """File names that state what the objects are and nothing of the patient.
 
     Kinds of which there may be several have a number; instance numbers repeat between series.
     """

@@ -1,4 +1,4 @@
-"""`result.json`: what a reading says, for programs; docs/result.schema.json is its schema.
+"""`result.json`: what a reading found, for programs; docs/result.schema.json is its schema.
 
 It names images by SOP Instance UID and holds no patient data.
 """
@@ -154,7 +154,7 @@ def _cluster(cluster: ClusterDescription) -> dict[str, Any]:
 
 
 def _assessment(assessment: Assessment) -> dict[str, Any]:
-    """What one system says, and the models that its probability is made of."""
+    """One system's assessment, and the models that its probability is made of."""
     return {
         "system": assessment.system.value,
         "algorithm": assessment.algorithm,
@@ -211,7 +211,7 @@ def _skipped(skipped: Skipped) -> dict[str, Any]:
 
 
 def _evidence(image: ImageEvidence) -> dict[str, Any]:
-    """What each source says of an image; `counts`: it is among those that decided."""
+    """What each source states of an image; `counts`: it is among those that decided."""
     return {
         "sop_instance_uid": image.sop_instance_uid,
         "sources": [

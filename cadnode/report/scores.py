@@ -67,7 +67,7 @@ class ScoringSystem:
 
 
 def exam_scorer(result: ExamResult) -> ScoringSystem:
-    """Who scored the exam and its breasts: the models that scored views."""
+    """The models that scored the exam and its breasts: those that scored views."""
     names = dict.fromkeys(view.algorithm for view in result.views)
     found = [view_scorer(result, name) for name in names]
     if not found:
@@ -80,12 +80,12 @@ def exam_scorer(result: ExamResult) -> ScoringSystem:
 
 
 def view_scorer(result: ExamResult, algorithm: str) -> ScoringSystem:
-    """Who scored a view."""
+    """The model that scored a view."""
     return _scorer(result, system_of(result, algorithm), algorithm, ())
 
 
 def assessment_scorer(result: ExamResult, assessment: Assessment) -> ScoringSystem:
-    """Who assessed a region: a model, or an ensemble, trained on what its members were."""
+    """What assessed a region: a model, or an ensemble, trained on what its members were."""
     return _scorer(result, assessment.system, assessment.algorithm, assessment.members)
 
 
@@ -119,7 +119,7 @@ def _together(materials: Iterable[tuple[TrainingMaterial, ...]]) -> tuple[Traini
 
 
 def system_of(result: ExamResult, algorithm: str) -> System | None:
-    """The system that a model belongs to, as far as the result tells."""
+    """The system that a model belongs to, as far as the result names it."""
     model = _model(result, algorithm)
     if model is not None and model.system is not None:
         return model.system

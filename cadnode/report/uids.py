@@ -25,7 +25,7 @@ def object_uid(
     """UID `2.25.<integer of a version 5 UUID>` of an object, series or region.
 
     It depends on all arguments and on nothing else; the order of `source_uids` and of
-    `models` does not matter. `kind` tells objects of one reading apart ("sr", "heatmap",
+    `models` does not matter. `kind` distinguishes objects of one reading ("sr", "heatmap",
     "sr-series" …), `index` those of one kind.
     """
     parts = [study_instance_uid, sorted(source_uids), sorted(models), fingerprint, kind, index]
@@ -49,7 +49,7 @@ def fingerprint(result: ExamResult, *given: object) -> str:
 def identifying_models(result: ExamResult) -> list[ModelUse]:
     """Models that took part whatever was found: those that scored the views.
 
-    Where a result does not say what it was read with (`read_with`), all that it names.
+    All that a result names where it does not state what it was read with (`read_with`).
     """
     scorers = {view.algorithm for view in result.views}
     return [m for m in result.models if not result.read_with or m.name in scorers]
@@ -66,7 +66,7 @@ def _ending(result: ExamResult) -> list[object]:
 
 
 def _makers(result: ExamResult) -> list[object]:
-    """What it was read with; of a result that does not say so, whatever it names."""
+    """What it was read with; of a result that does not state it, whatever it names."""
     maps = sorted((m.sop_instance_uid, m.algorithm) for m in result.heat_maps)
     return [
         result.read_with,

@@ -90,14 +90,14 @@ def below_operating_point(result: ExamResult) -> str:
 
 
 def counting(finding: Finding) -> Assessment | None:
-    """The assessment whose score counts as the finding's; None where nobody assessed it."""
+    """The assessment whose score counts as the finding's; None where no system assessed it."""
     return next((a for a in finding.assessments if a.algorithm == finding.algorithm), None)
 
 
 def assessment_by(finding: Finding, system: System) -> Assessment | None:
-    """What that system says of the finding, if it says anything.
+    """That system's assessment of the finding, if it has one.
 
-    The counting assessment is preferred where a system speaks more than once.
+    The counting assessment is preferred where a system has more than one.
     """
     of_system = [a for a in finding.assessments if a.system is system]
     chosen = counting(finding)
@@ -130,7 +130,7 @@ def missing_breasts(result: ExamResult) -> list[str]:
 
 
 def contradictions(result: ExamResult) -> list[str]:
-    """What sources of images that were not read say against each other, in a sentence each."""
+    """How the sources of images that were not read contradict each other, in a sentence each."""
     unknown = (SkipReason.LATERALITY_UNKNOWN, SkipReason.VIEW_UNKNOWN)
     found = Counter(s.detail for s in result.skipped if s.reason in unknown and s.detail)
     return [

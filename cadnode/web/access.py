@@ -29,8 +29,8 @@ _READING: Final = frozenset({"GET", "HEAD"})
 # What proxies add to a request: Via and Forwarded by RFC 9110 and 7239, the others by custom.
 _OF_A_PROXY: Final = frozenset({"via", "forwarded", "x-real-ip"})
 
-# A browser keeps a strict cookie back when a link elsewhere, in an archive, say, leads here. From
-# this page of our own it goes to the same place again, and shows its cookie if it has one.
+# A browser withholds a strict cookie when a link from elsewhere, such as an archive, leads here.
+# From this page of our own it requests the same path again, and sends its cookie if it has one.
 _AGAIN: Final = "again"
 _ONCE_MORE: Final = (
     '<!DOCTYPE html><meta http-equiv="refresh" content="0; url={0}"><a href="{0}">Go on</a>'
@@ -41,14 +41,14 @@ log = get_logger("web")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The token that is asked for, "" when none is; `is_secure` when the node serves https."""
+    """The token that is required, "" when none is; `is_secure` when the node serves https."""
 
     token: str = field(default="", repr=False)
     is_secure: bool = False
     clock: Callable[[], float] = time.time
 
     def is_token(self, text: str) -> bool:
-        """Whether this is the token, in a time that does not tell how much of it is right."""
+        """Whether this is the token, compared in constant time."""
         return bool(self.token) and hmac.compare_digest(text.encode(), self.token.encode())
 
     def session(self) -> str:
@@ -69,7 +69,7 @@ class Access:
     def refusal(self, method: str, path: str, headers: Headers) -> str:
         """Why the request is refused: "proxy", "host", "token", or "" when it is not.
 
-        A cookie is good for looking only: to have something done takes the token.
+        A cookie allows reading only: every other method takes the token.
         """
         if path in _OPEN_PATHS or path.startswith("/static/"):
             return ""
@@ -150,7 +150,7 @@ def _cookie(headers: Headers) -> str:
 
 
 def _is_passed_on(headers: Headers) -> bool:
-    """Whether a proxy says that it passes the request on for somebody else."""
+    """Whether a proxy's header shows that the request is passed on for another client."""
     return any(name in _OF_A_PROXY or name.startswith("x-forwarded") for name in headers)
 
 

@@ -21,7 +21,7 @@ class UnknownSource(CadnodeError):
 
 
 class Unavailable(CadnodeError):
-    """Something that an answer needs is away at the moment; `hint` says what to look at."""
+    """Something that an answer needs is unavailable at the moment; `hint` names what to check."""
 
     def __init__(self, error: str, hint: str) -> None:
         super().__init__(error)
@@ -32,13 +32,13 @@ def jobs_away() -> Unavailable:
     """The job database cannot be asked."""
     return Unavailable(
         "the job database does not answer",
-        "is jobs.database_url right, and the database running? `cadnode check` tells more",
+        "is jobs.database_url right, and the database running? `cadnode check` shows more",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Somebody tells that a study is at a source and wants it read.
+    """A request to read a study that is at a source.
 
     `at_once`: the study is whole, do not wait for it to become quiet.
     """
@@ -68,7 +68,7 @@ class HealthProblem:
         }
 
     def as_outline(self) -> dict[str, str]:
-        """The same without what it says of this machine and its peers: code and severity."""
+        """The same without details of this machine and its peers: code and severity."""
         hint = "ask with the token for what is wrong and what to do"
         return {**self.as_dict(), "meaning": self.code.replace("_", " "), "hint": hint}
 

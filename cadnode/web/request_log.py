@@ -46,7 +46,7 @@ class RequestLog:
             return
         started, status = time.perf_counter(), 0
 
-        async def telling(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -56,17 +56,17 @@ class RequestLog:
             await send(message)
 
         try:
-            await self._app(scope, receive, telling)
+            await self._app(scope, receive, send_with_headers)
         except Exception as error:
             # Its text may hold an identifier, and the server would print it.
             log.error("web_failed", error=error, **_what(scope))
             if not status:
                 answer = {"error": "an internal error", "hint": "see the node's log"}
-                await JSONResponse(answer, 500)(scope, receive, telling)
+                await JSONResponse(answer, 500)(scope, receive, send_with_headers)
         # Monitoring asks for health every few seconds: that is logged at DEBUG only.
         is_dull = scope["path"] == "/health" or scope["path"].startswith("/static/")
-        tell = log.debug if is_dull else log.info
-        tell(
+        write = log.debug if is_dull else log.info
+        write(
             "web_answered", status=status, seconds=round(time.perf_counter() - started, 4),
             peer=(scope.get("client") or ("",))[0], **_what(scope),
         )  # fmt: skip

@@ -26,7 +26,7 @@ _LEAST_MM: Final = 1.0
 _SIZE_WEIGHT: Final = 0.3
 # Of a step's square: noise makes no dents, lobes and spicules do.
 _SWING_WEIGHT: Final = 0.04
-# A rough mask of more than this share of the patch says nothing of the mass: then the patch's
+# A rough mask of more than this share of the patch does not locate the mass: then the patch's
 # middle, and this share of its shorter half, are where the path is sought.
 _ALL: Final = 0.6
 _USUAL: Final = 0.55

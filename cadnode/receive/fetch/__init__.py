@@ -1,1 +1,1 @@
-"""Studies fetched from their source because somebody asked: requests, sources, the fetch."""
+"""Studies fetched from their source on request: requests, sources, the fetch."""

@@ -13,7 +13,7 @@ from typing import Final
 SLOW_BYTES_PER_S: Final = (
     20e6  # 160 Mbit/s; below about 300 gzip pays by itself, benchmarks/fetch.md
 )
-FEWEST_BYTES: Final = 1 << 20  # shorter instances tell nothing of a line
+FEWEST_BYTES: Final = 1 << 20  # shorter instances do not measure a line
 _PLAIN, _GZIP = "identity", "gzip"
 
 

@@ -1,6 +1,6 @@
 """Studies from a DICOMweb server, instance by instance in the transfer syntax as stored.
 
-QIDO-RS tells which instances there are (DICOM PS3.18 10.6), WADO-RS gives each (PS3.18 10.4).
+QIDO-RS lists the instances (DICOM PS3.18 10.6), WADO-RS returns each (PS3.18 10.4).
 """
 
 from typing import Any, Final
@@ -33,13 +33,13 @@ class DicomwebSource:
         self._line = line or Line()
 
     def check(self) -> str:
-        """That QIDO-RS is answered: one study is asked for. Raises `HttpFailure`."""
+        """Whether QIDO-RS answers, by a query for one study; raises `HttpFailure`."""
         headers = {"Accept": "application/dicom+json"}
         with self._peer.request("GET", "/studies", params={"limit": "1"}, headers=headers):
             return "answered QIDO-RS"
 
     def instances(self, request: Request) -> list[Listed]:
-        """Every instance that the server tells of, page by page until a page brings nothing new.
+        """Every instance that the server lists, page by page until a page brings nothing new.
 
         Raises
         ------

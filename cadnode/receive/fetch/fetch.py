@@ -2,7 +2,7 @@
 
 Each instance streams from the source into a file of the spool and is published when it is whole;
 it is never in memory. What is in the spool already is not asked for again, so that a fetch that
-was killed or cut goes on with the rest.
+was killed or cut continues with the rest.
 """
 
 import time
@@ -27,7 +27,7 @@ BLOCK_BYTES = 128 << 10  # of one write; measured, see benchmarks/LOG.md
 
 
 class FetchFailure(Exception):
-    """A fetch that came to nothing, or not to its end. Its text says no more than its code does.
+    """A fetch that failed or was cut short. Its text holds no more than its code does.
 
     `retryable`: asking again later may help. `n_new` instances came before it failed.
     """
@@ -51,7 +51,7 @@ def failure_of(failure: HttpFailure, n_new: int = 0) -> FetchFailure:
 
 
 class Stopped(Exception):
-    """The node stops: the fetch goes on at its next start."""
+    """The node stops: the fetch continues at its next start."""
 
 
 Sink = Callable[[bytes], None]
@@ -61,10 +61,10 @@ class StudySource(Protocol):
     """Where studies come from; its failures are `HttpFailure`."""
 
     def check(self) -> str:
-        """What was found, in words, when the source is there and lets us in."""
+        """A line on what was found, when the source answers and lets us in."""
 
     def instances(self, request: Request) -> Sequence[Listed]:
-        """Every instance of the study that the source tells of; empty for an unknown study."""
+        """Every instance of the study that the source lists; empty for an unknown study."""
 
     def stream(self, instance: Listed, sink: Sink) -> bool:
         """Give the instance's Part 10 file, as stored, to `sink`; False when it is gone."""
@@ -119,7 +119,7 @@ def fetch(
 def _listing(
     request: Request, source: StudySource, n_new: int = 0
 ) -> tuple[list[Listed], list[Listed]]:
-    """All that the source tells of, and of that what concerns us; raises `FetchFailure`."""
+    """All that the source lists, and what of it concerns us; raises `FetchFailure`."""
     try:
         listed = list(source.instances(request))
     except HttpFailure as failure:

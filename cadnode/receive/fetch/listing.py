@@ -1,4 +1,4 @@
-"""What a source says about a study's instances, and which of them concern the node."""
+"""What a source lists of a study's instances, and which of them concern the node."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -39,10 +39,9 @@ class Listed:
 def wanted(instances: Iterable[Listed]) -> list[Listed]:
     """Those that concern the node, each once; none where there is no mammogram.
 
-    The same rules that say which received files count, on what a source knows of its instances
-    without opening a file: mammograms, objects in which a person may have marked regions, and key
-    objects, which may reject images.
-    Our own outputs never count.
+    The rules by which received files count, applied to what a source knows of its instances without
+    opening a file: mammograms, objects in which a person may have marked regions, and key objects,
+    which may reject images. Our own outputs never count.
     """
     distinct = list({i.sop_instance_uid: i for i in instances}.values())
     mammograms = [i for i in distinct if is_mammogram(i)]
@@ -52,7 +51,7 @@ def wanted(instances: Iterable[Listed]) -> list[Listed]:
 
 
 def is_mammogram(instance: Listed) -> bool:
-    """Whether it is a mammographic image, or tomosynthesis, as far as the source says."""
+    """Whether it is a mammographic image, or tomosynthesis, as far as the source states it."""
     try:
         refuse_other_objects(_header(instance))
     except NotProcessable as error:

@@ -1,7 +1,7 @@
 """Studies from an Orthanc by its REST interface, from version 1.10 on.
 
-Series tell modality and maker, so that whole series are passed over without a look at their
-instances. The SOP class of the others is asked for one by one: every version keeps it as the
+A series states modality and maker, so that whole series are skipped without reading their
+instances. The SOP class of the others is requested one by one: every version keeps it as the
 metadata `SopClassUid`, while `requestedTags` came with 1.11 and opens files where the database
 does not hold a tag.
 """

@@ -1,14 +1,14 @@
-"""Which studies somebody asked for, and how fetching them ended: small files beside the spool.
+"""Which studies were requested, and how fetching them ended: small files beside the spool.
 
-    SPOOL/requests/<study_key>.json       what is asked for: there until it is fetched or refused
+    SPOOL/requests/<study_key>.json       a request: there until it is fetched or refused
                    <study_key>.ended      how the last fetch went: a code and counts
                    <study_key>.fetching   locked while a process fetches the study
                    lock                   held for the moment in which any of these changes
 
 The job database holds no identifiers, so the UIDs are here, where the images are. Every request
 and every further try has a ticket of its own: a client that asks during a fetch is served by one
-more look at the source, and nobody's request is lost. A file that cannot be read is
-moved aside as `unreadable-NAME`, so that it costs its own study a fetch and nobody else anything.
+more query of the source, and no request is lost. A file that cannot be read is moved aside as
+`unreadable-NAME`, so that only its own study loses a fetch.
 """
 
 import json
@@ -128,19 +128,19 @@ def save(folder: Path, request: Request) -> str:
 
 
 def load(folder: Path, key: str) -> Request | None:
-    """The request that waits or is being served; None when nobody asks for that study."""
+    """The request that waits or is being served; None when there is none."""
     found = _read(folder / "requests", key)
     return found.request if found else None
 
 
 def ticket(folder: Path, key: str) -> str:
-    """Changes with every request and try; "" when nobody asks for the study."""
+    """Changes with every request and try; "" when the study has no request."""
     found = _read(folder / "requests", key)
     return found.ticket if found else ""
 
 
 def asked_at(folder: Path, key: str) -> float | None:
-    """When the study was asked for first, seconds since the epoch; None when nobody asks.
+    """When the study was first requested, seconds since the epoch; None without a request.
 
     Further tries and requests do not change it.
     """
@@ -149,7 +149,7 @@ def asked_at(folder: Path, key: str) -> float | None:
 
 
 def waiting(folder: Path) -> list[str]:
-    """Keys of the studies that are asked for, in order."""
+    """Keys of the studies that have a request, in order."""
     return sorted(p.stem for p in (folder / "requests").glob("*.json"))
 
 
@@ -198,7 +198,7 @@ class Taken:
     def finish(self, how: Ended) -> bool:
         """Whether this was all: the request is gone, and the study free for others.
 
-        False when somebody asked again meanwhile: then `request` and `ticket` are the new ones.
+        False when it was requested again: then `request` and `ticket` are the new ones.
         """
         with _locked(self._folder) as where:
             self._note(where, how)
@@ -244,9 +244,9 @@ class Taken:
 
 
 def take(folder: Path, key: str) -> Taken | None:
-    """The waiting request; None when nobody asks, or when another is fetching the study.
+    """The waiting request; None without one, or when another process is fetching the study.
 
-    A caller that gets None need not come back: `Taken.finish` sees what was asked meanwhile.
+    A caller that gets None need not come back: `Taken.finish` sees later requests.
     """
     with _locked(folder) as where:
         if _read(where, key) is None:
@@ -308,7 +308,7 @@ def _write(where: Path, key: str, request: Request, asked_at: float) -> str:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[Path]:
-    """The folder of requests, made if need be, while nobody else changes it."""
+    """The folder of requests, made if need be, locked against other changes."""
     where = folder / "requests"
     where.mkdir(parents=True, exist_ok=True)
     with locked(where / "lock", mode=_MODE):

@@ -1,4 +1,4 @@
-"""What the exam says as a whole (TID 4001, 4002), and each finding under it (TID 4003).
+"""The exam's impression as a whole (TID 4001, 4002), and each finding under it (TID 4003).
 
 One lesion seen in CC and MLO is a composite feature (TID 4004, 4005).
 """
@@ -43,9 +43,9 @@ def overall_impression(library: Library) -> Item:
 def _individuals(library: Library) -> list[Item]:
     """A container for each lesion seen in two views, for each other finding, and for the rest.
 
-    The rest is what the detection and further systems say of each finding: it is not for
-    presentation. A container
-    holds one finding's alone: PixelMed takes every finding beside a selected region for one.
+    The rest is what the detection and further systems state of each finding: it is not for
+    presentation. A container holds one finding's alone: PixelMed takes every finding beside a
+    selected region for one.
     """
     result = library.edition.result
     made = []
@@ -119,7 +119,7 @@ def _composite_feature(library: Library, number: int) -> Item:
 
 
 def _body(pair: Correspondence, *, estimated: bool) -> list[Item]:
-    """TID 4005: how they belong together, who says so, and how sure."""
+    """TID 4005: how they belong together, which algorithm decided it, and how sure."""
     cc, mlo = pair.nipple_mm
     kind = "estimated nipple distances" if estimated else "nipple distances"
     distances = f"{kind} {cc:.1f} and {mlo:.1f} mm"

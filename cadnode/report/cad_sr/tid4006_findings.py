@@ -94,7 +94,7 @@ def single_image_finding(library: Library, relationship: str, index: int) -> Ite
 
 
 def further_statements(library: Library, relationship: str, index: int) -> list[Item]:
-    """What the detection and each further system say of a finding: not for presentation.
+    """What the detection and each further system state of a finding: not for presentation.
 
     TID 4006 has room for one algorithm. A workstation draws what it is to present; the others'
     words are there for programs, under the same region. The certainty is the detection's.
@@ -151,7 +151,7 @@ def _finding(relationship: str, finding: Finding, children: list[Item]) -> Item:
 def _intent(finding: Finding, intent: Code, curve: OperatingCurve | None) -> Item:
     """Rendering intent; an optional finding names the step from which on it is shown.
 
-    Only a curve of regions says that: a breast's score is not a region's.
+    Only a curve of regions gives that: a breast's score is not a region's.
     """
     steps = []
     if intent is concepts.OPTIONAL and curve is not None and not curve.of_breasts:
@@ -196,7 +196,7 @@ def detection(edition: Edition, finding: Finding) -> Algorithm:
 def _cluster(described: ClusterDescription, *, estimated: bool) -> list[Item]:
     """Type (CID 6010), distribution (CID 6012), number, and the diameter in mm (TID 1400).
 
-    TID 1400 has no way to say "estimated", and the template is closed: a diameter that rests on a
+    TID 1400 has no "estimated", and the template is closed: a diameter that rests on a
     guessed pixel size is left to `sizes_in_words`.
     """
     kind = codes.CALCIFICATION_TYPES[described.type]

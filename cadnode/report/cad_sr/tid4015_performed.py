@@ -96,7 +96,7 @@ def detections(library: Library) -> tuple[list[Run], list[Run]]:
 
     Choice: an image that was left unread and holds something to read counts as a failed detection
     once the exam was worked on, also where it was left alone on purpose (an implant): a report
-    that says "succeeded" of two views in four would be taken for a read exam. When nothing at
+    that states "succeeded" of two views in four would be taken for a read exam. When nothing at
     all was tried, both are empty: Not Attempted.
     """
     result = library.edition.result

@@ -1,4 +1,4 @@
-"""Who says it: TID 4019, algorithm identification, in the CAD templates' wording."""
+"""Which algorithm made an item: TID 4019, identification, in the CAD templates' wording."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

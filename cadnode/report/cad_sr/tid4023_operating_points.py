@@ -59,7 +59,7 @@ def _axes(curve: OperatingCurve) -> tuple[Code, Code]:
     Choice: CID 6048 has no word for a breast or for a region alone, and admits no other. A
     breast, whose views are scored together, stands as the case ("collection of images CAD
     processed as a group"); a region, which is scored by itself, as the image. Each point's
-    description says so.
+    description states it.
     """
     if curve.of_breasts:
         return concepts.CASE_SPECIFICITY, concepts.CASE_SENSITIVITY

@@ -61,7 +61,7 @@ RADIOLOGY: Final = {
 def write_bundle(path: Path, edition: Edition) -> Path:
     """`path`, now holding the bundle as JSON; it appears whole or not at all.
 
-    A bundle that is there and reports under the same UID stays as it is: somebody may have it.
+    A bundle that is there and reports under the same UID stays as it is: a receiver may have it.
 
     Raises
     ------
@@ -134,12 +134,12 @@ def _observations(edition: Edition) -> list[tuple[str, Resource]]:
 def _report(edition: Edition, observed: list[str]) -> Resource:
     """The report itself, without subject and time.
 
-    Choice: its status is "partial", because FHIR says of it alone that data may be unverified
+    Choice: its status is "partial", the only one that FHIR allows for unverified data
     ("preliminary" and "final" speak of verified results); no person has seen ours. What could not
     be read is "cancelled": the report is unavailable because the measurement was not completed.
 
     Choice: the code is DICOM's (111036), with LOINC's for any imaging study. LOINC 24606-6 (MG
-    Breast Screening) would be untrue of diagnostic exams, and no header tells them apart.
+    Breast Screening) would be untrue of diagnostic exams, and no header distinguishes them.
     """
     result = edition.result
     read = result.outcome is not Outcome.NOT_READ

@@ -73,7 +73,7 @@ def breast_observation(edition: Edition, breast: BreastScore) -> Resource:
 
 
 def finding_observation(edition: Edition, finding: Finding, index: int) -> Resource:
-    """A finding: the score that counts, what it is, and what other systems say of it."""
+    """A finding: the score that counts, what it is, and other systems' assessments of it."""
     mammogram = mammogram_of(edition, finding.sop_instance_uid)
     chosen = counting(finding)
     kind = {
@@ -119,7 +119,7 @@ def skipped_observation(skipped: Skipped) -> Resource:
 
 
 def _observation(code: Code, site: Resource) -> Resource:
-    """What every Observation has; "preliminary", because FHIR says that it may be unverified."""
+    """What every Observation has; "preliminary", which FHIR allows to be unverified."""
     return {
         "resourceType": "Observation",
         "status": "preliminary",
@@ -145,7 +145,7 @@ def _reaches(assessment: Assessment) -> Resource:
 
 
 def _component(edition: Edition, assessment: Assessment) -> Resource:
-    """What a further system says of the finding; code and text name it."""
+    """A further system's assessment of the finding; code and text name it."""
     code = assessment_scorer(edition.result, assessment).code
     text = f"{code.meaning} ({assessment.algorithm})"
     return {"code": concept(code, text=text), **_score(assessment.probability)}
@@ -160,7 +160,7 @@ def _detection(edition: Edition, finding: Finding) -> str:
 def _described(cluster: ClusterDescription, *, estimated: bool) -> list[Resource]:
     """A cluster's descriptors, with the concepts of TID 4010 (PS3.16).
 
-    FHIR has no modifier of a quantity for "estimated": the text of the concept says it.
+    FHIR has no modifier of a quantity for "estimated": the text of the concept has it.
     """
     diameter = "Diameter (estimated: the image states no pixel size)" if estimated else ""
     return [

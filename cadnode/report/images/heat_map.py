@@ -1,4 +1,4 @@
-"""Secondary Capture of a view with its heat map painted over it: for every viewer there is."""
+"""Secondary Capture of a view with its heat map painted over it: for viewers of every kind."""
 
 import io
 import unicodedata
@@ -84,7 +84,7 @@ def heat_map_image(
     Raises
     ------
     ReportError
-        The view is not in the exam, or the image is not of the size its header says.
+        The view is not in the exam, or the image is not of the size in its header.
     """
     mammogram = edition.mammogram(view.sop_instance_uid)
     if mammogram is None or image.shape != (mammogram.rows, mammogram.columns):
@@ -151,7 +151,7 @@ def _caption(
 
 
 def _map_name(result: ExamResult, heat_map: HeatMap) -> str:
-    """What map it is; an ensemble's says where systems trained on phantoms have a part."""
+    """What map it is; an ensemble's name mentions systems trained on phantoms."""
     if heat_map.algorithm != ENSEMBLE:
         return heat_map.algorithm
     return "ensemble map" + (", in part trained on phantoms" if phantom_systems(result) else "")
@@ -257,7 +257,7 @@ def _add_pixels(ds: Dataset, pixels: NDArray[np.uint8], mammogram: Mammogram) ->
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    """Baseline JPEG, chroma halved horizontally as YBR_FULL_422 says; no EXIF, no time."""
+    """Baseline JPEG, chroma halved horizontally by YBR_FULL_422; no EXIF, no time."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(
         buffer, "JPEG", quality=JPEG_QUALITY, subsampling=_CHROMA_422, optimize=False

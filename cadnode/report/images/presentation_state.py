@@ -64,7 +64,7 @@ def _state(
     number: int,
     place: int,
 ) -> Dataset:
-    """The state of the view at `place` in the exam; its UID tells that, not how many have one."""
+    """The state of the view at `place` in the exam; its UID depends on `place`, not on `number`."""
     image = _displayable(mammogram.header)
     layer = GraphicLayer(_LAYER, 1, "Computer-aided detection", _YELLOW)
     objects = [_outline(edition, mammogram, finding, name) for name, finding in found]

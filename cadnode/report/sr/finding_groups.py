@@ -1,4 +1,4 @@
-"""Measurement groups of one finding: its region (TID 1410), then what each further system says.
+"""Measurement groups of one finding: its region (TID 1410), then each further system's assessment.
 
 The region is written once, with the algorithm whose score counts. Every other system gets
 a TID 1501 group without a region: viewers draw each region they find, and show what carries the
@@ -81,7 +81,7 @@ def _region(edition: Edition, finding: Finding, chosen: Assessment | None, index
 
 
 def _assessment(edition: Edition, finding: Finding, found: Assessment, index: int) -> Group:
-    """What a further system says of the finding, tied to it by the words "finding 1: kang2021"."""
+    """A further system's assessment, tied to the finding by the text "finding 1: kang2021"."""
     mammogram = parts.mammogram_of(edition, finding.sop_instance_uid)
     text = f"finding {index + 1}: {found.system}"
     kind = f"assessment-{found.system}-{found.algorithm}"

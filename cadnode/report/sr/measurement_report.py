@@ -43,7 +43,7 @@ def measurement_sr(edition: Edition, replaced: Sequence[Dataset] = ()) -> Datase
     """The report as a data set with file meta information, ready to be written.
 
     `replaced` are the SRs of earlier readings of the same images; the new document names them
-    in Predecessor Documents Sequence, unless it says the very same.
+    in Predecessor Documents Sequence, unless its content is the same.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def _remarks(edition: Edition) -> ContainerContentItem:
     """Qualitative Evaluations container (TID 1500): how the reading ended, and the disclaimer.
 
     Scores are declared to be no probabilities. Each system is named; when it took no part, or not
-    with all of its models, or was trained on phantoms, a comment says so.
+    with all of its models, or was trained on phantoms, a comment states it.
     """
     result = edition.result
     evaluations = [(codes.SUMMARY, summary(result))]

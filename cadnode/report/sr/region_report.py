@@ -1,7 +1,7 @@
 """The report for viewers that draw regions: TID 1500 whose every measurement group has one.
 
 OHIF up to 3.13.2 (its newest release) looks for coordinates in every measurement group; at the
-first without any it gives up and draws nothing. What the left out groups say is kept in words.
+first without any it gives up and draws nothing. The groups left out are kept in words.
 """
 
 import copy
@@ -72,7 +72,7 @@ def _in_words(group: Dataset) -> str:
 
 
 def _statement(item: Dataset) -> str:
-    """What a number or a coded evaluation says, as "name = value"; "" of other items."""
+    """The statement of a number or a coded evaluation, as "name = value"; "" of other items."""
     name = item.ConceptNameCodeSequence[0].CodeMeaning
     if item.ValueType == "NUM":
         (value,) = item.MeasuredValueSequence
