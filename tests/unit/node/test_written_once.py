@@ -149,7 +149,7 @@ class Readings:
 @pytest.fixture
 def readings(monkeypatch: pytest.MonkeyPatch) -> Readings:
     made = Readings()
-    monkeypatch.setattr("cadnode.node.worker.read_with", made.read)
+    monkeypatch.setattr("cadnode.node.worker.read_exam", made.read)
     return made
 
 
