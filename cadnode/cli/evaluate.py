@@ -1,7 +1,6 @@
 """`cadnode evaluate`: every system on your own data, with intervals."""
 
 import json
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -119,9 +118,10 @@ def _evaluate(
     **own: Any,
 ) -> None:
     """Measure, write the numbers and the page, print; `own` are the system's own options."""
+    from cadnode.export.papers import step_of
     from cadnode_training.data.read_cache import ReadCache
 
-    evaluate = import_module(f"cadnode_training.papers.{system}.evaluate")
+    evaluate = step_of(system, "evaluate")
     cache = ReadCache()
     result = evaluate.run(data, model=model, cache=cache, **own)
     if json_file is not None:

@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar, get_type_hints
 
@@ -249,9 +248,10 @@ def train_detection(
 
 def _train(system: str, options: TrainOptions, data: list[str], **own: Any) -> None:
     """Train, or report what would be done; `own` are the system's own options."""
+    from cadnode.export.papers import step_of
     from cadnode_training.engine.machine import Machine
 
-    train = import_module(f"cadnode_training.papers.{system}.train")
+    train = step_of(system, "train")
     machine = Machine.here(
         precision=options.precision, workers=options.workers, deterministic=options.deterministic,
         tensorboard=options.tensorboard, mlflow=options.mlflow,

@@ -130,7 +130,7 @@ def detected(view: LoadedView, detector: Detector | None) -> list[Region]:
         detector,
         mask=view.mask,
     )
-    return [r for r in found.regions if detector is None or r.certainty >= detector.mark_at]
+    return list(found.regions)
 
 
 def candidates(

@@ -23,10 +23,10 @@ import json, sys
 from typer.testing import CliRunner
 from tests.golden.code import app
 runner = CliRunner()
-told = {}
+helps = {}
 for words in json.loads(sys.argv[1]):
-    told[" ".join(["cadnode", *words])] = runner.invoke(app, [*words, "--help"]).stdout
-json.dump(told, sys.stdout)
+    helps[" ".join(["cadnode", *words])] = runner.invoke(app, [*words, "--help"]).stdout
+json.dump(helps, sys.stdout)
 """
 
 
@@ -190,9 +190,9 @@ def ended(folder: Path) -> dict[str, int]:
 
 def exit_code_of_process(arguments: str, folder: Path) -> int:
     """How `python -m cadnode` ends in the folder that `prepared` has filled."""
-    told = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", "cadnode", *arguments.split()],
         cwd=folder, env=environment(folder) | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False,
     )  # fmt: skip
-    return told.returncode
+    return ended.returncode

@@ -42,9 +42,9 @@ def _written(exam: Exam, outcome: str, folder: Path) -> tuple[bytes, bytes]:
     result = cad_result(exam, OUTCOMES.get(outcome, outcome))
     models = tuple(replace(m, curve=CURVES.get(m.name)) for m in result.models)
     result = replace(result, models=models)
-    told = write_result(folder / "result.json", result, made_at=MADE_AT, timings={"total": 1.5})
+    written = write_result(folder / "result.json", result, made_at=MADE_AT, timings={"total": 1.5})
     bundle = write_bundle(folder / "fhir.json", Edition(exam, result, MADE_AT))
-    return told.read_bytes(), bundle.read_bytes()
+    return written.read_bytes(), bundle.read_bytes()
 
 
 def text_file(kind: str, name: str, outcome: str) -> str:

@@ -73,11 +73,11 @@ json.dump(registered(sys.argv[1]), sys.stdout)
 def job_names() -> Json:
     """Names in the job database; from a process of its own, because a process has one DBOS."""
     with tempfile.TemporaryDirectory() as name:
-        told = subprocess.run(
+        registered = subprocess.run(
             [sys.executable, "-c", _REGISTERED, f"sqlite:///{name}/jobs.sqlite"],
             cwd=ROOT, capture_output=True, text=True, check=True, timeout=100,
         )  # fmt: skip
-    return dict(json.loads(told.stdout.splitlines()[-1]))
+    return dict(json.loads(registered.stdout.splitlines()[-1]))
 
 
 def registered(database_url: str) -> Json:

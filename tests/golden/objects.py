@@ -196,12 +196,12 @@ def differences(kept: Mapping[str, GoldenObject], now: Mapping[str, GoldenObject
 
 def _difference(kept: GoldenObject, now: GoldenObject) -> str:
     old, new = kept.attributes, now.attributes
-    told = {
+    differing = {
         "changed": sorted(k for k in old.keys() & new.keys() if old[k] != new[k]),
         "added": sorted(new.keys() - old.keys()),
         "gone": sorted(old.keys() - new.keys()),
     }
-    parts = [f"{what}: {', '.join(keywords)}" for what, keywords in told.items() if keywords]
+    parts = [f"{what}: {', '.join(keywords)}" for what, keywords in differing.items() if keywords]
     return "; ".join(parts) or "the same attributes, encoded in another way"
 
 
