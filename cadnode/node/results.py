@@ -9,6 +9,7 @@ RESULTS/<study_key>/<fingerprint>/reading.json   the result (an `ExamResult`)
                                   report.pdf, fhir.json   where a destination takes them
                                   inputs.json    names of the spool's files that were read
                                   shadow.json    the scores of versions in shadow mode
+                                  deliveries.jsonl   what became of each try to deliver it
 
 A study that holds images of several patients has the same in a folder `1`, `2` … for each; only
 `inputs.json` stands above them, and no shadow reads it. Nobody else knows these names: a folder of
