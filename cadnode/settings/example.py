@@ -17,10 +17,14 @@ def example() -> str:
         model = type(field.default)
         lines += [f"# {(model.__doc__ or '').strip()}", f"[{section}]"]
         for name, info in model.model_fields.items():
+            if (section, name) in _BLOCKS:
+                continue
             if info.description:
                 lines.append(f"# {info.description}")
             value = "is not set" if info.default is None else f"= {toml(info.default)}"
             lines.append(f"# {name} {value}")
+        for block in (text for (inside, _), text in _BLOCKS.items() if inside == section):
+            lines += ["", block]
         lines.append("")
     return "\n".join([*lines, _PEERS_EXAMPLE])
 
@@ -33,6 +37,16 @@ def toml(value: object) -> str:
         return "[" + ", ".join(toml(item) for item in value) + "]"
     return f'"{value}"' if isinstance(value, str | Path) else repr(value)
 
+
+_BLOCKS = {
+    ("listener", "peers"): """\
+# Who may send, by IP address or network and AE title; repeat the block for more. Without one,
+# anybody who reaches the port.
+# [[listener.peers]]
+# address = "10.1.2.3"      # or a network: "10.1.2.0/24"
+# ae_title = "PACS"         # without it: any AE title at that address"""
+}
+"""Lists of blocks inside a section, by section and key."""
 
 _PEERS_EXAMPLE = """\
 # Where results go; repeat the block for more.
