@@ -7,16 +7,13 @@ closed, of the address that has most: a newcomer is always heard.
 """
 
 import errno
-import resource
 import selectors
 import socket
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from enum import Enum
 
 from cadnode.log import get_logger
 from cadnode.receive import pdu
@@ -24,11 +21,12 @@ from cadnode.receive.admission import (
     VERIFICATIONS,
     AllowedPeers,
     Place,
-    PlaceLimits,
     Places,
+    origin,
     plain_address,
 )
 from cadnode.receive.association import Association, Service
+from cadnode.receive.connections import Connection, Connections, Limits, Stage
 from cadnode.receive.pdu import AbortSource, AssociateRequest, MalformedPdu, PduType, Rejection
 
 _BACKLOG = 1024
@@ -37,40 +35,13 @@ _TICK_S = 0.1
 _LOOK_EVERY_S = 0.02
 _PLACE_WITHIN_S = 2.0  # a newcomer waits for a place for so long before it is rejected
 _LINGER_S = 2.0  # for the peer to read the last answer and close (the ARTIM timer, PS3.8 9.1.5)
-_MOST_BYTES_WAITING = 16 << 20  # of A-ASSOCIATE-RQs that are not whole, of all connections
-_USUAL_REQUEST_BYTES = 16 << 10
 _MOST_ACCEPTED_AT_ONCE = 64
 _READ_BYTES = 64 << 10
+# A message that brings less than 64 KiB in so long gives way to a peer that needs the place.
+_STALLED_S, _STALLED_ECHO_S = 5.0, 0.5
 _VERIFICATION = "1.2.840.10008.1.1"
 _NO_MORE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 log = get_logger("receive")
-
-
-class _Stage(Enum):
-    ASKING = "asking"  # its A-ASSOCIATE-RQ is on its way
-    WAITING = "waiting"  # for a place
-    LINGERING = "lingering"  # everything is said
-
-
-@dataclass(slots=True, eq=False)
-class _Connection:
-    peer: socket.socket
-    address: str
-    stage: _Stage
-    ends_at: float
-    since: float
-    received: bytearray = field(default_factory=bytearray)
-    request: AssociateRequest | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much of everything there may be, in all and for one address."""
-
-    connections: int
-    connections_per_address: int
-    associations: PlaceLimits
-    request_within_s: float
 
 
 class Acceptor:
@@ -85,7 +56,7 @@ class Acceptor:
         self._service = service
         self._storage = Places(limits.associations)
         self._verification = Places(VERIFICATIONS)
-        self._connections: set[_Connection] = set()
+        self._connections = Connections(limits, self._close)
         self._selector = selectors.DefaultSelector()
         self._returned: deque[tuple[socket.socket, str]] = deque()
         self._woken, self._wake = socket.socketpair()
@@ -143,12 +114,12 @@ class Acceptor:
                         self._guarded(self._read, key.data)
                 self._look_at_the_clock()
         finally:
-            for connection in list(self._connections):
+            for connection in self._connections:
                 self._close(connection)
             self._selector.close()
             self._listening.close()
 
-    def _guarded(self, step: Callable[[_Connection], None], connection: _Connection) -> None:
+    def _guarded(self, step: Callable[[Connection], None], connection: Connection) -> None:
         """A step with one connection; whatever happens, it ends that connection alone."""
         if connection not in self._connections:
             return  # closed in this turn, for another's sake
@@ -187,48 +158,25 @@ class Acceptor:
             except OSError:
                 peer.close()
                 continue
-            self._hold(peer, address, _Stage.ASKING, self._limits.request_within_s)
+            self._hold(peer, address, Stage.ASKING, self._limits.request_within_s)
 
     def _make_room_for_descriptors(self, error: OSError) -> None:
         if self._service.notes.due("connection_failed", "descriptors", "") is not None:
             log.error("connection_failed", error=error, reason="descriptors")
         self._accepts_from = time.monotonic() + _TICK_S
-        if victim := self._victim(self._connections):
-            self._close(victim)
+        self._connections.make_room()
 
-    def _hold(self, peer: socket.socket, address: str, stage: _Stage, for_s: float) -> None:
+    def _hold(self, peer: socket.socket, address: str, stage: Stage, for_s: float) -> None:
         now = time.monotonic()
-        connection = _Connection(peer, address, stage, now + for_s, now)
-        self._connections.add(connection)
+        connection = Connection(peer, address, stage, now, now + for_s)
+        self._connections.hold(connection)
         self._selector.register(peer, selectors.EVENT_READ, connection)
-        self._keep_the_limits(connection)
-
-    def _keep_the_limits(self, newcomer: _Connection) -> None:
-        others = self._connections - {newcomer}
-        same = {one for one in others if one.address == newcomer.address}
-        victim = None
-        if len(same) >= self._limits.connections_per_address:
-            victim = self._victim(same)
-        elif len(others) >= self._limits.connections:
-            victim = self._victim(others)
-        if victim is not None:
-            self._close(victim)
-
-    def _victim(self, among: Iterable[_Connection]) -> _Connection | None:
-        """The oldest connection of the address that has most; a lingering one before others."""
-        candidates = list(among)
-        counts = Counter(one.address for one in candidates)
-
-        def order(one: _Connection) -> tuple[bool, int, float]:
-            return (one.stage is not _Stage.LINGERING, -counts[one.address], one.since)
-
-        return min(candidates, key=order, default=None)
 
     # One connection
 
-    def _read(self, connection: _Connection) -> None:
+    def _read(self, connection: Connection) -> None:
         peer = connection.peer
-        if connection.stage is _Stage.LINGERING:
+        if connection.stage is Stage.LINGERING:
             if not peer.recv(_READ_BYTES):
                 self._close(connection)
             return
@@ -246,15 +194,9 @@ class Acceptor:
             self._judge_header(connection)
         elif not _bytes_wanted(received):
             self._judge_request(connection)
-        if len(received) > _USUAL_REQUEST_BYTES:
-            self._keep_the_memory()
+        self._connections.keep_the_memory(connection)
 
-    def _keep_the_memory(self) -> None:
-        """Close the longest request of all where together they are too long."""
-        if sum(len(one.received) for one in self._connections) > _MOST_BYTES_WAITING:
-            self._close(max(self._connections, key=lambda one: len(one.received)))
-
-    def _judge_header(self, connection: _Connection) -> None:
+    def _judge_header(self, connection: Connection) -> None:
         kind, length = pdu.HEADER.unpack(connection.received)
         if kind == PduType.P_DATA_TF:
             self._refuse(connection, "no_association")
@@ -263,7 +205,7 @@ class Acceptor:
         elif not length:
             raise MalformedPdu
 
-    def _judge_request(self, connection: _Connection) -> None:
+    def _judge_request(self, connection: Connection) -> None:
         request = pdu.associate_request(bytes(connection.received[pdu.HEADER.size :]))
         connection.received.clear()
         rejection = self._peers.rejection(connection.address, request)
@@ -271,12 +213,13 @@ class Acceptor:
             self._reject(connection, request, rejection)
             return
         connection.request = request
-        connection.stage = _Stage.WAITING
+        connection.stage = Stage.WAITING
         connection.ends_at = time.monotonic() + _PLACE_WITHIN_S
         self._selector.unregister(connection.peer)
-        self._seat(connection)
+        if not any(one.stage is Stage.WAITING for one in self._connections if one != connection):
+            self._seat(connection)  # else it waits for its turn, which comes soon
 
-    def _seat(self, connection: _Connection) -> None:
+    def _seat(self, connection: Connection) -> None:
         """Start the association if there is a place for it."""
         request = connection.request
         assert request is not None
@@ -284,11 +227,14 @@ class Acceptor:
             return
         is_echo = all(p.abstract_syntax == _VERIFICATION for p in request.proposals)
         places = self._verification if is_echo else self._storage
-        association = Association(connection.peer, connection.address, request, self._service)
-        place = places.take(connection.address, association)
+        association = Association(
+            connection.peer, connection.address, request, self._service,
+            stalled_s=_STALLED_ECHO_S if is_echo else _STALLED_S,
+        )  # fmt: skip
+        place = places.take(origin(connection.address), association)
         if place is None:
             return
-        self._connections.discard(connection)
+        self._connections.let_go(connection)
         thread = threading.Thread(
             target=self._serve, args=(association, places, place, connection),
             name="association", daemon=True,
@@ -304,7 +250,7 @@ class Acceptor:
             raise
 
     def _serve(
-        self, association: Association, places: Places, place: Place, connection: _Connection
+        self, association: Association, places: Places, place: Place, connection: Connection
     ) -> None:
         """An association's thread."""
         try:
@@ -322,7 +268,7 @@ class Acceptor:
         self._tell()
 
     def _reject(
-        self, connection: _Connection, request: AssociateRequest, rejection: Rejection
+        self, connection: Connection, request: AssociateRequest, rejection: Rejection
     ) -> None:
         count = self._service.notes.due("association_refused", rejection.name, connection.address)
         if count is not None:
@@ -332,17 +278,17 @@ class Acceptor:
             )  # fmt: skip
         self._linger(connection, pdu.associate_rj(rejection))
 
-    def _refuse(self, connection: _Connection, reason: str = "") -> None:
+    def _refuse(self, connection: Connection, reason: str = "") -> None:
         """Answer by A-ABORT what is no request for an association (AA-1 of PS3.8 9.2.3)."""
         if reason:
             self._note("message_refused", reason, connection.address)
         self._linger(connection, pdu.abort(AbortSource.SERVICE_USER))
 
-    def _linger(self, connection: _Connection, answer: bytes) -> None:
+    def _linger(self, connection: Connection, answer: bytes) -> None:
         """Say the last word and wait for the peer to close; what it still sends is thrown away."""
-        if connection.stage is _Stage.WAITING:
+        if connection.stage is Stage.WAITING:
             self._selector.register(connection.peer, selectors.EVENT_READ, connection)
-        connection.stage = _Stage.LINGERING
+        connection.stage = Stage.LINGERING
         connection.ends_at = time.monotonic() + _LINGER_S
         connection.received.clear()
         try:
@@ -351,8 +297,8 @@ class Acceptor:
         except OSError:
             self._close(connection)
 
-    def _close(self, connection: _Connection) -> None:
-        self._connections.discard(connection)
+    def _close(self, connection: Connection) -> None:
+        self._connections.let_go(connection)
         with suppress(KeyError, ValueError):
             self._selector.unregister(connection.peer)
         connection.peer.close()
@@ -370,7 +316,7 @@ class Acceptor:
             peer, address = self._returned.popleft()
             try:
                 peer.setblocking(False)
-                self._hold(peer, address, _Stage.LINGERING, _LINGER_S)
+                self._hold(peer, address, Stage.LINGERING, _LINGER_S)
             except OSError:
                 peer.close()
 
@@ -379,11 +325,13 @@ class Acceptor:
         if now - self._looked_at < _LOOK_EVERY_S:
             return
         self._looked_at = now
-        waiting = [one for one in self._connections if one.stage is _Stage.WAITING]
-        for connection in sorted(waiting, key=lambda one: one.since):
-            self._guarded(self._seat, connection)
-        for connection in [one for one in self._connections if one.ends_at <= now]:
-            if connection.stage is _Stage.WAITING and connection.request is not None:
+        for connection in self._connections:
+            if connection.stage is Stage.WAITING:
+                self._guarded(self._seat, connection)
+        for connection in self._connections:
+            if connection.ends_at > now:
+                continue
+            if connection.stage is Stage.WAITING and connection.request is not None:
                 self._reject(connection, connection.request, pdu.LOCAL_LIMIT)
             else:
                 self._close(connection)
@@ -399,24 +347,3 @@ def _bytes_wanted(received: bytearray) -> int:
         return pdu.HEADER.size - len(received)
     _, length = pdu.HEADER.unpack_from(received)
     return int(pdu.HEADER.size + length - len(received))
-
-
-def provide_descriptors(limits: Limits) -> Limits:
-    """`limits` that the process has descriptors for, of which it asks for as many as it needs."""
-    others = 256 + 8 * (limits.associations.in_all + VERIFICATIONS.in_all)
-    needed = limits.connections + others
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return limits
-    most = max(16, soft - others)
-    return Limits(
-        min(limits.connections, most),
-        min(limits.connections_per_address, most),
-        limits.associations,
-        limits.request_within_s,
-    )

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Protocol
 
 from cadnode.receive import pdu
@@ -62,6 +62,17 @@ def plain_address(address: str) -> str:
     where = ip_address(address.partition("%")[0])
     mapped = getattr(where, "ipv4_mapped", None)
     return str(mapped or where)
+
+
+def origin(address: str) -> str:
+    """Whose share an address counts against: its own, or in IPv6 its network of 64 bits.
+
+    A host has all of such a network to choose from (RFC 4291 2.5.4).
+    """
+    where = ip_address(address)
+    if where.version == 4:
+        return address
+    return str(ip_network((where, 64), strict=False))
 
 
 class Holder(Protocol):

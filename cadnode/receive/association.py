@@ -24,9 +24,9 @@ from cadnode.receive.stream import DataSetSink
 from cadnode.receive.wire import Patience, PeerGone, Silent, TooSlow, Wire
 
 _IMPLEMENTATION = (str(PYNETDICOM_IMPLEMENTATION_UID), PYNETDICOM_IMPLEMENTATION_VERSION)
-# A message that brings less than this in `_STALLED_S` gives way to a peer that needs the place.
 _PROGRESS_BYTES = 64 << 10
-_STALLED_S = 5.0
+# Of a data set. One with a defined length has at most 4 GiB of pixels (PS3.5 7.1.1).
+_MOST_DATA_SET_BYTES = 8 << 30
 _ABORT_WITHIN_S = 1.0
 log = get_logger("receive")
 
@@ -57,6 +57,7 @@ class _Message:
     command: bytearray
     request: Request | None = None
     sink: DataSetSink | None = None
+    n_bytes: int = 0  # of its data set
 
 
 class Association:
@@ -68,11 +69,13 @@ class Association:
         address: str,
         request: AssociateRequest,
         service: Service,
+        stalled_s: float,
     ) -> None:
         self._peer = peer
         self._address = address
         self._asked = request
         self._service = service
+        self._stalled_s = stalled_s
         self._wire = Wire(peer, service.patience)
         self._accepted: dict[int, Context] = {}
         self._message: _Message | None = None
@@ -89,7 +92,7 @@ class Association:
         idle_s = time.monotonic() - self._progress_at
         if self._is_serving:
             return None
-        return idle_s if self._message is None else idle_s - _STALLED_S
+        return idle_s if self._message is None else idle_s - self._stalled_s
 
     def dismiss(self) -> bool:
         """End it now unless it is at work; whether it ends."""
@@ -257,6 +260,9 @@ class Association:
         sink, request = message.sink, message.request
         assert sink is not None
         assert request is not None
+        message.n_bytes += n_bytes
+        if message.n_bytes > _MOST_DATA_SET_BYTES:
+            raise RefusedMessage("data_set_too_long")
         for part in self._wire.parts(n_bytes):
             sink.write(part)
             self._unseen_bytes += len(part)

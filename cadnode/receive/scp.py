@@ -11,16 +11,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from queue import SimpleQueue
+from queue import Full, Queue
 
 from pydicom import uid
 
 from cadnode.errors import NotProcessable, SettingsError
 from cadnode.log import get_logger, hashed
-from cadnode.receive.acceptor import Acceptor, Limits, provide_descriptors
+from cadnode.receive.acceptor import Acceptor
 from cadnode.receive.admission import AllowedPeer, AllowedPeers, PlaceLimits
 from cadnode.receive.association import Service
 from cadnode.receive.command import Request
+from cadnode.receive.connections import Limits, provide_descriptors
 from cadnode.receive.identity import Identity, is_valid_uid, read_identity
 from cadnode.receive.notes import Notes
 from cadnode.receive.pdu import Context
@@ -104,6 +105,7 @@ log = get_logger("receive")
 OnInstance = Callable[[StoredInstance], None]
 
 
+_MOST_NOTICES = 10_000
 MAX_PDU_BYTES = 1 << 20  # offered to peers; DCMTK takes 128 KiB of it at most
 
 
@@ -160,20 +162,26 @@ class Listener:
 
 
 class Notices:
-    """Calls `on_instance` for each instance put, in order, in a thread of its own."""
+    """Calls `on_instance` for each instance put, in order, in a thread of its own.
+
+    Where that cannot keep up, some are left out: a notice is a hint, the spool is the truth.
+    """
 
     def __init__(self, on_instance: Callable[[StoredInstance], None]) -> None:
         self._on_instance = on_instance
-        self._queue: SimpleQueue[StoredInstance | None] = SimpleQueue()
+        self._queue: Queue[StoredInstance | None] = Queue(_MOST_NOTICES)
         self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
         self._thread.start()
 
     def put(self, stored: StoredInstance) -> None:
         """Announce `stored` soon; returns at once."""
-        self._queue.put(stored)
+        try:
+            self._queue.put_nowait(stored)
+        except Full:
+            log.warning("notice_left_out", study=stored.study_key)
 
     def close(self) -> None:
-        """Return once every instance put was announced."""
+        """Return once every instance in the queue was announced."""
         self._queue.put(None)
         self._thread.join()
 
