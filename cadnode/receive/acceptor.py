@@ -150,7 +150,10 @@ class Acceptor:
             address = plain_address(where[0])
             if not self._peers.is_known(address):
                 peer.close()
-                self._note("connection_refused", "unknown_address", address)
+                if count := self._service.notes.due("unknown_address", address):
+                    log.warning(
+                        "connection_refused", reason="unknown_address", peer=address, count=count
+                    )
                 continue
             try:
                 peer.setblocking(False)
@@ -161,7 +164,7 @@ class Acceptor:
             self._hold(peer, address, Stage.ASKING, self._limits.request_within_s)
 
     def _make_room_for_descriptors(self, error: OSError) -> None:
-        if self._service.notes.due("connection_failed", "descriptors", "") is not None:
+        if self._service.notes.due("descriptors", ""):
             log.error("connection_failed", error=error, reason="descriptors")
         self._accepts_from = time.monotonic() + _TICK_S
         self._connections.make_room()
@@ -270,8 +273,7 @@ class Acceptor:
     def _reject(
         self, connection: Connection, request: AssociateRequest, rejection: Rejection
     ) -> None:
-        count = self._service.notes.due("association_refused", rejection.name, connection.address)
-        if count is not None:
+        if count := self._service.notes.due(rejection.name, connection.address):
             log.warning(
                 "association_refused", calling_ae=request.calling_ae_title,
                 reason=rejection.name, peer=connection.address, count=count,
@@ -280,8 +282,9 @@ class Acceptor:
 
     def _refuse(self, connection: Connection, reason: str = "") -> None:
         """Answer by A-ABORT what is no request for an association (AA-1 of PS3.8 9.2.3)."""
-        if reason:
-            self._note("message_refused", reason, connection.address)
+        address = connection.address
+        if reason and (count := self._service.notes.due(reason, address)):
+            log.warning("message_refused", reason=reason, peer=address, count=count)
         self._linger(connection, pdu.abort(AbortSource.SERVICE_USER))
 
     def _linger(self, connection: Connection, answer: bytes) -> None:
@@ -335,10 +338,6 @@ class Acceptor:
                 self._reject(connection, connection.request, pdu.LOCAL_LIMIT)
             else:
                 self._close(connection)
-
-    def _note(self, event: str, reason: str, address: str) -> None:
-        if (count := self._service.notes.due(event, reason, address)) is not None:
-            log.warning(event, reason=reason, peer=address, count=count)
 
 
 def _bytes_wanted(received: bytearray) -> int:

@@ -140,13 +140,13 @@ class Association:
         except Silent:
             return self._abort()
         except TooSlow:
-            self._note("association_cut", "too_slow")
+            self._log_cut("too_slow")
             return self._abort()
         except RefusedMessage as refused:
-            self._note("message_refused", str(refused))
+            self._log_refusal(str(refused))
             return self._abort()
         except (MalformedPdu, MalformedCommand):
-            self._note("message_refused", "malformed")
+            self._log_refusal("malformed")
             return self._abort()
         except Exception as error:
             # The association handler: whatever a peer sends, it ends this association only.
@@ -157,12 +157,16 @@ class Association:
 
     def _is_dismissed_or_stopping(self) -> bool:
         if self._is_dismissed and not self._is_stopping:
-            self._note("association_cut", "gave_way")
+            self._log_cut("gave_way")
         return self._is_dismissed or self._is_stopping
 
-    def _note(self, event: str, reason: str) -> None:
-        if (count := self._service.notes.due(event, reason, self._address)) is not None:
-            log.warning(event, reason=reason, peer=self._address, count=count)
+    def _log_cut(self, reason: str) -> None:
+        if count := self._service.notes.due(reason, self._address):
+            log.warning("association_cut", reason=reason, peer=self._address, count=count)
+
+    def _log_refusal(self, reason: str) -> None:
+        if count := self._service.notes.due(reason, self._address):
+            log.warning("message_refused", reason=reason, peer=self._address, count=count)
 
     def _abort(self) -> bool:
         """Send A-ABORT where it can be sent at once."""

@@ -22,13 +22,13 @@ class Notes:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._notes: OrderedDict[tuple[str, str, str], _Note] = OrderedDict()
+        self._notes: OrderedDict[tuple[str, str], _Note] = OrderedDict()
         self._began_at, self._lines = clock(), 0
         self._lock = Lock()
 
-    def due(self, event: str, reason: str, address: str) -> int | None:
-        """How often it happened since it was last said, now included; None: do not say it yet."""
-        key = (event, reason, address)
+    def due(self, reason: str, address: str) -> int:
+        """How often it happened since it was last said, now included; 0: do not say it yet."""
+        key = (reason, address)
         with self._lock:
             now = self._clock()
             note = self._notes.pop(key, None)
@@ -39,7 +39,7 @@ class Notes:
                 self._notes.popitem(last=False)
             note.unsaid += 1
             if now - note.last_at < INTERVAL_S or not self._has_line(now):
-                return None
+                return 0
             count, note.unsaid, note.last_at = note.unsaid, 0, now
             return count
 

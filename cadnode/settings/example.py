@@ -17,14 +17,12 @@ def example() -> str:
         model = type(field.default)
         lines += [f"# {(model.__doc__ or '').strip()}", f"[{section}]"]
         for name, info in model.model_fields.items():
-            if (section, name) in _BLOCKS:
-                continue
+            if name == "peers":
+                continue  # blocks of their own, below
             if info.description:
                 lines.append(f"# {info.description}")
             value = "is not set" if info.default is None else f"= {toml(info.default)}"
             lines.append(f"# {name} {value}")
-        for block in (text for (inside, _), text in _BLOCKS.items() if inside == section):
-            lines += ["", block]
         lines.append("")
     return "\n".join([*lines, _PEERS_EXAMPLE])
 
@@ -37,16 +35,6 @@ def toml(value: object) -> str:
         return "[" + ", ".join(toml(item) for item in value) + "]"
     return f'"{value}"' if isinstance(value, str | Path) else repr(value)
 
-
-_BLOCKS = {
-    ("listener", "peers"): """\
-# Who may send, by IP address or network and AE title; repeat the block for more. Without one,
-# anybody who reaches the port.
-# [[listener.peers]]
-# address = "10.1.2.3"      # or a network: "10.1.2.0/24"
-# ae_title = "PACS"         # without it: any AE title at that address"""
-}
-"""Lists of blocks inside a section, by section and key."""
 
 _PEERS_EXAMPLE = """\
 # Where results go; repeat the block for more.
@@ -75,4 +63,9 @@ _PEERS_EXAMPLE = """\
 # kind = "orthanc"          # by its REST interface; or "dicomweb" (WADO-RS)
 # url = "http://127.0.0.1:8042"            # username, password_file, token_file, ca_file as above
 # give_up_after_h = 24.0
+
+# Who may send to the listener; repeat the block for more. Without one, anybody who reaches it.
+# [[listener.peers]]
+# address = "10.1.2.3"      # its IP address, or a network: "10.1.2.0/24"
+# ae_title = "PACS"         # without it: any AE title at that address
 """
