@@ -22,11 +22,10 @@ from cadnode.receive.admission import (
     AllowedPeers,
     Place,
     Places,
-    origin,
     plain_address,
 )
 from cadnode.receive.association import Association, Service
-from cadnode.receive.connections import Connection, Connections, Limits, Stage
+from cadnode.receive.connections import Connection, Connections, Limits, Stage, Wish
 from cadnode.receive.pdu import AbortSource, AssociateRequest, MalformedPdu, PduType, Rejection
 
 _BACKLOG = 1024
@@ -57,6 +56,7 @@ class Acceptor:
         self._storage = Places(limits.associations)
         self._verification = Places(VERIFICATIONS)
         self._connections = Connections(limits, self._close)
+        self._waiting: dict[Connection, None] = {}  # for a place, the oldest first
         self._selector = selectors.DefaultSelector()
         self._returned: deque[tuple[socket.socket, str]] = deque()
         self._woken, self._wake = socket.socketpair()
@@ -105,7 +105,7 @@ class Acceptor:
     def _run(self) -> None:
         try:
             while not self._is_stopping:
-                for key, _ in self._selector.select(_TICK_S):
+                for key, _ in self._selector.select(_LOOK_EVERY_S if self._waiting else _TICK_S):
                     if key.fileobj is self._listening:
                         self._accept()
                     elif key.fileobj is self._woken:
@@ -170,8 +170,7 @@ class Acceptor:
         self._connections.make_room()
 
     def _hold(self, peer: socket.socket, address: str, stage: Stage, for_s: float) -> None:
-        now = time.monotonic()
-        connection = Connection(peer, address, stage, now, now + for_s)
+        connection = Connection(peer, address, stage, time.monotonic() + for_s)
         self._connections.hold(connection)
         self._selector.register(peer, selectors.EVENT_READ, connection)
 
@@ -215,28 +214,31 @@ class Acceptor:
         if rejection is not None:
             self._reject(connection, request, rejection)
             return
-        connection.request = request
-        connection.stage = Stage.WAITING
-        connection.ends_at = time.monotonic() + _PLACE_WITHIN_S
-        self._selector.unregister(connection.peer)
-        if not any(one.stage is Stage.WAITING for one in self._connections if one != connection):
-            self._seat(connection)  # else it waits for its turn, which comes soon
-
-    def _seat(self, connection: Connection) -> None:
-        """Start the association if there is a place for it."""
-        request = connection.request
-        assert request is not None
-        if len(self._running) >= self._most_threads:
-            return
         is_echo = all(p.abstract_syntax == _VERIFICATION for p in request.proposals)
-        places = self._verification if is_echo else self._storage
         association = Association(
             connection.peer, connection.address, request, self._service,
             stalled_s=_STALLED_ECHO_S if is_echo else _STALLED_S,
         )  # fmt: skip
-        place = places.take(origin(connection.address), association)
+        places = self._verification if is_echo else self._storage
+        connection.wish = wish = Wish(association, request, places)
+        connection.stage = Stage.WAITING
+        connection.ends_at = time.monotonic() + _PLACE_WITHIN_S
+        self._selector.unregister(connection.peer)
+        is_next = not any(one.wish and one.wish.places is places for one in self._waiting)
+        self._waiting[connection] = None
+        if is_next:
+            self._seat(connection, wish)
+
+    def _seat(self, connection: Connection, wish: Wish) -> bool:
+        """Start the association if there is a place for it; whether there is."""
+        if len(self._running) >= self._most_threads:
+            return False
+        association, places = wish.association, wish.places
+        association.touch()
+        place = places.take(connection.origin, association)
         if place is None:
-            return
+            return False
+        self._waiting.pop(connection, None)
         self._connections.let_go(connection)
         thread = threading.Thread(
             target=self._serve, args=(association, places, place, connection),
@@ -250,7 +252,9 @@ class Acceptor:
             places.give_back(place)
             with self._running_lock:
                 self._running.discard((thread, association))
-            raise
+            connection.peer.close()
+            log.error("connection_failed", reason="threads")
+        return True
 
     def _serve(
         self, association: Association, places: Places, place: Place, connection: Connection
@@ -289,7 +293,8 @@ class Acceptor:
 
     def _linger(self, connection: Connection, answer: bytes) -> None:
         """Say the last word and wait for the peer to close; what it still sends is thrown away."""
-        if connection.stage is Stage.WAITING:
+        if connection in self._waiting:
+            del self._waiting[connection]
             self._selector.register(connection.peer, selectors.EVENT_READ, connection)
         connection.stage = Stage.LINGERING
         connection.ends_at = time.monotonic() + _LINGER_S
@@ -302,6 +307,7 @@ class Acceptor:
 
     def _close(self, connection: Connection) -> None:
         self._connections.let_go(connection)
+        self._waiting.pop(connection, None)
         with suppress(KeyError, ValueError):
             self._selector.unregister(connection.peer)
         connection.peer.close()
@@ -328,16 +334,24 @@ class Acceptor:
         if now - self._looked_at < _LOOK_EVERY_S:
             return
         self._looked_at = now
-        for connection in self._connections:
-            if connection.stage is Stage.WAITING:
-                self._guarded(self._seat, connection)
+        self._seat_who_waits()
         for connection in self._connections:
             if connection.ends_at > now:
                 continue
-            if connection.stage is Stage.WAITING and connection.request is not None:
-                self._reject(connection, connection.request, pdu.LOCAL_LIMIT)
+            if connection.wish is not None and connection in self._waiting:
+                self._reject(connection, connection.wish.request, pdu.LOCAL_LIMIT)
             else:
                 self._close(connection)
+
+    def _seat_who_waits(self) -> None:
+        """The longest waiting first; of an origin that gets no place no other is asked for."""
+        full: set[tuple[Places, str]] = set()
+        for connection in list(self._waiting):
+            wish = connection.wish
+            if wish is None or (wish.places, connection.origin) in full:
+                continue
+            if not self._seat(connection, wish):
+                full.add((wish.places, connection.origin))
 
 
 def _bytes_wanted(received: bytearray) -> int:

@@ -87,6 +87,10 @@ class Association:
 
     # What others ask of it, from their threads
 
+    def touch(self) -> None:
+        """It has done something worth its place just now."""
+        self._progress_at = time.monotonic()
+
     def spare_s(self) -> float | None:
         """For how long nothing has been done that would be lost; None: it is at work."""
         idle_s = time.monotonic() - self._progress_at
@@ -271,7 +275,8 @@ class Association:
             sink.write(part)
             self._unseen_bytes += len(part)
             if self._unseen_bytes >= _PROGRESS_BYTES:
-                self._unseen_bytes, self._progress_at = 0, time.monotonic()
+                self._unseen_bytes = 0
+                self.touch()
         if is_last:
             sink.flush()
             self._serve(message, request)
@@ -286,7 +291,7 @@ class Association:
             status = 0x0000
             if message.sink is not None:
                 status = self._service.store(request, message.context, message.sink)
-                self._progress_at = time.monotonic()
+                self.touch()
         finally:
             self._drop_message()
             with self._lock:

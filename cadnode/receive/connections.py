@@ -6,13 +6,14 @@ always heard.
 
 import resource
 import socket
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from cadnode.receive.admission import VERIFICATIONS, PlaceLimits, origin
+from cadnode.receive.admission import VERIFICATIONS, PlaceLimits, Places, origin
+from cadnode.receive.association import Association
 from cadnode.receive.pdu import AssociateRequest
 
 _MOST_BYTES_WAITING = 16 << 20  # of A-ASSOCIATE-RQs that are not whole, of all connections
@@ -27,6 +28,15 @@ class Stage(Enum):
     LINGERING = "lingering"  # everything is said
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An association that wants a place."""
+
+    association: Association
+    request: AssociateRequest
+    places: Places
+
+
 @dataclass(slots=True, eq=False)
 class Connection:
     """A connection before its association, or after it. Equal only to itself."""
@@ -34,10 +44,13 @@ class Connection:
     peer: socket.socket
     address: str
     stage: Stage
-    since: float
     ends_at: float
     received: bytearray = field(default_factory=bytearray)
-    request: AssociateRequest | None = None
+    wish: Wish | None = None
+    origin: str = ""
+
+    def __post_init__(self) -> None:
+        self.origin = origin(self.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,54 +64,55 @@ class Limits:
 
 
 class Connections:
-    """All of them. `close` ends the one that makes room for another."""
+    """All of them, each origin's in order of age. `close` ends the one that makes room."""
 
     def __init__(self, limits: Limits, close: Callable[[Connection], None]) -> None:
         self._limits = limits
         self._close = close
-        self._held: set[Connection] = set()
+        self._held: dict[str, dict[Connection, None]] = defaultdict(dict)
+        self._count = 0
 
     def __contains__(self, connection: Connection) -> bool:
-        return connection in self._held
+        return connection in self._held.get(connection.origin, ())
 
     def __iter__(self) -> Iterator[Connection]:
-        """Each of them, the oldest first; they may be let go meanwhile."""
-        return iter(sorted(self._held, key=lambda one: one.since))
+        """Each that is held now; they may be let go meanwhile."""
+        return iter([one for held in self._held.values() for one in held])
 
     def hold(self, newcomer: Connection) -> None:
         """Hold one more; another makes room for it where there are too many."""
-        same = [one for one in self._held if origin(one.address) == origin(newcomer.address)]
-        if len(same) >= self._limits.connections_per_address:
-            self._make_room(same)
-        elif len(self._held) >= self._limits.connections:
-            self._make_room(self._held)
-        self._held.add(newcomer)
+        if len(self._held.get(newcomer.origin, ())) >= self._limits.connections_per_address:
+            self._make_room(newcomer.origin)
+        elif self._count >= self._limits.connections:
+            self.make_room()
+        self._held[newcomer.origin][newcomer] = None
+        self._count += 1
 
     def let_go(self, connection: Connection) -> None:
         """Hold it no longer."""
-        self._held.discard(connection)
+        if connection in self:
+            self._count -= 1
+            del self._held[connection.origin][connection]
+            if not self._held[connection.origin]:
+                del self._held[connection.origin]
 
     def keep_the_memory(self, grown: Connection) -> None:
         """Close the longest request of all where together they are too long."""
         if len(grown.received) <= _USUAL_REQUEST_BYTES:
             return
-        if sum(len(one.received) for one in self._held) > _MOST_BYTES_WAITING:
-            self._close(max(self._held, key=lambda one: len(one.received)))
+        if sum(len(one.received) for one in self) > _MOST_BYTES_WAITING:
+            self._close(max(self, key=lambda one: len(one.received)))
 
     def make_room(self) -> None:
-        """Close one, if there is any."""
-        self._make_room(self._held)
+        """Close one of the origin that has most, if there is any."""
+        if self._held:
+            self._make_room(max(self._held, key=lambda one: len(self._held[one])))
 
-    def _make_room(self, among: Iterable[Connection]) -> None:
-        """Close the oldest of the address that has most; a lingering one before others."""
-        candidates = list(among)
-        counts = Counter(origin(one.address) for one in candidates)
-
-        def order(one: Connection) -> tuple[bool, int, float]:
-            return (one.stage is not Stage.LINGERING, -counts[origin(one.address)], one.since)
-
-        if candidates:
-            self._close(min(candidates, key=order))
+    def _make_room(self, of: str) -> None:
+        """Close the oldest of an origin; a lingering one before others."""
+        held = self._held[of]
+        lingering = (one for one in held if one.stage is Stage.LINGERING)
+        self._close(next(lingering, next(iter(held))))
 
 
 def provide_descriptors(limits: Limits) -> Limits:
