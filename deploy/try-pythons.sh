@@ -71,7 +71,7 @@ step_install() {
 }
 
 step_check() {
-  printf '[storage]\nfolder = "%s/storage"\n[listener]\nport = %s\n[web]\nport = %s\n' \
+  printf '[storage]\nfolder = "%s/storage"\n[listener]\nhost = "127.0.0.1"\nport = %s\n[web]\nport = %s\n' \
     "$here" "$(free_port "$python")" "$(free_port "$python")" >"$here/cadnode.toml"
   cadnode check --config cadnode.toml
 }

@@ -12,6 +12,7 @@ from cadnode.deliver.destination import kind_of
 from cadnode.errors import CadnodeError, ReportError, SettingsError
 from cadnode.node import worker_state
 from cadnode.node.deliveries import profiles_of
+from cadnode.node.senders import Senders, senders_of
 from cadnode.page.pdf import SAMPLE, pdf_of
 from cadnode.receive.fetch import sources
 from cadnode.receive.fetch.fetch import FetchFailure
@@ -46,6 +47,7 @@ def run(settings: Settings) -> Iterator[Check]:
     """Checks in the order in which an admin would look: disk, port, device, models, peers."""
     yield _disk(settings)
     yield _port(settings)
+    yield _senders(settings)
     yield from _web(settings)
     yield _jobs(settings)
     yield from _reading(settings)
@@ -85,6 +87,24 @@ def _disk(settings: Settings) -> Check:
 def _port(settings: Settings) -> Check:
     listener = settings.listener
     return _can_listen("listener", listener.host, listener.port, f"{listener.ae_title} can listen")
+
+
+def _senders(settings: Settings) -> Check:
+    """Whether anybody on the network can make the node read and report what they send."""
+    listener, senders = settings.listener, senders_of(settings.listener)
+    name = "listener peers"
+    if senders is Senders.ANYBODY:
+        return Check(
+            name, CheckVerdict.FAILED,
+            f"anybody who reaches {listener.host} port {listener.port} can send images",
+            "name who may in [[listener.peers]], or set listener.host = \"127.0.0.1\"",
+        )  # fmt: skip
+    if senders is Senders.ANY_ADDRESS:
+        return Check(
+            name, CheckVerdict.WARNING, "images are taken from any address",
+            "an AE title is no proof of who sends: name addresses in [[listener.peers]]",
+        )  # fmt: skip
+    return Check(name, CheckVerdict.OK, f"images are taken from {senders.value}")
 
 
 def _can_listen(name: str, host: str, port: int, found: str) -> Check:

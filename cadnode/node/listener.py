@@ -1,15 +1,18 @@
 """The listener role: receives into the spool and announces what arrived to the job database."""
 
 import time
+from ipaddress import ip_network
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.log import get_logger
 from cadnode.node import readiness
 from cadnode.node.header_index import HeaderIndex
+from cadnode.node.senders import Senders, senders_of
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
 from cadnode.receive import scp
+from cadnode.receive.admission import AllowedPeer
 from cadnode.receive.spool import Spool, StoredInstance
 from cadnode.settings import Settings
 
@@ -35,6 +38,8 @@ def run(settings: Settings, *, supervised: bool) -> None:
         stopping_on_signal(supervised=supervised) as stopping,
         scp.serve(scp_config(settings), spool, on_instance),
     ):
+        if senders_of(settings.listener) is Senders.ANYBODY:
+            log.warning("listener_open", port=settings.listener.port)
         log.info("listening", role="listener", port=settings.listener.port)
         while not stopping():
             time.sleep(0.2)
@@ -56,8 +61,15 @@ def scp_config(settings: Settings) -> scp.ScpConfig:
         ae_title=listener.ae_title,
         host=listener.host,
         port=listener.port,
+        peers=tuple(
+            AllowedPeer(peer.ae_title or "", ip_network(peer.address, strict=False))
+            for peer in listener.peers
+        ),
         calling_ae_titles=listener.calling_ae_titles,
         check_called_ae_title=listener.check_called_ae_title,
         max_associations=listener.max_associations,
+        max_associations_per_address=listener.max_associations_per_address,
+        max_connections=listener.max_connections,
         network_timeout_s=listener.network_timeout_s,
+        least_bytes_per_s=listener.least_bytes_per_s,
     )

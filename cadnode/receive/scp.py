@@ -5,33 +5,31 @@ name what is taken: storage SOP classes (PS3.4 B.5) and transfer syntaxes (PS3.5
 """
 
 import os
+import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from queue import SimpleQueue
-from socketserver import BaseServer
-from typing import Any, cast
+from functools import partial
+from queue import Full, Queue
 
 from pydicom import uid
-from pynetdicom import AE, _config, evt
-from pynetdicom.sop_class import Verification
 
 from cadnode.errors import NotProcessable, SettingsError
 from cadnode.log import get_logger, hashed
+from cadnode.receive.acceptor import Acceptor
+from cadnode.receive.admission import AllowedPeer, AllowedPeers, PlaceLimits
+from cadnode.receive.association import Service
+from cadnode.receive.command import Request
+from cadnode.receive.connections import Limits, provide_descriptors
 from cadnode.receive.identity import Identity, is_valid_uid, read_identity
+from cadnode.receive.notes import Notes
+from cadnode.receive.pdu import Context
 from cadnode.receive.spool import Incoming, Spool, StoredInstance
-from cadnode.receive.stream import (
-    MAX_PDU_BYTES,
-    DataSetSink,
-    StorageStatus,
-    StreamingHandler,
-    StreamingProvider,
-    StreamingServer,
-    was_requested,
-)
+from cadnode.receive.stream import DataSetSink, StorageStatus
+from cadnode.receive.wire import Patience
 
+VERIFICATION = "1.2.840.10008.1.1"
 MAMMOGRAPHY: tuple[str, ...] = (
     uid.DigitalMammographyXRayImageStorageForPresentation,
     uid.DigitalMammographyXRayImageStorageForProcessing,
@@ -94,27 +92,66 @@ TRANSFER_SYNTAXES: tuple[str, ...] = (
     uid.HTJ2KLosslessRPCL,
     uid.HTJ2K,
 )
-
+# Verification needs no transfer syntax in particular; PS3.5 10.1: Implicit VR is the default.
+_VERIFICATION_SYNTAXES: tuple[str, ...] = (
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRLittleEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+)
 
 log = get_logger("receive")
 
 OnInstance = Callable[[StoredInstance], None]
 
 
+_MOST_NOTICES = 10_000
+MAX_PDU_BYTES = 1 << 20  # offered to peers; DCMTK takes 128 KiB of it at most
+
+
 @dataclass(frozen=True, slots=True)
 class ScpConfig:
-    """How to listen. Port 0 takes any free one; no calling AE titles means any."""
+    """How to listen. Port 0 takes any free one; no peers and no calling AE titles mean any."""
 
     ae_title: str = "CADNODE"
     host: str = "127.0.0.1"
     port: int = 11112
+    peers: tuple[AllowedPeer, ...] = ()
     calling_ae_titles: tuple[str, ...] = ()
     check_called_ae_title: bool = False
     max_associations: int = 20
+    max_associations_per_address: int = 0  # 0: three quarters of `max_associations`
+    max_connections: int = 500
     network_timeout_s: float = 60.0
     association_within_s: float = 10.0
+    least_bytes_per_s: float = 10_000.0
     max_pdu_bytes: int = MAX_PDU_BYTES
     stop_within_s: float = 10.0
+
+    @property
+    def allowed(self) -> AllowedPeers:
+        """Who may open an association."""
+        called = self.ae_title if self.check_called_ae_title else ""
+        return AllowedPeers(self.peers, self.calling_ae_titles, called)
+
+    @property
+    def patience(self) -> Patience:
+        """How long peers may take."""
+        within_s = min(30.0, self.network_timeout_s)
+        return Patience(self.network_timeout_s, within_s, self.least_bytes_per_s, within_s)
+
+    @property
+    def limits(self) -> Limits:
+        """How many peers there may be. A quarter of the places is for others than the greediest."""
+        share = self.max_associations_per_address or (
+            self.max_associations - self.max_associations // 4
+        )
+        return Limits(
+            connections=self.max_connections,
+            connections_per_address=max(1, self.max_connections // 2),
+            associations=PlaceLimits(self.max_associations, share),
+            request_within_s=min(self.association_within_s, self.network_timeout_s),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +162,26 @@ class Listener:
 
 
 class Notices:
-    """Calls `on_instance` for each instance put, in order, in a thread of its own."""
+    """Calls `on_instance` for each instance put, in order, in a thread of its own.
+
+    Where that cannot keep up, some are left out: a notice is a hint, the spool is the truth.
+    """
 
     def __init__(self, on_instance: Callable[[StoredInstance], None]) -> None:
         self._on_instance = on_instance
-        self._queue: SimpleQueue[StoredInstance | None] = SimpleQueue()
+        self._queue: Queue[StoredInstance | None] = Queue(_MOST_NOTICES)
         self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
         self._thread.start()
 
     def put(self, stored: StoredInstance) -> None:
         """Announce `stored` soon; returns at once."""
-        self._queue.put(stored)
+        try:
+            self._queue.put_nowait(stored)
+        except Full:
+            log.warning("notice_left_out", study=stored.study_key)
 
     def close(self) -> None:
-        """Return once every instance put was announced."""
+        """Return once every instance in the queue was announced."""
         self._queue.put(None)
         self._thread.join()
 
@@ -164,92 +207,63 @@ def serve(config: ScpConfig, spool: Spool, on_instance: OnInstance) -> Iterator[
     SettingsError
         The address cannot be listened on.
     """
-    _config.LOG_HANDLER_LEVEL = "none"  # pynetdicom would log each PDU, and identifiers with it
     removed = spool.clear_incoming()
     notices = Notices(on_instance)
     try:
-        server = _server(config, spool, notices)
+        listening = _listening(config)
     except OSError as error:
         notices.close()
         reason = os.strerror(error.errno or 0)
         raise SettingsError(f"cannot listen on {config.host}:{config.port}: {reason}") from error
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="listener")
-    thread.start()
-    port = int(server.server_address[1])
+    acceptor = Acceptor(
+        listening, config.allowed, provide_descriptors(config.limits),
+        _service(config, spool, notices),
+    )  # fmt: skip
+    port = int(listening.getsockname()[1])
+    acceptor.start()
     log.info("listener_started", port=port, ae_title=config.ae_title, count=removed)
     try:
         yield Listener(port)
     finally:
-        _stop(server, config.stop_within_s)
-        thread.join()
+        acceptor.stop(config.stop_within_s)
         notices.close()
         log.info("listener_stopped", port=port)
 
 
-class _ListenerAE(AE):  # type: ignore[misc]  # pynetdicom is untyped
-    """An AE that counts associations, not connections, against `maximum_associations`.
-
-    pynetdicom has a thread for each connection and counts them all: a load balancer's TCP check
-    would take a place until the association's timer ends.
-    """
-
-    @property
-    def active_associations(self) -> list[Any]:
-        """Those that were requested, by an A-ASSOCIATE-RQ that has arrived whole."""
-        return [one for one in super().active_associations if was_requested(one)]
-
-
-def _server(config: ScpConfig, spool: Spool, notices: Notices) -> StreamingServer:
-    ae = _ListenerAE(config.ae_title)
-    ae.require_called_aet = config.check_called_ae_title
-    ae.require_calling_aet = list(config.calling_ae_titles)
-    ae.maximum_associations = config.max_associations
-    ae.maximum_pdu_size = config.max_pdu_bytes
-    ae.network_timeout = config.network_timeout_s
-    ae.acse_timeout = min(config.association_within_s, config.network_timeout_s)
-    ae.dimse_timeout = config.network_timeout_s
-    ae.add_supported_context(Verification)
-    for sop_class in STORAGE_CLASSES:
-        ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
-    server = cast(
-        StreamingServer,
-        ae.make_server(
-            (config.host, config.port),
-            evt_handlers=[
-                (evt.EVT_C_STORE, _store, [spool, notices]),
-                (evt.EVT_CONN_CLOSE, _connection_closed),
-                (evt.EVT_REJECTED, _log_refusal),
-            ],
-            server_class=StreamingServer,
-            request_handler=StreamingHandler,
-        ),
+def _listening(config: ScpConfig) -> socket.socket:
+    """A bound socket; of a name's addresses the first IPv4 one, if there is any."""
+    found = socket.getaddrinfo(
+        config.host or None, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
-    server.spool, server.timeout_s = spool, config.network_timeout_s
-    server.association_within_s = config.association_within_s
-    return server
-
-
-def _stop(server: StreamingServer, within_s: float) -> None:
-    """Take no more connections, let running transfers end for a while, then cut the rest."""
-    BaseServer.shutdown(server)
-    server.server_close()
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline and any(
-        assoc.dimse.is_receiving() for assoc in server.active_associations
-    ):
-        time.sleep(0.02)
-    for assoc in server.active_associations:
-        if not assoc.is_established:
-            assoc.dul.to_user_queue.put(None)  # it waits for an association request: wait no more
-        assoc.abort()
-        assoc.join(within_s)
-
-
-def _store(event: Any, spool: Spool, notices: Notices) -> int:
-    """Status of a C-STORE request whose data set has arrived."""
-    sink = event.request.DataSet
+    family, kind, protocol, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
+    listening = socket.socket(family, kind, protocol)
     try:
-        status, stored = _publish(sink, event, spool)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(where)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _service(config: ScpConfig, spool: Spool, notices: Notices) -> Service:
+    supported = {str(one): TRANSFER_SYNTAXES for one in STORAGE_CLASSES}
+    return Service(
+        spool=spool,
+        store=partial(_store, spool=spool, notices=notices),
+        supported={VERIFICATION: _VERIFICATION_SYNTAXES} | supported,
+        patience=config.patience,
+        max_pdu_bytes=config.max_pdu_bytes,
+        notes=Notes(),
+    )
+
+
+def _store(
+    request: Request, context: Context, sink: DataSetSink, *, spool: Spool, notices: Notices
+) -> int:
+    """Status of a C-STORE request whose data set has arrived."""
+    try:
+        status, stored = _publish(request, context, sink, spool)
     except OSError as error:
         log.error("spool_failed", error=error)
         status, stored = StorageStatus.OUT_OF_RESOURCES, None
@@ -258,26 +272,27 @@ def _store(event: Any, spool: Spool, notices: Notices) -> int:
         log.error("store_failed", error=error)
         status, stored = StorageStatus.PROCESSING_FAILURE, None
     finally:
-        if isinstance(sink, DataSetSink):
-            sink.close()
-    _log_outcome(event, status, stored)
+        sink.close()
+    _log_outcome(request, context, status, stored)
     if stored is not None:
         notices.put(stored)
     return int(status)
 
 
-def _publish(sink: Any, event: Any, spool: Spool) -> tuple[StorageStatus, StoredInstance | None]:
-    if not isinstance(sink, DataSetSink):
-        return StorageStatus.CANNOT_UNDERSTAND, None
+def _publish(
+    request: Request, context: Context, sink: DataSetSink, spool: Spool
+) -> tuple[StorageStatus, StoredInstance | None]:
     if sink.incoming is None:
-        return sink.status or StorageStatus.CANNOT_UNDERSTAND, None
-    status, identity = _identify(sink.incoming, sink.offset, event)
+        return sink.status, None
+    status, identity = _identify(sink.incoming, sink.offset, request, context)
     if identity is None:
         return status, None
     return StorageStatus.SUCCESS, spool.publish(sink.incoming, identity)
 
 
-def _identify(incoming: Incoming, offset: int, event: Any) -> tuple[StorageStatus, Identity | None]:
+def _identify(
+    incoming: Incoming, offset: int, request: Request, context: Context
+) -> tuple[StorageStatus, Identity | None]:
     """The data set's identity when it agrees with the command, else the status for the refusal.
 
     A refused object is not kept: by the status the sender knows that it must keep it.
@@ -285,34 +300,26 @@ def _identify(incoming: Incoming, offset: int, event: Any) -> tuple[StorageStatu
     try:
         with incoming.path.open("rb") as file:
             file.seek(offset)
-            identity = read_identity(file, event.context.transfer_syntax)
+            identity = read_identity(file, context.transfer_syntax)
     except NotProcessable:
         return StorageStatus.CANNOT_UNDERSTAND, None
     if not (is_valid_uid(identity.study_instance_uid) and is_valid_uid(identity.sop_instance_uid)):
         return StorageStatus.CANNOT_UNDERSTAND, None
-    request = event.request
-    command = (str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
+    command = (request.sop_class_uid, request.sop_instance_uid)
     if command != (identity.sop_class_uid, identity.sop_instance_uid):
         return StorageStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS, None
     return StorageStatus.SUCCESS, identity
 
 
-def _log_outcome(event: Any, status: StorageStatus, stored: StoredInstance | None) -> None:
+def _log_outcome(
+    request: Request, context: Context, status: StorageStatus, stored: StoredInstance | None
+) -> None:
     if stored is None:
-        instance = hashed(str(event.request.AffectedSOPInstanceUID))
+        instance = hashed(request.sop_instance_uid)
         log.warning("instance_refused", instance=instance, status=status.name)
     else:
         log.info(
             "instance_received", study=stored.study_key, instance=stored.instance_key,
             outcome=stored.received.value, bytes=stored.n_bytes, status=status.name,
-            transfer_syntax=str(event.context.transfer_syntax),
+            transfer_syntax=context.transfer_syntax,
         )  # fmt: skip
-
-
-def _connection_closed(event: Any) -> None:
-    if isinstance(event.assoc.dimse, StreamingProvider):
-        event.assoc.dimse.connection_closed()
-
-
-def _log_refusal(event: Any) -> None:
-    log.warning("association_refused", calling_ae=str(event.assoc.requestor.ae_title))

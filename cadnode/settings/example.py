@@ -17,6 +17,8 @@ def example() -> str:
         model = type(field.default)
         lines += [f"# {(model.__doc__ or '').strip()}", f"[{section}]"]
         for name, info in model.model_fields.items():
+            if name == "peers":
+                continue  # blocks of their own, below
             if info.description:
                 lines.append(f"# {info.description}")
             value = "is not set" if info.default is None else f"= {toml(info.default)}"
@@ -61,4 +63,9 @@ _PEERS_EXAMPLE = """\
 # kind = "orthanc"          # by its REST interface; or "dicomweb" (WADO-RS)
 # url = "http://127.0.0.1:8042"            # username, password_file, token_file, ca_file as above
 # give_up_after_h = 24.0
+
+# Who may send to the listener; repeat the block for more. Without one, anybody who reaches it.
+# [[listener.peers]]
+# address = "10.1.2.3"      # its IP address, or a network: "10.1.2.0/24"
+# ae_title = "PACS"         # without it: any AE title at that address
 """

@@ -12,8 +12,10 @@ from pydantic.fields import FieldInfo
 from cadnode.settings.example import toml
 from cadnode.settings.load import Settings
 from cadnode.settings.peers import Destination, Source
+from cadnode.settings.sections import ListenerPeer
 
 _LISTS: Final[dict[str, type[BaseModel]]] = {"destinations": Destination, "sources": Source}
+_INNER_LISTS: Final[dict[str, dict[str, type[BaseModel]]]] = {"listener": {"peers": ListenerPeer}}
 _HEAD: Final = """\
 # Configuration
 
@@ -35,8 +37,14 @@ def reference() -> str:
     for name, field in Settings.model_fields.items():
         model = _LISTS.get(name) or type(field.default)
         title = f"[[{name}]]" if name in _LISTS else f"[{name}]"
-        parts.append("\n".join([f"## `{title}`", "", _sentence(model.__doc__), "", *_table(model)]))
+        parts.append(_part(title, model))
+        for key, inner in _INNER_LISTS.get(name, {}).items():
+            parts.append(_part(f"[[{name}.{key}]]", inner))
     return "\n".join(part.rstrip() + "\n" for part in parts)
+
+
+def _part(title: str, model: type[BaseModel]) -> str:
+    return "\n".join([f"## `{title}`", "", _sentence(model.__doc__), "", *_table(model)])
 
 
 def _table(model: type[BaseModel]) -> Iterator[str]:
@@ -73,6 +81,7 @@ def _type(annotation: Any) -> str:
 
 _WORDS: Final[dict[Any, str]] = {
     str: "text", int: "whole number", float: "number", bool: "`true`, `false`", Path: "path",
+    ListenerPeer: "blocks",
 }  # fmt: skip
 
 

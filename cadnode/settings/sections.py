@@ -1,7 +1,7 @@
 """The sections of the settings, each with its defaults and what they mean."""
 
 import re
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     model_validator,
@@ -38,7 +39,17 @@ def _view(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    """An IP address, or a network in CIDR notation."""
+    try:
+        ip_network(value, strict=False)
+    except ValueError as error:
+        raise ValueError("an address is written like 10.1.2.3, 10.1.2.0/24 or fd00::/8") from error
+    return value
+
+
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
+NetworkAddress = Annotated[str, AfterValidator(_network)]
 WantedView = Annotated[str, AfterValidator(_view)]
 ShadowSpec = Annotated[str, Field(pattern=r"^[^@\s]+@\d+\.\d+\.\d+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -50,20 +61,55 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class ListenerPeer(Section):
+    """Who may send to the listener; repeat the block for more. Without one anybody may."""
+
+    address: NetworkAddress = Field(
+        description="IP address, or network such as 10.1.2.0/24, that it connects from"
+    )
+    ae_title: AeTitle | None = Field(
+        None, description="its AE title; without one, any at that address"
+    )
+
+
 class ListenerSection(Section):
     """The DICOM listener (Storage and Verification SCP)."""
 
     ae_title: AeTitle = Field("CADNODE", description="AE title that peers call")
     host: str = Field("0.0.0.0", description="address to listen on")
     port: Port = Field(11112, description="TCP port to listen on")
+    peers: tuple[ListenerPeer, ...] = Field(
+        (), description="who may send, by address and AE title, as [[listener.peers]]; empty: any"
+    )
     calling_ae_titles: tuple[AeTitle, ...] = Field(
-        (), description="AE titles that may send; empty: any"
+        (), description="AE titles that may send, from whatever address peers allow; empty: any"
     )
     check_called_ae_title: bool = Field(
         False, description="refuse peers that call another AE title than ours"
     )
     max_associations: PositiveInt = Field(20, description="associations served at the same time")
+    max_associations_per_address: NonNegativeInt = Field(
+        0, description="of these for one IP address; 0: all but a quarter, which is for others"
+    )
+    max_connections: PositiveInt = Field(
+        500,
+        description="TCP connections held that have asked for no association yet, half of them "
+        "for one IP address; the oldest is closed for a new one",
+    )
     network_timeout_s: PositiveFloat = Field(60.0, description="silence after which a peer is cut")
+    least_bytes_per_s: PositiveFloat = Field(
+        10_000.0,
+        description="a peer is cut that sends an image more slowly than this, the first 30 s aside",
+    )
+
+    @model_validator(mode="after")
+    def _peers_may_send(self) -> "ListenerSection":
+        for peer in self.peers:
+            if self.calling_ae_titles and peer.ae_title not in (None, *self.calling_ae_titles):
+                raise ValueError(
+                    f"peer {peer.ae_title} is not among calling_ae_titles and could never send"
+                )
+        return self
 
 
 class StorageSection(Section):

@@ -189,7 +189,7 @@ def test_a_message_that_must_not_come_ends_its_association_by_abort_and_one_line
 
 
 def acceptors():
-    return [t for t in threading.enumerate() if t.name.startswith("AcceptorThread")]
+    return [t for t in threading.enumerate() if t.name == "association"]
 
 
 @pytest.mark.parametrize(
@@ -221,9 +221,9 @@ def test_a_data_pdu_whose_items_are_cut_off_ends_its_association(node, sent):
     assert wait_until(lambda: not acceptors())
 
 
-def test_a_failing_state_machine_ends_its_association_alone(node, monkeypatch):
+def test_a_failing_association_ends_alone(node, monkeypatch):
     port, _, logged = node
-    monkeypatch.setattr("cadnode.receive.stream.StreamingProvider.receive_primitive", None)
+    monkeypatch.setattr("cadnode.receive.association.Association._take_fragment", None)
 
     with associated(port) as peer:
         peer.sendall(p_data(ACCEPTED, COMMAND | LAST, STORE))

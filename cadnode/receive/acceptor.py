@@ -1,0 +1,362 @@
+"""The listener's loop: who connects, and what becomes of connections without an association.
+
+One thread holds them all, however many there are: it accepts, reads the first PDU as it comes,
+and starts an association only for a whole A-ASSOCIATE-RQ that may have one. What asks for nothing
+costs a descriptor for a while, no thread and no place. Where there are too many, the oldest is
+closed, of the address that has most: a newcomer is always heard.
+"""
+
+import errno
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from cadnode.log import get_logger
+from cadnode.receive import pdu
+from cadnode.receive.admission import (
+    VERIFICATIONS,
+    AllowedPeers,
+    Place,
+    Places,
+    plain_address,
+)
+from cadnode.receive.association import Association, Service
+from cadnode.receive.connections import Connection, Connections, Limits, Stage, Wish
+from cadnode.receive.pdu import AbortSource, AssociateRequest, MalformedPdu, PduType, Rejection
+
+_BACKLOG = 1024
+_MOST_ENDING = 16  # threads of associations that gave way and have not ended yet
+_TICK_S = 0.1
+_LOOK_EVERY_S = 0.02
+_PLACE_WITHIN_S = 2.0  # a newcomer waits for a place for so long before it is rejected
+_LINGER_S = 2.0  # for the peer to read the last answer and close (the ARTIM timer, PS3.8 9.1.5)
+_MOST_ACCEPTED_AT_ONCE = 64
+_READ_BYTES = 64 << 10
+# A message that brings less than 64 KiB in so long gives way to a peer that needs the place.
+_STALLED_S, _STALLED_ECHO_S = 5.0, 0.5
+_VERIFICATION = "1.2.840.10008.1.1"
+_NO_MORE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+log = get_logger("receive")
+
+
+class Acceptor:
+    """The listener's loop. `start` and `stop` are called once each."""
+
+    def __init__(
+        self, listening: socket.socket, peers: AllowedPeers, limits: Limits, service: Service
+    ) -> None:
+        self._listening = listening
+        self._peers = peers
+        self._limits = limits
+        self._service = service
+        self._storage = Places(limits.associations)
+        self._verification = Places(VERIFICATIONS)
+        self._connections = Connections(limits, self._close)
+        self._waiting: dict[Connection, None] = {}  # for a place, the oldest first
+        self._selector = selectors.DefaultSelector()
+        self._returned: deque[tuple[socket.socket, str]] = deque()
+        self._woken, self._wake = socket.socketpair()
+        self._is_stopping = False
+        self._accepts_from = self._looked_at = 0.0
+        self._most_threads = limits.associations.in_all + VERIFICATIONS.in_all + _MOST_ENDING
+        self._running: set[tuple[threading.Thread, Association]] = set()
+        self._running_lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._listening.setblocking(False)
+        self._listening.listen(_BACKLOG)
+        self._woken.setblocking(False)
+        self._wake.setblocking(False)
+        self._selector.register(self._listening, selectors.EVENT_READ)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._thread.start()
+
+    def stop(self, within_s: float) -> None:
+        """Take nothing more, let messages on their way arrive for a while, end the rest."""
+        self._is_stopping = True
+        self._tell()
+        self._thread.join()
+        deadline = time.monotonic() + within_s
+        for _, association in self._alive():
+            association.stop()
+        while time.monotonic() < deadline and any(a.is_receiving for _, a in self._alive()):
+            time.sleep(0.02)
+        for _, association in self._alive():
+            association.cut()
+        for thread, _ in self._alive():
+            thread.join(within_s)
+        for peer, _ in self._returned:
+            peer.close()
+        self._woken.close()
+        self._wake.close()
+
+    def _alive(self) -> list[tuple[threading.Thread, Association]]:
+        with self._running_lock:
+            return list(self._running)
+
+    # The loop
+
+    def _run(self) -> None:
+        try:
+            while not self._is_stopping:
+                for key, _ in self._selector.select(_LOOK_EVERY_S if self._waiting else _TICK_S):
+                    if key.fileobj is self._listening:
+                        self._accept()
+                    elif key.fileobj is self._woken:
+                        self._take_back()
+                    else:
+                        self._guarded(self._read, key.data)
+                self._look_at_the_clock()
+        finally:
+            for connection in self._connections:
+                self._close(connection)
+            self._selector.close()
+            self._listening.close()
+
+    def _guarded(self, step: Callable[[Connection], None], connection: Connection) -> None:
+        """A step with one connection; whatever happens, it ends that connection alone."""
+        if connection not in self._connections:
+            return  # closed in this turn, for another's sake
+        try:
+            step(connection)
+        except OSError:
+            self._close(connection)
+        except MalformedPdu:
+            self._refuse(connection, "malformed")
+        except Exception as error:
+            # The connection handler: the listener outlives whatever a peer sends.
+            log.warning("connection_failed", error=error)
+            self._close(connection)
+
+    def _accept(self) -> None:
+        if time.monotonic() < self._accepts_from:
+            return
+        for _ in range(_MOST_ACCEPTED_AT_ONCE):
+            try:
+                peer, where = self._listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _NO_MORE:
+                    self._make_room_for_descriptors(error)
+                    return
+                continue  # it was gone before it was accepted
+            address = plain_address(where[0])
+            if not self._peers.is_known(address):
+                peer.close()
+                if count := self._service.notes.due("unknown_address", address):
+                    log.warning(
+                        "connection_refused", reason="unknown_address", peer=address, count=count
+                    )
+                continue
+            try:
+                peer.setblocking(False)
+                peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError:
+                peer.close()
+                continue
+            self._hold(peer, address, Stage.ASKING, self._limits.request_within_s)
+
+    def _make_room_for_descriptors(self, error: OSError) -> None:
+        if self._service.notes.due("descriptors", ""):
+            log.error("connection_failed", error=error, reason="descriptors")
+        self._accepts_from = time.monotonic() + _TICK_S
+        self._connections.make_room()
+
+    def _hold(self, peer: socket.socket, address: str, stage: Stage, for_s: float) -> None:
+        connection = Connection(peer, address, stage, time.monotonic() + for_s)
+        self._connections.hold(connection)
+        self._selector.register(peer, selectors.EVENT_READ, connection)
+
+    # One connection
+
+    def _read(self, connection: Connection) -> None:
+        peer = connection.peer
+        if connection.stage is Stage.LINGERING:
+            if not peer.recv(_READ_BYTES):
+                self._close(connection)
+            return
+        received = connection.received
+        wanted = _bytes_wanted(received)
+        try:
+            data = peer.recv(min(wanted, _READ_BYTES))
+        except BlockingIOError:
+            return
+        if not data:
+            self._close(connection)
+            return
+        received += data
+        if len(received) == pdu.HEADER.size:
+            self._judge_header(connection)
+        elif not _bytes_wanted(received):
+            self._judge_request(connection)
+        self._connections.keep_the_memory(connection)
+
+    def _judge_header(self, connection: Connection) -> None:
+        kind, length = pdu.HEADER.unpack(connection.received)
+        if kind == PduType.P_DATA_TF:
+            self._refuse(connection, "no_association")
+        elif kind != PduType.ASSOCIATE_RQ or length > pdu.MOST_REQUEST_BYTES:
+            self._refuse(connection)
+        elif not length:
+            raise MalformedPdu
+
+    def _judge_request(self, connection: Connection) -> None:
+        request = pdu.associate_request(bytes(connection.received[pdu.HEADER.size :]))
+        connection.received.clear()
+        rejection = self._peers.rejection(connection.address, request)
+        if rejection is not None:
+            self._reject(connection, request, rejection)
+            return
+        is_echo = all(p.abstract_syntax == _VERIFICATION for p in request.proposals)
+        association = Association(
+            connection.peer, connection.address, request, self._service,
+            stalled_s=_STALLED_ECHO_S if is_echo else _STALLED_S,
+        )  # fmt: skip
+        places = self._verification if is_echo else self._storage
+        connection.wish = wish = Wish(association, request, places)
+        connection.stage = Stage.WAITING
+        connection.ends_at = time.monotonic() + _PLACE_WITHIN_S
+        self._selector.unregister(connection.peer)
+        is_next = not any(one.wish and one.wish.places is places for one in self._waiting)
+        self._waiting[connection] = None
+        if is_next:
+            self._seat(connection, wish)
+
+    def _seat(self, connection: Connection, wish: Wish) -> bool:
+        """Start the association if there is a place for it; whether there is."""
+        if len(self._running) >= self._most_threads:
+            return False
+        association, places = wish.association, wish.places
+        association.touch()
+        place = places.take(connection.origin, association)
+        if place is None:
+            return False
+        self._waiting.pop(connection, None)
+        self._connections.let_go(connection)
+        thread = threading.Thread(
+            target=self._serve, args=(association, places, place, connection),
+            name="association", daemon=True,
+        )  # fmt: skip
+        with self._running_lock:
+            self._running.add((thread, association))
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no more threads
+            places.give_back(place)
+            with self._running_lock:
+                self._running.discard((thread, association))
+            connection.peer.close()
+            log.error("connection_failed", reason="threads")
+        return True
+
+    def _serve(
+        self, association: Association, places: Places, place: Place, connection: Connection
+    ) -> None:
+        """An association's thread."""
+        try:
+            connection.peer.setblocking(True)
+            lingers = association.run()
+        except OSError:
+            lingers = False
+        places.give_back(place)
+        if lingers and not self._is_stopping:
+            self._returned.append((connection.peer, connection.address))
+        else:
+            connection.peer.close()
+        with self._running_lock:
+            self._running.discard((threading.current_thread(), association))
+        self._tell()
+
+    def _reject(
+        self, connection: Connection, request: AssociateRequest, rejection: Rejection
+    ) -> None:
+        if count := self._service.notes.due(rejection.name, connection.address):
+            log.warning(
+                "association_refused", calling_ae=request.calling_ae_title,
+                reason=rejection.name, peer=connection.address, count=count,
+            )  # fmt: skip
+        self._linger(connection, pdu.associate_rj(rejection))
+
+    def _refuse(self, connection: Connection, reason: str = "") -> None:
+        """Answer by A-ABORT what is no request for an association (AA-1 of PS3.8 9.2.3)."""
+        address = connection.address
+        if reason and (count := self._service.notes.due(reason, address)):
+            log.warning("message_refused", reason=reason, peer=address, count=count)
+        self._linger(connection, pdu.abort(AbortSource.SERVICE_USER))
+
+    def _linger(self, connection: Connection, answer: bytes) -> None:
+        """Say the last word and wait for the peer to close; what it still sends is thrown away."""
+        if connection in self._waiting:
+            del self._waiting[connection]
+            self._selector.register(connection.peer, selectors.EVENT_READ, connection)
+        connection.stage = Stage.LINGERING
+        connection.ends_at = time.monotonic() + _LINGER_S
+        connection.received.clear()
+        try:
+            connection.peer.send(answer)  # the first bytes that are sent: there is room for them
+            connection.peer.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        self._connections.let_go(connection)
+        self._waiting.pop(connection, None)
+        with suppress(KeyError, ValueError):
+            self._selector.unregister(connection.peer)
+        connection.peer.close()
+
+    # What comes back, and what takes too long
+
+    def _tell(self) -> None:
+        with suppress(OSError):
+            self._wake.send(b"\0")
+
+    def _take_back(self) -> None:
+        with suppress(BlockingIOError):
+            self._woken.recv(4096)
+        while self._returned:
+            peer, address = self._returned.popleft()
+            try:
+                peer.setblocking(False)
+                self._hold(peer, address, Stage.LINGERING, _LINGER_S)
+            except OSError:
+                peer.close()
+
+    def _look_at_the_clock(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_EVERY_S:
+            return
+        self._looked_at = now
+        self._seat_who_waits()
+        for connection in self._connections:
+            if connection.ends_at > now:
+                continue
+            if connection.wish is not None and connection in self._waiting:
+                self._reject(connection, connection.wish.request, pdu.LOCAL_LIMIT)
+            else:
+                self._close(connection)
+
+    def _seat_who_waits(self) -> None:
+        """The longest waiting first; of an origin that gets no place no other is asked for."""
+        full: set[tuple[Places, str]] = set()
+        for connection in list(self._waiting):
+            wish = connection.wish
+            if wish is None or (wish.places, connection.origin) in full:
+                continue
+            if not self._seat(connection, wish):
+                full.add((wish.places, connection.origin))
+
+
+def _bytes_wanted(received: bytearray) -> int:
+    """How many bytes the header, or then the PDU, still lacks."""
+    if len(received) < pdu.HEADER.size:
+        return pdu.HEADER.size - len(received)
+    _, length = pdu.HEADER.unpack_from(received)
+    return int(pdu.HEADER.size + length - len(received))
