@@ -60,10 +60,10 @@ def _routes(node: Node, access: Access) -> APIRouter:
     @router.head("/health", include_in_schema=False)
     @router.get("/health")
     def health(request: Request) -> JSONResponse:
-        """How the node is; status 503 when something is failing. The token shows details."""
+        """How the node is; 503 when it cannot do its work. The token shows details."""
         found = node.health()
         answer = found.as_dict(with_details=access.may_look(request.headers))
-        return JSONResponse(answer, 200 if found.is_ok else 503)
+        return JSONResponse(answer, 200 if found.is_able else 503)
 
     @router.post("/api/studies", status_code=202)
     def notify(body: NoticeBody, request: Request) -> JSONResponse:
