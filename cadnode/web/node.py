@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from cadnode.errors import CadnodeError
 from cadnode.exam.patient import Patient
+from cadnode.web.deliveries import Orders
 from cadnode.web.study import StudyState
 
 API_VERSION: Final = 1
@@ -136,6 +137,7 @@ class Node:
     `patient_of(name)`: whose study it is, for the pages.
     `page_of(name)`: the study's rendered report, or that of an earlier reading; None without one.
     `health()`: how the node is.
+    `orders`: what may be ordered of studies and deliveries; None where nobody takes orders.
 
     `state_of`, `recent` and `notify` raise `Unavailable` when the job database cannot be asked;
     `notify` also when the disk is full, and `UnknownSource`.
@@ -147,3 +149,4 @@ class Node:
     patient_of: Callable[[str], Patient]
     page_of: Callable[[str], StudyReport | None]
     health: Callable[[], Health]
+    orders: Orders | None = None
