@@ -10,7 +10,7 @@ of that again. It names destinations, keys, jobs and our own reasons, nothing of
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Final
 
 from cadnode.node import delivery_record
 from cadnode.node.delivery_record import DeliveryTry
-from cadnode.node.jobs import DeliveryStatus
+from cadnode.node.jobs import DeliveryStatus, Job, delivery_of
 from cadnode.node.results import Results
 from cadnode.node.workflow_steps import DeliveryNote
 
@@ -109,10 +109,22 @@ class UndeliveredIndex:
         """Whether the index covers all results: a node that was updated has none yet."""
         return (self._folder / _BUILT).exists()
 
-    def build(self, results: Results) -> int:
-        """Make the index of the records beside the results; how many entries were added."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+    def build(self, results: Results, ended: Iterable[Job] = ()) -> int:
+        """Make the index of the records beside the results; how many entries were added.
+
+        `ended` are jobs of deliveries that an older version, which kept no record, has left.
+        """
         n_added = 0
+        for job in ended:
+            place = delivery_of(job.identifier)
+            has_failed = job.has_failed or job.output in _LEFT
+            recorded = delivery_record.last_tries(results.of_content(*place[:2]))
+            if has_failed and place[2] not in recorded and self.find(*place) is None:
+                word = DeliveryStatus.GIVEN_UP.value if job.has_failed else job.output
+                status = DeliveryStatus(word or DeliveryStatus.GIVEN_UP)
+                at = job.updated_at
+                self.put(Undelivered(*place, status, "", at, at))
+                n_added += 1
         for record in results.folder.glob(f"*/*/{delivery_record.FILE}"):
             content = record.parent
             for one in delivery_record.last_tries(content).values():
@@ -139,6 +151,7 @@ class UndeliveredIndex:
                         yield entry.name, entry.stat().st_mtime_ns, Path(entry.path)
 
 
+_LEFT: Final = (DeliveryStatus.REFUSED, DeliveryStatus.GIVEN_UP)
 _IN_NAME: Final = ("study", "content", "destination")
 
 

@@ -27,6 +27,7 @@ from cadnode.node.active_models import ActiveModels
 from cadnode.node.delivery_tries import DeliveryTries
 from cadnode.node.fetching import Fetcher, spool_folder
 from cadnode.node.header_index import HeaderIndex
+from cadnode.node.jobs import JobLookup, JobsUnavailable
 from cadnode.node.listener import open_spool
 from cadnode.node.model_overview import examine
 from cadnode.node.outputs import cards_of, installation_uid, model_folders, write_outputs
@@ -59,6 +60,7 @@ def run(settings: Settings, *, supervised: bool) -> None:
     with stopping_on_signal(supervised=supervised) as stopping:
         if stopping():
             return  # while models were loaded: another node may have the job database by now
+        worker.index_undelivered()
         start = launch(worker.steps(), settings.database_url)
         log.info("working", role="worker", device=device, count=len(list(readers)))
         next_sweep = 0.0
@@ -238,6 +240,21 @@ class Worker:
     def deliver(self, study: str, content: str, destination: str) -> str:
         """One try to deliver: the value of a `DeliveryStatus`, plain text for the job database."""
         return self._tries.deliver(study, content, destination).status.value
+
+    def index_undelivered(self) -> None:
+        """Where an older version worked, enter once what destinations refused of it."""
+        if self._undelivered.is_built():
+            return
+        progress = JobLookup(self._settings.database_url)
+        try:
+            since = datetime.fromtimestamp(0, UTC)
+            ended = progress.ended_since(since, "deliver") + progress.failed_since(since, "deliver")
+            count = self._undelivered.build(self._results, ended)
+            log.info("undelivered_indexed", count=count)
+        except (JobsUnavailable, OSError) as error:  # at the next start, then
+            log.warning("undelivered_not_indexed", error=error)
+        finally:
+            progress.close()
 
     def settled(self, study: str, content: str, destination: str) -> str:
         """How a delivery is known to have ended, so that no further try is needed; else ""."""
