@@ -147,8 +147,8 @@ def retry(
     Example: [bold]cadnode studies retry --all-refused --to archive[/]
     """
     with opened(settings.load(config)) as place:
-        keys = _chosen(place, studies, to, all_refused=all_refused)
-        _order(place, keys, lambda key: place.desk.retry(key, to), to, "sent now", dry_run, as_json)
+        chosen = _chosen(place, studies, to, all_refused=all_refused)
+        _order(place, chosen, place.desk.retry, "sent now", dry_run=dry_run, as_json=as_json)
 
 
 @studies_app.command()
@@ -168,11 +168,9 @@ def redeliver(
     if not to:
         raise SettingsError("say where to: --to DEST, the name of a [[destinations]] block")
     with opened(settings.load(config)) as place:
-        keys = _chosen(place, studies, to, all_refused=False)
-        _order(
-            place, keys, lambda key: place.desk.redeliver(key, to), to, "sent again", dry_run,
-            as_json,
-        )  # fmt: skip
+        chosen = _chosen(place, studies, to, all_refused=False)
+        order = place.desk.redeliver
+        _order(place, chosen, order, "sent again", dry_run=dry_run, as_json=as_json)
 
 
 @studies_app.command()
@@ -202,37 +200,40 @@ def drop(
         raise SettingsError("say why: --reason TEXT, without patient data")
     by = actor(datetime.now(UTC)).name
     with opened(settings.load(config)) as place:
-        keys = _chosen(place, studies, to, all_refused=all_refused)
+        chosen = _chosen(place, studies, to, all_refused=all_refused)
+        what = "results" if all_refused else "studies"
         if not (yes or dry_run) and not typer.confirm(
-            f"Give up what is undelivered of {len(keys)} studies?", err=True
+            f"Give up what is undelivered of {len(chosen)} {what}?", err=True
         ):
             raise typer.Exit(2)
-        _order(
-            place, keys, lambda key: place.desk.drop(key, to, by, reason), to, "dropped", dry_run,
-            as_json,
-        )  # fmt: skip
+
+        def order(study: str, destination: str) -> "Ordered":
+            return place.desk.drop(study, destination, by, reason)
+
+        _order(place, chosen, order, "dropped", dry_run=dry_run, as_json=as_json)
 
 
-def _chosen(place: Place, named: Sequence[str] | None, to: str, *, all_refused: bool) -> list[str]:
-    """The studies that are named, or all whose result was refused or given up."""
-    from cadnode.node.orders import sorted_keys
+def _chosen(
+    place: Place, named: Sequence[str] | None, to: str, *, all_refused: bool
+) -> list[tuple[str, str]]:
+    """(study, destination) of what is named, or of every result that was refused or given up."""
     from cadnode.web.deliveries import DeliveryFilter
     from cadnode.web.study import key_of
 
     if bool(named) == all_refused:
         raise SettingsError("name studies, or --all-refused: one of the two")
     if named:
-        return list(dict.fromkeys(map(key_of, named)))
-    wanted = DeliveryFilter(destination=to)
-    return sorted_keys([one for one in place.desk.listed(wanted) if one.state != "waiting"])
+        return [(key, to) for key in dict.fromkeys(map(key_of, named))]
+    found = place.desk.listed(DeliveryFilter(destination=to))
+    return [(one.study, one.destination) for one in found if one.state != "waiting"]
 
 
 def _order(
     place: Place,
-    keys: Sequence[str],
-    carry_out: "Callable[[str], Ordered]",
-    to: str,
+    chosen: Sequence[tuple[str, str]],
+    carry_out: "Callable[[str, str], Ordered]",
     done: str,
+    *,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -241,13 +242,13 @@ def _order(
 
     results: list[dict[str, Any]] = []
     n_refused, is_running = 0, True
-    for key in keys:
+    for key, to in chosen:
         if dry_run:
             rows = place.desk.listed(DeliveryFilter(study=key, destination=to))
             results.append({"study": key, "deliveries": [one.as_dict() for one in rows]})
             continue
         try:
-            ordered = carry_out(key)
+            ordered = carry_out(key, to)
         except OrderRefused as error:
             n_refused += 1
             results.append({"study": key, "error": error.error, "hint": error.hint})
@@ -282,7 +283,7 @@ def _print_order(results: Sequence[dict[str, Any]], done: str) -> None:
 def _table(found: "Sequence[StudyState]") -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("study", "state", "result", "destinations", "changed"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name in ("study", "changed"))
     for one in found:
         places = ", ".join(f"{name}: {word.replace('_', ' ')}" for name, word in one.deliveries)
         when = one.updated_at.isoformat(timespec="minutes") if one.updated_at else ""
@@ -293,8 +294,9 @@ def _table(found: "Sequence[StudyState]") -> Table:
 def deliveries_table(rows: "Sequence[Delivery]") -> Table:
     """Deliveries, a line each."""
     table = Table(box=None, pad_edge=False)
-    for name in ("study", "destination", "state", "since", "tries", "next try", "why"):
-        table.add_column(name, overflow="fold")
+    for name in ("study", "destination", "state", "since", "tries", "next try"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("why", overflow="fold")
     for one in rows:
         row = one.as_dict()
         table.add_row(

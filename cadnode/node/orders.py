@@ -7,7 +7,7 @@ deletes an image or a result.
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -253,14 +253,9 @@ class DeliveryDesk:
         except (SQLAlchemyError, JobsUnavailable):
             return
 
-    def _ordered(self, deliveries: Any, *, is_read_again: bool = False) -> Ordered:
+    def _ordered(self, deliveries: Iterable[Delivery], *, is_read_again: bool = False) -> Ordered:
         is_running = role_status.look(self._storage, "worker").is_up
         return Ordered(tuple(deliveries), is_read_again, is_running)
-
-
-def sorted_keys(deliveries: Sequence[Delivery]) -> list[str]:
-    """The studies of some deliveries, each once, in order."""
-    return list(dict.fromkeys(one.study for one in deliveries))
 
 
 def _is_of(wanted: str, state: str) -> bool:
