@@ -8,13 +8,15 @@ CadnodeError
  ├── ModelError         a card or its weights are missing, damaged or unfit       (exit 4)
  ├── ReportError        a DICOM object could not be made from a result            (exit 5)
  └── DeliveryError      a destination did not take an object                      (exit 6)
-      ├── TransientDeliveryError   unreachable, busy, out of resources: try again
-      └── PermanentDeliveryError   refused permanently: retrying is useless
+      ├── TransientDeliveryError   unreachable, busy, out of resources: try again soon
+      └── PermanentDeliveryError   refused: the same would be refused again, a person has to look
+           └── PassingRefusal      refused for a cause that can pass: try again daily
 
 Messages never hold patient data: no names, identifiers, dates, accession numbers, nor paths or
 third-party texts that may hold them.
 """
 
+from enum import StrEnum
 from typing import ClassVar
 
 from cadnode.domain import SkipReason
@@ -66,17 +68,43 @@ class ReportError(CadnodeError):
     exit_code = 5
 
 
+class Again(StrEnum):
+    """When something that a destination did not take is tried again (`deliver.answers`)."""
+
+    SOON = "soon"
+    SLOWLY = "slowly"
+    NEVER = "never"
+
+
 class DeliveryError(CadnodeError):
-    """A destination did not take an object."""
+    """A destination did not take an object; `again` is when the same is tried again."""
 
     exit_code = 6
+    again: ClassVar[Again] = Again.NEVER
 
 
 class TransientDeliveryError(DeliveryError):
     """The destination is unreachable, busy or out of resources; a later try may succeed."""
 
     retryable = True
+    again = Again.SOON
 
 
 class PermanentDeliveryError(DeliveryError):
-    """The destination refused permanently; the same attempt will fail again."""
+    """The destination refused; the same attempt will fail again."""
+
+
+class PassingRefusal(PermanentDeliveryError):
+    """The destination refused for a cause that can pass: a right, a title, its configuration."""
+
+    again = Again.SLOWLY
+
+
+def not_taken(again: Again, text: str) -> DeliveryError:
+    """The error of that class."""
+    kinds: dict[Again, type[DeliveryError]] = {
+        Again.SOON: TransientDeliveryError,
+        Again.SLOWLY: PassingRefusal,
+        Again.NEVER: PermanentDeliveryError,
+    }
+    return kinds[again](text)

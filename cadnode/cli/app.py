@@ -25,9 +25,11 @@ from cadnode.cli.command import (
 )
 from cadnode.cli.compare import compare, report
 from cadnode.cli.data import data_app, phantom
+from cadnode.cli.deliveries import deliveries_app
 from cadnode.cli.evaluate import evaluate_app
 from cadnode.cli.models import models_app
 from cadnode.cli.orthanc import orthanc_app
+from cadnode.cli.studies import studies_app
 from cadnode.cli.train import train_app
 from cadnode.domain import Profile, System
 from cadnode.errors import PermanentDeliveryError, SettingsError
@@ -51,6 +53,8 @@ app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
 app.add_typer(orthanc_app, name="orthanc")
+app.add_typer(studies_app, name="studies")
+app.add_typer(deliveries_app, name="deliveries")
 app.command()(phantom)
 app.command()(compare)
 app.command()(report)

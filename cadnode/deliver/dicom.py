@@ -14,9 +14,10 @@ from typing import Any
 from pynetdicom import AE, _config
 from pynetdicom.sop_class import Verification
 
+from cadnode.deliver.answers import NOT_ACCEPTED, of_rejection
 from cadnode.deliver.associations import QueuedObject, items_of, plan
 from cadnode.deliver.held import PeerCopy, judged, sent
-from cadnode.deliver.outcome import Delivered, DeliveryOutcome, all_taken, outcome_of
+from cadnode.deliver.outcome import Delivered, DeliveryOutcome, Refused, all_taken, outcome_of
 from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.deliver.query import CONTEXTS, copy_of
 from cadnode.errors import (
@@ -24,6 +25,7 @@ from cadnode.errors import (
     PermanentDeliveryError,
     SettingsError,
     TransientDeliveryError,
+    not_taken,
 )
 from cadnode.log import get_logger
 from cadnode.settings import Destination
@@ -120,11 +122,11 @@ def send(
     Raises
     ------
     TransientDeliveryError
-        The peer cannot be reached, is busy, out of resources or went away: nothing further was
-        sent, and all of it may be sent again.
+        The peer cannot be reached, is busy or went away: nothing further was sent; or it is out of
+        resources for some of the files. All of it may be sent again.
     PermanentDeliveryError
-        The peer refuses the association, or some of the files, or a file is not DICOM, or the
-        peer holds another object under a file's UID.
+        The peer refuses the association, or some of the files (`PassingRefusal`: for a cause that
+        can pass), or a file is not DICOM, or the peer holds another object under a file's UID.
     """
     items, refusals = items_of(files)
     duplicates: list[Path] = []
@@ -134,7 +136,7 @@ def send(
             for item in batch:
                 outcome = _send_one(assoc, item, destination)
                 if outcome.refusal:
-                    refusals.append(outcome.refusal)
+                    refusals.append(Refused(outcome.refusal, outcome.again))
                     on_refusal(item.path, outcome.refusal)
                     continue
                 if outcome.is_duplicate:
@@ -167,7 +169,7 @@ def echo(destination: DicomPeer) -> None:
     """
     with _associated(destination, [(str(Verification), "1.2.840.10008.1.2")]) as assoc:
         if not assoc.accepted_contexts:
-            raise PermanentDeliveryError(f"{destination.name} does not take C-ECHO")
+            raise not_taken(NOT_ACCEPTED, f"{destination.name} does not take C-ECHO")
         status = assoc.send_c_echo().get("Status")
         if status is None:
             raise TransientDeliveryError(f"{destination.name} did not answer C-ECHO")
@@ -191,7 +193,7 @@ def _send_one(assoc: Any, item: QueuedObject, destination: DicomPeer) -> Deliver
     if (item.sop_class_uid, item.transfer_syntax_uid) not in {
         (cx.abstract_syntax, cx.transfer_syntax[0]) for cx in assoc.accepted_contexts
     }:
-        return DeliveryOutcome(refusal=f"does not accept {item.describe()}")
+        return DeliveryOutcome(f"does not accept {item.describe()}", again=NOT_ACCEPTED)
     try:
         answer = assoc.send_c_store(item.path)
     except (RuntimeError, OSError) as error:
@@ -259,7 +261,8 @@ def _refused(assoc: Any, destination: DicomPeer) -> Exception:
     answer = assoc.acceptor.primitive
     if assoc.is_rejected and answer is not None:
         text = f"{destination.name} refused the association: {answer.reason_str}"
-        return (PermanentDeliveryError if answer.result == 1 else TransientDeliveryError)(text)
+        meaning = of_rejection(answer.result, answer.result_source, answer.diagnostic)
+        return not_taken(meaning.again, text)
     if answer is not None and answer.result == 0:
-        return PermanentDeliveryError(f"{destination.name} accepts none of the SOP classes")
+        return not_taken(NOT_ACCEPTED, f"{destination.name} accepts none of the SOP classes")
     return TransientDeliveryError(f"{destination.name} cannot be reached or does not answer")

@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from cadnode.deliver.outcome import Delivered, all_taken
+from cadnode.deliver.answers import of_http
+from cadnode.deliver.outcome import Delivered, Refused, all_taken
 from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.deliver.over_http import OverHttp, delivering
-from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
+from cadnode.errors import PassingRefusal, TransientDeliveryError
 from cadnode.http import HttpPeerValues, json_of
 from cadnode.log import get_logger
 from cadnode.settings import Destination
@@ -75,17 +76,15 @@ def outcome(answer: Any, name: str) -> Delivered:
 
     Raises
     ------
-    PermanentDeliveryError
+    DeliveryError
         The answer is none, or a resource was refused.
     """
     is_bundle = isinstance(answer, dict) and answer.get("type") == "transaction-response"
     entries = answer.get("entry") if is_bundle else None
     if not isinstance(entries, list):
-        raise PermanentDeliveryError(
-            f"{name} did not answer as a FHIR server does: is the url right?"
-        )
+        raise PassingRefusal(f"{name} did not answer as a FHIR server does: is the url right?")
     states = [_status(entry) for entry in entries]
-    refusals = [f"answered {state}" for state in states if not _TAKEN.match(state)]
+    refusals = [_refused(state) for state in states if not _TAKEN.match(state)]
     return all_taken(len(states) - len(refusals), 0, refusals, name)
 
 
@@ -98,9 +97,14 @@ def check(destination: HttpPeerValues) -> str:
         stated = json_of(response, peer.name)
     version = stated.get("fhirVersion") if isinstance(stated, dict) else None
     if not isinstance(version, str) or not _SAFE.fullmatch(version):
-        raise PermanentDeliveryError(f"{destination.name} is no FHIR server: is the url right?")
+        raise PassingRefusal(f"{destination.name} is no FHIR server: is the url right?")
     warning = "" if version.startswith("5.") else "; our bundles are R5"
     return f"FHIR {version}{warning}"
+
+
+def _refused(state: str) -> Refused:
+    status = int(state) if state.isdigit() else None
+    return Refused(f"answered {state}", of_http(status))
 
 
 def _status(entry: Any) -> str:

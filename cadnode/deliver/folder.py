@@ -1,19 +1,17 @@
 """Objects copied into a folder, each there whole or not at all."""
 
-import errno
 import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cadnode.deliver.answers import of_os_error
 from cadnode.deliver.held import ANOTHER, PeerCopy, compared, from_file, sent
-from cadnode.deliver.outcome import Delivered, all_taken
+from cadnode.deliver.outcome import Delivered, Refused, all_taken
 from cadnode.deliver.outgoing import Outgoing, Takes
-from cadnode.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
+from cadnode.errors import DeliveryError, PermanentDeliveryError, not_taken
 from cadnode.files import written_whole
 from cadnode.settings import Destination
-
-_FOR_GOOD = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG})
 
 
 class FolderKind:
@@ -65,7 +63,7 @@ def deliver(
         folder.mkdir(parents=True, exist_ok=True)
         for file in files:
             if _is_anothers(folder / file.name, file):
-                refusals.append(ANOTHER)
+                refusals.append(Refused(ANOTHER))
                 continue
             with file.open("rb") as read, written_whole(folder / file.name) as written:
                 shutil.copyfileobj(read, written, 1 << 20)
@@ -98,5 +96,5 @@ def _is_anothers(there: Path, file: Path) -> bool:
 
 def _mapped(error: OSError) -> DeliveryError:
     reason = os.strerror(error.errno or 0)
-    kind = PermanentDeliveryError if error.errno in _FOR_GOOD else TransientDeliveryError
-    return kind(f"the folder destination cannot be written: {reason}")
+    text = f"the folder destination cannot be written: {reason}"
+    return not_taken(of_os_error(error), text)

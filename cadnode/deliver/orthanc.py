@@ -14,11 +14,12 @@ from typing import Any, Final
 
 from pydicom import Dataset
 
+from cadnode.deliver.answers import of_http
 from cadnode.deliver.held import ANOTHER, PeerCopy, compared, from_file, judged, sent, worst
-from cadnode.deliver.outcome import Delivered, all_taken
+from cadnode.deliver.outcome import Delivered, Refused, all_taken
 from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.deliver.over_http import OverHttp, delivering
-from cadnode.errors import PermanentDeliveryError
+from cadnode.errors import Again, PassingRefusal, PermanentDeliveryError
 from cadnode.http import HttpPeerValues, Peer, json_of
 from cadnode.log import get_logger
 from cadnode.settings import Destination
@@ -63,17 +64,17 @@ def send(files: Sequence[Path], destination: HttpPeerValues) -> Delivered:
         It refuses some of the files, or holds another object under a file's UID, or it is no
         Orthanc.
     """
-    refusals = []
+    refusals: list[Refused] = []
     unseen: list[PeerCopy] = []
     with delivering(destination) as peer:
         version(peer)  # wrong credentials are noticed before megabytes are on their way
         for file in files:
             copy = _held(peer, file)
             if copy is PeerCopy.ANOTHER:
-                refusals.append(ANOTHER)
+                refusals.append(Refused(ANOTHER))
                 continue
             status, refusal = _send_one(file, peer)
-            if refusal:
+            if refusal is not None:
                 refusals.append(refusal)
             elif status == _HAD_IT and copy is not PeerCopy.OURS:
                 unseen.append(
@@ -93,12 +94,12 @@ def version(peer: Peer) -> str:
     ------
     HttpFailure
         It does not answer, or refuses us.
-    PermanentDeliveryError
+    PassingRefusal
         What answers is no Orthanc.
     """
     system = peer.get_json("/system")
     if not isinstance(system, dict) or "ApiVersion" not in system:
-        raise PermanentDeliveryError(f"{peer.name} is no Orthanc: is the url right?")
+        raise PassingRefusal(f"{peer.name} is no Orthanc: is the url right?")
     return str(system.get("Version", "unknown"))
 
 
@@ -148,18 +149,20 @@ def _compared(peer: Peer, name: str, ours: Dataset) -> PeerCopy:
     return PeerCopy.UNKNOWN if theirs is None else compared(ours, theirs)
 
 
-def _send_one(file: Path, peer: Peer) -> tuple[str, str]:
-    """The Orthanc's status of a file, and why it refuses it; "" when it took it."""
+def _send_one(file: Path, peer: Peer) -> tuple[str, Refused | None]:
+    """The Orthanc's status of a file, and why it refuses it; None when it took it."""
     headers = {"Content-Type": "application/dicom", "Accept": "application/json"}
     with (
         file.open("rb") as data,
         peer.request("POST", "/instances", data=data, headers=headers, also=_REFUSED) as response,
     ):
         if response.status_code in _REFUSED:
-            return "", f"answered {response.status_code}"
+            refused = response.status_code
+            return "", Refused(f"answered {refused}", of_http(refused))
         answer = json_of(response, peer.name)
     status = answer.get("Status") if isinstance(answer, dict) else None
     if status in _TAKEN:
-        return str(status), ""
+        return str(status), None
     # Orthanc's own words only: what else an answer holds may be anything.
-    return "", "answered FilteredOut" if status == "FilteredOut" else "answered Failure"
+    words = "FilteredOut" if status == "FilteredOut" else "Failure"
+    return "", Refused(f"answered {words}", Again.SLOWLY)

@@ -1,24 +1,14 @@
-"""What a C-STORE response means for the sender (DICOM PS3.4 table B.2-1, PS3.7 annex C).
+"""What became of the objects of one try: taken, taken with a warning, or refused and why.
 
-STOW-RS gives the same statuses, object by object (PS3.18 10.5.3.2).
+What each answer means is in `deliver.answers`; STOW-RS gives the statuses of C-STORE, object by
+object (PS3.18 10.5.3.2).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
-
-_DUPLICATE = 0x0111  # the peer has one of that UID: an earlier try's, or another (`deliver.held`)
-_REFUSALS = {
-    0x0110: "processing failure",
-    0x0117: "invalid object instance",
-    0x0122: "SOP class not supported",
-    0x0124: "not authorized",
-}
-_WARNINGS = range(0xB000, 0xC000)
-_OUT_OF_RESOURCES = range(0xA700, 0xA800)
-_DOES_NOT_MATCH = range(0xA900, 0xAA00)
-_CANNOT_UNDERSTAND = range(0xC000, 0xD000)
+from cadnode.deliver.answers import DUPLICATE, is_taken, most_hopeful, of_status
+from cadnode.errors import Again, TransientDeliveryError, not_taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +24,25 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """One object that was not taken: why, and when it is to be tried again."""
+
+    reason: str
+    again: Again = Again.NEVER
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryOutcome:
     """Taken (perhaps with a warning) when `refusal` is empty, else why it was refused.
 
-    `is_duplicate`: the peer has an object of that UID; whose, is to be found out.
+    `again` is when a refused object is to be tried again. `is_duplicate`: the peer has an object of
+    that UID; whose, is to be found out.
     """
 
     refusal: str = ""
     is_warning: bool = False
     is_duplicate: bool = False
+    again: Again = Again.NEVER
 
 
 def outcome_of(status: int | None, peer: str) -> DeliveryOutcome:
@@ -51,34 +51,29 @@ def outcome_of(status: int | None, peer: str) -> DeliveryOutcome:
     Raises
     ------
     TransientDeliveryError
-        The peer did not answer, or is out of resources.
+        The peer did not answer.
     """
     if status is None:
         raise TransientDeliveryError(f"{peer} did not answer C-STORE or ended the association")
-    if status in _OUT_OF_RESOURCES:
-        raise TransientDeliveryError(f"{peer} is out of resources ({status:04X})")
-    if status in (0x0000, 0x0001, _DUPLICATE) or status in _WARNINGS:
-        return DeliveryOutcome(is_warning=status != 0, is_duplicate=status == _DUPLICATE)
-    name = _REFUSALS.get(status, "failure")
-    if status in _DOES_NOT_MATCH:
-        name = "data set does not match SOP class"
-    elif status in _CANNOT_UNDERSTAND:
-        name = "cannot understand"
-    return DeliveryOutcome(refusal=f"answered {status:04X}, {name}")
+    if is_taken(status) or status == DUPLICATE:
+        return DeliveryOutcome(is_warning=status != 0, is_duplicate=status == DUPLICATE)
+    meaning = of_status(status)
+    return DeliveryOutcome(refusal=f"answered {status:04X}, {meaning.words}", again=meaning.again)
 
 
 def all_taken(
-    n_sent: int, n_warnings: int, refusals: Sequence[str], peer: str, n_unverified: int = 0
+    n_sent: int, n_warnings: int, refusals: Sequence[Refused], peer: str, n_unverified: int = 0
 ) -> Delivered:
     """What the peer took, when it refused none.
 
     Raises
     ------
-    PermanentDeliveryError
-        There are refusals.
+    DeliveryError
+        There are refusals: of the class of the one that is tried again soonest.
     """
     if refusals:
-        reasons = "; ".join(sorted(set(refusals)))
+        reasons = "; ".join(sorted({one.reason for one in refusals}))
         n_objects = n_sent + len(refusals)
-        raise PermanentDeliveryError(f"{peer} took {n_sent} of {n_objects} objects: {reasons}")
+        again = most_hopeful(one.again for one in refusals)
+        raise not_taken(again, f"{peer} took {n_sent} of {n_objects} objects: {reasons}")
     return Delivered(n_sent, n_warnings, n_unverified)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
+from cadnode.deliver.answers import of_http
+from cadnode.errors import Again, not_taken
 from cadnode.http import ADVICE, HttpFailure, HttpPeerValues, Peer, connected
 from cadnode.settings import Destination
 
@@ -29,11 +30,11 @@ def delivering(values: HttpPeerValues) -> Iterator[Peer]:
         It cannot be reached, is busy, out of storage, refuses our credentials, or went away:
         send all of it again.
     PermanentDeliveryError
-        It refuses the request.
+        It refuses the request (`PassingRefusal`: for a cause that can pass).
     """
     try:
         with connected(values) as peer:
             yield peer
     except HttpFailure as failure:
-        kind = TransientDeliveryError if failure.retryable else PermanentDeliveryError
-        raise kind(str(failure)) from None
+        again = Again.SOON if failure.retryable else of_http(failure.status)
+        raise not_taken(again, str(failure)) from None

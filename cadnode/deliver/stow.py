@@ -15,7 +15,7 @@ from pydicom import Dataset
 
 from cadnode.deliver import held
 from cadnode.deliver.held import PeerCopy
-from cadnode.deliver.outcome import Delivered, all_taken, outcome_of
+from cadnode.deliver.outcome import Delivered, Refused, all_taken, outcome_of
 from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.deliver.over_http import OverHttp, delivering
 from cadnode.errors import TransientDeliveryError
@@ -126,7 +126,7 @@ def outcome(status: int, body: bytes, n_files: int, name: str) -> Delivered:
         The server refuses objects.
     """
     answer = _parsed(body)
-    refusals = []
+    refusals: list[Refused] = []
     n_sent = n_warnings = 0
     for item in answer.get(_STORED, []):
         n_sent += 1
@@ -135,7 +135,7 @@ def outcome(status: int, body: bytes, n_files: int, name: str) -> Delivered:
         reason = _number(item, _FAILURE_REASON)
         meant = outcome_of(0x0110 if reason is None else reason, name)
         if meant.refusal:
-            refusals.append(meant.refusal)
+            refusals.append(Refused(meant.refusal, meant.again))
         else:
             n_sent, n_warnings = n_sent + 1, n_warnings + 1
     if n_sent + len(refusals) < n_files:

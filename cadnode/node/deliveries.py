@@ -1,11 +1,20 @@
 """What each configured destination gets of a study's results, and how a try to deliver ends."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+from cadnode.deliver.answers import most_hopeful
 from cadnode.deliver.destination import DestinationKind, kind_of
 from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.domain import Profile
-from cadnode.errors import DeliveryError, PermanentDeliveryError, SettingsError
+from cadnode.errors import (
+    Again,
+    DeliveryError,
+    PermanentDeliveryError,
+    SettingsError,
+    not_taken,
+)
 from cadnode.log import get_logger
 from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.results import BUNDLE, exam_folders, has_outputs, objects_in
@@ -15,7 +24,32 @@ from cadnode.settings import Destination, Settings
 log = get_logger("worker")
 
 
+@dataclass(frozen=True, slots=True)
+class TryEnd:
+    """How one attempt to deliver ended, and why it did not arrive (one of our sentences)."""
+
+    status: DeliveryStatus
+    reason: str = ""
+
+
+_NOT_TAKEN: Final = {
+    Again.SOON: DeliveryStatus.RETRY,
+    Again.SLOWLY: DeliveryStatus.REFUSED_FOR_NOW,
+    Again.NEVER: DeliveryStatus.REFUSED,
+}
+
+
+def again_of(status: DeliveryStatus) -> Again:
+    """When an attempt that ended so, and did not arrive, is followed by another."""
+    return next(again for again, word in _NOT_TAKEN.items() if word is status)
+
+
 def deliver(settings: Settings, study: str, result: Path, name: str) -> DeliveryStatus:
+    """The status of one `attempt`."""
+    return attempt(settings, study, result, name).status
+
+
+def attempt(settings: Settings, study: str, result: Path, name: str) -> TryEnd:
     """How one attempt to deliver a study's results ended.
 
     A destination that the configuration does not name any more refuses. A file that is not there
@@ -31,14 +65,14 @@ def deliver(settings: Settings, study: str, result: Path, name: str) -> Delivery
         log.warning(
             "delivery_failed", study=study, destination=name, error=error, reason=str(error)
         )
-        return DeliveryStatus.RETRY if error.retryable else DeliveryStatus.REFUSED
+        return TryEnd(_NOT_TAKEN[error.again], str(error))
     except SettingsError:
         log.error("delivery_failed", study=study, destination=name, reason="not configured")
-        return DeliveryStatus.REFUSED
+        return TryEnd(DeliveryStatus.REFUSED, f"{name} is not configured as it should be")
     except OSError as error:
         log.error("delivery_failed", study=study, destination=name, error=error, reason="result")
-        return DeliveryStatus.RETRY
-    return DeliveryStatus.UNVERIFIED if n_unverified else DeliveryStatus.DELIVERED
+        return TryEnd(DeliveryStatus.RETRY, "the result cannot be read")
+    return TryEnd(DeliveryStatus.UNVERIFIED if n_unverified else DeliveryStatus.DELIVERED)
 
 
 def profile_of(settings: Settings, destination: Destination) -> Profile:
@@ -57,11 +91,13 @@ def profiles_of(settings: Settings) -> tuple[Profile, ...]:
 def _deliver_all(settings: Settings, study: str, result: Path, destination: Destination) -> int:
     """Deliver every patient's results; returns how many objects could not be compared.
 
-    A refusal for one patient does not hold back another's; the error is raised after the last.
+    A refusal for one patient does not hold back another's; the error is raised after the last, of
+    the class of the one that is tried again soonest.
     """
     kind = kind_of(destination)
     exams = exam_folders(result)
-    n_unverified, refused = 0, None
+    n_unverified = 0
+    refused: list[PermanentDeliveryError] = []
     for exam in exams:
         if len(exams) > 1 and not has_outputs(exam):
             continue  # images whose patient is unclear make no object
@@ -71,9 +107,10 @@ def _deliver_all(settings: Settings, study: str, result: Path, destination: Dest
             sent = kind.send(outgoing, destination, settings.listener.ae_title)
             n_unverified += sent.n_unverified
         except PermanentDeliveryError as error:
-            refused = refused or error
+            refused.append(error)
     if refused:
-        raise refused
+        again = most_hopeful(error.again for error in refused)
+        raise not_taken(again, "; ".join(dict.fromkeys(map(str, refused))))
     return n_unverified
 
 

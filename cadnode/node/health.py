@@ -3,17 +3,18 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from cadnode import __version__
 from cadnode.node import role_status, worker_state
-from cadnode.node.jobs import Job, JobLookup, JobsUnavailable
+from cadnode.node.jobs import DeliveryStatus, Job, JobLookup, JobsUnavailable, delivery_of
 from cadnode.node.role_status import Presence
 from cadnode.node.supervise import ROLES
+from cadnode.node.undelivered import Undelivered, UndeliveredIndex
 from cadnode.node.worker_state import NodeState
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.requests import GOOD, FetchCode
@@ -52,15 +53,29 @@ class Waiting:
         return {"waiting": self.count, "oldest_s": round(self.oldest_s)}
 
 
+@dataclass(frozen=True, order=True, slots=True)
+class Missing:
+    """Results that a destination does not have, for one reason: `word` is "refused" or "given_up".
+
+    `is_retried`: they are tried again by themselves, daily.
+    """
+
+    destination: str
+    word: str
+    reason: str = ""
+    is_retried: bool = False
+    count: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class QueueHealth:
-    """What waits at each stage, and what failed during the last day."""
+    """What waits at each stage, what is undelivered, and what failed during the last day."""
 
     fetching: Waiting = Waiting()
     reading: Waiting = Waiting()
     delivering: dict[str, Waiting] = field(default_factory=dict)
     failed: int = 0
-    undelivered: tuple[tuple[str, str, int], ...] = ()  # (destination, "refused"|"given_up", n)
+    undelivered: tuple[Missing, ...] = ()
     not_fetched: tuple[tuple[FetchCode, int], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -69,7 +84,14 @@ class QueueHealth:
             "fetching": self.fetching.as_dict(),
             "reading": self.reading.as_dict(),
             "delivering": {name: w.as_dict() for name, w in self.delivering.items()},
+            "undelivered": self._undelivered(),
         }
+
+    def _undelivered(self) -> dict[str, int]:
+        counts: Counter[str] = Counter()
+        for one in self.undelivered:
+            counts[one.destination] += one.count
+        return dict(sorted(counts.items()))
 
 
 class HealthCheck:
@@ -79,6 +101,7 @@ class HealthCheck:
         self._settings = settings
         self._spool = spool
         self._progress = progress
+        self._undelivered = UndeliveredIndex(settings.storage.folder)
         self._lock = threading.Lock()
         self._last: tuple[float, Health] | None = None
 
@@ -111,24 +134,18 @@ class HealthCheck:
         now, since = time.time(), datetime.now(UTC) - LOOKS_BACK
         open_jobs = self._progress.open_jobs("consider", "process", "deliver")
         reading = [j for j in open_jobs if j.name == "process" or _is_due(j)]
+        missing = {entry.key: entry for entry in self._undelivered.all()}
         delivering: dict[str, list[float]] = {d.name: [] for d in self._settings.destinations}
         for job in open_jobs:
-            if job.name == "deliver":
-                delivering.setdefault(_destination(job), []).append(job.created_at)
-        ended = Counter(
-            (_destination(job), job.output)
-            for job in self._progress.ended_since(since, "deliver")
-            if job.output in ("refused", "given_up")
-        )
-        broken = self._progress.failed_since(since, "deliver")
-        ended.update((_destination(job), "given_up") for job in broken)
+            if job.name == "deliver" and (began := _waits_since(job, missing)) is not None:
+                delivering.setdefault(delivery_of(job.identifier)[2], []).append(began)
         spool = self._settings.storage.folder / "spool"
         return QueueHealth(
             fetching=Waiting.since(_asked_at(spool), now),
             reading=Waiting.since((j.created_at for j in reading), now),
             delivering={name: Waiting.since(t, now) for name, t in delivering.items()},
             failed=len(self._progress.failed_since(since, "process")),
-            undelivered=tuple((name, str(word), n) for (name, word), n in ended.items()),
+            undelivered=_counted(missing.values()),
             not_fetched=_not_fetched(spool, since.timestamp()),
         )
 
@@ -205,12 +222,15 @@ def queue_problems(queue: QueueHealth) -> Iterator[HealthProblem]:
                 f"results that wait: {waiting.count}",
                 "is it running, does it know this node, is its password right? ask `cadnode check`",
             )  # fmt: skip
-    for name, word, count in sorted(queue.undelivered):
-        how = "refused" if word == "refused" else "was away for too long for"
+    for one in sorted(queue.undelivered):
+        how = "refused" if one.word == "refused" else "was away for too long for"
+        results = "1 result" if one.count == 1 else f"{one.count} results"
+        why = f" ({one.reason})" if one.reason else ""
+        again = "they are tried daily; " if one.is_retried else ""
         yield HealthProblem(
-            f"delivery_{word}", f"{name} {how} {count} of the last day's results",
-            "the studies' pages name it, the log says why; ask for a study to send it again",
-            failing=False,
+            f"delivery_{one.word}", f"{one.destination} {how} {results}{why}",
+            f"{again}`cadnode deliveries list` names them; `cadnode studies retry` sends them now, "
+            "`cadnode studies drop` gives them up", failing=False, lasting=True,
         )  # fmt: skip
     if queue.reading.oldest_s > READING_LATE_S:
         yield HealthProblem(
@@ -239,8 +259,22 @@ def _is_due(job: Job) -> bool:
     return job.name == "consider" and job.status != "DELAYED"
 
 
-def _destination(job: Job) -> str:
-    return job.identifier.split("-", 3)[-1]
+def _waits_since(job: Job, missing: Mapping[tuple[str, str, str], Undelivered]) -> float | None:
+    """Since when a result waits for its destination; None: that is counted as undelivered."""
+    entry = missing.get(delivery_of(job.identifier))
+    if entry is None:
+        return job.created_at
+    return entry.since if entry.status is DeliveryStatus.RETRY else None
+
+
+def _counted(missing: Iterable[Undelivered]) -> tuple[Missing, ...]:
+    """How many results each destination has refused, or was away for too long for, and why."""
+    counts: Counter[Missing] = Counter(
+        Missing(e.destination, e.status.value, e.reason, e.next_at is not None)
+        for e in missing
+        if e.status is not DeliveryStatus.RETRY
+    )
+    return tuple(replace(one, count=n) for one, n in counts.items())
 
 
 def _asked_at(spool: Path) -> list[float]:

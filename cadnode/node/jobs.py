@@ -46,7 +46,23 @@ class DeliveryStatus(StrEnum):
     checked whether they are ours (`deliver.held`)."""
     RETRY = "retry"
     REFUSED = "refused"
+    REFUSED_FOR_NOW = "refused_for_now"
+    """Of one attempt: refused for a cause that can pass (`deliver.answers`); then "refused"."""
     GIVEN_UP = "given_up"
+    SUPERSEDED = "superseded"
+    """Not sent any more: the study was read again, and the newer result goes instead."""
+    DROPPED = "dropped"
+    """Given up on purpose: the record says by whom, and why."""
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether the destination has the result."""
+        return self in (DeliveryStatus.DELIVERED, DeliveryStatus.UNVERIFIED)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is owed to the destination any more."""
+        return self.has_arrived or self in (DeliveryStatus.SUPERSEDED, DeliveryStatus.DROPPED)
 
 
 class ShadowEnd(StrEnum):
@@ -71,6 +87,17 @@ def process_ids(study: str, content: str) -> list[str]:
 def deliver_id(study: str, content: str, destination: str) -> str:
     """Identifier of the delivery of one content of a study."""
     return f"deliver-{study}-{content}-{destination}"
+
+
+def delivery_of(identifier: str) -> tuple[str, str, str]:
+    """(study, content, destination) of any job of a delivery."""
+    _, study, content, destination = identifier.split("-", 3)
+    return study, content, destination
+
+
+def again_id(token: str, study: str, content: str, destination: str) -> str:
+    """Identifier of a later try of a delivery; `token`, hexadecimal digits, is only its own."""
+    return f"again{token}-{study}-{content}-{destination}"
 
 
 class JobsUnavailable(Exception):

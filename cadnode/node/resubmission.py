@@ -7,29 +7,27 @@ those that count.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
+from typing import Final
 
 from dbos import DBOS, WorkflowStatus
 
 from cadnode.log import get_logger
 from cadnode.node.jobs import FAILED, OPEN, DeliveryStatus, deliver_id, process_ids
+from cadnode.node.workflow_steps import Steps
 
 log = get_logger("jobs")
-HasResult = Callable[[str, str], bool]  # study, content
+_AT_WORK: Final = ("ENQUEUED", "PENDING")  # a delayed one is only due later
 
 _lock = threading.Lock()  # who asks second finds the first one's new jobs, and leaves them alone
 
 
-def undelivered(
-    study: str, content: str, destinations: Sequence[str], has_result: HasResult
-) -> list[str]:
-    """Destinations that refused this content's result or were given up; none without a result."""
-    return [] if not has_result(study, content) else list(_failed(study, content, destinations))
+def undelivered(study: str, content: str, steps: Steps) -> list[str]:
+    """Destinations that do not have this content's result, and whose next try is not due yet."""
+    return list(_failed(study, content, steps)) if steps.has_result(study, content) else []
 
 
-def forget_failures(
-    study: str, content: str, destinations: Sequence[str], has_result: HasResult
-) -> int:
+def forget_failures(study: str, content: str, steps: Steps) -> int:
     """How many jobs are forgotten; none while an attempt to read this content is under way.
 
     Without a result it is every attempt to read it, and every delivery that has ended: a new
@@ -39,10 +37,10 @@ def forget_failures(
         attempts = _jobs(process_ids(study, content))
         if any(job.status in OPEN for job in attempts.values()):
             return 0
-        if has_result(study, content):  # asked after the attempts: one may have ended just now
-            old = list(_failed(study, content, destinations).values())
+        if steps.has_result(study, content):  # asked after the attempts: one may have ended now
+            old = [i for ids in _failed(study, content, steps).values() for i in ids]
         else:
-            deliveries = _jobs(deliver_id(study, content, name) for name in destinations)
+            deliveries = _jobs(deliver_id(study, content, name) for name in steps.names())
             old = [*attempts, *(i for i, job in deliveries.items() if job.status not in OPEN)]
         if old:
             log.info("tried_anew", study=study, count=len(old))
@@ -50,10 +48,25 @@ def forget_failures(
         return len(old)
 
 
-def _failed(study: str, content: str, destinations: Sequence[str]) -> dict[str, str]:
-    """Identifiers of the deliveries that did not arrive, by destination."""
-    names = {deliver_id(study, content, name): name for name in destinations}
-    return {names[i]: i for i, job in _jobs(names).items() if _has_failed(job)}
+def forget_ended(identifier: str) -> None:
+    """Delete the job of an earlier try, once it has ended: only the last one is of interest."""
+    jobs = _jobs([identifier])
+    if identifier in jobs and jobs[identifier].status not in OPEN:
+        DBOS.delete_workflows([identifier])
+
+
+def _failed(study: str, content: str, steps: Steps) -> dict[str, list[str]]:
+    """By destination, the jobs of the deliveries that did not arrive and do not run just now."""
+    waiting = steps.waiting(study, content)
+    first = {name: deliver_id(study, content, name) for name in steps.names()}
+    jobs = _jobs([*first.values(), *filter(None, waiting.values())])
+    failed = {}
+    for name, identifier in first.items():
+        known = [i for i in (identifier, waiting.get(name, "")) if i in jobs]
+        has_failed = name in waiting or any(_has_failed(jobs[i]) for i in known)
+        if has_failed and all(jobs[i].status not in _AT_WORK for i in known):
+            failed[name] = known
+    return failed
 
 
 def _has_failed(delivery: WorkflowStatus) -> bool:

@@ -3,15 +3,20 @@
 | what fails                       | tried again after            | until                        |
 |----------------------------------|------------------------------|------------------------------|
 | `READING` of a content           | 15 s, 1, 4, 16, 64 min       | the sixth attempt has failed |
-| `DELIVERY` to a destination      | 2 s, doubled, at most 10 min | its `give_up_after_h`        |
+| `DELIVERY`: away, busy, full     | 2 s, doubled, at most 10 min | its `give_up_after_h`        |
+| `REFUSED`: it can pass           | 10 min, 1 h, 6 h, then daily | 30 days                      |
+| `GIVEN_UP`: away for so long     | a day                        | 30 days                      |
 | `FETCH` from a source            | 2 s, doubled, at most 10 min | its `give_up_after_h`        |
 | `ROLE`: a process that dies      | 1 s, doubled, at most 30 s   | the node is stopped          |
 | `WEB_PORT` that is taken         | 2 s                          | the node is stopped          |
 
-A process that had run for `GOOD_RUN_S` is back after 0.5 s. Tried again without a pause of their
-own: a set of models that cannot be loaded (at each study, `node.active_models`), an announcement
-that the job database did not take (at the next sweep, every `study.sweep_s`, `node.worker`), and a
-shadow reading that a stopping node interrupted (at the node's next start, `node.workflow`).
+Which answer of a destination is of which class, and which is never tried again by itself, is in
+`deliver.answers`; `node.delivery_schedule` puts the two together. A waiting delivery holds no
+place in a queue. A process that had run for `GOOD_RUN_S` is back after 0.5 s. Tried again without a
+pause of their own: a set of models that cannot be loaded (at each study, `node.active_models`), an
+announcement that the job database did not take (at the next sweep, every `study.sweep_s`,
+`node.worker`), and a shadow reading that a stopping node interrupted (at the node's next start,
+`node.workflow`).
 """
 
 from dataclasses import dataclass, replace
@@ -70,11 +75,24 @@ class RetryStrategy:
 
 READING: Final = RetryStrategy(15.0, factor=4.0, last_attempt=5)  # by 64 min a disk may have room
 DELIVERY: Final = RetryStrategy(2.0, factor=2.0, longest_pause_s=600.0)
+REFUSED: Final = RetryStrategy(
+    600.0, factor=6.0, longest_pause_s=86_400.0, give_up_after_s=30 * 86_400.0
+)
+GIVEN_UP: Final = RetryStrategy(86_400.0, give_up_after_s=30 * 86_400.0)
 FETCH: Final = RetryStrategy(2.0, factor=2.0, longest_pause_s=600.0)
 ROLE: Final = RetryStrategy(0.5, factor=2.0, longest_pause_s=30.0)
 WEB_PORT: Final = RetryStrategy(2.0)
 
 GOOD_RUN_S: Final = 60.0  # a role that ran for so long begins with the first pause again
+
+
+TRY_SILENCES: Final = 10  # a try may take so many of its destination's `timeout_s`,
+TRY_BYTES_PER_S: Final = 100_000.0  # and what it sends no less than this
+
+
+def longest_try_s(timeout_s: float, n_bytes: int) -> float:
+    """Seconds after which one try to deliver is abandoned, whatever the destination does."""
+    return TRY_SILENCES * timeout_s + n_bytes / TRY_BYTES_PER_S
 
 
 class LimitedPeer(Protocol):

@@ -13,12 +13,13 @@ from cadnode.exam.dicom_file import open_file
 from cadnode.exam.mammogram import Instance
 from cadnode.exam.partition import by_patient
 from cadnode.exam.patient import Patient, patient_of
-from cadnode.node import readiness, results
+from cadnode.node import delivery_record, readiness, results
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.jobs import Job, JobLookup, JobsUnavailable, deliver_id, process_ids
 from cadnode.node.readiness import ArrivalFacts, Readiness, Views
 from cadnode.node.results import Results
 from cadnode.node.study_state import StudyFacts, decide
+from cadnode.node.undelivered import UndeliveredIndex
 from cadnode.receive.fetch import requests
 from cadnode.receive.identity import read_file_identity
 from cadnode.receive.spool import Spool
@@ -56,6 +57,7 @@ class Studies:
         self._spool_folder = settings.storage.folder / "spool"
         self._requests = self._spool_folder / "requests"
         self._results = Results.in_storage(settings.storage.folder)
+        self._undelivered = UndeliveredIndex(settings.storage.folder)
         self._progress = progress
         self._rules = readiness.rules_of(settings)
         self._held: dict[str, HeldStudy] = {}
@@ -176,6 +178,7 @@ class Studies:
         times = [held.changed_at, result.get("written_at", 0.0), *map(results.changed_at, asked)]
         times += [j.updated_at for j in facts.attempts]
         times += [job.updated_at for _, job in facts.deliveries if job is not None]
+        times += [one.at for one in facts.tries.values()]
         latest = max(times)
         return StudyState(
             key=held.key,
@@ -195,6 +198,7 @@ class Studies:
         self, held: HeldStudy, jobs: dict[str, Job], names: list[str], *, has_result: bool
     ) -> StudyFacts:
         attempts = [jobs.get(i) for i in process_ids(held.key, held.content)]
+        where = self._results.of_content(held.key, held.content)
         return StudyFacts(
             n_instances=held.n_instances,
             readiness=self._readiness(held),
@@ -204,6 +208,12 @@ class Studies:
             deliveries=tuple(
                 (name, jobs.get(deliver_id(held.key, held.content, name))) for name in names
             ),
+            tries=delivery_record.last_tries(where) if has_result else {},
+            missing={
+                entry.destination: entry
+                for entry in self._undelivered.of_study(held.key)
+                if has_result and entry.content == held.content
+            },
         )
 
     def _readiness(self, held: HeldStudy) -> Readiness:

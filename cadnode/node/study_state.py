@@ -1,11 +1,15 @@
 """The state of one study, decided from what is known of it; nothing here reads a disk."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from math import ceil
 from typing import Final
 
+from cadnode.node.delivery_record import DeliveryTry
 from cadnode.node.jobs import DeliveryStatus, Job, ProcessStatus
 from cadnode.node.readiness import Fetching, Ignore, Readiness, Wait
+from cadnode.node.undelivered import Undelivered
 from cadnode.receive.fetch.requests import Ended, FetchCode
 from cadnode.web.study import Reason, State
 
@@ -34,8 +38,9 @@ class StudyFacts:
 
     `readiness` is what `node.readiness` decides of it; `fetch` is the outcome of the last fetch.
     `attempts` are the jobs that read this content, the last one last; `has_result`: this content is
-    reported. `deliveries` has this content's delivery job per configured destination, None where
-    there is none.
+    reported. `deliveries` has this content's first delivery job per configured destination, None
+    where there is none. `tries` are the recorded last tries of this content, by destination, and
+    `missing` what its destinations do not have.
     """
 
     n_instances: int = 0
@@ -44,6 +49,8 @@ class StudyFacts:
     attempts: tuple[Job, ...] = ()
     has_result: bool = False
     deliveries: tuple[tuple[str, Job | None], ...] = ()
+    tries: Mapping[str, DeliveryTry] = field(default_factory=dict)
+    missing: Mapping[str, Undelivered] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ def _of_content(facts: StudyFacts) -> StudyVerdict:
         if isinstance(facts.readiness, Wait):
             return StudyVerdict(State.RECEIVING, (waiting(facts.readiness),))
         return StudyVerdict(State.QUEUED)
-    if last is None:  # read, but by jobs that the database has forgotten
+    if last is None and not facts.tries:  # read, but by jobs that the database has forgotten
         return StudyVerdict(State.DONE, (JOBS_LOST,) if facts.deliveries else ())
     return _of_deliveries(facts)
 
@@ -118,20 +125,40 @@ def waiting(wait: Wait) -> Reason:
 
 def _of_deliveries(facts: StudyFacts) -> StudyVerdict:
     statuses = tuple(
-        (name, delivery_word(job)) for name, job in facts.deliveries if job is not None
+        (name, word)
+        for name, job in facts.deliveries
+        if (word := delivery_word(job, facts.tries.get(name)))
     )
     words = {word for _, word in statuses}
+    reasons = tuple(map(_missing, facts.missing.values()))
     if "waiting" in words:
-        return StudyVerdict(State.DELIVERING, (), statuses)
+        return StudyVerdict(State.DELIVERING, reasons, statuses)
     if facts.deliveries and not statuses:
         return StudyVerdict(State.DONE, (NOTHING_SENT,))
-    return StudyVerdict(State.REFUSED if words - ARRIVED else State.DONE, (), statuses)
+    return StudyVerdict(State.REFUSED if words - ARRIVED else State.DONE, reasons, statuses)
 
 
-def delivery_word(job: Job) -> str:
-    """How a delivery stands: "waiting", "delivered", "unverified", "refused" or "given_up"."""
-    if job.is_open:
+def _missing(entry: Undelivered) -> Reason:
+    """Why a destination does not have the result, and when it is tried again."""
+    why = f"{entry.destination} does not have the result: {entry.reason or entry.status.value}"
+    when = "it is not tried again by itself"
+    if entry.next_at is not None:
+        at = datetime.fromtimestamp(entry.next_at, UTC).isoformat(timespec="minutes")
+        when = f"it is tried again at {at}"
+    return Reason("undelivered", f"{why}; {when}")
+
+
+def delivery_word(job: Job | None, last: DeliveryTry | None = None) -> str:
+    """How a delivery stands, a word of `web.study.DELIVERY_MEANINGS`; "" when there is none.
+
+    `job` is the first try; what became of the last one is in the record beside the result.
+    """
+    if job is not None and job.is_open:
         return "waiting"
+    if last is not None:
+        return "waiting" if last.status is DeliveryStatus.RETRY else last.status.value
+    if job is None:
+        return ""
     if job.has_failed or job.output not in (*ARRIVED, DeliveryStatus.REFUSED):
         return DeliveryStatus.GIVEN_UP.value
     return job.output

@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import uvicorn
 from fastapi import FastAPI
@@ -17,6 +18,7 @@ from cadnode.node import retry
 from cadnode.node.health import HealthCheck
 from cadnode.node.jobs import JobLookup
 from cadnode.node.listener import open_spool
+from cadnode.node.orders import DeliveryDesk
 from cadnode.node.study_index import Studies
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.web_security import tls_of, token_of
@@ -45,8 +47,10 @@ def run(settings: Settings, *, supervised: bool) -> None:
     with stopping_on_signal(supervised=supervised) as stopping:
         listening = _listen(settings.web, stopping)
         if listening is not None:
-            app = create(node_of(settings, progress, announcer), access)
-            _serve(app, tls, listening, stopping)
+            desk = DeliveryDesk(settings, progress)
+            node = replace(node_of(settings, progress, announcer), orders=desk.orders())
+            _serve(create(node, access), tls, listening, stopping)
+            desk.close()
     progress.close()
     announcer.close()
 

@@ -14,10 +14,20 @@ from cadnode.exam.read import read_study
 from cadnode.imaging import pixels
 from cadnode.log import get_logger
 from cadnode.models.device import choose_device
-from cadnode.node import deliveries, readiness, results, retry, shadow_process
+from cadnode.node import (
+    deliveries,
+    delivery_record,
+    readiness,
+    results,
+    retry,
+    shadow_process,
+    undelivered,
+)
 from cadnode.node.active_models import ActiveModels
+from cadnode.node.delivery_tries import DeliveryTries
 from cadnode.node.fetching import Fetcher, spool_folder
 from cadnode.node.header_index import HeaderIndex
+from cadnode.node.jobs import JobLookup, JobsUnavailable
 from cadnode.node.listener import open_spool
 from cadnode.node.model_overview import examine
 from cadnode.node.outputs import cards_of, installation_uid, model_folders, write_outputs
@@ -25,8 +35,9 @@ from cadnode.node.readers import choices_of, load_readers
 from cadnode.node.readiness import ArrivalFacts, Ready
 from cadnode.node.results import Results
 from cadnode.node.supervise import STOP_WITHIN_S, stopping_on_signal
+from cadnode.node.undelivered import UndeliveredIndex
 from cadnode.node.workflow import launch, stop
-from cadnode.node.workflow_steps import Start, Steps
+from cadnode.node.workflow_steps import DeliveryNote, Start, Steps
 from cadnode.reading import read_exam
 from cadnode.receive.fetch import requests
 from cadnode.receive.spool import Spool
@@ -49,6 +60,7 @@ def run(settings: Settings, *, supervised: bool) -> None:
     with stopping_on_signal(supervised=supervised) as stopping:
         if stopping():
             return  # while models were loaded: another node may have the job database by now
+        worker.index_undelivered()
         start = launch(worker.steps(), settings.database_url)
         log.info("working", role="worker", device=device, count=len(list(readers)))
         next_sweep = 0.0
@@ -72,6 +84,8 @@ class Worker:
         self._models = models
         self._images = pixels.ImageCache()
         self._results = Results.in_storage(settings.storage.folder)
+        self._tries = DeliveryTries(settings, self._results)
+        self._undelivered = UndeliveredIndex(settings.storage.folder)
         self._swept: dict[str, float] = {}  # study: its last change when it was checked
         self._rules = readiness.rules_of(settings)
         self._fetching = Fetcher(settings, self.stopping.is_set)
@@ -86,6 +100,9 @@ class Worker:
             predecessor=self.predecessor,
             report=self.report,
             deliver=self.deliver,
+            settled=self.settled,
+            note=self.note,
+            waiting=self.waiting,
             shadow=self.shadow,
             has_result=self.has_result,
             now=lambda: datetime.now(UTC),
@@ -222,8 +239,40 @@ class Worker:
 
     def deliver(self, study: str, content: str, destination: str) -> str:
         """One try to deliver: the value of a `DeliveryStatus`, plain text for the job database."""
-        where = self._folder(study, content)
-        return deliveries.deliver(self._settings, study, where, destination).value
+        return self._tries.deliver(study, content, destination).status.value
+
+    def index_undelivered(self) -> None:
+        """Where an older version worked, enter once what destinations refused of it."""
+        if self._undelivered.is_built():
+            return
+        progress = JobLookup(self._settings.database_url)
+        try:
+            since = datetime.fromtimestamp(0, UTC)
+            ended = progress.ended_since(since, "deliver") + progress.failed_since(since, "deliver")
+            count = self._undelivered.build(self._results, ended)
+            log.info("undelivered_indexed", count=count)
+        except (JobsUnavailable, OSError) as error:  # at the next start, then
+            log.warning("undelivered_not_indexed", error=error)
+        finally:
+            progress.close()
+
+    def settled(self, study: str, content: str, destination: str) -> str:
+        """How a delivery is known to have ended, so that no further try is needed; else ""."""
+        last = delivery_record.last_tries(self._folder(study, content)).get(destination)
+        return last.status.value if last is not None and last.status.is_settled else ""
+
+    def waiting(self, study: str, content: str) -> dict[str, str]:
+        """Jobs of the further tries of what did not arrive, by destination."""
+        entries = self._undelivered.of_study(study)
+        return {e.destination: e.job for e in entries if e.content == content}
+
+    def note(self, note: DeliveryNote) -> None:
+        """Keep what followed a try where it is counted; a full disk delays no delivery."""
+        try:
+            folder = self._folder(note.study, note.content)
+            undelivered.note(self._undelivered, folder, note, time.time())
+        except OSError as error:
+            log.warning("delivery_not_noted", destination=note.destination, error=error)
 
     def shadow(self, study: str, content: str) -> str:
         """Have other versions read the study as well; see `shadow_process.run`."""

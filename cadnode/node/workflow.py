@@ -13,10 +13,11 @@
   the study and its content: the same content is read once, however often it is announced.
 - `process` reads, reports and starts one `deliver` per destination. What fails is tried again
   later under a new identifier, delaying no other study. When the study is requested at
-  once, `consider` first forgets attempts that gave no result, and deliveries that were refused
-  or given up: they start again (`cadnode.node.resubmission`).
-- `deliver` tries until the destination has taken the objects, has refused permanently, or the
-  configured time is over. Between tries it sleeps durably.
+  once, or its images are sent again, `consider` first forgets attempts that gave no result, and
+  deliveries that did not arrive: they start again (`cadnode.node.resubmission`).
+- `deliver` tries once. A try that did not arrive ends its workflow and starts another with a
+  delay, in another queue: however many results wait, a fresh one goes first, and the next try of a
+  study that an archive does not take delays no other. The next try's identifier is made of a token.
 - `shadow` reads once more with other versions, when a destination has taken the result (or there
   is none): nothing waits for it, and its failure ends with it.
 
@@ -25,8 +26,11 @@ a step does is bound at `launch` (`workflow_steps.Steps`, by `node.worker`); the
 are in `node.retry`.
 """
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from itertools import count
 from typing import Any
 
 from dbos import (
@@ -42,16 +46,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from cadnode.errors import SettingsError
 from cadnode.log import get_logger
 from cadnode.node import job_database, resubmission, retry
-from cadnode.node.job_database import JsonSerializer, client_of
+from cadnode.node.deliveries import again_of
+from cadnode.node.delivery_schedule import Waited, next_delivery
+from cadnode.node.job_database import JsonSerializer, StepFailed, client_of
 from cadnode.node.jobs import (
     DeliveryStatus,
     FetchStatus,
     ProcessStatus,
     ShadowEnd,
+    again_id,
     deliver_id,
     process_id,
 )
-from cadnode.node.workflow_steps import FetchAnswer, Start, Steps
+from cadnode.node.workflow_steps import DeliveryNote, FetchAnswer, Start, Steps
 
 FETCHES = "fetches"
 ARRIVALS = "arrivals"
@@ -78,6 +85,11 @@ def config(database_url: str) -> DBOSConfig:
 def delivery_queue(destination: str) -> str:
     """Each destination has a queue of its own: a dead one delays no other."""
     return f"deliver-{destination}"
+
+
+def retry_queue(destination: str, one_at_a_time: Collection[str]) -> str:
+    """The queue of later tries; their own one, but where only one is to be on its way at a time."""
+    return delivery_queue(destination) if destination in one_at_a_time else f"retry-{destination}"
 
 
 _bound: Steps | None = None
@@ -121,18 +133,31 @@ def _report(study: str, content: str, old: str, made_at: str) -> int:
 
 
 @DBOS.step(name="deliver")
-def _deliver(study: str, content: str, destination: str) -> str:
-    return bound().deliver(study, content, destination)
+def _deliver(
+    study: str, content: str, destination: str, give_up_after_s: float, before: Waited, old: str
+) -> dict[str, Any]:
+    """One try, and what follows it: `_Followed`."""
+    steps = bound()
+    if before.attempt > 1 and (known := steps.settled(study, content, destination)):
+        status, after = DeliveryStatus(known), None
+    else:
+        status, after = _one_try(study, content, destination, give_up_after_s, before)
+    job = again_id(secrets.token_hex(6), study, content, destination) if after else ""
+    pause_s = after.pause_s if after else None
+    steps.note(DeliveryNote(study, content, destination, status, pause_s, job))
+    if old:
+        resubmission.forget_ended(old)
+    return {"status": status.value, "job": job, "after": asdict(after) if after else None}
 
 
 @DBOS.step(name="undelivered")
 def _undelivered(study: str, content: str) -> list[str]:
-    return resubmission.undelivered(study, content, bound().names(), bound().has_result)
+    return resubmission.undelivered(study, content, bound())
 
 
 @DBOS.step(name="forget")
 def _forget(study: str, content: str) -> int:
-    return resubmission.forget_failures(study, content, bound().names(), bound().has_result)
+    return resubmission.forget_failures(study, content, bound())
 
 
 @DBOS.step(name="shadow")
@@ -219,35 +244,83 @@ def _send_to(study: str, content: str, chosen: Sequence[str]) -> None:
                 )  # fmt: skip
 
 
-@DBOS.workflow(name="deliver")
-def deliver(study: str, content: str, destination: str, give_up_after_s: float) -> str:
-    """Deliver a content's results; returns the `DeliveryStatus` in which it ended."""
-    answer = _delivered(study, content, destination, give_up_after_s)
-    _cast_shadow(study, content)
-    return answer
+@DBOS.workflow(name="deliver", max_recovery_attempts=None)
+def deliver(
+    study: str,
+    content: str,
+    destination: str,
+    give_up_after_s: float,
+    before: dict[str, Any] | None = None,
+    old: str = "",
+) -> str:
+    """Try once to deliver a content's results; returns the `DeliveryStatus` that it came to.
+
+    `before` are the values of a `Waited`, None at the first try; `old` is the job of the last one.
+    """
+    waited = Waited(**before) if before else Waited()
+    answer = _answer(study, content, destination, give_up_after_s, waited, old)
+    status = DeliveryStatus(answer["status"])
+    if answer["after"] is not None:
+        after = Waited(**answer["after"])
+        with (
+            SetWorkflowID(answer["job"]),
+            # Those that failed seldom go before those that failed often.
+            SetEnqueueOptions(delay_seconds=after.pause_s, priority=after.attempt),
+        ):
+            DBOS.enqueue_workflow(
+                retry_queue(destination, bound().one_at_a_time),
+                deliver, study, content, destination, give_up_after_s, asdict(after),
+                (DBOS.workflow_id or "") if before else "",
+            )  # fmt: skip
+    if status is not DeliveryStatus.RETRY:
+        log.info(
+            "delivery_ended", study=study, destination=destination, status=status.value,
+            attempt=waited.attempt,
+        )  # fmt: skip
+        _cast_shadow(study, content)
+    return status.value
 
 
-def _delivered(study: str, content: str, destination: str, give_up_after_s: float) -> str:
+def _answer(
+    study: str, content: str, destination: str, give_up_after_s: float, before: Waited, old: str
+) -> dict[str, Any]:
+    """What `_deliver` answers. Version 0.1.0 answered with a word and slept here between tries."""
     strategy = retry.DELIVERY.until(give_up_after_s)
-    waited_s, attempt = 0.0, 1
-    while (answer := _one_try(study, content, destination)) == DeliveryStatus.RETRY:
+    waited_s = 0.0
+    for attempt in count(1):
+        answer: object = DeliveryStatus.RETRY.value
+        with suppress(StepFailed):  # as that version recorded a try that broke
+            answer = _deliver(study, content, destination, give_up_after_s, before, old)
+        if isinstance(answer, dict):
+            return answer
         pause_s = strategy.pause_s(attempt, waited_s)
-        if pause_s is None:
-            log.error("delivery_given_up", study=study, destination=destination)
-            return DeliveryStatus.GIVEN_UP.value
+        if answer != DeliveryStatus.RETRY or pause_s is None:
+            is_over = answer == DeliveryStatus.RETRY
+            return {
+                "status": DeliveryStatus.GIVEN_UP.value if is_over else answer,
+                "job": "",
+                "after": None,
+            }
         DBOS.sleep(pause_s)
-        waited_s, attempt = waited_s + pause_s, attempt + 1
-    log.info("delivery_ended", study=study, destination=destination, status=answer, attempt=attempt)
-    return answer
+        waited_s += pause_s
+    raise AssertionError
 
 
-def _one_try(study: str, content: str, destination: str) -> str:
+def _one_try(
+    study: str, content: str, destination: str, give_up_after_s: float, before: Waited
+) -> tuple[DeliveryStatus, Waited | None]:
     try:
-        return _deliver(study, content, destination)
+        answer = DeliveryStatus(bound().deliver(study, content, destination))
     except Exception as error:
         # A delivery that breaks does not disappear: it is tried until it is given up.
         log.error("delivery_failed", study=study, destination=destination, error=error)
-        return DeliveryStatus.RETRY.value
+        answer = DeliveryStatus.RETRY
+    if answer.is_settled:
+        return answer, None
+    followed = next_delivery(again_of(answer), before, give_up_after_s)
+    if followed.status is DeliveryStatus.GIVEN_UP:
+        log.error("delivery_given_up", study=study, destination=destination)
+    return followed.status, followed.after
 
 
 @DBOS.workflow(name="shadow")
@@ -295,6 +368,10 @@ def launch(steps: Steps, database_url: str) -> Start:
             worker_concurrency=1 if destination in steps.one_at_a_time else 2,
             polling_interval_sec=0.25,
         )
+        if destination not in steps.one_at_a_time:
+            DBOS.register_queue(
+                retry_queue(destination, ()), worker_concurrency=2, polling_interval_sec=1.0
+            )
     return Start(_start_considering, _start_fetching)
 
 
@@ -334,8 +411,11 @@ class Announcer:
         )
 
     def announce(self, study: str, quiet_s: float) -> None:
-        """Have `study` considered once nothing more was announced for `quiet_s` seconds."""
-        self._debouncer.debounce(study, quiet_s, study)
+        """Have `study` considered once nothing more was announced for `quiet_s` seconds.
+
+        Images that were sent again ask for what failed, too: it is tried once more.
+        """
+        self._debouncer.debounce(study, quiet_s, study, True)
 
     def fetch(self, study: str) -> None:
         """Have `study` fetched: its request is on disk already (`receive.fetch.requests`)."""

@@ -1,8 +1,10 @@
 """What the durable workflow asks for at each step: `Steps`, which `node.worker.Worker` binds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+
+from cadnode.node.jobs import DeliveryStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,21 @@ class FetchAnswer:
     again: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class DeliveryNote:
+    """What followed a try that did not arrive, or that it did.
+
+    `pause_s` is the time until the next try, by the job `job`; None: there is none by itself.
+    """
+
+    study: str
+    content: str
+    destination: str
+    status: DeliveryStatus
+    pause_s: float | None = None
+    job: str = ""
+
+
 Fetch = Callable[[str, str, float], FetchAnswer]  # study, ticket ("": any), seconds waited so far
 
 
@@ -35,6 +52,10 @@ class Steps:
     destination may get: with none of them, nothing is delivered;
     `deliver(study, fingerprint, destination)` returns one of `jobs.DeliveryStatus`, which is never
     "given_up";
+    `settled(study, fingerprint, destination)` returns how it is known to have ended, or "";
+    `note(note)` keeps what followed a try, for those who ask what is undelivered;
+    `waiting(study, fingerprint)` returns the jobs of further tries, by destination, of what did not
+    arrive ("": it is not tried again by itself);
     `shadow(study, fingerprint)` returns how it ended: "interrupted" when it must be restarted;
     `has_result(study, fingerprint)` returns whether this content is reported;
     `destinations` are names, and for how many seconds each may be away;
@@ -51,6 +72,9 @@ class Steps:
     has_result: Callable[[str, str], bool]
     now: Callable[[], datetime]
     destinations: tuple[tuple[str, float], ...]
+    settled: Callable[[str, str, str], str] = lambda study, content, destination: ""
+    note: Callable[[DeliveryNote], None] = lambda note: None
+    waiting: Callable[[str, str], Mapping[str, str]] = lambda study, content: {}
     one_at_a_time: frozenset[str] = frozenset()
 
     def names(self) -> list[str]:

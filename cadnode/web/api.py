@@ -1,6 +1,6 @@
 """The HTTP interface: routes for programs in JSON, and the application they belong to."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,11 +12,13 @@ from cadnode import __version__
 from cadnode.receive.identity import is_valid_uid
 from cadnode.web import pages
 from cadnode.web.access import Access, AccessGate
+from cadnode.web.deliveries import STATES, DeliveryFilter, OrderRefused, Orders
 from cadnode.web.node import Node, Notice, Unavailable, UnknownSource
 from cadnode.web.request_log import BodyLimit, RequestLog
 from cadnode.web.study import State, StudyState
 
 MOST_LISTED: Final = 500
+MOST_DELIVERIES: Final = 10_000
 
 
 def _uid(value: str) -> str:
@@ -26,14 +28,36 @@ def _uid(value: str) -> str:
 
 
 class NoticeBody(BaseModel):
-    """Body of `POST /api/studies`."""
+    """Body of `POST /api/studies`; without a source: of a study that is here."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     study_instance_uid: Annotated[str, AfterValidator(_uid)]
-    source: str = Field(min_length=1, max_length=32)
+    source: str | None = Field(None, min_length=1, max_length=32)
     orthanc_id: str | None = Field(None, pattern=r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$")
     at_once: bool = False
+
+
+class OrderBody(BaseModel):
+    """Body of `POST /api/studies/{name}/retry`; without a destination: all of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    destination: str | None = Field(None, min_length=1, max_length=32)
+
+
+class RedeliverBody(BaseModel):
+    """Body of `POST /api/studies/{name}/redeliver`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    destination: str = Field(min_length=1, max_length=32)
+
+
+class DropBody(OrderBody):
+    """Body of `POST /api/studies/{name}/drop`."""
+
+    reason: str = Field(min_length=1, max_length=200)
 
 
 def create(node: Node, access: Access) -> FastAPI:
@@ -45,6 +69,7 @@ def create(node: Node, access: Access) -> FastAPI:
     app.include_router(_routes(node, access))
     app.include_router(pages.routes(node, access))
     app.add_exception_handler(Unavailable, _unavailable)
+    app.add_exception_handler(OrderRefused, _order_refused)
     app.add_exception_handler(RequestValidationError, _bad_request)
     app.add_exception_handler(HTTPException, _http_error)
     # The last one added sees a request first.
@@ -60,24 +85,28 @@ def _routes(node: Node, access: Access) -> APIRouter:
     @router.head("/health", include_in_schema=False)
     @router.get("/health")
     def health(request: Request) -> JSONResponse:
-        """How the node is; status 503 when something is failing. The token shows details."""
+        """How the node is; 503 when it cannot do its work. The token shows details."""
         found = node.health()
         answer = found.as_dict(with_details=access.may_look(request.headers))
-        return JSONResponse(answer, 200 if found.is_ok else 503)
+        return JSONResponse(answer, 200 if found.is_able else 503)
 
     @router.post("/api/studies", status_code=202)
     def notify(body: NoticeBody, request: Request) -> JSONResponse:
-        """Have a study fetched from a source and read."""
+        """Have a study fetched from a source and read; without a source: what failed of it again.
+
+        A reading that failed is tried once more, and what is undelivered is sent now.
+        """
         uid = body.study_instance_uid
         request.state.study = uid
+        if body.source is None:
+            _orders(node).retry(uid, "")
+            return _accepted(node, uid)
         try:
             node.notify(Notice(uid, body.source, body.orthanc_id or "", body.at_once))
         except UnknownSource as error:
             known = ", ".join(error.known) or "none: add a [[sources]] block"
             return error_answer(404, f"there is no source {body.source!r}", f"configured: {known}")
-        state = node.state_of(uid)
-        answer = {"study_instance_uid": uid, "state": state.state.value, "url": state.url}
-        return JSONResponse(answer, 202)
+        return _accepted(node, uid)
 
     @router.get("/api/studies")
     def recent(limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 50) -> JSONResponse:
@@ -90,7 +119,55 @@ def _routes(node: Node, access: Access) -> APIRouter:
         state = node.state_of(name)
         return _unknown(state) if state.state is State.UNKNOWN else JSONResponse(state.as_dict())
 
+    _add_orders(router, node)
     return router
+
+
+def _add_orders(router: APIRouter, node: Node) -> None:
+    """Routes by which an admin deals with what is undelivered; they need the token itself."""
+
+    @router.get("/api/deliveries")
+    def deliveries(
+        state: Annotated[Literal[STATES], Query()] = "undelivered",  # type: ignore[valid-type]
+        destination: Annotated[str, Query(max_length=32)] = "",
+        older_than_h: Annotated[float, Query(ge=0)] = 0.0,
+        limit: Annotated[int, Query(ge=1, le=MOST_DELIVERIES)] = 500,
+    ) -> JSONResponse:
+        """Deliveries and why they did not arrive, the oldest first; nothing names a patient."""
+        wanted = DeliveryFilter(state, destination, older_than_h * 3600)
+        found = _orders(node).listed(wanted)
+        rows = [one.as_dict() for one in found[:limit]]
+        return JSONResponse({"count": len(found), "deliveries": rows})
+
+    @router.post("/api/studies/{name}/retry", status_code=202)
+    def retry(name: str, body: OrderBody | None = None) -> JSONResponse:
+        """Read again what failed, and deliver now what is undelivered."""
+        destination = (body and body.destination) or ""
+        return JSONResponse(_orders(node).retry(name, destination).as_dict(), 202)
+
+    @router.post("/api/studies/{name}/redeliver", status_code=202)
+    def redeliver(name: str, body: RedeliverBody) -> JSONResponse:
+        """Send the study's newest result again to a destination."""
+        return JSONResponse(_orders(node).redeliver(name, body.destination).as_dict(), 202)
+
+    @router.post("/api/studies/{name}/drop")
+    def drop(name: str, body: DropBody, request: Request) -> JSONResponse:
+        """Give up what is undelivered, on purpose: it is recorded by whom and why."""
+        peer = request.client.host if request.client else "unknown"
+        done = _orders(node).drop(name, body.destination or "", f"HTTP from {peer}", body.reason)
+        return JSONResponse(done.as_dict())
+
+
+def _orders(node: Node) -> Orders:
+    if node.orders is None:
+        raise Unavailable("no orders are taken here", "ask the node itself")
+    return node.orders
+
+
+def _accepted(node: Node, uid: str) -> JSONResponse:
+    state = node.state_of(uid)
+    answer = {"study_instance_uid": uid, "state": state.state.value, "url": state.url}
+    return JSONResponse(answer, 202)
 
 
 def error_answer(status: int, error: str, hint: str) -> JSONResponse:
@@ -109,6 +186,11 @@ def _unknown(state: StudyState) -> JSONResponse:
 def _unavailable(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Unavailable)
     return error_answer(503, str(error), error.hint)
+
+
+def _order_refused(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OrderRefused)
+    return error_answer(404, error.error, error.hint)
 
 
 def _bad_request(_request: Request, error: Exception) -> JSONResponse:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from cadnode.errors import CadnodeError
 from cadnode.exam.patient import Patient
+from cadnode.web.deliveries import Orders
 from cadnode.web.study import StudyState
 
 API_VERSION: Final = 1
@@ -51,12 +52,22 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class HealthProblem:
-    """Something that an admin should look at. A failing one makes the node degraded."""
+    """Something that an admin should look at.
+
+    A failing one keeps the node from its work; a lasting one is a fault of some results that stays
+    until somebody deals with it. Both make the node degraded.
+    """
 
     code: str
     meaning: str
     hint: str
     failing: bool = True
+    lasting: bool = False
+
+    @property
+    def severity(self) -> str:
+        """One of "failing", "degraded", "warning"."""
+        return "failing" if self.failing else "degraded" if self.lasting else "warning"
 
     def as_dict(self) -> dict[str, str]:
         """For JSON."""
@@ -64,7 +75,7 @@ class HealthProblem:
             "code": self.code,
             "meaning": self.meaning,
             "hint": self.hint,
-            "severity": "failing" if self.failing else "warning",
+            "severity": self.severity,
         }
 
     def as_outline(self) -> dict[str, str]:
@@ -84,7 +95,12 @@ class Health:
 
     @property
     def is_ok(self) -> bool:
-        """Whether nothing is failing."""
+        """Whether nothing is failing, and nothing waits for somebody to deal with it."""
+        return not any(problem.failing or problem.lasting for problem in self.problems)
+
+    @property
+    def is_able(self) -> bool:
+        """Whether the node can do its work: nothing is failing."""
         return not any(problem.failing for problem in self.problems)
 
     def as_dict(self, *, with_details: bool = True) -> dict[str, Any]:
@@ -121,6 +137,7 @@ class Node:
     `patient_of(name)`: whose study it is, for the pages.
     `page_of(name)`: the study's rendered report, or that of an earlier reading; None without one.
     `health()`: how the node is.
+    `orders`: what may be ordered of studies and deliveries; None where nobody takes orders.
 
     `state_of`, `recent` and `notify` raise `Unavailable` when the job database cannot be asked;
     `notify` also when the disk is full, and `UnknownSource`.
@@ -132,3 +149,4 @@ class Node:
     patient_of: Callable[[str], Patient]
     page_of: Callable[[str], StudyReport | None]
     health: Callable[[], Health]
+    orders: Orders | None = None

@@ -55,8 +55,10 @@ DELIVERY_MEANINGS: Final = {
     "waiting": "not sent yet, or the destination is away and is tried again",
     "delivered": "the destination has the result",
     "unverified": "the destination had these UIDs already and could not be asked whose they are",
-    "refused": "the destination refused the result for good",
-    "given_up": "the destination was away for too long",
+    "refused": "the destination refused the result; where the cause can pass, it is tried daily",
+    "given_up": "the destination was away for too long; it is tried daily",
+    "superseded": "not sent any more: the study was read again, and the newer result goes instead",
+    "dropped": "given up on purpose; the record says by whom and why",
 }
 
 OUTCOME_MEANINGS: Final = {

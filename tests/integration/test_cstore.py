@@ -12,7 +12,7 @@ from cadnode.deliver import folder
 from cadnode.deliver.associations import MOST_CONTEXTS, QueuedObject, plan
 from cadnode.deliver.dicom import Delivered, DicomPeer, echo, send
 from cadnode.deliver.outcome import DeliveryOutcome, outcome_of
-from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
+from cadnode.errors import Again, PermanentDeliveryError, TransientDeliveryError
 from tests.peers import free_port, orthanc, storescp
 from tests.synthetic import MARK, encode, view_dataset, write, write_exam
 
@@ -182,8 +182,11 @@ def test_more_contexts_than_an_association_holds_are_split(tmp_path):
     [
         (0x0000, DeliveryOutcome()),
         (0xB007, DeliveryOutcome(is_warning=True)),
-        (0x0122, DeliveryOutcome(refusal="answered 0122, SOP class not supported")),
-        (0xC123, DeliveryOutcome(refusal="answered C123, cannot understand")),
+        (
+            0x0122,
+            DeliveryOutcome("answered 0122, SOP class not supported", again=Again.SLOWLY),
+        ),
+        (0xC123, DeliveryOutcome("answered C123, cannot understand", again=Again.SLOWLY)),
     ],
 )
 def test_statuses_have_their_meaning(status, outcome):

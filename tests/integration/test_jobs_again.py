@@ -66,7 +66,8 @@ class Node:
         return self.progress.find([*process_ids(STUDY, CONTENT), *deliveries])
 
     def is_idle(self) -> bool:
-        return not self.progress.open_jobs("fetch", "consider", "process", "deliver")
+        jobs = self.progress.open_jobs("fetch", "consider", "process", "deliver")
+        return not [j for j in jobs if (j.name, j.status) != ("deliver", "DELAYED")]  # for days
 
     def words(self) -> dict[str, str | None]:
         jobs = self.jobs()

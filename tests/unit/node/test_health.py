@@ -12,8 +12,9 @@ from cadnode.errors import ModelError
 from cadnode.node import health as room
 from cadnode.node import role_status, worker_state
 from cadnode.node.health import HealthCheck, QueueHealth, Waiting, queue_problems
-from cadnode.node.jobs import Job, JobsUnavailable
+from cadnode.node.jobs import DeliveryStatus, Job, JobsUnavailable
 from cadnode.node.supervise import ROLES
+from cadnode.node.undelivered import Undelivered, UndeliveredIndex
 from cadnode.node.worker_state import ModelProblem, NodeState
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.requests import Ended, FetchCode, Request
@@ -85,6 +86,7 @@ def test_a_node_with_all_roles_up_and_nothing_to_do_is_well(all_up: Path) -> Non
         "fetching": {"waiting": 0, "oldest_s": 0},
         "reading": {"waiting": 0, "oldest_s": 0},
         "delivering": {"far-away": {"waiting": 0, "oldest_s": 0}},
+        "undelivered": {},
     }
 
 
@@ -202,23 +204,50 @@ def test_what_waits_is_counted_with_the_age_of_the_oldest(all_up: Path) -> None:
     assert queue["fetching"]["waiting"] == 1
 
 
-def test_destinations_that_refused_or_were_given_up_are_counted(all_up: Path) -> None:
-    def ended(destination: str, output: str) -> Job:
-        return job("deliver", "SUCCESS", identifier=f"deliver-a-b-{destination}", output=output)
+def missing(destination: str, status: str, n: int, **more: object) -> Undelivered:
+    values = {"reason": "answered 0124, not authorized", "since": 1.0, "at": 2.0, **more}
+    return Undelivered(f"{n:016x}", "c" * 16, destination, DeliveryStatus(status), **values)  # type: ignore[arg-type]
 
-    jobs = Jobs(
-        ended("far-away", "given_up"), ended("far-away", "given_up"), ended("pacs", "refused"),
-        ended("pacs", "delivered"), job("process", "ERROR"),
-        job("deliver", "ERROR", identifier="deliver-a-b-odd"),
-    )  # fmt: skip
-    found = check(all_up, jobs)()
-    assert found.is_ok, "they are past: a person looks at them, no service is down"
-    assert [(p.code, p.meaning) for p in found.problems] == [
-        ("delivery_given_up", "far-away was away for too long for 2 of the last day's results"),
-        ("delivery_given_up", "odd was away for too long for 1 of the last day's results"),
-        ("delivery_refused", "pacs refused 1 of the last day's results"),
-        ("reading_failed", "Studies of the last day that could not be read: 1"),
+
+def test_what_a_destination_refused_is_counted_until_it_is_dealt_with(all_up: Path) -> None:
+    index = UndeliveredIndex(all_up)
+    index.put(missing("far-away", "given_up", 1, reason=""))
+    index.put(missing("pacs", "refused", 2, next_at=3.0))
+    index.put(missing("pacs", "refused", 3, next_at=3.0))
+    index.put(missing("pacs", "retry", 4))
+    health = check(all_up, Jobs(job("process", "ERROR")))
+
+    found = health()
+
+    assert not found.is_ok, "also after more than a day"
+    assert found.is_able, "the node does its work: a monitor that asks for 200 wakes nobody"
+    assert [(p.code, p.meaning, p.severity) for p in found.problems] == [
+        ("delivery_given_up", "far-away was away for too long for 1 result", "degraded"),
+        (
+            "delivery_refused",
+            "pacs refused 2 results (answered 0124, not authorized)",
+            "degraded",
+        ),
+        ("reading_failed", "Studies of the last day that could not be read: 1", "warning"),
     ]
+    assert found.queue["undelivered"] == {"far-away": 1, "pacs": 2}
+    for entry in index.all():
+        index.settle(*entry.key)
+    assert check(all_up, Jobs())().is_ok
+
+
+def test_a_result_that_waits_since_its_first_try_is_late(all_up: Path) -> None:
+    waits = missing("far-away", "retry", 1, since=time.time() - 700)
+    UndeliveredIndex(all_up).put(waits)
+    refused = missing("far-away", "refused", 2)
+    UndeliveredIndex(all_up).put(refused)
+    ids = ["again0-" + "-".join(entry.key) for entry in (waits, refused)]
+    jobs = Jobs(*(job("deliver", "DELAYED", identifier=i, age_s=5) for i in ids))
+
+    found = check(all_up, jobs)()
+
+    assert found.queue["delivering"] == {"far-away": {"waiting": 1, "oldest_s": 700}}
+    assert codes(found) == ["destination_away", "delivery_refused"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,125 @@
+"""Which answers of a destination mean what: taken, or when the same is to be tried again.
+
+The one table of it. `Again.SOON`: away, busy, full: tried again within minutes. `Again.SLOWLY`: a
+refusal whose cause can pass (a right, an AE title, a configuration, a fault of the archive): tried
+again daily. `Again.NEVER`: the same bytes would be refused again, a person has to look.
+`node.retry` says after which pauses, and for how long.
+
+DICOM PS3.4 table B.2-1 and PS3.7 annex C (C-STORE), PS3.8 9.3.4 (association), PS3.18 10.5.3
+(STOW-RS gives the statuses of C-STORE, object by object), RFC 9110 (HTTP).
+"""
+
+import errno
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from cadnode.errors import Again
+
+SOON, SLOWLY, NEVER = Again.SOON, Again.SLOWLY, Again.NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What an answer means in words, and when the same is to be tried again."""
+
+    words: str
+    again: Again
+
+
+DUPLICATE: Final = 0x0111
+"""The peer has an object of that UID: an earlier try's, or another (`deliver.held`)."""
+
+_TAKEN: Final = (0x0000, 0x0001, 0x0107, 0x0116)  # Success, and PS3.7 C.4: warnings, performed
+_WARNINGS: Final = range(0xB000, 0xC000)
+
+C_STORE: Final[Mapping[int, Meaning]] = {
+    0x0105: Meaning("no such attribute", NEVER),
+    0x0106: Meaning("invalid attribute value", NEVER),
+    0x0110: Meaning("processing failure", SLOWLY),
+    0x0112: Meaning("no such SOP instance", SLOWLY),
+    0x0115: Meaning("invalid argument value", NEVER),
+    0x0117: Meaning("invalid object instance", NEVER),
+    0x0118: Meaning("no such SOP class", SLOWLY),
+    0x0119: Meaning("class-instance conflict", NEVER),
+    0x0120: Meaning("missing attribute", NEVER),
+    0x0121: Meaning("missing attribute value", NEVER),
+    0x0122: Meaning("SOP class not supported", SLOWLY),
+    0x0124: Meaning("not authorized", SLOWLY),
+    0x0210: Meaning("duplicate invocation", SOON),
+    0x0211: Meaning("unrecognized operation", SLOWLY),
+    0x0212: Meaning("mistyped argument", SLOWLY),
+    0x0213: Meaning("resource limitation", SOON),
+}
+_C_STORE_RANGES: Final[tuple[tuple[range, Meaning], ...]] = (
+    (range(0xA700, 0xA800), Meaning("out of resources", SOON)),
+    (range(0xA900, 0xAA00), Meaning("data set does not match SOP class", NEVER)),
+    (range(0xC000, 0xD000), Meaning("cannot understand", SLOWLY)),
+    (range(0xFE00, 0xFF00), Meaning("cancelled", SLOWLY)),
+)
+_UNKNOWN: Final = Meaning("failure", SLOWLY)  # also pending (FFxx), which C-STORE does not know
+
+NOT_ACCEPTED: Final = SLOWLY
+"""A presentation context that is not accepted: the archive's configuration decides."""
+
+# A-ASSOCIATE-RJ: (source, reason), PS3.8 table 9-21.
+_REJECTIONS: Final[Mapping[tuple[int, int], Meaning]] = {
+    (1, 1): Meaning("no reason given", SLOWLY),
+    (1, 2): Meaning("application context name not supported", SLOWLY),
+    (1, 3): Meaning("calling AE title not recognized", SLOWLY),
+    (1, 7): Meaning("called AE title not recognized", SLOWLY),
+    (2, 1): Meaning("no reason given", SLOWLY),
+    (2, 2): Meaning("protocol version not supported", SLOWLY),
+    (3, 1): Meaning("temporary congestion", SOON),
+    (3, 2): Meaning("local limit exceeded", SOON),
+}
+_TRANSIENT_RESULT: Final = 2
+
+# 401, 403 and what the network between us answers may be right in a moment; they are tried daily
+# once that did not help. Everything that is not named: 5xx SOON, the rest SLOWLY.
+HTTP: Final[Mapping[int, Again]] = {
+    400: SLOWLY, 401: SOON, 403: SOON, 404: SLOWLY, 405: SLOWLY, 406: SLOWLY, 407: SLOWLY,
+    408: SOON, 409: SLOWLY, 410: SLOWLY, 411: SLOWLY, 412: SLOWLY, 413: SLOWLY, 415: SLOWLY,
+    421: SOON, 422: NEVER, 423: SOON, 425: SOON, 429: SOON, 501: SLOWLY, 505: SLOWLY, 511: SLOWLY,
+}  # fmt: skip
+
+_FOLDER_SLOWLY: Final = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EFBIG}
+)
+
+
+def is_taken(status: int) -> bool:
+    """Whether a C-STORE status means that the peer stored the object, perhaps with a warning."""
+    return status in _TAKEN or status in _WARNINGS
+
+
+def of_status(status: int) -> Meaning:
+    """Of a C-STORE status that is neither taken nor a duplicate."""
+    for statuses, meaning in _C_STORE_RANGES:
+        if status in statuses:
+            return meaning
+    return C_STORE.get(status, _UNKNOWN)
+
+
+def of_rejection(result: int, source: int, reason: int) -> Meaning:
+    """Of an A-ASSOCIATE-RJ. A rejection that the peer calls transient is tried again soon."""
+    meaning = _REJECTIONS.get((source, reason), Meaning("unknown reason", SLOWLY))
+    return Meaning(meaning.words, SOON) if result == _TRANSIENT_RESULT else meaning
+
+
+def of_http(status: int | None) -> Again:
+    """Of an HTTP status that is no success; None: an answer that makes no sense."""
+    if status is None:
+        return SLOWLY
+    return HTTP.get(status, SOON if status >= 500 else SLOWLY)
+
+
+def of_os_error(error: OSError) -> Again:
+    """Of a folder that cannot be written: full and away pass by themselves, rights slowly."""
+    return SLOWLY if error.errno in _FOLDER_SLOWLY else SOON
+
+
+def most_hopeful(answers: Iterable[Again]) -> Again:
+    """When several objects of a result are to be tried again: as soon as one of them is."""
+    found = set(answers)
+    return next((again for again in (SOON, SLOWLY) if again in found), NEVER)

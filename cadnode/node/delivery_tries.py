@@ -1,0 +1,129 @@
+"""One try to deliver: for a bounded time, one at a time of a study, and recorded.
+
+Whatever a destination does (it hangs, drips, or is a share whose server is gone), a try that takes
+longer than `retry.longest_try_s` is abandoned: its thread is left to end by itself, and until it
+does, nothing else of that study is sent there. So an older result never overtakes a newer one.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cadnode.log import get_logger
+from cadnode.node import delivery_record, results, retry
+from cadnode.node.deliveries import TryEnd, attempt
+from cadnode.node.delivery_record import DeliveryTry
+from cadnode.node.jobs import DeliveryStatus
+from cadnode.node.results import Results
+from cadnode.settings import Settings
+
+MOST_ABANDONED: Final = 8  # threads that a destination may hold before nothing more is tried there
+
+log = get_logger("worker")
+Clock = Callable[[], float]
+
+
+def is_superseded(kept: Results, study: str, content: str) -> bool:
+    """Whether the study was read again since: its newer result is sent, and this one no more.
+
+    A radiologist is to see the newest reading, and no archive is to get an older one after it.
+    """
+    own = results.reported_at(kept.of_content(study, content))
+    others = kept.reported(study, but=content)
+    return bool(own) and any(results.reported_at(folder) > own for folder in others)
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    study: str
+    destination: str
+
+
+class DeliveryTries:
+    """Tries to deliver the results of one node. Threads share it."""
+
+    def __init__(self, settings: Settings, kept: Results, clock: Clock = time.time) -> None:
+        self._settings = settings
+        self._results = kept
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._running: set[_Running] = set()
+
+    def deliver(self, study: str, content: str, destination: str) -> TryEnd:
+        """How one try ended; it is in the record beside the result."""
+        folder = self._results.of_content(study, content)
+        running = _Running(study, destination)
+        bound_s = self._bound_s(folder, destination)
+        if (refusal := self._begin(running, bound_s)) is not None:
+            return self._recorded(folder, destination, refusal)
+        ends: list[TryEnd | Exception] = []
+        ended = threading.Event()
+
+        def work() -> None:
+            try:
+                ends.append(self._try(study, content, folder, destination))
+            except Exception as error:
+                ends.append(error)  # raised below, by whoever waits
+            finally:
+                self._end(running)
+                ended.set()
+
+        threading.Thread(target=work, name=f"deliver-{destination}", daemon=True).start()
+        if not ended.wait(bound_s):
+            text = f"{destination} did not finish within {bound_s:.0f} s"
+            log.warning("delivery_abandoned", study=study, destination=destination, reason=text)
+            return self._recorded(folder, destination, TryEnd(DeliveryStatus.RETRY, text))
+        (end,) = ends
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    def _try(self, study: str, content: str, folder: Path, destination: str) -> TryEnd:
+        if is_superseded(self._results, study, content):
+            end = TryEnd(DeliveryStatus.SUPERSEDED, "the study was read again since")
+            log.info("delivery_superseded", study=study, destination=destination)
+        else:
+            end = attempt(self._settings, study, folder, destination)
+        return self._recorded(folder, destination, end)
+
+    def _recorded(self, folder: Path, destination: str, end: TryEnd) -> TryEnd:
+        """The same, after it was noted; a disk that is full keeps no result from its place."""
+        status = end.status
+        if status is DeliveryStatus.REFUSED_FOR_NOW:
+            status = DeliveryStatus.REFUSED
+        try:
+            one = DeliveryTry(destination, status, self._clock(), end.reason)
+            delivery_record.record(folder, one)
+        except OSError as error:
+            log.warning("delivery_not_recorded", destination=destination, error=error)
+        return end
+
+    def _begin(self, running: _Running, within_s: float) -> TryEnd | None:
+        """Wait for an earlier try of this study; why this one cannot begin, or None."""
+        deadline = time.monotonic() + within_s
+        with self._changed:
+            n_here = sum(r.destination == running.destination for r in self._running)
+            if n_here >= MOST_ABANDONED:
+                text = f"{running.destination} has not finished {n_here} earlier tries"
+                return TryEnd(DeliveryStatus.RETRY, text)
+            while running in self._running:
+                if not self._changed.wait(max(0.0, deadline - time.monotonic())):
+                    text = f"{running.destination} has not finished an earlier try of this study"
+                    return TryEnd(DeliveryStatus.RETRY, text)
+            self._running.add(running)
+        return None
+
+    def _end(self, running: _Running) -> None:
+        with self._changed:
+            self._running.discard(running)
+            self._changed.notify_all()
+
+    def _bound_s(self, folder: Path, destination: str) -> float:
+        timeout_s = next(
+            (d.timeout_s for d in self._settings.destinations if d.name == destination), 30.0
+        )
+        n_bytes = sum(path.stat().st_size for path in folder.rglob("*.dcm"))
+        return retry.longest_try_s(timeout_s, n_bytes)

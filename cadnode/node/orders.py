@@ -1,0 +1,271 @@
+"""What an admin orders of studies: retry, redeliver, drop; and which deliveries there are.
+
+An order works through the job database and the storage folder, so on a running node (its worker
+carries it out within a second or two) as on a stopped one (then at its next start). Nothing here
+deletes an image or a result.
+"""
+
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from cadnode.errors import SettingsError
+from cadnode.node import delivery_record, retry, role_status
+from cadnode.node.delivery_record import DeliveryTry
+from cadnode.node.job_database import client_of
+from cadnode.node.jobs import (
+    DeliveryStatus,
+    Job,
+    JobLookup,
+    JobsUnavailable,
+    again_id,
+    deliver_id,
+    delivery_of,
+)
+from cadnode.node.results import Results
+from cadnode.node.study_state import delivery_word
+from cadnode.node.undelivered import Undelivered, UndeliveredIndex
+from cadnode.node.workflow import ARRIVALS, delivery_queue
+from cadnode.receive.spool import Spool
+from cadnode.settings import Settings
+from cadnode.web.deliveries import Delivery, DeliveryFilter, Ordered, OrderRefused, Orders
+from cadnode.web.node import jobs_away
+from cadnode.web.study import key_of
+
+MOST_WORDS: Final = 200
+_WAITING: Final = ("undelivered", "waiting")
+
+
+class DeliveryDesk:
+    """Takes orders for one node's studies. Threads may share it."""
+
+    def __init__(self, settings: Settings, progress: JobLookup) -> None:
+        self._settings = settings
+        self._storage = settings.storage.folder
+        self._results = Results.in_storage(self._storage)
+        self._spool = Spool(self._storage / "spool", min_free_bytes=0)
+        self._index = UndeliveredIndex(self._storage)
+        self._progress = progress
+        self._client = client_of(settings.database_url)
+
+    def orders(self) -> Orders:
+        """The orders, for those who pass them on."""
+        return Orders(self.retry, self.redeliver, self.drop, self.listed)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._client.destroy()
+
+    def retry(self, name: str, destination: str = "") -> Ordered:
+        """Deliver now what is undelivered of a study; read it again where reading failed.
+
+        Raises
+        ------
+        OrderRefused
+            The node does not know the study, or the destination.
+        Unavailable
+            The job database does not answer.
+        """
+        study = self._known(name)
+        entries = self._entries(study, destination)
+        for entry in entries:
+            self._configured(entry.destination)
+        try:
+            jobs = self._progress.find(entry.job for entry in entries if entry.job)
+            for entry in entries:
+                self._send_now(entry, jobs.get(entry.job))
+            is_reading = not entries and bool(self._spool.instances(study))
+            if is_reading:
+                options: Any = {"workflow_name": "consider", "queue_name": ARRIVALS}
+                self._client.enqueue(options, study, True)
+        except (SQLAlchemyError, JobsUnavailable) as error:
+            raise jobs_away() from error
+        return self._ordered(map(_of_entry, entries), is_read_again=is_reading)
+
+    def redeliver(self, name: str, destination: str) -> Ordered:
+        """Send a study's newest result again to a destination that may have it.
+
+        Raises
+        ------
+        OrderRefused
+            The node does not know the study or the destination, or there is no result.
+        Unavailable
+            The job database does not answer.
+        """
+        study = self._known(name)
+        self._configured(destination)
+        content = self._newest(study)
+        job = again_id(secrets.token_hex(6), study, content, destination)
+        try:
+            self._enqueue(job, study, content, destination)
+        except SQLAlchemyError as error:
+            raise jobs_away() from error
+        now = time.time()
+        waiting = Delivery(study, content, destination, "waiting", "", now, 0)
+        return self._ordered([waiting])
+
+    def drop(self, name: str, destination: str, by: str, why: str) -> Ordered:
+        """Give up what is undelivered of a study; the record beside the result says who and why.
+
+        Raises
+        ------
+        OrderRefused
+            There is nothing undelivered, or no reason is given.
+        """
+        words = " ".join(why.split())
+        if not words.isprintable() or not words or len(words) > MOST_WORDS:
+            hint = f"say in one line of at most {MOST_WORDS} characters why, without patient data"
+            raise OrderRefused("a delivery is not dropped without a reason", hint)
+        study = self._known(name)
+        entries = [*self._entries(study, destination), *self._untried(study, destination)]
+        if not entries:
+            raise OrderRefused(
+                "nothing of this study is undelivered", "`cadnode deliveries list` shows what is"
+            )
+        for entry in entries:
+            reason = f"dropped by {by}: {words}"
+            one = DeliveryTry(entry.destination, DeliveryStatus.DROPPED, time.time(), reason)
+            delivery_record.record(self._results.of_content(study, entry.content), one)
+            self._index.settle(*entry.key)
+            self._forget(entry.job)
+        dropped = (
+            Delivery(*entry.key, DeliveryStatus.DROPPED.value, words, entry.since, entry.n_tries)
+            for entry in entries
+        )
+        return self._ordered(dropped)
+
+    def listed(self, wanted: DeliveryFilter) -> list[Delivery]:
+        """The deliveries that a filter lets pass, the oldest first.
+
+        Raises
+        ------
+        Unavailable
+            The job database does not answer, and what waits is asked for.
+        """
+        study = key_of(wanted.study) if wanted.study else ""
+        found = {(d.study, d.content, d.destination): d for d in self._all(wanted.state, study)}
+        latest = time.time() - wanted.older_than_s
+        rows = (
+            one
+            for one in found.values()
+            if one.since <= latest
+            and wanted.destination in ("", one.destination)
+            and study in ("", one.study)
+            and _is_of(wanted.state, one.state)
+        )
+        return sorted(rows, key=lambda one: (one.since, one.study, one.destination))
+
+    def _all(self, state: str, study: str) -> Iterator[Delivery]:
+        if state not in ("undelivered", "waiting", "refused", "given_up"):
+            yield from self._recorded(study)
+        if state in (*_WAITING, "all"):
+            try:
+                for job in self._progress.open_jobs("deliver"):
+                    key = delivery_of(job.identifier)
+                    yield Delivery(*key, "waiting", "", job.created_at, 0)
+            except JobsUnavailable as error:
+                raise jobs_away() from error
+        yield from map(_of_entry, self._index.all())
+
+    def _recorded(self, study: str) -> Iterator[Delivery]:
+        """Every recorded delivery: a look at each result, for those who ask for it."""
+        for file in self._results.folder.glob(f"{study or '*'}/*/{delivery_record.FILE}"):
+            found = delivery_record.tries(file.parent)
+            for name, last in delivery_record.last_tries(file.parent).items():
+                ours = [one for one in found if one.destination == name]
+                word = delivery_word(None, last)
+                place = (file.parent.parent.name, file.parent.name, name)
+                yield Delivery(*place, word, last.reason, ours[0].at, len(ours))
+
+    def _known(self, name: str) -> str:
+        study = key_of(name)
+        if not self._spool.instances(study) and not self._results.of_study(study).is_dir():
+            raise OrderRefused(
+                "the node has never received anything of this study",
+                "`cadnode studies list` shows the studies; name one by its key or UID",
+            )
+        return study
+
+    def _configured(self, destination: str) -> None:
+        try:
+            self._settings.destination(destination)
+        except SettingsError:
+            names = ", ".join(d.name for d in self._settings.destinations) or "none"
+            raise OrderRefused(
+                f"no destination {destination!r} is configured",
+                f"configured: {names}; what is owed to another one can only be dropped",
+            ) from None
+
+    def _entries(self, study: str, destination: str) -> list[Undelivered]:
+        found = self._index.of_study(study)
+        return [e for e in found if destination in ("", e.destination)]
+
+    def _newest(self, study: str) -> str:
+        newest = self._results.predecessor(study, "")
+        if not newest:
+            raise OrderRefused("the study has no result", "`cadnode studies show` says why")
+        return newest
+
+    def _untried(self, study: str, destination: str) -> list[Undelivered]:
+        """What waits for a first try, of the newest result: a destination's queue may be long."""
+        content = self._results.predecessor(study, "")
+        names = [destination] if destination else [d.name for d in self._settings.destinations]
+        ids = {deliver_id(study, content, name): name for name in names}
+        try:
+            jobs = self._progress.find(ids)
+        except JobsUnavailable:
+            return []
+        return [
+            Undelivered(
+                study, content, ids[i], DeliveryStatus.RETRY, "", job.created_at, job.created_at, 0,
+                job=i,
+            )
+            for i, job in jobs.items()
+            if job.status == "ENQUEUED"
+        ]  # fmt: skip
+
+    def _send_now(self, entry: Undelivered, job: Job | None) -> None:
+        """Have the next try made at once: the one that waits, or a new one."""
+        if job is None or not job.is_open:
+            job_id = again_id(secrets.token_hex(6), *entry.key)
+            self._enqueue(job_id, *entry.key)
+        elif job.status == "DELAYED":
+            self._client.set_workflow_delay(entry.job, delay_seconds=0.0)
+
+    def _enqueue(self, job: str, study: str, content: str, destination: str) -> None:
+        limit_s = retry.give_up_after_s(self._settings.destination(destination))
+        options: Any = {
+            "workflow_name": "deliver",
+            "queue_name": delivery_queue(destination),
+            "workflow_id": job,
+        }
+        self._client.enqueue(options, study, content, destination, limit_s)
+
+    def _forget(self, job: str) -> None:
+        """A try that waits is not made; where it cannot be forgotten, it finds the record."""
+        try:
+            jobs = self._progress.find([job] if job else [])
+            if job in jobs and jobs[job].status in ("DELAYED", "ENQUEUED"):
+                self._client.delete_workflows([job])
+        except (SQLAlchemyError, JobsUnavailable):
+            return
+
+    def _ordered(self, deliveries: Iterable[Delivery], *, is_read_again: bool = False) -> Ordered:
+        is_running = role_status.look(self._storage, "worker").is_up
+        return Ordered(tuple(deliveries), is_read_again, is_running)
+
+
+def _is_of(wanted: str, state: str) -> bool:
+    if wanted == "undelivered":
+        return state in ("waiting", "refused", "given_up")
+    if wanted == "delivered":
+        return state in ("delivered", "unverified")
+    return wanted in ("all", state)
+
+
+def _of_entry(entry: Undelivered) -> Delivery:
+    word = "waiting" if entry.status is DeliveryStatus.RETRY else entry.status.value
+    return Delivery(*entry.key, word, entry.reason, entry.since, entry.n_tries, entry.next_at)
