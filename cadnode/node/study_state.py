@@ -5,6 +5,7 @@ from math import ceil
 from typing import Final
 
 from cadnode.node.jobs import DeliveryStatus, Job, ProcessStatus
+from cadnode.node.poison import SetAsideCode
 from cadnode.node.readiness import Fetching, Ignore, Readiness, Wait
 from cadnode.receive.fetch.requests import Ended, FetchCode
 from cadnode.web.study import Reason, State
@@ -34,8 +35,8 @@ class StudyFacts:
 
     `readiness` is what `node.readiness` decides of it; `fetch` is the outcome of the last fetch.
     `attempts` are the jobs that read this content, the last one last; `has_result`: this content is
-    reported. `deliveries` has this content's delivery job per configured destination, None where
-    there is none.
+    reported; `set_aside` is why it is not read again by itself. `deliveries` has this content's
+    delivery job per configured destination, None where there is none.
     """
 
     n_instances: int = 0
@@ -43,6 +44,7 @@ class StudyFacts:
     fetch: Ended | None = None
     attempts: tuple[Job, ...] = ()
     has_result: bool = False
+    set_aside: SetAsideCode | None = None
     deliveries: tuple[tuple[str, Job | None], ...] = ()
 
 
@@ -87,7 +89,7 @@ def _of_content(facts: StudyFacts) -> StudyVerdict:
     """State of a study with images, from how far the reading of this content is."""
     last = facts.attempts[-1] if facts.attempts else None
     if last is not None and last.has_failed:
-        return StudyVerdict(State.FAILED, (READING_FAILED,))
+        return StudyVerdict(State.FAILED, (_why_failed(facts.set_aside),))
     if last is not None and last.is_open:
         if last.is_running:
             return StudyVerdict(State.READING)
@@ -101,6 +103,10 @@ def _of_content(facts: StudyFacts) -> StudyVerdict:
     if last is None:  # read, but by jobs that the database has forgotten
         return StudyVerdict(State.DONE, (JOBS_LOST,) if facts.deliveries else ())
     return _of_deliveries(facts)
+
+
+def _why_failed(set_aside: SetAsideCode | None) -> Reason:
+    return Reason(set_aside.value, set_aside.meaning) if set_aside else READING_FAILED
 
 
 def waiting(wait: Wait) -> Reason:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from cadnode.errors import SettingsError
 from cadnode.files import write_whole
+from cadnode.node import job_database
 from cadnode.node.jobs import JobLookup, deliver_id
 from cadnode.node.workflow import Announcer, launch, prepare, stop
 from cadnode.node.workflow_steps import FetchAnswer, Steps
@@ -55,11 +57,15 @@ def problem_of(database_url: str, storage: Path, within_s: float = WITHIN_S) -> 
 def ensure(database_url: str, storage: Path) -> None:
     """Return when jobs run here; what was tried once with the same versions is not tried again.
 
+    Nothing is tried while the job database cannot be used: the worker waits for it.
+
     Raises
     ------
     SettingsError
         They do not; the message gives the reason.
     """
+    if job_database.problem_of(database_url):
+        return
     stamp = storage / STAMP
     try:
         if stamp.read_text() == _stamp(database_url):
@@ -68,7 +74,8 @@ def ensure(database_url: str, storage: Path) -> None:
         pass
     if problem := problem_of(database_url, storage):
         raise SettingsError(problem)
-    write_whole(stamp, _stamp(database_url).encode())
+    with suppress(OSError):  # a full disk: it is tried once more at the next start
+        write_whole(stamp, _stamp(database_url).encode())
 
 
 def _stamp(database_url: str) -> str:

@@ -152,10 +152,16 @@ class Notices:
 
 
 @contextmanager
-def serve(config: ScpConfig, spool: Spool, on_instance: OnInstance) -> Iterator[Listener]:
+def serve(
+    config: ScpConfig,
+    spool: Spool,
+    on_instance: OnInstance,
+    alive: Callable[[], None] = lambda: None,
+) -> Iterator[Listener]:
     """A listener for the length of the `with` block.
 
-    `on_instance` is called after an instance was published, in a thread of its own. At the end
+    `on_instance` is called after an instance was published, in a thread of its own; `alive` by
+    the loop that accepts connections, ten times a second for as long as it does. At the end
     no new association is taken, instances on their way may arrive for `stop_within_s` seconds,
     and every notice is given.
 
@@ -169,6 +175,7 @@ def serve(config: ScpConfig, spool: Spool, on_instance: OnInstance) -> Iterator[
     notices = Notices(on_instance)
     try:
         server = _server(config, spool, notices)
+        server.service_actions = alive
     except OSError as error:
         notices.close()
         reason = os.strerror(error.errno or 0)

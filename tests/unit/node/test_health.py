@@ -120,15 +120,14 @@ def test_a_worker_that_loads_its_models_is_starting_which_is_no_fault(all_up: Pa
     assert codes(found) == ["role_starting"]
 
 
-def test_a_role_that_cannot_start_says_why(all_up: Path) -> None:
-    worker_state.write(all_up, NodeState(pid=0, models=()))
+def test_a_role_that_cannot_start_says_why(tmp_path: Path) -> None:
     with (
         pytest.raises(ModelError),
-        role_status.present(all_up, "worker"),
+        role_status.present(tmp_path, "worker"),
     ):
         raise ModelError("no active model reads whole views")
-    role_status.note_death(all_up, "worker", 4)
-    found = check(all_up, Jobs())()
+    role_status.note_death(tmp_path, "worker", 4)
+    found = check(tmp_path, Jobs())()
     assert not found.is_ok
     assert found.roles["worker"] == "restarting"
     assert "no active model reads whole views" in found.problems[0].meaning
