@@ -1,0 +1,1 @@
+"""Faults against real processes: what dies, hangs, fills up or goes away, and what is left then."""
