@@ -147,6 +147,8 @@ def _problem_of_file(path: Path, *, thorough: bool) -> JobsProblem | None:
         disk = os.statvfs(path.parent)
     except OSError:
         return AWAY
+    if disk.f_flag & os.ST_RDONLY or not os.access(path.parent, os.W_OK):  # of its journals
+        return READ_ONLY
     if disk.f_bavail * disk.f_frsize < _ROOM_BYTES:
         return FULL
     if not path.exists():
