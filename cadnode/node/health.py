@@ -97,11 +97,7 @@ class HealthCheck:
         roles = {name: role_status.look(storage, name) for name in ROLES}
         state = worker_state.read(storage)
         problems = [*role_problems(roles, state), *model_problems(state)]
-        problems += set_aside_problems(Casualties(storage).all_set_aside())
-        problems += job_database_problems(
-            worker_state.taken_up(storage, LOOKS_BACK.total_seconds()),
-            _damaged_since(self._settings.database_url, time.time() - LOOKS_BACK.total_seconds()),
-        )
+        problems += lasting_problems(self._settings)
         if not self._spool.has_room():
             problems.append(_disk_low(self._settings))
         try:
@@ -234,6 +230,17 @@ def job_database_problems(
             f"Results that the job database had lost, and that are delivered now: {n_taken_up}",
             "was the job database removed, or an older copy restored?", failing=False,
         )  # fmt: skip
+
+
+def lasting_problems(settings: Settings) -> Iterator[HealthProblem]:
+    """What deaths of the worker and of the job database have left behind."""
+    storage = settings.storage.folder
+    since = time.time() - LOOKS_BACK.total_seconds()
+    yield from set_aside_problems(Casualties(storage).all_set_aside())
+    yield from job_database_problems(
+        worker_state.taken_up(storage, LOOKS_BACK.total_seconds()),
+        _damaged_since(settings.database_url, since),
+    )
 
 
 def model_problems(state: NodeState | None) -> Iterator[HealthProblem]:

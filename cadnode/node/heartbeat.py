@@ -22,9 +22,9 @@ from typing import Final
 from cadnode.node.in_place import InPlace
 
 EVERY_S: Final = 1.0
-SILENT_S: Final = 30.0  # without a beat for so long, a working role hangs
+SILENT_S: Final = 45.0  # without a beat for so long, a working role hangs
 STARTING_SILENT_S: Final = 120.0  # a cold disk gives libraries of gigabytes
-LOOP_S: Final = 30.0  # a loop that ticks several times a second
+LOOP_S: Final = 60.0  # a loop that ticks several times a second
 SHOWN_SILENT_S: Final = (
     60.0  # the file is written by a thread of its own, on a disk that may be slow
 )

@@ -25,10 +25,13 @@ from cadnode.log import get_logger
 from cadnode.node import heartbeat, job_database, retry
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_database import BROKEN, DAMAGED, GONE, Failures, JobsProblem
+from cadnode.node.jobs import JobsUnavailable
 from cadnode.node.workflow import launch, prepare, stop
 from cadnode.node.workflow_steps import Start, Steps
 
 LOOK_EVERY_S: Final = 5.0
+
+_FAILURES: Final = (SQLAlchemyError, dbos_error.DBOSException, SettingsError, JobsUnavailable)
 
 log = get_logger("worker")
 
@@ -46,11 +49,20 @@ class JobWatch:
         self._problem: JobsProblem | None = None
         self._must_begin_again = False
 
-    def launched(self, steps: Steps) -> Start | None:
-        """Start the workflows, as soon as the database can be used; None when the node stops."""
+    def launched(
+        self,
+        steps: Steps,
+        before: Callable[[], None] = lambda: None,
+        after: Callable[[Start], None] = lambda _: None,
+    ) -> Start | None:
+        """Start the workflows, as soon as the database can be used; None when the node stops.
+
+        `before` is called when its tables are there and no job runs yet, `after` when they run; an
+        error of the database in them is waited for as well.
+        """
         pause_s = 0.0
         while not self._stopping():
-            problem = self._usable(thorough=True) or self._try_launch(steps)
+            problem = self._usable(thorough=True) or self._try_launch(steps, before, after)
             if isinstance(problem, Start):
                 self._identity = job_database.identity(self._url)
                 self._failures.last = None
@@ -93,11 +105,16 @@ class JobWatch:
         log.critical("jobs_damaged", role="worker", reason=DAMAGED.code, count=int(bool(kept)))
         return None
 
-    def _try_launch(self, steps: Steps) -> Start | JobsProblem:
+    def _try_launch(
+        self, steps: Steps, before: Callable[[], None], after: Callable[[Start], None]
+    ) -> Start | JobsProblem:
         try:
             prepare(self._url)
-            return launch(steps, self._url)
-        except (SQLAlchemyError, dbos_error.DBOSException, SettingsError) as error:
+            before()
+            start = launch(steps, self._url)
+            after(start)
+            return start
+        except _FAILURES as error:
             log.error("jobs_unavailable", role="worker", error=error)
             stop(within_s=0.0)
             problem, self._failures.last = self._failures.last, None

@@ -14,7 +14,7 @@ meanwhile; `SET_ASIDE_AFTER` of them set the study aside, until somebody asks fo
 import json
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -231,6 +231,16 @@ class Casualties:
         hand = f"{study}-{content}"
         self._write([death for death in self.deaths() if death.hand != hand])
         self._note_of(study, content).unlink(missing_ok=True)
+
+    def forget_study(self, study: str) -> None:
+        """Forget what stands against a study: it is reported, or its images are gone."""
+        for note in self._aside.glob(f"{study}-*.json"):
+            note.unlink(missing_ok=True)
+
+    def keep_only(self, studies: Iterable[str]) -> None:
+        """Forget studies that are not in the spool any more."""
+        for study in {study for study, _ in self.all_set_aside()} - set(studies):
+            self.forget_study(study)
 
     def _note_of(self, study: str, content: str) -> Path:
         return self._aside / f"{study}-{content}.json"

@@ -34,7 +34,7 @@ from cadnode.node.header_index import HeaderIndex
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_database import is_full
 from cadnode.node.job_watch import JobWatch
-from cadnode.node.jobs import JobLookup, JobsUnavailable, deliver_id
+from cadnode.node.jobs import JobLookup, deliver_id
 from cadnode.node.listener import open_spool
 from cadnode.node.model_overview import examine
 from cadnode.node.outputs import cards_of, installation_uid, model_folders, write_outputs
@@ -75,11 +75,10 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     with stopping_on_signal(supervised=supervised) as stopping:
         # While models were loaded another node may have got the job database: nothing is launched.
         jobs = JobWatch(settings.database_url, pulse, stopping)
-        start = jobs.launched(worker.steps())
+        start = jobs.launched(worker.steps(), before=worker.compare, after=worker.take_up)
         if start is None:
             return
         log.info("working", role="worker", device=device, count=len(list(readers)))
-        worker.take_up(start)
         with _sweeping(worker, start, jobs, settings.study.sweep_s):
             while not stopping():
                 pulse.tick("worker")
@@ -167,7 +166,9 @@ class Worker:
         and announcing it, or a job database that was away. So for studies that are asked for.
         """
         self._fetching.sweep(start.fetch)
-        for study in self._spool.studies():
+        studies = self._spool.studies()
+        self._casualties.keep_only(studies)
+        for study in studies:
             self._pulse.tick(SWEEP, _SWEPT_WITHIN_S)
             changed_at = self._spool.changed_at(study)
             if self._swept.get(study) == changed_at:
@@ -182,18 +183,24 @@ class Worker:
                 start.consider(study)
         self._pulse.ended(SWEEP)
 
-    def take_up(self, start: Start) -> None:
-        """Have delivered what the job database has lost, before anything else is swept."""
+    def compare(self) -> None:
+        """Find what the job database has lost, before a job of it runs.
+
+        Raises
+        ------
+        JobsUnavailable
+            It does not answer.
+        """
         lookup = JobLookup(self._settings.database_url)
         names = [d.name for d in self._settings.destinations]
         try:
             self._lost = rebuild.lost(self._results, names, lookup.find)
-            count = rebuild.take_up(self._lost, start.deliver)
-        except JobsUnavailable as error:  # the next launch compares again
-            log.error("jobs_unavailable", role="worker", error=error)
-            return
         finally:
             lookup.close()
+
+    def take_up(self, start: Start) -> None:
+        """Have delivered what the job database has lost."""
+        count = rebuild.take_up(self._lost, start.deliver)
         worker_state.note_taken_up(self._settings.storage.folder, count)
 
     def _arrival(self, study: str) -> ArrivalFacts:
@@ -343,6 +350,7 @@ class Worker:
             )
             n_outputs += len(objects) + (folder / results.BUNDLE).is_file()
         self._images.clear()
+        self._casualties.forget_study(study)
         log.info("study_reported", study=study, count=n_outputs)
         return n_outputs
 

@@ -125,3 +125,15 @@ def test_a_study_that_is_set_aside_has_no_further_attempt_also_when_that_was_rec
     assert poison.is_final(error)
     assert poison.is_final(serializer.deserialize(serializer.serialize(error)))
     assert not poison.is_final(WorkerDied("reading"))
+
+
+def test_a_study_that_is_reported_or_left_the_spool_is_set_aside_no_more(tmp_path: Path) -> None:
+    casualties = Casualties(tmp_path)
+    for content in ("a", "b"):
+        (tmp_path / "set_aside").mkdir(exist_ok=True)
+        note = tmp_path / "set_aside" / f"{STUDY}-{content}.json"
+        note.write_text('{"code": "reading_kills_worker"}')
+    casualties.keep_only([STUDY])
+    assert len(casualties.all_set_aside()) == 2
+    casualties.keep_only([])
+    assert casualties.all_set_aside() == []
