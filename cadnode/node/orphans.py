@@ -29,12 +29,25 @@ def end_with_parent() -> bool:
     """
     if not _has_parent():
         return False
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _be_killed_with_parent()
     if is_orphan():  # it died before
         os._exit(EXIT_CODE)
     threading.Thread(target=_wait_for_end, name="orphan", daemon=True).start()
     return True
+
+
+def end_with(parent: int) -> None:
+    """Have this process end with the one of that number, which started it and named itself."""
+    _be_killed_with_parent()
+    if os.getppid() != parent:  # it died before
+        os._exit(EXIT_CODE)
+    threading.Thread(target=_wait_for_another, args=(parent,), name="orphan", daemon=True).start()
+
+
+def _be_killed_with_parent() -> None:
+    """In Linux it is the thread that started this process whose end counts: it must wait for it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def is_orphan() -> bool:
@@ -60,4 +73,10 @@ def _has_parent() -> bool:
 def _wait_for_end() -> None:
     select.select([0], [], [])
     time.sleep(_GRACE_S)
+    os._exit(EXIT_CODE)
+
+
+def _wait_for_another(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
     os._exit(EXIT_CODE)

@@ -1,11 +1,12 @@
 """A real job in a job database of its own: whether Python, SQLite and DBOS run jobs here.
 
 The node's own workflows run from the arrival to the delivery, with steps that do nothing. It is a
-process of its own (`python -m cadnode.node.trial_job URL`), because a process has one DBOS, and
+process of its own (`python -m cadnode.node.trial_job`), because a process has one DBOS, and
 because whatever fails there, even a crash of a library, is reported here as a sentence.
 """
 
 import json
+import os
 import platform
 import sqlite3
 import subprocess
@@ -23,7 +24,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from cadnode.errors import SettingsError
 from cadnode.files import write_whole
-from cadnode.node import job_database
+from cadnode.node import job_database, orphans
 from cadnode.node.jobs import JobLookup, deliver_id
 from cadnode.node.workflow import Announcer, launch, prepare, stop
 from cadnode.node.workflow_steps import FetchAnswer, Steps
@@ -100,6 +101,7 @@ def _connection_problem(database_url: str) -> str:
 def _run(url: str, within_s: float) -> str:
     """The problem that the trial's process reported; "" when all went well."""
     command = [sys.executable, "-m", "cadnode.node.trial_job", url, str(within_s)]
+    command.append(str(os.getpid()))
     try:
         ended = subprocess.run(
             command, capture_output=True, text=True, timeout=within_s + 20.0, check=False
@@ -182,7 +184,8 @@ def main() -> int:
     from cadnode import log
 
     log.configure("CRITICAL", human=False)
-    _, url, within_s = sys.argv
+    _, url, within_s, parent = sys.argv
+    orphans.end_with(int(parent))
     problem = attempt(url, float(within_s))
     sys.stdout.write(problem)
     return 1 if problem else 0
