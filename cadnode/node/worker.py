@@ -53,6 +53,7 @@ from cadnode.settings import Settings
 
 SWEEP: Final = "sweeping the spool"
 _SWEPT_WITHIN_S: Final = 600.0  # the headers of one study, on a slow disk
+_DELIVERED_WITHIN_S: Final = 7200.0  # one try; a silent peer is cut by its own time limits
 T = TypeVar("T")
 
 log = get_logger("worker")
@@ -362,7 +363,8 @@ class Worker:
         if known := self._lost.arrived.pop(deliver_id(study, content, destination), None):
             return known.value
         where = self._folder(study, content)
-        return deliveries.deliver(self._settings, study, where, destination).value
+        with self._pulse.step("delivering", _DELIVERED_WITHIN_S):
+            return deliveries.deliver(self._settings, study, where, destination).value
 
     def shadow(self, study: str, content: str) -> str:
         """Have other versions read the study as well; see `shadow_process.run`."""
