@@ -6,6 +6,7 @@ The work is done in `node`, `demo` and `training`; they are imported inside the 
 
 import json
 import sys
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -111,24 +112,33 @@ def serve(
 
 
 def _run(role: Role, values: settings.Settings, *, supervised: bool) -> None:
-    """Run one role in this process."""
-    from cadnode.node import role_status
+    """Run one role in this process.
 
-    with role_status.present(values.storage.folder, role.value):
+    By hand it takes its part of the storage folder itself; a supervisor has it for its roles.
+    """
+    from cadnode.node import heartbeat, orphans, role_status, storage_lock
+
+    storage = values.storage.folder
+    has_supervisor = supervised and orphans.end_with_parent()
+    with (
+        nullcontext() if has_supervisor else storage_lock.held(storage, shared=True),
+        role_status.present(storage, role.value),
+        heartbeat.beating(storage, role.value) as pulse,
+    ):
         if role is Role.LISTENER:
             from cadnode.node import listener
 
-            listener.run(values, supervised=supervised)
+            listener.run(values, pulse, supervised=supervised)
         elif role is Role.WEB:
             from cadnode.node import web_server
 
-            web_server.run(values, supervised=supervised)
+            web_server.run(values, pulse, supervised=supervised)
         else:
             from cadnode.node import trial_job, worker
 
             if not supervised:  # the supervisor has looked
-                trial_job.ensure(values.database_url, values.storage.folder)
-            worker.run(values, supervised=supervised)
+                trial_job.ensure(values.database_url, storage)
+            worker.run(values, pulse, supervised=supervised)
 
 
 @app.command()

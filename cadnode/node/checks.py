@@ -13,6 +13,7 @@ from cadnode.errors import CadnodeError, ReportError, SettingsError
 from cadnode.node import worker_state
 from cadnode.node.deliveries import profiles_of
 from cadnode.node.senders import Senders, senders_of
+from cadnode.node.supervise import ROLES
 from cadnode.page.pdf import SAMPLE, pdf_of
 from cadnode.receive.fetch import sources
 from cadnode.receive.fetch.fetch import FetchFailure
@@ -50,6 +51,7 @@ def run(settings: Settings) -> Iterator[Check]:
     yield _senders(settings)
     yield from _web(settings)
     yield _jobs(settings)
+    yield from _roles(settings)
     yield from _reading(settings)
     yield from _shadow(settings)
     yield from _worker(settings)
@@ -150,13 +152,35 @@ def _web(settings: Settings) -> Iterator[Check]:
 
 def _jobs(settings: Settings) -> Check:
     """A job is stored, waits, runs and is reported, in a database of its own."""
-    from cadnode.node import trial_job
+    from cadnode.node import job_database, trial_job
 
+    if unusable := job_database.problem_of(settings.database_url, thorough=True):
+        return Check(
+            "jobs", CheckVerdict.FAILED, f"the job database {unusable.words}",
+            "a worker waits for it and goes on by itself; one that is damaged it keeps aside",
+        )  # fmt: skip
     if problem := trial_job.problem_of(settings.database_url, settings.storage.folder):
         return Check("jobs", CheckVerdict.FAILED, problem, "until then no study can be read")
     is_sqlite = settings.database_url.startswith("sqlite")
     found = "a trial job ran" if is_sqlite else "the job database answers"
     return Check("jobs", CheckVerdict.OK, found)
+
+
+def _roles(settings: Settings) -> Iterator[Check]:
+    """What a running node's processes do not do just now, and what became of studies by that."""
+    from cadnode.node import health, role_status
+
+    storage = settings.storage.folder
+    roles = {name: role_status.look(storage, name) for name in ROLES}
+    for name, role in roles.items():
+        if role.hangs or role.waits_for:
+            found = f"hangs: {role.hangs}" if role.hangs else f"waits: {role.waits_for}"
+            yield Check(
+                f"running {name}", CheckVerdict.FAILED, found,
+                "the node starts a role that hangs again; what is waited for, another line names",
+            )  # fmt: skip
+    for problem in health.lasting_problems(settings):
+        yield Check("studies", CheckVerdict.WARNING, problem.meaning, problem.hint)
 
 
 def _reading(settings: Settings) -> Iterator[Check]:

@@ -4,14 +4,16 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from cadnode import __version__
-from cadnode.node import role_status, worker_state
+from cadnode.node import job_database, role_status, worker_state
 from cadnode.node.jobs import DeliveryStatus, Job, JobLookup, JobsUnavailable, delivery_of
+from cadnode.node.poison import Casualties, SetAsideCode
 from cadnode.node.role_status import Presence
 from cadnode.node.supervise import ROLES
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
@@ -118,6 +120,7 @@ class HealthCheck:
         roles = {name: role_status.look(storage, name) for name in ROLES}
         state = worker_state.read(storage)
         problems = [*role_problems(roles, state), *model_problems(state)]
+        problems += lasting_problems(self._settings)
         if not self._spool.has_room():
             problems.append(_disk_low(self._settings))
         try:
@@ -161,8 +164,11 @@ def is_at_work(name: str, role: Presence, state: NodeState | None) -> bool:
 
     One that died a short while ago, for example without a port, may do so again at once.
     """
+    if role.hangs or role.waits_for:
+        return False
     if name == "worker":
-        return role.is_up and state is not None and state.pid == role.pid
+        is_loaded = state is not None and state.pid == role.pid
+        return role.is_up and (is_loaded or role.works)
     return role.is_up and not role.is_restarting
 
 
@@ -170,6 +176,10 @@ def role_word(name: str, role: Presence, state: NodeState | None) -> str:
     """The state of the role in one word."""
     if is_at_work(name, role, state):
         return "up"
+    if role.hangs:
+        return "hanging"
+    if role.waits_for:
+        return "waiting"
     if role.is_restarting:
         return "restarting"
     return "starting" if role.is_up else "down"
@@ -178,14 +188,22 @@ def role_word(name: str, role: Presence, state: NodeState | None) -> str:
 def role_problems(roles: dict[str, Presence], state: NodeState | None) -> Iterator[HealthProblem]:
     """What is wrong with the node's processes."""
     for name, role in roles.items():
-        why = f": {role.error}" if role.error else ""
-        if not why and role.exit_code is not None:
-            why = f" (exit code {role.exit_code})"
+        why = _why_it_died(role)
         word = role_word(name, role, state)
         if word == "up" and role.is_restarting:
             yield HealthProblem(
                 "role_died", f"The {name} died a moment ago and runs again{why}",
                 "the node's log says why", failing=False,
+            )  # fmt: skip
+        elif word == "hanging":
+            yield HealthProblem(
+                "role_hangs", f"The {name} hangs: {role.hangs}",
+                "the node starts it again by itself; the log says more (role_hung)",
+            )  # fmt: skip
+        elif word == "waiting":
+            yield HealthProblem(
+                "role_waiting", f"The {name} waits: {role.waits_for}",
+                "it goes on by itself as soon as that is over",
             )  # fmt: skip
         elif word == "starting":
             yield HealthProblem(
@@ -194,6 +212,52 @@ def role_problems(roles: dict[str, Presence], state: NodeState | None) -> Iterat
         elif word != "up":
             how = "is started again and again" if word == "restarting" else "is down"
             yield HealthProblem("role_down", f"The {name} {how}{why}", _ROLE_HINTS[name])
+
+
+def _why_it_died(role: Presence) -> str:
+    if role.error:
+        return f": {role.error}"
+    if role.hung:
+        return f" (it hung: {role.hung})"
+    return "" if role.exit_code is None else f" (exit code {role.exit_code})"
+
+
+def set_aside_problems(aside: Iterable[tuple[str, SetAsideCode]]) -> Iterator[HealthProblem]:
+    """Studies that killed or hung the worker, and are not read again by themselves."""
+    for code, count in sorted(Counter(code for _, code in aside).items()):
+        yield HealthProblem(
+            f"study_set_aside_{code}", f"{code.meaning}: {count}",
+            "the study's page names it; ask for it again when the cause is gone",
+        )  # fmt: skip
+
+
+def job_database_problems(
+    n_taken_up: int, damaged: Iterable[tuple[str, float]]
+) -> Iterator[HealthProblem]:
+    """What became of a job database of the last day: one that was damaged, or lost something."""
+    for name, _ in damaged:
+        yield HealthProblem(
+            "jobs_damaged", f"The job database was damaged and made anew; the old one is {name}",
+            "what was read and delivered is known from the results; is the disk failing?",
+            failing=False,
+        )  # fmt: skip
+    if n_taken_up:
+        yield HealthProblem(
+            "deliveries_taken_up",
+            f"Results that the job database had lost, and that are delivered now: {n_taken_up}",
+            "was the job database removed, or an older copy restored?", failing=False,
+        )  # fmt: skip
+
+
+def lasting_problems(settings: Settings) -> Iterator[HealthProblem]:
+    """What deaths of the worker and of the job database have left behind."""
+    storage = settings.storage.folder
+    since = time.time() - LOOKS_BACK.total_seconds()
+    yield from set_aside_problems(Casualties(storage).all_set_aside())
+    yield from job_database_problems(
+        worker_state.taken_up(storage, LOOKS_BACK.total_seconds()),
+        _damaged_since(settings.database_url, since),
+    )
 
 
 def model_problems(state: NodeState | None) -> Iterator[HealthProblem]:
@@ -252,6 +316,17 @@ def queue_problems(queue: QueueHealth) -> Iterator[HealthProblem]:
             "reading_failed", f"Studies of the last day that could not be read: {queue.failed}",
             "the log says why (study_failed)", failing=False,
         )  # fmt: skip
+
+
+def _damaged_since(database_url: str, since: float) -> list[tuple[str, float]]:
+    """Names of damaged job databases that were moved aside since then, and when."""
+    found = []
+    for path in job_database.damaged_copies(database_url):
+        with suppress(OSError):
+            at = path.stat().st_ctime  # of the move
+            if at >= since:
+                found.append((path.name, at))
+    return found
 
 
 def _is_due(job: Job) -> bool:

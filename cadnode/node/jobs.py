@@ -13,8 +13,9 @@ from typing import Any, Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.node import retry
-from cadnode.node.job_database import client_of
+from cadnode.node.job_database import Client, answer_within
 
+ANSWER_WITHIN_S: Final = 5.0
 OPEN: Final = ("ENQUEUED", "DELAYED", "PENDING")
 FAILED: Final = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
@@ -135,7 +136,7 @@ class JobLookup:
     """The job database, read-only. Threads may share it. It connects on first use."""
 
     def __init__(self, database_url: str) -> None:
-        self._client = client_of(database_url)
+        self._client = Client(database_url)
 
     def find(self, identifiers: Iterable[str]) -> dict[str, Job]:
         """Those of these jobs that exist, by identifier. Raises `JobsUnavailable`."""
@@ -159,12 +160,15 @@ class JobLookup:
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.destroy()
+        self._client.close()
 
     def _list(self, **wanted: Any) -> list[Job]:
         try:
-            found = self._client.list_workflows(load_input=False, **wanted)
-        except SQLAlchemyError as error:
+            client = self._client.current()
+            found = answer_within(
+                ANSWER_WITHIN_S, lambda: client.list_workflows(load_input=False, **wanted)
+            )
+        except (SQLAlchemyError, TimeoutError) as error:
             raise JobsUnavailable(type(error).__name__) from None
         return [
             Job(

@@ -6,8 +6,9 @@ from ipaddress import ip_network
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.log import get_logger
-from cadnode.node import readiness
+from cadnode.node import heartbeat, readiness
 from cadnode.node.header_index import HeaderIndex
+from cadnode.node.heartbeat import Pulse
 from cadnode.node.senders import Senders, senders_of
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
@@ -19,7 +20,7 @@ from cadnode.settings import Settings
 log = get_logger("listener")
 
 
-def run(settings: Settings, *, supervised: bool) -> None:
+def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     """Listen until SIGTERM or SIGINT."""
     spool = open_spool(settings)
     announcer = Announcer(settings.database_url)
@@ -36,13 +37,19 @@ def run(settings: Settings, *, supervised: bool) -> None:
 
     with (
         stopping_on_signal(supervised=supervised) as stopping,
-        scp.serve(scp_config(settings), spool, on_instance),
+        scp.serve(
+            scp_config(settings), spool, on_instance, lambda: pulse.tick("accepting connections")
+        ),
     ):
         if senders_of(settings.listener) is Senders.ANYBODY:
             log.warning("listener_open", port=settings.listener.port)
         log.info("listening", role="listener", port=settings.listener.port)
+        pulse.say(heartbeat.WORKING)
         while not stopping():
+            pulse.tick("listener")
             time.sleep(0.2)
+        pulse.ended("accepting connections")
+        pulse.ended("listener")
     announcer.close()
 
 

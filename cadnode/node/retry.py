@@ -9,6 +9,8 @@
 | `FETCH` from a source            | 2 s, doubled, at most 10 min | its `give_up_after_h`        |
 | `ROLE`: a process that dies      | 1 s, doubled, at most 30 s   | the node is stopped          |
 | `WEB_PORT` that is taken         | 2 s                          | the node is stopped          |
+| `JOBS`: a job database           | 1 s, doubled, at most 30 s   | the node is stopped          |
+| `ROOM` on a disk that is full    | 5 s, doubled, at most 60 s   | the node is stopped          |
 
 Which answer of a destination is of which class, and which is never tried again by itself, is in
 `deliver.answers`; `node.delivery_schedule` puts the two together. A waiting delivery holds no
@@ -82,6 +84,8 @@ GIVEN_UP: Final = RetryStrategy(86_400.0, give_up_after_s=30 * 86_400.0)
 FETCH: Final = RetryStrategy(2.0, factor=2.0, longest_pause_s=600.0)
 ROLE: Final = RetryStrategy(0.5, factor=2.0, longest_pause_s=30.0)
 WEB_PORT: Final = RetryStrategy(2.0)
+JOBS: Final = RetryStrategy(1.0, factor=2.0, longest_pause_s=30.0)
+ROOM: Final = RetryStrategy(5.0, factor=2.0, longest_pause_s=60.0)
 
 GOOD_RUN_S: Final = 60.0  # a role that ran for so long begins with the first pause again
 

@@ -1,9 +1,10 @@
 """Which roles of the node are up, as other processes can see it: `roles/` in the storage folder.
 
-roles/<role>.lock    locked while the role runs: the kernel lets go of it however the role ends,
-so a reused process id is never mistaken for it after a restart
-<role>.error   the error the role ended with
-<role>.died    when the supervisor last saw it end unasked, and with which exit code
+roles/<role>.lock    locked while the role runs, by one process alone: the kernel lets go of it
+                     however the role ends, so a reused process id is never mistaken for it
+      <role>.beat    its last heartbeat (`node.heartbeat`)
+      <role>.error   the error the role ended with
+      <role>.died    when the supervisor last saw it end unasked, and how
 """
 
 import json
@@ -11,16 +12,18 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from cadnode.errors import CadnodeError
-from cadnode.files import is_locked, locked, write_whole
+from cadnode.errors import CadnodeError, SettingsError
+from cadnode.files import is_locked, lock, write_whole
 from cadnode.log import get_logger
-from cadnode.node import worker_state
+from cadnode.node import heartbeat, worker_state
+from cadnode.node.heartbeat import Beat
 
 SETTLED_S: Final = 60.0  # a role that has run for so long after a death has recovered
+LOCK_WITHIN_S: Final = 10.0  # its predecessor may be ending, and lookers hold the lock for a moment
 SAME_DEATH_S: Final = 10.0  # an error and a death so close to each other belong together
 
 log = get_logger("presence")
@@ -30,7 +33,9 @@ log = get_logger("presence")
 class Presence:
     """How a role is. `pid` is 0 when it is not up; `error` and `exit_code` are of its last death.
 
-    `is_restarting`: it died a short while ago, once or again and again.
+    `is_restarting`: it died a short while ago, once or again and again. `hung` is why the
+    supervisor ended it then, "" when it died by itself. `hangs` is why it does not go on now, and
+    `waits_for` what it waits for, both in words. `works`: it says itself that it does its work.
     """
 
     is_up: bool
@@ -38,18 +43,32 @@ class Presence:
     is_restarting: bool = False
     error: str = ""
     exit_code: int | None = None
+    hung: str = ""
+    hangs: str = ""
+    waits_for: str = ""
+    works: bool = False
+
+
+class RoleTaken(SettingsError):
+    """Another process is this role already, in the same storage folder."""
 
 
 @contextmanager
 def present(storage: Path, role: str) -> Iterator[None]:
-    """Context manager: within it the role counts as up; an error of ours is left for `look`."""
+    """Context manager: within it the role counts as up; an error of ours is left for `look`.
+
+    Raises
+    ------
+    RoleTaken
+        Another process is the role.
+    """
     folder = storage / "roles"
     folder.mkdir(parents=True, exist_ok=True)
-    if role == "worker":  # one of the same number, as in a container, may have left it
-        (storage / worker_state.FILE).unlink(missing_ok=True)
-    # A few may run at once, on purpose or for a moment while one ends: the lock is a shared one.
-    with locked(folder / f"{role}.lock", shared=True):
-        write_whole(folder / f"{role}.pid", str(os.getpid()).encode())
+    with _alone(folder, role):
+        if role == "worker":  # one of the same number, as in a container, may have left it
+            (storage / worker_state.FILE).unlink(missing_ok=True)
+        with suppress(OSError):  # a full disk: the heartbeat has the number, too
+            write_whole(folder / f"{role}.pid", str(os.getpid()).encode())
         try:
             yield
         except CadnodeError as error:
@@ -57,27 +76,72 @@ def present(storage: Path, role: str) -> Iterator[None]:
             raise
 
 
-def note_death(storage: Path, role: str, exit_code: int) -> None:
+@contextmanager
+def _alone(folder: Path, role: str) -> Iterator[None]:
+    descriptor = os.open(folder / f"{role}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+    try:
+        deadline = time.monotonic() + LOCK_WITHIN_S
+        while not lock(descriptor, wait=False):
+            if time.monotonic() > deadline:
+                pid = _text(folder / f"{role}.pid") or "unknown"
+                raise RoleTaken(
+                    f"a {role} works in {folder.parent.absolute()} already (process id {pid}): "
+                    "stop it first, or give this one a storage.folder of its own"
+                )
+            time.sleep(0.1)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def note_death(storage: Path, role: str, exit_code: int, hung: str = "") -> None:
     """Record that the role ended unasked; a full disk does not keep it from being restarted."""
-    _write(storage / "roles" / f"{role}.died", {"at": time.time(), "exit_code": exit_code})
+    document = {"at": time.time(), "exit_code": exit_code, "hung": hung}
+    _write(storage / "roles" / f"{role}.died", document)
 
 
 def look(storage: Path, role: str) -> Presence:
     """How the role is now."""
     folder = storage / "roles"
     is_up = is_locked(folder / f"{role}.lock", when_missing=False)
+    beat = _beat(storage, role) if is_up else None
+    pid = (beat.pid if beat else int(_text(folder / f"{role}.pid") or 0)) if is_up else 0
+    now = Presence(is_up, pid)
+    if beat is not None:
+        now = replace(now, hangs=_hangs(beat), waits_for=beat.waits_for, works=_works(beat))
     died = _read(folder / f"{role}.died")
-    pid = int(_text(folder / f"{role}.pid") or 0) if is_up else 0
     if not died or (is_up and time.time() - died["at"] > SETTLED_S):
-        return Presence(is_up, pid)
+        return now
     failure = _read(folder / f"{role}.error")
     is_why = failure and abs(died["at"] - failure["at"]) < SAME_DEATH_S
-    return Presence(
-        is_up, pid,
+    return replace(
+        now,
         is_restarting=time.time() - died["at"] <= SETTLED_S,
         error=str(failure["error"]) if is_why else "",
         exit_code=died["exit_code"],
-    )  # fmt: skip
+        hung=str(died.get("hung", "")),
+    )
+
+
+def _beat(storage: Path, role: str) -> Beat | None:
+    """The last beat of a process that is up; None of an older version, or of an earlier boot."""
+    beat = heartbeat.decoded(heartbeat.file_of(storage, role).read())
+    if beat is None or beat.at > time.monotonic():
+        return None
+    pid = _text(storage / "roles" / f"{role}.pid")
+    is_silent = time.monotonic() - beat.at > heartbeat.SHOWN_SILENT_S
+    return None if is_silent and pid and int(pid) != beat.pid else beat
+
+
+def _hangs(beat: Beat) -> str:
+    if beat.stuck:
+        return beat.stuck
+    longest_s = max(heartbeat.SHOWN_SILENT_S, beat.silent_s())
+    return "no heartbeat" if time.monotonic() - beat.at > longest_s else ""
+
+
+def _works(beat: Beat) -> bool:
+    return not beat.is_starting and not _hangs(beat)
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

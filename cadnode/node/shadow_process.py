@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ from cadnode import log as logs
 from cadnode.errors import ModelError
 from cadnode.files import write_whole
 from cadnode.log import get_logger
-from cadnode.node import results
+from cadnode.node import orphans, results
 from cadnode.node.model_overview import stores
 from cadnode.receive.spool import Spool
 from cadnode.registry import shadow_log, shadow_set, shadow_summary
@@ -130,7 +129,10 @@ def _child(values: Settings, study: str, folder: Path) -> subprocess.Popen[bytes
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
     assert child.stdin is not None
-    task = {"settings": values.model_dump(mode="json"), "study": study, "folder": str(folder)}
+    task = {
+        "settings": values.model_dump(mode="json"), "study": study, "folder": str(folder),
+        "parent": os.getpid(),
+    }  # fmt: skip
     with contextlib.suppress(BrokenPipeError), child.stdin:
         child.stdin.write(json.dumps(task).encode())
     return child
@@ -159,7 +161,7 @@ def main() -> int:
     task = json.load(sys.stdin)
     logs.configure("CRITICAL")
     os.nice(NICENESS)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    orphans.end_with(task["parent"])
     try:
         read_one(Settings.model_validate(task["settings"]), task["study"], Path(task["folder"]))
     except ModelError:
@@ -205,13 +207,6 @@ def read_one(values: Settings, study: str, folder: Path) -> None:
 
 def _write(folder: Path, document: dict[str, Any]) -> None:
     write_whole(results.shadow_file(folder), json.dumps(document, indent=2).encode() + b"\n")
-
-
-def _end_with(parent: int) -> None:
-    """End this process when the worker is gone, however that ended."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(_EXIT_CODES[Failure.ERROR])
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from cadnode.exam.patient import Patient, patient_of
 from cadnode.node import delivery_record, readiness, results
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.jobs import Job, JobLookup, JobsUnavailable, deliver_id, process_ids
+from cadnode.node.poison import Casualties
 from cadnode.node.readiness import ArrivalFacts, Readiness, Views
 from cadnode.node.results import Results
 from cadnode.node.study_state import StudyFacts, decide
@@ -58,6 +59,7 @@ class Studies:
         self._requests = self._spool_folder / "requests"
         self._results = Results.in_storage(settings.storage.folder)
         self._undelivered = UndeliveredIndex(settings.storage.folder)
+        self._casualties = Casualties(settings.storage.folder)
         self._progress = progress
         self._rules = readiness.rules_of(settings)
         self._held: dict[str, HeldStudy] = {}
@@ -205,6 +207,7 @@ class Studies:
             fetch=requests.ended(self._spool_folder, held.key),
             attempts=tuple(job for job in attempts if job is not None),
             has_result=has_result,
+            set_aside=self._casualties.set_aside(held.key, held.content),
             deliveries=tuple(
                 (name, jobs.get(deliver_id(held.key, held.content, name))) for name in names
             ),

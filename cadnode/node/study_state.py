@@ -8,6 +8,7 @@ from typing import Final
 
 from cadnode.node.delivery_record import DeliveryTry
 from cadnode.node.jobs import DeliveryStatus, Job, ProcessStatus
+from cadnode.node.poison import SetAsideCode
 from cadnode.node.readiness import Fetching, Ignore, Readiness, Wait
 from cadnode.node.undelivered import Undelivered
 from cadnode.receive.fetch.requests import Ended, FetchCode
@@ -38,9 +39,10 @@ class StudyFacts:
 
     `readiness` is what `node.readiness` decides of it; `fetch` is the outcome of the last fetch.
     `attempts` are the jobs that read this content, the last one last; `has_result`: this content is
-    reported. `deliveries` has this content's first delivery job per configured destination, None
-    where there is none. `tries` are the recorded last tries of this content, by destination, and
-    `missing` what its destinations do not have.
+    reported; `set_aside` is why it is not read again by itself. `deliveries` has this content's
+    first delivery job per configured destination, None where there is none. `tries` are the
+    recorded last tries of this content, by destination, and `missing` what its destinations do
+    not have.
     """
 
     n_instances: int = 0
@@ -48,6 +50,7 @@ class StudyFacts:
     fetch: Ended | None = None
     attempts: tuple[Job, ...] = ()
     has_result: bool = False
+    set_aside: SetAsideCode | None = None
     deliveries: tuple[tuple[str, Job | None], ...] = ()
     tries: Mapping[str, DeliveryTry] = field(default_factory=dict)
     missing: Mapping[str, Undelivered] = field(default_factory=dict)
@@ -94,7 +97,7 @@ def _of_content(facts: StudyFacts) -> StudyVerdict:
     """State of a study with images, from how far the reading of this content is."""
     last = facts.attempts[-1] if facts.attempts else None
     if last is not None and last.has_failed:
-        return StudyVerdict(State.FAILED, (READING_FAILED,))
+        return StudyVerdict(State.FAILED, (_why_failed(facts.set_aside),))
     if last is not None and last.is_open:
         if last.is_running:
             return StudyVerdict(State.READING)
@@ -108,6 +111,10 @@ def _of_content(facts: StudyFacts) -> StudyVerdict:
     if last is None and not facts.tries:  # read, but by jobs that the database has forgotten
         return StudyVerdict(State.DONE, (JOBS_LOST,) if facts.deliveries else ())
     return _of_deliveries(facts)
+
+
+def _why_failed(set_aside: SetAsideCode | None) -> Reason:
+    return Reason(set_aside.value, set_aside.meaning) if set_aside else READING_FAILED
 
 
 def waiting(wait: Wait) -> Reason:

@@ -1,23 +1,26 @@
 """`cadnode serve`: starts listener, worker and web as processes of their own and watches them.
 
 A role that dies is started again, with a pause that doubles while it keeps dying; receiving,
-reading and answering HTTP never take each other down.
+reading and answering HTTP never take each other down. A role that lives, but does not do its work
+(`node.heartbeat`), is killed and started again. No role outlives its supervisor (`node.orphans`),
+and of one storage folder there is one node (`node.storage_lock`).
 """
 
-import os
-import select
 import signal
-import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 from cadnode.log import get_logger
-from cadnode.node import retry, role_status, trial_job
+from cadnode.node import job_database, retry, role_status, trial_job
+from cadnode.node.heartbeat import Listened
+from cadnode.node.orphans import is_orphan
+from cadnode.node.poison import Casualties, Cause, cause_of, memory_kills
+from cadnode.node.storage_lock import StorageLock, held
 from cadnode.node.web_security import tls_of, token_of
 from cadnode.node.workflow import prepare
 from cadnode.settings import Settings
@@ -35,29 +38,51 @@ class _Role:
     name: str
     command: Sequence[str]
     storage: Path
+    storage_lock: StorageLock
     process: subprocess.Popen[bytes] | None = None
+    line: Listened = field(default_factory=Listened)
     started_at: float = 0.0
+    n_memory_kills: int = 0
     pause_s: float = retry.ROLE.first_pause_s
     start_again_at: float = 0.0
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE)
+        self.line.close()
+        self.line = Listened()
+        self.n_memory_kills = memory_kills()
+        self.process = subprocess.Popen(
+            self.command,
+            stdin=self.line.role_end.fileno(),
+            pass_fds=(self.storage_lock.descriptor,),
+        )
+        self.line.started()
         self.started_at = time.monotonic()
         log.info("role_started", role=self.name, pid=self.process.pid)
 
     def look(self) -> None:
-        """Notice a death; start again when its pause is over."""
+        """Notice a death or a hang; start again when its pause is over."""
         now = time.monotonic()
         if self.process is None:
             if now >= self.start_again_at:
                 self.start()
         elif (code := self.process.poll()) is not None:
-            lived_well = now - self.started_at >= retry.GOOD_RUN_S
-            self.pause_s = retry.ROLE.pause_after_s(0.0 if lived_well else self.pause_s)
-            self.start_again_at = now + self.pause_s
-            self.process = None
-            log.error("role_died", role=self.name, exit_code=code, seconds=self.pause_s)
-            role_status.note_death(self.storage, self.name, code)
+            self._died(code)
+        elif hung := self.line.stuck():
+            log.error("role_hung", role=self.name, pid=self.process.pid, reason=hung)
+            self.process.kill()  # it answers no gentler signal
+            self._died(self.process.wait(), hung)
+
+    def _died(self, code: int, hung: str = "") -> None:
+        now = time.monotonic()
+        lived_well = now - self.started_at >= retry.GOOD_RUN_S
+        self.pause_s = retry.ROLE.pause_after_s(0.0 if lived_well else self.pause_s)
+        self.start_again_at = now + self.pause_s
+        self.process = None
+        log.error("role_died", role=self.name, exit_code=code, seconds=self.pause_s)
+        role_status.note_death(self.storage, self.name, code, hung)
+        ran_out = memory_kills() > self.n_memory_kills
+        cause = cause_of(code, hung=bool(hung), memory_ran_out=ran_out)
+        Casualties(self.storage).note(self.name, cause)
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -88,15 +113,36 @@ def serve(config: Path | None, settings: Settings) -> None:
     Raises
     ------
     SettingsError
-        A role could never work: the token or the certificate cannot be used, or no job runs here.
+        A role could never work: the token or the certificate cannot be used, no job runs here, or
+        another node works in the storage folder.
     """
     if settings.web.enabled:  # without it a node has no health: its death would go unnoticed
         token_of(settings.web)
         tls_of(settings.web)
+    with held(settings.storage.folder) as storage_lock:
+        if storage_lock.was_killed:
+            Casualties(settings.storage.folder).note("node", Cause.NODE_ENDED)
+        _prepare_jobs(settings)
+        _watch(config, settings, storage_lock)
+    log.info("stopped", role="node")
+
+
+def _prepare_jobs(settings: Settings) -> None:
+    """Make the job database, where it can be used now; otherwise the worker waits for it.
+
+    Raises `SettingsError` where no job could ever run here.
+    """
+    if problem := job_database.problem_of(settings.database_url):
+        log.error("jobs_unavailable", role="node", reason=problem.code)
+        return
     trial_job.ensure(settings.database_url, settings.storage.folder)
     prepare(settings.database_url)
+
+
+def _watch(config: Path | None, settings: Settings, storage_lock: StorageLock) -> None:
+    storage = settings.storage.folder
     names = [name for name in ROLES if name != "web" or settings.web.enabled]
-    roles = [_Role(name, command(name, config), settings.storage.folder) for name in names]
+    roles = [_Role(name, command(name, config), storage, storage_lock) for name in names]
     with stopping_on_signal(supervised=False) as stopping:
         for role in roles:
             role.start()
@@ -109,7 +155,7 @@ def serve(config: Path | None, settings: Settings) -> None:
     deadline = time.monotonic() + STOP_WITHIN_S
     for role in roles:
         role.wait(deadline)
-    log.info("stopped", role="node")
+    Casualties(storage).let_go()  # what was in hand did not end the worker
 
 
 class stopping_on_signal:  # noqa: N801 - reads as a statement: `with stopping_on_signal() as …`
@@ -125,7 +171,7 @@ class stopping_on_signal:  # noqa: N801 - reads as a statement: `with stopping_o
 
     def __enter__(self) -> Callable[[], bool]:
         self._before = {s: signal.signal(s, self._set) for s in (signal.SIGTERM, signal.SIGINT)}
-        return lambda: self._stop or (self._supervised and _is_orphan())
+        return lambda: self._stop or (self._supervised and is_orphan())
 
     def __exit__(self, *_exc: object) -> None:
         for number, handler in self._before.items():
@@ -134,18 +180,3 @@ class stopping_on_signal:  # noqa: N801 - reads as a statement: `with stopping_o
     def _set(self, number: int, _frame: FrameType | None) -> None:
         log.info("stop_asked", signal=signal.Signals(number).name)
         self._stop = True
-
-
-def _is_orphan() -> bool:
-    """Whether the supervisor is gone, which holds the other end of standard input.
-
-    It writes nothing there, so that only the end of the pipe can be read, also by a role whose
-    supervisor died before the role had begun.
-    """
-    try:
-        if not stat.S_ISFIFO(os.fstat(0).st_mode):
-            return False  # run by hand
-    except OSError:
-        return False
-    readable, _, _ = select.select([0], [], [], 0)
-    return bool(readable)

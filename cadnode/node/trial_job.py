@@ -1,17 +1,19 @@
 """A real job in a job database of its own: whether Python, SQLite and DBOS run jobs here.
 
 The node's own workflows run from the arrival to the delivery, with steps that do nothing. It is a
-process of its own (`python -m cadnode.node.trial_job URL`), because a process has one DBOS, and
+process of its own (`python -m cadnode.node.trial_job`), because a process has one DBOS, and
 because whatever fails there, even a crash of a library, is reported here as a sentence.
 """
 
 import json
+import os
 import platform
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +24,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from cadnode.errors import SettingsError
 from cadnode.files import write_whole
+from cadnode.node import job_database, orphans
 from cadnode.node.jobs import JobLookup, deliver_id
 from cadnode.node.workflow import Announcer, launch, prepare, stop
 from cadnode.node.workflow_steps import FetchAnswer, Steps
@@ -55,11 +58,15 @@ def problem_of(database_url: str, storage: Path, within_s: float = WITHIN_S) -> 
 def ensure(database_url: str, storage: Path) -> None:
     """Return when jobs run here; what was tried once with the same versions is not tried again.
 
+    Nothing is tried while the job database cannot be used: the worker waits for it.
+
     Raises
     ------
     SettingsError
         They do not; the message gives the reason.
     """
+    if job_database.problem_of(database_url):
+        return
     stamp = storage / STAMP
     try:
         if stamp.read_text() == _stamp(database_url):
@@ -68,7 +75,8 @@ def ensure(database_url: str, storage: Path) -> None:
         pass
     if problem := problem_of(database_url, storage):
         raise SettingsError(problem)
-    write_whole(stamp, _stamp(database_url).encode())
+    with suppress(OSError):  # a full disk: it is tried once more at the next start
+        write_whole(stamp, _stamp(database_url).encode())
 
 
 def _stamp(database_url: str) -> str:
@@ -93,6 +101,7 @@ def _connection_problem(database_url: str) -> str:
 def _run(url: str, within_s: float) -> str:
     """The problem that the trial's process reported; "" when all went well."""
     command = [sys.executable, "-m", "cadnode.node.trial_job", url, str(within_s)]
+    command.append(str(os.getpid()))
     try:
         ended = subprocess.run(
             command, capture_output=True, text=True, timeout=within_s + 20.0, check=False
@@ -175,7 +184,8 @@ def main() -> int:
     from cadnode import log
 
     log.configure("CRITICAL", human=False)
-    _, url, within_s = sys.argv
+    _, url, within_s, parent = sys.argv
+    orphans.end_with(int(parent))
     problem = attempt(url, float(within_s))
     sys.stdout.write(problem)
     return 1 if problem else 0

@@ -14,8 +14,9 @@ from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.log import get_logger
-from cadnode.node import retry
+from cadnode.node import heartbeat, retry
 from cadnode.node.health import HealthCheck
+from cadnode.node.heartbeat import Pulse
 from cadnode.node.jobs import JobLookup
 from cadnode.node.listener import open_spool
 from cadnode.node.orders import DeliveryDesk
@@ -32,7 +33,7 @@ from cadnode.web.node import Node, Notice, Unavailable, UnknownSource, jobs_away
 log = get_logger("web")
 
 
-def run(settings: Settings, *, supervised: bool) -> None:
+def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     """Serve HTTP until SIGTERM or SIGINT; a port that is taken is tried again and again.
 
     Raises
@@ -45,11 +46,12 @@ def run(settings: Settings, *, supervised: bool) -> None:
     announcer = Announcer(settings.database_url)
     progress = JobLookup(settings.database_url)
     with stopping_on_signal(supervised=supervised) as stopping:
-        listening = _listen(settings.web, stopping)
+        listening = _listen(settings.web, stopping, pulse)
         if listening is not None:
             desk = DeliveryDesk(settings, progress)
             node = replace(node_of(settings, progress, announcer), orders=desk.orders())
-            _serve(create(node, access), tls, listening, stopping)
+            pulse.say(heartbeat.WORKING)
+            _serve(create(node, access), tls, listening, stopping, pulse)
             desk.close()
     progress.close()
     announcer.close()
@@ -69,10 +71,10 @@ def node_of(settings: Settings, progress: JobLookup, announcer: Announcer) -> No
         )
         try:
             announcer.fetch(requests.save(settings.storage.folder / "spool", asked))
+        except (SQLAlchemyError, TimeoutError) as error:
+            raise jobs_away() from error
         except OSError as error:
             raise Unavailable("the request cannot be kept", "is the disk full?") from error
-        except SQLAlchemyError as error:
-            raise jobs_away() from error
 
     return Node(
         state_of=studies.state_of,
@@ -89,6 +91,7 @@ def _serve(
     tls: ssl.SSLContext | None,
     listening: socket.socket,
     stopping: Callable[[], bool],
+    pulse: Pulse,
 ) -> None:
     """Serve in a thread: this one watches for signals and for a parent that is gone."""
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
@@ -103,18 +106,37 @@ def _serve(
     )
     config.load()
     config.ssl = tls
-    server = uvicorn.Server(config)
+    server = _Server(config, pulse)
     thread = threading.Thread(target=server.run, args=([listening],), name="http")
     thread.start()
     log.info("serving", role="web", port=listening.getsockname()[1])
     while thread.is_alive() and not stopping():
+        pulse.tick("web")
         time.sleep(0.2)
     server.should_exit = True
     thread.join()
     listening.close()
 
 
-def _listen(web: WebSection, stopping: Callable[[], bool]) -> socket.socket | None:
+class _Server(uvicorn.Server):
+    """A server whose event loop ticks: the heartbeat stops when nothing is answered."""
+
+    def __init__(self, config: uvicorn.Config, pulse: Pulse) -> None:
+        super().__init__(config)
+        self._pulse = pulse
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second by the loop that answers requests."""
+        self._pulse.tick("event loop")
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is in hand: the loop ticks no more."""
+        self._pulse.ended("event loop")
+        await super().shutdown(sockets)
+
+
+def _listen(web: WebSection, stopping: Callable[[], bool], pulse: Pulse) -> socket.socket | None:
     """The listening socket; None when the role is to stop before it could be had."""
     reported, pause_s = False, retry.WEB_PORT.first_pause_s
     while not stopping():
@@ -125,6 +147,7 @@ def _listen(web: WebSection, stopping: Callable[[], bool]) -> socket.socket | No
             if not reported:
                 taken = error.errno == errno.EADDRINUSE
                 reason = "port_taken" if taken else errno.errorcode.get(error.errno or 0, "address")
+                pulse.say(heartbeat.WAITING, f"port {web.port} cannot be listened on ({reason})")
                 log.error("web_cannot_listen", port=web.port, reason=reason, seconds=pause_s)
                 reported = True
         deadline = time.monotonic() + pause_s

@@ -2,10 +2,15 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final, TypeVar
+
+from dbos import error as dbos_error
+from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.deliver.destination import kind_of
 from cadnode.errors import ReportError
@@ -18,36 +23,50 @@ from cadnode.node import (
     deliveries,
     delivery_record,
     readiness,
+    rebuild,
     results,
     retry,
     shadow_process,
     undelivered,
+    worker_state,
 )
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.delivery_tries import DeliveryTries
 from cadnode.node.fetching import Fetcher, spool_folder
 from cadnode.node.header_index import HeaderIndex
-from cadnode.node.jobs import JobLookup, JobsUnavailable
+from cadnode.node.heartbeat import Pulse
+from cadnode.node.job_database import is_full
+from cadnode.node.job_watch import JobWatch
+from cadnode.node.jobs import JobLookup, deliver_id
 from cadnode.node.listener import open_spool
 from cadnode.node.model_overview import examine
 from cadnode.node.outputs import cards_of, installation_uid, model_folders, write_outputs
+from cadnode.node.poison import Casualties
 from cadnode.node.readers import choices_of, load_readers
 from cadnode.node.readiness import ArrivalFacts, Ready
+from cadnode.node.rebuild import Lost
 from cadnode.node.results import Results
 from cadnode.node.supervise import STOP_WITHIN_S, stopping_on_signal
 from cadnode.node.undelivered import UndeliveredIndex
-from cadnode.node.workflow import launch, stop
+from cadnode.node.workflow import stop
 from cadnode.node.workflow_steps import DeliveryNote, Start, Steps
-from cadnode.reading import read_exam
+from cadnode.reading import Readers, read_exam
 from cadnode.receive.fetch import requests
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 
+SWEEP: Final = "sweeping the spool"
+_SWEPT_WITHIN_S: Final = 600.0  # the headers of one study, on a slow disk
+T = TypeVar("T")
+
 log = get_logger("worker")
 
 
-def run(settings: Settings, *, supervised: bool) -> None:
+def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     """Work until SIGTERM or SIGINT."""
+    casualties = Casualties(settings.storage.folder)
+    if not supervised:  # nobody else notes how the last one ended
+        casualties.note_leftover()
     device = choose_device(settings.reading.device)
     models = ActiveModels(
         settings,
@@ -56,27 +75,62 @@ def run(settings: Settings, *, supervised: bool) -> None:
         ),
     )
     readers = models.start()
-    worker = Worker(settings, open_spool(settings), models)
+    worker = Worker(settings, open_spool(settings), models, pulse)
     with stopping_on_signal(supervised=supervised) as stopping:
-        if stopping():
-            return  # while models were loaded: another node may have the job database by now
-        worker.index_undelivered()
-        start = launch(worker.steps(), settings.database_url)
+        # While models were loaded another node may have got the job database: nothing is launched.
+        jobs = JobWatch(settings.database_url, pulse, stopping)
+        start = jobs.launched(worker.steps(), before=worker.compare, after=worker.take_up)
+        if start is None:
+            return
         log.info("working", role="worker", device=device, count=len(list(readers)))
-        next_sweep = 0.0
-        while not stopping():
-            if time.monotonic() >= next_sweep:
-                worker.sweep(start)
-                next_sweep = time.monotonic() + settings.study.sweep_s
-            time.sleep(0.2)
+        with _sweeping(worker, start, jobs, settings.study.sweep_s):
+            while not stopping():
+                pulse.tick("worker")
+                if not jobs.look():
+                    pulse.ended(SWEEP)
+                time.sleep(0.2)
+    pulse.ended("worker")
     worker.stopping.set()
     stop(within_s=STOP_WITHIN_S / 2)
+    casualties.let_go()
+
+
+@contextmanager
+def _sweeping(worker: "Worker", start: Start, jobs: JobWatch, every_s: float) -> Iterator[None]:
+    """Within the block the spool is swept, in a thread: the job database may let it wait."""
+    end = threading.Event()
+
+    def sweep() -> None:
+        while not end.is_set():
+            if jobs.is_usable:
+                try:
+                    worker.sweep(start)
+                except (SQLAlchemyError, OSError, dbos_error.DBOSException) as error:
+                    log.error("sweep_failed", role="worker", error=error)
+            end.wait(every_s)
+
+    thread = threading.Thread(target=sweep, name="sweep", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join(STOP_WITHIN_S / 4)
 
 
 class Worker:
     """The steps of the workflow, bound to one node's spool, models and destinations."""
 
-    def __init__(self, settings: Settings, spool: Spool, models: ActiveModels) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        spool: Spool,
+        models: ActiveModels,
+        pulse: Pulse | None = None,
+    ) -> None:
+        self._pulse = pulse or Pulse()
+        self._casualties = Casualties(settings.storage.folder)
+        self._lost = Lost()
         self.stopping = threading.Event()
         self._settings = settings
         self._spool = spool
@@ -121,7 +175,10 @@ class Worker:
         and announcing it, or a job database that was away. So for studies that are asked for.
         """
         self._fetching.sweep(start.fetch)
-        for study in self._spool.studies():
+        studies = self._spool.studies()
+        self._casualties.keep_only(studies)
+        for study in studies:
+            self._pulse.tick(SWEEP, _SWEPT_WITHIN_S)
             changed_at = self._spool.changed_at(study)
             if self._swept.get(study) == changed_at:
                 continue
@@ -133,6 +190,40 @@ class Worker:
             is_ready = isinstance(readiness.decide(facts, self._rules), Ready)
             if is_ready and not self.has_result(study, facts.content):
                 start.consider(study)
+        self._pulse.ended(SWEEP)
+
+    def compare(self) -> None:
+        """Find what the job database has lost, before a job of it runs.
+
+        Raises
+        ------
+        JobsUnavailable
+            It does not answer.
+        """
+        lookup = JobLookup(self._settings.database_url)
+        names = [d.name for d in self._settings.destinations]
+        try:
+            self._index_undelivered(lookup)
+            self._lost = rebuild.lost(self._results, names, lookup.find)
+        finally:
+            lookup.close()
+
+    def _index_undelivered(self, lookup: JobLookup) -> None:
+        """Where an older version worked, enter once what destinations refused of it."""
+        if self._undelivered.is_built():
+            return
+        since = datetime.fromtimestamp(0, UTC)
+        ended = lookup.ended_since(since, "deliver") + lookup.failed_since(since, "deliver")
+        try:
+            count = self._undelivered.build(self._results, ended)
+            log.info("undelivered_indexed", count=count)
+        except OSError as error:  # at the next start, then
+            log.warning("undelivered_not_indexed", error=error)
+
+    def take_up(self, start: Start) -> None:
+        """Have delivered what the job database has lost."""
+        count = rebuild.take_up(self._lost, start.deliver)
+        worker_state.note_taken_up(self._settings.storage.folder, count)
 
     def _arrival(self, study: str) -> ArrivalFacts:
         """What is known without a look into the files: of these, only quiet makes a study ready."""
@@ -162,34 +253,73 @@ class Worker:
         return results.has_result(self._folder(study, content))
 
     def read(self, study: str, content: str) -> bool:
-        """Read the study and save the result; False when its content has changed."""
+        """Read the study and save the result; False when its content has changed, or is finished.
+
+        Raises
+        ------
+        WorkerDied
+            The worker ended while it read this content: this attempt has failed.
+        StudySetAside
+            It did so again and again.
+        """
+        if (study, content) in self._lost.finished:
+            return False  # the job database has forgotten it: `take_up` has it delivered
         with self._reading:
             paths = readiness.relevant(self._headers.files(study))
             if not paths or self._spool.fingerprint(paths) != content:
                 log.info("content_changed", study=study)
                 return False
+            self._casualties.admit(study, content)
             self._images.clear()
-            started = time.monotonic()
             readers = self._models.current()  # these, to the study's end
-            exams = self._exams(study, paths)
-            where = self._folder(study, content)
-            for exam, folder in zip(exams, results.folders_for(where, len(exams)), strict=True):
-                began = time.monotonic()
-                result = read_exam(
-                    exam,
-                    readers,
-                    choices=choices_of(self._settings.reading),
-                    load=self._images.load,
-                )
-                results.keep_reading(folder, result, time.monotonic() - began)
-                log.info(
-                    "study_read", study=study, outcome=result.outcome.value,
-                    views=len(result.views), findings=len(result.findings),
-                    skipped=len(result.skipped), count=len(exams),
-                    seconds=round(time.monotonic() - started, 2),
-                )  # fmt: skip
-            results.save_inputs(where, paths)
+            self._with_room(
+                study, content, len(paths), lambda: self._read(paths, readers, study, content)
+            )
             return True
+
+    def _with_room(self, study: str, content: str, n_images: int, do: Callable[[], T]) -> T:
+        """What `do` returns; while the disk is full, wait and do it again.
+
+        It is done under the worker's eyes: in its hand, and within the time that so many images
+        may take.
+        """
+        pause_s = 0.0
+        within_s = self._settings.reading.longest_per_image_s * (n_images + 1)
+        while True:
+            try:
+                with (
+                    self._pulse.step("reading", within_s),
+                    self._casualties.in_hand(study, content),
+                ):
+                    return do()
+            except OSError as error:
+                if not is_full(error) or self.stopping.is_set():
+                    raise
+                pause_s = retry.ROOM.pause_after_s(pause_s)
+                log.error("disk_full", study=study, seconds=pause_s)
+                with self._pulse.waiting("the disk of storage.folder is full"):
+                    self.stopping.wait(pause_s)
+
+    def _read(self, paths: Sequence[Path], readers: Readers, study: str, content: str) -> None:
+        started = time.monotonic()
+        exams = self._exams(study, paths)
+        where = self._folder(study, content)
+        for exam, folder in zip(exams, results.folders_for(where, len(exams)), strict=True):
+            began = time.monotonic()
+            result = read_exam(
+                exam,
+                readers,
+                choices=choices_of(self._settings.reading),
+                load=self._images.load,
+            )
+            results.keep_reading(folder, result, time.monotonic() - began)
+            log.info(
+                "study_read", study=study, outcome=result.outcome.value,
+                views=len(result.views), findings=len(result.findings),
+                skipped=len(result.skipped), count=len(exams),
+                seconds=round(time.monotonic() - started, 2),
+            )  # fmt: skip
+        results.save_inputs(where, paths)
 
     def predecessor(self, study: str, content: str) -> str:
         """Fingerprint of the study's last reported content before this one, or ""."""
@@ -206,6 +336,14 @@ class Worker:
         ReportError
             The images changed since they were read: they are read again as new content.
         """
+        self._casualties.admit(study, content)
+        where = self._folder(study, content)
+        names = results.inputs_of(where)
+        return self._with_room(
+            study, content, len(names), lambda: self._report(study, content, predecessor, made_at)
+        )
+
+    def _report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
         where = self._folder(study, content)
         names = results.inputs_of(where)
         paths = [p for p in self._spool.instances(study) if p.name in names]
@@ -234,27 +372,18 @@ class Worker:
             )
             n_outputs += len(objects) + (folder / results.BUNDLE).is_file()
         self._images.clear()
+        self._casualties.forget_study(study)
         log.info("study_reported", study=study, count=n_outputs)
         return n_outputs
 
     def deliver(self, study: str, content: str, destination: str) -> str:
-        """One try to deliver: the value of a `DeliveryStatus`, plain text for the job database."""
-        return self._tries.deliver(study, content, destination).status.value
+        """One try to deliver: the value of a `DeliveryStatus`, plain text for the job database.
 
-    def index_undelivered(self) -> None:
-        """Where an older version worked, enter once what destinations refused of it."""
-        if self._undelivered.is_built():
-            return
-        progress = JobLookup(self._settings.database_url)
-        try:
-            since = datetime.fromtimestamp(0, UTC)
-            ended = progress.ended_since(since, "deliver") + progress.failed_since(since, "deliver")
-            count = self._undelivered.build(self._results, ended)
-            log.info("undelivered_indexed", count=count)
-        except (JobsUnavailable, OSError) as error:  # at the next start, then
-            log.warning("undelivered_not_indexed", error=error)
-        finally:
-            progress.close()
+        What an older copy of the job database takes for undelivered is not sent again.
+        """
+        if known := self._lost.arrived.pop(deliver_id(study, content, destination), None):
+            return known.value
+        return self._tries.deliver(study, content, destination).status.value
 
     def settled(self, study: str, content: str, destination: str) -> str:
         """How a delivery is known to have ended, so that no further try is needed; else ""."""

@@ -4,7 +4,10 @@
 the running one reads with, and that it refused a change.
 """
 
+import json
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cadnode.files import write_whole
 
 FILE: Final = "worker.json"
+TAKEN_UP: Final = "roles/taken-up.json"
 
 
 class _Frozen(BaseModel):
@@ -57,6 +61,26 @@ class NodeState(_Frozen):
 def write(storage: Path, state: NodeState) -> None:
     """Write the file; raises OSError when the disk does not take it."""
     write_whole(storage / FILE, state.model_dump_json(indent=2).encode() + b"\n")
+
+
+def note_taken_up(storage: Path, count: int) -> None:
+    """Record how many results were taken up again, which the job database had lost.
+
+    A launch that finds none leaves what an earlier one of the last day found.
+    """
+    if count:
+        with suppress(OSError):
+            document = {"at": time.time(), "count": count}
+            write_whole(storage / TAKEN_UP, json.dumps(document).encode())
+
+
+def taken_up(storage: Path, within_s: float) -> int:
+    """How many results were taken up again in that time, 0 mostly."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        document = json.loads((storage / TAKEN_UP).read_bytes())
+        if time.time() - float(document["at"]) < within_s:
+            return int(document["count"])
+    return 0
 
 
 def read(storage: Path) -> NodeState | None:

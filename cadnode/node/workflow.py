@@ -45,11 +45,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.errors import SettingsError
 from cadnode.log import get_logger
-from cadnode.node import job_database, resubmission, retry
+from cadnode.node import job_database, poison, resubmission, retry
 from cadnode.node.deliveries import again_of
 from cadnode.node.delivery_schedule import Waited, next_delivery
-from cadnode.node.job_database import JsonSerializer, StepFailed, client_of
+from cadnode.node.job_database import Client, JsonSerializer, StepFailed
 from cadnode.node.jobs import (
+    ANSWER_WITHIN_S,
     DeliveryStatus,
     FetchStatus,
     ProcessStatus,
@@ -214,7 +215,7 @@ def process(study: str, content: str, attempt: int) -> str:
         # The worker loop: whatever failed with one study, the next one is read.
         log.error("study_failed", study=study, error=error, attempt=attempt)
         pause_s = retry.READING.pause_s(attempt + 1)
-        if pause_s is None:
+        if pause_s is None or poison.is_final(error):
             raise
         with (
             SetWorkflowID(process_id(study, content, attempt + 1)),
@@ -372,7 +373,7 @@ def launch(steps: Steps, database_url: str) -> Start:
             DBOS.register_queue(
                 retry_queue(destination, ()), worker_concurrency=2, polling_interval_sec=1.0
             )
-    return Start(_start_considering, _start_fetching)
+    return Start(_start_considering, _start_fetching, _send_to)
 
 
 def stop(within_s: float) -> None:
@@ -405,22 +406,32 @@ class Announcer:
     """
 
     def __init__(self, database_url: str) -> None:
-        self._client = client_of(database_url)
-        self._debouncer = DebouncerClient(
-            self._client, {"workflow_name": "consider", "queue_name": ARRIVALS}
-        )
+        self._client = Client(database_url)
 
     def announce(self, study: str, quiet_s: float) -> None:
         """Have `study` considered once nothing more was announced for `quiet_s` seconds.
 
         Images that were sent again ask for what failed, too: it is tried once more.
         """
-        self._debouncer.debounce(study, quiet_s, study, True)
+        debouncer = DebouncerClient(
+            self._client.current(), {"workflow_name": "consider", "queue_name": ARRIVALS}
+        )
+        debouncer.debounce(study, quiet_s, study, True)
 
     def fetch(self, study: str) -> None:
-        """Have `study` fetched: its request is on disk already (`receive.fetch.requests`)."""
-        self._client.enqueue({"workflow_name": "fetch", "queue_name": FETCHES}, study)
+        """Have `study` fetched: its request is on disk already (`receive.fetch.requests`).
+
+        Raises
+        ------
+        TimeoutError
+            The job database does not answer.
+        """
+        client = self._client.current()
+        job_database.answer_within(
+            ANSWER_WITHIN_S,
+            lambda: client.enqueue({"workflow_name": "fetch", "queue_name": FETCHES}, study),
+        )
 
     def close(self) -> None:
         """Let go of the database."""
-        self._client.destroy()
+        self._client.close()

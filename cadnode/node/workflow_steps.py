@@ -1,6 +1,6 @@
 """What the durable workflow asks for at each step: `Steps`, which `node.worker.Worker` binds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -88,3 +88,4 @@ class Start:
 
     consider: Callable[[str], None]
     fetch: Callable[[str], None]
+    deliver: Callable[[str, str, Sequence[str]], None]  # study, content, destinations

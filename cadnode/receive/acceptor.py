@@ -44,11 +44,17 @@ log = get_logger("receive")
 
 
 class Acceptor:
-    """The listener's loop. `start` and `stop` are called once each."""
+    """The listener's loop. `start` and `stop` are called once each; `beat` at each turn of it."""
 
     def __init__(
-        self, listening: socket.socket, peers: AllowedPeers, limits: Limits, service: Service
+        self,
+        listening: socket.socket,
+        peers: AllowedPeers,
+        limits: Limits,
+        service: Service,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
+        self._beat = beat
         self._listening = listening
         self._peers = peers
         self._limits = limits
@@ -113,6 +119,7 @@ class Acceptor:
                     else:
                         self._guarded(self._read, key.data)
                 self._look_at_the_clock()
+                self._beat()
         finally:
             for connection in self._connections:
                 self._close(connection)

@@ -195,10 +195,16 @@ class Notices:
 
 
 @contextmanager
-def serve(config: ScpConfig, spool: Spool, on_instance: OnInstance) -> Iterator[Listener]:
+def serve(
+    config: ScpConfig,
+    spool: Spool,
+    on_instance: OnInstance,
+    alive: Callable[[], None] = lambda: None,
+) -> Iterator[Listener]:
     """A listener for the length of the `with` block.
 
-    `on_instance` is called after an instance was published, in a thread of its own. At the end
+    `on_instance` is called after an instance was published, in a thread of its own; `alive` by
+    the loop that accepts connections, ten times a second for as long as it does. At the end
     no new association is taken, instances on their way may arrive for `stop_within_s` seconds,
     and every notice is given.
 
@@ -217,7 +223,7 @@ def serve(config: ScpConfig, spool: Spool, on_instance: OnInstance) -> Iterator[
         raise SettingsError(f"cannot listen on {config.host}:{config.port}: {reason}") from error
     acceptor = Acceptor(
         listening, config.allowed, provide_descriptors(config.limits),
-        _service(config, spool, notices),
+        _service(config, spool, notices), alive,
     )  # fmt: skip
     port = int(listening.getsockname()[1])
     acceptor.start()

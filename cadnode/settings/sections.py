@@ -172,6 +172,11 @@ class ReadingSection(Section):
     most_regions: int = Field(
         4, ge=0, le=20, description="detected regions per view that are assessed at most"
     )
+    longest_per_image_s: PositiveFloat = Field(
+        300.0,
+        description="a reading that takes longer than this for each image, and once more, hangs: "
+        "the worker is started again, and the third time the study is set aside",
+    )
 
 
 class ReportSection(Section):

@@ -1,1 +1,1 @@
-"""Faults done to real processes: what a node must stand."""
+"""Faults done to real processes: what dies, hangs, fills up or goes away, and what is left then."""

@@ -10,8 +10,9 @@ import pytest
 
 from cadnode.errors import ModelError
 from cadnode.node import health as room
-from cadnode.node import role_status, worker_state
+from cadnode.node import heartbeat, role_status, worker_state
 from cadnode.node.health import HealthCheck, QueueHealth, Waiting, queue_problems
+from cadnode.node.heartbeat import Beat
 from cadnode.node.jobs import DeliveryStatus, Job, JobsUnavailable
 from cadnode.node.supervise import ROLES
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
@@ -122,15 +123,14 @@ def test_a_worker_that_loads_its_models_is_starting_which_is_no_fault(all_up: Pa
     assert codes(found) == ["role_starting"]
 
 
-def test_a_role_that_cannot_start_says_why(all_up: Path) -> None:
-    worker_state.write(all_up, NodeState(pid=0, models=()))
+def test_a_role_that_cannot_start_says_why(tmp_path: Path) -> None:
     with (
         pytest.raises(ModelError),
-        role_status.present(all_up, "worker"),
+        role_status.present(tmp_path, "worker"),
     ):
         raise ModelError("no active model reads whole views")
-    role_status.note_death(all_up, "worker", 4)
-    found = check(all_up, Jobs())()
+    role_status.note_death(tmp_path, "worker", 4)
+    found = check(tmp_path, Jobs())()
     assert not found.is_ok
     assert found.roles["worker"] == "restarting"
     assert "no active model reads whole views" in found.problems[0].meaning
@@ -314,3 +314,64 @@ def test_a_new_worker_is_not_taken_for_one_of_the_same_number_before_it(tmp_path
     with role_status.present(tmp_path, "worker"):
         found = check(tmp_path, Jobs())()
     assert found.roles["worker"] == "starting"
+
+
+def beats(folder: Path, role: str, state: str, *, stuck: str = "", ago_s: float = 0.0) -> None:
+    beat = Beat(os.getpid(), time.monotonic() - ago_s, state, stuck)
+    heartbeat.file_of(folder, role).write(heartbeat.encoded(beat))
+
+
+def test_a_role_that_hangs_is_named_and_fails(all_up: Path) -> None:
+    beats(all_up, "worker", heartbeat.WORKING, stuck="reading")
+    beats(all_up, "listener", heartbeat.WORKING, ago_s=heartbeat.SHOWN_SILENT_S + 1)
+    beats(all_up, "web", heartbeat.WORKING)
+
+    found = check(all_up, Jobs())()
+
+    assert not found.is_ok
+    assert found.roles == {"worker": "hanging", "listener": "hanging", "web": "up"}
+    assert [p.meaning for p in found.problems] == [
+        "The worker hangs: reading", "The listener hangs: no heartbeat",
+    ]  # fmt: skip
+
+
+def test_a_role_that_waits_says_for_what_and_fails(all_up: Path) -> None:
+    beats(all_up, "worker", f"{heartbeat.WAITING}: the job database is damaged")
+
+    found = check(all_up, Jobs())()
+
+    assert (found.is_ok, found.roles["worker"]) == (False, "waiting")
+    assert codes(found) == ["role_waiting"]
+    assert found.problems[0].meaning == "The worker waits: the job database is damaged"
+
+
+def test_a_role_that_was_killed_because_it_hung_says_so(all_up: Path) -> None:
+    role_status.note_death(all_up, "worker", -9, "no heartbeat")
+    found = check(all_up, Jobs())()
+    assert (codes(found), found.is_ok) == (["role_died"], True)
+    assert "(it hung: no heartbeat)" in found.problems[0].meaning
+
+
+def test_a_worker_without_room_for_its_state_works_all_the_same(all_up: Path) -> None:
+    (all_up / worker_state.FILE).unlink()
+    beats(all_up, "worker", heartbeat.WORKING)
+    assert check(all_up, Jobs())().roles["worker"] == "up"
+
+
+def test_what_a_lost_database_left_and_which_studies_are_set_aside_is_told(all_up: Path) -> None:
+    (all_up / "set_aside").mkdir()
+    (all_up / "set_aside" / f"{'0' * 16}-{'1' * 16}.json").write_text(
+        '{"code": "reading_hangs_worker"}'
+    )
+    (all_up / "jobs.sqlite.damaged-20261129T002200Z").write_bytes(b"")
+    worker_state.note_taken_up(all_up, 3)
+    worker_state.note_taken_up(all_up, 0)  # a later launch that found nothing
+
+    found = check(all_up, Jobs())()
+
+    assert not found.is_ok
+    assert codes(found) == [
+        "study_set_aside_reading_hangs_worker", "jobs_damaged", "deliveries_taken_up",
+    ]  # fmt: skip
+    assert "jobs.sqlite.damaged-20261129T002200Z" in found.problems[1].meaning
+    assert found.problems[2].meaning.endswith(": 3")
