@@ -18,6 +18,8 @@ a content is asked for here (`Results`), and so is each file in it.
 
 import json
 import os
+import shutil
+import uuid
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -40,7 +42,7 @@ from cadnode.domain import (
     SystemStatus,
     ViewScore,
 )
-from cadnode.files import write_whole, written_whole
+from cadnode.files import sync_folder, write_whole, written_whole
 from cadnode.registry import shadow_log
 from cadnode.report.profiles import ObjectKind
 from cadnode.report.uids import fingerprint
@@ -92,6 +94,29 @@ class Results:
             with os.scandir(self.folder) as entries:
                 for entry in entries:
                     yield entry.name, changed_at(entry)
+
+    def remove(self, study: str) -> None:
+        """Remove all results of a study, at once for every reader. Raises `OSError`.
+
+        What `tombstones` must remember of them is written before. A crash leaves them whole, or in
+        the trash, which `empty_trash` deletes.
+        """
+        folder = self.of_study(study)
+        if folder.is_dir():
+            self._trash.mkdir(exist_ok=True)
+            folder.rename(self._trash / uuid.uuid4().hex)
+            sync_folder(self.folder)
+        self.empty_trash()
+
+    def empty_trash(self) -> None:
+        """Delete what a removal, maybe of a process that was killed in it, has thrown away."""
+        if self._trash.is_dir():
+            for folder in self._trash.iterdir():
+                shutil.rmtree(folder, ignore_errors=True)
+
+    @property
+    def _trash(self) -> Path:
+        return self.folder / ".trash"
 
     def reported(self, study: str, but: str = "") -> list[Path]:
         """Folders of the study's contents that are reported, of all `but` one, in order."""
@@ -206,10 +231,10 @@ def reported_before(folder: Path, instances: Set[str]) -> list[Path]:
     By SOP Instance UID, whichever patient was then assumed; a report of which no image is here
     is another patient's and is not replaced.
     """
-    return [part for part in exam_folders(folder) if instances & _instances(part)]
+    return [part for part in exam_folders(folder) if instances & instances_of(part)]
 
 
-def _instances(folder: Path) -> frozenset[str]:
+def instances_of(folder: Path) -> frozenset[str]:
     """SOP Instance UIDs of all that a reading scored or skipped."""
     try:
         document = json.loads((folder / READING).read_bytes())
@@ -248,6 +273,14 @@ def first_made_at(folder: Path, made_at: str) -> str:
     if not path.exists():
         write_whole(path, made_at.encode("ascii"))
     return path.read_text("ascii")
+
+
+def made_at(folder: Path) -> str:
+    """When the reading in `folder` was first reported, ISO 8601; "" when it was not."""
+    try:
+        return (folder / MADE_AT).read_text("ascii")
+    except OSError:
+        return ""
 
 
 def save_reading(folder: Path, result: ExamResult, read_s: float | None = None) -> None:

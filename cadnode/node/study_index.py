@@ -135,7 +135,8 @@ class Studies:
         if results.n_inputs(self._results.of_content(key, everything)) == len(paths):
             return everything, frozenset()
         files = self._headers.files(key)
-        return readiness.content_of(files), readiness.views_of(files)
+        content = readiness.content_of(files, self._spool.removed(key))
+        return content, readiness.views_of(files)
 
     def _requested_uid(self, key: str) -> str:
         request = requests.load(self._spool_folder, key)

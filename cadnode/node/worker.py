@@ -14,7 +14,15 @@ from cadnode.exam.read import read_study
 from cadnode.imaging import pixels
 from cadnode.log import get_logger
 from cadnode.models.device import choose_device
-from cadnode.node import deliveries, readiness, results, retry, shadow_process
+from cadnode.node import (
+    deliveries,
+    housekeeping,
+    readiness,
+    results,
+    retry,
+    shadow_process,
+    tombstones,
+)
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.fetching import Fetcher, spool_folder
 from cadnode.node.header_index import HeaderIndex
@@ -25,6 +33,7 @@ from cadnode.node.readers import choices_of, load_readers
 from cadnode.node.readiness import ArrivalFacts, Ready
 from cadnode.node.results import Results
 from cadnode.node.supervise import STOP_WITHIN_S, stopping_on_signal
+from cadnode.node.tombstones import Tombstone
 from cadnode.node.workflow import launch, stop
 from cadnode.node.workflow_steps import Start, Steps
 from cadnode.reading import read_exam
@@ -52,11 +61,12 @@ def run(settings: Settings, *, supervised: bool) -> None:
         start = launch(worker.steps(), settings.database_url)
         log.info("working", role="worker", device=device, count=len(list(readers)))
         next_sweep = 0.0
-        while not stopping():
-            if time.monotonic() >= next_sweep:
-                worker.sweep(start)
-                next_sweep = time.monotonic() + settings.study.sweep_s
-            time.sleep(0.2)
+        with housekeeping.running(settings):
+            while not stopping():
+                if time.monotonic() >= next_sweep:
+                    worker.sweep(start)
+                    next_sweep = time.monotonic() + settings.study.sweep_s
+                time.sleep(0.2)
     worker.stopping.set()
     stop(within_s=STOP_WITHIN_S / 2)
 
@@ -123,8 +133,19 @@ class Worker:
         return ArrivalFacts(quiet_for_s=self._spool.quiet_s(study), is_requested=is_requested)
 
     def fingerprint(self, study: str) -> str:
-        """What the spool holds of a study that concerns us; "" when nothing does."""
-        return readiness.content_of(self._headers.files(study))
+        """What the spool holds of a study that concerns us; "" when nothing does.
+
+        Nothing does, either, when it only holds again what had been reported before its result was
+        removed.
+        """
+        removed = self._spool.removed(study)
+        content = readiness.content_of(self._headers.files(study), removed)
+        if content and not self.has_result(study, content) and self._tombstone(study).has(content):
+            return ""
+        return content
+
+    def _tombstone(self, study: str) -> Tombstone:
+        return tombstones.of_study(self._settings.storage.folder, study)
 
     def _exams(self, study: str, paths: Sequence[Path]) -> tuple[Exam, ...]:
         """The study's exams, one a patient."""
@@ -175,8 +196,11 @@ class Worker:
             return True
 
     def predecessor(self, study: str, content: str) -> str:
-        """Fingerprint of the study's last reported content before this one, or ""."""
-        return self._results.predecessor(study, content)
+        """Fingerprint of the study's last reported content before this one, or "".
+
+        Its result may have been removed since: what a report needs of it is remembered.
+        """
+        return self._results.predecessor(study, content) or self._tombstone(study).newest()
 
     def report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
         """Write the study's outputs; returns how many of them a destination may get.
@@ -198,6 +222,7 @@ class Worker:
         old = self._folder(study, predecessor) if predecessor else None
         others = self._results.reported(study, but=content)
         earlier = [part for folder in others for part in results.exam_folders(folder)]
+        gone = self._tombstone(study)
         n_outputs = 0
         for exam, folder in zip(exams, results.exam_folders(where), strict=True):
             result = results.load_reading(folder)
@@ -208,6 +233,8 @@ class Worker:
                 self._settings.report,
                 made_at=datetime.fromisoformat(results.first_made_at(folder, made_at)),
                 predecessors=results.reported_before(old, exam.headers.keys()) if old else (),
+                removed_reports=gone.reports(predecessor, exam.headers.keys()),
+                times_removed=gone.times_removed,
                 profiles=deliveries.profiles_of(self._settings),
                 cards=cards_of(model_folders(self._settings), result),
                 earlier=earlier,
