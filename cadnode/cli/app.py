@@ -28,6 +28,7 @@ from cadnode.cli.data import data_app, phantom
 from cadnode.cli.evaluate import evaluate_app
 from cadnode.cli.models import models_app
 from cadnode.cli.orthanc import orthanc_app
+from cadnode.cli.storage import storage_app
 from cadnode.cli.train import train_app
 from cadnode.domain import Profile, System
 from cadnode.errors import PermanentDeliveryError, SettingsError
@@ -51,6 +52,7 @@ app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
 app.add_typer(orthanc_app, name="orthanc")
+app.add_typer(storage_app, name="storage")
 app.command()(phantom)
 app.command()(compare)
 app.command()(report)

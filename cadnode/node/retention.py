@@ -108,19 +108,27 @@ class Retention:
         min_free = int(self._settings.storage.min_free_gb * 1e9)
         return disk_use(self._storage, self.account.held, min_free)
 
-    def due(self, now: float, *, may_go: Callable[[Due], bool] = lambda one: True) -> Iterator[Due]:
+    def due(
+        self,
+        now: float,
+        *,
+        may_go: Callable[[Due], bool] = lambda one: True,
+        everything: bool = False,
+    ) -> Iterator[Due]:
         """What is due to go, the oldest first, images before results; and what of it stays.
 
         What goes lessens what is too much, so that no more is due than need be: `may_go` says
-        whether it went (a removal) or would go. Raises `JobsUnavailable` and `OSError`.
+        whether it went (a removal) or would go. `everything`: also what is not due, and why it
+        stays. Raises `JobsUnavailable` and `OSError`.
         """
         excess, look = self._excess(), _Look(Deliveries(self._settings, self._jobs), now)
         look.pinned |= pins.pinned(self._storage, now).keys()
         for part in Part:
             for study, held in sorted(self._held(part).items(), key=self._age_of):
                 because = self._because(study, part, excess, now)
-                if because is None:
+                if because is None and not everything:
                     break
+                because = because or Because.AGE
                 facts = self._facts(study, look)
                 why_not = kept(facts, part, because, self._rules, now)
                 if why_not is None and self._has_open_job(study):

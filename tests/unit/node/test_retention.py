@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,122 +13,28 @@ import pydicom
 import pytest
 
 from cadnode.node import delivery_record, pins, tombstones
-from cadnode.node.delivery_record import DeliveryTry
-from cadnode.node.jobs import DeliveryStatus, Job, JobsUnavailable, deliver_id, process_id
+from cadnode.node.jobs import DeliveryStatus, JobsUnavailable, deliver_id, process_id
 from cadnode.node.pins import Pin
-from cadnode.node.retention import Due, Retention
 from cadnode.node.retention_rules import Because, Kept, Part
-from cadnode.node.worker import Worker
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.requests import Request
 from cadnode.receive.removed import Removed
-from cadnode.receive.spool import Received, Spool
+from cadnode.receive.spool import Received
 from cadnode.settings import Settings
+from tests.retention_cases import DAY, Place, made_once
 from tests.spool_cases import add_file
 from tests.synthetic import view_dataset, write, write_exam
-from tests.unit.node.test_written_once import NOON, Readings
-
-__all__ = ["readings"]
-DAY = 86400.0
+from tests.unit.node.test_written_once import NOON
 
 
-@pytest.fixture
-def readings(monkeypatch: pytest.MonkeyPatch) -> Readings:
-    made = Readings()
-    monkeypatch.setattr("cadnode.node.worker.read_exam", made.read)
-    return made
-
-
-class Jobs:
-    """The job database: what a test put into it."""
-
-    def __init__(self) -> None:
-        self.jobs: dict[str, Job] = {}
-        self.is_away = False
-
-    def add(self, identifier: str, status: str, output: str | None = None) -> None:
-        self.jobs[identifier] = Job(identifier, "any", status, output, 1.0, 2.0)
-
-    def _asked(self) -> list[Job]:
-        if self.is_away:
-            raise JobsUnavailable
-        return list(self.jobs.values())
-
-    def find(self, identifiers: Iterable[str]) -> dict[str, Job]:
-        return {job.identifier: job for job in self._asked() if job.identifier in set(identifiers)}
-
-    def open_jobs(self, *names: str) -> list[Job]:
-        return [j for j in self._asked() if j.is_open and j.identifier.split("-")[0] in names]
-
-
-class Rows:
-    """The finished rows: what was deleted of them."""
-
-    def __init__(self) -> None:
-        self.deleted: list[str] = []
-
-    def delete(self, identifiers: Iterable[str]) -> None:
-        self.deleted += identifiers
-
-    def delete_ended(self, before: float, has_results: object) -> int:
-        return 0
-
-
-class Place:
-    """A node's storage folder with one study of four views, read and reported."""
-
-    def __init__(self, folder: Path, readings: Readings, **retention: Any) -> None:
-        self.folder = folder
-        out = {"name": "out", "kind": "folder", "folder": folder / "out", "profile": "all"}
-        small = {"heat_map_longer_side": 96, "small_heat_map_longer_side": 64}
-        self.settings = Settings(
-            storage={"folder": folder, "min_free_gb": 0.0}, destinations=[out],
-            report=small, retention=retention,
-        )  # fmt: skip
-        self.spool = Spool(folder / "spool")
-        self.paths = write_exam(folder / "exam")
-        self.study = [add_file(self.spool, path) for path in self.paths][0].study_key
-        models: Any = readings
-        self.worker = Worker(self.settings, self.spool, models)
-        self.jobs, self.rows = Jobs(), Rows()
-        self.content = self.read()
-
-    def read(self) -> str:
-        content = self.worker.fingerprint(self.study)
-        assert self.worker.read(self.study, content)
-        before = self.worker.predecessor(self.study, content)
-        self.worker.report(self.study, content, before, NOON)
-        return content
-
-    @property
-    def result(self) -> Path:
-        return self.folder / "results" / self.study / self.content
-
-    def deliver(self, status: DeliveryStatus = DeliveryStatus.DELIVERED) -> None:
-        delivery_record.record(self.result, DeliveryTry("out", status, time.time()))
-
-    def retention(self) -> Retention:
-        jobs: Any = self.jobs
-        rows: Any = self.rows
-        found = Retention(self.settings, self.spool, jobs, rows)
-        found.account.refresh()
-        return found
-
-    def clean(self, days: float) -> list[Due]:
-        """Remove what may go `days` from now."""
-        retention = self.retention()
-        return list(retention.due(time.time() + days * DAY, may_go=retention.remove))
-
-    def verdicts(self, days: float) -> list[tuple[Part, Kept | None]]:
-        jobs: Any = self.jobs
-        retention = Retention(self.settings, self.spool, jobs)
-        retention.account.refresh()
-        return [(due.part, due.kept) for due in retention.due(time.time() + days * DAY)]
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(tmp_path_factory)
 
 
 @pytest.fixture
-def place(tmp_path: Path, readings: Readings) -> Place:
-    return Place(tmp_path, readings)
+def place(tmp_path: Path, made: Path) -> Place:
+    return Place(tmp_path, made)
 
 
 def test_images_go_when_they_are_read_and_delivered_and_their_time_is_over(place: Place) -> None:
@@ -260,10 +166,7 @@ def test_an_image_that_arrives_in_the_last_moment_stops_the_removal(place: Place
     assert len(place.spool.instances(place.study)) == len(place.paths) + 1
 
 
-def test_without_destinations_images_go_and_results_stay(
-    tmp_path: Path, readings: Readings
-) -> None:
-    place = Place(tmp_path, readings)
+def test_without_destinations_images_go_and_results_stay(place: Place) -> None:
     place.settings = place.settings.model_copy(update={"destinations": ()})
 
     verdicts = place.verdicts(9999)
@@ -271,8 +174,8 @@ def test_without_destinations_images_go_and_results_stay(
     assert verdicts == [(Part.IMAGES, None), (Part.RESULTS, Kept.NO_DESTINATION)]
 
 
-def test_more_images_than_the_limit_lose_the_oldest(tmp_path: Path, readings: Readings) -> None:
-    place = Place(tmp_path, readings, images_days=0, results_days=0, images_gb=1e-9)
+def test_more_images_than_the_limit_lose_the_oldest(tmp_path: Path, made: Path) -> None:
+    place = Place(tmp_path, made, images_days=0, results_days=0, images_gb=1e-9)
     place.deliver()
 
     assert place.verdicts(0.9) == [(Part.IMAGES, Kept.YOUNG)]
@@ -280,8 +183,8 @@ def test_more_images_than_the_limit_lose_the_oldest(tmp_path: Path, readings: Re
     assert (gone.part, gone.because, gone.kept) == (Part.IMAGES, Because.SIZE, None)
 
 
-def test_a_full_disk_loses_no_more_than_it_must(tmp_path: Path, readings: Readings) -> None:
-    place = Place(tmp_path, readings, high_mark_percent=1e-9, low_mark_percent=0)
+def test_a_full_disk_loses_no_more_than_it_must(tmp_path: Path, made: Path) -> None:
+    place = Place(tmp_path, made, high_mark_percent=1e-9, low_mark_percent=0)
     place.deliver()
 
     assert {d.kept for d in place.clean(0.9)} == {Kept.YOUNG}  # results wait for their images
@@ -292,16 +195,16 @@ def test_a_full_disk_loses_no_more_than_it_must(tmp_path: Path, readings: Readin
 
 
 def test_a_removed_study_that_comes_again_is_not_read_reported_or_sent_again(
-    place: Place, readings: Readings
+    place: Place,
 ) -> None:
     place.deliver()
     place.clean(15)
 
-    received = [add_file(place.spool, path).received for path in place.paths[:2]]
+    (received,) = place.receive(place.paths[:1])
 
-    assert received == [Received.RETURNED] * 2
+    assert received.received is Received.RETURNED
     assert place.worker.fingerprint(place.study) == place.content  # half of it says nothing new
-    [add_file(place.spool, path) for path in place.paths[2:]]
+    place.receive(place.paths[1:])
     assert place.worker.fingerprint(place.study) == place.content
     assert place.worker.has_result(place.study, place.content)
     assert place.verdicts(30) == [(Part.IMAGES, None)]
@@ -311,7 +214,7 @@ def test_it_is_not_read_again_either_when_its_result_is_gone_too(place: Place) -
     place.deliver()
     place.clean(91)
 
-    [add_file(place.spool, path) for path in place.paths]
+    place.receive(place.paths)
 
     assert place.worker.fingerprint(place.study) == ""
     assert [due.kept for due in place.clean(200)] == [None]  # and its images go again
@@ -325,7 +228,7 @@ def test_a_changed_image_of_a_removed_study_is_read_and_names_its_predecessor(
     place.deliver()
     place.clean(91)
     corrected = write_exam(place.folder / "corrected", PatientName="Corrected^Name")
-    [add_file(place.spool, path) for path in corrected]
+    place.receive(corrected)
 
     content = place.read()
 
@@ -339,7 +242,7 @@ def test_read_once_more_on_request_it_makes_objects_of_new_uids(place: Place) ->
     before = _uids(place.result)
     place.deliver()
     place.clean(91)
-    [add_file(place.spool, path) for path in place.paths]
+    place.receive(place.paths)
 
     place.spool.forget_removed(place.study)  # as a request to read it at once does
     content = place.read()
@@ -403,8 +306,8 @@ def test_what_crashed_writers_left_is_deleted_and_what_is_being_written_is_not(
     assert (place.result / ".new.part").exists()
 
 
-def test_a_study_without_anything_to_read_goes_by_age(tmp_path: Path, readings: Readings) -> None:
-    place = Place(tmp_path, readings)
+def test_a_study_without_anything_to_read_goes_by_age(tmp_path: Path, made: Path) -> None:
+    place = Place(tmp_path, made)
     place.deliver()
     other = view_dataset("R", "CC", seed=3, Modality="CT", SOPClassUID="1.2.840.10008.5.1.4.1.1.2")
     stored = add_file(place.spool, write(other, tmp_path / "ct.dcm"))
