@@ -11,12 +11,13 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from cadnode.node import retry
 from cadnode.node.job_database import client_of
 from cadnode.node.jobs import FAILED, JobsUnavailable, deliver_id, process_ids
 
 _ENDED: Final = ["SUCCESS", *FAILED]
 _PASSING: Final = ["consider", "fetch"]  # identifiers of their own: these never run twice
-_OF_CONTENT: Final = ["process", "deliver", "shadow"]
+_OF_CONTENT: Final = ["process", "deliver", "shadow", "answer"]
 _AT_ONCE: Final = 500
 _SHADOW_ATTEMPTS: Final = 4
 
@@ -74,7 +75,8 @@ def rows_of(study: str, content: str, destinations: Sequence[str]) -> list[str]:
     """Identifiers of all jobs of one content of a study."""
     shadows = [f"shadow-{study}-{content}-{attempt}" for attempt in range(_SHADOW_ATTEMPTS)]
     sent = [deliver_id(study, content, name) for name in destinations]
-    return [*process_ids(study, content), *sent, *shadows]
+    answers = [f"answer-{study}-{content}-{attempt}" for attempt in retry.ANSWER.attempts()]
+    return [*process_ids(study, content), *sent, *shadows, *answers]
 
 
 def study_of(identifier: str) -> str:

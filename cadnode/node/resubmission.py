@@ -50,6 +50,12 @@ def forget_failures(
         return len(old)
 
 
+def has_failed(study: str, content: str) -> bool:
+    """Whether an attempt to read this content has failed, now or before the one under way."""
+    attempts = _jobs(process_ids(study, content))
+    return len(attempts) > 1 or any(job.status in FAILED for job in attempts.values())
+
+
 def _failed(study: str, content: str, destinations: Sequence[str]) -> dict[str, str]:
     """Identifiers of the deliveries that did not arrive, by destination."""
     names = {deliver_id(study, content, name): name for name in destinations}

@@ -10,6 +10,7 @@ RESULTS/<study_key>/<fingerprint>/reading.json   the result (an `ExamResult`)
                                   inputs.json    names of the spool's files that were read
                                   shadow.json    the scores of versions in shadow mode
                                   deliveries.jsonl   what became of each try to deliver it
+                                  not_in_time    there where it only reports what was not read
 
 A study that holds images of several patients has the same in a folder `1`, `2` … for each; only
 `inputs.json` stands above them, and no shadow reads it. Nobody else knows these names: a folder of
@@ -43,6 +44,7 @@ from cadnode.domain import (
     ViewScore,
 )
 from cadnode.files import sync_folder, write_whole, written_whole
+from cadnode.log import hashed
 from cadnode.registry import shadow_log
 from cadnode.report.profiles import ObjectKind
 from cadnode.report.uids import fingerprint
@@ -56,6 +58,7 @@ PDF: Final = "report.pdf"
 BUNDLE: Final = "fhir.json"
 _READ_S: Final = "read_s"  # in reading.json, beside the result
 MADE_AT: Final = "made_at"
+ANSWER: Final = "not_in_time"
 
 _TUPLES: Final[dict[str, type]] = {
     "breasts": BreastScore,
@@ -124,9 +127,14 @@ class Results:
         return [folder for folder in contents if has_result(folder)]
 
     def predecessor(self, study: str, content: str) -> str:
-        """Fingerprint of the study's last reported content before this one, or ""."""
-        newest = max(self.reported(study, but=content), key=reported_at, default=None)
+        """Fingerprint of the study's last content that was read and reported before, or ""."""
+        read = [f for f in self.reported(study, but=content) if not is_answer(f)]
+        newest = max(read, key=reported_at, default=None)
         return newest.name if newest else ""
+
+    def answers(self, study: str, but: str = "") -> list[Path]:
+        """Folders of what was reported of the study as not read in time, of all `but` one."""
+        return [folder for folder in self.reported(study, but) if is_answer(folder)]
 
     def newest_pages(self, study: str) -> list[Path]:
         """The pages, one a patient, of the content whose page was written last."""
@@ -164,6 +172,21 @@ def exam_folders(folder: Path) -> list[Path]:
     """Where the exams of one content are: the folder itself, or one in it for each patient."""
     parts = [p for p in folder.glob("[1-9]*") if p.name.isdecimal()]
     return sorted(parts, key=lambda p: int(p.name)) or [folder]
+
+
+def answer_to(content: str) -> str:
+    """The name under which it is reported that this content was not read in time."""
+    return hashed(f"not in time {content}")
+
+
+def mark_answer(folder: Path) -> None:
+    """Note that the content in `folder` only reports what was not read in time."""
+    write_whole(folder / ANSWER, b"")
+
+
+def is_answer(folder: Path) -> bool:
+    """Whether the content in `folder` only reports what was not read in time."""
+    return (folder / ANSWER).exists()
 
 
 def has_result(folder: Path) -> bool:

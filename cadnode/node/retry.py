@@ -5,6 +5,7 @@
 | `READING` of a content           | 15 s, 1, 4, 16, 64 min       | the sixth attempt has failed |
 | `DELIVERY` to a destination      | 2 s, doubled, at most 10 min | its `give_up_after_h`        |
 | `FETCH` from a source            | 2 s, doubled, at most 10 min | its `give_up_after_h`        |
+| `ANSWER`: not read in time    | 5 s, doubled, at most 10 min | the 100th attempt has failed |
 | `ROLE`: a process that dies      | 1 s, doubled, at most 30 s   | the node is stopped          |
 | `WEB_PORT` that is taken         | 2 s                          | the node is stopped          |
 
@@ -71,6 +72,7 @@ class RetryStrategy:
 READING: Final = RetryStrategy(15.0, factor=4.0, last_attempt=5)  # by 64 min a disk may have room
 DELIVERY: Final = RetryStrategy(2.0, factor=2.0, longest_pause_s=600.0)
 FETCH: Final = RetryStrategy(2.0, factor=2.0, longest_pause_s=600.0)
+ANSWER: Final = RetryStrategy(5.0, factor=2.0, longest_pause_s=600.0, last_attempt=100)
 ROLE: Final = RetryStrategy(0.5, factor=2.0, longest_pause_s=30.0)
 WEB_PORT: Final = RetryStrategy(2.0)
 

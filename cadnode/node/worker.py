@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from cadnode.deliver.destination import kind_of
-from cadnode.errors import ReportError
+from cadnode.domain import SkipReason
+from cadnode.errors import ModelError, ReportError
 from cadnode.exam.exam import Exam
 from cadnode.exam.read import read_study
 from cadnode.imaging import pixels
@@ -36,12 +38,14 @@ from cadnode.node.supervise import STOP_WITHIN_S, stopping_on_signal
 from cadnode.node.tombstones import Tombstone
 from cadnode.node.workflow import launch, stop
 from cadnode.node.workflow_steps import Start, Steps
-from cadnode.reading import read_exam
+from cadnode.reading import not_read, read_exam
 from cadnode.receive.fetch import requests
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 
 log = get_logger("worker")
+
+_WITHOUT_MODELS_S: Final = 60.0
 
 
 def run(settings: Settings, *, supervised: bool) -> None:
@@ -53,7 +57,12 @@ def run(settings: Settings, *, supervised: bool) -> None:
             settings, device, loaded=old or (), look_at=examine if old else None
         ),
     )
-    readers = models.start()
+    try:
+        readers = models.start()
+    except ModelError:
+        if settings.study.answer_within_s > 0:
+            _answer_without_models(settings, models, supervised=supervised)
+        raise
     worker = Worker(settings, open_spool(settings), models)
     with stopping_on_signal(supervised=supervised) as stopping:
         if stopping():
@@ -71,6 +80,25 @@ def run(settings: Settings, *, supervised: bool) -> None:
     stop(within_s=STOP_WITHIN_S / 2)
 
 
+def _answer_without_models(settings: Settings, models: ActiveModels, *, supervised: bool) -> None:
+    """Keep the promise of `study.answer_within_s`, and deliver, until the models are tried again.
+
+    What is to be read stays queued.
+    """
+    worker = Worker(settings, open_spool(settings), models)
+    with stopping_on_signal(supervised=supervised) as stopping:
+        start = launch(worker.steps(), settings.database_url, reads=False)
+        until = time.monotonic() + _WITHOUT_MODELS_S
+        next_sweep = 0.0
+        while not stopping() and time.monotonic() < until:
+            if time.monotonic() >= next_sweep:
+                worker.sweep_late(start)
+                next_sweep = time.monotonic() + settings.study.sweep_s
+            time.sleep(0.2)
+    worker.stopping.set()
+    stop(within_s=STOP_WITHIN_S / 2)
+
+
 class Worker:
     """The steps of the workflow, bound to one node's spool, models and destinations."""
 
@@ -83,8 +111,10 @@ class Worker:
         self._images = pixels.ImageCache()
         self._results = Results.in_storage(settings.storage.folder)
         self._swept: dict[str, float] = {}  # study: its last change when it was checked
+        self._answered: dict[str, float] = {}  # the same of those that are read or late
         self._rules = readiness.rules_of(settings)
         self._fetching = Fetcher(settings, self.stopping.is_set)
+        self._reporting = threading.Lock()  # a report, or one that there is none in time
         self._reading = threading.Lock()  # one exam at a time has the processor and its memory
 
     def steps(self) -> Steps:
@@ -96,6 +126,7 @@ class Worker:
             predecessor=self.predecessor,
             report=self.report,
             deliver=self.deliver,
+            answer=self.answer,
             shadow=self.shadow,
             has_result=self.has_result,
             now=lambda: datetime.now(UTC),
@@ -114,6 +145,7 @@ class Worker:
         and announcing it, or a job database that was away. So for studies that are asked for.
         """
         self._fetching.sweep(start.fetch)
+        self.sweep_late(start)
         for study in self._spool.studies():
             changed_at = self._spool.changed_at(study)
             if self._swept.get(study) == changed_at:
@@ -126,6 +158,20 @@ class Worker:
             is_ready = isinstance(readiness.decide(facts, self._rules), Ready)
             if is_ready and not self.has_result(study, facts.content):
                 start.consider(study)
+
+    def sweep_late(self, start: Start) -> None:
+        """Have every study reported as not read that should have been by now, once a content."""
+        within_s = self._settings.study.answer_within_s
+        if within_s <= 0:
+            return
+        for study in self._spool.studies():
+            changed_at = self._spool.changed_at(study)
+            if time.time() - changed_at < within_s or self._answered.get(study) == changed_at:
+                continue
+            content = self.fingerprint(study)
+            if content and not self.has_result(study, content):
+                start.answer(study, content)
+            self._answered[study] = changed_at
 
     def _arrival(self, study: str) -> ArrivalFacts:
         """What is known without a look into the files: of these, only quiet makes a study ready."""
@@ -219,6 +265,45 @@ class Worker:
         if names and Spool.fingerprint(paths) != content:
             raise ReportError("the study's images changed after they were read")
         exams = self._exams(study, paths)
+        with self._reporting:
+            return self._write(study, content, exams, predecessor, made_at)
+
+    def answer(self, study: str, content: str, has_failed: bool) -> str:
+        """Report that a content is not read in the promised time, and why.
+
+        Returns the name under which that is reported, "" when the content is reported or another
+        one meanwhile. The report replaces none; the reading that follows replaces it.
+        """
+        late = results.answer_to(content)
+        paths = readiness.relevant(self._headers.files(study))
+        if not paths or self._spool.fingerprint(paths) != content:
+            return ""
+        exams = self._exams(study, paths)
+        where = self._folder(study, late)
+        with self._reporting:
+            if self.has_result(study, content):
+                return ""
+            for exam, folder in zip(exams, results.folders_for(where, len(exams)), strict=True):
+                if not results.has_result(folder):  # else it is on its way, as it is
+                    results.keep_reading(folder, not_read(exam, self._why_late(has_failed)))
+            results.save_inputs(where, paths)
+            results.mark_answer(where)
+            self._write(study, late, exams, "", datetime.now(UTC).isoformat())
+        log.warning("study_not_in_time", study=study, reason=self._why_late(has_failed).value)
+        return late
+
+    def _why_late(self, has_failed: bool) -> SkipReason:
+        if not self._models.are_loaded:
+            return SkipReason.MODELS_MISSING
+        return SkipReason.READING_FAILED if has_failed else SkipReason.NODE_BUSY
+
+    def _write(
+        self, study: str, content: str, exams: Sequence[Exam], predecessor: str, made_at: str
+    ) -> int:
+        """Write the outputs of a content that is read, or that is not read in time."""
+        where = self._folder(study, content)
+        is_answer = results.is_answer(where)
+        answers = [] if is_answer else self._results.answers(study, but=content)
         old = self._folder(study, predecessor) if predecessor else None
         others = self._results.reported(study, but=content)
         earlier = [part for folder in others for part in results.exam_folders(folder)]
@@ -232,7 +317,11 @@ class Worker:
                 folder,
                 self._settings.report,
                 made_at=datetime.fromisoformat(results.first_made_at(folder, made_at)),
-                predecessors=results.reported_before(old, exam.headers.keys()) if old else (),
+                predecessors=[
+                    part
+                    for replaced in (*([old] if old else []), *answers)
+                    for part in results.reported_before(replaced, exam.headers.keys())
+                ],
                 removed_reports=gone.reports(predecessor, exam.headers.keys()),
                 times_removed=gone.times_removed,
                 profiles=deliveries.profiles_of(self._settings),

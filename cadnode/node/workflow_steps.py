@@ -35,6 +35,8 @@ class Steps:
     destination may get: with none of them, nothing is delivered;
     `deliver(study, fingerprint, destination)` returns one of `jobs.DeliveryStatus`, which is never
     "given_up";
+    `answer(study, fingerprint, has_failed)` reports that a content is not read in time and returns
+    the fingerprint of that report, "" when it is read or has changed meanwhile;
     `shadow(study, fingerprint)` returns how it ended: "interrupted" when it must be restarted;
     `has_result(study, fingerprint)` returns whether this content is reported;
     `destinations` are names, and for how many seconds each may be away;
@@ -47,6 +49,7 @@ class Steps:
     predecessor: Callable[[str, str], str]
     report: Callable[[str, str, str, str], int]
     deliver: Callable[[str, str, str], str]
+    answer: Callable[[str, str, bool], str]
     shadow: Callable[[str, str], str]
     has_result: Callable[[str, str], bool]
     now: Callable[[], datetime]
@@ -64,3 +67,4 @@ class Start:
 
     consider: Callable[[str], None]
     fetch: Callable[[str], None]
+    answer: Callable[[str, str], None]

@@ -108,7 +108,8 @@ class RetentionSection(Section):
     )
     keep_h: NonNegativeFloat = Field(
         24.0,
-        description="nothing is removed of a study that got an image in the last so many hours",
+        description="nothing is removed of a study that got an image, and no results that were "
+        "delivered, in the last so many hours",
     )
     high_mark_percent: float = Field(
         90.0, gt=0, le=100,
@@ -147,6 +148,12 @@ class StudySection(Section):
     quiet_s: PositiveFloat = Field(30.0, description="a study quiet for this long is read as it is")
     sweep_s: PositiveFloat = Field(
         30.0, description="how often the spool is searched for studies that no message announced"
+    )
+    answer_within_s: NonNegativeFloat = Field(
+        0.0,
+        description="a study that is not read so many seconds after its last image is reported to "
+        "the destinations as not read, with the reason; its reading replaces that report when it "
+        "comes; 0: never",
     )
 
 
