@@ -13,14 +13,17 @@ import pydicom
 import pytest
 
 from cadnode.node import delivery_record, pins, tombstones
+from cadnode.node.fetching import Fetcher
 from cadnode.node.jobs import DeliveryStatus, JobsUnavailable, deliver_id, process_id
 from cadnode.node.pins import Pin
 from cadnode.node.retention_rules import Because, Kept, Part
+from cadnode.node.study_index import Studies
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.requests import Request
 from cadnode.receive.removed import Removed
 from cadnode.receive.spool import Received
 from cadnode.settings import Settings
+from cadnode.web.study import State
 from tests.retention_cases import DAY, Place, made_once
 from tests.spool_cases import add_file
 from tests.synthetic import view_dataset, write, write_exam
@@ -352,6 +355,38 @@ def test_the_notes_hold_no_name_number_or_date_of_a_patient(place: Place) -> Non
         value = str(header.get(name, ""))
         assert not value or value not in text
     assert datetime.now(UTC).isoformat()[:10] not in text
+
+
+def test_the_state_of_a_removed_study_says_so(place: Place) -> None:
+    jobs: Any = place.jobs
+    place.deliver()
+    place.jobs.add(process_id(place.study, place.content, 0), "SUCCESS", "reported")
+    place.jobs.add(deliver_id(place.study, place.content, "out"), "SUCCESS", "delivered")
+
+    place.clean(15)
+    without_images = Studies(place.settings, place.spool, jobs).state_of(place.study)
+    place.clean(91)
+    without_results = Studies(place.settings, place.spool, jobs).state_of(place.study)
+    place.receive(place.paths)
+    again = Studies(place.settings, place.spool, jobs).state_of(place.study)
+
+    assert (without_images.state, without_images.outcome) == (State.DONE, "findings")
+    assert [reason.code for reason in without_images.reasons] == ["images_removed"]
+    assert (without_results.state, again.state) == (State.DONE, State.DONE)
+    assert [reason.code for reason in without_results.reasons] == ["removed"]
+    assert [reason.code for reason in again.reasons] == ["removed"]
+
+
+def test_a_request_to_read_a_removed_study_at_once_takes_its_images_as_new(place: Place) -> None:
+    place.deliver()
+    place.clean(91)
+    place.receive(place.paths)
+    assert place.worker.fingerprint(place.study) == ""
+
+    Fetcher(place.settings, lambda: False)._take_as_new(place.study)
+
+    content = place.worker.fingerprint(place.study)
+    assert content not in ("", place.content)
 
 
 def _uids(folder: Path) -> set[str]:
