@@ -106,6 +106,9 @@ class SkipReason(StrEnum):
     NO_BREAST_FOUND = "no_breast_found"
     NO_MODEL_APPLIES = "no_model_applies"
     MODEL_FAILED = "model_failed"
+    NODE_BUSY = "node_busy"
+    READING_FAILED = "reading_failed"
+    MODELS_MISSING = "models_missing"
     ROI_UNUSABLE = "roi_unusable"
 
 
@@ -142,6 +145,9 @@ SKIP_MEANINGS: dict[SkipReason, str] = {
     SkipReason.NO_BREAST_FOUND: "No breast was found in the image",
     SkipReason.NO_MODEL_APPLIES: "No active model reads this kind of image",
     SkipReason.MODEL_FAILED: "The model failed on this image",
+    SkipReason.NODE_BUSY: "Not read in the promised time: the node is busy; it follows",
+    SkipReason.READING_FAILED: "Not read in the promised time: reading failed so far",
+    SkipReason.MODELS_MISSING: "Not read in the promised time: no models can be loaded",
     SkipReason.ROI_UNUSABLE: "A marked region could not be used",
 }
 

@@ -56,6 +56,11 @@ class ActiveModels:
         self._write_state()
         return self._readers
 
+    @property
+    def are_loaded(self) -> bool:
+        """Whether there are models to read with."""
+        return self._readers is not None
+
     def current(self) -> Readers:
         """The models for the next study: reloaded when the activation has changed.
 

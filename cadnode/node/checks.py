@@ -12,6 +12,7 @@ from cadnode.deliver.destination import kind_of
 from cadnode.errors import CadnodeError, ReportError, SettingsError
 from cadnode.node import worker_state
 from cadnode.node.deliveries import profiles_of
+from cadnode.node.disk_problems import disk_problems
 from cadnode.node.senders import Senders, senders_of
 from cadnode.node.supervise import ROLES
 from cadnode.page.pdf import SAMPLE, pdf_of
@@ -78,12 +79,17 @@ def _disk(settings: Settings) -> Check:
         )  # fmt: skip
     existing = next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
     free_gb = shutil.disk_usage(existing).free / 1e9
+    found = f"{free_gb:.1f} GB free in {folder}"
     if free_gb < settings.storage.min_free_gb:
         return Check(
-            "storage", CheckVerdict.FAILED, f"{free_gb:.1f} GB free in {folder}",
+            "storage", CheckVerdict.FAILED, found,
             f"the listener refuses images below {settings.storage.min_free_gb} GB: make room",
         )  # fmt: skip
-    return Check("storage", CheckVerdict.OK, f"{free_gb:.1f} GB free in {folder}")
+    if existing == folder.absolute():
+        for problem in disk_problems(settings):
+            verdict = CheckVerdict.FAILED if problem.failing else CheckVerdict.WARNING
+            return Check("storage", verdict, f"{found}: {problem.meaning}", problem.hint)
+    return Check("storage", CheckVerdict.OK, found)
 
 
 def _port(settings: Settings) -> Check:

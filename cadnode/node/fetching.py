@@ -11,6 +11,7 @@ from cadnode.node import readiness, retry
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.jobs import FetchStatus
 from cadnode.node.listener import open_spool
+from cadnode.node.results import Results, has_result
 from cadnode.node.workflow_steps import FetchAnswer
 from cadnode.receive.fetch import requests, sources
 from cadnode.receive.fetch.fetch import Fetched, FetchFailure, Stopped, fetch
@@ -94,6 +95,8 @@ class Fetcher:
         """Fetch until no new request arrived meanwhile, or it fails."""
         while True:
             request = taken.request
+            if request.at_once:
+                self._take_as_new(study)
             one = self._try(study, request, waited_s)
             if not one.how.is_final:
                 return FetchAnswer(FetchStatus.RETRY, self._postpone(taken, one.how))
@@ -102,6 +105,14 @@ class Fetcher:
         status = FetchStatus.FETCHED if one.how.code in GOOD else FetchStatus.FAILED
         wait_s = self._wait_s(study, request) if one.study_is_here else -1.0
         return FetchAnswer(status, taken.ticket, wait_s, request.at_once)
+
+    def _take_as_new(self, study: str) -> None:
+        """Have a study read once more that somebody wants read now and whose result was removed."""
+        removed = self._spool.removed(study)
+        if removed is not None:
+            results = Results.in_storage(self._settings.storage.folder)
+            if not has_result(results.of_content(study, removed.content)):
+                self._spool.forget_removed(study)
 
     def _try(self, study: str, request: Request, waited_s: float) -> _Try:
         try:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from cadnode import __version__
 from cadnode.node import job_database, role_status, worker_state
+from cadnode.node.disk_problems import disk_problems
 from cadnode.node.jobs import DeliveryStatus, Job, JobLookup, JobsUnavailable, delivery_of
 from cadnode.node.poison import Casualties, SetAsideCode
 from cadnode.node.role_status import Presence
@@ -20,7 +21,6 @@ from cadnode.node.undelivered import Undelivered, UndeliveredIndex
 from cadnode.node.worker_state import NodeState
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.requests import GOOD, FetchCode
-from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 from cadnode.web.node import Health, HealthProblem
 
@@ -99,9 +99,8 @@ class QueueHealth:
 class HealthCheck:
     """Called for the node's health; an answer is good for a moment."""
 
-    def __init__(self, settings: Settings, spool: Spool, progress: JobLookup) -> None:
+    def __init__(self, settings: Settings, progress: JobLookup) -> None:
         self._settings = settings
-        self._spool = spool
         self._progress = progress
         self._undelivered = UndeliveredIndex(settings.storage.folder)
         self._lock = threading.Lock()
@@ -121,8 +120,7 @@ class HealthCheck:
         state = worker_state.read(storage)
         problems = [*role_problems(roles, state), *model_problems(state)]
         problems += lasting_problems(self._settings)
-        if not self._spool.has_room():
-            problems.append(_disk_low(self._settings))
+        problems += disk_problems(self._settings)
         try:
             queue = self._queue()
             problems += queue_problems(queue)
@@ -267,13 +265,6 @@ def model_problems(state: NodeState | None) -> Iterator[HealthProblem]:
             "models_refused", f"Models cannot be loaded: {state.problem.message}",
             "the node keeps the previous models; `cadnode check` gives details",
         )  # fmt: skip
-
-
-def _disk_low(settings: Settings) -> HealthProblem:
-    return HealthProblem(
-        "disk_low", f"Less than {settings.storage.min_free_gb} GB of disk are free",
-        "images are refused (A700, Out of Resources): make room in storage.folder",
-    )  # fmt: skip
 
 
 def queue_problems(queue: QueueHealth) -> Iterator[HealthProblem]:

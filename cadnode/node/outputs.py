@@ -53,6 +53,8 @@ def write_outputs(
     observer_uid: str = OFFLINE_OBSERVER_UID,
     load: PixelLoader | None = None,
     timings: Mapping[str, float] | None = None,
+    removed_reports: Mapping[ObjectKind, Sequence[Dataset]] | None = None,
+    times_removed: int = 0,
 ) -> tuple[Path, ...]:
     """Write the exam's objects, its page and, last, `result.json` into `folder`.
 
@@ -63,7 +65,9 @@ def write_outputs(
     stays the bytes it is.
     `observer_uid` is the node's (`installation_uid`), else one that all readings outside of a node
     share. `load` gives a view's image: the reading's cache, so that nothing is decoded twice.
-    `timings` are seconds by stage of the reading.
+    `timings` are seconds by stage of the reading. `removed_reports` are earlier reports that these
+    replace, too, whose files are not here any more; `times_removed` is how often results of the
+    study were removed: objects that are made again since have UIDs of their own.
 
     An exam without a single DICOM header has nothing to refer to: it gets `result.json` and a
     page that states it.
@@ -86,14 +90,15 @@ def write_outputs(
             disclaimer=report.disclaimer,
             longest_side=report.heat_map_longer_side,
             small_side=report.small_heat_map_longer_side,
-            predecessors=_reports_in(predecessors),
+            predecessors=_together(_reports_in(predecessors), removed_reports or {}),
+            times_removed=times_removed,
             kinds=kinds_of(wanted),
             pdf=lambda: _write_pdf(folder / PDF, page()),
             observer_uid=observer_uid,
         )
         written = tuple(write_objects(objects, folder, earlier))
         if has_bundle:
-            edition = _edition(exam, result, report, made_at, observer_uid)
+            edition = _edition(exam, result, report, made_at, observer_uid, times_removed)
             write_bundle(folder / BUNDLE, edition)
     if report.page:
         _write_page(folder / PAGE, page)
@@ -107,10 +112,13 @@ def _edition(
     report: settings.ReportSection,
     made_at: datetime,
     observer_uid: str,
+    times_removed: int,
 ) -> Edition:
     """The edition that `make_objects` makes: what its objects and the bundle track is the same."""
     longest_side = report.heat_map_longer_side
-    return Edition(exam, result, made_at, report.disclaimer, longest_side, observer_uid)
+    return Edition(
+        exam, result, made_at, report.disclaimer, longest_side, observer_uid, times_removed
+    )
 
 
 def installation_uid(storage: Path) -> str:
@@ -196,6 +204,13 @@ def _reports_in(folders: Sequence[Path]) -> dict[ObjectKind, list[Dataset]]:
         paths = [object_file(folder, kind) for folder in folders]
         found[kind] = [pydicom.dcmread(path) for path in paths if path.exists()]
     return found
+
+
+def _together(
+    here: Mapping[ObjectKind, Sequence[Dataset]], gone: Mapping[ObjectKind, Sequence[Dataset]]
+) -> dict[ObjectKind, list[Dataset]]:
+    """The earlier reports of each kind, whether their files are here or not."""
+    return {kind: [*here.get(kind, ()), *gone.get(kind, ())] for kind in {*here, *gone}}
 
 
 def image_loader(exam: Exam, load: PixelLoader = pixels.load) -> Callable[[str], FloatImage]:

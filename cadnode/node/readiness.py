@@ -18,6 +18,7 @@ from cadnode.exam.mammogram import Instance
 from cadnode.exam.markings.regions import holds_regions
 from cadnode.exam.rejection import rejected_by
 from cadnode.log import hashed
+from cadnode.receive.removed import Removed
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 
@@ -174,7 +175,15 @@ def views_of(files: Iterable[StoredFile]) -> Views:
     return frozenset(file.view for file in files if file.view is not None)
 
 
-def content_of(files: Sequence[StoredFile]) -> str:
-    """Fingerprint of the relevant files; "" when there are none."""
+def content_of(files: Sequence[StoredFile], removed: Removed | None = None) -> str:
+    """Fingerprint of the relevant files; "" when there are none.
+
+    `removed` is what was removed of the study before: as long as all that is relevant has only
+    come again, its content is the one that it had.
+    """
     paths = relevant(files)
-    return Spool.fingerprint(paths) if paths else ""
+    if not paths:
+        return ""
+    if removed is not None and removed.content and removed.holds(paths):
+        return removed.content
+    return Spool.fingerprint(paths)

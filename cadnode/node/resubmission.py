@@ -55,6 +55,12 @@ def forget_ended(identifier: str) -> None:
         DBOS.delete_workflows([identifier])
 
 
+def has_failed(study: str, content: str) -> bool:
+    """Whether an attempt to read this content has failed, now or before the one under way."""
+    attempts = _jobs(process_ids(study, content))
+    return len(attempts) > 1 or any(job.status in FAILED for job in attempts.values())
+
+
 def _failed(study: str, content: str, steps: Steps) -> dict[str, list[str]]:
     """By destination, the jobs of the deliveries that did not arrive and do not run just now."""
     waiting = steps.waiting(study, content)
@@ -63,8 +69,8 @@ def _failed(study: str, content: str, steps: Steps) -> dict[str, list[str]]:
     failed = {}
     for name, identifier in first.items():
         known = [i for i in (identifier, waiting.get(name, "")) if i in jobs]
-        has_failed = name in waiting or any(_has_failed(jobs[i]) for i in known)
-        if has_failed and all(jobs[i].status not in _AT_WORK for i in known):
+        is_missing = name in waiting or any(_has_failed(jobs[i]) for i in known)
+        if is_missing and all(jobs[i].status not in _AT_WORK for i in known):
             failed[name] = known
     return failed
 

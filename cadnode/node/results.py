@@ -10,6 +10,7 @@ RESULTS/<study_key>/<fingerprint>/reading.json   the result (an `ExamResult`)
                                   inputs.json    names of the spool's files that were read
                                   shadow.json    the scores of versions in shadow mode
                                   deliveries.jsonl   what became of each try to deliver it
+                                  not_in_time    there where it only reports what was not read
 
 A study that holds images of several patients has the same in a folder `1`, `2` … for each; only
 `inputs.json` stands above them, and no shadow reads it. Nobody else knows these names: a folder of
@@ -18,6 +19,8 @@ a content is asked for here (`Results`), and so is each file in it.
 
 import json
 import os
+import shutil
+import uuid
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -40,7 +43,8 @@ from cadnode.domain import (
     SystemStatus,
     ViewScore,
 )
-from cadnode.files import write_whole, written_whole
+from cadnode.files import sync_folder, write_whole, written_whole
+from cadnode.log import hashed
 from cadnode.registry import shadow_log
 from cadnode.report.profiles import ObjectKind
 from cadnode.report.uids import fingerprint
@@ -54,6 +58,7 @@ PDF: Final = "report.pdf"
 BUNDLE: Final = "fhir.json"
 _READ_S: Final = "read_s"  # in reading.json, beside the result
 MADE_AT: Final = "made_at"
+ANSWER: Final = "not_in_time"
 
 _TUPLES: Final[dict[str, type]] = {
     "breasts": BreastScore,
@@ -93,15 +98,43 @@ class Results:
                 for entry in entries:
                     yield entry.name, changed_at(entry)
 
+    def remove(self, study: str) -> None:
+        """Remove all results of a study, at once for every reader. Raises `OSError`.
+
+        What `tombstones` must remember of them is written before. A crash leaves them whole, or in
+        the trash, which `empty_trash` deletes.
+        """
+        folder = self.of_study(study)
+        if folder.is_dir():
+            self._trash.mkdir(exist_ok=True)
+            folder.rename(self._trash / uuid.uuid4().hex)
+            sync_folder(self.folder)
+        self.empty_trash()
+
+    def empty_trash(self) -> None:
+        """Delete what a removal, maybe of a process that was killed in it, has thrown away."""
+        if self._trash.is_dir():
+            for folder in self._trash.iterdir():
+                shutil.rmtree(folder, ignore_errors=True)
+
+    @property
+    def _trash(self) -> Path:
+        return self.folder / ".trash"
+
     def reported(self, study: str, but: str = "") -> list[Path]:
         """Folders of the study's contents that are reported, of all `but` one, in order."""
         contents = sorted(p for p in self.of_study(study).glob("*") if p.name != but)
         return [folder for folder in contents if has_result(folder)]
 
     def predecessor(self, study: str, content: str) -> str:
-        """Fingerprint of the study's last reported content before this one, or ""."""
-        newest = max(self.reported(study, but=content), key=reported_at, default=None)
+        """Fingerprint of the study's last content that was read and reported before, or ""."""
+        read = [f for f in self.reported(study, but=content) if not is_answer(f)]
+        newest = max(read, key=reported_at, default=None)
         return newest.name if newest else ""
+
+    def answers(self, study: str, but: str = "") -> list[Path]:
+        """Folders of what was reported of the study as not read in time, of all `but` one."""
+        return [folder for folder in self.reported(study, but) if is_answer(folder)]
 
     def newest_pages(self, study: str) -> list[Path]:
         """The pages, one a patient, of the content whose page was written last."""
@@ -139,6 +172,21 @@ def exam_folders(folder: Path) -> list[Path]:
     """Where the exams of one content are: the folder itself, or one in it for each patient."""
     parts = [p for p in folder.glob("[1-9]*") if p.name.isdecimal()]
     return sorted(parts, key=lambda p: int(p.name)) or [folder]
+
+
+def answer_to(content: str) -> str:
+    """The name under which it is reported that this content was not read in time."""
+    return hashed(f"not in time {content}")
+
+
+def mark_answer(folder: Path) -> None:
+    """Note that the content in `folder` only reports what was not read in time."""
+    write_whole(folder / ANSWER, b"")
+
+
+def is_answer(folder: Path) -> bool:
+    """Whether the content in `folder` only reports what was not read in time."""
+    return (folder / ANSWER).exists()
 
 
 def has_result(folder: Path) -> bool:
@@ -206,10 +254,10 @@ def reported_before(folder: Path, instances: Set[str]) -> list[Path]:
     By SOP Instance UID, whichever patient was then assumed; a report of which no image is here
     is another patient's and is not replaced.
     """
-    return [part for part in exam_folders(folder) if instances & _instances(part)]
+    return [part for part in exam_folders(folder) if instances & instances_of(part)]
 
 
-def _instances(folder: Path) -> frozenset[str]:
+def instances_of(folder: Path) -> frozenset[str]:
     """SOP Instance UIDs of all that a reading scored or skipped."""
     try:
         document = json.loads((folder / READING).read_bytes())
@@ -248,6 +296,14 @@ def first_made_at(folder: Path, made_at: str) -> str:
     if not path.exists():
         write_whole(path, made_at.encode("ascii"))
     return path.read_text("ascii")
+
+
+def made_at(folder: Path) -> str:
+    """When the reading in `folder` was first reported, ISO 8601; "" when it was not."""
+    try:
+        return (folder / MADE_AT).read_text("ascii")
+    except OSError:
+        return ""
 
 
 def save_reading(folder: Path, result: ExamResult, read_s: float | None = None) -> None:

@@ -23,6 +23,7 @@ from cadnode.node.study_state import StudyFacts, decide
 from cadnode.node.undelivered import UndeliveredIndex
 from cadnode.receive.fetch import requests
 from cadnode.receive.identity import read_file_identity
+from cadnode.receive.removed import Removed
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 from cadnode.web.node import StudyReport, jobs_away
@@ -37,7 +38,7 @@ class HeldStudy:
     """What the spool holds of a study.
 
     `content` is the fingerprint of what is to be read, `present` are its views; they are not looked
-    for where a result was made of all its files.
+    for where a result was made of all its files. `was_removed`: `content` is what was removed.
     """
 
     key: str
@@ -46,6 +47,7 @@ class HeldStudy:
     content: str
     study_instance_uid: str
     present: Views = frozenset()
+    was_removed: bool = False
 
 
 class Studies:
@@ -119,18 +121,22 @@ class Studies:
     def _look(self, key: str) -> HeldStudy:
         """Raises FileNotFoundError when a file is removed meanwhile."""
         paths = self._spool.instances(key)
+        removed = self._spool.removed(key)
         if not paths:
-            return HeldStudy(key, 0.0, 0, "", self._requested_uid(key))
+            content = removed.content if removed else ""
+            uid = self._requested_uid(key)
+            return HeldStudy(key, 0.0, 0, content, uid, was_removed=bool(content))
         changed_at = self._spool.changed_at(key)
         known = self._held.get(key)
         if known is not None and (known.changed_at, known.n_instances) == (changed_at, len(paths)):
             return known
-        content, present = self._content(key, paths)
-        held = HeldStudy(key, changed_at, len(paths), content, _uid_of(paths), present)
+        content, present = self._content(key, paths, removed)
+        was_removed = removed is not None and content != "" and removed.content == content
+        held = HeldStudy(key, changed_at, len(paths), content, _uid_of(paths), present, was_removed)
         _remember(self._held, key, held)
         return held
 
-    def _content(self, key: str, paths: list[Path]) -> tuple[str, Views]:
+    def _content(self, key: str, paths: list[Path], removed: Removed | None) -> tuple[str, Views]:
         """Fingerprint of what is to be read, as the worker's, and its views.
 
         A result that was made of all these files, as they are, spares the look into them.
@@ -139,7 +145,7 @@ class Studies:
         if results.n_inputs(self._results.of_content(key, everything)) == len(paths):
             return everything, frozenset()
         files = self._headers.files(key)
-        return readiness.content_of(files), readiness.views_of(files)
+        return readiness.content_of(files, removed), readiness.views_of(files)
 
     def _requested_uid(self, key: str) -> str:
         request = requests.load(self._spool_folder, key)
@@ -208,6 +214,7 @@ class Studies:
             attempts=tuple(job for job in attempts if job is not None),
             has_result=has_result,
             set_aside=self._casualties.set_aside(held.key, held.content),
+            was_removed=held.was_removed,
             deliveries=tuple(
                 (name, jobs.get(deliver_id(held.key, held.content, name))) for name in names
             ),

@@ -29,6 +29,14 @@ NOTHING_SENT: Final = Reason(
 RESULT_GONE: Final = Reason(
     "result_removed", "The study was read, but its result was removed; ask for it at once again"
 )
+IMAGES_REMOVED: Final = Reason(
+    "images_removed", "Its images were removed from this node after its results were delivered"
+)
+REMOVED: Final = Reason(
+    "removed",
+    "It was read and delivered; images and results were removed from this node since. Asked for at "
+    "once, it is read again",
+)
 ARRIVED: Final = frozenset({DeliveryStatus.DELIVERED.value, DeliveryStatus.UNVERIFIED.value})
 """Words of a delivery that a destination has; of an unverified one it had the UIDs already."""
 
@@ -42,7 +50,7 @@ class StudyFacts:
     reported; `set_aside` is why it is not read again by itself. `deliveries` has this content's
     first delivery job per configured destination, None where there is none. `tries` are the
     recorded last tries of this content, by destination, and `missing` what its destinations do
-    not have.
+    not have. `was_removed`: it is what was removed after its delivery.
     """
 
     n_instances: int = 0
@@ -54,6 +62,7 @@ class StudyFacts:
     deliveries: tuple[tuple[str, Job | None], ...] = ()
     tries: Mapping[str, DeliveryTry] = field(default_factory=dict)
     missing: Mapping[str, Undelivered] = field(default_factory=dict)
+    was_removed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,8 @@ def decide(facts: StudyFacts) -> StudyVerdict:
     missed = _missed(facts.fetch)
     if isinstance(facts.readiness, Fetching):
         return StudyVerdict(State.FETCHING, missed)
+    if facts.was_removed:
+        return _of_removed(facts, missed)
     if not facts.n_instances:
         return _without_images(facts, missed)
     if isinstance(facts.readiness, Ignore):
@@ -91,6 +102,15 @@ def _without_images(facts: StudyFacts, missed: tuple[Reason, ...]) -> StudyVerdi
     if facts.fetch is not None:  # it ended well, and there was nothing for us
         return StudyVerdict(State.IGNORED, (NO_MAMMOGRAMS,))
     return StudyVerdict(State.UNKNOWN)
+
+
+def _of_removed(facts: StudyFacts, missed: tuple[Reason, ...]) -> StudyVerdict:
+    """State of a study whose images were removed, and maybe came again unchanged."""
+    if not facts.has_result:
+        return StudyVerdict(State.DONE, (*missed, REMOVED))
+    verdict = _of_content(facts)
+    gone = () if facts.n_instances else (IMAGES_REMOVED,)
+    return StudyVerdict(verdict.state, (*missed, *gone, *verdict.reasons), verdict.deliveries)
 
 
 def _of_content(facts: StudyFacts) -> StudyVerdict:

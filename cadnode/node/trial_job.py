@@ -167,6 +167,7 @@ def _steps(delivered: threading.Event) -> Steps:
         predecessor=lambda *_: "",
         report=lambda *_: 1,
         deliver=deliver,
+        answer=lambda study, content, has_failed: "",
         shadow=lambda *_: "read",
         has_result=lambda *_: False,
         now=lambda: datetime.now(UTC),

@@ -82,7 +82,7 @@ def node_of(settings: Settings, progress: JobLookup, announcer: Announcer) -> No
         notify=notify,
         patient_of=studies.patient_of,
         page_of=studies.page_of,
-        health=HealthCheck(settings, spool, progress),
+        health=HealthCheck(settings, progress),
     )
 
 

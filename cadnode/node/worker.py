@@ -13,7 +13,8 @@ from dbos import error as dbos_error
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.deliver.destination import kind_of
-from cadnode.errors import ReportError
+from cadnode.domain import SkipReason
+from cadnode.errors import ModelError, ReportError
 from cadnode.exam.exam import Exam
 from cadnode.exam.read import read_study
 from cadnode.imaging import pixels
@@ -22,11 +23,14 @@ from cadnode.models.device import choose_device
 from cadnode.node import (
     deliveries,
     delivery_record,
+    heartbeat,
+    housekeeping,
     readiness,
     rebuild,
     results,
     retry,
     shadow_process,
+    tombstones,
     undelivered,
     worker_state,
 )
@@ -47,10 +51,11 @@ from cadnode.node.readiness import ArrivalFacts, Ready
 from cadnode.node.rebuild import Lost
 from cadnode.node.results import Results
 from cadnode.node.supervise import STOP_WITHIN_S, stopping_on_signal
+from cadnode.node.tombstones import Tombstone
 from cadnode.node.undelivered import UndeliveredIndex
-from cadnode.node.workflow import stop
+from cadnode.node.workflow import launch, stop
 from cadnode.node.workflow_steps import DeliveryNote, Start, Steps
-from cadnode.reading import Readers, read_exam
+from cadnode.reading import Readers, not_read, read_exam
 from cadnode.receive.fetch import requests
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
@@ -60,6 +65,8 @@ _SWEPT_WITHIN_S: Final = 600.0  # the headers of one study, on a slow disk
 T = TypeVar("T")
 
 log = get_logger("worker")
+
+_WITHOUT_MODELS_S: Final = 60.0
 
 
 def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
@@ -74,7 +81,12 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             settings, device, loaded=old or (), look_at=examine if old else None
         ),
     )
-    readers = models.start()
+    try:
+        readers = models.start()
+    except ModelError:
+        if settings.study.answer_within_s > 0:
+            _answer_without_models(settings, models, pulse, supervised=supervised)
+        raise
     worker = Worker(settings, open_spool(settings), models, pulse)
     with stopping_on_signal(supervised=supervised) as stopping:
         # While models were loaded another node may have got the job database: nothing is launched.
@@ -83,7 +95,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         if start is None:
             return
         log.info("working", role="worker", device=device, count=len(list(readers)))
-        with _sweeping(worker, start, jobs, settings.study.sweep_s):
+        with _sweeping(worker, start, jobs, settings.study.sweep_s), housekeeping.running(settings):
             while not stopping():
                 pulse.tick("worker")
                 if not jobs.look():
@@ -93,6 +105,29 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     worker.stopping.set()
     stop(within_s=STOP_WITHIN_S / 2)
     casualties.let_go()
+
+
+def _answer_without_models(
+    settings: Settings, models: ActiveModels, pulse: Pulse, *, supervised: bool
+) -> None:
+    """Keep the promise of `study.answer_within_s`, and deliver, until the models are tried again.
+
+    What is to be read stays queued.
+    """
+    worker = Worker(settings, open_spool(settings), models, pulse)
+    pulse.say(heartbeat.WAITING, "the models cannot be loaded")
+    with stopping_on_signal(supervised=supervised) as stopping:
+        start = launch(worker.steps(), settings.database_url, reads=False)
+        until = time.monotonic() + _WITHOUT_MODELS_S
+        next_sweep = 0.0
+        while not stopping() and time.monotonic() < until:
+            pulse.tick("worker")
+            if time.monotonic() >= next_sweep:
+                worker.sweep_late(start)
+                next_sweep = time.monotonic() + settings.study.sweep_s
+            time.sleep(0.2)
+    worker.stopping.set()
+    stop(within_s=STOP_WITHIN_S / 2)
 
 
 @contextmanager
@@ -141,8 +176,10 @@ class Worker:
         self._tries = DeliveryTries(settings, self._results)
         self._undelivered = UndeliveredIndex(settings.storage.folder)
         self._swept: dict[str, float] = {}  # study: its last change when it was checked
+        self._answered: dict[str, float] = {}  # the same of those that are read or late
         self._rules = readiness.rules_of(settings)
         self._fetching = Fetcher(settings, self.stopping.is_set)
+        self._reporting = threading.Lock()  # a report, or one that there is none in time
         self._reading = threading.Lock()  # one exam at a time has the processor and its memory
 
     def steps(self) -> Steps:
@@ -157,6 +194,7 @@ class Worker:
             settled=self.settled,
             note=self.note,
             waiting=self.waiting,
+            answer=self.answer,
             shadow=self.shadow,
             has_result=self.has_result,
             now=lambda: datetime.now(UTC),
@@ -175,6 +213,7 @@ class Worker:
         and announcing it, or a job database that was away. So for studies that are asked for.
         """
         self._fetching.sweep(start.fetch)
+        self.sweep_late(start)
         studies = self._spool.studies()
         self._casualties.keep_only(studies)
         for study in studies:
@@ -225,14 +264,39 @@ class Worker:
         count = rebuild.take_up(self._lost, start.deliver)
         worker_state.note_taken_up(self._settings.storage.folder, count)
 
+    def sweep_late(self, start: Start) -> None:
+        """Have every study reported as not read that should have been by now, once a content."""
+        within_s = self._settings.study.answer_within_s
+        if within_s <= 0:
+            return
+        for study in self._spool.studies():
+            changed_at = self._spool.changed_at(study)
+            if time.time() - changed_at < within_s or self._answered.get(study) == changed_at:
+                continue
+            content = self.fingerprint(study)
+            if content and not self.has_result(study, content):
+                start.answer(study, content)
+            self._answered[study] = changed_at
+
     def _arrival(self, study: str) -> ArrivalFacts:
         """What is known without a look into the files: of these, only quiet makes a study ready."""
         is_requested = requests.load(spool_folder(self._settings), study) is not None
         return ArrivalFacts(quiet_for_s=self._spool.quiet_s(study), is_requested=is_requested)
 
     def fingerprint(self, study: str) -> str:
-        """What the spool holds of a study that concerns us; "" when nothing does."""
-        return readiness.content_of(self._headers.files(study))
+        """What the spool holds of a study that concerns us; "" when nothing does.
+
+        Nothing does, either, when it only holds again what had been reported before its result was
+        removed.
+        """
+        removed = self._spool.removed(study)
+        content = readiness.content_of(self._headers.files(study), removed)
+        if content and not self.has_result(study, content) and self._tombstone(study).has(content):
+            return ""
+        return content
+
+    def _tombstone(self, study: str) -> Tombstone:
+        return tombstones.of_study(self._settings.storage.folder, study)
 
     def _exams(self, study: str, paths: Sequence[Path]) -> tuple[Exam, ...]:
         """The study's exams, one a patient."""
@@ -322,8 +386,11 @@ class Worker:
         results.save_inputs(where, paths)
 
     def predecessor(self, study: str, content: str) -> str:
-        """Fingerprint of the study's last reported content before this one, or ""."""
-        return self._results.predecessor(study, content)
+        """Fingerprint of the study's last reported content before this one, or "".
+
+        Its result may have been removed since: what a report needs of it is remembered.
+        """
+        return self._results.predecessor(study, content) or self._tombstone(study).newest()
 
     def report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
         """Write the study's outputs; returns how many of them a destination may get.
@@ -350,9 +417,49 @@ class Worker:
         if names and Spool.fingerprint(paths) != content:
             raise ReportError("the study's images changed after they were read")
         exams = self._exams(study, paths)
+        with self._reporting:
+            return self._write(study, content, exams, predecessor, made_at)
+
+    def answer(self, study: str, content: str, has_failed: bool) -> str:
+        """Report that a content is not read in the promised time, and why.
+
+        Returns the name under which that is reported, "" when the content is reported or another
+        one meanwhile. The report replaces none; the reading that follows replaces it.
+        """
+        late = results.answer_to(content)
+        paths = readiness.relevant(self._headers.files(study))
+        if not paths or self._spool.fingerprint(paths) != content:
+            return ""
+        exams = self._exams(study, paths)
+        where = self._folder(study, late)
+        with self._reporting:
+            if self.has_result(study, content):
+                return ""
+            for exam, folder in zip(exams, results.folders_for(where, len(exams)), strict=True):
+                if not results.has_result(folder):  # else it is on its way, as it is
+                    results.keep_reading(folder, not_read(exam, self._why_late(has_failed)))
+            results.save_inputs(where, paths)
+            results.mark_answer(where)
+            self._write(study, late, exams, "", datetime.now(UTC).isoformat())
+        log.warning("study_not_in_time", study=study, reason=self._why_late(has_failed).value)
+        return late
+
+    def _why_late(self, has_failed: bool) -> SkipReason:
+        if not self._models.are_loaded:
+            return SkipReason.MODELS_MISSING
+        return SkipReason.READING_FAILED if has_failed else SkipReason.NODE_BUSY
+
+    def _write(
+        self, study: str, content: str, exams: Sequence[Exam], predecessor: str, made_at: str
+    ) -> int:
+        """Write the outputs of a content that is read, or that is not read in time."""
+        where = self._folder(study, content)
+        is_answer = results.is_answer(where)
+        answers = [] if is_answer else self._results.answers(study, but=content)
         old = self._folder(study, predecessor) if predecessor else None
         others = self._results.reported(study, but=content)
         earlier = [part for folder in others for part in results.exam_folders(folder)]
+        gone = self._tombstone(study)
         n_outputs = 0
         for exam, folder in zip(exams, results.exam_folders(where), strict=True):
             result = results.load_reading(folder)
@@ -362,7 +469,13 @@ class Worker:
                 folder,
                 self._settings.report,
                 made_at=datetime.fromisoformat(results.first_made_at(folder, made_at)),
-                predecessors=results.reported_before(old, exam.headers.keys()) if old else (),
+                predecessors=[
+                    part
+                    for replaced in (*([old] if old else []), *answers)
+                    for part in results.reported_before(replaced, exam.headers.keys())
+                ],
+                removed_reports=gone.reports(predecessor, exam.headers.keys()),
+                times_removed=gone.times_removed,
                 profiles=deliveries.profiles_of(self._settings),
                 cards=cards_of(model_folders(self._settings), result),
                 earlier=earlier,

@@ -18,6 +18,8 @@
 - `deliver` tries once. A try that did not arrive ends its workflow and starts another with a
   delay, in another queue: however many results wait, a fresh one goes first, and the next try of a
   study that an archive does not take delays no other. The next try's identifier is made of a token.
+- `answer` reports a content as not read, once, when it could not be read in the promised time; the
+  reading that follows replaces that report.
 - `shadow` reads once more with other versions, when a destination has taken the result (or there
   is none): nothing waits for it, and its failure ends with it.
 
@@ -65,6 +67,7 @@ FETCHES = "fetches"
 ARRIVALS = "arrivals"
 STUDIES = "studies"
 SHADOWS = "shadows"
+ANSWERS = "answers"
 JOBS_VERSION = "1"  # raise when a workflow's steps change: old jobs then finish on old code only
 
 log = get_logger("jobs")
@@ -161,6 +164,16 @@ def _forget(study: str, content: str) -> int:
     return resubmission.forget_failures(study, content, bound())
 
 
+@DBOS.step(name="answer")
+def _answer(study: str, content: str, has_failed: bool) -> str:
+    return bound().answer(study, content, has_failed)
+
+
+@DBOS.step(name="has_failed")
+def _has_failed(study: str, content: str) -> bool:
+    return resubmission.has_failed(study, content)
+
+
 @DBOS.step(name="shadow")
 def _shadow(study: str, content: str) -> str:
     return bound().shadow(study, content)
@@ -233,6 +246,33 @@ def _read_and_report(study: str, content: str) -> str:
         if not bound().destinations:
             _cast_shadow(study, content)
     return ProcessStatus.REPORTED.value
+
+
+@DBOS.workflow(name="answer")
+def answer(study: str, content: str, attempt: int) -> str:
+    """Report a content as not read in time; returns the fingerprint of that report, or ""."""
+    try:
+        late = _answer(study, content, _has_failed(study, content))
+    except Exception as error:
+        # The promise stands: whatever failed, it is tried again.
+        log.error("answer_failed", study=study, error=error, attempt=attempt)
+        _start_answering(study, content, attempt + 1, retry.ANSWER.pause_s(attempt + 1))
+        return ""
+    if late:
+        _send_to(study, late, bound().names())
+    return late
+
+
+def _start_answering(
+    study: str, content: str, attempt: int = 0, pause_s: float | None = 0.0
+) -> None:
+    """Once per content and attempt, whoever asks first."""
+    if pause_s is not None:
+        with (
+            SetWorkflowID(f"answer-{study}-{content}-{attempt}"),
+            SetEnqueueOptions(delay_seconds=pause_s or None),
+        ):
+            DBOS.enqueue_workflow(ANSWERS, answer, study, content, attempt)
 
 
 def _send_to(study: str, content: str, chosen: Sequence[str]) -> None:
@@ -352,8 +392,11 @@ def _start_fetching(study: str) -> None:
     DBOS.enqueue_workflow(FETCHES, fetch, study)
 
 
-def launch(steps: Steps, database_url: str) -> Start:
-    """Start DBOS in this process with the queues, and the workflows bound to `steps`."""
+def launch(steps: Steps, database_url: str, *, reads: bool = True) -> Start:
+    """Start DBOS in this process with the queues, and the workflows bound to `steps`.
+
+    Unless it `reads`, what is to be read stays queued.
+    """
     global _bound
     _bound = steps
     job_database.mend()
@@ -361,8 +404,10 @@ def launch(steps: Steps, database_url: str) -> Start:
     DBOS.launch()
     DBOS.register_queue(FETCHES, worker_concurrency=2, polling_interval_sec=0.25)
     DBOS.register_queue(ARRIVALS, worker_concurrency=4, polling_interval_sec=0.25)
-    DBOS.register_queue(STUDIES, worker_concurrency=1, polling_interval_sec=0.25)
-    DBOS.register_queue(SHADOWS, worker_concurrency=1, polling_interval_sec=1.0)
+    DBOS.register_queue(ANSWERS, worker_concurrency=1, polling_interval_sec=0.5)
+    if reads:
+        DBOS.register_queue(STUDIES, worker_concurrency=1, polling_interval_sec=0.25)
+        DBOS.register_queue(SHADOWS, worker_concurrency=1, polling_interval_sec=1.0)
     for destination, _ in steps.destinations:
         DBOS.register_queue(
             delivery_queue(destination),
@@ -373,7 +418,7 @@ def launch(steps: Steps, database_url: str) -> Start:
             DBOS.register_queue(
                 retry_queue(destination, ()), worker_concurrency=2, polling_interval_sec=1.0
             )
-    return Start(_start_considering, _start_fetching, _send_to)
+    return Start(_start_considering, _start_fetching, _send_to, _start_answering)
 
 
 def stop(within_s: float) -> None:

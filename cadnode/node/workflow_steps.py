@@ -56,6 +56,8 @@ class Steps:
     `note(note)` keeps what followed a try, for those who ask what is undelivered;
     `waiting(study, fingerprint)` returns the jobs of further tries, by destination, of what did not
     arrive ("": it is not tried again by itself);
+    `answer(study, fingerprint, has_failed)` reports that a content is not read in time and returns
+    the fingerprint of that report, "" when it is read or has changed meanwhile;
     `shadow(study, fingerprint)` returns how it ended: "interrupted" when it must be restarted;
     `has_result(study, fingerprint)` returns whether this content is reported;
     `destinations` are names, and for how many seconds each may be away;
@@ -68,6 +70,7 @@ class Steps:
     predecessor: Callable[[str, str], str]
     report: Callable[[str, str, str, str], int]
     deliver: Callable[[str, str, str], str]
+    answer: Callable[[str, str, bool], str]
     shadow: Callable[[str, str], str]
     has_result: Callable[[str, str], bool]
     now: Callable[[], datetime]
@@ -89,3 +92,4 @@ class Start:
     consider: Callable[[str], None]
     fetch: Callable[[str], None]
     deliver: Callable[[str, str, Sequence[str]], None]  # study, content, destinations
+    answer: Callable[[str, str], None]

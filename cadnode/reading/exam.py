@@ -12,6 +12,7 @@ from cadnode.domain import (
     ImageEvidence,
     ModelUse,
     Skipped,
+    SkipReason,
     System,
     SystemStatus,
     TrainingMaterial,
@@ -90,6 +91,21 @@ def read_exam(
         correspondences=correspondences(findings, exam.mammograms, nipples),
         evidence=tuple(ImageEvidence(uid, found) for uid, found in exam.evidence.items()),
         read_with=readers.digest(choices),
+    )
+
+
+def not_read(exam: Exam, reason: SkipReason) -> ExamResult:
+    """Result of an exam of which nothing was read, for one reason that none of its images has."""
+    unread = [Skipped(m.sop_instance_uid, reason) for m in exam.mammograms]
+    return ExamResult(
+        study_instance_uid=exam.study_instance_uid,
+        exam_score=None,
+        breasts=(),
+        views=(),
+        findings=(),
+        skipped=(*exam.skipped, *unread),
+        models=(),
+        evidence=tuple(ImageEvidence(uid, found) for uid, found in exam.evidence.items()),
     )
 
 

@@ -4,6 +4,8 @@
     ROOT/studies/<study_key>/<instance_key>.dcm
                              <instance_key>.<sha8>.old   what another object of that UID replaced
     ROOT/headers/<study_key>.jsonl          what was noted of their headers; may be removed
+    ROOT/removed/<study_key>.json           what is remembered of what was removed
+    ROOT/trash/                             what is being deleted: nobody reads it any more
 
 A key is `hashed(uid)`: no identifier is in a name. A file is written in `incoming/`, fsynced,
 renamed into its study's folder, and the folder is fsynced; only then is it received. A UID that
@@ -15,7 +17,6 @@ distinguish a corrected header from another image.
 import hashlib
 import os
 import shutil
-import struct
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -23,14 +24,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO
 
 from cadnode.files import is_locked, lock, sync_folder
 from cadnode.log import hashed
+from cadnode.receive import removed
 from cadnode.receive.identity import Identity
-
-_PREAMBLE_BYTES = 132  # 128 bytes and "DICM" (DICOM PS3.10 7.1)
-_GROUP_LENGTH = struct.Struct("<HH2sHI")  # (0002,0000) UL, explicit little endian
+from cadnode.receive.removed import Removed, data_set_offset, data_set_sha256
 
 _COMPARED_AT_ONCE = 1 << 20
 
@@ -65,24 +64,14 @@ class Incoming:
             os.close(descriptor)
 
 
-def data_set_offset(file: BinaryIO) -> int:
-    """Where the data set starts in a Part 10 file; 0 when its header states no length."""
-    file.seek(_PREAMBLE_BYTES)
-    head = file.read(_GROUP_LENGTH.size)
-    if len(head) < _GROUP_LENGTH.size:
-        return 0
-    group, element, vr, _, length = _GROUP_LENGTH.unpack(head)
-    if (group, element, vr) != (0x0002, 0x0000, b"UL"):
-        return 0
-    return _PREAMBLE_BYTES + _GROUP_LENGTH.size + int(length)
-
-
 class Received(StrEnum):
     """What receiving an instance changed."""
 
     STORED = "stored"
     ALREADY_HERE = "already_here"
     REPLACED = "replaced"
+    RETURNED = "returned"
+    """It had been removed, and came again with the same data set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +92,8 @@ class Spool:
         self._incoming = root / "incoming"
         self._studies = root / "studies"
         self._headers = root / "headers"
+        self._removed = root / "removed"
+        self._trash = root / "trash"
         self._min_free_bytes = min_free_bytes
         for folder in (self._incoming, self._studies):
             folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +120,7 @@ class Spool:
         try:
             incoming.sync()
             with self._locked(study) as folder_fd:
-                received = _place(incoming.path, path)
+                received = self._place(incoming, path)
                 os.fsync(folder_fd)
                 sync_folder(self._studies)
             return StoredInstance(study, instance, path, received, incoming.n_bytes)
@@ -180,30 +171,115 @@ class Spool:
             digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
         return digest.hexdigest()[:16]
 
+    def removed(self, study_key: str) -> Removed | None:
+        """What is remembered of the files that were removed of a study; None when none were."""
+        return removed.load(self._removed / f"{study_key}.json")
+
+    def forget_removed(self, study_key: str) -> None:
+        """Take what is here again of a removed study, and what comes, as if it were new."""
+        if (known := self.removed(study_key)) is None:
+            return
+        with self._locked(study_key):
+            for path in self.instances(study_key):
+                if known.holds([path]):
+                    os.utime(path)
+            (self._removed / f"{study_key}.json").unlink(missing_ok=True)
+
+    def remove(self, study_key: str, content: str, *, as_of: float) -> bool:
+        """Whether a study's files were removed: all of them, or none.
+
+        None when the study has changed since `as_of` (its `changed_at`) or is not here. `content`
+        is the fingerprint of what had been read of it; it is remembered beside what the files were
+        (`removed`). Whoever publishes meanwhile waits, and then finds no study: the newcomer is the
+        first of a new one. A crash leaves the study whole, or in the trash.
+
+        Raises
+        ------
+        OSError
+            What is to be remembered cannot be written; the study is as it was.
+        """
+        folder = self._studies / study_key
+        if not folder.is_dir():
+            return False
+        with self._locked(study_key):
+            if self.changed_at(study_key) != as_of:
+                return False
+            before = self.removed(study_key) or Removed()
+            now = before.with_study(content, self.instances(study_key))
+            self._removed.mkdir(exist_ok=True)
+            removed.save(self._removed / f"{study_key}.json", now)
+            self._throw_away(folder)
+        self.header_index(study_key).unlink(missing_ok=True)
+        self.empty_trash()
+        return True
+
+    @contextmanager
+    def kept_out(self, study_key: str) -> Iterator[bool]:
+        """Within the block nothing of the study is received; gives whether nothing is here."""
+        folder = self._studies / study_key
+        with self._locked(study_key):
+            is_empty = not any(folder.iterdir())
+            yield is_empty
+            if is_empty:
+                folder.rmdir()
+
     def discard(self, study_key: str) -> None:
         """Remove a study and everything received of it; nothing happens when it is not there."""
         folder = self._studies / study_key
-        removed = self._incoming / f"{uuid.uuid4().hex}.discarded"
         if folder.is_dir():
             with self._locked(study_key):
-                folder.rename(removed)
-                sync_folder(self._studies)
-            shutil.rmtree(removed)
+                self._throw_away(folder)
             self.header_index(study_key).unlink(missing_ok=True)
+            self.empty_trash()
 
-    def clear_incoming(self) -> int:
+    def empty_trash(self) -> None:
+        """Delete what a removal, maybe of a process that was killed in it, has thrown away."""
+        if self._trash.is_dir():
+            for folder in self._trash.iterdir():
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _throw_away(self, folder: Path) -> None:
+        """Take a study's folder out of everybody's sight, at once and for good."""
+        self._trash.mkdir(exist_ok=True)
+        folder.rename(self._trash / uuid.uuid4().hex)
+        sync_folder(self._studies)
+
+    def clear_incoming(self, older_than_s: float = 0.0) -> int:
         """Number of files removed that a killed process left half written.
 
-        A file still being written is locked by its writer and stays.
+        A file still being written is locked by its writer and stays; `older_than_s` spares those
+        of a running listener that are not locked yet.
         """
-        removed = 0
+        count, before = 0, time.time() - older_than_s
         for path in self._incoming.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            elif not is_locked(path, when_missing=True):
-                path.unlink(missing_ok=True)
-                removed += 1
-        return removed
+            with suppress(FileNotFoundError):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path.stat().st_mtime <= before and not is_locked(path, when_missing=True):
+                    path.unlink()
+                    count += 1
+        return count
+
+    def _place(self, incoming: Incoming, path: Path) -> Received:
+        """Give the file its name; one that was here before gets back its time of last write."""
+        if not path.exists() and self._returns(incoming.path, path):
+            incoming.path.rename(path)
+            return Received.RETURNED
+        return _place(incoming.path, path)
+
+    def _returns(self, new: Path, path: Path) -> bool:
+        """Whether `new` is a file that was removed, and now as old on the disk as that was."""
+        before = self.removed(path.parent.name)
+        known = before.files.get(path.stem) if before else None
+        if known is None or known.sha256 != data_set_sha256(new):
+            return False
+        os.utime(new, ns=(known.mtime_ns, known.mtime_ns))
+        descriptor = os.open(new, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return True
 
     @contextmanager
     def _locked(self, study_key: str) -> Iterator[int]:

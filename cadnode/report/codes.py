@@ -214,6 +214,9 @@ _BROKE: Final = frozenset(
         SkipReason.NO_PIXELS,
         SkipReason.NO_BREAST_FOUND,
         SkipReason.MODEL_FAILED,
+        SkipReason.NODE_BUSY,
+        SkipReason.READING_FAILED,
+        SkipReason.MODELS_MISSING,
     }
 )
 

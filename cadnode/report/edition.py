@@ -34,7 +34,8 @@ class Edition:
     """An exam, its result and the words around it; every object of one report shares it.
 
     `longest_side` is that of a heat map in pixels; None keeps the source's size. `observer_uid` is
-    the Device Observer UID (121012, DCM) of this installation.
+    the Device Observer UID (121012, DCM) of this installation. `times_removed` is how often what
+    it had made for the study was removed: bytes that are not here any more cannot be kept.
     """
 
     exam: Exam
@@ -43,6 +44,7 @@ class Edition:
     disclaimer: str = DISCLAIMER
     longest_side: int | None = LONGEST_SIDE
     observer_uid: str = OFFLINE_OBSERVER_UID
+    times_removed: int = 0
 
     @property
     def reference(self) -> Dataset:
@@ -62,7 +64,8 @@ class Edition:
         regions = [
             (r.sop_instance_uid, *r.box, r.reference.sop_instance_uid) for r in self.exam.regions
         ]
-        options = (__version__, self.disclaimer, self.longest_side, self.observer_uid)
+        options = [__version__, self.disclaimer, self.longest_side, self.observer_uid]
+        options += [self.times_removed] if self.times_removed else []
         sources = (self.exam.content, copied_digest(self.reference), sorted(regions))
         return fingerprint(self.result, *sources, *options)
 

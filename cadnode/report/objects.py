@@ -79,6 +79,7 @@ def make_objects(
     kinds: Collection[ObjectKind] = STANDARD,
     pdf: Callable[[], bytes] | None = None,
     observer_uid: str = OFFLINE_OBSERVER_UID,
+    times_removed: int = 0,
 ) -> list[Dataset]:
     """Objects of the wanted kinds; by default the SR and a heat map per scored view.
 
@@ -87,8 +88,9 @@ def make_objects(
     `small_side` are pixels of the heat maps' longer sides. The same arguments
     give the same objects, byte for byte. An exam that could not be read has reports only; one in
     which nothing was DICOM has no object at all. `predecessors` are an earlier reading's
-    structured reports. `observer_uid` names the installation. `pdf()` gives the report on paper; it
-    is asked where a PDF is among the kinds, which without it is left out.
+    structured reports. `observer_uid` names the installation. `times_removed`: see `Edition`.
+    `pdf()` gives the report on paper; it is asked where a PDF is among the kinds, which without it
+    is left out.
 
     Raises
     ------
@@ -97,7 +99,7 @@ def make_objects(
     """
     if exam.reference is None:
         return []
-    edition = Edition(exam, result, made_at, disclaimer, longest_side, observer_uid)
+    edition = Edition(exam, result, made_at, disclaimer, longest_side, observer_uid, times_removed)
     given = _Given(edition, images, predecessors, small_side, pdf)
     wanted = [
         kind

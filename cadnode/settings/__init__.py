@@ -10,6 +10,7 @@ from cadnode.settings.sections import (
     LogSection,
     ReadingSection,
     ReportSection,
+    RetentionSection,
     StorageSection,
     StudySection,
     WebSection,
@@ -17,6 +18,6 @@ from cadnode.settings.sections import (
 
 __all__ = [
     "STANDARD_VIEWS", "Destination", "HttpPeer", "JobsSection", "ListenerSection", "LogSection",
-    "ReadingSection", "ReportSection",
+    "ReadingSection", "ReportSection", "RetentionSection",
     "Settings", "Source", "StorageSection", "StudySection", "WebSection", "example", "load",
 ]  # fmt: skip

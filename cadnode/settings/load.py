@@ -26,6 +26,7 @@ from cadnode.settings.sections import (
     LogSection,
     ReadingSection,
     ReportSection,
+    RetentionSection,
     StorageSection,
     StudySection,
     WebSection,
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
 
     listener: ListenerSection = ListenerSection()
     storage: StorageSection = StorageSection()
+    retention: RetentionSection = RetentionSection()
     study: StudySection = StudySection()
     reading: ReadingSection = ReadingSection()
     report: ReportSection = ReportSection()

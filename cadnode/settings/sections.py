@@ -121,6 +121,67 @@ class StorageSection(Section):
     )
 
 
+class RetentionSection(Section):
+    """How long the node keeps what it received and made; never less than until it is delivered.
+
+    Whatever these say, nothing of a study is removed that is unread, under way, requested, pinned
+    (`cadnode storage pin`) or not delivered to every destination, and nothing while the job
+    database does not answer. Images go before results; what is left of a study then is a note of a
+    few kilobytes, by which its images are known again and a later report finds its predecessor.
+    """
+
+    enabled: bool = Field(
+        True,
+        description="whether the node removes anything on its own; `cadnode storage clean` does it "
+        "by hand",
+    )
+    images_days: NonNegativeFloat = Field(
+        14.0,
+        description="received images are removed so many days after their results were delivered "
+        "(without destinations: after they were read); 0: not by age, but at the latest with their "
+        "results",
+    )
+    results_days: NonNegativeFloat = Field(
+        90.0,
+        description="results are removed so many days after they were delivered; without "
+        "destinations never; 0: not by age",
+    )
+    images_gb: NonNegativeFloat = Field(
+        0.0, description="above this many GB of images the oldest delivered go; 0: no limit"
+    )
+    results_gb: NonNegativeFloat = Field(
+        0.0, description="above this many GB of results the oldest delivered go; 0: no limit"
+    )
+    keep_h: NonNegativeFloat = Field(
+        24.0,
+        description="nothing is removed of a study that got an image, and no results that were "
+        "delivered, in the last so many hours",
+    )
+    high_mark_percent: float = Field(
+        90.0, gt=0, le=100,
+        description="use of the disk from which the oldest delivered studies are removed: the "
+        "node's files as a share of them and the free disk above storage.min_free_gb; at 100 % the "
+        "listener stops receiving",
+    )  # fmt: skip
+    low_mark_percent: float = Field(
+        80.0, ge=0, le=100, description="use of the disk at which that removal ends"
+    )
+    jobs_days: PositiveFloat = Field(
+        30.0,
+        description="rows of finished jobs stay in the job database so many days; those of a study "
+        "as long as its results",
+    )
+    every_s: PositiveFloat = Field(
+        300.0, description="how often the node looks for what may go; the disk's use every 5 s"
+    )
+
+    @model_validator(mode="after")
+    def _marks_are_in_order(self) -> "RetentionSection":
+        if self.low_mark_percent > self.high_mark_percent:
+            raise ValueError("low_mark_percent must not be above high_mark_percent")
+        return self
+
+
 class StudySection(Section):
     """When a study is read."""
 
@@ -133,6 +194,12 @@ class StudySection(Section):
     quiet_s: PositiveFloat = Field(30.0, description="a study quiet for this long is read as it is")
     sweep_s: PositiveFloat = Field(
         30.0, description="how often the spool is searched for studies that no message announced"
+    )
+    answer_within_s: NonNegativeFloat = Field(
+        0.0,
+        description="a study that is not read so many seconds after its last image is reported to "
+        "the destinations as not read, with the reason; its reading replaces that report when it "
+        "comes; 0: never",
     )
 
 

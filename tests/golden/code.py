@@ -108,6 +108,7 @@ def idle_steps(destination: str) -> Steps:
         predecessor=lambda *_: "",
         report=lambda *_: 0,
         deliver=lambda *_: "delivered",
+        answer=lambda study, content, has_failed: "",
         shadow=lambda *_: "read",
         has_result=lambda *_: False,
         now=lambda: datetime.now(UTC),

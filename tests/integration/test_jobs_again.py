@@ -38,6 +38,7 @@ class Node:
             predecessor=lambda study, content: "",
             report=self._report,
             deliver=self._deliver,
+            answer=lambda study, content, has_failed: "",
             shadow=lambda study, content: "none",
             has_result=lambda study, content: self.has_result,
             now=lambda: datetime.now(UTC),

@@ -27,8 +27,8 @@ from cadnode.log import get_logger, hashed
 from cadnode.receive.identity import is_valid_uid
 
 __all__ = [
-    "GOOD", "Ended", "FetchCode", "Request", "Taken", "asked_at", "ended", "ended_since", "load",
-    "remove", "save", "take", "ticket", "waiting",
+    "GOOD", "Ended", "FetchCode", "Request", "Taken", "asked_at", "ended", "ended_since",
+    "forget_ended", "load", "remove", "save", "take", "ticket", "waiting",
 ]  # fmt: skip
 _MODE = 0o640  # of the lock files
 log = get_logger("receive")
@@ -181,6 +181,21 @@ def remove(folder: Path, key: str) -> None:
     with _locked(folder) as where:
         for suffix in ("json", "ended"):
             (where / f"{key}.{suffix}").unlink(missing_ok=True)
+
+
+def forget_ended(folder: Path, before: float) -> int:
+    """Number of studies of which it is forgotten how their fetch went: it ended before then.
+
+    What could not be read and was moved aside goes, too. A study that is requested again is kept.
+    """
+    count = 0
+    with _locked(folder) as where:
+        old = [p for pattern in ("*.ended", "unreadable-*") for p in where.glob(pattern)]
+        for path in old:
+            if path.stat().st_mtime < before and not path.with_suffix(".json").exists():
+                path.unlink()
+                count += 1
+    return count
 
 
 class Taken:

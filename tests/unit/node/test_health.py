@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import time
 from datetime import datetime
 from pathlib import Path
@@ -10,16 +11,17 @@ import pytest
 
 from cadnode.errors import ModelError
 from cadnode.node import health as room
-from cadnode.node import heartbeat, role_status, worker_state
+from cadnode.node import heartbeat, role_status, storage_overview, worker_state
 from cadnode.node.health import HealthCheck, QueueHealth, Waiting, queue_problems
 from cadnode.node.heartbeat import Beat
 from cadnode.node.jobs import DeliveryStatus, Job, JobsUnavailable
+from cadnode.node.retention_rules import Kept
+from cadnode.node.storage_overview import Amount, StorageOverview
 from cadnode.node.supervise import ROLES
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
 from cadnode.node.worker_state import ModelProblem, NodeState
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.requests import Ended, FetchCode, Request
-from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 
 
@@ -58,8 +60,8 @@ def values(folder: Path, min_free_gb: float = 0.0) -> Settings:
 
 def check(folder: Path, jobs: Jobs, *, min_free_gb: float = 0.0) -> HealthCheck:
     settings = values(folder, min_free_gb)
-    spool = Spool(folder / "spool", min_free_bytes=int(min_free_gb * 1e9))
-    return HealthCheck(settings, spool, jobs)  # type: ignore[arg-type]
+    (folder / "spool").mkdir(parents=True, exist_ok=True)
+    return HealthCheck(settings, jobs)  # type: ignore[arg-type]
 
 
 def codes(health: room.Health) -> list[str]:
@@ -375,3 +377,40 @@ def test_what_a_lost_database_left_and_which_studies_are_set_aside_is_told(all_u
     ]  # fmt: skip
     assert "jobs.sqlite.damaged-20261129T002200Z" in found.problems[1].meaning
     assert found.problems[2].meaning.endswith(": 3")
+
+
+def near_the_mark(folder: Path, kept: dict[Kept, Amount]) -> None:
+    """The last look found as many bytes as make the disk fuller than its high mark."""
+    free = shutil.disk_usage(folder).free
+    storage_overview.write(folder, StorageOverview(time.time(), Amount(9, 99 * free), kept=kept))
+
+
+def test_a_disk_near_its_mark_makes_the_node_degraded_and_says_why_nothing_goes(
+    all_up: Path,
+) -> None:
+    near_the_mark(all_up, {Kept.UNDELIVERED: Amount(7, 3_000_000_000)})
+
+    found = check(all_up, Jobs())()
+
+    assert codes(found) == ["disk_near_full"]
+    assert not found.is_ok
+    assert "7 (3.0 GB) not delivered to every destination" in found.problems[0].hint
+
+
+def test_a_full_disk_of_which_nothing_may_go_says_so(all_up: Path) -> None:
+    near_the_mark(all_up, {Kept.UNREAD: Amount(2, 1_000_000_000)})
+
+    (problem,) = check(all_up, Jobs(), min_free_gb=1e9)().problems
+
+    assert problem.code == "disk_low"
+    assert "A700" in problem.hint
+    assert "not read, or its reading failed" in problem.hint
+
+
+def test_a_housekeeping_that_does_not_come_round_is_a_warning(all_up: Path) -> None:
+    storage_overview.write(all_up, StorageOverview(time.time() - 7200))
+
+    found = check(all_up, Jobs())()
+
+    assert codes(found) == ["retention_late"]
+    assert found.is_ok
