@@ -299,7 +299,7 @@ def deliver(
     `before` are the values of a `Waited`, None at the first try; `old` is the job of the last one.
     """
     waited = Waited(**before) if before else Waited()
-    answer = _answer(study, content, destination, give_up_after_s, waited, old)
+    answer = _delivery_answer(study, content, destination, give_up_after_s, waited, old)
     status = DeliveryStatus(answer["status"])
     if answer["after"] is not None:
         after = Waited(**answer["after"])
@@ -322,7 +322,7 @@ def deliver(
     return status.value
 
 
-def _answer(
+def _delivery_answer(
     study: str, content: str, destination: str, give_up_after_s: float, before: Waited, old: str
 ) -> dict[str, Any]:
     """What `_deliver` answers. Version 0.1.0 answered with a word and slept here between tries."""

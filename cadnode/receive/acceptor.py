@@ -111,20 +111,29 @@ class Acceptor:
     def _run(self) -> None:
         try:
             while not self._is_stopping:
-                for key, _ in self._selector.select(_LOOK_EVERY_S if self._waiting else _TICK_S):
-                    if key.fileobj is self._listening:
-                        self._accept()
-                    elif key.fileobj is self._woken:
-                        self._take_back()
-                    else:
-                        self._guarded(self._read, key.data)
-                self._look_at_the_clock()
-                self._beat()
+                try:
+                    self._turn()
+                    self._beat()
+                except Exception as error:
+                    # The loop: a listener that is silent for good is worse than any turn of it.
+                    with suppress(OSError):  # the log's disk may be what is full
+                        log.error("listener_failed", error=error)
+                    time.sleep(_TICK_S)
         finally:
             for connection in self._connections:
                 self._close(connection)
             self._selector.close()
             self._listening.close()
+
+    def _turn(self) -> None:
+        for key, _ in self._selector.select(_LOOK_EVERY_S if self._waiting else _TICK_S):
+            if key.fileobj is self._listening:
+                self._accept()
+            elif key.fileobj is self._woken:
+                self._take_back()
+            else:
+                self._guarded(self._read, key.data)
+        self._look_at_the_clock()
 
     def _guarded(self, step: Callable[[Connection], None], connection: Connection) -> None:
         """A step with one connection; whatever happens, it ends that connection alone."""
@@ -143,6 +152,7 @@ class Acceptor:
 
     def _accept(self) -> None:
         if time.monotonic() < self._accepts_from:
+            time.sleep(_LOOK_EVERY_S)  # who waits to be accepted would keep the loop spinning
             return
         for _ in range(_MOST_ACCEPTED_AT_ONCE):
             try:
@@ -267,19 +277,23 @@ class Acceptor:
         self, association: Association, places: Places, place: Place, connection: Connection
     ) -> None:
         """An association's thread."""
+        lingers = False
         try:
             connection.peer.setblocking(True)
             lingers = association.run()
-        except OSError:
-            lingers = False
-        places.give_back(place)
-        if lingers and not self._is_stopping:
-            self._returned.append((connection.peer, connection.address))
-        else:
-            connection.peer.close()
-        with self._running_lock:
-            self._running.discard((threading.current_thread(), association))
-        self._tell()
+        except Exception as error:
+            # The association handler; what comes here is a line that the log could not take.
+            with suppress(OSError):
+                log.error("association_failed", error=error)
+        finally:
+            places.give_back(place)
+            if lingers and not self._is_stopping:
+                self._returned.append((connection.peer, connection.address))
+            else:
+                connection.peer.close()
+            with self._running_lock:
+                self._running.discard((threading.current_thread(), association))
+            self._tell()
 
     def _reject(
         self, connection: Connection, request: AssociateRequest, rejection: Rejection

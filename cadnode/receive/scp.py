@@ -137,8 +137,12 @@ class ScpConfig:
     @property
     def patience(self) -> Patience:
         """How long peers may take."""
-        within_s = min(30.0, self.network_timeout_s)
-        return Patience(self.network_timeout_s, within_s, self.least_bytes_per_s, within_s)
+        return Patience(
+            silence_s=self.network_timeout_s,
+            begun_s=self.network_timeout_s,
+            bytes_per_s=self.least_bytes_per_s,
+            answer_s=min(30.0, self.network_timeout_s),
+        )
 
     @property
     def limits(self) -> Limits:

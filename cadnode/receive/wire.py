@@ -31,10 +31,10 @@ class Silent(Exception):
 class Patience:
     """How long is waited, in seconds, and the least rate of what has begun, in bytes a second."""
 
-    silence_s: float = 60.0
-    begun_s: float = 30.0
-    bytes_per_s: float = 10_000.0
-    answer_s: float = 30.0
+    silence_s: float
+    begun_s: float
+    bytes_per_s: float
+    answer_s: float
 
 
 class Wire:

@@ -24,7 +24,7 @@ COMMAND, DATA, LAST = 1, 0, 2
 ACCEPTED, REJECTED, ABORTED = 0x02, 0x03, 0x07
 
 _PROGRAM = """\
-import json, sys
+import json, os, sys
 from ipaddress import ip_network
 from pathlib import Path
 from cadnode import log
@@ -34,9 +34,15 @@ from cadnode.receive.spool import Spool
 log.configure("INFO")
 options = json.loads(sys.argv[2])
 peers = tuple(AllowedPeer(title, ip_network(net)) for title, net in options.pop("peers", ()))
+log_is_full = options.pop("log_is_full", False)
 config = scp.ScpConfig(peers=peers, **options)
 with scp.serve(config, Spool(Path(sys.argv[1])), lambda stored: None):
+    if log_is_full:
+        kept = os.dup(2)
+        os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
     sys.stdin.read()
+    if log_is_full:
+        os.dup2(kept, 2)
 """
 
 
@@ -80,7 +86,10 @@ class Listening:
 
 @contextlib.contextmanager
 def listening(folder: Path, **options: object) -> Iterator[Listening]:
-    """A listener with these fields of its configuration; it must end by itself when asked to."""
+    """A listener with these fields of its configuration; it must end by itself when asked to.
+
+    With `log_is_full`, no line of its log can be written once it has started.
+    """
     port, log_file = free_port(), folder / "listener.log"
     arguments = {"port": port, **options}
     with log_file.open("wb") as log:

@@ -464,3 +464,22 @@ def test_a_data_set_before_its_command_ends_its_association(node: Listening) -> 
         with peer:
             peer.sendall(sent)
             assert received(peer)[0] == ABORTED
+
+
+def test_a_log_that_cannot_be_written_silences_nobody(tmp_path: Path) -> None:
+    """As on a full disk: every line fails, on the loop and in the threads of associations."""
+    with listening(tmp_path, log_is_full=True, max_associations=2) as node:
+        before = node.status()
+        for n in range(4):
+            for sent in (p_data(DATA, b"x"), pdu(0x01, bytes(30))):
+                with connect(node.port) as peer:
+                    peer.sendall(sent)
+                    is_closed(peer)
+            peer, answer = associate(node.port)
+            with peer:
+                assert answer == ACCEPTED
+                peer.sendall(store(n))
+                is_closed(peer, 0.5)
+        assert_answers(node)
+        assert node.stored() == 4
+        wait_until(lambda: node.descriptors() <= before["descriptors"])
