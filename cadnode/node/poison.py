@@ -172,7 +172,8 @@ class Casualties:
         reads = role in ("worker", "node")
         hand = self._hand.read().decode("ascii", "replace") if reads else _NO_HAND
         death = Death(time.time(), role, cause, hand)
-        self._write([*self.deaths(), death])
+        if hand or cause is not Cause.CRASHED:  # one that cannot start would drive out the others
+            self._write([*self.deaths(), death])
         if hand:
             self._hand.write(b"")
             study, _, _ = hand.partition("-")
