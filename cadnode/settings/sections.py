@@ -122,13 +122,7 @@ class StorageSection(Section):
 
 
 class RetentionSection(Section):
-    """How long the node keeps what it received and made; never less than until it is delivered.
-
-    Whatever these say, nothing of a study is removed that is unread, under way, requested, pinned
-    (`cadnode storage pin`) or not delivered to every destination, and nothing while the job
-    database does not answer. Images go before results; what is left of a study then is a note of a
-    few kilobytes, by which its images are known again and a later report finds its predecessor.
-    """
+    """How long what is read and delivered is kept; nothing else goes (docs/storage.md)."""
 
     enabled: bool = Field(
         True,
