@@ -294,13 +294,12 @@ def _table(found: "Sequence[StudyState]") -> Table:
 def deliveries_table(rows: "Sequence[Delivery]") -> Table:
     """Deliveries, a line each."""
     table = Table(box=None, pad_edge=False)
-    for name in ("study", "destination", "state", "since", "tries", "next try"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("why", overflow="fold")
+    for name in ("study", "destination", "state", "since", "tries", "next try", "why"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("study", "since", "next try"))
     for one in rows:
         row = one.as_dict()
         table.add_row(
-            row["study"], row["destination"], row["state"].replace("_", " "), row["since"][:16],
-            str(row["tries"]), (row["next_try"] or "–")[:16], Text(row["reason"]),
+            row["study"], row["destination"], row["state"].replace("_", " "), row["since"][5:16],
+            str(row["tries"]), (row["next_try"] or "")[5:16] or "–", Text(row["reason"]),
         )  # fmt: skip
     return table
