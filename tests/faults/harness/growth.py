@@ -1,0 +1,133 @@
+"""Whether memory, descriptors, threads and files grow: sampled over time, and by least squares."""
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+if TYPE_CHECKING:
+    from tests.faults.harness.node import NodeUnderTest
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at a process, or at the storage (`pid` 0)."""
+
+    at: float
+    name: str
+    pid: int
+    values: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """Growth per hour with its 95 % confidence interval, and the values at begin and end."""
+
+    per_hour: float
+    low: float
+    high: float
+    first: float
+    last: float
+    n: int
+
+    def as_dict(self) -> dict[str, float]:
+        return {k: round(getattr(self, k), 3) for k in self.__slots__}
+
+
+def slope_of(times: Sequence[float], values: Sequence[float]) -> Slope | None:
+    """The slope by least squares; None for fewer than five samples, or all at one time."""
+    if len(times) < 5 or max(times) == min(times):
+        return None
+    hours = (np.asarray(times) - times[0]) / 3600
+    fit = stats.linregress(hours, np.asarray(values))
+    half = float(stats.t.ppf(0.975, len(times) - 2)) * float(fit.stderr)
+    per_hour = float(fit.slope)
+    return Slope(per_hour, per_hour - half, per_hour + half, values[0], values[-1], len(times))
+
+
+class Sampler:
+    """Looks at the node's processes and storage every `every_s`, in a thread of its own."""
+
+    def __init__(self, node: "NodeUnderTest", every_s: float = 2.0) -> None:
+        self._node, self._every_s = node, every_s
+        self.samples: list[Sample] = []
+        self.health: list[tuple[float, str]] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def growth(self, *, settle_s: float = 0.0) -> dict[str, Any]:
+        """The slopes of each role's longest-lived process, and of the storage.
+
+        The first `settle_s` seconds of a process, while it loads models, are left out.
+        """
+        found: dict[str, Any] = {}
+        for name in sorted({s.name for s in self.samples}):
+            lives: dict[int, list[Sample]] = {}
+            for sample in (s for s in self.samples if s.name == name):
+                lives.setdefault(sample.pid, []).append(sample)
+            longest = max(lives.values(), key=lambda life: life[-1].at - life[0].at)
+            settled = [s for s in longest if s.at - longest[0].at >= settle_s]
+            for key in longest[0].values:
+                times = [s.at for s in settled]
+                if slope := slope_of(times, [s.values[key] for s in settled]):
+                    found[f"{name}_{key}"] = slope.as_dict()
+        return found
+
+    def healths(self) -> dict[str, int]:
+        """How often `/health` was seen in which status."""
+        return dict(Counter(status for _, status in self.health))
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every_s):
+            with suppress(OSError):
+                self._look()
+
+    def _look(self) -> None:
+        at = time.monotonic()
+        for pid, name in self._node.processes().items():
+            if name != "child":
+                with suppress(OSError, ValueError, IndexError):
+                    self.samples.append(Sample(at, name, pid, look_at(pid)))
+        health = self._node.health()
+        self.health.append((at, str(health["status"]) if health else "no answer"))
+        self.samples.append(Sample(at, "storage", 0, self._storage()))
+
+    def _storage(self) -> dict[str, float]:
+        storage = self._node.storage
+        sizes = {"log_mb": _size(self._node.log), "jobs_mb": _size(storage / "jobs.sqlite")}
+        return {**sizes, "all_mb": sum(_size(p) for p in storage.rglob("*") if p.is_file())}
+
+
+def look_at(pid: int) -> dict[str, float]:
+    """Resident memory, open descriptors and threads of a process."""
+    status = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+    )
+    return {
+        "rss_mb": int(status["VmRSS"].split()[0]) / 1024,
+        "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
+        "threads": int(status["Threads"]),
+    }
+
+
+def _size(path: Path) -> float:
+    try:
+        return path.stat().st_size / 1e6
+    except OSError:
+        return 0.0

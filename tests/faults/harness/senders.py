@@ -1,0 +1,111 @@
+"""Modalities: they send a study's acts in order, each file until it is answered Success.
+
+Bytes go out as the file has them. A file that was not answered, or not with Success, is sent
+again: what a sender knows to be taken it never sends again, unless the act says so.
+"""
+
+import random
+import threading
+from collections.abc import Sequence
+from queue import Empty, Queue
+
+from pynetdicom import AE, _config
+from pynetdicom.sop_class import DigitalMammographyXRayImageStorageForPresentation
+
+from tests.faults.harness.ledger import Answer, Answers, now
+from tests.faults.harness.studies import SentFile, SentStudy
+
+SYNTAX = "1.2.840.10008.1.2.1"
+PATIENCE_S = 8.0
+
+
+def send_once(files: Sequence[SentFile], port: int, answers: Answers, aet: str) -> int:
+    """Send the files over one association and note each answer; returns how many Successes."""
+    _config.LOG_HANDLER_LEVEL = "none"
+    _config.STORE_SEND_CHUNKED_DATASET = True
+    ae = AE(aet)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = PATIENCE_S
+    ae.add_requested_context(DigitalMammographyXRayImageStorageForPresentation, SYNTAX)
+    try:
+        assoc = ae.associate("127.0.0.1", port, ae_title="CADNODE")
+    except OSError:
+        return 0
+    if not assoc.is_established:
+        assoc.abort()
+        return 0
+    n_taken = 0
+    try:
+        for file in files:
+            status = None
+            if assoc.is_established:
+                status = assoc.send_c_store(file.path).get("Status")
+            answers.note(Answer(file.sop_instance_uid, file.digest, status, now()))
+            n_taken += status == 0
+            if status is None:
+                break
+    except (OSError, RuntimeError):
+        pass
+    finally:
+        if assoc.is_established:
+            assoc.release()
+        else:
+            assoc.abort()
+    return n_taken
+
+
+class Senders:
+    """Several senders at work on one list of studies."""
+
+    def __init__(
+        self, studies: Sequence[SentStudy], port: int, answers: Answers, *, n: int, seed: int,
+        pause_s: float = 0.0,
+    ) -> None:  # fmt: skip
+        self._port, self._answers, self._seed = port, answers, seed
+        self._pause_s = pause_s
+        self._waiting: Queue[SentStudy] = Queue()
+        for study in studies:
+            self._waiting.put(study)
+        self.n_done = 0
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self.threads = [
+            threading.Thread(target=self._work, args=(k,), name=f"sender-{k}", daemon=True)
+            for k in range(n)
+        ]
+
+    def start(self) -> None:
+        for thread in self.threads:
+            thread.start()
+
+    @property
+    def is_done(self) -> bool:
+        return not any(thread.is_alive() for thread in self.threads)
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self.threads:
+            thread.join(60)
+
+    def _work(self, number: int) -> None:
+        rng = random.Random(self._seed * 1000 + number)
+        while not self._stop.is_set():
+            try:
+                study = self._waiting.get_nowait()
+            except Empty:
+                return
+            for act in study.acts:
+                self._act(act, study, number)
+                self._stop.wait(rng.uniform(0.0, 4.0) if len(study.acts) > 1 else 0.0)
+            self._stop.wait(rng.expovariate(1 / self._pause_s) if self._pause_s else 0.0)
+            with self._lock:
+                self.n_done += 1
+
+    def _act(self, act: Sequence[SentFile], study: SentStudy, number: int) -> None:
+        left = list(act)  # also what is taken already: then the act is to send it once more
+        if not all(self._answers.is_taken(file.digest) for file in act):
+            left = [file for file in act if not self._answers.is_taken(file.digest)]
+        while left and not self._stop.is_set():
+            n_taken = send_once(left, self._port, self._answers, f"MODALITY{number}")
+            left = left[n_taken:] if n_taken < len(left) else []
+            if left:
+                self._stop.wait(0.5)
