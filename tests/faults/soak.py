@@ -13,6 +13,7 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -53,11 +54,17 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--senders", type=int, default=4, help="at the same time (4)")
     parser.add_argument(
         "--minutes", type=float, default=0.0,
-        help="send and disturb for at most this long (0: until all is sent)",
+        help="send and disturb for at most this long (0: until all results are there)",
     )  # fmt: skip
+    parser.add_argument(
+        "--pause", type=float, default=4.0, help="mean seconds of a sender between studies (4)"
+    )
     parser.add_argument("--calm", type=float, default=8.0, help="mean seconds between faults (8)")
     parser.add_argument(
-        "--drain", type=float, default=30.0, help="minutes to wait for results at the end (30)"
+        "--drain",
+        type=float,
+        default=15.0,
+        help="minutes without any new result that are waited at the end (15)",
     )
     parser.add_argument("--work", type=Path, help="scratch folder (out/soak-SEED)")
     parser.add_argument("--keep", action="store_true", help="keep the scratch folder")
@@ -83,20 +90,21 @@ def main(given: Sequence[str] | None = None) -> int:
     console = Console(stderr=True)
     studies = make_studies(wanted.work / "in", wanted.studies, wanted.seed)
     site = Site(
-        wanted.work, studies, seed=wanted.seed, with_clock="clock" in wanted.kinds,
+        wanted.work, studies, seed=wanted.seed,
         disk_mb=int(DISK_MB + PER_STUDY_MB * wanted.studies), say=console.print,
     )  # fmt: skip
-    is_whole = False
+    goes_on = False
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         report = week(site, wanted, console) if wanted.simulate_week else soak(
             site, wanted, console
         )  # fmt: skip
-        is_whole = True
     except KeyboardInterrupt:
+        goes_on = True
         console.print(f"interrupted: the same command goes on in {wanted.work}")
         return 1
     finally:
-        site.close(unmount=is_whole)
+        site.close(unmount=not goes_on)
     text = json.dumps(report, indent=1)
     print(text)
     if wanted.json:
@@ -119,8 +127,8 @@ def soak(site: Site, wanted: argparse.Namespace, console: Console) -> dict[str, 
     site.sampler.start()
     for storm in storms:
         storm.start()
-    senders = site.senders(wanted.senders, pause_s=1.0)
-    _send(site, senders, wanted.minutes, console)
+    senders = site.senders(wanted.senders, pause_s=wanted.pause)
+    _send(site, senders, wanted.minutes, console, lambda: not site.missing_results())
     for storm in storms:
         storm.stop()
     return _ended(site, wanted, console)
@@ -167,12 +175,18 @@ def _nights(site: Site, day_s: float, stop: threading.Event) -> None:
                 happen(site, kill_archive(day_s / 24), stop)
 
 
-def _send(site: Site, senders: Senders, minutes: float, console: Console) -> None:
-    """Wait until all is sent, or the time is over."""
+def _send(
+    site: Site,
+    senders: Senders,
+    minutes: float,
+    console: Console,
+    is_enough: Callable[[], bool] = lambda: True,
+) -> None:
+    """Send; return once all is sent and it `is_enough`, or the time is over."""
     began, watched = time.monotonic(), 0.0
     senders.start()
     with _bar(site, console) as update:
-        while not senders.is_done:
+        while not (senders.is_done and is_enough()):
             time.sleep(0.5)
             update()
             if time.monotonic() - watched > WATCH_EVERY_S:
@@ -225,7 +239,8 @@ def _results(site: Site, within_s: float, console: Console) -> dict[str, Any]:
     health = site.node.health() or {}
     figures["undelivered"] = len(missing)
     figures["undelivered_states"] = site.states(missing)
-    if missing and health.get("status") == "ok":
+    is_late = bool(missing and site.under_way(missing))
+    if missing and health.get("status") == "ok" and not is_late:
         site.defect("silent", f"{len(missing)} results are missing, and /health says ok")
     if missing:
         site.note(f"{len(missing)} results are missing: their images are sent again")

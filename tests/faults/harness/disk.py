@@ -1,7 +1,8 @@
 """A disk that can be full, slow, failing, or lose what was not synced.
 
 It is a small tmpfs of its own (root only) and a library that is preloaded into the node's
-processes (`disk.c`, compiled here). Where either cannot be had, `missing` says so.
+processes (`preload.c`, compiled here, which knows clocks, too). Where either cannot be had,
+`missing` says so.
 """
 
 import os
@@ -25,7 +26,7 @@ class Disk:
         self._ballast = folder / "ballast"
         folder.mkdir(parents=True, exist_ok=True)
         self.is_mounted = os.path.ismount(folder) or _mount(folder, size_mb)
-        self.library = _compiled(work / "disk.so")
+        self.library = _compiled(work / "preload.so")
         self.restore()
 
     @property
@@ -36,7 +37,8 @@ class Disk:
             found["disk_full"] = "mounting a tmpfs needs root"
         if self.library is None:
             reason = "gcc is not here: no library to preload"
-            found |= dict.fromkeys(("disk_slow", "disk_failing", "power_loss"), reason)
+            names = ("disk_slow", "disk_failing", "power_loss", "clock_forwards", "clock_backwards")
+            found |= dict.fromkeys(names, reason)
         return found
 
     def environment(self) -> dict[str, str]:
@@ -151,6 +153,6 @@ def _compiled(library: Path) -> Path | None:
     compiler = which("gcc") or which("cc")
     if compiler is None:
         return None
-    source = Path(__file__).with_name("disk.c")
+    source = Path(__file__).with_name("preload.c")
     command = [compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
     return library if subprocess.run(command, capture_output=True).returncode == 0 else None

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,20 +37,35 @@ class Slope:
     first: float
     last: float
     n: int
+    n_lives: int
 
     def as_dict(self) -> dict[str, float]:
         return {k: round(getattr(self, k), 3) for k in self.__slots__}
 
 
-def slope_of(times: Sequence[float], values: Sequence[float]) -> Slope | None:
-    """The slope by least squares; None for fewer than five samples, or all at one time."""
-    if len(times) < 5 or max(times) == min(times):
+Series = tuple[Sequence[float], Sequence[float]]
+
+
+def common_slope(lives: Sequence[Series]) -> Slope | None:
+    """The slope that several series of (seconds, values) have in common, by least squares.
+
+    Each series keeps a level of its own: both of its coordinates are taken from their means. None
+    where fewer than five samples, or only one time, are there.
+    """
+    if not lives:
         return None
-    hours = (np.asarray(times) - times[0]) / 3600
-    fit = stats.linregress(hours, np.asarray(values))
-    half = float(stats.t.ppf(0.975, len(times) - 2)) * float(fit.stderr)
-    per_hour = float(fit.slope)
-    return Slope(per_hour, per_hour - half, per_hour + half, values[0], values[-1], len(times))
+    hours = np.concatenate([(np.asarray(t) - np.mean(t)) / 3600 for t, _ in lives])
+    values = np.concatenate([np.asarray(v) - np.mean(v) for _, v in lives])
+    freedom = len(hours) - len(lives) - 1
+    spread = float(hours @ hours)
+    if freedom < 3 or spread == 0:
+        return None
+    per_hour = float(hours @ values) / spread
+    rest = values - per_hour * hours
+    error = float(np.sqrt((rest @ rest) / freedom / spread))
+    half = float(stats.t.ppf(0.975, freedom)) * error
+    first, last = lives[0][1][0], lives[-1][1][-1]
+    return Slope(per_hour, per_hour - half, per_hour + half, first, last, len(hours), len(lives))
 
 
 class Sampler:
@@ -72,20 +87,27 @@ class Sampler:
             self._thread.join()
 
     def growth(self, *, settle_s: float = 0.0) -> dict[str, Any]:
-        """The slopes of each role's longest-lived process, and of the storage.
+        """The slopes of each role and of the storage.
 
-        The first `settle_s` seconds of a process, while it loads models, are left out.
+        A role's is common to all its processes, each with a level of its own; the first `settle_s`
+        seconds of a process, while it loads what it needs, are left out.
         """
+        lives: dict[str, dict[int, list[Sample]]] = defaultdict(lambda: defaultdict(list))
+        for sample in self.samples:
+            lives[sample.name][sample.pid].append(sample)
         found: dict[str, Any] = {}
-        for name in sorted({s.name for s in self.samples}):
-            lives: dict[int, list[Sample]] = {}
-            for sample in (s for s in self.samples if s.name == name):
-                lives.setdefault(sample.pid, []).append(sample)
-            longest = max(lives.values(), key=lambda life: life[-1].at - life[0].at)
-            settled = [s for s in longest if s.at - longest[0].at >= settle_s]
-            for key in longest[0].values:
-                times = [s.at for s in settled]
-                if slope := slope_of(times, [s.values[key] for s in settled]):
+        for name, of_pid in sorted(lives.items()):
+            begins_s = 0.0 if name == "storage" else settle_s
+            settled = [
+                [s for s in life if s.at - life[0].at >= begins_s] for life in of_pid.values()
+            ]
+            for key in next(iter(of_pid.values()))[0].values:
+                series = [
+                    ([s.at for s in life], [s.values[key] for s in life])
+                    for life in settled
+                    if len(life) >= 3
+                ]
+                if slope := common_slope(series):
                     found[f"{name}_{key}"] = slope.as_dict()
         return found
 

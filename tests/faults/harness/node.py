@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.faults.harness.wait import comes_true, free_port, is_listening, until
+from tests.faults.harness.wait import NotReached, comes_true, free_port, is_listening, until
 
 ROLES: Final = ("worker", "listener", "web")
 UP_WITHIN_S: Final = 150.0
 GONE_WITHIN_S: Final = 40.0
-FAKETIME: Final = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 SETTINGS: Final = """\
 [listener]
 host = "127.0.0.1"
@@ -64,7 +63,7 @@ class NodeUnderTest:
     min_free_gb: float = 0.0
     more: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
-    preload: tuple[Path, ...] = ()
+    preload: Path | None = None
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
 
@@ -87,12 +86,19 @@ class NodeUnderTest:
             )  # fmt: skip
         self.starts += 1
         if wait:
-            until(self.is_up, "the node is up", UP_WITHIN_S)
+            until(lambda: self.is_up() or self.has_ended, "the node is up", UP_WITHIN_S)
+            if self.has_ended:
+                raise NotReached("the node ended while it started")
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its supervisor is gone."""
+        return self.process is None or self.process.poll() is not None
 
     def _environment(self) -> dict[str, str]:
         own = {**os.environ, **self.environment, "TMPDIR": str(self.temporary)}
-        if self.preload:
-            own["LD_PRELOAD"] = ":".join(map(str, self.preload))
+        if self.preload is not None:
+            own["LD_PRELOAD"] = str(self.preload)
         return own
 
     # What can be seen of it
@@ -146,7 +152,7 @@ class NodeUnderTest:
 
     def is_up(self) -> bool:
         """Whether every role works."""
-        if self.process is None or self.process.poll() is not None:
+        if self.has_ended:
             return False
         roles = (self.health() or {}).get("roles", {})
         return is_listening(self.port) and all(roles.get(name) == "up" for name in ROLES)

@@ -6,7 +6,8 @@ again: what a sender knows to be taken it never sends again, unless the act says
 
 import random
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from queue import Empty, Queue
 
 from pynetdicom import AE, _config
@@ -19,8 +20,8 @@ SYNTAX = "1.2.840.10008.1.2.1"
 PATIENCE_S = 8.0
 
 
-def send_once(files: Sequence[SentFile], port: int, answers: Answers, aet: str) -> int:
-    """Send the files over one association and note each answer; returns how many Successes."""
+def send_once(files: Sequence[SentFile], port: int, answers: Answers, aet: str) -> list[SentFile]:
+    """Send the files over one association and note each answer; returns what was not taken."""
     _config.LOG_HANDLER_LEVEL = "none"
     _config.STORE_SEND_CHUNKED_DATASET = True
     ae = AE(aet)
@@ -29,18 +30,19 @@ def send_once(files: Sequence[SentFile], port: int, answers: Answers, aet: str) 
     try:
         assoc = ae.associate("127.0.0.1", port, ae_title="CADNODE")
     except OSError:
-        return 0
+        return list(files)
     if not assoc.is_established:
         assoc.abort()
-        return 0
-    n_taken = 0
+        return list(files)
+    left = list(files)
     try:
         for file in files:
             status = None
             if assoc.is_established:
                 status = assoc.send_c_store(file.path).get("Status")
             answers.note(Answer(file.sop_instance_uid, file.digest, status, now()))
-            n_taken += status == 0
+            if status == 0:
+                left.remove(file)
             if status is None:
                 break
     except (OSError, RuntimeError):
@@ -50,7 +52,7 @@ def send_once(files: Sequence[SentFile], port: int, answers: Answers, aet: str) 
             assoc.release()
         else:
             assoc.abort()
-    return n_taken
+    return left
 
 
 class Senders:
@@ -59,9 +61,11 @@ class Senders:
     def __init__(
         self, studies: Sequence[SentStudy], port: int, answers: Answers, *, n: int, seed: int,
         pause_s: float = 0.0,
+        due_s: Callable[[SentStudy], float] = lambda _: 0.0,
     ) -> None:  # fmt: skip
         self._port, self._answers, self._seed = port, answers, seed
-        self._pause_s = pause_s
+        self._pause_s, self._due_s = pause_s, due_s
+        self._began = time.monotonic()
         self._waiting: Queue[SentStudy] = Queue()
         for study in studies:
             self._waiting.put(study)
@@ -93,6 +97,7 @@ class Senders:
                 study = self._waiting.get_nowait()
             except Empty:
                 return
+            self._stop.wait(max(0.0, self._began + self._due_s(study) - time.monotonic()))
             for act in study.acts:
                 self._act(act, study, number)
                 self._stop.wait(rng.uniform(0.0, 4.0) if len(study.acts) > 1 else 0.0)
@@ -105,7 +110,6 @@ class Senders:
         if not all(self._answers.is_taken(file.digest) for file in act):
             left = [file for file in act if not self._answers.is_taken(file.digest)]
         while left and not self._stop.is_set():
-            n_taken = send_once(left, self._port, self._answers, f"MODALITY{number}")
-            left = left[n_taken:] if n_taken < len(left) else []
+            left = send_once(left, self._port, self._answers, f"MODALITY{number}")
             if left:
                 self._stop.wait(0.5)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tests.faults.harness import properties
 from tests.faults.harness.archive import Archive
@@ -16,11 +16,14 @@ from tests.faults.harness.disk import Disk
 from tests.faults.harness.faults import Fault
 from tests.faults.harness.growth import Sampler
 from tests.faults.harness.ledger import Answers
-from tests.faults.harness.node import FAKETIME, ROLES, NodeUnderTest
+from tests.faults.harness.node import ROLES, NodeUnderTest
 from tests.faults.harness.proxy import Condition, Proxy
 from tests.faults.harness.senders import Senders, send_once
 from tests.faults.harness.studies import SentStudy
-from tests.faults.harness.wait import comes_true, free_port, until
+from tests.faults.harness.wait import free_port, until
+
+
+SETTLED_S: Final = 15.0  # without a result; then the node is asked whether more is to come
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Site:
 
     def __init__(
         self, work: Path, studies: Sequence[SentStudy], *, seed: int, disk_mb: int = 0,
-        with_clock: bool = False, more: str = "", say: Callable[[str], None] = lambda _: None,
+        more: str = "", say: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
         work.mkdir(parents=True, exist_ok=True)
         self.work, self.studies, self.seed, self._say = work, list(studies), seed, say
@@ -54,33 +57,18 @@ class Site:
         self.back = Proxy(self.archive.port)
         self.disk = Disk(work / "storage", work, disk_mb) if disk_mb else _PlainDisk(work)
         self._clock = work / "clock"
-        self._has_clock = with_clock and FAKETIME.exists()
         self.set_clock(0)
-        preload = [self.disk.library] if self.disk.library else []
-        environment = dict(self.disk.environment())
-        if self._has_clock:
-            preload.append(FAKETIME)
-            environment |= self._clock_environment()
         self.node = NodeUnderTest(
-            work, work / "storage", self.back.port, more=more,
-            environment=environment, preload=tuple(preload),
+            work, work / "storage", self.back.port, more=more, preload=self.disk.library,
+            environment={**self.disk.environment(), "FAULTS_CLOCK": str(self._clock)},
         )  # fmt: skip
         self.front = Proxy(self.node.port)
         self.sampler = Sampler(self.node)
 
-    def _clock_environment(self) -> dict[str, str]:
-        """libfaketime: the clock on the wall jumps, no timer and no file's time does."""
-        return {
-            "FAKETIME_TIMESTAMP_FILE": str(self._clock),
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",
-        }
-
     def set_clock(self, seconds: int) -> None:
         """The node's clock is so far ahead (or behind, when negative)."""
         whole = self._clock.with_suffix(".new")
-        whole.write_text(f"{seconds:+d}s\n")
+        whole.write_text(f"{seconds:+d}\n")
         whole.replace(self._clock)
 
     # What is noted
@@ -109,11 +97,7 @@ class Site:
     @property
     def missing(self) -> dict[str, str]:
         """Faults that cannot be had on this machine, and why."""
-        found = dict(self.disk.missing)
-        if not self._has_clock:
-            reason = "libfaketime is not installed (apt-get install faketime), or not asked for"
-            found |= dict.fromkeys(("clock_forwards", "clock_backwards"), reason)
-        return found
+        return self.disk.missing
 
     def is_missing(self, fault: Fault) -> bool:
         return fault.name in self.missing
@@ -161,22 +145,33 @@ class Site:
         answered = properties.by_study(said)
         return [s for s in self.missing_results() if properties.has_result(s, answered)]
 
-    def drain(self, within_s: float) -> list[SentStudy]:
-        """Wait until all results are there, or nothing more is to come; returns what is missing."""
-        comes_true(lambda: not self.missing_results() or self._is_settled(), within_s, 1.0)
-        return self.missing_results()
+    def drain(self, patience_s: float) -> list[SentStudy]:
+        """Wait until all results are there, or nothing more is to come; returns what is missing.
 
-    def _is_settled(self) -> bool:
-        """Whether the node itself says of every missing study that nothing more happens to it."""
-        for study in self.missing_results():
+        As long as results arrive it goes on, however slow the machine: `patience_s` is without any.
+        """
+        n_before, since = -1, time.monotonic()
+        while missing := self.missing_results():
+            if len(missing) != n_before:
+                n_before, since = len(missing), time.monotonic()
+            quiet_s = time.monotonic() - since
+            if quiet_s > patience_s or (quiet_s > SETTLED_S and not self.under_way(missing)):
+                break
+            time.sleep(1.0)
+        return missing
+
+    def under_way(self, studies: Sequence[SentStudy]) -> list[SentStudy]:
+        """One of which the node says that more is to come, or does not answer; [] when there is none.
+
+        The last first: the node works in order, so that it is clear soonest.
+        """
+        found = []
+        for study in reversed(studies):
             state = self.node.study(study.study_instance_uid)
             if state is None or not state.get("is_final", False):
-                return False
-        time.sleep(5)  # an end may be followed by what it has started
-        return all(
-            (self.node.study(s.study_instance_uid) or {}).get("is_final", False)
-            for s in self.missing_results()
-        )
+                found.append(study)
+                break
+        return found
 
     def send_again(self, studies: Sequence[SentStudy]) -> None:
         """As an archive's admin would whose report is missing: the images once more."""
@@ -274,7 +269,8 @@ class _PlainDisk(Disk):
 
     @property
     def missing(self) -> dict[str, str]:
-        names = ("disk_full", "disk_slow", "disk_failing", "power_loss")
+        names = ("disk_full", "disk_slow", "disk_failing", "power_loss", "clock_forwards",
+                 "clock_backwards")  # fmt: skip
         return dict.fromkeys(names, "this run has no disk of its own")
 
     def restore(self) -> None:

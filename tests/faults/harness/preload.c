@@ -1,5 +1,7 @@
-/* What a disk does to a process, preloaded into it: slow, failing, or noting what was synced.
+/* What a disk and a clock do to a process, preloaded into it: syncs that are slow, fail, or are
+   noted; a clock on the wall that jumps, while timers and the times of files go on.
 
+   FAULTS_CLOCK          a file with the seconds that the clock is ahead, -3600 for an hour behind
    FAULTS_DISK_CONTROL   a file with "ok", "slow MILLISECONDS" or "failing" (EIO of every sync)
    FAULTS_SYNC_LOG       a file that gets a line a sync and a rename */
 #define _GNU_SOURCE
@@ -11,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -84,4 +88,50 @@ int rename(const char *old, const char *new)
     }
     errno = saved;
     return result;
+}
+
+/* Read again after 0.2 s. Two threads that read at once read the same. */
+static long ahead(void)
+{
+    static volatile long offset;
+    static volatile long long next;
+    struct timespec now;
+    const char *path = getenv("FAULTS_CLOCK");
+    if (!path) return 0;
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+    long long ms = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    if (ms >= next) {
+        int saved = errno, fd = open(path, O_RDONLY | O_CLOEXEC);
+        char text[32] = "";
+        if (fd >= 0) {
+            if (read(fd, text, sizeof text - 1) > 0) offset = atol(text);
+            close(fd);
+        }
+        errno = saved;
+        next = ms + 200;
+    }
+    return offset;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    int result = (int)syscall(SYS_clock_gettime, clock, now);
+    if (!result && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+        now->tv_sec += ahead();
+    return result;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone)
+{
+    int result = (int)syscall(SYS_gettimeofday, now, zone);
+    if (!result && now) now->tv_sec += ahead();
+    return result;
+}
+
+time_t time(time_t *where)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (where) *where = now.tv_sec;
+    return now.tv_sec;
 }
