@@ -17,7 +17,7 @@ from tests.faults.harness.wait import until
 
 N_STUDIES = 20
 SHAPES = ("four_views", "later_image", "corrected", "sent_twice")
-LONG_S = 240.0
+LONG_S = 600.0  # of a machine on which much else runs
 
 
 @pytest.fixture
@@ -28,19 +28,19 @@ def site(tmp_path: Path) -> Iterator[Site]:
     site.close()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_nothing_is_lost_or_doubled_whatever_is_killed_cut_or_refused(site: Site) -> None:
     record = site.archive.record
     site.node.start()
-    senders = site.senders(3)
     site.archive.behave("a700")
+    site.front.become(Condition("cut", 60_000, "up"))  # in the middle of each data set
+    senders = site.senders(3)
     senders.start()
 
-    until(lambda: len(site.answers.taken()) >= 3, "three files are taken", LONG_S)
-    site.front.become(Condition("cut", 60_000, "up"))  # in the middle of a data set
-    until(lambda: site.front.cuts or senders.is_done, "a sender is cut off", LONG_S)
-    site.front.become(Condition("cut", 300, "down"))  # in front of an answer
-    until(lambda: site.front.cuts > 1 or senders.is_done, "an answer is cut off", LONG_S)
+    until(lambda: site.front.cuts >= 3, "senders are cut off", LONG_S)
+    n_cuts = site.front.cuts
+    site.front.become(Condition("cut", 230, "down"))  # in an answer
+    until(lambda: site.front.cuts > n_cuts, "an answer is cut off", LONG_S)
     site.front.become(Condition())
     happen(site, kill("listener"))
 

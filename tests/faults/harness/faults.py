@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.faults.harness.site import Site
 
 HUNG_WITHIN_S: Final = 150.0
-BACK_WITHIN_S: Final = 150.0
+BACK_WITHIN_S: Final = 600.0
 HOUR_S: Final = 3600
 DATABASE_FILES: Final = ("jobs.sqlite", "jobs.sqlite-wal", "jobs.sqlite-shm")
 

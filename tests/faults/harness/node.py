@@ -17,8 +17,8 @@ from typing import Any, Final
 from tests.faults.harness.wait import NotReached, comes_true, free_port, is_listening, until
 
 ROLES: Final = ("worker", "listener", "web")
-UP_WITHIN_S: Final = 150.0
-GONE_WITHIN_S: Final = 40.0
+UP_WITHIN_S: Final = 600.0
+GONE_WITHIN_S: Final = 60.0
 SETTINGS: Final = """\
 [listener]
 host = "127.0.0.1"

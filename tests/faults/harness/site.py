@@ -22,7 +22,6 @@ from tests.faults.harness.senders import Senders, send_once
 from tests.faults.harness.studies import SentStudy
 from tests.faults.harness.wait import free_port, until
 
-
 SETTLED_S: Final = 15.0  # without a result; then the node is asked whether more is to come
 
 
@@ -129,7 +128,7 @@ class Site:
         self.archive.behave("ok")
         if self.archive.process is None:
             self.archive.start()
-        until(self.node.is_up, "the node is up without faults", 180)
+        until(self.node.is_up, "the node is up without faults", 600)
 
     def missing_results(self) -> list[SentStudy]:
         """Studies whose content, as it was sent last, has no report in the archive."""
@@ -161,7 +160,7 @@ class Site:
         return missing
 
     def under_way(self, studies: Sequence[SentStudy]) -> list[SentStudy]:
-        """One of which the node says that more is to come, or does not answer; [] when there is none.
+        """One of those of which the node says that more is to come, or says nothing; else none.
 
         The last first: the node works in order, so that it is clear soonest.
         """
