@@ -25,7 +25,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tests.faults.harness.faults import FAR, KINDS, NEAR, kill_archive
+from tests.faults.harness.faults import FAR, KINDS, NEAR, Fault, kill_archive
 from tests.faults.harness.senders import Senders
 from tests.faults.harness.site import Site
 from tests.faults.harness.storm import Storm, happen
@@ -35,6 +35,7 @@ from tests.faults.harness.wait import NotReached, comes_true
 DISK_MB: Final = 600
 PER_STUDY_MB: Final = 0.8
 DAYS: Final = 7
+RESTART: Final = Fault("week", "restart", lambda site: site.node.restart())
 WATCH_EVERY_S: Final = 15.0
 HEALTH_WITHIN_S: Final = 180.0
 
@@ -148,7 +149,15 @@ def week(site: Site, wanted: argparse.Namespace, console: Console) -> dict[str, 
     stop.set()
     nights.join()
     report = _ended(site, wanted, console)
-    return report | {"days": DAYS, "day_s": round(day_s, 1)}
+    growth = report["growth"]
+    per_day = {
+        name: {
+            word: round(slope[key] * day_s / 3600, 3)
+            for word, key in (("by", "per_hour"), ("low", "low"), ("high", "high"))
+        }
+        for name, slope in growth.items()
+    }
+    return report | {"days": DAYS, "day_s": round(day_s, 1), "growth_per_day": per_day}
 
 
 def _week_of(studies: Sequence[SentStudy], day_s: float, seed: int) -> list[float]:
@@ -156,7 +165,9 @@ def _week_of(studies: Sequence[SentStudy], day_s: float, seed: int) -> list[floa
     rng = random.Random(seed)
     moments = []
     for n in range(len(studies)):
-        hour = min(23.9, max(0.0, rng.gauss(12.5, 2.5)) if rng.random() < 0.95 else rng.random())
+        hour = min(
+            23.9, max(0.0, rng.gauss(12.5, 2.5)) if rng.random() < 0.95 else rng.uniform(0, 24)
+        )
         moments.append((n * DAYS // len(studies) + hour / 24) * day_s)
     return sorted(moments)
 
@@ -168,11 +179,7 @@ def _nights(site: Site, day_s: float, stop: threading.Event) -> None:
         for hour in (2, 3):
             if stop.wait(max(0.0, begin + (day + hour / 24) * day_s - time.monotonic())):
                 return
-            if hour == 2:
-                site.node.restart()
-                site.note(f"night {day}: restarted")
-            else:
-                happen(site, kill_archive(day_s / 24), stop)
+            happen(site, RESTART if hour == 2 else kill_archive(day_s / 24), stop)
 
 
 def _send(

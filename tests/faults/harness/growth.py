@@ -131,9 +131,13 @@ class Sampler:
         self.samples.append(Sample(at, "storage", 0, self._storage()))
 
     def _storage(self) -> dict[str, float]:
+        """The log, the job database, and the whole of a disk of its own."""
         storage = self._node.storage
         sizes = {"log_mb": _size(self._node.log), "jobs_mb": _size(storage / "jobs.sqlite")}
-        return {**sizes, "all_mb": sum(_size(p) for p in storage.rglob("*") if p.is_file())}
+        if os.path.ismount(storage):
+            disk = os.statvfs(storage)
+            sizes["disk_mb"] = (disk.f_blocks - disk.f_bfree) * disk.f_frsize / 1e6
+        return sizes
 
 
 def look_at(pid: int) -> dict[str, float]:
