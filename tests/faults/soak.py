@@ -6,7 +6,7 @@ that was interrupted goes on when it is called with the same seed and folder. `-
 runs a week of operation in an hour instead: by day studies come, by night the node is restarted
 and the archive maintained, and growth is measured.
 
-Exit status 0: no defect; 1: defects, which the report names; 2: wrong arguments.
+Exit status 0: no defect; 1: defects, which the report names, or interrupted; 2: wrong arguments.
 """
 
 import argparse
@@ -94,16 +94,15 @@ def main(given: Sequence[str] | None = None) -> int:
         wanted.work, studies, seed=wanted.seed,
         disk_mb=int(DISK_MB + PER_STUDY_MB * wanted.studies), say=console.print,
     )  # fmt: skip
-    goes_on = False
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    goes_on = False
     try:
-        report = week(site, wanted, console) if wanted.simulate_week else soak(
-            site, wanted, console
-        )  # fmt: skip
+        report = (week if wanted.simulate_week else soak)(site, wanted, console)
     except KeyboardInterrupt:
         goes_on = True
         console.print(f"interrupted: the same command goes on in {wanted.work}")
-        return 1
+        report = {"interrupted": True, **site.report(), **site.check()}
+        report["undelivered"] = len(site.missing_results())
     finally:
         site.close(unmount=not goes_on)
     text = json.dumps(report, indent=1)
@@ -111,9 +110,9 @@ def main(given: Sequence[str] | None = None) -> int:
     if wanted.json:
         wanted.json.parent.mkdir(parents=True, exist_ok=True)
         wanted.json.write_text(text + "\n")
-    if not (site.defects or wanted.keep):
+    if not (site.defects or goes_on or wanted.keep):
         shutil.rmtree(wanted.work)
-    return 1 if site.defects else 0
+    return 1 if site.defects or goes_on else 0
 
 
 def soak(site: Site, wanted: argparse.Namespace, console: Console) -> dict[str, Any]:

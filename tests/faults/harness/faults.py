@@ -15,6 +15,7 @@
 import random
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 HUNG_WITHIN_S: Final = 150.0
 BACK_WITHIN_S: Final = 600.0
+HEALTH_IS_GOOD_FOR_S: Final = 2.5
 HOUR_S: Final = 3600
 DATABASE_FILES: Final = ("jobs.sqlite", "jobs.sqlite-wal", "jobs.sqlite-shm")
 
@@ -55,7 +57,9 @@ Draw = Callable[[random.Random], Fault]
 
 def kill(name: str) -> Fault:
     """`kill -9` of a role: the supervisor starts it again, or the admin the supervisor."""
-    return Fault("kill", f"kill_{name}", lambda site: _kill(site, name), _back)
+    return Fault(
+        "kill", f"kill_{name}", lambda site: _kill(site, name), lambda site: _replaced(site, name)
+    )
 
 
 def _kill(site: "Site", name: str) -> None:
@@ -70,6 +74,13 @@ def _kill(site: "Site", name: str) -> None:
 def _kill_all(site: "Site") -> None:
     site.node.kill_all()
     site.node.start(wait=False)
+
+
+def _replaced(site: "Site", name: str) -> None:
+    if name in ROLES:
+        until(lambda: site.node.pids(name), f"another {name} is started", BACK_WITHIN_S)
+    time.sleep(HEALTH_IS_GOOD_FOR_S)  # an answer may be of the process that is dead
+    _back(site)
 
 
 def _back(site: "Site") -> None:

@@ -181,6 +181,7 @@ class NodeUnderTest:
                 os.kill(pid, signal.SIGKILL)
         if name == "supervisor" and self.process is not None:
             self.process.wait()
+        until(lambda: not set(pids) & set(self.processes()), f"the {name} is dead", GONE_WITHIN_S)
         return len(pids)
 
     def signal(self, name: str, number: signal.Signals) -> None:
