@@ -5,11 +5,14 @@ import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import BadZipFile
 
+import numpy as np
 import pytest
 
+from cadnode.domain import Box, ExamResult, HeatMap
 from cadnode.files import write_whole
-from cadnode.node import delivery_record
+from cadnode.node import delivery_record, results
 from cadnode.node.delivery_record import DeliveryTry
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.jobs import DeliveryStatus
@@ -230,6 +233,38 @@ def test_a_header_index_that_a_power_cut_damaged_changes_nothing_of_what_is_know
 
     assert real.count(b"\n") == len(sent)
     assert every_state(disk, tmp_path, check, most=20) > 20
+
+
+def reading(name: str, value: float) -> ExamResult:
+    """A reading with one map, all of whose pixels are `value`."""
+    values = np.full((2, 2), value, np.float32)
+    maps = (HeatMap("1.2.3", values, Box(0, 0, 2, 2), "model"),)
+    return ExamResult("1.2", value, (), (), (), (), (), heat_maps=maps, read_with=name)
+
+
+@pytest.mark.xfail(strict=True, reason="the older reading's removal is not synced before new maps")
+def test_a_reading_is_never_the_half_of_two(tmp_path: Path) -> None:
+    root = tmp_path / "content"
+    root.mkdir()
+    with RecordedDisk(root) as disk:
+        results.keep_reading(root, reading("first", 0.25))
+        disk.promise("first")
+        results.first_made_at(root, "the time of the first")
+        disk.withdraw("first")
+        results.keep_reading(root, reading("second", 0.75))
+        disk.promise("second")
+
+    def check(folder: Path, state: CrashState) -> None:
+        try:
+            found = results.load_reading(folder)
+        except (OSError, ValueError, LookupError, BadZipFile):
+            assert not state.promised, "the reading that was kept is gone"
+            return  # it is read again
+        assert found.exam_score == found.heat_maps[0].values[0, 0], "maps of another reading"
+        assert not state.promised or found.read_with in state.promised
+        results.keep_reading(folder, reading("second", 0.75))  # and it goes on
+
+    assert every_state(disk, tmp_path, check, most=100) > 20
 
 
 @pytest.mark.parametrize("synced", [True, False])

@@ -34,6 +34,10 @@ HOUR_S: Final = 3600
 DATABASE_FILES: Final = ("jobs.sqlite", "jobs.sqlite-wal", "jobs.sqlite-shm")
 
 
+class NothingThere(Exception):
+    """What a fault is about is not there now: it did not happen."""
+
+
 def nothing(_site: "Site") -> None:
     """What a fault does that ends by itself."""
 
@@ -63,7 +67,8 @@ def kill(name: str) -> Fault:
 
 
 def _kill(site: "Site", name: str) -> None:
-    site.node.kill(name)
+    if not site.node.kill(name):
+        raise NothingThere
     if name == "supervisor":
         if not site.node.orphans_end():
             site.defect("orphans", "roles live on without their supervisor")

@@ -39,6 +39,7 @@ sweep_s = 3.0
 device = "cpu"
 threads = 1
 most_regions = 0
+operating_point = "specificity=0.999"
 
 [web]
 port = {web_port}

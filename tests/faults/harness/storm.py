@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tests.faults.harness.faults import WEIGHTS, Draw, Fault
+from tests.faults.harness.faults import WEIGHTS, Draw, Fault, NothingThere
 from tests.faults.harness.wait import NotReached
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def happen(site: "Site", fault: Fault, stop: threading.Event | None = None) -> N
         fault.begin(site)
         (stop or threading.Event()).wait(fault.lasts_s)
         fault.end(site)
+    except NothingThere:
+        return
     except NotReached as error:
         site.defect("not_back", f"after {fault.name}: {error}")
         site.disk.restore()

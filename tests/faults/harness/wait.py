@@ -1,8 +1,10 @@
 """Waiting for conditions: nothing in here sleeps for a fixed time."""
 
+import random
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 
@@ -37,7 +39,13 @@ def is_listening(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago, and that no outgoing connection takes by chance.
+
+    A node that is started again and again needs the same one: Linux gives outgoing connections
+    ports from 32768 on.
+    """
+    for port in random.SystemRandom().sample(range(15000, 32000), 200):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise NotReached("no port is free")
