@@ -40,6 +40,7 @@ class _Connection:
     client: socket.socket
     server: socket.socket
     passed: dict[str, int] = field(default_factory=lambda: {"up": 0, "down": 0})
+    n_ended: int = 0  # directions in which nothing more comes
 
     def end(self, *, reset: bool) -> None:
         for one in (self.client, self.server):
@@ -126,11 +127,20 @@ class Proxy:
                     break
             if not is_cut:
                 sink.shutdown(socket.SHUT_WR)
+                if not self._is_last(connection):
+                    return
+                connection.end(reset=False)
+                self._open.discard(connection)
                 return
         except OSError:
             pass
         connection.end(reset=not is_cut or self._condition.way != "close")
         self._open.discard(connection)
+
+    def _is_last(self, connection: _Connection) -> bool:
+        with self._changed:
+            connection.n_ended += 1
+            return connection.n_ended == 2
 
     def _admit(self, connection: _Connection, data: bytes, direction: str) -> tuple[bytes, bool]:
         """What of a piece goes through, and whether the connection ends then."""

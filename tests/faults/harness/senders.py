@@ -5,10 +5,12 @@ again: what a sender knows to be taken it never sends again, unless the act says
 """
 
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import Empty, Queue
+from typing import Any
 
 from pynetdicom import AE, _config
 from pynetdicom.sop_class import DigitalMammographyXRayImageStorageForPresentation
@@ -27,14 +29,13 @@ def send_once(files: Sequence[SentFile], port: int, answers: Answers, aet: str) 
     ae = AE(aet)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = PATIENCE_S
     ae.add_requested_context(DigitalMammographyXRayImageStorageForPresentation, SYNTAX)
-    try:
-        assoc = ae.associate("127.0.0.1", port, ae_title="CADNODE")
-    except OSError:
-        return list(files)
+    transport = _Transport()
+    assoc = ae.associate("127.0.0.1", port, ae_title="CADNODE", tls_args=(transport, ""))
+    left = list(files)
     if not assoc.is_established:
         assoc.abort()
-        return list(files)
-    left = list(files)
+        transport.close()
+        return left
     try:
         for file in files:
             status = None
@@ -52,7 +53,24 @@ def send_once(files: Sequence[SentFile], port: int, answers: Answers, aet: str) 
             assoc.release()
         else:
             assoc.abort()
+        assoc.join(PATIENCE_S)
+        transport.close()
     return left
+
+
+class _Transport:
+    """Stands where pynetdicom wants an `SSLContext`, to close the sockets that it forgets."""
+
+    def __init__(self) -> None:
+        self._sockets: list[socket.socket] = []
+
+    def wrap_socket(self, plain: socket.socket, **_tls: Any) -> socket.socket:
+        self._sockets.append(plain)
+        return plain
+
+    def close(self) -> None:
+        for one in self._sockets:
+            one.close()
 
 
 class Senders:
