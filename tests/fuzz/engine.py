@@ -15,6 +15,7 @@ import signal
 import struct
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,10 +25,11 @@ from random import Random
 from typing import Any, Final
 
 from tests.fuzz.mutate.raw import MOST_BYTES
-from tests.fuzz.oracles import WALL_S, Finding, Violation, Watch, resident_bytes, slope
+from tests.fuzz.oracles import CPU_S, WALL_S, Finding, Violation, Watch, resident_bytes, slope
 from tests.fuzz.reach import Reach
 from tests.fuzz.target import Target
 
+MEASURED_ONE_IN: Final = 3  # inputs; measuring takes longer than running
 BATCH: Final = 200  # inputs between two checks of the target
 MOST_CHILDREN: Final = 40
 MOST_GROWTH: Final = 32 << 20  # bytes in 10,000 inputs
@@ -35,6 +37,10 @@ FEWEST_FOR_GROWTH: Final = 2000
 _MOST_MEMORY: Final = 8 << 30  # address space of a child
 _HEAD: Final = struct.Struct("<QI")  # number of the input, its length
 _fork: Final = multiprocessing.get_context("fork")
+
+
+class FuzzerError(Exception):
+    """The fuzzer itself failed."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +207,7 @@ def _supervised(
     child = _fork.Process(target=_guarded, args=(work, theirs, shared.crash_file))
     child.start()
     theirs.close()
-    seen, since = shared.current()[0], time.monotonic()
+    seen, since, used = shared.current()[0], time.monotonic(), 0.0
     try:
         while True:
             if ours.poll(0.5):
@@ -212,16 +218,29 @@ def _supervised(
                     return _how(child.exitcode)
                 if message[0] == "done":
                     return None
+                if message[0] == "failed":
+                    raise FuzzerError(message[1])
                 take(message)
-                since = time.monotonic()
+                since, used = time.monotonic(), _cpu_s(child.pid)
             elif shared.current()[0] != seen:
                 seen, since = shared.current()[0], time.monotonic()
-            elif time.monotonic() - since > 2 * WALL_S:
+                used = _cpu_s(child.pid)
+            elif time.monotonic() - since > 2 * WALL_S or _cpu_s(child.pid) - used > 2 * CPU_S:
+                # Code that is not Python's does not hear the signals of the watch.
                 return "hang"
     finally:
         child.kill()
         child.join()
         ours.close()
+
+
+def _cpu_s(pid: int | None) -> float:
+    """Seconds that a process has computed."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _how(exit_code: int | None) -> str:
@@ -234,8 +253,11 @@ def _guarded(work: Callable[[Connection], None], to: Connection, crash_file: int
     faulthandler.enable(crash_file, all_threads=False)
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    work(to)
-    to.send(("done",))
+    try:
+        work(to)
+        to.send(("done",))
+    except BaseException:  # a defect of the fuzzer, not a finding
+        to.send(("failed", traceback.format_exc()[-3000:]))
     to.close()
     os._exit(0)  # whatever threads a target has left behind
 
@@ -260,6 +282,7 @@ def _work(
                 break
             data = _input(target, plan, pool, n_given, number)
             shared.put(number, data)
+            reach.switch(on=number < n_given or number % MEASURED_ONE_IN == 0)
             finding = watch.run(target, data)
             if finding is not None:
                 to.send(("finding", finding))
