@@ -276,7 +276,7 @@ def _work(
     n_given = len(pool)
     memory: list[tuple[int, int]] = []
     # The watch first: what it replaces is then ours, not the tracer's.
-    with opened(target), Watch() as watch, Reach() as reach:
+    with Watch() as watch, opened(target), Reach() as reach:
         for number in range(first, plan.inputs):
             if time.monotonic() - started > plan.within_s:
                 break

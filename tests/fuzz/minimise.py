@@ -23,7 +23,7 @@ def smallest(target: Target, finding: Finding, within_s: float = 10.0) -> bytes:
         )
 
     def work(to: Connection) -> None:
-        with opened(target), Watch() as watch:
+        with Watch() as watch, opened(target):
             best = reduced(
                 finding.data, lambda data: _same(watch.run(target, data), finding), within_s, 2000
             )
@@ -39,7 +39,7 @@ def distilled(target: Target, inputs: Sequence[bytes], most_bytes: int) -> list[
 
     def work(to: Connection) -> None:
         kept = 0
-        with opened(target), Watch() as watch, Reach() as reach:
+        with Watch() as watch, opened(target), Reach() as reach:
             for data in target.seeds():
                 watch.run(target, data)
             reach.has_grown()

@@ -1,7 +1,17 @@
 """Every target, by name."""
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import codecs, files, multipart, settings
+from tests.fuzz.targets import (
+    codecs,
+    files,
+    listener,
+    multipart,
+    parcels,
+    peers,
+    reports,
+    settings,
+    web,
+)
 
 
 def all_targets() -> dict[str, Target]:
@@ -9,12 +19,20 @@ def all_targets() -> dict[str, Target]:
     targets: list[Target] = [
         multipart.Multipart(),
         settings.SettingsFile(),
+        parcels.Parcels(),
+        parcels.Cards(),
+        web.Web(),
+        peers.DicomwebPeer(),
+        peers.OrthancPeer(),
+        peers.Destinations(),
+        listener.Listener(),
         files.Identity(),
         files.Headers(),
         files.Reports(),
         files.PresentationStates(),
         files.Segmentations(),
         files.KeyObjects(),
+        reports.Written(),
         *codecs.codecs(),
     ]
     return {target.name: target for target in targets}
