@@ -1,7 +1,7 @@
 """Inputs on disk: what reached something new, and a reproducer of every open finding.
 
-    corpus/TARGET/DIGEST        an input to begin with
-    corpus/findings/NAME        a reproducer; `corpus/findings.json` has its target and signature
+corpus/TARGET/DIGEST        an input to begin with
+corpus/findings/NAME        a reproducer; `corpus/findings.json` has its target and signature
 """
 
 import hashlib

@@ -52,9 +52,7 @@ def distilled(target: Target, inputs: Sequence[bytes], most_bytes: int) -> list[
     return [message[1] for message in in_child(work)]
 
 
-def reduced(
-    data: bytes, still: Callable[[bytes], Any], within_s: float, most_tries: int
-) -> bytes:
+def reduced(data: bytes, still: Callable[[bytes], Any], within_s: float, most_tries: int) -> bytes:
     """`data` without the chunks that `still` does not need, large ones first."""
     started, tries = time.monotonic(), 0
     size = max(1, len(data) // 2)

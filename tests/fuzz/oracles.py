@@ -75,7 +75,7 @@ class Watch:
         self._said = os.memfd_create("said")
         self._stderr = os.dup(2)
         os.dup2(self._said, 2)
-        self._file, sys.stderr = sys.stderr, open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+        self._file, sys.stderr = sys.stderr, open(2, "w", buffering=1, closefd=False)
         self._hooks = warnings.showwarning, threading.excepthook, sys.unraisablehook
         warnings.simplefilter("always")
         warnings.showwarning = self._warned  # type: ignore[assignment]

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from cadnode import multipart
-from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
-from cadnode.exam import dicom_file, mammogram, spacing
+from cadnode.exam import dicom_file, kind, mammogram, spacing
 from cadnode.exam.attributes import items
 from cadnode.exam.markings import sr
 from cadnode.imaging import decode
@@ -25,7 +24,8 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 
 
 def _unguarded_number(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(spacing, "numbers", lambda ds, keyword: tuple(map(float, ds.get(keyword) or ())))
+    for module in (kind, mammogram, spacing):
+        patch.setattr(module, "number", lambda ds, keyword: float(ds.get(keyword) or 0))
 
 
 def _missing_bound(patch: pytest.MonkeyPatch) -> None:
@@ -50,10 +50,11 @@ def _leaked_value(patch: pytest.MonkeyPatch) -> None:
     whole = mammogram.describe
 
     def describe(file: Any, **how: Any) -> Any:
-        if file.header.get("Modality") != "MG":
+        try:
+            return whole(file, **how)
+        except NotProcessable as error:
             patient = file.header.get("PatientID")
-            raise NotProcessable(SkipReason.NOT_MAMMOGRAPHY, f"{patient} has no mammogram")
-        return whole(file, **how)
+            raise NotProcessable(error.reason, f"{error.detail} ({patient})") from None
 
     patch.setattr(mammogram, "describe", describe)
 
@@ -122,7 +123,7 @@ def _trusted_card(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "defect", "kind", "inputs"),
+    ("target", "defect", "shown_as", "inputs"),
     [
         ("headers", _unguarded_number, "ValueError|TypeError", 300),
         ("sr", _missing_bound, "IndexError|TypeError", 300),
@@ -139,18 +140,18 @@ def _trusted_card(patch: pytest.MonkeyPatch) -> None:
     ids=lambda value: getattr(value, "__name__", str(value)).lstrip("_"),
 )
 def test_a_seeded_defect_is_found(
-    monkeypatch: pytest.MonkeyPatch, target: str, defect: Patch, kind: str, inputs: int
+    monkeypatch: pytest.MonkeyPatch, target: str, defect: Patch, shown_as: str, inputs: int
 ) -> None:
     defect(monkeypatch)
-    outcome = _until_found(target, kind, inputs)
+    outcome = _until_found(target, shown_as, inputs)
     found = {finding.kind for finding in outcome.findings.values()}
-    assert found & set(kind.split("|")), outcome.figures()
+    assert found & set(shown_as.split("|")), outcome.figures()
 
 
-def _until_found(name: str, kind: str, inputs: int) -> Outcome:
+def _until_found(name: str, shown_as: str, inputs: int) -> Outcome:
     """The outcome of a few inputs, or of all where a few do not show it."""
     target = all_targets()[name]
-    wanted = set(kind.split("|"))
+    wanted = set(shown_as.split("|"))
     for n_inputs in (min(inputs, 40), inputs):
         outcome = fuzz(target, Plan(n_inputs, seed=1))
         if wanted & {finding.kind for finding in outcome.findings.values()}:

@@ -23,7 +23,8 @@ JPEG2000: Final = b"1.2.840.10008.1.2.4.90"
 RLE: Final = b"1.2.840.10008.1.2.5"
 SYNTAXES: Final = (
     IMPLICIT, EXPLICIT, EXPLICIT, BIG, DEFLATED, RLE, JPEG2000, b"1.2.840.10008.1.2.4.70",
-    b"1.2.840.10008.1.2.4.80", b"1.2.840.10008.1.2.4.203", b"1.2.3.4", b"", b"\xff\xfe", b"1.2" * 40,
+    b"1.2.840.10008.1.2.4.80", b"1.2.840.10008.1.2.4.203", b"1.2.3.4", b"", b"\xff\xfe",
+    b"1.2" * 40,
 )  # fmt: skip
 UNDEFINED: Final = 0xFFFFFFFF
 _LONG: Final = frozenset(str(vr).encode() for vr in EXPLICIT_VR_LENGTH_32)
@@ -240,8 +241,10 @@ _TEXTS: Final = (
 )  # fmt: skip
 _CHARSETS: Final = (
     b"", b"ISO_IR 100", b"ISO_IR 192", b"GB18030", b"GBK", b"\\ISO 2022 IR 87", b"ISO 2022 IR 13",
-    b"ISO 2022 IR 149\\ISO 2022 IR 58", b"ISO_IR 999", b"utf-8", b"\\\\\\", b"ISO_IR 192\\ISO 2022 IR 87",
-    b"latin-1", b"idna", b"zip", b"rot13", b"hex", b"ISO 2022 B", b"ISO-2022-144", b"unicode_escape",
+    b"ISO 2022 IR 149\\ISO 2022 IR 58", b"ISO_IR 999", b"utf-8", b"\\\\\\",
+    b"ISO_IR 192\\ISO 2022 IR 87",
+    b"latin-1", b"idna", b"zip", b"rot13", b"hex", b"ISO 2022 B", b"ISO-2022-144",
+    b"unicode_escape",
 )  # fmt: skip
 _DATES: Final = (
     b"00000000", b"20259999", b"2025.01.02", b"19010203", b"9" * 30, b"20250230", b"2025010", b"X",
@@ -403,7 +406,7 @@ def _charset(level: list[Element], rng: Random) -> None:
 
 
 def _nest(level: list[Element], rng: Random) -> None:
-    """A sequence in a sequence in a sequence …"""
+    """A sequence in a sequence in a sequence, and so on."""
     depth = rng.choice((2, 10, 20, 400, 1500))
     tag = rng.choice((0x0040A730, 0x0040A043, 0x00081115))
     undefined = rng.random() < 0.5

@@ -7,7 +7,8 @@ from typing import Any
 
 HOSTILE: tuple[Any, ...] = (
     None, True, False, 0, -1, 2**63, 10**400, 1.5, float("nan"), float("inf"), 1e308, "", " ", "\0",
-    "\ud800", "ZZQ", "é" * 300, "../../x", "<script>", "{{7*7}}", "%00", "1.2.3", "A" * 5000, [], {},
+    "\ud800", "ZZQ", "é" * 300, "../../x", "<script>", "{{7*7}}", "%00", "1.2.3", "A" * 5000,
+    [], {},
     [[]], [None], {"": None}, {"a": {"a": {}}}, "\r\nX: y", "http://u:ZZQpw@h/?q", "١٢٣", "Success",
 )  # fmt: skip
 
@@ -56,9 +57,13 @@ def _places(tree: Any) -> list[tuple[Any, Any]]:
     waiting = [tree]
     while waiting and len(found) < 3000:
         node = waiting.pop()
-        keys = node.keys() if isinstance(node, dict) else range(len(node)) if isinstance(
-            node, list
-        ) else ()
+        keys = (
+            node.keys()
+            if isinstance(node, dict)
+            else range(len(node))
+            if isinstance(node, list)
+            else ()
+        )
         for key in list(keys):
             found.append((node, key))
             waiting.append(node[key])
@@ -66,12 +71,52 @@ def _places(tree: Any) -> list[tuple[Any, Any]]:
 
 
 TOML_VALUES = (
-    '""', '"x"', "0", "-1", "1e400", "nan", "inf", "-inf", "true", "[]", "[[]]", "{}", '["a", 1]',
-    "1979-05-27", "07:32:00", "0x7fffffffffffffff", "99999999999999999999", '"""a\nb"""', "'\\u0000'",
-    '"\\u0000"', '"\\ud800"', '"http://ZZQuser:ZZQpw@host"', '"postgresql://ZZQuser:ZZQpw@h/d"',
-    '"R CC"', '["R CC"]', '"sensitivity=0.9"', '"sensitivity=2"', '"::1"', '"0.0.0.0"', "{a = 1}",
-    '"' + "A" * 5000 + '"', "[" * 500, "{a=" * 300, '"%s"', '"/nonexistent"', '"dicom"', "104",
-    '"DEBUG"', "65536", "1_000", '"é"', '"kim2018@1.0.0"', "''", "\x00", "\x80", '"folder"',
+    '""',
+    '"x"',
+    "0",
+    "-1",
+    "1e400",
+    "nan",
+    "inf",
+    "-inf",
+    "true",
+    "[]",
+    "[[]]",
+    "{}",
+    '["a", 1]',
+    "1979-05-27",
+    "07:32:00",
+    "0x7fffffffffffffff",
+    "99999999999999999999",
+    '"""a\nb"""',
+    "'\\u0000'",
+    '"\\u0000"',
+    '"\\ud800"',
+    '"http://ZZQuser:ZZQpw@host"',
+    '"postgresql://ZZQuser:ZZQpw@h/d"',
+    '"R CC"',
+    '["R CC"]',
+    '"sensitivity=0.9"',
+    '"sensitivity=2"',
+    '"::1"',
+    '"0.0.0.0"',
+    "{a = 1}",
+    '"' + "A" * 5000 + '"',
+    "[" * 500,
+    "{a=" * 300,
+    '"%s"',
+    '"/nonexistent"',
+    '"dicom"',
+    "104",
+    '"DEBUG"',
+    "65536",
+    "1_000",
+    '"é"',
+    '"kim2018@1.0.0"',
+    "''",
+    "\x00",
+    "\x80",
+    '"folder"',
 )
 
 
@@ -90,7 +135,9 @@ def mutated_toml(
         elif roll < 0.6:
             lines.insert(at, f"{rng.choice(keys)} = {rng.choice(TOML_VALUES)}")
         elif roll < 0.7:
-            lines.insert(at, rng.choice(("[{}]", "[[{}]]", "[{}", "[{}.x]")).format(rng.choice(sections)))
+            lines.insert(
+                at, rng.choice(("[{}]", "[[{}]]", "[{}", "[{}.x]")).format(rng.choice(sections))
+            )
         elif roll < 0.8:
             lines.insert(at, rng.choice(lines))
         elif roll < 0.9:

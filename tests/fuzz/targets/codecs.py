@@ -16,7 +16,9 @@ from tests.fuzz.oracles import Violation
 from tests.fuzz.target import Target
 from tests.fuzz.targets.files import COLUMNS, ROWS, file_bytes, view
 
-_MARKERS = tuple(bytes((0xFF, n)) for n in (*range(0x4F, 0x66), *range(0x90, 0x94), *range(0xC0, 0x100)))
+_MARKERS = tuple(
+    bytes((0xFF, n)) for n in (*range(0x4F, 0x66), *range(0x90, 0x94), *range(0xC0, 0x100))
+)
 _MATRICES = tuple(
     rows.to_bytes(2, "big") + columns.to_bytes(2, "big")
     for rows, columns in ((0, 0), (65535, 65535), (ROWS, 65535), (1, 1), (ROWS * 2, COLUMNS))
@@ -51,7 +53,9 @@ class Codec(Target):
         head = self._heads[data[0] % len(self._heads)]
         stream = data[1:]
         if head.endswith(b"\0\0\xff\xff\xff\xff"):  # encapsulated; 0xFF in front: no delimiter
-            items = stream if stream.startswith(b"\xfe\xff\0\xe0") else item(b"") + item(_even(stream))
+            items = (
+                stream if stream.startswith(b"\xfe\xff\0\xe0") else item(b"") + item(_even(stream))
+            )
             stream = items + (b"" if data[0] > 127 else b"\xfe\xff\xdd\xe0\0\0\0\0")
         self._file.write_bytes(head + stream)
         mammogram = read_instance(self._file)
@@ -95,4 +99,3 @@ def _variants(syntax: str) -> list[tuple[bytes, bytes]]:
 
 def _even(data: bytes) -> bytes:
     return data + b"\0" * (len(data) % 2)
-

@@ -165,9 +165,7 @@ def command(field: int, sop_class: bytes, instance: bytes, data_set: int) -> byt
         dicom.Element(0x00000800, b"US", data_set.to_bytes(2, "little")),
     ]
     if instance:
-        elements.append(
-            dicom.Element(0x00001000, b"UI", instance + b"\0" * (len(instance) % 2))
-        )
+        elements.append(dicom.Element(0x00001000, b"UI", instance + b"\0" * (len(instance) % 2)))
     body = dicom.encoded(elements, dicom.IMPLICIT)
     length = dicom.Element(0x00000000, b"UL", len(body).to_bytes(4, "little"))
     return dicom.encoded([length], dicom.IMPLICIT) + body
@@ -219,7 +217,18 @@ def _changed(pdus: list[bytes], rng: Random) -> list[bytes]:
         data[0:1] = bytes((rng.choice(_TYPES),))
     elif roll < 0.18:
         length = max(0, len(data) - 6)
-        lies = (0, 1, length + 1, max(length - 1, 0), length * 2, 0xFFFFFFFF, 1 << 24, 1 << 31, 4, 6)
+        lies = (
+            0,
+            1,
+            length + 1,
+            max(length - 1, 0),
+            length * 2,
+            0xFFFFFFFF,
+            1 << 24,
+            1 << 31,
+            4,
+            6,
+        )
         data[2:6] = struct.pack(">I", rng.choice(lies) & 0xFFFFFFFF)
     elif roll < 0.28 and data[:1] == b"\4" and len(data) >= 12:
         data[10] = rng.choice((0, 1, 2, 3, 5, 7, 9, 255))
@@ -262,7 +271,9 @@ def _with_command(data: bytes, rng: Random) -> bytearray:
     elif roll < 0.7:
         elements.remove(element)
     elif roll < 0.9:
-        element.tag = rng.choice((0x00000002, 0x00000100, 0x00000120, 0x00000800, 0x00080016, 0x000011FF))
+        element.tag = rng.choice(
+            (0x00000002, 0x00000100, 0x00000120, 0x00000800, 0x00080016, 0x000011FF)
+        )
     else:
         elements.append(dicom.Element(0x00001030, b"AE", b"ZZQ " * rng.choice((1, 4, 400, 20_000))))
     body = dicom.encoded(elements, dicom.IMPLICIT) + tail

@@ -8,9 +8,7 @@ from tests.fuzz.mutate import raw
 from tests.fuzz.oracles import Violation
 from tests.fuzz.target import Target
 
-_BODY = (
-    b"--X\r\nContent-Type: application/dicom\r\n\r\nZZQ first\r\n--X\r\n\r\nsecond\r\n--X--\r\n"
-)
+_BODY = b"--X\r\nContent-Type: application/dicom\r\n\r\nZZQ first\r\n--X\r\n\r\nsecond\r\n--X--\r\n"
 
 
 class Multipart(Target):

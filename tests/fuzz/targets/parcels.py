@@ -20,7 +20,8 @@ from tests.fuzz.target import Target
 _NAMES = (
     "../card.json", "/card.json", "a/../card.json", "card.json/", "toy/0.0.1/card.json", "card.pkl",
     "a/b/c/d/e/f/card.json", "blobs/x.safetensors", "card.json\0.pkl", "\\card.json", "", ".",
-    "C:card.json", "é/card.json", "toy/0.0.1/split.json/x", "model.safetensors", "a" * 300 + "/card.json",
+    "C:card.json", "é/card.json", "toy/0.0.1/split.json/x", "model.safetensors",
+    "a" * 300 + "/card.json",
 )  # fmt: skip
 
 
@@ -44,7 +45,9 @@ class Parcels(Target):
             return raw.mutated(data, rng, other)
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as file:
-                members = {m.filename: file.read(m) for m in file.infolist() if m.file_size < 1 << 18}
+                members = {
+                    m.filename: file.read(m) for m in file.infolist() if m.file_size < 1 << 18
+                }
         except Exception:  # already damaged: go on with its bytes
             return raw.mutated(data, rng, other)
         return _zipped(_changed(members, rng), rng)
@@ -126,7 +129,9 @@ def _members() -> dict[str, bytes]:
 
 @cache
 def _parcel(prefix: str) -> bytes:
-    return _zipped({prefix + name: content for name, content in _members().items()}, Random(0), lie=False)
+    return _zipped(
+        {prefix + name: content for name, content in _members().items()}, Random(0), lie=False
+    )
 
 
 def _changed(members: dict[str, bytes], rng: Random) -> dict[str, bytes]:

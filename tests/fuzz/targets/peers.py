@@ -28,14 +28,18 @@ _KEYS = (
     "00081198", "00081197", "Value", "vr", "entry", "response", "status", "type", "00080060",
 )  # fmt: skip
 _HEADS = (
-    b"HTTP/1.1 204 \r\n", b"HTTP/1.1 301 x\r\nLocation: file:///etc/passwd\r\n", b"HTTP/1.1 500 \r\n",
-    b"HTTP/1.1 503 \r\nRetry-After: 99999999\r\n", b"HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n",
-    b"HTTP/1.1 200 \r\nContent-Encoding: gzip\r\n", b"HTTP/1.1 200 \r\nContent-Encoding: deflate\r\n",
+    b"HTTP/1.1 204 \r\n", b"HTTP/1.1 301 x\r\nLocation: file:///etc/passwd\r\n",
+    b"HTTP/1.1 500 \r\n",
+    b"HTTP/1.1 503 \r\nRetry-After: 99999999\r\n",
+    b"HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n",
+    b"HTTP/1.1 200 \r\nContent-Encoding: gzip\r\n",
+    b"HTTP/1.1 200 \r\nContent-Encoding: deflate\r\n",
     b"HTTP/1.1 200 \r\nContent-Length: 99999999999\r\n", b"HTTP/1.1 100 \r\n", b"HTTP/1.1 999 \r\n",
     b"HTTP/1.1 401 \r\nWWW-Authenticate: Basic\r\n", b"HTTP/1.1 200 \r\nContent-Length: -1\r\n",
     b"HTTP/1.1 200 \r\nX: " + b"a" * 70_000 + b"\r\n", b"ICY 200\r\n", b"", b"HTTP/1.1 404 \r\n",
     b"HTTP/1.1 200 \r\nSet-Cookie: a=b\r\nContent-Type: application/json; charset=utf-7\r\n",
-    b"HTTP/1.1 200 \r\nContent-Type: multipart/related\r\n", b"HTTP/1.1 202 \r\n", b"HTTP/1.1 409 \r\n",
+    b"HTTP/1.1 200 \r\nContent-Type: multipart/related\r\n", b"HTTP/1.1 202 \r\n",
+    b"HTTP/1.1 409 \r\n",
 )  # fmt: skip
 STUDY = uid("study", 0)
 
@@ -95,11 +99,17 @@ class DicomwebPeer(Peer):
 
     def seeds(self) -> list[bytes]:
         listed = [_json_instance(view())]
-        part = b"--B\r\nContent-Type: application/dicom\r\n\r\n" + file_bytes(view()) + b"\r\n--B--\r\n"
+        part = (
+            b"--B\r\nContent-Type: application/dicom\r\n\r\n"
+            + file_bytes(view())
+            + b"\r\n--B--\r\n"
+        )
         related = b'multipart/related; type="application/dicom"; boundary=B'
         return [
             _NEXT.join((_json(listed), _json([]), answer(part, related))),
-            _NEXT.join((_json(listed), _json([]), answer(file_bytes(view()), b"application/dicom"))),
+            _NEXT.join(
+                (_json(listed), _json([]), answer(file_bytes(view()), b"application/dicom"))
+            ),
         ]
 
     def ask(self) -> None:
@@ -139,7 +149,9 @@ class Destinations(Peer):
         ds = view()
         item = {"00081155": {"vr": "UI", "Value": [str(ds.SOPInstanceUID)]}}
         stored = {"00081199": {"vr": "SQ", "Value": [item]}}
-        had = {"00081198": {"vr": "SQ", "Value": [{**item, "00081197": {"vr": "US", "Value": [273]}}]}}
+        had = {
+            "00081198": {"vr": "SQ", "Value": [{**item, "00081197": {"vr": "US", "Value": [273]}}]}
+        }
         status = {"response": {"status": "201 Created"}}
         system = _json({"ApiVersion": 26, "Version": "1.12.0"})
         found = _json([{"ID": "ab", "Type": "Instance"}])
@@ -149,7 +161,8 @@ class Destinations(Peer):
             b"s" + _NEXT.join((_json(had), _json([_json_instance(ds, all_of_it=True)]))),
             b"o" + _NEXT.join((system, _json([]), _json({"Status": "Success"}))),
             b"o" + _NEXT.join((system, found, file, _json({"Status": "AlreadyStored"}))),
-            b"f" + _json({"resourceType": "Bundle", "type": "transaction-response", "entry": [status]}),
+            b"f"
+            + _json({"resourceType": "Bundle", "type": "transaction-response", "entry": [status]}),
         ]
 
     def mutate(self, data: bytes, rng: Random, other: bytes) -> bytes:

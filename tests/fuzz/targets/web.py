@@ -25,22 +25,38 @@ _PATHS = (
     "/api/studies?limit=5", "/studies/x/report?patient=2", "/login?next=/studies/1", "/static/../x",
 )  # fmt: skip
 _PARTS = (
-    "..", "%2e%2e", "%00", "%ff", "%ed%a0%80", "//", "?", "&limit=", "limit=1e400", "patient=-1", "next=",
+    "..", "%2e%2e", "%00", "%ff", "%ed%a0%80", "//", "?", "&limit=", "limit=1e400",
+    "patient=-1", "next=",
     "next=//evil", "next=%0d%0aSet-Cookie:%20a=b", "next=javascript:1", "9" * 400, "ZZQ", ";", "*",
     "<script>", "{{7*7}}", "%", "\u0661", "limit=%d9%a3", "a" * 3000, "patient=9" + "9" * 5000,
 )  # fmt: skip
 _HEADERS = (
     ["host", "127.0.0.1"], ["host", "evil"], ["host", "["], ["host", ""], ["host", "[::1]:80"],
     ["authorization", "Bearer " + TOKEN], ["authorization", "Bearer \xff"], ["authorization", ""],
-    ["authorization", "Basic ZZQ"], ["cookie", "cadnode_session=1.2"], ["cookie", "cadnode_session="],
+    ["authorization", "Basic ZZQ"], ["cookie", "cadnode_session=1.2"], ["cookie",
+    "cadnode_session="],
     ["cookie", "cadnode_session=\xe9.\xe9"], ["cookie", 'a="b; c=;;;=,'], ["accept", "text/html"],
     ["cookie", "cadnode_session=99999999999999999999." + "0" * 64], ["content-length", "-1"],
     ["content-type", "application/json"], ["content-type", "text/plain"], ["content-type", "\xff"],
     ["content-type", "application/json; charset=utf-16"], ["via", "1"], ["forwarded", "for=1"],
-    ["x-forwarded-for", "\xff"], ["sec-fetch-site", "cross-site"], ["range", "bytes=0-"], ["\xff", "x"],
+    ["x-forwarded-for", "\xff"], ["sec-fetch-site", "cross-site"], ["range", "bytes=0-"],
+    ["\xff", "x"],
     ["cookie", "cadnode_session=\u00b2.x"],
 )  # fmt: skip
-_METHODS = ("GET", "GET", "GET", "POST", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "X", "")
+_METHODS = (
+    "GET",
+    "GET",
+    "GET",
+    "POST",
+    "POST",
+    "HEAD",
+    "PUT",
+    "DELETE",
+    "OPTIONS",
+    "PATCH",
+    "X",
+    "",
+)
 _BODY = {"study_instance_uid": "1.2.3", "source": "orthanc", "orthanc_id": None, "at_once": True}
 _KEYS = (*_BODY, "study_instance_uid")
 
@@ -73,7 +89,9 @@ class Web(Target):
     def seeds(self) -> list[bytes]:
         asked = [["GET", path, [["host", "127.0.0.1"]], ""] for path in _PATHS]
         json_type = ["content-type", "application/json"]
-        asked.append(["POST", "/api/studies", [["host", "localhost"], json_type], json.dumps(_BODY)])
+        asked.append(
+            ["POST", "/api/studies", [["host", "localhost"], json_type], json.dumps(_BODY)]
+        )
         asked.append(["POST", "/login", [["host", "localhost"]], f"token={TOKEN}&next=/x"])
         with_token = [["authorization", f"Bearer {TOKEN}"], json_type]
         asked.append(["POST", "/api/studies", with_token, json.dumps(_BODY)])
@@ -92,15 +110,23 @@ class Web(Target):
                 method = rng.choice(_METHODS)
             elif roll < 0.5:
                 at = rng.randrange(len(path) + 1)
-                path = path[:at] + rng.choice((*_PARTS, *_PATHS)) + path[at + rng.choice((0, 0, 1, 5)) :]
+                path = (
+                    path[:at]
+                    + rng.choice((*_PARTS, *_PATHS))
+                    + path[at + rng.choice((0, 0, 1, 5)) :]
+                )
             elif roll < 0.65:
                 headers = [*headers, rng.choice(_HEADERS)]
             elif roll < 0.7:
                 headers = headers[1:]
             elif roll < 0.85:
-                body = text.mutated_json(body.encode("latin-1", "replace"), rng, _KEYS).decode("latin-1")
+                body = text.mutated_json(body.encode("latin-1", "replace"), rng, _KEYS).decode(
+                    "latin-1"
+                )
             else:
-                body = raw.mutated(body.encode("latin-1", "replace"), rng).decode("latin-1")[:20_000]
+                body = raw.mutated(body.encode("latin-1", "replace"), rng).decode("latin-1")[
+                    :20_000
+                ]
         return json.dumps([app, method, path[:8000], headers[:20], body]).encode()
 
     def run(self, data: bytes) -> Iterator[str]:
@@ -114,7 +140,9 @@ class Web(Target):
         )
         if status >= 500 and status != 503:
             raise Violation(f"status {status}: {method} {path[:80]}")
-        if b"<script>alert" in text_sent and b"application/json" not in sent.get(b"content-type", b""):
+        if b"<script>alert" in text_sent and b"application/json" not in sent.get(
+            b"content-type", b""
+        ):
             raise Violation(f"a value is not escaped: {method} {path[:80]}")
         for value in (*sent, *sent.values()):
             if b"\r" in value or b"\n" in value:
