@@ -45,7 +45,10 @@ class FuzzerError(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is tried. `corpus` are the inputs to begin with, beside the target's seeds."""
+    """How much is tried. `corpus` are the inputs to begin with, beside the target's seeds.
+
+    `within_s` counts from when a child is ready: it stops then, after one input at least.
+    """
 
     inputs: int
     seed: int = 1
@@ -122,7 +125,7 @@ def fuzz(target: Target, plan: Plan, on_progress: Callable[[int], None] | None =
             first = outcome.inputs
             ended = _supervised(
                 lambda to, pool=pool, first=first: _work(  # type: ignore[misc]
-                    target, plan, pool, first, started, shared, to
+                    target, plan, pool, first, shared, to
                 ),
                 shared,
                 lambda message: _take(outcome, message, on_progress),
@@ -267,7 +270,6 @@ def _work(
     plan: Plan,
     pool: list[bytes],
     first: int,
-    started: float,
     shared: _Shared,
     to: Connection,
 ) -> None:
@@ -277,8 +279,9 @@ def _work(
     memory: list[tuple[int, int]] = []
     # The watch first: what it replaces is then ours, not the tracer's.
     with Watch() as watch, opened(target), Reach() as reach:
+        started = time.monotonic()
         for number in range(first, plan.inputs):
-            if time.monotonic() - started > plan.within_s:
+            if number > first and time.monotonic() - started > plan.within_s:
                 break
             data = _input(target, plan, pool, n_given, number)
             shared.put(number, data)

@@ -77,11 +77,19 @@ class Web(Target):
         report = folder / "report.html"
         patient = Patient((hostile, hostile), hostile)
         errors = (None, None, jobs_away(), UnknownSource((hostile,)))
-        self._apps = [
-            create(Told(states, patient, report, error=error).node(), Access(token))
+        self._nodes = [
+            (Told(states, patient, report, error=error).node(), Access(token))
             for error in errors
             for token in ("", TOKEN)
         ]
+        self._apps: dict[int, Any] = {}
+
+    def _app(self, number: int) -> Any:
+        """One of the applications, made when it is first asked."""
+        number %= len(self._nodes)
+        if number not in self._apps:
+            self._apps[number] = create(*self._nodes[number])
+        return self._apps[number]
 
     def close(self) -> None:
         self._loop.close()
@@ -132,7 +140,7 @@ class Web(Target):
     def run(self, data: bytes) -> Iterator[str]:
         try:
             number, method, path, headers, body = json.loads(data)
-            app = self._apps[number % len(self._apps)]
+            app = self._app(number)
         except (ValueError, TypeError):
             return
         status, sent, text_sent = self._loop.run_until_complete(
