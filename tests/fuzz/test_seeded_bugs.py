@@ -10,7 +10,7 @@ import pytest
 
 from cadnode import multipart
 from cadnode.errors import NotProcessable
-from cadnode.exam import dicom_file, kind, mammogram, spacing
+from cadnode.exam import dicom_file, mammogram
 from cadnode.exam.attributes import items
 from cadnode.exam.markings import sr
 from cadnode.imaging import decode
@@ -19,13 +19,19 @@ from cadnode.web.access import Access
 from tests.fuzz import oracles
 from tests.fuzz.engine import Outcome, Plan, fuzz
 from tests.fuzz.registry import all_targets
+from tests.fuzz.targets.files import COLUMNS, ROWS
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
 
 def _unguarded_number(patch: pytest.MonkeyPatch) -> None:
-    for module in (kind, mammogram, spacing):
-        patch.setattr(module, "number", lambda ds, keyword: float(ds.get(keyword) or 0))
+    whole = mammogram.describe
+
+    def describe(file: Any, **how: Any) -> Any:
+        int(file.header.get("SeriesNumber") or 0)
+        return whole(file, **how)
+
+    patch.setattr(mammogram, "describe", describe)
 
 
 def _missing_bound(patch: pytest.MonkeyPatch) -> None:
@@ -95,7 +101,7 @@ def _crash(patch: pytest.MonkeyPatch) -> None:
 
     def stream_size(frame: bytes) -> Any:
         size = whole(frame)
-        if size and size[0] > 60_000:
+        if size != (ROWS, COLUMNS):
             os.kill(os.getpid(), signal.SIGSEGV)
         return size
 
