@@ -7,6 +7,7 @@ UIDs are written hashed; `hashed` is the one way to name an instance, series or 
 import hashlib
 import logging
 import sys
+import warnings
 from collections.abc import MutableMapping
 from typing import Any, cast
 
@@ -58,6 +59,9 @@ def configure(level: str = "INFO", *, human: bool = False) -> None:
     # Other libraries log identifiers in clear: they are kept to errors, without their texts.
     for name in ("pydicom", "pynetdicom", "highdicom", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # Their warnings quote the odd value, too. Here once for all threads of the process: a
+    # `warnings.catch_warnings` of one thread takes effect in the others.
+    warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom|highdicom)(\.|$)")
 
 
 def get_logger(room: str) -> structlog.typing.FilteringBoundLogger:

@@ -11,6 +11,7 @@ from pydicom import DataElement, Dataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
+from cadnode.exam.attributes import items
 from cadnode.exam.dicom_file import tolerant
 from cadnode.exam.header import as_stored
 from cadnode.exam.patient import UNREADABLE
@@ -67,7 +68,7 @@ def stated_input(ds: Dataset) -> str:
 
     It stands in Contributing Equipment Sequence (0018,A001), PS3.3 C.12.1.
     """
-    for item in ds.get("ContributingEquipmentSequence") or ():
+    for item in items(ds, "ContributingEquipmentSequence"):
         found = _STATED.search(str(item.get("ContributionDescription") or ""))
         if found is not None and str(item.get("Manufacturer") or "").strip() == "cadnode":
             return found[1]

@@ -77,6 +77,8 @@ def read_card(folder: Path) -> ModelCard:
         return CARDS.validate_json((folder / CARD).read_bytes())
     except FileNotFoundError:
         raise ModelError(f"there is no {CARD} in {folder}") from None
+    except OSError as error:
+        raise ModelError(f"the {CARD} in {folder} cannot be read: {error.strerror}") from None
     except ValidationError as error:
         keys = ", ".join(".".join(map(str, e["loc"])) for e in error.errors()[:5])
         raise ModelError(f"the model card in {folder} is not valid: {keys}") from None
@@ -123,7 +125,7 @@ def read_split(folder: Path) -> dict[str, list[str]]:
         parts = json.loads((folder / SPLIT).read_text())
         named = ["train", "validation", *(["excluded"] if "excluded" in parts else [])]
         return {part: [*map(str, parts[part])] for part in named}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ModelError(f"{folder} has no valid {SPLIT}") from None
 
 

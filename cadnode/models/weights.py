@@ -50,9 +50,15 @@ def unpack(content: bytes) -> dict[str, Tensor]:
         The bytes are no safetensors.
     """
     try:
-        packed = load_tensors(content)
-    except (SafetensorError, ValueError):
+        return _unpacked(load_tensors(content))
+    # The last three: a type of numbers that torch has not, a scale without its tensor, or of
+    # another shape.
+    except (SafetensorError, ValueError, KeyError, RuntimeError, TypeError):
         raise ModelError("the weights are no safetensors file, or a damaged one") from None
+
+
+def _unpacked(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with the scales of int8 applied."""
     state = {name: value for name, value in packed.items() if not name.endswith(_SCALE)}
     for name, scale in packed.items():
         if name.endswith(_SCALE):

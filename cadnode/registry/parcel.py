@@ -4,6 +4,7 @@ A zip file is unpacked only after every name in it was checked: nothing but card
 and lists of women, nothing outside the target, nothing that grows beyond measure.
 """
 
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -22,6 +23,12 @@ MOST_BYTES: Final = 4 * 1024**3
 MOST_TEXT: Final = 32 * 1024**2
 _MOST_MEMBERS: Final = 1000
 _DEEPEST: Final = 5
+_LONGEST_NAME: Final = 200  # bytes of a part of a path; file systems take 255
+# What the parts of a damaged file lead `zipfile` and `zlib` to raise.
+_DAMAGED: Final = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError,
+    ValueError, IndexError,
+)  # fmt: skip
 _CHUNK: Final = 1024**2
 
 
@@ -71,8 +78,10 @@ def _unpack(archive: Path, target: Path) -> None:
             _refuse(archive, members)
             for member in members:
                 _extract(file, member, target.joinpath(*PurePosixPath(member.filename).parts))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+    except _DAMAGED:
         raise ModelError(f"{archive} is damaged or encrypted, nothing was taken from it") from None
+    except OSError as error:
+        raise ModelError(f"{archive} cannot be unpacked: {error.strerror}") from None
 
 
 def _refuse(archive: Path, members: list[zipfile.ZipInfo]) -> None:
@@ -85,9 +94,11 @@ def _refuse(archive: Path, members: list[zipfile.ZipInfo]) -> None:
             f"{archive} was refused: unpacked it has more than {MOST_BYTES // 1024**3} GB or "
             f"{_MOST_MEMBERS} files"
         )
-    names = [member.filename for member in members]
+    names = [PurePosixPath(member.filename) for member in members]
     if len(names) != len(set(names)):
         raise ModelError(f"{archive} was refused: a name occurs twice in it")
+    if set(names) & {parent for name in names for parent in name.parents}:
+        raise ModelError(f"{archive} was refused: a name in it is a file and a folder")
 
 
 def _wrong(member: zipfile.ZipInfo) -> str:
@@ -97,6 +108,10 @@ def _wrong(member: zipfile.ZipInfo) -> str:
         return "leads out of the folder it is unpacked in"
     if S_ISLNK(member.external_attr >> 16):
         return "is a link"
+    if any(len(part.encode("utf-8", "replace")) > _LONGEST_NAME for part in path.parts):
+        return "is too long a name"
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "is compressed in another way than zip files commonly are (deflate)"
     shared = path.parent.name == BLOBS and path.suffix == ".safetensors"
     if not (shared or path.name in {CARD, WEIGHTS, SPLIT}) or len(path.parts) > _DEEPEST:
         return f"is no part of a model ({CARD}, {WEIGHTS}, {SPLIT}); pickles are never read"

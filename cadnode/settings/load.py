@@ -4,15 +4,17 @@ Environment variables override the file: `CADNODE_LISTENER__PORT=11113` sets `li
 Unknown keys are refused, so that a typing error cannot silently do nothing.
 """
 
+import re
 import tomllib
 from pathlib import Path
+from typing import Any, Final
 
 from pydantic import ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 from pydantic_settings import (
     SettingsError as SourceError,
@@ -31,6 +33,10 @@ from cadnode.settings.sections import (
     StudySection,
     WebSection,
 )
+
+_MOST_BYTES: Final = 1 << 20  # of a file; with every key and a hundred peers it has some 50 KB
+_MOST_SHOWN: Final = 200  # characters of a wrong value
+_CREDENTIALS: Final = re.compile(r"(://)[^\s'\"]*@")
 
 
 class Settings(BaseSettings):
@@ -97,6 +103,7 @@ def load(file: Path | None = None) -> Settings:
             f"there is no configuration file {file}; "
             "`cadnode check --example` prints one to start from"
         )
+    stated = {} if file is None else _parsed(file)
 
     class FromFile(Settings):
         @classmethod
@@ -108,31 +115,64 @@ def load(file: Path | None = None) -> Settings:
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            if file is None:
-                return (env_settings,)
-            return env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+            return env_settings, InitSettingsSource(settings_cls, init_kwargs=stated)
 
     try:
         return FromFile()
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{file} is not TOML: {error}") from error
     except SourceError as error:
         raise SettingsError(f"a CADNODE_… environment variable cannot be read: {error}") from error
     except ValidationError as error:
-        raise SettingsError(_explain(error, file)) from error
+        # Its own text quotes values whole, and with them credentials in a URL.
+        raise SettingsError(_explain(error, file)) from None
+
+
+def _parsed(file: Path) -> dict[str, Any]:
+    """The tree in a TOML file; raises `SettingsError` when there is none in it."""
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise SettingsError(f"{file} is no configuration file: it has more than 1 MB")
+        text = content.decode("utf-8")
+        tree = tomllib.loads(text)
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = 1 + content[: error.start].count(b"\n")
+        raise SettingsError(f"{file} is not TOML: line {line} is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{file} is not TOML: {error}") from error
+    except RecursionError:
+        raise SettingsError(f"{file} is no configuration: tables and arrays are too deep") from None
+    # No key has a use for it, and a path with it fails wherever it is used.
+    if "\0" in text or _holds_null(tree):
+        raise SettingsError(f"{file} has the character U+0000 in a value")
+    return tree
+
+
+def _holds_null(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_null, (*value.keys(), *value.values())))
+    if isinstance(value, list):
+        return any(map(_holds_null, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def _explain(error: ValidationError, file: Path | None) -> str:
-    """One line per wrong key: where, what was found, what is wanted."""
+    """One line per wrong key: where, what was found, what is wanted; no credentials in URLs."""
     lines = [f"{file or 'the environment'} has {error.error_count()} wrong setting(s):"]
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"]) or "(top level)"
-        found = (
-            "" if item["type"] in {"missing", "extra_forbidden"} else f", found {item['input']!r}"
-        )
+        shown = _without_credentials(repr(item["input"]))
+        shown = shown if len(shown) <= _MOST_SHOWN else shown[:_MOST_SHOWN] + " …"
+        found = "" if item["type"] in {"missing", "extra_forbidden"} else f", found {shown}"
         wanted = {
             "extra_forbidden": "there is no such setting",
             "missing": "is missing",
         }.get(item["type"], item["msg"])
         lines.append(f"  {where}: {wanted}{found}")
-    return "\n".join(lines)
+    return _without_credentials("\n".join(lines))
+
+
+def _without_credentials(text: str) -> str:
+    return _CREDENTIALS.sub(r"\1…@", text)

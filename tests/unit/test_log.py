@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import pytest
 
@@ -21,6 +22,15 @@ def test_an_exception_is_named_by_its_class_alone(capsys: pytest.CaptureFixture[
     log.configure()
     log.get_logger("test").error("failed", error=ValueError("patient DOE^JANE"))
     assert lines(capsys)[0]["error"] == "ValueError"
+
+
+def test_what_libraries_warn_of_is_not_printed_as_it_quotes_values() -> None:
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        log.configure()
+        for module in ("pydicom.charset", "pynetdicom.dsutils", "highdicom", "pydicomx"):
+            warnings.warn_explicit(f"DOE^JANE in {module}", UserWarning, "file", 1, module=module)
+    assert [str(one.message) for one in shown] == ["DOE^JANE in pydicomx"]
 
 
 def test_hashed_uids_are_equal_for_equal_uids_only() -> None:

@@ -1,5 +1,6 @@
 """Folders and zip files with models that somebody hands over."""
 
+import json
 import os
 import pickle
 import struct
@@ -11,6 +12,7 @@ import torch
 
 from cadnode.errors import ModelError, SettingsError
 from cadnode.models import store
+from cadnode.models.weights import unpack
 from cadnode.registry import parcel
 from tests.unit import store_cases
 
@@ -174,3 +176,69 @@ def test_a_folder_without_a_card_and_a_missing_path_are_told_apart(tmp_path: Pat
         pass
     with pytest.raises(SettingsError, match="there is no"), parcel.opened(tmp_path / "none"):
         pass
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["split.json", "split.json/card.json"], ["split.json/card.json", "split.json"]],
+)
+def test_a_name_that_is_a_file_and_a_folder_is_refused(tmp_path: Path, names: list[str]) -> None:
+    file = tmp_path / "model.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, "{}")
+    with pytest.raises(ModelError, match="a file and a folder"), parcel.opened(file):
+        pass
+
+
+def test_a_name_longer_than_file_systems_take_is_refused(tmp_path: Path) -> None:
+    file = with_member(tmp_path, "é" * 150 + "/card.json")
+    with pytest.raises(ModelError, match="too long"), parcel.opened(file):
+        pass
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_only_what_deflate_or_nothing_compressed_is_unpacked(tmp_path: Path, kind: int) -> None:
+    file = tmp_path / "model.zip"
+    with zipfile.ZipFile(file, "w", kind) as archive:
+        archive.writestr("card.json", "{}")
+    with pytest.raises(ModelError, match="another way"), parcel.opened(file):
+        pass
+
+
+def safetensors(header: dict[str, object], n_bytes: int) -> bytes:
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + b"\0" * n_bytes
+
+
+def tensor(dtype: str, shape: list[int], start: int, end: int) -> dict[str, object]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+
+
+@pytest.mark.parametrize(
+    ("header", "n_bytes"),
+    [
+        ({"x.int8_scale": tensor("F32", [1], 0, 4)}, 4),
+        ({"x": tensor("I8", [4], 0, 4), "x.int8_scale": tensor("F32", [3], 4, 16)}, 16),
+    ],
+)
+def test_scales_that_fit_no_tensor_make_damaged_weights(
+    header: dict[str, object], n_bytes: int
+) -> None:
+    with pytest.raises(ModelError, match="damaged"):
+        unpack(safetensors(header, n_bytes))
+
+
+@pytest.mark.parametrize("name", ["card.json", "split.json"])
+def test_json_that_is_too_deep_is_no_card_and_no_list(tmp_path: Path, name: str) -> None:
+    folder = store_cases.made(tmp_path)
+    (folder / name).write_bytes(b"[" * 100_000)
+    read = store.read_card if name == "card.json" else store.seen_women
+    with pytest.raises(ModelError, match="valid"):
+        read(folder)
+
+
+def test_a_folder_in_place_of_a_card_is_no_card(tmp_path: Path) -> None:
+    (tmp_path / "card.json").mkdir()
+    with pytest.raises(ModelError, match="cannot be read"):
+        store.read_card(tmp_path)

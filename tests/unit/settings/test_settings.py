@@ -1,3 +1,4 @@
+import traceback
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,44 @@ def test_a_wrong_setting_is_named_with_what_is_wanted(
 def test_a_file_that_is_not_toml_is_said_to_be_none(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="is not TOML"):
         settings.load(write(tmp_path, "port: 1"))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"[log]\nlevel = '\xe9'", "line 2 is not UTF-8"),
+        (b"a = " + b"[" * 2000, "too deep"),
+        (b'[storage]\nfolder = "a\\u0000b"', "U\\+0000"),
+        (b"#" * (1 << 20) + b"\n", "more than 1 MB"),
+    ],
+)
+def test_what_cannot_be_a_configuration_is_named(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    file = tmp_path / "cadnode.toml"
+    file.write_bytes(content)
+    with pytest.raises(SettingsError, match=reason):
+        settings.load(file)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "url = 'https://user:hush@host'",
+        "host = ['http://user:hush@host/']",
+        "port = 'postgresql://user:hu@sh@host'",
+        f"port = '{'x' * 180}://user:hush@host'",
+        "'http://user:hush@host' = 1",
+    ],
+)
+def test_no_password_in_a_url_is_repeated(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "cadnode.toml"
+    file.write_text(f"[[destinations]]\nname = 'a'\nkind = 'stow'\n{line}\n")
+    with pytest.raises(SettingsError) as caught:
+        settings.load(file)
+    said = "".join(traceback.format_exception(caught.value))
+    assert "hush" not in said.split("test_settings.py")[-1]
+    assert "sh@" not in said
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:

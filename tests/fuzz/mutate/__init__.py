@@ -1,0 +1,1 @@
+"""Mutators: an input and a generator in, another input out."""
