@@ -119,4 +119,4 @@ def _unlimit() -> None:
 
 
 if __name__ == "__main__":
-    serve(*map(int, sys.argv[1:4]))
+    serve(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

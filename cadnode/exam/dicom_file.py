@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,6 +111,26 @@ def read_pixel_data(path: Path) -> bytes:
     return value
 
 
+def read_attributes(file: BinaryIO, tags: Sequence[int]) -> Dataset | None:
+    """Attributes of an opened file's header, nothing else of it kept; None when it is no DICOM.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    """
+    try:
+        with tolerant():
+            is_prefixed = file.read(132)[128:] == b"DICM"
+            file.seek(0)
+            data_set = begin(file, _stated_syntax(read_file_meta(file)))
+            return data_set.read(_at_pixels, tags) if is_prefixed else None
+    except OSError:
+        raise
+    except Exception:  # pydicom raises nearly anything on damaged input; its text may quote it
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Element:
     """The head of a data element whose value begins at `start`; VR b"" when it is implicit."""
@@ -188,6 +208,10 @@ def _read_header(data_set: EncodedDataSet) -> tuple[Header, bool] | int:
         return settled(data_set.read(at_pixels, stream=cast(BinaryIO, bounded))), bounded.short
     except (TooLarge, RecursionError):
         return begun
+
+
+def _at_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return int(tag) in _PIXELS
 
 
 def _first_elements(data_set: EncodedDataSet, n_elements: int) -> Header:
