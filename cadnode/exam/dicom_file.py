@@ -25,6 +25,7 @@ from cadnode.exam.encoding import (
     Encoding,
     begin,
     is_long,
+    passed_over,
     read_file_meta,
 )
 from cadnode.exam.header import Header, settled
@@ -224,6 +225,8 @@ def _first_elements(data_set: EncodedDataSet, n_elements: int) -> Header:
         return begun >= n_elements or int(tag) in _PIXELS
 
     raw = data_set.read(at_last)
+    for tag in passed_over(raw):
+        del raw[tag]
     whole = (tag for tag in list(raw.keys()) if getattr(raw.get_item(tag), "VR", "") != "SQ")
     return settled(Dataset({tag: raw.get_item(tag) for tag in whole}))
 

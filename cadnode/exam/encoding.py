@@ -11,6 +11,7 @@ from typing import BinaryIO, Final, Literal, cast
 
 from pydicom import Dataset, config
 from pydicom.datadict import dictionary_has_tag
+from pydicom.dataelem import RawDataElement
 from pydicom.filereader import read_dataset, read_preamble
 from pydicom.tag import BaseTag
 from pydicom.uid import (
@@ -93,7 +94,7 @@ class EncodedDataSet:
         TooLarge
             There is more than a header may have.
         """
-        return read_dataset(
+        ds = read_dataset(
             stream or cast(BinaryIO, BoundedFile(self.stream)),
             self.encoding.implicit,
             self.encoding.little,
@@ -102,6 +103,19 @@ class EncodedDataSet:
             defer_size=VALUE_BYTES,
             at_top_level=False,  # else pydicom decides again, by the first element alone
         )
+        for tag in passed_over(ds) if specific_tags else ():
+            del ds[tag]
+        return ds
+
+
+def passed_over(ds: Dataset) -> list[BaseTag]:
+    """Tags of values that were too large to be read; pydicom fails at any access to them."""
+    raw = ((tag, ds.get_item(tag, keep_deferred=True)) for tag in ds.keys())  # noqa: SIM118
+    return [
+        tag
+        for tag, element in raw
+        if isinstance(element, RawDataElement) and element.value is None and element.length
+    ]
 
 
 def read_file_meta(file: BinaryIO) -> Dataset:

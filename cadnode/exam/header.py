@@ -13,6 +13,7 @@ from pydicom.tag import BaseTag
 from pydicom.valuerep import STR_VR
 
 from cadnode.exam.bounded import TooLarge
+from cadnode.exam.encoding import passed_over
 from cadnode.limits import DEPTH, ELEMENTS
 
 _TEXT: Final = frozenset(map(str, STR_VR))
@@ -79,6 +80,9 @@ class _Settling:
         if self._elements_left < 0:
             raise TooLarge
         header, odd = Header(), _Odd()
+        for tag in passed_over(raw):
+            odd.undecoded[_name(tag)] = None
+            del raw[tag]
         commas = commas or _has_decimal_commas(raw)
         for tag in list(raw.keys()):
             try:
