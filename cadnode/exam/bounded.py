@@ -61,10 +61,10 @@ class InflatedFile:
     from the start. Nothing past `limit` is inflated. Seeking past the end stops there.
     """
 
-    def __init__(self, file: IO[bytes], limit: int = INFLATED_HEADER_BYTES) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._start = file.tell()
-        self.limit = limit
+        self.limit = INFLATED_HEADER_BYTES
         self.name = ""
         self._wbits = self._window_bits()
         self._rewind()
