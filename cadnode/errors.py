@@ -5,6 +5,7 @@ CadnodeError
  ├── DataError          training or evaluation data is missing or malformed       (exit 2)
  │    └── MissingExtra  an extra is not installed; a SettingsError too             (exit 2)
  ├── NotProcessable     an instance cannot be read; carries a coded `SkipReason`  (a result)
+ ├── DecoderUnavailable  no decoding process can be had: not an image's fault     (exit 1)
  ├── ModelError         a card or its weights are missing, damaged or unfit       (exit 4)
  ├── ReportError        a DICOM object could not be made from a result            (exit 5)
  └── DeliveryError      a destination did not take an object                      (exit 6)
@@ -54,6 +55,12 @@ class NotProcessable(CadnodeError):
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
         self.detail = detail
+
+
+class DecoderUnavailable(CadnodeError):
+    """No process to decode images can be started or kept; a later try may succeed."""
+
+    retryable = True
 
 
 class ModelError(CadnodeError):

@@ -4,7 +4,9 @@ Credentials are read from their files at every session, so that a changed passwo
 next try. Failures never name URLs, identifiers or another library's text.
 """
 
+import json
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,12 +20,16 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
+from cadnode.limits import ANSWER_BYTES, ANSWER_TIMES_TIMEOUT
+
 Response: TypeAlias = requests.Response
 
 ADVICE: Final = "is it running, is the url right, and is our user, password or token?"
 """What to look at when a peer cannot be reached by HTTP, or refuses us."""
 
 CONNECT_TIMEOUT_S = 10.0
+_TIMEOUT_S: Final = 30.0
+_BLOCK: Final = 64 << 10
 # A lost answer is asked for again only where asking twice is safe: urllib3 leaves POST out, unless
 # there was no connection at all.
 _PATIENT: Final = Retry(total=3, connect=1, backoff_factor=0.5)
@@ -65,7 +71,7 @@ class HttpPeerValues:
     password_file: Path | None = None
     token_file: Path | None = None
     ca_file: Path | None = None
-    timeout_s: float = 30.0
+    timeout_s: float = _TIMEOUT_S
     retries_requests: bool = False
     follows_redirects: bool = False
 
@@ -129,6 +135,13 @@ class Peer:
         with self.request("GET", path, params=params, headers=headers) as response:
             return None if response.status_code == 204 else json_of(response, self.name)
 
+    def body_of(self, response: Response, *, at_most: int = ANSWER_BYTES) -> bytes:
+        """An answer's body, decompressed; raises `HttpFailure` past `at_most` or the time for it.
+
+        The time-out of a request counts from byte to byte: an answer that drips would never end.
+        """
+        return body_of(response, self.name, at_most, self.values.timeout_s)
+
     @contextmanager
     def request(
         self, method: str, path: str, *, also: tuple[int, ...] = (), **how: Any
@@ -178,11 +191,28 @@ def connected(values: HttpPeerValues, credentials: Credentials | None = None) ->
         yield Peer(values, session)
 
 
+def body_of(
+    response: Response, name: str, at_most: int = ANSWER_BYTES, timeout_s: float = _TIMEOUT_S
+) -> bytes:
+    """As `Peer.body_of`."""
+    body, until = bytearray(), time.monotonic() + ANSWER_TIMES_TIMEOUT * timeout_s
+    for block in response.iter_content(_BLOCK):
+        body += block
+        if len(body) > at_most:
+            text = f"{name} answered more than {at_most >> 20} MB: is the url right?"
+            raise HttpFailure(text, retryable=False)
+        if time.monotonic() > until:
+            raise HttpFailure(
+                f"{name} did not answer in time", retryable=True, kind=FailureKind.NO_ANSWER
+            )
+    return bytes(body)
+
+
 def json_of(response: Response, name: str) -> Any:
     """Parsed JSON of an answer; raises `HttpFailure` when it is none."""
     try:
-        return response.json()
-    except requests.JSONDecodeError:
+        return json.loads(body_of(response, name))
+    except (ValueError, RecursionError):
         raise HttpFailure(
             f"{name} answered something else than JSON: is the url right?", retryable=False
         ) from None

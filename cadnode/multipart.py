@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from cadnode.limits import PARTS
+
 MOST_HEADER_BYTES: Final = 16 << 10  # of one part
 _BOUNDARY: Final = re.compile(r'boundary="?([0-9A-Za-z\'()+_,./:=? -]{1,70}?)"?\s*(?:;|$)', re.I)
 
@@ -33,14 +35,17 @@ def stream_parts(
     Raises
     ------
     MultipartError
-        The last boundary is missing, or a part's header has no end.
+        The last boundary is missing, a part's header or the preamble has no end, or there are
+        more than `PARTS` parts.
     """
     rest = _Rest(blocks)
     delimiter = b"\r\n--" + boundary
     rest.prepend(b"\r\n")  # the first boundary has no line before it
-    rest.through(delimiter, lambda data: None)
+    rest.through(delimiter, _preamble())
     number = 0
     while not rest.is_end():
+        if number == PARTS:
+            raise MultipartError("there is no end of parts")
         rest.skip_header()
         rest.through(delimiter, open_part(number))
         number += 1
@@ -56,6 +61,19 @@ def first_part(blocks: Iterator[bytes], boundary: bytes, sink: Callable[[bytes],
         As of `stream_parts`.
     """
     return stream_parts(blocks, boundary, lambda number: _nowhere if number else sink)
+
+
+def _preamble() -> Callable[[bytes], object]:
+    """Passes over what stands before the first boundary (RFC 2046 5.1.1), within a limit."""
+    n_bytes = 0
+
+    def sink(data: bytes) -> None:
+        nonlocal n_bytes
+        n_bytes += len(data)
+        if n_bytes > MOST_HEADER_BYTES:
+            raise MultipartError("the first boundary is missing")
+
+    return sink
 
 
 class _Rest:

@@ -10,13 +10,13 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 
 from cadnode.deliver.outcome import Refused
 from cadnode.errors import PermanentDeliveryError
 from cadnode.exam.content import stated_input
-from cadnode.exam.dicom_file import tolerant
+from cadnode.exam.dicom_file import read_attributes, tolerant
 from cadnode.log import get_logger
 
 log = get_logger("deliver")
@@ -29,7 +29,8 @@ UIDS: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInsta
 PATIENT: Final = ("PatientID", "PatientName", "PatientBirthDate")
 EQUIPMENT: Final = "ContributingEquipmentSequence"
 COMPARED: Final = (*UIDS, *PATIENT, EQUIPMENT)
-_TAGS: Final = frozenset(f"{tag_for_keyword(keyword):08X}" for keyword in COMPARED)
+_COMPARED_TAGS: Final = tuple(filter(None, map(tag_for_keyword, COMPARED)))
+_TAGS: Final = frozenset(f"{tag:08X}" for tag in _COMPARED_TAGS)
 
 
 class PeerCopy(Enum):
@@ -59,13 +60,7 @@ def sent(path: Path) -> Dataset:
 
 def from_file(file: BinaryIO) -> Dataset | None:
     """The data set in a DICOM file, as far as it is compared; None when it is none."""
-    try:
-        with tolerant():
-            return dcmread(file, stop_before_pixels=True, specific_tags=list(COMPARED))
-    except OSError:
-        raise
-    except Exception:  # pydicom raises nearly anything on damaged input; its text may quote it
-        return None
+    return read_attributes(file, _COMPARED_TAGS)
 
 
 def from_json(document: object) -> Dataset | None:

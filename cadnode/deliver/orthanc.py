@@ -21,6 +21,7 @@ from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.deliver.over_http import OverHttp, delivering
 from cadnode.errors import Again, PassingRefusal, PermanentDeliveryError
 from cadnode.http import HttpPeerValues, Peer, json_of
+from cadnode.limits import OWN_OBJECT_BYTES
 from cadnode.log import get_logger
 from cadnode.settings import Destination
 
@@ -145,7 +146,7 @@ def _compared(peer: Peer, name: str, ours: Dataset) -> PeerCopy:
     with peer.request("GET", f"/instances/{name}/file", also=_NO_ANSWER) as response:
         if response.status_code in _NO_ANSWER:
             return PeerCopy.UNKNOWN
-        theirs = from_file(io.BytesIO(response.content))
+        theirs = from_file(io.BytesIO(peer.body_of(response, at_most=OWN_OBJECT_BYTES)))
     return PeerCopy.UNKNOWN if theirs is None else compared(ours, theirs)
 
 

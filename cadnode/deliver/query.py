@@ -13,6 +13,7 @@ CONTEXTS: Final = tuple((FIND, syntax) for syntax in ("1.2.840.10008.1.2.1", "1.
 """The presentation contexts of an association in which `copy_of` asks."""
 
 _PENDING: Final = (0xFF00, 0xFF01)
+_MOST_MATCHES: Final = 1000  # of one SOP Instance UID there is one, or a few
 
 
 def copy_of(assoc: Any, ours: Dataset) -> PeerCopy:
@@ -53,6 +54,8 @@ def _asked(assoc: Any, wanted: Dataset) -> list[Dataset] | None:
             code = status.get("Status")
             if code in _PENDING and match is not None:
                 matches.append(match)
+                if len(matches) > _MOST_MATCHES:
+                    return None
             elif code != 0:
                 return None
     except (RuntimeError, ValueError, OSError):  # no such context, or the association is gone

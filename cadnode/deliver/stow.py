@@ -103,7 +103,7 @@ def send(files: Sequence[Path], destination: HttpPeerValues) -> Delivered:
         with peer.request(
             "POST", "/studies", data=body, headers=headers, also=_SOME_FAILED
         ) as response:
-            status, answer = response.status_code, response.content
+            status, answer = response.status_code, peer.body_of(response)
         delivered = outcome(status, answer, len(files), peer.name)
         copies = _copies(peer, files, _duplicates(answer))
     others, n_unverified = held.judged(copies, destination.name)
@@ -181,12 +181,12 @@ def _asked(peer: Peer, path: str, params: dict[str, str] | None = None) -> list[
     headers = {"Accept": "application/dicom+json"}
     try:
         with peer.request("GET", path, params=params, headers=headers, also=_NO_ANSWER) as response:
-            documents = json.loads(response.content) if response.status_code == 200 else []
+            documents = json.loads(peer.body_of(response)) if response.status_code == 200 else []
     except HttpFailure as failure:
         if failure.retryable:
             raise
         return []
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     found = documents if isinstance(documents, list) else [documents]
     return [ds for ds in map(held.from_json, found) if ds is not None]
@@ -212,7 +212,7 @@ def _parsed(body: bytes) -> dict[str, list[dict[str, Any]]]:
     """The sequences of the answer's data set, as items; empty when it is no DICOM JSON."""
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     ds = document[0] if isinstance(document, list) and document else document
     if not isinstance(ds, dict):

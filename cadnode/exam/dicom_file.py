@@ -1,7 +1,8 @@
 """DICOM files are opened here, and here only: whatever is wrong in one becomes a coded reason."""
 
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,19 +18,22 @@ from pydicom.valuerep import STANDARD_VR
 from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.exam.attributes import number
+from cadnode.exam.bounded import BoundedFile, TooLarge
 from cadnode.exam.encoding import (
     UNDEFINED,
     EncodedDataSet,
     Encoding,
     begin,
     is_long,
+    passed_over,
     read_file_meta,
 )
 from cadnode.exam.header import Header, settled
+from cadnode.limits import FRAGMENTS, PIXEL_BYTES, SLACK_BYTES
 
 _PIXEL_DATA: Final = 0x7FE00010
 _PIXELS: Final = (0x7FE00008, 0x7FE00009, _PIXEL_DATA)  # float, double float, integer
-_BITS_ALLOCATED: Final = 0x00280100
+_SIZES: Final = (0x00280002, 0x00280008, 0x00280010, 0x00280011, 0x00280100)
 _VRS = {str(vr).encode() for vr in STANDARD_VR}
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 _DELIMITER: Final = b"\xfe\xff\xdd\xe0"
@@ -82,21 +86,23 @@ def open_file(path: Path) -> DicomFile:
 def read_pixel_data(path: Path) -> bytes:
     """The value of Pixel Data, that of native pixels as it would be in little endian.
 
-    Of encapsulated pixel data it is the items, without the sequence delimiter.
+    Of encapsulated pixel data it is the items, without the sequence delimiter. Of native pixel
+    data it is no more than the header states.
 
     Raises
     ------
     NotProcessable
-        NO_PIXELS, or PIXELS_CORRUPT when the file can no longer be read.
+        NO_PIXELS, PIXELS_UNSUPPORTED when there are more than `PIXEL_BYTES`, or PIXELS_CORRUPT
+        when the file can no longer be read.
     """
     try:
         with tolerant(), path.open("rb") as file:
             data_set = begin(file, _stated_syntax(read_file_meta(file)))
-            ds = data_set.read(lambda tag, _vr, _length: int(tag) >= _PIXEL_DATA, [_BITS_ALLOCATED])
+            ds = data_set.read(lambda tag, _vr, _length: int(tag) >= _PIXEL_DATA, _SIZES)
             element = _next_element(data_set.stream, data_set.encoding)
             value = b""
             if element is not None and element.tag == _PIXEL_DATA:
-                value = _pixel_value(data_set, element, int(number(ds, "BitsAllocated") or 16))
+                value = _pixel_value(data_set, element, ds)
     except NotProcessable:
         raise
     except Exception:
@@ -104,6 +110,26 @@ def read_pixel_data(path: Path) -> bytes:
     if not value:
         raise NotProcessable(SkipReason.NO_PIXELS)
     return value
+
+
+def read_attributes(file: BinaryIO, tags: Sequence[int]) -> Dataset | None:
+    """Attributes of an opened file's header, nothing else of it kept; None when it is no DICOM.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    """
+    try:
+        with tolerant():
+            is_prefixed = file.read(132)[128:] == b"DICM"
+            file.seek(0)
+            data_set = begin(file, _stated_syntax(read_file_meta(file)))
+            return data_set.read(_at_pixels, tags) if is_prefixed else None
+    except OSError:
+        raise
+    except Exception:  # pydicom raises nearly anything on damaged input; its text may quote it
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +140,6 @@ class _Element:
     vr: bytes
     length: int
     start: int
-
-
-class _Watched:
-    """A file that remembers whether a read was short: the sign of a cut header."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.short = False
-        self.name = ""
-        self.seek, self.tell, self.close = file.seek, file.tell, file.close
-
-    def read(self, size: int = -1) -> bytes:
-        value = self._file.read(size)
-        clean_end = size == 8 and not value  # where the next element would begin
-        self.short = self.short or (len(value) < size and not clean_end)
-        return value
 
 
 def _begins_like_dicom(file: IO[bytes]) -> bool:
@@ -153,13 +163,19 @@ def _begins_like_dicom(file: IO[bytes]) -> bool:
 
 def _open(path: Path, file: BinaryIO, *, prefixed: bool) -> DicomFile:
     unreadable = SkipReason.TRUNCATED if prefixed else SkipReason.NOT_DICOM
+    damage, short = None, False
     try:
         with tolerant():
             meta = read_file_meta(file)
             data_set = begin(file, _stated_syntax(meta))
-            watched = _Watched(data_set.stream)
-            raw = data_set.read(_at_pixels, stream=cast(BinaryIO, watched))
-            header = settled(raw)
+            found = _read_header(data_set)
+            if isinstance(found, int):
+                damage = SkipReason.PIXELS_CORRUPT
+                file.seek(0)
+                read_file_meta(file)
+                header = _first_elements(begin(file, _stated_syntax(meta)), found)
+            else:
+                header, short = found
             header.file_meta = FileMetaDataset(settled(meta))
             syntax = UID(data_set.transfer_syntax_uid, config.IGNORE)
             header.file_meta.TransferSyntaxUID = syntax
@@ -167,16 +183,52 @@ def _open(path: Path, file: BinaryIO, *, prefixed: bool) -> DicomFile:
         raise NotProcessable(unreadable) from None
     if not header:
         raise NotProcessable(unreadable)
+    if damage is not None:
+        return DicomFile(path, header, has_pixels=True, damage=damage)
     try:
-        short = watched.short or not data_set.whole
-        has_pixels = _has_pixels(data_set, header, short=short)
+        has_pixels = _has_pixels(data_set, header, short=short or not data_set.whole)
     except NotProcessable as error:
         return DicomFile(path, header, has_pixels=True, damage=error.reason)
     return DicomFile(path, header, has_pixels)
 
 
+def _read_header(data_set: EncodedDataSet) -> tuple[Header, bool] | int:
+    """The header and whether it ends within an element.
+
+    Where there is more of it than is read: how many elements were begun, the last in vain.
+    """
+    bounded = BoundedFile(data_set.stream)
+    begun = 0
+
+    def at_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        nonlocal begun
+        begun += 1
+        return int(tag) in _PIXELS
+
+    try:
+        return settled(data_set.read(at_pixels, stream=cast(BinaryIO, bounded))), bounded.short
+    except (TooLarge, RecursionError):
+        return begun
+
+
 def _at_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
     return int(tag) in _PIXELS
+
+
+def _first_elements(data_set: EncodedDataSet, n_elements: int) -> Header:
+    """The header's elements before the given one, sequences left out: who and what it is."""
+    begun = 0
+
+    def at_last(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        nonlocal begun
+        begun += 1
+        return begun >= n_elements or int(tag) in _PIXELS
+
+    raw = data_set.read(at_last)
+    for tag in passed_over(raw):
+        del raw[tag]
+    whole = (tag for tag in list(raw.keys()) if getattr(raw.get_item(tag), "VR", "") != "SQ")
+    return settled(Dataset({tag: raw.get_item(tag) for tag in whole}))
 
 
 def _has_pixels(data_set: EncodedDataSet, header: Header, *, short: bool) -> bool:
@@ -191,7 +243,7 @@ def _has_pixels(data_set: EncodedDataSet, header: Header, *, short: bool) -> boo
         if short:
             raise NotProcessable(SkipReason.TRUNCATED)
         return False
-    size = stream.seek(0, 2)
+    size = _end_of_data_set(data_set, element, header)
     encapsulated = syntax.is_transfer_syntax and not syntax.is_private and syntax.is_encapsulated
     if element.length == UNDEFINED:
         _refuse_cut_items(stream, element.start, size, marked=syntax != RLELossless)
@@ -206,11 +258,33 @@ def _has_pixels(data_set: EncodedDataSet, header: Header, *, short: bool) -> boo
     return element.length > 0
 
 
-def _native_length(header: Dataset) -> int:
-    """Bytes that one native frame takes, padded to be even (PS3.5 section 8.1.1)."""
+def _end_of_data_set(data_set: EncodedDataSet, element: _Element, header: Dataset) -> int:
+    """Where the data set ends that has this element of pixel data.
+
+    A deflated one is inflated as far as its header states, and thrown away. More pixel data than
+    are ever decoded are not inflated at all: they are taken to be there.
+    """
+    if data_set.inflated is None:
+        return data_set.stream.seek(0, 2)
+    if element.length == UNDEFINED:
+        raise NotProcessable(SkipReason.PIXELS_CORRUPT)  # PS3.5 A.5: it is native
+    stated = _native_length(header, all_frames=True) or element.length
+    if stated > PIXEL_BYTES:
+        return element.start + element.length
+    data_set.inflated.limit = element.start + stated + SLACK_BYTES
+    try:
+        return data_set.inflated.seek(0, 2)
+    except TooLarge:
+        raise NotProcessable(SkipReason.PIXELS_CORRUPT) from None
+
+
+def _native_length(header: Dataset, *, all_frames: bool = False) -> int:
+    """Bytes that one native frame takes, or all, padded to be even (PS3.5 section 8.1.1)."""
     cells = (number(header, "Rows") or 0) * (number(header, "Columns") or 0)
-    n_bytes = int(cells * (number(header, "BitsAllocated") or 16) / 8)
-    return n_bytes + n_bytes % 2
+    if all_frames:
+        cells *= (number(header, "NumberOfFrames") or 1) * (number(header, "SamplesPerPixel") or 1)
+    n_bytes = math.ceil(cells * (number(header, "BitsAllocated") or 16) / 8)
+    return max(n_bytes + n_bytes % 2, 0)
 
 
 def _next_element(stream: BinaryIO, encoding: Encoding) -> _Element | None:
@@ -230,7 +304,7 @@ def _next_element(stream: BinaryIO, encoding: Encoding) -> _Element | None:
     return _Element(tag, vr, int.from_bytes(head[at : at + size], order), start + at + size)
 
 
-def _pixel_value(data_set: EncodedDataSet, element: _Element, bits_allocated: int) -> bytes:
+def _pixel_value(data_set: EncodedDataSet, element: _Element, sizes: Dataset) -> bytes:
     """The value of an element of pixel data, its bytes in the order of little endian.
 
     In big endian the bytes of each 16-bit word are swapped where the VR is OW, whatever is in the
@@ -238,15 +312,26 @@ def _pixel_value(data_set: EncodedDataSet, element: _Element, bits_allocated: in
     """
     stream = data_set.stream
     if element.length == UNDEFINED:
+        if data_set.inflated is not None:
+            raise NotProcessable(SkipReason.PIXELS_CORRUPT)
         ends = [end for _, end in _items(stream, element.start, stream.seek(0, 2))]
-        stream.seek(element.start)
-        return stream.read((ends or [element.start])[-1] - element.start)
-    stream.seek(element.start)
-    value = stream.read(element.length)
+        return _read_value(stream, element.start, (ends or [element.start])[-1] - element.start)
+    length = min(element.length, _native_length(sizes, all_frames=True) or element.length)
+    if data_set.inflated is not None:
+        data_set.inflated.limit = element.start + length
+    value = _read_value(stream, element.start, length)
+    bits_allocated = int(number(sizes, "BitsAllocated") or 16)
     if data_set.encoding.little or (element.vr != b"OW" and bits_allocated <= 8):
         return value
     even = len(value) // 2 * 2
     return np.frombuffer(value[:even], ">u2").astype("<u2").tobytes() + value[even:]
+
+
+def _read_value(stream: BinaryIO, start: int, length: int) -> bytes:
+    if length > PIXEL_BYTES:
+        raise NotProcessable(SkipReason.PIXELS_UNSUPPORTED, "the image is too large")
+    stream.seek(start)
+    return stream.read(length)
 
 
 def _items(stream: BinaryIO, start: int, size: int) -> Iterator[tuple[int, int]]:
@@ -255,8 +340,11 @@ def _items(stream: BinaryIO, start: int, size: int) -> Iterator[tuple[int, int]]
     Some writers leave the sequence delimiter out: the data set then ends with the last item, or
     with what may follow pixel data. Raises TRUNCATED or PIXELS_CORRUPT where an item is cut.
     """
-    position = start
+    position, n_items = start, 0
     while position != size:
+        n_items += 1
+        if n_items > FRAGMENTS:
+            raise NotProcessable(SkipReason.PIXELS_CORRUPT)
         stream.seek(position)
         item = stream.read(8)
         if item[:4] == _DELIMITER or item[:4] in _TRAILERS:

@@ -7,11 +7,11 @@ wrong byte order. The label decides only where the bytes fit several encodings a
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import BinaryIO, Final, Literal, cast
 
 from pydicom import Dataset, config
 from pydicom.datadict import dictionary_has_tag
+from pydicom.dataelem import RawDataElement
 from pydicom.filereader import read_dataset, read_preamble
 from pydicom.tag import BaseTag
 from pydicom.uid import (
@@ -23,6 +23,9 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
 
+from cadnode.exam.bounded import BoundedFile, InflatedFile
+from cadnode.limits import META_BYTES, VALUE_BYTES
+
 UNDEFINED: Final = 0xFFFFFFFF
 _VRS: Final = frozenset(str(vr).encode() for vr in STANDARD_VR)
 _LONG: Final = frozenset(str(vr).encode() for vr in EXPLICIT_VR_LENGTH_32)
@@ -30,7 +33,6 @@ _ITEM: Final = 0xFFFEE000
 _END_OF_ITEM: Final = 0xFFFEE00D
 _END_OF_SEQUENCE: Final = 0xFFFEE0DD
 _HEAD_BYTES: Final = 1 << 16  # of a data set: all elements of most headers
-_MOST_INFLATED: Final = 2**30
 _ENOUGH: Final = 32  # elements that fit settle it
 _FEWEST_INFLATED: Final = 2  # elements that bytes not labelled deflated must give to be taken so
 
@@ -60,17 +62,21 @@ _LABELS: Final = {
 
 @dataclass(frozen=True, eq=False, slots=True)
 class EncodedDataSet:
-    """A data set that is about to be read: `stream` is at its first element, inflated.
+    """A data set that is about to be read: `stream` is at its first element, inflated as it goes.
 
     `transfer_syntax_uid` is the stated one where the bytes agree with it, else the one they are
-    written in; of encapsulated and unknown syntaxes it is the stated one. `whole` is false when a
-    deflated stream ends early.
+    written in; of encapsulated and unknown syntaxes it is the stated one.
     """
 
     stream: BinaryIO
     encoding: Encoding
     transfer_syntax_uid: str
-    whole: bool = True
+    inflated: InflatedFile | None = None
+
+    @property
+    def whole(self) -> bool:
+        """False when a deflated stream has ended early."""
+        return self.inflated is None or self.inflated.whole
 
     def read(
         self,
@@ -80,16 +86,36 @@ class EncodedDataSet:
     ) -> Dataset:
         """Its elements up to the one that `stop_when` names, where the stream then is.
 
-        `stream` stands in for the data set's own, at the same position.
+        Values of more than `VALUE_BYTES` are passed over. `stream` stands in for the data set's
+        own, at the same position.
+
+        Raises
+        ------
+        TooLarge
+            There is more than a header may have.
         """
-        return read_dataset(
-            stream or self.stream,
+        ds = read_dataset(
+            stream or cast(BinaryIO, BoundedFile(self.stream)),
             self.encoding.implicit,
             self.encoding.little,
             stop_when=stop_when,
             specific_tags=[BaseTag(tag) for tag in specific_tags],
+            defer_size=VALUE_BYTES,
             at_top_level=False,  # else pydicom decides again, by the first element alone
         )
+        for tag in passed_over(ds) if specific_tags else ():
+            del ds[tag]
+        return ds
+
+
+def passed_over(ds: Dataset) -> list[BaseTag]:
+    """Tags of values that were too large to be read; pydicom fails at any access to them."""
+    raw = ((tag, ds.get_item(tag, keep_deferred=True)) for tag in ds.keys())  # noqa: SIM118
+    return [
+        tag
+        for tag, element in raw
+        if isinstance(element, RawDataElement) and element.value is None and element.length
+    ]
 
 
 def read_file_meta(file: BinaryIO) -> Dataset:
@@ -98,15 +124,14 @@ def read_file_meta(file: BinaryIO) -> Dataset:
     The file is then at its data set. Command set elements before it are passed over.
     """
     read_preamble(file, force=True)
-    meta = read_dataset(file, False, True, stop_when=_not_in(0x0002), at_top_level=False)
-    read_dataset(file, True, True, stop_when=_not_in(0x0000), at_top_level=False)
+    bounded = cast(BinaryIO, BoundedFile(file, at_most=META_BYTES))
+    meta = read_dataset(bounded, False, True, stop_when=_not_in(0x0002), at_top_level=False)
+    read_dataset(bounded, True, True, stop_when=_not_in(0x0000), at_top_level=False)
     return meta
 
 
-def begin(file: BinaryIO, stated: str, *, at_most: int = _MOST_INFLATED) -> EncodedDataSet:
+def begin(file: BinaryIO, stated: str) -> EncodedDataSet:
     """The data set that starts at the file's position; `stated` is its declared transfer syntax.
-
-    No more than `at_most` bytes are inflated.
 
     Raises
     ------
@@ -122,12 +147,11 @@ def begin(file: BinaryIO, stated: str, *, at_most: int = _MOST_INFLATED) -> Enco
     encoding, fit = _best(head, left, label)
     labelled = stated == DeflatedExplicitVRLittleEndian
     if labelled or not fit:
-        inner, fewest = _inflate(head, _HEAD_BYTES)[0], 1 if labelled else _FEWEST_INFLATED
+        inner, fewest = _inflate(head, _HEAD_BYTES), 1 if labelled else _FEWEST_INFLATED
         inner_encoding, inner_fit = _best(inner, UNDEFINED, _EXPLICIT)
         if inner_fit >= max(fit + 1, fewest):
-            data, whole = _inflate(file.read(at_most), at_most)
-            syntax = str(DeflatedExplicitVRLittleEndian)
-            return EncodedDataSet(BytesIO(data), inner_encoding, syntax, whole)
+            inflated, syntax = InflatedFile(file), str(DeflatedExplicitVRLittleEndian)
+            return EncodedDataSet(cast(BinaryIO, inflated), inner_encoding, syntax, inflated)
         if labelled and not fit:
             raise zlib.error("not deflated")
     return EncodedDataSet(file, encoding, _syntax(stated, encoding))
@@ -220,15 +244,14 @@ def _tag(head: bytes, position: int, encoding: Encoding) -> int:
     return group << 16 | element
 
 
-def _inflate(data: bytes, at_most: int) -> tuple[bytes, bool]:
-    """Bytes as far as they inflate, and whether the stream is whole (PS3.5 A.5; also RFC 1950)."""
+def _inflate(data: bytes, at_most: int) -> bytes:
+    """Bytes as far as they inflate (PS3.5 A.5; also RFC 1950)."""
     for window_bits in (-zlib.MAX_WBITS, zlib.MAX_WBITS):
-        inflate = zlib.decompressobj(window_bits)
         try:
-            return inflate.decompress(data, at_most), inflate.eof
+            return zlib.decompressobj(window_bits).decompress(data, at_most)
         except zlib.error:
             continue
-    return b"", False
+    return b""
 
 
 def _not_in(group: int) -> Callable[[BaseTag, str | None, int], bool]:

@@ -2,6 +2,8 @@
 
 import math
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydicom import DataElement, Dataset
@@ -10,11 +12,16 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 from pydicom.valuerep import STR_VR
 
+from cadnode.exam.bounded import TooLarge
+from cadnode.exam.encoding import passed_over
+from cadnode.limits import DEPTH, ELEMENTS
+
 _TEXT: Final = frozenset(map(str, STR_VR))
 _NUMBERS: Final = ("DS", "IS")
 _WORDS: Final = ("US", "SS", "US or SS")
 _PADDING: Final = b" \0\t\r\n"
 _DECIMAL: Final = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # PS3.5 6.2, DS
+_LONGEST_NUMBER: Final = 64  # of 16 that PS3.5 allows; matching takes the square of the length
 _WITH_COMMA: Final = re.compile(rb"([+-]?)(\d*),(\d*)([eE][+-]?\d+)?")
 
 
@@ -44,38 +51,87 @@ class Header(Dataset):
         return raw if tag in self and self[tag].value is value else None
 
 
-def settled(raw: Dataset, *, commas: bool = False) -> Header:
+def settled(raw: Dataset) -> Header:
     """`raw` with every value converted now, so that no later access can warn or raise.
 
     Values that cannot be converted are left out; text that should be a number and is none stays
     as text. Both are named in `undecoded`. Decimal commas, which PS3.5 forbids and some writers
-    use, become points where nothing else can be meant (`_decimal`). `commas` states that the data
-    set around this item is known to have them.
+    use, become points where nothing else can be meant (`_decimal`). Sequences deeper than
+    `DEPTH` in others count as values that cannot be converted.
+
+    Raises
+    ------
+    TooLarge
+        There are more than `ELEMENTS` elements, those of items included.
     """
-    header = Header()
-    commas = commas or _has_decimal_commas(raw)
-    for tag in list(raw.keys()):
+    return _Settling().settled(raw)
+
+
+class _Settling:
+    """The way through one header and its items, which count together."""
+
+    def __init__(self) -> None:
+        self._elements_left = ELEMENTS
+        self._depth = 0
+
+    def settled(self, raw: Dataset, *, commas: bool = False) -> Header:
+        """As above; `commas`: the data set around this item is known to have decimal commas."""
+        self._elements_left -= len(raw) + 1
+        if self._elements_left < 0:
+            raise TooLarge
+        header, odd = Header(), _Odd()
+        for tag in passed_over(raw):
+            odd.undecoded[_name(tag)] = None
+            del raw[tag]
+        commas = commas or _has_decimal_commas(raw)
+        for tag in list(raw.keys()):
+            try:
+                self._settle(raw, tag, header, odd, commas=commas)
+            except TooLarge:
+                raise
+            except Exception:  # a value that cannot be decoded is as good as absent
+                odd.undecoded.pop(_name(tag), None)
+                odd.undecoded[_name(tag)] = None
+        header.undecoded, header.repaired = tuple(odd.undecoded), tuple(odd.repaired)
+        return header
+
+    def _settle(
+        self, raw: Dataset, tag: BaseTag, header: Header, odd: "_Odd", *, commas: bool
+    ) -> None:
+        stored = raw.get_item(tag)
+        if isinstance(stored, RawDataElement) and stored.value:
+            if _is_number(stored):
+                stored = _settle_number(raw, stored, odd, commas=commas)
+            elif _is_mislabelled_word(stored):
+                raw[tag] = stored._replace(VR="US")
+                odd.repaired[_name(tag)] = None
+        element = raw[tag]
+        if element.VR == "SQ":
+            element.value = self._items(element.value or (), commas=commas)
+        elif element.VR == "PN":
+            str(element.value)
+        if _name(tag) in odd.undecoded and not _is_text(element.value):
+            return
+        header[tag] = element
+        if isinstance(stored, RawDataElement):
+            header.remember(stored._replace(VR=str(element.VR)))
+
+    def _items(self, items: Iterable[Dataset], *, commas: bool) -> list[Header]:
+        self._depth += 1
         try:
-            stored = raw.get_item(tag)
-            if isinstance(stored, RawDataElement) and stored.value:
-                if _is_number(stored):
-                    stored = _settle_number(raw, stored, header, commas=commas)
-                elif _is_mislabelled_word(stored):
-                    raw[tag] = stored._replace(VR="US")
-                    header.repaired = (*header.repaired, _name(tag))
-            element = raw[tag]
-            if element.VR == "SQ":
-                element.value = [settled(item, commas=commas) for item in element.value or ()]
-            elif element.VR == "PN":
-                str(element.value)
-            if _name(tag) in header.undecoded and not _is_text(element.value):
-                continue
-            header[tag] = element
-            if isinstance(stored, RawDataElement):
-                header.remember(stored._replace(VR=str(element.VR)))
-        except Exception:  # a value that cannot be decoded is as good as absent
-            header.undecoded = (*(n for n in header.undecoded if n != _name(tag)), _name(tag))
-    return header
+            if self._depth > DEPTH:
+                raise ValueError
+            return [self.settled(item, commas=commas) for item in items]
+        finally:
+            self._depth -= 1
+
+
+@dataclass(slots=True)
+class _Odd:
+    """Names of attributes, in the order in which they were met."""
+
+    undecoded: dict[str, None] = field(default_factory=dict)
+    repaired: dict[str, None] = field(default_factory=dict)
 
 
 def _name(tag: BaseTag) -> str:
@@ -105,19 +161,19 @@ def _is_text(value: object) -> bool:
 
 
 def _settle_number(
-    raw: Dataset, stored: RawDataElement, header: Header, *, commas: bool
+    raw: Dataset, stored: RawDataElement, odd: _Odd, *, commas: bool
 ) -> RawDataElement | None:
     """Put a number in place of one with decimal commas; None when its bytes are not to be kept."""
     parts = [part.strip(_PADDING) for part in (stored.value or b"").split(b"\\")]
     commas = commas or any(_is_decimal_comma(part) for part in parts)
     numbers = [_decimal(part, commas=commas) for part in parts]
     if None in numbers:
-        header.undecoded = (*header.undecoded, _name(stored.tag))
+        odd.undecoded[_name(stored.tag)] = None
     elif numbers != parts:
         value = b"\\".join(number or b"" for number in numbers)
         known = dictionary_VR(stored.tag) if dictionary_has_tag(stored.tag) else str(stored.VR)
         raw[stored.tag] = stored._replace(VR=known, value=value, length=len(value))
-        header.repaired = (*header.repaired, _name(stored.tag))
+        odd.repaired[_name(stored.tag)] = None
         return None
     return stored
 
@@ -131,6 +187,8 @@ def _decimal(text: bytes, *, commas: bool) -> bytes | None:
     """
     if not text:
         return text
+    if len(text) > _LONGEST_NUMBER:
+        return None
     found = _WITH_COMMA.fullmatch(text)
     if found and (commas or _is_decimal_comma(text)):
         text = text.replace(b",", b".")
@@ -145,7 +203,7 @@ def _is_decimal_comma(text: bytes) -> bool:
     It separates thousands only after one to three digits of which the first is no zero, and
     before exactly three.
     """
-    found = _WITH_COMMA.fullmatch(text)
+    found = _WITH_COMMA.fullmatch(text) if len(text) <= _LONGEST_NUMBER else None
     if not found:
         return False
     _, whole, fraction, exponent = found.groups()

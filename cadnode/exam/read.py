@@ -14,6 +14,7 @@ from pydicom import Dataset
 from cadnode.domain import Evidence, Skipped, SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.exam.cbis_ddsm import parse_name
+from cadnode.exam.content import data_set_digest
 from cadnode.exam.dicom_file import read_pixel_data
 from cadnode.exam.eligibility import choose
 from cadnode.exam.exam import Exam, Mammogram
@@ -177,11 +178,13 @@ def _is_damaged(instance: Instance) -> bool:
     return instance.skipped is not None and instance.skipped.reason in reasons
 
 
-def _bytes_of(instance: Instance) -> bytes | None:
+def _bytes_of(instance: Instance) -> bytes | str | None:
+    """Its pixel data; of more than are ever in memory, the digest of its whole data set."""
     try:
         return read_pixel_data(instance.path)
-    except NotProcessable:
-        return None
+    except NotProcessable as error:
+        too_large = error.reason is SkipReason.PIXELS_UNSUPPORTED
+        return data_set_digest(instance.path) if too_large else None
 
 
 def _contradicts(one: Instance, other: Instance) -> bool:

@@ -1,62 +1,38 @@
 """Stored pixel values of one grayscale frame, from any standard transfer syntax (PS3.5 annex A)."""
 
 import math
-import warnings
-from collections.abc import Callable, Iterator
-from functools import partial
+from itertools import islice
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import config
-from pydicom.encaps import encapsulate, generate_fragments
-from pydicom.pixels.decoders.base import get_decoder
+from pydicom.encaps import generate_fragments
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
     UID,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
     JPEGLSNearLossless,
     RLELossless,
 )
 
+from cadnode.codecs.decoder import decode_frame
+from cadnode.codecs.frame import Frame
 from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.exam.attributes import number
-from cadnode.exam.dicom_file import read_pixel_data, tolerant
+from cadnode.exam.dicom_file import read_pixel_data
 from cadnode.exam.exam import Mammogram
+from cadnode.limits import FRAGMENTS, FRAME_PIXELS
 
 Stored = NDArray[np.unsignedinteger[Any]]
-_Decode = Callable[[bytes], NDArray[Any]]
 
-LARGEST_FRAME = 2**28  # pixels; the largest film digitized at 43 µm has some 2**26
 _FORMAT = (
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PhotometricInterpretation",
 )  # fmt: skip
-_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
-_JPEG_2000 = (JPEG2000Lossless, JPEG2000)
 _LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K)
-_IMAGECODECS: dict[UID, _Decode] = {
-    **dict.fromkeys(_JPEG, imagecodecs.jpeg8_decode),
-    **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), imagecodecs.jpegls_decode),
-    **dict.fromkeys(_JPEG_2000, partial(imagecodecs.jpeg2k_decode, numthreads=2)),
-}
-# pydicom's plugins for the rest, or in place of imagecodecs should it fail. What fuzzing showed:
-# imagecodecs passes over errors in HTJ2K and gives half an image; of a damaged JPEG, gdcm ends
-# the process and pylibjpeg's libjpeg does not come back. They are not used for those.
-_PLUGINS: dict[UID, tuple[str, ...]] = {
-    RLELossless: ("pylibjpeg", "pydicom"),
-    **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), ("pyjpegls",)),
-    **dict.fromkeys((*_JPEG_2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K), ("pylibjpeg",)),
-}
 
 
 def stored_codes(mammogram: Mammogram) -> tuple[Stored, int, bool]:
@@ -69,6 +45,8 @@ def stored_codes(mammogram: Mammogram) -> tuple[Stored, int, bool]:
     ------
     NotProcessable
         PIXELS_CORRUPT, PIXELS_UNSUPPORTED or NO_PIXELS.
+    DecoderUnavailable
+        No process to decode it in can be had.
     """
     allocated, bits, high_bit, signed = _pixel_format(mammogram)
     value = read_pixel_data(mammogram.path)
@@ -108,7 +86,9 @@ def _pixel_format(mammogram: Mammogram) -> tuple[int, int, int, bool]:
         raise NotProcessable(SkipReason.PIXELS_UNSUPPORTED, "neither 8 nor 16 bits allocated")
     if not (1 < bits <= high_bit + 1 <= allocated):
         raise NotProcessable(SkipReason.PIXELS_CORRUPT, "bits stored and allocated disagree")
-    if mammogram.rows * mammogram.columns > LARGEST_FRAME:
+    if mammogram.rows < 1 or mammogram.columns < 1:
+        raise NotProcessable(SkipReason.PIXELS_CORRUPT, "Rows or Columns is no size")
+    if mammogram.rows * mammogram.columns > FRAME_PIXELS:
         raise NotProcessable(SkipReason.PIXELS_UNSUPPORTED, "the image is too large")
     return allocated, bits, high_bit, number(header, "PixelRepresentation") == 1
 
@@ -136,7 +116,7 @@ def single_frame(value: bytes) -> bytes:
         PIXELS_CORRUPT when these are no items, or hold nothing.
     """
     try:
-        first, *others = generate_fragments(value)
+        first, *others = islice(generate_fragments(value), FRAGMENTS)
     except Exception:  # pydicom's parser raises several types on damaged items
         raise NotProcessable(SkipReason.PIXELS_CORRUPT) from None
     frame = b"".join([first, *others] if _begins_a_stream(first) else others)
@@ -156,28 +136,20 @@ def _begins_a_stream(item: bytes) -> bool:
     return len(item) >= 64 and 1 <= segments <= 15 and first == 64
 
 
-def _decode(frame: bytes, mammogram: Mammogram, syntax: UID) -> NDArray[Any]:
-    """The cells of an encapsulated frame, by the first decoder that gives the right matrix."""
-    _refuse_other_matrix(frame, mammogram)
-    tried = False
-    for decode in _decoders(mammogram, syntax):
-        tried = True
-        try:
-            with warnings.catch_warnings():
-                # Decoders warn of damaged or odd streams and then go on; the matrix is checked.
-                warnings.simplefilter("ignore")
-                cells = decode(frame)
-        except Exception:  # decoders raise nearly anything
-            continue
-        except BaseException as error:
-            if type(error).__name__ != "PanicException":  # Rust's, of the RLE decoder
-                raise
-            continue
-        if cells.shape == (mammogram.rows, mammogram.columns) and cells.dtype.kind in "iu":
-            return cells if cells.dtype.itemsize <= 2 else cells.astype(np.uint16)
-    if not tried:
-        raise NotProcessable(SkipReason.PIXELS_UNSUPPORTED)
-    raise NotProcessable(SkipReason.PIXELS_CORRUPT)
+def _decode(stream: bytes, mammogram: Mammogram, syntax: UID) -> NDArray[Any]:
+    """The cells of an encapsulated frame, decoded in the decoding process."""
+    _refuse_other_matrix(stream, mammogram)
+    header = mammogram.header
+    frame = Frame(
+        transfer_syntax_uid=str(syntax),
+        rows=mammogram.rows,
+        columns=mammogram.columns,
+        bits_allocated=int(number(header, "BitsAllocated") or 16),
+        bits_stored=int(number(header, "BitsStored") or 16),
+        signed=number(header, "PixelRepresentation") == 1,
+        n_bytes=len(stream),
+    )
+    return decode_frame(stream, frame)
 
 
 def _clipped(cells: NDArray[Any], bits: int) -> NDArray[Any]:
@@ -193,51 +165,27 @@ def _clipped(cells: NDArray[Any], bits: int) -> NDArray[Any]:
     return cells.clip(least, greatest)
 
 
-def _decoders(mammogram: Mammogram, syntax: UID) -> Iterator[_Decode]:
-    if syntax in _IMAGECODECS:
-        yield _IMAGECODECS[syntax]
-    for plugin in _PLUGINS.get(syntax, ()):
-        yield partial(_by_plugin, mammogram, syntax, plugin)
-
-
-def _by_plugin(mammogram: Mammogram, syntax: UID, plugin: str, frame: bytes) -> NDArray[Any]:
-    options: dict[str, Any] = {
-        "rows": mammogram.rows,
-        "columns": mammogram.columns,
-        "number_of_frames": 1,
-        "samples_per_pixel": 1,
-        "photometric_interpretation": "MONOCHROME2",
-        "bits_allocated": int(number(mammogram.header, "BitsAllocated") or 16),
-        "bits_stored": int(number(mammogram.header, "BitsStored") or 16),
-        "pixel_representation": int(number(mammogram.header, "PixelRepresentation") or 0),
-        "pixel_keyword": "PixelData",
-        "correct_unused_bits": False,  # it would cut off the upper of left-justified values
-    }
-    with tolerant():
-        decoder = get_decoder(syntax)
-        cells, _ = decoder.as_array(
-            encapsulate([frame]), decoding_plugin=plugin, raw=True, **options
-        )
-    return cells
-
-
 def _refuse_other_matrix(frame: bytes, mammogram: Mammogram) -> None:
     """Raise PIXELS_CORRUPT when the stream's own size differs, before anything is allocated."""
     size = _stream_size(frame)
-    if size is not None and size != (mammogram.rows, mammogram.columns):
+    if size is not None and size != (mammogram.rows, mammogram.columns, 1):
         raise NotProcessable(SkipReason.PIXELS_CORRUPT, "the matrix differs from Rows × Columns")
 
 
-def _stream_size(frame: bytes) -> tuple[int, int] | None:
-    """(rows, columns) by the JPEG or JPEG 2000 stream's header; None when it states none."""
+def _stream_size(frame: bytes) -> tuple[int, int, int] | None:
+    """(rows, columns, components) by a JPEG or JPEG 2000 stream's header; None if it states none.
+
+    A JPEG stream that gives its rows at its end only (DNL, ISO 10918-1 B.2.5) states none: it
+    is held to its size when it is decoded.
+    """
     if frame[:4] == b"\xff\x4f\xff\x51":
         x1, y1, x0, y0 = (int.from_bytes(frame[i : i + 4], "big") for i in (8, 12, 16, 20))
-        return y1 - y0, x1 - x0
+        return y1 - y0, x1 - x0, int.from_bytes(frame[40:42], "big")
     at = _start_of_frame(frame)
-    if at is None:
+    if at is None or len(frame) < at + 10:
         return None
     rows, columns = (int.from_bytes(frame[i : i + 2], "big") for i in (at + 5, at + 7))
-    return (rows, columns) if rows else None
+    return (rows, columns, frame[at + 9]) if rows else None
 
 
 def _precision(frame: bytes) -> int | None:

@@ -72,6 +72,8 @@ def brightness_table(
     else:
         shown = _voi(header, values, counts, ~padding, voi)
         inverse = _is_inverse(header, shown, counts, ~padding)
+    if not np.isfinite(shown).all():  # a slope or width that no double holds
+        raise NotProcessable(SkipReason.PIXELS_UNSUPPORTED, "the window is unusable")
     if inverse:
         shown = 1.0 - shown
     shown[padding] = 0.0

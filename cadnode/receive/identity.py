@@ -15,7 +15,6 @@ _SOP_CLASS_UID = 0x00080016
 _SOP_INSTANCE_UID = 0x00080018
 _STUDY_INSTANCE_UID = 0x0020000D
 _IDENTIFIERS = (_SOP_CLASS_UID, _SOP_INSTANCE_UID, _STUDY_INSTANCE_UID)
-_HEAD_BYTES = 1 << 20  # of a deflated data set, inflated: its identifiers come well before this
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
@@ -42,7 +41,7 @@ def read_identity(file: BinaryIO, transfer_syntax_uid: str) -> Identity:
         The bytes are no data set in this transfer syntax, nor in another that they could be in.
     """
     try:
-        data_set = begin(file, transfer_syntax_uid, at_most=_HEAD_BYTES)
+        data_set = begin(file, transfer_syntax_uid)
         ds = data_set.read(_is_past_the_identifiers, _IDENTIFIERS)
         return Identity(*(_text(ds, tag) for tag in _IDENTIFIERS))
     except Exception as error:

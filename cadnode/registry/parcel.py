@@ -106,6 +106,8 @@ def _wrong(member: zipfile.ZipInfo) -> str:
     path = PurePosixPath(member.filename)
     if path.is_absolute() or ".." in path.parts or "\\" in member.filename:
         return "leads out of the folder it is unpacked in"
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "is compressed in another way than zip files are (deflate)"  # LZMA takes gigabytes
     if S_ISLNK(member.external_attr >> 16):
         return "is a link"
     if any(len(part.encode("utf-8", "replace")) > _LONGEST_NAME for part in path.parts):

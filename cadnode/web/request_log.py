@@ -1,13 +1,16 @@
 """What is recorded of each request: one structured log line, and headers that browsers obey."""
 
+import asyncio
 import time
 from collections.abc import MutableMapping
 from typing import Any, Final
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cadnode.limits import REQUEST_S
 from cadnode.log import get_logger
 from cadnode.web.study import key_of
 
@@ -73,7 +76,7 @@ class RequestLog:
 
 
 class BodyLimit:
-    """ASGI middleware: no request has a body of more than a few kilobytes."""
+    """ASGI middleware: no request has a body of more than a few kilobytes, nor one that drips."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -83,16 +86,19 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body, more = b"", scope["method"] not in ("GET", "HEAD")
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-            if len(body) > MOST_BODY_BYTES:
-                answer = {"error": "the body is too long", "hint": "docs/web.md shows what to send"}
-                await JSONResponse(answer, 413)(scope, receive, send)
-                return
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                body = await _body(scope, receive)
+        except TimeoutError:
+            answer = {"error": "the body did not arrive in time", "hint": "send it in one go"}
+            await JSONResponse(answer, 408, {"Connection": "close"})(scope, receive, send)
+            return
+        except ClientDisconnect:
+            return
+        if len(body) > MOST_BODY_BYTES:
+            answer = {"error": "the body is too long", "hint": "docs/web.md shows what to send"}
+            await JSONResponse(answer, 413)(scope, receive, send)
+            return
         was_sent = False
 
         async def replay() -> Message:
@@ -103,6 +109,17 @@ class BodyLimit:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self._app(scope, replay, send)
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes:
+    """The body; of one that is too long, enough to see it. Raises `ClientDisconnect`."""
+    body, more = b"", scope["method"] not in ("GET", "HEAD")
+    while more and len(body) <= MOST_BODY_BYTES:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    return body
 
 
 def _what(scope: MutableMapping[str, Any]) -> dict[str, str]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cadnode.limits import SHAPE_POINTS
+
 Outline = tuple[tuple[float, float], ...]
 Points = NDArray[np.float64]
 
@@ -34,8 +36,11 @@ class Marking:
 
 
 def points_of(values: Sequence[float]) -> Points:
-    """`(n, 2) float64` (column, row) points of Graphic Data; no points where they do not pair."""
-    if len(values) % 2:
+    """`(n, 2) float64` (column, row) points of Graphic Data.
+
+    No points where they do not pair, or are more than `SHAPE_POINTS`.
+    """
+    if len(values) % 2 or len(values) > 2 * SHAPE_POINTS:
         return np.zeros((0, 2))
     return np.array(values, np.float64).reshape(-1, 2)
 

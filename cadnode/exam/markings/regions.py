@@ -3,8 +3,10 @@
 Which objects count, and what becomes of their shapes, is described in docs/regions.md.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from cadnode.exam.kind import is_own_output
 from cadnode.exam.mammogram import Instance
 from cadnode.exam.markings import gsps, seg, sr
 from cadnode.exam.markings.marking import Marking
+from cadnode.limits import REGIONS, SHAPES
 
 __all__ = ["MarkedRegions", "PersonRegion", "find_regions", "holds_regions", "parse_roi"]
 
@@ -69,9 +72,15 @@ def find_regions(instances: Iterable[Instance], mammograms: Sequence[Mammogram])
     for path, header in _current(instances):
         uid = str(header.get("SOPInstanceUID", ""))
         reference = RoiReference(str(header.get("SOPClassUID", "")), uid, _by_person(header))
-        for marking in _markings(path, header, matrices):
+        count: Counter[str] = Counter()
+        for marking in islice(_markings(path, header, matrices), SHAPES + 1):
             objects.add(uid)
+            count[marking.sop_instance_uid] += 1
             made = _region(marking, by_uid.get(marking.sop_instance_uid), reference)
+            if count.total() > SHAPES:
+                made = f"it has more than {SHAPES} shapes"
+            elif isinstance(made, PersonRegion) and count[made.sop_instance_uid] > REGIONS:
+                made = f"it has more than {REGIONS} regions on one image"
             if isinstance(made, str):
                 skipped[Skipped(uid, SkipReason.ROI_UNUSABLE, made)] = None
             else:

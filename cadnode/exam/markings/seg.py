@@ -3,7 +3,7 @@
 PS3.3 A.51 and C.8.20: one frame a segment and image, binary or fractional.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian
 
+from cadnode.codecs.decoder import decode_frame
+from cadnode.codecs.frame import Frame
 from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.exam.attributes import items, number, text
 from cadnode.exam.dicom_file import read_pixel_data, tolerant
 from cadnode.exam.markings.marking import Marking, Outline
+from cadnode.limits import MARKED_FRAMES, REGIONS
 
 SOP_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.66.4"})
-MOST_REGIONS = 50  # of one image; what has more is no set of regions that a person marked
+MOST_REGIONS = REGIONS  # of one frame; what has more is no set of regions that a person marked
 _MOST_POINTS = 200
 Matrix = tuple[int, int]
+Cells = NDArray[np.integer[Any]]
 
 
 def is_by_device(header: Dataset) -> bool:
@@ -50,6 +55,9 @@ def markings(path: Path, header: Dataset, matrices: Mapping[str, Matrix]) -> Ite
             yield Marking(image, problem="it has another size than its image")
         else:
             wanted[index] = image
+            if len(wanted) > MARKED_FRAMES:
+                yield Marking(image, problem=f"it has more than {MARKED_FRAMES} frames")
+                return
     try:
         yield from _areas(path, header, wanted)
     except NotProcessable:
@@ -119,40 +127,65 @@ def _areas(path: Path, header: Dataset, wanted: Mapping[int, str]) -> Iterator[M
     highest = number(header, "MaximumFractionalValue") or 255
     fractional = text(header, "SegmentationType") == "FRACTIONAL"
     threshold = highest / 2 if fractional else 1
-    pixels = _pixels(path, header)
-    for index, image in wanted.items():
-        for count, outline in enumerate(outlines_of(_frame(pixels, index) >= threshold)):
+    for index, frame in _wanted_frames(path, header, wanted):
+        image = wanted[index]
+        for count, outline in enumerate(outlines_of(frame >= threshold)):
             if count == MOST_REGIONS:
                 yield Marking(image, problem=f"it has more than {MOST_REGIONS} areas")
                 break
             yield Marking(image, outline)
 
 
-def _pixels(path: Path, header: Dataset) -> Dataset:
-    """A data set with the pixel module and the pixel data only."""
-    value, syntax = read_pixel_data(path), header.file_meta.TransferSyntaxUID
-    pixels = header.group_dataset(0x0028)
-    pixels.file_meta = FileMetaDataset()
-    pixels.file_meta.TransferSyntaxUID = (
-        syntax if syntax.is_encapsulated else ExplicitVRLittleEndian
-    )
-    pixels.PixelData = value
-    pixels["PixelData"].is_undefined_length = syntax.is_encapsulated
-    return pixels
-
-
-def _frame(pixels: Dataset, index: int) -> NDArray[np.integer[Any]]:
-    """One frame, `(H, W)` of its stored values.
+def _wanted_frames(
+    path: Path, header: Dataset, wanted: Collection[int]
+) -> Iterator[tuple[int, Cells]]:
+    """The wanted frames by their numbers, `(H, W)` of stored values.
 
     Raises
     ------
     NotProcessable
-        PIXELS_CORRUPT when it cannot be decoded.
+        PIXELS_CORRUPT when one cannot be decoded, PIXELS_UNSUPPORTED.
     """
+    value, syntax = read_pixel_data(path), header.file_meta.TransferSyntaxUID
+    if not syntax.is_encapsulated:
+        pixels = header.group_dataset(0x0028)
+        pixels.file_meta = FileMetaDataset()
+        pixels.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        pixels.PixelData = value
+        yield from ((index, _native_frame(pixels, index)) for index in wanted)
+        return
+    for index, stream in enumerate(_streams(value, int(number(header, "NumberOfFrames") or 1))):
+        if index in wanted:
+            yield index, decode_frame(stream, _facts(header, str(syntax), len(stream)))
+
+
+def _streams(value: bytes, n_frames: int) -> Iterator[bytes]:
+    try:
+        yield from generate_frames(value, number_of_frames=n_frames)
+    except GeneratorExit:
+        raise
+    except Exception:  # pydicom's parser raises several types on damaged items
+        raise NotProcessable(SkipReason.PIXELS_CORRUPT) from None
+
+
+def _facts(header: Dataset, syntax: str, n_bytes: int) -> Frame:
+    return Frame(
+        transfer_syntax_uid=syntax,
+        rows=int(number(header, "Rows") or 0),
+        columns=int(number(header, "Columns") or 0),
+        bits_allocated=int(number(header, "BitsAllocated") or 8),
+        bits_stored=int(number(header, "BitsStored") or 8),
+        signed=number(header, "PixelRepresentation") == 1,
+        n_bytes=n_bytes,
+    )
+
+
+def _native_frame(pixels: Dataset, index: int) -> Cells:
+    """One frame of uncompressed pixel data."""
     try:
         with tolerant():
             frame = pixel_array(pixels, index=index, raw=True)
-    except Exception:  # decoders raise nearly anything on damaged input
+    except Exception:  # pydicom raises nearly anything on damaged input
         raise NotProcessable(SkipReason.PIXELS_CORRUPT) from None
     if frame.ndim != 2:
         raise NotProcessable(SkipReason.PIXELS_CORRUPT)

@@ -7,12 +7,14 @@ matter.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from pydicom import Dataset
 
 from cadnode.exam.attributes import code_values, items, numbers, text
 from cadnode.exam.markings.marking import Marking, Points, is_line, is_seed, outline_of, points_of
+from cadnode.limits import SHAPES
 
 SOP_CLASSES = frozenset(
     {
@@ -46,7 +48,7 @@ def markings(report: Dataset) -> Iterator[Marking]:
     Straight lines that one measurement group holds on one image are one marking (the two
     diameters of a lesion), and none beside an outline of that group (its diameters again).
     """
-    shapes = list(_shapes(report))
+    shapes = list(islice(_shapes(report), SHAPES + 1))
     for shape in shapes:
         if not is_line(shape.graphic_type, shape.points):
             yield from _marked(shape.graphic_type, shape.points, shape.images)

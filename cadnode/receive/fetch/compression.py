@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from cadnode.http import HttpFailure
+from cadnode.limits import INSTANCE_BYTES
+
 SLOW_BYTES_PER_S: Final = (
     20e6  # 160 Mbit/s; below about 300 gzip pays by itself, benchmarks/fetch.md
 )
@@ -63,6 +66,8 @@ class Measured:
         return {"Accept-Encoding": self.encoding}
 
     def sink(self, data: bytes) -> None:
-        """Pass `data` on."""
+        """Pass `data` on; raises `HttpFailure` past what an instance can have."""
         self.n_bytes += len(data)
+        if self.n_bytes > INSTANCE_BYTES:
+            raise HttpFailure("an instance has no end", retryable=False)
         self._sink(data)

@@ -6,6 +6,7 @@ QIDO-RS lists the instances (DICOM PS3.18 10.6), WADO-RS returns each (PS3.18 10
 from typing import Any, Final
 
 from cadnode.http import HttpFailure, Peer, Response, json_of
+from cadnode.limits import INSTANCES
 from cadnode.multipart import MultipartError, boundary_of, first_part
 from cadnode.receive.fetch.compression import Line
 from cadnode.receive.fetch.fetch import BLOCK_BYTES, Sink
@@ -54,6 +55,8 @@ class DicomwebSource:
                 found.setdefault(listed.sop_instance_uid, listed)
             if len(found) == before:
                 break
+            if len(found) > INSTANCES:
+                raise self._not_understood()
         return list(found.values())
 
     def stream(self, instance: Listed, sink: Sink) -> bool:

@@ -8,15 +8,18 @@ does not hold a tag.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Final
 
 from cadnode.http import HttpFailure, Peer, json_of
+from cadnode.limits import INSTANCES
 from cadnode.receive.fetch.compression import Line
 from cadnode.receive.fetch.fetch import BLOCK_BYTES, Sink
 from cadnode.receive.fetch.listing import Listed, is_mammogram, may_concern
 from cadnode.receive.fetch.requests import Request
 
 _NOT_FOUND: Final = (404,)
+_LONGEST_METADATA: Final = 64 << 10
 
 
 class OrthancSource:
@@ -42,14 +45,18 @@ class OrthancSource:
             The Orthanc does not answer, refuses us, or answers something else.
         """
         try:
-            return [
+            found = (
                 instance
                 for study in self._studies(request)
                 for series in self._get(f"/studies/{study}/series") or ()
                 for instance in self._instances(series)
-            ]
+            )
+            listed = list(islice(found, INSTANCES + 1))
         except (KeyError, TypeError, AttributeError):
             raise self._not_understood() from None
+        if len(listed) > INSTANCES:
+            raise self._not_understood()
+        return listed
 
     def stream(self, instance: Listed, sink: Sink) -> bool:
         """Give the instance's file, as stored, to `sink`; False when it is gone.
@@ -109,7 +116,10 @@ class OrthancSource:
         """SOP class in the metadata; "" where an old database or a deleted instance has none."""
         path = f"/instances/{instance}/metadata/SopClassUid"
         with self._peer.request("GET", path, also=_NOT_FOUND) as response:
-            return "" if response.status_code == 404 else response.text.strip("\0 \r\n")
+            if response.status_code == 404:
+                return ""
+            body = self._peer.body_of(response, at_most=_LONGEST_METADATA)
+        return body.decode("ascii", "replace").strip("\0 \r\n")
 
     def _not_understood(self) -> HttpFailure:
         text = f"{self._peer.name} does not answer as an Orthanc: is the url right?"

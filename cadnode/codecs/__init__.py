@@ -1,0 +1,1 @@
+"""Compressed frames decoded where they can do no harm: in a process of its own, with limits."""

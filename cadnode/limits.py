@@ -1,0 +1,58 @@
+"""How much of what others send is unpacked, parsed and kept: every size limit, with its reason.
+
+A file or answer may state any size and expand a thousand times and more. Each limit is checked
+before memory is taken for what it limits; what goes past it ends as a coded reason or a failed
+request, and costs neither the process nor the other images. Each is well above what mammography
+has, so that a limit means hostile or damaged, never merely large.
+
+| what                          | largest in practice                       | limit            |
+|-------------------------------|-------------------------------------------|------------------|
+| pixels of a frame             | 38 M: film of 24 × 30 cm at 43 µm         | `FRAME_PIXELS`   |
+| pixel data in memory          | 76 MB, that film                          | `PIXEL_BYTES`    |
+| compressed frame / its pixels | 1.0: noise, lossless                      | 2, and 1 MiB     |
+| fragments of pixel data       | some 64,000: tomosynthesis in 64 KiB      | `FRAGMENTS`      |
+| one value of a header         | 1.6 MB: a bitmap overlay                  | `VALUE_BYTES`    |
+| a header, larger values aside | some 8 MB: a segmentation of 5,000 frames | `HEADER_BYTES`   |
+| its elements                  | some 50,000: a CAD SR                     | `ELEMENTS`       |
+| sequences in sequences        | 15: a structured report                   | `DEPTH`          |
+| file meta information         | some 200 bytes                            | `META_BYTES`     |
+| instances of a study          | some 1,000                                | `INSTANCES`      |
+| an instance that is fetched   | 4 GiB: what a pixel data element can hold | `INSTANCE_BYTES` |
+| an answer in JSON             | some 2 MB: 1,000 instances listed         | `ANSWER_BYTES`   |
+
+The larger values of a header are passed over, as values that cannot be decoded are. Deflated data
+sets (PS3.5 A.5) are inflated piece by piece and never held whole: the header within
+`HEADER_BYTES` and what is passed over within `INFLATED_HEADER_BYTES`, the pixel data within what
+Rows × Columns × frames × samples × bits make, and `SLACK_BYTES`.
+
+What a codec may use while it decodes (address space, processor time, wall clock) follows from the
+pixels of the frame: `cadnode.codecs.frame`.
+"""
+
+from typing import Final
+
+MIB: Final = 1 << 20
+
+FRAME_PIXELS: Final = 100_000_000
+PIXEL_BYTES: Final = 256 * MIB
+FRAGMENTS: Final = 1 << 18
+VALUE_BYTES: Final = 8 * MIB
+HEADER_BYTES: Final = 64 * MIB
+INFLATED_HEADER_BYTES: Final = 512 * MIB
+SLACK_BYTES: Final = MIB
+ELEMENTS: Final = 250_000
+DEPTH: Final = 32
+META_BYTES: Final = MIB
+
+SHAPE_POINTS: Final = 10_000  # of one shape that a person drew; a contour by hand has hundreds
+SHAPES: Final = 1_000  # that one object holds; a reader draws a handful
+REGIONS: Final = 50  # on one image, of one object; each is assessed by every system
+MARKED_FRAMES: Final = 200  # of one segmentation; one a segment and image
+
+INSTANCES: Final = 20_000
+INSTANCE_BYTES: Final = (4 << 30) + HEADER_BYTES
+ANSWER_BYTES: Final = 64 * MIB
+OWN_OBJECT_BYTES: Final = 512 * MIB  # a copy of ours that is compared; the largest has some 30 MB
+PARTS: Final = 1_000  # of a multipart answer
+ANSWER_TIMES_TIMEOUT: Final = 20  # an answer in JSON takes no longer than so many time-outs
+REQUEST_S: Final = 30.0  # until the body of a request to the web server is here
