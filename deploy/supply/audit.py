@@ -243,7 +243,9 @@ def main(arguments: list[str] | None = None) -> int:
         description="Look pinned packages up in a saved OSV export; what cannot be decided fails."
     )
     parser.add_argument("requirements", nargs="+", type=Path, help="hashed requirement files")
-    parser.add_argument("--osv", required=True, type=Path, help="all.zip of OSV's PyPI, or a folder")
+    parser.add_argument(
+        "--osv", required=True, type=Path, help="all.zip of OSV's PyPI, or a folder"
+    )
     parser.add_argument("--accept", type=Path, help="judged advisories: lines of ID UNTIL REASON")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     options = parser.parse_args(arguments)
@@ -273,7 +275,9 @@ def _show(problems: list[Problem], n_wanted: int, *, as_json: bool) -> None:
         print(json.dumps({"dependencies": n_wanted, "problems": found}, indent=2))
         return
     for one in problems:
-        print(f"{'?' if one.is_undecided else '!'} {one.what}  {one.advisory or 'not decided'}  {one.why}")
+        print(
+            f"{'?' if one.is_undecided else '!'} {one.what}  {one.advisory or 'not decided'}  {one.why}"
+        )
     n_open = sum(p.is_undecided for p in problems)
     print(f"{n_wanted} dependencies: {len(problems) - n_open} advisories, {n_open} not decided")
 

@@ -152,3 +152,22 @@ def test_every_list_that_is_committed_pins_each_package_by_hash() -> None:
         pinned, problems = audit.dependencies(one.read_text())
         assert not problems
         assert {"torch", "pydicom", "highdicom", "dbos"} <= {each.name for each in pinned}
+
+
+def test_notice_names_each_packaged_weights_file_and_the_terms_of_its_data() -> None:
+    notice = (ROOT / "NOTICE").read_text()
+    cards = sorted((ROOT / "cadnode/weights").glob("*/*/card.json"))
+    assert cards
+    for path in cards:
+        card = json.loads(path.read_text())
+        assert f"{card['name']} {card['version']}\n  weights  {card['weights_sha256']}" in notice
+        for one in card["training_sets"]:
+            assert f"{one['name']}: {one['terms']}" in notice
+
+
+def test_notice_states_a_licence_for_every_package_that_is_pinned() -> None:
+    notice = (ROOT / "NOTICE").read_text().lower().replace("_", "-")
+    assert "states none" not in notice
+    pinned, _ = audit.dependencies((ROOT / "deploy/supply/requirements/py3.11.txt").read_text())
+    for one in pinned:
+        assert f"\n{one.name} {one.version} " in notice
