@@ -3,9 +3,9 @@
 
     deploy/supply/audit.py --osv pypi-all.zip deploy/supply/requirements/py3.11.txt …
 
-An export is the file `PyPI/all.zip` of the OSV project, or a folder of its JSON documents (OSV schema
-1.x): fetch it where there is a network, carry it in. The audit fails closed: a dependency that it
-cannot decide about is a failure like a vulnerable one. It cannot decide where a line is no
+An export is the file `PyPI/all.zip` of the OSV project, or a folder of its JSON documents (OSV
+schema 1.x): fetch it where there is a network, carry it in. The audit fails closed: a dependency
+that it cannot decide about is a failure like a vulnerable one. It cannot decide where a line is no
 `name==version` with a hash, where a version is none of PEP 440, where an advisory states neither
 versions nor ranges that can be compared, and where the export is old, empty or damaged.
 
@@ -243,9 +243,7 @@ def main(arguments: list[str] | None = None) -> int:
         description="Look pinned packages up in a saved OSV export; what cannot be decided fails."
     )
     parser.add_argument("requirements", nargs="+", type=Path, help="hashed requirement files")
-    parser.add_argument(
-        "--osv", required=True, type=Path, help="all.zip of OSV's PyPI, or a folder"
-    )
+    parser.add_argument("--osv", required=True, type=Path, help="OSV's PyPI all.zip or a folder")
     parser.add_argument("--accept", type=Path, help="judged advisories: lines of ID UNTIL REASON")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     options = parser.parse_args(arguments)
@@ -260,7 +258,7 @@ def main(arguments: list[str] | None = None) -> int:
         accepted = accepted_in(options.accept) if options.accept else []
         problems += audit(wanted, advisories(options.osv), now=datetime.now(UTC), accepted=accepted)
     except (AuditError, OSError, UnicodeDecodeError) as error:
-        print(f"audit: {error}", file=sys.stderr)
+        sys.stderr.write(f"audit: {error}\n")
         return 2
     _show(problems, len(wanted), as_json=options.json)
     return 1 if problems else 0
@@ -272,14 +270,16 @@ def _show(problems: list[Problem], n_wanted: int, *, as_json: bool) -> None:
             {"what": p.what, "advisory": p.advisory, "why": p.why, "undecided": p.is_undecided}
             for p in problems
         ]
-        print(json.dumps({"dependencies": n_wanted, "problems": found}, indent=2))
-        return
-    for one in problems:
-        print(
-            f"{'?' if one.is_undecided else '!'} {one.what}  {one.advisory or 'not decided'}  {one.why}"
-        )
-    n_open = sum(p.is_undecided for p in problems)
-    print(f"{n_wanted} dependencies: {len(problems) - n_open} advisories, {n_open} not decided")
+        lines = [json.dumps({"dependencies": n_wanted, "problems": found}, indent=2)]
+    else:
+        lines = [
+            f"{'?' if p.is_undecided else '!'} {p.what}  {p.advisory or 'not decided'}  {p.why}"
+            for p in problems
+        ]
+        n_open = sum(p.is_undecided for p in problems)
+        n_known = len(problems) - n_open
+        lines.append(f"{n_wanted} dependencies: {n_known} advisories, {n_open} not decided")
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

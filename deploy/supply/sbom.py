@@ -4,9 +4,9 @@
     deploy/supply/sbom.py --environment .venv/bin/python --out dist/cadnode.cdx.json
     deploy/supply/sbom.py --environment .venv/bin/python --notice NOTICE
 
-Packages come from `cyclonedx-py environment` (run through `--tool`), which looks at what is installed,
-licences included. The packaged models are added as components of their own: the sha256 of the weights,
-what they learnt from, and on whose terms (from their cards).
+Packages come from `cyclonedx-py environment` (run through `--tool`), which looks at what is
+installed, licences included. The packaged models are added as components of their own: the sha256
+of the weights, what they learnt from, and on whose terms (from their cards).
 """
 
 import argparse
@@ -77,7 +77,7 @@ def notice(bill: dict[str, Any]) -> str:
     lines = [
         "cadnode",
         "Copyright the cadnode authors. Licensed under the Apache License, Version 2.0 (LICENSE).",
-        "Research use only: not a medical device, not for diagnosis, triage or screening decisions.",
+        "Research use only: no medical device, not for diagnosis, triage or screening decisions.",
         "",
         "Packaged weights, what they learnt from, and on what terms",
         "==========================================================",
@@ -121,10 +121,8 @@ def licence_of(component: dict[str, Any]) -> str:
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description="Write the bill of materials, or NOTICE.")
-    parser.add_argument("--environment", required=True, type=Path, help="Python of an installation")
-    parser.add_argument(
-        "--tool", default="cyclonedx-py", help="cyclonedx-py (package cyclonedx-bom)"
-    )
+    parser.add_argument("--environment", required=True, type=Path, help="its Python")
+    parser.add_argument("--tool", default="cyclonedx-py", help="of the package cyclonedx-bom")
     parser.add_argument("--out", type=Path, help="CycloneDX file to write")
     parser.add_argument("--notice", type=Path, help="NOTICE file to write")
     options = parser.parse_args()
@@ -138,7 +136,7 @@ def main() -> None:
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(bill, indent=2) + "\n", "utf-8")
-    print(f"{len(bill['components'])} components", file=sys.stderr)
+    sys.stderr.write(f"{len(bill['components'])} components\n")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 def _module() -> ModuleType:
     spec = importlib.util.spec_from_file_location("audit", ROOT / "deploy/supply/audit.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["audit"] = module
     spec.loader.exec_module(module)
@@ -100,7 +101,8 @@ def test_an_advisory_that_cannot_be_compared_is_an_open_question(affected: dict[
 def test_a_line_that_pins_nothing_known_is_an_open_question(line: str) -> None:
     wanted, problems = audit.dependencies(f"# made by a tool\n{line}\n")
     assert not wanted
-    assert len(problems) == 1 and problems[0].is_undecided
+    assert len(problems) == 1
+    assert problems[0].is_undecided
 
 
 def test_an_old_or_empty_export_decides_nothing() -> None:
