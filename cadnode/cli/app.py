@@ -5,6 +5,7 @@ The work is done in `node`, `demo` and `training`; they are imported inside the 
 """
 
 import json
+import os
 import sys
 from contextlib import nullcontext
 from enum import StrEnum
@@ -103,6 +104,8 @@ def serve(
 
     values = settings.load(config)
     log.configure(values.log.level, human=sys.stderr.isatty())
+    log.nothing_escapes()
+    os.umask(0o027)  # studies and reports: for the node's user and group, whatever started it
     places.folder(values.storage.folder, "storage.folder")
     values.storage.folder.mkdir(parents=True, exist_ok=True)
     if role is Role.ALL:
