@@ -26,7 +26,7 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     OSError
         The disk is full or the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     hidden = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with hidden.open("xb") as file:
@@ -43,6 +43,14 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write `data` to `path`; see `written_whole`."""
     with written_whole(path) as file:
         file.write(data)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, durably: each name is synced."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ from cadnode.deliver.held import ANOTHER, PeerCopy, compared, from_file, sent
 from cadnode.deliver.outcome import Delivered, Refused, all_taken
 from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.errors import DeliveryError, PermanentDeliveryError, not_taken
-from cadnode.files import written_whole
+from cadnode.files import make_folder, written_whole
 from cadnode.settings import Destination
 
 
@@ -60,7 +60,7 @@ def deliver(
     """
     refusals = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         for file in files:
             if _is_anothers(folder / file.name, file):
                 refusals.append(Refused(ANOTHER))

@@ -52,8 +52,9 @@ def record(folder: Path, one: DeliveryTry) -> None:
     is_new = not path.exists()
     descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o640)
     try:
-        # A line begins a line of its own, whatever a crash left before it.
-        os.write(descriptor, f"\n{json.dumps(document)}".encode())
+        # A line stands between two ends of line: what a crash leaves before or after it, even
+        # zeros where the next line was to be, does not reach it.
+        os.write(descriptor, f"\n{json.dumps(document)}\n".encode())
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -30,7 +30,6 @@ class Pin:
 
 def pin(storage: Path, one: Pin) -> None:
     """Pin a study, or change its pin. Raises `OSError`."""
-    (storage / FOLDER).mkdir(parents=True, exist_ok=True)
     write_whole(storage / FOLDER / f"{one.study}.json", json.dumps(asdict(one)).encode())
 
 

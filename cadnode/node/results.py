@@ -283,6 +283,8 @@ def keep_reading(folder: Path, result: ExamResult, read_s: float | None = None) 
         return False
     for name in (READING, MADE_AT):  # a crash now leaves no reading, not half of two
         (folder / name).unlink(missing_ok=True)
+    if folder.is_dir():  # or else a power cut may bring the old scores back beside new maps
+        sync_folder(folder)
     save_reading(folder, result, read_s)
     return True
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from cadnode.files import is_locked, lock, sync_folder
+from cadnode.files import is_locked, lock, make_folder, sync_folder
 from cadnode.log import hashed
 from cadnode.receive import removed
 from cadnode.receive.identity import Identity
@@ -96,7 +96,8 @@ class Spool:
         self._trash = root / "trash"
         self._min_free_bytes = min_free_bytes
         for folder in (self._incoming, self._studies):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
+        sync_folder(root)  # a start that a power cut broke off may have left it unsynced
 
     def has_room(self) -> bool:
         """Whether the disk has the configured minimum of free bytes."""
@@ -314,6 +315,7 @@ def _place(new: Path, path: Path) -> Received:
     kept = path.with_suffix(f".{_digest(path)[:8]}.old")
     if not kept.exists():
         os.link(path, kept)
+        sync_folder(path.parent)  # else a power cut may keep the newcomer's name and lose this one
     new.replace(path)
     return Received.REPLACED
 

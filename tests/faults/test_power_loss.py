@@ -115,7 +115,6 @@ def _holds(spool: Spool, number: int, data: bytes) -> bool:
     return path.read_bytes() == data
 
 
-@pytest.mark.xfail(strict=True, reason="the older name and the newer one are synced together")
 def test_a_corrected_instance_costs_neither_version(tmp_path: Path) -> None:
     root = tmp_path / "spool"
     root.mkdir()
@@ -129,7 +128,6 @@ def test_a_corrected_instance_costs_neither_version(tmp_path: Path) -> None:
     assert every_state(disk, tmp_path, check_spool) > 30
 
 
-@pytest.mark.xfail(strict=True, reason="the names of the spool's own folders are not synced")
 def test_the_first_study_of_a_new_node_is_as_safe_as_any(tmp_path: Path) -> None:
     root = tmp_path / "spool"
     root.mkdir()
@@ -159,9 +157,6 @@ def test_a_file_written_whole_is_the_old_one_or_the_new_one(tmp_path: Path) -> N
     assert every_state(disk, tmp_path, check) > 10
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the names of folders that are made on the way are not synced"
-)
 def test_a_file_written_whole_into_new_folders_is_there_once_it_is_written(tmp_path: Path) -> None:
     root = tmp_path / "results"
     root.mkdir()
@@ -179,7 +174,6 @@ def test_a_file_written_whole_into_new_folders_is_there_once_it_is_written(tmp_p
     every_state(disk, tmp_path, check)
 
 
-@pytest.mark.xfail(strict=True, reason="zeros behind a line that no end of line closes spoil it")
 def test_a_record_of_deliveries_keeps_each_try_that_it_has_taken(tmp_path: Path) -> None:
     root = tmp_path / "content"
     root.mkdir()
@@ -242,7 +236,6 @@ def reading(name: str, value: float) -> ExamResult:
     return ExamResult("1.2", value, (), (), (), (), (), heat_maps=maps, read_with=name)
 
 
-@pytest.mark.xfail(strict=True, reason="the older reading's removal is not synced before new maps")
 def test_a_reading_is_never_the_half_of_two(tmp_path: Path) -> None:
     root = tmp_path / "content"
     root.mkdir()

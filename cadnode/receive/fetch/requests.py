@@ -22,7 +22,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cadnode.files import lock, locked, write_whole
+from cadnode.files import lock, locked, make_folder, write_whole
 from cadnode.log import get_logger, hashed
 from cadnode.receive.identity import is_valid_uid
 
@@ -325,6 +325,6 @@ def _write(where: Path, key: str, request: Request, asked_at: float) -> str:
 def _locked(folder: Path) -> Iterator[Path]:
     """The folder of requests, made if need be, locked against other changes."""
     where = folder / "requests"
-    where.mkdir(parents=True, exist_ok=True)
+    make_folder(where)
     with locked(where / "lock", mode=_MODE):
         yield where
