@@ -7,16 +7,20 @@ record beside each result (`node.delivery_record`) which destination has it. At 
   without any record it may have been delivered by an older version: destinations compare what
   they hold, and the UIDs are the same;
 - what is finished by the record is not done again by a job that an older copy of the database
-  takes for unfinished.
+  takes for unfinished;
+- a further try of a delivery (`node.undelivered` knows its job) that an older copy has not heard of
+  is made now.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from cadnode.log import get_logger
 from cadnode.node import delivery_record
 from cadnode.node.jobs import DeliveryStatus, Job, deliver_id, process_ids
 from cadnode.node.results import Results, reported_at
+from cadnode.node.undelivered import Undelivered
 
 _AT_ONCE = 100  # contents for each question to the database
 ARRIVED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.UNVERIFIED})
@@ -24,6 +28,7 @@ _UNDELIVERED = frozenset({DeliveryStatus.RETRY, DeliveryStatus.REFUSED, Delivery
 
 Find = Callable[[Iterable[str]], dict[str, Job]]
 Content = tuple[str, str]  # study, fingerprint
+T = TypeVar("T")
 
 log = get_logger("jobs")
 
@@ -76,13 +81,28 @@ def take_up(found: Lost, deliver: Callable[[str, str, Sequence[str]], None]) -> 
     return len(found.to_deliver)
 
 
+def forgotten(entries: Iterable[Undelivered], find: Find) -> list[Undelivered]:
+    """Deliveries of which the database knows the first try, and not the one that was to follow.
+
+    Of one whose first try it does not know either, everything is lost: see `lost`.
+    """
+    found: list[Undelivered] = []
+    for some in _in_parts([e for e in entries if e.next_at is not None]):
+        jobs = find([i for e in some for i in (e.job, deliver_id(*e.key))])
+        for entry in some:
+            first = jobs.get(deliver_id(*entry.key))
+            if first is not None and not first.is_open and entry.job not in jobs:
+                found.append(entry)
+    return found
+
+
 def _reported(results: Results) -> list[Content]:
     """Every reported content, in the order in which they were reported."""
     folders = [folder for study, _ in results.studies() for folder in results.reported(study)]
     return [(f.parent.name, f.name) for f in sorted(folders, key=reported_at)]
 
 
-def _in_parts(contents: list[Content]) -> Iterable[list[Content]]:
+def _in_parts(contents: list[T]) -> Iterable[list[T]]:
     return (contents[n : n + _AT_ONCE] for n in range(0, len(contents), _AT_ONCE))
 
 

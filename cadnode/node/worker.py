@@ -52,7 +52,7 @@ from cadnode.node.rebuild import Lost
 from cadnode.node.results import Results
 from cadnode.node.supervise import STOP_WITHIN_S, stopping_on_signal
 from cadnode.node.tombstones import Tombstone
-from cadnode.node.undelivered import UndeliveredIndex
+from cadnode.node.undelivered import Undelivered, UndeliveredIndex
 from cadnode.node.workflow import launch, stop
 from cadnode.node.workflow_steps import DeliveryNote, Start, Steps
 from cadnode.reading import Readers, not_read, read_exam
@@ -166,6 +166,7 @@ class Worker:
         self._pulse = pulse or Pulse()
         self._casualties = Casualties(settings.storage.folder)
         self._lost = Lost()
+        self._forgotten: list[Undelivered] = []
         self.stopping = threading.Event()
         self._settings = settings
         self._spool = spool
@@ -244,6 +245,7 @@ class Worker:
         try:
             self._index_undelivered(lookup)
             self._lost = rebuild.lost(self._results, names, lookup.find)
+            self._forgotten = rebuild.forgotten(self._undelivered.all(), lookup.find)
         finally:
             lookup.close()
 
@@ -262,6 +264,10 @@ class Worker:
     def take_up(self, start: Start) -> None:
         """Have delivered what the job database has lost."""
         count = rebuild.take_up(self._lost, start.deliver)
+        for entry in self._forgotten:
+            start.deliver_again(*entry.key)
+        if self._forgotten:
+            log.warning("tries_taken_up", count=len(self._forgotten))
         worker_state.note_taken_up(self._settings.storage.folder, count)
 
     def sweep_late(self, start: Start) -> None:

@@ -285,6 +285,16 @@ def _send_to(study: str, content: str, chosen: Sequence[str]) -> None:
                 )  # fmt: skip
 
 
+def _send_again(study: str, content: str, destination: str) -> None:
+    """A further try, of a delivery whose last one is forgotten."""
+    for name, give_up_after_s in bound().destinations:
+        if name == destination:
+            with SetWorkflowID(again_id(secrets.token_hex(6), study, content, name)):
+                DBOS.enqueue_workflow(
+                    delivery_queue(name), deliver, study, content, name, give_up_after_s
+                )
+
+
 @DBOS.workflow(name="deliver", max_recovery_attempts=None)
 def deliver(
     study: str,
@@ -418,7 +428,7 @@ def launch(steps: Steps, database_url: str, *, reads: bool = True) -> Start:
             DBOS.register_queue(
                 retry_queue(destination, ()), worker_concurrency=2, polling_interval_sec=1.0
             )
-    return Start(_start_considering, _start_fetching, _send_to, _start_answering)
+    return Start(_start_considering, _start_fetching, _send_to, _send_again, _start_answering)
 
 
 def stop(within_s: float) -> None:

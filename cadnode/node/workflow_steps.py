@@ -92,4 +92,5 @@ class Start:
     consider: Callable[[str], None]
     fetch: Callable[[str], None]
     deliver: Callable[[str, str, Sequence[str]], None]  # study, content, destinations
+    deliver_again: Callable[[str, str, str], None]  # study, content, destination
     answer: Callable[[str, str], None]

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from cadnode.node import delivery_record, rebuild
 from cadnode.node.delivery_record import DeliveryTry
-from cadnode.node.jobs import DeliveryStatus, Job, deliver_id, process_id
+from cadnode.node.jobs import DeliveryStatus, Job, again_id, deliver_id, process_id
 from cadnode.node.results import RESULT, Results
+from cadnode.node.undelivered import Undelivered
 
 STUDY = "0123456789abcdef"
 NAMES = ["pacs", "ehr"]
@@ -89,3 +91,31 @@ def test_what_an_older_copy_takes_for_unfinished_is_not_repeated(tmp_path: Path)
         deliver_id(STUDY, "a", "pacs"): DeliveryStatus.DELIVERED,
         deliver_id(STUDY, "b", "pacs"): DeliveryStatus.DELIVERED,
     }
+
+
+def test_a_further_try_that_an_older_database_has_not_heard_of_is_made(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    entries = []
+    for content, next_at in (("a", 9.0), ("b", 9.0), ("c", 9.0), ("d", None)):
+        job = again_id("00", STUDY, content, "pacs") if next_at else ""
+        entries.append(
+            Undelivered(
+                STUDY,
+                content,
+                "pacs",
+                DeliveryStatus.REFUSED,
+                "",
+                0.0,
+                1.0,
+                next_at=next_at,
+                job=job,
+            )
+        )
+    node.knows(deliver_id(STUDY, "a", "pacs"), "SUCCESS", "refused")  # the next try is forgotten
+    node.knows(deliver_id(STUDY, "b", "pacs"), "SUCCESS", "refused")
+    node.knows(again_id("00", STUDY, "b", "pacs"), "DELAYED")  # it waits
+    node.knows(deliver_id(STUDY, "d", "pacs"), "SUCCESS", "refused")  # a person has to look
+
+    found = rebuild.forgotten(entries, node.find)
+
+    assert [entry.content for entry in found] == ["a"]  # of "c" everything is lost
