@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo pythons test lint format clean
+.PHONY: help setup system demo pythons test soak fuzz lint format clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -34,6 +34,12 @@ pythons: ## Try the wheel on Python 3.11, 3.12 and 3.13, from install to a train
 test: setup lint ## Everything: import contracts, ruff, mypy, unit and integration tests with real peers
 	@deploy/system-packages.sh test
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
+
+soak: setup ## Studies under faults for as long as it takes: make soak SOAK="--studies 1000 --seed 1"
+	$(BIN)/python -m tests.faults.soak $(SOAK)
+
+fuzz: setup ## Seeded mutations of everything that takes bytes: make fuzz FUZZ="--inputs 100000 --seed 1"
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 lint: setup ## Import contracts, ruff and mypy
 	$(BIN)/ruff check .
