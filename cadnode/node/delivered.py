@@ -19,11 +19,10 @@ from cadnode.files import write_whole
 from cadnode.node import delivery_record, results
 from cadnode.node.delivery_record import DeliveryTry
 from cadnode.node.jobs import DeliveryStatus, JobLookup, deliver_id
-from cadnode.node.study_state import ARRIVED
 from cadnode.settings import Settings
 
 FILE: Final = "destinations.json"
-SETTLED: Final = ARRIVED | {"dropped"}  # a person may have decided that it need not arrive
+_ARRIVED: Final = frozenset(status.value for status in DeliveryStatus if status.has_arrived)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +60,9 @@ class Deliveries:
             return Delivered(True, reported_at, bool(self._known_since))  # nothing to send
         last = delivery_record.last_tries(folder)
         names = {*last, *(n for n, since in self._known_since.items() if reported_at >= since)}
-        open_names = [n for n in names if n not in last or last[n].status.value not in SETTLED]
+        open_names = [n for n in names if n not in last or not last[n].status.is_settled]
         last |= self._by_jobs(study, folder, open_names)
-        settled = [one for one in last.values() if one.status.value in SETTLED]
+        settled = [one for one in last.values() if one.status.is_settled]
         return Delivered(
             len(settled) == len(names),
             max([reported_at, *(one.at for one in settled)]),
@@ -75,7 +74,7 @@ class Deliveries:
         wanted = {deliver_id(study, folder.name, name): name for name in names}
         found: dict[str, DeliveryTry] = {}
         for identifier, job in self._jobs.find(wanted).items():
-            if job.output in ARRIVED and not job.is_open:
+            if job.output in _ARRIVED and not job.is_open:
                 name = wanted[identifier]
                 one = DeliveryTry(name, DeliveryStatus(job.output), job.updated_at)
                 delivery_record.record(folder, one)

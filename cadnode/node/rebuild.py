@@ -23,8 +23,6 @@ from cadnode.node.results import Results, reported_at
 from cadnode.node.undelivered import Undelivered
 
 _AT_ONCE = 100  # contents for each question to the database
-ARRIVED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.UNVERIFIED})
-_UNDELIVERED = frozenset({DeliveryStatus.RETRY, DeliveryStatus.REFUSED, DeliveryStatus.GIVEN_UP})
 
 Find = Callable[[Iterable[str]], dict[str, Job]]
 Content = tuple[str, str]  # study, fingerprint
@@ -67,7 +65,7 @@ def lost(results: Results, destinations: Sequence[str], find: Find) -> Lost:
                 if names := tuple(n for n in destinations if _is_missing(jobs, content, n, last)):
                     to_deliver.append((content, names))
             for name in open_deliveries:
-                if name in last and last[name].status in ARRIVED:
+                if name in last and last[name].status.is_settled:
                     arrived[deliver_id(*content, name)] = last[name].status
     return Lost(tuple(to_deliver), frozenset(finished), arrived)
 
@@ -124,4 +122,4 @@ def _is_missing(
     """Whether nothing delivers this content there, and nothing ended its delivery."""
     if deliver_id(*content, name) in jobs:
         return False
-    return name not in last or last[name].status in _UNDELIVERED
+    return name not in last or not last[name].status.is_settled

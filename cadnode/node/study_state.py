@@ -37,8 +37,7 @@ REMOVED: Final = Reason(
     "It was read and delivered; images and results were removed from this node since. Asked for at "
     "once, it is read again",
 )
-ARRIVED: Final = frozenset({DeliveryStatus.DELIVERED.value, DeliveryStatus.UNVERIFIED.value})
-"""Words of a delivery that a destination has; of an unverified one it had the UIDs already."""
+_SETTLED: Final = frozenset(status.value for status in DeliveryStatus if status.is_settled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,7 @@ def _of_deliveries(facts: StudyFacts) -> StudyVerdict:
         return StudyVerdict(State.DELIVERING, reasons, statuses)
     if facts.deliveries and not statuses:
         return StudyVerdict(State.DONE, (NOTHING_SENT,))
-    return StudyVerdict(State.REFUSED if words - ARRIVED else State.DONE, reasons, statuses)
+    return StudyVerdict(State.REFUSED if words - _SETTLED else State.DONE, reasons, statuses)
 
 
 def _missing(entry: Undelivered) -> Reason:
@@ -186,6 +185,6 @@ def delivery_word(job: Job | None, last: DeliveryTry | None = None) -> str:
         return "waiting" if last.status is DeliveryStatus.RETRY else last.status.value
     if job is None:
         return ""
-    if job.has_failed or job.output not in (*ARRIVED, DeliveryStatus.REFUSED):
+    if job.has_failed or job.output not in (*_SETTLED, DeliveryStatus.REFUSED):
         return DeliveryStatus.GIVEN_UP.value
     return job.output
