@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cadnode.errors import SettingsError
 from cadnode.node import delivery_record, retry, role_status
 from cadnode.node.delivery_record import DeliveryTry
+from cadnode.node.delivery_workflow import delivery_queue
 from cadnode.node.job_database import client_of
 from cadnode.node.jobs import (
     DeliveryStatus,
@@ -28,7 +29,7 @@ from cadnode.node.jobs import (
 from cadnode.node.results import Results
 from cadnode.node.study_state import delivery_word
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
-from cadnode.node.workflow import ARRIVALS, delivery_queue
+from cadnode.node.workflow import ARRIVALS
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 from cadnode.web.deliveries import Delivery, DeliveryFilter, Ordered, OrderRefused, Orders

@@ -15,24 +15,18 @@
   later under a new identifier, delaying no other study. When the study is requested at
   once, or its images are sent again, `consider` first forgets attempts that gave no result, and
   deliveries that did not arrive: they start again (`cadnode.node.resubmission`).
-- `deliver` tries once. A try that did not arrive ends its workflow and starts another with a
-  delay, in another queue: however many results wait, a fresh one goes first, and the next try of a
-  study that an archive does not take delays no other. The next try's identifier is made of a token.
+- `deliver` tries once, and starts its next try with a delay (`cadnode.node.delivery_workflow`).
 - `answer` reports a content as not read, once, when it could not be read in the promised time; the
   reading that follows replaces that report.
 - `shadow` reads once more with other versions, when a destination has taken the result (or there
-  is none): nothing waits for it, and its failure ends with it.
+  is none): nothing waits for it, and its failure ends with it (`cadnode.node.shadow_workflow`).
 
 Arguments and results are keys, codes and counts: nothing of the patient enters the database. What
 a step does is bound at `launch` (`workflow_steps.Steps`, by `node.worker`); the waits between tries
 are in `node.retry`.
 """
 
-import secrets
-from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import asdict
-from itertools import count
 from typing import Any
 
 from dbos import (
@@ -48,25 +42,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from cadnode.errors import SettingsError
 from cadnode.log import get_logger
 from cadnode.node import job_database, poison, resubmission, retry
-from cadnode.node.deliveries import again_of
-from cadnode.node.delivery_schedule import Waited, next_delivery
-from cadnode.node.job_database import Client, JsonSerializer, StepFailed
-from cadnode.node.jobs import (
-    ANSWER_WITHIN_S,
-    DeliveryStatus,
-    FetchStatus,
-    ProcessStatus,
-    ShadowEnd,
-    again_id,
-    deliver_id,
-    process_id,
-)
-from cadnode.node.workflow_steps import DeliveryNote, FetchAnswer, Start, Steps
+from cadnode.node.delivery_workflow import delivery_queue, retry_queue, send_again, send_to
+from cadnode.node.job_database import Client, JsonSerializer
+from cadnode.node.jobs import ANSWER_WITHIN_S, FetchStatus, ProcessStatus, process_id
+from cadnode.node.shadow_workflow import SHADOWS, cast_shadow
+from cadnode.node.workflow_steps import FetchAnswer, Start, Steps, bind, bound
 
 FETCHES = "fetches"
 ARRIVALS = "arrivals"
 STUDIES = "studies"
-SHADOWS = "shadows"
 ANSWERS = "answers"
 JOBS_VERSION = "1"  # raise when a workflow's steps change: old jobs then finish on old code only
 
@@ -84,26 +68,6 @@ def config(database_url: str) -> DBOSConfig:
         "log_level": "CRITICAL",  # its texts may quote arguments; our own lines report events
         "notification_listener_polling_interval_sec": 0.5,
     }
-
-
-def delivery_queue(destination: str) -> str:
-    """Each destination has a queue of its own: a dead one delays no other."""
-    return f"deliver-{destination}"
-
-
-def retry_queue(destination: str, one_at_a_time: Collection[str]) -> str:
-    """The queue of later tries; their own one, but where only one is to be on its way at a time."""
-    return delivery_queue(destination) if destination in one_at_a_time else f"retry-{destination}"
-
-
-_bound: Steps | None = None
-
-
-def bound() -> Steps:
-    """The steps that this process launched the workflows with."""
-    if _bound is None:
-        raise RuntimeError("no workflow runs in this process")
-    return _bound
 
 
 @DBOS.step(name="fetch")
@@ -136,24 +100,6 @@ def _report(study: str, content: str, old: str, made_at: str) -> int:
     return bound().report(study, content, old, made_at)
 
 
-@DBOS.step(name="deliver")
-def _deliver(
-    study: str, content: str, destination: str, give_up_after_s: float, before: Waited, old: str
-) -> dict[str, Any]:
-    """One try, and what follows it: `_Followed`."""
-    steps = bound()
-    if before.attempt > 1 and (known := steps.settled(study, content, destination)):
-        status, after = DeliveryStatus(known), None
-    else:
-        status, after = _one_try(study, content, destination, give_up_after_s, before)
-    job = again_id(secrets.token_hex(6), study, content, destination) if after else ""
-    pause_s = after.pause_s if after else None
-    steps.note(DeliveryNote(study, content, destination, status, pause_s, job))
-    if old:
-        resubmission.forget_ended(old)
-    return {"status": status.value, "job": job, "after": asdict(after) if after else None}
-
-
 @DBOS.step(name="undelivered")
 def _undelivered(study: str, content: str) -> list[str]:
     return resubmission.undelivered(study, content, bound())
@@ -172,11 +118,6 @@ def _answer(study: str, content: str, has_failed: bool) -> str:
 @DBOS.step(name="has_failed")
 def _has_failed(study: str, content: str) -> bool:
     return resubmission.has_failed(study, content)
-
-
-@DBOS.step(name="shadow")
-def _shadow(study: str, content: str) -> str:
-    return bound().shadow(study, content)
 
 
 @DBOS.workflow(name="fetch")
@@ -213,7 +154,7 @@ def consider(study: str, afresh: bool = False) -> str:
         if afresh:
             to_send = _undelivered(study, content)
             _forget(study, content)
-            _send_to(study, content, to_send)
+            send_to(study, content, to_send)
         with SetWorkflowID(process_id(study, content, 0)):
             DBOS.enqueue_workflow(STUDIES, process, study, content, 0)
     return content
@@ -242,9 +183,9 @@ def _read_and_report(study: str, content: str) -> str:
     if not _read(study, content):
         return ProcessStatus.CHANGED_MEANWHILE.value
     if _report(study, content, _predecessor(study, content), _now()):
-        _send_to(study, content, bound().names())
+        send_to(study, content, bound().names())
         if not bound().destinations:
-            _cast_shadow(study, content)
+            cast_shadow(study, content)
     return ProcessStatus.REPORTED.value
 
 
@@ -259,7 +200,7 @@ def answer(study: str, content: str, attempt: int) -> str:
         _start_answering(study, content, attempt + 1, retry.ANSWER.pause_s(attempt + 1))
         return ""
     if late:
-        _send_to(study, late, bound().names())
+        send_to(study, late, bound().names())
     return late
 
 
@@ -275,125 +216,6 @@ def _start_answering(
             DBOS.enqueue_workflow(ANSWERS, answer, study, content, attempt)
 
 
-def _send_to(study: str, content: str, chosen: Sequence[str]) -> None:
-    for destination, give_up_after_s in bound().destinations:
-        if destination in chosen:
-            with SetWorkflowID(deliver_id(study, content, destination)):
-                DBOS.enqueue_workflow(
-                    delivery_queue(destination),
-                    deliver, study, content, destination, give_up_after_s,
-                )  # fmt: skip
-
-
-def _send_again(study: str, content: str, destination: str) -> None:
-    """A further try, of a delivery whose last one is forgotten."""
-    for name, give_up_after_s in bound().destinations:
-        if name == destination:
-            with SetWorkflowID(again_id(secrets.token_hex(6), study, content, name)):
-                DBOS.enqueue_workflow(
-                    delivery_queue(name), deliver, study, content, name, give_up_after_s
-                )
-
-
-@DBOS.workflow(name="deliver", max_recovery_attempts=None)
-def deliver(
-    study: str,
-    content: str,
-    destination: str,
-    give_up_after_s: float,
-    before: dict[str, Any] | None = None,
-    old: str = "",
-) -> str:
-    """Try once to deliver a content's results; returns the `DeliveryStatus` that it came to.
-
-    `before` are the values of a `Waited`, None at the first try; `old` is the job of the last one.
-    """
-    waited = Waited(**before) if before else Waited()
-    answer = _delivery_answer(study, content, destination, give_up_after_s, waited, old)
-    status = DeliveryStatus(answer["status"])
-    if answer["after"] is not None:
-        after = Waited(**answer["after"])
-        with (
-            SetWorkflowID(answer["job"]),
-            # Those that failed seldom go before those that failed often.
-            SetEnqueueOptions(delay_seconds=after.pause_s, priority=after.attempt),
-        ):
-            DBOS.enqueue_workflow(
-                retry_queue(destination, bound().one_at_a_time),
-                deliver, study, content, destination, give_up_after_s, asdict(after),
-                (DBOS.workflow_id or "") if before else "",
-            )  # fmt: skip
-    if status is not DeliveryStatus.RETRY:
-        log.info(
-            "delivery_ended", study=study, destination=destination, status=status.value,
-            attempt=waited.attempt,
-        )  # fmt: skip
-        _cast_shadow(study, content)
-    return status.value
-
-
-def _delivery_answer(
-    study: str, content: str, destination: str, give_up_after_s: float, before: Waited, old: str
-) -> dict[str, Any]:
-    """What `_deliver` answers. Version 0.1.0 answered with a word and slept here between tries."""
-    strategy = retry.DELIVERY.until(give_up_after_s)
-    waited_s = 0.0
-    for attempt in count(1):
-        answer: object = DeliveryStatus.RETRY.value
-        with suppress(StepFailed):  # as that version recorded a try that broke
-            answer = _deliver(study, content, destination, give_up_after_s, before, old)
-        if isinstance(answer, dict):
-            return answer
-        pause_s = strategy.pause_s(attempt, waited_s)
-        if answer != DeliveryStatus.RETRY or pause_s is None:
-            is_over = answer == DeliveryStatus.RETRY
-            return {
-                "status": DeliveryStatus.GIVEN_UP.value if is_over else answer,
-                "job": "",
-                "after": None,
-            }
-        DBOS.sleep(pause_s)
-        waited_s += pause_s
-    raise AssertionError
-
-
-def _one_try(
-    study: str, content: str, destination: str, give_up_after_s: float, before: Waited
-) -> tuple[DeliveryStatus, Waited | None]:
-    try:
-        answer = DeliveryStatus(bound().deliver(study, content, destination))
-    except Exception as error:
-        # A delivery that breaks does not disappear: it is tried until it is given up.
-        log.error("delivery_failed", study=study, destination=destination, error=error)
-        answer = DeliveryStatus.RETRY
-    if answer.is_settled:
-        return answer, None
-    followed = next_delivery(again_of(answer), before, give_up_after_s)
-    if followed.status is DeliveryStatus.GIVEN_UP:
-        log.error("delivery_given_up", study=study, destination=destination)
-    return followed.status, followed.after
-
-
-@DBOS.workflow(name="shadow")
-def shadow(study: str, content: str, attempt: int) -> str:
-    """Have other versions read a content as well; returns a `ShadowEnd`."""
-    try:
-        answer = _shadow(study, content)
-    except Exception as error:
-        # Nobody waits for a shadow: it ends here, and the next exam has another.
-        log.error("shadow_failed", study=study, reason="error", error=error)
-        return ShadowEnd.FAILED.value
-    if answer == ShadowEnd.INTERRUPTED:
-        _cast_shadow(study, content, attempt + 1)
-    return answer
-
-
-def _cast_shadow(study: str, content: str, attempt: int = 0) -> None:
-    """Once per content and attempt, by whichever caller asks first."""
-    with SetWorkflowID(f"shadow-{study}-{content}-{attempt}"):
-        DBOS.enqueue_workflow(SHADOWS, shadow, study, content, attempt)
-
-
 def _start_considering(study: str) -> None:
     DBOS.enqueue_workflow(ARRIVALS, consider, study)
 
@@ -407,8 +229,7 @@ def launch(steps: Steps, database_url: str, *, reads: bool = True) -> Start:
 
     Unless it `reads`, what is to be read stays queued.
     """
-    global _bound
-    _bound = steps
+    bind(steps)
     job_database.mend()
     DBOS(config=config(database_url))
     DBOS.launch()
@@ -428,7 +249,7 @@ def launch(steps: Steps, database_url: str, *, reads: bool = True) -> Start:
             DBOS.register_queue(
                 retry_queue(destination, ()), worker_concurrency=2, polling_interval_sec=1.0
             )
-    return Start(_start_considering, _start_fetching, _send_to, _send_again, _start_answering)
+    return Start(_start_considering, _start_fetching, send_to, send_again, _start_answering)
 
 
 def stop(within_s: float) -> None:

@@ -1,4 +1,8 @@
-"""What the durable workflow asks for at each step: `Steps`, which `node.worker.Worker` binds."""
+"""What the durable workflows ask for at each step: `Steps`, which `node.worker.Worker` has done.
+
+`workflow`, `delivery_workflow` and `shadow_workflow` are functions of a module, as DBOS wants them;
+what they do in this process is bound here, once, at the launch.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,3 +98,19 @@ class Start:
     deliver: Callable[[str, str, Sequence[str]], None]  # study, content, destinations
     deliver_again: Callable[[str, str, str], None]  # study, content, destination
     answer: Callable[[str, str], None]
+
+
+_bound: Steps | None = None
+
+
+def bind(steps: Steps) -> None:
+    """Have the workflows of this process do these."""
+    global _bound
+    _bound = steps
+
+
+def bound() -> Steps:
+    """The steps that this process launched the workflows with."""
+    if _bound is None:
+        raise RuntimeError("no workflow runs in this process")
+    return _bound

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dbos import DBOS
 
-from cadnode.node import retry, workflow
+from cadnode.node import delivery_workflow, retry, workflow
 from cadnode.node.jobs import Job, JobLookup, deliver_id, process_id, process_ids
 from cadnode.node.workflow_steps import FetchAnswer, Start, Steps
 
@@ -145,5 +145,5 @@ def test_without_anything_that_a_destination_may_get_nothing_is_delivered(
 
 
 def test_bundles_that_share_resources_go_one_after_the_other(node: tuple[Node, Start]) -> None:
-    queues = [DBOS.retrieve_queue(workflow.delivery_queue(name)) for name in NAMES]
+    queues = [DBOS.retrieve_queue(delivery_workflow.delivery_queue(name)) for name in NAMES]
     assert [queue and queue.worker_concurrency for queue in queues] == [2, 1]
