@@ -36,6 +36,7 @@ from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 
 LOCK: Final = "retention.lock"
+_DEEP: Final = frozenset({"spool", "results"})
 _BATCHES: Final = 20  # of rows of finished jobs, a round
 
 log = get_logger("retention")
@@ -212,8 +213,9 @@ class Retention:
         self._results.empty_trash()
         self._spool.clear_incoming(older_than_s=3600.0)
         spool = spool_folder(self._settings)
-        own = [self._storage / name for name in ("", "roles", pins.FOLDER, tombstones.FOLDER)]
-        flat = [*own, spool / "removed", spool / "requests"]
+        # The spool's studies and the results are looked through by the account.
+        own = [f for f in self._storage.iterdir() if f.is_dir() and f.name not in _DEEP]
+        flat = [self._storage, *own, spool / "removed", spool / "requests"]
         left = [path for folder in flat for path in folder.glob(".*.part")]
         for path in (*left, *self.account.leftovers):
             if 0 < results.changed_at(path) < now - 3600.0:

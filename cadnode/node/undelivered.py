@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from cadnode.files import write_whole
 from cadnode.node import delivery_record
 from cadnode.node.delivery_record import DeliveryTry
 from cadnode.node.jobs import DeliveryStatus, Job, delivery_of
@@ -71,13 +72,8 @@ class UndeliveredIndex:
         before = self.find(*entry.key)
         if before is not None:
             entry = replace(entry, since=before.since, n_tries=before.n_tries + 1)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(*entry.key)
         document = {k: v for k, v in asdict(entry).items() if k not in _IN_NAME}
-        # No fsync, as the record beside the result is durable: whole or not at all is enough.
-        part = path.with_suffix(f".{threading.get_ident()}.part")
-        part.write_text(json.dumps(document))
-        part.replace(path)
+        write_whole(self._path(*entry.key), json.dumps(document).encode())
 
     def settle(self, study: str, content: str, destination: str) -> None:
         """Nothing is owed any more."""
@@ -104,6 +100,20 @@ class UndeliveredIndex:
                     seen[name] = (changed_ns, entry)
             self._known = seen
         return sorted((entry for _, entry in seen.values()), key=lambda e: (e.since, e.key))
+
+    def tidy(self, results: Results) -> None:
+        """After a crash: settle what has arrived by its record.
+
+        Raises
+        ------
+        OSError
+            The folder cannot be changed.
+        """
+        for entry in self.all():
+            recorded = delivery_record.last_tries(results.of_content(entry.study, entry.content))
+            last = recorded.get(entry.destination)
+            if last is not None and last.status.is_settled:
+                self.settle(*entry.key)
 
     def is_built(self) -> bool:
         """Whether the index covers all results: a node that was updated has none yet."""

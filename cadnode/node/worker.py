@@ -250,12 +250,13 @@ class Worker:
             lookup.close()
 
     def _index_undelivered(self, lookup: JobLookup) -> None:
-        """Where an older version worked, enter once what destinations refused of it."""
-        if self._undelivered.is_built():
-            return
-        since = datetime.fromtimestamp(0, UTC)
-        ended = lookup.ended_since(since, "deliver") + lookup.failed_since(since, "deliver")
+        """Have the index agree with the records; after an older version, with its jobs, too."""
         try:
+            if self._undelivered.is_built():
+                self._undelivered.tidy(self._results)
+                return
+            since = datetime.fromtimestamp(0, UTC)
+            ended = lookup.ended_since(since, "deliver") + lookup.failed_since(since, "deliver")
             count = self._undelivered.build(self._results, ended)
             log.info("undelivered_indexed", count=count)
         except OSError as error:  # at the next start, then

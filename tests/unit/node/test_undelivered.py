@@ -83,3 +83,17 @@ def test_thousands_of_entries_are_counted_in_a_moment(tmp_path: Path) -> None:
     began = time.perf_counter()
     assert len(index.all()) == 2000
     assert time.perf_counter() - began < 1.0
+
+
+def test_what_has_arrived_by_its_record_is_settled_after_a_crash(tmp_path: Path) -> None:
+    results = Results.in_storage(tmp_path)
+    folder = results.of_content(KEY[0], KEY[1])
+    folder.mkdir(parents=True)
+    index = UndeliveredIndex(tmp_path)
+    index.put(entry("retry"))
+    record(folder, DeliveryTry(KEY[2], DeliveryStatus.RETRY, 5.0, "why"))
+    index.tidy(results)
+    assert len(index.all()) == 1
+    record(folder, DeliveryTry(KEY[2], DeliveryStatus.DELIVERED, 6.0))
+    index.tidy(results)
+    assert index.all() == []
