@@ -99,8 +99,15 @@ def _limit_for_good() -> None:
         signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-    resource.setrlimit(resource.RLIMIT_AS, (_MOST_ADDRESS_BYTES, _MOST_ADDRESS_BYTES))
+    _cap(resource.RLIMIT_NOFILE, 64, for_good=True)
+    _cap(resource.RLIMIT_AS, _MOST_ADDRESS_BYTES, for_good=True)
+
+
+def _cap(what: int, most: int, *, for_good: bool = False) -> None:
+    """Limit to `most`, or less where the process that started this one has a limit of its own."""
+    _, hard = resource.getrlimit(what)
+    least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (least, least if for_good else hard))
 
 
 def _limit(frame: Frame) -> None:
@@ -108,14 +115,14 @@ def _limit(frame: Frame) -> None:
     with open("/proc/self/statm", "rb") as statm:
         at_rest = int(statm.read().split()[0]) * _PAGE
     most = min(at_rest + frame.address_bytes, _MOST_ADDRESS_BYTES)
-    resource.setrlimit(resource.RLIMIT_AS, (most, _MOST_ADDRESS_BYTES))
+    _cap(resource.RLIMIT_AS, most)
     used = resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = int(used.ru_utime + used.ru_stime) + 1 + frame.cpu_s
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, resource.RLIM_INFINITY))
+    _cap(resource.RLIMIT_CPU, cpu_s)
 
 
 def _unlimit() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (_MOST_ADDRESS_BYTES, _MOST_ADDRESS_BYTES))
+    _cap(resource.RLIMIT_AS, _MOST_ADDRESS_BYTES)
 
 
 if __name__ == "__main__":

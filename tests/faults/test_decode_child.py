@@ -201,3 +201,17 @@ def _runs(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z" and os.path.exists(f"/proc/{pid}")
+
+
+def test_a_process_that_is_limited_itself_decodes_all_the_same() -> None:
+    code = (
+        "import resource\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (60, 60))\n"
+        "from cadnode.codecs import decoder\n"
+        "child = decoder._Child(decoder._PROGRAM, 4.0)\n"
+        "child.close()\n"
+        "print('started')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.stdout == "started\n", ended.stderr
