@@ -230,14 +230,14 @@ def result_of(exam: Exam, outcome: str) -> ExamResult:
         return whole
     if outcome in {"systems", "marked"}:
         return _by_systems(exam, whole, outcome)
-    found = (finding(exam.mammograms[0]), finding(exam.mammograms[2], 0.7))
-    if outcome == "findings":
-        return replace(whole, findings=found)
     if outcome == "failed":
         skipped = tuple(
             Skipped(m.sop_instance_uid, SkipReason.PIXELS_CORRUPT) for m in exam.mammograms
         )
         return ExamResult(exam.study_instance_uid, None, (), (), (), skipped, ())
+    found = (finding(exam.mammograms[0]), finding(exam.mammograms[2], 0.7))
+    if outcome == "findings":
+        return replace(whole, findings=found)
     kept = 1 if outcome == "one_view" else 3
     skipped = tuple(
         Skipped(m.sop_instance_uid, SkipReason.MAGNIFIED_OR_SPOT) for m in exam.mammograms[kept:]

@@ -51,6 +51,7 @@ class Runs(Protocol):
     name: str
     allowed: tuple[type[BaseException], ...]
     marks: tuple[bytes, ...]
+    kept_descriptors: int
 
     def run(self, data: bytes) -> Iterable[str] | None:
         """Try the input; texts that leave the program are returned and searched for marks."""
@@ -136,7 +137,8 @@ class Watch:
             return "warning", place, text
         if _peak_bytes() - before[2] > MOST_GROWTH_BYTES:
             return "memory", target.name, f"peak grew by {(_peak_bytes() - before[2]) >> 20} MiB"
-        if _n_descriptors() > before[0] and _stays(_n_descriptors, before[0]):
+        most = before[0] + target.kept_descriptors
+        if _n_descriptors() > most and _stays(_n_descriptors, most):
             return "descriptor", target.name, f"{before[0]} before, {_n_descriptors()} after"
         if threading.active_count() > before[1] and _stays(threading.active_count, before[1]):
             names = ", ".join(t.name for t in threading.enumerate())

@@ -12,7 +12,8 @@ class Target:
     """One seam of the program that takes bytes from elsewhere.
 
     `allowed` are the exceptions that it documents. `marks` are identifiers in the seeds that no
-    log line, message or answer may hold. `weight` is its share of the inputs of a run of all.
+    log line, message or answer may hold. `weight` is its share of the inputs of a run of all;
+    `kept_descriptors` may be opened by one input and stay for the next.
     """
 
     name = ""
@@ -20,6 +21,7 @@ class Target:
     marks: tuple[bytes, ...] = DEFAULT_MARKS
     tokens: Sequence[bytes] = ()
     weight = 1.0
+    kept_descriptors = 0
 
     def open(self, folder: Path) -> None:
         """Prepare in the process that runs the inputs; `folder` is scratch in memory."""

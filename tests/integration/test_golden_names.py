@@ -37,8 +37,12 @@ def test_a_component_that_exported_bundles_name_is_there(target: str) -> None:
 def test_literals_that_no_regenerated_file_may_change() -> None:
     """Changed, jobs on their way are lost, or objects sent before are sent again as others."""
     assert KEPT["uids"]["namespace"] == "5b1b2c64-6a2f-5f0c-9d3e-0f5d1a7c9e21"
-    assert KEPT["jobs"]["workflows"] == ["consider", "deliver", "fetch", "process", "shadow"]
-    assert KEPT["jobs"]["queues"] == ["arrivals", "deliver-pacs", "fetches", "shadows", "studies"]
+    assert KEPT["jobs"]["workflows"] == [
+        "answer", "consider", "deliver", "fetch", "process", "shadow",
+    ]  # fmt: skip
+    assert KEPT["jobs"]["queues"] == [
+        "answers", "arrivals", "deliver-pacs", "fetches", "retry-pacs", "shadows", "studies",
+    ]  # fmt: skip
     assert KEPT["jobs"]["identifiers"] == ["process-S-C-0", "deliver-S-C-D"]
     assert KEPT["jobs"]["serializer"] == "cadnode_json"
     assert KEPT["series_numbers"] == {

@@ -29,6 +29,7 @@ class Codec(Target):
     """One transfer syntax: `variants` of how the image is stored, one byte in front says which."""
 
     allowed = (NotProcessable,)
+    kept_descriptors = 4  # of the decoding process, which is replaced when it was worn or died
     tokens = (*_MARKERS, *_MATRICES, item(b""), b"\xfe\xff\xdd\xe0\0\0\0\0", b"\0" * 64)
 
     def __init__(self, name: str, *syntaxes: str) -> None:
