@@ -27,8 +27,8 @@ def require_licensed(texts: Iterable[str], *, allowed: bool = False) -> None:
     """
     if allowed:
         return
-    for text in (one for text in texts for one in text.split(",")):
-        for name in sorted(_names(text) & UNLICENSED.keys()):
+    for one in (one for text in texts for one in text.split(",")):
+        for name in sorted(_names(one) & UNLICENSED.keys()):
             raise SettingsError(
                 f"{name} only measures: {UNLICENSED[name]}. A model that learns from it could not "
                 "be passed on; `cadnode evaluate` takes it. If you have a licence, add "

@@ -57,7 +57,7 @@ SOURCES: Final[Mapping[str, DataSource]] = {
     ddsm_exams.NAME: DataSource(film.read_ddsm_exams, film.ACQUISITION, "folder with exams.csv"),
     mini_mias.NAME: DataSource(film.read_mini_mias, film.ACQUISITION, "folder with findings.csv"),
     cbis_masses.NAME: DataSource(
-        cbis_masses.read, cbis_masses.ACQUISITION, "folder with rois.csv and masks, masses of CBIS-DDSM"
+        cbis_masses.read, cbis_masses.ACQUISITION, "folder with rois.csv and masks"
     ),
     pisa_masses.NAME: DataSource(film.read_pisa_masses, film.ACQUISITION, "folder with rois.csv"),
     pisa_calcifications.NAME: DataSource(

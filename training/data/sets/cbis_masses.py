@@ -100,7 +100,7 @@ def _row(folder: Path, row: Mapping[str, str], exams: tuple[str, ...]) -> Manife
     spacing = _spacing(row["spacing_mm"])
     if spacing is None:
         return "size of the pixels not stated"
-    # The first of several exams by its name decides: the part is then one of the three all the same.
+    # Of several exams the first by its name decides: a woman has one part.
     key = woman_key(ddsm_exams.NAME, exams[0]) if exams else woman_key(NAME, row["woman"])
     return ManifestRow(
         image=image, mask=mask, dataset=NAME, woman=row["woman"],

@@ -1,8 +1,8 @@
 """`cadnode evaluate wang2016`: how well the autoencoder does beside SVM, KNN and LDA.
 
 Regions are segmented and read exactly as the node reads them, by the packaged model's own
-`FeatureModel`. On `cbis-mass-rois` and `pisa-masses` the four classifiers are also retrained in a ten-fold
-cross-validation by woman, as the paper chose its networks.
+`FeatureModel`. On `cbis-mass-rois` and `pisa-masses` the four classifiers are also retrained in a
+ten-fold cross-validation by woman, as the paper chose its networks.
 """
 
 from pathlib import Path

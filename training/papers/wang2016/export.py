@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from cadnode.domain import Acquisition, System
 from cadnode.models import operating_point, store
 from cadnode.models.card import Calibration, FeatureCard, Metric, Scenario, TrainingData
-from cadnode_training.data.rois import Part
 from cadnode_training.data.licences import UNLICENSED
+from cadnode_training.data.rois import Part
 from cadnode_training.data.sets import cbis_masses, pisa_masses
 from cadnode_training.engine.provenance import Provenance
 from cadnode_training.papers.wang2016 import measure
@@ -55,9 +55,9 @@ PISA_LIMIT: Final = (
     "pisa-masses states no pixel size; 85 µm is assumed. Its women are few: intervals are wide."
 )
 CBIS_LIMIT: Final = (
-    "Learnt from digitized film, from squares that were cut around the annotators' outlines of masses "
-    "that had been recalled: on digital mammograms, on other structures that detection marks and "
-    "in squares that are cut otherwise it has not been measured, or as a metric below says."
+    "Learnt from digitized film alone, from squares cut around the annotators' outlines of masses "
+    "that had been biopsied or recalled: on digital mammograms, on other structures that detection "
+    "marks, and in squares that are cut otherwise, expect less; a metric below may say how much."
 )
 CBIS_SPACING_LIMIT: Final = (
     "Pixel sizes of its training regions are estimates, within about a tenth: so are lengths."
@@ -123,8 +123,11 @@ def write(
         system=System.WANG2016,
         paper=PAPER,
         algorithm=ALGORITHM.format(
-            n=len(held.table.features), of=OF[scenario], hidden=list(config.hidden),
-            network="stacked denoising autoencoder" if config.members == 1
+            n=len(held.table.features),
+            of=OF[scenario],
+            hidden=list(config.hidden),
+            network="stacked denoising autoencoder"
+            if config.members == 1
             else f"mean of {config.members} stacked denoising autoencoders",
         ),
         intended_use=INTENDED_USE,

@@ -144,6 +144,9 @@ def on_masses(
 
     Parameters
     ----------
+    data, folder, recipe, cache
+        `KIND:PATH`; the served model's folder, if any; the cross-validation's recipe; what this
+        command has read.
     crossed_first
         Whether the numbers of the whole are those of the cross-validation, which needs ten women
         with a malignant mass and ten with a benign one. Otherwise those of the served model,

@@ -134,7 +134,13 @@ def run(
     model = {
         "folder": str(
             export.write(
-                chosen, fitted, tables, further, out, origin, held=held,
+                chosen,
+                fitted,
+                tables,
+                further,
+                out,
+                origin,
+                held=held,
                 elsewhere={k: v for t in texts for k, v in sources.names_elsewhere(t).items()},
             )
         ),
