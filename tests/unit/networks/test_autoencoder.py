@@ -13,7 +13,10 @@ from cadnode.networks.autoencoder import (
 from cadnode_training.papers.wang2016 import autoencoder
 from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
 
-QUICK = AutoencoderRecipe(pretrain_updates=150, updates=150, epochs=40, patience=8, rate=5e-3)
+QUICK = AutoencoderRecipe(
+    pretrain_updates=150, updates=150, epochs=40, patience=8, rate=5e-3, weight_decay=1e-4,
+    cosine=False,
+)  # fmt: skip
 
 
 def network(hidden: tuple[int, ...] = (7, 5)) -> StackedAutoencoder:
