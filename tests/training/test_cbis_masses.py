@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cadnode.models import loading, store
 from cadnode.models.card import FeatureCard
@@ -72,8 +73,9 @@ def test_what_is_segmented_is_compared_with_the_masks(tmp_path: Path) -> None:
 
 
 def test_learning_from_all_women_is_calibrated_out_of_fold_and_remembers_who_was_seen(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(evaluate, "AutoencoderRecipe", lambda: QUICK)
     data = f"cbis-mass-rois:{film_layouts.cbis_masses(tmp_path, women=24)}"
 
     result = train.run(
