@@ -97,6 +97,13 @@ class TrainOptions:
             help="print data, differences to the paper, steps and files; write nothing",
         ),
     ] = False  # fmt: skip
+    licensed: Annotated[
+        bool,
+        typer.Option(
+            "--licensed", rich_help_panel=_RUN,
+            help="learn also from a data set that states no licence: you have one",
+        ),
+    ] = False  # fmt: skip
     as_json: AsJson = False
     precision: Annotated[
         str,
@@ -208,7 +215,7 @@ def train_wang2016(
     data: Annotated[
         list[str],
         typer.Option(
-            metavar="KIND:PATH", help="phantom:small, phantom:N, pisa-masses:PATH …; repeat"
+            metavar="KIND:PATH", help="phantom:small, phantom:N, cbis-mass-rois:PATH …; repeat"
         ),
     ] = [PHANTOM],  # noqa: B006
     scenario: Annotated[
@@ -221,12 +228,26 @@ def train_wang2016(
             help="of the cross-validation by woman, which is done after the training; 0: none",
         ),
     ] = 10,
+    all_women: Annotated[
+        bool,
+        typer.Option(
+            "--all-women",
+            help="learn from all real regions; the card's numbers are the cross-validation's",
+        ),
+    ] = False,
+    measured_on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND:PATH", help="real masses that only measure, such as pisa-masses:PATH"
+        ),
+    ] = None,
 ) -> None:
     """Train the stacked autoencoder (Wang 2016) on the features of segmented regions.
 
     SVM, KNN and LDA are fitted beside it, and compared in a cross-validation, as in the paper.
     """
-    _train("wang2016", common, data, scenario=scenario, folds=folds)
+    run_only = {} if common.dry_run else {"all_women": all_women, "measured_on": measured_on}
+    _train("wang2016", common, data, scenario=scenario, folds=folds, **run_only)
 
 
 @train_app.command("detection")
@@ -238,7 +259,7 @@ def train_detection(
         list[str],
         typer.Option(
             metavar="KIND:PATH",
-            help="phantom:small, phantom:N, mini-mias:PATH, pisa-calcifications:PATH; repeat",
+            help="phantom:small, phantom:N, mini-mias:PATH …; repeat",
         ),
     ] = [PHANTOM],  # noqa: B006
 ) -> None:
@@ -249,8 +270,10 @@ def train_detection(
 def _train(system: str, options: TrainOptions, data: list[str], **own: Any) -> None:
     """Train, or report what would be done; `own` are the system's own options."""
     from cadnode.export.papers import step_of
+    from cadnode_training.data.licences import require_licensed
     from cadnode_training.engine.machine import Machine
 
+    require_licensed(data, allowed=options.licensed)
     train = step_of(system, "train")
     machine = Machine.here(
         precision=options.precision, workers=options.workers, deterministic=options.deterministic,

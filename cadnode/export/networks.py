@@ -14,7 +14,7 @@ from cadnode.models.feature_classifiers import Scaler
 from cadnode.models.loading import Model
 from cadnode.models.weights import fitted
 from cadnode.networks import dib_mg
-from cadnode.networks.autoencoder import StackedAutoencoder
+from cadnode.networks.autoencoder import MalignancyNetwork, autoencoder
 from cadnode.networks.cnn import RoiNetwork
 from cadnode.networks.cnn import network as cnn
 from cadnode.networks.dib_mg import MapNetwork
@@ -38,7 +38,7 @@ def network_of(card: ModelCard, state: dict[str, Tensor]) -> nn.Module:
     if isinstance(card, DetectorCard):
         return fitted(CandidateFilter(card.architecture), state, card.name)
     own = {k.removeprefix(NETWORK): v for k, v in state.items() if k.startswith(NETWORK)}
-    return fitted(StackedAutoencoder(card.architecture), own, card.name)
+    return fitted(autoencoder(card.architecture), own, card.name)
 
 
 def served(model: Model, folder: str | Path) -> nn.Module:
@@ -99,7 +99,7 @@ class RegionGraph(nn.Module):
 class FeatureGraph(nn.Module):
     """The autoencoder with the scaling of measured features before it and calibration after."""
 
-    def __init__(self, card: FeatureCard, network: StackedAutoencoder, scaler: Scaler) -> None:
+    def __init__(self, card: FeatureCard, network: MalignancyNetwork, scaler: Scaler) -> None:
         super().__init__()
         self.network, self.calibrated = network, Calibrated(card)
         for name, values in (("unit", scaler.unit), ("low", scaler.low), ("high", scaler.high)):
@@ -128,7 +128,7 @@ def graph_of(card: ModelCard, state: dict[str, Tensor]) -> nn.Module:
         return ViewGraph(card, network).eval()
     if isinstance(card, CnnCard) and isinstance(network, RoiNetwork):
         return RegionGraph(card, network).eval()
-    if isinstance(card, FeatureCard) and isinstance(network, StackedAutoencoder):
+    if isinstance(card, FeatureCard) and isinstance(network, MalignancyNetwork):
         arrays = {k: v.numpy() for k, v in state.items() if k.startswith(f"{_SCALER}.")}
         return FeatureGraph(card, network, Scaler.read(arrays, _SCALER)).eval()
     raise ModelError(

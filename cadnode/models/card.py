@@ -29,7 +29,7 @@ _MATERIALS: Final = {
     "vindr": TrainingMaterial.DIGITAL,
     "cmmd": TrainingMaterial.DIGITAL,
     "ddsm": TrainingMaterial.FILM,
-    "cbis-ddsm": TrainingMaterial.FILM,
+    "cbis": TrainingMaterial.FILM,
     "mini-mias": TrainingMaterial.FILM,
     "pisa": TrainingMaterial.FILM,
 }

@@ -21,7 +21,7 @@ from cadnode.models.loading import Model, assemble
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
 from cadnode.networks import dib_mg
-from cadnode.networks.autoencoder import StackedAutoencoder
+from cadnode.networks.autoencoder import autoencoder
 from cadnode.networks.cnn import network as cnn
 from cadnode.networks.patch_filter import CandidateFilter
 
@@ -97,7 +97,7 @@ def _network(card: ModelCard) -> nn.Module:
     if isinstance(card, CnnCard):
         return cnn(card.architecture)
     if isinstance(card, FeatureCard):
-        return StackedAutoencoder(card.architecture)
+        return autoencoder(card.architecture)
     return CandidateFilter(card.architecture)
 
 

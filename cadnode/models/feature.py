@@ -14,7 +14,7 @@ from cadnode.errors import ModelError
 from cadnode.models.card import FeatureCard
 from cadnode.models.feature_classifiers import Knn, Lda, Scaler, Svm, sigmoid
 from cadnode.models.weights import fitted
-from cadnode.networks.autoencoder import StackedAutoencoder
+from cadnode.networks.autoencoder import autoencoder
 
 NETWORK: Final = "sae."
 _BESIDE: Final[Mapping[str, type[Svm | Knn | Lda]]] = {"svm": Svm, "knn": Knn, "lda": Lda}
@@ -90,7 +90,7 @@ class FeatureModel:
         self.operating_point = card.curve.at(operating_point)
         network = {k.removeprefix(NETWORK): v for k, v in state.items() if k.startswith(NETWORK)}
         arrays = {k: v.numpy() for k, v in state.items() if not k.startswith(NETWORK)}
-        self._network = fitted(StackedAutoencoder(card.architecture), network, card.name)
+        self._network = fitted(autoencoder(card.architecture), network, card.name)
         self._scaler = Scaler.read(arrays, "scaler")
         self._beside = {name: _BESIDE[name].read(arrays, name) for name in card.beside}
         if self._scaler.unit.shape != (len(card.features),):

@@ -21,15 +21,43 @@ class StackedAutoencoderConfig(BaseModel):
     hidden
         Units of the hidden layers: (200, 200) for calcifications and for masses, (400, 400) for
         both together (Results).
+    members
+        Networks of this shape, learnt from different seeds, whose log-odds are averaged. One in
+        the paper.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     inputs: int = Field(ge=1)
     hidden: tuple[int, ...] = Field((200, 200), min_length=1)
+    members: int = Field(1, ge=1, le=64)
+
+    @property
+    def one(self) -> "StackedAutoencoderConfig":
+        """Of a single member."""
+        return self.model_copy(update={"members": 1})
 
 
-class StackedAutoencoder(nn.Module):
+class MalignancyNetwork(nn.Module):
+    """What reads scaled features: `(B, inputs) float32 in [0, 1]` → `(B, 2)` logits.
+
+    Parameters
+    ----------
+    config
+        Its shape, and how many networks it is the mean of.
+    """
+
+    def __init__(self, config: StackedAutoencoderConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def log_odds(self, features: Tensor) -> Tensor:
+        """`(B,)` log-odds of malignant: the difference of the two logits."""
+        logits: Tensor = self(features)
+        return logits[:, 1] - logits[:, 0]
+
+
+class StackedAutoencoder(MalignancyNetwork):
     """Encoders on top of each other, and a softmax over (benign, malignant) on top of them.
 
     Input is `(B, inputs) float32 in [0, 1]`, as the sigmoid decoders that train the encoders
@@ -37,7 +65,7 @@ class StackedAutoencoder(nn.Module):
     """
 
     def __init__(self, config: StackedAutoencoderConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         self.encoders = nn.ModuleList(
             nn.Linear(a, b) for a, b in pairwise((config.inputs, *config.hidden))
         )
@@ -54,7 +82,19 @@ class StackedAutoencoder(nn.Module):
         logits: Tensor = self.softmax(self.encode(features))
         return logits
 
-    def log_odds(self, features: Tensor) -> Tensor:
-        """`(B,)` log-odds of malignant: the difference of the two logits."""
-        logits = self.forward(features)
-        return logits[:, 1] - logits[:, 0]
+
+class AveragedAutoencoders(MalignancyNetwork):
+    """Several autoencoders beside each other; the mean of their logits is the logit."""
+
+    def __init__(self, config: StackedAutoencoderConfig) -> None:
+        super().__init__(config)
+        self.members = nn.ModuleList(StackedAutoencoder(config.one) for _ in range(config.members))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`(B, 2)` mean logits of benign and malignant."""
+        return torch.stack([member(features) for member in self.members]).mean(0)
+
+
+def autoencoder(config: StackedAutoencoderConfig) -> MalignancyNetwork:
+    """The network of a configuration, with random weights."""
+    return AveragedAutoencoders(config) if config.members > 1 else StackedAutoencoder(config)

@@ -78,3 +78,43 @@ def pisa_masses(folder: Path, women: int = 4, *, labels: tuple[str, ...] = ("ben
         lines.append((name, f"{woman:04}", labels[woman % len(labels)]))
     table(folder / "rois.csv", PISA, lines)
     return folder
+
+
+CBIS = (
+    "image", "mask", "woman", "laterality", "view", "label", "assessment", "shape", "margins",
+    "density", "spacing_mm",
+)  # fmt: skip
+
+
+def cbis_masses(folder: Path, women: int = 4) -> Path:
+    """Two views of a mass a woman in `cbis-mass-rois`, benign and malignant in turn.
+
+    Malignant ones have rays. Beside the folder lies the views' table, which names the DDSM exam of
+    every woman but the first; the second's is the demo's.
+    """
+    rng, lines, views = np.random.default_rng(3), [], []
+    rois = folder / "cbis-mass-rois"
+    for woman in range(women):
+        malignant = woman % 2 == 0
+        for view in ("CC", "MLO"):
+            image, mask = tissue(rng, 256, 256), np.zeros((256, 256), np.float32)
+            cv2.circle(image, (128, 128), 80, 0.7, -1)
+            cv2.circle(mask, (128, 128), 80, 1.0, -1)
+            for angle in rng.uniform(0, 6.3, 24) if malignant else ():
+                end = 128 + 120 * np.array([np.cos(angle), np.sin(angle)])
+                cv2.line(image, (128, 128), (int(end[0]), int(end[1])), 0.75, 3)
+            image += rng.normal(0, 0.01, image.shape)
+            name = f"{woman:03}{view}"
+            write(rois / f"images/{name}.jpg", cv2.GaussianBlur(image, (0, 0), 2))
+            write(rois / f"masks/{name}.png", mask)
+            lines.append(
+                (f"images/{name}.jpg", f"masks/{name}.png", f"P_{woman:05}", "L", view,
+                 "malignant" if malignant else "benign", 4, "OVAL", "ILL_DEFINED-SPICULATED", 2,
+                 0.06)
+            )  # fmt: skip
+        if woman:
+            exam = "C0104" if woman == 1 else f"B{woman:04}"
+            views.append((f"P_{woman:05}", f"{exam}_l_cc.jpg"))
+    table(rois / "rois.csv", CBIS, lines)
+    table(folder / "cbis-mass-views/views.csv", ("woman", "ddsm_view"), views)
+    return rois

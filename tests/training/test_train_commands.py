@@ -94,7 +94,7 @@ def test_real_data_are_counted_by_part_and_class(tmp_path: Path) -> None:
 
 def test_regions_and_views_are_counted_by_class(tmp_path: Path) -> None:
     masses = dry(
-        "wang2016", tmp_path / "out", "--scenario", "masses", "--data",
+        "wang2016", tmp_path / "out", "--licensed", "--scenario", "masses", "--data",
         f"pisa-masses:{pisa(tmp_path / 'pisa', women=8)}",
     )  # fmt: skip
     views = dry("detection", tmp_path / "out", "--data", f"mini-mias:{write_mias(tmp_path / 'm')}")

@@ -86,7 +86,7 @@ def test_training_writes_a_folder_that_the_node_reads(
     folder = Path(str(result["folder"]))
     card = store.read_card(folder)
 
-    assert folder == out / "wang2016-both" / export.VERSION
+    assert folder == out / "wang2016-both" / export.VERSIONS["both"]
     assert isinstance(card, FeatureCard)
     assert card.scenario == "both"
     assert card.features == FEATURE_NAMES["both"]

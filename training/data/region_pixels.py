@@ -15,7 +15,7 @@ from cadnode.imaging.spacing import spacing_of
 from cadnode_training.data.images import GREY_FILES, load_image
 from cadnode_training.data.manifest import ManifestRow
 from cadnode_training.data.regions import DataRegion
-from cadnode_training.data.sets import pisa_masses
+from cadnode_training.data.sets import cbis_masses, pisa_masses
 from cadnode_training.data.sets.cbis_ddsm import box_of, load_mask
 from cadnode_training.data.views import read_grey
 
@@ -109,15 +109,17 @@ def _box(row: ManifestRow, shape: tuple[int, int]) -> Box | None:
     """The row's box, that of its mask, or the middle or whole of an image that is a region."""
     if row.box is not None:
         return row.box
+    if row.dataset == cbis_masses.NAME:
+        return Box(0, 0, *shape)
     if row.mask is not None:
-        mask = _mask(row.mask)
+        mask = mask_of(row.mask)
         return None if mask is None or mask.shape != shape else box_of(mask)
     if row.dataset == pisa_masses.NAME:
         return pisa_masses.centre_box(shape)
     return Box(0, 0, *shape)
 
 
-def _mask(path: Path) -> NDArray[np.bool_] | None:
+def mask_of(path: Path) -> NDArray[np.bool_] | None:
     """`(H, W) bool`, of a DICOM or a grey file; None when it cannot be read."""
     if path.suffix.lower() not in GREY_FILES:
         return load_mask(path)

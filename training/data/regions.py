@@ -14,7 +14,7 @@ from cadnode.errors import DataError
 from cadnode.models.store import woman_key
 from cadnode_training.data import manifest as m
 from cadnode_training.data.manifest import Manifest, ManifestRow
-from cadnode_training.data.sets import pisa_calcifications, pisa_masses
+from cadnode_training.data.sets import cbis_masses, pisa_calcifications, pisa_masses
 from cadnode_training.data.sources import MANIFEST, SOURCES, open_manifest
 from cadnode_training.data.views import Part, left_out, part_of
 
@@ -26,7 +26,7 @@ CONTAINED: Final[dict[str, tuple[str, ...]]] = {
     "masses": (m.MASS, m.BOTH),
     "both": (m.CALCIFICATION, m.MASS, m.BOTH),
 }
-WHOLE: Final = (pisa_masses.NAME, pisa_calcifications.NAME)
+WHOLE: Final = (cbis_masses.NAME, pisa_masses.NAME, pisa_calcifications.NAME)
 """Sets whose images are regions: their rows need no box."""
 
 _WORDS: Final = {
@@ -119,7 +119,8 @@ def is_source(text: str) -> bool:
 def open_regions(text: str, content: MeasuredContent) -> Regions:
     """The regions of `KIND:PATH` that hold `content`; none at all is no error.
 
-    The split of a `manifest:FILE` is taken from its column where every region has one.
+    The split of a `manifest:FILE` is taken from its column where every region has one, that of
+    `cbis-mass-rois` from the exams of DDSM.
 
     Raises
     ------
@@ -130,7 +131,8 @@ def open_regions(text: str, content: MeasuredContent) -> Regions:
     manifest = open_manifest(text)
     kind = text.partition(":")[0] if is_source(text) else MANIFEST
     found = regions(manifest, kind, content, SOURCES[kind].acquisition)
-    own = kind == MANIFEST and len(found) > 0 and all(r.row.split for r in found.items)
+    splits = kind in (MANIFEST, cbis_masses.NAME)
+    own = splits and len(found) > 0 and all(r.row.split for r in found.items)
     if own:
         _refuse_leaks(found.items)
     return replace(found, own_split=own)

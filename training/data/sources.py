@@ -14,6 +14,7 @@ from cadnode_training.data.manifest_file import SUFFIXES, read_manifest
 from cadnode_training.data.sets import (
     archive,
     cbis_ddsm,
+    cbis_masses,
     cmmd,
     ddsm_exams,
     dicom_csv,
@@ -55,6 +56,9 @@ SOURCES: Final[Mapping[str, DataSource]] = {
     ),
     ddsm_exams.NAME: DataSource(film.read_ddsm_exams, film.ACQUISITION, "folder with exams.csv"),
     mini_mias.NAME: DataSource(film.read_mini_mias, film.ACQUISITION, "folder with findings.csv"),
+    cbis_masses.NAME: DataSource(
+        cbis_masses.read, cbis_masses.ACQUISITION, "folder with rois.csv and masks"
+    ),
     pisa_masses.NAME: DataSource(film.read_pisa_masses, film.ACQUISITION, "folder with rois.csv"),
     pisa_calcifications.NAME: DataSource(
         film.read_pisa_calcifications, film.ACQUISITION, "folder with rois.csv"
@@ -95,11 +99,16 @@ def open_manifest(text: str, tick: Callable[[], None] = lambda: None) -> Manifes
     DataError
         The kind is unknown, or what is there is not of that kind.
     """
-    kind, colon, _ = text.partition(":")
-    if (not colon or kind not in SOURCES) and Path(text).suffix in SUFFIXES:
+    if is_manifest(text):
         return read_manifest(Path(text).expanduser())
     source, path = _split(text)
     return source.read(path, tick)
+
+
+def is_manifest(text: str) -> bool:
+    """Whether `text` is the path of a manifest's file, without a kind before it."""
+    kind, colon, _ = text.partition(":")
+    return (not colon or kind not in SOURCES) and Path(text).suffix in SUFFIXES
 
 
 def open_source(text: str, *, only_test: bool = False) -> ViewSet:

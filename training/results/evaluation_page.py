@@ -15,7 +15,6 @@ from cadnode.models.roi import RoiModel
 from cadnode_training.data import sources
 from cadnode_training.data.read_cache import ReadCache
 from cadnode_training.data.regions import is_source, open_regions
-from cadnode_training.data.sets import pisa_masses
 from cadnode_training.papers.wang2016 import data as feature_data
 from cadnode_training.papers.wang2016 import fitting, measure, regions
 from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
@@ -178,7 +177,7 @@ def _extras(
         return Extras(features=_columns(table), gallery=shown, legend=_SEGMENTED)
     whole = regions.measure(data, cache=cache).of(card.scenario)
     unseen, _ = whole.unseen(_seen(folders))
-    crossed = relearn and data.partition(":")[0] == pisa_masses.NAME
+    crossed = relearn and feature_data.is_masses(data)
     return Extras(
         features=_columns(unseen.table),
         gallery=pictures.of_real_regions(unseen.regions.items, cases, first),

@@ -1,4 +1,4 @@
-"""The 15 + 26 features of Wang et al. 2016; `docs/features.md` has their table."""
+"""The 15 + 26 features of Wang et al. 2016, and twelve beside; `docs/features.md` has them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -30,7 +30,7 @@ FEATURE_NAMES: Final[Mapping[Scenario, tuple[str, ...]]] = {
 
 
 def features_of(segmentation: Segmentation, scenario: Scenario) -> Features:
-    """The 15, 26 or 41 features of a scenario, in the order of `FEATURE_NAMES`."""
+    """The features of a scenario, in the order of `FEATURE_NAMES`."""
     if scenario == "calcifications":
         return microcalcification_features(segmentation)
     if scenario == "masses":

@@ -1,4 +1,4 @@
-"""The 26 features of a mass (Wang et al. 2016, Methods).
+"""The 26 features of a mass (Wang et al. 2016, Methods), and twelve of the lines around it.
 
 The paper names twenty and keeps their formulas in an appendix that is not public. Choice: the
 definitions here, because they follow the names; the last six complete the list with what BI-RADS
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cadnode.detect.features import outline, shape, texture
+from cadnode.detect.features import outline, shape, stellate, texture
 from cadnode.detect.regions import BoolMask, Segmentation
 from cadnode.domain import FloatImage
 from cadnode.models.feature import Features
@@ -48,6 +48,7 @@ MASS_FEATURES: Final = (
     "mass_margin_variation",
     "mass_contrast",
     "mass_sum_entropy",
+    *stellate.STELLATE_FEATURES,
 )
 SPACING_MM: Final = 0.2
 # Pairs of the co-occurrence matrix lie this many pixels, 0.4 mm, apart.
@@ -84,7 +85,7 @@ class _Patch:
 
 
 def mass_features(segmentation: Segmentation) -> Features:
-    """The 26 features of the segmented mass; all 0 where there is none.
+    """The features of the segmented mass; all 0 where there is none.
 
     Its outline is found again at the working spacing, around the segmentation's rough one.
     """
@@ -96,10 +97,28 @@ def mass_features(segmentation: Segmentation) -> Features:
     return _measured(image, outline.refined(image, mask, spacing_mm), spacing_mm)
 
 
+def features_of_mask(image: FloatImage, mask: BoolMask, spacing_mm: float) -> Features:
+    """The features of a mass whose outline is given, such as by a person: taken as it is."""
+    return _measured(*_at_working_spacing(image, mask, spacing_mm))
+
+
+def refined_mask(segmentation: Segmentation) -> BoolMask | None:
+    """`(h, w) bool` of the segmentation's size: the outline that `mass_features` measures."""
+    if segmentation.mass is None or not segmentation.mass.any():
+        return None
+    image, mask, spacing_mm = _at_working_spacing(
+        segmentation.image, segmentation.mass, segmentation.spacing_mm
+    )
+    fine = outline.refined(image, mask, spacing_mm).astype(np.float32)
+    back = cv2.resize(fine, segmentation.mass.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(back >= 0.5, np.bool_)
+
+
 def _measured(image: FloatImage, mask: BoolMask, spacing_mm: float) -> Features:
     patch = _Patch(image, mask, spacing_mm, _distance(mask) * spacing_mm)
     named = dict((*_form(patch), *_grey(patch), *_texture(patch)))
     named |= dict(_margin(patch, contrast=named["contrast_to_tissue"]))
+    named |= dict(stellate.measure(image, mask, patch.distance_mm, spacing_mm, _RIM_MM))
     return Features(MASS_FEATURES, np.array([named[name] for name in MASS_FEATURES], np.float64))
 
 

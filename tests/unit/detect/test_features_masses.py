@@ -44,17 +44,17 @@ def soft_mass(width_mm: float, radius: float = 30) -> np.ndarray:
     return 0.3 + 0.3 / (1 + np.exp((away - radius) * SPACING_MM / width_mm * 4))
 
 
-def test_there_are_twenty_six_and_forty_one_together() -> None:
+def test_there_are_twenty_six_and_forty_one_together_and_twelve_of_lines() -> None:
     mask = disc(30)
     found = measured(mask, soft_mass(0.4))
 
     assert found.names == MASS_FEATURES
-    assert len(found.values) == 26
+    assert len(found.values) == 26 + 12
     whole = Segmentation(
         soft_mass(0.4).astype(np.float32), SPACING_MM, np.zeros(mask.shape, np.int32), mask,
         Box(0, 0, *mask.shape),
     )  # fmt: skip
-    assert len(features_of(whole, "both").values) == 41
+    assert len(features_of(whole, "both").values) == 41 + 12
 
 
 def test_no_mass_is_all_zero() -> None:

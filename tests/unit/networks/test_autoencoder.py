@@ -5,11 +5,18 @@ import pytest
 import torch
 from torch import nn
 
-from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
+from cadnode.networks.autoencoder import (
+    AveragedAutoencoders,
+    StackedAutoencoder,
+    StackedAutoencoderConfig,
+)
 from cadnode_training.papers.wang2016 import autoencoder
 from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
 
-QUICK = AutoencoderRecipe(pretrain_updates=150, updates=150, epochs=40, patience=8, rate=5e-3)
+QUICK = AutoencoderRecipe(
+    pretrain_updates=150, updates=150, epochs=40, patience=8, rate=5e-3, weight_decay=1e-4,
+    cosine=False,
+)  # fmt: skip
 
 
 def network(hidden: tuple[int, ...] = (7, 5)) -> StackedAutoencoder:
@@ -88,7 +95,7 @@ def test_pretraining_teaches_a_layer_to_reconstruct_what_is_below(layer: int) ->
     others = {n: p.clone() for n, p in net.named_parameters() if f"encoders.{layer}" not in n}
 
     recipe = AutoencoderRecipe(masked=0.05, pretrain_updates=400, pretrain_rate=1e-2)
-    autoencoder.pretrain(net, layer, decoder, x, recipe, torch.Generator().manual_seed(0))
+    autoencoder.pretrain(net, layer, [decoder], x, recipe, torch.Generator().manual_seed(0))
 
     after = autoencoder.reconstruction_error(encoder, decoder, below, below).item()
     assert after < 0.6 * before
@@ -139,3 +146,29 @@ def test_fine_tuning_stops_when_validation_no_longer_improves() -> None:
     long = AutoencoderRecipe(pretrain_updates=2, epochs=100_000, patience=2)
 
     autoencoder.train(config, x, malignant, wrong, long, seed=0)  # comes back
+
+
+def test_several_networks_are_the_mean_of_their_log_odds_and_differ() -> None:
+    config = StackedAutoencoderConfig(inputs=4, hidden=(6,), members=3)
+    x, malignant = two_clouds(60)
+
+    net = autoencoder.train(
+        config, x, malignant, None, AutoencoderRecipe(pretrain_updates=5, updates=5), seed=0
+    )
+
+    assert isinstance(net, AveragedAutoencoders)
+    each = [m.log_odds(torch.from_numpy(x)) for m in autoencoder.members_of(net)]
+    torch.testing.assert_close(net.log_odds(torch.from_numpy(x)), torch.stack(each).mean(0))
+    assert len(each) == 3
+    assert not torch.equal(each[0], each[1])
+
+
+def test_without_patience_the_validation_data_change_nothing() -> None:
+    config, (x, malignant) = StackedAutoencoderConfig(inputs=4, hidden=(6,)), two_clouds(60)
+    short = AutoencoderRecipe(pretrain_updates=5, updates=20, patience=0)
+
+    alone = autoencoder.train(config, x, malignant, None, short, seed=0)
+    beside = autoencoder.train(config, x, malignant, (x, ~malignant), short, seed=0)
+
+    probe = torch.from_numpy(x)
+    torch.testing.assert_close(alone.log_odds(probe), beside.log_odds(probe), rtol=0, atol=0)

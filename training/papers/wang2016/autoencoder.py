@@ -4,7 +4,8 @@ Wang 2016 (Deep learning model) gives sigmoids, squared error (eq. 3), greedy la
 and the softmax on top; it is silent on everything that is marked `Choice` in `AutoencoderRecipe`.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
+from cadnode.networks.autoencoder import (
+    AveragedAutoencoders,
+    MalignancyNetwork,
+    StackedAutoencoder,
+    StackedAutoencoderConfig,
+    autoencoder,
+)
 from cadnode_training.engine.phase_loop import Best, Kept, Phase, Stateful, TorchRandom, learn
 
 Scaled = NDArray[np.float32]
@@ -34,22 +41,28 @@ class AutoencoderRecipe:
     epochs, rate, weight_decay
         Of the fine-tuning, all layers together: at most, where validation data end it earlier.
     updates
-        Of the fine-tuning where there are no validation data.
+        Of the fine-tuning where there are no validation data, or no patience.
     patience
-        Epochs without a lower validation loss after which the fine-tuning ends. Choice: many,
-        because two layers of sigmoids learn nothing for dozens of epochs before they do.
+        Epochs without a lower validation loss after which the fine-tuning ends; 0: it makes its
+        `updates`, whatever the validation loss.
+    cosine
+        Whether the fine-tuning's rate falls along a cosine to 0 over its updates.
+    members
+        Networks that are trained beside each other from different weights, and averaged.
     batch
         Regions at a time.
     """
 
     masked: float = 0.2
-    pretrain_updates: int = 1500
+    pretrain_updates: int = 300
     pretrain_rate: float = 2e-3
     epochs: int = 400
-    updates: int = 2000
-    rate: float = 3e-3
-    weight_decay: float = 1e-4
-    patience: int = 120
+    updates: int = 1000
+    rate: float = 1e-3
+    weight_decay: float = 0.05
+    patience: int = 0
+    cosine: bool = True
+    members: int = 5
     batch: int = 64
 
     def with_epochs(self, epochs: int) -> "AutoencoderRecipe":
@@ -75,22 +88,30 @@ def train(
     recipe: AutoencoderRecipe,
     seed: int,
     kept: Kept | None = None,
-) -> StackedAutoencoder:
+) -> MalignancyNetwork:
     """The trained network, in evaluation mode.
 
-    The epoch with the lowest validation loss is taken; the last one without validation data. A
+    The epoch with the lowest validation loss is taken; the last one without validation data or
+    patience. Members share the minibatches: their first weights and their noise differ. A
     training that `kept` holds is resumed, and ends as if it had never stopped.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = StackedAutoencoder(config)
-        decoders = [nn.Linear(e.out_features, e.in_features) for e in _encoders(network)]
+        network = autoencoder(config)
+        decoders = [[nn.Linear(e.out_features, e.in_features) for e in _encoders(member)]
+                    for member in members_of(network)]  # fmt: skip
     x, y = torch.from_numpy(scaled), torch.from_numpy(malignant.astype(np.int64))
-    for layer, decoder in enumerate(decoders):
-        pretrain(network, layer, decoder, x, recipe, generator, kept)
+    for layer, these in enumerate(zip(*decoders, strict=True)):
+        pretrain(network, layer, these, x, recipe, generator, kept)
     _finetune(network, x, y, validation, recipe, generator, kept)
     return network.eval()
+
+
+def members_of(network: MalignancyNetwork) -> list[StackedAutoencoder]:
+    """The autoencoders of which a network is the mean."""
+    inner = network.members if isinstance(network, AveragedAutoencoders) else [network]
+    return [member for member in inner if isinstance(member, StackedAutoencoder)]
 
 
 def reconstruction_error(encoder: nn.Linear, decoder: nn.Linear, x: Tensor, seen: Tensor) -> Tensor:
@@ -105,34 +126,41 @@ def masked(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
 
 
 def pretrain(
-    network: StackedAutoencoder,
+    network: MalignancyNetwork,
     layer: int,
-    decoder: nn.Linear,
+    decoders: Sequence[nn.Linear],
     x: Tensor,
     recipe: AutoencoderRecipe,
     generator: torch.Generator,
     kept: Kept | None = None,
 ) -> None:
-    """Train one encoder to be undone by its decoder, on what the layers below make of `x`."""
-    encoder = _encoders(network)[layer]
+    """Train one encoder of each member to be undone by its decoder.
+
+    What it encodes is what the layers below make of `x`.
+    """
+    members = members_of(network)
+    encoders = [_encoders(member)[layer] for member in members]
     with torch.no_grad():
-        below = network.encode(x, layer)
-    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()],
-                                 lr=recipe.pretrain_rate)  # fmt: skip
+        below = [member.encode(x, layer) for member in members]
+    trained = nn.ModuleList([*encoders, *decoders])
+    optimizer = torch.optim.Adam(trained.parameters(), lr=recipe.pretrain_rate)
 
     def loss(rows: Tensor) -> Tensor:
-        target = below[rows]
-        seen = masked(target, recipe.masked, generator)
-        return reconstruction_error(encoder, decoder, target, seen)
+        errors = [
+            reconstruction_error(encoder, decoder, target[rows],
+                                 masked(target[rows], recipe.masked, generator))
+            for encoder, decoder, target in zip(encoders, decoders, below, strict=True)
+        ]  # fmt: skip
+        return torch.stack(errors).sum()
 
     epochs = recipe.epochs_of(recipe.pretrain_updates, len(x))
-    parts = {"network": network, "decoder": decoder}
+    parts: dict[str, Stateful] = {"network": network, "decoders": nn.ModuleList(decoders)}
     name = f"{layer + 1}-layer"
     learn(_phase(name, parts, optimizer, loss, len(x), epochs, recipe, generator), kept)
 
 
 def _finetune(
-    network: StackedAutoencoder,
+    network: MalignancyNetwork,
     x: Tensor,
     y: Tensor,
     validation: tuple[Scaled, Labels] | None,
@@ -145,19 +173,28 @@ def _finetune(
     )
     best = Best()
 
+    members = members_of(network)
+    stopping = validation is not None and recipe.patience > 0
+    epochs = recipe.epochs if stopping else recipe.epochs_of(recipe.updates, len(x))
+    steps = epochs * -(-len(x) // recipe.batch)
+    rates = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda done: 0.5 * (1 + math.cos(math.pi * min(done / steps, 1)))
+        if recipe.cosine else 1.0
+    )  # fmt: skip
+
     def loss(rows: Tensor) -> Tensor:
-        return functional.cross_entropy(network(x[rows]), y[rows])
+        """Summed over the members: each learns as if it were alone."""
+        return torch.stack([functional.cross_entropy(m(x[rows]), y[rows]) for m in members]).sum()
 
     def after(epoch: int, _: float) -> None:
-        if validation is not None:
+        if stopping and validation is not None:
             best.offer(_loss(network, *validation), epoch, network)
 
     def ended(done: int) -> bool:
-        return validation is not None and done - 1 - best.epoch >= max(recipe.patience, 1)
+        return stopping and done - 1 - best.epoch >= recipe.patience
 
-    epochs = recipe.epochs if validation else recipe.epochs_of(recipe.updates, len(x))
-    parts: dict[str, Stateful] = {"network": network, "best": best}
-    phase = _phase("tuning", parts, optimizer, loss, len(x), epochs, recipe, generator)
+    parts: dict[str, Stateful] = {"network": network, "best": best, "rates": rates}
+    phase = _phase("tuning", parts, optimizer, loss, len(x), epochs, recipe, generator, rates)
     learn(replace(phase, after=after, ended=ended), kept)
     if best.weights:
         network.load_state_dict(best.weights)
@@ -166,7 +203,7 @@ def _finetune(
 def _phase(
     name: str, parts: Mapping[str, Stateful], optimizer: torch.optim.Optimizer,
     loss: Callable[[Tensor], Tensor], n: int, epochs: int, recipe: AutoencoderRecipe,
-    generator: torch.Generator,
+    generator: torch.Generator, rates: torch.optim.lr_scheduler.LRScheduler | None = None,
 ) -> Phase:  # fmt: skip
     """Epochs over `n` rows in a new order each, `loss` being that of the rows of a minibatch."""
 
@@ -175,6 +212,8 @@ def _phase(
         value = loss(rows)
         value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        if rates is not None:
+            rates.step()
         return value
 
     return Phase(
@@ -188,7 +227,7 @@ def _phase(
 
 
 @torch.no_grad()
-def _loss(network: StackedAutoencoder, scaled: Scaled, malignant: Labels) -> float:
+def _loss(network: MalignancyNetwork, scaled: Scaled, malignant: Labels) -> float:
     target = torch.from_numpy(malignant.astype(np.int64))
     return float(functional.cross_entropy(network(torch.from_numpy(scaled)), target))
 

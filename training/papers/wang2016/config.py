@@ -48,15 +48,23 @@ def differences(
     ours = {
         "data": "those of --data: the paper's are private",
         "segmentation": "automatic, the node's own",
-        "features": "the named ones, completed; formulas in docs/features.md",
-        "network": f"hidden layers {hidden}, as the paper chose",
+        "features": "the named ones, completed, and twelve of lines that run towards the mass; "
+        "formulas in docs/features.md",
+        "network": f"hidden layers {hidden}, as the paper chose; {recipe.members} such networks, "
+        "averaged",
         "pretraining": f"{PAPER['pretraining']}; {recipe.masked:.0%} of the inputs set to 0, "
         f"{recipe.pretrain_updates} updates a layer, Adam {recipe.pretrain_rate:g}",
-        "fine-tuning": f"AdamW {recipe.rate:g}, decay {recipe.weight_decay:g}, {recipe.epochs} "
-        f"epochs at most, patience {recipe.patience} on the validation loss, batch {recipe.batch}",
+        "fine-tuning": f"AdamW {recipe.rate:g}{' along a cosine' if recipe.cosine else ''}, decay "
+        f"{recipe.weight_decay:g}, {_length(recipe)}, batch {recipe.batch}",
         "choice of the network": f"the paper's; {folds}-fold cross-validation by woman measures it"
         if folds
         else "the paper's; no cross-validation (--folds 0)",
         "SVM": f"RBF; cost and width by {FOLDS}-fold cross-validation by woman",
     }
     return [(t, text, ours[t]) for t, text in PAPER.items() if ours[t] != text]
+
+
+def _length(recipe: AutoencoderRecipe) -> str:
+    if not recipe.patience:
+        return f"{recipe.updates} updates"
+    return f"{recipe.epochs} epochs at most, patience {recipe.patience} on the validation loss"

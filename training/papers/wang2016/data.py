@@ -15,7 +15,7 @@ from cadnode.models.card import Scenario
 from cadnode.models.feature import Features
 from cadnode_training.data.regions import Question, Regions, is_source, open_regions
 from cadnode_training.data.rois import Part
-from cadnode_training.data.sets import phantom_rois, pisa_masses
+from cadnode_training.data.sets import cbis_masses, phantom_rois, pisa_masses
 from cadnode_training.data.sets.phantom_rois import PhantomSource
 from cadnode_training.papers.wang2016 import phantom_regions, regions
 from cadnode_training.papers.wang2016.phantom_regions import PhantomContent
@@ -144,6 +144,17 @@ def is_real(text: str) -> bool:
 def is_pisa(text: str) -> bool:
     """Whether the data are `pisa-masses`."""
     return text.startswith(f"{pisa_masses.NAME}:")
+
+
+def is_masses(text: str) -> bool:
+    """Whether the data are a set of real masses only, on which classifiers are cross-validated."""
+    return text.partition(":")[0] in (cbis_masses.NAME, pisa_masses.NAME)
+
+
+def names_elsewhere(text: str) -> dict[str, tuple[str, ...]]:
+    """Keys of a set's women in other sets, by their own; {} where no other set knows them."""
+    kind, _, path = text.partition(":")
+    return cbis_masses.names_elsewhere(Path(path).expanduser()) if kind == cbis_masses.NAME else {}
 
 
 def phantom_source(text: str) -> PhantomSource:

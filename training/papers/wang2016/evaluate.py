@@ -1,8 +1,8 @@
 """`cadnode evaluate wang2016`: how well the autoencoder does beside SVM, KNN and LDA.
 
 Regions are segmented and read exactly as the node reads them, by the packaged model's own
-`FeatureModel`. On `pisa-masses` the four classifiers are also retrained in a ten-fold
-cross-validation by woman, as the paper chose its networks.
+`FeatureModel`. On `cbis-mass-rois` and `pisa-masses` the four classifiers are also retrained in a
+ten-fold cross-validation by woman, as the paper chose its networks.
 """
 
 from pathlib import Path
@@ -38,10 +38,11 @@ def run(
     reason, where the regions lack a class.
 
     Real data and phantoms have a block for each scenario in `scenarios`; see
-    `real_evaluate.on_regions` for which numbers are those of the whole. On `pisa-masses` they are
-    those of a cross-validation, or with `model` those of that model
-    on women it never saw; both are there in full, as `cross_validation` and `served`, the latter
-    of the packaged model without `model`.
+    `real_evaluate.on_regions` for which numbers are those of the whole. On `cbis-mass-rois` they
+    are those of the served model on women it never saw, where there are any, else those of a
+    cross-validation; on `pisa-masses` those of the cross-validation unless there is a `model`.
+    Both are there in full, as `cross_validation` and `served`, the latter of the packaged model
+    without `model`.
 
     Parameters
     ----------
@@ -59,12 +60,14 @@ def run(
     DataError, ModelError, SettingsError
         The folder, the model or the scenario is not what it should be.
     """
-    if sources.is_pisa(data):
-        return real_evaluate.on_pisa(
+    if scenario is not None:
+        sources.scenario_of(scenario)
+    if sources.is_masses(data) and scenario in (None, "masses"):
+        return real_evaluate.on_masses(
             data,
             model or packaged("masses"),
             AutoencoderRecipe(),
-            crossed_first=model is None,
+            crossed_first=model is None and sources.is_pisa(data),
             cache=cache,
         )
     named = sources.SCENARIOS if scenario is None else (sources.scenario_of(scenario),)
@@ -96,10 +99,24 @@ def show(console: Console, result: dict[str, Any]) -> None:
         console.print(f"{part['n_pos']} against {part['n_neg']} {part['unit']}", highlight=False)
         if part.get("message"):
             console.print(styled("[bold]{}[/]", part["message"]))
+    _show_masks(console, result)
     if result.get("note"):
         console.print(result["note"])
     for reason, n in result.get("left_out", {}).items():
         console.print(f"left out: {n} × {reason}", highlight=False)
+
+
+def _show_masks(console: Console, result: dict[str, Any]) -> None:
+    """What the segmentation costs, and which features carry most by themselves."""
+    if masks := result.get("annotators_masks"):
+        for part in filter(None, masks.values()):
+            auc, interval = shown(part)
+            console.print(f"{part['contrast']}, annotators' masks: AUC {auc} ({interval})")
+        dice = result["segmentation"]
+        console.print(f"segmented masses meet the masks with a Dice of {dice['dice_median']}")
+    single = (result.get("cross_validation") or {}).get("single_features", ())
+    for one in single[:5]:
+        console.print(f"{one['feature']} alone: AUC {one['auc']:.3f}", highlight=False)
 
 
 def _on_phantom(data: str, model: FeatureModel) -> dict[str, Any]:

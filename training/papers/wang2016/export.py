@@ -1,6 +1,7 @@
 """How fitted classifiers become a model folder: card, weights, split."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,23 +11,25 @@ from numpy.typing import NDArray
 from cadnode.domain import Acquisition, System
 from cadnode.models import operating_point, store
 from cadnode.models.card import Calibration, FeatureCard, Metric, Scenario, TrainingData
-from cadnode.networks.autoencoder import StackedAutoencoderConfig
+from cadnode_training.data.licences import UNLICENSED
 from cadnode_training.data.rois import Part
-from cadnode_training.data.sets import pisa_masses
+from cadnode_training.data.sets import cbis_masses, pisa_masses
 from cadnode_training.engine.provenance import Provenance
 from cadnode_training.papers.wang2016 import measure
-from cadnode_training.papers.wang2016.fitting import HIDDEN, FittedClassifiers
+from cadnode_training.papers.wang2016.fitting import FittedClassifiers
 from cadnode_training.papers.wang2016.table import FeatureTable, joined
 
 Floats = NDArray[np.float64]
 Tables = Mapping[Part, Sequence[FeatureTable]]
-VERSION: Final = "1.0.0"
+VERSIONS: Final[Mapping[Scenario, str]] = {
+    "calcifications": "1.0.0", "masses": "1.1.0", "both": "1.0.0",
+}  # fmt: skip
 PAPER: Final = (
     "Wang J, Yang X, Cai H, et al. Discrimination of breast cancer with microcalcifications on "
     "mammography by deep learning. Sci Rep 6, 27327 (2016)"
 )
 ALGORITHM: Final = (
-    "Automatic segmentation inside a region, {n} features of {of}, stacked denoising autoencoder "
+    "Automatic segmentation inside a region, {n} features of {of}, {network} "
     "{hidden} with softmax; SVM, KNN and LDA beside it"
 )
 OF: Final[Mapping[Scenario, str]] = {
@@ -51,6 +54,37 @@ LIMITS: Final = (
 PISA_LIMIT: Final = (
     "pisa-masses states no pixel size; 85 µm is assumed. Its women are few: intervals are wide."
 )
+CBIS_LIMIT: Final = (
+    "Learnt from digitized film alone, from squares cut around the annotators' outlines of masses "
+    "that had been biopsied or recalled: on digital mammograms, on other structures that detection "
+    "marks, and in squares that are cut otherwise, expect less; a metric below may say how much."
+)
+CBIS_SPACING_LIMIT: Final = (
+    "Pixel sizes of its training regions are estimates, within about a tenth: so are lengths."
+)
+CBIS_TERMS: Final = "CBIS-DDSM, CC BY 3.0"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Held:
+    """Regions that calibrate a model and give its ROC, with its scores of them.
+
+    Parameters
+    ----------
+    table
+        The regions.
+    scores
+        `(n,)` calibrated probabilities by networks that never saw the region's woman.
+    where
+        Which regions they are, in words.
+    split
+        How the women were shared out, in words.
+    """
+
+    table: FeatureTable
+    scores: Floats
+    where: str
+    split: str
 
 
 def write(
@@ -60,6 +94,9 @@ def write(
     further: Sequence[Metric],
     out: Path,
     origin: Provenance,
+    *,
+    held: Held | None = None,
+    elsewhere: Mapping[str, Sequence[str]] | None = None,
 ) -> Path:
     """Write `out/wang2016-SCENARIO/VERSION`; returns the folder.
 
@@ -68,37 +105,44 @@ def write(
     scenario, fitted
         What was fitted, for which scenario.
     tables
-        The data sets' parts: `validation` gives the ROC, `test` the metrics.
+        The data sets' parts: `validation` gives the ROC unless `held` does, `test` the metrics.
     further
         More metrics for the card, such as of a cross-validation.
     out, origin
         Where to; command, seed and day of the training.
+    held
+        What calibrated the model, where that is not the validation part.
+    elsewhere
+        Keys under which other data sets know a woman, by her own: she counts as seen there too.
     """
-    held = joined(tables["validation"])
-    where = f"{held.name}, validation part: {measure.CONTRAST}"
-    scores = fitted.probabilities(held.values)["sae"]
-    config = StackedAutoencoderConfig(inputs=len(held.features), hidden=HIDDEN[scenario])
+    held = held or _validation(fitted, tables)
+    config = fitted.network.config
     card = FeatureCard(
         name=f"wang2016-{scenario}",
-        version=VERSION,
+        version=VERSIONS[scenario],
         system=System.WANG2016,
         paper=PAPER,
         algorithm=ALGORITHM.format(
-            n=len(held.features), of=OF[scenario], hidden=list(config.hidden)
+            n=len(held.table.features),
+            of=OF[scenario],
+            hidden=list(config.hidden),
+            network="stacked denoising autoencoder"
+            if config.members == 1
+            else f"mean of {config.members} stacked denoising autoencoders",
         ),
         intended_use=INTENDED_USE,
         licence="Apache-2.0 (weights; real training data have terms of their own)",
         applies_to=(Acquisition.DIGITAL, Acquisition.FILM),
         training_data=_sentence(tables),
         training_sets=tuple(_training_set(table) for table in tables["train"]),
-        split="phantom: by seed, parts share neither seeds nor breasts; real: by woman",
+        split=held.split,
         metrics=(*_metrics(fitted, tables["test"]), *further),
-        roc=operating_point.roc(held.malignant.tolist(), scores.tolist(), where),
+        roc=operating_point.roc(held.table.malignant.tolist(), held.scores.tolist(), held.where),
         calibration=Calibration(
             slope=fitted.platt[0],
             intercept=fitted.platt[1],
-            fitted_on=where,
-            prevalence=float(held.malignant.mean()),
+            fitted_on=held.where,
+            prevalence=float(held.table.malignant.mean()),
         ),
         limits=_limits(tables["train"]),
         weights_sha256="0" * 64,
@@ -106,12 +150,19 @@ def write(
         command=origin.command,
         trained_on=origin.trained_on,
         scenario=scenario,
-        features=held.features,
+        features=held.table.features,
         architecture=config,
     )
     folder = out / card.name / card.version
-    store.save(folder, card, fitted.state(), _split(tables))
+    store.save(folder, card, fitted.state(), _split(tables, elsewhere or {}))
     return folder
+
+
+def _validation(fitted: FittedClassifiers, tables: Tables) -> Held:
+    table = joined(tables["validation"])
+    where = f"{table.name}, validation part: {measure.CONTRAST}"
+    split = "phantom: by seed, parts share neither seeds nor breasts; real: by woman"
+    return Held(table, fitted.probabilities(table.values)["sae"], where, split)
 
 
 def _metrics(fitted: FittedClassifiers, tests: Sequence[FeatureTable]) -> list[Metric]:
@@ -145,7 +196,7 @@ def _training_set(table: FeatureTable) -> TrainingData:
     terms = "the data set's own" if real else "this project's phantom, Apache-2.0"
     return TrainingData(
         name=table.name,
-        terms="course data, no licence stated" if table.name == pisa_masses.NAME else terms,
+        terms={**UNLICENSED, cbis_masses.NAME: CBIS_TERMS}.get(table.name, terms),
         n_women=len(set(table.women.tolist())) if real else 0,
         n_views=len(table),
         n_cancer_breasts=int(table.malignant.sum()),
@@ -155,7 +206,9 @@ def _training_set(table: FeatureTable) -> TrainingData:
 def _limits(train: Sequence[FeatureTable]) -> tuple[str, ...]:
     pisa = any(table.name == pisa_masses.NAME for table in train)
     first = () if all(map(is_real, train)) else (PHANTOM_LIMIT,)
-    return (*first, *LIMITS, *((PISA_LIMIT,) if pisa else ()))
+    cbis = any(table.name == cbis_masses.NAME for table in train)
+    further = (CBIS_LIMIT, CBIS_SPACING_LIMIT) if cbis else ()
+    return (*first, *further, *LIMITS, *((PISA_LIMIT,) if pisa else ()))
 
 
 def is_real(table: FeatureTable) -> bool:
@@ -163,14 +216,15 @@ def is_real(table: FeatureTable) -> bool:
     return not bool(np.isfinite(table.p_malignant).all())
 
 
-def _split(tables: Tables) -> dict[str, list[str]]:
-    """Keys of the women trained on; of phantoms the first and last."""
+def _split(tables: Tables, elsewhere: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Keys of the women trained on, in every set that knows them; of phantoms first and last."""
     parts: dict[str, list[str]] = {}
     for part in ("train", "validation"):
         keys: list[str] = []
         for table in tables[part]:
             women = sorted(set(table.women.tolist()))
             keys += women if is_real(table) else [str(table.women[0]), str(table.women[-1])]
+            keys += sorted({key for woman in women for key in elsewhere.get(woman, ())})
         parts[part] = keys
     return parts
 

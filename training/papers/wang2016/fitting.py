@@ -18,7 +18,7 @@ from cadnode.files import write_whole
 from cadnode.models.card import Scenario
 from cadnode.models.feature import NETWORK
 from cadnode.models.feature_classifiers import Knn, Lda, Scaler, Svm, sigmoid
-from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderConfig
+from cadnode.networks.autoencoder import MalignancyNetwork, StackedAutoencoderConfig
 from cadnode_training.engine.phase_loop import Kept
 from cadnode_training.papers.wang2016 import autoencoder, rivals
 from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
@@ -43,7 +43,7 @@ class FittedClassifiers:
     """One scenario's classifiers; `platt` is (slope, intercept) of the autoencoder's log-odds."""
 
     scaler: Scaler
-    network: StackedAutoencoder
+    network: MalignancyNetwork
     svm: Svm
     knn: Knn
     lda: Lda
@@ -93,7 +93,9 @@ def fit(
     scaler = rivals.fit_scaler(train.values)
     scaled = scaler(train.values)
     held = None if validation is None else (scaler(validation.values), validation.malignant)
-    config = StackedAutoencoderConfig(inputs=scaled.shape[1], hidden=HIDDEN[scenario])
+    config = StackedAutoencoderConfig(
+        inputs=scaled.shape[1], hidden=HIDDEN[scenario], members=recipe.members
+    )
     network = autoencoder.train(config, scaled, train.malignant, held, recipe, seed, kept)
     some = _kept(len(train), seed)
     fitted = FittedClassifiers(
@@ -105,6 +107,31 @@ def fit(
         (1.0, 0.0),
     )
     return fitted if validation is None else _calibrated(fitted, validation)
+
+
+def calibrated_on(
+    fitted: FittedClassifiers, out_of_fold: Mapping[str, Floats], malignant: NDArray[np.bool_]
+) -> FittedClassifiers:
+    """Calibrated by `cross_validated`'s probabilities of women whom the fold's networks never saw.
+
+    These are uncalibrated: the sigmoids of log-odds and decisions.
+    """
+    raw = {name: _logit(out_of_fold[name]) for name in ("sae", "svm")}
+    return replace(
+        fitted,
+        svm=replace(fitted.svm, platt=np.array(rivals.platt(raw["svm"], malignant))),
+        platt=rivals.platt(raw["sae"], malignant),
+    )
+
+
+def recalibrated(out_of_fold: Floats, platt: tuple[float, float]) -> Floats:
+    """`(n,)` calibrated probabilities of uncalibrated ones."""
+    return sigmoid(platt[0] * _logit(out_of_fold) + platt[1])
+
+
+def _logit(p: Floats) -> Floats:
+    inside = np.clip(p, 1e-12, 1 - 1e-12)
+    return np.asarray(np.log(inside / (1 - inside)), np.float64)
 
 
 def choose_svm(table: FeatureTable, *, folds: int = FOLDS, seed: int = 0) -> tuple[float, float]:

@@ -44,6 +44,8 @@ def block(
         for name, one in scores.items()
         if name != "sae" and min(whole["n_pos"], whole["n_neg"]) > 1
     }
+    if "lda" in scores and min(whole["n_pos"], whole["n_neg"]) > 1:
+        whole["difference_to_lda"] = _difference(table, scores["sae"], scores["lda"])
     return whole | {
         "contrast": contrast,
         "unit": "regions",
@@ -51,6 +53,16 @@ def block(
         "rows": rows,
         "p_of_difference_to_autoencoder": differences,
     }
+
+
+def _difference(table: FeatureTable, one: Floats, other: Floats) -> dict[str, Any]:
+    """AUC of one less that of the other: DeLong 1988, of regions as if each were a woman's only."""
+    found = delong_test(table.malignant, one, other)
+    low, high = found.ci
+    return {
+        "auc": round(found.value, 4), "auc_ci": [round(low, 4), round(high, 4)],
+        "p": round(found.p, 4),
+    }  # fmt: skip
 
 
 def threshold(model: FeatureModel) -> float:

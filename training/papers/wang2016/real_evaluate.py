@@ -1,6 +1,7 @@
 """How well feature models read real regions of women whom they have not seen."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,9 @@ from cadnode_training.papers.wang2016.measure import Floats
 from cadnode_training.papers.wang2016.reading import block, model_of, named, read, threshold
 from cadnode_training.papers.wang2016.regions import Measurements, RegionTable
 from cadnode_training.papers.wang2016.rivals import fewest_women
+from cadnode_training.papers.wang2016.table import FeatureTable
 from cadnode_training.statistics import grouped
+from cadnode_training.statistics.curves import roc, single_features
 from cadnode_training.statistics.grouped import STRATA, GroupedCases, message, strata, words
 
 SCENARIO_OF: Final[Mapping[str, Scenario]] = {
@@ -126,7 +129,7 @@ def _presence(found: RegionTable) -> dict[str, Any]:
     }
 
 
-def on_pisa(
+def on_masses(
     data: str,
     folder: Path | None,
     recipe: AutoencoderRecipe,
@@ -136,8 +139,18 @@ def on_pisa(
 ) -> dict[str, Any]:
     """Cross-validation with `recipe` on masses, and a served model's numbers on unseen women.
 
-    `crossed_first`: whether the numbers of the whole are those of the cross-validation, which
-    needs ten women with a malignant mass and ten with a benign one.
+    Where the regions have annotators' masks, both are there for these too (`annotators_masks`),
+    with how well the segmentation meets them (`segmentation`).
+
+    Parameters
+    ----------
+    data, folder, recipe, cache
+        `KIND:PATH`; the served model's folder, if any; the cross-validation's recipe; what this
+        command has read.
+    crossed_first
+        Whether the numbers of the whole are those of the cross-validation, which needs ten women
+        with a malignant mass and ten with a benign one. Otherwise those of the served model,
+        unless it has seen all women of a class.
 
     Raises
     ------
@@ -146,17 +159,45 @@ def on_pisa(
     """
     measured = regions.measure(data, quiet=False, cache=cache)
     masses = measured.of("masses")
-    served = _block(measured, model_of(folder), store.seen_women(folder)) if folder else None
-    crossed = (
-        _crossed(masses, recipe)
-        if fewest_women(masses.table.malignant, masses.table.women) >= fitting.FOLDS
-        else None
-    )
+    model = model_of(folder) if folder else None
+    seen = store.seen_women(folder) if folder else frozenset[str]()
+    served = _block(measured, model, seen) if model else None
+    crossed = _crossed(masses, recipe)
     note = "" if crossed else f"No cross-validation: it needs {fitting.FOLDS} women of each class."
-    first = (crossed or served) if crossed_first else (served or crossed)
+    known = served if served and served["auc"] is not None else None
+    first = (crossed or served) if crossed_first else (known or crossed or served)
     result = {"data": masses.table.name} | (first or {})
     result |= {"left_out": dict(masses.left_out), "note": note}
+    result |= _by_masks(measured, masses, model, seen, recipe)
     return result | {"cross_validation": crossed, "served": served}
+
+
+def _by_masks(
+    measured: Measurements, masses: RegionTable, model: FeatureModel | None,
+    seen: frozenset[str], recipe: AutoencoderRecipe,
+) -> dict[str, Any]:  # fmt: skip
+    """What the annotators' masks would give in place of the segmentation; {} without masks."""
+    marked = measured.marked(masses.regions)
+    if not len(marked) or not np.isfinite(marked).all():
+        return {}
+    dice = measured.dice(masses.regions)
+    found = replace(masses, table=replace(masses.table, values=marked))
+    served = None
+    if model and model.card.scenario == "masses":
+        unseen, _ = found.unseen(seen)
+        contrast = f"{unseen.regions.contrast}: the served model, measured on annotators' masks"
+        served = block("masses", unseen.table, read(model, unseen.table), contrast,
+                       threshold(model))  # fmt: skip
+    return {
+        "segmentation": {
+            "dice_median": round(float(np.median(dice[:, 1])), 3),
+            "dice_mean": round(float(dice[:, 1].mean()), 3),
+            "dice_median_before_refinement": round(float(np.median(dice[:, 0])), 3),
+            "without_a_mass": int((dice[:, 1] == 0).sum()),
+            "n": len(dice),
+        },
+        "annotators_masks": {"cross_validation": _crossed(found, recipe), "served": served},
+    }
 
 
 def _block(measured: Measurements, model: FeatureModel, seen: frozenset[str]) -> dict[str, Any]:
@@ -176,10 +217,44 @@ def _block(measured: Measurements, model: FeatureModel, seen: frozenset[str]) ->
     }
 
 
-def _crossed(found: RegionTable, recipe: AutoencoderRecipe) -> dict[str, Any]:
-    scores, _ = fitting.cross_validated("masses", found.table, recipe=recipe)
+def _crossed(found: RegionTable, recipe: AutoencoderRecipe) -> dict[str, Any] | None:
+    """Ten folds by woman, everything chosen within the other nine; None with too few women."""
+    table = found.table
+    if fewest_women(table.malignant, table.women) < fitting.FOLDS:
+        return None
+    scores, _ = fitting.cross_validated("masses", table, recipe=recipe)
     contrast = f"{measure.CONTRAST}, film: retrained, ten-fold cross-validation by woman"
-    return block("masses", found.table, scores, contrast)
+    return block("masses", table, scores, contrast) | {
+        "roc": _curves(table, scores),
+        "single_features": _singly(table),
+    }
+
+
+def _curves(table: FeatureTable, scores: Mapping[str, Floats]) -> dict[str, Any]:
+    """The classifiers' ROC curves (Fig. 5): false positive rate and sensitivity at each point."""
+    curves = {
+        name: roc(table.malignant, one, table.women, replicates=0) for name, one in scores.items()
+    }
+    return {
+        name: {"fpr": _rounded(curve.fpr), "tpr": _rounded(curve.tpr)}
+        for name, curve in curves.items()
+    }
+
+
+def _singly(table: FeatureTable) -> list[dict[str, Any]]:
+    """Every feature alone, best first (Fig. 4); its sense is taken from these very regions."""
+    columns = {name: table.values[:, i] for i, name in enumerate(table.features)}
+    return [
+        {"feature": name, "auc": round(one.value, 4), "auc_ci": list(one.bounds),
+         "fpr": _rounded(fpr), "tpr": _rounded(tpr)}
+        for name, (one, fpr, tpr) in single_features(table.malignant, columns).items()
+    ]  # fmt: skip
+
+
+def _rounded(values: Floats) -> list[float]:
+    """At most about a hundred of the points, the ends included."""
+    picked = np.unique(np.linspace(0, len(values) - 1, 101).astype(int))
+    return [round(float(v), 4) for v in values[picked]]
 
 
 def _cases(found: RegionTable, scores: Floats) -> GroupedCases:

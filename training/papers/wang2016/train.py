@@ -18,7 +18,7 @@ from cadnode_training.data.rois import PARTS, Part
 from cadnode_training.data.sets import pisa_masses
 from cadnode_training.engine import tracking
 from cadnode_training.engine.checkpoint import claim
-from cadnode_training.engine.command_line import command_line
+from cadnode_training.engine.command_line import command_line, named
 from cadnode_training.engine.loop import seed_everything
 from cadnode_training.engine.machine import Machine
 from cadnode_training.engine.phase_loop import Kept
@@ -50,6 +50,7 @@ def run(
     folds: int = FOLDS,
     recipe: AutoencoderRecipe | None = None,
     measured_on: str | None = None,
+    all_women: bool = False,
     machine: Machine | None = None,
 ) -> dict[str, Any]:
     """Train one scenario's autoencoder with SVM, KNN, LDA; write its model folder.
@@ -82,6 +83,9 @@ def run(
     measured_on
         `pisa-masses:PATH`: real masses on which the model is measured, for its card; they are
         not trained on.
+    all_women
+        Learn from all real regions, the test part included; calibration, ROC and metrics are then
+        those of the cross-validation, by networks that never saw the woman.
     machine
         Its processes but the first have nothing to do: these networks are small.
 
@@ -100,27 +104,46 @@ def run(
     recipe = _checked(recipe or recipes.load(config, epochs), folds)
     console = terminal.console(stderr=True, quiet=quiet)
     console.print(table_of(recipes.differences(recipe, chosen, folds), "Wang 2016"))
-    claim(out, recipe, [chosen, str(folds), *texts], seed, resume=resume)
+    words = [chosen, str(folds), *texts, *(["all women"] if all_women else [])]
+    claim(out, recipe, words, seed, resume=resume)
     if not resume:
         shutil.rmtree(out / STATES, ignore_errors=True)
     seed_everything(seed)
     tables = _tables(texts, chosen, out, quiet=quiet)
     kept = Kept(out / STATES, _EVERY, machine.alone())
+    if all_women:
+        tables = _all_train(tables)
     svm, fitted = _fitted(chosen, tables, recipe, seed, kept, console)
     crossed = _crossed(chosen, tables, recipe, folds, kept, console)
-    further = [metric for one in crossed[1:] for metric in one.metrics()]
+    held = None
+    if all_women:
+        fitted, held = _out_of_fold(fitted, crossed)
+    shown = crossed if all_women else crossed[1:]
+    further = [metric for one in shown for metric in one.metrics()]
     further += _elsewhere(fitted, measured_on, chosen) if measured_on else []
     options = {
         "--scenario": chosen, "--config": config.name if config else None,
+        "--measured-on": named(measured_on) if measured_on else None,
         "--epochs": epochs, "--folds": None if folds == FOLDS else folds, "--seed": seed,
     }  # fmt: skip
-    command = command_line("wang2016", texts, out, options)
+    command = command_line("wang2016", texts, out, options) + " --all-women" * all_women
     origin = Provenance(command, seed, datetime.now(UTC).date())
     tried = [one.as_dict(chosen) for one in crossed]
     for one in tried:
         crossing.show(console, one)
     model = {
-        "folder": str(export.write(chosen, fitted, tables, further, out, origin)),
+        "folder": str(
+            export.write(
+                chosen,
+                fitted,
+                tables,
+                further,
+                out,
+                origin,
+                held=held,
+                elsewhere={k: v for t in texts for k, v in sources.names_elsewhere(t).items()},
+            )
+        ),
         "svm": {"cost": svm[0], "gamma": svm[1]},
         "recipe": asdict(recipe),
         "cross_validation": tried,
@@ -201,10 +224,12 @@ def _fitted(
     DataError
         The training or the validation part lacks a class.
     """
-    train, held = (joined(tables[part]) for part in ("train", "validation"))
-    _refuse_one_class(train, held)
+    train = joined(tables["train"])
+    held = joined(tables["validation"]) if tables["validation"] else None
+    _refuse_one_class(train, *([held] if held else []))
     console.print(
-        f"{scenario}: {len(train)} regions to learn from, {len(held)} to stop and calibrate"
+        f"{scenario}: {len(train)} regions to learn from, "
+        f"{len(held) if held else 'those of the folds'} to stop and calibrate"
     )
     svm = _svm(train, kept)
     return svm, fitting.fit(scenario, train, held, recipe=recipe, svm=svm, seed=seed, kept=kept)
@@ -214,12 +239,51 @@ def _tested(
     scenario: Scenario, fitted: FittedClassifiers, tables: crossing.Tables
 ) -> list[dict[str, Any]]:
     """The tables of each test part that has both classes."""
+    if not tables["test"]:
+        return []
     thresholds = _thresholds(fitted, joined(tables["validation"]))
     return [
         export.numbers(scenario, fitted, table, thresholds)
         for table in tables["test"]
         if len(set(table.malignant.tolist())) == 2
     ]
+
+
+def _all_train(tables: crossing.Tables) -> dict[Part, Sequence[FeatureTable]]:
+    """All parts of each real data set as its training part.
+
+    Raises
+    ------
+    SettingsError
+        A data set is a phantom, whose test part costs nothing.
+    """
+    sets = [joined(parts) for parts in zip(*(tables[part] for part in PARTS), strict=True)]
+    if not all(map(export.is_real, sets)):
+        raise SettingsError("--all-women is for real regions: a phantom can draw more")
+    return {"train": sets, "validation": [], "test": []}
+
+
+def _out_of_fold(
+    fitted: FittedClassifiers, crossed: Sequence[crossing.Crossed]
+) -> tuple[FittedClassifiers, export.Held]:
+    """The classifiers, calibrated by the cross-validation, and what calibrated them.
+
+    Raises
+    ------
+    SettingsError
+        There was no cross-validation.
+    """
+    if not crossed:
+        raise SettingsError("--all-women needs a cross-validation: --folds of at least 2")
+    one = crossed[0]
+    calibrated = fitting.calibrated_on(fitted, one.scores, one.table.malignant)
+    scores = fitting.recalibrated(one.scores["sae"], calibrated.platt)
+    where = f"{one.table.name}, {one.folds}-fold cross-validation by woman: {measure.CONTRAST}"
+    split = (
+        "all women trained on; calibration, ROC and metrics by networks of "
+        f"{one.folds} folds that never saw the woman"
+    )
+    return calibrated, export.Held(one.table, scores, where, split)
 
 
 def _refuse_one_class(*tables: FeatureTable) -> None:
@@ -270,6 +334,8 @@ def _crossed(
     if not folds:
         return []
     own = crossing.of_training(scenario, train, recipe, folds, kept, console)
+    if not tables["test"]:
+        return [own]
     real = crossing.of_real(scenario, tables, recipe, folds, kept, console)
     return [own, real] if real else [own]
 
