@@ -17,7 +17,7 @@ def drawn(women: ArrayLike, *, replicates: int = REPLICATES, seed: int = 0) -> W
     count = int(cluster.max()) + 1
     rng = np.random.default_rng(seed)
     picks = rng.integers(0, count, (replicates, count))
-    each = np.stack([np.bincount(row, minlength=count) for row in picks])
+    each = np.array([np.bincount(row, minlength=count) for row in picks]).reshape(-1, count)
     return np.asarray(each[:, cluster], np.int64)
 
 
