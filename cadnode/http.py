@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -111,6 +112,10 @@ class HttpFailure(Exception):
         self.kind = kind
 
 
+class _Unreadable(Exception):
+    """The head of an answer makes no sense."""
+
+
 class Peer:
     """A session with a peer; `connected` gives it."""
 
@@ -156,17 +161,29 @@ class Peer:
         HttpFailure
             There is no answer, or none that was wanted, or its body ends early.
         """
-        timeout = (min(CONNECT_TIMEOUT_S, self.values.timeout_s), self.values.timeout_s)
         try:
-            with self._session.request(
-                method, self.values.url + path, timeout=timeout, stream=True,
-                allow_redirects=self.values.follows_redirects, **how,
-            ) as response:  # fmt: skip
+            with self._answer(method, path, **how) as response:
                 if not 200 <= response.status_code < 300 and response.status_code not in also:
                     raise _of_status(response.status_code, self.name)
                 yield response
-        except (requests.RequestException, HTTPError) as error:
+        except (requests.RequestException, HTTPError, _Unreadable) as error:
             raise _of_exception(error, self.name) from None
+
+    @contextmanager
+    def _answer(self, method: str, path: str, **how: Any) -> Iterator[Response]:
+        """Any answer; what the libraries raise of their own over its head is `_Unreadable`."""
+        timeout = (min(CONNECT_TIMEOUT_S, self.values.timeout_s), self.values.timeout_s)
+        try:
+            response = self._session.request(
+                method, self.values.url + path, timeout=timeout, stream=True,
+                allow_redirects=self.values.follows_redirects, **how,
+            )  # fmt: skip
+        except (requests.RequestException, HTTPError):
+            raise
+        except (ValueError, HTTPException):  # of a Location that is no UTF-8, to begin with
+            raise _Unreadable from None
+        with response:
+            yield response
 
 
 @contextmanager
@@ -303,6 +320,9 @@ def _of_exception(error: Exception, name: str) -> HttpFailure:
         text = f"{name} did not answer in time"
     elif isinstance(error, requests.exceptions.InvalidURL):
         return HttpFailure(f"the url of {name} cannot be used", retryable=False)
+    elif isinstance(error, _Unreadable):
+        text = f"{name} answered something that is no HTTP: is the url right?"
+        return HttpFailure(text, retryable=False)
     else:
         text = f"{name} cannot be reached or went away"
     return HttpFailure(text, retryable=True, kind=kind)

@@ -14,7 +14,7 @@ from tests.encoding import encode, item
 from tests.fuzz.mutate import raw
 from tests.fuzz.oracles import Violation
 from tests.fuzz.target import Target
-from tests.fuzz.targets.files import COLUMNS, ROWS, file_bytes, view
+from tests.fuzz.targets.files import COLUMNS, ROWS, file_bytes, start_decoder, view
 
 _MARKERS = tuple(
     bytes((0xFF, n)) for n in (*range(0x4F, 0x66), *range(0x90, 0x94), *range(0xC0, 0x100))
@@ -38,6 +38,7 @@ class Codec(Target):
     def open(self, folder: Path) -> None:
         super().open(folder)
         self._file = folder / "input.dcm"
+        start_decoder()
         self._heads = [head for syntax in self._syntaxes for head, _ in _variants(syntax)]
 
     def seeds(self) -> list[bytes]:

@@ -6,8 +6,11 @@ from io import BytesIO
 from pathlib import Path
 from random import Random
 
-from pydicom import Dataset
+from pydicom import Dataset, uid
+from pydicom.encaps import generate_frames
 
+from cadnode.codecs.decoder import decode_frame
+from cadnode.codecs.frame import Frame
 from cadnode.errors import NotProcessable
 from cadnode.exam.content import stated_input
 from cadnode.exam.exam import Exam
@@ -90,6 +93,10 @@ class Headers(DicomFiles):
     name = "headers"
     weight = 3.0
 
+    def open(self, folder: Path) -> None:
+        super().open(folder)
+        start_decoder()
+
     def seeds(self) -> list[bytes]:
         views = [encode(view(), syntax) for syntax in NATIVE]
         views += [view("R", "MLO", photometric="MONOCHROME1", bits_stored=8)]
@@ -107,6 +114,13 @@ class Headers(DicomFiles):
                 load(mammogram)
 
 
+def start_decoder() -> None:
+    """Have the decoding process, with its descriptors, before the first input is measured."""
+    stream = encode(view(), uid.JPEGLSLossless)
+    (frame,) = generate_frames(stream.PixelData, number_of_frames=1)
+    decode_frame(frame, Frame(uid.JPEGLSLossless, ROWS, COLUMNS, 16, 12, False, len(frame)))
+
+
 class Marked(DicomFiles):
     """An object that lies beside a mammogram of its study: who marked what, who rejects what."""
 
@@ -115,6 +129,7 @@ class Marked(DicomFiles):
     def open(self, folder: Path) -> None:
         super().open(folder)
         (folder / "view.dcm").write_bytes(_view_of_regions())
+        start_decoder()
 
     def run(self, data: bytes) -> Iterator[str]:
         path = self.written(data)
