@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
 from urllib3.util import Retry
 
 from cadnode.limits import ANSWER_BYTES, ANSWER_TIMES_TIMEOUT
@@ -138,7 +138,7 @@ class Peer:
         """
         headers = {"Accept": accept or "application/json"}
         with self.request("GET", path, params=params, headers=headers) as response:
-            return None if response.status_code == 204 else json_of(response, self.name)
+            return None if response.status_code == 204 else self.json_of(response)
 
     def body_of(self, response: Response, *, at_most: int = ANSWER_BYTES) -> bytes:
         """An answer's body, decompressed; raises `HttpFailure` past `at_most` or the time for it.
@@ -146,6 +146,16 @@ class Peer:
         The time-out of a request counts from byte to byte: an answer that drips would never end.
         """
         return body_of(response, self.name, at_most, self.values.timeout_s)
+
+    def json_of(self, response: Response) -> Any:
+        """Parsed JSON of an answer; raises `HttpFailure` as `body_of`, and when it is none."""
+        try:
+            return json.loads(self.body_of(response))
+        except (ValueError, RecursionError):
+            raise HttpFailure(
+                f"{self.name} answered something else than JSON: is the url right?",
+                retryable=False,
+            ) from None
 
     @contextmanager
     def request(
@@ -213,7 +223,7 @@ def body_of(
 ) -> bytes:
     """As `Peer.body_of`."""
     body, until = bytearray(), time.monotonic() + ANSWER_TIMES_TIMEOUT * timeout_s
-    for block in response.iter_content(_BLOCK):
+    for block in _as_they_come(response):
         body += block
         if len(body) > at_most:
             text = f"{name} answered more than {at_most >> 20} MB: is the url right?"
@@ -225,14 +235,15 @@ def body_of(
     return bytes(body)
 
 
-def json_of(response: Response, name: str) -> Any:
-    """Parsed JSON of an answer; raises `HttpFailure` when it is none."""
+def _as_they_come(response: Response) -> Iterator[bytes]:
+    """Blocks of a body, decompressed; `iter_content` would wait until each of them is full."""
     try:
-        return json.loads(body_of(response, name))
-    except (ValueError, RecursionError):
-        raise HttpFailure(
-            f"{name} answered something else than JSON: is the url right?", retryable=False
-        ) from None
+        while block := response.raw.read1(_BLOCK, decode_content=True):
+            yield block
+    except ReadTimeoutError:
+        raise requests.ReadTimeout from None
+    except DecodeError:
+        raise requests.exceptions.ContentDecodingError from None
 
 
 class _Bearer(AuthBase):
