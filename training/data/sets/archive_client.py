@@ -16,7 +16,6 @@ from cadnode.http import (
     HttpPeerValues,
     Peer,
     connected,
-    json_of,
 )
 from cadnode.multipart import MultipartError, boundary_of, first_part
 
