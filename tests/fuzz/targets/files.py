@@ -1,6 +1,7 @@
 """DICOM files: what they are (`receive.identity`), what they show (`exam`), their pixels."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +10,7 @@ from random import Random
 from pydicom import Dataset, uid
 from pydicom.encaps import generate_frames
 
-from cadnode.codecs.decoder import decode_frame
+from cadnode.codecs import decoder
 from cadnode.codecs.frame import Frame
 from cadnode.errors import NotProcessable
 from cadnode.exam.content import stated_input
@@ -106,19 +107,36 @@ class Headers(DicomFiles):
         return [file_bytes(ds) for ds in (*views, luts)]
 
     def run(self, data: bytes) -> Iterator[str]:
-        for exam in read_study([self.written(data)], read_for_processing=True):
-            yield from _texts_of_exam(exam)
-            for header in exam.headers.values():
-                stated_input(header)
-            for mammogram in exam.mammograms:
-                load(mammogram)
+        with with_decoder():
+            for exam in read_study([self.written(data)], read_for_processing=True):
+                yield from _texts_of_exam(exam)
+                for header in exam.headers.values():
+                    stated_input(header)
+                for mammogram in exam.mammograms:
+                    load(mammogram)
 
 
 def start_decoder() -> None:
-    """Have the decoding process, with its descriptors, before the first input is measured."""
+    """Have a decoding process, with its descriptors, so that those of inputs can be counted.
+
+    A stream that hangs is given up after a few seconds: with more the input would count as a hang.
+    """
+    decoder._shared._wall_times_cpu = 0.3
     stream = encode(view(), uid.JPEGLSLossless)
     (frame,) = generate_frames(stream.PixelData, number_of_frames=1)
-    decode_frame(frame, Frame(uid.JPEGLSLossless, ROWS, COLUMNS, 16, 12, False, len(frame)))
+    with suppress(NotProcessable):
+        facts = Frame(uid.JPEGLSLossless, ROWS, COLUMNS, 16, 12, False, len(frame))
+        decoder.decode_frame(frame, facts)
+
+
+@contextmanager
+def with_decoder() -> Iterator[None]:
+    """A block after which there is a decoding process, whatever became of the one before."""
+    try:
+        yield
+    finally:
+        if not decoder._shared._all:
+            start_decoder()
 
 
 class Marked(DicomFiles):
@@ -133,8 +151,9 @@ class Marked(DicomFiles):
 
     def run(self, data: bytes) -> Iterator[str]:
         path = self.written(data)
-        for exam in read_study([path, self.folder / "view.dcm"]):
-            yield from _texts_of_exam(exam)
+        with with_decoder():
+            for exam in read_study([path, self.folder / "view.dcm"]):
+                yield from _texts_of_exam(exam)
 
 
 class Reports(Marked):
