@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
 from urllib3.util import Retry
 
 from cadnode.limits import ANSWER_BYTES, ANSWER_TIMES_TIMEOUT
@@ -111,6 +112,10 @@ class HttpFailure(Exception):
         self.kind = kind
 
 
+class _Unreadable(Exception):
+    """The head of an answer makes no sense."""
+
+
 class Peer:
     """A session with a peer; `connected` gives it."""
 
@@ -133,7 +138,7 @@ class Peer:
         """
         headers = {"Accept": accept or "application/json"}
         with self.request("GET", path, params=params, headers=headers) as response:
-            return None if response.status_code == 204 else json_of(response, self.name)
+            return None if response.status_code == 204 else self.json_of(response)
 
     def body_of(self, response: Response, *, at_most: int = ANSWER_BYTES) -> bytes:
         """An answer's body, decompressed; raises `HttpFailure` past `at_most` or the time for it.
@@ -141,6 +146,16 @@ class Peer:
         The time-out of a request counts from byte to byte: an answer that drips would never end.
         """
         return body_of(response, self.name, at_most, self.values.timeout_s)
+
+    def json_of(self, response: Response) -> Any:
+        """Parsed JSON of an answer; raises `HttpFailure` as `body_of`, and when it is none."""
+        try:
+            return json.loads(self.body_of(response))
+        except (ValueError, RecursionError):
+            raise HttpFailure(
+                f"{self.name} answered something else than JSON: is the url right?",
+                retryable=False,
+            ) from None
 
     @contextmanager
     def request(
@@ -156,17 +171,29 @@ class Peer:
         HttpFailure
             There is no answer, or none that was wanted, or its body ends early.
         """
-        timeout = (min(CONNECT_TIMEOUT_S, self.values.timeout_s), self.values.timeout_s)
         try:
-            with self._session.request(
-                method, self.values.url + path, timeout=timeout, stream=True,
-                allow_redirects=self.values.follows_redirects, **how,
-            ) as response:  # fmt: skip
+            with self._answer(method, path, **how) as response:
                 if not 200 <= response.status_code < 300 and response.status_code not in also:
                     raise _of_status(response.status_code, self.name)
                 yield response
-        except (requests.RequestException, HTTPError) as error:
+        except (requests.RequestException, HTTPError, _Unreadable) as error:
             raise _of_exception(error, self.name) from None
+
+    @contextmanager
+    def _answer(self, method: str, path: str, **how: Any) -> Iterator[Response]:
+        """Any answer; what the libraries raise of their own over its head is `_Unreadable`."""
+        timeout = (min(CONNECT_TIMEOUT_S, self.values.timeout_s), self.values.timeout_s)
+        try:
+            response = self._session.request(
+                method, self.values.url + path, timeout=timeout, stream=True,
+                allow_redirects=self.values.follows_redirects, **how,
+            )  # fmt: skip
+        except (requests.RequestException, HTTPError):
+            raise
+        except (ValueError, HTTPException):  # of a Location that is no UTF-8, to begin with
+            raise _Unreadable from None
+        with response:
+            yield response
 
 
 @contextmanager
@@ -196,7 +223,7 @@ def body_of(
 ) -> bytes:
     """As `Peer.body_of`."""
     body, until = bytearray(), time.monotonic() + ANSWER_TIMES_TIMEOUT * timeout_s
-    for block in response.iter_content(_BLOCK):
+    for block in _as_they_come(response):
         body += block
         if len(body) > at_most:
             text = f"{name} answered more than {at_most >> 20} MB: is the url right?"
@@ -208,14 +235,15 @@ def body_of(
     return bytes(body)
 
 
-def json_of(response: Response, name: str) -> Any:
-    """Parsed JSON of an answer; raises `HttpFailure` when it is none."""
+def _as_they_come(response: Response) -> Iterator[bytes]:
+    """Blocks of a body, decompressed; `iter_content` would wait until each of them is full."""
     try:
-        return json.loads(body_of(response, name))
-    except (ValueError, RecursionError):
-        raise HttpFailure(
-            f"{name} answered something else than JSON: is the url right?", retryable=False
-        ) from None
+        while block := response.raw.read1(_BLOCK, decode_content=True):
+            yield block
+    except ReadTimeoutError:
+        raise requests.ReadTimeout from None
+    except DecodeError:
+        raise requests.exceptions.ContentDecodingError from None
 
 
 class _Bearer(AuthBase):
@@ -303,6 +331,9 @@ def _of_exception(error: Exception, name: str) -> HttpFailure:
         text = f"{name} did not answer in time"
     elif isinstance(error, requests.exceptions.InvalidURL):
         return HttpFailure(f"the url of {name} cannot be used", retryable=False)
+    elif isinstance(error, _Unreadable):
+        text = f"{name} answered something that is no HTTP: is the url right?"
+        return HttpFailure(text, retryable=False)
     else:
         text = f"{name} cannot be reached or went away"
     return HttpFailure(text, retryable=True, kind=kind)

@@ -97,32 +97,36 @@ def _limit_for_good() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # What stops a node or a command goes to its whole group; this process ends with its parent.
         signal.signal(number, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    _cap(resource.RLIMIT_NOFILE, 64, for_good=True)
-    _cap(resource.RLIMIT_AS, _MOST_ADDRESS_BYTES, for_good=True)
-
-
-def _cap(what: int, most: int, *, for_good: bool = False) -> None:
-    """Limit to `most`, or less where the process that started this one has a limit of its own."""
-    _, hard = resource.getrlimit(what)
-    least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(what, (least, least if for_good else hard))
+    for kind, most in (
+        (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_AS, _MOST_ADDRESS_BYTES),
+    ):  # fmt: skip
+        most = _allowed(kind, most)
+        resource.setrlimit(kind, (most, most))
 
 
 def _limit(frame: Frame) -> None:
     """Limits of address space and processor time for one frame; past the latter SIGXCPU kills."""
     with open("/proc/self/statm", "rb") as statm:
         at_rest = int(statm.read().split()[0]) * _PAGE
-    most = min(at_rest + frame.address_bytes, _MOST_ADDRESS_BYTES)
-    _cap(resource.RLIMIT_AS, most)
+    _limit_softly(resource.RLIMIT_AS, at_rest + frame.address_bytes)
     used = resource.getrusage(resource.RUSAGE_SELF)
-    cpu_s = int(used.ru_utime + used.ru_stime) + 1 + frame.cpu_s
-    _cap(resource.RLIMIT_CPU, cpu_s)
+    _limit_softly(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + 1 + frame.cpu_s)
 
 
 def _unlimit() -> None:
-    _cap(resource.RLIMIT_AS, _MOST_ADDRESS_BYTES)
+    _limit_softly(resource.RLIMIT_AS, _MOST_ADDRESS_BYTES)
+
+
+def _limit_softly(kind: int, most: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    resource.setrlimit(kind, (_allowed(kind, most), hard))
+
+
+def _allowed(kind: int, most: int) -> int:
+    """`most`, or what whoever started the node allows at most (ulimit, LimitAS of systemd)."""
+    hard = resource.getrlimit(kind)[1]
+    return most if hard == resource.RLIM_INFINITY else min(most, hard)
 
 
 if __name__ == "__main__":

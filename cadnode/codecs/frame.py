@@ -66,7 +66,7 @@ class Frame:
     @property
     def cpu_s(self) -> int:
         """Seconds of processor time; 13 million pixels of JPEG 2000 take two."""
-        return 20 + self.pixels // 1_000_000
+        return 10 + self.pixels // 500_000
 
     def packed(self) -> bytes:
         """The message to the decoding process, `LENGTH` bytes."""

@@ -12,7 +12,7 @@ from cadnode.deliver.outcome import Delivered, Refused, all_taken
 from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.deliver.over_http import OverHttp, delivering
 from cadnode.errors import PassingRefusal, TransientDeliveryError
-from cadnode.http import HttpPeerValues, json_of
+from cadnode.http import HttpPeerValues
 from cadnode.log import get_logger
 from cadnode.settings import Destination
 
@@ -65,7 +65,7 @@ def send(bundle: Path, destination: HttpPeerValues) -> Delivered:
         if response.status_code in _COLLIDED:
             text = f"{peer.name} is changing the same resources ({response.status_code})"
             raise TransientDeliveryError(text)
-        answer = json_of(response, peer.name)
+        answer = peer.json_of(response)
     delivered = outcome(answer, destination.name)
     log.info("files_sent", destination=destination.name, count=delivered.n_sent)
     return delivered
@@ -94,7 +94,7 @@ def check(destination: HttpPeerValues) -> str:
         delivering(destination) as peer,
         peer.request("GET", "/metadata", headers={"Accept": FHIR_JSON}) as response,
     ):
-        stated = json_of(response, peer.name)
+        stated = peer.json_of(response)
     version = stated.get("fhirVersion") if isinstance(stated, dict) else None
     if not isinstance(version, str) or not _SAFE.fullmatch(version):
         raise PassingRefusal(f"{destination.name} is no FHIR server: is the url right?")

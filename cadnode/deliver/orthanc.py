@@ -20,7 +20,7 @@ from cadnode.deliver.outcome import Delivered, Refused, all_taken
 from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.deliver.over_http import OverHttp, delivering
 from cadnode.errors import Again, PassingRefusal, PermanentDeliveryError
-from cadnode.http import HttpPeerValues, Peer, json_of
+from cadnode.http import HttpPeerValues, Peer
 from cadnode.limits import OWN_OBJECT_BYTES
 from cadnode.log import get_logger
 from cadnode.settings import Destination
@@ -128,7 +128,7 @@ def _held(peer: Peer, file: Path) -> PeerCopy | None:
     with peer.request("POST", "/tools/lookup", data=uid, also=_NO_ANSWER) as response:
         if response.status_code in _NO_ANSWER:
             return PeerCopy.UNKNOWN
-        found = json_of(response, peer.name)
+        found = peer.json_of(response)
     names = [_instance(one) for one in found] if isinstance(found, list) else []
     copies = [_compared(peer, name, ours) for name in names if name]
     return worst(copies) if copies else None
@@ -160,7 +160,7 @@ def _send_one(file: Path, peer: Peer) -> tuple[str, Refused | None]:
         if response.status_code in _REFUSED:
             refused = response.status_code
             return "", Refused(f"answered {refused}", of_http(refused))
-        answer = json_of(response, peer.name)
+        answer = peer.json_of(response)
     status = answer.get("Status") if isinstance(answer, dict) else None
     if status in _TAKEN:
         return str(status), None

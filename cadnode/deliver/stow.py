@@ -226,10 +226,11 @@ def _items(element: object) -> Iterable[dict[str, Any]]:
 
 
 def _text(item: dict[str, Any], tag: str) -> str:
-    """First value of an element; "" when there is none."""
+    """First value of an element; "" when it is no text."""
     element = item.get(tag)
     values = element.get("Value") if isinstance(element, dict) else None
-    return str(values[0]) if isinstance(values, list) and values else ""
+    value = values[0] if isinstance(values, list) and values else ""
+    return value if isinstance(value, str) else ""
 
 
 def _number(item: dict[str, Any], tag: str) -> int | None:
@@ -238,5 +239,5 @@ def _number(item: dict[str, Any], tag: str) -> int | None:
     values = element.get("Value") if isinstance(element, dict) else None
     try:
         return int(values[0]) if isinstance(values, list) and values else None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last of 1e400, which is infinite
         return None

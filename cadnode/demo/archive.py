@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cadnode.errors import DeliveryError
-from cadnode.http import Credentials, HttpFailure, HttpPeerValues, Peer, connected, json_of
+from cadnode.http import Credentials, HttpFailure, HttpPeerValues, Peer, connected
 from cadnode.receive import scp
 from cadnode.receive.spool import Spool
 
@@ -48,7 +48,7 @@ class Orthanc:
         """Parsed JSON of a POST; a dict is sent as JSON."""
         body = json.dumps(data).encode() if isinstance(data, dict) else data
         with self.peer.request("POST", path, data=body) as response:
-            return json_of(response, self.peer.name)
+            return self.peer.json_of(response)
 
 
 @contextmanager

@@ -83,6 +83,11 @@ def open_file(path: Path) -> DicomFile:
         raise NotProcessable(SkipReason.NOT_DICOM, "the file cannot be opened") from None
 
 
+def is_encapsulated(syntax: UID) -> bool:
+    """Whether it is known that pixel data in this transfer syntax are compressed frames."""
+    return syntax.is_transfer_syntax and not syntax.is_private and syntax.is_encapsulated
+
+
 def read_pixel_data(path: Path) -> bytes:
     """The value of Pixel Data, that of native pixels as it would be in little endian.
 
@@ -189,6 +194,10 @@ def _open(path: Path, file: BinaryIO, *, prefixed: bool) -> DicomFile:
         has_pixels = _has_pixels(data_set, header, short=short or not data_set.whole)
     except NotProcessable as error:
         return DicomFile(path, header, has_pixels=True, damage=error.reason)
+    except OSError:
+        raise
+    except Exception:
+        return DicomFile(path, header, has_pixels=True, damage=SkipReason.PIXELS_CORRUPT)
     return DicomFile(path, header, has_pixels)
 
 
@@ -244,7 +253,7 @@ def _has_pixels(data_set: EncodedDataSet, header: Header, *, short: bool) -> boo
             raise NotProcessable(SkipReason.TRUNCATED)
         return False
     size = _end_of_data_set(data_set, element, header)
-    encapsulated = syntax.is_transfer_syntax and not syntax.is_private and syntax.is_encapsulated
+    encapsulated = is_encapsulated(syntax)
     if element.length == UNDEFINED:
         _refuse_cut_items(stream, element.start, size, marked=syntax != RLELossless)
         if syntax.is_transfer_syntax and not syntax.is_private and not encapsulated:
@@ -376,9 +385,12 @@ def _refuse_cut_items(stream: BinaryIO, start: int, size: int, *, marked: bool) 
 
 
 def _stated_syntax(meta: Dataset) -> str:
-    """The transfer syntax that file meta information states, "" when it states none."""
+    """The transfer syntax that file meta information states, "" when it states none.
+
+    Of several values, which it must not have (PS3.10 table 7.1-1), it is the first.
+    """
     raw = meta.get_item(0x00020010)
-    value = b"" if raw is None or raw.value is None else raw.value
-    return (value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)).strip(
-        " \0"
-    )
+    value = b"" if raw is None else raw.value
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    return value.split("\\")[0].strip(" \0") if isinstance(value, str) else ""

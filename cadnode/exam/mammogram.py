@@ -1,12 +1,14 @@
 """One file becomes one `Mammogram`, or a coded reason why it cannot."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from pydicom import Dataset
 
 from cadnode.domain import Evidence, Intent, Laterality, Skipped, SkipReason, ViewPosition
-from cadnode.errors import NotProcessable
+from cadnode.errors import DecoderUnavailable, NotProcessable
 from cadnode.exam import kind, view
 from cadnode.exam.attributes import number, text
 from cadnode.exam.cbis_ddsm import refuse_regions
@@ -22,6 +24,9 @@ _VENDORS = (  # as found in Manufacturer, and the one name they go by here
     ("CARESTREAM", "carestream"), ("KODAK", "carestream"), ("KONICA", "konica"),
     ("AGFA", "agfa"), ("METALTRONICA", "metaltronica"), ("CANON", "canon"),
 )  # fmt: skip
+
+NOT_THE_FILES_FAULT: Final = (DecoderUnavailable, OSError, MemoryError)
+"""What may be better at the next try. All else that reading headers raises is for their content."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -71,6 +76,20 @@ def inspect(path: Path, *, read_for_processing: bool = False) -> Instance:
         sop_instance_uid = _sop_instance_uid(header) if header is not None else ""
         skipped = Skipped(sop_instance_uid, error.reason, error.detail)
         return Instance(path, header, None, skipped, evidence)
+    except NOT_THE_FILES_FAULT:
+        raise
+    except Exception as error:
+        return unusable(Instance(path, header, None, None), error)
+
+
+def unusable(instance: Instance, error: Exception) -> Instance:
+    """The instance without its header, which nothing that reads headers was prepared for."""
+    uid = ""
+    with suppress(Exception):
+        uid = instance.sop_instance_uid
+    detail = f"its header cannot be used ({type(error).__name__})"
+    skipped = Skipped(uid, SkipReason.NOT_DICOM, detail)
+    return Instance(instance.path, None, None, skipped)
 
 
 def evidence_of(header: Dataset) -> tuple[Evidence, ...]:

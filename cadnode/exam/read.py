@@ -18,7 +18,13 @@ from cadnode.exam.content import data_set_digest
 from cadnode.exam.dicom_file import read_pixel_data
 from cadnode.exam.eligibility import choose
 from cadnode.exam.exam import Exam, Mammogram
-from cadnode.exam.mammogram import Instance, inspect, read_instance
+from cadnode.exam.mammogram import (
+    NOT_THE_FILES_FAULT,
+    Instance,
+    inspect,
+    read_instance,
+    unusable,
+)
 from cadnode.exam.markings.regions import find_regions
 from cadnode.exam.partition import PatientShare, by_patient, stated_by
 from cadnode.exam.rejection import rejected_by, rejections
@@ -65,7 +71,7 @@ def read_study(
     """
     instances = [inspect(p, read_for_processing=read_for_processing) for p in _files(paths)]
     earlier = [inspect(p, read_for_processing=read_for_processing) for p in replaced]
-    return _exams(instances, earlier, same_pixels)
+    return _exams_without_harm(instances, earlier, same_pixels)
 
 
 def read_exams(
@@ -89,7 +95,9 @@ def read_exams(
         next(iter(groups.values())).extend(strays)
     elif strays:
         groups[""] = strays
-    exams = [exam for group in groups.values() for exam in _exams(group, (), same_pixels)]
+    exams = [
+        exam for group in groups.values() for exam in _exams_without_harm(group, (), same_pixels)
+    ]
     return tuple(sorted(exams, key=lambda exam: exam.study_instance_uid))
 
 
@@ -118,6 +126,46 @@ def _exam_key(instance: Instance) -> str:
     if instance.study_instance_uid:
         return f"study {instance.study_instance_uid}"
     return f"series {header.get('PatientID', '')} {header.get('SeriesInstanceUID', '')}"
+
+
+def _exams_without_harm(
+    instances: Sequence[Instance], earlier: Sequence[Instance], same_pixels: SamePixels
+) -> tuple[Exam, ...]:
+    """As `_exams`; an instance whose header makes that fail is out, with a reason, and no other.
+
+    The harmful are found by halves, images being let in before what lies beside them.
+    """
+    try:
+        return _exams(instances, earlier, same_pixels)
+    except NOT_THE_FILES_FAULT:
+        raise
+    except Exception:
+        ranked = sorted(instances, key=lambda i: (i.mammogram is None, not i.evidence))
+    harmless: list[Instance] = []
+    harmful: dict[Path, Exception] = {}
+
+    def let_in(more: Sequence[Instance]) -> None:
+        together = {i.path for i in (*harmless, *more)}
+        try:
+            # Files that were replaced come with what replaced them.
+            uids = {i.sop_instance_uid for i in (*harmless, *more)}
+            older = [i for i in earlier if i.sop_instance_uid in uids]
+            _exams([i for i in instances if i.path in together], older, same_pixels)
+        except NOT_THE_FILES_FAULT:
+            raise
+        except Exception as error:
+            if len(more) == 1:
+                harmful[more[0].path] = error
+                return
+            let_in(more[: len(more) // 2])
+            let_in(more[len(more) // 2 :])
+        else:
+            harmless.extend(more)
+
+    let_in(ranked)
+    left = [unusable(i, harmful[i.path]) if i.path in harmful else i for i in instances]
+    uids = {i.sop_instance_uid for i in harmless}
+    return _exams(left, [i for i in earlier if i.sop_instance_uid in uids], same_pixels)
 
 
 def _exams(

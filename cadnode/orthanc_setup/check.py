@@ -51,7 +51,10 @@ class _Answer:
 
     def json(self) -> Any:
         """Parsed; raises `ValueError` when it is no JSON."""
-        return json.loads(self.text)
+        try:
+            return json.loads(self.text)
+        except RecursionError:
+            raise ValueError from None
 
 
 class _Orthanc:
@@ -64,7 +67,8 @@ class _Orthanc:
     def ask(self, method: str, path: str, body: str | None = None) -> _Answer:
         """The response, whatever its status. Raises `HttpFailure` when there is none."""
         with self._peer.request(method, path, also=_ANY_STATUS, data=body) as response:
-            return _Answer(response.status_code, response.text)
+            text = self._peer.body_of(response).decode("utf-8", "replace")
+            return _Answer(response.status_code, text)
 
     def get(self, path: str) -> Any:
         """Parsed JSON, or None for any other answer than 200."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from cadnode.domain import FloatImage, Skipped, SkipReason
-from cadnode.errors import ModelError, NotProcessable
+from cadnode.errors import CadnodeError, ModelError, NotProcessable
 from cadnode.exam.exam import Mammogram
 from cadnode.imaging import pixels
 from cadnode.imaging.geometry import Mask, breast_mask
@@ -42,8 +42,17 @@ class LoadedView:
 
 
 def load_view(mammogram: Mammogram, load: PixelLoader = pixels.load) -> LoadedView:
-    """The view, decoded; raises NotProcessable like `imaging.pixels.load`."""
-    return LoadedView(mammogram, load(mammogram))
+    """The view, decoded; raises NotProcessable like `imaging.pixels.load`.
+
+    Also for what nobody foresaw in its header: that view alone is then not read.
+    """
+    try:
+        return LoadedView(mammogram, load(mammogram))
+    except (CadnodeError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        detail = f"its pixels cannot be used ({type(error).__name__})"
+        raise NotProcessable(SkipReason.PIXELS_CORRUPT, detail) from None
 
 
 def score_view(view: LoadedView, model: ViewModel) -> ScoredView:

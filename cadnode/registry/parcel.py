@@ -112,8 +112,6 @@ def _wrong(member: zipfile.ZipInfo) -> str:
         return "is a link"
     if any(len(part.encode("utf-8", "replace")) > _LONGEST_NAME for part in path.parts):
         return "is too long a name"
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return "is compressed in another way than zip files commonly are (deflate)"
     shared = path.parent.name == BLOBS and path.suffix == ".safetensors"
     if not (shared or path.name in {CARD, WEIGHTS, SPLIT}) or len(path.parts) > _DEEPEST:
         return f"is no part of a model ({CARD}, {WEIGHTS}, {SPLIT}); pickles are never read"

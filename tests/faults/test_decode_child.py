@@ -203,15 +203,16 @@ def _runs(pid: int) -> bool:
     return state != "Z" and os.path.exists(f"/proc/{pid}")
 
 
-def test_a_process_that_is_limited_itself_decodes_all_the_same() -> None:
+def test_a_node_under_limits_of_its_own_decodes_within_them() -> None:
+    """As systemd's LimitAS and LimitNOFILE, or `ulimit`, set them: no limit can be raised then."""
     code = (
-        "import resource\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n"
-        "resource.setrlimit(resource.RLIMIT_CPU, (60, 60))\n"
-        "from cadnode.codecs import decoder\n"
-        "child = decoder._Child(decoder._PROGRAM, 4.0)\n"
-        "child.close()\n"
-        "print('started')\n"
+        "import resource, numpy, imagecodecs; from cadnode.codecs.decoder import decode_frame; "
+        "from cadnode.codecs.frame import Frame; "
+        "resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30)); "
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60)); "
+        "resource.setrlimit(resource.RLIMIT_CPU, (15, 15)); "
+        "cells = numpy.full((8, 6), 9, numpy.uint16); s = imagecodecs.jpegls_encode(cells); "
+        f"print(decode_frame(s, Frame({JPEG_LS!r}, 8, 6, 16, 16, False, len(s))).sum())"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert ended.stdout == "started\n", ended.stderr
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert said.stdout.strip() == str(8 * 6 * 9), said.stderr

@@ -21,7 +21,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
     """Answers `/STATUS/…` with that status, and `/cut` with less than it promised.
 
     `/once/…` drops the connection at the first request and answers the second; `/moved` leads to
-    `/whoami`, which answers the Authorization header.
+    `/whoami`, which answers the Authorization header. `/odd-location` leads to bytes that are no
+    text, `/deep` and `/digits` answer JSON that no parser takes.
     """
 
     dropped: ClassVar[set[str]] = set()
@@ -47,6 +48,14 @@ class Answers(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", "1000")
             self.end_headers()
             self.wfile.write(b"half")
+            return
+        if what == "odd-location":
+            self.wfile.write(b"HTTP/1.0 302 Found\r\nLocation: /\xdb\r\n\r\n")
+            return
+        if what in ("deep", "digits"):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"[" * 100_000 if what == "deep" else b"9" * 5000)
             return
         self.send_response(int(what))
         self.send_header("Location", f"http://127.0.0.1/{UID}")
@@ -154,3 +163,11 @@ def test_delivery_maps_failures_to_its_own_errors(url: str) -> None:
         peer.get_json("/503")
     with pytest.raises(PermanentDeliveryError), delivering(values) as peer:
         peer.get_json("/404")
+
+
+def test_a_location_that_is_no_text_and_json_beyond_all_measure_are_failures(url: str) -> None:
+    for path in ("/odd-location", "/deep", "/digits"):
+        with pytest.raises(HttpFailure) as caught, connected(HttpPeerValues("pacs", url)) as peer:
+            peer.get_json(path)
+        assert not caught.value.retryable, path
+        assert "pacs" in str(caught.value)

@@ -17,7 +17,7 @@ from cadnode.errors import SettingsError
 from cadnode.exam.attributes import text
 from cadnode.exam.exam import Exam, Mammogram, PersonRegion
 from cadnode.exam.kind import is_own_output
-from cadnode.exam.mammogram import Instance
+from cadnode.exam.mammogram import NOT_THE_FILES_FAULT, Instance
 from cadnode.exam.markings import gsps, seg, sr
 from cadnode.exam.markings.marking import Marking
 from cadnode.limits import REGIONS, SHAPES
@@ -55,7 +55,14 @@ def holds_regions(instance: Instance) -> bool:
     Only its header is evaluated: a segmentation may turn out to be empty.
     """
     header = instance.header
-    return header is not None and next(_markings(instance.path, header, {}), None) is not None
+    if header is None:
+        return False
+    try:
+        return next(_markings(instance.path, header, {}), None) is not None
+    except NOT_THE_FILES_FAULT:
+        raise
+    except Exception:
+        return True  # that it cannot be used is said when the study is read
 
 
 def find_regions(instances: Iterable[Instance], mammograms: Sequence[Mammogram]) -> MarkedRegions:
@@ -65,27 +72,44 @@ def find_regions(instances: Iterable[Instance], mammograms: Sequence[Mammogram])
     a presentation state) is one region.
     """
     by_uid = {m.sop_instance_uid: m for m in mammograms}
-    matrices = {uid: (m.rows, m.columns) for uid, m in by_uid.items()}
     regions: dict[tuple[str, Box], PersonRegion] = {}
     skipped: dict[Skipped, None] = {}
     objects: set[str] = set()
     for path, header in _current(instances):
         uid = str(header.get("SOPInstanceUID", ""))
-        reference = RoiReference(str(header.get("SOPClassUID", "")), uid, _by_person(header))
-        count: Counter[str] = Counter()
-        for marking in islice(_markings(path, header, matrices), SHAPES + 1):
+        for made in _made(path, header, by_uid):
             objects.add(uid)
+            if isinstance(made, str):
+                skipped[Skipped(uid, SkipReason.ROI_UNUSABLE, made)] = None
+            else:
+                regions.setdefault((made.sop_instance_uid, made.box), made)
+    return MarkedRegions(tuple(regions.values()), tuple(skipped), frozenset(objects))
+
+
+def _made(
+    path: Path, header: Dataset, by_uid: Mapping[str, Mammogram]
+) -> Iterator[PersonRegion | str]:
+    """The regions that an object's markings make, and why others make none.
+
+    Nothing in it makes this raise.
+    """
+    matrices = {uid: (m.rows, m.columns) for uid, m in by_uid.items()}
+    count: Counter[str] = Counter()
+    try:
+        sop_class, uid = (str(header.get(k, "")) for k in ("SOPClassUID", "SOPInstanceUID"))
+        reference = RoiReference(sop_class, uid, _by_person(header))
+        for marking in islice(_markings(path, header, matrices), SHAPES + 1):
             count[marking.sop_instance_uid] += 1
             made = _region(marking, by_uid.get(marking.sop_instance_uid), reference)
             if count.total() > SHAPES:
                 made = f"it has more than {SHAPES} shapes"
             elif isinstance(made, PersonRegion) and count[made.sop_instance_uid] > REGIONS:
                 made = f"it has more than {REGIONS} regions on one image"
-            if isinstance(made, str):
-                skipped[Skipped(uid, SkipReason.ROI_UNUSABLE, made)] = None
-            else:
-                regions.setdefault((made.sop_instance_uid, made.box), made)
-    return MarkedRegions(tuple(regions.values()), tuple(skipped), frozenset(objects))
+            yield made
+    except NOT_THE_FILES_FAULT:
+        raise
+    except Exception as error:
+        yield f"it cannot be read ({type(error).__name__})"
 
 
 def parse_roi(option: str, exam: Exam) -> PersonRegion:

@@ -21,7 +21,7 @@ from cadnode.codecs.frame import Frame
 from cadnode.domain import SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.exam.attributes import items, number, text
-from cadnode.exam.dicom_file import read_pixel_data, tolerant
+from cadnode.exam.dicom_file import is_encapsulated, read_pixel_data, tolerant
 from cadnode.exam.markings.marking import Marking, Outline
 from cadnode.limits import MARKED_FRAMES, REGIONS
 
@@ -147,7 +147,7 @@ def _wanted_frames(
         PIXELS_CORRUPT when one cannot be decoded, PIXELS_UNSUPPORTED.
     """
     value, syntax = read_pixel_data(path), header.file_meta.TransferSyntaxUID
-    if not syntax.is_encapsulated:
+    if not is_encapsulated(syntax):
         pixels = header.group_dataset(0x0028)
         pixels.file_meta = FileMetaDataset()
         pixels.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

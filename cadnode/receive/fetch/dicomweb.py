@@ -5,7 +5,7 @@ QIDO-RS lists the instances (DICOM PS3.18 10.6), WADO-RS returns each (PS3.18 10
 
 from typing import Any, Final
 
-from cadnode.http import HttpFailure, Peer, Response, json_of
+from cadnode.http import HttpFailure, Peer, Response
 from cadnode.limits import INSTANCES
 from cadnode.multipart import MultipartError, boundary_of, first_part
 from cadnode.receive.fetch.compression import Line
@@ -112,7 +112,7 @@ class DicomwebSource:
             # PS3.18 10.6.3.2: no match is 200 with an empty list, or 204; some answer 404.
             if response.status_code in (204, 404):
                 return []
-            answer = json_of(response, self._peer.name)
+            answer = self._peer.json_of(response)
         if not isinstance(answer, list):
             raise self._not_understood()
         return answer

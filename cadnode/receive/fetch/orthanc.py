@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
-from cadnode.http import HttpFailure, Peer, json_of
+from cadnode.http import HttpFailure, Peer
 from cadnode.limits import INSTANCES
 from cadnode.receive.fetch.compression import Line
 from cadnode.receive.fetch.fetch import BLOCK_BYTES, Sink
@@ -89,7 +89,7 @@ class OrthancSource:
                 return [named]
         uid = request.study_instance_uid
         with self._peer.request("POST", "/tools/lookup", data=uid) as response:
-            found = json_of(response, self._peer.name)
+            found = self._peer.json_of(response)
         return [str(f["ID"]) for f in found if f["Type"] == "Study"]
 
     def _instances(self, series: dict[str, Any]) -> Iterator[Listed]:
@@ -128,7 +128,7 @@ class OrthancSource:
     def _get(self, path: str) -> Any:
         """Parsed JSON; None when there is no such thing."""
         with self._peer.request("GET", path, also=_NOT_FOUND) as response:
-            return None if response.status_code == 404 else json_of(response, self._peer.name)
+            return None if response.status_code == 404 else self._peer.json_of(response)
 
 
 def _uid(resource: dict[str, Any], keyword: str) -> str:

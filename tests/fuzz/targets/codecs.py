@@ -14,7 +14,7 @@ from tests.encoding import encode, item
 from tests.fuzz.mutate import raw
 from tests.fuzz.oracles import Violation
 from tests.fuzz.target import Target
-from tests.fuzz.targets.files import COLUMNS, ROWS, file_bytes, view
+from tests.fuzz.targets.files import COLUMNS, ROWS, file_bytes, start_decoder, view, with_decoder
 
 _MARKERS = tuple(
     bytes((0xFF, n)) for n in (*range(0x4F, 0x66), *range(0x90, 0x94), *range(0xC0, 0x100))
@@ -39,6 +39,7 @@ class Codec(Target):
     def open(self, folder: Path) -> None:
         super().open(folder)
         self._file = folder / "input.dcm"
+        start_decoder()
         self._heads = [head for syntax in self._syntaxes for head, _ in _variants(syntax)]
 
     def seeds(self) -> list[bytes]:
@@ -60,7 +61,8 @@ class Codec(Target):
             stream = items + (b"" if data[0] > 127 else b"\xfe\xff\xdd\xe0\0\0\0\0")
         self._file.write_bytes(head + stream)
         mammogram = read_instance(self._file)
-        cells, bits, _ = stored_codes(mammogram)
+        with with_decoder():
+            cells, bits, _ = stored_codes(mammogram)
         if cells.shape != (mammogram.rows, mammogram.columns) or int(cells.max(initial=0)) >> bits:
             raise Violation(f"cells of another form: {cells.shape}, more than {bits} bits")
 

@@ -1,13 +1,17 @@
 """DICOM files: what they are (`receive.identity`), what they show (`exam`), their pixels."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from random import Random
 
-from pydicom import Dataset
+from pydicom import Dataset, uid
+from pydicom.encaps import generate_frames
 
+from cadnode.codecs import decoder
+from cadnode.codecs.frame import Frame
 from cadnode.errors import NotProcessable
 from cadnode.exam.content import stated_input
 from cadnode.exam.exam import Exam
@@ -90,6 +94,10 @@ class Headers(DicomFiles):
     name = "headers"
     weight = 3.0
 
+    def open(self, folder: Path) -> None:
+        super().open(folder)
+        start_decoder()
+
     def seeds(self) -> list[bytes]:
         views = [encode(view(), syntax) for syntax in NATIVE]
         views += [view("R", "MLO", photometric="MONOCHROME1", bits_stored=8)]
@@ -99,12 +107,36 @@ class Headers(DicomFiles):
         return [file_bytes(ds) for ds in (*views, luts)]
 
     def run(self, data: bytes) -> Iterator[str]:
-        for exam in read_study([self.written(data)], read_for_processing=True):
-            yield from _texts_of_exam(exam)
-            for header in exam.headers.values():
-                stated_input(header)
-            for mammogram in exam.mammograms:
-                load(mammogram)
+        with with_decoder():
+            for exam in read_study([self.written(data)], read_for_processing=True):
+                yield from _texts_of_exam(exam)
+                for header in exam.headers.values():
+                    stated_input(header)
+                for mammogram in exam.mammograms:
+                    load(mammogram)
+
+
+def start_decoder() -> None:
+    """Have a decoding process, with its descriptors, so that those of inputs can be counted.
+
+    A stream that hangs is given up after a few seconds: with more the input would count as a hang.
+    """
+    decoder._shared._wall_times_cpu = 0.3
+    stream = encode(view(), uid.JPEGLSLossless)
+    (frame,) = generate_frames(stream.PixelData, number_of_frames=1)
+    with suppress(NotProcessable):
+        facts = Frame(uid.JPEGLSLossless, ROWS, COLUMNS, 16, 12, False, len(frame))
+        decoder.decode_frame(frame, facts)
+
+
+@contextmanager
+def with_decoder() -> Iterator[None]:
+    """A block after which there is a decoding process, whatever became of the one before."""
+    try:
+        yield
+    finally:
+        if not decoder._shared._all:
+            start_decoder()
 
 
 class Marked(DicomFiles):
@@ -115,11 +147,13 @@ class Marked(DicomFiles):
     def open(self, folder: Path) -> None:
         super().open(folder)
         (folder / "view.dcm").write_bytes(_view_of_regions())
+        start_decoder()
 
     def run(self, data: bytes) -> Iterator[str]:
         path = self.written(data)
-        for exam in read_study([path, self.folder / "view.dcm"]):
-            yield from _texts_of_exam(exam)
+        with with_decoder():
+            for exam in read_study([path, self.folder / "view.dcm"]):
+                yield from _texts_of_exam(exam)
 
 
 class Reports(Marked):

@@ -85,3 +85,15 @@ def test_a_refused_object_is_permanent_and_says_why(
 def test_an_answer_that_does_not_account_for_all_is_tried_again(status: int, body: bytes) -> None:
     with pytest.raises(TransientDeliveryError):
         outcome(status, body, 3, "archive")
+
+
+@pytest.mark.parametrize("reason", ["1e400", "-1e400", "NaN", "[[]]", "{}", '"x"', "9" * 5000])
+def test_a_reason_that_is_no_number_is_no_reason(reason: str) -> None:
+    body = b'{"00081198": {"Value": [{"00081197": {"Value": [%s]}}]}}' % reason.encode()
+    with pytest.raises((PermanentDeliveryError, TransientDeliveryError)):
+        outcome(409, body, 1, "pacs")
+
+
+def test_an_answer_deeper_than_any_parser_takes_accounts_for_nothing() -> None:
+    with pytest.raises(TransientDeliveryError):
+        outcome(409, b"[" * 100_000, 1, "pacs")

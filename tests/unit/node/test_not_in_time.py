@@ -41,7 +41,13 @@ class Started:
         self.answers: list[tuple[str, str]] = []
         nothing: Any = lambda *_: None  # noqa: E731 - two starts that are not looked at
         place.worker.sweep_late(
-            Start(nothing, nothing, lambda study, content: self.answers.append((study, content)))
+            Start(
+                consider=nothing,
+                fetch=nothing,
+                deliver=lambda *_: None,
+                deliver_again=lambda *_: None,
+                answer=lambda study, content: self.answers.append((study, content)),
+            )
         )
 
 

@@ -16,7 +16,6 @@ from cadnode.http import (
     HttpPeerValues,
     Peer,
     connected,
-    json_of,
 )
 from cadnode.multipart import MultipartError, boundary_of, first_part
 
@@ -112,7 +111,7 @@ class OrthancClient:
         """Orthanc's identifiers of the studies, sorted."""
         query = {"Level": "Study", "Query": {keyword: value}, "CaseSensitive": True}
         with self._peer.request("POST", "/tools/find", json=query) as response:
-            return sorted(map(str, json_of(response, self._peer.name)))
+            return sorted(map(str, self._peer.json_of(response)))
 
     def mammograms(self, study: str) -> list[ArchiveInstance]:
         """The instances of modality MG, series by series."""
