@@ -66,6 +66,9 @@ class _StandardError:
             sys.stderr.flush()
 
 
+_STANDARD_ERROR: Final = _StandardError()  # one, so that threads write a line after the other
+
+
 def configure(level: str = "INFO", *, human: bool = False) -> None:
     """Send logs to standard error, as JSON lines or, for people, as coloured text."""
     renderer = structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
@@ -79,7 +82,7 @@ def configure(level: str = "INFO", *, human: bool = False) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=lambda *_: structlog.PrintLogger(cast(TextIO, _StandardError())),
+        logger_factory=lambda *_: structlog.WriteLogger(cast(TextIO, _STANDARD_ERROR)),
         cache_logger_on_first_use=False,
     )
     # Other libraries log identifiers in clear: they are kept to errors, without their texts.

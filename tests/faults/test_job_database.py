@@ -29,6 +29,7 @@ STEPS = Steps(
     predecessor=lambda *_: "",
     report=lambda *_: 1,
     deliver=lambda *_: "delivered",
+    answer=lambda *_: "",
     shadow=lambda *_: "off",
     has_result=lambda *_: False,
     now=lambda: datetime.now(UTC),

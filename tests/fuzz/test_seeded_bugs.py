@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from cadnode import multipart
 from cadnode.errors import NotProcessable
 from cadnode.exam import dicom_file, mammogram
 from cadnode.exam.attributes import items
+from cadnode.exam.exam import Exam
 from cadnode.exam.markings import sr
 from cadnode.imaging import decode
 from cadnode.models import store
@@ -19,19 +20,22 @@ from cadnode.web.access import Access
 from tests.fuzz import oracles
 from tests.fuzz.engine import Outcome, Plan, fuzz
 from tests.fuzz.registry import all_targets
+from tests.fuzz.targets import files
 from tests.fuzz.targets.files import COLUMNS, ROWS
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
 
-def _unguarded_number(patch: pytest.MonkeyPatch) -> None:
-    whole = mammogram.describe
+def _unguarded_text(patch: pytest.MonkeyPatch) -> None:
+    whole = files._texts_of_exam  # after `read_study`, which makes a reason of any error
 
-    def describe(file: Any, **how: Any) -> Any:
-        int(file.header.get("SeriesNumber") or 0)
-        return whole(file, **how)
+    def texts(exam: Exam) -> Iterator[str]:
+        for header in exam.headers.values():
+            for element in header:
+                str(element.value).encode("ascii")
+        yield from whole(exam)
 
-    patch.setattr(mammogram, "describe", describe)
+    patch.setattr(files, "_texts_of_exam", texts)
 
 
 def _missing_bound(patch: pytest.MonkeyPatch) -> None:
@@ -112,7 +116,7 @@ def _growing_table(patch: pytest.MonkeyPatch) -> None:
     whole, table = multipart.boundary_of, []
 
     def boundary_of(stated: str) -> bytes:
-        table.append(bytearray(20_000))
+        table.append(bytearray(80_000))
         return whole(stated)
 
     patch.setattr(multipart, "boundary_of", boundary_of)
@@ -131,7 +135,7 @@ def _trusted_card(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("target", "defect", "shown_as", "inputs"),
     [
-        ("headers", _unguarded_number, "ValueError|TypeError", 300),
+        ("headers", _unguarded_text, "UnicodeEncodeError|ValueError|TypeError", 300),
         ("sr", _missing_bound, "IndexError|TypeError", 300),
         ("multipart", _escaped_exception, "IndexError", 300),
         ("web", _unescaped_status, "violation", 600),
