@@ -5,6 +5,7 @@ file being written or a study's folder, or are inspected by another process (`is
 is shared; `filelock` locks a file of its own, exclusively, and cannot report whether it is held.
 """
 
+import errno
 import fcntl
 import os
 import uuid
@@ -49,7 +50,11 @@ def make_folder(folder: Path) -> None:
     """Make a folder and those above it that are missing, durably: each name is synced."""
     if not folder.is_dir():
         make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            if not folder.is_dir():  # a file has its name
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
         sync_folder(folder.parent)
 
 

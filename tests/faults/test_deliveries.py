@@ -86,6 +86,12 @@ class Site:
             )
             return session.request(method, url + path, json=body, timeout=20)
 
+    def is_up(self) -> bool:
+        try:
+            return bool(self.ask("/health").json()["roles"]["worker"] == "up")
+        except requests.ConnectionError:  # it has not begun to listen
+            return False
+
     def words(self, key: str) -> dict[str, str]:
         return dict(self.ask(f"/api/studies/{key}").json().get("deliveries", {}))
 
@@ -218,7 +224,7 @@ def test_what_is_dropped_is_neither_tried_nor_counted_also_on_a_stopped_node(sit
     assert len(site.command("deliveries", "list", "--state", "dropped")) == 6
     n_before = site.archives["hangs"].asked.total()
     site.node.start()
-    wait_until(lambda: site.ask("/health").json()["roles"]["worker"] == "up", "it is up")
+    wait_until(site.is_up, "it is up")
     wait_until(lambda: site.has(keys[3], aborts="waiting"), "it goes on")
     assert site.archives["hangs"].asked.total() == n_before
     assert site.has(keys[0], aborts="dropped", hangs="dropped")

@@ -11,9 +11,7 @@ import pytest
 from cadnode import multipart
 from cadnode.errors import NotProcessable
 from cadnode.exam import dicom_file, mammogram
-from cadnode.exam.attributes import items
 from cadnode.exam.exam import Exam
-from cadnode.exam.markings import sr
 from cadnode.imaging import decode
 from cadnode.models import store
 from cadnode.web.access import Access
@@ -36,16 +34,6 @@ def _unguarded_text(patch: pytest.MonkeyPatch) -> None:
         yield from whole(exam)
 
     patch.setattr(files, "_texts_of_exam", texts)
-
-
-def _missing_bound(patch: pytest.MonkeyPatch) -> None:
-    def at(report: Any, path: Any) -> Any:
-        item = report
-        for ordinal in path[1:]:
-            item = items(item, "ContentSequence")[int(ordinal) - 1]
-        return item
-
-    patch.setattr(sr, "_at", at)
 
 
 def _escaped_exception(patch: pytest.MonkeyPatch) -> None:
@@ -136,7 +124,6 @@ def _trusted_card(patch: pytest.MonkeyPatch) -> None:
     ("target", "defect", "shown_as", "inputs"),
     [
         ("headers", _unguarded_text, "UnicodeEncodeError|ValueError|TypeError", 300),
-        ("sr", _missing_bound, "IndexError|TypeError", 300),
         ("multipart", _escaped_exception, "IndexError", 300),
         ("web", _unescaped_status, "violation", 600),
         ("headers", _leaked_value, "identifier", 300),

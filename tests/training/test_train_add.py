@@ -28,7 +28,7 @@ def data(system: str, folder: Path) -> list[str]:
         mias, pisa = write_mias(folder / "mias"), write_pisa(folder / "pisa")
         kinds = [f"mini-mias:{mias}", f"pisa-calcifications:{pisa}"]
         (folder / "quick.toml").write_text("epochs = 1\nper_epoch = 128\n")
-        return [*_each(kinds), "--config", str(folder / "quick.toml")]
+        return [*_each(kinds), "--config", str(folder / "quick.toml"), "--licensed"]
     if system == "wang2016":
         (folder / "quick.toml").write_text("pretrain_updates = 10\nupdates = 10\nepochs = 3\n")
         words = ["--data", "phantom:24", "--scenario", "both", "--folds", "0"]
