@@ -1,5 +1,6 @@
 """Real peers on loopback: Orthanc and DCMTK's tools, each on a port free at the moment."""
 
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -63,3 +64,19 @@ def storescp(
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+def is_cut_while_dripping(peer: socket.socket, within_s: float, *, every_s: float) -> bool:
+    """Whether the other side ends the connection while a byte comes every so many seconds."""
+    peer.settimeout(every_s)
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        try:
+            peer.sendall(b"\0")
+            if not peer.recv(64):
+                return True
+        except TimeoutError:
+            continue
+        except OSError:
+            return True
+    return False

@@ -41,7 +41,7 @@ from tests.faults.listener_peer import (
     status_of,
     store,
 )
-from tests.peers import wait_until
+from tests.peers import is_cut_while_dripping, wait_until
 
 ANSWERED_S = 1.0
 
@@ -247,22 +247,6 @@ def test_many_associations_in_a_row_leave_nothing_behind(node: Listening) -> Non
 # Time
 
 
-def drip(peer: socket.socket, within_s: float) -> bool:
-    """Whether the connection is ended while a byte comes every 50 ms."""
-    peer.settimeout(0.05)
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        try:
-            peer.sendall(b"\0")
-            if not peer.recv(64):
-                return True
-        except TimeoutError:
-            continue
-        except OSError:
-            return True
-    return False
-
-
 @pytest.mark.parametrize(
     "begun",
     [
@@ -276,7 +260,7 @@ def test_dripping_what_has_begun_is_cut(hasty: Listening, begun: bytes) -> None:
     peer, _ = associate(hasty.port)
     with peer:
         peer.sendall(begun)
-        assert drip(peer, 10.0)
+        assert is_cut_while_dripping(peer, 10.0, every_s=0.05)
     wait_until(lambda: hasty.incoming() == [])
 
 

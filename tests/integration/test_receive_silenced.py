@@ -3,7 +3,6 @@
 import socket
 import struct
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from cadnode.receive import scp
 from cadnode.receive.spool import Spool
+from tests.peers import is_cut_while_dripping
 
 MOST_ASSOCIATIONS = 3
 WITHIN_S = 1.5
@@ -69,23 +69,7 @@ def test_a_connection_that_never_asks_is_closed(port: int) -> None:
 def test_a_request_that_drips_in_is_cut_at_the_same_time(port: int) -> None:
     with connect(port) as peer:
         peer.sendall(struct.pack(">BxI", 1, 200))
-        assert dripped_until_cut(peer, 15.0)
-
-
-def dripped_until_cut(peer: socket.socket, within_s: float) -> bool:
-    """Whether the listener ends the connection while a byte comes every 0.1 s."""
-    peer.settimeout(0.1)
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        try:
-            peer.sendall(b"\0")
-            if not peer.recv(64):
-                return True
-        except TimeoutError:
-            continue
-        except OSError:
-            return True
-    return False
+        assert is_cut_while_dripping(peer, 15.0, every_s=0.1)
 
 
 def test_nothing_long_is_read_before_an_association(port: int) -> None:
