@@ -49,6 +49,7 @@ class Told:
     is_page_current: bool = True
     health: Health = WELL
     error: Exception | None = None
+    refusal: Exception | None = None  # of a notice: nothing else can be refused
     notices: list[Notice] = field(default_factory=list)
 
     def node(self) -> Node:
@@ -57,11 +58,17 @@ class Told:
                 raise self.error
             return value
 
+        def notify(notice: Notice) -> None:
+            raising(None)
+            if self.refusal is not None:
+                raise self.refusal
+            self.notices.append(notice)
+
         unknown = StudyState(KEY, "", State.UNKNOWN)
         return Node(
             state_of=lambda name: raising(self.states.get(name, unknown)),
             recent=lambda limit: raising(list(self.states.values())[:limit]),
-            notify=lambda notice: raising(self.notices.append(notice)),
+            notify=notify,
             patient_of=lambda name: self.patient,
             page_of=lambda name: (
                 StudyReport(self.page, self.is_page_current) if self.page else None

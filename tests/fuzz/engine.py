@@ -4,6 +4,7 @@ The child writes each input into shared memory before it runs it, so that the pa
 that ended the child, and begins another behind it.
 """
 
+import ctypes
 import faulthandler
 import gc
 import mmap
@@ -277,6 +278,7 @@ def _work(
     pool = [*pool] if not plan.mutate else [*target.seeds(), *pool]
     n_given = len(pool)
     memory: list[tuple[int, int]] = []
+    _give_back_memory()
     # The watch first: what it replaces is then ours, not the tracer's.
     with Watch() as watch, opened(target), Reach() as reach:
         started = time.monotonic()
@@ -306,6 +308,13 @@ def _work(
     rest = memory[len(memory) // 3 :]  # caches are full by then
     if rest and rest[-1][0] - rest[0][0] >= FEWEST_FOR_GROWTH:
         to.send(("growth", slope(rest)))
+
+
+def _give_back_memory() -> None:
+    """Free what the parent had freed: growth would hide in it."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+    if trim is not None:
+        trim(0)
 
 
 def _input(target: Target, plan: Plan, pool: list[bytes], n_given: int, number: int) -> bytes:

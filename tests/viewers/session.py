@@ -16,7 +16,7 @@ from tests.viewers.webdriver import Browser
 
 Picture = NDArray[np.uint8]
 PATIENCE_S = 240.0  # for one step on a busy machine; on an idle one it takes about three seconds
-TRIES = 4
+TRIES = 6
 
 _TOURS = '["basicViewerTour"]'
 _FIND = """
@@ -72,17 +72,28 @@ class Reader:
     browser: Browser
     folder: Path
     said: list[str] = field(default_factory=list)
+    _address: str = ""
 
     def open_study(self, site: str, study_uid: str) -> None:
         """Open the study, past the tour that OHIF offers to newcomers."""
         self.browser.open(f"{site}/app-config.js")
         self.browser.run("localStorage.setItem('shownTours', arguments[0])", _TOURS)
-        self.browser.open(f"{site}/viewer?StudyInstanceUIDs={study_uid}")
+        self._address = f"{site}/viewer?StudyInstanceUIDs={study_uid}"
+        self._load()
+
+    def _load(self) -> None:
+        self.said.clear()
+        self.browser.open(self._address)
         wait_until(lambda: self.hears("studyToFirstImage"), PATIENCE_S)
 
     def open_series(self, description: str, reached: Callable[[], Any]) -> None:
-        """Double-click a series in the list until `reached`: a list that moves misses a click."""
-        for _ in range(TRIES):
+        """Double-click a series in the list until `reached`: a list that moves misses a click.
+
+        A page on which two double-clicks have shown nothing is loaded anew.
+        """
+        for tried in range(TRIES):
+            if tried and tried % 2 == 0:
+                self._load()
             place = wait_until(lambda: self.browser.run(_FIND, description), PATIENCE_S)
             self.said.clear()
             self.browser.double_click(*place)

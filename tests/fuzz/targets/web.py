@@ -76,12 +76,14 @@ class Web(Target):
         states |= {s.value: StudyState(KEY, "", s, deliveries=(("a", "?"),)) for s in State}
         report = folder / "report.html"
         patient = Patient((hostile, hostile), hostile)
-        errors = (None, None, jobs_away(), UnknownSource((hostile,)))
-        self._nodes = [
-            (Told(states, patient, report, error=error).node(), Access(token))
-            for error in errors
-            for token in ("", TOKEN)
-        ]
+        told = Told(states, patient, report)
+        nodes = (
+            told,
+            told,
+            replace(told, error=jobs_away()),
+            replace(told, refusal=UnknownSource((hostile,))),
+        )
+        self._nodes = [(one.node(), Access(token)) for one in nodes for token in ("", TOKEN)]
         self._apps: dict[int, Any] = {}
 
     def _app(self, number: int) -> Any:

@@ -87,7 +87,7 @@ def test_a_long_body_is_refused() -> None:
 
 
 def test_an_unknown_source_is_404_and_the_configured_ones_are_named() -> None:
-    with served(Told(error=UnknownSource(("orthanc", "pacs")))) as client:
+    with served(Told(refusal=UnknownSource(("orthanc", "pacs")))) as client:
         answer = client.post("/api/studies", {**NOTICE, "source": "ortanc"})
     assert answer.status_code == 404
     assert "ortanc" in answer.json()["error"]
