@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -29,11 +30,11 @@ def mutated_json(data: bytes, rng: Random, keys: Sequence[str] = ()) -> bytes:
 def _changed(tree: Any, rng: Random, keys: Sequence[str]) -> Any:
     places = _places(tree)
     if not places:
-        return rng.choice(HOSTILE)
+        return _hostile(rng)
     holder, key = rng.choice(places)
     roll = rng.random()
     if roll < 0.45:
-        holder[key] = rng.choice(HOSTILE)
+        holder[key] = _hostile(rng)
     elif roll < 0.6:
         del holder[key]
     elif roll < 0.7:
@@ -47,8 +48,13 @@ def _changed(tree: Any, rng: Random, keys: Sequence[str]) -> Any:
         except (KeyError, IndexError):
             return tree
     elif isinstance(holder, dict):
-        holder[rng.choice((*keys, "", "a", "\ud800"))] = rng.choice(HOSTILE)
+        holder[rng.choice((*keys, "", "a", "\ud800"))] = _hostile(rng)
     return tree
+
+
+def _hostile(rng: Random) -> Any:
+    """One of them as a copy: the next change may be made inside it."""
+    return deepcopy(rng.choice(HOSTILE))
 
 
 def _places(tree: Any) -> list[tuple[Any, Any]]:
