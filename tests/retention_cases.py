@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import pytest
 
 from cadnode.node import delivery_record
 from cadnode.node.delivery_record import DeliveryTry
+from cadnode.node.heartbeat import Pulse
 from cadnode.node.jobs import DeliveryStatus, Job, JobsUnavailable
+from cadnode.node.poison import Casualties
 from cadnode.node.retention import Due, Retention
 from cadnode.node.retention_rules import Kept, Part
-from cadnode.node.worker import Worker
+from cadnode.node.sweep import Sweep
+from cadnode.node.worker_steps import WorkerSteps
 from cadnode.receive.spool import Spool, StoredInstance
 from cadnode.settings import Settings
 from tests.spool_cases import add_file
@@ -75,7 +79,7 @@ class Place:
         )  # fmt: skip
         self.spool = Spool(folder / "spool")
         models: Any = Readings()
-        self.worker = Worker(self.settings, self.spool, models)
+        self.worker = WorkerSteps(self.settings, self.spool, models)
         self.jobs, self.rows = Jobs(), Rows()
         if made is None:
             self.receive(write_exam(folder / "exam"))
@@ -83,6 +87,12 @@ class Place:
         self.paths = sorted((folder / "exam").glob("*.dcm"))
         (self.study,) = self.spool.studies()
         self.content = self.worker.fingerprint(self.study)
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        """What the worker takes up by itself, by the settings of its first use."""
+        casualties = Casualties(self.folder)
+        return Sweep(self.settings, self.spool, self.worker, casualties, Pulse())
 
     def receive(self, paths: Iterable[Path]) -> list[StoredInstance]:
         return [add_file(self.spool, path) for path in paths]
@@ -92,7 +102,7 @@ class Place:
         (study,) = self.spool.studies()
         content = self.worker.fingerprint(study)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("cadnode.node.worker.read_exam", Readings().read)
+            patch.setattr("cadnode.node.worker_steps.read_exam", Readings().read)
             assert self.worker.read(study, content)
         before = self.worker.predecessor(study, content)
         self.worker.report(study, content, before, NOON)

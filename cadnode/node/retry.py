@@ -18,7 +18,7 @@ Which answer of a destination is of which class, and which is never tried again 
 place in a queue. A process that had run for `GOOD_RUN_S` is back after 0.5 s. Tried again without a
 pause of their own: a set of models that cannot be loaded (at each study, `node.active_models`), an
 announcement that the job database did not take (at the next sweep, every `study.sweep_s`,
-`node.worker`), and a shadow reading that a stopping node interrupted (at the node's next start,
+`node.sweep`), and a shadow reading that a stopping node interrupted (at the node's next start,
 `node.workflow`).
 """
 

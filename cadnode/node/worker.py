@@ -1,72 +1,35 @@
-"""The worker role: runs the durable workflow with the node's spool, models and destinations."""
+"""The worker role: runs the durable workflow, sweeps the spool, ends within its time."""
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from dbos import error as dbos_error
 from sqlalchemy.exc import SQLAlchemyError
 
-from cadnode.deliver.destination import kind_of
-from cadnode.domain import SkipReason
-from cadnode.errors import ModelError, ReportError
-from cadnode.exam.exam import Exam
-from cadnode.exam.read import read_study
-from cadnode.imaging import pixels
+from cadnode.errors import ModelError
 from cadnode.log import get_logger
 from cadnode.models.device import choose_device
-from cadnode.node import (
-    deliveries,
-    delivery_record,
-    heartbeat,
-    housekeeping,
-    readiness,
-    rebuild,
-    results,
-    retry,
-    shadow_process,
-    tombstones,
-    undelivered,
-    worker_state,
-)
+from cadnode.node import heartbeat, housekeeping
 from cadnode.node.active_models import ActiveModels
-from cadnode.node.delivery_tries import DeliveryTries
-from cadnode.node.fetching import Fetcher, spool_folder
-from cadnode.node.header_index import HeaderIndex
 from cadnode.node.heartbeat import Pulse
-from cadnode.node.job_database import is_full
 from cadnode.node.job_watch import JobWatch
-from cadnode.node.jobs import JobLookup, deliver_id
 from cadnode.node.listener import open_spool
 from cadnode.node.model_overview import examine
-from cadnode.node.outputs import cards_of, installation_uid, model_folders, write_outputs
 from cadnode.node.poison import Casualties
-from cadnode.node.readers import choices_of, load_readers
-from cadnode.node.readiness import ArrivalFacts, Ready
-from cadnode.node.rebuild import Lost
-from cadnode.node.results import Results
+from cadnode.node.readers import load_readers
 from cadnode.node.supervise import STOP_WITHIN_S, stopping_on_signal
-from cadnode.node.tombstones import Tombstone
-from cadnode.node.undelivered import Undelivered, UndeliveredIndex
+from cadnode.node.sweep import SWEEP, Sweep
+from cadnode.node.worker_steps import WorkerSteps
 from cadnode.node.workflow import launch, stop
-from cadnode.node.workflow_steps import DeliveryNote, Start, Steps
-from cadnode.reading import Readers, not_read, read_exam
-from cadnode.receive.fetch import requests
-from cadnode.receive.spool import Spool
+from cadnode.node.workflow_steps import Start
 from cadnode.settings import Settings
 
-SWEEP: Final = "sweeping the spool"
-_SWEPT_WITHIN_S: Final = 600.0  # the headers of one study, on a slow disk
-T = TypeVar("T")
+_WITHOUT_MODELS_S: Final = 60.0
 
 log = get_logger("worker")
-
-_WITHOUT_MODELS_S: Final = 60.0
 
 
 def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
@@ -85,446 +48,77 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         readers = models.start()
     except ModelError:
         if settings.study.answer_within_s > 0:
-            _answer_without_models(settings, models, pulse, supervised=supervised)
+            steps, sweep = _bound(settings, models, casualties, pulse)
+            _answer_without_models(settings, steps, sweep, pulse, supervised=supervised)
         raise
-    worker = Worker(settings, open_spool(settings), models, pulse)
+    steps, sweep = _bound(settings, models, casualties, pulse)
     with stopping_on_signal(supervised=supervised) as stopping:
         # While models were loaded another node may have got the job database: nothing is launched.
         jobs = JobWatch(settings.database_url, pulse, stopping)
-        start = jobs.launched(worker.steps(), before=worker.compare, after=worker.take_up)
+        start = jobs.launched(steps.bound(), before=steps.jobs.compare, after=steps.jobs.take_up)
         if start is None:
             return
         log.info("working", role="worker", device=device, count=len(list(readers)))
-        with _sweeping(worker, start, jobs, settings.study.sweep_s), housekeeping.running(settings):
+        with _sweeping(sweep, start, jobs, settings.study.sweep_s), housekeeping.running(settings):
             while not stopping():
                 pulse.tick("worker")
                 if not jobs.look():
                     pulse.ended(SWEEP)
                 time.sleep(0.2)
     pulse.ended("worker")
-    worker.stopping.set()
+    steps.stopping.set()
     stop(within_s=STOP_WITHIN_S / 2)
     casualties.let_go()
 
 
+def _bound(
+    settings: Settings, models: ActiveModels, casualties: Casualties, pulse: Pulse
+) -> tuple[WorkerSteps, Sweep]:
+    spool = open_spool(settings)
+    steps = WorkerSteps(settings, spool, models, pulse, casualties)
+    return steps, Sweep(settings, spool, steps, casualties, pulse)
+
+
 def _answer_without_models(
-    settings: Settings, models: ActiveModels, pulse: Pulse, *, supervised: bool
+    settings: Settings, steps: WorkerSteps, sweep: Sweep, pulse: Pulse, *, supervised: bool
 ) -> None:
     """Keep the promise of `study.answer_within_s`, and deliver, until the models are tried again.
 
     What is to be read stays queued.
     """
-    worker = Worker(settings, open_spool(settings), models, pulse)
     pulse.say(heartbeat.WAITING, "the models cannot be loaded")
     with stopping_on_signal(supervised=supervised) as stopping:
-        start = launch(worker.steps(), settings.database_url, reads=False)
+        start = launch(steps.bound(), settings.database_url, reads=False)
         until = time.monotonic() + _WITHOUT_MODELS_S
         next_sweep = 0.0
         while not stopping() and time.monotonic() < until:
             pulse.tick("worker")
             if time.monotonic() >= next_sweep:
-                worker.sweep_late(start)
+                sweep.answer_late(start)
                 next_sweep = time.monotonic() + settings.study.sweep_s
             time.sleep(0.2)
-    worker.stopping.set()
+    steps.stopping.set()
     stop(within_s=STOP_WITHIN_S / 2)
 
 
 @contextmanager
-def _sweeping(worker: "Worker", start: Start, jobs: JobWatch, every_s: float) -> Iterator[None]:
+def _sweeping(sweep: Sweep, start: Start, jobs: JobWatch, every_s: float) -> Iterator[None]:
     """Within the block the spool is swept, in a thread: the job database may let it wait."""
     end = threading.Event()
 
-    def sweep() -> None:
+    def keep_on() -> None:
         while not end.is_set():
             if jobs.is_usable:
                 try:
-                    worker.sweep(start)
+                    sweep.take(start)
                 except (SQLAlchemyError, OSError, dbos_error.DBOSException) as error:
                     log.error("sweep_failed", role="worker", error=error)
             end.wait(every_s)
 
-    thread = threading.Thread(target=sweep, name="sweep", daemon=True)
+    thread = threading.Thread(target=keep_on, name="sweep", daemon=True)
     thread.start()
     try:
         yield
     finally:
         end.set()
         thread.join(STOP_WITHIN_S / 4)
-
-
-class Worker:
-    """The steps of the workflow, bound to one node's spool, models and destinations."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        spool: Spool,
-        models: ActiveModels,
-        pulse: Pulse | None = None,
-    ) -> None:
-        self._pulse = pulse or Pulse()
-        self._casualties = Casualties(settings.storage.folder)
-        self._lost = Lost()
-        self._forgotten: list[Undelivered] = []
-        self.stopping = threading.Event()
-        self._settings = settings
-        self._spool = spool
-        self._headers = HeaderIndex(spool)
-        self._models = models
-        self._images = pixels.ImageCache()
-        self._results = Results.in_storage(settings.storage.folder)
-        self._tries = DeliveryTries(settings, self._results)
-        self._undelivered = UndeliveredIndex(settings.storage.folder)
-        self._swept: dict[str, float] = {}  # study: its last change when it was checked
-        self._answered: dict[str, float] = {}  # the same of those that are read or late
-        self._rules = readiness.rules_of(settings)
-        self._fetching = Fetcher(settings, self.stopping.is_set)
-        self._reporting = threading.Lock()  # a report, or one that there is none in time
-        self._reading = threading.Lock()  # one exam at a time has the processor and its memory
-
-    def steps(self) -> Steps:
-        """The workflow's steps."""
-        return Steps(
-            fetch=self._fetching.fetch,
-            fingerprint=self.fingerprint,
-            read=self.read,
-            predecessor=self.predecessor,
-            report=self.report,
-            deliver=self.deliver,
-            settled=self.settled,
-            note=self.note,
-            waiting=self.waiting,
-            answer=self.answer,
-            shadow=self.shadow,
-            has_result=self.has_result,
-            now=lambda: datetime.now(UTC),
-            destinations=tuple(
-                (d.name, retry.give_up_after_s(d)) for d in self._settings.destinations
-            ),
-            one_at_a_time=frozenset(
-                d.name for d in self._settings.destinations if kind_of(d).serial
-            ),
-        )
-
-    def sweep(self, start: Start) -> None:
-        """Consider every quiet study whose content has no result yet, once for each change.
-
-        Finds what was received while it could not be announced: a crash between publishing an image
-        and announcing it, or a job database that was away. So for studies that are asked for.
-        """
-        self._fetching.sweep(start.fetch)
-        self.sweep_late(start)
-        studies = self._spool.studies()
-        self._casualties.keep_only(studies)
-        for study in studies:
-            self._pulse.tick(SWEEP, _SWEPT_WITHIN_S)
-            changed_at = self._spool.changed_at(study)
-            if self._swept.get(study) == changed_at:
-                continue
-            facts = self._arrival(study)
-            if readiness.waits(facts, self._rules):
-                continue  # `Fetcher` has a study considered when it is fetched
-            self._swept[study] = changed_at
-            facts = replace(facts, content=self.fingerprint(study))
-            is_ready = isinstance(readiness.decide(facts, self._rules), Ready)
-            if is_ready and not self.has_result(study, facts.content):
-                start.consider(study)
-        self._pulse.ended(SWEEP)
-
-    def compare(self) -> None:
-        """Find what the job database has lost, before a job of it runs.
-
-        Raises
-        ------
-        JobsUnavailable
-            It does not answer.
-        """
-        lookup = JobLookup(self._settings.database_url)
-        names = [d.name for d in self._settings.destinations]
-        try:
-            self._index_undelivered(lookup)
-            self._lost = rebuild.lost(self._results, names, lookup.find)
-            self._forgotten = rebuild.forgotten(self._undelivered.all(), lookup.find)
-        finally:
-            lookup.close()
-
-    def _index_undelivered(self, lookup: JobLookup) -> None:
-        """Have the index agree with the records; after an older version, with its jobs, too."""
-        try:
-            if self._undelivered.is_built():
-                self._undelivered.tidy(self._results)
-                return
-            since = datetime.fromtimestamp(0, UTC)
-            ended = lookup.ended_since(since, "deliver") + lookup.failed_since(since, "deliver")
-            count = self._undelivered.build(self._results, ended)
-            log.info("undelivered_indexed", count=count)
-        except OSError as error:  # at the next start, then
-            log.warning("undelivered_not_indexed", error=error)
-
-    def take_up(self, start: Start) -> None:
-        """Have delivered what the job database has lost."""
-        count = rebuild.take_up(self._lost, start.deliver)
-        for entry in self._forgotten:
-            start.deliver_again(*entry.key)
-        if self._forgotten:
-            log.warning("tries_taken_up", count=len(self._forgotten))
-        worker_state.note_taken_up(self._settings.storage.folder, count)
-
-    def sweep_late(self, start: Start) -> None:
-        """Have every study reported as not read that should have been by now, once a content."""
-        within_s = self._settings.study.answer_within_s
-        if within_s <= 0:
-            return
-        for study in self._spool.studies():
-            changed_at = self._spool.changed_at(study)
-            if time.time() - changed_at < within_s or self._answered.get(study) == changed_at:
-                continue
-            content = self.fingerprint(study)
-            if content and not self.has_result(study, content):
-                start.answer(study, content)
-            self._answered[study] = changed_at
-
-    def _arrival(self, study: str) -> ArrivalFacts:
-        """What is known without a look into the files: of these, only quiet makes a study ready."""
-        is_requested = requests.load(spool_folder(self._settings), study) is not None
-        return ArrivalFacts(quiet_for_s=self._spool.quiet_s(study), is_requested=is_requested)
-
-    def fingerprint(self, study: str) -> str:
-        """What the spool holds of a study that concerns us; "" when nothing does.
-
-        Nothing does, either, when it only holds again what had been reported before its result was
-        removed.
-        """
-        removed = self._spool.removed(study)
-        content = readiness.content_of(self._headers.files(study), removed)
-        if content and not self.has_result(study, content) and self._tombstone(study).has(content):
-            return ""
-        return content
-
-    def _tombstone(self, study: str) -> Tombstone:
-        return tombstones.of_study(self._settings.storage.folder, study)
-
-    def _exams(self, study: str, paths: Sequence[Path]) -> tuple[Exam, ...]:
-        """The study's exams, one a patient."""
-        names = {path.stem for path in paths}
-        replaced = [p for p in self._spool.replaced(study) if p.name.split(".")[0] in names]
-        return read_study(
-            paths,
-            replaced=replaced,
-            read_for_processing=self._settings.reading.for_processing,
-            same_pixels=pixels.same_pixels,
-        )
-
-    def _folder(self, study: str, content: str) -> Path:
-        return self._results.of_content(study, content)
-
-    def has_result(self, study: str, content: str) -> bool:
-        """Whether this content is reported."""
-        return results.has_result(self._folder(study, content))
-
-    def read(self, study: str, content: str) -> bool:
-        """Read the study and save the result; False when its content has changed, or is finished.
-
-        Raises
-        ------
-        WorkerDied
-            The worker ended while it read this content: this attempt has failed.
-        StudySetAside
-            It did so again and again.
-        """
-        if (study, content) in self._lost.finished:
-            return False  # the job database has forgotten it: `take_up` has it delivered
-        with self._reading:
-            paths = readiness.relevant(self._headers.files(study))
-            if not paths or self._spool.fingerprint(paths) != content:
-                log.info("content_changed", study=study)
-                return False
-            self._casualties.admit(study, content)
-            self._images.clear()
-            readers = self._models.current()  # these, to the study's end
-            self._with_room(
-                study, content, len(paths), lambda: self._read(paths, readers, study, content)
-            )
-            return True
-
-    def _with_room(self, study: str, content: str, n_images: int, do: Callable[[], T]) -> T:
-        """What `do` returns; while the disk is full, wait and do it again.
-
-        It is done under the worker's eyes: in its hand, and within the time that so many images
-        may take.
-        """
-        pause_s = 0.0
-        within_s = self._settings.reading.longest_per_image_s * (n_images + 1)
-        while True:
-            try:
-                with (
-                    self._pulse.step("reading", within_s),
-                    self._casualties.in_hand(study, content),
-                ):
-                    return do()
-            except OSError as error:
-                if not is_full(error) or self.stopping.is_set():
-                    raise
-                pause_s = retry.ROOM.pause_after_s(pause_s)
-                log.error("disk_full", study=study, seconds=pause_s)
-                with self._pulse.waiting("the disk of storage.folder is full"):
-                    self.stopping.wait(pause_s)
-
-    def _read(self, paths: Sequence[Path], readers: Readers, study: str, content: str) -> None:
-        started = time.monotonic()
-        exams = self._exams(study, paths)
-        where = self._folder(study, content)
-        for exam, folder in zip(exams, results.folders_for(where, len(exams)), strict=True):
-            began = time.monotonic()
-            result = read_exam(
-                exam,
-                readers,
-                choices=choices_of(self._settings.reading),
-                load=self._images.load,
-            )
-            results.keep_reading(folder, result, time.monotonic() - began)
-            log.info(
-                "study_read", study=study, outcome=result.outcome.value,
-                views=len(result.views), findings=len(result.findings),
-                skipped=len(result.skipped), count=len(exams),
-                seconds=round(time.monotonic() - started, 2),
-            )  # fmt: skip
-        results.save_inputs(where, paths)
-
-    def predecessor(self, study: str, content: str) -> str:
-        """Fingerprint of the study's last reported content before this one, or "".
-
-        Its result may have been removed since: what a report needs of it is remembered.
-        """
-        return self._results.predecessor(study, content) or self._tombstone(study).newest()
-
-    def report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
-        """Write the study's outputs; returns how many of them a destination may get.
-
-        That is the DICOM objects and the FHIR bundle: who gets which, `node.deliveries` decides.
-        Headers that came after the reading are never put beside its scores.
-
-        Raises
-        ------
-        ReportError
-            The images changed since they were read: they are read again as new content.
-        """
-        self._casualties.admit(study, content)
-        where = self._folder(study, content)
-        names = results.inputs_of(where)
-        return self._with_room(
-            study, content, len(names), lambda: self._report(study, content, predecessor, made_at)
-        )
-
-    def _report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
-        where = self._folder(study, content)
-        names = results.inputs_of(where)
-        paths = [p for p in self._spool.instances(study) if p.name in names]
-        if names and Spool.fingerprint(paths) != content:
-            raise ReportError("the study's images changed after they were read")
-        exams = self._exams(study, paths)
-        with self._reporting:
-            return self._write(study, content, exams, predecessor, made_at)
-
-    def answer(self, study: str, content: str, has_failed: bool) -> str:
-        """Report that a content is not read in the promised time, and why.
-
-        Returns the name under which that is reported, "" when the content is reported or another
-        one meanwhile. The report replaces none; the reading that follows replaces it.
-        """
-        late = results.answer_to(content)
-        paths = readiness.relevant(self._headers.files(study))
-        if not paths or self._spool.fingerprint(paths) != content:
-            return ""
-        exams = self._exams(study, paths)
-        where = self._folder(study, late)
-        with self._reporting:
-            if self.has_result(study, content):
-                return ""
-            for exam, folder in zip(exams, results.folders_for(where, len(exams)), strict=True):
-                if not results.has_result(folder):  # else it is on its way, as it is
-                    results.keep_reading(folder, not_read(exam, self._why_late(has_failed)))
-            results.save_inputs(where, paths)
-            results.mark_answer(where)
-            self._write(study, late, exams, "", datetime.now(UTC).isoformat())
-        log.warning("study_not_in_time", study=study, reason=self._why_late(has_failed).value)
-        return late
-
-    def _why_late(self, has_failed: bool) -> SkipReason:
-        if not self._models.are_loaded:
-            return SkipReason.MODELS_MISSING
-        return SkipReason.READING_FAILED if has_failed else SkipReason.NODE_BUSY
-
-    def _write(
-        self, study: str, content: str, exams: Sequence[Exam], predecessor: str, made_at: str
-    ) -> int:
-        """Write the outputs of a content that is read, or that is not read in time."""
-        where = self._folder(study, content)
-        is_answer = results.is_answer(where)
-        answers = [] if is_answer else self._results.answers(study, but=content)
-        old = self._folder(study, predecessor) if predecessor else None
-        others = self._results.reported(study, but=content)
-        earlier = [part for folder in others for part in results.exam_folders(folder)]
-        gone = self._tombstone(study)
-        n_outputs = 0
-        for exam, folder in zip(exams, results.exam_folders(where), strict=True):
-            result = results.load_reading(folder)
-            objects = write_outputs(
-                exam,
-                result,
-                folder,
-                self._settings.report,
-                made_at=datetime.fromisoformat(results.first_made_at(folder, made_at)),
-                predecessors=[
-                    part
-                    for replaced in (*([old] if old else []), *answers)
-                    for part in results.reported_before(replaced, exam.headers.keys())
-                ],
-                removed_reports=gone.reports(predecessor, exam.headers.keys()),
-                times_removed=gone.times_removed,
-                profiles=deliveries.profiles_of(self._settings),
-                cards=cards_of(model_folders(self._settings), result),
-                earlier=earlier,
-                observer_uid=installation_uid(self._settings.storage.folder),
-                load=self._images.load,
-                timings=results.timings_of(folder),
-            )
-            n_outputs += len(objects) + (folder / results.BUNDLE).is_file()
-        self._images.clear()
-        self._casualties.forget_study(study)
-        log.info("study_reported", study=study, count=n_outputs)
-        return n_outputs
-
-    def deliver(self, study: str, content: str, destination: str) -> str:
-        """One try to deliver: the value of a `DeliveryStatus`, plain text for the job database.
-
-        What an older copy of the job database takes for undelivered is not sent again.
-        """
-        if known := self._lost.arrived.pop(deliver_id(study, content, destination), None):
-            return known.value
-        return self._tries.deliver(study, content, destination).status.value
-
-    def settled(self, study: str, content: str, destination: str) -> str:
-        """How a delivery is known to have ended, so that no further try is needed; else ""."""
-        last = delivery_record.last_tries(self._folder(study, content)).get(destination)
-        return last.status.value if last is not None and last.status.is_settled else ""
-
-    def waiting(self, study: str, content: str) -> dict[str, str]:
-        """Jobs of the further tries of what did not arrive, by destination."""
-        entries = self._undelivered.of_study(study)
-        return {e.destination: e.job for e in entries if e.content == content}
-
-    def note(self, note: DeliveryNote) -> None:
-        """Keep what followed a try where it is counted; a full disk delays no delivery."""
-        try:
-            folder = self._folder(note.study, note.content)
-            undelivered.note(self._undelivered, folder, note, time.time())
-        except OSError as error:
-            log.warning("delivery_not_noted", destination=note.destination, error=error)
-
-    def shadow(self, study: str, content: str) -> str:
-        """Have other versions read the study as well; see `shadow_process.run`."""
-        return shadow_process.run(
-            self._settings, study, self._folder(study, content), self.stopping.is_set
-        )

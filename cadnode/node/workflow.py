@@ -22,8 +22,8 @@
   is none): nothing waits for it, and its failure ends with it (`cadnode.node.shadow_workflow`).
 
 Arguments and results are keys, codes and counts: nothing of the patient enters the database. What
-a step does is bound at `launch` (`workflow_steps.Steps`, by `node.worker`); the waits between tries
-are in `node.retry`.
+a step does is bound at `launch` (`workflow_steps.Steps`, by `node.worker_steps`); the waits between
+tries are in `node.retry`.
 """
 
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What the durable workflows ask for at each step: `Steps`, which `node.worker.Worker` has done.
+"""What the durable workflows ask for at each step: `Steps`, which `node.worker_steps` has done.
 
 `workflow`, `delivery_workflow` and `shadow_workflow` are functions of a module, as DBOS wants them;
 what they do in this process is bound here, once, at the launch.

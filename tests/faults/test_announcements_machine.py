@@ -96,7 +96,7 @@ class Announcements(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        """As `node.worker` does for quiet studies without a result."""
+        """As `node.sweep` does for quiet studies without a result."""
         for study in self.spool.studies():
             content = self._content(study)
             is_quiet = self.spool.quiet_s(study) >= QUIET_S

@@ -15,7 +15,7 @@ from cadnode.domain import Profile
 from cadnode.errors import PermanentDeliveryError, SettingsError, TransientDeliveryError
 from cadnode.node import checks, deliveries
 from cadnode.node.jobs import DeliveryStatus
-from cadnode.node.worker import Worker
+from cadnode.node.worker_steps import WorkerSteps
 from cadnode.settings import Destination, Settings, StorageSection
 from cadnode.settings.peers import NEEDED
 
@@ -147,7 +147,7 @@ def test_how_a_try_ends_does_not_depend_on_the_kind(
 
 def test_the_job_database_gets_a_plain_word_of_how_a_try_ended(added: Added, result: Path) -> None:
     nobody: Any = None  # neither spool nor models take part in a delivery
-    answer = Worker(added(TapeKind()), nobody, nobody).deliver(STUDY, "content", "tape")
+    answer = WorkerSteps(added(TapeKind()), nobody, nobody).deliver(STUDY, "content", "tape")
 
     assert (answer, type(answer)) == ("delivered", str)
 
@@ -157,7 +157,7 @@ def test_a_destination_whose_kind_is_serial_gets_one_study_after_the_other(added
     models: Any = None
 
     for serial in (True, False):
-        steps = Worker(added(TapeKind(serial=serial)), spool, models).steps()
+        steps = WorkerSteps(added(TapeKind(serial=serial)), spool, models).bound()
         assert ("tape" in steps.one_at_a_time) is serial
 
     assert [name for name, kind in KINDS.items() if kind.serial] == ["fhir"]

@@ -9,7 +9,7 @@ import pytest
 from cadnode.deliver import fhir, stow
 from cadnode.deliver.outcome import Delivered
 from cadnode.node import results
-from cadnode.node.worker import Worker
+from cadnode.node.worker_steps import WorkerSteps
 from cadnode.settings import Destination, Settings, StorageSection
 from tests.cad_cases import cad_result
 from tests.report_cases import digital_exam
@@ -25,11 +25,11 @@ class EmptySpool:
         return []
 
 
-def worker_of(folder: Path, *destinations: Destination) -> Worker:
+def worker_of(folder: Path, *destinations: Destination) -> WorkerSteps:
     settings = Settings(storage=StorageSection(folder=folder), destinations=destinations)
     spool: Any = EmptySpool()
     models: Any = None  # nobody reads here
-    return Worker(settings, spool, models)
+    return WorkerSteps(settings, spool, models)
 
 
 @pytest.fixture

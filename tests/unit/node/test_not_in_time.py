@@ -40,7 +40,7 @@ class Started:
     def __init__(self, place: Place) -> None:
         self.answers: list[tuple[str, str]] = []
         nothing: Any = lambda *_: None  # noqa: E731 - two starts that are not looked at
-        place.worker.sweep_late(
+        place.sweep.answer_late(
             Start(
                 consider=nothing,
                 fetch=nothing,
@@ -86,7 +86,7 @@ def test_a_study_that_was_read_is_not_late(place: Place) -> None:
 
 
 def test_nothing_is_promised_by_default(place: Place) -> None:
-    place.worker._settings = Settings(storage={"folder": place.folder})
+    place.settings = Settings(storage={"folder": place.folder})
     late(place, 9999)
 
     assert Started(place).answers == []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from cadnode.node.worker import Worker
+from cadnode.node.worker_steps import WorkerSteps
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings, StorageSection
 from tests.spool_cases import add_file
@@ -32,7 +32,7 @@ class Node:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._spool = Spool(folder / "spool")
-        self._worker = Worker(Settings(storage=StorageSection(folder=folder)), self._spool, ())
+        self._worker = WorkerSteps(Settings(storage=StorageSection(folder=folder)), self._spool, ())
         self._study = ""
 
     def receive(self, ds: Dataset) -> str:

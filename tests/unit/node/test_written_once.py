@@ -15,7 +15,7 @@ from cadnode.domain import Profile
 from cadnode.errors import ReportError
 from cadnode.exam.exam import Exam
 from cadnode.node import results
-from cadnode.node.worker import Worker
+from cadnode.node.worker_steps import WorkerSteps
 from cadnode.reading import Readers
 from cadnode.receive.spool import Spool
 from cadnode.report.objects import make_objects, write_objects
@@ -149,11 +149,11 @@ class Readings:
 @pytest.fixture
 def readings(monkeypatch: pytest.MonkeyPatch) -> Readings:
     made = Readings()
-    monkeypatch.setattr("cadnode.node.worker.read_exam", made.read)
+    monkeypatch.setattr("cadnode.node.worker_steps.read_exam", made.read)
     return made
 
 
-def worker_of(folder: Path, readings: Readings) -> tuple[Worker, str]:
+def worker_of(folder: Path, readings: Readings) -> tuple[WorkerSteps, str]:
     """A worker whose destinations want all objects and the bundle, and the study's key."""
     spool = Spool(folder / "spool")
     stored = [add_file(spool, path) for path in write_exam(folder / "exam")]
@@ -161,7 +161,7 @@ def worker_of(folder: Path, readings: Readings) -> tuple[Worker, str]:
     report = ReportSection(heat_map_longer_side=96, small_heat_map_longer_side=64)
     settings = Settings(storage=StorageSection(folder=folder), destinations=(out,), report=report)
     models: Any = readings
-    return Worker(settings, spool, models), stored[0].study_key
+    return WorkerSteps(settings, spool, models), stored[0].study_key
 
 
 def test_a_report_step_that_is_retried_gives_the_very_same_folder(

@@ -12,7 +12,7 @@ from cadnode.domain import Profile
 from cadnode.errors import SettingsError
 from cadnode.node.deliveries import profiles_of
 from cadnode.node.outputs import write_outputs
-from cadnode.node.worker import Worker
+from cadnode.node.worker_steps import WorkerSteps
 from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import ObjectKind, chosen, is_ours, kind_of, kinds_of
 from cadnode.settings import Destination, ReportSection, Settings, example, load
@@ -160,7 +160,7 @@ def test_each_destination_gets_its_own_objects(tmp_path: Path) -> None:
         ),
     }
     nobody: Any = None  # neither spool nor models take part in a delivery
-    worker = Worker(Settings(**values), nobody, nobody)
+    worker = WorkerSteps(Settings(**values), nobody, nobody)
 
     names = ("workstation", "archive")
     said = [worker.deliver("study", "content", name) for name in names]
@@ -200,7 +200,7 @@ def test_what_was_never_made_is_refused_and_not_called_delivered(tmp_path: Path)
         "destinations": (folder_destination(tmp_path, "workstation", Profile.CAD_SR),),
     }
     nobody: Any = None
-    worker = Worker(Settings(**values), nobody, nobody)
+    worker = WorkerSteps(Settings(**values), nobody, nobody)
 
     assert worker.deliver("study", "content", "workstation") == "refused"
 

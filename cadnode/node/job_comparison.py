@@ -1,0 +1,75 @@
+"""What an older, empty or other job database does not know: compared before its jobs run.
+
+`node.rebuild` decides; here its answer is kept while the worker runs.
+"""
+
+from datetime import UTC, datetime
+
+from cadnode.log import get_logger
+from cadnode.node import rebuild, worker_state
+from cadnode.node.jobs import DeliveryStatus, JobLookup, deliver_id
+from cadnode.node.rebuild import Lost
+from cadnode.node.results import Results
+from cadnode.node.undelivered import Undelivered, UndeliveredIndex
+from cadnode.node.workflow_steps import Start
+from cadnode.settings import Settings
+
+log = get_logger("worker")
+
+
+class JobComparison:
+    """Results and records on one side, the job database on the other."""
+
+    def __init__(self, settings: Settings, results: Results, undelivered: UndeliveredIndex) -> None:
+        self._settings = settings
+        self._results = results
+        self._undelivered = undelivered
+        self._lost = Lost()
+        self._forgotten: list[Undelivered] = []
+
+    def is_finished(self, study: str, content: str) -> bool:
+        """Whether the content is read and reported, though the job database takes it for open."""
+        return (study, content) in self._lost.finished
+
+    def arrived(self, study: str, content: str, destination: str) -> DeliveryStatus | None:
+        """How a delivery ended that is open in the job database: said once; None for others."""
+        return self._lost.arrived.pop(deliver_id(study, content, destination), None)
+
+    def compare(self) -> None:
+        """Find what the job database has lost, before a job of it runs.
+
+        Raises
+        ------
+        JobsUnavailable
+            It does not answer.
+        """
+        lookup = JobLookup(self._settings.database_url)
+        names = [d.name for d in self._settings.destinations]
+        try:
+            self._index_undelivered(lookup)
+            self._lost = rebuild.lost(self._results, names, lookup.find)
+            self._forgotten = rebuild.forgotten(self._undelivered.all(), lookup.find)
+        finally:
+            lookup.close()
+
+    def _index_undelivered(self, lookup: JobLookup) -> None:
+        """Have the index agree with the records; after an older version, with its jobs, too."""
+        try:
+            if self._undelivered.is_built():
+                self._undelivered.tidy(self._results)
+                return
+            since = datetime.fromtimestamp(0, UTC)
+            ended = lookup.ended_since(since, "deliver") + lookup.failed_since(since, "deliver")
+            count = self._undelivered.build(self._results, ended)
+            log.info("undelivered_indexed", count=count)
+        except OSError as error:  # at the next start, then
+            log.warning("undelivered_not_indexed", error=error)
+
+    def take_up(self, start: Start) -> None:
+        """Have delivered what the job database has lost."""
+        count = rebuild.take_up(self._lost, start.deliver)
+        for entry in self._forgotten:
+            start.deliver_again(*entry.key)
+        if self._forgotten:
+            log.warning("tries_taken_up", count=len(self._forgotten))
+        worker_state.note_taken_up(self._settings.storage.folder, count)

@@ -1,0 +1,338 @@
+"""The steps of the workflow: what is done of one study with the node's spool, models and peers."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from cadnode.deliver.destination import kind_of
+from cadnode.domain import SkipReason
+from cadnode.errors import ReportError
+from cadnode.exam.exam import Exam
+from cadnode.exam.read import read_study
+from cadnode.imaging import pixels
+from cadnode.log import get_logger
+from cadnode.node import (
+    deliveries,
+    delivery_record,
+    readiness,
+    results,
+    retry,
+    shadow_process,
+    tombstones,
+    undelivered,
+)
+from cadnode.node.active_models import ActiveModels
+from cadnode.node.delivery_tries import DeliveryTries
+from cadnode.node.fetching import Fetcher
+from cadnode.node.header_index import HeaderIndex
+from cadnode.node.heartbeat import Pulse
+from cadnode.node.job_comparison import JobComparison
+from cadnode.node.job_database import is_full
+from cadnode.node.outputs import cards_of, installation_uid, model_folders, write_outputs
+from cadnode.node.poison import Casualties
+from cadnode.node.readers import choices_of
+from cadnode.node.results import Results
+from cadnode.node.tombstones import Tombstone
+from cadnode.node.undelivered import UndeliveredIndex
+from cadnode.node.workflow_steps import DeliveryNote, Steps
+from cadnode.reading import Readers, not_read, read_exam
+from cadnode.receive.spool import Spool
+from cadnode.settings import Settings
+
+T = TypeVar("T")
+
+log = get_logger("worker")
+
+
+class WorkerSteps:
+    """The steps of the workflow, bound to one node's spool, models and destinations."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        spool: Spool,
+        models: ActiveModels,
+        pulse: Pulse | None = None,
+        casualties: Casualties | None = None,
+    ) -> None:
+        self._pulse = pulse or Pulse()
+        self._casualties = casualties or Casualties(settings.storage.folder)
+        self.stopping = threading.Event()
+        self._settings = settings
+        self._spool = spool
+        self._headers = HeaderIndex(spool)
+        self._models = models
+        self._images = pixels.ImageCache()
+        self._results = Results.in_storage(settings.storage.folder)
+        self._tries = DeliveryTries(settings, self._results)
+        self._undelivered = UndeliveredIndex(settings.storage.folder)
+        self.jobs = JobComparison(settings, self._results, self._undelivered)
+        self.fetching = Fetcher(settings, self.stopping.is_set)
+        self._reporting = threading.Lock()  # a report, or one that there is none in time
+        self._reading = threading.Lock()  # one exam at a time has the processor and its memory
+
+    def bound(self) -> Steps:
+        """What the workflow asks for, bound to these."""
+        return Steps(
+            fetch=self.fetching.fetch,
+            fingerprint=self.fingerprint,
+            read=self.read,
+            predecessor=self.predecessor,
+            report=self.report,
+            deliver=self.deliver,
+            settled=self.settled,
+            note=self.note,
+            waiting=self.waiting,
+            answer=self.answer,
+            shadow=self.shadow,
+            has_result=self.has_result,
+            now=lambda: datetime.now(UTC),
+            destinations=tuple(
+                (d.name, retry.give_up_after_s(d)) for d in self._settings.destinations
+            ),
+            one_at_a_time=frozenset(
+                d.name for d in self._settings.destinations if kind_of(d).serial
+            ),
+        )
+
+    def fingerprint(self, study: str) -> str:
+        """What the spool holds of a study that concerns us; "" when nothing does.
+
+        Nothing does, either, when it only holds again what had been reported before its result was
+        removed.
+        """
+        removed = self._spool.removed(study)
+        content = readiness.content_of(self._headers.files(study), removed)
+        if content and not self.has_result(study, content) and self._tombstone(study).has(content):
+            return ""
+        return content
+
+    def _tombstone(self, study: str) -> Tombstone:
+        return tombstones.of_study(self._settings.storage.folder, study)
+
+    def _exams(self, study: str, paths: Sequence[Path]) -> tuple[Exam, ...]:
+        """The study's exams, one a patient."""
+        names = {path.stem for path in paths}
+        replaced = [p for p in self._spool.replaced(study) if p.name.split(".")[0] in names]
+        return read_study(
+            paths,
+            replaced=replaced,
+            read_for_processing=self._settings.reading.for_processing,
+            same_pixels=pixels.same_pixels,
+        )
+
+    def _folder(self, study: str, content: str) -> Path:
+        return self._results.of_content(study, content)
+
+    def has_result(self, study: str, content: str) -> bool:
+        """Whether this content is reported."""
+        return results.has_result(self._folder(study, content))
+
+    def read(self, study: str, content: str) -> bool:
+        """Read the study and save the result; False when its content has changed, or is finished.
+
+        Raises
+        ------
+        WorkerDied
+            The worker ended while it read this content: this attempt has failed.
+        StudySetAside
+            It did so again and again.
+        """
+        if self.jobs.is_finished(study, content):
+            return False  # the job database has forgotten it: `JobComparison` has it delivered
+        with self._reading:
+            paths = readiness.relevant(self._headers.files(study))
+            if not paths or self._spool.fingerprint(paths) != content:
+                log.info("content_changed", study=study)
+                return False
+            self._casualties.admit(study, content)
+            self._images.clear()
+            readers = self._models.current()  # these, to the study's end
+            self._with_room(
+                study, content, len(paths), lambda: self._read(paths, readers, study, content)
+            )
+            return True
+
+    def _with_room(self, study: str, content: str, n_images: int, do: Callable[[], T]) -> T:
+        """What `do` returns; while the disk is full, wait and do it again.
+
+        It is done under the worker's eyes: in its hand, and within the time that so many images
+        may take.
+        """
+        pause_s = 0.0
+        within_s = self._settings.reading.longest_per_image_s * (n_images + 1)
+        while True:
+            try:
+                with (
+                    self._pulse.step("reading", within_s),
+                    self._casualties.in_hand(study, content),
+                ):
+                    return do()
+            except OSError as error:
+                if not is_full(error) or self.stopping.is_set():
+                    raise
+                pause_s = retry.ROOM.pause_after_s(pause_s)
+                log.error("disk_full", study=study, seconds=pause_s)
+                with self._pulse.waiting("the disk of storage.folder is full"):
+                    self.stopping.wait(pause_s)
+
+    def _read(self, paths: Sequence[Path], readers: Readers, study: str, content: str) -> None:
+        started = time.monotonic()
+        exams = self._exams(study, paths)
+        where = self._folder(study, content)
+        for exam, folder in zip(exams, results.folders_for(where, len(exams)), strict=True):
+            began = time.monotonic()
+            result = read_exam(
+                exam,
+                readers,
+                choices=choices_of(self._settings.reading),
+                load=self._images.load,
+            )
+            results.keep_reading(folder, result, time.monotonic() - began)
+            log.info(
+                "study_read", study=study, outcome=result.outcome.value,
+                views=len(result.views), findings=len(result.findings),
+                skipped=len(result.skipped), count=len(exams),
+                seconds=round(time.monotonic() - started, 2),
+            )  # fmt: skip
+        results.save_inputs(where, paths)
+
+    def predecessor(self, study: str, content: str) -> str:
+        """Fingerprint of the study's last reported content before this one, or "".
+
+        Its result may have been removed since: what a report needs of it is remembered.
+        """
+        return self._results.predecessor(study, content) or self._tombstone(study).newest()
+
+    def report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
+        """Write the study's outputs; returns how many of them a destination may get.
+
+        That is the DICOM objects and the FHIR bundle: who gets which, `node.deliveries` decides.
+        Headers that came after the reading are never put beside its scores.
+
+        Raises
+        ------
+        ReportError
+            The images changed since they were read: they are read again as new content.
+        """
+        self._casualties.admit(study, content)
+        where = self._folder(study, content)
+        names = results.inputs_of(where)
+        return self._with_room(
+            study, content, len(names), lambda: self._report(study, content, predecessor, made_at)
+        )
+
+    def _report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
+        where = self._folder(study, content)
+        names = results.inputs_of(where)
+        paths = [p for p in self._spool.instances(study) if p.name in names]
+        if names and Spool.fingerprint(paths) != content:
+            raise ReportError("the study's images changed after they were read")
+        exams = self._exams(study, paths)
+        with self._reporting:
+            return self._write(study, content, exams, predecessor, made_at)
+
+    def answer(self, study: str, content: str, has_failed: bool) -> str:
+        """Report that a content is not read in the promised time, and why.
+
+        Returns the name under which that is reported, "" when the content is reported or another
+        one meanwhile. The report replaces none; the reading that follows replaces it.
+        """
+        late = results.answer_to(content)
+        paths = readiness.relevant(self._headers.files(study))
+        if not paths or self._spool.fingerprint(paths) != content:
+            return ""
+        exams = self._exams(study, paths)
+        where = self._folder(study, late)
+        with self._reporting:
+            if self.has_result(study, content):
+                return ""
+            for exam, folder in zip(exams, results.folders_for(where, len(exams)), strict=True):
+                if not results.has_result(folder):  # else it is on its way, as it is
+                    results.keep_reading(folder, not_read(exam, self._why_late(has_failed)))
+            results.save_inputs(where, paths)
+            results.mark_answer(where)
+            self._write(study, late, exams, "", datetime.now(UTC).isoformat())
+        log.warning("study_not_in_time", study=study, reason=self._why_late(has_failed).value)
+        return late
+
+    def _why_late(self, has_failed: bool) -> SkipReason:
+        if not self._models.are_loaded:
+            return SkipReason.MODELS_MISSING
+        return SkipReason.READING_FAILED if has_failed else SkipReason.NODE_BUSY
+
+    def _write(
+        self, study: str, content: str, exams: Sequence[Exam], predecessor: str, made_at: str
+    ) -> int:
+        """Write the outputs of a content that is read, or that is not read in time."""
+        where = self._folder(study, content)
+        is_answer = results.is_answer(where)
+        answers = [] if is_answer else self._results.answers(study, but=content)
+        old = self._folder(study, predecessor) if predecessor else None
+        others = self._results.reported(study, but=content)
+        earlier = [part for folder in others for part in results.exam_folders(folder)]
+        gone = self._tombstone(study)
+        n_outputs = 0
+        for exam, folder in zip(exams, results.exam_folders(where), strict=True):
+            result = results.load_reading(folder)
+            objects = write_outputs(
+                exam,
+                result,
+                folder,
+                self._settings.report,
+                made_at=datetime.fromisoformat(results.first_made_at(folder, made_at)),
+                predecessors=[
+                    part
+                    for replaced in (*([old] if old else []), *answers)
+                    for part in results.reported_before(replaced, exam.headers.keys())
+                ],
+                removed_reports=gone.reports(predecessor, exam.headers.keys()),
+                times_removed=gone.times_removed,
+                profiles=deliveries.profiles_of(self._settings),
+                cards=cards_of(model_folders(self._settings), result),
+                earlier=earlier,
+                observer_uid=installation_uid(self._settings.storage.folder),
+                load=self._images.load,
+                timings=results.timings_of(folder),
+            )
+            n_outputs += len(objects) + (folder / results.BUNDLE).is_file()
+        self._images.clear()
+        self._casualties.forget_study(study)
+        log.info("study_reported", study=study, count=n_outputs)
+        return n_outputs
+
+    def deliver(self, study: str, content: str, destination: str) -> str:
+        """One try to deliver: the value of a `DeliveryStatus`, plain text for the job database.
+
+        What an older copy of the job database takes for undelivered is not sent again.
+        """
+        if known := self.jobs.arrived(study, content, destination):
+            return known.value
+        return self._tries.deliver(study, content, destination).status.value
+
+    def settled(self, study: str, content: str, destination: str) -> str:
+        """How a delivery is known to have ended, so that no further try is needed; else ""."""
+        last = delivery_record.last_tries(self._folder(study, content)).get(destination)
+        return last.status.value if last is not None and last.status.is_settled else ""
+
+    def waiting(self, study: str, content: str) -> dict[str, str]:
+        """Jobs of the further tries of what did not arrive, by destination."""
+        entries = self._undelivered.of_study(study)
+        return {e.destination: e.job for e in entries if e.content == content}
+
+    def note(self, note: DeliveryNote) -> None:
+        """Keep what followed a try where it is counted; a full disk delays no delivery."""
+        try:
+            folder = self._folder(note.study, note.content)
+            undelivered.note(self._undelivered, folder, note, time.time())
+        except OSError as error:
+            log.warning("delivery_not_noted", destination=note.destination, error=error)
+
+    def shadow(self, study: str, content: str) -> str:
+        """Have other versions read the study as well; see `shadow_process.run`."""
+        return shadow_process.run(
+            self._settings, study, self._folder(study, content), self.stopping.is_set
+        )
