@@ -3,13 +3,14 @@
 Pure rules on header values; the standard view is one CC and one MLO of each breast.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import groupby
 
 from cadnode.domain import Intent, Skipped, SkipReason, ViewModifier, ViewPosition
 from cadnode.exam.attributes import text
 from cadnode.exam.exam import Mammogram
 from cadnode.exam.kind import MAMMOGRAPHY, is_generated_2d
+from cadnode.exam.pixel_checks import PixelChecks
 from cadnode.exam.view import CLOSE_UP
 
 SMALLEST_PX = (180, 240)  # of the shorter and the longer side; icons and previews stay below
@@ -23,15 +24,15 @@ _OTHER_ASPECT = {
     ViewModifier.INFRAMAMMARY_FOLD,
 }
 
-SamePixels = Callable[[Mammogram, Mammogram], bool]
-
 
 def choose(
-    mammograms: Iterable[Mammogram], same_pixels: SamePixels
+    mammograms: Iterable[Mammogram], checks: PixelChecks
 ) -> tuple[tuple[Mammogram, ...], tuple[Skipped, ...]]:
     """The mammograms to be read, at most one a side and view, and the rest with reasons.
 
     Sorted by side and view; the outcome does not depend on the order of `mammograms`.
+    One that cannot be decoded displaces none that can: where a side and view has several, they are
+    tried, best first.
     An ML is not read in place of a missing MLO: the models never saw one.
     """
     ranked = sorted(mammograms, key=_rank)
@@ -45,10 +46,27 @@ def choose(
             skipped.append(Skipped(mammogram.sop_instance_uid, reason))
     chosen: list[Mammogram] = []
     for _, group in groupby(candidates, key=lambda m: (m.laterality, m.view)):
-        best, *others = group
+        best, damaged, others = _first_sound(list(group), checks)
         chosen.append(best)
-        skipped += [_beaten(best, other, same_pixels) for other in others]
+        skipped += damaged
+        skipped += [_beaten(best, other, checks) for other in others]
     return tuple(chosen), tuple(skipped)
+
+
+def _first_sound(
+    ranked: list[Mammogram], checks: PixelChecks
+) -> tuple[Mammogram, list[Skipped], list[Mammogram]]:
+    """The first that can be decoded, why those before it cannot, and those after it.
+
+    Of several that all cannot, and of a single one, it is the first: its reading says why.
+    """
+    damaged: list[Skipped] = []
+    for number, mammogram in enumerate(ranked if len(ranked) > 1 else ()):
+        error = checks.fault(mammogram)
+        if error is None:
+            return mammogram, damaged, ranked[number + 1 :]
+        damaged.append(Skipped(mammogram.sop_instance_uid, error.reason, error.detail))
+    return ranked[0], [], ranked[1:]
 
 
 def reason_against(mammogram: Mammogram) -> SkipReason | None:
@@ -116,9 +134,9 @@ def _without_repeats(ranked: list[Mammogram]) -> tuple[list[Mammogram], list[Ski
     return distinct, repeats
 
 
-def _beaten(best: Mammogram, other: Mammogram, same_pixels: SamePixels) -> Skipped:
+def _beaten(best: Mammogram, other: Mammogram, checks: PixelChecks) -> Skipped:
     same_matrix = (best.rows, best.columns) == (other.rows, other.columns)
     reason = (
-        SkipReason.DUPLICATE if same_matrix and same_pixels(best, other) else SkipReason.SUPERSEDED
+        SkipReason.DUPLICATE if same_matrix and checks.same(best, other) else SkipReason.SUPERSEDED
     )
     return Skipped(other.sop_instance_uid, reason)

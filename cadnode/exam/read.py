@@ -5,7 +5,7 @@ images that share a UID, are out before any is chosen.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,33 +27,24 @@ from cadnode.exam.mammogram import (
 )
 from cadnode.exam.markings.regions import find_regions
 from cadnode.exam.partition import PatientShare, by_patient, stated_by
+from cadnode.exam.pixel_checks import BYTES, PixelChecks
 from cadnode.exam.rejection import rejected_by, rejections
 
-__all__ = ["SamePixels", "exam_of", "read_exams", "read_instance", "read_study", "same_bytes"]
-
-SamePixels = Callable[[Mammogram, Mammogram], bool]
-
-
-def same_bytes(one: Mammogram, other: Mammogram) -> bool:
-    """Whether two files hold the very same pixel data bytes."""
-    try:
-        return read_pixel_data(one.path) == read_pixel_data(other.path)
-    except NotProcessable:
-        return False
+__all__ = ["exam_of", "read_exams", "read_instance", "read_study"]
 
 
 def exam_of(
     paths: Iterable[Path],
     *,
     read_for_processing: bool = False,
-    same_pixels: SamePixels = same_bytes,
+    checks: PixelChecks = BYTES,
 ) -> Exam:
     """The exam that the files of one patient's study make; folders are searched for files.
 
     Of a study with several patients it is the first one's (`read_study` has all). What cannot be
     read is in `skipped`; no content of a file makes this raise.
     """
-    exams = read_study(paths, read_for_processing=read_for_processing, same_pixels=same_pixels)
+    exams = read_study(paths, read_for_processing=read_for_processing, checks=checks)
     return exams[0] if exams else Exam("", (), (), None, {})
 
 
@@ -62,7 +53,7 @@ def read_study(
     *,
     replaced: Iterable[Path] = (),
     read_for_processing: bool = False,
-    same_pixels: SamePixels = same_bytes,
+    checks: PixelChecks = BYTES,
 ) -> tuple[Exam, ...]:
     """The exams that the files of one study make: one a patient.
 
@@ -71,14 +62,14 @@ def read_study(
     """
     instances = [inspect(p, read_for_processing=read_for_processing) for p in _files(paths)]
     earlier = [inspect(p, read_for_processing=read_for_processing) for p in replaced]
-    return _exams_without_harm(instances, earlier, same_pixels)
+    return _exams_without_harm(instances, earlier, checks)
 
 
 def read_exams(
     paths: Iterable[Path],
     *,
     read_for_processing: bool = False,
-    same_pixels: SamePixels = same_bytes,
+    checks: PixelChecks = BYTES,
 ) -> tuple[Exam, ...]:
     """The exams in any files and folders, sorted by Study Instance UID.
 
@@ -95,9 +86,7 @@ def read_exams(
         next(iter(groups.values())).extend(strays)
     elif strays:
         groups[""] = strays
-    exams = [
-        exam for group in groups.values() for exam in _exams_without_harm(group, (), same_pixels)
-    ]
+    exams = [exam for group in groups.values() for exam in _exams_without_harm(group, (), checks)]
     return tuple(sorted(exams, key=lambda exam: exam.study_instance_uid))
 
 
@@ -129,14 +118,14 @@ def _exam_key(instance: Instance) -> str:
 
 
 def _exams_without_harm(
-    instances: Sequence[Instance], earlier: Sequence[Instance], same_pixels: SamePixels
+    instances: Sequence[Instance], earlier: Sequence[Instance], checks: PixelChecks
 ) -> tuple[Exam, ...]:
     """As `_exams`; an instance whose header makes that fail is out, with a reason, and no other.
 
     The harmful are found by halves, images being let in before what lies beside them.
     """
     try:
-        return _exams(instances, earlier, same_pixels)
+        return _exams(instances, earlier, checks)
     except NOT_THE_FILES_FAULT:
         raise
     except Exception:
@@ -150,7 +139,7 @@ def _exams_without_harm(
             # Files that were replaced come with what replaced them.
             uids = {i.sop_instance_uid for i in (*harmless, *more)}
             older = [i for i in earlier if i.sop_instance_uid in uids]
-            _exams([i for i in instances if i.path in together], older, same_pixels)
+            _exams([i for i in instances if i.path in together], older, checks)
         except NOT_THE_FILES_FAULT:
             raise
         except Exception as error:
@@ -165,27 +154,27 @@ def _exams_without_harm(
     let_in(ranked)
     left = [unusable(i, harmful[i.path]) if i.path in harmful else i for i in instances]
     uids = {i.sop_instance_uid for i in harmless}
-    return _exams(left, [i for i in earlier if i.sop_instance_uid in uids], same_pixels)
+    return _exams(left, [i for i in earlier if i.sop_instance_uid in uids], checks)
 
 
 def _exams(
-    instances: Sequence[Instance], earlier: Sequence[Instance], same_pixels: SamePixels
+    instances: Sequence[Instance], earlier: Sequence[Instance], checks: PixelChecks
 ) -> tuple[Exam, ...]:
     """The exams of one study's instances, one a patient; a share without an image makes none.
 
     Unless no share has an image: everything is then one exam.
     """
-    shares = by_patient(_without_conflicts(instances, earlier, same_pixels))
+    shares = by_patient(_without_conflicts(instances, earlier, checks))
     shown = [s for s in shares if any(i.evidence for i in s.instances)]
     if not shown:
         everything = tuple(i for share in shares for i in share.instances)
         evidence = {uid: e for share in shares for uid, e in share.evidence.items()}
         shown = [PatientShare(everything, evidence)] if everything else []
-    return tuple(_exam(share, same_pixels) for share in shown)
+    return tuple(_exam(share, checks) for share in shown)
 
 
 def _without_conflicts(
-    instances: Sequence[Instance], earlier: Sequence[Instance], same_pixels: SamePixels
+    instances: Sequence[Instance], earlier: Sequence[Instance], checks: PixelChecks
 ) -> list[Instance]:
     """The instances, those of a UID that different images have with that as their reason."""
     by_uid: dict[str, list[Instance]] = defaultdict(list)
@@ -195,14 +184,14 @@ def _without_conflicts(
     conflicts: set[str] = set()
     for uid, (first, *others) in by_uid.items():
         if any(
-            not _is_same_image(first, other, same_pixels) or _contradicts(first, other)
+            not _is_same_image(first, other, checks) or _contradicts(first, other)
             for other in others
         ):
             conflicts.add(uid)
     older: list[Instance] = []
     for instance in earlier:
         uid = instance.sop_instance_uid
-        if uid in by_uid and not _is_same_image(by_uid[uid][0], instance, same_pixels):
+        if uid in by_uid and not _is_same_image(by_uid[uid][0], instance, checks):
             conflicts.add(uid)
             older.append(instance)
     return [
@@ -211,14 +200,14 @@ def _without_conflicts(
     ]
 
 
-def _is_same_image(one: Instance, other: Instance, same_pixels: SamePixels) -> bool:
+def _is_same_image(one: Instance, other: Instance, checks: PixelChecks) -> bool:
     """Whether two files of one UID are one image; one that cannot be read contradicts nothing."""
     if not (one.evidence and other.evidence):  # not both are images
         return bool(one.evidence) == bool(other.evidence)
     if one.mammogram is None or other.mammogram is None:
         return _is_damaged(one) or _is_damaged(other) or _bytes_of(one) == _bytes_of(other)
     matrices = {(m.rows, m.columns) for m in (one.mammogram, other.mammogram)}
-    return len(matrices) == 1 and same_pixels(one.mammogram, other.mammogram)
+    return len(matrices) == 1 and checks.same(one.mammogram, other.mammogram)
 
 
 def _is_damaged(instance: Instance) -> bool:
@@ -260,11 +249,11 @@ def _in_conflict(instance: Instance) -> Instance:
     return replace(instance, mammogram=None, skipped=skipped)
 
 
-def _exam(share: PatientShare, same_pixels: SamePixels) -> Exam:
+def _exam(share: PatientShare, checks: PixelChecks) -> Exam:
     rejected = rejections(i.header for i in share.instances)
     instances = [_judged(i, share, rejected) for i in share.instances]
     mammograms, skipped = choose(
-        [i.mammogram for i in instances if i.mammogram is not None], same_pixels
+        [i.mammogram for i in instances if i.mammogram is not None], checks
     )
     marked = find_regions([i for i in instances if i.sop_instance_uid not in rejected], mammograms)
     used = marked.objects | {

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from cadnode.domain import FloatImage
 from cadnode.errors import NotProcessable
 from cadnode.exam.exam import Mammogram
-from cadnode.exam.read import same_bytes
+from cadnode.exam.pixel_checks import PixelChecks, same_bytes
 from cadnode.imaging.decode import Stored, stored_codes
 from cadnode.imaging.grayscale import Window, brightness_table
 
-__all__ = ["ImageCache", "Window", "load", "same_pixels"]
+__all__ = ["CHECKS", "ImageCache", "Window", "load", "same_pixels"]
 
 _MOST_BYTES: Final = 1 << 30  # four full-field views are about 220 MB
 
@@ -89,6 +89,18 @@ def same_pixels(one: Mammogram, other: Mammogram) -> bool:
     except NotProcessable:
         return True
     return form == other_form and np.array_equal(cells, others)
+
+
+def fault(mammogram: Mammogram) -> NotProcessable | None:
+    """Why its pixels cannot be decoded; None where they can."""
+    try:
+        stored_codes(mammogram)
+    except NotProcessable as error:
+        return error
+    return None
+
+
+CHECKS: Final = PixelChecks(same_pixels, fault)
 
 
 def _counts(cells: Stored, bits: int) -> NDArray[np.int64]:

@@ -118,7 +118,7 @@ def read_paths(
     found = read_exams(
         paths,
         read_for_processing=values.reading.for_processing,
-        same_pixels=pixels.same_pixels,
+        checks=pixels.CHECKS,
     )
     exams = found or (Exam("", (), (), None, {}),)  # nothing at all is a result, too
     if rois and len(exams) != 1:

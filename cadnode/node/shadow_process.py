@@ -200,7 +200,7 @@ def read_one(values: Settings, study: str, folder: Path) -> None:
         paths,
         replaced=spool.replaced(study),
         read_for_processing=values.reading.for_processing,
-        same_pixels=pixels.same_pixels,
+        checks=pixels.CHECKS,
     )
     _write(folder, read(exam, results.load_reading(folder), chosen(values), values))
 

@@ -121,7 +121,7 @@ class WorkerSteps:
             paths,
             replaced=replaced,
             read_for_processing=self._settings.reading.for_processing,
-            same_pixels=pixels.same_pixels,
+            checks=pixels.CHECKS,
         )
 
     def _folder(self, study: str, content: str) -> Path:

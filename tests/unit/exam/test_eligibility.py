@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset
+from pydicom.uid import JPEG2000Lossless
 
 from cadnode.domain import (
     Acquisition,
@@ -16,9 +17,12 @@ from cadnode.domain import (
     ViewModifier,
     ViewPosition,
 )
+from cadnode.errors import NotProcessable
 from cadnode.exam.eligibility import choose
 from cadnode.exam.exam import Mammogram
+from cadnode.exam.pixel_checks import PixelChecks
 from cadnode.exam.read import exam_of
+from cadnode.imaging.pixels import CHECKS
 from tests.synthetic import encode, uid, view_dataset, write
 
 SPOT, MAGNIFIED = ViewModifier.SPOT_COMPRESSION, ViewModifier.MAGNIFICATION
@@ -53,8 +57,17 @@ def image(name: str, **attributes: Any) -> Mammogram:
     return Mammogram(**{**defaults, **attributes})
 
 
+def checks(*damaged: str, same: bool = False) -> PixelChecks:
+    """Answers that depend on names alone: `damaged` cannot be decoded."""
+    error = NotProcessable(SkipReason.PIXELS_CORRUPT)
+    return PixelChecks(
+        same=lambda _one, _other: same,
+        fault=lambda image: error if image.sop_instance_uid in damaged else None,
+    )
+
+
 def outcome(*images: Mammogram, same: bool = False) -> tuple[list[str], dict[str, SkipReason]]:
-    chosen, skipped = choose(images, lambda _one, _other: same)
+    chosen, skipped = choose(images, checks(same=same))
     return [m.sop_instance_uid for m in chosen], {s.sop_instance_uid: s.reason for s in skipped}
 
 
@@ -113,6 +126,25 @@ def test_the_same_pixels_under_another_uid_are_a_duplicate() -> None:
     assert outcome(image("1"), larger, same=True) == (["2"], {"1": SkipReason.SUPERSEDED})
 
 
+def test_an_image_that_cannot_be_decoded_displaces_none_that_can() -> None:
+    better, good, worse = image("9", rows=800), image("5", rows=600), image("1")
+
+    chosen, skipped = choose((worse, good, better), checks("9"))
+
+    assert [m.sop_instance_uid for m in chosen] == ["5"]
+    assert {s.sop_instance_uid: s.reason for s in skipped} == {
+        "9": SkipReason.PIXELS_CORRUPT,
+        "1": SkipReason.SUPERSEDED,
+    }
+
+
+def test_where_none_can_be_decoded_the_better_one_says_why() -> None:
+    chosen, skipped = choose((image("1"), image("9", rows=800)), checks("1", "9"))
+
+    assert [m.sop_instance_uid for m in chosen] == ["9"]
+    assert {s.sop_instance_uid: s.reason for s in skipped} == {"1": SkipReason.SUPERSEDED}
+
+
 def test_the_same_instance_twice_is_read_once() -> None:
     chosen, skipped = outcome(image("1"), image("1", path=Path("copy")))
     assert (chosen, skipped) == (["1"], {"1": SkipReason.DUPLICATE})
@@ -139,13 +171,13 @@ IMAGES = st.builds(
 def test_every_image_is_read_or_skipped_once_whatever_their_order(
     images: list[Mammogram], random: Any
 ) -> None:
-    chosen, skipped = choose(images, lambda _one, _other: False)
+    chosen, skipped = choose(images, checks())
     assert len(chosen) + len(skipped) == len(images)
     assert len({(m.laterality, m.view) for m in chosen}) == len(chosen)
     # Images that share a UID differ by path in life; here the outcome by UID is compared.
     shuffled = list(images)
     random.shuffle(shuffled)
-    again, _ = choose(shuffled, lambda _one, _other: False)
+    again, _ = choose(shuffled, checks())
     assert [m.sop_instance_uid for m in again] == [m.sop_instance_uid for m in chosen]
 
 
@@ -161,3 +193,22 @@ def test_copies_and_retakes_in_files_are_told_apart(tmp_path: Path) -> None:
     assert [m.sop_instance_uid for m in exam.mammograms] == [retake.SOPInstanceUID]
     reasons = sorted(s.reason for s in exam.skipped)
     assert reasons == [SkipReason.DUPLICATE, SkipReason.SUPERSEDED, SkipReason.SUPERSEDED]
+
+
+def test_a_larger_image_whose_stream_is_damaged_leaves_the_view_to_a_whole_one(
+    tmp_path: Path,
+) -> None:
+    good = view_dataset(rows=256, columns=200)
+    larger = view_dataset(rows=512, columns=400, SOPInstanceUID=uid("larger"))
+    write(good, tmp_path / "good.dcm")
+    path = write(encode(larger, JPEG2000Lossless), tmp_path / "larger.dcm")
+    stream = path.read_bytes()
+    start = stream.index(b"\xff\x4f\xff\x51")  # a JPEG 2000 codestream begins
+    path.write_bytes(stream[: start + 200] + bytes(len(stream) - start - 200))
+
+    exam = exam_of([tmp_path], checks=CHECKS)
+
+    assert [m.sop_instance_uid for m in exam.mammograms] == [good.SOPInstanceUID]
+    assert [(s.sop_instance_uid, s.reason) for s in exam.skipped] == [
+        (larger.SOPInstanceUID, SkipReason.PIXELS_CORRUPT)
+    ]

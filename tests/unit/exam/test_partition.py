@@ -13,7 +13,7 @@ from cadnode.exam.exam import Exam
 from cadnode.exam.mammogram import inspect
 from cadnode.exam.read import exam_of, read_exams, read_study
 from cadnode.exam.rejection import rejected_by
-from cadnode.imaging.pixels import same_pixels
+from cadnode.imaging.pixels import CHECKS
 from tests.rejection import note
 from tests.synthetic import code, encode, set_pixels, stored_values, uid, view_dataset, write
 
@@ -29,7 +29,7 @@ def view(side: str, position: str, **values: object) -> Dataset:
 def exams_of(folder: Path, *images: Dataset) -> tuple[Exam, ...]:
     for number, ds in enumerate(images):
         write(ds, folder / f"{number}.dcm")
-    return read_exams([folder], same_pixels=same_pixels)
+    return read_exams([folder], checks=CHECKS)
 
 
 def uids_in(exam: Exam) -> set[str]:
@@ -270,7 +270,7 @@ def test_an_image_that_comes_again_in_another_lossless_syntax_is_no_conflict(
     ds = view("R", "CC")
     old = write(ds, tmp_path / "a.old")
     new = write(encode(view("R", "CC"), JPEGLSLossless), tmp_path / "a.dcm")
-    (exam,) = read_study([new], replaced=[old], same_pixels=same_pixels)
+    (exam,) = read_study([new], replaced=[old], checks=CHECKS)
     assert len(exam.mammograms) == 1
     (strict,) = read_study([new], replaced=[old])  # by bytes alone nobody could know
     assert strict.skipped[0].reason is SkipReason.UID_CONFLICT
@@ -299,7 +299,7 @@ def test_an_image_that_came_damaged_and_again_whole_is_used(tmp_path: Path) -> N
     damaged.PixelData = damaged.PixelData[:60] + bytes(len(damaged.PixelData) - 60)
     damaged["PixelData"].is_undefined_length = True
     old, new = write(damaged, tmp_path / "a.old"), write(whole, tmp_path / "a.dcm")
-    (exam,) = read_study([new], replaced=[old], same_pixels=same_pixels)
+    (exam,) = read_study([new], replaced=[old], checks=CHECKS)
     assert len(exam.mammograms) == 1
 
 
