@@ -10,11 +10,12 @@ DICOM PS3.4 table B.2-1 and PS3.7 annex C (C-STORE), PS3.8 9.3.4 (association), 
 """
 
 import errno
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from cadnode.errors import Again
+from cadnode.errors import Again, DeliveryError, not_taken
 
 SOON, SLOWLY, NEVER = Again.SOON, Again.SLOWLY, Again.NEVER
 
@@ -83,6 +84,33 @@ HTTP: Final[Mapping[int, Again]] = {
     421: SOON, 422: NEVER, 423: SOON, 425: SOON, 429: SOON, 501: SLOWLY, 505: SLOWLY, 511: SLOWLY,
 }  # fmt: skip
 
+# X509_V_ERR_…: what OpenSSL finds wrong with a peer's certificate.
+_CERTIFICATES: Final[Mapping[int, str]] = {
+    9: "is not valid yet",
+    10: "has expired",
+    18: "is signed by itself, and ca_file does not hold it",
+    19: "is signed by somebody whom ca_file does not hold",
+    20: "is signed by somebody whom ca_file does not hold",
+    21: "is signed by somebody whom ca_file does not hold",
+    23: "was revoked",
+    62: "is for another name (tls_name says which one is expected)",
+    64: "is for another address (tls_name says which name is expected)",
+}
+_ALERTS: Final[Mapping[str, str]] = {
+    "WRONG_VERSION_NUMBER": "it does not speak TLS on that port",
+    "UNSUPPORTED_PROTOCOL": "it speaks no TLS 1.2 or 1.3",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "it speaks no TLS 1.2 or 1.3",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "it wants other ciphers, or a certificate of ours",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it wants a certificate of ours: certificate_file",
+    "TLSV1_ALERT_UNKNOWN_CA": "it does not trust who signed our certificate",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "it refuses our certificate",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "our certificate has expired",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": "our certificate was revoked",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "it refuses our certificate",
+    "TLSV1_ALERT_ACCESS_DENIED": "it refuses our certificate",
+    "TLSV1_ALERT_DECRYPT_ERROR": "it refuses our certificate",
+}
+
 _FOLDER_SLOWLY: Final = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EFBIG}
 )
@@ -112,6 +140,20 @@ def of_http(status: int | None) -> Again:
     if status is None:
         return SLOWLY
     return HTTP.get(status, SOON if status >= 500 else SLOWLY)
+
+
+def of_tls(error: OSError, name: str) -> DeliveryError:
+    """Of a TLS handshake that failed: a certificate or a setting has to be mended, here or there.
+
+    What the peer wrote is not repeated.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = _CERTIFICATES.get(error.verify_code, "is not valid")
+        return not_taken(SLOWLY, f"the certificate of {name} {why}")
+    alert = _ALERTS.get(error.reason or "") if isinstance(error, ssl.SSLError) else None
+    if alert is None:
+        return not_taken(SOON, f"no TLS with {name}: does it speak TLS on that port?")
+    return not_taken(SLOWLY, f"no TLS with {name}: {alert}")
 
 
 def of_os_error(error: OSError) -> Again:

@@ -5,6 +5,7 @@ object that the peer has already (0111) it is asked, by C-FIND, whether its copy
 """
 
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from typing import Any
 from pynetdicom import AE, _config
 from pynetdicom.sop_class import Verification
 
-from cadnode.deliver.answers import NOT_ACCEPTED, of_rejection
+from cadnode.deliver.answers import NOT_ACCEPTED, of_rejection, of_tls
 from cadnode.deliver.associations import QueuedObject, items_of, plan
 from cadnode.deliver.held import PeerCopy, judged, sent
 from cadnode.deliver.outcome import Delivered, DeliveryOutcome, Refused, all_taken, outcome_of
@@ -29,6 +30,7 @@ from cadnode.errors import (
 )
 from cadnode.log import get_logger
 from cadnode.settings import Destination
+from cadnode.tls import TlsFiles, client_context
 
 log = get_logger("deliver")
 
@@ -41,7 +43,8 @@ class DicomPeer:
     """A DICOM peer that takes objects.
 
     `query_host`, `query_port` and `query_ae_title` name the peer that answers C-FIND for it,
-    where that is another.
+    where that is another. With `tls` both are spoken to by TLS; `tls_name` is the name in the
+    certificate where that is not the host.
     """
 
     name: str
@@ -53,6 +56,8 @@ class DicomPeer:
     query_host: str = ""
     query_port: int = 0
     query_ae_title: str = ""
+    tls: TlsFiles | None = None
+    tls_name: str = ""
 
     @property
     def for_queries(self) -> "DicomPeer":
@@ -103,6 +108,8 @@ def peer_of(destination: Destination, calling_ae_title: str) -> DicomPeer:
         query_host=destination.query_host,
         query_port=destination.query_port or 0,
         query_ae_title=destination.query_ae_title or "",
+        tls=destination.tls_files,
+        tls_name=destination.tls_name,
     )
 
 
@@ -206,7 +213,10 @@ def _associated(destination: DicomPeer, contexts: Sequence[tuple[str, str]]) -> 
     """An established association; released at the end, aborted after an error."""
     _config.LOG_HANDLER_LEVEL = "none"  # pynetdicom would log each PDU, and identifiers with it
     _config.STORE_SEND_CHUNKED_DATASET = True  # files are read piecewise and sent as they are
-    transport = _Transport()
+    try:
+        transport = _Transport(destination)
+    except SettingsError as error:
+        raise not_taken(NOT_ACCEPTED, f"{destination.name}: {error}") from None
     ae = AE(destination.calling_ae_title)
     ae.connection_timeout = destination.timeout_s
     ae.acse_timeout = destination.timeout_s
@@ -223,7 +233,7 @@ def _associated(destination: DicomPeer, contexts: Sequence[tuple[str, str]]) -> 
         raise TransientDeliveryError(f"{destination.name} cannot be reached") from error
     if not assoc.is_established:
         transport.close()
-        raise _refused(assoc, destination)
+        raise transport.problem() or _refused(assoc, destination)
     try:
         yield assoc
         assoc.release()
@@ -237,23 +247,58 @@ def _associated(destination: DicomPeer, contexts: Sequence[tuple[str, str]]) -> 
 class _Transport:
     """Stands where pynetdicom wants an `SSLContext`: the one place where it hands its socket out.
 
-    Answers leave at once (TCP_NODELAY), and the socket of a failed connection can be closed:
-    pynetdicom only shuts it down, which fails when it is not connected, and forgets it.
+    Answers leave at once (TCP_NODELAY), the socket of a failed connection can be closed (pynetdicom
+    only shuts it down, which fails when it is not connected, and forgets it), and why TLS failed is
+    known (it says only that there is no connection).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, destination: DicomPeer) -> None:
+        self._peer = destination
+        self._context = None if destination.tls is None else client_context(destination.tls)
         self._socket: socket.socket | None = None
 
     def wrap_socket(self, plain: socket.socket, **_tls: Any) -> socket.socket:
-        """The same socket, unencrypted."""
+        """The socket, with TLS where the peer is spoken to by it."""
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket = plain
-        return plain
+        if self._context is None:
+            self._socket = plain
+        else:
+            self._context.sslsocket_class = _TlsSocket
+            name = self._peer.tls_name or self._peer.host
+            self._socket = self._context.wrap_socket(plain, server_hostname=name)
+        return self._socket
+
+    def problem(self) -> DeliveryError | None:
+        """Why TLS failed; None when it did not."""
+        error = self._socket.error if isinstance(self._socket, _TlsSocket) else None
+        return None if error is None else of_tls(error, self._peer.name)
 
     def close(self) -> None:
         """Close the socket, if there is one."""
         if self._socket is not None:
             self._socket.close()
+
+
+class _TlsSocket(ssl.SSLSocket):
+    """Remembers why it failed. By TLS 1.3 a refused certificate shows at the first reading."""
+
+    error: OSError | None = None
+
+    def do_handshake(self, block: bool = False) -> None:
+        """As `SSLSocket`'s."""
+        try:
+            super().do_handshake(block)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """As `SSLSocket`'s."""
+        try:
+            return super().recv(buflen, flags)
+        except ssl.SSLError as error:
+            self.error = error
+            raise
 
 
 def _refused(assoc: Any, destination: DicomPeer) -> Exception:

@@ -3,9 +3,11 @@
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from math import inf
+from typing import Final
 
 from cadnode import http, places
 from cadnode.deliver.destination import kind_of
@@ -21,6 +23,9 @@ from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.report.profiles import ObjectKind, kinds_of
 from cadnode.settings import Destination, Settings, Source
 from cadnode.settings.sections import is_loopback
+from cadnode.tls import TlsFiles, client_context, days_left, server_context
+
+_RENEW_DAYS: Final = 30
 
 
 class CheckVerdict(StrEnum):
@@ -48,8 +53,9 @@ class Check:
 def run(settings: Settings) -> Iterator[Check]:
     """Checks in the order in which an admin would look: disk, port, device, models, peers."""
     yield _disk(settings)
-    yield _port(settings)
+    yield from _ports(settings)
     yield _senders(settings)
+    yield from _certificates(settings)
     yield from _web(settings)
     yield _jobs(settings)
     yield from _roles(settings)
@@ -92,9 +98,13 @@ def _disk(settings: Settings) -> Check:
     return Check("storage", CheckVerdict.OK, found)
 
 
-def _port(settings: Settings) -> Check:
+def _ports(settings: Settings) -> Iterator[Check]:
     listener = settings.listener
-    return _can_listen("listener", listener.host, listener.port, f"{listener.ae_title} can listen")
+    found = f"{listener.ae_title} can listen"
+    if listener.in_clear:
+        yield _can_listen("listener", listener.host, listener.port, found)
+    if listener.certificate_file is not None:
+        yield _can_listen("listener", listener.host, listener.tls_port, f"{found} by TLS", "tls_")
 
 
 def _senders(settings: Settings) -> Check:
@@ -115,7 +125,46 @@ def _senders(settings: Settings) -> Check:
     return Check(name, CheckVerdict.OK, f"images are taken from {senders.value}")
 
 
-def _can_listen(name: str, host: str, port: int, found: str) -> Check:
+def _certificates(settings: Settings) -> Iterator[Check]:
+    """Whether the files of TLS can be used, for how long, and by whom else."""
+    listener, web = settings.listener, settings.web
+    if (files := listener.tls_files) is not None:
+        by = "mutual TLS" if listener.ca_file else "TLS, without certificates of peers"
+        yield _certificate("listener", files, server_context, f"{by} on port {listener.tls_port}")
+    if (files := web.tls_files) is not None:
+        yield _certificate("web", files, server_context, "https")
+    for one in settings.destinations:
+        if (files := one.tls_files) is not None:
+            yield _certificate(f"destination {one.name}", files, client_context, "TLS")
+
+
+def _certificate(of: str, files: TlsFiles, make: Callable[[TlsFiles], object], found: str) -> Check:
+    name = f"certificate of {of}"
+    try:
+        make(files)
+        left = days_left(files.certificate) if files.certificate else inf
+    except SettingsError as error:
+        return Check(name, CheckVerdict.FAILED, str(error), "nothing is spoken by TLS like this")
+    if left < 0:
+        return Check(
+            name, CheckVerdict.FAILED, f"{files.certificate} has expired",
+            "renew it in place: it is taken up without a restart",
+        )  # fmt: skip
+    if left < _RENEW_DAYS:
+        return Check(
+            name, CheckVerdict.WARNING, f"{files.certificate} expires in {left:.0f} days",
+            "renew it in place: it is taken up without a restart",
+        )  # fmt: skip
+    if files.key is not None and files.key.stat().st_mode & 0o007:
+        return Check(
+            name, CheckVerdict.WARNING, f"{files.key} can be read by everybody on this machine",
+            f"`chmod o-rwx {files.key}`",
+        )  # fmt: skip
+    until = "" if left == inf else f", valid for {left:.0f} days"
+    return Check(name, CheckVerdict.OK, found + until)
+
+
+def _can_listen(name: str, host: str, port: int, found: str, key: str = "") -> Check:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family) as probe:
@@ -124,7 +173,7 @@ def _can_listen(name: str, host: str, port: int, found: str) -> Check:
     except OSError as error:
         return Check(
             name, CheckVerdict.WARNING, f"port {port}: {os.strerror(error.errno or 0)}",
-            f"fine if this node is already running; else choose another {name}.port",
+            f"fine if this node is already running; else choose another {name}.{key}port",
         )  # fmt: skip
     return Check(name, CheckVerdict.OK, f"{found} on {port}")
 

@@ -1,14 +1,16 @@
 """The listener role: receives into the spool and announces what arrived to the job database."""
 
+import errno
 import time
 from ipaddress import ip_network
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.log import get_logger
-from cadnode.node import heartbeat, readiness
+from cadnode.node import heartbeat, readiness, retry
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.heartbeat import Pulse
+from cadnode.node.job_database import is_full
 from cadnode.node.senders import Senders, senders_of
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
@@ -22,7 +24,7 @@ log = get_logger("listener")
 
 def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     """Listen until SIGTERM or SIGINT."""
-    spool = open_spool(settings)
+    spool = open_spool(settings, pulse)
     announcer = Announcer(settings.database_url)
     headers, rules = HeaderIndex(spool), readiness.rules_of(settings)
 
@@ -39,11 +41,12 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         stopping_on_signal(supervised=supervised) as stopping,
         scp.serve(
             scp_config(settings), spool, on_instance, lambda: pulse.tick("accepting connections")
-        ),
+        ) as listening,
     ):
         if senders_of(settings.listener) is Senders.ANYBODY:
             log.warning("listener_open", port=settings.listener.port)
-        log.info("listening", role="listener", port=settings.listener.port)
+        port = listening.port or listening.tls_port
+        log.info("listening", role="listener", port=port)
         pulse.say(heartbeat.WORKING)
         while not stopping():
             pulse.tick("listener")
@@ -53,12 +56,22 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     announcer.close()
 
 
-def open_spool(settings: Settings) -> Spool:
-    """The node's spool."""
-    return Spool(
-        settings.storage.folder / "spool",
-        min_free_bytes=int(settings.storage.min_free_gb * 1e9),
-    )
+def open_spool(settings: Settings, pulse: Pulse | None = None) -> Spool:
+    """The node's spool: with the `pulse` of a role that starts, as soon as the disk takes it."""
+    pause_s = 0.0
+    while True:
+        try:
+            return Spool(
+                settings.storage.folder / "spool",
+                min_free_bytes=int(settings.storage.min_free_gb * 1e9),
+            )
+        except OSError as error:
+            if pulse is None or not (is_full(error) or error.errno == errno.EIO):
+                raise
+            pause_s = retry.ROOM.pause_after_s(pause_s)
+            log.error("spool_failed", error=error, seconds=pause_s)
+            with pulse.waiting("the disk of storage.folder is full, or fails"):
+                time.sleep(pause_s)
 
 
 def scp_config(settings: Settings) -> scp.ScpConfig:
@@ -68,8 +81,15 @@ def scp_config(settings: Settings) -> scp.ScpConfig:
         ae_title=listener.ae_title,
         host=listener.host,
         port=listener.port,
+        in_clear=listener.in_clear,
+        tls=listener.tls_files,
+        tls_port=listener.tls_port,
         peers=tuple(
-            AllowedPeer(peer.ae_title or "", ip_network(peer.address, strict=False))
+            AllowedPeer(
+                peer.ae_title or "",
+                ip_network(peer.address, strict=False),
+                peer.certificate_sha256 or "",
+            )
             for peer in listener.peers
         ),
         calling_ae_titles=listener.calling_ae_titles,

@@ -11,6 +11,7 @@ class Senders(Enum):
 
     THIS_MACHINE = "this machine alone"
     NAMED = "the peers that are named by address"
+    CERTIFIED = "whoever shows a certificate that listener.ca_file vouches for"
     ANY_ADDRESS = "any address"
     ANYBODY = "anybody"
 
@@ -19,6 +20,8 @@ def senders_of(listener: ListenerSection) -> Senders:
     """Who can send, by the address listened on and the peers that are named."""
     if is_loopback(listener.host):
         return Senders.THIS_MACHINE
+    if not listener.in_clear and listener.ca_file is not None:
+        return Senders.CERTIFIED
     if not listener.peers:
         return Senders.ANY_ADDRESS if listener.calling_ae_titles else Senders.ANYBODY
     networks = (ip_network(peer.address, strict=False) for peer in listener.peers)

@@ -4,6 +4,7 @@ import ssl
 
 from cadnode.errors import SettingsError
 from cadnode.settings import WebSection
+from cadnode.tls import server_context
 from cadnode.web.access import SHORTEST_TOKEN
 
 
@@ -47,24 +48,4 @@ def tls_of(web: WebSection) -> ssl.SSLContext | None:
     SettingsError
         Certificate or key cannot be read, or they do not fit each other.
     """
-    if web.certificate_file is None or web.key_file is None:
-        return None
-    for path in (web.certificate_file, web.key_file):
-        if not path.is_file():
-            raise SettingsError(f"there is no {path} (web.certificate_file, web.key_file)")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(web.certificate_file, web.key_file, password=_no_password)
-    except (ssl.SSLError, OSError, ValueError) as error:
-        raise SettingsError(
-            f"certificate {web.certificate_file} and key {web.key_file} cannot be used: "
-            f"{type(error).__name__}; both are PEM, the key has no password and is the "
-            "certificate's"
-        ) from None
-    return context
-
-
-def _no_password() -> str:
-    """Never asks on a terminal that is not there."""
-    raise ValueError("the key has a password")
+    return None if web.tls_files is None else server_context(web.tls_files)

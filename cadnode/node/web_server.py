@@ -49,7 +49,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         listening = _listen(settings.web, stopping, pulse)
         if listening is not None:
             desk = DeliveryDesk(settings, progress)
-            node = replace(node_of(settings, progress, announcer), orders=desk.orders())
+            node = replace(node_of(settings, progress, announcer, pulse), orders=desk.orders())
             pulse.say(heartbeat.WORKING)
             _serve(create(node, access), tls, listening, stopping, pulse)
             desk.close()
@@ -57,9 +57,11 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     announcer.close()
 
 
-def node_of(settings: Settings, progress: JobLookup, announcer: Announcer) -> Node:
+def node_of(
+    settings: Settings, progress: JobLookup, announcer: Announcer, pulse: Pulse | None = None
+) -> Node:
     """What the HTTP side asks, bound to this node's folders and job database."""
-    spool = open_spool(settings)
+    spool = open_spool(settings, pulse)
     studies = Studies(settings, spool, progress)
 
     def notify(notice: Notice) -> None:

@@ -74,7 +74,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
 def _bound(
     settings: Settings, models: ActiveModels, casualties: Casualties, pulse: Pulse
 ) -> tuple[WorkerSteps, Sweep]:
-    spool = open_spool(settings)
+    spool = open_spool(settings, pulse)
     steps = WorkerSteps(settings, spool, models, pulse, casualties)
     return steps, Sweep(settings, spool, steps, casualties, pulse)
 

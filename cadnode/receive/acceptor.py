@@ -9,14 +9,16 @@ closed, of the address that has most: a newcomer is always heard.
 import errno
 import selectors
 import socket
+import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from cadnode.log import get_logger
-from cadnode.receive import pdu
+from cadnode.receive import pdu, secure
 from cadnode.receive.admission import (
     VERIFICATIONS,
     AllowedPeers,
@@ -43,19 +45,27 @@ _NO_MORE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 log = get_logger("receive")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Door:
+    """A bound socket, and with which TLS who comes through it is spoken to; None: in clear."""
+
+    listening: socket.socket
+    tls: Callable[[], ssl.SSLContext] | None = None
+
+
 class Acceptor:
     """The listener's loop. `start` and `stop` are called once each; `beat` at each turn of it."""
 
     def __init__(
         self,
-        listening: socket.socket,
+        doors: Sequence[Door],
         peers: AllowedPeers,
         limits: Limits,
         service: Service,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._beat = beat
-        self._listening = listening
+        self._doors = doors
         self._peers = peers
         self._limits = limits
         self._service = service
@@ -75,11 +85,12 @@ class Acceptor:
 
     def start(self) -> None:
         """Begin to accept."""
-        self._listening.setblocking(False)
-        self._listening.listen(_BACKLOG)
+        for door in self._doors:
+            door.listening.setblocking(False)
+            door.listening.listen(_BACKLOG)
+            self._selector.register(door.listening, selectors.EVENT_READ, door)
         self._woken.setblocking(False)
         self._wake.setblocking(False)
-        self._selector.register(self._listening, selectors.EVENT_READ)
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._thread.start()
 
@@ -123,12 +134,13 @@ class Acceptor:
             for connection in self._connections:
                 self._close(connection)
             self._selector.close()
-            self._listening.close()
+            for door in self._doors:
+                door.listening.close()
 
     def _turn(self) -> None:
         for key, _ in self._selector.select(_LOOK_EVERY_S if self._waiting else _TICK_S):
-            if key.fileobj is self._listening:
-                self._accept()
+            if isinstance(key.data, Door):
+                self._accept(key.data)
             elif key.fileobj is self._woken:
                 self._take_back()
             else:
@@ -150,13 +162,13 @@ class Acceptor:
             log.warning("connection_failed", error=error)
             self._close(connection)
 
-    def _accept(self) -> None:
+    def _accept(self, door: Door) -> None:
         if time.monotonic() < self._accepts_from:
             time.sleep(_LOOK_EVERY_S)  # who waits to be accepted would keep the loop spinning
             return
         for _ in range(_MOST_ACCEPTED_AT_ONCE):
             try:
-                peer, where = self._listening.accept()
+                peer, where = door.listening.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -175,10 +187,14 @@ class Acceptor:
             try:
                 peer.setblocking(False)
                 peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                stage = Stage.ASKING
+                if door.tls is not None:
+                    peer = secure.wrapped(peer, door.tls())
+                    stage = Stage.SHAKING
             except OSError:
                 peer.close()
                 continue
-            self._hold(peer, address, Stage.ASKING, self._limits.request_within_s)
+            self._hold(peer, address, stage, self._limits.request_within_s)
 
     def _make_room_for_descriptors(self, error: OSError) -> None:
         if self._service.notes.due("descriptors", ""):
@@ -194,16 +210,39 @@ class Acceptor:
     # One connection
 
     def _read(self, connection: Connection) -> None:
-        peer = connection.peer
         if connection.stage is Stage.LINGERING:
-            if not peer.recv(_READ_BYTES):
+            if not secure.thrown_away(connection.peer, _READ_BYTES):
                 self._close(connection)
+        elif connection.stage is Stage.SHAKING:
+            self._shake(connection)
+        else:
+            self._read_request(connection)
+            # What TLS has decrypted no selector hears of.
+            while connection.stage is Stage.ASKING and secure.has_more(connection.peer):
+                self._read_request(connection)
+
+    def _shake(self, connection: Connection) -> None:
+        """A step of the TLS handshake; it ends in time or with the connection."""
+        try:
+            wants = secure.shaken(connection.peer)
+        except OSError as error:
+            if count := self._service.notes.due("tls", connection.address):
+                log.warning(
+                    "connection_refused", reason=secure.reason_of(error), peer=connection.address,
+                    count=count,
+                )  # fmt: skip
+            self._close(connection)
             return
+        self._selector.modify(connection.peer, wants or selectors.EVENT_READ, connection)
+        if not wants:
+            connection.stage = Stage.ASKING
+            self._read(connection)
+
+    def _read_request(self, connection: Connection) -> None:
         received = connection.received
         wanted = _bytes_wanted(received)
-        try:
-            data = peer.recv(min(wanted, _READ_BYTES))
-        except BlockingIOError:
+        data = secure.received(connection.peer, min(wanted, _READ_BYTES))
+        if data is None:
             return
         if not data:
             self._close(connection)
@@ -227,7 +266,8 @@ class Acceptor:
     def _judge_request(self, connection: Connection) -> None:
         request = pdu.associate_request(bytes(connection.received[pdu.HEADER.size :]))
         connection.received.clear()
-        rejection = self._peers.rejection(connection.address, request)
+        certificate = secure.certificate_of(connection.peer)
+        rejection = self._peers.rejection(connection.address, request, certificate)
         if rejection is not None:
             self._reject(connection, request, rejection)
             return
@@ -322,7 +362,7 @@ class Acceptor:
         connection.received.clear()
         try:
             connection.peer.send(answer)  # the first bytes that are sent: there is room for them
-            connection.peer.shutdown(socket.SHUT_WR)
+            secure.say_no_more(connection.peer)
         except OSError:
             self._close(connection)
 

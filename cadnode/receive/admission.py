@@ -21,10 +21,14 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class AllowedPeer:
-    """Who may send: an AE title ("": any) at an address of a network."""
+    """Who may send: an AE title ("": any) at an address of a network.
+
+    With a `certificate` (its SHA-256, hexadecimal) only who shows that one, by TLS.
+    """
 
     ae_title: str
     network: Network
+    certificate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,13 @@ class AllowedPeers:
         """Whether somebody at this address may send; asked before a byte is read."""
         return not self.peers or any(True for _ in self._at(address))
 
-    def rejection(self, address: str, request: pdu.AssociateRequest) -> pdu.Rejection | None:
-        """Why the request is rejected (PS3.8 9.3.4); None: it is not."""
+    def rejection(
+        self, address: str, request: pdu.AssociateRequest, certificate: str = ""
+    ) -> pdu.Rejection | None:
+        """Why the request is rejected (PS3.8 9.3.4); None: it is not.
+
+        `certificate` is what it was shown with, by TLS.
+        """
         if not request.understands_version_1:
             return pdu.PROTOCOL_VERSION
         if self.called_ae_title and request.called_ae_title != self.called_ae_title:
@@ -48,8 +57,11 @@ class AllowedPeers:
         title = request.calling_ae_title
         if self.calling_ae_titles and title not in self.calling_ae_titles:
             return pdu.CALLING_AE_TITLE
-        if self.peers and not any(p.ae_title in ("", title) for p in self._at(address)):
+        named = [peer for peer in self._at(address) if peer.ae_title in ("", title)]
+        if self.peers and not named:
             return pdu.CALLING_AE_TITLE
+        if self.peers and not any(peer.certificate in ("", certificate) for peer in named):
+            return pdu.CERTIFICATE
         return None
 
     def _at(self, address: str) -> list[AllowedPeer]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
 from cadnode.log import get_logger
-from cadnode.receive import command, pdu
+from cadnode.receive import command, pdu, secure
 from cadnode.receive.command import CommandField, MalformedCommand, Request
 from cadnode.receive.notes import Notes
 from cadnode.receive.pdu import AbortSource, AssociateRequest, Context, MalformedPdu, PduType
@@ -128,7 +128,7 @@ class Association:
 
     def _wake(self) -> None:
         with suppress(OSError):  # it is ending by itself
-            self._peer.shutdown(socket.SHUT_RDWR if self._is_answering else socket.SHUT_RD)
+            secure.shut(self._peer, socket.SHUT_RDWR if self._is_answering else socket.SHUT_RD)
 
     # What it does, in its own thread
 
@@ -177,7 +177,7 @@ class Association:
         try:
             self._peer.settimeout(_ABORT_WITHIN_S)
             self._peer.sendall(pdu.abort(AbortSource.SERVICE_PROVIDER))
-            self._peer.shutdown(socket.SHUT_WR)
+            secure.shut(self._peer, socket.SHUT_WR)
         except OSError:
             return False
         return True

@@ -23,6 +23,7 @@ _USUAL_REQUEST_BYTES = 16 << 10
 class Stage(Enum):
     """Where a connection stands."""
 
+    SHAKING = "shaking"  # hands, by TLS
     ASKING = "asking"  # its A-ASSOCIATE-RQ is on its way
     WAITING = "waiting"  # for a place
     LINGERING = "lingering"  # everything is said

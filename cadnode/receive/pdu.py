@@ -60,6 +60,7 @@ class Rejection:
 
 CALLING_AE_TITLE = Rejection(1, 1, 3, "calling_ae_title")
 CALLED_AE_TITLE = Rejection(1, 1, 7, "called_ae_title")
+CERTIFICATE = Rejection(1, 1, 3, "certificate")  # of this AE title another one is expected
 PROTOCOL_VERSION = Rejection(1, 2, 2, "protocol_version")
 LOCAL_LIMIT = Rejection(2, 3, 2, "local_limit_exceeded")
 

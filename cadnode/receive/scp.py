@@ -6,6 +6,7 @@ name what is taken: storage SOP classes (PS3.4 B.5) and transfer syntaxes (PS3.5
 
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from pydicom import uid
 
 from cadnode.errors import NotProcessable, SettingsError
 from cadnode.log import get_logger, hashed
-from cadnode.receive.acceptor import Acceptor
+from cadnode.receive.acceptor import Acceptor, Door
 from cadnode.receive.admission import AllowedPeer, AllowedPeers, PlaceLimits
 from cadnode.receive.association import Service
 from cadnode.receive.command import Request
@@ -28,6 +29,7 @@ from cadnode.receive.pdu import Context
 from cadnode.receive.spool import Incoming, Spool, StoredInstance
 from cadnode.receive.stream import DataSetSink, StorageStatus
 from cadnode.receive.wire import Patience
+from cadnode.tls import Reloaded, TlsFiles, server_context
 
 VERIFICATION = "1.2.840.10008.1.1"
 MAMMOGRAPHY: tuple[str, ...] = (
@@ -111,11 +113,17 @@ MAX_PDU_BYTES = 1 << 20  # offered to peers; DCMTK takes 128 KiB of it at most
 
 @dataclass(frozen=True, slots=True)
 class ScpConfig:
-    """How to listen. Port 0 takes any free one; no peers and no calling AE titles mean any."""
+    """How to listen. Port 0 takes any free one; no peers and no calling AE titles mean any.
+
+    With `tls` also on `tls_port`, and on `port` only where `in_clear`.
+    """
 
     ae_title: str = "CADNODE"
     host: str = "127.0.0.1"
     port: int = 11112
+    in_clear: bool = True
+    tls: TlsFiles | None = None
+    tls_port: int = 2762
     peers: tuple[AllowedPeer, ...] = ()
     calling_ae_titles: tuple[str, ...] = ()
     check_called_ae_title: bool = False
@@ -160,9 +168,14 @@ class ScpConfig:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A running listener."""
+    """A running listener; a port is 0 where it is not listened on.
+
+    `problem` says why it still shows an older certificate than its files hold; "" when it does not.
+    """
 
     port: int
+    tls_port: int = 0
+    problem: Callable[[], str] = lambda: ""
 
 
 class Notices:
@@ -215,36 +228,53 @@ def serve(
     Raises
     ------
     SettingsError
-        The address cannot be listened on.
+        An address cannot be listened on, or a file of TLS cannot be used.
     """
+    certificates = None if config.tls is None else Reloaded(config.tls, server_context)
+    in_clear = _door(config.host, config.port) if config.in_clear or not certificates else None
+    secure = None
+    if certificates is not None:
+        try:
+            secure = _door(config.host, config.tls_port, certificates.current)
+        except SettingsError:
+            if in_clear is not None:
+                in_clear.listening.close()
+            raise
     removed = spool.clear_incoming()
     notices = Notices(on_instance)
-    try:
-        listening = _listening(config)
-    except OSError as error:
-        notices.close()
-        reason = os.strerror(error.errno or 0)
-        raise SettingsError(f"cannot listen on {config.host}:{config.port}: {reason}") from error
     acceptor = Acceptor(
-        listening, config.allowed, provide_descriptors(config.limits),
-        _service(config, spool, notices), alive,
+        [door for door in (in_clear, secure) if door is not None], config.allowed,
+        provide_descriptors(config.limits), _service(config, spool, notices), alive,
     )  # fmt: skip
-    port = int(listening.getsockname()[1])
+    listener = Listener(
+        _port_of(in_clear), _port_of(secure), lambda: certificates.problem if certificates else ""
+    )
     acceptor.start()
+    port = listener.port or listener.tls_port
     log.info("listener_started", port=port, ae_title=config.ae_title, count=removed)
     try:
-        yield Listener(port)
+        yield listener
     finally:
         acceptor.stop(config.stop_within_s)
         notices.close()
         log.info("listener_stopped", port=port)
 
 
-def _listening(config: ScpConfig) -> socket.socket:
+def _door(host: str, port: int, tls: Callable[[], ssl.SSLContext] | None = None) -> Door:
+    try:
+        return Door(_listening(host, port), tls)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise SettingsError(f"cannot listen on {host}:{port}: {reason}") from error
+
+
+def _port_of(door: Door | None) -> int:
+    return 0 if door is None else int(door.listening.getsockname()[1])
+
+
+def _listening(host: str, port: int) -> socket.socket:
     """A bound socket; of a name's addresses the first IPv4 one, if there is any."""
-    found = socket.getaddrinfo(
-        config.host or None, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, kind, protocol, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
     listening = socket.socket(family, kind, protocol)
     try:

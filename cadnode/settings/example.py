@@ -51,7 +51,10 @@ _PEERS_EXAMPLE = """\
 # username = "cadnode"                     # a user, and the file that holds the password,
 # password_file = "/etc/cadnode/orthanc"
 # token_file = "/etc/cadnode/token"        # or the file that holds a bearer token,
-# ca_file = "/etc/cadnode/ca.pem"          # and certificates to trust for https
+# ca_file = "/etc/cadnode/ca.pem"          # and certificates to trust for https, or with tls
+# tls = true                # for "dicom": by TLS; ours, where the peer wants one:
+# certificate_file = "/etc/cadnode/node.pem"
+# key_file = "/etc/cadnode/node.key"
 # folder = "/path"                         # for "folder"
 # timeout_s = 30.0
 # give_up_after_h = 72.0    # an unreachable destination is retried for this long
@@ -68,4 +71,5 @@ _PEERS_EXAMPLE = """\
 # [[listener.peers]]
 # address = "10.1.2.3"      # its IP address, or a network: "10.1.2.0/24"
 # ae_title = "PACS"         # without it: any AE title at that address
+# certificate_sha256 = "…"  # without it: any certificate that listener.ca_file vouches for
 """

@@ -14,6 +14,7 @@ from cadnode.domain import Profile
 from cadnode.errors import SettingsError
 from cadnode.http import HttpPeerValues
 from cadnode.settings.sections import AeTitle, Port, Section
+from cadnode.tls import TlsFiles
 
 
 def _http_url(value: str) -> str:
@@ -55,7 +56,9 @@ class HttpPeer(Section):
         None, description="its first line is sent as `Authorization: Bearer …`"
     )
     ca_file: Path | None = Field(
-        None, description="PEM certificates to trust beside the system's, for https"
+        None,
+        description="PEM certificates to trust beside the system's, for https; for DICOM by "
+        "TLS these alone",
     )
     timeout_s: PositiveFloat = Field(30.0, description="silence after which a peer is given up")
     name: PeerName = Field(
@@ -102,6 +105,15 @@ class Destination(HttpPeer):
     query_ae_title: AeTitle | None = Field(
         None, description="AE title of query_host; without one, ae_title"
     )
+    tls: bool = Field(
+        False,
+        description="for dicom: by TLS; its certificate is checked by ca_file and tls_name",
+    )
+    tls_name: str = Field("", description="the name in its certificate, where that is not host")
+    certificate_file: Path | None = Field(
+        None, description="for dicom: PEM certificate, with its chain, that we show by TLS"
+    )
+    key_file: Path | None = Field(None, description="PEM key of the certificate, no password")
     folder: Path | None = Field(None, description="for folder: where a folder a study is written")
     give_up_after_h: PositiveFloat = Field(
         72.0, description="an unreachable destination is retried for this long"
@@ -110,12 +122,25 @@ class Destination(HttpPeer):
         None, description="which objects it gets; without one, those of report.profile"
     )
 
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """The files of TLS with a DICOM peer; None where it is not spoken."""
+        return TlsFiles(self.certificate_file, self.key_file, self.ca_file) if self.tls else None
+
     @model_validator(mode="after")
     def _is_whole(self) -> "Destination":
         needed = NEEDED.get(self.kind, ())
         if any(getattr(self, key) is None for key in needed):
             keys = " and ".join(filter(None, (", ".join(needed[:-1]), needed[-1])))
             raise ValueError(f"a destination of kind {self.kind!r} needs {keys}")
+        if self.kind != "dicom" and (self.tls or self.certificate_file):
+            raise ValueError(
+                "tls and certificate_file are for kind 'dicom'; by HTTP, TLS is for https URLs"
+            )
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file come together")
+        if self.certificate_file is not None and not self.tls:
+            raise ValueError("a certificate_file is shown by TLS alone: set tls")
         return self
 
 

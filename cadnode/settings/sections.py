@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from cadnode.domain import OPERATING_POINT, YOUDEN, Laterality, Profile, System, ViewPosition
+from cadnode.tls import TlsFiles
 
 STANDARD_VIEWS = ("R CC", "L CC", "R MLO", "L MLO")
 
@@ -48,8 +49,17 @@ def _network(value: str) -> str:
     return value
 
 
+def _fingerprint(value: str) -> str:
+    """SHA-256 in hexadecimal, in capitals or not, with colons or without."""
+    plain = value.replace(":", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", plain):
+        raise ValueError("a fingerprint is a SHA-256: 64 hexadecimal digits, colons or not")
+    return plain
+
+
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 NetworkAddress = Annotated[str, AfterValidator(_network)]
+Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 WantedView = Annotated[str, AfterValidator(_view)]
 ShadowSpec = Annotated[str, Field(pattern=r"^[^@\s]+@\d+\.\d+\.\d+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -70,6 +80,10 @@ class ListenerPeer(Section):
     ae_title: AeTitle | None = Field(
         None, description="its AE title; without one, any at that address"
     )
+    certificate_sha256: Fingerprint | None = Field(
+        None,
+        description="it must show this certificate, by TLS: `openssl x509 -fingerprint -sha256`",
+    )
 
 
 class ListenerSection(Section):
@@ -77,7 +91,24 @@ class ListenerSection(Section):
 
     ae_title: AeTitle = Field("CADNODE", description="AE title that peers call")
     host: str = Field("0.0.0.0", description="address to listen on")
-    port: Port = Field(11112, description="TCP port to listen on")
+    port: Port = Field(11112, description="TCP port to listen on, in clear")
+    in_clear: bool = Field(
+        True, description="listen on port; without it by TLS alone, which needs a certificate"
+    )
+    tls_port: Port = Field(
+        2762, description="TCP port to listen on by TLS, where there is a certificate"
+    )
+    certificate_file: Path | None = Field(
+        None, description="PEM certificate, with its chain, to speak TLS; its files may be renewed"
+    )
+    key_file: Path | None = Field(None, description="PEM key of the certificate, no password")
+    ca_file: Path | None = Field(
+        None,
+        description="PEM certificates of who signs the peers' ones: then each peer must show one",
+    )
+    crl_file: Path | None = Field(
+        None, description="PEM lists of certificates that were revoked, of everybody in ca_file"
+    )
     peers: tuple[ListenerPeer, ...] = Field(
         (), description="who may send, by address and AE title, as [[listener.peers]]; empty: any"
     )
@@ -109,6 +140,25 @@ class ListenerSection(Section):
                 raise ValueError(
                     f"peer {peer.ae_title} is not among calling_ae_titles and could never send"
                 )
+            if peer.certificate_sha256 and self.ca_file is None:
+                raise ValueError("a peer with certificate_sha256 needs listener.ca_file")
+        return self
+
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """The files of TLS; None where it is not spoken."""
+        if self.certificate_file is None:
+            return None
+        return TlsFiles(self.certificate_file, self.key_file, self.ca_file, self.crl_file)
+
+    @model_validator(mode="after")
+    def _certificate_is_whole(self) -> "ListenerSection":
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file come together")
+        if self.certificate_file is None and (self.ca_file or not self.in_clear):
+            raise ValueError("TLS needs certificate_file and key_file")
+        if self.crl_file is not None and self.ca_file is None:
+            raise ValueError("crl_file needs ca_file")
         return self
 
 
@@ -291,6 +341,13 @@ class WebSection(Section):
     )
     certificate_file: Path | None = Field(None, description="PEM certificate chain: serve https")
     key_file: Path | None = Field(None, description="PEM key of the certificate")
+
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """The files of TLS; None where http is served."""
+        if self.certificate_file is None:
+            return None
+        return TlsFiles(self.certificate_file, self.key_file)
 
     @model_validator(mode="after")
     def _is_safe(self) -> "WebSection":
