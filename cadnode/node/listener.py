@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.log import get_logger
-from cadnode.node import heartbeat, readiness
+from cadnode.node import commitment_reports, heartbeat, readiness
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.senders import Senders, senders_of
@@ -14,6 +14,9 @@ from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
 from cadnode.receive import scp
 from cadnode.receive.admission import AllowedPeer
+from cadnode.receive.commitment import CommitmentService
+from cadnode.receive.commitment_requests import CommitmentRequests
+from cadnode.receive.holdings import Holdings
 from cadnode.receive.spool import Spool, StoredInstance
 from cadnode.settings import Settings
 
@@ -35,12 +38,15 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             # The image is safe in the spool; the worker's sweep finds unannounced studies.
             log.warning("announcement_failed", study=stored.study_key, error=error)
 
+    commitment = commitment_service(settings, spool)
     with (
         stopping_on_signal(supervised=supervised) as stopping,
         scp.serve(
-            scp_config(settings), spool, on_instance, lambda: pulse.tick("accepting connections")
+            scp_config(settings), spool, on_instance, lambda: pulse.tick("accepting connections"),
+            commitment,
         ),
-    ):
+        commitment_reports.running(settings, commitment),
+    ):  # fmt: skip
         if senders_of(settings.listener) is Senders.ANYBODY:
             log.warning("listener_open", port=settings.listener.port)
         log.info("listening", role="listener", port=settings.listener.port)
@@ -58,6 +64,15 @@ def open_spool(settings: Settings) -> Spool:
     return Spool(
         settings.storage.folder / "spool",
         min_free_bytes=int(settings.storage.min_free_gb * 1e9),
+    )
+
+
+def commitment_service(settings: Settings, spool: Spool) -> CommitmentService:
+    """Storage commitment, as the listener offers it to senders and takes it from archives."""
+    return CommitmentService(
+        CommitmentRequests(settings.storage.folder / "commitments" / "requested"),
+        Holdings(spool, scp.STORAGE_CLASSES),
+        is_offered=settings.listener.commitment,
     )
 
 

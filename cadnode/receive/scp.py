@@ -17,10 +17,12 @@ from pydicom import uid
 
 from cadnode.errors import NotProcessable, SettingsError
 from cadnode.log import get_logger, hashed
+from cadnode.receive import commitment_data
 from cadnode.receive.acceptor import Acceptor
 from cadnode.receive.admission import AllowedPeer, AllowedPeers, PlaceLimits
 from cadnode.receive.association import Service
 from cadnode.receive.command import Request
+from cadnode.receive.commitment import CommitmentService
 from cadnode.receive.connections import Limits, provide_descriptors
 from cadnode.receive.identity import Identity, is_valid_uid, read_identity
 from cadnode.receive.notes import Notes
@@ -204,8 +206,9 @@ def serve(
     spool: Spool,
     on_instance: OnInstance,
     alive: Callable[[], None] = lambda: None,
+    commitment: CommitmentService | None = None,
 ) -> Iterator[Listener]:
-    """A listener for the length of the `with` block.
+    """A listener for the length of the `with` block; with `commitment` it offers that, too.
 
     `on_instance` is called after an instance was published, in a thread of its own; `alive` by
     the loop that accepts connections, ten times a second for as long as it does. At the end
@@ -227,7 +230,7 @@ def serve(
         raise SettingsError(f"cannot listen on {config.host}:{config.port}: {reason}") from error
     acceptor = Acceptor(
         listening, config.allowed, provide_descriptors(config.limits),
-        _service(config, spool, notices), alive,
+        _service(config, spool, notices, commitment), alive,
     )  # fmt: skip
     port = int(listening.getsockname()[1])
     acceptor.start()
@@ -256,20 +259,38 @@ def _listening(config: ScpConfig) -> socket.socket:
     return listening
 
 
-def _service(config: ScpConfig, spool: Spool, notices: Notices) -> Service:
+def _service(
+    config: ScpConfig, spool: Spool, notices: Notices, commitment: CommitmentService | None
+) -> Service:
     supported = {str(one): TRANSFER_SYNTAXES for one in STORAGE_CLASSES}
+    if commitment is not None:
+        supported[commitment_data.PUSH_MODEL] = commitment_data.TRANSFER_SYNTAXES
     return Service(
         spool=spool,
-        store=partial(_store, spool=spool, notices=notices),
+        store=partial(_store, spool=spool, announce=_announcing(notices, commitment)),
         supported={VERIFICATION: _VERIFICATION_SYNTAXES} | supported,
         patience=config.patience,
         max_pdu_bytes=config.max_pdu_bytes,
         notes=Notes(),
+        commitment=commitment,
     )
 
 
+def _announcing(notices: Notices, commitment: CommitmentService | None) -> OnInstance:
+    """What is done with an instance before its sender hears of it; returns at once."""
+    if commitment is None:
+        return notices.put
+    note = commitment.holdings.note
+
+    def announce(stored: StoredInstance) -> None:
+        note(stored)
+        notices.put(stored)
+
+    return announce
+
+
 def _store(
-    request: Request, context: Context, sink: DataSetSink, *, spool: Spool, notices: Notices
+    request: Request, context: Context, sink: DataSetSink, *, spool: Spool, announce: OnInstance
 ) -> int:
     """Status of a C-STORE request whose data set has arrived."""
     try:
@@ -285,7 +306,7 @@ def _store(
         sink.close()
     _log_outcome(request, context, status, stored)
     if stored is not None:
-        notices.put(stored)
+        announce(stored)
     return int(status)
 
 

@@ -70,6 +70,11 @@ class ListenerPeer(Section):
     ae_title: AeTitle | None = Field(
         None, description="its AE title; without one, any at that address"
     )
+    port: Port | None = Field(
+        None,
+        description="port on which it takes reports of storage commitment (N-EVENT-REPORT) that it "
+        "did not take on the association of its request; without one they are not sent again",
+    )
 
 
 class ListenerSection(Section):
@@ -95,6 +100,11 @@ class ListenerSection(Section):
         500,
         description="TCP connections held that have asked for no association yet, half of them "
         "for one IP address; the oldest is closed for a new one",
+    )
+    commitment: bool = Field(
+        True,
+        description="whether senders may ask if their images are safe here (storage commitment); "
+        "the node is no archive: images go as [retention] says, whatever was confirmed",
     )
     network_timeout_s: PositiveFloat = Field(60.0, description="silence after which a peer is cut")
     least_bytes_per_s: PositiveFloat = Field(

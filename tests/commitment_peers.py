@@ -1,0 +1,138 @@
+"""Peers of storage commitment, as pynetdicom AEs of this process: a sender, an archive."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.uid import generate_uid
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import (
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+    Verification,
+)
+
+from tests.peers import wait_until
+
+Objects = Sequence[tuple[str, str]]
+
+
+def action(transaction: str, objects: Objects) -> Dataset:
+    """Action Information."""
+    ds = Dataset()
+    ds.TransactionUID = transaction
+    ds.ReferencedSOPSequence = [item(one) for one in objects]
+    return ds
+
+
+def item(one: tuple[str, str], reason: int | None = None) -> Dataset:
+    ds = Dataset()
+    ds.ReferencedSOPClassUID, ds.ReferencedSOPInstanceUID = one
+    if reason is not None:
+        ds.FailureReason = reason
+    return ds
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that a sender got."""
+
+    transaction: str
+    committed: list[str]
+    failed: dict[str, int]
+    event_type: int
+    same_association: bool
+
+    @staticmethod
+    def of(event: evt.Event, *, same_association: bool) -> "Report":
+        ds = event.event_information
+        return Report(
+            str(ds.TransactionUID),
+            [str(i.ReferencedSOPInstanceUID) for i in ds.get("ReferencedSOPSequence", [])],
+            {
+                str(i.ReferencedSOPInstanceUID): i.FailureReason
+                for i in ds.get("FailedSOPSequence", [])
+            },
+            event.event_type,
+            same_association,
+        )
+
+
+@dataclass
+class Asking:
+    """A sender that asks for storage commitment; `reports` are what it got, in order."""
+
+    port: int
+    ae_title: str = "MG1"
+    reports: list[Report] = field(default_factory=list)
+
+    def ask(
+        self,
+        objects: Objects,
+        *,
+        transaction: str = "",
+        wait_for: int = 1,
+        action_type: int = 1,
+        instance: str = StorageCommitmentPushModelInstance,
+        store: Sequence[Any] = (),
+        max_pdu: int = 16382,
+    ) -> int:
+        """Status of one N-ACTION; stays until so many more reports have come on it.
+
+        With `wait_for` 0 it is gone before it has acknowledged one.
+        """
+        ae = AE(self.ae_title)
+        ae.maximum_pdu_size = max_pdu
+        ae.add_requested_context(StorageCommitmentPushModel)
+        for file in store:
+            ae.add_requested_context(file.SOPClassUID, file.file_meta.TransferSyntaxUID)
+        before = len(self.reports)
+        take = [(evt.EVT_N_EVENT_REPORT, self._take_here if wait_for else _leave)]
+        assoc = ae.associate("127.0.0.1", self.port, evt_handlers=take, max_pdu=max_pdu)
+        assert assoc.is_established
+        try:
+            for file in store:
+                assert assoc.send_c_store(file).Status == 0
+            ds = action(transaction or generate_uid(), objects)
+            answer, _ = assoc.send_n_action(ds, action_type, StorageCommitmentPushModel, instance)
+            if answer.Status == 0 and wait_for:
+                wait_until(lambda: len(self.reports) >= before + wait_for)
+        finally:
+            if wait_for:
+                assoc.release()
+            else:
+                assoc.abort()
+        return int(answer.Status)
+
+    def _take_here(self, event: evt.Event) -> tuple[int, None]:
+        self.reports.append(Report.of(event, same_association=True))
+        return 0x0000, None
+
+    @contextmanager
+    def listening(self, port: int) -> Iterator[None]:
+        """Within the block it takes reports on a port of its own, as SCU by role selection."""
+        ae = AE(self.ae_title)
+        ae.add_supported_context(Verification)
+        ae.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
+
+        def take(event: evt.Event) -> tuple[int, None]:
+            self.reports.append(Report.of(event, same_association=False))
+            return 0x0000, None
+
+        server = ae.start_server(
+            ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, take)]
+        )
+        try:
+            yield
+        finally:
+            server.shutdown()
+
+
+def _leave(event: evt.Event) -> tuple[int, None]:
+    event.assoc.abort()
+    return 0x0110, None
+
+
+__all__ = ["Asking", "Objects", "Report", "action", "item"]
