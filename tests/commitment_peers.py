@@ -1,13 +1,22 @@
 """Peers of storage commitment, as pynetdicom AEs of this process: a sender, an archive."""
 
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydicom import Dataset
 from pydicom.uid import generate_uid
-from pynetdicom import AE, evt
+from pynetdicom import (
+    AE,
+    ALL_TRANSFER_SYNTAXES,
+    AllStoragePresentationContexts,
+    build_role,
+    evt,
+)
 from pynetdicom.sop_class import (
     StorageCommitmentPushModel,
     StorageCommitmentPushModelInstance,
@@ -135,4 +144,100 @@ def _leave(event: evt.Event) -> tuple[int, None]:
     return 0x0110, None
 
 
-__all__ = ["Asking", "Objects", "Report", "action", "item"]
+@dataclass
+class CommittingArchive:
+    """A Storage SCP that is asked to commit, and answers when `answer` is called.
+
+    `stored` counts how often it was sent each object, `asked` are the requests, the newest last.
+    `at_once` makes what it answers on the association of the request; None: nothing.
+    """
+
+    ae_title: str
+    offers: bool = True
+    at_once: Callable[[Dataset], Dataset] | None = None
+    port: int = 0
+    stored: Counter[str] = field(default_factory=Counter)
+    asked: list[Dataset] = field(default_factory=list)
+
+    def of(self, n: int = -1) -> tuple[str, list[tuple[str, str]]]:
+        """(transaction, objects) of a request."""
+        wanted = self.asked[n].ReferencedSOPSequence
+        objects = [(str(i.ReferencedSOPClassUID), str(i.ReferencedSOPInstanceUID)) for i in wanted]
+        return str(self.asked[n].TransactionUID), objects
+
+    def answer(
+        self,
+        node_port: int,
+        *,
+        n: int = -1,
+        failed: int = 0,
+        reason: int = 0x0112,
+        transaction: str = "",
+        ae_title: str = "",
+        source: str = "127.0.0.1",
+    ) -> int | None:
+        """Status of the report of a request, over an association of its own.
+
+        The first `failed` objects are not committed. None: it was not let in.
+        """
+        known, objects = self.of(n)
+        ds = report(transaction or known, objects[failed:], objects[:failed], reason)
+        ae = AE(ae_title or self.ae_title)
+        ae.add_requested_context(StorageCommitmentPushModel)
+        role = build_role(StorageCommitmentPushModel, scu_role=False, scp_role=True)
+        assoc = ae.associate("127.0.0.1", node_port, ext_neg=[role], bind_address=(source, 0))
+        if not assoc.is_established:
+            return None
+        status, _ = assoc.send_n_event_report(
+            ds, 2 if failed else 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+        )
+        assoc.release()
+        return int(status.Status)
+
+    @contextmanager
+    def listening(self) -> Iterator["CommittingArchive"]:
+        """Within the block it takes objects and requests."""
+        ae = AE(self.ae_title)
+        ae.maximum_associations = 50
+        ae.add_supported_context(Verification)
+        for context in AllStoragePresentationContexts:
+            ae.add_supported_context(context.abstract_syntax, ALL_TRANSFER_SYNTAXES)
+        if self.offers:
+            ae.add_supported_context(StorageCommitmentPushModel)
+        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._act)]
+        server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        self.port = server.server_address[1]
+        try:
+            yield self
+        finally:
+            server.shutdown()
+
+    def _store(self, event: evt.Event) -> int:
+        self.stored[str(event.request.AffectedSOPInstanceUID)] += 1
+        return 0
+
+    def _act(self, event: evt.Event) -> tuple[int, None]:
+        self.asked.append(event.action_information)
+        if self.at_once is not None:
+            ds = self.at_once(event.action_information)
+            threading.Thread(target=_report_on, args=(event.assoc, ds)).start()
+        return 0, None
+
+
+def _report_on(assoc: Any, ds: Dataset) -> None:
+    time.sleep(0.1)  # after the response to the request
+    kind = 2 if "FailedSOPSequence" in ds else 1
+    assoc.send_n_event_report(
+        ds, kind, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+    )
+
+
+def report(transaction: str, committed: Objects, failed: Objects, reason: int) -> Dataset:
+    """Event Information."""
+    ds = Dataset()
+    ds.TransactionUID = transaction
+    if committed:
+        ds.ReferencedSOPSequence = [item(one) for one in committed]
+    if failed:
+        ds.FailedSOPSequence = [item(one, reason) for one in failed]
+    return ds

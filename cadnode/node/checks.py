@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from cadnode import http, places
+from cadnode.deliver import commitment
 from cadnode.deliver.destination import kind_of
+from cadnode.deliver.dicom import peer_of
 from cadnode.errors import CadnodeError, ReportError, SettingsError
 from cadnode.node import worker_state
 from cadnode.node.deliveries import profiles_of
@@ -278,6 +280,9 @@ def destination_check(
     where = kind.where(destination)
     try:
         found = kind.check(destination, settings.listener.ae_title)
+        if destination.commit:
+            commitment.check(peer_of(destination, settings.listener.ae_title))
+            found += " and offers storage commitment"
         return Check(name, CheckVerdict.OK, f"{where}: {found}")
     except CadnodeError as error:
         mend = (advice or {}).get(destination.kind, kind.advice)

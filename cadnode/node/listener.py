@@ -6,7 +6,8 @@ from ipaddress import ip_network
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.log import get_logger
-from cadnode.node import commitment_reports, heartbeat, readiness
+from cadnode.node import commitment_reports, commitments, heartbeat, readiness
+from cadnode.node.commitments import Archives
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.senders import Senders, senders_of
@@ -69,9 +70,11 @@ def open_spool(settings: Settings) -> Spool:
 
 def commitment_service(settings: Settings, spool: Spool) -> CommitmentService:
     """Storage commitment, as the listener offers it to senders and takes it from archives."""
+    commitments.prepare(settings.storage.folder)
     return CommitmentService(
         CommitmentRequests(settings.storage.folder / "commitments" / "requested"),
         Holdings(spool, scp.STORAGE_CLASSES),
+        Archives(settings).take,
         is_offered=settings.listener.commitment,
     )
 

@@ -21,6 +21,8 @@ from cadnode.imaging import pixels
 from cadnode.log import get_logger
 from cadnode.models.device import choose_device
 from cadnode.node import (
+    commitment_watch,
+    commitments,
     deliveries,
     delivery_record,
     heartbeat,
@@ -41,7 +43,7 @@ from cadnode.node.header_index import HeaderIndex
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_database import is_full
 from cadnode.node.job_watch import JobWatch
-from cadnode.node.jobs import JobLookup, deliver_id
+from cadnode.node.jobs import DeliveryStatus, JobLookup, deliver_id
 from cadnode.node.listener import open_spool
 from cadnode.node.model_overview import examine
 from cadnode.node.outputs import cards_of, installation_uid, model_folders, write_outputs
@@ -95,7 +97,11 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         if start is None:
             return
         log.info("working", role="worker", device=device, count=len(list(readers)))
-        with _sweeping(worker, start, jobs, settings.study.sweep_s), housekeeping.running(settings):
+        with (
+            _sweeping(worker, start, jobs, settings.study.sweep_s),
+            housekeeping.running(settings),
+            commitment_watch.running(settings, start.deliver_again, lambda: jobs.is_usable),
+        ):
             while not stopping():
                 pulse.tick("worker")
                 if not jobs.look():
@@ -193,6 +199,7 @@ class Worker:
             report=self.report,
             deliver=self.deliver,
             settled=self.settled,
+            commitment_pause_s=self.commitment_pause_s,
             note=self.note,
             waiting=self.waiting,
             answer=self.answer,
@@ -513,13 +520,29 @@ class Worker:
     def waiting(self, study: str, content: str) -> dict[str, str]:
         """Jobs of the further tries of what did not arrive, by destination."""
         entries = self._undelivered.of_study(study)
-        return {e.destination: e.job for e in entries if e.content == content}
+        return {
+            e.destination: e.job
+            for e in entries
+            if e.content == content and e.status is not DeliveryStatus.AWAITING_COMMITMENT
+        }
+
+    def commitment_pause_s(self, study: str, content: str, destination: str) -> float | None:
+        """Seconds until a destination is asked again to confirm what it stored; None: never."""
+        state = commitments.progress(self._folder(study, content), destination)
+        return state.next_question_s(self._commit_within_s(destination))
+
+    def _commit_within_s(self, destination: str) -> float:
+        return self._settings.destination(destination).commit_within_h * 3600
 
     def note(self, note: DeliveryNote) -> None:
         """Keep what followed a try where it is counted; a full disk delays no delivery."""
         try:
             folder = self._folder(note.study, note.content)
-            undelivered.note(self._undelivered, folder, note, time.time())
+            overdue_at = None
+            if note.status is DeliveryStatus.AWAITING_COMMITMENT:
+                asked_at = commitments.progress(folder, note.destination).unanswered_since
+                overdue_at = (asked_at or time.time()) + self._commit_within_s(note.destination)
+            undelivered.note(self._undelivered, folder, note, time.time(), overdue_at)
         except OSError as error:
             log.warning("delivery_not_noted", destination=note.destination, error=error)
 

@@ -106,6 +106,16 @@ class Destination(HttpPeer):
     give_up_after_h: PositiveFloat = Field(
         72.0, description="an unreachable destination is retried for this long"
     )
+    commit: bool = Field(
+        False,
+        description="for dicom: a result counts as delivered once this archive has confirmed by "
+        "storage commitment that it keeps it; its answer may come hours later, to listener.port",
+    )
+    commit_within_h: PositiveFloat = Field(
+        24.0,
+        description="with commit: an archive that has not answered for so long is asked again, and "
+        "health says so",
+    )
     profile: Profile | None = Field(
         None, description="which objects it gets; without one, those of report.profile"
     )
@@ -116,6 +126,8 @@ class Destination(HttpPeer):
         if any(getattr(self, key) is None for key in needed):
             keys = " and ".join(filter(None, (", ".join(needed[:-1]), needed[-1])))
             raise ValueError(f"a destination of kind {self.kind!r} needs {keys}")
+        if self.commit and self.kind != "dicom":
+            raise ValueError(f"commit is for destinations of kind 'dicom', not {self.kind!r}")
         return self
 
 
