@@ -26,6 +26,7 @@ CONTEXTS: Final = tuple((CLASS, syntax) for syntax in ("1.2.840.10008.1.2.1", "1
 _INSTANCE: Final = str(StorageCommitmentPushModelInstance)
 _REQUEST: Final = 1  # Action Type ID (table J.3-1)
 _LOOK_EVERY_S: Final = 0.05
+_SUCCESS, _PROCESSING_FAILURE, _INVALID_ARGUMENT = 0x0000, 0x0110, 0x0115  # PS3.7 10.1.1.1.9
 
 OnReport = Callable[[Dataset], bool]
 """Takes a report that comes on the association of its request; whether it is one of ours."""
@@ -91,7 +92,11 @@ def ask(
     """
 
     def take(event: evt.Event) -> tuple[int, None]:
-        return (0x0000 if on_report(event.event_information) else 0x0115), None
+        try:
+            return (_SUCCESS if on_report(event.event_information) else _INVALID_ARGUMENT), None
+        except Exception:
+            # The association handler: whatever an archive sends, it gets an answer, and can repeat.
+            return _PROCESSING_FAILURE, None
 
     handlers = [(evt.EVT_N_EVENT_REPORT, take)]
     with _asking(archive, evt_handlers=handlers) as assoc:

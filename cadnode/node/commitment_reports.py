@@ -26,6 +26,8 @@ from cadnode.settings import Settings
 _LOOK_EVERY_S: Final = 0.5
 _TIMEOUT_S: Final = 10.0
 _MOST_AT_ONCE: Final = 50  # over one association
+_GIVEN_UP_AFTER_S: Final = retry.REPORT.give_up_after_s or 0.0
+WITHOUT_PORT_S: Final = 3600.0  # for which a request is kept that nobody can be sent a report of
 
 log = get_logger("listener")
 
@@ -74,31 +76,30 @@ class CommitmentReporter:
         owed = self._service.requests.to_report()
         self._pauses = {sender: self._pauses[sender] for sender in owed if sender in self._pauses}
         for sender, keys in owed.items():
-            self._give_up_old(keys)
+            port = port_of(self._settings, sender)
+            self._give_up_old(keys, WITHOUT_PORT_S if port is None else _GIVEN_UP_AFTER_S)
             next_at, pause_s = self._pauses.get(sender, (0.0, 0.0))
             now = self._clock()
             # A clock that was set back must not delay a report for as long.
             if now < next_at <= now + retry.REPORT.longest_pause_s:
                 continue
-            if self._report(sender, keys[:_MOST_AT_ONCE]):
+            if port is None or self._report(sender, port, keys[:_MOST_AT_ONCE]):
                 self._pauses.pop(sender, None)
             else:
                 pause_s = retry.REPORT.pause_after_s(pause_s)
                 self._pauses[sender] = (self._clock() + pause_s, pause_s)
 
-    def _give_up_old(self, keys: list[str]) -> None:
-        limit_s = retry.REPORT.give_up_after_s or 0.0
+    def _give_up_old(self, keys: list[str], limit_s: float) -> None:
         for key in list(keys):
             if self._clock() - self._service.requests.asked_at(key) > limit_s:
                 keys.remove(key)
                 self._service.requests.settle(key)
                 log.warning("commitment_not_reported", reason="given_up")
 
-    def _report(self, sender: Sender, keys: list[str]) -> bool:
+    def _report(self, sender: Sender, port: int, keys: list[str]) -> bool:
         """Whether the sender took all of these."""
-        port = port_of(self._settings, sender)
-        if port is None or not keys:
-            return not keys
+        if not keys:
+            return True
         # One after the other: what many requests name does not lie in memory at once.
         reports = (one for key in keys if (one := self._outgoing(key)) is not None)
         taken: list[str] = []
@@ -111,6 +112,10 @@ class CommitmentReporter:
             return delivery.report(reports, self._peer(sender, port), on_taken)
         except DeliveryError as error:
             log.warning("commitment_not_reported", peer=sender.address, error=error)
+            return False
+        except Exception as error:
+            # One sender's reports: whatever it is or answers, the others get theirs.
+            log.error("commitment_not_reported", peer=sender.address, error=error)
             return False
         finally:
             if taken:

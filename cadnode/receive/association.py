@@ -88,6 +88,7 @@ class Association:
             CommitmentExchange(
                 service.commitment,
                 Sender(address, request.calling_ae_title),
+                service.notes,
                 may_report=request.max_pdu_bytes == 0 or request.max_pdu_bytes >= _LEAST_REPORTED,
             )
             if service.commitment

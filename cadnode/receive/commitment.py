@@ -33,6 +33,7 @@ from cadnode.receive.commitment_data import (
 )
 from cadnode.receive.commitment_requests import CommitmentRequests, Full, Requested, Sender
 from cadnode.receive.holdings import Holdings
+from cadnode.receive.notes import Notes
 from cadnode.receive.pdu import Context
 
 log = get_logger("receive")
@@ -107,6 +108,7 @@ class CommitmentExchange:
 
     service: CommitmentService
     sender: Sender
+    notes: Notes
     may_report: bool = True  # on this association
     _due: list[str] = field(default_factory=list)  # accepted, and not reported yet
     _reported: dict[int, str] = field(default_factory=dict)  # by message, until acknowledged
@@ -120,11 +122,14 @@ class CommitmentExchange:
     def serve(self, request: Request, context: Context, sink: MessageSink) -> int:
         """Status of a request whose data set has arrived."""
         status = self._status(request, context, sink)
+        address, reason = self.sender.address, request.field.name
         if status is not CommitmentStatus.SUCCESS:
-            log.warning(
-                "commitment_refused", peer=self.sender.address, reason=request.field.name,
-                status=status.name,
-            )  # fmt: skip
+            count = self.notes.due(f"{reason} {status.name}", address)
+            if count:
+                log.warning(
+                    "commitment_refused", peer=address, reason=reason, status=status.name,
+                    count=count,
+                )  # fmt: skip
         return int(status)
 
     def _status(self, request: Request, context: Context, sink: MessageSink) -> CommitmentStatus:
@@ -152,6 +157,8 @@ class CommitmentExchange:
     def _act(self, request: Request, data: bytes, transfer_syntax: str) -> CommitmentStatus:
         if request.type_id != REQUEST or not self.service.is_offered:
             return CommitmentStatus.NO_SUCH_ACTION
+        if not self.service.holdings.has_room():
+            return CommitmentStatus.RESOURCE_LIMITATION
         wanted = request_in(parsed(data, transfer_syntax))
         key = self.service.requests.add(self.sender, wanted)
         log.info("commitment_requested", peer=self.sender.address, count=len(wanted.references))

@@ -42,6 +42,10 @@ class Holdings:
         self._noted: dict[str, tuple[str, ...]] = {}  # and what was received since
         self._searched_at: float | None = None
 
+    def has_room(self) -> bool:
+        """Whether the disk has the configured minimum of free bytes."""
+        return self._spool.has_room()
+
     def note(self, stored: StoredInstance) -> None:
         """Know where an instance is that was received just now."""
         with self._changing:
