@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +49,7 @@ class ListenerProcess:
     folder: Path
     port: int
     config: Path
+    ports: dict[str, int]  # on which senders take reports
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -71,6 +71,10 @@ class ListenerProcess:
             self.process.wait(timeout=30)
 
     @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    @property
     def requested(self) -> list[Path]:
         """What waits for its report."""
         return sorted((self.folder / "data/commitments/requested").glob("*.json"))
@@ -80,23 +84,20 @@ class ListenerProcess:
         return self.folder / "data/spool/studies" / study / f"{instance}.dcm"
 
 
-@contextmanager
-def listener(folder: Path, more: str = "") -> Iterator[ListenerProcess]:
-    port = free_port()
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListenerProcess]:
+    folder, port = tmp_path_factory.mktemp("listener"), free_port()
     config = folder / "node.toml"
-    config.write_text(CONFIG.format(port=port, folder=folder / "data") + more)
-    one = ListenerProcess(folder, port, config)
+    ports = {title: free_port() for title in ("AWAY", "ORTHANC", "KILLED")}
+    peers = "".join(PEER.format(title=title, port=where) for title, where in ports.items())
+    others = '[[listener.peers]]\naddress = "127.0.0.1"\n'
+    config.write_text(CONFIG.format(port=port, folder=folder / "data") + peers + others)
+    one = ListenerProcess(folder, port, config, ports)
     one.start()
     try:
         yield one
     finally:
         one.stop()
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListenerProcess]:
-    with listener(tmp_path_factory.mktemp("listener")) as one:
-        yield one
 
 
 def image(**values: Any) -> Dataset:
@@ -119,7 +120,7 @@ def test_what_was_stored_is_committed_on_the_same_association(running: ListenerP
     assert (report.transaction, report.event_type, report.same_association) == ("1.2.3.4", 1, True)
     assert report.committed == [ds.SOPInstanceUID for ds in sent]
     assert report.failed == {}
-    wait_until(lambda: not running.requested)
+    wait_until(lambda: not running.requested)  # the first test: nothing else waits
 
 
 def test_each_failure_has_its_reason(running: ListenerProcess) -> None:
@@ -151,94 +152,91 @@ def test_what_is_not_a_request_for_commitment_is_refused(running: ListenerProces
     assert sender.ask(one, instance="1.2.3", wait_for=0) == 0x0112
     assert sender.ask([], wait_for=0) == 0x0115
     assert sender.ask([(MG, f"1.2.{n}") for n in range(10_001)], wait_for=0) == 0x0213
-    assert running.requested == []
+    assert running.requested == []  # nothing waits for a report yet
 
 
-def test_a_transaction_uid_in_use_for_other_objects_fails(tmp_path: Path) -> None:
-    with listener(tmp_path) as node:
-        sender, sent = Asking(node.port), image()
-        sender.ask([named(sent)], transaction="1.2.3", wait_for=0)  # aborts without its report
+def test_a_transaction_uid_in_use_for_other_objects_fails(running: ListenerProcess) -> None:
+    sender, sent = Asking(running.port, "TWICE"), image()
+    sender.ask([named(sent)], transaction="1.2.3", wait_for=0)  # leaves without its report
+    sender.ask([named(sent)], transaction="1.2.3", store=[sent])  # the same request: answered
+    sender.ask([(MG, "1.2.9")], transaction="1.2.4", wait_for=0)
+    sender.ask([named(sent)], transaction="1.2.4")
 
-        sender.ask([named(sent)], transaction="1.2.3", store=[sent])  # the same request: answered
-        sender.ask([(MG, "1.2.9")], transaction="1.2.4", wait_for=0)
-        sender.ask([named(sent)], transaction="1.2.4")
-
-        assert sender.reports[0].committed == [sent.SOPInstanceUID]
-        assert sender.reports[-1].failed == {
-            str(sent.SOPInstanceUID): FailureReason.DUPLICATE_TRANSACTION_UID
-        }
+    assert sender.reports[0].committed == [sent.SOPInstanceUID]
+    assert sender.reports[-1].failed == {
+        str(sent.SOPInstanceUID): FailureReason.DUPLICATE_TRANSACTION_UID
+    }
 
 
-def test_a_request_survives_kill_9_and_is_reported_over_a_new_association(tmp_path: Path) -> None:
-    port = free_port()
-    with listener(tmp_path, PEER.format(title="MG1", port=port)) as node:
-        sender, sent = Asking(node.port), image()
-        sender.ask([named(sent)], transaction="1.2.3", store=[sent], wait_for=0)
-        node.kill()
-        assert len(node.requested) == 1
-        sender.reports.clear()
+def test_a_sender_that_is_away_gets_its_report_later(running: ListenerProcess) -> None:
+    sender, sent = Asking(running.port, "AWAY"), [image(), image()]
+    for ds in sent:
+        sender.ask([named(ds)], store=[ds], wait_for=0)
+    wait_until(lambda: "commitment_not_reported" in running.log)
+    assert sender.reports == []
 
-        with sender.listening(port):
-            node.start()
-            wait_until(lambda: sender.reports)
-        [report] = sender.reports
-        assert (report.transaction, report.same_association) == ("1.2.3", False)
-        assert report.committed == [sent.SOPInstanceUID]
-        wait_until(lambda: not node.requested)
+    with sender.listening(running.ports["AWAY"]):
+        wait_until(lambda: len(sender.reports) == len(sent))
+    assert {uid for one in sender.reports for uid in one.committed} == {
+        ds.SOPInstanceUID for ds in sent
+    }
 
 
-def test_a_sender_that_is_away_gets_its_report_later(tmp_path: Path) -> None:
-    port = free_port()
-    with listener(tmp_path, PEER.format(title="MG1", port=port)) as node:
-        sender, sent = Asking(node.port), [image(), image()]
-        for ds in sent:
-            sender.ask([named(ds)], store=[ds], wait_for=0)
-        sender.reports.clear()
-        wait_until(lambda: "commitment_not_reported" in (tmp_path / "log").read_text())
+def test_orthanc_asks_and_hears_which_of_its_images_are_committed(
+    running: ListenerProcess, tmp_path: Path
+) -> None:
+    orthanc = OrthancHost(tmp_path, {"Plugins": []}, dicom_port=running.ports["ORTHANC"])
+    where = ["CADNODE", "127.0.0.1", running.port]
+    orthanc.configure(DicomAet="ORTHANC", DicomModalities={"cadnode": where})
+    orthanc.start()
+    try:
+        held, unknown = image(), image()
+        path = write(held, tmp_path / "held.dcm")
+        instance = orthanc.request("POST", "/instances", path.read_bytes()).json()["ID"]
+        orthanc.request("POST", "/modalities/cadnode/store", instance).raise_for_status()
+        wait_until(lambda: running.file(held).exists())
+        body = {"DicomInstances": [list(named(held)), list(named(unknown))]}
+        asked = orthanc.request(
+            "POST", "/modalities/cadnode/storage-commitment", json.dumps(body)
+        ).json()
 
-        with sender.listening(port):
-            wait_until(lambda: not node.requested)
-        assert {uid for one in sender.reports for uid in one.committed} == {
-            ds.SOPInstanceUID for ds in sent
-        }
+        def answered() -> Any:
+            found = orthanc.get(asked["Path"])
+            return found if found["Status"] != "Pending" else None
+
+        found = wait_until(answered)
+        assert found["Status"] == "Failure"
+        assert [one["SOPInstanceUID"] for one in found["Success"]] == [held.SOPInstanceUID]
+        [failed] = found["Failures"]
+        assert failed["SOPInstanceUID"] == unknown.SOPInstanceUID
+        assert failed["FailureReason"] == FailureReason.NO_SUCH_OBJECT_INSTANCE
+    finally:
+        orthanc.stop()
 
 
-def test_orthanc_asks_and_hears_that_its_images_are_committed(tmp_path: Path) -> None:
-    orthanc = OrthancHost(tmp_path / "orthanc", {"Plugins": [], "DicomCheckModalityHost": False})
-    with listener(tmp_path, PEER.format(title="ARCHIVE", port=orthanc.dicom_port)) as node:
-        orthanc.configure(DicomModalities={"cadnode": ["CADNODE", "127.0.0.1", node.port]})
-        orthanc.start()
-        try:
-            held, unknown = image(), image()
-            path = write(held, tmp_path / "held.dcm")
-            instance = orthanc.request("POST", "/instances", path.read_bytes()).json()["ID"]
-            orthanc.request("POST", "/modalities/cadnode/store", instance).raise_for_status()
-            wait_until(lambda: node.file(held).exists())
-            body = {"DicomInstances": [list(named(held)), list(named(unknown))]}
-            asked = orthanc.request(
-                "POST", "/modalities/cadnode/storage-commitment", json.dumps(body)
-            ).json()
+def test_a_request_survives_kill_9_and_is_reported_over_a_new_association(
+    running: ListenerProcess,
+) -> None:
+    sender, sent = Asking(running.port, "KILLED"), image()
+    before = set(running.requested)
+    sender.ask([named(sent)], transaction="1.2.3", store=[sent], wait_for=0)
+    running.kill()
+    assert len(set(running.requested) - before) == 1
+    assert sender.reports == []
 
-            def report() -> Any:
-                found = orthanc.get(asked["Path"])
-                return found if found["Status"] != "Pending" else None
-
-            found = wait_until(report)
-            assert found["Status"] == "Failure"
-            assert [one["SOPInstanceUID"] for one in found["Success"]] == [held.SOPInstanceUID]
-            [failed] = found["Failures"]
-            assert failed["SOPInstanceUID"] == unknown.SOPInstanceUID
-            assert "112H" in failed["Description"] or "nstance" in failed["Description"], failed
-            wait_until(lambda: not node.requested)
-        finally:
-            orthanc.stop()
+    with sender.listening(running.ports["KILLED"]):
+        running.start()
+        wait_until(lambda: sender.reports)
+    [report] = sender.reports
+    assert (report.transaction, report.same_association) == ("1.2.3", False)
+    assert report.committed == [sent.SOPInstanceUID]
+    wait_until(lambda: not set(running.requested) - before)
 
 
 def test_no_identifier_is_in_the_log(running: ListenerProcess) -> None:
     sent = image()
     Asking(running.port).ask([named(sent)], store=[sent], transaction="1.2.826.9999")
 
-    lines = (running.folder / "log").read_text()
-    assert "commitment_requested" in lines
-    assert str(sent.SOPInstanceUID) not in lines
-    assert "1.2.826.9999" not in lines
+    assert "commitment_requested" in running.log
+    assert str(sent.SOPInstanceUID) not in running.log
+    assert "1.2.826.9999" not in running.log
