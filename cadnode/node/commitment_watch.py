@@ -57,6 +57,8 @@ class CommitmentWatch:
 
     def look_slowly(self) -> None:
         """Wake what a newer result has superseded, and forget old transactions. As `look`."""
+        before = time.monotonic() - _WOKEN_AGAIN_AFTER_S
+        self._woken = {key: at for key, at in self._woken.items() if at > before}
         for entry in self._index.all():
             is_waiting = entry.status is DeliveryStatus.AWAITING_COMMITMENT
             if is_waiting and is_superseded(self._results, entry.study, entry.content):

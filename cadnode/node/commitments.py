@@ -28,6 +28,7 @@ from cadnode.receive.admission import plain_address
 from cadnode.receive.commitment_data import CommitmentReport, Reference
 from cadnode.receive.commitment_requests import Sender
 from cadnode.settings import Destination, Settings
+from cadnode.settings.sections import is_loopback
 
 FOLDER: Final = "commitments"
 REPEATED_FOR_S: Final = 7 * 86400.0  # an archive may repeat an answer of which ours was lost
@@ -279,6 +280,25 @@ class Archives:
             for peer in self._settings.listener.peers
         )
         return named or sender.address in _addresses(archive)
+
+
+def may_answer(settings: Settings, archive: Destination) -> bool:
+    """Whether the listener lets the archive in, by what the settings say of both."""
+    listener, title = settings.listener, archive.ae_title
+    if listener.calling_ae_titles and title not in listener.calling_ae_titles:
+        return False
+    addresses = [ip_address(one) for one in _addresses(archive)]
+    if is_loopback(listener.host) and not any(one.is_loopback for one in addresses):
+        return False
+    return (
+        not listener.peers
+        or any(
+            peer.ae_title in (None, title) and one in ip_network(peer.address, strict=False)
+            for peer in listener.peers
+            for one in addresses
+        )
+        or any(peer.ae_title == title for peer in listener.peers)
+    )
 
 
 def _addresses(archive: Destination) -> set[str]:

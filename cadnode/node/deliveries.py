@@ -127,15 +127,18 @@ def _deliver_all(settings: Settings, study: str, result: Path, destination: Dest
 def _deliver_committed(
     settings: Settings, study: str, result: Path, destination: Destination
 ) -> DeliveryStatus:
-    """Deliver to an archive that is asked to commit all of it, whosever it is. As above."""
+    """Deliver to an archive that is asked to commit every patient's objects; as `_deliver_all`."""
     kind = kind_of(destination)
     exams = exam_folders(result)
-    files = [
-        path
-        for exam in exams
-        if len(exams) == 1 or has_outputs(exam)
-        for path in _files(settings, exam, destination, kind)
-    ]
+    files: list[Path] = []
+    missing: list[PermanentDeliveryError] = []
+    for exam in exams:
+        if len(exams) > 1 and not has_outputs(exam):
+            continue
+        try:
+            files += _files(settings, exam, destination, kind)
+        except PermanentDeliveryError as error:
+            missing.append(error)
 
     def store(some: list[Path]) -> Delivered:
         outgoing = Outgoing(some, study, is_ours)
@@ -148,7 +151,10 @@ def _deliver_committed(
         Transactions(settings.storage.folder),
         store,
     )
-    return delivery.attempt({_reference(path): path for path in files})
+    status = delivery.attempt({_reference(path): path for path in files})
+    if missing and status.has_arrived:
+        raise missing[0]
+    return status
 
 
 def _reference(path: Path) -> Reference:

@@ -44,7 +44,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         stopping_on_signal(supervised=supervised) as stopping,
         scp.serve(
             scp_config(settings), spool, on_instance, lambda: pulse.tick("accepting connections"),
-            commitment,
+            commitment if asks_or_offers(settings) else None,
         ),
         commitment_reports.running(settings, commitment),
     ):  # fmt: skip
@@ -66,6 +66,11 @@ def open_spool(settings: Settings) -> Spool:
         settings.storage.folder / "spool",
         min_free_bytes=int(settings.storage.min_free_gb * 1e9),
     )
+
+
+def asks_or_offers(settings: Settings) -> bool:
+    """Whether storage commitment is served at all, to senders or for archives."""
+    return settings.listener.commitment or any(d.commit for d in settings.destinations)
 
 
 def commitment_service(settings: Settings, spool: Spool) -> CommitmentService:

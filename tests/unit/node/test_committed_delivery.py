@@ -250,3 +250,27 @@ def test_a_report_without_its_transaction_is_no_answer(case: Case) -> None:
 
     case.archive.at_once = without
     assert case.attempt() is AWAITING
+
+
+@pytest.mark.parametrize(
+    ("listener", "may"),
+    [
+        ({}, True),
+        ({"host": "127.0.0.1"}, True),
+        ({"peers": [{"address": "127.0.0.0/8"}]}, True),
+        (
+            {"peers": [{"address": "10.0.0.1", "ae_title": "ARCHIVE"}]},
+            True,
+        ),  # where it answers from
+        ({"peers": [{"address": "10.0.0.1"}]}, False),
+        ({"peers": [{"address": "127.0.0.1", "ae_title": "OTHER"}]}, False),
+        ({"calling_ae_titles": ["OTHER"]}, False),
+    ],
+)
+def test_it_is_known_before_whether_an_archive_could_answer(
+    tmp_path: Path, listener: dict[str, object], may: bool
+) -> None:
+    changed = settings(tmp_path).model_copy(
+        update={"listener": ListenerSection.model_validate(listener)}
+    )
+    assert commitments.may_answer(changed, changed.destination("archive")) is may

@@ -1,8 +1,11 @@
 """Data sets of storage commitment: read from bytes as they come, written as PS3.4 annex J says."""
 
 import struct
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from cadnode.limits import COMMITMENT_BYTES
@@ -12,6 +15,7 @@ from cadnode.receive.commitment_data import (
     FailureReason,
     MalformedCommitment,
     Reference,
+    TooManyReferences,
     encoded,
     parsed,
     report_in,
@@ -85,3 +89,30 @@ def test_a_failure_without_a_reason_is_a_failure() -> None:
 def test_what_is_no_request_is_refused_as_a_whole(data: bytes) -> None:
     with pytest.raises(MalformedCommitment):
         request_in(parsed(data, IMPLICIT))
+
+
+TAGS = st.sampled_from(
+    [0x00081195, 0x00081199, 0x00081198, 0x00081150, 0x00081155, 0x00081197, 0xFFFEE000, 0xFFFEE0DD]
+)
+
+
+@given(
+    pieces=st.lists(st.tuples(TAGS, st.integers(0, 2**32 - 1), st.binary(max_size=40))),
+    syntax=st.sampled_from([IMPLICIT, EXPLICIT]),
+)
+def test_whatever_comes_nothing_else_is_raised(
+    pieces: list[tuple[int, int, bytes]], syntax: str
+) -> None:
+    data = b"".join(
+        struct.pack("<HHI", tag >> 16, tag & 0xFFFF, n % 64 if n % 2 else n) + value
+        for tag, n, value in pieces
+    )
+    for read in (request_in, report_in):
+        with suppress(MalformedCommitment, TooManyReferences):
+            read(parsed(data, syntax))
+
+
+def test_sequences_within_sequences_end_as_malformed() -> None:
+    nested = b"\x08\x00\x99\x11\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * 20_000
+    with pytest.raises(MalformedCommitment):
+        request_in(parsed(nested, IMPLICIT))
