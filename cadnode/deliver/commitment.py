@@ -46,6 +46,8 @@ def report(
 ) -> bool:
     """Whether the sender took all of these reports; `on_taken` is called with each one's key.
 
+    One that it refuses does not hold back the others.
+
     We are the SCP on an association of our own: the role is negotiated (PS3.4 J.3.3).
 
     Raises
@@ -54,6 +56,7 @@ def report(
         The sender cannot be reached, or takes no reports.
     """
     role = build_role(CLASS, scu_role=False, scp_role=True)
+    took_all = True
     with associated(sender, CONTEXTS, ext_neg=[role]) as assoc:
         for message_id, one in enumerate(reports, 1):
             try:
@@ -65,10 +68,12 @@ def report(
                 raise not_taken(NOT_ACCEPTED, text) from error
             except (RuntimeError, OSError):  # the association is gone
                 return False
-            if status.get("Status") != 0:
+            if (code := status.get("Status")) is None:
                 return False
-            on_taken(one.key)
-    return True
+            if code == _SUCCESS:
+                on_taken(one.key)
+            took_all = took_all and code == _SUCCESS
+    return took_all
 
 
 def ask(

@@ -77,7 +77,7 @@ class CommitmentReporter:
         self._pauses = {sender: self._pauses[sender] for sender in owed if sender in self._pauses}
         for sender, keys in owed.items():
             port = port_of(self._settings, sender)
-            self._give_up_old(keys, WITHOUT_PORT_S if port is None else _GIVEN_UP_AFTER_S)
+            self._give_up_old(sender, keys, WITHOUT_PORT_S if port is None else _GIVEN_UP_AFTER_S)
             next_at, pause_s = self._pauses.get(sender, (0.0, 0.0))
             now = self._clock()
             # A clock that was set back must not delay a report for as long.
@@ -89,12 +89,13 @@ class CommitmentReporter:
                 pause_s = retry.REPORT.pause_after_s(pause_s)
                 self._pauses[sender] = (self._clock() + pause_s, pause_s)
 
-    def _give_up_old(self, keys: list[str], limit_s: float) -> None:
+    def _give_up_old(self, sender: Sender, keys: list[str], limit_s: float) -> None:
         for key in list(keys):
             if self._clock() - self._service.requests.asked_at(key) > limit_s:
                 keys.remove(key)
                 self._service.requests.settle(key)
-                log.warning("commitment_not_reported", reason="given_up")
+                reason = "given_up" if limit_s == _GIVEN_UP_AFTER_S else "no_port"
+                log.warning("commitment_not_reported", peer=sender.address, reason=reason)
 
     def _report(self, sender: Sender, port: int, keys: list[str]) -> bool:
         """Whether the sender took all of these."""

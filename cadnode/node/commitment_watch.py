@@ -119,12 +119,13 @@ def _run(
     is_usable: Callable[[], bool],
     end: threading.Event,
 ) -> None:
-    watch = CommitmentWatch(settings, deliver_again)
+    watch: CommitmentWatch | None = None
     slow_at = 0.0
     while not end.wait(LOOK_EVERY_S):
         if not is_usable():
             continue
         try:
+            watch = watch or CommitmentWatch(settings, deliver_again)
             watch.look()
             if time.monotonic() >= slow_at:
                 slow_at = time.monotonic() + SLOW_LOOK_EVERY_S
@@ -134,4 +135,5 @@ def _run(
         except Exception as error:
             # A thread's loop: the answers stay on the disk, the next look may succeed.
             log.error("commitments_not_looked_at", error=error)
-    watch.close()
+    if watch is not None:
+        watch.close()
