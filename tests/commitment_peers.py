@@ -97,9 +97,21 @@ class Asking:
         ae.add_requested_context(StorageCommitmentPushModel)
         for file in store:
             ae.add_requested_context(file.SOPClassUID, file.file_meta.TransferSyntaxUID)
-        before = len(self.reports)
-        take = [(evt.EVT_N_EVENT_REPORT, self._take_here if wait_for else _leave)]
-        assoc = ae.associate("127.0.0.1", self.port, evt_handlers=take, max_pdu=max_pdu)
+        left = threading.Event()
+        acknowledged: list[int] = []
+
+        def take(event: evt.Event) -> tuple[int, None]:
+            if not wait_for:
+                left.wait(10)
+                return 0x0110, None
+            return self._take_here(event)
+
+        def sent(event: evt.Event) -> None:
+            if type(event.message).__name__ == "N_EVENT_REPORT_RSP":
+                acknowledged.append(1)
+
+        handlers = [(evt.EVT_N_EVENT_REPORT, take), (evt.EVT_DIMSE_SENT, sent)]
+        assoc = ae.associate("127.0.0.1", self.port, evt_handlers=handlers, max_pdu=max_pdu)
         assert assoc.is_established
         try:
             for file in store:
@@ -107,12 +119,13 @@ class Asking:
             ds = action(transaction or generate_uid(), objects)
             answer, _ = assoc.send_n_action(ds, action_type, StorageCommitmentPushModel, instance)
             if answer.Status == 0 and wait_for:
-                wait_until(lambda: len(self.reports) >= before + wait_for)
+                wait_until(lambda: len(acknowledged) >= wait_for)
         finally:
             if wait_for:
                 assoc.release()
             else:
                 assoc.abort()
+                left.set()
         return int(answer.Status)
 
     def _take_here(self, event: evt.Event) -> tuple[int, None]:
@@ -137,11 +150,6 @@ class Asking:
             yield
         finally:
             server.shutdown()
-
-
-def _leave(event: evt.Event) -> tuple[int, None]:
-    event.assoc.abort()
-    return 0x0110, None
 
 
 @dataclass
