@@ -21,6 +21,7 @@ class Wanted(StrEnum):
 
     UNDELIVERED = "undelivered"
     WAITING = "waiting"
+    AWAITING_COMMITMENT = "awaiting_commitment"
     REFUSED = "refused"
     GIVEN_UP = "given_up"
     DELIVERED = "delivered"
@@ -38,7 +39,10 @@ def deliveries() -> None:
 def list_(
     state: Annotated[
         Wanted,
-        typer.Option(help="[bold]undelivered[/]: all that wait, were refused or were given up"),
+        typer.Option(
+            help="[bold]undelivered[/]: all that wait, were refused or were given up; "
+            "[bold]awaiting_commitment[/]: stored, and not confirmed yet"
+        ),
     ] = Wanted.UNDELIVERED,
     to: Annotated[str, typer.Option("--to", metavar="DEST", help="only this destination's")] = "",
     older_than_h: Annotated[

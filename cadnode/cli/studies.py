@@ -225,7 +225,7 @@ def _chosen(
     if named:
         return [(key, to) for key in dict.fromkeys(map(key_of, named))]
     found = place.desk.listed(DeliveryFilter(destination=to))
-    return [(one.study, one.destination) for one in found if one.state != "waiting"]
+    return [(one.study, one.destination) for one in found if one.state in ("refused", "given_up")]
 
 
 def _order(

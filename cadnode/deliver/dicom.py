@@ -139,7 +139,7 @@ def send(
     duplicates: list[Path] = []
     n_sent = n_warnings = 0
     for contexts, batch in plan(items):
-        with _associated(destination, contexts) as assoc:
+        with associated(destination, contexts) as assoc:
             for item in batch:
                 outcome = _send_one(assoc, item, destination)
                 if outcome.refusal:
@@ -174,7 +174,7 @@ def echo(destination: DicomPeer) -> None:
     PermanentDeliveryError
         It refuses the association or verification.
     """
-    with _associated(destination, [(str(Verification), "1.2.840.10008.1.2")]) as assoc:
+    with associated(destination, [(str(Verification), "1.2.840.10008.1.2")]) as assoc:
         if not assoc.accepted_contexts:
             raise not_taken(NOT_ACCEPTED, f"{destination.name} does not take C-ECHO")
         status = assoc.send_c_echo().get("Status")
@@ -188,7 +188,7 @@ def _held(files: Sequence[Path], destination: DicomPeer) -> list[PeerCopy]:
     """What the peer's copies of these files are; unknown where it does not answer C-FIND."""
     ours = [sent(file) for file in files]
     try:
-        with _associated(destination.for_queries, CONTEXTS) as assoc:
+        with associated(destination.for_queries, CONTEXTS) as assoc:
             return [copy_of(assoc, ds) for ds in ours]
     except DeliveryError:
         return [PeerCopy.UNKNOWN] * len(files)
@@ -209,8 +209,13 @@ def _send_one(assoc: Any, item: QueuedObject, destination: DicomPeer) -> Deliver
 
 
 @contextmanager
-def _associated(destination: DicomPeer, contexts: Sequence[tuple[str, str]]) -> Iterator[Any]:
-    """An established association; released at the end, aborted after an error."""
+def associated(
+    destination: DicomPeer, contexts: Sequence[tuple[str, str]], **negotiation: Any
+) -> Iterator[Any]:
+    """An established association; released at the end, aborted after an error.
+
+    `negotiation` are further arguments of pynetdicom's `AE.associate`.
+    """
     _config.LOG_HANDLER_LEVEL = "none"  # pynetdicom would log each PDU, and identifiers with it
     _config.STORE_SEND_CHUNKED_DATASET = True  # files are read piecewise and sent as they are
     try:
@@ -227,7 +232,7 @@ def _associated(destination: DicomPeer, contexts: Sequence[tuple[str, str]]) -> 
     try:
         assoc = ae.associate(
             destination.host, destination.port, ae_title=destination.ae_title, max_pdu=0,
-            tls_args=(transport, ""),
+            tls_args=(transport, ""), **negotiation,
         )  # fmt: skip
     except OSError as error:  # the host's name has no address
         raise TransientDeliveryError(f"{destination.name} cannot be reached") from error

@@ -10,9 +10,11 @@ from math import inf
 from typing import Final
 
 from cadnode import http, places
+from cadnode.deliver import commitment
 from cadnode.deliver.destination import kind_of
+from cadnode.deliver.dicom import peer_of
 from cadnode.errors import CadnodeError, ReportError, SettingsError
-from cadnode.node import worker_state
+from cadnode.node import commitments, worker_state
 from cadnode.node.deliveries import profiles_of
 from cadnode.node.disk_problems import disk_problems
 from cadnode.node.senders import Senders, senders_of
@@ -327,6 +329,16 @@ def destination_check(
     where = kind.where(destination)
     try:
         found = kind.check(destination, settings.listener.ae_title)
+        if destination.commit:
+            commitment.check(peer_of(destination, settings.listener.ae_title))
+            found += " and offers storage commitment"
+            if not commitments.may_answer(settings, destination):
+                return Check(
+                    name, CheckVerdict.WARNING,
+                    f"{where}: {found}, but the listener would not let its answers in",
+                    f"add address and ae_title {destination.ae_title} to [[listener.peers]] and, "
+                    "where there are any, to listener.calling_ae_titles",
+                )  # fmt: skip
         return Check(name, CheckVerdict.OK, f"{where}: {found}")
     except CadnodeError as error:
         mend = (advice or {}).get(destination.kind, kind.advice)

@@ -6,6 +6,8 @@ from typing import Final
 
 from cadnode.deliver.answers import most_hopeful
 from cadnode.deliver.destination import DestinationKind, kind_of
+from cadnode.deliver.dicom import peer_of
+from cadnode.deliver.outcome import Delivered
 from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.domain import Profile
 from cadnode.errors import (
@@ -16,8 +18,12 @@ from cadnode.errors import (
     not_taken,
 )
 from cadnode.log import get_logger
+from cadnode.node.commitments import Transactions
+from cadnode.node.committed_delivery import CommittedDelivery
 from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.results import BUNDLE, exam_folders, has_outputs, objects_in
+from cadnode.receive.commitment_data import Reference
+from cadnode.receive.identity import read_file_identity
 from cadnode.report.profiles import REPORTS, chosen, is_ours, kinds_of
 from cadnode.settings import Destination, Settings
 
@@ -55,12 +61,15 @@ def attempt(settings: Settings, study: str, result: Path, name: str) -> TryEnd:
     A destination that the configuration does not name any more refuses. A file that is not there
     may come back with its disk, or with another reading.
     """
-    n_unverified = 0
+    status = DeliveryStatus.DELIVERED
     try:
         destination = settings.destination(name)
         if not result.is_dir():  # an empty one would count as delivered
             raise FileNotFoundError("result")
-        n_unverified = _deliver_all(settings, study, result, destination)
+        if destination.commit:
+            status = _deliver_committed(settings, study, result, destination)
+        elif _deliver_all(settings, study, result, destination):
+            status = DeliveryStatus.UNVERIFIED
     except DeliveryError as error:
         log.warning(
             "delivery_failed", study=study, destination=name, error=error, reason=str(error)
@@ -72,7 +81,8 @@ def attempt(settings: Settings, study: str, result: Path, name: str) -> TryEnd:
     except OSError as error:
         log.error("delivery_failed", study=study, destination=name, error=error, reason="result")
         return TryEnd(DeliveryStatus.RETRY, "the result cannot be read")
-    return TryEnd(DeliveryStatus.UNVERIFIED if n_unverified else DeliveryStatus.DELIVERED)
+    is_confirmed = status is not DeliveryStatus.AWAITING_COMMITMENT
+    return TryEnd(status, "" if is_confirmed else f"{name} has stored it, and not confirmed it yet")
 
 
 def profile_of(settings: Settings, destination: Destination) -> Profile:
@@ -112,6 +122,44 @@ def _deliver_all(settings: Settings, study: str, result: Path, destination: Dest
         again = most_hopeful(error.again for error in refused)
         raise not_taken(again, "; ".join(dict.fromkeys(map(str, refused))))
     return n_unverified
+
+
+def _deliver_committed(
+    settings: Settings, study: str, result: Path, destination: Destination
+) -> DeliveryStatus:
+    """Deliver to an archive that is asked to commit every patient's objects; as `_deliver_all`."""
+    kind = kind_of(destination)
+    exams = exam_folders(result)
+    files: list[Path] = []
+    missing: list[PermanentDeliveryError] = []
+    for exam in exams:
+        if len(exams) > 1 and not has_outputs(exam):
+            continue
+        try:
+            files += _files(settings, exam, destination, kind)
+        except PermanentDeliveryError as error:
+            missing.append(error)
+
+    def store(some: list[Path]) -> Delivered:
+        outgoing = Outgoing(some, study, is_ours)
+        return kind.send(outgoing, destination, settings.listener.ae_title)
+
+    delivery = CommittedDelivery(
+        (study, result.name, destination.name),
+        result,
+        peer_of(destination, settings.listener.ae_title),
+        Transactions(settings.storage.folder),
+        store,
+    )
+    status = delivery.attempt({_reference(path): path for path in files})
+    if missing and status.has_arrived:
+        raise missing[0]
+    return status
+
+
+def _reference(path: Path) -> Reference:
+    identity = read_file_identity(path)
+    return Reference(identity.sop_class_uid, identity.sop_instance_uid)
 
 
 def _files(

@@ -1,6 +1,6 @@
 """When a delivery is tried again: the class of the answer, and how long it was tried already."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cadnode.errors import Again
 from cadnode.node import retry
@@ -12,13 +12,20 @@ class Waited:
     """The tries of one delivery so far: the class of the last answer, and the pauses within it.
 
     `again` is "" before the first try. `waited_s` is the sum of the pauses since the answers are of
-    that class, `pause_s` the last one.
+    that class, `pause_s` the last one. `delay_s` is the time until the next try where that is not
+    the same: what was stored waits for its commitment, and after it the pauses go on.
     """
 
     attempt: int = 1
     again: str = ""
     waited_s: float = 0.0
     pause_s: float = 0.0
+    delay_s: float = 0.0
+
+    @property
+    def next_s(self) -> float:
+        """Seconds until the next try."""
+        return self.delay_s or self.pause_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +60,11 @@ def next_delivery(again: Again, before: Waited, give_up_after_s: float) -> NextD
     return NextDelivery(
         status, Waited(before.attempt + 1, again.value, waited_s + pause_s, pause_s)
     )
+
+
+def next_question(before: Waited, delay_s: float | None) -> NextDelivery:
+    """What follows a try after which the destination has yet to confirm; None: it never did."""
+    if delay_s is None:
+        return NextDelivery(DeliveryStatus.GIVEN_UP, None)
+    after = replace(before, attempt=before.attempt + 1, delay_s=delay_s)
+    return NextDelivery(DeliveryStatus.AWAITING_COMMITMENT, after)

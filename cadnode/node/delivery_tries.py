@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.log import get_logger
-from cadnode.node import delivery_record, results, retry
+from cadnode.node import commitments, delivery_record, results, retry
+from cadnode.node.commitments import Transactions
 from cadnode.node.deliveries import TryEnd, attempt
 from cadnode.node.delivery_record import DeliveryTry
 from cadnode.node.jobs import DeliveryStatus
@@ -49,6 +50,7 @@ class DeliveryTries:
         self._settings = settings
         self._results = kept
         self._clock = clock
+        self._transactions = Transactions(settings.storage.folder)
         self._changed = threading.Condition()
         self._running: set[_Running] = set()
 
@@ -83,6 +85,7 @@ class DeliveryTries:
 
     def _try(self, study: str, content: str, folder: Path, destination: str) -> TryEnd:
         if is_superseded(self._results, study, content):
+            commitments.forget(folder, destination, self._transactions)
             end = TryEnd(DeliveryStatus.SUPERSEDED, "the study was read again since")
             log.info("delivery_superseded", study=study, destination=destination)
         else:

@@ -17,7 +17,7 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from cadnode.log import get_logger
 from cadnode.node import resubmission, retry
 from cadnode.node.deliveries import again_of
-from cadnode.node.delivery_schedule import Waited, next_delivery
+from cadnode.node.delivery_schedule import Waited, next_delivery, next_question
 from cadnode.node.job_database import StepFailed
 from cadnode.node.jobs import DeliveryStatus, again_id, deliver_id
 from cadnode.node.shadow_workflow import cast_shadow
@@ -47,7 +47,7 @@ def _deliver(
     else:
         status, after = _one_try(study, content, destination, give_up_after_s, before)
     job = again_id(secrets.token_hex(6), study, content, destination) if after else ""
-    pause_s = after.pause_s if after else None
+    pause_s = after.next_s if after else None
     steps.note(DeliveryNote(study, content, destination, status, pause_s, job))
     if old:
         resubmission.forget_ended(old)
@@ -75,18 +75,19 @@ def deliver(
         with (
             SetWorkflowID(answer["job"]),
             # Those that failed seldom go before those that failed often.
-            SetEnqueueOptions(delay_seconds=after.pause_s, priority=after.attempt),
+            SetEnqueueOptions(delay_seconds=after.next_s, priority=after.attempt),
         ):
             DBOS.enqueue_workflow(
                 retry_queue(destination, bound().one_at_a_time),
                 deliver, study, content, destination, give_up_after_s, asdict(after),
                 (DBOS.workflow_id or "") if before else "",
             )  # fmt: skip
-    if status is not DeliveryStatus.RETRY:
+    if status not in (DeliveryStatus.RETRY, DeliveryStatus.AWAITING_COMMITMENT):
         log.info(
             "delivery_ended", study=study, destination=destination, status=status.value,
             attempt=waited.attempt,
         )  # fmt: skip
+    if status is not DeliveryStatus.RETRY:
         cast_shadow(study, content)
     return status.value
 
@@ -127,7 +128,11 @@ def _one_try(
         answer = DeliveryStatus.RETRY
     if answer.is_settled:
         return answer, None
-    followed = next_delivery(again_of(answer), before, give_up_after_s)
+    if answer is DeliveryStatus.AWAITING_COMMITMENT:
+        delay_s = bound().commitment_pause_s(study, content, destination)
+        followed = next_question(before, delay_s)
+    else:
+        followed = next_delivery(again_of(answer), before, give_up_after_s)
     if followed.status is DeliveryStatus.GIVEN_UP:
         log.error("delivery_given_up", study=study, destination=destination)
     return followed.status, followed.after

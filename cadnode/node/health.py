@@ -70,6 +70,21 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class Committing:
+    """Results that a destination stored and has not confirmed yet.
+
+    `n_overdue` of them for longer than its `commit_within_h`.
+    """
+
+    waiting: Waiting = Waiting()
+    n_overdue: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """For JSON."""
+        return {**self.waiting.as_dict(), "overdue": self.n_overdue}
+
+
+@dataclass(frozen=True, slots=True)
 class QueueHealth:
     """What waits at each stage, what is undelivered, and what failed during the last day."""
 
@@ -79,15 +94,19 @@ class QueueHealth:
     failed: int = 0
     undelivered: tuple[Missing, ...] = ()
     not_fetched: tuple[tuple[FetchCode, int], ...] = ()
+    committing: dict[str, Committing] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
+        """For JSON; "committing" where a destination is asked to commit."""
+        found: dict[str, Any] = {
             "fetching": self.fetching.as_dict(),
             "reading": self.reading.as_dict(),
             "delivering": {name: w.as_dict() for name, w in self.delivering.items()},
             "undelivered": self._undelivered(),
         }
+        if self.committing:
+            found["committing"] = {name: one.as_dict() for name, one in self.committing.items()}
+        return found
 
     def _undelivered(self) -> dict[str, int]:
         counts: Counter[str] = Counter()
@@ -148,6 +167,7 @@ class HealthCheck:
             failed=len(self._progress.failed_since(since, "process")),
             undelivered=_counted(missing.values()),
             not_fetched=_not_fetched(spool, since.timestamp()),
+            committing=committing(self._settings, missing.values(), now),
         )
 
 
@@ -287,6 +307,16 @@ def queue_problems(queue: QueueHealth) -> Iterator[HealthProblem]:
             f"{again}`cadnode deliveries list` names them; `cadnode studies retry` sends them now, "
             "`cadnode studies drop` gives them up", failing=False, lasting=True,
         )  # fmt: skip
+    for name, one_is_asked in queue.committing.items():
+        if n_overdue := one_is_asked.n_overdue:
+            results = "1 result" if n_overdue == 1 else f"{n_overdue} results"
+            yield HealthProblem(
+                "commitment_overdue",
+                f"{name} stored {results} and did not confirm in time that it keeps them; the "
+                f"oldest waits for {_for(one_is_asked.waiting.oldest_s)}",
+                "can it reach this node's listener, and does it know our AE title and port for "
+                "storage commitment? it is asked again by itself", failing=False, lasting=True,
+            )  # fmt: skip
     if queue.reading.oldest_s > READING_LATE_S:
         yield HealthProblem(
             "reading_late", f"A study has waited for {_for(queue.reading.oldest_s)} to be read",
@@ -333,12 +363,29 @@ def _waits_since(job: Job, missing: Mapping[tuple[str, str, str], Undelivered]) 
     return entry.since if entry.status is DeliveryStatus.RETRY else None
 
 
+def committing(
+    settings: Settings, missing: Iterable[Undelivered], now: float
+) -> dict[str, Committing]:
+    """What waits for its commitment, of each destination that is asked for one."""
+    found: dict[str, list[Undelivered]] = {d.name: [] for d in settings.destinations if d.commit}
+    for entry in missing:
+        if entry.status is DeliveryStatus.AWAITING_COMMITMENT:
+            found.setdefault(entry.destination, []).append(entry)
+    return {
+        name: Committing(
+            Waiting.since((one.since for one in entries), now),
+            sum(one.overdue_at is not None and one.overdue_at <= now for one in entries),
+        )
+        for name, entries in found.items()
+    }
+
+
 def _counted(missing: Iterable[Undelivered]) -> tuple[Missing, ...]:
     """How many results each destination has refused, or was away for too long for, and why."""
     counts: Counter[Missing] = Counter(
         Missing(e.destination, e.status.value, e.reason, e.next_at is not None)
         for e in missing
-        if e.status is not DeliveryStatus.RETRY
+        if e.status not in (DeliveryStatus.RETRY, DeliveryStatus.AWAITING_COMMITMENT)
     )
     return tuple(replace(one, count=n) for one, n in counts.items())
 

@@ -46,6 +46,8 @@ class DeliveryStatus(StrEnum):
     """Delivered, too: the destination had objects of these UIDs already, and it could not be
     checked whether they are ours (`deliver.held`)."""
     RETRY = "retry"
+    AWAITING_COMMITMENT = "awaiting_commitment"
+    """Stored by the destination, which has not confirmed yet that it keeps it."""
     REFUSED = "refused"
     REFUSED_FOR_NOW = "refused_for_now"
     """Of one attempt: refused for a cause that can pass (`deliver.answers`); then "refused"."""

@@ -7,7 +7,8 @@ from ipaddress import ip_network
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.log import get_logger
-from cadnode.node import heartbeat, readiness, retry
+from cadnode.node import commitment_reports, commitments, heartbeat, readiness, retry
+from cadnode.node.commitments import Archives
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_database import is_full
@@ -16,6 +17,9 @@ from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
 from cadnode.receive import scp
 from cadnode.receive.admission import AllowedPeer
+from cadnode.receive.commitment import CommitmentService
+from cadnode.receive.commitment_requests import CommitmentRequests
+from cadnode.receive.holdings import Holdings
 from cadnode.receive.spool import Spool, StoredInstance
 from cadnode.settings import Settings
 
@@ -37,12 +41,15 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             # The image is safe in the spool; the worker's sweep finds unannounced studies.
             log.warning("announcement_failed", study=stored.study_key, error=error)
 
+    commitment = commitment_service(settings, spool)
     with (
         stopping_on_signal(supervised=supervised) as stopping,
         scp.serve(
-            scp_config(settings), spool, on_instance, lambda: pulse.tick("accepting connections")
+            scp_config(settings), spool, on_instance, lambda: pulse.tick("accepting connections"),
+            commitment if asks_or_offers(settings) else None,
         ) as listening,
-    ):
+        commitment_reports.running(settings, commitment),
+    ):  # fmt: skip
         if senders_of(settings.listener) is Senders.ANYBODY:
             log.warning("listener_open", port=settings.listener.port)
         port = listening.port or listening.tls_port
@@ -72,6 +79,22 @@ def open_spool(settings: Settings, pulse: Pulse | None = None) -> Spool:
             log.error("spool_failed", error=error, seconds=pause_s)
             with pulse.waiting("the disk of storage.folder is full, or fails"):
                 time.sleep(pause_s)
+
+
+def asks_or_offers(settings: Settings) -> bool:
+    """Whether storage commitment is served at all, to senders or for archives."""
+    return settings.listener.commitment or any(d.commit for d in settings.destinations)
+
+
+def commitment_service(settings: Settings, spool: Spool) -> CommitmentService:
+    """Storage commitment, as the listener offers it to senders and takes it from archives."""
+    commitments.prepare(settings.storage.folder)
+    return CommitmentService(
+        CommitmentRequests(settings.storage.folder / "commitments" / "requested"),
+        Holdings(spool, scp.STORAGE_CLASSES),
+        Archives(settings).take,
+        is_offered=settings.listener.commitment,
+    )
 
 
 def scp_config(settings: Settings) -> scp.ScpConfig:

@@ -13,7 +13,8 @@ from typing import Any, Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.errors import SettingsError
-from cadnode.node import delivery_record, retry, role_status
+from cadnode.node import commitments, delivery_record, retry, role_status
+from cadnode.node.commitments import Transactions
 from cadnode.node.delivery_record import DeliveryTry
 from cadnode.node.delivery_workflow import delivery_queue
 from cadnode.node.job_database import client_of
@@ -32,7 +33,7 @@ from cadnode.node.undelivered import Undelivered, UndeliveredIndex
 from cadnode.node.workflow import ARRIVALS
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
-from cadnode.web.deliveries import Delivery, DeliveryFilter, Ordered, OrderRefused, Orders
+from cadnode.web.deliveries import OWED, Delivery, DeliveryFilter, Ordered, OrderRefused, Orders
 from cadnode.web.node import jobs_away
 from cadnode.web.study import key_of
 
@@ -99,6 +100,8 @@ class DeliveryDesk:
         study = self._known(name)
         self._configured(destination)
         content = self._newest(study)
+        result = self._results.of_content(study, content)
+        commitments.forget(result, destination, Transactions(self._storage))
         job = again_id(secrets.token_hex(6), study, content, destination)
         try:
             self._enqueue(job, study, content, destination)
@@ -160,7 +163,7 @@ class DeliveryDesk:
         return sorted(rows, key=lambda one: (one.since, one.study, one.destination))
 
     def _all(self, state: str, study: str) -> Iterator[Delivery]:
-        if state not in ("undelivered", "waiting", "refused", "given_up"):
+        if state not in ("undelivered", *OWED):
             yield from self._recorded(study)
         if state in (*_WAITING, "all"):
             try:
@@ -261,7 +264,7 @@ class DeliveryDesk:
 
 def _is_of(wanted: str, state: str) -> bool:
     if wanted == "undelivered":
-        return state in ("waiting", "refused", "given_up")
+        return state in OWED
     if wanted == "delivered":
         return state in ("delivered", "unverified")
     return wanted in ("all", state)

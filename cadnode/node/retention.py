@@ -215,7 +215,8 @@ class Retention:
         spool = spool_folder(self._settings)
         # The spool's studies and the results are looked through by the account.
         own = [f for f in self._storage.iterdir() if f.is_dir() and f.name not in _DEEP]
-        flat = [self._storage, *own, spool / "removed", spool / "requests"]
+        asked = (self._storage / "commitments").glob("*")
+        flat = [self._storage, *own, *asked, spool / "removed", spool / "requests"]
         left = [path for folder in flat for path in folder.glob(".*.part")]
         for path in (*left, *self.account.leftovers):
             if 0 < results.changed_at(path) < now - 3600.0:

@@ -7,6 +7,8 @@
 | `REFUSED`: it can pass           | 10 min, 1 h, 6 h, then daily | 30 days                      |
 | `GIVEN_UP`: away for so long     | a day                        | 30 days                      |
 | `FETCH` from a source            | 2 s, doubled, at most 10 min | its `give_up_after_h`        |
+| `REPORT` of a commitment         | 2 s, doubled, at most 10 min | 3 days after its request     |
+| `commitment` asked for, silence  | `commit_within_h`, doubled, at most a day or that | 30 days |
 | `ANSWER`: not read in time    | 5 s, doubled, at most 10 min | the 100th attempt has failed |
 | `ROLE`: a process that dies      | 1 s, doubled, at most 30 s   | the node is stopped          |
 | `WEB_PORT` that is taken         | 2 s                          | the node is stopped          |
@@ -83,11 +85,21 @@ REFUSED: Final = RetryStrategy(
 )
 GIVEN_UP: Final = RetryStrategy(86_400.0, give_up_after_s=30 * 86_400.0)
 FETCH: Final = RetryStrategy(2.0, factor=2.0, longest_pause_s=600.0)
+REPORT: Final = RetryStrategy(2.0, factor=2.0, longest_pause_s=600.0, give_up_after_s=3 * 86_400.0)
 ANSWER: Final = RetryStrategy(5.0, factor=2.0, longest_pause_s=600.0, last_attempt=100)
 ROLE: Final = RetryStrategy(0.5, factor=2.0, longest_pause_s=30.0)
 WEB_PORT: Final = RetryStrategy(2.0)
 JOBS: Final = RetryStrategy(1.0, factor=2.0, longest_pause_s=30.0)
 ROOM: Final = RetryStrategy(5.0, factor=2.0, longest_pause_s=60.0)
+
+
+def commitment(within_s: float) -> RetryStrategy:
+    """When an archive that does not answer within `within_s` is asked again to commit."""
+    return RetryStrategy(
+        within_s, factor=2.0, longest_pause_s=max(within_s, 86_400.0),
+        give_up_after_s=30 * 86_400.0,
+    )  # fmt: skip
+
 
 GOOD_RUN_S: Final = 60.0  # a role that ran for so long begins with the first pause again
 

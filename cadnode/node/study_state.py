@@ -37,6 +37,7 @@ REMOVED: Final = Reason(
     "It was read and delivered; images and results were removed from this node since. Asked for at "
     "once, it is read again",
 )
+_OWED: Final = (DeliveryStatus.REFUSED, DeliveryStatus.AWAITING_COMMITMENT)
 _SETTLED: Final = frozenset(status.value for status in DeliveryStatus if status.is_settled)
 
 
@@ -157,7 +158,7 @@ def _of_deliveries(facts: StudyFacts) -> StudyVerdict:
     )
     words = {word for _, word in statuses}
     reasons = tuple(map(_missing, facts.missing.values()))
-    if "waiting" in words:
+    if words & {"waiting", DeliveryStatus.AWAITING_COMMITMENT.value}:
         return StudyVerdict(State.DELIVERING, reasons, statuses)
     if facts.deliveries and not statuses:
         return StudyVerdict(State.DONE, (NOTHING_SENT,))
@@ -171,6 +172,8 @@ def _missing(entry: Undelivered) -> Reason:
     if entry.next_at is not None:
         at = datetime.fromtimestamp(entry.next_at, UTC).isoformat(timespec="minutes")
         when = f"it is tried again at {at}"
+    if entry.status is DeliveryStatus.AWAITING_COMMITMENT:
+        return Reason("awaiting_commitment", f"{entry.reason} (storage commitment); {when}")
     return Reason("undelivered", f"{why}; {when}")
 
 
@@ -185,6 +188,6 @@ def delivery_word(job: Job | None, last: DeliveryTry | None = None) -> str:
         return "waiting" if last.status is DeliveryStatus.RETRY else last.status.value
     if job is None:
         return ""
-    if job.has_failed or job.output not in (*_SETTLED, DeliveryStatus.REFUSED):
+    if job.has_failed or job.output not in (*_SETTLED, *_OWED):
         return DeliveryStatus.GIVEN_UP.value
     return job.output

@@ -32,7 +32,8 @@ class Undelivered:
     """One result that a destination does not have.
 
     `since` is when the first try failed, `at` when the last one did, both in seconds since the
-    epoch. `next_at` is when it is tried again by itself, by the job `job`; None: never.
+    epoch. `next_at` is when it is tried again by itself, by the job `job`; None: never. Of one that
+    waits for a commitment, `overdue_at` is when its destination should have answered.
     """
 
     study: str
@@ -45,6 +46,7 @@ class Undelivered:
     n_tries: int = 1
     next_at: float | None = None
     job: str = ""
+    overdue_at: float | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -177,7 +179,13 @@ def _loaded(path: Path) -> Undelivered | None:
         return None
 
 
-def note(index: UndeliveredIndex, result: Path, what: DeliveryNote, now: float) -> None:
+def note(
+    index: UndeliveredIndex,
+    result: Path,
+    what: DeliveryNote,
+    now: float,
+    overdue_at: float | None = None,
+) -> None:
     """Enter what followed a try, of the result in that folder.
 
     Raises
@@ -195,4 +203,9 @@ def note(index: UndeliveredIndex, result: Path, what: DeliveryNote, now: float) 
         delivery_record.record(result, given_up)
     next_at = None if what.pause_s is None else now + what.pause_s
     reason = last.reason if last is not None else ""
-    index.put(Undelivered(*place, what.status, reason, now, now, next_at=next_at, job=what.job))
+    index.put(
+        Undelivered(
+            *place, what.status, reason, now, now, next_at=next_at, job=what.job,
+            overdue_at=overdue_at,
+        )
+    )  # fmt: skip

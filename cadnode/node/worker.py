@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cadnode.errors import ModelError
 from cadnode.log import get_logger
 from cadnode.models.device import choose_device
-from cadnode.node import heartbeat, housekeeping
+from cadnode.node import commitment_watch, heartbeat, housekeeping
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_watch import JobWatch
@@ -59,7 +59,11 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         if start is None:
             return
         log.info("working", role="worker", device=device, count=len(list(readers)))
-        with _sweeping(sweep, start, jobs, settings.study.sweep_s), housekeeping.running(settings):
+        with (
+            _sweeping(sweep, start, jobs, settings.study.sweep_s),
+            housekeeping.running(settings),
+            commitment_watch.running(settings, start.deliver_again, lambda: jobs.is_usable),
+        ):
             while not stopping():
                 pulse.tick("worker")
                 if not jobs.look():

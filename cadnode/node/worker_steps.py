@@ -15,6 +15,7 @@ from cadnode.exam.read import read_study
 from cadnode.imaging import pixels
 from cadnode.log import get_logger
 from cadnode.node import (
+    commitments,
     deliveries,
     delivery_record,
     readiness,
@@ -31,6 +32,7 @@ from cadnode.node.header_index import HeaderIndex
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_comparison import JobComparison
 from cadnode.node.job_database import is_full
+from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.outputs import cards_of, installation_uid, model_folders, write_outputs
 from cadnode.node.poison import Casualties
 from cadnode.node.readers import choices_of
@@ -84,6 +86,7 @@ class WorkerSteps:
             report=self.report,
             deliver=self.deliver,
             settled=self.settled,
+            commitment_pause_s=self.commitment_pause_s,
             note=self.note,
             waiting=self.waiting,
             answer=self.answer,
@@ -321,13 +324,29 @@ class WorkerSteps:
     def waiting(self, study: str, content: str) -> dict[str, str]:
         """Jobs of the further tries of what did not arrive, by destination."""
         entries = self._undelivered.of_study(study)
-        return {e.destination: e.job for e in entries if e.content == content}
+        return {
+            e.destination: e.job
+            for e in entries
+            if e.content == content and e.status is not DeliveryStatus.AWAITING_COMMITMENT
+        }
+
+    def commitment_pause_s(self, study: str, content: str, destination: str) -> float | None:
+        """Seconds until a destination is asked again to confirm what it stored; None: never."""
+        state = commitments.progress(self._folder(study, content), destination)
+        return state.next_question_s(self._commit_within_s(destination))
+
+    def _commit_within_s(self, destination: str) -> float:
+        return self._settings.destination(destination).commit_within_h * 3600
 
     def note(self, note: DeliveryNote) -> None:
         """Keep what followed a try where it is counted; a full disk delays no delivery."""
         try:
             folder = self._folder(note.study, note.content)
-            undelivered.note(self._undelivered, folder, note, time.time())
+            overdue_at = None
+            if note.status is DeliveryStatus.AWAITING_COMMITMENT:
+                asked_at = commitments.progress(folder, note.destination).unanswered_since
+                overdue_at = (asked_at or time.time()) + self._commit_within_s(note.destination)
+            undelivered.note(self._undelivered, folder, note, time.time(), overdue_at)
         except OSError as error:
             log.warning("delivery_not_noted", destination=note.destination, error=error)
 

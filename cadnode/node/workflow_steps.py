@@ -57,6 +57,8 @@ class Steps:
     `deliver(study, fingerprint, destination)` returns one of `jobs.DeliveryStatus`, which is never
     "given_up";
     `settled(study, fingerprint, destination)` returns how it is known to have ended, or "";
+    `commitment_pause_s(study, fingerprint, destination)` returns the seconds until a destination is
+    asked again to confirm what it stored, None when it is not asked any more;
     `note(note)` keeps what followed a try, for those who ask what is undelivered;
     `waiting(study, fingerprint)` returns the jobs of further tries, by destination, of what did not
     arrive ("": it is not tried again by itself);
@@ -80,6 +82,7 @@ class Steps:
     now: Callable[[], datetime]
     destinations: tuple[tuple[str, float], ...]
     settled: Callable[[str, str, str], str] = lambda study, content, destination: ""
+    commitment_pause_s: Callable[[str, str, str], float | None] = lambda s, c, d: None
     note: Callable[[DeliveryNote], None] = lambda note: None
     waiting: Callable[[str, str], Mapping[str, str]] = lambda study, content: {}
     one_at_a_time: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""One association: it is accepted, serves C-ECHO and C-STORE in turn, and ends.
+"""One association: it is accepted, serves C-ECHO, C-STORE and storage commitment in turn, and ends.
 
 The acceptor's part of the state machine of DICOM PS3.8 9.2, in one thread that reads a message,
 serves it, answers it, and only then reads on: a peer that sends ahead waits in its own buffers.
@@ -17,6 +17,9 @@ from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_
 from cadnode.log import get_logger
 from cadnode.receive import command, pdu, secure
 from cadnode.receive.command import CommandField, MalformedCommand, Request
+from cadnode.receive.commitment import CommitmentExchange, CommitmentService, MessageSink
+from cadnode.receive.commitment_data import PUSH_MODEL
+from cadnode.receive.commitment_requests import Sender
 from cadnode.receive.notes import Notes
 from cadnode.receive.pdu import AbortSource, AssociateRequest, Context, MalformedPdu, PduType
 from cadnode.receive.spool import Spool
@@ -28,6 +31,7 @@ _PROGRESS_BYTES = 64 << 10
 # Of a data set. One with a defined length has at most 4 GiB of pixels (PS3.5 7.1.1).
 _MOST_DATA_SET_BYTES = 8 << 30
 _ABORT_WITHIN_S = 1.0
+_LEAST_REPORTED = 4096  # bytes of a PDU: a report cut into smaller ones is many times as long
 log = get_logger("receive")
 
 Store = Callable[[Request, Context, DataSetSink], int]
@@ -47,6 +51,7 @@ class Service:
     patience: Patience
     max_pdu_bytes: int
     notes: Notes
+    commitment: CommitmentService | None = None
 
 
 @dataclass(slots=True)
@@ -56,7 +61,7 @@ class _Message:
     context: Context
     command: bytearray
     request: Request | None = None
-    sink: DataSetSink | None = None
+    sink: DataSetSink | MessageSink | None = None
     n_bytes: int = 0  # of its data set
 
 
@@ -79,6 +84,16 @@ class Association:
         self._wire = Wire(peer, service.patience)
         self._accepted: dict[int, Context] = {}
         self._message: _Message | None = None
+        self._commitment = (
+            CommitmentExchange(
+                service.commitment,
+                Sender(address, request.calling_ae_title),
+                service.notes,
+                may_report=request.max_pdu_bytes == 0 or request.max_pdu_bytes >= _LEAST_REPORTED,
+            )
+            if service.commitment
+            else None
+        )
         self._lock = threading.Lock()
         self._is_dismissed = self._is_stopping = False
         self._is_serving = self._is_answering = False
@@ -158,6 +173,8 @@ class Association:
             return self._abort()
         finally:
             self._drop_message()
+            if self._commitment is not None:
+                self._commitment.end()
 
     def _is_dismissed_or_stopping(self) -> bool:
         if self._is_dismissed and not self._is_stopping:
@@ -187,9 +204,20 @@ class Association:
         self._accepted, results = pdu.negotiated(self._asked.proposals, service.supported)
         self._send(
             pdu.associate_ac(
-                self._asked, self._accepted, results, service.max_pdu_bytes, _IMPLEMENTATION
+                self._asked,
+                self._accepted,
+                results,
+                service.max_pdu_bytes,
+                _IMPLEMENTATION,
+                self._roles(),
             )
         )
+
+    def _roles(self) -> list[pdu.Role]:
+        """Of storage commitment either side may be the SCP; elsewhere the requestor is the SCU."""
+        accepted = {context.abstract_syntax for context in self._accepted.values()}
+        roles = {one.sop_class_uid: one for one in self._asked.roles}
+        return [roles[PUSH_MODEL]] if PUSH_MODEL in accepted and PUSH_MODEL in roles else []
 
     def _next_pdu(self) -> bool:
         """Take a PDU; False when it ended the association in good order."""
@@ -260,9 +288,16 @@ class Association:
         if is_last:
             message.request = command.request(bytes(message.command))
             if message.request.has_data_set:
-                message.sink = DataSetSink(self._service.spool, message.request, message.context)
+                message.sink = self._sink(message.request, message.context)
             else:
                 self._serve(message, message.request)
+
+    def _sink(self, request: Request, context: Context) -> DataSetSink | MessageSink:
+        if CommitmentExchange.serves(request):
+            if self._commitment is None:
+                raise MalformedCommand("a command that is not served")
+            return MessageSink()
+        return DataSetSink(self._service.spool, request, context)
 
     def _take_data_set(self, message: _Message, n_bytes: int, *, is_last: bool) -> None:
         sink, request = message.sink, message.request
@@ -288,9 +323,13 @@ class Association:
                 raise PeerGone
             self._is_serving = True
         try:
-            status = 0x0000
-            if message.sink is not None:
+            status, reports = 0x0000, []
+            if isinstance(message.sink, DataSetSink):
                 status = self._service.store(request, message.context, message.sink)
+                self.touch()
+            elif message.sink is not None and self._commitment is not None:
+                status = self._commitment.serve(request, message.context, message.sink)
+                reports = list(self._commitment.reports(message.context))
                 self.touch()
         finally:
             self._drop_message()
@@ -298,12 +337,21 @@ class Association:
                 self._is_serving = False
         if request.field is CommandField.C_CANCEL_RQ:
             return  # of nothing that is still being done; it has no response (PS3.7 9.3.2.3)
+        if request.field is CommandField.N_EVENT_REPORT_RSP:
+            if self._commitment is not None:
+                self._commitment.acknowledged(request)
+            return
         self._send(
             pdu.p_data(
                 message.context.context_id, pdu.COMMAND,
                 command.response(request, status), self._asked.max_pdu_bytes,
             )
         )  # fmt: skip
+
+        most, where = self._asked.max_pdu_bytes, message.context.context_id
+        for command_set, data_set in reports:
+            self._send(pdu.p_data(where, pdu.COMMAND, command_set, most))
+            self._send(pdu.p_data(where, 0, data_set, most))
 
     def _send(self, data: bytes) -> None:
         self._is_answering = True  # a peer that does not read is woken from by closing both ways

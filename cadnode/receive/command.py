@@ -1,4 +1,7 @@
-"""What a peer asks for, and how it is answered: command sets (DICOM PS3.7 6.3.1), no I/O."""
+"""What a peer asks for, and how it is answered: command sets (DICOM PS3.7 6.3.1), no I/O.
+
+A response that comes is one to N-EVENT-REPORT, the only request that the listener itself makes.
+"""
 
 import struct
 from collections.abc import Iterator
@@ -8,19 +11,30 @@ from enum import IntEnum
 MOST_COMMAND_BYTES = 64 << 10
 _ELEMENT = struct.Struct("<HHI")  # group, element, length: Implicit VR Little Endian
 _US = struct.Struct("<H")
-_NO_DATA_SET = 0x0101
+_NO_DATA_SET, _HAS_DATA_SET = 0x0101, 0x0001
 _LONGEST_UID = 64
 
 
 class CommandField(IntEnum):
-    """(0000,0100) of the requests that are known here (PS3.7 E.1)."""
+    """(0000,0100) of the messages that are known here (PS3.7 E.1)."""
 
     C_STORE_RQ = 0x0001
     C_ECHO_RQ = 0x0030
+    N_EVENT_REPORT_RQ = 0x0100
+    N_ACTION_RQ = 0x0130
     C_CANCEL_RQ = 0x0FFF
+    N_EVENT_REPORT_RSP = 0x8100
 
 
 _RESPONSE = 0x8000
+_EVENT_TYPE, _ACTION_TYPE = 0x1002, 0x1008
+# What each names its object and its kind by (PS3.7 10.3): SOP class, SOP instance, type.
+_NAMED_BY = {
+    CommandField.N_ACTION_RQ: (0x0003, 0x1001, _ACTION_TYPE),
+    CommandField.N_EVENT_REPORT_RQ: (0x0002, 0x1000, _EVENT_TYPE),
+}
+_WITH_DATA_SET = frozenset({CommandField.C_STORE_RQ, *_NAMED_BY})
+_TO_A_MESSAGE = frozenset({CommandField.C_CANCEL_RQ, CommandField.N_EVENT_REPORT_RSP})
 
 
 class MalformedCommand(Exception):
@@ -29,13 +43,18 @@ class MalformedCommand(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request's command set."""
+    """A request's command set; `type_id` is its Action or Event Type ID, 0 where it has none.
+
+    Of a response, `message_id` is that of the request that it is to, and `status` how that ended.
+    """
 
     field: CommandField
     message_id: int
     has_data_set: bool
     sop_class_uid: str
     sop_instance_uid: str
+    type_id: int = 0
+    status: int = 0
 
 
 def request(data: bytes) -> Request:
@@ -45,18 +64,22 @@ def request(data: bytes) -> Request:
         field = CommandField(_us(values, 0x0100))
     except ValueError as error:
         raise MalformedCommand("a command that is not served") from error
+    named_by = _NAMED_BY.get(field)
+    sop_class, sop_instance = named_by[:2] if named_by else (0x0002, 0x1000)
     found = Request(
         field,
-        _us(values, 0x0120 if field is CommandField.C_CANCEL_RQ else 0x0110),
+        _us(values, 0x0120 if field in _TO_A_MESSAGE else 0x0110),
         _us(values, 0x0800) != _NO_DATA_SET,
-        _uid(values, 0x0002),
-        _uid(values, 0x1000),
+        _uid(values, sop_class),
+        _uid(values, sop_instance),
+        _us(values, named_by[2]) if named_by else 0,
+        _us(values, 0x0900) if field is CommandField.N_EVENT_REPORT_RSP else 0,
     )
-    is_store = field is CommandField.C_STORE_RQ
-    if found.has_data_set != is_store:
+    # An Event Reply (PS3.7 10.1.1.1.8) may follow the response; storage commitment has none.
+    if found.has_data_set != (field in _WITH_DATA_SET):
         raise MalformedCommand("a data set where there is none, or none where there is one")
-    if is_store and not (found.sop_class_uid and found.sop_instance_uid):
-        raise MalformedCommand("a C-STORE of no object")
+    if found.has_data_set and not (found.sop_class_uid and found.sop_instance_uid):
+        raise MalformedCommand("a C-STORE, N-ACTION or N-EVENT-REPORT of no object")
     return found
 
 
@@ -89,14 +112,33 @@ def _uid(values: dict[int, bytes], number: int) -> str:
 
 
 def response(to: Request, status: int) -> bytes:
-    """Command set of the response to a C-ECHO or C-STORE request (PS3.7 9.3.1.2, 9.3.5.2)."""
+    """Command set of the response to a request (PS3.7 9.3.1.2, 9.3.5.2, 10.3.1.2, 10.3.5.2)."""
     elements = _element(0x0002, _padded(to.sop_class_uid))
     elements += _element(0x0100, _US.pack(to.field | _RESPONSE))
     elements += _element(0x0120, _US.pack(to.message_id))
     elements += _element(0x0800, _US.pack(_NO_DATA_SET))
     elements += _element(0x0900, _US.pack(status))
-    if to.field is CommandField.C_STORE_RQ:
+    if to.field in _WITH_DATA_SET:
         elements += _element(0x1000, _padded(to.sop_instance_uid))
+    if to.field in _NAMED_BY:
+        elements += _element(_NAMED_BY[to.field][2], _US.pack(to.type_id))
+    return _command_set(elements)
+
+
+def event_report(
+    message_id: int, sop_class_uid: str, sop_instance_uid: str, event_type: int
+) -> bytes:
+    """Command set of an N-EVENT-REPORT request with a data set (PS3.7 10.3.1.1)."""
+    elements = _element(0x0002, _padded(sop_class_uid))
+    elements += _element(0x0100, _US.pack(CommandField.N_EVENT_REPORT_RQ))
+    elements += _element(0x0110, _US.pack(message_id))
+    elements += _element(0x0800, _US.pack(_HAS_DATA_SET))
+    elements += _element(0x1000, _padded(sop_instance_uid))
+    elements += _element(_EVENT_TYPE, _US.pack(event_type))
+    return _command_set(elements)
+
+
+def _command_set(elements: bytes) -> bytes:
     return _element(0x0000, struct.pack("<I", len(elements))) + elements
 
 

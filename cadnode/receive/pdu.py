@@ -19,6 +19,7 @@ _ITEM = struct.Struct(">BxH")  # type, length
 _FIXED = struct.Struct(">Hxx16s16s32x")  # protocol version, called and calling AE title
 _APPLICATION_CONTEXT = b"1.2.840.10008.3.1.1.1"
 _VERSION_1 = 0x0001
+_ROLE_SELECTION = 0x54
 
 
 class PduType(IntEnum):
@@ -79,6 +80,15 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Role:
+    """Which roles a requestor proposes for a SOP class (PS3.7 D.3.3.4); else it is the SCU."""
+
+    sop_class_uid: str
+    scu: bool
+    scp: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AssociateRequest:
     """An A-ASSOCIATE-RQ (9.3.2). `titles` are both AE titles as they came, for the answer."""
 
@@ -88,6 +98,7 @@ class AssociateRequest:
     titles: bytes
     proposals: tuple[Proposal, ...]
     max_pdu_bytes: int  # that the requestor takes; 0: any
+    roles: tuple[Role, ...] = ()
 
     @property
     def understands_version_1(self) -> bool:
@@ -111,6 +122,7 @@ def associate_request(body: bytes) -> AssociateRequest:
     version, called, calling = _FIXED.unpack_from(body)
     proposals: list[Proposal] = []
     max_pdu_bytes = 0
+    roles: tuple[Role, ...] = ()
     for kind, content in _items(memoryview(body)[_FIXED.size :]):
         if kind == 0x20:
             if len(proposals) == MOST_CONTEXTS:
@@ -118,9 +130,11 @@ def associate_request(body: bytes) -> AssociateRequest:
             proposals.append(_proposal(content))
         elif kind == 0x50:
             max_pdu_bytes = _max_pdu_bytes(content)
+            roles = tuple(_roles(content))
     return AssociateRequest(
-        version, _title(called), _title(calling), called + calling, tuple(proposals), max_pdu_bytes
-    )
+        version, _title(called), _title(calling), called + calling, tuple(proposals),
+        max_pdu_bytes, roles,
+    )  # fmt: skip
 
 
 def _title(value: bytes) -> str:
@@ -165,6 +179,15 @@ def _max_pdu_bytes(user_information: memoryview) -> int:
     return 0
 
 
+def _roles(user_information: memoryview) -> Iterator[Role]:
+    """What SCP/SCU Role Selection items propose (PS3.7 D.3.3.4); one that is cut off is none."""
+    for kind, value in _items(user_information):
+        if kind == _ROLE_SELECTION and len(value) >= 4:
+            n_bytes = int.from_bytes(value[:2], "big")
+            if len(value) == n_bytes + 4:
+                yield Role(_uid(value[2:-2]), value[-2] == 1, value[-1] == 1)
+
+
 def negotiated(
     proposals: Sequence[Proposal], supported: Mapping[str, Sequence[str]]
 ) -> tuple[dict[int, Context], list[tuple[Proposal, ContextResult]]]:
@@ -195,18 +218,28 @@ def associate_ac(
     results: Sequence[tuple[Proposal, ContextResult]],
     max_pdu_bytes: int,
     implementation: tuple[str, str],
+    roles: Sequence[Role] = (),
 ) -> bytes:
-    """A-ASSOCIATE-AC (9.3.3) with what we take and our implementation's class UID and version."""
+    """A-ASSOCIATE-AC (9.3.3) with what we take and our implementation's class UID and version.
+
+    `roles` are those that are accepted of the proposed ones; of others the default holds.
+    """
     contexts = b"".join(_result(proposal, result, accepted) for proposal, result in results)
     class_uid, version = implementation
     user = (
         _item(0x51, struct.pack(">I", max_pdu_bytes))
         + _item(0x52, class_uid.encode("ascii"))
+        + b"".join(map(_role, roles))
         + _item(0x55, version.encode("ascii"))
     )
     fixed = struct.pack(">Hxx", _VERSION_1) + request.titles + bytes(32)
     body = fixed + _item(0x10, _APPLICATION_CONTEXT) + contexts + _item(0x50, user)
     return _pdu(PduType.ASSOCIATE_AC, body)
+
+
+def _role(role: Role) -> bytes:
+    uid = role.sop_class_uid.encode("ascii", "replace")
+    return _item(_ROLE_SELECTION, struct.pack(">H", len(uid)) + uid + bytes([role.scu, role.scp]))
 
 
 def _result(proposal: Proposal, result: ContextResult, accepted: Mapping[int, Context]) -> bytes:

@@ -18,10 +18,12 @@ from pydicom import uid
 
 from cadnode.errors import NotProcessable, SettingsError
 from cadnode.log import get_logger, hashed
+from cadnode.receive import commitment_data
 from cadnode.receive.acceptor import Acceptor, Door
 from cadnode.receive.admission import AllowedPeer, AllowedPeers, PlaceLimits
 from cadnode.receive.association import Service
 from cadnode.receive.command import Request
+from cadnode.receive.commitment import CommitmentService
 from cadnode.receive.connections import Limits, provide_descriptors
 from cadnode.receive.identity import Identity, is_valid_uid, read_identity
 from cadnode.receive.notes import Notes
@@ -217,8 +219,9 @@ def serve(
     spool: Spool,
     on_instance: OnInstance,
     alive: Callable[[], None] = lambda: None,
+    commitment: CommitmentService | None = None,
 ) -> Iterator[Listener]:
-    """A listener for the length of the `with` block.
+    """A listener for the length of the `with` block; with `commitment` it offers that, too.
 
     `on_instance` is called after an instance was published, in a thread of its own; `alive` by
     the loop that accepts connections, ten times a second for as long as it does. At the end
@@ -244,7 +247,7 @@ def serve(
     notices = Notices(on_instance)
     acceptor = Acceptor(
         [door for door in (in_clear, secure) if door is not None], config.allowed,
-        provide_descriptors(config.limits), _service(config, spool, notices), alive,
+        provide_descriptors(config.limits), _service(config, spool, notices, commitment), alive,
     )  # fmt: skip
     listener = Listener(
         _port_of(in_clear), _port_of(secure), lambda: certificates.problem if certificates else ""
@@ -286,20 +289,38 @@ def _listening(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _service(config: ScpConfig, spool: Spool, notices: Notices) -> Service:
+def _service(
+    config: ScpConfig, spool: Spool, notices: Notices, commitment: CommitmentService | None
+) -> Service:
     supported = {str(one): TRANSFER_SYNTAXES for one in STORAGE_CLASSES}
+    if commitment is not None:
+        supported[commitment_data.PUSH_MODEL] = commitment_data.TRANSFER_SYNTAXES
     return Service(
         spool=spool,
-        store=partial(_store, spool=spool, notices=notices),
+        store=partial(_store, spool=spool, announce=_announcing(notices, commitment)),
         supported={VERIFICATION: _VERIFICATION_SYNTAXES} | supported,
         patience=config.patience,
         max_pdu_bytes=config.max_pdu_bytes,
         notes=Notes(),
+        commitment=commitment,
     )
 
 
+def _announcing(notices: Notices, commitment: CommitmentService | None) -> OnInstance:
+    """What is done with an instance before its sender hears of it; returns at once."""
+    if commitment is None:
+        return notices.put
+    note = commitment.holdings.note
+
+    def announce(stored: StoredInstance) -> None:
+        note(stored)
+        notices.put(stored)
+
+    return announce
+
+
 def _store(
-    request: Request, context: Context, sink: DataSetSink, *, spool: Spool, notices: Notices
+    request: Request, context: Context, sink: DataSetSink, *, spool: Spool, announce: OnInstance
 ) -> int:
     """Status of a C-STORE request whose data set has arrived."""
     try:
@@ -315,7 +336,7 @@ def _store(
         sink.close()
     _log_outcome(request, context, status, stored)
     if stored is not None:
-        notices.put(stored)
+        announce(stored)
     return int(status)
 
 

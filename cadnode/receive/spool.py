@@ -140,6 +140,23 @@ class Spool:
         """Files of a study whose UID came again with another data set, in order of their names."""
         return sorted((self._studies / study_key).glob("*.old"))
 
+    def whereabouts(self) -> dict[str, tuple[str, ...]]:
+        """Keys of the studies that hold an instance, by its key: one look at every folder."""
+        found: dict[str, tuple[str, ...]] = {}
+        for study in sorted(path.name for path in self._studies.iterdir()):
+            for path in self.instances(study):
+                found[path.stem] = (*found.get(path.stem, ()), study)
+        return found
+
+    def sync(self, study_key: str) -> bool:
+        """Bring a study's names to the disk; whether there is such a study. Raises `OSError`."""
+        try:
+            sync_folder(self._studies / study_key)
+        except FileNotFoundError:
+            return False
+        sync_folder(self._studies)
+        return True
+
     def folder_of(self, study_key: str) -> Path:
         """Where a study's files are, or will be."""
         return self._studies / study_key

@@ -118,6 +118,16 @@ class Destination(HttpPeer):
     give_up_after_h: PositiveFloat = Field(
         72.0, description="an unreachable destination is retried for this long"
     )
+    commit: bool = Field(
+        False,
+        description="for dicom: a result counts as delivered once this archive has confirmed by "
+        "storage commitment that it keeps it; its answer may come hours later, to listener.port",
+    )
+    commit_within_h: PositiveFloat = Field(
+        24.0,
+        description="with commit: an archive that has not answered for so long is asked again, and "
+        "health says so",
+    )
     profile: Profile | None = Field(
         None, description="which objects it gets; without one, those of report.profile"
     )
@@ -141,6 +151,8 @@ class Destination(HttpPeer):
             raise ValueError("certificate_file and key_file come together")
         if self.certificate_file is not None and not self.tls:
             raise ValueError("a certificate_file is shown by TLS alone: set tls")
+        if self.commit and self.kind != "dicom":
+            raise ValueError(f"commit is for destinations of kind 'dicom', not {self.kind!r}")
         return self
 
 

@@ -84,6 +84,11 @@ class ListenerPeer(Section):
         None,
         description="it must show this certificate, by TLS: `openssl x509 -fingerprint -sha256`",
     )
+    port: Port | None = Field(
+        None,
+        description="port on which it takes reports of storage commitment (N-EVENT-REPORT) that it "
+        "did not take on the association of its request; without one they are not sent again",
+    )
 
 
 class ListenerSection(Section):
@@ -126,6 +131,11 @@ class ListenerSection(Section):
         500,
         description="TCP connections held that have asked for no association yet, half of them "
         "for one IP address; the oldest is closed for a new one",
+    )
+    commitment: bool = Field(
+        True,
+        description="whether senders may ask if their images are safe here (storage commitment); "
+        "the node is no archive: images go as [retention] says, whatever was confirmed",
     )
     network_timeout_s: PositiveFloat = Field(60.0, description="silence after which a peer is cut")
     least_bytes_per_s: PositiveFloat = Field(

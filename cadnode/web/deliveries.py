@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from cadnode.errors import CadnodeError
 
-STATES: Final = ("undelivered", "waiting", "refused", "given_up", "delivered", "dropped", "all")
+OWED: Final = ("waiting", "awaiting_commitment", "refused", "given_up")
+STATES: Final = ("undelivered", *OWED, "delivered", "dropped", "all")
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFilter:
-    """Which deliveries are asked for: `state` is one of `STATES`, "undelivered" the first four.
+    """Which deliveries are asked for: `state` is one of `STATES`, "undelivered" those `OWED`.
 
     `destination` "": any; `older_than_s`: that wait, or were sent, for longer.
     """

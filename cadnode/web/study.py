@@ -53,6 +53,7 @@ STATE_MEANINGS: Final[dict[State, str]] = {
 
 DELIVERY_MEANINGS: Final = {
     "waiting": "not sent yet, or the destination is away and is tried again",
+    "awaiting_commitment": "the destination stored it, and has yet to confirm that it keeps it",
     "delivered": "the destination has the result",
     "unverified": "the destination had these UIDs already and could not be asked whose they are",
     "refused": "the destination refused the result; where the cause can pass, it is tried daily",

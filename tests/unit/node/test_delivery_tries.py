@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cadnode.node import commitments, retry
 from cadnode.node import delivery_tries as room
-from cadnode.node import retry
+from cadnode.node.commitments import Progress, Transactions
 from cadnode.node.deliveries import TryEnd
 from cadnode.node.delivery_record import tries
 from cadnode.node.delivery_tries import DeliveryTries
@@ -114,3 +115,21 @@ def test_a_newer_result_waits_for_an_older_one_that_is_on_its_way(
     older.join(10)
     newer.join(10)
     assert peer.got == ["archive a", "archive b"]
+
+
+def test_a_superseded_result_waits_for_no_commitment_and_is_not_stored_again(
+    place: DeliveryTries, peer: Peer, tmp_path: Path
+) -> None:
+    transactions = Transactions(tmp_path)
+    transactions.begin("1.2.3", (STUDY, OLD, "archive"))
+    old = tmp_path / "results" / STUDY / OLD
+    commitments.save(old, "archive", Progress(transactions=("1.2.3",), n_unanswered=1))
+    report(tmp_path, NEW, 200)
+
+    assert place.deliver(STUDY, OLD, "archive").status is DeliveryStatus.SUPERSEDED
+
+    assert commitments.progress(old, "archive") == Progress()
+    asked = transactions.find("1.2.3")
+    assert asked is not None
+    assert asked.settled_at is not None
+    assert peer.got == []

@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import time
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +13,14 @@ import pytest
 from cadnode.errors import ModelError
 from cadnode.node import health as room
 from cadnode.node import heartbeat, role_status, storage_overview, worker_state
-from cadnode.node.health import HealthCheck, QueueHealth, Waiting, queue_problems
+from cadnode.node.health import (
+    Committing,
+    HealthCheck,
+    QueueHealth,
+    Waiting,
+    committing,
+    queue_problems,
+)
 from cadnode.node.heartbeat import Beat
 from cadnode.node.jobs import DeliveryStatus, Job, JobsUnavailable
 from cadnode.node.retention_rules import Kept
@@ -236,6 +244,24 @@ def test_what_a_destination_refused_is_counted_until_it_is_dealt_with(all_up: Pa
     for entry in index.all():
         index.settle(*entry.key)
     assert check(all_up, Jobs())().is_ok
+
+
+def test_what_waits_for_a_commitment_is_counted_apart_and_named_once_overdue() -> None:
+    peer = {"name": "pacs", "port": 104, "ae_title": "PACS", "commit": True}
+    settings = Settings(destinations=[peer, {**peer, "name": "other", "commit": False}])
+    waits = replace(missing("pacs", "awaiting_commitment", 1, since=0.0), overdue_at=100.0)
+    other = replace(missing("pacs", "refused", 2), overdue_at=None)
+
+    early, late = (committing(settings, [waits, other], now) for now in (99.0, 100.0))
+
+    assert early == {"pacs": Committing(Waiting(1, 99.0), 0)}
+    assert late == {"pacs": Committing(Waiting(1, 100.0), 1)}
+    assert list(queue_problems(QueueHealth(committing=early))) == []
+    (problem,) = queue_problems(QueueHealth(committing=late))
+    assert (problem.code, problem.severity) == ("commitment_overdue", "degraded")
+    assert QueueHealth(committing=late).as_dict()["committing"] == {
+        "pacs": {"waiting": 1, "oldest_s": 100, "overdue": 1}
+    }
 
 
 def test_a_result_that_waits_since_its_first_try_is_late(all_up: Path) -> None:

@@ -47,6 +47,7 @@ def test_of_a_removed_database_what_was_not_delivered_is_delivered_and_nothing_e
     node.reported("a", pacs=DeliveryStatus.DELIVERED, ehr=DeliveryStatus.UNVERIFIED)
     node.reported("b", pacs=DeliveryStatus.DELIVERED, ehr=DeliveryStatus.RETRY)
     node.reported("c", pacs=DeliveryStatus.REFUSED, ehr=DeliveryStatus.GIVEN_UP)
+    node.reported("f", pacs=DeliveryStatus.DELIVERED, ehr=DeliveryStatus.AWAITING_COMMITMENT)
     node.reported("d")  # of an older version, or never tried
     (tmp_path / STUDY / "e").mkdir()  # not reported: the sweep has it read
 
@@ -54,10 +55,11 @@ def test_of_a_removed_database_what_was_not_delivered_is_delivered_and_nothing_e
 
     assert dict(found.to_deliver) == {
         (STUDY, "b"): ("ehr",), (STUDY, "c"): ("pacs", "ehr"), (STUDY, "d"): ("pacs", "ehr"),
+        (STUDY, "f"): ("ehr",),
     }  # fmt: skip
-    assert found.finished == {(STUDY, content) for content in "abcd"}
-    assert rebuild.take_up(found, lambda *one: node.sent.append(one)) == 3
-    assert [content for _, content, _ in node.sent] == ["b", "c", "d"]
+    assert found.finished == {(STUDY, content) for content in "abcdf"}
+    assert rebuild.take_up(found, lambda *one: node.sent.append(one)) == 4
+    assert sorted(content for _, content, _ in node.sent) == ["b", "c", "d", "f"]
 
 
 def test_what_the_database_knows_is_left_to_it(tmp_path: Path) -> None:

@@ -73,7 +73,14 @@ def test_results_go_later_and_leave_a_note_of_a_few_kilobytes(place: Place) -> N
 
 
 @pytest.mark.parametrize(
-    "status", [None, DeliveryStatus.REFUSED, DeliveryStatus.GIVEN_UP, DeliveryStatus.RETRY]
+    "status",
+    [
+        None,
+        DeliveryStatus.REFUSED,
+        DeliveryStatus.GIVEN_UP,
+        DeliveryStatus.RETRY,
+        DeliveryStatus.AWAITING_COMMITMENT,
+    ],
 )
 def test_nothing_undelivered_is_ever_removed(place: Place, status: DeliveryStatus | None) -> None:
     if status is not None:

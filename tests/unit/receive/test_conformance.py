@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from cadnode.receive.commitment import CommitmentStatus
+from cadnode.receive.commitment_data import PUSH_MODEL, FailureReason
 from cadnode.receive.scp import STORAGE_CLASSES, TRANSFER_SYNTAXES
 from cadnode.receive.stream import StorageStatus
 
@@ -32,3 +34,13 @@ def test_every_status_the_listener_answers_is_explained() -> None:
     }  # fmt: skip
     listed = set(re.findall(r"^\| ([0-9A-F]{4}) \|", section("### Status"), re.MULTILINE))
     assert listed == {f"{status:04X}" for status in answered}
+
+
+def test_storage_commitment_is_stated_with_every_reason_and_status() -> None:
+    text = section("### Storage commitment for senders")
+    told = {*FailureReason, *CommitmentStatus} - {
+        CommitmentStatus.SUCCESS,
+        CommitmentStatus.NO_SUCH_EVENT_TYPE,  # to an archive's report
+    }
+    assert PUSH_MODEL in text
+    assert [f"{one:04X}" for one in sorted(told) if f"{one:04X}" not in text] == []

@@ -98,3 +98,36 @@ def test_whatever_bytes_come_a_command_is_read_or_malformed(noise: bytes) -> Non
             command.request(data)
         except MalformedCommand:
             continue
+
+
+def role(uid: bytes, scu: int, scp: int) -> bytes:
+    return item(0x54, struct.pack(">H", len(uid)) + uid + bytes([scu, scp]))
+
+
+def test_roles_are_read_where_they_are_proposed_and_answered_where_they_are_accepted() -> None:
+    proposed = role(b"1.2.840.10008.1.20.1", 0, 1) + role(b"1.2.3", 1, 1)
+    cut = item(0x54, b"\0\x40" + b"1.2.3\1\1")  # its UID is longer than the item
+    user = item(0x50, item(0x51, struct.pack(">I", 16384)) + proposed + cut)
+    request = pdu.associate_request(REQUEST[:68] + user)
+
+    assert request.roles == (
+        pdu.Role("1.2.840.10008.1.20.1", scu=False, scp=True),
+        pdu.Role("1.2.3", scu=True, scp=True),
+    )  # fmt: skip
+    answer = A_ASSOCIATE_AC()
+    accepted = pdu.associate_ac(request, {}, [], 1 << 20, ("1.2", "V"), request.roles[:1])
+    answer.decode(accepted)
+    (selected,) = answer.user_information.role_selection.values()
+    assert (selected.uid, selected.scu, selected.scp) == ("1.2.840.10008.1.20.1", 0, 1)
+
+
+def test_a_report_s_command_set_is_read_as_a_request() -> None:
+    found = command.request(command.event_report(7, "1.2.3", "1.2.3.4", 2))
+
+    assert found == Request(CommandField.N_EVENT_REPORT_RQ, 7, True, "1.2.3", "1.2.3.4", 2)
+    answer = command.response(found, 0x0115)
+    with pytest.raises(MalformedCommand):  # it says which of our messages it answers, if it is ours
+        command.request(answer[:40])
+    assert command.request(answer) == Request(
+        CommandField.N_EVENT_REPORT_RSP, 7, False, "1.2.3", "1.2.3.4", 0, 0x0115
+    )

@@ -113,3 +113,9 @@ def test_the_example_is_a_file_that_loads_to_the_defaults(tmp_path: Path) -> Non
 
 def _names(section: object) -> list[str]:
     return list(getattr(type(section), "model_fields", {}))
+
+
+def test_only_a_dicom_peer_is_asked_to_commit(tmp_path: Path) -> None:
+    block = "[[destinations]]\nname='a'\nkind='folder'\nfolder='/x'\ncommit=true\n"
+    with pytest.raises(SettingsError, match="commit is for destinations of kind 'dicom'"):
+        settings.load(write(tmp_path, block))

@@ -1,0 +1,122 @@
+"""Which objects are safe in the spool: what storage commitment may say of each (PS3.4 J.3.2.1.3).
+
+An object is held when its file is in the spool under its name, synced, and its data set states
+exactly that SOP class and instance. Of what was removed nothing is held, whatever was once said.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from cadnode.errors import NotProcessable
+from cadnode.log import get_logger, hashed
+from cadnode.receive.commitment_data import CommitmentReport, FailureReason, Reference
+from cadnode.receive.identity import read_file_identity
+from cadnode.receive.spool import Spool, StoredInstance
+
+LOOKS_AGAIN_AFTER_S: Final = 10.0  # whatever is asked, the spool is not searched more often
+MOST_NOTED: Final = 100_000  # received since the last search, held in memory
+
+log = get_logger("receive")
+
+
+class Holdings:
+    """What a spool holds, by instance. Threads may share it; one judges at a time.
+
+    `supported` are the SOP classes that are stored here.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        supported: Sequence[str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spool = spool
+        self._supported = frozenset(supported)
+        self._clock = clock
+        self._judging = threading.Lock()
+        self._changing = threading.Lock()
+        self._found: dict[str, tuple[str, ...]] = {}  # by instance key, where it was at a search
+        self._noted: dict[str, tuple[str, ...]] = {}  # and what was received since
+        self._searched_at: float | None = None
+
+    def has_room(self) -> bool:
+        """Whether the disk has the configured minimum of free bytes."""
+        return self._spool.has_room()
+
+    def note(self, stored: StoredInstance) -> None:
+        """Know where an instance is that was received just now."""
+        with self._changing:
+            if len(self._noted) >= MOST_NOTED:
+                self._noted.clear()
+                self._searched_at = None
+            known = self._noted.get(stored.instance_key, ())
+            if stored.study_key not in known:
+                self._noted[stored.instance_key] = (*known, stored.study_key)
+
+    def _studies(self, reference: Reference) -> tuple[str, ...]:
+        """Studies in whose folders the object may be."""
+        instance = hashed(reference.sop_instance_uid)
+        with self._changing:
+            found = (*self._noted.get(instance, ()), *self._found.get(instance, ()))
+        return tuple(dict.fromkeys(found))
+
+    def report(self, transaction_uid: str, references: Sequence[Reference]) -> CommitmentReport:
+        """Of each object whether it is held at this moment, or why not."""
+        with self._judging:
+            self._search_for(references)
+            synced: dict[str, bool] = {}
+            reasons = {one: self._why_not(one, synced) for one in references}
+        return CommitmentReport(
+            transaction_uid,
+            tuple(one for one, reason in reasons.items() if reason is None),
+            tuple((one, reason) for one, reason in reasons.items() if reason is not None),
+        )
+
+    def _search_for(self, references: Sequence[Reference]) -> None:
+        """Search the spool where one of these is not known: it came before, or by another way."""
+        if all(map(self._studies, references)):
+            return
+        now, searched_at = self._clock(), self._searched_at
+        if searched_at is not None and now - searched_at < LOOKS_AGAIN_AFTER_S:
+            return
+        with self._changing:
+            self._searched_at = now
+            self._noted = {}  # all of that is found now; what comes from now on may not be
+        found = self._spool.whereabouts()
+        with self._changing:
+            self._found = found
+
+    def _why_not(self, reference: Reference, synced: dict[str, bool]) -> FailureReason | None:
+        """Why the object is not committed; None: it is held."""
+        instance = hashed(reference.sop_instance_uid)
+        conflicts = False
+        try:
+            for study in self._studies(reference):
+                path = self._spool.folder_of(study) / f"{instance}.dcm"
+                try:
+                    identity = read_file_identity(path)
+                except (FileNotFoundError, NotProcessable):
+                    continue
+                if identity.sop_instance_uid != reference.sop_instance_uid:
+                    continue
+                if identity.sop_class_uid != reference.sop_class_uid:
+                    conflicts = True
+                elif self._is_synced(study, synced):
+                    return None
+        except OSError as error:
+            log.error("spool_failed", error=error)
+            return FailureReason.PROCESSING_FAILURE
+        if conflicts:
+            return FailureReason.CLASS_INSTANCE_CONFLICT
+        if reference.sop_class_uid not in self._supported:
+            return FailureReason.SOP_CLASS_NOT_SUPPORTED
+        return FailureReason.NO_SUCH_OBJECT_INSTANCE
+
+    def _is_synced(self, study: str, synced: dict[str, bool]) -> bool:
+        """Whether the study's names are on the disk: a file may have got its own just now."""
+        if study not in synced:
+            synced[study] = self._spool.sync(study)
+        return synced[study]

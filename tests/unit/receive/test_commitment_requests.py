@@ -1,0 +1,105 @@
+"""Requests of senders on the disk: there before they are accepted, bounded, and not lost."""
+
+from pathlib import Path
+
+import pytest
+
+from cadnode import limits
+from cadnode.receive import commitment_requests
+from cadnode.receive.commitment_data import CommitmentRequest, Reference
+from cadnode.receive.commitment_requests import (
+    ACKNOWLEDGED_WITHIN_S,
+    CommitmentRequests,
+    Full,
+    Sender,
+)
+
+MG1, MG2 = Sender("10.0.0.1", "MG1"), Sender("10.0.0.2", "MG2")
+
+
+class Clock:
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def request(n: int, transaction: str = "") -> CommitmentRequest:
+    return CommitmentRequest(transaction or f"1.2.{n}", (Reference("1.2.840", f"1.3.{n}"),))
+
+
+def test_a_request_is_there_after_a_crash_until_its_report_is_acknowledged(tmp_path: Path) -> None:
+    key = CommitmentRequests(tmp_path).add(MG1, request(1))
+
+    again = CommitmentRequests(tmp_path)
+    found = again.load(key)
+    assert found is not None
+    assert (found.sender, found.request, found.is_duplicate) == (MG1, request(1), False)
+    assert again.to_report() == {MG1: [key]}
+    again.settle(key)
+    assert CommitmentRequests(tmp_path).to_report() == {}
+
+
+def test_an_association_has_its_time_to_report_before_another_way_is_taken(tmp_path: Path) -> None:
+    clock = Clock()
+    requests = CommitmentRequests(tmp_path, clock)
+    key, other = requests.add(MG1, request(1)), requests.add(MG2, request(2))
+
+    assert requests.to_report() == {}
+    requests.release(key)
+    assert requests.to_report() == {MG1: [key]}
+    clock.now += ACKNOWLEDGED_WITHIN_S
+    assert requests.to_report() == {MG1: [key], MG2: [other]}
+    clock.now -= 86_400.0  # the clock is set back: nothing waits for that
+    assert set(requests.to_report()) == {MG1, MG2}
+
+
+def test_the_same_request_has_the_same_key_and_another_under_its_uid_is_a_duplicate(
+    tmp_path: Path,
+) -> None:
+    requests = CommitmentRequests(tmp_path)
+    first = requests.add(MG1, request(1, "1.2"))
+
+    assert requests.add(MG1, request(1, "1.2")) == first
+    other = requests.load(requests.add(MG1, request(2, "1.2")))
+    assert other is not None
+    assert other.is_duplicate
+    elsewhere = requests.load(requests.add(MG2, request(2, "1.2")))
+    assert elsewhere is not None
+    assert not elsewhere.is_duplicate
+
+
+def test_one_address_fills_a_quarter_and_all_together_no_more_than_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commitment_requests, "COMMITMENTS", 8)
+    requests = CommitmentRequests(tmp_path)
+    requests.add(MG1, request(1))
+    requests.add(Sender("10.0.0.1", "OTHER"), request(2))
+
+    with pytest.raises(Full):
+        requests.add(MG1, request(3))
+    for n in range(2, 8):
+        requests.add(Sender(f"10.0.0.{n}", "MG"), request(n))
+    with pytest.raises(Full):
+        requests.add(Sender("10.0.0.99", "MG"), request(99))
+    with pytest.raises(Full):  # a new process knows what the last one held
+        CommitmentRequests(tmp_path).add(Sender("10.0.0.99", "MG"), request(99))
+
+
+def test_bytes_on_the_disk_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commitment_requests, "COMMITMENTS_BYTES", 4000)
+    requests = CommitmentRequests(tmp_path)
+    many = CommitmentRequest("1.2", tuple(Reference("1.2", f"1.2.{n}") for n in range(100)))
+
+    with pytest.raises(Full):
+        requests.add(MG1, many)
+    assert list(tmp_path.iterdir()) == []
+    assert limits.COMMITMENTS_BYTES > limits.COMMITMENT_BYTES * 4
+
+
+def test_a_file_that_cannot_be_read_is_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "torn.json").write_bytes(b'{"address": "10.0')
+
+    assert CommitmentRequests(tmp_path).to_report() == {}
+    assert list(tmp_path.iterdir()) == []
