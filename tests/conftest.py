@@ -7,6 +7,10 @@ from hypothesis import HealthCheck, settings
 # The tests' worker processes are told a width, and rich would keep to it from its import on.
 os.environ.pop("COLUMNS", None)
 
+# Two of the tests' processes share the cores, and nodes beside them: a thread of torch's that has
+# nothing to do sleeps. Else it turns on the spot, for most of the suite's processor time.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # A busy machine is no failure: no deadlines, slow generation is not a health problem; the same
 # examples every time, so that a red run can be run again.
 settings.register_profile(

@@ -1,5 +1,6 @@
 """A model's network, as MONAI and ONNX see it."""
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -32,13 +33,13 @@ def network_of(card: ModelCard, state: dict[str, Tensor]) -> nn.Module:
         The weights do not fit.
     """
     if isinstance(card, DibMgCard):
-        return fitted(dib_mg.network(card.architecture), state, card.name)
+        return fitted(partial(dib_mg.network, card.architecture), state, card.name)
     if isinstance(card, CnnCard):
-        return fitted(cnn(card.architecture), state, card.name)
+        return fitted(partial(cnn, card.architecture), state, card.name)
     if isinstance(card, DetectorCard):
-        return fitted(CandidateFilter(card.architecture), state, card.name)
+        return fitted(partial(CandidateFilter, card.architecture), state, card.name)
     own = {k.removeprefix(NETWORK): v for k, v in state.items() if k.startswith(NETWORK)}
-    return fitted(autoencoder(card.architecture), own, card.name)
+    return fitted(partial(autoencoder, card.architecture), own, card.name)
 
 
 def served(model: Model, folder: str | Path) -> nn.Module:

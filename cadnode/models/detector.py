@@ -1,5 +1,6 @@
 """How certain a cluster of calcifications is: the learned filter of candidates, with its card."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +33,8 @@ class Detector:
 
     def __init__(self, card: "DetectorCard", state: dict[str, Tensor], device: str = "cpu") -> None:
         self.card = card
-        self.network = fitted(CandidateFilter(card.architecture), state, card.name).to(device)
+        make = partial(CandidateFilter, card.architecture)
+        self.network = fitted(make, state, card.name).to(device)
         self.device = device
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -90,7 +91,7 @@ class FeatureModel:
         self.operating_point = card.curve.at(operating_point)
         network = {k.removeprefix(NETWORK): v for k, v in state.items() if k.startswith(NETWORK)}
         arrays = {k: v.numpy() for k, v in state.items() if not k.startswith(NETWORK)}
-        self._network = fitted(autoencoder(card.architecture), network, card.name)
+        self._network = fitted(partial(autoencoder, card.architecture), network, card.name)
         self._scaler = Scaler.read(arrays, "scaler")
         self._beside = {name: _BESIDE[name].read(arrays, name) for name in card.beside}
         if self._scaler.unit.shape != (len(card.features),):

@@ -1,5 +1,6 @@
 """Model folders become models that are ready to read."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -58,11 +59,11 @@ def assemble(
 ) -> Model:
     """The model of a card and its weights; raises like `load`."""
     if isinstance(card, DibMgCard):
-        network = fitted(dib_mg.network(card.architecture), state, card.name)
+        network = fitted(partial(dib_mg.network, card.architecture), state, card.name)
         network = network.to(memory_format=torch.channels_last)
         return ViewModel(card, network, device, operating_point)
     if isinstance(card, CnnCard):
-        roi_network = fitted(cnn(card.architecture), state, card.name)
+        roi_network = fitted(partial(cnn, card.architecture), state, card.name)
         return RoiModel(card, roi_network, device, operating_point, bf16=bf16)
     if isinstance(card, FeatureCard):
         return FeatureModel(card, state, operating_point)

@@ -3,14 +3,15 @@
 Nothing is unpickled: no code runs from a weights file.
 """
 
-from collections.abc import Mapping
-from typing import Final, Literal, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from cadnode.errors import ModelError
 
@@ -68,14 +69,54 @@ def _unpacked(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def fitted(network: Network, state: dict[str, Tensor], name: str) -> Network:
-    """The network with these weights, in evaluation mode.
+class _Undrawn(TorchFunctionMode):
+    """In it, a new network's weights stay as the memory is: no random numbers are drawn for them.
+
+    Buffers and constants get their values. To be left before weights are loaded.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """What `func` gives; of those that draw, the tensor as it is."""
+        given = kwargs or {}
+        if func in _DRAWING:
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
+
+
+# `nn.init`'s own functions come as a whole; other libraries fill a tensor by its methods.
+_DRAWING: Final = frozenset(
+    {
+        nn.init.kaiming_normal_,
+        nn.init.kaiming_uniform_,
+        nn.init.normal_,
+        nn.init.trunc_normal_,
+        nn.init.uniform_,
+        Tensor.erfinv_,  # what a truncated normal distribution is made by
+        Tensor.normal_,
+        Tensor.uniform_,
+    }
+)
+
+
+def fitted(make: Callable[[], Network], state: dict[str, Tensor], name: str) -> Network:
+    """A network with these weights, in evaluation mode.
+
+    `make` gives the network; drawing its first weights, all of which are replaced, would be most
+    of the time of the whole.
 
     Raises
     ------
     ModelError
         They do not fit.
     """
+    with _Undrawn():
+        network = make()
     try:
         network.load_state_dict(state)
     except (RuntimeError, ValueError, KeyError):
