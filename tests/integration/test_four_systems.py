@@ -1,6 +1,8 @@
 """All four systems on one exam, and a region that a radiologist marked later."""
 
 import json
+from collections.abc import Callable
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typer.testing import CliRunner
 
 from cadnode.cli.app import app
 from cadnode.demo.archive import find_orthanc, with_orthanc
-from cadnode.demo.exam import write_exam
+from cadnode.demo.exam import DemoExam, write_exam
 from cadnode.domain import System
 from tests.integration.node import running_node, wait_until
 from tests.integration.test_read_command import SCHEMA
@@ -36,29 +38,47 @@ def algorithms(document: Dataset) -> set[str]:
     return found
 
 
+Reading = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> DemoExam:
+    """Drawn once: it takes five seconds."""
+    return write_exam(tmp_path_factory.mktemp("phantom") / "exam", "phantom")
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory: pytest.TempPathFactory, phantom: DemoExam) -> Reading:
+    """The folder that `cadnode read` fills from an exam of that kind, read once."""
+
+    @cache
+    def folder_of(kind: str) -> Path:
+        folder = tmp_path_factory.mktemp(kind)
+        exam = phantom if kind == "phantom" else write_exam(folder / "exam", kind)
+        words = ["read", str(exam.files[0].parent), "--out", str(folder / "out")]
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+        return folder / "out"
+
+    return folder_of
+
+
 @pytest.mark.parametrize("kind", ["phantom", "malignant", "benign"])
-def test_one_reading_has_findings_of_all_four_systems(tmp_path: Path, kind: str) -> None:
-    write_exam(tmp_path / "exam", kind)
+def test_one_reading_has_findings_of_all_four_systems(read: Reading, kind: str) -> None:
+    out = read(kind)
 
-    result = CliRunner().invoke(app, ["read", str(tmp_path / "exam"), "--out", str(tmp_path / "o")])
-
-    assert result.exit_code == 0, result.output
-    document: dict[str, Any] = json.loads((tmp_path / "o" / "result.json").read_bytes())
+    document: dict[str, Any] = json.loads((out / "result.json").read_bytes())
     jsonschema.validate(document, SCHEMA)
     assert {s["system"] for s in document["systems"] if s["active"]} == SYSTEMS
     said = {a["system"]: a["algorithm"] for f in document["findings"] for a in f["assessments"]}
     assert set(said) == SYSTEMS
-    report = pydicom.dcmread(tmp_path / "o" / "sr.dcm")
+    report = pydicom.dcmread(out / "sr.dcm")
     assert set(said.values()) <= algorithms(report)
 
 
-def test_planted_calcifications_are_found_and_assessed(tmp_path: Path) -> None:
-    exam = write_exam(tmp_path / "exam", "phantom")
-
-    CliRunner().invoke(app, ["read", str(tmp_path / "exam"), "--out", str(tmp_path / "out")])
-
-    document = json.loads((tmp_path / "out" / "result.json").read_bytes())
-    names = {pydicom.dcmread(p, stop_before_pixels=True).SOPInstanceUID: p for p in exam.files}
+def test_planted_calcifications_are_found_and_assessed(read: Reading, phantom: DemoExam) -> None:
+    document = json.loads((read("phantom") / "result.json").read_bytes())
+    names = {pydicom.dcmread(p, stop_before_pixels=True).SOPInstanceUID: p for p in phantom.files}
     clusters = [f for f in document["findings"] if f["kind"] == "calcification_cluster"]
     assert any(_is_planted(f, names[f["sop_instance_uid"]]) for f in clusters)
 
@@ -103,10 +123,9 @@ def marked(image: Dataset, box: tuple[int, int, int, int]) -> Dataset:
 
 
 def test_a_region_marked_later_is_read_and_answered_by_a_report_that_refers_to_it(
-    tmp_path: Path,
+    tmp_path: Path, phantom: DemoExam
 ) -> None:
-    exam = write_exam(tmp_path / "exam", "phantom")
-    image = pydicom.dcmread(exam.files[0])
+    image = pydicom.dcmread(phantom.files[0])
     drawn = tmp_path / "marked.dcm"
     marked(image, (1000, 1300, 1300, 1600)).save_as(drawn)
     executable = find_orthanc()
@@ -115,7 +134,7 @@ def test_a_region_marked_later_is_read_and_answered_by_a_report_that_refers_to_i
         with_orthanc(executable, tmp_path / "orthanc") as archive,
         running_node(tmp_path, archive) as node,
     ):
-        node.send(*exam.files)
+        node.send(*phantom.files)
         wait_until(lambda: archive.count() >= 5, "the first report and the heat maps")
         node.send(drawn)
         wait_until(lambda: node.events("study_read") == 2, "the study is read again")
@@ -140,12 +159,11 @@ def _reports(archive: Any) -> list[Dataset]:
     return [ds for ds in found if ds.Modality == "SR"]
 
 
-def test_a_region_on_the_command_line_is_assessed(tmp_path: Path) -> None:
-    write_exam(tmp_path / "exam", "phantom")
-    out = tmp_path / "out"
+def test_a_region_on_the_command_line_is_assessed(tmp_path: Path, phantom: DemoExam) -> None:
+    exam, out = phantom.files[0].parent, tmp_path / "out"
 
     result = CliRunner().invoke(
-        app, ["read", str(tmp_path / "exam"), "--out", str(out), "--roi", "RCC:1000,1300,1300,1600"]
+        app, ["read", str(exam), "--out", str(out), "--roi", "RCC:1000,1300,1300,1600"]
     )
 
     assert result.exit_code == 0, result.output
@@ -158,12 +176,12 @@ def test_a_region_on_the_command_line_is_assessed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["RCC:1,2,3", "nowhere:1,2,3,4", "RCC:50,50,10,10"])
 def test_a_region_that_makes_no_sense_is_refused_with_the_way_to_write_it(
-    tmp_path: Path, text: str
+    tmp_path: Path, phantom: DemoExam, text: str
 ) -> None:
-    write_exam(tmp_path / "exam", "phantom")
+    exam = phantom.files[0].parent
 
     result = CliRunner().invoke(
-        app, ["read", str(tmp_path / "exam"), "--out", str(tmp_path / "o"), "--roi", text]
+        app, ["read", str(exam), "--out", str(tmp_path / "o"), "--roi", text]
     )
 
     assert result.exit_code == 2
