@@ -33,7 +33,7 @@ pythons: ## Try the wheel on Python 3.11, 3.12 and 3.13, from install to a train
 
 test: setup lint ## Everything: import contracts, ruff, mypy, unit and integration tests with real peers
 	@deploy/system-packages.sh test
-	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 soak: setup ## Studies under faults for as long as it takes: make soak SOAK="--studies 1000 --seed 1"
 	$(BIN)/python -m tests.faults.soak $(SOAK)

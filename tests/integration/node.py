@@ -42,12 +42,14 @@ ae_title = "ARCHIVE"
 """
 
 
-def wait_until(reached: Callable[[], object], what: str, within_s: float = WITHIN_S) -> None:
+def wait_until(
+    reached: Callable[[], object], what: str, within_s: float = WITHIN_S, every_s: float = 0.05
+) -> None:
     """Return once `reached()` is true; fail with `what` when it takes too long."""
     deadline = time.monotonic() + within_s
     while not reached():
         assert time.monotonic() < deadline, f"not reached: {what}"
-        time.sleep(0.05)
+        time.sleep(every_s)
 
 
 @dataclass
@@ -75,7 +77,8 @@ class Node:
                 supervise.command("all", self.config),
                 stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
-        wait_until(self.answers, "the node listens")
+        # Each look is a process, beside a node that needs the cores to start.
+        wait_until(self.answers, "the node listens", every_s=0.25)
         if not _TRIED and stamp.exists():
             _TRIED.append(stamp.read_bytes())
 
