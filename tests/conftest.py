@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 os.environ.pop("COLUMNS", None)
 
 # Two of the tests' processes share the cores, and nodes beside them: a thread of torch's that has
-# nothing to do sleeps. Else it turns on the spot, for most of the suite's processor time.
+# nothing to do sleeps. Else it turns on the spot and takes the time of those that have.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # A busy machine is no failure: no deadlines, slow generation is not a health problem; the same
