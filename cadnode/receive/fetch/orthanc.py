@@ -102,7 +102,7 @@ class OrthancSource:
             body_part=tags.get("BodyPartExamined", ""),
         )  # fmt: skip
         if not is_mammogram(any_of_them) and not may_concern(any_of_them):
-            yield from (replace(any_of_them, sop_instance_uid=i) for i in series["Instances"])
+            yield from (replace(any_of_them, sop_instance_uid=str(i)) for i in series["Instances"])
             return
         for instance in self._get(f"/series/{series['ID']}/instances") or ():
             yield replace(
