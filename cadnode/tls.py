@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ from cadnode.log import get_logger
 # Of TLS 1.2; those of TLS 1.3 are all of this kind (RFC 9325 4.2).
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _LOOK_EVERY_S: Final = 2.0
+_CRL_BEGIN: Final = b"-----BEGIN X509 CRL-----"
 
 log = get_logger("tls")
 
@@ -96,6 +98,25 @@ def days_left(certificate: Path) -> float:
     return (read.not_valid_after_utc.timestamp() - time.time()) / 86_400
 
 
+def list_days_left(revoked: Path) -> float:
+    """How long a list of revoked certificates is valid, the first to end; inf where none says.
+
+    Raises
+    ------
+    SettingsError
+        The file holds none, or cannot be read.
+    """
+    try:
+        parts = revoked.read_bytes().split(_CRL_BEGIN)[1:]
+        lists = [x509.load_pem_x509_crl(_CRL_BEGIN + part) for part in parts]
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{revoked} cannot be read: {type(error).__name__}") from None
+    if not lists:
+        raise SettingsError(f"{revoked} holds no list of revoked certificates")
+    ends = [one.next_update_utc for one in lists]
+    return min(((end.timestamp() - time.time()) / 86_400 for end in ends if end), default=inf)
+
+
 def fingerprint(certificate: bytes | None) -> str:
     """SHA-256 of a certificate (DER), in hexadecimal; "" of none."""
     return hashlib.sha256(certificate).hexdigest() if certificate else ""
@@ -130,7 +151,7 @@ def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
                 "of revoked ones, in PEM"
             ) from None
     if files.revoked is not None:
-        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
 
 
 def _no_password() -> str:
@@ -167,8 +188,8 @@ class Reloaded:
     def _reload(self) -> None:
         try:
             self._context = self._make(self._files)
-        except SettingsError as error:
-            self.problem = str(error)
+        except (SettingsError, OSError) as error:
+            self.problem = str(error) if isinstance(error, SettingsError) else type(error).__name__
             log.error("certificates_not_reloaded", error=error)
         else:
             self.problem = ""

@@ -69,14 +69,14 @@ class Authority:
         sha256 = fingerprint(certificate.public_bytes(serialization.Encoding.DER))
         return Signed(*paths, sha256, certificate.serial_number)
 
-    def revoke(self, *certificates: Signed) -> Path:
-        """The list of what is revoked, and nothing else."""
+    def revoke(self, *certificates: Signed, days: int = 30) -> Path:
+        """The list of what is revoked, and nothing else; it is valid for `days`."""
         now = datetime.now(UTC)
         listed = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self._name)
-            .last_update(now - timedelta(days=1))
-            .next_update(now + timedelta(days=30))
+            .last_update(now - timedelta(days=60))
+            .next_update(now + timedelta(days=days))
         )
         for one in certificates:
             listed = listed.add_revoked_certificate(
@@ -85,7 +85,7 @@ class Authority:
                 .revocation_date(now - timedelta(hours=1))
                 .build()
             )
-        path = self._folder / "crl.pem"
+        path = self._folder / f"crl-{len(certificates)}-{days}.pem"
         signed = listed.sign(self._key, hashes.SHA256())
         path.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
         return path

@@ -25,7 +25,7 @@ from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.report.profiles import ObjectKind, kinds_of
 from cadnode.settings import Destination, Settings, Source
 from cadnode.settings.sections import is_loopback
-from cadnode.tls import TlsFiles, client_context, days_left, server_context
+from cadnode.tls import TlsFiles, client_context, days_left, list_days_left, server_context
 
 _RENEW_DAYS: Final = 30
 
@@ -145,12 +145,18 @@ def _certificate(of: str, files: TlsFiles, make: Callable[[TlsFiles], object], f
     try:
         make(files)
         left = days_left(files.certificate) if files.certificate else inf
+        lists = list_days_left(files.revoked) if files.revoked else inf
     except SettingsError as error:
         return Check(name, CheckVerdict.FAILED, str(error), "nothing is spoken by TLS like this")
     if left < 0:
         return Check(
             name, CheckVerdict.FAILED, f"{files.certificate} has expired",
             "renew it in place: it is taken up without a restart",
+        )  # fmt: skip
+    if lists < 0:
+        return Check(
+            name, CheckVerdict.FAILED, f"{files.revoked} has expired: every peer is refused",
+            "put the authority's newest list in its place: it is taken up without a restart",
         )  # fmt: skip
     if left < _RENEW_DAYS:
         return Check(

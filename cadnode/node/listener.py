@@ -57,6 +57,10 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         pulse.say(heartbeat.WORKING)
         while not stopping():
             pulse.tick("listener")
+            if listening.problem():
+                pulse.say(heartbeat.WAITING, "for certificates that can be used: it shows the old")
+            else:
+                pulse.say(heartbeat.WORKING)
             time.sleep(0.2)
         pulse.ended("accepting connections")
         pulse.ended("listener")

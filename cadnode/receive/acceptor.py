@@ -29,6 +29,7 @@ from cadnode.receive.admission import (
 from cadnode.receive.association import Association, Service
 from cadnode.receive.connections import Connection, Connections, Limits, Stage, Wish
 from cadnode.receive.pdu import AbortSource, AssociateRequest, MalformedPdu, PduType, Rejection
+from cadnode.receive.secure import Peer, SecurePeer
 
 _BACKLOG = 1024
 _MOST_ENDING = 16  # threads of associations that gave way and have not ended yet
@@ -74,7 +75,7 @@ class Acceptor:
         self._connections = Connections(limits, self._close)
         self._waiting: dict[Connection, None] = {}  # for a place, the oldest first
         self._selector = selectors.DefaultSelector()
-        self._returned: deque[tuple[socket.socket, str]] = deque()
+        self._returned: deque[tuple[Peer, str]] = deque()
         self._woken, self._wake = socket.socketpair()
         self._is_stopping = False
         self._accepts_from = self._looked_at = 0.0
@@ -187,14 +188,14 @@ class Acceptor:
             try:
                 peer.setblocking(False)
                 peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                stage = Stage.ASKING
-                if door.tls is not None:
-                    peer = secure.wrapped(peer, door.tls())
-                    stage = Stage.SHAKING
             except OSError:
                 peer.close()
                 continue
-            self._hold(peer, address, stage, self._limits.request_within_s)
+            within_s = self._limits.request_within_s
+            if door.tls is None:
+                self._hold(peer, address, Stage.ASKING, within_s)
+            else:
+                self._hold(SecurePeer(peer, door.tls()), address, Stage.SHAKING, within_s)
 
     def _make_room_for_descriptors(self, error: OSError) -> None:
         if self._service.notes.due("descriptors", ""):
@@ -202,7 +203,7 @@ class Acceptor:
         self._accepts_from = time.monotonic() + _TICK_S
         self._connections.make_room()
 
-    def _hold(self, peer: socket.socket, address: str, stage: Stage, for_s: float) -> None:
+    def _hold(self, peer: Peer, address: str, stage: Stage, for_s: float) -> None:
         connection = Connection(peer, address, stage, time.monotonic() + for_s)
         self._connections.hold(connection)
         self._selector.register(peer, selectors.EVENT_READ, connection)
@@ -216,43 +217,58 @@ class Acceptor:
         elif connection.stage is Stage.SHAKING:
             self._shake(connection)
         else:
-            self._read_request(connection)
-            # What TLS has decrypted no selector hears of.
-            while connection.stage is Stage.ASKING and secure.has_more(connection.peer):
-                self._read_request(connection)
+            self._read_on(connection)
 
     def _shake(self, connection: Connection) -> None:
         """A step of the TLS handshake; it ends in time or with the connection."""
+        peer = connection.peer
+        assert isinstance(peer, SecurePeer)
         try:
-            wants = secure.shaken(connection.peer)
+            goes_on, is_done = peer.pump(), peer.shake()
         except OSError as error:
-            if count := self._service.notes.due("tls", connection.address):
+            reason = secure.reason_of(error)
+            if count := self._service.notes.due(reason, connection.address):
                 log.warning(
-                    "connection_refused", reason=secure.reason_of(error), peer=connection.address,
-                    count=count,
-                )  # fmt: skip
+                    "connection_refused", reason=reason, peer=connection.address, count=count
+                )
             self._close(connection)
             return
-        self._selector.modify(connection.peer, wants or selectors.EVENT_READ, connection)
-        if not wants:
+        if not goes_on:
+            self._close(connection)
+        elif is_done:
             connection.stage = Stage.ASKING
-            self._read(connection)
+            self._read_all(connection)
 
-    def _read_request(self, connection: Connection) -> None:
+    def _read_on(self, connection: Connection) -> None:
+        peer = connection.peer
+        if isinstance(peer, SecurePeer) and not peer.pump():
+            self._close(connection)
+        elif isinstance(peer, SecurePeer):
+            self._read_all(connection)
+        else:
+            self._read_request(connection)
+
+    def _read_all(self, connection: Connection) -> None:
+        """Read until nothing more is decrypted: no selector hears of that."""
+        while connection.stage is Stage.ASKING and self._read_request(connection):
+            pass
+
+    def _read_request(self, connection: Connection) -> bool:
+        """Read a part of the request; False when there was nothing, or when it has ended."""
         received = connection.received
         wanted = _bytes_wanted(received)
         data = secure.received(connection.peer, min(wanted, _READ_BYTES))
-        if data is None:
-            return
         if not data:
-            self._close(connection)
-            return
+            if data is not None:
+                self._close(connection)
+            return False
         received += data
         if len(received) == pdu.HEADER.size:
             self._judge_header(connection)
         elif not _bytes_wanted(received):
             self._judge_request(connection)
         self._connections.keep_the_memory(connection)
+        return connection in self._connections
 
     def _judge_header(self, connection: Connection) -> None:
         kind, length = pdu.HEADER.unpack(connection.received)

@@ -23,7 +23,8 @@ Network = IPv4Network | IPv6Network
 class AllowedPeer:
     """Who may send: an AE title ("": any) at an address of a network.
 
-    With a `certificate` (its SHA-256, hexadecimal) only who shows that one, by TLS.
+    With a `certificate` (its SHA-256, hexadecimal) only who shows that one, by TLS: whatever else
+    lets that AE title in.
     """
 
     ae_title: str
@@ -60,7 +61,9 @@ class AllowedPeers:
         named = [peer for peer in self._at(address) if peer.ae_title in ("", title)]
         if self.peers and not named:
             return pdu.CALLING_AE_TITLE
-        if self.peers and not any(peer.certificate in ("", certificate) for peer in named):
+        bound = [p for p in self.peers if p.ae_title == title or (p in named and not p.ae_title)]
+        certificates = {peer.certificate for peer in bound if peer.certificate}
+        if certificates and certificate not in certificates:
             return pdu.CERTIFICATE
         return None
 

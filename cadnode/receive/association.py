@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
 from cadnode.log import get_logger
-from cadnode.receive import command, pdu, secure
+from cadnode.receive import command, pdu
 from cadnode.receive.command import CommandField, MalformedCommand, Request
 from cadnode.receive.commitment import CommitmentExchange, CommitmentService, MessageSink
 from cadnode.receive.commitment_data import PUSH_MODEL
 from cadnode.receive.commitment_requests import Sender
 from cadnode.receive.notes import Notes
 from cadnode.receive.pdu import AbortSource, AssociateRequest, Context, MalformedPdu, PduType
+from cadnode.receive.secure import Peer
 from cadnode.receive.spool import Spool
 from cadnode.receive.stream import DataSetSink
 from cadnode.receive.wire import Patience, PeerGone, Silent, TooSlow, Wire
@@ -70,7 +71,7 @@ class Association:
 
     def __init__(
         self,
-        peer: socket.socket,
+        peer: Peer,
         address: str,
         request: AssociateRequest,
         service: Service,
@@ -143,7 +144,7 @@ class Association:
 
     def _wake(self) -> None:
         with suppress(OSError):  # it is ending by itself
-            secure.shut(self._peer, socket.SHUT_RDWR if self._is_answering else socket.SHUT_RD)
+            self._peer.shutdown(socket.SHUT_RDWR if self._is_answering else socket.SHUT_RD)
 
     # What it does, in its own thread
 
@@ -194,7 +195,7 @@ class Association:
         try:
             self._peer.settimeout(_ABORT_WITHIN_S)
             self._peer.sendall(pdu.abort(AbortSource.SERVICE_PROVIDER))
-            secure.shut(self._peer, socket.SHUT_WR)
+            self._peer.shutdown(socket.SHUT_WR)
         except OSError:
             return False
         return True

@@ -5,7 +5,6 @@ always heard.
 """
 
 import resource
-import socket
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,6 +14,7 @@ from enum import Enum
 from cadnode.receive.admission import VERIFICATIONS, PlaceLimits, Places, origin
 from cadnode.receive.association import Association
 from cadnode.receive.pdu import AssociateRequest
+from cadnode.receive.secure import Peer
 
 _MOST_BYTES_WAITING = 16 << 20  # of A-ASSOCIATE-RQs that are not whole, of all connections
 _USUAL_REQUEST_BYTES = 16 << 10
@@ -42,7 +42,7 @@ class Wish:
 class Connection:
     """A connection before its association, or after it. Equal only to itself."""
 
-    peer: socket.socket
+    peer: Peer
     address: str
     stage: Stage
     ends_at: float

@@ -249,9 +249,7 @@ def serve(
         [door for door in (in_clear, secure) if door is not None], config.allowed,
         provide_descriptors(config.limits), _service(config, spool, notices, commitment), alive,
     )  # fmt: skip
-    listener = Listener(
-        _port_of(in_clear), _port_of(secure), lambda: certificates.problem if certificates else ""
-    )
+    listener = Listener(_port_of(in_clear), _port_of(secure), lambda: _problem_of(certificates))
     acceptor.start()
     port = listener.port or listener.tls_port
     log.info("listener_started", port=port, ae_title=config.ae_title, count=removed)
@@ -261,6 +259,13 @@ def serve(
         acceptor.stop(config.stop_within_s)
         notices.close()
         log.info("listener_stopped", port=port)
+
+
+def _problem_of(certificates: Reloaded | None) -> str:
+    if certificates is None:
+        return ""
+    certificates.current()  # also while nobody connects
+    return certificates.problem
 
 
 def _door(host: str, port: int, tls: Callable[[], ssl.SSLContext] | None = None) -> Door:

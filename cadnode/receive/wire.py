@@ -6,10 +6,11 @@ peer that reads none holds nobody. Only the time in which the peer is waited for
 slow disk of ours is not its fault.
 """
 
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from cadnode.receive.secure import Peer
 
 # Read at once: the PDU that most peers send (DCMTK: 128 KiB) and its successor's head.
 _BUFFER_BYTES = 256 << 10
@@ -40,7 +41,7 @@ class Patience:
 class Wire:
     """One peer's connection."""
 
-    def __init__(self, peer: socket.socket, patience: Patience) -> None:
+    def __init__(self, peer: Peer, patience: Patience) -> None:
         self._peer = peer
         self._patience = patience
         self._buffer = memoryview(b"")  # made when the first byte is waited for

@@ -114,6 +114,11 @@ class Destination(HttpPeer):
         None, description="for dicom: PEM certificate, with its chain, that we show by TLS"
     )
     key_file: Path | None = Field(None, description="PEM key of the certificate, no password")
+    crl_file: Path | None = Field(
+        None,
+        description="for dicom: PEM lists of certificates that were revoked, of everybody in "
+        "ca_file",
+    )
     folder: Path | None = Field(None, description="for folder: where a folder a study is written")
     give_up_after_h: PositiveFloat = Field(
         72.0, description="an unreachable destination is retried for this long"
@@ -135,7 +140,9 @@ class Destination(HttpPeer):
     @property
     def tls_files(self) -> TlsFiles | None:
         """The files of TLS with a DICOM peer; None where it is not spoken."""
-        return TlsFiles(self.certificate_file, self.key_file, self.ca_file) if self.tls else None
+        if not self.tls:
+            return None
+        return TlsFiles(self.certificate_file, self.key_file, self.ca_file, self.crl_file)
 
     @model_validator(mode="after")
     def _is_whole(self) -> "Destination":
@@ -151,6 +158,8 @@ class Destination(HttpPeer):
             raise ValueError("certificate_file and key_file come together")
         if self.certificate_file is not None and not self.tls:
             raise ValueError("a certificate_file is shown by TLS alone: set tls")
+        if self.crl_file is not None and (self.ca_file is None or not self.tls):
+            raise ValueError("crl_file needs tls and ca_file")
         if self.commit and self.kind != "dicom":
             raise ValueError(f"commit is for destinations of kind 'dicom', not {self.kind!r}")
         return self

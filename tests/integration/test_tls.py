@@ -22,7 +22,14 @@ from cadnode.receive.admission import AllowedPeer
 from cadnode.receive.spool import Spool
 from cadnode.tls import TlsFiles
 from tests.certificates import Authority, Signed
-from tests.peers import free_port, orthanc, storescp, wait_for_port, wait_until
+from tests.peers import (
+    free_port,
+    is_cut_while_dripping,
+    orthanc,
+    storescp,
+    wait_for_port,
+    wait_until,
+)
 from tests.synthetic import view_dataset, write, write_exam
 
 REFUSED = (ssl.SSLError, ConnectionError)
@@ -153,6 +160,40 @@ def test_what_tls_has_decrypted_in_one_piece_is_read_to_its_end(
         echo(peer)
 
 
+def test_a_handshake_byte_by_byte_is_cut_in_its_time(tmp_path: Path, pki: SimpleNamespace):
+    config = scp.ScpConfig(
+        port=0, tls_port=0, in_clear=False, tls=pki.ours.files(pki.node), association_within_s=2.0
+    )
+    with (
+        scp.serve(config, Spool(tmp_path / "spool"), lambda stored: None) as listener,
+        socket.create_connection(("127.0.0.1", listener.tls_port), 10) as peer,
+    ):
+        assert is_cut_while_dripping(peer, 10, every_s=0.2)
+
+
+def test_more_than_a_handshake_and_a_request_need_is_not_taken(
+    node: SimpleNamespace, pki: SimpleNamespace
+):
+    def drip(peer: ssl.SSLSocket) -> None:
+        peer.sendall(b"\x01\x00\x00\x04\x00\x00" + bytes(100_000))  # 256 KiB are announced
+        for _ in range(100_000):
+            peer.sendall(b"\0")  # a record of 23 bytes for each
+
+    with _connected(node.port, pki.ours, pki.peer) as peer, pytest.raises(REFUSED):
+        drip(peer)
+
+
+def test_a_title_that_is_bound_is_let_in_by_no_other_entry(tmp_path: Path, pki: SimpleNamespace):
+    peers = (
+        AllowedPeer("PACS", ip_network("127.0.0.1"), pki.peer.sha256),
+        AllowedPeer("", ip_network("127.0.0.0/8")),
+    )
+    with listening(tmp_path, pki.ours.files(pki.node), peers=peers) as listener:
+        assert _is_taken(listener.tls_port, pki, pki.peer, "PACS")
+        assert not _is_taken(listener.tls_port, pki, pki.node, "PACS")
+        assert _is_taken(listener.tls_port, pki, pki.node, "ANOTHER")
+
+
 def test_a_peer_may_be_bound_to_its_certificate(tmp_path: Path, pki: SimpleNamespace):
     peers = (AllowedPeer("MODALITY", ip_network("127.0.0.1"), pki.peer.sha256),)
     with listening(tmp_path, pki.ours.files(pki.node), peers=peers) as listener:
@@ -272,6 +313,18 @@ def test_why_there_is_no_tls_with_an_archive_is_said_and_it_is_tried_daily(
     with (
         dcmtk_archive(tmp_path / "got", pki, getattr(pki, archive)) as peer,
         pytest.raises(DeliveryError, match=words) as refused,
+    ):
+        echo(archive_at(peer.port, files))
+    assert getattr(refused.value, "again", None) is Again.SLOWLY
+
+
+def test_an_archive_whose_certificate_was_revoked_gets_nothing(
+    tmp_path: Path, pki: SimpleNamespace
+):
+    files = pki.ours.files(pki.node, pki.crl)
+    with (
+        dcmtk_archive(tmp_path / "got", pki, pki.revoked) as peer,
+        pytest.raises(DeliveryError, match="was revoked") as refused,
     ):
         echo(archive_at(peer.port, files))
     assert getattr(refused.value, "again", None) is Again.SLOWLY

@@ -53,6 +53,19 @@ def test_a_certificate_that_ends_is_told_before(
     assert words in check.found
 
 
+def test_a_list_of_revoked_certificates_that_ended_is_told(
+    tmp_path: Path, authority: Authority
+) -> None:
+    named = files(authority) | {"ca_file": authority.path}
+
+    (ended,) = found(tmp_path, named | {"crl_file": authority.revoke(days=-1)})
+    (empty,) = found(tmp_path, named | {"crl_file": authority.path})
+
+    assert (ended.verdict, empty.verdict) == (CheckVerdict.FAILED, CheckVerdict.FAILED)
+    assert "every peer is refused" in ended.found
+    assert "no list" in empty.found
+
+
 def test_a_key_that_everybody_can_read_is_told(tmp_path: Path, authority: Authority) -> None:
     named = files(authority)
     named["key_file"].chmod(0o644)
