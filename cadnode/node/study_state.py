@@ -78,7 +78,9 @@ def decide(facts: StudyFacts) -> StudyVerdict:
     """The study's state: the first of these that holds."""
     missed = _missed(facts.fetch)
     if isinstance(facts.readiness, Fetching):
-        return StudyVerdict(State.FETCHING, missed)
+        # What is read already may still be on its way, or refused, while more is fetched.
+        now = _of_deliveries(facts) if facts.has_result else StudyVerdict(State.FETCHING)
+        return StudyVerdict(State.FETCHING, (*missed, *now.reasons), now.deliveries)
     if facts.was_removed:
         return _of_removed(facts, missed)
     if not facts.n_instances:

@@ -124,3 +124,16 @@ def test_a_destination_that_was_added_after_the_reading_is_not_listed() -> None:
 
 def test_only_states_after_which_nothing_comes_are_final() -> None:
     assert [s.value for s in State if s.is_final] == ["done", "refused", "failed", "ignored"]
+
+
+def test_what_is_undelivered_is_told_while_more_is_fetched() -> None:
+    refused = job("SUCCESS", "refused")
+    facts = StudyFacts(
+        n_instances=4, readiness=Fetching(), attempts=(ENDED,), has_result=True,
+        deliveries=(("archive", refused), ("other", TAKEN)),
+    )  # fmt: skip
+
+    verdict = decide(facts)
+
+    assert verdict.state is State.FETCHING
+    assert dict(verdict.deliveries) == {"archive": "refused", "other": "delivered"}
