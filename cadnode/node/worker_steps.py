@@ -155,11 +155,17 @@ class WorkerSteps:
             self._images.clear()
             readers = self._models.current()  # these, to the study's end
             self._with_room(
-                study, content, len(paths), lambda: self._read(paths, readers, study, content)
+                "reading",
+                study,
+                content,
+                len(paths),
+                lambda: self._read(paths, readers, study, content),
             )
             return True
 
-    def _with_room(self, study: str, content: str, n_images: int, do: Callable[[], T]) -> T:
+    def _with_room(
+        self, step: str, study: str, content: str, n_images: int, do: Callable[[], T]
+    ) -> T:
         """What `do` returns; while the disk is full, wait and do it again.
 
         It is done under the worker's eyes: in its hand, and within the time that so many images
@@ -170,7 +176,7 @@ class WorkerSteps:
         while True:
             try:
                 with (
-                    self._pulse.step("reading", within_s),
+                    self._pulse.step(step, within_s),
                     self._casualties.in_hand(study, content),
                 ):
                     return do()
@@ -225,7 +231,11 @@ class WorkerSteps:
         where = self._folder(study, content)
         names = results.inputs_of(where)
         return self._with_room(
-            study, content, len(names), lambda: self._report(study, content, predecessor, made_at)
+            "reporting",
+            study,
+            content,
+            len(names),
+            lambda: self._report(study, content, predecessor, made_at),
         )
 
     def _report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
