@@ -24,7 +24,7 @@ from cadnode.receive.fetch import sources
 from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.report.profiles import ObjectKind, kinds_of
 from cadnode.settings import Destination, Settings, Source
-from cadnode.settings.sections import is_loopback
+from cadnode.settings.section import is_loopback
 from cadnode.tls import TlsFiles, client_context, days_left, list_days_left, server_context
 
 _RENEW_DAYS: Final = 30
