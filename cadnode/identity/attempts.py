@@ -41,6 +41,7 @@ class _Count:
     wrong: int
     last: float
     until: float
+    before: float  # `until`, as it was before the last one
 
 
 class _Table:
@@ -60,9 +61,9 @@ class _Table:
         place = self._place(key, now)
         count = self._counts.get(place)
         if count is None or self._is_old(count, now):
-            count = self._counts[place] = _Count(0, now, now)
+            count = self._counts[place] = _Count(0, now, now, now)
         count.wrong += 1
-        count.last = now
+        count.last, count.before = now, count.until
         counted = count.wrong - self._free
         if counted > 0:
             count.until = now + (LOCK_S if counted >= LOCK_AFTER else 2.0 ** (counted - 1))
@@ -73,7 +74,7 @@ class _Table:
         count = self._counts.get(self._place(key, now))
         if count is not None:
             count.wrong -= 1
-            count.until = now
+            count.until = count.before
             if count.wrong <= 0:
                 self.forget(key)
 
@@ -109,7 +110,7 @@ class Attempts:
         with self._lock:
             wait_s = max(table.wait_s(key, now) for table, key in self._judges(pair))
             if not wait_s:
-                for table, key in self._all(pair):
+                for table, key in self._judges(pair):
                     table.add(key, now)
         return wait_s
 
@@ -123,24 +124,27 @@ class Attempts:
         """The try was right: the name's counts are forgotten; the address keeps what it had."""
         pair, now = _pair(name, address), self._clock()
         with self._lock:
+            if pair not in self._known:
+                self._addresses.take_back(pair[1], now)
             self._pairs.forget(pair)
             self._names.forget(pair[0])
-            self._addresses.take_back(pair[1], now)
             self._remember(pair)
 
     def abandon(self, name: str, address: str) -> None:
         """The try was not looked at: it does not count."""
         pair, now = _pair(name, address), self._clock()
         with self._lock:
-            for table, key in self._all(pair):
+            for table, key in self._judges(pair):
                 table.take_back(key, now)
 
     def _judges(self, pair: tuple[str, str]) -> list[tuple[_Table, Hashable]]:
-        return self._all(pair)[:1] if pair in self._known else self._all(pair)
-
-    def _all(self, pair: tuple[str, str]) -> list[tuple[_Table, Hashable]]:
-        own: list[tuple[_Table, Hashable]] = [(self._pairs, pair), (self._addresses, pair[1])]
-        return [*own, (self._names, pair[0])] if pair[0] else own
+        """The counts that a pair is judged by, and that it adds to."""
+        judges: list[tuple[_Table, Hashable]] = [(self._pairs, pair)]
+        if pair not in self._known:
+            judges.append((self._addresses, pair[1]))
+            if pair[0]:  # who has no name locks out no other without one
+                judges.append((self._names, pair[0]))
+        return judges
 
     def _remember(self, pair: tuple[str, str]) -> None:
         """Of a name the places where it was last; a name pushes out only its own."""

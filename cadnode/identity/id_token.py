@@ -99,10 +99,13 @@ def name_in(claims: Mapping[str, Any]) -> str:
     """
     verified = claims.get("email") if claims.get("email_verified") is True else None
     for name in (claims.get("preferred_username"), verified, claims.get("sub")):
-        is_text = isinstance(name, str) and bool(name.strip()) and name.isprintable()
-        if is_text and len(name) <= _LONGEST_NAME:
-            return str(name).strip()
+        if isinstance(name, str) and name.strip().isprintable() and _fits(name.strip()):
+            return name.strip()
     raise IdTokenError("sub")
+
+
+def _fits(name: str) -> bool:
+    return 0 < len(name) <= _LONGEST_NAME
 
 
 def groups_in(claims: Mapping[str, Any], claim: str) -> frozenset[str]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from cadnode.identity.accounts import SHARED
 from cadnode.identity.attempts import Attempts
 from cadnode.identity.openid import OpenId
 from cadnode.identity.passwords import Busy, Passwords
@@ -11,7 +12,7 @@ from cadnode.identity.proxy import Proxy
 from cadnode.identity.refusal import Refusal, Refused
 from cadnode.identity.role import Identity, Role, Via
 from cadnode.identity.sessions import Session, Sessions
-from cadnode.identity.tokens import SHARED, Tokens
+from cadnode.identity.tokens import Tokens
 from cadnode.identity.users import Users
 from cadnode.settings import WebSection
 
