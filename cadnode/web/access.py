@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cadnode.log import get_logger
-from cadnode.settings.sections import is_loopback
+from cadnode.settings.section import is_loopback
 
 COOKIE: Final = "cadnode_session"
 SESSION_S: Final = 12 * 3600  # a shift
