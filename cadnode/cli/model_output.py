@@ -13,9 +13,8 @@ from cadnode.domain import YOUDEN, SystemStatus
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, Metric, ModelCard
 from cadnode.models.operating_point import OperatingPoint, Roc
 from cadnode.node.model_overview import ModelRow, Overview, Verified
-from cadnode.registry.catalogue import ModelOrigin
 from cadnode.registry.history import Change, Proof
-from cadnode.registry.trust import NOT_SIGNED, Signed
+from cadnode.registry.trust import Signed
 from cadnode.terminal import styled
 
 _SHARES: Final = ("0.8", "0.9", "0.95")
@@ -133,17 +132,9 @@ def _facts(card: ModelCard, row: ModelRow) -> Iterable[tuple[str, str]]:
     yield "made by", f"{card.command} (seed {card.seed}, {card.trained_on.isoformat()})"
     yield "weights", f"{row.size / 1e6:.1f} MB as {card.stored_as}, sha256 {card.weights_sha256}"
     if not row.problem:
-        yield "signature", _whose(row)
+        words = row.signed.manifest.signer if row.signed else ""
+        yield "from", f"{row.whose}; in the signer's words: {words}" if words else row.whose
     yield "folder", str(row.entry.folder)
-
-
-def _whose(row: ModelRow) -> str:
-    if row.signed is not None:
-        words = f"; {row.signed.manifest.signer}" if row.signed.manifest.signer else ""
-        return f"{row.signed.words}{words}"
-    if row.entry.origin is ModelOrigin.PACKAGED:
-        return "packaged with cadnode"
-    return NOT_SIGNED
 
 
 def _input(card: ModelCard) -> str:

@@ -125,7 +125,7 @@ def trust_list(config: ConfigFile = None, as_json: AsJson = False) -> None:
     from cadnode.node import model_overview
 
     stores = model_overview.stores(settings.load(config))
-    keys = stores.trust.keys()
+    keys = stores.trust.all_keys()
     if as_json:
         print_json({"required": stores.signed_only, "keys": [_key_json(key) for key in keys]})
         return

@@ -17,7 +17,7 @@ from cadnode.models.systems import system_statuses
 from cadnode.registry.catalogue import Catalogue, Entry, ModelOrigin, lost
 from cadnode.registry.history import Actor, Change
 from cadnode.registry.installation import Stores
-from cadnode.registry.trust import Signed
+from cadnode.registry.trust import NOT_SIGNED, Signed
 from cadnode.settings import Settings
 
 
@@ -35,6 +35,13 @@ class ModelRow:
     size: int
     problem: str = ""
     signed: Signed | None = None
+
+    @property
+    def whose(self) -> str:
+        """Who vouches for it, for people."""
+        if self.signed is not None:
+            return self.signed.words
+        return "packaged with cadnode" if self.entry.origin is ModelOrigin.PACKAGED else NOT_SIGNED
 
 
 @dataclass(frozen=True, slots=True)

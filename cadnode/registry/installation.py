@@ -95,7 +95,7 @@ def add(
         (`SignatureError`).
     """
     with parcel.opened(path) as found:
-        signed = stores.trust.of_handed_over(found.root, found.folders, path)
+        signed = stores.trust.of_handed_over(found, path)
         cards = {folder: examine(folder) for folder in found}
         for folder, by_whom in signed.items():
             if by_whom is not None:

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from stat import S_ISLNK
 from typing import Final
@@ -40,10 +40,14 @@ _CHUNK: Final = 1024**2
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """Folders of models, all of them in `root` or below."""
+    """Folders of models, all of them in `root` or below.
+
+    `is_own`: it is a copy that nobody else can change; a signature says something of that alone.
+    """
 
     root: Path
     folders: tuple[Path, ...]
+    is_own: bool = False
 
     def __iter__(self) -> Iterator[Path]:
         return iter(self.folders)
@@ -70,7 +74,7 @@ def opened(path: Path) -> Iterator[Parcel]:
             return
         with _own_folder() as target:
             _copy(path, target)
-            yield models_in(target, path)
+            yield replace(models_in(target, path), is_own=True)
     elif not path.exists():
         raise SettingsError(f"there is no {path}")
     elif not zipfile.is_zipfile(path):
@@ -81,7 +85,7 @@ def opened(path: Path) -> Iterator[Parcel]:
     else:
         with _own_folder() as target:
             _unpack(path, target)
-            yield models_in(target, path)
+            yield replace(models_in(target, path), is_own=True)
 
 
 def write(root: Path, file: Path) -> None:

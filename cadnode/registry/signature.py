@@ -108,11 +108,11 @@ class Manifest(_Part):
     """
 
     schema_version: Literal[1] = 1
-    models: tuple[SignedModel, ...] = Field(min_length=1, max_length=MOST_FILES, strict=False)
-    files: tuple[SignedFile, ...] = Field(min_length=1, max_length=MOST_FILES, strict=False)
+    models: tuple[SignedModel, ...] = Field(min_length=1, max_length=MOST_FILES)
+    files: tuple[SignedFile, ...] = Field(min_length=1, max_length=MOST_FILES)
     key_id: KeyId
     signer: Words
-    signed_at: AwareDatetime = Field(strict=False)
+    signed_at: AwareDatetime
 
     @model_validator(mode="after")
     def _each_once_and_in_order(self) -> Self:
@@ -242,7 +242,8 @@ def files_in(root: Path) -> tuple[SignedFile, ...]:
     SignatureError
         There is a link or a special file, a name that cannot be signed, or too much.
     """
-    found, left = [], MOST_BYTES
+    found: list[SignedFile] = []
+    left = MOST_BYTES
     for path in plain_files(root):
         name = path.relative_to(root).as_posix()
         if name == FILE:
@@ -259,7 +260,7 @@ def files_in(root: Path) -> tuple[SignedFile, ...]:
         except (ValidationError, UnicodeEncodeError):
             raise SignatureError(
                 SignatureProblem.FILES,
-                f"{name!r} in {root} is a name that cannot be signed: names are printable, in "
+                f"{name!r} is a name that cannot be signed: names are printable, in "
                 "Unicode's form NFC, and not too long",
             ) from None
     return tuple(sorted(found, key=lambda f: f.path))
@@ -330,7 +331,7 @@ def plain_files(root: Path, folder: Path | None = None) -> Iterator[Path]:
         else:
             raise SignatureError(
                 SignatureProblem.FILES,
-                f"{entry.relative_to(root).as_posix()!r} in {root} is a link, no plain file, or "
+                f"{entry.relative_to(root).as_posix()!r} is a link, no plain file, or "
                 "too deep: what is signed are plain files",
             )
 

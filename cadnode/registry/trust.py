@@ -8,7 +8,6 @@ signed. Models that are packaged with cadnode are as trusted as its package.
 
 import hashlib
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -30,6 +29,7 @@ from cadnode.models import store
 from cadnode.models.card import CARDS, ModelCard
 from cadnode.registry import history, signature
 from cadnode.registry.history import Actor
+from cadnode.registry.parcel import Parcel
 from cadnode.registry.signature import KeyId, Manifest, Sha256
 
 FOLDER: Final = "trusted"
@@ -105,7 +105,7 @@ class Trust:
     own: Path | None = None
     required: bool = False
 
-    def keys(self) -> tuple[TrustedKey, ...]:
+    def all_keys(self) -> tuple[TrustedKey, ...]:
         """Every trusted key, by id.
 
         Raises
@@ -164,12 +164,11 @@ class Trust:
         signature.check(found, key.key, file)
         return Signed(key, found.manifest, content)
 
-    def of_handed_over(
-        self, root: Path, folders: Sequence[Path], named: Path
-    ) -> dict[Path, Signed | None]:
-        """Who signed each of the models in `folders`, all in `root`; None: nobody.
+    def of_handed_over(self, parcel: Parcel, named: Path) -> dict[Path, Signed | None]:
+        """Who signed each of the models of a parcel, by their folders; None: nobody.
 
-        `root` is a copy that nobody else writes to, `named` what the administrator calls it.
+        `named` is what the administrator calls it. Signatures count in a copy of our own alone:
+        elsewhere files could be changed after they were compared.
 
         Raises
         ------
@@ -179,8 +178,8 @@ class Trust:
         """
         by_place: dict[Path, Signed] = {}
         found: dict[Path, Signed | None] = {}
-        for folder in folders:
-            places = signature.places(folder, root)
+        for folder in parcel:
+            places = signature.places(folder, parcel.root) if parcel.is_own else []
             if not places:
                 if self.required:
                     raise _missing(named)
@@ -192,7 +191,7 @@ class Trust:
                 )
             (place,) = places
             if place not in by_place:
-                shown = named / place.relative_to(root) / signature.FILE
+                shown = named / place.relative_to(parcel.root) / signature.FILE
                 by_place[place] = self.checked(signature.content_in(place) or b"", shown)
                 signature.check_files(by_place[place].manifest, place, named)
             found[folder] = by_place[place]
@@ -241,7 +240,7 @@ def add(own: Path, key: Ed25519PublicKey, name: str, by: Actor) -> TrustedKey:
             f"the name of a key is one printable line of at most {_LONGEST_NAME} characters"
         ) from None
     with history.changing(own):
-        there = Trust(own).keys()
+        there = Trust(own).all_keys()
         for one in there:
             if one.public_key == trusted.public_key:
                 return one
@@ -271,9 +270,10 @@ def remove(own: Path, key_id: str) -> None:
         if not file.is_file():
             known = ", ".join(sorted(f.stem for f in (own / FOLDER).glob("*.json"))) or "none"
             raise SettingsError(f"key {key_id!r} is not trusted; trusted: {known}")
+        content = history.read(own)
         file.unlink()
         sync_folder(file.parent)
-        history.write(own, history.read(own))
+        history.write(own, content)  # another file: a running node looks again
 
 
 def _file(own: Path, key_id: str) -> Path:

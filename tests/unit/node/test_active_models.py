@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.errors import ModelError
+from cadnode.errors import ModelError, SignatureError, SignatureProblem
 from cadnode.models import store
 from cadnode.node import checks, worker_state
 from cadnode.node.active_models import ActiveModels
@@ -111,6 +111,24 @@ def test_a_set_that_does_not_work_leaves_the_old_one_and_a_word_for_the_admin(
     state = worker_state.read(values.storage.folder)
     assert state is not None
     assert state.problem is None
+
+
+def test_a_signature_that_does_not_hold_has_a_code_of_its_own(
+    values: Settings, stores: Stores, loader: Loader
+) -> None:
+    models = ActiveModels(values, loader)
+    models.start()
+    activate(stores, "0.0.2")
+    loader.fails = SignatureError(SignatureProblem.FILES, "card.json is not what was signed")
+
+    models.current()
+
+    state = worker_state.read(values.storage.folder)
+    assert state is not None
+    assert state.problem is not None
+    assert (state.problem.code, state.problem.message) == (
+        "signature", "card.json is not what was signed",
+    )  # fmt: skip
 
 
 def test_a_node_whose_models_do_not_work_at_all_does_not_start(
