@@ -144,10 +144,7 @@ def test_only_what_changed_is_loaded_and_looked_at_again(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(storage=StorageSection(folder=tmp_path))
-    monkeypatch.setattr(
-        "cadnode.node.outputs.active_folders",
-        lambda own: [e.folder for e in stores.catalogue().active()],
-    )
+    monkeypatch.setattr("cadnode.node.outputs.stores", lambda values: stores)
     installation.add(store_cases.made_detector(tmp_path / "new"), stores, ANNA, store.read_card)
     seen: list[Path] = []
     before = load_readers(settings, "cpu")
