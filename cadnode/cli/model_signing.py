@@ -100,15 +100,26 @@ def trust_add(
     name: Annotated[
         str, typer.Option(metavar="TEXT", help="whose it is; default: the file's name")
     ] = "",
+    key_id: Annotated[
+        str, typer.Option(metavar="KEYID", help="refuse the key unless it has this id")
+    ] = "",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take models that this key signs; compare its id with the signer first, by telephone."""
+    """Take models that this key signs: get its id from the signer by another way, say telephone.
+
+    Example: [bold]cadnode models trust add anna.pub --name Anna --key-id 0123456789abcdef[/]
+    """
     from cadnode.node import model_overview
-    from cadnode.registry import signing, trust
+    from cadnode.registry import signature, signing, trust
 
     stores = model_overview.stores(settings.load(config))
     public = signing.public_key(file)
+    if key_id and key_id.lower() != (found := signature.key_id(public)):
+        raise SettingsError(
+            f"the key in {file} has the id {found}, not {key_id}: it is not trusted. Get the key "
+            "again from whoever signs"
+        )
     by = model_overview.actor(datetime.now(UTC))
     trusted = trust.add(stores.own, public, name or file.stem, by)
     if as_json:

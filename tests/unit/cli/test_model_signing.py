@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from cadnode.cli.models import models_app
 from cadnode.models import store
 from cadnode.node import checks
-from cadnode.registry import signature
+from cadnode.registry import signature, signing
 from cadnode.settings import ModelsSection, Settings, StorageSection
 from tests.unit import store_cases
 from tests.unit.signing_cases import zipped
@@ -96,7 +96,9 @@ def test_a_bundle_is_signed_as_a_whole_and_added(
     run("add", store_cases.made(tmp_path / "new"), "--config", here)
     folder = tmp_path / "bundle"
     run("export", "toy", "--bundle", folder, "--key", key, "--config", here)
-    run("trust", "add", key.with_suffix(".pub"), "--name", "Doe", "--config", there)
+    pub = key.with_suffix(".pub")
+    key_id = signature.key_id(signing.public_key(pub))
+    run("trust", "add", pub, "--name", "Doe", "--key-id", key_id.upper(), "--config", there)
 
     assert "signed by Doe" in run("add", folder, "--dry-run", "--config", there).output
     run("export", folder, "--zip", tmp_path / "again.zip", "--config", here)
@@ -185,6 +187,7 @@ def test_wrong_files_end_with_exit_code_2_and_one_line(
         ("keygen", tmp_path / "maker"),
         ("keygen", tmp_path / "none" / "maker"),
         ("trust", "add", key, "--config", there),
+        ("trust", "add", key.with_suffix(".pub"), "--key-id", "0" * 16, "--config", there),
         ("trust", "add", folder / store.CARD, "--config", there),
         ("export", "dib-mg-film", "--onnx", tmp_path / "x", "--key", key, "--config", there),
         ("export", "dib-mg-film", "--config", there),
