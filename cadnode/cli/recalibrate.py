@@ -56,6 +56,11 @@ def recalibrate(
     if not data:
         raise SettingsError("--data KIND:PATH is needed; `cadnode data kinds` lists the kinds")
     stores = model_overview.stores(settings.load(config))
+    if stores.signed_only and out_folder is None and not dry_run:
+        raise SettingsError(
+            "models.require_signature: the node's store takes signed models alone; write with "
+            "--out DIR, then `cadnode models sign DIR --key FILE` and `cadnode models add DIR`"
+        )
     catalogue = stores.catalogue()
     now = datetime.now(UTC)
     done = fitting.run(

@@ -20,6 +20,7 @@ from cadnode.export.networks import network_of
 from cadnode.export.schema import SCHEMA
 from cadnode.models import store
 from cadnode.models.card import CnnCard, DetectorCard, FeatureCard, ModelCard
+from cadnode.registry import parcel
 
 _RUN = "python -m monai.bundle run --meta_file configs/metadata.json --config_file configs/"
 
@@ -137,6 +138,28 @@ def write(folder: Path, out: Path, detector: Path | None = None) -> Bundle:
             out.rmdir()
         made.rename(out)
     return Bundle(out, card)
+
+
+def write_zip(folder: Path, file: Path) -> None:
+    """A zip file with a model's folder as NAME/VERSION, for `cadnode models add`.
+
+    A signature of the folder does not go along: the files are as they are here, and whoever hands
+    them on signs them.
+
+    Raises
+    ------
+    ModelError
+        The model is damaged.
+    SettingsError
+        The file cannot be written.
+    """
+    card, _ = store.read_weights(folder)
+    with tempfile.TemporaryDirectory(prefix="cadnode-export-") as name:
+        _copy(folder, Path(name) / card.name / card.version)
+        try:
+            parcel.write(Path(name), file)
+        except OSError as error:
+            raise SettingsError(f"{file} cannot be written: {error.strerror}") from None
 
 
 def _copy(folder: Path, to: Path) -> None:

@@ -13,7 +13,7 @@ from cadnode import http, places
 from cadnode.deliver import commitment
 from cadnode.deliver.destination import kind_of
 from cadnode.deliver.dicom import peer_of
-from cadnode.errors import CadnodeError, ReportError, SettingsError
+from cadnode.errors import CadnodeError, ReportError, SettingsError, SignatureError
 from cadnode.node import commitments, worker_state
 from cadnode.node.deliveries import profiles_of
 from cadnode.node.disk_problems import disk_problems
@@ -269,7 +269,7 @@ def _roles(settings: Settings) -> Iterator[Check]:
 def _reading(settings: Settings) -> Iterator[Check]:
     # torch takes seconds to import: only here, not for `cadnode check --help`
     from cadnode.models.device import choose_device
-    from cadnode.node.model_overview import verify
+    from cadnode.node.model_overview import overview, verify
     from cadnode.node.readers import load_readers
 
     try:
@@ -283,16 +283,23 @@ def _reading(settings: Settings) -> Iterator[Check]:
                 "`cadnode models verify` gives details",
             )
         readers = load_readers(settings, device)
+        rows = [row for row in overview(settings).rows if row.active and row.card]
         for card in (model.card for model in readers):
             kinds = ", ".join(card.applies_to)
+            by = next((row.whose for row in rows if row.card == card), "")
             yield Check(
                 "model", CheckVerdict.OK,
-                f"{card.name} {card.version} reads {kinds} ({card.weights_sha256[:12]})",
+                f"{card.name} {card.version} reads {kinds} ({card.weights_sha256[:12]}); {by}",
             )  # fmt: skip
         for system in readers.systems:
             verdict = CheckVerdict.OK if system.active else CheckVerdict.WARNING
             found = "active" if system.active else "not active"
             yield Check(f"system {system.system}", verdict, found, system.reason)
+    except SignatureError as error:
+        yield Check(
+            "models", CheckVerdict.FAILED, str(error),
+            "`cadnode models trust list` shows whose models this node takes",
+        )  # fmt: skip
     except CadnodeError as error:
         yield Check("models", CheckVerdict.FAILED, str(error), "see reading.* in the configuration")
 

@@ -33,7 +33,7 @@ from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_comparison import JobComparison
 from cadnode.node.job_database import is_full
 from cadnode.node.jobs import DeliveryStatus
-from cadnode.node.outputs import cards_of, installation_uid, model_folders, write_outputs
+from cadnode.node.outputs import cards_of, folders_of, installation_uid, write_outputs
 from cadnode.node.poison import Casualties
 from cadnode.node.readers import choices_of
 from cadnode.node.results import Results
@@ -305,7 +305,7 @@ class WorkerSteps:
                 removed_reports=gone.reports(predecessor, exam.headers.keys()),
                 times_removed=gone.times_removed,
                 profiles=deliveries.profiles_of(self._settings),
-                cards=cards_of(model_folders(self._settings), result),
+                cards=cards_of(folders_of(self._settings, result), result),
                 earlier=earlier,
                 observer_uid=installation_uid(self._settings.storage.folder),
                 load=self._images.load,

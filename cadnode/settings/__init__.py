@@ -8,6 +8,7 @@ from cadnode.settings.sections import (
     JobsSection,
     ListenerSection,
     LogSection,
+    ModelsSection,
     ReadingSection,
     ReportSection,
     RetentionSection,
@@ -18,6 +19,6 @@ from cadnode.settings.sections import (
 
 __all__ = [
     "STANDARD_VIEWS", "Destination", "HttpPeer", "JobsSection", "ListenerSection", "LogSection",
-    "ReadingSection", "ReportSection", "RetentionSection",
+    "ModelsSection", "ReadingSection", "ReportSection", "RetentionSection",
     "Settings", "Source", "StorageSection", "StudySection", "WebSection", "example", "load",
 ]  # fmt: skip

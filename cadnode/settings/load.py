@@ -26,6 +26,7 @@ from cadnode.settings.sections import (
     JobsSection,
     ListenerSection,
     LogSection,
+    ModelsSection,
     ReadingSection,
     ReportSection,
     RetentionSection,
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
     retention: RetentionSection = RetentionSection()
     study: StudySection = StudySection()
     reading: ReadingSection = ReadingSection()
+    models: ModelsSection = ModelsSection()
     report: ReportSection = ReportSection()
     destinations: tuple[Destination, ...] = ()
     sources: tuple[Source, ...] = ()

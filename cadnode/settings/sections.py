@@ -284,6 +284,16 @@ class ReadingSection(Section):
     )
 
 
+class ModelsSection(Section):
+    """Models of your own."""
+
+    require_signature: bool = Field(
+        False,
+        description="read only with models that a key signed which this node trusts, those that "
+        "are packaged with cadnode aside: `cadnode models trust`",
+    )
+
+
 class ReportSection(Section):
     """What reports say beside the result."""
 

@@ -21,6 +21,7 @@ def all_targets() -> dict[str, Target]:
         multipart.Multipart(),
         settings.SettingsFile(),
         parcels.Parcels(),
+        parcels.Signatures(),
         parcels.Cards(),
         web.Web(),
         logins.IdTokens(),

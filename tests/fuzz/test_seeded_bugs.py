@@ -14,6 +14,7 @@ from cadnode.exam import dicom_file, mammogram
 from cadnode.exam.exam import Exam
 from cadnode.imaging import decode
 from cadnode.models import store
+from cadnode.registry import signature
 from cadnode.web.access import Access
 from tests.fuzz import oracles
 from tests.fuzz.engine import Outcome, Plan, fuzz
@@ -120,6 +121,10 @@ def _trusted_card(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(store, "read_split", read_split)
 
 
+def _unchecked_signature(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(signature, "check", lambda *_: None)
+
+
 @pytest.mark.parametrize(
     ("target", "defect", "shown_as", "inputs"),
     [
@@ -132,6 +137,7 @@ def _trusted_card(patch: pytest.MonkeyPatch) -> None:
         ("multipart", _endless_loop, "hang", 400),
         ("jpeg", _crash, "crash", 300),
         ("multipart", _growing_table, "growth", 4000),
+        ("signature", _unchecked_signature, "violation", 300),
         ("card", _trusted_card, "TypeError|KeyError|JSONDecodeError|UnicodeDecodeError", 300),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)).lstrip("_"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.errors import ModelError
+from cadnode.errors import ModelError, SignatureError, SignatureProblem
 from cadnode.models import store
 from cadnode.node import checks, worker_state
 from cadnode.node.active_models import ActiveModels
@@ -113,6 +113,24 @@ def test_a_set_that_does_not_work_leaves_the_old_one_and_a_word_for_the_admin(
     assert state.problem is None
 
 
+def test_a_signature_that_does_not_hold_has_a_code_of_its_own(
+    values: Settings, stores: Stores, loader: Loader
+) -> None:
+    models = ActiveModels(values, loader)
+    models.start()
+    activate(stores, "0.0.2")
+    loader.fails = SignatureError(SignatureProblem.FILES, "card.json is not what was signed")
+
+    models.current()
+
+    state = worker_state.read(values.storage.folder)
+    assert state is not None
+    assert state.problem is not None
+    assert (state.problem.code, state.problem.message) == (
+        "signature", "card.json is not what was signed",
+    )  # fmt: skip
+
+
 def test_a_node_whose_models_do_not_work_at_all_does_not_start(
     values: Settings, loader: Loader
 ) -> None:
@@ -126,10 +144,7 @@ def test_only_what_changed_is_loaded_and_looked_at_again(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(storage=StorageSection(folder=tmp_path))
-    monkeypatch.setattr(
-        "cadnode.node.outputs.active_folders",
-        lambda own: [e.folder for e in stores.catalogue().active()],
-    )
+    monkeypatch.setattr("cadnode.node.outputs.stores", lambda values: stores)
     installation.add(store_cases.made_detector(tmp_path / "new"), stores, ANNA, store.read_card)
     seen: list[Path] = []
     before = load_readers(settings, "cpu")
