@@ -15,6 +15,7 @@ import pydicom
 from pydicom import Dataset
 
 from cadnode.exam.dicom_file import tolerant
+from cadnode.exam.encoding import read_file_meta
 
 MOST: Final = 1 << 28
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -120,10 +121,10 @@ def _dicom(data: bytes) -> Iterator[bytes]:
     """A deflated data set (PS3.5 A.5), and the document that an object holds (PS3.3 C.24)."""
     with tolerant():
         try:
-            meta = pydicom.filereader.read_file_meta_info(BytesIO(data))
+            meta = read_file_meta(BytesIO(data))
             syntax = str(meta.get("TransferSyntaxUID") or "")
             length = int(meta.get("FileMetaInformationGroupLength") or 0)
-        except Exception:
+        except Exception:  # damaged: its bytes are searched as they are
             return
     if syntax in ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1"):
         yield _inflated(data[144 + length :], -zlib.MAX_WBITS)

@@ -1,4 +1,4 @@
-"""What there is of a patient before anything is erased: what speaks against it, what is elsewhere."""
+"""What there is of a patient, before anything is erased, and what speaks against it."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -1,6 +1,6 @@
 """Whose files: the patient who is to be erased, and all by which she could be found again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
+from pydicom.multival import MultiValue
 
 from cadnode.errors import CadnodeError
 from cadnode.exam.dicom_file import read_attributes, tolerant
@@ -124,8 +125,8 @@ def _texts(header: Dataset, keyword: str) -> list[str]:
         value = header.get(keyword)
     except Exception:  # pydicom raises nearly anything on a damaged value
         return []
-    many = isinstance(value, Iterable) and not isinstance(value, str | bytes)
-    found = [str(one).strip(" \0") for one in (value if many else [value]) if one is not None]
+    many = value if isinstance(value, MultiValue) else [value]
+    found = [str(one).strip(" \0") for one in many if one is not None]
     return [one for one in found if one and not one.startswith(_OWN_ROOT)]
 
 
@@ -159,9 +160,10 @@ class Identifiers:
         """Those of one kind."""
         return {value for one, value in self.values if one is kind}
 
-    def leave_out(self, others: Iterable[FileFacts]) -> None:
-        """What another patient's files state, too, shows nothing of her."""
+    def leave_out(self, others: Iterable[FileFacts], named: Set[str] = frozenset()) -> None:
+        """What another patient's files state, too, shows nothing of her, nor UIDs that they name."""
         before = len(self.values)
+        self.values -= {(IdentifierKind.UID, uid) for uid in named}
         for facts in others:
             self.values -= facts.values
             self.stored -= facts.stored

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.node.erasure_contents import NotRead, dicom_values, unpacked
-from cadnode.node.erasure_patient import IdentifierKind, Identifiers
+from cadnode.node.erasure_patient import IdentifierKind, Identifiers, facts_of
 
 _AT_ONCE: Final = 1 << 24
 _OVERLAP: Final = 1 << 10  # longer than anything looked for
@@ -103,6 +103,19 @@ class PatientSearch:
             return bool(self._in_name(path, keys=True) | self._in_file(path, keys=True))
         except (FileNotFoundError, NotRead):
             return False
+
+    @property
+    def values(self) -> set[str]:
+        """Her numbers, names and UIDs, as they are written."""
+        return set(self._whole)
+
+    def is_hers(self, path: Path) -> bool:
+        """Whether a DICOM file states her number, or a UID of hers. Raises `OSError`."""
+        facts = facts_of(path)
+        named = (IdentifierKind.PATIENT_ID, IdentifierKind.UID)
+        return facts is not None and any(
+            self._whole.get(value) is kind for kind, value in facts.values if kind in named
+        )
 
     def in_text(self, text: str) -> bool:
         """Whether a text, such as a cell of a table, holds anything of the patient."""

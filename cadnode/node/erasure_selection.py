@@ -16,9 +16,11 @@ from cadnode.exam.mammogram import Instance
 from cadnode.exam.partition import Stated, by_patient
 from cadnode.log import hashed
 from cadnode.node import erasure_traces, results, tombstones
+from cadnode.node.erasure_contents import dicom_values
 from cadnode.node.erasure_patient import (
     ErasureRefused,
     FileFacts,
+    IdentifierKind,
     Identifiers,
     WantedPatient,
     facts_of,
@@ -77,7 +79,7 @@ class _Found:
     images: list[str] = field(default_factory=list)
     parts: list[Path] = field(default_factory=list)
     n_other_images: int = 0
-    n_other_parts: int = 0
+    other_parts: list[Path] = field(default_factory=list)
     unclear_images: list[str] = field(default_factory=list)
     unclear_parts: list[Path] = field(default_factory=list)
 
@@ -104,6 +106,7 @@ def select(
         The disk fails.
     """
     selection, others, hers = Selection(), list[FileFacts](), list[FileFacts]()
+    named_by_others = set[str]()  # a corrected patient's report names the one that it replaces
     for study in sorted({*studies_here(storage, spool), *wanted.studies}):
         found = _looked(storage, spool, wanted, study)
         is_named = bool(found.images or found.parts)
@@ -118,17 +121,19 @@ def select(
             hers += found.hers
             share = StudyShare(
                 study, tuple(found.images), tuple(found.parts),
-                found.n_other_images, found.n_other_parts, n_unclear,
+                found.n_other_images, len(found.other_parts), n_unclear,
             )  # fmt: skip
             selection.shares.append(share)
             _identify(selection.identifiers, storage, share, found.hers)
+            named_by_others |= _uids_in(found.other_parts)
         else:
             others += found.hers
             selection.n_unclear += n_unclear
         tick()
     _refuse_several(facts.stated for facts in hers)
+    selection.identifiers.values.add((IdentifierKind.PATIENT_ID, wanted.patient_id))
     selection.identifiers.add_uids(wanted.study_uids)
-    selection.identifiers.leave_out(others)
+    selection.identifiers.leave_out(others, named_by_others)
     return selection
 
 
@@ -192,7 +197,7 @@ def _look_at_part(found: _Found, wanted: WantedPatient, part: Path, keys: set[st
         found.parts.append(part)
     elif stated:
         found.others += objects
-        found.n_other_parts += 1
+        found.other_parts.append(part)
     else:
         found.unclear_parts.append(part)
 
@@ -239,6 +244,12 @@ def _identify(
         for content in tombstones.of_study(storage, share.study).contents:
             for exam in content.exams:
                 known.add_uids([*exam.instances, *exam.objects])
+
+
+def _uids_in(parts: Iterable[Path]) -> set[str]:
+    """Every UID, and every other value, in the objects of others' exams."""
+    objects = (path for part in parts for path in results.objects_in(part))
+    return {value for path in objects for value in dicom_values(path.read_bytes())}
 
 
 def _refuse_several(all_stated: Iterable[Stated]) -> None:

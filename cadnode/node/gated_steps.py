@@ -19,7 +19,7 @@ def gated(steps: Steps, gate: StudyGate) -> Steps:
     """
 
     def passing(do: Callable[Concatenate[str, P], T]) -> Callable[Concatenate[str, P], T]:
-        def through(study: str, *args: P.args, **kwargs: P.kwargs) -> T:
+        def through(study: str, /, *args: P.args, **kwargs: P.kwargs) -> T:
             with gate.passing(study):
                 return do(study, *args, **kwargs)
 
@@ -28,7 +28,7 @@ def gated(steps: Steps, gate: StudyGate) -> Steps:
     def of_content(
         do: Callable[Concatenate[str, str, P], T], erased: T
     ) -> Callable[Concatenate[str, str, P], T]:
-        def through(study: str, content: str, *args: P.args, **kwargs: P.kwargs) -> T:
+        def through(study: str, content: str, /, *args: P.args, **kwargs: P.kwargs) -> T:
             with gate.passing(study):
                 if gate.is_erased(study, content):
                     return erased
