@@ -45,7 +45,7 @@ class Beyond(Protocol):
     def remove(self, search: PatientSearch) -> dict[str, int]:
         """Take the patient out; how many of what were removed."""
 
-    def keys(self) -> set[str]:
+    def pseudonyms(self) -> set[str]:
         """Hashes that stood for the patient there: they are searched for, too."""
 
     def files(self) -> Sequence[Path]:
@@ -188,7 +188,7 @@ class Erasure:
     def _beyond(self, plan: Plan, one: Beyond) -> None:
         for what, n in one.remove(PatientSearch(plan.identifiers)).items():
             plan.count(what, n)
-        plan.identifiers.add_keys(one.keys())
+        plan.identifiers.add_keys(one.pseudonyms())
 
     def _searched(
         self, plan: Plan, beyond: Sequence[Beyond], tick: Callable[[], None]

@@ -1,6 +1,8 @@
 """Whose files: the patient who is to be erased, and all by which she could be found again."""
 
+import json
 from collections.abc import Iterable, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -130,6 +132,26 @@ def _texts(header: Dataset, keyword: str) -> list[str]:
     return [one for one in found if one and not one.startswith(_OWN_ROOT)]
 
 
+def patient_of_bundle(path: Path) -> Stated | None:
+    """The patient whom a FHIR bundle names, by identifier alone."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        for one in _references(json.loads(path.read_bytes())):
+            issuer = one["identifier"].get("assigner", {}).get("display", "")
+            return Stated(patient_id=str(one["identifier"]["value"]), issuer=str(issuer))
+    return None
+
+
+def _references(document: Any) -> list[dict[str, Any]]:
+    """Every reference to a patient in a JSON document."""
+    if isinstance(document, list):
+        return [one for part in document for one in _references(part)]
+    if not isinstance(document, dict):
+        return []
+    if document.get("type") == "Patient" and isinstance(document.get("identifier"), dict):
+        return [document]
+    return [one for part in document.values() for one in _references(part)]
+
+
 @dataclass(slots=True)
 class Identifiers:
     """All by which a patient could be found again. Held in memory and in an open plan alone."""
@@ -161,7 +183,7 @@ class Identifiers:
         return {value for one, value in self.values if one is kind}
 
     def leave_out(self, others: Iterable[FileFacts], named: Set[str] = frozenset()) -> None:
-        """What another patient's files state, too, shows nothing of her, nor UIDs that they name."""
+        """What another patient's files state, too, or name, shows nothing of her."""
         before = len(self.values)
         self.values -= {(IdentifierKind.UID, uid) for uid in named}
         for facts in others:

@@ -4,13 +4,11 @@ Images may be gone by retention, and results tell whose they are as well. In a s
 images of several patients only hers are selected. Nothing is changed here.
 """
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from cadnode.exam.mammogram import Instance
 from cadnode.exam.partition import Stated, by_patient
@@ -24,6 +22,7 @@ from cadnode.node.erasure_patient import (
     Identifiers,
     WantedPatient,
     facts_of,
+    patient_of_bundle,
 )
 from cadnode.node.results import Results
 from cadnode.receive.spool import Spool
@@ -187,7 +186,7 @@ def _look_at_part(found: _Found, wanted: WantedPatient, part: Path, keys: set[st
     """Whose an exam is: by its objects, its bundle, or else the images that it was made of."""
     objects = [facts for path in results.objects_in(part) if (facts := facts_of(path)) is not None]
     stated = [f.stated for f in objects if f.stated.patient_id]
-    bundled = _patient_of_bundle(part / results.BUNDLE)
+    bundled = patient_of_bundle(part / results.BUNDLE)
     if not stated and bundled is not None:
         stated = [bundled]
     sources = _instances_of(part)
@@ -200,26 +199,6 @@ def _look_at_part(found: _Found, wanted: WantedPatient, part: Path, keys: set[st
         found.other_parts.append(part)
     else:
         found.unclear_parts.append(part)
-
-
-def _patient_of_bundle(path: Path) -> Stated | None:
-    """The patient whom a FHIR bundle names, by identifier alone."""
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        for one in _references(json.loads(path.read_bytes())):
-            issuer = one["identifier"].get("assigner", {}).get("display", "")
-            return Stated(patient_id=str(one["identifier"]["value"]), issuer=str(issuer))
-    return None
-
-
-def _references(document: Any) -> list[dict[str, Any]]:
-    """Every reference to a patient in a JSON document."""
-    if isinstance(document, list):
-        return [one for part in document for one in _references(part)]
-    if not isinstance(document, dict):
-        return []
-    if document.get("type") == "Patient" and isinstance(document.get("identifier"), dict):
-        return [document]
-    return [one for part in document.values() for one in _references(part)]
 
 
 def _instances_of(part: Path) -> frozenset[str]:

@@ -71,7 +71,7 @@ class TrainingFiles:
         """How many were removed. Raises `DataError` and `OSError`."""
         return self._each(search, remove=True)
 
-    def keys(self) -> set[str]:
+    def pseudonyms(self) -> set[str]:
         """Pseudonyms that stood for her and are hashes."""
         return {one for one in self._pseudonyms if len(one) == 16 and _is_hash(one)}
 

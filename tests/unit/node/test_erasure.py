@@ -76,7 +76,7 @@ def test_the_record_says_what_was_done_by_counts_and_names_nobody(node: ErasureN
     assert record["search"]["found"] == 0
     (there,) = record["elsewhere"]
     assert there["destination"] == "out"
-    assert (there["results"], there["objects"]["heat-map"]) == (1, 4)
+    assert (there["results"], there["objects"]["heatmap"]) == (1, 4)
     assert not any(word in text for word in (*OF_ANN, ANNS))
     assert not list((node.folder / "erasures" / "open").iterdir())
 
