@@ -18,6 +18,7 @@ from cadnode.exam.dicom_file import tolerant
 from cadnode.exam.encoding import read_file_meta
 
 MOST: Final = 1 << 28
+_OF_TEXT: Final = frozenset({"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UN", "UT"})
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _STREAM: Final = re.compile(rb"stream\r?\n(.*?)endstream", re.DOTALL)
 _TO_UNICODE: Final = re.compile(rb"<([0-9A-Fa-f]+)>\s+<([0-9A-Fa-f]+)>")
@@ -52,8 +53,11 @@ def unpacked(data: bytes) -> Iterator[bytes]:
         yield from _pdf(data[data.index(b"%PDF-") :])
 
 
-def dicom_values(data: bytes) -> Iterator[str]:
-    """Every value of text of a DICOM file, those in its sequences, too; none of another file."""
+def dicom_values(data: bytes) -> Iterator[tuple[str, str]]:
+    """(keyword, value) of each value of text in a DICOM file, those in its sequences, too.
+
+    None of another file, and no number or code.
+    """
     if data[128:132] != b"DICM":
         return
     with tolerant():
@@ -65,18 +69,18 @@ def dicom_values(data: bytes) -> Iterator[str]:
         yield from _values(ds)
 
 
-def _values(ds: Dataset) -> Iterator[str]:
+def _values(ds: Dataset) -> Iterator[tuple[str, str]]:
     for tag in list(ds.keys()):
         try:
             element = ds[tag]
-        except Exception:
+        except Exception:  # pydicom raises nearly anything on a damaged value
             continue
         if element.VR == "SQ":
             for item in element.value or ():
                 yield from _values(item)
-        elif not isinstance(element.value, bytes | type(None)):
+        elif element.VR in _OF_TEXT and element.value is not None:
             many = element.value if element.VM > 1 else [element.value]
-            yield from (str(one) for one in many)
+            yield from ((element.keyword, str(one).strip(" \0")) for one in many)
 
 
 def _members(data: bytes) -> Iterator[bytes]:

@@ -31,13 +31,15 @@ class IdentifierKind(StrEnum):
     KEY = "key"
 
 
-_TEXTS: Final = {
+TEXTS: Final = {
     "PatientID": IdentifierKind.PATIENT_ID,
     "OtherPatientIDs": IdentifierKind.PATIENT_ID,
     "PatientName": IdentifierKind.NAME,
     "OtherPatientNames": IdentifierKind.NAME,
     "AccessionNumber": IdentifierKind.ACCESSION,
 }
+"""Attributes that identify a patient by text, with what each of them holds."""
+
 _UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
 _READ: Final = (
     0x00080005, 0x00080018, 0x00080050, 0x00100010, 0x00100020, 0x00100021, 0x00100030,
@@ -109,13 +111,13 @@ def facts_of(path: Path) -> FileFacts | None:
     if header is None:
         return None
     stored: set[tuple[IdentifierKind, bytes]] = set()
-    for keyword, kind in _TEXTS.items():
+    for keyword, kind in TEXTS.items():
         raw = header.get_item(keyword) if keyword in header else None
         if isinstance(raw, RawDataElement) and raw.value:
             stored |= {(kind, part.strip(b" \0")) for part in bytes(raw.value).split(b"\\")}
     values: set[tuple[IdentifierKind, str]] = set()
     with tolerant():
-        for keyword, kind in _TEXTS.items():
+        for keyword, kind in TEXTS.items():
             values |= {(kind, text) for text in _texts(header, keyword)}
         for keyword in _UIDS:
             values |= {(IdentifierKind.UID, text) for text in _texts(header, keyword)}
@@ -184,12 +186,13 @@ class Identifiers:
 
     def leave_out(self, others: Iterable[FileFacts], named: Set[str] = frozenset()) -> None:
         """What another patient's files state, too, or name, shows nothing of her."""
-        before = len(self.values)
-        self.values -= {(IdentifierKind.UID, uid) for uid in named}
+        shared = self.values & {(IdentifierKind.UID, uid) for uid in named}
         for facts in others:
-            self.values -= facts.values
+            shared |= self.values & facts.values
             self.stored -= facts.stored
-        self.n_shared += before - len(self.values)
+        uids = (value for kind, value in shared if kind is IdentifierKind.UID)
+        self.values -= shared | {(IdentifierKind.KEY, hashed(uid)) for uid in uids}
+        self.n_shared += len(shared)
 
     def merge(self, other: "Identifiers") -> None:
         """All that the other has, as well."""

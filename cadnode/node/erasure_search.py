@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.node.erasure_contents import NotRead, dicom_values, unpacked
-from cadnode.node.erasure_patient import IdentifierKind, Identifiers, facts_of
+from cadnode.node.erasure_patient import TEXTS, IdentifierKind, Identifiers, facts_of
 
 _AT_ONCE: Final = 1 << 24
 _OVERLAP: Final = 1 << 10  # longer than anything looked for
@@ -142,7 +142,11 @@ class PatientSearch:
                 data = head + file.read()
                 # Keys are of our own small files; in pixels 16 digits would be chance.
                 found |= self._found(data, keys=keys and not is_dicom)
-                found |= {(self._whole[v], v) for v in dicom_values(data) if v in self._whole}
+                found |= {
+                    (self._whole[value], value)
+                    for keyword, value in dicom_values(data)
+                    if value in self._whole and _says(keyword, value, self._whole[value])
+                }
                 for part in unpacked(data):
                     found |= self._found(part, keys=keys)
                 return found
@@ -154,7 +158,10 @@ class PatientSearch:
         return found
 
     def _found(self, data: bytes, *, keys: bool) -> set[tuple[IdentifierKind, str]]:
-        found = {(t.kind, t.value) for t in self._texts if _has(data, t)}
+        is_text = b"\0" not in data  # in pixels and the like, two marks about two digits are chance
+        found = {
+            (t.kind, t.value) for t in self._texts if (is_text or not t.is_short) and _has(data, t)
+        }
         for stem in self._stems:
             at = data.find(stem)
             while at >= 0:
@@ -169,6 +176,11 @@ class PatientSearch:
                     if key in self._keys:
                         found.add((IdentifierKind.KEY, key))
         return found
+
+
+def _says(keyword: str, value: str, kind: IdentifierKind) -> bool:
+    """Whether a whole value is a sign of her: a short one only where such a value belongs."""
+    return len(value) >= _SHORT or TEXTS.get(keyword) is kind
 
 
 def _word_at(data: bytes, at: int) -> str:

@@ -228,7 +228,7 @@ def _identify(
 def _uids_in(parts: Iterable[Path]) -> set[str]:
     """Every UID, and every other value, in the objects of others' exams."""
     objects = (path for part in parts for path in results.objects_in(part))
-    return {value for path in objects for value in dicom_values(path.read_bytes())}
+    return {value for path in objects for _, value in dicom_values(path.read_bytes())}
 
 
 def _refuse_several(all_stated: Iterable[Stated]) -> None:

@@ -185,9 +185,9 @@ def _files_of(rows: Any, folder: Path) -> set[Path]:
 def _csv(path: Path) -> tuple[str, list[str], list[dict[str, str]]]:
     """The first line, each row as it is written, and each row's cells."""
     try:
-        text = path.read_text(encoding="utf-8")
-        lines = text.splitlines(keepends=True)
-        table = csv.reader(io.StringIO(text))
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = list(file)
+        table = csv.reader(lines)
         names = [name.strip() for name in next(table, [])]
         if names:
             names[0] = names[0].removeprefix("\ufeff").strip('"')
