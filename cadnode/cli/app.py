@@ -31,6 +31,7 @@ from cadnode.cli.deliveries import deliveries_app
 from cadnode.cli.evaluate import evaluate_app
 from cadnode.cli.models import models_app
 from cadnode.cli.orthanc import orthanc_app
+from cadnode.cli.patients import patients_app
 from cadnode.cli.storage import storage_app
 from cadnode.cli.studies import studies_app
 from cadnode.cli.train import train_app
@@ -61,6 +62,7 @@ app.add_typer(studies_app, name="studies")
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(storage_app, name="storage")
 app.add_typer(users_app, name="users")
+app.add_typer(patients_app, name="patients")
 app.command()(phantom)
 app.command()(compare)
 app.command()(report)

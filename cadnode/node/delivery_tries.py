@@ -19,6 +19,7 @@ from cadnode.node.deliveries import TryEnd, attempt
 from cadnode.node.delivery_record import DeliveryTry
 from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.results import Results
+from cadnode.node.study_gate import StudyGate
 from cadnode.settings import Settings
 
 MOST_ABANDONED: Final = 8  # threads that a destination may hold before nothing more is tried there
@@ -51,6 +52,7 @@ class DeliveryTries:
         self._results = kept
         self._clock = clock
         self._transactions = Transactions(settings.storage.folder)
+        self._gate = StudyGate(settings.storage.folder)
         self._changed = threading.Condition()
         self._running: set[_Running] = set()
 
@@ -84,6 +86,13 @@ class DeliveryTries:
         return end
 
     def _try(self, study: str, content: str, folder: Path, destination: str) -> TryEnd:
+        """One try, while which the study is not erased, also when nobody waits for it any more."""
+        with self._gate.passing(study):
+            if self._gate.is_erased(study, content):
+                return TryEnd(DeliveryStatus.DROPPED, "the patient was erased")
+            return self._tried(study, content, folder, destination)
+
+    def _tried(self, study: str, content: str, folder: Path, destination: str) -> TryEnd:
         if is_superseded(self._results, study, content):
             commitments.forget(folder, destination, self._transactions)
             end = TryEnd(DeliveryStatus.SUPERSEDED, "the study was read again since")

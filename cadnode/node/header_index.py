@@ -35,10 +35,14 @@ class _Identity(NamedTuple):
 
 
 class HeaderIndex:
-    """The headers' facts of the spool's files. Threads may share it."""
+    """The headers' facts of the spool's files. Threads may share it.
 
-    def __init__(self, spool: Spool) -> None:
+    Unless it `writes`, what is read is not noted: nothing on the disk changes.
+    """
+
+    def __init__(self, spool: Spool, *, writes: bool = True) -> None:
         self._spool = spool
+        self._writes = writes
 
     def files(self, study: str) -> list[StoredFile]:
         """The facts of each file of a study, in order of their names.
@@ -59,7 +63,7 @@ class HeaderIndex:
                     if instance.header is not None:  # else the disk may have failed just now
                         lines.append(_line(identity, file))
                 found.append(file)
-        if lines:
+        if lines and self._writes:
             _add(place, lines)
         return found
 

@@ -111,6 +111,25 @@ class Results:
             sync_folder(self.folder)
         self.empty_trash()
 
+    def take_out(self, study: str, parts: Sequence[Path]) -> None:
+        """Remove some exams of a study, and contents of which none is left. Raises `OSError`.
+
+        Each goes at once for every reader; after a crash the call may be repeated.
+        """
+        self._trash.mkdir(parents=True, exist_ok=True)
+        for part in parts:
+            content = part if part.parent == self.of_study(study) else part.parent
+            left = [one for one in exam_folders(content) if one not in parts and one != content]
+            gone = part if left else content
+            if gone.is_dir():
+                gone.rename(self._trash / uuid.uuid4().hex)
+                sync_folder(gone.parent)
+        folder = self.of_study(study)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+            sync_folder(self.folder)
+        self.empty_trash()
+
     def empty_trash(self) -> None:
         """Delete what a removal, maybe of a process that was killed in it, has thrown away."""
         if self._trash.is_dir():

@@ -20,6 +20,7 @@ from cadnode.node.listener import open_spool
 from cadnode.node.model_overview import examine
 from cadnode.node.poison import Casualties
 from cadnode.node.readers import load_readers
+from cadnode.node.study_gate import StudyGate
 from cadnode.node.supervise import STOP_WITHIN_S, stopping_on_signal
 from cadnode.node.sweep import SWEEP, Sweep
 from cadnode.node.worker_steps import WorkerSteps
@@ -79,6 +80,10 @@ def _bound(
     settings: Settings, models: ActiveModels, casualties: Casualties, pulse: Pulse
 ) -> tuple[WorkerSteps, Sweep]:
     spool = open_spool(settings, pulse)
+    try:
+        StudyGate(settings.storage.folder).prepare()
+    except OSError as error:  # a full disk: studies are read all the same
+        log.warning("gate_not_made", error=error)
     steps = WorkerSteps(settings, spool, models, pulse, casualties)
     return steps, Sweep(settings, spool, steps, casualties, pulse)
 

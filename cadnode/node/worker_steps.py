@@ -28,6 +28,7 @@ from cadnode.node import (
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.delivery_tries import DeliveryTries
 from cadnode.node.fetching import Fetcher
+from cadnode.node.gated_steps import gated
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_comparison import JobComparison
@@ -37,6 +38,7 @@ from cadnode.node.outputs import cards_of, folders_of, installation_uid, write_o
 from cadnode.node.poison import Casualties
 from cadnode.node.readers import choices_of
 from cadnode.node.results import Results
+from cadnode.node.study_gate import StudyGate
 from cadnode.node.tombstones import Tombstone
 from cadnode.node.undelivered import UndeliveredIndex
 from cadnode.node.workflow_steps import DeliveryNote, Steps
@@ -78,7 +80,7 @@ class WorkerSteps:
 
     def bound(self) -> Steps:
         """What the workflow asks for, bound to these."""
-        return Steps(
+        steps = Steps(
             fetch=self.fetching.fetch,
             fingerprint=self.fingerprint,
             read=self.read,
@@ -100,6 +102,7 @@ class WorkerSteps:
                 d.name for d in self._settings.destinations if kind_of(d).serial
             ),
         )
+        return gated(steps, StudyGate(self._settings.storage.folder))
 
     def fingerprint(self, study: str) -> str:
         """What the spool holds of a study that concerns us; "" when nothing does.

@@ -241,6 +241,42 @@ class Spool:
             if is_empty:
                 folder.rmdir()
 
+    def take_out(self, study_key: str, names: Sequence[str]) -> int:
+        """Number of a study's files of these names that were removed, others stay as they are.
+
+        Nothing is remembered of them: one that comes again is new. Whoever publishes meanwhile
+        waits. A crash leaves some of them; the call may be repeated. Raises `OSError`.
+        """
+        folder, count = self._studies / study_key, 0
+        if not folder.is_dir():
+            return 0
+        with self._locked(study_key):
+            thrown = self._trash / uuid.uuid4().hex
+            thrown.mkdir(parents=True)
+            for name in names:
+                with suppress(FileNotFoundError):
+                    (folder / name).rename(thrown / name)
+                    count += 1
+            if any(folder.iterdir()):
+                sync_folder(folder)
+            else:
+                folder.rmdir()
+                sync_folder(self._studies)
+        self.empty_trash()
+        return count
+
+    def hold(self, study_key: str, content: str) -> None:
+        """Have what is left of a study, after others' files were taken out, count as `content`.
+
+        It was read as a part of that; as long as nothing else comes, it is not read again.
+        Raises `OSError`.
+        """
+        with self._locked(study_key):
+            before = self.removed(study_key) or Removed()
+            self._removed.mkdir(exist_ok=True)
+            known = before.with_study(content, self.instances(study_key))
+            removed.save(self._removed / f"{study_key}.json", known)
+
     def discard(self, study_key: str) -> None:
         """Remove a study and everything received of it; nothing happens when it is not there."""
         folder = self._studies / study_key

@@ -1,0 +1,258 @@
+"""The proof: a search for a patient's identifiers through every file, as each may be written.
+
+Texts are looked for in UTF-8, in the encodings of her own files, escaped as in JSON and HTML, and
+in UTF-16 as in PDF; UIDs and keys as whole words; all of it in names of files, too, and in what is
+packed in zip, gzip, PNG, PDF and DICOM (`node.erasure_contents`). Values of DICOM files are also
+compared as a whole. What is found is named by its file and kind, never by its value.
+"""
+
+import html
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cadnode.node.erasure_contents import NotRead, dicom_values, unpacked
+from cadnode.node.erasure_patient import TEXTS, IdentifierKind, Identifiers, facts_of
+
+_AT_ONCE: Final = 1 << 24
+_OVERLAP: Final = 1 << 10  # longer than anything looked for
+_SHORT: Final = 6  # bytes: a shorter text stands between marks, or it is no sign of her
+_WHOLE_FILE: Final = 1 << 30
+_WORD: Final = re.compile(rb"[0-9a-f]{16,}")
+_MARKS_BEFORE: Final = frozenset(b"\"'>,;=(\t\n")
+_MARKS_AFTER: Final = frozenset(b"\"'<,;)&\t\r\n")
+_PACKED: Final = (b"PK\x03\x04", b"\x1f\x8b", b"\x89PNG")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A file that holds something of the patient: kinds, and how many different identifiers."""
+
+    path: Path
+    kinds: tuple[str, ...]
+    count: int
+
+
+@dataclass(slots=True)
+class SearchReport:
+    """What was searched, and what was found; `unread` are files or parts that cannot be read."""
+
+    n_identifiers: int = 0
+    n_files: int = 0
+    n_bytes: int = 0
+    hits: list[Hit] = field(default_factory=list)
+    unread: list[Path] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was found, and everything was read."""
+        return not self.hits and not self.unread
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text in one encoding; `is_short`: only between marks."""
+
+    data: bytes
+    kind: IdentifierKind
+    value: str
+    is_short: bool
+
+
+class PatientSearch:
+    """A search for one patient's identifiers."""
+
+    def __init__(self, identifiers: Identifiers) -> None:
+        self._texts = list(_texts(identifiers))
+        self._uids = identifiers.of(IdentifierKind.UID)
+        self._stems = sorted({uid[:12].encode() for uid in self._uids})
+        self._keys = identifiers.of(IdentifierKind.KEY)
+        self._whole = {
+            value: kind for kind, value in identifiers.values if kind is not IdentifierKind.KEY
+        }
+        self.report = SearchReport(n_identifiers=len(identifiers.values))
+
+    @property
+    def keys(self) -> set[str]:
+        """Keys of her studies, instances and contents."""
+        return self._keys
+
+    def look(self, paths: Iterable[Path], tick: Callable[[], None], *, keys: bool = True) -> None:
+        """Search these files; `keys` False: keys may stay in them."""
+        for path in paths:
+            found = self._in_name(path, keys=keys)
+            try:
+                found |= self._in_file(path, keys=keys)
+            except FileNotFoundError:
+                continue
+            except (OSError, NotRead):
+                self.report.unread.append(path)
+            self.report.n_files += 1
+            if found:
+                kinds = tuple(sorted({kind.value for kind, _ in found}))
+                self.report.hits.append(Hit(path, kinds, len(found)))
+            tick()
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file, or its name, holds anything of the patient. Raises `OSError`."""
+        try:
+            return bool(self._in_name(path, keys=True) | self._in_file(path, keys=True))
+        except (FileNotFoundError, NotRead):
+            return False
+
+    @property
+    def values(self) -> set[str]:
+        """Her numbers, names and UIDs, as they are written."""
+        return set(self._whole)
+
+    def is_hers(self, path: Path) -> bool:
+        """Whether a DICOM file states her number, or a UID of hers. Raises `OSError`."""
+        facts = facts_of(path)
+        named = (IdentifierKind.PATIENT_ID, IdentifierKind.UID)
+        return facts is not None and any(
+            self._whole.get(value) is kind for kind, value in facts.values if kind in named
+        )
+
+    def in_text(self, text: str) -> bool:
+        """Whether a text, such as a cell of a table, holds anything of the patient."""
+        whole = text.strip()
+        return whole in self._whole or bool(self._found(whole.encode(), keys=True))
+
+    def _in_name(self, path: Path, *, keys: bool) -> set[tuple[IdentifierKind, str]]:
+        return self._found(os.fsencode(path.name), keys=keys) | self._found(
+            os.fsencode(path.parent.name), keys=keys
+        )
+
+    def _in_file(self, path: Path, *, keys: bool) -> set[tuple[IdentifierKind, str]]:
+        size = path.lstat().st_size
+        if path.is_symlink() or not path.is_file():
+            return set()
+        self.report.n_bytes += size
+        found: set[tuple[IdentifierKind, str]] = set()
+        with path.open("rb") as file:
+            head = file.read(_AT_ONCE)
+            is_dicom, packed = head[128:132] == b"DICM", head.startswith(_PACKED)
+            if is_dicom or packed or b"%PDF-" in head[:1024]:
+                if size > _WHOLE_FILE:
+                    raise NotRead
+                data = head + file.read()
+                # Keys are of our own small files; in pixels 16 digits would be chance.
+                found |= self._found(data, keys=keys and not is_dicom)
+                found |= {
+                    (self._whole[value], value)
+                    for keyword, value in dicom_values(data)
+                    if value in self._whole and _says(keyword, value, self._whole[value])
+                }
+                for part in unpacked(data):
+                    found |= self._found(part, keys=keys)
+                return found
+            before = b""
+            while head:
+                found |= self._found(before + head, keys=keys)
+                before = head[-_OVERLAP:]
+                head = file.read(_AT_ONCE)
+        return found
+
+    def _found(self, data: bytes, *, keys: bool) -> set[tuple[IdentifierKind, str]]:
+        is_text = b"\0" not in data  # in pixels and the like, two marks about two digits are chance
+        found = {
+            (t.kind, t.value) for t in self._texts if (is_text or not t.is_short) and _has(data, t)
+        }
+        for stem in self._stems:
+            at = data.find(stem)
+            while at >= 0:
+                uid = _word_at(data, at)
+                if uid in self._uids:
+                    found.add((IdentifierKind.UID, uid))
+                at = data.find(stem, at + 1)
+        if keys and self._keys:
+            for word in _WORD.findall(data):
+                text = word.decode()
+                for key in {text, text[:16], text[-16:], text[:24], text[:32]}:
+                    if key in self._keys:
+                        found.add((IdentifierKind.KEY, key))
+        return found
+
+
+def _says(keyword: str, value: str, kind: IdentifierKind) -> bool:
+    """Whether a whole value is a sign of her: a short one only where such a value belongs."""
+    return len(value) >= _SHORT or TEXTS.get(keyword) is kind
+
+
+def _word_at(data: bytes, at: int) -> str:
+    """The UID that begins here, "" when it began before."""
+    if at and data[at - 1 : at] in (b".", *(b"%d" % n for n in range(10))):
+        return ""
+    end = at
+    while end < len(data) and (0x30 <= data[end] <= 0x39 or data[end] == 0x2E):
+        end += 1
+    return data[at:end].decode("ascii")
+
+
+def _has(data: bytes, text: _Text) -> bool:
+    at = data.find(text.data)
+    while at >= 0:
+        end = at + len(text.data)
+        before, after = data[at - 1] if at else 0x0A, data[end] if end < len(data) else 0x0A
+        if text.is_short:
+            if before in _MARKS_BEFORE and after in _MARKS_AFTER:
+                return True
+        elif not (_is_letter(before) or _is_letter(after)):
+            return True
+        at = data.find(text.data, at + 1)
+    return False
+
+
+def _is_letter(byte: int) -> bool:
+    return 0x30 <= byte <= 0x39 or 0x41 <= byte <= 0x5A or 0x61 <= byte <= 0x7A
+
+
+def _texts(identifiers: Identifiers) -> Iterator[_Text]:
+    """Every form of each text; the same bytes once."""
+    seen: set[bytes] = set()
+    for kind, value in sorted(identifiers.values):
+        if kind in (IdentifierKind.UID, IdentifierKind.KEY):
+            continue
+        forms = name_forms(value) if kind is IdentifierKind.NAME else [value]
+        for data in (data for form in forms for data in encodings(form)):
+            if data not in seen:
+                seen.add(data)
+                yield _Text(data, kind, value, len(data) < _SHORT)
+    for kind, data in sorted(identifiers.stored):
+        if data and data not in seen:
+            seen.add(data)
+            yield _Text(data, kind, data.hex(), len(data) < _SHORT)
+
+
+def name_forms(name: str) -> list[str]:
+    """How a person's name (PN, PS3.5 6.2.1) is written: in DICOM, on pages, by other programs."""
+    forms: dict[str, None] = {}
+    for group in name.split("="):
+        parts = [" ".join(part.split()) for part in group.split("^")]
+        family, given = parts[0], [part for part in parts[1:3] if part]
+        whole = "^".join(parts).rstrip("^")
+        written = [group.rstrip("^ "), whole]
+        if family and given:
+            first = " ".join(given)
+            written += [
+                "^".join([family, given[0]]), f"{family}, {first}", f"{family},{first}",
+                f"{first} {family}", f"{family} {first}", f"{family}_{first}",
+            ]  # fmt: skip
+        forms |= dict.fromkeys(one for form in written if form for one in (form, form.upper()))
+    return list(forms)
+
+
+def encodings(text: str) -> list[bytes]:
+    """A text's bytes as files of this node may have them."""
+    written = {text, json.dumps(text)[1:-1], html.escape(text), html.escape(text, quote=False)}
+    found = {one.encode("utf-8", "surrogateescape") for one in written}
+    for encoding in ("latin-1", "utf-16-be", "utf-16-le"):
+        try:
+            found.add(text.encode(encoding))
+        except UnicodeEncodeError:
+            continue
+    return sorted(found)

@@ -1,0 +1,159 @@
+"""The small files that follow a study: taken away with it, or rid of one patient's UIDs.
+
+A study that is hers alone takes its notes, pins, requests and records with it. Of one that others
+share, only what names her instances goes.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Set
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from cadnode.files import sync_folder, write_whole
+from cadnode.log import hashed
+from cadnode.node import commitments, pins, poison, results, tombstones, undelivered
+from cadnode.node.results import Results
+from cadnode.receive.fetch import requests
+
+_OF_STUDY: Final = (
+    ("spool/headers", "{study}.jsonl"),
+    ("spool/removed", "{study}.json"),
+    (f"{tombstones.FOLDER}", "{study}.json"),
+    (f"{undelivered.FOLDER}", "{study}.*.json"),
+    (f"{pins.FOLDER}", "{study}.json"),
+    ("set_aside", "{study}-*.json"),
+    ("spool/requests", "unreadable-{study}*"),
+    ("spool/requests", "{study}.*"),
+)
+
+
+def has_any(storage: Path, study: str) -> bool:
+    """Whether there is a note of this study."""
+    return any(
+        any((storage / folder).glob(pattern.format(study=study))) for folder, pattern in _OF_STUDY
+    )
+
+
+def remove_of_study(storage: Path, study: str) -> int:
+    """Number of files removed that are about this study. Raises `OSError`."""
+    if any((storage / "spool" / "requests").glob(f"{study}.*")):
+        requests.remove(storage / "spool", study)
+    n_removed = 0
+    for folder, pattern in _OF_STUDY:
+        n_removed += _unlink((storage / folder).glob(pattern.format(study=study)))
+    asked = storage / commitments.FOLDER / "asked"
+    n_removed += _unlink(p for p in asked.glob("*.json") if _field(p, "study") == study)
+    answered = storage / commitments.FOLDER / "answered"
+    n_removed += _unlink(p for p in answered.glob("*.json") if not (asked / p.name).exists())
+    _forget_deaths(storage, study)
+    return n_removed
+
+
+def strip_commitments(storage: Path, uids: Set[str]) -> int:
+    """Number of files of storage commitment that named her instances. Raises `OSError`."""
+    place = storage / commitments.FOLDER
+    n_changed = 0
+    for path in [*(place / "answered").glob("*.json"), *(place / "requested").glob("*.json")]:
+        changed = _strip(path, uids)
+        n_changed += changed
+        if changed and not _field(path, "references", [0]) and path.parent.name == "requested":
+            _unlink([path])
+    return n_changed
+
+
+def strip_shared_study(storage: Path, study: str, names: Iterable[str], uids: Set[str]) -> None:
+    """Rid what stays of a study of one patient's instances. Raises `OSError`.
+
+    `names` are those of her files in the spool.
+    """
+    _unlink((storage / "spool" / "headers").glob(f"{study}.jsonl"))  # made again when asked for
+    keys = {hashed(uid) for uid in uids}
+    gone = {*names, *(f"{key}.dcm" for key in keys)}
+    for content in Results.in_storage(storage).of_study(study).glob("*"):
+        _strip(content / results.INPUTS, gone)
+        for path in content.glob("commitment.*.json"):
+            _strip(path, uids)
+    _strip(storage / "spool" / "removed" / f"{study}.json", {*keys, *gone})
+    _strip(storage / tombstones.FOLDER / f"{study}.json", uids)
+
+
+def remove_leftovers(storage: Path, has_hers: Callable[[Path], bool]) -> int:
+    """Number of files removed that a writer, dead or late, has left half written and hold hers."""
+    own = (path for path in storage.rglob(".*.part") if path.is_file())
+    return _unlink(path for path in own if has_hers(path))
+
+
+def without(document: Any, values: Set[str]) -> Any:
+    """A JSON document without these strings: in lists, as keys, and pairs that end in one."""
+    if isinstance(document, dict):
+        kept = {k: without(v, values) for k, v in document.items() if k not in values}
+        return kept
+    if isinstance(document, list):
+        return [
+            without(one, values)
+            for one in document
+            if not (isinstance(one, str) and one in values)
+            and not (isinstance(one, list) and len(one) == 2 and one[-1] in values)
+        ]
+    return document
+
+
+def _strip(path: Path, values: Set[str]) -> bool:
+    """Whether a file named one of these values; now it does not."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    kept = without(document, values)
+    if path.parent.name == tombstones.FOLDER:
+        kept = _without_empty_exams(kept)
+    if kept == document:
+        return False
+    write_whole(path, json.dumps(kept).encode())
+    return True
+
+
+def _without_empty_exams(document: Any) -> Any:
+    """A tombstone of which an exam has no instance any more loses the exam, its reports with it."""
+    with suppress(TypeError, KeyError):
+        contents = [
+            {**one, "exams": [exam for exam in one["exams"] if exam["instances"]]}
+            for one in document["contents"]
+        ]
+        return {**document, "contents": contents}
+    return document
+
+
+def _forget_deaths(storage: Path, study: str) -> None:
+    """What stands against a study whose reading ended the worker, and what it had in hand."""
+    casualties = poison.Casualties(storage)
+    for death in casualties.deaths():
+        of_study, _, content = death.hand.partition("-")
+        if of_study == study:
+            casualties.forgive(study, content)
+    hand = storage / "roles" / "worker.hand"
+    with suppress(OSError):
+        if hand.read_bytes().startswith(study.encode()):
+            casualties.let_go()
+
+
+def _field(path: Path, name: str, default: Any = None) -> Any:
+    with suppress(OSError, ValueError, AttributeError):
+        return json.loads(path.read_bytes()).get(name, default)
+    return default
+
+
+def _unlink(paths: Iterable[Path]) -> int:
+    """Number of files removed; their folders are synced."""
+    folders: set[Path] = set()
+    count = 0
+    for path in list(paths):
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+            count += 1
+            folders.add(path.parent)
+    for folder in folders:
+        sync_folder(folder)
+    return count

@@ -1,0 +1,132 @@
+"""Who may work on a study: its workflow's steps pass, unless the study is being erased.
+
+STORAGE/erasures/locks/<digit>.lock   shared by steps, held alone by an erasure; a lock of 16 for
+                                      each first digit of the studies' keys
+                 key                  random bytes of this node, for hashes that nobody else makes
+                 gone/<hash>          one a content that was erased: a late job finds it, and ends
+
+What was erased is remembered by a keyed hash (HMAC, RFC 2104) of study and content alone. A study
+that is sent anew has another content, since its files have other times: it is received as new.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from cadnode.errors import CadnodeError
+from cadnode.files import lock, make_folder, sync_folder
+
+FOLDER: Final = "erasures"
+_DIGITS: Final = "0123456789abcdef"
+_LOOK_EVERY_S: Final = 0.1
+
+
+class StudyBusy(CadnodeError):
+    """A step of a study's workflow did not end in time."""
+
+
+class StudyGate:
+    """The gate of one storage folder. Threads and processes may share it."""
+
+    def __init__(self, storage: Path) -> None:
+        self._folder = storage / FOLDER
+        self._gone = self._folder / "gone"
+        self._key: bytes | None = None
+
+    def prepare(self) -> None:
+        """Make what is missing. Raises `OSError`."""
+        make_folder(self._folder / "locks")
+        make_folder(self._gone)
+        for digit in _DIGITS:
+            self._lock_file(digit).touch(mode=0o640)
+        if not (self._folder / "key").exists():
+            self._draw_key()
+
+    def has_key(self) -> bool:
+        """Whether anything was ever hashed here: a look makes no key."""
+        return (self._folder / "key").exists()
+
+    @contextmanager
+    def passing(self, study: str) -> Iterator[None]:
+        """Within the block the study is not erased; waits for an erasure that is under way.
+
+        A node whose disk is too full for `prepare` passes all the same.
+        """
+        try:
+            descriptor = os.open(self._lock_file(study), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            yield
+            return
+        try:
+            lock(descriptor, shared=True)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def closed(self, study: str, within_s: float) -> Iterator[None]:
+        """Within the block no step works on the study.
+
+        Raises
+        ------
+        StudyBusy
+            One that was at work has not ended in that time.
+        """
+        descriptor = os.open(self._lock_file(study), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640)
+        try:
+            deadline = time.monotonic() + within_s
+            while not lock(descriptor, wait=False):
+                if time.monotonic() > deadline:
+                    raise StudyBusy(
+                        f"study {study}, or one beside it, is still being read, fetched or "
+                        f"delivered after {within_s:.0f} s: repeat the command, or give it a "
+                        "longer --wait"
+                    )
+                time.sleep(_LOOK_EVERY_S)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def mark_erased(self, study: str, content: str) -> None:
+        """Have every late job of that content end, durably. Raises `OSError`."""
+        (self._gone / self.hashed("content", study, content)).touch(mode=0o640)
+        sync_folder(self._gone)
+
+    def is_erased(self, study: str, content: str) -> bool:
+        """Whether that content was erased."""
+        if self._key is None and not self.has_key():
+            return False
+        return (self._gone / self.hashed("content", study, content)).exists()
+
+    def hashed(self, *parts: str) -> str:
+        """32 hex digits that stand for the parts, and that nobody can make without the key."""
+        if self._key is None:
+            self._key = (self._folder / "key").read_bytes()
+        text = "\0".join(parts).encode("utf-8", "surrogateescape")
+        return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:32]
+
+    def _lock_file(self, study: str) -> Path:
+        return self._folder / "locks" / f"{study[:1]}.lock"
+
+    def _draw_key(self) -> None:
+        """One that is whole or not there, whoever draws first."""
+        drawn = self._folder / f".{secrets.token_hex(8)}.part"
+        descriptor = os.open(drawn, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            os.write(descriptor, secrets.token_bytes(32))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        try:
+            (self._folder / "key").hardlink_to(drawn)  # takes no other process's key away
+        except FileExistsError:
+            pass
+        finally:
+            drawn.unlink()
+        sync_folder(self._folder)
