@@ -121,6 +121,8 @@ VALUES: dict[str, str] = {
     "CADNODE_WEB__TOKEN_FILE": "/token",
     "CADNODE_WEB__CERTIFICATE_FILE": "/certificate",
     "CADNODE_WEB__KEY_FILE": "/key",
+    "CADNODE_WEB__MAX_CONNECTIONS": "100",
+    "CADNODE_WEB__MAX_CONNECTIONS_PER_ADDRESS": "20",
     "CADNODE_JOBS__DATABASE_URL": "postgresql://somewhere/jobs",
     "CADNODE_LOG__LEVEL": "DEBUG",
 }

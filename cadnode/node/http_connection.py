@@ -1,0 +1,270 @@
+"""One HTTP connection: uvicorn's, with a clock for everything that waits on the client.
+
+A client may connect and say nothing, send a request byte by byte, never read the answer, or never
+close. Each of these is a phase with an end; the server looks at all connections ten times a second.
+
+| phase     | the connection                                  | ends after      | gives way      |
+|-----------|-------------------------------------------------|-----------------|----------------|
+| SHAKING   | is shaking hands by TLS                         | `handshake_s`   | at once        |
+| ASKING    | sends a request's header, or has sent nothing   | `header_s`: 408 | at once        |
+| RECEIVING | sends a body, which `web.BodyLimit` bounds      | that one's time | quiet for 2 s  |
+| ANSWERING | waits for the node                              |                 | never          |
+| IDLE      | is kept for another request                     | `idle_s`        | at once        |
+| ENDING    | has its answer, but sends on or does not close  | `ending_s`      | at once        |
+| any       | has not taken `LEAST_READ_BYTES` of its answer  | `unread_s`      | after 5 s      |
+
+"Gives way" is to a newcomer where all places are taken (`receive.admission`). RFC 9110 15.5.9 has
+the 408, RFC 9112 9.5 and 9.6 the idle and the lingering end.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from cadnode.limits import REQUEST_HEADER_BYTES
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
+
+LEAST_READ_BYTES: Final = 64 << 10
+_QUIET_BODY_S: Final = 2.0
+_STALLED_S: Final = 5.0
+_LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTimes:
+    """How long a client may take."""
+
+    handshake_s: float = 10.0
+    header_s: float = 10.0
+    unread_s: float = 60.0
+    idle_s: float = 15.0
+    ending_s: float = 5.0
+
+
+class Phase(StrEnum):
+    """What a connection waits for; the words are in the log."""
+
+    SHAKING = "handshake"
+    ASKING = "header"
+    RECEIVING = "body"
+    ANSWERING = "answer"
+    IDLE = "idle"
+    ENDING = "ending"
+
+
+class HttpConnection(H11Protocol):
+    """A connection from its accept until nothing of it is left, not even an abandoned answer.
+
+    `on_gone` is called once, when it is closed and the node works for it no more.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        address: str,
+        times: HttpTimes,
+        on_gone: Callable[[], None],
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self.app = self._answer
+        self.address = address
+        self._times = times
+        self._on_gone = on_gone
+        self._raw: asyncio.WriteTransport | None = None  # below TLS: what is not sent yet is here
+        self._early: list[bytes] = []  # came with the end of the handshake
+        self._answers = 0  # the application is at work on
+        self._is_cut = self._is_lost = self._is_gone = False
+        self._phase, self._since = Phase.SHAKING, time.monotonic()
+        self._heard_at = self._since
+        self._unread, self._unread_since = 0, self._since
+
+    # Called by the server
+
+    def hold(self, raw: asyncio.WriteTransport) -> None:
+        """Begin on an accepted connection, still without TLS."""
+        self._raw = raw
+        if self._is_cut:
+            raw.abort()
+
+    def begin(self, transport: asyncio.Transport) -> None:
+        """Speak HTTP over `transport`, which is ready."""
+        if self._is_lost:
+            return
+        self.connection_made(transport)
+        self._enter(Phase.ASKING)
+        early, self._early = self._early, []
+        for data in early:
+            self.data_received(data)
+
+    def look(self, now: float) -> str:
+        """End it if it takes too long: for what, in a word for the log; "" when it goes on."""
+        if self._is_lost:
+            return ""
+        self._measure_what_is_unread(now)
+        if self._unread and now - self._unread_since >= self._times.unread_s:
+            self.cut()
+            return "unread"
+        if self.transport is not None and self.transport.is_closing():
+            self._enter(Phase.ENDING)
+        if self._unread:
+            if self._phase in (Phase.IDLE, Phase.ENDING):
+                self._since = now  # these begin when the answer is taken
+            return ""
+        return self._end() if now - self._since >= self._longest() else ""
+
+    def spare_s(self) -> float | None:
+        """For how long it could have been missed; None: it is at work (`admission.Holder`)."""
+        now = time.monotonic()
+        if self._is_lost:  # the node works on for a client that has left
+            return None
+        if self._unread:
+            spare = now - self._unread_since - _STALLED_S
+        elif self._phase is Phase.ANSWERING:
+            return None
+        elif self._phase is Phase.RECEIVING:
+            spare = now - self._heard_at - _QUIET_BODY_S
+        else:
+            spare = now - self._since
+        return spare if spare > 0 else None
+
+    def dismiss(self) -> bool:
+        """Cut it unless it is at work by now; whether it is cut."""
+        if self.spare_s() is None:
+            return False
+        self.cut()
+        return True
+
+    def cut(self) -> None:
+        """Close at once; what was not sent is lost."""
+        self._is_cut = True
+        if self._raw is not None:
+            self._raw.abort()
+
+    # Called by asyncio
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes of the client."""
+        if self.transport is None:
+            self._early.append(data)
+            return
+        self._heard_at = time.monotonic()
+        super().data_received(data)
+        self._find_phase()
+
+    def resume_writing(self) -> None:
+        """Most of what was written has been taken."""
+        super().resume_writing()
+        self._unread, self._unread_since = 0, time.monotonic()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is closed, by whomever."""
+        self._is_lost = True
+        if self.transport is not None:
+            super().connection_lost(exc)
+        self._tell_if_gone()
+
+    # Called by uvicorn
+
+    def on_response_complete(self) -> None:
+        """An answer is written; one that was pipelined begins."""
+        super().on_response_complete()
+        self._find_phase()
+
+    async def _answer(
+        self, scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
+    ) -> None:
+        """The application, for one request of a client that is still there."""
+        if self._is_lost:
+            return
+        self._answers += 1
+        try:
+            if _header_bytes(scope) > REQUEST_HEADER_BYTES:
+                await _refuse_header(send)
+            else:
+                await self.config.loaded_app(scope, receive, send)
+        finally:
+            self._answers -= 1
+            self._tell_if_gone()
+
+    def _tell_if_gone(self) -> None:
+        """Say so, once, when it is closed and the application is done with it."""
+        if self._is_lost and not self._answers and not self._is_gone:
+            self._is_gone = True
+            self._on_gone()
+
+    # The clock
+
+    def _enter(self, phase: Phase) -> None:
+        if phase is not self._phase:
+            self._phase, self._since = phase, time.monotonic()
+
+    def _find_phase(self) -> None:
+        if self.transport.is_closing():
+            self._enter(Phase.ENDING)
+        elif self.cycle is not None and not self.cycle.response_complete:
+            is_sent = not self.cycle.more_body or self.cycle.response_started
+            self._enter(Phase.ANSWERING if is_sent else Phase.RECEIVING)
+        elif self.conn.their_state is not h11.IDLE:
+            self._enter(Phase.ENDING)  # answered before its body was here
+        elif self.cycle is None or self.conn.trailing_data[0]:
+            self._enter(Phase.ASKING)
+        else:
+            self._enter(Phase.IDLE)
+
+    def _longest(self) -> float:
+        times = self._times
+        return {
+            Phase.SHAKING: times.handshake_s,
+            Phase.ASKING: times.header_s,
+            Phase.IDLE: times.idle_s,
+            Phase.ENDING: times.ending_s,
+        }.get(self._phase, float("inf"))
+
+    def _end(self) -> str:
+        """End what has waited too long in its phase; an idle end is nothing to log."""
+        if self._phase in (Phase.SHAKING, Phase.ENDING):
+            self.cut()
+        elif self._phase is Phase.IDLE:
+            self.timeout_keep_alive_handler()
+            return ""
+        else:
+            self.transport.write(_LATE)
+            self.transport.close()
+        return str(self._phase)
+
+    def _measure_what_is_unread(self, now: float) -> None:
+        """How much of the answers waits here, and since when less than it should was taken."""
+        size = self._raw.get_write_buffer_size() if self._raw is not None else 0
+        if self.transport is not None and self.transport is not self._raw:
+            size += self.transport.get_write_buffer_size()
+        if not size or not self._unread or size <= self._unread - LEAST_READ_BYTES:
+            self._unread_since = now
+            self._unread = size
+        elif size > self._unread:
+            self._unread = size  # more was written; that is nothing that the client did
+
+
+def _header_bytes(scope: "Scope") -> int:
+    if scope["type"] != "http":
+        return 0
+    named = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+    return named + len(scope["raw_path"] or b"") + len(scope["query_string"])
+
+
+async def _refuse_header(send: "ASGISendCallable") -> None:
+    """Status 431 (RFC 6585 5)."""
+    headers = [(b"connection", b"close"), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 431, "headers": headers})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
