@@ -1,27 +1,9 @@
-"""One HTTP connection: uvicorn's, with a clock for everything that waits on the client.
-
-A client may connect and say nothing, send a request byte by byte, never read the answer, or never
-close. Each of these is a phase with an end; the server looks at all connections ten times a second.
-
-| phase     | the connection                                  | ends after      | gives way      |
-|-----------|-------------------------------------------------|-----------------|----------------|
-| SHAKING   | is shaking hands by TLS                         | `handshake_s`   | at once        |
-| ASKING    | sends a request's header, or has sent nothing   | `header_s`: 408 | at once        |
-| RECEIVING | sends a body, which `web.BodyLimit` bounds      | that one's time | quiet for 2 s  |
-| ANSWERING | waits for the node                              |                 | never          |
-| IDLE      | is kept for another request                     | `idle_s`        | at once        |
-| ENDING    | has its answer, but sends on or does not close  | `ending_s`      | at once        |
-| any       | has not taken `LEAST_READ_BYTES` of its answer  | `unread_s`      | after 5 s      |
-
-"Gives way" is to a newcomer where all places are taken (`receive.admission`). RFC 9110 15.5.9 has
-the 408, RFC 9112 9.5 and 9.6 the idle and the lingering end.
-"""
+"""One HTTP connection: uvicorn's, with the clocks of `http_phase` and a place it gives back."""
 
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import h11
@@ -30,36 +12,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from cadnode.limits import REQUEST_HEADER_BYTES
+from cadnode.node.http_phase import QUIET_BODY_S, STALLED_S, HttpTimes, Phase, Unread
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
-LEAST_READ_BYTES: Final = 64 << 10
-_QUIET_BODY_S: Final = 2.0
-_STALLED_S: Final = 5.0
 _LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class HttpTimes:
-    """How long a client may take."""
-
-    handshake_s: float = 10.0
-    header_s: float = 10.0
-    unread_s: float = 60.0
-    idle_s: float = 15.0
-    ending_s: float = 5.0
-
-
-class Phase(StrEnum):
-    """What a connection waits for; the words are in the log."""
-
-    SHAKING = "handshake"
-    ASKING = "header"
-    RECEIVING = "body"
-    ANSWERING = "answer"
-    IDLE = "idle"
-    ENDING = "ending"
 
 
 class HttpConnection(H11Protocol):
@@ -88,7 +46,7 @@ class HttpConnection(H11Protocol):
         self._is_cut = self._is_lost = self._is_gone = False
         self._phase, self._since = Phase.SHAKING, time.monotonic()
         self._heard_at = self._since
-        self._unread, self._unread_since = 0, self._since
+        self._unread = Unread(self._since)
 
     # Called by the server
 
@@ -112,29 +70,31 @@ class HttpConnection(H11Protocol):
         """End it if it takes too long: for what, in a word for the log; "" when it goes on."""
         if self._is_lost:
             return ""
-        self._measure_what_is_unread(now)
-        if self._unread and now - self._unread_since >= self._times.unread_s:
+        self._unread.measure(self._waiting_bytes(), now)
+        stalled_s = self._unread.stalled_s(now)
+        if stalled_s is not None and stalled_s >= self._times.unread_s:
             self.cut()
             return "unread"
         if self.transport is not None and self.transport.is_closing():
             self._enter(Phase.ENDING)
-        if self._unread:
+        if stalled_s is not None:
             if self._phase in (Phase.IDLE, Phase.ENDING):
                 self._since = now  # these begin when the answer is taken
             return ""
-        return self._end() if now - self._since >= self._longest() else ""
+        return self._end() if now - self._since >= self._times.longest_s(self._phase) else ""
 
     def spare_s(self) -> float | None:
         """For how long it could have been missed; None: it is at work (`admission.Holder`)."""
         now = time.monotonic()
         if self._is_lost:  # the node works on for a client that has left
             return None
-        if self._unread:
-            spare = now - self._unread_since - _STALLED_S
+        stalled_s = self._unread.stalled_s(now)
+        if stalled_s is not None:
+            spare = stalled_s - STALLED_S
         elif self._phase is Phase.ANSWERING:
             return None
         elif self._phase is Phase.RECEIVING:
-            spare = now - self._heard_at - _QUIET_BODY_S
+            spare = now - self._heard_at - QUIET_BODY_S
         else:
             spare = now - self._since
         return spare if spare > 0 else None
@@ -166,7 +126,7 @@ class HttpConnection(H11Protocol):
     def resume_writing(self) -> None:
         """Most of what was written has been taken."""
         super().resume_writing()
-        self._unread, self._unread_since = 0, time.monotonic()
+        self._unread.was_taken(time.monotonic())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is closed, by whomever."""
@@ -176,6 +136,11 @@ class HttpConnection(H11Protocol):
         self._tell_if_gone()
 
     # Called by uvicorn
+
+    def shutdown(self) -> None:
+        """The server ends: it closes when its answer is sent; at once when it has none to send."""
+        with suppress(h11.LocalProtocolError):
+            super().shutdown()
 
     def on_response_complete(self) -> None:
         """An answer is written; one that was pipelined begins."""
@@ -223,15 +188,6 @@ class HttpConnection(H11Protocol):
         else:
             self._enter(Phase.IDLE)
 
-    def _longest(self) -> float:
-        times = self._times
-        return {
-            Phase.SHAKING: times.handshake_s,
-            Phase.ASKING: times.header_s,
-            Phase.IDLE: times.idle_s,
-            Phase.ENDING: times.ending_s,
-        }.get(self._phase, float("inf"))
-
     def _end(self) -> str:
         """End what has waited too long in its phase; an idle end is nothing to log."""
         if self._phase in (Phase.SHAKING, Phase.ENDING):
@@ -244,16 +200,12 @@ class HttpConnection(H11Protocol):
             self.transport.close()
         return str(self._phase)
 
-    def _measure_what_is_unread(self, now: float) -> None:
-        """How much of the answers waits here, and since when less than it should was taken."""
+    def _waiting_bytes(self) -> int:
+        """How much of the answers waits here, above and below TLS."""
         size = self._raw.get_write_buffer_size() if self._raw is not None else 0
         if self.transport is not None and self.transport is not self._raw:
             size += self.transport.get_write_buffer_size()
-        if not size or not self._unread or size <= self._unread - LEAST_READ_BYTES:
-            self._unread_since = now
-            self._unread = size
-        elif size > self._unread:
-            self._unread = size  # more was written; that is nothing that the client did
+        return size
 
 
 def _header_bytes(scope: "Scope") -> int:

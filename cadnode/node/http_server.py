@@ -21,7 +21,8 @@ from starlette.types import ASGIApp
 from cadnode.limits import REQUEST_HEADER_BYTES
 from cadnode.log import get_logger
 from cadnode.node.heartbeat import Pulse
-from cadnode.node.http_connection import HttpConnection, HttpTimes
+from cadnode.node.http_connection import HttpConnection
+from cadnode.node.http_phase import HttpTimes
 from cadnode.receive.admission import Place, PlaceLimits, Places, origin, plain_address
 from cadnode.receive.notes import Notes
 from cadnode.settings.sections import is_loopback
@@ -98,6 +99,7 @@ class HttpServer(uvicorn.Server):
             task.cancel()
         for connection in self._connections():
             connection.dismiss()
+        await asyncio.sleep(0)  # those are told
         await super().shutdown(sockets)
         for connection in self._connections():
             connection.cut()

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import ASGIApp
 
 from cadnode.log import get_logger
 from cadnode.node import heartbeat, retry
@@ -95,7 +95,7 @@ def limits_of(web: WebSection) -> HttpLimits:
 
 
 def _serve(
-    app: FastAPI,
+    app: ASGIApp,
     tls: Reloaded | None,
     limits: HttpLimits,
     listening: socket.socket,

@@ -1,115 +1,23 @@
 """Clients that hold on to the web server: they are cut or give way, and health is answered."""
 
+import errno
 import os
 import socket
-import ssl
-import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import psutil
 import pytest
-import requests
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
-from cadnode.node.heartbeat import Pulse
-from cadnode.node.http_connection import HttpConnection, HttpTimes
-from cadnode.node.http_server import LOCAL, REMOTE, HttpLimits, HttpServer
+from cadnode.node.http_phase import HttpTimes
+from cadnode.node.http_server import LOCAL, REMOTE, HttpLimits
 from cadnode.receive.admission import PlaceLimits
-from cadnode.tls import Reloaded, TlsFiles, server_context
-from cadnode.web.request_log import BodyLimit, RequestLog
-from tests.certificates import Authority
+from tests.faults.http_clients import BEGUN, FAST, HEALTH, LARGE, is_cut, served
 from tests.integration.node import wait_until
-
-LARGE = 12 << 20
-FAST = HttpTimes(handshake_s=0.6, header_s=0.6, unread_s=0.8, idle_s=0.6, ending_s=0.4)
-HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
-BEGUN = b"GET /health HTTP/1.1\r\nHost: loc"
-TLS_RECORD = b"\x16\x03\x01\x02\x00"  # the head of a ClientHello of which nothing follows
-
-
-@dataclass
-class Served:
-    """A server on loopback, and its raw clients."""
-
-    port: int
-    server: HttpServer
-    work: threading.Event
-    stack: ExitStack
-
-    def open(self, said: bytes = b"", source: str = "127.0.0.1", small: bool = False) -> Any:
-        """A connected client that has said something; closed at the end."""
-        client = socket.socket()
-        self.stack.callback(client.close)
-        if small:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.bind((source, 0))
-        client.settimeout(8)
-        client.connect(("127.0.0.1", self.port))
-        client.sendall(said)
-        return client
-
-    def health_s(self, source: str = "127.0.0.1") -> float:
-        """How long health took to be answered, with a connection of its own."""
-        began = time.monotonic()
-        client = self.open(HEALTH, source)
-        assert client.recv(4096).startswith(b"HTTP/1.1 200"), "health is not answered"
-        client.close()
-        return time.monotonic() - began
-
-    @property
-    def held(self) -> list[HttpConnection]:
-        return self.server._connections()
-
-
-@contextmanager
-def served(
-    limits: HttpLimits | None = None, tls: Callable[[], ssl.SSLContext] | None = None
-) -> Iterator[Served]:
-    work = threading.Event()
-    work.set()
-
-    def health(request: Request) -> Response:
-        return PlainTextResponse("ok")
-
-    def slow(request: Request) -> Response:
-        work.wait(20)
-        return PlainTextResponse("done")
-
-    def large(request: Request) -> Response:
-        return PlainTextResponse(b"x" * LARGE)
-
-    async def told(request: Request) -> Response:
-        return PlainTextResponse(str(len(await request.body())))
-
-    app = Starlette(
-        routes=[
-            Route("/health", health), Route("/large", large), Route("/slow", slow),
-            Route("/told", told, methods=["POST"]),
-        ]
-    )  # fmt: skip
-    app.add_middleware(BodyLimit)
-    app.add_middleware(RequestLog)
-    listening = socket.create_server(("127.0.0.1", 0), backlog=512)
-    server = HttpServer(app, Pulse(), limits, tls)
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    with ExitStack() as stack:
-        try:
-            yield Served(listening.getsockname()[1], server, work, stack)
-        finally:
-            work.set()
-            server.should_exit = True
-            thread.join(20)
-            assert not thread.is_alive()
 
 
 @contextmanager
@@ -120,18 +28,6 @@ def traced() -> Iterator[Callable[[], int]]:
         yield lambda: tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-
-
-def is_cut(client: socket.socket) -> bool:
-    """Whether the server has closed it, all that was sent before read and thrown away."""
-    try:
-        while client.recv(1 << 16):
-            pass
-    except TimeoutError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def drip(client: socket.socket, said: bytes, every_s: float, most: int) -> int:
@@ -355,93 +251,26 @@ def test_descriptors_stay_flat_under_clients_that_come_and_go() -> None:
         assert len(os.listdir("/proc/self/fd")) <= before + 2
 
 
-# TLS
+class Full(socket.socket):
+    """A listening socket of a process that has no descriptor left, for a while."""
+
+    refusals = 0
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.refusals:
+            type(self).refusals -= 1
+            raise OSError(errno.EMFILE, "too many open files")
+        return super().accept()
 
 
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path / "ca")
-
-
-def of(authority: Authority, name: str) -> TlsFiles:
-    signed = authority.sign(name)
-    return TlsFiles(signed.certificate, signed.key)
-
-
-def ask(client: socket.socket) -> None:
-    """Have health answered, all of it read."""
-    client.sendall(HEALTH)
-    answer = b""
-    while not answer.endswith(b"ok"):
-        data = client.recv(4096)
-        assert data, "it was closed"
-        answer += data
-    assert answer.startswith(b"HTTP/1.1 200")
-
-
-def shown(port: int, context: ssl.SSLContext) -> bytes:
-    with (
-        socket.create_connection(("127.0.0.1", port), 8) as plain,
-        context.wrap_socket(plain, server_hostname="localhost") as client,
-    ):
-        ask(client)
-        return client.getpeercert(True) or b""
-
-
-@pytest.mark.parametrize("said", [b"", TLS_RECORD])
-def test_a_handshake_that_never_comes_is_cut(authority: Authority, said: bytes) -> None:
-    context = server_context(of(authority, "node"))
-    with served(HttpLimits(times=FAST), lambda: context) as node:
-        client = node.open(said)
-        trusted = ssl.create_default_context(cafile=str(authority.path))
-        shown(node.port, trusted)
-        began = time.monotonic()
-        assert is_cut(client)
-        assert time.monotonic() - began < 3
-        wait_until(lambda: not node.held, "the places are free", 5)
-
-
-def test_what_is_no_tls_is_cut_and_costs_nobody_else(authority: Authority) -> None:
-    context = server_context(of(authority, "node"))
-    with served(None, lambda: context) as node:
-        assert is_cut(node.open(HEALTH))
-        shown(node.port, ssl.create_default_context(cafile=str(authority.path)))
-
-
-def test_by_tls_too_an_answer_that_nobody_reads_is_cut(authority: Authority) -> None:
-    context = server_context(of(authority, "node"))
-    trusted = ssl.create_default_context(cafile=str(authority.path))
-    with served(HttpLimits(times=FAST), lambda: context) as node:
-        client = trusted.wrap_socket(node.open(small=True), server_hostname="localhost")
-        node.stack.callback(client.close)
-        client.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
-        wait_until(lambda: not node.held, "it is cut", 6)
-
-
-def test_a_large_answer_by_tls_arrives_whole(authority: Authority) -> None:
-    context = server_context(of(authority, "node"))
-    with served(HttpLimits(times=FAST), lambda: context) as node, requests.Session() as session:
-        session.trust_env = False
-        answer = session.get(
-            f"https://localhost:{node.port}/large", verify=str(authority.path), timeout=20
-        )
-        assert len(answer.content) == LARGE
-
-
-def test_a_renewed_certificate_is_shown_without_a_cut(
-    authority: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cadnode.tls._LOOK_EVERY_S", 0.05)
-    files = of(authority, "node")
-    follows = Reloaded(files, server_context)
-    trusted = ssl.create_default_context(cafile=str(authority.path))
-    with served(None, follows.current) as node:
-        first = shown(node.port, trusted)
-        kept = trusted.wrap_socket(node.open(), server_hostname="localhost")
-        node.stack.callback(kept.close)
-        ask(kept)
-        renewed = of(authority, "renewed")
-        for old, new in zip(files.paths, renewed.paths, strict=True):
-            os.replace(new, old)
-        wait_until(lambda: shown(node.port, trusted) != first, "the new one is shown", 5)
-        ask(kept)  # who was in is still served
+def test_without_descriptors_the_longest_idle_is_closed_and_a_newcomer_waits() -> None:
+    with served(kind=Full) as node:
+        first = node.open(BEGUN)
+        wait_until(lambda: len(node.held) == 1, "it is in", 5)
+        node.open(BEGUN)
+        wait_until(lambda: len(node.held) == 2, "both are in", 5)
+        used_s = time.process_time()
+        Full.refusals = 2
+        assert 0.15 < node.health_s() < 2
+        assert is_cut(first)
+        assert time.process_time() - used_s < 0.5, "nothing spins meanwhile"
