@@ -23,7 +23,8 @@ _LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Le
 class HttpConnection(H11Protocol):
     """A connection from its accept until nothing of it is left, not even an abandoned answer.
 
-    `on_gone` is called once, when it is closed and the node works for it no more.
+    `on_cut` is called with the reason, a word for the log, when it is ended against its client's
+    will; `on_gone` once, when it is closed and the node works for it no more.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class HttpConnection(H11Protocol):
         app_state: dict[str, Any],
         address: str,
         times: HttpTimes,
+        on_cut: Callable[[str], None],
         on_gone: Callable[[], None],
     ) -> None:
         super().__init__(config, server_state, app_state)
         self.app = self._answer
         self.address = address
         self._times = times
+        self._on_cut = on_cut
         self._on_gone = on_gone
         self._raw: asyncio.WriteTransport | None = None  # below TLS: what is not sent yet is here
         self._early: list[bytes] = []  # came with the end of the handshake
@@ -66,22 +69,23 @@ class HttpConnection(H11Protocol):
         for data in early:
             self.data_received(data)
 
-    def look(self, now: float) -> str:
-        """End it if it takes too long: for what, in a word for the log; "" when it goes on."""
+    def look(self, now: float) -> None:
+        """End it if it takes too long."""
         if self._is_lost:
-            return ""
+            return
         self._unread.measure(self._waiting_bytes(), now)
         stalled_s = self._unread.stalled_s(now)
         if stalled_s is not None and stalled_s >= self._times.unread_s:
+            self._on_cut("unread")
             self.cut()
-            return "unread"
+            return
         if self.transport is not None and self.transport.is_closing():
             self._enter(Phase.ENDING)
         if stalled_s is not None:
             if self._phase in (Phase.IDLE, Phase.ENDING):
                 self._since = now  # these begin when the answer is taken
-            return ""
-        return self._end() if now - self._since >= self._times.longest_s(self._phase) else ""
+        elif now - self._since >= self._times.longest_s(self._phase):
+            self._end()
 
     def spare_s(self) -> float | None:
         """For how long it could have been missed; None: it is at work (`admission.Holder`)."""
@@ -103,6 +107,7 @@ class HttpConnection(H11Protocol):
         """Cut it unless it is at work by now; whether it is cut."""
         if self.spare_s() is None:
             return False
+        self._on_cut("gave_way")
         self.cut()
         return True
 
@@ -188,17 +193,19 @@ class HttpConnection(H11Protocol):
         else:
             self._enter(Phase.IDLE)
 
-    def _end(self) -> str:
-        """End what has waited too long in its phase; an idle end is nothing to log."""
-        if self._phase in (Phase.SHAKING, Phase.ENDING):
-            self.cut()
-        elif self._phase is Phase.IDLE:
+    def _end(self) -> None:
+        """End what has waited too long in its phase."""
+        if self._phase is Phase.IDLE:
             self.timeout_keep_alive_handler()
-            return ""
-        else:
+            return
+        # Who keeps a connection open that has ended, as pools of clients do, does nothing wrong.
+        if self._phase is not Phase.ENDING or self.conn.their_state is h11.SEND_BODY:
+            self._on_cut(str(self._phase))
+        if self._phase is Phase.ASKING:
             self.transport.write(_LATE)
             self.transport.close()
-        return str(self._phase)
+        else:
+            self.cut()
 
     def _waiting_bytes(self) -> int:
         """How much of the answers waits here, above and below TLS."""

@@ -86,8 +86,7 @@ class HttpServer(uvicorn.Server):
         self._pulse.tick("event loop")
         now = time.monotonic()
         for connection in self._connections():
-            if reason := connection.look(now):
-                self._note_cut(reason, connection.address)
+            connection.look(now)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -98,7 +97,8 @@ class HttpServer(uvicorn.Server):
         for task in self._opening:
             task.cancel()
         for connection in self._connections():
-            connection.dismiss()
+            if connection.spare_s() is not None:
+                connection.cut()
         await asyncio.sleep(0)  # those are told
         await super().shutdown(sockets)
         for connection in self._connections():
@@ -148,7 +148,7 @@ class HttpServer(uvicorn.Server):
 
         connection = HttpConnection(
             self.config, self.server_state, self.lifespan.state, address,
-            self._limits.times, give_back,
+            self._limits.times, lambda reason: self._note_cut(reason, address), give_back,
         )  # fmt: skip
         place = places.take(origin(address), connection)
         if place is None:

@@ -45,7 +45,7 @@ def drip(client: socket.socket, said: bytes, every_s: float, most: int) -> int:
     return most
 
 
-def test_a_header_that_drips_is_answered_408_and_cut() -> None:
+def test_a_header_that_drips_is_answered_408_and_cut(capsys: pytest.CaptureFixture[str]) -> None:
     with served(HttpLimits(times=FAST)) as node:
         client = node.open(BEGUN)
         answer = b""
@@ -59,6 +59,10 @@ def test_a_header_that_drips_is_answered_408_and_cut() -> None:
         assert 0.5 < time.monotonic() - began < 3
         assert drip(client, b"a", 0.05, 60) < 60
         wait_until(lambda: not node.held, "the place is free", 5)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "web_conn" in line]
+    assert "web_connection_cut" in line
+    assert "reason=header" in line
+    assert "peer=127.0.0.1" in line
 
 
 @pytest.mark.parametrize("said", [b"", b"G", HEALTH, HEALTH + BEGUN])
@@ -185,7 +189,7 @@ def test_one_address_has_its_share_and_no_more() -> None:
             assert client.recv(4096).startswith(b"HTTP/1.1 200")
 
 
-def test_who_only_holds_on_gives_way_to_a_newcomer() -> None:
+def test_who_only_holds_on_gives_way_to_a_newcomer(capsys: pytest.CaptureFixture[str]) -> None:
     with served(OF_OTHERS) as node:
         held = [node.open(BEGUN, f"127.0.0.{2 + n % 4}") for n in range(40)]
         wait_until(lambda: len(node.held) == 40, "all places are taken", 5)
@@ -194,6 +198,7 @@ def test_who_only_holds_on_gives_way_to_a_newcomer() -> None:
         for client in held:
             client.settimeout(0.01)
         assert 1 <= sum(is_cut(client) for client in held) <= 4
+    assert "reason=gave_way" in capsys.readouterr().out
 
 
 def test_three_hundred_connections_of_one_address_leave_the_others_their_places() -> None:
