@@ -340,6 +340,15 @@ class WebSection(WebIdentity):
     port: Port = Field(8114, description="TCP port to listen on")
     certificate_file: Path | None = Field(None, description="PEM certificate chain: serve https")
     key_file: Path | None = Field(None, description="PEM key of the certificate")
+    max_connections: PositiveInt = Field(
+        256,
+        description="connections held at the same time; those of this machine are counted apart",
+    )
+    max_connections_per_address: PositiveInt = Field(
+        64,
+        description="of these for one IP address (IPv6: network of 64 bits); more for a proxy "
+        "elsewhere, which brings everybody's",
+    )
 
     @property
     def tls_files(self) -> TlsFiles | None:

@@ -139,6 +139,8 @@ VALUES: dict[str, str] = {
     "CADNODE_WEB__PROXY_ROLE_HEADER": "X-Remote-Role",
     "CADNODE_WEB__PROXY_ROLE": "viewer",
     "CADNODE_WEB__PROXY_ADDRESSES": '["10.1.2.3"]',
+    "CADNODE_WEB__MAX_CONNECTIONS": "100",
+    "CADNODE_WEB__MAX_CONNECTIONS_PER_ADDRESS": "20",
     "CADNODE_JOBS__DATABASE_URL": "postgresql://somewhere/jobs",
     "CADNODE_LOG__LEVEL": "DEBUG",
 }
