@@ -82,9 +82,7 @@ def nobody_known() -> Access:
     return Access(Identities.of(WebSection(), time.time))
 
 
-def known(
-    *, is_secure: bool = False, clock: Callable[[], float] = time.time, **web: Any
-) -> Access:
+def known(*, is_secure: bool = False, clock: Callable[[], float] = time.time, **web: Any) -> Access:
     """A node that knows the people of `PASSWORDS`, the programs `looker` and `doer`, the token."""
     folder = _accounts()
     files = {f"{kind}_file": folder / kind for kind in ("users", "tokens", "token")}

@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
+from cadnode.identity.identities import Identities
 from cadnode.log import get_logger
 from cadnode.node import heartbeat, retry
 from cadnode.node.health import HealthCheck
@@ -22,7 +23,7 @@ from cadnode.node.listener import open_spool
 from cadnode.node.orders import DeliveryDesk
 from cadnode.node.study_index import Studies
 from cadnode.node.supervise import stopping_on_signal
-from cadnode.node.web_security import tls_of, token_of
+from cadnode.node.web_security import tls_of
 from cadnode.node.workflow import Announcer
 from cadnode.receive.fetch import requests
 from cadnode.settings import Settings, WebSection
@@ -39,9 +40,9 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     Raises
     ------
     SettingsError
-        The token or the certificate cannot be used.
+        A file of identities or the certificate cannot be used.
     """
-    access = Access(token_of(settings.web), is_secure=settings.web.certificate_file is not None)
+    access = Access(Identities.of(settings.web, time.time), settings.web.tls_files is not None)
     tls = tls_of(settings.web)
     announcer = Announcer(settings.database_url)
     progress = JobLookup(settings.database_url)

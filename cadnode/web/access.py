@@ -20,7 +20,7 @@ from cadnode.identity.identities import Identities
 from cadnode.identity.proxy import ProxyRefused
 from cadnode.identity.role import LOCAL, Identity
 from cadnode.log import get_logger
-from cadnode.settings.sections import is_loopback
+from cadnode.settings.section import is_loopback
 from cadnode.web import refusals
 from cadnode.web.caller import Caller, Denied
 from cadnode.web.cross_site import comes_from_here, needs_proof
@@ -28,6 +28,7 @@ from cadnode.web.rights import READING, Right, right_of
 from cadnode.web.templating import Templates
 
 COOKIE: Final = "cadnode_session"
+REFRESH: Final = "x-cadnode-refresh"  # a page refreshes itself: it keeps no session alive
 # What proxies add to a request: Via and Forwarded by RFC 9110 and 7239, the others by custom.
 _OF_A_PROXY: Final = frozenset({"via", "forwarded", "x-real-ip"})
 
@@ -72,7 +73,8 @@ class Access:
         if person is not None:
             return self._by_itself(person, address)
         session_id = self.session_id(headers)
-        session = self.identities.session(session_id) if session_id else None
+        is_used = REFRESH not in headers
+        session = self.identities.session(session_id, is_used=is_used) if session_id else None
         if session is None:
             return Denied.SESSION if session_id else Denied.NOBODY
         return Caller(session.identity, address, session.csrf, session_id)

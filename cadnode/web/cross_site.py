@@ -65,8 +65,11 @@ def comes_from_here(headers: Headers, *, is_secure: bool) -> bool:
 def needs_proof(caller: Caller, path: str, headers: Headers) -> bool:
     """Whether a caller's write has to prove that a page of this node sent it.
 
-    Not with a token, which no browser adds by itself, nor from this machine's own programs.
+    Not with a token, which no browser adds by itself, nor from this machine's own programs; always
+    with a session, also where that began with a token.
     """
+    if caller.session_id:
+        return True
     if caller.identity.via is Via.TOKEN:
         return False
     is_program = path.startswith("/api/") and not is_browser(headers)
@@ -90,7 +93,7 @@ class CsrfGate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        shown, receive = headers.get(HEADER, ""), receive
+        shown = headers.get(HEADER, "")
         if not shown and headers.get("content-type", "").split(";")[0].strip().lower() == _FORM:
             message = await receive()
             shown, receive = form_of(message.get("body", b"")).get(FIELD, ""), _again(message)

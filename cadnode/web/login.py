@@ -8,6 +8,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from cadnode.identity.provider import ProviderError
 from cadnode.identity.sessions import Session
 from cadnode.web import recording
 from cadnode.web.access import Access, cookie_of
@@ -61,20 +62,23 @@ def routes(access: Access, templates: Templates) -> APIRouter:
         desk.forget(answer, access.cookie)
         return answer
 
-    @router.get("/login/openid")
-    async def openid(request: Request, next: str = "/") -> Response:
+    @router.get("/login/openid/begin")
+    async def begin_openid(request: Request, next: str = "/") -> Response:
         provider = access.identities.openid
         if provider is None:
             return desk.page(next, "unknown")
-        begun = await desk.run(lambda: provider.begin(safe_path(next)))
+        try:
+            begun = await desk.run(lambda: provider.begin(safe_path(next)))
+        except ProviderError:
+            return desk.page(next, "provider")
         answer = RedirectResponse(begun.url, 303)
         # Lax: the provider's page leads back here, and the browser has to bring it along.
         name = access.cookie_name(OPENID_COOKIE)
         desk.remember(answer, name, begun.cookie, "lax", _OPENID_S)
         return answer
 
-    @router.get("/login/openid/callback")
-    async def callback(request: Request) -> Response:
+    @router.get("/login/openid")
+    async def openid(request: Request) -> Response:
         provider = access.identities.openid
         cookie = cookie_of(request.headers, access.cookie_name(OPENID_COOKIE))
         if provider is None:

@@ -70,9 +70,7 @@ def steps(state: State) -> list[Step]:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What may be ordered of a study: whether it may be retried; which destinations' deliveries may
-    be sent again, and which given up.
-    """
+    """What may be ordered of a study: a retry; the destinations to send to again, or to give up."""
 
     retry: bool
     redeliver: tuple[str, ...]
@@ -102,8 +100,9 @@ def routes(node: Node, templates: Templates) -> APIRouter:
             health = node.health()
         except Unavailable:
             return _away(request, templates)
-        values = {"rows": rows, "most": LISTED, "health": health}
-        return templates.page("recent.html.jinja", caller_of(request), **values)
+        return templates.page(
+            "recent.html.jinja", caller_of(request), rows=rows, most=LISTED, health=health
+        )
 
     @router.get("/studies/{name}")
     def study(name: str, request: Request, ordered: str = "") -> Response:
@@ -147,9 +146,7 @@ def _add_orders(router: APIRouter, node: Node, templates: Templates) -> None:
 
     @router.post("/studies/{name}/retry")
     async def retry(name: str, request: Request) -> Response:
-        return await ordered(
-            request, name, "retry", lambda orders, form: orders.retry(name, "")
-        )
+        return await ordered(request, name, "retry", lambda orders, form: orders.retry(name, ""))
 
     @router.post("/studies/{name}/redeliver")
     async def redeliver(name: str, request: Request) -> Response:

@@ -4,7 +4,6 @@ A viewer reads pages and states, an operator orders what concerns studies, an ad
 the node. The application does not start while a route has no row (`check`).
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -31,8 +30,8 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/static/{file}"): Right(None),
     ("GET", "/login"): Right(None),
     ("POST", "/login"): Right(None, Action.LOGGED_IN),
-    ("GET", "/login/openid"): Right(None),
-    ("GET", "/login/openid/callback"): Right(None, Action.LOGGED_IN),
+    ("GET", "/login/openid/begin"): Right(None),
+    ("GET", "/login/openid"): Right(None, Action.LOGGED_IN),  # the way back: `openid_redirect_url`
     ("POST", "/logout"): Right(_VIEWER, Action.LOGGED_OUT),
     ("GET", "/"): Right(_VIEWER, Action.QUERIED),
     ("GET", "/studies/{name}"): Right(_VIEWER, Action.VIEWED),
@@ -52,9 +51,9 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
 # What is not served is told to those alone who may see what is.
 NOT_SERVED: Final = Right(_VIEWER)
 
+# Starlette's own patterns, matched as it matches them: what is a route there is that route here.
 _COMPILED: Final = [
-    (method, re.compile(compile_path(path)[0].pattern), right)
-    for (method, path), right in RIGHTS.items()
+    (method, compile_path(path)[0], right) for (method, path), right in RIGHTS.items()
 ]
 
 
@@ -70,6 +69,10 @@ def right_of(method: str, path: str) -> Right:
 def served(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
     """Method and path of each route of an application; HEAD counts as GET."""
     for route in routes:
+        router = getattr(route, "original_router", None)  # FastAPI keeps what it includes whole
+        if router is not None:
+            yield from served(router.routes)
+            continue
         path = str(getattr(route, "path", route))
         for method in getattr(route, "methods", None) or ("ANY",):
             yield ("GET" if method in READING else str(method)), path

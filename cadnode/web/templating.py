@@ -31,7 +31,7 @@ class Templates:
         self, template: str, caller: Caller | None, status: int = 200, **values: object
     ) -> HTMLResponse:
         """A page made of a template, for who asks."""
-        return HTMLResponse(self.text(template, caller=caller, **values), status)
+        return HTMLResponse(self.text(template, visitor=caller, **values), status)
 
 
 def _with_code(text: str) -> Markup:

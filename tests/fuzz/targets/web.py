@@ -21,7 +21,7 @@ from tests.web_cases import DONE, KEY, TOKEN, UID, VIEWERS_TOKEN, Told, known, n
 _PATHS = (
     "/", "/health", "/login", f"/studies/{UID}", f"/studies/{UID}/report", "/api/studies",
     f"/api/studies/{UID}", f"/api/studies/{KEY}", "/static/base.css", "/api/openapi.json",
-    "/logout", f"/studies/{UID}/retry", "/login/openid", "/login/openid/callback?code=1&state=2",
+    "/logout", f"/studies/{UID}/retry", "/login/openid?code=1&state=2", "/login/openid/begin",
     f"/api/studies/{UID}/redeliver", f"/studies/{UID}?ordered=drop", "/login?next=/&ended=1",
     "/api/studies?limit=5", "/studies/x/report?patient=2", "/login?next=/studies/1", "/static/../x",
 )  # fmt: skip

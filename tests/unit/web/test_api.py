@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.log import configure, hashed
 from cadnode.identity.refusal import Refusal
+from cadnode.log import configure, hashed
 from cadnode.web.login import OPENID_REASONS
 from cadnode.web.node import Notice, UnknownSource, jobs_away
 from cadnode.web.rights import RIGHTS

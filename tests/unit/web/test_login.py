@@ -40,7 +40,9 @@ def test_without_https_no_browser_is_told_to_stay_with_it() -> None:
         assert "Strict-Transport-Security" not in client.get("/login").headers
 
 
-@pytest.mark.parametrize(("name", "password"), [("vera", "something else 41"), ("nobody", "x" * 20)])
+@pytest.mark.parametrize(
+    ("name", "password"), [("vera", "something else 41"), ("nobody", "x" * 20)]
+)
 def test_a_wrong_log_in_gets_no_session_and_does_not_say_which_half_was_wrong(
     name: str, password: str
 ) -> None:
@@ -92,6 +94,8 @@ def test_the_nodes_token_without_a_name_is_good_for_looking() -> None:
         assert client.get("/api/studies").status_code == 200
         csrf = {"X_CSRF_Token": client.csrf(), "Origin": client.url}
         assert client.post("/api/studies", NOTICE, **csrf).status_code == 403
+        assert client.send("/logout", {}).status_code == 403  # a session, which has to prove itself
+        assert client.send("/logout", {"csrf": client.csrf()}).status_code == 303
 
 
 def test_a_log_out_ends_the_session_for_whoever_has_its_cookie() -> None:
@@ -169,7 +173,7 @@ def test_the_log_in_page_offers_what_there_is() -> None:
         page = client.get("/login").text
         assert 'name="password"' in page
         assert "organisation" not in page
-        assert client.get("/login/openid").status_code == 401
+        assert client.get("/login/openid/begin").status_code == 401
 
 
 @pytest.mark.parametrize(
