@@ -34,6 +34,7 @@ from cadnode.cli.orthanc import orthanc_app
 from cadnode.cli.storage import storage_app
 from cadnode.cli.studies import studies_app
 from cadnode.cli.train import train_app
+from cadnode.cli.users import users_app
 from cadnode.domain import Profile, System
 from cadnode.errors import PermanentDeliveryError, SettingsError
 from cadnode.terminal import styled
@@ -59,6 +60,7 @@ app.add_typer(orthanc_app, name="orthanc")
 app.add_typer(studies_app, name="studies")
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(storage_app, name="storage")
+app.add_typer(users_app, name="users")
 app.command()(phantom)
 app.command()(compare)
 app.command()(report)

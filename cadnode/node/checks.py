@@ -24,7 +24,7 @@ from cadnode.receive.fetch import sources
 from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.report.profiles import ObjectKind, kinds_of
 from cadnode.settings import Destination, Settings, Source
-from cadnode.settings.sections import is_loopback
+from cadnode.settings.section import is_loopback
 from cadnode.tls import TlsFiles, client_context, days_left, list_days_left, server_context
 
 _RENEW_DAYS: Final = 30
@@ -59,6 +59,7 @@ def run(settings: Settings) -> Iterator[Check]:
     yield _senders(settings)
     yield from _certificates(settings)
     yield from _web(settings)
+    yield from _identities(settings)
     yield _jobs(settings)
     yield from _roles(settings)
     yield from _reading(settings)
@@ -203,14 +204,33 @@ def _web(settings: Settings) -> Iterator[Check]:
             "web", CheckVerdict.FAILED, str(error), "the HTTP side does not start like this"
         )
         return
-    who = "clients with the token" if token else "anybody on this machine"
+    who = "anybody on this machine"
+    if web.knows_somebody:
+        who = "clients with the token" if token else "those who say who they are"
     scheme = "https" if tls else "http"
     yield _can_listen("web", web.host, web.port, f"{scheme} for {who}")
-    if token and tls is None and not is_loopback(web.host):
+    if tls is None and not is_loopback(web.host):
+        what = "the token crosses" if token else "passwords and tokens cross"
         yield Check(
-            "web", CheckVerdict.WARNING, f"the token crosses the network in clear on {web.host}",
+            "web", CheckVerdict.WARNING, f"{what} the network in clear on {web.host}",
             "set web.certificate_file and web.key_file, or put a TLS proxy before it",
         )  # fmt: skip
+
+
+def _identities(settings: Settings) -> Iterator[Check]:
+    """Who may ask the HTTP side, by their roles, and whether anybody may administer it."""
+    from cadnode.identity.overview import overview
+
+    if not settings.web.enabled or not settings.web.knows_somebody:
+        return
+    try:
+        for one in overview(settings.web):
+            verdict = CheckVerdict.WARNING if one.advice else CheckVerdict.OK
+            yield Check("identities", verdict, one.found, one.advice)
+    except CadnodeError as error:
+        yield Check(
+            "identities", CheckVerdict.FAILED, str(error), "the HTTP side does not start like this"
+        )
 
 
 def _jobs(settings: Settings) -> Check:

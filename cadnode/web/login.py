@@ -50,7 +50,7 @@ def routes(access: Access, templates: Templates) -> APIRouter:
         wanted = form.get("next", "/")
         if isinstance(found, Session):
             return desk.logged_in(request, found, RedirectResponse(safe_path(wanted), 303))
-        recording.note(request, detail=found.reason)
+        recording.note(request, detail=found.reason, name=found.name)
         return desk.page(wanted, found.reason, found.wait_s)
 
     @router.post("/logout")

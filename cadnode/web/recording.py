@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cadnode.audit.event import Action, Actor, ActorKind, Event, Outcome, Recorder
-from cadnode.identity.role import Identity, Via
+from cadnode.identity.role import Identity
 from cadnode.web.caller import Caller
 from cadnode.web.study import key_of
 
@@ -38,15 +38,18 @@ class NoRecorder:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What only the route knows of a request: who logged in, and why not."""
+    """What only the route knows of a request: who logged in, or whose name was tried and why not."""
 
     identity: Identity | None = None
     detail: str | None = None
+    name: str = ""
 
 
-def note(request: Request, identity: Identity | None = None, detail: str | None = None) -> None:
+def note(
+    request: Request, identity: Identity | None = None, detail: str | None = None, name: str = ""
+) -> None:
     """Leave for the trail who it was, or why it failed: a code of ours, never foreign text."""
-    request.state.note = Note(identity, detail)
+    request.state.note = Note(identity, detail, name)
 
 
 class Folding:
@@ -129,21 +132,18 @@ def event_of(scope: Scope, status: int) -> Event | None:
     name = state.get("study") or scope.get("path_params", {}).get("name")
     detail = told.detail or (denied.value if denied is not None else None)
     study = key_of(name) if name and denied is None else None
-    return Event(action, outcome, _actor(scope, told.identity, action), study, None, detail)
+    return Event(action, outcome, _actor(scope, told, action), study, None, detail)
 
 
-def _actor(scope: Scope, identity: Identity | None, action: Action) -> Actor:
-    """Who a request is from: the one named, else the caller that the gate found."""
-    caller = scope.get("state", {}).get("caller")
-    address = (scope.get("client") or ("",))[0] or None
-    if identity is None and isinstance(caller, Caller):
-        identity = caller.identity
-    if identity is None or action is Action.LOG_IN_REFUSED:  # a name may be a password mistyped
-        is_person = action is Action.LOG_IN_REFUSED
-        kind = ActorKind.PERSON if is_person else ActorKind.MACHINE
-        return Actor(kind, _UNKNOWN, None, address)
-    is_person = identity.is_person and identity.via is not Via.LOOPBACK
-    kind = ActorKind.PERSON if is_person else ActorKind.MACHINE
+def _actor(scope: Scope, told: Note, action: Action) -> Actor:
+    """Who a request is from: who logged in or tried to, else the caller that the gate found."""
+    caller, address = scope["state"].get("caller"), (scope.get("client") or ("",))[0] or None
+    if action is Action.LOG_IN_REFUSED:  # of a name that nobody has: it may be a password
+        return Actor(ActorKind.PERSON, told.name or _UNKNOWN, None, address)
+    identity = told.identity or (caller.identity if isinstance(caller, Caller) else None)
+    if identity is None:
+        return Actor(ActorKind.MACHINE, _UNKNOWN, None, address)
+    kind = ActorKind.PERSON if identity.is_person else ActorKind.MACHINE
     return Actor(kind, identity.name, identity.role.word, address)
 
 

@@ -121,6 +121,22 @@ VALUES: dict[str, str] = {
     "CADNODE_WEB__TOKEN_FILE": "/token",
     "CADNODE_WEB__CERTIFICATE_FILE": "/certificate",
     "CADNODE_WEB__KEY_FILE": "/key",
+    "CADNODE_WEB__USERS_FILE": "/users",
+    "CADNODE_WEB__TOKENS_FILE": "/tokens",
+    "CADNODE_WEB__SESSION_IDLE_MIN": "15.5",
+    "CADNODE_WEB__SESSION_H": "8.5",
+    "CADNODE_WEB__OPENID_ISSUER": "https://login.hospital.org/",
+    "CADNODE_WEB__OPENID_CLIENT_ID": "node",
+    "CADNODE_WEB__OPENID_CLIENT_SECRET_FILE": "/secret",
+    "CADNODE_WEB__OPENID_REDIRECT_URL": "https://cad.hospital.org/login/openid",
+    "CADNODE_WEB__OPENID_ROLES": '{"radiologists": "viewer"}',
+    "CADNODE_WEB__OPENID_SCOPES": '["openid", "groups"]',
+    "CADNODE_WEB__OPENID_GROUPS_CLAIM": "roles",
+    "CADNODE_WEB__OPENID_CA_FILE": "/authority",
+    "CADNODE_WEB__PROXY_USER_HEADER": "X-Remote-User",
+    "CADNODE_WEB__PROXY_ROLE_HEADER": "X-Remote-Role",
+    "CADNODE_WEB__PROXY_ROLE": "viewer",
+    "CADNODE_WEB__PROXY_ADDRESSES": '["10.1.2.3"]',
     "CADNODE_JOBS__DATABASE_URL": "postgresql://somewhere/jobs",
     "CADNODE_LOG__LEVEL": "DEBUG",
 }
@@ -135,6 +151,11 @@ def loaded(settings: BaseModel, variable: str) -> str:
     return json.dumps(TypeAdapter(Any).dump_python(found, mode="json", exclude_unset=True))
 
 
+_OPENID = (
+    "CADNODE_WEB__OPENID_ISSUER", "CADNODE_WEB__OPENID_CLIENT_ID",
+    "CADNODE_WEB__OPENID_REDIRECT_URL", "CADNODE_WEB__OPENID_ROLES",
+)  # fmt: skip
+_PROXY = ("CADNODE_WEB__PROXY_USER_HEADER", "CADNODE_WEB__PROXY_ADDRESSES")
 _LISTENER_TLS = ("CADNODE_LISTENER__CERTIFICATE_FILE", "CADNODE_LISTENER__KEY_FILE")
 TOGETHER: dict[str, tuple[str, ...]] = {
     "CADNODE_LISTENER__IN_CLEAR": _LISTENER_TLS,
@@ -144,6 +165,13 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "CADNODE_LISTENER__CRL_FILE": (*_LISTENER_TLS, "CADNODE_LISTENER__CA_FILE"),
     "CADNODE_WEB__CERTIFICATE_FILE": ("CADNODE_WEB__KEY_FILE",),
     "CADNODE_WEB__KEY_FILE": ("CADNODE_WEB__CERTIFICATE_FILE",),
+    **dict.fromkeys(_OPENID, _OPENID),
+    "CADNODE_WEB__OPENID_CLIENT_SECRET_FILE": _OPENID,
+    "CADNODE_WEB__OPENID_CA_FILE": _OPENID,
+    "CADNODE_WEB__PROXY_USER_HEADER": (*_PROXY, "CADNODE_WEB__PROXY_ROLE"),
+    "CADNODE_WEB__PROXY_ADDRESSES": (*_PROXY, "CADNODE_WEB__PROXY_ROLE"),
+    "CADNODE_WEB__PROXY_ROLE": _PROXY,
+    "CADNODE_WEB__PROXY_ROLE_HEADER": _PROXY,
 }
 """Variables that are refused without these others."""
 

@@ -1,8 +1,12 @@
 """The pages in a real browser: logging in, a page that follows its study, a report kept apart."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -27,6 +31,20 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 def text(browser: Browser) -> str:
     return str(browser.run("return document.body.innerText"))
+
+
+@contextmanager
+def files_of(folder: Path) -> Iterator[str]:
+    """The address of a web server of somebody else's, on another port of this machine."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def log_in(browser: Browser, name: str, password: str = "") -> None:
@@ -74,7 +92,6 @@ def test_a_wrong_password_is_told_and_leaves_the_form_for_another_try(browser: B
         browser.open(f"{client.url}/studies/{UID}")
         log_in(browser, "vera", "walnut tide 42 lanterns")
         wait_until(lambda: "do not belong together" in text(browser), "it is told")
-        assert "next try is possible in 1 second" in text(browser)
 
         def is_in() -> bool:
             if browser.run("return !!document.querySelector('#name')"):
@@ -109,24 +126,21 @@ def test_an_operator_orders_with_a_button_that_a_viewer_does_not_see(browser: Br
 
 
 def test_a_page_from_elsewhere_orders_nothing_with_the_session_of_its_visitor(
-    browser: Browser,
+    browser: Browser, tmp_path: Path
 ) -> None:
     told = Told({UID: replace(DONE, state=State.FAILED)})
-    with served(told, known()) as client, served(Told()) as elsewhere:
+    with served(told, known()) as client, files_of(tmp_path) as elsewhere:
         browser.open(f"{client.url}/login")
         log_in(browser, "otto")
         wait_until(lambda: "Recent studies" in text(browser), "the session has begun")
         csrf = browser.run("return document.querySelector('[name=csrf]').value")
+        (tmp_path / "evil.html").write_text(
+            f'<form method="post" action="{client.url}/studies/{UID}/retry">'
+            f'<input name="csrf" value="{csrf}"><button>Win a car</button></form>'
+        )
         # The same host on another port is the same site: SameSite withholds nothing.
-        browser.open(f"{elsewhere.url}/static/base.css")
-        browser.run(
-            "const form = document.createElement('form'); form.method = 'post';"
-            "form.action = arguments[0];"
-            "const field = document.createElement('input'); field.name = 'csrf';"
-            "field.value = arguments[1]; form.append(field); document.body.append(form);"
-            "form.submit()",
-            f"{client.url}/studies/{UID}/retry", csrf,
-        )  # fmt: skip
+        browser.open(f"{elsewhere}/evil.html")
+        click(browser, "Win a car")
         wait_until(lambda: "This is not allowed" in text(browser), "it is refused")
         assert told.orders == []
 

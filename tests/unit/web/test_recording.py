@@ -48,14 +48,19 @@ def test_a_report_in_the_studys_page_is_viewed_and_not_exported(tmp_path: Path) 
     assert [event.action for event in trail.events] == [Action.VIEWED]
 
 
-@pytest.mark.parametrize("name", ["vera", "walnut tide 41 lanterns", "nobody"])
-def test_a_log_in_that_failed_is_told_without_what_was_typed(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("vera", "vera"), (" Vera", "vera"), ("walnut tide 41 lanterns", "unknown"), ("", "unknown")],
+)
+def test_a_log_in_that_failed_is_told_with_the_name_of_a_user_and_no_other_word(
+    name: str, told: str
+) -> None:
     trail = Trail()
     with served(Told(), known(), trail) as client:
         client.log_in(name, "something else 41")
     (event,) = trail.events
     assert (event.action, event.outcome, event.detail) == ("log-in refused", "failure", "wrong")
-    assert event.actor == Actor(ActorKind.PERSON, "unknown", None, "127.0.0.1")
+    assert event.actor == Actor(ActorKind.PERSON, told, None, "127.0.0.1")
 
 
 def test_a_lock_out_is_told() -> None:
