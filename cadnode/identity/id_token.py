@@ -87,18 +87,20 @@ def claims_of(token: object, key_of: KeyOf, expected: Expected) -> dict[str, Any
     return dict(claims)
 
 
-def name_in(claims: Mapping[str, Any]) -> str:
-    """What the person is called here.
+def name_in(claims: Mapping[str, Any], claim: str) -> str:
+    """What the person is called here: the claim's text, else `sub`, which every token has.
 
-    Their `preferred_username`, else an e-mail address that the provider has verified, else `sub`.
+    An e-mail address counts only where the provider has verified it.
 
     Raises
     ------
     IdTokenError
-        None of them can be a name.
+        Neither can be a name.
     """
-    verified = claims.get("email") if claims.get("email_verified") is True else None
-    for name in (claims.get("preferred_username"), verified, claims.get("sub")):
+    names = [claims.get(claim), claims.get("sub")]
+    if claim == "email" and claims.get("email_verified") is not True:
+        names = names[1:]
+    for name in names:
         if isinstance(name, str) and name.strip().isprintable() and _fits(name.strip()):
             return name.strip()
     raise IdTokenError("sub")

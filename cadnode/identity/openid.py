@@ -146,7 +146,9 @@ class OpenId:
         )  # fmt: skip
         claims = claims_of(said.get("id_token"), self._provider.key, expected)
         role = self._role(claims)
-        return None if role is None else Identity(name_in(claims), role, Via.OPENID)
+        if role is None:
+            return None
+        return Identity(name_in(claims, self._web.openid_name_claim), role, Via.OPENID)
 
     def _request(self, code: str, pending: _Pending) -> tuple[str, dict[str, str]]:
         """Body and headers for the token endpoint (RFC 6749 sections 2.3.1 and 4.1.3)."""

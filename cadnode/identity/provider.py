@@ -4,6 +4,7 @@ OpenID Connect Discovery 1.0 section 4; RFC 7517 (keys); RFC 6749 section 4.1.3 
 asked before somebody logs in. Answers are limited in size and time, redirects are not followed.
 """
 
+import base64
 import json
 import threading
 import time
@@ -32,7 +33,8 @@ _KEPT_S: Final = 3600.0
 _KEYS_AGAIN_S: Final = 60.0
 _FAILED_S: Final = 5.0
 _MOST_KEYS: Final = 100
-_KEY_TYPES: Final = frozenset({"RSA", "EC", "OKP"})  # no secret that we would share: no HMAC
+_KEY_TYPES: Final = ("RSA", "EC", "OKP")  # no secret that we would share: no HMAC
+_PUBLIC: Final = ("kty", "kid", "alg", "use", "n", "e", "crv", "x", "y")
 
 log = get_logger("identity")
 
@@ -189,10 +191,18 @@ def _key_of(said: Any) -> Key | None:
         return None
     if said.get("use", "sig") != "sig":
         return None
+    public = {name: said[name] for name in _PUBLIC if name in said}
     try:
-        return JWKRegistry.import_key(said)
+        if said["kty"] == "RSA" and not 2048 <= _bits(said["n"]) <= 8192:
+            return None
+        return JWKRegistry.import_key(public)
     except (JoseError, ValueError, TypeError, KeyError):
         return None
+
+
+def _bits(number: str) -> int:
+    """How long a number is that is written in base64 (RFC 7518 section 2)."""
+    return int.from_bytes(base64.urlsafe_b64decode(number + "==")).bit_length()
 
 
 def _chosen(keys: list[Key], kid: str | None, key_type: str) -> Key | None:

@@ -91,6 +91,12 @@ class WebIdentity(Section):
         min_length=1,
         description="the ID token's claim that lists a person's groups; within an object: a.b",
     )
+    openid_name_claim: str = Field(
+        "preferred_username",
+        min_length=1,
+        description="the claim that says what a person is called here, in the audit trail too: one "
+        "that people cannot choose themselves; where it is missing, sub",
+    )
     openid_ca_file: Path | None = Field(
         None, description="PEM certificates to trust beside the system's, for the provider"
     )

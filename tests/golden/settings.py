@@ -132,6 +132,7 @@ VALUES: dict[str, str] = {
     "CADNODE_WEB__OPENID_ROLES": '{"radiologists": "viewer"}',
     "CADNODE_WEB__OPENID_SCOPES": '["openid", "groups"]',
     "CADNODE_WEB__OPENID_GROUPS_CLAIM": "roles",
+    "CADNODE_WEB__OPENID_NAME_CLAIM": "email",
     "CADNODE_WEB__OPENID_CA_FILE": "/authority",
     "CADNODE_WEB__PROXY_USER_HEADER": "X-Remote-User",
     "CADNODE_WEB__PROXY_ROLE_HEADER": "X-Remote-Role",

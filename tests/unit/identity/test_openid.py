@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from joserfc.jwk import RSAKey
 
 from cadnode import log
 from cadnode.errors import SettingsError
@@ -123,6 +124,15 @@ def test_the_highest_role_of_the_groups_counts_and_without_one_nobody_comes_in(
         assert told[0].identity.role is role
 
 
+def test_the_name_is_of_the_claim_that_is_configured(
+    running: OpenIdProvider, tmp_path: Path
+) -> None:
+    node = Node(web(running.issuer, tmp_path, openid_name_claim="sub"))
+    told = node.log_in()
+    assert isinstance(told, tuple)
+    assert told[0].identity.name == "7f3c"
+
+
 def test_groups_are_found_under_the_name_that_is_configured() -> None:
     claims = {"https://h.org/groups": ["a"], "realm_access": {"roles": ["b"]}, "x": {"y": 1}}
     assert groups_in(claims, "https://h.org/groups") == {"a"}
@@ -131,11 +141,15 @@ def test_groups_are_found_under_the_name_that_is_configured() -> None:
         assert groups_in(claims, claim) == frozenset()
 
 
-def test_a_person_is_called_what_people_call_them() -> None:
-    assert name_in({"preferred_username": " jane ", "sub": "1"}) == "jane"
-    assert name_in({"email": "j@h.org", "email_verified": True, "sub": "1"}) == "j@h.org"
+def test_a_person_is_called_what_the_configured_claim_says() -> None:
+    assert name_in({"preferred_username": " jane ", "sub": "1"}, "preferred_username") == "jane"
+    assert name_in({"preferred_username": "jane", "sub": "1"}, "sub") == "1"
+    verified = {"email": "j@h.org", "email_verified": True, "sub": "1"}
+    assert name_in(verified, "email") == "j@h.org"
+    assert name_in({**verified, "email_verified": False}, "email") == "1"
+    assert name_in({**verified, "email_verified": "true"}, "email") == "1"
     for odd in ("", " ", "a\nb", "x" * 129, 5, None):
-        assert name_in({"preferred_username": odd, "email": "j@h.org", "sub": "1"}) == "1"
+        assert name_in({"upn": odd, "sub": "1"}, "upn") == "1"
 
 
 @pytest.mark.parametrize(
@@ -328,12 +342,18 @@ def test_many_at_the_same_time_ask_once(node: Node, running: OpenIdProvider) -> 
     assert len(node.openid._pending) == 10
 
 
-def test_keys_that_we_would_share_are_not_taken() -> None:
+def test_keys_that_we_would_share_or_that_are_short_are_not_taken() -> None:
+    good = RSAKey.generate_key(2048, {"kid": "a"}).as_dict(private=True)
+    taken = provider_module._key_of(good)
+    assert taken is not None
+    assert not taken.is_private, "a provider that shows its private key gives us the public one"
+    short = {
+        "kty": "RSA",
+        "e": "AQAB",
+        "n": "A" * 300 + "x" * 43,
+    }  # leading zeros make it no longer
     for said in (
-        {"kty": "oct", "k": "c2VjcmV0"},
-        {"kty": "RSA"},
-        {"kty": "RSA", "n": 5},
-        "?",
-        None,
-    ):
+        {"kty": "oct", "k": "c2VjcmV0"}, {"kty": "RSA"}, {"kty": "RSA", "n": 5}, {"kty": ["RSA"]},
+        "?", None, short, {**good, "n": "x" * 20_000}, {**good, "use": "enc"}, {**good, "e": "Z"},
+    ):  # fmt: skip
         assert provider_module._key_of(said) is None
