@@ -43,6 +43,7 @@ class Identities:
         self._proxy = Proxy(web) if web.proxy_user_header else None
         self.is_open = not web.knows_somebody
         self.takes_passwords = bool(web.users_file or web.token_file)
+        self.takes_token = web.token_file is not None
         self.openid = OpenId(web, clock, self._begin_openid) if web.openid_issuer else None
 
     @classmethod

@@ -120,7 +120,8 @@ class _Desk:
             "login.html.jinja", None, 429 if is_locked else 401 if refused else 200,
             next=safe_path(wanted), refused=refused, wait=in_words(wait_s), has_ended=has_ended,
             openid_reasons=OPENID_REASONS,
-            takes_passwords=identities.takes_passwords, openid=identities.openid is not None,
+            takes_passwords=identities.takes_passwords, takes_token=identities.takes_token,
+            openid=identities.openid is not None,
         )  # fmt: skip
         if wait_s > 0:
             answer.headers["Retry-After"] = str(math.ceil(wait_s))
