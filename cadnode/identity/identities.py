@@ -43,6 +43,7 @@ class Identities:
         self._proxy = Proxy(web) if web.proxy_user_header else None
         self.is_open = not web.knows_somebody
         self.takes_passwords = bool(web.users_file or web.token_file)
+        self.takes_token = web.token_file is not None
         self.openid = OpenId(web, clock, self._begin_openid) if web.openid_issuer else None
 
     @classmethod
@@ -64,13 +65,13 @@ class Identities:
         """
         return self._proxy.of(headers, address) if self._proxy else None
 
-    def session(self, session_id: str) -> Session | None:
-        """The session of that id, used now.
+    def session(self, session_id: str, *, is_used: bool = True) -> Session | None:
+        """The session of that id, used now; not by what nobody asked for (`is_used`).
 
         None when there is none, it has ended or was idle for too long, or the user is gone or has
         another role or password now.
         """
-        return self._sessions.find(session_id, self._proof)
+        return self._sessions.find(session_id, self._proof, is_used=is_used)
 
     def log_in(self, name: str, password: str, address: str) -> Session | Refused:
         """A session for who knows the password; without a name, for who knows the shared token.
@@ -79,16 +80,17 @@ class Identities:
         waits for how long. The shared token's session is a viewer's, called "token".
         """
         name = name.strip().lower()
+        known = name if self._users is not None and self._users.get(name) else ""
         if wait_s := self._attempts.begin(name, address):
-            return Refused(Refusal.LOCKED, wait_s)
+            return Refused(Refusal.LOCKED, wait_s, known)
         try:
             identity = self._proved(name, password)
         except Busy:
             self._attempts.abandon(name, address)
-            return Refused(Refusal.LOCKED, _BUSY_S)
+            return Refused(Refusal.LOCKED, _BUSY_S, known)
         proof = None if identity is None else self._proof(identity)
         if identity is None or proof is None:
-            return Refused(Refusal.WRONG, self._attempts.wait_s(name, address))
+            return Refused(Refusal.WRONG, self._attempts.wait_s(name, address), known)
         self._attempts.succeed(name, address)
         return self._sessions.begin(identity, proof)
 

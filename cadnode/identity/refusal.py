@@ -1,6 +1,6 @@
 """Why somebody did not come in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -18,7 +18,12 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Somebody did not come in; `wait_s` is when a next try makes sense, 0 for at once."""
+    """Somebody did not come in; `wait_s` is when a next try makes sense, 0 for at once.
+
+    `name` is that of the user whose name was given, for the audit trail alone; "" where there is
+    none of that name, since what was typed there may be a password.
+    """
 
     reason: Refusal
     wait_s: float = 0.0
+    name: str = field(default="", compare=False)

@@ -8,8 +8,8 @@ class Role(IntEnum):
     """What a person or program may do; a higher role may do all that a lower one may."""
 
     VIEWER = 1  # looks at studies, pages and health
-    OPERATOR = 2  # also orders studies and repeats deliveries
-    ADMIN = 3  # also drops, pins and reads again, and whatever else changes the node
+    OPERATOR = 2  # also orders what concerns studies: fetched, read again, sent again, dropped
+    ADMIN = 3  # also what concerns the node: models, settings, users, the audit trail
 
     @classmethod
     def of(cls, word: str) -> "Role":

@@ -71,10 +71,13 @@ class Sessions:
             self._kept[_hash(session.id)] = _Kept(session.csrf, identity, proof, session.ends, now)
         return session
 
-    def find(self, session_id: str, proof_of: Callable[[Identity], str | None]) -> Session | None:
+    def find(
+        self, session_id: str, proof_of: Callable[[Identity], str | None], *, is_used: bool = True
+    ) -> Session | None:
         """The session of this id, used now; None when there is none, or it is over.
 
-        `proof_of` says what proves an identity now; None: nothing does, any more.
+        `proof_of` says what proves an identity now; None: nothing does, any more. What nobody
+        asked for, such as a page that refreshes itself, is no use (`is_used`).
         """
         if not session_id or len(session_id) > _LONGEST_ID:
             return None
@@ -86,7 +89,8 @@ class Sessions:
             if self._is_over(kept, now) or proof_of(kept.identity) != kept.proof:
                 del self._kept[key]
                 return None
-            kept.idle_from = now
+            if is_used:
+                kept.idle_from = now
         return Session(session_id, kept.csrf, kept.identity, kept.ends)
 
     def end(self, session_id: str) -> None:

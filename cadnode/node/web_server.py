@@ -11,6 +11,7 @@ from dataclasses import replace
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
+from cadnode.identity.identities import Identities
 from cadnode.log import get_logger
 from cadnode.node import heartbeat, retry
 from cadnode.node.health import HealthCheck
@@ -21,7 +22,6 @@ from cadnode.node.listener import open_spool
 from cadnode.node.orders import DeliveryDesk
 from cadnode.node.study_index import Studies
 from cadnode.node.supervise import stopping_on_signal
-from cadnode.node.web_security import token_of
 from cadnode.node.workflow import Announcer
 from cadnode.receive.fetch import requests
 from cadnode.settings import Settings, WebSection
@@ -39,9 +39,9 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     Raises
     ------
     SettingsError
-        The token or the certificate cannot be used.
+        A file of identities or the certificate cannot be used.
     """
-    access = Access(token_of(settings.web), is_secure=settings.web.certificate_file is not None)
+    access = Access(Identities.of(settings.web, time.time), settings.web.tls_files is not None)
     files = settings.web.tls_files
     tls = Reloaded(files, server_context) if files is not None else None
     announcer = Announcer(settings.database_url)

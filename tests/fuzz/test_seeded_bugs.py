@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.datastructures import Headers
 
 from cadnode import multipart
 from cadnode.errors import NotProcessable
@@ -15,7 +16,7 @@ from cadnode.exam.exam import Exam
 from cadnode.imaging import decode
 from cadnode.models import store
 from cadnode.registry import signature
-from cadnode.web.access import Access
+from cadnode.web.access import Access, cookie_of
 from tests.fuzz import oracles
 from tests.fuzz.engine import Outcome, Plan, fuzz
 from tests.fuzz.registry import all_targets
@@ -42,7 +43,11 @@ def _escaped_exception(patch: pytest.MonkeyPatch) -> None:
 
 
 def _unescaped_status(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Access, "is_session", lambda self, cookie: int(cookie.split(".")[0]) > 0)
+    def session_id(self: Access, headers: Headers) -> str:
+        cookie = cookie_of(headers, self.cookie)
+        return str(int(cookie.split(".")[0])) if cookie else ""
+
+    patch.setattr(Access, "session_id", session_id)
 
 
 def _leaked_value(patch: pytest.MonkeyPatch) -> None:

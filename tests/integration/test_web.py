@@ -16,10 +16,12 @@ import pytest
 import requests
 
 from cadnode.demo.archive import AE_TITLE, DemoArchive, Orthanc, find_orthanc, free_port, orthanc
+from cadnode.identity.passwords import Passwords
 from cadnode.log import hashed
 from cadnode.node import supervise
 from tests.integration.node import Node, running_node, wait_until
 from tests.synthetic import IDENTIFIERS, MARK, write_exam
+from tests.web_cases import PASSWORDS
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -215,14 +217,69 @@ def test_the_token_in_the_file_is_needed_for_all_but_health(tmp_path: Path) -> N
         assert TOKEN not in web.log
 
 
-def test_https_is_served_with_a_certificate_of_the_admins_own(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+def users_file(folder: Path) -> Path:
+    """Two people with their roles, as `cadnode users add` writes them."""
+    path, hashing = folder / "users", Passwords()
+    people = [("vera", "viewer"), ("otto", "operator")]
+    path.write_text("".join(f"{n}:{r}:{hashing.hash(PASSWORDS[n])}\n" for n, r in people))
+    path.chmod(0o600)
+    return path
+
+
+def test_people_log_in_by_name_at_a_node_that_serves_https_and_lose_what_is_taken_from_them(
+    tmp_path: Path,
+) -> None:
+    certificate, key = certified(tmp_path)
+    users = users_file(tmp_path)
+    more = f'certificate_file = "{certificate}"\nkey_file = "{key}"\nusers_file = "{users}"\n'
+    body = {"study_instance_uid": "1.2.3", "source": "x"}
+    with web_role(tmp_path, more) as web, requests.Session() as session:
+        session.trust_env, session.verify = False, str(certificate)
+        wait_until(lambda: answers(web.url("/health", "https"), verify=certificate), "it answers")
+        here = {"Origin": web.url("", "https")}
+
+        def log_in(name: str) -> requests.Response:
+            fields = {"name": name, "password": PASSWORDS[name]}
+            at = web.url("/login", "https")
+            return session.post(at, fields, headers=here, allow_redirects=False, timeout=10)
+
+        answer = log_in("vera")
+        assert answer.status_code == 303
+        assert answer.headers["Set-Cookie"].startswith("__Host-cadnode_session=")
+        assert "max-age" in answer.headers["Strict-Transport-Security"]
+        front = session.get(web.url("/login", "https"), allow_redirects=False, timeout=10)
+        assert front.headers["Location"] == "/"
+        refused = session.post(
+            web.url("/api/studies", "https"), json=body, headers=here, timeout=10
+        )
+        assert (refused.status_code, "operator" in refused.json()["error"]) == (403, True)
+        log_in("otto")
+        users.write_text(users.read_text().replace("otto:operator", "otto:viewer"))
+        wait_until(
+            lambda: (
+                session.get(web.url("/api/openapi.json", "https"), timeout=10).status_code == 401
+            ),
+            "the session that was another role's has ended",
+        )
+        assert "Traceback" not in web.log
+        for secret in (*PASSWORDS.values(), "vera", "otto"):
+            assert secret not in web.log
+
+
+def certified(folder: Path) -> tuple[Path, Path]:
+    """A certificate for this machine, and its key."""
+    certificate, key = folder / "cert.pem", folder / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
          "-nodes", "-keyout", str(key), "-out", str(certificate), "-days", "2",
          "-subj", "/CN=node", "-addext", "subjectAltName=IP:127.0.0.1"],
         check=True, capture_output=True,
     )  # fmt: skip
+    return certificate, key
+
+
+def test_https_is_served_with_a_certificate_of_the_admins_own(tmp_path: Path) -> None:
+    certificate, key = certified(tmp_path)
     tls = f'certificate_file = "{certificate}"\nkey_file = "{key}"\n'
     with web_role(tmp_path, tls) as web:
         health = web.url("/health", "https")
