@@ -179,7 +179,9 @@ TAMPERINGS: dict[str, tuple[Callable[[Path], object], Problem]] = {
     "another model's signature": (signature_of_another_model, Problem.FILES),
     "two manifests": (forged_twice, Problem.WRONG),
     "a huge signature": (
-        lambda f: (f / signature.FILE).write_bytes(b" " * (signature.MOST_SIGNATURE + 1)),
+        lambda f: (f / signature.FILE).write_bytes(
+            (f / signature.FILE).read_bytes() + b" " * signature.MOST_SIGNATURE
+        ),
         Problem.DAMAGED,
     ),
     "an empty signature": (lambda f: (f / signature.FILE).write_bytes(b""), Problem.DAMAGED),
