@@ -132,6 +132,12 @@ def erase(
             _ask(outlook, beyond)
         erased = place.erase(outlook, quiet=as_json)
     _report(erased, place.storage, as_json=as_json)
+    if (n_open := place.n_open()) and not as_json:
+        err.print(
+            f"Erasures that were broken off, of any patient: {n_open}. Each is ended by the "
+            "command that began it; until then its plan in erasures/open holds identifiers.",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
     if erased.record is None:
         raise typer.Exit(1)
 
@@ -154,6 +160,11 @@ class _Place:
 
         found: dict[str, int] = self._beyond.find(PatientSearch(outlook.plan.identifiers))
         return found
+
+    def n_open(self) -> int:
+        from cadnode.node.erasure_plan import Plans
+
+        return Plans(self.storage).n_open()
 
     def erase(self, outlook: "Outlook", *, quiet: bool) -> "Erased":
         n_files = len(self._erasure.files()) + len(self._beyond.files())

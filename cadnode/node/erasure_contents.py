@@ -112,12 +112,14 @@ def _png_texts(data: bytes) -> Iterator[bytes]:
     while at + 8 <= len(data):
         length, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
         value = data[at + 8 : at + 8 + length]
-        if kind == b"zTXt":
+        if kind == b"tEXt":
+            yield value.partition(b"\0")[2]
+        elif kind == b"zTXt":
             yield _inflated(value.partition(b"\0")[2][1:])
         elif kind == b"iTXt":
-            flags, _, rest = value.partition(b"\0")[2][:1], None, value.partition(b"\0")[2][2:]
-            text = rest.split(b"\0", 2)[-1]
-            yield _inflated(text) if flags == b"\1" else text
+            rest = value.partition(b"\0")[2]
+            text = rest[2:].split(b"\0", 2)[-1]
+            yield _inflated(text) if rest[:1] == b"\1" else text
         at += 12 + length
 
 

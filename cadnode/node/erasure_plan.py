@@ -8,7 +8,6 @@ STORAGE/erasures/open/<hash>.json    an erasure that has begun: a crash leaves i
 """
 
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +96,6 @@ class Plans:
         sync_folder(self._folder / _OPEN)
         return path
 
-    def open_ones(self) -> Iterator[Path]:
-        """Plans that crashes have left."""
-        yield from sorted((self._folder / _OPEN).glob("*.json"))
+    def n_open(self) -> int:
+        """Number of erasures that were broken off."""
+        return sum(1 for _ in (self._folder / _OPEN).glob("*.json"))
