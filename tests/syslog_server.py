@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,13 +15,15 @@ from cadnode.tls import TlsFiles, server_context
 class SyslogServer:
     """What it received, a message each, in order. `port` 0: any free one.
 
-    `drops` connections are ended after they were read, without a word: nothing of them counts.
+    `drops` connections are reset after a part was read: nothing of them counts. Not `says_goodbye`:
+    connections are closed without a close_notify alert, as rsyslog with GnuTLS does.
     """
 
     port: int = 0
     messages: list[bytes] = field(default_factory=list)
     connections: int = 0
     drops: int = 0
+    says_goodbye: bool = True
     peer: dict[str, object] | None = None
 
     @property
@@ -36,10 +39,13 @@ class SyslogServer:
                 data += part
                 if self.drops and b" " in data and len(_taken(bytearray(data))) >= 1:
                     self.drops -= 1
+                    reset = struct.pack("ii", 1, 0)
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
                     return
             self.messages += _taken(data)
             assert not data, "a frame is not whole"
-            connection.unwrap()
+            if self.says_goodbye:
+                connection.unwrap()
 
 
 def _taken(data: bytearray) -> list[bytes]:

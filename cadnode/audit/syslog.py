@@ -4,12 +4,16 @@ Syslog has no receipts. The only one is TLS's and TCP's: a connection that the r
 good order, after ours was closed, has been read to its end. So a batch has a connection of its
 own, and counts as sent when that has ended well; until then it is sent again, in the same order. A
 message may come twice therefore, never not at all.
+
+Deviation: a repository that closes the connection without a close_notify alert has read it, too,
+although RFC 5425 4.4 asks for the alert, because rsyslog with GnuTLS sends none.
 """
 
 import os
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -107,5 +111,6 @@ class Repository:
 
 
 def _end(connection: ssl.SSLSocket) -> None:
-    """Say that nothing follows, and wait until the repository says so, too (RFC 5425 4.4)."""
-    connection.unwrap()
+    """Say that nothing follows, and wait for the repository's end (RFC 5425 4.4)."""
+    with suppress(ssl.SSLEOFError, ssl.SSLZeroReturnError):
+        connection.unwrap()

@@ -111,6 +111,17 @@ def test_what_a_repository_did_not_take_to_the_end_is_sent_again_before_the_rest
     assert sequences(server) == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_repository_that_closes_without_the_alert_has_read_all(
+    tmp_path: Path, authority: Authority
+) -> None:
+    made = trail(tmp_path, 3)
+    files = authority.files(authority.sign("repository"))
+    with running(files, SyslogServer(says_goodbye=False)) as server:
+        sending = Forwarder(made.folder, Repository(section(authority, server.port)))
+        assert (sending.round(), sending.round()) == (3, 0)
+    assert sequences(server) == [1, 2, 3]
+
+
 def test_pauses_grow_to_a_minute_and_the_log_says_it_once(
     tmp_path: Path, authority: Authority, capsys: pytest.CaptureFixture[str]
 ) -> None:
