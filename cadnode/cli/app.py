@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from cadnode import __version__, extras, places, settings
+from cadnode.cli.audit import audit_app
 from cadnode.cli.command import (
     AsJson,
     ConfigFile,
@@ -59,6 +60,7 @@ app.add_typer(orthanc_app, name="orthanc")
 app.add_typer(studies_app, name="studies")
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(storage_app, name="storage")
+app.add_typer(audit_app, name="audit")
 app.command()(phantom)
 app.command()(compare)
 app.command()(report)

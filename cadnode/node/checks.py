@@ -4,8 +4,6 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from enum import StrEnum
 from math import inf
 from typing import Final
 
@@ -15,6 +13,9 @@ from cadnode.deliver.destination import kind_of
 from cadnode.deliver.dicom import peer_of
 from cadnode.errors import CadnodeError, ReportError, SettingsError
 from cadnode.node import commitments, worker_state
+from cadnode.node.audit_checks import audit_checks
+from cadnode.node.check import Check as Check
+from cadnode.node.check import CheckVerdict as CheckVerdict
 from cadnode.node.deliveries import profiles_of
 from cadnode.node.disk_problems import disk_problems
 from cadnode.node.senders import Senders, senders_of
@@ -30,28 +31,6 @@ from cadnode.tls import TlsFiles, client_context, days_left, list_days_left, ser
 _RENEW_DAYS: Final = 30
 
 
-class CheckVerdict(StrEnum):
-    """How a check ended; only `FAILED` makes `cadnode check` exit non-zero."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing checked, with its verdict."""
-
-    name: str
-    verdict: CheckVerdict
-    found: str
-    advice: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        """For `--json`."""
-        return asdict(self)
-
-
 def run(settings: Settings) -> Iterator[Check]:
     """Checks in the order in which an admin would look: disk, port, device, models, peers."""
     yield _disk(settings)
@@ -59,6 +38,7 @@ def run(settings: Settings) -> Iterator[Check]:
     yield _senders(settings)
     yield from _certificates(settings)
     yield from _web(settings)
+    yield from audit_checks(settings)
     yield _jobs(settings)
     yield from _roles(settings)
     yield from _reading(settings)
@@ -138,6 +118,8 @@ def _certificates(settings: Settings) -> Iterator[Check]:
     for one in settings.destinations:
         if (files := one.tls_files) is not None:
             yield _certificate(f"destination {one.name}", files, client_context, "TLS")
+    if settings.audit.certificate_file is not None:
+        yield _certificate("audit", settings.audit.tls_files, client_context, "TLS")
 
 
 def _certificate(of: str, files: TlsFiles, make: Callable[[TlsFiles], object], found: str) -> Check:

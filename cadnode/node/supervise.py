@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from cadnode.log import get_logger
-from cadnode.node import job_database, retry, role_status, trial_job
+from cadnode.node import audit_keeper, job_database, retry, role_status, trial_job
 from cadnode.node.heartbeat import Listened
 from cadnode.node.orphans import is_orphan
 from cadnode.node.poison import Casualties, Cause, cause_of, memory_kills
@@ -113,7 +113,7 @@ def serve(config: Path | None, settings: Settings) -> None:
     Raises
     ------
     SettingsError
-        A role could never work: the token or the certificate cannot be used, no job runs here, or
+        A role could never work: the token or a certificate cannot be used, no job runs here, or
         another node works in the storage folder.
     """
     if settings.web.enabled:  # without it a node has no health: its death would go unnoticed
@@ -123,7 +123,8 @@ def serve(config: Path | None, settings: Settings) -> None:
         if storage_lock.was_killed:
             Casualties(settings.storage.folder).note("node", Cause.NODE_ENDED)
         _prepare_jobs(settings)
-        _watch(config, settings, storage_lock)
+        with audit_keeper.running(settings, was_killed=storage_lock.was_killed):
+            _watch(config, settings, storage_lock)
     log.info("stopped", role="node")
 
 
