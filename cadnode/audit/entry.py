@@ -35,7 +35,7 @@ class RemarkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What the trail says of itself; `end` is the sequence and hash that a removed month ends in."""
+    """What the trail says of itself; `end`: in which sequence and hash a month ended."""
 
     kind: RemarkKind
     count: int = 0

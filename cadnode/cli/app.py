@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from cadnode import __version__, extras, places, settings
+from cadnode.cli.audit import audit_app
 from cadnode.cli.command import (
     AsJson,
     ConfigFile,
@@ -63,6 +64,7 @@ app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(storage_app, name="storage")
 app.add_typer(users_app, name="users")
 app.add_typer(patients_app, name="patients")
+app.add_typer(audit_app, name="audit")
 app.command()(phantom)
 app.command()(compare)
 app.command()(report)

@@ -1,5 +1,6 @@
 """`cadnode models`: which models the node has, which are active, and whether they are whole."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cadnode import settings
+from cadnode.cli.acts import Act, changing_models
 from cadnode.cli.command import AsJson, ConfigFile, FailureReason, command, err, out, print_json
 from cadnode.cli.export import export
 from cadnode.cli.model_history import history, remove
@@ -110,12 +112,14 @@ def add(
     from cadnode.registry.numbering import COUNT_UP, chosen
 
     values = settings.load(config)
-    with err.status("examining …"):
+    recorded = nullcontext(Act("")) if dry_run else changing_models(values, "add")
+    with recorded as act, err.status("examining …"):
         added = installation.add(
             path, model_overview.stores(values), _actor(), model_overview.examine,
             activate=activate, dry_run=dry_run,
             numbering=COUNT_UP if version is None else chosen(version),
         )  # fmt: skip
+        act.what = " ".join(f"{a.card.name}@{a.card.version}" for a in added)
     if as_json:
         print_json(
             [
@@ -159,10 +163,13 @@ def activate(
     from cadnode.registry.history import grounds
 
     name, wanted = parse(spec)
-    stores, why = model_overview.stores(settings.load(config)), grounds(reason)
-    now = installation.activate(
-        stores, name, version or wanted, _actor(), model_overview.examine, why
-    )
+    values, why = settings.load(config), grounds(reason)
+    stores = model_overview.stores(values)
+    with changing_models(values, "activate") as act:
+        now = installation.activate(
+            stores, name, version or wanted, _actor(), model_overview.examine, why
+        )
+        act.what = f"{name}@{now}"
     _print_active(name, now, as_json=as_json)
 
 
@@ -192,17 +199,20 @@ def promote(
     from cadnode.node import model_overview
     from cadnode.registry import promotion
 
-    stores, limits = model_overview.stores(settings.load(config)), promotion.read_rule(rule)
-    done = promotion.promote(
-        stores,
-        spec,
-        evidence,
-        limits,
-        _actor(),
-        model_overview.examine,
-        reason=reason,
-        forced=force,
-    )
+    values, limits = settings.load(config), promotion.read_rule(rule)
+    stores = model_overview.stores(values)
+    with changing_models(values, "promote") as act:
+        done = promotion.promote(
+            stores,
+            spec,
+            evidence,
+            limits,
+            _actor(),
+            model_overview.examine,
+            reason=reason,
+            forced=force,
+        )
+        act.what, act.has_failed = f"{done.name}@{done.version}", not done.done
     if as_json:
         print_json(promotion.as_dict(done))
     else:
@@ -224,8 +234,11 @@ def deactivate(
     from cadnode.registry import installation
     from cadnode.registry.history import grounds
 
-    stores = model_overview.stores(settings.load(config))
-    installation.deactivate(stores, name, _actor(), grounds(reason))
+    values = settings.load(config)
+    stores = model_overview.stores(values)
+    with changing_models(values, "deactivate") as act:
+        installation.deactivate(stores, name, _actor(), grounds(reason))
+        act.what = name
     _print_active(name, None, as_json=as_json)
 
 
@@ -239,8 +252,11 @@ def rollback(
     from cadnode.registry import installation
     from cadnode.registry.history import grounds
 
-    stores = model_overview.stores(settings.load(config))
-    now = installation.rollback(stores, name, _actor(), model_overview.examine, grounds(reason))
+    values = settings.load(config)
+    stores = model_overview.stores(values)
+    with changing_models(values, "rollback") as act:
+        now = installation.rollback(stores, name, _actor(), model_overview.examine, grounds(reason))
+        act.what = f"{name}@{now}" if now else name
     _print_active(name, now, as_json=as_json)
 
 

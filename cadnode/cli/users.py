@@ -1,6 +1,7 @@
 """`cadnode users`: the people and programs that may ask the HTTP side, and their roles."""
 
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ import typer
 from rich.table import Table
 
 from cadnode import settings
+from cadnode.cli.acts import Act, acting
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
 from cadnode.errors import SettingsError
 from cadnode.identity import accounts, passwords, tokens, users
@@ -38,10 +40,17 @@ FromInput = Annotated[
 class _Accounts:
     """What both files hold; a file that is not configured holds nobody."""
 
+    values: settings.Settings
     users_file: Path | None
     tokens_file: Path | None
     people: dict[str, Account]
     programs: dict[str, Account]
+
+    def changing(self, how: str, name: str) -> AbstractContextManager[Act]:
+        """Within the block somebody's account is changed: the audit trail has it."""
+        from cadnode.audit.event import Action
+
+        return acting(self.values, Action.USERS_CHANGED, f"{how} {name}")
 
     def place_of(self, name: str) -> tuple[Path, str, Account]:
         """The file, its key and the account of somebody; raises `SettingsError` of nobody."""
@@ -95,7 +104,8 @@ def add(
     file = _users_file(found)
     _is_free(found, name)
     secret = passwords.Passwords().hash(_password(name, from_input=password_stdin))
-    accounts.put(file, users.KEY, Account(name, as_role, secret))
+    with found.changing(f"added as {as_role.word}:", name):
+        accounts.put(file, users.KEY, Account(name, as_role, secret))
     err.print(styled("[green]✓[/] {} is {}", name, as_role.word))
     _warn(config)
 
@@ -110,7 +120,8 @@ def password(name: Name, password_stdin: FromInput = False, config: ConfigFile =
         known = ", ".join(sorted(found.people)) or "nobody yet"
         raise SettingsError(f"there is no person {name!r}; there is: {known}")
     secret = passwords.Passwords().hash(_password(name, from_input=password_stdin))
-    accounts.put(file, users.KEY, Account(name, found.people[name].role, secret))
+    with found.changing("new password of", name):
+        accounts.put(file, users.KEY, Account(name, found.people[name].role, secret))
     err.print(styled("[green]✓[/] {} has a new password", name))
 
 
@@ -126,8 +137,10 @@ def role(
     Example: [bold]cadnode users role jane operator[/]
     """
     as_role = role_of(new_role)
-    file, key, account = _opened(config).place_of(name_of(name))
-    accounts.put(file, key, Account(account.name, as_role, account.secret))
+    found = _opened(config)
+    file, key, account = found.place_of(name_of(name))
+    with found.changing(f"made {as_role.word}:", account.name):
+        accounts.put(file, key, Account(account.name, as_role, account.secret))
     err.print(styled("[green]✓[/] {} is {}", account.name, as_role.word))
     _warn(config)
 
@@ -136,8 +149,10 @@ def role(
 @command
 def remove(name: Name, config: ConfigFile = None) -> None:
     """Remove a person or program: logged out at once, the password or token is worth nothing."""
-    file, key, account = _opened(config).place_of(name_of(name))
-    accounts.remove(file, key, account.name)
+    found = _opened(config)
+    file, key, account = found.place_of(name_of(name))
+    with found.changing("removed", account.name):
+        accounts.remove(file, key, account.name)
     err.print(styled("[green]✓[/] {} is removed", account.name))
     _warn(config)
 
@@ -164,7 +179,8 @@ def token(
     if not (replace and name in found.programs):
         _is_free(found, name)
     made = tokens.new_token()
-    accounts.put(found.tokens_file, tokens.KEY, Account(name, as_role, tokens.hash_of(made)))
+    with found.changing(f"new token as {as_role.word}:", name):
+        accounts.put(found.tokens_file, tokens.KEY, Account(name, as_role, tokens.hash_of(made)))
     if as_json:
         print_json({"name": name, "role": as_role.word, "token": made})
     else:
@@ -173,8 +189,10 @@ def token(
 
 
 def _opened(config: Path | None) -> _Accounts:
-    web = settings.load(config).web
+    values = settings.load(config)
+    web = values.web
     return _Accounts(
+        values,
         web.users_file,
         web.tokens_file,
         users.users_in(web.users_file) if web.users_file else {},

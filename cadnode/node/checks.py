@@ -4,8 +4,6 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from enum import StrEnum
 from math import inf
 from typing import Final
 
@@ -15,6 +13,9 @@ from cadnode.deliver.destination import kind_of
 from cadnode.deliver.dicom import peer_of
 from cadnode.errors import CadnodeError, ReportError, SettingsError, SignatureError
 from cadnode.node import commitments, worker_state
+from cadnode.node.audit_checks import audit_checks
+from cadnode.node.check import Check as Check
+from cadnode.node.check import CheckVerdict as CheckVerdict
 from cadnode.node.deliveries import profiles_of
 from cadnode.node.disk_problems import disk_problems
 from cadnode.node.senders import Senders, senders_of
@@ -30,28 +31,6 @@ from cadnode.tls import TlsFiles, client_context, days_left, list_days_left, ser
 _RENEW_DAYS: Final = 30
 
 
-class CheckVerdict(StrEnum):
-    """How a check ended; only `FAILED` makes `cadnode check` exit non-zero."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing checked, with its verdict."""
-
-    name: str
-    verdict: CheckVerdict
-    found: str
-    advice: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        """For `--json`."""
-        return asdict(self)
-
-
 def run(settings: Settings) -> Iterator[Check]:
     """Checks in the order in which an admin would look: disk, port, device, models, peers."""
     yield _disk(settings)
@@ -60,6 +39,7 @@ def run(settings: Settings) -> Iterator[Check]:
     yield from _certificates(settings)
     yield from _web(settings)
     yield from _identities(settings)
+    yield from audit_checks(settings)
     yield _jobs(settings)
     yield from _roles(settings)
     yield from _reading(settings)
@@ -139,6 +119,8 @@ def _certificates(settings: Settings) -> Iterator[Check]:
     for one in settings.destinations:
         if (files := one.tls_files) is not None:
             yield _certificate(f"destination {one.name}", files, client_context, "TLS")
+    if settings.audit.certificate_file is not None:
+        yield _certificate("audit", settings.audit.tls_files, client_context, "TLS")
 
 
 def _certificate(of: str, files: TlsFiles, make: Callable[[TlsFiles], object], found: str) -> Check:
@@ -189,7 +171,7 @@ def _can_listen(name: str, host: str, port: int, found: str, key: str = "") -> C
 
 def _web(settings: Settings) -> Iterator[Check]:
     """Token and certificate first: with a bad one the node does not even try to listen."""
-    from cadnode.node.web_security import tls_of, token_of
+    from cadnode.node.web_security import check_security
 
     web = settings.web
     if not web.enabled:
@@ -198,7 +180,7 @@ def _web(settings: Settings) -> Iterator[Check]:
         )
         return
     try:
-        token, tls = token_of(web), tls_of(web)
+        check_security(web)
     except CadnodeError as error:
         yield Check(
             "web", CheckVerdict.FAILED, str(error), "the HTTP side does not start like this"
@@ -206,11 +188,11 @@ def _web(settings: Settings) -> Iterator[Check]:
         return
     who = "anybody on this machine"
     if web.knows_somebody:
-        who = "clients with the token" if token else "those who say who they are"
-    scheme = "https" if tls else "http"
+        who = "clients with the token" if web.token_file else "those who say who they are"
+    scheme = "https" if web.tls_files else "http"
     yield _can_listen("web", web.host, web.port, f"{scheme} for {who}")
-    if tls is None and not is_loopback(web.host):
-        what = "the token crosses" if token else "passwords and tokens cross"
+    if web.tls_files is None and not is_loopback(web.host):
+        what = "the token crosses" if web.token_file else "passwords and tokens cross"
         yield Check(
             "web", CheckVerdict.WARNING, f"{what} the network in clear on {web.host}",
             "set web.certificate_file and web.key_file, or put a TLS proxy before it",

@@ -1,12 +1,11 @@
 """The node's models: what `cadnode models` does, with the settings' stores."""
 
-import getpass
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from cadnode.audit.actors import user_name
 from cadnode.detect.features import FEATURE_NAMES
 from cadnode.detect.hotspots import STATISTICS
 from cadnode.domain import SystemStatus
@@ -73,11 +72,7 @@ def stores(values: Settings) -> Stores:
 
 def actor(at: datetime) -> Actor:
     """The user who runs this process, for the history."""
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):  # a container's user need not have a name
-        name = f"uid {os.getuid()}"
-    return Actor(name, at)
+    return Actor(user_name(), at)
 
 
 def examine(folder: Path) -> ModelCard:

@@ -1,20 +1,19 @@
-"""The HTTP side's token and certificate, checked before use and by `cadnode check`."""
+"""Whether the HTTP side can be served as it is set: before the node starts, and by `check`."""
 
-import ssl
-
-from cadnode.identity.tokens import shared_token as token_of
+from cadnode.identity.identities import Identities
 from cadnode.settings import WebSection
 from cadnode.tls import server_context
 
-__all__ = ["tls_of", "token_of"]
 
-
-def tls_of(web: WebSection) -> ssl.SSLContext | None:
-    """TLS with the configured certificate; None when http is served.
+def check_security(web: WebSection) -> None:
+    """Return when identities and certificate can be used.
 
     Raises
     ------
     SettingsError
-        Certificate or key cannot be read, or they do not fit each other.
+        A file of users, tokens or secrets cannot be used; certificate or key cannot be read, or
+        they do not fit each other.
     """
-    return None if web.tls_files is None else server_context(web.tls_files)
+    Identities.of(web)
+    if web.tls_files is not None:
+        server_context(web.tls_files)

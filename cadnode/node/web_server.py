@@ -11,6 +11,7 @@ from dataclasses import replace
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
+from cadnode.audit.trail import Trail
 from cadnode.identity.identities import Identities
 from cadnode.log import get_logger
 from cadnode.node import heartbeat, retry
@@ -51,7 +52,8 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         if listening is not None:
             desk = DeliveryDesk(settings, progress)
             node = replace(node_of(settings, progress, announcer, pulse), orders=desk.orders())
-            _serve(create(node, access), tls, limits_of(settings.web), listening, stopping, pulse)
+            app = create(node, access, Trail.of(settings))
+            _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)
             desk.close()
     progress.close()
     announcer.close()

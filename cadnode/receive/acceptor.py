@@ -354,9 +354,10 @@ class Acceptor:
     def _reject(
         self, connection: Connection, request: AssociateRequest, rejection: Rejection
     ) -> None:
-        if count := self._service.notes.due(rejection.name, connection.address):
+        title = request.calling_ae_title
+        if count := self._service.notes.due(rejection.name, connection.address, title):
             log.warning(
-                "association_refused", calling_ae=request.calling_ae_title,
+                "association_refused", calling_ae=title,
                 reason=rejection.name, peer=connection.address, count=count,
             )  # fmt: skip
         self._linger(connection, pdu.associate_rj(rejection))

@@ -5,6 +5,7 @@ from cadnode.settings.load import Settings, load
 from cadnode.settings.peers import Destination, HttpPeer, Source
 from cadnode.settings.sections import (
     STANDARD_VIEWS,
+    AuditSection,
     JobsSection,
     ListenerSection,
     LogSection,
@@ -18,7 +19,7 @@ from cadnode.settings.sections import (
 )
 
 __all__ = [
-    "STANDARD_VIEWS", "Destination", "HttpPeer", "JobsSection", "ListenerSection", "LogSection",
-    "ModelsSection", "ReadingSection", "ReportSection", "RetentionSection",
+    "STANDARD_VIEWS", "AuditSection", "Destination", "HttpPeer", "JobsSection", "ListenerSection",
+    "LogSection", "ModelsSection", "ReadingSection", "ReportSection", "RetentionSection",
     "Settings", "Source", "StorageSection", "StudySection", "WebSection", "example", "load",
 ]  # fmt: skip

@@ -23,6 +23,7 @@ from pydantic_settings import (
 from cadnode.errors import SettingsError
 from cadnode.settings.peers import Destination, Source
 from cadnode.settings.sections import (
+    AuditSection,
     JobsSection,
     ListenerSection,
     LogSection,
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
     destinations: tuple[Destination, ...] = ()
     sources: tuple[Source, ...] = ()
     web: WebSection = WebSection()
+    audit: AuditSection = AuditSection()
     jobs: JobsSection = JobsSection()
     log: LogSection = LogSection()
 

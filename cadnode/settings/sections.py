@@ -324,6 +324,39 @@ class JobsSection(Section):
     )
 
 
+class AuditSection(Section):
+    """The audit trail: who did what to which study (docs/audit.md). It is always kept."""
+
+    keep_days: NonNegativeFloat = Field(
+        0.0, description="months of the trail are removed so many days after their end; 0: never"
+    )
+    syslog_host: str | None = Field(
+        None, description="audit record repository that gets a copy, by syslog over TLS (RFC 5425)"
+    )
+    syslog_port: Port = Field(6514, description="its TCP port")
+    syslog_ca_file: Path | None = Field(
+        None,
+        description="PEM certificates of who signs the repository's one; without it, the system's",
+    )
+    certificate_file: Path | None = Field(
+        None, description="PEM certificate, with its chain, that the repository is shown"
+    )
+    key_file: Path | None = Field(None, description="PEM key of the certificate, no password")
+
+    @property
+    def tls_files(self) -> TlsFiles:
+        """The files of TLS towards the repository."""
+        return TlsFiles(self.certificate_file, self.key_file, self.syslog_ca_file)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "AuditSection":
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file come together")
+        if self.syslog_host is None and (self.syslog_ca_file or self.certificate_file):
+            raise ValueError("the files of TLS need syslog_host")
+        return self
+
+
 class LogSection(Section):
     """Structured logs on standard error."""
 

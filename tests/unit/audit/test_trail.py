@@ -1,4 +1,4 @@
-"""The trail: what is added to it, by whom, and what becomes of it when the disk does not take it."""
+"""The trail: what is added to it, by whom, and what becomes of it on a disk that fails."""
 
 import fcntl
 import json
