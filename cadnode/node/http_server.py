@@ -25,7 +25,7 @@ from cadnode.node.http_connection import HttpConnection
 from cadnode.node.http_phase import HttpTimes
 from cadnode.receive.admission import Place, PlaceLimits, Places, origin, plain_address
 from cadnode.receive.notes import Notes
-from cadnode.settings.sections import is_loopback
+from cadnode.settings.section import is_loopback
 
 # Of this machine: health checks, Orthanc's plugin, a proxy. Nobody from elsewhere takes these.
 LOCAL: Final = PlaceLimits(in_all=128, per_address=128, idle_s=0.0)
