@@ -38,7 +38,7 @@ class NoRecorder:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What only the route knows: who logged in, or whose name was tried and why not."""
+    """What only the route knows: who logged in, or whose name was tried and why that failed."""
 
     identity: Identity | None = None
     detail: str | None = None
