@@ -118,11 +118,11 @@ VALUES: dict[str, str] = {
     "CADNODE_WEB__ENABLED": "false",
     "CADNODE_WEB__HOST": "localhost",
     "CADNODE_WEB__PORT": "8115",
+    "CADNODE_WEB__MAX_CONNECTIONS": "100",
+    "CADNODE_WEB__MAX_CONNECTIONS_PER_ADDRESS": "20",
     "CADNODE_WEB__TOKEN_FILE": "/token",
     "CADNODE_WEB__CERTIFICATE_FILE": "/certificate",
     "CADNODE_WEB__KEY_FILE": "/key",
-    "CADNODE_WEB__MAX_CONNECTIONS": "100",
-    "CADNODE_WEB__MAX_CONNECTIONS_PER_ADDRESS": "20",
     "CADNODE_JOBS__DATABASE_URL": "postgresql://somewhere/jobs",
     "CADNODE_LOG__LEVEL": "DEBUG",
 }
