@@ -153,8 +153,8 @@ def _print(found: "Iterable[Entry]", *, as_json: bool, with_head: bool = True) -
     rows = list(map(_row, found))
     if rows:
         table = Table(box=None, pad_edge=False, show_header=with_head)
-        for name in ("", "when (UTC)", "what", "who", "from", "study", "of", ""):
-            table.add_column(name, overflow="fold", no_wrap=name in ("when (UTC)", "study"))
+        for name in ("", "when (UTC)", "what", "who", "study", "of"):
+            table.add_column(name, overflow="fold", no_wrap=name in ("when (UTC)", "what", "study"))
         for row in rows:
             table.add_row(*row)
         out.print(table)
@@ -167,13 +167,13 @@ def _row(entry: "Entry") -> Iterator[Text]:
 
     said, when = entry.said, entry.at[:19].replace("T", " ")
     if isinstance(said, Remark):
-        cells = ["!", when, f"{said.kind.value}: {said.detail or said.count}", "audit trail"]
-        return map(Text, [*cells, "", "", "", ""])
+        cells = ["!", when, said.kind.value, "audit trail", "", str(said.detail or said.count)]
+        return map(Text, cells)
     sign = {"success": "", "failure": "✗", "serious failure": "✗✗"}[said.outcome.value]
     who = f"{said.actor.name} ({said.actor.role or said.actor.kind.value})"
-    cells = [sign, when, said.action.value, who]
-    optional = (said.actor.address, said.study, said.peer, said.detail)
-    return map(Text, [*cells, *(one or "" for one in optional)])
+    where = f"{who} {said.actor.address}" if said.actor.address else who
+    of = ": ".join(filter(None, (said.peer, said.detail)))
+    return map(Text, [sign, when, said.action.value, where, said.study or "", of])
 
 
 def _folder(values: settings.Settings) -> Path:
