@@ -95,17 +95,19 @@ def export(
     from cadnode.registry import signing
 
     private = None if key is None else private_key(key, from_stdin=passphrase_stdin)
+
+    def sign(made: Path) -> None:
+        if private is not None:
+            signing.sign(made, private, signer, datetime.now(UTC))
+
     folder, detector = _found(what, settings.load(config))
     summary: dict[str, Any] = {"folder": str(folder), "zip": None, "bundle": None, "onnx": None}
     if parcel is not None:
-        bundle.write_zip(folder, parcel)
+        bundle.write_zip(folder, parcel, sign)
         summary["zip"] = str(parcel)
     if bundle_folder is not None:
-        bundle.write(folder, bundle_folder, detector)
+        bundle.write(folder, bundle_folder, detector, sign)
         summary["bundle"] = str(bundle_folder)
-    for made in (parcel, bundle_folder):
-        if private is not None and made is not None:
-            signing.sign(made, private, signer, datetime.now(UTC))
     summary["signed"] = private is not None
     if onnx is not None:
         checked = _onnx(folder, onnx, images, detector)

@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,7 @@ from cadnode.models import store
 from cadnode.models.card import CnnCard, DetectorCard, FeatureCard, ModelCard
 from cadnode.registry import parcel
 
+Finish = Callable[[Path], object]
 _RUN = "python -m monai.bundle run --meta_file configs/metadata.json --config_file configs/"
 
 
@@ -96,7 +98,9 @@ class Bundle:
     card: ModelCard
 
 
-def write(folder: Path, out: Path, detector: Path | None = None) -> Bundle:
+def write(
+    folder: Path, out: Path, detector: Path | None = None, finish: Finish = lambda made: None
+) -> Bundle:
     """The bundle of a model's folder, written to `out`, whole or not at all.
 
     Parameters
@@ -107,6 +111,8 @@ def write(folder: Path, out: Path, detector: Path | None = None) -> Bundle:
         Must be empty or not be there.
     detector
         Folder of the detector that looks for regions; CNNs and autoencoders take it along.
+    finish
+        What is done last to the bundle, before it is at its place: it is signed.
 
     Raises
     ------
@@ -134,17 +140,18 @@ def write(folder: Path, out: Path, detector: Path | None = None) -> Bundle:
         _text(made / "docs/README.md", readme(card))
         _text(made / "docs/data_license.txt", data_licence(card))
         _text(made / "LICENSE", _licence(card))
+        finish(made)
         if out.exists():
             out.rmdir()
         made.rename(out)
     return Bundle(out, card)
 
 
-def write_zip(folder: Path, file: Path) -> None:
+def write_zip(folder: Path, file: Path, finish: Finish = lambda made: None) -> None:
     """A zip file with a model's folder as NAME/VERSION, for `cadnode models add`.
 
     A signature of the folder does not go along: the files are as they are here, and whoever hands
-    them on signs them.
+    them on signs them, by `finish`, before the zip file is made of them.
 
     Raises
     ------
@@ -156,6 +163,7 @@ def write_zip(folder: Path, file: Path) -> None:
     card, _ = store.read_weights(folder)
     with tempfile.TemporaryDirectory(prefix="cadnode-export-") as name:
         _copy(folder, Path(name) / card.name / card.version)
+        finish(Path(name))
         try:
             parcel.write(Path(name), file)
         except OSError as error:

@@ -106,6 +106,17 @@ def test_a_bundle_is_signed_as_a_whole_and_added(
     assert "'docs/README.md' was changed" in run("add", folder, "--config", there, code=4).stderr
 
 
+def test_what_cannot_be_signed_is_not_written(here: Path, tmp_path: Path, key: Path) -> None:
+    file, folder = tmp_path / "film.zip", tmp_path / "film"
+    signed = ("--key", key, "--signer", "a\nb", "--config", here)
+
+    run("export", "dib-mg-film", "--zip", file, *signed, code=2)
+    run("export", "dib-mg-film", "--bundle", folder, *signed, code=2)
+
+    assert not file.exists()
+    assert not folder.exists()
+
+
 def test_what_is_written_unsigned_says_so_and_is_signed_later(
     here: Path, there: Path, tmp_path: Path, key: Path
 ) -> None:
