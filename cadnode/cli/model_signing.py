@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cadnode import settings
+from cadnode.cli.acts import changing_models
 from cadnode.cli.command import AsJson, ConfigFile, command, out, print_json
 from cadnode.errors import ModelError, SettingsError
 
@@ -113,7 +114,8 @@ def trust_add(
     from cadnode.node import model_overview
     from cadnode.registry import signature, signing, trust
 
-    stores = model_overview.stores(settings.load(config))
+    values = settings.load(config)
+    stores = model_overview.stores(values)
     public = signing.public_key(file)
     if key_id and key_id.lower() != (found := signature.key_id(public)):
         raise SettingsError(
@@ -121,7 +123,8 @@ def trust_add(
             "again from whoever signs"
         )
     by = model_overview.actor(datetime.now(UTC))
-    trusted = trust.add(stores.own, public, name or file.stem, by)
+    with changing_models(values, f"trust key {signature.key_id(public)}"):
+        trusted = trust.add(stores.own, public, name or file.stem, by)
     if as_json:
         print_json(_key_json(trusted))
     else:
@@ -167,10 +170,13 @@ def trust_remove(
     from cadnode.node import model_overview
     from cadnode.registry import trust
 
-    stores = model_overview.stores(settings.load(config))
+    values = settings.load(config)
+    stores = model_overview.stores(values)
     catalogue = stores.catalogue()
     signed = _signed_by(catalogue, key_id)
-    trust.remove(stores.own, key_id)
+    with changing_models(values, "trust key no longer") as act:
+        trust.remove(stores.own, key_id)
+        act.what = key_id  # only an id that was trusted: no words of another
     if as_json:
         print_json({"removed": key_id, "models": signed})
         return

@@ -39,6 +39,7 @@ def test_a_web_token_that_is_too_short_stops_the_start(
 ) -> None:
     token = tmp_path / "token"
     token.write_text(content)
+    token.chmod(0o600)
 
     code, text = start(tmp_path, f"[web]\nhost = '{host}'\ntoken_file = '{token}'")
 

@@ -22,6 +22,7 @@ def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "node.toml").write_text(
+        f"[storage]\nfolder = '{tmp_path / 'data'}'\n"
         f"[web]\nusers_file = '{tmp_path / 'users'}'\ntokens_file = '{tmp_path / 'tokens'}'\n"
     )
     return tmp_path
