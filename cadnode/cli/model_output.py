@@ -38,16 +38,14 @@ def print_overview(console: Console, overview: Overview) -> None:
     for name in ("", "model", "version", "system", "reads", "AUC (95 % CI; n)", "trained on"):
         table.add_column(name, no_wrap=name in {"", "model", "version"})
     table.add_column("size", justify="right", no_wrap=True)
-    signed = any(row.signed for row in overview.rows)
-    if signed:
-        table.add_column("signed by")
     for row in overview.rows:
-        by = [Text(row.signed.key.name if row.signed else "")] if signed else []
-        table.add_row(*_cells(row), *by)
+        table.add_row(*_cells(row))
     console.print(table)
     for row in overview.rows:
         if row.problem:
             console.print(styled("[red]✗[/] {}", row.problem), soft_wrap=True)
+        elif row.signed:
+            console.print(Text(f"{row.entry.spec}: {row.whose}"), soft_wrap=True)
     console.print()
     for status in overview.systems:
         console.print(_system_line(status), soft_wrap=True)

@@ -85,7 +85,7 @@ def test_a_model_goes_signed_from_one_node_to_another(
     assert (by["name"], by["key_id"], by["signer"]) == ("maker", trusted["key_id"], "Dr. Doe")
     shown = run("show", "toy", "--config", there).output
     assert f"{words}; in the signer's words: Dr. Doe" in shown
-    assert "signed by" in run("list", "--config", there).output
+    assert f"toy@0.0.1: {words}" in run("list", "--config", there).output
     assert "packaged with cadnode" in run("show", "dib-mg-film", "--config", there).output
     assert "not signed: nothing proves" in run("show", "toy", "--config", here).output
 

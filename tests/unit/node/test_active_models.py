@@ -3,16 +3,19 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from cadnode.domain import ModelUse
 from cadnode.errors import ModelError, SignatureError, SignatureProblem
 from cadnode.models import store
-from cadnode.node import checks, worker_state
+from cadnode.node import checks, outputs, worker_state
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.readers import load_readers
 from cadnode.reading import Readers
-from cadnode.registry import installation
+from cadnode.registry import installation, signature
 from cadnode.registry.installation import Stores
 from cadnode.settings import Settings, StorageSection
 from tests.unit import store_cases
@@ -129,6 +132,21 @@ def test_a_signature_that_does_not_hold_has_a_code_of_its_own(
     assert (state.problem.code, state.problem.message) == (
         "signature", "card.json is not what was signed",
     )  # fmt: skip
+
+
+def test_a_model_that_is_refused_is_not_read_with_and_still_named_in_reports(
+    values: Settings, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before the refusal is reported with the card of the model that read it."""
+    monkeypatch.setattr("cadnode.node.outputs.stores", lambda values: stores)
+    folder = stores.own / "toy" / "0.0.1"
+    assert outputs.model_folders(values) == (folder,)
+    (folder / signature.FILE).write_text("{}")
+
+    with pytest.raises(SignatureError):
+        outputs.model_folders(values)
+    result: Any = SimpleNamespace(models=(ModelUse("toy", "0.0.1", "0" * 64),))
+    assert outputs.folders_of(values, result) == (folder,)
 
 
 def test_a_node_whose_models_do_not_work_at_all_does_not_start(

@@ -14,7 +14,7 @@ from cadnode.models.card import CnnCard
 from cadnode.models.loading import Model, load
 from cadnode.models.roi import RoiModel
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
-from cadnode.node import outputs, shadow_reading
+from cadnode.node import shadow_reading
 from cadnode.node.readers import choices_of, readers_of
 from cadnode.node.shadow_reading import read
 from cadnode.reading import read_exam
@@ -33,7 +33,7 @@ VIEWS = (("L", "CC"), ("R", "CC"))
 def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stores:
     """The node's own store alone, without what is packaged."""
     found = Stores(tmp_path / "data" / "models", tmp_path / "nothing")
-    monkeypatch.setattr(outputs, "stores", lambda values: found)
+    monkeypatch.setattr("cadnode.node.outputs.stores", lambda values: found)
     return found
 
 
