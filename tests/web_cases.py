@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import requests
 import uvicorn
+from argon2 import PasswordHasher
 
 from cadnode.audit.event import Event, Recorder
 from cadnode.exam.patient import Patient
@@ -41,6 +42,7 @@ PASSWORDS: Final = {
     "otto": "copper moss 52 violins",
     "anna": "silver fern 63 harbours",
 }
+_CHEAP: Final = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 _ROLES: Final = {"vera": "viewer", "otto": "operator", "anna": "admin"}
 DONE = StudyState(
     key=KEY,
@@ -64,7 +66,7 @@ def _accounts() -> Path:
     """A folder with the files of users and tokens, hashed once."""
     folder = Path(tempfile.mkdtemp(prefix="cadnode-accounts-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    hashing = Passwords()
+    hashing = Passwords(_CHEAP)
     people = [f"{name}:{_ROLES[name]}:{hashing.hash(word)}" for name, word in PASSWORDS.items()]
     programs = {"looker": ("viewer", VIEWERS_TOKEN), "doer": ("operator", OPERATORS_TOKEN)}
     for file, lines in (
@@ -86,7 +88,8 @@ def known(*, is_secure: bool = False, clock: Callable[[], float] = time.time, **
     """A node that knows the people of `PASSWORDS`, the programs `looker` and `doer`, the token."""
     folder = _accounts()
     files = {f"{kind}_file": folder / kind for kind in ("users", "tokens", "token")}
-    return Access(Identities.of(WebSection(**{**files, **web}), clock), is_secure)
+    section = WebSection(**{**files, **web})
+    return Access(Identities(section, clock, Passwords(_CHEAP)), is_secure)
 
 
 @dataclass

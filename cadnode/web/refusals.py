@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import Scope
 
 from cadnode.web.caller import Caller, Denied
+from cadnode.web.rights import READING
 from cadnode.web.templating import Templates
 
 # A browser withholds a strict cookie when a link from elsewhere, such as an archive, leads here.
@@ -60,7 +61,7 @@ def answer(denied: Denied, scope: Scope, templates: Templates) -> Response:
         hint = "use http://127.0.0.1, or configure who may ask (`web.users_file`, `cadnode users`)"
         return _json(421, "this name is not served to everybody", hint)
     if denied in _UNKNOWN:
-        if wants_page(scope) and scope["method"] in ("GET", "HEAD"):
+        if wants_page(scope):
             return _to_log_in(denied, scope)
         scheme = 'Bearer error="invalid_token"' if denied is Denied.TOKEN else "Bearer"
         return _json(401, *_UNKNOWN[denied], {"WWW-Authenticate": scheme})
@@ -75,12 +76,18 @@ def answer(denied: Denied, scope: Scope, templates: Templates) -> Response:
 
 def _to_log_in(denied: Denied, scope: Scope) -> Response:
     """To the log-in and back, once it is sure that the browser did not withhold its cookie."""
+    if scope["method"] not in READING:  # the page with the button, not what it was to do
+        return _log_in_page(scope["path"].rpartition("/")[0], has_ended=True)
     headers, path = Headers(scope=scope), safe_path(scope["path"])
     is_again = scope["query_string"] == AGAIN.encode()
     site = headers.get("sec-fetch-site", "")  # absent where http is not on loopback
     if denied is Denied.NOBODY and (site == "cross-site" or not (site or is_again)):
         return HTMLResponse(_ONCE_MORE.format(quote(path) + ("" if site else f"?{AGAIN}")))
-    asked = {"next": path, **({"ended": "1"} if denied is Denied.SESSION else {})}
+    return _log_in_page(path, has_ended=denied is Denied.SESSION)
+
+
+def _log_in_page(wanted: str, *, has_ended: bool) -> Response:
+    asked = {"next": safe_path(wanted), **({"ended": "1"} if has_ended else {})}
     return RedirectResponse("/login?" + urlencode(asked, safe="/", quote_via=quote), 303)
 
 

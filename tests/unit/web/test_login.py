@@ -1,9 +1,13 @@
 """How sessions begin and end, and what their cookies are worth."""
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import requests
 
+from cadnode.identity.refusal import Refusal, Refused
 from cadnode.web.login import in_words
 from tests.web_cases import TOKEN, UID, Told, known, served
 
@@ -137,6 +141,44 @@ def test_a_session_that_has_ended_is_told_at_the_log_in() -> None:
         sent = client.get(f"/studies/{UID}", Accept="text/html", Sec_Fetch_Site="none")
         assert sent.headers["Location"] == f"/login?next=/studies/{UID}&ended=1"
         assert "Your session has ended" in client.get(sent.headers["Location"]).text
+
+
+def test_a_button_of_a_page_whose_session_has_ended_leads_to_the_log_in_and_back() -> None:
+    now, told = [1000.0], Told()
+    with served(told, known(clock=lambda: now[0])) as client:
+        client.log_in("otto")
+        csrf = client.csrf()
+        now[0] += 31 * 60
+        sent = client.send(f"/studies/{UID}/retry", {"csrf": csrf}, Accept="text/html")
+        assert (sent.status_code, told.orders) == (303, [])
+        assert sent.headers["Location"] == f"/login?next=/studies/{UID}&ended=1"
+        assert client.send(f"/studies/{UID}/retry", {"csrf": csrf}).status_code == 401
+
+
+def test_log_ins_that_take_long_keep_no_page_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More of them than the server has threads for what is slow."""
+    access, may_go_on = known(), threading.Event()
+
+    def slow(name: str, password: str, address: str) -> Refused:
+        may_go_on.wait(30)
+        return Refused(Refusal.WRONG)
+
+    monkeypatch.setattr(access.identities, "log_in", slow)
+    with served(Told(), access) as client, ThreadPoolExecutor(60) as pool:
+
+        def log_in(_n: int) -> int:
+            headers, fields = {"Origin": client.url}, {"name": "vera", "password": "x"}
+            at = f"{client.url}/login"
+            return requests.post(at, fields, headers=headers, timeout=60).status_code
+
+        try:
+            asked = [pool.submit(log_in, n) for n in range(60)]
+            token = {"Authorization": f"Bearer {TOKEN}"}
+            for _ in range(20):
+                assert client.get(f"/api/studies/{UID}", **token).status_code == 200
+        finally:
+            may_go_on.set()
+        assert {one.result() for one in asked} == {401}
 
 
 def test_a_page_that_refreshes_itself_does_not_keep_a_session_alive() -> None:
