@@ -61,10 +61,13 @@ def _taken(data: bytearray) -> list[bytes]:
 
 
 @contextmanager
-def running(files: TlsFiles, server: SyslogServer | None = None) -> Iterator[SyslogServer]:
+def running(
+    files: TlsFiles, server: SyslogServer | None = None, version: ssl.TLSVersion | None = None
+) -> Iterator[SyslogServer]:
     """A repository that listens on a loopback port until the end of the block."""
     server = server or SyslogServer()
     context = server_context(files)
+    context.maximum_version = version or context.maximum_version
     listening = socket.create_server(("127.0.0.1", server.port))
     server.port = listening.getsockname()[1]
     threads: list[threading.Thread] = []

@@ -9,11 +9,11 @@ Deviation: a repository that closes the connection without a close_notify alert 
 although RFC 5425 4.4 asks for the alert, because rsyslog with GnuTLS sends none.
 """
 
+import errno
 import os
 import socket
 import ssl
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,7 @@ _PRIORITY: Final = 85  # facility 10 (security), severity 5 (notice): PS3.15 A.6
 _MESSAGE_ID: Final = "DICOM+RFC3881"  # PS3.15 A.6
 _BOM: Final = b"\xef\xbb\xbf"
 _TIMEOUT_S: Final = 10.0
+_READ_BYTES: Final = 16 << 10
 
 
 class RepositoryAway(CadnodeError):
@@ -90,15 +91,10 @@ class Repository:
         RepositoryAway
             It has not, or it cannot be known.
         """
+        data = b"".join(framed(entry, self._sender) for entry in entries)
         try:
-            with (
-                socket.create_connection(self._where, _TIMEOUT_S) as plain,
-                self._contexts.current().wrap_socket(
-                    plain, server_hostname=self._where[0]
-                ) as connection,
-            ):
-                connection.sendall(b"".join(framed(entry, self._sender) for entry in entries))
-                _end(connection)
+            with socket.create_connection(self._where, _TIMEOUT_S) as plain:
+                _Connection(plain, self._contexts.current(), self._where[0]).send(data)
         except ssl.SSLCertVerificationError as error:
             raise RepositoryAway(
                 f"its certificate is not trusted ({error.verify_message})"
@@ -110,7 +106,57 @@ class Repository:
             raise RepositoryAway(f"{type(error).__name__}: {reason}") from None
 
 
-def _end(connection: ssl.SSLSocket) -> None:
-    """Say that nothing follows, and wait for the repository's end (RFC 5425 4.4)."""
-    with suppress(ssl.SSLEOFError, ssl.SSLZeroReturnError):
-        connection.unwrap()
+class _Connection:
+    """One TLS connection, of which every byte that comes is looked at.
+
+    `SSLSocket.unwrap` is not enough: it may return before the answer to our end, which can be the
+    alert that our certificate was refused (in TLS 1.3 after the handshake).
+    """
+
+    def __init__(self, plain: socket.socket, context: ssl.SSLContext, host: str) -> None:
+        self._plain = plain
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._in, self._out, server_hostname=host)
+
+    def send(self, data: bytes) -> None:
+        """Return when the repository has ended the connection after our end (RFC 5425 4.4).
+
+        Raises `OSError`, of which `ssl.SSLError` is one.
+        """
+        while not self._is_done(self._tls.do_handshake):
+            if not self._receive():
+                raise ConnectionResetError(errno.ECONNRESET, "within the handshake")
+        if data:
+            self._tls.write(data)
+        self._is_done(self._tls.unwrap)
+        while not self._has_ended():
+            if not self._receive():
+                return
+
+    def _is_done(self, step: Callable[[], object]) -> bool:
+        """Whether a step needs nothing more from the repository; what it said is sent."""
+        try:
+            step()
+        except ssl.SSLWantReadError:
+            return False
+        finally:
+            if said := self._out.read():
+                self._plain.sendall(said)
+        return True
+
+    def _has_ended(self) -> bool:
+        """Whether the repository has said its end; an alert raises."""
+        try:
+            while self._tls.read(_READ_BYTES):  # nobody has anything to say here
+                pass
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLZeroReturnError:
+            return True
+        return True
+
+    def _receive(self) -> bool:
+        """Whether bytes came; False: the repository has closed."""
+        received = self._plain.recv(_READ_BYTES)
+        self._in.write(received)
+        return bool(received)

@@ -367,6 +367,8 @@ class Acceptor:
         address = connection.address
         if reason and (count := self._service.notes.due(reason, address)):
             log.warning("message_refused", reason=reason, peer=address, count=count)
+        if not reason:  # a scan, or another protocol: no line of the log is worth it
+            self._service.notes.witness.refused("no_request", address)
         self._linger(connection, pdu.abort(AbortSource.SERVICE_USER))
 
     def _linger(self, connection: Connection, answer: bytes) -> None:

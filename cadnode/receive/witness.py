@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from cadnode.audit.event import Action, Actor, ActorKind, Event, Outcome, Recorder
 
 FOLDED_S: Final = 60.0  # of a peer and a reason one line in so long a time
+MOST_AT_ONCE: Final = 20  # a line is a sync of the disk, and the listener's loop waits for it
 MOST_PEERS: Final = 200  # in that time; the others are one
 OTHERS: Final = "others"
 _TITLE: Final = 16  # characters (PS3.5 6.2)
@@ -67,6 +68,7 @@ class AuditWitness:
             now = self._clock()
             self._told_at = {k: at for k, at in self._told_at.items() if now - at < FOLDED_S}
             due = [key for key in self._counts if everything or key not in self._told_at]
+            due = due if everything else due[:MOST_AT_ONCE]
             counts = {key: self._counts.pop(key) for key in due}
             self._told_at.update(dict.fromkeys(due, now))
         for (address, name, reason), count in counts.items():

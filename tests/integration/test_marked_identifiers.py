@@ -31,6 +31,8 @@ _MORE = """
 syslog_host = "127.0.0.1"
 syslog_port = {port}
 syslog_ca_file = "{ca}"
+certificate_file = "{certificate}"
+key_file = "{key}"
 
 [retention]
 images_days = 0.0001
@@ -92,13 +94,18 @@ def done(node: Node, action: Action, n: int = 1) -> bool:
 
 def test_no_marked_identifier_is_in_trail_syslog_or_logs(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "pki")
+    ours = authority.sign("node")
     exam = write_exam(tmp_path / "exam")
     unreadable = broken(tmp_path / "broken.dcm")
     with (
         repository_running(authority.files(authority.sign("repository"))) as repository,
         embedded(tmp_path / "archive") as archive,
         running_node(
-            tmp_path, archive, more=_MORE.format(port=repository.port, ca=authority.path)
+            tmp_path,
+            archive,
+            more=_MORE.format(
+                port=repository.port, ca=authority.path, certificate=ours.certificate, key=ours.key
+            ),
         ) as node,
     ):
         audit = tmp_path / "data" / "audit"

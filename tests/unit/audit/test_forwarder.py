@@ -3,6 +3,7 @@
 import itertools
 import re
 import socket
+import ssl
 import threading
 from pathlib import Path
 from xml.etree import ElementTree as Xml
@@ -167,6 +168,27 @@ def test_a_repository_of_another_authority_gets_nothing(
         assert sending.round() == 0
     assert server.messages == []
     assert "not trusted" in backlog(made.folder).problem
+    assert position(made.folder).sequence == 0
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("n_lines", [1, 300])
+def test_a_repository_that_refuses_our_certificate_has_nothing(
+    tmp_path: Path, authority: Authority, version: ssl.TLSVersion, n_lines: int
+) -> None:
+    other = Authority(tmp_path / "other", "Other CA").sign("node")
+    made = trail(tmp_path, n_lines)
+    with running(authority.files(authority.sign("repository")), version=version) as server:
+        place = {"syslog_host": "127.0.0.1", "syslog_port": server.port}
+        without = AuditSection(**place, syslog_ca_file=authority.path)
+        foreign = AuditSection(
+            **place, syslog_ca_file=authority.path,
+            certificate_file=other.certificate, key_file=other.key,
+        )  # fmt: skip
+        for settings in (without, foreign):
+            for _ in range(3):
+                assert Forwarder(made.folder, Repository(settings)).round() == 0
+    assert server.messages == []
     assert position(made.folder).sequence == 0
 
 

@@ -126,13 +126,19 @@ def test_refused_titles_and_rubbish_are_recorded(tmp_path: Path, trail: Trail) -
             rubbish.sendall(b"\x01\x00\x00\x00\x00\x20" + b"Roe^Jane rubbish of 32 bytes ...")
             rubbish.settimeout(5)
             rubbish.recv(100)
+        with socket.create_connection(("127.0.0.1", listening.port)) as scan:
+            scan.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            scan.settimeout(5)
+            scan.recv(100)
 
         def told() -> bool:
             witness.tell()
-            return trail.folder.is_dir() and len(events(trail)) >= 2
+            return trail.folder.is_dir() and len(events(trail)) >= 3
 
         wait_until(told)
     found = {(event.detail, event.actor.name) for event in events(trail)}
-    assert found == {("calling_ae_title", "ROGUE"), ("malformed", "127.0.0.1")}
+    assert found == {
+        ("calling_ae_title", "ROGUE"), ("malformed", "127.0.0.1"), ("no_request", "127.0.0.1"),
+    }  # fmt: skip
     assert verify(trail.folder).is_whole
     assert b"Roe" not in b"".join(path.read_bytes() for path in trail.folder.iterdir())
