@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pynetdicom import AE, _config
+from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.sop_class import Verification
 
 from cadnode.deliver.answers import NOT_ACCEPTED, of_rejection, of_tls
@@ -28,6 +29,7 @@ from cadnode.errors import (
     TransientDeliveryError,
     not_taken,
 )
+from cadnode.identity.secret_file import first_line
 from cadnode.log import get_logger
 from cadnode.settings import Destination
 from cadnode.tls import TlsFiles, client_context
@@ -44,7 +46,8 @@ class DicomPeer:
 
     `query_host`, `query_port` and `query_ae_title` name the peer that answers C-FIND for it,
     where that is another. With `tls` both are spoken to by TLS; `tls_name` is the name in the
-    certificate where that is not the host.
+    certificate where that is not the host. A `username` is shown with the first line of
+    `password_file` (user identity negotiation, PS3.7 D.3.3.7).
     """
 
     name: str
@@ -58,6 +61,8 @@ class DicomPeer:
     query_ae_title: str = ""
     tls: TlsFiles | None = None
     tls_name: str = ""
+    username: str = ""
+    password_file: Path | None = None
 
     @property
     def for_queries(self) -> "DicomPeer":
@@ -110,6 +115,8 @@ def peer_of(destination: Destination, calling_ae_title: str) -> DicomPeer:
         query_ae_title=destination.query_ae_title or "",
         tls=destination.tls_files,
         tls_name=destination.tls_name,
+        username=destination.username,
+        password_file=destination.password_file,
     )
 
 
@@ -220,6 +227,7 @@ def associated(
     _config.STORE_SEND_CHUNKED_DATASET = True  # files are read piecewise and sent as they are
     try:
         transport = _Transport(destination)
+        extended = [*negotiation.pop("ext_neg", ()), *_user_identity(destination)]
     except SettingsError as error:
         raise not_taken(NOT_ACCEPTED, f"{destination.name}: {error}") from None
     ae = AE(destination.calling_ae_title)
@@ -232,7 +240,7 @@ def associated(
     try:
         assoc = ae.associate(
             destination.host, destination.port, ae_title=destination.ae_title, max_pdu=0,
-            tls_args=(transport, ""), **negotiation,
+            tls_args=(transport, ""), ext_neg=extended, **negotiation,
         )  # fmt: skip
     except OSError as error:  # the host's name has no address
         raise TransientDeliveryError(f"{destination.name} cannot be reached") from error
@@ -247,6 +255,26 @@ def associated(
         raise
     finally:
         transport.close()
+
+
+def _user_identity(destination: DicomPeer) -> list[UserIdentityNegotiation]:
+    """Read at every association, so that a changed passcode is used at the next try.
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be used.
+    """
+    if destination.password_file is None:
+        return []
+    item = UserIdentityNegotiation()
+    item.user_identity_type = 2  # user and passcode
+    item.positive_response_requested = False
+    item.primary_field = destination.username.encode()
+    item.secondary_field = first_line(
+        destination.password_file, "password_file", "it holds the passcode"
+    ).encode()
+    return [item]
 
 
 class _Transport:

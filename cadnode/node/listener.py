@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.audit.trail import Trail
+from cadnode.identity.secret_file import first_line
 from cadnode.log import get_logger
 from cadnode.node import commitment_reports, commitments, heartbeat, readiness, retry
 from cadnode.node.commitments import Archives
@@ -24,6 +25,7 @@ from cadnode.receive.holdings import Holdings
 from cadnode.receive.spool import Spool, StoredInstance
 from cadnode.receive.witness import AuditWitness
 from cadnode.settings import Settings
+from cadnode.settings.sections import ListenerPeer
 
 log = get_logger("listener")
 
@@ -121,6 +123,8 @@ def scp_config(settings: Settings) -> scp.ScpConfig:
                 peer.ae_title or "",
                 ip_network(peer.address, strict=False),
                 peer.certificate_sha256 or "",
+                peer.username,
+                _passcode(peer),
             )
             for peer in listener.peers
         ),
@@ -132,3 +136,10 @@ def scp_config(settings: Settings) -> scp.ScpConfig:
         network_timeout_s=listener.network_timeout_s,
         least_bytes_per_s=listener.least_bytes_per_s,
     )
+
+
+def _passcode(peer: ListenerPeer) -> str:
+    if peer.password_file is None:
+        return ""
+    key = "listener.peers.password_file"
+    return first_line(peer.password_file, key, "it holds the peer's passcode")

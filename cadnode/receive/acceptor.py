@@ -283,7 +283,10 @@ class Acceptor:
         request = pdu.associate_request(bytes(connection.received[pdu.HEADER.size :]))
         connection.received.clear()
         certificate = secure.certificate_of(connection.peer)
-        rejection = self._peers.rejection(connection.address, request, certificate)
+        rejection = self._peers.rejection(
+            connection.address, request, certificate,
+            by_tls=isinstance(connection.peer, SecurePeer),
+        )  # fmt: skip
         if rejection is not None:
             self._reject(connection, request, rejection)
             return
@@ -291,6 +294,7 @@ class Acceptor:
         association = Association(
             connection.peer, connection.address, request, self._service,
             stalled_s=_STALLED_ECHO_S if is_echo else _STALLED_S,
+            asked_who=self._peers.asks_who(connection.address, request.calling_ae_title),
         )  # fmt: skip
         places = self._verification if is_echo else self._storage
         connection.wish = wish = Wish(association, request, places)

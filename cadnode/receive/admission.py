@@ -6,10 +6,11 @@ the newcomer: idle associations keep nobody out. An association that proposes Ve
 has places of its own: a listener at work still answers C-ECHO.
 """
 
+import hmac
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Protocol
@@ -24,12 +25,20 @@ class AllowedPeer:
     """Who may send: an AE title ("": any) at an address of a network.
 
     With a `certificate` (its SHA-256, hexadecimal) only who shows that one, by TLS: whatever else
-    lets that AE title in.
+    lets that AE title in. So it is with a `username`, which comes with its `passcode`.
     """
 
     ae_title: str
     network: Network
     certificate: str = ""
+    username: str = ""
+    passcode: str = field(default="", repr=False)
+
+    def is_shown(self, user: pdu.UserIdentity | None) -> bool:
+        """Whether this user and passcode are shown, compared in constant time."""
+        shown = user or pdu.UserIdentity()
+        is_user = hmac.compare_digest(shown.username, self.username.encode())
+        return hmac.compare_digest(shown.passcode, self.passcode.encode()) and is_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +54,17 @@ class AllowedPeers:
         return not self.peers or any(True for _ in self._at(address))
 
     def rejection(
-        self, address: str, request: pdu.AssociateRequest, certificate: str = ""
+        self,
+        address: str,
+        request: pdu.AssociateRequest,
+        certificate: str = "",
+        *,
+        by_tls: bool = False,
     ) -> pdu.Rejection | None:
         """Why the request is rejected (PS3.8 9.3.4); None: it is not.
 
-        `certificate` is what it was shown with, by TLS.
+        `certificate` is what it was shown with, by TLS. A passcode that came in clear lets nobody
+        in: others may have read it.
         """
         if not request.understands_version_1:
             return pdu.PROTOCOL_VERSION
@@ -61,11 +76,23 @@ class AllowedPeers:
         named = [peer for peer in self._at(address) if peer.ae_title in ("", title)]
         if self.peers and not named:
             return pdu.CALLING_AE_TITLE
-        bound = [p for p in self.peers if p.ae_title == title or (p in named and not p.ae_title)]
+        bound = self._bound(address, title)
         certificates = {peer.certificate for peer in bound if peer.certificate}
         if certificates and certificate not in certificates:
             return pdu.CERTIFICATE
+        users = [peer for peer in bound if peer.username]
+        if users and not (by_tls and any([peer.is_shown(request.user) for peer in users])):
+            return pdu.USER_IDENTITY
         return None
+
+    def asks_who(self, address: str, title: str) -> bool:
+        """Whether who calls itself so has to show a user and a passcode."""
+        return any(peer.username for peer in self._bound(address, title))
+
+    def _bound(self, address: str, title: str) -> list[AllowedPeer]:
+        """The entries that speak of this AE title; one without a title does at its address."""
+        here = self._at(address)
+        return [p for p in self.peers if p.ae_title == title or (p in here and not p.ae_title)]
 
     def _at(self, address: str) -> list[AllowedPeer]:
         where = ip_address(address)

@@ -76,12 +76,15 @@ class Association:
         request: AssociateRequest,
         service: Service,
         stalled_s: float,
+        *,
+        asked_who: bool = False,
     ) -> None:
         self._peer = peer
         self._address = address
         self._asked = request
         self._service = service
         self._stalled_s = stalled_s
+        self._asked_who = asked_who
         self._wire = Wire(peer, service.patience)
         self._accepted: dict[int, Context] = {}
         self._studies: set[str] = set()  # that came on it
@@ -212,6 +215,7 @@ class Association:
                 service.max_pdu_bytes,
                 _IMPLEMENTATION,
                 self._roles(),
+                confirms_user=self._asked_who and bool(self._asked.user and self._asked.user.wants_answer),
             )
         )
 

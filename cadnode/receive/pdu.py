@@ -6,7 +6,7 @@ there; a request is refused as a whole where it is not what PS3.8 says.
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 HEADER = struct.Struct(">BxI")  # type, length
@@ -20,6 +20,9 @@ _FIXED = struct.Struct(">Hxx16s16s32x")  # protocol version, called and calling 
 _APPLICATION_CONTEXT = b"1.2.840.10008.3.1.1.1"
 _VERSION_1 = 0x0001
 _ROLE_SELECTION = 0x54
+_USER_IDENTITY = 0x58
+_USER_IDENTITY_ANSWER = 0x59
+_USERNAME_AND_PASSCODE = 2  # PS3.7 table D.3-14
 
 
 class PduType(IntEnum):
@@ -62,6 +65,7 @@ class Rejection:
 CALLING_AE_TITLE = Rejection(1, 1, 3, "calling_ae_title")
 CALLED_AE_TITLE = Rejection(1, 1, 7, "called_ae_title")
 CERTIFICATE = Rejection(1, 1, 3, "certificate")  # of this AE title another one is expected
+USER_IDENTITY = Rejection(1, 2, 1, "user_identity")  # PS3.7 D.3.3.7.3
 PROTOCOL_VERSION = Rejection(1, 2, 2, "protocol_version")
 LOCAL_LIMIT = Rejection(2, 3, 2, "local_limit_exceeded")
 
@@ -89,6 +93,15 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
+class UserIdentity:
+    """A user and a passcode that a requestor shows (PS3.7 D.3.3.7); any other kind shows none."""
+
+    username: bytes = field(default=b"", repr=False)
+    passcode: bytes = field(default=b"", repr=False)
+    wants_answer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AssociateRequest:
     """An A-ASSOCIATE-RQ (9.3.2). `titles` are both AE titles as they came, for the answer."""
 
@@ -99,6 +112,7 @@ class AssociateRequest:
     proposals: tuple[Proposal, ...]
     max_pdu_bytes: int  # that the requestor takes; 0: any
     roles: tuple[Role, ...] = ()
+    user: UserIdentity | None = None
 
     @property
     def understands_version_1(self) -> bool:
@@ -123,6 +137,7 @@ def associate_request(body: bytes) -> AssociateRequest:
     proposals: list[Proposal] = []
     max_pdu_bytes = 0
     roles: tuple[Role, ...] = ()
+    user: UserIdentity | None = None
     for kind, content in _items(memoryview(body)[_FIXED.size :]):
         if kind == 0x20:
             if len(proposals) == MOST_CONTEXTS:
@@ -131,9 +146,10 @@ def associate_request(body: bytes) -> AssociateRequest:
         elif kind == 0x50:
             max_pdu_bytes = _max_pdu_bytes(content)
             roles = tuple(_roles(content))
+            user = _user_identity(content)
     return AssociateRequest(
         version, _title(called), _title(calling), called + calling, tuple(proposals),
-        max_pdu_bytes, roles,
+        max_pdu_bytes, roles, user,
     )  # fmt: skip
 
 
@@ -188,6 +204,20 @@ def _roles(user_information: memoryview) -> Iterator[Role]:
                 yield Role(_uid(value[2:-2]), value[-2] == 1, value[-1] == 1)
 
 
+def _user_identity(user_information: memoryview) -> UserIdentity | None:
+    """What a User Identity item says (PS3.7 D.3.3.7.1); one that is cut off shows nobody."""
+    for kind, value in _items(user_information):
+        if kind != _USER_IDENTITY or len(value) < 4:
+            continue
+        wants_answer, n_primary = value[1] == 1, int.from_bytes(value[2:4], "big")
+        rest = value[4 + n_primary :]
+        is_whole = len(rest) >= 2 and len(rest) == 2 + int.from_bytes(rest[:2], "big")
+        if value[0] != _USERNAME_AND_PASSCODE or not is_whole:
+            return UserIdentity(wants_answer=False)
+        return UserIdentity(bytes(value[4 : 4 + n_primary]), bytes(rest[2:]), wants_answer)
+    return None
+
+
 def negotiated(
     proposals: Sequence[Proposal], supported: Mapping[str, Sequence[str]]
 ) -> tuple[dict[int, Context], list[tuple[Proposal, ContextResult]]]:
@@ -219,10 +249,13 @@ def associate_ac(
     max_pdu_bytes: int,
     implementation: tuple[str, str],
     roles: Sequence[Role] = (),
+    *,
+    confirms_user: bool = False,
 ) -> bytes:
     """A-ASSOCIATE-AC (9.3.3) with what we take and our implementation's class UID and version.
 
-    `roles` are those that are accepted of the proposed ones; of others the default holds.
+    `roles` are those that are accepted of the proposed ones; of others the default holds. With
+    `confirms_user` it answers that the user was accepted (PS3.7 D.3.3.7.2).
     """
     contexts = b"".join(_result(proposal, result, accepted) for proposal, result in results)
     class_uid, version = implementation
@@ -231,6 +264,7 @@ def associate_ac(
         + _item(0x52, class_uid.encode("ascii"))
         + b"".join(map(_role, roles))
         + _item(0x55, version.encode("ascii"))
+        + (_item(_USER_IDENTITY_ANSWER, bytes(2)) if confirms_user else b"")
     )
     fixed = struct.pack(">Hxx", _VERSION_1) + request.titles + bytes(32)
     body = fixed + _item(0x10, _APPLICATION_CONTEXT) + contexts + _item(0x50, user)

@@ -157,6 +157,10 @@ class Destination(HttpPeer):
             )
         if (self.certificate_file is None) != (self.key_file is None):
             raise ValueError("certificate_file and key_file come together")
+        if self.kind == "dicom" and self.username and not self.tls:
+            raise ValueError("username and password_file are shown to a DICOM peer by TLS: set tls")
+        if self.kind == "dicom" and self.token_file is not None:
+            raise ValueError("a token_file is for HTTP; a DICOM peer takes username, password_file")
         if self.certificate_file is not None and not self.tls:
             raise ValueError("a certificate_file is shown by TLS alone: set tls")
         if self.crl_file is not None and (self.ca_file is None or not self.tls):

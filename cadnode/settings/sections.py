@@ -68,11 +68,21 @@ class ListenerPeer(Section):
         None,
         description="it must show this certificate, by TLS: `openssl x509 -fingerprint -sha256`",
     )
+    username: str = Field(
+        "", description="it must show this user with a passcode, by TLS (user identity negotiation)"
+    )
+    password_file: Path | None = Field(None, description="its first line is that passcode")
     port: Port | None = Field(
         None,
         description="port on which it takes reports of storage commitment (N-EVENT-REPORT) that it "
         "did not take on the association of its request; without one they are not sent again",
     )
+
+    @model_validator(mode="after")
+    def _user_has_a_passcode(self) -> "ListenerPeer":
+        if (self.password_file is None) != (not self.username):
+            raise ValueError("username and password_file come together")
+        return self
 
 
 class ListenerSection(Section):
@@ -136,6 +146,11 @@ class ListenerSection(Section):
                 )
             if peer.certificate_sha256 and self.ca_file is None:
                 raise ValueError("a peer with certificate_sha256 needs listener.ca_file")
+            if peer.username and self.certificate_file is None:
+                raise ValueError(
+                    "a peer with a username needs listener.certificate_file: passcodes are taken "
+                    "by TLS alone"
+                )
         return self
 
     @property

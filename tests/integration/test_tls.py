@@ -388,3 +388,69 @@ def test_orthanc_sends_and_takes_by_tls(tmp_path: Path, pki: SimpleNamespace):
             echo(archive_at(archive.dicom_port, TlsFiles(authorities=pki.ours.path), archive.aet))
         with pytest.raises(DeliveryError):
             echo(archive_at(archive.dicom_port, None, archive.aet))
+
+
+# User identity negotiation (PS3.7 D.3.3.7)
+
+
+USER = AllowedPeer("MODALITY", ip_network("127.0.0.0/8"), username="ward", passcode="let me in")
+
+
+def _scu(port: int, pki: SimpleNamespace, *more: str, aet: str = "MODALITY") -> bool:
+    """Whether DCMTK's storescu is let in with these words of user identity."""
+    return dcmtk("storescu", port, pki.ours, pki.peer, "-aet", aet, *more)
+
+
+def test_a_peer_with_a_user_shows_its_passcode(tmp_path: Path, pki: SimpleNamespace) -> None:
+    image = str(write(view_dataset("L", "CC"), tmp_path / "one.dcm"))
+    right = ("-usr", "ward", "-pwd", "let me in")
+    peers = (USER, AllowedPeer("", ip_network("127.0.0.0/8")))
+    with (
+        structlog.testing.capture_logs() as logs,
+        listening(tmp_path, pki.ours.files(pki.node), peers=peers) as listener,
+    ):
+        port = listener.tls_port
+        assert _scu(port, pki, *right, image)
+        assert _scu(port, pki, *right, "-rsp", image)  # it asks for the answer, too
+        assert not _scu(port, pki, image)
+        assert not _scu(port, pki, "-usr", "ward", image)
+        assert not _scu(port, pki, "-usr", "ward", "-pwd", "let me", image)
+        assert not _scu(port, pki, "-usr", "word", "-pwd", "let me in", image)
+        assert _scu(port, pki, image, aet="ANOTHER")
+    text = repr(logs)
+    assert "user_identity" in text
+    assert not any(word in text for word in ("ward", "let me"))
+
+
+def test_a_passcode_in_clear_lets_nobody_in(tmp_path: Path) -> None:
+    image = str(write(view_dataset("L", "CC"), tmp_path / "one.dcm"))
+    config = scp.ScpConfig(port=0, peers=(USER,))
+    with scp.serve(config, Spool(tmp_path / "spool"), lambda stored: None) as listener:
+        sent = subprocess.run(
+            ["storescu", "-aet", "MODALITY", "-usr", "ward", "-pwd", "let me in",
+             "127.0.0.1", str(listener.port), image],
+            capture_output=True, timeout=60,
+        )  # fmt: skip
+    assert sent.returncode != 0
+
+
+def test_an_archive_is_shown_a_user_with_the_passcode_that_its_file_has_now(
+    tmp_path: Path, pki: SimpleNamespace
+) -> None:
+    passcode = tmp_path / "passcode"
+    with listening(tmp_path, pki.ours.files(pki.node), peers=(USER,)) as listener:
+        archive = DicomPeer(
+            "archive", "127.0.0.1", listener.tls_port, "CADNODE", "MODALITY",
+            tls=pki.ours.files(pki.peer), timeout_s=20, username="ward", password_file=passcode,
+        )  # fmt: skip
+        with pytest.raises(DeliveryError, match="cannot be read"):
+            echo(archive)
+        for content, is_right in (("wrong", False), ("let me in", True)):
+            passcode.write_text(content + "\n")
+            passcode.chmod(0o600)
+            if is_right:
+                echo(archive)
+            else:
+                with pytest.raises(DeliveryError, match="refused the association"):
+                    echo(archive)
+    assert "let me in" not in repr(archive)

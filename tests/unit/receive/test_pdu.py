@@ -131,3 +131,42 @@ def test_a_report_s_command_set_is_read_as_a_request() -> None:
     assert command.request(answer) == Request(
         CommandField.N_EVENT_REPORT_RSP, 7, False, "1.2.3", "1.2.3.4", 0, 0x0115
     )
+
+
+def user_identity(kind: int, username: bytes, passcode: bytes, *, answer: int = 0) -> bytes:
+    """A User Identity item within user information (PS3.7 D.3.3.7.1)."""
+    fields = struct.pack(">BBH", kind, answer, len(username)) + username
+    return item(0x50, item(0x58, fields + struct.pack(">H", len(passcode)) + passcode))
+
+
+def test_a_user_and_a_passcode_are_read() -> None:
+    asked = pdu.associate_request(REQUEST[:68] + user_identity(2, b"ward", b"secret", answer=1))
+
+    assert asked.user == pdu.UserIdentity(b"ward", b"secret", wants_answer=True)
+    assert "secret" not in repr(asked)
+    assert pdu.associate_request(REQUEST).user is None
+
+
+@pytest.mark.parametrize("kind", [0, 1, 3, 4, 5, 255])
+def test_another_kind_of_identity_shows_nobody(kind: int) -> None:
+    asked = pdu.associate_request(REQUEST[:68] + user_identity(kind, b"ward", b"secret", answer=1))
+
+    assert asked.user == pdu.UserIdentity()
+
+
+@pytest.mark.parametrize("cut", range(1, 13))
+def test_a_user_identity_that_is_cut_off_shows_nobody(cut: int) -> None:
+    whole = user_identity(2, b"ward", b"secret")[8:]
+    asked = pdu.associate_request(REQUEST[:68] + item(0x50, item(0x58, whole[:-cut])))
+
+    assert asked.user in (None, pdu.UserIdentity())
+
+
+def test_the_answer_that_a_user_is_accepted_is_read_by_others() -> None:
+    asked = pdu.associate_request(REQUEST)
+    answer = pdu.associate_ac(asked, {}, [], 16384, ("1.2.3", "TEST"), confirms_user=True)
+    decoded = A_ASSOCIATE_AC()
+    decoded.decode(answer)
+
+    (found,) = [one for one in decoded.user_information.user_data if one.item_type == 0x59]
+    assert found.server_response in (b"", None)
