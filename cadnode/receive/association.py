@@ -215,7 +215,8 @@ class Association:
                 service.max_pdu_bytes,
                 _IMPLEMENTATION,
                 self._roles(),
-                confirms_user=self._asked_who and bool(self._asked.user and self._asked.user.wants_answer),
+                confirms_user=self._asked_who
+                and bool(self._asked.user and self._asked.user.wants_answer),
             )
         )
 

@@ -2,9 +2,11 @@ import traceback
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from cadnode import settings
 from cadnode.errors import SettingsError
+from cadnode.settings import Destination, ListenerSection
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -119,3 +121,20 @@ def test_only_a_dicom_peer_is_asked_to_commit(tmp_path: Path) -> None:
     block = "[[destinations]]\nname='a'\nkind='folder'\nfolder='/x'\ncommit=true\n"
     with pytest.raises(SettingsError, match="commit is for destinations of kind 'dicom'"):
         settings.load(write(tmp_path, block))
+
+
+def test_a_user_of_dicom_is_shown_by_tls_alone() -> None:
+    archive = {
+        "name": "pacs", "port": 104, "ae_title": "PACS", "username": "node",
+        "password_file": "/passcode",
+    }  # fmt: skip
+    with pytest.raises(ValidationError, match="by TLS: set tls"):
+        Destination(**archive)
+    assert Destination(**archive, tls=True).username == "node"
+    with pytest.raises(ValidationError, match="a token_file is for HTTP"):
+        Destination(name="pacs", port=104, ae_title="PACS", token_file="/token")
+    peer = {"address": "10.0.0.1", "username": "ward", "password_file": "/passcode"}
+    with pytest.raises(ValidationError, match=r"needs listener\.certificate_file"):
+        ListenerSection(peers=(peer,))
+    with pytest.raises(ValidationError, match="come together"):
+        ListenerSection(peers=({"address": "10.0.0.1", "username": "ward"},))
