@@ -81,7 +81,7 @@ class AllowedPeers:
         if certificates and certificate not in certificates:
             return pdu.CERTIFICATE
         users = [peer for peer in bound if peer.username]
-        if users and not (by_tls and any([peer.is_shown(request.user) for peer in users])):
+        if users and not (by_tls and any(peer.is_shown(request.user) for peer in users)):
             return pdu.USER_IDENTITY
         return None
 
