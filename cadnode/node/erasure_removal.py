@@ -84,13 +84,27 @@ class PatientRemoval:
         self._plan.count("notes", traces.remove_of_study(self._storage, share.study))
 
     def _remove_share(self, share: StudyShare) -> None:
-        """Take her part out of a study that others share; theirs stays what it was, and read."""
-        study, content = share.study, self._view.content(share.study)
+        """Take her part out of a study that others share; theirs stays what it was, and read.
+
+        What it counts as is noted first: a crash between two of these steps changes no content.
+        """
+        study = share.study
+        left = [p for p in self._spool.instances(study) if p.name not in share.images]
+        content = self._view.content(study)
+        folder = self._results.of_content(study, content)
+        if left and content and folder.is_dir() and results.has_result(folder):
+            self._spool.hold(study, content, left)
+        for gone in self._contents_of_hers(share):
+            self._gate.mark_erased(study, gone.name)
+            traces.remove_of_content(self._storage, study, gone.name)
         self._plan.count("images", self._spool.take_out(study, share.images))
         self._plan.count("results", len(share.parts))
         self._results.take_out(study, share.parts)
         uids = self._plan.identifiers.of(IdentifierKind.UID)
         traces.strip_shared_study(self._storage, study, share.images, uids)
-        folder = self._results.of_content(study, content)
-        if content and folder.is_dir() and results.has_result(folder):
-            self._spool.hold(study, content)
+
+    def _contents_of_hers(self, share: StudyShare) -> list[Path]:
+        """Folders of contents of which every exam is hers."""
+        of_study = self._results.of_study(share.study)
+        contents = {p if p.parent == of_study else p.parent for p in share.parts}
+        return sorted(c for c in contents if set(results.exam_folders(c)) <= {*share.parts})

@@ -28,9 +28,11 @@ class Peer:
 
     def __init__(self) -> None:
         self.let = threading.Event()
+        self.asked = threading.Event()
         self.got: list[str] = []
 
     def attempt(self, _settings: object, study: str, result: Path, name: str) -> TryEnd:
+        self.asked.set()
         if name == "archive":
             assert self.let.wait(10)
         self.got.append(f"{name} {result.name[0]}")
@@ -106,8 +108,7 @@ def test_a_newer_result_waits_for_an_older_one_that_is_on_its_way(
     monkeypatch.setattr(retry, "TRY_SILENCES", 1)
     older = threading.Thread(target=place.deliver, args=(STUDY, OLD, "archive"))
     older.start()
-    while not [t for t in threading.enumerate() if t.name == "deliver-archive"]:
-        time.sleep(0.01)
+    assert peer.asked.wait(10)
     report(tmp_path, NEW, 200)
     newer = threading.Thread(target=place.deliver, args=(STUDY, NEW, "archive"))
     newer.start()
