@@ -40,8 +40,9 @@ class PatientRemoval:
         if share.study in self._plan.shared or not self._is_hers(share):
             yield self._alone("share", share, self._remove_share)
             return
-        yield self._alone("images", share, self._remove_images)
+        # Results first: where they do not say whose they are, the images do, after a crash as well.
         yield self._alone("results", share, self._remove_results)
+        yield self._alone("images", share, self._remove_images)
         yield self._alone("notes", share, self._remove_notes)
 
     def strip_commitments(self) -> None:
@@ -70,8 +71,10 @@ class PatientRemoval:
 
     def _is_hers(self, share: StudyShare) -> bool:
         """Whether nothing of others is here: after a crash the study may be somebody's again."""
-        left = {path.name for path in self._spool.instances(share.study)} - set(share.images)
-        return share.is_whole and not left
+        images = {path.name for path in self._spool.instances(share.study)}
+        contents = self._results.of_study(share.study).glob("*")
+        parts = {part for content in contents for part in results.exam_folders(content)}
+        return share.is_whole and images <= {*share.images} and parts <= {*share.parts}
 
     def _remove_images(self, share: StudyShare) -> None:
         self._plan.count("images", self._spool.take_out(share.study, share.images))
