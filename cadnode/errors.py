@@ -7,6 +7,7 @@ CadnodeError
  ├── NotProcessable     an instance cannot be read; carries a coded `SkipReason`  (a result)
  ├── DecoderUnavailable  no decoding process can be had: not an image's fault     (exit 1)
  ├── ModelError         a card or its weights are missing, damaged or unfit       (exit 4)
+ │    └── SignatureError   not signed by whom this node trusts; carries a coded reason
  ├── ReportError        a DICOM object could not be made from a result            (exit 5)
  └── DeliveryError      a destination did not take an object                      (exit 6)
       ├── TransientDeliveryError   unreachable, busy, out of resources: try again soon
@@ -67,6 +68,25 @@ class ModelError(CadnodeError):
     """A model card or its weights are missing, damaged or do not fit each other."""
 
     exit_code = 4
+
+
+class SignatureProblem(StrEnum):
+    """Why a model is refused for its signature (`registry.trust`)."""
+
+    UNSIGNED = "unsigned"
+    UNKNOWN_KEY = "key_not_trusted"
+    WRONG = "signature_wrong"
+    FILES = "files_differ"
+    DAMAGED = "signature_damaged"
+    KEY = "trusted_key_damaged"
+
+
+class SignatureError(ModelError):
+    """A model is not signed by a trusted key, or is not what was signed."""
+
+    def __init__(self, reason: SignatureProblem, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ReportError(CadnodeError):

@@ -20,6 +20,7 @@ has, so that a limit means hostile or damaged, never merely large.
 | an instance that is fetched   | 4 GiB: what a pixel data element can hold | `INSTANCE_BYTES` |
 | an answer in JSON             | some 2 MB: 1,000 instances listed         | `ANSWER_BYTES`   |
 | objects of a commitment       | some 1,000: a study                       | `COMMITMENT_…`   |
+| a request's header by HTTP    | some 8 KiB: a proxy's tokens              | `REQUEST_HEAD…`  |
 
 The larger values of a header are passed over, as values that cannot be decoded are. Deflated data
 sets (PS3.5 A.5) are inflated piece by piece and never held whole: the header within
@@ -56,8 +57,11 @@ ANSWER_BYTES: Final = 64 * MIB
 OWN_OBJECT_BYTES: Final = 512 * MIB  # a copy of ours that is compared; the largest has some 30 MB
 PARTS: Final = 1_000  # of a multipart answer
 ANSWER_TIMES_TIMEOUT: Final = 20  # an answer in JSON takes no longer than so many time-outs
+SECRET_FILE_BYTES: Final = MIB  # users or tokens; a line has some 150 bytes
+PROVIDER_BYTES: Final = MIB  # an answer of an OpenID provider; its keys have some 10 KB
 COMMITMENT_REFERENCES: Final = 10_000  # objects that one request for storage commitment names
 COMMITMENT_BYTES: Final = 2 * MIB  # its data set: an object is some 170 bytes
 COMMITMENTS: Final = 1_000  # requests of senders that wait for their report, a quarter an address's
 COMMITMENTS_BYTES: Final = 64 * MIB  # of all of these on the disk, a quarter an address's
 REQUEST_S: Final = 30.0  # until the body of a request to the web server is here
+REQUEST_HEADER_BYTES: Final = 64 << 10

@@ -4,7 +4,7 @@
 #   deploy/system-packages.sh demo|test|all [--dry-run]
 #
 # demo   an archive for the demo (Orthanc). Without it the demo uses its embedded archive.
-# test   the peers and validators of the tests: Orthanc, DCMTK, dicom3tools, PixelMed (and a JDK to
+# test   the peers and validators of the tests: Orthanc, DCMTK, dicom3tools, xmllint, PixelMed (a JDK to
 #        run it once for many files), pango and fonts for the report on paper, Chromium with
 #        its driver, OHIF (from npm, by deploy/viewers.sh), PostgreSQL as a job database, and a C
 #        compiler for the disk that fails.
@@ -22,7 +22,7 @@ demo_packages=(orthanc orthanc-dicomweb)
 test_packages=(orthanc orthanc-dicomweb orthanc-python orthanc-gdcm dcmtk dicom3tools
                pixelmed-apps default-jdk-headless libgdcm-tools chromium chromium-driver openssl
                libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-noto-cjk
-               postgresql gcc libc6-dev)
+               postgresql gcc libc6-dev libxml2-utils)
 command -v npm >/dev/null || test_packages+=(npm)
 case $what in
   demo) wanted=("${demo_packages[@]}") ;;

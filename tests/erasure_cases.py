@@ -1,5 +1,6 @@
 """A node's storage folder with studies of marked patients, read and delivered, for erasures."""
 
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -121,10 +122,21 @@ def make_two(folder: Path) -> None:
 
 
 def hits_of(folder: Path, words: Iterable[str]) -> list[str]:
-    """Files below a folder that hold one of these words, looked for in the simplest way."""
-    wanted = [form for word in words for form in (word.encode(), word.encode("utf-16-be"))]
+    """Files below a folder that hold one of these words, looked for in the simplest way.
+
+    The audit trail names studies by their keys and keeps them: there only other words count.
+    """
+    wanted = list(words)
+    others = [word for word in wanted if not re.fullmatch("[0-9a-f]{16}", word)]
     return [
         str(path.relative_to(folder))
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and any(word in path.read_bytes() for word in wanted)
+        if path.is_file() and _holds(path, others if path.parent.name == "audit" else wanted)
     ]
+
+
+def _holds(path: Path, words: Iterable[str]) -> bool:
+    content = path.read_bytes()
+    return any(
+        form in content for word in words for form in (word.encode(), word.encode("utf-16-be"))
+    )

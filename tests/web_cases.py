@@ -1,27 +1,49 @@
 """The HTTP side served on a loopback port, with a node behind it that answers what a test says."""
 
+import atexit
 import logging
+import re
+import shutil
 import socket
+import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import requests
 import uvicorn
+from argon2 import PasswordHasher
 
+from cadnode.audit.event import Event, Recorder
 from cadnode.exam.patient import Patient
+from cadnode.identity.identities import Identities
+from cadnode.identity.passwords import Passwords
+from cadnode.identity.tokens import hash_of
+from cadnode.settings.sections import WebSection
 from cadnode.web.access import Access
 from cadnode.web.api import create
+from cadnode.web.deliveries import Delivery, DeliveryFilter, Ordered, Orders
 from cadnode.web.node import Health, HealthProblem, Node, Notice, StudyReport
 from cadnode.web.study import Reason, State, StudyState
 
 UID = "1.2.840.99.1"
 KEY = "aaaabbbbccccdddd"
 TOKEN = "a-token-of-enough-characters"
+VIEWERS_TOKEN = "a-token-for-looking-alone"
+OPERATORS_TOKEN = "a-token-for-ordering-too"
+PASSWORDS: Final = {
+    "vera": "walnut tide 41 lanterns",
+    "otto": "copper moss 52 violins",
+    "anna": "silver fern 63 harbours",
+}
+_CHEAP: Final = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+_ROLES: Final = {"vera": "viewer", "otto": "operator", "anna": "admin"}
 DONE = StudyState(
     key=KEY,
     study_instance_uid=UID,
@@ -39,6 +61,52 @@ WELL = Health("0.1.0", {"listener": "up", "worker": "up", "web": "up"}, {}, ())
 ILL = Health("0.1.0", {"listener": "down"}, {}, (HealthProblem("role_down", "It is down", "look"),))
 
 
+@cache
+def _accounts() -> Path:
+    """A folder with the files of users and tokens, hashed once."""
+    folder = Path(tempfile.mkdtemp(prefix="cadnode-accounts-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    hashing = Passwords(_CHEAP)
+    people = [f"{name}:{_ROLES[name]}:{hashing.hash(word)}" for name, word in PASSWORDS.items()]
+    programs = {"looker": ("viewer", VIEWERS_TOKEN), "doer": ("operator", OPERATORS_TOKEN)}
+    for file, lines in (
+        ("users", people),
+        ("tokens", [f"{name}:{role}:{hash_of(word)}" for name, (role, word) in programs.items()]),
+        ("token", [TOKEN]),
+    ):
+        (folder / file).write_text("".join(f"{line}\n" for line in lines))
+        (folder / file).chmod(0o600)
+    return folder
+
+
+def nobody_known() -> Access:
+    """A node without identities: for this machine only."""
+    return Access(Identities.of(WebSection(), time.time))
+
+
+def known(*, is_secure: bool = False, clock: Callable[[], float] = time.time, **web: Any) -> Access:
+    """A node that knows the people of `PASSWORDS`, the programs `looker` and `doer`, the token."""
+    folder = _accounts()
+    files = {f"{kind}_file": folder / kind for kind in ("users", "tokens", "token")}
+    section = WebSection(**{**files, **web})
+    return Access(Identities(section, clock, Passwords(_CHEAP)), is_secure)
+
+
+@dataclass
+class Trail:
+    """What was recorded."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def record(self, event: Event) -> None:
+        self.events.append(event)
+
+    @property
+    def lines(self) -> list[tuple[str, str, str, str | None]]:
+        """Action, outcome, who, study."""
+        return [(e.action, e.outcome, e.actor.name, e.study) for e in self.events]
+
+
 @dataclass
 class Told:
     """What the node behind says, and what it was told."""
@@ -49,8 +117,9 @@ class Told:
     is_page_current: bool = True
     health: Health = WELL
     error: Exception | None = None
-    refusal: Exception | None = None  # of a notice: nothing else can be refused
+    refusal: Exception | None = None  # of a notice or an order
     notices: list[Notice] = field(default_factory=list)
+    orders: list[tuple[str, ...]] = field(default_factory=list)
 
     def node(self) -> Node:
         def raising(value: Any) -> Any:
@@ -64,6 +133,16 @@ class Told:
                 raise self.refusal
             self.notices.append(notice)
 
+        def order(*words: str) -> Ordered:
+            raising(None)
+            if self.refusal is not None:
+                raise self.refusal
+            self.orders.append(words)
+            return Ordered(())
+
+        def listed(_wanted: DeliveryFilter) -> list[Delivery]:
+            return []
+
         unknown = StudyState(KEY, "", State.UNKNOWN)
         return Node(
             state_of=lambda name: raising(self.states.get(name, unknown)),
@@ -74,6 +153,12 @@ class Told:
                 StudyReport(self.page, self.is_page_current) if self.page else None
             ),
             health=lambda: self.health,
+            orders=Orders(
+                lambda *words: order("retry", *words),
+                lambda *words: order("redeliver", *words),
+                lambda *words: order("drop", *words),
+                listed,
+            ),
         )
 
 
@@ -92,9 +177,26 @@ class Client:
     def post(self, path: str, body: Any, **headers: str) -> requests.Response:
         return self.session.post(self.url + path, json=body, headers=_named(headers), timeout=10)
 
-    def log_in(self, token: str, wanted: str = "/") -> requests.Response:
-        form = {"token": token, "next": wanted}
-        return self.session.post(self.url + "/login", data=form, allow_redirects=False, timeout=10)
+    def send(self, path: str, fields: dict[str, str], **headers: str) -> requests.Response:
+        """A form, as a page of this node would send it."""
+        named = {"Origin": self.url, "Sec-Fetch-Site": "same-origin", **_named(headers)}
+        return self.session.post(
+            self.url + path, data=fields, headers=named, allow_redirects=False, timeout=10
+        )
+
+    def log_in(self, name: str, password: str = "", wanted: str = "/") -> requests.Response:
+        """By name; with the password that belongs to it where no other is given."""
+        fields = {"name": name, "password": password or PASSWORDS[name], "next": wanted}
+        return self.send("/login", fields, Accept="text/html")
+
+    def csrf(self, path: str = "/") -> str:
+        """The secret in the forms of a page."""
+        return self.fields(self.get(path).text, "csrf")[0]
+
+    @staticmethod
+    def fields(page: str, name: str) -> list[str]:
+        """The values of the hidden fields of that name in a page's forms."""
+        return re.findall(rf'name="{name}" value="([^"]+)"', page)
 
 
 def _named(headers: dict[str, str]) -> dict[str, str]:
@@ -102,13 +204,16 @@ def _named(headers: dict[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def served(told: Told, access: Access | None = None) -> Iterator[Client]:
+def served(
+    told: Told, access: Access | None = None, recorder: Recorder | None = None
+) -> Iterator[Client]:
     """The HTTP side of `told.node()`, listening."""
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        create(told.node(), access or Access()), access_log=False, log_config=None, lifespan="off"
-    )
+        create(told.node(), access or nobody_known(), recorder),
+        access_log=False, log_config=None, lifespan="off",
+    )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from cadnode import __version__, extras, places, settings
+from cadnode.cli.audit import audit_app
 from cadnode.cli.command import (
     AsJson,
     ConfigFile,
@@ -35,6 +36,7 @@ from cadnode.cli.patients import patients_app
 from cadnode.cli.storage import storage_app
 from cadnode.cli.studies import studies_app
 from cadnode.cli.train import train_app
+from cadnode.cli.users import users_app
 from cadnode.domain import Profile, System
 from cadnode.errors import PermanentDeliveryError, SettingsError
 from cadnode.terminal import styled
@@ -60,7 +62,9 @@ app.add_typer(orthanc_app, name="orthanc")
 app.add_typer(studies_app, name="studies")
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(storage_app, name="storage")
+app.add_typer(users_app, name="users")
 app.add_typer(patients_app, name="patients")
+app.add_typer(audit_app, name="audit")
 app.command()(phantom)
 app.command()(compare)
 app.command()(report)

@@ -1,9 +1,10 @@
-"""`cadnode models export`: a model as a MONAI bundle or an ONNX file."""
+"""`cadnode models export`: a model as a zip file, a MONAI bundle or an ONNX file."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,7 @@ from cadnode.cli.command import (
     to_file,
     to_folder,
 )
+from cadnode.cli.model_signing import KeyFile, PassphraseStdin, Signer, private_key
 from cadnode.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
@@ -54,6 +56,18 @@ def export(
             callback=to_file,
         ),
     ] = None,
+    parcel: Annotated[
+        Path | None,
+        typer.Option(
+            "--zip",
+            metavar="FILE",
+            help="write a zip file that `cadnode models add` takes on another node",
+            callback=to_file,
+        ),
+    ] = None,
+    key: KeyFile = None,
+    signer: Signer = "",
+    passphrase_stdin: PassphraseStdin = False,
     images: Annotated[
         list[Path] | None,
         typer.Option(
@@ -65,21 +79,36 @@ def export(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a model for other tools: a MONAI bundle, an ONNX file, or both.
+    """Write a model for another node (zip) or for other tools: a MONAI bundle, an ONNX file.
+
+    With --key the zip file and the bundle are signed, as by `cadnode models sign`.
 
     The bundle's `monai.bundle run` gives the scores of `cadnode read`. The ONNX file is compared
     with the model on random and on real inputs; where a probability differs by more than 1e-4 no
     file is left and the exit code is 4: [bold]cadnode models export dib-mg-film --onnx dib.onnx[/]
     """
-    if bundle_folder is None and onnx is None:
-        raise SettingsError("say what is to be written: --bundle DIR, --onnx FILE, or both")
+    if bundle_folder is None and onnx is None and parcel is None:
+        raise SettingsError("say what is to be written: --zip FILE, --bundle DIR, --onnx FILE")
+    if key is not None and bundle_folder is None and parcel is None:
+        raise SettingsError("--key signs a --zip or a --bundle: an ONNX file is not signed")
     from cadnode.export import bundle
+    from cadnode.registry import signing
+
+    private = None if key is None else private_key(key, from_stdin=passphrase_stdin)
+
+    def sign(made: Path) -> None:
+        if private is not None:
+            signing.sign(made, private, signer, datetime.now(UTC))
 
     folder, detector = _found(what, settings.load(config))
-    summary: dict[str, Any] = {"folder": str(folder), "bundle": None, "onnx": None}
+    summary: dict[str, Any] = {"folder": str(folder), "zip": None, "bundle": None, "onnx": None}
+    if parcel is not None:
+        bundle.write_zip(folder, parcel, sign)
+        summary["zip"] = str(parcel)
     if bundle_folder is not None:
-        bundle.write(folder, bundle_folder, detector)
+        bundle.write(folder, bundle_folder, detector, sign)
         summary["bundle"] = str(bundle_folder)
+    summary["signed"] = private is not None
     if onnx is not None:
         checked = _onnx(folder, onnx, images, detector)
         differences = [asdict(d) for d in checked.differences]
@@ -139,6 +168,12 @@ def _images(named: Sequence[Path] | None) -> Iterator[Sequence[Path]]:
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
+    if summary["zip"]:
+        state = "signed" if summary["signed"] else "not signed: `cadnode models sign` signs it"
+        out.print(
+            f"{summary['zip']} is what `cadnode models add` takes; it is {state}",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
     if summary["bundle"]:
         out.print(
             f"{summary['bundle']} is a MONAI bundle; its docs/README.md says how it is run",

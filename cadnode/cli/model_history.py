@@ -1,11 +1,13 @@
 """`cadnode models history` and `remove`: past activations; removal of versions."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from cadnode import settings
+from cadnode.cli.acts import Act, changing_models
 from cadnode.cli.command import AsJson, ConfigFile, FailureReason, command, out, print_json
 from cadnode.terminal import styled
 
@@ -53,7 +55,9 @@ def remove(
     stores = model_overview.stores(values)
     shadows = shadow_set.resolve(stores.catalogue(), values.reading.shadow).versions
     by, why = model_overview.actor(datetime.now(UTC)), grounds(reason)
-    size = removal.remove(stores, spec, by, shadows, why, dry_run=dry_run)
+    with nullcontext(Act("")) if dry_run else changing_models(values, "remove") as act:
+        size = removal.remove(stores, spec, by, shadows, why, dry_run=dry_run)
+        act.what = spec
     if as_json:
         print_json({"removed": spec, "bytes": size, "dry_run": dry_run})
     else:

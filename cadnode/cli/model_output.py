@@ -14,6 +14,7 @@ from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, Metric, ModelCa
 from cadnode.models.operating_point import OperatingPoint, Roc
 from cadnode.node.model_overview import ModelRow, Overview, Verified
 from cadnode.registry.history import Change, Proof
+from cadnode.registry.trust import Signed
 from cadnode.terminal import styled
 
 _SHARES: Final = ("0.8", "0.9", "0.95")
@@ -43,6 +44,8 @@ def print_overview(console: Console, overview: Overview) -> None:
     for row in overview.rows:
         if row.problem:
             console.print(styled("[red]✗[/] {}", row.problem), soft_wrap=True)
+        elif row.signed:
+            console.print(Text(f"{row.entry.spec}: {row.whose}"), soft_wrap=True)
     console.print()
     for status in overview.systems:
         console.print(_system_line(status), soft_wrap=True)
@@ -126,6 +129,9 @@ def _facts(card: ModelCard, row: ModelRow) -> Iterable[tuple[str, str]]:
         yield "limit", limit
     yield "made by", f"{card.command} (seed {card.seed}, {card.trained_on.isoformat()})"
     yield "weights", f"{row.size / 1e6:.1f} MB as {card.stored_as}, sha256 {card.weights_sha256}"
+    if not row.problem:
+        words = row.signed.manifest.signer if row.signed else ""
+        yield "from", f"{row.whose}; in the signer's words: {words}" if words else row.whose
     yield "folder", str(row.entry.folder)
 
 
@@ -254,6 +260,7 @@ def _row_json(row: ModelRow) -> dict[str, Any]:
         "folder": str(row.entry.folder),
         "size_bytes": row.size,
         "problem": row.problem,
+        "signed_by": signed_json(row.signed),
     }
     if row.card is None:
         return common
@@ -266,6 +273,19 @@ def _row_json(row: ModelRow) -> dict[str, Any]:
         "metric": metric.model_dump(mode="json") if metric else None,
         "trained_on": [s.name for s in row.card.training_sets],
         "sha256": row.card.weights_sha256,
+    }
+
+
+def signed_json(signed: Signed | None) -> dict[str, Any] | None:
+    """Whose signature a model bears; null where it has none that holds."""
+    if signed is None:
+        return None
+    return {
+        "name": signed.key.name,
+        "key_id": signed.key.key_id,
+        "trusted_since": signed.key.since.isoformat(),
+        "signer": signed.manifest.signer,
+        "signed_at": signed.manifest.signed_at.isoformat(),
     }
 
 

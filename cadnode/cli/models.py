@@ -1,5 +1,6 @@
 """`cadnode models`: which models the node has, which are active, and whether they are whole."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cadnode import settings
+from cadnode.cli.acts import Act, changing_models
 from cadnode.cli.command import AsJson, ConfigFile, FailureReason, command, err, out, print_json
 from cadnode.cli.export import export
 from cadnode.cli.model_history import history, remove
+from cadnode.cli.model_signing import keygen, sign, trust_app
 from cadnode.cli.recalibrate import recalibrate
 from cadnode.cli.shadow import shadow_app
 
@@ -24,7 +27,10 @@ models_app = typer.Typer(
 )
 
 models_app.add_typer(shadow_app, name="shadow")
+models_app.add_typer(trust_app, name="trust")
 models_app.command()(export)
+models_app.command()(keygen)
+models_app.command()(sign)
 
 Spec = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="a model, as `list` names it")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="a model, as `list` names it")]
@@ -94,22 +100,26 @@ def add(
 ) -> None:
     """Put a model into the node's store, after a look whether it is whole and works.
 
-    Looked at are the card, the checksum, format, shapes and values of the weights, and the
+    First of all its signature, where it has one: it must be by a trusted key and of these very
+    files. Then the card, the checksum, format, shapes and values of the weights, and the
     model's answer to a synthetic image. Nothing is unpickled. A model of a new name is active
     from then on; a further version of a name is active only with --activate. Where another model
     has its version it gets the next one that is free, such as 1.1.1 after 1.1.0, in its card too.
     """
+    from cadnode.cli.model_output import signed_json
     from cadnode.node import model_overview
     from cadnode.registry import installation
     from cadnode.registry.numbering import COUNT_UP, chosen
 
     values = settings.load(config)
-    with err.status("examining …"):
+    recorded = nullcontext(Act("")) if dry_run else changing_models(values, "add")
+    with recorded as act, err.status("examining …"):
         added = installation.add(
             path, model_overview.stores(values), _actor(), model_overview.examine,
             activate=activate, dry_run=dry_run,
             numbering=COUNT_UP if version is None else chosen(version),
         )  # fmt: skip
+        act.what = " ".join(f"{a.card.name}@{a.card.version}" for a in added)
     if as_json:
         print_json(
             [
@@ -121,6 +131,7 @@ def add(
                     "was_there": a.there is not None,
                     "active_version": a.active,
                     "dry_run": dry_run,
+                    "signed_by": signed_json(a.signed),
                 }
                 for a in added
             ]
@@ -152,10 +163,13 @@ def activate(
     from cadnode.registry.history import grounds
 
     name, wanted = parse(spec)
-    stores, why = model_overview.stores(settings.load(config)), grounds(reason)
-    now = installation.activate(
-        stores, name, version or wanted, _actor(), model_overview.examine, why
-    )
+    values, why = settings.load(config), grounds(reason)
+    stores = model_overview.stores(values)
+    with changing_models(values, "activate") as act:
+        now = installation.activate(
+            stores, name, version or wanted, _actor(), model_overview.examine, why
+        )
+        act.what = f"{name}@{now}"
     _print_active(name, now, as_json=as_json)
 
 
@@ -185,17 +199,20 @@ def promote(
     from cadnode.node import model_overview
     from cadnode.registry import promotion
 
-    stores, limits = model_overview.stores(settings.load(config)), promotion.read_rule(rule)
-    done = promotion.promote(
-        stores,
-        spec,
-        evidence,
-        limits,
-        _actor(),
-        model_overview.examine,
-        reason=reason,
-        forced=force,
-    )
+    values, limits = settings.load(config), promotion.read_rule(rule)
+    stores = model_overview.stores(values)
+    with changing_models(values, "promote") as act:
+        done = promotion.promote(
+            stores,
+            spec,
+            evidence,
+            limits,
+            _actor(),
+            model_overview.examine,
+            reason=reason,
+            forced=force,
+        )
+        act.what, act.has_failed = f"{done.name}@{done.version}", not done.done
     if as_json:
         print_json(promotion.as_dict(done))
     else:
@@ -217,8 +234,11 @@ def deactivate(
     from cadnode.registry import installation
     from cadnode.registry.history import grounds
 
-    stores = model_overview.stores(settings.load(config))
-    installation.deactivate(stores, name, _actor(), grounds(reason))
+    values = settings.load(config)
+    stores = model_overview.stores(values)
+    with changing_models(values, "deactivate") as act:
+        installation.deactivate(stores, name, _actor(), grounds(reason))
+        act.what = name
     _print_active(name, None, as_json=as_json)
 
 
@@ -232,8 +252,11 @@ def rollback(
     from cadnode.registry import installation
     from cadnode.registry.history import grounds
 
-    stores = model_overview.stores(settings.load(config))
-    now = installation.rollback(stores, name, _actor(), model_overview.examine, grounds(reason))
+    values = settings.load(config)
+    stores = model_overview.stores(values)
+    with changing_models(values, "rollback") as act:
+        now = installation.rollback(stores, name, _actor(), model_overview.examine, grounds(reason))
+        act.what = f"{name}@{now}" if now else name
     _print_active(name, now, as_json=as_json)
 
 
@@ -275,20 +298,24 @@ def _added(spec: str, added: "Added", *, dry_run: bool) -> str:
     if dry_run:
         verb = "is there already" if added.there else "would be added"
         message = f"{spec} is whole and works; it {verb}, with {added.active or 'none'} active."
-        return f"{message} {_own_version(added)}".rstrip()
+        return f"{message} {_further(added)}".rstrip()
     message = f"{spec} was there already." if added.there else f"{spec} is added."
-    message = f"{message} {_own_version(added)}".rstrip()
+    message = f"{message} {_further(added)}".rstrip()
     if added.active == added.card.version:
         return f"{message} It is active. {_LATER}"
     still = f"{name}@{added.active} stays active" if added.active else f"{name} stays switched off"
     return f"{message} {still}; `cadnode models activate {spec}` switches."
 
 
-def _own_version(added: "Added") -> str:
-    """A sentence where the version is not that of the card that was handed over."""
+def _further(added: "Added") -> str:
+    """Whose it is, and a sentence where the version is not that of the card that came."""
+    from cadnode.registry.trust import NOT_SIGNED
+
+    whose = f"It is {added.signed.words if added.signed else NOT_SIGNED}."
     if not added.renumbered:
-        return ""
-    return f"Its own card says {added.came_as}; here it is {added.card.version}, in its card too."
+        return whose
+    version = f"Its own card says {added.came_as}; here it is {added.card.version}"
+    return f"{whose} {version}, in its card too."
 
 
 def _print_active(name: str, version: str | None, *, as_json: bool) -> None:

@@ -182,6 +182,9 @@ def _opened(
     """Raises `SettingsError` for wrong arguments, `CadnodeError` where the jobs are away."""
     from datetime import UTC, datetime
 
+    from cadnode.audit.actors import this_user
+    from cadnode.audit.event import Action, Event, Outcome
+    from cadnode.audit.trail import Trail
     from cadnode.node.erasure import Erasure
     from cadnode.node.erasure_patient import WantedPatient
     from cadnode.node.erasure_selection import studies_here
@@ -204,7 +207,13 @@ def _opened(
     wanted = WantedPatient(_typed(patient_id), issuer.strip(), tuple(studies))
     spool, jobs = open_spool(values), JobLookup(values.database_url)
     by = actor(datetime.now(UTC)).name
-    erasure = Erasure(values, spool, jobs, wanted, by=by, wait_s=wait_s)
+    trail = Trail.of(values)
+
+    def told(study: str, clean: bool) -> None:
+        outcome = Outcome.SUCCESS if clean else Outcome.FAILURE
+        trail.record(Event(Action.ERASED, outcome, this_user(), study))
+
+    erasure = Erasure(values, spool, jobs, wanted, by=by, wait_s=wait_s, told=told)
     try:
         yield _Place(erasure, beyond, storage, len(studies_here(storage, spool)))
     except JobsUnavailable:

@@ -1,6 +1,7 @@
 """`cadnode models recalibrate`: operating points refitted on validation data."""
 
 import tempfile
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +10,7 @@ import typer
 from rich.table import Table
 
 from cadnode import settings
+from cadnode.cli.acts import Act, changing_models
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
 
 if TYPE_CHECKING:
@@ -55,14 +57,23 @@ def recalibrate(
 
     if not data:
         raise SettingsError("--data KIND:PATH is needed; `cadnode data kinds` lists the kinds")
-    stores = model_overview.stores(settings.load(config))
+    values = settings.load(config)
+    stores = model_overview.stores(values)
+    if stores.signed_only and out_folder is None and not dry_run:
+        raise SettingsError(
+            "models.require_signature: the node's store takes signed models alone; write with "
+            "--out DIR, then `cadnode models sign DIR --key FILE` and `cadnode models add DIR`"
+        )
     catalogue = stores.catalogue()
     now = datetime.now(UTC)
     done = fitting.run(
         _chosen(catalogue, specs or [], out_folder), data, now.date(),
         named_ones=bool(specs), notify=lambda text: err.print(text, highlight=False, markup=False),
     )  # fmt: skip
-    folders = {} if dry_run else _written(done, stores, out_folder, now)
+    changes = not (dry_run or out_folder)
+    with changing_models(values, "recalibrate") if changes else nullcontext(Act("")) as act:
+        folders = {} if dry_run else _written(done, stores, out_folder, now)
+        act.what = " ".join(folders)
     rows = [fitting.as_dict(one, folders.get(one.card.name)) for one in done]
     together = fitting.ensembles([_card(e.folder) for e in catalogue.active()], done)
     if as_json:

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from cadnode import settings
+from cadnode.cli.acts import changing_models
 from cadnode.cli.command import (
     AsJson,
     ConfigFile,
@@ -80,7 +81,7 @@ def start(
 
     values, why = settings.load(config), grounds(reason)
     by = model_overview.actor(datetime.now(UTC))
-    with err.status("examining …"):
+    with changing_models(values, "shadow start") as act, err.status("examining …"):
         entry = shadow_set.start(
             model_overview.stores(values),
             spec,
@@ -89,6 +90,7 @@ def start(
             model_overview.examine,
             why,
         )
+        act.what = entry.spec
     if as_json:
         print_json({"shadow": entry.spec})
     else:
@@ -115,7 +117,10 @@ def stop(
 
     values, why = settings.load(config), grounds(reason)
     by = model_overview.actor(datetime.now(UTC))
-    ended = shadow_set.stop(model_overview.stores(values), name, values.reading.shadow, by, why)
+    stores = model_overview.stores(values)
+    with changing_models(values, "shadow stop") as act:
+        ended = shadow_set.stop(stores, name, values.reading.shadow, by, why)
+        act.what = " ".join(ended)
     if as_json:
         print_json({"stopped": list(ended)})
     else:

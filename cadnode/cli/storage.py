@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from cadnode import settings
+from cadnode.cli.acts import acting
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
 from cadnode.errors import SettingsError
 from cadnode.terminal import styled
@@ -116,12 +117,14 @@ def pin(
     For example [bold]cadnode storage pin 1.2.840.99.7 --until 2027-01-31[/]. A study that is not
     here yet may be pinned, too.
     """
+    from cadnode.audit.event import Action
     from cadnode.node import pins
     from cadnode.web.study import key_of
 
     values, key = settings.load(config), key_of(_named(study))
     one = pins.Pin(key, why, time.time(), _end_of(until) if until else None)
-    pins.pin(values.storage.folder, one)
+    with acting(values, Action.PINNED, study=key):
+        pins.pin(values.storage.folder, one)
     if as_json:
         print_json(asdict(one))
     else:
@@ -133,11 +136,13 @@ def pin(
 @command
 def unpin(study: Study, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """End a pin: the study is kept as long as any other."""
+    from cadnode.audit.event import Action
     from cadnode.node import pins
     from cadnode.web.study import key_of
 
     values, key = settings.load(config), key_of(_named(study))
-    was_pinned = pins.unpin(values.storage.folder, key)
+    with acting(values, Action.UNPINNED, study=key):
+        was_pinned = pins.unpin(values.storage.folder, key)
     if as_json:
         print_json({"study": key, "was_pinned": was_pinned})
     else:
@@ -148,6 +153,7 @@ def unpin(study: Study, config: ConfigFile = None, as_json: AsJson = False) -> N
 @contextmanager
 def _opened(values: settings.Settings) -> Iterator["Retention"]:
     """The node's studies, looked at. Raises `SettingsError` without storage or job database."""
+    from cadnode.audit.actors import this_user
     from cadnode.node.job_rows import JobRows
     from cadnode.node.jobs import JobLookup, JobsUnavailable
     from cadnode.node.listener import open_spool
@@ -161,7 +167,7 @@ def _opened(values: settings.Settings) -> Iterator["Retention"]:
         )
     jobs, rows = JobLookup(values.database_url), JobRows(values.database_url)
     try:
-        retention = Retention(values, open_spool(values), jobs, rows)
+        retention = Retention(values, open_spool(values), jobs, rows, by=this_user())
         with err.status("measuring …"):
             retention.account.refresh()
         yield retention

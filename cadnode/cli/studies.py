@@ -10,11 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from cadnode import settings
+from cadnode.cli.acts import acting
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
 from cadnode.errors import SettingsError
 from cadnode.terminal import styled
 
 if TYPE_CHECKING:
+    from cadnode.audit.event import Action
     from cadnode.node.orders import DeliveryDesk
     from cadnode.node.study_index import Studies
     from cadnode.web.deliveries import Delivery, Ordered
@@ -46,6 +48,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would be done,
 class Place:
     """The node's studies and deliveries, as its folders and its job database have them."""
 
+    values: settings.Settings
     studies: "Studies"
     desk: "DeliveryDesk"
 
@@ -63,7 +66,7 @@ def opened(values: settings.Settings) -> Iterator[Place]:
     progress = JobLookup(values.database_url)
     desk = DeliveryDesk(values, progress)
     try:
-        yield Place(Studies(values, open_spool(values), progress), desk)
+        yield Place(values, Studies(values, open_spool(values), progress), desk)
     except Unavailable as error:
         raise CadnodeError(f"{error}: {error.hint}") from None
     finally:
@@ -146,9 +149,12 @@ def retry(
     Nothing is sent twice that a destination has. On a stopped node it is done at the next start.
     Example: [bold]cadnode studies retry --all-refused --to archive[/]
     """
+    from cadnode.audit.event import Action
+
     with opened(settings.load(config)) as place:
         chosen = _chosen(place, studies, to, all_refused=all_refused)
-        _order(place, chosen, place.desk.retry, "sent now", dry_run=dry_run, as_json=as_json)
+        order = _Order(Action.RETRIED, place.desk.retry, "sent now")
+        _order(place, chosen, order, dry_run=dry_run, as_json=as_json)
 
 
 @studies_app.command()
@@ -165,12 +171,14 @@ def redeliver(
     The objects have the UIDs that they had: an archive that has them keeps one of each.
     Example: [bold]cadnode studies redeliver 0123456789abcdef --to archive[/]
     """
+    from cadnode.audit.event import Action
+
     if not to:
         raise SettingsError("say where to: --to DEST, the name of a [[destinations]] block")
     with opened(settings.load(config)) as place:
         chosen = _chosen(place, studies, to, all_refused=False)
-        order = place.desk.redeliver
-        _order(place, chosen, order, "sent again", dry_run=dry_run, as_json=as_json)
+        order = _Order(Action.REDELIVERED, place.desk.redeliver, "sent again")
+        _order(place, chosen, order, dry_run=dry_run, as_json=as_json)
 
 
 @studies_app.command()
@@ -194,6 +202,7 @@ def drop(
     """
     from datetime import UTC, datetime
 
+    from cadnode.audit.event import Action
     from cadnode.node.model_overview import actor
 
     if not reason.strip():
@@ -207,10 +216,20 @@ def drop(
         ):
             raise typer.Exit(2)
 
-        def order(study: str, destination: str) -> "Ordered":
+        def dropped(study: str, destination: str) -> "Ordered":
             return place.desk.drop(study, destination, by, reason)
 
-        _order(place, chosen, order, "dropped", dry_run=dry_run, as_json=as_json)
+        order = _Order(Action.DROPPED, dropped, "dropped")
+        _order(place, chosen, order, dry_run=dry_run, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What is done to each study, as the trail calls it, and what is said of it then."""
+
+    action: "Action"
+    carry_out: "Callable[[str, str], Ordered]"
+    done: str
 
 
 def _chosen(
@@ -231,8 +250,7 @@ def _chosen(
 def _order(
     place: Place,
     chosen: Sequence[tuple[str, str]],
-    carry_out: "Callable[[str, str], Ordered]",
-    done: str,
+    order: _Order,
     *,
     dry_run: bool,
     as_json: bool,
@@ -248,7 +266,8 @@ def _order(
             results.append({"study": key, "deliveries": [one.as_dict() for one in rows]})
             continue
         try:
-            ordered = carry_out(key, to)
+            with acting(place.values, order.action, study=key, peer=to):
+                ordered = order.carry_out(key, to)
         except OrderRefused as error:
             n_refused += 1
             results.append({"study": key, "error": error.error, "hint": error.hint})
@@ -258,7 +277,7 @@ def _order(
     if as_json:
         print_json({"dry_run": dry_run, "studies": results})
     else:
-        _print_order(results, f"would be {done}" if dry_run else done)
+        _print_order(results, f"would be {order.done}" if dry_run else order.done)
         if not is_running:
             out.print("The node is stopped: this is carried out when it starts.")
     if n_refused:

@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,9 @@ from cadnode.export.networks import network_of
 from cadnode.export.schema import SCHEMA
 from cadnode.models import store
 from cadnode.models.card import CnnCard, DetectorCard, FeatureCard, ModelCard
+from cadnode.registry import parcel
 
+Finish = Callable[[Path], object]
 _RUN = "python -m monai.bundle run --meta_file configs/metadata.json --config_file configs/"
 
 
@@ -95,7 +98,9 @@ class Bundle:
     card: ModelCard
 
 
-def write(folder: Path, out: Path, detector: Path | None = None) -> Bundle:
+def write(
+    folder: Path, out: Path, detector: Path | None = None, finish: Finish = lambda made: None
+) -> Bundle:
     """The bundle of a model's folder, written to `out`, whole or not at all.
 
     Parameters
@@ -106,6 +111,8 @@ def write(folder: Path, out: Path, detector: Path | None = None) -> Bundle:
         Must be empty or not be there.
     detector
         Folder of the detector that looks for regions; CNNs and autoencoders take it along.
+    finish
+        What is done last to the bundle, before it is at its place: it is signed.
 
     Raises
     ------
@@ -133,10 +140,34 @@ def write(folder: Path, out: Path, detector: Path | None = None) -> Bundle:
         _text(made / "docs/README.md", readme(card))
         _text(made / "docs/data_license.txt", data_licence(card))
         _text(made / "LICENSE", _licence(card))
+        finish(made)
         if out.exists():
             out.rmdir()
         made.rename(out)
     return Bundle(out, card)
+
+
+def write_zip(folder: Path, file: Path, finish: Finish = lambda made: None) -> None:
+    """A zip file with a model's folder as NAME/VERSION, for `cadnode models add`.
+
+    A signature of the folder does not go along: the files are as they are here, and whoever hands
+    them on signs them, by `finish`, before the zip file is made of them.
+
+    Raises
+    ------
+    ModelError
+        The model is damaged.
+    SettingsError
+        The file cannot be written.
+    """
+    card, _ = store.read_weights(folder)
+    with tempfile.TemporaryDirectory(prefix="cadnode-export-") as name:
+        _copy(folder, Path(name) / card.name / card.version)
+        finish(Path(name))
+        try:
+            parcel.write(Path(name), file)
+        except OSError as error:
+            raise SettingsError(f"{file} cannot be written: {error.strerror}") from None
 
 
 def _copy(folder: Path, to: Path) -> None:

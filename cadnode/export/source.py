@@ -38,8 +38,7 @@ def model_folder(path: Path) -> Path:
 
 def _models(path: Path) -> list[Path]:
     try:
-        with parcel.opened(path) as found:
-            return found
+        return list(parcel.models_in(path, path))
     except ModelError as error:
         raise ModelError(_lacks(path) or str(error)) from None
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cadnode.errors import CadnodeError, ModelError
+from cadnode.errors import CadnodeError, ModelError, SignatureError
 from cadnode.log import get_logger
 from cadnode.models.device import is_out_of_memory
 from cadnode.node.model_overview import own_store
@@ -20,6 +20,7 @@ log = get_logger("models")
 class Refusal(StrEnum):
     """Why a changed set of models was rejected; the code in logs and in `cadnode check`."""
 
+    SIGNATURE = "signature"  # of a model: it does not hold, or is missing and required
     MODEL = "model"  # a card or weights are damaged or missing, or no model reads whole views
     SETTINGS = "settings"
     MEMORY = "memory"
@@ -97,6 +98,8 @@ class ActiveModels:
 
 def _refusal(error: Exception) -> ModelProblem:
     """The code of an error, with its text only where cadnode wrote it (no patient data)."""
+    if isinstance(error, SignatureError):
+        return ModelProblem(code=Refusal.SIGNATURE.value, message=str(error))
     if isinstance(error, ModelError):
         return ModelProblem(code=Refusal.MODEL.value, message=str(error))
     if isinstance(error, CadnodeError):

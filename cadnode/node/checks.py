@@ -4,8 +4,6 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from enum import StrEnum
 from math import inf
 from typing import Final
 
@@ -13,8 +11,11 @@ from cadnode import http, places
 from cadnode.deliver import commitment
 from cadnode.deliver.destination import kind_of
 from cadnode.deliver.dicom import peer_of
-from cadnode.errors import CadnodeError, ReportError, SettingsError
+from cadnode.errors import CadnodeError, ReportError, SettingsError, SignatureError
 from cadnode.node import commitments, worker_state
+from cadnode.node.audit_checks import audit_checks
+from cadnode.node.check import Check as Check
+from cadnode.node.check import CheckVerdict as CheckVerdict
 from cadnode.node.deliveries import profiles_of
 from cadnode.node.disk_problems import disk_problems
 from cadnode.node.senders import Senders, senders_of
@@ -24,32 +25,10 @@ from cadnode.receive.fetch import sources
 from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.report.profiles import ObjectKind, kinds_of
 from cadnode.settings import Destination, Settings, Source
-from cadnode.settings.sections import is_loopback
+from cadnode.settings.section import is_loopback
 from cadnode.tls import TlsFiles, client_context, days_left, list_days_left, server_context
 
 _RENEW_DAYS: Final = 30
-
-
-class CheckVerdict(StrEnum):
-    """How a check ended; only `FAILED` makes `cadnode check` exit non-zero."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing checked, with its verdict."""
-
-    name: str
-    verdict: CheckVerdict
-    found: str
-    advice: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        """For `--json`."""
-        return asdict(self)
 
 
 def run(settings: Settings) -> Iterator[Check]:
@@ -59,6 +38,8 @@ def run(settings: Settings) -> Iterator[Check]:
     yield _senders(settings)
     yield from _certificates(settings)
     yield from _web(settings)
+    yield from _identities(settings)
+    yield from audit_checks(settings)
     yield _jobs(settings)
     yield from _roles(settings)
     yield from _reading(settings)
@@ -138,6 +119,8 @@ def _certificates(settings: Settings) -> Iterator[Check]:
     for one in settings.destinations:
         if (files := one.tls_files) is not None:
             yield _certificate(f"destination {one.name}", files, client_context, "TLS")
+    if settings.audit.certificate_file is not None:
+        yield _certificate("audit", settings.audit.tls_files, client_context, "TLS")
 
 
 def _certificate(of: str, files: TlsFiles, make: Callable[[TlsFiles], object], found: str) -> Check:
@@ -188,7 +171,7 @@ def _can_listen(name: str, host: str, port: int, found: str, key: str = "") -> C
 
 def _web(settings: Settings) -> Iterator[Check]:
     """Token and certificate first: with a bad one the node does not even try to listen."""
-    from cadnode.node.web_security import tls_of, token_of
+    from cadnode.node.web_security import check_security
 
     web = settings.web
     if not web.enabled:
@@ -197,20 +180,39 @@ def _web(settings: Settings) -> Iterator[Check]:
         )
         return
     try:
-        token, tls = token_of(web), tls_of(web)
+        check_security(web)
     except CadnodeError as error:
         yield Check(
             "web", CheckVerdict.FAILED, str(error), "the HTTP side does not start like this"
         )
         return
-    who = "clients with the token" if token else "anybody on this machine"
-    scheme = "https" if tls else "http"
+    who = "anybody on this machine"
+    if web.knows_somebody:
+        who = "clients with the token" if web.token_file else "those who say who they are"
+    scheme = "https" if web.tls_files else "http"
     yield _can_listen("web", web.host, web.port, f"{scheme} for {who}")
-    if token and tls is None and not is_loopback(web.host):
+    if web.tls_files is None and not is_loopback(web.host):
+        what = "the token crosses" if web.token_file else "passwords and tokens cross"
         yield Check(
-            "web", CheckVerdict.WARNING, f"the token crosses the network in clear on {web.host}",
+            "web", CheckVerdict.WARNING, f"{what} the network in clear on {web.host}",
             "set web.certificate_file and web.key_file, or put a TLS proxy before it",
         )  # fmt: skip
+
+
+def _identities(settings: Settings) -> Iterator[Check]:
+    """Who may ask the HTTP side, by their roles, and whether anybody may administer it."""
+    from cadnode.identity.overview import overview
+
+    if not settings.web.enabled or not settings.web.knows_somebody:
+        return
+    try:
+        for one in overview(settings.web):
+            verdict = CheckVerdict.WARNING if one.advice else CheckVerdict.OK
+            yield Check("identities", verdict, one.found, one.advice)
+    except CadnodeError as error:
+        yield Check(
+            "identities", CheckVerdict.FAILED, str(error), "the HTTP side does not start like this"
+        )
 
 
 def _jobs(settings: Settings) -> Check:
@@ -249,7 +251,7 @@ def _roles(settings: Settings) -> Iterator[Check]:
 def _reading(settings: Settings) -> Iterator[Check]:
     # torch takes seconds to import: only here, not for `cadnode check --help`
     from cadnode.models.device import choose_device
-    from cadnode.node.model_overview import verify
+    from cadnode.node.model_overview import overview, verify
     from cadnode.node.readers import load_readers
 
     try:
@@ -263,16 +265,23 @@ def _reading(settings: Settings) -> Iterator[Check]:
                 "`cadnode models verify` gives details",
             )
         readers = load_readers(settings, device)
+        rows = [row for row in overview(settings).rows if row.active and row.card]
         for card in (model.card for model in readers):
             kinds = ", ".join(card.applies_to)
+            by = next((row.whose for row in rows if row.card == card), "")
             yield Check(
                 "model", CheckVerdict.OK,
-                f"{card.name} {card.version} reads {kinds} ({card.weights_sha256[:12]})",
+                f"{card.name} {card.version} reads {kinds} ({card.weights_sha256[:12]}); {by}",
             )  # fmt: skip
         for system in readers.systems:
             verdict = CheckVerdict.OK if system.active else CheckVerdict.WARNING
             found = "active" if system.active else "not active"
             yield Check(f"system {system.system}", verdict, found, system.reason)
+    except SignatureError as error:
+        yield Check(
+            "models", CheckVerdict.FAILED, str(error),
+            "`cadnode models trust list` shows whose models this node takes",
+        )  # fmt: skip
     except CadnodeError as error:
         yield Check("models", CheckVerdict.FAILED, str(error), "see reading.* in the configuration")
 

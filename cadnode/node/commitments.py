@@ -28,7 +28,7 @@ from cadnode.receive.admission import plain_address
 from cadnode.receive.commitment_data import CommitmentReport, Reference
 from cadnode.receive.commitment_requests import Sender
 from cadnode.settings import Destination, Settings
-from cadnode.settings.sections import is_loopback
+from cadnode.settings.section import is_loopback
 
 FOLDER: Final = "commitments"
 REPEATED_FOR_S: Final = 7 * 86400.0  # an archive may repeat an answer of which ours was lost

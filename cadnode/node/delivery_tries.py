@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cadnode.audit.actors import this_node
+from cadnode.audit.event import Action, Event, Outcome
+from cadnode.audit.trail import Trail
 from cadnode.log import get_logger
 from cadnode.node import commitments, delivery_record, results, retry
 from cadnode.node.commitments import Transactions
@@ -51,6 +54,7 @@ class DeliveryTries:
         self._settings = settings
         self._results = kept
         self._clock = clock
+        self._trail = Trail.of(settings)
         self._transactions = Transactions(settings.storage.folder)
         self._gate = StudyGate(settings.storage.folder)
         self._changed = threading.Condition()
@@ -106,12 +110,28 @@ class DeliveryTries:
         status = end.status
         if status is DeliveryStatus.REFUSED_FOR_NOW:
             status = DeliveryStatus.REFUSED
+        self._tell(folder, destination, status)
         try:
             one = DeliveryTry(destination, status, self._clock(), end.reason)
             delivery_record.record(folder, one)
         except OSError as error:
             log.warning("delivery_not_recorded", destination=destination, error=error)
         return end
+
+    def _tell(self, folder: Path, destination: str, status: DeliveryStatus) -> None:
+        """Have it in the audit trail; of tries that all end alike, the first."""
+        is_stored = status.has_arrived or status is DeliveryStatus.AWAITING_COMMITMENT
+        last = delivery_record.last_tries(folder).get(destination)
+        if not is_stored and last is not None and last.status is status:
+            return
+        action = Action.DELIVERED if is_stored else Action.NOT_DELIVERED
+        is_well = is_stored or status is DeliveryStatus.SUPERSEDED
+        self._trail.record(
+            Event(
+                action, Outcome.SUCCESS if is_well else Outcome.FAILURE, this_node("worker"),
+                folder.parent.name, destination, status.value,
+            )
+        )  # fmt: skip
 
     def _begin(self, running: _Running, within_s: float) -> TryEnd | None:
         """Wait for an earlier try of this study; why this one cannot begin, or None."""

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cadnode.audit.actors import this_node
+from cadnode.audit.event import Action, Event, Outcome
+from cadnode.audit.trail import Trail
 from cadnode.errors import SettingsError
 from cadnode.log import get_logger
 from cadnode.node import readiness, retry
@@ -40,6 +43,7 @@ class Fetcher:
     def __init__(self, settings: Settings, stopping: Callable[[], bool]) -> None:
         self._settings = settings
         self._stopping = stopping
+        self._trail = Trail.of(settings)
         self._folder = spool_folder(settings)
         self._spool = open_spool(settings)
         self._headers = HeaderIndex(self._spool)
@@ -126,7 +130,18 @@ class Fetcher:
             log.error("fetch_failed", study=study, error=error)
             broken = FetchFailure(FetchCode.FETCH_FAILED, type(error).__name__, retryable=True)
             return self._failed(study, request, waited_s, broken)
+        self._tell(study, request, FetchCode.FETCHED, fetched.n_new)
         return _Try(Ended(FetchCode.FETCHED, True, fetched.n_instances, fetched.n_new), True)
+
+    def _tell(self, study: str, request: Request, code: FetchCode, n_new: int) -> None:
+        """Have images that came in the audit trail."""
+        if n_new:
+            outcome = Outcome.SUCCESS if code is FetchCode.FETCHED else Outcome.FAILURE
+            self._trail.record(
+                Event(
+                    Action.RECEIVED, outcome, this_node("worker"), study, request.source, code.value
+                )
+            )
 
     def _failed(self, study: str, request: Request, waited_s: float, failure: FetchFailure) -> _Try:
         code, is_final = failure.code, not failure.retryable
@@ -136,6 +151,7 @@ class Fetcher:
             "study_not_fetched", study=study, status=code.value, reason=str(failure),
             count=failure.n_new,
         )  # fmt: skip
+        self._tell(study, request, code, failure.n_new)
         n_here = self._n_here(study)
         return _Try(Ended(code, is_final, n_here, failure.n_new), n_here > 0)
 

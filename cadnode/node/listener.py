@@ -6,6 +6,7 @@ from ipaddress import ip_network
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from cadnode.audit.trail import Trail
 from cadnode.log import get_logger
 from cadnode.node import commitment_reports, commitments, heartbeat, readiness, retry
 from cadnode.node.commitments import Archives
@@ -21,6 +22,7 @@ from cadnode.receive.commitment import CommitmentService
 from cadnode.receive.commitment_requests import CommitmentRequests
 from cadnode.receive.holdings import Holdings
 from cadnode.receive.spool import Spool, StoredInstance
+from cadnode.receive.witness import AuditWitness
 from cadnode.settings import Settings
 
 log = get_logger("listener")
@@ -42,11 +44,12 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             log.warning("announcement_failed", study=stored.study_key, error=error)
 
     commitment = commitment_service(settings, spool)
+    witness = AuditWitness(Trail.of(settings))
     with (
         stopping_on_signal(supervised=supervised) as stopping,
         scp.serve(
             scp_config(settings), spool, on_instance, lambda: pulse.tick("accepting connections"),
-            commitment if asks_or_offers(settings) else None,
+            commitment if asks_or_offers(settings) else None, witness,
         ) as listening,
         commitment_reports.running(settings, commitment),
     ):  # fmt: skip
@@ -57,6 +60,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         pulse.say(heartbeat.WORKING)
         while not stopping():
             pulse.tick("listener")
+            witness.tell()
             if listening.problem():
                 pulse.say(heartbeat.WAITING, "for certificates that can be used: it shows the old")
             else:
@@ -64,6 +68,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             time.sleep(0.2)
         pulse.ended("accepting connections")
         pulse.ended("listener")
+    witness.tell(everything=True)
     announcer.close()
 
 

@@ -1,12 +1,11 @@
 """The node's models: what `cadnode models` does, with the settings' stores."""
 
-import getpass
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from cadnode.audit.actors import user_name
 from cadnode.detect.features import FEATURE_NAMES
 from cadnode.detect.hotspots import STATISTICS
 from cadnode.domain import SystemStatus
@@ -14,9 +13,10 @@ from cadnode.errors import CadnodeError, ModelError
 from cadnode.models import examination, store
 from cadnode.models.card import DetectorCard, FeatureCard, ModelCard
 from cadnode.models.systems import system_statuses
-from cadnode.registry.catalogue import Catalogue, Entry, ModelOrigin, conflict, lost
+from cadnode.registry.catalogue import Catalogue, Entry, ModelOrigin, lost
 from cadnode.registry.history import Actor, Change
 from cadnode.registry.installation import Stores
+from cadnode.registry.trust import NOT_SIGNED, Signed
 from cadnode.settings import Settings
 
 
@@ -25,7 +25,7 @@ class ModelRow:
     """One version of a model as `cadnode models list` shows it.
 
     `size` is the weights' in bytes; 0 when they are missing. `card` is None, and `problem` states
-    why, when it cannot be read.
+    why, when it cannot be read. `signed` is None also where a signature does not hold.
     """
 
     entry: Entry
@@ -33,6 +33,14 @@ class ModelRow:
     active: bool
     size: int
     problem: str = ""
+    signed: Signed | None = None
+
+    @property
+    def whose(self) -> str:
+        """Who vouches for it, for people."""
+        if self.signed is not None:
+            return self.signed.words
+        return "packaged with cadnode" if self.entry.origin is ModelOrigin.PACKAGED else NOT_SIGNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +67,12 @@ def own_store(values: Settings) -> Path:
 
 def stores(values: Settings) -> Stores:
     """The node's own store and the packaged one."""
-    return Stores(own_store(values))
+    return Stores(own_store(values), signed_only=values.models.require_signature)
 
 
 def actor(at: datetime) -> Actor:
     """The user who runs this process, for the history."""
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):  # a container's user need not have a name
-        name = f"uid {os.getuid()}"
-    return Actor(name, at)
+    return Actor(user_name(), at)
 
 
 def examine(folder: Path) -> ModelCard:
@@ -104,8 +108,8 @@ def overview(values: Settings) -> Overview:
         The own store's `active.json` is damaged.
     """
     catalogue = stores(values).catalogue()
-    rows = [_row(entry, True) for entry in _of_settings(values)]
-    rows += [_row(entry, catalogue.is_active(entry)) for entry in catalogue.entries]
+    rows = [_row(entry, catalogue, True) for entry in of_settings(values)]
+    rows += [_row(entry, catalogue, catalogue.is_active(entry)) for entry in catalogue.entries]
     active = [row.card for row in rows if row.active and row.card]
     off = {name for name in catalogue.names if catalogue.active_version(name) is None}
     inactive = [row.card for row in rows if row.card and row.entry.name in off]
@@ -123,10 +127,10 @@ def show(values: Settings, name: str, version: str | None) -> tuple[ModelRow, tu
         Its card cannot be read.
     """
     catalogue = stores(values).catalogue()
-    named = [entry for entry in _of_settings(values) if entry.name == name]
+    named = [entry for entry in of_settings(values) if entry.name == name]
     named = [entry for entry in named if version in {None, entry.version}]
     entry = named[0] if named else catalogue.find(name, version)
-    row = _row(entry, bool(named) or catalogue.is_active(entry))
+    row = _row(entry, catalogue, bool(named) or catalogue.is_active(entry))
     if row.card is None:
         raise ModelError(row.problem)
     return row, tuple(c for c in catalogue.activation.history if c.name == name)
@@ -160,21 +164,21 @@ def verify(values: Settings, name: str | None = None) -> Iterator[Verified]:
         The own store's `active.json` is damaged.
     """
     catalogue = stores(values).catalogue()
-    named = _of_settings(values)
+    named = of_settings(values)
     if name is not None and name not in {entry.name for entry in named}:
         catalogue.find(name)
     listed = [(entry, True) for entry in named]
     listed += [(entry, catalogue.is_active(entry)) for entry in catalogue.entries]
     for entry, active in listed:
         if name in {None, entry.name}:
-            yield Verified(entry, active, _problem(entry))
+            yield Verified(entry, active, _problem(entry, catalogue))
     yield from (gone for gone in _lost(catalogue) if name in {None, gone.entry.name})
 
 
-def _problem(entry: Entry) -> str:
+def _problem(entry: Entry, catalogue: Catalogue) -> str:
     try:
-        card = examine(entry.folder)
-        return conflict(entry) or _misplaced(entry, card)
+        catalogue.approve(entry)
+        return _misplaced(entry, examine(entry.folder))
     except CadnodeError as error:
         return str(error)
 
@@ -194,7 +198,7 @@ def _lost(catalogue: Catalogue) -> Iterator[Verified]:
             yield Verified(entry, True, lost(name, version))
 
 
-def _of_settings(values: Settings) -> list[Entry]:
+def of_settings(values: Settings) -> list[Entry]:
     """The folders that `reading.model_folders` names: always active."""
     return [_entry_of(folder) for folder in values.reading.model_folders]
 
@@ -207,13 +211,17 @@ def _entry_of(folder: Path) -> Entry:
     return Entry(card.name, card.version, folder, ModelOrigin.SETTINGS)
 
 
-def _row(entry: Entry, active: bool) -> ModelRow:
+def _row(entry: Entry, catalogue: Catalogue, active: bool) -> ModelRow:
     try:
         card = store.read_card(entry.folder)
     except ModelError as error:
         return ModelRow(entry, None, active, 0, str(error))
     try:
         size = store.weights_file(entry.folder, card.weights_sha256).stat().st_size
-        return ModelRow(entry, card, active, size, conflict(entry) or _misplaced(entry, card))
     except ModelError as error:
         return ModelRow(entry, card, active, 0, str(error))
+    try:
+        signed = catalogue.approve(entry)
+    except ModelError as error:
+        return ModelRow(entry, card, active, size, str(error))
+    return ModelRow(entry, card, active, size, _misplaced(entry, card), signed)

@@ -20,13 +20,12 @@ from cadnode.imaging import pixels
 from cadnode.log import get_logger
 from cadnode.models import store
 from cadnode.models.card import ModelCard
-from cadnode.node.model_overview import own_store
+from cadnode.node.model_overview import of_settings, stores
 from cadnode.node.results import BUNDLE, PAGE, PDF, RESULT, object_file
 from cadnode.page.content import PageContent
 from cadnode.page.exam_page import exam_page
 from cadnode.page.pdf import pdf_of
 from cadnode.reading.views import PixelLoader
-from cadnode.registry.catalogue import active_folders
 from cadnode.report.edition import OFFLINE_OBSERVER_UID, Edition
 from cadnode.report.edition import observer_uid as uid_of_observer
 from cadnode.report.fhir.bundle import write_bundle
@@ -193,8 +192,25 @@ def cards_of(folders: Iterable[Path], result: ExamResult) -> list[ModelCard]:
 
 
 def model_folders(values: settings.Settings) -> tuple[Path, ...]:
-    """Where this node's models are: the settings' folders, then what is active."""
-    return (*values.reading.model_folders, *active_folders(own_store(values)))
+    """Where the models are that this node may read with: the settings' folders, what is active.
+
+    Raises
+    ------
+    ModelError
+        One of them is missing, or its signature does not hold.
+    """
+    catalogue = stores(values).catalogue()
+    for entry in of_settings(values):
+        catalogue.approve(entry)
+    return (*values.reading.model_folders, *(entry.folder for entry in catalogue.active()))
+
+
+def folders_of(values: settings.Settings, result: ExamResult) -> tuple[Path, ...]:
+    """Where the models may be that took part, also those that are not active any more."""
+    used = {(m.name, m.version) for m in result.models}
+    entries = stores(values).catalogue().entries
+    found = (e.folder for e in entries if (e.name, e.version) in used)
+    return (*values.reading.model_folders, *found)
 
 
 def _reports_in(folders: Sequence[Path]) -> dict[ObjectKind, list[Dataset]]:

@@ -21,7 +21,7 @@ from cadnode.models.loading import Model, load
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
 from cadnode.node.model_overview import overview
-from cadnode.node.outputs import cards_of, model_folders, write_outputs
+from cadnode.node.outputs import cards_of, folders_of, model_folders, write_outputs
 from cadnode.reading import Choices, Readers, read_exam
 from cadnode.reading.exam import Progress
 
@@ -146,7 +146,7 @@ def read_paths(
             folder,
             values.report,
             made_at=datetime.now(UTC),
-            cards=cards_of(model_folders(values), result),
+            cards=cards_of(folders_of(values, result), result),
             load=images.load,
             timings={"read": read_s},
         )

@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from cadnode.audit.actors import this_node
+from cadnode.audit.event import Action, Actor, Event, Outcome
+from cadnode.audit.trail import Trail
 from cadnode.files import locked
 from cadnode.log import get_logger
 from cadnode.node import delivery_record, pins, readiness, results, tombstones
@@ -83,11 +86,21 @@ class _Look:
 
 
 class Retention:
-    """The studies of one storage folder, as retention sees them. One thread uses it."""
+    """The studies of one storage folder, as retention sees them. One thread uses it.
+
+    `by` is who removes, for the audit trail.
+    """
 
     def __init__(
-        self, settings: Settings, spool: Spool, jobs: JobLookup, rows: JobRows | None = None
+        self,
+        settings: Settings,
+        spool: Spool,
+        jobs: JobLookup,
+        rows: JobRows | None = None,
+        by: Actor | None = None,
     ) -> None:
+        self._by = by or this_node("retention")
+        self._trail = Trail.of(settings)
         self._settings = settings
         self._rules = settings.retention
         self._storage = settings.storage.folder
@@ -204,6 +217,10 @@ class Retention:
         if is_gone:
             log.info(
                 f"{due.part}_removed", study=due.study, bytes=due.n_bytes, reason=due.because.value
+            )
+            detail = f"{due.part.value}, {due.because.value}"
+            self._trail.record(
+                Event(Action.REMOVED, Outcome.SUCCESS, self._by, due.study, detail=detail)
             )
         return is_gone
 

@@ -3,7 +3,8 @@
 from enum import Enum
 from ipaddress import ip_network
 
-from cadnode.settings.sections import ListenerSection, is_loopback
+from cadnode.settings.section import is_loopback
+from cadnode.settings.sections import ListenerSection
 
 
 class Senders(Enum):

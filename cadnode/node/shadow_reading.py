@@ -20,7 +20,7 @@ from cadnode.exam.exam import Exam
 from cadnode.models import store
 from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.loading import load
-from cadnode.node.model_overview import stores
+from cadnode.node.outputs import model_folders
 from cadnode.node.readers import choices_of, readers_of
 from cadnode.reading import Readers, read_exam, reread_exam
 from cadnode.registry import shadow_log
@@ -102,8 +102,7 @@ def lineup(values: Settings, chosen: ShadowSet) -> Lineup:
     """
     cards = {entry.folder: store.read_card(entry.folder) for entry in chosen.entries}
     names = frozenset(card.name for card in cards.values())
-    active = [entry.folder for entry in stores(values).catalogue().active()]
-    for folder in (*values.reading.model_folders, *active):
+    for folder in model_folders(values):
         card = store.read_card(folder)
         if card.name not in names:
             cards[folder] = card

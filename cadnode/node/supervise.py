@@ -16,12 +16,12 @@ from pathlib import Path
 from types import FrameType
 
 from cadnode.log import get_logger
-from cadnode.node import job_database, retry, role_status, trial_job
+from cadnode.node import audit_keeper, job_database, retry, role_status, trial_job
 from cadnode.node.heartbeat import Listened
 from cadnode.node.orphans import is_orphan
 from cadnode.node.poison import Casualties, Cause, cause_of, memory_kills
 from cadnode.node.storage_lock import StorageLock, held
-from cadnode.node.web_security import tls_of, token_of
+from cadnode.node.web_security import check_security
 from cadnode.node.workflow import prepare
 from cadnode.settings import Settings
 
@@ -113,17 +113,17 @@ def serve(config: Path | None, settings: Settings) -> None:
     Raises
     ------
     SettingsError
-        A role could never work: the token or the certificate cannot be used, no job runs here, or
+        A role could never work: the token or a certificate cannot be used, no job runs here, or
         another node works in the storage folder.
     """
     if settings.web.enabled:  # without it a node has no health: its death would go unnoticed
-        token_of(settings.web)
-        tls_of(settings.web)
+        check_security(settings.web)
     with held(settings.storage.folder) as storage_lock:
         if storage_lock.was_killed:
             Casualties(settings.storage.folder).note("node", Cause.NODE_ENDED)
         _prepare_jobs(settings)
-        _watch(config, settings, storage_lock)
+        with audit_keeper.running(settings, was_killed=storage_lock.was_killed):
+            _watch(config, settings, storage_lock)
     log.info("stopped", role="node")
 
 

@@ -3,29 +3,30 @@
 import errno
 import logging
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
-import uvicorn
-from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import ASGIApp
 
+from cadnode.audit.trail import Trail
+from cadnode.identity.identities import Identities
 from cadnode.log import get_logger
 from cadnode.node import heartbeat, retry
 from cadnode.node.health import HealthCheck
 from cadnode.node.heartbeat import Pulse
+from cadnode.node.http_server import REMOTE, HttpLimits, HttpServer
 from cadnode.node.jobs import JobLookup
 from cadnode.node.listener import open_spool
 from cadnode.node.orders import DeliveryDesk
 from cadnode.node.study_index import Studies
 from cadnode.node.supervise import stopping_on_signal
-from cadnode.node.web_security import tls_of, token_of
 from cadnode.node.workflow import Announcer
 from cadnode.receive.fetch import requests
 from cadnode.settings import Settings, WebSection
+from cadnode.tls import Reloaded, server_context
 from cadnode.web.access import Access
 from cadnode.web.api import create
 from cadnode.web.node import Node, Notice, Unavailable, UnknownSource, jobs_away
@@ -39,10 +40,11 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     Raises
     ------
     SettingsError
-        The token or the certificate cannot be used.
+        A file of identities or the certificate cannot be used.
     """
-    access = Access(token_of(settings.web), is_secure=settings.web.certificate_file is not None)
-    tls = tls_of(settings.web)
+    access = Access(Identities.of(settings.web, time.time), settings.web.tls_files is not None)
+    files = settings.web.tls_files
+    tls = Reloaded(files, server_context) if files is not None else None
     announcer = Announcer(settings.database_url)
     progress = JobLookup(settings.database_url)
     with stopping_on_signal(supervised=supervised) as stopping:
@@ -50,8 +52,8 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         if listening is not None:
             desk = DeliveryDesk(settings, progress)
             node = replace(node_of(settings, progress, announcer, pulse), orders=desk.orders())
-            pulse.say(heartbeat.WORKING)
-            _serve(create(node, access), tls, listening, stopping, pulse)
+            app = create(node, access, Trail.of(settings))
+            _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)
             desk.close()
     progress.close()
     announcer.close()
@@ -88,54 +90,36 @@ def node_of(
     )
 
 
+def limits_of(web: WebSection) -> HttpLimits:
+    """How many connections from elsewhere there may be, as it is configured."""
+    in_all, per_address = web.max_connections, web.max_connections_per_address
+    return HttpLimits(replace(REMOTE, in_all=in_all, per_address=per_address))
+
+
 def _serve(
-    app: FastAPI,
-    tls: ssl.SSLContext | None,
+    app: ASGIApp,
+    tls: Reloaded | None,
+    limits: HttpLimits,
     listening: socket.socket,
     stopping: Callable[[], bool],
     pulse: Pulse,
 ) -> None:
     """Serve in a thread: this one watches for signals and for a parent that is gone."""
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
-    config = uvicorn.Config(
-        app,
-        access_log=False,  # it would show UIDs; `RequestLog` logs what may be logged
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=5,
-        limit_concurrency=200,
-    )
-    config.load()
-    config.ssl = tls
-    server = _Server(config, pulse)
+    server = HttpServer(app, pulse, limits, None if tls is None else tls.current)
     thread = threading.Thread(target=server.run, args=([listening],), name="http")
     thread.start()
     log.info("serving", role="web", port=listening.getsockname()[1])
     while thread.is_alive() and not stopping():
         pulse.tick("web")
+        if tls is not None and tls.problem:
+            pulse.say(heartbeat.WAITING, "for a certificate that can be used: it shows the old")
+        else:
+            pulse.say(heartbeat.WORKING)
         time.sleep(0.2)
     server.should_exit = True
     thread.join()
     listening.close()
-
-
-class _Server(uvicorn.Server):
-    """A server whose event loop ticks: the heartbeat stops when nothing is answered."""
-
-    def __init__(self, config: uvicorn.Config, pulse: Pulse) -> None:
-        super().__init__(config)
-        self._pulse = pulse
-
-    async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second by the loop that answers requests."""
-        self._pulse.tick("event loop")
-        return await super().on_tick(counter)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what is in hand: the loop ticks no more."""
-        self._pulse.ended("event loop")
-        await super().shutdown(sockets)
 
 
 def _listen(web: WebSection, stopping: Callable[[], bool], pulse: Pulse) -> socket.socket | None:

@@ -7,7 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from cadnode.audit.actors import this_node
+from cadnode.audit.event import Action, Event, Outcome
+from cadnode.audit.trail import Trail
 from cadnode.deliver.destination import kind_of
+from cadnode.domain import Outcome as ReadingOutcome
 from cadnode.domain import SkipReason
 from cadnode.errors import ReportError
 from cadnode.exam.exam import Exam
@@ -34,8 +38,8 @@ from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_comparison import JobComparison
 from cadnode.node.job_database import is_full
 from cadnode.node.jobs import DeliveryStatus
-from cadnode.node.outputs import cards_of, installation_uid, model_folders, write_outputs
-from cadnode.node.poison import Casualties
+from cadnode.node.outputs import cards_of, folders_of, installation_uid, write_outputs
+from cadnode.node.poison import Casualties, StudySetAside
 from cadnode.node.readers import choices_of
 from cadnode.node.results import Results
 from cadnode.node.study_gate import StudyGate
@@ -66,6 +70,7 @@ class WorkerSteps:
         self._casualties = casualties or Casualties(settings.storage.folder)
         self.stopping = threading.Event()
         self._settings = settings
+        self._trail = Trail.of(settings)
         self._spool = spool
         self._headers = HeaderIndex(spool)
         self._models = models
@@ -154,15 +159,34 @@ class WorkerSteps:
             if not paths or self._spool.fingerprint(paths) != content:
                 log.info("content_changed", study=study)
                 return False
-            self._casualties.admit(study, content)
-            self._images.clear()
-            readers = self._models.current()  # these, to the study's end
-            self._with_room(
-                study, content, len(paths), lambda: self._read(paths, readers, study, content)
-            )
+            try:
+                self._casualties.admit(study, content)
+                self._images.clear()
+                readers = self._models.current()  # these, to the study's end
+                self._with_room(
+                    "reading",
+                    study,
+                    content,
+                    len(paths),
+                    lambda: self._read(paths, readers, study, content),
+                )
+            except StudySetAside as error:
+                self._tell(Action.READ, Outcome.SERIOUS, study, str(error))
+                raise
+            except Exception:
+                self._tell(Action.READ, Outcome.FAILURE, study, "reading failed")
+                raise
             return True
 
-    def _with_room(self, study: str, content: str, n_images: int, do: Callable[[], T]) -> T:
+    def _tell(
+        self, action: Action, outcome: Outcome, study: str, detail: str, peer: str | None = None
+    ) -> None:
+        """Have it in the audit trail."""
+        self._trail.record(Event(action, outcome, this_node("worker"), study, peer, detail))
+
+    def _with_room(
+        self, step: str, study: str, content: str, n_images: int, do: Callable[[], T]
+    ) -> T:
         """What `do` returns; while the disk is full, wait and do it again.
 
         It is done under the worker's eyes: in its hand, and within the time that so many images
@@ -173,7 +197,7 @@ class WorkerSteps:
         while True:
             try:
                 with (
-                    self._pulse.step("reading", within_s),
+                    self._pulse.step(step, within_s),
                     self._casualties.in_hand(study, content),
                 ):
                     return do()
@@ -204,6 +228,11 @@ class WorkerSteps:
                 skipped=len(result.skipped), count=len(exams),
                 seconds=round(time.monotonic() - started, 2),
             )  # fmt: skip
+            is_read = result.outcome is not ReadingOutcome.NOT_READ
+            self._tell(
+                Action.READ, Outcome.SUCCESS if is_read else Outcome.FAILURE, study,
+                "read" if is_read else ReadingOutcome.NOT_READ.value,
+            )  # fmt: skip
         results.save_inputs(where, paths)
 
     def predecessor(self, study: str, content: str) -> str:
@@ -228,7 +257,11 @@ class WorkerSteps:
         where = self._folder(study, content)
         names = results.inputs_of(where)
         return self._with_room(
-            study, content, len(names), lambda: self._report(study, content, predecessor, made_at)
+            "reporting",
+            study,
+            content,
+            len(names),
+            lambda: self._report(study, content, predecessor, made_at),
         )
 
     def _report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
@@ -298,7 +331,7 @@ class WorkerSteps:
                 removed_reports=gone.reports(predecessor, exam.headers.keys()),
                 times_removed=gone.times_removed,
                 profiles=deliveries.profiles_of(self._settings),
-                cards=cards_of(model_folders(self._settings), result),
+                cards=cards_of(folders_of(self._settings, result), result),
                 earlier=earlier,
                 observer_uid=installation_uid(self._settings.storage.folder),
                 load=self._images.load,
@@ -345,6 +378,12 @@ class WorkerSteps:
         """Keep what followed a try where it is counted; a full disk delays no delivery."""
         try:
             folder = self._folder(note.study, note.content)
+            last = delivery_record.last_tries(folder).get(note.destination)
+            if note.status is DeliveryStatus.GIVEN_UP and last and last.status != note.status:
+                given_up = note.status.value
+                self._tell(
+                    Action.NOT_DELIVERED, Outcome.SERIOUS, note.study, given_up, note.destination
+                )
             overdue_at = None
             if note.status is DeliveryStatus.AWAITING_COMMITMENT:
                 asked_at = commitments.progress(folder, note.destination).unanswered_since

@@ -7,7 +7,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from cadnode.settings import Destination, WebSection
-from cadnode.settings.sections import is_loopback, reached_at
+from cadnode.settings.section import is_loopback
+from cadnode.settings.sections import reached_at
 
 
 @dataclass(frozen=True)

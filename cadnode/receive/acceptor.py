@@ -354,9 +354,10 @@ class Acceptor:
     def _reject(
         self, connection: Connection, request: AssociateRequest, rejection: Rejection
     ) -> None:
-        if count := self._service.notes.due(rejection.name, connection.address):
+        title = request.calling_ae_title
+        if count := self._service.notes.due(rejection.name, connection.address, title):
             log.warning(
-                "association_refused", calling_ae=request.calling_ae_title,
+                "association_refused", calling_ae=title,
                 reason=rejection.name, peer=connection.address, count=count,
             )  # fmt: skip
         self._linger(connection, pdu.associate_rj(rejection))
@@ -366,6 +367,8 @@ class Acceptor:
         address = connection.address
         if reason and (count := self._service.notes.due(reason, address)):
             log.warning("message_refused", reason=reason, peer=address, count=count)
+        if not reason:  # a scan, or another protocol: no line of the log is worth it
+            self._service.notes.witness.refused("no_request", address)
         self._linger(connection, pdu.abort(AbortSource.SERVICE_USER))
 
     def _linger(self, connection: Connection, answer: bytes) -> None:

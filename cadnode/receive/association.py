@@ -84,6 +84,7 @@ class Association:
         self._stalled_s = stalled_s
         self._wire = Wire(peer, service.patience)
         self._accepted: dict[int, Context] = {}
+        self._studies: set[str] = set()  # that came on it
         self._message: _Message | None = None
         self._commitment = (
             CommitmentExchange(
@@ -327,6 +328,7 @@ class Association:
             status, reports = 0x0000, []
             if isinstance(message.sink, DataSetSink):
                 status = self._service.store(request, message.context, message.sink)
+                self._tell_of(message.sink)
                 self.touch()
             elif message.sink is not None and self._commitment is not None:
                 status = self._commitment.serve(request, message.context, message.sink)
@@ -353,6 +355,14 @@ class Association:
         for command_set, data_set in reports:
             self._send(pdu.p_data(where, pdu.COMMAND, command_set, most))
             self._send(pdu.p_data(where, 0, data_set, most))
+
+    def _tell_of(self, sink: DataSetSink) -> None:
+        """Tell of a study whose first image this is, before its sender is answered."""
+        if sink.stored is not None and sink.stored.study_key not in self._studies:
+            study = sink.stored.study_key
+            self._studies.add(study)
+            witness = self._service.notes.witness
+            witness.received(self._asked.calling_ae_title, self._address, study)
 
     def _send(self, data: bytes) -> None:
         self._is_answering = True  # a peer that does not read is woken from by closing both ways

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
+from cadnode.receive.witness import Unwatched, Witness
+
 INTERVAL_S = 600.0
 MOST_LINES = 60  # of all peers in an interval: many addresses fill no log either
 _MOST_KEYS = 1024
@@ -18,16 +20,21 @@ class _Note:
 
 
 class Notes:
-    """What peers did that was logged, and what was left unsaid since."""
+    """What peers did that was logged, and what was left unsaid since; a witness hears of all."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, witness: Witness | None = None
+    ) -> None:
         self._clock = clock
+        self.witness = witness or Unwatched()
         self._notes: OrderedDict[tuple[str, str], _Note] = OrderedDict()
         self._began_at, self._lines = clock(), 0
         self._lock = Lock()
 
-    def due(self, reason: str, address: str) -> int:
+    def due(self, reason: str, address: str, ae_title: str = "") -> int:
         """How often it happened since it was last said, now included; 0: do not say it yet."""
+        if address:  # else it is no peer's doing
+            self.witness.refused(reason, address, ae_title)
         key = (reason, address)
         with self._lock:
             now = self._clock()

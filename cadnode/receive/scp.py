@@ -31,6 +31,7 @@ from cadnode.receive.pdu import Context
 from cadnode.receive.spool import Incoming, Spool, StoredInstance
 from cadnode.receive.stream import DataSetSink, StorageStatus
 from cadnode.receive.wire import Patience
+from cadnode.receive.witness import Witness
 from cadnode.tls import Reloaded, TlsFiles, server_context
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -220,8 +221,11 @@ def serve(
     on_instance: OnInstance,
     alive: Callable[[], None] = lambda: None,
     commitment: CommitmentService | None = None,
+    witness: Witness | None = None,
 ) -> Iterator[Listener]:
     """A listener for the length of the `with` block; with `commitment` it offers that, too.
+
+    A `witness` hears who sent which study, and who was refused.
 
     `on_instance` is called after an instance was published, in a thread of its own; `alive` by
     the loop that accepts connections, ten times a second for as long as it does. At the end
@@ -247,7 +251,8 @@ def serve(
     notices = Notices(on_instance)
     acceptor = Acceptor(
         [door for door in (in_clear, secure) if door is not None], config.allowed,
-        provide_descriptors(config.limits), _service(config, spool, notices, commitment), alive,
+        provide_descriptors(config.limits),
+        _service(config, spool, notices, commitment, Notes(witness=witness)), alive,
     )  # fmt: skip
     listener = Listener(_port_of(in_clear), _port_of(secure), lambda: _problem_of(certificates))
     acceptor.start()
@@ -295,7 +300,11 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _service(
-    config: ScpConfig, spool: Spool, notices: Notices, commitment: CommitmentService | None
+    config: ScpConfig,
+    spool: Spool,
+    notices: Notices,
+    commitment: CommitmentService | None,
+    notes: Notes,
 ) -> Service:
     supported = {str(one): TRANSFER_SYNTAXES for one in STORAGE_CLASSES}
     if commitment is not None:
@@ -306,7 +315,7 @@ def _service(
         supported={VERIFICATION: _VERIFICATION_SYNTAXES} | supported,
         patience=config.patience,
         max_pdu_bytes=config.max_pdu_bytes,
-        notes=Notes(),
+        notes=notes,
         commitment=commitment,
     )
 
@@ -340,6 +349,7 @@ def _store(
     finally:
         sink.close()
     _log_outcome(request, context, status, stored)
+    sink.stored = stored
     if stored is not None:
         announce(stored)
     return int(status)

@@ -8,7 +8,7 @@ from pynetdicom.dsutils import create_file_meta, encode_file_meta
 from cadnode.log import get_logger
 from cadnode.receive.command import Request
 from cadnode.receive.pdu import Context
-from cadnode.receive.spool import Incoming, Spool
+from cadnode.receive.spool import Incoming, Spool, StoredInstance
 
 _BUFFER_BYTES = 128 << 10  # of one write; measured, see benchmarks/LOG.md: longer ones are slower
 _LOOK_AFTER_BYTES = 64 << 20  # how much is written before it is asked again whether there is room
@@ -37,6 +37,7 @@ class DataSetSink:
         self._n_buffered = 0
         self._look_at = _LOOK_AFTER_BYTES
         self.incoming: Incoming | None = None
+        self.stored: StoredInstance | None = None  # once it was published
         self.offset = 0
         self.status = StorageStatus.SUCCESS
         try:

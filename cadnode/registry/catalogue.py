@@ -4,7 +4,7 @@ Both stores have the layout `NAME/VERSION/{card.json, model.safetensors, split.j
 `blobs/<sha256>.safetensors` for weights that several cards share (`models.store`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from cadnode.errors import ModelError, SettingsError
 from cadnode.models import store
 from cadnode.registry import history
 from cadnode.registry.history import Activation
+from cadnode.registry.trust import Signed, Trust
 
 
 class ModelOrigin(StrEnum):
@@ -44,10 +45,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Every model of both stores, by name and rising version, and what is active."""
+    """Every model of both stores, by name and rising version, what is active, and whom to trust."""
 
     entries: tuple[Entry, ...]
     activation: Activation
+    trust: Trust = field(default_factory=Trust)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,7 +93,8 @@ class Catalogue:
         Raises
         ------
         ModelError
-            An active version is missing, or the two stores disagree about it.
+            An active version is missing, the two stores disagree about it, or its signature does
+            not hold (`SignatureError`).
         """
         found = []
         for name in self.names:
@@ -101,10 +104,29 @@ class Catalogue:
             if version not in self.versions(name):
                 raise ModelError(lost(name, version))
             entry = self.find(name, version)
-            if problem := conflict(entry):
-                raise ModelError(problem)
+            self.approve(entry)
             found.append(entry)
         return tuple(found)
+
+    def approve(self, entry: Entry) -> Signed | None:
+        """Whose signature a version bears that may be read with; None: it is not signed.
+
+        The one place that decides whether what is installed may be used, but for the weights'
+        checksum and what an examination finds.
+
+        Raises
+        ------
+        SignatureError
+            Its signature does not hold, or it has none and needs one.
+        ModelError
+            Its card cannot be read, or the two stores disagree about it.
+        """
+        if problem := conflict(entry):
+            raise ModelError(problem)
+        if entry.origin is ModelOrigin.PACKAGED:
+            return None
+        # What is packaged as well, with the same card and weights, needs no other proof.
+        return self.trust.of_installed(entry.folder, may_be_unsigned=entry.hidden is not None)
 
 
 def conflict(entry: Entry) -> str:
@@ -125,8 +147,12 @@ def lost(name: str, version: str) -> str:
     )
 
 
-def open_stores(own: Path | None, packaged: Path = store.PACKAGED) -> Catalogue:
+def open_stores(
+    own: Path | None, packaged: Path = store.PACKAGED, *, signed_only: bool = False
+) -> Catalogue:
     """The models of both stores; `own` is the node's, which need not be there.
+
+    `signed_only`: what is not packaged must be signed.
 
     Raises
     ------
@@ -139,18 +165,8 @@ def open_stores(own: Path | None, packaged: Path = store.PACKAGED) -> Catalogue:
         hidden = found[key].folder if key in found else None
         found[key] = Entry(entry.name, entry.version, entry.folder, ModelOrigin.OWN, hidden)
     order = sorted(found, key=lambda key: (key[0], store.version_key(key[1])))
-    return Catalogue(tuple(found[key] for key in order), history.read(own))
-
-
-def active_folders(own: Path | None, packaged: Path = store.PACKAGED) -> list[Path]:
-    """Folders of the active models of both stores, by name.
-
-    Raises
-    ------
-    ModelError
-        As `open_stores` and `Catalogue.active`.
-    """
-    return [entry.folder for entry in open_stores(own, packaged).active()]
+    entries = tuple(found[key] for key in order)
+    return Catalogue(entries, history.read(own), Trust(own, signed_only))
 
 
 def parse(spec: str) -> tuple[str, str | None]:

@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cadnode.errors import ModelError
+from cadnode.errors import ModelError, SignatureError, SignatureProblem
 from cadnode.files import sync_folder, write_whole
 from cadnode.models import store
 from cadnode.models.card import ModelCard
-from cadnode.registry import history, parcel
-from cadnode.registry.catalogue import Catalogue, Entry, ModelOrigin, conflict, open_stores
+from cadnode.registry import history, parcel, signature, trust
+from cadnode.registry.catalogue import Catalogue, Entry, ModelOrigin, open_stores
 from cadnode.registry.history import NO_GROUNDS, Actor, Grounds
 from cadnode.registry.numbering import AS_IT_IS, Numbering, numbered
+from cadnode.registry.trust import SIGNED_CARD, Signed, Trust
 
 Examine = Callable[[Path], ModelCard]
 """Gives the card of a folder whose model works; raises ModelError (`examination.examine`)."""
@@ -30,13 +31,14 @@ class Added:
 
     `card` is as the store has it, `came_as` the version that it was handed over with; `there` is
     the store that has it already; `active` the version of its name that a node reads with from
-    now on (None: none).
+    now on (None: none); `signed` the signature that it came with (None: none).
     """
 
     card: ModelCard
     there: ModelOrigin | None
     active: str | None
     came_as: str
+    signed: Signed | None = None
 
     @property
     def renumbered(self) -> str:
@@ -48,14 +50,23 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The node's own store, which changes, and the packaged one, which does not."""
+    """The node's own store, which changes, and the packaged one, which does not.
+
+    `signed_only`: the own store takes, and the node reads with, signed models alone.
+    """
 
     own: Path
     packaged: Path = store.PACKAGED
+    signed_only: bool = False
 
     def catalogue(self) -> Catalogue:
         """What is in both."""
-        return open_stores(self.own, self.packaged)
+        return open_stores(self.own, self.packaged, signed_only=self.signed_only)
+
+    @property
+    def trust(self) -> Trust:
+        """Whose models are taken."""
+        return Trust(self.own, self.signed_only)
 
 
 def add(
@@ -72,27 +83,36 @@ def add(
 
     A name that is new is active from then on. Of an existing name, the version that
     was active stays active, also when the new one is newer, unless `activate` is given. `numbering`
-    states what becomes of a version that another model has.
+    states what becomes of a version that another model has. Signatures are checked before anything
+    else is read.
 
     Raises
     ------
     SettingsError
         There is no such path, or the store cannot be written.
     ModelError
-        A model does not work, or another one has its name and version.
+        A model does not work, another one has its name and version, or a signature does not hold
+        (`SignatureError`).
     """
-    with parcel.opened(path) as folders:
-        cards = {folder: examine(folder) for folder in folders}
+    with parcel.opened(path) as found:
+        signed = stores.trust.of_handed_over(found, path)
+        cards = {folder: examine(folder) for folder in found}
+        for folder, by_whom in signed.items():
+            if by_whom is not None:
+                by_whom.check_model(found.root, folder, cards[folder])
         _refuse_twins(list(cards.values()))
         order = sorted(cards, key=lambda f: (cards[f].name, store.version_key(cards[f].version)))
         given = [cards[f] for f in order]
+        by_whom_each = [signed[f] for f in order]
         if dry_run:
-            return _planned(given, stores.catalogue(), numbering, activate=activate)
+            planned = _planned(given, stores.catalogue(), numbering, activate=activate)
+            return _with_signatures(planned, by_whom_each)
         with history.changing(stores.own):
             planned = _planned(given, stores.catalogue(), numbering, activate=activate)
+            planned = _with_signatures(planned, by_whom_each)
             for folder, added in zip(order, planned, strict=True):
                 _add_one(folder, added, stores, by)
-    return tuple(planned)
+    return planned
 
 
 def activate(
@@ -145,8 +165,7 @@ def switch(
     ModelError
         It does not work.
     """
-    if problem := conflict(entry):
-        raise ModelError(problem)
+    stores.catalogue().approve(entry)
     examine(entry.folder)
     before = stores.catalogue().active_version(entry.name)
     _record(stores.own, entry.name, action, before, entry.version, by, why)
@@ -184,8 +203,7 @@ def rollback(
         version = catalogue.activation.before(name)
         if version is not None:
             entry = catalogue.find(name, version)
-            if problem := conflict(entry):
-                raise ModelError(problem)
+            catalogue.approve(entry)
             examine(entry.folder)
         _record(stores.own, name, "rollback", catalogue.active_version(name), version, by, why)
     return version
@@ -231,10 +249,16 @@ def _planned(
     )
 
 
+def _with_signatures(
+    planned: Sequence[Added], signed: Sequence[Signed | None]
+) -> tuple[Added, ...]:
+    return tuple(replace(a, signed=s) for a, s in zip(planned, signed, strict=True))
+
+
 def _place_of(card: ModelCard, catalogue: Catalogue) -> ModelOrigin | None:
     """Which store has exactly this model; None when neither has its name and version."""
-    if card.name == store.BLOBS:
-        raise ModelError(f"a model cannot be named {store.BLOBS}: the store keeps weights there")
+    if card.name in {store.BLOBS, trust.FOLDER}:
+        raise ModelError(f"a model cannot be named {card.name}: the store needs that folder itself")
     if card.version not in catalogue.versions(card.name):
         return None
     entry = catalogue.find(card.name, card.version)
@@ -255,26 +279,28 @@ def _add_one(source: Path, added: Added, stores: Stores, by: Actor) -> None:
     if added.active != version and catalogue.versions(name):
         _record(stores.own, name, "keep", before, before, by, why, always=bool(why.reason))
     if added.there != ModelOrigin.PACKAGED:
-        _place(source, added.card, stores.own)
+        _place(source, added.card, stores.own, added.signed)
     if added.active == version:
         _record(stores.own, name, "activate", before, version, by, why)
 
 
-def _place(source: Path, card: ModelCard, own: Path) -> None:
+def _place(source: Path, card: ModelCard, own: Path, signed: Signed | None) -> None:
     """Bring weights and folder into the own store; damaged weights are replaced."""
     target = own / card.name / card.version
     inside = target / store.WEIGHTS
     weights = inside if inside.exists() else store.blob(own, card.weights_sha256)
     if not _holds(weights, card.weights_sha256):
         write_whole(weights, store.weights_file(source, card.weights_sha256).read_bytes())
+    came = {name: (source / name).read_bytes() for name in (store.CARD, store.SPLIT)}
     if target.exists():
+        if signed is not None:
+            _keep_signature(target, came, signed)
         return
-    files = {
-        store.CARD: (source / store.CARD).read_bytes(),
-        store.SPLIT: (source / store.SPLIT).read_bytes(),
-    }
+    files = dict(came)
     if store.read_card(source) != card:  # it got another version
         files[store.CARD] = store.card_bytes(card)
+    if signed is not None:
+        files |= _proof(signed, came[store.CARD], files[store.CARD])
     hidden = own / f".{uuid.uuid4().hex}.part"
     hidden.mkdir()
     try:
@@ -285,6 +311,27 @@ def _place(source: Path, card: ModelCard, own: Path) -> None:
         sync_folder(target.parent)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _proof(signed: Signed, came: bytes, kept: bytes) -> dict[str, bytes]:
+    """The files that prove later whose a model is: the signed card too, where another is kept."""
+    original = {} if came == kept else {SIGNED_CARD: came}
+    return {**original, signature.FILE: signed.content}
+
+
+def _keep_signature(target: Path, came: dict[str, bytes], signed: Signed) -> None:
+    """Keep the signature of a model that is there already, in place of an earlier one."""
+    if (target / store.SPLIT).read_bytes() != came[store.SPLIT]:
+        raise SignatureError(
+            SignatureProblem.FILES,
+            f"{target} is this model with another {store.SPLIT} than the one that is signed: "
+            "remove that version, then add this one",
+        )
+    files = _proof(signed, came[store.CARD], (target / store.CARD).read_bytes())
+    for name, content in files.items():
+        write_whole(target / name, content)
+    if SIGNED_CARD not in files:
+        (target / SIGNED_CARD).unlink(missing_ok=True)
 
 
 def _holds(file: Path, sha256: str) -> bool:

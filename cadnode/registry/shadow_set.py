@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from cadnode.errors import ModelError, SettingsError
 from cadnode.registry import history
-from cadnode.registry.catalogue import Catalogue, Entry, conflict, parse
+from cadnode.registry.catalogue import Catalogue, Entry, parse
 from cadnode.registry.history import NO_GROUNDS, Actor, Grounds
 from cadnode.registry.installation import Examine, Stores
 
@@ -130,6 +130,5 @@ def _entry(catalogue: Catalogue, name: str, version: str) -> Entry:
     entry = catalogue.find(name, version)
     if catalogue.is_active(entry):
         raise SettingsError(f"{entry.spec} is the active version: it casts no shadow")
-    if problem := conflict(entry):
-        raise ModelError(problem)
+    catalogue.approve(entry)
     return entry

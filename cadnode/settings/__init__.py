@@ -5,9 +5,11 @@ from cadnode.settings.load import Settings, load
 from cadnode.settings.peers import Destination, HttpPeer, Source
 from cadnode.settings.sections import (
     STANDARD_VIEWS,
+    AuditSection,
     JobsSection,
     ListenerSection,
     LogSection,
+    ModelsSection,
     ReadingSection,
     ReportSection,
     RetentionSection,
@@ -17,7 +19,7 @@ from cadnode.settings.sections import (
 )
 
 __all__ = [
-    "STANDARD_VIEWS", "Destination", "HttpPeer", "JobsSection", "ListenerSection", "LogSection",
-    "ReadingSection", "ReportSection", "RetentionSection",
+    "STANDARD_VIEWS", "AuditSection", "Destination", "HttpPeer", "JobsSection", "ListenerSection",
+    "LogSection", "ModelsSection", "ReadingSection", "ReportSection", "RetentionSection",
     "Settings", "Source", "StorageSection", "StudySection", "WebSection", "example", "load",
 ]  # fmt: skip

@@ -1,6 +1,10 @@
 """A configuration file to start from."""
 
+from collections.abc import Iterator
 from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from cadnode.settings.load import Settings
 
@@ -16,7 +20,7 @@ def example() -> str:
             continue
         model = type(field.default)
         lines += [f"# {(model.__doc__ or '').strip()}", f"[{section}]"]
-        for name, info in model.model_fields.items():
+        for name, info in fields_of(model):
             if name == "peers":
                 continue  # blocks of their own, below
             if info.description:
@@ -27,12 +31,21 @@ def example() -> str:
     return "\n".join([*lines, _PEERS_EXAMPLE])
 
 
+def fields_of(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    """The fields of a section: its own first, then those that it inherits."""
+    own = [key for key in model.__annotations__ if key in model.model_fields]
+    for key in dict.fromkeys([*own, *model.model_fields]):
+        yield key, model.model_fields[key]
+
+
 def toml(value: object) -> str:
     """A TOML literal of a default value."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
         return "[" + ", ".join(toml(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f'"{key}" = {toml(item)}' for key, item in value.items()) + "}"
     return f'"{value}"' if isinstance(value, str | Path) else repr(value)
 
 

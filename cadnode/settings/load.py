@@ -23,9 +23,11 @@ from pydantic_settings import (
 from cadnode.errors import SettingsError
 from cadnode.settings.peers import Destination, Source
 from cadnode.settings.sections import (
+    AuditSection,
     JobsSection,
     ListenerSection,
     LogSection,
+    ModelsSection,
     ReadingSection,
     ReportSection,
     RetentionSection,
@@ -51,10 +53,12 @@ class Settings(BaseSettings):
     retention: RetentionSection = RetentionSection()
     study: StudySection = StudySection()
     reading: ReadingSection = ReadingSection()
+    models: ModelsSection = ModelsSection()
     report: ReportSection = ReportSection()
     destinations: tuple[Destination, ...] = ()
     sources: tuple[Source, ...] = ()
     web: WebSection = WebSection()
+    audit: AuditSection = AuditSection()
     jobs: JobsSection = JobsSection()
     log: LogSection = LogSection()
 

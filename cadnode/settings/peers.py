@@ -13,7 +13,8 @@ from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 from cadnode.domain import Profile
 from cadnode.errors import SettingsError
 from cadnode.http import HttpPeerValues
-from cadnode.settings.sections import AeTitle, Port, Section
+from cadnode.settings.section import Section
+from cadnode.settings.sections import AeTitle, Port
 from cadnode.tls import TlsFiles
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from cadnode.settings.example import toml
+from cadnode.settings.example import fields_of, toml
 from cadnode.settings.load import Settings
 from cadnode.settings.peers import Destination, Source
 from cadnode.settings.sections import ListenerPeer
@@ -50,9 +50,7 @@ def _part(title: str, model: type[BaseModel]) -> str:
 def _table(model: type[BaseModel]) -> Iterator[str]:
     yield "| key | value | default | meaning |"
     yield "|---|---|---|---|"
-    own = [key for key in model.__annotations__ if key in model.model_fields]
-    for key in dict.fromkeys([*own, *model.model_fields]):  # what it inherits comes last
-        field = model.model_fields[key]
+    for key, field in fields_of(model):
         cells = (f"`{key}`", _type(field.annotation), _default(field), field.description or "")
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
@@ -60,7 +58,7 @@ def _table(model: type[BaseModel]) -> Iterator[str]:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    return "–" if field.default in (None, "", ()) else f"`{toml(field.default)}`"
+    return "–" if field.default in (None, "", (), {}) else f"`{toml(field.default)}`"
 
 
 def _type(annotation: Any) -> str:
@@ -70,6 +68,8 @@ def _type(annotation: Any) -> str:
         return _WORDS[annotation]
     if origin is tuple:
         return f"list of {_type(inner[0])}"
+    if origin is dict:
+        return f"table of {_type(inner[1])}"
     if type(None) in inner:
         return _type(next(one for one in inner if one is not type(None)))
     if inner and all(isinstance(one, str) for one in inner):

@@ -1,14 +1,12 @@
 """The sections of the settings, each with its defaults and what they mean."""
 
 import re
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -18,6 +16,8 @@ from pydantic import (
 )
 
 from cadnode.domain import OPERATING_POINT, YOUDEN, Laterality, Profile, System, ViewPosition
+from cadnode.settings.identity import WebIdentity
+from cadnode.settings.section import NetworkAddress, Section, is_loopback
 from cadnode.tls import TlsFiles
 
 STANDARD_VIEWS = ("R CC", "L CC", "R MLO", "L MLO")
@@ -40,15 +40,6 @@ def _view(value: str) -> str:
     return value
 
 
-def _network(value: str) -> str:
-    """An IP address, or a network in CIDR notation."""
-    try:
-        ip_network(value, strict=False)
-    except ValueError as error:
-        raise ValueError("an address is written like 10.1.2.3, 10.1.2.0/24 or fd00::/8") from error
-    return value
-
-
 def _fingerprint(value: str) -> str:
     """SHA-256 in hexadecimal, in capitals or not, with colons or without."""
     plain = value.replace(":", "").lower()
@@ -58,17 +49,10 @@ def _fingerprint(value: str) -> str:
 
 
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
-NetworkAddress = Annotated[str, AfterValidator(_network)]
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 WantedView = Annotated[str, AfterValidator(_view)]
 ShadowSpec = Annotated[str, Field(pattern=r"^[^@\s]+@\d+\.\d+\.\d+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-class Section(BaseModel):
-    """A part of the settings: frozen, and without keys that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ListenerPeer(Section):
@@ -300,6 +284,16 @@ class ReadingSection(Section):
     )
 
 
+class ModelsSection(Section):
+    """Models of your own."""
+
+    require_signature: bool = Field(
+        False,
+        description="read only with models that a key signed which this node trusts, those that "
+        "are packaged with cadnode aside: `cadnode models trust`",
+    )
+
+
 class ReportSection(Section):
     """What reports say beside the result."""
 
@@ -330,6 +324,39 @@ class JobsSection(Section):
     )
 
 
+class AuditSection(Section):
+    """The audit trail: who did what to which study (docs/audit.md). It is always kept."""
+
+    keep_days: NonNegativeFloat = Field(
+        0.0, description="months of the trail are removed so many days after their end; 0: never"
+    )
+    syslog_host: str | None = Field(
+        None, description="audit record repository that gets a copy, by syslog over TLS (RFC 5425)"
+    )
+    syslog_port: Port = Field(6514, description="its TCP port")
+    syslog_ca_file: Path | None = Field(
+        None,
+        description="PEM certificates of who signs the repository's one; without it, the system's",
+    )
+    certificate_file: Path | None = Field(
+        None, description="PEM certificate, with its chain, that the repository is shown"
+    )
+    key_file: Path | None = Field(None, description="PEM key of the certificate, no password")
+
+    @property
+    def tls_files(self) -> TlsFiles:
+        """The files of TLS towards the repository."""
+        return TlsFiles(self.certificate_file, self.key_file, self.syslog_ca_file)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "AuditSection":
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file come together")
+        if self.syslog_host is None and (self.syslog_ca_file or self.certificate_file):
+            raise ValueError("the files of TLS need syslog_host")
+        return self
+
+
 class LogSection(Section):
     """Structured logs on standard error."""
 
@@ -338,19 +365,23 @@ class LogSection(Section):
     )
 
 
-class WebSection(Section):
+class WebSection(WebIdentity):
     """The node's HTTP side: health, the state of each study, its page. Orthanc's plugin uses it."""
 
     enabled: bool = Field(True, description="whether the node listens for HTTP at all")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: Port = Field(8114, description="TCP port to listen on")
-    token_file: Path | None = Field(
-        None,
-        description="its first line is the token that clients send; needed on any address but "
-        "loopback",
-    )
     certificate_file: Path | None = Field(None, description="PEM certificate chain: serve https")
     key_file: Path | None = Field(None, description="PEM key of the certificate")
+    max_connections: PositiveInt = Field(
+        256,
+        description="connections held at the same time; those of this machine are counted apart",
+    )
+    max_connections_per_address: PositiveInt = Field(
+        64,
+        description="of these for one IP address (IPv6: network of 64 bits); more for a proxy "
+        "elsewhere, which brings everybody's",
+    )
 
     @property
     def tls_files(self) -> TlsFiles | None:
@@ -363,8 +394,11 @@ class WebSection(Section):
     def _is_safe(self) -> "WebSection":
         if (self.certificate_file is None) != (self.key_file is None):
             raise ValueError("certificate_file and key_file come together")
-        if self.enabled and self.token_file is None and not is_loopback(self.host):
-            raise ValueError(f"listening on {self.host} needs token_file: pages show patients")
+        if self.enabled and not self.knows_somebody and not is_loopback(self.host):
+            raise ValueError(
+                f"listening on {self.host} needs users_file, tokens_file, token_file, "
+                "openid_issuer or proxy_user_header: pages show patients"
+            )
         return self
 
 
@@ -377,13 +411,3 @@ def reached_at(host: str) -> str:
     if not address.is_unspecified:
         return host
     return "127.0.0.1" if address.version == 4 else "::1"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,152 +1,139 @@
-"""Who may ask: clients with the token, browsers that logged in with it, and anybody for health.
+"""Who a request comes from, and whether it may pass: the gate of the HTTP side.
 
-Without a token only this machine's own programs reach the node, and only under loopback names: a
-web page from elsewhere that had its name point to 127.0.0.1 (DNS rebinding) is turned away, and so
-is what a proxy on this machine passes on for somebody else.
+Programs send a bearer token (RFC 6750), people have a session by a cookie, or come through a proxy
+that names them. Where no identity is configured, only this machine's own programs reach the node,
+and only under loopback names: a web page from elsewhere that had its name point to 127.0.0.1 (DNS
+rebinding) is turned away, and so is what a proxy on this machine passes on for somebody else.
 """
 
 import hashlib
 import hmac
-import time
-from collections.abc import Callable
+import secrets
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
-from urllib.parse import quote
 
 from starlette.datastructures import Headers
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cadnode.identity.identities import Identities
+from cadnode.identity.proxy import ProxyRefused
+from cadnode.identity.role import LOCAL, Identity
 from cadnode.log import get_logger
-from cadnode.settings.sections import is_loopback
+from cadnode.settings.section import is_loopback
+from cadnode.web import refusals
+from cadnode.web.caller import Caller, Denied
+from cadnode.web.cross_site import comes_from_here, needs_proof
+from cadnode.web.rights import READING, Right, right_of
+from cadnode.web.templating import Templates
 
 COOKIE: Final = "cadnode_session"
-SESSION_S: Final = 12 * 3600  # a shift
-SHORTEST_TOKEN: Final = 16
-_OPEN_PATHS: Final = frozenset({"/health", "/login"})
-_READING: Final = frozenset({"GET", "HEAD"})
+REFRESH: Final = "x-cadnode-refresh"  # a page refreshes itself: it keeps no session alive
 # What proxies add to a request: Via and Forwarded by RFC 9110 and 7239, the others by custom.
 _OF_A_PROXY: Final = frozenset({"via", "forwarded", "x-real-ip"})
-
-# A browser withholds a strict cookie when a link from elsewhere, such as an archive, leads here.
-# From this page of our own it requests the same path again, and sends its cookie if it has one.
-_AGAIN: Final = "again"
-_ONCE_MORE: Final = (
-    '<!DOCTYPE html><meta http-equiv="refresh" content="0; url={0}"><a href="{0}">Go on</a>'
-)
 
 log = get_logger("web")
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The token that is required, "" when none is; `is_secure` when the node serves https."""
+    """The identities that are known; `is_secure` when the node serves https."""
 
-    token: str = field(default="", repr=False)
+    identities: Identities
     is_secure: bool = False
-    clock: Callable[[], float] = time.time
+    _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
-    def is_token(self, text: str) -> bool:
-        """Whether this is the token, compared in constant time."""
-        return bool(self.token) and hmac.compare_digest(text.encode(), self.token.encode())
+    @property
+    def cookie(self) -> str:
+        """The session cookie's name; `__Host-`: by https, from this very host (RFC 6265bis)."""
+        return self.cookie_name(COOKIE)
 
-    def session(self) -> str:
-        """A browser's cookie: when it ends, and the token's signature under that. Not the token."""
-        ends = str(int(self.clock()) + SESSION_S)
-        return f"{ends}.{self._signature(ends)}"
+    def cookie_name(self, name: str) -> str:
+        """The name that a cookie of ours has here."""
+        return f"__Host-{name}" if self.is_secure else name
 
-    def is_session(self, cookie: str) -> bool:
-        """Whether this is a cookie of ours that has not ended."""
-        ends, _, signature = cookie.partition(".")
-        genuine = hmac.compare_digest(signature.encode(), self._signature(ends).encode())
-        return genuine and ends.isdigit() and self.clock() < int(ends)
+    def session_id(self, headers: Headers) -> str:
+        """The session that a request's cookie names, "" without one."""
+        return cookie_of(headers, self.cookie)
 
-    def _signature(self, ends: str) -> str:
-        message = f"cadnode session until {ends}".encode("utf-8", "surrogateescape")
-        return hmac.new(self.token.encode(), message, hashlib.sha256).hexdigest()
-
-    def refusal(self, method: str, path: str, headers: Headers) -> str:
-        """Why the request is refused: "proxy", "host", "token", or "" when it is not.
-
-        A cookie allows reading only: every other method takes the token.
-        """
-        if path in _OPEN_PATHS or path.startswith("/static/"):
-            return ""
-        if not self.token:
+    def who(self, headers: Headers, address: str) -> Caller | Denied:
+        """Who sent a request; `Denied` where that is not known. The first credential counts."""
+        if self.identities.is_open:
             if _is_passed_on(headers):
-                return "proxy"
-            return "" if _is_local(headers.get("host", "")) else "host"
+                return Denied.PROXY
+            return self._by_itself(LOCAL, address) if _is_local(headers) else Denied.HOST
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self.is_token(token.strip()):
-            return ""
-        if method in _READING and self.is_session(_cookie(headers)):
-            return ""
-        return "token"
+        if scheme.lower() == "bearer":
+            machine = self.identities.of_token(token.strip())
+            return Denied.TOKEN if machine is None else self._by_itself(machine, address)
+        try:
+            person = self.identities.of_proxy(headers, address)
+        except ProxyRefused:
+            return Denied.PROXY
+        if person is not None:
+            return self._by_itself(person, address)
+        session_id = self.session_id(headers)
+        is_used = REFRESH not in headers
+        session = self.identities.session(session_id, is_used=is_used) if session_id else None
+        if session is None:
+            return Denied.SESSION if session_id else Denied.NOBODY
+        return Caller(session.identity, address, session.csrf, session_id)
 
-    def may_look(self, headers: Headers) -> bool:
-        """Whether who asks may see pages, and with them what health keeps from strangers."""
-        return not self.refusal("GET", "/", headers)
+    def _by_itself(self, identity: Identity, address: str) -> Caller:
+        """A caller without a session: what its forms repeat is made of its name."""
+        text = f"{identity.via} {identity.name}".encode("utf-8", "surrogateescape")
+        return Caller(identity, address, hmac.new(self._key, text, hashlib.sha256).hexdigest())
 
 
 class AccessGate:
-    """ASGI middleware that lets pass what `Access` does not refuse."""
+    """ASGI middleware that lets pass what its row in `rights` allows.
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    It leaves in the request's state `right`, `caller` (None where nobody is known) and, of what
+    does not pass, `denied`.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access, templates: Templates) -> None:
         self._app = app
         self._access = access
+        self._templates = templates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass it on."""
-        if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            if reason := self._access.refusal(scope["method"], scope["path"], headers):
-                log.warning("web_refused", reason=reason, peer=(scope.get("client") or ("",))[0])
-                is_again = scope["query_string"] == _AGAIN.encode()
-                answer = _refused(reason, scope["path"], headers, is_again=is_again)
-                await answer(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers, state = Headers(scope=scope), scope.setdefault("state", {})
+        address = (scope.get("client") or ("",))[0]
+        right, found = right_of(scope["method"], scope["path"]), self._access.who(headers, address)
+        state["right"] = right
+        state["caller"] = found if isinstance(found, Caller) else None
+        denied = self._denied(right, found, scope, headers)
+        if denied is None:
+            await self._app(scope, receive, send)
+            return
+        state["denied"] = denied
+        log.warning("web_refused", reason=denied, peer=address)
+        await refusals.answer(denied, scope, self._templates)(scope, receive, send)
+
+    def _denied(
+        self, right: Right, found: Caller | Denied, scope: Scope, headers: Headers
+    ) -> Denied | None:
+        if right.role is not None:
+            if not isinstance(found, Caller):
+                return found
+            if not found.may(right.role):
+                return Denied.ROLE
+            if not needs_proof(found, scope["path"], headers):
+                return None
+        if scope["method"] in READING:
+            return None
+        is_here = comes_from_here(headers, is_secure=self._access.is_secure)
+        return None if is_here else Denied.ORIGIN
 
 
-def safe_path(wanted: str) -> str:
-    """`wanted` when it is a path on this node, else "/": no login leads to another site."""
-    is_path = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
-    return wanted if is_path and wanted.isprintable() else "/"
-
-
-def _refused(reason: str, path: str, headers: Headers, *, is_again: bool) -> Response:
-    if reason == "proxy":
-        answer = {
-            "error": "nothing is served through a proxy without a token",
-            "hint": "set web.token_file",
-        }
-        return JSONResponse(answer, 403)
-    if reason == "host":
-        answer = {
-            "error": "this name is not served without a token",
-            "hint": "use http://127.0.0.1, or set web.token_file",
-        }
-        return JSONResponse(answer, 421)
-    if "text/html" in headers.get("accept", "") and not path.startswith("/api/"):
-        here = quote(safe_path(path))
-        site = headers.get("sec-fetch-site", "")  # absent where http is not on loopback
-        if site == "cross-site" or not (site or is_again):
-            return HTMLResponse(_ONCE_MORE.format(here + ("" if site else f"?{_AGAIN}")))
-        return RedirectResponse(f"/login?next={here}", 303)
-    answer = {
-        "error": "no token, or a wrong one",
-        "hint": "send `Authorization: Bearer TOKEN`, with the token in web.token_file",
-    }
-    return JSONResponse(answer, 401, {"WWW-Authenticate": "Bearer"})
-
-
-def _cookie(headers: Headers) -> str:
-    try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""
+def cookie_of(headers: Headers, name: str) -> str:
+    """The value of a cookie, "" without it."""
+    return cookie_parser(headers.get("cookie", "")).get(name, "")
 
 
 def _is_passed_on(headers: Headers) -> bool:
@@ -154,7 +141,8 @@ def _is_passed_on(headers: Headers) -> bool:
     return any(name in _OF_A_PROXY or name.startswith("x-forwarded") for name in headers)
 
 
-def _is_local(host: str) -> bool:
-    """Whether a Host header names this machine's loopback."""
+def _is_local(headers: Headers) -> bool:
+    """Whether the Host header names this machine's loopback."""
+    host = headers.get("host", "")
     name = host if host.endswith("]") else host.rsplit(":", 1)[0]
     return is_loopback(name.strip("[]"))

@@ -9,13 +9,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from cadnode import __version__
+from cadnode.audit.event import Recorder
 from cadnode.receive.identity import is_valid_uid
-from cadnode.web import pages
+from cadnode.web import login, pages, rights
 from cadnode.web.access import Access, AccessGate
+from cadnode.web.caller import by_whom, caller_of
+from cadnode.web.cross_site import CsrfGate
 from cadnode.web.deliveries import STATES, DeliveryFilter, OrderRefused, Orders
 from cadnode.web.node import Node, Notice, Unavailable, UnknownSource
+from cadnode.web.recording import NoRecorder, Recording
 from cadnode.web.request_log import BodyLimit, RequestLog
 from cadnode.web.study import State, StudyState
+from cadnode.web.templating import Templates
 
 MOST_LISTED: Final = 500
 MOST_DELIVERIES: Final = 10_000
@@ -60,34 +65,45 @@ class DropBody(OrderBody):
     reason: str = Field(min_length=1, max_length=200)
 
 
-def create(node: Node, access: Access) -> FastAPI:
-    """The ASGI application of a node."""
+def create(node: Node, access: Access, recorder: Recorder | None = None) -> FastAPI:
+    """The ASGI application of a node; `recorder` is told who did what, None: nobody is.
+
+    Raises
+    ------
+    LookupError
+        A route has no row in `cadnode.web.rights`.
+    """
+    templates = Templates()
     app = FastAPI(
         title="cadnode", version=__version__, docs_url=None, redoc_url=None,
         openapi_url="/api/openapi.json",
     )  # fmt: skip
-    app.include_router(_routes(node, access))
-    app.include_router(pages.routes(node, access))
+    app.include_router(_routes(node))
+    app.include_router(pages.routes(node, templates))
+    app.include_router(login.routes(access, templates))
+    rights.check(app.routes)
     app.add_exception_handler(Unavailable, _unavailable)
     app.add_exception_handler(OrderRefused, _order_refused)
     app.add_exception_handler(RequestValidationError, _bad_request)
     app.add_exception_handler(HTTPException, _http_error)
     # The last one added sees a request first.
+    app.add_middleware(CsrfGate, templates=templates)
     app.add_middleware(BodyLimit)
-    app.add_middleware(AccessGate, access=access)
-    app.add_middleware(RequestLog)
+    app.add_middleware(AccessGate, access=access, templates=templates)
+    app.add_middleware(Recording, recorder=recorder or NoRecorder())
+    app.add_middleware(RequestLog, is_secure=access.is_secure)
     return app
 
 
-def _routes(node: Node, access: Access) -> APIRouter:
+def _routes(node: Node) -> APIRouter:
     router = APIRouter()
 
     @router.head("/health", include_in_schema=False)
     @router.get("/health")
     def health(request: Request) -> JSONResponse:
-        """How the node is; 503 when it cannot do its work. The token shows details."""
+        """How the node is; 503 when it cannot do its work. Who is known sees details."""
         found = node.health()
-        answer = found.as_dict(with_details=access.may_look(request.headers))
+        answer = found.as_dict(with_details=caller_of(request) is not None)
         return JSONResponse(answer, 200 if found.is_able else 503)
 
     @router.post("/api/studies", status_code=202)
@@ -124,7 +140,7 @@ def _routes(node: Node, access: Access) -> APIRouter:
 
 
 def _add_orders(router: APIRouter, node: Node) -> None:
-    """Routes by which an admin deals with what is undelivered; they need the token itself."""
+    """Routes by which an operator deals with what is undelivered."""
 
     @router.get("/api/deliveries")
     def deliveries(
@@ -153,8 +169,8 @@ def _add_orders(router: APIRouter, node: Node) -> None:
     @router.post("/api/studies/{name}/drop")
     def drop(name: str, body: DropBody, request: Request) -> JSONResponse:
         """Give up what is undelivered, on purpose: it is recorded by whom and why."""
-        peer = request.client.host if request.client else "unknown"
-        done = _orders(node).drop(name, body.destination or "", f"HTTP from {peer}", body.reason)
+        orders = _orders(node)
+        done = orders.drop(name, body.destination or "", by_whom(request), body.reason)
         return JSONResponse(done.as_dict())
 
 

@@ -80,7 +80,7 @@ class HealthProblem:
 
     def as_outline(self) -> dict[str, str]:
         """The same without details of this machine and its peers: code and severity."""
-        hint = "ask with the token for what is wrong and what to do"
+        hint = "log in, or send a token, to see what is wrong and what to do"
         return {**self.as_dict(), "meaning": self.code.replace("_", " "), "hint": hint}
 
 

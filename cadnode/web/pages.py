@@ -1,28 +1,23 @@
-"""Pages for people: recent studies, one study with its report, and the login."""
+"""Pages for people: recent studies, one study with its report, and what may be ordered of it."""
 
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from markupsafe import Markup, escape
 
 from cadnode.exam.patient import Patient
-from cadnode.html.environment import ON_SCREENS, environment
-from cadnode.web.access import COOKIE, SESSION_S, Access, safe_path
+from cadnode.web.caller import by_whom, caller_of
+from cadnode.web.cross_site import form_of
+from cadnode.web.deliveries import OWED, OrderRefused, Orders
 from cadnode.web.node import Node, Unavailable
-from cadnode.web.study import (
-    DELIVERY_MEANINGS,
-    State,
-    StudyState,
-)
+from cadnode.web.study import State, StudyState
+from cadnode.web.templating import STATIC, Templates
 
 LISTED: Final = 50
-_STATIC: Final = {
-    "base.css": "text/css", "cadnode.css": "text/css", "cadnode.js": "text/javascript",
-}  # fmt: skip
 _WAY: Final = ("arriving", "queued", "reading", "delivering", "done")
 _REACHED: Final = {
     State.FETCHING: 0,
@@ -38,6 +33,11 @@ _REPORT_HEADERS: Final = {
         "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
         "style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
     )
+}
+ORDERED: Final = {
+    "retry": "It is tried again now.",
+    "redeliver": "The result is sent again.",
+    "drop": "It is given up. The record says by whom and why.",
 }
 
 
@@ -68,87 +68,129 @@ def steps(state: State) -> list[Step]:
     ]
 
 
-def routes(node: Node, access: Access) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What may be ordered of a study: a retry; the destinations to send to again, or to give up."""
+
+    retry: bool
+    redeliver: tuple[str, ...]
+    drop: tuple[str, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to order."""
+        return not (self.retry or self.redeliver or self.drop)
+
+
+def offer_of(study: StudyState) -> Offer:
+    """What makes sense to order of a study in its state."""
+    owed = tuple(name for name, word in study.deliveries if word in OWED)
+    sent = tuple(name for name, word in study.deliveries if word not in OWED)
+    return Offer(bool(owed) or study.state is State.FAILED, sent, owed)
+
+
+def routes(node: Node, templates: Templates) -> APIRouter:
     """The pages' routes."""
     router = APIRouter(include_in_schema=False)
-    pages = _Pages()
-    page = pages.page
 
     @router.get("/")
-    def recent() -> Response:
+    def recent(request: Request) -> Response:
         try:
             rows = [StudyRow(study, node.patient_of(study.key)) for study in node.recent(LISTED)]
-            return page("recent.html.jinja", rows=rows, most=LISTED, health=node.health())
+            health = node.health()
         except Unavailable:
-            return page("away.html.jinja", 503)
-
-    @router.get("/studies/{name}")
-    def study(name: str) -> Response:
-        try:
-            state = node.state_of(name)
-        except Unavailable:
-            return page("away.html.jinja", 503)
-        return page(
-            "study.html.jinja",
-            404 if state.state is State.UNKNOWN else 200,
-            study=state,
-            patient=node.patient_of(name),
-            steps=steps(state.state),
-            report=node.page_of(name),
+            return _away(request, templates)
+        return templates.page(
+            "recent.html.jinja", caller_of(request), rows=rows, most=LISTED, health=health
         )
 
+    @router.get("/studies/{name}")
+    def study(name: str, request: Request, ordered: str = "") -> Response:
+        return _study(node, templates, request, name, ordered=ordered)
+
     @router.get("/studies/{name}/report")
-    def report(name: str, patient: int = 1) -> Response:
+    def report(name: str, request: Request, patient: int = 1) -> Response:
         found = node.page_of(name)
         pages = () if found is None else (found.path, *found.others)
         if not 1 <= patient <= len(pages):
-            return page("no_report.html.jinja", 404)
+            return templates.page("no_report.html.jinja", caller_of(request), 404)
         return HTMLResponse(pages[patient - 1].read_bytes(), headers=_REPORT_HEADERS)
-
-    @router.get("/login")
-    def login(next: str = "/") -> Response:
-        return page("login.html.jinja", next=safe_path(next), is_wrong=False)
-
-    @router.post("/login")
-    async def log_in(request: Request) -> Response:
-        form = parse_qs((await request.body()).decode("utf-8", "replace"))
-        token, wanted = (form.get(name, [""])[0] for name in ("token", "next"))
-        if not access.is_token(token.strip()):
-            return page("login.html.jinja", 401, next=safe_path(wanted), is_wrong=True)
-        answer = RedirectResponse(safe_path(wanted), 303)
-        answer.set_cookie(
-            COOKIE, access.session(), max_age=SESSION_S, httponly=True, samesite="strict",
-            secure=access.is_secure, path="/",
-        )  # fmt: skip
-        return answer
 
     @router.get("/static/{file}")
     def static(file: str) -> Response:
-        if file not in _STATIC:
+        if file not in STATIC:
             return Response(status_code=404)
         headers = {"Cache-Control": "no-cache"}
-        return Response(pages.text(file), media_type=_STATIC[file], headers=headers)
+        return Response(templates.text(file), media_type=STATIC[file], headers=headers)
 
+    _add_orders(router, node, templates)
     return router
 
 
-class _Pages:
-    """The templates, with escaping on."""
+def _add_orders(router: APIRouter, node: Node, templates: Templates) -> None:
+    """What an operator orders with a button of a study's page, which is shown again."""
 
-    def __init__(self) -> None:
-        self._templates = environment("cadnode.web", dark=ON_SCREENS)
-        self._templates.filters["with_code"] = _with_code
-        self._templates.globals["delivery_meanings"] = DELIVERY_MEANINGS
+    async def ordered(
+        request: Request, name: str, word: str, order: Callable[[Orders, dict[str, str]], object]
+    ) -> Response:
+        form = form_of(await request.body())
+        try:
+            if node.orders is None:
+                return _away(request, templates)
+            await run_in_threadpool(order, node.orders, form)
+        except OrderRefused as refused:
+            return _study(node, templates, request, name, refused=refused)
+        except Unavailable:
+            return _away(request, templates)
+        return RedirectResponse(f"/studies/{quote(name, safe='')}?ordered={word}", 303)
 
-    def text(self, template: str, **values: object) -> str:
-        """A template with its values."""
-        return self._templates.get_template(template).render(values)
+    @router.post("/studies/{name}/retry")
+    async def retry(name: str, request: Request) -> Response:
+        return await ordered(request, name, "retry", lambda orders, form: orders.retry(name, ""))
 
-    def page(self, template: str, status: int = 200, **values: object) -> HTMLResponse:
-        """A page made of a template."""
-        return HTMLResponse(self.text(template, **values), status)
+    @router.post("/studies/{name}/redeliver")
+    async def redeliver(name: str, request: Request) -> Response:
+        return await ordered(
+            request, name, "redeliver",
+            lambda orders, form: orders.redeliver(name, form.get("destination", "")),
+        )  # fmt: skip
+
+    @router.post("/studies/{name}/drop")
+    async def drop(name: str, request: Request) -> Response:
+        by = by_whom(request)
+        return await ordered(
+            request, name, "drop",
+            lambda orders, form: orders.drop(
+                name, form.get("destination", ""), by, form.get("reason", "")
+            ),
+        )  # fmt: skip
 
 
-def _with_code(text: str) -> Markup:
-    """HTML of a sentence, what is between backticks as code."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+def _study(
+    node: Node, templates: Templates, request: Request, name: str, *, ordered: str = "",
+    refused: OrderRefused | None = None,
+) -> Response:  # fmt: skip
+    """A study's page; with what was ordered of it, or why an order was refused."""
+    try:
+        state = node.state_of(name)
+    except Unavailable:
+        return _away(request, templates)
+    caller = caller_of(request)
+    may_order = caller is not None and caller.may_order and node.orders is not None
+    return templates.page(
+        "study.html.jinja",
+        caller,
+        404 if state.state is State.UNKNOWN or refused else 200,
+        name=name,
+        study=state,
+        patient=node.patient_of(name),
+        steps=steps(state.state),
+        report=node.page_of(name),
+        offer=offer_of(state) if may_order else None,
+        ordered=ORDERED.get(ordered, ""),
+        refused=refused,
+    )
+
+
+def _away(request: Request, templates: Templates) -> Response:
+    return templates.page("away.html.jinja", caller_of(request), 503)

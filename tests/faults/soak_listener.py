@@ -269,6 +269,8 @@ def main() -> int:
     if options.probe:
         probe(options.probe)
         return 0
+    if options.work:
+        options.work.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=options.work) as work,
         listening(Path(work)) as node,

@@ -247,6 +247,18 @@ def test_many_associations_in_a_row_leave_nothing_behind(node: Listening) -> Non
 # Time
 
 
+def test_a_connection_that_never_asks_is_closed(hasty: Listening) -> None:
+    with connect(hasty.port) as peer:
+        peer.settimeout(15.0)
+        assert is_closed(peer)
+
+
+def test_a_request_that_drips_in_is_cut_at_the_same_time(hasty: Listening) -> None:
+    with connect(hasty.port) as peer:
+        peer.sendall(struct.pack(">BxI", 1, 200))
+        assert is_cut_while_dripping(peer, 15.0, every_s=0.1)
+
+
 @pytest.mark.parametrize(
     "begun",
     [

@@ -5,13 +5,12 @@ import schemathesis
 from hypothesis import settings
 from schemathesis.checks import not_a_server_error
 
-from cadnode.web.access import Access
 from cadnode.web.api import create
-from tests.web_cases import TOKEN, Told
+from tests.web_cases import TOKEN, Told, known
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 schema = schemathesis.openapi.from_asgi(
-    "/api/openapi.json", create(Told().node(), Access(TOKEN)), headers=HEADERS
+    "/api/openapi.json", create(Told().node(), known()), headers=HEADERS
 )
 
 

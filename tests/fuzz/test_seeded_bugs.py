@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.datastructures import Headers
 
 from cadnode import multipart
 from cadnode.errors import NotProcessable
@@ -14,7 +15,8 @@ from cadnode.exam import dicom_file, mammogram
 from cadnode.exam.exam import Exam
 from cadnode.imaging import decode
 from cadnode.models import store
-from cadnode.web.access import Access
+from cadnode.registry import signature
+from cadnode.web.access import Access, cookie_of
 from tests.fuzz import oracles
 from tests.fuzz.engine import Outcome, Plan, fuzz
 from tests.fuzz.registry import all_targets
@@ -41,7 +43,11 @@ def _escaped_exception(patch: pytest.MonkeyPatch) -> None:
 
 
 def _unescaped_status(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Access, "is_session", lambda self, cookie: int(cookie.split(".")[0]) > 0)
+    def session_id(self: Access, headers: Headers) -> str:
+        cookie = cookie_of(headers, self.cookie)
+        return str(int(cookie.split(".")[0])) if cookie else ""
+
+    patch.setattr(Access, "session_id", session_id)
 
 
 def _leaked_value(patch: pytest.MonkeyPatch) -> None:
@@ -120,6 +126,10 @@ def _trusted_card(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(store, "read_split", read_split)
 
 
+def _unchecked_signature(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(signature, "check", lambda *_: None)
+
+
 @pytest.mark.parametrize(
     ("target", "defect", "shown_as", "inputs"),
     [
@@ -132,6 +142,7 @@ def _trusted_card(patch: pytest.MonkeyPatch) -> None:
         ("multipart", _endless_loop, "hang", 400),
         ("jpeg", _crash, "crash", 300),
         ("multipart", _growing_table, "growth", 4000),
+        ("signature", _unchecked_signature, "violation", 300),
         ("card", _trusted_card, "TypeError|KeyError|JSONDecodeError|UnicodeDecodeError", 300),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)).lstrip("_"),

@@ -4,24 +4,20 @@ import os
 import signal
 import socket
 import sqlite3
-import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pydicom
 import pytest
 import requests
 
-from cadnode.demo.archive import AE_TITLE, DemoArchive, Orthanc, find_orthanc, free_port, orthanc
+from cadnode.demo.archive import AE_TITLE, DemoArchive, Orthanc, find_orthanc, orthanc
 from cadnode.log import hashed
 from cadnode.node import supervise
 from tests.integration.node import Node, running_node, wait_until
+from tests.integration.web_role import TOKEN, answers, certified, get, post, token_file, web_role
 from tests.synthetic import IDENTIFIERS, MARK, write_exam
-
-TOKEN = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture
@@ -36,26 +32,6 @@ def archive_of(peer: Orthanc) -> DemoArchive:
     return DemoArchive(
         "Orthanc", peer.aet, peer.dicom_port, lambda: len(peer.get("/instances")), lambda: iter(())
     )
-
-
-def get(url: str, **how: Any) -> requests.Response:
-    with requests.Session() as session:
-        session.trust_env = False  # a proxy of the environment has no business on loopback
-        return session.get(url, timeout=10, **how)
-
-
-def post(url: str, body: Any, **how: Any) -> requests.Response:
-    with requests.Session() as session:
-        session.trust_env = False
-        return session.post(url, json=body, timeout=10, **how)
-
-
-def answers(url: str, **how: Any) -> bool:
-    try:
-        get(url, **how)
-    except requests.ConnectionError:
-        return False
-    return True
 
 
 def study_uid(path: Path) -> str:
@@ -158,48 +134,6 @@ def test_a_worker_that_is_killed_is_named_by_health_and_comes_back(
         assert [p["code"] for p in get(url_of(node, "/health")).json()["problems"]] == ["role_died"]
 
 
-@dataclass
-class WebRole:
-    """`cadnode serve --role web` alone."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes]
-
-    @property
-    def log(self) -> str:
-        return (self.folder / "web.log").read_text()
-
-    def url(self, path: str, scheme: str = "http") -> str:
-        return f"{scheme}://127.0.0.1:{self.port}{path}"
-
-
-@contextmanager
-def web_role(
-    folder: Path, more: str = "", port: int = 0, environment: dict[str, str] | None = None
-) -> Iterator[WebRole]:
-    port = port or free_port()
-    config = folder / "web.toml"
-    config.write_text(f'[storage]\nfolder = "{folder / "data"}"\n[web]\nport = {port}\n{more}')
-    with (folder / "web.log").open("wb") as output:
-        process = subprocess.Popen(
-            supervise.command("web", config),
-            stdout=output, stderr=output, env={**os.environ, **(environment or {})},
-        )  # fmt: skip
-    try:
-        yield WebRole(folder, port, process)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def token_file(folder: Path) -> Path:
-    path = folder / "token"
-    path.write_text(TOKEN + "\n")
-    path.chmod(0o600)
-    return path
-
-
 def test_the_token_in_the_file_is_needed_for_all_but_health(tmp_path: Path) -> None:
     with web_role(tmp_path, f'token_file = "{token_file(tmp_path)}"\n') as web:
         wait_until(lambda: answers(web.url("/health")), "the HTTP side answers")
@@ -216,13 +150,7 @@ def test_the_token_in_the_file_is_needed_for_all_but_health(tmp_path: Path) -> N
 
 
 def test_https_is_served_with_a_certificate_of_the_admins_own(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-keyout", str(key), "-out", str(certificate), "-days", "2",
-         "-subj", "/CN=node", "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    certificate, key = certified(tmp_path)
     tls = f'certificate_file = "{certificate}"\nkey_file = "{key}"\n'
     with web_role(tmp_path, tls) as web:
         health = web.url("/health", "https")
@@ -268,6 +196,7 @@ def test_a_token_that_cannot_be_used_ends_the_role_with_one_line_that_says_what_
 ) -> None:
     empty = tmp_path / "token"
     empty.write_text("\n")
+    empty.chmod(0o600)
     with web_role(tmp_path, f'token_file = "{empty}"\n') as web:
         assert web.process.wait(timeout=60) == 2
         assert "is empty" in web.log

@@ -1,16 +1,19 @@
 """The pages in a real browser: logging in, a page that follows its study, a report kept apart."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from cadnode.web.access import Access
 from cadnode.web.study import State
 from tests.integration.node import wait_until
 from tests.viewers.webdriver import Browser, chromium
-from tests.web_cases import DONE, TOKEN, UID, Told, served
+from tests.web_cases import DONE, PASSWORDS, UID, Told, known, served
 
 REPORT = """<!DOCTYPE html><meta charset="utf-8"><title>report</title><p id="p">no script ran</p>
 <script>
@@ -30,32 +33,138 @@ def text(browser: Browser) -> str:
     return str(browser.run("return document.body.innerText"))
 
 
-def test_a_person_logs_in_once_and_comes_to_the_page_that_was_asked_for(browser: Browser) -> None:
-    with served(Told(), Access(TOKEN)) as client:
+@contextmanager
+def files_of(folder: Path) -> Iterator[str]:
+    """The address of a web server of somebody else's, on another port of this machine."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def log_in(browser: Browser, name: str, password: str = "") -> None:
+    """Fill in the form of the page that is open, and send it."""
+    browser.run(
+        "document.querySelector('#name').value = arguments[0];"
+        "document.querySelector('#password').value = arguments[1];"
+        "document.querySelector('main button').click()",
+        name, password or PASSWORDS[name],
+    )  # fmt: skip
+
+
+def click(browser: Browser, words: str) -> None:
+    """Press the button that says so."""
+    browser.run(
+        "[...document.querySelectorAll('button')].find(b => b.innerText === arguments[0]).click()",
+        words,
+    )
+
+
+def test_a_person_logs_in_sees_a_study_logs_out_and_the_back_button_shows_nothing(
+    browser: Browser,
+) -> None:
+    with served(Told(), known()) as client:
         browser.open(f"{client.url}/studies/{UID}")
         assert "Log in" in text(browser)
-        browser.run(
-            "document.querySelector('#token').value = arguments[0];"
-            "document.querySelector('button').click()",
-            TOKEN,
-        )
+        log_in(browser, "vera")
         wait_until(lambda: "Roe, Jane" in text(browser), "the study's page")
         assert browser.run("return location.pathname") == f"/studies/{UID}"
+        assert "vera viewer" in text(browser)
         assert browser.run("return document.cookie") == "", "scripts cannot read the session"
         browser.open(f"{client.url}/")
         assert "Recent studies" in text(browser)
+        click(browser, "Log out")
+        wait_until(lambda: browser.run("return location.pathname") == "/login", "logged out")
+        for _ in range(2):
+            browser.call("POST", "/back", {})
+            wait_until(lambda: "Log in" in text(browser), "the log-in, and no page")
+            assert "Jane" not in str(browser.run("return document.documentElement.outerHTML"))
+    assert all("Clear-Site-Data" in line for line in browser.console())  # it says that it obeys
+
+
+def test_a_wrong_password_is_told_and_leaves_the_form_for_another_try(browser: Browser) -> None:
+    with served(Told(), known()) as client:
+        browser.open(f"{client.url}/studies/{UID}")
+        log_in(browser, "vera", "walnut tide 42 lanterns")
+        wait_until(lambda: "do not belong together" in text(browser), "it is told")
+
+        def is_in() -> bool:
+            if browser.run("return !!document.querySelector('#name')"):
+                log_in(browser, "vera")
+            return "Roe, Jane" in text(browser)
+
+        wait_until(is_in, "the study's page")
+        assert browser.run("return location.pathname") == f"/studies/{UID}"
+
+
+def test_an_operator_orders_with_a_button_that_a_viewer_does_not_see(browser: Browser) -> None:
+    refused = replace(DONE, state=State.REFUSED, deliveries=(("archive", "refused"),))
+    told = Told({UID: refused})
+    with served(told, known()) as client:
+        browser.open(f"{client.url}/studies/{UID}")
+        log_in(browser, "vera")
+        wait_until(lambda: "Roe, Jane" in text(browser), "the study's page")
+        assert browser.run("return document.querySelectorAll('main form').length") == 0
+        click(browser, "Log out")
+        wait_until(lambda: "Log in" in text(browser), "logged out")
+        browser.open(f"{client.url}/studies/{UID}")
+        log_in(browser, "otto")
+        wait_until(lambda: "Try again now" in text(browser), "the button")
+        click(browser, "Try again now")
+        wait_until(lambda: "It is tried again now." in text(browser), "the order is taken")
+        browser.run("document.querySelector('details').open = true")
+        browser.run("document.querySelector('details [name=reason]').value = 'a test'")
+        click(browser, "Give up")
+        wait_until(lambda: "It is given up." in text(browser), "this one, too")
+    assert told.orders[0] == ("retry", UID, "")
+    assert told.orders[1] == ("drop", UID, "archive", "otto, HTTP from 127.0.0.1", "a test")
+
+
+def test_a_page_from_elsewhere_orders_nothing_with_the_session_of_its_visitor(
+    browser: Browser, tmp_path: Path
+) -> None:
+    told = Told({UID: replace(DONE, state=State.FAILED)})
+    with served(told, known()) as client, files_of(tmp_path) as elsewhere:
+        browser.open(f"{client.url}/login")
+        log_in(browser, "otto")
+        wait_until(lambda: "Recent studies" in text(browser), "the session has begun")
+        csrf = browser.run("return document.querySelector('[name=csrf]').value")
+        (tmp_path / "evil.html").write_text(
+            f'<form method="post" action="{client.url}/studies/{UID}/retry">'
+            f'<input name="csrf" value="{csrf}"><button>Win a car</button></form>'
+        )
+        # The same host on another port is the same site: SameSite withholds nothing.
+        browser.open(f"{elsewhere}/evil.html")
+        click(browser, "Win a car")
+        wait_until(lambda: "This is not allowed" in text(browser), "it is refused")
+        assert told.orders == []
+
+
+def test_a_page_whose_session_ends_gives_way_to_the_log_in(browser: Browser) -> None:
+    now = [1000.0]
+    told = Told({UID: replace(DONE, state=State.READING)})
+    with served(told, known(clock=lambda: now[0])) as client:
+        browser.open(f"{client.url}/studies/{UID}")
+        log_in(browser, "vera")
+        wait_until(lambda: "The models are reading the study" in text(browser), "the page")
+        now[0] += 31 * 60
+        wait_until(lambda: "Your session has ended" in text(browser), "the log-in")
+        assert "Jane" not in text(browser)
+        log_in(browser, "vera")
+        wait_until(lambda: "Roe, Jane" in text(browser), "the same page again")
 
 
 def test_a_link_in_an_archive_elsewhere_leads_a_person_who_is_logged_in_to_the_page(
     browser: Browser,
 ) -> None:
-    with served(Told(), Access(TOKEN)) as client, served(Told()) as elsewhere:
+    with served(Told(), known()) as client, served(Told()) as elsewhere:
         browser.open(f"{client.url}/login")
-        browser.run(
-            "document.querySelector('#token').value = arguments[0];"
-            "document.querySelector('button').click()",
-            TOKEN,
-        )
+        log_in(browser, "vera")
         wait_until(lambda: "Recent studies" in text(browser), "the session has begun")
         other_site = elsewhere.url.replace("127.0.0.1", "localhost")
         browser.open(f"{other_site}/login")

@@ -3,10 +3,15 @@
 async function refresh() {
   const main = document.querySelector("main");
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error" });
+    const headers = { Accept: "text/html", "X-Cadnode-Refresh": "1" };  // nobody is at work by this
+    const answer = await fetch(location.href, { headers, redirect: "manual" });
+    if (answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 403) {
+      location.reload();  // the session has ended: the page's place is the log-in's
+      return;
+    }
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const wanted = fresh.querySelector("main");
-    if (wanted && wanted.outerHTML !== main.outerHTML) {
+    if (wanted && wanted.outerHTML !== main.outerHTML && !main.querySelector("details[open]")) {
       document.title = fresh.title;
       main.replaceWith(document.adoptNode(wanted));
     }
@@ -20,4 +25,6 @@ function plan() {
   const seconds = Number(document.querySelector("main").dataset.refreshS);
   if (seconds) setTimeout(refresh, 1000 * seconds);
 }
+// A page that the browser kept for its back button may show what its reader may not see any more.
+addEventListener("pageshow", event => { if (event.persisted) location.reload(); });
 plan();

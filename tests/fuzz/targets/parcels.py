@@ -1,18 +1,23 @@
-"""Model parcels that somebody hands over: zip files, cards, lists of women, safetensors."""
+"""Model parcels that somebody hands over: zip files, signatures, cards, lists of women, weights."""
 
 import io
 import json
 import zipfile
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from cadnode.errors import ModelError, SettingsError
 from cadnode.models import store
 from cadnode.models.weights import unpack
-from cadnode.registry import parcel
+from cadnode.registry import parcel, signature, signing, trust
+from cadnode.registry.history import Actor
+from cadnode.registry.trust import Signed, Trust
 from tests.fuzz.mutate import raw, text
 from tests.fuzz.oracles import Violation
 from tests.fuzz.target import Target
@@ -21,12 +26,18 @@ _NAMES = (
     "../card.json", "/card.json", "a/../card.json", "card.json/", "toy/0.0.1/card.json", "card.pkl",
     "a/b/c/d/e/f/card.json", "blobs/x.safetensors", "card.json\0.pkl", "\\card.json", "", ".",
     "C:card.json", "é/card.json", "toy/0.0.1/split.json/x", "model.safetensors",
-    "a" * 300 + "/card.json",
+    "a" * 300 + "/card.json", "signature.json", "toy/signature.json", "SIGNATURE.JSON",
+    "toy/0.0.1/signature.json",
 )  # fmt: skip
+_KEY = Ed25519PrivateKey.from_private_bytes(bytes([7] * 32))
+_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Parcels(Target):
-    """A zip file: what its members are called, what they say of themselves, what is in them."""
+    """A zip file: what its members are called, what they say of themselves, what is in them.
+
+    One that counts as signed holds what was signed, to the byte.
+    """
 
     name = "parcel"
     allowed = (ModelError, SettingsError)
@@ -35,10 +46,12 @@ class Parcels(Target):
     def open(self, folder: Path) -> None:
         super().open(folder)
         self._file = folder / "model.zip"
+        self._trust = _trusting(folder / "store")
         self._before = {*folder.rglob("*")}
 
     def seeds(self) -> list[bytes]:
-        return [_parcel(prefix) for prefix in ("", "toy/0.0.1/")]
+        plain = [_parcel(prefix) for prefix in ("", "toy/0.0.1/")]
+        return [*plain, *map(_signed, plain)]
 
     def mutate(self, data: bytes, rng: Random, other: bytes) -> bytes:
         if rng.random() < 0.3:
@@ -55,14 +68,61 @@ class Parcels(Target):
     def run(self, data: bytes) -> None:
         self._file.write_bytes(data)
         try:
-            with parcel.opened(self._file) as folders:
-                for folder in folders:
+            with parcel.opened(self._file) as found:
+                signed = self._trust.of_handed_over(found, self._file)
+                for folder in found:
+                    _compare(folder, signed[folder])
                     store.read_weights(folder)
                     store.read_split(folder)
         finally:
             outside = {*self.folder.rglob("*")} - self._before - {self._file}
             if outside:
                 raise Violation(f"unpacked outside: {len(outside)} files")
+
+
+class Signatures(Target):
+    """`signature.json` of a parcel, and of an installed model that got another version.
+
+    Whatever is done to it, it counts only where it states what was signed.
+    """
+
+    name = "signature"
+    allowed = (ModelError,)
+    marks = ()
+
+    def open(self, folder: Path) -> None:
+        super().open(folder)
+        self._trust = _trusting(folder / "store")
+        handed, installed = folder / "handed" / "toy", folder / "store" / "toy" / "0.0.2"
+        for place in (handed, installed):
+            place.mkdir(parents=True)
+            for name, content in _members().items():
+                (place / name).write_bytes(content)
+        card = store.read_card(installed)
+        (installed / store.CARD).rename(installed / trust.SIGNED_CARD)
+        newer = card.model_copy(update={"version": "0.0.2"})
+        (installed / store.CARD).write_bytes(store.card_bytes(newer))
+        self._parcel = parcel.Parcel(handed, (handed,), is_own=True)
+        self._installed = installed
+
+    def seeds(self) -> list[bytes]:
+        return [_signature()]
+
+    def mutate(self, data: bytes, rng: Random, other: bytes) -> bytes:
+        roll = rng.random()
+        if roll < 0.2:
+            return raw.mutated(data, rng, other)
+        if roll < 0.5:
+            return _restated(data, rng)
+        return text.mutated_json(data, rng, ("manifest", "signature", "files", "key_id", "path"))
+
+    def run(self, data: bytes) -> None:
+        (self._installed / signature.FILE).write_bytes(data)
+        (self._parcel.root / signature.FILE).write_bytes(data)
+        (found,) = self._trust.of_handed_over(self._parcel, self._parcel.root).values()
+        for signed in (found, self._trust.of_installed(self._installed)):
+            if signed is None or signed.manifest != signature.parse(_signature(), Path()).manifest:
+                raise Violation("a signature counts that is none")
 
 
 class Cards(Target):
@@ -125,6 +185,57 @@ def _members() -> dict[str, bytes]:
         card_content = file.read_bytes()
     split = json.dumps({"train": ["a"], "validation": ["b"]}).encode()
     return {store.CARD: card_content, store.WEIGHTS: weights, store.SPLIT: split}
+
+
+@cache
+def _signature() -> bytes:
+    """The `signature.json` of the toy model."""
+    with TemporaryDirectory() as name:
+        for file, content in _members().items():
+            (Path(name) / file).write_bytes(content)
+        signing.sign(Path(name), _KEY, "the fuzzer", _AT)
+        return (Path(name) / signature.FILE).read_bytes()
+
+
+def _restated(content: bytes, rng: Random) -> bytes:
+    """A `signature.json` that states something else in the right form."""
+    try:
+        tree: Any = json.loads(content)
+        manifest = tree["manifest"]
+        file, model = rng.choice(manifest["files"]), rng.choice(manifest["models"])
+        where, key, value = rng.choice(
+            (
+                (manifest, "signer", "another"), (manifest, "signed_at", "2030-01-01T00:00:00Z"),
+                (manifest, "key_id", "0" * 16), (file, "sha256", "0" * 64), (file, "size", 1),
+                (file, "path", "other"), (model, "name", "other"), (model, "version", "9.9.9"),
+                (model, "folder", "other"), (tree, "signature", "0" * 128),
+            )
+        )  # fmt: skip
+        where[key] = value
+        return json.dumps(tree).encode("utf-8", "surrogatepass")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return content
+
+
+def _signed(content: bytes) -> bytes:
+    """A zip file of a model, signed."""
+    with TemporaryDirectory() as name:
+        file = Path(name) / "toy.zip"
+        file.write_bytes(content)
+        signing.sign(file, _KEY, "the fuzzer", _AT)
+        return file.read_bytes()
+
+
+def _trusting(own: Path) -> Trust:
+    trust.add(own, _KEY.public_key(), "fuzzer", Actor("fuzzer", _AT))
+    return Trust(own)
+
+
+def _compare(folder: Path, signed: Signed | None) -> None:
+    if signed is not None:
+        for name, content in _members().items():
+            if (folder / name).read_bytes() != content:
+                raise Violation(f"{name} counts as signed and is not what was")
 
 
 @cache

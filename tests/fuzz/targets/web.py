@@ -10,18 +10,19 @@ from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from cadnode.exam.patient import Patient
-from cadnode.web.access import Access
 from cadnode.web.api import create
 from cadnode.web.node import UnknownSource, jobs_away
 from cadnode.web.study import State, StudyState
 from tests.fuzz.mutate import raw, text
 from tests.fuzz.oracles import Violation
 from tests.fuzz.target import Target
-from tests.web_cases import DONE, KEY, TOKEN, UID, Told
+from tests.web_cases import DONE, KEY, TOKEN, UID, VIEWERS_TOKEN, Told, known, nobody_known
 
 _PATHS = (
     "/", "/health", "/login", f"/studies/{UID}", f"/studies/{UID}/report", "/api/studies",
     f"/api/studies/{UID}", f"/api/studies/{KEY}", "/static/base.css", "/api/openapi.json",
+    "/logout", f"/studies/{UID}/retry", "/login/openid?code=1&state=2", "/login/openid/begin",
+    f"/api/studies/{UID}/redeliver", f"/studies/{UID}?ordered=drop", "/login?next=/&ended=1",
     "/api/studies?limit=5", "/studies/x/report?patient=2", "/login?next=/studies/1", "/static/../x",
 )  # fmt: skip
 _PARTS = (
@@ -41,7 +42,11 @@ _HEADERS = (
     ["content-type", "application/json; charset=utf-16"], ["via", "1"], ["forwarded", "for=1"],
     ["x-forwarded-for", "\xff"], ["sec-fetch-site", "cross-site"], ["range", "bytes=0-"],
     ["\xff", "x"],
-    ["cookie", "cadnode_session=\u00b2.x"],
+    ["cookie", "cadnode_session=\u00b2.x"], ["sec-fetch-site", "same-origin"], ["origin", "http://["],
+    ["origin", "http://127.0.0.1"], ["origin", "null"], ["x-csrf-token", "\xff"],
+    ["x-csrf-token", "x"], ["content-type", "application/x-www-form-urlencoded"],
+    ["authorization", "Bearer " + VIEWERS_TOKEN], ["x-cadnode-refresh", "1"],
+    ["sec-fetch-dest", "iframe"], ["cookie", "cadnode_openid=x"],
 )  # fmt: skip
 _METHODS = (
     "GET",
@@ -70,6 +75,7 @@ class Web(Target):
     def open(self, folder: Path) -> None:
         super().open(folder)
         (folder / "report.html").write_text("<p>report")
+        self._known = known()
         self._loop = asyncio.new_event_loop()
         hostile = "ZZQ<script>alert(1)</script>\"'\0\u202e"
         states = {UID: DONE, "x": replace(DONE, study_instance_uid=hostile)}
@@ -83,7 +89,7 @@ class Web(Target):
             replace(told, error=jobs_away()),
             replace(told, refusal=UnknownSource((hostile,))),
         )
-        self._nodes = [(one.node(), Access(token)) for one in nodes for token in ("", TOKEN)]
+        self._nodes = [(one.node(), to) for one in nodes for to in (nobody_known(), self._known)]
         self._apps: dict[int, Any] = {}
 
     def _app(self, number: int) -> Any:
@@ -102,7 +108,12 @@ class Web(Target):
         asked.append(
             ["POST", "/api/studies", [["host", "localhost"], json_type], json.dumps(_BODY)]
         )
-        asked.append(["POST", "/login", [["host", "localhost"]], f"token={TOKEN}&next=/x"])
+        asked.append(["POST", "/login", [["host", "localhost"]], f"password={TOKEN}&next=/x"])
+        here = ["sec-fetch-site", "same-origin"]
+        asked.append(["POST", "/login", [here], "name=vera&password=x&next=/x"])
+        asked.append(["POST", f"/studies/{UID}/drop", [["host", "localhost"], here], "csrf=x"])
+        looking = ["authorization", f"Bearer {VIEWERS_TOKEN}"]
+        asked.append(["POST", f"/studies/{UID}/retry", [looking], "destination=x"])
         with_token = [["authorization", f"Bearer {TOKEN}"], json_type]
         asked.append(["POST", "/api/studies", with_token, json.dumps(_BODY)])
         return [json.dumps([0, *one]).encode() for one in asked]

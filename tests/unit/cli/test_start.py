@@ -39,6 +39,7 @@ def test_a_web_token_that_is_too_short_stops_the_start(
 ) -> None:
     token = tmp_path / "token"
     token.write_text(content)
+    token.chmod(0o600)
 
     code, text = start(tmp_path, f"[web]\nhost = '{host}'\ntoken_file = '{token}'")
 
@@ -60,7 +61,7 @@ def test_a_web_token_that_everybody_can_read_or_nobody_stops_the_start(tmp_path:
 def test_a_certificate_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     code, text = start(tmp_path, "[web]\ncertificate_file = '/no/c.pem'\nkey_file = '/no/k.pem'")
 
-    assert (code, "there is no /no/c.pem" in text) == (2, True)
+    assert (code, "there is no file /no/c.pem, which TLS needs" in text) == (2, True)
 
 
 def test_a_storage_folder_that_is_a_file_stops_the_start(tmp_path: Path) -> None:

@@ -3,16 +3,19 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from cadnode.errors import ModelError
+from cadnode.domain import ModelUse
+from cadnode.errors import ModelError, SignatureError, SignatureProblem
 from cadnode.models import store
-from cadnode.node import checks, worker_state
+from cadnode.node import checks, outputs, worker_state
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.readers import load_readers
 from cadnode.reading import Readers
-from cadnode.registry import installation
+from cadnode.registry import installation, signature
 from cadnode.registry.installation import Stores
 from cadnode.settings import Settings, StorageSection
 from tests.unit import store_cases
@@ -113,6 +116,39 @@ def test_a_set_that_does_not_work_leaves_the_old_one_and_a_word_for_the_admin(
     assert state.problem is None
 
 
+def test_a_signature_that_does_not_hold_has_a_code_of_its_own(
+    values: Settings, stores: Stores, loader: Loader
+) -> None:
+    models = ActiveModels(values, loader)
+    models.start()
+    activate(stores, "0.0.2")
+    loader.fails = SignatureError(SignatureProblem.FILES, "card.json is not what was signed")
+
+    models.current()
+
+    state = worker_state.read(values.storage.folder)
+    assert state is not None
+    assert state.problem is not None
+    assert (state.problem.code, state.problem.message) == (
+        "signature", "card.json is not what was signed",
+    )  # fmt: skip
+
+
+def test_a_model_that_is_refused_is_not_read_with_and_still_named_in_reports(
+    values: Settings, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before the refusal is reported with the card of the model that read it."""
+    monkeypatch.setattr("cadnode.node.outputs.stores", lambda values: stores)
+    folder = stores.own / "toy" / "0.0.1"
+    assert outputs.model_folders(values) == (folder,)
+    (folder / signature.FILE).write_text("{}")
+
+    with pytest.raises(SignatureError):
+        outputs.model_folders(values)
+    result: Any = SimpleNamespace(models=(ModelUse("toy", "0.0.1", "0" * 64),))
+    assert outputs.folders_of(values, result) == (folder,)
+
+
 def test_a_node_whose_models_do_not_work_at_all_does_not_start(
     values: Settings, loader: Loader
 ) -> None:
@@ -126,10 +162,7 @@ def test_only_what_changed_is_loaded_and_looked_at_again(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(storage=StorageSection(folder=tmp_path))
-    monkeypatch.setattr(
-        "cadnode.node.outputs.active_folders",
-        lambda own: [e.folder for e in stores.catalogue().active()],
-    )
+    monkeypatch.setattr("cadnode.node.outputs.stores", lambda values: stores)
     installation.add(store_cases.made_detector(tmp_path / "new"), stores, ANNA, store.read_card)
     seen: list[Path] = []
     before = load_readers(settings, "cpu")

@@ -27,6 +27,7 @@ class Peer:
     """A destination that takes what it gets once it is let."""
 
     def __init__(self) -> None:
+        self.asked = threading.Event()
         self.let = threading.Event()
         self.asked = threading.Event()
         self.got: list[str] = []
@@ -34,6 +35,7 @@ class Peer:
     def attempt(self, _settings: object, study: str, result: Path, name: str) -> TryEnd:
         self.asked.set()
         if name == "archive":
+            self.asked.set()
             assert self.let.wait(10)
         self.got.append(f"{name} {result.name[0]}")
         return TryEnd(DeliveryStatus.DELIVERED)

@@ -33,7 +33,7 @@ VIEWS = (("L", "CC"), ("R", "CC"))
 def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stores:
     """The node's own store alone, without what is packaged."""
     found = Stores(tmp_path / "data" / "models", tmp_path / "nothing")
-    monkeypatch.setattr(shadow_reading, "stores", lambda values: found)
+    monkeypatch.setattr("cadnode.node.outputs.stores", lambda values: found)
     return found
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from cadnode.demo.archive import free_port
 from cadnode.errors import SettingsError
+from cadnode.identity.tokens import shared_token
 from cadnode.node.checks import CheckVerdict, _web
-from cadnode.node.web_security import tls_of, token_of
+from cadnode.node.web_security import check_security
 from cadnode.settings import Settings, WebSection
 
 TOKEN = "0123456789abcdef"
@@ -33,8 +34,8 @@ def pair(folder: Path, name: str, *options: str) -> tuple[Path, Path]:
 
 
 def test_the_token_is_the_first_line_of_its_file(tmp_path: Path) -> None:
-    assert token_of(WebSection(token_file=file(tmp_path, f"{TOKEN}\nsecond line\n"))) == TOKEN
-    assert token_of(WebSection()) == ""
+    assert shared_token(WebSection(token_file=file(tmp_path, f"{TOKEN}\nsecond line\n"))) == TOKEN
+    assert shared_token(WebSection()) == ""
 
 
 @pytest.mark.parametrize(
@@ -50,26 +51,26 @@ def test_a_token_that_protects_nobody_is_refused_with_what_to_do(
     tmp_path: Path, content: str, mode: int, wrong: str
 ) -> None:
     with pytest.raises(SettingsError, match=wrong) as raised:
-        token_of(WebSection(token_file=file(tmp_path, content, mode)))
+        shared_token(WebSection(token_file=file(tmp_path, content, mode)))
     assert "`" in str(raised.value), "it names the command that mends it"
     assert TOKEN not in str(raised.value)
 
 
 def test_a_token_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="FileNotFoundError"):
-        token_of(WebSection(token_file=tmp_path / "nothing"))
+        shared_token(WebSection(token_file=tmp_path / "nothing"))
 
 
 def test_a_certificate_is_used_with_its_own_open_key_only(tmp_path: Path) -> None:
     one, other = pair(tmp_path, "one"), pair(tmp_path, "other")
     locked = pair(tmp_path, "locked", "-passout", "pass:secret")
-    assert tls_of(WebSection(certificate_file=one[0], key_file=one[1])) is not None
-    assert tls_of(WebSection()) is None
+    check_security(WebSection(certificate_file=one[0], key_file=one[1]))
+    check_security(WebSection())
     for certificate, key in ((one[0], other[1]), locked, (one[1], one[1])):
         with pytest.raises(SettingsError, match="cannot be used"):
-            tls_of(WebSection(certificate_file=certificate, key_file=key))
+            check_security(WebSection(certificate_file=certificate, key_file=key))
     with pytest.raises(SettingsError, match="there is no"):
-        tls_of(WebSection(certificate_file=one[0], key_file=tmp_path / "nothing"))
+        check_security(WebSection(certificate_file=one[0], key_file=tmp_path / "nothing"))
 
 
 def test_check_says_who_may_ask_and_what_is_wrong(tmp_path: Path) -> None:

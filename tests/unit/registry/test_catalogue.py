@@ -8,7 +8,7 @@ import pytest
 from cadnode.errors import ModelError, SettingsError
 from cadnode.models import store
 from cadnode.registry import history
-from cadnode.registry.catalogue import ModelOrigin, active_folders, conflict, open_stores, parse
+from cadnode.registry.catalogue import ModelOrigin, conflict, open_stores, parse
 from cadnode.registry.history import Activation
 from tests.unit import store_cases
 
@@ -22,6 +22,10 @@ def own(tmp_path: Path) -> Path:
 def packaged(tmp_path: Path) -> Path:
     store_cases.made(tmp_path / "packaged", "0.9.0")
     return tmp_path / "packaged"
+
+
+def active_folders(own: Path | None, packaged: Path) -> list[Path]:
+    return [entry.folder for entry in open_stores(own, packaged).active()]
 
 
 def test_the_newest_version_of_both_stores_is_active(own: Path, packaged: Path) -> None:

@@ -1,18 +1,38 @@
-"""Who may ask the HTTP side, and what a browser's session is worth."""
+"""Who may ask the HTTP side, and for what."""
+
+from dataclasses import replace
 
 import pytest
 from starlette.datastructures import Headers
 
-from cadnode.web.access import SESSION_S, Access, safe_path
-from tests.web_cases import ILL, TOKEN, UID, Told, served
+from cadnode.web.access import Access
+from cadnode.web.caller import Caller, Denied
+from cadnode.web.refusals import safe_path
+from cadnode.web.study import State
+from tests.web_cases import (
+    DONE,
+    ILL,
+    OPERATORS_TOKEN,
+    TOKEN,
+    UID,
+    VIEWERS_TOKEN,
+    Told,
+    known,
+    nobody_known,
+    served,
+)
 
-LOCKED = Access(TOKEN)
+NOTICE = {"study_instance_uid": UID, "source": "orthanc"}
 
 
-def test_without_a_token_everything_but_health_is_refused() -> None:
-    with served(Told(), LOCKED) as client:
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_strangers_are_refused_everything_but_health() -> None:
+    with served(Told(), known()) as client:
         assert client.get("/health").status_code == 200
-        for path in ("/api/studies", f"/api/studies/{UID}", "/api/openapi.json"):
+        for path in ("/api/studies", f"/api/studies/{UID}", "/api/openapi.json", "/nothing"):
             refused = client.get(path)
             assert refused.status_code == 401
             assert refused.headers["WWW-Authenticate"] == "Bearer"
@@ -22,29 +42,73 @@ def test_without_a_token_everything_but_health_is_refused() -> None:
 
 @pytest.mark.parametrize("told", [f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer", "Bearer ", TOKEN])
 def test_a_wrong_token_is_refused(told: str) -> None:
-    with served(Told(), LOCKED) as client:
+    with served(Told(), known()) as client:
         assert client.get("/api/studies", Authorization=told).status_code == 401
 
 
 def test_the_token_opens_the_node() -> None:
-    with served(Told(), LOCKED) as client:
+    with served(Told(), known()) as client:
         assert client.get("/api/studies", Authorization=f"bearer {TOKEN}").status_code == 200
+        assert client.post("/api/studies", NOTICE, **bearer(TOKEN)).status_code == 202
 
 
-def test_a_browser_is_led_to_the_login_and_back_to_the_page_that_it_wanted() -> None:
-    with served(Told(), LOCKED) as client:
+def test_a_wrong_token_is_refused_whatever_else_a_request_shows() -> None:
+    with served(Told(), known()) as client:
+        client.log_in("anna")
+        assert client.get("/api/studies").status_code == 200
+        assert client.get("/api/studies", **bearer("x" * 40)).status_code == 401
+
+
+def test_a_program_may_do_what_its_role_is_for_and_is_told_which_role_is_missing() -> None:
+    told = Told()
+    with served(told, known()) as client:
+        assert client.get(f"/api/studies/{UID}", **bearer(VIEWERS_TOKEN)).status_code == 200
+        for path in ("/api/studies", *(f"/api/studies/{UID}/{w}" for w in ("retry", "drop"))):
+            refused = client.post(path, NOTICE, **bearer(VIEWERS_TOKEN))
+            assert refused.status_code == 403
+            assert "needs the role operator; looker is viewer" in refused.json()["error"]
+            assert "cadnode users role looker operator" in refused.json()["hint"]
+        assert (told.notices, told.orders) == ([], [])
+        retry = client.post(f"/api/studies/{UID}/retry", {}, **bearer(OPERATORS_TOKEN))
+    assert retry.status_code == 202
+    assert told.orders == [("retry", UID, "")]
+
+
+def test_a_person_is_told_on_a_page_that_something_is_not_theirs_to_do() -> None:
+    with served(Told(), known()) as client:
+        client.log_in("vera")
+        fields = {"csrf": client.csrf()}
+        refused = client.send(f"/studies/{UID}/retry", fields, Accept="text/html")
+    assert refused.status_code == 403
+    assert "vera is viewer" in refused.text
+    assert refused.headers["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.parametrize(("name", "is_offered"), [("vera", False), ("otto", True), ("anna", True)])
+def test_a_viewer_sees_no_button_that_is_not_for_viewers(name: str, is_offered: bool) -> None:
+    refused = replace(DONE, state=State.REFUSED, deliveries=(("archive", "refused"),))
+    with served(Told({UID: refused}), known()) as client:
+        client.log_in(name)
+        page = client.get(f"/studies/{UID}").text
+    for words in ("Try again now", "Give up the delivery to archive"):
+        assert (words in page) is is_offered
+    assert name in page
+
+
+def test_a_browser_is_led_to_the_log_in_and_back_to_the_page_that_it_wanted() -> None:
+    with served(Told(), known()) as client:
         sent_away = client.get(f"/studies/{UID}", Accept="text/html", Sec_Fetch_Site="none")
         assert sent_away.status_code == 303
         assert sent_away.headers["Location"] == f"/login?next=/studies/{UID}"
         assert f'value="/studies/{UID}"' in client.get(sent_away.headers["Location"]).text
-        back = client.log_in(TOKEN, f"/studies/{UID}")
+        back = client.log_in("vera", wanted=f"/studies/{UID}")
         assert (back.status_code, back.headers["Location"]) == (303, f"/studies/{UID}")
         assert client.get(f"/studies/{UID}", Accept="text/html").status_code == 200
 
 
 def test_a_visitor_from_elsewhere_is_asked_to_come_again_before_being_asked_to_log_in() -> None:
     """Its browser keeps a strict cookie back the first time."""
-    with served(Told(), LOCKED) as client:
+    with served(Told(), known()) as client:
         told = client.get(f"/studies/{UID}", Accept="text/html", Sec_Fetch_Site="cross-site")
         assert (told.status_code, "Jane" in told.text) == (200, False)
         assert f'content="0; url=/studies/{UID}"' in told.text
@@ -56,64 +120,16 @@ def test_a_visitor_from_elsewhere_is_asked_to_come_again_before_being_asked_to_l
 
 
 def test_a_path_from_elsewhere_is_escaped_in_the_page_that_repeats_it() -> None:
-    with served(Told(), LOCKED) as client:
+    with served(Told(), known()) as client:
         told = client.get('/studies/"><script>x', Accept="text/html")
     assert told.status_code == 200
     assert "<script>" not in told.text
 
 
 def test_a_path_that_looks_like_another_site_leads_nowhere() -> None:
-    with served(Told(), LOCKED) as client:
+    with served(Told(), known()) as client:
         told = client.get("//evil.example/x", Accept="text/html")
     assert "evil.example" not in told.text
-
-
-def test_the_cookie_is_for_this_site_only_and_is_not_the_token() -> None:
-    with served(Told(), Access(TOKEN, is_secure=True)) as client:
-        cookie = client.log_in(TOKEN).headers["Set-Cookie"]
-    assert "HttpOnly" in cookie
-    assert "SameSite=strict" in cookie
-    assert "Secure" in cookie
-    assert TOKEN not in cookie
-
-
-def test_a_wrong_login_gets_no_cookie() -> None:
-    with served(Told(), LOCKED) as client:
-        refused = client.log_in("something-else-of-length")
-        assert refused.status_code == 401
-        assert "Set-Cookie" not in refused.headers
-        assert "not the token" in refused.text
-
-
-def test_a_cookie_is_good_for_looking_but_not_for_doing() -> None:
-    told = Told()
-    with served(told, LOCKED) as client:
-        client.log_in(TOKEN)
-        assert client.get("/api/studies").status_code == 200
-        body = {"study_instance_uid": UID, "source": "orthanc"}
-        assert client.post("/api/studies", body).status_code == 401
-    assert told.notices == []
-
-
-def test_a_session_ends_with_the_shift_and_cannot_be_made_longer() -> None:
-    now = [1000.0]
-    access = Access(TOKEN, clock=lambda: now[0])
-    cookie = access.session()
-    ends, _, signature = cookie.partition(".")
-    assert access.is_session(cookie)
-    assert not access.is_session(f"{int(ends) + 1}.{signature}")
-    assert not Access("another-token-of-length", clock=lambda: 1000.0).is_session(cookie)
-    now[0] += SESSION_S
-    assert not access.is_session(cookie)
-
-
-@pytest.mark.parametrize("cookie", ["", ".", "9999999999.", "x.y", "é.é", "9999999999.é"])
-def test_what_is_no_session_is_refused(cookie: str) -> None:
-    assert not LOCKED.is_session(cookie)
-
-
-def test_an_empty_token_is_never_right() -> None:
-    assert not Access("").is_token("")
 
 
 @pytest.mark.parametrize(
@@ -124,9 +140,11 @@ def test_an_empty_token_is_never_right() -> None:
         ("localhost.evil.example", False),
     ],
 )  # fmt: skip
-def test_a_node_without_a_token_answers_to_loopback_names_only(host: str, is_served: bool) -> None:
-    refusal = Access().refusal("GET", "/", Headers({"host": host}))
-    assert refusal == ("" if is_served else "host")
+def test_a_node_without_identities_answers_to_loopback_names_only(
+    host: str, is_served: bool
+) -> None:
+    found = nobody_known().who(Headers({"host": host}), "127.0.0.1")
+    assert isinstance(found, Caller) if is_served else found is Denied.HOST
 
 
 def test_a_rebound_name_is_refused_over_http_too() -> None:
@@ -138,30 +156,58 @@ def test_a_rebound_name_is_refused_over_http_too() -> None:
 @pytest.mark.parametrize(
     "name", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "Via", "X-Real-IP"]
 )
-def test_what_a_proxy_passes_on_is_refused_without_a_token(name: str) -> None:
+def test_what_a_proxy_passes_on_is_refused_where_nobody_is_known(name: str) -> None:
     """Most proxies ask their neighbour under the name 127.0.0.1, whoever asked them."""
     with served(Told(health=ILL)) as client:
         refused = client.get(f"/studies/{UID}", **{name: "192.0.2.7"})
         health = client.get("/health", **{name: "192.0.2.7"})
     assert (refused.status_code, "Jane" in refused.text) == (403, False)
-    assert "token_file" in refused.json()["hint"]
+    assert "users_file" in refused.json()["hint"]
     assert health.status_code == 503
     assert "It is down" not in health.text
 
 
 def test_a_proxy_before_a_node_with_a_token_is_served() -> None:
-    with served(Told(), LOCKED) as client:
-        told = {"Via": "1.1 proxy", "Authorization": f"Bearer {TOKEN}"}
-        assert client.get("/api/studies", **told).status_code == 200
+    with served(Told(), known()) as client:
+        assert client.get("/api/studies", Via="1.1 proxy", **bearer(TOKEN)).status_code == 200
 
 
-def test_health_tells_strangers_that_something_is_wrong_and_those_with_the_token_what() -> None:
-    with served(Told(health=ILL), LOCKED) as client:
+def proxied(address: str) -> Access:
+    return known(
+        proxy_user_header="X-Remote-User", proxy_role="operator", proxy_addresses=(address,)
+    )
+
+
+def test_a_person_whom_the_proxy_names_needs_no_session_and_may_write_from_pages_alone() -> None:
+    told = Told()
+    with served(told, proxied("127.0.0.1")) as client:
+        named = {"X_Remote_User": "dora"}
+        page = client.get(f"/studies/{UID}", **named)
+        assert "dora" in page.text
+        assert "Log out" not in page.text
+        (csrf,) = {*client.fields(page.text, "csrf")}
+        path = f"/studies/{UID}/retry"
+        assert client.send(path, {"csrf": "x" * 64}, **named).status_code == 403
+        assert client.post(f"/api/studies/{UID}/retry", {}, **named).status_code == 403
+        assert told.orders == []
+        assert client.send(path, {"csrf": csrf}, **named).status_code == 303
+    assert told.orders == [("retry", UID, "")]
+
+
+def test_the_proxys_header_from_anybody_else_is_refused_even_with_a_session() -> None:
+    with served(Told(), proxied("192.0.2.1")) as client:
+        client.log_in("vera")
+        assert client.get("/api/studies").status_code == 200
+        assert client.get("/api/studies", X_Remote_User="dora").status_code == 403
+
+
+def test_health_tells_strangers_that_something_is_wrong_and_those_who_are_known_what() -> None:
+    with served(Told(health=ILL), known()) as client:
         (outline,) = client.get("/health").json()["problems"]
-        (known,) = client.get("/health", Authorization=f"Bearer {TOKEN}").json()["problems"]
+        (told,) = client.get("/health", **bearer(VIEWERS_TOKEN)).json()["problems"]
     assert (outline["code"], outline["severity"]) == ("role_down", "failing")
     assert "It is down" not in str(outline)
-    assert known["meaning"] == "It is down"
+    assert told["meaning"] == "It is down"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +217,7 @@ def test_health_tells_strangers_that_something_is_wrong_and_those_with_the_token
         ("/\\evil.example", "/"), ("https://evil.example", "/"), ("/a\r\nSet-Cookie: x=y", "/"),
     ],
 )  # fmt: skip
-def test_a_login_leads_to_no_other_site(wanted: str, led_to: str) -> None:
+def test_a_log_in_leads_to_no_other_site(wanted: str, led_to: str) -> None:
     assert safe_path(wanted) == led_to
-    with served(Told(), LOCKED) as client:
-        assert client.log_in(TOKEN, wanted).headers["Location"] == led_to
+    with served(Told(), known()) as client:
+        assert client.log_in("vera", wanted=wanted).headers["Location"] == led_to

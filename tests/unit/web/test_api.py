@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from cadnode.identity.refusal import Refusal
 from cadnode.log import configure, hashed
-from cadnode.web.access import Access
-from cadnode.web.api import create
+from cadnode.web.login import OPENID_REASONS
 from cadnode.web.node import Notice, UnknownSource, jobs_away
+from cadnode.web.rights import RIGHTS
 from cadnode.web.study import STATE_MEANINGS, State, StudyState
 from tests.web_cases import ILL, KEY, UID, Told, served
 
@@ -212,11 +213,14 @@ def test_an_unforeseen_error_is_500_and_its_text_is_told_to_nobody(
     assert "Roe" not in answer.text + written.out + written.err
 
 
-def test_the_documentation_names_every_route_and_state() -> None:
+def test_the_documentation_names_every_route_with_its_role_and_every_state() -> None:
     documented = (Path(__file__).parents[3] / "docs" / "web.md").read_text()
-    for route in create(Told().node(), Access()).openapi()["paths"]:
-        assert f"{route}`" in documented
-    for path in ("/", "/studies/{name}", "/studies/{name}/report", "/login", "/static/{file}"):
-        assert f"{path}`" in documented
+    for (method, path), right in RIGHTS.items():
+        role = "anybody" if right.role is None else right.role.word
+        assert f"| `{method} {path}` | {role} |" in documented
     for state, meaning in STATE_MEANINGS.items():
         assert f"| `{state}` | {meaning}" in documented
+
+
+def test_every_way_to_be_refused_an_openid_log_in_is_said_in_words() -> None:
+    assert {*OPENID_REASONS, "wrong", "locked"} >= {*Refusal}

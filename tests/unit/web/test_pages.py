@@ -112,10 +112,11 @@ def test_pages_allow_no_script_from_elsewhere_and_are_kept_nowhere() -> None:
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "'unsafe-inline'" not in policy
-    assert "frame-ancestors 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "no-referrer"
+    # Not no-referrer: with that browsers say `Origin: null`, and no form could be sent.
+    assert headers["Referrer-Policy"] == "same-origin"
 
 
 def test_the_report_is_shown_in_a_frame_that_can_ask_the_node_for_nothing(tmp_path: Path) -> None:
@@ -128,6 +129,7 @@ def test_the_report_is_shown_in_a_frame_that_can_ask_the_node_for_nothing(tmp_pa
     assert "its report" in shown.text
     policy = shown.headers["Content-Security-Policy"]
     assert policy.startswith("sandbox allow-scripts; default-src 'none'")
+    assert "frame-ancestors 'self'" in policy
     assert "allow-same-origin" not in policy
     assert shown.headers["Content-Type"] == "text/html; charset=utf-8"
 

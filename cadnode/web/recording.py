@@ -1,0 +1,153 @@
+"""What an audit trail is told of the HTTP side: who did what with which study, from where.
+
+It is recorded before the answer begins: nothing is shown that is not in the trail. What `rights`
+calls a route's use is recorded with the answer's outcome; what does not pass is `REFUSED`. A page
+refreshes itself and a program asks again and again: the same reading by the same caller, and the
+same refusal, are recorded once in `SAME_S`, with how many were like it when they are recorded next.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cadnode.audit.event import Action, Actor, ActorKind, Event, Outcome, Recorder
+from cadnode.identity.role import Identity
+from cadnode.web.caller import Caller
+from cadnode.web.study import key_of
+
+SAME_S: Final = 600.0
+_MOST_REMEMBERED: Final = 10_000
+_FOLDED: Final = frozenset({Action.QUERIED, Action.VIEWED, Action.EXPORTED, Action.REFUSED})
+LOCKED: Final = "locked"
+_UNKNOWN: Final = "unknown"
+
+
+class NoRecorder:
+    """Records nothing."""
+
+    def record(self, event: Event) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What only the route knows: who logged in, or whose name was tried and why that failed."""
+
+    identity: Identity | None = None
+    detail: str | None = None
+    name: str = ""
+
+
+def note(
+    request: Request, identity: Identity | None = None, detail: str | None = None, name: str = ""
+) -> None:
+    """Leave for the trail who it was, or why it failed: a code of ours, never foreign text."""
+    request.state.note = Note(identity, detail, name)
+
+
+class Folding:
+    """Which events are like one that was recorded a short while ago."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._recorded: OrderedDict[Event, tuple[float, int]] = OrderedDict()
+
+    def folded(self, event: Event) -> Event | None:
+        """The event to record, with how many were like it; None where it is one of these."""
+        is_locked = event.action is Action.LOG_IN_REFUSED and event.detail == LOCKED
+        if event.action not in _FOLDED and not is_locked:
+            return event
+        now = self._clock()
+        at, n = self._recorded.get(event, (now - SAME_S, 0))
+        if now - at < SAME_S:
+            self._recorded[event] = at, n + 1
+            return None
+        self._recorded[event] = now, 0
+        self._recorded.move_to_end(event)
+        if len(self._recorded) > _MOST_REMEMBERED:  # forgotten is recorded again
+            self._recorded.popitem(last=False)
+        if not n:
+            return event
+        detail = f"{event.detail}, and {n} like it" if event.detail else f"and {n} like it"
+        return replace(event, detail=detail)
+
+
+class Recording:
+    """ASGI middleware that tells a recorder of each request which is somebody's act."""
+
+    def __init__(
+        self, app: ASGIApp, recorder: Recorder, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._app = app
+        self._recorder = recorder
+        self._folding = Folding(clock)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; what it was is recorded when its answer begins."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        was_recorded = False
+
+        async def record(status: int) -> None:
+            nonlocal was_recorded
+            was_recorded = True
+            event = event_of(scope, status)
+            if event is not None and (event := self._folding.folded(event)) is not None:
+                await run_in_threadpool(self._recorder.record, event)
+
+        async def recorded_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await record(message["status"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, recorded_send)
+        except Exception:
+            if not was_recorded:
+                await record(500)
+            raise
+
+
+def event_of(scope: Scope, status: int) -> Event | None:
+    """What a request that is answered with `status` is in an audit trail; None: nothing."""
+    state = scope.get("state", {})
+    right, denied, told = state.get("right"), state.get("denied"), state.get("note", Note())
+    if right is None or (right.action is None and denied is None):
+        return None
+    action, outcome = right.action or Action.REFUSED, _outcome(status)
+    if denied is not None:
+        action, outcome = Action.REFUSED, Outcome.FAILURE
+    elif action is Action.LOGGED_IN and outcome is not Outcome.SUCCESS:
+        action = Action.LOG_IN_REFUSED
+    elif action is Action.EXPORTED and Headers(scope=scope).get("sec-fetch-dest") == "iframe":
+        action = Action.VIEWED  # in the study's page, which shows it
+    name = state.get("study") or scope.get("path_params", {}).get("name")
+    detail = told.detail or (denied.value if denied is not None else None)
+    study = key_of(name) if name and denied is None else None
+    return Event(action, outcome, _actor(scope, told, action), study, None, detail)
+
+
+def _actor(scope: Scope, told: Note, action: Action) -> Actor:
+    """Who a request is from: who logged in or tried to, else the caller that the gate found."""
+    caller, address = scope["state"].get("caller"), (scope.get("client") or ("",))[0] or None
+    if action is Action.LOG_IN_REFUSED:  # of a name that nobody has: it may be a password
+        return Actor(ActorKind.PERSON, told.name or _UNKNOWN, None, address)
+    identity = told.identity or (caller.identity if isinstance(caller, Caller) else None)
+    if identity is None:
+        return Actor(ActorKind.MACHINE, _UNKNOWN, None, address)
+    kind = ActorKind.PERSON if identity.is_person else ActorKind.MACHINE
+    return Actor(kind, identity.name, identity.role.word, address)
+
+
+def _outcome(status: int) -> Outcome:
+    if status < 400:
+        return Outcome.SUCCESS
+    return Outcome.FAILURE if status < 500 else Outcome.SERIOUS

@@ -1,0 +1,85 @@
+"""Who may do what by HTTP, and what is recorded of it: one row for each route.
+
+A viewer reads pages and states, an operator orders what concerns studies, an admin what concerns
+the node. The application does not start while a route has no row (`check`).
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.routing import BaseRoute, compile_path
+
+from cadnode.audit.event import Action
+from cadnode.identity.role import Role
+
+READING: Final = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """The role that a route needs, None: anybody's; and what an audit trail calls its use."""
+
+    role: Role | None
+    action: Action | None = None
+
+
+_VIEWER, _OPERATOR = Role.VIEWER, Role.OPERATOR
+RIGHTS: Final[dict[tuple[str, str], Right]] = {
+    ("GET", "/health"): Right(None),
+    ("GET", "/static/{file}"): Right(None),
+    ("GET", "/login"): Right(None),
+    ("POST", "/login"): Right(None, Action.LOGGED_IN),
+    ("GET", "/login/openid/begin"): Right(None),
+    ("GET", "/login/openid"): Right(None, Action.LOGGED_IN),  # the way back: `openid_redirect_url`
+    ("POST", "/logout"): Right(_VIEWER, Action.LOGGED_OUT),
+    ("GET", "/"): Right(_VIEWER, Action.QUERIED),
+    ("GET", "/studies/{name}"): Right(_VIEWER, Action.VIEWED),
+    ("GET", "/studies/{name}/report"): Right(_VIEWER, Action.EXPORTED),
+    ("POST", "/studies/{name}/retry"): Right(_OPERATOR, Action.RETRIED),
+    ("POST", "/studies/{name}/redeliver"): Right(_OPERATOR, Action.REDELIVERED),
+    ("POST", "/studies/{name}/drop"): Right(_OPERATOR, Action.DROPPED),
+    ("GET", "/api/openapi.json"): Right(_VIEWER),
+    ("GET", "/api/studies"): Right(_VIEWER, Action.QUERIED),
+    ("POST", "/api/studies"): Right(_OPERATOR, Action.ORDERED),
+    ("GET", "/api/studies/{name}"): Right(_VIEWER, Action.VIEWED),
+    ("GET", "/api/deliveries"): Right(_VIEWER, Action.QUERIED),
+    ("POST", "/api/studies/{name}/retry"): Right(_OPERATOR, Action.RETRIED),
+    ("POST", "/api/studies/{name}/redeliver"): Right(_OPERATOR, Action.REDELIVERED),
+    ("POST", "/api/studies/{name}/drop"): Right(_OPERATOR, Action.DROPPED),
+}
+# What is not served is told to those alone who may see what is.
+NOT_SERVED: Final = Right(_VIEWER)
+
+# Starlette's own patterns, matched as it matches them: what is a route there is that route here.
+_COMPILED: Final = [
+    (method, compile_path(path)[0], right) for (method, path), right in RIGHTS.items()
+]
+
+
+def right_of(method: str, path: str) -> Right:
+    """The row of a request; `NOT_SERVED` where there is no such route."""
+    wanted = "GET" if method in READING else method
+    for listed, pattern, right in _COMPILED:
+        if listed == wanted and pattern.match(path):
+            return right
+    return NOT_SERVED
+
+
+def served(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
+    """Method and path of each route of an application; HEAD counts as GET."""
+    for route in routes:
+        router = getattr(route, "original_router", None)  # FastAPI keeps what it includes whole
+        if router is not None:
+            yield from served(router.routes)
+            continue
+        path = str(getattr(route, "path", route))
+        for method in getattr(route, "methods", None) or ("ANY",):
+            yield ("GET" if method in READING else str(method)), path
+
+
+def check(routes: Iterable[BaseRoute]) -> None:
+    """Raise `LookupError` for routes without a row, and for rows without a route."""
+    found = set(served(routes))
+    if wrong := sorted(found ^ set(RIGHTS)):
+        raise LookupError(f"routes and cadnode.web.rights.RIGHTS differ: {wrong}")

@@ -1,0 +1,124 @@
+"""The table of rights: every route is in it, and it is what is asked for."""
+
+import pytest
+from fastapi import FastAPI
+from starlette.routing import Match, Route
+
+from cadnode.identity.role import Role
+from cadnode.web import rights
+from cadnode.web.api import create
+from cadnode.web.rights import RIGHTS, right_of
+from tests.web_cases import PASSWORDS, VIEWERS_TOKEN, Told, known, nobody_known, served
+
+# By hand, so that a row that is changed is changed twice: what needs no role, and what more than a
+# viewer's.
+ANYBODYS = {
+    "GET /health", "GET /static/{file}", "GET /login", "POST /login", "GET /login/openid",
+    "GET /login/openid/begin",
+}  # fmt: skip
+OPERATORS = {
+    "POST /api/studies",
+    *(f"POST {at}/studies/{{name}}/{w}" for at in ("", "/api") for w in
+      ("retry", "redeliver", "drop")),
+}  # fmt: skip
+
+
+def app() -> FastAPI:
+    return create(Told().node(), nobody_known())
+
+
+def rows(role: Role | None) -> set[str]:
+    return {" ".join(row) for row, right in RIGHTS.items() if right.role is role}
+
+
+def test_every_route_has_a_row_and_every_row_a_route() -> None:
+    assert set(rights.served(app().routes)) == set(RIGHTS)
+    assert len(RIGHTS) > 20
+
+
+def test_an_application_with_a_route_that_has_no_row_does_not_start() -> None:
+    changed = app()
+    changed.add_api_route("/api/models", lambda: None, methods=["DELETE"])
+    with pytest.raises(LookupError, match=r"DELETE.*/api/models"):
+        rights.check(changed.routes)
+    changed = app()
+    changed.mount("/files", FastAPI())
+    with pytest.raises(LookupError, match="/files"):
+        rights.check(changed.routes)
+
+
+def test_a_row_without_a_route_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(rights.RIGHTS, ("GET", "/gone"), rights.NOT_SERVED)
+    with pytest.raises(LookupError, match="/gone"):
+        app()
+
+
+def test_roles_are_those_that_are_documented() -> None:
+    assert rows(None) == ANYBODYS
+    assert rows(Role.OPERATOR) == OPERATORS
+    assert rows(Role.VIEWER) | rows(Role.ADMIN) == (
+        {" ".join(row) for row in RIGHTS} - ANYBODYS - OPERATORS
+    )
+
+
+def test_whatever_changes_something_is_no_viewers_but_the_log_out() -> None:
+    for (method, path), right in RIGHTS.items():
+        if method != "GET" and right.role is not None and path != "/logout":
+            assert right.role >= Role.OPERATOR
+        if method != "GET":
+            assert right.action is not None
+
+
+def test_the_table_is_found_by_a_requests_path() -> None:
+    assert right_of("POST", "/api/studies/1.2/drop") == RIGHTS["POST", "/api/studies/{name}/drop"]
+    assert right_of("HEAD", "/health").role is None
+    assert right_of("GET", "/login/openid") == RIGHTS["GET", "/login/openid"]
+    for method, path in (
+        ("POST", "/health"), ("GET", "/health/x"), ("GET", "/static/a/b"), ("GET", "/x\n/health"),
+        ("DELETE", "/login"), ("", "/login"), ("GET", ""),
+    ):  # fmt: skip
+        assert right_of(method, path) == rights.NOT_SERVED
+
+
+def test_the_table_takes_a_path_for_the_route_that_it_is_taken_to() -> None:
+    """One that the gate read otherwise than the router would pass by another route's right."""
+    routes = [r for one in app().routes for r in getattr(one, "original_router", app()).routes]
+    ends = ("", "\n", "\n\n", "/", "//", "\r", "\x85", ";x", "%0a", "?", "#", "\0", " ", "/..")
+    paths = [path.replace("{name}", name) + end for _, path in RIGHTS for end in ends
+             for name in ("1.2", "x\n", "..", "a/b", "%2f")]  # fmt: skip
+    n_matched = 0
+    for path in {*paths, *(path[1:] for path in paths), *("/" + path for path in paths)}:
+        for route in routes:
+            scope = {"type": "http", "method": "POST", "path": path, "headers": []}
+            if isinstance(route, Route) and route.matches(scope)[0] is Match.FULL:
+                n_matched += 1
+                assert right_of("POST", path) == RIGHTS["POST", route.path]
+    assert n_matched > 50
+
+
+def test_a_viewer_gets_no_further_by_a_path_that_ends_in_a_line_feed() -> None:
+    told = Told()
+    with served(told, known()) as client:
+        path = f"{client.url}/api/studies/1.2/retry%0a"
+        token = {"Authorization": f"Bearer {VIEWERS_TOKEN}"}
+        assert client.session.post(path, headers=token, timeout=10).status_code == 403
+    assert told.orders == []
+
+
+@pytest.mark.parametrize("name", list(PASSWORDS))
+def test_each_role_passes_where_its_row_says_and_nowhere_else(name: str) -> None:
+    access = known()
+    with served(Told(), access) as client:
+        client.log_in(name)
+        role = Role.of({"vera": "viewer", "otto": "operator", "anna": "admin"}[name])
+        csrf = client.csrf()
+        for (method, path), right in RIGHTS.items():
+            if path in ("/login", "/logout"):
+                continue
+            here = {"Origin": client.url, "X-CSRF-Token": csrf}
+            answer = client.session.request(
+                method, client.url + path.replace("{name}", "1.2").replace("{file}", "base.css"),
+                headers=here, allow_redirects=False, timeout=10,
+            )  # fmt: skip
+            is_allowed = right.role is None or role >= right.role
+            assert (answer.status_code != 403) is is_allowed, (method, path)
