@@ -4,21 +4,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from cadnode import settings
-from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
+from cadnode.cli.command import AsJson, ConfigFile, command, err
 from cadnode.cli.output import counting_progress
+from cadnode.cli.patients_output import owed_words, report, show, sum_of
 from cadnode.errors import CadnodeError, SettingsError
-from cadnode.terminal import styled
 
 if TYPE_CHECKING:
     from cadnode.node.erasure import Erased, Erasure
     from cadnode.node.erasure_outlook import Outlook
-    from cadnode.node.erasure_search import SearchReport
 
 patients_app = typer.Typer(
     no_args_is_help=True,
@@ -55,7 +53,6 @@ Caches = Annotated[
     list[Path] | None,
     typer.Option("--cache", metavar="DIR", help="a folder of caches made in training"),
 ]
-_SHOWN: Final = 20
 
 
 @patients_app.callback()
@@ -82,7 +79,7 @@ def find(
     with _opened(config, patient_id, issuer, study or [], manifest or [], cache or []) as place:
         outlook = place.look(quiet=as_json)
         beyond = place.found_beyond(outlook)
-    _show(outlook, beyond, as_json=as_json, dry_run=True)
+    show(outlook, beyond, as_json=as_json, dry_run=True)
 
 
 @patients_app.command()
@@ -124,14 +121,14 @@ def erase(
         outlook = place.look(quiet=as_json)
         beyond = place.found_beyond(outlook)
         if dry_run:
-            _show(outlook, beyond, as_json=as_json, dry_run=True)
+            show(outlook, beyond, as_json=as_json, dry_run=True)
             return
         _refuse(outlook, pinned_too=pinned_too, undelivered_too=undelivered_too)
         is_empty = outlook.is_empty and not any(beyond.values())
         if not (yes or is_empty):  # of nothing, half-written files may be left
             _ask(outlook, beyond)
         erased = place.erase(outlook, quiet=as_json)
-    _report(erased, place.storage, as_json=as_json)
+    report(erased, place.storage, as_json=as_json)
     if (n_open := place.n_open()) and not as_json:
         err.print(
             f"Erasures that were broken off, of any patient: {n_open}. Each is ended by the "
@@ -252,146 +249,16 @@ def _refuse(outlook: "Outlook", *, pinned_too: bool, undelivered_too: bool) -> N
         )
     if outlook.owed and not undelivered_too:
         words = "; ".join(
-            f"{one.study} ({_owed(one.not_read, one.destinations)})" for one in outlook.owed
+            f"{one.study} ({owed_words(one.not_read, one.destinations)})" for one in outlook.owed
         )
         raise ErasureRefused(
             f"not done yet: {words}. Wait, or add --undelivered-too: then nobody gets it"
         )
 
 
-def _owed(not_read: bool, destinations: Sequence[str]) -> str:
-    missing = f"not delivered to {', '.join(destinations)}" if destinations else ""
-    return ", ".join(filter(None, ("not read" if not_read else "", missing)))
-
-
 def _ask(outlook: "Outlook", beyond: dict[str, int]) -> None:
     """Raises `SettingsError` when there is nobody to ask, and `Abort` when the answer is no."""
-    what = _sum(outlook, beyond)
+    what = sum_of(outlook, beyond)
     if not sys.stdin.isatty():
         raise SettingsError(f"this erases {what}: add --yes, or --dry-run to see what")
     typer.confirm(f"Erase {what}? This cannot be undone.", abort=True)
-
-
-def _sum(outlook: "Outlook", beyond: dict[str, int]) -> str:
-    found = outlook.selection
-    more = "".join(f", {n} {what}" for what, n in beyond.items() if n)
-    left = " (an erasure that was broken off is taken up)" if outlook.resumed else ""
-    return (
-        f"{found.n_images} images and {found.n_parts} results in {len(found.shares)} studies"
-        f"{more}{left}"
-    )
-
-
-def _show(outlook: "Outlook", beyond: dict[str, int], *, as_json: bool, dry_run: bool) -> None:
-    """What there is."""
-    from cadnode.node.erasure_elsewhere import REMAINS
-
-    if as_json:
-        print_json(_as_json(outlook, beyond, dry_run=dry_run))
-        return
-    if outlook.is_empty and not any(beyond.values()):
-        out.print("This node holds nothing of that patient.")
-    else:
-        out.print(f"Found: {_sum(outlook, beyond)}.", highlight=False, soft_wrap=True)
-        out.print(_studies_table(outlook))
-    if outlook.selection.n_unclear:
-        out.print(
-            f"{outlook.selection.n_unclear} files of other studies do not say whose they are.",
-            highlight=False, soft_wrap=True,
-        )  # fmt: skip
-    _print_elsewhere(outlook.plan.elsewhere, REMAINS)
-
-
-def _as_json(outlook: "Outlook", beyond: dict[str, int], *, dry_run: bool) -> dict[str, Any]:
-    owed = {one.study: one for one in outlook.owed}
-    return {
-        "schema_version": 1,
-        "dry_run": dry_run,
-        "resumed": outlook.resumed,
-        "studies": [
-            {
-                "study": share.study, "whole": share.is_whole, "images": len(share.images),
-                "results": len(share.parts), "images_of_others": share.n_other_images,
-                "unclear": share.n_unclear, "pinned": share.study in outlook.pinned,
-                "not_read": share.study in owed and owed[share.study].not_read,
-                "undelivered": list(owed[share.study].destinations) if share.study in owed else [],
-            }
-            for share in outlook.selection.shares
-        ],
-        "unclear_elsewhere": outlook.selection.n_unclear,
-        "beyond": beyond,
-        "delivered": outlook.plan.elsewhere,
-    }  # fmt: skip
-
-
-def _studies_table(outlook: "Outlook") -> Table:
-    owed = {one.study: _owed(one.not_read, one.destinations) for one in outlook.owed}
-    table = Table("study", "images", "results", "others' images", "", box=None, pad_edge=False)
-    for share in outlook.selection.shares:
-        pinned = "pinned" if share.study in outlook.pinned else ""
-        unclear = f"{share.n_unclear} unclear" if share.n_unclear else ""
-        notes = "; ".join(filter(None, (pinned, owed.get(share.study, ""), unclear)))
-        table.add_row(
-            share.study, str(len(share.images)), str(len(share.parts)),
-            str(share.n_other_images), notes,
-        )  # fmt: skip
-    return table
-
-
-def _print_elsewhere(delivered: Sequence[dict[str, Any]], remains: Sequence[str]) -> None:
-    """What this node cannot erase."""
-    if delivered:
-        table = Table("delivered to", "results", "objects", "to do", box=None, pad_edge=False)
-        for one in delivered:
-            kinds = ", ".join(f"{n} {kind}" for kind, n in one["objects"].items())
-            table.add_row(one["destination"], str(one["results"]), kinds, one["how"])
-        out.print()
-        out.print(table)
-    out.print("\nThis node does not reach:")
-    for line in remains:
-        out.print(f"  {line}", highlight=False, soft_wrap=True)
-
-
-def _report(erased: "Erased", storage: Path, *, as_json: bool) -> None:
-    """What was done, and what the search says."""
-    from cadnode.node.erasure import summary
-    from cadnode.node.erasure_elsewhere import REMAINS
-
-    found, plan = erased.search, erased.plan
-    if as_json:
-        print_json({
-            "schema_version": 1, "dry_run": False, "removed": dict(sorted(plan.removed.items())),
-            "search": summary(found, plan) | {"where": _where(found, storage)},
-            "delivered": plan.elsewhere, "remains": list(REMAINS),
-            "record": str(erased.record) if erased.record else None,
-        })  # fmt: skip
-        return
-    removed = ", ".join(f"{n} {what}" for what, n in sorted(plan.removed.items())) or "nothing"
-    out.print(f"Erased: {removed}.", highlight=False, soft_wrap=True)
-    n_found = sum(hit.count for hit in found.hits)
-    shared = (
-        f" ({plan.identifiers.n_shared} more are others', too, and were not searched for)"
-        if plan.identifiers.n_shared else ""
-    )  # fmt: skip
-    out.print(
-        f"Searched {found.n_files} files, {found.n_bytes} bytes, {found.n_identifiers} "
-        f"identifiers{shared}: {n_found} found.",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
-    for one in _where(found, storage)[:_SHOWN]:
-        out.print(styled("[bold red]{}[/]  {}", one["file"], one["what"]), soft_wrap=True)
-    _print_elsewhere(plan.elsewhere, REMAINS)
-    if erased.record is not None:
-        out.print(f"\nRecord: {erased.record}", highlight=False, soft_wrap=True)
-    else:
-        out.print("\nNot complete: repeat the command when what is named above is settled.")
-
-
-def _where(found: "SearchReport", storage: Path) -> list[dict[str, str]]:
-    """Where something was found, or a file could not be searched."""
-
-    def shown(path: Path) -> str:
-        return str(path.relative_to(storage) if path.is_relative_to(storage) else path)
-
-    hits = [{"file": shown(h.path), "what": ", ".join(h.kinds)} for h in found.hits]
-    return [*hits, *({"file": shown(p), "what": "cannot be searched"} for p in found.unread)]

@@ -1,6 +1,6 @@
 """One patient taken out of everything that this node keeps, while it runs; and the proof of it.
 
-    look ─> plan on the disk ─> jobs cancelled ─> study by study: images, results, notes
+    look ─> plan on the disk ─> jobs cancelled ─> study by study: results, images, notes
     ─> what arrived meanwhile ─> half-written files, trash ─> job database ─> what lies beyond
     ─> search ─> record; the plan goes
 

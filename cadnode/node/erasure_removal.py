@@ -40,8 +40,9 @@ class PatientRemoval:
         if share.study in self._plan.shared or not self._is_hers(share):
             yield self._alone("share", share, self._remove_share)
             return
-        yield self._alone("images", share, self._remove_images)
+        # Results first: where they do not say whose they are, the images do, after a crash as well.
         yield self._alone("results", share, self._remove_results)
+        yield self._alone("images", share, self._remove_images)
         yield self._alone("notes", share, self._remove_notes)
 
     def strip_commitments(self) -> None:
@@ -70,8 +71,10 @@ class PatientRemoval:
 
     def _is_hers(self, share: StudyShare) -> bool:
         """Whether nothing of others is here: after a crash the study may be somebody's again."""
-        left = {path.name for path in self._spool.instances(share.study)} - set(share.images)
-        return share.is_whole and not left
+        images = {path.name for path in self._spool.instances(share.study)}
+        contents = self._results.of_study(share.study).glob("*")
+        parts = {part for content in contents for part in results.exam_folders(content)}
+        return share.is_whole and images <= {*share.images} and parts <= {*share.parts}
 
     def _remove_images(self, share: StudyShare) -> None:
         self._plan.count("images", self._spool.take_out(share.study, share.images))
@@ -84,13 +87,27 @@ class PatientRemoval:
         self._plan.count("notes", traces.remove_of_study(self._storage, share.study))
 
     def _remove_share(self, share: StudyShare) -> None:
-        """Take her part out of a study that others share; theirs stays what it was, and read."""
-        study, content = share.study, self._view.content(share.study)
+        """Take her part out of a study that others share; theirs stays what it was, and read.
+
+        What it counts as is noted first: a crash between two of these steps changes no content.
+        """
+        study = share.study
+        left = [p for p in self._spool.instances(study) if p.name not in share.images]
+        content = self._view.content(study)
+        folder = self._results.of_content(study, content)
+        if left and content and folder.is_dir() and results.has_result(folder):
+            self._spool.hold(study, content, left)
+        for gone in self._contents_of_hers(share):
+            self._gate.mark_erased(study, gone.name)
+            traces.remove_of_content(self._storage, study, gone.name)
         self._plan.count("images", self._spool.take_out(study, share.images))
         self._plan.count("results", len(share.parts))
         self._results.take_out(study, share.parts)
         uids = self._plan.identifiers.of(IdentifierKind.UID)
         traces.strip_shared_study(self._storage, study, share.images, uids)
-        folder = self._results.of_content(study, content)
-        if content and folder.is_dir() and results.has_result(folder):
-            self._spool.hold(study, content)
+
+    def _contents_of_hers(self, share: StudyShare) -> list[Path]:
+        """Folders of contents of which every exam is hers."""
+        of_study = self._results.of_study(share.study)
+        contents = {p if p.parent == of_study else p.parent for p in share.parts}
+        return sorted(c for c in contents if set(results.exam_folders(c)) <= {*share.parts})

@@ -6,21 +6,20 @@ packed in zip, gzip, PNG, PDF and DICOM (`node.erasure_contents`). Values of DIC
 compared as a whole. What is found is named by its file and kind, never by its value.
 """
 
-import html
-import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from cadnode.node.erasure_contents import NotRead, dicom_values, unpacked
+from cadnode.node.erasure_forms import SHORT, WrittenText, written_texts
 from cadnode.node.erasure_patient import TEXTS, IdentifierKind, Identifiers, facts_of
 
 _AT_ONCE: Final = 1 << 24
+_BEGINNING: Final = 4
 _OVERLAP: Final = 1 << 10  # longer than anything looked for
-_SHORT: Final = 6  # bytes: a shorter text stands between marks, or it is no sign of her
 _WHOLE_FILE: Final = 1 << 30
 _WORD: Final = re.compile(rb"[0-9a-f]{16,}")
 _MARKS_BEFORE: Final = frozenset(b"\"'>,;=(\t\n")
@@ -53,23 +52,19 @@ class SearchReport:
         return not self.hits and not self.unread
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """A text in one encoding; `is_short`: only between marks."""
-
-    data: bytes
-    kind: IdentifierKind
-    value: str
-    is_short: bool
-
-
 class PatientSearch:
     """A search for one patient's identifiers."""
 
     def __init__(self, identifiers: Identifiers) -> None:
-        self._texts = list(_texts(identifiers))
         self._uids = identifiers.of(IdentifierKind.UID)
-        self._stems = sorted({uid[:12].encode() for uid in self._uids})
+        self._texts: dict[bytes, list[WrittenText]] = {}  # by how they begin
+        for text in written_texts(identifiers):
+            self._texts.setdefault(text.data[:_BEGINNING], []).append(text)
+        uids = {uid[:_BEGINNING].encode() for uid in self._uids}
+        # One pass over all bytes: most of them begin nothing that is looked for.
+        beginnings = sorted({*self._texts, *uids}, key=lambda one: (-len(one), one))
+        self._lengths = sorted({len(one) for one in beginnings})
+        self._pattern = re.compile(b"|".join(map(re.escape, beginnings)) or rb"(?!)")
         self._keys = identifiers.of(IdentifierKind.KEY)
         self._whole = {
             value: kind for kind, value in identifiers.values if kind is not IdentifierKind.KEY
@@ -158,29 +153,29 @@ class PatientSearch:
         return found
 
     def _found(self, data: bytes, *, keys: bool) -> set[tuple[IdentifierKind, str]]:
+        found: set[tuple[IdentifierKind, str]] = set()
         is_text = b"\0" not in data  # in pixels and the like, two marks about two digits are chance
-        found = {
-            (t.kind, t.value) for t in self._texts if (is_text or not t.is_short) and _has(data, t)
-        }
-        for stem in self._stems:
-            at = data.find(stem)
-            while at >= 0:
-                uid = _word_at(data, at)
-                if uid in self._uids:
-                    found.add((IdentifierKind.UID, uid))
-                at = data.find(stem, at + 1)
+        begun = self._pattern.search(data)
+        while begun is not None:
+            at = begun.start()
+            for length in self._lengths:
+                for text in self._texts.get(data[at : at + length], ()):
+                    if (is_text or not text.is_short) and _is_at(data, at, text):
+                        found.add((text.kind, text.value))
+            if 0x30 <= data[at] <= 0x39 and (uid := _word_at(data, at)) in self._uids:
+                found.add((IdentifierKind.UID, uid))
+            begun = self._pattern.search(data, at + 1)
         if keys and self._keys:
             for word in _WORD.findall(data):
-                text = word.decode()
-                for key in {text, text[:16], text[-16:], text[:24], text[:32]}:
-                    if key in self._keys:
-                        found.add((IdentifierKind.KEY, key))
+                run = word.decode()
+                for key in {run, run[:16], run[-16:], run[:24], run[:32]} & self._keys:
+                    found.add((IdentifierKind.KEY, key))
         return found
 
 
 def _says(keyword: str, value: str, kind: IdentifierKind) -> bool:
     """Whether a whole value is a sign of her: a short one only where such a value belongs."""
-    return len(value) >= _SHORT or TEXTS.get(keyword) is kind
+    return len(value) >= SHORT or TEXTS.get(keyword) is kind
 
 
 def _word_at(data: bytes, at: int) -> str:
@@ -193,66 +188,16 @@ def _word_at(data: bytes, at: int) -> str:
     return data[at:end].decode("ascii")
 
 
-def _has(data: bytes, text: _Text) -> bool:
-    at = data.find(text.data)
-    while at >= 0:
-        end = at + len(text.data)
-        before, after = data[at - 1] if at else 0x0A, data[end] if end < len(data) else 0x0A
-        if text.is_short:
-            if before in _MARKS_BEFORE and after in _MARKS_AFTER:
-                return True
-        elif not (_is_letter(before) or _is_letter(after)):
-            return True
-        at = data.find(text.data, at + 1)
-    return False
+def _is_at(data: bytes, at: int, text: WrittenText) -> bool:
+    """Whether the text is here, and is no part of a longer word."""
+    if not data.startswith(text.data, at):
+        return False
+    end = at + len(text.data)
+    before, after = data[at - 1] if at else 0x0A, data[end] if end < len(data) else 0x0A
+    if text.is_short:
+        return before in _MARKS_BEFORE and after in _MARKS_AFTER
+    return not (_is_letter(before) or _is_letter(after))
 
 
 def _is_letter(byte: int) -> bool:
     return 0x30 <= byte <= 0x39 or 0x41 <= byte <= 0x5A or 0x61 <= byte <= 0x7A
-
-
-def _texts(identifiers: Identifiers) -> Iterator[_Text]:
-    """Every form of each text; the same bytes once."""
-    seen: set[bytes] = set()
-    for kind, value in sorted(identifiers.values):
-        if kind in (IdentifierKind.UID, IdentifierKind.KEY):
-            continue
-        forms = name_forms(value) if kind is IdentifierKind.NAME else [value]
-        for data in (data for form in forms for data in encodings(form)):
-            if data not in seen:
-                seen.add(data)
-                yield _Text(data, kind, value, len(data) < _SHORT)
-    for kind, data in sorted(identifiers.stored):
-        if data and data not in seen:
-            seen.add(data)
-            yield _Text(data, kind, data.hex(), len(data) < _SHORT)
-
-
-def name_forms(name: str) -> list[str]:
-    """How a person's name (PN, PS3.5 6.2.1) is written: in DICOM, on pages, by other programs."""
-    forms: dict[str, None] = {}
-    for group in name.split("="):
-        parts = [" ".join(part.split()) for part in group.split("^")]
-        family, given = parts[0], [part for part in parts[1:3] if part]
-        whole = "^".join(parts).rstrip("^")
-        written = [group.rstrip("^ "), whole]
-        if family and given:
-            first = " ".join(given)
-            written += [
-                "^".join([family, given[0]]), f"{family}, {first}", f"{family},{first}",
-                f"{first} {family}", f"{family} {first}", f"{family}_{first}",
-            ]  # fmt: skip
-        forms |= dict.fromkeys(one for form in written if form for one in (form, form.upper()))
-    return list(forms)
-
-
-def encodings(text: str) -> list[bytes]:
-    """A text's bytes as files of this node may have them."""
-    written = {text, json.dumps(text)[1:-1], html.escape(text), html.escape(text, quote=False)}
-    found = {one.encode("utf-8", "surrogateescape") for one in written}
-    for encoding in ("latin-1", "utf-16-be", "utf-16-le"):
-        try:
-            found.add(text.encode(encoding))
-        except UnicodeEncodeError:
-            continue
-    return sorted(found)

@@ -51,6 +51,14 @@ def remove_of_study(storage: Path, study: str) -> int:
     return n_removed
 
 
+def remove_of_content(storage: Path, study: str, content: str) -> None:
+    """Remove what waits for a delivery of one content of a study. Raises `OSError`."""
+    _unlink((storage / undelivered.FOLDER).glob(f"{study}.{content}.*.json"))
+    asked = (storage / commitments.FOLDER / "asked").glob("*.json")
+    wanted = {"study": study, "content": content}
+    _unlink(p for p in asked if all(_field(p, name) == wanted[name] for name in wanted))
+
+
 def strip_commitments(storage: Path, uids: Set[str]) -> int:
     """Number of files of storage commitment that named her instances. Raises `OSError`."""
     place = storage / commitments.FOLDER

@@ -1,9 +1,9 @@
 """Who may work on a study: its workflow's steps pass, unless the study is being erased.
 
-STORAGE/erasures/locks/<digit>.lock   shared by steps, held alone by an erasure; a lock of 16 for
-                                      each first digit of the studies' keys
-                 key                  random bytes of this node, for hashes that nobody else makes
-                 gone/<hash>          one a content that was erased: a late job finds it, and ends
+STORAGE/erasures/locks/<2 digits>.lock   shared by steps, held alone by an erasure: a lock for each
+                                         beginning of the studies' keys
+STORAGE/erasures/key                     random bytes, for hashes that nobody else can make
+STORAGE/erasures/gone/<hash>             one a content that was erased: a late job of it ends
 
 What was erased is remembered by a keyed hash (HMAC, RFC 2104) of study and content alone. A study
 that is sent anew has another content, since its files have other times: it is received as new.
@@ -23,7 +23,7 @@ from cadnode.errors import CadnodeError
 from cadnode.files import lock, make_folder, sync_folder
 
 FOLDER: Final = "erasures"
-_DIGITS: Final = "0123456789abcdef"
+_N_LOCKS: Final = 256
 _LOOK_EVERY_S: Final = 0.1
 
 
@@ -43,8 +43,9 @@ class StudyGate:
         """Make what is missing. Raises `OSError`."""
         make_folder(self._folder / "locks")
         make_folder(self._gone)
-        for digit in _DIGITS:
-            self._lock_file(digit).touch(mode=0o640)
+        for number in range(_N_LOCKS):
+            if not (file := self._lock_file(f"{number:02x}")).exists():
+                file.touch(mode=0o640)
         if not (self._folder / "key").exists():
             self._draw_key()
 
@@ -85,8 +86,8 @@ class StudyGate:
                 if time.monotonic() > deadline:
                     raise StudyBusy(
                         f"study {study}, or one beside it, is still being read, fetched or "
-                        f"delivered after {within_s:.0f} s: repeat the command, or give it a "
-                        "longer --wait"
+                        f"delivered after {within_s:.0f} s: repeat the command, give it a longer "
+                        "--wait, or restart the node if a destination never answers"
                     )
                 time.sleep(_LOOK_EVERY_S)
             yield
@@ -112,7 +113,7 @@ class StudyGate:
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:32]
 
     def _lock_file(self, study: str) -> Path:
-        return self._folder / "locks" / f"{study[:1]}.lock"
+        return self._folder / "locks" / f"{study[:2]}.lock"
 
     def _draw_key(self) -> None:
         """One that is whole or not there, whoever draws first."""

@@ -265,16 +265,16 @@ class Spool:
         self.empty_trash()
         return count
 
-    def hold(self, study_key: str, content: str) -> None:
-        """Have what is left of a study, after others' files were taken out, count as `content`.
+    def hold(self, study_key: str, content: str, paths: Sequence[Path]) -> None:
+        """Have these files of a study count as `content`, once the others are taken out.
 
-        It was read as a part of that; as long as nothing else comes, it is not read again.
+        They were read as a part of it; as long as nothing else comes, they are not read again.
         Raises `OSError`.
         """
         with self._locked(study_key):
             before = self.removed(study_key) or Removed()
             self._removed.mkdir(exist_ok=True)
-            known = before.with_study(content, self.instances(study_key))
+            known = before.with_study(content, paths)
             removed.save(self._removed / f"{study_key}.json", known)
 
     def discard(self, study_key: str) -> None:

@@ -29,9 +29,11 @@ class Peer:
     def __init__(self) -> None:
         self.asked = threading.Event()
         self.let = threading.Event()
+        self.asked = threading.Event()
         self.got: list[str] = []
 
     def attempt(self, _settings: object, study: str, result: Path, name: str) -> TryEnd:
+        self.asked.set()
         if name == "archive":
             self.asked.set()
             assert self.let.wait(10)

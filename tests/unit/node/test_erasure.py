@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -317,6 +318,56 @@ def test_of_a_study_of_two_patients_only_hers_goes_and_the_other_is_not_read_aga
     # Hers, sent anew, is new content.
     assert node.receive(anns)[0].received is Received.STORED
     assert node.worker.fingerprint(study) not in ("", content)
+
+
+def test_a_crash_while_a_share_is_taken_out_changes_nothing_of_the_other(tmp_path: Path) -> None:
+    first = ErasureNode(tmp_path / "first")
+    study = first.study([*images(ANN, "both"), *images(BEA, "both", seed=3)])
+    content = first.worker.fingerprint(study)
+    beas = {hashed(str(ds.SOPInstanceUID)) for ds in images(BEA, "both", seed=3)}
+
+    rename = Path.rename
+    for number in range(8):
+        node, renamed = ErasureNode(tmp_path / str(number), tmp_path / "first"), list[Path]()
+
+        def cut(
+            self: Path, target: Path, renamed: list[Path] = renamed, number: int = number
+        ) -> Path:
+            if len(renamed) == number:
+                raise PowerCut
+            renamed.append(self)
+            return rename(self, target)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Path, "rename", cut)
+            with suppress(PowerCut):
+                node.erase()
+        assert len(renamed) <= number
+        erased = node.erase()
+
+        assert erased.search.is_clean, erased.search.hits
+        assert {path.stem for path in node.spool.instances(study)} == beas
+        assert node.worker.fingerprint(study) == content
+        assert node.worker.has_result(study, content)
+        assert hits_of(node.folder, OF_ANN) == []
+
+
+def test_of_a_corrected_patient_late_jobs_of_the_old_content_end(tmp_path: Path) -> None:
+    node = ErasureNode(tmp_path)
+    study = node.study(images(ANN, "corrected"))
+    old = node.worker.fingerprint(study)
+    node.study(images(BEA, "corrected"))
+    waiting = node.folder / "undelivered" / f"{study}.{old}.out.json"
+    waiting.parent.mkdir(exist_ok=True)
+    waiting.write_text('{"status": "given_up", "reason": "", "since": 1.0, "at": 1.0}')
+
+    node.erase()
+
+    steps = gated(node.worker.bound(), StudyGate(node.folder))
+    assert steps.deliver(study, old, "out") == DeliveryStatus.DROPPED.value
+    assert not waiting.exists()
+    new = node.worker.fingerprint(study)
+    assert steps.settled(study, new, "out") == DeliveryStatus.DELIVERED.value
 
 
 def test_a_corrected_patient_leaves_what_is_the_right_ones(tmp_path: Path) -> None:

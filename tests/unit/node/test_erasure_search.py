@@ -19,8 +19,9 @@ from pydicom.uid import (
 )
 
 from cadnode.log import hashed
+from cadnode.node.erasure_forms import name_forms
 from cadnode.node.erasure_patient import IdentifierKind, Identifiers, facts_of
-from cadnode.node.erasure_search import PatientSearch, name_forms
+from cadnode.node.erasure_search import PatientSearch
 from cadnode.page.pdf import pdf_of
 from tests.synthetic import encode, view_dataset, write
 
