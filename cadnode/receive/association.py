@@ -205,7 +205,7 @@ class Association:
         return True
 
     def _accept(self) -> None:
-        service = self._service
+        service, user = self._service, self._asked.user
         self._accepted, results = pdu.negotiated(self._asked.proposals, service.supported)
         self._send(
             pdu.associate_ac(
@@ -215,8 +215,7 @@ class Association:
                 service.max_pdu_bytes,
                 _IMPLEMENTATION,
                 self._roles(),
-                confirms_user=self._asked_who
-                and bool(self._asked.user and self._asked.user.wants_answer),
+                confirms_user=self._asked_who and user is not None and user.wants_answer,
             )
         )
 
