@@ -13,9 +13,9 @@ from pydicom import Dataset
 from cadnode.domain import Profile
 from cadnode.node import delivery_record, outputs
 from cadnode.node.delivery_record import DeliveryTry
-from cadnode.node.erasure import Erased, Erasure
-from cadnode.node.erasure_outlook import Outlook
-from cadnode.node.erasure_patient import WantedPatient
+from cadnode.node.erasure.erasure import Erased, Erasure
+from cadnode.node.erasure.outlook import Outlook
+from cadnode.node.erasure.patient import WantedPatient
 from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.worker_steps import WorkerSteps
 from cadnode.receive.spool import Spool, StoredInstance

@@ -15,8 +15,8 @@ from cadnode.cli.patients_output import owed_words, report, show, sum_of
 from cadnode.errors import CadnodeError, SettingsError
 
 if TYPE_CHECKING:
-    from cadnode.node.erasure import Erased, Erasure
-    from cadnode.node.erasure_outlook import Outlook
+    from cadnode.node.erasure.erasure import Erased, Erasure
+    from cadnode.node.erasure.outlook import Outlook
 
 patients_app = typer.Typer(
     no_args_is_help=True,
@@ -153,13 +153,13 @@ class _Place:
             return self._erasure.view.look(tick)
 
     def found_beyond(self, outlook: "Outlook") -> dict[str, int]:
-        from cadnode.node.erasure_search import PatientSearch
+        from cadnode.node.erasure.search import PatientSearch
 
         found: dict[str, int] = self._beyond.find(PatientSearch(outlook.plan.identifiers))
         return found
 
     def n_open(self) -> int:
-        from cadnode.node.erasure_plan import Plans
+        from cadnode.node.erasure.plan import Plans
 
         return Plans(self.storage).n_open()
 
@@ -185,9 +185,9 @@ def _opened(
     from cadnode.audit.actors import this_user
     from cadnode.audit.event import Action, Event, Outcome
     from cadnode.audit.trail import Trail
-    from cadnode.node.erasure import Erasure
-    from cadnode.node.erasure_patient import WantedPatient
-    from cadnode.node.erasure_selection import studies_here
+    from cadnode.node.erasure.erasure import Erasure
+    from cadnode.node.erasure.patient import WantedPatient
+    from cadnode.node.erasure.selection import studies_here
     from cadnode.node.jobs import JobLookup, JobsUnavailable
     from cadnode.node.listener import open_spool
     from cadnode.node.model_overview import actor
@@ -240,7 +240,7 @@ def _typed(patient_id: str) -> str:
 
 def _refuse(outlook: "Outlook", *, pinned_too: bool, undelivered_too: bool) -> None:
     """Raises `ErasureRefused` for what needs a further word."""
-    from cadnode.node.erasure_patient import ErasureRefused
+    from cadnode.node.erasure.patient import ErasureRefused
 
     if outlook.pinned and not pinned_too:
         raise ErasureRefused(

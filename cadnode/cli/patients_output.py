@@ -10,9 +10,9 @@ from cadnode.cli.command import out, print_json
 from cadnode.terminal import styled
 
 if TYPE_CHECKING:
-    from cadnode.node.erasure import Erased
-    from cadnode.node.erasure_outlook import Outlook
-    from cadnode.node.erasure_search import SearchReport
+    from cadnode.node.erasure.erasure import Erased
+    from cadnode.node.erasure.outlook import Outlook
+    from cadnode.node.erasure.search import SearchReport
 
 _SHOWN: Final = 20
 
@@ -36,7 +36,7 @@ def sum_of(outlook: "Outlook", beyond: dict[str, int]) -> str:
 
 def show(outlook: "Outlook", beyond: dict[str, int], *, as_json: bool, dry_run: bool) -> None:
     """What there is."""
-    from cadnode.node.erasure_elsewhere import REMAINS
+    from cadnode.node.erasure.elsewhere import REMAINS
 
     if as_json:
         print_json(_as_json(outlook, beyond, dry_run=dry_run))
@@ -106,8 +106,8 @@ def _print_elsewhere(delivered: Sequence[dict[str, Any]], remains: Sequence[str]
 
 def report(erased: "Erased", storage: Path, *, as_json: bool) -> None:
     """What was done, and what the search says."""
-    from cadnode.node.erasure import summary
-    from cadnode.node.erasure_elsewhere import REMAINS
+    from cadnode.node.erasure.elsewhere import REMAINS
+    from cadnode.node.erasure.erasure import summary
 
     found, plan = erased.search, erased.plan
     if as_json:

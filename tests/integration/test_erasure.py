@@ -12,7 +12,7 @@ from pydicom import Dataset
 
 from cadnode.demo.archive import DemoArchive, find_orthanc, with_orthanc
 from cadnode.log import hashed
-from cadnode.node.erasure_places import files_below, place_of
+from cadnode.node.erasure.places import files_below, place_of
 from tests.erasure_cases import ANN, BEA, hits_of
 from tests.integration.node import Node, running_node, wait_until
 from tests.synthetic import uid, view_dataset, write

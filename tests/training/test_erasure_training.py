@@ -8,8 +8,8 @@ import pytest
 
 from cadnode.domain import Laterality
 from cadnode.errors import DataError
-from cadnode.node.erasure_patient import IdentifierKind, Identifiers
-from cadnode.node.erasure_search import PatientSearch
+from cadnode.node.erasure.patient import IdentifierKind, Identifiers
+from cadnode.node.erasure.search import PatientSearch
 from cadnode_training.data.erasure import TrainingFiles
 from cadnode_training.data.manifest import ManifestRow
 from cadnode_training.data.manifest_file import read_manifest, write_manifest

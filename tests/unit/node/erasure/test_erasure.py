@@ -10,8 +10,8 @@ from pydicom import dcmread
 
 from cadnode.log import hashed
 from cadnode.node import pins, results, tombstones
-from cadnode.node.erasure_patient import ErasureRefused, WantedPatient
-from cadnode.node.erasure_places import files_below, place_of
+from cadnode.node.erasure.patient import ErasureRefused, WantedPatient
+from cadnode.node.erasure.places import files_below, place_of
 from cadnode.node.gated_steps import gated
 from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.study_gate import StudyBusy, StudyGate

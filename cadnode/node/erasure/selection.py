@@ -13,9 +13,10 @@ from pathlib import Path
 from cadnode.exam.mammogram import Instance
 from cadnode.exam.partition import Stated, by_patient
 from cadnode.log import hashed
-from cadnode.node import erasure_traces, results, tombstones
-from cadnode.node.erasure_contents import dicom_values
-from cadnode.node.erasure_patient import (
+from cadnode.node import results, tombstones
+from cadnode.node.erasure import traces
+from cadnode.node.erasure.contents import dicom_values
+from cadnode.node.erasure.patient import (
     ErasureRefused,
     FileFacts,
     IdentifierKind,
@@ -113,7 +114,7 @@ def select(
             # Named on purpose, and nobody else's: what is left of it says no patient.
             found.images, found.parts = found.unclear_images, found.unclear_parts
             found.unclear_images, found.unclear_parts = [], []
-            is_named = bool(found.images or found.parts) or erasure_traces.has_any(storage, study)
+            is_named = bool(found.images or found.parts) or traces.has_any(storage, study)
         n_unclear = len(found.unclear_images) + len(found.unclear_parts)
         others += found.others
         if is_named and wanted.is_meant_in(study):

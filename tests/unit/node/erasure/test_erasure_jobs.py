@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from cadnode.node import workflow
-from cadnode.node.erasure_jobs import PatientJobs
+from cadnode.node.erasure.jobs import PatientJobs
 from cadnode.node.jobs import JobsUnavailable, deliver_id, process_id
 from cadnode.node.workflow import Announcer, prepare
 from tests.faults.test_job_server import _BINARIES, Server
@@ -98,7 +98,7 @@ def test_without_a_database_there_is_nothing_to_delete(tmp_path: Path) -> None:
 
 
 def test_a_locked_file_says_so(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cadnode.node.erasure_jobs._WITHIN_S", 0.1)
+    monkeypatch.setattr("cadnode.node.erasure.jobs._WITHIN_S", 0.1)
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("begin exclusive")
         with pytest.raises(JobsUnavailable):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from cadnode.node.erasure_patient import IdentifierKind, Identifiers
+from cadnode.node.erasure.patient import IdentifierKind, Identifiers
 
 SHORT: Final = 6
 """A text of fewer bytes stands between marks, or it is no sign of her."""

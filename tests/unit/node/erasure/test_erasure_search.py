@@ -19,9 +19,9 @@ from pydicom.uid import (
 )
 
 from cadnode.log import hashed
-from cadnode.node.erasure_forms import name_forms
-from cadnode.node.erasure_patient import IdentifierKind, Identifiers, facts_of
-from cadnode.node.erasure_search import PatientSearch
+from cadnode.node.erasure.forms import name_forms
+from cadnode.node.erasure.patient import IdentifierKind, Identifiers, facts_of
+from cadnode.node.erasure.search import PatientSearch
 from cadnode.page.pdf import pdf_of
 from tests.synthetic import encode, view_dataset, write
 
@@ -187,7 +187,7 @@ def test_keys_may_stay_where_they_are_evidence(tmp_path: Path) -> None:
 
 
 def test_a_text_across_two_reads_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cadnode.node.erasure_search._AT_ONCE", 4096)
+    monkeypatch.setattr("cadnode.node.erasure.search._AT_ONCE", 4096)
     path = tmp_path / "large"
     path.write_bytes(b" " * 4090 + ID.encode() + b" " * 9000)
 

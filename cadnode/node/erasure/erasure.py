@@ -18,15 +18,15 @@ from typing import Any, Final, Protocol
 
 from cadnode.files import is_locked, locked
 from cadnode.log import get_logger
-from cadnode.node.erasure_elsewhere import REMAINS
-from cadnode.node.erasure_jobs import PatientJobs
-from cadnode.node.erasure_outlook import Outlook, PatientView
-from cadnode.node.erasure_patient import IdentifierKind, WantedPatient
-from cadnode.node.erasure_places import files_below, place_of
-from cadnode.node.erasure_plan import Plan, Plans
-from cadnode.node.erasure_removal import PatientRemoval, Step
-from cadnode.node.erasure_search import Hit, PatientSearch, SearchReport
-from cadnode.node.erasure_selection import StudyShare
+from cadnode.node.erasure.elsewhere import REMAINS
+from cadnode.node.erasure.jobs import PatientJobs
+from cadnode.node.erasure.outlook import Outlook, PatientView
+from cadnode.node.erasure.patient import IdentifierKind, WantedPatient
+from cadnode.node.erasure.places import files_below, place_of
+from cadnode.node.erasure.plan import Plan, Plans
+from cadnode.node.erasure.removal import PatientRemoval, Step
+from cadnode.node.erasure.search import Hit, PatientSearch, SearchReport
+from cadnode.node.erasure.selection import StudyShare
 from cadnode.node.jobs import JobLookup
 from cadnode.node.retention import LOCK
 from cadnode.node.study_gate import StudyGate

@@ -2,7 +2,7 @@
 
 Texts are looked for in UTF-8, in the encodings of her own files, escaped as in JSON and HTML, and
 in UTF-16 as in PDF; UIDs and keys as whole words; all of it in names of files, too, and in what is
-packed in zip, gzip, PNG, PDF and DICOM (`node.erasure_contents`). Values of DICOM files are also
+packed in zip, gzip, PNG, PDF and DICOM (`node.erasure.contents`). Values of DICOM files are also
 compared as a whole. What is found is named by its file and kind, never by its value.
 """
 
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from cadnode.node.erasure_contents import NotRead, dicom_values, unpacked
-from cadnode.node.erasure_forms import SHORT, WrittenText, written_texts
-from cadnode.node.erasure_patient import TEXTS, IdentifierKind, Identifiers, facts_of
+from cadnode.node.erasure.contents import NotRead, dicom_values, unpacked
+from cadnode.node.erasure.forms import SHORT, WrittenText, written_texts
+from cadnode.node.erasure.patient import TEXTS, IdentifierKind, Identifiers, facts_of
 
 _AT_ONCE: Final = 1 << 24
 _BEGINNING: Final = 4

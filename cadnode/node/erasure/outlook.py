@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cadnode.node import pins, readiness, results
-from cadnode.node.erasure_elsewhere import delivered
-from cadnode.node.erasure_patient import WantedPatient
-from cadnode.node.erasure_plan import Plan, Plans
-from cadnode.node.erasure_selection import Selection, StudyShare, select
+from cadnode.node.erasure.elsewhere import delivered
+from cadnode.node.erasure.patient import WantedPatient
+from cadnode.node.erasure.plan import Plan, Plans
+from cadnode.node.erasure.selection import Selection, StudyShare, select
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.jobs import JobLookup
 from cadnode.node.results import Results

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cadnode.files import make_folder, sync_folder, write_whole
-from cadnode.node.erasure_patient import Identifiers
+from cadnode.node.erasure.patient import Identifiers
 from cadnode.node.study_gate import FOLDER
 
 _OPEN: Final = "open"

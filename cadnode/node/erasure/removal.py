@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.files import is_locked
-from cadnode.node import erasure_traces as traces
 from cadnode.node import results
-from cadnode.node.erasure_outlook import PatientView
-from cadnode.node.erasure_patient import IdentifierKind
-from cadnode.node.erasure_places import files_below
-from cadnode.node.erasure_plan import Plan
-from cadnode.node.erasure_search import PatientSearch
-from cadnode.node.erasure_selection import StudyShare
+from cadnode.node.erasure import traces
+from cadnode.node.erasure.outlook import PatientView
+from cadnode.node.erasure.patient import IdentifierKind
+from cadnode.node.erasure.places import files_below
+from cadnode.node.erasure.plan import Plan
+from cadnode.node.erasure.search import PatientSearch
+from cadnode.node.erasure.selection import StudyShare
 from cadnode.node.results import Results
 from cadnode.node.study_gate import StudyGate
 from cadnode.receive.spool import Spool
