@@ -48,6 +48,23 @@ def _drop_unknown_fields(
     return {k: v for k, v in event.items() if k in ALLOWED_FIELDS}
 
 
+_COMMANDS: Final = {
+    code: "\ufffd" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
+}  # ECMA-48: C0, DEL and C1
+
+
+def harmless(text: str) -> str:
+    """The text without characters that a terminal obeys."""
+    return text.translate(_COMMANDS)
+
+
+def _harmless(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """What a peer calls itself gives no commands to a terminal; JSON escapes by itself."""
+    return {k: harmless(v) if isinstance(v, str) else v for k, v in event.items()}
+
+
 class _StandardError:
     """Standard error as it is when a line is written; what cannot be written is left out.
 
@@ -71,13 +88,15 @@ _STANDARD_ERROR: Final = _StandardError()  # one, so that threads write a line a
 
 def configure(level: str = "INFO", *, human: bool = False) -> None:
     """Send logs to standard error, as JSON lines or, for people, as coloured text."""
-    renderer = structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
+    renderers: list[Any] = [structlog.processors.JSONRenderer()]
+    if human:
+        renderers = [_harmless, structlog.dev.ConsoleRenderer()]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _drop_unknown_fields,
-            cast(structlog.typing.Processor, renderer),
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]

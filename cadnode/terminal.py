@@ -2,20 +2,38 @@
 
 rich reads `[bold]` and `:smile:` in a string as markup, and a path, a setting or an error may
 hold either. So consoles are made here, where both are off, and style is laid on by `styled`.
+
+What a peer calls itself, and what stands in headers, may hold control characters: a terminal would
+take them for commands. They are shown as \ufffd.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Span, Text
+
+from cadnode.log import harmless
 
 _HOLE: Final = re.compile(r"\{\}")
 
 
+class _Console(Console):
+    """Prints nothing that a terminal obeys but what rich itself says to it."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """The pieces of what is printed."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else harmless(text), style, control)
+
+
 def console(*, stderr: bool = False, quiet: bool = False) -> Console:
     """A console that prints strings letter by letter."""
-    return Console(stderr=stderr, quiet=quiet, markup=False, emoji=False)
+    return _Console(stderr=stderr, quiet=quiet, markup=False, emoji=False)
 
 
 def styled(template: str, *values: object) -> Text:

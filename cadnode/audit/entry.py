@@ -89,7 +89,7 @@ def parsed(line: bytes) -> Entry | None:
             _said(found), str(found["hash"]),
         )  # fmt: skip
         seconds(entry.at)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         return None
     return entry if entry.line().rstrip(b"\n") == line.rstrip(b"\n") else None
 
@@ -123,7 +123,8 @@ def _known(fields: dict[str, Any]) -> dict[str, Any]:
 def _said(found: dict[str, Any]) -> Event | Remark:
     if "remark" in found:
         end = (int(found["end"][0]), str(found["end"][1])) if "end" in found else None
-        return Remark(RemarkKind(found["remark"]), int(found["count"]), found.get("detail"), end)
+        detail = None if found.get("detail") is None else str(found["detail"])
+        return Remark(RemarkKind(found["remark"]), int(found["count"]), detail, end)
     actor = {**found["actor"], "kind": ActorKind(found["actor"]["kind"])}
     return Event(
         Action(found["action"]), Outcome(found["outcome"]), Actor(**actor),

@@ -25,6 +25,7 @@ HEAD: Final = "head.json"
 LOST: Final = "lost.json"
 _MONTHS: Final = "[0-9][0-9][0-9][0-9]-[0-9][0-9].jsonl"
 _WINDOW: Final = 64 << 10  # bytes from the end in which the last line is looked for
+_WRONG: Final = (TypeError, KeyError, ValueError, OverflowError)  # of a small file's content
 _FIXED: Final = 192  # bytes of a small file that is written in place: a full disk has room for it
 
 
@@ -83,7 +84,6 @@ def end_of(folder: Path) -> End:
 
 def end_of_file(path: Path) -> End:
     """Where one file ends. Raises `OSError`."""
-    """Where one file ends. Raises `OSError`."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _WINDOW))
@@ -100,7 +100,7 @@ def end_of_file(path: Path) -> End:
 def head_of(folder: Path) -> Head | None:
     """What `head.json` says; None: there is none that can be read."""
     found = _read(folder / HEAD)
-    with suppress(TypeError, KeyError, ValueError):
+    with suppress(*_WRONG):
         return Head(int(found["sequence"]), str(found["hash"]))
     return None
 
@@ -108,7 +108,7 @@ def head_of(folder: Path) -> Head | None:
 def lost_of(folder: Path) -> Lost:
     """What `lost.json` says."""
     found = _read(folder / LOST)
-    with suppress(TypeError, KeyError, ValueError):
+    with suppress(*_WRONG):
         return Lost(int(found["waiting"]), float(found["at"]))
     return Lost()
 

@@ -98,7 +98,7 @@ class Forwarder:
 def position(folder: Path) -> Position:
     """Behind which line the repository is; the beginning where it has none."""
     found = _read(folder)
-    with suppress(TypeError, KeyError, ValueError):
+    with suppress(TypeError, KeyError, ValueError, OverflowError):
         return Position(str(found["file"]), int(found["offset"]), int(found["sequence"]))
     return Position()
 

@@ -161,7 +161,9 @@ class HttpConnection(H11Protocol):
         self._answers += 1
         try:
             if _header_bytes(scope) > REQUEST_HEADER_BYTES:
-                await _refuse_header(send)
+                await _refuse(send, 431)  # RFC 6585 5
+            elif _has_two_lengths(scope):
+                await _refuse(send, 400)
             else:
                 await self.config.loaded_app(scope, receive, send)
         finally:
@@ -222,8 +224,15 @@ def _header_bytes(scope: "Scope") -> int:
     return named + len(scope["raw_path"] or b"") + len(scope["query_string"])
 
 
-async def _refuse_header(send: "ASGISendCallable") -> None:
-    """Status 431 (RFC 6585 5)."""
+def _has_two_lengths(scope: "Scope") -> bool:
+    """Whether a proxy before us may see another end of the request than we do (RFC 9112 6.1)."""
+    if scope["type"] != "http":
+        return False
+    return {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}
+
+
+async def _refuse(send: "ASGISendCallable", status: int) -> None:
+    """Answer a request that is not looked at, and close its connection."""
     headers = [(b"connection", b"close"), (b"content-length", b"0")]
-    await send({"type": "http.response.start", "status": 431, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -21,6 +21,7 @@ from cadnode.web.recording import NoRecorder, Recording
 from cadnode.web.request_log import BodyLimit, RequestLog
 from cadnode.web.study import State, StudyState
 from cadnode.web.templating import Templates
+from cadnode.web.threads import HEALTH, Threads
 
 MOST_LISTED: Final = 500
 MOST_DELIVERIES: Final = 10_000
@@ -77,11 +78,13 @@ def create(node: Node, access: Access, recorder: Recorder | None = None) -> Fast
     app = FastAPI(
         title="cadnode", version=__version__, docs_url=None, redoc_url=None,
         openapi_url="/api/openapi.json",
+        redirect_slashes=False,  # they would lead to whatever host a request names
     )  # fmt: skip
     app.include_router(_routes(node))
     app.include_router(pages.routes(node, templates))
     app.include_router(login.routes(access, templates))
     rights.check(app.routes)
+    # Handlers are coroutines: plain functions would wait for a thread that slow pages have.
     app.add_exception_handler(Unavailable, _unavailable)
     app.add_exception_handler(OrderRefused, _order_refused)
     app.add_exception_handler(RequestValidationError, _bad_request)
@@ -96,13 +99,13 @@ def create(node: Node, access: Access, recorder: Recorder | None = None) -> Fast
 
 
 def _routes(node: Node) -> APIRouter:
-    router = APIRouter()
+    router, looking = APIRouter(), Threads(HEALTH)
 
     @router.head("/health", include_in_schema=False)
     @router.get("/health")
-    def health(request: Request) -> JSONResponse:
+    async def health(request: Request) -> JSONResponse:
         """How the node is; 503 when it cannot do its work. Who is known sees details."""
-        found = node.health()
+        found = await looking.run(node.health)
         answer = found.as_dict(with_details=caller_of(request) is not None)
         return JSONResponse(answer, 200 if found.is_able else 503)
 
@@ -199,17 +202,17 @@ def _unknown(state: StudyState) -> JSONResponse:
     return JSONResponse({**state.as_dict(), **answer}, 404)
 
 
-def _unavailable(_request: Request, error: Exception) -> JSONResponse:
+async def _unavailable(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Unavailable)
     return error_answer(503, str(error), error.hint)
 
 
-def _order_refused(_request: Request, error: Exception) -> JSONResponse:
+async def _order_refused(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OrderRefused)
     return error_answer(404, error.error, error.hint)
 
 
-def _bad_request(_request: Request, error: Exception) -> JSONResponse:
+async def _bad_request(_request: Request, error: Exception) -> JSONResponse:
     """Which field is wrong and why, without its value."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
@@ -218,7 +221,7 @@ def _bad_request(_request: Request, error: Exception) -> JSONResponse:
     return error_answer(422, f"{where}: {why}", "docs/web.md shows what to send")
 
 
-def _http_error(_request: Request, error: Exception) -> JSONResponse:
+async def _http_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     hint = "docs/web.md lists the routes" if error.status_code in (404, 405) else ""
     return error_answer(error.status_code, str(error.detail).lower(), hint)

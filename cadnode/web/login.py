@@ -1,10 +1,8 @@
 """Log-in by name and password or at an OpenID provider, and log-out."""
 
 import math
-from collections.abc import Callable
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
@@ -16,6 +14,7 @@ from cadnode.web.caller import caller_of
 from cadnode.web.cross_site import form_of
 from cadnode.web.refusals import once_more, safe_path
 from cadnode.web.templating import Templates
+from cadnode.web.threads import PASSWORDS, PROVIDER, Threads
 
 OPENID_COOKIE: Final = "cadnode_openid"
 _OPENID_S: Final = 600
@@ -27,8 +26,6 @@ OPENID_REASONS: Final = {
     "no_role": "Your account has no role on this node. An admin of your organisation gives it.",
     "unknown": "There is no log-in by an organisation's account here.",
 }
-_AT_ONCE: Final = 4  # log-ins in hand; others wait without holding a thread that pages need
-T = TypeVar("T")
 
 
 def routes(access: Access, templates: Templates) -> APIRouter:
@@ -36,7 +33,7 @@ def routes(access: Access, templates: Templates) -> APIRouter:
     router, desk = APIRouter(include_in_schema=False), _Desk(access, templates)
 
     @router.get("/login")
-    def login(request: Request, next: str = "/", ended: str = "") -> Response:
+    async def login(request: Request, next: str = "/", ended: str = "") -> Response:
         if caller_of(request) is not None:
             return RedirectResponse(safe_path(next), 303)
         return desk.page(next, has_ended=bool(ended))
@@ -46,7 +43,7 @@ def routes(access: Access, templates: Templates) -> APIRouter:
         form = form_of(await request.body())
         name, password = form.get("name", "").strip(), form.get("password", "")
         address = request.client.host if request.client else ""
-        found = await desk.run(lambda: access.identities.log_in(name, password, address))
+        found = await desk.comparing.run(lambda: access.identities.log_in(name, password, address))
         wanted = form.get("next", "/")
         if isinstance(found, Session):
             return desk.logged_in(request, found, RedirectResponse(safe_path(wanted), 303))
@@ -54,7 +51,7 @@ def routes(access: Access, templates: Templates) -> APIRouter:
         return desk.page(wanted, found.reason, found.wait_s)
 
     @router.post("/logout")
-    def log_out(request: Request) -> Response:
+    async def log_out(request: Request) -> Response:
         caller = caller_of(request)
         if caller is not None and caller.session_id:
             access.identities.log_out(caller.session_id)
@@ -68,7 +65,7 @@ def routes(access: Access, templates: Templates) -> APIRouter:
         if provider is None:
             return desk.page(next, "unknown")
         try:
-            begun = await desk.run(lambda: provider.begin(safe_path(next)))
+            begun = await desk.asking.run(lambda: provider.begin(safe_path(next)))
         except ProviderError:
             return desk.page(next, "provider")
         answer = RedirectResponse(begun.url, 303)
@@ -85,7 +82,7 @@ def routes(access: Access, templates: Templates) -> APIRouter:
             recording.note(request, detail="unknown")
             return desk.page("/", "unknown")
         query = dict(request.query_params)
-        found = await desk.run(lambda: provider.finish(query, cookie))
+        found = await desk.asking.run(lambda: provider.finish(query, cookie))
         if isinstance(found, tuple):
             session, wanted = found
             answer = desk.logged_in(request, session, once_more(safe_path(wanted)))
@@ -104,11 +101,7 @@ class _Desk:
     def __init__(self, access: Access, templates: Templates) -> None:
         self._access = access
         self._templates = templates
-        self._limiter = CapacityLimiter(_AT_ONCE)
-
-    async def run(self, task: Callable[[], T]) -> T:
-        """What is slow, in a thread of its own."""
-        return await to_thread.run_sync(task, limiter=self._limiter)
+        self.comparing, self.asking = Threads(PASSWORDS), Threads(PROVIDER)
 
     def page(
         self, wanted: str, refused: str = "", wait_s: float = 0.0, *, has_ended: bool = False

@@ -114,10 +114,14 @@ def routes(node: Node, templates: Templates) -> APIRouter:
         pages = () if found is None else (found.path, *found.others)
         if not 1 <= patient <= len(pages):
             return templates.page("no_report.html.jinja", caller_of(request), 404)
-        return HTMLResponse(pages[patient - 1].read_bytes(), headers=_REPORT_HEADERS)
+        try:
+            content = pages[patient - 1].read_bytes()
+        except FileNotFoundError:  # read anew, removed or erased since it was found
+            return templates.page("no_report.html.jinja", caller_of(request), 404)
+        return HTMLResponse(content, headers=_REPORT_HEADERS)
 
     @router.get("/static/{file}")
-    def static(file: str) -> Response:
+    async def static(file: str) -> Response:
         if file not in STATIC:
             return Response(status_code=404)
         headers = {"Cache-Control": "no-cache"}
@@ -139,7 +143,7 @@ def _add_orders(router: APIRouter, node: Node, templates: Templates) -> None:
                 return _away(request, templates)
             await run_in_threadpool(order, node.orders, form)
         except OrderRefused as refused:
-            return _study(node, templates, request, name, refused=refused)
+            return await run_in_threadpool(_study, node, templates, request, name, refused=refused)
         except Unavailable:
             return _away(request, templates)
         return RedirectResponse(f"/studies/{quote(name, safe='')}?ordered={word}", 303)

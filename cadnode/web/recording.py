@@ -4,28 +4,35 @@ It is recorded before the answer begins: nothing is shown that is not in the tra
 calls a route's use is recorded with the answer's outcome; what does not pass is `REFUSED`. A page
 refreshes itself and a program asks again and again: the same reading by the same caller, and the
 same refusal, are recorded once in `SAME_S`, with how many were like it when they are recorded next.
+
+Strangers fill no trail: what one is refused counts by the network of an address, and of more than
+`MOST_STRANGERS` in that time the others are one, without an address. Wrong passwords alone are a
+line each; `identity.attempts` bounds how many there can be.
 """
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cadnode.audit.event import Action, Actor, ActorKind, Event, Outcome, Recorder
+from cadnode.identity.refusal import Refusal
 from cadnode.identity.role import Identity
+from cadnode.receive.admission import origin, plain_address
 from cadnode.web.caller import Caller
 from cadnode.web.study import key_of
+from cadnode.web.threads import TRAIL, Threads
 
 SAME_S: Final = 600.0
+MOST_STRANGERS: Final = 200
 _MOST_REMEMBERED: Final = 10_000
 _FOLDED: Final = frozenset({Action.QUERIED, Action.VIEWED, Action.EXPORTED, Action.REFUSED})
-LOCKED: Final = "locked"
 _UNKNOWN: Final = "unknown"
 
 
@@ -53,26 +60,59 @@ def note(
 
 
 class Folding:
-    """Which events are like one that was recorded a short while ago."""
+    """Which events are like one that was recorded a short while ago. One thread uses it."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._recorded: OrderedDict[Event, tuple[float, int]] = OrderedDict()
+        self._known = _Recorded(_MOST_REMEMBERED)
+        self._strangers = _Recorded(_MOST_REMEMBERED)
+        self._n_strangers, self._count_ends = 0, 0.0
 
     def folded(self, event: Event) -> Event | None:
         """The event to record, with how many were like it; None where it is one of these."""
-        is_locked = event.action is Action.LOG_IN_REFUSED and event.detail == LOCKED
-        if event.action not in _FOLDED and not is_locked:
+        is_refused_log_in = event.action is Action.LOG_IN_REFUSED and event.detail != Refusal.WRONG
+        if event.action not in _FOLDED and not is_refused_log_in:
             return event
         now = self._clock()
-        at, n = self._recorded.get(event, (now - SAME_S, 0))
+        if event.actor.role is not None:
+            return self._known.folded(event, event, now)
+        return self._of_stranger(event, now)
+
+    def _of_stranger(self, event: Event, now: float) -> Event | None:
+        if now >= self._count_ends:
+            self._n_strangers, self._count_ends = 0, now + SAME_S
+        key = replace(event, actor=replace(event.actor, address=_network(event.actor.address)))
+        if self._n_strangers >= MOST_STRANGERS and not self._strangers.is_recent(key, now):
+            event = key = replace(event, actor=replace(event.actor, name=_UNKNOWN, address=None))
+        found = self._strangers.folded(event, key, now)
+        self._n_strangers += found is not None
+        return found
+
+
+class _Recorded:
+    """What was recorded when, and how many like it were not, since; at most `most` of them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[Event, tuple[float, int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def is_recent(self, key: Event, now: float) -> bool:
+        """Whether one was recorded lately."""
+        return key in self._kept and now - self._kept[key][0] < SAME_S
+
+    def folded(self, event: Event, key: Event, now: float) -> Event | None:
+        """`event`, with how many of this `key` there were; None: one was recorded lately."""
+        at, n = self._kept.get(key, (now - SAME_S, 0))
         if now - at < SAME_S:
-            self._recorded[event] = at, n + 1
+            self._kept[key] = at, n + 1
             return None
-        self._recorded[event] = now, 0
-        self._recorded.move_to_end(event)
-        if len(self._recorded) > _MOST_REMEMBERED:  # forgotten is recorded again
-            self._recorded.popitem(last=False)
+        self._kept[key] = now, 0
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._most:  # forgotten is recorded again
+            self._kept.popitem(last=False)
         if not n:
             return event
         detail = f"{event.detail}, and {n} like it" if event.detail else f"and {n} like it"
@@ -88,6 +128,7 @@ class Recording:
         self._app = app
         self._recorder = recorder
         self._folding = Folding(clock)
+        self._threads = Threads(TRAIL)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; what it was is recorded when its answer begins."""
@@ -101,7 +142,7 @@ class Recording:
             was_recorded = True
             event = event_of(scope, status)
             if event is not None and (event := self._folding.folded(event)) is not None:
-                await run_in_threadpool(self._recorder.record, event)
+                await self._threads.run(partial(self._recorder.record, event))
 
         async def recorded_send(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -145,6 +186,14 @@ def _actor(scope: Scope, told: Note, action: Action) -> Actor:
         return Actor(ActorKind.MACHINE, _UNKNOWN, None, address)
     kind = ActorKind.PERSON if identity.is_person else ActorKind.MACHINE
     return Actor(kind, identity.name, identity.role.word, address)
+
+
+def _network(address: str | None) -> str | None:
+    """Whose an address is: in IPv6 a host has a network of them."""
+    try:
+        return origin(plain_address(address or ""))
+    except ValueError:
+        return address
 
 
 def _outcome(status: int) -> Outcome:

@@ -280,3 +280,21 @@ def test_without_descriptors_the_longest_idle_is_closed_and_a_newcomer_waits() -
         assert Full.refusals == 0
         assert is_cut(first)
         assert time.process_time() - used_s < 0.5, "nothing spins meanwhile"
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_a_request_with_two_lengths_is_refused_and_what_follows_it_is_not_read(
+    version: bytes,
+) -> None:
+    """A proxy before the node may take the rest for its body, and it is another's request."""
+    with served(HttpLimits(times=FAST)) as node:
+        client = node.open(
+            b"POST /told HTTP/" + version + b"\r\nHost: a\r\nContent-Length: 4\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + HEALTH
+        )
+        said = b""
+        with suppress(OSError):
+            while more := client.recv(4096):
+                said += more
+    assert said.startswith(b"HTTP/1.1 400")
+    assert said.count(b"HTTP/1.1") == 1

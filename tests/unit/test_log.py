@@ -20,6 +20,15 @@ def test_fields_that_are_not_allowed_are_dropped(capsys: pytest.CaptureFixture[s
     assert "DOE" not in json.dumps(line)
 
 
+def test_a_peers_name_gives_no_command_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(human=True)
+    log.get_logger("test").info("association_rejected", calling_ae="\x1b[2Jowned\r")
+    said = capsys.readouterr().err
+    assert "\x1b[2J" not in said
+    assert "\r" not in said
+    assert "owned" in said
+
+
 def test_an_exception_is_named_by_its_class_alone(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure()
     log.get_logger("test").error("failed", error=ValueError("patient DOE^JANE"))

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from rich.style import Style
+from rich.table import Table
+from rich.text import Text
 from typer.testing import CliRunner
 
 import cadnode
@@ -49,6 +51,22 @@ def test_what_a_check_names_finds_and_advises_is_printed_as_it_is(text: str) -> 
     print_checks(console, [Check(text, CheckVerdict.FAILED, text, text)])
 
     assert console.export_text().count(text) == 3
+
+
+@pytest.mark.parametrize("command", ["\x1b[2J", "\x1b]0;owned\x07", "\x9b31m", "a\rb", "\x08"])
+def test_text_of_others_gives_no_command_to_a_terminal(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console, table = terminal.console(), Table("AE title")
+    table.add_row(command)
+    table.add_row(Text(command))
+    console.print(command)
+    console.print(styled("[bold]{}[/]", command))
+    console.print(table)
+
+    shown = capsys.readouterr().out
+    assert not set(shown) & set("\x1b\x07\x9b\r\x08")
+    assert shown.count("\n") >= 7
 
 
 def test_values_as_many_as_holes_are_wanted() -> None:

@@ -1,6 +1,7 @@
 """Whatever is done to the lines of a trail, `verify` finds the first place that does not fit."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cadnode.audit.entry import parsed
+from cadnode.audit.entry import Entry, Remark, RemarkKind, parsed
+from cadnode.audit.files import end_of, lost_of
 from cadnode.audit.verify import verify
 from tests.unit.audit.cases import Clock, month, trail, viewed
 
@@ -169,3 +171,26 @@ def test_no_byte_of_a_line_can_be_changed_unseen(
     content[at] = data.draw(st.integers(0, 255).filter(lambda byte: byte != content[at]))
     path.write_bytes(content)
     assert not verify(made.folder).is_whole
+
+
+@pytest.mark.parametrize("number", ["1e999", "1" * 5000, "-1e999", "null", "[]", '"x"'])
+@pytest.mark.parametrize("file", ["head.json", "lost.json", "month"])
+def test_a_number_that_is_none_ends_nothing(tmp_path: Path, file: str, number: str) -> None:
+    made = trail(tmp_path, N)
+    path = month(made) if file == "month" else made.folder / file
+    word = "waiting" if file == "lost.json" else "sequence"
+    lines = path.read_text().splitlines(keepends=True)
+    lines[-1] = re.sub(rf'"{word}": ?\d+', f'"{word}":{number}', lines[-1])
+    path.write_text("".join(lines))
+    assert verify(made.folder).is_whole is (file == "lost.json")
+    assert lost_of(made.folder).waiting == 0
+    made.record(viewed())  # and the trail goes on
+    assert end_of(made.folder).last is not None
+
+
+def test_a_line_of_the_trail_itself_whose_detail_is_no_text_is_none(tmp_path: Path) -> None:
+    made = trail(tmp_path, N)
+    entry = Entry(7, "2026-03-04T05:06:07.000000Z", "CADNODE", "1", Remark(RemarkKind.LOST, 1))
+    said = {**entry.as_dict(), "detail": {"a": 1}, "hash": "0" * 64}
+    assert parsed(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()) is None
+    assert verify(made.folder).is_whole

@@ -11,10 +11,18 @@ from cadnode.web.login import OPENID_REASONS
 from cadnode.web.node import Notice, UnknownSource, jobs_away
 from cadnode.web.rights import RIGHTS
 from cadnode.web.study import STATE_MEANINGS, State, StudyState
-from tests.web_cases import ILL, KEY, UID, Told, served
+from tests.web_cases import ILL, KEY, TOKEN, UID, Told, known, served
 
 ORTHANC_ID = "6b9e19d9-62094390-5f9ddb01-4a191ae7-9766b715"
 NOTICE = {"study_instance_uid": UID, "source": "orthanc", "orthanc_id": ORTHANC_ID, "at_once": True}
+
+
+def test_no_answer_leads_to_the_host_that_a_request_names() -> None:
+    with served(Told(), known()) as client:
+        named = {"Host": "evil.example", "Authorization": f"Bearer {TOKEN}"}
+        for path in ("/api/studies/", "/health/", f"/studies/{UID}/"):
+            answer = client.get(path, **named)
+            assert (answer.status_code, "evil" in str(answer.headers)) == (404, False)
 
 
 def test_a_notice_is_passed_on_and_answered_with_the_state_and_the_page() -> None:

@@ -14,6 +14,12 @@ from tests.web_cases import DONE, ILL, KEY, UID, Told, served
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
 
+def test_a_report_that_was_erased_in_this_moment_is_no_report(tmp_path: Path) -> None:
+    with served(Told(page=tmp_path / "gone.html")) as client:
+        answer = client.get(f"/studies/{UID}/report")
+    assert (answer.status_code, answer.headers["Content-Type"][:9]) == (404, "text/html")
+
+
 def test_a_study_page_says_state_result_deliveries_and_reasons_in_words() -> None:
     with served(Told()) as client:
         page = client.get(f"/studies/{UID}")

@@ -7,7 +7,7 @@ import pytest
 from cadnode.audit.event import Action, Actor, ActorKind, Event, Outcome
 from cadnode.web.deliveries import OrderRefused
 from cadnode.web.node import UnknownSource, jobs_away
-from cadnode.web.recording import SAME_S, Folding
+from cadnode.web.recording import MOST_STRANGERS, SAME_S, Folding
 from cadnode.web.study import key_of
 from tests.web_cases import OPERATORS_TOKEN, TOKEN, UID, Told, Trail, known, served
 
@@ -168,8 +168,42 @@ def test_the_same_reading_is_told_once_and_then_with_how_many_were_like_it() -> 
 
 def test_what_is_remembered_of_readings_is_bounded() -> None:
     folding = Folding(lambda: 0.0)
-    actor = Actor(ActorKind.MACHINE, "unknown", None, "10.0.0.1")
+    actor = Actor(ActorKind.MACHINE, "looker", "viewer", "10.0.0.1")
     for n in range(30_000):
         event = Event(Action.VIEWED, Outcome.FAILURE, actor, f"{n:016x}")
         assert folding.folded(event) == event
-    assert len(folding._recorded) <= 10_000
+    assert len(folding._known) <= 10_000
+
+
+def test_a_stranger_cannot_fill_the_trail() -> None:
+    trail = Trail()
+    with served(Told(), known(), trail) as client:
+        for n in range(6):
+            client.get("/login/openid")
+            client.get(f"/login/openid?state={n}")
+            client.send("/login", {"name": "x" * 20_000})
+            client.get(f"/studies/{n}")
+    told = [(e.action, e.detail) for e in trail.events]
+    assert told == [("log-in refused", "unknown"), ("log-in refused", None), ("refused", "nobody")]
+
+
+def test_a_network_of_addresses_is_one_stranger_and_of_many_strangers_some_are_told() -> None:
+    now = [0.0]
+    folding = Folding(lambda: now[0])
+
+    def told(address: str, name: str = "unknown") -> Event | None:
+        actor = Actor(ActorKind.MACHINE, name, None, address)
+        return folding.folded(Event(Action.REFUSED, Outcome.FAILURE, actor, detail="nobody"))
+
+    assert [told(f"2001:db8::{n:x}") is not None for n in range(1, 50)].count(True) == 1
+    lines = [line for n in range(5000) if (line := told(f"10.{n >> 8}.{n & 255}.1"))]
+    assert len(lines) == MOST_STRANGERS
+    assert [line.actor.address for line in lines].count(None) == 1
+    # Who is known is told all the same, and in the next ten minutes there is room again.
+    person = Actor(ActorKind.PERSON, "vera", "viewer", "10.0.0.1")
+    view = Event(Action.VIEWED, Outcome.SUCCESS, person, KEY)
+    assert folding.folded(view) == view
+    now[0] += SAME_S
+    again = told("10.200.1.1")
+    assert again is not None
+    assert again.actor.address == "10.200.1.1"
