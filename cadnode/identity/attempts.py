@@ -157,12 +157,17 @@ class Attempts:
         self._known[pair] = None
 
 
-def _pair(name: str, address: str) -> tuple[str, str]:
-    """What is counted: names that cannot be one are one; of IPv6 the network (/64) of a host."""
+def place_of(address: str) -> str:
+    """Whose an address is: of IPv6 the network (/64) that a host has to choose from."""
     try:
         ip = ip_address(address)
     except ValueError:
-        return (name if NAME.fullmatch(name) else "", "")
+        return ""
     if isinstance(ip, IPv6Address):
         ip = ip.ipv4_mapped or IPv6Address(int(ip) >> 64 << 64)
-    return (name if NAME.fullmatch(name) else "", str(ip))
+    return str(ip)
+
+
+def _pair(name: str, address: str) -> tuple[str, str]:
+    """What is counted: names that cannot be one are one."""
+    return (name if NAME.fullmatch(name) else "", place_of(address))

@@ -20,6 +20,7 @@ from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_r
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from cadnode.errors import SettingsError
+from cadnode.identity.attempts import place_of
 from cadnode.identity.id_token import Expected, IdTokenError, claims_of, groups_in, name_in
 from cadnode.identity.provider import Provider, ProviderError
 from cadnode.identity.refusal import Refusal, Refused
@@ -31,6 +32,7 @@ from cadnode.settings import WebSection
 
 BEGUN_S: Final = 600.0
 _MOST_BEGUN: Final = 10_000
+_MOST_OF_A_PLACE: Final = 1000  # a proxy is one for all; more end only what began there
 _LONGEST_CODE: Final = 4096
 _SECRET: Final = "web.openid_client_secret_file"
 
@@ -51,6 +53,7 @@ class _Pending:
     nonce: str
     verifier: str
     next_path: str
+    place: str
     until: float
 
 
@@ -78,8 +81,8 @@ class OpenId:
         self._lock = threading.Lock()
         self._secret()
 
-    def begin(self, next_path: str) -> Begun:
-        """Where a person logs in, to come back for `next_path`: a path of this node, seen to be.
+    def begin(self, next_path: str, address: str = "") -> Begun:
+        """Where a person at `address` logs in, to come back for `next_path`: a path of this node.
 
         Raises
         ------
@@ -89,10 +92,10 @@ class OpenId:
         endpoint = self._provider.document().authorization_endpoint
         state, cookie, nonce, verifier = (secrets.token_urlsafe(48) for _ in range(4))
         now = self._clock()
-        pending = _Pending(_hash(cookie), nonce, verifier, next_path, now + BEGUN_S)
+        place = place_of(address)
+        pending = _Pending(_hash(cookie), nonce, verifier, next_path, place, now + BEGUN_S)
         with self._lock:
-            while self._pending and (len(self._pending) >= _MOST_BEGUN or self._first_is_old(now)):
-                self._pending.popitem(last=False)
+            self._make_room(place, now)
             self._pending[_hash(state)] = pending
         url = prepare_grant_uri(
             endpoint, client_id=self._web.openid_client_id, response_type="code",
@@ -178,6 +181,15 @@ class OpenId:
     def _secret(self) -> str:
         path = self._web.openid_client_secret_file
         return "" if path is None else first_line(path, _SECRET, "the provider gives the secret")
+
+    def _make_room(self, place: str, now: float) -> None:
+        while self._pending and self._first_is_old(now):
+            self._pending.popitem(last=False)
+        own = [state for state, one in self._pending.items() if one.place == place]
+        if len(own) >= _MOST_OF_A_PLACE:
+            del self._pending[own[0]]
+        elif len(self._pending) >= _MOST_BEGUN:
+            self._pending.popitem(last=False)
 
     def _first_is_old(self, now: float) -> bool:
         return next(iter(self._pending.values())).until <= now

@@ -182,7 +182,7 @@ def apply(changes: tuple[PlannedChange, ...]) -> None:
 def _write(change: PlannedChange) -> None:
     change.path.parent.mkdir(parents=True, exist_ok=True)
     mode = change.path.stat().st_mode & 0o777 if change.before is not None else 0o644
-    mode = 0o600 if change.secret else mode
+    mode = 0o600 if change.secret and change.before is None else mode
     part = change.path.with_name(f".{change.path.name}.part")
     with os.fdopen(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode), "w") as file:
         file.write(change.after)

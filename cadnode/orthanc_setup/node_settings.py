@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from cadnode.errors import SettingsError
+from cadnode.identity.accounts import Account
+from cadnode.identity.role import Role
+from cadnode.identity.tokens import hash_of, tokens_in
 from cadnode.orthanc_setup.plan import PlannedChange, Reached, SetupPlan, Wanted
 from cadnode.settings import Settings
 
@@ -39,7 +42,10 @@ def node_half(
     tables: dict[str, Any] = tomllib.loads(before)
     changes, left = [], ""
     lines, notes = _peers(wanted, node, orthanc)
-    if "token_file" not in tables.get("web", {}):
+    programs = _tokens_file(node)
+    if programs is not None:
+        changes += _program(programs, token)
+    elif "token_file" not in tables.get("web", {}):
         block = f"[web]\ntoken_file = {_toml(place)}\n"
         if "web" in tables:
             left = block  # a table can be there once only: the admin adds the line
@@ -59,6 +65,27 @@ def node_half(
             PlannedChange(toml, before or None, (before.rstrip() + "\n" + lines).lstrip("\n"))
         )
     return SetupPlan(tuple(changes), left, tuple(notes))
+
+
+def _tokens_file(node: Settings | None) -> Path | None:
+    """Where the node keeps programs by name; None where it has one token for all."""
+    if node is None or node.web.token_file is not None:
+        return None
+    return node.web.tokens_file
+
+
+def _program(file: Path, token: str) -> list[PlannedChange]:
+    """Orthanc as a program of its own, an operator; nothing where the node knows the token."""
+    known = tokens_in(file)
+    if hash_of(token) in {one.secret for one in known.values()}:
+        return []
+    names = (NAME if n == 1 else f"{NAME}-{n}" for n in range(1, len(known) + 2))
+    program = Account(next(one for one in names if one not in known), Role.OPERATOR, hash_of(token))
+    before = file.read_text(encoding="utf-8") if file.exists() else None
+    lines = [*(before or "").splitlines(), program.line]
+    words = f"the program {program.name}, {program.role.word}, with the hash of that token"
+    after = "".join(f"{line}\n" for line in lines)
+    return [PlannedChange(file, before, after, secret=True, words=words)]
 
 
 def _peers(wanted: Wanted, node: Settings | None, orthanc: Reached) -> tuple[str, list[str]]:

@@ -40,11 +40,12 @@ class PlannedChange:
     before: str | None
     after: str
     secret: bool = False
+    words: str = "a new token, readable for its owner only"  # of a secret, which is not shown
 
     def diff(self) -> str:
         """Unified diff; a secret is not shown."""
         if self.secret:
-            return f"+++ {self.path}  (a new token, readable for its owner only)\n"
+            return f"+++ {self.path}  ({self.words})\n"
         old = (self.before or "").splitlines(keepends=True)
         new = self.after.splitlines(keepends=True)
         name = "/dev/null" if self.before is None else str(self.path)

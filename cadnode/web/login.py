@@ -64,8 +64,9 @@ def routes(access: Access, templates: Templates) -> APIRouter:
         provider = access.identities.openid
         if provider is None:
             return desk.page(next, "unknown")
+        address = request.client.host if request.client else ""
         try:
-            begun = await desk.asking.run(lambda: provider.begin(safe_path(next)))
+            begun = await desk.asking.run(lambda: provider.begin(safe_path(next), address))
         except ProviderError:
             return desk.page(next, "provider")
         answer = RedirectResponse(begun.url, 303)

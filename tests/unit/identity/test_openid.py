@@ -218,6 +218,18 @@ def test_log_ins_that_nobody_ends_do_not_pile_up(
     assert len(node.openid._pending) == 20
 
 
+def test_who_begins_log_ins_without_end_ends_nobody_elses(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cadnode.identity.openid._MOST_OF_A_PLACE", 5)
+    monkeypatch.setattr("cadnode.identity.openid._MOST_BEGUN", 20)
+    begun = node.openid.begin("/", "10.0.0.1")
+    for n in range(100):
+        node.openid.begin("/", f"2001:db8::{n:x}")
+    assert len(node.openid._pending) == 6
+    assert isinstance(node.openid.finish(visited(begun.url), begun.cookie), tuple)
+
+
 def test_a_person_that_the_provider_refuses_is_refused(node: Node, running: OpenIdProvider) -> None:
     running.refuses = True
     assert node.log_in() == Refused(Refusal.DENIED)

@@ -18,6 +18,8 @@ from cadnode import settings
 from cadnode.cli import app
 from cadnode.demo.archive import free_port
 from cadnode.errors import SettingsError
+from cadnode.identity.role import Identity, Role, Via
+from cadnode.identity.tokens import Tokens
 from cadnode.node.checks import Check, CheckVerdict
 from cadnode.orthanc_setup import apply, jsonc
 from cadnode.orthanc_setup import check as orthanc_setup_check
@@ -134,6 +136,29 @@ def test_both_sides_get_the_same_token_and_only_their_owners_read_it(
     assert node.web.token_file == theirs
     assert [(s.name, s.kind) for s in node.sources] == [("orthanc", "orthanc")]
     assert [(d.name, d.kind) for d in node.destinations] == [("orthanc", "orthanc")]
+
+
+@pytest.mark.parametrize(("there", "name"), [("", "orthanc"), ("orthanc", "orthanc-2")])
+def test_a_node_with_programs_by_name_gets_orthanc_as_one_and_no_shared_token(
+    folder: Path, tmp_path: Path, there: str, name: str
+) -> None:
+    programs, toml = tmp_path / "tokens", tmp_path / "node.toml"
+    programs.write_text(f"# ours\n{there}:viewer:{'a' * 64}\n" if there else "# ours\n")
+    programs.chmod(0o640)
+    toml.write_text(f'[web]\ntokens_file = "{programs}"\n')
+    wanted = Wanted(folder, node_toml=toml)
+    made = install(wanted)
+    assert "token_file" not in made.node_lines
+    (shown,) = [change.diff() for change in made.changes if change.path == programs]
+    assert shown == f"+++ {programs}  (the program {name}, operator, with the hash of that token)\n"
+
+    token = (folder / "cadnode.token").read_text().strip()
+    identity = Tokens(settings.load(toml).web).of(token)
+    assert identity == Identity(name, Role.OPERATOR, Via.TOKEN)
+    assert programs.read_text().startswith("# ours\n")
+    assert stat.S_IMODE(programs.stat().st_mode) == 0o640
+    assert not (tmp_path / "cadnode.token").exists()
+    assert install(wanted).changes == ()
 
 
 def test_a_node_that_sends_back_already_keeps_its_destination_and_its_token(

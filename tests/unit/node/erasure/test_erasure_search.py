@@ -18,6 +18,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from cadnode.audit.entry import Entry, Remark, RemarkKind
+from cadnode.audit.event import Action, Actor, ActorKind, Event, Outcome
 from cadnode.log import hashed
 from cadnode.node.erasure.forms import name_forms
 from cadnode.node.erasure.patient import IdentifierKind, Identifiers, facts_of
@@ -184,6 +186,30 @@ def test_keys_may_stay_where_they_are_evidence(tmp_path: Path) -> None:
     search.look([path], lambda: None, keys=False)
 
     assert search.report.is_clean
+
+
+@pytest.mark.parametrize(
+    ("actor", "detail", "found"),
+    [("anna", "deleted", set()), ("471100", "deleted", {"patient ID"}),
+     ("anna", "of 471100", {"patient ID"})],
+)  # fmt: skip
+def test_the_number_of_a_line_of_the_trail_is_no_patients(
+    tmp_path: Path, actor: str, detail: str, found: set[str]
+) -> None:
+    """Else nobody with that number could be erased: a trail is never written anew."""
+    event = Event(Action.REMOVED, Outcome.SUCCESS, Actor(ActorKind.PERSON, actor), detail=detail)
+    lines = [
+        Entry(471100, "2026-03-04T05:06:07.000000Z", "CADNODE", "1", said, "a" * 64).line()
+        for said in (event, Remark(RemarkKind.REMOVED, 471100, "2026-02", (471100, "b" * 64)))
+    ]
+    (tmp_path / "2026-03.jsonl").write_bytes(b"".join(lines))
+    for name in ("head.json", "syslog.json"):
+        (tmp_path / name).write_text(json.dumps({"sequence": 471100, "offset": 471100}))
+    search = PatientSearch(identifiers((IdentifierKind.PATIENT_ID, "471100")))
+
+    search.look([p for p in sorted(tmp_path.iterdir()) if p.is_file()], lambda: None, keys=False)
+
+    assert {kind for hit in search.report.hits for kind in hit.kinds} == found
 
 
 def test_a_text_across_two_reads_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
