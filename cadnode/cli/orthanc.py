@@ -1,7 +1,8 @@
 """`cadnode orthanc`: put the plugin into an Orthanc, and look whether all of it works."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.syntax import Syntax
@@ -9,6 +10,9 @@ from rich.syntax import Syntax
 from cadnode import settings
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
 from cadnode.terminal import styled
+
+if TYPE_CHECKING:
+    from cadnode.orthanc_setup.plan import SetupPlan
 
 orthanc_app = typer.Typer(
     no_args_is_help=True,
@@ -81,7 +85,8 @@ def install(
     )  # fmt: skip
     plan = apply.plan(wanted, node)
     if not dry_run:
-        apply.apply(plan.changes)
+        with _told(node, plan):
+            apply.apply(plan.changes)
     if as_json:
         print_json({**apply.summary(plan), "written": not dry_run})
         return
@@ -100,6 +105,17 @@ def install(
         out.print(plan.node_lines, highlight=False, soft_wrap=True)
     if plan.changes and not dry_run:
         err.print("Restart Orthanc and the node; then `cadnode orthanc check`.", highlight=False)
+
+
+def _told(node: settings.Settings | None, plan: "SetupPlan") -> AbstractContextManager[object]:
+    """Within the block Orthanc may become a program of the node: the audit trail has it."""
+    from cadnode.audit.event import Action
+    from cadnode.cli.acts import acting
+
+    program = next((c for c in plan.changes if node and c.path == node.web.tokens_file), None)
+    if node is None or program is None:
+        return nullcontext()
+    return acting(node, Action.USERS_CHANGED, program.words.partition(", with")[0])
 
 
 @orthanc_app.command()

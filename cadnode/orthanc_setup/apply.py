@@ -182,7 +182,7 @@ def apply(changes: tuple[PlannedChange, ...]) -> None:
 def _write(change: PlannedChange) -> None:
     change.path.parent.mkdir(parents=True, exist_ok=True)
     mode = change.path.stat().st_mode & 0o777 if change.before is not None else 0o644
-    mode = 0o600 if change.secret and change.before is None else mode
+    mode = change.mode if change.secret and change.before is None else mode
     part = change.path.with_name(f".{change.path.name}.part")
     with os.fdopen(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode), "w") as file:
         file.write(change.after)
@@ -194,7 +194,7 @@ def _write(change: PlannedChange) -> None:
 
 
 def _give(part: Path, change: PlannedChange, owner: os.stat_result | None) -> None:
-    """As root: a changed file keeps its owner; a secret beside Orthanc's files is Orthanc's."""
+    """As root: a changed file keeps its owner; a new secret is Orthanc's, or its folder's."""
     if owner is not None:
         os.chown(part, owner.st_uid, owner.st_gid)
     elif change.secret and change.path.parent.name == "orthanc":
@@ -202,6 +202,9 @@ def _give(part: Path, change: PlannedChange, owner: os.stat_result | None) -> No
             shutil.chown(part, "orthanc", "orthanc")
         except LookupError:
             return
+    elif change.secret:
+        folder = change.path.parent.stat()
+        os.chown(part, folder.st_uid, folder.st_gid)
 
 
 def summary(made: SetupPlan) -> dict[str, Any]:

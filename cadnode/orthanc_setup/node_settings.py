@@ -85,7 +85,7 @@ def _program(file: Path, token: str) -> list[PlannedChange]:
     lines = [*(before or "").splitlines(), program.line]
     words = f"the program {program.name}, {program.role.word}, with the hash of that token"
     after = "".join(f"{line}\n" for line in lines)
-    return [PlannedChange(file, before, after, secret=True, words=words)]
+    return [PlannedChange(file, before, after, secret=True, words=words, mode=0o640)]
 
 
 def _peers(wanted: Wanted, node: Settings | None, orthanc: Reached) -> tuple[str, list[str]]:

@@ -41,6 +41,7 @@ class PlannedChange:
     after: str
     secret: bool = False
     words: str = "a new token, readable for its owner only"  # of a secret, which is not shown
+    mode: int = 0o600  # of a new secret; its group is that of the folder
 
     def diff(self) -> str:
         """Unified diff; a secret is not shown."""

@@ -15,6 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cadnode import settings
+from cadnode.audit.event import Event
+from cadnode.audit.files import entries
 from cadnode.cli import app
 from cadnode.demo.archive import free_port
 from cadnode.errors import SettingsError
@@ -138,13 +140,16 @@ def test_both_sides_get_the_same_token_and_only_their_owners_read_it(
     assert [(d.name, d.kind) for d in node.destinations] == [("orthanc", "orthanc")]
 
 
-@pytest.mark.parametrize(("there", "name"), [("", "orthanc"), ("orthanc", "orthanc-2")])
+@pytest.mark.parametrize(
+    ("there", "name"), [(None, "orthanc"), ("", "orthanc"), ("orthanc", "orthanc-2")]
+)
 def test_a_node_with_programs_by_name_gets_orthanc_as_one_and_no_shared_token(
-    folder: Path, tmp_path: Path, there: str, name: str
+    folder: Path, tmp_path: Path, there: str | None, name: str
 ) -> None:
     programs, toml = tmp_path / "tokens", tmp_path / "node.toml"
-    programs.write_text(f"# ours\n{there}:viewer:{'a' * 64}\n" if there else "# ours\n")
-    programs.chmod(0o640)
+    if there is not None:
+        programs.write_text(f"{there}:viewer:{'a' * 64}\n" if there else "# ours\n")
+        programs.chmod(0o640)
     toml.write_text(f'[web]\ntokens_file = "{programs}"\n')
     wanted = Wanted(folder, node_toml=toml)
     made = install(wanted)
@@ -155,10 +160,26 @@ def test_a_node_with_programs_by_name_gets_orthanc_as_one_and_no_shared_token(
     token = (folder / "cadnode.token").read_text().strip()
     identity = Tokens(settings.load(toml).web).of(token)
     assert identity == Identity(name, Role.OPERATOR, Via.TOKEN)
-    assert programs.read_text().startswith("# ours\n")
+    assert len(programs.read_text().splitlines()) == 1 + (there is not None)
     assert stat.S_IMODE(programs.stat().st_mode) == 0o640
     assert not (tmp_path / "cadnode.token").exists()
     assert install(wanted).changes == ()
+
+
+def test_a_program_that_is_made_by_the_command_is_in_the_audit_trail(
+    folder: Path, tmp_path: Path
+) -> None:
+    toml, storage = tmp_path / "node.toml", tmp_path / "storage"
+    toml.write_text(
+        f'[storage]\nfolder = "{storage}"\n[web]\ntokens_file = "{tmp_path / "tokens"}"\n'
+    )
+    words = ["orthanc", "install", "--folder", str(folder), "--config", str(toml)]
+    for more in (["--dry-run"], [], []):
+        shown = CliRunner().invoke(app.app, [*words, *more])
+        assert shown.exit_code == 0, shown.output
+    (told,) = [entry.said for entry, _ in entries(storage / "audit")]
+    assert isinstance(told, Event)
+    assert (told.action, told.detail) == ("users changed", "the program orthanc, operator")
 
 
 def test_a_node_that_sends_back_already_keeps_its_destination_and_its_token(
