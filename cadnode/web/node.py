@@ -84,6 +84,9 @@ class HealthProblem:
         return {**self.as_dict(), "meaning": self.code.replace("_", " "), "hint": hint}
 
 
+_BY_DESTINATION: Final = frozenset({"delivering", "undelivered", "committing"})
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """How the node is: each role's state, what waits, and what is wrong."""
@@ -104,15 +107,33 @@ class Health:
         return not any(problem.failing for problem in self.problems)
 
     def as_dict(self, *, with_details: bool = True) -> dict[str, Any]:
-        """For JSON: no patient data in it; details are for those who may see more than health."""
+        """For JSON: no patient data in it; details are for those who may see more than health.
+
+        Others learn what is wrong and how much waits, and no destination's name.
+        """
         return {
             "status": "ok" if self.is_ok else "degraded",
             "version": self.version,
             "api": API_VERSION,
             "roles": self.roles,
-            "queue": self.queue,
+            "queue": self.queue if with_details else _nameless(self.queue),
             "problems": [p.as_dict() if with_details else p.as_outline() for p in self.problems],
         }
+
+
+def _nameless(queue: dict[str, Any]) -> dict[str, Any]:
+    """The queue with all destinations as one, `*`."""
+    return {key: _as_one(v) if key in _BY_DESTINATION else v for key, v in queue.items()}
+
+
+def _as_one(by_destination: dict[str, Any]) -> dict[str, Any]:
+    values = list(by_destination.values())
+    if not values:
+        return {}
+    if isinstance(values[0], int):
+        return {"*": sum(values)}
+    how = {key: max if key == "oldest_s" else sum for key in values[0]}
+    return {"*": {key: merge(value[key] for value in values) for key, merge in how.items()}}
 
 
 @dataclass(frozen=True, slots=True)

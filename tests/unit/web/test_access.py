@@ -16,6 +16,7 @@ from tests.web_cases import (
     TOKEN,
     UID,
     VIEWERS_TOKEN,
+    WELL,
     Told,
     known,
     nobody_known,
@@ -38,6 +39,25 @@ def test_strangers_are_refused_everything_but_health() -> None:
             assert refused.headers["WWW-Authenticate"] == "Bearer"
             assert set(refused.json()) == {"error", "hint"}
         assert client.post("/api/studies", {}).status_code == 401
+
+
+def test_strangers_learn_how_much_waits_and_no_destinations_name() -> None:
+    waiting = {"waiting": 2, "oldest_s": 50}
+    queue = {
+        "reading": {"waiting": 1, "oldest_s": 3},
+        "delivering": {"pacs-12": waiting, "fhir": {"waiting": 1, "oldest_s": 9}},
+        "undelivered": {"pacs-12": 3, "fhir": 1},
+        "committing": {"pacs-12": {**waiting, "overdue": 1}},
+    }
+    with served(Told(health=replace(WELL, queue=queue)), known()) as client:
+        told = client.get("/health")
+        assert client.get("/health", **bearer(VIEWERS_TOKEN)).json()["queue"] == queue
+    assert told.json()["queue"] == {
+        "reading": {"waiting": 1, "oldest_s": 3},
+        "delivering": {"*": {"waiting": 3, "oldest_s": 50}},
+        "undelivered": {"*": 4},
+        "committing": {"*": {"waiting": 2, "oldest_s": 50, "overdue": 1}},
+    }
 
 
 @pytest.mark.parametrize("told", [f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer", "Bearer ", TOKEN])
