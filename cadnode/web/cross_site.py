@@ -62,6 +62,12 @@ def comes_from_here(headers: Headers, *, is_secure: bool) -> bool:
     return bool(origin.netloc) and len(set(named)) == 1
 
 
+def came_by_https(headers: Headers) -> bool:
+    """Whether browser or proxy says so: who lies makes only their own cookie stricter."""
+    proto = headers.get("x-forwarded-proto", "").strip().lower()
+    return proto == "https" or headers.get("origin", "").startswith("https://")
+
+
 def needs_proof(caller: Caller, path: str, headers: Headers) -> bool:
     """Whether a caller's write has to prove that a page of this node sent it.
 

@@ -11,7 +11,7 @@ from cadnode.identity.sessions import Session
 from cadnode.web import recording
 from cadnode.web.access import Access, cookie_of
 from cadnode.web.caller import caller_of
-from cadnode.web.cross_site import form_of
+from cadnode.web.cross_site import came_by_https, form_of
 from cadnode.web.refusals import once_more, safe_path
 from cadnode.web.templating import Templates
 from cadnode.web.threads import PASSWORDS, PROVIDER, Threads
@@ -72,7 +72,7 @@ def routes(access: Access, templates: Templates) -> APIRouter:
         answer = RedirectResponse(begun.url, 303)
         # Lax: the provider's page leads back here, and the browser has to bring it along.
         name = access.cookie_name(OPENID_COOKIE)
-        desk.remember(answer, name, begun.cookie, "lax", _OPENID_S)
+        desk.remember(request, answer, name, begun.cookie, "lax", _OPENID_S)
         return answer
 
     @router.get("/login/openid")
@@ -126,18 +126,18 @@ class _Desk:
         if before := self._access.session_id(request.headers):
             self._access.identities.log_out(before)
         recording.note(request, session.identity)
-        self.remember(answer, self._access.cookie, session.id, "strict")
+        self.remember(request, answer, self._access.cookie, session.id, "strict")
         return answer
 
     def remember(
-        self, answer: Response, name: str, value: str, samesite: Literal["lax", "strict"],
-        age_s: int | None = None,
+        self, request: Request, answer: Response, name: str, value: str,
+        samesite: Literal["lax", "strict"], age_s: int | None = None,
     ) -> None:  # fmt: skip
-        """Set a cookie that scripts cannot read."""
+        """Set a cookie that scripts cannot read, by https alone where the browser came so."""
         answer.set_cookie(
             name, value, max_age=age_s,
             httponly=True, samesite=samesite,
-            secure=self._access.is_secure, path="/",
+            secure=self._access.is_secure or came_by_https(request.headers), path="/",
         )  # fmt: skip
 
     def forget(self, answer: Response, name: str) -> None:

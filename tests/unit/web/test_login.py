@@ -9,7 +9,7 @@ import requests
 
 from cadnode.identity.refusal import Refusal, Refused
 from cadnode.web.login import in_words
-from tests.web_cases import TOKEN, UID, Told, known, served
+from tests.web_cases import PASSWORDS, TOKEN, UID, Told, known, served
 
 NOTICE = {"study_instance_uid": UID, "source": "orthanc"}
 
@@ -232,3 +232,20 @@ def test_what_is_no_session_is_refused(cookie: str) -> None:
     with served(Told(), known()) as client:
         told = f"cadnode_session={cookie}".encode().decode("latin-1")
         assert client.get("/api/studies", Cookie=told).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("said", "is_secure"),
+    [
+        ({}, False), ({"Origin": "https://cad.example"}, True),
+        ({"X-Forwarded-Proto": "https"}, True), ({"X-Forwarded-Proto": "http"}, False),
+    ],
+)  # fmt: skip
+def test_behind_a_proxy_that_serves_https_the_session_goes_by_https_alone(
+    said: dict[str, str], is_secure: bool
+) -> None:
+    with served(Told(), known()) as client:
+        fields = {"name": "vera", "password": PASSWORDS["vera"]}
+        answer = client.send("/login", fields, **said)
+    assert answer.status_code == 303
+    assert ("; Secure" in answer.headers["Set-Cookie"]) is is_secure
