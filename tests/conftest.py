@@ -1,7 +1,10 @@
 """Settings of the whole test suite."""
 
 import os
+from collections.abc import Iterator
 
+import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 # The tests' worker processes are told a width, and rich would keep to it from its import on.
@@ -21,3 +24,11 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("cadnode")
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """A test that runs a command in this process leaves no other its way of logging."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)

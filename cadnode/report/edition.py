@@ -51,6 +51,8 @@ class Edition:
         """Header whose patient and study the objects take; its study is where they go."""
         if self.exam.reference is None:
             raise ReportError("nothing in the exam was DICOM: there is no study to report into")
+        if not self.exam.reference.get("StudyInstanceUID"):
+            raise ReportError("the reference header has no Study Instance UID")
         return self.exam.reference
 
     @cached_property

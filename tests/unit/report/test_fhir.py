@@ -10,10 +10,12 @@ from fhir.resources.bundle import Bundle
 
 from cadnode import __version__
 from cadnode.errors import ReportError
+from cadnode.exam.read import exam_of
 from cadnode.report.edition import Edition
 from cadnode.report.fhir.bundle import bundle, write_bundle
 from cadnode.report.sr.measurement_report import measurement_sr
 from tests.report_cases import MADE_AT, OUTCOMES, digital_exam, film_exam, result_of, with_marker
+from tests.synthetic import view_dataset, write
 
 UNKNOWN = "training data not stated"
 EXAM = with_marker(digital_exam())
@@ -166,3 +168,11 @@ def test_a_score_that_is_no_number_makes_no_bundle(tmp_path: Path) -> None:
         write_bundle(tmp_path / "fhir.json", Edition(EXAM, result, MADE_AT))
 
     assert not list(tmp_path.iterdir())
+
+
+def test_a_header_without_its_study_makes_no_bundle(tmp_path: Path) -> None:
+    exam = exam_of([write(view_dataset("L", "CC"), tmp_path / "one.dcm")])
+    assert exam.reference is not None
+    del exam.reference.StudyInstanceUID
+    with pytest.raises(ReportError, match="no Study Instance UID"):
+        bundle(Edition(exam, result_of(exam, "failed"), MADE_AT))
