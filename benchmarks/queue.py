@@ -20,6 +20,7 @@ from random import Random
 from benchmarks.ingest import machine
 from cadnode import log
 from cadnode.exam.patient import Patient
+from cadnode.identity.role import LOCAL
 from cadnode.log import hashed
 from cadnode.node.jobs import JobLookup
 from cadnode.node.listener import open_spool
@@ -27,6 +28,7 @@ from cadnode.node.study_index import Studies
 from cadnode.node.study_queue import StudyQueue
 from cadnode.node.study_table import FILE, Look, StudyTable
 from cadnode.settings import Settings
+from cadnode.web.caller import Caller
 from cadnode.web.node import Health
 from cadnode.web.queue import StudyFilter, StudyRow
 from cadnode.web.queue_pages import choices
@@ -37,6 +39,7 @@ NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 SURNAMES = ("Roe", "Doe", "Hansen", "Müller", "Tanaka", "Rossi", "Novak", "Silva", "Kim", "Bauer")
 STATES = (State.DONE,) * 195 + (State.REFUSED, State.FAILED, State.DELIVERING, State.QUEUED,
                                 State.IGNORED)  # fmt: skip
+READER = Caller(LOCAL, "127.0.0.1", "csrf")
 SECONDS = 173.0  # between two studies: 100,000 in half a year
 WHY = Reason("undelivered", "archive does not have the result: association rejected (called AE "
              "title not recognized); it is tried again at 2026-11-30T06:00+00:00")  # fmt: skip
@@ -100,7 +103,7 @@ def pages(queue: StudyQueue, n_studies: int, runs: int) -> Iterator[Measured]:
         asked = StudyFilter(**wanted)  # type: ignore[arg-type]
         found = queue.page(asked)
         return templates.text(
-            "recent.html.jinja", visitor=None, wanted=asked, wrong=None, page=found,
+            "recent.html.jinja", visitor=READER, wanted=asked, wrong=None, page=found,
             choices=choices(found), health=health, first="/", older="/",
         )  # fmt: skip
 
@@ -120,9 +123,7 @@ def pages(queue: StudyQueue, n_studies: int, runs: int) -> Iterator[Measured]:
 
 def main() -> None:
     """Measure, and print or write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--out", type=Path)
