@@ -214,8 +214,7 @@ def _where(wanted: StudyFilter) -> tuple[str, list[Any]]:
         values.append(wanted.state.value)
     if wanted.needs_you:
         parts.append("needs_you = 1")
-    if wanted.text:
-        words = [word.casefold() for word in wanted.text.split()]
+    if words := [word.casefold() for word in wanted.text.split()]:
         each = " AND ".join("instr(words, ?) > 0" for _ in words)
         parts.append(f"(key = ? OR ({each}))")
         values += [hashed(wanted.text), *words]

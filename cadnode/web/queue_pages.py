@@ -54,14 +54,15 @@ def routes(node: Node, templates: Templates) -> APIRouter:
 def _list(
     node: Node, templates: Templates, request: Request, fields: Mapping[str, str]
 ) -> Response:
-    """The page of what the fields ask for; of all studies where they make no sense, and why."""
+    """The page of what the fields ask for; without a study where they make no sense, and why."""
     wrong: FilterWrong | None = None
     try:
         wanted = filter_of(fields)
     except FilterWrong as error:
         wanted, wrong = StudyFilter(), error
     try:
-        page, health = node.listed(wanted), node.health()
+        page = node.listed(wanted) if wrong is None else StudyPage(())
+        health = node.health()
     except Unavailable:
         return away(request, templates)
     return templates.page(

@@ -80,6 +80,10 @@ def test_words_that_are_no_pattern_find_nothing(table: StudyTable) -> None:
         assert keys(table, text=text) == []
 
 
+def test_a_text_without_a_word_narrows_nothing(table: StudyTable) -> None:
+    assert keys(table, text="  ") == keys(table)
+
+
 def test_pages_follow_each_other_without_a_gap_though_studies_come_meanwhile(
     table: StudyTable,
 ) -> None:
