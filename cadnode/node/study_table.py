@@ -7,20 +7,19 @@ damaged or of another version, it is made again. What is deleted is overwritten 
 and no journal outlives its transaction.
 """
 
-import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from cadnode.exam.patient import Patient
 from cadnode.log import hashed
+from cadnode.node.study_line import document_of, row_of
 from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
-from cadnode.web.study import Reason, State, StudyState
+from cadnode.web.study import State
 
 FILE: Final = "studies.sqlite"
 _VERSION: Final = 1
@@ -74,7 +73,7 @@ class StudyTable:
         has_more = len(rows) > wanted.limit
         rows = rows[: wanted.limit]
         return StudyPage(
-            tuple(_row(key, document) for key, _, document in rows),
+            tuple(row_of(key, document) for key, _, document in rows),
             f"{rows[-1][1]}-{rows[-1][0]}" if has_more else "",
             {State(word): count for word, count in counts},
             needing,
@@ -97,7 +96,7 @@ class StudyTable:
         query = f"SELECT key, seen, document FROM study WHERE key IN ({marks})"
         with self._open() as found:
             rows = found.execute(query, tuple(keys)).fetchall()
-        return {key: (seen, _row(key, document).patient) for key, seen, document in rows}
+        return {key: (seen, row_of(key, document).patient) for key, seen, document in rows}
 
     def put(self, looks: Iterable[Look], changed_at: Callable[[str], float]) -> None:
         """Enter studies as they were found, but for those whose files have changed since.
@@ -233,56 +232,8 @@ def _columns(look: Look) -> tuple[Any, ...]:
     is_settled = study.state.is_final and not study.needs_you
     return (
         study.key, at, study.state.value, int(study.needs_you), int(is_settled), words,
-        look.seen, look.looked_at, _document(look.row),
+        look.seen, look.looked_at, document_of(look.row),
     )  # fmt: skip
-
-
-def _document(row: StudyRow) -> str:
-    """What a line shows, as JSON; the study by its key alone."""
-    study, patient = row.study, row.patient
-    return json.dumps(
-        {
-            "state": study.state.value,
-            "outcome": study.outcome,
-            "is_complete": study.is_complete,
-            "n_findings": study.n_findings,
-            "exam_score": study.exam_score,
-            "reasons": [[r.code, r.meaning] for r in study.reasons],
-            "deliveries": study.deliveries,
-            "n_instances": study.n_instances,
-            "at": study.updated_at.timestamp() if study.updated_at else None,
-            "names": patient.names,
-            "patient_id": patient.patient_id,
-            "accession_number": patient.accession_number,
-            "study_date": patient.study_date.isoformat() if patient.study_date else None,
-        },
-        ensure_ascii=False,
-    )
-
-
-def _row(key: str, document: str) -> StudyRow:
-    held: Mapping[str, Any] = json.loads(document)
-    at, day = held["at"], held["study_date"]
-    study = StudyState(
-        key=key,
-        study_instance_uid="",
-        state=State(held["state"]),
-        outcome=held["outcome"],
-        is_complete=held["is_complete"],
-        n_findings=held["n_findings"],
-        exam_score=held["exam_score"],
-        reasons=tuple(Reason(*one) for one in held["reasons"]),
-        deliveries=tuple((name, word) for name, word in held["deliveries"]),
-        n_instances=held["n_instances"],
-        updated_at=None if at is None else datetime.fromtimestamp(at, UTC),
-    )
-    patient = Patient(
-        names=tuple(held["names"]),
-        patient_id=held["patient_id"],
-        study_date=None if day is None else date.fromisoformat(day),
-        accession_number=held["accession_number"],
-    )
-    return StudyRow(study, patient)
 
 
 def _micro(seconds: float) -> int:
