@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,12 @@ class Jobs:
 
     def open_jobs(self, *names: str) -> list[Job]:
         return [j for j in self._asked() if j.is_open and j.identifier.split("-")[0] in names]
+
+    def ended_since(self, since: datetime, *names: str) -> list[Job]:
+        return [j for j in self._asked() if j.status == "SUCCESS"]
+
+    def failed_since(self, since: datetime, *names: str) -> list[Job]:
+        return [j for j in self._asked() if j.has_failed]
 
 
 class Rows:

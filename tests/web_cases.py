@@ -8,6 +8,7 @@ import socket
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from cadnode.web.access import Access
 from cadnode.web.api import create
 from cadnode.web.deliveries import Delivery, DeliveryFilter, Ordered, Orders
 from cadnode.web.node import Health, HealthProblem, Node, Notice, StudyReport
+from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
 from cadnode.web.study import Reason, State, StudyState
 
 UID = "1.2.840.99.1"
@@ -120,6 +122,16 @@ class Told:
     refusal: Exception | None = None  # of a notice or an order
     notices: list[Notice] = field(default_factory=list)
     orders: list[tuple[str, ...]] = field(default_factory=list)
+    filters: list[StudyFilter] = field(default_factory=list)
+    after: str = ""  # of the page, where more follow
+    is_complete: bool = True
+
+    def _page(self, wanted: StudyFilter) -> StudyPage:
+        self.filters.append(wanted)
+        rows = [StudyRow(state, self.patient) for state in self.states.values()][: wanted.limit]
+        needing = sum(row.study.needs_you for row in rows)
+        counts = Counter(row.study.state for row in rows)
+        return StudyPage(tuple(rows), self.after, counts, needing, self.is_complete)
 
     def node(self) -> Node:
         def raising(value: Any) -> Any:
@@ -146,7 +158,7 @@ class Told:
         unknown = StudyState(KEY, "", State.UNKNOWN)
         return Node(
             state_of=lambda name: raising(self.states.get(name, unknown)),
-            recent=lambda limit: raising(list(self.states.values())[:limit]),
+            listed=lambda wanted: raising(self._page(wanted)),
             notify=notify,
             patient_of=lambda name: self.patient,
             page_of=lambda name: (

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cadnode.audit.event import Action
     from cadnode.node.orders import DeliveryDesk
     from cadnode.node.study_index import Studies
+    from cadnode.node.study_queue import StudyQueue
     from cadnode.web.deliveries import Delivery, Ordered
     from cadnode.web.study import StudyState
 
@@ -29,6 +30,8 @@ studies_app = typer.Typer(
     "First steps: [bold]cadnode studies list[/]; [bold]cadnode studies show KEY[/] says why a "
     "destination does not have the result; [bold]cadnode studies retry KEY[/] sends it now.",
 )
+
+_LOOK_S = 60.0  # for which a command looks at studies that are not listed yet
 
 Names = Annotated[
     list[str] | None,
@@ -50,6 +53,7 @@ class Place:
 
     values: settings.Settings
     studies: "Studies"
+    queue: "StudyQueue"
     desk: "DeliveryDesk"
 
 
@@ -61,12 +65,14 @@ def opened(values: settings.Settings) -> Iterator[Place]:
     from cadnode.node.listener import open_spool
     from cadnode.node.orders import DeliveryDesk
     from cadnode.node.study_index import Studies
+    from cadnode.node.study_queue import StudyQueue
     from cadnode.web.node import Unavailable
 
     progress = JobLookup(values.database_url)
     desk = DeliveryDesk(values, progress)
     try:
-        yield Place(values, Studies(values, open_spool(values), progress), desk)
+        studies = Studies(values, open_spool(values), progress)
+        yield Place(values, studies, StudyQueue(values, studies, progress), desk)
     except Unavailable as error:
         raise CadnodeError(f"{error}: {error.hint}") from None
     finally:
@@ -77,10 +83,14 @@ def opened(values: settings.Settings) -> Iterator[Place]:
 @studies_app.command("list")
 @command
 def list_(
-    limit: Annotated[int, typer.Option(min=1, max=500, help="how many, the newest first")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="how many, newest first")] = 50,
     state: Annotated[
         str, typer.Option(metavar="STATE", help="only studies in this state, such as refused")
     ] = "",
+    needs_you: Annotated[
+        bool,
+        typer.Option("--needs-you", help="only those that go on by themselves no more, and why"),
+    ] = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -89,17 +99,22 @@ def list_(
     Nothing shown names a patient: a study is shown by its key.
     Example: [bold]cadnode studies list --state refused[/]
     """
+    from cadnode.web.queue import StudyFilter
     from cadnode.web.study import State
 
     words = [one.value for one in State]
     if state and state not in words:
         raise SettingsError(f"there is no state {state!r}; there are {', '.join(words)}")
     with opened(settings.load(config)) as place:
-        found = [s for s in place.studies.recent(limit) if state in ("", s.state.value)]
+        is_complete = place.queue.refresh(_LOOK_S)
+        wanted = StudyFilter(State(state) if state else None, needs_you=needs_you, limit=limit)
+        found = [row.study for row in place.queue.page(wanted).rows]
+    if not is_complete:
+        err.print("Not every study could be looked at: ask again, or start the node.")
     if as_json:
         print_json([one.as_row() | {"deliveries": dict(one.deliveries)} for one in found])
     else:
-        out.print(_table(found) if found else "No studies.")
+        out.print(_table(found, with_reasons=needs_you) if found else "No studies.")
 
 
 @studies_app.command()
@@ -299,14 +314,16 @@ def _print_order(results: Sequence[dict[str, Any]], done: str) -> None:
         out.print("Nothing is undelivered.")
 
 
-def _table(found: "Sequence[StudyState]") -> Table:
+def _table(found: "Sequence[StudyState]", *, with_reasons: bool) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("study", "state", "result", "destinations", "changed"):
+    last = ("why",) if with_reasons else ()
+    for name in ("study", "state", "result", "destinations", "changed", *last):
         table.add_column(name, overflow="fold", no_wrap=name in ("study", "changed"))
     for one in found:
         places = ", ".join(f"{name}: {word.replace('_', ' ')}" for name, word in one.deliveries)
         when = one.updated_at.isoformat(timespec="minutes") if one.updated_at else ""
-        table.add_row(one.key, one.state.value, Text(one.result), Text(places), when)
+        cells = [one.key, one.state.value, Text(one.result), Text(places), when]
+        table.add_row(*cells, *([Text(one.why)] if with_reasons else []))
     return table
 
 

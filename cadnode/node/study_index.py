@@ -29,6 +29,7 @@ from cadnode.settings import Settings
 from cadnode.web.node import StudyReport, jobs_away
 from cadnode.web.study import KEY, Reason, StudyState, key_of
 
+_ASKED: Final = ("json", "ended")  # a request for a study, and how its last fetch went
 _REMEMBERED: Final = 4096  # studies whose headers need not be read again
 V = TypeVar("V")
 
@@ -73,11 +74,9 @@ class Studies:
         uid = "" if KEY.fullmatch(name) else name
         return replace(state, study_instance_uid=state.study_instance_uid or uid)
 
-    def recent(self, limit: int) -> list[StudyState]:
-        """The studies that changed last, the newest first. Raises `Unavailable`."""
-        newest = sorted(self._changes().items(), key=lambda item: -item[1])[:limit]
-        states = self._states([self._held_of(key) for key, _ in newest])
-        return sorted(states, key=lambda s: s.updated_at or _moment(0), reverse=True)
+    def states_of(self, keys: Iterable[str]) -> list[StudyState]:
+        """The states of the studies with these keys, in that order. Raises `Unavailable`."""
+        return self._states([self._held_of(key) for key in keys])
 
     def patient_of(self, name: str) -> Patient:
         """Whose study it is, from its files."""
@@ -101,15 +100,21 @@ class Studies:
             return None
         return StudyReport(earlier[0], is_current=False, others=tuple(earlier[1:]))
 
-    def _changes(self) -> dict[str, float]:
+    def changes(self) -> dict[str, float]:
         """When each study last changed: one look at each folder, none at a file in it."""
         found: dict[str, float] = {}
         spooled = (_changes_in(f) for f in (self._spool_folder / "studies", self._requests))
         for name, at in chain(self._results.studies(), *spooled):
-            key = name.split(".")[0]
-            if KEY.fullmatch(key):
+            key, _, kind = name.partition(".")
+            if KEY.fullmatch(key) and kind in ("", *_ASKED):
                 found[key] = max(at, found.get(key, 0.0))
         return found
+
+    def changed_at(self, key: str) -> float:
+        """The same of one study; 0 when nothing of it is here (any more)."""
+        asked = (self._requests / f"{key}.{kind}" for kind in _ASKED)
+        places = (self._results.of_study(key), self._spool.folder_of(key), *asked)
+        return max(map(results.changed_at, places))
 
     def _held_of(self, key: str) -> HeldStudy:
         """What the spool holds of a study; headers are read again only after a change."""
@@ -182,7 +187,7 @@ class Studies:
             result = self._result(held)
         facts = self._facts(held, jobs, names, has_result=bool(result))
         verdict = decide(facts)
-        asked = (self._requests / f"{held.key}.{kind}" for kind in ("json", "ended"))
+        asked = (self._requests / f"{held.key}.{kind}" for kind in _ASKED)
         times = [held.changed_at, result.get("written_at", 0.0), *map(results.changed_at, asked)]
         times += [j.updated_at for j in facts.attempts]
         times += [job.updated_at for _, job in facts.deliveries if job is not None]

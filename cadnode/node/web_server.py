@@ -5,7 +5,8 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,6 +23,7 @@ from cadnode.node.jobs import JobLookup
 from cadnode.node.listener import open_spool
 from cadnode.node.orders import DeliveryDesk
 from cadnode.node.study_index import Studies
+from cadnode.node.study_queue import StudyQueue
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
 from cadnode.receive.fetch import requests
@@ -51,20 +53,25 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         listening = _listen(settings.web, stopping, pulse)
         if listening is not None:
             desk = DeliveryDesk(settings, progress)
-            node = replace(node_of(settings, progress, announcer, pulse), orders=desk.orders())
-            app = create(node, access, Trail.of(settings))
-            _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)
+            studies = Studies(settings, open_spool(settings, pulse), progress)
+            queue = StudyQueue(settings, studies, progress)
+            node = node_of(settings, progress, announcer, studies, queue)
+            app = create(replace(node, orders=desk.orders()), access, Trail.of(settings))
+            with _kept(queue):
+                _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)
             desk.close()
     progress.close()
     announcer.close()
 
 
 def node_of(
-    settings: Settings, progress: JobLookup, announcer: Announcer, pulse: Pulse | None = None
+    settings: Settings,
+    progress: JobLookup,
+    announcer: Announcer,
+    studies: Studies,
+    queue: StudyQueue,
 ) -> Node:
     """What the HTTP side asks, bound to this node's folders and job database."""
-    spool = open_spool(settings, pulse)
-    studies = Studies(settings, spool, progress)
 
     def notify(notice: Notice) -> None:
         names = tuple(source.name for source in settings.sources)
@@ -82,12 +89,25 @@ def node_of(
 
     return Node(
         state_of=studies.state_of,
-        recent=studies.recent,
+        listed=queue.listed,
         notify=notify,
         patient_of=studies.patient_of,
         page_of=studies.page_of,
         health=HealthCheck(settings, progress),
     )
+
+
+@contextmanager
+def _kept(queue: StudyQueue) -> Iterator[None]:
+    """Within the block the list of studies is kept up, whether somebody asks for it or not."""
+    stopping = threading.Event()
+    thread = threading.Thread(target=queue.keep, args=(stopping,), name="queue", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
 
 
 def limits_of(web: WebSection) -> HttpLimits:

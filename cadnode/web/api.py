@@ -1,5 +1,7 @@
 """The HTTP interface: routes for programs in JSON, and the application they belong to."""
 
+from dataclasses import replace
+from datetime import date
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, FastAPI, Query, Request
@@ -11,19 +13,27 @@ from starlette.exceptions import HTTPException
 from cadnode import __version__
 from cadnode.audit.event import Recorder
 from cadnode.receive.identity import is_valid_uid
-from cadnode.web import login, pages, rights
+from cadnode.web import login, needs_you, pages, queue_pages, rights
 from cadnode.web.access import Access, AccessGate
 from cadnode.web.caller import by_whom, caller_of
 from cadnode.web.cross_site import CsrfGate
 from cadnode.web.deliveries import STATES, DeliveryFilter, OrderRefused, Orders
 from cadnode.web.node import Node, Notice, Unavailable, UnknownSource
+from cadnode.web.queue import (
+    CURSOR,
+    MOST_ROWS,
+    MOST_TEXT,
+    PAGE_ROWS,
+    FilterWrong,
+    StudyFilter,
+    filter_of,
+)
 from cadnode.web.recording import NoRecorder, Recording
 from cadnode.web.request_log import BodyLimit, RequestLog
 from cadnode.web.study import State, StudyState
 from cadnode.web.templating import Templates
 from cadnode.web.threads import HEALTH, Threads
 
-MOST_LISTED: Final = 500
 MOST_DELIVERIES: Final = 10_000
 
 
@@ -66,6 +76,20 @@ class DropBody(OrderBody):
     reason: str = Field(min_length=1, max_length=200)
 
 
+class SearchBody(BaseModel):
+    """Body of `POST /api/studies/search`: all words of `text` are in name, numbers or key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str = Field(min_length=1, max_length=MOST_TEXT)
+    state: State | None = None
+    needs_you: bool = False
+    since: date | None = None
+    until: date | None = None
+    after: str = Field("", pattern=f"^({CURSOR})?$")
+    limit: int = Field(PAGE_ROWS, ge=1, le=MOST_ROWS)
+
+
 def create(node: Node, access: Access, recorder: Recorder | None = None) -> FastAPI:
     """The ASGI application of a node; `recorder` is told who did what, None: nobody is.
 
@@ -81,12 +105,15 @@ def create(node: Node, access: Access, recorder: Recorder | None = None) -> Fast
         redirect_slashes=False,  # they would lead to whatever host a request names
     )  # fmt: skip
     app.include_router(_routes(node))
+    app.include_router(queue_pages.routes(node, templates))
+    app.include_router(needs_you.routes(node, templates))
     app.include_router(pages.routes(node, templates))
     app.include_router(login.routes(access, templates))
     rights.check(app.routes)
     # Handlers are coroutines: plain functions would wait for a thread that slow pages have.
     app.add_exception_handler(Unavailable, _unavailable)
     app.add_exception_handler(OrderRefused, _order_refused)
+    app.add_exception_handler(FilterWrong, _filter_wrong)
     app.add_exception_handler(RequestValidationError, _bad_request)
     app.add_exception_handler(HTTPException, _http_error)
     # The last one added sees a request first.
@@ -127,19 +154,53 @@ def _routes(node: Node) -> APIRouter:
             return error_answer(404, f"there is no source {body.source!r}", f"configured: {known}")
         return _accepted(node, uid)
 
-    @router.get("/api/studies")
-    def recent(limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 50) -> JSONResponse:
-        """The studies that changed last, the newest first; nothing in it names a patient."""
-        return JSONResponse({"studies": [state.as_row() for state in node.recent(limit)]})
-
     @router.get("/api/studies/{name}")
     def study(name: str) -> JSONResponse:
         """Where a study is; status 404 and state "unknown" when the node never heard of it."""
         state = node.state_of(name)
         return _unknown(state) if state.state is State.UNKNOWN else JSONResponse(state.as_dict())
 
+    _add_lists(router, node)
     _add_orders(router, node)
     return router
+
+
+def _add_lists(router: APIRouter, node: Node) -> None:
+    """Routes by which the node's studies are listed and searched."""
+
+    def answer(wanted: StudyFilter) -> JSONResponse:
+        page = node.listed(wanted)
+        rows = [row.study.as_row() for row in page.rows]
+        return JSONResponse(
+            {"studies": rows, "after": page.after or None, "complete": page.is_complete}
+        )
+
+    @router.get("/api/studies")
+    def listed(
+        state: Annotated[State | None, Query()] = None,
+        needs_you: Annotated[bool, Query()] = False,
+        since: Annotated[str, Query(max_length=10)] = "",
+        until: Annotated[str, Query(max_length=10)] = "",
+        after: Annotated[str, Query(pattern=f"^({CURSOR})?$")] = "",
+        limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = PAGE_ROWS,
+    ) -> JSONResponse:
+        """The studies, the one that changed last first; nothing in it names a patient.
+
+        `since` and `until` are days (2026-03-04) on which it changed last. `after` is that of the
+        answer before, and asks for those that follow. `needs_you`: those alone that do not go on by
+        themselves. `complete` is false while the node still looks through its studies.
+        """
+        days = {"since": since, "until": until}
+        wanted = filter_of({**days, "after": after}, limit)
+        return answer(replace(wanted, state=state, needs_you=needs_you))
+
+    @router.post("/api/studies/search")
+    def search(body: SearchBody) -> JSONResponse:
+        """The same, by words of a patient's name, by her number, an accession number, key or UID.
+
+        They are sent in the body, because addresses are kept in logs and histories.
+        """
+        return answer(StudyFilter(**body.model_dump()))
 
 
 def _add_orders(router: APIRouter, node: Node) -> None:
@@ -210,6 +271,11 @@ async def _unavailable(_request: Request, error: Exception) -> JSONResponse:
 async def _order_refused(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OrderRefused)
     return error_answer(404, error.error, error.hint)
+
+
+async def _filter_wrong(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, FilterWrong)
+    return error_answer(422, error.error, error.hint)
 
 
 async def _bad_request(_request: Request, error: Exception) -> JSONResponse:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from cadnode.errors import CadnodeError
 from cadnode.exam.patient import Patient
 from cadnode.web.deliveries import Orders
+from cadnode.web.queue import StudyFilter, StudyPage
 from cadnode.web.study import StudyState
 
 API_VERSION: Final = 1
@@ -153,19 +154,19 @@ class Node:
     """The node behind the HTTP side.
 
     `state_of(name)`: the study of that Study Instance UID, or of that key (16 hex digits).
-    `recent(limit)`: the studies that changed last, the newest first.
+    `listed(filter)`: the studies that it lets pass, the one that changed last first.
     `notify(notice)`: fetch and read a study; the same notice twice does nothing twice.
     `patient_of(name)`: whose study it is, for the pages.
     `page_of(name)`: the study's rendered report, or that of an earlier reading; None without one.
     `health()`: how the node is.
     `orders`: what may be ordered of studies and deliveries; None where nobody takes orders.
 
-    `state_of`, `recent` and `notify` raise `Unavailable` when the job database cannot be asked;
-    `notify` also when the disk is full, and `UnknownSource`.
+    `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
+    when the disk is full, and `UnknownSource`; `listed` when the list cannot be read.
     """
 
     state_of: Callable[[str], StudyState]
-    recent: Callable[[int], list[StudyState]]
+    listed: Callable[[StudyFilter], StudyPage]
     notify: Callable[[Notice], None]
     patient_of: Callable[[str], Patient]
     page_of: Callable[[str], StudyReport | None]

@@ -1,4 +1,4 @@
-"""Pages for people: recent studies, one study with its report, and what may be ordered of it."""
+"""Pages for people: one study with its report, and what may be ordered of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from cadnode.exam.patient import Patient
 from cadnode.web.caller import by_whom, caller_of
 from cadnode.web.cross_site import form_of
 from cadnode.web.deliveries import OWED, OrderRefused, Orders
@@ -17,7 +16,6 @@ from cadnode.web.node import Node, Unavailable
 from cadnode.web.study import State, StudyState
 from cadnode.web.templating import STATIC, Templates
 
-LISTED: Final = 50
 _WAY: Final = ("arriving", "queued", "reading", "delivering", "done")
 _REACHED: Final = {
     State.FETCHING: 0,
@@ -39,14 +37,6 @@ ORDERED: Final = {
     "redeliver": "The result is sent again.",
     "drop": "It is given up. The record says by whom and why.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class StudyRow:
-    """A line of the list."""
-
-    study: StudyState
-    patient: Patient
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +83,6 @@ def routes(node: Node, templates: Templates) -> APIRouter:
     """The pages' routes."""
     router = APIRouter(include_in_schema=False)
 
-    @router.get("/")
-    def recent(request: Request) -> Response:
-        try:
-            rows = [StudyRow(study, node.patient_of(study.key)) for study in node.recent(LISTED)]
-            health = node.health()
-        except Unavailable:
-            return _away(request, templates)
-        return templates.page(
-            "recent.html.jinja", caller_of(request), rows=rows, most=LISTED, health=health
-        )
-
     @router.get("/studies/{name}")
     def study(name: str, request: Request, ordered: str = "") -> Response:
         return _study(node, templates, request, name, ordered=ordered)
@@ -140,12 +119,12 @@ def _add_orders(router: APIRouter, node: Node, templates: Templates) -> None:
         form = form_of(await request.body())
         try:
             if node.orders is None:
-                return _away(request, templates)
+                return away(request, templates)
             await run_in_threadpool(order, node.orders, form)
         except OrderRefused as refused:
             return await run_in_threadpool(_study, node, templates, request, name, refused=refused)
         except Unavailable:
-            return _away(request, templates)
+            return away(request, templates)
         return RedirectResponse(f"/studies/{quote(name, safe='')}?ordered={word}", 303)
 
     @router.post("/studies/{name}/retry")
@@ -178,7 +157,7 @@ def _study(
     try:
         state = node.state_of(name)
     except Unavailable:
-        return _away(request, templates)
+        return away(request, templates)
     caller = caller_of(request)
     may_order = caller is not None and caller.may_order and node.orders is not None
     return templates.page(
@@ -196,5 +175,6 @@ def _study(
     )
 
 
-def _away(request: Request, templates: Templates) -> Response:
+def away(request: Request, templates: Templates) -> Response:
+    """The page that says that the job database does not answer."""
     return templates.page("away.html.jinja", caller_of(request), 503)

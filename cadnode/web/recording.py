@@ -12,7 +12,7 @@ line each; `identity.attempts` bounds how many there can be.
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -140,9 +140,9 @@ class Recording:
         async def record(status: int) -> None:
             nonlocal was_recorded
             was_recorded = True
-            event = event_of(scope, status)
-            if event is not None and (event := self._folding.folded(event)) is not None:
-                await self._threads.run(partial(self._recorder.record, event))
+            for one in events_of(scope, status):
+                if (event := self._folding.folded(one)) is not None:
+                    await self._threads.run(partial(self._recorder.record, event))
 
         async def recorded_send(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -155,6 +155,19 @@ class Recording:
             if not was_recorded:
                 await record(500)
             raise
+
+
+def note_each(request: Request, acts: Iterable[tuple[str, Outcome]]) -> None:
+    """Leave for the trail what became of each of several studies, by their keys."""
+    request.state.acts = list(acts)
+
+
+def events_of(scope: Scope, status: int) -> list[Event]:
+    """What a request is in an audit trail: of one that is about several studies an event each."""
+    event, acts = event_of(scope, status), scope.get("state", {}).get("acts", ())
+    if event is None:
+        return []
+    return [replace(event, study=key, outcome=how) for key, how in acts] or [event]
 
 
 def event_of(scope: Scope, status: int) -> Event | None:

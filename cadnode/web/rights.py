@@ -34,6 +34,9 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/login/openid"): Right(None, Action.LOGGED_IN),  # the way back: `openid_redirect_url`
     ("POST", "/logout"): Right(_VIEWER, Action.LOGGED_OUT),
     ("GET", "/"): Right(_VIEWER, Action.QUERIED),
+    ("POST", "/search"): Right(_VIEWER, Action.QUERIED),
+    ("GET", "/needs-you"): Right(_VIEWER, Action.QUERIED),
+    ("POST", "/needs-you/retry"): Right(_OPERATOR, Action.RETRIED),
     ("GET", "/studies/{name}"): Right(_VIEWER, Action.VIEWED),
     ("GET", "/studies/{name}/report"): Right(_VIEWER, Action.EXPORTED),
     ("POST", "/studies/{name}/retry"): Right(_OPERATOR, Action.RETRIED),
@@ -41,6 +44,7 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/studies/{name}/drop"): Right(_OPERATOR, Action.DROPPED),
     ("GET", "/api/openapi.json"): Right(_VIEWER),
     ("GET", "/api/studies"): Right(_VIEWER, Action.QUERIED),
+    ("POST", "/api/studies/search"): Right(_VIEWER, Action.QUERIED),
     ("POST", "/api/studies"): Right(_OPERATOR, Action.ORDERED),
     ("GET", "/api/studies/{name}"): Right(_VIEWER, Action.VIEWED),
     ("GET", "/api/deliveries"): Right(_VIEWER, Action.QUERIED),

@@ -120,6 +120,20 @@ class StudyState:
         )
 
     @property
+    def needs_you(self) -> bool:
+        """Whether it goes on by itself no more: somebody has to look, and to decide."""
+        left = {word for _, word in self.deliveries} & {"refused", "given_up"}
+        return bool(left) or self.state in (State.REFUSED, State.FAILED)
+
+    @property
+    def why(self) -> str:
+        """Why it is where it is, in a sentence; "" where the state says it all."""
+        if self.state in (State.DONE, State.IGNORED) or not self.reasons:
+            return ""
+        words = self.reasons[0].meaning
+        return words[:1].upper() + words[1:]
+
+    @property
     def meaning(self) -> str:
         """The state in a sentence, which promises no more than is true of this study."""
         if self.state is State.DONE and self.outcome == "not_read":
@@ -151,7 +165,9 @@ class StudyState:
             "key": self.key,
             "state": self.state.value,
             "is_final": self.state.is_final,
+            "needs_you": self.needs_you,
             "outcome": self.outcome,
+            "reasons": [{"code": r.code, "meaning": r.meaning} for r in self.reasons],
             "updated_at": _iso(self.updated_at),
         }
 

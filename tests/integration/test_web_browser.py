@@ -188,6 +188,43 @@ def test_a_page_follows_its_study_until_it_is_done_without_being_loaded_again(
     assert browser.console() == []
 
 
+def test_the_list_renews_itself_and_leaves_what_is_being_entered(browser: Browser) -> None:
+    told = Told({UID: replace(DONE, state=State.READING)})
+    with served(told) as client:
+        browser.open(f"{client.url}/")
+        browser.run("document.querySelector('.search [name=text]').value = 'half a na'")
+        told.states[UID] = DONE
+        badge = "return document.querySelector('#list tbody .badge').innerText"
+        wait_until(lambda: browser.run(badge) == "done", "the line is renewed")
+        entered = browser.run("return document.querySelector('.search [name=text]').value")
+        assert entered == "half a na"
+        browser.run("document.querySelector('.search [name=text]').value = 'Roe Jane'")
+        click(browser, "Search")
+        wait_until(lambda: "show all" in text(browser), "what was found")
+        assert browser.run("return location.pathname + location.search") == "/search"
+    assert told.filters[-1].text == "Roe Jane"
+    assert browser.console() == []
+
+
+def test_an_operator_has_all_tried_again_after_an_outage(browser: Browser) -> None:
+    refused = replace(DONE, state=State.REFUSED, deliveries=(("archive", "refused"),))
+    keys = [f"{n:016x}" for n in range(50)]
+    told = Told({key: replace(refused, key=key) for key in keys})
+    with served(told, known()) as client:
+        browser.open(f"{client.url}/needs-you")
+        log_in(browser, "otto")
+        wait_until(lambda: "Try all again" in text(browser), "the button")
+        click(browser, "Try all again …")
+        wait_until(lambda: "Try 50 studies again?" in text(browser), "it asks before")
+        assert told.orders == []
+        click(browser, "Yes, try again")
+        wait_until(lambda: "50 studies are tried again now." in text(browser), "they are")
+        told.states.clear()
+        wait_until(lambda: "Nothing: no study is refused" in text(browser), "what is mended leaves")
+    assert [words[1] for words in told.orders] == keys
+    assert browser.console() == []
+
+
 def test_a_page_says_when_the_node_does_not_answer_any_more(browser: Browser) -> None:
     told = Told({UID: replace(DONE, state=State.READING)})
     with served(told) as client:

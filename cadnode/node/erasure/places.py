@@ -55,6 +55,7 @@ PLACES: Final = (
     StoredPlace("studies set aside", ("set_aside/*",), Holds.KEYS),
     StoredPlace("state of the roles", ("roles/**",), Holds.KEYS),
     StoredPlace("job database", ("jobs.sqlite*",), Holds.KEYS),
+    StoredPlace("list of studies", ("studies.sqlite*",), Holds.PATIENT),
     StoredPlace("erasures", ("erasures/**",), Holds.NOTHING),
     StoredPlace("audit trail", ("audit/**",), Holds.KEYS, stays=True),
     StoredPlace("models", ("models/**",), Holds.NOTHING),

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cadnode.files import sync_folder, write_whole
 from cadnode.log import hashed
-from cadnode.node import commitments, pins, poison, results, tombstones, undelivered
+from cadnode.node import commitments, pins, poison, results, study_table, tombstones, undelivered
 from cadnode.node.results import Results
 from cadnode.receive.fetch import requests
 
@@ -31,7 +31,7 @@ _OF_STUDY: Final = (
 
 def has_any(storage: Path, study: str) -> bool:
     """Whether there is a note of this study."""
-    return any(
+    return study_table.has_any(storage, study) or any(
         any((storage / folder).glob(pattern.format(study=study))) for folder, pattern in _OF_STUDY
     )
 
@@ -40,7 +40,7 @@ def remove_of_study(storage: Path, study: str) -> int:
     """Number of files removed that are about this study. Raises `OSError`."""
     if any((storage / "spool" / "requests").glob(f"{study}.*")):
         requests.remove(storage / "spool", study)
-    n_removed = 0
+    n_removed = study_table.forget(storage, [study])
     for folder, pattern in _OF_STUDY:
         n_removed += _unlink((storage / folder).glob(pattern.format(study=study)))
     asked = storage / commitments.FOLDER / "asked"
@@ -77,6 +77,7 @@ def strip_shared_study(storage: Path, study: str, names: Iterable[str], uids: Se
     `names` are those of her files in the spool.
     """
     _unlink((storage / "spool" / "headers").glob(f"{study}.jsonl"))  # made again when asked for
+    study_table.forget(storage, [study])  # so is its line
     keys = {hashed(uid) for uid in uids}
     gone = {*names, *(f"{key}.dcm" for key in keys)}
     for content in Results.in_storage(storage).of_study(study).glob("*"):

@@ -1,5 +1,13 @@
 "use strict";
 // Asks for the same page again and shows what is new in it, until the page says that it is final.
+// Where it marks parts as live, these alone: what somebody is entering elsewhere stays.
+function show(main, wanted) {
+  const live = main.querySelectorAll("[data-live]");
+  for (const part of live.length ? live : [main]) {
+    const fresh = part === main ? wanted : wanted.querySelector("#" + part.id);
+    if (fresh && fresh.outerHTML !== part.outerHTML) part.replaceWith(document.adoptNode(fresh));
+  }
+}
 async function refresh() {
   const main = document.querySelector("main");
   try {
@@ -11,9 +19,9 @@ async function refresh() {
     }
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const wanted = fresh.querySelector("main");
-    if (wanted && wanted.outerHTML !== main.outerHTML && !main.querySelector("details[open]")) {
+    if (wanted && !main.querySelector("details[open]")) {
       document.title = fresh.title;
-      main.replaceWith(document.adoptNode(wanted));
+      show(main, wanted);
     }
     document.body.classList.remove("stale");
   } catch {

@@ -24,6 +24,8 @@ _PATHS = (
     "/logout", f"/studies/{UID}/retry", "/login/openid?code=1&state=2", "/login/openid/begin",
     f"/api/studies/{UID}/redeliver", f"/studies/{UID}?ordered=drop", "/login?next=/&ended=1",
     "/api/studies?limit=5", "/studies/x/report?patient=2", "/login?next=/studies/1", "/static/../x",
+    "/?state=done&since=2026-03-04&after=1-0123456789abcdef",
+    "/api/studies?needs_you=1&until=2026-03-04",
 )  # fmt: skip
 _PARTS = (
     "..", "%2e%2e", "%00", "%ff", "%ed%a0%80", "//", "?", "&limit=", "limit=1e400",
@@ -116,6 +118,8 @@ class Web(Target):
         asked.append(["POST", f"/studies/{UID}/retry", [looking], "destination=x"])
         with_token = [["authorization", f"Bearer {TOKEN}"], json_type]
         asked.append(["POST", "/api/studies", with_token, json.dumps(_BODY)])
+        asked.append(["POST", "/api/studies/search", with_token, json.dumps({"text": "Roe"})])
+        asked.append(["POST", "/search", [["host", "localhost"], here], "csrf=x&text=Roe&after=1"])
         return [json.dumps([0, *one]).encode() for one in asked]
 
     def mutate(self, data: bytes, rng: Random, other: bytes) -> bytes:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,12 @@ class Jobs:
             raise JobsUnavailable
         self.n_questions += 1
         return {i: self.jobs[i] for i in identifiers if i in self.jobs}
+
+    def ended_since(self, since: datetime, *names: str) -> list[Job]:
+        return [job for job in self.jobs.values() if job.status == "SUCCESS"]
+
+    def failed_since(self, since: datetime, *names: str) -> list[Job]:
+        return [job for job in self.jobs.values() if job.has_failed]
 
 
 class Place:
@@ -152,7 +159,7 @@ def test_a_study_that_was_asked_for_is_being_fetched(place: Place) -> None:
     told = place.studies.state_of("1.2.3.5")
     assert told.state is State.FETCHING
     assert told.study_instance_uid == "1.2.3.5"
-    assert hashed("1.2.3.5") in [s.key for s in place.studies.recent(10)]
+    assert hashed("1.2.3.5") in place.studies.changes()
 
 
 def test_an_unknown_study_is_unknown_and_has_no_page(place: Place) -> None:
@@ -224,7 +231,7 @@ def test_a_result_of_all_files_spares_the_look_into_them(
     assert place.studies.state_of(place.uid).state is State.DONE
 
 
-def test_recent_studies_come_newest_first_with_one_question_to_the_job_database(
+def test_states_come_in_the_order_asked_for_with_one_question_to_the_job_database(
     place: Place,
 ) -> None:
     for number, age in ((1, 300), (2, 100), (3, 200)):
@@ -233,8 +240,11 @@ def test_recent_studies_come_newest_first_with_one_question_to_the_job_database(
         stored = add_file(place.spool, write(dataset, place.folder / f"{number}.dcm"))
         os.utime(stored.path.parent, (2e9 - age, 2e9 - age))
     place.jobs.n_questions = 0
-    recent = place.studies.recent(3)
-    assert [s.study_instance_uid for s in recent] == ["1.2.2", "1.2.3", "1.2.1"]
+    found = place.studies.states_of(hashed(uid) for uid in ("1.2.2", "1.2.3", "1.2.1"))
+    assert [s.study_instance_uid for s in found] == ["1.2.2", "1.2.3", "1.2.1"]
+    changes = place.studies.changes()
+    assert changes[hashed("1.2.2")] == 2e9 - 100
+    assert all(place.studies.changed_at(key) == at for key, at in changes.items())
     assert place.jobs.n_questions == 1
 
 

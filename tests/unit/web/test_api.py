@@ -151,7 +151,11 @@ def test_the_list_names_no_study_by_its_uid() -> None:
             "key": KEY,
             "state": "done",
             "is_final": True,
+            "needs_you": False,
             "outcome": "findings",
+            "reasons": [
+                {"code": "implant", "meaning": "The breast has an implant that was not displaced"}
+            ],
             "updated_at": "2026-03-04T15:06:07+00:00",
         }
     ]

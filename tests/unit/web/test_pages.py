@@ -102,6 +102,13 @@ def test_an_empty_list_says_how_to_begin() -> None:
     assert "<b>Read with cadnode</b>" in page  # the words on the plugin's button
 
 
+def test_a_list_that_is_being_made_does_not_say_that_nothing_was_received() -> None:
+    with served(Told({}, is_complete=False)) as client:
+        page = client.get("/").text
+    assert "Nothing yet" not in page
+    assert "being looked through" in page
+
+
 def test_the_report_of_an_earlier_reading_is_shown_as_such(tmp_path: Path) -> None:
     report = tmp_path / "report.html"
     report.write_text("<p>before")

@@ -4,19 +4,23 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
 
 from cadnode.log import hashed
-from cadnode.node import pins, results, tombstones
+from cadnode.node import pins, results, study_table, tombstones
 from cadnode.node.erasure.patient import ErasureRefused, WantedPatient
 from cadnode.node.erasure.places import files_below, place_of
 from cadnode.node.gated_steps import gated
 from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.study_gate import StudyBusy, StudyGate
+from cadnode.node.study_index import Studies
+from cadnode.node.study_queue import StudyQueue
 from cadnode.node.workflow_steps import DeliveryNote
 from cadnode.receive.spool import Received
+from cadnode.web.queue import StudyFilter
 from tests.erasure_cases import ANN, BEA, OF_ANN, ErasureNode, hits_of, images, make_two
 from tests.synthetic import uid
 
@@ -410,6 +414,56 @@ def test_what_is_not_read_or_not_delivered_is_named(node: ErasureNode) -> None:
     owed = {one.study: (one.not_read, one.destinations) for one in node.look().owed}
 
     assert owed == {hashed(uid("erasure", "unread")): (True, ()), ANNS: (False, ("out",))}
+
+
+def listed(node: ErasureNode) -> StudyQueue:
+    """The node's list of studies, which is up to date."""
+    jobs: Any = node.jobs
+    queue = StudyQueue(node.settings, Studies(node.settings, node.spool, jobs), jobs)
+    assert queue.refresh()
+    return queue
+
+
+def test_the_list_of_studies_has_no_line_of_hers_any_more(node: ErasureNode) -> None:
+    queue = listed(node)
+    assert any(Path(name).name == study_table.FILE for name in hits_of(node.folder, OF_ANN))
+    assert [row.study.key for row in queue.page(StudyFilter(text="ann-4711")).rows] == [ANNS]
+
+    erased = node.erase()
+
+    assert erased.search.is_clean, erased.search.hits
+    assert hits_of(node.folder, (*OF_ANN, ANNS)) == []
+    queue.refresh()
+    assert [row.study.key for row in queue.page(StudyFilter()).rows] == [BEAS]
+
+
+def test_a_line_that_is_written_late_is_not_entered_any_more(node: ErasureNode) -> None:
+    queue = listed(node)
+    jobs: Any = node.jobs
+    late = Studies(node.settings, node.spool, jobs)
+    seen = late.changed_at(ANNS)
+    row = queue.page(StudyFilter(text="ann-4711")).rows[0]
+
+    node.erase()
+    table = study_table.StudyTable(node.folder)
+    table.put([study_table.Look(row, seen, 1.0)], late.changed_at)
+
+    assert hits_of(node.folder, (*OF_ANN, ANNS)) == []
+
+
+def test_the_line_of_a_study_that_two_share_is_made_again_without_her(tmp_path: Path) -> None:
+    node = ErasureNode(tmp_path)
+    study = node.study([*images(ANN, "both"), *images(BEA, "both", seed=3)])
+    queue = listed(node)
+    (row,) = queue.page(StudyFilter()).rows
+    assert row.patient.names == ("2 patients in one study",)
+
+    node.erase()
+    queue.refresh()
+
+    (row,) = queue.page(StudyFilter()).rows
+    assert (row.study.key, row.patient.patient_id) == (study, BEA["PatientID"])
+    assert hits_of(node.folder, OF_ANN) == []
 
 
 @pytest.mark.parametrize("wrong", ["", "  ", "A\\B", "x" * 65, "a\x07b"])

@@ -1,0 +1,136 @@
+"""The list of studies: which are asked for, and a page of them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from cadnode.errors import CadnodeError
+from cadnode.exam.patient import Patient
+from cadnode.web.study import State, StudyState
+
+PAGE_ROWS: Final = 50
+MOST_ROWS: Final = 500
+MOST_TEXT: Final = 128
+CURSOR: Final = r"[0-9]{1,16}-[0-9a-f]{16}"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFilter:
+    """Which studies are asked for, the one that changed last first.
+
+    `needs_you`: only those that wait for somebody (`StudyState.needs_you`). `since` and `until`:
+    changed on these days, or between, in the node's time zone. `text`: all its words are in name,
+    number, accession number or key, or it is a Study Instance UID. `after`: of the page before.
+    """
+
+    state: State | None = None
+    needs_you: bool = False
+    since: date | None = None
+    until: date | None = None
+    text: str = ""
+    after: str = ""
+    limit: int = PAGE_ROWS
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it lets less than all pass."""
+        return bool(self.state or self.needs_you or self.since or self.until or self.text)
+
+    @property
+    def between(self) -> tuple[float, float]:
+        """The first moment that passes, and the first that does not any more; since the epoch."""
+        first = _begin(self.since) if self.since else 0.0
+        return first, _begin(self.until + timedelta(days=1)) if self.until else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """A line of the list."""
+
+    study: StudyState
+    patient: Patient = field(default_factory=Patient)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPage:
+    """A part of the list. `after` asks for the next part, "": there is none.
+
+    `counts` are all studies by state, whatever is asked for, `n_needing_you` those of them that
+    wait for somebody. `is_complete`: every study has been looked at since the list was begun.
+    """
+
+    rows: tuple[StudyRow, ...]
+    after: str = ""
+    counts: Mapping[State, int] = field(default_factory=dict)
+    n_needing_you: int = 0
+    is_complete: bool = True
+
+    @property
+    def n_studies(self) -> int:
+        """How many there are in all."""
+        return sum(self.counts.values())
+
+
+class FilterWrong(CadnodeError):
+    """What is asked for makes no sense; `hint` is what does."""
+
+    def __init__(self, error: str, hint: str) -> None:
+        super().__init__(f"{error}: {hint}")
+        self.error = error
+        self.hint = hint
+
+
+def filter_of(fields: Mapping[str, str], limit: int = PAGE_ROWS) -> StudyFilter:
+    """The filter that the fields of a form or a query state; an empty field states nothing.
+
+    Raises
+    ------
+    FilterWrong
+        A field has a value that it cannot have.
+    """
+    return StudyFilter(
+        state=_state(fields.get("state", "")),
+        needs_you=fields.get("needs_you", "").lower() in ("1", "true", "on"),
+        since=_day("since", fields.get("since", "")),
+        until=_day("until", fields.get("until", "")),
+        text=_text(fields.get("text", "")),
+        after=_cursor(fields.get("after", "")),
+        limit=limit,
+    )
+
+
+def _state(word: str) -> State | None:
+    try:
+        return State(word) if word else None
+    except ValueError:
+        known = ", ".join(state.value for state in State)
+        raise FilterWrong("there is no such state", f"the states are {known}") from None
+
+
+def _day(name: str, word: str) -> date | None:
+    try:
+        day = date.fromisoformat(word) if word else None
+        if day is not None and not 1970 <= day.year < 9999:
+            raise ValueError
+        return day
+    except ValueError:
+        raise FilterWrong(f"{name} is no day", "write a day as 2026-03-04") from None
+
+
+def _text(text: str) -> str:
+    words = " ".join(text.split())
+    if len(words) > MOST_TEXT:
+        raise FilterWrong("that is too long to be searched", f"{MOST_TEXT} characters at most")
+    return words
+
+
+def _cursor(word: str) -> str:
+    if word and not re.fullmatch(CURSOR, word):
+        raise FilterWrong("after is no place in the list", "take it from the answer before")
+    return word
+
+
+def _begin(day: date) -> float:
+    return datetime(day.year, day.month, day.day).astimezone().timestamp()
