@@ -121,7 +121,7 @@ def test_refused_titles_and_rubbish_are_recorded(tmp_path: Path, trail: Trail) -
     with scp.serve(config, spool, lambda stored: None, witness=witness) as listening:
         ae = AE("ROGUE")
         ae.add_requested_context(Verification)
-        assert ae.associate("127.0.0.1", listening.port).is_rejected
+        assert not ae.associate("127.0.0.1", listening.port).is_established
         with socket.create_connection(("127.0.0.1", listening.port)) as rubbish:
             rubbish.sendall(b"\x01\x00\x00\x00\x00\x20" + b"Roe^Jane rubbish of 32 bytes ...")
             rubbish.settimeout(5)
