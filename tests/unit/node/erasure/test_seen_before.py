@@ -9,7 +9,9 @@ from cadnode.log import hashed
 from cadnode.node.health import HealthCheck
 from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.study_index import Studies
+from cadnode.node.study_queue import StudyQueue
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
+from cadnode.web.queue import StudyFilter
 from cadnode.web.study import State
 from tests.erasure_cases import ANN, BEA, ErasureNode, images, make_two
 from tests.synthetic import uid
@@ -23,6 +25,11 @@ def studies_of(node: ErasureNode) -> Studies:
     return Studies(node.settings, node.spool, jobs)
 
 
+def listed(queue: StudyQueue) -> set[str]:
+    queue.refresh()
+    return {row.study.key for row in queue.page(StudyFilter()).rows}
+
+
 def test_pages_lists_and_health_forget_her_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -33,10 +40,12 @@ def test_pages_lists_and_health_forget_her_at_once(
         entry = Undelivered(study, content, "out", DeliveryStatus.REFUSED, "refused", 1.0, 2.0)
         UndeliveredIndex(node.folder).put(entry)
     jobs: Any = Jobs()
+    shown_jobs: Any = node.jobs
     shown, health = studies_of(node), HealthCheck(node.settings, jobs)
     assert health().as_dict(with_details=True)["queue"]["undelivered"] == {"out": 2}
     assert shown.patient_of(ANNS).names
-    assert {one.key for one in shown.recent(9)} == {ANNS, BEAS}
+    queue = StudyQueue(node.settings, shown, shown_jobs)
+    assert listed(queue) == {ANNS, BEAS}
     page = shown.page_of(ANNS)
     assert page is None or page.path.exists()
 
@@ -44,7 +53,7 @@ def test_pages_lists_and_health_forget_her_at_once(
 
     monkeypatch.setattr("cadnode.node.health.GOOD_FOR_S", -1.0)
     assert health().as_dict(with_details=True)["queue"]["undelivered"] == {"out": 1}
-    assert [one.key for one in shown.recent(9)] == [BEAS]
+    assert listed(queue) == {BEAS}
     assert shown.state_of(ANNS).state is State.UNKNOWN
     assert shown.state_of(ANNS).study_instance_uid == ""
     assert not shown.patient_of(ANNS).names
