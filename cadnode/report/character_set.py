@@ -6,7 +6,7 @@ PS3.3 C.12.1.1.2 Specific Character Set, PS3.5 chapter 6. Sources often lie abou
 import unicodedata
 import warnings
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydicom import DataElement, Dataset
 from pydicom.charset import convert_encodings, default_encoding, python_encoding
@@ -77,6 +77,23 @@ def written_as_stored(ds: Dataset) -> Dataset:
         encodings = convert_encodings(declared) if declared else default_encoding
     ds.set_original_encoding(False, True, encodings)  # explicit, little endian: as we write
     return ds
+
+
+def is_for_text(declared: Any) -> bool:
+    """Whether text can be written in a declared set.
+
+    pydicom takes names of Python's codecs, too, and some of these (`hex`) are for bytes alone.
+    """
+    if not declared:
+        return True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for encoding in convert_encodings(declared):
+                "".encode(encoding)
+        except LookupError:
+            return False
+    return True
 
 
 def as_unicode(source: Dataset, tag: BaseTag, declared: object = None) -> DataElement:

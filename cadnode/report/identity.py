@@ -24,6 +24,7 @@ from cadnode.report.character_set import (
     as_unicode,
     carries,
     in_ascii,
+    is_for_text,
     is_truthful,
     unchanged,
     written_as_stored,
@@ -113,6 +114,8 @@ def copied_digest(reference: Dataset) -> str:
 
 def _may_stay(reference: Dataset, texts: tuple[str, ...]) -> bool:
     """Whether our texts can stand in the source's character set beside its own."""
+    if not is_for_text(reference.get("SpecificCharacterSet")):
+        return False
     if all(text.isascii() for text in texts):
         return True
     tags = [tag_for_keyword(keyword) for keyword in (*PATIENT_MODULES, *STUDY_MODULES)]

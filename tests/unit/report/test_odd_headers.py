@@ -180,3 +180,16 @@ def test_a_patient_id_keeps_the_spaces_inside_and_around_it(tmp_path: Path) -> N
 
     for path in made(source(tmp_path / "in", ids, "ISO_IR 100"), tmp_path / "out", "none"):
         assert re.search(rb"\x10\x00\x20\x00LO..  AB 12  34 ", path.read_bytes(), re.DOTALL)
+
+
+@pytest.mark.parametrize("name", [b"hex", b"rot13", b"base64"])
+def test_a_character_set_that_is_a_codec_for_bytes_makes_a_report_in_unicode(
+    name: bytes, tmp_path: Path
+) -> None:
+    paths = source(tmp_path, {}, "ISO_IR 100")
+    for path in paths:
+        path.write_bytes(path.read_bytes().replace(b"ISO_IR 100", name.ljust(10)))
+    written = made(paths, tmp_path / "out")
+
+    assert written
+    assert {pydicom.dcmread(one).SpecificCharacterSet for one in written} == {"ISO_IR 192"}
