@@ -7,6 +7,7 @@ is shared; `filelock` locks a file of its own, exclusively, and cannot report wh
 
 import errno
 import fcntl
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -44,6 +45,12 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write `data` to `path`; see `written_whole`."""
     with written_whole(path) as file:
         file.write(data)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal digits. Raises `OSError`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_folder(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 A line is canonical JSON (keys sorted, no space, ASCII). Its `hash` is the SHA-256 of the hash of
 the line before it and of the line without its hash: whoever changes, inserts or removes a line has
-to write all that follow anew.
+to write all later ones again.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
     STORAGE/audit/YYYY-MM.jsonl   a line an event
                   head.json       sequence and hash of the last line: a cut end is found by it
-                  lost.json       how many events could not be written and are not told yet
+                  lost.json       how many events could not be written and stand in no line yet
                   syslog.json     up to where the trail was sent on
                   lock            held while a line is added
 
@@ -39,7 +39,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Events that could not be written: `waiting` are not told yet; `at` (epoch, s) is the last."""
+    """Events that could not be written: `waiting` stand in no line yet; `at` (epoch, s): last."""
 
     waiting: int = 0
     at: float = 0.0

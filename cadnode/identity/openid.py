@@ -5,7 +5,6 @@ What belongs to a log-in that has begun stays here, ten minutes and for one answ
 a cookie that says nothing, and without which nobody else can end what it began.
 """
 
-import hashlib
 import hmac
 import secrets
 import threading
@@ -27,6 +26,7 @@ from cadnode.identity.refusal import Refusal, Refused
 from cadnode.identity.role import Identity, Role, Via
 from cadnode.identity.secret_file import first_line
 from cadnode.identity.sessions import Session
+from cadnode.identity.tokens import hash_of
 from cadnode.log import get_logger
 from cadnode.settings import WebSection
 
@@ -93,10 +93,10 @@ class OpenId:
         state, cookie, nonce, verifier = (secrets.token_urlsafe(48) for _ in range(4))
         now = self._clock()
         place = place_of(address)
-        pending = _Pending(_hash(cookie), nonce, verifier, next_path, place, now + BEGUN_S)
+        pending = _Pending(hash_of(cookie), nonce, verifier, next_path, place, now + BEGUN_S)
         with self._lock:
             self._make_room(place, now)
-            self._pending[_hash(state)] = pending
+            self._pending[hash_of(state)] = pending
         url = prepare_grant_uri(
             endpoint, client_id=self._web.openid_client_id, response_type="code",
             redirect_uri=self._web.openid_redirect_url, scope=" ".join(self._web.openid_scopes),
@@ -134,10 +134,10 @@ class OpenId:
     def _taken(self, state: str, cookie: str) -> _Pending | None:
         """The log-in of that state and cookie; once."""
         with self._lock:
-            pending = self._pending.get(_hash(state))
-            if pending is None or not hmac.compare_digest(pending.cookie_hash, _hash(cookie)):
+            pending = self._pending.get(hash_of(state))
+            if pending is None or not hmac.compare_digest(pending.cookie_hash, hash_of(cookie)):
                 return None  # who does not have the cookie does not end the log-in either
-            del self._pending[_hash(state)]
+            del self._pending[hash_of(state)]
         return pending if self._clock() < pending.until else None
 
     def _identity(self, code: str, pending: _Pending) -> Identity | None:
@@ -193,7 +193,3 @@ class OpenId:
 
     def _first_is_old(self, now: float) -> bool:
         return next(iter(self._pending.values())).until <= now
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

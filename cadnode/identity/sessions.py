@@ -4,7 +4,6 @@ In memory: when the node is started again, people log in again. An id has 256 ra
 known to the browser alone; we keep its SHA-256 (OWASP ASVS 3.0, chapter V3).
 """
 
-import hashlib
 import secrets
 import threading
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cadnode.identity.role import Identity
+from cadnode.identity.tokens import hash_of
 
 MOST_OF_A_NAME: Final = 8
 _MOST: Final = 20_000
@@ -68,7 +68,9 @@ class Sessions:
         )  # fmt: skip
         with self._lock:
             self._make_room(identity, now)
-            self._kept[_hash(session.id)] = _Kept(session.csrf, identity, proof, session.ends, now)
+            self._kept[hash_of(session.id)] = _Kept(
+                session.csrf, identity, proof, session.ends, now
+            )
         return session
 
     def find(
@@ -81,7 +83,7 @@ class Sessions:
         """
         if not session_id or len(session_id) > _LONGEST_ID:
             return None
-        key, now = _hash(session_id), self._clock()
+        key, now = hash_of(session_id), self._clock()
         with self._lock:
             kept = self._kept.get(key)
             if kept is None:
@@ -96,7 +98,7 @@ class Sessions:
     def end(self, session_id: str) -> None:
         """The session of this id is over, if there is one."""
         with self._lock:
-            self._kept.pop(_hash(session_id), None)
+            self._kept.pop(hash_of(session_id), None)
 
     def _is_over(self, kept: _Kept, now: float) -> bool:
         # A clock that was set back makes nothing longer than it may be.
@@ -116,7 +118,3 @@ class Sessions:
             crowded = list(self._kept)
         if crowded:
             del self._kept[min(crowded, key=lambda key: self._kept[key].idle_from)]
-
-
-def _hash(session_id: str) -> str:
-    return hashlib.sha256(session_id.encode("utf-8", "surrogatepass")).hexdigest()

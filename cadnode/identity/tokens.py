@@ -32,7 +32,7 @@ def new_token() -> str:
 
 
 def hash_of(token: str) -> str:
-    """What is kept of a token."""
+    """What is kept of a token, a session's id, or another secret of 256 random bits or more."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -121,9 +121,10 @@ class DeliveryTries:
     def _tell(self, folder: Path, destination: str, status: DeliveryStatus) -> None:
         """Have it in the audit trail; of tries that all end alike, the first."""
         is_stored = status.has_arrived or status is DeliveryStatus.AWAITING_COMMITMENT
-        last = delivery_record.last_tries(folder).get(destination)
-        if not is_stored and last is not None and last.status is status:
-            return
+        if not is_stored:
+            last = delivery_record.last_tries(folder).get(destination)
+            if last is not None and last.status is status:
+                return
         action = Action.DELIVERED if is_stored else Action.NOT_DELIVERED
         is_well = is_stored or status is DeliveryStatus.SUPERSEDED
         self._trail.record(

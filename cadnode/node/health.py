@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from cadnode import __version__
 from cadnode.node import job_database, role_status, worker_state
-from cadnode.node.audit_health import audit_as_dict, audit_problems
+from cadnode.node.audit_health import AuditState
 from cadnode.node.disk_problems import disk_problems
 from cadnode.node.jobs import DeliveryStatus, Job, JobLookup, JobsUnavailable, delivery_of
 from cadnode.node.poison import Casualties, SetAsideCode
@@ -141,7 +141,8 @@ class HealthCheck:
         problems = [*role_problems(roles, state), *model_problems(state)]
         problems += lasting_problems(self._settings)
         problems += disk_problems(self._settings)
-        problems += audit_problems(self._settings)
+        audit = AuditState.of(self._settings)
+        problems += audit.problems()
         try:
             queue = self._queue()
             problems += queue_problems(queue)
@@ -150,8 +151,8 @@ class HealthCheck:
             problems.append(_JOBS_AWAY)
         words = {name: role_word(name, p, state) for name, p in roles.items()}
         waiting = queue.as_dict()
-        if audit := audit_as_dict(self._settings):
-            waiting["audit"] = audit
+        if found := audit.as_dict():
+            waiting["audit"] = found
         return Health(__version__, words, waiting, tuple(problems))
 
     def _queue(self) -> QueueHealth:

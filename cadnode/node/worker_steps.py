@@ -378,12 +378,8 @@ class WorkerSteps:
         """Keep what followed a try where it is counted; a full disk delays no delivery."""
         try:
             folder = self._folder(note.study, note.content)
-            last = delivery_record.last_tries(folder).get(note.destination)
-            if note.status is DeliveryStatus.GIVEN_UP and last and last.status != note.status:
-                given_up = note.status.value
-                self._tell(
-                    Action.NOT_DELIVERED, Outcome.SERIOUS, note.study, given_up, note.destination
-                )
+            if note.status is DeliveryStatus.GIVEN_UP:
+                self._tell_given_up(folder, note)
             overdue_at = None
             if note.status is DeliveryStatus.AWAITING_COMMITMENT:
                 asked_at = commitments.progress(folder, note.destination).unanswered_since
@@ -391,6 +387,15 @@ class WorkerSteps:
             undelivered.note(self._undelivered, folder, note, time.time(), overdue_at)
         except OSError as error:
             log.warning("delivery_not_noted", destination=note.destination, error=error)
+
+    def _tell_given_up(self, folder: Path, note: DeliveryNote) -> None:
+        """Have in the audit trail that no further try follows, where a last one did not say so."""
+        last = delivery_record.last_tries(folder).get(note.destination)
+        if last and last.status != note.status:
+            given_up = note.status.value
+            self._tell(
+                Action.NOT_DELIVERED, Outcome.SERIOUS, note.study, given_up, note.destination
+            )
 
     def shadow(self, study: str, content: str) -> str:
         """Have other versions read the study as well; see `shadow_process.run`."""

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from cadnode.files import is_locked, lock, make_folder, sync_folder
+from cadnode.files import file_sha256, is_locked, lock, make_folder, sync_folder
 from cadnode.log import hashed
 from cadnode.receive import removed
 from cadnode.receive.identity import Identity
@@ -365,7 +365,7 @@ def _place(new: Path, path: Path) -> Received:
         return Received.STORED
     if _same_data_set(new, path):
         return Received.ALREADY_HERE
-    kept = path.with_suffix(f".{_digest(path)[:8]}.old")
+    kept = path.with_suffix(f".{file_sha256(path)[:8]}.old")
     if not kept.exists():
         os.link(path, kept)
         sync_folder(path.parent)  # else a power cut may keep the newcomer's name and lose this one
@@ -384,8 +384,3 @@ def _same_data_set(one: Path, other: Path) -> bool:
                 return False
             if not block:
                 return True
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -31,6 +31,7 @@ from pydantic import (
 )
 
 from cadnode.errors import SignatureError, SignatureProblem
+from cadnode.files import file_sha256
 from cadnode.models.card import ModelCard
 from cadnode.models.store import CARD
 
@@ -256,7 +257,7 @@ def files_in(root: Path) -> tuple[SignedFile, ...]:
                 "speaks for all files in its folder, so give the models a folder of their own",
             )
         try:
-            found.append(SignedFile(path=name, size=path.stat().st_size, sha256=_sha256(path)))
+            found.append(SignedFile(path=name, size=path.stat().st_size, sha256=file_sha256(path)))
         except (ValidationError, UnicodeEncodeError):
             raise SignatureError(
                 SignatureProblem.FILES,
@@ -334,8 +335,3 @@ def plain_files(root: Path, folder: Path | None = None) -> Iterator[Path]:
                 f"{entry.relative_to(root).as_posix()!r} is a link, no plain file, or "
                 "too deep: what is signed are plain files",
             )
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -13,7 +13,7 @@ from cadnode.audit.verify import verify
 from cadnode.node import audit_keeper
 from cadnode.node import delivery_tries as tries_room
 from cadnode.node.audit_checks import audit_checks
-from cadnode.node.audit_health import audit_as_dict, audit_problems
+from cadnode.node.audit_health import AuditState
 from cadnode.node.check import CheckVerdict
 from cadnode.node.deliveries import TryEnd
 from cadnode.node.delivery_tries import DeliveryTries
@@ -46,7 +46,7 @@ def authority(tmp_path: Path) -> Authority:
 
 
 def codes(settings: Settings) -> list[str]:
-    return [problem.code for problem in audit_problems(settings)]
+    return [problem.code for problem in AuditState.of(settings).problems()]
 
 
 def test_a_trail_that_has_everything_is_no_problem(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_trail_that_has_everything_is_no_problem(tmp_path: Path) -> None:
     assert codes(settings) == []
     Trail.of(settings).record(viewed())
     assert codes(settings) == []
-    assert audit_as_dict(settings) == {}
+    assert AuditState.of(settings).as_dict() == {}
 
 
 def test_lost_events_degrade_health_with_their_count_and_for_a_day_after(tmp_path: Path) -> None:
@@ -65,10 +65,10 @@ def test_lost_events_degrade_health_with_their_count_and_for_a_day_after(tmp_pat
     (trail.folder / "lock").mkdir()  # nothing can be written, as on a disk that fails
     trail.record(viewed())
     trail.record(viewed())
-    (problem,) = audit_problems(settings)
+    (problem,) = AuditState.of(settings).problems()
     assert (problem.code, problem.severity) == ("audit_lost", "degraded")
     assert "2" in problem.meaning
-    assert audit_as_dict(settings)["lost"] == 2
+    assert AuditState.of(settings).as_dict()["lost"] == 2
     (trail.folder / "lock").rmdir()
     trail.record(viewed())
     assert codes(settings) == ["audit_lost"]
@@ -81,13 +81,13 @@ def test_a_repository_that_is_away_for_an_hour_degrades_health(tmp_path: Path) -
     settings = values(tmp_path, syslog_host="127.0.0.1")
     Trail(tmp_path / "audit").record(viewed())
     assert codes(settings) == []
-    assert audit_as_dict(settings)["waiting"] == 1
+    assert AuditState.of(settings).as_dict()["waiting"] == 1
     Trail(tmp_path / "second" / "audit", clock=Clock(time.time() - 7300)).record(viewed())
     late = values(tmp_path / "second", syslog_host="127.0.0.1")
-    (problem,) = audit_problems(late)
+    (problem,) = AuditState.of(late).problems()
     assert (problem.code, problem.severity) == ("audit_not_forwarded", "degraded")
     assert "2 h" in problem.meaning
-    assert audit_as_dict(late)["oldest_s"] > 7200
+    assert AuditState.of(late).as_dict()["oldest_s"] > 7200
 
 
 def verdicts(settings: Settings) -> dict[str, CheckVerdict]:
