@@ -165,8 +165,12 @@ def test_what_waits_is_shown_apart_and_holds_no_slot(site: Site) -> None:
     assert site.ask(f"/api/studies/{site.study}").json()["state"] == "delivering"
     (row,) = site.command("deliveries", "list", "--state", "awaiting_commitment", "--to", "late")
     assert row["next_try"]
-    waiting = site.health()["queue"]["committing"]["late"]
-    assert (waiting["waiting"], waiting["overdue"]) == (1, 0)
+
+    def n_waiting() -> tuple[int, int]:
+        found = site.health()["queue"]["committing"]["late"]
+        return found["waiting"], found["overdue"]
+
+    wait_until(lambda: n_waiting() == (1, 0), "health counts it")
     wait_until(lambda: site.node.jobs("deliver", "PENDING") == 0, "nothing that waits is at work")
 
 
@@ -207,7 +211,7 @@ def test_an_archive_that_never_answers_is_overdue_and_asked_again(site: Site) ->
     def is_overdue() -> bool:
         problems = site.health()["problems"]
         return any(
-            p["code"] == "commitment_overdue" and p["problem"].startswith("silent ")
+            p["code"] == "commitment_overdue" and p["meaning"].startswith("silent ")
             for p in problems
         )
 
