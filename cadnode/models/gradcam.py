@@ -19,12 +19,12 @@ from cadnode.networks.cnn import Cells, RoiNetwork
 _FINER: Final = 4
 
 
-def grad_cam(network: RoiNetwork, rois: Tensor) -> tuple[Tensor, Tensor]:
+def grad_cam(network: RoiNetwork, features: Tensor) -> tuple[Tensor, Tensor]:
     """`(B,)` log-odds of malignancy and `(B, h, w)` maps of what speaks for it, below 0 against.
 
     The map is Σ αₖ Aₖ with A the trunk's last features and αₖ the mean over positions of the
     gradient (equations 1 and 2); `shown` takes the ReLU, of the class that was called. The trunk
-    runs once and without gradients; only the head is differentiated, always in float32.
+    has run once and without gradients; only the head is differentiated, always in float32.
 
     Choice: the gradient is that of the log-odds, not of the malignant logit alone, because the
     probability depends on the difference of the logits only.
@@ -33,11 +33,9 @@ def grad_cam(network: RoiNetwork, rois: Tensor) -> tuple[Tensor, Tensor]:
     ----------
     network
         In evaluation mode.
-    rois
-        `(B, 1, H, W) float32 in [0, 1]`.
+    features
+        `(B, C, h, w)` of `network.trunk`.
     """
-    with torch.inference_mode():
-        features = network.trunk(rois)
     device = features.device.type
     with torch.autocast(device, enabled=False), torch.enable_grad():
         leaf = features.float().clone().requires_grad_()

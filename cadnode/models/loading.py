@@ -11,6 +11,7 @@ from cadnode.errors import ModelError
 from cadnode.models import store
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.detector import Detector
+from cadnode.models.engine import TORCH, Engine
 from cadnode.models.feature import FeatureModel
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
@@ -22,11 +23,15 @@ Model = ViewModel | RoiModel | FeatureModel | Detector
 
 
 def load(
-    folder: Path, device: str = "cpu", *, operating_point: str = YOUDEN, bf16: bool = False
+    folder: Path,
+    device: str = "cpu",
+    *,
+    operating_point: str = YOUDEN,
+    engine: Engine = TORCH,
 ) -> Model:
     """The model of a folder, of any kind of card.
 
-    `bf16` lets CNNs compute in bfloat16 whose card has measured that their scores agree.
+    `engine`: what networks are computed with; PyTorch by default.
 
     Raises
     ------
@@ -36,14 +41,18 @@ def load(
         There is no such way to choose an operating point.
     """
     card, state = store.read_weights(folder)
-    return assemble(card, state, device, operating_point=operating_point, bf16=bf16)
+    return assemble(card, state, device, operating_point=operating_point, engine=engine)
 
 
 def load_view_model(
-    folder: Path, device: str = "cpu", *, operating_point: str = YOUDEN
+    folder: Path,
+    device: str = "cpu",
+    *,
+    operating_point: str = YOUDEN,
+    engine: Engine = TORCH,
 ) -> ViewModel:
     """The view model of a folder; raises like `load`, and where the card is of another kind."""
-    model = load(folder, device, operating_point=operating_point)
+    model = load(folder, device, operating_point=operating_point, engine=engine)
     if not isinstance(model, ViewModel):
         raise ModelError(f"{model.card.name} reads no whole views: its kind is {model.card.kind}")
     return model
@@ -55,16 +64,16 @@ def assemble(
     device: str = "cpu",
     *,
     operating_point: str = YOUDEN,
-    bf16: bool = False,
+    engine: Engine = TORCH,
 ) -> Model:
     """The model of a card and its weights; raises like `load`."""
     if isinstance(card, DibMgCard):
         network = fitted(partial(dib_mg.network, card.architecture), state, card.name)
         network = network.to(memory_format=torch.channels_last)
-        return ViewModel(card, network, device, operating_point)
+        return ViewModel(card, network, device, operating_point, engine=engine)
     if isinstance(card, CnnCard):
         roi_network = fitted(partial(cnn, card.architecture), state, card.name)
-        return RoiModel(card, roi_network, device, operating_point, bf16=bf16)
+        return RoiModel(card, roi_network, device, operating_point, engine=engine)
     if isinstance(card, FeatureCard):
         return FeatureModel(card, state, operating_point)
-    return Detector(card, state, device)
+    return Detector(card, state, device, engine=engine)

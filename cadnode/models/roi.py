@@ -1,7 +1,7 @@
 """How a CNN reads regions of interest: calibrated probabilities and Grad-CAM maps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -12,9 +12,11 @@ from torch import Tensor
 from cadnode.domain import YOUDEN, FloatImage
 from cadnode.errors import ModelError
 from cadnode.imaging.roi_chain import Roi
+from cadnode.models import engine as engines
 from cadnode.models import gradcam
 from cadnode.models.card import CnnCard
 from cadnode.models.device import choose_device, run_within_memory
+from cadnode.models.engine import TORCH, Engine, Pass
 from cadnode.networks.cnn import RoiNetwork
 
 # bfloat16 is used when it moves no probability by this much or more.
@@ -56,8 +58,9 @@ class RoiModel:
         `"cpu"`, `"cuda"`, or `"auto"`: CUDA where there is one, else the CPU.
     operating_point
         How the probability is chosen from which on a region is suspicious (`Roc.at`).
-    bf16
-        Compute the trunk in bfloat16, if the card has measured that the scores agree.
+    engine
+        What the trunk is computed with; in bfloat16 only where the card has not measured that
+        scores disagree, by PyTorch only where it has measured that they agree.
     """
 
     def __init__(
@@ -67,15 +70,24 @@ class RoiModel:
         device: str = "auto",
         operating_point: str = YOUDEN,
         *,
-        bf16: bool = False,
+        engine: Engine = TORCH,
     ) -> None:
         self.card = card
         self.choice = operating_point
         self.operating_point = card.curve.at(operating_point)
         self.device = choose_device() if device == "auto" else device
-        agrees = card.bf16_difference is not None and card.bf16_difference < AGREEMENT
-        self.bf16 = bf16 and agrees
         self.network = network.eval()
+        engine, moved = engine.on(self.device), card.bf16_difference
+        if moved is not None and moved >= AGREEMENT:
+            engine = replace(engine, bf16=False)
+        self._compiled = engines.accelerated(
+            network, network.trunk, [(1, card.roi.size, card.roi.size)], self._log_odds,
+            engine=engine, name=card.name, sha256=card.weights_sha256,
+        )  # fmt: skip
+        if self._compiled is not None:
+            self.bf16 = self._compiled.bf16
+        else:
+            self.bf16 = engine.computes_bf16_in_torch and moved is not None
 
     @property
     def sha256(self) -> str:
@@ -159,12 +171,23 @@ class RoiModel:
             torch.cat([cam for _, cam in parts]).numpy(),
         )
 
+    @torch.inference_mode()
+    def _features(self, rois: Tensor) -> Tensor:
+        """`(B, C, h, w)`, the trunk's last features."""
+        if self._compiled is not None:
+            return self._compiled(rois)
+        with torch.autocast(rois.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.network.trunk(rois)
+
+    def _log_odds(self, trunk: Pass, rois: tuple[Tensor, ...]) -> NDArray[np.float64]:
+        logits = self.network.head(trunk(*rois))
+        return self.network.log_odds(logits).detach().numpy().astype(np.float64)
+
     def _forward(self, part: Tensor, flips: bool) -> tuple[Tensor, Tensor]:
         """Log-odds and evidence of one batch, on the CPU; the mean over the flips when wanted."""
         found = []
         for axes in _FLIPS if flips else _FLIPS[:1]:
-            with torch.autocast(part.device.type, torch.bfloat16, enabled=self.bf16):
-                log_odds, cam = gradcam.grad_cam(self.network, part.flip(axes))
+            log_odds, cam = gradcam.grad_cam(self.network, self._features(part.flip(axes)))
             placed = gradcam.aligned(cam, self.network.cells, part.shape[-1])
             found.append((log_odds, placed.flip([axis - 1 for axis in axes])))
         log_odds = torch.stack([o for o, _ in found]).mean(0)

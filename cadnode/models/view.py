@@ -7,14 +7,17 @@ from typing import Final
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cadnode.domain import YOUDEN, Box, FloatImage, Laterality
 from cadnode.imaging import view_chain
 from cadnode.imaging.geometry import Placement
 from cadnode.imaging.view_chain import View
+from cadnode.models import engine as engines
 from cadnode.models.card import DibMgCard
 from cadnode.models.device import run_within_memory
+from cadnode.models.engine import TORCH, Engine, Pass
 from cadnode.networks.dib_mg import MapNetwork
 
 # Each cell is drawn this many times finer; odd, so that its own value is among the finer ones.
@@ -74,6 +77,8 @@ class ViewModel:
         `"cpu"` or `"cuda"`.
     operating_point
         How the score is chosen from which on an exam and a breast are suspicious (`Roc.at`).
+    engine
+        What the network is computed with.
     """
 
     def __init__(
@@ -82,12 +87,21 @@ class ViewModel:
         network: MapNetwork,
         device: str = "cpu",
         operating_point: str = YOUDEN,
+        *,
+        engine: Engine = TORCH,
     ) -> None:
         self.card = card = card.served()
         self.operating_point = card.curve.at(operating_point)
         self.device = device
         self.network = network.eval().to(device)
         self._chain = view_chain.build(card.preprocess)
+        compiled = engines.accelerated(
+            self.network, self.network.logit_map,
+            [(1, card.preprocess.height, card.preprocess.width)], self._pooled,
+            engine=engine.on(device), name=card.name, sha256=card.weights_sha256,
+        )  # fmt: skip
+        self.bf16 = compiled is not None and compiled.bf16
+        self._logit_map: Pass = compiled or self.network.logit_map
 
     @property
     def sha256(self) -> str:
@@ -153,10 +167,13 @@ class ViewModel:
         raised = platt.slope * np.asarray(logits, np.float64) + platt.intercept
         return np.asarray(1 / (1 + np.exp(-np.clip(raised, -60, 60))), np.float32)
 
+    def _pooled(self, logit_map: Pass, views: tuple[Tensor, ...]) -> NDArray[np.float64]:
+        return self.network.pool(logit_map(*views)).numpy().astype(np.float64)
+
     @torch.inference_mode()
     def _forward(self, part: Tensor) -> tuple[FloatImage, FloatImage]:
         placed = part.to(self.device, memory_format=torch.channels_last)
-        logit_map = self.network.logit_map(placed)
+        logit_map = self._logit_map(placed)
         return logit_map.cpu().numpy(), self.network.pool(logit_map).cpu().numpy()
 
     def _reading(

@@ -252,11 +252,12 @@ def _reading(settings: Settings) -> Iterator[Check]:
     # torch takes seconds to import: only here, not for `cadnode check --help`
     from cadnode.models.device import choose_device
     from cadnode.node.model_overview import overview, verify
-    from cadnode.node.readers import load_readers
+    from cadnode.node.readers import engine_of, load_readers
 
     try:
         device = choose_device(settings.reading.device)
-        yield Check("device", CheckVerdict.OK, device)
+        engine = engine_of(settings.reading).on(device)
+        yield Check("device", CheckVerdict.OK, f"{device}, {engine.describe()}")
         for damaged in (v for v in verify(settings) if v.problem):
             yield Check(
                 "model",

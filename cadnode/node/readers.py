@@ -16,6 +16,7 @@ from cadnode.imaging import pixels
 from cadnode.models import store
 from cadnode.models.detector import Detector
 from cadnode.models.device import choose_device, use_threads
+from cadnode.models.engine import Engine, default_folder
 from cadnode.models.feature import FeatureModel
 from cadnode.models.loading import Model, load
 from cadnode.models.roi import RoiModel
@@ -53,7 +54,9 @@ def load_readers(
         if model is None:
             if look_at is not None:
                 look_at(folder)
-            model = load(folder, device, operating_point=reading.operating_point, bf16=reading.bf16)
+            model = load(
+                folder, device, operating_point=reading.operating_point, engine=engine_of(reading)
+            )
         models.append(model)
     readers = readers_of(models, overview(values).systems)
     if not readers.views:
@@ -62,6 +65,11 @@ def load_readers(
             "`cadnode models activate NAME` switches one on"
         )
     return readers
+
+
+def engine_of(reading: settings.ReadingSection) -> Engine:
+    """What networks are computed with, from the settings."""
+    return Engine(reading.engine, reading.bf16, default_folder())
 
 
 def readers_of(models: Sequence[Model], systems: tuple[SystemStatus, ...] = ()) -> Readers:

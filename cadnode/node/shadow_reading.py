@@ -21,7 +21,7 @@ from cadnode.models import store
 from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.loading import load
 from cadnode.node.outputs import model_folders
-from cadnode.node.readers import choices_of, readers_of
+from cadnode.node.readers import choices_of, engine_of, readers_of
 from cadnode.reading import Readers, read_exam, reread_exam
 from cadnode.registry import shadow_log
 from cadnode.registry.shadow_log import ShadowStatus
@@ -149,7 +149,10 @@ def _result(exam: Exam, active: ExamResult, models: Lineup, reading: ReadingSect
 def _readers(folders: Iterable[Path], reading: ReadingSection) -> Readers:
     """Choice: on the CPU, also beside a GPU, because the GPU's memory is the active models'."""
     return readers_of(
-        [load(f, operating_point=reading.operating_point, bf16=reading.bf16) for f in folders]
+        [
+            load(f, operating_point=reading.operating_point, engine=engine_of(reading))
+            for f in folders
+        ]
     )
 
 

@@ -4,7 +4,8 @@ import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, get_args, get_origin
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -72,6 +73,8 @@ def _type(annotation: Any) -> str:
         return f"table of {_type(inner[1])}"
     if type(None) in inner:
         return _type(next(one for one in inner if one is not type(None)))
+    if origin in (Union, UnionType):
+        return ", ".join(_type(one) for one in inner)
     if inner and all(isinstance(one, str) for one in inner):
         return ", ".join(f"`{one}`" for one in inner)
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):

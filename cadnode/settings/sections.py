@@ -279,10 +279,15 @@ class ReadingSection(Section):
     flips: bool = Field(
         False, description="average CNNs over mirrored regions: four times the work"
     )
-    bf16: bool = Field(
-        False,
-        description="CNNs compute in bfloat16 where their card has measured that scores agree: "
-        "about three times faster on processors and GPUs that know it",
+    engine: Literal["auto", "openvino", "torch"] = Field(
+        "auto",
+        description="what networks are computed with on processors; auto: OpenVINO where it is "
+        "installed and gives PyTorch's scores, else PyTorch; on a GPU always PyTorch",
+    )
+    bf16: Literal["auto"] | bool = Field(
+        "auto",
+        description="compute in bfloat16 where scores agree, in about half the time; auto: by "
+        "OpenVINO on processors that have instructions for it; true: also by PyTorch, CNNs alone",
     )
     shadow: tuple[ShadowSpec, ...] = Field(
         (),

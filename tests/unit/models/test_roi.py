@@ -11,6 +11,7 @@ from cadnode.errors import ModelError
 from cadnode.explain import maps
 from cadnode.imaging import roi_chain
 from cadnode.imaging.roi_chain import PlaceRoi, Roi, RoiSpec
+from cadnode.models.engine import Engine
 from cadnode.models.roi import RoiModel
 from cadnode.networks.cnn import Cells, CnnConfig, RoiNetwork, network
 from tests.unit.roi_cases import SPEC, Toy, card, peak, toy
@@ -266,7 +267,25 @@ def test_bfloat16_is_used_only_where_the_card_says_that_scores_agree(
 ) -> None:
     told = card().model_copy(update={"bf16_difference": measured})
 
-    assert RoiModel(told, toy(), "cpu", bf16=wanted).bf16 is used
+    assert RoiModel(told, toy(), "cpu", engine=Engine("torch", bf16=wanted)).bf16 is used
+
+
+def test_the_trunk_runs_once_and_without_gradients() -> None:
+    cnn = toy()
+    seen = []
+    cnn.body.register_forward_pre_hook(lambda *_: None)
+    forward_features = cnn.body.forward_features
+
+    def watched(x: Tensor) -> Tensor:
+        seen.append(torch.is_inference_mode_enabled())
+        out: Tensor = forward_features(x)
+        return out
+
+    cnn.body.forward_features = watched
+    RoiModel(card(), cnn, "cpu").run(torch.rand(1, 1, 64, 64))
+
+    assert seen == [True]
+    assert all(parameter.grad is None for parameter in cnn.parameters())
 
 
 @pytest.mark.gpu

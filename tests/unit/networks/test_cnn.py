@@ -29,7 +29,7 @@ def test_each_reads_one_grey_channel_and_explains_itself(name: Architecture) -> 
 
     with torch.inference_mode():
         logits = cnn(rois)
-    log_odds, cam = gradcam.grad_cam(cnn, rois)
+    log_odds, cam = gradcam.grad_cam(cnn, cnn.trunk(rois).detach())
 
     assert logits.shape == (1, 2)
     torch.testing.assert_close(log_odds, logits[:, 1] - logits[:, 0], atol=1e-5, rtol=1e-5)

@@ -1,0 +1,330 @@
+"""Networks on a processor by OpenVINO: converted once, kept as files, used only where they agree.
+
+OpenVINO fuses normalisations into convolutions and computes in bfloat16 where the processor has
+instructions for it. PyTorch computes on GPUs, and where OpenVINO is missing, fails, or gives other
+scores.
+"""
+
+import hashlib
+import os
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cadnode import __version__
+from cadnode.errors import SettingsError
+from cadnode.files import file_sha256
+from cadnode.log import get_logger
+
+log = get_logger("models")
+
+AGREEMENT: Final = 0.02
+"""Log-odds by which a network's scores may differ from PyTorch's in float32."""
+
+# Converted networks that are kept, the last used ones; each has as many bytes as its weights.
+_MOST_KEPT: Final = 24
+_REFERENCES: Final = 4
+
+Pass = Callable[..., Tensor]
+"""Tensors in, one tensor out, on the CPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What networks are to be computed with.
+
+    Parameters
+    ----------
+    name
+        `"torch"`; `"openvino"` on processors; `"auto"`: OpenVINO where it is installed.
+    bf16
+        Compute in bfloat16 where scores agree: `"auto"` where OpenVINO computes on a processor
+        that has instructions for it.
+    folder
+        Where converted networks are kept; None: nowhere, each is converted again (seconds each).
+    """
+
+    name: Literal["auto", "openvino", "torch"] = "torch"
+    bf16: bool | Literal["auto"] = False
+    folder: Path | None = None
+
+    def on(self, device: str) -> "Engine":
+        """What it comes to on a device: `"torch"` or `"openvino"`.
+
+        Raises
+        ------
+        SettingsError
+            OpenVINO is wanted and not installed.
+        """
+        there = find_spec("openvino") is not None
+        if self.name == "openvino" and not there:
+            raise SettingsError(
+                "reading.engine is 'openvino', but it is not installed: "
+                "`pip install openvino`, or use 'auto'"
+            )
+        if device != "cpu" or self.name == "torch" or not there:
+            return Engine("torch", self.bf16)
+        return Engine("openvino", self.bf16, self.folder)
+
+    @property
+    def computes_bf16_in_torch(self) -> bool:
+        """Whether PyTorch may compute in bfloat16: only where somebody asked for it."""
+        return self.bf16 is True
+
+    @property
+    def precisions(self) -> tuple[Literal["bf16", "f32"], ...]:
+        """Those that OpenVINO tries, the fastest first."""
+        wanted = _has_bf16() if self.bf16 == "auto" else self.bf16
+        return ("bf16", "f32") if wanted else ("f32",)
+
+    def describe(self) -> str:
+        """For people: `OpenVINO 2026.4.1, bfloat16 where scores agree`."""
+        if self.name != "openvino":
+            return f"PyTorch {torch.__version__.partition('+')[0]}"
+        precision = ", bfloat16 where scores agree" if "bf16" in self.precisions else ""
+        return f"OpenVINO {version('openvino')}{precision}"
+
+
+TORCH: Final = Engine()
+"""PyTorch in float32, as in training."""
+
+
+def default_folder() -> Path | None:
+    """Where converted networks are kept: systemd's cache folder, else the user's.
+
+    `$CACHE_DIRECTORY` (systemd.exec(5)), `$XDG_CACHE_HOME` or `~/.cache` (XDG Base Directory
+    Specification 0.8); None where there is no home.
+    """
+    if given := os.environ.get("CACHE_DIRECTORY", "").partition(":")[0]:
+        return Path(given) / "compiled"
+    with suppress(RuntimeError):
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return Path(base) / "cadnode" / "compiled"
+    return None
+
+
+class CompiledPass:
+    """A network's pass, compiled by OpenVINO. Threads may call it at the same time."""
+
+    def __init__(self, model: Any, precision: Literal["bf16", "f32"]) -> None:
+        properties = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
+        self._compiled = _core().compile_model(model, "CPU", properties)
+        self._of_thread = threading.local()
+        self.bf16 = precision == "bf16"
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """The output for inputs of any number of rows.
+
+        Raises
+        ------
+        RuntimeError
+            OpenVINO failed.
+        """
+        request = getattr(self._of_thread, "request", None)
+        if request is None:
+            request = self._of_thread.request = self._compiled.create_infer_request()
+        given = [np.ascontiguousarray(one.numpy()) for one in inputs]
+        found: NDArray[np.float32] = request.infer(given, share_inputs=True)[0]
+        return torch.from_numpy(np.array(found, np.float32))
+
+
+def accelerated(
+    network: nn.Module,
+    which: Callable[..., Tensor],
+    shapes: Sequence[tuple[int, ...]],
+    log_odds: Callable[[Pass, tuple[Tensor, ...]], NDArray[np.float64]],
+    *,
+    engine: Engine,
+    name: str,
+    sha256: str,
+) -> CompiledPass | None:
+    """A pass of `network` compiled in the fastest precision whose scores agree with PyTorch's.
+
+    None where none does, which is logged, and where the engine is PyTorch.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode, on the CPU.
+    which
+        The pass: a method of the network, tensors in, one tensor out.
+    shapes
+        Of its inputs, without the axis of the batch.
+    log_odds
+        What a pass makes of a batch: `(B,)`, compared with PyTorch's in float32.
+    engine
+        As `Engine.on` gave it.
+    name, sha256
+        Of the model and of its weights: converted networks are kept by them.
+    """
+    if engine.name != "openvino":
+        return None
+    inputs = references(shapes)
+    with torch.inference_mode():
+        expected = log_odds(which, inputs)
+    try:
+        model = _converted(network, which, shapes, engine.folder, f"{name}-{_key(sha256, shapes)}")
+        for precision in engine.precisions:
+            compiled = CompiledPass(model, precision)
+            moved = float(np.abs(log_odds(compiled, inputs) - expected).max())
+            if moved <= AGREEMENT:
+                return compiled
+            log.info("engine_disagrees", model=name, precision=precision, log_odds=round(moved, 4))
+    except Exception as error:  # whatever OpenVINO raises, PyTorch reads
+        log.warning("engine_failed", model=name, error=type(error).__name__)
+    return None
+
+
+def references(shapes: Sequence[tuple[int, ...]]) -> tuple[Tensor, ...]:
+    """Inputs that every machine has alike: textures of breast-like spectra in [0, 1].
+
+    Power falls with the cube of the frequency, as Burgess 1999 (J Opt Soc Am A 16, 633) measured it
+    in mammograms; rows of numbers are standard normal.
+    """
+    rng = np.random.default_rng(19)
+    found = []
+    for shape in shapes:
+        noise = rng.standard_normal((_REFERENCES, *shape))
+        if len(shape) > 1:
+            across, down = np.fft.rfftfreq(shape[-1]), np.fft.fftfreq(shape[-2])[:, None]
+            frequency = np.maximum(np.hypot(across, down), 1 / max(shape))
+            noise = np.fft.irfft2(np.fft.rfft2(noise) * frequency**-1.5, shape[-2:])
+            low, high = noise.min((-2, -1), keepdims=True), noise.max((-2, -1), keepdims=True)
+            noise = (noise - low) / (high - low)
+        found.append(torch.from_numpy(noise.astype(np.float32)))
+    return tuple(found)
+
+
+class _Traced(nn.Module):
+    """A pass as a module of its own, for the tracer."""
+
+    def __init__(self, network: nn.Module, which: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.network = network
+        self._which = which
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self._which(*inputs)
+
+
+def _converted(
+    network: nn.Module,
+    which: Callable[..., Tensor],
+    shapes: Sequence[tuple[int, ...]],
+    folder: Path | None,
+    key: str,
+) -> Any:
+    """OpenVINO's model of a pass: the kept one, else converted, and kept."""
+    kept = None if folder is None else folder / key
+    if kept is not None and (found := _kept(kept)) is not None:
+        return found
+    model = _conversion(network, which, shapes)
+    if kept is not None:
+        try:
+            _keep(model, kept)
+        except (OSError, RuntimeError) as error:  # a cache that cannot be written costs seconds
+            log.info("engine_not_kept", error=type(error).__name__)
+    return model
+
+
+def _conversion(
+    network: nn.Module, which: Callable[..., Tensor], shapes: Sequence[tuple[int, ...]]
+) -> Any:
+    """By OpenVINO's PyTorch front end itself: its tool around it has telemetry, which stays off."""
+    import openvino
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    example = tuple(torch.rand(2, *shape) for shape in shapes)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # tracing fixes sizes, which are fixed here
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            _Traced(network, which).eval(), example, check_trace=False
+        )
+        decoder = TorchScriptPythonDecoder(traced, example_input=example)
+    front_end = FrontEndManager().load_by_framework("pytorch")
+    model = front_end.convert(front_end.load(decoder))
+    sizes = zip(model.inputs, shapes, strict=True)
+    model.reshape({i: openvino.PartialShape([-1, *shape]) for i, shape in sizes})
+    return model
+
+
+def _kept(folder: Path) -> Any | None:
+    """The kept model; None where there is none, or its bytes are not those that were written."""
+    try:
+        digests = (folder / "sha256").read_text("ascii").split()
+        if digests != [file_sha256(folder / name) for name in _FILES]:
+            return None
+        os.utime(folder)
+        return _core().read_model(folder / _FILES[0])
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+_FILES: Final = ("network.xml", "network.bin")
+
+
+def _keep(model: Any, target: Path) -> None:
+    """Write a model beside its place and move it there whole; drop those unused for the longest."""
+    import openvino
+
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    with TemporaryDirectory(prefix=".making-", dir=target.parent) as making:
+        made = Path(making) / "made"
+        made.mkdir(mode=0o750)
+        openvino.save_model(model, made / _FILES[0], compress_to_fp16=False)
+        digests = "\n".join(file_sha256(made / name) for name in _FILES)
+        (made / "sha256").write_text(digests, "ascii")
+        if target.exists():  # damaged, or another process was faster
+            target.rename(Path(making) / "replaced")
+        with suppress(OSError):
+            made.rename(target)
+    _drop_oldest(target.parent)
+
+
+def _drop_oldest(folder: Path) -> None:
+    kept = sorted(
+        (one for one in folder.iterdir() if not one.name.startswith(".")),
+        key=lambda one: one.stat().st_mtime,
+    )
+    for old in kept[:-_MOST_KEPT]:
+        for file in (*(old / name for name in _FILES), old / "sha256"):
+            file.unlink(missing_ok=True)
+        with suppress(OSError):
+            old.rmdir()
+
+
+def _key(sha256: str, shapes: Sequence[tuple[int, ...]]) -> str:
+    """What a converted network depends on: weights, software, sizes."""
+    stated = (sha256, __version__, torch.__version__, version("openvino"), list(shapes))
+    return hashlib.sha256(repr(stated).encode()).hexdigest()[:24]
+
+
+@cache
+def _core() -> Any:
+    import openvino
+
+    return openvino.Core()
+
+
+@cache
+def _has_bf16() -> bool:
+    """Whether the processor computes in bfloat16 by instructions of its own."""
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -1,0 +1,206 @@
+"""Networks computed by OpenVINO: PyTorch's scores, or PyTorch."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from structlog.testing import capture_logs
+
+from cadnode.errors import SettingsError
+from cadnode.models import engine as engines
+from cadnode.models.engine import TORCH, CompiledPass, Engine
+from cadnode.models.loading import load, load_view_model
+from cadnode.models.roi import RoiModel
+from cadnode.models.view import ViewModel
+from tests.unit import model_cases
+from tests.unit.imaging.test_geometry import view
+from tests.unit.models.test_roi import rois
+from tests.unit.roi_cases import card, toy
+
+WEIGHTS = Path(engines.__file__).parents[1] / "weights"
+
+
+@pytest.fixture
+def openvino(tmp_path: Path) -> Engine:
+    return Engine("openvino", bf16=False, folder=tmp_path / "compiled")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    model_cases.saved(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def folder_of(name: str) -> Path:
+    return next((WEIGHTS / name).iterdir())
+
+
+def test_a_view_s_map_and_score_are_pytorch_s(folder: Path, openvino: Engine) -> None:
+    views = [(view(), "L"), (view(right=True), "R"), (view(200, 200), "L")]
+
+    expected = load_view_model(folder).score(views)
+    model = load_view_model(folder, engine=openvino)
+    found = model.score(views, batch_size=2)
+
+    assert isinstance(model._logit_map, CompiledPass)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.logit == pytest.approx(theirs.logit, abs=1e-4)
+        np.testing.assert_allclose(ours.cancer_map, theirs.cancer_map, atol=1e-4)
+
+
+@pytest.mark.parametrize("flips", [False, True])
+def test_a_region_s_probability_and_grad_cam_are_pytorch_s(flips: bool, openvino: Engine) -> None:
+    ready = rois(3)
+
+    expected = RoiModel(card(), toy(), "cpu").read(ready, flips=flips)
+    model = RoiModel(card(), toy(), "cpu", engine=openvino)
+
+    assert model._compiled is not None
+    for ours, theirs in zip(model.read(ready, flips=flips), expected, strict=True):
+        assert ours.logit == pytest.approx(theirs.logit, abs=1e-4)
+        np.testing.assert_allclose(ours.cam, theirs.cam, atol=1e-4)
+
+
+@pytest.mark.parametrize("bf16", [False, "auto"])
+@pytest.mark.parametrize("name", ["dib-mg-film", "microcalcification-detector"])
+def test_packaged_networks_agree_in_every_precision_that_is_used(
+    name: str, bf16: bool, openvino: Engine
+) -> None:
+    plain = load(folder_of(name))
+    model = load(folder_of(name), engine=Engine("openvino", bf16, openvino.folder))
+
+    rng = np.random.default_rng(3)
+    if isinstance(model, ViewModel):
+        assert isinstance(plain, ViewModel)
+        shape = (2, 1, model.card.preprocess.height, model.card.preprocess.width)
+        given = torch.from_numpy(rng.random(shape, np.float32))
+        found, expected = (m.run(given)[1] for m in (model, plain))
+    else:
+        patches = rng.standard_normal((5, 64, 64)).astype(np.float32)
+        given_statistics = rng.standard_normal((5, 10))
+        found, expected = (m.certainty(patches, given_statistics) for m in (model, plain))
+    np.testing.assert_allclose(found, expected, atol=engines.AGREEMENT)
+
+
+def test_a_precision_that_moves_scores_is_not_used(
+    folder: Path, openvino: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Coarse(CompiledPass):
+        """bfloat16 of a network that does not bear it."""
+
+        def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
+            return super().__call__(*inputs) + (0.03 if self.bf16 else 0)
+
+    monkeypatch.setattr(engines, "CompiledPass", Coarse)
+    with capture_logs() as logs:
+        model = load_view_model(folder, engine=Engine("openvino", True, openvino.folder))
+
+    assert isinstance(model._logit_map, Coarse)
+    assert model.bf16 is False
+    (line,) = [one for one in logs if one["event"] == "engine_disagrees"]
+    assert line["precision"] == "bf16"
+    assert line["log_odds"] == pytest.approx(0.03, abs=0.01)
+
+
+def test_where_openvino_fails_pytorch_reads(
+    folder: Path, openvino: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("unsupported operation")
+
+    monkeypatch.setattr(engines, "_conversion", broken)
+    with capture_logs() as logs:
+        model = load_view_model(folder, engine=openvino)
+
+    assert not isinstance(model._logit_map, CompiledPass)
+    assert model.score([(view(), "L")])[0].score > 0
+    assert [line["error"] for line in logs if line["event"] == "engine_failed"] == ["RuntimeError"]
+
+
+def test_a_converted_network_is_kept_and_converted_once(
+    folder: Path, openvino: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_view_model(folder, engine=openvino)
+    monkeypatch.setattr(engines, "_conversion", lambda *_: pytest.fail("converted again"))
+
+    assert isinstance(load_view_model(folder, engine=openvino)._logit_map, CompiledPass)
+
+
+def test_a_damaged_file_is_made_again(folder: Path, openvino: Engine) -> None:
+    load_view_model(folder, engine=openvino)
+    assert openvino.folder is not None
+    (kept,) = openvino.folder.iterdir()
+    weights = kept / "network.bin"
+    before = weights.read_bytes()
+    weights.write_bytes(bytes([before[0] ^ 1]) + before[1:])
+
+    model = load_view_model(folder, engine=openvino)
+
+    assert isinstance(model._logit_map, CompiledPass)
+    assert weights.read_bytes() == before
+    assert [one.name for one in openvino.folder.iterdir()] == [kept.name]
+
+
+def test_a_folder_that_cannot_be_written_costs_only_time(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    model = load_view_model(folder, engine=Engine("openvino", False, tmp_path / "file" / "x"))
+
+    assert isinstance(model._logit_map, CompiledPass)
+
+
+def test_those_unused_for_the_longest_go(
+    folder: Path, openvino: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert openvino.folder is not None
+    for number in range(3):
+        old = openvino.folder / f"old-{number}"
+        old.mkdir(parents=True)
+        for name in ("network.xml", "network.bin", "sha256"):
+            (old / name).touch()
+        os.utime(old, (1e9 + number, 1e9 + number))
+    monkeypatch.setattr(engines, "_MOST_KEPT", 2)
+
+    load_view_model(folder, engine=openvino)
+
+    old_one, new_one = sorted(one.name for one in openvino.folder.iterdir())
+    assert old_one == "old-2"
+    assert new_one.startswith("toy-")
+
+
+def test_what_computes_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Engine("auto").on("cpu").name == "openvino"
+    assert Engine("auto").on("cuda") == TORCH
+    assert Engine("torch").on("cpu") == TORCH
+    assert "OpenVINO" in Engine("auto").on("cpu").describe()
+    assert TORCH.describe().startswith("PyTorch")
+
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    assert Engine("auto").on("cpu") == TORCH
+    with pytest.raises(SettingsError, match="not installed"):
+        Engine("openvino").on("cpu")
+
+
+def test_where_converted_networks_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CACHE_DIRECTORY", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/node")
+    assert engines.default_folder() == Path("/home/node/.cache/cadnode/compiled")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+    assert engines.default_folder() == Path("/x/cadnode/compiled")
+    monkeypatch.setenv("CACHE_DIRECTORY", "/var/cache/cadnode:/other")
+    assert engines.default_folder() == Path("/var/cache/cadnode/compiled")
+
+
+def test_references_are_alike_everywhere() -> None:
+    textures, numbers = engines.references([(1, 40, 30), (10,)])
+
+    assert textures.shape == (4, 1, 40, 30)
+    assert numbers.shape == (4, 10)
+    assert textures.amin((1, 2, 3)).tolist() == [0] * 4
+    assert textures.amax((1, 2, 3)).tolist() == [1] * 4
+    torch.testing.assert_close(engines.references([(1, 40, 30)])[0], textures)
