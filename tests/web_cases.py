@@ -33,6 +33,7 @@ from cadnode.web.deliveries import Delivery, DeliveryFilter, Ordered, Orders
 from cadnode.web.node import Health, HealthProblem, Node, Notice, StudyReport
 from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
 from cadnode.web.study import Reason, State, StudyState
+from cadnode.web.way import Way
 
 UID = "1.2.840.99.1"
 KEY = "aaaabbbbccccdddd"
@@ -123,6 +124,7 @@ class Told:
     notices: list[Notice] = field(default_factory=list)
     orders: list[tuple[str, ...]] = field(default_factory=list)
     filters: list[StudyFilter] = field(default_factory=list)
+    way: Way = field(default_factory=Way)
     after: str = ""  # of the page, where more follow
     is_complete: bool = True
 
@@ -170,7 +172,9 @@ class Told:
                 lambda *words: order("redeliver", *words),
                 lambda *words: order("drop", *words),
                 listed,
+                lambda *words: order("reread", *words),
             ),
+            way_of=lambda study: self.way,
         )
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from cadnode import settings
 from cadnode.cli.acts import acting
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
+from cadnode.cli.way_output import print_way
 from cadnode.errors import SettingsError
 from cadnode.terminal import styled
 
@@ -124,15 +125,17 @@ def show(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Where a study is, and why a destination does not have its result.
+    """Where a study is, the way it took, and why a destination does not have its result.
 
     Example: [bold]cadnode studies show 0123456789abcdef[/]
     """
+    from cadnode.node.study_way import StudyWays
     from cadnode.web.deliveries import DeliveryFilter
     from cadnode.web.study import State
 
     with opened(settings.load(config)) as place:
         found = place.studies.state_of(study)
+        way = StudyWays(place.values, place.studies).of(found)
         rows = place.desk.listed(DeliveryFilter(state="all", study=study))
     if found.state is State.UNKNOWN:
         raise SettingsError(
@@ -140,13 +143,45 @@ def show(
             "those that it has"
         )
     if as_json:
-        print_json({**found.as_dict(), "tries": [one.as_dict() for one in rows]})
+        told = {"way": way.as_dict(), "tries": [one.as_dict() for one in rows]}
+        print_json(found.as_dict() | told)
         return
     out.print(styled("[bold]{}[/]  {}: {}", found.key, found.state.value, found.meaning))
     for reason in found.reasons:
         out.print(styled("[yellow]![/] {}", reason.meaning), soft_wrap=True)
+    print_way(way)
     if rows:
         out.print(deliveries_table(rows))
+
+
+@studies_app.command()
+@command
+def reread(
+    studies: Names = None,
+    dry_run: DryRun = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read studies once more that are read already, with the models that are active now.
+
+    The new reports go to every destination and name those that they replace. The images must still
+    be here. On a stopped node it is done at the next start.
+    Example: [bold]cadnode studies reread 0123456789abcdef[/]
+    """
+    from datetime import UTC, datetime
+
+    from cadnode.audit.event import Action
+    from cadnode.node.model_overview import actor
+
+    by = actor(datetime.now(UTC)).name
+    with opened(settings.load(config)) as place:
+        chosen = _chosen(place, studies, "", all_refused=False)
+
+        def again(study: str, _destination: str) -> "Ordered":
+            return place.desk.reread(study, by)
+
+        order = _Order(Action.REREAD, again, "read once more")
+        _order(place, chosen, order, dry_run=dry_run, as_json=as_json)
 
 
 @studies_app.command()

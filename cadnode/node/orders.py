@@ -1,4 +1,4 @@
-"""What an admin orders of studies: retry, redeliver, drop; and which deliveries there are.
+"""What is ordered of studies: retry, redeliver, reread, drop; and which deliveries there are.
 
 An order works through the job database and the storage folder, so on a running node (its worker
 carries it out within a second or two) as on a stopped one (then at its next start). Nothing here
@@ -8,6 +8,7 @@ deletes an image or a result.
 import secrets
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,10 +28,12 @@ from cadnode.node.jobs import (
     deliver_id,
     delivery_of,
 )
+from cadnode.node.rereading import Rereading
 from cadnode.node.results import Results
 from cadnode.node.study_state import delivery_word
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
-from cadnode.node.workflow import ARRIVALS
+from cadnode.node.workflow import ARRIVALS, FETCHES
+from cadnode.receive.fetch import requests
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 from cadnode.web.deliveries import OWED, Delivery, DeliveryFilter, Ordered, OrderRefused, Orders
@@ -52,17 +55,18 @@ class DeliveryDesk:
         self._index = UndeliveredIndex(self._storage)
         self._progress = progress
         self._client = client_of(settings.database_url)
+        self._rereading = Rereading(settings, progress, self._client)
 
     def orders(self) -> Orders:
         """The orders, for those who pass them on."""
-        return Orders(self.retry, self.redeliver, self.drop, self.listed)
+        return Orders(self.retry, self.redeliver, self.drop, self.listed, self.reread)
 
     def close(self) -> None:
         """Let go of the database."""
         self._client.destroy()
 
     def retry(self, name: str, destination: str = "") -> Ordered:
-        """Deliver now what is undelivered of a study; read it again where reading failed.
+        """Deliver now what is undelivered of a study; fetch and read again what failed.
 
         Raises
         ------
@@ -79,13 +83,39 @@ class DeliveryDesk:
             jobs = self._progress.find(entry.job for entry in entries if entry.job)
             for entry in entries:
                 self._send_now(entry, jobs.get(entry.job))
+            is_fetching = self._fetch_again(study)
             is_reading = not entries and bool(self._spool.instances(study))
             if is_reading:
                 options: Any = {"workflow_name": "consider", "queue_name": ARRIVALS}
                 self._client.enqueue(options, study, True)
         except (SQLAlchemyError, JobsUnavailable) as error:
             raise jobs_away() from error
-        return self._ordered(map(_of_entry, entries), is_read_again=is_reading)
+        ordered = self._ordered(map(_of_entry, entries), is_read_again=is_reading)
+        return replace(ordered, is_fetched_again=is_fetching)
+
+    def _fetch_again(self, study: str) -> bool:
+        """Whether the study is fetched once more, because its last fetch failed for good."""
+        spool = self._storage / "spool"
+        request = requests.failed(spool, study)
+        if request is None or requests.load(spool, study) is not None:
+            return False
+        requests.save(spool, request)
+        options: Any = {"workflow_name": "fetch", "queue_name": FETCHES}
+        self._client.enqueue(options, study)
+        return True
+
+    def reread(self, name: str, by: str) -> Ordered:
+        """Read a study once more that is read already; `by` is who wants it.
+
+        Raises
+        ------
+        OrderRefused
+            The node does not know the study, its images are not here, or it is being read.
+        Unavailable
+            The job database does not answer.
+        """
+        self._rereading.order(self._known(name), by)
+        return self._ordered((), is_read_again=True)
 
     def redeliver(self, name: str, destination: str) -> Ordered:
         """Send a study's newest result again to a destination that may have it.
@@ -182,11 +212,13 @@ class DeliveryDesk:
                 ours = [one for one in found if one.destination == name]
                 word = delivery_word(None, last)
                 place = (file.parent.parent.name, file.parent.name, name)
-                yield Delivery(*place, word, last.reason, ours[0].at, len(ours))
+                n_tries = sum(1 + one.n_left_out for one in ours)
+                yield Delivery(*place, word, last.reason, ours[0].at, n_tries)
 
     def _known(self, name: str) -> str:
         study = key_of(name)
-        if not self._spool.instances(study) and not self._results.of_study(study).is_dir():
+        is_here = bool(self._spool.instances(study)) or self._results.of_study(study).is_dir()
+        if not is_here and requests.failed(self._storage / "spool", study) is None:
             raise OrderRefused(
                 "the node has never received anything of this study",
                 "`cadnode studies list` shows the studies; name one by its key or UID",

@@ -156,9 +156,11 @@ def _routes(node: Node) -> APIRouter:
 
     @router.get("/api/studies/{name}")
     def study(name: str) -> JSONResponse:
-        """Where a study is; status 404 and state "unknown" when the node never heard of it."""
+        """Where a study is, and its way; 404 and "unknown" when the node never heard of it."""
         state = node.state_of(name)
-        return _unknown(state) if state.state is State.UNKNOWN else JSONResponse(state.as_dict())
+        if state.state is State.UNKNOWN:
+            return _unknown(state)
+        return JSONResponse(state.as_dict() | {"way": node.way_of(state).as_dict()})
 
     _add_lists(router, node)
     _add_orders(router, node)
@@ -229,6 +231,11 @@ def _add_orders(router: APIRouter, node: Node) -> None:
     def redeliver(name: str, body: RedeliverBody) -> JSONResponse:
         """Send the study's newest result again to a destination."""
         return JSONResponse(_orders(node).redeliver(name, body.destination).as_dict(), 202)
+
+    @router.post("/api/studies/{name}/reread", status_code=202)
+    def reread(name: str, request: Request) -> JSONResponse:
+        """Read a study once more that is read, with the models that are active now."""
+        return JSONResponse(_orders(node).reread(name, by_whom(request)).as_dict(), 202)
 
     @router.post("/api/studies/{name}/drop")
     def drop(name: str, body: DropBody, request: Request) -> JSONResponse:

@@ -57,7 +57,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """What an order did: the deliveries that it concerns, whether the study is read again, too.
+    """What an order did: the deliveries that it concerns, whether it is read or fetched again, too.
 
     `is_running`: a worker carries it out now; otherwise it does when the node is started.
     """
@@ -65,12 +65,14 @@ class Ordered:
     deliveries: tuple[Delivery, ...]
     is_read_again: bool = False
     is_running: bool = True
+    is_fetched_again: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "deliveries": [one.as_dict() for one in self.deliveries],
             "reading": self.is_read_again,
+            "fetching": self.is_fetched_again,
             "worker": "running" if self.is_running else "stopped",
         }
 
@@ -90,7 +92,8 @@ class OrderRefused(CadnodeError):
 class Orders:
     """What may be ordered; each raises `OrderRefused`, and `Unavailable` without job database.
 
-    `retry(study, destination)`: read again what failed, deliver what is undelivered, now.
+    `retry(study, destination)`: fetch and read again what failed, deliver what is undelivered, now.
+    `reread(study, by)`: read once more what is read already, with the models that are active now.
     `redeliver(study, destination)`: send the result again; an archive gets the same UIDs.
     `drop(study, destination, by, why)`: give up what is undelivered, on purpose.
     `listed(filter)`: the deliveries that it lets pass, the oldest first.
@@ -101,6 +104,7 @@ class Orders:
     redeliver: Callable[[str, str], Ordered]
     drop: Callable[[str, str, str, str], Ordered]
     listed: Callable[[DeliveryFilter], list[Delivery]]
+    reread: Callable[[str, str], Ordered]
 
 
 def _iso(seconds: float) -> str:

@@ -41,6 +41,7 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/studies/{name}/report"): Right(_VIEWER, Action.EXPORTED),
     ("POST", "/studies/{name}/retry"): Right(_OPERATOR, Action.RETRIED),
     ("POST", "/studies/{name}/redeliver"): Right(_OPERATOR, Action.REDELIVERED),
+    ("POST", "/studies/{name}/reread"): Right(_OPERATOR, Action.REREAD),
     ("POST", "/studies/{name}/drop"): Right(_OPERATOR, Action.DROPPED),
     ("GET", "/api/openapi.json"): Right(_VIEWER),
     ("GET", "/api/studies"): Right(_VIEWER, Action.QUERIED),
@@ -50,6 +51,7 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/api/deliveries"): Right(_VIEWER, Action.QUERIED),
     ("POST", "/api/studies/{name}/retry"): Right(_OPERATOR, Action.RETRIED),
     ("POST", "/api/studies/{name}/redeliver"): Right(_OPERATOR, Action.REDELIVERED),
+    ("POST", "/api/studies/{name}/reread"): Right(_OPERATOR, Action.REREAD),
     ("POST", "/api/studies/{name}/drop"): Right(_OPERATOR, Action.DROPPED),
 }
 # What is not served is told to those alone who may see what is.

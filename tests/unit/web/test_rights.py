@@ -19,7 +19,7 @@ ANYBODYS = {
 OPERATORS = {
     "POST /api/studies", "POST /needs-you/retry",
     *(f"POST {at}/studies/{{name}}/{w}" for at in ("", "/api") for w in
-      ("retry", "redeliver", "drop")),
+      ("retry", "redeliver", "reread", "drop")),
 }  # fmt: skip
 
 
