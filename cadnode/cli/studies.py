@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cadnode.node.study_index import Studies
     from cadnode.node.study_queue import StudyQueue
     from cadnode.web.deliveries import Delivery, Ordered
+    from cadnode.web.queue import StudyFilter
     from cadnode.web.study import StudyState
 
 studies_app = typer.Typer(
@@ -32,6 +33,7 @@ studies_app = typer.Typer(
     "destination does not have the result; [bold]cadnode studies retry KEY[/] sends it now.",
 )
 
+_AT_ONCE = 500  # studies, read from the list
 _LOOK_S = 60.0  # for which a command looks at studies that are not listed yet
 
 Names = Annotated[
@@ -44,6 +46,19 @@ To = Annotated[
 AllRefused = Annotated[
     bool,
     typer.Option("--all-refused", help="every study that a destination refused or was away for"),
+]
+All = Annotated[
+    bool,
+    typer.Option("--all", help="every study that needs somebody; --to, --since … narrow it"),
+]
+OfState = Annotated[
+    str, typer.Option("--state", metavar="STATE", help="with --all: only refused, or only failed")
+]
+Since = Annotated[
+    str, typer.Option("--since", metavar="DAY", help="with --all: changed on this day or later")
+]
+Until = Annotated[
+    str, typer.Option("--until", metavar="DAY", help="with --all: changed on this day or before")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would be done, do nothing")]
 
@@ -175,12 +190,12 @@ def reread(
 
     by = actor(datetime.now(UTC)).name
     with opened(settings.load(config)) as place:
-        chosen = _chosen(place, studies, "", all_refused=False)
+        chosen = _chosen(place, studies, "")
 
         def again(study: str, _destination: str) -> "Ordered":
             return place.desk.reread(study, by)
 
-        order = _Order(Action.REREAD, again, "read once more")
+        order = _Order(Action.REREAD, again, _OF_STUDY[0])
         _order(place, chosen, order, dry_run=dry_run, as_json=as_json)
 
 
@@ -190,19 +205,24 @@ def retry(
     studies: Names = None,
     to: To = "",
     all_refused: AllRefused = False,
+    everything: All = False,
+    state: OfState = "",
+    since: Since = "",
+    until: Until = "",
     dry_run: DryRun = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Deliver now what is undelivered, and read again what could not be read.
+    """Deliver now what is undelivered, and fetch and read again what could not be.
 
     Nothing is sent twice that a destination has. On a stopped node it is done at the next start.
-    Example: [bold]cadnode studies retry --all-refused --to archive[/]
+    Example, after an outage: [bold]cadnode studies retry --all --to archive --since 2026-03-01[/]
     """
     from cadnode.audit.event import Action
 
+    narrowed = Narrowed(everything, to, state, since, until)
     with opened(settings.load(config)) as place:
-        chosen = _chosen(place, studies, to, all_refused=all_refused)
+        chosen = _chosen(place, studies, to, all_refused=all_refused, narrowed=narrowed)
         order = _Order(Action.RETRIED, place.desk.retry, "sent now")
         _order(place, chosen, order, dry_run=dry_run, as_json=as_json)
 
@@ -226,7 +246,7 @@ def redeliver(
     if not to:
         raise SettingsError("say where to: --to DEST, the name of a [[destinations]] block")
     with opened(settings.load(config)) as place:
-        chosen = _chosen(place, studies, to, all_refused=False)
+        chosen = _chosen(place, studies, to)
         order = _Order(Action.REDELIVERED, place.desk.redeliver, "sent again")
         _order(place, chosen, order, dry_run=dry_run, as_json=as_json)
 
@@ -240,6 +260,10 @@ def drop(
         str, typer.Option(metavar="TEXT", help="why, without patient data: the record keeps it")
     ] = "",
     all_refused: AllRefused = False,
+    everything: All = False,
+    state: OfState = "",
+    since: Since = "",
+    until: Until = "",
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     dry_run: DryRun = False,
     config: ConfigFile = None,
@@ -259,7 +283,8 @@ def drop(
         raise SettingsError("say why: --reason TEXT, without patient data")
     by = actor(datetime.now(UTC)).name
     with opened(settings.load(config)) as place:
-        chosen = _chosen(place, studies, to, all_refused=all_refused)
+        narrowed = Narrowed(everything, to, state, since, until)
+        chosen = _chosen(place, studies, to, all_refused=all_refused, narrowed=narrowed)
         what = "results" if all_refused else "studies"
         if not (yes or dry_run) and not typer.confirm(
             f"Give up what is undelivered of {len(chosen)} {what}?", err=True
@@ -282,19 +307,68 @@ class _Order:
     done: str
 
 
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """Which of the studies that need somebody are meant by --all."""
+
+    everything: bool = False
+    destination: str = ""
+    state: str = ""
+    since: str = ""
+    until: str = ""
+
+    def filter(self) -> "StudyFilter":
+        """The same for the list. Raises `SettingsError`."""
+        from dataclasses import replace
+
+        from cadnode.web.queue import FilterWrong, filter_of
+
+        words = ("destination", "state", "since", "until")
+        try:
+            found = filter_of({name: getattr(self, name) for name in words}, _AT_ONCE)
+        except FilterWrong as wrong:
+            raise SettingsError(str(wrong)) from None
+        return replace(found, needs_you=True)
+
+
 def _chosen(
-    place: Place, named: Sequence[str] | None, to: str, *, all_refused: bool
+    place: Place,
+    named: Sequence[str] | None,
+    to: str,
+    *,
+    all_refused: bool = False,
+    narrowed: Narrowed | None = None,
 ) -> list[tuple[str, str]]:
-    """(study, destination) of what is named, or of every result that was refused or given up."""
+    """(study, destination) of what is named, of every refused result, or of all that need you."""
     from cadnode.web.deliveries import DeliveryFilter
     from cadnode.web.study import key_of
 
-    if bool(named) == all_refused:
-        raise SettingsError("name studies, or --all-refused: one of the two")
+    narrowed = narrowed or Narrowed()
+    if bool(named) + all_refused + narrowed.everything != 1:
+        raise SettingsError("name studies, or --all, or --all-refused where there is one: one way")
+    if not narrowed.everything and (narrowed.state or narrowed.since or narrowed.until):
+        raise SettingsError("--state, --since and --until narrow --all")
     if named:
         return [(key, to) for key in dict.fromkeys(map(key_of, named))]
+    if narrowed.everything:
+        return [(key, to) for key in _needing_you(place, narrowed.filter())]
     found = place.desk.listed(DeliveryFilter(destination=to))
     return [(one.study, one.destination) for one in found if one.state in ("refused", "given_up")]
+
+
+def _needing_you(place: Place, wanted: "StudyFilter") -> list[str]:
+    """Keys of the studies that need somebody and fit, part by part."""
+    from dataclasses import replace
+
+    if not place.queue.refresh(_LOOK_S):
+        err.print("Not every study could be looked at: ask again, or start the node.")
+    keys: list[str] = []
+    while True:
+        page = place.queue.page(wanted)
+        keys += [row.study.key for row in page.rows]
+        if not page.after:
+            return keys
+        wanted = replace(wanted, after=page.after)
 
 
 def _order(
@@ -325,13 +399,17 @@ def _order(
         is_running = ordered.is_running
         results.append({"study": key, **ordered.as_dict()})
     if as_json:
-        print_json({"dry_run": dry_run, "studies": results})
+        print_json({"dry_run": dry_run, "count": len(results), "studies": results})
     else:
         _print_order(results, f"would be {order.done}" if dry_run else order.done)
         if not is_running:
             out.print("The node is stopped: this is carried out when it starts.")
     if n_refused:
         raise typer.Exit(2)
+
+
+_OF_STUDY = ("read once more", "would be read once more")  # and of no delivery
+_NOTHING = "nothing is undelivered"
 
 
 def _print_order(results: Sequence[dict[str, Any]], done: str) -> None:
@@ -341,9 +419,9 @@ def _print_order(results: Sequence[dict[str, Any]], done: str) -> None:
                       soft_wrap=True)  # fmt: skip
             continue
         names = ", ".join(d["destination"] for d in one["deliveries"])
-        what = f"{done}: {names}" if names else "nothing is undelivered"
-        if one.get("reading"):
-            what = "what failed is tried again"
+        what = f"{done}: {names}" if names else done if done in _OF_STUDY else _NOTHING
+        if one.get("reading") or one.get("fetching"):
+            what = done if done in _OF_STUDY else "what failed is tried again"
         out.print(styled("{}  {}", one["study"], what), soft_wrap=True)
     if not results:
         out.print("Nothing is undelivered.")

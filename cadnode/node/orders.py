@@ -7,7 +7,7 @@ deletes an image or a result.
 
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from cadnode.node.jobs import (
 )
 from cadnode.node.rereading import Rereading
 from cadnode.node.results import Results
+from cadnode.node.several_orders import SeveralOrders
 from cadnode.node.study_state import delivery_word
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
 from cadnode.node.workflow import ARRIVALS, FETCHES
@@ -59,7 +60,16 @@ class DeliveryDesk:
 
     def orders(self) -> Orders:
         """The orders, for those who pass them on."""
-        return Orders(self.retry, self.redeliver, self.drop, self.listed, self.reread)
+        several = SeveralOrders(self, self._index)
+        return Orders(
+            self.retry,
+            self.redeliver,
+            self.drop,
+            self.listed,
+            self.reread,
+            several.retry,
+            several.drop,
+        )
 
     def close(self) -> None:
         """Let go of the database."""
@@ -75,8 +85,13 @@ class DeliveryDesk:
         Unavailable
             The job database does not answer.
         """
+        study = key_of(name)
+        return self.retry_owed(study, destination, self._index.of_study(study))
+
+    def retry_owed(self, name: str, destination: str, owed: Sequence[Undelivered]) -> Ordered:
+        """The same, where it is known what is owed of the study."""
         study = self._known(name)
-        entries = self._entries(study, destination)
+        entries = _of(destination, owed)
         for entry in entries:
             self._configured(entry.destination)
         try:
@@ -84,7 +99,13 @@ class DeliveryDesk:
             for entry in entries:
                 self._send_now(entry, jobs.get(entry.job))
             is_fetching = self._fetch_again(study)
-            is_reading = not entries and bool(self._spool.instances(study))
+            is_here = bool(self._spool.instances(study))
+            is_reading = not entries and is_here
+            if not (entries or is_here or is_fetching) and self._is_without_request(study):
+                raise OrderRefused(
+                    "it is not known any more from where the study was asked for",
+                    "press Read with cadnode in Orthanc, or send it",
+                )
             if is_reading:
                 options: Any = {"workflow_name": "consider", "queue_name": ARRIVALS}
                 self._client.enqueue(options, study, True)
@@ -144,17 +165,25 @@ class DeliveryDesk:
     def drop(self, name: str, destination: str, by: str, why: str) -> Ordered:
         """Give up what is undelivered of a study; the record beside the result says who and why.
 
+        Of a study that was never fetched, and of which nothing is here, the request is forgotten.
+
         Raises
         ------
         OrderRefused
             There is nothing undelivered, or no reason is given.
         """
-        words = " ".join(why.split())
-        if not words.isprintable() or not words or len(words) > MOST_WORDS:
-            hint = f"say in one line of at most {MOST_WORDS} characters why, without patient data"
-            raise OrderRefused("a delivery is not dropped without a reason", hint)
+        study = key_of(name)
+        return self.drop_owed(study, destination, by, why, self._index.of_study(study))
+
+    def drop_owed(
+        self, name: str, destination: str, by: str, why: str, owed: Sequence[Undelivered]
+    ) -> Ordered:
+        """The same, where it is known what is owed of the study."""
+        words = reason_of(why)
         study = self._known(name)
-        entries = [*self._entries(study, destination), *self._untried(study, destination)]
+        if self._forget_fetch(study):
+            return self._ordered(())
+        entries = [*_of(destination, owed), *self._untried(study, destination)]
         if not entries:
             raise OrderRefused(
                 "nothing of this study is undelivered", "`cadnode deliveries list` shows what is"
@@ -218,12 +247,31 @@ class DeliveryDesk:
     def _known(self, name: str) -> str:
         study = key_of(name)
         is_here = bool(self._spool.instances(study)) or self._results.of_study(study).is_dir()
-        if not is_here and requests.failed(self._storage / "spool", study) is None:
+        if not is_here and not self._has_failed_fetch(study):
             raise OrderRefused(
                 "the node has never received anything of this study",
                 "`cadnode studies list` shows the studies; name one by its key or UID",
             )
         return study
+
+    def _has_failed_fetch(self, study: str) -> bool:
+        how = requests.ended(self._storage / "spool", study)
+        return how is not None and how.is_final and how.code not in requests.GOOD
+
+    def _is_without_request(self, study: str) -> bool:
+        """Whether its fetch failed on an older version, which did not keep what was asked for."""
+        spool = self._storage / "spool"
+        return self._has_failed_fetch(study) and requests.load(spool, study) is None
+
+    def _forget_fetch(self, study: str) -> bool:
+        """Whether all that is known of the study is a fetch that failed; it is forgotten."""
+        spool = self._storage / "spool"
+        if self._spool.instances(study) or requests.load(spool, study) is not None:
+            return False
+        if self._results.of_study(study).is_dir() or not self._has_failed_fetch(study):
+            return False
+        requests.remove(spool, study)
+        return True
 
     def _configured(self, destination: str) -> None:
         try:
@@ -234,10 +282,6 @@ class DeliveryDesk:
                 f"no destination {destination!r} is configured",
                 f"configured: {names}; what is owed to another one can only be dropped",
             ) from None
-
-    def _entries(self, study: str, destination: str) -> list[Undelivered]:
-        found = self._index.of_study(study)
-        return [e for e in found if destination in ("", e.destination)]
 
     def _newest(self, study: str) -> str:
         newest = self._results.predecessor(study, "")
@@ -292,6 +336,19 @@ class DeliveryDesk:
     def _ordered(self, deliveries: Iterable[Delivery], *, is_read_again: bool = False) -> Ordered:
         is_running = role_status.look(self._storage, "worker").is_up
         return Ordered(tuple(deliveries), is_read_again, is_running)
+
+
+def reason_of(why: str) -> str:
+    """Why something is given up, as it is kept. Raises `OrderRefused` where nothing is said."""
+    words = " ".join(why.split())
+    if not words.isprintable() or not words or len(words) > MOST_WORDS:
+        hint = f"say in one line of at most {MOST_WORDS} characters why, without patient data"
+        raise OrderRefused("a delivery is not dropped without a reason", hint)
+    return words
+
+
+def _of(destination: str, owed: Sequence[Undelivered]) -> list[Undelivered]:
+    return [entry for entry in owed if destination in ("", entry.destination)]
 
 
 def _is_of(wanted: str, state: str) -> bool:

@@ -1,6 +1,6 @@
 """Deliveries as clients and people see them, and what an admin may order of a study."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -89,6 +89,14 @@ class OrderRefused(CadnodeError):
 
 
 @dataclass(frozen=True, slots=True)
+class Act:
+    """What became of an order for one of several studies: `refused` says why it was not taken."""
+
+    study: str
+    refused: OrderRefused | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Orders:
     """What may be ordered; each raises `OrderRefused`, and `Unavailable` without job database.
 
@@ -97,6 +105,8 @@ class Orders:
     `redeliver(study, destination)`: send the result again; an archive gets the same UIDs.
     `drop(study, destination, by, why)`: give up what is undelivered, on purpose.
     `listed(filter)`: the deliveries that it lets pass, the oldest first.
+    `retry_several(keys, destination)`, `drop_several(keys, destination, by, why)`: each of several
+    studies; of those that the job database did not answer for any more, nothing is said.
     Studies are keys or UIDs; destination "": all.
     """
 
@@ -105,6 +115,8 @@ class Orders:
     drop: Callable[[str, str, str, str], Ordered]
     listed: Callable[[DeliveryFilter], list[Delivery]]
     reread: Callable[[str, str], Ordered]
+    retry_several: Callable[[Sequence[str], str], list[Act]]
+    drop_several: Callable[[Sequence[str], str, str, str], list[Act]]
 
 
 def _iso(seconds: float) -> str:

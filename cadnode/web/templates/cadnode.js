@@ -5,8 +5,62 @@ function show(main, wanted) {
   const live = main.querySelectorAll("[data-live]");
   for (const part of live.length ? live : [main]) {
     const fresh = part === main ? wanted : wanted.querySelector("#" + part.id);
-    if (fresh && fresh.outerHTML !== part.outerHTML) part.replaceWith(document.adoptNode(fresh));
+    if (fresh) follow(part, fresh);
   }
+}
+// Changes what differs and touches nothing else: focus, scroll, a selection, what is ticked, typed
+// or unfolded stay as they are.
+const PEOPLES = new Set(["open", "checked", "value", "selected"]);  // attributes that a person sets
+function follow(shown, fresh) {
+  if (shown.nodeType !== Node.ELEMENT_NODE) {
+    if (shown.nodeValue !== fresh.nodeValue) shown.nodeValue = fresh.nodeValue;
+    return;
+  }
+  for (const { name, value } of [...fresh.attributes]) {
+    if (shown.getAttribute(name) !== value && !kept(shown, name)) shown.setAttribute(name, value);
+  }
+  for (const { name } of [...shown.attributes]) {
+    if (!fresh.hasAttribute(name) && !kept(shown, name)) shown.removeAttribute(name);
+  }
+  followChildren(shown, fresh);
+}
+function kept(shown, name) {
+  return PEOPLES.has(name) && shown.matches("details, input:not([type=hidden]), option");
+}
+function followChildren(shown, fresh) {
+  let at = shown.firstChild;
+  for (const wanted of [...fresh.childNodes]) {
+    const own = counterpart(shown, at, wanted);
+    if (!own) {
+      shown.insertBefore(document.adoptNode(wanted), at);
+      continue;
+    }
+    // A row that moved past others: those before it go behind it, and the row itself is not moved.
+    while (at !== own) {
+      const next = at.nextSibling;
+      shown.appendChild(at);
+      at = next;
+    }
+    follow(own, wanted);
+    at = own.nextSibling;
+  }
+  while (at) {
+    const next = at.nextSibling;
+    at.remove();
+    at = next;
+  }
+}
+function keyOf(node) {
+  return node.nodeType === Node.ELEMENT_NODE ? node.dataset.key || node.id : "";
+}
+// What is shown of it already: of a row its key says which, of other nodes the next of its kind.
+function counterpart(shown, at, wanted) {
+  const key = keyOf(wanted);
+  for (let node = at; node; node = node.nextSibling) {
+    if (key ? keyOf(node) === key : node.nodeName === wanted.nodeName && !keyOf(node)) return node;
+    if (!key) return null;
+  }
+  return null;
 }
 async function refresh() {
   const main = document.querySelector("main");
@@ -19,7 +73,7 @@ async function refresh() {
     }
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const wanted = fresh.querySelector("main");
-    if (wanted && !main.querySelector("details[open]")) {
+    if (wanted) {
       document.title = fresh.title;
       show(main, wanted);
     }

@@ -31,10 +31,11 @@ def at(seconds: float) -> datetime:
 
 
 def test_the_rule_by_which_a_study_is_read_is_said_in_words() -> None:
-    assert "nothing has come for 30 s" in rule_of(rules_of(Settings()))
-    assert rule_of(rules_of(Settings())).startswith(
-        "A study is read 2 s after its views are here (L CC, "
+    rule = rule_of(rules_of(Settings()))
+    assert rule.startswith(
+        "A study is read 2 s after its views are here (L CC, L MLO, R CC, R MLO)"
     )
+    assert "once nothing has come for 30 s" in rule
     assert rule_of(Rules(frozenset(), 5.0, 20.0)) == (
         "A study is read once nothing has come for 20 s."
     )
