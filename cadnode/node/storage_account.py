@@ -36,9 +36,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class DiskUse:
-    """The storage folder's file system, in bytes; `held` is what images, results, jobs and the
-    list of studies take.
-    """
+    """The storage folder's file system, in bytes; `held` is what the node's own files take."""
 
     total: int
     free: int

@@ -91,11 +91,17 @@ class StudyWays:
             found.append(
                 Arrived(
                     name, word, _moment(last.at if last else None),
-                    sum(1 + one.n_left_out for one in ours), last.reason if last else "",
+                    _n_tries(ours), last.reason if last else "",
                     _moment(entry.next_at if entry else None),
                 )
             )  # fmt: skip
         return tuple(found)
+
+
+def _n_tries(found: Sequence[DeliveryTry]) -> int:
+    """How often it was tried: that it was given up is a line of the record, and no try."""
+    decisions = (DeliveryStatus.GIVEN_UP, DeliveryStatus.DROPPED)
+    return sum((one.status not in decisions) + one.n_left_out for one in found)
 
 
 def rule_of(rules: Rules) -> str:

@@ -28,8 +28,7 @@ _FILTERS: Final = ("state", "destination", "since", "until")
 _FETCH_AGAIN: Final = "then try again"
 DELIVERY_ADVICE: Final = {
     "refused": "Mend at the destination what it refuses (its title for this node, rights, kinds of "
-    "objects; `cadnode check` asks it), then try again. What shall never go there is given up on "
-    "the study's page.",
+    "objects; `cadnode check` asks it), then try again. What shall never go there: give it up.",
     "given_up": "See that the destination is up and reached (`cadnode check`), then try again.",
 }
 ADVICE: Final = {

@@ -28,20 +28,22 @@ function kept(shown, name) {
   return PEOPLES.has(name) && shown.matches("details, input:not([type=hidden]), option");
 }
 function followChildren(shown, fresh) {
+  const wanted = [...fresh.childNodes], staying = new Set(wanted.map(keyOf));
+  for (const node of [...shown.childNodes]) {
+    if (keyOf(node) && !staying.has(keyOf(node))) node.remove();
+  }
   let at = shown.firstChild;
-  for (const wanted of [...fresh.childNodes]) {
-    const own = counterpart(shown, at, wanted);
-    if (!own) {
-      shown.insertBefore(document.adoptNode(wanted), at);
+  for (const node of wanted) {
+    let own = counterpart(at, node);
+    if (own && own !== at) {  // it moved; what it passed stays where it is
+      if (nextRow(at) === own) shown.appendChild(at);  // or the one before it moved back
+      else shown.insertBefore(own, at);
+    } else if (!own) {
+      own = shown.insertBefore(document.adoptNode(node), at);
+      at = own.nextSibling;
       continue;
     }
-    // A row that moved past others: those before it go behind it, and the row itself is not moved.
-    while (at !== own) {
-      const next = at.nextSibling;
-      shown.appendChild(at);
-      at = next;
-    }
-    follow(own, wanted);
+    follow(own, node);
     at = own.nextSibling;
   }
   while (at) {
@@ -53,12 +55,17 @@ function followChildren(shown, fresh) {
 function keyOf(node) {
   return node.nodeType === Node.ELEMENT_NODE ? node.dataset.key || node.id : "";
 }
-// What is shown of it already: of a row its key says which, of other nodes the next of its kind.
-function counterpart(shown, at, wanted) {
+function nextRow(at) {
+  let node = at && at.nextSibling;
+  while (node && node.nodeType !== Node.ELEMENT_NODE) node = node.nextSibling;
+  return node;
+}
+// What is shown of it already: of a row its key says which, else what stands here, if it is like it.
+function counterpart(at, wanted) {
   const key = keyOf(wanted);
+  if (!key) return at && at.nodeName === wanted.nodeName && !keyOf(at) ? at : null;
   for (let node = at; node; node = node.nextSibling) {
-    if (key ? keyOf(node) === key : node.nodeName === wanted.nodeName && !keyOf(node)) return node;
-    if (!key) return null;
+    if (keyOf(node) === key && node.nodeName === wanted.nodeName) return node;
   }
   return null;
 }
