@@ -1,28 +1,22 @@
 """`cadnode studies`: where studies are, and what to do about those whose result is undelivered."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from cadnode import settings
-from cadnode.cli.acts import acting
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
+from cadnode.cli.node_place import LOOK_S, opened
+from cadnode.cli.study_orders import Narrowed, StudyOrder, carry_out, chosen_of
 from cadnode.cli.way_output import print_way
 from cadnode.errors import SettingsError
 from cadnode.terminal import styled
 
 if TYPE_CHECKING:
-    from cadnode.audit.event import Action
-    from cadnode.node.orders import DeliveryDesk
-    from cadnode.node.study_index import Studies
-    from cadnode.node.study_queue import StudyQueue
     from cadnode.web.deliveries import Delivery, Ordered
-    from cadnode.web.queue import StudyFilter
     from cadnode.web.study import StudyState
 
 studies_app = typer.Typer(
@@ -32,9 +26,6 @@ studies_app = typer.Typer(
     "First steps: [bold]cadnode studies list[/]; [bold]cadnode studies show KEY[/] says why a "
     "destination does not have the result; [bold]cadnode studies retry KEY[/] sends it now.",
 )
-
-_AT_ONCE = 500  # studies, read from the list
-_LOOK_S = 60.0  # for which a command looks at studies that are not listed yet
 
 Names = Annotated[
     list[str] | None,
@@ -63,39 +54,6 @@ Until = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would be done, do nothing")]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The node's studies and deliveries, as its folders and its job database have them."""
-
-    values: settings.Settings
-    studies: "Studies"
-    queue: "StudyQueue"
-    desk: "DeliveryDesk"
-
-
-@contextmanager
-def opened(values: settings.Settings) -> Iterator[Place]:
-    """The node of these settings, running or not."""
-    from cadnode.errors import CadnodeError
-    from cadnode.node.jobs import JobLookup
-    from cadnode.node.listener import open_spool
-    from cadnode.node.orders import DeliveryDesk
-    from cadnode.node.study_index import Studies
-    from cadnode.node.study_queue import StudyQueue
-    from cadnode.web.node import Unavailable
-
-    progress = JobLookup(values.database_url)
-    desk = DeliveryDesk(values, progress)
-    try:
-        studies = Studies(values, open_spool(values), progress)
-        yield Place(values, studies, StudyQueue(values, studies, progress), desk)
-    except Unavailable as error:
-        raise CadnodeError(f"{error}: {error.hint}") from None
-    finally:
-        desk.close()
-        progress.close()
-
-
 @studies_app.command("list")
 @command
 def list_(
@@ -122,7 +80,7 @@ def list_(
     if state and state not in words:
         raise SettingsError(f"there is no state {state!r}; there are {', '.join(words)}")
     with opened(settings.load(config)) as place:
-        is_complete = place.queue.refresh(_LOOK_S)
+        is_complete = place.queue.refresh(LOOK_S)
         wanted = StudyFilter(State(state) if state else None, needs_you=needs_you, limit=limit)
         found = [row.study for row in place.queue.page(wanted).rows]
     if not is_complete:
@@ -190,13 +148,13 @@ def reread(
 
     by = actor(datetime.now(UTC)).name
     with opened(settings.load(config)) as place:
-        chosen = _chosen(place, studies, "")
+        chosen = chosen_of(place, studies, "")
 
         def again(study: str, _destination: str) -> "Ordered":
             return place.desk.reread(study, by)
 
-        order = _Order(Action.REREAD, again, _OF_STUDY[0])
-        _order(place, chosen, order, dry_run=dry_run, as_json=as_json)
+        order = StudyOrder(Action.REREAD, again, "read once more", "read once more")
+        carry_out(place, chosen, order, dry_run=dry_run, as_json=as_json)
 
 
 @studies_app.command()
@@ -222,9 +180,11 @@ def retry(
 
     narrowed = Narrowed(everything, to, state, since, until)
     with opened(settings.load(config)) as place:
-        chosen = _chosen(place, studies, to, all_refused=all_refused, narrowed=narrowed)
-        order = _Order(Action.RETRIED, place.desk.retry, "sent now")
-        _order(place, chosen, order, dry_run=dry_run, as_json=as_json)
+        chosen = chosen_of(place, studies, to, all_refused=all_refused, narrowed=narrowed)
+        order = StudyOrder(
+            Action.RETRIED, place.desk.retry, "sent now", "what failed is tried again"
+        )
+        carry_out(place, chosen, order, dry_run=dry_run, as_json=as_json)
 
 
 @studies_app.command()
@@ -246,9 +206,9 @@ def redeliver(
     if not to:
         raise SettingsError("say where to: --to DEST, the name of a [[destinations]] block")
     with opened(settings.load(config)) as place:
-        chosen = _chosen(place, studies, to)
-        order = _Order(Action.REDELIVERED, place.desk.redeliver, "sent again")
-        _order(place, chosen, order, dry_run=dry_run, as_json=as_json)
+        chosen = chosen_of(place, studies, to)
+        order = StudyOrder(Action.REDELIVERED, place.desk.redeliver, "sent again")
+        carry_out(place, chosen, order, dry_run=dry_run, as_json=as_json)
 
 
 @studies_app.command()
@@ -284,7 +244,7 @@ def drop(
     by = actor(datetime.now(UTC)).name
     with opened(settings.load(config)) as place:
         narrowed = Narrowed(everything, to, state, since, until)
-        chosen = _chosen(place, studies, to, all_refused=all_refused, narrowed=narrowed)
+        chosen = chosen_of(place, studies, to, all_refused=all_refused, narrowed=narrowed)
         what = "results" if all_refused else "studies"
         if not (yes or dry_run) and not typer.confirm(
             f"Give up what is undelivered of {len(chosen)} {what}?", err=True
@@ -294,137 +254,10 @@ def drop(
         def dropped(study: str, destination: str) -> "Ordered":
             return place.desk.drop(study, destination, by, reason)
 
-        order = _Order(Action.DROPPED, dropped, "dropped")
-        _order(place, chosen, order, dry_run=dry_run, as_json=as_json)
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """What is done to each study, as the trail calls it, and what is said of it then."""
-
-    action: "Action"
-    carry_out: "Callable[[str, str], Ordered]"
-    done: str
-
-
-@dataclass(frozen=True, slots=True)
-class Narrowed:
-    """Which of the studies that need somebody are meant by --all."""
-
-    everything: bool = False
-    destination: str = ""
-    state: str = ""
-    since: str = ""
-    until: str = ""
-
-    def filter(self) -> "StudyFilter":
-        """The same for the list. Raises `SettingsError`."""
-        from dataclasses import replace
-
-        from cadnode.web.queue import FilterWrong, filter_of
-
-        words = ("destination", "state", "since", "until")
-        try:
-            found = filter_of({name: getattr(self, name) for name in words}, _AT_ONCE)
-        except FilterWrong as wrong:
-            raise SettingsError(str(wrong)) from None
-        return replace(found, needs_you=True)
-
-
-def _chosen(
-    place: Place,
-    named: Sequence[str] | None,
-    to: str,
-    *,
-    all_refused: bool = False,
-    narrowed: Narrowed | None = None,
-) -> list[tuple[str, str]]:
-    """(study, destination) of what is named, of every refused result, or of all that need you."""
-    from cadnode.web.deliveries import DeliveryFilter
-    from cadnode.web.study import key_of
-
-    narrowed = narrowed or Narrowed()
-    if bool(named) + all_refused + narrowed.everything != 1:
-        raise SettingsError("name studies, or --all, or --all-refused where there is one: one way")
-    if not narrowed.everything and (narrowed.state or narrowed.since or narrowed.until):
-        raise SettingsError("--state, --since and --until narrow --all")
-    if named:
-        return [(key, to) for key in dict.fromkeys(map(key_of, named))]
-    if narrowed.everything:
-        return [(key, to) for key in _needing_you(place, narrowed.filter())]
-    found = place.desk.listed(DeliveryFilter(destination=to))
-    return [(one.study, one.destination) for one in found if one.state in ("refused", "given_up")]
-
-
-def _needing_you(place: Place, wanted: "StudyFilter") -> list[str]:
-    """Keys of the studies that need somebody and fit, part by part."""
-    from dataclasses import replace
-
-    if not place.queue.refresh(_LOOK_S):
-        err.print("Not every study could be looked at: ask again, or start the node.")
-    keys: list[str] = []
-    while True:
-        page = place.queue.page(wanted)
-        keys += [row.study.key for row in page.rows]
-        if not page.after:
-            return keys
-        wanted = replace(wanted, after=page.after)
-
-
-def _order(
-    place: Place,
-    chosen: Sequence[tuple[str, str]],
-    order: _Order,
-    *,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    """Carry out an order for each study; what fails for one is said, and the others go on."""
-    from cadnode.web.deliveries import DeliveryFilter, OrderRefused
-
-    results: list[dict[str, Any]] = []
-    n_refused, is_running = 0, True
-    for key, to in chosen:
-        if dry_run:
-            rows = place.desk.listed(DeliveryFilter(study=key, destination=to))
-            results.append({"study": key, "deliveries": [one.as_dict() for one in rows]})
-            continue
-        try:
-            with acting(place.values, order.action, study=key, peer=to):
-                ordered = order.carry_out(key, to)
-        except OrderRefused as error:
-            n_refused += 1
-            results.append({"study": key, "error": error.error, "hint": error.hint})
-            continue
-        is_running = ordered.is_running
-        results.append({"study": key, **ordered.as_dict()})
-    if as_json:
-        print_json({"dry_run": dry_run, "count": len(results), "studies": results})
-    else:
-        _print_order(results, f"would be {order.done}" if dry_run else order.done)
-        if not is_running:
-            out.print("The node is stopped: this is carried out when it starts.")
-    if n_refused:
-        raise typer.Exit(2)
-
-
-_OF_STUDY = ("read once more", "would be read once more")  # and of no delivery
-_NOTHING = "nothing is undelivered"
-
-
-def _print_order(results: Sequence[dict[str, Any]], done: str) -> None:
-    for one in results:
-        if "error" in one:
-            err.print(styled("[red]✗[/] {}: {}; {}", one["study"], one["error"], one["hint"]),
-                      soft_wrap=True)  # fmt: skip
-            continue
-        names = ", ".join(d["destination"] for d in one["deliveries"])
-        what = f"{done}: {names}" if names else done if done in _OF_STUDY else _NOTHING
-        if one.get("reading") or one.get("fetching"):
-            what = done if done in _OF_STUDY else "what failed is tried again"
-        out.print(styled("{}  {}", one["study"], what), soft_wrap=True)
-    if not results:
-        out.print("Nothing is undelivered.")
+        order = StudyOrder(
+            Action.DROPPED, dropped, "dropped", "the failed fetch is forgotten", forgets=True
+        )
+        carry_out(place, chosen, order, dry_run=dry_run, as_json=as_json)
 
 
 def _table(found: "Sequence[StudyState]", *, with_reasons: bool) -> Table:

@@ -7,7 +7,7 @@ deletes an image or a result.
 
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -16,8 +16,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from cadnode.errors import SettingsError
 from cadnode.node import commitments, delivery_record, retry, role_status
 from cadnode.node.commitments import Transactions
+from cadnode.node.delivery_list import DeliveryList, of_entry
 from cadnode.node.delivery_record import DeliveryTry
 from cadnode.node.delivery_workflow import delivery_queue
+from cadnode.node.failed_fetches import FailedFetches
 from cadnode.node.job_database import client_of
 from cadnode.node.jobs import (
     DeliveryStatus,
@@ -26,18 +28,15 @@ from cadnode.node.jobs import (
     JobsUnavailable,
     again_id,
     deliver_id,
-    delivery_of,
 )
 from cadnode.node.rereading import Rereading
 from cadnode.node.results import Results
 from cadnode.node.several_orders import SeveralOrders
-from cadnode.node.study_state import delivery_word
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
-from cadnode.node.workflow import ARRIVALS, FETCHES
-from cadnode.receive.fetch import requests
+from cadnode.node.workflow import ARRIVALS
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
-from cadnode.web.deliveries import OWED, Delivery, DeliveryFilter, Ordered, OrderRefused, Orders
+from cadnode.web.deliveries import Delivery, DeliveryFilter, Ordered, OrderRefused, Orders
 from cadnode.web.node import jobs_away
 from cadnode.web.study import key_of
 
@@ -56,6 +55,8 @@ class DeliveryDesk:
         self._index = UndeliveredIndex(self._storage)
         self._progress = progress
         self._client = client_of(settings.database_url)
+        self._fetches = FailedFetches(self._storage)
+        self._list = DeliveryList(self._results, self._index, progress)
         self._rereading = Rereading(settings, progress, self._client)
 
     def orders(self) -> Orders:
@@ -98,10 +99,10 @@ class DeliveryDesk:
             jobs = self._progress.find(entry.job for entry in entries if entry.job)
             for entry in entries:
                 self._send_now(entry, jobs.get(entry.job))
-            is_fetching = self._fetch_again(study)
+            is_fetching = self._fetches.ask_again(study, self._client)
             is_here = bool(self._spool.instances(study))
             is_reading = not entries and is_here
-            if not (entries or is_here or is_fetching) and self._is_without_request(study):
+            if not (entries or is_here or is_fetching) and self._fetches.is_unknown(study):
                 raise OrderRefused(
                     "it is not known any more from where the study was asked for",
                     "press Read with cadnode in Orthanc, or send it",
@@ -111,19 +112,8 @@ class DeliveryDesk:
                 self._client.enqueue(options, study, True)
         except (SQLAlchemyError, JobsUnavailable) as error:
             raise jobs_away() from error
-        ordered = self._ordered(map(_of_entry, entries), is_read_again=is_reading)
+        ordered = self._ordered(map(of_entry, entries), is_read_again=is_reading)
         return replace(ordered, is_fetched_again=is_fetching)
-
-    def _fetch_again(self, study: str) -> bool:
-        """Whether the study is fetched once more, because its last fetch failed for good."""
-        spool = self._storage / "spool"
-        request = requests.failed(spool, study)
-        if request is None or requests.load(spool, study) is not None:
-            return False
-        requests.save(spool, request)
-        options: Any = {"workflow_name": "fetch", "queue_name": FETCHES}
-        self._client.enqueue(options, study)
-        return True
 
     def reread(self, name: str, by: str) -> Ordered:
         """Read a study once more that is read already; `by` is who wants it.
@@ -201,77 +191,23 @@ class DeliveryDesk:
         return self._ordered(dropped)
 
     def listed(self, wanted: DeliveryFilter) -> list[Delivery]:
-        """The deliveries that a filter lets pass, the oldest first.
-
-        Raises
-        ------
-        Unavailable
-            The job database does not answer, and what waits is asked for.
-        """
-        study = key_of(wanted.study) if wanted.study else ""
-        found = {(d.study, d.content, d.destination): d for d in self._all(wanted.state, study)}
-        latest = time.time() - wanted.older_than_s
-        rows = (
-            one
-            for one in found.values()
-            if one.since <= latest
-            and wanted.destination in ("", one.destination)
-            and study in ("", one.study)
-            and _is_of(wanted.state, one.state)
-        )
-        return sorted(rows, key=lambda one: (one.since, one.study, one.destination))
-
-    def _all(self, state: str, study: str) -> Iterator[Delivery]:
-        if state not in ("undelivered", *OWED):
-            yield from self._recorded(study)
-        if state in (*_WAITING, "all"):
-            try:
-                for job in self._progress.open_jobs("deliver"):
-                    key = delivery_of(job.identifier)
-                    yield Delivery(*key, "waiting", "", job.created_at, 0)
-            except JobsUnavailable as error:
-                raise jobs_away() from error
-        yield from map(_of_entry, self._index.all())
-
-    def _recorded(self, study: str) -> Iterator[Delivery]:
-        """Every recorded delivery: a look at each result, for those who ask for it."""
-        for file in self._results.folder.glob(f"{study or '*'}/*/{delivery_record.FILE}"):
-            found = delivery_record.tries(file.parent)
-            for name, last in delivery_record.last_tries(file.parent).items():
-                ours = [one for one in found if one.destination == name]
-                word = delivery_word(None, last)
-                place = (file.parent.parent.name, file.parent.name, name)
-                n_tries = sum(1 + one.n_left_out for one in ours)
-                yield Delivery(*place, word, last.reason, ours[0].at, n_tries)
+        """See `DeliveryList.listed`."""
+        return self._list.listed(wanted)
 
     def _known(self, name: str) -> str:
         study = key_of(name)
         is_here = bool(self._spool.instances(study)) or self._results.of_study(study).is_dir()
-        if not is_here and not self._has_failed_fetch(study):
+        if not is_here and not self._fetches.has_failed(study):
             raise OrderRefused(
                 "the node has never received anything of this study",
                 "`cadnode studies list` shows the studies; name one by its key or UID",
             )
         return study
 
-    def _has_failed_fetch(self, study: str) -> bool:
-        how = requests.ended(self._storage / "spool", study)
-        return how is not None and how.is_final and how.code not in requests.GOOD
-
-    def _is_without_request(self, study: str) -> bool:
-        """Whether its fetch failed on an older version, which did not keep what was asked for."""
-        spool = self._storage / "spool"
-        return self._has_failed_fetch(study) and requests.load(spool, study) is None
-
     def _forget_fetch(self, study: str) -> bool:
         """Whether all that is known of the study is a fetch that failed; it is forgotten."""
-        spool = self._storage / "spool"
-        if self._spool.instances(study) or requests.load(spool, study) is not None:
-            return False
-        if self._results.of_study(study).is_dir() or not self._has_failed_fetch(study):
-            return False
-        requests.remove(spool, study)
-        return True
+        is_here = bool(self._spool.instances(study)) or self._results.of_study(study).is_dir()
+        return not is_here and self._fetches.forget(study)
 
     def _configured(self, destination: str) -> None:
         try:
@@ -349,16 +285,3 @@ def reason_of(why: str) -> str:
 
 def _of(destination: str, owed: Sequence[Undelivered]) -> list[Undelivered]:
     return [entry for entry in owed if destination in ("", entry.destination)]
-
-
-def _is_of(wanted: str, state: str) -> bool:
-    if wanted == "undelivered":
-        return state in OWED
-    if wanted == "delivered":
-        return state in ("delivered", "unverified")
-    return wanted in ("all", state)
-
-
-def _of_entry(entry: Undelivered) -> Delivery:
-    word = "waiting" if entry.status is DeliveryStatus.RETRY else entry.status.value
-    return Delivery(*entry.key, word, entry.reason, entry.since, entry.n_tries, entry.next_at)
