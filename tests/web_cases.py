@@ -9,11 +9,11 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,10 +29,11 @@ from cadnode.identity.tokens import hash_of
 from cadnode.settings.sections import WebSection
 from cadnode.web.access import Access
 from cadnode.web.api import create
-from cadnode.web.deliveries import Delivery, DeliveryFilter, Ordered, Orders
+from cadnode.web.deliveries import Act, Delivery, DeliveryFilter, Ordered, OrderRefused, Orders
 from cadnode.web.node import Health, HealthProblem, Node, Notice, StudyReport
 from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
 from cadnode.web.study import Reason, State, StudyState
+from cadnode.web.way import Way
 
 UID = "1.2.840.99.1"
 KEY = "aaaabbbbccccdddd"
@@ -123,6 +124,7 @@ class Told:
     notices: list[Notice] = field(default_factory=list)
     orders: list[tuple[str, ...]] = field(default_factory=list)
     filters: list[StudyFilter] = field(default_factory=list)
+    way: Way = field(default_factory=Way)
     after: str = ""  # of the page, where more follow
     is_complete: bool = True
 
@@ -131,7 +133,8 @@ class Told:
         rows = [StudyRow(state, self.patient) for state in self.states.values()][: wanted.limit]
         needing = sum(row.study.needs_you for row in rows)
         counts = Counter(row.study.state for row in rows)
-        return StudyPage(tuple(rows), self.after, counts, needing, self.is_complete)
+        n_found = len(self.states) if wanted.counted else None
+        return StudyPage(tuple(rows), self.after, counts, needing, self.is_complete, n_found)
 
     def node(self) -> Node:
         def raising(value: Any) -> Any:
@@ -152,6 +155,13 @@ class Told:
             self.orders.append(words)
             return Ordered(())
 
+        def several(act: str, keys: Sequence[str], *words: str) -> list[Act]:
+            raising(None)
+            refusal = self.refusal if isinstance(self.refusal, OrderRefused) else None
+            if refusal is None:
+                self.orders += [(act, key, *words) for key in keys]
+            return [Act(key, refusal) for key in keys]
+
         def listed(_wanted: DeliveryFilter) -> list[Delivery]:
             return []
 
@@ -170,7 +180,11 @@ class Told:
                 lambda *words: order("redeliver", *words),
                 lambda *words: order("drop", *words),
                 listed,
+                lambda *words: order("reread", *words),
+                partial(several, "retry"),
+                partial(several, "drop"),
             ),
+            way_of=lambda study: self.way,
         )
 
 

@@ -7,7 +7,8 @@ import typer
 
 from cadnode import settings
 from cadnode.cli.command import AsJson, ConfigFile, command, out, print_json
-from cadnode.cli.studies import deliveries_table, opened
+from cadnode.cli.node_place import opened
+from cadnode.cli.studies import deliveries_table
 
 deliveries_app = typer.Typer(
     no_args_is_help=True,

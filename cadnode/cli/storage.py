@@ -229,6 +229,7 @@ class _Shown:
             "images": {"studies": len(account.images), "bytes": account.images_bytes},
             "results": {"studies": len(account.results), "bytes": account.results_bytes},
             "jobs": {"bytes": account.jobs_bytes},
+            "list": {"bytes": account.list_bytes},
             "now": [_due(one) for one in self._going],
             "next": [
                 {"study": study, "part": part.value, "bytes": n, "at": _iso(at)}
@@ -264,8 +265,9 @@ class _Shown:
         ):
             share = n_bytes / disk.held if disk.held else 0.0
             table.add_row(name, _bar(share), size(n_bytes), f"of {len(held)} studies")
-        jobs_share = account.jobs_bytes / disk.held if disk.held else 0.0
-        table.add_row("jobs", _bar(jobs_share), size(account.jobs_bytes), "")
+        for name, n_bytes in (("jobs", account.jobs_bytes), ("list", account.list_bytes)):
+            share = n_bytes / disk.held if disk.held else 0.0
+            table.add_row(name, _bar(share), size(n_bytes), "")
         out.print(table)
         self._print_studies(disk, limit)
 

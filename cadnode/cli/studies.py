@@ -1,25 +1,21 @@
 """`cadnode studies`: where studies are, and what to do about those whose result is undelivered."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from cadnode import settings
-from cadnode.cli.acts import acting
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
+from cadnode.cli.node_place import LOOK_S, opened
+from cadnode.cli.study_orders import Narrowed, StudyOrder, carry_out, chosen_of
+from cadnode.cli.way_output import print_way
 from cadnode.errors import SettingsError
 from cadnode.terminal import styled
 
 if TYPE_CHECKING:
-    from cadnode.audit.event import Action
-    from cadnode.node.orders import DeliveryDesk
-    from cadnode.node.study_index import Studies
-    from cadnode.node.study_queue import StudyQueue
     from cadnode.web.deliveries import Delivery, Ordered
     from cadnode.web.study import StudyState
 
@@ -30,8 +26,6 @@ studies_app = typer.Typer(
     "First steps: [bold]cadnode studies list[/]; [bold]cadnode studies show KEY[/] says why a "
     "destination does not have the result; [bold]cadnode studies retry KEY[/] sends it now.",
 )
-
-_LOOK_S = 60.0  # for which a command looks at studies that are not listed yet
 
 Names = Annotated[
     list[str] | None,
@@ -44,40 +38,20 @@ AllRefused = Annotated[
     bool,
     typer.Option("--all-refused", help="every study that a destination refused or was away for"),
 ]
+All = Annotated[
+    bool,
+    typer.Option("--all", help="every study that needs somebody; --to, --since … narrow it"),
+]
+OfState = Annotated[
+    str, typer.Option("--state", metavar="STATE", help="with --all: only refused, or only failed")
+]
+Since = Annotated[
+    str, typer.Option("--since", metavar="DAY", help="with --all: changed on this day or later")
+]
+Until = Annotated[
+    str, typer.Option("--until", metavar="DAY", help="with --all: changed on this day or before")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would be done, do nothing")]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The node's studies and deliveries, as its folders and its job database have them."""
-
-    values: settings.Settings
-    studies: "Studies"
-    queue: "StudyQueue"
-    desk: "DeliveryDesk"
-
-
-@contextmanager
-def opened(values: settings.Settings) -> Iterator[Place]:
-    """The node of these settings, running or not."""
-    from cadnode.errors import CadnodeError
-    from cadnode.node.jobs import JobLookup
-    from cadnode.node.listener import open_spool
-    from cadnode.node.orders import DeliveryDesk
-    from cadnode.node.study_index import Studies
-    from cadnode.node.study_queue import StudyQueue
-    from cadnode.web.node import Unavailable
-
-    progress = JobLookup(values.database_url)
-    desk = DeliveryDesk(values, progress)
-    try:
-        studies = Studies(values, open_spool(values), progress)
-        yield Place(values, studies, StudyQueue(values, studies, progress), desk)
-    except Unavailable as error:
-        raise CadnodeError(f"{error}: {error.hint}") from None
-    finally:
-        desk.close()
-        progress.close()
 
 
 @studies_app.command("list")
@@ -106,7 +80,7 @@ def list_(
     if state and state not in words:
         raise SettingsError(f"there is no state {state!r}; there are {', '.join(words)}")
     with opened(settings.load(config)) as place:
-        is_complete = place.queue.refresh(_LOOK_S)
+        is_complete = place.queue.refresh(LOOK_S)
         wanted = StudyFilter(State(state) if state else None, needs_you=needs_you, limit=limit)
         found = [row.study for row in place.queue.page(wanted).rows]
     if not is_complete:
@@ -124,15 +98,17 @@ def show(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Where a study is, and why a destination does not have its result.
+    """Where a study is, the way it took, and why a destination does not have its result.
 
     Example: [bold]cadnode studies show 0123456789abcdef[/]
     """
+    from cadnode.node.study_way import StudyWays
     from cadnode.web.deliveries import DeliveryFilter
     from cadnode.web.study import State
 
     with opened(settings.load(config)) as place:
         found = place.studies.state_of(study)
+        way = StudyWays(place.values, place.studies).of(found)
         rows = place.desk.listed(DeliveryFilter(state="all", study=study))
     if found.state is State.UNKNOWN:
         raise SettingsError(
@@ -140,13 +116,45 @@ def show(
             "those that it has"
         )
     if as_json:
-        print_json({**found.as_dict(), "tries": [one.as_dict() for one in rows]})
+        told = {"way": way.as_dict(), "tries": [one.as_dict() for one in rows]}
+        print_json(found.as_dict() | told)
         return
     out.print(styled("[bold]{}[/]  {}: {}", found.key, found.state.value, found.meaning))
     for reason in found.reasons:
         out.print(styled("[yellow]![/] {}", reason.meaning), soft_wrap=True)
+    print_way(way)
     if rows:
         out.print(deliveries_table(rows))
+
+
+@studies_app.command()
+@command
+def reread(
+    studies: Names = None,
+    dry_run: DryRun = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read studies once more that are read already, with the models that are active now.
+
+    The new reports go to every destination and name those that they replace. The images must still
+    be here. On a stopped node it is done at the next start.
+    Example: [bold]cadnode studies reread 0123456789abcdef[/]
+    """
+    from datetime import UTC, datetime
+
+    from cadnode.audit.event import Action
+    from cadnode.node.model_overview import actor
+
+    by = actor(datetime.now(UTC)).name
+    with opened(settings.load(config)) as place:
+        chosen = chosen_of(place, studies, "")
+
+        def again(study: str, _destination: str) -> "Ordered":
+            return place.desk.reread(study, by)
+
+        order = StudyOrder(Action.REREAD, again, "read once more", "read once more")
+        carry_out(place, chosen, order, dry_run=dry_run, as_json=as_json)
 
 
 @studies_app.command()
@@ -155,21 +163,28 @@ def retry(
     studies: Names = None,
     to: To = "",
     all_refused: AllRefused = False,
+    everything: All = False,
+    state: OfState = "",
+    since: Since = "",
+    until: Until = "",
     dry_run: DryRun = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Deliver now what is undelivered, and read again what could not be read.
+    """Deliver now what is undelivered, and fetch and read again what could not be.
 
     Nothing is sent twice that a destination has. On a stopped node it is done at the next start.
-    Example: [bold]cadnode studies retry --all-refused --to archive[/]
+    Example, after an outage: [bold]cadnode studies retry --all --to archive --since 2026-03-01[/]
     """
     from cadnode.audit.event import Action
 
+    narrowed = Narrowed(everything, to, state, since, until)
     with opened(settings.load(config)) as place:
-        chosen = _chosen(place, studies, to, all_refused=all_refused)
-        order = _Order(Action.RETRIED, place.desk.retry, "sent now")
-        _order(place, chosen, order, dry_run=dry_run, as_json=as_json)
+        chosen = chosen_of(place, studies, to, all_refused=all_refused, narrowed=narrowed)
+        order = StudyOrder(
+            Action.RETRIED, place.desk.retry, "sent now", "what failed is tried again"
+        )
+        carry_out(place, chosen, order, dry_run=dry_run, as_json=as_json)
 
 
 @studies_app.command()
@@ -191,9 +206,9 @@ def redeliver(
     if not to:
         raise SettingsError("say where to: --to DEST, the name of a [[destinations]] block")
     with opened(settings.load(config)) as place:
-        chosen = _chosen(place, studies, to, all_refused=False)
-        order = _Order(Action.REDELIVERED, place.desk.redeliver, "sent again")
-        _order(place, chosen, order, dry_run=dry_run, as_json=as_json)
+        chosen = chosen_of(place, studies, to)
+        order = StudyOrder(Action.REDELIVERED, place.desk.redeliver, "sent again")
+        carry_out(place, chosen, order, dry_run=dry_run, as_json=as_json)
 
 
 @studies_app.command()
@@ -205,6 +220,10 @@ def drop(
         str, typer.Option(metavar="TEXT", help="why, without patient data: the record keeps it")
     ] = "",
     all_refused: AllRefused = False,
+    everything: All = False,
+    state: OfState = "",
+    since: Since = "",
+    until: Until = "",
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     dry_run: DryRun = False,
     config: ConfigFile = None,
@@ -224,7 +243,8 @@ def drop(
         raise SettingsError("say why: --reason TEXT, without patient data")
     by = actor(datetime.now(UTC)).name
     with opened(settings.load(config)) as place:
-        chosen = _chosen(place, studies, to, all_refused=all_refused)
+        narrowed = Narrowed(everything, to, state, since, until)
+        chosen = chosen_of(place, studies, to, all_refused=all_refused, narrowed=narrowed)
         what = "results" if all_refused else "studies"
         if not (yes or dry_run) and not typer.confirm(
             f"Give up what is undelivered of {len(chosen)} {what}?", err=True
@@ -234,84 +254,10 @@ def drop(
         def dropped(study: str, destination: str) -> "Ordered":
             return place.desk.drop(study, destination, by, reason)
 
-        order = _Order(Action.DROPPED, dropped, "dropped")
-        _order(place, chosen, order, dry_run=dry_run, as_json=as_json)
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """What is done to each study, as the trail calls it, and what is said of it then."""
-
-    action: "Action"
-    carry_out: "Callable[[str, str], Ordered]"
-    done: str
-
-
-def _chosen(
-    place: Place, named: Sequence[str] | None, to: str, *, all_refused: bool
-) -> list[tuple[str, str]]:
-    """(study, destination) of what is named, or of every result that was refused or given up."""
-    from cadnode.web.deliveries import DeliveryFilter
-    from cadnode.web.study import key_of
-
-    if bool(named) == all_refused:
-        raise SettingsError("name studies, or --all-refused: one of the two")
-    if named:
-        return [(key, to) for key in dict.fromkeys(map(key_of, named))]
-    found = place.desk.listed(DeliveryFilter(destination=to))
-    return [(one.study, one.destination) for one in found if one.state in ("refused", "given_up")]
-
-
-def _order(
-    place: Place,
-    chosen: Sequence[tuple[str, str]],
-    order: _Order,
-    *,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    """Carry out an order for each study; what fails for one is said, and the others go on."""
-    from cadnode.web.deliveries import DeliveryFilter, OrderRefused
-
-    results: list[dict[str, Any]] = []
-    n_refused, is_running = 0, True
-    for key, to in chosen:
-        if dry_run:
-            rows = place.desk.listed(DeliveryFilter(study=key, destination=to))
-            results.append({"study": key, "deliveries": [one.as_dict() for one in rows]})
-            continue
-        try:
-            with acting(place.values, order.action, study=key, peer=to):
-                ordered = order.carry_out(key, to)
-        except OrderRefused as error:
-            n_refused += 1
-            results.append({"study": key, "error": error.error, "hint": error.hint})
-            continue
-        is_running = ordered.is_running
-        results.append({"study": key, **ordered.as_dict()})
-    if as_json:
-        print_json({"dry_run": dry_run, "studies": results})
-    else:
-        _print_order(results, f"would be {order.done}" if dry_run else order.done)
-        if not is_running:
-            out.print("The node is stopped: this is carried out when it starts.")
-    if n_refused:
-        raise typer.Exit(2)
-
-
-def _print_order(results: Sequence[dict[str, Any]], done: str) -> None:
-    for one in results:
-        if "error" in one:
-            err.print(styled("[red]✗[/] {}: {}; {}", one["study"], one["error"], one["hint"]),
-                      soft_wrap=True)  # fmt: skip
-            continue
-        names = ", ".join(d["destination"] for d in one["deliveries"])
-        what = f"{done}: {names}" if names else "nothing is undelivered"
-        if one.get("reading"):
-            what = "what failed is tried again"
-        out.print(styled("{}  {}", one["study"], what), soft_wrap=True)
-    if not results:
-        out.print("Nothing is undelivered.")
+        order = StudyOrder(
+            Action.DROPPED, dropped, "dropped", "the failed fetch is forgotten", forgets=True
+        )
+        carry_out(place, chosen, order, dry_run=dry_run, as_json=as_json)
 
 
 def _table(found: "Sequence[StudyState]", *, with_reasons: bool) -> Table:

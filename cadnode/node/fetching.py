@@ -1,6 +1,7 @@
 """Requested studies, fetched from their source into the spool."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from cadnode.node.workflow_steps import FetchAnswer
 from cadnode.receive.fetch import requests, sources
 from cadnode.receive.fetch.fetch import Fetched, FetchFailure, Stopped, fetch
 from cadnode.receive.fetch.requests import GOOD, Ended, FetchCode, Request, Taken
+from cadnode.receive.way_log import Passed, WayEntry, WayLog
 from cadnode.settings import Settings
 
 log = get_logger("fetch")
@@ -44,6 +46,7 @@ class Fetcher:
         self._settings = settings
         self._stopping = stopping
         self._trail = Trail.of(settings)
+        self._way = WayLog(settings.storage.folder)
         self._folder = spool_folder(settings)
         self._spool = open_spool(settings)
         self._headers = HeaderIndex(self._spool)
@@ -134,7 +137,9 @@ class Fetcher:
         return _Try(Ended(FetchCode.FETCHED, True, fetched.n_instances, fetched.n_new), True)
 
     def _tell(self, study: str, request: Request, code: FetchCode, n_new: int) -> None:
-        """Have images that came in the audit trail."""
+        """Have a try on the study's way, and images that came in the audit trail."""
+        how = "" if code is FetchCode.FETCHED else code.value
+        self._way.record(study, WayEntry(time.time(), Passed.FETCH, request.source, how, n_new))
         if n_new:
             outcome = Outcome.SUCCESS if code is FetchCode.FETCHED else Outcome.FAILURE
             self._trail.record(

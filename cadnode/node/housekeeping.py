@@ -127,6 +127,7 @@ class Housekeeping:
             account.jobs_bytes,
             kept,
             is_away,
+            account.list_bytes,
         )
 
     def _is_filling(self) -> bool:

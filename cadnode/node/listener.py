@@ -23,6 +23,7 @@ from cadnode.receive.commitment import CommitmentService
 from cadnode.receive.commitment_requests import CommitmentRequests
 from cadnode.receive.holdings import Holdings
 from cadnode.receive.spool import Spool, StoredInstance
+from cadnode.receive.way_log import WayLog
 from cadnode.receive.witness import AuditWitness
 from cadnode.settings import Settings
 from cadnode.settings.sections import ListenerPeer
@@ -46,7 +47,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             log.warning("announcement_failed", study=stored.study_key, error=error)
 
     commitment = commitment_service(settings, spool)
-    witness = AuditWitness(Trail.of(settings))
+    witness = AuditWitness(Trail.of(settings), way=WayLog(settings.storage.folder))
     with (
         stopping_on_signal(supervised=supervised) as stopping,
         scp.serve(

@@ -1,4 +1,4 @@
-"""What an admin orders of studies: retry, redeliver, drop; and which deliveries there are.
+"""What is ordered of studies: retry, redeliver, reread, drop; and which deliveries there are.
 
 An order works through the job database and the storage folder, so on a running node (its worker
 carries it out within a second or two) as on a stopped one (then at its next start). Nothing here
@@ -7,7 +7,8 @@ deletes an image or a result.
 
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,8 +16,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from cadnode.errors import SettingsError
 from cadnode.node import commitments, delivery_record, retry, role_status
 from cadnode.node.commitments import Transactions
+from cadnode.node.delivery_list import DeliveryList, of_entry
 from cadnode.node.delivery_record import DeliveryTry
 from cadnode.node.delivery_workflow import delivery_queue
+from cadnode.node.failed_fetches import FailedFetches
 from cadnode.node.job_database import client_of
 from cadnode.node.jobs import (
     DeliveryStatus,
@@ -25,15 +28,15 @@ from cadnode.node.jobs import (
     JobsUnavailable,
     again_id,
     deliver_id,
-    delivery_of,
 )
+from cadnode.node.rereading import Rereading
 from cadnode.node.results import Results
-from cadnode.node.study_state import delivery_word
+from cadnode.node.several_orders import SeveralOrders
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
 from cadnode.node.workflow import ARRIVALS
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
-from cadnode.web.deliveries import OWED, Delivery, DeliveryFilter, Ordered, OrderRefused, Orders
+from cadnode.web.deliveries import Delivery, DeliveryFilter, Ordered, OrderRefused, Orders
 from cadnode.web.node import jobs_away
 from cadnode.web.study import key_of
 
@@ -52,17 +55,29 @@ class DeliveryDesk:
         self._index = UndeliveredIndex(self._storage)
         self._progress = progress
         self._client = client_of(settings.database_url)
+        self._fetches = FailedFetches(self._storage)
+        self._list = DeliveryList(self._results, self._index, progress)
+        self._rereading = Rereading(settings, progress, self._client)
 
     def orders(self) -> Orders:
         """The orders, for those who pass them on."""
-        return Orders(self.retry, self.redeliver, self.drop, self.listed)
+        several = SeveralOrders(self, self._index)
+        return Orders(
+            self.retry,
+            self.redeliver,
+            self.drop,
+            self.listed,
+            self.reread,
+            several.retry,
+            several.drop,
+        )
 
     def close(self) -> None:
         """Let go of the database."""
         self._client.destroy()
 
     def retry(self, name: str, destination: str = "") -> Ordered:
-        """Deliver now what is undelivered of a study; read it again where reading failed.
+        """Deliver now what is undelivered of a study; fetch and read again what failed.
 
         Raises
         ------
@@ -71,21 +86,47 @@ class DeliveryDesk:
         Unavailable
             The job database does not answer.
         """
+        study = key_of(name)
+        return self.retry_owed(study, destination, self._index.of_study(study))
+
+    def retry_owed(self, name: str, destination: str, owed: Sequence[Undelivered]) -> Ordered:
+        """The same, where it is known what is owed of the study."""
         study = self._known(name)
-        entries = self._entries(study, destination)
+        entries = _of(destination, owed)
         for entry in entries:
             self._configured(entry.destination)
         try:
             jobs = self._progress.find(entry.job for entry in entries if entry.job)
             for entry in entries:
                 self._send_now(entry, jobs.get(entry.job))
-            is_reading = not entries and bool(self._spool.instances(study))
+            is_fetching = self._fetches.ask_again(study, self._client)
+            is_here = bool(self._spool.instances(study))
+            is_reading = not entries and is_here
+            if not (entries or is_here or is_fetching) and self._fetches.is_unknown(study):
+                raise OrderRefused(
+                    "it is not known any more from where the study was asked for",
+                    "press Read with cadnode in Orthanc, or send it",
+                )
             if is_reading:
                 options: Any = {"workflow_name": "consider", "queue_name": ARRIVALS}
                 self._client.enqueue(options, study, True)
         except (SQLAlchemyError, JobsUnavailable) as error:
             raise jobs_away() from error
-        return self._ordered(map(_of_entry, entries), is_read_again=is_reading)
+        ordered = self._ordered(map(of_entry, entries), is_read_again=is_reading)
+        return replace(ordered, is_fetched_again=is_fetching)
+
+    def reread(self, name: str, by: str) -> Ordered:
+        """Read a study once more that is read already; `by` is who wants it.
+
+        Raises
+        ------
+        OrderRefused
+            The node does not know the study, its images are not here, or it is being read.
+        Unavailable
+            The job database does not answer.
+        """
+        self._rereading.order(self._known(name), by)
+        return self._ordered((), is_read_again=True)
 
     def redeliver(self, name: str, destination: str) -> Ordered:
         """Send a study's newest result again to a destination that may have it.
@@ -114,17 +155,25 @@ class DeliveryDesk:
     def drop(self, name: str, destination: str, by: str, why: str) -> Ordered:
         """Give up what is undelivered of a study; the record beside the result says who and why.
 
+        Of a study that was never fetched, and of which nothing is here, the request is forgotten.
+
         Raises
         ------
         OrderRefused
             There is nothing undelivered, or no reason is given.
         """
-        words = " ".join(why.split())
-        if not words.isprintable() or not words or len(words) > MOST_WORDS:
-            hint = f"say in one line of at most {MOST_WORDS} characters why, without patient data"
-            raise OrderRefused("a delivery is not dropped without a reason", hint)
+        study = key_of(name)
+        return self.drop_owed(study, destination, by, why, self._index.of_study(study))
+
+    def drop_owed(
+        self, name: str, destination: str, by: str, why: str, owed: Sequence[Undelivered]
+    ) -> Ordered:
+        """The same, where it is known what is owed of the study."""
+        words = reason_of(why)
         study = self._known(name)
-        entries = [*self._entries(study, destination), *self._untried(study, destination)]
+        if self._forget_fetch(study):
+            return self._ordered(())
+        entries = [*_of(destination, owed), *self._untried(study, destination)]
         if not entries:
             raise OrderRefused(
                 "nothing of this study is undelivered", "`cadnode deliveries list` shows what is"
@@ -142,56 +191,23 @@ class DeliveryDesk:
         return self._ordered(dropped)
 
     def listed(self, wanted: DeliveryFilter) -> list[Delivery]:
-        """The deliveries that a filter lets pass, the oldest first.
-
-        Raises
-        ------
-        Unavailable
-            The job database does not answer, and what waits is asked for.
-        """
-        study = key_of(wanted.study) if wanted.study else ""
-        found = {(d.study, d.content, d.destination): d for d in self._all(wanted.state, study)}
-        latest = time.time() - wanted.older_than_s
-        rows = (
-            one
-            for one in found.values()
-            if one.since <= latest
-            and wanted.destination in ("", one.destination)
-            and study in ("", one.study)
-            and _is_of(wanted.state, one.state)
-        )
-        return sorted(rows, key=lambda one: (one.since, one.study, one.destination))
-
-    def _all(self, state: str, study: str) -> Iterator[Delivery]:
-        if state not in ("undelivered", *OWED):
-            yield from self._recorded(study)
-        if state in (*_WAITING, "all"):
-            try:
-                for job in self._progress.open_jobs("deliver"):
-                    key = delivery_of(job.identifier)
-                    yield Delivery(*key, "waiting", "", job.created_at, 0)
-            except JobsUnavailable as error:
-                raise jobs_away() from error
-        yield from map(_of_entry, self._index.all())
-
-    def _recorded(self, study: str) -> Iterator[Delivery]:
-        """Every recorded delivery: a look at each result, for those who ask for it."""
-        for file in self._results.folder.glob(f"{study or '*'}/*/{delivery_record.FILE}"):
-            found = delivery_record.tries(file.parent)
-            for name, last in delivery_record.last_tries(file.parent).items():
-                ours = [one for one in found if one.destination == name]
-                word = delivery_word(None, last)
-                place = (file.parent.parent.name, file.parent.name, name)
-                yield Delivery(*place, word, last.reason, ours[0].at, len(ours))
+        """See `DeliveryList.listed`."""
+        return self._list.listed(wanted)
 
     def _known(self, name: str) -> str:
         study = key_of(name)
-        if not self._spool.instances(study) and not self._results.of_study(study).is_dir():
+        is_here = bool(self._spool.instances(study)) or self._results.of_study(study).is_dir()
+        if not is_here and not self._fetches.has_failed(study):
             raise OrderRefused(
                 "the node has never received anything of this study",
                 "`cadnode studies list` shows the studies; name one by its key or UID",
             )
         return study
+
+    def _forget_fetch(self, study: str) -> bool:
+        """Whether all that is known of the study is a fetch that failed; it is forgotten."""
+        is_here = bool(self._spool.instances(study)) or self._results.of_study(study).is_dir()
+        return not is_here and self._fetches.forget(study)
 
     def _configured(self, destination: str) -> None:
         try:
@@ -202,10 +218,6 @@ class DeliveryDesk:
                 f"no destination {destination!r} is configured",
                 f"configured: {names}; what is owed to another one can only be dropped",
             ) from None
-
-    def _entries(self, study: str, destination: str) -> list[Undelivered]:
-        found = self._index.of_study(study)
-        return [e for e in found if destination in ("", e.destination)]
 
     def _newest(self, study: str) -> str:
         newest = self._results.predecessor(study, "")
@@ -262,14 +274,14 @@ class DeliveryDesk:
         return Ordered(tuple(deliveries), is_read_again, is_running)
 
 
-def _is_of(wanted: str, state: str) -> bool:
-    if wanted == "undelivered":
-        return state in OWED
-    if wanted == "delivered":
-        return state in ("delivered", "unverified")
-    return wanted in ("all", state)
+def reason_of(why: str) -> str:
+    """Why something is given up, as it is kept. Raises `OrderRefused` where nothing is said."""
+    words = " ".join(why.split())
+    if not words.isprintable() or not words or len(words) > MOST_WORDS:
+        hint = f"say in one line of at most {MOST_WORDS} characters why, without patient data"
+        raise OrderRefused("a delivery is not dropped without a reason", hint)
+    return words
 
 
-def _of_entry(entry: Undelivered) -> Delivery:
-    word = "waiting" if entry.status is DeliveryStatus.RETRY else entry.status.value
-    return Delivery(*entry.key, word, entry.reason, entry.since, entry.n_tries, entry.next_at)
+def _of(destination: str, owed: Sequence[Undelivered]) -> list[Undelivered]:
+    return [entry for entry in owed if destination in ("", entry.destination)]

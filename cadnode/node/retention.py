@@ -36,6 +36,7 @@ from cadnode.node.retention_rules import (
 from cadnode.node.storage_account import DiskUse, Held, StorageAccount, disk_use
 from cadnode.receive.fetch import requests
 from cadnode.receive.spool import Spool
+from cadnode.receive.way_log import WayLog
 from cadnode.settings import Settings
 
 LOCK: Final = "retention.lock"
@@ -241,6 +242,8 @@ class Retention:
         for path in (spool / "headers").glob("*.jsonl"):
             if path.stem not in self.account.images:
                 path.unlink(missing_ok=True)
+        known = {*self.account.images, *self.account.results, *requests.known(spool)}
+        WayLog(self._storage).forget_others(known, now - 3600.0)
         if self._rules.results_days > 0:
             requests.forget_ended(spool, now - self._rules.results_days * 86400.0)
         if self._rows is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cadnode.node import results
+from cadnode.node import results, study_table
 from cadnode.node.results import Results
 from cadnode.web.study import KEY
 
@@ -36,7 +36,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class DiskUse:
-    """The storage folder's file system, in bytes; `held` is what images, results and jobs take."""
+    """The storage folder's file system, in bytes; `held` is what the node's own files take."""
 
     total: int
     free: int
@@ -102,9 +102,14 @@ class StorageAccount:
         return sum(_on_disk(path) for path in self._storage.glob("jobs.sqlite*"))
 
     @property
+    def list_bytes(self) -> int:
+        """What the list of studies takes."""
+        return sum(_on_disk(path) for path in self._storage.glob(f"{study_table.FILE}*"))
+
+    @property
     def held(self) -> int:
         """What all of it takes."""
-        return self.images_bytes + self.results_bytes + self.jobs_bytes
+        return self.images_bytes + self.results_bytes + self.jobs_bytes + self.list_bytes
 
     def _looked(self, folder: Path, before: dict[str, Held]) -> dict[str, Held]:
         found: dict[str, Held] = {}

@@ -42,11 +42,12 @@ class StorageOverview:
     jobs_bytes: int = 0
     kept: dict[Kept, Amount] = field(default_factory=dict)
     jobs_away: bool = False
+    list_bytes: int = 0
 
     @property
     def held(self) -> int:
-        """Bytes that images, results and jobs take."""
-        return self.images.n_bytes + self.results.n_bytes + self.jobs_bytes
+        """Bytes that images, results, jobs and the list of studies take."""
+        return self.images.n_bytes + self.results.n_bytes + self.jobs_bytes + self.list_bytes
 
     @property
     def blocked(self) -> str:
@@ -78,6 +79,7 @@ def read(storage: Path) -> StorageOverview | None:
             int(document["jobs_bytes"]),
             {Kept(reason): Amount(**amount) for reason, amount in document["kept"].items()},
             bool(document["jobs_away"]),
+            int(document.get("list_bytes", 0)),
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -78,6 +78,10 @@ class Studies:
         """The states of the studies with these keys, in that order. Raises `Unavailable`."""
         return self._states([self._held_of(key) for key in keys])
 
+    def content_of(self, key: str) -> str:
+        """Fingerprint of what is to be read of a study now, "" when there is nothing."""
+        return self._held_of(key).content
+
     def patient_of(self, name: str) -> Patient:
         """Whose study it is, from its files."""
         key = key_of(name)

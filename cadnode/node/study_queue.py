@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -83,9 +84,7 @@ class StudyQueue:
                 "the list of studies cannot be read",
                 "is the disk full, or `studies.sqlite` in the storage folder somebody else's file?",
             ) from None
-        return StudyPage(
-            found.rows, found.after, found.counts, found.n_needing_you, self._is_complete
-        )
+        return replace(found, is_complete=self._is_complete)
 
     def refresh(self, within_s: float = float("inf")) -> bool:
         """Make one pass; whether every study has been looked at. What cannot be, waits."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from math import ceil
 from typing import Final
 
@@ -172,7 +172,7 @@ def _missing(entry: Undelivered) -> Reason:
     why = f"{entry.destination} does not have the result: {entry.reason or entry.status.value}"
     when = "it is not tried again by itself"
     if entry.next_at is not None:
-        at = datetime.fromtimestamp(entry.next_at, UTC).isoformat(timespec="minutes")
+        at = f"{datetime.fromtimestamp(entry.next_at):%Y-%m-%d %H:%M}"
         when = f"it is tried again at {at}"
     if entry.status is DeliveryStatus.AWAITING_COMMITMENT:
         return Reason("awaiting_commitment", f"{entry.reason} (storage commitment); {when}")

@@ -7,6 +7,7 @@ damaged or of another version, it is made again. What is deleted is overwritten 
 and no journal outlives its transaction.
 """
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from typing import Any, Final
 from cadnode.exam.patient import Patient
 from cadnode.log import hashed
 from cadnode.node.study_line import document_of, row_of
+from cadnode.web.deliveries import OWED
 from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
 from cadnode.web.study import State
 
@@ -70,6 +72,7 @@ class StudyTable:
             rows = found.execute(query, (*values, wanted.limit + 1)).fetchall()
             counts = found.execute("SELECT state, count(*) FROM study GROUP BY state").fetchall()
             (needing,) = found.execute("SELECT count(*) FROM study WHERE needs_you = 1").fetchone()
+            n_found = _count(found, wanted) if wanted.counted else None
         has_more = len(rows) > wanted.limit
         rows = rows[: wanted.limit]
         return StudyPage(
@@ -77,6 +80,7 @@ class StudyTable:
             f"{rows[-1][1]}-{rows[-1][0]}" if has_more else "",
             {State(word): count for word, count in counts},
             needing,
+            n_found=n_found,
         )
 
     def seen(self) -> dict[str, float]:
@@ -203,6 +207,13 @@ def _make(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
+def _count(found: sqlite3.Connection, wanted: StudyFilter) -> int:
+    """How many studies a filter lets pass, of that part and those that follow."""
+    where, values = _where(wanted)
+    (count,) = found.execute(f"SELECT count(*) FROM study WHERE {where}", values).fetchone()
+    return int(count)
+
+
 def _where(wanted: StudyFilter) -> tuple[str, list[Any]]:
     """What a filter lets pass, as SQL, and its values."""
     first, end = wanted.between
@@ -217,6 +228,10 @@ def _where(wanted: StudyFilter) -> tuple[str, list[Any]]:
         each = " AND ".join("instr(words, ?) > 0" for _ in words)
         parts.append(f"(key = ? OR ({each}))")
         values += [hashed(wanted.text), *words]
+    if wanted.destination:
+        owed = [json.dumps([wanted.destination, word], ensure_ascii=False) for word in OWED]
+        parts.append(f"({' OR '.join('instr(document, ?) > 0' for _ in owed)})")
+        values += owed
     if wanted.after:
         at, key = wanted.after.split("-")
         parts.append("(at, key) < (?, ?)")

@@ -53,7 +53,11 @@ class RemovedContent:
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """What is remembered of a study's removed results."""
+    """What is remembered of a study's removed results.
+
+    `times_removed` counts also how often it was read once more on request: each time the objects
+    have new UIDs.
+    """
 
     times_removed: int = 0
     contents: tuple[RemovedContent, ...] = ()
@@ -110,6 +114,17 @@ def bury(storage: Path, study: str) -> None:
     document = {
         "times_removed": before.times_removed + 1,
         "contents": [asdict(one) for one in (*kept, *now)],
+    }
+    (storage / FOLDER).mkdir(exist_ok=True)
+    write_whole(storage / FOLDER / f"{study}.json", json.dumps(document).encode())
+
+
+def renew(storage: Path, study: str) -> None:
+    """Have what is made of a study from now on be new objects. Raises `OSError`."""
+    before = of_study(storage, study)
+    document = {
+        "times_removed": before.times_removed + 1,
+        "contents": [asdict(one) for one in before.contents],
     }
     (storage / FOLDER).mkdir(exist_ok=True)
     write_whole(storage / FOLDER / f"{study}.json", json.dumps(document).encode())

@@ -24,6 +24,7 @@ from cadnode.node.listener import open_spool
 from cadnode.node.orders import DeliveryDesk
 from cadnode.node.study_index import Studies
 from cadnode.node.study_queue import StudyQueue
+from cadnode.node.study_way import StudyWays
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
 from cadnode.receive.fetch import requests
@@ -94,6 +95,7 @@ def node_of(
         patient_of=studies.patient_of,
         page_of=studies.page_of,
         health=HealthCheck(settings, progress),
+        way_of=StudyWays(settings, studies).of,
     )
 
 

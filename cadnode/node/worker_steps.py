@@ -48,6 +48,7 @@ from cadnode.node.undelivered import UndeliveredIndex
 from cadnode.node.workflow_steps import DeliveryNote, Steps
 from cadnode.reading import Readers, not_read, read_exam
 from cadnode.receive.spool import Spool
+from cadnode.receive.way_log import Passed, WayEntry, WayLog
 from cadnode.settings import Settings
 
 T = TypeVar("T")
@@ -71,6 +72,7 @@ class WorkerSteps:
         self.stopping = threading.Event()
         self._settings = settings
         self._trail = Trail.of(settings)
+        self._way = WayLog(settings.storage.folder)
         self._spool = spool
         self._headers = HeaderIndex(spool)
         self._models = models
@@ -163,6 +165,7 @@ class WorkerSteps:
                 self._casualties.admit(study, content)
                 self._images.clear()
                 readers = self._models.current()  # these, to the study's end
+                began = time.monotonic()
                 self._with_room(
                     "reading",
                     study,
@@ -172,10 +175,16 @@ class WorkerSteps:
                 )
             except StudySetAside as error:
                 self._tell(Action.READ, Outcome.SERIOUS, study, str(error))
+                self._way.record(study, WayEntry(time.time(), Passed.READ, how=str(error)))
                 raise
-            except Exception:
+            except Exception as error:
                 self._tell(Action.READ, Outcome.FAILURE, study, "reading failed")
+                how = type(error).__name__  # its text may be another library's
+                self._way.record(study, WayEntry(time.time(), Passed.READ, how=how))
                 raise
+            seconds = round(time.monotonic() - began, 2)
+            done = WayEntry(time.time(), Passed.READ, n=len(paths), seconds=seconds)
+            self._way.record(study, done)
             return True
 
     def _tell(
@@ -256,13 +265,20 @@ class WorkerSteps:
         self._casualties.admit(study, content)
         where = self._folder(study, content)
         names = results.inputs_of(where)
-        return self._with_room(
-            "reporting",
-            study,
-            content,
-            len(names),
-            lambda: self._report(study, content, predecessor, made_at),
-        )
+        try:
+            n_outputs = self._with_room(
+                "reporting",
+                study,
+                content,
+                len(names),
+                lambda: self._report(study, content, predecessor, made_at),
+            )
+        except Exception as error:
+            how = type(error).__name__
+            self._way.record(study, WayEntry(time.time(), Passed.REPORT, how=how))
+            raise
+        self._way.record(study, WayEntry(time.time(), Passed.REPORT, n=n_outputs))
+        return n_outputs
 
     def _report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
         where = self._folder(study, content)

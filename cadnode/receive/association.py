@@ -8,6 +8,7 @@ A data set streams into the spool as it comes; of a PDU no more than a buffer is
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ class Association:
         self._asked_who = asked_who
         self._wire = Wire(peer, service.patience)
         self._accepted: dict[int, Context] = {}
-        self._studies: set[str] = set()  # that came on it
+        self._studies: Counter[str] = Counter()  # that came on it, and how many images
         self._message: _Message | None = None
         self._commitment = (
             CommitmentExchange(
@@ -180,6 +181,8 @@ class Association:
             self._drop_message()
             if self._commitment is not None:
                 self._commitment.end()
+            if self._studies:
+                self._service.notes.witness.brought(self._asked.calling_ae_title, self._studies)
 
     def _is_dismissed_or_stopping(self) -> bool:
         if self._is_dismissed and not self._is_stopping:
@@ -362,9 +365,11 @@ class Association:
 
     def _tell_of(self, sink: DataSetSink) -> None:
         """Tell of a study whose first image this is, before its sender is answered."""
-        if sink.stored is not None and sink.stored.study_key not in self._studies:
-            study = sink.stored.study_key
-            self._studies.add(study)
+        if sink.stored is None:
+            return
+        study = sink.stored.study_key
+        self._studies[study] += 1
+        if self._studies[study] == 1:
             witness = self._service.notes.witness
             witness.received(self._asked.calling_ae_title, self._address, study)
 

@@ -203,6 +203,21 @@ class Spool:
                     os.utime(path)
             (self._removed / f"{study_key}.json").unlink(missing_ok=True)
 
+    def renew(self, study_key: str) -> int:
+        """Number of a study's files, which from now on are as if they had just come.
+
+        Its content has another fingerprint then: it is read once more.
+        """
+        if not (self._studies / study_key).is_dir():
+            return 0
+        with self._locked(study_key) as folder_fd:
+            paths = self.instances(study_key)
+            for path in paths:
+                os.utime(path)
+            (self._removed / f"{study_key}.json").unlink(missing_ok=True)
+            os.utime(folder_fd)
+        return len(paths)
+
     def remove(self, study_key: str, content: str, *, as_of: float) -> bool:
         """Whether a study's files were removed: all of them, or none.
 

@@ -1,11 +1,12 @@
 """Who sent what, and who was refused: told to whoever keeps an audit trail."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Final, Protocol
 
 from cadnode.audit.event import Action, Actor, ActorKind, Event, Outcome, Recorder
+from cadnode.receive.way_log import Passed, WayEntry, WayLog
 
 FOLDED_S: Final = 60.0  # of a peer and a reason one line in so long a time
 MOST_AT_ONCE: Final = 20  # a line is a sync of the disk, and the listener's loop waits for it
@@ -20,6 +21,9 @@ class Witness(Protocol):
     def received(self, ae_title: str, address: str, study: str) -> None:
         """The first image of a study has arrived on an association."""
 
+    def brought(self, ae_title: str, studies: Mapping[str, int]) -> None:
+        """An association has ended that brought so many images of each of these studies."""
+
     def refused(self, reason: str, address: str, ae_title: str = "") -> None:
         """A peer was turned away, or what it sent. Costs no time."""
 
@@ -30,6 +34,9 @@ class Unwatched:
     def received(self, ae_title: str, address: str, study: str) -> None:
         """Nobody is told."""
 
+    def brought(self, ae_title: str, studies: Mapping[str, int]) -> None:
+        """Nobody is told."""
+
     def refused(self, reason: str, address: str, ae_title: str = "") -> None:
         """Nobody is told."""
 
@@ -38,11 +45,18 @@ class AuditWitness:
     """Records what peers do. Threads may share it.
 
     A study is recorded at once. Refusals are counted: of a peer and reason the first is recorded at
-    the next `tell`, those of the minute after it together, so that no scan fills the trail.
+    the next `tell`, those of the minute after it together, so that no scan fills the trail. What a
+    study's way begins with is kept in `way`.
     """
 
-    def __init__(self, recorder: Recorder, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        clock: Callable[[], float] = time.monotonic,
+        way: WayLog | None = None,
+    ) -> None:
         self._recorder = recorder
+        self._way = way
         self._clock = clock
         self._lock = Lock()
         self._counts: dict[tuple[str, str, str], int] = {}
@@ -52,6 +66,15 @@ class AuditWitness:
         """Record that a peer sends a study."""
         actor = Actor(ActorKind.PEER, _named(ae_title, address), address=address)
         self._recorder.record(Event(Action.RECEIVED, Outcome.SUCCESS, actor, study))
+        if self._way is not None:
+            self._way.record(study, WayEntry(time.time(), Passed.ARRIVING, actor.name))
+
+    def brought(self, ae_title: str, studies: Mapping[str, int]) -> None:
+        """Keep how many images came."""
+        if self._way is not None:
+            for study, n in studies.items():
+                who = _named(ae_title, "")
+                self._way.record(study, WayEntry(time.time(), Passed.ARRIVED, who, n=n))
 
     def refused(self, reason: str, address: str, ae_title: str = "") -> None:
         """Count a refusal."""

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from cadnode import __version__
 from cadnode.audit.event import Recorder
 from cadnode.receive.identity import is_valid_uid
-from cadnode.web import login, needs_you, pages, queue_pages, rights
+from cadnode.web import bulk_api, login, needs_you, pages, queue_pages, rights
 from cadnode.web.access import Access, AccessGate
 from cadnode.web.caller import by_whom, caller_of
 from cadnode.web.cross_site import CsrfGate
@@ -105,6 +105,7 @@ def create(node: Node, access: Access, recorder: Recorder | None = None) -> Fast
         redirect_slashes=False,  # they would lead to whatever host a request names
     )  # fmt: skip
     app.include_router(_routes(node))
+    app.include_router(bulk_api.routes(node))
     app.include_router(queue_pages.routes(node, templates))
     app.include_router(needs_you.routes(node, templates))
     app.include_router(pages.routes(node, templates))
@@ -156,9 +157,11 @@ def _routes(node: Node) -> APIRouter:
 
     @router.get("/api/studies/{name}")
     def study(name: str) -> JSONResponse:
-        """Where a study is; status 404 and state "unknown" when the node never heard of it."""
+        """Where a study is, and its way; 404 and "unknown" when the node never heard of it."""
         state = node.state_of(name)
-        return _unknown(state) if state.state is State.UNKNOWN else JSONResponse(state.as_dict())
+        if state.state is State.UNKNOWN:
+            return _unknown(state)
+        return JSONResponse(state.as_dict() | {"way": node.way_of(state).as_dict()})
 
     _add_lists(router, node)
     _add_orders(router, node)
@@ -229,6 +232,11 @@ def _add_orders(router: APIRouter, node: Node) -> None:
     def redeliver(name: str, body: RedeliverBody) -> JSONResponse:
         """Send the study's newest result again to a destination."""
         return JSONResponse(_orders(node).redeliver(name, body.destination).as_dict(), 202)
+
+    @router.post("/api/studies/{name}/reread", status_code=202)
+    def reread(name: str, request: Request) -> JSONResponse:
+        """Read a study once more that is read, with the models that are active now."""
+        return JSONResponse(_orders(node).reread(name, by_whom(request)).as_dict(), 202)
 
     @router.post("/api/studies/{name}/drop")
     def drop(name: str, body: DropBody, request: Request) -> JSONResponse:

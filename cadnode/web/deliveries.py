@@ -1,6 +1,6 @@
 """Deliveries as clients and people see them, and what an admin may order of a study."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -57,7 +57,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """What an order did: the deliveries that it concerns, whether the study is read again, too.
+    """What an order did: the deliveries that it concerns, whether it is read or fetched again, too.
 
     `is_running`: a worker carries it out now; otherwise it does when the node is started.
     """
@@ -65,12 +65,14 @@ class Ordered:
     deliveries: tuple[Delivery, ...]
     is_read_again: bool = False
     is_running: bool = True
+    is_fetched_again: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "deliveries": [one.as_dict() for one in self.deliveries],
             "reading": self.is_read_again,
+            "fetching": self.is_fetched_again,
             "worker": "running" if self.is_running else "stopped",
         }
 
@@ -87,13 +89,24 @@ class OrderRefused(CadnodeError):
 
 
 @dataclass(frozen=True, slots=True)
+class Act:
+    """What became of an order for one of several studies: `refused` says why it was not taken."""
+
+    study: str
+    refused: OrderRefused | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Orders:
     """What may be ordered; each raises `OrderRefused`, and `Unavailable` without job database.
 
-    `retry(study, destination)`: read again what failed, deliver what is undelivered, now.
+    `retry(study, destination)`: fetch and read again what failed, deliver what is undelivered, now.
+    `reread(study, by)`: read once more what is read already, with the models that are active now.
     `redeliver(study, destination)`: send the result again; an archive gets the same UIDs.
     `drop(study, destination, by, why)`: give up what is undelivered, on purpose.
     `listed(filter)`: the deliveries that it lets pass, the oldest first.
+    `retry_several(keys, destination)`, `drop_several(keys, destination, by, why)`: each of several
+    studies; of those that the job database did not answer for any more, nothing is said.
     Studies are keys or UIDs; destination "": all.
     """
 
@@ -101,6 +114,9 @@ class Orders:
     redeliver: Callable[[str, str], Ordered]
     drop: Callable[[str, str, str, str], Ordered]
     listed: Callable[[DeliveryFilter], list[Delivery]]
+    reread: Callable[[str, str], Ordered]
+    retry_several: Callable[[Sequence[str], str], list[Act]]
+    drop_several: Callable[[Sequence[str], str, str, str], list[Act]]
 
 
 def _iso(seconds: float) -> str:

@@ -1,35 +1,34 @@
 """The page of what needs somebody: studies that do not go on by themselves, and what to do."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
-from cadnode.audit.event import Outcome
-from cadnode.web.caller import caller_of
+from cadnode.web import bulk
+from cadnode.web.bulk import BulkOrder
+from cadnode.web.caller import by_whom, caller_of
 from cadnode.web.cross_site import form_of
-from cadnode.web.deliveries import OWED, OrderRefused, Orders
 from cadnode.web.node import Node, Unavailable
 from cadnode.web.pages import away
-from cadnode.web.queue import CURSOR, StudyFilter, StudyRow
+from cadnode.web.queue import CURSOR, FilterWrong, StudyFilter, StudyPage, StudyRow, filter_of
 from cadnode.web.recording import note_each
-from cadnode.web.study import KEY, State, StudyState
+from cadnode.web.study import State, StudyState
 from cadnode.web.templating import Templates
+from cadnode.web.threads import BULK, Threads
 
 LISTED: Final = 100
-MOST_AT_ONCE: Final = 1000
 _ALL: Final = "all"
-_FETCH_AGAIN: Final = (
-    "then press Read with cadnode in Orthanc, or ask for it by `POST /api/studies`"
-)
+_FILTERS: Final = ("state", "destination", "since", "until")
+_FETCH_AGAIN: Final = "then try again"
 DELIVERY_ADVICE: Final = {
     "refused": "Mend at the destination what it refuses (its title for this node, rights, kinds of "
-    "objects; `cadnode check` asks it), then try again. What shall never go there is given up on "
-    "the study's page.",
+    "objects; `cadnode check` asks it), then try again. What shall never go there: give it up.",
     "given_up": "See that the destination is up and reached (`cadnode check`), then try again.",
 }
 ADVICE: Final = {
@@ -53,22 +52,15 @@ _FETCH_OTHERWISE: Final = f"See that the source is up and has the study; {_FETCH
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A line of the page: a study, what to do about it, and whether trying again is of use."""
+    """A line of the page: a study, and what to do about it."""
 
     row: StudyRow
     advice: str
-    may_retry: bool
 
 
 def need_of(row: StudyRow) -> Need:
     """What to do about a study that needs somebody."""
-    return Need(row, advice_of(row.study), may_be_tried(row.study))
-
-
-def may_be_tried(study: StudyState) -> bool:
-    """Whether there is something to try again: a delivery, or a reading of images that are here."""
-    is_owed = any(word in OWED for _, word in study.deliveries)
-    return study.needs_you and (is_owed or study.n_instances > 0)
+    return Need(row, advice_of(row.study))
 
 
 def advice_of(study: StudyState) -> str:
@@ -82,78 +74,95 @@ def advice_of(study: StudyState) -> str:
 
 def routes(node: Node, templates: Templates) -> APIRouter:
     """The page's routes."""
-    router = APIRouter(include_in_schema=False)
+    router, working = APIRouter(include_in_schema=False), Threads(BULK)
 
     @router.get("/needs-you")
     def needs_you(request: Request) -> Response:
-        query = request.query_params
-        after = query.get("after", "") if re.fullmatch(CURSOR, query.get("after", "")) else ""
+        return _page(node, templates, request)
+
+    async def ordered(request: Request, form: Mapping[str, str], why: str) -> Response:
+        orders = node.orders
+        if orders is None:
+            return away(request, templates)
+        order = BulkOrder(
+            bulk.named(form.get("studies", "").split(",")),
+            _wanted(form)[0] if _ALL in form else None,
+            form.get("destination", "") if _ALL in form else "",
+            by_whom(request),
+            why,
+        )
         try:
-            page = node.listed(StudyFilter(needs_you=True, after=after, limit=LISTED))
-            chosen = _to_try(node, query.getlist("study"), everything=_ALL in query)
+            done = await working.run(partial(bulk.carry_out, node, orders, order))
         except Unavailable:
             return away(request, templates)
-        caller = caller_of(request)
-        return templates.page(
-            "needs_you.html.jinja",
-            caller,
-            page=page,
-            needs=[need_of(row) for row in page.rows],
-            after=after,
-            may_order=caller is not None and caller.may_order and node.orders is not None,
-            was_asked=_ALL in query or "study" in query,
-            chosen=chosen,
-            everything=_ALL in query,
-            most=MOST_AT_ONCE,
-            tried=_number(query.get("tried", "")),
-            left=_number(query.get("left", "")),
-        )
+        note_each(request, done.outcomes)
+        told = {"did": "drop" if why else "retry", "n": done.n_done}
+        left = {"left": len(done.acts) - done.n_done, "more": done.after}
+        kept = {name: form.get(name, "") for name in _FILTERS}
+        address = {name: word for name, word in (told | left | kept).items() if word}
+        return RedirectResponse(f"/needs-you?{urlencode(address)}", 303)
 
     @router.post("/needs-you/retry")
     async def retry(request: Request) -> Response:
+        return await ordered(request, form_of(await request.body()), "")
+
+    @router.post("/needs-you/drop")
+    async def drop(request: Request) -> Response:
         form = form_of(await request.body())
-        try:
-            if node.orders is None:
-                return away(request, templates)
-            keys = await run_in_threadpool(
-                _to_try, node, form.get("studies", "").split(","), everything=_ALL in form
-            )
-            acts = await run_in_threadpool(_retry, node.orders, keys)
-        except Unavailable:
-            return away(request, templates)
-        note_each(request, acts)
-        n_tried = sum(how is Outcome.SUCCESS for _, how in acts)
-        return RedirectResponse(f"/needs-you?tried={n_tried}&left={len(acts) - n_tried}", 303)
+        why = " ".join(form.get("reason", "").split())
+        if not why:
+            kept = {name: form[name] for name in (*_FILTERS, _ALL) if form.get(name)}
+            keys = [("study", key) for key in bulk.named(form.get("studies", "").split(","))]
+            asked = urlencode([("do", "drop"), *kept.items(), *keys])
+            return RedirectResponse(f"/needs-you?{asked}", 303)
+        return await ordered(request, form, why)
 
     return router
 
 
-def _to_try(node: Node, named: Sequence[str], *, everything: bool) -> list[str]:
-    """Keys of the studies to try again: those that are named, or all for which it is of use."""
-    if not everything:
-        keys = dict.fromkeys(key for key in named if KEY.fullmatch(key))
-        return list(keys)[:MOST_AT_ONCE]
-    rows = node.listed(StudyFilter(needs_you=True, limit=MOST_AT_ONCE)).rows
-    return [row.study.key for row in rows if may_be_tried(row.study)]
+def _page(node: Node, templates: Templates, request: Request) -> Response:
+    """What needs somebody; what is to be confirmed, or what was done."""
+    query = request.query_params
+    wanted, wrong = _wanted(query)
+    everything = _ALL in query
+    keys = bulk.named(query.getlist("study"))
+    try:
+        page = node.listed(wanted) if wrong is None else StudyPage(())
+        n_asked = (page.n_found or 0) if everything else len(keys)
+    except Unavailable:
+        return away(request, templates)
+    caller = caller_of(request)
+    kept = {name: query.get(name, "") for name in _FILTERS if query.get(name)}
+    return templates.page(
+        "needs_you.html.jinja",
+        caller,
+        422 if wrong else 200,
+        page=page,
+        needs=[need_of(row) for row in page.rows],
+        wanted=wanted,
+        wrong=wrong,
+        kept=kept,
+        older=urlencode({**kept, "after": page.after}),
+        may_order=caller is not None and caller.may_order and node.orders is not None,
+        to_do=query.get("do", "retry") if everything or "study" in query or "do" in query else "",
+        chosen=keys,
+        everything=everything,
+        n_asked=n_asked,
+        did=query.get("did", ""),
+        n_done=_number(query.get("n", "")),
+        left=_number(query.get("left", "")),
+        more=query.get("more", "") if re.fullmatch(CURSOR, query.get("more", "")) else "",
+    )
 
 
-def _retry(orders: Orders, keys: Iterable[str]) -> list[tuple[str, Outcome]]:
-    """What became of each. Where the job database goes away in between, the rest are failures."""
-    acts: list[tuple[str, Outcome]] = []
-    is_away: Unavailable | None = None
-    for key in keys:
-        try:
-            if is_away is None:
-                orders.retry(key, "")
-            acts.append((key, Outcome.FAILURE if is_away else Outcome.SUCCESS))
-        except OrderRefused:
-            acts.append((key, Outcome.FAILURE))
-        except Unavailable as error:
-            if not acts:
-                raise
-            is_away = error
-            acts.append((key, Outcome.FAILURE))
-    return acts
+def _wanted(fields: Mapping[str, str]) -> tuple[StudyFilter, FilterWrong | None]:
+    """The studies that the page is asked for, and why that makes no sense, if it does not."""
+    try:
+        known = {name: fields.get(name, "") for name in (*_FILTERS, "after")}
+        found = filter_of(known, LISTED)
+    except FilterWrong as wrong:
+        return StudyFilter(needs_you=True, limit=LISTED), wrong
+    return replace(found, needs_you=True, counted=True), None
 
 
 def _number(word: str) -> int:

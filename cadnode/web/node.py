@@ -10,6 +10,7 @@ from cadnode.exam.patient import Patient
 from cadnode.web.deliveries import Orders
 from cadnode.web.queue import StudyFilter, StudyPage
 from cadnode.web.study import StudyState
+from cadnode.web.way import Way
 
 API_VERSION: Final = 1
 
@@ -159,6 +160,7 @@ class Node:
     `patient_of(name)`: whose study it is, for the pages.
     `page_of(name)`: the study's rendered report, or that of an earlier reading; None without one.
     `health()`: how the node is.
+    `way_of(study)`: the way that a study in this state took so far.
     `orders`: what may be ordered of studies and deliveries; None where nobody takes orders.
 
     `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
@@ -172,3 +174,4 @@ class Node:
     page_of: Callable[[str], StudyReport | None]
     health: Callable[[], Health]
     orders: Orders | None = None
+    way_of: Callable[[StudyState], Way] = lambda study: Way()

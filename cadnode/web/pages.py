@@ -32,9 +32,11 @@ _REPORT_HEADERS: Final = {
         "style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
     )
 }
+_READ: Final = (State.DONE, State.DELIVERING, State.REFUSED)
 ORDERED: Final = {
     "retry": "It is tried again now.",
     "redeliver": "The result is sent again.",
+    "reread": "It is read once more. The new report replaces the one before.",
     "drop": "It is given up. The record says by whom and why.",
 }
 
@@ -60,23 +62,28 @@ def steps(state: State) -> list[Step]:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What may be ordered of a study: a retry; the destinations to send to again, or to give up."""
+    """What may be ordered of a study: a retry; the destinations to send to again, or to give up.
+
+    `reread`: it is read, or failed, and its images are here to be read once more.
+    """
 
     retry: bool
     redeliver: tuple[str, ...]
     drop: tuple[str, ...]
+    reread: bool = False
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to order."""
-        return not (self.retry or self.redeliver or self.drop)
+        return not (self.retry or self.redeliver or self.drop or self.reread)
 
 
 def offer_of(study: StudyState) -> Offer:
     """What makes sense to order of a study in its state."""
     owed = tuple(name for name, word in study.deliveries if word in OWED)
     sent = tuple(name for name, word in study.deliveries if word not in OWED)
-    return Offer(bool(owed) or study.state is State.FAILED, sent, owed)
+    may_reread = study.n_instances > 0 and study.state in _READ
+    return Offer(bool(owed) or study.state is State.FAILED, sent, owed, may_reread)
 
 
 def routes(node: Node, templates: Templates) -> APIRouter:
@@ -138,6 +145,11 @@ def _add_orders(router: APIRouter, node: Node, templates: Templates) -> None:
             lambda orders, form: orders.redeliver(name, form.get("destination", "")),
         )  # fmt: skip
 
+    @router.post("/studies/{name}/reread")
+    async def reread(name: str, request: Request) -> Response:
+        by = by_whom(request)
+        return await ordered(request, name, "reread", lambda orders, form: orders.reread(name, by))
+
     @router.post("/studies/{name}/drop")
     async def drop(name: str, request: Request) -> Response:
         by = by_whom(request)
@@ -170,6 +182,7 @@ def _study(
         steps=steps(state.state),
         report=node.page_of(name),
         offer=offer_of(state) if may_order else None,
+        way=node.way_of(state),
         ordered=ORDERED.get(ordered, ""),
         refused=refused,
     )

@@ -22,7 +22,9 @@ class StudyFilter:
 
     `needs_you`: only those that wait for somebody (`StudyState.needs_you`). `since` and `until`:
     changed on these days, or between, in the node's time zone. `text`: all its words are in name,
-    number, accession number or key, or it is a Study Instance UID. `after`: of the page before.
+    number, accession number or key, or it is a Study Instance UID. `destination`: only those whose
+    result this destination does not have. `after`: of the page before. `counted`: how many pass,
+    from there on, is asked for, too.
     """
 
     state: State | None = None
@@ -32,11 +34,14 @@ class StudyFilter:
     text: str = ""
     after: str = ""
     limit: int = PAGE_ROWS
+    destination: str = ""
+    counted: bool = False
 
     @property
     def is_narrowed(self) -> bool:
         """Whether it lets less than all pass."""
-        return bool(self.state or self.needs_you or self.since or self.until or self.text)
+        days = self.since or self.until
+        return bool(self.state or self.needs_you or days or self.text or self.destination)
 
     @property
     def between(self) -> tuple[float, float]:
@@ -59,6 +64,7 @@ class StudyPage:
 
     `counts` are all studies by state, whatever is asked for, `n_needing_you` those of them that
     wait for somebody. `is_complete`: every study has been looked at since the list was begun.
+    `n_found` is how many the filter lets pass, where that was asked for.
     """
 
     rows: tuple[StudyRow, ...]
@@ -66,6 +72,7 @@ class StudyPage:
     counts: Mapping[State, int] = field(default_factory=dict)
     n_needing_you: int = 0
     is_complete: bool = True
+    n_found: int | None = None
 
     @property
     def n_studies(self) -> int:
@@ -98,6 +105,7 @@ def filter_of(fields: Mapping[str, str], limit: int = PAGE_ROWS) -> StudyFilter:
         text=_text(fields.get("text", "")),
         after=_cursor(fields.get("after", "")),
         limit=limit,
+        destination=_text(fields.get("destination", "")),
     )
 
 

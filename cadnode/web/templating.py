@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 from cadnode.html.environment import ON_SCREENS, environment
 from cadnode.web.caller import Caller
 from cadnode.web.study import DELIVERY_MEANINGS
+from cadnode.web.way import OBJECT_MEANINGS
 
 STATIC: Final = {
     "base.css": "text/css", "cadnode.css": "text/css", "cadnode.js": "text/javascript",
@@ -22,6 +23,7 @@ class Templates:
         self._templates = environment("cadnode.web", dark=ON_SCREENS)
         self._templates.filters["with_code"] = _with_code
         self._templates.globals["delivery_meanings"] = DELIVERY_MEANINGS
+        self._templates.globals["object_meanings"] = OBJECT_MEANINGS
 
     def text(self, template: str, **values: object) -> str:
         """A template with its values."""

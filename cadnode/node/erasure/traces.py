@@ -15,6 +15,7 @@ from cadnode.files import sync_folder, write_whole
 from cadnode.log import hashed
 from cadnode.node import commitments, pins, poison, results, study_table, tombstones, undelivered
 from cadnode.node.results import Results
+from cadnode.receive import way_log
 from cadnode.receive.fetch import requests
 
 _OF_STUDY: Final = (
@@ -24,6 +25,7 @@ _OF_STUDY: Final = (
     (f"{undelivered.FOLDER}", "{study}.*.json"),
     (f"{pins.FOLDER}", "{study}.json"),
     ("set_aside", "{study}-*.json"),
+    (way_log.FOLDER, "{study}.jsonl"),
     ("spool/requests", "unreadable-{study}*"),
     ("spool/requests", "{study}.*"),
 )

@@ -1,7 +1,8 @@
 """Which studies were requested, and how fetching them ended: small files beside the spool.
 
     SPOOL/requests/<study_key>.json       a request: there until it is fetched or refused
-                   <study_key>.ended      how the last fetch went: a code and counts
+                   <study_key>.ended      how the last fetch went: a code and counts; of one that
+                                          failed also what was asked for, to be asked for again
                    <study_key>.fetching   locked while a process fetches the study
                    lock                   held for the moment in which any of these changes
 
@@ -28,9 +29,10 @@ from cadnode.receive.identity import is_valid_uid
 
 __all__ = [
     "GOOD", "Ended", "FetchCode", "Request", "Taken", "asked_at", "ended", "ended_since",
-    "forget_ended", "load", "remove", "save", "take", "ticket", "waiting",
+    "failed", "forget_ended", "known", "load", "remove", "save", "take", "ticket", "waiting",
 ]  # fmt: skip
 _MODE = 0o640  # of the lock files
+_ASKED = "request"  # in the note of a fetch that failed
 log = get_logger("receive")
 
 
@@ -153,17 +155,36 @@ def waiting(folder: Path) -> list[str]:
     return sorted(p.stem for p in (folder / "requests").glob("*.json"))
 
 
+def known(folder: Path) -> set[str]:
+    """Keys of the studies that have a request, or had one."""
+    return {p.stem for kind in ("json", "ended") for p in (folder / "requests").glob(f"*.{kind}")}
+
+
 def ended(folder: Path, key: str) -> Ended | None:
     """How the last fetch of the study went; None when there was none."""
     path = folder / "requests" / f"{key}.ended"
     try:
         document = json.loads(path.read_bytes())
+        document.pop(_ASKED, None)
         return Ended(**{**document, "code": FetchCode(document["code"])})
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         _move_aside(path, error)
         return None
+
+
+def failed(folder: Path, key: str) -> Request | None:
+    """What was asked for by the last fetch, where it failed for good; None where it did not.
+
+    None, too, where an older version, which did not keep it, noted the failure.
+    """
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        document = json.loads((folder / "requests" / f"{key}.ended").read_bytes())
+        request = Request(**document[_ASKED])
+        if is_valid_uid(request.study_instance_uid) and document["is_final"]:
+            return request
+    return None
 
 
 def ended_since(folder: Path, since: float) -> list[Ended]:
@@ -243,7 +264,9 @@ class Taken:
             self._let_go(where)
 
     def _note(self, where: Path, how: Ended) -> None:
-        write_whole(where / f"{self._key}.ended", json.dumps(asdict(how)).encode())
+        has_failed = how.is_final and how.code not in GOOD
+        asked = {_ASKED: asdict(self.request)} if has_failed else {}
+        write_whole(where / f"{self._key}.ended", json.dumps(asdict(how) | asked).encode())
 
     def _let_go(self, where: Path) -> None:
         if self._descriptor >= 0:

@@ -1,5 +1,6 @@
 """The record of deliveries beside a result: durable, ordered, and not broken by a crash."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from cadnode.node import delivery_record
@@ -29,3 +30,20 @@ def test_a_line_that_a_crash_cut_costs_that_line_only(tmp_path: Path) -> None:
         file.write(b'\n{"destination": "archive", "stat')
     delivery_record.record(tmp_path, TAKEN)
     assert delivery_record.tries(tmp_path) == [LATE, TAKEN]
+
+
+def test_of_very_many_tries_the_first_and_the_last_are_kept_and_all_are_counted(
+    tmp_path: Path,
+) -> None:
+    delivery_record.record(tmp_path, REFUSED)
+    for n in range(1200):
+        delivery_record.record(tmp_path, replace(LATE, at=20.0 + n))
+    found = delivery_record.tries(tmp_path)
+    assert found[0] == REFUSED
+    assert found[1] == replace(LATE, at=20.0)
+    assert found[-1].at == 20.0 + 1199
+    assert len(found) < 600
+    assert sum(1 + one.n_left_out for one in found if one.destination == "pacs") == 1200
+    assert delivery_record.last_tries(tmp_path)["archive"] == REFUSED
+    delivery_record.record(tmp_path, TAKEN)
+    assert delivery_record.last_tries(tmp_path)["pacs"] == TAKEN

@@ -68,6 +68,18 @@ def test_the_newest_are_first_and_each_filter_narrows(table: StudyTable) -> None
     assert hashed("1.2.30") not in keys(table, since=today)
 
 
+def test_what_a_destination_lacks_is_found_and_counted_from_there_on(table: StudyTable) -> None:
+    other = (("archive", "delivered"), ("vna ß", "given_up"))
+    table.put([look(5, State.REFUSED, deliveries=other)], lambda key: 1.0)
+    assert keys(table, destination="archive") == names(2)
+    assert keys(table, destination="vna ß", needs_you=True) == names(5)
+    assert keys(table, destination="arch") == []
+    first = table.page(StudyFilter(needs_you=True, counted=True, limit=1))
+    assert first.n_found == 3
+    assert table.page(StudyFilter(needs_you=True, counted=True, after=first.after)).n_found == 2
+    assert table.page(StudyFilter()).n_found is None
+
+
 @pytest.mark.parametrize(
     "text", ["jane roe", "ROE", "p-1", "A77", "ロウ", "1.2.1", hashed("1.2.1"), "roe a77"]
 )

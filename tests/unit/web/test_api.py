@@ -11,6 +11,7 @@ from cadnode.web.login import OPENID_REASONS
 from cadnode.web.node import Notice, UnknownSource, jobs_away
 from cadnode.web.rights import RIGHTS
 from cadnode.web.study import STATE_MEANINGS, State, StudyState
+from cadnode.web.way import Way
 from tests.web_cases import ILL, KEY, TOKEN, UID, Told, known, served
 
 ORTHANC_ID = "6b9e19d9-62094390-5f9ddb01-4a191ae7-9766b715"
@@ -114,7 +115,9 @@ def test_a_job_database_that_is_away_is_503(path: str) -> None:
 
 def test_a_study_is_told_as_documented() -> None:
     with served(Told()) as client:
-        assert client.get(f"/api/studies/{UID}").json() == {
+        told = client.get(f"/api/studies/{UID}").json()
+        assert told.pop("way") == Way().as_dict()
+        assert told == {
             "study_instance_uid": UID,
             "state": "done",
             "is_final": True,

@@ -9,7 +9,7 @@ from cadnode.node.poison import SetAsideCode
 from cadnode.node.study_state import READING_FAILED, RESULT_GONE
 from cadnode.receive.fetch.requests import GOOD, FetchCode
 from cadnode.web.deliveries import OrderRefused
-from cadnode.web.needs_you import ADVICE, DELIVERY_ADVICE, OTHERWISE, advice_of, may_be_tried
+from cadnode.web.needs_you import ADVICE, DELIVERY_ADVICE, OTHERWISE, advice_of
 from cadnode.web.node import jobs_away
 from cadnode.web.queue import StudyFilter
 from cadnode.web.study import Reason, State, StudyState
@@ -32,7 +32,7 @@ def test_the_page_says_what_is_wrong_and_what_to_do() -> None:
     told = node()
     with served(told) as client:
         page = client.get("/needs-you").text
-    assert told.filters[0] == StudyFilter(needs_you=True, limit=100)
+    assert told.filters[0] == StudyFilter(needs_you=True, limit=100, counted=True)
     assert "Roe, Jane" in page
     assert "Archive does not have the result: no &lt;i&gt;title" in page
     assert "<code>cadnode check</code>" in page
@@ -52,8 +52,7 @@ def test_every_code_that_a_study_fails_with_has_its_advice() -> None:
         assert advice_of(replace(FAILED, reasons=(Reason(str(code), "x"),))) == ADVICE[code]
     for fetch in set(FetchCode) - GOOD:
         gone = StudyState(KEY, "", State.FAILED, reasons=(Reason(fetch.value, fetch.meaning),))
-        assert "POST /api/studies" in advice_of(gone)
-        assert not may_be_tried(gone)  # there is nothing here to read
+        assert "then try again" in advice_of(gone)
     given_up = replace(REFUSED, deliveries=(("archive", "given_up"),))
     assert advice_of(given_up) == DELIVERY_ADVICE["given_up"]
     assert advice_of(replace(FAILED, reasons=())) == OTHERWISE
@@ -80,17 +79,62 @@ def test_several_are_tried_again_after_a_confirmation_and_each_is_told() -> None
     ]
 
 
-def test_all_are_tried_again_but_those_of_which_nothing_is_here() -> None:
-    lost = StudyState("9" * 16, "", State.FAILED, reasons=(Reason("unknown_study", "x"),))
-    told = Told({KEY: REFUSED, OTHER: FAILED, lost.key: lost})
+def test_all_that_fit_the_filter_are_tried_again_not_only_those_of_the_page() -> None:
+    told = node()
     with served(told, known()) as client:
         client.log_in("otto")
-        asked = client.get("/needs-you?all=1").text
+        asked = client.get("/needs-you?all=1&do=retry&destination=archive&since=2026-03-01").text
         assert "Try 2 studies again?" in asked
+        assert "These are all that fit the filter" in asked
         assert '<input type="hidden" name="all" value="1">' in asked
-        fields = {"csrf": client.csrf("/needs-you"), "all": "1"}
-        assert client.send("/needs-you/retry", fields).status_code == 303
-    assert [words[1] for words in told.orders] == [KEY, OTHER]
+        fields = {
+            "csrf": client.csrf("/needs-you"), "all": "1", "destination": "archive",
+            "since": "2026-03-01",
+        }  # fmt: skip
+        done = client.send("/needs-you/retry", fields)
+        assert done.status_code == 303
+        after = client.get(done.headers["Location"]).text
+    assert told.orders == [("retry", KEY, "archive"), ("retry", OTHER, "archive")]
+    assert told.filters[-2].destination == "archive"
+    assert "2 studies are tried again now" in after
+    assert 'value="archive"' in after
+
+
+def test_what_there_was_no_time_for_is_gone_on_with() -> None:
+    cursor = f"1772636767000000-{KEY}"
+    with served(node(), known()) as client:
+        client.log_in("otto")
+        page = client.get(f"/needs-you?did=retry&n=5&more={cursor}").text
+        assert "Go on with the rest" in page
+        rest = client.get(f"/needs-you?all=1&do=retry&after={cursor}").text
+    assert f'name="after" value="{cursor}"' in page
+    assert f'name="after" value="{cursor}"' in rest
+    assert "after those that were done already" in rest
+
+
+def test_several_are_given_up_with_a_reason_and_not_without() -> None:
+    told, trail = node(), Trail()
+    with served(told, known(), trail) as client:
+        client.log_in("otto")
+        asked = client.get(f"/needs-you?do=drop&study={KEY}&study={OTHER}").text
+        assert "Give up 2 studies?" in asked
+        fields = {"csrf": client.csrf("/needs-you"), "studies": f"{KEY},{OTHER}"}
+        without = client.send("/needs-you/drop", fields)
+        assert f"study={KEY}" in without.headers["Location"]
+        assert told.orders == []
+        done = client.send("/needs-you/drop", {**fields, "reason": " a  test "})
+        assert "2 studies are given up" in client.get(done.headers["Location"]).text
+    by = "otto, HTTP from 127.0.0.1"
+    assert told.orders == [("drop", KEY, "", by, "a test"), ("drop", OTHER, "", by, "a test")]
+    assert ("study dropped", "success", "otto", OTHER) in trail.lines
+
+
+def test_a_filter_that_makes_no_sense_is_said_and_lists_nothing() -> None:
+    with served(node()) as client:
+        page = client.get("/needs-you?since=soon")
+    assert page.status_code == 422
+    assert "Since is no day" in page.text
+    assert "Roe, Jane" not in page.text
 
 
 def test_what_cannot_be_tried_is_counted_and_told_as_failed() -> None:
@@ -100,7 +144,7 @@ def test_what_cannot_be_tried_is_counted_and_told_as_failed() -> None:
         client.log_in("otto")
         fields = {"csrf": client.csrf("/needs-you"), "studies": KEY}
         done = client.send("/needs-you/retry", fields)
-        assert done.headers["Location"] == "/needs-you?tried=0&left=1"
+        assert done.headers["Location"] == "/needs-you?did=retry&left=1"
         assert "For 1 there was nothing to try" in client.get(done.headers["Location"]).text
     assert ("delivery retried", "failure", "otto", KEY) in trail.lines
 
@@ -111,7 +155,7 @@ def test_the_page_offers_a_viewer_nothing_and_takes_nothing_from_her() -> None:
         client.log_in("vera")
         page = client.get("/needs-you?all=1").text
         assert "What to do" in page
-        for offered in ('type="checkbox"', "Try all again", "Yes, try again"):
+        for offered in ('type="checkbox"', "Try all again", "Yes, try again", "Give all up"):
             assert offered not in page
         fields = {"csrf": client.csrf("/needs-you"), "all": "1"}
         assert client.send("/needs-you/retry", fields).status_code == 403
@@ -137,6 +181,6 @@ def test_a_list_that_cannot_be_read_is_said_to_be(path: str) -> None:
 def test_names_are_escaped_and_numbers_in_the_address_are_numbers() -> None:
     told = Told({KEY: REFUSED}, Patient(("<img src=x>",), "<b>"))
     with served(told) as client:
-        page = client.get("/needs-you?tried=<b>&left=1e9&after=x").text
+        page = client.get("/needs-you?n=<b>&left=1e9&more=x&did=<b>").text
     assert "<img" not in page
     assert 'role="status"' not in page

@@ -17,9 +17,10 @@ ANYBODYS = {
     "GET /login/openid/begin",
 }  # fmt: skip
 OPERATORS = {
-    "POST /api/studies", "POST /needs-you/retry",
+    "POST /api/studies", "POST /needs-you/retry", "POST /needs-you/drop",
+    "POST /api/studies/retry", "POST /api/studies/drop",
     *(f"POST {at}/studies/{{name}}/{w}" for at in ("", "/api") for w in
-      ("retry", "redeliver", "drop")),
+      ("retry", "redeliver", "reread", "drop")),
 }  # fmt: skip
 
 

@@ -1,0 +1,67 @@
+"""One order for several studies, as after an outage: what is owed is looked up once for all."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from cadnode.node.undelivered import Undelivered, UndeliveredIndex
+from cadnode.web.deliveries import Act, Ordered, OrderRefused
+from cadnode.web.node import Unavailable
+
+Owed = Sequence[Undelivered]
+
+
+class Desk(Protocol):
+    """Takes an order for one study of which it is known what is owed."""
+
+    def retry_owed(self, name: str, destination: str, owed: Owed) -> Ordered:
+        """See `orders.DeliveryDesk`."""
+
+    def drop_owed(self, name: str, destination: str, by: str, why: str, owed: Owed) -> Ordered:
+        """See `orders.DeliveryDesk`."""
+
+
+class SeveralOrders:
+    """Orders for several studies of one node. Threads may share it."""
+
+    def __init__(self, desk: Desk, index: UndeliveredIndex) -> None:
+        self._desk = desk
+        self._index = index
+
+    def retry(self, keys: Sequence[str], destination: str) -> list[Act]:
+        """Try again what did not succeed of each of these studies."""
+
+        def again(key: str, owed: Owed) -> OrderRefused | None:
+            done = self._desk.retry_owed(key, destination, owed)
+            if done.deliveries or done.is_read_again or done.is_fetched_again:
+                return None
+            return OrderRefused("there is nothing to try again", "its page says how it stands")
+
+        return self._each(keys, again)
+
+    def drop(self, keys: Sequence[str], destination: str, by: str, why: str) -> list[Act]:
+        """Give up what is undelivered of each of these studies."""
+
+        def dropped(key: str, owed: Owed) -> None:
+            self._desk.drop_owed(key, destination, by, why, owed)
+
+        return self._each(keys, dropped)
+
+    def _each(
+        self, keys: Sequence[str], order: Callable[[str, Owed], OrderRefused | None]
+    ) -> list[Act]:
+        """What became of each; the job database may go away in between, but not at the first."""
+        owed: defaultdict[str, list[Undelivered]] = defaultdict(list)
+        for entry in self._index.all():
+            owed[entry.study].append(entry)
+        acts: list[Act] = []
+        for key in keys:
+            try:
+                acts.append(Act(key, order(key, owed[key])))
+            except OrderRefused as refused:
+                acts.append(Act(key, refused))
+            except Unavailable:
+                if not acts:
+                    raise
+                break
+        return acts

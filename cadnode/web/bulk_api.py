@@ -1,0 +1,114 @@
+"""Routes by which a program has many studies tried again, or given up, in one request."""
+
+from datetime import date
+from functools import partial
+from typing import Annotated, Any, Self
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from cadnode.web import bulk
+from cadnode.web.bulk import BulkDone, BulkOrder
+from cadnode.web.caller import by_whom
+from cadnode.web.node import Node, Unavailable
+from cadnode.web.queue import CURSOR, StudyFilter
+from cadnode.web.recording import note, note_each
+from cadnode.web.study import KEY, State
+from cadnode.web.threads import BULK, Threads
+
+_Key = Annotated[str, StringConstraints(pattern=f"^{KEY.pattern}$")]
+
+
+class BulkFilter(BaseModel):
+    """Which of the studies that need somebody are meant; `{}`: all of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    state: State | None = None
+    since: date | None = None
+    until: date | None = None
+    destination: str = Field("", max_length=32)
+
+
+class BulkBody(BaseModel):
+    """Body of `POST /api/studies/retry`: `studies` are keys; or `filter`.
+
+    `destination`: only what this destination does not have. `after` is that of the answer before.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    studies: list[_Key] | None = Field(None, min_length=1, max_length=bulk.MOST_NAMED)
+    filter: BulkFilter | None = None
+    destination: str = Field("", max_length=32)
+    after: str = Field("", pattern=f"^({CURSOR})?$")
+    dry_run: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.studies is None) == (self.filter is None):
+            raise ValueError("name studies, or a filter, which may be {}: one of the two")
+        return self
+
+    def order(self, by: str = "", why: str = "") -> BulkOrder:
+        """What it asks for."""
+        wanted = None
+        destination = self.destination
+        if self.filter is not None:
+            wanted = StudyFilter(needs_you=True, after=self.after, **self.filter.model_dump())
+            destination = destination or self.filter.destination
+        return BulkOrder(bulk.named(self.studies or ()), wanted, destination, by, why)
+
+
+class BulkDropBody(BulkBody):
+    """Body of `POST /api/studies/drop`: the same, and why."""
+
+    reason: str = Field(min_length=1, max_length=200)
+
+
+def routes(node: Node) -> APIRouter:
+    """The routes."""
+    router, working = APIRouter(), Threads(BULK)
+
+    async def done(request: Request, body: BulkBody, order: BulkOrder, status: int) -> JSONResponse:
+        if node.orders is None:
+            raise Unavailable("no orders are taken here", "ask the node itself")
+        if body.dry_run:
+            n_found = await working.run(partial(bulk.count, node, order))
+            note(request, detail="dry run")
+            return JSONResponse({"dry_run": True, "count": n_found})
+        found = await working.run(partial(bulk.carry_out, node, node.orders, order))
+        note_each(request, found.outcomes)
+        return JSONResponse(answer_of(found), status)
+
+    @router.post("/api/studies/retry", status_code=202)
+    async def retry(body: BulkBody, request: Request) -> JSONResponse:
+        """Try many again: the studies named by key, or all that need somebody and fit a filter.
+
+        `count` is how many there are, `done` for how many it was ordered. What there was no time
+        for is asked for by the same request with `after`. `dry_run` only counts.
+        """
+        return await done(request, body, body.order(), 202)
+
+    @router.post("/api/studies/drop")
+    async def drop(body: BulkDropBody, request: Request) -> JSONResponse:
+        """Give up what is undelivered of many studies, on purpose: by whom and why is recorded."""
+        return await done(request, body, body.order(by_whom(request), body.reason), 200)
+
+    return router
+
+
+def answer_of(done: BulkDone) -> dict[str, Any]:
+    """For JSON."""
+    return {
+        "dry_run": False,
+        "count": done.n_found,
+        "done": done.n_done,
+        "refused": [
+            {"study": act.study, "error": act.refused.error, "hint": act.refused.hint}
+            for act in done.acts
+            if act.refused is not None
+        ],
+        "after": done.after or None,
+    }

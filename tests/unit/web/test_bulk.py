@@ -1,0 +1,136 @@
+"""Many studies tried again, or given up, in one request; bounded, and told one by one."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from cadnode.web import bulk
+from cadnode.web.bulk import BulkOrder
+from cadnode.web.deliveries import OrderRefused
+from cadnode.web.node import jobs_away
+from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
+from cadnode.web.study import State, StudyState
+from tests.unit.web.test_needs_you import BEARER, FAILED, OTHER, REFUSED
+from tests.web_cases import KEY, VIEWERS_TOKEN, Told, Trail, known, served
+
+CURSOR = f"1772636767000000-{KEY}"
+
+
+def node(**told: object) -> Told:
+    return Told({KEY: REFUSED, OTHER: FAILED}, **told)  # type: ignore[arg-type]
+
+
+def test_named_studies_are_tried_again_and_each_is_told() -> None:
+    told, trail = node(), Trail()
+    with served(told, known(), trail) as client:
+        body = {"studies": [KEY, OTHER], "destination": "archive"}
+        answer = client.post("/api/studies/retry", body, **BEARER)
+    assert answer.status_code == 202
+    assert answer.json() == {"dry_run": False, "count": 2, "done": 2, "refused": [], "after": None}
+    assert told.orders == [("retry", KEY, "archive"), ("retry", OTHER, "archive")]
+    assert ("delivery retried", "success", "doer", KEY) in trail.lines
+
+
+def test_a_dry_run_counts_and_does_nothing() -> None:
+    told, trail = node(), Trail()
+    with served(told, known(), trail) as client:
+        body = {"filter": {"state": "refused", "since": "2026-03-01"}, "dry_run": True}
+        answer = client.post("/api/studies/retry", body, **BEARER)
+    assert answer.json() == {"dry_run": True, "count": 2}
+    assert told.orders == []
+    (asked,) = told.filters
+    assert asked == StudyFilter(
+        State.REFUSED, needs_you=True, since=date(2026, 3, 1), limit=1, counted=True
+    )
+    (event,) = trail.events
+    assert (event.detail, event.study) == ("dry run", None)
+
+
+def test_all_that_fit_a_filter_are_given_up_with_a_reason() -> None:
+    told = node()
+    with served(told, known()) as client:
+        body = {"filter": {"destination": "archive"}, "reason": "taken down"}
+        answer = client.post("/api/studies/drop", body, **BEARER)
+        assert client.post("/api/studies/drop", {"filter": {}}, **BEARER).status_code == 422
+    assert (answer.status_code, answer.json()["done"]) == (200, 2)
+    assert told.orders[0] == ("drop", KEY, "archive", "doer, HTTP from 127.0.0.1", "taken down")
+
+
+def test_what_is_refused_is_said_of_each_study() -> None:
+    refusal = OrderRefused("there is nothing to try again", "look")
+    with served(node(refusal=refusal), known()) as client:
+        answer = client.post("/api/studies/retry", {"studies": [KEY]}, **BEARER).json()
+    assert answer["done"] == 0
+    assert answer["refused"] == [{"study": KEY, "error": refusal.error, "hint": "look"}]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {}, {"studies": [], "filter": None}, {"studies": [KEY], "filter": {}},
+        {"studies": ["1.2.3"]}, {"studies": [KEY] * 501}, {"filter": {"state": "lost"}},
+        {"filter": {"text": "Roe"}}, {"filter": {}, "after": "1"},
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_whole(body: dict[str, object]) -> None:
+    told = node()
+    with served(told, known()) as client:
+        answer = client.post("/api/studies/retry", body, **BEARER)
+    assert answer.status_code == 422
+    assert told.orders == []
+
+
+def test_a_viewers_program_orders_nothing_in_bulk() -> None:
+    told = node()
+    with served(told, known()) as client:
+        bearer = {"Authorization": f"Bearer {VIEWERS_TOKEN}"}
+        for act in ("retry", "drop"):
+            body = {"filter": {}, "reason": "x"} if act == "drop" else {"filter": {}}
+            assert client.post(f"/api/studies/{act}", body, **bearer).status_code == 403
+    assert told.orders == []
+
+
+def test_a_job_database_that_is_away_is_503() -> None:
+    with served(node(error=jobs_away()), known()) as client:
+        assert client.post("/api/studies/retry", {"filter": {}}, **BEARER).status_code == 503
+
+
+class Ten:
+    """A list of so many studies, in parts."""
+
+    def __init__(self, n: int) -> None:
+        self.keys = [f"{at:016x}" for at in range(n)]
+
+    def page(self, wanted: StudyFilter) -> StudyPage:
+        first = self.keys.index(wanted.after.split("-")[1]) + 1 if wanted.after else 0
+        keys = self.keys[first : first + wanted.limit]
+        rows = tuple(StudyRow(StudyState(key, "", State.FAILED)) for key in keys)
+        has_more = first + wanted.limit < len(self.keys)
+        return StudyPage(rows, f"1-{keys[-1]}" if has_more else "", n_found=len(self.keys) - first)
+
+
+def test_what_there_is_no_time_for_has_a_cursor_and_the_rest_is_done_with_it() -> None:
+    told, many = Told(), Ten(450)
+    node = replace(told.node(), listed=many.page)
+    assert node.orders is not None
+    times = iter([0.0, 1.0, 21.0, *[30.0] * 99])
+    order = BulkOrder(wanted=StudyFilter(needs_you=True))
+    done = bulk.carry_out(node, node.orders, order, lambda: next(times))
+    assert (done.n_found, done.n_done) == (450, 200)
+    rest = replace(order, wanted=StudyFilter(needs_you=True, after=done.after))
+    last = bulk.carry_out(node, node.orders, rest)
+    assert (last.n_found, last.n_done, last.after) == (250, 250, "")
+    assert [words[1] for words in told.orders] == many.keys
+
+
+def test_where_the_job_database_goes_away_the_rest_are_told_as_failed() -> None:
+    told, many = Told(), Ten(30)
+    node = replace(told.node(), listed=many.page)
+    assert node.orders is not None
+    orders = replace(
+        node.orders, retry_several=lambda keys, d: told.node().orders.retry_several(keys[:7], d)  # type: ignore[union-attr]
+    )  # fmt: skip
+    done = bulk.carry_out(node, orders, BulkOrder(wanted=StudyFilter(needs_you=True)))
+    assert (done.n_done, len(done.acts)) == (7, 30)
+    assert [how.value for _, how in done.outcomes].count("failure") == 23
