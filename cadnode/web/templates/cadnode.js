@@ -5,8 +5,18 @@ function show(main, wanted) {
   const live = main.querySelectorAll("[data-live]");
   for (const part of live.length ? live : [main]) {
     const fresh = part === main ? wanted : wanted.querySelector("#" + part.id);
-    if (fresh && fresh.outerHTML !== part.outerHTML) part.replaceWith(document.adoptNode(fresh));
+    const isWorkedOn = part !== main && part.contains(document.activeElement)
+      && document.activeElement.matches("input, select, textarea");
+    if (fresh && !isWorkedOn && differs(part, fresh)) part.replaceWith(document.adoptNode(fresh));
   }
+  if (wanted.dataset.refreshS) main.dataset.refreshS = wanted.dataset.refreshS;
+  else delete main.dataset.refreshS;
+  document.dispatchEvent(new CustomEvent("cadnode:refreshed"));
+}
+// Scripts change what is in a part: one that states its version is compared by that.
+function differs(part, fresh) {
+  if (part.dataset.version) return part.dataset.version !== fresh.dataset.version;
+  return fresh.outerHTML !== part.outerHTML;
 }
 async function refresh() {
   const main = document.querySelector("main");
