@@ -33,6 +33,7 @@ from cadnode.web.deliveries import Delivery, DeliveryFilter, Ordered, Orders
 from cadnode.web.node import Health, HealthProblem, Node, Notice, StudyReport
 from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
 from cadnode.web.study import Reason, State, StudyState
+from cadnode.web.viewing import Viewing
 
 UID = "1.2.840.99.1"
 KEY = "aaaabbbbccccdddd"
@@ -125,6 +126,7 @@ class Told:
     filters: list[StudyFilter] = field(default_factory=list)
     after: str = ""  # of the page, where more follow
     is_complete: bool = True
+    viewing: Viewing | None = None
 
     def _page(self, wanted: StudyFilter) -> StudyPage:
         self.filters.append(wanted)
@@ -165,6 +167,7 @@ class Told:
                 StudyReport(self.page, self.is_page_current) if self.page else None
             ),
             health=lambda: self.health,
+            viewing=self.viewing,
             orders=Orders(
                 lambda *words: order("retry", *words),
                 lambda *words: order("redeliver", *words),

@@ -86,6 +86,13 @@ class Room {
     this.say("Four views");
   }
 
+  /** The four side by side, or two by two. */
+  row() {
+    this.press("row", this.hang.classList.toggle("row"));
+    if (this.isSingle) this.four();
+    this.say(this.hang.classList.contains("row") ? "Side by side" : "Two by two");
+  }
+
   toggleSingle(cell = this.active) {
     if (this.isSingle) this.four();
     else this.single(cell);
@@ -207,7 +214,7 @@ class Room {
       fit: () => this.each(cell => cell.fit()), actual: () => this.each(cell => cell.actual()),
       invert: () => this.invert(), window: () => this.setMode("window"),
       region: () => this.setMode("region"), keys: () => this.help(),
-      next: () => this.showPage(this.page + 1),
+      next: () => this.showPage(this.page + 1), row: () => this.row(),
     };
     for (const [name, order] of Object.entries(orders)) {
       this.tool(name)?.addEventListener("click", order);

@@ -15,6 +15,11 @@ export class Cell {
     this.isFitted = true;
     this.layers = new Layers(this.stage, this.view);
     this.layers.changed = () => this.place();
+    this.pointer = null;  // the image pixel that it is at
+    this.stage.addEventListener("pointermove", event => {
+      if (this.at && event.pointerType === "mouse") this.pointer = this.pixelAt(event.clientX, event.clientY);
+    }, {capture: true});
+    this.stage.addEventListener("pointerleave", () => { this.pointer = null; });
     this.ready = null;
   }
 
@@ -28,6 +33,7 @@ export class Cell {
   }
 
   async begin() {
+    keepsToPolicy();
     this.grey = await GreyTable.of(this.view);
     this.colours = this.grey.colours(null, false);
     this.viewer = OpenSeadragon({
@@ -36,17 +42,21 @@ export class Cell {
       animationTime: CALM ? 0 : 0.2, springStiffness: 10, blendTime: 0, immediateRender: true,
       visibilityRatio: 0.15, minZoomImageRatio: 0.4, maxZoomPixelRatio: 12,
       smoothTileEdgesMinZoom: Infinity, imageLoaderLimit: 4, maxImageCacheCount: 160,
-      zoomPerScroll: 1.15, preserveImageSizeOnResize: false,
+      zoomPerScroll: 1.15, preserveImageSizeOnResize: true,
       gestureSettingsMouse: {clickToZoom: false, dblClickToZoom: false, flickEnabled: false},
       gestureSettingsTouch: {clickToZoom: false, dblClickToZoom: false, flickEnabled: false},
       gestureSettingsPen: {clickToZoom: false, dblClickToZoom: false, flickEnabled: false},
     });
     this.redraw = drawsItsColours(this.viewer);
     this.viewer.addHandler("canvas-key", event => { event.preventDefaultAction = true; });
-    for (const name of ["update-viewport", "animation", "resize"]) {
+    for (const name of ["update-viewport", "animation"]) {
       this.viewer.addHandler(name, () => this.place());
     }
-    this.viewer.addHandler("resize", () => { if (this.isFitted) this.fit(true); });
+    this.viewer.addHandler("after-resize", () => {
+      if (this.isFitted) this.fit(true);
+      else if (this.isActual) this.align();
+      else this.place();
+    });
     this.viewer.addHandler("tile-drawn", () => this.figure.classList.add("drawn"));
     await new Promise((resolve, reject) => {
       this.viewer.addOnceHandler("open", resolve);
@@ -84,13 +94,20 @@ export class Cell {
     this.place();
   }
 
-  /** One stored pixel a pixel of the screen, on whole pixels. */
+  /** One stored pixel a pixel of the screen, on whole pixels, where the pointer is. */
   actual() {
+    const dots = OpenSeadragon.pixelDensityRatio, {columns, rows, mirrored} = this.view;
+    const inBreast = (this.isRight === mirrored ? 0.25 : 0.75) * columns;
+    const middle = this.isFitted ? {x: inBreast, y: rows / 2} : null, to = this.pointer || middle;
     this.isFitted = false;
-    const dots = OpenSeadragon.pixelDensityRatio;
-    const isFirst = Math.abs(this.zoom() * dots - 1) > 1e-6;
+    if (to) this.port.panTo(new OpenSeadragon.Point(to.x / columns, to.y / columns), true);
     this.port.zoomTo(this.port.imageToViewportZoom(1 / dots), null, true);
-    if (isFirst) this.port.applyConstraints(true);
+    this.align();
+  }
+
+  /** Have stored pixels begin where pixels of the screen do. */
+  align() {
+    const dots = OpenSeadragon.pixelDensityRatio;
     const at = this.port.pixelFromPoint(new OpenSeadragon.Point(0, 0), true);
     const off = value => Math.round(value * dots) / dots - value;
     const by = new OpenSeadragon.Point(-off(at.x), -off(at.y));
@@ -101,6 +118,11 @@ export class Cell {
   /** CSS pixels an image pixel. */
   zoom() {
     return this.port.viewportToImageZoom(this.port.getZoom(true));
+  }
+
+  /** Whether a stored pixel is a pixel of the screen. */
+  get isActual() {
+    return Math.abs(this.zoom() * OpenSeadragon.pixelDensityRatio - 1) < 1e-6;
   }
 
   zoomBy(factor) {
@@ -164,7 +186,7 @@ export class Cell {
     if (!this.viewer?.world.getItemAt(0)) return;
     const origin = this.port.pixelFromPoint(new OpenSeadragon.Point(0, 0), true);
     const {x: width, y: height} = this.port.getContainerSize();
-    const scale = this.zoom(), isActual = Math.abs(scale * OpenSeadragon.pixelDensityRatio - 1) < 1e-6;
+    const scale = this.zoom(), isActual = this.isActual;
     if (isActual === this.isSmooth || this.isSmooth === undefined) {
       this.isSmooth = !isActual;  // at 1:1 a stored pixel is a pixel, and no mean of four
       this.viewer.drawer.setImageSmoothingEnabled(this.isSmooth);
@@ -211,6 +233,15 @@ export class Cell {
   close() {
     this.viewer?.destroy();
   }
+}
+
+// OpenSeadragon adds a style sheet, which the page's policy forbids, unless its selector finds one:
+// it finds this element of no namespace, which styles nothing.
+function keepsToPolicy() {
+  if (document.querySelector("style[data-openseadragon-mobile-css]")) return;
+  const none = document.createElementNS("", "style");
+  none.setAttribute("data-openseadragon-mobile-css", "none");
+  document.head.append(none);
 }
 
 function round(value) {

@@ -3,7 +3,8 @@
 const PAN = 80;  // pixels of the screen
 
 export function keysOf(room) {
-  const pan = (x, y) => () => room.each(cell => cell.panBy(x, y));
+  const pan = (x, y) => () => { if (room.active.port) room.active.panBy(x, y); };
+  const zoom = factor => () => { if (room.active.port) room.active.zoomBy(factor); };
   const look = (wider, darker) => () => {
     for (const cell of room.meant) cell.changeWindow(wider, darker);
   };
@@ -12,6 +13,7 @@ export function keysOf(room) {
     a: () => room.each(cell => cell.actual()),
     w: () => room.setMode("window"),
     r: () => room.setMode("region"),
+    g: () => room.row(),
     l: () => room.link(),
     i: () => room.invert(),
     d: () => room.preset(""),
@@ -24,9 +26,7 @@ export function keysOf(room) {
     0: () => room.four(),
     pagedown: () => room.showPage(room.page + 1),
     pageup: () => room.showPage(room.page - 1),
-    "+": () => room.each(cell => cell.zoomBy(1.25)),
-    "=": () => room.each(cell => cell.zoomBy(1.25)),
-    "-": () => room.each(cell => cell.zoomBy(0.8)),
+    "+": zoom(1.25), "=": zoom(1.25), "-": zoom(0.8),
     "[": look(1 / 1.15, 0), "]": look(1.15, 0), ",": look(1, 0.05), ".": look(1, -0.05),
     arrowleft: pan(-PAN, 0), arrowright: pan(PAN, 0), arrowup: pan(0, -PAN), arrowdown: pan(0, PAN),
     "?": () => room.help(),

@@ -32,8 +32,9 @@ export class Layers {
     const across = mirrored ? -scale : scale, left = mirrored ? width - x : x;
     this.placed.setAttribute("transform", `matrix(${across} 0 0 ${scale} ${left} ${y})`);
     for (const label of this.labels.children) {
-      label.setAttribute("x", left + across * label.dataset.x + 6);
-      label.setAttribute("y", y + scale * label.dataset.y - 6);
+      const isRight = this.view.laterality === "R";  // beside it, away from the other breast
+      label.setAttribute("x", left + across * label.dataset.x + (isRight ? -7 : 7));
+      label.setAttribute("y", y + scale * label.dataset.y + 5);
     }
     this.drawBar(scale, width, height);
   }
@@ -47,7 +48,8 @@ export class Layers {
     const isRight = this.view.laterality === "R";
     const from = isRight ? 12 : width - 12 - length, at = height - 14;
     this.bar.append(element("path", {d: `M${from} ${at - 5}v5h${length}v-5`}));
-    const text = element("text", {x: from + length / 2, y: at - 7, "text-anchor": "middle"});
+    const end = {x: isRight ? from : from + length, "text-anchor": isRight ? "start" : "end"};
+    const text = element("text", {...end, y: at - 8});
     text.textContent = this.view.spacing_estimated ? "≈ 10 mm" : "10 mm";
     this.bar.append(text);
   }
@@ -101,8 +103,11 @@ export class Layers {
         this.marks.append(element("polygon", {points, class: kind + looks}));
       }
       const xs = outline.points.map(point => point[0]), ys = outline.points.map(point => point[1]);
-      const edge = this.view.mirrored ? Math.min(...xs) : Math.max(...xs);
-      const label = element("text", {"data-x": edge, "data-y": Math.min(...ys), class: looks});
+      const isRight = this.view.laterality === "R", atLow = isRight !== this.view.mirrored;
+      const edge = atLow ? Math.min(...xs) : Math.max(...xs);
+      const middle = (Math.min(...ys) + Math.max(...ys)) / 2, anchor = isRight ? "end" : "start";
+      const at = {"data-x": edge, "data-y": middle, "text-anchor": anchor};
+      const label = element("text", {...at, class: looks});
       label.textContent = outline.label;
       this.labels.append(label);
     }
