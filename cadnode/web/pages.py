@@ -166,20 +166,19 @@ def _study(
         return away(request, templates)
     caller = caller_of(request)
     may_order = caller is not None and caller.may_order and node.orders is not None
-    return templates.page(
-        "study.html.jinja",
-        caller,
-        404 if state.state is State.UNKNOWN or refused else 200,
-        name=name,
-        study=state,
-        patient=node.patient_of(name),
-        steps=steps(state.state),
-        report=node.page_of(name),
-        offer=offer_of(state) if may_order else None,
-        ordered=ORDERED.get(ordered, ""),
-        refused=refused,
-        **room_of(node, state, name, patient),
-    )
+    context: dict[str, object] = {
+        "name": name,
+        "study": state,
+        "patient": node.patient_of(name),
+        "steps": steps(state.state),
+        "report": node.page_of(name),
+        "offer": offer_of(state) if may_order else None,
+        "ordered": ORDERED.get(ordered, ""),
+        "refused": refused,
+    }
+    context |= room_of(node, state, name, patient)
+    status = 404 if state.state is State.UNKNOWN or refused else 200
+    return templates.page("study.html.jinja", caller, status, **context)
 
 
 def room_of(node: Node, study: StudyState, name: str, patient: int) -> dict[str, object]:

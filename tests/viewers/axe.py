@@ -14,7 +14,7 @@ _RUN = """
 window.axeFound = null;
 axe.run(document, {runOnly: arguments[0]}).then(found => {
   window.axeFound = found.violations.map(
-    one => `${one.id} (${one.impact}): ` + one.nodes.map(node => node.html.slice(0, 150)).join(" ; "));
+    ({id, impact, nodes}) => `${id} (${impact}): ${nodes.map(one => one.html.slice(0, 150))}`);
 });
 """
 

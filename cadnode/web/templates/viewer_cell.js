@@ -42,7 +42,7 @@ export class Cell {
       animationTime: CALM ? 0 : 0.2, springStiffness: 10, blendTime: 0, immediateRender: true,
       visibilityRatio: 0.15, minZoomImageRatio: 0.4, maxZoomPixelRatio: 12,
       smoothTileEdgesMinZoom: Infinity, imageLoaderLimit: 4, maxImageCacheCount: 160,
-      zoomPerScroll: 1.15, preserveImageSizeOnResize: true,
+      zoomPerScroll: 1.15, autoResize: false,
       gestureSettingsMouse: {clickToZoom: false, dblClickToZoom: false, flickEnabled: false},
       gestureSettingsTouch: {clickToZoom: false, dblClickToZoom: false, flickEnabled: false},
       gestureSettingsPen: {clickToZoom: false, dblClickToZoom: false, flickEnabled: false},
@@ -52,17 +52,14 @@ export class Cell {
     for (const name of ["update-viewport", "animation"]) {
       this.viewer.addHandler(name, () => this.place());
     }
-    this.viewer.addHandler("after-resize", () => {
-      if (this.isFitted) this.fit(true);
-      else if (this.isActual) this.align();
-      else this.place();
-    });
     this.viewer.addHandler("tile-drawn", () => this.figure.classList.add("drawn"));
     await new Promise((resolve, reject) => {
       this.viewer.addOnceHandler("open", resolve);
       this.viewer.addOnceHandler("open-failed", () => reject(new Error("it does not open")));
     });
     this.viewer.viewport.setFlip(this.view.mirrored);
+    this.resizing = new ResizeObserver(() => this.resize());
+    this.resizing.observe(this.stage);
     this.fit(true);
     for (const name of ["canvas-drag", "canvas-scroll", "canvas-pinch"]) {
       this.viewer.addHandler(name, () => { this.isFitted = false; this.moved?.(this); });
@@ -76,6 +73,21 @@ export class Cell {
 
   get port() {
     return this.viewer?.viewport;
+  }
+
+  /** Take the size that the stage has now; what was fitted is again, else the zoom stays. */
+  resize() {
+    const size = new OpenSeadragon.Point(this.stage.clientWidth, this.stage.clientHeight);
+    if (!size.x || !size.y || size.equals(this.port.getContainerSize())) return;
+    const zoom = this.zoom(), wasActual = this.isActual, center = this.port.getCenter();
+    this.port.resize(size, false);
+    if (this.isFitted) this.fit(true);
+    else {
+      this.port.zoomTo(this.port.imageToViewportZoom(zoom), null, true);
+      this.port.panTo(center, true);
+      if (wasActual) this.align();
+    }
+    this.viewer.forceRedraw();
   }
 
   /** Bounds that show the whole image with its chest wall at the middle of the hanging. */
@@ -231,6 +243,7 @@ export class Cell {
   }
 
   close() {
+    this.resizing?.disconnect();
     this.viewer?.destroy();
   }
 }

@@ -93,7 +93,7 @@ export function painted({cells, columns}, colours) {
   const canvas = document.createElement("canvas");
   canvas.width = columns;
   canvas.height = cells.length / columns;
-  const context = canvas.getContext("2d", {willReadFrequently: true});
+  const context = canvas.getContext("2d");
   const image = context.createImageData(canvas.width, canvas.height);
   const pixels = new Uint32Array(image.data.buffer);
   for (let n = 0; n < cells.length; n++) pixels[n] = colours[cells[n]];
