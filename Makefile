@@ -19,6 +19,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "Installing (about 6 GB with torch's CUDA libraries; two minutes on a fast line) …"
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	@deploy/page-viewer.sh || true
 	@touch $@
 
 system: ## Install the system packages that tests and demo use (says what to do without root)

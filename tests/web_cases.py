@@ -33,6 +33,7 @@ from cadnode.web.deliveries import Act, Delivery, DeliveryFilter, Ordered, Order
 from cadnode.web.node import Health, HealthProblem, Node, Notice, StudyReport
 from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
 from cadnode.web.study import Reason, State, StudyState
+from cadnode.web.viewing import Viewing
 from cadnode.web.way import Way
 
 UID = "1.2.840.99.1"
@@ -127,6 +128,7 @@ class Told:
     way: Way = field(default_factory=Way)
     after: str = ""  # of the page, where more follow
     is_complete: bool = True
+    viewing: Viewing | None = None
 
     def _page(self, wanted: StudyFilter) -> StudyPage:
         self.filters.append(wanted)
@@ -175,6 +177,7 @@ class Told:
                 StudyReport(self.page, self.is_page_current) if self.page else None
             ),
             health=lambda: self.health,
+            viewing=self.viewing,
             orders=Orders(
                 lambda *words: order("retry", *words),
                 lambda *words: order("redeliver", *words),

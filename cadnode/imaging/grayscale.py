@@ -38,6 +38,28 @@ class Window:
     function: str = "LINEAR"
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class GreyScale:
+    """What each stored cell of an image means and how bright it is; arrays of `2**bits`.
+
+    Parameters
+    ----------
+    values
+        float64, in modality units.
+    brightness
+        float32 in [0, 1], dense tissue bright, padding 0.
+    padding
+        bool: background by Pixel Padding Value and Range Limit.
+    inverse
+        Whether low values are bright.
+    """
+
+    values: Values
+    brightness: FloatImage
+    padding: NDArray[np.bool_]
+    inverse: bool
+
+
 def brightness_table(
     header: Dataset,
     *,
@@ -47,9 +69,23 @@ def brightness_table(
     intent: Intent = Intent.PRESENTATION,
     voi: Window | None = None,
 ) -> FloatImage:
-    """`(2**bits,) float32 in [0, 1]`: the brightness of each stored cell, dense tissue bright.
+    """The `brightness` of `grey_scale`, which see."""
+    scale = grey_scale(header, bits=bits, signed=signed, counts=counts, intent=intent, voi=voi)
+    return scale.brightness
 
-    Padding is 0. `counts` gives how many pixels have each cell value; it is asked only when
+
+def grey_scale(
+    header: Dataset,
+    *,
+    bits: int,
+    signed: bool,
+    counts: Counts,
+    intent: Intent = Intent.PRESENTATION,
+    voi: Window | None = None,
+) -> GreyScale:
+    """The grey scale of an image's `2**bits` cells.
+
+    `counts` gives how many pixels have each cell value; it is asked only when
     the header has no VOI or contradicts itself. `voi` is used in place of the header's. Of For
     Processing images the header's VOI and photometric interpretation mean nothing: their range
     and sign are used.
@@ -77,7 +113,7 @@ def brightness_table(
     if inverse:
         shown = 1.0 - shown
     shown[padding] = 0.0
-    return cast(FloatImage, shown.astype(np.float32))
+    return GreyScale(values, cast(FloatImage, shown.astype(np.float32)), padding, inverse)
 
 
 def _is_inverse(header: Dataset, shown: Values, counts: Counts, real: NDArray[np.bool_]) -> bool:
@@ -223,15 +259,21 @@ def _voi(
 
 def header_window(header: Dataset) -> Window | None:
     """The first usable window of a header; None when there is none."""
+    return next(iter(header_windows(header)), None)
+
+
+def header_windows(header: Dataset) -> list[Window]:
+    """The usable windows of a header, in its order."""
     function = text(header, "VOILUTFunction") or "LINEAR"
     least = 1.0 if function == "LINEAR" else 0.0
     centers, widths = _each(header, "WindowCenter"), _each(header, "WindowWidth")
+    found = []
     for center, width in zip(centers, widths, strict=False):
         if center is None or width is None:
             continue
         if width > least or width == least == 1.0:
-            return Window(center, width, function)
-    return None
+            found.append(Window(center, width, function))
+    return found
 
 
 def _window(values: Values, window: Window) -> Values:

@@ -13,7 +13,7 @@ from cadnode.exam.pixel_checks import PixelChecks, same_bytes
 from cadnode.imaging.decode import Stored, stored_codes
 from cadnode.imaging.grayscale import Window, brightness_table
 
-__all__ = ["CHECKS", "ImageCache", "Window", "load", "same_pixels"]
+__all__ = ["CHECKS", "ImageCache", "Window", "counts_of", "load", "same_pixels"]
 
 _MOST_BYTES: Final = 1 << 30  # four full-field views are about 220 MB
 
@@ -34,7 +34,7 @@ def load(mammogram: Mammogram, *, voi: Window | None = None) -> FloatImage:
         mammogram.header,
         bits=bits,
         signed=signed,
-        counts=lambda: _counts(cells, bits),
+        counts=lambda: counts_of(cells, bits),
         intent=mammogram.intent,
         voi=voi,
     )
@@ -103,7 +103,7 @@ def fault(mammogram: Mammogram) -> NotProcessable | None:
 CHECKS: Final = PixelChecks(same_pixels, fault)
 
 
-def _counts(cells: Stored, bits: int) -> NDArray[np.int64]:
+def counts_of(cells: Stored, bits: int) -> NDArray[np.int64]:
     """`(2**bits,)` how many pixels have each value."""
     counts = np.zeros(2**bits, np.int64)
     for rows in _blocks(cells):

@@ -27,6 +27,7 @@ from cadnode.report.profiles import ObjectKind, kinds_of
 from cadnode.settings import Destination, Settings, Source
 from cadnode.settings.section import is_loopback
 from cadnode.tls import TlsFiles, client_context, days_left, list_days_left, server_context
+from cadnode.web import library
 
 _RENEW_DAYS: Final = 30
 
@@ -38,6 +39,7 @@ def run(settings: Settings) -> Iterator[Check]:
     yield _senders(settings)
     yield from _certificates(settings)
     yield from _web(settings)
+    yield from _viewer(settings)
     yield from _identities(settings)
     yield from audit_checks(settings)
     yield _jobs(settings)
@@ -167,6 +169,18 @@ def _can_listen(name: str, host: str, port: int, found: str, key: str = "") -> C
             f"fine if this node is already running; else choose another {name}.{key}port",
         )  # fmt: skip
     return Check(name, CheckVerdict.OK, f"{found} on {port}")
+
+
+def _viewer(settings: Settings) -> Iterator[Check]:
+    """Whether the pages can show images as a viewer does."""
+    if not settings.web.enabled:
+        return
+    package, version = library.pinned()
+    if library.library_file():
+        yield Check("viewer", CheckVerdict.OK, f"{package} {version}")
+    else:
+        found = f"{package} {version} is not installed"
+        yield Check("viewer", CheckVerdict.WARNING, found, library.ADVICE)
 
 
 def _web(settings: Settings) -> Iterator[Check]:

@@ -7,6 +7,7 @@ RESULTS/<study_key>/<fingerprint>/reading.json   the result (an `ExamResult`)
                                   *.dcm          the objects that destinations get
                                   report.html    the report as a page
                                   report.pdf, fhir.json   where a destination takes them
+                                  previews/      small pictures of the views, for the page
                                   inputs.json    names of the spool's files that were read
                                   shadow.json    the scores of versions in shadow mode
                                   deliveries.jsonl   what became of each try to deliver it

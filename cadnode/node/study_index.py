@@ -104,6 +104,18 @@ class Studies:
             return None
         return StudyReport(earlier[0], is_current=False, others=tuple(earlier[1:]))
 
+    def folders_of(self, name: str) -> tuple[list[Path], bool]:
+        """Where the exams of the study's result are, and whether it is of its present content.
+
+        Where that was not read (yet) it is the newest of an earlier one.
+        """
+        key = key_of(name)
+        content = self._held_of(key).content
+        if content and results.has_result(folder := self._results.of_content(key, content)):
+            return results.exam_folders(folder), True
+        newest = max(self._results.reported(key), key=results.reported_at, default=None)
+        return ([], True) if newest is None else (results.exam_folders(newest), False)
+
     def changes(self) -> dict[str, float]:
         """When each study last changed: one look at each folder, none at a file in it."""
         found: dict[str, float] = {}

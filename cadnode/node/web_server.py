@@ -24,14 +24,17 @@ from cadnode.node.listener import open_spool
 from cadnode.node.orders import DeliveryDesk
 from cadnode.node.study_index import Studies
 from cadnode.node.study_queue import StudyQueue
+from cadnode.node.study_views import StudyViewer
 from cadnode.node.study_way import StudyWays
 from cadnode.node.supervise import stopping_on_signal
+from cadnode.node.view_pixels import PixelCache
 from cadnode.node.workflow import Announcer
 from cadnode.receive.fetch import requests
 from cadnode.settings import Settings, WebSection
 from cadnode.tls import Reloaded, server_context
 from cadnode.web.access import Access
 from cadnode.web.api import create
+from cadnode.web.library import library_file
 from cadnode.web.node import Node, Notice, Unavailable, UnknownSource, jobs_away
 
 log = get_logger("web")
@@ -54,11 +57,15 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         listening = _listen(settings.web, stopping, pulse)
         if listening is not None:
             desk = DeliveryDesk(settings, progress)
-            studies = Studies(settings, open_spool(settings, pulse), progress)
+            spool, cache = open_spool(settings, pulse), PixelCache()
+            studies = Studies(settings, spool, progress)
+            shows_raw = settings.reading.for_processing
+            viewer = StudyViewer(spool, studies, cache, for_processing=shows_raw)
             queue = StudyQueue(settings, studies, progress)
             node = node_of(settings, progress, announcer, studies, queue)
-            app = create(replace(node, orders=desk.orders()), access, Trail.of(settings))
-            with _kept(queue):
+            node = replace(node, orders=desk.orders(), viewing=viewer.viewing(library_file()))
+            app = create(node, access, Trail.of(settings))
+            with _kept(queue), cache.kept():
                 _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)
             desk.close()
     progress.close()

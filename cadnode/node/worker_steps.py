@@ -40,6 +40,7 @@ from cadnode.node.job_database import is_full
 from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.outputs import cards_of, folders_of, installation_uid, write_outputs
 from cadnode.node.poison import Casualties, StudySetAside
+from cadnode.node.previews import write_previews
 from cadnode.node.readers import choices_of
 from cadnode.node.results import Results
 from cadnode.node.study_gate import StudyGate
@@ -353,6 +354,8 @@ class WorkerSteps:
                 load=self._images.load,
                 timings=results.timings_of(folder),
             )
+            if self._settings.web.enabled:
+                write_previews(folder, exam, self._images.load)
             n_outputs += len(objects) + (folder / results.BUNDLE).is_file()
         self._images.clear()
         self._casualties.forget_study(study)

@@ -10,6 +10,7 @@ from cadnode.exam.patient import Patient
 from cadnode.web.deliveries import Orders
 from cadnode.web.queue import StudyFilter, StudyPage
 from cadnode.web.study import StudyState
+from cadnode.web.viewing import Viewing
 from cadnode.web.way import Way
 
 API_VERSION: Final = 1
@@ -162,6 +163,7 @@ class Node:
     `health()`: how the node is.
     `way_of(study)`: the way that a study in this state took so far.
     `orders`: what may be ordered of studies and deliveries; None where nobody takes orders.
+    `viewing`: the studies' images and layers; None where none are shown.
 
     `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
     when the disk is full, and `UnknownSource`; `listed` when the list cannot be read.
@@ -175,3 +177,4 @@ class Node:
     health: Callable[[], Health]
     orders: Orders | None = None
     way_of: Callable[[StudyState], Way] = lambda study: Way()
+    viewing: Viewing | None = None

@@ -1,7 +1,7 @@
 """Pages for people: one study with its report, and what may be ordered of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote
 
@@ -12,9 +12,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from cadnode.web.caller import by_whom, caller_of
 from cadnode.web.cross_site import form_of
 from cadnode.web.deliveries import OWED, OrderRefused, Orders
+from cadnode.web.library import library_bytes
 from cadnode.web.node import Node, Unavailable
 from cadnode.web.study import State, StudyState
 from cadnode.web.templating import STATIC, Templates
+from cadnode.web.view_pages import url_of
+from cadnode.web.viewing import StudyViews
 
 _WAY: Final = ("arriving", "queued", "reading", "delivering", "done")
 _REACHED: Final = {
@@ -33,6 +36,7 @@ _REPORT_HEADERS: Final = {
     )
 }
 _READ: Final = (State.DONE, State.DELIVERING, State.REFUSED)
+_FOR_GOOD: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 ORDERED: Final = {
     "retry": "It is tried again now.",
     "redeliver": "The result is sent again.",
@@ -91,8 +95,8 @@ def routes(node: Node, templates: Templates) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/studies/{name}")
-    def study(name: str, request: Request, ordered: str = "") -> Response:
-        return _study(node, templates, request, name, ordered=ordered)
+    def study(name: str, request: Request, ordered: str = "", patient: int = 1) -> Response:
+        return _study(node, templates, request, name, ordered=ordered, patient=patient)
 
     @router.get("/studies/{name}/report")
     def report(name: str, request: Request, patient: int = 1) -> Response:
@@ -108,6 +112,8 @@ def routes(node: Node, templates: Templates) -> APIRouter:
 
     @router.get("/static/{file}")
     async def static(file: str) -> Response:
+        if (library := library_bytes(file)) is not None:  # its name has its version in it
+            return Response(library, media_type="text/javascript", headers=_FOR_GOOD)
         if file not in STATIC:
             return Response(status_code=404)
         headers = {"Cache-Control": "no-cache"}
@@ -163,7 +169,7 @@ def _add_orders(router: APIRouter, node: Node, templates: Templates) -> None:
 
 def _study(
     node: Node, templates: Templates, request: Request, name: str, *, ordered: str = "",
-    refused: OrderRefused | None = None,
+    refused: OrderRefused | None = None, patient: int = 1,
 ) -> Response:  # fmt: skip
     """A study's page; with what was ordered of it, or why an order was refused."""
     try:
@@ -172,20 +178,40 @@ def _study(
         return away(request, templates)
     caller = caller_of(request)
     may_order = caller is not None and caller.may_order and node.orders is not None
-    return templates.page(
-        "study.html.jinja",
-        caller,
-        404 if state.state is State.UNKNOWN or refused else 200,
-        name=name,
-        study=state,
-        patient=node.patient_of(name),
-        steps=steps(state.state),
-        report=node.page_of(name),
-        offer=offer_of(state) if may_order else None,
-        way=node.way_of(state),
-        ordered=ORDERED.get(ordered, ""),
-        refused=refused,
-    )
+    context: dict[str, object] = {
+        "name": name,
+        "study": state,
+        "patient": node.patient_of(name),
+        "steps": steps(state.state),
+        "report": node.page_of(name),
+        "offer": offer_of(state) if may_order else None,
+        "way": node.way_of(state),
+        "ordered": ORDERED.get(ordered, ""),
+        "refused": refused,
+    }
+    context |= room_of(node, state, name, patient)
+    status = 404 if state.state is State.UNKNOWN or refused else 200
+    return templates.page("study.html.jinja", caller, status, **context)
+
+
+def room_of(node: Node, study: StudyState, name: str, patient: int) -> dict[str, object]:
+    """What the page shows of a study's images: of one patient, where it holds those of several."""
+    viewing = node.viewing if study.state is not State.UNKNOWN else None
+    found = StudyViews() if viewing is None else viewing.views(name)
+    shown = min(max(patient, 1), found.n_patients)
+    own = found.of_patient(shown)
+    room = replace(own, views=tuple(view for view in own.views if not view.why))
+    most = max((view.windows for view in room.views), key=len, default=())
+    return {
+        "room": room,
+        "not_shown": [view for view in own.views if view.why],
+        "maps": list(dict.fromkeys(name for view in room.views for name in view.maps)),
+        "windows": [w.label or f"Window {n}" for n, w in enumerate(most, start=1)][1:],
+        "library": "" if viewing is None else viewing.library,
+        "views_url": url_of(name),
+        "n_patients": found.n_patients,
+        "shown_patient": shown,
+    }
 
 
 def away(request: Request, templates: Templates) -> Response:

@@ -69,8 +69,8 @@ class RequestLog:
             if not status:
                 answer = {"error": "an internal error", "hint": "see the node's log"}
                 await JSONResponse(answer, 500)(scope, receive, send_with_headers)
-        # Monitoring asks for health every few seconds: that is logged at DEBUG only.
-        is_dull = scope["path"] == "/health" or scope["path"].startswith("/static/")
+        # Monitoring asks for health every few seconds, a viewer for tiles: at DEBUG only.
+        is_dull = scope["path"].startswith(("/health", "/static/")) or "/views/" in scope["path"]
         write = log.debug if is_dull else log.info
         write(
             "web_answered", status=status, seconds=round(time.perf_counter() - started, 4),

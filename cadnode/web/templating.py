@@ -11,9 +11,12 @@ from cadnode.web.caller import Caller
 from cadnode.web.study import DELIVERY_MEANINGS
 from cadnode.web.way import OBJECT_MEANINGS
 
-STATIC: Final = {
-    "base.css": "text/css", "cadnode.css": "text/css", "cadnode.js": "text/javascript",
-}  # fmt: skip
+_STYLES: Final = ("base.css", "cadnode.css", "viewer.css")
+_SCRIPTS: Final = (
+    "cadnode.js", "viewer.js", "viewer_cell.js", "viewer_drawing.js", "viewer_keys.js",
+    "viewer_layers.js", "viewer_pixels.js",
+)  # fmt: skip
+STATIC: Final = {**dict.fromkeys(_STYLES, "text/css"), **dict.fromkeys(_SCRIPTS, "text/javascript")}
 
 
 class Templates:

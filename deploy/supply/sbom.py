@@ -92,6 +92,13 @@ def notice(bill: dict[str, Any]) -> str:
         ]
     lines += [
         "",
+        "In the wheel, for the pages",
+        "===========================",
+        "",
+        *(f"{name}  {licence}" for name, licence in scripts()),
+    ]
+    lines += [
+        "",
         "Packages that an installation brings, by the licence that each states",
         "=====================================================================",
         "",
@@ -103,6 +110,12 @@ def notice(bill: dict[str, Any]) -> str:
     widest = max(len(name) for name, _ in found)
     lines += [f"{name:{widest}}  {licence}" for name, licence in found]
     return "\n".join(lines) + "\n"
+
+
+def scripts() -> list[tuple[str, str]]:
+    """What browsers are sent of other projects, with the licence."""
+    pinned = json.loads((ROOT / "cadnode/web/library.json").read_text())
+    return [(f"{pinned['package']} {pinned['version']}", pinned["licence"])]
 
 
 def licence_of(component: dict[str, Any]) -> str:

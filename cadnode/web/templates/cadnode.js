@@ -5,8 +5,14 @@ function show(main, wanted) {
   const live = main.querySelectorAll("[data-live]");
   for (const part of live.length ? live : [main]) {
     const fresh = part === main ? wanted : wanted.querySelector("#" + part.id);
-    if (fresh) follow(part, fresh);
+    if (!fresh) continue;
+    // Scripts change what is in a part that states its version: it is compared by that, and replaced.
+    if (!part.dataset.version) follow(part, fresh);
+    else if (part.dataset.version !== fresh.dataset.version) part.replaceWith(document.adoptNode(fresh));
   }
+  if (wanted.dataset.refreshS) main.dataset.refreshS = wanted.dataset.refreshS;
+  else delete main.dataset.refreshS;
+  document.dispatchEvent(new CustomEvent("cadnode:refreshed"));
 }
 // Changes what differs and touches nothing else: focus, scroll, a selection, what is ticked, typed
 // or unfolded stay as they are.

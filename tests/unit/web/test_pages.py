@@ -116,7 +116,7 @@ def test_the_report_of_an_earlier_reading_is_shown_as_such(tmp_path: Path) -> No
         with served(Told(page=report, is_page_current=is_current)) as client:
             page = client.get(f"/studies/{UID}").text
         assert ("Report of an earlier reading" in page) is not is_current
-        assert "<iframe" in page
+        assert "Report as sent" in page
 
 
 def test_pages_allow_no_script_from_elsewhere_and_are_kept_nowhere() -> None:
@@ -132,13 +132,14 @@ def test_pages_allow_no_script_from_elsewhere_and_are_kept_nowhere() -> None:
     assert headers["Referrer-Policy"] == "same-origin"
 
 
-def test_the_report_is_shown_in_a_frame_that_can_ask_the_node_for_nothing(tmp_path: Path) -> None:
+def test_the_report_is_a_page_of_its_own_that_can_ask_the_node_for_nothing(tmp_path: Path) -> None:
     report = tmp_path / "report.html"
     report.write_text("<!DOCTYPE html><title>its report</title><script>1</script>")
     with served(Told(page=report)) as client:
         page = client.get(f"/studies/{UID}")
         shown = client.get(f"/studies/{UID}/report")
-    assert f'src="/studies/{UID}/report" sandbox="allow-scripts"' in page.text
+    assert f'href="/studies/{UID}/report"' in page.text
+    assert "<iframe" not in page.text
     assert "its report" in shown.text
     policy = shown.headers["Content-Security-Policy"]
     assert policy.startswith("sandbox allow-scripts; default-src 'none'")
@@ -147,9 +148,9 @@ def test_the_report_is_shown_in_a_frame_that_can_ask_the_node_for_nothing(tmp_pa
     assert shown.headers["Content-Type"] == "text/html; charset=utf-8"
 
 
-def test_a_study_without_a_report_has_no_frame() -> None:
+def test_a_study_without_a_report_has_no_link_to_it() -> None:
     with served(Told()) as client:
-        assert "<iframe" not in client.get(f"/studies/{UID}").text
+        assert "Report as sent" not in client.get(f"/studies/{UID}").text
         assert client.get(f"/studies/{UID}/report").status_code == 404
 
 

@@ -1,0 +1,73 @@
+"""What the systems found, as layers over a view: heat maps as pictures, findings as outlines."""
+
+import io
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from cadnode.domain import Box, ExamResult, Finding, HeatMap
+from cadnode.explain.overlay import OPACITY, display_size, heat_layer, place
+from cadnode.report.edition import ENSEMBLE
+from cadnode.report.wording import KIND_NAMES
+from cadnode.web.viewing import ShownOutline
+
+MAP_SIDE: Final = 1024
+_QUALITY: Final = 80
+
+
+def map_names(result: ExamResult, sop_instance_uid: str) -> tuple[str, ...]:
+    """Algorithms that have maps of a view, the joint one first, then by their systems."""
+    found = {m.algorithm for m in result.heat_maps if m.sop_instance_uid == sop_instance_uid}
+    return tuple(sorted(found, key=lambda name: (name != ENSEMBLE, map_label(result, name))))
+
+
+def map_label(result: ExamResult, algorithm: str) -> str:
+    """What a viewer calls an algorithm's maps: by the system that it belongs to."""
+    if algorithm == ENSEMBLE:
+        return "all systems"
+    model = next((m for m in result.models if m.name == algorithm), None)
+    if model is None or model.system is None or algorithm.startswith(model.system.value):
+        return algorithm
+    return f"{model.system.value}: {algorithm}"
+
+
+def map_picture(
+    result: ExamResult, sop_instance_uid: str, algorithm: str, shape: tuple[int, int]
+) -> bytes:
+    """An algorithm's maps of a view as one WebP that covers the view, transparent where low.
+
+    `shape` is the view's (rows, columns). Where regions' maps lie over each other the highest value
+    counts, as in the joint map. The hottest paint is opaque: a viewer's slider dims it.
+    """
+    size = display_size(*shape, MAP_SIDE)
+    values = np.zeros(size, np.float32)
+    for one in _maps(result.heat_maps, sop_instance_uid, algorithm):
+        values = np.maximum(values, place(one, shape, size))
+    together = HeatMap(sop_instance_uid, values, Box(0, 0, *shape), algorithm)
+    layer = heat_layer(together, shape, size)
+    layer[..., 3] = np.clip(layer[..., 3] / OPACITY, 0, 255)
+    buffer = io.BytesIO()
+    Image.fromarray(layer).save(buffer, "WEBP", quality=_QUALITY, method=1)
+    return buffer.getvalue()
+
+
+def _maps(maps: Sequence[HeatMap], uid: str, algorithm: str) -> list[HeatMap]:
+    return [m for m in maps if m.sop_instance_uid == uid and m.algorithm == algorithm]
+
+
+def outlines(result: ExamResult, sop_instance_uid: str) -> tuple[ShownOutline, ...]:
+    """The findings in a view, by their numbers in the report."""
+    return tuple(
+        _outline(number, finding)
+        for number, finding in enumerate(result.findings, start=1)
+        if finding.sop_instance_uid == sop_instance_uid
+    )
+
+
+def _outline(number: int, finding: Finding) -> ShownOutline:
+    label = f"{number} · {finding.probability:.2f}"
+    points = tuple((float(column), float(row)) for row, column in finding.outline)
+    scores = tuple((one.system.value, one.probability) for one in finding.assessments)
+    return ShownOutline(str(number), label, KIND_NAMES[finding.kind], points, scores)
