@@ -57,7 +57,7 @@ class PriorNode:
 
     def receive(self, files: list[Path]) -> str:
         """Key of the study that these files are, now in the spool and in the list of studies."""
-        key = [add_file(self.spool, path).study_key for path in files][0]
+        (key,) = {add_file(self.spool, path).study_key for path in files}
         state = StudyState(key, "", State.DONE, n_instances=len(files))
         patient = self._patient(key)
         StudyTable(self.folder).put([Look(StudyRow(state, patient), 1.0, 1.0)], lambda _: 1.0)

@@ -198,7 +198,10 @@ def test_a_source_of_kind_dicom_is_checked(tmp_path: Path, place: tuple[Any, int
     with source_kinds.opened(source, AE) as opened:
         assert opened.check() == "offers C-FIND and C-MOVE"
     away = source.model_copy(update={"port": free_port()})
-    with pytest.raises(FetchFailure, match="cannot be reached"), source_kinds.opened(away, AE) as one:
+    with (
+        pytest.raises(FetchFailure, match="cannot be reached"),
+        source_kinds.opened(away, AE) as one,
+    ):
         one.check()
     with pytest.raises(SettingsError):
         source_kinds.peer_of(source.model_copy(update={"port": None}), AE)

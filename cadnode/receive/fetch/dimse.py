@@ -7,6 +7,7 @@ What is moved arrives at the listener as any C-STORE does, with this node as its
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Final
 
 from pydicom import Dataset
@@ -20,7 +21,7 @@ from cadnode.limits import INSTANCES
 from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.receive.fetch.listing import Listed, is_mammogram, may_concern
 from cadnode.receive.fetch.requests import FetchCode, Request
-from cadnode.receive.fetch.studies import KEYWORDS, STUDIES, ListedStudy, header_of
+from cadnode.receive.fetch.studies import COUNTED, KEYWORDS, STUDIES, ListedStudy, header_of
 from cadnode.receive.identity import is_valid_uid
 
 FIND: Final = str(StudyRootQueryRetrieveInformationModelFind)
@@ -70,8 +71,23 @@ class DimseSource:
         keys = dict.fromkeys((*KEYWORDS, "ModalitiesInStudy", "NumberOfStudyRelatedInstances"), "")
         wanted = {**keys, "PatientID": patient_id}
         with self._asking() as assoc:
-            found = list(self._matches(assoc, "STUDY", wanted))
-        return [_listed_study(one) for one in found[:STUDIES]]
+            found = [_listed_study(one) for one in self._matches(assoc, "STUDY", wanted)]
+            found.sort(key=lambda one: str(one.header.get("StudyDate") or ""), reverse=True)
+            newest = [self._with_modalities(assoc, one) for one in found[:COUNTED]]
+        return [*newest, *found[COUNTED:STUDIES]]
+
+    def _with_modalities(self, assoc: Any, study: ListedStudy) -> ListedStudy:
+        """A study with the modalities of its series, where the archive does not state them."""
+        if study.modalities or not is_valid_uid(study.study_instance_uid):
+            return study
+        keys = {
+            "StudyInstanceUID": study.study_instance_uid,
+            "SeriesInstanceUID": "",
+            "Modality": "",
+        }
+        series = list(self._matches(assoc, "SERIES", keys))
+        modalities = sorted({_text(one, "Modality") for one in series} - {""})
+        return replace(study, modalities=tuple(modalities))
 
     def instances(self, request: Request) -> list[Listed]:
         """Every instance of the study; of series that cannot concern us one stands for all.

@@ -22,18 +22,23 @@ class ListedStudy:
     """A study at a source. `header` holds what the source states of `KEYWORDS`.
 
     `source_id` is the source's own name of it, "" where it has none. `modalities` is empty and
-    `n_images` None where the source does not say.
+    `n_instances` None where the source does not say.
     """
 
     header: Dataset = field(repr=False)
     source_id: str = ""
     modalities: tuple[str, ...] = ()
-    n_images: int | None = None
+    n_instances: int | None = None
 
     @property
     def study_instance_uid(self) -> str:
         """Its UID as stated, "" of none."""
         return str(self.header.get("StudyInstanceUID") or "").strip("\0 ")
+
+    @property
+    def n_images(self) -> int | None:
+        """How many mammograms; None where reports and others may be among its instances."""
+        return self.n_instances if set(self.modalities) == {"MG"} else None
 
     @property
     def may_be_mammography(self) -> bool:

@@ -25,7 +25,7 @@
       const answer = await fetch(url, { headers, redirect: "manual" });
       if (!answer.ok) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const fresh = page.querySelector("#priors");
+      const fresh = page.querySelector("#prior-exams");
       if (fresh) fill(document.adoptNode(fresh));
     } catch {
       // The node is away: the page says so by itself.
@@ -33,7 +33,7 @@
   }
 
   function fill(fresh) {
-    last = fresh.cloneNode(true);
+    last = fresh;
     const old = place();
     const focused = old && old.contains(document.activeElement);
     if (old) old.replaceWith(fresh);
@@ -114,16 +114,24 @@
     event.preventDefault();
     newest();
   });
-  // A study's page that renews itself puts an empty place here again.
+  // A study's page that renews itself puts an empty place here again: the list returns to it as it
+  // was, with its pictures and what had the focus in it.
+  let focused = null;
+  document.addEventListener("focusin", event => {
+    focused = event.target.closest("[data-priors]") ? event.target : null;
+  });
   new MutationObserver(() => {
     const here = place();
-    if (here && !("filled" in here.dataset) && last) here.replaceWith(last.cloneNode(true));
+    if (!here || "filled" in here.dataset || !last) return;
+    const again = focused;
+    here.replaceWith(last);
+    if (again && last.contains(again)) again.focus({ preventScroll: true });
   }).observe(document.body, { childList: true, subtree: true });
 
   const here = place();
   if (here && "filled" in here.dataset) {
     shown = here.dataset.shown || null;
-    last = here.cloneNode(true);
+    last = here;
     if ("moving" in here.dataset) timer = setTimeout(() => load(shown), 1500);
   } else {
     load(null);

@@ -175,7 +175,9 @@ def test_a_source_that_hangs_or_fails_is_named_and_keeps_nobody_waiting(
         is_over.set()
 
     def fail() -> list[ListedStudy]:
-        raise FetchFailure(FetchCode.SOURCE_UNREACHABLE, "archive cannot be reached", retryable=True)
+        raise FetchFailure(
+            FetchCode.SOURCE_UNREACHABLE, "archive cannot be reached", retryable=True
+        )
 
     monkeypatch.setattr(asking.source_kinds, "opened", _Source(fail))
     (answer,) = asking.Sources(node.settings).listings("7")
