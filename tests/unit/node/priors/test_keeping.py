@@ -64,7 +64,7 @@ def test_priors_of_a_study_that_is_no_longer_here_are_tidied_away(
     orphan = hashed(uid("gone"))
     shelve(place.folder, place.spool, orphan, exam_files(tmp_path / "p", YEAR_AGO))
     shelve(place.folder, place.spool, place.study, exam_files(tmp_path / "p", YEAR_AGO))
-    place.clean(1.0)
+    place.retention().tidy(time.time())
     assert PriorStore(place.folder).studies() == [place.study]
 
 
