@@ -62,7 +62,8 @@ def text(browser: Browser) -> str:
 
 def press(browser: Browser, key: str) -> None:
     browser.run(
-        "document.dispatchEvent(new KeyboardEvent('keydown', {key: arguments[0], bubbles: true}))",
+        "document.activeElement.dispatchEvent("
+        "new KeyboardEvent('keydown', {key: arguments[0], bubbles: true}))",
         key,
     )
 
@@ -78,6 +79,10 @@ def test_key_p_shows_the_newest_prior_in_hanging_order_and_hides_it(
 ) -> None:
     with page(browser, tmp_path):
         assert "3 years before" in text(browser)
+        browser.run("document.activeElement.blur()")
+        press(browser, "p")  # of nobody who has the focus elsewhere
+        browser.run("document.querySelector('[data-show]').focus()")
+        assert n_pictures(browser) == 0
         press(browser, "p")
         wait_until(lambda: n_pictures(browser) == 4, "four pictures")
         order = "return [...document.querySelectorAll('figcaption b')].map(b => b.innerText)"

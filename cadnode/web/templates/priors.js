@@ -2,7 +2,8 @@
 // Prior exams beside a study. The list is the node's own page of it, put into this one's place for
 // it. A prior is offered to the viewer by the event cadnode:show-prior {prior, views}; a viewer that
 // shows it calls preventDefault, and otherwise its previews are shown below the list. {prior: null}
-// takes it away. P shows the newest and hides it, and has it fetched where it is not here yet.
+// takes it away. P shows the newest and hides it, and has it fetched where it is not here yet; it
+// counts while the focus is in this list or among the study's images (WCAG 2.2, 2.1.4).
 (() => {
   let wanted = null;  // the prior that is to be shown as soon as it is here
   let shown = null;
@@ -110,7 +111,8 @@
   });
   document.addEventListener("keydown", event => {
     if (event.key.toLowerCase() !== "p" || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest?.("input, select, textarea, [contenteditable]")) return;
+    if (!event.target.closest?.("[data-priors], #room")) return;
+    if (event.target.closest("input, select, textarea, dialog")) return;
     event.preventDefault();
     newest();
   });
@@ -132,6 +134,7 @@
   if (here && "filled" in here.dataset) {
     shown = here.dataset.shown || null;
     last = here;
+    if (document.activeElement === document.body) here.focus({ preventScroll: true });
     if ("moving" in here.dataset) timer = setTimeout(() => load(shown), 1500);
   } else {
     load(null);
