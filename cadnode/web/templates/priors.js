@@ -66,7 +66,7 @@
     if (!link) return;
     link.removeAttribute("data-show");
     link.setAttribute("data-hide", "");
-    link.setAttribute("aria-pressed", "true");
+    link.textContent = link.dataset.hideWords;
     link.closest("li").classList.add("shown");
   }
 
