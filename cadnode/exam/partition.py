@@ -72,6 +72,18 @@ def stated_by(header: Dataset) -> Stated:
     )
 
 
+def only_patient(headers: Iterable[Dataset]) -> Stated | None:
+    """All that is stated of the one patient whom these headers name, each of them surely.
+
+    None when they name several, or nobody by a Patient ID, or when one of them is unclear.
+    """
+    stated = [stated_by(header) for header in headers]
+    patients = _patients(stated)
+    if len(patients) != 1 or not patients[0].patient_id:
+        return None
+    return None if any(_patient_of(one, patients)[0] is None for one in stated) else patients[0]
+
+
 def by_patient(instances: Sequence[Instance]) -> tuple[PatientShare, ...]:
     """The instances in shares of one patient each, those of unclear patients last.
 

@@ -10,9 +10,9 @@ from typing import Final
 from cadnode import http, places
 from cadnode.deliver import commitment
 from cadnode.deliver.destination import kind_of
-from cadnode.deliver.dicom import peer_of
+from cadnode.deliver.dicom import DicomKind, peer_of
 from cadnode.errors import CadnodeError, ReportError, SettingsError, SignatureError
-from cadnode.node import commitments, worker_state
+from cadnode.node import commitments, source_kinds, worker_state
 from cadnode.node.audit_checks import audit_checks
 from cadnode.node.check import Check as Check
 from cadnode.node.check import CheckVerdict as CheckVerdict
@@ -21,7 +21,6 @@ from cadnode.node.disk_problems import disk_problems
 from cadnode.node.senders import Senders, senders_of
 from cadnode.node.supervise import ROLES
 from cadnode.page.pdf import SAMPLE, pdf_of
-from cadnode.receive.fetch import sources
 from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.report.profiles import ObjectKind, kinds_of
 from cadnode.settings import Destination, Settings, Source
@@ -56,7 +55,7 @@ def run(settings: Settings) -> Iterator[Check]:
     for destination in settings.destinations:
         yield destination_check(settings, destination)
     for source in settings.sources:
-        yield source_check(source)
+        yield source_check(source, settings.listener.ae_title)
 
 
 def _disk(settings: Settings) -> Check:
@@ -375,11 +374,12 @@ def destination_check(
         return Check(name, CheckVerdict.FAILED, f"{where}: {error}", mend)
 
 
-def source_check(source: Source) -> Check:
-    """Whether a source answers and accepts us."""
+def source_check(source: Source, ae_title: str) -> Check:
+    """Whether a source answers and accepts us, under our AE title."""
     name = f"source {source.name}"
+    advice = DicomKind.advice if source.kind == "dicom" else http.ADVICE
     try:
-        with sources.opened(source.kind, source.http_values()) as opened:
-            return Check(name, CheckVerdict.OK, f"{source.url}: {opened.check()}")
+        with source_kinds.opened(source, ae_title) as opened:
+            return Check(name, CheckVerdict.OK, f"{source.where}: {opened.check()}")
     except FetchFailure as failure:
-        return Check(name, CheckVerdict.FAILED, f"{source.url}: {failure}", http.ADVICE)
+        return Check(name, CheckVerdict.FAILED, f"{source.where}: {failure}", advice)

@@ -10,15 +10,17 @@ from cadnode.audit.actors import this_node
 from cadnode.audit.event import Action, Event, Outcome
 from cadnode.audit.trail import Trail
 from cadnode.errors import SettingsError
-from cadnode.log import get_logger
-from cadnode.node import readiness, retry
+from cadnode.log import get_logger, hashed
+from cadnode.node import readiness, retry, source_kinds
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.jobs import FetchStatus
 from cadnode.node.listener import open_spool
 from cadnode.node.results import Results, has_result
 from cadnode.node.workflow_steps import FetchAnswer
-from cadnode.receive.fetch import requests, sources
+from cadnode.receive.fetch import requests
+from cadnode.receive.fetch.dimse import DimseSource
 from cadnode.receive.fetch.fetch import Fetched, FetchFailure, Stopped, fetch
+from cadnode.receive.fetch.listing import wanted
 from cadnode.receive.fetch.requests import GOOD, Ended, FetchCode, Request, Taken
 from cadnode.receive.way_log import Passed, WayEntry, WayLog
 from cadnode.settings import Settings
@@ -174,8 +176,33 @@ class Fetcher:
             raise FetchFailure(
                 FetchCode.UNKNOWN_SOURCE, "no such source", retryable=False
             ) from None
-        with sources.opened(source.kind, source.http_values()) as opened:
+        with source_kinds.opened(source, self._settings.listener.ae_title) as opened:
+            if isinstance(opened, DimseSource):
+                return self._moved(request, opened)
             return fetch(request, opened, self._spool, self._stopping)
+
+    def _moved(self, request: Request, source: DimseSource) -> Fetched:
+        """What an archive has sent to the listener, which puts it into the spool itself."""
+        study = hashed(request.study_instance_uid)
+
+        def here() -> set[str]:
+            return {path.stem for path in self._spool.instances(study)}
+
+        listed = source.instances(request)
+        ours = {hashed(one.sop_instance_uid): one for one in wanted(listed)}
+        if not ours:
+            code = FetchCode.NO_MAMMOGRAMS if listed else FetchCode.UNKNOWN_STUDY
+            raise FetchFailure(code, code.value.replace("_", " "), retryable=False)
+        before = here()
+        if missing := [one for key, one in ours.items() if key not in before]:
+            source.move(request, missing)
+        n_new = len((here() - before) & ours.keys())
+        if n_lacking := len(ours.keys() - here()):
+            raise FetchFailure(
+                FetchCode.INSTANCE_MISSING, f"{n_lacking} instances did not arrive",
+                retryable=True, n_new=n_new,
+            )  # fmt: skip
+        return Fetched(len(ours), n_new)
 
     def _strategy(self, request: Request) -> retry.RetryStrategy:
         source = self._settings.source(request.source)

@@ -22,6 +22,7 @@ from cadnode.receive.admission import AllowedPeer
 from cadnode.receive.commitment import CommitmentService
 from cadnode.receive.commitment_requests import CommitmentRequests
 from cadnode.receive.holdings import Holdings
+from cadnode.receive.prior_store import AwaitedPriors, PriorStore
 from cadnode.receive.spool import Spool, StoredInstance
 from cadnode.receive.way_log import WayLog
 from cadnode.receive.witness import AuditWitness
@@ -53,6 +54,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         scp.serve(
             scp_config(settings), spool, on_instance, lambda: pulse.tick("accepting connections"),
             commitment if asks_or_offers(settings) else None, witness,
+            AwaitedPriors(PriorStore(settings.storage.folder), settings.listener.ae_title),
         ) as listening,
         commitment_reports.running(settings, commitment),
     ):  # fmt: skip

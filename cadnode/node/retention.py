@@ -35,6 +35,7 @@ from cadnode.node.retention_rules import (
 )
 from cadnode.node.storage_account import DiskUse, Held, StorageAccount, disk_use
 from cadnode.receive.fetch import requests
+from cadnode.receive.prior_store import PriorStore
 from cadnode.receive.spool import Spool
 from cadnode.receive.way_log import WayLog
 from cadnode.settings import Settings
@@ -107,6 +108,7 @@ class Retention:
         self._storage = settings.storage.folder
         self._spool = spool
         self._headers = HeaderIndex(spool)
+        self._priors = PriorStore(self._storage)
         self._results = Results.in_storage(self._storage)
         self._jobs = jobs
         self._rows = rows
@@ -239,6 +241,9 @@ class Retention:
         for path in (*left, *self.account.leftovers):
             if 0 < results.changed_at(path) < now - 3600.0:
                 path.unlink(missing_ok=True)
+        for study in self._priors.studies():
+            if not self._spool.instances(study):
+                self._priors.remove(study)
         for path in (spool / "headers").glob("*.jsonl"):
             if path.stem not in self.account.images:
                 path.unlink(missing_ok=True)
@@ -263,6 +268,7 @@ class Retention:
         if not self._spool.remove(study, due.facts.content, as_of=changed_at):
             return False
         self.account.images.pop(study, None)
+        self._priors.remove(study)
         return True
 
     def _remove_results(self, due: Due) -> bool:

@@ -14,6 +14,7 @@ from typing import Final
 
 from cadnode.node import results, study_table
 from cadnode.node.results import Results
+from cadnode.receive import prior_store
 from cadnode.web.study import KEY
 
 _SETTLED_S: Final = 3600.0  # files of results are still written to for a while after the folder is
@@ -76,8 +77,10 @@ class StorageAccount:
         self._storage = storage
         self._images_folder = storage / "spool" / "studies"
         self._results_folder = Results.in_storage(storage).folder
+        self._priors_folder = storage / prior_store.FOLDER
         self.images: dict[str, Held] = {}
         self.results: dict[str, Held] = {}
+        self.priors: dict[str, Held] = {}
         self.leftovers: list[Path] = []  # hidden files that were being written when last looked at
 
     def refresh(self) -> None:
@@ -85,11 +88,17 @@ class StorageAccount:
         self.leftovers = []
         self.images = self._looked(self._images_folder, self.images)
         self.results = self._looked(self._results_folder, self.results)
+        self.priors = self._looked(self._priors_folder, self.priors)
 
     @property
     def images_bytes(self) -> int:
         """What all images take."""
         return sum(held.n_bytes for held in self.images.values())
+
+    @property
+    def priors_bytes(self) -> int:
+        """What all prior exams take that were fetched beside a study."""
+        return sum(held.n_bytes for held in self.priors.values())
 
     @property
     def results_bytes(self) -> int:
@@ -109,7 +118,10 @@ class StorageAccount:
     @property
     def held(self) -> int:
         """What all of it takes."""
-        return self.images_bytes + self.results_bytes + self.jobs_bytes + self.list_bytes
+        return (
+            self.images_bytes + self.results_bytes + self.priors_bytes + self.jobs_bytes
+            + self.list_bytes
+        )  # fmt: skip
 
     def _looked(self, folder: Path, before: dict[str, Held]) -> dict[str, Held]:
         found: dict[str, Held] = {}

@@ -22,6 +22,7 @@ from cadnode.node.http_server import REMOTE, HttpLimits, HttpServer
 from cadnode.node.jobs import JobLookup
 from cadnode.node.listener import open_spool
 from cadnode.node.orders import DeliveryDesk
+from cadnode.node.priors.desk import Priors
 from cadnode.node.study_index import Studies
 from cadnode.node.study_queue import StudyQueue
 from cadnode.node.study_views import StudyViewer
@@ -61,12 +62,17 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             studies = Studies(settings, spool, progress)
             shows_raw = settings.reading.for_processing
             viewer = StudyViewer(spool, studies, cache, for_processing=shows_raw)
+            priors = Priors(settings, spool, Trail.of(settings), "web")
             queue = StudyQueue(settings, studies, progress)
             node = node_of(settings, progress, announcer, studies, queue)
-            node = replace(node, orders=desk.orders(), viewing=viewer.viewing(library_file()))
+            node = replace(
+                node, orders=desk.orders(), viewing=viewer.viewing(library_file()),
+                priors=priors.desk(),
+            )  # fmt: skip
             app = create(node, access, Trail.of(settings))
             with _kept(queue), cache.kept():
                 _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)
+            priors.bringer.stop()
             desk.close()
     progress.close()
     announcer.close()

@@ -41,6 +41,7 @@ from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.outputs import cards_of, folders_of, installation_uid, write_outputs
 from cadnode.node.poison import Casualties, StudySetAside
 from cadnode.node.previews import write_previews
+from cadnode.node.priors.desk import Priors
 from cadnode.node.readers import choices_of
 from cadnode.node.results import Results
 from cadnode.node.study_gate import StudyGate
@@ -83,6 +84,7 @@ class WorkerSteps:
         self._undelivered = UndeliveredIndex(settings.storage.folder)
         self.jobs = JobComparison(settings, self._results, self._undelivered)
         self.fetching = Fetcher(settings, self.stopping.is_set)
+        self.priors = Priors(settings, spool, self._trail, "worker")
         self._reporting = threading.Lock()  # a report, or one that there is none in time
         self._reading = threading.Lock()  # one exam at a time has the processor and its memory
 
@@ -162,6 +164,8 @@ class WorkerSteps:
             if not paths or self._spool.fingerprint(paths) != content:
                 log.info("content_changed", study=study)
                 return False
+            if self._settings.study.priors == "newest" and self._settings.sources:
+                self.priors.bringer.begin_newest(study)  # for who looks; no reading waits for it
             try:
                 self._casualties.admit(study, content)
                 self._images.clear()

@@ -252,7 +252,7 @@ def _way_back(node: Settings, orthanc: Reached) -> Iterator[Check]:
             "`cadnode orthanc install --config FILE` adds it",
         )  # fmt: skip
     for source in node.sources:
-        yield source_check(source)
+        yield source_check(source, node.listener.ae_title)
     advice = {"dicom": 'Orthanc needs "DicomAlwaysAllowStore" or an entry for this node'}
     for destination in node.destinations:
         yield destination_check(node, destination, advice)

@@ -13,6 +13,7 @@ _ELEMENT = struct.Struct("<HHI")  # group, element, length: Implicit VR Little E
 _US = struct.Struct("<H")
 _NO_DATA_SET, _HAS_DATA_SET = 0x0101, 0x0001
 _LONGEST_UID = 64
+_LONGEST_AE_TITLE = 16
 
 
 class CommandField(IntEnum):
@@ -28,6 +29,7 @@ class CommandField(IntEnum):
 
 _RESPONSE = 0x8000
 _EVENT_TYPE, _ACTION_TYPE = 0x1002, 0x1008
+_MOVE_ORIGINATOR = 0x1030
 # What each names its object and its kind by (PS3.7 10.3): SOP class, SOP instance, type.
 _NAMED_BY = {
     CommandField.N_ACTION_RQ: (0x0003, 0x1001, _ACTION_TYPE),
@@ -46,6 +48,7 @@ class Request:
     """A request's command set; `type_id` is its Action or Event Type ID, 0 where it has none.
 
     Of a response, `message_id` is that of the request that it is to, and `status` how that ended.
+    `move_originator`: the AE title whose C-MOVE a C-STORE belongs to (PS3.7 9.3.1.1), "" of none.
     """
 
     field: CommandField
@@ -55,6 +58,7 @@ class Request:
     sop_instance_uid: str
     type_id: int = 0
     status: int = 0
+    move_originator: str = ""
 
 
 def request(data: bytes) -> Request:
@@ -74,6 +78,7 @@ def request(data: bytes) -> Request:
         _uid(values, sop_instance),
         _us(values, named_by[2]) if named_by else 0,
         _us(values, 0x0900) if field is CommandField.N_EVENT_REPORT_RSP else 0,
+        _ae_title(values, _MOVE_ORIGINATOR) if field is CommandField.C_STORE_RQ else "",
     )
     # An Event Reply (PS3.7 10.1.1.1.8) may follow the response; storage commitment has none.
     if found.has_data_set != (field in _WITH_DATA_SET):
@@ -109,6 +114,12 @@ def _uid(values: dict[int, bytes], number: int) -> str:
     if len(value) > _LONGEST_UID or not value.isascii():
         raise MalformedCommand("no UID")
     return value.decode("ascii")
+
+
+def _ae_title(values: dict[int, bytes], number: int) -> str:
+    """An AE title without the spaces around it, which mean nothing (PS3.5 6.2); "" of none."""
+    value = values.get(number, b"").strip(b" \0")
+    return value.decode("ascii") if value.isascii() and len(value) <= _LONGEST_AE_TITLE else ""
 
 
 def response(to: Request, status: int) -> bytes:

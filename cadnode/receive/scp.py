@@ -28,7 +28,7 @@ from cadnode.receive.connections import Limits, provide_descriptors
 from cadnode.receive.identity import Identity, is_valid_uid, read_identity
 from cadnode.receive.notes import Notes
 from cadnode.receive.pdu import Context
-from cadnode.receive.spool import Incoming, Spool, StoredInstance
+from cadnode.receive.spool import Incoming, Received, Spool, StoredInstance
 from cadnode.receive.stream import DataSetSink, StorageStatus
 from cadnode.receive.wire import Patience
 from cadnode.receive.witness import Witness
@@ -108,6 +108,8 @@ _VERIFICATION_SYNTAXES: tuple[str, ...] = (
 log = get_logger("receive")
 
 OnInstance = Callable[[StoredInstance], None]
+SetAside = Callable[[Request, Identity, Incoming], StoredInstance | None]
+"""Takes a C-STORE that the node itself asked for as a prior exam; None: it is none of these."""
 
 
 _MOST_NOTICES = 10_000
@@ -222,10 +224,12 @@ def serve(
     alive: Callable[[], None] = lambda: None,
     commitment: CommitmentService | None = None,
     witness: Witness | None = None,
+    set_aside: SetAside | None = None,
 ) -> Iterator[Listener]:
     """A listener for the length of the `with` block; with `commitment` it offers that, too.
 
-    A `witness` hears who sent which study, and who was refused.
+    A `witness` hears who sent which study, and who was refused. What `set_aside` takes is not put
+    into the spool, and nobody is told of it.
 
     `on_instance` is called after an instance was published, in a thread of its own; `alive` by
     the loop that accepts connections, ten times a second for as long as it does. At the end
@@ -252,7 +256,7 @@ def serve(
     acceptor = Acceptor(
         [door for door in (in_clear, secure) if door is not None], config.allowed,
         provide_descriptors(config.limits),
-        _service(config, spool, notices, commitment, Notes(witness=witness)), alive,
+        _service(config, spool, notices, commitment, Notes(witness=witness), set_aside), alive,
     )  # fmt: skip
     listener = Listener(_port_of(in_clear), _port_of(secure), lambda: _problem_of(certificates))
     acceptor.start()
@@ -305,13 +309,16 @@ def _service(
     notices: Notices,
     commitment: CommitmentService | None,
     notes: Notes,
+    set_aside: SetAside | None,
 ) -> Service:
     supported = {str(one): TRANSFER_SYNTAXES for one in STORAGE_CLASSES}
     if commitment is not None:
         supported[commitment_data.PUSH_MODEL] = commitment_data.TRANSFER_SYNTAXES
     return Service(
         spool=spool,
-        store=partial(_store, spool=spool, announce=_announcing(notices, commitment)),
+        store=partial(
+            _store, spool=spool, announce=_announcing(notices, commitment), set_aside=set_aside
+        ),
         supported={VERIFICATION: _VERIFICATION_SYNTAXES} | supported,
         patience=config.patience,
         max_pdu_bytes=config.max_pdu_bytes,
@@ -334,11 +341,12 @@ def _announcing(notices: Notices, commitment: CommitmentService | None) -> OnIns
 
 
 def _store(
-    request: Request, context: Context, sink: DataSetSink, *, spool: Spool, announce: OnInstance
-) -> int:
+    request: Request, context: Context, sink: DataSetSink, *, spool: Spool, announce: OnInstance,
+    set_aside: SetAside | None = None,
+) -> int:  # fmt: skip
     """Status of a C-STORE request whose data set has arrived."""
     try:
-        status, stored = _publish(request, context, sink, spool)
+        status, stored = _publish(request, context, sink, spool, set_aside)
     except OSError as error:
         log.error("spool_failed", error=error)
         status, stored = StorageStatus.OUT_OF_RESOURCES, None
@@ -350,19 +358,22 @@ def _store(
         sink.close()
     _log_outcome(request, context, status, stored)
     sink.stored = stored
-    if stored is not None:
+    if stored is not None and stored.received is not Received.ASIDE:
         announce(stored)
     return int(status)
 
 
 def _publish(
-    request: Request, context: Context, sink: DataSetSink, spool: Spool
-) -> tuple[StorageStatus, StoredInstance | None]:
+    request: Request, context: Context, sink: DataSetSink, spool: Spool,
+    set_aside: SetAside | None,
+) -> tuple[StorageStatus, StoredInstance | None]:  # fmt: skip
     if sink.incoming is None:
         return sink.status, None
     status, identity = _identify(sink.incoming, sink.offset, request, context)
     if identity is None:
         return status, None
+    if set_aside is not None and (aside := set_aside(request, identity, sink.incoming)):
+        return StorageStatus.SUCCESS, aside
     return StorageStatus.SUCCESS, spool.publish(sink.incoming, identity)
 
 

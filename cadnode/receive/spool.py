@@ -72,6 +72,8 @@ class Received(StrEnum):
     REPLACED = "replaced"
     RETURNED = "returned"
     """It had been removed, and came again with the same data set."""
+    ASIDE = "aside"
+    """It came at the node's own request, as a prior exam: not into the spool, and not read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,8 +76,9 @@ _PEERS_EXAMPLE = """\
 # Where studies are fetched from, when Orthanc's plugin (or anybody) tells of them by HTTP.
 # [[sources]]
 # name = "orthanc"
-# kind = "orthanc"          # by its REST interface; or "dicomweb" (WADO-RS)
+# kind = "orthanc"          # by its REST interface; or "dicomweb" (WADO-RS), "dicom" (C-MOVE)
 # url = "http://127.0.0.1:8042"            # username, password_file, token_file, ca_file as above
+# host, port and ae_title, with tls if need be, for "dicom", as above
 # give_up_after_h = 24.0
 
 # Who may send to the listener; repeat the block for more. Without one, anybody who reaches it.

@@ -171,17 +171,67 @@ class Destination(HttpPeer):
 
 
 class Source(HttpPeer):
-    """Where studies are fetched from when somebody asks for them by `POST /api/studies`."""
+    """Where studies are fetched from on request (`POST /api/studies`), and prior exams sought."""
 
-    kind: Literal["orthanc", "dicomweb"] = Field(
-        "orthanc", description="Orthanc's REST interface, or WADO-RS"
+    kind: Literal["orthanc", "dicomweb", "dicom"] = Field(
+        "orthanc",
+        description="Orthanc's REST interface; QIDO-RS and WADO-RS; or C-FIND and C-MOVE, for "
+        "which the peer must know this node's AE title, address and listener.port",
+    )
+    host: str = Field("127.0.0.1", description="for dicom: where the peer listens")
+    port: Port | None = Field(None, description="for dicom: the port it listens on")
+    ae_title: AeTitle | None = Field(None, description="for dicom: the AE title that we call")
+    tls: bool = Field(
+        False,
+        description="for dicom: by TLS; its certificate is checked by ca_file and tls_name",
+    )
+    tls_name: str = Field("", description="the name in its certificate, where that is not host")
+    certificate_file: Path | None = Field(
+        None, description="for dicom: PEM certificate, with its chain, that we show by TLS"
+    )
+    key_file: Path | None = Field(None, description="PEM key of the certificate, no password")
+    crl_file: Path | None = Field(
+        None,
+        description="for dicom: PEM lists of certificates that were revoked, of everybody in "
+        "ca_file",
     )
     give_up_after_h: PositiveFloat = Field(
         24.0, description="an unreachable source is asked again for this long"
     )
 
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """The files of TLS with a DICOM peer; None where it is not spoken."""
+        if not self.tls:
+            return None
+        return TlsFiles(self.certificate_file, self.key_file, self.ca_file, self.crl_file)
+
+    @property
+    def where(self) -> str:
+        """Its URL, or its AE title, host and port."""
+        if self.kind == "dicom":
+            return f"{self.ae_title} at {self.host}:{self.port}"
+        return str(self.url)
+
     @model_validator(mode="after")
-    def _has_url(self) -> "Source":
-        if self.url is None:
-            raise ValueError(f"a source of kind {self.kind!r} needs url")
+    def _is_whole(self) -> "Source":
+        if self.kind != "dicom":
+            if self.url is None:
+                raise ValueError(f"a source of kind {self.kind!r} needs url")
+            if self.tls or self.certificate_file or self.port or self.ae_title:
+                raise ValueError(
+                    "port, ae_title, tls and certificate_file are for kind 'dicom'; by HTTP, TLS "
+                    "is for https URLs"
+                )
+            return self
+        if self.port is None or self.ae_title is None:
+            raise ValueError("a source of kind 'dicom' needs host, port and ae_title")
+        if self.token_file is not None:
+            raise ValueError("a token_file is for HTTP; a DICOM peer takes username, password_file")
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file come together")
+        if not self.tls and (self.username or self.certificate_file):
+            raise ValueError("user and certificate are shown to a DICOM peer by TLS alone: set tls")
+        if self.crl_file is not None and (self.ca_file is None or not self.tls):
+            raise ValueError("crl_file needs tls and ca_file")
         return self

@@ -254,6 +254,12 @@ class StudySection(Section):
         "the destinations as not read, with the reason; its reading replaces that report when it "
         "comes; 0: never",
     )
+    priors: Literal["on_demand", "newest"] = Field(
+        "on_demand",
+        description="when a woman's prior exam is fetched from the sources, to be shown beside the "
+        "study: when somebody asks for it on the study's page, or the newest one as soon as the "
+        "study is about to be read, which does not wait for it",
+    )
 
 
 class ReadingSection(Section):

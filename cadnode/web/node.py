@@ -8,6 +8,7 @@ from typing import Any, Final
 from cadnode.errors import CadnodeError
 from cadnode.exam.patient import Patient
 from cadnode.web.deliveries import Orders
+from cadnode.web.prior_exams import PriorDesk
 from cadnode.web.queue import StudyFilter, StudyPage
 from cadnode.web.study import StudyState
 from cadnode.web.viewing import Viewing
@@ -164,6 +165,7 @@ class Node:
     `way_of(study)`: the way that a study in this state took so far.
     `orders`: what may be ordered of studies and deliveries; None where nobody takes orders.
     `viewing`: the studies' images and layers; None where none are shown.
+    `priors`: the prior exams of a study's woman; None where nobody looks for them.
 
     `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
     when the disk is full, and `UnknownSource`; `listed` when the list cannot be read.
@@ -178,3 +180,4 @@ class Node:
     orders: Orders | None = None
     way_of: Callable[[StudyState], Way] = lambda study: Way()
     viewing: Viewing | None = None
+    priors: PriorDesk | None = None

@@ -45,6 +45,11 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/studies/{name}/views/{view}/grey"): Right(_VIEWER, Action.VIEWED),
     ("GET", "/studies/{name}/views/{view}/tiles/{level}/{x}_{y}"): Right(_VIEWER, Action.VIEWED),
     ("GET", "/studies/{name}/views/{view}/maps/{n}"): Right(_VIEWER, Action.VIEWED),
+    ("GET", "/studies/{name}/priors"): Right(_VIEWER, Action.VIEWED),
+    ("GET", "/studies/{name}/priors/{prior}/views"): Right(_VIEWER, Action.VIEWED),
+    ("GET", "/studies/{name}/priors/{prior}/views/{view}/preview"): Right(_VIEWER, Action.VIEWED),
+    # Who may look at a study may have what is looked at beside it; nothing is read or sent for it.
+    ("POST", "/studies/{name}/priors/{prior}/fetch"): Right(_VIEWER, Action.ORDERED),
     ("POST", "/studies/{name}/retry"): Right(_OPERATOR, Action.RETRIED),
     ("POST", "/studies/{name}/redeliver"): Right(_OPERATOR, Action.REDELIVERED),
     ("POST", "/studies/{name}/reread"): Right(_OPERATOR, Action.REREAD),

@@ -1,6 +1,8 @@
 """The pages' templates, with escaping on, and who is logged in at the top of each."""
 
 import re
+from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 from fastapi.responses import HTMLResponse
@@ -11,12 +13,14 @@ from cadnode.web.caller import Caller
 from cadnode.web.study import DELIVERY_MEANINGS
 from cadnode.web.way import OBJECT_MEANINGS
 
-_STYLES: Final = ("base.css", "cadnode.css", "viewer.css")
-_SCRIPTS: Final = (
-    "cadnode.js", "viewer.js", "viewer_cell.js", "viewer_drawing.js", "viewer_keys.js",
-    "viewer_layers.js", "viewer_pixels.js",
-)  # fmt: skip
-STATIC: Final = {**dict.fromkeys(_STYLES, "text/css"), **dict.fromkeys(_SCRIPTS, "text/javascript")}
+_TYPES: Final = {".css": "text/css", ".js": "text/javascript"}
+STATIC: Final = {
+    file.name: _TYPES[file.suffix]
+    for folder in ("cadnode.html", "cadnode.web")
+    for file in sorted(Path(str(files(folder) / "templates")).iterdir())
+    if file.suffix in _TYPES
+}
+"""The pages' own styles and scripts, by name, with their media types."""
 
 
 class Templates:

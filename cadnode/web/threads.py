@@ -17,6 +17,7 @@ BULK: Final = 1  # of orders for many studies: the second waits for the first
 PASSWORDS: Final = 4  # two are compared at a time (`identity.passwords`)
 PROVIDER: Final = 4  # of OpenID Connect: slow ones hold up nobody who has a password
 PIXELS: Final = 6  # of viewers: decoding holds up no page, and at most two decode at a time
+PRIORS: Final = 4  # they wait for sources; what they show is decoded
 TRAIL: Final = 4  # a trail writes one line at a time
 
 

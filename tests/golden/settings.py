@@ -97,6 +97,7 @@ VALUES: dict[str, str] = {
     "CADNODE_STUDY__QUIET_S": "31.5",
     "CADNODE_STUDY__SWEEP_S": "32.5",
     "CADNODE_STUDY__ANSWER_WITHIN_S": "600.5",
+    "CADNODE_STUDY__PRIORS": "newest",
     "CADNODE_READING__DEVICE": "cpu",
     "CADNODE_READING__MODEL_FOLDERS": '["/models"]',
     "CADNODE_READING__THREADS": "3",

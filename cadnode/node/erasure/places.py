@@ -45,6 +45,8 @@ PLACES: Final = (
     StoredPlace("fetch requests", ("spool/requests/*",), Holds.PATIENT),
     StoredPlace("header index", ("spool/headers/*",), Holds.KEYS),
     StoredPlace("notes of removed images", ("spool/removed/*",), Holds.KEYS),
+    StoredPlace("prior exams that a C-MOVE brings", ("priors/expected/*",), Holds.KEYS),
+    StoredPlace("prior exams", ("priors/*/*/*",), Holds.PATIENT),
     StoredPlace("removed results, not deleted yet", ("results/.trash/**",), Holds.PATIENT),
     # Objects, page, previews, PDF, bundle, shadow's scores, delivery record, state of commitments.
     StoredPlace("results", ("results/*/*/**",), Holds.PATIENT),

@@ -15,6 +15,7 @@ from cadnode.node.erasure.search import PatientSearch
 from cadnode.node.erasure.selection import StudyShare
 from cadnode.node.results import Results
 from cadnode.node.study_gate import StudyGate
+from cadnode.receive.prior_store import PriorStore
 from cadnode.receive.spool import Spool
 
 Step = tuple[str, Callable[[], None]]
@@ -77,6 +78,7 @@ class PatientRemoval:
         return share.is_whole and images <= {*share.images} and parts <= {*share.parts}
 
     def _remove_images(self, share: StudyShare) -> None:
+        self._plan.count("prior images", PriorStore(self._storage).remove(share.study))
         self._plan.count("images", self._spool.take_out(share.study, share.images))
 
     def _remove_results(self, share: StudyShare) -> None:
@@ -101,6 +103,7 @@ class PatientRemoval:
             self._gate.mark_erased(study, gone.name)
             traces.remove_of_content(self._storage, study, gone.name)
         self._plan.count("images", self._spool.take_out(study, share.images))
+        self._plan.count("prior images", PriorStore(self._storage).remove(study))
         self._plan.count("results", len(share.parts))
         self._results.take_out(study, share.parts)
         uids = self._plan.identifiers.of(IdentifierKind.UID)

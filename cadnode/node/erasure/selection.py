@@ -26,6 +26,7 @@ from cadnode.node.erasure.patient import (
     patient_of_bundle,
 )
 from cadnode.node.results import Results
+from cadnode.receive.prior_store import PriorStore
 from cadnode.receive.spool import Spool
 from cadnode.web.study import KEY
 
@@ -82,12 +83,13 @@ class _Found:
     other_parts: list[Path] = field(default_factory=list)
     unclear_images: list[str] = field(default_factory=list)
     unclear_parts: list[Path] = field(default_factory=list)
+    has_priors: bool = False  # of hers, beside it
 
 
 def studies_here(storage: Path, spool: Spool) -> list[str]:
-    """Keys of all studies of which there are images or results, in order."""
+    """Keys of all studies of which there are images, results or prior exams, in order."""
     kept = (name for name, _ in Results.in_storage(storage).studies() if KEY.fullmatch(name))
-    return sorted({*spool.studies(), *kept})
+    return sorted({*spool.studies(), *kept, *PriorStore(storage).studies()})
 
 
 def select(
@@ -109,7 +111,7 @@ def select(
     named_by_others = set[str]()  # a corrected patient's report names the one that it replaces
     for study in sorted({*studies_here(storage, spool), *wanted.studies}):
         found = _looked(storage, spool, wanted, study)
-        is_named = bool(found.images or found.parts)
+        is_named = bool(found.images or found.parts or found.has_priors)
         if not is_named and study in wanted.studies and not found.others:
             # Named on purpose, and nobody else's: what is left of it says no patient.
             found.images, found.parts = found.unclear_images, found.unclear_parts
@@ -140,6 +142,7 @@ def select(
 def _looked(storage: Path, spool: Spool, wanted: WantedPatient, study: str) -> _Found:
     found = _Found()
     _look_at_images(found, spool, wanted, study)
+    _look_at_priors(found, storage, wanted, study)
     kept = Results.in_storage(storage).of_study(study)
     by_key = {Path(name).stem.split(".")[0] for name in found.images}
     for content in sorted(p for p in kept.glob("*") if p.is_dir()):
@@ -181,6 +184,17 @@ def _look_at_images(found: _Found, spool: Spool, wanted: WantedPatient, study: s
     for name in sorted(nameless):
         mine = is_hers_alone or name.split(".")[0] in keys
         (found.images if mine else found.unclear_images).append(name)
+
+
+def _look_at_priors(found: _Found, storage: Path, wanted: WantedPatient, study: str) -> None:
+    """Prior exams that were fetched beside the study: copies, which go whoever has others."""
+    for path in PriorStore(storage).files(study):
+        facts = facts_of(path)
+        if facts is not None and wanted.is_named_by(facts.stated):
+            found.hers.append(facts)
+            found.has_priors = True
+        elif facts is not None:
+            found.others.append(facts)
 
 
 def _look_at_part(found: _Found, wanted: WantedPatient, part: Path, keys: set[str]) -> None:

@@ -17,6 +17,7 @@ from cadnode.node import commitments, pins, poison, results, study_table, tombst
 from cadnode.node.results import Results
 from cadnode.receive import way_log
 from cadnode.receive.fetch import requests
+from cadnode.receive.prior_store import PriorStore
 
 _OF_STUDY: Final = (
     ("spool/headers", "{study}.jsonl"),
@@ -33,6 +34,8 @@ _OF_STUDY: Final = (
 
 def has_any(storage: Path, study: str) -> bool:
     """Whether there is a note of this study."""
+    if PriorStore(storage).priors(study):
+        return True
     return study_table.has_any(storage, study) or any(
         any((storage / folder).glob(pattern.format(study=study))) for folder, pattern in _OF_STUDY
     )
@@ -42,7 +45,7 @@ def remove_of_study(storage: Path, study: str) -> int:
     """Number of files removed that are about this study. Raises `OSError`."""
     if any((storage / "spool" / "requests").glob(f"{study}.*")):
         requests.remove(storage / "spool", study)
-    n_removed = study_table.forget(storage, [study])
+    n_removed = study_table.forget(storage, [study]) + PriorStore(storage).remove(study)
     for folder, pattern in _OF_STUDY:
         n_removed += _unlink((storage / folder).glob(pattern.format(study=study)))
     asked = storage / commitments.FOLDER / "asked"

@@ -12,6 +12,7 @@ from cadnode.receive.fetch.compression import Line
 from cadnode.receive.fetch.fetch import BLOCK_BYTES, Sink
 from cadnode.receive.fetch.listing import Listed
 from cadnode.receive.fetch.requests import Request
+from cadnode.receive.fetch.studies import STUDIES, ListedStudy, header_of
 from cadnode.receive.identity import is_valid_uid
 
 _SOP_CLASS_UID: Final = "00080016"
@@ -21,6 +22,19 @@ _MANUFACTURER: Final = "00080070"
 _BODY_PART_EXAMINED: Final = "00180015"
 _FIELDS: Final = (_SOP_CLASS_UID, _MODALITY, _MANUFACTURER, _BODY_PART_EXAMINED)
 _SERIES_INSTANCE_UID: Final = "0020000E"
+_STUDY_FIELDS: Final = {
+    "00080020": "StudyDate",
+    "00081030": "StudyDescription",
+    "00100010": "PatientName",
+    "00100020": "PatientID",
+    "00100021": "IssuerOfPatientID",
+    "00100030": "PatientBirthDate",
+    "0020000D": "StudyInstanceUID",
+    "00080061": "",
+    "00201208": "",
+}
+_MODALITIES: Final = "00080061"
+_N_INSTANCES: Final = "00201208"
 _GONE: Final = (404, 410)
 _MOST_PAGES: Final = 1000
 _AS_STORED: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
@@ -79,6 +93,23 @@ class DicomwebSource:
             self._pass_on(response, measured.sink)
         return True
 
+    def studies_of(self, patient_id: str) -> list[ListedStudy]:
+        """What QIDO-RS lists under that Patient ID (PS3.18 10.6, table 10.6.1-5).
+
+        Raises
+        ------
+        HttpFailure
+            As `instances`.
+        """
+        params = [("PatientID", patient_id), ("limit", str(STUDIES))]
+        params += [("includefield", tag) for tag in _STUDY_FIELDS]
+        headers = {"Accept": "application/dicom+json"}
+        with self._peer.request("GET", "/studies", params=params, headers=headers) as response:
+            found = [] if response.status_code == 204 else self._peer.json_of(response)
+        if not isinstance(found, list):
+            raise self._not_understood()
+        return [_listed_study(one) for one in found]
+
     def _pass_on(self, response: Response, sink: Sink) -> None:
         """Give the one part of an answer to `sink`."""
         content_type = response.headers.get("Content-Type", "")
@@ -135,8 +166,24 @@ class DicomwebSource:
         return HttpFailure(text, retryable=False)
 
 
+def _listed_study(item: Any) -> ListedStudy:
+    values = {keyword: _text(item, tag) for tag, keyword in _STUDY_FIELDS.items() if keyword}
+    element = item.get(_MODALITIES) if isinstance(item, dict) else None
+    modalities = element.get("Value") if isinstance(element, dict) else None
+    count = _text(item, _N_INSTANCES)
+    return ListedStudy(
+        header_of(values), "",
+        tuple(map(str, modalities)) if isinstance(modalities, list) else (),
+        int(count) if count.isascii() and count.isdigit() else None,
+    )  # fmt: skip
+
+
 def _text(item: Any, tag: str) -> str:
     """First value of an element of a DICOM JSON data set as text; "" when there is none."""
     element = item.get(tag) if isinstance(item, dict) else None
     values = element.get("Value") if isinstance(element, dict) else None
-    return str(values[0]).strip("\0 ") if isinstance(values, list) and values else ""
+    first = values[0] if isinstance(values, list) and values else ""
+    if isinstance(first, dict):  # a person's name (PS3.18 F.2.2)
+        groups = (first.get(group, "") for group in ("Alphabetic", "Ideographic", "Phonetic"))
+        first = "=".join(map(str, groups)).rstrip("=")
+    return str(first).strip("\0 ")

@@ -18,8 +18,9 @@ from cadnode.http import HttpFailure
 from cadnode.log import get_logger, hashed
 from cadnode.receive.fetch.listing import Listed, wanted
 from cadnode.receive.fetch.requests import FetchCode, Request
+from cadnode.receive.fetch.studies import ListedStudy
 from cadnode.receive.identity import Identity, read_file_identity
-from cadnode.receive.spool import Incoming, Received, Spool
+from cadnode.receive.spool import Incoming, Received, StoredInstance
 
 log = get_logger("receive")
 
@@ -69,6 +70,25 @@ class StudySource(Protocol):
     def stream(self, instance: Listed, sink: Sink) -> bool:
         """Give the instance's Part 10 file, as stored, to `sink`; False when it is gone."""
 
+    def studies_of(self, patient_id: str) -> Sequence[ListedStudy]:
+        """The studies that the source lists under a Patient ID, a bounded number of them."""
+
+
+class Receiver(Protocol):
+    """Where fetched files go: the spool, or a place that takes files as the spool does."""
+
+    def instances(self, study_key: str) -> list[Path]:
+        """Files of a study that are here."""
+
+    def has_room(self) -> bool:
+        """Whether the disk has the configured minimum of free bytes."""
+
+    def open(self) -> Incoming:
+        """A new file on its way in. Raises `OSError`."""
+
+    def publish(self, incoming: Incoming, identity: Identity) -> StoredInstance:
+        """The file in its place, durably. Raises `OSError`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
@@ -81,10 +101,10 @@ class Fetched:
 def fetch(
     request: Request,
     source: StudySource,
-    spool: Spool,
+    spool: Receiver,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Fetched:
-    """The study's mammograms and marked regions, in the spool when this returns.
+    """The study's mammograms and marked regions, in `spool` when this returns.
 
     An instance that is no DICOM, or another one than was asked for, does not keep the others. One
     that is gone is passed over only when the source, asked again, lists it no longer.
@@ -147,7 +167,7 @@ class _OneByOne:
     """Fetches instance after instance and counts."""
 
     def __init__(
-        self, request: Request, source: StudySource, spool: Spool, stopping: Callable[[], bool]
+        self, request: Request, source: StudySource, spool: Receiver, stopping: Callable[[], bool]
     ) -> None:
         self._request = request
         self._source = source

@@ -17,6 +17,7 @@ from cadnode.receive.fetch.compression import Line
 from cadnode.receive.fetch.fetch import BLOCK_BYTES, Sink
 from cadnode.receive.fetch.listing import Listed, is_mammogram, may_concern
 from cadnode.receive.fetch.requests import Request
+from cadnode.receive.fetch.studies import COUNTED, STUDIES, ListedStudy, header_of
 
 _NOT_FOUND: Final = (404,)
 _LONGEST_METADATA: Final = 64 << 10
@@ -76,6 +77,33 @@ class OrthancSource:
             for block in response.iter_content(BLOCK_BYTES):
                 measured.sink(block)
         return True
+
+    def studies_of(self, patient_id: str) -> list[ListedStudy]:
+        """Its studies with mammography under that Patient ID; the newest say how many images.
+
+        Raises
+        ------
+        HttpFailure
+            As `instances`.
+        """
+        query = {"PatientID": patient_id, "ModalitiesInStudy": "MG"}
+        wanted = {"Level": "Study", "Expand": True, "Limit": STUDIES, "Query": query}
+        with self._peer.request("POST", "/tools/find", json=wanted) as response:
+            found = self._peer.json_of(response)
+        try:
+            found.sort(key=lambda one: str(one["MainDicomTags"].get("StudyDate", "")), reverse=True)
+            return [self._listed_study(one, counts=n < COUNTED) for n, one in enumerate(found)]
+        except (KeyError, TypeError, AttributeError):
+            raise self._not_understood() from None
+
+    def _listed_study(self, study: dict[str, Any], *, counts: bool) -> ListedStudy:
+        n_images = None
+        if counts:
+            series = self._get(f"/studies/{study['ID']}/series") or ()
+            of_breasts = [s for s in series if s["MainDicomTags"].get("Modality") == "MG"]
+            n_images = sum(len(s["Instances"]) for s in of_breasts)
+        values = {**study["PatientMainDicomTags"], **study["MainDicomTags"]}
+        return ListedStudy(header_of(values), str(study["ID"]), ("MG",), n_images)
 
     def _studies(self, request: Request) -> list[str]:
         """Orthanc's identifiers of the study: the one that was named, else those that it finds.

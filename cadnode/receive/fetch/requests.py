@@ -47,6 +47,7 @@ class FetchCode(StrEnum):
     SOURCE_NOT_UNDERSTOOD = "source_not_understood"
     SOURCE_UNREACHABLE = "source_unreachable"
     INSTANCE_MISSING = "instance_missing"
+    NODE_UNKNOWN = "node_unknown"
     NO_ROOM = "no_room"
     FETCH_FAILED = "fetch_failed"
     INTERRUPTED = "interrupted"
@@ -69,6 +70,8 @@ _MEANINGS = {
     FetchCode.SOURCE_UNREACHABLE: "the source cannot be reached; it is asked again",
     FetchCode.INSTANCE_MISSING: "the source lists an instance that it does not give; "
     "it is asked again",
+    FetchCode.NODE_UNKNOWN: "the source does not know this node's AE title as a destination of "
+    "C-MOVE; it is asked again",
     FetchCode.NO_ROOM: "this node's disk is full; the source is asked again",
     FetchCode.FETCH_FAILED: "this node failed while it fetched; its log says how; it tries again",
     FetchCode.INTERRUPTED: "this node was stopped meanwhile; it goes on at its next start",
