@@ -17,6 +17,7 @@ from cadnode.node.job_database import Client, answer_within
 
 ANSWER_WITHIN_S: Final = 5.0
 OPEN: Final = ("ENQUEUED", "DELAYED", "PENDING")
+REGIONS: Final = "regions"  # the queue of regions that somebody asks about
 FAILED: Final = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 
@@ -96,6 +97,11 @@ def delivery_of(identifier: str) -> tuple[str, str, str]:
     """(study, content, destination) of any job of a delivery."""
     _, study, content, destination = identifier.split("-", 3)
     return study, content, destination
+
+
+def region_id(study: str, region: str, tries: int, attempt: int = 0) -> str:
+    """Identifier of one attempt to assess a region that was asked about for the `tries`th time."""
+    return f"region-{study}-{region}-{tries}-{attempt}"
 
 
 def again_id(token: str, study: str, content: str, destination: str) -> str:

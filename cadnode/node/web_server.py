@@ -22,6 +22,7 @@ from cadnode.node.http_server import REMOTE, HttpLimits, HttpServer
 from cadnode.node.jobs import JobLookup
 from cadnode.node.listener import open_spool
 from cadnode.node.orders import DeliveryDesk
+from cadnode.node.region_desk import RegionDesk
 from cadnode.node.study_index import Studies
 from cadnode.node.study_queue import StudyQueue
 from cadnode.node.supervise import stopping_on_signal
@@ -53,13 +54,16 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         listening = _listen(settings.web, stopping, pulse)
         if listening is not None:
             desk = DeliveryDesk(settings, progress)
+            region_desk = RegionDesk(settings, progress)
             studies = Studies(settings, open_spool(settings, pulse), progress)
             queue = StudyQueue(settings, studies, progress)
             node = node_of(settings, progress, announcer, studies, queue)
-            app = create(replace(node, orders=desk.orders()), access, Trail.of(settings))
+            node = replace(node, orders=desk.orders(), regions=region_desk.regions())
+            app = create(node, access, Trail.of(settings))
             with _kept(queue):
                 _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)
             desk.close()
+            region_desk.close()
     progress.close()
     announcer.close()
 
