@@ -69,6 +69,15 @@ class DeliveryStatus(StrEnum):
         return self.has_arrived or self in (DeliveryStatus.SUPERSEDED, DeliveryStatus.DROPPED)
 
 
+class RegionStatus(StrEnum):
+    """How one attempt to assess a region ended."""
+
+    ASSESSED = "assessed"
+    FAILED = "failed"
+    GONE = "gone"  # with its study
+    TRIED_AGAIN_LATER = "tried_again_later"
+
+
 class ShadowEnd(StrEnum):
     """How a reading in shadow mode ended."""
 

@@ -51,9 +51,11 @@ class RegionMarks:
                 if part is None or not region.reference.sop_instance_uid or _is_read(part, region):
                     continue
                 name = str(part.relative_to(self._results.of_study(study)))
+                if len(found) == MOST_AT_ONCE:
+                    break
                 order = _order(name, region, views[region.sop_instance_uid])
                 kept, is_new = self._regions.put(study, order)
-                if is_new and len(found) < MOST_AT_ONCE:
+                if is_new:
                     found.append((kept.region, kept.tries))
         if found:
             log.info("regions_marked", study=study, count=len(found))

@@ -21,6 +21,7 @@ from cadnode.node import results
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.asked_regions import AskedRegions, RegionAnswer, RegionOrder
 from cadnode.node.heartbeat import Pulse
+from cadnode.node.jobs import RegionStatus
 from cadnode.node.outputs import installation_uid
 from cadnode.node.poison import Casualties, StudySetAside
 from cadnode.node.readers import choices_of
@@ -36,11 +37,7 @@ from cadnode.report.wording import plain
 from cadnode.settings import Settings
 from cadnode.web.regions import RegionScore
 
-ASSESSED: Final = "assessed"
-FAILED: Final = "failed"
-GONE: Final = "gone"
 _CACHED_BYTES: Final = 256 << 20
-_IMAGES_REMOVED: Final = ("images_removed", "the images were removed from this node")
 _BROKE: Final = ("region_failed", "The assessment failed each time it was tried; the log says how")
 
 log = get_logger("worker")
@@ -96,9 +93,9 @@ class RegionReading:
         """
         order = self._regions.order(study, region)
         if order is None:
-            return GONE
+            return RegionStatus.GONE.value
         if (known := self._regions.answer(study, region)) is not None:
-            return FAILED if known.code else ASSESSED
+            return _status(known).value
         began = time.monotonic()
         try:
             self._casualties.admit(study, region)
@@ -109,11 +106,11 @@ class RegionReading:
             answer = RegionAnswer(time.time(), code=str(error), meaning=_BROKE[1])
         self._keep(study, region, answer)
         log.info(
-            "region_assessed", study=study, status=FAILED if answer.code else ASSESSED,
+            "region_assessed", study=study, status=_status(answer).value,
             reason=answer.code, count=len(answer.scores),
             seconds=round(time.monotonic() - began, 2),
         )  # fmt: skip
-        return FAILED if answer.code else ASSESSED
+        return _status(answer).value
 
     def give_up(self, study: str, region: str) -> None:
         """Answer that every attempt to assess a region broke."""
@@ -169,7 +166,7 @@ class RegionReading:
         """The exam that the region belongs to, and its view."""
         paths = self._files(study)
         if order.view not in {path.stem for path in paths}:
-            raise _removed()
+            raise NotProcessable(SkipReason.ROI_UNUSABLE, "its images were removed from this node")
         stamps = tuple((str(path), path.stat().st_mtime_ns) for path in paths)
         if stamps != self._kept.files:
             self._kept = _Kept(stamps, self._exams(study, paths))
@@ -195,8 +192,8 @@ class RegionReading:
         return self._kept.finished
 
 
-def _removed() -> NotProcessable:
-    return NotProcessable(SkipReason.ROI_UNUSABLE, _IMAGES_REMOVED[1])
+def _status(answer: RegionAnswer) -> RegionStatus:
+    return RegionStatus.FAILED if answer.code else RegionStatus.ASSESSED
 
 
 def _why(error: NotProcessable) -> str:

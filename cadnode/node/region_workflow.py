@@ -10,8 +10,7 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from cadnode.log import get_logger
 from cadnode.node import poison
 from cadnode.node.delivery_workflow import send_to
-from cadnode.node.jobs import REGIONS, region_id
-from cadnode.node.region_reading import ASSESSED, FAILED
+from cadnode.node.jobs import REGIONS, RegionStatus, region_id
 from cadnode.node.workflow_steps import bound
 
 POLLED_EVERY_S = 0.1
@@ -40,14 +39,14 @@ def region(study: str, name: str, tries: int, attempt: int = 0) -> str:
         log.error("region_failed", study=study, error=error, attempt=attempt)
         if attempt >= len(_PAUSES_S) or poison.is_final(error):
             _give_up(study, name)
-            return FAILED
+            return RegionStatus.FAILED.value
         with (
             SetWorkflowID(region_id(study, name, tries, attempt + 1)),
             SetEnqueueOptions(delay_seconds=_PAUSES_S[attempt]),
         ):
             DBOS.enqueue_workflow(REGIONS, region, study, name, tries, attempt + 1)
-        return "tried_again_later"
-    if status == ASSESSED:
+        return RegionStatus.TRIED_AGAIN_LATER.value
+    if status == RegionStatus.ASSESSED:
         send_to(study, name, bound().answer_takers)
     return status
 

@@ -18,9 +18,9 @@
 - `deliver` tries once, and starts its next try with a delay (`cadnode.node.delivery_workflow`).
 - `answer` reports a content as not read, once, when it could not be read in the promised time; the
   reading that follows replaces that report.
-- `region` assesses one region that somebody asks about, before the next view of an exam is read, and
-  has the answer delivered; `marks` asks about those that came in objects of a study that is read
-  (`cadnode.node.region_workflow`).
+- `region` assesses one region that somebody asks about, before the next view of an exam is read,
+  and has the answer delivered; `marks` asks about those that came in objects of a study that is
+  read (`cadnode.node.region_workflow`).
 - `shadow` reads once more with other versions, when a destination has taken the result (or there
   is none): nothing waits for it, and its failure ends with it (`cadnode.node.shadow_workflow`).
 
@@ -48,7 +48,7 @@ from cadnode.node import job_database, poison, resubmission, retry
 from cadnode.node.delivery_workflow import delivery_queue, retry_queue, send_again, send_to
 from cadnode.node.job_database import Client, JsonSerializer
 from cadnode.node.jobs import ANSWER_WITHIN_S, REGIONS, FetchStatus, ProcessStatus, process_id
-from cadnode.node.region_workflow import POLLED_EVERY_S, start_region
+from cadnode.node.region_workflow import POLLED_EVERY_S, marks, start_region
 from cadnode.node.shadow_workflow import SHADOWS, cast_shadow
 from cadnode.node.workflow_steps import FetchAnswer, Start, Steps, bind, bound
 
@@ -143,6 +143,8 @@ def fetch(study: str, ticket: str = "", waited_s: float = 0.0, pause_s: float = 
         Debouncer.create(consider, queue=ARRIVALS).debounce(study, answer.wait_s, study, False)
     elif answer.wait_s == 0:
         DBOS.enqueue_workflow(ARRIVALS, consider, study, answer.again)
+    if answer.status == FetchStatus.FETCHED:
+        DBOS.enqueue_workflow(REGIONS, marks, study)
     return answer.status
 
 

@@ -80,9 +80,9 @@ class RegionState:
         return int(min(xs)), int(min(ys)), int(-(-max(xs) // 1)), int(-(-max(ys) // 1))
 
     @property
-    def is_suspicious(self) -> bool:
-        """Whether a system calls it suspicious that saw women's mammograms."""
-        return any(s.suspicious and not s.phantoms_only for s in self.scores)
+    def asked_time(self) -> datetime:
+        """When it was asked about."""
+        return datetime.fromtimestamp(self.asked_at, UTC)
 
     @property
     def seconds(self) -> float | None:

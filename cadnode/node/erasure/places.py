@@ -46,7 +46,8 @@ PLACES: Final = (
     StoredPlace("header index", ("spool/headers/*",), Holds.KEYS),
     StoredPlace("notes of removed images", ("spool/removed/*",), Holds.KEYS),
     StoredPlace("removed results, not deleted yet", ("results/.trash/**",), Holds.PATIENT),
-    # Objects, page, PDF, bundle, shadow's scores, delivery record, state of commitments.
+    # Objects, page, PDF, bundle, shadow's scores, delivery record, state of commitments; regions
+    # that somebody asked about, with their answers.
     StoredPlace("results", ("results/*/*/**",), Holds.PATIENT),
     StoredPlace("notes of removed results", ("removed/*",), Holds.PATIENT),
     StoredPlace("undelivered results", ("undelivered/*",), Holds.KEYS),
