@@ -23,7 +23,7 @@ class FakeOrthanc(ModuleType):
     OrthancException = OrthancException
     ChangeType = SimpleNamespace(
         ORTHANC_STARTED=10, ORTHANC_STOPPED=11, STABLE_STUDY=9, DELETED=1, JOB_SUCCESS=17,
-        JOB_FAILURE=16,
+        JOB_FAILURE=16, NEW_SERIES=4,
     )  # fmt: skip
     ResourceType = SimpleNamespace(PATIENT=0, STUDY=1, SERIES=2, INSTANCE=3)
 
