@@ -373,3 +373,22 @@ def test_the_queue_is_readable_for_its_owner_only(bench: Bench, tmp_path: Path) 
     file = tmp_path / "OrthancStorage" / "cadnode" / "queue.sqlite"
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_region_that_a_person_marks_in_a_read_study_is_announced_within_a_second(
+    bench: Bench,
+) -> None:
+    bench.node = {"state": "done", "is_final": True, "outcome": "findings"}
+    bench.orthanc.add(STUDY, "MG", "i1")
+    bench.orthanc.add(OTHER, "CT", "c1")
+    bench.rounds(4, 6.0)
+    assert len(bench.told) == 1
+    for study, name, maker in ((STUDY, "own", "cadnode"), (OTHER, "r0", "X")):
+        bench.orthanc.add(study, "SR", name, manufacturer=maker)
+        bench.plugin.PLUGIN.worker = bench.worker
+        series = next(s for s in bench.orthanc.series if name in str(bench.orthanc.series[s]))
+        bench.plugin.PLUGIN.on_change(
+            bench.orthanc.ChangeType.NEW_SERIES, bench.orthanc.ResourceType.SERIES, series
+        )
+        bench.rounds(2, 1.0)
+    assert len(bench.told) == 1, "not the node's own, and not where there are no mammograms"
