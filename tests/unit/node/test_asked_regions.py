@@ -43,14 +43,18 @@ class Client:
 class Place:
     """A node with one study of Ann's that is read, and the desk of its web server."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, made: Path | None = None
+    ) -> None:
         self.client, self.n_open = Client(), 0
         monkeypatch.setattr(region_desk, "client_of", lambda _url: self.client)
         monkeypatch.setattr("cadnode.node.region_reading.assess_region", self._assess)
         monkeypatch.setattr("cadnode.node.region_reading.threshold_of", lambda *_: 0.5)
-        self.node = ErasureNode(folder)
+        self.node = ErasureNode(folder, made)
         self.node.worker.regions._models = SimpleNamespace(current=lambda: None)
-        self.study = self.node.study(images(ANN, "ann"))
+        kept = results.Results.in_storage(self.node.folder)
+        known = [study for study, _ in kept.studies()]
+        self.study = known[0] if known else self.node.study(images(ANN, "ann"))
         progress: Any = SimpleNamespace(open_jobs=lambda *_: [None] * self.n_open)
         self.desk = RegionDesk(self.node.settings, progress)
         self.files = {path.stem: path for path in self.node.spool.instances(self.study)}
@@ -89,9 +93,17 @@ class Place:
         return self.desk.of_study(self.study).regions
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A node that has read the study, to be copied."""
+    folder = tmp_path_factory.mktemp("made")
+    ErasureNode(folder).study(images(ANN, "ann"))
+    return folder
+
+
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    return Place(tmp_path, monkeypatch)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Path) -> Place:
+    return Place(tmp_path / "node", monkeypatch, made)
 
 
 def test_a_region_waits_is_assessed_and_is_shown_again_by_another_desk(place: Place) -> None:

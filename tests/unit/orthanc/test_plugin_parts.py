@@ -382,13 +382,21 @@ def test_a_region_that_a_person_marks_in_a_read_study_is_announced_within_a_seco
     bench.orthanc.add(STUDY, "MG", "i1")
     bench.orthanc.add(OTHER, "CT", "c1")
     bench.rounds(4, 6.0)
-    assert len(bench.told) == 1
-    for study, name, maker in ((STUDY, "own", "cadnode"), (OTHER, "r0", "X")):
+
+    def receive(study: str, name: str, maker: str = "X") -> None:
+        """An SR comes; Orthanc has yet to call the study stable."""
         bench.orthanc.add(study, "SR", name, manufacturer=maker)
-        bench.plugin.PLUGIN.worker = bench.worker
-        series = next(s for s in bench.orthanc.series if name in str(bench.orthanc.series[s]))
-        bench.plugin.PLUGIN.on_change(
-            bench.orthanc.ChangeType.NEW_SERIES, bench.orthanc.ResourceType.SERIES, series
-        )
-        bench.rounds(2, 1.0)
+        bench.orthanc.changes.pop()
+        number = len(bench.orthanc.studies[study]) - 1
+        bench.plugin.PLUGIN.on_change(bench.orthanc.ChangeType.NEW_SERIES, 2, f"{number}@{study}")
+        bench.rounds(2, 0.6)
+
+    receive(STUDY, "own", "cadnode")
+    receive(OTHER, "r0")
     assert len(bench.told) == 1, "not the node's own, and not where there are no mammograms"
+    receive(STUDY, "r1")
+    assert [told["orthanc_id"] for told in bench.told] == [STUDY, STUDY]
+    bench.rounds(4, 6.0)
+    bench.orthanc.change("StableStudy", "Study", STUDY)
+    bench.rounds(4, 6.0)
+    assert len(bench.told) == 2, "it is announced once"

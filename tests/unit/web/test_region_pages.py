@@ -173,7 +173,7 @@ def test_the_script_finds_its_words_and_the_points_on_the_page() -> None:
 def test_a_study_without_a_reading_offers_nothing_to_ask() -> None:
     with served(Told(regions=RegionList())) as client:
         page = client.get(f"/studies/{UID}").text
-    assert "Regions you asked about" not in page
+    assert "Regions asked about" not in page
 
 
 def test_whoever_may_see_may_ask_with_the_pages_secret_and_it_is_recorded() -> None:
