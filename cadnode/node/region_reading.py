@@ -119,8 +119,9 @@ class RegionReading:
             self._keep(study, region, RegionAnswer(time.time(), code=code, meaning=meaning))
 
     def let_go(self) -> None:
-        """Let go of the images in memory: an exam is read."""
+        """Let go of what is in memory: another exam is read, by whoever has the turn."""
         self._images.clear()
+        self._kept = _Kept()
 
     def _keep(self, study: str, region: str, answer: RegionAnswer) -> None:
         self._regions.keep_answer(study, region, answer)
