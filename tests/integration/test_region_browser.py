@@ -24,6 +24,7 @@ document.dispatchEvent(new CustomEvent("cadnode:region-drawn", {detail: argument
 SHOWN = (
     'document.dispatchEvent(new CustomEvent("cadnode:view-shown", {detail: {view: arguments[0]}}))'
 )
+THERE = "return document.querySelector('#regions') !== null"
 STATUS = "return document.getElementById('regions-status').textContent"
 BOX = {"view": VIEW, "x0": 100.2, "y0": 200, "x1": 180, "y1": 260}
 
@@ -53,7 +54,7 @@ def test_what_is_drawn_is_sent_its_answer_appears_and_it_is_drawn_where_it_was(
     with served(told, known()) as client:
         browser.open(f"{client.url}/studies/{UID}")
         log_in(browser, "vera")
-        wait_until(lambda: "Regions asked about" in text(browser), "the study's page")
+        wait_until(lambda: browser.run(THERE), "the study's page")
         browser.run(LISTEN)
         browser.run(SHOWN, VIEW)
         browser.run(DRAW, BOX)
@@ -78,7 +79,7 @@ def test_a_refusal_is_told_in_words_and_the_form_with_numbers_asks_too(browser: 
     told = Told(refusal=RegionRefused(422, "the region has no area", "draw it in the breast"))
     with served(told) as client:
         browser.open(f"{client.url}/studies/{UID}")
-        wait_until(lambda: "Regions asked about" in text(browser), "the study's page")
+        wait_until(lambda: browser.run(THERE), "the study's page")
         browser.run(DRAW, BOX)
         wait_until(lambda: "the region has no area" in str(browser.run(STATUS)), "why")
         told.refusal = None
@@ -98,7 +99,7 @@ def test_regions_of_before_are_drawn_when_their_view_is_shown(browser: Browser) 
     told = Told(regions=RegionList((ASSESSED,), ((VIEW, "L CC"), ("2" * 16, "R CC"))))
     with served(told) as client:
         browser.open(f"{client.url}/studies/{UID}")
-        wait_until(lambda: "Regions asked about" in text(browser), "the study's page")
+        wait_until(lambda: browser.run(THERE), "the study's page")
         assert browser.run("return document.querySelector('[data-show]').hidden"), "no viewer yet"
         browser.run(LISTEN)
         browser.run(SHOWN, "2" * 16)

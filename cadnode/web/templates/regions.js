@@ -26,6 +26,10 @@
   function draw() {
     for (const view of new Set(rows().map(row => row.dataset.view)))
       tell("cadnode:show-outlines", { view, outlines: outlines(view) });
+    unhide();
+  }
+
+  function unhide() {
     for (const button of document.querySelectorAll("#regions-list [data-show]"))
       button.hidden = !hasViewer;
   }
@@ -96,9 +100,10 @@
 
   document.addEventListener("cadnode:view-shown", event => {
     hasViewer = true;
-    draw();
+    unhide();
     const view = event.detail.view, choice = document.querySelector(".region-form [name=view]");
     if (choice && [...choice.options].some(option => option.value === view)) choice.value = view;
+    tell("cadnode:show-outlines", { view, outlines: outlines(view) });
   });
 
   document.addEventListener("submit", event => {

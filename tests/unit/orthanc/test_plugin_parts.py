@@ -390,6 +390,7 @@ def test_a_region_that_a_person_marks_in_a_read_study_is_announced_within_a_seco
         number = len(bench.orthanc.studies[study]) - 1
         bench.plugin.PLUGIN.on_change(bench.orthanc.ChangeType.NEW_SERIES, 2, f"{number}@{study}")
         bench.rounds(2, 0.6)
+        bench.round()
 
     receive(STUDY, "own", "cadnode")
     receive(OTHER, "r0")
