@@ -1,5 +1,6 @@
 """The answer to a region, opened in OHIF: its outline is drawn, its scores are shown."""
 
+import subprocess
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -29,7 +30,6 @@ from tests.integration.test_viewer_ohif import (
     green,
     lit,
     near,
-    store,
     write_views,
 )
 from tests.peers import orthanc
@@ -72,7 +72,8 @@ def test_ohif_draws_the_region_that_the_answer_is_about_and_shows_its_scores(
     edition, answer = answered(views, tmp_path / "answer")
     mammogram = edition.exam.mammograms[0]
     with orthanc(tmp_path / "archive", Plugins=[DICOM_WEB]) as archive:
-        store([*views, answer], archive.dicom_port)
+        send = ["storescu", "--required", "127.0.0.1", str(archive.dicom_port)]
+        subprocess.run([*send, *map(str, [*views, answer])], check=True, timeout=120)
         pictures = FOLDER / "pictures"
         pictures.mkdir(parents=True, exist_ok=True)
         with ohif(archive.http_port) as site, chromium(tmp_path / "browser", WINDOW) as browser:
