@@ -156,6 +156,7 @@ MAMMOGRAPHY_CLASSES = frozenset(
 KEY_OBJECTS = "1.2.840.10008.5.1.4.1.1.88.59"  # among them rejection notes (IHE IOCM)
 LONGEST_POLL_S = 30.0
 LONGEST_PAUSE_S = 300.0
+MARKS_AFTER_S = 0.5  # until what marks a region is in Orthanc, with all of its series
 GRACE_S = 60.0  # the node may know less of a study for so long after it was notified
 JOBS_AT_ONCE = 4
 NO_SUCH_RESOURCE = (7, 17)  # Orthanc's error codes InexistentItem, UnknownResource
@@ -186,6 +187,23 @@ def may_reject(series_tags: dict[str, str], sop_class_uid: str) -> bool:
     if series_tags.get("Modality") != "KO" or series_tags.get("Manufacturer") == MANUFACTURER:
         return False
     return sop_class_uid in ("", KEY_OBJECTS)
+
+
+# Objects in which people mark regions: Enhanced, Comprehensive, Comprehensive 3D and Extensible SR,
+# presentation states, segmentations. The node itself finds out whether a person drew in them.
+MARKING_CLASSES = frozenset(
+    "1.2.840.10008.5.1.4.1.1." + end
+    for end in ("88.22", "88.33", "88.34", "88.35", "11.1", "11.2", "11.3", "66.4")
+)
+
+
+def may_mark(series_tags: dict[str, str], sop_class_uid: str) -> bool:
+    """Whether an instance may hold regions that a person drew, and is not the node's own."""
+    if series_tags.get("Modality") not in ("SR", "PR", "SEG"):
+        return False
+    if series_tags.get("Manufacturer") == MANUFACTURER:
+        return False
+    return not sop_class_uid or sop_class_uid in MARKING_CLASSES
 
 
 def key_of(instance_id: str, md5: str) -> str:
@@ -502,10 +520,20 @@ class Archive:
         return str(self.get(f"/studies/{study_id}")["MainDicomTags"]["StudyInstanceUID"])
 
     def mammograms(self, study_id: str) -> list[Instance]:
-        """The study's mammograms, and key objects that may reject some. Raises `Gone`."""
+        """The study's mammograms, and what may reject or mark something in them. Raises `Gone`."""
         series = self.get(f"/studies/{study_id}/series")
         found = self._instances(series, is_mammogram)
-        return found + self._instances(series, may_reject) if found else []
+        if not found:
+            return []
+        return [*found, *self._instances(series, may_reject), *self._instances(series, may_mark)]
+
+    def marked_study(self, series_id: str) -> str:
+        """The study of a series in which somebody may have marked regions; "" for another one."""
+        try:
+            series = self.get(f"/series/{series_id}")
+        except Gone:
+            return ""
+        return str(series["ParentStudy"]) if may_mark(series.get("MainDicomTags", {}), "") else ""
 
     def _instances(
         self, series: list[dict[str, Any]], is_wanted: Callable[[dict[str, str], str], bool]
@@ -534,7 +562,7 @@ class Archive:
         except Gone:
             return ""
         modality, study = self._series[resource]
-        return study if modality in ("MG", "KO") else ""
+        return study if modality in ("MG", "KO", "SR", "PR", "SEG") else ""
 
     def forget_series(self) -> None:
         """Release what `study_of` has kept."""
@@ -739,12 +767,21 @@ class Worker:
             event, resource = self._events.popleft()
             if event == "stable":
                 self._plan(resource, now + self.settings.quiet_seconds, now)
+            elif event == "new series":
+                self._look_at_marks(resource, now)
             elif event == "deleted":
                 self.queue.delete(resource)
             else:
                 for study in self.queue.open():
                     if study.phase == SENDING and study.job == resource:
                         self._job_ended(study, event == "sent")
+
+    def _look_at_marks(self, series_id: str, now: float) -> None:
+        """Somebody who marks a region in a read study waits for its answer: look at once."""
+        study_id = self.archive.marked_study(series_id)
+        known = self.queue.get(study_id) if study_id else None
+        if known is not None and known.phase == FINAL:
+            self.queue.plan(study_id, now + MARKS_AFTER_S, now=now)
 
     # One study, one step.
 
@@ -1321,6 +1358,8 @@ class Plugin:
                 worker.queue.close()
             elif change == types.STABLE_STUDY:
                 worker.notify("stable", resource)
+            elif change == types.NEW_SERIES:
+                worker.notify("new series", resource)
             elif change == types.DELETED and _level == orthanc.ResourceType.STUDY:
                 worker.notify("deleted", resource)
             elif change == types.JOB_SUCCESS:

@@ -23,7 +23,7 @@ class FakeOrthanc(ModuleType):
     OrthancException = OrthancException
     ChangeType = SimpleNamespace(
         ORTHANC_STARTED=10, ORTHANC_STOPPED=11, STABLE_STUDY=9, DELETED=1, JOB_SUCCESS=17,
-        JOB_FAILURE=16,
+        JOB_FAILURE=16, NEW_SERIES=4,
     )  # fmt: skip
     ResourceType = SimpleNamespace(PATIENT=0, STUDY=1, SERIES=2, INSTANCE=3)
 
@@ -100,12 +100,15 @@ class FakeOrthanc(ModuleType):
             found = {"State": self.jobs[parts[1]]}
         elif parts[0] == "studies" and parts[1] in self.studies:
             found = self._study(parts)
+        elif parts[0] == "series":  # "2@STUDY": the third one of a study
+            number, _, study = parts[1].partition("@")
+            found = self.studies[study][int(number)]
         elif parts[0] == "instances" and parts[-1] == "SopClassUid":
             series = (s for study in self.studies.values() for s in study)
             modality = next(
                 s["MainDicomTags"]["Modality"] for s in series if parts[1] in s["Instances"]
             )
-            ends = {"MG": "1.2", "KO": "88.59"}
+            ends = {"MG": "1.2", "KO": "88.59", "SR": "88.33"}
             return f"1.2.840.10008.5.1.4.1.1.{ends.get(modality, '2')}".encode()
         elif parts[0] == "instances" and parts[-1] == "md5":
             return self.md5.get(parts[1], "md5").encode()

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -32,6 +32,14 @@ from cadnode.web.api import create
 from cadnode.web.deliveries import Act, Delivery, DeliveryFilter, Ordered, OrderRefused, Orders
 from cadnode.web.node import Health, HealthProblem, Node, Notice, StudyReport
 from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
+from cadnode.web.regions import (
+    AskedRegion,
+    RegionDraft,
+    RegionList,
+    Regions,
+    RegionScore,
+    RegionState,
+)
 from cadnode.web.study import Reason, State, StudyState
 from cadnode.web.viewing import Viewing
 from cadnode.web.way import Way
@@ -60,6 +68,22 @@ DONE = StudyState(
     deliveries=(("archive", "delivered"),),
     n_instances=4,
     updated_at=datetime(2026, 3, 4, 15, 6, 7, tzinfo=UTC),
+)
+VIEW = "1111222233334444"
+SQUARE: Final = ((100.0, 200.0), (180.0, 200.0), (180.0, 260.0), (100.0, 260.0))
+ASKED = RegionState(
+    "5555666677778888", VIEW, "L CC", SQUARE, True, "waiting", DONE.updated_at.timestamp()
+)
+ASSESSED = replace(
+    ASKED,
+    state="assessed",
+    answered_at=ASKED.asked_at + 1.9,
+    scores=(
+        RegionScore("kim2018", "dib-mg-digital", 0.34, 0.51, suspicious=False),
+        RegionScore("kang2021", "kang2021", 0.81, 0.47, suspicious=True, phantoms_only=True),
+    ),
+    absent=(("wang2016", "it found nothing in the region that it reads"),),
+    deliveries=(("archive", "delivered"),),
 )
 WELL = Health("0.1.0", {"listener": "up", "worker": "up", "web": "up"}, {}, ())
 ILL = Health("0.1.0", {"listener": "down"}, {}, (HealthProblem("role_down", "It is down", "look"),))
@@ -124,6 +148,8 @@ class Told:
     refusal: Exception | None = None  # of a notice or an order
     notices: list[Notice] = field(default_factory=list)
     orders: list[tuple[str, ...]] = field(default_factory=list)
+    regions: RegionList = field(default_factory=lambda: RegionList((), ((VIEW, "L CC"),)))
+    asked: list[tuple[str, RegionDraft, str]] = field(default_factory=list)
     filters: list[StudyFilter] = field(default_factory=list)
     way: Way = field(default_factory=Way)
     after: str = ""  # of the page, where more follow
@@ -164,6 +190,17 @@ class Told:
                 self.orders += [(act, key, *words) for key in keys]
             return [Act(key, refusal) for key in keys]
 
+        def ask(name: str, draft: RegionDraft, by: str) -> AskedRegion:
+            raising(None)
+            if self.refusal is not None:
+                raise self.refusal
+            is_new = (name, draft) not in [(n, d) for n, d, _ in self.asked]
+            self.asked.append((name, draft, by))
+            state = replace(ASKED, view=draft.view, points=draft.points, is_box=draft.is_box)
+            if is_new:
+                self.regions = replace(self.regions, regions=(state, *self.regions.regions))
+            return AskedRegion(state, is_new)
+
         def listed(_wanted: DeliveryFilter) -> list[Delivery]:
             return []
 
@@ -188,6 +225,7 @@ class Told:
                 partial(several, "drop"),
             ),
             way_of=lambda study: self.way,
+            regions=Regions(ask, lambda name: raising(self.regions)),
         )
 
 

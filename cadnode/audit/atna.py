@@ -64,6 +64,7 @@ _MESSAGES: Final[dict[Action, _Message]] = {
     Action.EXPORTED: _Message(_EXPORT, "R", actor_is=_DESTINATION, node_is=_SOURCE),
     Action.QUERIED: _Message(_QUERY, "E", actor_is=_SOURCE, node_is=_DESTINATION),
     Action.ORDERED: _CHANGED,
+    Action.REGION_ASKED: _CHANGED,
     Action.RETRIED: _CHANGED,
     Action.REDELIVERED: _CHANGED,
     Action.DROPPED: _CHANGED,

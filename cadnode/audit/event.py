@@ -20,6 +20,7 @@ class Action(StrEnum):
     EXPORTED = "study exported"
     QUERIED = "studies listed"
     ORDERED = "study ordered"
+    REGION_ASKED = "region asked about"
     RETRIED = "delivery retried"
     REDELIVERED = "study redelivered"
     DROPPED = "study dropped"

@@ -24,7 +24,8 @@ from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.results import BUNDLE, exam_folders, has_outputs, objects_in
 from cadnode.receive.commitment_data import Reference
 from cadnode.receive.identity import read_file_identity
-from cadnode.report.profiles import REPORTS, chosen, is_ours, kinds_of
+from cadnode.report import profiles
+from cadnode.report.profiles import ANSWER, REPORTS, chosen, is_ours, kinds_of
 from cadnode.settings import Destination, Settings
 
 log = get_logger("worker")
@@ -92,6 +93,11 @@ def profile_of(settings: Settings, destination: Destination) -> Profile:
     return destination.profile or settings.report.profile
 
 
+def takes_answers(settings: Settings, destination: Destination) -> bool:
+    """Whether a destination gets the answers to regions that people ask about."""
+    return profiles.takes_answers(profile_of(settings, destination))
+
+
 def profiles_of(settings: Settings) -> tuple[Profile, ...]:
     """Every profile that a destination gets; the report's own when there is no destination."""
     wanted = dict.fromkeys(profile_of(settings, d) for d in settings.destinations)
@@ -113,6 +119,8 @@ def _deliver_all(settings: Settings, study: str, result: Path, destination: Dest
             continue  # images whose patient is unclear make no object
         try:
             place = study if exam == result else f"{study}/{exam.name}"
+            if (exam / ANSWER).is_file():  # beside the report, and it replaces nothing of that
+                place = f"{study}/region-{exam.name}"
             outgoing = Outgoing(_files(settings, exam, destination, kind), place, is_ours)
             sent = kind.send(outgoing, destination, settings.listener.ae_title)
             n_unverified += sent.n_unverified

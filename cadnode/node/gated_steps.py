@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Concatenate, ParamSpec, TypeVar
 
-from cadnode.node.jobs import DeliveryStatus, ShadowEnd
+from cadnode.node.jobs import DeliveryStatus, RegionStatus, ShadowEnd
 from cadnode.node.study_gate import StudyGate
 from cadnode.node.workflow_steps import DeliveryNote, Steps
 
@@ -50,4 +50,7 @@ def gated(steps: Steps, gate: StudyGate) -> Steps:
         shadow=of_content(steps.shadow, ShadowEnd.OFF.value),
         settled=of_content(steps.settled, DeliveryStatus.DROPPED.value),
         note=note,
+        assess_region=of_content(steps.assess_region, RegionStatus.GONE.value),
+        give_up_region=of_content(steps.give_up_region, None),
+        mark_regions=passing(steps.mark_regions),
     )

@@ -6,7 +6,9 @@
 from datetime import UTC, datetime
 
 from cadnode.log import get_logger
-from cadnode.node import rebuild, worker_state
+from cadnode.node import delivery_record, rebuild, worker_state
+from cadnode.node.asked_regions import AskedRegions
+from cadnode.node.deliveries import takes_answers
 from cadnode.node.jobs import DeliveryStatus, JobLookup, deliver_id
 from cadnode.node.rebuild import Lost
 from cadnode.node.results import Results
@@ -26,6 +28,7 @@ class JobComparison:
         self._undelivered = undelivered
         self._lost = Lost()
         self._forgotten: list[Undelivered] = []
+        self._regions = AskedRegions(results)
 
     def is_finished(self, study: str, content: str) -> bool:
         """Whether the content is read and reported, though the job database takes it for open."""
@@ -70,6 +73,19 @@ class JobComparison:
         count = rebuild.take_up(self._lost, start.deliver)
         for entry in self._forgotten:
             start.deliver_again(*entry.key)
+        self._take_up_regions(start)
         if self._forgotten:
             log.warning("tries_taken_up", count=len(self._forgotten))
         worker_state.note_taken_up(self._settings.storage.folder, count)
+
+    def _take_up_regions(self, start: Start) -> None:
+        """Have assessed and delivered what is not by its own files; jobs that exist stay as is."""
+        takers = [d.name for d in self._settings.destinations if takes_answers(self._settings, d)]
+        for study, order in self._regions.all():
+            answer = self._regions.answer(study, order.region)
+            if answer is None:
+                start.region(study, order.region, order.tries)
+            elif self._regions.has_object(study, order.region):
+                folder = self._regions.folder(study, order.region)
+                tried = delivery_record.last_tries(folder)
+                start.deliver(study, order.region, [n for n in takers if n not in tried])

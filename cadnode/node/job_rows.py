@@ -16,8 +16,8 @@ from cadnode.node.job_database import client_of
 from cadnode.node.jobs import FAILED, JobsUnavailable, deliver_id, process_ids
 
 _ENDED: Final = ["SUCCESS", *FAILED]
-_PASSING: Final = ["consider", "fetch"]  # identifiers of their own: these never run twice
-_OF_CONTENT: Final = ["process", "deliver", "shadow", "answer"]
+_PASSING: Final = ["consider", "fetch", "marks"]  # identifiers of their own: these never run twice
+_OF_CONTENT: Final = ["process", "deliver", "shadow", "answer", "region"]
 _AT_ONCE: Final = 500
 _SHADOW_ATTEMPTS: Final = 4
 

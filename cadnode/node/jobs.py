@@ -17,6 +17,7 @@ from cadnode.node.job_database import Client, answer_within
 
 ANSWER_WITHIN_S: Final = 5.0
 OPEN: Final = ("ENQUEUED", "DELAYED", "PENDING")
+REGIONS: Final = "regions"  # the queue of regions that somebody asks about
 FAILED: Final = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 
@@ -68,6 +69,15 @@ class DeliveryStatus(StrEnum):
         return self.has_arrived or self in (DeliveryStatus.SUPERSEDED, DeliveryStatus.DROPPED)
 
 
+class RegionStatus(StrEnum):
+    """How one attempt to assess a region ended."""
+
+    ASSESSED = "assessed"
+    FAILED = "failed"
+    GONE = "gone"  # with its study
+    TRIED_AGAIN_LATER = "tried_again_later"
+
+
 class ShadowEnd(StrEnum):
     """How a reading in shadow mode ended."""
 
@@ -96,6 +106,11 @@ def delivery_of(identifier: str) -> tuple[str, str, str]:
     """(study, content, destination) of any job of a delivery."""
     _, study, content, destination = identifier.split("-", 3)
     return study, content, destination
+
+
+def region_id(study: str, region: str, tries: int, attempt: int = 0) -> str:
+    """Identifier of one attempt to assess a region that was asked about for the `tries`th time."""
+    return f"region-{study}-{region}-{tries}-{attempt}"
 
 
 def again_id(token: str, study: str, content: str, destination: str) -> str:

@@ -39,9 +39,11 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     headers, rules = HeaderIndex(spool), readiness.rules_of(settings)
 
     def on_instance(stored: StoredInstance) -> None:
-        present = readiness.views_of(headers.files(stored.study_key))
-        wait_s = readiness.debounce_s(present, rules)
+        files = headers.files(stored.study_key)
+        wait_s = readiness.debounce_s(readiness.views_of(files), rules)
         try:
+            if any(f.marks_regions and f.path.stem == stored.instance_key for f in files):
+                announcer.mark(stored.study_key)
             announcer.announce(stored.study_key, wait_s)
         except SQLAlchemyError as error:
             # The image is safe in the spool; the worker's sweep finds unannounced studies.

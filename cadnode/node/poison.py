@@ -157,6 +157,10 @@ class Casualties:
         finally:
             self._hand.write(b"")
 
+    def take(self, study: str, content: str) -> None:
+        """The content is in hand again, within its block: something else was for a while."""
+        self._hand.write(f"{study}-{content}".encode())
+
     def let_go(self) -> None:
         """Nothing is in hand: the worker ended because it was asked to."""
         if self._hand.read():

@@ -298,7 +298,7 @@ class Retention:
 
         Asked after the deliveries: the last of them starts what follows it before it ends.
         """
-        open_jobs = self._jobs.open_jobs("process", "deliver", "shadow", "answer")
+        open_jobs = self._jobs.open_jobs("process", "deliver", "shadow", "answer", "region")
         return any(study_of(job.identifier) == study for job in open_jobs)
 
     def _ended_at(self, study: str) -> float:

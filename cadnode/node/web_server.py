@@ -23,6 +23,7 @@ from cadnode.node.jobs import JobLookup
 from cadnode.node.listener import open_spool
 from cadnode.node.orders import DeliveryDesk
 from cadnode.node.priors.desk import Priors
+from cadnode.node.region_desk import RegionDesk
 from cadnode.node.study_index import Studies
 from cadnode.node.study_queue import StudyQueue
 from cadnode.node.study_views import StudyViewer
@@ -63,17 +64,19 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             shows_raw = settings.reading.for_processing
             viewer = StudyViewer(spool, studies, cache, for_processing=shows_raw)
             priors = Priors(settings, spool, Trail.of(settings), "web")
+            region_desk = RegionDesk(settings, progress)
             queue = StudyQueue(settings, studies, progress)
             node = node_of(settings, progress, announcer, studies, queue)
             node = replace(
                 node, orders=desk.orders(), viewing=viewer.viewing(library_file()),
-                priors=priors.desk(),
+                priors=priors.desk(), regions=region_desk.regions(),
             )  # fmt: skip
             app = create(node, access, Trail.of(settings))
             with _kept(queue), cache.kept():
                 _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)
             priors.bringer.stop()
             desk.close()
+            region_desk.close()
     progress.close()
     announcer.close()
 

@@ -30,6 +30,7 @@ from cadnode.node import (
     undelivered,
 )
 from cadnode.node.active_models import ActiveModels
+from cadnode.node.asked_regions import is_region
 from cadnode.node.delivery_tries import DeliveryTries
 from cadnode.node.fetching import Fetcher
 from cadnode.node.gated_steps import gated
@@ -37,15 +38,18 @@ from cadnode.node.header_index import HeaderIndex
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_comparison import JobComparison
 from cadnode.node.job_database import is_full
-from cadnode.node.jobs import DeliveryStatus
+from cadnode.node.jobs import DeliveryStatus, ShadowEnd
 from cadnode.node.outputs import cards_of, folders_of, installation_uid, write_outputs
 from cadnode.node.poison import Casualties, StudySetAside
 from cadnode.node.previews import write_previews
 from cadnode.node.priors.desk import Priors
 from cadnode.node.readers import choices_of
+from cadnode.node.region_marks import RegionMarks
+from cadnode.node.region_reading import RegionReading
 from cadnode.node.results import Results
 from cadnode.node.study_gate import StudyGate
 from cadnode.node.tombstones import Tombstone
+from cadnode.node.turns import Turns
 from cadnode.node.undelivered import UndeliveredIndex
 from cadnode.node.workflow_steps import DeliveryNote, Steps
 from cadnode.reading import Readers, not_read, read_exam
@@ -86,7 +90,18 @@ class WorkerSteps:
         self.fetching = Fetcher(settings, self.stopping.is_set)
         self.priors = Priors(settings, spool, self._trail, "worker")
         self._reporting = threading.Lock()  # a report, or one that there is none in time
-        self._reading = threading.Lock()  # one exam at a time has the processor and its memory
+        self._turns = Turns()  # one exam at a time has the processor and its memory
+        self.regions = RegionReading(
+            settings,
+            models,
+            self._results,
+            files=self._relevant,
+            exams=self._exams,
+            turns=self._turns,
+            pulse=self._pulse,
+            casualties=self._casualties,
+        )
+        self._marks = RegionMarks(self._results, files=self._relevant, exams=self._exams)
 
     def bound(self) -> Steps:
         """What the workflow asks for, bound to these."""
@@ -103,6 +118,14 @@ class WorkerSteps:
             waiting=self.waiting,
             answer=self.answer,
             shadow=self.shadow,
+            assess_region=self.regions.assess,
+            give_up_region=self.regions.give_up,
+            mark_regions=self._marks.take,
+            answer_takers=tuple(
+                d.name
+                for d in self._settings.destinations
+                if deliveries.takes_answers(self._settings, d)
+            ),
             has_result=self.has_result,
             now=lambda: datetime.now(UTC),
             destinations=tuple(
@@ -128,6 +151,9 @@ class WorkerSteps:
 
     def _tombstone(self, study: str) -> Tombstone:
         return tombstones.of_study(self._settings.storage.folder, study)
+
+    def _relevant(self, study: str) -> list[Path]:
+        return readiness.relevant(self._headers.files(study))
 
     def _exams(self, study: str, paths: Sequence[Path]) -> tuple[Exam, ...]:
         """The study's exams, one a patient."""
@@ -159,8 +185,8 @@ class WorkerSteps:
         """
         if self.jobs.is_finished(study, content):
             return False  # the job database has forgotten it: `JobComparison` has it delivered
-        with self._reading:
-            paths = readiness.relevant(self._headers.files(study))
+        with self._turns.exam():
+            paths = self._relevant(study)
             if not paths or self._spool.fingerprint(paths) != content:
                 log.info("content_changed", study=study)
                 return False
@@ -169,6 +195,7 @@ class WorkerSteps:
             try:
                 self._casualties.admit(study, content)
                 self._images.clear()
+                self.regions.let_go()
                 readers = self._models.current()  # these, to the study's end
                 began = time.monotonic()
                 self._with_room(
@@ -225,6 +252,11 @@ class WorkerSteps:
 
     def _read(self, paths: Sequence[Path], readers: Readers, study: str, content: str) -> None:
         started = time.monotonic()
+
+        def before_a_view(_stage: str) -> None:
+            if self._turns.give_way():
+                self._casualties.take(study, content)
+
         exams = self._exams(study, paths)
         where = self._folder(study, content)
         for exam, folder in zip(exams, results.folders_for(where, len(exams)), strict=True):
@@ -234,6 +266,7 @@ class WorkerSteps:
                 readers,
                 choices=choices_of(self._settings.reading),
                 load=self._images.load,
+                on_progress=before_a_view,
             )
             results.keep_reading(folder, result, time.monotonic() - began)
             log.info(
@@ -302,7 +335,7 @@ class WorkerSteps:
         one meanwhile. The report replaces none; the reading that follows replaces it.
         """
         late = results.answer_to(content)
-        paths = readiness.relevant(self._headers.files(study))
+        paths = self._relevant(study)
         if not paths or self._spool.fingerprint(paths) != content:
             return ""
         exams = self._exams(study, paths)
@@ -421,7 +454,12 @@ class WorkerSteps:
             )
 
     def shadow(self, study: str, content: str) -> str:
-        """Have other versions read the study as well; see `shadow_process.run`."""
+        """Have other versions read the study as well; see `shadow_process.run`.
+
+        No region that somebody asked about: it is assessed by the active versions alone.
+        """
+        if is_region(self._folder(study, content)):
+            return ShadowEnd.OFF.value
         return shadow_process.run(
             self._settings, study, self._folder(study, content), self.stopping.is_set
         )

@@ -18,6 +18,9 @@
 - `deliver` tries once, and starts its next try with a delay (`cadnode.node.delivery_workflow`).
 - `answer` reports a content as not read, once, when it could not be read in the promised time; the
   reading that follows replaces that report.
+- `region` assesses one region that somebody asks about, before the next view of an exam is read,
+  and has the answer delivered; `marks` asks about those that came in objects of a study that is
+  read (`cadnode.node.region_workflow`).
 - `shadow` reads once more with other versions, when a destination has taken the result (or there
   is none): nothing waits for it, and its failure ends with it (`cadnode.node.shadow_workflow`).
 
@@ -44,7 +47,8 @@ from cadnode.log import get_logger
 from cadnode.node import job_database, poison, resubmission, retry
 from cadnode.node.delivery_workflow import delivery_queue, retry_queue, send_again, send_to
 from cadnode.node.job_database import Client, JsonSerializer
-from cadnode.node.jobs import ANSWER_WITHIN_S, FetchStatus, ProcessStatus, process_id
+from cadnode.node.jobs import ANSWER_WITHIN_S, REGIONS, FetchStatus, ProcessStatus, process_id
+from cadnode.node.region_workflow import POLLED_EVERY_S, marks, start_region
 from cadnode.node.shadow_workflow import SHADOWS, cast_shadow
 from cadnode.node.workflow_steps import FetchAnswer, Start, Steps, bind, bound
 
@@ -139,6 +143,8 @@ def fetch(study: str, ticket: str = "", waited_s: float = 0.0, pause_s: float = 
         Debouncer.create(consider, queue=ARRIVALS).debounce(study, answer.wait_s, study, False)
     elif answer.wait_s == 0:
         DBOS.enqueue_workflow(ARRIVALS, consider, study, answer.again)
+    if answer.status == FetchStatus.FETCHED:
+        DBOS.enqueue_workflow(REGIONS, marks, study)
     return answer.status
 
 
@@ -238,6 +244,7 @@ def launch(steps: Steps, database_url: str, *, reads: bool = True) -> Start:
     DBOS.register_queue(ANSWERS, worker_concurrency=1, polling_interval_sec=0.5)
     if reads:
         DBOS.register_queue(STUDIES, worker_concurrency=1, polling_interval_sec=0.25)
+        DBOS.register_queue(REGIONS, worker_concurrency=2, polling_interval_sec=POLLED_EVERY_S)
         DBOS.register_queue(SHADOWS, worker_concurrency=1, polling_interval_sec=1.0)
     for destination, _ in steps.destinations:
         DBOS.register_queue(
@@ -249,7 +256,9 @@ def launch(steps: Steps, database_url: str, *, reads: bool = True) -> Start:
             DBOS.register_queue(
                 retry_queue(destination, ()), worker_concurrency=2, polling_interval_sec=1.0
             )
-    return Start(_start_considering, _start_fetching, send_to, send_again, _start_answering)
+    return Start(
+        _start_considering, _start_fetching, send_to, send_again, _start_answering, start_region
+    )
 
 
 def stop(within_s: float) -> None:
@@ -293,6 +302,11 @@ class Announcer:
             self._client.current(), {"workflow_name": "consider", "queue_name": ARRIVALS}
         )
         debouncer.debounce(study, quiet_s, study, True)
+
+    def mark(self, study: str) -> None:
+        """Have assessed what somebody drew in an object that has just come."""
+        options: Any = {"workflow_name": "marks", "queue_name": REGIONS}
+        self._client.current().enqueue(options, study)
 
     def fetch(self, study: str) -> None:
         """Have `study` fetched: its request is on disk already (`receive.fetch.requests`).

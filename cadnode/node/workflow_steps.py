@@ -66,6 +66,11 @@ class Steps:
     the fingerprint of that report, "" when it is read or has changed meanwhile;
     `shadow(study, fingerprint)` returns how it ended: "interrupted" when it must be restarted;
     `has_result(study, fingerprint)` returns whether this content is reported;
+    `assess_region(study, region)` returns how it ended ("assessed": there is something to deliver);
+    `give_up_region(study, region)` answers that it failed each time;
+    `mark_regions(study)` keeps what people drew in objects of a study that is read, as regions to
+    assess, and returns their names and how often each was asked about;
+    `answer_takers` are the destinations that get the answers to regions;
     `destinations` are names, and for how many seconds each may be away;
     `one_at_a_time` names those that are to get one study's results after the other's.
     """
@@ -86,6 +91,10 @@ class Steps:
     note: Callable[[DeliveryNote], None] = lambda note: None
     waiting: Callable[[str, str], Mapping[str, str]] = lambda study, content: {}
     one_at_a_time: frozenset[str] = frozenset()
+    assess_region: Callable[[str, str], str] = lambda study, region: ""
+    give_up_region: Callable[[str, str], None] = lambda study, region: None
+    mark_regions: Callable[[str], Sequence[tuple[str, int]]] = lambda study: ()
+    answer_takers: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
         """The destinations' names, in their order."""
@@ -101,6 +110,7 @@ class Start:
     deliver: Callable[[str, str, Sequence[str]], None]  # study, content, destinations
     deliver_again: Callable[[str, str, str], None]  # study, content, destination
     answer: Callable[[str, str], None]
+    region: Callable[[str, str, int], None] = lambda study, region, tries: None
 
 
 _bound: Steps | None = None

@@ -15,6 +15,7 @@ from cadnode.models.card import Scenario
 from cadnode.models.ensemble import ensemble, operating_point
 from cadnode.models.feature import FeatureModel, FeatureReading
 from cadnode.models.roi import RoiModel, RoiReading
+from cadnode.models.view import ViewModel
 from cadnode.reading.readers import Readers
 from cadnode.reading.regions import Candidate
 from cadnode.reading.verdict import ScoredView
@@ -65,10 +66,7 @@ class Assessor:
         assessments: list[Assessment] = []
         maps: list[SystemMaps] = []
         for system in CNN_SYSTEMS:
-            members = [
-                m for m in self.readers.rois
-                if m.card.system is system and mammogram.acquisition in m.card.applies_to
-            ]  # fmt: skip
+            members = cnns_of(system, self.readers, mammogram.acquisition)
             if not members:
                 continue
             try:
@@ -84,12 +82,7 @@ class Assessor:
         return tuple(assessments), tuple(maps)
 
     def _kim2018(self, box: Box, view: ScoredView, suspicious_breast: bool) -> Assessment:
-        """The highest value of the DIB inside the region."""
-        peak = highest(view.heat_map, box)
-        hot = peak >= view.model.card.hot_region.threshold
-        return Assessment(
-            System.KIM2018, view.model.card.name, peak, suspicious=hot and suspicious_breast
-        )
+        return by_map(box, view.heat_map, view.model, suspicious_breast=suspicious_breast)
 
     def _cnns(
         self, system: System, members: Sequence[RoiModel], candidate: Candidate, uid: str
@@ -132,6 +125,21 @@ class Assessor:
             if model is not None:
                 return [_by_features(model, candidate)]
         return []
+
+
+def by_map(box: Box, heat_map: HeatMap, model: ViewModel, *, suspicious_breast: bool) -> Assessment:
+    """DIB-MG's assessment of a region: the highest value of the DIB inside it."""
+    peak = highest(heat_map, box)
+    hot = peak >= model.card.hot_region.threshold
+    return Assessment(System.KIM2018, model.card.name, peak, suspicious=hot and suspicious_breast)
+
+
+def cnns_of(system: System, readers: Readers, acquisition: Acquisition) -> list[RoiModel]:
+    """The CNNs of a system that read regions of so acquired images."""
+    return [
+        m for m in readers.rois
+        if m.card.system is system and acquisition in m.card.applies_to
+    ]  # fmt: skip
 
 
 def read_roi(model: RoiModel, candidate: Candidate, *, flips: bool = False) -> RoiReading:

@@ -125,7 +125,7 @@ def _whole(
     A source's header that highdicom refuses costs its outlines, not the patient's report.
     """
     try:
-        with _as_report_error():
+        with as_report_error():
             return _made(kind, given, made)
     except ReportError as error:
         if kind not in _ACCOMPANY:
@@ -189,7 +189,7 @@ def write_objects(
     ReportError
         A file cannot be written.
     """
-    with _as_report_error(), tolerant():
+    with as_report_error(), tolerant():
         paths = [folder / name for name in _names(objects)]
         uids = [str(ds.SOPInstanceUID) for ds in objects]
         written = _written({*uids}, [folder, *earlier])
@@ -247,7 +247,7 @@ def _write(path: Path, ds: Dataset, written: bytes | None) -> None:
 
 
 @contextmanager
-def _as_report_error() -> Iterator[None]:
+def as_report_error() -> Iterator[None]:
     """Map what pydicom, highdicom and the file system raise; their texts may hold patient data."""
     try:
         yield

@@ -53,6 +53,18 @@ _KINDS: Final[dict[Profile, frozenset[ObjectKind]]] = {
 STANDARD: Final = _KINDS[Profile.STANDARD]
 
 
+ANSWER: Final = "region-answer.dcm"
+"""The file of an answer to one region that somebody asked about: no object of a report."""
+_BESIDE_ANSWERS: Final = frozenset(
+    {ObjectKind.MEASUREMENT_SR, ObjectKind.REGION_SR, ObjectKind.AI_RESULTS_SR}
+)
+
+
+def takes_answers(profile: Profile) -> bool:
+    """Whether who gets that profile also gets answers to regions: an SR of TID 1500 as well."""
+    return bool(_KINDS[profile] & _BESIDE_ANSWERS)
+
+
 def kinds_of(profiles: Iterable[Profile]) -> frozenset[ObjectKind]:
     """The kinds of object that at least one of these profiles has."""
     return frozenset[ObjectKind]().union(*(_KINDS[profile] for profile in profiles))
@@ -71,10 +83,10 @@ def kind_of(path: Path) -> ObjectKind | None:
 
 def chosen(paths: Sequence[Path], profile: Profile) -> list[Path]:
     """Those files of a report that the profile has, in their order."""
-    kinds = kinds_of([profile])
-    return [path for path in paths if kind_of(path) in kinds]
+    kinds, answers = kinds_of([profile]), takes_answers(profile)
+    return [p for p in paths if kind_of(p) in kinds or (answers and p.name == ANSWER)]
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file has the name that a report's object gets."""
-    return path.suffix == ".dcm" and kind_of(path) is not None
+    """Whether a file has the name that an object of a report, or an answer, gets."""
+    return path.suffix == ".dcm" and (kind_of(path) is not None or path.name == ANSWER)

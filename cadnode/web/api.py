@@ -13,7 +13,17 @@ from starlette.exceptions import HTTPException
 from cadnode import __version__
 from cadnode.audit.event import Recorder
 from cadnode.receive.identity import is_valid_uid
-from cadnode.web import bulk_api, login, needs_you, pages, priors, queue_pages, rights, view_pages
+from cadnode.web import (
+    bulk_api,
+    login,
+    needs_you,
+    pages,
+    priors,
+    queue_pages,
+    region_pages,
+    rights,
+    view_pages,
+)
 from cadnode.web.access import Access, AccessGate
 from cadnode.web.caller import by_whom, caller_of
 from cadnode.web.cross_site import CsrfGate
@@ -29,6 +39,7 @@ from cadnode.web.queue import (
     filter_of,
 )
 from cadnode.web.recording import NoRecorder, Recording
+from cadnode.web.regions import RegionRefused
 from cadnode.web.request_log import BodyLimit, RequestLog
 from cadnode.web.study import State, StudyState
 from cadnode.web.templating import Templates
@@ -108,6 +119,7 @@ def create(node: Node, access: Access, recorder: Recorder | None = None) -> Fast
     app.include_router(bulk_api.routes(node))
     app.include_router(queue_pages.routes(node, templates))
     app.include_router(needs_you.routes(node, templates))
+    app.include_router(region_pages.routes(node, templates))
     app.include_router(pages.routes(node, templates))
     app.include_router(view_pages.routes(node))
     app.include_router(priors.routes(node, templates))
@@ -116,6 +128,7 @@ def create(node: Node, access: Access, recorder: Recorder | None = None) -> Fast
     # Handlers are coroutines: plain functions would wait for a thread that slow pages have.
     app.add_exception_handler(Unavailable, _unavailable)
     app.add_exception_handler(OrderRefused, _order_refused)
+    app.add_exception_handler(RegionRefused, _region_refused)
     app.add_exception_handler(FilterWrong, _filter_wrong)
     app.add_exception_handler(RequestValidationError, _bad_request)
     app.add_exception_handler(HTTPException, _http_error)
@@ -281,6 +294,11 @@ async def _unavailable(_request: Request, error: Exception) -> JSONResponse:
 async def _order_refused(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OrderRefused)
     return error_answer(404, error.error, error.hint)
+
+
+async def _region_refused(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RegionRefused)
+    return error_answer(error.status, error.error, error.hint)
 
 
 async def _filter_wrong(_request: Request, error: Exception) -> JSONResponse:

@@ -10,6 +10,7 @@ from cadnode.exam.patient import Patient
 from cadnode.web.deliveries import Orders
 from cadnode.web.prior_exams import PriorDesk
 from cadnode.web.queue import StudyFilter, StudyPage
+from cadnode.web.regions import Regions
 from cadnode.web.study import StudyState
 from cadnode.web.viewing import Viewing
 from cadnode.web.way import Way
@@ -166,6 +167,7 @@ class Node:
     `orders`: what may be ordered of studies and deliveries; None where nobody takes orders.
     `viewing`: the studies' images and layers; None where none are shown.
     `priors`: the prior exams of a study's woman; None where nobody looks for them.
+    `regions`: what may be asked about regions of studies; None where nobody assesses any.
 
     `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
     when the disk is full, and `UnknownSource`; `listed` when the list cannot be read.
@@ -181,3 +183,4 @@ class Node:
     way_of: Callable[[StudyState], Way] = lambda study: Way()
     viewing: Viewing | None = None
     priors: PriorDesk | None = None
+    regions: Regions | None = None

@@ -19,10 +19,17 @@ from cadnode.exam.exam import Exam, Mammogram, PersonRegion
 from cadnode.exam.kind import is_own_output
 from cadnode.exam.mammogram import NOT_THE_FILES_FAULT, Instance
 from cadnode.exam.markings import gsps, seg, sr
-from cadnode.exam.markings.marking import Marking
+from cadnode.exam.markings.marking import Marking, Outline
 from cadnode.limits import REGIONS, SHAPES
 
-__all__ = ["MarkedRegions", "PersonRegion", "find_regions", "holds_regions", "parse_roi"]
+__all__ = [
+    "MarkedRegions",
+    "PersonRegion",
+    "find_regions",
+    "holds_regions",
+    "parse_roi",
+    "region_of",
+]
 
 # Side of the box around a point. Choice: calcifications are "grouped" within 1 cm (ACR BI-RADS,
 # 5th edition), so a point's box holds the group that it points at.
@@ -198,6 +205,13 @@ def _by_person(header: Dataset) -> bool:
     if sop_class in sr.SOP_CLASSES:
         return sr.names_a_person(header)
     return sop_class in seg.SOP_CLASSES or gsps.names_a_person(header)
+
+
+def region_of(
+    outline: Outline, mammogram: Mammogram, reference: RoiReference
+) -> PersonRegion | str:
+    """The region that an outline of (row, column) points makes on a view, or why it makes none."""
+    return _region(Marking(mammogram.sop_instance_uid, outline), mammogram, reference)
 
 
 def _region(

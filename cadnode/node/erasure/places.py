@@ -48,7 +48,8 @@ PLACES: Final = (
     StoredPlace("prior exams that a C-MOVE brings", ("priors/expected/*",), Holds.KEYS),
     StoredPlace("prior exams", ("priors/*/*/*",), Holds.PATIENT),
     StoredPlace("removed results, not deleted yet", ("results/.trash/**",), Holds.PATIENT),
-    # Objects, page, previews, PDF, bundle, shadow's scores, delivery record, state of commitments.
+    # Objects, page, previews, PDF, bundle, shadow's scores, delivery record, state of commitments;
+    # regions that somebody asked about, with their answers.
     StoredPlace("results", ("results/*/*/**",), Holds.PATIENT),
     StoredPlace("notes of removed results", ("removed/*",), Holds.PATIENT),
     StoredPlace("undelivered results", ("undelivered/*",), Holds.KEYS),

@@ -14,6 +14,7 @@ from cadnode.exam.mammogram import Instance
 from cadnode.exam.partition import Stated, by_patient
 from cadnode.log import hashed
 from cadnode.node import results, tombstones
+from cadnode.node.asked_regions import RegionOrder, order_in
 from cadnode.node.erasure import traces
 from cadnode.node.erasure.contents import dicom_values
 from cadnode.node.erasure.patient import (
@@ -144,10 +145,16 @@ def _looked(storage: Path, spool: Spool, wanted: WantedPatient, study: str) -> _
     _look_at_images(found, spool, wanted, study)
     _look_at_priors(found, storage, wanted, study)
     kept = Results.in_storage(storage).of_study(study)
+    regions: list[tuple[Path, RegionOrder]] = []
     by_key = {Path(name).stem.split(".")[0] for name in found.images}
     for content in sorted(p for p in kept.glob("*") if p.is_dir()):
         for part in results.exam_folders(content):
-            _look_at_part(found, wanted, part, by_key)
+            if (order := order_in(part)) is None:
+                _look_at_part(found, wanted, part, by_key)
+            else:
+                regions.append((part, order))
+    for part, order in regions:
+        _look_at_region(found, part, kept / order.exam, order.view in by_key)
     return found
 
 
@@ -211,6 +218,18 @@ def _look_at_part(found: _Found, wanted: WantedPatient, part: Path, keys: set[st
         found.parts.append(part)
     elif stated:
         found.others += objects
+        found.other_parts.append(part)
+    else:
+        found.unclear_parts.append(part)
+
+
+def _look_at_region(found: _Found, part: Path, exam: Path, is_on_hers: bool) -> None:
+    """Whose a region is that somebody asked about: as the image or the exam that it is of."""
+    if is_on_hers or exam in found.parts:
+        objects = (facts_of(path) for path in results.objects_in(part))
+        found.hers += [facts for facts in objects if facts is not None]
+        found.parts.append(part)
+    elif exam in found.other_parts:
         found.other_parts.append(part)
     else:
         found.unclear_parts.append(part)

@@ -78,7 +78,7 @@ def remarks(result: ExamResult) -> list[str]:
         *missing_breasts(result),
         *contradictions(result),
         *filter(None, sentences),
-        *_absences(result),
+        *absences(result),
     ]
 
 
@@ -87,7 +87,8 @@ def took_part(result: ExamResult, status: SystemStatus) -> bool:
     return status.active and status.system in read_something(result)
 
 
-def _absences(result: ExamResult) -> list[str]:
+def absences(result: ExamResult) -> list[str]:
+    """Why a system took no part, or not with all of its models, each a sentence."""
     sentences = []
     for status in result.systems:
         reason = plain(status.reason)

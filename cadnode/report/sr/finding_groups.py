@@ -57,7 +57,7 @@ def _region(edition: Edition, finding: Finding, chosen: Assessment | None, index
         measurements.append(
             Measurement(codes.CERTAINTY, percent, codes.PERCENT, algorithm_id=detection)
         )
-    evaluations = [_reaches(chosen)] if chosen else []
+    evaluations = [reaches(chosen)] if chosen else []
     if finding.cluster is not None:
         estimated = parts.diameter_is_estimated(edition, finding)
         measurements += _cluster_measurements(finding.cluster, detection, estimated=estimated)
@@ -68,7 +68,7 @@ def _region(edition: Edition, finding: Finding, chosen: Assessment | None, index
         )
     group = Region(
         tracking_identifier=parts.tracking(edition, "region", index, f"finding {index + 1}"),
-        referenced_region=_image_region(mammogram, finding),
+        referenced_region=image_region(mammogram, finding),
         finding_type=codes.FINDING_KINDS[finding.kind],
         finding_sites=parts.site(mammogram.laterality),
         algorithm_id=parts.algorithm_with_members(edition, finding.algorithm, members),
@@ -76,7 +76,7 @@ def _region(edition: Edition, finding: Finding, chosen: Assessment | None, index
         qualitative_evaluations=evaluations or None,
     )
     if finding.marked_by is not None and finding.marked_by.sop_instance_uid:
-        group[0].ContentSequence.append(_drawn_in(finding))
+        group[0].ContentSequence.append(drawn_in(finding))
     return group
 
 
@@ -91,12 +91,12 @@ def _assessment(edition: Edition, finding: Finding, found: Assessment, index: in
         finding_sites=parts.site(mammogram.laterality),
         algorithm_id=parts.algorithm_with_members(edition, found.algorithm, found.members),
         measurements=[parts.score(assessment_scorer(edition.result, found), found.probability)],
-        qualitative_evaluations=[_reaches(found)],
+        qualitative_evaluations=[reaches(found)],
         source_images=[parts.source(mammogram.header)],
     )
 
 
-def _reaches(assessment: Assessment) -> QualitativeEvaluation:
+def reaches(assessment: Assessment) -> QualitativeEvaluation:
     """Whether the score reaches the operating point of its system."""
     answer = codes.YES if assessment.suspicious else codes.NO
     return QualitativeEvaluation(codes.REACHES_OPERATING_POINT, answer)
@@ -129,7 +129,7 @@ def _cluster_evaluations(cluster: ClusterDescription) -> list[QualitativeEvaluat
     ]
 
 
-def _drawn_in(finding: Finding) -> CompositeContentItem:
+def drawn_in(finding: Finding) -> CompositeContentItem:
     """The object in which the region was marked; TID 1410 is extensible."""
     assert finding.marked_by is not None
     return CompositeContentItem(
@@ -140,7 +140,7 @@ def _drawn_in(finding: Finding) -> CompositeContentItem:
     )
 
 
-def _image_region(mammogram: Mammogram, finding: Finding) -> ImageRegion:
+def image_region(mammogram: Mammogram, finding: Finding) -> ImageRegion:
     """Closed POLYLINE over its image; the image's purpose is Original Source.
 
     highdicom codes the purpose as (260753009, SCT, Source); viewers that follow the template's

@@ -70,7 +70,7 @@ def measurement_sr(edition: Edition, replaced: Sequence[Dataset] = ()) -> Datase
         ds.CurrentRequestedProcedureEvidenceSequence = evidence([*headers, *markers(edition)])
     for element in _content(edition, headers):
         ds[element.tag] = element
-    _separate(ds)
+    as_lists(ds)
     ds.ContributingEquipmentSequence = contributing_equipment(
         edition.reference, edition.made_at, edition.exam.content
     )
@@ -78,12 +78,12 @@ def measurement_sr(edition: Edition, replaced: Sequence[Dataset] = ()) -> Datase
     return ds
 
 
-def _separate(item: Dataset) -> None:
+def as_lists(item: Dataset) -> None:
     """Mark all containers as lists; renderers leave names out of what they take for a sentence."""
     if item.ValueType == "CONTAINER":
         item.ContinuityOfContent = "SEPARATE"
     for child in item.get("ContentSequence") or []:
-        _separate(child)
+        as_lists(child)
 
 
 def _content(edition: Edition, headers: list[Dataset]) -> Dataset:

@@ -373,3 +373,31 @@ def test_the_queue_is_readable_for_its_owner_only(bench: Bench, tmp_path: Path) 
     file = tmp_path / "OrthancStorage" / "cadnode" / "queue.sqlite"
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_region_that_a_person_marks_in_a_read_study_is_announced_within_a_second(
+    bench: Bench,
+) -> None:
+    bench.node = {"state": "done", "is_final": True, "outcome": "findings"}
+    bench.orthanc.add(STUDY, "MG", "i1")
+    bench.orthanc.add(OTHER, "CT", "c1")
+    bench.rounds(4, 6.0)
+
+    def receive(study: str, name: str, maker: str = "X") -> None:
+        """An SR comes; Orthanc has yet to call the study stable."""
+        bench.orthanc.add(study, "SR", name, manufacturer=maker)
+        bench.orthanc.changes.pop()
+        number = len(bench.orthanc.studies[study]) - 1
+        bench.plugin.PLUGIN.on_change(bench.orthanc.ChangeType.NEW_SERIES, 2, f"{number}@{study}")
+        bench.rounds(2, 0.6)
+        bench.round()
+
+    receive(STUDY, "own", "cadnode")
+    receive(OTHER, "r0")
+    assert len(bench.told) == 1, "not the node's own, and not where there are no mammograms"
+    receive(STUDY, "r1")
+    assert [told["orthanc_id"] for told in bench.told] == [STUDY, STUDY]
+    bench.rounds(4, 6.0)
+    bench.orthanc.change("StableStudy", "Study", STUDY)
+    bench.rounds(4, 6.0)
+    assert len(bench.told) == 2, "it is announced once"

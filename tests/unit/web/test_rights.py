@@ -66,6 +66,8 @@ def test_whatever_changes_something_is_no_viewers_but_the_log_out() -> None:
     searches = {"/search", "/api/studies/search"}  # posted, so that no address has a name in it
     # What is looked at beside a study: it is not read, and goes with the study.
     looks = {"/studies/{name}/priors/{prior}/fetch"}
+    # Whoever may look at a view may ask the systems about a place in it.
+    searches |= {"/studies/{name}/regions", "/api/studies/{name}/regions"}
     for (method, path), right in RIGHTS.items():
         if (
             method != "GET"

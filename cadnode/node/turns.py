@@ -1,0 +1,62 @@
+"""Whose turn it is to compute: one reading at a time, and a region before the next view.
+
+An exam takes half a minute on two cores, and whoever drew a region waits in front of a screen. So
+the reading of an exam gives way between its views, where nothing of it is half done.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Turns:
+    """The one place at the processor. Threads share it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._is_taken = False
+        self._n_regions = 0  # that wait
+
+    @contextmanager
+    def exam(self) -> Iterator[None]:
+        """Within the block nothing else is read, but for regions where the exam gives way."""
+        with self._changed:
+            self._take_last()
+        try:
+            yield
+        finally:
+            self._leave()
+
+    @contextmanager
+    def region(self) -> Iterator[None]:
+        """Within the block nothing else is read; goes before every exam that waits."""
+        with self._changed:
+            self._n_regions += 1
+            try:
+                self._changed.wait_for(lambda: not self._is_taken)
+                self._is_taken = True
+            finally:
+                self._n_regions -= 1
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def give_way(self) -> bool:
+        """Let the regions that wait be read, by whoever has the exam's turn; whether one was."""
+        with self._changed:
+            if not self._n_regions:
+                return False
+            self._is_taken = False
+            self._changed.notify_all()
+            self._take_last()
+            return True
+
+    def _take_last(self) -> None:
+        self._changed.wait_for(lambda: not self._is_taken and not self._n_regions)
+        self._is_taken = True
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._is_taken = False
+            self._changed.notify_all()
