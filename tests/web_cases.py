@@ -30,8 +30,10 @@ from cadnode.settings.sections import WebSection
 from cadnode.web.access import Access
 from cadnode.web.api import create
 from cadnode.web.deliveries import Delivery, DeliveryFilter, Ordered, Orders
-from cadnode.web.node import Health, HealthProblem, Node, Notice, StudyReport
+from cadnode.web.node import Health, HealthProblem, Node, Notice, StudyReading, StudyReport
+from cadnode.web.operating_points import RecentScore
 from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
+from cadnode.web.reader_verdicts import ReaderVerdict, VerdictBook
 from cadnode.web.study import Reason, State, StudyState
 
 UID = "1.2.840.99.1"
@@ -123,6 +125,9 @@ class Told:
     notices: list[Notice] = field(default_factory=list)
     orders: list[tuple[str, ...]] = field(default_factory=list)
     filters: list[StudyFilter] = field(default_factory=list)
+    readings: tuple[StudyReading, ...] = ()
+    recent: tuple[RecentScore, ...] = ()
+    said: list[ReaderVerdict] = field(default_factory=list)
     after: str = ""  # of the page, where more follow
     is_complete: bool = True
 
@@ -164,6 +169,9 @@ class Told:
             page_of=lambda name: (
                 StudyReport(self.page, self.is_page_current) if self.page else None
             ),
+            readings_of=lambda name: self.readings,
+            recent_scores=lambda: self.recent,
+            verdicts=VerdictBook(lambda name: self.said, lambda name, one: self.said.append(one)),
             health=lambda: self.health,
             orders=Orders(
                 lambda *words: order("retry", *words),

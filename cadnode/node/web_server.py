@@ -22,8 +22,10 @@ from cadnode.node.http_server import REMOTE, HttpLimits, HttpServer
 from cadnode.node.jobs import JobLookup
 from cadnode.node.listener import open_spool
 from cadnode.node.orders import DeliveryDesk
+from cadnode.node.reader_verdicts import VerdictStore
 from cadnode.node.study_index import Studies
 from cadnode.node.study_queue import StudyQueue
+from cadnode.node.study_readings import StudyReadings
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
 from cadnode.receive.fetch import requests
@@ -56,7 +58,9 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             studies = Studies(settings, open_spool(settings, pulse), progress)
             queue = StudyQueue(settings, studies, progress)
             node = node_of(settings, progress, announcer, studies, queue)
-            app = create(replace(node, orders=desk.orders()), access, Trail.of(settings))
+            book = VerdictStore(settings.storage.folder).book()
+            node = replace(node, orders=desk.orders(), verdicts=book)
+            app = create(node, access, Trail.of(settings))
             with _kept(queue):
                 _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)
             desk.close()
@@ -93,6 +97,8 @@ def node_of(
         notify=notify,
         patient_of=studies.patient_of,
         page_of=studies.page_of,
+        readings_of=StudyReadings(settings, studies).of,
+        recent_scores=queue.recent_scores,
         health=HealthCheck(settings, progress),
     )
 

@@ -1,14 +1,17 @@
 """What the HTTP side asks of the node behind it, bound by `node.web_server`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cadnode.domain import ExamResult
 from cadnode.errors import CadnodeError
 from cadnode.exam.patient import Patient
 from cadnode.web.deliveries import Orders
+from cadnode.web.operating_points import RecentScore
 from cadnode.web.queue import StudyFilter, StudyPage
+from cadnode.web.reader_verdicts import VerdictBook
 from cadnode.web.study import StudyState
 
 API_VERSION: Final = 1
@@ -150,6 +153,19 @@ class StudyReport:
 
 
 @dataclass(frozen=True, slots=True)
+class StudyReading:
+    """One patient's reading of a study: the content's fingerprint, her number in it (from 1).
+
+    `result` has no heat maps. `is_current`: it is of the images that the study holds now.
+    """
+
+    content: str
+    patient: int
+    result: ExamResult
+    is_current: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """The node behind the HTTP side.
 
@@ -158,7 +174,10 @@ class Node:
     `notify(notice)`: fetch and read a study; the same notice twice does nothing twice.
     `patient_of(name)`: whose study it is, for the pages.
     `page_of(name)`: the study's rendered report, or that of an earlier reading; None without one.
+    `readings_of(name)`: the scores of the study's newest result, one reading a patient.
+    `recent_scores()`: those of the exams that were read last, the newest first.
     `health()`: how the node is.
+    `verdicts`: what readers said of findings; None where it is not kept.
     `orders`: what may be ordered of studies and deliveries; None where nobody takes orders.
 
     `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
@@ -172,3 +191,6 @@ class Node:
     page_of: Callable[[str], StudyReport | None]
     health: Callable[[], Health]
     orders: Orders | None = None
+    readings_of: Callable[[str], Sequence[StudyReading]] = lambda name: ()
+    recent_scores: Callable[[], Sequence[RecentScore]] = lambda: ()
+    verdicts: VerdictBook | None = None

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from cadnode.web import assessment
 from cadnode.web.caller import by_whom, caller_of
 from cadnode.web.cross_site import form_of
 from cadnode.web.deliveries import OWED, OrderRefused, Orders
@@ -172,6 +173,7 @@ def _study(
         offer=offer_of(state) if may_order else None,
         ordered=ORDERED.get(ordered, ""),
         refused=refused,
+        **assessment.context(node, name, caller),
     )
 
 
