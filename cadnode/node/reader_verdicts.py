@@ -73,10 +73,13 @@ class VerdictStore:
 def strip(storage: Path, study: str, images: Set[str]) -> None:
     """Take out what was said of findings in these images, by their keys. Raises `OSError`."""
     path = _file(storage, study)
-    found = _read(path)
-    kept = [one for one in found if one.image not in images]
-    if len(kept) == len(found):
+    try:
+        held = path.read_bytes()
+    except FileNotFoundError:
         return
+    if not any(image.encode() in held for image in images):  # in a line that was cut, too
+        return
+    kept = [one for one in _read(path) if one.image not in images]
     if kept:
         write_whole(path, b"".join(_line(one) for one in kept))
     else:

@@ -91,7 +91,8 @@ def wilson(share: float, n: int) -> Interval:
     """
     centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z / (1 + Z**2 / n) * (share * (1 - share) / n + Z**2 / (4 * n**2)) ** 0.5
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low = 0.0 if share == 0 else max(0.0, centre - half)  # exactly, whatever was rounded
+    return low, 1.0 if share == 1 else min(1.0, centre + half)
 
 
 def curves_of(result: ExamResult, recent: Sequence[RecentScore] = ()) -> list[Curve]:

@@ -61,10 +61,11 @@ def test_roles_are_those_that_are_documented() -> None:
     )
 
 
-def test_whatever_changes_something_is_no_viewers_but_the_log_out() -> None:
+def test_whatever_changes_something_is_no_viewers_but_a_readers_own_word_and_the_log_out() -> None:
     searches = {"/search", "/api/studies/search"}  # posted, so that no address has a name in it
+    own = {"/logout", "/studies/{name}/verdicts", "/api/studies/{name}/verdicts"}
     for (method, path), right in RIGHTS.items():
-        if method != "GET" and right.role is not None and path not in {"/logout", *searches}:
+        if method != "GET" and right.role is not None and path not in {*own, *searches}:
             assert right.role >= Role.OPERATOR
         if method != "GET":
             assert right.action is not None
