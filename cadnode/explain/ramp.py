@@ -43,7 +43,8 @@ class Scale:
 
 def colours(values: Values) -> Colours:
     """`(…, 3) uint8` RGB of values in [0, 1]."""
-    return _table()[np.clip(np.rint(np.asarray(values) * 255), 0, 255).astype(np.uint8)]
+    places = np.clip(np.rint(np.asarray(values) * 255), 0, 255).astype(np.uint8)
+    return np.asarray(_table()[places], np.uint8)
 
 
 def opacity(values: Values) -> NDArray[np.floating]:
@@ -61,7 +62,8 @@ def painted(values: Values) -> Colours:
 def drawn(values: Values) -> Colours:
     """`(…, 3) uint8` RGB of values as the scale shows them: at full strength over dark grey."""
     share = opacity(values)[..., None]
-    return np.rint(share * colours(values) + (1 - share) * GROUND).astype(np.uint8)
+    mixed = share * colours(values) + (1 - share) * GROUND
+    return np.asarray(np.rint(mixed), np.uint8)
 
 
 def tick(value: float) -> str:

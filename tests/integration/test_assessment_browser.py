@@ -84,7 +84,7 @@ def test_a_slider_says_what_would_change_and_changes_nothing(browser: Browser) -
         assert "2 of 4 would be recalled" in str(browser.run(words))
         browser.run(
             "const slider = document.querySelector('article.point input'); slider.value = 2;"
-            "slider.dispatchEvent(new Event('input'))"
+            "slider.dispatchEvent(new Event('input', { bubbles: true }))"
         )
         moved = str(browser.run(words))
         events = browser.run("return window.told")

@@ -24,7 +24,6 @@
       const wanted = fresh.querySelector("#assessment");
       if (!wanted || !answer.ok) return form.submit();
       document.querySelector("#assessment").replaceWith(document.adoptNode(wanted));
-      prepare();
       document.querySelector(`#assessment tr[data-n="${n}"] button[value="${submitter.value}"], #assessment tr[data-n="${n}"] .pick`).focus();
     } catch {
       submitter.disabled = false;
@@ -32,11 +31,13 @@
     }
   }
 
-  function show(article, curve) {
-    const slider = article.querySelector("input");
+  // Nothing in the page is changed before somebody moves a slider: what refreshes it compares it.
+  function moved(article) {
+    const curve = JSON.parse(article.dataset.curve), slider = article.querySelector("input");
     const [threshold, sens, sensLow, sensHigh, spec, specLow, specHigh] = curve.steps[slider.value];
-    const isSet = Number(slider.value) === Number(slider.defaultValue);
+    const isSet = slider.value === slider.defaultValue;
     const at = isSet ? curve.threshold : threshold;
+    article.toggleAttribute("data-busy", !isSet);
     article.querySelector(".threshold").textContent = at.toFixed(3);
     article.querySelector(".is-set").hidden = !isSet;
     article.querySelector(".changed").hidden = isSet;
@@ -46,35 +47,27 @@
     for (const badge of article.querySelectorAll(".would")) badge.classList.toggle("hot", Number(badge.dataset.score) >= at);
     const recalled = article.querySelector(".recalled");
     if (recalled) recalled.textContent = curve.recent.filter(score => score >= at).length;
-    return at;
-  }
-
-  function prepare() {
-    for (const article of document.querySelectorAll("article.point")) {
-      const curve = JSON.parse(article.dataset.curve), slider = article.querySelector("input");
-      const moved = () => {
-        const detail = { system: curve.system, threshold: show(article, curve) };
-        document.dispatchEvent(new CustomEvent("cadnode:operating-point", { detail }));
-      };
-      slider.disabled = false;
-      slider.addEventListener("input", moved);
-      article.querySelector(".reset").addEventListener("click", () => {
-        slider.value = slider.defaultValue;
-        moved();
-        slider.focus();
-      });
-      show(article, curve);
-    }
+    document.dispatchEvent(new CustomEvent("cadnode:operating-point", { detail: { system: curve.system, threshold: at } }));
   }
 
   document.addEventListener("click", event => {
     const row = event.target.closest("#assessment tr.finding");
     if (row && !event.target.closest("form")) goTo(row);
+    const article = event.target.closest(".reset")?.closest("article.point");
+    if (article) {
+      const slider = article.querySelector("input");
+      slider.value = slider.defaultValue;
+      moved(article);
+      slider.focus();
+    }
   });
   document.addEventListener("submit", event => {
     if (!event.target.matches("form.verdict") || !event.submitter) return;
     event.preventDefault();
     send(event.target, event.submitter);
   });
-  prepare();
+  document.addEventListener("input", event => {
+    const article = event.target.closest("article.point");
+    if (article) moved(article);
+  });
 })();

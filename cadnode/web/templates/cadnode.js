@@ -19,7 +19,7 @@ async function refresh() {
     }
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const wanted = fresh.querySelector("main");
-    if (wanted && !main.querySelector("details[open]")) {
+    if (wanted && !main.querySelector("details[open], [data-busy]")) {
       document.title = fresh.title;
       show(main, wanted);
     }
