@@ -30,8 +30,10 @@ from cadnode.settings.sections import WebSection
 from cadnode.web.access import Access
 from cadnode.web.api import create
 from cadnode.web.deliveries import Act, Delivery, DeliveryFilter, Ordered, OrderRefused, Orders
-from cadnode.web.node import Health, HealthProblem, Node, Notice, StudyReport
+from cadnode.web.node import Health, HealthProblem, Node, Notice, StudyReading, StudyReport
+from cadnode.web.operating_points import RecentScore
 from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
+from cadnode.web.reader_verdicts import ReaderVerdict, VerdictBook
 from cadnode.web.regions import (
     AskedRegion,
     RegionDraft,
@@ -152,6 +154,9 @@ class Told:
     asked: list[tuple[str, RegionDraft, str]] = field(default_factory=list)
     filters: list[StudyFilter] = field(default_factory=list)
     way: Way = field(default_factory=Way)
+    readings: tuple[StudyReading, ...] = ()
+    recent: tuple[RecentScore, ...] = ()
+    said: list[ReaderVerdict] = field(default_factory=list)
     after: str = ""  # of the page, where more follow
     is_complete: bool = True
     viewing: Viewing | None = None
@@ -213,6 +218,9 @@ class Told:
             page_of=lambda name: (
                 StudyReport(self.page, self.is_page_current) if self.page else None
             ),
+            readings_of=lambda name: self.readings,
+            recent_scores=lambda: self.recent,
+            verdicts=VerdictBook(lambda name: self.said, lambda name, one: self.said.append(one)),
             health=lambda: self.health,
             viewing=self.viewing,
             orders=Orders(

@@ -18,6 +18,7 @@ class Action(StrEnum):
     REFUSED = "refused"
     VIEWED = "study viewed"
     EXPORTED = "study exported"
+    JUDGED = "finding judged"
     QUERIED = "studies listed"
     ORDERED = "study ordered"
     REGION_ASKED = "region asked about"

@@ -37,6 +37,7 @@ from cadnode.cli.storage import storage_app
 from cadnode.cli.studies import studies_app
 from cadnode.cli.train import train_app
 from cadnode.cli.users import users_app
+from cadnode.cli.verdicts import verdicts
 from cadnode.domain import Profile, System
 from cadnode.errors import PermanentDeliveryError, SettingsError
 from cadnode.terminal import styled
@@ -65,6 +66,7 @@ app.add_typer(storage_app, name="storage")
 app.add_typer(users_app, name="users")
 app.add_typer(patients_app, name="patients")
 app.add_typer(audit_app, name="audit")
+studies_app.command()(verdicts)
 app.command()(phantom)
 app.command()(compare)
 app.command()(report)

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from cadnode.domain import Box, FloatImage, HeatMap
-from cadnode.explain.overlay import place
+from cadnode.explain.smooth import shown
 from cadnode.imaging import roi_chain
 from cadnode.imaging.geometry import Placement
 
@@ -31,7 +31,7 @@ def ensemble_map(
 
     Choice: Kang 2021 averages the models' probabilities; the papers are silent on joining maps. A
     mean was tried: it pales a place that one system marks wherever another one, reading a region
-    around it, sees nothing, and the regions' squares show in the picture.
+    around it, sees nothing. Regions' maps fade at their edges (`smooth.shown`).
 
     Parameters
     ----------
@@ -50,7 +50,8 @@ def ensemble_map(
     size = _size(view_shape)
     highest: FloatImage = np.zeros(size, np.float32)
     for heat_map in maps:
-        highest = np.maximum(highest, place(heat_map, view_shape, size))
+        is_region = heat_map is not dib
+        highest = np.maximum(highest, shown(heat_map, view_shape, size, of_region=is_region))
     return HeatMap(maps[0].sop_instance_uid, highest, Box(0, 0, *view_shape), algorithm)
 
 

@@ -1,7 +1,6 @@
 """A view with its heat map painted over it, as one would show it to a radiologist."""
 
 from collections.abc import Sequence
-from typing import Final
 
 import cv2
 import numpy as np
@@ -9,26 +8,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from cadnode.domain import Box, FloatImage, HeatMap
+from cadnode.explain import ramp
+from cadnode.explain.smooth import shown
 
 ColourImage = NDArray[np.uint8]
-
-# Map values up to SILENT leave the image as it is; FULL and above are painted with OPACITY.
-SILENT: Final = 0.15
-FULL: Final = 0.6
-OPACITY: Final = 0.45
-
-# Blue over cyan and yellow to red: value, then RGB.
-_STOPS: Final = np.array(
-    [
-        (0.00, 20, 40, 160),
-        (0.25, 30, 90, 235),
-        (0.45, 40, 200, 215),
-        (0.65, 250, 220, 60),
-        (0.85, 245, 60, 30),
-        (1.00, 225, 0, 0),
-    ],
-    np.float32,
-)
 
 
 def overlay(
@@ -38,15 +21,15 @@ def overlay(
     caption: Sequence[str] = (),
     longest_side: int | None = 2048,
 ) -> ColourImage:
-    """`(h, w, 3) uint8` RGB: the view, its map in red to blue, outlines, a scale and a caption.
+    """`(h, w, 3) uint8` RGB: the view, its map in colour, a scale and a caption.
 
     Parameters
     ----------
     image
         `(H, W) float32 in [0, 1]`, the source image as it is displayed.
     heat_map
-        Painted where it is above `SILENT`, the more opaque the higher, so that anatomy stays
-        visible; the colour stands for the value itself, a weak map is never stretched to red.
+        Painted where it is above `ramp.SILENT`, the more opaque the higher, so that anatomy stays
+        visible; the colour stands for the value itself, a weak map is never stretched.
     caption
         Lines written with the scale in the corner where the image holds least tissue.
     longest_side
@@ -72,18 +55,26 @@ def display_size(rows: int, columns: int, longest_side: int | None) -> tuple[int
     return max(1, round(rows * factor)), max(1, round(columns * factor))
 
 
-def heat_layer(heat_map: HeatMap, source: tuple[int, int], size: tuple[int, int]) -> ColourImage:
-    """`(h, w, 4) uint8` RGBA of the map alone, `size` covering all of `source` (rows, columns)."""
-    values = place(heat_map, source, size)
-    stops = _STOPS[:, 0]
-    colour = np.stack([np.interp(values, stops, _STOPS[:, i]) for i in (1, 2, 3)], axis=-1)
-    t = np.clip((values - SILENT) / (FULL - SILENT), 0, 1)
-    alpha = 255 * OPACITY * t * t * (3 - 2 * t)
-    return np.dstack([colour, alpha]).round().astype(np.uint8)
+def heat_layer(
+    heat_map: HeatMap,
+    source: tuple[int, int],
+    size: tuple[int, int],
+    window: Box | None = None,
+    *,
+    of_region: bool = False,
+) -> ColourImage:
+    """`(h, w, 4) uint8` RGBA of the map alone, of a view or of a window of it (`smooth.shown`).
+
+    `source` is the view's rows and columns, `size` those of the picture.
+    """
+    return ramp.painted(shown(heat_map, source, size, window, of_region=of_region))
 
 
 def place(heat_map: HeatMap, source: tuple[int, int], size: tuple[int, int]) -> FloatImage:
-    """`size` float32 in [0, 1]: the map brought to where its box lies, 0 outside."""
+    """`size` float32 in [0, 1]: the map brought bilinearly to where its box lies, 0 outside.
+
+    For what is computed from a map; people see `smooth.shown`.
+    """
     scale_r, scale_c = size[0] / source[0], size[1] / source[1]
     box = heat_map.box
     rows, columns = heat_map.values.shape
@@ -146,17 +137,15 @@ def _draw_legend(canvas: Image.Image, caption: Sequence[str], corner: tuple[bool
 def _draw_scale(
     canvas: Image.Image, corner: tuple[int, int], bar: tuple[int, int], size: int
 ) -> None:
-    """The colours as they are painted over mid grey, with 0, ½ and 1 below."""
+    """The colours as they are painted over dark grey, with their values below."""
     x, y = corner
-    ramp = HeatMap("", np.linspace(0, 1, bar[0], dtype=np.float32)[None], Box(0, 0, 1, bar[0]), "")
-    layer = np.repeat(heat_layer(ramp, (1, bar[0]), (1, bar[0])), bar[1], axis=0)
-    colours = layer.copy()
-    colours[..., 3] = np.clip(layer[..., 3].astype(np.float32) / OPACITY, 0, 255).astype(np.uint8)
-    strip = Image.fromarray(colours)
-    canvas.paste(Image.new("RGB", strip.size, (60, 60, 60)), corner)
-    canvas.paste(strip, corner, strip)
+    values = np.linspace(0, 1, bar[0])
+    canvas.paste(Image.fromarray(np.repeat(ramp.drawn(values)[None], bar[1], axis=0)), corner)
     draw = ImageDraw.Draw(canvas)
-    font = _font(max(8, round(0.8 * size)))
-    for value, anchor in ((0.0, "la"), (0.5, "ma"), (1.0, "ra")):
-        place_at = (x + value * bar[0], y + bar[1] + 0.25 * size)
-        draw.text(place_at, f"{value:g}", (210, 210, 210), font=font, anchor=anchor)
+    font = _font(max(8, round(0.7 * size)))
+    below = y + bar[1]
+    for value in ramp.TICKS:
+        at = x + round(value * (bar[0] - 1))
+        draw.line((at, below, at, below + size // 5), (210, 210, 210))
+        anchor = "la" if value == 0 else "ra" if value == 1 else "ma"
+        draw.text((at, below + 0.3 * size), ramp.tick(value), (210, 210, 210), font, anchor)

@@ -31,8 +31,7 @@ from cadnode.reading import Readers
 from cadnode.reading.asked_region import assess_region, threshold_of
 from cadnode.report.answer import write_answer
 from cadnode.report.edition import Edition
-from cadnode.report.scores import assessment_scorer
-from cadnode.report.sr.documents import took_part
+from cadnode.report.scores import assessment_scorer, took_part
 from cadnode.report.wording import plain
 from cadnode.settings import Settings
 from cadnode.web.regions import RegionScore

@@ -360,6 +360,21 @@ def load_reading(folder: Path) -> ExamResult:
             HeatMap(values=values[str(i)], **{**m, "box": Box(*m["box"])})
             for i, m in enumerate(document["heat_maps"])
         )
+    return _result_of(document, heat_maps)
+
+
+def load_scores(folder: Path) -> ExamResult:
+    """As `load_reading`, without the heat maps, whose file is not opened.
+
+    Raises
+    ------
+    OSError, ValueError, LookupError, TypeError
+        There is no reading in `folder`, or it is damaged or of an older version.
+    """
+    return _result_of(json.loads((folder / READING).read_bytes()), ())
+
+
+def _result_of(document: dict[str, Any], heat_maps: tuple[HeatMap, ...]) -> ExamResult:
     parts = {name: _parts(kind, document.get(name, ())) for name, kind in _TUPLES.items()}
     return ExamResult(
         study_instance_uid=document["study_instance_uid"],

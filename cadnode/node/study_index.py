@@ -92,6 +92,10 @@ class Studies:
             _remember(self._patients, key, known)
         return known[1]
 
+    def present_content(self, name: str) -> str:
+        """Fingerprint of what is to be read of the study, or was; "" where there is nothing."""
+        return self._held_of(key_of(name)).content
+
     def page_of(self, name: str) -> StudyReport | None:
         """The rendered report of the study's present content, else the newest of an earlier one."""
         key = key_of(name)
@@ -217,6 +221,7 @@ class Studies:
             is_complete=result.get("complete"),
             n_findings=len(result["findings"]) if result else None,
             exam_score=result["exam"]["score"] if result else None,
+            scored_by=tuple(sorted({v["algorithm"] for v in result.get("views", ())})),
             reasons=(*verdict.reasons, *_skipped(result)),
             deliveries=verdict.deliveries,
             n_instances=held.n_instances,

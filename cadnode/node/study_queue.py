@@ -21,6 +21,7 @@ from cadnode.node.study_index import Studies
 from cadnode.node.study_table import Look, StudyTable
 from cadnode.settings import Settings
 from cadnode.web.node import Unavailable
+from cadnode.web.operating_points import RecentScore
 from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
 from cadnode.web.study import KEY
 
@@ -32,6 +33,7 @@ _QUICK_S: Final = 0.2  # a pass that takes no longer is made before a page is sh
 _AT_MOST_S: Final = 0.5
 _PAUSE_S: Final = 1.0
 _PAUSES: Final = 4.0  # as long as a pass took: the rest of the time is for those who read
+RECENT: Final = 500  # studies that an operating point is tried on
 _JOBS: Final = ("consider", "process", "answer", "deliver", "fetch")
 
 log = get_logger("web")
@@ -85,6 +87,13 @@ class StudyQueue:
                 "is the disk full, or `studies.sqlite` in the storage folder somebody else's file?",
             ) from None
         return replace(found, is_complete=self._is_complete)
+
+    def recent_scores(self) -> list[RecentScore]:
+        """Scores of the last `RECENT` studies, from the list alone; none while it is not there."""
+        try:
+            return self._table.recent_scores(RECENT)
+        except sqlite3.Error:
+            return []
 
     def refresh(self, within_s: float = float("inf")) -> bool:
         """Make one pass; whether every study has been looked at. What cannot be, waits."""

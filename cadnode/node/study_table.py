@@ -20,11 +20,12 @@ from cadnode.exam.patient import Patient
 from cadnode.log import hashed
 from cadnode.node.study_line import document_of, row_of
 from cadnode.web.deliveries import OWED
+from cadnode.web.operating_points import RecentScore
 from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
 from cadnode.web.study import State
 
 FILE: Final = "studies.sqlite"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _WITHIN_S: Final = 5.0  # for which another process may hold the file
 _DAMAGED: Final = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _MICRO: Final = 1_000_000
@@ -82,6 +83,18 @@ class StudyTable:
             needing,
             n_found=n_found,
         )
+
+    def recent_scores(self, most: int) -> list[RecentScore]:
+        """The scores of the exams that changed last, as far as they have one, the newest first."""
+        query = "SELECT key, document FROM study ORDER BY at DESC, key DESC LIMIT ?"
+        with self._open() as found:
+            rows = found.execute(query, (most,)).fetchall()
+        studies = (row_of(key, document).study for key, document in rows)
+        return [
+            RecentScore(study.exam_score, study.scored_by)
+            for study in studies
+            if study.exam_score is not None
+        ]
 
     def seen(self) -> dict[str, float]:
         """When the files of each listed study had changed last, by key."""

@@ -7,8 +7,11 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from cadnode.domain import Box, ExamResult, Finding, HeatMap
-from cadnode.explain.overlay import OPACITY, display_size, heat_layer, place
+from cadnode.domain import ExamResult, Finding, HeatMap
+from cadnode.explain import ramp
+from cadnode.explain.overlay import display_size
+from cadnode.explain.smooth import shown
+from cadnode.page.crops import is_of_region
 from cadnode.report.edition import ENSEMBLE
 from cadnode.report.wording import KIND_NAMES
 from cadnode.web.viewing import ShownOutline
@@ -42,12 +45,11 @@ def map_picture(
     counts, as in the joint map. The hottest paint is opaque: a viewer's slider dims it.
     """
     size = display_size(*shape, MAP_SIDE)
-    values = np.zeros(size, np.float32)
+    values, of_region = np.zeros(size, np.float32), is_of_region(algorithm)
     for one in _maps(result.heat_maps, sop_instance_uid, algorithm):
-        values = np.maximum(values, place(one, shape, size))
-    together = HeatMap(sop_instance_uid, values, Box(0, 0, *shape), algorithm)
-    layer = heat_layer(together, shape, size)
-    layer[..., 3] = np.clip(layer[..., 3] / OPACITY, 0, 255)
+        values = np.maximum(values, shown(one, shape, size, of_region=of_region))
+    layer = ramp.painted(values)
+    layer[..., 3] = np.clip(layer[..., 3] / ramp.OPACITY, 0, 255)
     buffer = io.BytesIO()
     Image.fromarray(layer).save(buffer, "WEBP", quality=_QUALITY, method=1)
     return buffer.getvalue()

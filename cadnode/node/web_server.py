@@ -23,9 +23,11 @@ from cadnode.node.jobs import JobLookup
 from cadnode.node.listener import open_spool
 from cadnode.node.orders import DeliveryDesk
 from cadnode.node.priors.desk import Priors
+from cadnode.node.reader_verdicts import VerdictStore
 from cadnode.node.region_desk import RegionDesk
 from cadnode.node.study_index import Studies
 from cadnode.node.study_queue import StudyQueue
+from cadnode.node.study_readings import StudyReadings
 from cadnode.node.study_views import StudyViewer
 from cadnode.node.study_way import StudyWays
 from cadnode.node.supervise import stopping_on_signal
@@ -70,6 +72,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             node = replace(
                 node, orders=desk.orders(), viewing=viewer.viewing(library_file()),
                 priors=priors.desk(), regions=region_desk.regions(),
+                verdicts=VerdictStore(settings.storage.folder).book(),
             )  # fmt: skip
             app = create(node, access, Trail.of(settings))
             with _kept(queue), cache.kept():
@@ -110,6 +113,8 @@ def node_of(
         notify=notify,
         patient_of=studies.patient_of,
         page_of=studies.page_of,
+        readings_of=StudyReadings(settings, studies).of,
+        recent_scores=queue.recent_scores,
         health=HealthCheck(settings, progress),
         way_of=StudyWays(settings, studies).of,
     )

@@ -57,7 +57,11 @@ def crop_of(
             for c in finding.calcifications
         ],
         "maps": [
-            {"name": m.algorithm, "label": map_label(m.algorithm), "url": _layer(m, window)}
+            {
+                "name": m.algorithm,
+                "label": map_label(m.algorithm),
+                "url": _layer(m, (image.shape[0], image.shape[1]), window),
+            }
             for m in maps_of(finding, maps)
         ],
     }
@@ -118,7 +122,12 @@ def maps_of(finding: Finding, maps: Sequence[HeatMap]) -> list[HeatMap]:
 
 def _place(algorithm: str) -> tuple[bool, bool, str]:
     """Sort key: the ensemble's map, then the whole view's, then those of regions."""
-    return algorithm != ENSEMBLE, not map_label(algorithm).startswith("DIB"), algorithm
+    return algorithm != ENSEMBLE, is_of_region(algorithm), algorithm
+
+
+def is_of_region(algorithm: str) -> bool:
+    """Whether an algorithm's maps are of regions, not of whole views."""
+    return algorithm != ENSEMBLE and not map_label(algorithm).startswith("DIB")
 
 
 def map_label(algorithm: str) -> str:
@@ -137,15 +146,7 @@ def _centre(box: Box) -> tuple[float, float]:
     return (box.row0 + box.row1) / 2, (box.col0 + box.col1) / 2
 
 
-def _layer(heat_map: HeatMap, window: Box) -> str:
+def _layer(heat_map: HeatMap, view: tuple[int, int], window: Box) -> str:
     """The window's part of the map as a picture."""
-    box = heat_map.box
-    moved = Box(
-        box.row0 - window.row0,
-        box.col0 - window.col0,
-        box.row1 - window.row0,
-        box.col1 - window.col0,
-    )
-    shown = HeatMap(heat_map.sop_instance_uid, heat_map.values, moved, heat_map.algorithm)
-    source = (window.row1 - window.row0, window.col1 - window.col0)
-    return map_url(shown, source, (MAP_PIXELS, MAP_PIXELS))
+    size = (MAP_PIXELS, MAP_PIXELS)
+    return map_url(heat_map, view, size, window, of_region=is_of_region(heat_map.algorithm))

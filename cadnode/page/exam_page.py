@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import cv2
-import numpy as np
 
 from cadnode.domain import (
     SKIP_MEANINGS,
-    Box,
     ExamResult,
     Finding,
     FloatImage,
@@ -20,7 +18,8 @@ from cadnode.domain import (
 from cadnode.errors import NotProcessable
 from cadnode.exam.exam import Mammogram
 from cadnode.exam.patient import Patient
-from cadnode.explain.overlay import display_size, heat_layer
+from cadnode.explain.overlay import display_size
+from cadnode.explain.ramp import scale
 from cadnode.html.environment import ON_SCREENS, environment
 from cadnode.imaging.spacing import spacing_of
 from cadnode.page import panels
@@ -36,7 +35,6 @@ from cadnode.report.wording import below_operating_point, missing_breasts
 LONGER_SIDE: Final = 1100
 MOST_CROPS: Final = 24
 HANGING: Final = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
-RAMP_STEPS: Final = 9
 SEXES: Final = {"F": "female", "M": "male", "O": "other"}
 
 
@@ -91,7 +89,7 @@ def _context(content: PageContent) -> dict[str, Any]:
         "missing": missing_breasts(result),
         "evidence": panels.evidence(result, names),
         "systems": panels.system_panels(result, content.cards),
-        "ramp": _ramp(),
+        "ramp": scale(),
     }
 
 
@@ -205,11 +203,3 @@ def _labels(m: Mammogram, result: ExamResult) -> dict[str, Any]:
 
 def _map_name(heat_map: HeatMap) -> str:
     return "ensemble map" if heat_map.algorithm == ENSEMBLE else f"map of {heat_map.algorithm}"
-
-
-def _ramp() -> str:
-    """CSS colours of the heat map's scale, from 0 to 1."""
-    steps = np.linspace(0, 1, RAMP_STEPS, dtype=np.float32)[None]
-    scale = HeatMap("", steps, Box(0, 0, 1, RAMP_STEPS), "")
-    colours = heat_layer(scale, (1, RAMP_STEPS), (1, RAMP_STEPS))[0, :, :3]
-    return ",".join(f"rgb({r},{g},{b})" for r, g, b in colours)

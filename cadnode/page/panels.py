@@ -17,10 +17,10 @@ from cadnode.domain import (
 )
 from cadnode.exam.evidence import name_of
 from cadnode.models.card import ModelCard
-from cadnode.report.scores import phantom_systems
-from cadnode.report.sr.documents import took_part
+from cadnode.report.scores import phantom_systems, took_part, why_not_assessed
 from cadnode.report.wording import (
     KIND_NAMES,
+    METHODS,
     assessment_by,
     counting,
     descriptors,
@@ -28,14 +28,6 @@ from cadnode.report.wording import (
     origin,
     plain,
 )
-
-METHODS: Final = {
-    System.KIM2018: "weakly supervised network (DIB-MG), whole views",
-    System.KANG2021: "mean of five CNNs, regions",
-    System.HELSINKI_DTL: "ResNeXt, double transfer learning, regions",
-    System.WANG2016: "stacked autoencoder on measured features, regions",
-}
-
 
 THINGS: Final = {"patient": "Patient", "kind": "Kind", "laterality": "Side", "view": "View"}
 
@@ -154,23 +146,13 @@ def _cell(finding: Finding, system: System, result: ExamResult) -> dict[str, Any
     """One system's assessment of one finding, or why there is none."""
     assessment = assessment_by(finding, system)
     if assessment is None:
-        return {"system": system.value, "assessment": None, "why": _why_none(result, system)}
+        return {"system": system.value, "assessment": None, "why": why_not_assessed(result, system)}
     return {
         "system": system.value,
         "assessment": assessment,
         "counts": assessment is counting(finding),
         "why": _members(assessment),
     }
-
-
-def _why_none(result: ExamResult, system: System) -> str:
-    """Why a system has no assessment of a finding."""
-    status = next((s for s in result.systems if s.system is system), None)
-    if status is not None and not status.active:
-        return f"not active: {plain(status.reason) or 'no model of it is active'}"
-    if status is None or took_part(result, status):
-        return "took part, but does not assess this finding"
-    return f"took no part: {plain(status.reason) or 'nothing in this exam was for it to read'}"
 
 
 def _members(assessment: Assessment) -> str:

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cadnode.domain import FloatImage, HeatMap
-from cadnode.explain.overlay import OPACITY, heat_layer
+from cadnode.domain import Box, FloatImage, HeatMap
+from cadnode.explain.overlay import heat_layer
+from cadnode.explain.ramp import OPACITY
 
 
 def grey_url(grey: FloatImage) -> str:
@@ -17,13 +18,20 @@ def grey_url(grey: FloatImage) -> str:
     return _data_url(picture, "JPEG", quality=88)
 
 
-def map_url(heat_map: HeatMap, source: tuple[int, int], size: tuple[int, int]) -> str:
+def map_url(
+    heat_map: HeatMap,
+    source: tuple[int, int],
+    size: tuple[int, int],
+    window: Box | None = None,
+    *,
+    of_region: bool = False,
+) -> str:
     """The map alone, transparent where it is low, as a WebP data URL.
 
-    It covers `source` (rows, columns) of the heat map's image with `size` (rows, columns). Its
-    hottest paint is opaque: the page's slider dims it.
+    It covers `source` (rows, columns) of the heat map's image, or a window of it, with `size`
+    (rows, columns). Its hottest paint is opaque: the page's slider dims it.
     """
-    layer: NDArray[np.uint8] = heat_layer(heat_map, source, size)
+    layer: NDArray[np.uint8] = heat_layer(heat_map, source, size, window, of_region=of_region)
     layer[..., 3] = np.clip(layer[..., 3] / OPACITY, 0, 255)
     return _data_url(Image.fromarray(layer), "WEBP", quality=80, method=1)
 

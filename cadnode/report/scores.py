@@ -18,10 +18,11 @@ from cadnode.domain import (
     FindingKind,
     ModelUse,
     System,
+    SystemStatus,
     TrainingMaterial,
 )
 from cadnode.report import codes
-from cadnode.report.wording import counting, listed, material_words
+from cadnode.report.wording import counting, listed, material_words, plain
 
 _LONGEST: Final = 64  # of a Code Meaning (LO)
 PHANTOM_NOTE: Final = (
@@ -133,6 +134,21 @@ def read_something(result: ExamResult) -> frozenset[System]:
     scored = {system_of(result, view.algorithm) for view in result.views}
     assessed = {a.system for f in result.findings for a in f.assessments}
     return frozenset(system for system in scored | assessed if system is not None)
+
+
+def took_part(result: ExamResult, status: SystemStatus) -> bool:
+    """Whether the system scored a view or assessed a region of this exam."""
+    return status.active and status.system in read_something(result)
+
+
+def why_not_assessed(result: ExamResult, system: System) -> str:
+    """Why a system has no assessment of a finding."""
+    status = next((s for s in result.systems if s.system is system), None)
+    if status is not None and not status.active:
+        return f"not active: {plain(status.reason) or 'no model of it is active'}"
+    if status is None or took_part(result, status):
+        return "took part, but does not assess this finding"
+    return f"took no part: {plain(status.reason) or 'nothing in this exam was for it to read'}"
 
 
 def phantom_systems(result: ExamResult) -> list[str]:

@@ -25,6 +25,12 @@ KIND_NAMES = {
     FindingKind.MARKED_REGION: "marked region",
 }
 
+METHODS: Final = {
+    System.KIM2018: "weakly supervised network (DIB-MG), whole views",
+    System.KANG2021: "mean of five CNNs, regions",
+    System.HELSINKI_DTL: "ResNeXt, double transfer learning, regions",
+    System.WANG2016: "stacked autoencoder on measured features, regions",
+}
 
 SIDES: Final = {Laterality.RIGHT: "right", Laterality.LEFT: "left"}
 _COMMAND: Final = re.compile(r"`|\bcadnode (models|train)\b")

@@ -22,6 +22,7 @@ from cadnode.web import (
     queue_pages,
     region_pages,
     rights,
+    verdict_routes,
     view_pages,
 )
 from cadnode.web.access import Access, AccessGate
@@ -123,6 +124,7 @@ def create(node: Node, access: Access, recorder: Recorder | None = None) -> Fast
     app.include_router(pages.routes(node, templates))
     app.include_router(view_pages.routes(node))
     app.include_router(priors.routes(node, templates))
+    app.include_router(verdict_routes.routes(node, templates))
     app.include_router(login.routes(access, templates))
     rights.check(app.routes)
     # Handlers are coroutines: plain functions would wait for a thread that slow pages have.

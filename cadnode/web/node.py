@@ -1,15 +1,18 @@
 """What the HTTP side asks of the node behind it, bound by `node.web_server`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cadnode.domain import ExamResult
 from cadnode.errors import CadnodeError
 from cadnode.exam.patient import Patient
 from cadnode.web.deliveries import Orders
+from cadnode.web.operating_points import RecentScore
 from cadnode.web.prior_exams import PriorDesk
 from cadnode.web.queue import StudyFilter, StudyPage
+from cadnode.web.reader_verdicts import VerdictBook
 from cadnode.web.regions import Regions
 from cadnode.web.study import StudyState
 from cadnode.web.viewing import Viewing
@@ -154,6 +157,19 @@ class StudyReport:
 
 
 @dataclass(frozen=True, slots=True)
+class StudyReading:
+    """One patient's reading of a study: the content's fingerprint, her number in it (from 1).
+
+    `result` has no heat maps. `is_current`: it is of the images that the study holds now.
+    """
+
+    content: str
+    patient: int
+    result: ExamResult
+    is_current: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """The node behind the HTTP side.
 
@@ -162,8 +178,11 @@ class Node:
     `notify(notice)`: fetch and read a study; the same notice twice does nothing twice.
     `patient_of(name)`: whose study it is, for the pages.
     `page_of(name)`: the study's rendered report, or that of an earlier reading; None without one.
+    `readings_of(name)`: the scores of the study's newest result, one reading a patient.
+    `recent_scores()`: those of the exams that were read last, the newest first.
     `health()`: how the node is.
     `way_of(study)`: the way that a study in this state took so far.
+    `verdicts`: what readers said of findings; None where it is not kept.
     `orders`: what may be ordered of studies and deliveries; None where nobody takes orders.
     `viewing`: the studies' images and layers; None where none are shown.
     `priors`: the prior exams of a study's woman; None where nobody looks for them.
@@ -184,3 +203,6 @@ class Node:
     viewing: Viewing | None = None
     priors: PriorDesk | None = None
     regions: Regions | None = None
+    readings_of: Callable[[str], Sequence[StudyReading]] = lambda name: ()
+    recent_scores: Callable[[], Sequence[RecentScore]] = lambda: ()
+    verdicts: VerdictBook | None = None

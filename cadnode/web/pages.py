@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from cadnode.web import region_pages
+from cadnode.web import assessment, region_pages
 from cadnode.web.caller import by_whom, caller_of
 from cadnode.web.cross_site import form_of
 from cadnode.web.deliveries import OWED, OrderRefused, Orders
@@ -192,6 +192,7 @@ def _study(
     }
     context |= room_of(node, state, name, patient)
     context |= region_pages.context(node, name)
+    context |= assessment.context(node, name, caller)
     status = 404 if state.state is State.UNKNOWN or refused else 200
     return templates.page("study.html.jinja", caller, status, **context)
 

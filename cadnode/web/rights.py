@@ -50,6 +50,8 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/studies/{name}/priors/{prior}/views/{view}/preview"): Right(_VIEWER, Action.VIEWED),
     # Who may look at a study may have what is looked at beside it; nothing is read or sent for it.
     ("POST", "/studies/{name}/priors/{prior}/fetch"): Right(_VIEWER, Action.ORDERED),
+    ("GET", "/studies/{name}/assessment"): Right(_VIEWER, Action.VIEWED),
+    ("POST", "/studies/{name}/verdicts"): Right(_VIEWER, Action.JUDGED),
     ("POST", "/studies/{name}/retry"): Right(_OPERATOR, Action.RETRIED),
     ("POST", "/studies/{name}/redeliver"): Right(_OPERATOR, Action.REDELIVERED),
     ("POST", "/studies/{name}/reread"): Right(_OPERATOR, Action.REREAD),
@@ -63,6 +65,8 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/api/studies/{name}"): Right(_VIEWER, Action.VIEWED),
     ("GET", "/api/studies/{name}/regions"): Right(_VIEWER, Action.VIEWED),
     ("POST", "/api/studies/{name}/regions"): Right(_VIEWER, Action.REGION_ASKED),
+    ("GET", "/api/studies/{name}/verdicts"): Right(_VIEWER, Action.VIEWED),
+    ("POST", "/api/studies/{name}/verdicts"): Right(_VIEWER, Action.JUDGED),
     ("GET", "/api/deliveries"): Right(_VIEWER, Action.QUERIED),
     ("POST", "/api/studies/retry"): Right(_OPERATOR, Action.RETRIED),
     ("POST", "/api/studies/drop"): Right(_OPERATOR, Action.DROPPED),

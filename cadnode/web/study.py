@@ -82,8 +82,8 @@ class StudyState:
     """One study. `key` is its hashed UID; `study_instance_uid` is "" where only that is known.
 
     `is_complete`: both standard views of a breast were scored; no findings in an exam that is not
-    complete make no negative exam. `exam_score` is in [0, 1]. `deliveries` has a word of
-    `DELIVERY_MEANINGS` per destination.
+    complete make no negative exam. `exam_score` is in [0, 1]; `scored_by` are the models that
+    scored views. `deliveries` has a word of `DELIVERY_MEANINGS` per destination.
     """
 
     key: str
@@ -97,6 +97,7 @@ class StudyState:
     deliveries: tuple[tuple[str, str], ...] = ()
     n_instances: int = 0
     updated_at: datetime | None = None
+    scored_by: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:

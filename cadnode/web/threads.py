@@ -18,6 +18,7 @@ PASSWORDS: Final = 4  # two are compared at a time (`identity.passwords`)
 PROVIDER: Final = 4  # of OpenID Connect: slow ones hold up nobody who has a password
 PIXELS: Final = 6  # of viewers: decoding holds up no page, and at most two decode at a time
 PRIORS: Final = 4  # they wait for sources; what they show is decoded
+VERDICTS: Final = 2  # each is synced to the disk, and waits for an erasure of its study
 TRAIL: Final = 4  # a trail writes one line at a time
 
 

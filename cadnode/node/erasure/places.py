@@ -56,6 +56,7 @@ PLACES: Final = (
     StoredPlace("storage commitments", ("commitments/*/*",), Holds.PATIENT),
     StoredPlace("pins", ("pins/*",), Holds.KEYS),
     StoredPlace("ways of studies", ("way/*",), Holds.KEYS),
+    StoredPlace("readers' verdicts", ("verdicts/*",), Holds.KEYS),
     StoredPlace("studies set aside", ("set_aside/*",), Holds.KEYS),
     StoredPlace("state of the roles", ("roles/**",), Holds.KEYS),
     StoredPlace("job database", ("jobs.sqlite*",), Holds.KEYS),

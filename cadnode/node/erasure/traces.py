@@ -13,7 +13,16 @@ from typing import Any, Final
 
 from cadnode.files import sync_folder, write_whole
 from cadnode.log import hashed
-from cadnode.node import commitments, pins, poison, results, study_table, tombstones, undelivered
+from cadnode.node import (
+    commitments,
+    pins,
+    poison,
+    reader_verdicts,
+    results,
+    study_table,
+    tombstones,
+    undelivered,
+)
 from cadnode.node.results import Results
 from cadnode.receive import way_log
 from cadnode.receive.fetch import requests
@@ -25,6 +34,7 @@ _OF_STUDY: Final = (
     (f"{tombstones.FOLDER}", "{study}.json"),
     (f"{undelivered.FOLDER}", "{study}.*.json"),
     (f"{pins.FOLDER}", "{study}.json"),
+    (f"{reader_verdicts.FOLDER}", "{study}.jsonl"),
     ("set_aside", "{study}-*.json"),
     (way_log.FOLDER, "{study}.jsonl"),
     ("spool/requests", "unreadable-{study}*"),
@@ -85,6 +95,7 @@ def strip_shared_study(storage: Path, study: str, names: Iterable[str], uids: Se
     study_table.forget(storage, [study])  # so is its line
     keys = {hashed(uid) for uid in uids}
     gone = {*names, *(f"{key}.dcm" for key in keys)}
+    reader_verdicts.strip(storage, study, keys)
     for content in Results.in_storage(storage).of_study(study).glob("*"):
         _strip(content / results.INPUTS, gone)
         for path in content.glob("commitment.*.json"):

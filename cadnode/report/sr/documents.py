@@ -7,10 +7,10 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID
 
-from cadnode.domain import ExamResult, SystemStatus
+from cadnode.domain import ExamResult
 from cadnode.report.edition import Edition
 from cadnode.report.identity import MANUFACTURER
-from cadnode.report.scores import phantom_sentence, read_something
+from cadnode.report.scores import phantom_sentence, took_part
 from cadnode.report.sr.image_library import evidence
 from cadnode.report.wording import below_operating_point, contradictions, missing_breasts, plain
 
@@ -80,11 +80,6 @@ def remarks(result: ExamResult) -> list[str]:
         *filter(None, sentences),
         *absences(result),
     ]
-
-
-def took_part(result: ExamResult, status: SystemStatus) -> bool:
-    """Whether the system scored a view or assessed a region of this exam."""
-    return status.active and status.system in read_something(result)
 
 
 def absences(result: ExamResult) -> list[str]:

@@ -23,13 +23,13 @@ from cadnode.report.identity import (
     patient_and_study,
     stamp,
 )
+from cadnode.report.scores import took_part
 from cadnode.report.sr.documents import (
     add_document,
     document_uid,
     observer,
     predecessors,
     remarks,
-    took_part,
 )
 from cadnode.report.sr.image_library import evidence, image_library, images, markers
 from cadnode.report.sr.measurement_groups import measurement_groups, summary

@@ -27,9 +27,9 @@ from cadnode.errors import ReportError
 from cadnode.report import codes
 from cadnode.report.edition import Edition
 from cadnode.report.identity import contributing_equipment, file_meta, patient_and_study, stamp
-from cadnode.report.scores import assessment_scorer, phantom_sentence
+from cadnode.report.scores import assessment_scorer, phantom_sentence, took_part
 from cadnode.report.sr import group_parts as parts
-from cadnode.report.sr.documents import absences, add_document, observer, took_part
+from cadnode.report.sr.documents import absences, add_document, observer
 from cadnode.report.sr.finding_groups import drawn_in, image_region, reaches
 from cadnode.report.sr.image_library import evidence, image_library, markers
 from cadnode.report.sr.measurement_report import as_lists

@@ -86,7 +86,7 @@ async function refresh() {
     }
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const wanted = fresh.querySelector("main");
-    if (wanted) {
+    if (wanted && !main.querySelector("[data-busy]")) {
       document.title = fresh.title;
       show(main, wanted);
     }

@@ -92,6 +92,7 @@ def test_codes_have_the_meanings_of_ps3_16() -> None:
         (Action.REFUSED, "110113", "110132", "E"),
         (Action.VIEWED, "110103", "study-viewed", "R"),
         (Action.EXPORTED, "110106", "study-exported", "R"),
+        (Action.JUDGED, "110103", "finding-judged", "U"),
         (Action.QUERIED, "110112", "studies-listed", "E"),
         (Action.RECEIVED, "110104", "study-received", "C"),
         (Action.PEER_REFUSED, "110113", "110126", "E"),

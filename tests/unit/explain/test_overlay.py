@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cadnode.domain import Box, HeatMap
-from cadnode.explain.overlay import SILENT, display_size, heat_layer, overlay, place
+from cadnode.explain.overlay import display_size, heat_layer, overlay, place
+from cadnode.explain.ramp import SILENT
 from tests.report_cases import flat_image
 
 GREY = np.full((400, 300), 0.4, np.float32)
@@ -18,7 +19,7 @@ def hill(row: int, column: int, box: Box, top: float = 1.0) -> HeatMap:
 
 
 @pytest.mark.parametrize(("row", "column"), [(8, 22), (30, 5), (20, 15)])
-def test_the_reddest_point_lies_on_the_peak_of_the_map(row: int, column: int) -> None:
+def test_the_hottest_point_lies_on_the_peak_of_the_map(row: int, column: int) -> None:
     box = Box(100, 60, 300, 240)  # one cell is 5 rows × 6 columns
 
     picture = overlay(GREY, hill(row, column, box), longest_side=None).astype(int)
@@ -29,7 +30,7 @@ def test_the_reddest_point_lies_on_the_peak_of_the_map(row: int, column: int) ->
     assert abs(found_column - 6 * (column + 0.5)) <= 6
 
 
-def test_high_values_are_red_and_middling_ones_blue() -> None:
+def test_high_values_are_orange_and_middling_ones_violet() -> None:
     whole = Box(0, 0, 400, 300)
     high = HeatMap("1", np.full((4, 3), 0.95, np.float32), whole, "m")
     low = HeatMap("1", np.full((4, 3), 0.3, np.float32), whole, "m")
@@ -48,7 +49,7 @@ def test_nothing_is_painted_where_the_map_is_low() -> None:
     assert (overlay(GREY, low)[200, 150] == 102).all()  # 0.4 · 255
 
 
-def test_a_weak_map_is_not_stretched_to_red() -> None:
+def test_a_weak_map_is_not_stretched() -> None:
     weak = hill(20, 15, Box(0, 0, 400, 300), top=0.3)
 
     picture = overlay(GREY, weak).astype(int)

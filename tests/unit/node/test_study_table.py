@@ -10,6 +10,7 @@ from cadnode.exam.patient import Patient
 from cadnode.log import hashed
 from cadnode.node import study_table
 from cadnode.node.study_table import Look, StudyTable
+from cadnode.web.operating_points import RecentScore
 from cadnode.web.queue import StudyFilter, StudyRow
 from cadnode.web.study import Reason, State, StudyState
 
@@ -187,3 +188,18 @@ def test_a_file_of_another_version_is_made_anew(table: StudyTable, tmp_path: Pat
 def test_without_a_list_there_is_nothing_to_forget(tmp_path: Path) -> None:
     assert study_table.forget(tmp_path, names(1)) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_scores_of_the_last_exams_are_read_from_the_list_alone(tmp_path: Path) -> None:
+    found = StudyTable(tmp_path)
+    looks = [
+        look(1, exam_score=0.7, scored_by=("dib-mg-film",)),
+        look(2),
+        look(3, exam_score=0.2, scored_by=("dib-mg-digital", "dib-mg-film")),
+        look(4, exam_score=0.9, scored_by=("dib-mg-film",)),
+    ]
+    found.put(looks, lambda key: 1.0)
+    assert found.recent_scores(3) == [
+        RecentScore(0.7, ("dib-mg-film",)),
+        RecentScore(0.2, ("dib-mg-digital", "dib-mg-film")),
+    ]

@@ -62,18 +62,15 @@ def test_roles_are_those_that_are_documented() -> None:
     )
 
 
-def test_whatever_changes_something_is_no_viewers_but_the_log_out() -> None:
+def test_whatever_changes_something_is_no_viewers_but_a_readers_own_word_and_the_log_out() -> None:
     searches = {"/search", "/api/studies/search"}  # posted, so that no address has a name in it
     # What is looked at beside a study: it is not read, and goes with the study.
     looks = {"/studies/{name}/priors/{prior}/fetch"}
     # Whoever may look at a view may ask the systems about a place in it.
     searches |= {"/studies/{name}/regions", "/api/studies/{name}/regions"}
+    own = {"/logout", "/studies/{name}/verdicts", "/api/studies/{name}/verdicts"}
     for (method, path), right in RIGHTS.items():
-        if (
-            method != "GET"
-            and right.role is not None
-            and path not in {"/logout", *searches, *looks}
-        ):
+        if method != "GET" and right.role is not None and path not in {*own, *searches, *looks}:
             assert right.role >= Role.OPERATOR
         if method != "GET":
             assert right.action is not None

@@ -9,18 +9,21 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
+from cadnode.domain import Box
 from cadnode.log import hashed
 from cadnode.node import pins, results, study_table, tombstones
 from cadnode.node.erasure.patient import ErasureRefused, WantedPatient
 from cadnode.node.erasure.places import files_below, place_of
 from cadnode.node.gated_steps import gated
 from cadnode.node.jobs import DeliveryStatus
+from cadnode.node.reader_verdicts import VerdictStore
 from cadnode.node.study_gate import StudyBusy, StudyGate
 from cadnode.node.study_index import Studies
 from cadnode.node.study_queue import StudyQueue
 from cadnode.node.workflow_steps import DeliveryNote
 from cadnode.receive.spool import Received
 from cadnode.web.queue import StudyFilter
+from cadnode.web.reader_verdicts import ReaderVerdict, VerdictWord
 from tests.erasure_cases import ANN, BEA, OF_ANN, ErasureNode, hits_of, images, make_two
 from tests.synthetic import uid
 
@@ -199,6 +202,20 @@ def test_notes_pins_and_commitments_of_the_study_go_too(node: ErasureNode) -> No
     pins.pin(node.folder, pins.Pin(ANNS, "why"))
     tombstones.bury(node.folder, ANNS)
     content = node.worker.fingerprint(ANNS)
+    said = ReaderVerdict(
+        VerdictWord.ACCEPTED,
+        1.0,
+        "vera",
+        content,
+        1,
+        1,
+        "0" * 16,
+        Box(0, 0, 1, 1),
+        "mass",
+        0.5,
+        "m",
+    )
+    VerdictStore(node.folder).add(ANNS, said)
     known = node.folder / "set_aside" / f"{ANNS}-{content}.json"
     known.parent.mkdir()
     known.write_text('{"code": "reading_kills_worker"}')
@@ -229,7 +246,7 @@ def test_notes_pins_and_commitments_of_the_study_go_too(node: ErasureNode) -> No
     assert not (requested / "cc.json").exists()
     assert json.loads(deaths.read_bytes()) == []
     assert not hand.read_bytes().strip()
-    for name in ("pins", "set_aside", "removed", "commitments/asked"):
+    for name in ("pins", "set_aside", "removed", "commitments/asked", "verdicts"):
         assert list((node.folder / name).iterdir()) == []
 
 
