@@ -30,6 +30,7 @@ from cadnode.settings.sections import WebSection
 from cadnode.web.access import Access
 from cadnode.web.api import create
 from cadnode.web.deliveries import Delivery, DeliveryFilter, Ordered, Orders
+from cadnode.web.destinations import Echo, Owed, Peer, PeerGroup, Peers, Protection, UnknownPeer
 from cadnode.web.node import Health, HealthProblem, Node, Notice, StudyReport
 from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
 from cadnode.web.study import Reason, State, StudyState
@@ -61,6 +62,12 @@ DONE = StudyState(
 )
 WELL = Health("0.1.0", {"listener": "up", "worker": "up", "web": "up"}, {}, ())
 ILL = Health("0.1.0", {"listener": "down"}, {}, (HealthProblem("role_down", "It is down", "look"),))
+
+
+ARCHIVE = Peer(
+    PeerGroup.DESTINATIONS, "archive", "dicom", "ORTHANC at 10.0.0.5:4242", Protection.TLS,
+    profile="standard", owed=Owed(waiting=2, refused=1, today=7, week=30),
+)  # fmt: skip
 
 
 @cache
@@ -125,6 +132,9 @@ class Told:
     filters: list[StudyFilter] = field(default_factory=list)
     after: str = ""  # of the page, where more follow
     is_complete: bool = True
+    peers: tuple[Peer, ...] = (ARCHIVE,)
+    echo: Echo = field(default_factory=lambda: Echo(1.0, "ok", "answered C-ECHO"))
+    asked: list[tuple[str, str]] = field(default_factory=list)
 
     def _page(self, wanted: StudyFilter) -> StudyPage:
         self.filters.append(wanted)
@@ -132,6 +142,12 @@ class Told:
         needing = sum(row.study.needs_you for row in rows)
         counts = Counter(row.study.state for row in rows)
         return StudyPage(tuple(rows), self.after, counts, needing, self.is_complete)
+
+    def ask(self, group: PeerGroup, name: str) -> Echo:
+        if (group, name) not in {(peer.group, peer.name) for peer in self.peers}:
+            raise UnknownPeer("there is no such peer", "look")
+        self.asked.append((group, name))
+        return self.echo
 
     def node(self) -> Node:
         def raising(value: Any) -> Any:
@@ -171,6 +187,7 @@ class Told:
                 lambda *words: order("drop", *words),
                 listed,
             ),
+            peers=Peers(lambda: self.peers, self.ask),
         )
 
 

@@ -22,6 +22,7 @@ from cadnode.node.http_server import REMOTE, HttpLimits, HttpServer
 from cadnode.node.jobs import JobLookup
 from cadnode.node.listener import open_spool
 from cadnode.node.orders import DeliveryDesk
+from cadnode.node.peer_desk import PeerDesk
 from cadnode.node.study_index import Studies
 from cadnode.node.study_queue import StudyQueue
 from cadnode.node.supervise import stopping_on_signal
@@ -56,7 +57,9 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             studies = Studies(settings, open_spool(settings, pulse), progress)
             queue = StudyQueue(settings, studies, progress)
             node = node_of(settings, progress, announcer, studies, queue)
-            app = create(replace(node, orders=desk.orders()), access, Trail.of(settings))
+            peers = PeerDesk(settings, desk.listed).peers()
+            node = replace(node, orders=desk.orders(), peers=peers)
+            app = create(node, access, Trail.of(settings))
             with _kept(queue):
                 _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)
             desk.close()

@@ -8,6 +8,7 @@ from typing import Any, Final
 from cadnode.errors import CadnodeError
 from cadnode.exam.patient import Patient
 from cadnode.web.deliveries import Orders
+from cadnode.web.destinations import Peers
 from cadnode.web.queue import StudyFilter, StudyPage
 from cadnode.web.study import StudyState
 
@@ -160,6 +161,7 @@ class Node:
     `page_of(name)`: the study's rendered report, or that of an earlier reading; None without one.
     `health()`: how the node is.
     `orders`: what may be ordered of studies and deliveries; None where nobody takes orders.
+    `peers`: what may be asked about other machines.
 
     `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
     when the disk is full, and `UnknownSource`; `listed` when the list cannot be read.
@@ -172,3 +174,4 @@ class Node:
     page_of: Callable[[str], StudyReport | None]
     health: Callable[[], Health]
     orders: Orders | None = None
+    peers: Peers | None = None

@@ -8,6 +8,7 @@ from markupsafe import Markup, escape
 
 from cadnode.html.environment import ON_SCREENS, environment
 from cadnode.web.caller import Caller
+from cadnode.web.navigation import places_of
 from cadnode.web.study import DELIVERY_MEANINGS
 
 STATIC: Final = {
@@ -21,6 +22,7 @@ class Templates:
     def __init__(self) -> None:
         self._templates = environment("cadnode.web", dark=ON_SCREENS)
         self._templates.filters["with_code"] = _with_code
+        self._templates.globals["places_of"] = places_of
         self._templates.globals["delivery_meanings"] = DELIVERY_MEANINGS
 
     def text(self, template: str, **values: object) -> str:

@@ -18,6 +18,7 @@ ANYBODYS = {
 }  # fmt: skip
 OPERATORS = {
     "POST /api/studies", "POST /needs-you/retry",
+    *(f"POST {at}/destinations/{{group}}/{{peer}}/echo" for at in ("", "/api")),
     *(f"POST {at}/studies/{{name}}/{w}" for at in ("", "/api") for w in
       ("retry", "redeliver", "drop")),
 }  # fmt: skip
