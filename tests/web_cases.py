@@ -31,6 +31,7 @@ from cadnode.web.access import Access
 from cadnode.web.api import create
 from cadnode.web.deliveries import Delivery, DeliveryFilter, Ordered, Orders
 from cadnode.web.destinations import Echo, Owed, Peer, PeerGroup, Peers, Protection, UnknownPeer
+from cadnode.web.models import ModelDone, ModelOrder, Models, ModelsShown
 from cadnode.web.node import Health, HealthProblem, Node, Notice, StudyReport
 from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
 from cadnode.web.study import Reason, State, StudyState
@@ -135,6 +136,9 @@ class Told:
     peers: tuple[Peer, ...] = (ARCHIVE,)
     echo: Echo = field(default_factory=lambda: Echo(1.0, "ok", "answered C-ECHO"))
     asked: list[tuple[str, str]] = field(default_factory=list)
+    models: ModelsShown | None = None
+    model_done: ModelDone | Exception = field(default_factory=lambda: ModelDone(is_done=True))
+    model_orders: list[ModelOrder] = field(default_factory=list)
 
     def _page(self, wanted: StudyFilter) -> StudyPage:
         self.filters.append(wanted)
@@ -148,6 +152,18 @@ class Told:
             raise UnknownPeer("there is no such peer", "look")
         self.asked.append((group, name))
         return self.echo
+
+    def look_at_models(self) -> ModelsShown:
+        if self.error is not None:
+            raise self.error
+        assert self.models is not None
+        return self.models
+
+    def change_model(self, order: ModelOrder) -> ModelDone:
+        self.model_orders.append(order)
+        if isinstance(self.model_done, Exception):
+            raise self.model_done
+        return self.model_done
 
     def node(self) -> Node:
         def raising(value: Any) -> Any:
@@ -188,6 +204,7 @@ class Told:
                 listed,
             ),
             peers=Peers(lambda: self.peers, self.ask),
+            models=Models(self.look_at_models, self.change_model),
         )
 
 

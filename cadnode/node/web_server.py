@@ -21,6 +21,7 @@ from cadnode.node.heartbeat import Pulse
 from cadnode.node.http_server import REMOTE, HttpLimits, HttpServer
 from cadnode.node.jobs import JobLookup
 from cadnode.node.listener import open_spool
+from cadnode.node.model_desk import ModelDesk
 from cadnode.node.orders import DeliveryDesk
 from cadnode.node.peer_desk import PeerDesk
 from cadnode.node.study_index import Studies
@@ -58,7 +59,8 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             queue = StudyQueue(settings, studies, progress)
             node = node_of(settings, progress, announcer, studies, queue)
             peers = PeerDesk(settings, desk.listed).peers()
-            node = replace(node, orders=desk.orders(), peers=peers)
+            models = ModelDesk(settings).models()
+            node = replace(node, orders=desk.orders(), peers=peers, models=models)
             app = create(node, access, Trail.of(settings))
             with _kept(queue):
                 _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)

@@ -9,6 +9,7 @@ from cadnode.errors import CadnodeError
 from cadnode.exam.patient import Patient
 from cadnode.web.deliveries import Orders
 from cadnode.web.destinations import Peers
+from cadnode.web.models import Models
 from cadnode.web.queue import StudyFilter, StudyPage
 from cadnode.web.study import StudyState
 
@@ -161,7 +162,7 @@ class Node:
     `page_of(name)`: the study's rendered report, or that of an earlier reading; None without one.
     `health()`: how the node is.
     `orders`: what may be ordered of studies and deliveries; None where nobody takes orders.
-    `peers`: what may be asked about other machines.
+    `peers`, `models`: what may be asked about other machines, and about models.
 
     `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
     when the disk is full, and `UnknownSource`; `listed` when the list cannot be read.
@@ -175,3 +176,4 @@ class Node:
     health: Callable[[], Health]
     orders: Orders | None = None
     peers: Peers | None = None
+    models: Models | None = None
