@@ -26,6 +26,7 @@ from cadnode.exam.patient import Patient
 from cadnode.identity.identities import Identities
 from cadnode.identity.passwords import Passwords
 from cadnode.identity.tokens import hash_of
+from cadnode.settings.provenance import SettingsShown
 from cadnode.settings.sections import WebSection
 from cadnode.web.access import Access
 from cadnode.web.api import create
@@ -138,6 +139,7 @@ class Told:
     asked: list[tuple[str, str]] = field(default_factory=list)
     models: ModelsShown | None = None
     model_done: ModelDone | Exception = field(default_factory=lambda: ModelDone(is_done=True))
+    settings: SettingsShown = field(default_factory=lambda: SettingsShown(()))
     model_orders: list[ModelOrder] = field(default_factory=list)
 
     def _page(self, wanted: StudyFilter) -> StudyPage:
@@ -204,6 +206,7 @@ class Told:
                 listed,
             ),
             peers=Peers(lambda: self.peers, self.ask),
+            settings=lambda: self.settings,
             models=Models(self.look_at_models, self.change_model),
         )
 

@@ -27,6 +27,7 @@ from cadnode.cli.command import (
     to_folder,
 )
 from cadnode.cli.compare import compare, report
+from cadnode.cli.configuration import settings_app
 from cadnode.cli.data import data_app, phantom
 from cadnode.cli.deliveries import deliveries_app
 from cadnode.cli.evaluate import evaluate_app
@@ -63,6 +64,7 @@ app.add_typer(studies_app, name="studies")
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(storage_app, name="storage")
 app.add_typer(users_app, name="users")
+app.add_typer(settings_app, name="settings")
 app.add_typer(patients_app, name="patients")
 app.add_typer(audit_app, name="audit")
 app.command()(phantom)
@@ -119,10 +121,10 @@ def serve(
 
         supervise.serve(config, values)
     else:
-        _run(role, values, supervised=supervised)
+        _run(role, values, config, supervised=supervised)
 
 
-def _run(role: Role, values: settings.Settings, *, supervised: bool) -> None:
+def _run(role: Role, values: settings.Settings, config: Path | None, *, supervised: bool) -> None:
     """Run one role in this process.
 
     By hand it takes its part of the storage folder itself; a supervisor has it for its roles.
@@ -143,7 +145,7 @@ def _run(role: Role, values: settings.Settings, *, supervised: bool) -> None:
         elif role is Role.WEB:
             from cadnode.node import web_server
 
-            web_server.run(values, pulse, supervised=supervised)
+            web_server.run(values, pulse, supervised=supervised, config=config)
         else:
             from cadnode.node import trial_job, worker
 

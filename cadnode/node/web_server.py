@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
@@ -30,6 +31,7 @@ from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
 from cadnode.receive.fetch import requests
 from cadnode.settings import Settings, WebSection
+from cadnode.settings.provenance import KnownSettings
 from cadnode.tls import Reloaded, server_context
 from cadnode.web.access import Access
 from cadnode.web.api import create
@@ -38,8 +40,10 @@ from cadnode.web.node import Node, Notice, Unavailable, UnknownSource, jobs_away
 log = get_logger("web")
 
 
-def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
+def run(settings: Settings, pulse: Pulse, *, supervised: bool, config: Path | None = None) -> None:
     """Serve HTTP until SIGTERM or SIGINT; a port that is taken is tried again and again.
+
+    `config` is the file that the settings were read from.
 
     Raises
     ------
@@ -49,6 +53,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     access = Access(Identities.of(settings.web, time.time), settings.web.tls_files is not None)
     files = settings.web.tls_files
     tls = Reloaded(files, server_context) if files is not None else None
+    known = KnownSettings(settings, config)
     announcer = Announcer(settings.database_url)
     progress = JobLookup(settings.database_url)
     with stopping_on_signal(supervised=supervised) as stopping:
@@ -60,7 +65,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             node = node_of(settings, progress, announcer, studies, queue)
             peers = PeerDesk(settings, desk.listed).peers()
             models = ModelDesk(settings).models()
-            node = replace(node, orders=desk.orders(), peers=peers, models=models)
+            node = replace(node, orders=desk.orders(), peers=peers, models=models, settings=known)
             app = create(node, access, Trail.of(settings))
             with _kept(queue):
                 _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)

@@ -13,7 +13,16 @@ from starlette.exceptions import HTTPException
 from cadnode import __version__
 from cadnode.audit.event import Recorder
 from cadnode.receive.identity import is_valid_uid
-from cadnode.web import destination_pages, login, model_pages, needs_you, pages, queue_pages, rights
+from cadnode.web import (
+    destination_pages,
+    login,
+    model_pages,
+    needs_you,
+    pages,
+    queue_pages,
+    rights,
+    settings_page,
+)
 from cadnode.web.access import Access, AccessGate
 from cadnode.web.caller import by_whom, caller_of
 from cadnode.web.cross_site import CsrfGate
@@ -110,6 +119,7 @@ def create(node: Node, access: Access, recorder: Recorder | None = None) -> Fast
     app.include_router(pages.routes(node, templates))
     app.include_router(destination_pages.routes(node, templates))
     app.include_router(model_pages.routes(node, templates))
+    app.include_router(settings_page.routes(node, templates))
     app.include_router(login.routes(access, templates))
     rights.check(app.routes)
     # Handlers are coroutines: plain functions would wait for a thread that slow pages have.

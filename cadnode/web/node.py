@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from cadnode.errors import CadnodeError
 from cadnode.exam.patient import Patient
+from cadnode.settings.provenance import SettingsShown
 from cadnode.web.deliveries import Orders
 from cadnode.web.destinations import Peers
 from cadnode.web.models import Models
@@ -163,6 +164,7 @@ class Node:
     `health()`: how the node is.
     `orders`: what may be ordered of studies and deliveries; None where nobody takes orders.
     `peers`, `models`: what may be asked about other machines, and about models.
+    `settings()`: each setting, and where it comes from.
 
     `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
     when the disk is full, and `UnknownSource`; `listed` when the list cannot be read.
@@ -177,3 +179,4 @@ class Node:
     orders: Orders | None = None
     peers: Peers | None = None
     models: Models | None = None
+    settings: Callable[[], SettingsShown] | None = None

@@ -53,6 +53,8 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/models/{system}/promote"): Right(_ADMIN, Action.MODELS_CHANGED, _EVIDENCE_BYTES),
     ("POST", "/models/{system}/change"): Right(_ADMIN, Action.MODELS_CHANGED),
     ("GET", "/api/models"): Right(_VIEWER),
+    ("GET", "/settings"): Right(_ADMIN),
+    ("GET", "/api/settings"): Right(_ADMIN),
     ("GET", "/destinations"): Right(_VIEWER),
     ("POST", "/destinations/{group}/{peer}/echo"): Right(_OPERATOR, Action.PEER_ASKED),
     ("GET", "/api/destinations"): Right(_VIEWER),

@@ -33,9 +33,7 @@ METRIC = MetricShown(
     name="AUC, test part", data="films", contrast="cancers against others", unit="breasts",
     n_pos=113, n_neg=114, auc=0.8237, auc_ci=(0.7466, 0.8926), ci_method="DeLong",
 )  # fmt: skip
-USED = PointShown(
-    choice="youden", threshold=0.5, sensitivity=0.8, specificity=0.6, is_used=True
-)
+USED = PointShown(choice="youden", threshold=0.5, sensitivity=0.8, specificity=0.6, is_used=True)
 CARD = CardShown(
     kind="dib_mg", system="kim2018", paper="Kim", algorithm="a network",
     intended_use="Research <b>only</b>", licence="Apache-2.0", reads=("film",),
@@ -100,8 +98,8 @@ def test_a_systems_page_has_the_card_in_words_and_pictures_with_numbers() -> Non
     with served(Told(models=shown())) as client:
         page = client.get("/models/kim2018").text
     for said in ("Research &lt;b&gt;only", "Calcifications cannot be resolved.", "In the signer",
-                 "a lab",                 "10 positive, 20 negative", "1 − specificity", "share positive", "not measured",
-                 "AUC (95 % interval)"):  # fmt: skip
+                 "a lab", "10 positive, 20 negative", "1 − specificity", "share positive",
+                 "not measured",                 "AUC (95 % interval)"):  # fmt: skip
         assert said in page
     assert page.count("<svg") == 6  # three for each of two versions
     assert "style=" not in page  # the pages' policy allows no inline style

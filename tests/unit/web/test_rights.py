@@ -23,7 +23,10 @@ OPERATORS = {
       ("retry", "redeliver", "drop")),
 }  # fmt: skip
 
-ADMINS = {f"POST /models/{{system}}/{word}" for word in ("change", "judge", "promote")}
+ADMINS = {
+    "GET /settings", "GET /api/settings",
+    *(f"POST /models/{{system}}/{word}" for word in ("change", "judge", "promote")),
+}  # fmt: skip
 
 
 def app() -> FastAPI:
