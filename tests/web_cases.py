@@ -26,6 +26,7 @@ from cadnode.exam.patient import Patient
 from cadnode.identity.identities import Identities
 from cadnode.identity.passwords import Passwords
 from cadnode.identity.tokens import hash_of
+from cadnode.log_files import LogFilter, LogPage
 from cadnode.settings.provenance import SettingsShown
 from cadnode.settings.sections import WebSection
 from cadnode.web.access import Access
@@ -140,6 +141,8 @@ class Told:
     models: ModelsShown | None = None
     model_done: ModelDone | Exception = field(default_factory=lambda: ModelDone(is_done=True))
     settings: SettingsShown = field(default_factory=lambda: SettingsShown(()))
+    log: LogPage = field(default_factory=lambda: LogPage(()))
+    log_filters: list[LogFilter] = field(default_factory=list)
     model_orders: list[ModelOrder] = field(default_factory=list)
 
     def _page(self, wanted: StudyFilter) -> StudyPage:
@@ -154,6 +157,10 @@ class Told:
             raise UnknownPeer("there is no such peer", "look")
         self.asked.append((group, name))
         return self.echo
+
+    def read_log(self, wanted: LogFilter) -> LogPage:
+        self.log_filters.append(wanted)
+        return self.log
 
     def look_at_models(self) -> ModelsShown:
         if self.error is not None:
@@ -207,6 +214,7 @@ class Told:
             ),
             peers=Peers(lambda: self.peers, self.ask),
             settings=lambda: self.settings,
+            log=self.read_log,
             models=Models(self.look_at_models, self.change_model),
         )
 

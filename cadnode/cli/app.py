@@ -31,6 +31,7 @@ from cadnode.cli.configuration import settings_app
 from cadnode.cli.data import data_app, phantom
 from cadnode.cli.deliveries import deliveries_app
 from cadnode.cli.evaluate import evaluate_app
+from cadnode.cli.log import show_log
 from cadnode.cli.models import models_app
 from cadnode.cli.orthanc import orthanc_app
 from cadnode.cli.patients import patients_app
@@ -70,6 +71,7 @@ app.add_typer(audit_app, name="audit")
 app.command()(phantom)
 app.command()(compare)
 app.command()(report)
+app.command("log")(show_log)
 
 
 class Role(StrEnum):
@@ -108,7 +110,8 @@ def serve(
     Stop it with Ctrl-C or SIGTERM. Nothing received is lost, also by `kill -9`: work goes on at
     the last finished step when the node is started again.
     """
-    from cadnode import log
+    from cadnode import log, log_files
+    from cadnode.log_files import LogWriter
 
     values = settings.load(config)
     log.configure(values.log.level, human=sys.stderr.isatty())
@@ -116,6 +119,12 @@ def serve(
     os.umask(0o027)  # studies and reports: for the node's user and group, whatever started it
     places.folder(values.storage.folder, "storage.folder")
     values.storage.folder.mkdir(parents=True, exist_ok=True)
+    if values.log.keep_mb:
+        own = "node" if role is Role.ALL else role.value
+        also = LogWriter(
+            values.storage.folder / log_files.FOLDER, own, int(values.log.keep_mb * 1e6)
+        )
+        log.configure(values.log.level, human=sys.stderr.isatty(), also=also)
     if role is Role.ALL:
         from cadnode.node import supervise
 

@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
+from cadnode import log_files
 from cadnode.audit.trail import Trail
 from cadnode.identity.identities import Identities
 from cadnode.log import get_logger
@@ -65,7 +67,14 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool, config: Path | No
             node = node_of(settings, progress, announcer, studies, queue)
             peers = PeerDesk(settings, desk.listed).peers()
             models = ModelDesk(settings).models()
-            node = replace(node, orders=desk.orders(), peers=peers, models=models, settings=known)
+            node = replace(
+                node,
+                orders=desk.orders(),
+                peers=peers,
+                models=models,
+                settings=known,
+                log=partial(log_files.read, settings.storage.folder / log_files.FOLDER),
+            )
             app = create(node, access, Trail.of(settings))
             with _kept(queue):
                 _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)

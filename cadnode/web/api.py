@@ -15,6 +15,7 @@ from cadnode.audit.event import Recorder
 from cadnode.receive.identity import is_valid_uid
 from cadnode.web import (
     destination_pages,
+    log_page,
     login,
     model_pages,
     needs_you,
@@ -120,6 +121,7 @@ def create(node: Node, access: Access, recorder: Recorder | None = None) -> Fast
     app.include_router(destination_pages.routes(node, templates))
     app.include_router(model_pages.routes(node, templates))
     app.include_router(settings_page.routes(node, templates))
+    app.include_router(log_page.routes(node, templates))
     app.include_router(login.routes(access, templates))
     rights.check(app.routes)
     # Handlers are coroutines: plain functions would wait for a thread that slow pages have.

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from cadnode.errors import CadnodeError
 from cadnode.exam.patient import Patient
+from cadnode.log_files import LogFilter, LogPage
 from cadnode.settings.provenance import SettingsShown
 from cadnode.web.deliveries import Orders
 from cadnode.web.destinations import Peers
@@ -164,7 +165,7 @@ class Node:
     `health()`: how the node is.
     `orders`: what may be ordered of studies and deliveries; None where nobody takes orders.
     `peers`, `models`: what may be asked about other machines, and about models.
-    `settings()`: each setting, and where it comes from.
+    `settings()`: each setting, and where it comes from. `log(filter)`: lines of the log.
 
     `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
     when the disk is full, and `UnknownSource`; `listed` when the list cannot be read.
@@ -180,3 +181,4 @@ class Node:
     peers: Peers | None = None
     models: Models | None = None
     settings: Callable[[], SettingsShown] | None = None
+    log: Callable[[LogFilter], LogPage] | None = None

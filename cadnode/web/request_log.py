@@ -17,6 +17,8 @@ from cadnode.web.study import key_of
 
 MOST_BODY_BYTES: Final = 16 * 1024
 
+_DULL: Final = frozenset({"/health", "/log", "/api/log"})
+
 log = get_logger("web")
 
 HEADERS: Final = {
@@ -70,8 +72,8 @@ class RequestLog:
             if not status:
                 answer = {"error": "an internal error", "hint": "see the node's log"}
                 await JSONResponse(answer, 500)(scope, receive, send_with_headers)
-        # Monitoring asks for health every few seconds: that is logged at DEBUG only.
-        is_dull = scope["path"] == "/health" or scope["path"].startswith("/static/")
+        # What is asked for every few seconds is logged at DEBUG only; the log fills no log.
+        is_dull = scope["path"] in _DULL or scope["path"].startswith("/static/")
         write = log.debug if is_dull else log.info
         write(
             "web_answered", status=status, seconds=round(time.perf_counter() - started, 4),

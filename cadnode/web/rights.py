@@ -55,6 +55,8 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/api/models"): Right(_VIEWER),
     ("GET", "/settings"): Right(_ADMIN),
     ("GET", "/api/settings"): Right(_ADMIN),
+    ("GET", "/log"): Right(_OPERATOR),
+    ("GET", "/api/log"): Right(_OPERATOR),
     ("GET", "/destinations"): Right(_VIEWER),
     ("POST", "/destinations/{group}/{peer}/echo"): Right(_OPERATOR, Action.PEER_ASKED),
     ("GET", "/api/destinations"): Right(_VIEWER),

@@ -11,9 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from cadnode import log_files
 from cadnode.files import sync_folder, write_whole
 from cadnode.log import hashed
 from cadnode.node import commitments, pins, poison, results, study_table, tombstones, undelivered
+from cadnode.node.erasure.search import PatientSearch
 from cadnode.node.results import Results
 from cadnode.receive.fetch import requests
 
@@ -92,6 +94,19 @@ def remove_leftovers(storage: Path, has_hers: Callable[[Path], bool]) -> int:
     """Number of files removed that a writer, dead or late, has left half written and hold hers."""
     own = (path for path in storage.rglob(".*.part") if path.is_file())
     return _unlink(path for path in own if has_hers(path))
+
+
+def blank_log(storage: Path, search: PatientSearch) -> int:
+    """Number of lines of the kept log that named what is hers, and are empty now. Raises `OSError`.
+
+    A process that writes the log goes on meanwhile.
+    """
+    files = [path for path in log_files.segments(storage / log_files.FOLDER) if search.holds(path)]
+    count = 0
+    for path in files:
+        with suppress(FileNotFoundError):  # its turn to go had come
+            count += log_files.blank(path, search.in_text)
+    return count
 
 
 def without(document: Any, values: Set[str]) -> Any:

@@ -17,7 +17,7 @@ ANYBODYS = {
     "GET /login/openid/begin",
 }  # fmt: skip
 OPERATORS = {
-    "POST /api/studies", "POST /needs-you/retry",
+    "POST /api/studies", "POST /needs-you/retry", "GET /log", "GET /api/log",
     *(f"POST {at}/destinations/{{group}}/{{peer}}/echo" for at in ("", "/api")),
     *(f"POST {at}/studies/{{name}}/{w}" for at in ("", "/api") for w in
       ("retry", "redeliver", "drop")),
