@@ -1,11 +1,9 @@
 """The page of settings: each value with where it comes from. Nothing is changed here."""
 
-from itertools import groupby
-
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from cadnode.settings.provenance import SettingsShown
+from cadnode.settings.provenance import SettingShown, SettingsShown
 from cadnode.web.caller import caller_of
 from cadnode.web.node import Node, Unavailable
 from cadnode.web.templating import Templates
@@ -19,9 +17,11 @@ def routes(node: Node, templates: Templates) -> APIRouter:
     def settings(request: Request, stated: str = "") -> Response:
         shown = _shown(node)
         rows = [row for row in shown.rows if row.is_stated or not stated]
-        sections = [(name, list(group)) for name, group in groupby(rows, lambda row: row.section)]
+        sections: dict[str, list[SettingShown]] = {}
+        for row in rows:
+            sections.setdefault(row.section, []).append(row)
         return templates.page(
-            "settings.html.jinja", caller_of(request), shown=shown, sections=sections,
+            "settings.html.jinja", caller_of(request), shown=shown, sections=list(sections.items()),
             is_narrowed=bool(stated), n_stated=sum(row.is_stated for row in shown.rows),
         )  # fmt: skip
 

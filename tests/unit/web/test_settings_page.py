@@ -1,5 +1,6 @@
 """The page of settings: for admins alone, read-only, every value with its origin."""
 
+import re
 from pathlib import Path
 
 from cadnode import settings
@@ -20,7 +21,8 @@ def test_the_page_names_each_value_and_where_it_stands(tmp_path: Path) -> None:
         narrowed = client.get("/settings?stated=1").text
         answer = client.get("/api/settings").json()
     assert "listener.port" in page
-    assert "node.toml line 2" in page
+    assert "node.toml</code>" in page
+    assert re.search(r"the file,\s+line 2", page)
     assert "Default: 11112" in page
     assert "study.quiet_s" in page
     assert "study.quiet_s" not in narrowed
