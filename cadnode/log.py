@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -86,8 +86,26 @@ class _StandardError:
 _STANDARD_ERROR: Final = _StandardError()  # one, so that threads write a line after the other
 
 
-def configure(level: str = "INFO", *, human: bool = False) -> None:
-    """Send logs to standard error, as JSON lines or, for people, as coloured text."""
+class _Also:
+    """Gives each line, as JSON, to somebody else as well."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write, self._render = write, structlog.processors.JSONRenderer()
+
+    def __call__(
+        self, logger: object, method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        self._write(str(self._render(logger, method, dict(event))))
+        return event
+
+
+def configure(
+    level: str = "INFO", *, human: bool = False, also: Callable[[str], None] | None = None
+) -> None:
+    """Send logs to standard error, as JSON lines or, for people, as coloured text.
+
+    `also` gets each line as JSON, and raises nothing (`cadnode.log_files`).
+    """
     renderers: list[Any] = [structlog.processors.JSONRenderer()]
     if human:
         renderers = [_harmless, structlog.dev.ConsoleRenderer()]
@@ -96,6 +114,7 @@ def configure(level: str = "INFO", *, human: bool = False) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _drop_unknown_fields,
+            *([_Also(also)] if also else []),
             *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(

@@ -26,10 +26,14 @@ from cadnode.exam.patient import Patient
 from cadnode.identity.identities import Identities
 from cadnode.identity.passwords import Passwords
 from cadnode.identity.tokens import hash_of
+from cadnode.log_files import LogFilter, LogPage
+from cadnode.settings.provenance import SettingsShown
 from cadnode.settings.sections import WebSection
 from cadnode.web.access import Access
 from cadnode.web.api import create
 from cadnode.web.deliveries import Act, Delivery, DeliveryFilter, Ordered, OrderRefused, Orders
+from cadnode.web.destinations import Echo, Owed, Peer, PeerGroup, Peers, Protection, UnknownPeer
+from cadnode.web.models import ModelDone, ModelOrder, Models, ModelsShown
 from cadnode.web.node import Health, HealthProblem, Node, Notice, StudyReading, StudyReport
 from cadnode.web.operating_points import RecentScore
 from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
@@ -89,6 +93,12 @@ ASSESSED = replace(
 )
 WELL = Health("0.1.0", {"listener": "up", "worker": "up", "web": "up"}, {}, ())
 ILL = Health("0.1.0", {"listener": "down"}, {}, (HealthProblem("role_down", "It is down", "look"),))
+
+
+ARCHIVE = Peer(
+    PeerGroup.DESTINATIONS, "archive", "dicom", "ORTHANC at 10.0.0.5:4242", Protection.TLS,
+    profile="standard", owed=Owed(waiting=2, refused=1, today=7, week=30),
+)  # fmt: skip
 
 
 @cache
@@ -160,6 +170,15 @@ class Told:
     after: str = ""  # of the page, where more follow
     is_complete: bool = True
     viewing: Viewing | None = None
+    peers: tuple[Peer, ...] = (ARCHIVE,)
+    echo: Echo = field(default_factory=lambda: Echo(1.0, "ok", "answered C-ECHO"))
+    echoed: list[tuple[str, str]] = field(default_factory=list)
+    models: ModelsShown | None = None
+    model_done: ModelDone | Exception = field(default_factory=lambda: ModelDone(is_done=True))
+    settings: SettingsShown = field(default_factory=lambda: SettingsShown(()))
+    log: LogPage = field(default_factory=lambda: LogPage(()))
+    log_filters: list[LogFilter] = field(default_factory=list)
+    model_orders: list[ModelOrder] = field(default_factory=list)
 
     def _page(self, wanted: StudyFilter) -> StudyPage:
         self.filters.append(wanted)
@@ -168,6 +187,28 @@ class Told:
         counts = Counter(row.study.state for row in rows)
         n_found = len(self.states) if wanted.counted else None
         return StudyPage(tuple(rows), self.after, counts, needing, self.is_complete, n_found)
+
+    def ask(self, group: PeerGroup, name: str) -> Echo:
+        if (group, name) not in {(peer.group, peer.name) for peer in self.peers}:
+            raise UnknownPeer("there is no such peer", "look")
+        self.echoed.append((group, name))
+        return self.echo
+
+    def read_log(self, wanted: LogFilter) -> LogPage:
+        self.log_filters.append(wanted)
+        return self.log
+
+    def look_at_models(self) -> ModelsShown:
+        if self.error is not None:
+            raise self.error
+        assert self.models is not None
+        return self.models
+
+    def change_model(self, order: ModelOrder) -> ModelDone:
+        self.model_orders.append(order)
+        if isinstance(self.model_done, Exception):
+            raise self.model_done
+        return self.model_done
 
     def node(self) -> Node:
         def raising(value: Any) -> Any:
@@ -234,6 +275,10 @@ class Told:
             ),
             way_of=lambda study: self.way,
             regions=Regions(ask, lambda name: raising(self.regions)),
+            peers=Peers(lambda: self.peers, self.ask),
+            settings=lambda: self.settings,
+            log=self.read_log,
+            models=Models(self.look_at_models, self.change_model),
         )
 
 

@@ -74,6 +74,7 @@ _MESSAGES: Final[dict[Action, _Message]] = {
     Action.REREAD: _CHANGED,
     Action.RECEIVED: _Message(_TRANSFERRED, "C", actor_is=_SOURCE, node_is=_DESTINATION),
     Action.PEER_REFUSED: _Message(_ALERT, "E", _dcm("110126", "Node Authentication")),
+    Action.PEER_ASKED: _Message(_APPLICATION_ACTIVITY, "E"),
     Action.READ: _Message(_ACCESSED, "R"),
     Action.DELIVERED: _TO_PEER,
     Action.NOT_DELIVERED: _TO_PEER,

@@ -30,6 +30,7 @@ class Action(StrEnum):
     REREAD = "study reread"
     RECEIVED = "study received"
     PEER_REFUSED = "peer refused"
+    PEER_ASKED = "peer asked"
     READ = "study read"
     DELIVERED = "result delivered"
     NOT_DELIVERED = "result not delivered"

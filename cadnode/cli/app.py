@@ -27,9 +27,11 @@ from cadnode.cli.command import (
     to_folder,
 )
 from cadnode.cli.compare import compare, report
+from cadnode.cli.configuration import settings_app
 from cadnode.cli.data import data_app, phantom
 from cadnode.cli.deliveries import deliveries_app
 from cadnode.cli.evaluate import evaluate_app
+from cadnode.cli.log import show_log
 from cadnode.cli.models import models_app
 from cadnode.cli.orthanc import orthanc_app
 from cadnode.cli.patients import patients_app
@@ -64,12 +66,14 @@ app.add_typer(studies_app, name="studies")
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(storage_app, name="storage")
 app.add_typer(users_app, name="users")
+app.add_typer(settings_app, name="settings")
 app.add_typer(patients_app, name="patients")
 app.add_typer(audit_app, name="audit")
 studies_app.command()(verdicts)
 app.command()(phantom)
 app.command()(compare)
 app.command()(report)
+app.command("log")(show_log)
 
 
 class Role(StrEnum):
@@ -108,7 +112,8 @@ def serve(
     Stop it with Ctrl-C or SIGTERM. Nothing received is lost, also by `kill -9`: work goes on at
     the last finished step when the node is started again.
     """
-    from cadnode import log
+    from cadnode import log, log_files
+    from cadnode.log_files import LogWriter
 
     values = settings.load(config)
     log.configure(values.log.level, human=sys.stderr.isatty())
@@ -116,15 +121,21 @@ def serve(
     os.umask(0o027)  # studies and reports: for the node's user and group, whatever started it
     places.folder(values.storage.folder, "storage.folder")
     values.storage.folder.mkdir(parents=True, exist_ok=True)
+    if values.log.keep_mb:
+        own = "node" if role is Role.ALL else role.value
+        also = LogWriter(
+            values.storage.folder / log_files.FOLDER, own, int(values.log.keep_mb * 1e6)
+        )
+        log.configure(values.log.level, human=sys.stderr.isatty(), also=also)
     if role is Role.ALL:
         from cadnode.node import supervise
 
         supervise.serve(config, values)
     else:
-        _run(role, values, supervised=supervised)
+        _run(role, values, config, supervised=supervised)
 
 
-def _run(role: Role, values: settings.Settings, *, supervised: bool) -> None:
+def _run(role: Role, values: settings.Settings, config: Path | None, *, supervised: bool) -> None:
     """Run one role in this process.
 
     By hand it takes its part of the storage folder itself; a supervisor has it for its roles.
@@ -145,7 +156,7 @@ def _run(role: Role, values: settings.Settings, *, supervised: bool) -> None:
         elif role is Role.WEB:
             from cadnode.node import web_server
 
-            web_server.run(values, pulse, supervised=supervised)
+            web_server.run(values, pulse, supervised=supervised, config=config)
         else:
             from cadnode.node import trial_job, worker
 

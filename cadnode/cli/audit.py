@@ -93,7 +93,7 @@ def show(
     from cadnode.web.study import key_of
 
     folder = _folder(settings.load(config))
-    chosen = _Filter(_since(since), key_of(study) if study else "", actor, _action(action))
+    chosen = _Filter(moment(since), key_of(study) if study else "", actor, _action(action))
     last, found = _read(folder, None, chosen)
     _print(found[-limit:], as_json=as_json)
     while follow:
@@ -197,7 +197,7 @@ def _action(word: str) -> str:
     return word
 
 
-def _since(when: str) -> str:
+def moment(when: str) -> str:
     """A time as lines have it. Raises `SettingsError`."""
     if not when:
         return ""

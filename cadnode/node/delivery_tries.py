@@ -20,6 +20,7 @@ from cadnode.node import commitments, delivery_record, results, retry
 from cadnode.node.commitments import Transactions
 from cadnode.node.deliveries import TryEnd, attempt
 from cadnode.node.delivery_record import DeliveryTry
+from cadnode.node.destination_tally import Tallies
 from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.results import Results
 from cadnode.node.study_gate import StudyGate
@@ -55,6 +56,7 @@ class DeliveryTries:
         self._results = kept
         self._clock = clock
         self._trail = Trail.of(settings)
+        self._tallies = Tallies(settings.storage.folder)
         self._transactions = Transactions(settings.storage.folder)
         self._gate = StudyGate(settings.storage.folder)
         self._changed = threading.Condition()
@@ -114,6 +116,7 @@ class DeliveryTries:
         try:
             one = DeliveryTry(destination, status, self._clock(), end.reason)
             delivery_record.record(folder, one)
+            self._tallies.count(one)
         except OSError as error:
             log.warning("delivery_not_recorded", destination=destination, error=error)
         return end

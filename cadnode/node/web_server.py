@@ -8,10 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
+from cadnode import log_files
 from cadnode.audit.trail import Trail
 from cadnode.identity.identities import Identities
 from cadnode.log import get_logger
@@ -21,7 +24,9 @@ from cadnode.node.heartbeat import Pulse
 from cadnode.node.http_server import REMOTE, HttpLimits, HttpServer
 from cadnode.node.jobs import JobLookup
 from cadnode.node.listener import open_spool
+from cadnode.node.model_desk import ModelDesk
 from cadnode.node.orders import DeliveryDesk
+from cadnode.node.peer_desk import PeerDesk
 from cadnode.node.priors.desk import Priors
 from cadnode.node.reader_verdicts import VerdictStore
 from cadnode.node.region_desk import RegionDesk
@@ -35,6 +40,7 @@ from cadnode.node.view_pixels import PixelCache
 from cadnode.node.workflow import Announcer
 from cadnode.receive.fetch import requests
 from cadnode.settings import Settings, WebSection
+from cadnode.settings.provenance import KnownSettings
 from cadnode.tls import Reloaded, server_context
 from cadnode.web.access import Access
 from cadnode.web.api import create
@@ -44,8 +50,10 @@ from cadnode.web.node import Node, Notice, Unavailable, UnknownSource, jobs_away
 log = get_logger("web")
 
 
-def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
+def run(settings: Settings, pulse: Pulse, *, supervised: bool, config: Path | None = None) -> None:
     """Serve HTTP until SIGTERM or SIGINT; a port that is taken is tried again and again.
+
+    `config` is the file that the settings were read from.
 
     Raises
     ------
@@ -55,6 +63,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     access = Access(Identities.of(settings.web, time.time), settings.web.tls_files is not None)
     files = settings.web.tls_files
     tls = Reloaded(files, server_context) if files is not None else None
+    known = KnownSettings(settings, config)
     announcer = Announcer(settings.database_url)
     progress = JobLookup(settings.database_url)
     with stopping_on_signal(supervised=supervised) as stopping:
@@ -73,6 +82,9 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
                 node, orders=desk.orders(), viewing=viewer.viewing(library_file()),
                 priors=priors.desk(), regions=region_desk.regions(),
                 verdicts=VerdictStore(settings.storage.folder).book(),
+                peers=PeerDesk(settings, desk.listed).peers(),
+                models=ModelDesk(settings).models(), settings=known,
+                log=partial(log_files.read, settings.storage.folder / log_files.FOLDER),
             )  # fmt: skip
             app = create(node, access, Trail.of(settings))
             with _kept(queue), cache.kept():

@@ -165,6 +165,21 @@ def promote(
     return Promotion(entry.name, entry.version, verdict, sha256, needed)
 
 
+def weigh(stores: Stores, spec: str, evidence: Path, rule: Rule) -> Promotion:
+    """The verdict that `promote` would come to now; nothing is changed.
+
+    Raises
+    ------
+    SettingsError
+        There is no such version.
+    ModelError
+        There is no evidence in the file.
+    """
+    found, sha256 = read_evidence(evidence)
+    entry, candidate = _candidate(stores, spec)
+    return Promotion(entry.name, entry.version, judge(rule, found, candidate), sha256, "")
+
+
 def _candidate(stores: Stores, spec: str) -> tuple[Entry, PromotionCandidate]:
     """The version that `spec` names, beside the one that is active now."""
     name, version = parse(spec)

@@ -384,10 +384,15 @@ class AuditSection(Section):
 
 
 class LogSection(Section):
-    """Structured logs on standard error."""
+    """Structured logs on standard error, and the newest of their lines for pages."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="the least severe event that is logged"
+    )
+    keep_mb: NonNegativeFloat = Field(
+        40.0,
+        description="the newest lines are kept in storage.folder/log, for the page of the log and "
+        "`cadnode log`: so many MB in all, a quarter for each process; 0: none",
     )
 
 

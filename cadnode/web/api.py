@@ -15,13 +15,17 @@ from cadnode.audit.event import Recorder
 from cadnode.receive.identity import is_valid_uid
 from cadnode.web import (
     bulk_api,
+    destination_pages,
+    log_page,
     login,
+    model_pages,
     needs_you,
     pages,
     priors,
     queue_pages,
     region_pages,
     rights,
+    settings_page,
     verdict_routes,
     view_pages,
 )
@@ -125,6 +129,10 @@ def create(node: Node, access: Access, recorder: Recorder | None = None) -> Fast
     app.include_router(view_pages.routes(node))
     app.include_router(priors.routes(node, templates))
     app.include_router(verdict_routes.routes(node, templates))
+    app.include_router(destination_pages.routes(node, templates))
+    app.include_router(model_pages.routes(node, templates))
+    app.include_router(settings_page.routes(node, templates))
+    app.include_router(log_page.routes(node, templates))
     app.include_router(login.routes(access, templates))
     rights.check(app.routes)
     # Handlers are coroutines: plain functions would wait for a thread that slow pages have.

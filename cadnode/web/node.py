@@ -8,7 +8,11 @@ from typing import Any, Final
 from cadnode.domain import ExamResult
 from cadnode.errors import CadnodeError
 from cadnode.exam.patient import Patient
+from cadnode.log_files import LogFilter, LogPage
+from cadnode.settings.provenance import SettingsShown
 from cadnode.web.deliveries import Orders
+from cadnode.web.destinations import Peers
+from cadnode.web.models import Models
 from cadnode.web.operating_points import RecentScore
 from cadnode.web.prior_exams import PriorDesk
 from cadnode.web.queue import StudyFilter, StudyPage
@@ -187,6 +191,8 @@ class Node:
     `viewing`: the studies' images and layers; None where none are shown.
     `priors`: the prior exams of a study's woman; None where nobody looks for them.
     `regions`: what may be asked about regions of studies; None where nobody assesses any.
+    `peers`, `models`: what may be asked about other machines, and about models.
+    `settings()`: each setting, and where it comes from. `log(filter)`: lines of the log.
 
     `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
     when the disk is full, and `UnknownSource`; `listed` when the list cannot be read.
@@ -206,3 +212,7 @@ class Node:
     readings_of: Callable[[str], Sequence[StudyReading]] = lambda name: ()
     recent_scores: Callable[[], Sequence[RecentScore]] = lambda: ()
     verdicts: VerdictBook | None = None
+    peers: Peers | None = None
+    models: Models | None = None
+    settings: Callable[[], SettingsShown] | None = None
+    log: Callable[[LogFilter], LogPage] | None = None

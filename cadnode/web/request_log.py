@@ -12,9 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cadnode.limits import REQUEST_S
 from cadnode.log import get_logger
+from cadnode.web.rights import Right
 from cadnode.web.study import key_of
 
 MOST_BODY_BYTES: Final = 16 * 1024
+
+_DULL: Final = frozenset({"/health", "/log", "/api/log"})
 
 log = get_logger("web")
 
@@ -69,8 +72,10 @@ class RequestLog:
             if not status:
                 answer = {"error": "an internal error", "hint": "see the node's log"}
                 await JSONResponse(answer, 500)(scope, receive, send_with_headers)
-        # Monitoring asks for health every few seconds, a viewer for tiles: at DEBUG only.
-        is_dull = scope["path"].startswith(("/health", "/static/")) or "/views/" in scope["path"]
+        # What is asked for every few seconds, and a viewer's tiles, are logged at DEBUG only; the
+        # log fills no log.
+        path = scope["path"]
+        is_dull = path in _DULL or path.startswith("/static/") or "/views/" in path
         write = log.debug if is_dull else log.info
         write(
             "web_answered", status=status, seconds=round(time.perf_counter() - started, 4),
@@ -79,7 +84,10 @@ class RequestLog:
 
 
 class BodyLimit:
-    """ASGI middleware: no request has a body of more than a few kilobytes, nor one that drips."""
+    """ASGI middleware: no request has a body of more than a few kilobytes, nor one that drips.
+
+    Where a route takes more, its row in `rights` says so; who may not use it was refused before.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -89,16 +97,18 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        right = scope.get("state", {}).get("right")
+        most = max(MOST_BODY_BYTES, right.most_body_bytes if isinstance(right, Right) else 0)
         try:
             async with asyncio.timeout(REQUEST_S):
-                body = await _body(scope, receive)
+                body = await _body(scope, receive, most)
         except TimeoutError:
             answer = {"error": "the body did not arrive in time", "hint": "send it in one go"}
             await JSONResponse(answer, 408, {"Connection": "close"})(scope, receive, send)
             return
         except ClientDisconnect:
             return
-        if len(body) > MOST_BODY_BYTES:
+        if len(body) > most:
             answer = {"error": "the body is too long", "hint": "docs/web.md shows what to send"}
             await JSONResponse(answer, 413)(scope, receive, send)
             return
@@ -114,10 +124,10 @@ class BodyLimit:
         await self._app(scope, replay, send)
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes:
+async def _body(scope: Scope, receive: Receive, most: int) -> bytes:
     """The body; of one that is too long, enough to see it. Raises `ClientDisconnect`."""
     body, more = b"", scope["method"] not in ("GET", "HEAD")
-    while more and len(body) <= MOST_BODY_BYTES:
+    while more and len(body) <= most:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect

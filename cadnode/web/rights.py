@@ -18,13 +18,18 @@ READING: Final = frozenset({"GET", "HEAD"})
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """The role that a route needs, None: anybody's; and what an audit trail calls its use."""
+    """The role that a route needs, None: anybody's; and what an audit trail calls its use.
+
+    `most_body_bytes`: how long its body may be, where that is more than everybody's.
+    """
 
     role: Role | None
     action: Action | None = None
+    most_body_bytes: int = 0
 
 
-_VIEWER, _OPERATOR = Role.VIEWER, Role.OPERATOR
+_VIEWER, _OPERATOR, _ADMIN = Role.VIEWER, Role.OPERATOR, Role.ADMIN
+_EVIDENCE_BYTES: Final = 512 * 1024  # a comparison with all its strata, as a form sends it
 RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/health"): Right(None),
     ("GET", "/static/{file}"): Right(None),
@@ -58,6 +63,20 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/studies/{name}/drop"): Right(_OPERATOR, Action.DROPPED),
     ("GET", "/studies/{name}/regions"): Right(_VIEWER, Action.VIEWED),
     ("POST", "/studies/{name}/regions"): Right(_VIEWER, Action.REGION_ASKED),
+    ("GET", "/models"): Right(_VIEWER),
+    ("GET", "/models/{system}"): Right(_VIEWER),
+    ("POST", "/models/{system}/judge"): Right(_ADMIN, Action.MODELS_CHANGED, _EVIDENCE_BYTES),
+    ("POST", "/models/{system}/promote"): Right(_ADMIN, Action.MODELS_CHANGED, _EVIDENCE_BYTES),
+    ("POST", "/models/{system}/change"): Right(_ADMIN, Action.MODELS_CHANGED),
+    ("GET", "/api/models"): Right(_VIEWER),
+    ("GET", "/settings"): Right(_ADMIN),
+    ("GET", "/api/settings"): Right(_ADMIN),
+    ("GET", "/log"): Right(_OPERATOR),
+    ("GET", "/api/log"): Right(_OPERATOR),
+    ("GET", "/destinations"): Right(_VIEWER),
+    ("POST", "/destinations/{group}/{peer}/echo"): Right(_OPERATOR, Action.PEER_ASKED),
+    ("GET", "/api/destinations"): Right(_VIEWER),
+    ("POST", "/api/destinations/{group}/{peer}/echo"): Right(_OPERATOR, Action.PEER_ASKED),
     ("GET", "/api/openapi.json"): Right(_VIEWER),
     ("GET", "/api/studies"): Right(_VIEWER, Action.QUERIED),
     ("POST", "/api/studies/search"): Right(_VIEWER, Action.QUERIED),

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 
 from cadnode.html.environment import ON_SCREENS, environment
 from cadnode.web.caller import Caller
+from cadnode.web.navigation import places_of
 from cadnode.web.study import DELIVERY_MEANINGS
 from cadnode.web.way import OBJECT_MEANINGS
 
@@ -29,6 +30,7 @@ class Templates:
     def __init__(self) -> None:
         self._templates = environment("cadnode.web", dark=ON_SCREENS)
         self._templates.filters["with_code"] = _with_code
+        self._templates.globals["places_of"] = places_of
         self._templates.globals["delivery_meanings"] = DELIVERY_MEANINGS
         self._templates.globals["object_meanings"] = OBJECT_MEANINGS
 

@@ -149,6 +149,7 @@ VALUES: dict[str, str] = {
     "CADNODE_AUDIT__SYSLOG_CA_FILE": "/somewhere/audit-ca.pem",
     "CADNODE_AUDIT__CERTIFICATE_FILE": "/somewhere/node.pem",
     "CADNODE_AUDIT__KEY_FILE": "/somewhere/node.key",
+    "CADNODE_LOG__KEEP_MB": "12.5",
     "CADNODE_JOBS__DATABASE_URL": "postgresql://somewhere/jobs",
     "CADNODE_LOG__LEVEL": "DEBUG",
 }

@@ -13,7 +13,7 @@ from cadnode.report.profiles import chosen, kind_of, wants_fhir
 from cadnode.settings import Destination, Settings
 
 REMAINS: Final = (
-    "the audit trail and the logs, wherever they are kept: they name studies by keys (hashes)",
+    "the audit trail, and logs outside the storage folder: they name studies by keys (hashes)",
     "backups of this machine, of the job database and of its log: erase there by their own means",
     "blocks of the disk that were freed: overwriting is the disk's (encryption, secure erase)",
     "models that learned from her images, and lists of women (hashes) in their cards",

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 
 from cadnode.files import is_locked, locked
 from cadnode.log import get_logger
+from cadnode.node.erasure import traces
 from cadnode.node.erasure.elsewhere import REMAINS
 from cadnode.node.erasure.jobs import PatientJobs
 from cadnode.node.erasure.outlook import Outlook, PatientView
@@ -140,6 +141,7 @@ class Erasure:
         yield "job database", lambda: self._forget_jobs(plan)
         for one in beyond:
             yield "beyond", lambda one=one: self._beyond(plan, one)  # type: ignore[misc]
+        yield "log", lambda: self._blank_log(plan)  # last: the steps before may be logged
 
     def _begin(self, plan: Plan) -> None:
         self._gate.prepare()
@@ -184,6 +186,10 @@ class Erasure:
         self._jobs.compact()
         n_damaged = self._jobs.remove_damaged_copies(plan.studies)
         plan.count("damaged job databases", n_damaged)
+
+    def _blank_log(self, plan: Plan) -> None:
+        search = PatientSearch(plan.identifiers)
+        plan.count("lines of the log", traces.blank_log(self._storage, search))
 
     def _beyond(self, plan: Plan, one: Beyond) -> None:
         for what, n in one.remove(PatientSearch(plan.identifiers)).items():

@@ -63,6 +63,8 @@ PLACES: Final = (
     StoredPlace("list of studies", ("studies.sqlite*",), Holds.PATIENT),
     StoredPlace("erasures", ("erasures/**",), Holds.NOTHING),
     StoredPlace("audit trail", ("audit/**",), Holds.KEYS, stays=True),
+    StoredPlace("newest lines of the log", ("log/*",), Holds.KEYS),
+    StoredPlace("answers of destinations", ("answers/*",), Holds.NOTHING),
     StoredPlace("models", ("models/**",), Holds.NOTHING),
     StoredPlace(
         "state of the node",

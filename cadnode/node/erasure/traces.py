@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from cadnode import log_files
 from cadnode.files import sync_folder, write_whole
 from cadnode.log import hashed
 from cadnode.node import (
@@ -23,6 +24,7 @@ from cadnode.node import (
     tombstones,
     undelivered,
 )
+from cadnode.node.erasure.search import PatientSearch
 from cadnode.node.results import Results
 from cadnode.receive import way_log
 from cadnode.receive.fetch import requests
@@ -108,6 +110,19 @@ def remove_leftovers(storage: Path, has_hers: Callable[[Path], bool]) -> int:
     """Number of files removed that a writer, dead or late, has left half written and hold hers."""
     own = (path for path in storage.rglob(".*.part") if path.is_file())
     return _unlink(path for path in own if has_hers(path))
+
+
+def blank_log(storage: Path, search: PatientSearch) -> int:
+    """Number of lines of the kept log that named what is hers, and are empty now. Raises `OSError`.
+
+    A process that writes the log goes on meanwhile.
+    """
+    files = [path for path in log_files.segments(storage / log_files.FOLDER) if search.holds(path)]
+    count = 0
+    for path in files:
+        with suppress(FileNotFoundError):  # its turn to go had come
+            count += log_files.blank(path, search.in_text)
+    return count
 
 
 def without(document: Any, values: Set[str]) -> Any:

@@ -96,6 +96,7 @@ def test_codes_have_the_meanings_of_ps3_16() -> None:
         (Action.QUERIED, "110112", "studies-listed", "E"),
         (Action.RECEIVED, "110104", "study-received", "C"),
         (Action.PEER_REFUSED, "110113", "110126", "E"),
+        (Action.PEER_ASKED, "110100", "peer-asked", "E"),
         (Action.DELIVERED, "110104", "result-delivered", "R"),
         (Action.MODELS_CHANGED, "110113", "110131", "E"),
         (Action.USERS_CHANGED, "110113", "110137", "E"),

@@ -11,6 +11,7 @@ from pydicom import dcmread
 
 from cadnode.domain import Box
 from cadnode.log import hashed
+from cadnode.log_files import LogFilter, LogWriter, read
 from cadnode.node import pins, results, study_table, tombstones
 from cadnode.node.erasure.patient import ErasureRefused, WantedPatient
 from cadnode.node.erasure.places import files_below, place_of
@@ -72,6 +73,18 @@ def test_one_patient_goes_and_the_other_stays_byte_for_byte(node: ErasureNode) -
     assert hits_of(node.folder, (*OF_ANN, ANNS, uid("erasure", "ann"))) == []
     assert of_bea(node) == before
     assert not any(ANNS in str(path) for path in node.folder.rglob("*"))
+
+
+def test_her_lines_of_the_kept_log_are_emptied_and_others_stay(node: ErasureNode) -> None:
+    write = LogWriter(node.folder / "log", "worker", 10**7)
+    for word in (ANNS, BEAS, f"process-{ANNS}-c-1"):
+        write(json.dumps({"event": "e", "level": "info", "timestamp": "2026", "study": word}))
+    erased = node.erase()
+    write(json.dumps({"event": "after", "level": "info", "timestamp": "2027"}))
+    assert erased.search.is_clean, erased.search.hits
+    assert erased.plan.removed["lines of the log"] == 2
+    kept = read(node.folder / "log", LogFilter()).lines
+    assert [line.fields.get("study") for line in kept] == [None, BEAS]
 
 
 def test_the_record_says_what_was_done_by_counts_and_names_nobody(node: ErasureNode) -> None:

@@ -1,0 +1,41 @@
+"""The pages of the node's navigation bar, and who sees which: each whose row in `rights` allows it.
+
+The one home of the bar: a page that has a row in `rights` and a line here is in the bar of all.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from cadnode.web.caller import Caller
+from cadnode.web.rights import RIGHTS
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A page of the bar."""
+
+    path: str
+    label: str
+
+
+BAR: Final = (
+    Place("/", "Studies"),
+    Place("/needs-you", "Needs you"),
+    Place("/models", "Models"),
+    Place("/destinations", "Destinations"),
+    Place("/settings", "Settings"),
+    Place("/log", "Log"),
+    Place("/upload", "Upload"),
+)
+
+
+def places_of(visitor: Caller | None) -> tuple[Place, ...]:
+    """What the bar offers to whoever asks; nothing to a stranger."""
+    return tuple(place for place in BAR if _may_open(visitor, place.path))
+
+
+def _may_open(visitor: Caller | None, path: str) -> bool:
+    right = RIGHTS.get(("GET", path))
+    if visitor is None or right is None:
+        return False
+    return right.role is None or visitor.may(right.role)
