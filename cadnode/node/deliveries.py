@@ -147,7 +147,7 @@ def _deliver_committed(
     delivery = CommittedDelivery(
         (study, result.name, destination.name),
         result,
-        peer_of(destination, settings.listener.ae_title),
+        peer_of(destination, settings.listener.ae_title).for_commitment,
         Transactions(settings.storage.folder),
         store,
     )

@@ -14,6 +14,7 @@ from cadnode.node.commitments import Archives
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_database import is_full
+from cadnode.node.refused_peers import RefusalWitness
 from cadnode.node.senders import Senders, senders_of
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
@@ -46,7 +47,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             log.warning("announcement_failed", study=stored.study_key, error=error)
 
     commitment = commitment_service(settings, spool)
-    witness = AuditWitness(Trail.of(settings))
+    witness = RefusalWitness(settings.storage.folder, AuditWitness(Trail.of(settings)))
     with (
         stopping_on_signal(supervised=supervised) as stopping,
         scp.serve(
@@ -120,13 +121,14 @@ def scp_config(settings: Settings) -> scp.ScpConfig:
         tls_port=listener.tls_port,
         peers=tuple(
             AllowedPeer(
-                peer.ae_title or "",
+                title,
                 ip_network(peer.address, strict=False),
                 peer.certificate_sha256 or "",
                 peer.username,
                 _passcode(peer),
             )
             for peer in listener.peers
+            for title in peer.titles or ("",)
         ),
         calling_ae_titles=listener.calling_ae_titles,
         check_called_ae_title=listener.check_called_ae_title,

@@ -106,6 +106,11 @@ class Destination(HttpPeer):
     query_ae_title: AeTitle | None = Field(
         None, description="AE title of query_host; without one, ae_title"
     )
+    calling_ae_title: AeTitle | None = Field(
+        None,
+        description="the AE title by which this archive knows this node, where that is not "
+        "listener.ae_title",
+    )
     tls: bool = Field(
         False,
         description="for dicom: by TLS; its certificate is checked by ca_file and tls_name",
@@ -128,6 +133,11 @@ class Destination(HttpPeer):
         False,
         description="for dicom: a result counts as delivered once this archive has confirmed by "
         "storage commitment that it keeps it; its answer may come hours later, to listener.port",
+    )
+    commit_ae_title: AeTitle | None = Field(
+        None,
+        description="with commit: the AE title that is asked, and may answer, where that is not "
+        "ae_title",
     )
     commit_within_h: PositiveFloat = Field(
         24.0,
