@@ -245,8 +245,9 @@ class WorkerSteps:
     def report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
         """Write the study's outputs; returns how many of them a destination may get.
 
-        That is the DICOM objects and the FHIR bundle: who gets which, `node.deliveries` decides.
-        Headers that came after the reading are never put beside its scores.
+        That is the DICOM objects, the FHIR bundle and the HL7 message: who gets which,
+        `node.deliveries` decides. Headers that came after the reading are never put beside its
+        scores.
 
         Raises
         ------
@@ -337,7 +338,8 @@ class WorkerSteps:
                 load=self._images.load,
                 timings=results.timings_of(folder),
             )
-            n_outputs += len(objects) + (folder / results.BUNDLE).is_file()
+            documents = sum((folder / name).is_file() for name in results.DOCUMENTS)
+            n_outputs += len(objects) + documents
         self._images.clear()
         self._casualties.forget_study(study)
         log.info("study_reported", study=study, count=n_outputs)

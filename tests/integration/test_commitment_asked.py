@@ -207,7 +207,7 @@ def test_an_archive_that_never_answers_is_overdue_and_asked_again(site: Site) ->
     def is_overdue() -> bool:
         problems = site.health()["problems"]
         return any(
-            p["code"] == "commitment_overdue" and p["problem"].startswith("silent ")
+            p["code"] == "commitment_overdue" and p["meaning"].startswith("silent ")
             for p in problems
         )
 
