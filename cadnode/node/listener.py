@@ -2,6 +2,7 @@
 
 import errno
 import time
+from contextlib import suppress
 from ipaddress import ip_network
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -9,7 +10,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from cadnode.audit.trail import Trail
 from cadnode.identity.secret_file import first_line
 from cadnode.log import get_logger
-from cadnode.node import commitment_reports, commitments, heartbeat, readiness, retry
+from cadnode.node import (
+    commitment_reports,
+    commitments,
+    heartbeat,
+    priority,
+    readiness,
+    retry,
+)
 from cadnode.node.commitments import Archives
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.heartbeat import Pulse
@@ -47,7 +55,15 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             log.warning("announcement_failed", study=stored.study_key, error=error)
 
     commitment = commitment_service(settings, spool)
-    witness = RefusalWitness(settings.storage.folder, AuditWitness(Trail.of(settings)))
+    storage, peers = settings.storage.folder, settings.listener.peers
+
+    def on_study(ae_title: str, address: str, study: str) -> None:
+        if (found := priority.of_sender(peers, ae_title, address)) is not None:
+            with suppress(OSError):  # a full disk: the image itself says so
+                priority.state(storage, study, priority.Origin.PEER, found)
+
+    audit = AuditWitness(Trail.of(settings))
+    witness = RefusalWitness(storage, audit, on_study=on_study)
     with (
         stopping_on_signal(supervised=supervised) as stopping,
         scp.serve(

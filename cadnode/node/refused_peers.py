@@ -50,9 +50,19 @@ def _path(storage: Path) -> Path:
 
 
 class RefusalWitness(AuditWitness):
-    """Tells the audit trail, and keeps who is turned away. Threads may share it."""
+    """Tells the audit trail, and keeps who is turned away. Threads may share it.
 
-    def __init__(self, storage: Path, trail: AuditWitness, clock: Clock = time.time) -> None:
+    `on_study(ae_title, address, study)` is called for the first image of a study on an association.
+    """
+
+    def __init__(
+        self,
+        storage: Path,
+        trail: AuditWitness,
+        clock: Clock = time.time,
+        on_study: Callable[[str, str, str], None] = lambda ae_title, address, study: None,
+    ) -> None:
+        self._on_study = on_study
         self._path = _path(storage)
         self._audit = trail
         self._now = clock
@@ -64,6 +74,7 @@ class RefusalWitness(AuditWitness):
     def received(self, ae_title: str, address: str, study: str) -> None:
         """As the audit trail's; whatever kept this peer out before does so no more."""
         self._audit.received(ae_title, address, study)
+        self._on_study(ae_title, address, study)
         with self._guard:
             for key in [key for key in self._peers if key[1:] == (address, ae_title)]:
                 del self._peers[key]

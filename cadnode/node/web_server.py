@@ -13,9 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
 from cadnode.audit.trail import Trail
+from cadnode.domain import Priority
 from cadnode.identity.identities import Identities
-from cadnode.log import get_logger
-from cadnode.node import heartbeat, retry
+from cadnode.log import get_logger, hashed
+from cadnode.node import heartbeat, priority, retry
 from cadnode.node.health import HealthCheck
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.http_server import REMOTE, HttpLimits, HttpServer
@@ -80,7 +81,11 @@ def node_of(
         asked = requests.Request(
             notice.study_instance_uid, notice.source, notice.orthanc_id, notice.at_once
         )
+        stated = notice.priority or (Priority.URGENT if notice.at_once else None)
         try:
+            if stated is not None:
+                key = hashed(notice.study_instance_uid)
+                priority.state(settings.storage.folder, key, priority.Origin.REQUEST, stated)
             announcer.fetch(requests.save(settings.storage.folder / "spool", asked))
         except (SQLAlchemyError, TimeoutError) as error:
             raise jobs_away() from error

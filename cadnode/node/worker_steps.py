@@ -22,6 +22,7 @@ from cadnode.node import (
     commitments,
     deliveries,
     delivery_record,
+    priority,
     readiness,
     results,
     retry,
@@ -99,6 +100,7 @@ class WorkerSteps:
             answer=self.answer,
             shadow=self.shadow,
             has_result=self.has_result,
+            priority=self.priority,
             now=lambda: datetime.now(UTC),
             destinations=tuple(
                 (d.name, retry.give_up_after_s(d)) for d in self._settings.destinations
@@ -123,6 +125,11 @@ class WorkerSteps:
 
     def _tombstone(self, study: str) -> Tombstone:
         return tombstones.of_study(self._settings.storage.folder, study)
+
+    def priority(self, study: str) -> int:
+        """The place of a study in the queue, by what was said of it, its headers included."""
+        paths = [file.path for file in self._headers.files(study) if file.is_mammogram]
+        return priority.rank(priority.decided(self._settings, study, paths))
 
     def _exams(self, study: str, paths: Sequence[Path]) -> tuple[Exam, ...]:
         """The study's exams, one a patient."""
@@ -337,6 +344,7 @@ class WorkerSteps:
                 observer_uid=installation_uid(self._settings.storage.folder),
                 load=self._images.load,
                 timings=results.timings_of(folder),
+                priority=priority.priority_of(self._settings.storage.folder, study),
             )
             documents = sum((folder / name).is_file() for name in results.DOCUMENTS)
             n_outputs += len(objects) + documents

@@ -15,7 +15,15 @@ from pydantic import (
     model_validator,
 )
 
-from cadnode.domain import OPERATING_POINT, YOUDEN, Laterality, Profile, System, ViewPosition
+from cadnode.domain import (
+    OPERATING_POINT,
+    YOUDEN,
+    Laterality,
+    Priority,
+    Profile,
+    System,
+    ViewPosition,
+)
 from cadnode.settings.identity import WebIdentity
 from cadnode.settings.section import NetworkAddress, Section, is_loopback
 from cadnode.tls import TlsFiles
@@ -68,6 +76,11 @@ class ListenerPeer(Section):
         (),
         description="further AE titles of the same machine: a PACS may send under another than it "
         "queries, or reports storage commitment, under",
+    )
+    priority: Priority | None = Field(
+        None,
+        description="priority of the studies that it sends: urgent, diagnostic or screening "
+        "(docs/web.md)",
     )
     certificate_sha256: Fingerprint | None = Field(
         None,
@@ -255,6 +268,11 @@ class StudySection(Section):
 
     wanted_views: tuple[WantedView, ...] = Field(
         STANDARD_VIEWS, description="a study with all of these is read at once; empty: never"
+    )
+    diagnostic_words: tuple[Annotated[str, Field(min_length=2, max_length=64)], ...] = Field(
+        (),
+        description="a study is diagnostic, and read before screening, when its study or procedure "
+        "description has one of these, in capitals or not",
     )
     settle_s: NonNegativeFloat = Field(
         2.0, description="pause after the wanted views are there, for stragglers of the same send"

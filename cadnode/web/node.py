@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cadnode.domain import Priority
 from cadnode.errors import CadnodeError
 from cadnode.exam.patient import Patient
 from cadnode.web.deliveries import Orders
@@ -42,13 +43,15 @@ def jobs_away() -> Unavailable:
 class Notice:
     """A request to read a study that is at a source.
 
-    `at_once`: the study is whole, do not wait for it to become quiet.
+    `at_once`: the study is whole, do not wait for it to become quiet. `priority`: how soon it is to
+    be read among others; None: urgent at once, else nothing is said.
     """
 
     study_instance_uid: str
     source: str
     orthanc_id: str
     at_once: bool
+    priority: Priority | None = None
 
 
 @dataclass(frozen=True, slots=True)

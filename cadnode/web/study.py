@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from cadnode.domain import Priority
 from cadnode.log import hashed
 
 KEY: Final = re.compile(r"[0-9a-f]{16}")
@@ -97,6 +98,7 @@ class StudyState:
     deliveries: tuple[tuple[str, str], ...] = ()
     n_instances: int = 0
     updated_at: datetime | None = None
+    priority: Priority = Priority.SCREENING
 
     @property
     def url(self) -> str:
@@ -155,6 +157,7 @@ class StudyState:
             "reasons": [{"code": r.code, "meaning": r.meaning} for r in self.reasons],
             "deliveries": dict(self.deliveries),
             "n_instances": self.n_instances,
+            "priority": self.priority.value,
             "updated_at": _iso(self.updated_at),
             "url": self.url,
         }
@@ -166,6 +169,7 @@ class StudyState:
             "state": self.state.value,
             "is_final": self.state.is_final,
             "needs_you": self.needs_you,
+            "priority": self.priority.value,
             "outcome": self.outcome,
             "reasons": [{"code": r.code, "meaning": r.meaning} for r in self.reasons],
             "updated_at": _iso(self.updated_at),

@@ -51,6 +51,7 @@ PLACES: Final = (
     StoredPlace("notes of removed results", ("removed/*",), Holds.PATIENT),
     StoredPlace("undelivered results", ("undelivered/*",), Holds.KEYS),
     StoredPlace("storage commitments", ("commitments/*/*",), Holds.PATIENT),
+    StoredPlace("priorities of studies", ("priorities/*",), Holds.KEYS),
     StoredPlace("pins", ("pins/*",), Holds.KEYS),
     StoredPlace("studies set aside", ("set_aside/*",), Holds.KEYS),
     StoredPlace("state of the roles", ("roles/**",), Holds.KEYS),

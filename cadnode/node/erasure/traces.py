@@ -13,7 +13,16 @@ from typing import Any, Final
 
 from cadnode.files import sync_folder, write_whole
 from cadnode.log import hashed
-from cadnode.node import commitments, pins, poison, results, study_table, tombstones, undelivered
+from cadnode.node import (
+    commitments,
+    pins,
+    poison,
+    priority,
+    results,
+    study_table,
+    tombstones,
+    undelivered,
+)
 from cadnode.node.results import Results
 from cadnode.receive.fetch import requests
 
@@ -23,6 +32,7 @@ _OF_STUDY: Final = (
     (f"{tombstones.FOLDER}", "{study}.json"),
     (f"{undelivered.FOLDER}", "{study}.*.json"),
     (f"{pins.FOLDER}", "{study}.json"),
+    (f"{priority.FOLDER}", "{study}.json"),
     ("set_aside", "{study}-*.json"),
     ("spool/requests", "unreadable-{study}*"),
     ("spool/requests", "{study}.*"),
