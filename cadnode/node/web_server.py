@@ -26,6 +26,7 @@ from cadnode.node.orders import DeliveryDesk
 from cadnode.node.study_index import Studies
 from cadnode.node.study_queue import StudyQueue
 from cadnode.node.supervise import stopping_on_signal
+from cadnode.node.uploads import SpoolUploads
 from cadnode.node.workflow import Announcer
 from cadnode.receive.fetch import requests
 from cadnode.settings import Settings, WebSection
@@ -54,10 +55,13 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         listening = _listen(settings.web, stopping, pulse)
         if listening is not None:
             desk = DeliveryDesk(settings, progress)
-            studies = Studies(settings, open_spool(settings, pulse), progress)
+            spool = open_spool(settings, pulse)
+            studies = Studies(settings, spool, progress)
             queue = StudyQueue(settings, studies, progress)
             node = node_of(settings, progress, announcer, studies, queue)
-            app = create(replace(node, orders=desk.orders()), access, Trail.of(settings))
+            uploads = SpoolUploads(settings, spool, announcer)
+            node = replace(node, orders=desk.orders(), uploads=uploads)
+            app = create(node, access, Trail.of(settings))
             with _kept(queue):
                 _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)
             desk.close()

@@ -14,7 +14,7 @@ from cadnode import __version__
 from cadnode.audit.event import Recorder
 from cadnode.domain import Priority
 from cadnode.receive.identity import is_valid_uid
-from cadnode.web import login, needs_you, pages, queue_pages, rights
+from cadnode.web import login, needs_you, pages, queue_pages, rights, uploads
 from cadnode.web.access import Access, AccessGate
 from cadnode.web.caller import by_whom, caller_of
 from cadnode.web.cross_site import CsrfGate
@@ -108,6 +108,7 @@ def create(node: Node, access: Access, recorder: Recorder | None = None) -> Fast
     )  # fmt: skip
     app.include_router(_routes(node))
     app.include_router(queue_pages.routes(node, templates))
+    app.include_router(uploads.routes(node, templates))
     app.include_router(needs_you.routes(node, templates))
     app.include_router(pages.routes(node, templates))
     app.include_router(login.routes(access, templates))

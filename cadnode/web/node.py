@@ -11,6 +11,7 @@ from cadnode.exam.patient import Patient
 from cadnode.web.deliveries import Orders
 from cadnode.web.queue import StudyFilter, StudyPage
 from cadnode.web.study import StudyState
+from cadnode.web.uploaded import Uploads
 
 API_VERSION: Final = 1
 
@@ -163,6 +164,7 @@ class Node:
     `page_of(name)`: the study's rendered report, or that of an earlier reading; None without one.
     `health()`: how the node is.
     `orders`: what may be ordered of studies and deliveries; None where nobody takes orders.
+    `uploads`: takes files that a page brings; None where they are not taken.
 
     `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
     when the disk is full, and `UnknownSource`; `listed` when the list cannot be read.
@@ -175,3 +177,4 @@ class Node:
     page_of: Callable[[str], StudyReport | None]
     health: Callable[[], Health]
     orders: Orders | None = None
+    uploads: Uploads | None = None

@@ -16,6 +16,8 @@ from cadnode.web.study import key_of
 
 MOST_BODY_BYTES: Final = 16 * 1024
 
+FILE_ROUTE: Final = ("POST", "/api/upload")
+
 log = get_logger("web")
 
 HEADERS: Final = {
@@ -79,14 +81,17 @@ class RequestLog:
 
 
 class BodyLimit:
-    """ASGI middleware: no request has a body of more than a few kilobytes, nor one that drips."""
+    """ASGI middleware: no request has a body of more than a few kilobytes, nor one that drips.
+
+    A file that is uploaded (`web.uploads`) has limits of its own, and passes as it comes.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on once its body is here and small enough."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or is_file(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
         try:
@@ -112,6 +117,11 @@ class BodyLimit:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self._app(scope, replay, send)
+
+
+def is_file(method: str, path: str) -> bool:
+    """Whether a request's body is a file, which the route reads piece by piece."""
+    return (method, path) == FILE_ROUTE
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:

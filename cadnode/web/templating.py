@@ -12,6 +12,7 @@ from cadnode.web.study import DELIVERY_MEANINGS
 
 STATIC: Final = {
     "base.css": "text/css", "cadnode.css": "text/css", "cadnode.js": "text/javascript",
+    "upload.js": "text/javascript",
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ T = TypeVar("T")
 HEALTH: Final = 4
 PASSWORDS: Final = 4  # two are compared at a time (`identity.passwords`)
 PROVIDER: Final = 4  # of OpenID Connect: slow ones hold up nobody who has a password
+UPLOADS: Final = 4  # files that are written: a slow disk holds up no page
 TRAIL: Final = 4  # a trail writes one line at a time
 
 

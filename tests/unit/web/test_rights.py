@@ -17,7 +17,7 @@ ANYBODYS = {
     "GET /login/openid/begin",
 }  # fmt: skip
 OPERATORS = {
-    "POST /api/studies", "POST /needs-you/retry",
+    "POST /api/studies", "POST /needs-you/retry", "GET /upload", "POST /api/upload",
     *(f"POST {at}/studies/{{name}}/{w}" for at in ("", "/api") for w in
       ("retry", "redeliver", "drop")),
 }  # fmt: skip
