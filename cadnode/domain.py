@@ -474,7 +474,19 @@ class Profile(StrEnum):
     IHE_AI_RESULTS = "ihe-ai-results"
     PDF = "pdf"
     FHIR = "fhir"
+    HL7 = "hl7"
     ALL = "all"
+
+
+class Priority(StrEnum):
+    """How soon a study is to be read: the first before the others (`node.priority`)."""
+
+    URGENT = "urgent"
+    """Somebody waits for it."""
+    DIAGNOSTIC = "diagnostic"
+    """A woman with a symptom, or called back: she is still there, or comes for the answer."""
+    SCREENING = "screening"
+    """Read in batches, by two readers, within days. Also what nothing says otherwise of."""
 
 
 class Outcome(StrEnum):

@@ -104,10 +104,17 @@ class Again(StrEnum):
 
 
 class DeliveryError(CadnodeError):
-    """A destination did not take an object; `again` is when the same is tried again."""
+    """A destination did not take an object; `again` is when the same is tried again.
+
+    `hint` is what to look at, "" where only the kind of destination says it.
+    """
 
     exit_code = 6
     again: ClassVar[Again] = Again.NEVER
+
+    def __init__(self, text: str = "", hint: str = "") -> None:
+        super().__init__(text)
+        self.hint = hint
 
 
 class TransientDeliveryError(DeliveryError):
@@ -127,11 +134,11 @@ class PassingRefusal(PermanentDeliveryError):
     again = Again.SLOWLY
 
 
-def not_taken(again: Again, text: str) -> DeliveryError:
+def not_taken(again: Again, text: str, hint: str = "") -> DeliveryError:
     """The error of that class."""
     kinds: dict[Again, type[DeliveryError]] = {
         Again.SOON: TransientDeliveryError,
         Again.SLOWLY: PassingRefusal,
         Again.NEVER: PermanentDeliveryError,
     }
-    return kinds[again](text)
+    return kinds[again](text, hint)

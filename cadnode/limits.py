@@ -20,6 +20,7 @@ has, so that a limit means hostile or damaged, never merely large.
 | an instance that is fetched   | 4 GiB: what a pixel data element can hold | `INSTANCE_BYTES` |
 | an answer in JSON             | some 2 MB: 1,000 instances listed         | `ANSWER_BYTES`   |
 | objects of a commitment       | some 1,000: a study                       | `COMMITMENT_…`   |
+| a file that a page brings     | some 5 GB: a CD, zipped                   | `UPLOAD_BYTES`   |
 | a request's header by HTTP    | some 8 KiB: a proxy's tokens              | `REQUEST_HEAD…`  |
 
 The larger values of a header are passed over, as values that cannot be decoded are. Deflated data
@@ -63,5 +64,7 @@ COMMITMENT_REFERENCES: Final = 10_000  # objects that one request for storage co
 COMMITMENT_BYTES: Final = 2 * MIB  # its data set: an object is some 170 bytes
 COMMITMENTS: Final = 1_000  # requests of senders that wait for their report, a quarter an address's
 COMMITMENTS_BYTES: Final = 64 * MIB  # of all of these on the disk, a quarter an address's
+UPLOAD_BYTES: Final = 16 << 30  # an archive, and as much again as is unpacked of it
+UPLOAD_SILENCE_S: Final = 30.0  # of a browser that sends a file
 REQUEST_S: Final = 30.0  # until the body of a request to the web server is here
 REQUEST_HEADER_BYTES: Final = 64 << 10

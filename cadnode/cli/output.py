@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cadnode.domain import SKIP_MEANINGS, ExamResult, Finding, System
-from cadnode.node.results import BUNDLE, PAGE, PDF
+from cadnode.node.results import DOCUMENTS, PAGE, PDF
 from cadnode.report.wording import KIND_NAMES, SIDES, assessment_by, counting, descriptors, origin
 from cadnode.terminal import styled
 
@@ -90,7 +90,7 @@ def print_readings(console: Console, readings: Sequence["OfflineReading"]) -> No
     """Scores, findings, skipped images and the systems' state, and where an exam's files are."""
     for reading in readings:
         print_result(console, reading.result)
-        files = [name for name in (PAGE, PDF, BUNDLE) if (reading.folder / name).exists()]
+        files = [name for name in (PAGE, PDF, *DOCUMENTS) if (reading.folder / name).exists()]
         made = ", ".join([f"{len(reading.objects)} DICOM objects", *files])
         console.print(Text(f"{made} and result.json in {reading.folder}\n"))
 

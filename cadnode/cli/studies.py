@@ -263,12 +263,12 @@ def drop(
 def _table(found: "Sequence[StudyState]", *, with_reasons: bool) -> Table:
     table = Table(box=None, pad_edge=False)
     last = ("why",) if with_reasons else ()
-    for name in ("study", "state", "result", "destinations", "changed", *last):
+    for name in ("study", "state", "priority", "result", "destinations", "changed", *last):
         table.add_column(name, overflow="fold", no_wrap=name in ("study", "changed"))
     for one in found:
         places = ", ".join(f"{name}: {word.replace('_', ' ')}" for name, word in one.deliveries)
         when = one.updated_at.isoformat(timespec="minutes") if one.updated_at else ""
-        cells = [one.key, one.state.value, Text(one.result), Text(places), when]
+        cells = [one.key, one.state.value, one.priority.value, Text(one.result), Text(places), when]
         table.add_row(*cells, *([Text(one.why)] if with_reasons else []))
     return table
 

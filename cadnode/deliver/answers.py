@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from cadnode.association_failures import WE_CALL, AssociationFailure
 from cadnode.errors import Again, DeliveryError, not_taken
 
 SOON, SLOWLY, NEVER = Again.SOON, Again.SLOWLY, Again.NEVER
@@ -63,18 +64,14 @@ _UNKNOWN: Final = Meaning("failure", SLOWLY)  # also pending (FFxx), which C-STO
 NOT_ACCEPTED: Final = SLOWLY
 """A presentation context that is not accepted: the archive's configuration decides."""
 
-# A-ASSOCIATE-RJ: (source, reason), PS3.8 table 9-21.
-_REJECTIONS: Final[Mapping[tuple[int, int], Meaning]] = {
-    (1, 1): Meaning("no reason given", SLOWLY),
-    (1, 2): Meaning("application context name not supported", SLOWLY),
-    (1, 3): Meaning("calling AE title not recognized", SLOWLY),
-    (1, 7): Meaning("called AE title not recognized", SLOWLY),
-    (2, 1): Meaning("no reason given", SLOWLY),
-    (2, 2): Meaning("protocol version not supported", SLOWLY),
-    (3, 1): Meaning("temporary congestion", SOON),
-    (3, 2): Meaning("local limit exceeded", SOON),
-}
-_TRANSIENT_RESULT: Final = 2
+_REFUSALS: Final = frozenset(
+    {
+        AssociationFailure.CALLED_AE_TITLE, AssociationFailure.CALLING_AE_TITLE,
+        AssociationFailure.APPLICATION_CONTEXT, AssociationFailure.PROTOCOL_VERSION,
+        AssociationFailure.NO_REASON, AssociationFailure.NO_CONTEXT,
+    }
+)  # fmt: skip
+"""The failures of an association that settings decide, here or there; others pass by themselves."""
 
 # 401, 403 and what the network between us answers may be right in a moment; they are tried daily
 # once that did not help. Everything that is not named: 5xx SOON, the rest SLOWLY.
@@ -129,10 +126,14 @@ def of_status(status: int) -> Meaning:
     return C_STORE.get(status, _UNKNOWN)
 
 
-def of_rejection(result: int, source: int, reason: int) -> Meaning:
-    """Of an A-ASSOCIATE-RJ. A rejection that the peer calls transient is tried again soon."""
-    meaning = _REJECTIONS.get((source, reason), Meaning("unknown reason", SLOWLY))
-    return Meaning(meaning.words, SOON) if result == _TRANSIENT_RESULT else meaning
+def of_failure(failure: AssociationFailure, name: str, again: Again | None = None) -> DeliveryError:
+    """Of an association that did not come about with the peer of that name.
+
+    `again`: when the peer itself says when it is to be tried again.
+    """
+    told = WE_CALL[failure]
+    usual = SLOWLY if failure in _REFUSALS else SOON
+    return not_taken(again or usual, f"{name} {told.words}", told.hint)
 
 
 def of_http(status: int | None) -> Again:

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from cadnode.deliver.dicom import DicomKind
 from cadnode.deliver.fhir import FhirKind
 from cadnode.deliver.folder import FolderKind
+from cadnode.deliver.hl7 import Hl7Kind
 from cadnode.deliver.orthanc import OrthancKind
 from cadnode.deliver.outcome import Delivered
 from cadnode.deliver.outgoing import Outgoing, Takes
@@ -75,6 +76,7 @@ KINDS: Final[Mapping[str, DestinationKind]] = {
     "stow": StowKind(),
     "fhir": FhirKind(),
     "folder": FolderKind(),
+    "hl7": Hl7Kind(),
 }
 
 

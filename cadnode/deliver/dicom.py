@@ -4,8 +4,6 @@ Objects go in the transfer syntax in which they are stored: nothing is decoded o
 object that the peer has already (0111) it is asked, by C-FIND, whether its copy is ours.
 """
 
-import socket
-import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,12 +14,14 @@ from pynetdicom import AE, _config
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.sop_class import Verification
 
-from cadnode.deliver.answers import NOT_ACCEPTED, of_rejection, of_tls
+from cadnode.association_failures import AssociationFailure
+from cadnode.deliver.answers import NOT_ACCEPTED, of_failure
 from cadnode.deliver.associations import QueuedObject, items_of, plan
 from cadnode.deliver.held import PeerCopy, judged, sent
 from cadnode.deliver.outcome import Delivered, DeliveryOutcome, Refused, all_taken, outcome_of
 from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.deliver.query import CONTEXTS, copy_of
+from cadnode.deliver.transport import Transport
 from cadnode.errors import (
     DeliveryError,
     PermanentDeliveryError,
@@ -32,7 +32,7 @@ from cadnode.errors import (
 from cadnode.identity.secret_file import first_line
 from cadnode.log import get_logger
 from cadnode.settings import Destination
-from cadnode.tls import TlsFiles, client_context
+from cadnode.tls import TlsFiles
 
 log = get_logger("deliver")
 
@@ -44,10 +44,11 @@ OnRefusal = Callable[[Path, str], None]
 class DicomPeer:
     """A DICOM peer that takes objects.
 
-    `query_host`, `query_port` and `query_ae_title` name the peer that answers C-FIND for it,
-    where that is another. With `tls` both are spoken to by TLS; `tls_name` is the name in the
-    certificate where that is not the host. A `username` is shown with the first line of
-    `password_file` (user identity negotiation, PS3.7 D.3.3.7).
+    `query_host`, `query_port` and `query_ae_title` name the peer that answers C-FIND for it, where
+    that is another; `commit_ae_title` is what it is called for storage commitment. With `tls` all
+    are spoken to by TLS; `tls_name` is the name in the certificate where that is not the host. A
+    `username` is shown with the first line of `password_file` (user identity negotiation, PS3.7
+    D.3.3.7).
     """
 
     name: str
@@ -59,6 +60,7 @@ class DicomPeer:
     query_host: str = ""
     query_port: int = 0
     query_ae_title: str = ""
+    commit_ae_title: str = ""
     tls: TlsFiles | None = None
     tls_name: str = ""
     username: str = ""
@@ -73,6 +75,11 @@ class DicomPeer:
             port=self.query_port or self.port,
             ae_title=self.query_ae_title or self.ae_title,
         )
+
+    @property
+    def for_commitment(self) -> "DicomPeer":
+        """The peer that is asked to commit."""
+        return replace(self, ae_title=self.commit_ae_title or self.ae_title)
 
 
 class DicomKind:
@@ -108,11 +115,12 @@ def peer_of(destination: Destination, calling_ae_title: str) -> DicomPeer:
         host=destination.host,
         port=destination.port,
         ae_title=destination.ae_title,
-        calling_ae_title=calling_ae_title,
+        calling_ae_title=destination.calling_ae_title or calling_ae_title,
         timeout_s=destination.timeout_s,
         query_host=destination.query_host,
         query_port=destination.query_port or 0,
         query_ae_title=destination.query_ae_title or "",
+        commit_ae_title=destination.commit_ae_title or "",
         tls=destination.tls_files,
         tls_name=destination.tls_name,
         username=destination.username,
@@ -226,7 +234,8 @@ def associated(
     _config.LOG_HANDLER_LEVEL = "none"  # pynetdicom would log each PDU, and identifiers with it
     _config.STORE_SEND_CHUNKED_DATASET = True  # files are read piecewise and sent as they are
     try:
-        transport = _Transport(destination)
+        server = destination.tls_name or destination.host
+        transport = Transport(destination.name, server, destination.tls)
         extended = [*negotiation.pop("ext_neg", ()), *_user_identity(destination)]
     except SettingsError as error:
         raise not_taken(NOT_ACCEPTED, f"{destination.name}: {error}") from None
@@ -243,10 +252,10 @@ def associated(
             tls_args=(transport, ""), ext_neg=extended, **negotiation,
         )  # fmt: skip
     except OSError as error:  # the host's name has no address
-        raise TransientDeliveryError(f"{destination.name} cannot be reached") from error
+        raise of_failure(AssociationFailure.UNKNOWN_HOST, destination.name) from error
     if not assoc.is_established:
         transport.close()
-        raise transport.problem() or _refused(assoc, destination)
+        raise transport.problem(assoc)
     try:
         yield assoc
         assoc.release()
@@ -275,72 +284,3 @@ def _user_identity(destination: DicomPeer) -> list[UserIdentityNegotiation]:
         destination.password_file, "password_file", "it holds the passcode"
     ).encode()
     return [item]
-
-
-class _Transport:
-    """Stands where pynetdicom wants an `SSLContext`: the one place where it hands its socket out.
-
-    Answers leave at once (TCP_NODELAY), the socket of a failed connection can be closed (pynetdicom
-    only shuts it down, which fails when it is not connected, and forgets it), and why TLS failed is
-    known (it says only that there is no connection).
-    """
-
-    def __init__(self, destination: DicomPeer) -> None:
-        self._peer = destination
-        self._context = None if destination.tls is None else client_context(destination.tls)
-        self._socket: socket.socket | None = None
-
-    def wrap_socket(self, plain: socket.socket, **_tls: Any) -> socket.socket:
-        """The socket, with TLS where the peer is spoken to by it."""
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._context is None:
-            self._socket = plain
-        else:
-            self._context.sslsocket_class = _TlsSocket
-            name = self._peer.tls_name or self._peer.host
-            self._socket = self._context.wrap_socket(plain, server_hostname=name)
-        return self._socket
-
-    def problem(self) -> DeliveryError | None:
-        """Why TLS failed; None when it did not."""
-        error = self._socket.error if isinstance(self._socket, _TlsSocket) else None
-        return None if error is None else of_tls(error, self._peer.name)
-
-    def close(self) -> None:
-        """Close the socket, if there is one."""
-        if self._socket is not None:
-            self._socket.close()
-
-
-class _TlsSocket(ssl.SSLSocket):
-    """Remembers why it failed. By TLS 1.3 a refused certificate shows at the first reading."""
-
-    error: OSError | None = None
-
-    def do_handshake(self, block: bool = False) -> None:
-        """As `SSLSocket`'s."""
-        try:
-            super().do_handshake(block)
-        except OSError as error:
-            self.error = error
-            raise
-
-    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """As `SSLSocket`'s."""
-        try:
-            return super().recv(buflen, flags)
-        except ssl.SSLError as error:
-            self.error = error
-            raise
-
-
-def _refused(assoc: Any, destination: DicomPeer) -> Exception:
-    """Why there is no association, from the answer to A-ASSOCIATE-RQ (DICOM PS3.8 9.3.4)."""
-    answer = assoc.acceptor.primitive
-    if assoc.is_rejected and answer is not None:
-        text = f"{destination.name} refused the association: {answer.reason_str}"
-        meaning = of_rejection(answer.result, answer.result_source, answer.diagnostic)
-        return not_taken(meaning.again, text)
-    if answer is not None and answer.result == 0:
-        return not_taken(NOT_ACCEPTED, f"{destination.name} accepts none of the SOP classes")
-    return TransientDeliveryError(f"{destination.name} cannot be reached or does not answer")

@@ -13,6 +13,8 @@ class Takes(Enum):
     """The DICOM objects of the destination's profile."""
     BUNDLE = auto()
     """The bundle of FHIR resources: one file."""
+    MESSAGE = auto()
+    """The HL7 v2 message: one file."""
 
 
 @dataclass(frozen=True, slots=True)

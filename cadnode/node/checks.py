@@ -11,13 +11,14 @@ from cadnode import http, places
 from cadnode.deliver import commitment
 from cadnode.deliver.destination import kind_of
 from cadnode.deliver.dicom import DicomKind, peer_of
-from cadnode.errors import CadnodeError, ReportError, SettingsError, SignatureError
+from cadnode.errors import CadnodeError, DeliveryError, ReportError, SettingsError, SignatureError
 from cadnode.node import commitments, source_kinds, worker_state
 from cadnode.node.audit_checks import audit_checks
 from cadnode.node.check import Check as Check
 from cadnode.node.check import CheckVerdict as CheckVerdict
 from cadnode.node.deliveries import profiles_of
 from cadnode.node.disk_problems import disk_problems
+from cadnode.node.refused_peers import refused_problems
 from cadnode.node.senders import Senders, senders_of
 from cadnode.node.supervise import ROLES
 from cadnode.page.pdf import SAMPLE, pdf_of
@@ -259,6 +260,8 @@ def _roles(settings: Settings) -> Iterator[Check]:
             )  # fmt: skip
     for problem in health.lasting_problems(settings):
         yield Check("studies", CheckVerdict.WARNING, problem.meaning, problem.hint)
+    for problem in refused_problems(storage):
+        yield Check("refused peers", CheckVerdict.WARNING, problem.meaning, problem.hint)
 
 
 def _reading(settings: Settings) -> Iterator[Check]:
@@ -359,7 +362,7 @@ def destination_check(
     try:
         found = kind.check(destination, settings.listener.ae_title)
         if destination.commit:
-            commitment.check(peer_of(destination, settings.listener.ae_title))
+            commitment.check(peer_of(destination, settings.listener.ae_title).for_commitment)
             found += " and offers storage commitment"
             if not commitments.may_answer(settings, destination):
                 return Check(
@@ -370,7 +373,8 @@ def destination_check(
                 )  # fmt: skip
         return Check(name, CheckVerdict.OK, f"{where}: {found}")
     except CadnodeError as error:
-        mend = (advice or {}).get(destination.kind, kind.advice)
+        told = error.hint if isinstance(error, DeliveryError) else ""
+        mend = told or (advice or {}).get(destination.kind, kind.advice)
         return Check(name, CheckVerdict.FAILED, f"{where}: {error}", mend)
 
 

@@ -40,7 +40,7 @@ def port_of(settings: Settings, sender: Sender) -> int | None:
             peer.port
             for peer in settings.listener.peers
             if peer.port is not None
-            and peer.ae_title in (None, sender.ae_title)
+            and peer.has(sender.ae_title)
             and where in ip_network(peer.address, strict=False)
         ),
         None,

@@ -29,6 +29,7 @@ from cadnode.receive.commitment_data import CommitmentReport, Reference
 from cadnode.receive.commitment_requests import Sender
 from cadnode.settings import Destination, Settings
 from cadnode.settings.section import is_loopback
+from cadnode.settings.sections import ListenerPeer
 
 FOLDER: Final = "commitments"
 REPEATED_FOR_S: Final = 7 * 86400.0  # an archive may repeat an answer of which ours was lost
@@ -266,26 +267,30 @@ class Archives:
     def _is(self, sender: Sender, name: str) -> bool:
         """Whether the sender is that destination, by AE title and address.
 
-        The address is its host's, or one that `[[listener.peers]]` names for its AE title.
+        The address is its host's, or one that `[[listener.peers]]` names for its AE title. The
+        title is the one that was asked, the archive's own, or one that such a block puts beside
+        these.
         """
         try:
             archive = self._settings.destination(name)
         except SettingsError:
             return False
-        if not archive.commit or sender.ae_title != archive.ae_title:
+        blocks = _blocks(self._settings, archive)
+        known = {*_titles(archive), *(title for block in blocks for title in block.titles)}
+        if not archive.commit or sender.ae_title not in known:
             return False
         where = ip_address(sender.address)
-        named = any(
-            peer.ae_title == archive.ae_title and where in ip_network(peer.address, strict=False)
-            for peer in self._settings.listener.peers
-        )
-        return named or sender.address in _addresses(archive)
+        if any(
+            b.has(sender.ae_title) and where in ip_network(b.address, strict=False) for b in blocks
+        ):
+            return True
+        return sender.address in _addresses(archive)
 
 
 def may_answer(settings: Settings, archive: Destination) -> bool:
     """Whether the listener lets the archive in, by what the settings say of both."""
-    listener, title = settings.listener, archive.ae_title
-    if listener.calling_ae_titles and title not in listener.calling_ae_titles:
+    listener, titles = settings.listener, _titles(archive)
+    if listener.calling_ae_titles and not titles & {*listener.calling_ae_titles}:
         return False
     addresses = [ip_address(one) for one in _addresses(archive)]
     if is_loopback(listener.host) and not any(one.is_loopback for one in addresses):
@@ -293,12 +298,23 @@ def may_answer(settings: Settings, archive: Destination) -> bool:
     return (
         not listener.peers
         or any(
-            peer.ae_title in (None, title) and one in ip_network(peer.address, strict=False)
+            any(map(peer.has, titles)) and one in ip_network(peer.address, strict=False)
             for peer in listener.peers
             for one in addresses
         )
-        or any(peer.ae_title == title for peer in listener.peers)
+        or bool(_blocks(settings, archive))
     )
+
+
+def _titles(archive: Destination) -> set[str]:
+    """The AE titles under which an archive may answer, by its own block."""
+    return {title for title in (archive.ae_title, archive.commit_ae_title) if title}
+
+
+def _blocks(settings: Settings, archive: Destination) -> list[ListenerPeer]:
+    """The blocks of `[[listener.peers]]` that name one of the archive's AE titles."""
+    titles = _titles(archive)
+    return [peer for peer in settings.listener.peers if titles & {*peer.titles}]
 
 
 def _addresses(archive: Destination) -> set[str]:

@@ -21,7 +21,7 @@ from cadnode.log import get_logger
 from cadnode.node.commitments import Transactions
 from cadnode.node.committed_delivery import CommittedDelivery
 from cadnode.node.jobs import DeliveryStatus
-from cadnode.node.results import BUNDLE, exam_folders, has_outputs, objects_in
+from cadnode.node.results import BUNDLE, MESSAGE, exam_folders, has_outputs, objects_in
 from cadnode.receive.commitment_data import Reference
 from cadnode.receive.identity import read_file_identity
 from cadnode.report import profiles
@@ -39,6 +39,19 @@ class TryEnd:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """One file that a kind of destination takes in place of objects."""
+
+    profile: Profile
+    file: str
+    words: str
+
+
+_DOCUMENTS: Final = {
+    Takes.BUNDLE: _Document(Profile.FHIR, BUNDLE, "FHIR bundle"),
+    Takes.MESSAGE: _Document(Profile.HL7, MESSAGE, "HL7 message"),
+}
 _NOT_TAKEN: Final = {
     Again.SOON: DeliveryStatus.RETRY,
     Again.SLOWLY: DeliveryStatus.REFUSED_FOR_NOW,
@@ -87,9 +100,10 @@ def attempt(settings: Settings, study: str, result: Path, name: str) -> TryEnd:
 
 
 def profile_of(settings: Settings, destination: Destination) -> Profile:
-    """Which objects a destination gets; one that takes the FHIR bundle gets that only."""
-    if kind_of(destination).takes is Takes.BUNDLE:
-        return Profile.FHIR
+    """Which objects a destination gets; one that takes a document gets that only."""
+    document = _DOCUMENTS.get(kind_of(destination).takes)
+    if document is not None:
+        return document.profile
     return destination.profile or settings.report.profile
 
 
@@ -155,7 +169,7 @@ def _deliver_committed(
     delivery = CommittedDelivery(
         (study, result.name, destination.name),
         result,
-        peer_of(destination, settings.listener.ae_title),
+        peer_of(destination, settings.listener.ae_title).for_commitment,
         Transactions(settings.storage.folder),
         store,
     )
@@ -174,8 +188,10 @@ def _files(
     settings: Settings, exam: Path, destination: Destination, kind: DestinationKind
 ) -> list[Path]:
     """What a destination gets of an exam; raises `PermanentDeliveryError` when it is missing."""
-    if kind.takes is Takes.BUNDLE:
-        return [_bundle(exam)]
+    if (document := _DOCUMENTS.get(kind.takes)) is not None:
+        if not (exam / document.file).is_file():
+            raise PermanentDeliveryError(f"no {document.words} was made of this reading")
+        return [exam / document.file]
     return _objects(settings, exam, destination)
 
 
@@ -194,10 +210,3 @@ def _objects(settings: Settings, result: Path, destination: Destination) -> list
     if made and not objects and kinds_of([profile]) & REPORTS:
         raise PermanentDeliveryError(f"nothing was made for the profile of {destination.name}")
     return objects
-
-
-def _bundle(result: Path) -> Path:
-    bundle = result / BUNDLE
-    if not bundle.is_file():
-        raise PermanentDeliveryError("no FHIR bundle was made of this reading")
-    return bundle

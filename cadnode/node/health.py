@@ -16,6 +16,7 @@ from cadnode.node.audit_health import AuditState
 from cadnode.node.disk_problems import disk_problems
 from cadnode.node.jobs import DeliveryStatus, Job, JobLookup, JobsUnavailable, delivery_of
 from cadnode.node.poison import Casualties, SetAsideCode
+from cadnode.node.refused_peers import refused_problems
 from cadnode.node.role_status import Presence
 from cadnode.node.supervise import ROLES
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
@@ -44,12 +45,13 @@ class Waiting:
 
     count: int = 0
     oldest_s: float = 0.0
+    why: str = ""
 
     @staticmethod
-    def since(begun: Iterable[float], now: float) -> "Waiting":
-        """Of jobs that began to wait at these times."""
+    def since(begun: Iterable[float], now: float, why: str = "") -> "Waiting":
+        """Of jobs that began to wait at these times, and why the last one had to."""
         times = list(begun)
-        return Waiting(len(times), max(0.0, now - min(times))) if times else Waiting()
+        return Waiting(len(times), max(0.0, now - min(times)), why) if times else Waiting()
 
     def as_dict(self) -> dict[str, int]:
         """For JSON."""
@@ -141,6 +143,7 @@ class HealthCheck:
         problems = [*role_problems(roles, state), *model_problems(state)]
         problems += lasting_problems(self._settings)
         problems += disk_problems(self._settings)
+        problems += refused_problems(storage)
         audit = AuditState.of(self._settings)
         problems += audit.problems()
         try:
@@ -169,7 +172,10 @@ class HealthCheck:
         return QueueHealth(
             fetching=Waiting.since(_asked_at(spool), now),
             reading=Waiting.since((j.created_at for j in reading), now),
-            delivering={name: Waiting.since(t, now) for name, t in delivering.items()},
+            delivering={
+                name: Waiting.since(t, now, _last_reason(name, missing.values()))
+                for name, t in delivering.items()
+            },
             failed=len(self._progress.failed_since(since, "process")),
             undelivered=_counted(missing.values()),
             not_fetched=_not_fetched(spool, since.timestamp()),
@@ -300,7 +306,7 @@ def queue_problems(queue: QueueHealth) -> Iterator[HealthProblem]:
             yield HealthProblem(
                 "destination_away",
                 f"{name} has not taken a result for {_for(waiting.oldest_s)}; "
-                f"results that wait: {waiting.count}",
+                f"results that wait: {waiting.count}{f' ({waiting.why})' if waiting.why else ''}",
                 "is it running, does it know this node, is its password right? ask `cadnode check`",
             )  # fmt: skip
     for one in sorted(queue.undelivered):
@@ -367,6 +373,12 @@ def _waits_since(job: Job, missing: Mapping[tuple[str, str, str], Undelivered]) 
     if entry is None:
         return job.created_at
     return entry.since if entry.status is DeliveryStatus.RETRY else None
+
+
+def _last_reason(name: str, missing: Iterable[Undelivered]) -> str:
+    """Why the last try to deliver to a destination did not arrive; "" when none has failed."""
+    waiting = [e for e in missing if e.destination == name and e.status is DeliveryStatus.RETRY]
+    return max(waiting, key=lambda entry: entry.at).reason if waiting else ""
 
 
 def committing(

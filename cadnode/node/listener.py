@@ -2,6 +2,7 @@
 
 import errno
 import time
+from contextlib import suppress
 from ipaddress import ip_network
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -9,11 +10,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from cadnode.audit.trail import Trail
 from cadnode.identity.secret_file import first_line
 from cadnode.log import get_logger
-from cadnode.node import commitment_reports, commitments, heartbeat, readiness, retry
+from cadnode.node import (
+    commitment_reports,
+    commitments,
+    heartbeat,
+    priority,
+    readiness,
+    retry,
+)
 from cadnode.node.commitments import Archives
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_database import is_full
+from cadnode.node.refused_peers import RefusalWitness
 from cadnode.node.senders import Senders, senders_of
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
@@ -50,7 +59,15 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             log.warning("announcement_failed", study=stored.study_key, error=error)
 
     commitment = commitment_service(settings, spool)
-    witness = AuditWitness(Trail.of(settings), way=WayLog(settings.storage.folder))
+    storage, peers = settings.storage.folder, settings.listener.peers
+
+    def on_study(ae_title: str, address: str, study: str) -> None:
+        if (found := priority.of_sender(peers, ae_title, address)) is not None:
+            with suppress(OSError):  # a full disk: the image itself says so
+                priority.state(storage, study, priority.Origin.PEER, found)
+
+    audit = AuditWitness(Trail.of(settings), way=WayLog(storage))
+    witness = RefusalWitness(storage, audit, on_study=on_study)
     with (
         stopping_on_signal(supervised=supervised) as stopping,
         scp.serve(
@@ -125,13 +142,14 @@ def scp_config(settings: Settings) -> scp.ScpConfig:
         tls_port=listener.tls_port,
         peers=tuple(
             AllowedPeer(
-                peer.ae_title or "",
+                title,
                 ip_network(peer.address, strict=False),
                 peer.certificate_sha256 or "",
                 peer.username,
                 _passcode(peer),
             )
             for peer in listener.peers
+            for title in peer.titles or ("",)
         ),
         calling_ae_titles=listener.calling_ae_titles,
         check_called_ae_title=listener.check_called_ae_title,

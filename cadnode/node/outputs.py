@@ -11,7 +11,7 @@ import pydicom
 from pydicom import Dataset
 
 from cadnode import settings
-from cadnode.domain import ExamResult, FloatImage, Profile
+from cadnode.domain import ExamResult, FloatImage, Priority, Profile
 from cadnode.errors import CadnodeError, ModelError
 from cadnode.exam.exam import Exam
 from cadnode.exam.patient import patient_of
@@ -21,7 +21,7 @@ from cadnode.log import get_logger
 from cadnode.models import store
 from cadnode.models.card import ModelCard
 from cadnode.node.model_overview import of_settings, stores
-from cadnode.node.results import BUNDLE, PAGE, PDF, RESULT, object_file
+from cadnode.node.results import BUNDLE, DOCUMENTS, MESSAGE, PAGE, PDF, RESULT, object_file
 from cadnode.page.content import PageContent
 from cadnode.page.exam_page import exam_page
 from cadnode.page.pdf import pdf_of
@@ -29,8 +29,9 @@ from cadnode.reading.views import PixelLoader
 from cadnode.report.edition import OFFLINE_OBSERVER_UID, Edition
 from cadnode.report.edition import observer_uid as uid_of_observer
 from cadnode.report.fhir.bundle import write_bundle
+from cadnode.report.hl7.oru import write_message
 from cadnode.report.objects import make_objects, write_objects
-from cadnode.report.profiles import STRUCTURED, ObjectKind, kinds_of, wants_fhir
+from cadnode.report.profiles import STRUCTURED, ObjectKind, kinds_of, wants_fhir, wants_hl7
 from cadnode.report.result import write_result
 
 INSTALLATION: Final = "installation-id"  # in the storage folder
@@ -54,11 +55,12 @@ def write_outputs(
     timings: Mapping[str, float] | None = None,
     removed_reports: Mapping[ObjectKind, Sequence[Dataset]] | None = None,
     times_removed: int = 0,
+    priority: Priority = Priority.SCREENING,
 ) -> tuple[Path, ...]:
     """Write the exam's objects, its page and, last, `result.json` into `folder`.
 
     Returns the DICOM objects: those of `profiles`, without any those of `report.profile`; where
-    one of them wants it, `report.pdf` or `fhir.json` is written too. `predecessors` are
+    one of them wants it, `report.pdf`, `fhir.json` or `oru.hl7` is written too. `predecessors` are
     the folders of earlier readings whose reports these replace; `cards` are the models'
     (`cards_of`). An object that `folder` or one of the `earlier` folders holds under the same UID
     stays the bytes it is.
@@ -66,14 +68,17 @@ def write_outputs(
     share. `load` gives a view's image: the reading's cache, so that nothing is decoded twice.
     `timings` are seconds by stage of the reading. `removed_reports` are earlier reports that these
     replace, too, whose files are not here any more; `times_removed` is how often results of the
-    study were removed: objects that are made again since have UIDs of their own.
+    study were removed: objects that are made again since have UIDs of their own. `priority` is
+    how soon the study was to be read, which the HL7 message states.
 
     An exam without a single DICOM header has nothing to refer to: it gets `result.json` and a
     page that states it.
     """
     wanted = profiles or [report.profile]
     has_bundle = exam.reference is not None and wants_fhir(wanted)
-    for name in (PAGE, PDF, *([] if has_bundle else [BUNDLE])):  # of an earlier reading
+    has_message = exam.reference is not None and wants_hl7(wanted)
+    kept = [name for name, has in ((BUNDLE, has_bundle), (MESSAGE, has_message)) if has]
+    for name in {PAGE, PDF, *DOCUMENTS} - {*kept}:  # of an earlier reading
         (folder / name).unlink(missing_ok=True)
     content = page_content(
         exam, result, report, made_at=made_at, cards=cards, load=load or pixels.ImageCache().load
@@ -96,9 +101,11 @@ def write_outputs(
             observer_uid=observer_uid,
         )
         written = tuple(write_objects(objects, folder, earlier))
+        edition = _edition(exam, result, report, made_at, observer_uid, times_removed)
         if has_bundle:
-            edition = _edition(exam, result, report, made_at, observer_uid, times_removed)
             write_bundle(folder / BUNDLE, edition)
+        if has_message:
+            write_message(folder / MESSAGE, edition, priority)
     if report.page:
         _write_page(folder / PAGE, page)
     write_result(folder / RESULT, result, made_at=made_at, timings=timings)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from dbos import DBOS, WorkflowStatus
+from dbos._dbos import _get_dbos_instance
 
 from cadnode.log import get_logger
 from cadnode.node.jobs import FAILED, OPEN, DeliveryStatus, deliver_id, process_ids
@@ -53,6 +54,21 @@ def forget_ended(identifier: str) -> None:
     jobs = _jobs([identifier])
     if identifier in jobs and jobs[identifier].status not in OPEN:
         DBOS.delete_workflows([identifier])
+
+
+def bring_forward(identifier: str, place: int) -> None:
+    """Give a job that still waits in its queue this place, where that is before its own.
+
+    DBOS has no call for it. What a worker takes meanwhile is no longer waiting, and stays as it is.
+    """
+    if place:
+        database = _get_dbos_instance()._sys_db
+        jobs = database.tables.workflow_status
+        waits = (jobs.c.workflow_uuid == identifier) & (jobs.c.status == "ENQUEUED")
+        with database.engine.begin() as connection:
+            connection.execute(
+                jobs.update().where(waits & (jobs.c.priority > place)).values(priority=place)
+            )
 
 
 def has_failed(study: str, content: str) -> bool:

@@ -6,8 +6,8 @@ RESULTS/<study_key>/<fingerprint>/reading.json   the result (an `ExamResult`)
                                   result.json    the documented result, for machines
                                   *.dcm          the objects that destinations get
                                   report.html    the report as a page
-                                  report.pdf, fhir.json   where a destination takes them
                                   previews/      small pictures of the views, for the page
+                                  report.pdf, fhir.json, oru.hl7   where a destination takes them
                                   inputs.json    names of the spool's files that were read
                                   shadow.json    the scores of versions in shadow mode
                                   deliveries.jsonl   what became of each try to deliver it
@@ -57,6 +57,8 @@ RESULT: Final = "result.json"
 PAGE: Final = "report.html"
 PDF: Final = "report.pdf"
 BUNDLE: Final = "fhir.json"
+MESSAGE: Final = "oru.hl7"
+DOCUMENTS: Final = (BUNDLE, MESSAGE)  # beside the objects, what a destination may get
 _READ_S: Final = "read_s"  # in reading.json, beside the result
 MADE_AT: Final = "made_at"
 ANSWER: Final = "not_in_time"
@@ -244,7 +246,7 @@ def object_file(folder: Path, kind: ObjectKind) -> Path:
 
 def has_outputs(folder: Path) -> bool:
     """Whether an exam's folder holds anything that a destination may get."""
-    return (folder / BUNDLE).is_file() or bool(objects_in(folder))
+    return any((folder / name).is_file() for name in DOCUMENTS) or bool(objects_in(folder))
 
 
 def save_inputs(folder: Path, paths: Iterable[Path]) -> None:

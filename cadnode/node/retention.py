@@ -16,7 +16,7 @@ from cadnode.audit.event import Action, Actor, Event, Outcome
 from cadnode.audit.trail import Trail
 from cadnode.files import locked
 from cadnode.log import get_logger
-from cadnode.node import delivery_record, pins, readiness, results, tombstones
+from cadnode.node import delivery_record, pins, priority, readiness, results, tombstones
 from cadnode.node.delivered import Deliveries
 from cadnode.node.fetching import spool_folder
 from cadnode.node.header_index import HeaderIndex
@@ -251,6 +251,9 @@ class Retention:
         WayLog(self._storage).forget_others(known, now - 3600.0)
         if self._rules.results_days > 0:
             requests.forget_ended(spool, now - self._rules.results_days * 86400.0)
+            priority.forget_old(
+                self._storage, now - self._rules.results_days * 86400.0, self._spool.studies()
+            )
         if self._rows is not None:
             before = now - self._rules.jobs_days * 86400.0
             for _ in range(_BATCHES):

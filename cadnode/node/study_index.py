@@ -17,6 +17,7 @@ from cadnode.node import delivery_record, readiness, results
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.jobs import Job, JobLookup, JobsUnavailable, deliver_id, process_ids
 from cadnode.node.poison import Casualties
+from cadnode.node.priority import priority_of
 from cadnode.node.readiness import ArrivalFacts, Readiness, Views
 from cadnode.node.results import Results
 from cadnode.node.study_state import StudyFacts, decide
@@ -226,6 +227,7 @@ class Studies:
             deliveries=verdict.deliveries,
             n_instances=held.n_instances,
             updated_at=_moment(latest) if latest else None,
+            priority=priority_of(self._settings.storage.folder, held.key),
         )
 
     def _facts(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
+from cadnode.domain import Priority
 from cadnode.exam.patient import Patient
 from cadnode.web.queue import StudyRow
 from cadnode.web.study import Reason, State, StudyState
@@ -24,6 +25,7 @@ def document_of(row: StudyRow) -> str:
             "reasons": [[r.code, r.meaning] for r in study.reasons],
             "deliveries": study.deliveries,
             "n_instances": study.n_instances,
+            "priority": study.priority.value,
             "at": study.updated_at.timestamp() if study.updated_at else None,
             "names": patient.names,
             "patient_id": patient.patient_id,
@@ -50,6 +52,7 @@ def row_of(key: str, document: str) -> StudyRow:
         reasons=tuple(Reason(*one) for one in held["reasons"]),
         deliveries=tuple((name, word) for name, word in held["deliveries"]),
         n_instances=held["n_instances"],
+        priority=Priority(held.get("priority", Priority.SCREENING)),
         updated_at=None if at is None else datetime.fromtimestamp(at, UTC),
     )
     patient = Patient(

@@ -16,9 +16,10 @@ from starlette.types import ASGIApp
 
 from cadnode import log_files
 from cadnode.audit.trail import Trail
+from cadnode.domain import Priority
 from cadnode.identity.identities import Identities
-from cadnode.log import get_logger
-from cadnode.node import heartbeat, retry
+from cadnode.log import get_logger, hashed
+from cadnode.node import heartbeat, priority, retry
 from cadnode.node.health import HealthCheck
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.http_server import REMOTE, HttpLimits, HttpServer
@@ -36,6 +37,7 @@ from cadnode.node.study_readings import StudyReadings
 from cadnode.node.study_views import StudyViewer
 from cadnode.node.study_way import StudyWays
 from cadnode.node.supervise import stopping_on_signal
+from cadnode.node.uploads import SpoolUploads
 from cadnode.node.view_pixels import PixelCache
 from cadnode.node.workflow import Announcer
 from cadnode.receive.fetch import requests
@@ -85,6 +87,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool, config: Path | No
                 peers=PeerDesk(settings, desk.listed).peers(),
                 models=ModelDesk(settings).models(), settings=known,
                 log=partial(log_files.read, settings.storage.folder / log_files.FOLDER),
+                uploads=SpoolUploads(settings, spool, announcer),
             )  # fmt: skip
             app = create(node, access, Trail.of(settings))
             with _kept(queue), cache.kept():
@@ -112,7 +115,11 @@ def node_of(
         asked = requests.Request(
             notice.study_instance_uid, notice.source, notice.orthanc_id, notice.at_once
         )
+        stated = notice.priority or (Priority.URGENT if notice.at_once else None)
         try:
+            if stated is not None:
+                key = hashed(notice.study_instance_uid)
+                priority.state(settings.storage.folder, key, priority.Origin.REQUEST, stated)
             announcer.fetch(requests.save(settings.storage.folder / "spool", asked))
         except (SQLAlchemyError, TimeoutError) as error:
             raise jobs_away() from error

@@ -22,6 +22,7 @@ from cadnode.node import (
     commitments,
     deliveries,
     delivery_record,
+    priority,
     readiness,
     results,
     retry,
@@ -127,6 +128,7 @@ class WorkerSteps:
                 if deliveries.takes_answers(self._settings, d)
             ),
             has_result=self.has_result,
+            priority=self.priority,
             now=lambda: datetime.now(UTC),
             destinations=tuple(
                 (d.name, retry.give_up_after_s(d)) for d in self._settings.destinations
@@ -154,6 +156,11 @@ class WorkerSteps:
 
     def _relevant(self, study: str) -> list[Path]:
         return readiness.relevant(self._headers.files(study))
+
+    def priority(self, study: str) -> int:
+        """The place of a study in the queue, by what was said of it, its headers included."""
+        paths = [file.path for file in self._headers.files(study) if file.is_mammogram]
+        return priority.rank(priority.decided(self._settings, study, paths))
 
     def _exams(self, study: str, paths: Sequence[Path]) -> tuple[Exam, ...]:
         """The study's exams, one a patient."""
@@ -292,8 +299,9 @@ class WorkerSteps:
     def report(self, study: str, content: str, predecessor: str, made_at: str) -> int:
         """Write the study's outputs; returns how many of them a destination may get.
 
-        That is the DICOM objects and the FHIR bundle: who gets which, `node.deliveries` decides.
-        Headers that came after the reading are never put beside its scores.
+        That is the DICOM objects, the FHIR bundle and the HL7 message: who gets which,
+        `node.deliveries` decides. Headers that came after the reading are never put beside its
+        scores.
 
         Raises
         ------
@@ -390,10 +398,12 @@ class WorkerSteps:
                 observer_uid=installation_uid(self._settings.storage.folder),
                 load=self._images.load,
                 timings=results.timings_of(folder),
+                priority=priority.priority_of(self._settings.storage.folder, study),
             )
             if self._settings.web.enabled:
                 write_previews(folder, exam, self._images.load)
-            n_outputs += len(objects) + (folder / results.BUNDLE).is_file()
+            documents = sum((folder / name).is_file() for name in results.DOCUMENTS)
+            n_outputs += len(objects) + documents
         self._images.clear()
         self._casualties.forget_study(study)
         log.info("study_reported", study=study, count=n_outputs)

@@ -11,6 +11,8 @@
   nothing asked for.
 - `consider` reads what the spool holds now and starts `process` under an identifier made of
   the study and its content: the same content is read once, however often it is announced.
+- What waits to be read is read by priority (`node.priority`), then in the order in which it came; a
+  job that waits already is brought forward when somebody states a more urgent one.
 - `process` reads, reports and starts one `deliver` per destination. What fails is tried again
   later under a new identifier, delaying no other study. When the study is requested at
   once, or its images are sent again, `consider` first forgets attempts that gave no result, and
@@ -161,8 +163,12 @@ def consider(study: str, afresh: bool = False) -> str:
             to_send = _undelivered(study, content)
             _forget(study, content)
             send_to(study, content, to_send)
-        with SetWorkflowID(process_id(study, content, 0)):
+        # No step: what it says now decides, also where this is done once more after a crash.
+        place = bound().priority(study)
+        job = process_id(study, content, 0)
+        with SetWorkflowID(job), SetEnqueueOptions(priority=place or None):
             DBOS.enqueue_workflow(STUDIES, process, study, content, 0)
+        resubmission.bring_forward(job, place)
     return content
 
 
@@ -179,7 +185,7 @@ def process(study: str, content: str, attempt: int) -> str:
             raise
         with (
             SetWorkflowID(process_id(study, content, attempt + 1)),
-            SetEnqueueOptions(delay_seconds=pause_s),
+            SetEnqueueOptions(delay_seconds=pause_s, priority=bound().priority(study) or None),
         ):
             DBOS.enqueue_workflow(STUDIES, process, study, content, attempt + 1)
         return ProcessStatus.TRIED_AGAIN_LATER.value

@@ -56,6 +56,7 @@ class Steps:
     destination may get: with none of them, nothing is delivered;
     `deliver(study, fingerprint, destination)` returns one of `jobs.DeliveryStatus`, which is never
     "given_up";
+    `priority(study)` is its place in the queue of those that are to be read, the lowest first;
     `settled(study, fingerprint, destination)` returns how it is known to have ended, or "";
     `commitment_pause_s(study, fingerprint, destination)` returns the seconds until a destination is
     asked again to confirm what it stored, None when it is not asked any more;
@@ -86,6 +87,7 @@ class Steps:
     has_result: Callable[[str, str], bool]
     now: Callable[[], datetime]
     destinations: tuple[tuple[str, float], ...]
+    priority: Callable[[str], int] = lambda study: 0
     settled: Callable[[str, str, str], str] = lambda study, content, destination: ""
     commitment_pause_s: Callable[[str, str, str], float | None] = lambda s, c, d: None
     note: Callable[[DeliveryNote], None] = lambda note: None

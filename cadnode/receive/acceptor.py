@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from cadnode.association_failures import TLS_HANDSHAKE, AssociationFailure
 from cadnode.log import get_logger
 from cadnode.receive import pdu, secure
 from cadnode.receive.admission import (
@@ -180,10 +181,7 @@ class Acceptor:
             address = plain_address(where[0])
             if not self._peers.is_known(address):
                 peer.close()
-                if count := self._service.notes.due("unknown_address", address):
-                    log.warning(
-                        "connection_refused", reason="unknown_address", peer=address, count=count
-                    )
+                self._note(AssociationFailure.UNKNOWN_ADDRESS, address)
                 continue
             try:
                 peer.setblocking(False)
@@ -226,11 +224,7 @@ class Acceptor:
         try:
             goes_on, is_done = peer.pump(), peer.shake()
         except OSError as error:
-            reason = secure.reason_of(error)
-            if count := self._service.notes.due(reason, connection.address):
-                log.warning(
-                    "connection_refused", reason=reason, peer=connection.address, count=count
-                )
+            self._note(secure.reason_of(error), connection.address)
             self._close(connection)
             return
         if not goes_on:
@@ -272,7 +266,10 @@ class Acceptor:
 
     def _judge_header(self, connection: Connection) -> None:
         kind, length = pdu.HEADER.unpack(connection.received)
-        if kind == PduType.P_DATA_TF:
+        if kind == TLS_HANDSHAKE:
+            self._note(AssociationFailure.TLS_IN_CLEAR, connection.address)
+            self._linger(connection, pdu.abort(AbortSource.SERVICE_USER))
+        elif kind == PduType.P_DATA_TF:
             self._refuse(connection, "no_association")
         elif kind != PduType.ASSOCIATE_RQ or length > pdu.MOST_REQUEST_BYTES:
             self._refuse(connection)
@@ -362,9 +359,14 @@ class Acceptor:
         if count := self._service.notes.due(rejection.name, connection.address, title):
             log.warning(
                 "association_refused", calling_ae=title,
-                reason=rejection.name, peer=connection.address, count=count,
+                reason=rejection.name.value, peer=connection.address, count=count,
             )  # fmt: skip
         self._linger(connection, pdu.associate_rj(rejection))
+
+    def _note(self, failure: AssociationFailure, address: str) -> None:
+        """A line of the log on a connection that came to no association, where one is due."""
+        if count := self._service.notes.due(failure, address):
+            log.warning("connection_refused", reason=failure.value, peer=address, count=count)
 
     def _refuse(self, connection: Connection, reason: str = "") -> None:
         """Answer by A-ABORT what is no request for an association (AA-1 of PS3.8 9.2.3)."""

@@ -69,13 +69,14 @@ class AllowedPeers:
         if not request.understands_version_1:
             return pdu.PROTOCOL_VERSION
         if self.called_ae_title and request.called_ae_title != self.called_ae_title:
-            return pdu.CALLED_AE_TITLE
+            return pdu.CALLED_AE_TITLE if request.called_ae_title else pdu.BLANK_CALLED
         title = request.calling_ae_title
+        unknown = pdu.CALLING_AE_TITLE if title else pdu.BLANK_CALLING
         if self.calling_ae_titles and title not in self.calling_ae_titles:
-            return pdu.CALLING_AE_TITLE
+            return unknown
         named = [peer for peer in self._at(address) if peer.ae_title in ("", title)]
         if self.peers and not named:
-            return pdu.CALLING_AE_TITLE
+            return unknown
         bound = self._bound(address, title)
         certificates = {peer.certificate for peer in bound if peer.certificate}
         if certificates and certificate not in certificates:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
+from cadnode.association_failures import AssociationFailure
 from cadnode.log import get_logger
 from cadnode.receive import command, pdu
 from cadnode.receive.command import CommandField, MalformedCommand, Request
@@ -33,6 +34,7 @@ _PROGRESS_BYTES = 64 << 10
 # Of a data set. One with a defined length has at most 4 GiB of pixels (PS3.5 7.1.1).
 _MOST_DATA_SET_BYTES = 8 << 30
 _ABORT_WITHIN_S = 1.0
+_NO_CONTEXT = AssociationFailure.NO_CONTEXT.value
 _LEAST_REPORTED = 4096  # bytes of a PDU: a report cut into smaller ones is many times as long
 log = get_logger("receive")
 
@@ -210,6 +212,13 @@ class Association:
     def _accept(self) -> None:
         service, user = self._service, self._asked.user
         self._accepted, results = pdu.negotiated(self._asked.proposals, service.supported)
+        if not self._accepted:
+            title = self._asked.calling_ae_title
+            if count := service.notes.due(_NO_CONTEXT, self._address, title):
+                log.warning(
+                    "association_refused", calling_ae=title, reason=_NO_CONTEXT,
+                    peer=self._address, count=count,
+                )  # fmt: skip
         self._send(
             pdu.associate_ac(
                 self._asked,

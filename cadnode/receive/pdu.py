@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from cadnode.association_failures import AssociationFailure
+
 HEADER = struct.Struct(">BxI")  # type, length
 PDV_HEADER = struct.Struct(">IBB")  # length, presentation context, message control header
 COMMAND, LAST = 0b01, 0b10  # bits of a message control header (annex E.2)
@@ -59,15 +61,17 @@ class Rejection:
     result: int
     source: int
     reason: int
-    name: str  # in the log
+    name: AssociationFailure  # its value is in the log
 
 
-CALLING_AE_TITLE = Rejection(1, 1, 3, "calling_ae_title")
-CALLED_AE_TITLE = Rejection(1, 1, 7, "called_ae_title")
-CERTIFICATE = Rejection(1, 1, 3, "certificate")  # of this AE title another one is expected
-USER_IDENTITY = Rejection(1, 2, 1, "user_identity")  # PS3.7 D.3.3.7.3
-PROTOCOL_VERSION = Rejection(1, 2, 2, "protocol_version")
-LOCAL_LIMIT = Rejection(2, 3, 2, "local_limit_exceeded")
+CALLING_AE_TITLE = Rejection(1, 1, 3, AssociationFailure.CALLING_AE_TITLE)
+BLANK_CALLING = Rejection(1, 1, 3, AssociationFailure.BLANK_CALLING)
+CALLED_AE_TITLE = Rejection(1, 1, 7, AssociationFailure.CALLED_AE_TITLE)
+BLANK_CALLED = Rejection(1, 1, 7, AssociationFailure.BLANK_CALLED)
+CERTIFICATE = Rejection(1, 1, 3, AssociationFailure.CERTIFICATE)  # another one is expected
+USER_IDENTITY = Rejection(1, 2, 1, AssociationFailure.USER_IDENTITY)  # PS3.7 D.3.3.7.3
+PROTOCOL_VERSION = Rejection(1, 2, 2, AssociationFailure.PROTOCOL_VERSION)
+LOCAL_LIMIT = Rejection(2, 3, 2, AssociationFailure.LOCAL_LIMIT)
 
 
 class MalformedPdu(Exception):

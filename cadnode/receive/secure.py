@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
+from cadnode.association_failures import AssociationFailure
 from cadnode.tls import fingerprint
 
 _PIECE_BYTES: Final = 16 << 10
@@ -162,21 +163,21 @@ class SecurePeer:
 Peer = socket.socket | SecurePeer
 
 
-def reason_of(error: OSError) -> str:
-    """Why a handshake failed, in words of ours: what the peer wrote is not repeated."""
+def reason_of(error: OSError) -> AssociationFailure:
+    """Why a handshake failed, in codes of ours: what the peer wrote is not repeated."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return "tls_certificate"
+        return AssociationFailure.TLS_CERTIFICATE
     if isinstance(error, ssl.SSLError) and error.reason in _REASONS:
         return _REASONS[error.reason]
-    return "tls"
+    return AssociationFailure.TLS
 
 
 _REASONS = {
-    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "tls_no_certificate",
-    "UNSUPPORTED_PROTOCOL": "tls_version",
-    "NO_SHARED_CIPHER": "tls_cipher",
-    "HTTP_REQUEST": "tls_not_spoken",
-    "WRONG_VERSION_NUMBER": "tls_not_spoken",
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": AssociationFailure.TLS_NO_CERTIFICATE,
+    "UNSUPPORTED_PROTOCOL": AssociationFailure.TLS_VERSION,
+    "NO_SHARED_CIPHER": AssociationFailure.TLS_CIPHER,
+    "HTTP_REQUEST": AssociationFailure.TLS_NOT_SPOKEN,
+    "WRONG_VERSION_NUMBER": AssociationFailure.TLS_NOT_SPOKEN,
 }
 
 

@@ -48,6 +48,7 @@ _KINDS: Final[dict[Profile, frozenset[ObjectKind]]] = {
     ),
     Profile.PDF: frozenset({ObjectKind.PDF}),
     Profile.FHIR: frozenset(),  # a bundle of FHIR resources, no DICOM object
+    Profile.HL7: frozenset(),  # an HL7 v2 message, no DICOM object
     Profile.ALL: frozenset(ObjectKind),
 }
 STANDARD: Final = _KINDS[Profile.STANDARD]
@@ -73,6 +74,11 @@ def kinds_of(profiles: Iterable[Profile]) -> frozenset[ObjectKind]:
 def wants_fhir(profiles: Iterable[Profile]) -> bool:
     """Whether at least one of these profiles has the bundle of FHIR resources."""
     return any(profile in (Profile.FHIR, Profile.ALL) for profile in profiles)
+
+
+def wants_hl7(profiles: Iterable[Profile]) -> bool:
+    """Whether at least one of these profiles has the HL7 message."""
+    return any(profile in (Profile.HL7, Profile.ALL) for profile in profiles)
 
 
 def kind_of(path: Path) -> ObjectKind | None:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 from cadnode.domain import Profile
 from cadnode.errors import SettingsError
 from cadnode.http import HttpPeerValues
+from cadnode.settings.hl7 import Hl7Header
 from cadnode.settings.section import Section
 from cadnode.settings.sections import AeTitle, Port
 from cadnode.tls import TlsFiles
@@ -37,6 +38,7 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "stow": ("url",),
     "fhir": ("url",),
     "folder": ("folder",),
+    "hl7": ("host", "port"),
 }
 """The keys without which a destination of a kind makes no sense.
 
@@ -89,15 +91,21 @@ class HttpPeer(Section):
         return self
 
 
-class Destination(HttpPeer):
-    """Where results go: a DICOM peer, an Orthanc, a STOW-RS or FHIR server, or a folder."""
+class Destination(Hl7Header, HttpPeer):
+    """Where results go: a DICOM peer, an Orthanc, a STOW-RS or FHIR server, HL7, or a folder."""
 
     # What each of them does: `deliver.destination.KINDS`. A test holds the two together.
-    kind: Literal["dicom", "orthanc", "stow", "fhir", "folder"] = Field(
-        "dicom", description="C-STORE, Orthanc's REST interface, DICOMweb, FHIR, or a folder"
+    kind: Literal["dicom", "orthanc", "stow", "fhir", "folder", "hl7"] = Field(
+        "dicom",
+        description="C-STORE, Orthanc's REST interface, DICOMweb, FHIR, a folder, HL7 v2 by MLLP",
     )
-    host: str = Field("127.0.0.1", description="for dicom: where the peer listens")
-    port: Port | None = Field(None, description="for dicom: the port it listens on")
+    host: str = Field("127.0.0.1", description="for dicom and hl7: where the peer listens")
+    port: Port | None = Field(None, description="for dicom and hl7: the port it listens on")
+    link_url: HttpUrl | None = Field(
+        None,
+        description="for hl7: the address of this node's pages, as people reach it; with it a "
+        "message has a link to the study's page",
+    )
     ae_title: AeTitle | None = Field(None, description="for dicom: the AE title that we call")
     query_host: str = Field(
         "", description="who answers C-FIND for it, where that is not host, port and ae_title"
@@ -106,19 +114,24 @@ class Destination(HttpPeer):
     query_ae_title: AeTitle | None = Field(
         None, description="AE title of query_host; without one, ae_title"
     )
+    calling_ae_title: AeTitle | None = Field(
+        None,
+        description="the AE title by which this archive knows this node, where that is not "
+        "listener.ae_title",
+    )
     tls: bool = Field(
         False,
-        description="for dicom: by TLS; its certificate is checked by ca_file and tls_name",
+        description="for dicom and hl7: by TLS; its certificate is checked by ca_file and tls_name",
     )
     tls_name: str = Field("", description="the name in its certificate, where that is not host")
     certificate_file: Path | None = Field(
-        None, description="for dicom: PEM certificate, with its chain, that we show by TLS"
+        None, description="for dicom and hl7: PEM certificate, with its chain, that we show by TLS"
     )
     key_file: Path | None = Field(None, description="PEM key of the certificate, no password")
     crl_file: Path | None = Field(
         None,
-        description="for dicom: PEM lists of certificates that were revoked, of everybody in "
-        "ca_file",
+        description="for dicom and hl7: PEM lists of certificates that were revoked, of everybody "
+        "in ca_file",
     )
     folder: Path | None = Field(None, description="for folder: where a folder a study is written")
     give_up_after_h: PositiveFloat = Field(
@@ -128,6 +141,11 @@ class Destination(HttpPeer):
         False,
         description="for dicom: a result counts as delivered once this archive has confirmed by "
         "storage commitment that it keeps it; its answer may come hours later, to listener.port",
+    )
+    commit_ae_title: AeTitle | None = Field(
+        None,
+        description="with commit: the AE title that is asked, and may answer, where that is not "
+        "ae_title",
     )
     commit_within_h: PositiveFloat = Field(
         24.0,
@@ -140,7 +158,7 @@ class Destination(HttpPeer):
 
     @property
     def tls_files(self) -> TlsFiles | None:
-        """The files of TLS with a DICOM peer; None where it is not spoken."""
+        """The files of TLS with a DICOM peer or an HL7 listener; None where it is not spoken."""
         if not self.tls:
             return None
         return TlsFiles(self.certificate_file, self.key_file, self.ca_file, self.crl_file)
@@ -151,9 +169,10 @@ class Destination(HttpPeer):
         if any(getattr(self, key) is None for key in needed):
             keys = " and ".join(filter(None, (", ".join(needed[:-1]), needed[-1])))
             raise ValueError(f"a destination of kind {self.kind!r} needs {keys}")
-        if self.kind != "dicom" and (self.tls or self.certificate_file):
+        if self.kind not in ("dicom", "hl7") and (self.tls or self.certificate_file):
             raise ValueError(
-                "tls and certificate_file are for kind 'dicom'; by HTTP, TLS is for https URLs"
+                "tls and certificate_file are for kinds 'dicom' and 'hl7'; by HTTP, TLS is for "
+                "https URLs"
             )
         if (self.certificate_file is None) != (self.key_file is None):
             raise ValueError("certificate_file and key_file come together")

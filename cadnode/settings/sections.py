@@ -15,7 +15,15 @@ from pydantic import (
     model_validator,
 )
 
-from cadnode.domain import OPERATING_POINT, YOUDEN, Laterality, Profile, System, ViewPosition
+from cadnode.domain import (
+    OPERATING_POINT,
+    YOUDEN,
+    Laterality,
+    Priority,
+    Profile,
+    System,
+    ViewPosition,
+)
 from cadnode.settings.identity import WebIdentity
 from cadnode.settings.section import NetworkAddress, Section, is_loopback
 from cadnode.tls import TlsFiles
@@ -64,6 +72,16 @@ class ListenerPeer(Section):
     ae_title: AeTitle | None = Field(
         None, description="its AE title; without one, any at that address"
     )
+    ae_titles: tuple[AeTitle, ...] = Field(
+        (),
+        description="further AE titles of the same machine: a PACS may send under another than it "
+        "queries, or reports storage commitment, under",
+    )
+    priority: Priority | None = Field(
+        None,
+        description="priority of the studies that it sends: urgent, diagnostic or screening "
+        "(docs/web.md)",
+    )
     certificate_sha256: Fingerprint | None = Field(
         None,
         description="it must show this certificate, by TLS: `openssl x509 -fingerprint -sha256`",
@@ -77,6 +95,15 @@ class ListenerPeer(Section):
         description="port on which it takes reports of storage commitment (N-EVENT-REPORT) that it "
         "did not take on the association of its request; without one they are not sent again",
     )
+
+    @property
+    def titles(self) -> tuple[AeTitle, ...]:
+        """All of its AE titles; none: any."""
+        return tuple(dict.fromkeys((*filter(None, (self.ae_title,)), *self.ae_titles)))
+
+    def has(self, ae_title: str) -> bool:
+        """Whether this is one of its AE titles."""
+        return not self.titles or ae_title in self.titles
 
     @model_validator(mode="after")
     def _user_has_a_passcode(self) -> "ListenerPeer":
@@ -140,9 +167,10 @@ class ListenerSection(Section):
     @model_validator(mode="after")
     def _peers_may_send(self) -> "ListenerSection":
         for peer in self.peers:
-            if self.calling_ae_titles and peer.ae_title not in (None, *self.calling_ae_titles):
+            never = [one for one in peer.titles if one not in self.calling_ae_titles]
+            if self.calling_ae_titles and never:
                 raise ValueError(
-                    f"peer {peer.ae_title} is not among calling_ae_titles and could never send"
+                    f"peer {never[0]} is not among calling_ae_titles and could never send"
                 )
             if peer.certificate_sha256 and self.ca_file is None:
                 raise ValueError("a peer with certificate_sha256 needs listener.ca_file")
@@ -240,6 +268,11 @@ class StudySection(Section):
 
     wanted_views: tuple[WantedView, ...] = Field(
         STANDARD_VIEWS, description="a study with all of these is read at once; empty: never"
+    )
+    diagnostic_words: tuple[Annotated[str, Field(min_length=2, max_length=64)], ...] = Field(
+        (),
+        description="a study is diagnostic, and read before screening, when its study or procedure "
+        "description has one of these, in capitals or not",
     )
     settle_s: NonNegativeFloat = Field(
         2.0, description="pause after the wanted views are there, for stragglers of the same send"

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from cadnode import __version__
 from cadnode.audit.event import Recorder
+from cadnode.domain import Priority
 from cadnode.receive.identity import is_valid_uid
 from cadnode.web import (
     bulk_api,
@@ -26,6 +27,7 @@ from cadnode.web import (
     region_pages,
     rights,
     settings_page,
+    uploads,
     verdict_routes,
     view_pages,
 )
@@ -68,6 +70,7 @@ class NoticeBody(BaseModel):
     source: str | None = Field(None, min_length=1, max_length=32)
     orthanc_id: str | None = Field(None, pattern=r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$")
     at_once: bool = False
+    priority: Priority | None = None
 
 
 class OrderBody(BaseModel):
@@ -123,6 +126,7 @@ def create(node: Node, access: Access, recorder: Recorder | None = None) -> Fast
     app.include_router(_routes(node))
     app.include_router(bulk_api.routes(node))
     app.include_router(queue_pages.routes(node, templates))
+    app.include_router(uploads.routes(node, templates))
     app.include_router(needs_you.routes(node, templates))
     app.include_router(region_pages.routes(node, templates))
     app.include_router(pages.routes(node, templates))
@@ -166,7 +170,8 @@ def _routes(node: Node) -> APIRouter:
     def notify(body: NoticeBody, request: Request) -> JSONResponse:
         """Have a study fetched from a source and read; without a source: what failed of it again.
 
-        A reading that failed is tried once more, and what is undelivered is sent now.
+        A reading that failed is tried once more, and what is undelivered is sent now. `priority`
+        is how soon it is read among others; what is asked for at once is urgent.
         """
         uid = body.study_instance_uid
         request.state.study = uid
@@ -174,7 +179,8 @@ def _routes(node: Node) -> APIRouter:
             _orders(node).retry(uid, "")
             return _accepted(node, uid)
         try:
-            node.notify(Notice(uid, body.source, body.orthanc_id or "", body.at_once))
+            orthanc_id = body.orthanc_id or ""
+            node.notify(Notice(uid, body.source, orthanc_id, body.at_once, body.priority))
         except UnknownSource as error:
             known = ", ".join(error.known) or "none: add a [[sources]] block"
             return error_answer(404, f"there is no source {body.source!r}", f"configured: {known}")

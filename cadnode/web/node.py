@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cadnode.domain import ExamResult
+from cadnode.domain import ExamResult, Priority
 from cadnode.errors import CadnodeError
 from cadnode.exam.patient import Patient
 from cadnode.log_files import LogFilter, LogPage
@@ -19,6 +19,7 @@ from cadnode.web.queue import StudyFilter, StudyPage
 from cadnode.web.reader_verdicts import VerdictBook
 from cadnode.web.regions import Regions
 from cadnode.web.study import StudyState
+from cadnode.web.uploaded import Uploads
 from cadnode.web.viewing import Viewing
 from cadnode.web.way import Way
 
@@ -53,13 +54,15 @@ def jobs_away() -> Unavailable:
 class Notice:
     """A request to read a study that is at a source.
 
-    `at_once`: the study is whole, do not wait for it to become quiet.
+    `at_once`: the study is whole, do not wait for it to become quiet. `priority`: how soon it is to
+    be read among others; None: urgent at once, else nothing is said.
     """
 
     study_instance_uid: str
     source: str
     orthanc_id: str
     at_once: bool
+    priority: Priority | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +196,7 @@ class Node:
     `regions`: what may be asked about regions of studies; None where nobody assesses any.
     `peers`, `models`: what may be asked about other machines, and about models.
     `settings()`: each setting, and where it comes from. `log(filter)`: lines of the log.
+    `uploads`: takes files that a page brings; None where they are not taken.
 
     `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
     when the disk is full, and `UnknownSource`; `listed` when the list cannot be read.
@@ -216,3 +220,4 @@ class Node:
     models: Models | None = None
     settings: Callable[[], SettingsShown] | None = None
     log: Callable[[LogFilter], LogPage] | None = None
+    uploads: Uploads | None = None

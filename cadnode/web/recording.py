@@ -32,7 +32,9 @@ from cadnode.web.threads import TRAIL, Threads
 SAME_S: Final = 600.0
 MOST_STRANGERS: Final = 200
 _MOST_REMEMBERED: Final = 10_000
-_FOLDED: Final = frozenset({Action.QUERIED, Action.VIEWED, Action.EXPORTED, Action.REFUSED})
+_FOLDED: Final = frozenset(
+    {Action.QUERIED, Action.VIEWED, Action.EXPORTED, Action.REFUSED, Action.RECEIVED}
+)
 _UNKNOWN: Final = "unknown"
 
 

@@ -18,6 +18,7 @@ from cadnode.web.study import key_of
 MOST_BODY_BYTES: Final = 16 * 1024
 
 _DULL: Final = frozenset({"/health", "/log", "/api/log"})
+FILE_ROUTE: Final = ("POST", "/api/upload")
 
 log = get_logger("web")
 
@@ -87,6 +88,7 @@ class BodyLimit:
     """ASGI middleware: no request has a body of more than a few kilobytes, nor one that drips.
 
     Where a route takes more, its row in `rights` says so; who may not use it was refused before.
+    A file that is uploaded (`web.uploads`) has limits of its own, and passes as it comes.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -94,7 +96,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on once its body is here and small enough."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or is_file(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
         right = scope.get("state", {}).get("right")
@@ -122,6 +124,11 @@ class BodyLimit:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self._app(scope, replay, send)
+
+
+def is_file(method: str, path: str) -> bool:
+    """Whether a request's body is a file, which the route reads piece by piece."""
+    return (method, path) == FILE_ROUTE
 
 
 async def _body(scope: Scope, receive: Receive, most: int) -> bytes:

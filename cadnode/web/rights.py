@@ -40,6 +40,8 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/logout"): Right(_VIEWER, Action.LOGGED_OUT),
     ("GET", "/"): Right(_VIEWER, Action.QUERIED),
     ("POST", "/search"): Right(_VIEWER, Action.QUERIED),
+    ("GET", "/upload"): Right(_OPERATOR),
+    ("POST", "/api/upload"): Right(_OPERATOR, Action.RECEIVED),
     ("GET", "/needs-you"): Right(_VIEWER, Action.QUERIED),
     ("POST", "/needs-you/retry"): Right(_OPERATOR, Action.RETRIED),
     ("POST", "/needs-you/drop"): Right(_OPERATOR, Action.DROPPED),

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from cadnode.domain import Priority
 from cadnode.log import hashed
 
 KEY: Final = re.compile(r"[0-9a-f]{16}")
@@ -98,6 +99,7 @@ class StudyState:
     n_instances: int = 0
     updated_at: datetime | None = None
     scored_by: tuple[str, ...] = ()
+    priority: Priority = Priority.SCREENING
 
     @property
     def url(self) -> str:
@@ -156,6 +158,7 @@ class StudyState:
             "reasons": [{"code": r.code, "meaning": r.meaning} for r in self.reasons],
             "deliveries": dict(self.deliveries),
             "n_instances": self.n_instances,
+            "priority": self.priority.value,
             "updated_at": _iso(self.updated_at),
             "url": self.url,
         }
@@ -167,6 +170,7 @@ class StudyState:
             "state": self.state.value,
             "is_final": self.state.is_final,
             "needs_you": self.needs_you,
+            "priority": self.priority.value,
             "outcome": self.outcome,
             "reasons": [{"code": r.code, "meaning": r.meaning} for r in self.reasons],
             "updated_at": _iso(self.updated_at),

@@ -19,6 +19,7 @@ PROVIDER: Final = 4  # of OpenID Connect: slow ones hold up nobody who has a pas
 PIXELS: Final = 6  # of viewers: decoding holds up no page, and at most two decode at a time
 PRIORS: Final = 4  # they wait for sources; what they show is decoded
 VERDICTS: Final = 2  # each is synced to the disk, and waits for an erasure of its study
+UPLOADS: Final = 4  # files that are written: a slow disk holds up no page
 TRAIL: Final = 4  # a trail writes one line at a time
 
 

@@ -9,7 +9,7 @@ from cadnode.domain import Profile
 from cadnode.errors import SettingsError
 from cadnode.node import delivery_record, results
 from cadnode.node.deliveries import profile_of
-from cadnode.report.profiles import chosen, kind_of, wants_fhir
+from cadnode.report.profiles import chosen, kind_of, wants_fhir, wants_hl7
 from cadnode.settings import Destination, Settings
 
 REMAINS: Final = (
@@ -27,6 +27,7 @@ _HOW: Final = {
     "stow": "ask the administrator of the DICOMweb server {where} to delete these objects",
     "fhir": "at the FHIR server {where}: delete the DiagnosticReport and what belongs to it",
     "folder": "delete the study's folder in {where}",
+    "hl7": "ask whoever runs the HL7 listener {where} to delete the result of this order",
 }
 
 
@@ -67,6 +68,8 @@ def how_to_ask(settings: Settings, name: str) -> str:
 def _where(one: Destination) -> str:
     if one.kind == "dicom":
         return f"{one.ae_title} ({one.host}:{one.port})"
+    if one.kind == "hl7":
+        return f"{one.host}:{one.port}"
     return str(one.folder if one.kind == "folder" else one.url)
 
 
@@ -81,4 +84,6 @@ def _kinds(settings: Settings, name: str, parts: Iterable[Path]) -> Counter[str]
         found.update(str(kind_of(path)) for path in chosen(results.objects_in(part), profile))
         if wants_fhir([profile]) and (part / results.BUNDLE).is_file():
             found["fhir bundle"] += 1
+        if wants_hl7([profile]) and (part / results.MESSAGE).is_file():
+            found["hl7 message"] += 1
     return found

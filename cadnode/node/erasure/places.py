@@ -54,6 +54,7 @@ PLACES: Final = (
     StoredPlace("notes of removed results", ("removed/*",), Holds.PATIENT),
     StoredPlace("undelivered results", ("undelivered/*",), Holds.KEYS),
     StoredPlace("storage commitments", ("commitments/*/*",), Holds.PATIENT),
+    StoredPlace("priorities of studies", ("priorities/*",), Holds.KEYS),
     StoredPlace("pins", ("pins/*",), Holds.KEYS),
     StoredPlace("ways of studies", ("way/*",), Holds.KEYS),
     StoredPlace("readers' verdicts", ("verdicts/*",), Holds.KEYS),

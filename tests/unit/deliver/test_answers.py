@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cadnode.association_failures import of_rejection
 from cadnode.deliver import answers, folder
-from cadnode.deliver.answers import NEVER, SLOWLY, SOON, of_http, of_rejection, of_status
+from cadnode.deliver.answers import NEVER, SLOWLY, SOON, of_failure, of_http, of_status
 from cadnode.deliver.outcome import Delivered, Refused, all_taken, outcome_of
 from cadnode.deliver.over_http import delivering
 from cadnode.errors import (
@@ -59,8 +60,9 @@ def test_a_rejection_is_tried_again_daily_and_a_transient_one_or_congestion_soon
     source: int, reason: int
 ) -> None:
     is_congestion = source == 3 and reason in (1, 2)
-    assert of_rejection(1, source, reason).again is (SOON if is_congestion else SLOWLY)
-    assert of_rejection(2, source, reason).again is SOON
+    failure = of_rejection(source, reason)
+    assert of_failure(failure, "archive").again is (SOON if is_congestion else SLOWLY)
+    assert of_failure(failure, "archive", SOON).again is SOON
 
 
 @pytest.mark.parametrize(

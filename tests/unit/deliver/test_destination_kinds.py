@@ -96,6 +96,7 @@ def test_the_settings_ask_for_what_the_entry_of_each_kind_needs() -> None:
         ("stow", "a destination of kind 'stow' needs url"),
         ("fhir", "a destination of kind 'fhir' needs url"),
         ("folder", "a destination of kind 'folder' needs folder"),
+        ("hl7", "a destination of kind 'hl7' needs host and port"),
     ],
 )
 def test_a_destination_without_what_its_kind_needs_is_no_setting(kind: Any, words: str) -> None:
@@ -160,7 +161,7 @@ def test_a_destination_whose_kind_is_serial_gets_one_study_after_the_other(added
         steps = WorkerSteps(added(TapeKind(serial=serial)), spool, models).bound()
         assert ("tape" in steps.one_at_a_time) is serial
 
-    assert [name for name, kind in KINDS.items() if kind.serial] == ["fhir"]
+    assert [name for name, kind in KINDS.items() if kind.serial] == ["fhir", "hl7"]
 
 
 def test_the_check_asks_the_kind(added: Added) -> None:

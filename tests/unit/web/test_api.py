@@ -130,6 +130,7 @@ def test_a_study_is_told_as_documented() -> None:
             ],
             "deliveries": {"archive": "delivered"},
             "n_instances": 4,
+            "priority": "screening",
             "updated_at": "2026-03-04T15:06:07+00:00",
             "url": f"/studies/{UID}",
         }
@@ -155,6 +156,7 @@ def test_the_list_names_no_study_by_its_uid() -> None:
             "state": "done",
             "is_final": True,
             "needs_you": False,
+            "priority": "screening",
             "outcome": "findings",
             "reasons": [
                 {"code": "implant", "meaning": "The breast has an implant that was not displaced"}

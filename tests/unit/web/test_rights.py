@@ -21,6 +21,7 @@ OPERATORS = {
     "POST /api/studies/retry", "POST /api/studies/drop",
     "GET /log", "GET /api/log",
     *(f"POST {at}/destinations/{{group}}/{{peer}}/echo" for at in ("", "/api")),
+    "GET /upload", "POST /api/upload",
     *(f"POST {at}/studies/{{name}}/{w}" for at in ("", "/api") for w in
       ("retry", "redeliver", "reread", "drop")),
 }  # fmt: skip
