@@ -56,7 +56,7 @@ def opacity(values: Values) -> NDArray[np.floating]:
 def painted(values: Values) -> Colours:
     """`(…, 4) uint8` RGBA of values in [0, 1], as they are laid over an image."""
     alpha = np.rint(255 * OPACITY * opacity(values)).astype(np.uint8)
-    return np.concatenate([colours(values), alpha[..., None]], axis=-1)
+    return np.asarray(np.concatenate([colours(values), alpha[..., None]], axis=-1), np.uint8)
 
 
 def drawn(values: Values) -> Colours:
@@ -90,5 +90,4 @@ def _table() -> Colours:
     rgb = whole[:, 0, ::-1].astype(np.float64)
     at = np.linspace(0, _LAST * 255, 256)
     table = np.stack([np.interp(at, np.arange(256), rgb[:, i]) for i in range(3)], axis=-1)
-    rounded: Colours = np.rint(table).astype(np.uint8)
-    return rounded
+    return np.asarray(np.rint(table), np.uint8)

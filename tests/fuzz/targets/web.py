@@ -26,6 +26,7 @@ _PATHS = (
     "/api/studies?limit=5", "/studies/x/report?patient=2", "/login?next=/studies/1", "/static/../x",
     "/?state=done&since=2026-03-04&after=1-0123456789abcdef",
     "/api/studies?needs_you=1&until=2026-03-04",
+    f"/studies/{UID}/assessment", f"/studies/{UID}/verdicts", f"/api/studies/{UID}/verdicts",
 )  # fmt: skip
 _PARTS = (
     "..", "%2e%2e", "%00", "%ff", "%ed%a0%80", "//", "?", "&limit=", "limit=1e400",
