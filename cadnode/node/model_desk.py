@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -122,9 +122,10 @@ class ModelDesk:
         return dict(answer)
 
     def _stamp(self) -> _Stamp:
-        """Changes with every file of the own store that what is shown depends on."""
+        """Changes with every file that what is shown depends on, but those that are packaged."""
         store = self._settings.storage.folder / "models"
-        paths = (path for pattern in _WATCHED for path in store.glob(pattern))
+        paths = [path for pattern in _WATCHED for path in store.glob(pattern)]
+        paths += [folder / "card.json" for folder in self._settings.reading.model_folders]
         return tuple(sorted(_marks(paths)))
 
     def _agreement(self) -> ShadowShown:
@@ -165,7 +166,7 @@ def _readings(storage: Path) -> "Iterator[ShadowDocument | None]":
             continue
 
 
-def _marks(paths: Iterator[Path]) -> Iterator[tuple[str, int, int]]:
+def _marks(paths: Iterable[Path]) -> Iterator[tuple[str, int, int]]:
     for path in paths:
         try:
             found = path.stat()
