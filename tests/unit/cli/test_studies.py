@@ -124,7 +124,9 @@ def test_a_study_that_is_not_here_is_not_read_once_more_and_the_command_says_so(
         ("drop", "--all", "--all-refused", "--reason", "x"),
     ],
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused_with_what_does(config: Path, words: tuple[str, ...]) -> None:
+def test_what_makes_no_sense_is_refused_with_what_does(
+    config: Path, words: tuple[str, ...]
+) -> None:
     assert order(config, *words).exit_code == 2
 
 
