@@ -79,8 +79,8 @@ class Offer:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to order."""
-        return not (self.retry or self.redeliver or self.drop or self.reread)
+        """Whether there is nothing to order but to read it once more."""
+        return not (self.retry or self.redeliver or self.drop)
 
 
 def offer_of(study: StudyState) -> Offer:

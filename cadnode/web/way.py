@@ -8,10 +8,10 @@ MOST_ATTEMPTS: Final = 100
 
 WHAT_MEANINGS: Final = {
     "receive": "Images received",
-    "fetch": "Fetched from its source",
-    "read": "Read",
-    "report": "Reported",
-    "deliver": "Delivered",
+    "fetch": "Fetch",
+    "read": "Reading",
+    "report": "Report",
+    "deliver": "Delivery",
     "reread": "Asked to be read once more",
 }
 

@@ -89,7 +89,7 @@ def test_what_is_unfolded_stays_so_while_the_page_follows_its_study(browser: Bro
             reading, state=State.REFUSED, deliveries=(("archive", "refused"),)
         )
         wait_until(
-            lambda: browser.run("return document.querySelectorAll('.orders details').length") == 2,
+            lambda: browser.run("return document.querySelectorAll('.orders details').length") == 1,
             "the orders are there",
         )
         browser.run("document.querySelector('.orders details').open = true")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pydicom
 import pytest
 import requests
+from pydicom.errors import InvalidDicomError
 from pydicom.uid import generate_uid
 
 from cadnode_training.phantom import PhantomSpec, exam
@@ -137,10 +138,32 @@ def test_an_outage_of_fifty_studies_is_cleared_by_one_act(
             "the page is empty by itself",
             60,
         )
-    patients = {str(pydicom.dcmread(file).PatientID) for file in archive.iterdir()}
-    assert patients == {f"P{n:03d}" for n in range(N)}
+        before = {file.name: pydicom.dcmread(file) for file in archive.iterdir()}
+        assert {str(ds.PatientID) for ds in before.values()} == {f"P{n:03d}" for n in range(N)}
+        again = session.post(f"{url}/api/studies/{key}/reread", timeout=20)
+        assert again.status_code == 202
+        wait_until(lambda: len(list(archive.iterdir())) == N + 1, "it is read once more", 120)
+        (new,) = (f for f in archive.iterdir() if f.name not in before)
+        wait_until(lambda: _is_whole(new), "its file is whole")
+        report = pydicom.dcmread(new)
+    (replaced,) = report.PredecessorDocumentsSequence
+    (series,) = replaced.ReferencedSeriesSequence
+    old = series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+    assert old in {ds.SOPInstanceUID for ds in before.values()}
+    assert old != report.SOPInstanceUID
     assert n_needing() == 0
     assert seconds < 60
     trail = "".join(p.read_text() for p in (tmp_path / "data" / "audit").glob("*.jsonl"))
     assert trail.count('"delivery retried"') >= N
+    told = session.get(f"{url}/api/studies/{key}", timeout=20).json()["way"]
+    assert len(told["read"]) == 2
+    assert "reread" in [one["what"] for one in told["tries"]]
     session.close()
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether the archive has written all of it."""
+    try:
+        return "PatientID" in pydicom.dcmread(file)
+    except (InvalidDicomError, EOFError, OSError):
+        return False

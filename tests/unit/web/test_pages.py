@@ -1,6 +1,7 @@
 """The pages: what people see, and what a hostile header cannot do to them."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from cadnode.exam.patient import Patient
 from cadnode.web.node import HealthProblem, jobs_away
 from cadnode.web.pages import steps
 from cadnode.web.study import STATE_MEANINGS, State, StudyState
-from tests.web_cases import DONE, ILL, KEY, UID, Told, served
+from cadnode.web.way import Arrival, Arrived, Attempt, ReadOnce, Way
+from tests.web_cases import DONE, ILL, KEY, UID, Told, known, served
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
@@ -160,3 +162,31 @@ def test_pages_say_when_the_job_database_is_away() -> None:
             page = client.get(path)
             assert page.status_code == 503
             assert "job database does not answer" in page.text
+
+
+def test_the_page_shows_the_way_it_took_and_offers_to_read_it_once_more() -> None:
+    at = datetime(2026, 3, 4, 15, 6, 7, tzinfo=UTC)
+    way = Way(
+        (Arrival("MODALITY <1>", at, at, 4),), 4, "A study is read when it is whole.", "",
+        (ReadOnce(at, ("kim2018 1.0",), 4, 12.34, (("sr", 1), ("heatmap", 4))),),
+        (Arrived("archive", "refused", at, 3, "archive refuses our AE title"),),
+        (Attempt(at, "deliver", "refused", "archive", "archive refuses our AE title"),), 7,
+        ("archive is not tried again by itself: try again, or give it up.",),
+    )  # fmt: skip
+    told = Told(way=way)
+    with served(told, known()) as client:
+        client.log_in("otto")
+        page = client.get(f"/studies/{UID}").text
+        for words in (
+            "MODALITY &lt;1&gt;", "4 images", "A study is read when it is whole.", "kim2018 1.0",
+            "read in 12.3 s", "4 × heat map", "3 tries", "Archive refuses our AE title",
+            "try again, or give it up", "(8 lines)", "7 earlier lines", "Read once more",
+        ):  # fmt: skip
+            assert words in page
+        fields = {"csrf": client.csrf(f"/studies/{UID}")}
+        done = client.send(f"/studies/{UID}/reread", fields)
+        assert "It is read once more." in client.get(done.headers["Location"]).text
+        client.log_in("vera")
+        assert "Read once more" not in client.get(f"/studies/{UID}").text
+        assert client.send(f"/studies/{UID}/reread", fields).status_code == 403
+    assert told.orders == [("reread", UID, "otto, HTTP from 127.0.0.1")]
