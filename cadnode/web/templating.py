@@ -13,7 +13,7 @@ from cadnode.web.study import DELIVERY_MEANINGS
 _STYLES: Final = ("base.css", "cadnode.css", "viewer.css")
 _SCRIPTS: Final = (
     "cadnode.js", "viewer.js", "viewer_cell.js", "viewer_drawing.js", "viewer_keys.js",
-    "viewer_layers.js", "viewer_pixels.js",
+    "viewer_layers.js", "viewer_pixels.js", "viewer_priors.js",
 )  # fmt: skip
 STATIC: Final = {**dict.fromkeys(_STYLES, "text/css"), **dict.fromkeys(_SCRIPTS, "text/javascript")}
 
