@@ -338,7 +338,7 @@ class WorkerSteps:
                 load=self._images.load,
                 timings=results.timings_of(folder),
             )
-            if self._settings.web.enabled:
+            if self._settings.web.enabled and not is_answer:
                 write_previews(folder, exam, self._images.load)
             n_outputs += len(objects) + (folder / results.BUNDLE).is_file()
         self._images.clear()
