@@ -400,7 +400,7 @@ class WorkerSteps:
                 timings=results.timings_of(folder),
                 priority=priority.priority_of(self._settings.storage.folder, study),
             )
-            if self._settings.web.enabled:
+            if self._settings.web.enabled and not is_answer:
                 write_previews(folder, exam, self._images.load)
             documents = sum((folder / name).is_file() for name in results.DOCUMENTS)
             n_outputs += len(objects) + documents

@@ -231,6 +231,33 @@ def test_findings_are_outlined_a_region_is_told_to_the_page_and_others_add_outli
     assert browser.console() == []
 
 
+def test_a_prior_hangs_beside_the_same_view_until_the_four_are_asked_for(
+    browser: Browser, tmp_path: Path
+) -> None:
+    images = [image(laterality=side, view=view) for side, view in HANGING]
+    with room(browser, tmp_path, images) as client:
+        views = client.get(f"/studies/{KEY}/views").json()["views"][:3]
+        fire = (
+            "document.dispatchEvent(new CustomEvent('cadnode:show-prior', {detail: arguments[0]}))"
+        )
+        browser.run(fire, {"prior": "x", "views": views, "label": "2024-03-01"})
+        shown = (
+            "return [...document.querySelectorAll('.cell:not([hidden])')].map(e => "
+            "['b', '.remark'].map(what => e.querySelector(what)?.textContent ?? ''))"
+        )
+        assert browser.run(shown) == [["RCC", ""], ["RCC", "2024-03-01"]]
+        wait_until(lambda: is_drawn(browser, 5), "the prior is drawn")
+        press(browser, "3")
+        assert browser.run(shown) == [["RMLO", ""], ["RMLO", "2024-03-01"]]
+        press(browser, "4")
+        assert browser.run(shown) == [["LMLO", ""]], "there is no prior of it"
+        press(browser, "0")
+        assert [name for name, _ in browser.run(shown)] == ["RCC", "LCC", "RMLO", "LMLO"]
+        browser.run(fire, {"prior": "x", "views": []})
+        assert browser.run("return document.querySelectorAll('.cell').length") == 4
+    assert browser.console() == []
+
+
 def test_the_page_meets_wcag_and_shows_an_image_within_the_second(
     browser: Browser, tmp_path: Path
 ) -> None:

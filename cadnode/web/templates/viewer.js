@@ -2,6 +2,7 @@
 import {Cell} from "./viewer_cell.js";
 import {Drawing, follow} from "./viewer_drawing.js";
 import {keysOf} from "./viewer_keys.js";
+import {Priors} from "./viewer_priors.js";
 
 const AT_ONCE = 4;
 
@@ -16,6 +17,7 @@ class Room {
     this.mode = "pan";
     this.isLinked = false;
     this.drawing = new Drawing(this);
+    this.priors = new Priors(this);
     for (const cell of this.cells) this.listen(cell);
     this.listenToTools();
     keysOf(this);
@@ -44,13 +46,16 @@ class Room {
   }
 
   showPage(page) {
+    const focused = document.activeElement.closest(".cell");
     this.page = (page + this.pages) % this.pages;
     const from = AT_ONCE * this.page;
     this.places.forEach((place, n) => { place.hidden = n < from || n >= from + AT_ONCE; });
-    this.hang.classList.remove("single");
+    for (const cell of this.priors.cells) cell.figure.hidden = true;
+    this.hang.classList.remove("single", "pair");
     this.press("one", false);
     this.press("four", true);
     if (this.active.figure.hidden) this.activate(this.shown[0]);
+    if (focused?.hidden) this.focus();
     for (const cell of this.shown) cell.open().then(() => cell.fit(true));
     if (this.pages > 1) this.say(`Views ${this.page + 1} of ${this.pages}`);
   }
@@ -64,15 +69,20 @@ class Room {
 
   /** One view alone, or the four again. */
   single(cell = this.active) {
-    this.page = Math.floor(this.places.indexOf(cell.figure) / AT_ONCE);
-    for (const place of this.places) place.hidden = place !== cell.figure;
+    this.page = Math.max(0, Math.floor(this.places.indexOf(cell.figure) / AT_ONCE));
+    for (const one of this.hang.children) one.hidden = one !== cell.figure;
+    this.hang.classList.remove("pair");
     this.hang.classList.add("single");
     this.press("one", true);
     this.press("four", false);
     this.activate(cell);
-    cell.figure.focus({preventScroll: true});
+    this.focus();
     this.say(`${cell.view.name} alone`);
     return cell.open().then(() => cell.fit(true));
+  }
+
+  focus() {
+    this.active.figure.focus({preventScroll: true});
   }
 
   get isSingle() {
@@ -82,7 +92,7 @@ class Room {
   four() {
     this.drawing.end();
     this.showPage(this.page);
-    this.active.figure.focus({preventScroll: true});
+    this.focus();
     this.say("Four views");
   }
 
@@ -265,6 +275,7 @@ document.addEventListener("cadnode:go-to", ({detail}) => {
   const cell = room?.of(detail.view);
   if (cell) room.single(cell).then(() => cell.goTo(detail));
 });
+document.addEventListener("cadnode:show-prior", ({detail}) => room?.priors.show(detail));
 document.addEventListener("cadnode:operating-point", ({detail}) => {
   for (const cell of room?.cells || []) cell.layers.setThreshold(detail.system, detail.threshold);
 });

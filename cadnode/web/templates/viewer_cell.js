@@ -77,17 +77,23 @@ export class Cell {
 
   /** Take the size that the stage has now; what was fitted is again, else the zoom stays. */
   resize() {
-    const size = new OpenSeadragon.Point(this.stage.clientWidth, this.stage.clientHeight);
-    if (!size.x || !size.y || size.equals(this.port.getContainerSize())) return;
     const zoom = this.zoom(), wasActual = this.isActual, center = this.port.getCenter();
-    this.port.resize(size, false);
+    if (!this.takeSize()) return;
     if (this.isFitted) this.fit(true);
     else {
       this.port.zoomTo(this.port.imageToViewportZoom(zoom), null, true);
       this.port.panTo(center, true);
       if (wasActual) this.align();
     }
+  }
+
+  /** Whether the stage has another size now than the viewer knew. */
+  takeSize() {
+    const size = new OpenSeadragon.Point(this.stage.clientWidth, this.stage.clientHeight);
+    if (!size.x || !size.y || size.equals(this.port.getContainerSize())) return false;
+    this.port.resize(size, false);
     this.viewer.forceRedraw();
+    return true;
   }
 
   /** Bounds that show the whole image with its chest wall at the middle of the hanging. */
@@ -101,6 +107,7 @@ export class Cell {
 
   fit(immediately = CALM) {
     if (!this.port || !this.stage.clientWidth) return;
+    this.takeSize();
     this.isFitted = true;
     this.port.fitBounds(this.fitted(), immediately);
     this.place();

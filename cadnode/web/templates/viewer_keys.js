@@ -50,5 +50,6 @@ export function keysOf(room) {
 function numbered(room, key) {
   const place = /^[1-4]$/.test(key) ? room.places[4 * room.page + Number(key) - 1] : null;
   const cell = place && room.cells.find(one => one.figure === place);
-  return cell ? () => room.single(cell) : null;
+  if (!cell) return null;
+  return () => room.priors.isPaired ? room.priors.pair(cell) : room.single(cell);
 }

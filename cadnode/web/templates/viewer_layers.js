@@ -31,10 +31,13 @@ export class Layers {
   place({x, y, scale, mirrored, width, height}) {
     const across = mirrored ? -scale : scale, left = mirrored ? width - x : x;
     this.placed.setAttribute("transform", `matrix(${across} 0 0 ${scale} ${left} ${y})`);
-    for (const label of this.labels.children) {
-      const isRight = this.view.laterality === "R";  // beside it, away from the other breast
-      label.setAttribute("x", left + across * label.dataset.x + (isRight ? -7 : 7));
-      label.setAttribute("y", y + scale * label.dataset.y + 5);
+    const taken = [], isRight = this.view.laterality === "R";
+    for (const label of this.labels.children) {  // beside it, away from the other breast
+      const at = {x: left + across * label.dataset.x + (isRight ? -7 : 7), y: y + scale * label.dataset.y + 5};
+      while (taken.some(one => Math.abs(one.x - at.x) < 80 && Math.abs(one.y - at.y) < 14)) at.y += 14;
+      taken.push(at);
+      label.setAttribute("x", at.x);
+      label.setAttribute("y", at.y);
     }
     this.drawBar(scale, width, height);
   }

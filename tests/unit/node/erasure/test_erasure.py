@@ -336,7 +336,7 @@ def test_of_a_study_of_two_patients_only_hers_goes_and_the_other_is_not_read_aga
         if any(dcmread(p).PatientID == BEA["PatientID"] for p in part.glob("*.dcm"))
     ]
     beas_images = {hashed(str(ds.SOPInstanceUID)) for ds in beas}
-    kept = {p: p.read_bytes() for p in beas_part.iterdir()}
+    kept = {p: p.read_bytes() for p in beas_part.rglob("*") if p.is_file()}
 
     erased = node.erase()
 
