@@ -43,6 +43,7 @@ class RegionMarks:
         if not newest:
             return []
         found: list[tuple[str, int]] = []
+        known = {_drawn(order) for order in self._regions.of_study(study)}
         parts = results.exam_folders(self._results.of_content(study, newest))
         for exam in self._exams(study, self._files(study)) if parts else ():
             views = {m.sop_instance_uid: m for m in exam.mammograms}
@@ -54,12 +55,19 @@ class RegionMarks:
                 if len(found) == MOST_AT_ONCE:
                     break
                 order = _order(name, region, views[region.sop_instance_uid])
+                if _drawn(order) in known:  # also of an earlier reading, or refused with a reason
+                    continue
                 kept, is_new = self._regions.put(study, order)
                 if is_new:
                     found.append((kept.region, kept.tries))
         if found:
             log.info("regions_marked", study=study, count=len(found))
         return found
+
+
+def _drawn(order: RegionOrder) -> tuple[object, ...]:
+    """What of an order is the same, whichever reading it belongs to."""
+    return order.source, order.view, order.points
 
 
 def _part_of(parts: Sequence[Path], uid: str) -> Path | None:

@@ -38,10 +38,10 @@ def test_literals_that_no_regenerated_file_may_change() -> None:
     """Changed, jobs on their way are lost, or objects sent before are sent again as others."""
     assert KEPT["uids"]["namespace"] == "5b1b2c64-6a2f-5f0c-9d3e-0f5d1a7c9e21"
     assert KEPT["jobs"]["workflows"] == [
-        "answer", "consider", "deliver", "fetch", "process", "shadow",
+        "answer", "consider", "deliver", "fetch", "marks", "process", "region", "shadow",
     ]  # fmt: skip
     assert KEPT["jobs"]["queues"] == [
-        "answers", "arrivals", "deliver-pacs", "fetches", "retry-pacs", "shadows", "studies",
+        "answers", "arrivals", "deliver-pacs", "fetches", "regions", "retry-pacs", "shadows", "studies",
     ]  # fmt: skip
     assert KEPT["jobs"]["identifiers"] == ["process-S-C-0", "deliver-S-C-D"]
     assert KEPT["jobs"]["serializer"] == "cadnode_json"

@@ -1,6 +1,8 @@
 """Regions that are asked about: taken at the desk, assessed by the worker, kept with the study."""
 
 import json
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +23,8 @@ from cadnode.report.profiles import ANSWER
 from cadnode.web.region_pages import box_draft
 from cadnode.web.regions import RegionDraft, RegionRefused
 from tests.erasure_cases import ANN, BEA, ErasureNode, images
+from tests.integration.node import wait_until
+from tests.unit.node.test_written_once import Readings
 from tests.unit.region_cases import tid1500
 
 
@@ -375,3 +379,33 @@ def test_a_damaged_order_or_answer_is_none(place: Place) -> None:
     assert place.regions[0].state == "waiting"
     (place.folder(name) / "order.json").write_text(json.dumps({"region": name}))
     assert place.regions == ()
+
+
+def test_a_worker_that_reads_an_exam_assesses_a_region_before_its_next_view(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, seen = place.node.worker, list[tuple[str, int]]()
+    name = place.ask().region.identifier
+    job = threading.Thread(target=worker.regions.assess, args=(place.study, name), daemon=True)
+
+    def read_exam(
+        exam: Exam, readers: Any, *, on_progress: Callable[[str], None], **_: object
+    ) -> Any:
+        on_progress("L CC")
+        seen.append(("L CC", len(place.assessed)))
+        job.start()
+        wait_until(lambda: worker._turns._n_regions == 1, "the region waits", within_s=30)
+        seen.append(("L CC", len(place.assessed)))
+        on_progress("L MLO")
+        seen.append(("L MLO", len(place.assessed)))
+        hand = worker._casualties._hand.read().decode()
+        assert hand == f"{busy_with}-{content}", "the exam is in hand again"
+        return Readings().read(exam, readers)
+
+    monkeypatch.setattr("cadnode.node.worker_steps.read_exam", read_exam)
+    busy_with = place.node.receive(images(BEA, "bea", seed=50))[0].study_key
+    content = worker.fingerprint(busy_with)
+    assert worker.read(busy_with, content)
+    job.join(30)
+    assert seen == [("L CC", 0), ("L CC", 0), ("L MLO", 1)]
+    assert place.regions[0].state == "assessed"
