@@ -165,6 +165,7 @@ def _study(
         caller,
         404 if state.state is State.UNKNOWN or refused else 200,
         name=name,
+        has_priors=node.priors is not None,
         study=state,
         patient=node.patient_of(name),
         steps=steps(state.state),
