@@ -189,6 +189,7 @@ def _study(
         "way": node.way_of(state),
         "ordered": ORDERED.get(ordered, ""),
         "refused": refused,
+        "has_priors": node.priors is not None,
     }
     context |= room_of(node, state, name, patient)
     context |= region_pages.context(node, name)

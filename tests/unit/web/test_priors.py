@@ -16,7 +16,9 @@ from cadnode.web.prior_exams import (
     PriorState,
     PriorView,
 )
-from tests.web_cases import KEY, UID, Client, Told, Trail, known, served
+from cadnode.web.study import State
+from cadnode.web.templating import Templates
+from tests.web_cases import DONE, KEY, UID, Client, Told, Trail, known, served
 
 HERE, THERE, VIEW = "1" * 16, "2" * 16, "3" * 16
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -145,3 +147,16 @@ def test_a_node_that_looks_for_no_priors_says_that() -> None:
     with served(Told(), known()) as client:
         client.log_in("vera")
         assert client.get(f"/studies/{KEY}/priors").status_code == 503
+
+
+def test_the_study_page_has_a_place_for_priors_where_they_are_looked_for_alone() -> None:
+    templates = Templates()
+
+    def part(**values: object) -> str:
+        return templates.text("study_priors.html.jinja", study=DONE, **values)
+
+    assert f'data-priors="/studies/{KEY}/priors"' in part(has_priors=True)
+    assert part(has_priors=False).strip() == ""
+    unknown = replace(DONE, state=State.UNKNOWN)
+    text = templates.text("study_priors.html.jinja", study=unknown, has_priors=True)
+    assert text.strip() == ""
