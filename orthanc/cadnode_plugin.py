@@ -990,11 +990,11 @@ def label_of(study: Study, answer: dict[str, Any]) -> str:
 
 
 class Answer(Exception):
-    """Ends a request with a status and a JSON object."""
+    """Ends a request with a status and a JSON object, or leads to another `location`."""
 
-    def __init__(self, status: int, body: dict[str, Any]) -> None:
+    def __init__(self, status: int, body: dict[str, Any], location: str = "") -> None:
         super().__init__(status)
-        self.status, self.body = status, body
+        self.status, self.body, self.location = status, body, location
 
 
 class Routes:
@@ -1008,6 +1008,7 @@ class Routes:
         for pattern, method, function in (
             ("/cadnode/health", "GET", self.health),
             ("/cadnode/studies/([^/]+)/status", "GET", self.status),
+            ("/cadnode/studies/([^/]+)/page", "GET", self.page),
             ("/cadnode/studies/([^/]+)/read", "POST", self.read),
         ):
             orthanc.RegisterRestCallback(pattern, _callback(method, function))
@@ -1066,6 +1067,16 @@ class Routes:
                                "hint": "only images of modality MG are read"})  # fmt: skip
         worker.ask(study_id)
         return Answer(202, self._state_of(worker, study_id, uid, count))
+
+    def page(self, study_id: str) -> Answer:
+        """To the study's page at the node, for a link in Orthanc Explorer 2."""
+        worker = self._ready()
+        uid, _ = self._look(study_id)
+        url = worker.settings.page_of(uid)
+        if not url:
+            raise Answer(404, {"error": "the node has no pages that Orthanc knows of",
+                               "hint": 'set "NodePublicUrl", or "Url"'})  # fmt: skip
+        return Answer(303, {"url": url}, url)
 
     def _ready(self) -> Worker:
         if self._worker is None:
@@ -1138,6 +1149,9 @@ def _callback(method: str, function: Callable[..., Answer]) -> Callable[..., Non
 
 
 def _send(output: Any, answer: Answer) -> None:
+    if answer.location:
+        output.Redirect(answer.location)
+        return
     body = json.dumps(answer.body, indent=1)
     if answer.status == 200:
         output.AnswerBuffer(body, "application/json")

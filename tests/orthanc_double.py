@@ -147,10 +147,13 @@ class Output:
     """What a route answers; two arguments for a status, as later plugins have it."""
 
     def __init__(self) -> None:
-        self.status, self.body, self.allowed = 0, {}, ""
+        self.status, self.body, self.allowed, self.location = 0, {}, "", ""
 
     def AnswerBuffer(self, body: str, _mime: str) -> None:
         self.status, self.body = 200, json.loads(body)
+
+    def Redirect(self, address: str) -> None:
+        self.status, self.location = 301, address
 
     def SetHttpHeader(self, _name: str, _value: str) -> None:
         pass
