@@ -41,7 +41,8 @@ def test_literals_that_no_regenerated_file_may_change() -> None:
         "answer", "consider", "deliver", "fetch", "marks", "process", "region", "shadow",
     ]  # fmt: skip
     assert KEPT["jobs"]["queues"] == [
-        "answers", "arrivals", "deliver-pacs", "fetches", "regions", "retry-pacs", "shadows", "studies",
+        "answers", "arrivals", "deliver-pacs", "fetches", "regions", "retry-pacs", "shadows",
+        "studies",
     ]  # fmt: skip
     assert KEPT["jobs"]["identifiers"] == ["process-S-C-0", "deliver-S-C-D"]
     assert KEPT["jobs"]["serializer"] == "cadnode_json"
