@@ -76,7 +76,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool, config: Path | No
             studies = Studies(settings, spool, progress)
             shows_raw = settings.reading.for_processing
             viewer = StudyViewer(spool, studies, cache, for_processing=shows_raw)
-            priors = Priors(settings, spool, Trail.of(settings), "web")
+            priors = Priors(settings, spool, Trail.of(settings), "web", cache)
             region_desk = RegionDesk(settings, progress)
             queue = StudyQueue(settings, studies, progress)
             node = node_of(settings, progress, announcer, studies, queue)

@@ -6,6 +6,8 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
+from cadnode.web.viewing import PixelsOf, ShownView
+
 
 class PriorState(StrEnum):
     """Where a prior exam is."""
@@ -36,6 +38,14 @@ class PriorExam:
     n_images: int | None = None
     sources: tuple[str, ...] = ()
     reason: str = ""
+
+    @property
+    def label(self) -> str:
+        """What stands beside each of its views: that it is a prior one, and of when."""
+        if self.study_date is None:
+            return "Prior, date not stated"
+        said = f"Prior {self.study_date}"
+        return f"{said}, {self.interval}" if self.interval else said
 
     @property
     def is_here(self) -> bool:
@@ -96,28 +106,10 @@ class PriorList:
 
 
 @dataclass(frozen=True, slots=True)
-class PriorView:
-    """A view of a prior; `key` is that of its file, `spacing_mm` (row, column), None: unknown."""
-
-    key: str
-    laterality: str
-    view: str
-    rows: int
-    columns: int
-    photometric: str
-    spacing_mm: tuple[float, float] | None
-
-    @property
-    def name(self) -> str:
-        """As a reader calls it: RCC."""
-        return f"{self.laterality}{self.view}"
-
-
-@dataclass(frozen=True, slots=True)
 class PriorPictures:
     """What of a prior can be shown: its views as they hang; `n_not_shown` of its images cannot."""
 
-    views: tuple[PriorView, ...] = ()
+    views: tuple[ShownView, ...] = ()
     n_not_shown: int = 0
 
 
@@ -126,13 +118,13 @@ class PriorDesk:
     """What the node is asked about priors; studies and priors are named by their keys.
 
     `listed(study)`; `bring(study, prior)`: have it fetched, None: there is no such prior, False:
-    too many wait. `pictures(study, prior)`; `preview(study, prior, view)`: a PNG, None of none.
+    too many wait. `pictures(study, prior)`; `pixels(study, prior, view)`: None of no such view.
     """
 
     listed: Callable[[str], PriorList]
     bring: Callable[[str, str], bool | None]
     pictures: Callable[[str, str], PriorPictures]
-    preview: Callable[[str, str, str], bytes | None]
+    pixels: Callable[[str, str, str], PixelsOf | None]
 
 
 def interval_words(prior: date, present: date) -> str:

@@ -1,8 +1,7 @@
 """Routes about the prior exams of a study's woman: the list, a prior's views, and its fetch."""
 
-import re
+from collections.abc import Callable
 from functools import partial
-from typing import Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
@@ -11,18 +10,19 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from cadnode.audit.event import Outcome
 from cadnode.web.caller import caller_of
 from cadnode.web.node import Node, Unavailable
-from cadnode.web.prior_exams import PriorDesk, PriorExam, PriorList, PriorPictures, PriorView
+from cadnode.web.prior_exams import PriorDesk, PriorExam, PriorList, PriorPictures
 from cadnode.web.recording import note_each
 from cadnode.web.study import KEY, key_of
 from cadnode.web.templating import Templates
-from cadnode.web.threads import PRIORS, Threads
-
-_VIEW: Final = re.compile(r"[0-9a-f]{16}")
+from cadnode.web.threads import PIXELS, PRIORS, Threads
+from cadnode.web.view_pages import CELLS, View, answer_of, no_image
+from cadnode.web.viewing import PixelsOf
 
 
 def routes(node: Node, templates: Templates) -> APIRouter:
     """The routes; all of them wait in threads of their own, for sources and for pictures."""
     router, asking, showing = APIRouter(include_in_schema=False), Threads(PRIORS), Threads(2)
+    pixels = Threads(PIXELS)
 
     @router.get("/studies/{name}/priors")
     async def priors(name: str, request: Request, show: str = "") -> Response:
@@ -50,19 +50,44 @@ def routes(node: Node, templates: Templates) -> APIRouter:
         if not pictures.views and not pictures.n_not_shown:
             return _nothing("there is no such prior exam here")
         _note_both(request, study, prior)
-        views = [_as_dict(study, prior, view) for view in pictures.views]
-        return JSONResponse({"prior": prior, "views": views, "n_not_shown": pictures.n_not_shown})
+        exam = _of_key(await asking.run(partial(_desk(node).listed, study)), prior)
+        url = f"/studies/{study}/priors/{prior}/views"
+        return JSONResponse(
+            {
+                "prior": prior,
+                "label": exam.label if exam else "Prior",
+                "views": [view.as_dict(url) for view in pictures.views],
+                "n_not_shown": pictures.n_not_shown,
+            }
+        )
 
-    @router.get("/studies/{name}/priors/{prior}/views/{view}/preview")
-    async def preview(name: str, prior: str, view: str, request: Request) -> Response:
-        picture = None
-        if KEY.fullmatch(prior) and _VIEW.fullmatch(view):
-            show = partial(_desk(node).preview, key_of(name), prior, view)
-            picture = await showing.run(show)
-        if picture is None:
-            return _nothing("there is no such view, or its pixels cannot be shown")
-        _note_both(request, key_of(name), prior)
-        return Response(picture, media_type="image/png")
+    async def answered(
+        name: str, prior: str, view: str, make: Callable[[PixelsOf], bytes | None], kind: str,
+        request: Request,
+    ) -> Response:  # fmt: skip
+        if not KEY.fullmatch(prior):
+            return no_image()
+        find = partial(_desk(node).pixels, key_of(name), prior, view)
+        answer = await answer_of(pixels, find, make, kind, request)
+        if answer.status_code == 200:
+            _note_both(request, key_of(name), prior)
+        return answer
+
+    at = "/studies/{name}/priors/{prior}/views/{view}"
+
+    @router.get(f"{at}/preview")
+    async def preview(name: str, prior: str, view: View, request: Request) -> Response:
+        return await answered(name, prior, view, lambda it: it.preview(), "image/jpeg", request)
+
+    @router.get(f"{at}/grey")
+    async def grey(name: str, prior: str, view: View, request: Request) -> Response:
+        return await answered(name, prior, view, lambda it: it.grey(), CELLS, request)
+
+    @router.get(f"{at}/tiles/{{level}}/{{x}}_{{y}}")
+    async def tile(
+        name: str, prior: str, view: View, level: int, x: int, y: int, request: Request
+    ) -> Response:
+        return await answered(name, prior, view, lambda it: it.tile(level, x, y), CELLS, request)
 
     @router.post("/studies/{name}/priors/{prior}/fetch")
     async def fetch(name: str, prior: str, request: Request) -> Response:
@@ -95,23 +120,6 @@ def _desk(node: Node) -> PriorDesk:
 
 def _of_key(found: PriorList, key: str) -> PriorExam | None:
     return next((one for one in found.priors if one.key == key), None)
-
-
-def _as_dict(study: str, prior: str, view: PriorView) -> dict[str, object]:
-    """A view for scripts, under the URL where its pixels are."""
-    url = f"/studies/{study}/priors/{prior}/views/{view.key}"
-    return {
-        "view": view.key,
-        "name": view.name,
-        "laterality": view.laterality,
-        "position": view.view,
-        "rows": view.rows,
-        "columns": view.columns,
-        "photometric": view.photometric,
-        "spacing_mm": view.spacing_mm,
-        "url": url,
-        "preview": f"{url}/preview",
-    }
 
 
 def _note_both(request: Request, study: str, prior: str) -> None:

@@ -47,6 +47,15 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/needs-you/drop"): Right(_OPERATOR, Action.DROPPED),
     ("GET", "/studies/{name}"): Right(_VIEWER, Action.VIEWED),
     ("GET", "/studies/{name}/report"): Right(_VIEWER, Action.EXPORTED),
+    ("GET", "/studies/{name}/priors"): Right(_VIEWER, Action.VIEWED),
+    ("GET", "/studies/{name}/priors/{prior}/views"): Right(_VIEWER, Action.VIEWED),
+    ("GET", "/studies/{name}/priors/{prior}/views/{view}/preview"): Right(_VIEWER, Action.VIEWED),
+    ("GET", "/studies/{name}/priors/{prior}/views/{view}/grey"): Right(_VIEWER, Action.VIEWED),
+    ("GET", "/studies/{name}/priors/{prior}/views/{view}/tiles/{level}/{x}_{y}"): Right(
+        _VIEWER, Action.VIEWED
+    ),
+    # Who may look at a study may have what is looked at beside it; nothing is read or sent for it.
+    ("POST", "/studies/{name}/priors/{prior}/fetch"): Right(_VIEWER, Action.ORDERED),
     ("GET", "/studies/{name}/views"): Right(_VIEWER, Action.VIEWED),
     ("GET", "/studies/{name}/views/{view}/preview"): Right(_VIEWER, Action.VIEWED),
     ("GET", "/studies/{name}/views/{view}/grey"): Right(_VIEWER, Action.VIEWED),

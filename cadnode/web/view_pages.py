@@ -12,7 +12,7 @@ from cadnode.web.node import Node
 from cadnode.web.threads import PIXELS, Threads
 from cadnode.web.viewing import NotShown, PixelsOf, Viewing
 
-_CELLS: Final = "application/octet-stream"
+CELLS: Final = "application/octet-stream"
 _GZIP_LEVEL: Final = 1  # the next ones take longer and save a hundredth
 View = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")]
 
@@ -29,24 +29,10 @@ def routes(node: Node) -> APIRouter:
     async def answered(
         name: str, view: str, make: Callable[[PixelsOf], bytes | None], kind: str, request: Request
     ) -> Response:
-        """What `make` makes of a view's pixels, made in a thread of the viewer's own."""
+        def find() -> PixelsOf | None:
+            return viewing.pixels(name, view) if viewing is not None else None
 
-        def made() -> bytes | None:
-            found = viewing.pixels(name, view) if viewing is not None else None
-            content = make(found) if found is not None else None
-            if content is None or kind != _CELLS or not takes_gzip(request):
-                return content
-            return gzip.compress(content, _GZIP_LEVEL)
-
-        try:
-            content = await threads.run(made)
-        except NotShown as refused:
-            return JSONResponse({"error": str(refused), "code": refused.code, "hint": ""}, 422)
-        if content is None:
-            return no_image()
-        zipped = kind == _CELLS and takes_gzip(request)
-        headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"} if zipped else {}
-        return Response(content, media_type=kind, headers=headers)
+        return await answer_of(threads, find, make, kind, request)
 
     @router.get("/studies/{name}/views")
     async def views(name: str) -> JSONResponse:
@@ -61,11 +47,11 @@ def routes(node: Node) -> APIRouter:
 
     @router.get("/studies/{name}/views/{view}/grey")
     async def grey(name: str, view: View, request: Request) -> Response:
-        return await answered(name, view, lambda it: it.grey(), _CELLS, request)
+        return await answered(name, view, lambda it: it.grey(), CELLS, request)
 
     @router.get("/studies/{name}/views/{view}/tiles/{level}/{x}_{y}")
     async def tile(name: str, view: View, level: int, x: int, y: int, request: Request) -> Response:
-        return await answered(name, view, lambda it: it.tile(level, x, y), _CELLS, request)
+        return await answered(name, view, lambda it: it.tile(level, x, y), CELLS, request)
 
     @router.get("/studies/{name}/views/{view}/maps/{n}")
     async def heat_map(name: str, view: View, n: int) -> Response:
@@ -73,6 +59,33 @@ def routes(node: Node) -> APIRouter:
         return no_image() if layer is None else Response(layer, media_type="image/webp")
 
     return router
+
+
+async def answer_of(
+    threads: Threads,
+    find: Callable[[], PixelsOf | None],
+    make: Callable[[PixelsOf], bytes | None],
+    kind: str,
+    request: Request,
+) -> Response:
+    """What `make` makes of the pixels that `find` finds, made in a thread of the viewer's own."""
+
+    def made() -> bytes | None:
+        found = find()
+        content = make(found) if found is not None else None
+        if content is None or kind != CELLS or not takes_gzip(request):
+            return content
+        return gzip.compress(content, _GZIP_LEVEL)
+
+    try:
+        content = await threads.run(made)
+    except NotShown as refused:
+        return JSONResponse({"error": str(refused), "code": refused.code, "hint": ""}, 422)
+    if content is None:
+        return no_image()
+    zipped = kind == CELLS and takes_gzip(request)
+    headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"} if zipped else {}
+    return Response(content, media_type=kind, headers=headers)
 
 
 def _layer(viewing: Viewing | None, name: str, view: str, n: int) -> bytes | None:

@@ -133,9 +133,9 @@ def test_a_prior_is_found_fetched_beside_the_study_and_shown_but_not_read(
     assert announced == []
     pictures = node.priors.pictures(present, prior)
     assert [view.name for view in pictures.views] == ["RCC", "LCC", "RMLO", "LMLO"]
-    png = node.priors.views.preview(present, prior, pictures.views[0].key)
-    assert png is not None
-    shown = np.asarray(Image.open(BytesIO(png)))
+    pixels = node.priors.views.pixels(present, prior, pictures.views[0].view)
+    assert pixels is not None
+    shown = np.asarray(Image.open(BytesIO(pixels.preview())))
     assert shown.shape == (256, 200)
     assert shown[:, -60:].mean() > 10 * shown[:, :40].mean()  # a right breast's chest wall
     told = [(e.action, e.study, e.peer) for e in node.recorder.events]

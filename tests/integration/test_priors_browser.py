@@ -112,7 +112,7 @@ def test_a_viewer_that_takes_a_prior_is_told_its_views_and_no_previews_are_shown
         assert n_pictures(browser) == 0
         press(browser, "p")
         wait_until(lambda: browser.run("return window.told.length") == 2, "it is taken away")
-        assert browser.run("return window.told[1]") == {"prior": None, "views": []}
+        assert browser.run("return window.told[1]") == {"prior": None, "views": [], "label": ""}
     assert browser.console() == []
 
 

@@ -3,11 +3,12 @@
 from collections import Counter
 
 from cadnode.audit.event import Recorder
-from cadnode.exam.attributes import text
 from cadnode.exam.identification import Identification
 from cadnode.node.priors.bringing import ANOTHER_PATIENT, PriorBringer
 from cadnode.node.priors.finding import Found, Prior, PriorFinder
 from cadnode.node.priors.viewing import PriorViews
+from cadnode.node.study_views import view_of
+from cadnode.node.view_pixels import PixelCache
 from cadnode.receive.fetch.requests import FetchCode
 from cadnode.receive.prior_store import PriorStore
 from cadnode.receive.spool import Spool
@@ -19,7 +20,6 @@ from cadnode.web.prior_exams import (
     PriorList,
     PriorPictures,
     PriorState,
-    PriorView,
     interval_words,
 )
 
@@ -27,15 +27,18 @@ from cadnode.web.prior_exams import (
 class Priors:
     """The priors of one node's studies; `role` is whose process it is. Threads may share it."""
 
-    def __init__(self, settings: Settings, spool: Spool, recorder: Recorder, role: str) -> None:
+    def __init__(
+        self, settings: Settings, spool: Spool, recorder: Recorder, role: str,
+        cache: PixelCache | None = None,
+    ) -> None:  # fmt: skip
         self._store = PriorStore(settings.storage.folder)
         self._finder = PriorFinder(settings, spool, self._store)
-        self.views = PriorViews(spool, self._store, self._finder)
+        self.views = PriorViews(spool, self._store, self._finder, cache)
         self.bringer = PriorBringer(settings, spool, self._store, self._finder, recorder, role)
 
     def desk(self) -> PriorDesk:
         """For the HTTP side."""
-        return PriorDesk(self.listed, self.bring, self.pictures, self.views.preview)
+        return PriorDesk(self.listed, self.bring, self.pictures, self.views.pixels)
 
     def listed(self, study: str) -> PriorList:
         """The priors of a study, and where each is."""
@@ -65,13 +68,7 @@ class Priors:
     def pictures(self, study: str, prior: str) -> PriorPictures:
         """The views of a prior that is here."""
         shown = self.views.shown(study, prior)
-        views = [
-            PriorView(
-                key, str(m.laterality), str(m.view), m.rows, m.columns,
-                text(m.header, "PhotometricInterpretation"), m.spacing_mm,
-            )
-            for key, m in shown.views.items()
-        ]  # fmt: skip
+        views = [view_of(mammogram) for mammogram in shown.views.values()]
         return PriorPictures(tuple(views), shown.n_not_shown)
 
     def _exam(self, study: str, prior: Prior, found: Found) -> PriorExam:

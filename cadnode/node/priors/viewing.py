@@ -1,30 +1,23 @@
-"""The views of a prior exam: which there are, where each lies, and how it looks."""
+"""The views of a prior exam: which there are, where each lies, and its pixels."""
 
-import io
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import cv2
-import numpy as np
-from PIL import Image
-
-from cadnode.errors import CadnodeError, NotProcessable
 from cadnode.exam.exam import Mammogram
 from cadnode.exam.identification import Identification, identify
 from cadnode.exam.mammogram import inspect
 from cadnode.exam.partition import Stated, stated_by
-from cadnode.imaging import pixels
 from cadnode.node.priors.finding import PriorFinder
+from cadnode.node.view_pixels import PixelCache
 from cadnode.receive.prior_store import PriorStore
 from cadnode.receive.spool import Spool
 from cadnode.web.study import KEY
+from cadnode.web.viewing import PixelsOf
 
-LONGER_SIDE: Final = 1100  # of a preview, as of the report's pictures
 _HANGING: Final = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
-_PREVIEWS: Final = 24  # kept; a preview is some 500 KB
 _STUDIES: Final = 32
 
 
@@ -39,13 +32,15 @@ class ShownPrior:
 class PriorViews:
     """The views of priors. Threads may share it."""
 
-    def __init__(self, spool: Spool, store: PriorStore, finder: PriorFinder) -> None:
+    def __init__(
+        self, spool: Spool, store: PriorStore, finder: PriorFinder, cache: PixelCache | None = None
+    ) -> None:
+        self._cache = cache or PixelCache()
         self._spool = spool
         self._store = store
         self._finder = finder
         self._lock = threading.Lock()
         self._shown: OrderedDict[tuple[object, ...], ShownPrior] = OrderedDict()
-        self._previews: OrderedDict[tuple[str, int], bytes] = OrderedDict()
 
     def files(self, study: str, prior: str) -> list[Path]:
         """Files of a prior: those that were fetched beside the study, else those in the spool."""
@@ -78,24 +73,10 @@ class PriorViews:
         found = self.shown(study, prior).views.get(view)
         return None if found is None else found.path
 
-    def preview(self, study: str, prior: str, view: str) -> bytes | None:
-        """A view as a grey PNG, its longer side `LONGER_SIDE`; None where it cannot be shown."""
-        mammogram = self.shown(study, prior).views.get(view)
-        if mammogram is None:
-            return None
-        stamp = (str(mammogram.path), _mtime(mammogram.path))
-        with self._lock:
-            if (known := self._previews.get(stamp)) is not None:
-                return known
-        try:
-            made = _png(mammogram)
-        except (NotProcessable, CadnodeError, OSError):
-            return None
-        with self._lock:
-            self._previews[stamp] = made
-            while len(self._previews) > _PREVIEWS:
-                self._previews.popitem(last=False)
-        return made
+    def pixels(self, study: str, prior: str, view: str) -> PixelsOf | None:
+        """The pixels of a view, None where there is none. Raises `NotShown`."""
+        path = self.file_of(study, prior, view)
+        return None if path is None else self._cache.pixels(path)
 
 
 def _looked(stated: Stated, files: list[Path]) -> ShownPrior:
@@ -117,18 +98,6 @@ def _place(mammogram: Mammogram) -> int:
     """As views hang: RCC, LCC, RMLO, LMLO, then others."""
     view = (str(mammogram.laterality), str(mammogram.view))
     return _HANGING.index(view) if view in _HANGING else len(_HANGING)
-
-
-def _png(mammogram: Mammogram) -> bytes:
-    """By the grey chain of every picture here (`imaging.pixels`)."""
-    image = pixels.load(mammogram)
-    factor = min(1.0, LONGER_SIDE / max(image.shape))
-    size = tuple(max(1, round(factor * side)) for side in image.shape)
-    small = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-    grey = np.clip(255 * small, 0, 255).round().astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(grey).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def _mtime(path: Path) -> int:

@@ -1,6 +1,6 @@
 "use strict";
 // Prior exams beside a study. The list is the node's own page of it, put into this one's place for
-// it. A prior is offered to the viewer by the event cadnode:show-prior {prior, views}; a viewer that
+// it. A prior is offered to the viewer by the event cadnode:show-prior {prior, views, label}; a viewer that
 // shows it calls preventDefault, and otherwise its previews are shown below the list. {prior: null}
 // takes it away. P shows the newest and hides it, and has it fetched where it is not here yet; it
 // counts while the focus is in this list or among the study's images (WCAG 2.2, 2.1.4).
@@ -9,12 +9,16 @@
   let shown = null;
   let last = null;  // the list as it was fetched: a page that renews itself gets it again
   let timer = 0;
+  let taken = null;  // what a viewer shows
 
   const place = () => document.querySelector("[data-priors]");
 
-  function tell(prior, views) {
-    const event = new CustomEvent("cadnode:show-prior", { detail: { prior, views }, cancelable: true });
-    return !document.dispatchEvent(event);  // whether a viewer has taken it
+  function tell(prior, views, label) {
+    const detail = { prior, views, label };
+    const event = new CustomEvent("cadnode:show-prior", { detail, cancelable: true });
+    const isTaken = !document.dispatchEvent(event);
+    taken = isTaken && prior ? detail : null;
+    return isTaken;
   }
 
   async function load(show) {
@@ -47,15 +51,15 @@
   async function show(prior) {
     wanted = null;
     shown = prior;
-    let views = [];
+    let views = [], label = "";
     try {
       const url = `${place().dataset.priors}/${prior}/views`;
       const answer = await fetch(url, { headers: { Accept: "application/json" } });
-      if (answer.ok) views = (await answer.json()).views;
+      if (answer.ok) ({ views, label } = await answer.json());
     } catch {
       // Previews say what is missing.
     }
-    const isTaken = views.length > 0 && tell(prior, views);
+    const isTaken = views.length > 0 && tell(prior, views, label);
     await load(isTaken ? null : prior);
     if (isTaken) mark(prior);
   }
@@ -72,7 +76,7 @@
 
   function hide() {
     shown = wanted = null;
-    tell(null, []);
+    tell(null, [], "");
     load(null);
   }
 
@@ -129,6 +133,11 @@
     here.replaceWith(last);
     if (again && last.contains(again)) again.focus({ preventScroll: true });
   }).observe(document.body, { childList: true, subtree: true });
+
+  // Images that were renewed are shown with the prior that was beside them.
+  document.addEventListener("cadnode:refreshed", () => {
+    if (taken && !document.querySelector("#room .prior")) tell(taken.prior, taken.views, taken.label);
+  });
 
   const here = place();
   if (here && "filled" in here.dataset) {

@@ -275,7 +275,11 @@ document.addEventListener("cadnode:go-to", ({detail}) => {
   const cell = room?.of(detail.view);
   if (cell) room.single(cell).then(() => cell.goTo(detail));
 });
-document.addEventListener("cadnode:show-prior", ({detail}) => room?.priors.show(detail));
+document.addEventListener("cadnode:show-prior", event => {
+  if (!room) return;
+  room.priors.show(event.detail);
+  if (room.priors.cells.length) event.preventDefault();  // else the list shows small pictures
+});
 document.addEventListener("cadnode:operating-point", ({detail}) => {
   for (const cell of room?.cells || []) cell.layers.setThreshold(detail.system, detail.threshold);
 });

@@ -14,14 +14,29 @@ from cadnode.web.prior_exams import (
     PriorList,
     PriorPictures,
     PriorState,
-    PriorView,
 )
 from cadnode.web.study import State
 from cadnode.web.templating import Templates
+from cadnode.web.viewing import PixelsOf, ShownView
 from tests.web_cases import DONE, KEY, UID, Client, Told, Trail, known, served
 
 HERE, THERE, VIEW = "1" * 16, "2" * 16, "3" * 16
-PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8"
+
+
+class _Pixels(PixelsOf):
+    """Pixels of two bytes."""
+
+    def preview(self) -> bytes:
+        return JPEG
+
+    def tile(self, level: int, column: int, row: int) -> bytes | None:
+        return b"12" if (level, column, row) == (0, 0, 0) else None
+
+    def grey(self) -> bytes:
+        return b"34"
+
+
 NEAR = PriorExam(
     HERE, PriorState.HERE, date(2023, 5, 10), "1 year 1 month before", "Screening <b>", "MG", 4
 )
@@ -48,16 +63,16 @@ class Desk(Told):
             self.brought.append((study, prior))
             return self.may_bring
 
-        views = (PriorView(VIEW, "R", "CC", 3000, 2400, "MONOCHROME2", (0.05, 0.05)),)
+        views = (ShownView(VIEW, "RCC", "R", "CC", rows=3000, columns=2400),)
 
         def pictures(study: str, prior: str) -> PriorPictures:
             return PriorPictures(views, 1) if prior == HERE else PriorPictures()
 
-        def preview(study: str, prior: str, view: str) -> bytes | None:
-            return PNG if (prior, view) == (HERE, VIEW) else None
+        def pixels(study: str, prior: str, view: str) -> PixelsOf | None:
+            return _Pixels() if (prior, view) == (HERE, VIEW) else None
 
         return replace(
-            super().node(), priors=PriorDesk(lambda study: self.found, bring, pictures, preview)
+            super().node(), priors=PriorDesk(lambda study: self.found, bring, pictures, pixels)
         )
 
 
@@ -101,14 +116,18 @@ def test_a_prior_is_shown_by_its_views_and_the_trail_names_both_studies() -> Non
     with asked(Desk()) as (client, trail):
         page = client.get(f"/studies/{KEY}/priors?show={HERE}").text
         views = client.get(f"/studies/{KEY}/priors/{HERE}/views").json()
-        url = views["views"][0]["preview"]
-        assert client.get(url).content == PNG
-        assert url == f"/studies/{KEY}/priors/{HERE}/views/{VIEW}/preview"
-        assert url in page
+        url = views["views"][0]["url"]
+        assert client.get(f"{url}/preview").content == JPEG
+        assert client.get(f"{url}/tiles/0/0_0").content == b"12"
+        assert client.get(f"{url}/tiles/0/0_1").status_code == 404
+        assert client.get(f"{url}/grey").content == b"34"
+        assert url == f"/studies/{KEY}/priors/{HERE}/views/{VIEW}"
+        assert f"{url}/preview" in page
+        assert views["label"] == "Prior 2023-05-10, 1 year 1 month before"
         assert "One further image of this prior cannot be shown" in page
         assert (views["views"][0]["rows"], views["views"][0]["name"]) == (3000, "RCC")
         for path in (f"{THERE}/views", "x/views", f"{THERE}/views/{VIEW}/preview",
-                     f"{HERE}/views/x/preview", f"..%2f..%2f{HERE}/views"):  # fmt: skip
+                     f"{HERE}/views/{THERE}/grey", f"..%2f..%2f{HERE}/views"):  # fmt: skip
             assert client.get(f"/studies/{KEY}/priors/{path}").status_code == 404
         seen = {(line[0], line[2], line[3]) for line in trail.lines}
     assert {("study viewed", "vera", KEY), ("study viewed", "vera", HERE)} <= seen

@@ -87,7 +87,7 @@ def test_an_exam_that_names_another_woman_is_counted_and_neither_listed_nor_show
     for prior in (anothers, unproven):
         assert node.priors.pictures(present, prior).views == ()
         (view, *_) = [path.stem for path in node.spool.instances(prior)]
-        assert node.priors.views.preview(present, prior, view) is None
+        assert node.priors.views.pixels(present, prior, view) is None
         assert node.priors.views.file_of(present, prior, view) is None
         assert node.priors.bring(present, prior) is None
 
