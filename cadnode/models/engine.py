@@ -6,6 +6,7 @@ scores.
 """
 
 import hashlib
+import json
 import os
 import threading
 import warnings
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 
 from cadnode import __version__
 from cadnode.errors import SettingsError
-from cadnode.files import file_sha256
+from cadnode.files import file_sha256, write_whole
 from cadnode.log import get_logger
 
 log = get_logger("models")
@@ -176,17 +177,23 @@ def accelerated(
     """
     if engine.name != "openvino":
         return None
-    inputs = references(shapes)
-    with torch.inference_mode():
-        expected = log_odds(which, inputs)
     try:
-        model = _converted(network, which, shapes, engine.folder, f"{name}-{_key(sha256, shapes)}")
+        key = f"{name}-{_key(sha256, shapes)}"
+        kept = None if engine.folder is None else engine.folder / key
+        model = _converted(network, which, shapes, kept)
+        moved = _seen(kept)
         for precision in engine.precisions:
             compiled = CompiledPass(model, precision)
-            moved = float(np.abs(log_odds(compiled, inputs) - expected).max())
-            if moved <= AGREEMENT:
+            if precision not in moved:
+                inputs = references(shapes)
+                with torch.inference_mode():
+                    differ = log_odds(compiled, inputs) - log_odds(which, inputs)
+                moved[precision] = float(np.abs(differ).max())
+                _note_seen(kept, moved)
+            if moved[precision] <= AGREEMENT:
                 return compiled
-            log.info("engine_disagrees", model=name, precision=precision, log_odds=round(moved, 4))
+            found = round(moved[precision], 4)
+            log.info("engine_disagrees", model=name, precision=precision, log_odds=found)
     except Exception as error:  # whatever OpenVINO raises, PyTorch reads
         log.warning("engine_failed", model=name, error=type(error).__name__)
     return None
@@ -228,11 +235,9 @@ def _converted(
     network: nn.Module,
     which: Callable[..., Tensor],
     shapes: Sequence[tuple[int, ...]],
-    folder: Path | None,
-    key: str,
+    kept: Path | None,
 ) -> Any:
     """OpenVINO's model of a pass: the kept one, else converted, and kept."""
-    kept = None if folder is None else folder / key
     if kept is not None and (found := _kept(kept)) is not None:
         return found
     model = _conversion(network, which, shapes)
@@ -242,6 +247,23 @@ def _converted(
         except (OSError, RuntimeError) as error:  # a cache that cannot be written costs seconds
             log.info("engine_not_kept", error=type(error).__name__)
     return model
+
+
+def _seen(kept: Path | None) -> dict[str, float]:
+    """Precision → log-odds by which it moved the references on this very kind of processor."""
+    if kept is None:
+        return {}
+    try:
+        told = json.loads((kept / _SEEN).read_bytes())[_processor()]
+        return {str(name): float(moved) for name, moved in told.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def _note_seen(kept: Path | None, moved: dict[str, float]) -> None:
+    if kept is not None and kept.is_dir():
+        with suppress(OSError):
+            write_whole(kept / _SEEN, json.dumps({_processor(): moved}).encode())
 
 
 def _conversion(
@@ -279,6 +301,7 @@ def _kept(folder: Path) -> Any | None:
 
 
 _FILES: Final = ("network.xml", "network.bin")
+_SEEN: Final = "agreement.json"
 
 
 def _keep(model: Any, target: Path) -> None:
@@ -305,8 +328,8 @@ def _drop_oldest(folder: Path) -> None:
         key=lambda one: one.stat().st_mtime,
     )
     for old in kept[:-_MOST_KEPT]:
-        for file in (*(old / name for name in _FILES), old / "sha256"):
-            file.unlink(missing_ok=True)
+        for file in (*_FILES, "sha256", _SEEN):
+            (old / file).unlink(missing_ok=True)
         with suppress(OSError):
             old.rmdir()
 
@@ -322,6 +345,14 @@ def _core() -> Any:
     import openvino
 
     return openvino.Core()
+
+
+@cache
+def _processor() -> str:
+    """What precisions depend on beside the network."""
+    core = _core()
+    able = " ".join(sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")))
+    return f"{core.get_property('CPU', 'FULL_DEVICE_NAME')}; {able}"
 
 
 @cache

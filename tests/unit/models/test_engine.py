@@ -1,5 +1,6 @@
 """Networks computed by OpenVINO: PyTorch's scores, or PyTorch."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -127,6 +128,29 @@ def test_a_converted_network_is_kept_and_converted_once(
     monkeypatch.setattr(engines, "_conversion", lambda *_: pytest.fail("converted again"))
 
     assert isinstance(load_view_model(folder, engine=openvino)._logit_map, CompiledPass)
+
+
+def test_an_agreement_is_looked_at_once_on_each_kind_of_processor(
+    folder: Path, openvino: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_view_model(folder, engine=openvino)
+    monkeypatch.setattr(engines, "references", lambda shapes: pytest.fail("looked at again"))
+    assert isinstance(load_view_model(folder, engine=openvino)._logit_map, CompiledPass)
+
+    monkeypatch.setattr(engines, "_processor", lambda: "another one")
+    with pytest.raises(pytest.fail.Exception, match="looked at again"):
+        load_view_model(folder, engine=openvino)
+
+
+def test_what_was_seen_to_disagree_stays_unused(folder: Path, openvino: Engine) -> None:
+    load_view_model(folder, engine=openvino)
+    assert openvino.folder is not None
+    (kept,) = openvino.folder.iterdir()
+    (kept / "agreement.json").write_text(json.dumps({engines._processor(): {"f32": 0.5}}))
+
+    model = load_view_model(folder, engine=openvino)
+
+    assert not isinstance(model._logit_map, CompiledPass)
 
 
 def test_a_damaged_file_is_made_again(folder: Path, openvino: Engine) -> None:
