@@ -9,7 +9,7 @@ older than `LOOKS_BACK_S` is shown no more.
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,7 +49,7 @@ def _path(storage: Path) -> Path:
     return storage / "roles" / "refused-peers.json"
 
 
-class RefusalWitness(AuditWitness):
+class RefusalWitness:
     """Tells the audit trail, and keeps who is turned away. Threads may share it.
 
     `on_study(ae_title, address, study)` is called for the first image of a study on an association.
@@ -79,6 +79,10 @@ class RefusalWitness(AuditWitness):
             for key in [key for key in self._peers if key[1:] == (address, ae_title)]:
                 del self._peers[key]
                 self._is_saved = False
+
+    def brought(self, ae_title: str, studies: Mapping[str, int]) -> None:
+        """As the audit trail's."""
+        self._audit.brought(ae_title, studies)
 
     def refused(self, reason: str, address: str, ae_title: str = "") -> None:
         """As the audit trail's; kept where it is a failure of an association that has words."""

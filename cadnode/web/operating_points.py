@@ -70,6 +70,7 @@ class Curve:
         """For the page's script."""
         return {
             "system": self.system,
+            "model": self.model,
             "of_breasts": self.of_breasts,
             "threshold": self.threshold,
             "steps": [

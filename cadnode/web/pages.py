@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from cadnode.explain.ramp import scale
 from cadnode.web import assessment, region_pages
 from cadnode.web.caller import by_whom, caller_of
 from cadnode.web.cross_site import form_of
@@ -208,6 +209,7 @@ def room_of(node: Node, study: StudyState, name: str, patient: int) -> dict[str,
     most = max((view.windows for view in room.views), key=len, default=())
     return {
         "room": room,
+        "ramp": scale(),
         "not_shown": [view for view in own.views if view.why],
         "maps": list(dict.fromkeys(name for view in room.views for name in view.maps)),
         "windows": [w.label or f"Window {n}" for n, w in enumerate(most, start=1)][1:],

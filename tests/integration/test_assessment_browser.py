@@ -80,6 +80,7 @@ def test_a_slider_says_what_would_change_and_changes_nothing(browser: Browser) -
     with served(node) as client:
         browser.open(f"{client.url}/studies/{UID}")
         browser.run(LISTEN)
+        browser.run("document.querySelector('details.points').open = true")
         words = "return document.querySelector('article.point').innerText"
         assert "2 of 4 would be recalled" in str(browser.run(words))
         browser.run(
@@ -93,7 +94,8 @@ def test_a_slider_says_what_would_change_and_changes_nothing(browser: Browser) -
     assert "3 of 4 would be recalled" in moved
     assert "80 % (49 to 94 %)" in moved
     assert "Not what is set" in moved
-    assert events[-1] == ["cadnode:operating-point", {"system": "kim2018", "threshold": 0.3}]
+    detail = {"system": "kim2018", "model": MODEL, "patient": "1", "threshold": 0.3, "below": []}
+    assert events[-1] == ["cadnode:operating-point", detail]
     assert "2 of 4 would be recalled" in back
     assert "Not what is set" not in back
     assert node.said == []

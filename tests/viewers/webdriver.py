@@ -63,6 +63,10 @@ class Browser:
         """Drag from there by two pixels, and back."""
         self._mouse([_move(x, y), _DOWN, _move(x, y + 2), _move(x, y), _UP])
 
+    def draw(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Drag from one place of the window to another."""
+        self._mouse([_move(*start), _DOWN, _move(*end), _UP])
+
     def _mouse(self, actions: list[dict[str, Any]]) -> None:
         mouse = {"type": "pointer", "id": "mouse", "actions": actions}
         self.call("POST", "/actions", {"actions": [mouse]})

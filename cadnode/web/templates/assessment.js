@@ -47,7 +47,10 @@
     for (const badge of article.querySelectorAll(".would")) badge.classList.toggle("hot", Number(badge.dataset.score) >= at);
     const recalled = article.querySelector(".recalled");
     if (recalled) recalled.textContent = curve.recent.filter(score => score >= at).length;
-    document.dispatchEvent(new CustomEvent("cadnode:operating-point", { detail: { system: curve.system, threshold: at } }));
+    // Findings that it would not call; where nothing was moved none is marked.
+    const below = isSet || curve.of_breasts ? [] : curve.scores.filter(([, score]) => score < at).map(([id]) => id);
+    const detail = { system: curve.system, model: curve.model, patient: article.dataset.patient, threshold: at, below };
+    document.dispatchEvent(new CustomEvent("cadnode:operating-point", { detail }));
   }
 
   document.addEventListener("click", event => {

@@ -10,6 +10,10 @@
   function say(text) {
     const status = document.getElementById("regions-status");
     if (status && status.textContent !== text) status.textContent = text;
+    const beside = document.getElementById("room-asked");  // whoever draws looks there
+    if (!beside) return;
+    beside.textContent = text;
+    beside.hidden = false;
   }
 
   function outlines(view) {
@@ -56,7 +60,7 @@
     }
     const row = rows().find(one => one.dataset.region === asked);
     if (row && row.dataset.state !== "waiting") {
-      say(here.dataset[row.dataset.state]);
+      say(row.dataset.state === "assessed" ? row.dataset.answer : here.dataset[row.dataset.state]);
       asked = "";
     }
     plan();

@@ -3,6 +3,7 @@ import {Cell} from "./viewer_cell.js";
 import {Drawing, follow} from "./viewer_drawing.js";
 import {keysOf} from "./viewer_keys.js";
 import {Priors} from "./viewer_priors.js";
+import {listenToTools} from "./viewer_tools.js";
 
 const AT_ONCE = 4;
 
@@ -19,12 +20,14 @@ class Room {
     this.drawing = new Drawing(this);
     this.priors = new Priors(this);
     for (const cell of this.cells) this.listen(cell);
-    this.listenToTools();
+    listenToTools(this);
     keysOf(this);
     this.showPage(0);
     section.classList.add("ready");
     section.querySelector(".tools").hidden = false;
     this.strengthen();
+    for (const cell of this.cells) if (cell !== this.active) this.tellShown(cell);
+    this.tellShown(this.active);
     if (document.activeElement === document.body) this.active.figure.focus({preventScroll: true});
   }
 
@@ -39,6 +42,12 @@ class Room {
 
   get pages() {
     return Math.ceil(this.places.length / AT_ONCE);
+  }
+
+  /** Scroll to the images, where most of them are out of sight. */
+  reveal() {
+    const {top, bottom} = this.section.getBoundingClientRect(), half = innerHeight / 2;
+    if (top > half || bottom < half) this.section.scrollIntoView({block: "start"});
   }
 
   say(words) {
@@ -64,6 +73,11 @@ class Room {
     if (!cell) return;
     this.active = cell;
     for (const one of this.cells) one.figure.classList.toggle("active", one === cell);
+    this.tellShown(cell);
+  }
+
+  /** The page's other parts have their outlines drawn when they hear of a view. */
+  tellShown(cell) {
     document.dispatchEvent(new CustomEvent("cadnode:view-shown", {detail: {view: cell.view.view}}));
   }
 
@@ -218,29 +232,6 @@ class Room {
     this.say(`Heat map: ${select.selectedOptions[0].text}`);
   }
 
-  listenToTools() {
-    const orders = {
-      four: () => this.four(), one: () => this.single(), link: () => this.link(),
-      fit: () => this.each(cell => cell.fit()), actual: () => this.each(cell => cell.actual()),
-      invert: () => this.invert(), window: () => this.setMode("window"),
-      region: () => this.setMode("region"), keys: () => this.help(),
-      next: () => this.showPage(this.page + 1), row: () => this.row(),
-    };
-    for (const [name, order] of Object.entries(orders)) {
-      this.tool(name)?.addEventListener("click", order);
-    }
-    this.tool("preset").addEventListener("change", event => {
-      this.preset(event.target.value);
-      if (event.target.value === "half" || event.target.value === "double") event.target.value = "";
-    });
-    for (const name of ["heat", "map", "outlines"]) {
-      this.tool(name).addEventListener("change", () => this.strengthen());
-    }
-    this.tool("strength").addEventListener("input", event => {
-      for (const cell of this.cells) cell.layers.setStrength(event.target.value / 100);
-    });
-  }
-
   each(order) {
     for (const cell of this.meant) if (cell.port) order(cell);
   }
@@ -269,18 +260,25 @@ function enter() {
 
 document.addEventListener("cadnode:refreshed", enter);
 document.addEventListener("cadnode:show-outlines", ({detail}) => {
-  room?.of(detail.view)?.layers.addOutlines(detail.outlines);
+  const layers = room?.of(detail.view)?.layers;
+  if (detail.outlines.length) layers?.showRegion(null);  // what was drawn is among them
+  layers?.addOutlines(detail.outlines);
 });
 document.addEventListener("cadnode:go-to", ({detail}) => {
   const cell = room?.of(detail.view);
-  if (cell) room.single(cell).then(() => cell.goTo(detail));
+  if (!cell) return;
+  room.reveal();
+  room.single(cell).then(() => cell.goTo(detail));
 });
 document.addEventListener("cadnode:show-prior", event => {
   if (!room) return;
   room.priors.show(event.detail);
-  if (room.priors.cells.length) event.preventDefault();  // else the list shows small pictures
+  if (!room.priors.cells.length) return;  // the list shows small pictures
+  event.preventDefault();
+  room.reveal();
 });
 document.addEventListener("cadnode:operating-point", ({detail}) => {
-  for (const cell of room?.cells || []) cell.layers.setThreshold(detail.system, detail.threshold);
+  if (room?.section.dataset.patient !== detail.patient) return;
+  for (const cell of room.cells) cell.layers.setBelow(detail.model, detail.below);
 });
 enter();

@@ -22,7 +22,7 @@ export class Layers {
     this.svg.append(this.placed, this.labels, this.bar);
     stage.append(this.svg);
     this.outlines = view.outlines.map(one => ({...one, isOurs: true}));
-    this.thresholds = {};
+    this.below = new Map();  // by model, the findings that its slider would not call
     this.isShown = true;
     this.drawOutlines();
   }
@@ -85,14 +85,14 @@ export class Layers {
     this.drawOutlines();
   }
 
-  setThreshold(system, threshold) {
-    this.thresholds[system] = threshold;
+  /** Findings that would not be called at a model's operating point: they are dashed. */
+  setBelow(model, findings) {
+    this.below.set(model, findings);
     this.drawOutlines();
   }
 
   isBelow(outline) {
-    return Object.entries(this.thresholds).some(
-      ([system, least]) => outline.scores && outline.scores[system] < least);
+    return outline.isOurs && [...this.below.values()].some(ids => ids.includes(outline.id));
   }
 
   drawOutlines() {

@@ -1,5 +1,6 @@
 """Who was turned away, as health and the check show it; and which AE titles are one peer's."""
 
+from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -18,9 +19,13 @@ class Trail:
 
     def __init__(self) -> None:
         self.n_refused = self.n_received = self.n_told = 0
+        self.brought_by: list[tuple[str, dict[str, int]]] = []
 
     def received(self, ae_title: str, address: str, study: str) -> None:
         self.n_received += 1
+
+    def brought(self, ae_title: str, studies: Mapping[str, int]) -> None:
+        self.brought_by.append((ae_title, dict(studies)))
 
     def refused(self, reason: str, address: str, ae_title: str = "") -> None:
         self.n_refused += 1
@@ -47,6 +52,15 @@ def test_who_is_turned_away_is_told_with_what_to_do_until_it_gets_in(tmp_path: P
     witness.refused("unknown_address", "10.0.0.9")
     witness.tell(everything=True)
     assert [one.code for one in refused_peers(tmp_path, lambda: now[0])] == ["unknown_address"]
+
+
+def test_the_trail_hears_how_many_images_an_association_brought(tmp_path: Path) -> None:
+    trail = Trail()
+    witness = RefusalWitness(tmp_path, trail)  # type: ignore[arg-type]
+    witness.received("PACS", "10.0.0.7", "0123456789abcdef")
+    witness.brought("PACS", {"0123456789abcdef": 4})
+    assert trail.n_received == 1
+    assert trail.brought_by == [("PACS", {"0123456789abcdef": 4})]
 
 
 def test_health_says_it_in_a_sentence(tmp_path: Path) -> None:
