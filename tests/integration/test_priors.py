@@ -201,7 +201,7 @@ def test_a_source_of_kind_dicom_is_checked(tmp_path: Path, place: tuple[Any, int
         assert opened.check() == "offers C-FIND and C-MOVE"
     away = source.model_copy(update={"port": free_port()})
     with (
-        pytest.raises(FetchFailure, match="cannot be reached"),
+        pytest.raises(FetchFailure, match="refuses the connection"),
         source_kinds.opened(away, AE) as one,
     ):
         one.check()
