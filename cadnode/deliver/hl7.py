@@ -6,6 +6,7 @@ around a message. What the listener writes beside its codes is not repeated: it 
 """
 
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -215,11 +216,13 @@ def _exchange(
     connection: socket.socket, message: bytes, destination: Destination
 ) -> Acknowledgement:
     """Send a message and wait for its acknowledgement. Raises `DeliveryError`."""
-    name = destination.name
+    name, answer = destination.name, b""
     try:
         connection.sendall(BEGIN + message + END)
-        answer = b""
+        ends_at = time.monotonic() + destination.timeout_s
         while not answer.rstrip(b"\r").endswith(b"\x1c"):
+            # For the whole answer, however it drips: the feed waits behind it.
+            connection.settimeout(max(0.001, ends_at - time.monotonic()))
             piece = connection.recv(_PIECE_BYTES)
             if not piece:
                 raise not_taken(SOON, f"{name} ended the connection without an acknowledgement")

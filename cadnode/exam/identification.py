@@ -1,11 +1,8 @@
 """Whether another study is of the same woman: decided before it is offered beside this one."""
 
 from enum import StrEnum
-from typing import Final
 
 from cadnode.exam.partition import Stated
-
-_CONFIRMING: Final = ("issuer", "name", "birth_date")
 
 
 class Identification(StrEnum):
@@ -22,14 +19,21 @@ def identify(present: Stated, other: Stated) -> Identification:
 
     Within a study Patient ID decides (`exam.partition`). Two studies, which may come from two
     archives, need more: the same Patient ID (0010,0020), nothing that contradicts it (another
-    issuer; another name *and* another birth date), and the same issuer, name or birth date.
+    issuer; another name *and* another birth date), and the same issuer or birth date, or the same
+    name where no other birth date speaks against it: two archives give out the same small numbers,
+    and some names are common.
     """
     if not present.patient_id or not other.patient_id:
         return Identification.UNPROVEN
     if present.contradicts(other):
         return Identification.ANOTHER
-    confirmed = any(
-        getattr(present, what) and getattr(present, what) == getattr(other, what)
-        for what in _CONFIRMING
+    confirmed = (
+        _same(present.issuer, other.issuer)
+        or _same(present.birth_date, other.birth_date)
+        or (_same(present.name, other.name) and not (present.birth_date and other.birth_date))
     )
     return Identification.SAME if confirmed else Identification.UNPROVEN
+
+
+def _same(one: str, other: str) -> bool:
+    return bool(one) and one == other

@@ -117,7 +117,7 @@ class RegionDesk:
                 order, is_new = self._regions.put(study, wanted)
             except OSError as error:
                 raise Unavailable("the region cannot be kept", "is the disk full?") from error
-        if is_new:
+        if is_new or self._is_without_job(study, order):
             self._enqueue(study, order)
         is_running = role_status.look(self._storage, "worker").is_up
         return AskedRegion(self._state(study, order), is_new, is_running)
@@ -177,6 +177,16 @@ class RegionDesk:
             raise RegionRefused(
                 429, f"{n_waiting} regions wait already", "try again when these are assessed"
             )
+
+    def _is_without_job(self, study: str, order: RegionOrder) -> bool:
+        """Whether nobody works on an order: who kept it may have died before the job was made."""
+        if self._regions.answer(study, order.region) is not None:
+            return False
+        job = region_id(study, order.region, order.tries)
+        try:
+            return job not in self._progress.find([job])
+        except JobsUnavailable as error:
+            raise jobs_away() from error
 
     def _enqueue(self, study: str, order: RegionOrder) -> None:
         options: Any = {

@@ -6,10 +6,12 @@ only told back, and none becomes a path. A DICOMDIR (DICOM PS3.10 section 8) lis
 many, is told, so that a person sees whether all came.
 """
 
+import os
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
 from typing import IO, Final
 
@@ -39,6 +41,31 @@ _PIECE_BYTES: Final = 1 << 20
 _MOST_DIRECTORY_BYTES: Final = 64 << 20  # of a zip's central directory, which is held in memory
 _MOST_INDEX_BYTES: Final = 16 << 20  # of a DICOMDIR that is read
 _ENCRYPTED: Final = 0x1
+# They are unpacked piece by piece; a megabyte of bzip2 or LZMA becomes gigabytes at once.
+_UNPACKED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_DAMAGED: Final = (
+    zipfile.BadZipFile, zlib.error, struct.error, ValueError, NotImplementedError, EOFError,
+    RuntimeError,
+)  # fmt: skip
+
+
+class _Archive(FileIO):
+    """A zip archive's file, of which no more is read at once than may be held in memory.
+
+    How long its directory is, the archive itself says, and in more places than one.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As `FileIO`'s. Raises `_TooLargeError`."""
+        left = max(0, os.fstat(self.fileno()).st_size - self.tell())
+        wanted = left if size is None or size < 0 else min(size, left)
+        if wanted > _MOST_DIRECTORY_BYTES:
+            raise _TooLargeError
+        return super().read(wanted)
+
+
+class _TooLargeError(Exception):
+    """The directory of an archive is too long."""
 
 
 class SpoolUploads:
@@ -90,9 +117,7 @@ class SpoolUploads:
         """Take every member of a zip archive."""
         found = Uploaded()
         try:
-            if _directory_bytes(path) > _MOST_DIRECTORY_BYTES:
-                return Uploaded(left_out=(LeftOut("", UploadWord.TOO_MANY),))
-            with zipfile.ZipFile(path) as archive:
+            with _Archive(path) as file, zipfile.ZipFile(file) as archive:
                 members = [one for one in archive.infolist() if not one.is_dir()]
                 if len(members) > INSTANCES:
                     return Uploaded(left_out=(LeftOut("", UploadWord.TOO_MANY),))
@@ -100,7 +125,9 @@ class SpoolUploads:
                 for member in members:
                     more, n_bytes = self._member(archive, member, left)
                     found, left = found.plus(more), left - n_bytes
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error):
+        except _TooLargeError:
+            return found.plus(Uploaded(left_out=(LeftOut("", UploadWord.TOO_MANY),)))
+        except _DAMAGED:
             return found.plus(Uploaded(left_out=(LeftOut("", UploadWord.DAMAGED),)))
         return found
 
@@ -111,6 +138,8 @@ class SpoolUploads:
         name = member.filename
         if member.flag_bits & _ENCRYPTED:
             return Uploaded(left_out=(LeftOut(name, UploadWord.ENCRYPTED),)), 0
+        if member.compress_type not in _UNPACKED:
+            return Uploaded(left_out=(LeftOut(name, UploadWord.DAMAGED),)), 0
         most = min(INSTANCE_BYTES, left)
         self._needs_room()
         incoming = self._spool.open()
@@ -122,7 +151,7 @@ class SpoolUploads:
                         return Uploaded(left_out=(refused,)), incoming.n_bytes
                     incoming.write(piece)
             return self._one(incoming, name), incoming.n_bytes
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError):
+        except _DAMAGED:
             return Uploaded(left_out=(LeftOut(name, UploadWord.DAMAGED),)), incoming.n_bytes
         finally:
             incoming.drop()
@@ -209,21 +238,6 @@ def _listed(path: Path) -> int:
 def _pieces(opened: IO[bytes]) -> Iterator[bytes]:
     read: Callable[[], bytes] = lambda: opened.read(_PIECE_BYTES)  # noqa: E731
     return iter(read, b"")
-
-
-def _directory_bytes(path: Path) -> int:
-    """How long the central directory of a zip archive says it is (APPNOTE 4.3.14 and 4.3.16)."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - (64 << 10) - 98))
-        tail = file.read()
-    end = tail.rfind(_EMPTY_ZIP)
-    if end < 0:
-        return 0
-    (size,) = struct.unpack_from("<I", tail, end + 12)
-    longer = tail.rfind(b"PK\x06\x06")
-    if size == 0xFFFFFFFF and longer >= 0:
-        (size,) = struct.unpack_from("<Q", tail, longer + 40)
-    return int(size)
 
 
 def _no_room(error: OSError) -> NoRoom:

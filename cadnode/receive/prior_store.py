@@ -2,7 +2,7 @@
 
     STORAGE/priors/<study_key>/<prior_key>/<instance_key>.dcm   the prior's images
                                            note.json            how its last fetch ended
-    STORAGE/priors/expected/<prior_key>.json   a C-MOVE is under way: whose prior arrives
+    STORAGE/priors/expected/<prior_key>.json   a C-MOVE is under way: for whom which images
 
 A prior belongs to the study for which it was fetched and goes with it. Keys are those of the
 spool (`hashed(uid)`). A file is written in the spool's `incoming/`, synced and renamed, as the
@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,19 +120,38 @@ class PriorStore:
         finally:
             os.close(descriptor)
 
-    def expect(self, study: str, prior: str, for_s: float) -> None:
-        """Have the listener take what arrives of the prior for this study's. Raises `OSError`."""
-        document = {"study": study, "until": time.time() + for_s}
-        write_whole(self._folder / _EXPECTED / f"{prior}.json", json.dumps(document).encode())
+    def expect(self, study: str, prior: str, for_s: float, instances: Collection[str]) -> None:
+        """Have the listener take these instances of the prior (their keys) for this study's.
+
+        Of none nothing is expected any more. Raises `OSError`.
+        """
+        file = self._folder / _EXPECTED / f"{prior}.json"
+        if not instances:
+            file.unlink(missing_ok=True)
+            return
+        document = {"study": study, "until": time.time() + for_s, "instances": sorted(instances)}
+        write_whole(file, json.dumps(document).encode())
 
     def expected_by(self, prior: str) -> str | None:
         """The study for which a prior is being moved here; None: nobody waits for it."""
+        found = self._expected(prior)
+        return None if found is None else found[0]
+
+    def awaited_by(self, prior: str, instance: str) -> str | None:
+        """The study for which this very instance was asked for, and is not here yet."""
+        study, instances = self._expected(prior) or ("", frozenset[str]())
+        if instance not in instances or (self._folder / study / prior / f"{instance}.dcm").exists():
+            return None
+        return study
+
+    def _expected(self, prior: str) -> tuple[str, frozenset[str]] | None:
         try:
             document = json.loads((self._folder / _EXPECTED / f"{prior}.json").read_bytes())
             study, until = str(document["study"]), float(document["until"])
+            instances = frozenset(map(str, document["instances"]))
         except (OSError, ValueError, TypeError, KeyError):
             return None
-        return study if _KEY.fullmatch(study) and time.time() < until else None
+        return (study, instances) if _KEY.fullmatch(study) and time.time() < until else None
 
     def remove_prior(self, study: str, prior: str) -> None:
         """Remove one prior of a study."""
@@ -193,13 +212,14 @@ class AwaitedPriors:
     ) -> StoredInstance | None:
         """Take an instance of an expected prior; None, nothing touched, for all others.
 
-        An archive names in each C-STORE whose C-MOVE it serves (PS3.7 9.3.1.1); of one that does
-        not, what is expected counts.
+        An archive names in each C-STORE whose C-MOVE it serves (PS3.7 9.3.1.1), but not every one
+        does. So only what was asked for by name counts, and each instance once: what else anybody
+        sends of the same study, or sends again, is to be read.
         """
         if request.move_originator not in ("", self._ae_title):
             return None
         prior = hashed(identity.study_instance_uid)
-        study = self._store.expected_by(prior)
+        study = self._store.awaited_by(prior, hashed(identity.sop_instance_uid))
         if study is None:
             return None
         return self._store.publish(incoming, study, prior, identity)

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
+from starlette.datastructures import QueryParams
 
 from cadnode.web import bulk
 from cadnode.web.bulk import BulkOrder
@@ -85,13 +86,12 @@ def routes(node: Node, templates: Templates) -> APIRouter:
         if orders is None:
             return away(request, templates)
         wanted, wrong = _wanted(form)
-        kept = {name: form[name] for name in _FILTERS if form.get(name)}
-        if _ALL in form and wrong is not None:  # else all would be meant where few were
-            return RedirectResponse(f"/needs-you?{urlencode(kept)}", 303)
+        if wrong is not None:  # it stands for no study, least of all for every one
+            return _page(node, templates, request, QueryParams(_kept(form)))
         order = BulkOrder(
             bulk.named(form.get("studies", "").split(",")),
             wanted if _ALL in form else None,
-            form.get("destination", "") if _ALL in form else "",
+            wanted.destination,
             by_whom(request),
             why,
         )
@@ -102,7 +102,7 @@ def routes(node: Node, templates: Templates) -> APIRouter:
         note_each(request, done.outcomes)
         told = {"did": "drop" if why else "retry", "n": done.n_done}
         left = {"left": len(done.acts) - done.n_done, "more": done.after}
-        address = {name: word for name, word in (told | left | kept).items() if word}
+        address = {name: word for name, word in (told | left).items() if word} | _kept(form)
         return RedirectResponse(f"/needs-you?{urlencode(address)}", 303)
 
     @router.post("/needs-you/retry")
@@ -114,7 +114,7 @@ def routes(node: Node, templates: Templates) -> APIRouter:
         form = form_of(await request.body())
         why = " ".join(form.get("reason", "").split())
         if not why:
-            kept = {name: form[name] for name in (*_FILTERS, _ALL) if form.get(name)}
+            kept = _kept(form) | ({_ALL: form[_ALL]} if form.get(_ALL) else {})
             keys = [("study", key) for key in bulk.named(form.get("studies", "").split(","))]
             asked = urlencode([("do", "drop"), *kept.items(), *keys])
             return RedirectResponse(f"/needs-you?{asked}", 303)
@@ -123,9 +123,11 @@ def routes(node: Node, templates: Templates) -> APIRouter:
     return router
 
 
-def _page(node: Node, templates: Templates, request: Request) -> Response:
+def _page(
+    node: Node, templates: Templates, request: Request, query: QueryParams | None = None
+) -> Response:
     """What needs somebody; what is to be confirmed, or what was done."""
-    query = request.query_params
+    query = request.query_params if query is None else query
     wanted, wrong = _wanted(query)
     everything = _ALL in query
     keys = bulk.named(query.getlist("study"))
@@ -135,7 +137,7 @@ def _page(node: Node, templates: Templates, request: Request) -> Response:
     except Unavailable:
         return away(request, templates)
     caller = caller_of(request)
-    kept = {name: query.get(name, "") for name in _FILTERS if query.get(name)}
+    kept = _kept(query)
     return templates.page(
         "needs_you.html.jinja",
         caller,
@@ -156,6 +158,11 @@ def _page(node: Node, templates: Templates, request: Request) -> Response:
         left=_number(query.get("left", "")),
         more=query.get("more", "") if re.fullmatch(CURSOR, query.get("more", "")) else "",
     )
+
+
+def _kept(fields: Mapping[str, str]) -> dict[str, str]:
+    """The filter as it was stated."""
+    return {name: fields[name] for name in _FILTERS if fields.get(name)}
 
 
 def _wanted(fields: Mapping[str, str]) -> tuple[StudyFilter, FilterWrong | None]:

@@ -18,6 +18,7 @@ from cadnode.node import source_kinds
 from cadnode.receive import scp
 from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.receive.fetch.requests import FetchCode
+from cadnode.receive.identity import read_file_identity
 from cadnode.receive.prior_store import AwaitedPriors
 from cadnode.receive.spool import StoredInstance
 from cadnode.settings import Source
@@ -179,7 +180,8 @@ def test_what_is_sent_meanwhile_by_somebody_elses_move_is_received_to_be_read(
     with dcmqrscp(tmp_path / "dcmtk", files, port) as archive:
         node = PriorNode(tmp_path / "data")
         present = node.receive(exam_files(tmp_path, PRESENT))
-        node.store.expect(present, hashed(YEAR_AGO), 60.0)
+        here = [hashed(read_file_identity(file).sop_instance_uid) for file in files]
+        node.store.expect(present, hashed(YEAR_AGO), 60.0, here)
         with listening(node, port) as announced:
             subprocess.run(
                 ["movescu", "-S", "-aet", "READER", "-aec", "ARCHIVE", "-aem", AE,
@@ -199,7 +201,7 @@ def test_a_source_of_kind_dicom_is_checked(tmp_path: Path, place: tuple[Any, int
         assert opened.check() == "offers C-FIND and C-MOVE"
     away = source.model_copy(update={"port": free_port()})
     with (
-        pytest.raises(FetchFailure, match="cannot be reached"),
+        pytest.raises(FetchFailure, match="refuses the connection"),
         source_kinds.opened(away, AE) as one,
     ):
         one.check()

@@ -18,6 +18,7 @@ _FRESH_S: Final = 60.0
 _FAILED_S: Final = 15.0
 _AT_ONCE: Final = 4  # questions to one source; a page that is opened again waits for no more
 _REMEMBERED: Final = 200
+_WILD: Final = frozenset("*?\\")  # in a query they mean others' numbers, too (PS3.4 C.2.2.2)
 
 log = get_logger("priors")
 
@@ -88,6 +89,9 @@ class Sources:
         return listing
 
     def _asked(self, source: Source, patient_id: str) -> Listing:
+        if not _WILD.isdisjoint(patient_id):
+            what = "cannot be asked for this Patient ID: it holds *, ? or a backslash"
+            return Listing(source.name, problem=f"{source.name} {what}")
         try:
             with source_kinds.opened(source, self._settings.listener.ae_title) as opened:
                 return Listing(source.name, tuple(opened.studies_of(patient_id)))

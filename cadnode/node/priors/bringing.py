@@ -35,7 +35,7 @@ MOST_IMAGES: Final = 64  # of one prior; an exam with additional views has some 
 AT_ONCE: Final = 2
 MOST_WAITING: Final = 20
 _MOVED_WITHIN_S: Final = 900.0
-_LATE_S: Final = 60.0  # an archive may still send when its C-MOVE has ended
+_LATE_S: Final = 300.0  # an archive may still send when its C-MOVE has ended
 _LOOK_EVERY_S: Final = 0.5
 
 log = get_logger("priors")
@@ -215,11 +215,12 @@ class PriorBringer:
             return [key for key in ours if key not in here]
 
         self._wait_for_turn(study, prior)
-        self._store.expect(study, prior, _MOVED_WITHIN_S)
+        missing = lacking()
+        self._store.expect(study, prior, _MOVED_WITHIN_S, missing)
         try:
-            source.move(request, [ours[key] for key in lacking()])
+            source.move(request, [ours[key] for key in missing], _MOVED_WITHIN_S)
         finally:
-            self._store.expect(study, prior, _LATE_S)
+            self._store.expect(study, prior, _LATE_S, lacking())
         if n_lacking := len(lacking()):
             text = f"{n_lacking} images did not arrive"
             raise FetchFailure(FetchCode.INSTANCE_MISSING, text, retryable=True)

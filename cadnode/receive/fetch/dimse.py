@@ -4,6 +4,7 @@ Study Root Query/Retrieve (DICOM PS3.4 annex C): hierarchical queries, which eve
 What is moved arrives at the listener as any C-STORE does, with this node as its move originator.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -31,6 +32,8 @@ _PENDING: Final = (0xFF00, 0xFF01)
 _DESTINATION_UNKNOWN: Final = 0xA801
 _SUB_OPERATIONS_FAILED: Final = (0xB000, 0xA702)
 _MOST_MATCHES: Final = 5000
+_FOUND_WITHIN_S: Final = 120.0  # each query in full, however often a part of the answer comes
+MOVED_WITHIN_S: Final = 3600.0
 
 Associated = Callable[[Sequence[tuple[str, str]]], AbstractContextManager[Any]]
 """An established association with these presentation contexts, for the length of a block."""
@@ -116,8 +119,12 @@ class DimseSource:
                     raise self._not_understood("lists a study without end")
         return found
 
-    def move(self, request: Request, instances: Sequence[Listed]) -> None:
+    def move(
+        self, request: Request, instances: Sequence[Listed], within_s: float = MOVED_WITHIN_S
+    ) -> None:
         """Have these instances sent to our listener; what has arrived is for the caller to see.
+
+        An archive that goes on saying that it is at work is left after `within_s`.
 
         Raises
         ------
@@ -127,6 +134,7 @@ class DimseSource:
         by_series: dict[str, list[str]] = defaultdict(list)
         for one in instances:
             by_series[one.where].append(one.sop_instance_uid)
+        ends_at = time.monotonic() + within_s
         with self._moving([(MOVE, syntax) for syntax in _SYNTAXES]) as assoc:
             for series, uids in by_series.items():
                 wanted = Dataset()
@@ -134,13 +142,15 @@ class DimseSource:
                 wanted.StudyInstanceUID = request.study_instance_uid
                 wanted.SeriesInstanceUID = series
                 wanted.SOPInstanceUID = uids
-                self._move(assoc, wanted)
+                self._move(assoc, wanted, ends_at)
 
-    def _move(self, assoc: Any, wanted: Dataset) -> None:
+    def _move(self, assoc: Any, wanted: Dataset, ends_at: float) -> None:
         code: int | None = None
         try:
             for status, _ in assoc.send_c_move(wanted, self._moves_to, MOVE):
                 code = status.get("Status")
+                if code in _PENDING and time.monotonic() > ends_at:
+                    raise self._unreachable("did not end C-MOVE in time")
         except (RuntimeError, ValueError, OSError):  # no such context, or the association is gone
             code = None
         if code is None:
@@ -163,10 +173,12 @@ class DimseSource:
             for keyword, value in wanted.items():
                 setattr(query, keyword, value)
         matches: list[Dataset] = []
-        code: int | None = None
+        ends_at, code = time.monotonic() + _FOUND_WITHIN_S, None
         try:
             for status, match in assoc.send_c_find(query, FIND):
                 code = status.get("Status")
+                if code in _PENDING and time.monotonic() > ends_at:
+                    raise self._unreachable("did not end C-FIND in time")
                 if code in _PENDING and match is not None:
                     matches.append(match)
                     if len(matches) > _MOST_MATCHES:

@@ -2,6 +2,9 @@
 
 import socket
 import ssl
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,7 +40,7 @@ def outgoing(tmp_path: Path) -> Outgoing:
 
 
 def ris(port: int, **more: object) -> Destination:
-    return Destination(name="ris", kind="hl7", port=port, timeout_s=2.0, **more)  # type: ignore[arg-type]
+    return Destination(name="ris", kind="hl7", port=port, **{"timeout_s": 2.0, **more})  # type: ignore[arg-type]
 
 
 def test_a_message_is_acknowledged_and_is_what_was_written(outgoing: Outgoing) -> None:
@@ -109,6 +112,31 @@ def test_what_an_acknowledgement_means(
         assert type(raised.value) is error
         assert "MUSTERMANN" not in str(raised.value)
         assert Hl7Kind().send(outgoing, ris(there.port), "CADNODE").n_sent == 1
+
+
+def test_an_answer_that_drips_holds_the_feed_up_no_longer_than_silence(outgoing: Outgoing) -> None:
+    """A byte within each timeout would otherwise keep the next messages waiting for weeks."""
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(1 << 20)
+                while not stop.wait(0.2):
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        port, began = int(listener.getsockname()[1]), time.monotonic()
+        threading.Timer(8.0, stop.set).start()
+        try:
+            with pytest.raises(TransientDeliveryError, match="did not acknowledge in time"):
+                Hl7Kind().send(outgoing, ris(port, timeout_s=1.0), "CADNODE")
+            assert time.monotonic() - began < 5.0
+        finally:
+            stop.set()
+            thread.join(10)
 
 
 @pytest.mark.parametrize("code", ["AA", "CA"])

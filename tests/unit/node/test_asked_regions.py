@@ -59,7 +59,10 @@ class Place:
         kept = results.Results.in_storage(self.node.folder)
         known = [study for study, _ in kept.studies()]
         self.study = known[0] if known else self.node.study(images(ANN, "ann"))
-        progress: Any = SimpleNamespace(open_jobs=lambda *_: [None] * self.n_open)
+        progress: Any = SimpleNamespace(
+            open_jobs=lambda *_: [None] * self.n_open,
+            find=lambda ids: dict.fromkeys({*ids} & {job for job, _ in self.client.jobs}),
+        )
         self.desk = RegionDesk(self.node.settings, progress)
         self.files = {path.stem: path for path in self.node.spool.instances(self.study)}
         self.view = min(self.files)
@@ -122,6 +125,21 @@ def test_a_region_waits_is_assessed_and_is_shown_again_by_another_desk(place: Pl
     assert shown.seconds is not None
     (region,) = place.assessed
     assert tuple(region.box) == (8, 9, 40, 30), "rows first"
+
+
+def test_a_region_whose_job_was_never_made_is_taken_up_when_it_is_asked_about_again(
+    place: Place,
+) -> None:
+    """The web server was killed between the order's file and its job."""
+    first = place.ask()
+    lost, place.client.jobs = place.client.jobs, []
+    again = place.ask()
+    assert (again.is_new, again.region.state) == (False, "waiting")
+    assert place.client.jobs == lost
+    assert place.work() == [RegionStatus.ASSESSED]
+    assert place.ask().region.state == "assessed"
+    assert place.client.jobs == []
+    assert first.region.identifier == again.region.identifier
 
 
 def test_the_answer_is_an_sr_of_the_same_study_and_patient(place: Place) -> None:

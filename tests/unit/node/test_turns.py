@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from cadnode.node.turns import Turns
+from cadnode.node.turns import MOST_AHEAD, Turns
 from tests.integration.node import wait_until
 
 
@@ -63,6 +63,33 @@ def test_regions_go_before_the_next_exam_and_one_after_the_other() -> None:
     for thread in threads:
         thread.join(10)
     assert done == ["region", "region", "exam"]
+
+
+def test_regions_without_end_leave_an_exam_its_views() -> None:
+    """As a program orders them: whenever one is assessed, others wait already."""
+    turns, done, stop = Turns(), list[str](), threading.Event()
+
+    def regions() -> None:
+        while not stop.is_set():
+            with turns.region():
+                done.append("region")
+
+    def exam() -> None:
+        with turns.exam():
+            for _ in range(2):
+                turns.give_way()
+                done.append("view")
+
+    threads = [started(regions), started(regions), started(regions)]
+    reading = started(exam)
+    reading.join(10)
+    is_stuck = reading.is_alive()
+    stop.set()
+    for thread in (*threads, reading):
+        thread.join(10)
+    assert not is_stuck
+    first, second = (n for n, word in enumerate(done) if word == "view")
+    assert second - first - 1 <= MOST_AHEAD
 
 
 def test_what_breaks_within_a_turn_gives_it_back() -> None:

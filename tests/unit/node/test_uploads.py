@@ -1,6 +1,8 @@
 """A CD, loose files and archives that a page brings: what is taken, and why the rest is not."""
 
 import io
+import resource
+import struct
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -142,6 +144,53 @@ def test_an_archive_that_is_damaged_locked_or_a_bomb_costs_nothing(
     for at in (good.find(b"PK\x03\x04") + 6, good.find(b"PK\x01\x02") + 8):
         locked[at] |= 1
     assert why(fresh.bring(bytes(locked), "l.zip")) == {"a": "encrypted"}
+    assert fresh.n_left_over == 0
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_unpacks_without_bound_is_not_unpacked(fresh: Site, how: int) -> None:
+    """A piece of such an archive becomes gigabytes before anybody can count them."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", how) as archive:
+        archive.writestr("bomb", bytes(128 << 20))
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + (100 << 20), limits[1]))
+    try:
+        assert why(fresh.bring(held.getvalue(), "b.zip")) == {"bomb": "damaged"}
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert fresh.n_left_over == 0
+
+
+def test_a_directory_that_is_too_long_is_not_read_whichever_record_says_so(
+    fresh: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The 64-bit record counts wherever it stands, also where the old one states a small length."""
+    monkeypatch.setattr(uploads, "_MOST_DIRECTORY_BYTES", 1 << 20)
+    length = 3 << 20
+    ends = (
+        struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, length, 4)
+        + struct.pack("<4sLQL", b"PK\x06\x07", 0, length + 4, 1)
+        + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, 46, 4, 0)
+    )
+    seen = list[int]()
+    reads = zipfile.ZipFile._RealGetContents  # type: ignore[attr-defined]
+
+    def watched(archive: Any) -> None:
+        held = archive.fp.read
+
+        def read(size: int = -1) -> Any:
+            found = held(size)
+            seen.append(len(found))
+            return found
+
+        archive.fp.read = read
+        reads(archive)
+
+    monkeypatch.setattr(zipfile.ZipFile, "_RealGetContents", watched)
+    assert why(fresh.bring(b"PK\x03\x04" + bytes(length) + ends, "z.zip")) == {"": "too_many"}
+    assert max(seen) <= 1 << 20
     assert fresh.n_left_over == 0
 
 

@@ -195,3 +195,31 @@ def test_names_are_escaped_and_numbers_in_the_address_are_numbers() -> None:
         page = client.get("/needs-you?n=<b>&left=1e9&more=x&did=<b>").text
     assert "<img" not in page
     assert 'role="status"' not in page
+
+
+@pytest.mark.parametrize("wrong", [{"since": "soon"}, {"state": "lost"}, {"until": "2026-02-30"}])
+@pytest.mark.parametrize("act", ["retry", "drop"])
+def test_a_filter_that_makes_no_sense_is_not_taken_for_all_studies(
+    act: str, wrong: dict[str, str]
+) -> None:
+    told = Told({KEY: REFUSED, OTHER: FAILED})
+    with served(told, known()) as client:
+        client.log_in("otto")
+        fields = {"csrf": client.csrf("/needs-you"), "all": "1", "reason": "a test", **wrong}
+        done = client.send(f"/needs-you/{act}", fields)
+    assert told.orders == []
+    assert done.status_code == 422
+
+
+def test_what_is_ticked_in_a_list_of_one_destination_is_done_for_that_one_alone() -> None:
+    told = Told({KEY: REFUSED, OTHER: FAILED})
+    with served(told, known()) as client:
+        client.log_in("otto")
+        asked = client.get(f"/needs-you?study={KEY}&do=drop&destination=archive")
+        confirm = asked.text.split('id="confirm"')[1].split("</section>")[0]
+        (destination,) = client.fields(confirm, "destination")
+        fields = {"csrf": client.csrf("/needs-you"), "studies": KEY, "reason": "a test"}
+        client.send("/needs-you/drop", {**fields, "destination": destination})
+    assert "For archive alone" in confirm
+    ((_, key, where, *_),) = told.orders
+    assert (key, where) == (KEY, "archive")

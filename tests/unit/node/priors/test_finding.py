@@ -32,6 +32,7 @@ SOURCES = [{"name": "archive", "url": "http://127.0.0.1:1"}]
         (Stated("7"), Identification.UNPROVEN),
         (Stated("", "", "ROE^JANE", "19500102"), Identification.UNPROVEN),
         (Stated("7", "", "MILLER^ANN", ""), Identification.UNPROVEN),
+        (Stated("7", "", "ROE^JANE", "19610304"), Identification.UNPROVEN),  # a common name
     ],
 )
 def test_a_number_alone_makes_no_two_exams_one_womans(
@@ -151,6 +152,19 @@ def test_a_sources_studies_are_weighed_as_those_here_are_and_asked_for_once_a_mi
         (hashed(uid("hers")), PriorState.AT_SOURCE, ("archive",))
     ]
     assert (found.n_another, found.n_unproven, found.away) == (1, 0, ())
+
+
+@pytest.mark.parametrize("number", ["*", "4?1", "1\\2"])
+def test_a_number_that_would_list_everybody_is_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    """PS3.4 C.2.2.2.4 and C.2.2.2.2: these characters cannot be escaped in a query."""
+    source = _Source([listed(uid("anybody's"))])
+    monkeypatch.setattr(asking.source_kinds, "opened", source)
+    node = PriorNode(tmp_path / "data", sources=SOURCES)
+    (answer,) = asking.Sources(node.settings).listings(number)
+    assert (source.asked, answer.studies) == (0, ())
+    assert "archive cannot be asked for this Patient ID" in answer.problem
 
 
 def test_a_source_that_hangs_or_fails_is_named_and_keeps_nobody_waiting(

@@ -121,7 +121,7 @@ def test_only_what_was_asked_for_is_set_aside(
     (file, _) = exam_files(tmp_path / "p", YEAR_AGO)
     identity, study, prior = read_file_identity(file), hashed(PRESENT), hashed(YEAR_AGO)
     if is_expected:
-        store.expect(study, prior, 60.0)
+        store.expect(study, prior, 60.0, [hashed(identity.sop_instance_uid)])
     incoming = spool.open()
     incoming.write(file.read_bytes())
     taken = AwaitedPriors(store, "CADNODE")(asked(identity, originator), identity, incoming)
@@ -133,11 +133,41 @@ def test_only_what_was_asked_for_is_set_aside(
     incoming.drop()
 
 
+@pytest.mark.parametrize("originator", ["", "CADNODE"])
+def test_what_was_not_asked_for_by_name_or_came_already_is_left_to_be_read(
+    tmp_path: Path, originator: str
+) -> None:
+    """Somebody sends the very study to be read, while it is fetched as a prior."""
+    spool, store = Spool(tmp_path / "spool"), PriorStore(tmp_path)
+    study, prior = hashed(PRESENT), hashed(YEAR_AGO)
+    wanted, other = map(read_file_identity, files := exam_files(tmp_path / "p", YEAR_AGO))
+    store.expect(study, prior, 60.0, [hashed(wanted.sop_instance_uid)])
+    awaited, taken = AwaitedPriors(store, "CADNODE"), list[bool]()
+    for file, identity in ((files[1], other), (files[0], wanted), (files[0], wanted)):
+        incoming = spool.open()
+        incoming.write(file.read_bytes())
+        taken.append(awaited(asked(identity, originator), identity, incoming) is not None)
+        assert incoming.path.exists() is not taken[-1]
+        incoming.drop()
+    assert taken == [False, True, False]
+
+
+def test_where_all_has_come_nothing_is_expected_and_the_next_study_need_not_wait(
+    tmp_path: Path,
+) -> None:
+    store = PriorStore(tmp_path)
+    store.expect(hashed(PRESENT), hashed(YEAR_AGO), 60.0, [hashed("an instance")])
+    store.expect(hashed(PRESENT), hashed(YEAR_AGO), 60.0, [])
+    assert store.expected_by(hashed(YEAR_AGO)) is None
+    assert list((tmp_path / "priors" / "expected").iterdir()) == []
+
+
 def test_an_expectation_ends_with_its_time_and_with_the_study(tmp_path: Path) -> None:
     store = PriorStore(tmp_path)
-    store.expect(hashed(PRESENT), hashed(YEAR_AGO), -1.0)
+    some = [hashed("an instance")]
+    store.expect(hashed(PRESENT), hashed(YEAR_AGO), -1.0, some)
     assert store.expected_by(hashed(YEAR_AGO)) is None
-    store.expect(hashed(PRESENT), hashed(YEAR_AGO), 60.0)
+    store.expect(hashed(PRESENT), hashed(YEAR_AGO), 60.0, some)
     assert store.expected_by(hashed(YEAR_AGO)) == hashed(PRESENT)
     store.remove(hashed(PRESENT))
     assert store.expected_by(hashed(YEAR_AGO)) is None
