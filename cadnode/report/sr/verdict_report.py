@@ -7,7 +7,7 @@ and regions. So it can be made as well when the images are not here any more.
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from highdicom.sr import (
@@ -100,11 +100,13 @@ def verdict_sr(
     )  # fmt: skip
     ds.CodingSchemeIdentificationSequence = [codes.private_scheme_item()]
     add_document(ds, evidence([before]) if before is not None else [])
-    readers = sorted({one.reader for one in said} - {""})
-    is_one = len(readers) == 1 and all(one.reader for one in said)
-    groups = [_group(_finding(report, one), one, ds, names_reader=not is_one) for one in said]
+    observer = said[0].reader if len({one.reader for one in said}) == 1 else ""
+    groups = [
+        _group(_finding(report, one), one, _moment(one.at, ds, made_at), names_reader=not observer)
+        for one in said
+    ]
     ds.CurrentRequestedProcedureEvidenceSequence = _evidence(report, groups)
-    for element in _content(report, groups, readers, _remarks(said, disclaimer)):
+    for element in _content(report, groups, observer, _remarks(said, disclaimer)):
         ds[element.tag] = element
     as_lists(ds)
     ds.ContributingEquipmentSequence = [
@@ -153,21 +155,26 @@ def _is_finding(group: Dataset, number: int) -> bool:
     )
 
 
-def _group(finding: Dataset, one: SaidOfFinding, ds: Dataset, *, names_reader: bool) -> Dataset:
-    """TID 1410: identity, kind, site and region of the finding, and the verdict; no score."""
+def _group(finding: Dataset, one: SaidOfFinding, moment: str, *, names_reader: bool) -> Dataset:
+    """TID 1410: identity, kind, site and region of the finding, and the verdict; no score.
+
+    Where several readers judged, each group names its own: what stands below the root holds there
+    (PS3.3 C.17.5). No row of the template has it; TID 1410 is extensible.
+    """
     group = copy.deepcopy(finding)
     items = group.ContentSequence
     kept = [i for i in items if _code(i) in _KEPT_NAMES or i.ValueType in _KEPT_TYPES]
     verdict = CodeContentItem(codes.READER_VERDICT, one.verdict, _CONTAINS)
-    verdict.ObservationDateTime = _moment(one.at, ds)
+    verdict.ObservationDateTime = moment
     person = _person(one.reader) if names_reader and one.reader else []
     group.ContentSequence = [*kept, *person, verdict]
     return group
 
 
-def _moment(at: float, ds: Dataset) -> str:
-    """Date and time with the offset from UTC, in the study's zone where that is stated."""
-    return datetime.fromtimestamp(at, UTC).astimezone(zone_of(ds) or UTC).strftime("%Y%m%d%H%M%S%z")
+def _moment(at: float, ds: Dataset, made_at: datetime) -> str:
+    """Date and time in the document's zone; DCMTK knows none that states its offset."""
+    zone = zone_of(ds) or made_at.tzinfo
+    return datetime.fromtimestamp(at, zone).strftime("%Y%m%d%H%M%S")
 
 
 def _person(login: str) -> list[ContentItem]:
@@ -182,18 +189,16 @@ def _person(login: str) -> list[ContentItem]:
     ]
 
 
-def _content(
-    report: Dataset, groups: Sequence[Dataset], readers: Sequence[str], remarks: Dataset
-) -> Dataset:
-    """Root container: TID 1500 as the report's, the persons before the device as observers."""
+def _content(report: Dataset, groups: Sequence[Dataset], reader: str, remarks: Dataset) -> Dataset:
+    """Root container: TID 1500 as the report's, a reader of all before the device as observers."""
     root = Dataset()
     for keyword in _ROOT:
         root[keyword] = copy.deepcopy(report[keyword])
     head = [copy.deepcopy(i) for i in report.ContentSequence if i.RelationshipType in _OF_ROOT]
     at = next(n for n, i in enumerate(head) if _code(i) == codes.OBSERVER_TYPE.value)
-    persons = [item for reader in readers for item in _person(reader)]
+    person = _person(reader) if reader else []
     measurements = _container(codes.IMAGING_MEASUREMENTS, groups)
-    root.ContentSequence = [*head[:at], *persons, *head[at:], measurements, remarks]
+    root.ContentSequence = [*head[:at], *person, *head[at:], measurements, remarks]
     return root
 
 
