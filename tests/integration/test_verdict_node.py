@@ -40,7 +40,7 @@ port = {archive}
 ae_title = "DCMTK"
 verdicts = true
 """
-DRAWN = [("POLYLINE", [(30, 100), (80, 100), (80, 150), (30, 150), (30, 100)])]
+DRAWN = [("POLYLINE", [(120, 90), (180, 90), (180, 150), (120, 150), (120, 90)])]
 
 
 class Reader:
