@@ -46,7 +46,8 @@ FALSE_ALARMS = (
         "Retired Person Name form",
     ),
     FalseAlarm(
-        r"^Warning: .*/CODE \((READING_STATUS|REASON_NOT_READ|REACHES_OP|REGION_ORIGIN),99CADNODE,"
+        r"^Warning: .*/CODE \((READING_STATUS|REASON_NOT_READ|REACHES_OP|REGION_ORIGIN"
+        r"|READER_VERDICT),99CADNODE,"
         r"\"[^\"]*\"\): Content Item not in template",
         "Content Item not in template",
     ),
@@ -57,6 +58,11 @@ FALSE_ALARMS = (
     FalseAlarm(
         r"^Warning: .*/COMPOSITE \(121112,DCM,\"[^\"]*\"\): Content Item not in template",
         "the person's object",
+    ),
+    FalseAlarm(
+        r"^Warning: .*\(125007,DCM,[^)]*\)/(CODE \(121005|PNAME \(121008|TEXT \(128774),DCM,"
+        r".*: Content Item not in template",
+        "the person who judged",
     ),
     FalseAlarm(
         r"^Warning: .*/(IMAGE \(121191|COMPOSITE \(121180),DCM,\"[^\"]*\"\): Content Item not in",

@@ -87,9 +87,16 @@ def known_since(storage: Path, names: Iterable[str]) -> dict[str, float]:
 
     All of the first time are taken for as old as the node: nobody noted them before.
     """
-    path = storage / FILE
+    return noted_since(storage / FILE, names, first=0.0)
+
+
+def noted_since(path: Path, names: Iterable[str], first: float | None = None) -> dict[str, float]:
+    """Since when (epoch, s) each of these names was given; new ones are noted in that file.
+
+    `first` is what those of the first time get, None: now.
+    """
     noted = _read(path)
-    now = 0.0 if noted is None else time.time()
+    now = first if noted is None and first is not None else time.time()
     all_names = list(names)
     new = {name: now for name in all_names if name not in (noted or {})}
     known = {**(noted or {}), **new}

@@ -25,7 +25,7 @@ from cadnode.node.results import BUNDLE, MESSAGE, exam_folders, has_outputs, obj
 from cadnode.receive.commitment_data import Reference
 from cadnode.receive.identity import read_file_identity
 from cadnode.report import profiles
-from cadnode.report.profiles import ANSWER, REPORTS, chosen, is_ours, kinds_of
+from cadnode.report.profiles import ANSWER, CITED, REPORTS, VERDICTS, chosen, is_ours, kinds_of
 from cadnode.settings import Destination, Settings
 
 log = get_logger("worker")
@@ -113,8 +113,13 @@ def takes_answers(settings: Settings, destination: Destination) -> bool:
 
 
 def profiles_of(settings: Settings) -> tuple[Profile, ...]:
-    """Every profile that a destination gets; the report's own when there is no destination."""
+    """Every profile that a destination gets; the report's own when there is no destination.
+
+    And a report whose findings readers' verdicts can name, where a destination gets those.
+    """
     wanted = dict.fromkeys(profile_of(settings, d) for d in settings.destinations)
+    if any(d.verdicts for d in settings.destinations) and kinds_of(wanted).isdisjoint(CITED):
+        wanted[Profile.TID1500] = None  # verdicts name its findings
     return tuple(wanted) or (settings.report.profile,)
 
 
@@ -135,6 +140,8 @@ def _deliver_all(settings: Settings, study: str, result: Path, destination: Dest
             place = study if exam == result else f"{study}/{exam.name}"
             if (exam / ANSWER).is_file():  # beside the report, and it replaces nothing of that
                 place = f"{study}/region-{exam.name}"
+            if (exam / VERDICTS).is_file():
+                place = f"{study}/verdicts-{exam.name}"
             outgoing = Outgoing(_files(settings, exam, destination, kind), place, is_ours)
             sent = kind.send(outgoing, destination, settings.listener.ae_title)
             n_unverified += sent.n_unverified
@@ -205,6 +212,8 @@ def _objects(settings: Settings, result: Path, destination: Destination) -> list
         would be no delivery.
     """
     made = objects_in(result)
+    if (result / VERDICTS).is_file() and not destination.verdicts:
+        raise PermanentDeliveryError(f"{destination.name} gets no verdicts any more")
     profile = profile_of(settings, destination)
     objects = chosen(made, profile)
     if made and not objects and kinds_of([profile]) & REPORTS:

@@ -16,7 +16,7 @@ from cadnode.audit.actors import this_node
 from cadnode.audit.event import Action, Event, Outcome
 from cadnode.audit.trail import Trail
 from cadnode.log import get_logger
-from cadnode.node import commitments, delivery_record, results, retry
+from cadnode.node import commitments, delivery_record, results, retry, verdict_documents
 from cadnode.node.commitments import Transactions
 from cadnode.node.deliveries import TryEnd, attempt
 from cadnode.node.delivery_record import DeliveryTry
@@ -35,8 +35,11 @@ Clock = Callable[[], float]
 def is_superseded(kept: Results, study: str, content: str) -> bool:
     """Whether the study was read again since: its newer result is sent, and this one no more.
 
-    A radiologist is to see the newest reading, and no archive is to get an older one after it.
+    A radiologist is to see the newest reading, and no archive is to get an older one after it. So
+    it is with readers' verdicts of which a later document is made.
     """
+    if verdict_documents.is_one(kept.of_content(study, content)):
+        return verdict_documents.is_replaced(kept, study, content)
     own = results.reported_at(kept.of_content(study, content))
     others = kept.reported(study, but=content)
     return bool(own) and any(results.reported_at(folder) > own for folder in others)
@@ -101,7 +104,9 @@ class DeliveryTries:
     def _tried(self, study: str, content: str, folder: Path, destination: str) -> TryEnd:
         if is_superseded(self._results, study, content):
             commitments.forget(folder, destination, self._transactions)
-            end = TryEnd(DeliveryStatus.SUPERSEDED, "the study was read again since")
+            is_verdict = verdict_documents.is_one(folder)
+            why = "later verdicts were given" if is_verdict else "the study was read again since"
+            end = TryEnd(DeliveryStatus.SUPERSEDED, why)
             log.info("delivery_superseded", study=study, destination=destination)
         else:
             end = attempt(self._settings, study, folder, destination)

@@ -23,6 +23,7 @@ from cadnode.web.reader_verdicts import MOST_WORDS, ReaderVerdict, VerdictBook, 
 from cadnode.web.study import KEY, key_of
 
 FOLDER: Final = "verdicts"
+_NOBODY: Final = ("local", "unknown")  # in lines of before it was kept who is a person
 
 
 class VerdictStore:
@@ -106,7 +107,8 @@ def _append(path: Path, verdict: ReaderVerdict) -> None:
 
 
 def _line(verdict: ReaderVerdict) -> bytes:
-    return json.dumps({**verdict.as_dict(), "at": verdict.at}).encode() + b"\n"
+    exact = {"at": verdict.at, "is_person": verdict.is_person}
+    return json.dumps(verdict.as_dict() | exact).encode() + b"\n"
 
 
 def _read(path: Path) -> list[ReaderVerdict]:
@@ -133,4 +135,5 @@ def _parsed(lines: Sequence[bytes]) -> Iterator[ReaderVerdict]:
                 str(found["kind"]),
                 float(found["score"]),
                 str(found["algorithm"]),
+                bool(found.get("is_person", found["by"] not in _NOBODY)),
             )

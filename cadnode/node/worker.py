@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cadnode.errors import ModelError
 from cadnode.log import get_logger
 from cadnode.models.device import choose_device
-from cadnode.node import commitment_watch, heartbeat, housekeeping
+from cadnode.node import commitment_watch, heartbeat, housekeeping, verdict_watch
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_watch import JobWatch
@@ -64,6 +64,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             _sweeping(sweep, start, jobs, settings.study.sweep_s),
             housekeeping.running(settings),
             commitment_watch.running(settings, start.deliver_again, lambda: jobs.is_usable),
+            verdict_watch.running(settings, start.deliver, lambda: jobs.is_usable),
         ):
             while not stopping():
                 pulse.tick("worker")

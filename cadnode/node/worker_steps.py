@@ -29,6 +29,7 @@ from cadnode.node import (
     shadow_process,
     tombstones,
     undelivered,
+    verdict_documents,
 )
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.asked_regions import is_region
@@ -466,10 +467,10 @@ class WorkerSteps:
     def shadow(self, study: str, content: str) -> str:
         """Have other versions read the study as well; see `shadow_process.run`.
 
-        No region that somebody asked about: it is assessed by the active versions alone.
+        No region that somebody asked about: it is assessed by the active versions alone. No
+        readers' verdicts, which nothing reads.
         """
-        if is_region(self._folder(study, content)):
+        folder = self._folder(study, content)
+        if is_region(folder) or verdict_documents.is_one(folder):
             return ShadowEnd.OFF.value
-        return shadow_process.run(
-            self._settings, study, self._folder(study, content), self.stopping.is_set
-        )
+        return shadow_process.run(self._settings, study, folder, self.stopping.is_set)

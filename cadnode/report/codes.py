@@ -40,6 +40,7 @@ def _own(value: str, meaning: str) -> Code:
 
 # Document and its containers: TID 1500, TID 1600.
 IMAGING_MEASUREMENT_REPORT: Final = _dcm("126000", "Imaging Measurement Report")
+IMAGING_MEASUREMENTS: Final = _dcm("126010", "Imaging Measurements")
 IMAGING_PROCEDURE: Final = _sct("363679005", "Imaging procedure")
 IMAGE_LIBRARY: Final = _dcm("111028", "Image Library")
 IMAGE_LIBRARY_GROUP: Final = _dcm("126200", "Image Library Group")
@@ -146,6 +147,19 @@ REGION_ORIGIN: Final = _own("REGION_ORIGIN", "How the region was found")
 DRAWN: Final = _own("DRAWN", "Drawn by a person")
 MARKED: Final = _own("MARKED", "Marked by a device or an unnamed person")
 SOURCE_OF_REGION: Final = _dcm("121112", "Source of Measurement")
+
+# What a reader says of a finding. PS3.16 has no concept for it: (109018, DCM) is of heart beats,
+# (111056, DCM) Rendering Intent is the device's word.
+READER_VERDICT: Final = _own("READER_VERDICT", "Reader's verdict on the finding")
+ACCEPTED: Final = _own("ACCEPTED", "Accepted by the reader")
+REJECTED: Final = _own("REJECTED", "Rejected by the reader")
+WITHDRAWN: Final = _own("WITHDRAWN", "Verdict withdrawn by the reader")
+
+# A person as the observer: TID 1002, TID 1003.
+OBSERVER_TYPE: Final = _dcm("121005", "Observer Type")
+PERSON: Final = _dcm("121006", "Person")
+PERSON_NAME: Final = _dcm("121008", "Person Observer Name")
+LOGIN_NAME: Final = _dcm("128774", "Person Observer's Login Name")
 
 # The objects beside a report that it refers to.
 REFERENCED_SEGMENT: Final = _dcm("121191", "Referenced Segment")

@@ -56,14 +56,15 @@ STANDARD: Final = _KINDS[Profile.STANDARD]
 
 ANSWER: Final = "region-answer.dcm"
 """The file of an answer to one region that somebody asked about: no object of a report."""
-_BESIDE_ANSWERS: Final = frozenset(
-    {ObjectKind.MEASUREMENT_SR, ObjectKind.REGION_SR, ObjectKind.AI_RESULTS_SR}
-)
+VERDICTS: Final = "reader-verdicts.dcm"
+"""The file of what readers said of findings: for destinations that ask for it, of any profile."""
+CITED: Final = (ObjectKind.MEASUREMENT_SR, ObjectKind.REGION_SR, ObjectKind.AI_RESULTS_SR)
+"""The kinds of report whose findings a verdict can name, by their tracking UIDs."""
 
 
 def takes_answers(profile: Profile) -> bool:
     """Whether who gets that profile also gets answers to regions: an SR of TID 1500 as well."""
-    return bool(_KINDS[profile] & _BESIDE_ANSWERS)
+    return not _KINDS[profile].isdisjoint(CITED)
 
 
 def kinds_of(profiles: Iterable[Profile]) -> frozenset[ObjectKind]:
@@ -88,11 +89,12 @@ def kind_of(path: Path) -> ObjectKind | None:
 
 
 def chosen(paths: Sequence[Path], profile: Profile) -> list[Path]:
-    """Those files of a report that the profile has, in their order."""
-    kinds, answers = kinds_of([profile]), takes_answers(profile)
-    return [p for p in paths if kind_of(p) in kinds or (answers and p.name == ANSWER)]
+    """Those files of a report that the profile has, in their order; verdicts, whatever it is."""
+    kinds = kinds_of([profile])
+    beside = {VERDICTS, ANSWER} if takes_answers(profile) else {VERDICTS}
+    return [p for p in paths if kind_of(p) in kinds or p.name in beside]
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file has the name that an object of a report, or an answer, gets."""
-    return path.suffix == ".dcm" and (kind_of(path) is not None or path.name == ANSWER)
+    """Whether a file has the name that an object of a report, an answer or verdicts get."""
+    return path.suffix == ".dcm" and (kind_of(path) is not None or path.name in (ANSWER, VERDICTS))

@@ -156,6 +156,12 @@ class Destination(Hl7Header, HttpPeer):
         None, description="which objects it gets; without one, those of report.profile"
     )
 
+    verdicts: bool = Field(
+        False,
+        description="for kinds that take DICOM objects: what readers accept and reject is sent "
+        "there as well, as an SR (report.verdicts_after_s)",
+    )
+
     @property
     def tls_files(self) -> TlsFiles | None:
         """The files of TLS with a DICOM peer or an HL7 listener; None where it is not spoken."""
@@ -186,6 +192,11 @@ class Destination(Hl7Header, HttpPeer):
             raise ValueError("crl_file needs tls and ca_file")
         if self.commit and self.kind != "dicom":
             raise ValueError(f"commit is for destinations of kind 'dicom', not {self.kind!r}")
+        if self.verdicts and self.kind in ("fhir", "hl7"):
+            raise ValueError(
+                f"verdicts are sent as a DICOM SR, which a destination of kind {self.kind!r} does "
+                "not take: set it on the archive's destination"
+            )
         return self
 
 

@@ -362,6 +362,11 @@ class ReportSection(Section):
         max_length=1024,
         description="stands in every object, on the page and in the PDF",
     )
+    verdicts_after_s: PositiveFloat = Field(
+        60.0,
+        description="readers' verdicts on a study are sent when there was no further one for so "
+        "long, to destinations with verdicts = true",
+    )
     heat_map_longer_side: PositiveInt = Field(
         2048, description="pixels of a heat map's longer side"
     )

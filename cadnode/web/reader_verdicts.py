@@ -41,6 +41,8 @@ class ReaderVerdict:
         The image's key: the hash of its SOP Instance UID.
     box, kind, score, algorithm
         The finding's, as it was shown.
+    is_person
+        Whether `by` is a person's log-in, not a program or whoever is at this machine.
     """
 
     word: VerdictWord
@@ -54,6 +56,7 @@ class ReaderVerdict:
     kind: str
     score: float
     algorithm: str
+    is_person: bool = True
 
     @property
     def about(self) -> tuple[str, Box, str]:
@@ -115,6 +118,21 @@ def judged(words: Sequence[ReaderVerdict], finding: Finding) -> Judged:
     return Judged(last, len(said) - 1)
 
 
+def last_words(
+    words: Sequence[ReaderVerdict], findings: Sequence[Finding]
+) -> list[tuple[int, ReaderVerdict]]:
+    """The last word on each finding of which anything was said, with its number from 1.
+
+    One that takes back is a word, too.
+    """
+    last = {one.about: one for one in words}
+    found = (
+        (number, last.get((hashed(one.sop_instance_uid), one.box, one.kind.value)))
+        for number, one in enumerate(findings, start=1)
+    )
+    return [(number, word) for number, word in found if word is not None]
+
+
 def counting(words: Sequence[ReaderVerdict]) -> list[bool]:
     """Of each word whether it is the last one on its finding, and none that takes back."""
     last = {one.about: at for at, one in enumerate(words)}
@@ -126,7 +144,7 @@ def counting(words: Sequence[ReaderVerdict]) -> list[bool]:
 
 def about_finding(
     findings: Sequence[Finding], number: int, word: VerdictWord, *, at: float, by: str,
-    content: str, patient: int,
+    content: str, patient: int, is_person: bool = True,
 ) -> ReaderVerdict:  # fmt: skip
     """A reader's word on the finding of that number.
 
@@ -142,5 +160,5 @@ def about_finding(
     finding = findings[number - 1]
     return ReaderVerdict(
         word, round(at, 3), by, content, patient, number, hashed(finding.sop_instance_uid),
-        finding.box, finding.kind.value, finding.probability, finding.algorithm,
+        finding.box, finding.kind.value, finding.probability, finding.algorithm, is_person,
     )  # fmt: skip

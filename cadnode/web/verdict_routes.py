@@ -131,6 +131,7 @@ def _add(node: Node, request: Request, name: str, body: VerdictBody) -> ReaderVe
         reading.result.findings, body.finding, body.verdict,
         at=time.time(), by=caller.identity.name if caller else "unknown",
         content=body.content, patient=body.patient,
+        is_person=caller is not None and caller.identity.is_person,
     )  # fmt: skip
     book.add(name, said)
     return said

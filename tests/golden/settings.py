@@ -115,6 +115,7 @@ VALUES: dict[str, str] = {
     "CADNODE_REPORT__DISCLAIMER": "words",
     "CADNODE_REPORT__HEAT_MAP_LONGER_SIDE": "512",
     "CADNODE_REPORT__SMALL_HEAT_MAP_LONGER_SIDE": "256",
+    "CADNODE_REPORT__VERDICTS_AFTER_S": "30",
     "CADNODE_REPORT__PROFILE": "all",
     "CADNODE_REPORT__PAGE": "false",
     "CADNODE_DESTINATIONS": '[{"name": "a", "kind": "folder", "folder": "/somewhere"}]',

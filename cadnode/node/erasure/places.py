@@ -49,7 +49,7 @@ PLACES: Final = (
     StoredPlace("prior exams", ("priors/*/*/*",), Holds.PATIENT),
     StoredPlace("removed results, not deleted yet", ("results/.trash/**",), Holds.PATIENT),
     # Objects, page, previews, PDF, bundle, shadow's scores, delivery record, state of commitments;
-    # regions that somebody asked about, with their answers.
+    # regions that somebody asked about, with their answers; readers' verdicts as they are sent.
     StoredPlace("results", ("results/*/*/**",), Holds.PATIENT),
     StoredPlace("notes of removed results", ("removed/*",), Holds.PATIENT),
     StoredPlace("undelivered results", ("undelivered/*",), Holds.KEYS),
@@ -71,7 +71,8 @@ PLACES: Final = (
         "state of the node",
         (
             "node.lock", "retention.lock", "retention.reserve", "installation-id",
-            "jobs-tried.json", "worker.json", "storage.json", "destinations.json", ".*.part",
+            "jobs-tried.json", "worker.json", "storage.json", "destinations.json",
+            "verdict-takers.json", ".*.part",
         ),
         Holds.NOTHING,
     ),

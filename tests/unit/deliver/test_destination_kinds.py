@@ -181,3 +181,17 @@ def test_a_kind_is_given_no_destination_without_what_it_needs(added: Added) -> N
 
     with pytest.raises(SettingsError, match="destination 'tape' needs url"):
         kind_of(settings.destinations[0])
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_verdicts_are_for_kinds_that_take_objects_and_no_other(name: str) -> None:
+    keys: dict[str, Any] = {
+        "host": "127.0.0.1", "port": 104, "ae_title": "A", "url": "http://a", "folder": "/a",
+    }  # fmt: skip
+    needed = {key: keys[key] for key in NEEDED[name]}
+    block = {"name": "a", "kind": name, "verdicts": True, **needed}
+    if KINDS[name].takes is Takes.OBJECTS:
+        assert Destination.model_validate(block).verdicts
+    else:
+        with pytest.raises(ValueError, match="does not take"):
+            Destination.model_validate(block)
