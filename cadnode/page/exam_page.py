@@ -1,9 +1,11 @@
 """One exam's reading as one self-contained page, for a screen and, by its print style, for A4."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 import cv2
+from jinja2 import Template
 
 from cadnode.domain import (
     SKIP_MEANINGS,
@@ -40,9 +42,15 @@ SEXES: Final = {"F": "female", "M": "male", "O": "other"}
 
 def exam_page(content: PageContent) -> str:
     """The page as HTML; everything it shows is inside of it."""
+    return _template().render(_context(content))
+
+
+@cache
+def _template() -> Template:
+    """The page's template, compiled once in a process."""
     templates = environment("cadnode.page", dark=ON_SCREENS)
     templates.filters["css"] = css_text
-    return templates.get_template("exam.html.jinja").render(_context(content))
+    return templates.get_template("exam.html.jinja")
 
 
 def css_text(text: str) -> str:
