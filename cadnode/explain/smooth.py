@@ -63,10 +63,10 @@ def shown(
     whole = np.zeros(size, np.float32)
     down = _Axis.over(rows, (box.row0, box.row1), values.shape[0])
     across = _Axis.over(columns, (box.col0, box.col1), values.shape[1])
-    hot = values[down.knots, across.knots] > above - _ROUNDING
+    hot = np.asarray(values[down.knots, across.knots] > above - _ROUNDING)
     if not hot.any():
         return whole
-    down, across = down.within(hot.any(axis=1)), across.within(hot.any(axis=0))
+    down, across = down.within(np.any(hot, axis=1)), across.within(np.any(hot, axis=0))
     placed = down.curve(values[down.knots, across.knots], axis=0)(down.places)
     curve = across.curve(placed, axis=1)
     fade_down = _fade(rows, (box.row0, box.row1), view[0], of_region=of_region)
