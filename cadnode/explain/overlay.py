@@ -13,6 +13,8 @@ from cadnode.explain.smooth import shown
 
 ColourImage = NDArray[np.uint8]
 
+_AT_ONCE = 1 << 15  # pixels mixed at once: temporary copies stay in the processor's cache
+
 
 def overlay(
     image: FloatImage,
@@ -38,13 +40,32 @@ def overlay(
     """
     height, width = display_size(image.shape[0], image.shape[1], longest_side)
     grey = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    grey = np.clip(np.nan_to_num(grey), 0, 1)
-    layer = heat_layer(heat_map, (image.shape[0], image.shape[1]), (height, width))
-    alpha = layer[..., 3:].astype(np.float32) / 255
-    painted = (1 - alpha) * (255 * grey[..., None]) + alpha * layer[..., :3]
-    canvas = Image.fromarray(painted.round().astype(np.uint8))
-    _draw_legend(canvas, caption, _quietest_corner(grey, layer))
+    cv2.patchNaNs(grey, 0)
+    np.clip(grey, 0, 1, out=grey)
+    values = shown(heat_map, image.shape[:2], (height, width), above=ramp.SILENT)
+    painted, opacity = _painted(grey, values)
+    canvas = Image.fromarray(painted)
+    _draw_legend(canvas, caption, _quietest_corner(grey, opacity))
     return np.asarray(canvas)
+
+
+def _painted(grey: FloatImage, values: FloatImage) -> tuple[ColourImage, NDArray[np.uint8]]:
+    """`(h, w, 3) uint8` RGB, and `(h, w) uint8` how opaque the map is there.
+
+    Only where the map is not silent are colours mixed; everywhere else the image is as it was.
+    """
+    hot = ramp.hot_places(values)
+    strength = np.zeros(grey.shape, np.uint8)
+    painted = cv2.cvtColor((255 * grey).round().astype(np.uint8), cv2.COLOR_GRAY2RGB)
+    for at in np.array_split(hot, max(1, len(hot) // _AT_ONCE)):
+        warm, under = values.reshape(-1)[at], 255 * grey.reshape(-1)[at]
+        opaque = ramp.alpha(warm)
+        strength.reshape(-1)[at] = opaque
+        share = opaque.astype(np.float32) / 255
+        colours = ramp.colours(warm)
+        mixed = ((1 - share) * under)[:, None] + share[:, None] * colours
+        painted.reshape(-1, 3)[at] = mixed.round().astype(np.uint8)
+    return np.asarray(painted, np.uint8), strength
 
 
 def display_size(rows: int, columns: int, longest_side: int | None) -> tuple[int, int]:
@@ -67,7 +88,8 @@ def heat_layer(
 
     `source` is the view's rows and columns, `size` those of the picture.
     """
-    return ramp.painted(shown(heat_map, source, size, window, of_region=of_region))
+    values = shown(heat_map, source, size, window, of_region=of_region, above=ramp.NOTHING)
+    return ramp.painted(values)
 
 
 def place(heat_map: HeatMap, source: tuple[int, int], size: tuple[int, int]) -> FloatImage:
@@ -96,11 +118,13 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _quietest_corner(grey: FloatImage, layer: ColourImage) -> tuple[bool, bool]:
+def _quietest_corner(grey: FloatImage, opacity: NDArray[np.uint8]) -> tuple[bool, bool]:
     """(bottom, right) of the corner with the least tissue and the least heat under a legend."""
     height, width = grey.shape
     rows, columns = max(1, height * 3 // 10), max(1, width * 4 // 10)
-    busy = grey + layer[..., 3].astype(np.float32) / 255
+    busy = opacity.astype(np.float32)
+    busy /= 255
+    busy += grey
     corners = {
         (bottom, right): float(
             busy[

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 # Map values up to SILENT leave the image as it is; FULL and above are painted with OPACITY.
 SILENT: Final = 0.15
 FULL: Final = 0.6
+NOTHING: Final = 0.0019  # up to here a value has the colour of 0, to the bit
 OPACITY: Final = 0.45
 TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 GROUND: Final = 60  # the grey that the scale is drawn over
@@ -43,8 +44,7 @@ class Scale:
 
 def colours(values: Values) -> Colours:
     """`(…, 3) uint8` RGB of values in [0, 1]."""
-    places = np.clip(np.rint(np.asarray(values) * 255), 0, 255).astype(np.uint8)
-    return np.asarray(_table()[places], np.uint8)
+    return painted_plain(values)[..., :3]
 
 
 def opacity(values: Values) -> NDArray[np.floating]:
@@ -55,8 +55,29 @@ def opacity(values: Values) -> NDArray[np.floating]:
 
 def painted(values: Values) -> Colours:
     """`(…, 4) uint8` RGBA of values in [0, 1], as they are laid over an image."""
-    alpha = np.rint(255 * OPACITY * opacity(values)).astype(np.uint8)
-    return np.asarray(np.concatenate([colours(values), alpha[..., None]], axis=-1), np.uint8)
+    layer = painted_plain(values)
+    hot = hot_places(values)
+    layer.reshape(-1, 4)[hot, 3] = alpha(np.asarray(values).reshape(-1)[hot])
+    return layer
+
+
+def painted_plain(values: Values) -> Colours:
+    """`(…, 4) uint8` RGBA of values in [0, 1], everything transparent; one look-up a value."""
+    places = np.asarray(values) * 255
+    np.rint(places, out=places)
+    np.clip(places, 0, 255, out=places)
+    found = _packed().take(places.astype(np.uint8))
+    return found.view(np.uint8).reshape(*found.shape, 4)
+
+
+def hot_places(values: Values) -> NDArray[np.intp]:
+    """Where in the flattened values something is painted: above SILENT, all else is transparent."""
+    return np.flatnonzero(np.asarray(values) > SILENT)
+
+
+def alpha(values: Values) -> NDArray[np.uint8]:
+    """`uint8`: how opaque values are painted."""
+    return np.asarray(np.rint(255 * OPACITY * opacity(values)).astype(np.uint8))
 
 
 def drawn(values: Values) -> Colours:
@@ -81,6 +102,14 @@ def scale() -> Scale:
             for value, (r, g, b) in zip(at, drawn(at), strict=True)
         )
     )
+
+
+@cache
+def _packed() -> NDArray[np.uint32]:
+    """`(256,) uint32`: the table's colours as RGBA whose alpha is 0, a word each."""
+    rgba = np.zeros((256, 4), np.uint8)
+    rgba[:, :3] = _table()
+    return rgba.view(np.uint32)[:, 0]
 
 
 @cache

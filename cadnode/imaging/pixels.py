@@ -1,5 +1,6 @@
 """A mammogram's image as it is meant to be seen, decoded from any standard transfer syntax."""
 
+import threading
 from collections.abc import Iterator
 from typing import Final
 
@@ -48,11 +49,13 @@ class ImageCache:
     """The images of the exam in hand: the reading and its report decode each once.
 
     A file that has changed is decoded again. Beyond `most_bytes` the oldest images are let go.
+    Threads may share it: who asks for an image that another decodes waits for it.
     """
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
         self._most_bytes = most_bytes
         self._images: dict[tuple[str, int, int], FloatImage] = {}
+        self._lock = threading.Lock()
 
     def load(self, mammogram: Mammogram) -> FloatImage:
         """As `pixels.load`; the same array for the same file, not to be written to."""
@@ -61,16 +64,18 @@ class ImageCache:
         except OSError:
             return load(mammogram)  # which says what is wrong with the file
         key = (str(mammogram.path), found.st_mtime_ns, found.st_size)
-        if key not in self._images:
-            image = load(mammogram)
-            self._images[key] = image
-            self._shrink()
-            return image
-        return self._images[key]
+        with self._lock:
+            if key not in self._images:
+                image = load(mammogram)
+                self._images[key] = image
+                self._shrink()
+                return image
+            return self._images[key]
 
     def clear(self) -> None:
         """Let go of every image."""
-        self._images.clear()
+        with self._lock:
+            self._images.clear()
 
     def _shrink(self) -> None:
         while sum(image.nbytes for image in self._images.values()) > self._most_bytes:

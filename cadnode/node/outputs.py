@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ import pydicom
 from pydicom import Dataset
 
 from cadnode import settings
+from cadnode.beside import beside
 from cadnode.domain import ExamResult, FloatImage, Priority, Profile
 from cadnode.errors import CadnodeError, ModelError
 from cadnode.exam.exam import Exam
@@ -83,31 +84,35 @@ def write_outputs(
     content = page_content(
         exam, result, report, made_at=made_at, cards=cards, load=load or pixels.ImageCache().load
     )
-    page = cache(lambda: exam_page(content))
+    kinds = kinds_of(wanted)
     written: tuple[Path, ...] = ()
-    if exam.reference is not None:
-        objects = make_objects(
-            exam,
-            result,
-            content.image,
-            made_at=made_at,
-            disclaimer=report.disclaimer,
-            longest_side=report.heat_map_longer_side,
-            small_side=report.small_heat_map_longer_side,
-            predecessors=_together(_reports_in(predecessors), removed_reports or {}),
-            times_removed=times_removed,
-            kinds=kinds_of(wanted),
-            pdf=lambda: _write_pdf(folder / PDF, page()),
-            observer_uid=observer_uid,
-        )
-        written = tuple(write_objects(objects, folder, earlier))
-        edition = _edition(exam, result, report, made_at, observer_uid, times_removed)
-        if has_bundle:
-            write_bundle(folder / BUNDLE, edition)
-        if has_message:
-            write_message(folder / MESSAGE, edition, priority)
-    if report.page:
-        _write_page(folder / PAGE, page)
+    with beside("page") as pool:
+        page: Callable[[], str] = partial(exam_page, content)
+        if report.page or ObjectKind.PDF in kinds:
+            page = pool.submit(page).result  # drawn while the reports are written
+        if exam.reference is not None:
+            objects = make_objects(
+                exam,
+                result,
+                content.image,
+                made_at=made_at,
+                disclaimer=report.disclaimer,
+                longest_side=report.heat_map_longer_side,
+                small_side=report.small_heat_map_longer_side,
+                predecessors=_together(_reports_in(predecessors), removed_reports or {}),
+                times_removed=times_removed,
+                kinds=kinds,
+                pdf=lambda: _write_pdf(folder / PDF, page()),
+                observer_uid=observer_uid,
+            )
+            written = tuple(write_objects(objects, folder, earlier))
+            edition = _edition(exam, result, report, made_at, observer_uid, times_removed)
+            if has_bundle:
+                write_bundle(folder / BUNDLE, edition)
+            if has_message:
+                write_message(folder / MESSAGE, edition, priority)
+        if report.page:
+            _write_page(folder / PAGE, page)
     write_result(folder / RESULT, result, made_at=made_at, timings=timings)
     return written
 

@@ -1,10 +1,13 @@
 """One exam's reading as one self-contained page, for a screen and, by its print style, for A4."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 import cv2
+from jinja2 import Template
 
+from cadnode.beside import beside
 from cadnode.domain import (
     SKIP_MEANINGS,
     ExamResult,
@@ -40,9 +43,15 @@ SEXES: Final = {"F": "female", "M": "male", "O": "other"}
 
 def exam_page(content: PageContent) -> str:
     """The page as HTML; everything it shows is inside of it."""
+    return _template().render(_context(content))
+
+
+@cache
+def _template() -> Template:
+    """The page's template, compiled once in a process."""
     templates = environment("cadnode.page", dark=ON_SCREENS)
     templates.filters["css"] = css_text
-    return templates.get_template("exam.html.jinja").render(_context(content))
+    return templates.get_template("exam.html.jinja")
 
 
 def css_text(text: str) -> str:
@@ -126,21 +135,26 @@ def _headline(patient: Patient) -> str:
 
 def _pictures(content: PageContent) -> tuple[list[dict[str, Any]], dict[int, dict[str, Any]]]:
     """The views as they hang, and the crops by the finding's number; each image is loaded once."""
+    with beside("page-view", threads=2) as pool:
+        drawn = [*pool.map(lambda m: _pictures_of(m, content), _hung(content.exam.mammograms))]
+    crops = {number: crop for _, of_view in drawn for number, crop in of_view.items()}
+    return [view for view, _ in drawn], dict(sorted(crops.items()))
+
+
+def _pictures_of(
+    m: Mammogram, content: PageContent
+) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
+    """A view, and the crops of its findings by their number."""
     result = content.result
-    numbered = list(enumerate(result.findings, start=1))
-    views, crops = [], {}
-    for m in _hung(content.exam.mammograms):
-        found = [(n, f) for n, f in numbered if f.sop_instance_uid == m.sop_instance_uid]
-        try:
-            image = content.image(m.sop_instance_uid)
-        except NotProcessable as error:
-            views.append(_without_picture(m, result, error.reason))
-            continue
-        views.append(_view(m, image, result, found))
-        for n, f in found:
-            if n <= MOST_CROPS:
-                crops[n] = crop_of(f, m, image, result.heat_maps)
-    return views, dict(sorted(crops.items()))
+    numbered = enumerate(result.findings, start=1)
+    found = [(n, f) for n, f in numbered if f.sop_instance_uid == m.sop_instance_uid]
+    try:
+        image = content.image(m.sop_instance_uid)
+    except NotProcessable as error:
+        return _without_picture(m, result, error.reason), {}
+    shown = [(n, f) for n, f in found if n <= MOST_CROPS]
+    crops = {n: crop_of(f, m, image, result.heat_maps) for n, f in shown}
+    return _view(m, image, result, found), crops
 
 
 def _hung(mammograms: Sequence[Mammogram]) -> list[Mammogram]:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from PIL import Image
 from cadnode.domain import Box, FloatImage, HeatMap
 from cadnode.explain.overlay import heat_layer
 from cadnode.explain.ramp import OPACITY
+
+_FULL_STRENGTH: Final = np.clip(np.arange(256) / OPACITY, 0, 255).astype(np.uint8)
 
 
 def grey_url(grey: FloatImage) -> str:
@@ -32,7 +35,7 @@ def map_url(
     (rows, columns). Its hottest paint is opaque: the page's slider dims it.
     """
     layer: NDArray[np.uint8] = heat_layer(heat_map, source, size, window, of_region=of_region)
-    layer[..., 3] = np.clip(layer[..., 3] / OPACITY, 0, 255)
+    layer[..., 3] = _FULL_STRENGTH[layer[..., 3]]
     return _data_url(Image.fromarray(layer), "WEBP", quality=80, method=1)
 
 

@@ -112,7 +112,7 @@ class Readers:
 def _identity(model: ReadingModel) -> list[object]:
     """A model's card and what the settings made of it, as JSON knows them."""
     point = None if isinstance(model, Detector) else _plain(model.operating_point)
-    return [_plain(model.card), point, not isinstance(model, FeatureModel) and model.bf16]
+    return [_plain(model.card), point, getattr(model, "bf16", False)]
 
 
 def _plain(value: object) -> object:

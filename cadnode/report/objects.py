@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,8 @@ from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
-from cadnode.domain import ExamResult, FloatImage, Outcome
+from cadnode.beside import beside
+from cadnode.domain import ExamResult, FloatImage, HeatMap, Outcome, ViewScore
 from cadnode.errors import NotProcessable, ReportError
 from cadnode.exam.dicom_file import tolerant
 from cadnode.exam.exam import Exam
@@ -56,14 +58,21 @@ _ACCOMPANY: Final = frozenset(
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class _Pictures:
+    """The heat maps of one size, in hanging order, while they are drawn in other threads."""
+
+    size: heatmap.Size
+    drawn: Sequence[tuple[ViewScore, Future[heatmap.Picture]]]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class _Given:
     """What all objects of one report are made from."""
 
     edition: Edition
-    images: Images
     predecessors: Mapping[ObjectKind, Sequence[Dataset]]
-    small_side: int
     pdf: Callable[[], bytes] | None
+    pictures: Mapping[ObjectKind, _Pictures]
 
 
 def make_objects(
@@ -100,21 +109,37 @@ def make_objects(
     if exam.reference is None:
         return []
     edition = Edition(exam, result, made_at, disclaimer, longest_side, observer_uid, times_removed)
-    given = _Given(edition, images, predecessors, small_side, pdf)
     wanted = [
         kind
         for kind in ObjectKind
         if kind in kinds and (kind in REPORTS or result.outcome is not Outcome.NOT_READ)
     ]
-    with tolerant():
+    sizes = {
+        ObjectKind.HEAT_MAP: heatmap.full(edition),
+        ObjectKind.SMALL_HEAT_MAP: heatmap.small(small_side),
+    }
+    with tolerant(), beside("heat-map") as pool:
+        pictures = {k: _drawn(edition, images, sizes[k], pool) for k in wanted if k in sizes}
+        given = _Given(edition, predecessors, pdf, pictures)
         # Values copied from sources may break rules (UIDs with leading zeros …); pydicom would
         # print them in warnings.
         made: dict[ObjectKind, Sequence[Dataset]] = {}
-        for kind in sorted(wanted, key=lambda kind: kind is ObjectKind.AI_RESULTS_SR):
-            made[kind] = _whole(kind, given, made)  # that report refers to others
+        for kind in sorted(wanted, key=_turn):
+            made[kind] = _whole(kind, given, made)
     if wanted == [ObjectKind.PDF] and not made[ObjectKind.PDF]:
         raise ReportError("the only object that is wanted, the PDF, could not be made")
     return [ds for kind in wanted for ds in made[kind]]
+
+
+def _turn(kind: ObjectKind) -> int:
+    """When a kind is made: pictures first, what refers to other objects last.
+
+    While pictures are drawn nothing else is made: the Python of reports would hold up the threads
+    that draw them more than it would gain (benchmarks/LOG.md).
+    """
+    if kind in (ObjectKind.HEAT_MAP, ObjectKind.SMALL_HEAT_MAP):
+        return 0
+    return 2 if kind is ObjectKind.AI_RESULTS_SR else 1
 
 
 def _whole(
@@ -151,9 +176,9 @@ def _made(
             named = [ds for other in beside for ds in made.get(other, ())]
             return [ai_results.ai_results_sr(edition, old, named)]
         case ObjectKind.HEAT_MAP:
-            return [*_heat_maps(given, heatmap.full(edition))]
+            return [*_heat_maps(edition, given.pictures[kind])]
         case ObjectKind.SMALL_HEAT_MAP:
-            return [*_heat_maps(given, heatmap.small(given.small_side))]
+            return [*_heat_maps(edition, given.pictures[kind])]
         case ObjectKind.SEGMENTATION:
             return segmentation.segmentations(edition)
         case ObjectKind.OUTLINES:
@@ -168,10 +193,22 @@ def _present(made: Dataset | None) -> list[Dataset]:
     return [] if made is None else [made]
 
 
-def _heat_maps(given: _Given, size: heatmap.Size) -> Iterator[Dataset]:
-    for number, (view, heat_map) in enumerate(given.edition.hanging_order(), start=1):
-        image = given.images(view.sop_instance_uid)
-        yield heatmap.heat_map_image(given.edition, view, heat_map, image, number, size)
+def _drawn(
+    edition: Edition, images: Images, size: heatmap.Size, pool: ThreadPoolExecutor
+) -> _Pictures:
+    """The heat maps of that size, begun."""
+
+    def draw(view: ViewScore, heat_map: HeatMap) -> heatmap.Picture:
+        image = images(view.sop_instance_uid)
+        return heatmap.heat_map_picture(edition, view, heat_map, image, size)
+
+    order = edition.hanging_order()
+    return _Pictures(size, [(view, pool.submit(draw, view, shown)) for view, shown in order])
+
+
+def _heat_maps(edition: Edition, pictures: _Pictures) -> Iterator[Dataset]:
+    for number, (view, picture) in enumerate(pictures.drawn, start=1):
+        yield heatmap.heat_map_image(edition, view, picture.result(), number, pictures.size)
 
 
 def write_objects(

@@ -67,19 +67,21 @@ def small(longest_side: int) -> Size:
     return Size(name, SMALL_SERIES_NUMBER, SMALL_SERIES_DESCRIPTION, longest_side)
 
 
-def heat_map_image(
-    edition: Edition,
-    view: ViewScore,
-    heat_map: HeatMap,
-    image: FloatImage,
-    number: int,
-    size: Size | None = None,
-) -> Dataset:
-    """RGB heat map over the view as a JPEG baseline Secondary Capture, ready to be written.
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What one sees: a JPEG stream, and its rows and columns."""
 
-    `image` is the view's source image, `(H, W) float32 in [0, 1]`; `number` is the instance
-    number, counted from 1 in hanging order; without a `size` it is the full one. PS3.3 A.8.1; the
-    lossy compression of a picture that repeats another image is stated (C.7.6.1.1.5).
+    jpeg: bytes
+    rows: int
+    columns: int
+
+
+def heat_map_picture(
+    edition: Edition, view: ViewScore, heat_map: HeatMap, image: FloatImage, size: Size
+) -> Picture:
+    """The view with its heat map, outlines and caption. Nothing of pydicom: for any thread.
+
+    `image` is the view's source image, `(H, W) float32 in [0, 1]`.
 
     Raises
     ------
@@ -89,7 +91,30 @@ def heat_map_image(
     mammogram = edition.mammogram(view.sop_instance_uid)
     if mammogram is None or image.shape != (mammogram.rows, mammogram.columns):
         raise ReportError("a heat map and the image it belongs to do not fit each other")
-    size = size or full(edition)
+    found = _numbered(edition, view.sop_instance_uid)
+    caption = _caption(edition, view, heat_map, found)
+    pixels = overlay(image, heat_map, caption=caption, longest_side=size.longest_side)
+    labelled = [(label(edition.result, n, f), f) for n, f in found]
+    pixels = draw_outlines(pixels, labelled, (mammogram.rows, mammogram.columns))
+    return Picture(_jpeg(pixels), pixels.shape[0], pixels.shape[1])
+
+
+def heat_map_image(
+    edition: Edition, view: ViewScore, picture: Picture, number: int, size: Size
+) -> Dataset:
+    """The picture as a JPEG baseline Secondary Capture, ready to be written.
+
+    `number` is the instance number, counted from 1 in hanging order. PS3.3 A.8.1; the
+    lossy compression of a picture that repeats another image is stated (C.7.6.1.1.5).
+
+    Raises
+    ------
+    ReportError
+        The view is not in the exam.
+    """
+    mammogram = edition.mammogram(view.sop_instance_uid)
+    if mammogram is None:
+        raise ReportError("a heat map is of a view that is not in the exam")
     ds = patient_and_study(edition.reference)
     ds.SOPClassUID = SecondaryCaptureImageStorage
     ds.SOPInstanceUID = edition.uid(size.name, number)
@@ -104,12 +129,7 @@ def heat_map_image(
     )
     _add_view(ds, mammogram)
     _add_derivation(ds, mammogram)
-    found = _numbered(edition, view.sop_instance_uid)
-    caption = _caption(edition, view, heat_map, found)
-    pixels = overlay(image, heat_map, caption=caption, longest_side=size.longest_side)
-    labelled = [(label(edition.result, n, f), f) for n, f in found]
-    pixels = draw_outlines(pixels, labelled, (mammogram.rows, mammogram.columns))
-    _add_pixels(ds, pixels, mammogram)
+    _add_pixels(ds, picture, mammogram)
     ds.ContributingEquipmentSequence = contributing_equipment(
         mammogram.header, edition.made_at, edition.exam.content
     )
@@ -229,10 +249,9 @@ def _add_derivation(ds: Dataset, mammogram: Mammogram) -> None:
     ]
 
 
-def _add_pixels(ds: Dataset, pixels: NDArray[np.uint8], mammogram: Mammogram) -> None:
+def _add_pixels(ds: Dataset, picture: Picture, mammogram: Mammogram) -> None:
     """Pixel module of a JPEG baseline colour image (PS3.5 section 8.2.1) and its spacing."""
-    height, width = pixels.shape[:2]
-    jpeg = _jpeg(pixels)
+    jpeg, height, width = picture.jpeg, picture.rows, picture.columns
     ds.SamplesPerPixel = 3
     ds.PhotometricInterpretation = "YBR_FULL_422"
     ds.PlanarConfiguration = 0
@@ -248,7 +267,7 @@ def _add_pixels(ds: Dataset, pixels: NDArray[np.uint8], mammogram: Mammogram) ->
         ds.PixelSpacingCalibrationType = "GEOMETRY"
         ds.PixelSpacingCalibrationDescription = "In the plane of the breast"
     ds.LossyImageCompression = "01"
-    ratio = float(f"{pixels.size / len(jpeg):.3f}")
+    ratio = float(f"{3 * height * width / len(jpeg):.3f}")
     old_ratios, old_methods = _earlier_compression(mammogram.header)
     ds.LossyImageCompressionRatio = [*old_ratios, ratio]
     ds.LossyImageCompressionMethod = [*old_methods, "ISO_10918_1"]

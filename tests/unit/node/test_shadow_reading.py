@@ -21,7 +21,7 @@ from cadnode.reading import read_exam
 from cadnode.registry import installation, shadow_log, shadow_set
 from cadnode.registry.installation import Stores
 from cadnode.registry.shadow_set import ShadowSet
-from cadnode.settings import Settings, StorageSection
+from cadnode.settings import ReadingSection, Settings, StorageSection
 from tests.synthetic import write_exam
 from tests.unit import roi_cases, store_cases
 from tests.unit.store_cases import ANNA
@@ -39,7 +39,9 @@ def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stores:
 
 @pytest.fixture
 def values(tmp_path: Path) -> Settings:
-    return Settings(storage=StorageSection(folder=tmp_path / "data"))
+    return Settings(
+        storage=StorageSection(folder=tmp_path / "data"), reading=ReadingSection(engine="torch")
+    )
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pydicom.encaps import get_frame
 from cadnode.domain import Box, ExamResult
 from cadnode.exam.exam import Exam
 from cadnode.report.edition import Edition, shown_map
-from cadnode.report.images.heat_map import heat_map_image
+from cadnode.report.images.heat_map import full, heat_map_image, heat_map_picture
 from cadnode.report.images.outlines import draw_outlines
 from tests.report_cases import (
     MADE_AT,
@@ -113,7 +113,8 @@ def painted(exam: Exam, result: ExamResult, index: int = 0) -> np.ndarray:
     edition = Edition(exam, result, MADE_AT, longest_side=256)
     view, shown = edition.hanging_order()[index]
     image = image_of(exam, view.sop_instance_uid)
-    return pixels(heat_map_image(edition, view, shown, image, index + 1))
+    picture = heat_map_picture(edition, view, shown, image, full(edition))
+    return pixels(heat_map_image(edition, view, picture, index + 1, full(edition)))
 
 
 def test_the_ensembles_map_is_shown_where_there_is_one_and_else_the_scorers() -> None:
