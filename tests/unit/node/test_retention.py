@@ -330,7 +330,8 @@ def test_a_study_without_anything_to_read_goes_by_age(tmp_path: Path, made: Path
 def test_the_account_of_sizes_looks_into_settled_folders_once(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for folder in (place.spool.folder_of(place.study), place.result.parent, place.result):
+    within = [path for path in place.result.rglob("*") if path.is_dir()]
+    for folder in (place.spool.folder_of(place.study), place.result.parent, place.result, *within):
         os.utime(folder, (1e9, 1e9))
     retention = place.retention()
     before = dict(retention.account.images), dict(retention.account.results)
