@@ -42,6 +42,21 @@ def test_what_was_said_comes_back_in_order(store: VerdictStore) -> None:
     assert store.studies() == [KEY]
 
 
+def test_who_is_no_person_stays_none_and_is_known_in_lines_of_before_by_the_name(
+    store: VerdictStore, tmp_path: Path
+) -> None:
+    program, somebody = replace(SAID, by="ris", is_person=False), replace(SAID, by="local")
+    for one in (program, SAID, somebody):
+        store.add(UID, one)
+    assert list(store.of_study(KEY)) == [program, SAID, somebody]
+    file = tmp_path / "verdicts" / f"{KEY}.jsonl"
+    lines = [json.loads(line) for line in file.read_bytes().splitlines() if line]
+    for line in lines:
+        del line["is_person"]
+    file.write_text("\n".join(map(json.dumps, lines)))
+    assert [one.is_person for one in store.of_study(KEY)] == [True, True, False]
+
+
 def test_a_line_that_a_crash_cut_is_ignored_and_hides_no_other(
     store: VerdictStore, tmp_path: Path
 ) -> None:
