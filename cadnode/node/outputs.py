@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -86,7 +87,7 @@ def write_outputs(
     kinds = kinds_of(wanted)
     written: tuple[Path, ...] = ()
     with beside("page") as pool:
-        page: Callable[[], str] = lambda: exam_page(content)
+        page: Callable[[], str] = partial(exam_page, content)
         if report.page or ObjectKind.PDF in kinds:
             page = pool.submit(page).result  # drawn while the reports are written
         if exam.reference is not None:
