@@ -1,8 +1,9 @@
 """The worker role: runs the durable workflow, sweeps the spool, ends within its time."""
 
+import gc
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -26,6 +27,7 @@ from cadnode.node.sweep import SWEEP, Sweep
 from cadnode.node.worker_steps import WorkerSteps
 from cadnode.node.workflow import launch, stop
 from cadnode.node.workflow_steps import Start
+from cadnode.reading import Readers
 from cadnode.settings import Settings
 
 _WITHOUT_MODELS_S: Final = 60.0
@@ -41,8 +43,10 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     device = choose_device(settings.reading.device)
     models = ActiveModels(
         settings,
-        lambda old: load_readers(
-            settings, device, loaded=old or (), look_at=examine if old else None
+        lambda old: _settled(
+            lambda: load_readers(
+                settings, device, loaded=old or (), look_at=examine if old else None
+            )
         ),
     )
     try:
@@ -75,6 +79,20 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     steps.stopping.set()
     stop(within_s=STOP_WITHIN_S / 2)
     casualties.let_go()
+
+
+def _settled(load: Callable[[], Readers]) -> Readers:
+    """What `load` gives, with everything in memory so far kept out of the garbage collector's way.
+
+    Libraries and models are some hundred thousand objects that stay; to look through them takes
+    a third of a second, once an exam (benchmarks/LOG.md). What older models leave is found when
+    the next ones are loaded.
+    """
+    gc.unfreeze()
+    readers = load()
+    gc.collect()
+    gc.freeze()
+    return readers
 
 
 def _bound(

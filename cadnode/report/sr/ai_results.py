@@ -1,6 +1,5 @@
 """The measurement report as IHE AI Results wants it: a Comprehensive 3D SR."""
 
-import copy
 from collections.abc import Sequence
 from typing import Final
 
@@ -35,7 +34,7 @@ def ai_results_sr(
     ReportError
         The exam has no DICOM header, or the result does not fit the exam.
     """
-    ds = copy.deepcopy(measurement_sr(edition))
+    ds = measurement_sr(edition)
     ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = Comprehensive3DSRStorage
     named = "".join(f" {other.SOPInstanceUID}" for other in beside)
     in_place(ds, edition, replaced, f"{KIND}{named}")

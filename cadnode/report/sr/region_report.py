@@ -4,7 +4,6 @@ OHIF up to 3.13.2 (its newest release) looks for coordinates in every measuremen
 first without any it gives up and draws nothing. The groups left out are kept in words.
 """
 
-import copy
 from collections.abc import Sequence
 from typing import Final
 
@@ -37,7 +36,7 @@ def region_sr(edition: Edition, replaced: Sequence[Dataset] = ()) -> Dataset:
     ReportError
         The exam has no DICOM header, or the result does not fit the exam.
     """
-    ds = copy.deepcopy(measurement_sr(edition))
+    ds = measurement_sr(edition)
     in_place(ds, edition, replaced, KIND)
     ds.SeriesInstanceUID = edition.uid(f"{KIND}-series")
     ds.SeriesNumber, ds.SeriesDescription = SERIES_NUMBER, SERIES_DESCRIPTION
