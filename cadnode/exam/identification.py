@@ -5,7 +5,6 @@ from enum import StrEnum
 from cadnode.exam.partition import Stated
 
 
-
 class Identification(StrEnum):
     """What two studies' headers say together of whose they are."""
 
