@@ -145,7 +145,7 @@ def test_a_region_whose_job_was_never_made_is_taken_up_when_it_is_asked_about_ag
 def test_the_object_of_an_attempt_that_broke_gives_way_to_the_answer_that_is_shown(
     place: Place,
 ) -> None:
-    """The worker died between the two, and another model is active since: nobody has that object."""
+    """The worker died between the two, and another model is active since: nobody has it."""
     name = place.ask().region.identifier
     (place.folder(name) / ANSWER).write_bytes(b"of the attempt before")
     assert place.work() == [RegionStatus.ASSESSED]
