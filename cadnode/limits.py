@@ -66,5 +66,6 @@ COMMITMENTS: Final = 1_000  # requests of senders that wait for their report, a 
 COMMITMENTS_BYTES: Final = 64 * MIB  # of all of these on the disk, a quarter an address's
 UPLOAD_BYTES: Final = 16 << 30  # an archive, and as much again as is unpacked of it
 UPLOAD_SILENCE_S: Final = 30.0  # of a browser that sends a file
+UPLOAD_BYTES_PER_S: Final = 10_000  # after that time, as of a peer of the listener
 REQUEST_S: Final = 30.0  # until the body of a request to the web server is here
 REQUEST_HEADER_BYTES: Final = 64 << 10

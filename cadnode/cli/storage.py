@@ -228,6 +228,7 @@ class _Shown:
             },
             "images": {"studies": len(account.images), "bytes": account.images_bytes},
             "results": {"studies": len(account.results), "bytes": account.results_bytes},
+            "priors": {"bytes": account.priors_bytes},
             "jobs": {"bytes": account.jobs_bytes},
             "list": {"bytes": account.list_bytes},
             "now": [_due(one) for one in self._going],
@@ -265,7 +266,11 @@ class _Shown:
         ):
             share = n_bytes / disk.held if disk.held else 0.0
             table.add_row(name, _bar(share), size(n_bytes), f"of {len(held)} studies")
-        for name, n_bytes in (("jobs", account.jobs_bytes), ("list", account.list_bytes)):
+        for name, n_bytes in (
+            ("priors", account.priors_bytes),
+            ("jobs", account.jobs_bytes),
+            ("list", account.list_bytes),
+        ):
             share = n_bytes / disk.held if disk.held else 0.0
             table.add_row(name, _bar(share), size(n_bytes), "")
         out.print(table)

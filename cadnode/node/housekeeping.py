@@ -128,6 +128,7 @@ class Housekeeping:
             kept,
             is_away,
             account.list_bytes,
+            account.priors_bytes,
         )
 
     def _is_filling(self) -> bool:

@@ -31,6 +31,7 @@ from cadnode.reading import Readers
 from cadnode.reading.asked_region import assess_region, threshold_of
 from cadnode.report.answer import write_answer
 from cadnode.report.edition import Edition
+from cadnode.report.profiles import ANSWER
 from cadnode.report.scores import assessment_scorer, took_part
 from cadnode.report.wording import plain
 from cadnode.settings import Settings
@@ -158,7 +159,9 @@ class RegionReading:
             self._settings.report.disclaimer,
             observer_uid=installation_uid(self._settings.storage.folder),
         )
-        write_answer(edition, order.region, self._regions.folder(study, order.region))
+        folder = self._regions.folder(study, order.region)
+        (folder / ANSWER).unlink(missing_ok=True)  # of an attempt that broke: nobody has it
+        write_answer(edition, order.region, folder)
         scores = _scores(result, mammogram, readers)
         return RegionAnswer(answered_at.timestamp(), scores, _absent(result))
 

@@ -43,11 +43,13 @@ class StorageOverview:
     kept: dict[Kept, Amount] = field(default_factory=dict)
     jobs_away: bool = False
     list_bytes: int = 0
+    priors_bytes: int = 0
 
     @property
     def held(self) -> int:
-        """Bytes that images, results, jobs and the list of studies take."""
-        return self.images.n_bytes + self.results.n_bytes + self.jobs_bytes + self.list_bytes
+        """Bytes that images, results, prior exams, jobs and the list of studies take."""
+        studies = self.images.n_bytes + self.results.n_bytes + self.priors_bytes
+        return studies + self.jobs_bytes + self.list_bytes
 
     @property
     def blocked(self) -> str:
@@ -80,6 +82,7 @@ def read(storage: Path) -> StorageOverview | None:
             {Kept(reason): Amount(**amount) for reason, amount in document["kept"].items()},
             bool(document["jobs_away"]),
             int(document.get("list_bytes", 0)),
+            int(document.get("priors_bytes", 0)),
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

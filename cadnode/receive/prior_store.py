@@ -105,7 +105,7 @@ class PriorStore:
         make_folder(folder)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            yield lock(descriptor, wait=False)
+            yield _locked_soon(descriptor)
         finally:
             os.close(descriptor)
 
@@ -116,7 +116,7 @@ class PriorStore:
         except FileNotFoundError:
             return False
         try:
-            return not lock(descriptor, wait=False)
+            return not lock(descriptor, shared=True, wait=False)
         finally:
             os.close(descriptor)
 
@@ -223,6 +223,15 @@ class AwaitedPriors:
         if study is None:
             return None
         return self._store.publish(incoming, study, prior, identity)
+
+
+def _locked_soon(descriptor: int) -> bool:
+    """Whether it is ours: a look (`is_fetching`) holds it for a moment, a fetch for longer."""
+    for _ in range(10):
+        if lock(descriptor, wait=False):
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def _keys_in(folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator, Set
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -111,9 +112,17 @@ def _parsed(content: bytes) -> tuple[list[WayEntry], int]:
     n_left_out = sum(int(one["left_out"]) for one in documents if "left_out" in one)
     entries = []
     for one in documents:
-        with suppress(ValueError, TypeError, KeyError):  # of another version
-            entries.append(WayEntry(**{**one, "what": Passed(one["what"])}))
+        with suppress(ValueError, TypeError, KeyError, OverflowError):  # of another version
+            entries.append(_entry(one))
     return entries, n_left_out
+
+
+def _entry(one: dict[str, Any]) -> WayEntry:
+    """Raises `ValueError`, `TypeError`, `KeyError` and `OverflowError` where it is none."""
+    at, seconds = float(one["at"]), float(one.get("seconds", 0.0))
+    datetime.fromtimestamp(at, UTC)  # pages show it as a time
+    who, how = str(one.get("who", "")), str(one.get("how", ""))
+    return WayEntry(at, Passed(one["what"]), who, how, int(one.get("n", 0)), seconds)
 
 
 def _documents(content: bytes) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ not taken is answered with why. What is decided is `node.uploads`'s; limits are 
 """
 
 import asyncio
+import time
 from collections import Counter
 from functools import partial
 from typing import Final
@@ -15,7 +16,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
 
 from cadnode.audit.event import Outcome
-from cadnode.limits import UPLOAD_BYTES, UPLOAD_SILENCE_S
+from cadnode.limits import UPLOAD_BYTES, UPLOAD_BYTES_PER_S, UPLOAD_SILENCE_S
 from cadnode.web.caller import caller_of
 from cadnode.web.node import Node
 from cadnode.web.request_log import FILE_ROUTE
@@ -67,10 +68,14 @@ async def _take(request: Request, uploads: Uploads, threads: Threads) -> JSONRes
     name = unquote(request.headers.get("x-file-name", ""), errors="replace")[-MOST_NAME:]
     upload = await threads.run(uploads.begin)
     try:
-        n_bytes, pieces = 0, request.stream()
+        n_bytes, waited_s, pieces = 0, 0.0, request.stream()
         while True:
+            began = time.monotonic()
             async with asyncio.timeout(UPLOAD_SILENCE_S):
                 piece = await anext(pieces, None)
+            waited_s += time.monotonic() - began  # for the browser, not for our disk
+            if waited_s > UPLOAD_SILENCE_S and n_bytes < UPLOAD_BYTES_PER_S * waited_s:
+                raise TimeoutError
             if piece is None:
                 break
             n_bytes += len(piece)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -152,8 +153,11 @@ class PriorBringer:
         OSError
             The note cannot be written.
         """
-        with self._gate.passing(study), self._store.fetching(study, prior.key) as is_ours:
-            if not is_ours or not self._spool.instances(study):
+        with ExitStack() as held:
+            held.enter_context(self._gate.passing(study))
+            if not self._spool.instances(study):  # erased meanwhile: not even a folder names it
+                return
+            if not held.enter_context(self._store.fetching(study, prior.key)):
                 return
             for source, source_id in prior.at:
                 code, n_images = self._from(study, prior, source, source_id)

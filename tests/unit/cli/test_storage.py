@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from cadnode import log
 from cadnode.cli.storage import storage_app
 from cadnode.log import hashed
-from cadnode.node import delivery_record
+from cadnode.node import delivery_record, storage_overview
 from cadnode.node.delivery_record import DeliveryTry
+from cadnode.node.housekeeping import Housekeeping
 from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.workflow import prepare
 from cadnode.receive.spool import Spool
@@ -63,6 +64,22 @@ def shown(place: Place, *arguments: str) -> dict[str, Any]:
     assert result.exit_code == 0, result.output
     document: dict[str, Any] = json.loads(result.stdout)
     return document
+
+
+def test_prior_exams_are_counted_by_command_and_by_the_overview_that_pages_show(
+    place: Place,
+) -> None:
+    folder = place.folder / "priors" / place.study / "0123456789abcdef"
+    folder.mkdir(parents=True)
+    (folder / "0123456789abcdef.dcm").write_bytes(b"x" * 300_000)
+    assert shown(place)["priors"]["bytes"] >= 300_000
+    assert "priors" in run(place).stdout
+    keeping = Housekeeping(place.settings)
+    keeping.round()
+    overview = storage_overview.read(place.folder)
+    assert overview is not None
+    account = keeping.retention.account
+    assert overview.held == account.held - account.jobs_bytes + overview.jobs_bytes
 
 
 def test_it_shows_what_is_there_what_goes_and_what_stays_and_why(place: Place) -> None:

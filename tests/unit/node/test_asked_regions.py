@@ -142,6 +142,16 @@ def test_a_region_whose_job_was_never_made_is_taken_up_when_it_is_asked_about_ag
     assert first.region.identifier == again.region.identifier
 
 
+def test_the_object_of_an_attempt_that_broke_gives_way_to_the_answer_that_is_shown(
+    place: Place,
+) -> None:
+    """The worker died between the two, and another model is active since: nobody has it."""
+    name = place.ask().region.identifier
+    (place.folder(name) / ANSWER).write_bytes(b"of the attempt before")
+    assert place.work() == [RegionStatus.ASSESSED]
+    assert "0.75" in str(pydicom.dcmread(place.folder(name) / ANSWER))
+
+
 def test_the_answer_is_an_sr_of_the_same_study_and_patient(place: Place) -> None:
     name = place.ask().region.identifier
     place.work()

@@ -2,13 +2,16 @@
 
 import io
 import resource
+import socket
 import struct
+import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pydicom
 import pytest
@@ -21,6 +24,7 @@ from cadnode.node import uploads
 from cadnode.node.uploads import SpoolUploads
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings, StorageSection
+from cadnode.web import uploads as web_uploads
 from cadnode.web.uploaded import NoRoom, Uploaded
 from cadnode_training.phantom import PhantomSpec, exam
 from cadnode_training.phantom.dicom import write_dicom
@@ -250,4 +254,34 @@ def test_by_http_a_file_far_larger_than_other_bodies_streams_in(
     assert [(event.study, event.outcome.value) for event in received] == [
         (fresh.study, "success"), (None, "failure"),
     ]  # fmt: skip
+    assert fresh.n_left_over == 0
+
+
+def test_a_file_that_drips_keeps_no_place(
+    client: tuple[Client, Trail], fresh: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte now and then is no silence; eight of such would shut all others out for days."""
+    monkeypatch.setattr(web_uploads, "UPLOAD_SILENCE_S", 1.0)
+    http, _ = client
+    where, stop = urlsplit(http.url), threading.Event()
+    with socket.create_connection((str(where.hostname), where.port or 0), 20) as connection:
+        head = (
+            f"POST /api/upload HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Length: 100000\r\n"
+            f"Authorization: Bearer {OPERATORS_TOKEN}\r\n\r\n"
+        )
+        connection.sendall(head.encode())
+
+        def drip() -> None:
+            with suppress(OSError):
+                while not stop.wait(0.2):
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        connection.settimeout(8)
+        try:
+            assert connection.recv(100).startswith(b"HTTP/1.1 408")
+        finally:
+            stop.set()
+            thread.join(10)
     assert fresh.n_left_over == 0

@@ -40,6 +40,8 @@ def test_a_line_that_is_cut_or_of_another_version_costs_that_line_only(tmp_path:
     log.record(STUDY, WayEntry(1.0, Passed.ARRIVING, "A"))
     with (tmp_path / FOLDER / f"{STUDY}.jsonl").open("a") as file:
         file.write('{"at": 2\n' + json.dumps({"at": 3.0, "what": "beamed"}) + "\n[1]\n")
+        for wrong in ({"at": None}, {"at": "noon"}, {"at": 1e300}, {"at": 5.0, "n": "four"}):
+            file.write(json.dumps({"what": "read", **wrong}) + "\n")
     log.record(STUDY, WayEntry(4.0, Passed.ARRIVED, "A", n=1))
     assert [one.at for one in log.entries(STUDY)[0]] == [1.0, 4.0]
 

@@ -9,6 +9,7 @@ import pytest
 from cadnode.log import hashed
 from cadnode.node.priors import asking, bringing
 from cadnode.node.priors.bringing import MOST_IMAGES, shown
+from cadnode.node.priors.finding import Prior
 from cadnode.receive.fetch.fetch import FetchFailure, Sink
 from cadnode.receive.fetch.listing import Listed
 from cadnode.receive.fetch.requests import FetchCode
@@ -166,4 +167,13 @@ def test_a_study_that_was_removed_meanwhile_keeps_no_priors(
     found = node.priors.listed(present).priors[0]
     assert node.priors.bring(present, found.key)
     wait_until(lambda: not node.priors.bringer.is_waiting(present, found.key))
+    assert node.store.studies() == []
+
+
+def test_for_a_study_that_was_erased_meanwhile_nothing_is_fetched_and_no_folder_names_it(
+    tmp_path: Path,
+) -> None:
+    node = PriorNode(tmp_path / "data")
+    gone = Prior(hashed(YEAR_AGO), YEAR_AGO, None, "", 2, at=[("archive", "")])
+    node.priors.bringer.bring(hashed(PRESENT), gone)
     assert node.store.studies() == []

@@ -1,11 +1,14 @@
 """Priors beside a study: they go with it and with their patient, and shut nobody's study out."""
 
+import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cadnode.files import lock
 from cadnode.log import hashed
 from cadnode.node.erasure.places import files_below, place_of
 from cadnode.receive.command import CommandField, Request
@@ -160,6 +163,21 @@ def test_where_all_has_come_nothing_is_expected_and_the_next_study_need_not_wait
     store.expect(hashed(PRESENT), hashed(YEAR_AGO), 60.0, [])
     assert store.expected_by(hashed(YEAR_AGO)) is None
     assert list((tmp_path / "priors" / "expected").iterdir()) == []
+
+
+def test_whoever_looks_whether_a_prior_is_fetched_keeps_nobody_from_fetching_it(
+    tmp_path: Path,
+) -> None:
+    """A page of one process looks while another begins: a look holds the lock for a moment."""
+    store, study, prior = PriorStore(tmp_path), hashed(PRESENT), hashed(YEAR_AGO)
+    with store.fetching(study, prior) as is_ours, store.fetching(study, prior) as is_theirs:
+        assert (is_ours, is_theirs, store.is_fetching(study, prior)) == (True, False, True)
+    look = os.open(tmp_path / "priors" / study / prior, os.O_RDONLY)
+    assert lock(look, shared=True)
+    assert not store.is_fetching(study, prior), "two that look are in nobody's way"
+    threading.Timer(0.05, os.close, [look]).start()
+    with store.fetching(study, prior) as is_ours:
+        assert is_ours
 
 
 def test_an_expectation_ends_with_its_time_and_with_the_study(tmp_path: Path) -> None:
