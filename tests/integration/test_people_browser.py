@@ -138,7 +138,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             ended = f'"study": "{key}", "destination": "second"'
             wait_until(lambda: ended in node.log, "both archives have answered")
             wait_until(lambda: made.sent("archive") == 1, "one has the result")
-            wait_until(node.is_idle, "nothing is left to do")
+            wait_until(lambda: node.events("study_read") == 2, "the prior exam is here")
             yield made
         finally:
             node.stop()
