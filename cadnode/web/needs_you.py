@@ -84,9 +84,13 @@ def routes(node: Node, templates: Templates) -> APIRouter:
         orders = node.orders
         if orders is None:
             return away(request, templates)
+        wanted, wrong = _wanted(form)
+        kept = {name: form[name] for name in _FILTERS if form.get(name)}
+        if _ALL in form and wrong is not None:  # else all would be meant where few were
+            return RedirectResponse(f"/needs-you?{urlencode(kept)}", 303)
         order = BulkOrder(
             bulk.named(form.get("studies", "").split(",")),
-            _wanted(form)[0] if _ALL in form else None,
+            wanted if _ALL in form else None,
             form.get("destination", "") if _ALL in form else "",
             by_whom(request),
             why,
@@ -98,7 +102,6 @@ def routes(node: Node, templates: Templates) -> APIRouter:
         note_each(request, done.outcomes)
         told = {"did": "drop" if why else "retry", "n": done.n_done}
         left = {"left": len(done.acts) - done.n_done, "more": done.after}
-        kept = {name: form.get(name, "") for name in _FILTERS}
         address = {name: word for name, word in (told | left | kept).items() if word}
         return RedirectResponse(f"/needs-you?{urlencode(address)}", 303)
 

@@ -61,11 +61,6 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/studies/{name}/views/{view}/grey"): Right(_VIEWER, Action.VIEWED),
     ("GET", "/studies/{name}/views/{view}/tiles/{level}/{x}_{y}"): Right(_VIEWER, Action.VIEWED),
     ("GET", "/studies/{name}/views/{view}/maps/{n}"): Right(_VIEWER, Action.VIEWED),
-    ("GET", "/studies/{name}/priors"): Right(_VIEWER, Action.VIEWED),
-    ("GET", "/studies/{name}/priors/{prior}/views"): Right(_VIEWER, Action.VIEWED),
-    ("GET", "/studies/{name}/priors/{prior}/views/{view}/preview"): Right(_VIEWER, Action.VIEWED),
-    # Who may look at a study may have what is looked at beside it; nothing is read or sent for it.
-    ("POST", "/studies/{name}/priors/{prior}/fetch"): Right(_VIEWER, Action.ORDERED),
     ("GET", "/studies/{name}/assessment"): Right(_VIEWER, Action.VIEWED),
     ("POST", "/studies/{name}/verdicts"): Right(_VIEWER, Action.JUDGED),
     ("POST", "/studies/{name}/retry"): Right(_OPERATOR, Action.RETRIED),

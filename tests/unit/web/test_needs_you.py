@@ -129,6 +129,17 @@ def test_several_are_given_up_with_a_reason_and_not_without() -> None:
     assert ("study dropped", "success", "otto", OTHER) in trail.lines
 
 
+def test_an_act_for_a_filter_that_makes_no_sense_is_an_act_for_nobody() -> None:
+    told = node()
+    with served(told, known()) as client:
+        client.log_in("otto")
+        fields = {"csrf": client.csrf("/needs-you"), "all": "1", "since": "soon", "reason": "x"}
+        for act in ("retry", "drop"):
+            done = client.send(f"/needs-you/{act}", fields)
+            assert client.get(done.headers["Location"]).status_code == 422
+    assert told.orders == []
+
+
 def test_a_filter_that_makes_no_sense_is_said_and_lists_nothing() -> None:
     with served(node()) as client:
         page = client.get("/needs-you?since=soon")
