@@ -2,8 +2,8 @@
 // Regions that a reader asks about: what is drawn in the viewer is sent, its answer is awaited and
 // shown. All words are the page's own; the node renders the table.
 (() => {
-  const EVERY_MS = 400, LONGEST_MS = 4000;
-  let pause_ms = EVERY_MS, asked = "", timer = 0, hasViewer = false;
+  const EVERY_MS = 400, LONGEST_MS = 4000, SHOWN_MS = 20000;
+  let pause_ms = EVERY_MS, asked = "", timer = 0, shownFor = 0, hasViewer = false;
   const part = () => document.getElementById("regions");
   const rows = () => [...document.querySelectorAll("#regions-list tr[data-region]")];
 
@@ -14,6 +14,8 @@
     if (!beside) return;
     beside.textContent = text;
     beside.hidden = false;
+    clearTimeout(shownFor);
+    shownFor = setTimeout(() => { beside.hidden = true; }, SHOWN_MS);
   }
 
   function outlines(view) {

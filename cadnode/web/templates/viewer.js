@@ -26,8 +26,6 @@ class Room {
     section.classList.add("ready");
     section.querySelector(".tools").hidden = false;
     this.strengthen();
-    for (const cell of this.cells) if (cell !== this.active) this.tellShown(cell);
-    this.tellShown(this.active);
     if (document.activeElement === document.body) this.active.figure.focus({preventScroll: true});
   }
 
@@ -256,6 +254,8 @@ function enter() {
   room?.close();
   const isReady = section?.querySelector(".cell[data-shown]") && typeof OpenSeadragon === "function";
   room = isReady ? new Room(section) : null;
+  for (const cell of room?.cells || []) if (cell !== room.active) room.tellShown(cell);
+  room?.tellShown(room.active);  // last: a form takes the view that was told last
 }
 
 document.addEventListener("cadnode:refreshed", enter);

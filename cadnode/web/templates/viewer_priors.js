@@ -18,9 +18,15 @@ export class Priors {
       this.room.listen(cell);
       return cell;
     });
+    const paired = this.room.cells.filter(cell => this.then(cell)), {active} = this.room;
     this.room.cells.push(...this.cells);
-    if (this.cells.length) this.pair(this.room.active);
-    else this.room.four();
+    if (!this.cells.length) this.room.four();
+    else this.pair(paired.includes(active) ? active : paired[0] ?? active);
+  }
+
+  /** The same view of then. */
+  then(cell) {
+    return this.cells.find(one => one.view.name === cell.view.name);
   }
 
   get isPaired() {
@@ -29,7 +35,7 @@ export class Priors {
 
   /** A view and the same one of then. */
   pair(cell) {
-    const then = this.cells.find(one => one.view.name === cell.view.name);
+    const then = this.then(cell);
     for (const one of this.room.hang.children) {
       one.hidden = one !== cell.figure && one !== then?.figure;
     }
