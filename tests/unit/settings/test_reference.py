@@ -18,5 +18,5 @@ def test_every_section_is_on_the_page() -> None:
     for section in Settings.model_fields:
         assert f"[{section}]" in page
     assert "| `quiet_s` | number | `30.0` |" in page
-    assert '| `kind` | `dicom`, `orthanc`, `stow`, `fhir`, `folder` | `"dicom"` |' in page
+    assert '| `kind` | `dicom`, `orthanc`, `stow`, `fhir`, `folder`, `hl7` | `"dicom"` |' in page
     assert "required" in page
