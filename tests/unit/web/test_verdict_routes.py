@@ -46,6 +46,7 @@ def test_a_viewer_accepts_a_finding_and_the_page_says_who(told: Told, result: Ex
         page = client.get(f"/studies/{UID}/assessment").text
     (said,) = told.said
     assert (said.word, said.by, said.number, said.content) == ("accepted", "vera", 1, "abc")
+    assert said.is_person
     assert said.image == hashed(result.findings[0].sop_instance_uid)
     assert said.box == result.findings[0].box
     assert "by vera" in page
@@ -104,7 +105,7 @@ def test_programs_read_and_give_verdicts(told: Told) -> None:
     assert found["verdicts"][0]["counts"] is True
     assert (wrong.status_code, stale.status_code) == (422, 404)
     assert "read again" in stale.json()["error"]
-    assert len(told.said) == 1
+    assert [one.is_person for one in told.said] == [False], "a program's token"
 
 
 def test_a_study_that_nobody_knows_has_no_verdicts() -> None:
