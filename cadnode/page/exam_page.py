@@ -139,7 +139,7 @@ def _pictures(content: PageContent) -> tuple[list[dict[str, Any]], dict[int, dic
         views.append(_view(m, image, result, found))
         for n, f in found:
             if n <= MOST_CROPS:
-                crops[n] = crop_of(f, m, image, result.heat_maps)
+                crops[n] = crop_of(f, m, image, result)
     return views, dict(sorted(crops.items()))
 
 
