@@ -20,6 +20,7 @@ from cadnode.imaging.spacing import spacing_of
 from cadnode.node import previews, results, view_layers
 from cadnode.node.study_index import Studies
 from cadnode.node.view_pixels import PixelCache, ShownPixels, why_not
+from cadnode.page.crops import map_label
 from cadnode.receive.spool import Spool
 from cadnode.web.study import KEY, key_of
 from cadnode.web.viewing import PixelsOf, ShownView, ShownWindow, StudyViews, Viewing
@@ -208,7 +209,7 @@ def view_of(
         spacing_mm=spacing.mm,
         spacing_estimated=spacing.estimated,
         mirrored=wall_is_right != (mammogram.laterality is Laterality.RIGHT),
-        maps=tuple(view_layers.map_label(result, name) for name in names) if result else (),
+        maps=tuple(map_label(result, name) for name in names) if result else (),
         outlines=view_layers.outlines(result, uid) if result else (),
     )
 

@@ -11,7 +11,7 @@ from cadnode.domain import ExamResult, Finding, HeatMap
 from cadnode.explain import ramp
 from cadnode.explain.overlay import display_size
 from cadnode.explain.smooth import shown
-from cadnode.page.crops import is_of_region
+from cadnode.page.crops import is_of_region, map_label
 from cadnode.report.edition import ENSEMBLE
 from cadnode.report.wording import KIND_NAMES
 from cadnode.web.viewing import ShownOutline
@@ -26,16 +26,6 @@ def map_names(result: ExamResult, sop_instance_uid: str) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda name: (name != ENSEMBLE, map_label(result, name))))
 
 
-def map_label(result: ExamResult, algorithm: str) -> str:
-    """What a viewer calls an algorithm's maps: by the system that it belongs to."""
-    if algorithm == ENSEMBLE:
-        return "all systems"
-    model = next((m for m in result.models if m.name == algorithm), None)
-    if model is None or model.system is None or algorithm.startswith(model.system.value):
-        return algorithm
-    return f"{model.system.value}: {algorithm}"
-
-
 def map_picture(
     result: ExamResult, sop_instance_uid: str, algorithm: str, shape: tuple[int, int]
 ) -> bytes:
@@ -45,7 +35,7 @@ def map_picture(
     counts, as in the joint map. The hottest paint is opaque: a viewer's slider dims it.
     """
     size = display_size(*shape, MAP_SIDE)
-    values, of_region = np.zeros(size, np.float32), is_of_region(algorithm)
+    values, of_region = np.zeros(size, np.float32), is_of_region(result, algorithm)
     for one in _maps(result.heat_maps, sop_instance_uid, algorithm):
         values = np.maximum(values, shown(one, shape, size, of_region=of_region))
     layer = ramp.painted(values)

@@ -9,11 +9,12 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from cadnode.domain import Box, Finding, FloatImage, HeatMap
+from cadnode.domain import Box, ExamResult, Finding, FloatImage, HeatMap, System
 from cadnode.exam.exam import Mammogram
 from cadnode.imaging.spacing import Spacing, spacing_of
 from cadnode.page.pictures import grey_url, map_url
 from cadnode.report.edition import ENSEMBLE
+from cadnode.report.scores import system_of
 
 SIDE_MM: Final = 51.2
 MARGIN: Final = 1.25
@@ -28,7 +29,7 @@ def crop_of(
     finding: Finding,
     mammogram: Mammogram,
     image: FloatImage,
-    maps: Sequence[HeatMap],
+    result: ExamResult,
 ) -> dict[str, Any]:
     """What the page needs to show the finding's surroundings, in pixels of the source image.
 
@@ -59,10 +60,10 @@ def crop_of(
         "maps": [
             {
                 "name": m.algorithm,
-                "label": map_label(m.algorithm),
-                "url": _layer(m, (image.shape[0], image.shape[1]), window),
+                "label": map_label(result, m.algorithm),
+                "url": _layer(result, m, (image.shape[0], image.shape[1]), window),
             }
-            for m in maps_of(finding, maps)
+            for m in maps_of(finding, result)
         ],
     }
 
@@ -102,14 +103,14 @@ def _cut(image: FloatImage, window: Box) -> FloatImage:
     return resized
 
 
-def maps_of(finding: Finding, maps: Sequence[HeatMap]) -> list[HeatMap]:
+def maps_of(finding: Finding, result: ExamResult) -> list[HeatMap]:
     """One map per algorithm: of the finding's view, and the one that lies nearest to the finding.
 
     An algorithm that reads regions has a map for each of them. The ensemble's comes first.
     """
     centre = _centre(finding.box)
     nearest: dict[str, tuple[float, HeatMap]] = {}
-    for heat_map in maps:
+    for heat_map in result.heat_maps:
         box = heat_map.box
         holds = box.row0 <= centre[0] < box.row1 and box.col0 <= centre[1] < box.col1
         if heat_map.sop_instance_uid != finding.sop_instance_uid or not holds:
@@ -117,24 +118,32 @@ def maps_of(finding: Finding, maps: Sequence[HeatMap]) -> list[HeatMap]:
         away = float(np.hypot(*np.subtract(_centre(box), centre)))
         if heat_map.algorithm not in nearest or away < nearest[heat_map.algorithm][0]:
             nearest[heat_map.algorithm] = (away, heat_map)
-    return [nearest[name][1] for name in sorted(nearest, key=_place)]
+    return [nearest[name][1] for name in sorted(nearest, key=lambda n: _place(result, n))]
 
 
-def _place(algorithm: str) -> tuple[bool, bool, str]:
+def _place(result: ExamResult, algorithm: str) -> tuple[bool, bool, str]:
     """Sort key: the ensemble's map, then the whole view's, then those of regions."""
-    return algorithm != ENSEMBLE, is_of_region(algorithm), algorithm
+    return algorithm != ENSEMBLE, is_of_region(result, algorithm), algorithm
 
 
-def is_of_region(algorithm: str) -> bool:
-    """Whether an algorithm's maps are of regions, not of whole views."""
-    return algorithm != ENSEMBLE and not map_label(algorithm).startswith("DIB")
-
-
-def map_label(algorithm: str) -> str:
-    """What the page calls an algorithm's map."""
+def is_of_region(result: ExamResult, algorithm: str) -> bool:
+    """Whether an algorithm's maps are of regions, not of whole views, as DIB-MG's and the joint."""
     if algorithm == ENSEMBLE:
-        return "ensemble"
-    return f"DIB ({algorithm})" if algorithm.startswith(("dib-mg", "kim2018")) else algorithm
+        return False
+    system = system_of(result, algorithm)
+    if system is None:  # a result that does not say which models it is by
+        return not algorithm.startswith(("dib-mg", "kim2018"))
+    return system is not System.KIM2018
+
+
+def map_label(result: ExamResult, algorithm: str) -> str:
+    """What pages call an algorithm's maps: by the system that it belongs to."""
+    if algorithm == ENSEMBLE:
+        return "all systems"
+    system = system_of(result, algorithm)
+    if system is None or algorithm.startswith(system.value):
+        return algorithm
+    return f"{system.value}: {algorithm}"
 
 
 def points(outline: Outline) -> str:
@@ -146,7 +155,8 @@ def _centre(box: Box) -> tuple[float, float]:
     return (box.row0 + box.row1) / 2, (box.col0 + box.col1) / 2
 
 
-def _layer(heat_map: HeatMap, view: tuple[int, int], window: Box) -> str:
+def _layer(result: ExamResult, heat_map: HeatMap, view: tuple[int, int], window: Box) -> str:
     """The window's part of the map as a picture."""
     size = (MAP_PIXELS, MAP_PIXELS)
-    return map_url(heat_map, view, size, window, of_region=is_of_region(heat_map.algorithm))
+    of_region = is_of_region(result, heat_map.algorithm)
+    return map_url(heat_map, view, size, window, of_region=of_region)

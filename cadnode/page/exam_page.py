@@ -153,7 +153,7 @@ def _pictures_of(
     except NotProcessable as error:
         return _without_picture(m, result, error.reason), {}
     shown = [(n, f) for n, f in found if n <= MOST_CROPS]
-    crops = {n: crop_of(f, m, image, result.heat_maps) for n, f in shown}
+    crops = {n: crop_of(f, m, image, result) for n, f in shown}
     return _view(m, image, result, found), crops
 
 

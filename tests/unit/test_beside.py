@@ -22,7 +22,7 @@ def test_after_an_error_what_runs_is_waited_for_and_what_has_not_begun_is_left_o
         go_on.wait(30)
         done.append("slow")
 
-    with pytest.raises(ValueError, match="mine"), beside("drawing") as pool:
+    with pytest.raises(ValueError, match="mine"), beside("drawing") as pool:  # noqa: PT012
         pool.submit(slow)
         later = pool.submit(done.append, "later")
         assert begun.wait(30)

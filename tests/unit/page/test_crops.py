@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cadnode.domain import Box, HeatMap
+from cadnode.domain import Box, ExamResult, HeatMap, System, SystemStatus
 from cadnode.imaging.spacing import Spacing
-from cadnode.page.crops import SIDE_MM, crop_of, maps_of, window_of
+from cadnode.page.crops import (
+    SIDE_MM,
+    crop_of,
+    is_of_region,
+    map_label,
+    maps_of,
+    window_of,
+)
 from tests.report_cases import digital_exam, film_exam, finding, heat_map
 
 FINE = Spacing(0.05, 0.05, estimated=False)  # 51.2 mm are 1024 pixels
@@ -26,6 +33,10 @@ def decoded(url: str) -> np.ndarray:
 
 def square(row: int, column: int, half: int = 10) -> Box:
     return Box(row - half, column - half, row + half, column + half)
+
+
+def with_maps(*maps: HeatMap) -> ExamResult:
+    return ExamResult("1.2.3", None, (), (), (), (), (), heat_maps=maps)
 
 
 def test_a_window_is_51_mm_wide_with_the_finding_in_its_middle() -> None:
@@ -59,7 +70,7 @@ def test_the_zoomed_picture_shows_what_lies_about_the_finding() -> None:
     image[200:210, 180:190] = 1  # centre (205, 185)
     found = replace(finding(VIEW), box=square(215, 200))  # window 151 … 279, 136 … 264
 
-    crop = crop_of(found, VIEW, image, [])
+    crop = crop_of(found, VIEW, image, with_maps())
 
     picture = decoded(crop["image"]).astype(float)
     row, column = cv2.minMaxLoc(cv2.GaussianBlur(picture, (0, 0), 8))[3][::-1]
@@ -75,7 +86,7 @@ def test_outside_of_the_image_a_zoom_is_black() -> None:
     small = replace(VIEW, rows=60, columns=80)
     found = replace(finding(small), box=square(30, 40))
 
-    crop = crop_of(found, small, np.ones((60, 80), np.float32), [])
+    crop = crop_of(found, small, np.ones((60, 80), np.float32), with_maps())
 
     picture = decoded(crop["image"]).astype(float) / 255
     assert picture.mean() == pytest.approx(60 * 80 / 128**2, abs=0.02)
@@ -90,7 +101,7 @@ def test_a_maps_peak_lies_on_its_place_in_the_zoom() -> None:
     cam = HeatMap(VIEW.sop_instance_uid, values, box, "kang2021-resnet101")
     found = replace(finding(VIEW), box=square(215, 200))  # window 151 … 279, 136 … 264
 
-    crop = crop_of(found, VIEW, np.zeros((VIEW.rows, VIEW.columns), np.float32), [cam])
+    crop = crop_of(found, VIEW, np.zeros((VIEW.rows, VIEW.columns), np.float32), with_maps(cam))
 
     (layer,) = crop["maps"]
     alpha = decoded(layer["url"])[..., 3].astype(float)
@@ -117,7 +128,7 @@ def test_each_algorithm_shows_its_map_of_this_finding_the_ensembles_first() -> N
         replace(heat_map(first), algorithm="ensemble"),
     ]
 
-    chosen = maps_of(found, maps)
+    chosen = maps_of(found, with_maps(*maps))
 
     assert [m.algorithm for m in chosen] == ["ensemble", "dib-mg-digital", "kang2021-resnet101"]
     assert chosen[2] is maps[1]
@@ -127,5 +138,16 @@ def test_a_pixel_size_that_is_guessed_is_told_to_be() -> None:
     film = film_exam().mammograms[0]
     image = np.zeros((film.rows, film.columns), np.float32)
 
-    assert crop_of(finding(film), film, image, [])["estimated"]
-    assert not crop_of(finding(VIEW), VIEW, image[: VIEW.rows, : VIEW.columns], [])["estimated"]
+    assert crop_of(finding(film), film, image, with_maps())["estimated"]
+    assert not crop_of(finding(VIEW), VIEW, image[: VIEW.rows, : VIEW.columns], with_maps())[
+        "estimated"
+    ]
+
+
+def test_whether_a_map_is_of_a_region_is_said_by_its_system_not_by_its_models_name() -> None:
+    """A site calls its own model as it likes; the map of a whole view fades at no edge in it."""
+    status = SystemStatus(System.KIM2018, models=("our-net",), active=True)
+    result = replace(with_maps(), systems=(status,))
+    assert not is_of_region(result, "our-net")
+    assert map_label(result, "our-net") == "kim2018: our-net"
+    assert is_of_region(result, "kang2021")
