@@ -103,3 +103,19 @@ def test_the_same_input_gives_the_same_picture() -> None:
     assert np.array_equal(first, overlay(GREY, heat, caption=["a"]))
     assert first.dtype == np.uint8
     assert first.shape == (400, 300, 3)
+
+
+def test_colours_are_mixed_with_the_image_as_their_opacity_says_and_nowhere_else() -> None:
+    random = np.random.default_rng(3)
+    grey = random.random((400, 300), np.float32)
+    heat = hill(20, 15, Box(50, 20, 380, 290))
+
+    picture = overlay(grey, heat, longest_side=None)
+
+    layer = heat_layer(heat, (400, 300), (400, 300))
+    alpha = layer[..., 3:].astype(np.float32) / 255
+    mixed = ((1 - alpha) * (255 * grey[..., None]) + alpha * layer[..., :3]).round()
+    drawn = np.zeros((400, 300), bool)  # the legend lies in a corner
+    drawn[100:300] = True
+    assert (alpha[drawn] > 0).any()
+    assert np.array_equal(picture[drawn], mixed[drawn].astype(np.uint8))

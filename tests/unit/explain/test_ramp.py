@@ -52,3 +52,18 @@ def test_no_colour_is_that_of_outlines() -> None:
     outline = np.array([255, 213, 74])
     away = np.abs(ramp.colours(np.linspace(0, 1, 100)).astype(int) - outline).sum(1)
     assert away.min() > 50
+
+
+def test_every_value_has_its_colour_and_opacity_whether_painted_alone_or_in_a_layer() -> None:
+    values = np.linspace(0, 1, 30_008, dtype=np.float32).reshape(11, -1).copy()[:, ::-1]
+
+    layer = ramp.painted(values)
+
+    assert np.array_equal(layer[..., :3], ramp.colours(values))
+    alpha = np.rint(255 * ramp.OPACITY * ramp.opacity(values)).astype(np.uint8)
+    assert np.array_equal(layer[..., 3], alpha)
+    assert not layer[values <= ramp.SILENT, 3].any()
+
+
+def test_up_to_nothing_a_value_has_the_colour_of_0() -> None:
+    assert np.array_equal(ramp.colours(np.array([ramp.NOTHING])), ramp.colours(np.array([0.0])))

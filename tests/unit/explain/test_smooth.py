@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.interpolate import PchipInterpolator
 
 from cadnode.domain import Box, HeatMap
 from cadnode.explain.maps import ensemble_map
@@ -99,3 +100,47 @@ def test_the_joint_map_has_no_square_of_a_region_in_it() -> None:
     joint = ensemble_map(VIEW, dib, [of(np.full((8, 8), 0.9), Box(300, 200, 700, 500))])
     assert joint is not None
     assert jump(shown(joint, VIEW, VIEW)) < 0.06
+
+
+@pytest.mark.parametrize("above", [0.0019, 0.15, 0.6])
+@pytest.mark.parametrize("window", [None, Box(150, 120, 500, 470), Box(-40, 500, 310, 850)])
+@pytest.mark.parametrize("shape", [(12, 9), (2, 2), (1, 5), (5, 1), (1, 1), (3, 40)])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_above_a_value_is_the_same_to_the_bit_when_only_that_is_wanted(
+    above: float, window: Box | None, shape: tuple[int, int], seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    cells = np.clip(random.normal(-0.5, 1, shape), 0, 1)  # most of it is 0
+    drawn = of(cells, Box(60, 40, 860, 560))
+    size = VIEW if window is None else (224, 200)
+
+    whole = shown(drawn, VIEW, size, window)
+    wanted = shown(drawn, VIEW, size, window, above=above)
+
+    seen = whole > np.float32(above)
+    assert np.array_equal(wanted[seen], whole[seen])
+    assert (wanted[~seen] <= np.float32(above)).all()
+
+
+@pytest.mark.parametrize("shape", [(12, 9), (2, 3), (1, 5), (5, 1)])
+def test_a_map_is_scipys_pchip_down_and_then_across(shape: tuple[int, int]) -> None:
+    cells = np.random.default_rng(5).random(shape).astype(np.float32)
+
+    found = shown(of(cells, Box(0, 0, *VIEW)), VIEW, (450, 300))
+
+    plain = np.asarray(cells, np.float64)
+    for axis, size in ((0, 450), (1, 300)):
+        n = plain.shape[axis]
+        at = np.clip((np.arange(size) + 0.5) * n / size - 0.5, 0, n - 1)
+        if n == 1:
+            plain = np.repeat(plain, size, axis=axis)
+        else:
+            plain = PchipInterpolator(np.arange(n), plain, axis=axis)(at)
+    assert found == pytest.approx(plain, abs=1e-6)
+
+
+def test_of_a_map_that_is_nowhere_above_a_value_nothing_is_shown() -> None:
+    low = of(np.full((4, 4), 0.1), Box(100, 100, 700, 500))
+
+    assert shown(low, VIEW, VIEW).max() == pytest.approx(0.1)
+    assert not shown(low, VIEW, VIEW, above=0.15).any()

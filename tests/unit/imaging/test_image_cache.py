@@ -1,5 +1,7 @@
 """The images of the exam in hand are decoded once, and never a file that has changed."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +69,20 @@ def test_nothing_is_kept_of_an_exam_that_is_reported(tmp_path: Path, decoded: li
     images.load(mammogram)
 
     assert len(decoded) == 2
+
+
+def test_threads_that_ask_for_the_same_image_decode_it_once(
+    tmp_path: Path, decoded: list[str]
+) -> None:
+    mammogram = read_instance(write(view_dataset(), tmp_path / "a.dcm"))
+    images, start = pixels.ImageCache(), threading.Barrier(4)
+
+    def ask(_: int) -> pixels.FloatImage:
+        start.wait(30)
+        return images.load(mammogram)
+
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(ask, range(4)))
+
+    assert len(decoded) == 1
+    assert all(one is got[0] for one in got)
