@@ -32,12 +32,17 @@ from cadnode.log import get_logger
 
 log = get_logger("models")
 
-AGREEMENT: Final = 0.02
-"""Log-odds by which a network's scores may differ from PyTorch's in float32."""
+AGREEMENT: Final = 0.005
+"""Log-odds by which a network's scores of the references may differ from PyTorch's in float32.
+
+Choice: a quarter of what is promised of exams, 0.02. Of 96 regions of 12 phantom exams the furthest
+moved five times as far as of 16 references (Inception-v3 in bfloat16: 0.087, 0.015).
+"""
 
 # Converted networks that are kept, the last used ones; each has as many bytes as its weights.
 _MOST_KEPT: Final = 24
-_REFERENCES: Final = 4
+_REFERENCES: Final = 16
+_SPECKS: Final = (3, 30)
 
 Pass = Callable[..., Tensor]
 """Tensors in, one tensor out, on the CPU."""
@@ -79,11 +84,6 @@ class Engine:
         if device != "cpu" or self.name == "torch" or not there:
             return Engine("torch", self.bf16)
         return Engine("openvino", self.bf16, self.folder)
-
-    @property
-    def computes_bf16_in_torch(self) -> bool:
-        """Whether PyTorch may compute in bfloat16: only where somebody asked for it."""
-        return self.bf16 is True
 
     @property
     def precisions(self) -> tuple[Literal["bf16", "f32"], ...]:
@@ -155,6 +155,7 @@ def accelerated(
     engine: Engine,
     name: str,
     sha256: str,
+    trusted: bool = False,
 ) -> CompiledPass | None:
     """A pass of `network` compiled in the fastest precision whose scores agree with PyTorch's.
 
@@ -174,6 +175,8 @@ def accelerated(
         As `Engine.on` gave it.
     name, sha256
         Of the model and of its weights: converted networks are kept by them.
+    trusted
+        Its card has measured that scores agree in bfloat16: the references are not asked.
     """
     if engine.name != "openvino":
         return None
@@ -184,6 +187,8 @@ def accelerated(
         moved = _seen(kept)
         for precision in engine.precisions:
             compiled = CompiledPass(model, precision)
+            if trusted and precision == "bf16":
+                return compiled
             if precision not in moved:
                 inputs = references(shapes)
                 with torch.inference_mode():
@@ -203,7 +208,8 @@ def references(shapes: Sequence[tuple[int, ...]]) -> tuple[Tensor, ...]:
     """Inputs that every machine has alike: textures of breast-like spectra in [0, 1].
 
     Power falls with the cube of the frequency, as Burgess 1999 (J Opt Soc Am A 16, 633) measured it
-    in mammograms; rows of numbers are standard normal.
+    in mammograms. Every other one has a cluster of bright specks, which bring CNNs to where they
+    are sure, and low precisions to where they err. Rows of numbers are standard normal.
     """
     rng = np.random.default_rng(19)
     found = []
@@ -215,8 +221,22 @@ def references(shapes: Sequence[tuple[int, ...]]) -> tuple[Tensor, ...]:
             noise = np.fft.irfft2(np.fft.rfft2(noise) * frequency**-1.5, shape[-2:])
             low, high = noise.min((-2, -1), keepdims=True), noise.max((-2, -1), keepdims=True)
             noise = (noise - low) / (high - low)
+            for texture in noise[1::2]:
+                _add_specks(texture, rng)
         found.append(torch.from_numpy(noise.astype(np.float32)))
     return tuple(found)
+
+
+def _add_specks(texture: NDArray[np.float64], rng: np.random.Generator) -> None:
+    """Discs of 1 to 3 pixels' radius around a point, brighter than what is there."""
+    sides = np.array(texture.shape[-2:])
+    centre = rng.uniform(0.25, 0.75, 2) * sides
+    rows, columns = np.ogrid[: sides[0], : sides[1]]
+    for _ in range(rng.integers(*_SPECKS)):
+        row, column = centre + rng.standard_normal(2) * sides / 12
+        disc = (rows - row) ** 2 + (columns - column) ** 2 <= rng.integers(1, 4) ** 2
+        brighter = texture[..., disc] + rng.uniform(0.2, 0.8)
+        texture[..., disc] = np.minimum(1, brighter)
 
 
 class _Traced(nn.Module):
@@ -301,7 +321,7 @@ def _kept(folder: Path) -> Any | None:
 
 
 _FILES: Final = ("network.xml", "network.bin")
-_SEEN: Final = "agreement.json"
+_SEEN: Final = f"agreement-{_REFERENCES}.json"
 
 
 def _keep(model: Any, target: Path) -> None:

@@ -59,8 +59,8 @@ class RoiModel:
     operating_point
         How the probability is chosen from which on a region is suspicious (`Roc.at`).
     engine
-        What the trunk is computed with; in bfloat16 only where the card has not measured that
-        scores disagree, by PyTorch only where it has measured that they agree.
+        What the trunk is computed with. In bfloat16 where it is asked for and the card has
+        measured that scores agree; by OpenVINO also where they do on its references.
     """
 
     def __init__(
@@ -78,16 +78,18 @@ class RoiModel:
         self.device = choose_device() if device == "auto" else device
         self.network = network.eval()
         engine, moved = engine.on(self.device), card.bf16_difference
-        if moved is not None and moved >= AGREEMENT:
+        agrees = moved is not None and moved < AGREEMENT
+        if moved is not None and not agrees:
             engine = replace(engine, bf16=False)
         self._compiled = engines.accelerated(
             network, network.trunk, [(1, card.roi.size, card.roi.size)], self._log_odds,
             engine=engine, name=card.name, sha256=card.weights_sha256,
+            trusted=agrees and engine.bf16 is True,
         )  # fmt: skip
         if self._compiled is not None:
             self.bf16 = self._compiled.bf16
         else:
-            self.bf16 = engine.computes_bf16_in_torch and moved is not None
+            self.bf16 = agrees and engine.bf16 is True
 
     @property
     def sha256(self) -> str:

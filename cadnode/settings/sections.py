@@ -325,8 +325,9 @@ class ReadingSection(Section):
     )
     bf16: Literal["auto"] | bool = Field(
         "auto",
-        description="compute in bfloat16 where scores agree, in about half the time; auto: by "
-        "OpenVINO on processors that have instructions for it; true: also by PyTorch, CNNs alone",
+        description="compute in bfloat16, in about half the time: auto: by OpenVINO where the "
+        "processor has instructions for it and scores stay the same; true: also CNNs whose card "
+        "has measured that scores agree",
     )
     shadow: tuple[ShadowSpec, ...] = Field(
         (),
