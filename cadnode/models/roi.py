@@ -88,6 +88,7 @@ class RoiModel:
         )  # fmt: skip
         if self._compiled is not None:
             self.bf16 = self._compiled.bf16
+            self.network.let_trunk_go()
         else:
             self.bf16 = agrees and engine.bf16 is True
 
@@ -163,7 +164,8 @@ class RoiModel:
     def _run_on(
         self, device: str, tensor: Tensor, flips: bool, batch_size: int
     ) -> tuple[FloatImage, FloatImage]:
-        self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self._compiled is None:
+            self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         parts = [
             self._forward(part.to(device, memory_format=torch.channels_last), flips)
             for part in torch.split(tensor, batch_size)

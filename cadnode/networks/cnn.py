@@ -132,6 +132,18 @@ class RoiNetwork(nn.Module):
         features: Tensor = self.body.forward_features((x - self.config.mean) / self.config.std)  # type: ignore[operator]
         return features
 
+    def let_trunk_go(self) -> None:
+        """Free the trunk's weights, where something else computes it; the head stays."""
+        classifier = getattr(self.body, "get_classifier", None)
+        if classifier is None:
+            return
+        kept = {id(parameter) for parameter in classifier().parameters()}
+        for module in self.body.modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                if id(parameter) not in kept:
+                    nothing = nn.Parameter(parameter.to("meta"), requires_grad=False)
+                    setattr(module, name, nothing)
+
     def head(self, features: Tensor) -> Tensor:
         """`(B, classes)` logits of the trunk's features."""
         logits: Tensor = self.body.forward_head(features)  # type: ignore[operator]

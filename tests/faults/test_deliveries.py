@@ -161,7 +161,7 @@ def test_health_names_what_is_refused_and_serves_on(site: Site) -> None:
     (problem,) = (p for p in found["problems"] if p["code"] == "delivery_refused")
     assert problem["severity"] == "degraded"
     assert "stranger refused 4 results" in problem["meaning"]
-    assert "Calling AE title" in problem["meaning"]
+    assert "calling AE title" in problem["meaning"]
 
 
 def test_the_command_line_and_the_interface_list_what_did_not_arrive(site: Site) -> None:

@@ -16,6 +16,7 @@ from cadnode.models.engine import TORCH, CompiledPass, Engine
 from cadnode.models.loading import load, load_view_model
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
+from cadnode.networks.cnn import CnnConfig, network
 from tests.unit import model_cases
 from tests.unit.imaging.test_geometry import view
 from tests.unit.models.test_roi import rois
@@ -63,6 +64,21 @@ def test_a_region_s_probability_and_grad_cam_are_pytorch_s(flips: bool, openvino
     for ours, theirs in zip(model.read(ready, flips=flips), expected, strict=True):
         assert ours.logit == pytest.approx(theirs.logit, abs=1e-4)
         np.testing.assert_allclose(ours.cam, theirs.cam, atol=1e-4)
+
+
+def test_a_cnn_s_trunk_is_in_memory_once(openvino: Engine) -> None:
+    torch.manual_seed(0)
+    cnn = network(CnnConfig(name="resnext50_32x4d"))
+    ready = rois(2)
+
+    expected = RoiModel(card(), cnn, "cpu").read(ready)
+    found = RoiModel(card(), cnn, "cpu", engine=openvino).read(ready)
+
+    in_memory = {name for name, p in cnn.named_parameters() if p.device.type == "cpu"}
+    assert in_memory == {"body.fc.weight", "body.fc.bias"}
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.logit == pytest.approx(theirs.logit, abs=1e-3)
+        np.testing.assert_allclose(ours.cam, theirs.cam, atol=1e-3)
 
 
 @pytest.mark.parametrize("bf16", [False, "auto"])
