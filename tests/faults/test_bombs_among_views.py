@@ -15,6 +15,7 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
+import pytest
 from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
@@ -73,6 +74,14 @@ def bomb(side: str, view: str, syntax: str, stream: bytes, **attributes: Any) ->
     return ds
 
 
+@pytest.fixture
+def converted() -> None:
+    """Networks are converted once on a machine, which takes memory of its own: not measured here."""
+    load = "from cadnode.node.readers import *; load_readers(settings.Settings(), 'cpu')"
+    subprocess.run([sys.executable, "-c", load], check=True, capture_output=True, timeout=280)
+
+
+@pytest.mark.usefixtures("converted")
 def test_four_good_views_are_read_beside_bombs_that_have_their_reasons(tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     (first, *_) = write_exam(folder / "good", **SMALL, seed=5)

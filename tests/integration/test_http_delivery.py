@@ -218,7 +218,7 @@ def test_check_reaches_every_destination_and_source_and_says_what_is_wrong(
     found = {
         c.name: c
         for c in [checks.destination_check(settings, d) for d in settings.destinations]
-        + [checks.source_check(s) for s in settings.sources]
+        + [checks.source_check(s, settings.listener.ae_title) for s in settings.sources]
     }
     good = {name for name, check in found.items() if check.verdict is checks.CheckVerdict.OK}
     assert good == {

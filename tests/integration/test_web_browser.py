@@ -109,7 +109,7 @@ def test_an_operator_orders_with_a_button_that_a_viewer_does_not_see(browser: Br
         browser.open(f"{client.url}/studies/{UID}")
         log_in(browser, "vera")
         wait_until(lambda: "Roe, Jane" in text(browser), "the study's page")
-        assert browser.run("return document.querySelectorAll('main form').length") == 0
+        assert browser.run("return document.querySelectorAll('.orders form').length") == 0
         click(browser, "Log out")
         wait_until(lambda: "Log in" in text(browser), "logged out")
         browser.open(f"{client.url}/studies/{UID}")
@@ -117,8 +117,8 @@ def test_an_operator_orders_with_a_button_that_a_viewer_does_not_see(browser: Br
         wait_until(lambda: "Try again now" in text(browser), "the button")
         click(browser, "Try again now")
         wait_until(lambda: "It is tried again now." in text(browser), "the order is taken")
-        browser.run("document.querySelector('details').open = true")
-        browser.run("document.querySelector('details [name=reason]').value = 'a test'")
+        browser.run("document.querySelector('.orders details').open = true")
+        browser.run("document.querySelector('.orders details [name=reason]').value = 'a test'")
         click(browser, "Give up")
         wait_until(lambda: "It is given up." in text(browser), "this one, too")
     assert told.orders[0] == ("retry", UID, "")

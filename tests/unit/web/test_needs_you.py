@@ -135,8 +135,7 @@ def test_an_act_for_a_filter_that_makes_no_sense_is_an_act_for_nobody() -> None:
         client.log_in("otto")
         fields = {"csrf": client.csrf("/needs-you"), "all": "1", "since": "soon", "reason": "x"}
         for act in ("retry", "drop"):
-            done = client.send(f"/needs-you/{act}", fields)
-            assert client.get(done.headers["Location"]).status_code == 422
+            assert client.send(f"/needs-you/{act}", fields).status_code == 422
     assert told.orders == []
 
 
