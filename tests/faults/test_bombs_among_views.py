@@ -76,7 +76,7 @@ def bomb(side: str, view: str, syntax: str, stream: bytes, **attributes: Any) ->
 
 @pytest.fixture
 def converted() -> None:
-    """Networks are converted once on a machine, which takes memory of its own: not measured here."""
+    """Networks are converted once on a machine, which takes memory of its own."""
     load = "from cadnode.node.readers import *; load_readers(settings.Settings(), 'cpu')"
     subprocess.run([sys.executable, "-c", load], check=True, capture_output=True, timeout=280)
 
