@@ -1,4 +1,4 @@
-"""How long whoever draws a region waits: seconds from POST to the answer, node idle and busy.
+"""How long a reader waits until a drawn region is assessed, with the worker idle and busy.
 
     python -m benchmarks.regions [--runs 5] [--out benchmarks/regions.md]
 

@@ -1,6 +1,7 @@
-"""Work that is done beside one's own: in a thread, and given up when its result is not wanted."""
+"""Work that is done beside one's own, in threads that end with a block."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -18,3 +19,28 @@ def beside(name: str, threads: int = 1) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def kept_running(
+    run: Callable[[threading.Event], object], name: str, *, within_s: float | None = 5.0
+) -> Iterator[None]:
+    """Within the block `run` goes on in a thread of that name; at the end it is told to stop.
+
+    Parameters
+    ----------
+    run
+        Returns soon after the event that it gets is set.
+    name
+        Of the thread.
+    within_s
+        How long its end is waited for; None: until it comes.
+    """
+    stopping = threading.Event()
+    thread = threading.Thread(target=run, args=(stopping,), name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join(within_s)

@@ -186,14 +186,15 @@ def accelerated(
         model = _converted(network, which, shapes, kept)
         moved = _seen(kept)
         for precision in engine.precisions:
-            compiled = CompiledPass(model, precision)
             if trusted and precision == "bf16":
-                return compiled
-            if precision not in moved:
-                moved[precision] = _moved(compiled, which, shapes, log_odds, precision)
-                _note_seen(kept, moved)
-            if moved[precision] <= AGREEMENT:
-                return compiled
+                return CompiledPass(model, precision)
+            if moved.get(precision, 0.0) <= AGREEMENT:  # else it is known, and not compiled again
+                compiled = CompiledPass(model, precision)
+                if precision not in moved:
+                    moved[precision] = _moved(compiled, which, shapes, log_odds, precision)
+                    _note_seen(kept, moved)
+                if moved[precision] <= AGREEMENT:
+                    return compiled
             found = round(moved[precision], 4)
             log.info("engine_disagrees", model=name, precision=precision, log_odds=found)
     except Exception as error:  # whatever OpenVINO raises, PyTorch reads

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 from typing import Final
 
+from cadnode.beside import kept_running
 from cadnode.deliver import commitment as delivery
 from cadnode.deliver.commitment import OutgoingReport
 from cadnode.deliver.dicom import DicomPeer
@@ -147,14 +148,6 @@ class CommitmentReporter:
 @contextmanager
 def running(settings: Settings, service: CommitmentService) -> Iterator[None]:
     """Within the block reports are sent, in a thread of its own."""
-    stopping = threading.Event()
     reporter = CommitmentReporter(settings, service)
-    thread = threading.Thread(
-        target=reporter.run, args=(stopping,), name="commitment reports", daemon=True
-    )
-    thread.start()
-    try:
+    with kept_running(reporter.run, "commitment reports", within_s=_TIMEOUT_S / 2):
         yield
-    finally:
-        stopping.set()
-        thread.join(_TIMEOUT_S / 2)

@@ -9,10 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from cadnode.beside import kept_running
 from cadnode.log import get_logger
 from cadnode.node import commitments, delivery_record
 from cadnode.node.commitments import Asked, Key, Transactions
@@ -101,16 +103,8 @@ def running(
     if not any(destination.commit for destination in settings.destinations):
         yield
         return
-    end = threading.Event()
-    thread = threading.Thread(
-        target=_run, args=(settings, deliver_again, is_usable, end), name="commitments", daemon=True
-    )
-    thread.start()
-    try:
+    with kept_running(partial(_run, settings, deliver_again, is_usable), "commitments"):
         yield
-    finally:
-        end.set()
-        thread.join(5.0)
 
 
 def _run(

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from cadnode.beside import kept_running
 from cadnode.log import get_logger
 from cadnode.node import delivered, storage_overview
 from cadnode.node.job_rows import JobRows
@@ -29,15 +30,8 @@ log = get_logger("retention")
 @contextmanager
 def running(settings: Settings) -> Iterator[None]:
     """Within the block the node keeps its storage folder in order, in a thread of its own."""
-    stopping = threading.Event()
-    keeper = Housekeeping(settings)
-    thread = threading.Thread(target=keeper.run, args=(stopping,), name="retention", daemon=True)
-    thread.start()
-    try:
+    with kept_running(Housekeeping(settings).run, "retention"):
         yield
-    finally:
-        stopping.set()
-        thread.join(5.0)
 
 
 class Housekeeping:

@@ -11,9 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from cadnode.beside import kept_running
 from cadnode.errors import ReportError
 from cadnode.log import get_logger
 from cadnode.node import delivery_record, reader_verdicts
@@ -100,16 +102,8 @@ def running(settings: Settings, deliver: Deliver, is_usable: Callable[[], bool])
     if not any(destination.verdicts for destination in settings.destinations):
         yield
         return
-    end = threading.Event()
-    thread = threading.Thread(
-        target=_run, args=(settings, deliver, is_usable, end), name="verdicts", daemon=True
-    )
-    thread.start()
-    try:
+    with kept_running(partial(_run, settings, deliver, is_usable), "verdicts"):
         yield
-    finally:
-        end.set()
-        thread.join(5.0)
 
 
 def _run(

@@ -1,23 +1,21 @@
 """What the systems found, as layers over a view: heat maps as pictures, findings as outlines."""
 
-import io
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from PIL import Image
 
 from cadnode.domain import ExamResult, Finding, HeatMap
 from cadnode.explain import ramp
 from cadnode.explain.overlay import display_size
 from cadnode.explain.smooth import shown
 from cadnode.page.crops import is_of_region, map_label
+from cadnode.page.pictures import map_webp
 from cadnode.report.edition import ENSEMBLE
 from cadnode.report.wording import KIND_NAMES
 from cadnode.web.viewing import ShownOutline
 
 MAP_SIDE: Final = 1024
-_QUALITY: Final = 80
 
 
 def map_names(result: ExamResult, sop_instance_uid: str) -> tuple[str, ...]:
@@ -38,11 +36,7 @@ def map_picture(
     values, of_region = np.zeros(size, np.float32), is_of_region(result, algorithm)
     for one in _maps(result.heat_maps, sop_instance_uid, algorithm):
         values = np.maximum(values, shown(one, shape, size, of_region=of_region))
-    layer = ramp.painted(values)
-    layer[..., 3] = np.clip(layer[..., 3] / ramp.OPACITY, 0, 255)
-    buffer = io.BytesIO()
-    Image.fromarray(layer).save(buffer, "WEBP", quality=_QUALITY, method=1)
-    return buffer.getvalue()
+    return map_webp(ramp.painted(values))
 
 
 def _maps(maps: Sequence[HeatMap], uid: str, algorithm: str) -> list[HeatMap]:

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from cadnode.beside import kept_running
 from cadnode.domain import SKIP_MEANINGS, FloatImage, SkipReason
 from cadnode.errors import DecoderUnavailable, NotProcessable
 from cadnode.exam.exam import Mammogram
@@ -165,19 +166,13 @@ class PixelCache:
     @contextmanager
     def kept(self, every_s: float = 30.0) -> Iterator[None]:
         """Within the block what nobody asked for lately is let go, whether anybody asks or not."""
-        stopping = threading.Event()
 
-        def expire() -> None:
+        def expire(stopping: threading.Event) -> None:
             while not stopping.wait(every_s):
                 self.expire()
 
-        thread = threading.Thread(target=expire, name="pixels", daemon=True)
-        thread.start()
-        try:
+        with kept_running(expire, "pixels", within_s=None):
             yield
-        finally:
-            stopping.set()
-            thread.join()
 
     def expire(self) -> None:
         """Let go of what nobody asked for lately."""

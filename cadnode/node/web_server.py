@@ -5,8 +5,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp
 
 from cadnode import log_files
 from cadnode.audit.trail import Trail
+from cadnode.beside import kept_running
 from cadnode.domain import Priority
 from cadnode.identity.identities import Identities
 from cadnode.log import get_logger, hashed
@@ -90,7 +90,8 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool, config: Path | No
                 uploads=SpoolUploads(settings, spool, announcer),
             )  # fmt: skip
             app = create(node, access, Trail.of(settings))
-            with _kept(queue), cache.kept():
+            # The list of studies is kept up whether somebody asks for it or not.
+            with kept_running(queue.keep, "queue", within_s=None), cache.kept():
                 _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)
             priors.bringer.stop()
             desk.close()
@@ -137,19 +138,6 @@ def node_of(
         health=HealthCheck(settings, progress),
         way_of=StudyWays(settings, studies).of,
     )
-
-
-@contextmanager
-def _kept(queue: StudyQueue) -> Iterator[None]:
-    """Within the block the list of studies is kept up, whether somebody asks for it or not."""
-    stopping = threading.Event()
-    thread = threading.Thread(target=queue.keep, args=(stopping,), name="queue", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join()
 
 
 def limits_of(web: WebSection) -> HttpLimits:

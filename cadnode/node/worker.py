@@ -10,6 +10,7 @@ from typing import Final
 from dbos import error as dbos_error
 from sqlalchemy.exc import SQLAlchemyError
 
+from cadnode.beside import kept_running
 from cadnode.errors import ModelError
 from cadnode.log import get_logger
 from cadnode.models.device import choose_device
@@ -132,9 +133,8 @@ def _answer_without_models(
 @contextmanager
 def _sweeping(sweep: Sweep, start: Start, jobs: JobWatch, every_s: float) -> Iterator[None]:
     """Within the block the spool is swept, in a thread: the job database may let it wait."""
-    end = threading.Event()
 
-    def keep_on() -> None:
+    def keep_on(end: threading.Event) -> None:
         while not end.is_set():
             if jobs.is_usable:
                 try:
@@ -143,10 +143,5 @@ def _sweeping(sweep: Sweep, start: Start, jobs: JobWatch, every_s: float) -> Ite
                     log.error("sweep_failed", role="worker", error=error)
             end.wait(every_s)
 
-    thread = threading.Thread(target=keep_on, name="sweep", daemon=True)
-    thread.start()
-    try:
+    with kept_running(keep_on, "sweep", within_s=STOP_WITHIN_S / 4):
         yield
-    finally:
-        end.set()
-        thread.join(STOP_WITHIN_S / 4)

@@ -18,7 +18,7 @@ _FULL_STRENGTH: Final = np.clip(np.arange(256) / OPACITY, 0, 255).astype(np.uint
 def grey_url(grey: FloatImage) -> str:
     """`(h, w) float32 in [0, 1]` as a JPEG data URL."""
     picture = Image.fromarray(np.clip(255 * grey, 0, 255).astype(np.uint8))
-    return _data_url(picture, "JPEG", quality=88)
+    return _data_url(_encoded(picture, "JPEG", quality=88), "jpeg")
 
 
 def map_url(
@@ -34,12 +34,22 @@ def map_url(
     It covers `source` (rows, columns) of the heat map's image, or a window of it, with `size`
     (rows, columns). Its hottest paint is opaque: the page's slider dims it.
     """
-    layer: NDArray[np.uint8] = heat_layer(heat_map, source, size, window, of_region=of_region)
+    return _data_url(
+        map_webp(heat_layer(heat_map, source, size, window, of_region=of_region)), "webp"
+    )
+
+
+def map_webp(layer: NDArray[np.uint8]) -> bytes:
+    """`(h, w, 4) uint8` RGBA of a map as WebP; its hottest paint is made opaque, in place."""
     layer[..., 3] = _FULL_STRENGTH[layer[..., 3]]
-    return _data_url(Image.fromarray(layer), "WEBP", quality=80, method=1)
+    return _encoded(Image.fromarray(layer), "WEBP", quality=80, method=1)
 
 
-def _data_url(picture: Image.Image, kind: str, **options: int) -> str:
+def _encoded(picture: Image.Image, kind: str, **options: int) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return buffer.getvalue()
+
+
+def _data_url(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -170,15 +170,20 @@ def test_an_agreement_is_looked_at_once_on_each_kind_of_processor(
         load_view_model(folder, engine=openvino)
 
 
-def test_what_was_seen_to_disagree_stays_unused(folder: Path, openvino: Engine) -> None:
+def test_what_was_seen_to_disagree_stays_unused_and_is_not_compiled_again(
+    folder: Path, openvino: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     load_view_model(folder, engine=openvino)
     assert openvino.folder is not None
     (kept,) = openvino.folder.iterdir()
     (kept / engines._SEEN).write_text(json.dumps({engines._processor(): {"f32": 0.5}}))
+    monkeypatch.setattr(engines, "CompiledPass", lambda *_: pytest.fail("compiled again"))
 
-    model = load_view_model(folder, engine=openvino)
+    with capture_logs() as logs:
+        model = load_view_model(folder, engine=openvino)
 
     assert not isinstance(model._logit_map, CompiledPass)
+    assert [line["event"] for line in logs] == ["engine_disagrees"]  # and nothing failed
 
 
 def test_a_damaged_file_is_made_again(folder: Path, openvino: Engine) -> None:
