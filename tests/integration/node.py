@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cadnode.demo.archive import DemoArchive, free_port
+from cadnode.demo.archive import DemoArchive, free_port, is_listening
 from cadnode.node import supervise, trial_job
 
 WITHIN_S = 120.0
@@ -59,7 +59,7 @@ class Node:
     folder: Path
     port: int
     config: Path
-    web_port: int
+    web_port: int  # 0: it has no HTTP side
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -83,6 +83,9 @@ class Node:
             _TRIED.append(stamp.read_bytes())
 
     def answers(self) -> bool:
+        """Whether its listener does, and its HTTP side where it has one."""
+        if self.web_port and not is_listening(self.web_port):
+            return False
         echo = ["echoscu", "-aec", "CADNODE", "127.0.0.1", str(self.port)]
         return subprocess.run(echo, capture_output=True, check=False).returncode == 0
 
