@@ -6,7 +6,7 @@ STORAGE/erasures/key                     random bytes, for hashes that nobody el
 STORAGE/erasures/gone/<hash>             one a content that was erased: a late job of it ends
 
 What was erased is remembered by a keyed hash (HMAC, RFC 2104) of study and content alone. A study
-that is sent anew has another content, since its files have other times: it is received as new.
+that is sent again has another content, since its files have other times: it is received as new.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -118,16 +118,13 @@ class StudyGate:
     def _draw_key(self) -> None:
         """One that is whole or not there, whoever draws first."""
         drawn = self._folder / f".{secrets.token_hex(8)}.part"
-        descriptor = os.open(drawn, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:
-            os.write(descriptor, secrets.token_bytes(32))
-            os.fsync(descriptor)
+            with open(os.open(drawn, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+                file.write(secrets.token_bytes(32))
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):  # takes no other process's key away
+                (self._folder / "key").hardlink_to(drawn)
         finally:
-            os.close(descriptor)
-        try:
-            (self._folder / "key").hardlink_to(drawn)  # takes no other process's key away
-        except FileExistsError:
-            pass
-        finally:
-            drawn.unlink()
+            drawn.unlink(missing_ok=True)
         sync_folder(self._folder)

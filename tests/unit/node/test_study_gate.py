@@ -1,11 +1,14 @@
 """The gate: steps pass together, an erasure waits for them, and hashes need the node's key."""
 
+import errno
 import multiprocessing
+import os
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
+from cadnode.files import make_folder
 from cadnode.node.study_gate import StudyBusy, StudyGate
 
 STUDY, BESIDE, FAR = "0123456789abcdef", "01ffffffffffffff", "ff23456789abcdef"
@@ -64,3 +67,24 @@ def test_what_is_marked_is_known_to_every_process_and_named_by_its_keyed_hash(
     elsewhere = StudyGate(tmp_path / "elsewhere")
     elsewhere.prepare()
     assert elsewhere.hashed("content", STUDY, "c") != name
+
+
+def test_a_key_that_finds_no_room_leaves_nothing_behind_and_is_drawn_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for name in ("gone", "locks"):
+        make_folder(tmp_path / "erasures" / name)
+    gate = StudyGate(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            gate.prepare()
+    assert [path for path in tmp_path.rglob("*") if path.suffix == ".part"] == []
+    assert not gate.has_key()
+
+    gate.prepare()
+
+    assert len((tmp_path / "erasures" / "key").read_bytes()) == 32
