@@ -154,9 +154,12 @@ def _run(role: Role, values: settings.Settings, config: Path | None, *, supervis
 
             listener.run(values, pulse, supervised=supervised)
         elif role is Role.WEB:
+            from cadnode.node.web_port import listened_at_once
+
+            listening = listened_at_once(values.web)  # before imports that take seconds
             from cadnode.node import web_server
 
-            web_server.run(values, pulse, supervised=supervised, config=config)
+            web_server.run(values, pulse, supervised=supervised, config=config, listening=listening)
         else:
             from cadnode.node import trial_job, worker
 

@@ -1,6 +1,5 @@
 """The web role: answers HTTP about the node's studies, and takes notices of new ones."""
 
-import errno
 import logging
 import socket
 import threading
@@ -19,7 +18,7 @@ from cadnode.beside import kept_running
 from cadnode.domain import Priority
 from cadnode.identity.identities import Identities
 from cadnode.log import get_logger, hashed
-from cadnode.node import heartbeat, priority, retry
+from cadnode.node import heartbeat, priority
 from cadnode.node.health import HealthCheck
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.http_server import REMOTE, HttpLimits, HttpServer
@@ -39,6 +38,7 @@ from cadnode.node.study_way import StudyWays
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.uploads import SpoolUploads
 from cadnode.node.view_pixels import PixelCache
+from cadnode.node.web_port import listened_in_time
 from cadnode.node.workflow import Announcer
 from cadnode.receive.fetch import requests
 from cadnode.settings import Settings, WebSection
@@ -52,10 +52,18 @@ from cadnode.web.node import Node, Notice, Unavailable, UnknownSource, jobs_away
 log = get_logger("web")
 
 
-def run(settings: Settings, pulse: Pulse, *, supervised: bool, config: Path | None = None) -> None:
+def run(
+    settings: Settings,
+    pulse: Pulse,
+    *,
+    supervised: bool,
+    config: Path | None = None,
+    listening: socket.socket | None = None,
+) -> None:
     """Serve HTTP until SIGTERM or SIGINT; a port that is taken is tried again and again.
 
-    `config` is the file that the settings were read from.
+    `config` is the file that the settings were read from, `listening` the port's socket where it
+    could be had at once (`web_port`).
 
     Raises
     ------
@@ -69,7 +77,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool, config: Path | No
     announcer = Announcer(settings.database_url)
     progress = JobLookup(settings.database_url)
     with stopping_on_signal(supervised=supervised) as stopping:
-        listening = _listen(settings.web, stopping, pulse)
+        listening = listening or listened_in_time(settings.web, stopping, pulse)
         if listening is not None:
             desk = DeliveryDesk(settings, progress)
             spool, cache = open_spool(settings, pulse), PixelCache()
@@ -170,23 +178,3 @@ def _serve(
     server.should_exit = True
     thread.join()
     listening.close()
-
-
-def _listen(web: WebSection, stopping: Callable[[], bool], pulse: Pulse) -> socket.socket | None:
-    """The listening socket; None when the role is to stop before it could be had."""
-    reported, pause_s = False, retry.WEB_PORT.first_pause_s
-    while not stopping():
-        try:
-            family = socket.getaddrinfo(web.host, web.port, type=socket.SOCK_STREAM)[0][0]
-            return socket.create_server((web.host, web.port), family=family, backlog=128)
-        except OSError as error:
-            if not reported:
-                taken = error.errno == errno.EADDRINUSE
-                reason = "port_taken" if taken else errno.errorcode.get(error.errno or 0, "address")
-                pulse.say(heartbeat.WAITING, f"port {web.port} cannot be listened on ({reason})")
-                log.error("web_cannot_listen", port=web.port, reason=reason, seconds=pause_s)
-                reported = True
-        deadline = time.monotonic() + pause_s
-        while time.monotonic() < deadline and not stopping():
-            time.sleep(0.1)
-    return None

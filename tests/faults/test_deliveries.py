@@ -89,7 +89,7 @@ class Site:
     def is_up(self) -> bool:
         try:
             return bool(self.ask("/health").json()["roles"]["worker"] == "up")
-        except requests.ConnectionError:  # it has not begun to listen
+        except (requests.ConnectionError, requests.Timeout):  # it is still starting
             return False
 
     def words(self, key: str) -> dict[str, str]:

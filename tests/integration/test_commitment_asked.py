@@ -66,7 +66,7 @@ class Site:
     def word(self, name: str) -> str:
         try:
             found = self.ask(f"/api/studies/{self.study}").json()
-        except requests.ConnectionError:  # it has not begun to listen
+        except (requests.ConnectionError, requests.Timeout):  # it is still starting
             return ""
         return str(found.get("deliveries", {}).get(name, ""))
 

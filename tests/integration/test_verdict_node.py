@@ -59,7 +59,7 @@ class Reader:
                 f"{self._url}/login", {"name": name, "password": PASSWORDS[name]},
                 allow_redirects=False, timeout=20,
             )  # fmt: skip
-        except requests.ConnectionError:  # it has not begun to listen
+        except (requests.ConnectionError, requests.Timeout):  # it is still starting
             return False
         return answer.status_code == 303
 

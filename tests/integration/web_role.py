@@ -31,7 +31,7 @@ def post(url: str, body: Any, **how: Any) -> requests.Response:
 def answers(url: str, **how: Any) -> bool:
     try:
         get(url, **how)
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
     return True
 
