@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.audit.actors import this_node
-from cadnode.audit.event import Action, Event, Outcome
+from cadnode.audit.event import Action, Event, EventOutcome
 from cadnode.audit.trail import Trail
 from cadnode.log import get_logger
 from cadnode.node import commitments, delivery_record, results, retry, verdict_documents
@@ -135,12 +135,11 @@ class DeliveryTries:
                 return
         action = Action.DELIVERED if is_stored else Action.NOT_DELIVERED
         is_well = is_stored or status is DeliveryStatus.SUPERSEDED
+        outcome = EventOutcome.SUCCESS if is_well else EventOutcome.FAILURE
+        study = folder.parent.name
         self._trail.record(
-            Event(
-                action, Outcome.SUCCESS if is_well else Outcome.FAILURE, this_node("worker"),
-                folder.parent.name, destination, status.value,
-            )
-        )  # fmt: skip
+            Event(action, outcome, this_node("worker"), study, destination, status.value)
+        )
 
     def _begin(self, running: _Running, within_s: float) -> TryEnd | None:
         """Wait for an earlier try of this study; why this one cannot begin, or None."""
