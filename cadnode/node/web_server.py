@@ -89,7 +89,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool, config: Path | No
                 log=partial(log_files.read, settings.storage.folder / log_files.FOLDER),
                 uploads=SpoolUploads(settings, spool, announcer),
             )  # fmt: skip
-            app = create(node, access, Trail.of(settings))
+            app = create(node, access, Trail.of(settings), settings.web.language)
             # The list of studies is kept up whether somebody asks for it or not.
             with kept_running(queue.keep, "queue", within_s=None), cache.kept():
                 _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)
