@@ -40,6 +40,7 @@ from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.uploads import SpoolUploads
 from cadnode.node.view_pixels import PixelCache
 from cadnode.node.workflow import Announcer
+from cadnode.phrases import N_
 from cadnode.receive.fetch import requests
 from cadnode.settings import Settings, WebSection
 from cadnode.settings.provenance import KnownSettings
@@ -125,7 +126,7 @@ def node_of(
         except (SQLAlchemyError, TimeoutError) as error:
             raise jobs_away() from error
         except OSError as error:
-            raise Unavailable("the request cannot be kept", "is the disk full?") from error
+            raise Unavailable(N_("the request cannot be kept"), N_("is the disk full?")) from error
 
     return Node(
         state_of=studies.state_of,

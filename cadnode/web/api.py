@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from cadnode import __version__
 from cadnode.audit.event import Recorder
 from cadnode.domain import Priority
+from cadnode.phrases import N_
 from cadnode.receive.identity import is_valid_uid
 from cadnode.web import (
     bulk_api,
@@ -286,7 +287,7 @@ def _add_orders(router: APIRouter, node: Node) -> None:
 
 def _orders(node: Node) -> Orders:
     if node.orders is None:
-        raise Unavailable("no orders are taken here", "ask the node itself")
+        raise Unavailable(N_("no orders are taken here"), N_("ask the node itself"))
     return node.orders
 
 
