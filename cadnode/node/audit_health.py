@@ -60,13 +60,14 @@ class AuditState:
                 failing=False, lasting=True,
             )  # fmt: skip
         if (age_s := _age_s(self.waiting)) > LATE_S:
+            hours = f"{age_s / 3600:.0f}"
             why = f": {self.waiting.problem}" if self.waiting.problem else ""
             yield HealthProblem(
                 "audit_not_forwarded",
                 phrase(
                     "The audit repository has not had the trail for %(hours)s h; lines that "
                     "wait: %(waiting)s%(why)s",
-                    hours=f"{age_s / 3600:.0f}",
+                    hours=hours,
                     waiting=self.waiting.waiting,
                     why=why,
                 ),

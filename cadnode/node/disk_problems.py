@@ -49,13 +49,14 @@ def disk_problems(settings: Settings) -> Iterator[HealthProblem]:
 
 def near_mark(settings: Settings, disk: DiskUse, overview: StorageOverview) -> HealthProblem:
     """The disk is above its high mark."""
+    percent, free_gb = f"{min(disk.percent, 100.0):.0f}", f"{disk.free / 1e9:.1f}"
     return HealthProblem(
         "disk_near_full",
         phrase(
             "The disk is at %(percent)s %% of what the node may fill (%(free_gb)s GB free); at 100 "
             "%% no image is received",
-            percent=f"{min(disk.percent, 100.0):.0f}",
-            free_gb=f"{disk.free / 1e9:.1f}",
+            percent=percent,
+            free_gb=free_gb,
         ),
         phrase(
             "the oldest delivered studies are removed; `cadnode storage` shows which%(why_not)s",

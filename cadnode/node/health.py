@@ -251,9 +251,7 @@ def role_problems(roles: dict[str, Presence], state: NodeState | None) -> Iterat
         elif word != "up":
             said = phrase("The %(name)s is down%(why)s", name=name, why=why)
             if word == "restarting":
-                said = phrase(
-                    "The %(name)s is started again and again%(why)s", name=name, why=why
-                )
+                said = phrase("The %(name)s is started again and again%(why)s", name=name, why=why)
             yield HealthProblem("role_down", said, _ROLE_HINTS[name])
 
 
@@ -328,6 +326,7 @@ def queue_problems(queue: QueueHealth) -> Iterator[HealthProblem]:
     """What waits for too long, and what failed."""
     for name, waiting in queue.delivering.items():
         if waiting.oldest_s > DELIVERY_LATE_S:
+            why = f" ({waiting.why})" if waiting.why else ""
             yield HealthProblem(
                 "destination_away",
                 phrase(
@@ -336,7 +335,7 @@ def queue_problems(queue: QueueHealth) -> Iterator[HealthProblem]:
                     name=name,
                     time=_for(waiting.oldest_s),
                     count=waiting.count,
-                    why=f" ({waiting.why})" if waiting.why else "",
+                    why=why,
                 ),
                 N_(
                     "is it running, does it know this node, is its password right? ask "

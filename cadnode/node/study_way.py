@@ -107,18 +107,17 @@ def _n_tries(found: Sequence[DeliveryTry]) -> int:
 
 def rule_of(rules: Rules) -> str:
     """When a study is read, in words."""
-    otherwise = phrase(
-        "A study is read once nothing has come for %(quiet_s)s s.", quiet_s=f"{rules.quiet_s:g}"
-    )
+    quiet_s, settle_s = f"{rules.quiet_s:g}", f"{rules.settle_s:g}"
+    otherwise = phrase("A study is read once nothing has come for %(quiet_s)s s.", quiet_s=quiet_s)
     if not rules.wanted:
         return otherwise
     views = ", ".join(f"{side} {view}" for side, view in sorted(rules.wanted))
     return phrase(
         "A study is read %(settle_s)s s after its views are here (%(views)s). Where "
         "one does not come, it is read once nothing has come for %(quiet_s)s s.",
-        settle_s=f"{rules.settle_s:g}",
+        settle_s=settle_s,
         views=views,
-        quiet_s=f"{rules.quiet_s:g}",
+        quiet_s=quiet_s,
     )
 
 

@@ -31,6 +31,15 @@ NAMES: Final = {
 """The languages that pages have, each by its own name."""
 DOMAIN: Final = "cadnode"
 FOLDER: Final = "cadnode.web.locale"
+_OF_SCRIPTS: Final = (
+    ".js",
+    "/uploaded.py",
+    "/uploads.py",
+    "/region_desk.py",
+    "/region_pages.py",
+    "/view_pixels.py",
+)
+"""Sources of what scripts say: their own, and what the routes that they ask answer."""
 _ONE_OF_ENGLISH: Final = "n != 1"
 
 
@@ -129,7 +138,7 @@ def language(code: str) -> Language:
             continue
         one = message.id[0] if isinstance(message.id, tuple) else message.id
         forms = message.string if isinstance(message.string, tuple) else (message.string,)
-        if any(name.endswith(".js") for name, _ in message.locations):
+        if any(name.endswith(_OF_SCRIPTS) for name, _ in message.locations):
             scripted.add(one)
         if all(forms) and not message.fuzzy:
             messages[message.context or "", one] = tuple(str(form) for form in forms)

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from cadnode.audit.event import Outcome
 from cadnode.phrases import N_
 from cadnode.web.caller import caller_of
+from cadnode.web.language import current
 from cadnode.web.node import Node, Unavailable
 from cadnode.web.prior_exams import PriorDesk, PriorExam, PriorList, PriorPictures
 from cadnode.web.recording import note_each
@@ -56,7 +57,7 @@ def routes(node: Node, templates: Templates) -> APIRouter:
         return JSONResponse(
             {
                 "prior": prior,
-                "label": exam.label if exam else "Prior",
+                "label": current().said(exam.label if exam else N_("Prior")),
                 "views": [view.as_dict(url) for view in pictures.views],
                 "n_not_shown": pictures.n_not_shown,
             }

@@ -79,7 +79,7 @@ def test_whatever_changes_something_is_no_viewers_but_a_readers_own_word_and_the
     for (method, path), right in RIGHTS.items():
         if method != "GET" and right.role is not None and path not in {*own, *searches, *looks}:
             assert right.role >= Role.OPERATOR
-        if method != "GET":
+        if method != "GET" and path != "/language":  # what pages look like is no event
             assert right.action is not None
 
 
