@@ -32,13 +32,8 @@ NAMES: Final = {
 DOMAIN: Final = "cadnode"
 FOLDER: Final = "cadnode.web.locale"
 _OF_SCRIPTS: Final = (
-    ".js",
-    "/uploaded.py",
-    "/uploads.py",
-    "/region_desk.py",
-    "/region_pages.py",
-    "/view_pixels.py",
-)
+    ".js", "/uploaded.py", "/uploads.py", "/region_desk.py", "/region_pages.py", "/view_pixels.py",
+)  # fmt: skip
 """Sources of what scripts say: their own, and what the routes that they ask answer."""
 _ONE_OF_ENGLISH: Final = "n != 1"
 

@@ -35,7 +35,7 @@ _MARKS: Final[dict[str, Any]] = {
     "tn": (1, 2),
 }
 _JINJA: Final = {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}
-_MARKED: Final = re.compile(r"from cadnode\.phrases import|\b_say\(")
+_MARKED: Final = re.compile(r"from cadnode\.phrases import|current\(\)\.text")
 _COMMENT: Final = ["translators:"]
 
 
@@ -69,9 +69,7 @@ def _sources() -> Iterator[Path]:
             if file.suffix in (".jinja", ".js"):
                 yield file
     for file in sorted(ROOT.rglob("*.py")):
-        if (
-            _HERE not in file.parents and "cadnode.phrases" in file.read_text("utf-8")
-        ) or file.name == "model_figures.py":
+        if _HERE not in file.parents and _MARKED.search(file.read_text("utf-8")):
             yield file
 
 

@@ -14,7 +14,7 @@ from tests.web_cases import PASSWORDS, VIEWERS_TOKEN, Told, known, nobody_known,
 # viewer's.
 ANYBODYS = {
     "GET /health", "GET /static/{file}", "GET /login", "POST /login", "GET /login/openid",
-    "GET /login/openid/begin",
+    "GET /login/openid/begin", "POST /language",
 }  # fmt: skip
 OPERATORS = {
     "POST /api/studies", "POST /needs-you/retry", "POST /needs-you/drop",
