@@ -17,6 +17,7 @@ from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
 from cadnode.web.language import DOMAIN, NAMES
+from cadnode.web.locale.hints import HINTS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _HERE: Final = Path(__file__).resolve().parent
@@ -50,6 +51,10 @@ def template() -> Catalog:
     for name, messages in _messages():
         for _, message, comments, context in messages:
             found.add(message, None, [(name, 0)], auto_comments=comments, context=context)
+    for message in found:
+        one = message.id[0] if isinstance(message.id, tuple) else message.id
+        if one in HINTS:
+            message.auto_comments.append(f"translators: {HINTS[one]}")
     return found
 
 

@@ -18,6 +18,7 @@ from cadnode.web import language
 from cadnode.web.choice import language_of
 from cadnode.web.language import NAMES, Language, answering_in, current
 from cadnode.web.locale import update
+from cadnode.web.locale.hints import HINTS
 from cadnode.web.study import DELIVERY_MEANINGS, State
 from cadnode.web.templating import Templates
 from cadnode.web.words import WORDS
@@ -170,6 +171,8 @@ def test_the_catalogs_have_the_messages_of_the_code() -> None:
     assert wrong == [], "run python -m cadnode.web.locale.update"
     messages = {str(message.id) for message in update.template()}
     assert set(SKIP_MEANINGS.values()) <= messages
+    ones = {m.id[0] if isinstance(m.id, tuple) else m.id for m in update.template()}
+    assert set(HINTS) <= ones
 
 
 @pytest.mark.parametrize("code", [code for code in NAMES if code != "en"])
