@@ -111,7 +111,7 @@ class Language:
 
 @cache
 def _rule(plural: str) -> Any:
-    return gettext.c2py(plural)  # type: ignore[attr-defined]
+    return gettext.c2py(plural)
 
 
 def _form(plural: str, n: int) -> int:
@@ -127,12 +127,13 @@ def language(code: str) -> Language:
     with text.open("rb") as file:
         catalog = read_po(file, locale=code)
     messages: dict[tuple[str, str], tuple[str, ...]] = {}
-    scripted = set()
+    scripted: set[str] = set()
     for message in catalog:
         if not message.id:
             continue
-        one = message.id[0] if isinstance(message.id, tuple) else message.id
-        forms = message.string if isinstance(message.string, tuple) else (message.string,)
+        one = str(message.id if isinstance(message.id, str) else message.id[0])
+        said = message.string or ""
+        forms = (said,) if isinstance(said, str) else tuple(said)
         if any(name.endswith(_OF_SCRIPTS) for name, _ in message.locations):
             scripted.add(one)
         if all(forms) and not message.fuzzy:

@@ -37,6 +37,10 @@ _MARKS: Final[dict[str, Any]] = {
 }
 _JINJA: Final = {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}
 _MARKED: Final = re.compile(r"from cadnode\.phrases import|current\(\)\.text")
+_DULL: Final = (
+    b'"POT-Creation-Date', b'"PO-Revision-Date', b'"Generated-By', b'"Report-Msgid',
+    b'"Last-Translator', b'"Language-Team', b'"Project-Id-Version',
+)  # fmt: skip
 _COMMENT: Final = ["translators:"]
 
 
@@ -86,7 +90,7 @@ def path_of(code: str) -> Path:
 def updated(code: str) -> bytes:
     """A language's catalog as it should be: what it translates, of the messages that there are."""
     found = template()
-    found.locale = code  # type: ignore[assignment]
+    found.locale = code
     if path_of(code).exists():
         with path_of(code).open("rb") as file:
             kept = read_po(file, locale=code)
@@ -103,10 +107,8 @@ def _text(catalog: Catalog) -> bytes:
     written = io.BytesIO()
     catalog.header_comment = f"# {NAMES.get(str(catalog.locale), 'Messages')} of cadnode's pages."
     write_po(written, catalog, width=96, omit_header=False, include_lineno=False)
-    dull = (b'"POT-Creation-Date', b'"PO-Revision-Date', b'"Generated-By', b'"Report-Msgid')
-    dull = (*dull, b'"Last-Translator', b'"Language-Team', b'"Project-Id-Version')
     return b"".join(
-        line for line in written.getvalue().splitlines(keepends=True) if not line.startswith(dull)
+        line for line in written.getvalue().splitlines(keepends=True) if not line.startswith(_DULL)
     )
 
 
