@@ -7,6 +7,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from cadnode.phrases import N_
+
 FloatImage = NDArray[np.float32]
 
 YOUDEN = "youden"
@@ -113,42 +115,46 @@ class SkipReason(StrEnum):
 
 
 SKIP_MEANINGS: dict[SkipReason, str] = {
-    SkipReason.NOT_DICOM: "The file is not DICOM",
-    SkipReason.TRUNCATED: "The file ends before its data set does",
-    SkipReason.NOT_MAMMOGRAPHY: "Modality or SOP class is not mammography",
-    SkipReason.OWN_OUTPUT: "The object was made by this software",
-    SkipReason.NOT_AN_IMAGE: "The object is not an image",
-    SkipReason.TOMOSYNTHESIS: "Tomosynthesis is not read by the models installed",
-    SkipReason.FOR_PROCESSING: "A For Processing image is not displayable as it is",
-    SkipReason.DUPLICATE: "The same image occurs more than once",
-    SkipReason.SUPERSEDED: "Another image of the same view was preferred",
-    SkipReason.IMPLANT: "The breast has an implant that was not displaced",
-    SkipReason.MAGNIFIED_OR_SPOT: "Magnified or spot-compressed views are not read",
-    SkipReason.UNSUPPORTED_VIEW: "The view is neither CC nor MLO",
-    SkipReason.PARTIAL_BREAST: "The image shows a part of the breast only",
-    SkipReason.SPECIMEN: "The image shows a specimen",
-    SkipReason.BIOPSY: "The image belongs to a biopsy or stereotactic procedure",
-    SkipReason.CONTRAST_ENHANCED: "A contrast-enhanced image other than the low-energy one",
-    SkipReason.CAPTURE: "A capture or copy of an image, not the acquired image itself",
-    SkipReason.TOO_SMALL: "The image is too small to hold a whole breast",
-    SkipReason.IMAGE_TYPE: "Image Type does not show a whole-breast mammogram",
-    SkipReason.REJECTED: "A rejection note says that the image is not to be used",
-    SkipReason.UID_CONFLICT: "Different images share this SOP Instance UID",
-    SkipReason.PATIENT_UNKNOWN: "It is unclear which patient the image belongs to",
-    SkipReason.LATERALITY_UNKNOWN: "The side is not stated, or its sources contradict each other",
-    SkipReason.VIEW_UNKNOWN: "The view is not stated, or its sources contradict each other",
-    SkipReason.MULTI_FRAME: "More than one frame",
-    SkipReason.NO_PIXELS: "The object has no pixel data",
-    SkipReason.PIXELS_CORRUPT: "The pixel data cannot be decoded",
-    SkipReason.PIXELS_UNSUPPORTED: "No decoder for the pixel format, or an unusable window or LUT",
-    SkipReason.NOT_GRAYSCALE: "The image is not grayscale",
-    SkipReason.NO_BREAST_FOUND: "No breast was found in the image",
-    SkipReason.NO_MODEL_APPLIES: "No active model reads this kind of image",
-    SkipReason.MODEL_FAILED: "The model failed on this image",
-    SkipReason.NODE_BUSY: "Not read in the promised time: the node is busy; it follows",
-    SkipReason.READING_FAILED: "Not read in the promised time: reading failed so far",
-    SkipReason.MODELS_MISSING: "Not read in the promised time: no models can be loaded",
-    SkipReason.ROI_UNUSABLE: "A marked region could not be used",
+    SkipReason.NOT_DICOM: N_("The file is not DICOM"),
+    SkipReason.TRUNCATED: N_("The file ends before its data set does"),
+    SkipReason.NOT_MAMMOGRAPHY: N_("Modality or SOP class is not mammography"),
+    SkipReason.OWN_OUTPUT: N_("The object was made by this software"),
+    SkipReason.NOT_AN_IMAGE: N_("The object is not an image"),
+    SkipReason.TOMOSYNTHESIS: N_("Tomosynthesis is not read by the models installed"),
+    SkipReason.FOR_PROCESSING: N_("A For Processing image is not displayable as it is"),
+    SkipReason.DUPLICATE: N_("The same image occurs more than once"),
+    SkipReason.SUPERSEDED: N_("Another image of the same view was preferred"),
+    SkipReason.IMPLANT: N_("The breast has an implant that was not displaced"),
+    SkipReason.MAGNIFIED_OR_SPOT: N_("Magnified or spot-compressed views are not read"),
+    SkipReason.UNSUPPORTED_VIEW: N_("The view is neither CC nor MLO"),
+    SkipReason.PARTIAL_BREAST: N_("The image shows a part of the breast only"),
+    SkipReason.SPECIMEN: N_("The image shows a specimen"),
+    SkipReason.BIOPSY: N_("The image belongs to a biopsy or stereotactic procedure"),
+    SkipReason.CONTRAST_ENHANCED: N_("A contrast-enhanced image other than the low-energy one"),
+    SkipReason.CAPTURE: N_("A capture or copy of an image, not the acquired image itself"),
+    SkipReason.TOO_SMALL: N_("The image is too small to hold a whole breast"),
+    SkipReason.IMAGE_TYPE: N_("Image Type does not show a whole-breast mammogram"),
+    SkipReason.REJECTED: N_("A rejection note says that the image is not to be used"),
+    SkipReason.UID_CONFLICT: N_("Different images share this SOP Instance UID"),
+    SkipReason.PATIENT_UNKNOWN: N_("It is unclear which patient the image belongs to"),
+    SkipReason.LATERALITY_UNKNOWN: N_(
+        "The side is not stated, or its sources contradict each other"
+    ),
+    SkipReason.VIEW_UNKNOWN: N_("The view is not stated, or its sources contradict each other"),
+    SkipReason.MULTI_FRAME: N_("More than one frame"),
+    SkipReason.NO_PIXELS: N_("The object has no pixel data"),
+    SkipReason.PIXELS_CORRUPT: N_("The pixel data cannot be decoded"),
+    SkipReason.PIXELS_UNSUPPORTED: N_(
+        "No decoder for the pixel format, or an unusable window or LUT"
+    ),
+    SkipReason.NOT_GRAYSCALE: N_("The image is not grayscale"),
+    SkipReason.NO_BREAST_FOUND: N_("No breast was found in the image"),
+    SkipReason.NO_MODEL_APPLIES: N_("No active model reads this kind of image"),
+    SkipReason.MODEL_FAILED: N_("The model failed on this image"),
+    SkipReason.NODE_BUSY: N_("Not read in the promised time: the node is busy; it follows"),
+    SkipReason.READING_FAILED: N_("Not read in the promised time: reading failed so far"),
+    SkipReason.MODELS_MISSING: N_("Not read in the promised time: no models can be loaded"),
+    SkipReason.ROI_UNUSABLE: N_("A marked region could not be used"),
 }
 
 

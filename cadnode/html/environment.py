@@ -20,7 +20,8 @@ BY_PREFERENCE: Final = "screen and (prefers-color-scheme:dark)"
 def environment(package: str, *, dark: str) -> Environment:
     """The templates in the folder `templates` of `package`, and the shared ones.
 
-    Values are escaped, and one that a template needs and is not given is an error.
+    Values are escaped, and one that a template needs and is not given is an error. Texts are in
+    English, `lang`, unless a caller installs translations.
     """
     found = Environment(
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("cadnode.html")]),
@@ -28,6 +29,9 @@ def environment(package: str, *, dark: str) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
-    found.globals.update(version=__version__, dark=dark)
+    found.policies["ext.i18n.trimmed"] = True
+    found.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
+    found.globals.update(version=__version__, dark=dark, lang="en")
     return found

@@ -8,6 +8,7 @@ from typing import Any, Final
 from cadnode.audit import files
 from cadnode.audit.files import LostEvents
 from cadnode.audit.forwarder import Backlog, backlog
+from cadnode.phrases import N_, phrase
 from cadnode.settings import Settings
 from cadnode.web.node import HealthProblem
 
@@ -43,26 +44,40 @@ class AuditState:
         """What is wrong with the trail."""
         if self.lost.waiting:
             yield HealthProblem(
-                "audit_lost", f"Events that the audit trail lacks: {self.lost.waiting}",
-                "is the disk of storage.folder full or failing, or STORAGE/audit not the node's? "
-                "the trail says how many when it can be written again", failing=False,
+                "audit_lost",
+                phrase("Events that the audit trail lacks: %(waiting)s", waiting=self.lost.waiting),
+                N_(
+                    "is the disk of storage.folder full or failing, or STORAGE/audit not the "
+                    "node's? the trail says how many when it can be written again"
+                ),
+                failing=False,
                 lasting=True,
-            )  # fmt: skip
+            )
         elif time.time() - self.lost.at < LOOKS_BACK_S:
             yield HealthProblem(
-                "audit_lost", "Events of the last day are missing in the audit trail",
-                "`cadnode audit show` says how many and where (events lost)",
+                "audit_lost", N_("Events of the last day are missing in the audit trail"),
+                N_("`cadnode audit show` says how many and where (events lost)"),
                 failing=False, lasting=True,
             )  # fmt: skip
         if (age_s := _age_s(self.waiting)) > LATE_S:
+            hours = f"{age_s / 3600:.0f}"
             why = f": {self.waiting.problem}" if self.waiting.problem else ""
             yield HealthProblem(
                 "audit_not_forwarded",
-                f"The audit repository has not had the trail for {age_s / 3600:.0f} h; lines that "
-                f"wait: {self.waiting.waiting}{why}",
-                "is it running, and are audit.syslog_host, syslog_ca_file and our certificate "
-                "right? nothing is lost meanwhile", failing=False, lasting=True,
-            )  # fmt: skip
+                phrase(
+                    "The audit repository has not had the trail for %(hours)s h; lines that "
+                    "wait: %(waiting)s%(why)s",
+                    hours=hours,
+                    waiting=self.waiting.waiting,
+                    why=why,
+                ),
+                N_(
+                    "is it running, and are audit.syslog_host, syslog_ca_file and our "
+                    "certificate right? nothing is lost meanwhile"
+                ),
+                failing=False,
+                lasting=True,
+            )
 
 
 def _backlog(settings: Settings) -> Backlog:

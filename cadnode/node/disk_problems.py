@@ -7,6 +7,7 @@ from typing import Final
 from cadnode.node import storage_overview
 from cadnode.node.storage_account import DiskUse
 from cadnode.node.storage_overview import StorageOverview
+from cadnode.phrases import N_, phrase
 from cadnode.settings import Settings
 from cadnode.web.node import HealthProblem
 
@@ -20,40 +21,54 @@ def disk_problems(settings: Settings) -> Iterator[HealthProblem]:
         disk, overview = storage_overview.disk_now(settings)
     except OSError:
         yield HealthProblem(
-            "disk_away", "The storage folder cannot be looked at",
-            "is its disk mounted? nothing is received or read without it",
+            "disk_away", N_("The storage folder cannot be looked at"),
+            N_("is its disk mounted? nothing is received or read without it"),
         )  # fmt: skip
         return
     if not disk.has_room:
         yield HealthProblem(
-            "disk_low", f"Less than {settings.storage.min_free_gb} GB of disk are free",
-            "images are refused (A700, Out of Resources): make room in storage.folder"
-            + _why_not(settings, overview),
-        )  # fmt: skip
+            "disk_low",
+            phrase(
+                "Less than %(min_free_gb)s GB of disk are free",
+                min_free_gb=settings.storage.min_free_gb,
+            ),
+            phrase(
+                "images are refused (A700, Out of Resources): make room in "
+                "storage.folder%(why_not)s",
+                why_not=_why_not(settings, overview),
+            ),
+        )
     elif disk.percent >= settings.retention.high_mark_percent:
         yield near_mark(settings, disk, overview)
     elif _is_late(settings, overview):
         yield HealthProblem(
-            "retention_late", "The storage folder was not looked through for a long time",
-            "the log says why (retention_failed)", failing=False,
+            "retention_late", N_("The storage folder was not looked through for a long time"),
+            N_("the log says why (retention_failed)"), failing=False,
         )  # fmt: skip
 
 
 def near_mark(settings: Settings, disk: DiskUse, overview: StorageOverview) -> HealthProblem:
     """The disk is above its high mark."""
+    percent, free_gb = f"{min(disk.percent, 100.0):.0f}", f"{disk.free / 1e9:.1f}"
     return HealthProblem(
         "disk_near_full",
-        f"The disk is at {min(disk.percent, 100.0):.0f} % of what the node may fill "
-        f"({disk.free / 1e9:.1f} GB free); at 100 % no image is received",
-        "the oldest delivered studies are removed; `cadnode storage` shows which"
-        + _why_not(settings, overview),
+        phrase(
+            "The disk is at %(percent)s %% of what the node may fill (%(free_gb)s GB free); at 100 "
+            "%% no image is received",
+            percent=percent,
+            free_gb=free_gb,
+        ),
+        phrase(
+            "the oldest delivered studies are removed; `cadnode storage` shows which%(why_not)s",
+            why_not=_why_not(settings, overview),
+        ),
     )
 
 
 def _why_not(settings: Settings, overview: StorageOverview) -> str:
     if not settings.retention.enabled:
-        return "; nothing is removed: retention.enabled is false"
-    return f"; {overview.blocked}" if overview.blocked else ""
+        return N_("; nothing is removed: retention.enabled is false")
+    return phrase("; %(blocked)s", blocked=overview.blocked) if overview.blocked else ""
 
 
 def _is_late(settings: Settings, overview: StorageOverview) -> bool:

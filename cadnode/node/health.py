@@ -21,6 +21,7 @@ from cadnode.node.role_status import Presence
 from cadnode.node.supervise import ROLES
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
 from cadnode.node.worker_state import NodeState
+from cadnode.phrases import N_, nphrase, phrase
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.requests import GOOD, FetchCode
 from cadnode.settings import Settings
@@ -33,8 +34,10 @@ FETCH_LATE_S: Final = 600.0
 READING_LATE_S: Final = 1800.0
 
 _ROLE_HINTS: Final = {
-    "listener": "no images are received; is listener.port taken? `cadnode check` and the log say",
-    "worker": "images are received, but not read; `cadnode check` and the node's log say why",
+    "listener": N_(
+        "no images are received; is listener.port taken? `cadnode check` and the log say"
+    ),
+    "worker": N_("images are received, but not read; `cadnode check` and the node's log say why"),
     "web": "",
 }
 
@@ -184,8 +187,8 @@ class HealthCheck:
 
 
 _JOBS_AWAY: Final = HealthProblem(
-    "jobs_away", "The job database does not answer",
-    "images are still received; is jobs.database_url right, and the database running?",
+    "jobs_away", N_("The job database does not answer"),
+    N_("images are still received; is jobs.database_url right, and the database running?"),
 )  # fmt: skip
 
 
@@ -222,43 +225,54 @@ def role_problems(roles: dict[str, Presence], state: NodeState | None) -> Iterat
         word = role_word(name, role, state)
         if word == "up" and role.is_restarting:
             yield HealthProblem(
-                "role_died", f"The {name} died a moment ago and runs again{why}",
-                "the node's log says why", failing=False,
-            )  # fmt: skip
+                "role_died",
+                phrase("The %(name)s died a moment ago and runs again%(why)s", name=name, why=why),
+                N_("the node's log says why"),
+                failing=False,
+            )
         elif word == "hanging":
             yield HealthProblem(
-                "role_hangs", f"The {name} hangs: {role.hangs}",
-                "the node starts it again by itself; the log says more (role_hung)",
+                "role_hangs", phrase("The %(name)s hangs: %(hangs)s", name=name, hangs=role.hangs),
+                N_("the node starts it again by itself; the log says more (role_hung)"),
             )  # fmt: skip
         elif word == "waiting":
             yield HealthProblem(
-                "role_waiting", f"The {name} waits: {role.waits_for}",
-                "it goes on by itself as soon as that is over",
-            )  # fmt: skip
+                "role_waiting",
+                phrase("The %(name)s waits: %(waits_for)s", name=name, waits_for=role.waits_for),
+                N_("it goes on by itself as soon as that is over"),
+            )
         elif word == "starting":
             yield HealthProblem(
-                "role_starting", f"The {name} is starting", "it loads its models", failing=False
+                "role_starting",
+                phrase("The %(name)s is starting", name=name),
+                N_("it loads its models"),
+                failing=False,
             )
         elif word != "up":
-            how = "is started again and again" if word == "restarting" else "is down"
-            yield HealthProblem("role_down", f"The {name} {how}{why}", _ROLE_HINTS[name])
+            said = phrase("The %(name)s is down%(why)s", name=name, why=why)
+            if word == "restarting":
+                said = phrase("The %(name)s is started again and again%(why)s", name=name, why=why)
+            yield HealthProblem("role_down", said, _ROLE_HINTS[name])
 
 
 def _why_it_died(role: Presence) -> str:
     if role.error:
         return f": {role.error}"
     if role.hung:
-        return f" (it hung: {role.hung})"
-    return "" if role.exit_code is None else f" (exit code {role.exit_code})"
+        return phrase(" (it hung: %(hung)s)", hung=role.hung)
+    if role.exit_code is None:
+        return ""
+    return phrase(" (exit code %(code)s)", code=role.exit_code)
 
 
 def set_aside_problems(aside: Iterable[tuple[str, SetAsideCode]]) -> Iterator[HealthProblem]:
     """Studies that killed or hung the worker, and are not read again by themselves."""
     for code, count in sorted(Counter(code for _, code in aside).items()):
         yield HealthProblem(
-            f"study_set_aside_{code}", f"{code.meaning}: {count}",
-            "the study's page names it; ask for it again when the cause is gone",
-        )  # fmt: skip
+            f"study_set_aside_{code}",
+            phrase("%(meaning)s: %(count)s", meaning=code.meaning, count=count),
+            N_("the study's page names it; ask for it again when the cause is gone"),
+        )
 
 
 def job_database_problems(
@@ -267,16 +281,24 @@ def job_database_problems(
     """What became of a job database of the last day: one that was damaged, or lost something."""
     for name, _ in damaged:
         yield HealthProblem(
-            "jobs_damaged", f"The job database was damaged and made anew; the old one is {name}",
-            "what was read and delivered is known from the results; is the disk failing?",
+            "jobs_damaged",
+            phrase(
+                "The job database was damaged and made anew; the old one is %(name)s", name=name
+            ),
+            N_("what was read and delivered is known from the results; is the disk failing?"),
             failing=False,
-        )  # fmt: skip
+        )
     if n_taken_up:
         yield HealthProblem(
             "deliveries_taken_up",
-            f"Results that the job database had lost, and that are delivered now: {n_taken_up}",
-            "was the job database removed, or an older copy restored?", failing=False,
-        )  # fmt: skip
+            phrase(
+                "Results that the job database had lost, and that are delivered now: "
+                "%(n_taken_up)s",
+                n_taken_up=n_taken_up,
+            ),
+            N_("was the job database removed, or an older copy restored?"),
+            failing=False,
+        )
 
 
 def lasting_problems(settings: Settings) -> Iterator[HealthProblem]:
@@ -294,61 +316,106 @@ def model_problems(state: NodeState | None) -> Iterator[HealthProblem]:
     """What is wrong with the models that a worker should use."""
     if state is not None and state.problem is not None:
         yield HealthProblem(
-            "models_refused", f"Models cannot be loaded: {state.problem.message}",
-            "the node keeps the previous models; `cadnode check` gives details",
-        )  # fmt: skip
+            "models_refused",
+            phrase("Models cannot be loaded: %(message)s", message=state.problem.message),
+            N_("the node keeps the previous models; `cadnode check` gives details"),
+        )
 
 
 def queue_problems(queue: QueueHealth) -> Iterator[HealthProblem]:
     """What waits for too long, and what failed."""
     for name, waiting in queue.delivering.items():
         if waiting.oldest_s > DELIVERY_LATE_S:
+            why = f" ({waiting.why})" if waiting.why else ""
             yield HealthProblem(
                 "destination_away",
-                f"{name} has not taken a result for {_for(waiting.oldest_s)}; "
-                f"results that wait: {waiting.count}{f' ({waiting.why})' if waiting.why else ''}",
-                "is it running, does it know this node, is its password right? ask `cadnode check`",
-            )  # fmt: skip
+                phrase(
+                    "%(name)s has not taken a result for %(time)s; results that wait: "
+                    "%(count)s%(why)s",
+                    name=name,
+                    time=_for(waiting.oldest_s),
+                    count=waiting.count,
+                    why=why,
+                ),
+                N_(
+                    "is it running, does it know this node, is its password right? ask "
+                    "`cadnode check`"
+                ),
+            )
     for one in sorted(queue.undelivered):
-        how = "refused" if one.word == "refused" else "was away for too long for"
-        results = "1 result" if one.count == 1 else f"{one.count} results"
         why = f" ({one.reason})" if one.reason else ""
-        again = "they are tried daily; " if one.is_retried else ""
-        yield HealthProblem(
-            f"delivery_{one.word}", f"{one.destination} {how} {results}{why}",
-            f"{again}`cadnode deliveries list` names them; `cadnode studies retry` sends them now, "
-            "`cadnode studies drop` gives them up", failing=False, lasting=True,
-        )  # fmt: skip
+        words = {"name": one.destination, "why": why}
+        if one.word == "refused":
+            said = nphrase(
+                "%(name)s refused %(n)s result%(why)s", "%(name)s refused %(n)s results%(why)s",
+                one.count, **words,
+            )  # fmt: skip
+        else:
+            said = nphrase(
+                "%(name)s was away for too long for %(n)s result%(why)s",
+                "%(name)s was away for too long for %(n)s results%(why)s", one.count, **words,
+            )  # fmt: skip
+        hint = N_(
+            "`cadnode deliveries list` names them; `cadnode studies retry` sends them now, "
+            "`cadnode studies drop` gives them up"
+        )
+        if one.is_retried:
+            hint = N_(
+                "they are tried daily; `cadnode deliveries list` names them; `cadnode studies "
+                "retry` sends them now, `cadnode studies drop` gives them up"
+            )
+        yield HealthProblem(f"delivery_{one.word}", said, hint, failing=False, lasting=True)
     for name, one_is_asked in queue.committing.items():
         if n_overdue := one_is_asked.n_overdue:
-            results = "1 result" if n_overdue == 1 else f"{n_overdue} results"
+            results = nphrase("%(n)s result", "%(n)s results", n_overdue)
             yield HealthProblem(
                 "commitment_overdue",
-                f"{name} stored {results} and did not confirm in time that it keeps them; the "
-                f"oldest waits for {_for(one_is_asked.waiting.oldest_s)}",
-                "can it reach this node's listener, and does it know our AE title and port for "
-                "storage commitment? it is asked again by itself", failing=False, lasting=True,
-            )  # fmt: skip
+                phrase(
+                    "%(name)s stored %(results)s and did not confirm in time that it keeps "
+                    "them; the oldest waits for %(time)s",
+                    name=name,
+                    results=results,
+                    time=_for(one_is_asked.waiting.oldest_s),
+                ),
+                N_(
+                    "can it reach this node's listener, and does it know our AE title and port "
+                    "for storage commitment? it is asked again by itself"
+                ),
+                failing=False,
+                lasting=True,
+            )
     if queue.reading.oldest_s > READING_LATE_S:
         yield HealthProblem(
-            "reading_late", f"A study has waited for {_for(queue.reading.oldest_s)} to be read",
-            f"studies that wait: {queue.reading.count}", failing=False,
-        )  # fmt: skip
+            "reading_late",
+            phrase("A study has waited for %(time)s to be read", time=_for(queue.reading.oldest_s)),
+            phrase("studies that wait: %(count)s", count=queue.reading.count),
+            failing=False,
+        )
     if queue.fetching.oldest_s > FETCH_LATE_S:
         yield HealthProblem(
-            "source_away", f"A study has waited for {_for(queue.fetching.oldest_s)} to be fetched",
-            "is its source running, and are user, password or token right?", failing=False,
-        )  # fmt: skip
+            "source_away",
+            phrase(
+                "A study has waited for %(time)s to be fetched", time=_for(queue.fetching.oldest_s)
+            ),
+            N_("is its source running, and are user, password or token right?"),
+            failing=False,
+        )
     for code, count in queue.not_fetched:
         yield HealthProblem(
-            "fetch_failed", f"Studies of the last day that could not be fetched: {count}",
-            code.meaning, failing=False,
-        )  # fmt: skip
+            "fetch_failed",
+            phrase("Studies of the last day that could not be fetched: %(count)s", count=count),
+            code.meaning,
+            failing=False,
+        )
     if queue.failed:
         yield HealthProblem(
-            "reading_failed", f"Studies of the last day that could not be read: {queue.failed}",
-            "the log says why (study_failed)", failing=False,
-        )  # fmt: skip
+            "reading_failed",
+            phrase(
+                "Studies of the last day that could not be read: %(failed)s", failed=queue.failed
+            ),
+            N_("the log says why (study_failed)"),
+            failing=False,
+        )
 
 
 def _damaged_since(database_url: str, since: float) -> list[tuple[str, float]]:

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from cadnode.log import get_logger
 from cadnode.node import worker_state
 from cadnode.node.results import Results
+from cadnode.phrases import N_
 from cadnode.settings import Settings
 from cadnode.web.models import (
     AgreementShown,
@@ -114,8 +115,8 @@ class ModelDesk:
         except (subprocess.SubprocessError, OSError, ValueError) as error:
             log.error("models_not_asked", error=error)
             raise Unavailable(
-                "the models could not be looked at",
-                "`cadnode models list` says more; try again when the machine has less to do",
+                N_("the models could not be looked at"),
+                N_("`cadnode models list` says more; try again when the machine has less to do"),
             ) from None
         if "error" in answer:
             raise ModelRefused(str(answer["error"]))
@@ -179,4 +180,6 @@ def _checked(answer: dict[str, Any], key: str, kind: type[Shown]) -> Shown:
     try:
         return kind.model_validate(answer.get(key))
     except ValidationError:
-        raise Unavailable("the models could not be looked at", "see the node's log") from None
+        raise Unavailable(
+            N_("the models could not be looked at"), N_("see the node's log")
+        ) from None

@@ -34,6 +34,7 @@ from cadnode.node.results import Results
 from cadnode.node.several_orders import SeveralOrders
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
 from cadnode.node.workflow import ARRIVALS
+from cadnode.phrases import N_, phrase
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 from cadnode.web.deliveries import Delivery, DeliveryFilter, Ordered, OrderRefused, Orders
@@ -104,8 +105,8 @@ class DeliveryDesk:
             is_reading = not entries and is_here
             if not (entries or is_here or is_fetching) and self._fetches.is_unknown(study):
                 raise OrderRefused(
-                    "it is not known any more from where the study was asked for",
-                    "press Read with cadnode in Orthanc, or send it",
+                    N_("it is not known any more from where the study was asked for"),
+                    N_("press Read with cadnode in Orthanc, or send it"),
                 )
             if is_reading:
                 options: Any = {"workflow_name": "consider", "queue_name": ARRIVALS}
@@ -176,7 +177,8 @@ class DeliveryDesk:
         entries = [*_of(destination, owed), *self._untried(study, destination)]
         if not entries:
             raise OrderRefused(
-                "nothing of this study is undelivered", "`cadnode deliveries list` shows what is"
+                N_("nothing of this study is undelivered"),
+                N_("`cadnode deliveries list` shows what is"),
             )
         for entry in entries:
             reason = f"dropped by {by}: {words}"
@@ -199,8 +201,8 @@ class DeliveryDesk:
         is_here = bool(self._spool.instances(study)) or self._results.of_study(study).is_dir()
         if not is_here and not self._fetches.has_failed(study):
             raise OrderRefused(
-                "the node has never received anything of this study",
-                "`cadnode studies list` shows the studies; name one by its key or UID",
+                N_("the node has never received anything of this study"),
+                N_("`cadnode studies list` shows the studies; name one by its key or UID"),
             )
         return study
 
@@ -215,14 +217,19 @@ class DeliveryDesk:
         except SettingsError:
             names = ", ".join(d.name for d in self._settings.destinations) or "none"
             raise OrderRefused(
-                f"no destination {destination!r} is configured",
-                f"configured: {names}; what is owed to another one can only be dropped",
+                phrase(
+                    "no destination %(destination)s is configured", destination=repr(destination)
+                ),
+                phrase(
+                    "configured: %(names)s; what is owed to another one can only be dropped",
+                    names=names,
+                ),
             ) from None
 
     def _newest(self, study: str) -> str:
         newest = self._results.predecessor(study, "")
         if not newest:
-            raise OrderRefused("the study has no result", "`cadnode studies show` says why")
+            raise OrderRefused(N_("the study has no result"), N_("`cadnode studies show` says why"))
         return newest
 
     def _untried(self, study: str, destination: str) -> list[Undelivered]:
@@ -279,7 +286,7 @@ def reason_of(why: str) -> str:
     words = " ".join(why.split())
     if not words.isprintable() or not words or len(words) > MOST_WORDS:
         hint = f"say in one line of at most {MOST_WORDS} characters why, without patient data"
-        raise OrderRefused("a delivery is not dropped without a reason", hint)
+        raise OrderRefused(N_("a delivery is not dropped without a reason"), hint)
     return words
 
 

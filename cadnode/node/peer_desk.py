@@ -22,6 +22,7 @@ from cadnode.node import checks
 from cadnode.node.check import Check, CheckVerdict
 from cadnode.node.deliveries import profile_of
 from cadnode.node.destination_tally import Tallies
+from cadnode.phrases import N_
 from cadnode.settings import Destination, Settings, Source
 from cadnode.settings.sections import ListenerPeer
 from cadnode.web.deliveries import Delivery, DeliveryFilter
@@ -117,8 +118,8 @@ class PeerDesk:
                 if known == name and (peer := self._asked_of(name, sender)) is not None:
                     return lambda: _sender_check(peer)
         raise UnknownPeer(
-            "there is no such peer, or no address to ask",
-            "destinations, sources and listener.peers of the configuration are asked",
+            N_("there is no such peer, or no address to ask"),
+            N_("destinations, sources and listener.peers of the configuration are asked"),
         )
 
     def _undelivered(self) -> Counter[tuple[str, str]] | None:
@@ -195,11 +196,11 @@ class PeerDesk:
 
 def _demands(one: ListenerPeer) -> Iterator[str]:
     if one.ae_title is None:
-        yield "Any AE title is taken from this address."
+        yield N_("Any AE title is taken from this address.")
     if one.certificate_sha256:
-        yield "It has to show its certificate."
+        yield N_("It has to show its certificate.")
     if one.username:
-        yield "It has to show a user and a passcode."
+        yield N_("It has to show a user and a passcode.")
 
 
 def _sender_check(peer: DicomPeer) -> Check:

@@ -25,6 +25,7 @@ from cadnode.errors import CadnodeError
 from cadnode.files import write_whole
 from cadnode.log import get_logger
 from cadnode.node.in_place import InPlace
+from cadnode.phrases import N_
 
 SET_ASIDE_AFTER: Final = 3
 ALIBI_S: Final = 3600.0  # deaths elsewhere speak for a study when they are this close
@@ -94,9 +95,11 @@ class SetAsideCode(StrEnum):
     def meaning(self) -> str:
         """For people."""
         return {
-            SetAsideCode.KILLS: "The worker died each time it read this study; it was set aside",
-            SetAsideCode.HANGS: "Reading this study did not end in time; it was set aside",
-            SetAsideCode.MEMORY: "Reading this study took all memory; it was set aside",
+            SetAsideCode.KILLS: N_(
+                "The worker died each time it read this study; it was set aside"
+            ),
+            SetAsideCode.HANGS: N_("Reading this study did not end in time; it was set aside"),
+            SetAsideCode.MEMORY: N_("Reading this study took all memory; it was set aside"),
         }[self]
 
 

@@ -17,6 +17,7 @@ from cadnode.domain import Box
 from cadnode.files import make_folder, sync_folder, write_whole
 from cadnode.node.results import Results
 from cadnode.node.study_gate import StudyGate
+from cadnode.phrases import N_, phrase
 from cadnode.web.deliveries import OrderRefused
 from cadnode.web.node import Unavailable
 from cadnode.web.reader_verdicts import MOST_WORDS, ReaderVerdict, VerdictBook, VerdictWord
@@ -60,15 +61,20 @@ class VerdictStore:
         study = key_of(name)
         with self._gate.passing(study):
             if not self._results.of_content(study, verdict.content).is_dir():
-                raise OrderRefused("this result is not here any more", "load the page again")
+                raise OrderRefused(
+                    N_("this result is not here any more"), N_("load the page again")
+                )
             if len(self.of_study(study)) >= MOST_WORDS:
                 raise OrderRefused(
-                    f"{MOST_WORDS} verdicts were given on this study", "no more are kept"
+                    phrase("%(n)s verdicts were given on this study", n=MOST_WORDS),
+                    N_("no more are kept"),
                 )
             try:
                 _append(_file(self._storage, study), verdict)
             except OSError:
-                raise Unavailable("the verdict cannot be kept", "is the disk full?") from None
+                raise Unavailable(
+                    N_("the verdict cannot be kept"), N_("is the disk full?")
+                ) from None
 
 
 def strip(storage: Path, study: str, images: Set[str]) -> None:

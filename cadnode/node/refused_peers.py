@@ -17,6 +17,7 @@ from typing import Final
 
 from cadnode.association_failures import told_of_caller
 from cadnode.files import write_whole
+from cadnode.phrases import N_, nphrase, phrase
 from cadnode.receive.witness import AuditWitness
 from cadnode.web.node import HealthProblem
 
@@ -129,14 +130,20 @@ def refused_problems(storage: Path) -> Iterator[HealthProblem]:
     for one in found[:_SHOWN]:
         told = told_of_caller(one.code)
         if told is not None:
-            times = "once" if one.count == 1 else f"{one.count} times"
+            times = nphrase("once", "%(n)s times", one.count)
             yield HealthProblem(
                 f"peer_refused_{one.code}",
-                f"{one.name} was turned away {times} within the last hour: it {told.words}",
-                told.hint, failing=False,
-            )  # fmt: skip
+                phrase(
+                    "%(name)s was turned away %(times)s within the last hour: it %(words)s",
+                    name=one.name,
+                    times=times,
+                    words=told.words,
+                ),
+                told.hint,
+                failing=False,
+            )
     if len(found) > _SHOWN:
         yield HealthProblem(
-            "peers_refused", f"Further peers were turned away: {len(found) - _SHOWN}",
-            "`cadnode audit show` names them", failing=False,
+            "peers_refused", phrase("Further peers were turned away: %(n)s", n=len(found) - _SHOWN),
+            N_("`cadnode audit show` names them"), failing=False,
         )  # fmt: skip

@@ -21,6 +21,7 @@ from cadnode.node.jobs import REGIONS, JobLookup, JobsUnavailable, region_id
 from cadnode.node.results import Results
 from cadnode.node.study_gate import StudyGate
 from cadnode.node.study_state import delivery_word
+from cadnode.phrases import N_, phrase
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 from cadnode.web.node import Unavailable, jobs_away
@@ -62,7 +63,12 @@ class Pace:
             times = self._asked.setdefault(who, deque(maxlen=MOST_A_MINUTE))
             if len(times) == MOST_A_MINUTE and now - times[0] < _MINUTE_S:
                 raise RegionRefused(
-                    429, f"more than {MOST_A_MINUTE} regions in a minute", "go on in a minute"
+                    429,
+                    phrase(
+                        "more than %(n)s regions in a minute",
+                        n=MOST_A_MINUTE,
+                    ),
+                    N_("go on in a minute"),
                 )
             times.append(now)
 
@@ -116,7 +122,9 @@ class RegionDesk:
             try:
                 order, is_new = self._regions.put(study, wanted)
             except OSError as error:
-                raise Unavailable("the region cannot be kept", "is the disk full?") from error
+                raise Unavailable(
+                    N_("the region cannot be kept"), N_("is the disk full?")
+                ) from error
         if is_new or self._is_without_job(study, order):
             self._enqueue(study, order)
         is_running = role_status.look(self._storage, "worker").is_up
@@ -145,14 +153,14 @@ class RegionDesk:
         path = self._spool.folder_of(study) / f"{view}.dcm"
         if not KEY.fullmatch(view) or not path.is_file():
             raise RegionRefused(
-                404, "the node has no such view of this study",
-                "its images may have been removed; name a view that the study's page shows",
+                404, N_("the node has no such view of this study"),
+                N_("its images may have been removed; name a view that the study's page shows"),
             )  # fmt: skip
         try:
             return read_instance(path, read_for_processing=self._settings.reading.for_processing)
         except (NotProcessable, OSError):
             hint = "draw on a mammogram that the result has a score of"
-            raise RegionRefused(422, "this image is not read", hint) from None
+            raise RegionRefused(422, N_("this image is not read"), hint) from None
 
     def _exam_of(self, study: str, uid: str) -> str:
         """The newest exam that has that image, as a path below the study's results."""
@@ -166,8 +174,8 @@ class RegionDesk:
     def _refuse_too_many(self, study: str) -> None:
         if len(self._regions.of_study(study)) >= MOST_OF_STUDY:
             raise RegionRefused(
-                409, f"the study has {MOST_OF_STUDY} regions already",
-                "look at these; further ones can be assessed with `cadnode read --roi`",
+                409, phrase("the study has %(n)s regions already", n=MOST_OF_STUDY),
+                N_("look at these; further ones can be assessed with `cadnode read --roi`"),
             )  # fmt: skip
         try:
             n_waiting = len(self._progress.open_jobs("region"))
@@ -175,7 +183,9 @@ class RegionDesk:
             raise jobs_away() from error
         if n_waiting >= MOST_WAITING:
             raise RegionRefused(
-                429, f"{n_waiting} regions wait already", "try again when these are assessed"
+                429,
+                phrase("%(n)s regions wait already", n=n_waiting),
+                N_("try again when these are assessed"),
             )
 
     def _is_without_job(self, study: str, order: RegionOrder) -> bool:
@@ -231,9 +241,14 @@ def _inside(draft: RegionDraft, mammogram: Mammogram) -> tuple[tuple[float, floa
     xs, ys = [x for x, _ in points], [y for _, y in points]
     if not points or max(xs) - min(xs) < 1 or max(ys) - min(ys) < 1 or not _area(points):
         raise RegionRefused(
-            422, f"the region has no area in this view of {width} × {height} pixels",
-            "give two opposite corners in it, or the points of a closed outline",
-        )  # fmt: skip
+            422,
+            phrase(
+                "the region has no area in this view of %(width)s × %(height)s pixels",
+                width=width,
+                height=height,
+            ),
+            N_("give two opposite corners in it, or the points of a closed outline"),
+        )
     return points
 
 

@@ -27,6 +27,7 @@ from cadnode.node.poison import Casualties, StudySetAside
 from cadnode.node.readers import choices_of
 from cadnode.node.results import Results
 from cadnode.node.turns import Turns
+from cadnode.phrases import N_
 from cadnode.reading import Readers
 from cadnode.reading.asked_region import assess_region, threshold_of
 from cadnode.report.answer import write_answer
@@ -38,7 +39,10 @@ from cadnode.settings import Settings
 from cadnode.web.regions import RegionScore
 
 _CACHED_BYTES: Final = 256 << 20
-_BROKE: Final = ("region_failed", "The assessment failed each time it was tried; the log says how")
+_BROKE: Final = (
+    "region_failed",
+    N_("The assessment failed each time it was tried; the log says how"),
+)
 
 log = get_logger("worker")
 Files = Callable[[str], Sequence[Path]]
@@ -242,8 +246,8 @@ def _scores(result: ExamResult, mammogram: Mammogram, readers: Readers) -> tuple
 
 def _absent(result: ExamResult) -> tuple[tuple[str, str], ...]:
     """The systems without a score, and why, as far as it is known."""
-    idle = "it found nothing in the region that it reads"
-    none = "no model of it is active"
+    idle = N_("it found nothing in the region that it reads")
+    none = N_("no model of it is active")
     return tuple(
         (status.system.value, plain(status.reason) or (idle if status.active else none))
         for status in result.systems

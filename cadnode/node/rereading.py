@@ -16,6 +16,7 @@ from cadnode.node.header_index import HeaderIndex
 from cadnode.node.jobs import JobLookup, JobsUnavailable, process_ids
 from cadnode.node.study_gate import StudyGate
 from cadnode.node.workflow import ARRIVALS
+from cadnode.phrases import N_
 from cadnode.receive.spool import Spool
 from cadnode.receive.way_log import Passed, WayEntry, WayLog
 from cadnode.settings import Settings
@@ -60,14 +61,15 @@ class Rereading:
         files = self._headers.files(study)
         if not files:
             raise OrderRefused(
-                "the study's images are not on this node any more",
-                "send them again, or press Read with cadnode in Orthanc",
+                N_("the study's images are not on this node any more"),
+                N_("send them again, or press Read with cadnode in Orthanc"),
             )
         content = readiness.content_of(files, self._spool.removed(study))
         if not content:
-            raise OrderRefused("the study holds no mammograms", "there is nothing to read")
+            raise OrderRefused(N_("the study holds no mammograms"), N_("there is nothing to read"))
         jobs = self._progress.find(process_ids(study, content))
         if any(job.is_open for job in jobs.values()):
             raise OrderRefused(
-                "the study is being read already, or waits for its turn", "its page shows how far"
+                N_("the study is being read already, or waits for its turn"),
+                N_("its page shows how far"),
             )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
+from cadnode.phrases import N_
 from cadnode.web.deliveries import Act, Ordered, OrderRefused
 from cadnode.web.node import Unavailable
 
@@ -35,7 +36,9 @@ class SeveralOrders:
             done = self._desk.retry_owed(key, destination, owed)
             if done.deliveries or done.is_read_again or done.is_fetched_again:
                 return None
-            return OrderRefused("there is nothing to try again", "its page says how it stands")
+            return OrderRefused(
+                N_("there is nothing to try again"), N_("its page says how it stands")
+            )
 
         return self._each(keys, again)
 

@@ -22,6 +22,7 @@ from cadnode.node.readiness import ArrivalFacts, Readiness, Views
 from cadnode.node.results import Results
 from cadnode.node.study_state import StudyFacts, decide
 from cadnode.node.undelivered import UndeliveredIndex
+from cadnode.phrases import phrase
 from cadnode.receive.fetch import requests
 from cadnode.receive.identity import read_file_identity
 from cadnode.receive.removed import Removed
@@ -304,7 +305,10 @@ def _skipped(result: dict[str, Any]) -> tuple[Reason, ...]:
 def _several(n_patients: int) -> Reason:
     return Reason(
         "several_patients",
-        f"The study holds images of {n_patients} patients: each has a report of her own",
+        phrase(
+            "The study holds images of %(n_patients)s patients: each has a report of her own",
+            n_patients=n_patients,
+        ),
     )
 
 

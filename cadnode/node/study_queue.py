@@ -19,6 +19,7 @@ from cadnode.log import get_logger
 from cadnode.node.jobs import JobLookup, JobsUnavailable
 from cadnode.node.study_index import Studies
 from cadnode.node.study_table import Look, StudyTable
+from cadnode.phrases import N_
 from cadnode.settings import Settings
 from cadnode.web.node import Unavailable
 from cadnode.web.operating_points import RecentScore
@@ -83,8 +84,11 @@ class StudyQueue:
             found = self._table.page(wanted)
         except sqlite3.Error:
             raise Unavailable(
-                "the list of studies cannot be read",
-                "is the disk full, or `studies.sqlite` in the storage folder somebody else's file?",
+                N_("the list of studies cannot be read"),
+                N_(
+                    "is the disk full, or `studies.sqlite` in the storage folder somebody "
+                    "else's file?"
+                ),
             ) from None
         return replace(found, is_complete=self._is_complete)
 

@@ -11,31 +11,34 @@ from cadnode.node.jobs import DeliveryStatus, Job, ProcessStatus
 from cadnode.node.poison import SetAsideCode
 from cadnode.node.readiness import Fetching, Ignore, Readiness, Wait
 from cadnode.node.undelivered import Undelivered
+from cadnode.phrases import N_, phrase
 from cadnode.receive.fetch.requests import Ended, FetchCode
 from cadnode.web.study import Reason, State
 
 READING_FAILED: Final = Reason(
-    "reading_failed", "Reading failed each time it was tried; the node's log says how"
+    "reading_failed", N_("Reading failed each time it was tried; the node's log says how")
 )
-READING_DELAYED: Final = Reason("tried_again", "Reading failed and is tried again later")
-NO_MAMMOGRAMS: Final = Reason("no_mammograms", "The study holds no mammograms")
+READING_DELAYED: Final = Reason("tried_again", N_("Reading failed and is tried again later"))
+NO_MAMMOGRAMS: Final = Reason("no_mammograms", N_("The study holds no mammograms"))
 JOBS_LOST: Final = Reason(
-    "deliveries_unknown", "The job database knows nothing of this study's deliveries"
+    "deliveries_unknown", N_("The job database knows nothing of this study's deliveries")
 )
 NOTHING_SENT: Final = Reason(
     "nothing_sent",
-    "Nothing of this reading was sent: it gave no objects, or its destinations came later",
+    N_("Nothing of this reading was sent: it gave no objects, or its destinations came later"),
 )
 RESULT_GONE: Final = Reason(
-    "result_removed", "The study was read, but its result was removed; ask for it at once again"
+    "result_removed", N_("The study was read, but its result was removed; ask for it at once again")
 )
 IMAGES_REMOVED: Final = Reason(
-    "images_removed", "Its images were removed from this node after its results were delivered"
+    "images_removed", N_("Its images were removed from this node after its results were delivered")
 )
 REMOVED: Final = Reason(
     "removed",
-    "It was read and delivered; images and results were removed from this node since. Asked for at "
-    "once, it is read again",
+    N_(
+        "It was read and delivered; images and results were removed from this node "
+        "since. Asked for at once, it is read again"
+    ),
 )
 _OWED: Final = (DeliveryStatus.REFUSED, DeliveryStatus.AWAITING_COMMITMENT)
 _SETTLED: Final = frozenset(status.value for status in DeliveryStatus if status.is_settled)
@@ -142,14 +145,24 @@ def _why_failed(set_aside: SetAsideCode | None) -> Reason:
 def waiting(wait: Wait) -> Reason:
     """What a study waits for, and for how long, in words."""
     views = [f"{side}{view}" for side, view in wait.for_what]
-    then = (
-        f"the study is read once nothing has come for {wait.quiet_s:g} s, "
-        f"which is in {ceil(wait.seconds)} s"
-    )
+    values = {"quiet_s": f"{wait.quiet_s:g}", "seconds": ceil(wait.seconds)}
     if not views:
+        then = phrase(
+            "the study is read once nothing has come for %(quiet_s)s s, which is in %(seconds)s s",
+            **values,
+        )
         return Reason("waiting_for_quiet", then)
-    names = " and ".join(filter(None, (", ".join(views[:-1]), views[-1])))
-    return Reason("waiting_for_views", f"waiting for {names}; otherwise {then}")
+    names = views[0]
+    if len(views) > 1:
+        names = phrase("%(names)s and %(last)s", names=", ".join(views[:-1]), last=views[-1])
+    return Reason(
+        "waiting_for_views",
+        phrase(
+            "waiting for %(names)s; otherwise the study is read once nothing has come for "
+            "%(quiet_s)s s, which is in %(seconds)s s",
+            names=names, **values,
+        ),
+    )  # fmt: skip
 
 
 def _of_deliveries(facts: StudyFacts) -> StudyVerdict:
@@ -169,14 +182,18 @@ def _of_deliveries(facts: StudyFacts) -> StudyVerdict:
 
 def _missing(entry: Undelivered) -> Reason:
     """Why a destination does not have the result, and when it is tried again."""
-    why = f"{entry.destination} does not have the result: {entry.reason or entry.status.value}"
-    when = "it is not tried again by itself"
+    when = phrase("it is not tried again by itself")
     if entry.next_at is not None:
         at = f"{datetime.fromtimestamp(entry.next_at):%Y-%m-%d %H:%M}"
-        when = f"it is tried again at {at}"
+        when = phrase("it is tried again at %(at)s", at=at)
     if entry.status is DeliveryStatus.AWAITING_COMMITMENT:
-        return Reason("awaiting_commitment", f"{entry.reason} (storage commitment); {when}")
-    return Reason("undelivered", f"{why}; {when}")
+        said = phrase("%(why)s (storage commitment); %(when)s", why=entry.reason, when=when)
+        return Reason("awaiting_commitment", said)
+    said = phrase(
+        "%(name)s does not have the result: %(why)s; %(when)s",
+        name=entry.destination, why=entry.reason or entry.status.value, when=when,
+    )  # fmt: skip
+    return Reason("undelivered", said)
 
 
 def delivery_word(job: Job | None, last: DeliveryTry | None = None) -> str:

@@ -16,6 +16,7 @@ from cadnode.node.results import Results
 from cadnode.node.study_index import Studies
 from cadnode.node.undelivered import UndeliveredIndex
 from cadnode.node.way_ahead import coming_of
+from cadnode.phrases import N_, phrase
 from cadnode.receive.fetch.requests import FetchCode
 from cadnode.receive.way_log import Passed, WayEntry, WayLog
 from cadnode.report.profiles import kind_of
@@ -35,9 +36,9 @@ _WORDS: Final = {
 _CAUSES: Final = {
     **{code.value: code.meaning for code in FetchCode},
     **{code.value: code.meaning for code in SetAsideCode},
-    "WorkerDied": "the worker ended while it read the study",
-    "MemoryError": "the memory did not suffice",
-    "ReportError": "the report could not be made of these images",
+    "WorkerDied": N_("the worker ended while it read the study"),
+    "MemoryError": N_("the memory did not suffice"),
+    "ReportError": N_("the report could not be made of these images"),
 }
 
 
@@ -106,13 +107,17 @@ def _n_tries(found: Sequence[DeliveryTry]) -> int:
 
 def rule_of(rules: Rules) -> str:
     """When a study is read, in words."""
-    otherwise = f"A study is read once nothing has come for {rules.quiet_s:g} s."
+    quiet_s, settle_s = f"{rules.quiet_s:g}", f"{rules.settle_s:g}"
+    otherwise = phrase("A study is read once nothing has come for %(quiet_s)s s.", quiet_s=quiet_s)
     if not rules.wanted:
         return otherwise
     views = ", ".join(f"{side} {view}" for side, view in sorted(rules.wanted))
-    return (
-        f"A study is read {rules.settle_s:g} s after its views are here ({views}). Where one does "
-        f"not come, it is read once nothing has come for {rules.quiet_s:g} s."
+    return phrase(
+        "A study is read %(settle_s)s s after its views are here (%(views)s). Where "
+        "one does not come, it is read once nothing has come for %(quiet_s)s s.",
+        settle_s=settle_s,
+        views=views,
+        quiet_s=quiet_s,
     )
 
 
@@ -146,7 +151,11 @@ def _attempts(entries: Iterable[WayEntry]) -> list[Attempt]:
 
 def _cause(how: str) -> str:
     """Why a try failed: our sentence where there is one, else the kind of the error."""
-    return _CAUSES.get(how) or (f"{how}; the node's log says more" if how else "")
+    return _CAUSES.get(how) or (_unknown(how) if how else "")
+
+
+def _unknown(how: str) -> str:
+    return phrase("%(error)s; the node's log says more", error=how)
 
 
 def _deliveries(tries: Iterable[DeliveryTry]) -> list[Attempt]:

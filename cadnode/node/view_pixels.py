@@ -28,6 +28,7 @@ from cadnode.imaging.grayscale import GreyScale, grey_scale
 from cadnode.imaging.pixels import counts_of
 from cadnode.imaging.pyramid import Pyramid, pyramid_of
 from cadnode.limits import MIB
+from cadnode.phrases import N_
 from cadnode.web.node import Unavailable
 from cadnode.web.viewing import NotShown
 
@@ -94,15 +95,17 @@ def decoded(path: Path) -> ShownPixels:
     except NotProcessable as error:
         raise NotShown(error.reason.value, why_not(error.reason)) from None
     except DecoderUnavailable as error:
-        raise Unavailable("the image cannot be decoded now", "try again") from error
+        raise Unavailable(N_("the image cannot be decoded now"), N_("try again")) from error
 
 
 def why_not(reason: SkipReason) -> str:
     """Why an image is not shown, as a sentence."""
     if reason is SkipReason.TOMOSYNTHESIS:
-        return "Tomosynthesis is not shown here: look at it in the archive's viewer"
+        return N_("Tomosynthesis is not shown here: look at it in the archive's viewer")
     if reason is SkipReason.MULTI_FRAME:
-        return "An image of several frames is not shown here: look at it in the archive's viewer"
+        return N_(
+            "An image of several frames is not shown here: look at it in the archive's viewer"
+        )
     return SKIP_MEANINGS[reason]
 
 

@@ -40,6 +40,7 @@ from cadnode.node.uploads import SpoolUploads
 from cadnode.node.view_pixels import PixelCache
 from cadnode.node.web_port import listened_in_time
 from cadnode.node.workflow import Announcer
+from cadnode.phrases import N_
 from cadnode.receive.fetch import requests
 from cadnode.settings import Settings, WebSection
 from cadnode.settings.provenance import KnownSettings
@@ -97,7 +98,7 @@ def run(
                 log=partial(log_files.read, settings.storage.folder / log_files.FOLDER),
                 uploads=SpoolUploads(settings, spool, announcer),
             )  # fmt: skip
-            app = create(node, access, Trail.of(settings))
+            app = create(node, access, Trail.of(settings), settings.web.language)
             # The list of studies is kept up whether somebody asks for it or not.
             with kept_running(queue.keep, "queue", within_s=None), cache.kept():
                 _serve(app, tls, limits_of(settings.web), listening, stopping, pulse)
@@ -133,7 +134,7 @@ def node_of(
         except (SQLAlchemyError, TimeoutError) as error:
             raise jobs_away() from error
         except OSError as error:
-            raise Unavailable("the request cannot be kept", "is the disk full?") from error
+            raise Unavailable(N_("the request cannot be kept"), N_("is the disk full?")) from error
 
     return Node(
         state_of=studies.state_of,

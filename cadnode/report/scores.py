@@ -21,6 +21,7 @@ from cadnode.domain import (
     SystemStatus,
     TrainingMaterial,
 )
+from cadnode.phrases import N_, phrase
 from cadnode.report import codes
 from cadnode.report.wording import counting, listed, material_words, plain
 
@@ -147,8 +148,9 @@ def why_not_assessed(result: ExamResult, system: System) -> str:
     if status is not None and not status.active:
         return f"not active: {plain(status.reason) or 'no model of it is active'}"
     if status is None or took_part(result, status):
-        return "took part, but does not assess this finding"
-    return f"took no part: {plain(status.reason) or 'nothing in this exam was for it to read'}"
+        return N_("took part, but does not assess this finding")
+    why = plain(status.reason) or phrase("nothing in this exam was for it to read")
+    return phrase("took no part: %(why)s", why=why)
 
 
 def phantom_systems(result: ExamResult) -> list[str]:

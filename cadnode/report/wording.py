@@ -17,19 +17,20 @@ from cadnode.domain import (
     System,
     TrainingMaterial,
 )
+from cadnode.phrases import N_
 
 KIND_NAMES = {
-    FindingKind.CALCIFICATION_CLUSTER: "calcification cluster",
-    FindingKind.MASS: "mass",
-    FindingKind.SUSPICIOUS_REGION: "suspicious region",
-    FindingKind.MARKED_REGION: "marked region",
+    FindingKind.CALCIFICATION_CLUSTER: N_("calcification cluster"),
+    FindingKind.MASS: N_("mass"),
+    FindingKind.SUSPICIOUS_REGION: N_("suspicious region"),
+    FindingKind.MARKED_REGION: N_("marked region"),
 }
 
 METHODS: Final = {
-    System.KIM2018: "weakly supervised network (DIB-MG), whole views",
-    System.KANG2021: "mean of five CNNs, regions",
-    System.HELSINKI_DTL: "ResNeXt, double transfer learning, regions",
-    System.WANG2016: "stacked autoencoder on measured features, regions",
+    System.KIM2018: N_("weakly supervised network (DIB-MG), whole views"),
+    System.KANG2021: N_("mean of five CNNs, regions"),
+    System.HELSINKI_DTL: N_("ResNeXt, double transfer learning, regions"),
+    System.WANG2016: N_("stacked autoencoder on measured features, regions"),
 }
 
 SIDES: Final = {Laterality.RIGHT: "right", Laterality.LEFT: "left"}
@@ -51,7 +52,11 @@ def material_words(materials: Sequence[TrainingMaterial]) -> str:
 
 def origin(marked_by: RoiReference) -> str:
     """Who marked a region, as far as its object names anybody."""
-    return "drawn by a person" if marked_by.by_person else "marked by a device or an unnamed person"
+    return (
+        N_("drawn by a person")
+        if marked_by.by_person
+        else N_("marked by a device or an unnamed person")
+    )
 
 
 def plain(reason: str) -> str:

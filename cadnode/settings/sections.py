@@ -441,6 +441,11 @@ class WebSection(WebIdentity):
     enabled: bool = Field(True, description="whether the node listens for HTTP at all")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: Port = Field(8114, description="TCP port to listen on")
+    language: Literal["en", "de", "es", "fr", "ja"] = Field(
+        "en",
+        description="language of pages where neither a choice on the page nor the browser says "
+        "one: English, German, Spanish, French or Japanese",
+    )
     certificate_file: Path | None = Field(None, description="PEM certificate chain: serve https")
     key_file: Path | None = Field(None, description="PEM key of the certificate")
     max_connections: PositiveInt = Field(

@@ -13,9 +13,11 @@ from starlette.exceptions import HTTPException
 from cadnode import __version__
 from cadnode.audit.event import Recorder
 from cadnode.domain import Priority
+from cadnode.phrases import N_
 from cadnode.receive.identity import is_valid_uid
 from cadnode.web import (
     bulk_api,
+    choice,
     destination_pages,
     log_page,
     login,
@@ -109,8 +111,12 @@ class SearchBody(BaseModel):
     limit: int = Field(PAGE_ROWS, ge=1, le=MOST_ROWS)
 
 
-def create(node: Node, access: Access, recorder: Recorder | None = None) -> FastAPI:
+def create(
+    node: Node, access: Access, recorder: Recorder | None = None, language: str = "en"
+) -> FastAPI:
     """The ASGI application of a node; `recorder` is told who did what, None: nobody is.
+
+    `language` is that of pages for whom neither a cookie nor the browser names one.
 
     Raises
     ------
@@ -138,6 +144,7 @@ def create(node: Node, access: Access, recorder: Recorder | None = None) -> Fast
     app.include_router(settings_page.routes(node, templates))
     app.include_router(log_page.routes(node, templates))
     app.include_router(login.routes(access, templates))
+    app.include_router(choice.routes(access))
     rights.check(app.routes)
     # Handlers are coroutines: plain functions would wait for a thread that slow pages have.
     app.add_exception_handler(Unavailable, _unavailable)
@@ -152,6 +159,7 @@ def create(node: Node, access: Access, recorder: Recorder | None = None) -> Fast
     app.add_middleware(AccessGate, access=access, templates=templates)
     app.add_middleware(Recording, recorder=recorder or NoRecorder())
     app.add_middleware(RequestLog, is_secure=access.is_secure)
+    app.add_middleware(choice.Languages, default=language)
     return app
 
 
@@ -279,7 +287,7 @@ def _add_orders(router: APIRouter, node: Node) -> None:
 
 def _orders(node: Node) -> Orders:
     if node.orders is None:
-        raise Unavailable("no orders are taken here", "ask the node itself")
+        raise Unavailable(N_("no orders are taken here"), N_("ask the node itself"))
     return node.orders
 
 

@@ -18,6 +18,7 @@ from cadnode.domain import (
     ViewScore,
 )
 from cadnode.log import hashed
+from cadnode.phrases import N_
 from cadnode.report.scores import phantom_systems, system_of, why_not_assessed
 from cadnode.report.wording import (
     KIND_NAMES,
@@ -32,7 +33,7 @@ from cadnode.web.node import Node, StudyReading
 from cadnode.web.operating_points import RecentScore, curves_of
 from cadnode.web.reader_verdicts import Judged, ReaderVerdict, VerdictBook, judged
 
-_REGIONS_ONLY: Final = "assesses regions only"
+_REGIONS_ONLY: Final = N_("assesses regions only")
 _HANGING: Final = (ViewPosition.CC, ViewPosition.MLO)
 
 
@@ -187,7 +188,7 @@ def _whole(
     point = result.operating_point
     reaches = None if score is None or point is None else score >= point
     return tuple(
-        Cell(system, score, reaches, point, why="" if score is not None else "not scored")
+        Cell(system, score, reaches, point, why="" if score is not None else N_("not scored"))
         if system in scorers
         else Cell(system, why=_REGIONS_ONLY)
         for system in systems

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from cadnode.audit.event import EventOutcome
+from cadnode.phrases import N_
 from cadnode.web.deliveries import Act, OrderRefused, Orders
 from cadnode.web.node import Node
 from cadnode.web.queue import StudyFilter
@@ -86,7 +87,7 @@ def carry_out(
         done = _do(orders, order, keys)
         acts += done
         if len(done) < len(keys):  # the job database went away
-            away = OrderRefused("the job database does not answer", "try again later")
+            away = OrderRefused(N_("the job database does not answer"), N_("try again later"))
             acts += [Act(key, away) for key in keys[len(done) :]]
             break
         if order.wanted is not None and clock() > ends_at:

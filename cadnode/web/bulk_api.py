@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from cadnode.phrases import N_
 from cadnode.web import bulk
 from cadnode.web.bulk import BulkDone, BulkOrder
 from cadnode.web.caller import by_whom
@@ -73,7 +74,7 @@ def routes(node: Node) -> APIRouter:
 
     async def done(request: Request, body: BulkBody, order: BulkOrder, status: int) -> JSONResponse:
         if node.orders is None:
-            raise Unavailable("no orders are taken here", "ask the node itself")
+            raise Unavailable(N_("no orders are taken here"), N_("ask the node itself"))
         if body.dry_run:
             n_found = await working.run(partial(bulk.count, node, order))
             note(request, detail="dry run")

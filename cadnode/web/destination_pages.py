@@ -6,6 +6,7 @@ from typing import Final
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
+from cadnode.phrases import N_, phrase
 from cadnode.web.caller import caller_of
 from cadnode.web.destinations import Echo, PeerGroup, Peers, UnknownPeer
 from cadnode.web.node import Node, Unavailable
@@ -25,7 +26,10 @@ def routes(node: Node, templates: Templates) -> APIRouter:
     async def asked(request: Request, group: str, peer: str) -> Echo:
         which = PeerGroup(group) if group in set(PeerGroup) else None
         if which is None:
-            raise UnknownPeer("there is no such group of peers", f"one of {', '.join(PeerGroup)}")
+            raise UnknownPeer(
+                N_("there is no such group of peers"),
+                phrase("one of %(known)s", known=", ".join(PeerGroup)),
+            )
         found = await asking.run(partial(_peers(node).ask, which, peer))
         note(request, detail=f"{which} {peer}")  # a configured name: others were refused
         return found
@@ -79,5 +83,5 @@ def _page(node: Node, templates: Templates, request: Request) -> Response:
 
 def _peers(node: Node) -> Peers:
     if node.peers is None:
-        raise Unavailable("this node tells nothing about its peers", "ask the node itself")
+        raise Unavailable(N_("this node tells nothing about its peers"), N_("ask the node itself"))
     return node.peers

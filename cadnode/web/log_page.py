@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from cadnode.log_files import CURSOR, LEVELS, ROLES, LogFilter, LogPage
+from cadnode.phrases import N_, phrase
 from cadnode.web.caller import caller_of
 from cadnode.web.node import Node, Unavailable
 from cadnode.web.queue import FilterWrong
@@ -32,7 +33,7 @@ def routes(node: Node, templates: Templates) -> APIRouter:
     async def read(wanted: LogFilter) -> LogPage:
         log = node.log
         if log is None:
-            raise Unavailable("this node keeps no log", "log.keep_mb says how much is kept")
+            raise Unavailable(N_("this node keeps no log"), N_("log.keep_mb says how much is kept"))
         return await reading.run(lambda: log(wanted))
 
     @router.get("/log", include_in_schema=False)
@@ -91,17 +92,20 @@ def filter_of(
     study, event = fields.get("study", ""), fields.get("event", "")
     if study and not KEY.fullmatch(study):
         raise FilterWrong(
-            "that is no study's key",
-            "it has 16 hexadecimal digits and stands in the address of the study's page",
+            N_("that is no study's key"),
+            N_("it has 16 hexadecimal digits and stands in the address of the study's page"),
         )
     if not _EVENT.fullmatch(event):
-        raise FilterWrong("that is no event", "events are words such as delivery_refused")
+        raise FilterWrong(N_("that is no event"), N_("events are words such as delivery_refused"))
     for name, known in (("level", LEVELS), ("role", ROLES)):
         if fields.get(name) and fields[name] not in known:
-            raise FilterWrong(f"there is no such {name}", f"one of {', '.join(known)}")
+            raise FilterWrong(
+                N_("there is no such level") if name == "level" else N_("there is no such process"),
+                phrase("one of %(known)s", known=", ".join(known)),
+            )
     after = fields.get("after", "")
     if after and not re.fullmatch(CURSOR, after):
-        raise FilterWrong("after is no place in the log", "take it from the answer before")
+        raise FilterWrong(N_("after is no place in the log"), N_("take it from the answer before"))
     return LogFilter(
         study, event, fields.get("level", ""), fields.get("role", ""),
         _time("since", fields.get("since", ""), is_local=is_local),
@@ -120,7 +124,9 @@ def _time(name: str, word: str, *, is_local: bool) -> str:
             when = when.astimezone() if is_local else when.replace(tzinfo=UTC)
         return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     except (ValueError, OverflowError, OSError):
-        raise FilterWrong(f"{name} is no time", "write a time as 2026-03-04T15:06") from None
+        raise FilterWrong(
+            phrase("%(name)s is no time", name=name), N_("write a time as 2026-03-04T15:06")
+        ) from None
 
 
 def _address(fields: Mapping[str, str]) -> str:

@@ -8,10 +8,12 @@ from fastapi.responses import RedirectResponse, Response
 
 from cadnode.identity.provider import ProviderError
 from cadnode.identity.sessions import Session
+from cadnode.phrases import N_
 from cadnode.web import recording
 from cadnode.web.access import Access, cookie_of
 from cadnode.web.caller import caller_of
 from cadnode.web.cross_site import came_by_https, form_of
+from cadnode.web.language import current
 from cadnode.web.refusals import once_more, safe_path
 from cadnode.web.templating import Templates
 from cadnode.web.threads import PASSWORDS, PROVIDER, Threads
@@ -19,12 +21,14 @@ from cadnode.web.threads import PASSWORDS, PROVIDER, Threads
 OPENID_COOKIE: Final = "cadnode_openid"
 _OPENID_S: Final = 600
 OPENID_REASONS: Final = {
-    "state": "This log-in was begun too long ago, or in another browser. Begin again.",
-    "denied": "Your organisation's log-in was refused or given up.",
-    "provider": "Your organisation's log-in does not answer, or not as it should. Try again later.",
-    "id_token": "What your organisation's log-in says of you cannot be used. Tell an admin.",
-    "no_role": "Your account has no role on this node. An admin of your organisation gives it.",
-    "unknown": "There is no log-in by an organisation's account here.",
+    "state": N_("This log-in was begun too long ago, or in another browser. Begin again."),
+    "denied": N_("Your organisation's log-in was refused or given up."),
+    "provider": N_(
+        "Your organisation's log-in does not answer, or not as it should. Try again later."
+    ),
+    "id_token": N_("What your organisation's log-in says of you cannot be used. Tell an admin."),
+    "no_role": N_("Your account has no role on this node. An admin of your organisation gives it."),
+    "unknown": N_("There is no log-in by an organisation's account here."),
 }
 
 
@@ -151,7 +155,4 @@ def in_words(seconds: float) -> str:
     """A time to wait, as people say it; "" for none."""
     if seconds <= 0:
         return ""
-    n, unit = math.ceil(seconds), "second"
-    if n > 90:
-        n, unit = math.ceil(seconds / 60), "minute"
-    return f"{n} {unit}{'' if n == 1 else 's'}"
+    return current().duration(seconds)

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from cadnode.domain import System
 from cadnode.identity.role import Role
+from cadnode.phrases import N_
 from cadnode.web import model_figures
 from cadnode.web.caller import by_whom, caller_of
 from cadnode.web.cross_site import form_of
@@ -89,7 +90,9 @@ def _add_changes(router: APIRouter, desk: "_Desk") -> None:
             shown = await desk.look()
             is_known = order is not None and _is_known(order, shown.of_system(system))
             if order is None or order.act not in allowed or not is_known:
-                return await desk.page(request, system, wrong="There is no such model or change.")
+                return await desk.page(
+                    request, system, wrong=N_("There is no such model or change.")
+                )
             note(request, detail=_told(order))
             done = await desk.carry_out(order)
         except (ModelRefused, Unavailable) as error:
@@ -145,7 +148,9 @@ class _Desk:
     @property
     def _models(self) -> Models:
         if self._node.models is None:
-            raise Unavailable("this node tells nothing about its models", "ask the node itself")
+            raise Unavailable(
+                N_("this node tells nothing about its models"), N_("ask the node itself")
+            )
         return self._node.models
 
     async def look(self) -> ModelsShown:
@@ -162,7 +167,9 @@ class _Desk:
     ) -> Response:  # fmt: skip
         """A system's page; with what is to be confirmed, or what the rule says, or what failed."""
         if system not in SYSTEMS:
-            return self._page_of_error(request, 404, "there is no such system", "see all models")
+            return self._page_of_error(
+                request, 404, N_("there is no such system"), N_("see all models")
+            )
         try:
             shown = await self.look()
         except (ModelRefused, Unavailable) as error:
@@ -188,7 +195,9 @@ class _Desk:
 
     def not_shown(self, request: Request, error: ModelRefused | Unavailable) -> Response:
         """The page that says that nothing can be said about models, and why."""
-        hint = error.hint if isinstance(error, Unavailable) else "`cadnode models list` says more"
+        hint = (
+            error.hint if isinstance(error, Unavailable) else N_("`cadnode models list` says more")
+        )
         status = 503 if isinstance(error, Unavailable) else 409
         return self._page_of_error(request, status, str(error), hint)
 

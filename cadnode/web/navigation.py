@@ -6,6 +6,7 @@ The one home of the bar: a page that has a row in `rights` and a line here is in
 from dataclasses import dataclass
 from typing import Final
 
+from cadnode.phrases import N_
 from cadnode.web.caller import Caller
 from cadnode.web.rights import RIGHTS
 
@@ -19,13 +20,13 @@ class Place:
 
 
 BAR: Final = (
-    Place("/", "Studies"),
-    Place("/needs-you", "Needs you"),
-    Place("/models", "Models"),
-    Place("/destinations", "Destinations"),
-    Place("/settings", "Settings"),
-    Place("/log", "Log"),
-    Place("/upload", "Upload"),
+    Place("/", N_("Studies")),
+    Place("/needs-you", N_("Needs you")),
+    Place("/models", N_("Models")),
+    Place("/destinations", N_("Destinations")),
+    Place("/settings", N_("Settings")),
+    Place("/log", N_("Log")),
+    Place("/upload", N_("Upload")),
 )
 
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import QueryParams
 
+from cadnode.phrases import N_
 from cadnode.web import bulk
 from cadnode.web.bulk import BulkOrder
 from cadnode.web.caller import by_whom, caller_of
@@ -26,29 +27,37 @@ from cadnode.web.threads import BULK, Threads
 LISTED: Final = 100
 _ALL: Final = "all"
 _FILTERS: Final = ("state", "destination", "since", "until")
-_FETCH_AGAIN: Final = "then try again"
 DELIVERY_ADVICE: Final = {
-    "refused": "Mend at the destination what it refuses (its title for this node, rights, kinds of "
-    "objects; `cadnode check` asks it), then try again. What shall never go there: give it up.",
-    "given_up": "See that the destination is up and reached (`cadnode check`), then try again.",
+    "refused": N_(
+        "Mend at the destination what it refuses (its title for this node, rights, kinds of "
+        "objects; `cadnode check` asks it), then try again. What shall never go there: give it up."
+    ),
+    "given_up": N_("See that the destination is up and reached (`cadnode check`), then try again."),
 }
 ADVICE: Final = {
-    "reading_failed": "The node's log says how it failed, by the study's key; once that is mended, "
-    "try again.",
-    "reading_kills_worker": "It is not read by itself any more. Look at the study in a viewer; try "
-    "again after an update, or report it with the log.",
-    "reading_hangs_worker": "It is not read by itself any more. Try again when the machine has "
-    "less to do, or raise `reading.longest_per_image_s`.",
-    "reading_needs_memory": "It is not read by itself any more. Give the node more memory, then "
-    "try again.",
-    "result_removed": "Its images are here: try again, and it is read anew.",
-    "unknown_study": f"See that the source has the study; {_FETCH_AGAIN}.",
-    "unknown_source": f"Add the source to the configuration (`[[sources]]`); {_FETCH_AGAIN}.",
-    "source_not_understood": f"See that the source's address is that of its interface; "
-    f"{_FETCH_AGAIN}.",
-}  # fmt: skip
-OTHERWISE: Final = "Its page and the node's log say more, the log by the study's key."
-_FETCH_OTHERWISE: Final = f"See that the source is up and has the study; {_FETCH_AGAIN}."
+    "reading_failed": N_(
+        "The node's log says how it failed, by the study's key; once that is mended, try again."
+    ),
+    "reading_kills_worker": N_(
+        "It is not read by itself any more. Look at the study in a viewer; try "
+        "again after an update, or report it with the log."
+    ),
+    "reading_hangs_worker": N_(
+        "It is not read by itself any more. Try again when the machine has less to "
+        "do, or raise `reading.longest_per_image_s`."
+    ),
+    "reading_needs_memory": N_(
+        "It is not read by itself any more. Give the node more memory, then try again."
+    ),
+    "result_removed": N_("Its images are here: try again, and it is read once more."),
+    "unknown_study": N_("See that the source has the study; then try again."),
+    "unknown_source": N_("Add the source to the configuration (`[[sources]]`); then try again."),
+    "source_not_understood": N_(
+        "See that the source's address is that of its interface; then try again."
+    ),
+}
+OTHERWISE: Final = N_("Its page and the node's log say more, the log by the study's key.")
+_FETCH_OTHERWISE: Final = N_("See that the source is up and has the study; then try again.")
 
 
 @dataclass(frozen=True, slots=True)

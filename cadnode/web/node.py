@@ -9,6 +9,7 @@ from cadnode.domain import ExamResult, Priority
 from cadnode.errors import CadnodeError
 from cadnode.exam.patient import Patient
 from cadnode.log_files import LogFilter, LogPage
+from cadnode.phrases import N_
 from cadnode.settings.provenance import SettingsShown
 from cadnode.web.deliveries import Orders
 from cadnode.web.destinations import Peers
@@ -45,8 +46,8 @@ class Unavailable(CadnodeError):
 def jobs_away() -> Unavailable:
     """The job database cannot be asked."""
     return Unavailable(
-        "the job database does not answer",
-        "is jobs.database_url right, and the database running? `cadnode check` shows more",
+        N_("the job database does not answer"),
+        N_("is jobs.database_url right, and the database running? `cadnode check` shows more"),
     )
 
 

@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from cadnode.explain.ramp import scale
+from cadnode.phrases import N_, phrase
 from cadnode.web import assessment, region_pages
 from cadnode.web.caller import by_whom, caller_of
 from cadnode.web.cross_site import form_of
@@ -40,10 +41,10 @@ _REPORT_HEADERS: Final = {
 _READ: Final = (State.DONE, State.DELIVERING, State.REFUSED)
 _FOR_GOOD: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 ORDERED: Final = {
-    "retry": "It is tried again now.",
-    "redeliver": "The result is sent again.",
-    "reread": "It is read once more. The new report replaces the one before.",
-    "drop": "It is given up. The record says by whom and why.",
+    "retry": N_("It is tried again now."),
+    "redeliver": N_("The result is sent again."),
+    "reread": N_("It is read once more. The new report replaces the one before."),
+    "drop": N_("It is given up. The record says by whom and why."),
 }
 
 
@@ -212,7 +213,9 @@ def room_of(node: Node, study: StudyState, name: str, patient: int) -> dict[str,
         "ramp": scale(),
         "not_shown": [view for view in own.views if view.why],
         "maps": list(dict.fromkeys(name for view in room.views for name in view.maps)),
-        "windows": [w.label or f"Window {n}" for n, w in enumerate(most, start=1)][1:],
+        "windows": [w.label or phrase("Window %(n)s", n=n) for n, w in enumerate(most, start=1)][
+            1:
+        ],
         "library": "" if viewing is None else viewing.library,
         "views_url": url_of(name),
         "n_patients": found.n_patients,

@@ -6,6 +6,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
+from cadnode.phrases import N_, nphrase, phrase
 from cadnode.web.viewing import PixelsOf, ShownView
 
 
@@ -43,9 +44,11 @@ class PriorExam:
     def label(self) -> str:
         """What stands beside each of its views: that it is a prior one, and of when."""
         if self.study_date is None:
-            return "Prior, date not stated"
-        said = f"Prior {self.study_date}"
-        return f"{said}, {self.interval}" if self.interval else said
+            return N_("Prior, date not stated")
+        if not self.interval:
+            return phrase("Prior %(date)s", date=self.study_date)
+        words = {"date": self.study_date, "interval": self.interval}
+        return phrase("Prior %(date)s, %(interval)s", **words)
 
     @property
     def is_here(self) -> bool:
@@ -134,17 +137,16 @@ def interval_words(prior: date, present: date) -> str:
     years, months = divmod(max(months, 0), 12)
     days = (present - prior).days
     if days < 0:
-        return "later"
+        return N_("later")
     if days == 0:
-        return "the same day"
+        return N_("the same day")
     if not years and not months:
-        return "1 day before" if days == 1 else f"{days} days before"
+        return nphrase("%(n)s day before", "%(n)s days before", days)
     if not years:
-        return "1 month before" if months == 1 else f"{months} months before"
+        return nphrase("%(n)s month before", "%(n)s months before", months)
     if not months:
-        return "1 year before" if years == 1 else f"{years} years before"
-    if years == 1:
-        return "1 year 1 month before" if months == 1 else f"1 year {months} months before"
-    return (
-        f"{years} years 1 month before" if months == 1 else f"{years} years {months} months before"
+        return nphrase("%(n)s year before", "%(n)s years before", years)
+    rest = nphrase("%(n)s month", "%(n)s months", months)
+    return nphrase(
+        "%(n)s year %(months)s before", "%(n)s years %(months)s before", years, months=rest
     )

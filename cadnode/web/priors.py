@@ -8,7 +8,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from cadnode.audit.event import EventOutcome
+from cadnode.phrases import N_
 from cadnode.web.caller import caller_of
+from cadnode.web.language import current
 from cadnode.web.node import Node, Unavailable
 from cadnode.web.prior_exams import PriorDesk, PriorExam, PriorList, PriorPictures
 from cadnode.web.recording import note_each
@@ -55,7 +57,7 @@ def routes(node: Node, templates: Templates) -> APIRouter:
         return JSONResponse(
             {
                 "prior": prior,
-                "label": exam.label if exam else "Prior",
+                "label": current().said(exam.label if exam else N_("Prior")),
                 "views": [view.as_dict(url) for view in pictures.views],
                 "n_not_shown": pictures.n_not_shown,
             }
@@ -97,7 +99,9 @@ def routes(node: Node, templates: Templates) -> APIRouter:
         if done is None:
             return _nothing("no source lists such a prior exam of this woman")
         if not done:
-            raise Unavailable("too many prior exams wait to be fetched", "try again in a minute")
+            raise Unavailable(
+                N_("too many prior exams wait to be fetched"), N_("try again in a minute")
+            )
         if _wants_json(request):
             return JSONResponse({"prior": prior, "state": "fetching"}, 202)
         return RedirectResponse(f"/studies/{quote(key_of(name), safe='')}/priors", 303)
@@ -114,7 +118,7 @@ async def _pictures(node: Node, showing: Threads, name: str, prior: str) -> Prio
 
 def _desk(node: Node) -> PriorDesk:
     if node.priors is None:
-        raise Unavailable("prior exams are not looked for here", "ask the node itself")
+        raise Unavailable(N_("prior exams are not looked for here"), N_("ask the node itself"))
     return node.priors
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from cadnode.errors import CadnodeError
 from cadnode.exam.patient import Patient
+from cadnode.phrases import N_, phrase
 from cadnode.web.study import State, StudyState
 
 PAGE_ROWS: Final = 50
@@ -114,7 +115,9 @@ def _state(word: str) -> State | None:
         return State(word) if word else None
     except ValueError:
         known = ", ".join(state.value for state in State)
-        raise FilterWrong("there is no such state", f"the states are {known}") from None
+        raise FilterWrong(
+            N_("there is no such state"), phrase("the states are %(known)s", known=known)
+        ) from None
 
 
 def _day(name: str, word: str) -> date | None:
@@ -124,19 +127,24 @@ def _day(name: str, word: str) -> date | None:
             raise ValueError
         return day
     except ValueError:
-        raise FilterWrong(f"{name} is no day", "write a day as 2026-03-04") from None
+        raise FilterWrong(
+            phrase("%(name)s is no day", name=name), N_("write a day as 2026-03-04")
+        ) from None
 
 
 def _text(text: str) -> str:
     words = " ".join(text.split())
     if len(words) > MOST_TEXT:
-        raise FilterWrong("that is too long to be searched", f"{MOST_TEXT} characters at most")
+        raise FilterWrong(
+            N_("that is too long to be searched"),
+            phrase("%(most)s characters at most", most=MOST_TEXT),
+        )
     return words
 
 
 def _cursor(word: str) -> str:
     if word and not re.fullmatch(CURSOR, word):
-        raise FilterWrong("after is no place in the list", "take it from the answer before")
+        raise FilterWrong(N_("after is no place in the list"), N_("take it from the answer before"))
     return word
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from cadnode.domain import Box, Finding
 from cadnode.log import hashed
+from cadnode.phrases import N_
 from cadnode.web.deliveries import OrderRefused
 
 MOST_WORDS: Final = 2000  # on the findings of one study
@@ -155,7 +156,7 @@ def about_finding(
     """
     if not 1 <= number <= len(findings):
         raise OrderRefused(
-            "the result has no finding of that number", "look at the study's page again"
+            N_("the result has no finding of that number"), N_("look at the study's page again")
         )
     finding = findings[number - 1]
     return ReaderVerdict(

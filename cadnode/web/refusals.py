@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from markupsafe import escape
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import Scope
 
+from cadnode.phrases import N_, phrase
 from cadnode.web.caller import Caller, Denied
+from cadnode.web.language import current
 from cadnode.web.rights import READING
 from cadnode.web.templating import Templates
 
@@ -19,7 +22,7 @@ from cadnode.web.templating import Templates
 # From this page of our own it requests the same path again, and sends its cookie if it has one.
 AGAIN: Final = "again"
 _ONCE_MORE: Final = (
-    '<!DOCTYPE html><meta http-equiv="refresh" content="0; url={0}"><a href="{0}">Go on</a>'
+    '<!DOCTYPE html><meta http-equiv="refresh" content="0; url={0}"><a href="{0}">{1}</a>'
 )
 _TO_IDENTIFY: Final = "send `Authorization: Bearer TOKEN` (`cadnode users token`), or log in"
 _UNKNOWN: Final = {
@@ -29,24 +32,30 @@ _UNKNOWN: Final = {
 }
 _REFUSED: Final = {
     Denied.PROXY: (
-        "what comes through this proxy is not served",
-        "configure who may ask: `web.users_file`, `web.tokens_file` or OpenID Connect; a proxy that"
-        " names people has to be in `web.proxy_addresses`",
+        N_("what comes through this proxy is not served"),
+        N_(
+            "configure who may ask: `web.users_file`, `web.tokens_file` or OpenID "
+            "Connect; a proxy that names people has to be in `web.proxy_addresses`"
+        ),
     ),
     Denied.ORIGIN: (
-        "the request does not come from a page of this node",
-        "open the page under the address that the node is meant to have; programs send a token",
+        N_("the request does not come from a page of this node"),
+        N_("open the page under the address that the node is meant to have; programs send a token"),
     ),
     Denied.CSRF: (
-        "the page that this was sent from is out of date",
-        "load the page again; programs send a token, or the session's in `X-CSRF-Token`",
+        N_("the page that this was sent from is out of date"),
+        N_("load the page again; programs send a token, or the session's in `X-CSRF-Token`"),
     ),
 }
 
 
 def once_more(path: str) -> HTMLResponse:
     """A page that leads on to a path of this node, from this node."""
-    return HTMLResponse(_ONCE_MORE.format(quote(path, safe="/%?=&")))
+    return HTMLResponse(_ONCE_MORE.format(quote(path, safe="/%?=&"), _go_on()))
+
+
+def _go_on() -> str:
+    return str(escape(current().text(N_("Go on"))))
 
 
 def wants_page(scope: Scope) -> bool:
@@ -82,7 +91,9 @@ def _to_log_in(denied: Denied, scope: Scope) -> Response:
     is_again = scope["query_string"] == AGAIN.encode()
     site = headers.get("sec-fetch-site", "")  # absent where http is not on loopback
     if denied is Denied.NOBODY and (site == "cross-site" or not (site or is_again)):
-        return HTMLResponse(_ONCE_MORE.format(quote(path) + ("" if site else f"?{AGAIN}")))
+        return HTMLResponse(
+            _ONCE_MORE.format(quote(path) + ("" if site else f"?{AGAIN}"), _go_on())
+        )
     return _log_in_page(path, has_ended=denied is Denied.SESSION)
 
 
@@ -95,8 +106,9 @@ def _role(scope: Scope) -> tuple[str, str]:
     caller, needed = scope["state"]["caller"], scope["state"]["right"].role
     assert isinstance(caller, Caller)
     name, role = caller.identity.name, caller.identity.role.word
-    hint = f"an admin gives it: `cadnode users role {name} {needed.word}`"
-    return f"this needs the role {needed.word}; {name} is {role}", hint
+    words = {"name": name, "needed": needed.word}
+    hint = phrase("an admin gives it: `cadnode users role %(name)s %(needed)s`", **words)
+    return phrase("this needs the role %(needed)s; %(name)s is %(role)s", role=role, **words), hint
 
 
 def _json(status: int, error: str, hint: str, headers: Mapping[str, str] | None = None) -> Response:

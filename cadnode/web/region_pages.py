@@ -8,6 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
+from cadnode.phrases import N_
 from cadnode.web.caller import by_whom, caller_of
 from cadnode.web.cross_site import form_of
 from cadnode.web.node import Node, Unavailable
@@ -23,14 +24,14 @@ from cadnode.web.study import KEY
 from cadnode.web.templating import Templates
 
 _FARTHEST: Final = 1e6  # pixels; where the image ends is checked with the image
-_FORM_HINT: Final = (
+_FORM_HINT: Final = N_(
     "choose a view, and give whole numbers of pixels: left and top edge, then right and bottom edge"
 )
 _SYSTEMS: Final = {
-    "kim2018": "whole view (kim2018)",
-    "kang2021": "region networks (kang2021)",
-    "helsinki_dtl": "region network (helsinki_dtl)",
-    "wang2016": "shape and calcifications (wang2016)",
+    "kim2018": N_("whole view (kim2018)"),
+    "kang2021": N_("region networks (kang2021)"),
+    "helsinki_dtl": N_("region network (helsinki_dtl)"),
+    "wang2016": N_("shape and calcifications (wang2016)"),
 }
 
 
@@ -135,15 +136,15 @@ def _of_form(form: dict[str, str]) -> RegionDraft:
     try:
         x0, y0, x1, y1 = (int(form.get(edge, "")) for edge in ("x0", "y0", "x1", "y1"))
     except ValueError:
-        raise RegionRefused(422, "the region has not four numbers", _FORM_HINT) from None
+        raise RegionRefused(422, N_("the region has not four numbers"), _FORM_HINT) from None
     if not KEY.fullmatch(view) or max(map(abs, (x0, y0, x1, y1))) > _FARTHEST:
-        raise RegionRefused(422, "the region names no place in a view", _FORM_HINT)
+        raise RegionRefused(422, N_("the region names no place in a view"), _FORM_HINT)
     return box_draft(view, x0, y0, x1, y1)
 
 
 def _regions(node: Node) -> Regions:
     if node.regions is None:
-        raise Unavailable("no regions are assessed here", "ask the node itself")
+        raise Unavailable(N_("no regions are assessed here"), N_("ask the node itself"))
     return node.regions
 
 

@@ -33,6 +33,7 @@ _EVIDENCE_BYTES: Final = 512 * 1024  # a comparison with all its strata, as a fo
 RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/health"): Right(None),
     ("GET", "/static/{file}"): Right(None),
+    ("POST", "/language"): Right(None),
     ("GET", "/login"): Right(None),
     ("POST", "/login"): Right(None, Action.LOGGED_IN),
     ("GET", "/login/openid/begin"): Right(None),

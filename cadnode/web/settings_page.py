@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from cadnode.phrases import N_
 from cadnode.settings.provenance import SettingShown, SettingsShown
 from cadnode.web.caller import caller_of
 from cadnode.web.node import Node, Unavailable
@@ -43,5 +44,7 @@ def routes(node: Node, templates: Templates) -> APIRouter:
 
 def _shown(node: Node) -> SettingsShown:
     if node.settings is None:
-        raise Unavailable("this node tells nothing about its settings", "ask the node itself")
+        raise Unavailable(
+            N_("this node tells nothing about its settings"), N_("ask the node itself")
+        )
     return node.settings()

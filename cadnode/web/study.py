@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from cadnode.domain import Priority
 from cadnode.log import hashed
+from cadnode.phrases import N_, phrase
 
 KEY: Final = re.compile(r"[0-9a-f]{16}")
 
@@ -40,33 +41,39 @@ class State(StrEnum):
 _FINAL: Final = frozenset({State.DONE, State.REFUSED, State.FAILED, State.IGNORED})
 
 STATE_MEANINGS: Final[dict[State, str]] = {
-    State.FETCHING: "The node is fetching the images from their source",
-    State.RECEIVING: "Images are arriving; reading begins when the study is complete",
-    State.QUEUED: "All images are here; the study waits for its turn",
-    State.READING: "The models are reading the study",
-    State.DELIVERING: "The result is made and is being sent",
-    State.DONE: "The study is read, and every destination has the result",
-    State.REFUSED: "The study is read, but a destination did not take the result",
-    State.FAILED: "The study could not be processed",
-    State.IGNORED: "The study holds no mammograms: there is nothing to read",
-    State.UNKNOWN: "The node has never received anything of this study",
+    State.FETCHING: N_("The node is fetching the images from their source"),
+    State.RECEIVING: N_("Images are arriving; reading begins when the study is complete"),
+    State.QUEUED: N_("All images are here; the study waits for its turn"),
+    State.READING: N_("The models are reading the study"),
+    State.DELIVERING: N_("The result is made and is being sent"),
+    State.DONE: N_("The study is read, and every destination has the result"),
+    State.REFUSED: N_("The study is read, but a destination did not take the result"),
+    State.FAILED: N_("The study could not be processed"),
+    State.IGNORED: N_("The study holds no mammograms: there is nothing to read"),
+    State.UNKNOWN: N_("The node has never received anything of this study"),
 }
 
 DELIVERY_MEANINGS: Final = {
-    "waiting": "not sent yet, or the destination is away and is tried again",
-    "awaiting_commitment": "the destination stored it, and has yet to confirm that it keeps it",
-    "delivered": "the destination has the result",
-    "unverified": "the destination had these UIDs already and could not be asked whose they are",
-    "refused": "the destination refused the result; where the cause can pass, it is tried daily",
-    "given_up": "the destination was away for too long; it is tried daily",
-    "superseded": "not sent any more: the study was read again, and the newer result goes instead",
-    "dropped": "given up on purpose; the record says by whom and why",
+    "waiting": N_("not sent yet, or the destination is away and is tried again"),
+    "awaiting_commitment": N_("the destination stored it, and has yet to confirm that it keeps it"),
+    "delivered": N_("the destination has the result"),
+    "unverified": N_(
+        "the destination had these UIDs already and could not be asked whose they are"
+    ),
+    "refused": N_(
+        "the destination refused the result; where the cause can pass, it is tried daily"
+    ),
+    "given_up": N_("the destination was away for too long; it is tried daily"),
+    "superseded": N_(
+        "not sent any more: the study was read again, and the newer result goes instead"
+    ),
+    "dropped": N_("given up on purpose; the record says by whom and why"),
 }
 
 OUTCOME_MEANINGS: Final = {
-    "findings": "Findings",
-    "no_findings": "No findings",
-    "not_read": "Could not be read",
+    "findings": N_("Findings"),
+    "no_findings": N_("No findings"),
+    "not_read": N_("Could not be read"),
 }
 
 
@@ -111,9 +118,10 @@ class StudyState:
         """The outcome in words; "" when there is none yet."""
         words = OUTCOME_MEANINGS.get(self.outcome or "", "")
         if self.n_findings:
-            words += f": {self.n_findings}"
-        is_partial = self.outcome == "no_findings" and not self.is_complete
-        return f"{words}, but the exam is not complete" if is_partial else words
+            return phrase("%(outcome)s: %(n)s", outcome=phrase(words), n=self.n_findings)
+        if self.outcome == "no_findings" and not self.is_complete:
+            return N_("No findings, but the exam is not complete")
+        return words
 
     @property
     def needs_a_look(self) -> bool:
@@ -133,16 +141,15 @@ class StudyState:
         """Why it is where it is, in a sentence; "" where the state says it all."""
         if self.state in (State.DONE, State.IGNORED) or not self.reasons:
             return ""
-        words = self.reasons[0].meaning
-        return words[:1].upper() + words[1:]
+        return self.reasons[0].meaning
 
     @property
     def meaning(self) -> str:
         """The state in a sentence, which promises no more than is true of this study."""
         if self.state is State.DONE and self.outcome == "not_read":
-            return "No image of the study could be read; the result says why"
+            return N_("No image of the study could be read; the result says why")
         if self.state is State.DONE and not self.deliveries:
-            return "The study is read"
+            return N_("The study is read")
         return STATE_MEANINGS[self.state]
 
     def as_dict(self) -> dict[str, Any]:

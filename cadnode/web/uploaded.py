@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from cadnode.errors import CadnodeError
+from cadnode.phrases import N_
 
 MOST_NAME: Final = 300  # characters of a file's name that are told back
 
@@ -29,15 +30,15 @@ class UploadWord(StrEnum):
 
 
 _MEANINGS: Final = {
-    UploadWord.NOT_DICOM: "is not DICOM, such as a viewer's program or a picture",
-    UploadWord.DIRECTORY: "is a DICOMDIR: it lists the other files, and is not needed",
-    UploadWord.OWN: "was made by cadnode",
-    UploadWord.OTHER_KIND: "is a kind of object that this node does not take",
-    UploadWord.NO_UIDS: "states no study, or no identifier of its own",
-    UploadWord.TOO_LARGE: "is larger than any mammogram",
-    UploadWord.TOO_MANY: "the archive holds more files than a study has",
-    UploadWord.ENCRYPTED: "is locked by a password: unpack the archive first",
-    UploadWord.DAMAGED: "is damaged, or packed in a way that cannot be unpacked here",
+    UploadWord.NOT_DICOM: N_("is not DICOM, such as a viewer's program or a picture"),
+    UploadWord.DIRECTORY: N_("is a DICOMDIR: it lists the other files, and is not needed"),
+    UploadWord.OWN: N_("was made by cadnode"),
+    UploadWord.OTHER_KIND: N_("is a kind of object that this node does not take"),
+    UploadWord.NO_UIDS: N_("states no study, or no identifier of its own"),
+    UploadWord.TOO_LARGE: N_("is larger than any mammogram"),
+    UploadWord.TOO_MANY: N_("the archive holds more files than a study has"),
+    UploadWord.ENCRYPTED: N_("is locked by a password: unpack the archive first"),
+    UploadWord.DAMAGED: N_("is damaged, or packed in a way that cannot be unpacked here"),
 }
 
 

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from cadnode.audit.event import EventOutcome
 from cadnode.limits import UPLOAD_BYTES, UPLOAD_BYTES_PER_S, UPLOAD_SILENCE_S
+from cadnode.phrases import N_
 from cadnode.web.caller import caller_of
 from cadnode.web.node import Node
 from cadnode.web.request_log import FILE_ROUTE
@@ -45,18 +46,22 @@ def routes(node: Node, templates: Templates) -> APIRouter:
         `X-File-Name` (percent-encoded) is told back with what was not taken. 422 where nothing was.
         """
         if node.uploads is None:
-            return _answer(503, "this node takes no files", "send them by C-STORE: `cadnode send`")
+            return _answer(
+                503, N_("this node takes no files"), N_("send them by C-STORE: `cadnode send`")
+            )
         if running["files"] >= MOST_AT_ONCE:
-            return _answer(503, "others send files just now", "send it again in a moment")
+            return _answer(503, N_("others send files just now"), N_("send it again in a moment"))
         running["files"] += 1
         try:
             return await _take(request, node.uploads, threads)
         except NoRoom:
-            return _answer(507, "there is no room for more images", "make room on the node's disk")
+            return _answer(
+                507, N_("there is no room for more images"), N_("make room on the node's disk")
+            )
         except TimeoutError:
-            return _answer(408, "the file did not arrive in time", "send it again")
+            return _answer(408, N_("the file did not arrive in time"), N_("send it again"))
         except ClientDisconnect:
-            return _answer(400, "the file did not arrive whole", "send it again")
+            return _answer(400, N_("the file did not arrive whole"), N_("send it again"))
         finally:
             running["files"] -= 1
 
@@ -80,7 +85,9 @@ async def _take(request: Request, uploads: Uploads, threads: Threads) -> JSONRes
                 break
             n_bytes += len(piece)
             if n_bytes > UPLOAD_BYTES:
-                return _answer(413, "the file is too large", "send what it holds file by file")
+                return _answer(
+                    413, N_("the file is too large"), N_("send what it holds file by file")
+                )
             await threads.run(partial(upload.write, piece))
         found = await threads.run(partial(upload.finish, name))
     finally:

@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from cadnode.phrases import N_
 from cadnode.web import assessment
 from cadnode.web.caller import caller_of
 from cadnode.web.cross_site import form_of
@@ -61,7 +62,7 @@ def routes(node: Node, templates: Templates) -> APIRouter:
             )
             await writing.run(partial(_add, node, request, name, body))
         except ValueError:
-            refused = OrderRefused("the form was not whole", "load the page again")
+            refused = OrderRefused(N_("the form was not whole"), N_("load the page again"))
             return await run_in_threadpool(_page, node, templates, request, name, refused)
         except OrderRefused as error:
             return await run_in_threadpool(_page, node, templates, request, name, error)
@@ -124,9 +125,9 @@ def _add(node: Node, request: Request, name: str, body: VerdictBody) -> ReaderVe
     reading = next((r for r in node.readings_of(name) if r.patient == body.patient), None)
     if reading is None:
         _known(node, name)
-        raise OrderRefused("the study has no result", "wait until it is read")
+        raise OrderRefused(N_("the study has no result"), N_("wait until it is read"))
     if reading.content != body.content:
-        raise OrderRefused("the study has been read again since", "look at the new result")
+        raise OrderRefused(N_("the study has been read again since"), N_("look at the new result"))
     said = about_finding(
         reading.result.findings, body.finding, body.verdict,
         at=time.time(), by=caller.identity.name if caller else "unknown",
@@ -139,7 +140,7 @@ def _add(node: Node, request: Request, name: str, body: VerdictBody) -> ReaderVe
 
 def _book(node: Node) -> VerdictBook:
     if node.verdicts is None:
-        raise Unavailable("no verdicts are kept here", "ask the node itself")
+        raise Unavailable(N_("no verdicts are kept here"), N_("ask the node itself"))
     return node.verdicts
 
 
@@ -147,5 +148,6 @@ def _known(node: Node, name: str) -> None:
     """Raise `OrderRefused` where the node never heard of the study."""
     if node.state_of(name).state is State.UNKNOWN:
         raise OrderRefused(
-            "the node has never received anything of this study", "name it by its key or UID"
+            N_("the node has never received anything of this study"),
+            N_("name it by its key or UID"),
         )

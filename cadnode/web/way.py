@@ -4,29 +4,31 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from cadnode.phrases import N_
+
 MOST_ATTEMPTS: Final = 100
 
 WHAT_MEANINGS: Final = {
-    "receive": "Images received",
-    "fetch": "Fetch",
-    "read": "Reading",
-    "report": "Report",
-    "deliver": "Delivery",
-    "reread": "Asked to be read once more",
+    "receive": N_("Images received"),
+    "fetch": N_("Fetch"),
+    "read": N_("Reading"),
+    "report": N_("Report"),
+    "deliver": N_("Delivery"),
+    "reread": N_("Asked to be read once more"),
 }
 
 OBJECT_MEANINGS: Final = {
-    "sr": "measurement report (SR, TID 1500)",
-    "cad-sr": "mammography CAD SR",
-    "region-sr": "SR with regions",
-    "ai-results-sr": "AI results SR (IHE)",
-    "heatmap": "heat map",
-    "small-heatmap": "small heat map",
-    "segmentation": "segmentation",
-    "outlines": "outlines",
-    "key-objects": "key object selection",
-    "report-pdf": "report as PDF",
-    "fhir": "FHIR bundle",
+    "sr": N_("measurement report (SR, TID 1500)"),
+    "cad-sr": N_("mammography CAD SR"),
+    "region-sr": N_("SR with regions"),
+    "ai-results-sr": N_("AI results SR (IHE)"),
+    "heatmap": N_("heat map"),
+    "small-heatmap": N_("small heat map"),
+    "segmentation": N_("segmentation"),
+    "outlines": N_("outlines"),
+    "key-objects": N_("key object selection"),
+    "report-pdf": N_("report as PDF"),
+    "fhir": N_("FHIR bundle"),
 }
 
 

@@ -9,6 +9,7 @@ from cadnode.node.priors.finding import Found, Prior, PriorFinder
 from cadnode.node.priors.viewing import PriorViews
 from cadnode.node.study_views import view_of
 from cadnode.node.view_pixels import PixelCache
+from cadnode.phrases import N_
 from cadnode.receive.fetch.requests import FetchCode
 from cadnode.receive.prior_store import PriorStore
 from cadnode.receive.spool import Spool
@@ -101,7 +102,7 @@ class Priors:
 def _meaning(code: str) -> str:
     """Why a fetch failed, in words."""
     if code == ANOTHER_PATIENT:
-        return "what the source gave names another patient, and was removed"
+        return N_("what the source gave names another patient, and was removed")
     try:
         return FetchCode(code).meaning
     except ValueError:

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from cadnode.files import lock, locked, make_folder, write_whole
 from cadnode.log import get_logger, hashed
+from cadnode.phrases import N_
 from cadnode.receive.identity import is_valid_uid
 
 __all__ = [
@@ -60,22 +61,30 @@ class FetchCode(StrEnum):
 
 
 _MEANINGS = {
-    FetchCode.FETCHED: "everything of the study that concerns this node is here",
-    FetchCode.NO_MAMMOGRAMS: "the source holds no mammograms of the study",
-    FetchCode.UNKNOWN_STUDY: "the source does not know the study",
-    FetchCode.UNKNOWN_SOURCE: "the configuration names no such source",
-    FetchCode.SOURCE_REFUSED: "the source refused: user, password, token or rights are wrong; "
-    "it is asked again",
-    FetchCode.SOURCE_NOT_UNDERSTOOD: "the source's answer cannot be used",
-    FetchCode.SOURCE_UNREACHABLE: "the source cannot be reached; it is asked again",
-    FetchCode.INSTANCE_MISSING: "the source lists an instance that it does not give; "
-    "it is asked again",
-    FetchCode.NODE_UNKNOWN: "the source does not know this node's AE title as a destination of "
-    "C-MOVE; it is asked again",
-    FetchCode.NO_ROOM: "this node's disk is full; the source is asked again",
-    FetchCode.FETCH_FAILED: "this node failed while it fetched; its log says how; it tries again",
-    FetchCode.INTERRUPTED: "this node was stopped meanwhile; it goes on at its next start",
-    FetchCode.GIVEN_UP: "the source could not be reached, or did not give the study, for too long",
+    FetchCode.FETCHED: N_("everything of the study that concerns this node is here"),
+    FetchCode.NO_MAMMOGRAMS: N_("the source holds no mammograms of the study"),
+    FetchCode.UNKNOWN_STUDY: N_("the source does not know the study"),
+    FetchCode.UNKNOWN_SOURCE: N_("the configuration names no such source"),
+    FetchCode.SOURCE_REFUSED: N_(
+        "the source refused: user, password, token or rights are wrong; it is asked again"
+    ),
+    FetchCode.SOURCE_NOT_UNDERSTOOD: N_("the source's answer cannot be used"),
+    FetchCode.SOURCE_UNREACHABLE: N_("the source cannot be reached; it is asked again"),
+    FetchCode.INSTANCE_MISSING: N_(
+        "the source lists an instance that it does not give; it is asked again"
+    ),
+    FetchCode.NODE_UNKNOWN: N_(
+        "the source does not know this node's AE title as a destination of "
+        "C-MOVE; it is asked again"
+    ),
+    FetchCode.NO_ROOM: N_("this node's disk is full; the source is asked again"),
+    FetchCode.FETCH_FAILED: N_(
+        "this node failed while it fetched; its log says how; it tries again"
+    ),
+    FetchCode.INTERRUPTED: N_("this node was stopped meanwhile; it goes on at its next start"),
+    FetchCode.GIVEN_UP: N_(
+        "the source could not be reached, or did not give the study, for too long"
+    ),
 }
 GOOD = frozenset({FetchCode.FETCHED, FetchCode.NO_MAMMOGRAMS})  # nothing went wrong
 

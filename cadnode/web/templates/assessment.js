@@ -3,7 +3,8 @@
 // leaving the page, and a slider says what another operating point would change.
 (() => {
   const percent = share => Math.round(100 * share);
-  const words = (share, low, high) => `${percent(share)} % (${percent(low)} to ${percent(high)} %)`;
+  const words = (share, low, high) => t("%(share)s %% (%(low)s to %(high)s %%)",
+    {share: percent(share), low: percent(low), high: percent(high)});
 
   function goTo(row) {
     const [y0, x0, y1, x1] = row.dataset.box.split(" ").map(Number);
@@ -38,12 +39,13 @@
     const isSet = slider.value === slider.defaultValue;
     const at = isSet ? curve.threshold : threshold;
     article.toggleAttribute("data-busy", !isSet);
-    article.querySelector(".threshold").textContent = at.toFixed(3);
+    article.querySelector(".threshold").textContent = decimal(at, 3);
     article.querySelector(".is-set").hidden = !isSet;
     article.querySelector(".changed").hidden = isSet;
     article.querySelector(".sensitivity").textContent = words(sens, sensLow, sensHigh);
     article.querySelector(".specificity").textContent = words(spec, specLow, specHigh);
-    slider.setAttribute("aria-valuetext", `${at.toFixed(3)}, sensitivity ${percent(sens)} %, specificity ${percent(spec)} %`);
+    slider.setAttribute("aria-valuetext", t("%(threshold)s, sensitivity %(sensitivity)s %%, specificity %(specificity)s %%",
+      {threshold: decimal(at, 3), sensitivity: percent(sens), specificity: percent(spec)}));
     for (const badge of article.querySelectorAll(".would")) badge.classList.toggle("hot", Number(badge.dataset.score) >= at);
     const recalled = article.querySelector(".recalled");
     if (recalled) recalled.textContent = curve.recent.filter(score => score >= at).length;

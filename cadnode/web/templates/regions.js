@@ -84,7 +84,7 @@
         headers: { "Content-Type": "application/json", "X-CSRF-Token": here.dataset.csrf },
       });
       const found = await answer.json();
-      if (!answer.ok) return say(`${found.error}: ${found.hint}`);
+      if (!answer.ok) return say(`${t(found.error)}: ${t(found.hint)}`);
       asked = found.id;
       pause_ms = EVERY_MS;
       say(found.worker === "stopped" ? here.dataset.stopped : here.dataset.waiting);

@@ -57,21 +57,21 @@ async function send(name, file, tried = 1) {
   try {
     answer = await fetch("/api/upload", { method: "POST", headers, body: file });
   } catch {
-    return again(name, file, tried, "the node did not answer, or the file cannot be read");
+    return again(name, file, tried, t("the node did not answer, or the file cannot be read"));
   }
   if (answer.status === 401 || answer.status === 403) {
     stopped = true;
-    return leave(name, "the session has ended: log in and send the rest again");
+    return leave(name, t("the session has ended: log in and send the rest again"));
   }
   let found = {};
-  try { found = await answer.json(); } catch { found = { error: "the node's answer cannot be used" }; }
-  if (answer.status === 503 || answer.status === 408) return again(name, file, tried, found.error);
-  if (found.error) return leave(name, found.error);
+  try { found = await answer.json(); } catch { found = { error: t("the node's answer cannot be used") }; }
+  if (answer.status === 503 || answer.status === 408) return again(name, file, tried, t(found.error));
+  if (found.error) return leave(name, t(found.error));
   counts.new += found.new;
   counts.here += found.already_here;
   listed += found.listed;
   for (const key of found.studies) studies.add(key);
-  for (const one of found.left_out) leave(one.name, one.meaning);
+  for (const one of found.left_out) leave(one.name, t(one.meaning));
 }
 async function again(name, file, tried, why) {
   if (tried >= TRIES || stopped) return leave(name, why);
@@ -90,18 +90,20 @@ function element(kind, text) {
 }
 function show() {
   const isDone = !running && (stopped || !waiting.length);
-  at("now").textContent = stopped ? `Stopped: ${sent} of ${all} files were sent.`
-    : isDone ? `All ${all} files were sent.` : `${sent} of ${all} files were sent.`;
+  at("now").textContent = stopped ? tn("Stopped: %(sent)s of %(n)s file was sent.", "Stopped: %(sent)s of %(n)s files were sent.", {sent, n: all})
+    : isDone ? tn("%(n)s file was sent, which is all.", "All %(n)s files were sent.", {n: all})
+    : tn("%(sent)s of %(n)s file was sent.", "%(sent)s of %(n)s files were sent.", {sent, n: all});
   at("bar").max = all || 1;
   at("bar").value = sent;
   at("stop").hidden = isDone;
   for (const id of Object.keys(counts)) at(id).textContent = counts[id];
   const taken = counts.new + counts.here;
   at("index").hidden = !(isDone && listed > taken);
-  at("index").textContent = `The DICOMDIR lists ${listed} files, and ${taken} were taken: are all of the CD's files here?`;
+  at("index").textContent = tn("The DICOMDIR lists %(n)s file, and %(taken)s were taken: are all of the CD's files here?",
+    "The DICOMDIR lists %(n)s files, and %(taken)s were taken: are all of the CD's files here?", {n: listed, taken});
   at("studies-title").hidden = !studies.size;
   at("studies").replaceChildren(...[...studies].map(key => {
-    const line = document.createElement("li"), link = element("a", `Study ${key}`);
+    const line = document.createElement("li"), link = element("a", t("Study %(key)s", {key}));
     link.href = `/studies/${key}`;
     line.append(link);
     return line;

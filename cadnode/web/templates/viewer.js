@@ -64,7 +64,7 @@ class Room {
     if (this.active.figure.hidden) this.activate(this.shown[0]);
     if (focused?.hidden) this.focus();
     for (const cell of this.shown) cell.open().then(() => cell.fit(true));
-    if (this.pages > 1) this.say(`Views ${this.page + 1} of ${this.pages}`);
+    if (this.pages > 1) this.say(t("Views %(page)s of %(pages)s", {page: this.page + 1, pages: this.pages}));
   }
 
   activate(cell) {
@@ -89,7 +89,7 @@ class Room {
     this.press("four", false);
     this.activate(cell);
     this.focus();
-    this.say(`${cell.view.name} alone`);
+    this.say(t("%(view)s alone", {view: cell.view.name}));
     return cell.open().then(() => cell.fit(true));
   }
 
@@ -105,14 +105,14 @@ class Room {
     this.drawing.end();
     this.showPage(this.page);
     this.focus();
-    this.say("Four views");
+    this.say(t("Four views"));
   }
 
   /** The four side by side, or two by two. */
   row() {
     this.press("row", this.hang.classList.toggle("row"));
     if (this.isSingle) this.four();
-    this.say(this.hang.classList.contains("row") ? "Side by side" : "Two by two");
+    this.say(this.hang.classList.contains("row") ? t("Side by side") : t("Two by two"));
   }
 
   toggleSingle(cell = this.active) {
@@ -163,7 +163,7 @@ class Room {
     this.press("region", this.mode === "region");
     if (this.mode === "region") this.drawing.begin();
     else this.drawing.end();
-    const words = {pan: "Drag pans", window: "Drag changes the window", region: "Drag a region"};
+    const words = {pan: t("Drag pans"), window: t("Drag changes the window"), region: t("Drag a region")};
     this.say(words[this.mode]);
   }
 
@@ -178,7 +178,7 @@ class Room {
   link() {
     this.isLinked = !this.isLinked;
     this.press("link", this.isLinked);
-    this.say(this.isLinked ? "The views move together" : "Each view moves alone");
+    this.say(this.isLinked ? t("The views move together") : t("Each view moves alone"));
     if (this.isLinked) this.lead(this.active);
   }
 
@@ -218,7 +218,7 @@ class Room {
   toggle(name) {
     this.tool(name).checked = !this.tool(name).checked;
     this.strengthen();
-    this.say(`${this.tool(name).labels[0].innerText.trim()}: ${this.tool(name).checked ? "on" : "off"}`);
+    this.say(toggled(this.tool(name).checked, this.tool(name).labels[0].innerText.trim()));
   }
 
   nextMap() {
@@ -227,7 +227,7 @@ class Room {
     select.selectedIndex = (select.selectedIndex + 1) % select.options.length;
     this.tool("heat").checked = true;
     this.strengthen();
-    this.say(`Heat map: ${select.selectedOptions[0].text}`);
+    this.say(t("Heat map: %(system)s", {system: select.selectedOptions[0].text}));
   }
 
   each(order) {
@@ -282,3 +282,8 @@ document.addEventListener("cadnode:operating-point", ({detail}) => {
   for (const cell of room.cells) cell.layers.setBelow(detail.model, detail.below);
 });
 enter();
+
+/** What is said of a switch. */
+function toggled(isOn, what) {
+  return isOn ? t("%(what)s: on", {what}) : t("%(what)s: off", {what});
+}

@@ -27,7 +27,7 @@ export class Cell {
   open() {
     this.ready ??= this.begin().catch(error => {
       this.figure.classList.add("failed");
-      this.says.textContent = `This image cannot be shown: ${error.message}`;
+      this.says.textContent = t("This image cannot be shown: %(why)s", {why: t(error.message)});
     });
     return this.ready;
   }
@@ -55,7 +55,7 @@ export class Cell {
     this.viewer.addHandler("tile-drawn", () => this.figure.classList.add("drawn"));
     await new Promise((resolve, reject) => {
       this.viewer.addOnceHandler("open", resolve);
-      this.viewer.addOnceHandler("open-failed", () => reject(new Error("it does not open")));
+      this.viewer.addOnceHandler("open-failed", () => reject(new Error(t("it does not open"))));
     });
     this.viewer.viewport.setFlip(this.view.mirrored);
     this.resizing = new ResizeObserver(() => this.resize());
@@ -265,5 +265,5 @@ function keepsToPolicy() {
 }
 
 function round(value) {
-  return Math.abs(value) < 10 ? value.toFixed(2) : Math.round(value);
+  return Math.abs(value) < 10 ? decimal(value, 2) : Math.round(value);
 }

@@ -67,7 +67,7 @@ export class Drawing {
       }
     }
     this.show(this.box);
-    this.room.say(`Region from ${this.box.x0}, ${this.box.y0} to ${this.box.x1}, ${this.box.y1}`);
+    this.room.say(t("Region from %(x0)s, %(y0)s to %(x1)s, %(y1)s", this.box));
     return true;
   }
 
@@ -80,7 +80,7 @@ export class Drawing {
     const detail = {view: cell.view.view, ...box};
     document.dispatchEvent(new CustomEvent("cadnode:region-drawn", {detail}));
     this.box = null;
-    this.room.say("The region is drawn");
+    this.room.say(t("The region is drawn"));
   }
 }
 

@@ -5,7 +5,7 @@ const CELLS = "cadnodeCells";
 export class GreyTable {
   static async of(view) {
     const answer = await fetch(view.url + "/grey");
-    if (!answer.ok) throw new Error((await answer.json().catch(() => null))?.error || "no image");
+    if (!answer.ok) throw new Error((await answer.json().catch(() => null))?.error || t("no image"));
     return new GreyTable(await answer.arrayBuffer(), view);
   }
 

@@ -12,7 +12,7 @@ export class Priors {
     this.clear();
     const shown = (views || []).filter(view => !view.why && view.levels);
     this.cells = shown.map(view => {
-      const figure = figureOf(view, label || "Prior");
+      const figure = figureOf(view, label || t("Prior"));
       this.room.hang.append(figure);
       const cell = new Cell(figure);
       this.room.listen(cell);
@@ -44,7 +44,8 @@ export class Priors {
     this.room.activate(cell);
     this.room.focus();
     for (const one of this.room.shown) one.open().then(() => one.fit(true));
-    this.room.say(then ? `${cell.view.name} and its prior` : `There is no prior ${cell.view.name}`);
+    this.room.say(then
+      ? t("%(view)s and its prior", {view: cell.view.name}) : t("There is no prior %(view)s", {view: cell.view.name}));
   }
 
   clear() {

@@ -78,7 +78,7 @@ def test_an_image_that_cannot_be_shown_says_why(tmp_path: Path) -> None:
     assert answer.status_code == 422
     assert answer.json()["code"] == "multi_frame"
     assert "several frames" in answer.json()["error"]
-    assert "RCC: an image of several frames is not shown here" in page
+    assert "RCC: An image of several frames is not shown here" in page
 
 
 def test_strangers_see_no_image_and_looking_is_one_line_in_the_trail(tmp_path: Path) -> None:

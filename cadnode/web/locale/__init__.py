@@ -1,0 +1,1 @@
+"""The pages' messages in other languages: one `.po` catalog each, and how they are kept current."""
