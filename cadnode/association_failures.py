@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from cadnode.phrases import N_
+
 TLS_HANDSHAKE: Final = 0x16  # the first byte of what a client of TLS says first
 _TLS_ALERT: Final = 0x15
 _PDU_TYPES: Final = range(1, 8)  # PS3.8 table 9-1
@@ -66,128 +68,141 @@ class Told:
 
 WE_CALL: Final[Mapping[AssociationFailure, Told]] = {
     F.UNKNOWN_HOST: Told(
-        "cannot be reached: its host's name has no address",
-        "is host written right, and does this machine's DNS know it?",
+        N_("cannot be reached: its host's name has no address"),
+        N_("is host written right, and does this machine's DNS know it?"),
     ),
     F.CONNECTION_REFUSED: Told(
-        "refuses the connection: nothing listens on that port",
-        "is it running, and are host and port right?",
+        N_("refuses the connection: nothing listens on that port"),
+        N_("is it running, and are host and port right?"),
     ),
     F.UNREACHABLE: Told(
-        "cannot be reached: there is no way to its address",
-        "is the network up on both sides, and is host right?",
+        N_("cannot be reached: there is no way to its address"),
+        N_("is the network up on both sides, and is host right?"),
     ),
     F.NO_CONNECTION: Told(
-        "did not take the connection in time",
-        "is its machine up, and does every firewall between let this one through?",
+        N_("did not take the connection in time"),
+        N_("is its machine up, and does every firewall between let this one through?"),
     ),
     F.NO_ANSWER: Told(
-        "took the connection, and did not answer the request for an association in time",
-        "does a DICOM program listen on that port, and does it want TLS (tls = true)?",
+        N_("took the connection, and did not answer the request for an association in time"),
+        N_("does a DICOM program listen on that port, and does it want TLS (tls = true)?"),
     ),
     F.CLOSED: Told(
-        "closed the connection without an answer",
-        "does it let this machine's address in, and does it want TLS on that port (tls = true)?",
+        N_("closed the connection without an answer"),
+        N_(
+            "does it let this machine's address in, and does it want TLS on that port (tls = true)?"
+        ),
     ),
-    F.ABORTED: Told("aborted the request for an association", "its log says why"),
+    F.ABORTED: Told(N_("aborted the request for an association"), N_("its log says why")),
     F.NOT_DICOM: Told(
-        "does not speak DICOM on that port", "another program answers there: is port right?"
+        N_("does not speak DICOM on that port"), N_("another program answers there: is port right?")
     ),
     F.TLS_NOT_SPOKEN: Told(
-        "speaks TLS on that port, and is called in clear",
-        "set tls = true and ca_file, or name its port in clear",
+        N_("speaks TLS on that port, and is called in clear"),
+        N_("set tls = true and ca_file, or name its port in clear"),
     ),
     F.CALLED_AE_TITLE: Told(
-        "refused the association: called AE title not recognized",
-        "is ae_title the archive's own, in upper and lower case? a part of it that answers "
-        "queries or storage commitment may have another (query_ae_title, commit_ae_title)",
+        N_("refused the association: called AE title not recognized"),
+        N_(
+            "is ae_title the archive's own, in upper and lower case? a part of it that answers "
+            "queries or storage commitment may have another (query_ae_title, commit_ae_title)"
+        ),
     ),
     F.CALLING_AE_TITLE: Told(
-        "refused the association: calling AE title not recognized",
-        "enter this node's AE title there, with its address; calling_ae_title is another one for "
-        "this archive alone",
+        N_("refused the association: calling AE title not recognized"),
+        N_(
+            "enter this node's AE title there, with its address; calling_ae_title is another one "
+            "for this archive alone"
+        ),
     ),
     F.APPLICATION_CONTEXT: Told(
-        "refused the association: application context name not supported",
-        "another program than a DICOM archive answers there: is port right?",
+        N_("refused the association: application context name not supported"),
+        N_("another program than a DICOM archive answers there: is port right?"),
     ),
     F.PROTOCOL_VERSION: Told(
-        "refused the association: protocol version not supported", "its log says what it wants"
+        N_("refused the association: protocol version not supported"),
+        N_("its log says what it wants"),
     ),
     F.CONGESTION: Told(
-        "refused the association: temporary congestion", "it is tried again by itself"
+        N_("refused the association: temporary congestion"), N_("it is tried again by itself")
     ),
     F.LOCAL_LIMIT: Told(
-        "refused the association: local limit exceeded",
-        "how many associations does it allow? it is tried again by itself",
+        N_("refused the association: local limit exceeded"),
+        N_("how many associations does it allow? it is tried again by itself"),
     ),
     F.NO_REASON: Told(
-        "refused the association: no reason given",
-        "does it know this node's AE title and address, and does it want a user and a passcode?",
+        N_("refused the association: no reason given"),
+        N_(
+            "does it know this node's AE title and address, and does it want a user and a passcode?"
+        ),
     ),
     F.NO_CONTEXT: Told(
-        "accepts none of the SOP classes that it is offered",
-        "let it take what the destination's profile has, or give it another profile",
+        N_("accepts none of the SOP classes that it is offered"),
+        N_("let it take what the destination's profile has, or give it another profile"),
     ),
 }
 
 _PEERS: Final = "name it in [[listener.peers]], by address and AE title"
 CALLS_US: Final[Mapping[AssociationFailure, Told]] = {
-    F.UNKNOWN_ADDRESS: Told("is at an address that may not send", _PEERS),
+    F.UNKNOWN_ADDRESS: Told(N_("is at an address that may not send"), _PEERS),
     F.CALLING_AE_TITLE: Told(
-        "calls itself by an AE title that may not send from its address",
+        N_("calls itself by an AE title that may not send from its address"),
         f"{_PEERS}; ae_titles are further ones of the same machine; upper and lower case count",
     ),
     F.BLANK_CALLING: Told(
-        "states no AE title of its own (a blank one)", "give it an AE title in its configuration"
+        N_("states no AE title of its own (a blank one)"),
+        N_("give it an AE title in its configuration"),
     ),
     F.CALLED_AE_TITLE: Told(
-        "calls this node by another AE title than listener.ae_title",
-        "correct it there, or set listener.check_called_ae_title = false",
+        N_("calls this node by another AE title than listener.ae_title"),
+        N_("correct it there, or set listener.check_called_ae_title = false"),
     ),
     F.BLANK_CALLED: Told(
-        "calls this node by no AE title (a blank one)",
-        "enter listener.ae_title there, or set listener.check_called_ae_title = false",
+        N_("calls this node by no AE title (a blank one)"),
+        N_("enter listener.ae_title there, or set listener.check_called_ae_title = false"),
     ),
     F.CERTIFICATE: Told(
-        "shows no certificate, or another than the one that its AE title is bound to",
-        "is certificate_sha256 of its new certificate in [[listener.peers]]?",
+        N_("shows no certificate, or another than the one that its AE title is bound to"),
+        N_("is certificate_sha256 of its new certificate in [[listener.peers]]?"),
     ),
     F.USER_IDENTITY: Told(
-        "shows no user, or not the passcode, that its AE title is bound to",
-        "compare username and password_file in [[listener.peers]] with its own; TLS is needed",
+        N_("shows no user, or not the passcode, that its AE title is bound to"),
+        N_("compare username and password_file in [[listener.peers]] with its own; TLS is needed"),
     ),
     F.PROTOCOL_VERSION: Told(
-        "speaks another version of DICOM's protocol", "is it a DICOM program?"
+        N_("speaks another version of DICOM's protocol"), N_("is it a DICOM program?")
     ),
     F.LOCAL_LIMIT: Told(
-        "found every place taken by others at work",
-        "raise listener.max_associations, or have it send less at a time",
+        N_("found every place taken by others at work"),
+        N_("raise listener.max_associations, or have it send less at a time"),
     ),
     F.NO_CONTEXT: Told(
-        "offers no SOP class in a transfer syntax that this node takes",
-        "docs/conformance.md lists both; is it meant to send mammograms here?",
+        N_("offers no SOP class in a transfer syntax that this node takes"),
+        N_("docs/conformance.md lists both; is it meant to send mammograms here?"),
     ),
     F.TLS_IN_CLEAR: Told(
-        "speaks TLS to the port that is in clear", "have it call listener.tls_port"
+        N_("speaks TLS to the port that is in clear"), N_("have it call listener.tls_port")
     ),
     F.TLS_NOT_SPOKEN: Told(
-        "speaks in clear to the port of TLS", "have it speak TLS, or call listener.port"
+        N_("speaks in clear to the port of TLS"), N_("have it speak TLS, or call listener.port")
     ),
-    F.TLS_VERSION: Told("speaks no TLS 1.2 or 1.3", "its software or its settings are too old"),
+    F.TLS_VERSION: Told(
+        N_("speaks no TLS 1.2 or 1.3"), N_("its software or its settings are too old")
+    ),
     F.TLS_CIPHER: Told(
-        "knows none of the ciphers that are taken", "docs/conformance.md lists them"
+        N_("knows none of the ciphers that are taken"), N_("docs/conformance.md lists them")
     ),
     F.TLS_NO_CERTIFICATE: Told(
-        "shows no certificate", "listener.ca_file wants one: give it a key and a certificate"
+        N_("shows no certificate"),
+        N_("listener.ca_file wants one: give it a key and a certificate"),
     ),
     F.TLS_CERTIFICATE: Told(
-        "shows a certificate that listener.ca_file does not vouch for",
-        "who signed it, has it expired, or is it in listener.crl_file?",
+        N_("shows a certificate that listener.ca_file does not vouch for"),
+        N_("who signed it, has it expired, or is it in listener.crl_file?"),
     ),
     F.TLS: Told(
-        "breaks the handshake of TLS off",
-        "does it trust who signed listener.certificate_file?",
+        N_("breaks the handshake of TLS off"),
+        N_("does it trust who signed listener.certificate_file?"),
     ),
 }
 

@@ -137,7 +137,7 @@ def refused_problems(storage: Path) -> Iterator[HealthProblem]:
                     "%(name)s was turned away %(times)s within the last hour: it %(words)s",
                     name=one.name,
                     times=times,
-                    words=told.words,
+                    words=phrase(told.words),
                 ),
                 told.hint,
                 failing=False,

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from markupsafe import Markup, escape
 
 from cadnode.html.environment import ON_SCREENS, environment
+from cadnode.phrases import N_
 from cadnode.web.caller import Caller
 from cadnode.web.language import NAMES, current, place
 from cadnode.web.navigation import places_of
@@ -65,7 +66,22 @@ def _translated(text: str) -> str:
 def _sentence(text: str) -> str:
     """The same with a capital letter."""
     said = _translated(text)
-    return said[:1].upper() + said[1:]
+    opening = said[: len(said) - len(said.lstrip("¿¡"))]
+    return opening + said[len(opening) :][:1].upper() + said[len(opening) + 1 :]
+
+
+def _ended(text: str) -> str:
+    """The same with a full stop, where it does not end in a mark of its own."""
+    said = _translated(text)
+    return (
+        said if said.endswith(_ENDS) else current().text(N_("%(sentence)s.")) % {"sentence": said}
+    )
+
+
+def _and_hint(error: str, hint: str) -> str:
+    """What is wrong, and what to do: one text that begins with a capital and has an end."""
+    both = {"error": _sentence(error), "hint": _ended(hint)}
+    return current().text(N_("%(error)s: %(hint)s")) % both
 
 
 def _with_code(text: str) -> Markup:
@@ -82,9 +98,12 @@ def _number(value: float, places: int = 0) -> str:
     return current().number(value, places)
 
 
+_ENDS: Final = (".", "?", "!", "。", "？", "！")
 _FILTERS: Final[dict[str, Callable[..., str]]] = {
     "tr": _translated,
     "sentence": _sentence,
+    "ended": _ended,
+    "and_hint": _and_hint,
     "with_code": _with_code,
     "word": _word,
     "number": _number,

@@ -37,7 +37,7 @@ WORDS: Final = (
     N_("retry"),
     # translators: How soon a study is read among others.
     N_("urgent"),
-    N_("routine"),
+    N_("diagnostic"),
     N_("screening"),
     # translators: A reader's verdict on a finding.
     N_("accepted"),
