@@ -15,6 +15,8 @@ _NEXT: Final = {
     "somebody asks for it.",
     State.IGNORED: "Nothing happens unless mammograms come.",
     State.FAILED: "Nothing more happens by itself: somebody has to look at it, and to decide.",
+    State.DROPPED: "Nothing more happens by itself. It is read where other images come, or where "
+    "somebody tries it again.",
     State.UNKNOWN: "",
 }
 

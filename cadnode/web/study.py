@@ -28,6 +28,7 @@ class State(StrEnum):
     DONE = "done"
     REFUSED = "refused"
     FAILED = "failed"
+    DROPPED = "dropped"
     IGNORED = "ignored"
     UNKNOWN = "unknown"
 
@@ -37,7 +38,7 @@ class State(StrEnum):
         return self in _FINAL
 
 
-_FINAL: Final = frozenset({State.DONE, State.REFUSED, State.FAILED, State.IGNORED})
+_FINAL: Final = frozenset({State.DONE, State.REFUSED, State.FAILED, State.DROPPED, State.IGNORED})
 
 STATE_MEANINGS: Final[dict[State, str]] = {
     State.FETCHING: "The node is fetching the images from their source",
@@ -48,6 +49,7 @@ STATE_MEANINGS: Final[dict[State, str]] = {
     State.DONE: "The study is read, and every destination has the result",
     State.REFUSED: "The study is read, but a destination did not take the result",
     State.FAILED: "The study could not be processed",
+    State.DROPPED: "The study could not be read, and was given up on purpose",
     State.IGNORED: "The study holds no mammograms: there is nothing to read",
     State.UNKNOWN: "The node has never received anything of this study",
 }

@@ -13,6 +13,7 @@ WHAT_MEANINGS: Final = {
     "report": "Report",
     "deliver": "Delivery",
     "reread": "Asked to be read once more",
+    "drop": "Given up",
 }
 
 OBJECT_MEANINGS: Final = {
