@@ -8,6 +8,7 @@ deletes an image or a result.
 import secrets
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -189,7 +190,8 @@ class DeliveryDesk:
         for entry in entries:
             reason = f"dropped by {by}: {words}"
             one = DeliveryTry(entry.destination, DeliveryStatus.DROPPED, time.time(), reason)
-            delivery_record.record(self._results.of_content(study, entry.content), one)
+            with suppress(FileNotFoundError):  # the result was removed, and its record with it
+                delivery_record.record(self._results.of_content(study, entry.content), one)
             self._index.settle(*entry.key)
             self._forget(entry.job)
         dropped = (

@@ -28,7 +28,8 @@ NOTHING_SENT: Final = Reason(
     "Nothing of this reading was sent: it gave no objects, or its destinations came later",
 )
 RESULT_GONE: Final = Reason(
-    "result_removed", "The study was read, but its result was removed; ask for it at once again"
+    "result_removed",
+    "The study was read, but its result was removed since: try it again, and it is read once more",
 )
 IMAGES_REMOVED: Final = Reason(
     "images_removed", "Its images were removed from this node after its results were delivered"

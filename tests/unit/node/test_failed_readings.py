@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from cadnode.node.failed_readings import DroppedReadings
-from cadnode.node.jobs import process_ids
+from cadnode.node.jobs import DeliveryStatus, process_ids
 from cadnode.node.orders import DeliveryDesk
 from cadnode.node.poison import Casualties
+from cadnode.node.undelivered import Undelivered, UndeliveredIndex
 from cadnode.node.workflow import prepare
 from cadnode.receive.way_log import Passed, WayLog
 from cadnode.web.deliveries import OrderRefused
@@ -109,6 +110,20 @@ def test_what_was_set_aside_is_counted_no_more_once_it_is_given_up(
     note.write_text('{"code": "reading_kills_worker"}')
     desk.drop(place.key, "", "otto", WHY)
     assert Casualties(place.folder).all_set_aside() == []
+    assert place.studies.state_of(place.key).state is State.DROPPED
+
+
+def test_what_is_owed_of_a_result_that_was_removed_is_given_up_with_the_reading(
+    place: Place, desk: DeliveryDesk
+) -> None:
+    index = UndeliveredIndex(place.folder)
+    owed = Undelivered(
+        place.key, place.content, "archive", DeliveryStatus.REFUSED, "no room", 1.0, 1.0
+    )
+    index.put(owed)
+    (dropped,) = desk.drop(place.key, "", "otto", WHY).deliveries
+    assert (dropped.destination, dropped.state) == ("archive", "dropped")
+    assert index.all() == []
     assert place.studies.state_of(place.key).state is State.DROPPED
 
 

@@ -153,7 +153,7 @@ def test_studies_that_are_ticked_on_the_list_are_read_once_more_after_a_confirma
         assert "2 studies are read once more" in client.get(done.headers["Location"]).text
     by = "otto, HTTP from 127.0.0.1"
     assert told.orders == [("reread", KEY, by), ("reread", OTHER, by)]
-    assert ("study read again", "success", "otto", KEY) in trail.lines
+    assert ("study reread", "success", "otto", KEY) in trail.lines
 
 
 def test_results_of_all_that_fit_the_lists_filter_are_sent_again_where_somebody_says_to() -> None:
