@@ -272,13 +272,15 @@ class Told:
                 lambda *words: order("reread", *words),
                 partial(several, "retry"),
                 partial(several, "drop"),
+                partial(several, "redeliver"),
+                partial(several, "reread"),
             ),
             way_of=lambda study: self.way,
             regions=Regions(ask, lambda name: raising(self.regions)),
             peers=Peers(lambda: self.peers, self.ask),
             settings=lambda: self.settings,
             log=self.read_log,
-            models=Models(self.look_at_models, self.change_model),
+            models=Models(self.look_at_models, self.change_model, self.look_at_models),
         )
 
 

@@ -229,7 +229,7 @@ def drop(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give up what is undelivered, on purpose: it is not tried again, and health counts it no more.
+    """Give up what is undelivered, or could not be read, on purpose: it needs nobody any more.
 
     Images and results stay; the record beside the result says who dropped it, when and why.
     Example: [bold]cadnode studies drop --all-refused --to old-archive --reason "taken down"[/]
@@ -255,7 +255,7 @@ def drop(
             return place.desk.drop(study, destination, by, reason)
 
         order = StudyOrder(
-            Action.DROPPED, dropped, "dropped", "the failed fetch is forgotten", forgets=True
+            Action.DROPPED, dropped, "dropped", "what failed is given up", forgets=True
         )
         carry_out(place, chosen, order, dry_run=dry_run, as_json=as_json)
 

@@ -1,8 +1,12 @@
 """The node's models for the HTTP side: asked of a process that ends with its answer.
 
-What is shown is kept until a file of the stores changes; how shadows agree, for a minute.
+What is shown is kept, also on the disk, until a file of the stores, a setting or the version
+changes; how shadows agree, for a minute. Pages wait for none of it: they ask what is known.
+
+    STORAGE/roles/models.json   what was shown last, and of which files
 """
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,12 +14,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import ValidationError
 
+from cadnode import __version__
+from cadnode.errors import CadnodeError
+from cadnode.files import write_whole
 from cadnode.log import get_logger
 from cadnode.node import worker_state
 from cadnode.node.results import Results
@@ -40,9 +48,10 @@ ORDER_WITHIN_S: Final = 300.0
 SHADOW_GOOD_FOR_S: Final = 60.0
 _WATCHED: Final = ("active.json", "trusted/*.json", "*/*/card.json", "*/*/signature.json", "*/*")
 
+_PACKAGED: Final = Path(__file__).parents[1] / "weights"
+
 log = get_logger("web")
 Shown = TypeVar("Shown", ModelsShown, ModelDone)
-_Stamp = tuple[tuple[str, int, int], ...]
 
 
 class ModelDesk:
@@ -51,12 +60,15 @@ class ModelDesk:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._known: tuple[_Stamp, ModelsShown] | None = None
+        self._known: tuple[str, ModelsShown] | None = None
         self._shadow: tuple[float, ShadowShown] | None = None
+        self._kept = settings.storage.folder / "roles" / "models.json"
+        self._looks = threading.Lock()  # held by the one look that pages have begun
+        self._failed: CadnodeError | None = None
 
     def models(self) -> Models:
         """What may be asked and ordered, for those who pass it on."""
-        return Models(self.look, self.order)
+        return Models(self.look, self.order, self.known)
 
     def look(self) -> ModelsShown:
         """Everything about the models now.
@@ -70,10 +82,69 @@ class ModelDesk:
         """
         with self._lock:
             stamp = self._stamp()
-            if self._known is None or self._known[0] != stamp:
+            if not self._has(stamp):
                 found = _checked(self._asked(None, LOOK_WITHIN_S), "shown", ModelsShown)
                 self._known = stamp, found
-            shown, shadow = self._known[1], self._agreement()
+                self._keep(stamp, found)
+            self._agree()
+            return self._whole()
+
+    def known(self) -> ModelsShown | None:
+        """The same where it is known already; else None, and it is being looked at from now on.
+
+        How shadows agree may be what was last found out, while it is found out again.
+
+        Raises
+        ------
+        ModelRefused, Unavailable
+            What the last look of this kind has raised, once.
+        """
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
+        if self._lock.acquire(blocking=False):  # else somebody looks just now
+            try:
+                is_known = self._has(self._stamp()) and self._shadow is not None
+                is_fresh = is_known and not self._is_shadow_due()
+                if not is_fresh:
+                    self._begin()
+                return self._whole() if is_known else None
+            finally:
+                self._lock.release()
+        return None
+
+    def _begin(self) -> None:
+        """Look, in a thread of its own, where no such look is under way."""
+        if self._looks.acquire(blocking=False):
+            threading.Thread(target=self._look_behind, name="models", daemon=True).start()
+
+    def _look_behind(self) -> None:
+        try:
+            self.look()
+        except CadnodeError as error:
+            self._failed = error
+        finally:
+            self._looks.release()
+
+    def _has(self, stamp: str) -> bool:
+        """Whether what is known, or was kept by a process before, is of these files."""
+        if self._known is None:
+            with suppress(OSError, ValueError, LookupError, TypeError):
+                kept = json.loads(self._kept.read_bytes())
+                self._known = str(kept["stamp"]), ModelsShown.model_validate(kept["shown"])
+        return self._known is not None and self._known[0] == stamp
+
+    def _keep(self, stamp: str, shown: ModelsShown) -> None:
+        """For the next start; where there is no room, the next look takes as long as this one."""
+        document = {"stamp": stamp, "shown": shown.model_dump(mode="json")}
+        with suppress(OSError):
+            write_whole(self._kept, json.dumps(document).encode())
+
+    def _whole(self) -> ModelsShown:
+        """What is known, with how shadows agree and what the worker reads with now."""
+        assert self._known is not None
+        assert self._shadow is not None
+        shown, shadow = self._known[1], self._shadow[1]
         state = worker_state.read(self._settings.storage.folder)
         runs = state is not None and state.runs
         used = tuple(f"{m.name}@{m.version}" for m in state.models) if state and runs else None
@@ -122,18 +193,23 @@ class ModelDesk:
             raise ModelRefused(str(answer["error"]))
         return dict(answer)
 
-    def _stamp(self) -> _Stamp:
-        """Changes with every file that what is shown depends on, but those that are packaged."""
-        store = self._settings.storage.folder / "models"
+    def _stamp(self) -> str:
+        """Changes with everything that what is shown depends on: files, settings, the version."""
+        values = self._settings
+        store = values.storage.folder / "models"
         paths = [path for pattern in _WATCHED for path in store.glob(pattern)]
-        paths += [folder / "card.json" for folder in self._settings.reading.model_folders]
-        return tuple(sorted(_marks(paths)))
+        paths += [folder / "card.json" for folder in values.reading.model_folders]
+        paths += _PACKAGED.glob("*/*/card.json")
+        stated = values.model_dump_json(include={"reading", "models"})
+        parts = [__version__, stated, *map(str, sorted(_marks(paths)))]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def _agreement(self) -> ShadowShown:
-        now = time.monotonic()
-        if self._shadow is None or now - self._shadow[0] > SHADOW_GOOD_FOR_S:
-            self._shadow = now, agreement(self._settings.storage.folder)
-        return self._shadow[1]
+    def _is_shadow_due(self) -> bool:
+        return self._shadow is None or time.monotonic() - self._shadow[0] > SHADOW_GOOD_FOR_S
+
+    def _agree(self) -> None:
+        if self._is_shadow_due():
+            self._shadow = time.monotonic(), agreement(self._settings.storage.folder)
 
 
 def agreement(storage: Path) -> ShadowShown:

@@ -8,6 +8,7 @@ deletes an image or a result.
 import secrets
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from cadnode.node.delivery_list import DeliveryList, of_entry
 from cadnode.node.delivery_record import DeliveryTry
 from cadnode.node.delivery_workflow import delivery_queue
 from cadnode.node.failed_fetches import FailedFetches
+from cadnode.node.failed_readings import FailedReadings
 from cadnode.node.job_database import client_of
 from cadnode.node.jobs import (
     DeliveryStatus,
@@ -38,7 +40,7 @@ from cadnode.phrases import N_, phrase
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 from cadnode.web.deliveries import Delivery, DeliveryFilter, Ordered, OrderRefused, Orders
-from cadnode.web.node import jobs_away
+from cadnode.web.node import Unavailable, jobs_away
 from cadnode.web.study import key_of
 
 MOST_WORDS: Final = 200
@@ -57,6 +59,7 @@ class DeliveryDesk:
         self._progress = progress
         self._client = client_of(settings.database_url)
         self._fetches = FailedFetches(self._storage)
+        self._readings = FailedReadings(self._storage, progress)
         self._list = DeliveryList(self._results, self._index, progress)
         self._rereading = Rereading(settings, progress, self._client)
 
@@ -71,6 +74,8 @@ class DeliveryDesk:
             self.reread,
             several.retry,
             several.drop,
+            several.redeliver,
+            several.reread,
         )
 
     def close(self) -> None:
@@ -157,11 +162,14 @@ class DeliveryDesk:
         """Give up what is undelivered of a study; the record beside the result says who and why.
 
         Of a study that was never fetched, and of which nothing is here, the request is forgotten.
+        With no destination, a reading that failed is given up, too: its images stay.
 
         Raises
         ------
         OrderRefused
-            There is nothing undelivered, or no reason is given.
+            There is nothing undelivered and no reading has failed, or no reason is given.
+        Unavailable
+            The job database does not answer, or the disk is full.
         """
         study = key_of(name)
         return self.drop_owed(study, destination, by, why, self._index.of_study(study))
@@ -175,15 +183,16 @@ class DeliveryDesk:
         if self._forget_fetch(study):
             return self._ordered(())
         entries = [*_of(destination, owed), *self._untried(study, destination)]
-        if not entries:
+        if not self._drop_reading(study, destination, by, words) and not entries:
             raise OrderRefused(
-                N_("nothing of this study is undelivered"),
-                N_("`cadnode deliveries list` shows what is"),
+                N_("nothing of this study is undelivered, and no reading of it has failed"),
+                N_("`cadnode deliveries list` shows what is undelivered"),
             )
         for entry in entries:
             reason = f"dropped by {by}: {words}"
             one = DeliveryTry(entry.destination, DeliveryStatus.DROPPED, time.time(), reason)
-            delivery_record.record(self._results.of_content(study, entry.content), one)
+            with suppress(FileNotFoundError):  # the result was removed, and its record with it
+                delivery_record.record(self._results.of_content(study, entry.content), one)
             self._index.settle(*entry.key)
             self._forget(entry.job)
         dropped = (
@@ -210,6 +219,15 @@ class DeliveryDesk:
         """Whether all that is known of the study is a fetch that failed; it is forgotten."""
         is_here = bool(self._spool.instances(study)) or self._results.of_study(study).is_dir()
         return not is_here and self._fetches.forget(study)
+
+    def _drop_reading(self, study: str, destination: str, by: str, words: str) -> bool:
+        """Whether a reading that failed is given up: it is no matter of one destination."""
+        try:
+            return not destination and self._readings.drop(study, by, words)
+        except JobsUnavailable as error:
+            raise jobs_away() from error
+        except OSError as error:
+            raise Unavailable("that could not be noted", "is the disk full?") from error
 
     def _configured(self, destination: str) -> None:
         try:

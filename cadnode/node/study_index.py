@@ -13,7 +13,8 @@ from cadnode.exam.dicom_file import open_file
 from cadnode.exam.mammogram import Instance
 from cadnode.exam.partition import by_patient
 from cadnode.exam.patient import Patient, patient_of
-from cadnode.node import delivery_record, readiness, results
+from cadnode.node import delivery_record, failed_readings, readiness, results
+from cadnode.node.failed_readings import DroppedReadings
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.jobs import Job, JobLookup, JobsUnavailable, deliver_id, process_ids
 from cadnode.node.poison import Casualties
@@ -65,6 +66,8 @@ class Studies:
         self._results = Results.in_storage(settings.storage.folder)
         self._undelivered = UndeliveredIndex(settings.storage.folder)
         self._casualties = Casualties(settings.storage.folder)
+        self._dropped = DroppedReadings(settings.storage.folder)
+        self._dropped_notes = settings.storage.folder / failed_readings.FOLDER
         self._progress = progress
         self._rules = readiness.rules_of(settings)
         self._held: dict[str, HeldStudy] = {}
@@ -125,7 +128,8 @@ class Studies:
     def changes(self) -> dict[str, float]:
         """When each study last changed: one look at each folder, none at a file in it."""
         found: dict[str, float] = {}
-        spooled = (_changes_in(f) for f in (self._spool_folder / "studies", self._requests))
+        folders = (self._spool_folder / "studies", self._requests, self._dropped_notes)
+        spooled = map(_changes_in, folders)
         for name, at in chain(self._results.studies(), *spooled):
             key, _, kind = name.partition(".")
             if KEY.fullmatch(key) and kind in ("", *_ASKED):
@@ -134,9 +138,13 @@ class Studies:
 
     def changed_at(self, key: str) -> float:
         """The same of one study; 0 when nothing of it is here (any more)."""
-        asked = (self._requests / f"{key}.{kind}" for kind in _ASKED)
-        places = (self._results.of_study(key), self._spool.folder_of(key), *asked)
+        places = (self._results.of_study(key), self._spool.folder_of(key), *self._notes_of(key))
         return max(map(results.changed_at, places))
+
+    def _notes_of(self, key: str) -> list[Path]:
+        """Files of what is asked for of a study, and of what was given up."""
+        asked = [self._requests / f"{key}.{kind}" for kind in _ASKED]
+        return [*asked, self._dropped_notes / f"{key}.json"]
 
     def _held_of(self, key: str) -> HeldStudy:
         """What the spool holds of a study; headers are read again only after a change."""
@@ -209,8 +217,8 @@ class Studies:
             result = self._result(held)
         facts = self._facts(held, jobs, names, has_result=bool(result))
         verdict = decide(facts)
-        asked = (self._requests / f"{held.key}.{kind}" for kind in _ASKED)
-        times = [held.changed_at, result.get("written_at", 0.0), *map(results.changed_at, asked)]
+        notes = map(results.changed_at, self._notes_of(held.key))
+        times = [held.changed_at, result.get("written_at", 0.0), *notes]
         times += [j.updated_at for j in facts.attempts]
         times += [job.updated_at for _, job in facts.deliveries if job is not None]
         times += [one.at for one in facts.tries.values()]
@@ -244,6 +252,8 @@ class Studies:
             has_result=has_result,
             set_aside=self._casualties.set_aside(held.key, held.content),
             was_removed=held.was_removed,
+            content=held.content,
+            dropped=self._dropped.of_study(held.key),
             deliveries=tuple(
                 (name, jobs.get(deliver_id(held.key, held.content, name))) for name in names
             ),

@@ -7,6 +7,7 @@ from math import ceil
 from typing import Final
 
 from cadnode.node.delivery_record import DeliveryTry
+from cadnode.node.failed_readings import DroppedReading
 from cadnode.node.jobs import DeliveryStatus, Job, ProcessStatus
 from cadnode.node.poison import SetAsideCode
 from cadnode.node.readiness import Fetching, Ignore, Readiness, Wait
@@ -28,7 +29,11 @@ NOTHING_SENT: Final = Reason(
     N_("Nothing of this reading was sent: it gave no objects, or its destinations came later"),
 )
 RESULT_GONE: Final = Reason(
-    "result_removed", N_("The study was read, but its result was removed; ask for it at once again")
+    "result_removed",
+    N_(
+        "The study was read, but its result was removed since: try it again, and it is read once "
+        "more"
+    ),
 )
 IMAGES_REMOVED: Final = Reason(
     "images_removed", N_("Its images were removed from this node after its results were delivered")
@@ -53,7 +58,8 @@ class StudyFacts:
     reported; `set_aside` is why it is not read again by itself. `deliveries` has this content's
     first delivery job per configured destination, None where there is none. `tries` are the
     recorded last tries of this content, by destination, and `missing` what its destinations do
-    not have. `was_removed`: it is what was removed after its delivery.
+    not have. `dropped` is what was given up of its reading; `content` is what it is held against.
+    `was_removed`: it is what was removed after its delivery.
     """
 
     n_instances: int = 0
@@ -66,6 +72,8 @@ class StudyFacts:
     tries: Mapping[str, DeliveryTry] = field(default_factory=dict)
     missing: Mapping[str, Undelivered] = field(default_factory=dict)
     was_removed: bool = False
+    content: str = ""
+    dropped: DroppedReading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,20 +130,29 @@ def _of_content(facts: StudyFacts) -> StudyVerdict:
     """State of a study with images, from how far the reading of this content is."""
     last = facts.attempts[-1] if facts.attempts else None
     if last is not None and last.has_failed:
-        return StudyVerdict(State.FAILED, (_why_failed(facts.set_aside),))
+        return _of_failed(facts, _why_failed(facts.set_aside))
     if last is not None and last.is_open:
         if last.is_running:
             return StudyVerdict(State.READING)
         return StudyVerdict(State.QUEUED, (READING_DELAYED,) if len(facts.attempts) > 1 else ())
     if not facts.has_result:
         if last is not None and last.output == ProcessStatus.REPORTED:
-            return StudyVerdict(State.FAILED, (RESULT_GONE,))
+            return _of_failed(facts, RESULT_GONE)
         if isinstance(facts.readiness, Wait):
             return StudyVerdict(State.RECEIVING, (waiting(facts.readiness),))
         return StudyVerdict(State.QUEUED)
     if last is None and not facts.tries:  # read, but by jobs that the database has forgotten
         return StudyVerdict(State.DONE, (JOBS_LOST,) if facts.deliveries else ())
     return _of_deliveries(facts)
+
+
+def _of_failed(facts: StudyFacts, reason: Reason) -> StudyVerdict:
+    """State of a study whose reading ended without a result: whether somebody gave it up since."""
+    dropped = facts.dropped
+    if dropped is None or not dropped.holds_for(facts.content, facts.attempts):
+        return StudyVerdict(State.FAILED, (reason,))
+    words = f"Given up by {dropped.by}: {dropped.why}"
+    return StudyVerdict(State.DROPPED, (Reason("reading_dropped", words), reason))
 
 
 def _why_failed(set_aside: SetAsideCode | None) -> Reason:

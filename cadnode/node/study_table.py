@@ -25,7 +25,7 @@ from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
 from cadnode.web.study import State
 
 FILE: Final = "studies.sqlite"
-_VERSION: Final = 2
+_VERSION: Final = 3
 _WITHIN_S: Final = 5.0  # for which another process may hold the file
 _DAMAGED: Final = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _MICRO: Final = 1_000_000

@@ -32,6 +32,7 @@ _WORDS: Final = {
     Passed.READ: "read",
     Passed.REPORT: "report",
     Passed.REREAD: "reread",
+    Passed.DROPPED: "drop",
 }
 _CAUSES: Final = {
     **{code.value: code.meaning for code in FetchCode},

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from cadnode.node import readiness
+from cadnode.node.failed_readings import DroppedReadings
 from cadnode.node.fetching import spool_folder
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.poison import Casualties
@@ -35,6 +36,7 @@ class Sweep:
         self._spool = spool
         self._steps = steps
         self._casualties = casualties
+        self._dropped = DroppedReadings(settings.storage.folder)
         self._pulse = pulse
         self._rules = readiness.rules_of(settings)
         self._swept: dict[str, float] = {}  # study: its last change when it was checked
@@ -50,6 +52,7 @@ class Sweep:
         studies = self._spool.studies()
         self._answer_late(start, studies)
         self._casualties.keep_only(studies)
+        self._dropped.keep_only(studies)
         for study in studies:
             self._pulse.tick(SWEEP, _SWEPT_WITHIN_S)
             changed_at = self._spool.changed_at(study)

@@ -20,6 +20,10 @@ _NEXT: Final = {
     ),
     State.IGNORED: N_("Nothing happens unless mammograms come."),
     State.FAILED: N_("Nothing more happens by itself: somebody has to look at it, and to decide."),
+    State.DROPPED: N_(
+        "Nothing more happens by itself. It is read where other images come, or where "
+        "somebody tries it again."
+    ),
     State.UNKNOWN: "",
 }
 _WHEN_COMPLETE: Final = N_("it is read when it is complete")

@@ -34,6 +34,7 @@ class Passed(StrEnum):
     READ = "read"
     REPORT = "report"
     REREAD = "reread"
+    DROPPED = "dropped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ from cadnode.web.regions import RegionRefused
 from cadnode.web.request_log import BodyLimit, RequestLog
 from cadnode.web.study import State, StudyState
 from cadnode.web.templating import Templates
-from cadnode.web.threads import HEALTH, Threads
+from cadnode.web.threads import BULK, HEALTH, Threads
 
 MOST_DELIVERIES: Final = 10_000
 
@@ -123,17 +123,17 @@ def create(
     LookupError
         A route has no row in `cadnode.web.rights`.
     """
-    templates = Templates()
+    templates, bulk_acts = Templates(), Threads(BULK)
     app = FastAPI(
         title="cadnode", version=__version__, docs_url=None, redoc_url=None,
         openapi_url="/api/openapi.json",
         redirect_slashes=False,  # they would lead to whatever host a request names
     )  # fmt: skip
     app.include_router(_routes(node))
-    app.include_router(bulk_api.routes(node))
-    app.include_router(queue_pages.routes(node, templates))
+    app.include_router(bulk_api.routes(node, bulk_acts))
+    app.include_router(queue_pages.routes(node, templates, bulk_acts))
     app.include_router(uploads.routes(node, templates))
-    app.include_router(needs_you.routes(node, templates))
+    app.include_router(needs_you.routes(node, templates, bulk_acts))
     app.include_router(region_pages.routes(node, templates))
     app.include_router(pages.routes(node, templates))
     app.include_router(view_pages.routes(node))

@@ -7,10 +7,10 @@ a cursor, with which the rest is asked for.
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final
 
 from cadnode.audit.event import EventOutcome
-from cadnode.phrases import N_
 from cadnode.web.deliveries import Act, OrderRefused, Orders
 from cadnode.web.node import Node
 from cadnode.web.queue import StudyFilter
@@ -21,11 +21,21 @@ WITHIN_S: Final = 20.0
 _PORTION: Final = 100
 
 
+class BulkAct(StrEnum):
+    """What is done with each of the studies: see `Orders`."""
+
+    RETRY = "retry"
+    REDELIVER = "redeliver"
+    REREAD = "reread"
+    DROP = "drop"
+
+
 @dataclass(frozen=True, slots=True)
 class BulkOrder:
     """Which studies an act is for: `keys`, or all that `wanted` lets pass; and which act.
 
-    `why` makes it a drop by `by`, else it is a retry. `destination` "": of every destination.
+    `destination` is where results are sent again, otherwise what an act is limited to ("": every
+    destination). `by` and `why` are kept where something is given up.
     """
 
     keys: tuple[str, ...] = ()
@@ -33,6 +43,7 @@ class BulkOrder:
     destination: str = ""
     by: str = ""
     why: str = ""
+    act: BulkAct = BulkAct.RETRY
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +126,12 @@ def _portions(node: Node, order: BulkOrder) -> Iterator[tuple[list[str], str]]:
 
 
 def _do(orders: Orders, order: BulkOrder, keys: list[str]) -> list[Act]:
-    if order.why:
-        return orders.drop_several(keys, order.destination, order.by, order.why)
-    return orders.retry_several(keys, order.destination)
+    match order.act:
+        case BulkAct.RETRY:
+            return orders.retry_several(keys, order.destination)
+        case BulkAct.REDELIVER:
+            return orders.redeliver_several(keys, order.destination)
+        case BulkAct.REREAD:
+            return orders.reread_several(keys, order.by)
+        case BulkAct.DROP:
+            return orders.drop_several(keys, order.destination, order.by, order.why)

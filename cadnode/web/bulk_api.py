@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from cadnode.phrases import N_
 from cadnode.web import bulk
-from cadnode.web.bulk import BulkDone, BulkOrder
+from cadnode.web.bulk import BulkAct, BulkDone, BulkOrder
 from cadnode.web.caller import by_whom
 from cadnode.web.node import Node, Unavailable
 from cadnode.web.queue import CURSOR, StudyFilter
 from cadnode.web.recording import note, note_each
 from cadnode.web.study import KEY, State
-from cadnode.web.threads import BULK, Threads
+from cadnode.web.threads import Threads
 
 _Key = Annotated[str, StringConstraints(pattern=f"^{KEY.pattern}$")]
 
@@ -59,7 +59,8 @@ class BulkBody(BaseModel):
         if self.filter is not None:
             wanted = StudyFilter(needs_you=True, after=self.after, **self.filter.model_dump())
             destination = destination or self.filter.destination
-        return BulkOrder(bulk.named(self.studies or ()), wanted, destination, by, why)
+        act = BulkAct.DROP if why else BulkAct.RETRY
+        return BulkOrder(bulk.named(self.studies or ()), wanted, destination, by, why, act)
 
 
 class BulkDropBody(BulkBody):
@@ -68,9 +69,9 @@ class BulkDropBody(BulkBody):
     reason: str = Field(min_length=1, max_length=200)
 
 
-def routes(node: Node) -> APIRouter:
+def routes(node: Node, working: Threads) -> APIRouter:
     """The routes."""
-    router, working = APIRouter(), Threads(BULK)
+    router = APIRouter()
 
     async def done(request: Request, body: BulkBody, order: BulkOrder, status: int) -> JSONResponse:
         if node.orders is None:

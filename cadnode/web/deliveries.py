@@ -103,9 +103,11 @@ class Orders:
     `retry(study, destination)`: fetch and read again what failed, deliver what is undelivered, now.
     `reread(study, by)`: read once more what is read already, with the models that are active now.
     `redeliver(study, destination)`: send the result again; an archive gets the same UIDs.
-    `drop(study, destination, by, why)`: give up what is undelivered, on purpose.
+    `drop(study, destination, by, why)`: give up what is undelivered, on purpose; with destination
+    "" a reading that failed, too.
     `listed(filter)`: the deliveries that it lets pass, the oldest first.
-    `retry_several(keys, destination)`, `drop_several(keys, destination, by, why)`: each of several
+    `retry_several(keys, destination)`, `redeliver_several(keys, destination)`,
+    `reread_several(keys, by)`, `drop_several(keys, destination, by, why)`: each of several
     studies; of those that the job database did not answer for any more, nothing is said.
     Studies are keys or UIDs; destination "": all.
     """
@@ -117,6 +119,8 @@ class Orders:
     reread: Callable[[str, str], Ordered]
     retry_several: Callable[[Sequence[str], str], list[Act]]
     drop_several: Callable[[Sequence[str], str, str, str], list[Act]]
+    redeliver_several: Callable[[Sequence[str], str], list[Act]]
+    reread_several: Callable[[Sequence[str], str], list[Act]]
 
 
 def _iso(seconds: float) -> str:

@@ -63,9 +63,11 @@ def routes(node: Node, templates: Templates) -> APIRouter:
     @router.get("/models", include_in_schema=False)
     async def models(request: Request) -> Response:
         try:
-            shown = await desk.look()
+            shown = await desk.known()
         except (ModelRefused, Unavailable) as error:
             return desk.not_shown(request, error)
+        if shown is None:
+            return desk.not_yet(request)
         return templates.page(
             "models.html.jinja", caller_of(request), shown=shown, systems=SYSTEMS, draw=FIGURES
         )
@@ -144,6 +146,7 @@ class _Desk:
     def __init__(self, node: Node, templates: Templates) -> None:
         self._node, self._templates = node, templates
         self._looking, self._ordering = Threads(LOOKS), Threads(ORDERS)
+        self._knowing = Threads(LOOKS)  # never behind those that wait for a process
 
     @property
     def _models(self) -> Models:
@@ -156,6 +159,10 @@ class _Desk:
     async def look(self) -> ModelsShown:
         """What there is of models now."""
         return await self._looking.run(self._models.look)
+
+    async def known(self) -> ModelsShown | None:
+        """The same where that is known already."""
+        return await self._knowing.run(self._models.known)
 
     async def carry_out(self, order: ModelOrder) -> ModelDone:
         """What became of an order."""
@@ -170,10 +177,13 @@ class _Desk:
             return self._page_of_error(
                 request, 404, N_("there is no such system"), N_("see all models")
             )
+        is_answer = bool(wrong) or judged is not None  # of an order: shown once, whatever it takes
         try:
-            shown = await self.look()
+            shown = await self.look() if is_answer else await self.known()
         except (ModelRefused, Unavailable) as error:
             return self.not_shown(request, error)
+        if shown is None:
+            return self.not_yet(request)
         caller, models = caller_of(request), shown.of_system(system)
         may_change = caller is not None and caller.may(Role.ADMIN)
         names = dict.fromkeys(model.name for model in models)
@@ -200,6 +210,10 @@ class _Desk:
         )
         status = 503 if isinstance(error, Unavailable) else 409
         return self._page_of_error(request, status, str(error), hint)
+
+    def not_yet(self, request: Request) -> Response:
+        """The page that asks for itself again until the models have been looked at."""
+        return self._templates.page("models_not_yet.html.jinja", caller_of(request))
 
     def _page_of_error(self, request: Request, status: int, error: str, hint: str) -> Response:
         values = {"error": error, "hint": hint}

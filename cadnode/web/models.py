@@ -273,8 +273,10 @@ class Models:
     """What is asked about models, and ordered.
 
     Both take seconds, and raise `Unavailable` where their process does not answer. `order` raises
-    `ModelRefused`, and `look` too where the store is damaged.
+    `ModelRefused`, and `look` too where the store is damaged. `known` answers at once: None while
+    that look is under way; it raises what the look has raised.
     """
 
     look: Callable[[], ModelsShown]
     order: Callable[[ModelOrder], ModelDone]
+    known: Callable[[], ModelsShown | None]

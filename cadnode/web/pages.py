@@ -71,18 +71,20 @@ def steps(state: State) -> list[Step]:
 class Offer:
     """What may be ordered of a study: a retry; the destinations to send to again, or to give up.
 
-    `reread`: it is read, or failed, and its images are here to be read once more.
+    `reread`: it is read, and its images are here to be read once more. `drop_failed`: it could not
+    be fetched or read, and may be given up as a whole.
     """
 
     retry: bool
     redeliver: tuple[str, ...]
     drop: tuple[str, ...]
     reread: bool = False
+    drop_failed: bool = False
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to order but to read it once more."""
-        return not (self.retry or self.redeliver or self.drop)
+        return not (self.retry or self.redeliver or self.drop or self.drop_failed)
 
 
 def offer_of(study: StudyState) -> Offer:
@@ -90,7 +92,9 @@ def offer_of(study: StudyState) -> Offer:
     owed = tuple(name for name, word in study.deliveries if word in OWED)
     sent = tuple(name for name, word in study.deliveries if word not in OWED)
     may_reread = study.n_instances > 0 and study.state in _READ
-    return Offer(bool(owed) or study.state is State.FAILED, sent, owed, may_reread)
+    has_failed = study.state is State.FAILED
+    may_retry = bool(owed) or has_failed or study.state is State.DROPPED
+    return Offer(may_retry, sent, owed, may_reread, drop_failed=has_failed)
 
 
 def routes(node: Node, templates: Templates) -> APIRouter:

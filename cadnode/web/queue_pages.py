@@ -8,7 +8,11 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
+from starlette.datastructures import QueryParams
 
+from cadnode.web import bulk_pages
+from cadnode.web.bulk import BulkAct
+from cadnode.web.bulk_pages import BulkList
 from cadnode.web.caller import caller_of
 from cadnode.web.cross_site import form_of
 from cadnode.web.node import Node, Unavailable
@@ -16,8 +20,10 @@ from cadnode.web.pages import away
 from cadnode.web.queue import FilterWrong, StudyFilter, StudyPage, filter_of
 from cadnode.web.study import State
 from cadnode.web.templating import Templates
+from cadnode.web.threads import Threads
 
 _FILTERS: Final = ("state", "needs_you", "since", "until")
+LIST: Final = BulkList("/", "/list", tuple(BulkAct), _FILTERS, filter_of, is_whole=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +39,33 @@ def choices(page: StudyPage) -> list[StateChoice]:
     return [StateChoice(state, page.counts[state]) for state in State if page.counts.get(state)]
 
 
-def routes(node: Node, templates: Templates) -> APIRouter:
+def routes(node: Node, templates: Templates, working: Threads) -> APIRouter:
     """The list's routes."""
     router = APIRouter(include_in_schema=False)
 
+    def page(request: Request, query: QueryParams) -> Response:
+        fields = {name: query.get(name, "") for name in (*_FILTERS, "after")}
+        return _list(node, templates, request, fields, query)
+
     @router.get("/")
     def listed(request: Request) -> Response:
-        fields = {name: request.query_params.get(name, "") for name in (*_FILTERS, "after")}
-        return _list(node, templates, request, fields)
+        return page(request, request.query_params)
+
+    bulk_pages.add_routes(router, LIST, node, templates, working, page)
 
     @router.post("/search")
     async def search(request: Request) -> Response:
         form = form_of(await request.body())
         fields = {name: form.get(name, "") for name in ("text", "after")}
-        return await run_in_threadpool(_list, node, templates, request, fields)
+        return await run_in_threadpool(_list, node, templates, request, fields, QueryParams())
 
     return router
 
 
 def _list(
-    node: Node, templates: Templates, request: Request, fields: Mapping[str, str]
-) -> Response:
+    node: Node, templates: Templates, request: Request, fields: Mapping[str, str],
+    query: QueryParams,
+) -> Response:  # fmt: skip
     """The page of what the fields ask for; without a study where they make no sense, and why."""
     wrong: FilterWrong | None = None
     try:
@@ -63,6 +75,7 @@ def _list(
     try:
         page = node.listed(wanted) if wrong is None else StudyPage(())
         health = node.health()
+        acts = bulk_pages.context(LIST, node, request, query, wanted)
     except Unavailable:
         return away(request, templates)
     return templates.page(
@@ -76,6 +89,7 @@ def _list(
         health=health,
         first=_address({**fields, "after": ""}),
         older=_address({**fields, "after": page.after}) if page.after else "",
+        **acts,
     )
 
 

@@ -29,6 +29,7 @@ class State(StrEnum):
     DONE = "done"
     REFUSED = "refused"
     FAILED = "failed"
+    DROPPED = "dropped"
     IGNORED = "ignored"
     UNKNOWN = "unknown"
 
@@ -38,7 +39,7 @@ class State(StrEnum):
         return self in _FINAL
 
 
-_FINAL: Final = frozenset({State.DONE, State.REFUSED, State.FAILED, State.IGNORED})
+_FINAL: Final = frozenset({State.DONE, State.REFUSED, State.FAILED, State.DROPPED, State.IGNORED})
 
 STATE_MEANINGS: Final[dict[State, str]] = {
     State.FETCHING: N_("The node is fetching the images from their source"),
@@ -49,6 +50,7 @@ STATE_MEANINGS: Final[dict[State, str]] = {
     State.DONE: N_("The study is read, and every destination has the result"),
     State.REFUSED: N_("The study is read, but a destination did not take the result"),
     State.FAILED: N_("The study could not be processed"),
+    State.DROPPED: N_("The study could not be read, and was given up on purpose"),
     State.IGNORED: N_("The study holds no mammograms: there is nothing to read"),
     State.UNKNOWN: N_("The node has never received anything of this study"),
 }

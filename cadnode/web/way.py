@@ -15,6 +15,7 @@ WHAT_MEANINGS: Final = {
     "report": N_("Report"),
     "deliver": N_("Delivery"),
     "reread": N_("Asked to be read once more"),
+    "drop": N_("Given up"),
 }
 
 OBJECT_MEANINGS: Final = {

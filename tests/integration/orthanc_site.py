@@ -9,7 +9,7 @@ import pydicom
 
 from cadnode.demo.archive import free_port, is_listening
 from tests.integration.node import Node, wait_until
-from tests.integration.orthanc_host import OrthancHost
+from tests.integration.orthanc_host import PLUGINS, OrthancHost
 from tests.synthetic import MARK, write_exam
 
 ONE_VIEW = (("L", "CC"),)
@@ -85,8 +85,11 @@ class Site:
 
 
 @contextmanager
-def running_site(folder: Path) -> Iterator[Site]:
-    """Orthanc and node, started, in mode "pull"; stopped at the end."""
+def running_site(folder: Path, *plugins: Path) -> Iterator[Site]:
+    """Orthanc and node, started, in mode "pull"; stopped at the end.
+
+    `plugins` are loaded by Orthanc beside the one that runs ours.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "token").touch(mode=0o600)
     (folder / "token").write_text(TOKEN + "\n")
@@ -98,6 +101,7 @@ def running_site(folder: Path) -> Iterator[Site]:
             "Url": f"http://127.0.0.1:{web_port}", "QuietSeconds": 0.5, "PollSeconds": 0.3,
             "TokenFile": str(folder / "token"),
         },
+        "Plugins": [str(one) for one in (PLUGINS / "libOrthancPython.so", *plugins)],
     })  # fmt: skip
     config = folder / "node.toml"
     values = {"port": port, "web_port": web_port, "folder": folder, "orthanc": orthanc.url}

@@ -59,17 +59,23 @@ class _Site(SimpleHTTPRequestHandler):
                 self.path = "/index.html"  # an address inside the application
             super().do_GET()
 
+    def do_POST(self) -> None:
+        """What the viewer stores (STOW-RS)."""
+        self._pass_on(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
     def end_headers(self) -> None:
         """What a page needs before it may share memory with its workers."""
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         super().end_headers()
 
-    def _pass_on(self) -> None:
+    def _pass_on(self, sent: bytes | None = None) -> None:
         archive = http.client.HTTPConnection("127.0.0.1", self.archive_port, timeout=120)
         # Orthanc writes addresses of bulk data with the name by which it was asked.
         kept = {"Accept": self.headers.get("Accept", "*/*"), "Host": self.headers["Host"]}
-        archive.request("GET", self.path, headers=kept)
+        if sent is not None:
+            kept["Content-Type"] = self.headers.get("Content-Type", "")
+        archive.request(self.command, self.path, sent, kept)
         response = archive.getresponse()
         body = response.read()
         archive.close()

@@ -27,12 +27,26 @@ found[0].scrollIntoView({block: 'center'});
 const box = found[0].getBoundingClientRect();
 return [box.x + box.width / 2, box.y + box.height / 2];
 """
+_ELEMENT = """
+const fits = e => !arguments[1] || e.textContent.trim() == arguments[1];
+const found = [...document.querySelectorAll(arguments[0])].find(fits);
+const box = found && found.getBoundingClientRect();
+return box && box.width ? [box.x + box.width / 2, box.y + box.height / 2] : null;
+"""
+_TOOLS = "[data-cy=MeasurementTools-split-button-secondary] button"
+_HELD = """
+const shut = !document.querySelector('[role=menu]');
+const held = document.querySelector(`[data-cy=${arguments[0]}-btn], [data-cy=${arguments[0]}]`);
+return shut && !!held && getComputedStyle(document.body).pointerEvents != 'none';
+"""
+_PANEL = "[data-cy=trackedMeasurements-panel]"
 _CANVAS = """
 const canvas = document.querySelector('.cornerstone-canvas');
 if (!canvas) return null;
 const box = canvas.getBoundingClientRect();
 return [box.x, box.y, box.width, box.height];
 """
+_MEASURED = "return document.querySelectorAll('[data-cy=data-row]').length"
 _OVERLAYS = "return [...document.querySelectorAll('.viewport-overlay')].map(e => e.innerText)"
 _LABELS = "return [...document.querySelectorAll('svg.svg-layer text')].map(e => e.textContent)"
 _PAPER = """
@@ -59,10 +73,17 @@ class Shown:
     def place(self, points: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.float64]:
         """`(n, 2)` picture (row, column) of (row, column) source points: fitted and centred."""
         height, width = self.picture.shape[:2]
-        scale = min(height / rows, width / columns)
-        corner = (np.array([height, width]) - scale * np.array([rows, columns])) / 2
-        placed: NDArray[np.float64] = corner + scale * points
-        return placed
+        return placed(points, (rows, columns), (height, width))
+
+
+def placed(
+    points: NDArray[np.float64], source: tuple[int, int], shown: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Where (row, column) points of an image are, shown as large as fits into (height, width)."""
+    scale = min(shown[0] / source[0], shown[1] / source[1])
+    corner = (np.array(shown) - scale * np.array(source)) / 2
+    result: NDArray[np.float64] = corner + scale * points
+    return result
 
 
 @dataclass
@@ -108,6 +129,50 @@ class Reader:
         if place := self.browser.run(_FIND, "No"):
             self.browser.click(*place)
             wait_until(lambda: self.browser.run(_FIND, "No") is None, PATIENCE_S)
+
+    def measure(self, tool: str, source: tuple[int, int], line: NDArray[np.float64]) -> None:
+        """Draw with one of the viewer's tools, with the mouse, and keep what is measured.
+
+        `line` is from where to where, `(2, 2)` (row, column) points of the image, which has
+        `source` (rows, columns).
+        """
+        if not self.browser.run(_ELEMENT, _PANEL, ""):
+            self._press("#trackedMeasurements-btn")
+            wait_until(lambda: self.browser.run(_ELEMENT, _PANEL, ""), PATIENCE_S)
+        n_before = self.browser.run(_MEASURED)
+        self._press(_TOOLS)
+        self._press(f"#{tool}")
+        wait_until(lambda: self.browser.run(_HELD, tool), PATIENCE_S)
+        for _ in range(TRIES):  # a tool that was just taken misses the first drag now and then
+            x, y, width, height = wait_until(self._steady_canvas, PATIENCE_S)
+            (row0, col0), (row1, col1) = placed(line, source, (height, width))
+            self.browser.draw((x + col0, y + row0), (x + col1, y + row1))
+            with suppress(AssertionError):
+                wait_until(lambda: self._has_drawn(n_before), PATIENCE_S / TRIES)
+                break
+        if not n_before:
+            self._press("button", "Yes")  # to the question whether they are to be kept
+        wait_until(lambda: self.browser.run(_MEASURED) > n_before, PATIENCE_S)
+
+    def _has_drawn(self, n_before: int) -> bool:
+        """Whether there is one measurement more, or the question whether to keep the first."""
+        is_asked = not n_before and self.browser.run(_ELEMENT, "button", "Yes")
+        return bool(is_asked or self.browser.run(_MEASURED) > n_before)
+
+    def save(self) -> None:
+        """Have the viewer write its measurements as SR and store it in the archive."""
+        self._press("button", "Create SR")
+        self._press("button", "Save")
+
+    def _press(self, selector: str, words: str = "") -> None:
+        """Press the element, with these words, once it is there."""
+        place = wait_until(lambda: self.browser.run(_ELEMENT, selector, words), PATIENCE_S)
+        self.browser.click(*place)
+
+    def _steady_canvas(self) -> list[float] | None:
+        """Where the image is shown; None while that changes, as beside a panel that opens."""
+        before, now = self.browser.run(_CANVAS), self.browser.run(_CANVAS)
+        return list(now) if now and before == now else None
 
     def hears(self, words: str) -> str | None:
         """The first line of the page's console with these words, since the last double-click."""

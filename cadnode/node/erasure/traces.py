@@ -16,6 +16,7 @@ from cadnode.files import sync_folder, write_whole
 from cadnode.log import hashed
 from cadnode.node import (
     commitments,
+    failed_readings,
     pins,
     poison,
     priority,
@@ -40,6 +41,7 @@ _OF_STUDY: Final = (
     (f"{reader_verdicts.FOLDER}", "{study}.jsonl"),
     (f"{priority.FOLDER}", "{study}.json"),
     ("set_aside", "{study}-*.json"),
+    (failed_readings.FOLDER, "{study}.json"),
     (way_log.FOLDER, "{study}.jsonl"),
     ("spool/requests", "unreadable-{study}*"),
     ("spool/requests", "{study}.*"),

@@ -1,6 +1,8 @@
 """Models are looked at and changed by what `cadnode models` calls, in a process of its own."""
 
 import json
+import subprocess
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,9 @@ from cadnode.node.model_desk import ModelDesk
 from cadnode.node.model_facts import facts
 from cadnode.registry import history
 from cadnode.settings import Settings, StorageSection
-from cadnode.web.models import ModelOrder, ModelRefused
+from cadnode.web.models import ModelOrder, ModelRefused, ModelsShown
 from cadnode.web.node import Unavailable
+from tests.peers import wait_until
 from tests.unit import store_cases
 
 NOW = datetime(2026, 3, 4, 15, 6, 7, tzinfo=UTC)
@@ -128,3 +131,50 @@ def test_a_process_that_does_not_answer_is_ended(
     monkeypatch.setattr(model_desk, "LOOK_WITHIN_S", 0.05)
     with pytest.raises(Unavailable):
         ModelDesk(values(tmp_path)).look()
+
+
+def test_a_page_waits_for_no_look_and_the_next_process_knows_what_was_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = ModelsShown(models=(), systems=(), history=(), operating_point="youden",
+                        needs_signature=False, rule="a rule")  # fmt: skip
+    may_answer, asked = threading.Event(), []
+
+    def answers(*_: Any, **how: Any) -> Any:
+        asked.append(1)
+        assert may_answer.wait(30)
+        document = {"shown": shown.model_dump(mode="json")}
+        return subprocess.CompletedProcess([], 0, json.dumps(document).encode())
+
+    monkeypatch.setattr(model_desk.subprocess, "run", answers)
+    desk = ModelDesk(values(tmp_path))
+    assert desk.known() is None
+    assert desk.known() is None
+    may_answer.set()
+    found = wait_until(desk.known)
+    assert (found.rule, found.running, len(asked)) == ("a rule", None, 1)
+    later = ModelDesk(values(tmp_path))
+    assert wait_until(later.known).rule == "a rule"
+    assert len(asked) == 1, "it was kept on the disk"
+    folder = tmp_path / "models"
+    folder.mkdir(exist_ok=True)
+    (folder / "active.json").write_text("{}")
+    assert later.known() is None, "a file has changed"
+    wait_until(later.known)
+    assert len(asked) == 2
+
+
+def test_what_a_look_behind_a_page_raised_is_raised_once_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answers(*_: Any, **how: Any) -> Any:
+        return subprocess.CompletedProcess([], 0, b'{"error": "active.json is damaged"}')
+
+    monkeypatch.setattr(model_desk.subprocess, "run", answers)
+    desk = ModelDesk(values(tmp_path))
+    assert desk.known() is None
+    with pytest.raises(ModelRefused, match="damaged"):
+        wait_until(desk.known)
+    assert desk.known() is None
+    with pytest.raises(ModelRefused, match="damaged"):
+        wait_until(desk.known)

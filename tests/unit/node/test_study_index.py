@@ -46,8 +46,10 @@ class Jobs:
         self.is_away = False
         self.n_questions = 0
 
-    def add(self, identifier: str, status: str, output: str | None = None) -> None:
-        self.jobs[identifier] = Job(identifier, "any", status, output, 1.0, 2.0)
+    def add(
+        self, identifier: str, status: str, output: str | None = None, updated_at: float = 2.0
+    ) -> None:
+        self.jobs[identifier] = Job(identifier, "any", status, output, 1.0, updated_at)
 
     def find(self, identifiers: Iterable[str]) -> dict[str, Job]:
         if self.is_away:

@@ -123,7 +123,8 @@ def test_a_destination_that_was_added_after_the_reading_is_not_listed() -> None:
 
 
 def test_only_states_after_which_nothing_comes_are_final() -> None:
-    assert [s.value for s in State if s.is_final] == ["done", "refused", "failed", "ignored"]
+    final = ["done", "refused", "failed", "dropped", "ignored"]
+    assert [s.value for s in State if s.is_final] == final
 
 
 def test_what_is_undelivered_is_told_while_more_is_fetched() -> None:

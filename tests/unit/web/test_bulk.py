@@ -134,3 +134,66 @@ def test_where_the_job_database_goes_away_the_rest_are_told_as_failed() -> None:
     done = bulk.carry_out(node, orders, BulkOrder(wanted=StudyFilter(needs_you=True)))
     assert (done.n_done, len(done.acts)) == (7, 30)
     assert [how.value for _, how in done.outcomes].count("failure") == 23
+
+
+def test_studies_that_are_ticked_on_the_list_are_read_once_more_after_a_confirmation() -> None:
+    told, trail = node(), Trail()
+    with served(told, known(), trail) as client:
+        client.log_in("otto")
+        page = client.get("/").text
+        assert page.count('name="study"') == 2
+        asked = client.get(f"/?do=reread&study={KEY}&study={OTHER}&state=done").text
+        assert "Read 2 studies once more?" in asked
+        assert "data-refresh-s" not in asked
+        assert told.orders == []
+        (studies,) = client.fields(asked, "studies")
+        fields = {"csrf": client.csrf("/"), "studies": studies, "state": "done"}
+        done = client.send("/list/reread", fields)
+        assert done.headers["Location"] == "/?did=reread&n=2&state=done"
+        assert "2 studies are read once more" in client.get(done.headers["Location"]).text
+    by = "otto, HTTP from 127.0.0.1"
+    assert told.orders == [("reread", KEY, by), ("reread", OTHER, by)]
+    assert ("study reread", "success", "otto", KEY) in trail.lines
+
+
+def test_results_of_all_that_fit_the_lists_filter_are_sent_again_where_somebody_says_to() -> None:
+    told = node()
+    with served(told, known()) as client:
+        client.log_in("otto")
+        assert "All that fit the filter" in client.get("/?since=2026-03-01").text
+        asked = client.get("/?all=1&do=redeliver&since=2026-03-01").text
+        assert "Send the results of 2 studies again?" in asked
+        fields = {"csrf": client.csrf("/"), "all": "1", "since": "2026-03-01"}
+        without = client.send("/list/redeliver", fields)
+        assert without.headers["Location"] == "/?do=redeliver&since=2026-03-01&all=1"
+        assert told.orders == []
+        done = client.send("/list/redeliver", {**fields, "to": "archive"})
+        after = client.get(done.headers["Location"]).text
+    assert told.orders == [("redeliver", KEY, "archive"), ("redeliver", OTHER, "archive")]
+    assert "The results of 2 studies are sent again." in after
+
+
+def test_nothing_is_ordered_for_the_whole_list_without_a_filter() -> None:
+    told = node()
+    with served(told, known()) as client:
+        client.log_in("otto")
+        assert "All that fit the filter" not in client.get("/").text
+        assert "No study was chosen" in client.get("/?all=1&do=reread").text
+        for act in ("retry", "redeliver", "reread", "drop"):
+            fields = {"csrf": client.csrf("/"), "all": "1", "reason": "a test", "to": "archive"}
+            client.send(f"/list/{act}", fields)
+            client.send(f"/list/{act}", {**fields, "state": "lost"})
+    assert told.orders == []
+
+
+def test_the_list_offers_a_viewer_no_act_and_takes_none_from_her() -> None:
+    told = node()
+    with served(told, known()) as client:
+        client.log_in("vera")
+        page = client.get(f"/?do=drop&study={KEY}&state=done").text
+        for offered in ('name="study"', "Read once more", "All that fit", 'id="confirm"'):
+            assert offered not in page
+        for act in ("retry", "redeliver", "reread", "drop"):
+            fields = {"csrf": client.csrf("/"), "studies": KEY, "reason": "x", "to": "archive"}
+            assert client.send(f"/list/{act}", fields).status_code == 403
+    assert told.orders == []
