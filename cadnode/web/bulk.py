@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from cadnode.audit.event import EventOutcome
+from cadnode.phrases import N_
 from cadnode.web.deliveries import Act, OrderRefused, Orders
 from cadnode.web.node import Node
 from cadnode.web.queue import StudyFilter
