@@ -1,6 +1,6 @@
 """`make bench` reads the tables that the benchmarks write."""
 
-import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -38,21 +38,21 @@ def test_a_ratio_is_ours_to_the_peer_s() -> None:
     assert [r.ratio for r in bench.ingest(bench.tables(table))] == ["0.50", "0.50"]
 
 
-def test_a_benchmark_that_fails_or_takes_too_long_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object, **__: object) -> None:
-        raise subprocess.CalledProcessError(1, "x", stderr="Traceback\nKeyError: 'orthanc'")
+def test_a_benchmark_that_fails_or_takes_too_long_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "fails.py").write_text("raise KeyError('orthanc')")
+    late = "import subprocess, sys; subprocess.run(['sleep', '60'])"
+    (tmp_path / "late.py").write_text(late)
+    monkeypatch.chdir(tmp_path)
 
-    monkeypatch.setattr(subprocess, "run", fails)
-    (failed,) = bench.measured("ingest", bench.BENCHES["ingest"])
-
-    def is_late(*_: object, **__: object) -> None:
-        raise subprocess.TimeoutExpired("x", 150)
-
-    monkeypatch.setattr(subprocess, "run", is_late)
-    (late,) = bench.measured("ingest", bench.BENCHES["ingest"])
+    (failed,) = bench.measured("one", bench.Bench(("fails",), 60, "queue"))
+    began = time.monotonic()
+    (stopped,) = bench.measured("one", bench.Bench(("late",), 0.5, "queue"))
 
     assert failed.note == "failed: KeyError: 'orthanc'"
-    assert late.note == "not within 150 s"
+    assert stopped.note == "not within 0 s"
+    assert time.monotonic() - began < 30  # its own child does not hold it
 
 
 def test_the_whole_has_fifteen_minutes() -> None:
