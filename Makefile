@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo pythons test soak fuzz lint format clean
+.PHONY: help setup system demo pythons test soak fuzz bench lint format clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ soak: setup ## Studies under faults for as long as it takes: make soak SOAK="--s
 
 fuzz: setup ## Seeded mutations of everything that takes bytes: make fuzz FUZZ="--inputs 100000 --seed 1"
 	$(BIN)/python -m tests.fuzz $(FUZZ)
+
+bench: setup ## Goals and results, in 15 minutes on two idle cores: make bench BENCH="--rows exam,memory"
+	$(BIN)/python -m benchmarks.bench $(or $(BENCH),--out benchmarks/RESULTS.md)
 
 lint: setup ## Import contracts, ruff and mypy
 	$(BIN)/ruff check .

@@ -204,15 +204,15 @@ def read(
     segmentation) are assessed as well, and so are those of --roi:
     [bold]cadnode read exam/ --out result --roi RCC:1200,800,1700,1300[/]
     """
-    from cadnode.cli.output import print_readings, reading_progress
-    from cadnode.node import readers
-    from cadnode.node.deliveries import profiles_of
-    from cadnode.report.profiles import ObjectKind, kinds_of
-
     values = settings.load(config)
     missing = [p for p in paths if not p.exists()]
-    if missing:
+    if missing:  # before torch is imported, which takes seconds
         raise SettingsError(f"there is no {missing[0]}")
+    from cadnode.cli.output import print_readings, reading_progress
+    from cadnode.node import readers
+    from cadnode.node.destination_profiles import profiles_of
+    from cadnode.report.profiles import ObjectKind, kinds_of
+
     if counts is not None:
         values = values.model_copy(
             update={"reading": values.reading.model_copy(update={"counts": (counts,)})}

@@ -9,12 +9,12 @@ from math import ceil
 
 import cv2
 import numpy as np
-from monai.transforms import Compose, Transform
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from cadnode.domain import Box, FloatImage
 from cadnode.imaging import geometry
+from cadnode.imaging.chain import Chain, Step
 from cadnode.imaging.geometry import Placement
 
 
@@ -103,7 +103,7 @@ class PlaceRoi:
     spacing: tuple[float, float]
 
 
-class Cut(Transform):  # type: ignore[misc]  # MONAI ships no types
+class Cut:
     """Cuts the square and brings it to the spec's pixel size.
 
     The square is moved to whole source pixels and its edge inside the view to whole pixels of
@@ -141,7 +141,7 @@ class Cut(Transform):  # type: ignore[misc]  # MONAI ships no types
         return (start, stop), (low, max(high, low + 1))
 
 
-class NormaliseRoi(Transform):  # type: ignore[misc]  # MONAI ships no types
+class NormaliseRoi:
     """Grey levels relative to the region's own tissue (`RoiIntensity`)."""
 
     def __init__(self, how: RoiIntensity) -> None:
@@ -174,12 +174,12 @@ class NormaliseRoi(Transform):  # type: ignore[misc]  # MONAI ships no types
         return np.asarray(tissue if tissue.mean() > 0.05 else np.ones_like(tissue))
 
 
-def build(spec: RoiSpec) -> Compose:
+def build(spec: RoiSpec) -> Chain[PlaceRoi, Roi]:
     """The chain of a spec: `Place` in, `Roi` out."""
-    steps: list[Transform] = [Cut(spec)]
+    steps: list[Step] = [Cut(spec)]
     if spec.intensity is not None:
         steps.append(NormaliseRoi(spec.intensity))
-    return Compose(steps)
+    return Chain(steps)
 
 
 def cut(
@@ -201,8 +201,7 @@ def cut(
     spec
         Of the card of the model that is to read the region.
     """
-    roi: Roi = build(spec)(PlaceRoi(image, centre, spacing))
-    return roi
+    return build(spec)(PlaceRoi(image, centre, spacing))
 
 
 def map_to_source(values: FloatImage, placement: Placement) -> FloatImage:

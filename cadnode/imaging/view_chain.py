@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-from monai.transforms import Compose, Transform
 from pydantic import BaseModel, ConfigDict, Field
 
 from cadnode.domain import Box, FloatImage, Laterality, SkipReason
 from cadnode.errors import NotProcessable
 from cadnode.imaging import geometry
+from cadnode.imaging.chain import Chain, Step
 from cadnode.imaging.geometry import Mask, Placement
 
 
@@ -105,7 +105,7 @@ def start(image: FloatImage, laterality: Laterality | str) -> View:
     return View(plane[None], Laterality(laterality), placement)
 
 
-class Stretch(Transform):  # type: ignore[misc]  # MONAI ships no types
+class Stretch:
     """Resizes the view to a square of `side` pixels."""
 
     def __init__(self, side: int) -> None:
@@ -121,7 +121,7 @@ class Stretch(Transform):  # type: ignore[misc]  # MONAI ships no types
         )
 
 
-class FindBreast(Transform):  # type: ignore[misc]  # MONAI ships no types
+class FindBreast:
     """Adds the breast's mask.
 
     Raises
@@ -138,7 +138,7 @@ class FindBreast(Transform):  # type: ignore[misc]  # MONAI ships no types
         return replace(view, mask=mask)
 
 
-class PlaceView(Transform):  # type: ignore[misc]  # MONAI ships no types
+class PlaceView:
     """Crops to the breast, flips, and brings the crop to the tensor's size."""
 
     def __init__(self, spec: PreprocessSpec) -> None:
@@ -187,7 +187,7 @@ class PlaceView(Transform):  # type: ignore[misc]  # MONAI ships no types
         return Box(0, width - w, h, width) if on_right else Box(0, 0, h, w)
 
 
-class Normalise(Transform):  # type: ignore[misc]  # MONAI ships no types
+class Normalise:
     """Grey levels by percentiles inside the breast, and 0 outside it.
 
     Inside, values are at least 1/255, so that 0 means outside.
@@ -232,29 +232,9 @@ class Normalise(Transform):  # type: ignore[misc]  # MONAI ships no types
         return np.asarray(np.clip((image - low) / width, 0, 1) ** exponent, np.float32)
 
 
-class Chain(Compose):  # type: ignore[misc]  # MONAI ships no types
-    """MONAI's `Compose`, which lets the coded reason of a view that cannot be read through."""
-
-    def __call__(self, view: View, **options: Any) -> View:
-        """The view after all steps.
-
-        Raises
-        ------
-        NotProcessable
-            A step finds that the view cannot be read (MONAI wraps what a transform raises).
-        """
-        try:
-            ready: View = super().__call__(view, **options)
-        except RuntimeError as error:
-            if isinstance(error.__cause__, NotProcessable):
-                raise error.__cause__ from None
-            raise
-        return ready
-
-
-def build(spec: PreprocessSpec) -> Chain:
+def build(spec: PreprocessSpec) -> Chain[View, View]:
     """The chain of a spec: `View` in (see `start`), `View` out."""
-    steps: list[Transform] = []
+    steps: list[Step] = []
     if spec.stretch_to is not None:
         steps.append(Stretch(spec.stretch_to))
     if spec.crop == "breast" or spec.flip or spec.mask_outside or spec.intensity is not None:

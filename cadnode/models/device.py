@@ -1,6 +1,8 @@
 """Where models compute: device, number of threads, and what happens when memory runs out."""
 
+import ctypes
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import torch
@@ -8,6 +10,7 @@ import torch
 from cadnode.errors import ModelError, SettingsError
 
 T = TypeVar("T")
+_M_ARENA_MAX: Final = -8
 
 # What PyTorch's CPU allocator reports in a plain RuntimeError (c10/core/impl/alloc_cpu.cpp).
 _CPU_ALLOCATOR: Final = ("allocate memory", "not enough memory")
@@ -31,6 +34,15 @@ def use_threads(count: int) -> None:
     """Compute on `count` threads of the CPU; 0 leaves the number to PyTorch."""
     if count:
         torch.set_num_threads(count)
+
+
+def share_heaps() -> None:
+    """Let the C library's threads share two heaps, where it is glibc (mallopt(3), M_ARENA_MAX).
+
+    By default each of many threads has one that keeps what it once needed: 75 to 95 MB of a read.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -29,6 +29,7 @@ from cadnode import __version__
 from cadnode.errors import SettingsError
 from cadnode.files import file_sha256, write_whole
 from cadnode.log import get_logger
+from cadnode.models.references import REFERENCES, references
 
 log = get_logger("models")
 
@@ -41,8 +42,6 @@ moved five times as far as of 16 references (Inception-v3 in bfloat16: 0.087, 0.
 
 # Converted networks that are kept, the last used ones; each has as many bytes as its weights.
 _MOST_KEPT: Final = 24
-_REFERENCES: Final = 16
-_SPECKS: Final = (3, 30)
 
 Pass = Callable[..., Tensor]
 """Tensors in, one tensor out, on the CPU."""
@@ -202,29 +201,6 @@ def accelerated(
     return None
 
 
-def references(shapes: Sequence[tuple[int, ...]]) -> tuple[Tensor, ...]:
-    """Inputs that every machine has alike: textures of breast-like spectra in [0, 1].
-
-    Power falls with the cube of the frequency, as Burgess 1999 (J Opt Soc Am A 16, 633) measured it
-    in mammograms. Every other one has a cluster of bright specks, which bring CNNs to where they
-    are sure, and low precisions to where they err. Rows of numbers are standard normal.
-    """
-    rng = np.random.default_rng(19)
-    found = []
-    for shape in shapes:
-        noise = rng.standard_normal((_REFERENCES, *shape))
-        if len(shape) > 1:
-            across, down = np.fft.rfftfreq(shape[-1]), np.fft.fftfreq(shape[-2])[:, None]
-            frequency = np.maximum(np.hypot(across, down), 1 / max(shape))
-            noise = np.fft.irfft2(np.fft.rfft2(noise) * frequency**-1.5, shape[-2:])
-            low, high = noise.min((-2, -1), keepdims=True), noise.max((-2, -1), keepdims=True)
-            noise = (noise - low) / (high - low)
-            for texture in noise[1::2]:
-                _add_specks(texture, rng)
-        found.append(torch.from_numpy(noise.astype(np.float32)))
-    return tuple(found)
-
-
 def _moved(
     compiled: Pass,
     which: Pass,
@@ -237,7 +213,7 @@ def _moved(
     In float32, where engines differ in rounding, or else in everything, two references tell.
     """
     inputs, furthest = references(shapes), 0.0
-    for n in range(2 if precision == "f32" else _REFERENCES):
+    for n in range(2 if precision == "f32" else REFERENCES):
         one = tuple(rows[n : n + 1] for rows in inputs)
         with torch.inference_mode():
             differ = log_odds(compiled, one) - log_odds(which, one)
@@ -247,16 +223,33 @@ def _moved(
     return furthest
 
 
-def _add_specks(texture: NDArray[np.float64], rng: np.random.Generator) -> None:
-    """Discs of 1 to 3 pixels' radius around a point, brighter than what is there."""
-    sides = np.array(texture.shape[-2:])
-    centre = rng.uniform(0.25, 0.75, 2) * sides
-    rows, columns = np.ogrid[: sides[0], : sides[1]]
-    for _ in range(rng.integers(*_SPECKS)):
-        row, column = centre + rng.standard_normal(2) * sides / 12
-        disc = (rows - row) ** 2 + (columns - column) ** 2 <= rng.integers(1, 4) ** 2
-        brighter = texture[..., disc] + rng.uniform(0.2, 0.8)
-        texture[..., disc] = np.minimum(1, brighter)
+def known(
+    shapes: Sequence[tuple[int, ...]],
+    *,
+    engine: Engine,
+    name: str,
+    sha256: str,
+    trusted: bool = False,
+) -> CompiledPass | None:
+    """What `accelerated` would give, where it is kept and was seen to agree: no network is needed.
+
+    None where anything has to be converted or compared first. Parameters as `accelerated`.
+    """
+    if engine.name != "openvino" or engine.folder is None:
+        return None
+    try:
+        kept = engine.folder / f"{name}-{_key(sha256, shapes)}"
+        moved = _seen(kept)
+        for precision in engine.precisions:
+            sure = trusted and precision == "bf16"
+            if not sure and precision not in moved:
+                return None
+            if sure or moved[precision] <= AGREEMENT:
+                model = _kept(kept)
+                return None if model is None else CompiledPass(model, precision)
+    except Exception as error:  # whatever OpenVINO raises, the network is built
+        log.info("engine_not_known", model=name, error=type(error).__name__)
+    return None
 
 
 class _Traced(nn.Module):
@@ -342,7 +335,7 @@ def _kept(folder: Path) -> Any | None:
 
 
 _FILES: Final = ("network.xml", "network.bin")
-_SEEN: Final = f"agreement-{_REFERENCES}.json"
+_SEEN: Final = f"agreement-{REFERENCES}.json"
 
 
 def _keep(model: Any, target: Path) -> None:

@@ -8,15 +8,16 @@ from torch import Tensor
 
 from cadnode.domain import YOUDEN
 from cadnode.errors import ModelError
-from cadnode.models import store
+from cadnode.models import roi, store, view
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.detector import Detector
 from cadnode.models.engine import TORCH, Engine
 from cadnode.models.feature import FeatureModel
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
-from cadnode.models.weights import fitted
+from cadnode.models.weights import fitted, unpack
 from cadnode.networks import dib_mg
+from cadnode.networks.cnn import head_names, head_of
 from cadnode.networks.cnn import network as cnn
 
 Model = ViewModel | RoiModel | FeatureModel | Detector
@@ -40,8 +41,29 @@ def load(
     SettingsError
         There is no such way to choose an operating point.
     """
-    card, state = store.read_weights(folder)
+    card, packed = store.read_packed(folder)
+    known = _known(card, packed, device, operating_point, engine)
+    if known is not None:
+        return known
+    state = unpack(packed)
     return assemble(card, state, device, operating_point=operating_point, engine=engine)
+
+
+def _known(
+    card: ModelCard, packed: bytes, device: str, operating_point: str, engine: Engine
+) -> Model | None:
+    """The model of a network that is kept compiled; PyTorch's is not built (300 MB, 3 s of timm).
+
+    What is kept was made of these very weights when they were seen to fit the card.
+    """
+    if isinstance(card, DibMgCard):
+        if (compiled := view.known_pass(card, device, engine)) is not None:
+            bare = dib_mg.MapNetwork(card.architecture)
+            return ViewModel(card, bare, device, operating_point, compiled=compiled)
+    elif isinstance(card, CnnCard) and (trunk := roi.known_trunk(card, device, engine)):
+        head = head_of(card.architecture, unpack(packed, head_names(card.architecture)))
+        return RoiModel(card, head, device, operating_point, compiled=trunk)
+    return None
 
 
 def load_view_model(

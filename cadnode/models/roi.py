@@ -16,7 +16,7 @@ from cadnode.models import engine as engines
 from cadnode.models import gradcam
 from cadnode.models.card import CnnCard
 from cadnode.models.device import choose_device, run_within_memory
-from cadnode.models.engine import TORCH, Engine, Pass
+from cadnode.models.engine import TORCH, CompiledPass, Engine, Pass
 from cadnode.networks.cnn import RoiNetwork
 
 # bfloat16 is used when it moves no probability by this much or more.
@@ -61,6 +61,8 @@ class RoiModel:
     engine
         What the trunk is computed with. In bfloat16 where it is asked for and the card has
         measured that scores agree; by OpenVINO also where they do on its references.
+    compiled
+        The trunk's pass of `known_trunk`; the network then needs its head only.
     """
 
     def __init__(
@@ -71,26 +73,23 @@ class RoiModel:
         operating_point: str = YOUDEN,
         *,
         engine: Engine = TORCH,
+        compiled: CompiledPass | None = None,
     ) -> None:
         self.card = card
         self.choice = operating_point
         self.operating_point = card.curve.at(operating_point)
         self.device = choose_device() if device == "auto" else device
         self.network = network.eval()
-        engine, moved = engine.on(self.device), card.bf16_difference
-        agrees = moved is not None and moved < AGREEMENT
-        if moved is not None and not agrees:
-            engine = replace(engine, bf16=False)
-        self._compiled = engines.accelerated(
-            network, network.trunk, [(1, card.roi.size, card.roi.size)], self._log_odds,
-            engine=engine, name=card.name, sha256=card.weights_sha256,
-            trusted=agrees and engine.bf16 is True,
-        )  # fmt: skip
-        if self._compiled is not None:
-            self.bf16 = self._compiled.bf16
-            self.network.let_trunk_go()
-        else:
-            self.bf16 = agrees and engine.bf16 is True
+        engine, trusted = _engine(card, self.device, engine)
+        self._compiled = compiled
+        if compiled is None:
+            self._compiled = engines.accelerated(
+                network, network.trunk, _shapes(card), self._log_odds,
+                engine=engine, name=card.name, sha256=card.weights_sha256, trusted=trusted,
+            )  # fmt: skip
+            if self._compiled is not None:
+                self.network.let_trunk_go()
+        self.bf16 = trusted if self._compiled is None else self._compiled.bf16
 
     @property
     def sha256(self) -> str:
@@ -196,3 +195,24 @@ class RoiModel:
             found.append((log_odds, placed.flip([axis - 1 for axis in axes])))
         log_odds = torch.stack([o for o, _ in found]).mean(0)
         return log_odds.float().cpu(), torch.stack([c for _, c in found]).mean(0).cpu()
+
+
+def known_trunk(card: CnnCard, device: str, engine: Engine) -> CompiledPass | None:
+    """The compiled trunk of the card's network where none has to be built for it."""
+    engine, trusted = _engine(card, device, engine)
+    return engines.known(
+        _shapes(card), engine=engine, name=card.name, sha256=card.weights_sha256, trusted=trusted
+    )
+
+
+def _engine(card: CnnCard, device: str, engine: Engine) -> tuple[Engine, bool]:
+    """The engine on a device, and whether bfloat16 is asked for and the card vouches for it."""
+    engine, moved = engine.on(device), card.bf16_difference
+    agrees = moved is not None and moved < AGREEMENT
+    if moved is not None and not agrees:
+        engine = replace(engine, bf16=False)
+    return engine, agrees and engine.bf16 is True
+
+
+def _shapes(card: CnnCard) -> list[tuple[int, ...]]:
+    return [(1, card.roi.size, card.roi.size)]

@@ -84,8 +84,8 @@ def read_card(folder: Path) -> ModelCard:
         raise ModelError(f"the model card in {folder} is not valid: {keys}") from None
 
 
-def read_weights(folder: Path) -> tuple[ModelCard, dict[str, Tensor]]:
-    """The card of a model's folder and its weights, as floating point tensors by name.
+def read_packed(folder: Path) -> tuple[ModelCard, bytes]:
+    """The card of a model's folder and its weights as the file holds them (`weights.unpack`).
 
     Raises
     ------
@@ -97,6 +97,18 @@ def read_weights(folder: Path) -> tuple[ModelCard, dict[str, Tensor]]:
     content = weights_file(folder, card.weights_sha256).read_bytes()
     if hashlib.sha256(content).hexdigest() != card.weights_sha256:
         raise ModelError(f"the weights in {folder} are not those of its card (sha256 differs)")
+    return card, content
+
+
+def read_weights(folder: Path) -> tuple[ModelCard, dict[str, Tensor]]:
+    """The card of a model's folder and its weights, as floating point tensors by name.
+
+    Raises
+    ------
+    ModelError
+        As `read_packed`, or the weights are no safetensors.
+    """
+    card, content = read_packed(folder)
     return card, unpack(content)
 
 

@@ -17,7 +17,7 @@ from cadnode.imaging.view_chain import View
 from cadnode.models import engine as engines
 from cadnode.models.card import DibMgCard
 from cadnode.models.device import run_within_memory
-from cadnode.models.engine import TORCH, Engine, Pass
+from cadnode.models.engine import TORCH, CompiledPass, Engine, Pass
 from cadnode.networks.dib_mg import MapNetwork
 
 # Each cell is drawn this many times finer; odd, so that its own value is among the finer ones.
@@ -79,6 +79,8 @@ class ViewModel:
         How the score is chosen from which on an exam and a breast are suspicious (`Roc.at`).
     engine
         What the network is computed with.
+    compiled
+        The pass of `known_pass`; the network then needs no weights (a bare `MapNetwork`).
     """
 
     def __init__(
@@ -89,17 +91,20 @@ class ViewModel:
         operating_point: str = YOUDEN,
         *,
         engine: Engine = TORCH,
+        compiled: CompiledPass | None = None,
     ) -> None:
         self.card = card = card.served()
         self.operating_point = card.curve.at(operating_point)
         self.device = device
         self.network = network.eval().to(device)
         self._chain = view_chain.build(card.preprocess)
-        compiled = engines.accelerated(
-            self.network, self.network.logit_map,
-            [(1, card.preprocess.height, card.preprocess.width)], self._pooled,
-            engine=engine.on(device), name=card.name, sha256=card.weights_sha256,
-        )  # fmt: skip
+        if compiled is None:
+            compiled = engines.accelerated(
+                self.network, self.network.logit_map, _shapes(card), self._pooled,
+                engine=engine.on(device), name=card.name, sha256=card.weights_sha256,
+            )  # fmt: skip
+            if compiled is not None:
+                self.network = MapNetwork(network.config)  # pools; the weights are let go
         self.bf16 = compiled is not None and compiled.bf16
         self._logit_map: Pass = compiled or self.network.logit_map
 
@@ -192,6 +197,17 @@ class ViewModel:
                 most=self.card.hot_region.most,
             ),
         )
+
+
+def known_pass(card: DibMgCard, device: str, engine: Engine) -> CompiledPass | None:
+    """The compiled pass of the card's network where none has to be built for it."""
+    return engines.known(
+        _shapes(card), engine=engine.on(device), name=card.name, sha256=card.weights_sha256
+    )
+
+
+def _shapes(card: DibMgCard) -> list[tuple[int, ...]]:
+    return [(1, card.preprocess.height, card.preprocess.width)]
 
 
 def hot_regions(

@@ -3,7 +3,7 @@
 Nothing is unpickled: no code runs from a weights file.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Final, Literal, TypeVar
 
 import torch
@@ -42,8 +42,8 @@ def pack(state: Mapping[str, Tensor], stored_as: StoredAs = "float32") -> bytes:
     return bytes(save_tensors(packed))
 
 
-def unpack(content: bytes) -> dict[str, Tensor]:
-    """The tensors that `pack` made bytes of, floating point again.
+def unpack(content: bytes, only: Container[str] | None = None) -> dict[str, Tensor]:
+    """The tensors that `pack` made bytes of, floating point again; of those names only, if given.
 
     Raises
     ------
@@ -51,7 +51,10 @@ def unpack(content: bytes) -> dict[str, Tensor]:
         The bytes are no safetensors.
     """
     try:
-        return _unpacked(load_tensors(content))
+        packed = load_tensors(content)
+        if only is not None:
+            packed = {k: v for k, v in packed.items() if k.removesuffix(_SCALE) in only}
+        return _unpacked(packed)
     # The last three: a type of numbers that torch has not, a scale without its tensor, or of
     # another shape.
     except (SafetensorError, ValueError, KeyError, RuntimeError, TypeError):

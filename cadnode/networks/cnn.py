@@ -4,6 +4,7 @@ Kang D, Gweon HM, Eun NL, et al. A convolutional deep learning model for improvi
 breast-microcalcification diagnosis. Sci Rep 11, 23925 (2021): DCNN architectures.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -50,6 +51,8 @@ class ArchitectureFacts:
         Of grey levels in [0, 1] as these weights saw them: timm's, averaged over the colours.
     cells
         Of the features before pooling; from the strides and paddings of timm's layers.
+    classifier
+        timm's name of the last layer.
     """
 
     timm: str
@@ -57,6 +60,7 @@ class ArchitectureFacts:
     mean: float
     std: float
     cells: Cells
+    classifier: str = "fc"
 
 
 FACTS: Final[dict[Architecture, ArchitectureFacts]] = {
@@ -64,9 +68,11 @@ FACTS: Final[dict[Architecture, ArchitectureFacts]] = {
     "xception": ArchitectureFacts("legacy_xception", "tf_in1k", 0.5, 0.5, Cells(3.5, 32)),
     "inception_v3": ArchitectureFacts("inception_v3", "tv_in1k", 0.5, 0.5, Cells(37.5, 32)),
     "inception_resnet_v2": ArchitectureFacts(
-        "inception_resnet_v2", "tf_in1k", 0.5, 0.5, Cells(37.5, 32)
+        "inception_resnet_v2", "tf_in1k", 0.5, 0.5, Cells(37.5, 32), "classif"
     ),
-    "densenet201": ArchitectureFacts("densenet201", "tv_in1k", 0.449, 0.226, Cells(14.5, 32)),
+    "densenet201": ArchitectureFacts(
+        "densenet201", "tv_in1k", 0.449, 0.226, Cells(14.5, 32), "classifier"
+    ),
     "resnext50_32x4d": ArchitectureFacts(
         "resnext50_32x4d", "tv_in1k", 0.449, 0.226, Cells(0.5, 32)
     ),
@@ -187,3 +193,35 @@ def network(config: CnnConfig, *, pretrained: bool | Path = False) -> RoiNetwork
         found = imagenet.download(f"{facts.timm}.{facts.tag}") if pretrained is True else pretrained
         imagenet.start_from(body, imagenet.read(found), config.name)
     return RoiNetwork(config, body, facts.cells)
+
+
+class PooledClassifier(nn.Module):
+    """What timm's networks do behind their trunk: the mean over positions, and a linear layer."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+        self.classifier.weight = nn.Parameter(weight)
+        self.classifier.bias = nn.Parameter(bias)
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """`(B, classes)` logits of `(B, C, h, w)` features."""
+        logits: Tensor = self.classifier(self.pool(features).flatten(1))
+        return logits
+
+
+def head_names(config: CnnConfig) -> tuple[str, str]:
+    """Names of the classifier's weight and bias among a network's weights."""
+    layer = f"body.{FACTS[config.name].classifier}"
+    return f"{layer}.weight", f"{layer}.bias"
+
+
+def head_of(config: CnnConfig, state: Mapping[str, Tensor]) -> RoiNetwork:
+    """The network of a config without its trunk, which something else computes; without timm.
+
+    `state` holds the tensors of `head_names`.
+    """
+    weight, bias = (state[name] for name in head_names(config))
+    body = PooledClassifier(weight, bias)
+    return RoiNetwork(config, body, FACTS[config.name].cells).eval()

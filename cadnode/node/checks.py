@@ -16,7 +16,7 @@ from cadnode.node import commitments, source_kinds, worker_state
 from cadnode.node.audit_checks import audit_checks
 from cadnode.node.check import Check as Check
 from cadnode.node.check import CheckVerdict as CheckVerdict
-from cadnode.node.deliveries import profiles_of
+from cadnode.node.destination_profiles import profiles_of
 from cadnode.node.disk_problems import disk_problems
 from cadnode.node.refused_peers import refused_problems
 from cadnode.node.senders import Senders, senders_of

@@ -8,8 +8,7 @@ from cadnode.deliver.answers import most_hopeful
 from cadnode.deliver.destination import DestinationKind, kind_of
 from cadnode.deliver.dicom import peer_of
 from cadnode.deliver.outcome import Delivered
-from cadnode.deliver.outgoing import Outgoing, Takes
-from cadnode.domain import Profile
+from cadnode.deliver.outgoing import Outgoing
 from cadnode.errors import (
     Again,
     DeliveryError,
@@ -20,12 +19,12 @@ from cadnode.errors import (
 from cadnode.log import get_logger
 from cadnode.node.commitments import Transactions
 from cadnode.node.committed_delivery import CommittedDelivery
+from cadnode.node.destination_profiles import DOCUMENTS, profile_of
 from cadnode.node.jobs import DeliveryStatus
-from cadnode.node.results import BUNDLE, MESSAGE, exam_folders, has_outputs, objects_in
+from cadnode.node.results import exam_folders, has_outputs, objects_in
 from cadnode.receive.commitment_data import Reference
 from cadnode.receive.identity import read_file_identity
-from cadnode.report import profiles
-from cadnode.report.profiles import ANSWER, CITED, REPORTS, VERDICTS, chosen, is_ours, kinds_of
+from cadnode.report.profiles import ANSWER, REPORTS, VERDICTS, chosen, is_ours, kinds_of
 from cadnode.settings import Destination, Settings
 
 log = get_logger("worker")
@@ -39,19 +38,6 @@ class TryEnd:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Document:
-    """One file that a kind of destination takes in place of objects."""
-
-    profile: Profile
-    file: str
-    words: str
-
-
-_DOCUMENTS: Final = {
-    Takes.BUNDLE: _Document(Profile.FHIR, BUNDLE, "FHIR bundle"),
-    Takes.MESSAGE: _Document(Profile.HL7, MESSAGE, "HL7 message"),
-}
 _NOT_TAKEN: Final = {
     Again.SOON: DeliveryStatus.RETRY,
     Again.SLOWLY: DeliveryStatus.REFUSED_FOR_NOW,
@@ -97,30 +83,6 @@ def attempt(settings: Settings, study: str, result: Path, name: str) -> TryEnd:
         return TryEnd(DeliveryStatus.RETRY, "the result cannot be read")
     is_confirmed = status is not DeliveryStatus.AWAITING_COMMITMENT
     return TryEnd(status, "" if is_confirmed else f"{name} has stored it, and not confirmed it yet")
-
-
-def profile_of(settings: Settings, destination: Destination) -> Profile:
-    """Which objects a destination gets; one that takes a document gets that only."""
-    document = _DOCUMENTS.get(kind_of(destination).takes)
-    if document is not None:
-        return document.profile
-    return destination.profile or settings.report.profile
-
-
-def takes_answers(settings: Settings, destination: Destination) -> bool:
-    """Whether a destination gets the answers to regions that people ask about."""
-    return profiles.takes_answers(profile_of(settings, destination))
-
-
-def profiles_of(settings: Settings) -> tuple[Profile, ...]:
-    """Every profile that a destination gets; the report's own when there is no destination.
-
-    And a report whose findings readers' verdicts can name, where a destination gets those.
-    """
-    wanted = dict.fromkeys(profile_of(settings, d) for d in settings.destinations)
-    if any(d.verdicts for d in settings.destinations) and kinds_of(wanted).isdisjoint(CITED):
-        wanted[Profile.TID1500] = None  # verdicts name its findings
-    return tuple(wanted) or (settings.report.profile,)
 
 
 def _deliver_all(settings: Settings, study: str, result: Path, destination: Destination) -> int:
@@ -195,7 +157,7 @@ def _files(
     settings: Settings, exam: Path, destination: Destination, kind: DestinationKind
 ) -> list[Path]:
     """What a destination gets of an exam; raises `PermanentDeliveryError` when it is missing."""
-    if (document := _DOCUMENTS.get(kind.takes)) is not None:
+    if (document := DOCUMENTS.get(kind.takes)) is not None:
         if not (exam / document.file).is_file():
             raise PermanentDeliveryError(f"no {document.words} was made of this reading")
         return [exam / document.file]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from cadnode.log import get_logger
 from cadnode.node import delivery_record, rebuild, worker_state
 from cadnode.node.asked_regions import AskedRegions
-from cadnode.node.deliveries import takes_answers
+from cadnode.node.destination_profiles import takes_answers
 from cadnode.node.jobs import DeliveryStatus, JobLookup, deliver_id
 from cadnode.node.rebuild import Lost
 from cadnode.node.results import Results

@@ -20,7 +20,7 @@ from cadnode.errors import CadnodeError
 from cadnode.log import get_logger
 from cadnode.node import checks
 from cadnode.node.check import Check, CheckVerdict
-from cadnode.node.deliveries import profile_of
+from cadnode.node.destination_profiles import profile_of
 from cadnode.node.destination_tally import Tallies
 from cadnode.phrases import N_
 from cadnode.settings import Destination, Settings, Source

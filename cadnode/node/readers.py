@@ -15,7 +15,7 @@ from cadnode.exam.read import read_exams
 from cadnode.imaging import pixels
 from cadnode.models import store
 from cadnode.models.detector import Detector
-from cadnode.models.device import choose_device, use_threads
+from cadnode.models.device import choose_device, share_heaps, use_threads
 from cadnode.models.engine import Engine, default_folder
 from cadnode.models.feature import FeatureModel
 from cadnode.models.loading import Model, load
@@ -46,6 +46,7 @@ def load_readers(
     """
     reading = values.reading
     use_threads(reading.threads)
+    share_heaps()
     had = list(loaded)
     models = []
     for folder in model_folders(values):
@@ -122,7 +123,6 @@ def read_paths(
     SettingsError
         A region is not written as it should be, or there are regions and several exams.
     """
-    readers = load_readers(values, choose_device(values.reading.device))
     found = read_exams(
         paths,
         read_for_processing=values.reading.for_processing,
@@ -134,6 +134,7 @@ def read_paths(
     exams = tuple(
         replace(e, regions=(*e.regions, *(parse_roi(text, e) for text in rois))) for e in exams
     )
+    readers = load_readers(values, choose_device(values.reading.device))
     readings = []
     for number, exam in enumerate(exams, start=1):
         folder = out if len(exams) == 1 else out / str(number)

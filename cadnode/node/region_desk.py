@@ -15,7 +15,7 @@ from cadnode.exam.mammogram import read_instance
 from cadnode.log import hashed
 from cadnode.node import delivery_record, results, role_status
 from cadnode.node.asked_regions import AskedRegions, RegionOrder, region_name
-from cadnode.node.deliveries import takes_answers
+from cadnode.node.destination_profiles import takes_answers
 from cadnode.node.job_database import client_of
 from cadnode.node.jobs import REGIONS, JobLookup, JobsUnavailable, region_id
 from cadnode.node.results import Results

@@ -25,7 +25,7 @@ from cadnode.errors import ReportError
 from cadnode.exam.dicom_file import tolerant
 from cadnode.log import hashed
 from cadnode.node import results
-from cadnode.node.deliveries import profile_of
+from cadnode.node.destination_profiles import profile_of
 from cadnode.node.results import Results
 from cadnode.report import codes
 from cadnode.report.profiles import CITED, VERDICTS, kinds_of

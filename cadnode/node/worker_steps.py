@@ -19,8 +19,8 @@ from cadnode.imaging import pixels
 from cadnode.log import get_logger
 from cadnode.node import (
     commitments,
-    deliveries,
     delivery_record,
+    destination_profiles,
     priority,
     readiness,
     results,
@@ -125,7 +125,7 @@ class WorkerSteps:
             answer_takers=tuple(
                 d.name
                 for d in self._settings.destinations
-                if deliveries.takes_answers(self._settings, d)
+                if destination_profiles.takes_answers(self._settings, d)
             ),
             has_result=self.has_result,
             priority=self.priority,
@@ -397,7 +397,7 @@ class WorkerSteps:
                 ],
                 removed_reports=gone.reports(predecessor, exam.headers.keys()),
                 times_removed=gone.times_removed,
-                profiles=deliveries.profiles_of(self._settings),
+                profiles=destination_profiles.profiles_of(self._settings),
                 cards=cards_of(folders_of(self._settings, result), result),
                 earlier=earlier,
                 observer_uid=installation_uid(self._settings.storage.folder),

@@ -36,6 +36,8 @@ from cadnode.report.sr.measurement_groups import summary
 from cadnode.report.wording import below_operating_point, missing_breasts
 
 LONGER_SIDE: Final = 1100
+MAP_LONGER_SIDE: Final = 550
+"""Of a view's map: it is smooth, and half as many pixels a side show it as well."""
 MOST_CROPS: Final = 24
 HANGING: Final = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 SEXES: Final = {"F": "female", "M": "male", "O": "other"}
@@ -97,7 +99,7 @@ def _context(content: PageContent) -> dict[str, Any]:
         "skipped": panels.skipped(result, names),
         "missing": missing_breasts(result),
         "evidence": panels.evidence(result, names),
-        "systems": panels.system_panels(result, content.cards),
+        "systems": panels.halves(panels.system_panels(result, content.cards)),
         "ramp": scale(),
     }
 
@@ -177,7 +179,7 @@ def _view(
     return {
         **_labels(m, result),
         "image": grey_url(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)),
-        "map": map_url(heat_map, (rows, columns), size) if heat_map is not None else None,
+        "map": _map_url(heat_map, (rows, columns)) if heat_map is not None else None,
         "map_name": _map_name(heat_map) if heat_map is not None else "",
         "rows": rows,
         "columns": columns,
@@ -192,6 +194,10 @@ def _view(
             for number, finding in found
         ],
     }
+
+
+def _map_url(heat_map: HeatMap, view: tuple[int, int]) -> str:
+    return map_url(heat_map, view, display_size(*view, MAP_LONGER_SIDE))
 
 
 def _without_picture(m: Mammogram, result: ExamResult, reason: SkipReason) -> dict[str, Any]:

@@ -174,6 +174,19 @@ def system_panels(result: ExamResult, cards: Sequence[ModelCard]) -> list[dict[s
     return panels
 
 
+def halves(panels: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]]]:
+    """The panels as two columns of about the same length on paper, in their order.
+
+    They are split by what is written in them: a renderer that balances columns lays them out again
+    and again (5 s).
+    """
+    lengths = [len(str(panel)) for panel in panels]
+    split = min(
+        range(len(panels) + 1), key=lambda n: max(sum(lengths[:n]), sum(lengths[n:])), default=0
+    )
+    return [half for half in (panels[:split], panels[split:]) if half]
+
+
 def _panel(status: SystemStatus, result: ExamResult, cards: Sequence[ModelCard]) -> dict[str, Any]:
     own = [card for card in cards if card.system is status.system]
     # Without statuses of its own, the result names only the systems that read.

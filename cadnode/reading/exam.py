@@ -1,13 +1,21 @@
 """`Exam` → `ExamResult`: views scored, regions found and assessed, or the reason why not."""
 
+import threading
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Final
 
+import torch
+
+from cadnode.beside import beside
 from cadnode.domain import (
     Assessment,
     ExamResult,
     Finding,
+    FloatImage,
     HeatMap,
     ImageEvidence,
     ModelUse,
@@ -29,6 +37,7 @@ from cadnode.reading.verdict import ScoredView, verdict
 from cadnode.reading.views import PixelLoader, hanging_order, read_view, skipped_view
 
 Progress = Callable[[str], None]
+_VIEWS_AT_ONCE: Final = 2
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -119,18 +128,37 @@ def _look(
 ) -> list[_Looked]:
     """Views that could be decoded and scored, with their candidates; the others go to `skipped`.
 
-    Views are read one at a time: the reading of one never depends on the others, and only one
-    full-resolution image is in memory.
+    Two at a time where two threads may be used: detection computes on one. The reading of one view
+    never depends on the others, and no more than two full-resolution images are in memory.
     """
-    looked = []
-    for mammogram in exam.mammograms:
-        on_progress(f"{mammogram.laterality} {mammogram.view}")
+    decoding = threading.Lock()  # pydicom's settings, which decoding changes, are all threads'
+
+    def load_alone(mammogram: Mammogram) -> FloatImage:
+        with decoding:
+            return load(mammogram)
+
+    looked: list[_Looked] = []
+    under_way: deque[tuple[Mammogram, Future[_Looked]]] = deque()
+
+    def take() -> None:
+        mammogram, future = under_way.popleft()
         try:
-            seen = _look_at(mammogram, exam, readers, choices, load)
+            seen = future.result()
             looked.append(seen)
-            skipped += [why for why in seen.unusable if why not in skipped]
+            skipped.extend(why for why in seen.unusable if why not in skipped)
         except (NotProcessable, ModelError) as error:
             skipped.append(skipped_view(mammogram, error))
+
+    at_once = min(_VIEWS_AT_ONCE, torch.get_num_threads())
+    with beside("view", threads=at_once) as pool:
+        for mammogram in exam.mammograms:
+            if len(under_way) == at_once:
+                take()
+            on_progress(f"{mammogram.laterality} {mammogram.view}")
+            future = pool.submit(_look_at, mammogram, exam, readers, choices, load_alone)
+            under_way.append((mammogram, future))
+        while under_way:
+            take()
     return looked
 
 

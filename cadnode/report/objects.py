@@ -11,8 +11,10 @@ from types import MappingProxyType
 from typing import Final
 
 from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
+from pydicom.valuerep import VR
 
 from cadnode.beside import beside
 from cadnode.domain import ExamResult, FloatImage, HeatMap, Outcome, ViewScore
@@ -277,10 +279,30 @@ def _names(objects: Sequence[Dataset]) -> Iterator[str]:
 def _write(path: Path, ds: Dataset, written: bytes | None) -> None:
     """Write the object, or what was written of it before; nothing when that is there."""
     if written is None:
+        _settle_items(ds)
         with written_whole(path) as file:
             ds.save_as(file, enforce_file_format=True)
     elif not path.exists() or path.read_bytes() != written:
         write_whole(path, written)
+
+
+def _settle_items(ds: Dataset) -> None:
+    """State of items made here that they are as they will be written.
+
+    pydicom looks for ambiguous VRs in all that is below an object, and then in all that is below
+    each of its items, unless the item has the encoding of the file. Items with elements as they
+    were read stay as they are.
+    """
+    for element in ds.elements():
+        if element.VR != VR.SQ or isinstance(element, RawDataElement):
+            continue
+        for item in element.value:
+            _settle_items(item)
+            made_here = item.original_encoding == (None, None)
+            if made_here and not any(isinstance(e, RawDataElement) for e in item.elements()):
+                # Strings are written in the object's character set, whatever is stated here.
+                own = getattr(item, "_character_set", None)
+                item.set_original_encoding(False, True, own)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from cadnode.deliver import fhir
 from cadnode.errors import PermanentDeliveryError, TransientDeliveryError
 from cadnode.http import HttpPeerValues
-from cadnode.node import deliveries
+from cadnode.node import deliveries, destination_profiles
 from cadnode.node.outputs import write_outputs
 from cadnode.report.edition import Edition
 from cadnode.report.fhir.bundle import bundle, write_bundle
@@ -149,7 +149,7 @@ def test_a_destination_of_kind_fhir_gets_the_bundle_that_the_report_made(
     made = tmp_path / "made"
     write_outputs(
         exam, result_of(exam, "failed"), made, settings.report, made_at=MADE_AT,
-        profiles=deliveries.profiles_of(settings),
+        profiles=destination_profiles.profiles_of(settings),
     )  # fmt: skip
 
     assert deliveries.deliver(settings, "study", made, "ehr") == "delivered"

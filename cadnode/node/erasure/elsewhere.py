@@ -8,7 +8,7 @@ from typing import Any, Final
 from cadnode.domain import Profile
 from cadnode.errors import SettingsError
 from cadnode.node import delivery_record, results
-from cadnode.node.deliveries import profile_of
+from cadnode.node.destination_profiles import profile_of
 from cadnode.report.profiles import chosen, kind_of, wants_fhir, wants_hl7
 from cadnode.settings import Destination, Settings
 

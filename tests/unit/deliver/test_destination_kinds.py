@@ -13,7 +13,7 @@ from cadnode.deliver.outcome import Delivered
 from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.domain import Profile
 from cadnode.errors import PermanentDeliveryError, SettingsError, TransientDeliveryError
-from cadnode.node import checks, deliveries
+from cadnode.node import checks, deliveries, destination_profiles
 from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.worker_steps import WorkerSteps
 from cadnode.settings import Destination, Settings, StorageSection
@@ -123,7 +123,7 @@ def test_a_new_kind_that_takes_the_bundle_has_it_made_and_gets_it(
     tape = TapeKind(takes=Takes.BUNDLE)
     settings = added(tape)
 
-    assert deliveries.profiles_of(settings) == (Profile.FHIR,)
+    assert destination_profiles.profiles_of(settings) == (Profile.FHIR,)
     assert deliveries.deliver(settings, STUDY, result, "tape") is DeliveryStatus.DELIVERED
 
     (sent,) = tape.sent

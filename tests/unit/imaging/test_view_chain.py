@@ -103,3 +103,12 @@ def test_start_takes_planes_and_channels() -> None:
 
 def test_a_spec_survives_its_card() -> None:
     assert PreprocessSpec.model_validate_json(SPEC.model_dump_json()) == SPEC
+
+
+def test_monais_compose_of_the_steps_gives_the_same_view() -> None:
+    chain = build(SPEC)
+
+    served, composed = chain(start(view(), "L")), chain.composed()(start(view(), "L"))
+
+    np.testing.assert_array_equal(served.image, composed.image)
+    assert served.placement == composed.placement

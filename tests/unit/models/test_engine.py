@@ -12,11 +12,12 @@ from structlog.testing import capture_logs
 
 from cadnode.errors import SettingsError
 from cadnode.models import engine as engines
+from cadnode.models import loading, roi
 from cadnode.models.engine import TORCH, CompiledPass, Engine
 from cadnode.models.loading import load, load_view_model
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
-from cadnode.networks.cnn import CnnConfig, network
+from cadnode.networks.cnn import CnnConfig, head_names, head_of, network
 from tests.unit import model_cases
 from tests.unit.imaging.test_geometry import view
 from tests.unit.models.test_roi import rois
@@ -74,11 +75,52 @@ def test_a_cnn_s_trunk_is_in_memory_once(openvino: Engine) -> None:
     expected = RoiModel(card(), cnn, "cpu").read(ready)
     found = RoiModel(card(), cnn, "cpu", engine=openvino).read(ready)
 
-    in_memory = {name for name, p in cnn.named_parameters() if p.device.type == "cpu"}
-    assert in_memory == {"body.fc.weight", "body.fc.bias"}
+    in_memory = {name: p for name, p in cnn.named_parameters() if p.device.type == "cpu"}
+    assert set(in_memory) == set(head_names(cnn.config)) == {"body.fc.weight", "body.fc.bias"}
+    features = torch.rand(2, 2048, 3, 3)
+    assert torch.equal(head_of(cnn.config, in_memory).head(features), cnn.head(features))
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.logit == pytest.approx(theirs.logit, abs=1e-3)
         np.testing.assert_allclose(ours.cam, theirs.cam, atol=1e-3)
+
+
+def test_a_network_that_is_kept_and_known_is_not_built_again(
+    folder: Path, openvino: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = [(view(), "L"), (view(right=True), "R")]
+    before = load_view_model(folder, engine=openvino).score(views)
+    monkeypatch.setattr(loading, "fitted", lambda *_: pytest.fail("built again"))
+
+    after = load_view_model(folder, engine=openvino).score(views)
+
+    assert [one.logit for one in after] == [one.logit for one in before]
+
+
+def test_a_known_trunk_and_the_head_alone_read_as_the_whole_network(openvino: Engine) -> None:
+    whole, ready = toy(), rois(2)
+    assert roi.known_trunk(card(), "cpu", openvino) is None
+    expected = RoiModel(card(), whole, "cpu", engine=openvino).read(ready)
+
+    trunk = roi.known_trunk(card(), "cpu", openvino)
+    found = RoiModel(card(), whole, "cpu", compiled=trunk).read(ready)
+
+    assert trunk is not None
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.logit == theirs.logit
+        np.testing.assert_array_equal(ours.cam, theirs.cam)
+
+
+def test_a_kept_network_that_nobody_compared_is_compared_first(
+    folder: Path, openvino: Engine
+) -> None:
+    load_view_model(folder, engine=openvino)
+    assert openvino.folder is not None
+    (kept,) = openvino.folder.iterdir()
+    (kept / engines._SEEN).unlink()
+
+    assert isinstance(load_view_model(folder, engine=openvino)._logit_map, CompiledPass)
+
+    assert (kept / engines._SEEN).is_file()
 
 
 @pytest.mark.parametrize("bf16", [False, "auto"])

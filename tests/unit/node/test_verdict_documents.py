@@ -13,9 +13,10 @@ from pydicom import Dataset
 from cadnode.domain import Profile
 from cadnode.errors import SettingsError
 from cadnode.node import delivery_record, results
-from cadnode.node.deliveries import attempt, profiles_of
+from cadnode.node.deliveries import attempt
 from cadnode.node.delivery_record import DeliveryTry
 from cadnode.node.delivery_tries import DeliveryTries
+from cadnode.node.destination_profiles import profiles_of
 from cadnode.node.erasure.places import place_of
 from cadnode.node.jobs import DeliveryStatus, ShadowEnd
 from cadnode.node.reader_verdicts import VerdictStore

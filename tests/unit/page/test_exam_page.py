@@ -16,6 +16,7 @@ from cadnode.exam.patient import Patient
 from cadnode.models.card import ModelCard, TrainingData
 from cadnode.page.content import Aside, PageContent
 from cadnode.page.exam_page import css_text, exam_page
+from cadnode.page.panels import halves
 from tests.report_cases import CNNS, digital_exam, image_of, result_of
 from tests.unit.model_cases import card
 
@@ -230,3 +231,12 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
     links = [a[k] for _, a in text.attributes for k in ("src", "href") if k in a]
     assert links
     assert all(link.startswith("data:image/") for link in links)
+
+
+def test_panels_are_split_where_both_columns_of_the_paper_are_about_as_long() -> None:
+    short, long = {"text": "a" * 10}, {"text": "a" * 100}
+
+    assert halves([long, short, short, short]) == [[long], [short, short, short]]
+    assert halves([short, short, long]) == [[short, short], [long]]
+    assert halves([short]) == [[short]]
+    assert halves([]) == []

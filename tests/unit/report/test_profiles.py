@@ -10,7 +10,7 @@ import pytest
 from cadnode.deliver.folder import deliver
 from cadnode.domain import Profile
 from cadnode.errors import SettingsError
-from cadnode.node.deliveries import profiles_of
+from cadnode.node.destination_profiles import profiles_of
 from cadnode.node.outputs import write_outputs
 from cadnode.node.worker_steps import WorkerSteps
 from cadnode.report.objects import make_objects, write_objects

@@ -1,0 +1,59 @@
+"""`make bench` reads the tables that the benchmarks write."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import bench
+
+FOLDER = Path(bench.__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("networks", ["≤ 0.65", "≤ 0.35", "≤ 1.10"]),
+        ("ingest", ["≥ 0.8 × storescp +B", "≥ 0.7 × storescp +B"]),
+        ("queue", ["flat", "flat"]),
+        ("pages", ["–"] * 4),
+    ],
+)
+def test_committed_tables_are_read(file: str, expected: list[str]) -> None:
+    found = bench.READERS[file](bench.tables((FOLDER / f"{file}.md").read_text()))
+
+    assert [result.goal for result in found] == expected
+    assert all((result.ours, result.ratio) != ("–", "–") for result in found)
+
+
+def test_a_ratio_is_ours_to_the_peer_s() -> None:
+    table = """
+| receiver | raw: s | MB/s | J2K: s | MB/s |
+|---|---:|---:|---:|---:|
+| **cadnode** (fsync) | 2 | 400 | 1 | 450 |
+| DCMTK `storescp` | 1 | 1 | 1 | 1 |
+| DCMTK `storescp +B` (bit preserving) | 1 | 800 | 1 | 900 |
+"""
+
+    assert [r.ratio for r in bench.ingest(bench.tables(table))] == ["0.50", "0.50"]
+
+
+def test_a_benchmark_that_fails_or_takes_too_long_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "fails.py").write_text("raise KeyError('orthanc')")
+    late = "import subprocess, sys; subprocess.run(['sleep', '60'])"
+    (tmp_path / "late.py").write_text(late)
+    monkeypatch.chdir(tmp_path)
+
+    (failed,) = bench.measured("one", bench.Bench(("fails",), 60, "queue"))
+    began = time.monotonic()
+    (stopped,) = bench.measured("one", bench.Bench(("late",), 0.5, "queue"))
+
+    assert failed.note == "failed: KeyError: 'orthanc'"
+    assert stopped.note == "not within 0 s"
+    assert time.monotonic() - began < 30  # its own child does not hold it
+
+
+def test_the_whole_has_fifteen_minutes() -> None:
+    assert sum(one.limit_s for one in bench.BENCHES.values()) <= 15 * 60
