@@ -1,0 +1,155 @@
+"""Where masses lie in a view: a map of centres and sizes, after CenterNet (Zhou et al. 2019).
+
+Zhou X, Wang D, Krähenbühl P. Objects as points. arXiv:1904.07850. Each cell has the log-odds that
+a mass has its centre there, and the logarithms of the mass's height and width.
+
+Deviation: an EfficientNet-Lite0 from ImageNet up to stride 16, its depths joined at stride 8,
+instead of the paper's much larger networks: it has to be quick on processors, and some hundred
+films do not teach one from nothing.
+"""
+
+from typing import Final
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cadnode.networks import imagenet
+
+STRIDE: Final = 8
+TRUNK: Final = "tf_efficientnet_lite0"
+OUTPUTS: Final = 3
+_PRIOR: Final = -4.0  # log-odds of a cell before training: one in some hundred is a centre
+_SHALLOW, _DEEP = 40, 112  # channels at strides 8 and 16
+_STEM_BLOCKS: Final = 2
+_BLOCKS: Final = 5
+
+
+class MassMapConfig(BaseModel):
+    """Shape of the network.
+
+    Parameters
+    ----------
+    members
+        Networks whose log-odds are averaged. They share the stem, which keeps ImageNet's weights.
+    channels
+        Of the features that are joined at stride 8.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    members: int = Field(3, ge=1, le=10)
+    channels: int = Field(64, ge=8, multiple_of=8)
+
+
+class MassStem(nn.Module):
+    """The trunk's first layers, up to stride 4, with ImageNet's weights and batch statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        body = _trunk()
+        self.conv, self.norm = body.conv_stem, body.bn1
+        self.blocks = body.blocks[:_STEM_BLOCKS]
+        _freeze(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, 24, H/4, W/4)` features of `(B, 1, H, W)` views in [0, 1]."""
+        features: Tensor = self.blocks(self.norm(self.conv(2 * x - 1)))
+        return features
+
+    def train(self, mode: bool = True) -> "MassStem":
+        """In evaluation mode, always: its batch statistics are ImageNet's."""
+        return super().train(mode=False)
+
+
+class MassNet(nn.Module):
+    """One member: the trunk from stride 4 to 16, joined at stride 8."""
+
+    def __init__(self, config: MassMapConfig) -> None:
+        super().__init__()
+        width = config.channels
+        body = _trunk()
+        self.fine, self.middle, self.deep = (body.blocks[i] for i in range(_STEM_BLOCKS, _BLOCKS))
+        self.from_fine, self.from_deep = nn.Conv2d(_SHALLOW, width, 1), nn.Conv2d(_DEEP, width, 1)
+        self.drop = nn.Dropout2d(0.1)
+        self.mix = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(width, width, 3, padding=1, bias=False), nn.GroupNorm(8, width), nn.ReLU()
+            )
+            for _ in range(2)
+        )
+        self.head = nn.Conv2d(width, OUTPUTS, 1)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.head.bias[0] = _PRIOR  # type: ignore[index]
+
+    def train(self, mode: bool = True) -> "MassNet":
+        """In training mode, but with ImageNet's batch statistics: minibatches are small."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+    def forward(self, stem: Tensor) -> Tensor:
+        """`(B, 3, H/8, W/8)` of the stem's features: log-odds, log height, log width.
+
+        Heights and widths are in shares of the tensor's.
+        """
+        fine = self.fine(stem)
+        deep = self.from_deep(self.deep(self.middle(fine)))
+        size = (fine.shape[-2], fine.shape[-1])
+        wide = functional.interpolate(deep, size=size, mode="bilinear", align_corners=False)
+        x = self.drop(functional.relu(self.from_fine(fine) + wide))
+        for layer in self.mix:
+            x = layer(x)
+        found: Tensor = self.head(x)
+        return found
+
+
+class MassMap(nn.Module):
+    """Members on one stem; the mean of their maps decides."""
+
+    def __init__(self, config: MassMapConfig) -> None:
+        super().__init__()
+        self.stem = MassStem()
+        self.members = nn.ModuleList(MassNet(config) for _ in range(config.members))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, 3, H/8, W/8)` of `(B, 1, H, W)` views in [0, 1]."""
+        stem = self.stem(x)
+        return torch.stack([member(stem) for member in self.members]).mean(0)
+
+    def start_from(self, state: dict[str, Tensor]) -> None:
+        """Take ImageNet weights of the trunk (timm's names) for the stem and every member.
+
+        Raises
+        ------
+        ModelError
+            The weights are another network's.
+        """
+        whole = _trunk()
+        imagenet.start_from(whole, state, TRUNK)
+        self.stem.conv.load_state_dict(whole.conv_stem.state_dict())
+        self.stem.norm.load_state_dict(whole.bn1.state_dict())
+        self.stem.blocks.load_state_dict(whole.blocks[:_STEM_BLOCKS].state_dict())
+        for member in self.members:
+            for part, block in zip(
+                (member.fine, member.middle, member.deep), whole.blocks[_STEM_BLOCKS:_BLOCKS],
+                strict=True,
+            ):  # fmt: skip
+                part.load_state_dict(block.state_dict())
+
+
+def _trunk() -> nn.Module:
+    import timm  # 3 s, and what imports this file's config does not need it
+
+    return timm.create_model(TRUNK, in_chans=1)
+
+
+def _freeze(module: nn.Module) -> None:
+    for parameter in module.parameters():
+        parameter.requires_grad_(requires_grad=False)
+    module.eval()
