@@ -1,8 +1,8 @@
 """The model card: what a model is, what it was trained and measured on, and how it is used.
 
-A card is one of four kinds, distinguished by `kind`: `dib_mg` reads whole views, `cnn` reads
+A card is one of five kinds, distinguished by `kind`: `dib_mg` reads whole views, `cnn` reads
 regions of interest, `features` reads the features of a segmented region, `detector` filters
-candidates.
+candidates, `masses` finds masses in whole views.
 """
 
 from datetime import date
@@ -18,6 +18,7 @@ from cadnode.models.operating_point import Roc
 from cadnode.networks.autoencoder import StackedAutoencoderConfig
 from cadnode.networks.cnn import CnnConfig
 from cadnode.networks.dib_mg import DibMgConfig
+from cadnode.networks.mass_map import MassMapConfig
 from cadnode.networks.patch_filter import DetectorConfig
 
 UnitInterval = tuple[float, float]
@@ -294,5 +295,36 @@ class DetectorCard(_Card):
     mark_at: float = Field(ge=0, le=1)
 
 
-ModelCard = Annotated[DibMgCard | CnnCard | FeatureCard | DetectorCard, Field(discriminator="kind")]
+class FoundShare(_Part):
+    """How many lesions are found at one false mark an image, in one set of images.
+
+    `sensitivity` is a share of the lesions, `interval` its 95 % interval, resampled by woman.
+    """
+
+    data: str
+    contrast: str
+    n_lesions: int = Field(ge=0)
+    n_images: int = Field(ge=0)
+    n_women: int = Field(ge=0)
+    sensitivity: float = Field(ge=0, le=1)
+    interval: UnitInterval
+
+
+class MassFinderCard(_Card):
+    """Finds masses in whole views. From `mark_at` on, a mass is marked.
+
+    `found` states how many are found. Each member learnt without the women of its own fold, which
+    `split.json` names (`store.read_folds`).
+    """
+
+    kind: Literal["masses"] = "masses"
+    architecture: MassMapConfig
+    preprocess: PreprocessSpec
+    mark_at: float = Field(ge=0, le=1)
+    found: tuple[FoundShare, ...] = ()
+
+
+ModelCard = Annotated[
+    DibMgCard | CnnCard | FeatureCard | DetectorCard | MassFinderCard, Field(discriminator="kind")
+]
 CARDS: TypeAdapter[ModelCard] = TypeAdapter(ModelCard)

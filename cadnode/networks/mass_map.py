@@ -8,12 +8,13 @@ instead of the paper's much larger networks: it has to be quick on processors, a
 films do not teach one from nothing.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from cadnode.networks import imagenet
 
@@ -44,23 +45,19 @@ class MassMapConfig(BaseModel):
 
 
 class MassStem(nn.Module):
-    """The trunk's first layers, up to stride 4, with ImageNet's weights and batch statistics."""
+    """The trunk's first layers, up to stride 4, with ImageNet's weights."""
 
     def __init__(self) -> None:
         super().__init__()
-        body = _trunk()
-        self.conv, self.norm = body.conv_stem, body.bn1
-        self.blocks = body.blocks[:_STEM_BLOCKS]
-        _freeze(self)
+        trunk = _Trunk()
+        self.first, self.blocks = trunk.first, trunk.blocks[:_STEM_BLOCKS]
+        for parameter in self.parameters():
+            parameter.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, 24, H/4, W/4)` features of `(B, 1, H, W)` views in [0, 1]."""
-        features: Tensor = self.blocks(self.norm(self.conv(2 * x - 1)))
+        features: Tensor = self.blocks(self.first(2 * x - 1))
         return features
-
-    def train(self, mode: bool = True) -> "MassStem":
-        """In evaluation mode, always: its batch statistics are ImageNet's."""
-        return super().train(mode=False)
 
 
 class MassNet(nn.Module):
@@ -69,29 +66,15 @@ class MassNet(nn.Module):
     def __init__(self, config: MassMapConfig) -> None:
         super().__init__()
         width = config.channels
-        body = _trunk()
-        self.fine, self.middle, self.deep = (body.blocks[i] for i in range(_STEM_BLOCKS, _BLOCKS))
+        self.fine, self.middle, self.deep = _Trunk().blocks[_STEM_BLOCKS:]
         self.from_fine, self.from_deep = nn.Conv2d(_SHALLOW, width, 1), nn.Conv2d(_DEEP, width, 1)
         self.drop = nn.Dropout2d(0.1)
-        self.mix = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(width, width, 3, padding=1, bias=False), nn.GroupNorm(8, width), nn.ReLU()
-            )
-            for _ in range(2)
-        )
+        self.mix = nn.Sequential(*(_mixing(width) for _ in range(2)))
         self.head = nn.Conv2d(width, OUTPUTS, 1)
         nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        nn.init.constant_(self.head.bias, 0.0)  # type: ignore[arg-type]
         with torch.no_grad():
             self.head.bias[0] = _PRIOR  # type: ignore[index]
-
-    def train(self, mode: bool = True) -> "MassNet":
-        """In training mode, but with ImageNet's batch statistics: minibatches are small."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-        return self
 
     def forward(self, stem: Tensor) -> Tensor:
         """`(B, 3, H/8, W/8)` of the stem's features: log-odds, log height, log width.
@@ -102,10 +85,8 @@ class MassNet(nn.Module):
         deep = self.from_deep(self.deep(self.middle(fine)))
         size = (fine.shape[-2], fine.shape[-1])
         wide = functional.interpolate(deep, size=size, mode="bilinear", align_corners=False)
-        x = self.drop(functional.relu(self.from_fine(fine) + wide))
-        for layer in self.mix:
-            x = layer(x)
-        found: Tensor = self.head(x)
+        joined = self.drop(functional.relu(self.from_fine(fine) + wide))
+        found: Tensor = self.head(self.mix(joined))
         return found
 
 
@@ -130,26 +111,51 @@ class MassMap(nn.Module):
         ModelError
             The weights are another network's.
         """
-        whole = _trunk()
-        imagenet.start_from(whole, state, TRUNK)
-        self.stem.conv.load_state_dict(whole.conv_stem.state_dict())
-        self.stem.norm.load_state_dict(whole.bn1.state_dict())
-        self.stem.blocks.load_state_dict(whole.blocks[:_STEM_BLOCKS].state_dict())
+        trunk = _Trunk(state)
+        self.stem.first.load_state_dict(trunk.first.state_dict())
+        self.stem.blocks.load_state_dict(trunk.blocks[:_STEM_BLOCKS].state_dict())
         for member in self.members:
-            for part, block in zip(
-                (member.fine, member.middle, member.deep), whole.blocks[_STEM_BLOCKS:_BLOCKS],
-                strict=True,
-            ):  # fmt: skip
-                part.load_state_dict(block.state_dict())
+            parts = (member.fine, member.middle, member.deep)
+            for part, block in zip(parts, trunk.blocks[_STEM_BLOCKS:], strict=True):
+                part.load_state_dict(block.state_dict())  # type: ignore[union-attr, operator]
 
 
-def _trunk() -> nn.Module:
-    import timm  # 3 s, and what imports this file's config does not need it
+class _Trunk(nn.Module):
+    """EfficientNet-Lite0 up to stride 16, its batch normalisations folded into its convolutions.
 
-    return timm.create_model(TRUNK, in_chans=1)
+    Minibatches are small, so ImageNet's statistics are kept; folded in, they cost no time.
+    """
+
+    def __init__(self, state: dict[str, Tensor] | None = None) -> None:
+        import timm  # 3 s, and what imports this file's config does not need it
+
+        super().__init__()
+        whole = timm.create_model(TRUNK, in_chans=1)
+        if state is not None:
+            imagenet.start_from(whole, state, TRUNK)
+        body: Any = whole.eval()
+        self.first = _folded(nn.Sequential(body.conv_stem, body.bn1))
+        self.blocks = nn.Sequential(*(_folded(block) for block in body.blocks[:_BLOCKS]))
 
 
-def _freeze(module: nn.Module) -> None:
-    for parameter in module.parameters():
-        parameter.requires_grad_(requires_grad=False)
-    module.eval()
+def _folded(module: nn.Module) -> Any:
+    """The module, each convolution with the normalisation after it as one, in place."""
+    before: nn.Module | None = None
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
+            weight, bias = fuse_conv_bn_weights(
+                before.weight, before.bias, child.running_mean, child.running_var, child.eps,
+                child.weight, child.bias,
+            )  # fmt: skip
+            before.weight, before.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())
+            setattr(module, name, getattr(child, "act", nn.Identity()))
+        else:
+            _folded(child)
+        before = child
+    return module
+
+
+def _mixing(width: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(width, width, 3, padding=1, bias=False), nn.GroupNorm(8, width), nn.ReLU()
+    )

@@ -75,8 +75,8 @@ class MassSchedule:
 
     Parameters
     ----------
-    folds
-        Members; each is trained without the women of one fold.
+    folds, members
+        The women are spread over so many folds; each member is trained without those of one.
     channels
         Of the network's joined features.
     epochs, steps, batch
@@ -96,14 +96,15 @@ class MassSchedule:
         "imagenet", or a safetensors file of timm's names; "" for none.
     """
 
-    folds: int = 3
+    folds: int = 5
+    members: int = 1
     channels: int = 64
-    epochs: int = 12
-    steps: int = 100
+    epochs: int = 20
+    steps: int = 50
     batch: int = 8
-    drawn: float = 0.25
+    drawn: float = 0.2
     rate: float = 1e-3
-    trunk_rate: float = 4e-4
+    trunk_rate: float = 2e-4
     weight_decay: float = 1e-3
     warm_up: float = 0.1
     average: float = 0.99
@@ -123,7 +124,7 @@ class MassRecipe:
     @property
     def network(self) -> MassMapConfig:
         """The network's shape."""
-        return MassMapConfig(members=self.schedule.folds, channels=self.schedule.channels)
+        return MassMapConfig(members=self.schedule.members, channels=self.schedule.channels)
 
 
 PAPER: Final[Mapping[str, str]] = {
@@ -146,8 +147,8 @@ def load(config: Path | None, epochs: int | None) -> MassRecipe:
         recipe = replace(recipe, schedule=replace(recipe.schedule, epochs=epochs))
     if min(recipe.schedule.epochs, recipe.schedule.steps, recipe.schedule.batch) < 1:
         raise SettingsError("the recipe needs epochs, steps and a batch")
-    if recipe.schedule.folds < 2:
-        raise SettingsError("schedule.folds must be at least 2: a member has to leave women out")
+    if not 1 <= recipe.schedule.members <= recipe.schedule.folds or recipe.schedule.folds < 2:
+        raise SettingsError("schedule: 2 folds at least, and a member for each at most")
     return recipe
 
 
@@ -156,7 +157,7 @@ def differences(recipe: MassRecipe) -> list[RecipeDifference]:
     size, plan = recipe.input, recipe.schedule
     ours = {
         "network": f"EfficientNet-Lite0 to stride 16, joined at stride 8, {size.height} × "
-        f"{size.width}; {plan.folds} members, each without a fold of the women",
+        f"{size.width}; {plan.members} of {plan.folds} folds left out by a member each",
         "loss": "quality focal loss of centres (Li 2020), L1 of logarithmic sizes",
         "learning": f"AdamW {plan.rate:g}, {plan.epochs} × {plan.steps} batches of {plan.batch}",
     }

@@ -34,8 +34,12 @@ def fit(
     ----------
     views
         Of all women who are learnt from.
+    recipe, seed
+        Of the training.
     start
         ImageNet weights by timm's names; None starts from random ones.
+    quiet
+        No lines of progress.
     kept
         Where the training is kept, and resumed from.
     """
@@ -115,8 +119,9 @@ def batch_loss(
 
 
 def loss_of(found: Tensor, centres: Tensor, sizes: Tensor, size_weight: float) -> Tensor:
-    """Quality focal loss of centres (Li et al. 2020, NeurIPS, "Generalized focal loss", eq. 3)
-    for each mass, and L1 of the logarithmic sizes around centres.
+    """Quality focal loss of centres for each mass, and L1 of the logarithmic sizes around them.
+
+    Li X et al., Generalized focal loss, NeurIPS 2020, eq. 3.
 
     Parameters
     ----------
@@ -124,6 +129,8 @@ def loss_of(found: Tensor, centres: Tensor, sizes: Tensor, size_weight: float) -
         `(B, 3, h, w)` of the network.
     centres, sizes
         `(B, h, w)` and `(B, 2, h, w)` as `MassBatch` has them.
+    size_weight
+        Of the second.
     """
     logits = found[:, 0]
     away = (torch.sigmoid(logits) - centres).abs().square()

@@ -1,7 +1,7 @@
 """What the detector of masses learns from: preprocessed views with their boxes."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models.store import woman_key
 from cadnode_training.data import manifest as m
 from cadnode_training.data.images import load_image
-from cadnode_training.data.manifest import Manifest
+from cadnode_training.data.manifest import Manifest, ManifestRow
 from cadnode_training.data.sets import cbis_views
 from cadnode_training.phantom import LesionPrior, PhantomSpec, exam
 
@@ -71,18 +71,18 @@ def fold_of(key: str, folds: int) -> int:
 
 
 def boxes_in_tensor(boxes: Sequence[Box], placement: Placement) -> Boxes:
-    """`(k, 4) float32`: boxes of the source in pixels of the tensor, whichever way it is flipped."""
+    """`(k, 4) float32`: boxes of the source in pixels of the tensor, flipped or not."""
     edges = [(b.row0, b.col0, b.row1, b.col1) for b in boxes]
     corners = np.array(edges, np.float64).reshape(-1, 2)
     placed = placement.to_output(corners).reshape(-1, 2, 2)
     return np.concatenate([placed.min(1), placed.max(1)], 1).astype(np.float32)
 
 
-def of_manifest(manifest: Manifest, keys: dict[str, tuple[str, ...]]) -> Iterator[
+def of_manifest(manifest: Manifest, keys: Mapping[str, tuple[str, ...]]) -> Iterator[
     tuple[FloatImage, Laterality, list[Box], str, str]
 ]:  # fmt: skip
     """Image, side, boxes, woman's key and set of each view of the training and validation parts."""
-    views: dict[Path, list[m.ManifestRow]] = {}
+    views: dict[Path, list[ManifestRow]] = {}
     for row in manifest.rows:
         if row.box is not None and row.split != m.TEST and row.lesion_kind in (m.MASS, m.BOTH):
             views.setdefault(row.image, []).append(row)
@@ -91,10 +91,15 @@ def of_manifest(manifest: Manifest, keys: dict[str, tuple[str, ...]]) -> Iterato
         if isinstance(image, str):
             continue
         first = rows[0]
-        known = keys.get(first.woman) if first.dataset == cbis_views.NAME else None
-        key = known[0] if known else woman_key(first.dataset, first.woman)
         boxes = [row.box for row in rows if row.box is not None]
+        key = key_of(first, keys)
         yield image, Laterality(first.laterality or "L"), boxes, key, first.dataset
+
+
+def key_of(row: ManifestRow, keys: Mapping[str, tuple[str, ...]]) -> str:
+    """The key of a row's woman that decides her fold; `keys` has those of CBIS-DDSM's women."""
+    known = keys.get(row.woman) if row.dataset == cbis_views.NAME else None
+    return known[0] if known else woman_key(row.dataset, row.woman)
 
 
 def of_phantom(count: int) -> Iterator[tuple[FloatImage, Laterality, list[Box], str, str]]:

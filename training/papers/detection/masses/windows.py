@@ -137,9 +137,7 @@ def targets(
         down, right = (max(_SIGMA * s, _LEAST_CELLS) for s in (height, width))
         # The cell that holds the centre is 1, wherever in it the centre lies.
         middle = np.floor((row0 + row1) / 2) + 0.5, np.floor((col0 + col1) / 2) + 0.5
-        near = np.exp(
-            -0.5 * (((row - middle[0]) / down) ** 2 + ((col - middle[1]) / right) ** 2)
-        )
+        near = np.exp(-0.5 * (((row - middle[0]) / down) ** 2 + ((col - middle[1]) / right) ** 2))
         mine = near > heat
         heat[mine] = near[mine]
         logs[0][mine] = np.log(height * STRIDE / whole[0])
