@@ -4,10 +4,10 @@ Candidates: the convergence index of gradient vectors (Kobatake & Murakami 1996,
 filter to detect rounded convex regions: iris filter"; here with fixed rings of several radii).
 Outline: the radial gradient index of Kupinski & Giger 1998 (IEEE Trans Med Imaging 17:510).
 
-Where a node has the learned detector (`models.mass_finder`), its boxes take the candidates' place.
+Where a node has the learned detector (`models.mass_finder`), its boxes take the candidates' place
+(`learned_masses`).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from cadnode.detect.certainty import mass_certainty
 from cadnode.detect.frame import Frame
 from cadnode.detect.regions import BoolMask, Region
-from cadnode.domain import Box, FindingKind, FloatImage
-from cadnode.models.mass_finder import FoundMass
+from cadnode.domain import FindingKind, FloatImage
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +28,7 @@ _RADII_MM: Final = (4.0, 7.0, 11.0)
 _RING: Final = (0.5, 1.3)
 _SMOOTHER: Final = 0.25
 # Outlines are drawn at this smoothness.
-_SMOOTH_MM: Final = 1.2
+SMOOTH_MM: Final = 1.2
 _BACKGROUND_MM: Final = 14.0
 _DEPTH_MM: Final = 4.0
 _APART_MM: Final = 9.0
@@ -67,10 +66,8 @@ def find_masses(frame: Frame) -> list[MassCandidate]:
     valid = np.asarray(depth > _DEPTH_MM, np.bool_)
     if valid.sum() < 50:
         return []
-    flat = _flattened(image, depth > 0)
-    smooth = cv2.GaussianBlur(
-        flat, (0, 0), _SMOOTH_MM / SPACING_MM, borderType=cv2.BORDER_REPLICATE
-    )
+    flat = flattened(image, depth > 0)
+    smooth = cv2.GaussianBlur(flat, (0, 0), SMOOTH_MM / SPACING_MM, borderType=cv2.BORDER_REPLICATE)
     index = convergence(flat, depth > 0)
     index[~valid] = -1
     size = int(_APART_MM / SPACING_MM) | 1
@@ -174,7 +171,7 @@ def _filled(region: NDArray[np.uint8]) -> BoolMask:
     return np.asarray(cv2.drawContours(np.zeros_like(region), [largest], -1, 1, -1) > 0, np.bool_)
 
 
-def _flattened(image: FloatImage, breast: BoolMask) -> FloatImage:
+def flattened(image: FloatImage, breast: BoolMask) -> FloatImage:
     """The image less its background: the mean of the breast around each pixel."""
     weight = breast.astype(np.float32)
     sigma = _BACKGROUND_MM / SPACING_MM
@@ -237,67 +234,3 @@ def _region(frame: Frame, candidate: MassCandidate, certainty: float) -> Region:
     scale = np.array(frame.image.shape) / np.array(candidate.mask.shape)
     outline, box = frame.outlined((contour + 0.5) * scale)
     return Region(kind=FindingKind.MASS, box=box, outline=outline, certainty=certainty)
-
-
-# Points of an ellipse, which a mass without a convincing outline is drawn as.
-_POINTS: Final = 24
-# The outline's share of its box from which on it is taken.
-_FILLS: Final = 0.25
-
-
-def learned_regions(frame: Frame, found: Iterable[FoundMass]) -> list[Region]:
-    """The regions of the detector's boxes: outlined inside, where there is such an outline.
-
-    The outline is that of the candidates, cut to the box; where it fills less than a quarter of
-    the box, it is the ellipse in it.
-    """
-    masses = list(found)
-    if not masses:
-        return []
-    image = coarse(frame)
-    depth = cv2.resize(frame.depth_mm, image.shape[::-1], interpolation=cv2.INTER_AREA)
-    breast = np.asarray(depth > 0, np.bool_)
-    smooth = cv2.GaussianBlur(
-        _flattened(image, breast), (0, 0), _SMOOTH_MM / SPACING_MM, borderType=cv2.BORDER_REPLICATE
-    )
-    scale = np.array(frame.image.shape) / np.array(image.shape)
-    return [
-        Region(
-            kind=FindingKind.MASS, box=mass.box, certainty=mass.certainty,
-            outline=_outline_in(frame, smooth, breast, scale, mass.box),
-        )
-        for mass in masses
-    ]  # fmt: skip
-
-
-def _outline_in(
-    frame: Frame, smooth: FloatImage, breast: BoolMask, scale: Floats, box: Box
-) -> tuple[tuple[float, float], ...]:
-    """A polygon of source positions inside the box."""
-    corners = np.array([[box.row0, box.col0], [box.row1, box.col1]], np.float64)
-    (row0, col0), (row1, col1) = np.clip(
-        np.round(frame.to_frame(corners) / scale).astype(int), 0, smooth.shape
-    )
-    part = np.zeros(smooth.shape, np.bool_)
-    part[row0:row1, col0:col1] = True
-    last_row, last_col = smooth.shape[0] - 1, smooth.shape[1] - 1
-    seed = min((row0 + row1) // 2, last_row), min((col0 + col1) // 2, last_col)
-    outlined = outline(smooth, seed, breast)
-    inside = None if outlined is None else outlined[0] & part
-    if inside is None or inside.sum() < _FILLS * part.sum() or not inside.any():
-        return _ellipse(box)
-    contours, _ = cv2.findContours(
-        inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1
-    )
-    points = max(contours, key=cv2.contourArea)[:, 0, ::-1]
-    if len(points) < 3:
-        return _ellipse(box)
-    source = np.clip(frame.to_source((points + 0.5) * scale), corners[0], corners[1])
-    return tuple((float(r), float(c)) for r, c in source)
-
-
-def _ellipse(box: Box) -> tuple[tuple[float, float], ...]:
-    angles = np.linspace(0, 2 * np.pi, _POINTS, endpoint=False)
-    rows = (box.row0 + box.row1) / 2 + (box.row1 - box.row0) / 2 * np.sin(angles)
-    cols = (box.col0 + box.col1) / 2 + (box.col1 - box.col0) / 2 * np.cos(angles)
-    return tuple((float(r), float(c)) for r, c in zip(rows, cols, strict=True))

@@ -4,7 +4,8 @@ from typing import Final
 
 from cadnode.detect.clusters import find_clusters
 from cadnode.detect.frame import breast_frame
-from cadnode.detect.masses import learned_regions, mass_regions
+from cadnode.detect.learned_masses import learned_regions
+from cadnode.detect.masses import mass_regions
 from cadnode.detect.regions import Detections
 from cadnode.domain import Acquisition, Calcification, FindingKind, FloatImage, Laterality
 from cadnode.imaging.geometry import Mask

@@ -85,8 +85,7 @@ class MassFinder:
         alone = object.__new__(MassFinder)
         alone.card, alone.device, alone.bf16 = self.card, self.device, False
         alone.network, alone._chain = self.network, self._chain
-        stem, member = self.network.stem, self.network.members[number]
-        alone._map = nn.Sequential(stem, member)
+        alone._map = nn.Sequential(self.network.trunk, self.network.members[number])
         return alone
 
     def find(

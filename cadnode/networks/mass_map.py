@@ -22,8 +22,7 @@ STRIDE: Final = 8
 TRUNK: Final = "tf_efficientnet_lite0"
 OUTPUTS: Final = 3
 _PRIOR: Final = -4.0  # log-odds of a cell before training: one in some hundred is a centre
-_SHALLOW, _DEEP = 40, 112  # channels at strides 8 and 16
-_STEM_BLOCKS: Final = 2
+_FINE, _MIDDLE, _DEEP = 40, 80, 112  # channels at strides 8, 16 and 16
 _BLOCKS: Final = 5
 
 
@@ -33,7 +32,7 @@ class MassMapConfig(BaseModel):
     Parameters
     ----------
     members
-        Networks whose log-odds are averaged. They share the stem, which keeps ImageNet's weights.
+        Networks whose log-odds are averaged. They share the trunk, which keeps ImageNet's weights.
     channels
         Of the features that are joined at stride 8.
     """
@@ -41,33 +40,37 @@ class MassMapConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     members: int = Field(3, ge=1, le=10)
-    channels: int = Field(64, ge=8, multiple_of=8)
+    channels: int = Field(48, ge=8, multiple_of=8)
 
 
-class MassStem(nn.Module):
-    """The trunk's first layers, up to stride 4, with ImageNet's weights."""
+class MassTrunk(nn.Module):
+    """The trunk up to stride 16, with ImageNet's weights; its two depths on one grid."""
 
     def __init__(self) -> None:
         super().__init__()
         trunk = _Trunk()
-        self.first, self.blocks = trunk.first, trunk.blocks[:_STEM_BLOCKS]
+        self.first, self.fine, self.middle = trunk.first, trunk.fine, trunk.middle
         for parameter in self.parameters():
             parameter.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, 24, H/4, W/4)` features of `(B, 1, H, W)` views in [0, 1]."""
-        features: Tensor = self.blocks(self.first(2 * x - 1))
-        return features
+        """`(B, 120, H/8, W/8)` features of `(B, 1, H, W)` views in [0, 1].
+
+        The last 80 channels are those of stride 16, each repeated four times.
+        """
+        fine = self.fine(self.first(2 * x - 1))
+        return torch.cat([fine, functional.interpolate(self.middle(fine), scale_factor=2.0)], 1)
 
 
 class MassNet(nn.Module):
-    """One member: the trunk from stride 4 to 16, joined at stride 8."""
+    """One member: the trunk's last stage, and the head that joins it at stride 8."""
 
     def __init__(self, config: MassMapConfig) -> None:
         super().__init__()
         width = config.channels
-        self.fine, self.middle, self.deep = _Trunk().blocks[_STEM_BLOCKS:]
-        self.from_fine, self.from_deep = nn.Conv2d(_SHALLOW, width, 1), nn.Conv2d(_DEEP, width, 1)
+        self.deep = _Trunk().deep
+        self.from_trunk = nn.Conv2d(_FINE + _MIDDLE, width, 1)
+        self.from_deep = nn.Conv2d(_DEEP, width, 1)
         self.drop = nn.Dropout2d(0.1)
         self.mix = nn.Sequential(*(_mixing(width) for _ in range(2)))
         self.head = nn.Conv2d(width, OUTPUTS, 1)
@@ -76,35 +79,35 @@ class MassNet(nn.Module):
         with torch.no_grad():
             self.head.bias[0] = _PRIOR  # type: ignore[index]
 
-    def forward(self, stem: Tensor) -> Tensor:
-        """`(B, 3, H/8, W/8)` of the stem's features: log-odds, log height, log width.
+    def forward(self, features: Tensor) -> Tensor:
+        """`(B, 3, H/8, W/8)` of the trunk's features: log-odds, log height, log width.
 
         Heights and widths are in shares of the tensor's.
         """
-        fine = self.fine(stem)
-        deep = self.from_deep(self.deep(self.middle(fine)))
-        size = (fine.shape[-2], fine.shape[-1])
-        wide = functional.interpolate(deep, size=size, mode="bilinear", align_corners=False)
-        joined = self.drop(functional.relu(self.from_fine(fine) + wide))
+        middle = functional.avg_pool2d(features[:, _FINE:], 2)  # as it was before it was repeated
+        deep = functional.interpolate(
+            self.from_deep(self.deep(middle)), scale_factor=2.0, mode="bilinear"
+        )
+        joined = self.drop(functional.relu(self.from_trunk(features) + deep))
         found: Tensor = self.head(self.mix(joined))
         return found
 
 
 class MassMap(nn.Module):
-    """Members on one stem; the mean of their maps decides."""
+    """Members on one trunk; the mean of their maps decides."""
 
     def __init__(self, config: MassMapConfig) -> None:
         super().__init__()
-        self.stem = MassStem()
+        self.trunk = MassTrunk()
         self.members = nn.ModuleList(MassNet(config) for _ in range(config.members))
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, 3, H/8, W/8)` of `(B, 1, H, W)` views in [0, 1]."""
-        stem = self.stem(x)
-        return torch.stack([member(stem) for member in self.members]).mean(0)
+        """`(B, 3, H/8, W/8)` of `(B, 1, H, W)` views in [0, 1]; H and W multiples of 16."""
+        features = self.trunk(x)
+        return torch.stack([member(features) for member in self.members]).mean(0)
 
     def start_from(self, state: dict[str, Tensor]) -> None:
-        """Take ImageNet weights of the trunk (timm's names) for the stem and every member.
+        """Take ImageNet weights of the trunk (timm's names) for all members.
 
         Raises
         ------
@@ -112,12 +115,10 @@ class MassMap(nn.Module):
             The weights are another network's.
         """
         trunk = _Trunk(state)
-        self.stem.first.load_state_dict(trunk.first.state_dict())
-        self.stem.blocks.load_state_dict(trunk.blocks[:_STEM_BLOCKS].state_dict())
+        for name in ("first", "fine", "middle"):
+            getattr(self.trunk, name).load_state_dict(getattr(trunk, name).state_dict())
         for member in self.members:
-            parts = (member.fine, member.middle, member.deep)
-            for part, block in zip(parts, trunk.blocks[_STEM_BLOCKS:], strict=True):
-                part.load_state_dict(block.state_dict())  # type: ignore[union-attr, operator]
+            member.deep.load_state_dict(trunk.deep.state_dict())  # type: ignore[union-attr, operator]
 
 
 class _Trunk(nn.Module):
@@ -134,8 +135,10 @@ class _Trunk(nn.Module):
         if state is not None:
             imagenet.start_from(whole, state, TRUNK)
         body: Any = whole.eval()
-        self.first = _folded(nn.Sequential(body.conv_stem, body.bn1))
-        self.blocks = nn.Sequential(*(_folded(block) for block in body.blocks[:_BLOCKS]))
+        blocks = [_folded(block) for block in body.blocks[:_BLOCKS]]
+        first = _folded(nn.Sequential(body.conv_stem, body.bn1))
+        self.first = nn.Sequential(first, *blocks[:2])
+        self.fine, self.middle, self.deep = blocks[2:]
 
 
 def _folded(module: nn.Module) -> Any:

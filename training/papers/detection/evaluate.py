@@ -24,6 +24,7 @@ from cadnode_training.papers.detection.cases import (
     matched,
     regions_of,
 )
+from cadnode_training.papers.detection.masses import measure
 from cadnode_training.statistics.froc import ImageMarks, summary
 from cadnode_training.statistics.grouped import shown
 
@@ -42,6 +43,8 @@ def run(
 ) -> dict[str, Any]:
     """Numbers of detection on `phantom:N`, `mini-mias:PATH` or `pisa-calcifications:PATH`.
 
+    `cbis-mass-views:PATH` and `manifest:FILE` are views with boxes of masses (`masses.measure`).
+
     Parameters
     ----------
     data
@@ -59,9 +62,11 @@ def run(
     DataError, ModelError
         The data or the model are not what they should be.
     """
+    kind, _, where = data.partition(":")
+    if kind in measure.KINDS:
+        return measure.run(data, model=model, seed=seed)
     folder = model or packaged()
     detector = load_detector(folder)
-    kind, _, where = data.partition(":")
     known = store.seen_women(folder) if folder else frozenset()
     if kind == "pisa-calcifications" and where:
         return _head(kind, detector) | rois.numbers(Path(where).expanduser(), detector, known)
@@ -111,6 +116,9 @@ def _marks(case: DetectionCase, regions: Sequence[Region]) -> tuple[ImageMarks, 
 
 def show(console: Console, result: dict[str, Any]) -> None:
     """Print the numbers as a table."""
+    if "by_part" in result:
+        measure.show(console, result)
+        return
     console.print(f"{result['data']}: {result['contrast']}", highlight=False)
     if result["women_seen_in_training"]:
         console.print(

@@ -30,11 +30,11 @@ class MassInput:
         Of the part of an augmented tensor that a minibatch holds.
     """
 
-    height: int = 384
-    width: int = 240
+    height: int = 320
+    width: int = 208
     stretch_to: int = 800
-    window_height: int = 256
-    window_width: int = 192
+    window_height: int = 320
+    window_width: int = 208
 
     @property
     def spec(self) -> PreprocessSpec:
@@ -60,13 +60,13 @@ class MassAugmentation:
         Share of the windows that hold a mass of the view.
     """
 
-    scale: float = 0.2
+    scale: float = 0.15
     stretch: float = 0.1
     turn_degrees: float = 12.0
     exponent: float = 0.2
     gain: float = 0.1
     noise: float = 0.03
-    on_mass: float = 0.75
+    on_mass: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class MassSchedule:
 
     folds: int = 5
     members: int = 1
-    channels: int = 64
+    channels: int = 48
     epochs: int = 20
     steps: int = 50
     batch: int = 8

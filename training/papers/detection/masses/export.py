@@ -10,18 +10,14 @@ from sklearn.linear_model import LogisticRegression
 from cadnode.domain import Acquisition
 from cadnode.models import operating_point, store
 from cadnode.models.card import Calibration, FoundShare, MassFinderCard, TrainingData
+from cadnode.models.operating_point import Roc
 from cadnode.networks.mass_map import MassMap
 from cadnode_training.data.sets import cbis_views
 from cadnode_training.engine.provenance import Provenance
 from cadnode_training.papers.detection.masses.config import MassRecipe
+from cadnode_training.papers.detection.masses.marks import CRITERION, MeasuredView
 from cadnode_training.papers.detection.masses.material import PHANTOM, MassViews, fold_of
-from cadnode_training.papers.detection.masses.measure import (
-    CRITERION,
-    FALSE_MARKS,
-    NAME,
-    MeasuredView,
-    numbers,
-)
+from cadnode_training.papers.detection.masses.measure import FALSE_MARKS, NAME, numbers
 from cadnode_training.statistics.froc import froc
 
 VERSION: Final = "1.0.0"
@@ -59,9 +55,7 @@ def uncalibrated(recipe: MassRecipe, origin: Provenance) -> MassFinderCard:
         training_sets=(),
         split="none",
         metrics=(),
-        roc=operating_point.Roc(
-            points=((1.0, 0.0, 1.0), (0.0, 1.0, 0.0)), measured_on="nothing", n_pos=1, n_neg=1
-        ),
+        roc=_roc([], []),
         calibration=nothing,
         limits=_LIMITS,
         weights_sha256="0" * 64,
@@ -102,9 +96,7 @@ def card(
             "training_sets": tuple(_training_set(views, n) for n in sorted(set(views.datasets))),
             "split": "by woman: the test part of DDSM's exams (20 %) is left out of everything; "
             f"the others in {plan.folds} folds by sha256, {trained} left out by a member each",
-            "roc": operating_point.roc(
-                labels.tolist(), scores.tolist(), "marks on masses against others, women left out"
-            ),
+            "roc": _roc(labels.tolist(), scores.tolist()),
             "calibration": calibration,
             "found": (_found(held_out, origin.seed),),
         }
@@ -158,6 +150,14 @@ def _marks(held_out: Sequence[MeasuredView]) -> tuple[np.ndarray, np.ndarray]:  
     certainties = np.clip(np.array(hit + false, np.float64), 1e-9, 1 - 1e-9)
     labels = np.array([True] * len(hit) + [False] * len(false))
     return labels, np.log(certainties / (1 - certainties))
+
+
+def _roc(labels: Sequence[bool], scores: Sequence[float]) -> Roc:
+    """The curve of marks; the diagonal's ends where there are not both kinds of them."""
+    if len(set(labels)) < 2:
+        ends = ((1.0, 0.0, 1.0), (0.0, 1.0, 0.0))
+        return Roc(points=ends, measured_on="nothing: no marks of both kinds", n_pos=1, n_neg=1)
+    return operating_point.roc(labels, scores, "marks on masses against others, women left out")
 
 
 def _found(held_out: Sequence[MeasuredView], seed: int) -> FoundShare:

@@ -11,13 +11,18 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cadnode import terminal
+from cadnode.models import engine as engines
+from cadnode.models.engine import Engine, Pass
 from cadnode.networks.mass_map import MassMap
 from cadnode_training.engine.phase_loop import Kept, NumpyRandom, Phase, Stateful, learn
+from cadnode_training.engine.prefetch import ahead
 from cadnode_training.papers.detection.masses import windows
 from cadnode_training.papers.detection.masses.config import MassRecipe, MassSchedule
 from cadnode_training.papers.detection.masses.material import PHANTOM, MassViews, fold_of
 from cadnode_training.papers.detection.masses.windows import MassBatch
 
+AUTO: Final = Engine("auto")
+"""OpenVINO in float32 where it is installed, else PyTorch."""
 EVERYONE: Final = -1
 """The fold of views that every member learns from: phantoms."""
 # Cells this near to a centre learn its size.
@@ -26,7 +31,7 @@ _NEAR: Final = 0.4
 
 def fit(
     views: MassViews, recipe: MassRecipe, start: dict[str, Tensor] | None, seed: int, *,
-    quiet: bool = False, kept: Kept | None = None,
+    quiet: bool = False, kept: Kept | None = None, engine: Engine = AUTO,
 ) -> MassMap:  # fmt: skip
     """The members, in evaluation mode: the moving average of their weights.
 
@@ -42,6 +47,8 @@ def fit(
         No lines of progress.
     kept
         Where the training is kept, and resumed from.
+    engine
+        What the frozen layers are computed with.
     """
     torch.manual_seed(seed)
     rng, plan = np.random.default_rng([seed, 21]), recipe.schedule
@@ -58,14 +65,21 @@ def fit(
     folds, odds = folds_of(views, plan.folds), _odds(views, plan.drawn)
     console = terminal.console(stderr=True, quiet=quiet)
 
-    def batches() -> Iterator[MassBatch]:
-        network.train()
-        for _ in range(plan.steps):
-            chosen = rng.choice(len(views), plan.batch, p=odds)
-            yield windows.draw(views, chosen, rng, recipe.input, recipe.augmentation)
+    trunk = _trunk_pass(network, recipe, engine)
 
-    def step(batch: MassBatch) -> Tensor:
-        loss = batch_loss(network, batch, folds[batch.views], plan.size_weight)
+    def make(_: int) -> tuple[MassBatch, Tensor]:
+        chosen = rng.choice(len(views), plan.batch, p=odds)
+        batch = windows.draw(views, chosen, rng, recipe.input, recipe.augmentation)
+        with torch.no_grad():
+            return batch, trunk(batch.windows)
+
+    def batches() -> Iterator[tuple[MassBatch, Tensor]]:
+        network.train()
+        yield from ahead(make, plan.steps, 1)  # one thread: one generator, in order
+
+    def step(drawn: tuple[MassBatch, Tensor]) -> Tensor:
+        batch, features = drawn
+        loss = batch_loss(network, batch, features, folds[batch.views], plan.size_weight)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         for member in network.members:
@@ -101,19 +115,40 @@ class TorchState:
         torch.set_rng_state(state["state"])
 
 
+def _trunk_pass(network: MassMap, recipe: MassRecipe, engine: Engine) -> Pass:
+    """The frozen layers' pass."""
+    size = recipe.input
+    compiled = engines.accelerated(
+        network.trunk, network.trunk.forward, [(1, size.window_height, size.window_width)],
+        lambda forward, inputs: forward(*inputs).flatten(1).mean(1).numpy().astype(np.float64),
+        engine=engine.on("cpu"), name="mass-trunk", sha256="",
+    )  # fmt: skip
+    return compiled or network.trunk
+
+
 def batch_loss(
-    network: MassMap, batch: MassBatch, folds: NDArray[np.intp], size_weight: float
-) -> Tensor:
+    network: MassMap, batch: MassBatch, features: Tensor, folds: NDArray[np.intp],
+    size_weight: float,
+) -> Tensor:  # fmt: skip
     """Mean loss of the members, each of the windows of women whom it may learn from.
 
-    `folds` is `(B,)`: the member that must not see each window, `EVERYONE` for none.
+    Parameters
+    ----------
+    network, batch
+        What learns, from what.
+    features
+        The trunk's, of the batch's windows.
+    folds
+        `(B,)`: the member that must not see each window, `EVERYONE` for none.
+    size_weight
+        As `loss_of`.
     """
-    stem = network.stem(batch.windows.contiguous(memory_format=torch.channels_last))
+    features = features.contiguous(memory_format=torch.channels_last)
     losses = []
     for number, member in enumerate(network.members):
         mine = torch.from_numpy(np.flatnonzero(folds != number))
         if len(mine):
-            found = member(stem[mine])
+            found = member(features[mine])
             losses.append(loss_of(found, batch.centres[mine], batch.sizes[mine], size_weight))
     return torch.stack(losses).mean()
 

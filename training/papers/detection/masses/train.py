@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cadnode import terminal
 from cadnode.errors import DataError
+from cadnode.models.engine import Engine
 from cadnode.models.mass_finder import MassFinder
 from cadnode.networks import imagenet
 from cadnode.networks.mass_map import TRUNK, MassMap
@@ -25,11 +26,11 @@ from cadnode_training.engine.phase_loop import Kept
 from cadnode_training.engine.preview import Count, Preview, PreviewPhase, table_of
 from cadnode_training.engine.provenance import Provenance
 from cadnode_training.papers.detection.masses import config as recipes
-from cadnode_training.papers.detection.masses import export, material, measure
+from cadnode_training.papers.detection.masses import export, marks, material, measure
 from cadnode_training.papers.detection.masses.config import MassRecipe
-from cadnode_training.papers.detection.masses.fitting import fit
+from cadnode_training.papers.detection.masses.fitting import AUTO, fit
+from cadnode_training.papers.detection.masses.marks import OUT_OF_FOLD, SEEN, MeasuredView
 from cadnode_training.papers.detection.masses.material import PHANTOM, MassViews, fold_of
-from cadnode_training.papers.detection.masses.measure import OUT_OF_FOLD, SEEN, MeasuredView
 
 KINDS: Final = f"{cbis_views.NAME}:PATH, {sources.MANIFEST}:FILE or phantom:N"
 STATES, VIEWS = "states", "views.npz"
@@ -49,6 +50,7 @@ def run(
     resume: bool = False,
     quiet: bool = False,
     machine: Machine | None = None,
+    engine: Engine = AUTO,
 ) -> dict[str, Any]:
     """Train on the development women, measure by those left out, write `out/NAME/VERSION`.
 
@@ -67,6 +69,8 @@ def run(
         Resume what `out` holds.
     machine
         Its processes but the first have nothing to do: the network is small.
+    engine
+        What the network's frozen layers are computed with.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def run(
         raise DataError(f"--data: real views with boxes are needed beside phantoms: {KINDS}")
     start = _start(recipe.schedule.start)
     kept = Kept(out / STATES, machine=machine)
-    network = fit(views, recipe, start, seed, quiet=quiet, kept=kept)
+    network = fit(views, recipe, start, seed, quiet=quiet, kept=kept, engine=engine)
     named = {
         "--kind": "masses", "--config": config.name if config else None, "--epochs": epochs,
         "--seed": seed,
@@ -146,7 +150,7 @@ def read_held_out(
             fold = fold_of(material.key_of(row, known), plan.folds)
             return (OUT_OF_FOLD, fold) if fold < plan.members else (SEEN, None)
 
-        views += list(measure.measured(rows, measure.reader(finder), part))
+        views += list(marks.measured(rows, marks.reader(finder), part))
     return [view for view in views if view.part == OUT_OF_FOLD]
 
 
