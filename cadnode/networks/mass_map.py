@@ -118,7 +118,7 @@ class MassMap(nn.Module):
         for name in ("first", "fine", "middle"):
             getattr(self.trunk, name).load_state_dict(getattr(trunk, name).state_dict())
         for member in self.members:
-            member.deep.load_state_dict(trunk.deep.state_dict())  # type: ignore[union-attr, operator]
+            member.deep.load_state_dict(trunk.deep.state_dict())  # type: ignore[union-attr]
 
 
 class _Trunk(nn.Module):
@@ -146,10 +146,10 @@ def _folded(module: nn.Module) -> Any:
     before: nn.Module | None = None
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
+            statistics: Any = child.running_mean, child.running_var
             weight, bias = fuse_conv_bn_weights(
-                before.weight, before.bias, child.running_mean, child.running_var, child.eps,
-                child.weight, child.bias,
-            )  # fmt: skip
+                before.weight, before.bias, *statistics, child.eps, child.weight, child.bias
+            )
             before.weight, before.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())
             setattr(module, name, getattr(child, "act", nn.Identity()))
         else:

@@ -99,7 +99,7 @@ class MassSchedule:
     folds: int = 5
     members: int = 1
     channels: int = 48
-    epochs: int = 20
+    epochs: int = 14
     steps: int = 50
     batch: int = 8
     drawn: float = 0.2

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -116,7 +116,7 @@ def write(network: MassMap, made: MassFinderCard, views: MassViews, folds: int,
         sorted({k for w in women if fold_of(w, folds) == number for k in keys.get(w, (w,))})
         for number in range(made.architecture.members)
     ]
-    split = {
+    split: dict[str, list[Any]] = {
         "train": sorted({key for woman in women for key in keys.get(woman, (woman,))}),
         "validation": [], "excluded": [], "folds": of_fold,
     }  # fmt: skip
@@ -143,7 +143,7 @@ def calibrate(held_out: Sequence[MeasuredView]) -> Calibration:
     )
 
 
-def _marks(held_out: Sequence[MeasuredView]) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _marks(held_out: Sequence[MeasuredView]) -> tuple[np.ndarray, np.ndarray]:
     """`(n,) bool` whether each mark hits, `(n,)` its log-odds; of uncalibrated certainties."""
     hit = [x.certainty for v in held_out for x in v.masses if x.certainty is not None]
     false = [c for v in held_out for c in v.false]

@@ -55,8 +55,9 @@ def fit(
     network = MassMap(recipe.network)
     if start is not None:
         network.start_from(start)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(plan.average))
+    network.to(memory_format=torch.channels_last)
+    blend = get_ema_multi_avg_fn(plan.average)  # type: ignore[no-untyped-call]
+    average = AveragedModel(network, multi_avg_fn=blend)
     optimizer = _optimizer(network, plan)
     rate = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=[group["lr"] for group in optimizer.param_groups],
@@ -99,8 +100,8 @@ def fit(
     learn(
         Phase("last", parts, batches, step, steps=plan.steps, epochs=plan.epochs, after=after), kept
     )
-    fitted: MassMap = average.module
-    return fitted.eval()
+    network.load_state_dict(average.module.state_dict())
+    return network.eval()
 
 
 class TorchState:
@@ -194,7 +195,8 @@ def _odds(views: MassViews, drawn: float) -> NDArray[np.float64]:
 
 
 def _optimizer(network: MassMap, plan: MassSchedule) -> torch.optim.Optimizer:
-    trunk, new = [], []
+    trunk: list[nn.Parameter] = []
+    new: list[nn.Parameter] = []
     for member in network.members:
         for name, parameter in member.named_parameters():
             ours = name.startswith(("from_", "mix", "head"))

@@ -111,7 +111,7 @@ def _moved(boxes: Boxes, matrix: NDArray[np.float64], shape: tuple[int, int]) ->
     low, high = placed[:, ::-1] - half, placed[:, ::-1] + half
     seen = np.clip(np.minimum(high, shape) - np.maximum(low, 0), 0, None).prod(1)
     kept = seen >= _SEEN * (high - low).prod(1)
-    return np.concatenate([low, high], 1)[kept].astype(np.float32)
+    return np.asarray(np.concatenate([low, high], 1)[kept], np.float32)
 
 
 def targets(
