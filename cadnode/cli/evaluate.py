@@ -107,7 +107,9 @@ def evaluate_detection(
     data: Annotated[
         str,
         typer.Option(
-            metavar="KIND:PATH", help="phantom:N, mini-mias:PATH or pisa-calcifications:PATH"
+            metavar="KIND:PATH",
+            help="phantom:N, mini-mias:PATH, pisa-calcifications:PATH, "
+            "cbis-mass-views:PATH or manifest:FILE",
         ),
     ],
     json_file: JsonFile = None,

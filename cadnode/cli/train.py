@@ -259,12 +259,18 @@ def train_detection(
         list[str],
         typer.Option(
             metavar="KIND:PATH",
-            help="phantom:small, phantom:N, mini-mias:PATH …; repeat",
+            help="phantom:small, phantom:N, mini-mias:PATH, cbis-mass-views:PATH …; repeat",
         ),
     ] = [PHANTOM],  # noqa: B006
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="calcifications or masses")
+    ] = "calcifications",
 ) -> None:
-    """Train the filter that tells calcifications from what looks like them."""
-    _train("detection", common, data)
+    """Train the filter that tells calcifications from what looks like them, or find masses.
+
+    `--kind masses` learns from views with boxes: cbis-mass-views:PATH or manifest:FILE.
+    """
+    _train("detection", common, data, kind=kind)
 
 
 def _train(system: str, options: TrainOptions, data: list[str], **own: Any) -> None:

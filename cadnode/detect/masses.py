@@ -3,6 +3,9 @@
 Candidates: the convergence index of gradient vectors (Kobatake & Murakami 1996, ICIP, "adaptive
 filter to detect rounded convex regions: iris filter"; here with fixed rings of several radii).
 Outline: the radial gradient index of Kupinski & Giger 1998 (IEEE Trans Med Imaging 17:510).
+
+Where a node has the learned detector (`models.mass_finder`), its boxes take the candidates' place
+(`learned_masses`).
 """
 
 from dataclasses import dataclass
@@ -25,7 +28,7 @@ _RADII_MM: Final = (4.0, 7.0, 11.0)
 _RING: Final = (0.5, 1.3)
 _SMOOTHER: Final = 0.25
 # Outlines are drawn at this smoothness.
-_SMOOTH_MM: Final = 1.2
+SMOOTH_MM: Final = 1.2
 _BACKGROUND_MM: Final = 14.0
 _DEPTH_MM: Final = 4.0
 _APART_MM: Final = 9.0
@@ -63,10 +66,8 @@ def find_masses(frame: DetectionFrame) -> list[MassCandidate]:
     valid = np.asarray(depth > _DEPTH_MM, np.bool_)
     if valid.sum() < 50:
         return []
-    flat = _flattened(image, depth > 0)
-    smooth = cv2.GaussianBlur(
-        flat, (0, 0), _SMOOTH_MM / SPACING_MM, borderType=cv2.BORDER_REPLICATE
-    )
+    flat = flattened(image, depth > 0)
+    smooth = cv2.GaussianBlur(flat, (0, 0), SMOOTH_MM / SPACING_MM, borderType=cv2.BORDER_REPLICATE)
     index = convergence(flat, depth > 0)
     index[~valid] = -1
     size = int(_APART_MM / SPACING_MM) | 1
@@ -170,7 +171,7 @@ def _filled(region: NDArray[np.uint8]) -> BoolMask:
     return np.asarray(cv2.drawContours(np.zeros_like(region), [largest], -1, 1, -1) > 0, np.bool_)
 
 
-def _flattened(image: FloatImage, breast: BoolMask) -> FloatImage:
+def flattened(image: FloatImage, breast: BoolMask) -> FloatImage:
     """The image less its background: the mean of the breast around each pixel."""
     weight = breast.astype(np.float32)
     sigma = _BACKGROUND_MM / SPACING_MM

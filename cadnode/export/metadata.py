@@ -8,13 +8,21 @@ from torch import nn
 
 from cadnode import __version__
 from cadnode.export.schema import SCHEMA_URL
-from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
+from cadnode.models.card import (
+    CnnCard,
+    DetectorCard,
+    DibMgCard,
+    FeatureCard,
+    MassFinderCard,
+    ModelCard,
+)
 
 TASKS: Final = {
     "dib_mg": "Score mammographic views for breast cancer, with a map of where",
     "cnn": "Tell malignant from benign regions of mammograms",
     "features": "Tell malignant from benign regions of mammograms by measured features",
     "detector": "Detect microcalcification clusters and masses in mammograms",
+    "masses": "Detect masses in mammograms",
 }
 AUTHORS: Final = "The cadnode authors"
 COPYRIGHT: Final = "Copyright (c) the cadnode authors"
@@ -65,7 +73,7 @@ def metadata(card: ModelCard, network: nn.Module) -> dict[str, Any]:
 
 def _inputs(card: ModelCard) -> dict[str, Any]:
     """What the network takes; MONAI's tools look for an `image`."""
-    if isinstance(card, DibMgCard):
+    if isinstance(card, DibMgCard | MassFinderCard):
         shape = [card.preprocess.height, card.preprocess.width]
         return {"image": _image(shape, "view, preprocessed as card.json says", patch=False)}
     if isinstance(card, CnnCard):
@@ -110,7 +118,7 @@ def _output(card: ModelCard, network: nn.Module) -> dict[str, Any]:
     """Logits, before calibration; a detector's log-odds have no axis of channels."""
     channels = _channels(card)
     numbers: dict[str, Any] = {
-        "type": "image" if isinstance(card, DibMgCard) else "tuples",
+        "type": "image" if isinstance(card, DibMgCard | MassFinderCard) else "tuples",
         "format": "logits",
         "num_channels": len(channels),
         "spatial_shape": [],
@@ -119,7 +127,7 @@ def _output(card: ModelCard, network: nn.Module) -> dict[str, Any]:
         "is_patch_data": False,
         "channel_def": channels,
     }
-    if not isinstance(card, DibMgCard):
+    if not isinstance(card, DibMgCard | MassFinderCard):
         return numbers
     blank = torch.zeros(1, 1, card.preprocess.height, card.preprocess.width)
     with torch.inference_mode():
@@ -129,6 +137,10 @@ def _output(card: ModelCard, network: nn.Module) -> dict[str, Any]:
 def _channels(card: ModelCard) -> dict[str, str]:
     if isinstance(card, DetectorCard):
         return {"0": "log-odds that the candidate is a calcification"}
+    if isinstance(card, MassFinderCard):
+        sizes = ("log height", "log width")
+        shares = {str(i): f"{name}, share of the view" for i, name in enumerate(sizes, 1)}
+        return {"0": "log-odds of a mass's centre"} | shares
     if isinstance(card, DibMgCard):
         shape = card.architecture
         if shape.trunk != "residual19" or shape.members > 1:

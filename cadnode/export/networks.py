@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from cadnode.errors import ModelError
 from cadnode.models import store
-from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
+from cadnode.models.card import (
+    CnnCard,
+    DetectorCard,
+    DibMgCard,
+    FeatureCard,
+    MassFinderCard,
+    ModelCard,
+)
 from cadnode.models.feature import NETWORK, FeatureModel
 from cadnode.models.feature_classifiers import Scaler
 from cadnode.models.loading import Model
@@ -19,6 +26,7 @@ from cadnode.networks.autoencoder import MalignancyNetwork, autoencoder
 from cadnode.networks.cnn import RoiNetwork
 from cadnode.networks.cnn import network as cnn
 from cadnode.networks.dib_mg import MapNetwork
+from cadnode.networks.mass_map import MassMap
 from cadnode.networks.patch_filter import CandidateFilter
 
 _SCALER: Final = "scaler"
@@ -38,6 +46,8 @@ def network_of(card: ModelCard, state: dict[str, Tensor]) -> nn.Module:
         return fitted(partial(cnn, card.architecture), state, card.name)
     if isinstance(card, DetectorCard):
         return fitted(partial(CandidateFilter, card.architecture), state, card.name)
+    if isinstance(card, MassFinderCard):
+        return fitted(partial(MassMap, card.architecture), state, card.name)
     own = {k.removeprefix(NETWORK): v for k, v in state.items() if k.startswith(NETWORK)}
     return fitted(partial(autoencoder, card.architecture), own, card.name)
 
@@ -133,6 +143,6 @@ def graph_of(card: ModelCard, state: dict[str, Tensor]) -> nn.Module:
         arrays = {k: v.numpy() for k, v in state.items() if k.startswith(f"{_SCALER}.")}
         return FeatureGraph(card, network, Scaler.read(arrays, _SCALER)).eval()
     raise ModelError(
-        f"{card.name} has no ONNX file: a detector reads patches around candidates that cadnode's "
-        "detection finds, and means nothing without it; export it as a bundle"
+        f"{card.name} has no ONNX file: what a detector answers means nothing without cadnode's "
+        "detection around it (candidates, or peaks of a map); export it as a bundle"
     )

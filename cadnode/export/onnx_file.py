@@ -26,6 +26,7 @@ from cadnode.models import store
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.detector import Detector
 from cadnode.models.loading import assemble
+from cadnode.models.mass_finder import MassFinder
 
 TOLERANCE: Final = 1e-4
 OPSET: Final = 20
@@ -79,7 +80,7 @@ def write(
     extras.need("export", "an ONNX file")
     card, state = store.read_weights(folder)
     graph, model = graph_of(card, state), assemble(card, state)
-    if isinstance(model, Detector):  # `graph_of` has refused it
+    if isinstance(model, Detector | MassFinder):  # `graph_of` has refused it
         raise ModelError(f"{card.name} has no ONNX file")
     file.parent.mkdir(parents=True, exist_ok=True)
     report = file.with_name(f"{file.name}.json")

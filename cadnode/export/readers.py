@@ -7,12 +7,14 @@ Its reading is an `ExportRow`, ready for JSON.
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from cadnode.domain import FindingKind
 from cadnode.errors import ModelError
 from cadnode.export.cases import ExportCase
 from cadnode.models.card import ModelCard
 from cadnode.models.detector import Detector
 from cadnode.models.feature import FeatureModel
 from cadnode.models.loading import Model
+from cadnode.models.mass_finder import MassFinder
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
 from cadnode.reading.assessment import read_features, read_roi, scenarios
@@ -145,6 +147,32 @@ class DetectionReader:
         return ExportRow({"regions": regions})
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class MassReader:
+    """The detector of masses: those that it marks, with its certainty of each."""
+
+    model: MassFinder
+
+    @property
+    def card(self) -> ModelCard:
+        """Of the model."""
+        return self.model.card
+
+    def prepare(self, view: LoadedView, case: ExportCase) -> LoadedView:
+        """The view itself: the card's preprocessing is a part of `MassFinder.find`."""
+        return view
+
+    def read(self, prepared: LoadedView, case: ExportCase) -> ExportRow:
+        """Every mass from the card's `mark_at` on, the most certain first."""
+        found = self.model.find(prepared.image, prepared.mammogram.laterality)
+        regions = [
+            {"kind": FindingKind.MASS.value, "box": list(m.box), "certainty": m.certainty}
+            for m in found
+            if m.certainty >= self.model.mark_at
+        ]
+        return ExportRow({"regions": regions})
+
+
 def reader(model: Model, detector: Model | None = None, most: int = 4) -> Reader:
     """The reader of a model.
 
@@ -168,6 +196,8 @@ def reader(model: Model, detector: Model | None = None, most: int = 4) -> Reader
         return ViewReader(model)
     if isinstance(model, Detector):
         return DetectionReader(model)
+    if isinstance(model, MassFinder):
+        return MassReader(model)
     return RegionReader(model, detector, most)
 
 

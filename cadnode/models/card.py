@@ -1,12 +1,12 @@
 """The model card: what a model is, what it was trained and measured on, and how it is used.
 
-A card is one of four kinds, distinguished by `kind`: `dib_mg` reads whole views, `cnn` reads
+A card is one of five kinds, distinguished by `kind`: `dib_mg` reads whole views, `cnn` reads
 regions of interest, `features` reads the features of a segmented region, `detector` filters
-candidates.
+candidates, `masses` finds masses in whole views.
 """
 
 from datetime import date
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
@@ -14,25 +14,15 @@ from cadnode.domain import Acquisition, System, TrainingMaterial
 from cadnode.imaging.roi_chain import RoiSpec
 from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models.breast import BreastScoring
+from cadnode.models.materials import materials_of
 from cadnode.models.operating_point import Roc
 from cadnode.networks.autoencoder import StackedAutoencoderConfig
 from cadnode.networks.cnn import CnnConfig
 from cadnode.networks.dib_mg import DibMgConfig
+from cadnode.networks.mass_map import MassMapConfig
 from cadnode.networks.patch_filter import DetectorConfig
 
 UnitInterval = tuple[float, float]
-
-# What the data sets hold that `cadnode_training.data` can read, by the start of their names.
-_MATERIALS: Final = {
-    "rsna": TrainingMaterial.DIGITAL,
-    "inbreast": TrainingMaterial.DIGITAL,
-    "vindr": TrainingMaterial.DIGITAL,
-    "cmmd": TrainingMaterial.DIGITAL,
-    "ddsm": TrainingMaterial.FILM,
-    "cbis": TrainingMaterial.FILM,
-    "mini-mias": TrainingMaterial.FILM,
-    "pisa": TrainingMaterial.FILM,
-}
 
 
 class _Part(BaseModel):
@@ -168,20 +158,12 @@ class _Card(_Part):
         found = set(self.training_material)
         if not found:
             for data in self.training_sets:
-                found |= _materials_of(data, self.applies_to)
+                found |= materials_of(
+                    data.name, self.applies_to, seen=data.n_women + data.n_views > 0
+                )
             if not self.training_sets and "phantom" in self.training_data.lower():
                 found = {TrainingMaterial.PHANTOMS}
         return tuple(material for material in TrainingMaterial if material in found)
-
-
-def _materials_of(data: TrainingData, applies_to: tuple[Acquisition, ...]) -> set[TrainingMaterial]:
-    name = data.name.lower()
-    if "phantom" in name:
-        return {TrainingMaterial.PHANTOMS}
-    known = {material for start, material in _MATERIALS.items() if name.startswith(start)}
-    if known or not (data.n_women or data.n_views):
-        return known
-    return {TrainingMaterial(acquisition.value) for acquisition in applies_to}
 
 
 class DibMgCard(_Card):
@@ -294,5 +276,32 @@ class DetectorCard(_Card):
     mark_at: float = Field(ge=0, le=1)
 
 
-ModelCard = Annotated[DibMgCard | CnnCard | FeatureCard | DetectorCard, Field(discriminator="kind")]
+class FoundShare(_Part):
+    """The share of lesions found at one false mark an image, with its 95 % interval by woman."""
+
+    data: str
+    contrast: str
+    n_lesions: int = Field(ge=0)
+    n_images: int = Field(ge=0)
+    n_women: int = Field(ge=0)
+    sensitivity: float = Field(ge=0, le=1)
+    interval: UnitInterval
+
+
+class MassFinderCard(_Card):
+    """Finds masses in whole views, marked from `mark_at` on.
+
+    Each member learnt without the women of its fold, which `store.read_folds` names.
+    """
+
+    kind: Literal["masses"] = "masses"
+    architecture: MassMapConfig
+    preprocess: PreprocessSpec
+    mark_at: float = Field(ge=0, le=1)
+    found: tuple[FoundShare, ...] = ()
+
+
+ModelCard = Annotated[
+    DibMgCard | CnnCard | FeatureCard | DetectorCard | MassFinderCard, Field(discriminator="kind")
+]
 CARDS: TypeAdapter[ModelCard] = TypeAdapter(ModelCard)

@@ -14,15 +14,24 @@ from cadnode.domain import FloatImage, Laterality
 from cadnode.errors import ModelError, NotProcessable, SettingsError
 from cadnode.imaging import roi_chain
 from cadnode.models import store
-from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
+from cadnode.models.card import (
+    CnnCard,
+    DetectorCard,
+    DibMgCard,
+    FeatureCard,
+    MassFinderCard,
+    ModelCard,
+)
 from cadnode.models.detector import Detector
 from cadnode.models.feature import NETWORK, FeatureModel, Features
 from cadnode.models.loading import Model, assemble
+from cadnode.models.mass_finder import MassFinder
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
 from cadnode.networks import dib_mg
 from cadnode.networks.autoencoder import autoencoder
 from cadnode.networks.cnn import network as cnn
+from cadnode.networks.mass_map import MassMap
 from cadnode.networks.patch_filter import CandidateFilter
 
 # Far more than any of the papers' inputs (1600 pixels); a typing error must not fill the memory.
@@ -98,6 +107,8 @@ def _network(card: ModelCard) -> nn.Module:
         return cnn(card.architecture)
     if isinstance(card, FeatureCard):
         return autoencoder(card.architecture)
+    if isinstance(card, MassFinderCard):
+        return MassMap(card.architecture)
     return CandidateFilter(card.architecture)
 
 
@@ -111,7 +122,7 @@ def _not_finite(state: Mapping[str, Tensor]) -> str:
 def _too_large(card: ModelCard) -> str:
     """Which side of the card's input is unreasonable; "" when none is."""
     sides: tuple[int | None, ...] = ()
-    if isinstance(card, DibMgCard):
+    if isinstance(card, DibMgCard | MassFinderCard):
         sides = (card.preprocess.height, card.preprocess.width, card.preprocess.stretch_to)
     elif isinstance(card, CnnCard):
         sides = (card.roi.size,)
@@ -136,6 +147,8 @@ def _dry_run(model: Model) -> NDArray[np.float64]:
         ones = Features(model.card.features, np.ones(len(model.card.features)))
         scored = model.score(ones)
         return np.array([scored.probability, scored.logit, *scored.beside.values()])
+    if isinstance(model, MassFinder):
+        return np.array([m.certainty for m in model.find(_breast(), Laterality.LEFT)])
     return _dry_detection(model)
 
 

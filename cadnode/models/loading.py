@@ -9,10 +9,11 @@ from torch import Tensor
 from cadnode.domain import YOUDEN
 from cadnode.errors import ModelError
 from cadnode.models import roi, store, view
-from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard
+from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
 from cadnode.models.detector import Detector
 from cadnode.models.engine import TORCH, Engine
 from cadnode.models.feature import FeatureModel
+from cadnode.models.mass_finder import MassFinder
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
 from cadnode.models.weights import fitted, unpack
@@ -20,7 +21,7 @@ from cadnode.networks import dib_mg
 from cadnode.networks.cnn import head_names, head_of
 from cadnode.networks.cnn import network as cnn
 
-Model = ViewModel | RoiModel | FeatureModel | Detector
+Model = ViewModel | RoiModel | FeatureModel | Detector | MassFinder
 
 
 def load(
@@ -98,4 +99,6 @@ def assemble(
         return RoiModel(card, roi_network, device, operating_point, engine=engine)
     if isinstance(card, FeatureCard):
         return FeatureModel(card, state, operating_point)
-    return Detector(card, state, device, engine=engine)
+    if isinstance(card, DetectorCard):
+        return Detector(card, state, device, engine=engine)
+    return MassFinder(card, state, device, engine=engine)

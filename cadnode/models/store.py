@@ -10,7 +10,7 @@ Weights are safetensors, never pickles: no code runs from a weights file.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -141,13 +141,31 @@ def read_split(folder: Path) -> dict[str, list[str]]:
         raise ModelError(f"{folder} has no valid {SPLIT}") from None
 
 
+def read_folds(folder: Path) -> tuple[frozenset[str], ...]:
+    """Keys of the women of each fold: its member has not seen them; () where there are none.
+
+    Raises
+    ------
+    ModelError
+        The list is missing or not valid.
+    """
+    try:
+        parts = json.loads((folder / SPLIT).read_text())
+        return tuple(frozenset(map(str, keys)) for keys in parts.get("folds", ()))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        raise ModelError(f"{folder} has no valid {SPLIT}") from None
+
+
 def woman_key(dataset: str, woman: str) -> str:
     """First 16 hexadecimal digits of sha256("dataset:woman"): no identifier is stored."""
     return hashlib.sha256(f"{dataset}:{woman}".encode()).hexdigest()[:16]
 
 
 def save(
-    folder: Path, card: ModelCard, state: Mapping[str, Tensor], split: Mapping[str, list[str]]
+    folder: Path,
+    card: ModelCard,
+    state: Mapping[str, Tensor],
+    split: Mapping[str, Sequence[object]],
 ) -> ModelCard:
     """Write a model's folder; returns the card with the weights' sha256.
 

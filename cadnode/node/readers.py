@@ -19,6 +19,7 @@ from cadnode.models.device import choose_device, share_heaps, use_threads
 from cadnode.models.engine import Engine, default_folder
 from cadnode.models.feature import FeatureModel
 from cadnode.models.loading import Model, load
+from cadnode.models.mass_finder import MassFinder
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
 from cadnode.node.model_overview import overview
@@ -80,6 +81,7 @@ def readers_of(models: Sequence[Model], systems: tuple[SystemStatus, ...] = ()) 
         rois=_one_each([m for m in models if isinstance(m, RoiModel)]),
         features=tuple(m for m in models if isinstance(m, FeatureModel)),
         detector=next((m for m in models if isinstance(m, Detector)), None),
+        masses=next((m for m in models if isinstance(m, MassFinder)), None),
         systems=systems,
     )
 

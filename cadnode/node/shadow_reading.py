@@ -18,7 +18,14 @@ from typing import Any, Final
 from cadnode.domain import Acquisition, ExamResult, ModelUse, System
 from cadnode.exam.exam import Exam
 from cadnode.models import store
-from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
+from cadnode.models.card import (
+    CnnCard,
+    DetectorCard,
+    DibMgCard,
+    FeatureCard,
+    MassFinderCard,
+    ModelCard,
+)
 from cadnode.models.loading import load
 from cadnode.node.outputs import model_folders
 from cadnode.node.readers import choices_of, engine_of, readers_of
@@ -54,7 +61,7 @@ class Lineup:
     @property
     def detects(self) -> bool:
         """Whether a shadow detects regions."""
-        return any(isinstance(c, DetectorCard) for c in self.shadows)
+        return any(isinstance(c, DetectorCard | MassFinderCard) for c in self.shadows)
 
     @property
     def reads_views(self) -> bool:
@@ -157,4 +164,5 @@ def _readers(folders: Iterable[Path], reading: ReadingSection) -> Readers:
 
 
 def _reads(card: ModelCard, kinds: set[Acquisition]) -> bool:
-    return bool(kinds) and (isinstance(card, DetectorCard) or bool(kinds & set(card.applies_to)))
+    of_all = isinstance(card, DetectorCard | MassFinderCard)
+    return bool(kinds) and (of_all or bool(kinds & set(card.applies_to)))

@@ -173,6 +173,7 @@ def _look_at(
         scored.reading.hot_regions,
         marked,
         detector=readers.detector,
+        masses=readers.masses,
         specs=readers.roi_specs,
         most=choices.most_regions,
     )
@@ -233,8 +234,7 @@ def models_used(
 ) -> tuple[ModelUse, ...]:
     """The models that took part, each once."""
     names = [s.model.card.name for s in scored]
-    if scored and readers.detector is not None:
-        names.append(readers.detector.card.name)
+    names += [d.card.name for d in (readers.detector, readers.masses) if scored and d is not None]
     for assessment in (a for f in findings for a in f.assessments):
         names += [assessment.algorithm, *(name for name, _ in assessment.members)]
     used = (readers.use(name) for name in dict.fromkeys(names))

@@ -12,10 +12,11 @@ from cadnode.domain import ModelUse, OperatingCurve, System, SystemStatus
 from cadnode.imaging.roi_chain import RoiSpec
 from cadnode.models.detector import Detector
 from cadnode.models.feature import FeatureModel
+from cadnode.models.mass_finder import MassFinder
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
 
-ReadingModel = ViewModel | RoiModel | FeatureModel | Detector
+ReadingModel = ViewModel | RoiModel | FeatureModel | Detector | MassFinder
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Readers:
         Read the features of segmented regions, one for each scenario.
     detector
         Filters candidates of the detection; None leaves them to their contrast and shape.
+    masses
+        Finds masses; None leaves them to their contrast and shape.
     systems
         Which systems are active, and why another is not.
     """
@@ -59,6 +62,7 @@ class Readers:
     rois: tuple[RoiModel, ...] = ()
     features: tuple[FeatureModel, ...] = ()
     detector: Detector | None = None
+    masses: MassFinder | None = None
     systems: tuple[SystemStatus, ...] = ()
 
     def __iter__(self) -> Iterator[ReadingModel]:
@@ -67,6 +71,8 @@ class Readers:
         yield from self.features
         if self.detector is not None:
             yield self.detector
+        if self.masses is not None:
+            yield self.masses
 
     @property
     def roi_specs(self) -> tuple[RoiSpec, ...]:
@@ -74,13 +80,14 @@ class Readers:
         return tuple(dict.fromkeys(model.card.roi for model in self.rois))
 
     def of(self, systems: Collection[System]) -> "Readers":
-        """The models of those systems; without the detector, which is of none."""
+        """The models of those systems; without the detectors, which are of none."""
         return replace(
             self,
             views=self.views if System.KIM2018 in systems else (),
             rois=tuple(m for m in self.rois if m.card.system in systems),
             features=self.features if System.WANG2016 in systems else (),
             detector=None,
+            masses=None,
         )
 
     def use(self, name: str) -> ModelUse | None:
@@ -111,7 +118,7 @@ class Readers:
 
 def _identity(model: ReadingModel) -> list[object]:
     """A model's card and what the settings made of it, as JSON knows them."""
-    point = None if isinstance(model, Detector) else _plain(model.operating_point)
+    point = None if isinstance(model, Detector | MassFinder) else _plain(model.operating_point)
     return [_plain(model.card), point, getattr(model, "bf16", False)]
 
 
@@ -120,7 +127,7 @@ def _plain(value: object) -> object:
 
 
 def _curve(model: ReadingModel) -> OperatingCurve | None:
-    """The card's ROC curve and the chosen threshold; None for the detector, which counts marks."""
+    """The card's ROC curve and the chosen threshold; None for the detectors, which count marks."""
     if not isinstance(model, ViewModel | RoiModel | FeatureModel):
         return None
     roc = model.card.curve

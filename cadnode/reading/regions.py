@@ -30,6 +30,7 @@ from cadnode.imaging.geometry import Mask
 from cadnode.imaging.roi_chain import Roi, RoiSpec
 from cadnode.imaging.spacing import Spacing
 from cadnode.models.detector import Detector
+from cadnode.models.mass_finder import MassFinder
 from cadnode.models.view import HotRegion
 from cadnode.reading.views import LoadedView
 
@@ -120,7 +121,9 @@ def cutter_of(view: LoadedView, specs: Iterable[RoiSpec]) -> Cutter:
     return Cutter(view.image, view.mammogram, view.spacing, tuple(dict.fromkeys(specs)))
 
 
-def detected(view: LoadedView, detector: Detector | None) -> list[Region]:
+def detected(
+    view: LoadedView, detector: Detector | None, masses: MassFinder | None = None
+) -> list[Region]:
     """The regions that detection marks in a view, the most certain first."""
     found = detect_view(
         view.image,
@@ -128,6 +131,7 @@ def detected(view: LoadedView, detector: Detector | None) -> list[Region]:
         fmean(view.spacing.mm),
         view.mammogram.acquisition,
         detector,
+        masses=masses,
         mask=view.mask,
     )
     return list(found.regions)
@@ -139,6 +143,7 @@ def candidates(
     marked: Iterable[PersonRegion],
     *,
     detector: Detector | None,
+    masses: MassFinder | None = None,
     specs: Iterable[RoiSpec],
     most: int,
 ) -> list[Candidate]:
@@ -147,7 +152,7 @@ def candidates(
     A peak that lies in a detection is that detection's.
     """
     cutter = cutter_of(view, specs)
-    regions = detected(view, detector)[:most]
+    regions = detected(view, detector, masses)[:most]
     return [
         *(
             cutter.candidate(FindingKind.MARKED_REGION, m.box, m.outline, marked_by=m.reference)

@@ -15,6 +15,7 @@ from cadnode_training.data.sets import (
     archive,
     cbis_ddsm,
     cbis_masses,
+    cbis_views,
     cmmd,
     ddsm_exams,
     dicom_csv,
@@ -58,6 +59,9 @@ SOURCES: Final[Mapping[str, DataSource]] = {
     mini_mias.NAME: DataSource(film.read_mini_mias, film.ACQUISITION, "folder with findings.csv"),
     cbis_masses.NAME: DataSource(
         cbis_masses.read, cbis_masses.ACQUISITION, "folder with rois.csv and masks"
+    ),
+    cbis_views.NAME: DataSource(
+        cbis_views.read, cbis_views.ACQUISITION, "folder with views.csv and boxes of masses"
     ),
     pisa_masses.NAME: DataSource(film.read_pisa_masses, film.ACQUISITION, "folder with rois.csv"),
     pisa_calcifications.NAME: DataSource(

@@ -9,7 +9,7 @@ import numpy as np
 from cadnode.domain import FindingKind
 from cadnode.errors import DataError
 from cadnode.models import store
-from cadnode.models.card import DetectorCard
+from cadnode.models.card import DetectorCard, MassFinderCard
 from cadnode.models.detector import Detector
 from cadnode_training.data.read_cache import ReadCache
 from cadnode_training.data.sets import pisa_calcifications as pisa
@@ -36,7 +36,7 @@ _EACH: Final = 6
 
 def reads(folders: Sequence[Path]) -> bool:
     """Whether the first of the models is a detector."""
-    return isinstance(store.read_card(folders[0]), DetectorCard)
+    return isinstance(store.read_card(folders[0]), DetectorCard | MassFinderCard)
 
 
 def write(
@@ -60,13 +60,13 @@ def write(
     DataError, ModelError
         The data or the model are not what they should be.
     """
-    folder = model or evaluate.packaged()
+    folder, masses = evaluate.models(model)
     detector = evaluate.load_detector(folder)
     kind, _, where = data.partition(":")
     if kind == pisa.NAME and where:
         return _of_regions(file, Path(where).expanduser(), detector, _seen(folder))
     source = cases.open_cases(kind, where)
-    read = detection_reading.read(source, detector, cache)
+    read = detection_reading.read(source, detector, cache, masses=masses)
     found = {k: f for k, f in read.items() if _usable(f)}
     if not found:
         raise DataError("a FROC needs lesions with a position, and images without any")

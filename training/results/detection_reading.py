@@ -8,6 +8,7 @@ from typing import Final
 from cadnode.detect.regions import Region
 from cadnode.domain import Box, FindingKind, FloatImage
 from cadnode.models.detector import Detector
+from cadnode.models.mass_finder import MassFinder
 from cadnode_training.data.read_cache import ReadCache
 from cadnode_training.papers.detection.cases import (
     DetectionCase,
@@ -62,11 +63,12 @@ class OfKind:
 
 
 def read(
-    images: DetectionCases, detector: Detector | None, cache: ReadCache | None = None
-) -> dict[FindingKind, OfKind]:
+    images: DetectionCases, detector: Detector | None, cache: ReadCache | None = None,
+    *, masses: MassFinder | None = None,
+) -> dict[FindingKind, OfKind]:  # fmt: skip
     """What is marked of each kind, as the node marks it but from certainty 0 on."""
     found = {kind: OfKind() for kind in KINDS}
-    for case, regions in detected(images, detector, cache):
+    for case, regions in detected(images, detector, cache, masses=masses):
         for kind, of_kind in found.items():
             _add(of_kind, case, matched(case, kind, regions))
     return found

@@ -12,6 +12,7 @@ from cadnode.detect.view import detect_view
 from cadnode.domain import Acquisition, Box, FindingKind, FloatImage, Laterality
 from cadnode.errors import DataError
 from cadnode.models.detector import Detector
+from cadnode.models.mass_finder import MassFinder
 from cadnode_training.data.read_cache import ReadCache
 from cadnode_training.data.sets import mini_mias
 from cadnode_training.phantom import PlantedLesion, exam
@@ -133,22 +134,26 @@ class DetectionCases:
 
 
 def detected(
-    source: DetectionCases, detector: Detector | None, cache: ReadCache | None = None
-) -> Iterator[tuple[DetectionCase, tuple[Region, ...]]]:
+    source: DetectionCases, detector: Detector | None, cache: ReadCache | None = None,
+    *, masses: MassFinder | None = None,
+) -> Iterator[tuple[DetectionCase, tuple[Region, ...]]]:  # fmt: skip
     """Each image with what the node detects in it, of any certainty."""
-    sha256 = detector.card.weights_sha256 if detector else ""
-    known = (cache or ReadCache()).of(("detected", source.name, source.count, sha256))
+    sha256 = [model.card.weights_sha256 if model else "" for model in (detector, masses)]
+    known = (cache or ReadCache()).of(("detected", source.name, source.count, *sha256))
     for number, case in enumerate(source.read()):
         if number not in known:
-            known[number] = regions_of(case, detector)
+            known[number] = regions_of(case, detector, masses)
         yield case, known[number]
 
 
-def regions_of(case: DetectionCase, detector: Detector | None) -> tuple[Region, ...]:
+def regions_of(
+    case: DetectionCase, detector: Detector | None, masses: MassFinder | None = None
+) -> tuple[Region, ...]:
     """What the node detects in an image, of any certainty."""
     return detect_view(
-        case.image, case.laterality, case.spacing_mm, case.acquisition, detector, least=0.0
-    ).regions
+        case.image, case.laterality, case.spacing_mm, case.acquisition, detector, masses=masses,
+        least=0.0,
+    ).regions  # fmt: skip
 
 
 def open_cases(kind: str, where: str) -> DetectionCases:

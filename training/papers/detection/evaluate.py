@@ -13,7 +13,9 @@ from cadnode.detect.regions import Region
 from cadnode.domain import FindingKind
 from cadnode.errors import DataError, ModelError
 from cadnode.models import loading, store
+from cadnode.models.card import MassFinderCard
 from cadnode.models.detector import Detector
+from cadnode.models.mass_finder import MassFinder
 from cadnode.terminal import styled
 from cadnode_training.data.read_cache import ReadCache
 from cadnode_training.papers.detection import cases, rois
@@ -24,6 +26,7 @@ from cadnode_training.papers.detection.cases import (
     matched,
     regions_of,
 )
+from cadnode_training.papers.detection.masses import measure
 from cadnode_training.statistics.froc import ImageMarks, summary
 from cadnode_training.statistics.grouped import shown
 
@@ -42,6 +45,8 @@ def run(
 ) -> dict[str, Any]:
     """Numbers of detection on `phantom:N`, `mini-mias:PATH` or `pisa-calcifications:PATH`.
 
+    `cbis-mass-views:PATH` and `manifest:FILE` are views with boxes of masses (`masses.measure`).
+
     Parameters
     ----------
     data
@@ -59,15 +64,17 @@ def run(
     DataError, ModelError
         The data or the model are not what they should be.
     """
-    folder = model or packaged()
-    detector = load_detector(folder)
     kind, _, where = data.partition(":")
+    if kind in measure.KINDS:
+        return measure.run(data, model=model, seed=seed)
+    folder, masses = models(model)
+    detector = load_detector(folder)
     known = store.seen_women(folder) if folder else frozenset()
     if kind == "pisa-calcifications" and where:
         return _head(kind, detector) | rois.numbers(Path(where).expanduser(), detector, known)
     source = cases.open_cases(kind, where)
     women, marks = set(), []
-    for case, regions in _progress(source, detector, cache):
+    for case, regions in _progress(source, detector, masses, cache):
         women.add(case.group)
         marks.append(_marks(case, regions))
     if not marks:
@@ -82,6 +89,19 @@ def run(
 def packaged() -> Path | None:
     """Folder of the packaged filter; None where none is packaged."""
     return next((f for f in store.available() if f.parent.name == NAME), None)
+
+
+def models(model: Path | None) -> tuple[Path | None, MassFinder | None]:
+    """Folder of the filter of clusters, and the detector of masses: `model` and a packaged one.
+
+    Raises
+    ------
+    ModelError
+        A folder's card or weights are damaged.
+    """
+    if model is not None and isinstance(store.read_card(model), MassFinderCard):
+        return packaged(), measure.load_finder(model)
+    return model or packaged(), measure.load_finder(measure.packaged())
 
 
 def load_detector(folder: Path | None) -> Detector | None:
@@ -111,6 +131,9 @@ def _marks(case: DetectionCase, regions: Sequence[Region]) -> tuple[ImageMarks, 
 
 def show(console: Console, result: dict[str, Any]) -> None:
     """Print the numbers as a table."""
+    if "by_part" in result:
+        measure.show(console, result)
+        return
     console.print(f"{result['data']}: {result['contrast']}", highlight=False)
     if result["women_seen_in_training"]:
         console.print(
@@ -172,10 +195,11 @@ def _head(data: str, detector: Detector | None) -> dict[str, Any]:
 
 
 def _progress(
-    source: DetectionCases, detector: Detector | None, cache: ReadCache | None
-) -> Iterator[tuple[DetectionCase, tuple[Region, ...]]]:
+    source: DetectionCases, detector: Detector | None, masses: MassFinder | None,
+    cache: ReadCache | None,
+) -> Iterator[tuple[DetectionCase, tuple[Region, ...]]]:  # fmt: skip
     console = terminal.console(stderr=True)
     yield from track(
-        detected(source, detector, cache), "reading", total=source.count, console=console,
-        disable=not console.is_terminal,
+        detected(source, detector, cache, masses=masses), "reading", total=source.count,
+        console=console, disable=not console.is_terminal,
     )  # fmt: skip

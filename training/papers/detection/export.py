@@ -19,7 +19,7 @@ from cadnode_training.statistics.auc import clustered
 
 Floats = NDArray[np.float64]
 
-NAME, VERSION = "microcalcification-detector", "1.0.0"
+NAME, VERSION = "microcalcification-detector", "1.1.0"
 # A certainty of 0.5 is the operating point, as without the filter (`cadnode.detect.view`).
 MARK_AT: Final = 0.5
 FALSE_CANDIDATES: Final = 1.0

@@ -12,7 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 from cadnode import terminal
-from cadnode.errors import DataError
+from cadnode.errors import DataError, SettingsError
 from cadnode.models.card import DetectorCard
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
 from cadnode_training.data.sets import mini_mias, pisa_calcifications
@@ -27,12 +27,14 @@ from cadnode_training.papers.detection import config as recipes
 from cadnode_training.papers.detection import export, samples
 from cadnode_training.papers.detection.config import FilterSchedule
 from cadnode_training.papers.detection.fitting import fit
+from cadnode_training.papers.detection.masses import train as masses
 from cadnode_training.papers.detection.samples import Samples
 from cadnode_training.papers.detection.validation import FOLDS, HeldOut, cross_validated, mias_froc
 
 KINDS: Final = f"phantom:N, {mini_mias.NAME}:PATH or {pisa_calcifications.NAME}:PATH"
 # `phantom:small`, as in the other trainings: enough to see that everything works.
 _SMALL: Final = 400
+CALCIFICATIONS, MASSES = "calcifications", "masses"
 STATES, CANDIDATES = "states", "candidates"
 _ROUNDS: Final = 4
 _BANK: Final = 3
@@ -45,6 +47,7 @@ def run(
     config: Path | None = None,
     epochs: int | None = None,
     schedule: FilterSchedule | None = None,
+    kind: str = CALCIFICATIONS,
     seed: int = 0,
     resume: bool = False,
     quiet: bool = False,
@@ -62,6 +65,8 @@ def run(
     config, epochs, schedule
         A recipe, the committed one by default; how often its number of candidates is passed; or
         the whole schedule instead of a file.
+    kind
+        `"calcifications"`, the filter; `"masses"`, the detector of masses (`masses.train`).
     seed, quiet
         Seed of everything; no progress.
     resume
@@ -74,6 +79,11 @@ def run(
     DataError, SettingsError
         A folder or the recipe is not what it should be, or there are no candidates of both classes.
     """
+    if _of_masses(kind):
+        return masses.run(
+            data, out, config=config, epochs=epochs, seed=seed, resume=resume, quiet=quiet,
+            machine=machine,
+        )  # fmt: skip
     machine = (machine or Machine.here()).small()
     if not machine.first:
         return {"models": []}
@@ -97,7 +107,7 @@ def run(
 
 def preview(
     data: Sequence[str], out: Path, *, config: Path | None = None, epochs: int | None = None,
-    machine: Machine | None = None,
+    kind: str = CALCIFICATIONS, machine: Machine | None = None,
 ) -> Preview:  # fmt: skip
     """What `run` would do with these; nothing is written or drawn, no candidate is searched.
 
@@ -106,6 +116,8 @@ def preview(
     DataError, SettingsError
         A folder or the recipe is not what it should be.
     """
+    if _of_masses(kind):
+        return masses.preview(data, out, config=config, epochs=epochs, machine=machine)
     machine = (machine or Machine.here()).small()
     schedule, members = recipes.load(config, epochs), DetectorConfig().members
     return Preview(
@@ -127,6 +139,12 @@ def preview(
         ),
         machine=machine,
     )  # fmt: skip
+
+
+def _of_masses(kind: str) -> bool:
+    if kind not in (CALCIFICATIONS, MASSES):
+        raise SettingsError(f"--kind: {CALCIFICATIONS} or {MASSES}, not {kind!r}")
+    return kind == MASSES
 
 
 def _trained(
