@@ -174,6 +174,7 @@ class Told:
     echo: Echo = field(default_factory=lambda: Echo(1.0, "ok", "answered C-ECHO"))
     echoed: list[tuple[str, str]] = field(default_factory=list)
     models: ModelsShown | None = None
+    are_models_known: bool = True
     model_done: ModelDone | Exception = field(default_factory=lambda: ModelDone(is_done=True))
     settings: SettingsShown = field(default_factory=lambda: SettingsShown(()))
     log: LogPage = field(default_factory=lambda: LogPage(()))
@@ -280,7 +281,11 @@ class Told:
             peers=Peers(lambda: self.peers, self.ask),
             settings=lambda: self.settings,
             log=self.read_log,
-            models=Models(self.look_at_models, self.change_model, self.look_at_models),
+            models=Models(
+                self.look_at_models,
+                self.change_model,
+                lambda: self.look_at_models() if self.are_models_known else None,
+            ),
         )
 
 

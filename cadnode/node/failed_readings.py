@@ -17,11 +17,12 @@ from typing import Final
 from cadnode.files import write_whole
 from cadnode.node import readiness, results
 from cadnode.node.header_index import HeaderIndex
-from cadnode.node.jobs import Job, JobLookup, ProcessStatus, process_ids
+from cadnode.node.jobs import Job, JobLookup, JobsUnavailable, ProcessStatus, process_ids
 from cadnode.node.poison import Casualties
 from cadnode.node.results import Results
 from cadnode.receive.spool import Spool
 from cadnode.receive.way_log import Passed, WayEntry, WayLog
+from cadnode.web.node import Unavailable, jobs_away
 
 FOLDER: Final = "dropped"
 
@@ -84,10 +85,8 @@ class FailedReadings:
 
         Raises
         ------
-        JobsUnavailable
-            The job database does not answer; nothing was done.
-        OSError
-            The disk is full.
+        Unavailable
+            The job database does not answer, or the disk is full; nothing was done.
         """
         content = readiness.content_of(self._headers.files(study), self._spool.removed(study))
         attempts = self._attempts(study, content) if content else []
@@ -97,14 +96,20 @@ class FailedReadings:
         if known is not None and known.holds_for(content, attempts):
             return False
         now = time.time()
-        self._dropped.note(study, DroppedReading(content, now, by, why))
+        try:
+            self._dropped.note(study, DroppedReading(content, now, by, why))
+        except OSError as error:
+            raise Unavailable("that could not be noted", "is the disk full?") from error
         self._casualties.forgive(study, content)
         self._way.record(study, WayEntry(now, Passed.DROPPED, by))
         return True
 
     def _attempts(self, study: str, content: str) -> list[Job]:
         identifiers = process_ids(study, content)
-        jobs = self._progress.find(identifiers)
+        try:
+            jobs = self._progress.find(identifiers)
+        except JobsUnavailable as error:
+            raise jobs_away() from error
         return [jobs[one] for one in identifiers if one in jobs]
 
     def _is_failed(self, study: str, content: str, last: Job) -> bool:

@@ -85,8 +85,9 @@ class ModelDesk:
             if not self._has(stamp):
                 found = _checked(self._asked(None, LOOK_WITHIN_S), "shown", ModelsShown)
                 self._known = stamp, found
-                self._keep(stamp, found)
-            self._agree()
+            if self._is_shadow_due():
+                self._shadow = time.monotonic(), agreement(self._settings.storage.folder)
+            self._keep()
             return self._whole()
 
     def known(self) -> ModelsShown | None:
@@ -102,16 +103,15 @@ class ModelDesk:
         failed, self._failed = self._failed, None
         if failed is not None:
             raise failed
-        if self._lock.acquire(blocking=False):  # else somebody looks just now
-            try:
-                is_known = self._has(self._stamp()) and self._shadow is not None
-                is_fresh = is_known and not self._is_shadow_due()
-                if not is_fresh:
-                    self._begin()
-                return self._whole() if is_known else None
-            finally:
-                self._lock.release()
-        return None
+        is_known = self._has(self._stamp()) and self._shadow is not None
+        if not is_known or self._is_shadow_due():
+            self._begin()
+        return self._whole() if is_known else None
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether a look that a page has begun is under way."""
+        return self._looks.locked()
 
     def _begin(self) -> None:
         """Look, in a thread of its own, where no such look is under way."""
@@ -131,12 +131,21 @@ class ModelDesk:
         if self._known is None:
             with suppress(OSError, ValueError, LookupError, TypeError):
                 kept = json.loads(self._kept.read_bytes())
-                self._known = str(kept["stamp"]), ModelsShown.model_validate(kept["shown"])
+                found = ModelsShown.model_validate(kept["shown"])
+                shadow = ShadowShown.model_validate(kept["shadow"])
+                self._known = str(kept["stamp"]), found
+                self._shadow = self._shadow or (time.monotonic() - SHADOW_GOOD_FOR_S - 1, shadow)
         return self._known is not None and self._known[0] == stamp
 
-    def _keep(self, stamp: str, shown: ModelsShown) -> None:
+    def _keep(self) -> None:
         """For the next start; where there is no room, the next look takes as long as this one."""
-        document = {"stamp": stamp, "shown": shown.model_dump(mode="json")}
+        assert self._known is not None
+        assert self._shadow is not None
+        document = {
+            "stamp": self._known[0],
+            "shown": self._known[1].model_dump(mode="json"),
+            "shadow": self._shadow[1].model_dump(mode="json"),
+        }
         with suppress(OSError):
             write_whole(self._kept, json.dumps(document).encode())
 
@@ -206,10 +215,6 @@ class ModelDesk:
 
     def _is_shadow_due(self) -> bool:
         return self._shadow is None or time.monotonic() - self._shadow[0] > SHADOW_GOOD_FOR_S
-
-    def _agree(self) -> None:
-        if self._is_shadow_due():
-            self._shadow = time.monotonic(), agreement(self._settings.storage.folder)
 
 
 def agreement(storage: Path) -> ShadowShown:

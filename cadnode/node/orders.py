@@ -40,7 +40,7 @@ from cadnode.phrases import N_, phrase
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 from cadnode.web.deliveries import Delivery, DeliveryFilter, Ordered, OrderRefused, Orders
-from cadnode.web.node import Unavailable, jobs_away
+from cadnode.web.node import jobs_away
 from cadnode.web.study import key_of
 
 MOST_WORDS: Final = 200
@@ -183,7 +183,9 @@ class DeliveryDesk:
         if self._forget_fetch(study):
             return self._ordered(())
         entries = [*_of(destination, owed), *self._untried(study, destination)]
-        if not self._drop_reading(study, destination, by, words) and not entries:
+        # A reading is no matter of one destination.
+        has_dropped = not destination and self._readings.drop(study, by, words)
+        if not (entries or has_dropped):
             raise OrderRefused(
                 N_("nothing of this study is undelivered, and no reading of it has failed"),
                 N_("`cadnode deliveries list` shows what is undelivered"),
@@ -219,15 +221,6 @@ class DeliveryDesk:
         """Whether all that is known of the study is a fetch that failed; it is forgotten."""
         is_here = bool(self._spool.instances(study)) or self._results.of_study(study).is_dir()
         return not is_here and self._fetches.forget(study)
-
-    def _drop_reading(self, study: str, destination: str, by: str, words: str) -> bool:
-        """Whether a reading that failed is given up: it is no matter of one destination."""
-        try:
-            return not destination and self._readings.drop(study, by, words)
-        except JobsUnavailable as error:
-            raise jobs_away() from error
-        except OSError as error:
-            raise Unavailable("that could not be noted", "is the disk full?") from error
 
     def _configured(self, destination: str) -> None:
         try:

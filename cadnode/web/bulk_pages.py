@@ -81,7 +81,6 @@ def context(
     return {
         "list_path": listed.path,
         "orders_path": listed.orders,
-        "acts": listed.acts,
         "is_whole": listed.is_whole,
         "kept": listed.kept(query),
         "may_order": caller is not None and caller.may_order and node.orders is not None,

@@ -258,3 +258,13 @@ def test_wilsons_interval_is_that_of_the_paper() -> None:
     low, high = wilson(81, 263)  # Newcombe, Statist Med 1998;17:857-872, table I
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
     assert wilson(0, 20)[0] == 0.0
+
+
+def test_a_page_of_models_that_are_still_looked_at_is_shown_at_once_and_asks_again() -> None:
+    with served(Told(models=shown(), are_models_known=False)) as client:
+        for path in ("/models", "/models/kim2018"):
+            page = client.get(path)
+            assert page.status_code == 200
+            assert "being looked at" in page.text
+            assert 'data-refresh-s="1"' in page.text
+        assert client.get("/api/models").status_code == 200  # a program waits
