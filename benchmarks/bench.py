@@ -16,12 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
 Table = list[dict[str, str]]
+_GRACE_S = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,11 @@ def _run(command: list[str], limit_s: float) -> None:
         try:
             _, errors = process.communicate(timeout=limit_s)
         except BaseException:  # also Ctrl-C
-            os.killpg(process.pid, signal.SIGKILL)
+            process.send_signal(signal.SIGINT)  # nodes have sessions of their own: it ends them
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE_S)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             raise
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, stderr=errors)
