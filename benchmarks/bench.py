@@ -1,4 +1,4 @@
-"""What `make bench` prints: every row of the goals's table that can be measured here.
+"""What `make bench` prints: every row of the table of goals that can be measured here.
 
     python -m benchmarks.bench [--rows exam,memory] [--out benchmarks/RESULTS.md]
 

@@ -114,8 +114,9 @@ class _Card(_Part):
         Of the network's log-odds.
     command, seed, trained_on
         How and when the weights were made.
-    recalibrated
-        How and when calibration and curves were refitted; None where training fitted them.
+    differences, recalibrated
+        Where training departed from the paper, a sentence each; how and when calibration and curves
+        were refitted, None where training fitted them.
     """
 
     schema_version: Literal[2] = 2
@@ -142,6 +143,7 @@ class _Card(_Part):
     trained_on: date
     exam: Roc | None = None
     recalibrated: Recalibration | None = None
+    differences: tuple[str, ...] = ()
 
     @property
     def curve(self) -> Roc:

@@ -1,6 +1,7 @@
 """Adapters: the layouts of the data folders, and what is wrong with a folder that lacks them."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -159,14 +160,31 @@ def test_training_and_serving_see_the_same_tensor(
 def test_the_cache_is_made_once(rsna: Path, tmp_path: Path) -> None:
     records = rsna_views.read(rsna).records
     first = TensorCache(records, SPEC, tmp_path)
-    (file,) = tmp_path.iterdir()
-    written = file.stat().st_mtime_ns
+    written = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
 
     again = TensorCache(records, SPEC, tmp_path)
 
-    assert file.stat().st_mtime_ns == written
-    np.testing.assert_array_equal(first.pixels, again.pixels)
-    assert len(list(tmp_path.iterdir())) == 1
+    assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == written
+    assert {"".join(file.suffixes) for file in written} == {".npy", ".rows.npy"}
+    for index in range(len(records)):
+        np.testing.assert_array_equal(first.image(index), again.image(index))
+
+
+def test_a_view_that_cannot_be_read_leaves_its_place_in_the_cache_empty(
+    rsna: Path, tmp_path: Path
+) -> None:
+    one, other, *_ = rsna_views.read(rsna).records
+    blind = tmp_path / "blind.png"
+    blind.write_bytes(b"no image")
+
+    both = TensorCache([replace(one, path=blind), other], SPEC, tmp_path / "both")
+    alone = TensorCache([other], SPEC, tmp_path / "alone")
+
+    assert both.records == (other,)
+    np.testing.assert_array_equal(both.image(0), alone.image(0))
+    with pytest.raises(DataError, match="no view"):
+        TensorCache([replace(one, path=blind)], SPEC, tmp_path / "none")
+    assert not any(file.is_file() for file in (tmp_path / "none").rglob("*"))
 
 
 def test_the_parts_have_their_shares_and_women_stay_in_theirs() -> None:

@@ -86,11 +86,12 @@ def test_cached_files_that_are_hers_or_cannot_tell_go(folder: Path) -> None:
     np.savez(cache / "hers.npz", women=np.array(["x", pseudonym("local", HERS)]))
     np.savez(cache / "other.npz", women=np.array(["x", "y"]))
     np.savez(cache / "measured.npz", keys=np.array(["0123456789abcdef01234567"]))
+    np.save(cache / "tensors.npy", np.zeros((1, 2, 2), np.uint8))
     write(view_dataset("L", "CC", PatientID=HERS), cache / "0a1b.dcm")
 
     n = TrainingFiles([], [cache]).remove(search())["cached files"]
 
-    assert n == 5
+    assert n == 6
     left = {str(path.relative_to(cache)) for path in cache.rglob("*") if path.is_file()}
     assert left == {"other/rois.json", "other/images.npy", "other.npz"}
 

@@ -218,6 +218,8 @@ def test_which_table_a_system_is_reported_in() -> None:
 
     assert [t.first for t in found] == ["model", "model", "model", "pair", "stratum"]
     assert "paper: all together" in [row.name for row in found[3].rows]
+    assert found[3].rows[0].cells["auc"].value is not None
+    assert "degrees of freedom" in found[3].note
 
 
 def independent(outcome: np.ndarray, design: np.ndarray, groups: np.ndarray) -> Any:

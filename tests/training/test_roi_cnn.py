@@ -21,12 +21,14 @@ from cadnode_training.data.rois import RoiRecord, RoiSet
 from cadnode_training.data.sets.phantom_rois import parse
 from cadnode_training.engine.loop import HISTORY
 from cadnode_training.engine.machine import Machine
+from cadnode_training.engine.protocol import Standing
 from cadnode_training.papers.helsinki_dtl import config as helsinki
 from cadnode_training.papers.helsinki_dtl import evaluate, train
 from cadnode_training.papers.kang2021 import config as kang
 from cadnode_training.papers.roi_cnn import config, saliency, stage
 from cadnode_training.papers.roi_cnn import train as roi_train
 from cadnode_training.papers.roi_cnn.stage import head_for, one_cycle, take_over
+from tests.training import paper_toy
 
 RECIPE = """
 [input]
@@ -152,6 +154,36 @@ def test_weights_of_imagenet_that_cannot_be_fetched_are_done_without_and_it_is_s
     assert "cannot be fetched, it starts from scratch (--init FILE" in console.export_text()
 
 
+def test_the_papers_recipe_makes_an_ensemble_of_the_networks_own_outputs(
+    tmp_path: Path, toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Helsinki study's: several networks, averaged, each through both transfers."""
+
+    def offline(weights: str) -> Path:
+        raise ModelError("no network")
+
+    monkeypatch.setattr(cnn.imagenet, "download", offline)
+    recipe = paper_toy.roi_recipe(tmp_path, helsinki.PROTOCOL)
+
+    result = train.run(DATA, tmp_path / "out", config=recipe, cache=toy / "rois", quiet=True)
+
+    cards = [loading.load(Path(model["folder"])).card for model in result["models"]]
+    assert [card.name for card in cards] == ["helsinki-resnext50", "helsinki-resnext50-1"]
+    for card in cards:
+        assert (card.calibration.slope, card.calibration.intercept) == (1, 0)
+        assert "first weights: at random, because ImageNet's could not be fetched" in (
+            card.differences
+        )
+    together = result["ensemble"]
+    assert together["members"] == 2
+    assert together["n_pos"] + together["n_neg"] == 16
+    assert together["auc_difference"]["aucs"] == 3
+    assert 0 <= together["auc_difference"]["p"] <= 1
+    lowest, highest = sorted(model["test"]["auc"] for model in result["models"])
+    assert lowest - 0.2 <= together["auc"] <= highest + 0.2
+    assert {p["standing"] for p in result["protocol"]} >= {"as stated", "not stated, chosen here"}
+
+
 def test_a_missing_start_is_said(toy: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read"):
         _train(toy, tmp_path / "x", init=tmp_path / "none.safetensors")
@@ -232,11 +264,19 @@ def test_epochs_are_compared_at_the_precision_that_was_asked_for(
 def test_the_papers_recipes_differ_from_the_papers_in_their_data_alone() -> None:
     recipe = config.load(kang.PROTOCOL.recipe)
 
-    assert [topic for topic, _, _ in kang.PROTOCOL.differences(recipe)] == ["data"]
+    found = [p.standing for p in kang.PROTOCOL.points(recipe)]
+    assert set(found) == {Standing.AS_STATED, Standing.CHOSEN, Standing.DATA}
+    assert {topic for topic, _, _ in kang.PROTOCOL.differences(recipe)} == set(
+        kang.PROTOCOL.by_data
+    )
     assert [m.network for m in recipe.members] == [
         "resnet101", "xception", "inception_v3", "inception_resnet_v2", "densenet201"
     ]  # fmt: skip
-    stages = config.load(helsinki.PROTOCOL.recipe).stages
+    recipe = config.load(helsinki.PROTOCOL.recipe)
+    found = helsinki.PROTOCOL.points(recipe)
+    assert not [p.topic for p in found if p.standing == Standing.DIFFERS]
+    assert len(recipe.members) == 3
+    stages = recipe.stages
     assert [(s.init, s.task) for s in stages] == [
         ("imagenet", "descriptors"), ("previous", "malignancy")
     ]  # fmt: skip
@@ -246,9 +286,12 @@ def test_the_papers_recipes_differ_from_the_papers_in_their_data_alone() -> None
 def test_the_differences_of_the_small_recipe_are_named(paper: Any) -> None:
     recipe = config.load(paper.CPU_RECIPE)
 
+    found = paper.PROTOCOL.points(recipe)
+    apart = {p.topic for p in found if p.standing != Standing.AS_STATED}
     topics = {topic for topic, _, _ in paper.PROTOCOL.differences(recipe)}
 
-    assert {"stages", "optimizer", "learning rate", "precision", "data"} <= topics
+    assert {"stages", "optimizer", "learning rate", "precision", "data"} <= apart
+    assert {"stages", "data", "ensemble"} <= topics
     assert paper.PROTOCOL.table(recipe).row_count == len(topics)
 
 

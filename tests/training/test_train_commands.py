@@ -12,6 +12,7 @@ from cadnode.errors import SettingsError
 from cadnode.models import store
 from cadnode_training.engine import recipe as recipes
 from cadnode_training.engine.command_line import command_line
+from cadnode_training.engine.protocol import Standing
 from cadnode_training.engine.recipe import Recipes, read
 from cadnode_training.papers.detection.config import RECIPES as DETECTION
 from cadnode_training.papers.detection.config import FilterSchedule
@@ -66,6 +67,33 @@ def test_a_dry_run_is_printed_for_people_too(tmp_path: Path) -> None:
     assert "240 ROIs" in text
     assert "densenet201, target" in text
     assert "Nothing was written" in text
+
+
+@pytest.mark.parametrize("system", SYSTEMS[:4])
+def test_a_dry_run_of_the_papers_recipe_shows_its_protocol(system: str, tmp_path: Path) -> None:
+    shown = dry(system, tmp_path, "--config", "paper")["protocol"]
+
+    assert len(shown) > 20
+    assert {"topic", "paper", "section", "run", "standing"} == shown[0].keys()
+    assert all(point["section"] for point in shown)
+    text = run(system, "--out", str(tmp_path), "--config", "paper", "--dry-run").stdout
+    assert "Protocol of the paper" in text
+    assert "what is run" in text
+
+
+def test_a_dry_run_of_the_papers_exams_counts_them_and_their_strata(tmp_path: Path) -> None:
+    exams = toy.ddsm_exams(tmp_path / "ddsm", 42, size=16)
+
+    shown = dry("kim2018", tmp_path / "out", "--data", f"ddsm-exams:{exams}", "--config", "paper")
+
+    counts = {row["part"]: row["classes"] for row in shown["data"]}
+    assert counts["train"] == {"exams with cancer": 20, "without": 10}
+    assert counts["validation"] == counts["test"] == {"exams with cancer": 4, "without": 2}
+    assert shown["steps"] == 30 * (30 // 16)
+    assert {c["column"] for c in shown["strata"]["ddsm-exams"]["cancers"]} >= {"age", "size"}
+    by_data = {p["topic"] for p in shown["protocol"] if p["standing"] == "differs by the data"}
+    assert {d["topic"] for d in shown["differences"]} == by_data
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_a_gpu_the_small_recipe_is_taken_unless_the_papers_is_asked_for(
@@ -130,7 +158,8 @@ def test_the_small_networks_are_trained_in_float32_alone(tmp_path: Path) -> None
 
 
 def test_committed_recipes_are_the_defaults_of_their_dataclasses() -> None:
-    assert read(wang.RECIPES.paper, AutoencoderRecipe) == AutoencoderRecipe()
+    assert read(wang.RECIPE, AutoencoderRecipe) == AutoencoderRecipe()
+    assert wang.RECIPES.of(None) == wang.RECIPES.of(None, "cpu") == wang.RECIPE
     assert read(DETECTION.paper, FilterSchedule) == FilterSchedule()
 
 
@@ -146,12 +175,16 @@ def test_a_recipe_is_named_by_paper_cpu_file_or_device() -> None:
 
 
 def test_what_the_autoencoders_training_does_otherwise_is_named() -> None:
-    shown = wang.differences(AutoencoderRecipe(), "both", 10)
+    shown = {p.topic: p for p in wang.protocol(AutoencoderRecipe(), "both", 5)}
+    papers = {p.topic: p for p in wang.protocol(wang.load(Path("paper"), None), "both", 10)}
 
-    topics = [topic for topic, _, _ in shown]
-    assert "fine-tuning" in topics
-    assert {t for t, line, _ in shown} <= set(wang.PAPER)
-    assert any("10-fold cross-validation by woman" in ours for _, _, ours in shown)
+    assert shown["fine-tuning"].standing == Standing.CHOSEN
+    assert {"class" in shown["SVM"].run, "Ledoit" in shown["LDA"].run} == {True}
+    apart = {t for t, p in shown.items() if p.standing == Standing.DIFFERS}
+    kept = {t for t, p in papers.items() if p.standing == Standing.DIFFERS}
+    assert apart - kept == {"features", "network", "cross-validation"}
+    assert kept == {"images", "segmentation"}
+    assert (papers["hidden layers"].paper, papers["KNN"].paper) == ("400, 400", "N = 6")
 
 
 def test_a_card_names_no_folder_of_the_machine() -> None:

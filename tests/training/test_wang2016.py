@@ -2,7 +2,9 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -19,6 +21,7 @@ from cadnode.models.feature import FeatureModel
 from cadnode_training import phantom
 from cadnode_training.data.sets import pisa_masses
 from cadnode_training.data.sets.phantom_rois import PhantomSource
+from cadnode_training.papers.wang2016 import config as recipes
 from cadnode_training.papers.wang2016 import (
     data,
     evaluate,
@@ -334,3 +337,29 @@ def test_tables_of_other_features_are_not_joined() -> None:
 
     with pytest.raises(DataError):
         one + one.columns(["a", "a"])
+
+
+def test_the_papers_recipe_is_one_autoencoder_on_the_papers_own_features(
+    trained: tuple[dict[str, object], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(trained[1] / "features", tmp_path / "features")
+    monkeypatch.setattr(phantom_regions, "draw", toy_region)
+    monkeypatch.setattr(fitting.rivals, "COSTS", (1.0,))
+    monkeypatch.setattr(fitting.rivals, "GAMMAS", (0.3,))
+    paper = recipes.load(Path("paper"), None)
+    quick = replace(paper, pretrain_updates=2, updates=2)
+
+    result = train.run("phantom:24", tmp_path, scenario="both", quiet=True, recipe=quick, folds=0)
+
+    model = result["models"][0]
+    card = store.read_card(Path(model["folder"]))
+    assert isinstance(card, FeatureCard)
+    assert len(card.features) == 15 + 26
+    assert set(card.features) < set(FEATURE_NAMES["both"])
+    assert card.architecture.members == 1
+    assert [one.split(":")[0] for one in card.differences] == [
+        "data", "split", "images", "segmentation", "cross-validation"
+    ]  # fmt: skip
+    alone = {one["feature"]: one["auc"] for one in model["test"][0]["single_features"]}
+    assert alone.keys() == set(card.features)
+    assert loading.load(Path(model["folder"])).card.features == card.features

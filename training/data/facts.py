@@ -1,6 +1,6 @@
 """What a manifest states of a breast or region besides its label (docs/data.md)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cadnode_training.data import manifest as m
@@ -58,8 +58,15 @@ def _size(row: ManifestRow) -> str:
 
 
 def _invasive(rows: Sequence[ManifestRow]) -> str:
-    """By the words of pathology; an invasive part decides."""
-    words = [row.pathology.lower() for row in rows if row.label == m.MALIGNANT]
+    return invasive_by([row.pathology for row in rows if row.label == m.MALIGNANT])
+
+
+def invasive_by(pathology: Iterable[str]) -> str:
+    """`invasive` or `not invasive` by the words of pathology, "" where they state neither.
+
+    An invasive part decides.
+    """
+    words = [text.lower() for text in pathology]
     if any("invasive" in w and "non-invasive" not in w for w in words):
         return "invasive"
     return "not invasive" if any("in situ" in w or "dcis" in w for w in words) else ""

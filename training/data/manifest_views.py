@@ -78,6 +78,8 @@ def _unfit(row: ManifestRow, label: str) -> str:
 
 def _record(rows: list[ManifestRow], label: str) -> ViewRecord:
     first = rows[0]
+    malignant = [row for row in rows if row.label == m.MALIGNANT]
+    size = max((row.size_mm for row in malignant if row.size_mm is not None), default=None)
     kinds = m.lesion_kind([row.lesion_kind for row in rows])
     return ViewRecord(
         dataset=first.dataset,
@@ -94,5 +96,7 @@ def _record(rows: list[ManifestRow], label: str) -> ViewRecord:
             ("lesion", kinds),
             ("birads", first.birads),
             ("age", "" if first.age is None else str(first.age)),
+            ("pathology", "; ".join(dict.fromkeys(r.pathology for r in malignant if r.pathology))),
+            ("size_mm", "" if size is None else f"{size:g}"),
         ),
     )

@@ -1,6 +1,7 @@
 """How views are preprocessed once: the serving chain over a data set, kept as uint8."""
 
 import hashlib
+import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from cadnode.domain import FloatImage
 from cadnode.errors import DataError, NotProcessable
+from cadnode.files import write_whole
 from cadnode.imaging import view_chain
 from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode_training.data import sources
@@ -18,6 +20,8 @@ from cadnode_training.data.views import ViewRecord
 
 # Raised whenever geometry or grey levels change, so that old caches are not used.
 _CHAIN_VERSION: Final = 1
+_MOST_VIEWS: Final = 32
+_MOST_PIXELS: Final = _MOST_VIEWS * 512 * 320
 
 
 def tensors(
@@ -37,34 +41,49 @@ def tensors(
 
 
 class TensorCache:
-    """`(n, h, w) uint8` tensors of usable records, made on first use, read from disk later."""
+    """`(n, h, w) uint8` tensors of usable records, made on first use, then mapped into memory.
+
+    Views of 1600 × 1600 pixels by the ten thousand fit no memory: a minibatch reads its own.
+    """
 
     def __init__(self, records: Sequence[ViewRecord], spec: PreprocessSpec, folder: Path) -> None:
-        file = folder / f"{_digest(records, spec)}.npz"
-        if not file.exists():
-            _fill(file, records, spec)
-        with np.load(file) as saved:
-            self.pixels: NDArray[np.uint8] = saved["pixels"]
-            kept: NDArray[np.int64] = saved["kept"]
-        self.records = tuple(records[i] for i in kept)
+        stem = folder / _digest(records, spec)
+        pixels, rows = stem.with_suffix(".npy"), stem.with_suffix(".rows.npy")
+        if not rows.exists():
+            _fill(pixels, rows, records, spec)
+        self._rows: NDArray[np.int64] = np.load(rows)
+        self._pixels: NDArray[np.uint8] = np.load(pixels, mmap_mode="r")
+        self.records = tuple(records[i] for i in self._rows)
+
+    @property
+    def at_once(self) -> int:
+        """How many are read at once: 32, and fewer of more than 512 × 320 pixels."""
+        return max(1, min(_MOST_VIEWS, _MOST_PIXELS // int(self._pixels[0].size)))
 
     def image(self, index: int) -> FloatImage:
         """`(h, w) float32 in [0, 1]`: within 1/510 of what serving sees."""
-        return np.asarray(self.pixels[index], np.float32) / np.float32(255)
+        return np.asarray(self._pixels[self._rows[index]], np.float32) / np.float32(255)
 
 
-def _fill(file: Path, records: Sequence[ViewRecord], spec: PreprocessSpec) -> None:
-    pixels, kept = [], []
+def _fill(pixels: Path, rows: Path, records: Sequence[ViewRecord], spec: PreprocessSpec) -> None:
+    """Write a place for each record, and after it which places hold a tensor."""
+    kept: list[int] = []
+    pixels.parent.mkdir(parents=True, exist_ok=True)
+    partial = pixels.with_suffix(".partial")
+    shape = (len(records), spec.height, spec.width)
+    stored = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
     for index, (_, tensor, _) in enumerate(tensors(records, spec)):
         if tensor is not None:
-            pixels.append(np.asarray(tensor[0] * 255 + 0.5, np.uint8))
+            stored[index] = np.asarray(tensor[0] * 255 + 0.5, np.uint8)
             kept.append(index)
-    if not pixels:
+    stored.flush()
+    if not kept:
+        partial.unlink()
         raise DataError("no view could be preprocessed")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial.npz")
-    np.savez(partial, pixels=np.stack(pixels), kept=np.array(kept))
-    os.replace(partial, file)
+    os.replace(partial, pixels)
+    written = io.BytesIO()
+    np.save(written, np.array(kept, np.int64))
+    write_whole(rows, written.getvalue())
 
 
 def _digest(records: Sequence[ViewRecord], spec: PreprocessSpec) -> str:

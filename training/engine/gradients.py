@@ -47,17 +47,21 @@ class Gradients:
         Applied to the loss before it is derived (float16).
     notify
         Gets a line when the minibatch is divided.
+    parts
+        In how many parts a process that is alone runs a minibatch.
     """
 
     def __init__(
         self, network: nn.Module, forward: Forward, machine: Machine, dtype: torch.dtype | None,
         *, scale: Loss = lambda loss: loss, notify: Callable[[str], None] = lambda text: None,
+        parts: int = 1,
     ) -> None:  # fmt: skip
         outputs = _Outputs(network, forward)
         several = machine.world > 1
         self._run: nn.Module = DistributedDataParallel(outputs) if several else outputs
         self.network, self.machine, self.dtype = network, machine, dtype
-        self.parts, self._scale, self._notify = 1, scale, notify
+        self.parts = 1 if several else max(parts, 1)
+        self._scale, self._notify = scale, notify
 
     def of(self, inputs: Tensor, loss: Loss) -> float:
         """The loss of `inputs` as a number, its gradients added to the parameters'.

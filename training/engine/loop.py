@@ -7,10 +7,10 @@ epoch and ends with the same weights as one that was not.
 import copy
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from cadnode_training.engine import checkpoint, tracking
 from cadnode_training.engine.checkpoint import CHECKPOINT
 from cadnode_training.engine.gradients import Gradients
 from cadnode_training.engine.machine import Machine
+from cadnode_training.engine.plan import TrainingPlan
 from cadnode_training.engine.prefetch import EpochData, Feed, moved
 
 
@@ -47,47 +48,6 @@ def bar_of(*, quiet: bool) -> Progress:
 
 HISTORY: Final = "history.jsonl"
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingPlan:
-    """What a training does, as functions of its state.
-
-    Parameters
-    ----------
-    loss
-        Of the network, its outputs and a minibatch.
-    learning_rate
-        Of epoch and step.
-    validate
-        Numbers of the averaged network; `score` among them is the one to raise, None skips
-        the epoch.
-    restart_at
-        Epochs that start from the averaged weights: the beginnings of phases.
-    inputs, forward
-        What of a minibatch enters the network, and what of the network is its output.
-    clip
-        Largest norm of the gradient; 0 does not limit it.
-    amp
-        Whether the recipe computes convolutions in half precision (bfloat16: twice as fast also
-        on CPUs that have it).
-    stop_on
-        Number that ends the training when it has not become better for `patience` epochs: the
-        highest `score`, or the lowest `val_loss`.
-    """
-
-    epochs: int
-    patience: int
-    weight_decay: float
-    loss: Callable[[Any, Tensor, Any], Tensor]
-    learning_rate: Callable[[int, int], float]
-    validate: Callable[[Any, int], dict[str, float] | None]
-    restart_at: frozenset[int] = frozenset()
-    inputs: Callable[[Any], Tensor] = lambda batch: batch.views
-    forward: Callable[[Any, Tensor], Tensor] = lambda network, views: network.logit_map(views)
-    clip: float = 2.0
-    amp: bool = True
-    stop_on: Literal["score", "val_loss"] = "score"
 
 
 @dataclass(slots=True)
@@ -129,13 +89,12 @@ class Training:
         self.machine = machine or Machine(device)
         self.data, self.plan, self.out, self.quiet = data, plan, out, quiet
         self.device = self.machine.device
-        if self.machine.world > 1 and self.machine.device == "cuda":
+        if self.machine.world > 1 and self.machine.device == "cuda" and plan.synchronised:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
-        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=1e-3, weight_decay=plan.weight_decay
-        )
+        made = plan.optimizer or _adamw(plan.weight_decay)
+        self.optimizer: torch.optim.Optimizer = made(self.network.parameters())
         self.dtype = self.machine.dtype(amp=plan.amp)
         self.scaler = torch.amp.GradScaler(self.machine.device, enabled=self.dtype is torch.float16)
         self.stopping = _stopping(plan)
@@ -150,7 +109,7 @@ class Training:
         if done < self.plan.epochs and not self._out_of_patience():
             self.gradients = Gradients(
                 self.network, self.plan.forward, self.machine, self.dtype,
-                scale=self.scaler.scale,
+                scale=self.scaler.scale, parts=self.plan.parts,
                 notify=terminal.console(stderr=True, quiet=self.quiet).print,
             )  # fmt: skip
             trainer = self._trainer(done)
@@ -213,7 +172,13 @@ class Training:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        """Exponential average of the weights: short at first, some hundred steps later."""
+        """Exponential average of the weights: short at first, some hundred steps later.
+
+        The weights themselves where the plan takes no average.
+        """
+        if not self.plan.average:
+            self.average.load_state_dict(self.network.state_dict())
+            return
         self.progressed.updates += 1
         decay = min(0.997, self.progressed.updates / (self.progressed.updates + 20))
         new = self.network.state_dict()
@@ -292,6 +257,10 @@ class Training:
             lines = file.read_text().splitlines()
             kept = [one for one in lines if one.endswith("}") and json.loads(one)["epoch"] < done]
             file.write_text("".join(f"{one}\n" for one in kept))
+
+
+def _adamw(weight_decay: float) -> Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]:
+    return lambda weights: torch.optim.AdamW(weights, lr=1e-3, weight_decay=weight_decay)
 
 
 def _stopping(plan: TrainingPlan) -> EarlyStopping:

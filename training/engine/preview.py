@@ -1,15 +1,14 @@
 """What a training would do, before it does anything."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from cadnode_training.engine.machine import Machine
-
-RecipeDifference = tuple[str, str, str]
+from cadnode_training.engine.protocol import ProtocolPoint, RecipeDifference
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,12 @@ class Preview:
         What the folder will hold.
     machine
         Where it would run.
+    protocol
+        What the paper states, point by point, beside what is run; () where there is no paper.
+    further
+        What else there is to know of the data, by name: for JSON.
+    tables
+        The same, to be printed.
     """
 
     system: str
@@ -62,25 +67,38 @@ class Preview:
     phases: tuple[PreviewPhase, ...]
     writes: tuple[str, ...]
     machine: Machine
+    protocol: tuple[ProtocolPoint, ...] = ()
+    further: Mapping[str, Any] = field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         steps = [asdict(p) | {"steps": p.steps} for p in self.phases]
-        return {"dry_run": True, "system": self.system, "recipe": self.recipe} | {
-            "data": [asdict(c) for c in self.counts],
-            "differences": [
-                {"topic": t, "paper": paper, "recipe": ours} for t, paper, ours in self.differences
-            ],
-            "phases": steps,
-            "steps": sum(p.steps for p in self.phases),
-            "writes": list(self.writes),
-            "machine": asdict(self.machine),
-        }
+        return (
+            {"dry_run": True, "system": self.system, "recipe": self.recipe}
+            | {
+                "data": [asdict(c) for c in self.counts],
+                "differences": [
+                    {"topic": t, "paper": paper, "recipe": ours}
+                    for t, paper, ours in self.differences
+                ],
+                "protocol": [point.as_dict() for point in self.protocol],
+                "phases": steps,
+                "steps": sum(p.steps for p in self.phases),
+                "writes": list(self.writes),
+                "machine": asdict(self.machine),
+            }
+            | dict(self.further)
+        )
 
     def show(self, console: Console) -> None:
         """Print it."""
-        console.print(table_of(self.differences, f"the paper ({self.system})"))
-        console.print(_counts(self.counts))
+        if self.protocol:
+            console.print(protocol_table(self.protocol, self.system))
+        else:
+            console.print(table_of(self.differences, f"the paper ({self.system})"))
+        for further in (_counts(self.counts), *self.tables):
+            console.print(further)
         table = Table("phase", "epochs", "steps an epoch", "steps", title="At most")
         for phase in self.phases:
             numbers = (phase.epochs, phase.steps_per_epoch, phase.steps)
@@ -96,6 +114,17 @@ def table_of(differences: Sequence[RecipeDifference], paper: str) -> Table:
     table = Table("", paper, "this recipe", title="What this training does otherwise")
     for row in differences:
         table.add_row(*row)
+    return table
+
+
+def protocol_table(points: Sequence[ProtocolPoint], system: str) -> Table:
+    """The protocol to be printed: what the paper states, where, and what is run."""
+    table = Table(
+        "", "the paper", "section", "what is run", "", title=f"Protocol of the paper ({system})"
+    )
+    for point in points:
+        run = "the same" if point.run == point.paper else point.run
+        table.add_row(point.topic, point.paper, point.section, run, point.standing.value)
     return table
 
 

@@ -27,14 +27,19 @@ class Recipes:
         TOML file for machines without a GPU; None where `paper` is quick enough there.
     transfer
         TOML file that starts from ImageNet weights where the paper does not.
+    usual
+        TOML file that is taken without `--config`; None: `cpu` or `paper`, by the device.
     """
 
     paper: Path
     cpu: Path | None = None
     transfer: Path | None = None
+    usual: Path | None = None
 
     def of(self, config: Path | None, device: str = "cuda") -> Path:
         """The file of `--config`: a committed one's name, any file; None: what fits the device."""
+        if config is None and self.usual is not None:
+            return self.usual
         if config is None:
             return self.paper if device != "cpu" or self.cpu is None else self.cpu
         if str(config) == PAPER:
@@ -45,7 +50,8 @@ class Recipes:
 
     def note(self, config: Path | None, device: str) -> str:
         """The message for a recipe that was chosen for lack of a GPU; "" otherwise."""
-        if config is None and device == "cpu" and self.cpu is not None:
+        small = config is None and device == "cpu" and self.cpu is not None
+        if small and self.usual is None:
             return "No GPU: the small recipe is used (--config paper takes the paper's)."
         return ""
 

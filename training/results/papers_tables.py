@@ -20,6 +20,7 @@ from cadnode_training.results.published import (
 )
 from cadnode_training.results.scored import CHOICES, FACT_TITLES, Cutoff, Scored, Scorer, plain
 from cadnode_training.results.tables import AUC, PERFORMANCE, Table, TableCell, TableRow, printed
+from cadnode_training.statistics import auc_tests
 from cadnode_training.statistics.auc import delong_test
 from cadnode_training.statistics.binary import Measure
 
@@ -90,7 +91,7 @@ def row_of(cases: Scored, scorer: Scorer, choice: str, name: str) -> TableRow:
 
 
 def pairs(cases: Scored, system: System | None = None, choice: str = YOUDEN) -> Table:
-    """P of every pair: DeLong's test between AUCs, GEE by woman between shares (Kang 2021).
+    """P of all together and of pairs: DeLong's test of AUCs, GEE by woman of shares (Kang 2021).
 
     DeLong's test assumes independent cases; where a woman has several, `compare` gives an
     interval by woman beside it.
@@ -101,20 +102,21 @@ def pairs(cases: Scored, system: System | None = None, choice: str = YOUDEN) -> 
         for s in cases.scorers
     }
     compared = {m: measures.compared(m, labels, called, women) for m in Measure}
-    rows = [
-        TableRow(
-            "all together", {m: _p(c.overall_p) for m, c in compared.items()},
-        )
-    ]  # fmt: skip
+    of_aucs = auc_tests.overall(labels, [cases.scores(spec) for spec in called])
+    cells = {AUC: _p(of_aucs.p)} | {m: _p(c.overall_p) for m, c in compared.items()}
+    rows = [TableRow("all together", cells)]
     if system is System.KANG2021:
-        cells = {name: TableCell(text=p) for name, p in KANG_P.items()}
-        rows.append(TableRow("paper: all together", cells, paper=KANG))
+        printed_p = {name: TableCell(text=p) for name, p in KANG_P.items()}
+        rows.append(TableRow("paper: all together", printed_p, paper=KANG))
     for one, other in combinations(called, 2):
         difference = delong_test(labels, cases.scores(one), cases.scores(other))
         cells = {AUC: _p(difference.p)}
         cells |= {m: _p(c.pairwise_p[one, other]) for m, c in compared.items()}
         rows.append(TableRow(f"{one} – {other}", cells))
-    note = "P values, two-sided, not corrected for their number: DeLong for AUC, GEE by woman else."
+    note = (
+        "P values, two-sided, not corrected for their number: DeLong for AUC (all together: "
+        f"chi-square {of_aucs.statistic:.3g}, {of_aucs.df} degrees of freedom), GEE by woman else."
+    )
     return Table("Pairs of models", PERFORMANCE, tuple(rows), note, "pair")
 
 

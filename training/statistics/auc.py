@@ -64,7 +64,7 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
 def delong(labels: ArrayLike, scores: ArrayLike, *, confidence: float = 0.95) -> Auc:
     """AUC with the interval of DeLong et al. 1988 (Biometrics 44:837), for independent cases."""
     value = auc(labels, scores)
-    of_pos, of_neg = _placements(labels, scores)
+    of_pos, of_neg = placements(labels, scores)
     counts = len(of_pos), len(of_neg)
     if min(counts) < 2:
         return Auc(value, None, *counts, NO_INTERVAL)
@@ -96,7 +96,7 @@ def delong_test(
     DataError
         One of the classes is empty, or has one case only.
     """
-    pos, neg = zip(_placements(labels, one), _placements(labels, other), strict=True)
+    pos, neg = zip(placements(labels, one), placements(labels, other), strict=True)
     if min(len(pos[0]), len(neg[0])) < 2:
         raise DataError("the test between two AUCs needs two cases of each class")
     difference = float(pos[0].mean() - pos[1].mean())
@@ -108,7 +108,7 @@ def delong_test(
     return AucDifference(difference, interval, z, float(2 * norm.sf(abs(z))))
 
 
-def _placements(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
+def placements(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
     """`(n_pos,)` and `(n_neg,)`: the share of the other class that each case is ordered against.
 
     DeLong 1988, equations 4 and 5, by ranks (Sun and Xu 2014, IEEE Signal Process Lett 21:1389).

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.errors import SettingsError
-from cadnode_training.engine.preview import RecipeDifference
+from cadnode_training.engine.protocol import RecipeDifference
 from cadnode_training.engine.recipe import Recipes, read
 
 RECIPES: Final = Recipes(Path(__file__).with_name("recipe.toml"))

@@ -1,19 +1,29 @@
-"""What Kim 2018 states, our recipe as data, and where the two differ."""
+"""What a recipe of DIB-MG can state: TOML in, frozen dataclasses out.
+
+What the paper states, and where a recipe departs from it: `papers.kim2018.points`.
+"""
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from cadnode.domain import Acquisition
 from cadnode.errors import SettingsError
+from cadnode.imaging import view_chain
 from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.networks.dib_mg import DibMgConfig
 from cadnode_training.engine.recipe import Recipes, read
 
 RECIPE: Final = Path(__file__).with_name("recipe.toml")
-RECIPES: Final = Recipes(RECIPE, transfer=RECIPE.with_name("transfer.toml"))
+RECIPES: Final = Recipes(
+    paper=RECIPE.with_name("paper.toml"),
+    cpu=RECIPE,
+    transfer=RECIPE.with_name("transfer.toml"),
+    usual=RECIPE,
+)
+"""Choice: without `--config` the packaged weights' recipe on every machine, because the paper's
+takes thousands of exams to learn anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +43,13 @@ class NetworkRecipe:
 
 @dataclass(frozen=True, slots=True)
 class InputRecipe:
-    """Size of the tensor, and the squares to which the sources' views are stretched first."""
+    """Size of the tensor, and the squares to which the sources' views are stretched first.
 
+    `whole` takes the whole view with the display's grey levels, its aspect ratio kept and padded
+    with zeros (Kim 2018, Training Set-up), in place of the breast filled into the tensor.
+    """
+
+    whole: bool = False
     height: int = 384
     width: int = 224
     stretch_digital: int = 640
@@ -77,6 +92,53 @@ class OptimizerRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class ExamsRecipe:
+    """Learning from exams' labels alone, as in Kim 2018 (Data sets; Training Set-up).
+
+    Parameters
+    ----------
+    batch
+        Exams a step, four views each. 0: not this way, but from simulated lesions and pairs of
+        breasts (`[pretrain]`, `[finetune]`).
+    epochs
+        Each shows every training exam once.
+    learning_rate, divided_by, every
+        Divided by so much every so many epochs.
+    momentum, weight_decay
+        SGD's; the decay is an L2 penalty.
+    contrast, brightness
+        By which share each view is changed at most.
+    parts
+        In how many parts a minibatch is run, whose batch statistics are each its own: the paper's
+        eight GPUs have eight images each. More where memory asks for it.
+    ratio
+        Exams with cancer that train, validate and test.
+    """
+
+    batch: int = 0
+    epochs: int = 30
+    learning_rate: float = 1e-3
+    divided_by: float = 5.0
+    every: int = 10
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    contrast: float = 0.1
+    brightness: float = 0.1
+    parts: int = 8
+    ratio: tuple[int, ...] = (5, 1, 1)
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of an epoch."""
+        return self.learning_rate / self.divided_by ** (epoch // self.every)
+
+    @property
+    def shares(self) -> tuple[int, int, int]:
+        """`ratio`, three numbers."""
+        train, validation, test = self.ratio
+        return train, validation, test
+
+
+@dataclass(frozen=True, slots=True)
 class DataRecipe:
     """Women (`DATASET:WOMAN`) that are kept out of every part: those of the demo's exams."""
 
@@ -100,12 +162,20 @@ class ViewRecipe:
     pretrain: Pretrain = field(default_factory=Pretrain)
     finetune: Finetune = field(default_factory=Finetune)
     optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
+    exams: ExamsRecipe = field(default_factory=ExamsRecipe)
     data: DataRecipe = field(default_factory=DataRecipe)
     export: ExportRecipe = field(default_factory=ExportRecipe)
 
     @property
+    def of_exams(self) -> bool:
+        """Whether whole exams and their labels alone are learnt from."""
+        return self.exams.batch > 0
+
+    @property
     def epochs(self) -> int:
-        """Of both phases."""
+        """Of both phases, or of the exams."""
+        if self.of_exams:
+            return self.exams.epochs
         return self.schedule.pretrain_epochs + self.schedule.finetune_epochs
 
     def architecture(self) -> DibMgConfig:
@@ -116,12 +186,17 @@ class ViewRecipe:
 
     def preprocess(self, acquisition: Acquisition) -> PreprocessSpec:
         """The chain for a kind of view."""
+        if self.input.whole:
+            size = {"height": self.input.height, "width": self.input.width}
+            return PreprocessSpec.model_validate(view_chain.PAPER.model_dump() | size)
         digital = acquisition == Acquisition.DIGITAL
         side = self.input.stretch_digital if digital else self.input.stretch_film
         return PreprocessSpec(height=self.input.height, width=self.input.width, stretch_to=side)
 
     def with_epochs(self, epochs: int) -> "ViewRecipe":
         """The recipe shortened or lengthened to `epochs`, both phases in proportion."""
+        if self.of_exams:
+            return dataclasses.replace(self, exams=dataclasses.replace(self.exams, epochs=epochs))
         share = self.schedule.pretrain_epochs / max(self.epochs, 1)
         pretrain = min(round(epochs * share), epochs - 1)
         schedule = dataclasses.replace(
@@ -143,50 +218,7 @@ def load(file: Path | None = None) -> ViewRecipe:
         recipe.architecture(), recipe.preprocess(Acquisition.DIGITAL)
     except ValueError:
         raise SettingsError("the recipe's [network] or [input] is not possible") from None
+    exams = recipe.exams
+    if len(exams.ratio) != 3 or min(exams.ratio) < 1 or min(exams.every, exams.divided_by) <= 0:
+        raise SettingsError("the recipe's [exams] is not possible: ratio, every or divided_by")
     return recipe
-
-
-PAPER: Final[Mapping[str, str]] = {
-    "data": "29,107 four-view exams (4,339 cancers), exam-level labels",
-    "input": "1600 × 1600, aspect ratio kept, zero-padded on the chest wall's far side",
-    "grey levels": "display window, scaled to [−1, 1]",
-    "perturbation": "contrast ±10 %, brightness ±10 %",
-    "network": "19 convolutions, widths not stated",
-    "pooling": "global average over the map, then over the views",
-    "supervision": "exam label only",
-    "optimizer": "SGD, momentum 0.9, weight decay 5e-4",
-    "learning rate": "1e-3, a fifth every 10 epochs, 30 epochs",
-    "minibatch": "64 views (16 exams) on 8 GPUs",
-    "selection": "best on the validation set",
-}
-
-
-def differences(recipe: ViewRecipe) -> list[tuple[str, str, str]]:
-    """Where the recipe departs from the paper: (topic, paper, recipe with its reason)."""
-    ours = {
-        "data": "RSNA views and DDSM exams, some hundred cancers: what is public here",
-        "input": f"breast's bounding box filled into {recipe.input.height} × {recipe.input.width}"
-        ": the images are stored stretched to squares, and this fits a CPU",
-        "grey levels": "percentiles inside the breast: films and vendors differ more than windows",
-        "perturbation": "contrast ±15 %, brightness ±8 %, geometry, noise: few cases",
-        "network": f"19 convolutions, widths {recipe.network.widths}"
-        if recipe.network.trunk == "residual19"
-        else f"{recipe.network.trunk}, started from {recipe.network.start}: few cancers",
-        "pooling": "mean over the map, then over the views"
-        if recipe.network.pooling == "gap"
-        else f"mean of the {recipe.network.top_cells} highest cells, then over the views: "
-        "small lesions average away",
-        "supervision": f"{recipe.schedule.pretrain_epochs} epochs of finding simulated lesions "
-        "first: breast labels alone taught nothing here; no real lesion is annotated",
-        "optimizer": f"AdamW, weight decay {recipe.optimizer.weight_decay}",
-        "learning rate": f"{recipe.pretrain.learning_rate}, then {recipe.finetune.learning_rate}, "
-        "each along a cosine",
-        "minibatch": f"{_views(recipe)} views",
-        "selection": "best on the validation part, weights averaged over the last steps",
-    }
-    return [(topic, PAPER[topic], ours[topic]) for topic in PAPER]
-
-
-def _views(recipe: ViewRecipe) -> int:
-    tune = recipe.finetune
-    return 4 * (tune.digital_pairs + tune.film_pairs) + tune.simulated

@@ -1,7 +1,7 @@
 """How a trained network becomes a model folder: fitted on validation, measured on test."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from cadnode_training.data.sets import ddsm_exams, phantom_exams, rsna_views
 from cadnode_training.data.tensors import TensorCache
 from cadnode_training.data.views import Part, ViewRecord, ViewSet
 from cadnode_training.engine.provenance import Provenance
+from cadnode_training.papers.kim2018 import output
 from cadnode_training.papers.kim2018.config import ViewRecipe
 from cadnode_training.papers.kim2018.validation import (
     BreastScored,
@@ -48,6 +49,7 @@ ALGORITHM: Final = {
     "tf_efficientnet_lite0": "Deep learning: weakly supervised EfficientNet-Lite0 (after DIB-MG) "
     "with a per-view map, from ImageNet weights (Apache-2.0), then located simulated lesions",
 }
+SPLIT: Final = "by woman, by the sha256 of her number: 65 % train, 15 % validation, 20 % test"
 INTENDED_USE: Final = (
     "Research and engineering of mammography CAD. Not a medical device; not for diagnosis, "
     "triage or screening decisions."
@@ -85,6 +87,18 @@ _UNKNOWN_LIMITS: Final = (
 )
 
 
+MEASURED: Final[tuple[Part, ...]] = ("validation", "test")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ViewsRead:
+    """The views of a part as a network reads them: `(n,)` log-odds, and peaks of their maps."""
+
+    records: Sequence[ViewRecord]
+    logits: NDArray[np.float32]
+    peaks: NDArray[np.float32]
+
+
 def write(
     network: MapNetwork,
     recipe: ViewRecipe,
@@ -93,10 +107,19 @@ def write(
     rows: Mapping[Part, Sequence[int]],
     out: Path,
     origin: Provenance,
+    *,
+    differences: Sequence[str] = (),
+    measured: Callable[[Mapping[Part, ViewsRead]], Mapping[str, Any]] = lambda read: {},
 ) -> dict[str, Any]:
-    """Write `out/NAME/VERSION`; returns the folder and the test part's AUC."""
+    """Write `out/NAME/VERSION`; returns the folder and the test part's AUC.
+
+    `differences` to the paper are kept in the card; what `measured` makes of the parts that were
+    read is returned, too.
+    """
     network = network.cpu().eval()
-    stored_as = _store(network, cache, _picked(cache, rows["validation"], data))
+    held_rows = rows["validation"]
+    compared_rows = held_rows if recipe.of_exams else _picked(cache, held_rows, data)
+    stored_as = _store(network, cache, compared_rows)
     read: dict[Part, ViewsRead] = {
         part: ViewsRead(
             [cache.records[i] for i in rows[part]],
@@ -105,28 +128,31 @@ def write(
         for part in MEASURED
     }
     held = read["validation"]
-    fitted = fit(held.records, held.logits, held.peaks, acquisition=data.acquisition)
+    fitted = (output.fit if recipe.of_exams else fit)(
+        held.records, held.logits, held.peaks, acquisition=data.acquisition
+    )
     card = DibMgCard(
         name=NAMES[data.acquisition],
         version=recipe.export.version,
         system=System.KIM2018,
         paper=PAPER,
-        algorithm=ALGORITHM[recipe.network.trunk],
+        algorithm=output.ALGORITHM if recipe.of_exams else ALGORITHM[recipe.network.trunk],
         intended_use=INTENDED_USE,
         licence="Apache-2.0 (weights; the training data have terms of their own)",
         architecture=recipe.architecture(),
         preprocess=recipe.preprocess(data.acquisition),
         applies_to=(data.acquisition,),
-        training_data=_sentence(origin.command, cache, rows),
+        training_data=_sentence(origin.command, cache, rows, recipe),
         training_sets=(_training_set(data, cache, rows["train"]),),
-        split="by woman, by the sha256 of her number: 65 % train, 15 % validation, 20 % test",
+        split=output.split_of(recipe) if recipe.of_exams else SPLIT,
         metrics=metrics_of(read, data, fitted.breast),
         roc=fitted.roc,
         exam=fitted.exam,
         hot_region=fitted.hot_region,
         calibration=fitted.calibration,
         breast=fitted.breast,
-        limits=LIMITS.get(data.name, _UNKNOWN_LIMITS),
+        limits=_limits(data.name, recipe),
+        differences=tuple(differences),
         weights_sha256="0" * 64,
         stored_as=stored_as,
         seed=origin.seed,
@@ -135,7 +161,15 @@ def write(
     )
     folder = out / card.name / card.version
     store.save(folder, card, network.state_dict(), _split(cache, rows, recipe.data.exclude))
-    return {"folder": str(folder), "metrics": [m.model_dump() for m in card.metrics]}
+    metrics = {"folder": str(folder), "metrics": [m.model_dump() for m in card.metrics]}
+    return metrics | dict(measured(read))
+
+
+def _limits(name: str, recipe: ViewRecipe) -> tuple[str, ...]:
+    """What the data set implies, and of exams' labels alone what the output is."""
+    if recipe.of_exams:
+        return (_UNKNOWN_LIMITS[0], output.LIMIT, *output.OF_DATA.get(name, ()))
+    return LIMITS.get(name, _UNKNOWN_LIMITS)
 
 
 def _store(network: MapNetwork, cache: TensorCache, rows: Sequence[int]) -> StoredAs:
@@ -153,18 +187,6 @@ def _store(network: MapNetwork, cache: TensorCache, rows: Sequence[int]) -> Stor
 def _picked(cache: TensorCache, rows: Sequence[int], data: ViewSet) -> list[int]:
     chosen = compared([cache.records[i] for i in rows], data.acquisition)
     return [rows[i] for i in chosen]
-
-
-MEASURED: Final[tuple[Part, ...]] = ("validation", "test")
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class ViewsRead:
-    """The views of a part as a network reads them: `(n,)` log-odds, and peaks of their maps."""
-
-    records: Sequence[ViewRecord]
-    logits: NDArray[np.float32]
-    peaks: NDArray[np.float32]
 
 
 def metrics_of(
@@ -223,13 +245,17 @@ def _training_set(data: ViewSet, cache: TensorCache, rows: Sequence[int]) -> Tra
     )
 
 
-def _sentence(command: str, cache: TensorCache, rows: Mapping[Part, Sequence[int]]) -> str:
+def _sentence(
+    command: str, cache: TensorCache, rows: Mapping[Part, Sequence[int]], recipe: ViewRecipe
+) -> str:
     """The training data in a sentence."""
     women = len({cache.records[i].woman for i in rows["train"]})
     others = " together with the other --data sets" if command.count("--data") > 1 else ""
+    pretrained = "lesions simulated into breasts without cancer"
+    how = "labels of exams alone" if recipe.of_exams else pretrained
     return (
         f"{cache.records[0].dataset}: {len(rows['train'])} views of {women} women in the training "
-        f"part{others}; lesions simulated into breasts without cancer"
+        f"part{others}; {how}"
     )
 
 

@@ -1,8 +1,8 @@
 """`cadnode train kim2018`: how exams become a card and weights for each kind of data."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,41 +10,28 @@ import torch
 
 from cadnode import terminal
 from cadnode.errors import DataError, SettingsError
-from cadnode.models import store
 from cadnode.networks import dib_mg, imagenet
 from cadnode.networks.dib_mg import MapNetwork, TransferDibMg
 from cadnode_training.data.sets import phantom_exams
 from cadnode_training.data.sources import open_source
-from cadnode_training.data.tensors import TensorCache
-from cadnode_training.data.views import Part, ViewRecord, ViewSet, parts
 from cadnode_training.engine import tracking
 from cadnode_training.engine.checkpoint import claim
 from cadnode_training.engine.command_line import command_line
-from cadnode_training.engine.loop import Training, TrainingPlan, seed_everything
+from cadnode_training.engine.loop import Training, seed_everything
 from cadnode_training.engine.machine import Machine, started
+from cadnode_training.engine.plan import TrainingPlan
+from cadnode_training.engine.prefetch import EpochData
 from cadnode_training.engine.preview import Count, Preview, PreviewPhase, table_of
+from cadnode_training.engine.protocol import differences, sentences
 from cadnode_training.engine.provenance import Provenance
 from cadnode_training.papers.kim2018 import config as recipes
-from cadnode_training.papers.kim2018 import export
+from cadnode_training.papers.kim2018 import exam_split, exam_tables, exam_training, export
 from cadnode_training.papers.kim2018.batches import ViewBatches, ViewSource
 from cadnode_training.papers.kim2018.config import ViewRecipe
 from cadnode_training.papers.kim2018.loss import cosine, loss_of
-from cadnode_training.papers.kim2018.validation import compared, contrast_auc
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class PreparedViews:
-    """A data set with its tensors, and the rows of each part."""
-
-    data: ViewSet
-    cache: TensorCache
-    rows: dict[Part, list[int]]
-
-    def compared(self, part: Part) -> list[int]:
-        """Rows of a part that take part in the data set's contrast."""
-        chosen = self.rows[part]
-        picked = compared([self.cache.records[i] for i in chosen], self.data.acquisition)
-        return [chosen[i] for i in picked]
+from cadnode_training.papers.kim2018.points import protocol
+from cadnode_training.papers.kim2018.prepared import PreparedViews, parts_of, prepare
+from cadnode_training.papers.kim2018.validation import contrast_auc
 
 
 def run(
@@ -70,19 +57,22 @@ def run(
     machine = machine or Machine.here()
     recipe, quiet = chosen(config, epochs), quiet or not machine.first
     tracking.check(machine)
-    terminal.console(stderr=True, quiet=quiet).print(
-        table_of(recipes.differences(recipe), "Kim 2018")
-    )
+    console = terminal.console(stderr=True, quiet=quiet)
     with started(machine):
         machine.in_turn(lambda: claim(out, recipe, data, seed, resume=resume or not machine.first))
         seed_everything(seed)
+        sets = machine.in_turn(lambda: [open_source(text) for text in data])
+        points = exam_tables.protocol_of(recipe, sets)
+        console.print(table_of(differences(points), "Kim 2018"))
         prepared = machine.in_turn(
-            lambda: [_prepare(open_source(text), recipe, out / "tensors") for text in data]
+            lambda: [prepare(one, recipe, out / "tensors", seed) for one in sets]
         )
+        for table in exam_tables.shown(prepared):
+            console.print(table)
         network = _network(recipe)
         training = Training(
-            network, _batches(prepared, recipe, network, seed),
-            _plan(recipe, prepared, machine), out, quiet=quiet, machine=machine,
+            network, *_task(recipe, prepared, network, seed, machine, console.print), out,
+            quiet=quiet, machine=machine,
         )  # fmt: skip
         progressed = training.run(resume=resume)
     if not progressed.best_state:
@@ -99,8 +89,35 @@ def run(
         trained_on=datetime.now(UTC).date(),
     )
     written = prepared if machine.first else []
-    models = [export.write(network, recipe, p.data, p.cache, p.rows, out, origin) for p in written]
-    return {"best_epoch": progressed.best_epoch, "models": models}
+    models = [
+        export.write(
+            network, recipe, p.data, p.cache, p.rows, out, origin,
+            differences=sentences(points) if recipe.of_exams else (),
+            measured=partial(exam_tables.measured, p) if recipe.of_exams else lambda read: {},
+        )
+        for p in written
+    ]  # fmt: skip
+    for table in exam_tables.results(models):
+        console.print(table)
+    return {
+        "best_epoch": progressed.best_epoch,
+        "protocol": [point.as_dict() for point in points],
+        "models": models,
+    }
+
+
+def _task(
+    recipe: ViewRecipe, prepared: Sequence[PreparedViews], network: MapNetwork, seed: int,
+    machine: Machine, notify: Callable[[str], None],
+) -> tuple[EpochData, TrainingPlan]:  # fmt: skip
+    """Minibatches and plan: of whole exams, or of simulated lesions and pairs of breasts."""
+    if not recipe.of_exams:
+        return _batches(prepared, recipe, network, seed), _plan(recipe, prepared, machine)
+    batches = exam_training.batches(prepared, recipe, seed)
+    fitted = exam_training.fitted_into_memory(
+        network, recipe, len(exam_split.VIEWS) * batches.batch, machine, notify
+    )
+    return batches, exam_training.plan(recipe, prepared, machine, fitted.parts)
 
 
 def chosen(config: Path | None, epochs: int | None) -> ViewRecipe:
@@ -113,15 +130,6 @@ def chosen(config: Path | None, epochs: int | None) -> ViewRecipe:
     """
     recipe = recipes.load(recipes.RECIPES.of(config))
     return recipe.with_epochs(epochs) if epochs else recipe
-
-
-def _prepare(data: ViewSet, recipe: ViewRecipe, folder: Path) -> PreparedViews:
-    kept = [r for r in data.records if f"{r.dataset}:{r.woman}" not in recipe.data.exclude]
-    cache = TensorCache(kept, recipe.preprocess(data.acquisition), folder)
-    rows: dict[Part, list[int]] = {"train": [], "validation": [], "test": []}
-    for i, part in enumerate(_parts(cache.records)):
-        rows[part].append(i)
-    return PreparedViews(data, cache, rows)
 
 
 def _network(recipe: ViewRecipe) -> MapNetwork:
@@ -205,27 +213,40 @@ def preview(
         A folder or the recipe is not what it should be.
     """
     recipe = chosen(config, epochs)
-    schedule = recipe.schedule
+    if recipe.of_exams:
+        seen = exam_tables.previewed(data, recipe)
+    else:
+        seen = exam_tables.SeenExams(
+            tuple(count for text in data for count in _counts(text, recipe)), protocol(recipe)
+        )
     return Preview(
         system="kim2018",
-        recipe=(config or recipes.RECIPE).name,
-        counts=tuple(count for text in data for count in _counts(text, recipe)),
-        differences=tuple(recipes.differences(recipe)),
-        phases=(
-            PreviewPhase("simulated lesions", schedule.pretrain_epochs, schedule.steps_per_epoch),
-            PreviewPhase("pairs of breasts", schedule.finetune_epochs, schedule.steps_per_epoch),
-        ),
+        recipe=recipes.RECIPES.of(config).name,
+        counts=seen.counts,
+        differences=tuple(differences(seen.protocol)),
+        phases=_phases(recipe, seen.counts),
         writes=(
             f"{out}/dib-mg-KIND/ (card, weights) for each kind of data",
             f"{out}/last.pt, {out}/history.jsonl",
             f"{out}/tensors/ (images)",
         ),
         machine=machine or Machine.here(),
+        protocol=seen.protocol,
+        further={"strata": seen.strata} if seen.strata else {},
+        tables=seen.tables,
     )
 
 
-def _parts(records: Sequence[ViewRecord]) -> list[Part]:
-    return parts(records, [store.woman_key(r.dataset, r.woman) for r in records])
+def _phases(recipe: ViewRecipe, counts: Sequence[Count]) -> tuple[PreviewPhase, ...]:
+    if recipe.of_exams:
+        n = sum(sum(c.classes.values()) for c in counts if c.part in ("train", "all"))
+        steps = max(1, n // min(recipe.exams.batch, max(n, 1)))
+        return (PreviewPhase("whole exams", recipe.exams.epochs, steps),)
+    schedule = recipe.schedule
+    return (
+        PreviewPhase("simulated lesions", schedule.pretrain_epochs, schedule.steps_per_epoch),
+        PreviewPhase("pairs of breasts", schedule.finetune_epochs, schedule.steps_per_epoch),
+    )
 
 
 def _counts(text: str, recipe: ViewRecipe) -> list[Count]:
@@ -235,7 +256,7 @@ def _counts(text: str, recipe: ViewRecipe) -> list[Count]:
         return [Count(text, part, {"exams, with cancers as drawn": n}) for part, n in sizes]
     found = open_source(text)
     classes: dict[str, dict[str, bool]] = {part: {} for part in phantom_exams.PARTS}
-    for record, part in zip(found.records, _parts(found.records), strict=True):
+    for record, part in zip(found.records, parts_of(found.records), strict=True):
         if f"{record.dataset}:{record.woman}" not in recipe.data.exclude:
             classes[part][f"{record.woman}:{record.laterality}"] = record.cancer
     return [

@@ -106,7 +106,7 @@ def logits_of(
     """`(n,)` logits of views and the peaks of their maps, computed in `dtype`; None is float32."""
     network.eval()
     logits, peaks = [], []
-    for part in in_batches(rows, 32):
+    for part in in_batches(rows, cache.at_once):
         views = torch.from_numpy(np.stack([cache.image(i) for i in part]))[:, None]
         views = views.to(device, memory_format=torch.channels_last)
         with torch.autocast(device, dtype or torch.bfloat16, enabled=dtype is not None):

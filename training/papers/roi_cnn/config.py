@@ -75,10 +75,14 @@ class RoiExport:
         In bfloat16, where float32 would take too long; the card records it.
     compared
         ROIs of the validation part on which float32, int8 and bfloat16 are compared.
+    calibrated
+        Whether probabilities are calibrated on the validation part (Platt), or the network's own
+        softmax, as in the papers.
     """
 
     amp: bool = False
     compared: int = 100
+    calibrated: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from cadnode.models.card import (
 from cadnode.models.weights import pack, unpack
 from cadnode.networks.cnn import RoiNetwork
 from cadnode_training.data.rois import Part, RoiRecord, RoiSet
+from cadnode_training.engine.protocol import sentences
 from cadnode_training.engine.provenance import Provenance
 from cadnode_training.papers.roi_cnn.config import Member, RoiRecipe
 from cadnode_training.papers.roi_cnn.measure import (
@@ -30,6 +31,7 @@ from cadnode_training.papers.roi_cnn.measure import (
     numbers,
     platt,
     probabilities,
+    uncalibrated,
     validation_scores,
 )
 from cadnode_training.papers.roi_cnn.protocol import Protocol
@@ -69,20 +71,31 @@ class StoredWeights:
     change: dict[str, float]
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class ExportedMember:
+    """What was written and measured, and `(n,)` probabilities of the parts' ROIs."""
+
+    result: dict[str, Any]
+    scores: Mapping[Part, Floats]
+
+
 def write(
     protocol: Protocol, member: Member, recipe: RoiRecipe, network: RoiNetwork,
     parts: Mapping[Part, RoiSet], out: Path, origin: Provenance, also_seen: Sequence[RoiSet] = (),
-) -> dict[str, Any]:  # fmt: skip
-    """Write `out/NAME/VERSION`; returns the folder and the test part's numbers.
+    lacking: Sequence[str] = (),
+) -> ExportedMember:  # fmt: skip
+    """Write `out/NAME/VERSION`; returns the folder, the test part's numbers, and its scores.
 
     `parts` are those of the last stage: `validation` gives calibration and ROC, `test` the
     metrics. The women of `also_seen`, ROIs of earlier stages, count as seen in training.
+    The card keeps the differences to the paper, and what was `lacking`.
     """
     stored = _stored(network, parts["validation"], recipe)
     network.load_state_dict(stored.state)
     size, dtype = recipe.input.size, torch.bfloat16 if recipe.export.amp else None
     known = log_odds_of(network, parts["validation"], size, dtype=dtype)
-    fitted = fit(known, parts["validation"].records, parts["validation"].name)
+    held = parts["validation"]
+    fitted = fit(known, held.records, held.name, calibrated=recipe.export.calibrated)
     test = log_odds_of(network, parts["test"], size, dtype=dtype)
     measured = numbers(
         parts["test"].records,
@@ -114,12 +127,18 @@ def write(
         seed=origin.seed + member.seed,
         command=origin.command,
         trained_on=origin.trained_on,
+        differences=(*sentences(protocol.points(recipe)), *lacking),
         architecture=network.config,
         roi=recipe.roi(),
     )
     folder = out / card.name / card.version
     store.save(folder, card, stored.state, _split(parts, also_seen))
-    return {"folder": str(folder), "test": measured, "stored_as_int8": stored.change}
+    result = {"folder": str(folder), "test": measured, "stored_as_int8": stored.change}
+    scores: dict[Part, Floats] = {
+        "validation": probabilities(known, fitted.calibration),
+        "test": probabilities(test, fitted.calibration),
+    }
+    return ExportedMember(result, scores)
 
 
 def _stored(network: RoiNetwork, validation: RoiSet, recipe: RoiRecipe) -> StoredWeights:
@@ -161,7 +180,9 @@ class FittedRois:
     validation: ValidationScores
 
 
-def fit(log_odds: Floats, records: Sequence[RoiRecord], name: str) -> FittedRois:
+def fit(
+    log_odds: Floats, records: Sequence[RoiRecord], name: str, *, calibrated: bool = True
+) -> FittedRois:
     """Calibration, the curve of calibrated probabilities, and these themselves.
 
     Raises
@@ -171,7 +192,7 @@ def fit(log_odds: Floats, records: Sequence[RoiRecord], name: str) -> FittedRois
     """
     where = f"{name} ({len(records)} ROIs): {CONTRAST}"
     labels = np.array([r.malignant for r in records], bool)
-    calibration = platt(log_odds, labels, where)
+    calibration = platt(log_odds, labels, where) if calibrated else uncalibrated(labels)
     scores = probabilities(log_odds, calibration)
     return FittedRois(
         calibration,

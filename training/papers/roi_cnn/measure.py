@@ -40,6 +40,16 @@ def platt(log_odds: Floats, malignant: NDArray[np.bool_], fitted_on: str) -> Cal
     )
 
 
+def uncalibrated(malignant: NDArray[np.bool_]) -> Calibration:
+    """The calibration that leaves the network's softmax as it is (Kang 2021, Table 1)."""
+    return Calibration(
+        slope=1,
+        intercept=0,
+        fitted_on="nothing: the network's own output, as in the paper",
+        prevalence=float(malignant.mean()),
+    )
+
+
 def probabilities(log_odds: Floats, calibration: Calibration) -> Floats:
     """Calibrated, in [0, 1]."""
     raised = calibration.slope * log_odds + calibration.intercept

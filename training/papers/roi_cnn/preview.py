@@ -55,6 +55,7 @@ def preview(
         recipe=protocol.recipe_of(named, machine.device).name,
         counts=counts,
         differences=tuple(protocol.differences(recipe)),
+        protocol=protocol.points(recipe),
         phases=tuple(phases),
         writes=(*models, f"{out}/NETWORK/STAGE/ (checkpoint, history)", f"{out}/rois/ (images)"),
         machine=machine,

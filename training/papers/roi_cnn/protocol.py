@@ -7,6 +7,13 @@ from pathlib import Path
 from rich.table import Table
 
 from cadnode.domain import System
+from cadnode_training.engine.protocol import (
+    PaperPoint,
+    ProtocolPoint,
+    RecipeDifference,
+    beside,
+    differences,
+)
 from cadnode_training.engine.recipe import Recipes
 from cadnode_training.papers.roi_cnn.config import Member, RoiRecipe, Stage
 
@@ -26,9 +33,11 @@ class Protocol:
     recipe
         TOML file of the paper's own protocol.
     stated
-        What the paper states, by topic.
+        What the paper states, point by point.
     ours
-        What a recipe does, by the same topics.
+        What a recipe does, by the points' topics; one that it leaves out is done as stated.
+    by_data
+        What data other than the paper's own make of its points.
     model_name
         The card's name of a member, `kang2021-inception-v3`.
     """
@@ -38,8 +47,9 @@ class Protocol:
     paper: str
     algorithm: str
     recipe: Path
-    stated: Mapping[str, str]
+    stated: tuple[PaperPoint, ...]
     ours: Callable[[RoiRecipe], Mapping[str, str]]
+    by_data: Mapping[str, str]
     model_name: Callable[[Member], str]
 
     @property
@@ -51,10 +61,13 @@ class Protocol:
         """The file of a recipe: `paper`, `cpu`, or any other; None: what fits the device."""
         return self.recipes.of(config, device)
 
-    def differences(self, recipe: RoiRecipe) -> list[tuple[str, str, str]]:
+    def points(self, recipe: RoiRecipe) -> tuple[ProtocolPoint, ...]:
+        """The paper's points beside what the recipe does."""
+        return beside(self.stated, self.ours(recipe), self.by_data)
+
+    def differences(self, recipe: RoiRecipe) -> list[RecipeDifference]:
         """(topic, paper, recipe) of every topic that the recipe handles otherwise."""
-        ours = self.ours(recipe)
-        return [(t, text, ours[t]) for t, text in self.stated.items() if ours[t] != text]
+        return differences(self.points(recipe))
 
     def table(self, recipe: RoiRecipe) -> Table:
         """The differences to be printed."""
@@ -76,6 +89,24 @@ def description_of(recipe: RoiRecipe) -> dict[str, str]:
     average = "; averaged weights" if how.average else ""
     return {
         "input": f"{recipe.input.size} × {recipe.input.size} px",
+        "pixel pitch": f"{recipe.input.spacing_mm:g} mm in the plane of the breast, resampled",
+        "grey levels": "relative to the region's own tissue (`cadnode.imaging.roi_chain`), then "
+        "less ImageNet's mean and over its SD",
+        "augmentation, when": "drawn again in each epoch, which shows each ROI as often",
+        "edges of turned regions": "mirrored",
+        "first weights": "; ".join(dict.fromkeys(_first(s) for s in recipe.stages)),
+        "layers that learn": "; ".join(
+            dict.fromkeys(
+                f"all but {', '.join(s.frozen)}" if s.frozen else "all" for s in recipe.stages
+            )
+        ),
+        "epochs": ", then ".join(f"{s.epochs} at most" for s in recipe.stages),
+        "weights of the classes": "none",
+        "output": "the network's softmax"
+        if not recipe.export.calibrated
+        else "softmax, calibrated on the validation part",
+        "cut-off chosen on": "the validation part",
+        "intervals": "AUC by DeLong or by bootstrap over women, shares by Wilson or by GEE",
         "augmentation": f"{change.copies}-fold: {flips}rotation {turns}, "
         f"translation ±{change.translation_px} px{grey}",
         "optimizer": f"{kind} {how.weight_decay:g}, β 0.9/0.999{average}",
@@ -94,6 +125,13 @@ def description_of(recipe: RoiRecipe) -> dict[str, str]:
             for s in recipe.stages
         ),
     }
+
+
+def _first(stage: Stage) -> str:
+    if stage.init == "previous" and stage.classifier == "kept":
+        return "the stage's before"
+    start = "the stage's before" if stage.init == "previous" else _start(stage.init)
+    return f"{start}, a new classifier at random" if stage.init != "scratch" else "at random"
 
 
 def _rate(stage: Stage) -> str:

@@ -18,8 +18,9 @@ from cadnode.models.weights import pack, unpack
 from cadnode.networks.cnn import RoiNetwork
 from cadnode_training.data.rois import RoiSet
 from cadnode_training.engine.checkpoint import STAGE_WEIGHTS
-from cadnode_training.engine.loop import Training, TrainingPlan, in_batches, seed_everything
+from cadnode_training.engine.loop import Training, in_batches, seed_everything
 from cadnode_training.engine.machine import Machine
+from cadnode_training.engine.plan import TrainingPlan
 from cadnode_training.papers.roi_cnn import attention
 from cadnode_training.papers.roi_cnn.augment import centre
 from cadnode_training.papers.roi_cnn.batches import RoiBatch, RoiBatches
@@ -147,14 +148,6 @@ class RoiTraining(Training):
         drawn = hash((self.data.seed, trainer.state.epoch)) + self.machine.rank  # type: ignore[attr-defined]
         torch.manual_seed(drawn & 0x7FFFFFFF)
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        """The weights' exponential average, or the weights themselves."""
-        if self.recipe.optimizer.average:
-            super()._update_average()
-        else:
-            self.average.load_state_dict(self.network.state_dict())
-
 
 def _optimizer(network: nn.Module, recipe: RoiRecipe) -> torch.optim.Optimizer:
     """Adam with β 0.9 and 0.999 (Kang 2021), its decay as L2 penalty or apart."""
@@ -203,6 +196,7 @@ def _plan(
         forward=attention.with_evidence if stage.attention else _logits,
         clip=recipe.optimizer.clip,
         amp=recipe.optimizer.amp,
+        average=recipe.optimizer.average,
         stop_on="val_loss",
     )
 

@@ -21,7 +21,7 @@ from cadnode_training.engine.machine import Machine, started
 from cadnode_training.engine.provenance import Provenance
 from cadnode_training.engine.recipe import CPU
 from cadnode_training.papers.roi_cnn import config as recipes
-from cadnode_training.papers.roi_cnn import export
+from cadnode_training.papers.roi_cnn import export, joint
 from cadnode_training.papers.roi_cnn.config import (
     IMAGENET,
     PREVIOUS,
@@ -30,6 +30,7 @@ from cadnode_training.papers.roi_cnn.config import (
     RoiRecipe,
     Stage,
 )
+from cadnode_training.papers.roi_cnn.export import ExportedMember
 from cadnode_training.papers.roi_cnn.protocol import Protocol
 from cadnode_training.papers.roi_cnn.sources import Sources
 from cadnode_training.papers.roi_cnn.stage import StageData, head_for, is_own, learn, take_over
@@ -80,20 +81,27 @@ def run(
             seed=seed,
             trained_on=datetime.now(UTC).date(),
         )  # fmt: skip
-        models = []
+        members_done: list[ExportedMember] = []
         for member in recipe.members:
+            lacking: list[str] = []
             network = _through_stages(
                 member, recipe, sources, out, seed=seed, resume=resume, quiet=quiet,
-                machine=machine,
+                machine=machine, lacking=lacking,
             )  # fmt: skip
             if machine.first:
                 *earlier, last = recipe.stages
                 parts = {part: sources.part(last, part) for part in PARTS}
                 seen = [sources.part(stage, part) for stage in earlier for part in PARTS[:2]]
-                models.append(
-                    export.write(protocol, member, recipe, network, parts, out, origin, seen)
+                members_done.append(
+                    export.write(
+                        protocol, member, recipe, network, parts, out, origin, seen, lacking
+                    )
                 )
-    return {"models": models}
+    together = joint.measured(members_done, parts) if members_done else {}
+    return {
+        "models": [one.result for one in members_done],
+        "protocol": [point.as_dict() for point in protocol.points(recipe)],
+    } | ({"ensemble": together} if together else {})
 
 
 def chosen(
@@ -119,7 +127,7 @@ def chosen(
 
 def _through_stages(
     member: Member, recipe: RoiRecipe, sources: Sources, out: Path, *, seed: int, resume: bool,
-    quiet: bool, machine: Machine,
+    quiet: bool, machine: Machine, lacking: list[str],
 ) -> RoiNetwork:  # fmt: skip
     """The member's network with the weights that the last stage ended with."""
     console, before = terminal.console(stderr=True, quiet=quiet), None
@@ -127,7 +135,7 @@ def _through_stages(
         seed_everything(seed + member.seed + 1000 * number)
         folder = out / f"{member.network}-{member.seed}" / f"{number}-{stage.name}"
         console.print(f"{member.network}: stage {number} of {len(recipe.stages)}, {stage.name}")
-        network = _start(member, stage, before, console)
+        network = _start(member, stage, before, console, lacking)
         data = machine.in_turn(partial(_data, sources, stage))
         before = learn(
             network, stage, member, recipe, data, folder,
@@ -146,11 +154,15 @@ def _data(sources: Sources, stage: Stage) -> StageData:
 
 
 def _start(
-    member: Member, stage: Stage, before: Path | None, console: Console | None = None
-) -> RoiNetwork:
-    """The network as a stage starts: the weights of `init`, a classifier at random."""
+    member: Member, stage: Stage, before: Path | None, console: Console | None = None,
+    lacking: list[str] | None = None,
+) -> RoiNetwork:  # fmt: skip
+    """The network as a stage starts: the weights of `init`, a classifier at random.
+
+    Where ImageNet's weights cannot be fetched, `lacking` gets a sentence for the card.
+    """
     imagenet = _imagenet(member, stage)
-    network = _built(member, imagenet, console or terminal.console(stderr=True))
+    network = _built(member, imagenet, console or terminal.console(stderr=True), lacking)
     if stage.task != "malignancy":
         head_for(network, task(stage.task).outputs)
     if imagenet is False and stage.init != SCRATCH:
@@ -159,7 +171,9 @@ def _start(
     return network
 
 
-def _built(member: Member, imagenet: bool | Path, console: Console) -> RoiNetwork:
+def _built(
+    member: Member, imagenet: bool | Path, console: Console, lacking: list[str] | None
+) -> RoiNetwork:
     """The network, from scratch where ImageNet's weights cannot be fetched.
 
     Choice: a line instead of an error, because a machine in a hospital has no internet; `--init`
@@ -175,6 +189,8 @@ def _built(member: Member, imagenet: bool | Path, console: Console) -> RoiNetwor
         f"{member.network}: ImageNet's weights cannot be fetched, it starts from scratch "
         "(--init FILE takes them from a file)"
     )
+    if lacking is not None:
+        lacking.append("first weights: at random, because ImageNet's could not be fetched")
     return build(config)
 
 

@@ -51,6 +51,8 @@ class AutoencoderRecipe:
         Networks that are trained beside each other from different weights, and averaged.
     batch
         Regions at a time.
+    stellate
+        Whether twelve features of lines that run towards a mass are read beside the paper's 26.
     """
 
     masked: float = 0.2
@@ -64,6 +66,7 @@ class AutoencoderRecipe:
     cosine: bool = True
     members: int = 5
     batch: int = 64
+    stellate: bool = True
 
     def with_epochs(self, epochs: int) -> "AutoencoderRecipe":
         """The recipe with so many epochs of fine-tuning, everything else in proportion."""

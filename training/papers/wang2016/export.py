@@ -18,6 +18,7 @@ from cadnode_training.engine.provenance import Provenance
 from cadnode_training.papers.wang2016 import measure
 from cadnode_training.papers.wang2016.fitting import FittedClassifiers
 from cadnode_training.papers.wang2016.table import FeatureTable, joined
+from cadnode_training.statistics.curves import single_features
 
 Floats = NDArray[np.float64]
 Tables = Mapping[Part, Sequence[FeatureTable]]
@@ -97,6 +98,7 @@ def write(
     *,
     held: Held | None = None,
     elsewhere: Mapping[str, Sequence[str]] | None = None,
+    differences: Sequence[str] = (),
 ) -> Path:
     """Write `out/wang2016-SCENARIO/VERSION`; returns the folder.
 
@@ -114,6 +116,8 @@ def write(
         What calibrated the model, where that is not the validation part.
     elsewhere
         Keys under which other data sets know a woman, by her own: she counts as seen there too.
+    differences
+        To the paper's protocol, a sentence each.
     """
     held = held or _validation(fitted, tables)
     config = fitted.network.config
@@ -149,6 +153,7 @@ def write(
         seed=origin.seed,
         command=origin.command,
         trained_on=origin.trained_on,
+        differences=tuple(differences),
         scenario=scenario,
         features=held.table.features,
         architecture=config,
@@ -235,7 +240,13 @@ def numbers(
     test: FeatureTable,
     thresholds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """The test part's table, as in the paper's Tables 2 to 4."""
+    """The test part's table, as in the paper's Tables 2 to 4, and features alone (Fig. 4)."""
     rows = measure.rows(scenario, test, fitted.probabilities(test.values), thresholds)
     reached = next(row["auc"] for row in rows if row["classifier"] == "sae")
-    return {"data": f"{test.name}, test part", "rows": rows} | measure.best_possible(test, reached)
+    columns = {name: test.values[:, i] for i, name in enumerate(test.features)}
+    singly = single_features(test.malignant, columns)
+    return {
+        "data": f"{test.name}, test part",
+        "rows": rows,
+        "single_features": [{"feature": n} | one.as_dict() for n, (one, _, _) in singly.items()],
+    } | measure.best_possible(test, reached)

@@ -11,6 +11,8 @@ import numpy as np
 from rich.console import Console
 
 from cadnode import terminal
+from cadnode.detect.features import FEATURE_NAMES
+from cadnode.detect.features.stellate import STELLATE_FEATURES
 from cadnode.errors import DataError, SettingsError
 from cadnode.models import operating_point
 from cadnode.models.card import Metric, Scenario
@@ -23,6 +25,7 @@ from cadnode_training.engine.loop import seed_everything
 from cadnode_training.engine.machine import Machine
 from cadnode_training.engine.phase_loop import Kept
 from cadnode_training.engine.preview import Count, Preview, PreviewPhase, table_of
+from cadnode_training.engine.protocol import differences, sentences
 from cadnode_training.engine.provenance import Provenance
 from cadnode_training.papers.wang2016 import config as recipes
 from cadnode_training.papers.wang2016 import crossing, export, fitting, measure, phantom_regions
@@ -103,13 +106,14 @@ def run(
         recipe = recipe.with_epochs(epochs)
     recipe = _checked(recipe or recipes.load(config, epochs), folds)
     console = terminal.console(stderr=True, quiet=quiet)
-    console.print(table_of(recipes.differences(recipe, chosen, folds), "Wang 2016"))
+    points = recipes.protocol(recipe, chosen, folds)
+    console.print(table_of(differences(points), "Wang 2016"))
     words = [chosen, str(folds), *texts, *(["all women"] if all_women else [])]
     claim(out, recipe, words, seed, resume=resume)
     if not resume:
         shutil.rmtree(out / STATES, ignore_errors=True)
     seed_everything(seed)
-    tables = _tables(texts, chosen, out, quiet=quiet)
+    tables = _tables(texts, chosen, out, quiet=quiet, stellate=recipe.stellate)
     kept = Kept(out / STATES, _EVERY, machine.alone())
     if all_women:
         tables = _all_train(tables)
@@ -141,6 +145,7 @@ def run(
                 out,
                 origin,
                 held=held,
+                differences=sentences(points),
                 elsewhere={k: v for t in texts for k, v in sources.names_elsewhere(t).items()},
             )
         ),
@@ -150,7 +155,7 @@ def run(
         "cross_validation_accuracy": crossed[0].accuracy() if crossed else {},
         "test": _tested(chosen, fitted, tables),
     }
-    return {"models": [model]}
+    return {"models": [model], "protocol": [point.as_dict() for point in points]}
 
 
 def preview(
@@ -167,6 +172,7 @@ def preview(
     machine = (machine or Machine.here()).small()
     chosen = sources.scenario_of(scenario)
     recipe = _checked(recipes.load(config, epochs), folds)
+    points = recipes.protocol(recipe, chosen, folds)
     counts = tuple(count for text in _texts(data) for count in _counts(text, chosen))
     n = sum(sum(c.classes.values()) for c in counts if c.part == "train")
     steps = -(-n // recipe.batch)
@@ -186,7 +192,8 @@ def preview(
         system="wang2016",
         recipe=recipes.RECIPES.of(config).name,
         counts=counts,
-        differences=tuple(recipes.differences(recipe, chosen, folds)),
+        differences=tuple(differences(points)),
+        protocol=points,
         phases=tuple(phases),
         writes=(f"{out}/wang2016-{chosen}/ (card, weights)", f"{out}/features/", f"{out}/states/"),
         machine=machine,
@@ -205,10 +212,17 @@ def _checked(recipe: AutoencoderRecipe, folds: int) -> AutoencoderRecipe:
 
 
 def _tables(
-    texts: Sequence[str], scenario: Scenario, out: Path, *, quiet: bool
+    texts: Sequence[str], scenario: Scenario, out: Path, *, quiet: bool, stellate: bool
 ) -> dict[Part, Sequence[FeatureTable]]:
+    beyond = () if stellate else STELLATE_FEATURES
+    names = [name for name in FEATURE_NAMES[scenario] if name not in beyond]
     return {
-        part: sources.part_tables(",".join(texts), scenario, part, out / "features", quiet=quiet)
+        part: [
+            table.columns(names)
+            for table in sources.part_tables(
+                ",".join(texts), scenario, part, out / "features", quiet=quiet
+            )
+        ]
         for part in PARTS
     }
 
