@@ -61,7 +61,7 @@ def test_a_study_that_waits_says_for_what_and_what_comes_next(place: Place) -> N
     way = way_of(place)
     assert (way.arrivals[0].who, way.n_images) == ("MODALITY", 1)
     assert way.waiting.startswith("waiting for LCC")
-    assert way.coming[0].startswith("Waiting for LCC")
+    assert way.coming[0].startswith("waiting for LCC")
     assert (way.readings, way.deliveries) == ((), ())
     (one,) = way.attempts
     assert (one.what, one.word, one.n) == ("receive", "done", 1)
