@@ -116,7 +116,7 @@ class _Unreadable(Exception):
     """The head of an answer makes no sense."""
 
 
-class Peer:
+class PeerSession:
     """A session with a peer; `connected` gives it."""
 
     def __init__(self, values: HttpPeerValues, session: requests.Session) -> None:
@@ -197,7 +197,9 @@ class Peer:
 
 
 @contextmanager
-def connected(values: HttpPeerValues, credentials: Credentials | None = None) -> Iterator[Peer]:
+def connected(
+    values: HttpPeerValues, credentials: Credentials | None = None
+) -> Iterator[PeerSession]:
     """A session with a peer, closed at the end of the block.
 
     `credentials` take the place of those in the files that `values` name.
@@ -215,13 +217,13 @@ def connected(values: HttpPeerValues, credentials: Credentials | None = None) ->
         session.mount("http://", HTTPAdapter(max_retries=retries))
         if values.follows_redirects or values.url.startswith("https:"):
             session.mount("https://", _TlsAdapter(_trusted(values), retries))
-        yield Peer(values, session)
+        yield PeerSession(values, session)
 
 
 def body_of(
     response: Response, name: str, at_most: int = ANSWER_BYTES, timeout_s: float = _TIMEOUT_S
 ) -> bytes:
-    """As `Peer.body_of`."""
+    """As `PeerSession.body_of`."""
     body, until = bytearray(), time.monotonic() + ANSWER_TIMES_TIMEOUT * timeout_s
     for block in _as_they_come(response):
         body += block

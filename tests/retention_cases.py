@@ -16,7 +16,7 @@ from cadnode.node.heartbeat import Pulse
 from cadnode.node.jobs import DeliveryStatus, Job, JobsUnavailable
 from cadnode.node.poison import Casualties
 from cadnode.node.retention import Due, Retention
-from cadnode.node.retention_rules import Kept, Part
+from cadnode.node.retention_rules import KeptBecause, Part
 from cadnode.node.sweep import Sweep
 from cadnode.node.worker_steps import WorkerSteps
 from cadnode.receive.spool import Spool, StoredInstance
@@ -134,7 +134,7 @@ class Place:
         retention = self.retention()
         return list(retention.due(time.time() + days * DAY, may_go=retention.remove))
 
-    def verdicts(self, days: float) -> list[tuple[Part, Kept | None]]:
+    def verdicts(self, days: float) -> list[tuple[Part, KeptBecause | None]]:
         jobs: Any = self.jobs
         retention = Retention(self.settings, self.spool, jobs)
         retention.account.refresh()

@@ -14,8 +14,8 @@ from ipaddress import ip_address
 from typing import Final
 from xml.etree import ElementTree as Xml
 
-from cadnode.audit.entry import Entry, Remark, RemarkKind
-from cadnode.audit.event import Action, Actor, ActorKind, Event, Outcome
+from cadnode.audit.entry import Remark, RemarkKind, TrailEntry
+from cadnode.audit.event import Action, Actor, ActorKind, Event, EventOutcome
 
 OWN_CODES: Final = "99CADNODE"  # private coding schemes begin with 99 (PS3.16 8.2)
 STUDY_KEY: Final = ("study-key", OWN_CODES, "Study key (hash of the Study Instance UID)")
@@ -90,18 +90,22 @@ _MESSAGES: Final[dict[Action, _Message]] = {
     ),
 }
 _OF_THE_TRAIL: Final = _Message(_ALERT, "E", _dcm("110133", "Audit Recording Stopped"))
-_INDICATORS: Final = {Outcome.SUCCESS: "0", Outcome.FAILURE: "4", Outcome.SERIOUS: "8"}
+_INDICATORS: Final = {
+    EventOutcome.SUCCESS: "0",
+    EventOutcome.FAILURE: "4",
+    EventOutcome.SERIOUS: "8",
+}
 _GOOD_REMARKS: Final = (RemarkKind.REMOVED, RemarkKind.CLOCK)
 
 
-def audit_message(entry: Entry) -> bytes:
+def audit_message(entry: TrailEntry) -> bytes:
     """The message, XML in UTF-8."""
     said = entry.said
     root = Xml.Element("AuditMessage")
     if isinstance(said, Remark):
         message, event = _OF_THE_TRAIL, Event(
             Action.STARTED,
-            Outcome.SUCCESS if said.kind in _GOOD_REMARKS else Outcome.SERIOUS,
+            EventOutcome.SUCCESS if said.kind in _GOOD_REMARKS else EventOutcome.SERIOUS,
             Actor(ActorKind.NODE, "audit trail"),
             detail=" ".join(filter(None, (said.kind.value, str(said.count), said.detail))),
         )  # fmt: skip
@@ -118,7 +122,7 @@ def audit_message(entry: Entry) -> bytes:
 
 
 def _identification(
-    root: Xml.Element, entry: Entry, event: Event, message: _Message, word: str
+    root: Xml.Element, entry: TrailEntry, event: Event, message: _Message, word: str
 ) -> None:
     made = Xml.SubElement(
         root, "EventIdentification", EventActionCode=message.do, EventDateTime=entry.at,
@@ -132,7 +136,7 @@ def _identification(
         Xml.SubElement(made, "EventOutcomeDescription").text = _text(event.detail)
 
 
-def _participants(root: Xml.Element, entry: Entry, event: Event, message: _Message) -> None:
+def _participants(root: Xml.Element, entry: TrailEntry, event: Event, message: _Message) -> None:
     actor = event.actor
     if actor.kind is not ActorKind.NODE:
         made = _participant(root, actor.name, actor.address, is_ae=actor.kind is ActorKind.PEER,
@@ -171,7 +175,7 @@ def _participant(
     return made
 
 
-def _objects(root: Xml.Element, entry: Entry, event: Event) -> None:
+def _objects(root: Xml.Element, entry: TrailEntry, event: Event) -> None:
     """The study; and the line of the trail, so that the copy elsewhere proves the one here."""
     if event.study is not None:
         made = Xml.SubElement(

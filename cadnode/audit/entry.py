@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from cadnode.audit.event import Action, Actor, ActorKind, Event, Outcome
+from cadnode.audit.event import Action, Actor, ActorKind, Event, EventOutcome
 
 GENESIS: Final = "0" * 64  # the hash before the first line
 _LONGEST: Final = 200  # characters of a field
@@ -44,7 +44,7 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TrailEntry:
     """A line. `at` is UTC as `timestamp` writes it; `node` is the AE title that wrote it."""
 
     sequence: int
@@ -80,11 +80,11 @@ def seconds(at: str) -> float:
     return datetime.strptime(at, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC).timestamp()
 
 
-def parsed(line: bytes) -> Entry | None:
+def parsed(line: bytes) -> TrailEntry | None:
     """The entry of a line; None: it is none, or is not written as this node writes."""
     try:
         found = json.loads(line)
-        entry = Entry(
+        entry = TrailEntry(
             int(found["sequence"]), str(found["at"]), str(found["node"]), str(found["version"]),
             _said(found), str(found["hash"]),
         )  # fmt: skip
@@ -127,6 +127,6 @@ def _said(found: dict[str, Any]) -> Event | Remark:
         return Remark(RemarkKind(found["remark"]), int(found["count"]), detail, end)
     actor = {**found["actor"], "kind": ActorKind(found["actor"]["kind"])}
     return Event(
-        Action(found["action"]), Outcome(found["outcome"]), Actor(**actor),
+        Action(found["action"]), EventOutcome(found["outcome"]), Actor(**actor),
         found.get("study"), found.get("peer"), found.get("detail"),
     )  # fmt: skip

@@ -42,7 +42,7 @@ class Action(StrEnum):
     STOPPED = "node stopped"
 
 
-class Outcome(StrEnum):
+class EventOutcome(StrEnum):
     """How it ended (the event outcome indicators 0, 4 and 8 of DICOM PS3.15 A.5.1)."""
 
     SUCCESS = "success"
@@ -75,7 +75,7 @@ class Event:
     """One act. `study` is a key, `peer` a configured name, `detail` a code from our own code."""
 
     action: Action
-    outcome: Outcome
+    outcome: EventOutcome
     actor: Actor
     study: str | None = None
     peer: str | None = None

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cadnode.audit.entry import GENESIS, Entry, parsed
+from cadnode.audit.entry import GENESIS, TrailEntry, parsed
 
 FOLDER: Final = "audit"
 LOCK: Final = "lock"
@@ -38,7 +38,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostEvents:
     """Events that could not be written: `waiting` stand in no line yet; `at` (epoch, s): last."""
 
     waiting: int = 0
@@ -50,7 +50,7 @@ class End:
     """Where a trail ends: its newest file, its last whole line, and the bytes behind that line."""
 
     path: Path | None
-    last: Entry | None
+    last: TrailEntry | None
     n_cut_off: int
     ends_a_line: bool
 
@@ -105,21 +105,21 @@ def head_of(folder: Path) -> Head | None:
     return None
 
 
-def lost_of(folder: Path) -> Lost:
+def lost_of(folder: Path) -> LostEvents:
     """What `lost.json` says."""
     found = _read(folder / LOST)
     with suppress(*_WRONG):
-        return Lost(int(found["waiting"]), float(found["at"]))
-    return Lost()
+        return LostEvents(int(found["waiting"]), float(found["at"]))
+    return LostEvents()
 
 
-def written_in_place(descriptor: int, what: Head | Lost) -> None:
+def written_in_place(descriptor: int, what: Head | LostEvents) -> None:
     """Write a small file over itself: it needs no room on a disk. Raises `OSError`."""
     text = json.dumps(asdict(what)).ljust(_FIXED - 1) + "\n"
     os.pwrite(descriptor, text.encode(), 0)
 
 
-def entries(folder: Path, after: Position | None = None) -> Iterator[tuple[Entry, Position]]:
+def entries(folder: Path, after: Position | None = None) -> Iterator[tuple[TrailEntry, Position]]:
     """Each whole line that follows a position, with its own; what is no line is left out.
 
     Raises

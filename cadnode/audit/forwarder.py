@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from cadnode.audit.entry import Entry, seconds
+from cadnode.audit.entry import TrailEntry, seconds
 from cadnode.audit.files import Position, end_of, entries
 from cadnode.audit.syslog import RepositoryAway
 from cadnode.files import write_whole
@@ -28,10 +28,10 @@ _LONGEST_PAUSE_S: Final = 60.0
 log = get_logger("audit")
 
 
-class Takes(Protocol):
+class TakesLines(Protocol):
     """Takes lines of the trail; raises `RepositoryAway` when it is not known whether it has."""
 
-    def send(self, entries: list[Entry]) -> None:
+    def send(self, entries: list[TrailEntry]) -> None:
         """Return when all of these have arrived."""
 
 
@@ -48,7 +48,7 @@ class Forwarder:
     """Follows one trail for one repository. One thread uses it."""
 
     def __init__(
-        self, folder: Path, repository: Takes, clock: Callable[[], float] = time.monotonic
+        self, folder: Path, repository: TakesLines, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._folder = folder
         self._repository = repository

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cadnode.audit.atna import audit_message
-from cadnode.audit.entry import Entry
+from cadnode.audit.entry import TrailEntry
 from cadnode.errors import CadnodeError, SettingsError
 from cadnode.settings.sections import AuditSection
 from cadnode.tls import Reloaded, client_context
@@ -37,19 +37,19 @@ class RepositoryAway(CadnodeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
+class SyslogSender:
     """The host and process that a syslog header names."""
 
     host: str
     process: str
 
     @staticmethod
-    def here() -> "Sender":
+    def here() -> "SyslogSender":
         """Of the process that asks, on its machine."""
-        return Sender(socket.gethostname() or "-", str(os.getpid()))
+        return SyslogSender(socket.gethostname() or "-", str(os.getpid()))
 
 
-def framed(entry: Entry, sender: Sender) -> bytes:
+def framed(entry: TrailEntry, sender: SyslogSender) -> bytes:
     """The line as a syslog message (RFC 5424 6), after its length (RFC 5425 4.3.1)."""
     names = " ".join(_printable(name, 48) for name in (sender.host, "cadnode", sender.process))
     header = f"<{_PRIORITY}>1 {entry.at} {names} {_MESSAGE_ID} - "
@@ -76,14 +76,14 @@ class Repository:
             raise SettingsError("audit.syslog_host names no repository")
         self._where = settings.syslog_host, settings.syslog_port
         self._contexts = Reloaded(settings.tls_files, client_context)
-        self._sender = Sender.here()
+        self._sender = SyslogSender.here()
 
     @property
     def problem(self) -> str:
         """Why older certificates are shown than the files hold; "" when they are not."""
         return self._contexts.problem
 
-    def send(self, entries: Sequence[Entry]) -> None:
+    def send(self, entries: Sequence[TrailEntry]) -> None:
         """Return when the repository has read all of these; none: whether it can be reached.
 
         Raises

@@ -17,9 +17,9 @@ from typing import Final
 
 from cadnode import __version__
 from cadnode.audit import files
-from cadnode.audit.entry import Entry, Remark, RemarkKind, seconds, timestamp
+from cadnode.audit.entry import Remark, RemarkKind, TrailEntry, seconds, timestamp
 from cadnode.audit.event import Event
-from cadnode.audit.files import End, Head, Lost
+from cadnode.audit.files import End, Head, LostEvents
 from cadnode.files import lock, sync_folder
 from cadnode.log import get_logger
 from cadnode.settings import Settings
@@ -125,7 +125,7 @@ class Trail:
         previous = head if head.sequence >= before.sequence else before
         lines = b"" if end.ends_a_line else b"\n"
         for one in (*remarks, said):
-            entry = Entry(previous.sequence + 1, at, self._node, __version__, one)
+            entry = TrailEntry(previous.sequence + 1, at, self._node, __version__, one)
             entry = replace(entry, hash=entry.hash_after(previous.hash))
             previous = Head(entry.sequence, entry.hash)
             lines += entry.line()
@@ -161,7 +161,7 @@ class Trail:
         self._in_place(files.HEAD, Head(), is_synced=True)
         return Head()
 
-    def _in_place(self, name: str, what: Head | Lost, *, is_synced: bool = False) -> None:
+    def _in_place(self, name: str, what: Head | LostEvents, *, is_synced: bool = False) -> None:
         descriptor = self._opened(name)
         try:
             files.written_in_place(descriptor, what)
@@ -191,7 +191,7 @@ class Trail:
         try:
             lock(descriptor)
             known = files.lost_of(self.folder)
-            now = Lost(max(0, known.waiting + by), known.at if at is None else at)
+            now = LostEvents(max(0, known.waiting + by), known.at if at is None else at)
             files.written_in_place(descriptor, now)
         except OSError:
             return False

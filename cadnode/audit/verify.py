@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cadnode.audit import files
-from cadnode.audit.entry import GENESIS, Entry, Remark, RemarkKind, parsed
+from cadnode.audit.entry import GENESIS, Remark, RemarkKind, TrailEntry, parsed
 from cadnode.audit.files import Head
 from cadnode.files import lock
 
@@ -29,7 +29,7 @@ class Broken:
 
 
 @dataclass(slots=True)
-class Verdict:
+class TrailVerdict:
     """What was found. `notes` are no tampering: what the trail says of itself, in words."""
 
     n_lines: int = 0
@@ -63,11 +63,11 @@ class _Line:
 
     file: str
     number: int
-    entry: Entry | None
+    entry: TrailEntry | None
     is_whole: bool
 
 
-def verify(folder: Path) -> Verdict:
+def verify(folder: Path) -> TrailVerdict:
     """Whether the trail in `folder` is whole, as it is at this moment.
 
     Raises
@@ -113,9 +113,9 @@ class _Walk:
     """One walk along the chain. One thread uses it."""
 
     def __init__(self) -> None:
-        self.verdict = Verdict()
-        self._previous: Entry | None = None
-        self._first: tuple[_Line, Entry] | None = None
+        self.verdict = TrailVerdict()
+        self._previous: TrailEntry | None = None
+        self._first: tuple[_Line, TrailEntry] | None = None
         self._ends: dict[int, str] = {}  # of removed months
         self._unread: _Line | None = None
 
@@ -131,7 +131,7 @@ class _Walk:
         self._count(line, entry)
         return True
 
-    def _problem(self, entry: Entry) -> str:
+    def _problem(self, entry: TrailEntry) -> str:
         remark = entry.said if isinstance(entry.said, Remark) else None
         previous = self._previous
         if self._unread is not None and (remark is None or remark.kind is not RemarkKind.CUT_OFF):
@@ -150,7 +150,7 @@ class _Walk:
             return "its time is before that of the line before it"
         return ""
 
-    def _count(self, line: _Line, entry: Entry) -> None:
+    def _count(self, line: _Line, entry: TrailEntry) -> None:
         found = self.verdict
         if self._previous is None:
             self._first, found.first, found.since = (line, entry), entry.sequence, entry.at
@@ -199,7 +199,7 @@ class _Walk:
         return False
 
 
-def _in_words(entry: Entry, remark: Remark) -> str:
+def _in_words(entry: TrailEntry, remark: Remark) -> str:
     words = {
         RemarkKind.LOST: f"{remark.count} events before it could not be written",
         RemarkKind.CUT_OFF: f"the line before it was cut off after {remark.count} bytes",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Act:
+class AuditedAct:
     """An act under way: `what` is added to its detail, `has_failed` makes it a failure."""
 
     detail: str
@@ -28,29 +28,29 @@ def acting(
     *,
     study: str | None = None,
     peer: str | None = None,
-) -> Iterator[Act]:
+) -> Iterator[AuditedAct]:
     """Within the block the act is done; then it is recorded, also where it raised.
 
     `detail` and what is added to it are words of ours, or names that the node knows.
     """
     from cadnode.audit.actors import this_user
-    from cadnode.audit.event import Event, Outcome
+    from cadnode.audit.event import Event, EventOutcome
     from cadnode.audit.trail import Trail
 
-    act = Act(detail)
+    act = AuditedAct(detail)
     try:
         yield act
     except BaseException:
         act.has_failed = True
         raise
     finally:
-        outcome = Outcome.FAILURE if act.has_failed else Outcome.SUCCESS
+        outcome = EventOutcome.FAILURE if act.has_failed else EventOutcome.SUCCESS
         words = " ".join(filter(None, (act.detail, act.what))) or None
         Trail.of(values).record(Event(action, outcome, this_user(), study, peer or None, words))
 
 
 @contextmanager
-def changing_models(values: settings.Settings, how: str) -> Iterator[Act]:
+def changing_models(values: settings.Settings, how: str) -> Iterator[AuditedAct]:
     """Within the block the node's models are changed."""
     from cadnode.audit.event import Action
 

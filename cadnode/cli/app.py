@@ -76,7 +76,7 @@ app.command()(report)
 app.command("log")(show_log)
 
 
-class Role(StrEnum):
+class ServeRole(StrEnum):
     """What `cadnode serve` runs in this process."""
 
     ALL = "all"
@@ -103,8 +103,9 @@ def root(
 def serve(
     config: ConfigFile = None,
     role: Annotated[
-        Role, typer.Option(help="one role in this process; [bold]all[/] starts and watches them")
-    ] = Role.ALL,
+        ServeRole,
+        typer.Option(help="one role in this process; [bold]all[/] starts and watches them"),
+    ] = ServeRole.ALL,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> None:
     """Run the node: DICOM listener, worker and HTTP side, each a process of its own.
@@ -122,12 +123,12 @@ def serve(
     places.folder(values.storage.folder, "storage.folder")
     values.storage.folder.mkdir(parents=True, exist_ok=True)
     if values.log.keep_mb:
-        own = "node" if role is Role.ALL else role.value
+        own = "node" if role is ServeRole.ALL else role.value
         also = LogWriter(
             values.storage.folder / log_files.FOLDER, own, int(values.log.keep_mb * 1e6)
         )
         log.configure(values.log.level, human=sys.stderr.isatty(), also=also)
-    if role is Role.ALL:
+    if role is ServeRole.ALL:
         from cadnode.node import supervise
 
         supervise.serve(config, values)
@@ -135,7 +136,9 @@ def serve(
         _run(role, values, config, supervised=supervised)
 
 
-def _run(role: Role, values: settings.Settings, config: Path | None, *, supervised: bool) -> None:
+def _run(
+    role: ServeRole, values: settings.Settings, config: Path | None, *, supervised: bool
+) -> None:
     """Run one role in this process.
 
     By hand it takes its part of the storage folder itself; a supervisor has it for its roles.
@@ -149,11 +152,11 @@ def _run(role: Role, values: settings.Settings, config: Path | None, *, supervis
         role_status.present(storage, role.value),
         heartbeat.beating(storage, role.value) as pulse,
     ):
-        if role is Role.LISTENER:
+        if role is ServeRole.LISTENER:
             from cadnode.node import listener
 
             listener.run(values, pulse, supervised=supervised)
-        elif role is Role.WEB:
+        elif role is ServeRole.WEB:
             from cadnode.node import web_server
 
             web_server.run(values, pulse, supervised=supervised, config=config)
@@ -254,7 +257,7 @@ def send(
 
     peer = send_command.parse_peer(to, calling)
     files, left_out = send_command.sift(send_command.dicom_files(paths), own=own)
-    sent, refused = 0, list[send_command.LeftOut]()
+    sent, refused = 0, list[send_command.NotSent]()
     if files and not dry_run:
         with counting_progress(err, "sending", len(files), quiet=as_json) as advance:
             sent, refused = send_command.send_files(files, peer, advance)

@@ -19,7 +19,7 @@ from cadnode.errors import SettingsError
 from cadnode.terminal import styled
 
 if TYPE_CHECKING:
-    from cadnode.audit.entry import Entry
+    from cadnode.audit.entry import TrailEntry
     from cadnode.audit.files import Position
 
 audit_app = typer.Typer(
@@ -111,7 +111,7 @@ class _Filter:
         self._actor = actor
         self._action = action
 
-    def passes(self, entry: "Entry") -> bool:
+    def passes(self, entry: "TrailEntry") -> bool:
         """Whether a line is shown."""
         from cadnode.audit.entry import Remark
 
@@ -129,7 +129,7 @@ class _Filter:
 
 def _read(
     folder: Path, after: "Position | None", chosen: _Filter
-) -> "tuple[Position | None, list[Entry]]":
+) -> "tuple[Position | None, list[TrailEntry]]":
     """Where the lines end that are there now, and those that pass."""
     from cadnode.audit.files import entries
 
@@ -144,7 +144,7 @@ def _read(
     return last, found
 
 
-def _print(found: "Iterable[Entry]", *, as_json: bool, with_head: bool = True) -> None:
+def _print(found: "Iterable[TrailEntry]", *, as_json: bool, with_head: bool = True) -> None:
     if as_json:
         for entry in found:
             sys.stdout.write(json.dumps(entry.as_dict()) + "\n")
@@ -162,7 +162,7 @@ def _print(found: "Iterable[Entry]", *, as_json: bool, with_head: bool = True) -
         out.print("Nothing.")
 
 
-def _row(entry: "Entry") -> Iterator[Text]:
+def _row(entry: "TrailEntry") -> Iterator[Text]:
     from cadnode.audit.entry import Remark
 
     said, when = entry.said, entry.at[:19].replace("T", " ")

@@ -17,7 +17,7 @@ deliveries_app = typer.Typer(
 )
 
 
-class Wanted(StrEnum):
+class WantedDeliveries(StrEnum):
     """Which deliveries are listed."""
 
     UNDELIVERED = "undelivered"
@@ -39,12 +39,12 @@ def deliveries() -> None:
 @command
 def list_(
     state: Annotated[
-        Wanted,
+        WantedDeliveries,
         typer.Option(
             help="[bold]undelivered[/]: all that wait, were refused or were given up; "
             "[bold]awaiting_commitment[/]: stored, and not confirmed yet"
         ),
-    ] = Wanted.UNDELIVERED,
+    ] = WantedDeliveries.UNDELIVERED,
     to: Annotated[str, typer.Option("--to", metavar="DEST", help="only this destination's")] = "",
     older_than_h: Annotated[
         float, typer.Option("--older-than-h", min=0.0, metavar="HOURS", help="only older ones")
@@ -67,4 +67,4 @@ def list_(
     elif found:
         out.print(deliveries_table(found))
     else:
-        out.print("Everything is delivered." if state is Wanted.UNDELIVERED else "None.")
+        out.print("Everything is delivered." if state is WantedDeliveries.UNDELIVERED else "None.")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cadnode import settings
-from cadnode.cli.acts import Act, changing_models
+from cadnode.cli.acts import AuditedAct, changing_models
 from cadnode.cli.command import AsJson, ConfigFile, FailureReason, command, out, print_json
 from cadnode.terminal import styled
 
@@ -55,7 +55,7 @@ def remove(
     stores = model_overview.stores(values)
     shadows = shadow_set.resolve(stores.catalogue(), values.reading.shadow).versions
     by, why = model_overview.actor(datetime.now(UTC)), grounds(reason)
-    with nullcontext(Act("")) if dry_run else changing_models(values, "remove") as act:
+    with nullcontext(AuditedAct("")) if dry_run else changing_models(values, "remove") as act:
         size = removal.remove(stores, spec, by, shadows, why, dry_run=dry_run)
         act.what = spec
     if as_json:

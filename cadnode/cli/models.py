@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cadnode import settings
-from cadnode.cli.acts import Act, changing_models
+from cadnode.cli.acts import AuditedAct, changing_models
 from cadnode.cli.command import AsJson, ConfigFile, FailureReason, command, err, out, print_json
 from cadnode.cli.export import export
 from cadnode.cli.model_history import history, remove
@@ -17,7 +17,7 @@ from cadnode.cli.recalibrate import recalibrate
 from cadnode.cli.shadow import shadow_app
 
 if TYPE_CHECKING:
-    from cadnode.registry.history import Actor
+    from cadnode.registry.history import ChangeAuthor
     from cadnode.registry.installation import Added
 
 models_app = typer.Typer(
@@ -112,7 +112,7 @@ def add(
     from cadnode.registry.numbering import COUNT_UP, chosen
 
     values = settings.load(config)
-    recorded = nullcontext(Act("")) if dry_run else changing_models(values, "add")
+    recorded = nullcontext(AuditedAct("")) if dry_run else changing_models(values, "add")
     with recorded as act, err.status("examining …"):
         added = installation.add(
             path, model_overview.stores(values), _actor(), model_overview.examine,
@@ -286,7 +286,7 @@ def verify(
         raise typer.Exit(_DAMAGED)
 
 
-def _actor() -> "Actor":
+def _actor() -> "ChangeAuthor":
     from cadnode.node import model_overview
 
     return model_overview.actor(datetime.now(UTC))

@@ -16,7 +16,7 @@ LOOK_S = 60.0  # for which a command looks at studies that are not listed yet
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NodePlace:
     """The node's studies and deliveries, as its folders and its job database have them."""
 
     values: settings.Settings
@@ -26,7 +26,7 @@ class Place:
 
 
 @contextmanager
-def opened(values: settings.Settings) -> Iterator[Place]:
+def opened(values: settings.Settings) -> Iterator[NodePlace]:
     """The node of these settings, running or not."""
     from cadnode.errors import CadnodeError
     from cadnode.node.jobs import JobLookup
@@ -40,7 +40,7 @@ def opened(values: settings.Settings) -> Iterator[Place]:
     desk = DeliveryDesk(values, progress)
     try:
         studies = Studies(values, open_spool(values), progress)
-        yield Place(values, studies, StudyQueue(values, studies, progress), desk)
+        yield NodePlace(values, studies, StudyQueue(values, studies, progress), desk)
     except Unavailable as error:
         raise CadnodeError(f"{error}: {error.hint}") from None
     finally:

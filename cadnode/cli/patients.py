@@ -183,7 +183,7 @@ def _opened(
     from datetime import UTC, datetime
 
     from cadnode.audit.actors import this_user
-    from cadnode.audit.event import Action, Event, Outcome
+    from cadnode.audit.event import Action, Event, EventOutcome
     from cadnode.audit.trail import Trail
     from cadnode.node.erasure.erasure import Erasure
     from cadnode.node.erasure.patient import WantedPatient
@@ -210,7 +210,7 @@ def _opened(
     trail = Trail.of(values)
 
     def told(study: str, clean: bool) -> None:
-        outcome = Outcome.SUCCESS if clean else Outcome.FAILURE
+        outcome = EventOutcome.SUCCESS if clean else EventOutcome.FAILURE
         trail.record(Event(Action.ERASED, outcome, this_user(), study))
 
     erasure = Erasure(values, spool, jobs, wanted, by=by, wait_s=wait_s, told=told)

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from cadnode import settings
-from cadnode.cli.acts import Act, changing_models
+from cadnode.cli.acts import AuditedAct, changing_models
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def recalibrate(
         named_ones=bool(specs), notify=lambda text: err.print(text, highlight=False, markup=False),
     )  # fmt: skip
     changes = not (dry_run or out_folder)
-    with changing_models(values, "recalibrate") if changes else nullcontext(Act("")) as act:
+    with changing_models(values, "recalibrate") if changes else nullcontext(AuditedAct("")) as act:
         folders = {} if dry_run else _written(done, stores, out_folder, now)
         act.what = " ".join(folders)
     rows = [fitting.as_dict(one, folders.get(one.card.name)) for one in done]

@@ -8,7 +8,7 @@ import typer
 
 from cadnode.cli.acts import acting
 from cadnode.cli.command import err, out, print_json
-from cadnode.cli.node_place import LOOK_S, Place
+from cadnode.cli.node_place import LOOK_S, NodePlace
 from cadnode.errors import SettingsError
 from cadnode.terminal import styled
 
@@ -57,7 +57,7 @@ class Narrowed:
 
 
 def chosen_of(
-    place: Place,
+    place: NodePlace,
     named: Sequence[str] | None,
     to: str,
     *,
@@ -81,7 +81,7 @@ def chosen_of(
     return [(one.study, one.destination) for one in found if one.state in ("refused", "given_up")]
 
 
-def _needing_you(place: Place, wanted: "StudyFilter") -> list[str]:
+def _needing_you(place: NodePlace, wanted: "StudyFilter") -> list[str]:
     """Keys of the studies that need somebody and fit, part by part."""
     if not place.queue.refresh(LOOK_S):
         err.print("Not every study could be looked at: ask again, or start the node.")
@@ -95,7 +95,7 @@ def _needing_you(place: Place, wanted: "StudyFilter") -> list[str]:
 
 
 def carry_out(
-    place: Place,
+    place: NodePlace,
     chosen: Sequence[tuple[str, str]],
     order: StudyOrder,
     *,

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from cadnode import settings
-from cadnode.cli.acts import Act, acting
+from cadnode.cli.acts import AuditedAct, acting
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
 from cadnode.errors import SettingsError
 from cadnode.identity import accounts, passwords, tokens, users
@@ -46,7 +46,7 @@ class _Accounts:
     people: dict[str, Account]
     programs: dict[str, Account]
 
-    def changing(self, how: str, name: str) -> AbstractContextManager[Act]:
+    def changing(self, how: str, name: str) -> AbstractContextManager[AuditedAct]:
         """Within the block somebody's account is changed: the audit trail has it."""
         from cadnode.audit.event import Action
 

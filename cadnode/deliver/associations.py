@@ -7,7 +7,7 @@ from pathlib import Path
 from pydicom.uid import UID
 from pynetdicom.dsutils import split_dataset
 
-from cadnode.deliver.outcome import Refused
+from cadnode.deliver.outcome import RefusedObject
 
 MOST_CONTEXTS = 128  # identifiers of presentation contexts are the odd numbers 1–255, PS3.8 9.3.2.2
 
@@ -25,11 +25,11 @@ class QueuedObject:
         return f"{UID(self.sop_class_uid).name} in {UID(self.transfer_syntax_uid).name}"
 
 
-def items_of(files: Sequence[Path]) -> tuple[list[QueuedObject], list[Refused]]:
+def items_of(files: Sequence[Path]) -> tuple[list[QueuedObject], list[RefusedObject]]:
     """Items of the files that are DICOM, and one refusal for each that is not."""
     found = [item_of(path) for path in files]
     items = [item for item in found if item is not None]
-    not_dicom = Refused("a file is not DICOM or cannot be read")
+    not_dicom = RefusedObject("a file is not DICOM or cannot be read")
     return items, [not_dicom] * (len(found) - len(items))
 
 

@@ -18,7 +18,7 @@ from cadnode.association_failures import AssociationFailure
 from cadnode.deliver.answers import NOT_ACCEPTED, of_failure
 from cadnode.deliver.associations import QueuedObject, items_of, plan
 from cadnode.deliver.held import PeerCopy, judged, sent
-from cadnode.deliver.outcome import Delivered, DeliveryOutcome, Refused, all_taken, outcome_of
+from cadnode.deliver.outcome import Delivered, DeliveryOutcome, RefusedObject, all_taken, outcome_of
 from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.deliver.query import CONTEXTS, copy_of
 from cadnode.deliver.transport import Transport
@@ -158,7 +158,7 @@ def send(
             for item in batch:
                 outcome = _send_one(assoc, item, destination)
                 if outcome.refusal:
-                    refusals.append(Refused(outcome.refusal, outcome.again))
+                    refusals.append(RefusedObject(outcome.refusal, outcome.again))
                     on_refusal(item.path, outcome.refusal)
                     continue
                 if outcome.is_duplicate:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cadnode.deliver.answers import of_http
-from cadnode.deliver.outcome import Delivered, Refused, all_taken
+from cadnode.deliver.outcome import Delivered, RefusedObject, all_taken
 from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.deliver.over_http import OverHttp, delivering
 from cadnode.errors import PassingRefusal, TransientDeliveryError
@@ -102,9 +102,9 @@ def check(destination: HttpPeerValues) -> str:
     return f"FHIR {version}{warning}"
 
 
-def _refused(state: str) -> Refused:
+def _refused(state: str) -> RefusedObject:
     status = int(state) if state.isdigit() else None
-    return Refused(f"answered {state}", of_http(status))
+    return RefusedObject(f"answered {state}", of_http(status))
 
 
 def _status(entry: Any) -> str:

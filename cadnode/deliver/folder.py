@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cadnode.deliver.answers import of_os_error
 from cadnode.deliver.held import ANOTHER, PeerCopy, compared, from_file, sent
-from cadnode.deliver.outcome import Delivered, Refused, all_taken
+from cadnode.deliver.outcome import Delivered, RefusedObject, all_taken
 from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.errors import DeliveryError, PermanentDeliveryError, not_taken
 from cadnode.files import make_folder, written_whole
@@ -63,7 +63,7 @@ def deliver(
         make_folder(folder)
         for file in files:
             if _is_anothers(folder / file.name, file):
-                refusals.append(Refused(ANOTHER))
+                refusals.append(RefusedObject(ANOTHER))
                 continue
             with file.open("rb") as read, written_whole(folder / file.name) as written:
                 shutil.copyfileobj(read, written, 1 << 20)

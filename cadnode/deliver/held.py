@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 
-from cadnode.deliver.outcome import Refused
+from cadnode.deliver.outcome import RefusedObject
 from cadnode.errors import PermanentDeliveryError
 from cadnode.exam.content import stated_input
 from cadnode.exam.dicom_file import read_attributes, tolerant
@@ -111,7 +111,7 @@ def worst(copies: Iterable[PeerCopy]) -> PeerCopy:
     return next((h for h in (PeerCopy.ANOTHER, PeerCopy.OURS) if h in found), PeerCopy.UNKNOWN)
 
 
-def judged(copies: Sequence[PeerCopy], destination: str) -> tuple[list[Refused], int]:
+def judged(copies: Sequence[PeerCopy], destination: str) -> tuple[list[RefusedObject], int]:
     """A refusal for each copy that is another object, and how many could not be compared.
 
     The latter are logged as a warning.
@@ -121,7 +121,7 @@ def judged(copies: Sequence[PeerCopy], destination: str) -> tuple[list[Refused],
         log.warning(
             "delivery_unverified", destination=destination, reason=UNVERIFIED, count=n_unverified
         )
-    return [Refused(ANOTHER) for copy in copies if copy is PeerCopy.ANOTHER], n_unverified
+    return [RefusedObject(ANOTHER) for copy in copies if copy is PeerCopy.ANOTHER], n_unverified
 
 
 def _contradicts(ours: Dataset, theirs: Dataset, *, stated_only: bool) -> bool:

@@ -16,11 +16,11 @@ from pydicom import Dataset
 
 from cadnode.deliver.answers import of_http
 from cadnode.deliver.held import ANOTHER, PeerCopy, compared, from_file, judged, sent, worst
-from cadnode.deliver.outcome import Delivered, Refused, all_taken
+from cadnode.deliver.outcome import Delivered, RefusedObject, all_taken
 from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.deliver.over_http import OverHttp, delivering
 from cadnode.errors import Again, PassingRefusal, PermanentDeliveryError
-from cadnode.http import HttpPeerValues, Peer
+from cadnode.http import HttpPeerValues, PeerSession
 from cadnode.limits import OWN_OBJECT_BYTES
 from cadnode.log import get_logger
 from cadnode.settings import Destination
@@ -65,14 +65,14 @@ def send(files: Sequence[Path], destination: HttpPeerValues) -> Delivered:
         It refuses some of the files, or holds another object under a file's UID, or it is no
         Orthanc.
     """
-    refusals: list[Refused] = []
+    refusals: list[RefusedObject] = []
     unseen: list[PeerCopy] = []
     with delivering(destination) as peer:
         version(peer)  # wrong credentials are noticed before megabytes are on their way
         for file in files:
             copy = _held(peer, file)
             if copy is PeerCopy.ANOTHER:
-                refusals.append(Refused(ANOTHER))
+                refusals.append(RefusedObject(ANOTHER))
                 continue
             status, refusal = _send_one(file, peer)
             if refusal is not None:
@@ -88,7 +88,7 @@ def send(files: Sequence[Path], destination: HttpPeerValues) -> Delivered:
     return all_taken(n_sent, 0, refusals, destination.name, n_unverified)
 
 
-def version(peer: Peer) -> str:
+def version(peer: PeerSession) -> str:
     """Version that the Orthanc states.
 
     Raises
@@ -110,12 +110,12 @@ def check(destination: HttpPeerValues) -> str:
         return f"Orthanc {version(peer)}"
 
 
-def _arrived(peer: Peer, file: Path) -> PeerCopy:
+def _arrived(peer: PeerSession, file: Path) -> PeerCopy:
     """What the Orthanc holds of a file that it did not have when it was asked before."""
     return _held(peer, file) or PeerCopy.UNKNOWN
 
 
-def _held(peer: Peer, file: Path) -> PeerCopy | None:
+def _held(peer: PeerSession, file: Path) -> PeerCopy | None:
     """What the Orthanc holds under a file's SOP Instance UID; None when nothing.
 
     Version 1.12 and earlier: `POST /tools/lookup`, then the stored file itself.
@@ -141,7 +141,7 @@ def _instance(found: Any) -> str:
     return name if _NAME.fullmatch(name) else ""
 
 
-def _compared(peer: Peer, name: str, ours: Dataset) -> PeerCopy:
+def _compared(peer: PeerSession, name: str, ours: Dataset) -> PeerCopy:
     """Whether a stored instance is ours; unknown when it is not given out."""
     with peer.request("GET", f"/instances/{name}/file", also=_NO_ANSWER) as response:
         if response.status_code in _NO_ANSWER:
@@ -150,7 +150,7 @@ def _compared(peer: Peer, name: str, ours: Dataset) -> PeerCopy:
     return PeerCopy.UNKNOWN if theirs is None else compared(ours, theirs)
 
 
-def _send_one(file: Path, peer: Peer) -> tuple[str, Refused | None]:
+def _send_one(file: Path, peer: PeerSession) -> tuple[str, RefusedObject | None]:
     """The Orthanc's status of a file, and why it refuses it; None when it took it."""
     headers = {"Content-Type": "application/dicom", "Accept": "application/json"}
     with (
@@ -159,11 +159,11 @@ def _send_one(file: Path, peer: Peer) -> tuple[str, Refused | None]:
     ):
         if response.status_code in _REFUSED:
             refused = response.status_code
-            return "", Refused(f"answered {refused}", of_http(refused))
+            return "", RefusedObject(f"answered {refused}", of_http(refused))
         answer = peer.json_of(response)
     status = answer.get("Status") if isinstance(answer, dict) else None
     if status in _TAKEN:
         return str(status), None
     # Orthanc's own words only: what else an answer holds may be anything.
     words = "FilteredOut" if status == "FilteredOut" else "Failure"
-    return "", Refused(f"answered {words}", Again.SLOWLY)
+    return "", RefusedObject(f"answered {words}", Again.SLOWLY)

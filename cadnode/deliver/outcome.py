@@ -24,7 +24,7 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedObject:
     """One object that was not taken: why, and when it is to be tried again."""
 
     reason: str
@@ -62,7 +62,11 @@ def outcome_of(status: int | None, peer: str) -> DeliveryOutcome:
 
 
 def all_taken(
-    n_sent: int, n_warnings: int, refusals: Sequence[Refused], peer: str, n_unverified: int = 0
+    n_sent: int,
+    n_warnings: int,
+    refusals: Sequence[RefusedObject],
+    peer: str,
+    n_unverified: int = 0,
 ) -> Delivered:
     """What the peer took, when it refused none.
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from cadnode.deliver.answers import of_http
 from cadnode.errors import Again, not_taken
-from cadnode.http import ADVICE, HttpFailure, HttpPeerValues, Peer, connected
+from cadnode.http import ADVICE, HttpFailure, HttpPeerValues, PeerSession, connected
 from cadnode.settings import Destination
 
 
@@ -21,8 +21,8 @@ class OverHttp:
 
 
 @contextmanager
-def delivering(values: HttpPeerValues) -> Iterator[Peer]:
-    """A session with a destination; `Peer.request` and `Peer.get_json` talk to it.
+def delivering(values: HttpPeerValues) -> Iterator[PeerSession]:
+    """A session with a destination; `PeerSession.request` and `PeerSession.get_json` talk to it.
 
     Raises
     ------

@@ -15,11 +15,11 @@ from pydicom import Dataset
 
 from cadnode.deliver import held
 from cadnode.deliver.held import PeerCopy
-from cadnode.deliver.outcome import Delivered, Refused, all_taken, outcome_of
+from cadnode.deliver.outcome import Delivered, RefusedObject, all_taken, outcome_of
 from cadnode.deliver.outgoing import Outgoing, Takes
 from cadnode.deliver.over_http import OverHttp, delivering
 from cadnode.errors import TransientDeliveryError
-from cadnode.http import HttpFailure, HttpPeerValues, Peer
+from cadnode.http import HttpFailure, HttpPeerValues, PeerSession
 from cadnode.log import get_logger
 from cadnode.settings import Destination
 
@@ -126,7 +126,7 @@ def outcome(status: int, body: bytes, n_files: int, name: str) -> Delivered:
         The server refuses objects.
     """
     answer = _parsed(body)
-    refusals: list[Refused] = []
+    refusals: list[RefusedObject] = []
     n_sent = n_warnings = 0
     for item in answer.get(_STORED, []):
         n_sent += 1
@@ -135,7 +135,7 @@ def outcome(status: int, body: bytes, n_files: int, name: str) -> Delivered:
         reason = _number(item, _FAILURE_REASON)
         meant = outcome_of(0x0110 if reason is None else reason, name)
         if meant.refusal:
-            refusals.append(Refused(meant.refusal, meant.again))
+            refusals.append(RefusedObject(meant.refusal, meant.again))
         else:
             n_sent, n_warnings = n_sent + 1, n_warnings + 1
     if n_sent + len(refusals) < n_files:
@@ -152,13 +152,13 @@ def _duplicates(body: bytes) -> list[str]:
     return [_text(item, _INSTANCE) for item in duplicates]
 
 
-def _copies(peer: Peer, files: Sequence[Path], uids: Sequence[str]) -> list[PeerCopy]:
+def _copies(peer: PeerSession, files: Sequence[Path], uids: Sequence[str]) -> list[PeerCopy]:
     """What the server's copies of these instances are."""
     ours = {str(ds.get("SOPInstanceUID") or ""): ds for ds in map(held.sent, files) if uids}
     return [_copy(peer, ours[uid]) if uid in ours else PeerCopy.UNKNOWN for uid in uids]
 
 
-def _copy(peer: Peer, ours: Dataset) -> PeerCopy:
+def _copy(peer: PeerSession, ours: Dataset) -> PeerCopy:
     study, series, instance = (str(ours.get(k) or "") for k in _LEVELS)
     path = f"/studies/{quote(study)}/series/{quote(series)}/instances/{quote(instance)}/metadata"
     here = _asked(peer, path)
@@ -170,7 +170,7 @@ def _copy(peer: Peer, ours: Dataset) -> PeerCopy:
     return held.worst(held.compared_in_part(ours, ds) for ds in same)
 
 
-def _asked(peer: Peer, path: str, params: dict[str, str] | None = None) -> list[Dataset]:
+def _asked(peer: PeerSession, path: str, params: dict[str, str] | None = None) -> list[Dataset]:
     """The data sets of an answer in DICOM JSON; none where the server returns none.
 
     Raises

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cadnode.errors import DeliveryError
-from cadnode.http import Credentials, HttpFailure, HttpPeerValues, Peer, connected
+from cadnode.http import Credentials, HttpFailure, HttpPeerValues, PeerSession, connected
 from cadnode.receive import scp
 from cadnode.receive.spool import Spool
 
@@ -33,7 +33,7 @@ class Orthanc:
     dicom_port: int
     http_port: int
     pid: int
-    peer: Peer
+    peer: PeerSession
 
     def get(self, path: str) -> Any:
         """Parsed JSON of a GET, such as `get("/instances")`."""

@@ -11,7 +11,7 @@ from cadnode.detect import hotspots
 from cadnode.detect.calcifications import Grown, grow
 from cadnode.detect.certainty import cluster_certainty
 from cadnode.detect.description import describe
-from cadnode.detect.frame import Frame
+from cadnode.detect.frame import DetectionFrame
 from cadnode.detect.hotspots import Hotspot
 from cadnode.detect.patches import cut_patches
 from cadnode.detect.regions import Region
@@ -28,7 +28,7 @@ _HALO_MM: Final = 1.0
 _SAME: Final = 0.4
 
 
-def find_clusters(frame: Frame, detector: Detector | None, least: float) -> list[Region]:
+def find_clusters(frame: DetectionFrame, detector: Detector | None, least: float) -> list[Region]:
     """Clusters whose certainty is at least `least`."""
     specks = find_specks(frame.image, frame.valid, frame.spacing_mm)
     spots = hotspots.hotspots(frame, specks)
@@ -51,7 +51,7 @@ def find_clusters(frame: Frame, detector: Detector | None, least: float) -> list
     return regions
 
 
-def certainty_of(frame: Frame, spots: list[Hotspot], detector: Detector | None) -> Floats:
+def certainty_of(frame: DetectionFrame, spots: list[Hotspot], detector: Detector | None) -> Floats:
     """`(n,) float64 in [0, 1]`: by the learned filter, or by the statistics alone without one."""
     statistics = np.stack([s.statistics for s in spots])
     if detector is None:
@@ -64,7 +64,7 @@ def certainty_of(frame: Frame, spots: list[Hotspot], detector: Detector | None) 
     return detector.certainty(patches, statistics)
 
 
-def _region(frame: Frame, grown: Sequence[Grown], certainty: float) -> Region:
+def _region(frame: DetectionFrame, grown: Sequence[Grown], certainty: float) -> Region:
     """The cluster of these calcifications, in source pixels."""
     found = [_calcification(frame, one) for one in grown]
     peaks = np.array([one.peak for one in grown])
@@ -94,7 +94,7 @@ def elongation(pixels: NDArray[np.intp]) -> float:
     return float(np.sqrt(long / short))
 
 
-def _calcification(frame: Frame, one: Grown) -> Calcification:
+def _calcification(frame: DetectionFrame, one: Grown) -> Calcification:
     (row, col), area = frame.to_source(np.array([one.peak]))[0], len(one.pixels)
     area_mm2 = area * frame.spacing_mm**2
     return Calcification(
@@ -114,7 +114,7 @@ def _around(points: Floats, halo: float) -> Floats:
     return np.asarray(cv2.convexHull(cloud)[:, 0], np.float64)
 
 
-def _nipple(frame: Frame) -> Floats:
+def _nipple(frame: DetectionFrame) -> Floats:
     """The valid pixel that lies farthest from the chest wall: an estimate of the nipple."""
     cols = np.flatnonzero(frame.valid.any(0))
     col = int(cols[0] if frame.chest_right else cols[-1])

@@ -25,7 +25,7 @@ _DEEP_MM: Final = 20.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Frame:
+class DetectionFrame:
     """A crop of the source at the working pixel size.
 
     Parameters
@@ -86,7 +86,7 @@ def breast_frame(
     spacing_mm: float,
     laterality: Laterality = Laterality.LEFT,
     mask: Mask | None = None,
-) -> Frame | None:
+) -> DetectionFrame | None:
     """The breast of a view; None where none is seen.
 
     Parameters
@@ -117,7 +117,9 @@ def breast_frame(
     if valid.sum() < _LEAST_PIXELS:
         return None
     small = _filled(small, seen)
-    return Frame(small, valid, depth, work, crop, chest_wall_is_right(thumbnail, laterality))
+    return DetectionFrame(
+        small, valid, depth, work, crop, chest_wall_is_right(thumbnail, laterality)
+    )
 
 
 def image_at(image: FloatImage, crop: Box, spacing_mm: float) -> FloatImage:
@@ -157,10 +159,10 @@ def _filled(image: FloatImage, seen: BoolMask) -> FloatImage:
     return np.where(seen, image, around).astype(np.float32)
 
 
-def whole_frame(image: FloatImage, spacing_mm: float) -> Frame:
+def whole_frame(image: FloatImage, spacing_mm: float) -> DetectionFrame:
     """All of an image that shows nothing but breast, such as a region cut from a view."""
     crop = Box(0, 0, *image.shape)
     small = image_at(image, crop, spacing_mm)
     work = spacing_mm * image.shape[0] / small.shape[0]
     deep = np.full(small.shape, _DEEP_MM, np.float32)
-    return Frame(small, np.ones(small.shape, np.bool_), deep, work, crop)
+    return DetectionFrame(small, np.ones(small.shape, np.bool_), deep, work, crop)

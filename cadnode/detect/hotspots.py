@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cadnode.detect.frame import Frame
+from cadnode.detect.frame import DetectionFrame
 from cadnode.detect.specks import LEAST, Specks
 
 Floats = NDArray[np.float64]
@@ -40,7 +40,7 @@ class Hotspot:
     statistics: Floats
 
 
-def hotspots(frame: Frame, specks: Specks) -> list[Hotspot]:
+def hotspots(frame: DetectionFrame, specks: Specks) -> list[Hotspot]:
     """The places where specks crowd most, at most 24, the most crowded first."""
     if not len(specks):
         return []
@@ -58,7 +58,7 @@ def hotspots(frame: Frame, specks: Specks) -> list[Hotspot]:
     ]
 
 
-def crowding(frame: Frame, specks: Specks) -> NDArray[np.float32]:
+def crowding(frame: DetectionFrame, specks: Specks) -> NDArray[np.float32]:
     """`(h/2, w/2) float32`: sum of the specks' strengths in a Gaussian window, each limited."""
     height, width = (n // _COARSE + 1 for n in frame.image.shape)
     cells = np.zeros((height, width), np.float32)
@@ -70,7 +70,7 @@ def crowding(frame: Frame, specks: Specks) -> NDArray[np.float32]:
 
 
 def members(
-    frame: Frame, specks: Specks, crowd: NDArray[np.float32], hotspot: Hotspot
+    frame: DetectionFrame, specks: Specks, crowd: NDArray[np.float32], hotspot: Hotspot
 ) -> NDArray[np.intp]:
     """Indices of the specks that make the cluster at a hotspot.
 
@@ -101,7 +101,9 @@ def _linked(points: Floats, seeds: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return reached
 
 
-def _statistics(frame: Frame, specks: Specks, tree: cKDTree, point: Floats, crowd: float) -> Floats:
+def _statistics(
+    frame: DetectionFrame, specks: Specks, tree: cKDTree, point: Floats, crowd: float
+) -> Floats:
     """`(10,) float64` as `STATISTICS` names them."""
     centre = point * frame.spacing_mm
     near = np.array(tree.query_ball_point(centre, _NEAR_MM), int)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cadnode.detect import masses
-from cadnode.detect.frame import Frame
+from cadnode.detect.frame import DetectionFrame
 from cadnode.detect.regions import BoolMask, Region
 from cadnode.domain import Box, FindingKind, FloatImage
 from cadnode.models.mass_finder import FoundMass
@@ -21,7 +21,7 @@ _POINTS: Final = 24
 _FILLS: Final = 0.25
 
 
-def learned_regions(frame: Frame, found: Iterable[FoundMass]) -> list[Region]:
+def learned_regions(frame: DetectionFrame, found: Iterable[FoundMass]) -> list[Region]:
     """The regions of the detector's boxes: outlined inside, where there is such an outline.
 
     The outline is that of the candidates, cut to the box; where it fills less than a quarter of
@@ -50,7 +50,7 @@ def learned_regions(frame: Frame, found: Iterable[FoundMass]) -> list[Region]:
 
 
 def _outline_in(
-    frame: Frame, smooth: FloatImage, breast: BoolMask, scale: Floats, box: Box
+    frame: DetectionFrame, smooth: FloatImage, breast: BoolMask, scale: Floats, box: Box
 ) -> tuple[tuple[float, float], ...]:
     """A polygon of source positions inside the box."""
     corners = np.array([[box.row0, box.col0], [box.row1, box.col1]], np.float64)

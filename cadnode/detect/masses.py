@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cadnode.detect.certainty import mass_certainty
-from cadnode.detect.frame import Frame
+from cadnode.detect.frame import DetectionFrame
 from cadnode.detect.regions import BoolMask, Region
 from cadnode.domain import FindingKind, FloatImage
 
@@ -52,14 +52,14 @@ class MassCandidate:
     statistics: Floats
 
 
-def coarse(frame: Frame) -> FloatImage:
+def coarse(frame: DetectionFrame) -> FloatImage:
     """`(h', w') float32`: the frame with pixels of about 0.6 mm."""
     scale = frame.spacing_mm / SPACING_MM
     size = [max(8, round(n * scale)) for n in frame.image.shape]
     return np.asarray(cv2.resize(frame.image, size[::-1], interpolation=cv2.INTER_AREA))
 
 
-def find_masses(frame: Frame) -> list[MassCandidate]:
+def find_masses(frame: DetectionFrame) -> list[MassCandidate]:
     """At most 12 candidates, those with the most convergent gradients first."""
     image = coarse(frame)
     depth = cv2.resize(frame.depth_mm, image.shape[::-1], interpolation=cv2.INTER_AREA)
@@ -202,7 +202,7 @@ def _statistics(
     ])  # fmt: skip
 
 
-def mass_regions(frame: Frame, least: float) -> list[Region]:
+def mass_regions(frame: DetectionFrame, least: float) -> list[Region]:
     """Masses whose certainty is at least `least`; of overlapping ones the more certain."""
     found = find_masses(frame)
     if not found:
@@ -226,7 +226,7 @@ def _covered(one: MassCandidate, other: MassCandidate) -> bool:
     return both > 0.5 * min(int(one.mask.sum()), int(other.mask.sum()))
 
 
-def _region(frame: Frame, candidate: MassCandidate, certainty: float) -> Region:
+def _region(frame: DetectionFrame, candidate: MassCandidate, certainty: float) -> Region:
     contours, _ = cv2.findContours(
         candidate.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1
     )

@@ -17,7 +17,7 @@ from cadnode.settings import Settings
 log = get_logger("models")
 
 
-class Refusal(StrEnum):
+class ModelSetRefusal(StrEnum):
     """Why a changed set of models was rejected; the code in logs and in `cadnode check`."""
 
     SIGNATURE = "signature"  # of a model: it does not hold, or is missing and required
@@ -99,13 +99,13 @@ class ActiveModels:
 def _refusal(error: Exception) -> ModelProblem:
     """The code of an error, with its text only where cadnode wrote it (no patient data)."""
     if isinstance(error, SignatureError):
-        return ModelProblem(code=Refusal.SIGNATURE.value, message=str(error))
+        return ModelProblem(code=ModelSetRefusal.SIGNATURE.value, message=str(error))
     if isinstance(error, ModelError):
-        return ModelProblem(code=Refusal.MODEL.value, message=str(error))
+        return ModelProblem(code=ModelSetRefusal.MODEL.value, message=str(error))
     if isinstance(error, CadnodeError):
-        return ModelProblem(code=Refusal.SETTINGS.value, message=str(error))
+        return ModelProblem(code=ModelSetRefusal.SETTINGS.value, message=str(error))
     if is_out_of_memory(error):
         return ModelProblem(
-            code=Refusal.MEMORY.value, message="there is not enough memory for them"
+            code=ModelSetRefusal.MEMORY.value, message="there is not enough memory for them"
         )
-    return ModelProblem(code=Refusal.ERROR.value, message=type(error).__name__)
+    return ModelProblem(code=ModelSetRefusal.ERROR.value, message=type(error).__name__)

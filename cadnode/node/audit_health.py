@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cadnode.audit import files
-from cadnode.audit.files import Lost
+from cadnode.audit.files import LostEvents
 from cadnode.audit.forwarder import Backlog, backlog
 from cadnode.settings import Settings
 from cadnode.web.node import HealthProblem
@@ -19,7 +19,7 @@ LOOKS_BACK_S: Final = 86400.0
 class AuditState:
     """The events that the trail lacks, and those that a repository lacks, where there is one."""
 
-    lost: Lost
+    lost: LostEvents
     waiting: Backlog
     has_repository: bool
 

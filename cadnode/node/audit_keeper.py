@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from cadnode.audit.actors import this_node
-from cadnode.audit.event import Action, Event, Outcome
+from cadnode.audit.event import Action, Event, EventOutcome
 from cadnode.audit.forwarder import Forwarder
 from cadnode.audit.syslog import Repository
 from cadnode.audit.trail import Trail
@@ -33,12 +33,12 @@ def running(settings: Settings, *, was_killed: bool = False) -> Iterator[None]:
     keeper = _Keeper(settings, trail)
     node = this_node("node")
     detail = "killed before" if was_killed else None
-    trail.record(Event(Action.STARTED, Outcome.SUCCESS, node, detail=detail))
+    trail.record(Event(Action.STARTED, EventOutcome.SUCCESS, node, detail=detail))
     keeper.start()
     try:
         yield
     finally:
-        trail.record(Event(Action.STOPPED, Outcome.SUCCESS, node))
+        trail.record(Event(Action.STOPPED, EventOutcome.SUCCESS, node))
         keeper.stop()
 
 

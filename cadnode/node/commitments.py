@@ -56,7 +56,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CommitmentAnswer:
     """What an archive answered, by SOP instance: committed, with its class, or why not."""
 
     at: float
@@ -93,7 +93,7 @@ class Transactions:
         }
         write_whole(path, json.dumps(document).encode())
 
-    def answer(self, transaction_uid: str) -> Answer | None:
+    def answer(self, transaction_uid: str) -> CommitmentAnswer | None:
         """What was answered; None: nothing yet."""
         return _answer(self._answered / f"{_name(transaction_uid)}.json")
 
@@ -176,7 +176,7 @@ class Progress:
             unanswered_since=now if self.unanswered_since is None else self.unanswered_since,
         )
 
-    def answered(self, answer: Answer, asked_for: Iterable[Reference]) -> "Progress":
+    def answered(self, answer: CommitmentAnswer, asked_for: Iterable[Reference]) -> "Progress":
         """The progress after an answer to a request for these objects.
 
         An object that the answer does not name, or under another SOP class, is not committed.
@@ -353,10 +353,10 @@ def _asked(path: Path) -> Asked | None:
         return None
 
 
-def _answer(path: Path) -> Answer | None:
+def _answer(path: Path) -> CommitmentAnswer | None:
     try:
         found = json.loads(path.read_bytes())
-        return Answer(
+        return CommitmentAnswer(
             float(found["at"]),
             {str(uid): str(sop_class) for uid, sop_class in found["committed"].items()},
             {str(uid): int(reason) for uid, reason in found["failed"].items()},

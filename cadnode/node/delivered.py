@@ -26,7 +26,7 @@ _ARRIVED: Final = frozenset(status.value for status in DeliveryStatus if status.
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class DeliveredSince:
     """Whether a study's results are where they belong, and since when (epoch, s).
 
     `has_destination`: there is, or was, somebody else to get them.
@@ -45,25 +45,25 @@ class Deliveries:
         names = [d.name for d in settings.destinations]
         self._known_since = known_since(settings.storage.folder, names)
 
-    def of(self, study: str, contents: Sequence[Path]) -> Delivered:
+    def of(self, study: str, contents: Sequence[Path]) -> DeliveredSince:
         """Of the reported contents of a study, all of them."""
         found = [self._of_content(study, folder) for folder in contents]
-        return Delivered(
+        return DeliveredSince(
             all(one.is_all for one in found),
             max((one.at for one in found), default=0.0),
             any(one.has_destination for one in found) or not found,
         )
 
-    def _of_content(self, study: str, folder: Path) -> Delivered:
+    def _of_content(self, study: str, folder: Path) -> DeliveredSince:
         reported_at = results.reported_at(folder)
         if not any(results.has_outputs(part) for part in results.exam_folders(folder)):
-            return Delivered(True, reported_at, bool(self._known_since))  # nothing to send
+            return DeliveredSince(True, reported_at, bool(self._known_since))  # nothing to send
         last = delivery_record.last_tries(folder)
         names = {*last, *(n for n, since in self._known_since.items() if reported_at >= since)}
         open_names = [n for n in names if n not in last or not last[n].status.is_settled]
         last |= self._by_jobs(study, folder, open_names)
         settled = [one for one in last.values() if one.status.is_settled]
-        return Delivered(
+        return DeliveredSince(
             len(settled) == len(names),
             max([reported_at, *(one.at for one in settled)]),
             bool(names) or bool(self._known_since),

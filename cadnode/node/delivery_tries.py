@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.audit.actors import this_node
-from cadnode.audit.event import Action, Event, Outcome
+from cadnode.audit.event import Action, Event, EventOutcome
 from cadnode.audit.trail import Trail
 from cadnode.log import get_logger
 from cadnode.node import commitments, delivery_record, results, retry, verdict_documents
@@ -137,7 +137,7 @@ class DeliveryTries:
         is_well = is_stored or status is DeliveryStatus.SUPERSEDED
         self._trail.record(
             Event(
-                action, Outcome.SUCCESS if is_well else Outcome.FAILURE, this_node("worker"),
+                action, EventOutcome.SUCCESS if is_well else EventOutcome.FAILURE, this_node("worker"),
                 folder.parent.name, destination, status.value,
             )
         )  # fmt: skip

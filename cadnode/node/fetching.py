@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cadnode.audit.actors import this_node
-from cadnode.audit.event import Action, Event, Outcome
+from cadnode.audit.event import Action, Event, EventOutcome
 from cadnode.audit.trail import Trail
 from cadnode.errors import SettingsError
 from cadnode.log import get_logger, hashed
@@ -143,7 +143,7 @@ class Fetcher:
         how = "" if code is FetchCode.FETCHED else code.value
         self._way.record(study, WayEntry(time.time(), Passed.FETCH, request.source, how, n_new))
         if n_new:
-            outcome = Outcome.SUCCESS if code is FetchCode.FETCHED else Outcome.FAILURE
+            outcome = EventOutcome.SUCCESS if code is FetchCode.FETCHED else EventOutcome.FAILURE
             self._trail.record(
                 Event(
                     Action.RECEIVED, outcome, this_node("worker"), study, request.source, code.value

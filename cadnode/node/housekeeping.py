@@ -15,7 +15,7 @@ from cadnode.node.job_rows import JobRows
 from cadnode.node.jobs import JobLookup, JobsUnavailable
 from cadnode.node.listener import open_spool
 from cadnode.node.retention import Due, Retention
-from cadnode.node.retention_rules import Kept
+from cadnode.node.retention_rules import KeptBecause
 from cadnode.node.storage_overview import Amount, StorageOverview
 from cadnode.settings import Settings
 
@@ -70,7 +70,7 @@ class Housekeeping:
         OSError
             The disk fails.
         """
-        storage, kept, removed = self._settings.storage.folder, dict[Kept, Amount](), 0
+        storage, kept, removed = self._settings.storage.folder, dict[KeptBecause, Amount](), 0
         with self.retention.alone():
             self.retention.account.refresh()
             is_away = False
@@ -112,7 +112,7 @@ class Housekeeping:
                     return False
         return False
 
-    def _overview(self, kept: dict[Kept, Amount], is_away: bool) -> StorageOverview:
+    def _overview(self, kept: dict[KeptBecause, Amount], is_away: bool) -> StorageOverview:
         account = self.retention.account
         return StorageOverview(
             time.time(),

@@ -12,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from cadnode.limits import REQUEST_HEADER_BYTES
-from cadnode.node.http_phase import QUIET_BODY_S, STALLED_S, HttpTimes, Phase, Unread
+from cadnode.node.http_phase import QUIET_BODY_S, STALLED_S, HttpPhase, HttpTimes, Unread
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
@@ -47,7 +47,7 @@ class HttpConnection(H11Protocol):
         self._early: list[bytes] = []  # came with the end of the handshake
         self._answers = 0  # the application is at work on
         self._is_cut = self._is_lost = self._is_gone = False
-        self._phase, self._since = Phase.SHAKING, time.monotonic()
+        self._phase, self._since = HttpPhase.SHAKING, time.monotonic()
         self._heard_at = self._since
         self._unread = Unread(self._since)
 
@@ -64,7 +64,7 @@ class HttpConnection(H11Protocol):
         if self._is_lost:
             return
         self.connection_made(transport)
-        self._enter(Phase.ASKING)
+        self._enter(HttpPhase.ASKING)
         early, self._early = self._early, []
         for data in early:
             self.data_received(data)
@@ -80,9 +80,9 @@ class HttpConnection(H11Protocol):
             self.cut()
             return
         if self.transport is not None and self.transport.is_closing():
-            self._enter(Phase.ENDING)
+            self._enter(HttpPhase.ENDING)
         if stalled_s is not None:
-            if self._phase in (Phase.IDLE, Phase.ENDING):
+            if self._phase in (HttpPhase.IDLE, HttpPhase.ENDING):
                 self._since = now  # these begin when the answer is taken
         elif now - self._since >= self._times.longest_s(self._phase):
             self._end()
@@ -95,9 +95,9 @@ class HttpConnection(H11Protocol):
         stalled_s = self._unread.stalled_s(now)
         if stalled_s is not None:
             spare = stalled_s - STALLED_S
-        elif self._phase is Phase.ANSWERING:
+        elif self._phase is HttpPhase.ANSWERING:
             return None
-        elif self._phase is Phase.RECEIVING:
+        elif self._phase is HttpPhase.RECEIVING:
             spare = now - self._heard_at - QUIET_BODY_S
         else:
             spare = now - self._since
@@ -178,32 +178,32 @@ class HttpConnection(H11Protocol):
 
     # The clock
 
-    def _enter(self, phase: Phase) -> None:
+    def _enter(self, phase: HttpPhase) -> None:
         if phase is not self._phase:
             self._phase, self._since = phase, time.monotonic()
 
     def _find_phase(self) -> None:
         if self.transport.is_closing():
-            self._enter(Phase.ENDING)
+            self._enter(HttpPhase.ENDING)
         elif self.cycle is not None and not self.cycle.response_complete:
             is_sent = not self.cycle.more_body or self.cycle.response_started
-            self._enter(Phase.ANSWERING if is_sent else Phase.RECEIVING)
+            self._enter(HttpPhase.ANSWERING if is_sent else HttpPhase.RECEIVING)
         elif self.conn.their_state is not h11.IDLE:
-            self._enter(Phase.ENDING)  # answered before its body was here
+            self._enter(HttpPhase.ENDING)  # answered before its body was here
         elif self.cycle is None or self.conn.trailing_data[0]:
-            self._enter(Phase.ASKING)
+            self._enter(HttpPhase.ASKING)
         else:
-            self._enter(Phase.IDLE)
+            self._enter(HttpPhase.IDLE)
 
     def _end(self) -> None:
         """End what has waited too long in its phase."""
-        if self._phase is Phase.IDLE:
+        if self._phase is HttpPhase.IDLE:
             self.timeout_keep_alive_handler()
             return
         # Who keeps a connection open that has ended, as pools of clients do, does nothing wrong.
-        if self._phase is not Phase.ENDING or self.conn.their_state is h11.SEND_BODY:
+        if self._phase is not HttpPhase.ENDING or self.conn.their_state is h11.SEND_BODY:
             self._on_cut(str(self._phase))
-        if self._phase is Phase.ASKING:
+        if self._phase is HttpPhase.ASKING:
             self.transport.write(_LATE)
             self.transport.close()
         else:

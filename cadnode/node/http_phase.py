@@ -27,7 +27,7 @@ QUIET_BODY_S: Final = 2.0
 STALLED_S: Final = 5.0
 
 
-class Phase(StrEnum):
+class HttpPhase(StrEnum):
     """What a connection waits for; the words are in the log."""
 
     SHAKING = "handshake"
@@ -48,13 +48,13 @@ class HttpTimes:
     idle_s: float = 15.0
     ending_s: float = 5.0
 
-    def longest_s(self, phase: Phase) -> float:
+    def longest_s(self, phase: HttpPhase) -> float:
         """How long a phase lasts at most; inf where something else ends it."""
         return {
-            Phase.SHAKING: self.handshake_s,
-            Phase.ASKING: self.header_s,
-            Phase.IDLE: self.idle_s,
-            Phase.ENDING: self.ending_s,
+            HttpPhase.SHAKING: self.handshake_s,
+            HttpPhase.ASKING: self.header_s,
+            HttpPhase.IDLE: self.idle_s,
+            HttpPhase.ENDING: self.ending_s,
         }.get(phase, inf)
 
 

@@ -23,7 +23,7 @@ from cadnode.log import get_logger
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.http_connection import HttpConnection
 from cadnode.node.http_phase import HttpTimes
-from cadnode.receive.admission import Place, PlaceLimits, Places, origin, plain_address
+from cadnode.receive.admission import AssociationPlace, PlaceLimits, Places, origin, plain_address
 from cadnode.receive.notes import Notes
 from cadnode.settings.section import is_loopback
 
@@ -140,7 +140,7 @@ class HttpServer(uvicorn.Server):
 
     def _admit(self, peer: socket.socket, address: str) -> None:
         places = self._local if self._limits.is_local(address) else self._remote
-        held: list[Place] = []
+        held: list[AssociationPlace] = []
 
         def give_back() -> None:
             for place in held:

@@ -14,7 +14,7 @@ from cadnode.models import examination, store
 from cadnode.models.card import DetectorCard, FeatureCard, ModelCard
 from cadnode.models.systems import system_statuses
 from cadnode.registry.catalogue import Catalogue, Entry, ModelOrigin, lost
-from cadnode.registry.history import Actor, Change
+from cadnode.registry.history import Change, ChangeAuthor
 from cadnode.registry.installation import Stores
 from cadnode.registry.trust import NOT_SIGNED, Signed
 from cadnode.settings import Settings
@@ -70,9 +70,9 @@ def stores(values: Settings) -> Stores:
     return Stores(own_store(values), signed_only=values.models.require_signature)
 
 
-def actor(at: datetime) -> Actor:
+def actor(at: datetime) -> ChangeAuthor:
     """The user who runs this process, for the history."""
-    return Actor(user_name(), at)
+    return ChangeAuthor(user_name(), at)
 
 
 def examine(folder: Path) -> ModelCard:

@@ -18,7 +18,7 @@ from cadnode.errors import CadnodeError
 from cadnode.node import model_overview, orphans
 from cadnode.node.model_facts import facts
 from cadnode.registry import installation, promotion, shadow_set
-from cadnode.registry.history import Actor, grounds
+from cadnode.registry.history import ChangeAuthor, grounds
 from cadnode.settings import Settings
 from cadnode.web.models import ModelDone, ModelOrder
 
@@ -59,7 +59,7 @@ def carry_out(values: Settings, order: ModelOrder, now: datetime) -> ModelDone:
         It does not work, its signature does not hold, or the evidence is none.
     """
     stores, examine = model_overview.stores(values), model_overview.examine
-    by, why = Actor(order.by, now), grounds(order.reason)
+    by, why = ChangeAuthor(order.by, now), grounds(order.reason)
     if order.act in ("judge", "promote"):
         return _promotion(values, order, by)
     if order.act == "activate":
@@ -78,7 +78,7 @@ def carry_out(values: Settings, order: ModelOrder, now: datetime) -> ModelDone:
     return ModelDone(is_done=True, version=order.version or None)
 
 
-def _promotion(values: Settings, order: ModelOrder, by: Actor) -> ModelDone:
+def _promotion(values: Settings, order: ModelOrder, by: ChangeAuthor) -> ModelDone:
     """The verdict on evidence that came as text; of `promote`, with what follows from it."""
     stores = model_overview.stores(values)
     with tempfile.TemporaryDirectory(prefix="cadnode-") as name:

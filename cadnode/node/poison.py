@@ -67,7 +67,7 @@ class Death:
     is_answered: bool = False
 
 
-class Verdict(StrEnum):
+class ContentVerdict(StrEnum):
     """What is done with a content that is to be read."""
 
     READ = "read"
@@ -111,17 +111,17 @@ def cause_of(exit_code: int, *, hung: bool = False, memory_ran_out: bool = False
     return Cause.KILLED
 
 
-def weigh(hand: str, deaths: Sequence[Death]) -> Verdict:
+def weigh(hand: str, deaths: Sequence[Death]) -> ContentVerdict:
     """Whether a content is read now, by the deaths that are known."""
     own = [death for death in deaths if death.hand == hand]
     against = [death for death in own if death.cause.is_proof or not _alibi(death, deaths)]
     if len(against) >= SET_ASIDE_AFTER:
-        return Verdict.SET_ASIDE
+        return ContentVerdict.SET_ASIDE
     new = [death for death in own if not death.is_answered]
     # One death that may be anybody's is no reason to wait: it is most often a machine's restart.
     if any(death.cause.is_proof for death in new) or (new and len(own) > 1):
-        return Verdict.LATER
-    return Verdict.READ
+        return ContentVerdict.LATER
+    return ContentVerdict.READ
 
 
 def _alibi(death: Death, deaths: Sequence[Death]) -> bool:
@@ -207,10 +207,10 @@ class Casualties:
             return
         deaths = self.deaths()
         verdict = weigh(hand, deaths)
-        if verdict is Verdict.LATER:
+        if verdict is ContentVerdict.LATER:
             self._write([replace(d, is_answered=True) if d.hand == hand else d for d in deaths])
             raise WorkerDied("the worker ended while it read the study")
-        if verdict is Verdict.SET_ASIDE:
+        if verdict is ContentVerdict.SET_ASIDE:
             code = code_of(hand, deaths)
             write_whole(self._note_of(study, content), json.dumps({"code": code.value}).encode())
             log.error("study_set_aside", study=study, reason=code.value)

@@ -9,7 +9,7 @@ from typing import Final
 from zipfile import BadZipFile
 
 from cadnode.audit.actors import this_node
-from cadnode.audit.event import Action, Event, Outcome
+from cadnode.audit.event import Action, Event, EventOutcome
 from cadnode.audit.trail import Trail
 from cadnode.domain import SKIP_MEANINGS, ExamResult, RoiReference, SkipReason
 from cadnode.errors import NotProcessable
@@ -125,7 +125,7 @@ class RegionReading:
 
     def _keep(self, study: str, region: str, answer: RegionAnswer) -> None:
         self._regions.keep_answer(study, region, answer)
-        outcome = Outcome.FAILURE if answer.code else Outcome.SUCCESS
+        outcome = EventOutcome.FAILURE if answer.code else EventOutcome.SUCCESS
         detail = answer.code or "region assessed"
         self._trail.record(Event(Action.READ, outcome, this_node("worker"), study, None, detail))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cadnode.audit.actors import this_node
-from cadnode.audit.event import Action, Actor, Event, Outcome
+from cadnode.audit.event import Action, Actor, Event, EventOutcome
 from cadnode.audit.trail import Trail
 from cadnode.files import locked
 from cadnode.log import get_logger
@@ -25,7 +25,7 @@ from cadnode.node.jobs import JobLookup
 from cadnode.node.results import Results
 from cadnode.node.retention_rules import (
     Because,
-    Kept,
+    KeptBecause,
     Part,
     RetentionFacts,
     due_at,
@@ -33,7 +33,7 @@ from cadnode.node.retention_rules import (
     is_young,
     kept,
 )
-from cadnode.node.storage_account import DiskUse, Held, StorageAccount, disk_use
+from cadnode.node.storage_account import DiskUse, FolderSize, StorageAccount, disk_use
 from cadnode.receive.fetch import requests
 from cadnode.receive.prior_store import PriorStore
 from cadnode.receive.spool import Spool
@@ -55,7 +55,7 @@ class Due:
     part: Part
     because: Because
     n_bytes: int
-    kept: Kept | None
+    kept: KeptBecause | None
     facts: RetentionFacts
 
 
@@ -149,20 +149,20 @@ class Retention:
                 facts = self._facts(study, look)
                 why_not = kept(facts, part, because, self._rules, now)
                 if why_not is None and self._has_open_job(study):
-                    why_not = Kept.UNDER_WAY
+                    why_not = KeptBecause.UNDER_WAY
                 found = Due(study, part, because, held.n_bytes, why_not, facts)
                 if why_not is None and may_go(found):
                     excess.less(part, held.n_bytes)
                     look.without_images |= {study} if part is Part.IMAGES else set()
                 yield found
 
-    def _held(self, part: Part) -> dict[str, Held]:
+    def _held(self, part: Part) -> dict[str, FolderSize]:
         return self.account.images if part is Part.IMAGES else self.account.results
 
-    def _age_of(self, item: tuple[str, Held]) -> float:
+    def _age_of(self, item: tuple[str, FolderSize]) -> float:
         return self._ended_at(item[0])
 
-    def upcoming(self, part: Part) -> Iterator[tuple[float, str, Held]]:
+    def upcoming(self, part: Part) -> Iterator[tuple[float, str, FolderSize]]:
         """When (epoch, s) each study's part has had its time, the next one first; none by age."""
         held = self._held(part)
         for study in sorted(held, key=self._ended_at):
@@ -223,7 +223,7 @@ class Retention:
             )
             detail = f"{due.part.value}, {due.because.value}"
             self._trail.record(
-                Event(Action.REMOVED, Outcome.SUCCESS, self._by, due.study, detail=detail)
+                Event(Action.REMOVED, EventOutcome.SUCCESS, self._by, due.study, detail=detail)
             )
         return is_gone
 
@@ -306,7 +306,7 @@ class Retention:
 
     def _ended_at(self, study: str) -> float:
         """When the study last changed, as its folders state it."""
-        nothing = Held()
+        nothing = FolderSize()
         images = self.account.images.get(study, nothing)
         return max(images.changed_at, self.account.results.get(study, nothing).newest_at)
 

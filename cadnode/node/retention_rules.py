@@ -23,7 +23,7 @@ class Because(StrEnum):
     DISK = "disk"
 
 
-class Kept(StrEnum):
+class KeptBecause(StrEnum):
     """Why something that is due by age, size or disk stays."""
 
     PINNED = "pinned"
@@ -43,15 +43,15 @@ class Kept(StrEnum):
 
 
 _MEANINGS = {
-    Kept.PINNED: "pinned by a person (`cadnode storage unpin`)",
-    Kept.REQUESTED: "requested, and not fetched yet",
-    Kept.UNDER_WAY: "a job of it waits or runs",
-    Kept.YOUNG: "got an image, or was delivered, a short while ago (retention.keep_h)",
-    Kept.UNREAD: "not read, or its reading failed",
-    Kept.UNDELIVERED: "not delivered to every destination",
-    Kept.NO_DESTINATION: "nothing has its results but this node: no destination is configured",
-    Kept.HAS_IMAGES: "its images are still here",
-    Kept.NOT_DUE: "within its time (retention.images_days, retention.results_days)",
+    KeptBecause.PINNED: "pinned by a person (`cadnode storage unpin`)",
+    KeptBecause.REQUESTED: "requested, and not fetched yet",
+    KeptBecause.UNDER_WAY: "a job of it waits or runs",
+    KeptBecause.YOUNG: "got an image, or was delivered, a short while ago (retention.keep_h)",
+    KeptBecause.UNREAD: "not read, or its reading failed",
+    KeptBecause.UNDELIVERED: "not delivered to every destination",
+    KeptBecause.NO_DESTINATION: "nothing has its results but this node: no destination is configured",
+    KeptBecause.HAS_IMAGES: "its images are still here",
+    KeptBecause.NOT_DUE: "within its time (retention.images_days, retention.results_days)",
 }
 
 
@@ -77,19 +77,22 @@ class RetentionFacts:
 
 def kept(
     facts: RetentionFacts, part: Part, because: Because, rules: RetentionSection, now: float
-) -> Kept | None:
+) -> KeptBecause | None:
     """Why that part of the study stays; None when it may go."""
     if part is Part.RESULTS and not facts.has_destination:
-        return Kept.NO_DESTINATION
+        return KeptBecause.NO_DESTINATION
     reasons = (
-        (facts.is_pinned, Kept.PINNED),
-        (facts.is_requested, Kept.REQUESTED),
-        (is_young(facts, rules, now), Kept.YOUNG),
-        (part is Part.RESULTS and now - facts.ended_at < rules.keep_h * 3600.0, Kept.YOUNG),
-        (not facts.is_read, Kept.UNREAD),
-        (not facts.is_delivered, Kept.UNDELIVERED),
-        (part is Part.RESULTS and facts.changed_at is not None, Kept.HAS_IMAGES),
-        (because is Because.AGE and not is_old(facts.ended_at, part, rules, now), Kept.NOT_DUE),
+        (facts.is_pinned, KeptBecause.PINNED),
+        (facts.is_requested, KeptBecause.REQUESTED),
+        (is_young(facts, rules, now), KeptBecause.YOUNG),
+        (part is Part.RESULTS and now - facts.ended_at < rules.keep_h * 3600.0, KeptBecause.YOUNG),
+        (not facts.is_read, KeptBecause.UNREAD),
+        (not facts.is_delivered, KeptBecause.UNDELIVERED),
+        (part is Part.RESULTS and facts.changed_at is not None, KeptBecause.HAS_IMAGES),
+        (
+            because is Because.AGE and not is_old(facts.ended_at, part, rules, now),
+            KeptBecause.NOT_DUE,
+        ),
     )
     return next((reason for holds, reason in reasons if holds), None)
 

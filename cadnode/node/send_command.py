@@ -49,21 +49,21 @@ def dicom_files(paths: Sequence[Path]) -> list[Path]:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class NotSent:
     """A file that was not sent, or not taken, and why."""
 
     path: Path
     reason: str
 
 
-def sift(files: Sequence[Path], *, own: bool = False) -> tuple[list[Path], list[LeftOut]]:
+def sift(files: Sequence[Path], *, own: bool = False) -> tuple[list[Path], list[NotSent]]:
     """(files to send, files left out).
 
     What cadnode made is sent only if `own`: an exam's folder may hold the results of an earlier
     reading, and a node that gets them back has no use for them.
     """
     reasons = {path: _why_not(path, own=own) for path in files}
-    left_out = [LeftOut(path, reason) for path, reason in reasons.items() if reason]
+    left_out = [NotSent(path, reason) for path, reason in reasons.items() if reason]
     return [path for path, reason in reasons.items() if not reason], left_out
 
 
@@ -82,7 +82,7 @@ def _why_not(path: Path, *, own: bool) -> str:
 
 def send_files(
     files: Sequence[Path], peer: dicom.DicomPeer, on_file: Callable[[], None]
-) -> tuple[int, list[LeftOut]]:
+) -> tuple[int, list[NotSent]]:
     """(number of files that the peer took, those that it refused).
 
     Raises
@@ -92,14 +92,14 @@ def send_files(
         what it would have refused.
     """
     taken: list[Path] = []
-    refused: list[LeftOut] = []
+    refused: list[NotSent] = []
 
     def on_taken(path: Path) -> None:
         taken.append(path)
         on_file()
 
     try:
-        dicom.send(files, peer, on_taken, lambda *failure: refused.append(LeftOut(*failure)))
+        dicom.send(files, peer, on_taken, lambda *failure: refused.append(NotSent(*failure)))
     except PermanentDeliveryError:
         if not refused:
             raise

@@ -22,7 +22,7 @@ _BLOCK: Final = 512  # st_blocks counts these, whatever the file system's are (P
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class FolderSize:
     """What one folder of a study takes: bytes on disk, and when it last changed (epoch, s).
 
     `changed_at` is that of the folder itself, `newest_at` of it and the folders in it.
@@ -78,9 +78,9 @@ class StorageAccount:
         self._images_folder = storage / "spool" / "studies"
         self._results_folder = Results.in_storage(storage).folder
         self._priors_folder = storage / prior_store.FOLDER
-        self.images: dict[str, Held] = {}
-        self.results: dict[str, Held] = {}
-        self.priors: dict[str, Held] = {}
+        self.images: dict[str, FolderSize] = {}
+        self.results: dict[str, FolderSize] = {}
+        self.priors: dict[str, FolderSize] = {}
         self.leftovers: list[Path] = []  # hidden files that were being written when last looked at
 
     def refresh(self) -> None:
@@ -123,8 +123,8 @@ class StorageAccount:
             + self.list_bytes
         )  # fmt: skip
 
-    def _looked(self, folder: Path, before: dict[str, Held]) -> dict[str, Held]:
-        found: dict[str, Held] = {}
+    def _looked(self, folder: Path, before: dict[str, FolderSize]) -> dict[str, FolderSize]:
+        found: dict[str, FolderSize] = {}
         now = time.time()
         for name, changed_at in _folders(folder):
             known = before.get(name)
@@ -134,13 +134,13 @@ class StorageAccount:
                 found[name] = self._measured(folder / name, changed_at, now)
         return found
 
-    def _measured(self, folder: Path, changed_at: float, now: float) -> Held:
+    def _measured(self, folder: Path, changed_at: float, now: float) -> FolderSize:
         n_bytes, newest_at = 0, changed_at
         for place, _, names in os.walk(folder):
             newest_at = max(newest_at, results.changed_at(Path(place)))
             n_bytes += sum(_on_disk(Path(place, name)) for name in names)
             self.leftovers += [Path(place, n) for n in names if n.endswith(".part")]
-        return Held(n_bytes, changed_at, newest_at, now - newest_at > _SETTLED_S)
+        return FolderSize(n_bytes, changed_at, newest_at, now - newest_at > _SETTLED_S)
 
 
 def _folders(folder: Path) -> Iterator[tuple[str, float]]:

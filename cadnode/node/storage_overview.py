@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.files import write_whole
-from cadnode.node.retention_rules import Kept
+from cadnode.node.retention_rules import KeptBecause
 from cadnode.node.storage_account import DiskUse, disk_use
 from cadnode.settings import Settings
 
@@ -40,7 +40,7 @@ class StorageOverview:
     images: Amount = Amount()
     results: Amount = Amount()
     jobs_bytes: int = 0
-    kept: dict[Kept, Amount] = field(default_factory=dict)
+    kept: dict[KeptBecause, Amount] = field(default_factory=dict)
     jobs_away: bool = False
     list_bytes: int = 0
     priors_bytes: int = 0
@@ -60,7 +60,7 @@ class StorageOverview:
         parts = [
             f"{amount.count} ({amount.n_bytes / 1e9:.1f} GB) {reason.meaning}"
             for reason, amount in ranked
-            if reason is not Kept.NOT_DUE
+            if reason is not KeptBecause.NOT_DUE
         ]
         return f"not removed: {'; '.join(parts)}" if parts else ""
 
@@ -79,7 +79,7 @@ def read(storage: Path) -> StorageOverview | None:
             Amount(**document["images"]),
             Amount(**document["results"]),
             int(document["jobs_bytes"]),
-            {Kept(reason): Amount(**amount) for reason, amount in document["kept"].items()},
+            {KeptBecause(reason): Amount(**amount) for reason, amount in document["kept"].items()},
             bool(document["jobs_away"]),
             int(document.get("list_bytes", 0)),
             int(document.get("priors_bytes", 0)),

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from cadnode.audit.actors import this_node
-from cadnode.audit.event import Action, Event, Outcome
+from cadnode.audit.event import Action, Event, EventOutcome
 from cadnode.audit.trail import Trail
 from cadnode.deliver.destination import kind_of
-from cadnode.domain import Outcome as ReadingOutcome
-from cadnode.domain import SkipReason
+from cadnode.domain import Outcome, SkipReason
 from cadnode.errors import ReportError
 from cadnode.exam.exam import Exam
 from cadnode.exam.read import read_study
@@ -214,11 +213,11 @@ class WorkerSteps:
                     lambda: self._read(paths, readers, study, content),
                 )
             except StudySetAside as error:
-                self._tell(Action.READ, Outcome.SERIOUS, study, str(error))
+                self._tell(Action.READ, EventOutcome.SERIOUS, study, str(error))
                 self._way.record(study, WayEntry(time.time(), Passed.READ, how=str(error)))
                 raise
             except Exception as error:
-                self._tell(Action.READ, Outcome.FAILURE, study, "reading failed")
+                self._tell(Action.READ, EventOutcome.FAILURE, study, "reading failed")
                 how = type(error).__name__  # its text may be another library's
                 self._way.record(study, WayEntry(time.time(), Passed.READ, how=how))
                 raise
@@ -228,7 +227,12 @@ class WorkerSteps:
             return True
 
     def _tell(
-        self, action: Action, outcome: Outcome, study: str, detail: str, peer: str | None = None
+        self,
+        action: Action,
+        outcome: EventOutcome,
+        study: str,
+        detail: str,
+        peer: str | None = None,
     ) -> None:
         """Have it in the audit trail."""
         self._trail.record(Event(action, outcome, this_node("worker"), study, peer, detail))
@@ -283,10 +287,10 @@ class WorkerSteps:
                 skipped=len(result.skipped), count=len(exams),
                 seconds=round(time.monotonic() - started, 2),
             )  # fmt: skip
-            is_read = result.outcome is not ReadingOutcome.NOT_READ
+            is_read = result.outcome is not Outcome.NOT_READ
             self._tell(
-                Action.READ, Outcome.SUCCESS if is_read else Outcome.FAILURE, study,
-                "read" if is_read else ReadingOutcome.NOT_READ.value,
+                Action.READ, EventOutcome.SUCCESS if is_read else EventOutcome.FAILURE, study,
+                "read" if is_read else Outcome.NOT_READ.value,
             )  # fmt: skip
         results.save_inputs(where, paths)
 
@@ -461,7 +465,7 @@ class WorkerSteps:
         if last and last.status != note.status:
             given_up = note.status.value
             self._tell(
-                Action.NOT_DELIVERED, Outcome.SERIOUS, note.study, given_up, note.destination
+                Action.NOT_DELIVERED, EventOutcome.SERIOUS, note.study, given_up, note.destination
             )
 
     def shadow(self, study: str, content: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cadnode.errors import SettingsError
-from cadnode.http import HttpFailure, HttpPeerValues, Peer, connected
+from cadnode.http import HttpFailure, HttpPeerValues, PeerSession, connected
 from cadnode.node.checks import Check, CheckVerdict, destination_check, source_check
 from cadnode.orthanc_setup.plan import Reached
 from cadnode.settings import Settings
@@ -60,7 +60,7 @@ class _Answer:
 class _Orthanc:
     """Its REST interface."""
 
-    def __init__(self, address: OrthancAddress, peer: Peer) -> None:
+    def __init__(self, address: OrthancAddress, peer: PeerSession) -> None:
         self.address = address
         self._peer = peer
 

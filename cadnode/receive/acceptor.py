@@ -23,12 +23,12 @@ from cadnode.receive import pdu, secure
 from cadnode.receive.admission import (
     VERIFICATIONS,
     AllowedPeers,
-    Place,
+    AssociationPlace,
     Places,
     plain_address,
 )
 from cadnode.receive.association import Association, Service
-from cadnode.receive.connections import Connection, Connections, Limits, Stage, Wish
+from cadnode.receive.connections import Connection, Connections, ConnectionStage, Limits, Wish
 from cadnode.receive.pdu import AbortSource, AssociateRequest, MalformedPdu, PduType, Rejection
 from cadnode.receive.secure import Peer, SecurePeer
 
@@ -191,9 +191,9 @@ class Acceptor:
                 continue
             within_s = self._limits.request_within_s
             if door.tls is None:
-                self._hold(peer, address, Stage.ASKING, within_s)
+                self._hold(peer, address, ConnectionStage.ASKING, within_s)
             else:
-                self._hold(SecurePeer(peer, door.tls()), address, Stage.SHAKING, within_s)
+                self._hold(SecurePeer(peer, door.tls()), address, ConnectionStage.SHAKING, within_s)
 
     def _make_room_for_descriptors(self, error: OSError) -> None:
         if self._service.notes.due("descriptors", ""):
@@ -201,7 +201,7 @@ class Acceptor:
         self._accepts_from = time.monotonic() + _TICK_S
         self._connections.make_room()
 
-    def _hold(self, peer: Peer, address: str, stage: Stage, for_s: float) -> None:
+    def _hold(self, peer: Peer, address: str, stage: ConnectionStage, for_s: float) -> None:
         connection = Connection(peer, address, stage, time.monotonic() + for_s)
         self._connections.hold(connection)
         self._selector.register(peer, selectors.EVENT_READ, connection)
@@ -209,10 +209,10 @@ class Acceptor:
     # One connection
 
     def _read(self, connection: Connection) -> None:
-        if connection.stage is Stage.LINGERING:
+        if connection.stage is ConnectionStage.LINGERING:
             if not secure.thrown_away(connection.peer, _READ_BYTES):
                 self._close(connection)
-        elif connection.stage is Stage.SHAKING:
+        elif connection.stage is ConnectionStage.SHAKING:
             self._shake(connection)
         else:
             self._read_on(connection)
@@ -230,7 +230,7 @@ class Acceptor:
         if not goes_on:
             self._close(connection)
         elif is_done:
-            connection.stage = Stage.ASKING
+            connection.stage = ConnectionStage.ASKING
             self._read_all(connection)
 
     def _read_on(self, connection: Connection) -> None:
@@ -244,7 +244,7 @@ class Acceptor:
 
     def _read_all(self, connection: Connection) -> None:
         """Read until nothing more is decrypted: no selector hears of that."""
-        while connection.stage is Stage.ASKING and self._read_request(connection):
+        while connection.stage is ConnectionStage.ASKING and self._read_request(connection):
             pass
 
     def _read_request(self, connection: Connection) -> bool:
@@ -295,7 +295,7 @@ class Acceptor:
         )  # fmt: skip
         places = self._verification if is_echo else self._storage
         connection.wish = wish = Wish(association, request, places)
-        connection.stage = Stage.WAITING
+        connection.stage = ConnectionStage.WAITING
         connection.ends_at = time.monotonic() + _PLACE_WITHIN_S
         self._selector.unregister(connection.peer)
         is_next = not any(one.wish and one.wish.places is places for one in self._waiting)
@@ -331,7 +331,11 @@ class Acceptor:
         return True
 
     def _serve(
-        self, association: Association, places: Places, place: Place, connection: Connection
+        self,
+        association: Association,
+        places: Places,
+        place: AssociationPlace,
+        connection: Connection,
     ) -> None:
         """An association's thread."""
         lingers = False
@@ -382,7 +386,7 @@ class Acceptor:
         if connection in self._waiting:
             del self._waiting[connection]
             self._selector.register(connection.peer, selectors.EVENT_READ, connection)
-        connection.stage = Stage.LINGERING
+        connection.stage = ConnectionStage.LINGERING
         connection.ends_at = time.monotonic() + _LINGER_S
         connection.received.clear()
         try:
@@ -411,7 +415,7 @@ class Acceptor:
             peer, address = self._returned.popleft()
             try:
                 peer.setblocking(False)
-                self._hold(peer, address, Stage.LINGERING, _LINGER_S)
+                self._hold(peer, address, ConnectionStage.LINGERING, _LINGER_S)
             except OSError:
                 peer.close()
 

@@ -138,7 +138,7 @@ class PlaceLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AssociationPlace:
     """A place that an association has. Equal only to itself."""
 
     address: str
@@ -188,12 +188,12 @@ class Places:
 
     def __init__(self, limits: PlaceLimits) -> None:
         self._limits = limits
-        self._places: list[Place] = []
+        self._places: list[AssociationPlace] = []
         self._lock = threading.Lock()
 
-    def take(self, address: str, holder: Holder) -> Place | None:
+    def take(self, address: str, holder: Holder) -> AssociationPlace | None:
         """A place for `holder`; None when there is none, and nobody who gives way."""
-        place = Place(address, holder)
+        place = AssociationPlace(address, holder)
         with self._lock:
             while True:
                 held = [(one.address, one.holder.spare_s()) for one in self._places]
@@ -207,7 +207,7 @@ class Places:
                 self._places.append(place)
                 return place
 
-    def give_back(self, place: Place) -> None:
+    def give_back(self, place: AssociationPlace) -> None:
         """The place is free; nothing happens where it has been given to another already."""
         with self._lock:
             if place in self._places:

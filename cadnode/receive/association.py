@@ -18,7 +18,7 @@ from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_
 from cadnode.association_failures import AssociationFailure
 from cadnode.log import get_logger
 from cadnode.receive import command, pdu
-from cadnode.receive.command import CommandField, MalformedCommand, Request
+from cadnode.receive.command import CommandField, DimseRequest, MalformedCommand
 from cadnode.receive.commitment import CommitmentExchange, CommitmentService, MessageSink
 from cadnode.receive.commitment_data import PUSH_MODEL
 from cadnode.receive.commitment_requests import Sender
@@ -38,7 +38,7 @@ _NO_CONTEXT = AssociationFailure.NO_CONTEXT.value
 _LEAST_REPORTED = 4096  # bytes of a PDU: a report cut into smaller ones is many times as long
 log = get_logger("receive")
 
-Store = Callable[[Request, Context, DataSetSink], int]
+Store = Callable[[DimseRequest, Context, DataSetSink], int]
 
 
 class RefusedMessage(Exception):
@@ -64,7 +64,7 @@ class _Message:
 
     context: Context
     command: bytearray
-    request: Request | None = None
+    request: DimseRequest | None = None
     sink: DataSetSink | MessageSink | None = None
     n_bytes: int = 0  # of its data set
 
@@ -231,7 +231,7 @@ class Association:
             )
         )
 
-    def _roles(self) -> list[pdu.Role]:
+    def _roles(self) -> list[pdu.ProposedRole]:
         """Of storage commitment either side may be the SCP; elsewhere the requestor is the SCU."""
         accepted = {context.abstract_syntax for context in self._accepted.values()}
         roles = {one.sop_class_uid: one for one in self._asked.roles}
@@ -310,7 +310,7 @@ class Association:
             else:
                 self._serve(message, message.request)
 
-    def _sink(self, request: Request, context: Context) -> DataSetSink | MessageSink:
+    def _sink(self, request: DimseRequest, context: Context) -> DataSetSink | MessageSink:
         if CommitmentExchange.serves(request):
             if self._commitment is None:
                 raise MalformedCommand("a command that is not served")
@@ -334,7 +334,7 @@ class Association:
             sink.flush()
             self._serve(message, request)
 
-    def _serve(self, message: _Message, request: Request) -> None:
+    def _serve(self, message: _Message, request: DimseRequest) -> None:
         """Do what a whole message asks for, and answer it."""
         with self._lock:
             if self._is_dismissed:

@@ -44,7 +44,7 @@ class MalformedCommand(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DimseRequest:
     """A request's command set; `type_id` is its Action or Event Type ID, 0 where it has none.
 
     Of a response, `message_id` is that of the request that it is to, and `status` how that ended.
@@ -61,7 +61,7 @@ class Request:
     move_originator: str = ""
 
 
-def request(data: bytes) -> Request:
+def request(data: bytes) -> DimseRequest:
     """The request that a command set states. Raises `MalformedCommand`."""
     values = dict(_elements(data))
     try:
@@ -70,7 +70,7 @@ def request(data: bytes) -> Request:
         raise MalformedCommand("a command that is not served") from error
     named_by = _NAMED_BY.get(field)
     sop_class, sop_instance = named_by[:2] if named_by else (0x0002, 0x1000)
-    found = Request(
+    found = DimseRequest(
         field,
         _us(values, 0x0120 if field in _TO_A_MESSAGE else 0x0110),
         _us(values, 0x0800) != _NO_DATA_SET,
@@ -122,7 +122,7 @@ def _ae_title(values: dict[int, bytes], number: int) -> str:
     return value.decode("ascii") if value.isascii() and len(value) <= _LONGEST_AE_TITLE else ""
 
 
-def response(to: Request, status: int) -> bytes:
+def response(to: DimseRequest, status: int) -> bytes:
     """Command set of the response to a request (PS3.7 9.3.1.2, 9.3.5.2, 10.3.1.2, 10.3.5.2)."""
     elements = _element(0x0002, _padded(to.sop_class_uid))
     elements += _element(0x0100, _US.pack(to.field | _RESPONSE))

@@ -14,7 +14,7 @@ from typing import Final
 from cadnode.limits import COMMITMENT_BYTES
 from cadnode.log import get_logger
 from cadnode.receive import command
-from cadnode.receive.command import CommandField, Request
+from cadnode.receive.command import CommandField, DimseRequest
 from cadnode.receive.commitment_data import (
     ALL_COMMITTED,
     PUSH_MODEL,
@@ -115,11 +115,11 @@ class CommitmentExchange:
     _last_message: int = 0
 
     @staticmethod
-    def serves(request: Request) -> bool:
+    def serves(request: DimseRequest) -> bool:
         """Whether the message is for `serve`."""
         return request.field in _EXCHANGED
 
-    def serve(self, request: Request, context: Context, sink: MessageSink) -> int:
+    def serve(self, request: DimseRequest, context: Context, sink: MessageSink) -> int:
         """Status of a request whose data set has arrived."""
         status = self._status(request, context, sink)
         address, reason = self.sender.address, request.field.name
@@ -132,7 +132,9 @@ class CommitmentExchange:
                 )  # fmt: skip
         return int(status)
 
-    def _status(self, request: Request, context: Context, sink: MessageSink) -> CommitmentStatus:
+    def _status(
+        self, request: DimseRequest, context: Context, sink: MessageSink
+    ) -> CommitmentStatus:
         if not request.sop_class_uid == context.abstract_syntax == PUSH_MODEL:
             return CommitmentStatus.SOP_CLASS_NOT_SUPPORTED
         if request.sop_instance_uid != PUSH_MODEL_INSTANCE:
@@ -154,7 +156,7 @@ class CommitmentExchange:
             log.error("commitment_failed", error=error)
             return CommitmentStatus.PROCESSING_FAILURE
 
-    def _act(self, request: Request, data: bytes, transfer_syntax: str) -> CommitmentStatus:
+    def _act(self, request: DimseRequest, data: bytes, transfer_syntax: str) -> CommitmentStatus:
         if request.type_id != REQUEST or not self.service.is_offered:
             return CommitmentStatus.NO_SUCH_ACTION
         if not self.service.holdings.has_room():
@@ -165,7 +167,9 @@ class CommitmentExchange:
         self._due.append(key)
         return CommitmentStatus.SUCCESS
 
-    def _take_report(self, request: Request, data: bytes, transfer_syntax: str) -> CommitmentStatus:
+    def _take_report(
+        self, request: DimseRequest, data: bytes, transfer_syntax: str
+    ) -> CommitmentStatus:
         if request.type_id not in (ALL_COMMITTED, SOME_FAILED):
             return CommitmentStatus.NO_SUCH_EVENT_TYPE
         is_ours = self.service.on_report(self.sender, report_in(parsed(data, transfer_syntax)))
@@ -188,7 +192,7 @@ class CommitmentExchange:
                 encoded(report_of(report), context.transfer_syntax),
             )
 
-    def acknowledged(self, response: Request) -> None:
+    def acknowledged(self, response: DimseRequest) -> None:
         """The peer has answered a report; unless it took it, that is sent again later."""
         key = self._reported.pop(response.message_id, None)
         if key is None:

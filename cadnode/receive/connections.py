@@ -20,7 +20,7 @@ _MOST_BYTES_WAITING = 16 << 20  # of A-ASSOCIATE-RQs that are not whole, of all 
 _USUAL_REQUEST_BYTES = 16 << 10
 
 
-class Stage(Enum):
+class ConnectionStage(Enum):
     """Where a connection stands."""
 
     SHAKING = "shaking"  # hands, by TLS
@@ -44,7 +44,7 @@ class Connection:
 
     peer: Peer
     address: str
-    stage: Stage
+    stage: ConnectionStage
     ends_at: float
     received: bytearray = field(default_factory=bytearray)
     wish: Wish | None = None
@@ -112,7 +112,7 @@ class Connections:
     def _make_room(self, of: str) -> None:
         """Close the oldest of an origin; a lingering one before others."""
         held = self._held[of]
-        lingering = (one for one in held if one.stage is Stage.LINGERING)
+        lingering = (one for one in held if one.stage is ConnectionStage.LINGERING)
         self._close(next(lingering, next(iter(held))))
 
 

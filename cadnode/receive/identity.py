@@ -19,7 +19,7 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class InstanceIdentity:
     """UIDs as the data set states them; "" when absent."""
 
     sop_class_uid: str
@@ -32,7 +32,7 @@ def is_valid_uid(value: str) -> bool:
     return len(value) <= 64 and _UID.fullmatch(value) is not None
 
 
-def read_identity(file: BinaryIO, transfer_syntax_uid: str) -> Identity:
+def read_identity(file: BinaryIO, transfer_syntax_uid: str) -> InstanceIdentity:
     """Identity of the data set that starts at the file's position, as its bytes are written.
 
     Raises
@@ -43,13 +43,13 @@ def read_identity(file: BinaryIO, transfer_syntax_uid: str) -> Identity:
     try:
         data_set = begin(file, transfer_syntax_uid)
         ds = data_set.read(_is_past_the_identifiers, _IDENTIFIERS)
-        return Identity(*(_text(ds, tag) for tag in _IDENTIFIERS))
+        return InstanceIdentity(*(_text(ds, tag) for tag in _IDENTIFIERS))
     except Exception as error:
         # pydicom raises whatever malformed bytes lead to; all of it means the same here.
         raise NotProcessable(SkipReason.NOT_DICOM) from error
 
 
-def read_file_identity(path: Path) -> Identity:
+def read_file_identity(path: Path) -> InstanceIdentity:
     """Identity of a file with a Part 10 header. Raises `NotProcessable` when it is not DICOM."""
     with path.open("rb") as file:
         try:

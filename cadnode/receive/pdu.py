@@ -88,7 +88,7 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
+class ProposedRole:
     """Which roles a requestor proposes for a SOP class (PS3.7 D.3.3.4); else it is the SCU."""
 
     sop_class_uid: str
@@ -115,7 +115,7 @@ class AssociateRequest:
     titles: bytes
     proposals: tuple[Proposal, ...]
     max_pdu_bytes: int  # that the requestor takes; 0: any
-    roles: tuple[Role, ...] = ()
+    roles: tuple[ProposedRole, ...] = ()
     user: UserIdentity | None = None
 
     @property
@@ -140,7 +140,7 @@ def associate_request(body: bytes) -> AssociateRequest:
     version, called, calling = _FIXED.unpack_from(body)
     proposals: list[Proposal] = []
     max_pdu_bytes = 0
-    roles: tuple[Role, ...] = ()
+    roles: tuple[ProposedRole, ...] = ()
     user: UserIdentity | None = None
     for kind, content in _items(memoryview(body)[_FIXED.size :]):
         if kind == 0x20:
@@ -199,13 +199,13 @@ def _max_pdu_bytes(user_information: memoryview) -> int:
     return 0
 
 
-def _roles(user_information: memoryview) -> Iterator[Role]:
+def _roles(user_information: memoryview) -> Iterator[ProposedRole]:
     """What SCP/SCU Role Selection items propose (PS3.7 D.3.3.4); one that is cut off is none."""
     for kind, value in _items(user_information):
         if kind == _ROLE_SELECTION and len(value) >= 4:
             n_bytes = int.from_bytes(value[:2], "big")
             if len(value) == n_bytes + 4:
-                yield Role(_uid(value[2:-2]), value[-2] == 1, value[-1] == 1)
+                yield ProposedRole(_uid(value[2:-2]), value[-2] == 1, value[-1] == 1)
 
 
 def _user_identity(user_information: memoryview) -> UserIdentity | None:
@@ -252,7 +252,7 @@ def associate_ac(
     results: Sequence[tuple[Proposal, ContextResult]],
     max_pdu_bytes: int,
     implementation: tuple[str, str],
-    roles: Sequence[Role] = (),
+    roles: Sequence[ProposedRole] = (),
     *,
     confirms_user: bool = False,
 ) -> bytes:
@@ -275,7 +275,7 @@ def associate_ac(
     return _pdu(PduType.ASSOCIATE_AC, body)
 
 
-def _role(role: Role) -> bytes:
+def _role(role: ProposedRole) -> bytes:
     uid = role.sop_class_uid.encode("ascii", "replace")
     return _item(_ROLE_SELECTION, struct.pack(">H", len(uid)) + uid + bytes([role.scu, role.scp]))
 

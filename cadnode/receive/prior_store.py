@@ -23,8 +23,8 @@ from typing import Final
 
 from cadnode.files import lock, make_folder, sync_folder, write_whole
 from cadnode.log import hashed
-from cadnode.receive.command import Request
-from cadnode.receive.identity import Identity
+from cadnode.receive.command import DimseRequest
+from cadnode.receive.identity import InstanceIdentity
 from cadnode.receive.spool import Incoming, Received, Spool, StoredInstance
 
 FOLDER: Final = "priors"
@@ -65,7 +65,7 @@ class PriorStore:
         return [path for prior in self.priors(study) for path in self.images(study, prior)]
 
     def publish(
-        self, incoming: Incoming, study: str, prior: str, identity: Identity
+        self, incoming: Incoming, study: str, prior: str, identity: InstanceIdentity
     ) -> StoredInstance:
         """A file in its place, durably; one of the same instance gives way to it.
 
@@ -195,7 +195,7 @@ class PriorShelf:
         """As the spool."""
         return self._spool.open()
 
-    def publish(self, incoming: Incoming, identity: Identity) -> StoredInstance:
+    def publish(self, incoming: Incoming, identity: InstanceIdentity) -> StoredInstance:
         """The file beside the study. Raises `OSError`."""
         return self._store.publish(incoming, self._study, self._prior, identity)
 
@@ -208,7 +208,7 @@ class AwaitedPriors:
         self._ae_title = ae_title
 
     def __call__(
-        self, request: Request, identity: Identity, incoming: Incoming
+        self, request: DimseRequest, identity: InstanceIdentity, incoming: Incoming
     ) -> StoredInstance | None:
         """Take an instance of an expected prior; None, nothing touched, for all others.
 

@@ -22,10 +22,10 @@ from cadnode.receive import commitment_data
 from cadnode.receive.acceptor import Acceptor, Door
 from cadnode.receive.admission import AllowedPeer, AllowedPeers, PlaceLimits
 from cadnode.receive.association import Service
-from cadnode.receive.command import Request
+from cadnode.receive.command import DimseRequest
 from cadnode.receive.commitment import CommitmentService
 from cadnode.receive.connections import Limits, provide_descriptors
-from cadnode.receive.identity import Identity, is_valid_uid, read_identity
+from cadnode.receive.identity import InstanceIdentity, is_valid_uid, read_identity
 from cadnode.receive.notes import Notes
 from cadnode.receive.pdu import Context
 from cadnode.receive.spool import Incoming, Received, Spool, StoredInstance
@@ -108,7 +108,7 @@ _VERIFICATION_SYNTAXES: tuple[str, ...] = (
 log = get_logger("receive")
 
 OnInstance = Callable[[StoredInstance], None]
-SetAside = Callable[[Request, Identity, Incoming], StoredInstance | None]
+SetAside = Callable[[DimseRequest, InstanceIdentity, Incoming], StoredInstance | None]
 """Takes a C-STORE that the node itself asked for as a prior exam; None: it is none of these."""
 
 
@@ -341,7 +341,7 @@ def _announcing(notices: Notices, commitment: CommitmentService | None) -> OnIns
 
 
 def _store(
-    request: Request, context: Context, sink: DataSetSink, *, spool: Spool, announce: OnInstance,
+    request: DimseRequest, context: Context, sink: DataSetSink, *, spool: Spool, announce: OnInstance,
     set_aside: SetAside | None = None,
 ) -> int:  # fmt: skip
     """Status of a C-STORE request whose data set has arrived."""
@@ -364,7 +364,7 @@ def _store(
 
 
 def _publish(
-    request: Request, context: Context, sink: DataSetSink, spool: Spool,
+    request: DimseRequest, context: Context, sink: DataSetSink, spool: Spool,
     set_aside: SetAside | None,
 ) -> tuple[StorageStatus, StoredInstance | None]:  # fmt: skip
     if sink.incoming is None:
@@ -378,8 +378,8 @@ def _publish(
 
 
 def _identify(
-    incoming: Incoming, offset: int, request: Request, context: Context
-) -> tuple[StorageStatus, Identity | None]:
+    incoming: Incoming, offset: int, request: DimseRequest, context: Context
+) -> tuple[StorageStatus, InstanceIdentity | None]:
     """The data set's identity when it agrees with the command, else the status for the refusal.
 
     A refused object is not kept: by the status the sender knows that it must keep it.
@@ -399,7 +399,7 @@ def _identify(
 
 
 def _log_outcome(
-    request: Request, context: Context, status: StorageStatus, stored: StoredInstance | None
+    request: DimseRequest, context: Context, status: StorageStatus, stored: StoredInstance | None
 ) -> None:
     if stored is None:
         instance = hashed(request.sop_instance_uid)

@@ -28,7 +28,7 @@ from pathlib import Path
 from cadnode.files import file_sha256, is_locked, lock, make_folder, sync_folder
 from cadnode.log import hashed
 from cadnode.receive import removed
-from cadnode.receive.identity import Identity
+from cadnode.receive.identity import InstanceIdentity
 from cadnode.receive.removed import Removed, data_set_offset, data_set_sha256
 
 _COMPARED_AT_ONCE = 1 << 20
@@ -110,7 +110,7 @@ class Spool:
         """A new file on its way in; `publish` or `drop` ends it. Raises `OSError`."""
         return Incoming(self._incoming / f"{uuid.uuid4().hex}.part")
 
-    def publish(self, incoming: Incoming, identity: Identity) -> StoredInstance:
+    def publish(self, incoming: Incoming, identity: InstanceIdentity) -> StoredInstance:
         """`incoming` in its place, durably; whatever happens, it is no longer in `incoming/`.
 
         Raises

@@ -6,7 +6,7 @@ from pydicom.uid import UID
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
 
 from cadnode.log import get_logger
-from cadnode.receive.command import Request
+from cadnode.receive.command import DimseRequest
 from cadnode.receive.pdu import Context
 from cadnode.receive.spool import Incoming, Spool, StoredInstance
 
@@ -31,7 +31,7 @@ class DataSetSink:
     Past a failure the rest is read on and forgotten: the peer gets its answer at the end.
     """
 
-    def __init__(self, spool: Spool, request: Request, context: Context) -> None:
+    def __init__(self, spool: Spool, request: DimseRequest, context: Context) -> None:
         self._spool = spool
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._n_buffered = 0
@@ -87,7 +87,7 @@ class DataSetSink:
         self.close()
 
 
-def _header(request: Request, context: Context) -> bytes:
+def _header(request: DimseRequest, context: Context) -> bytes:
     """Preamble and file meta information (DICOM PS3.10 7.1) for a C-STORE request."""
     meta = create_file_meta(
         sop_class_uid=UID(request.sop_class_uid),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Final, Protocol
 
-from cadnode.audit.event import Action, Actor, ActorKind, Event, Outcome, Recorder
+from cadnode.audit.event import Action, Actor, ActorKind, Event, EventOutcome, Recorder
 from cadnode.receive.way_log import Passed, WayEntry, WayLog
 
 FOLDED_S: Final = 60.0  # of a peer and a reason one line in so long a time
@@ -65,7 +65,7 @@ class AuditWitness:
     def received(self, ae_title: str, address: str, study: str) -> None:
         """Record that a peer sends a study."""
         actor = Actor(ActorKind.PEER, _named(ae_title, address), address=address)
-        self._recorder.record(Event(Action.RECEIVED, Outcome.SUCCESS, actor, study))
+        self._recorder.record(Event(Action.RECEIVED, EventOutcome.SUCCESS, actor, study))
         if self._way is not None:
             self._way.record(study, WayEntry(time.time(), Passed.ARRIVING, actor.name))
 
@@ -97,7 +97,9 @@ class AuditWitness:
         for (address, name, reason), count in counts.items():
             actor = Actor(ActorKind.PEER, name, address=None if address == OTHERS else address)
             detail = reason if count == 1 else f"{reason}, {count} times"
-            self._recorder.record(Event(Action.PEER_REFUSED, Outcome.FAILURE, actor, detail=detail))
+            self._recorder.record(
+                Event(Action.PEER_REFUSED, EventOutcome.FAILURE, actor, detail=detail)
+            )
 
 
 def _named(ae_title: str, address: str) -> str:

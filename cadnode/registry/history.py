@@ -31,7 +31,7 @@ FileIdentity = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
+class ChangeAuthor:
     """Who changes something, and when (aware of its time zone)."""
 
     name: str
@@ -145,7 +145,7 @@ class Activation(BaseModel):
         action: Action,
         from_version: str | None,
         to_version: str | None,
-        by: Actor,
+        by: ChangeAuthor,
         why: Grounds = NO_GROUNDS,
     ) -> "Activation":
         """The content after one more change of what is active.
@@ -158,7 +158,7 @@ class Activation(BaseModel):
         return noted.model_copy(update={"active": active, "shadow": kept})
 
     def shadowed(
-        self, name: str, version: str | None, by: Actor, why: Grounds = NO_GROUNDS
+        self, name: str, version: str | None, by: ChangeAuthor, why: Grounds = NO_GROUNDS
     ) -> "Activation":
         """The content after a version was set beside the active one; None: after it was taken."""
         before = self.shadow.get(name)
@@ -175,7 +175,7 @@ class Activation(BaseModel):
         action: Action,
         from_version: str | None,
         to_version: str | None,
-        by: Actor,
+        by: ChangeAuthor,
         why: Grounds = NO_GROUNDS,
     ) -> "Activation":
         """The content with one more entry in the history, and all else as it was."""

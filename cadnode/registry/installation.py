@@ -17,7 +17,7 @@ from cadnode.models import store
 from cadnode.models.card import ModelCard
 from cadnode.registry import history, parcel, signature, trust
 from cadnode.registry.catalogue import Catalogue, Entry, ModelOrigin, open_stores
-from cadnode.registry.history import NO_GROUNDS, Actor, Grounds
+from cadnode.registry.history import NO_GROUNDS, ChangeAuthor, Grounds
 from cadnode.registry.numbering import AS_IT_IS, Numbering, numbered
 from cadnode.registry.trust import SIGNED_CARD, Signed, Trust
 
@@ -72,7 +72,7 @@ class Stores:
 def add(
     path: Path,
     stores: Stores,
-    by: Actor,
+    by: ChangeAuthor,
     examine: Examine,
     *,
     activate: bool = False,
@@ -119,7 +119,7 @@ def activate(
     stores: Stores,
     name: str,
     version: str | None,
-    by: Actor,
+    by: ChangeAuthor,
     examine: Examine,
     why: Grounds = NO_GROUNDS,
     action: history.Action = "activate",
@@ -153,7 +153,7 @@ def chosen(catalogue: Catalogue, name: str, version: str | None) -> Entry:
 def switch(
     stores: Stores,
     entry: Entry,
-    by: Actor,
+    by: ChangeAuthor,
     examine: Examine,
     why: Grounds = NO_GROUNDS,
     action: history.Action = "activate",
@@ -171,7 +171,7 @@ def switch(
     _record(stores.own, entry.name, action, before, entry.version, by, why)
 
 
-def deactivate(stores: Stores, name: str, by: Actor, why: Grounds = NO_GROUNDS) -> None:
+def deactivate(stores: Stores, name: str, by: ChangeAuthor, why: Grounds = NO_GROUNDS) -> None:
     """Switch a model off: no version of it is active.
 
     Raises
@@ -186,7 +186,7 @@ def deactivate(stores: Stores, name: str, by: Actor, why: Grounds = NO_GROUNDS) 
 
 
 def rollback(
-    stores: Stores, name: str, by: Actor, examine: Examine, why: Grounds = NO_GROUNDS
+    stores: Stores, name: str, by: ChangeAuthor, examine: Examine, why: Grounds = NO_GROUNDS
 ) -> str | None:
     """Return to the version that was active before; returns it (None: switched off).
 
@@ -215,7 +215,7 @@ def _record(
     action: history.Action,
     before: str | None,
     after: str | None,
-    by: Actor,
+    by: ChangeAuthor,
     why: Grounds = NO_GROUNDS,
     *,
     always: bool = False,
@@ -270,7 +270,7 @@ def _place_of(card: ModelCard, catalogue: Catalogue) -> ModelOrigin | None:
     return entry.origin
 
 
-def _add_one(source: Path, added: Added, stores: Stores, by: Actor) -> None:
+def _add_one(source: Path, added: Added, stores: Stores, by: ChangeAuthor) -> None:
     """What is to stay active is written down before a newer version can be seen beside it."""
     name, version = added.card.name, added.card.version
     catalogue = stores.catalogue()

@@ -18,7 +18,7 @@ from cadnode.models import store
 from cadnode.registry import history, installation
 from cadnode.registry.catalogue import Entry, parse
 from cadnode.registry.comparison import Compared, ComparedSystem, ComparisonEvidence, read_evidence
-from cadnode.registry.history import Actor, Proof, grounds
+from cadnode.registry.history import ChangeAuthor, Proof, grounds
 from cadnode.registry.installation import Examine, Stores
 
 _Share = Annotated[float, Field(ge=0, le=1)]
@@ -133,7 +133,7 @@ def promote(
     spec: str,
     evidence: Path,
     rule: Rule,
-    by: Actor,
+    by: ChangeAuthor,
     examine: Examine,
     *,
     reason: str = "",

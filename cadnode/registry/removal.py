@@ -10,14 +10,14 @@ from cadnode.files import sync_folder
 from cadnode.models import store
 from cadnode.registry import history
 from cadnode.registry.catalogue import Catalogue, Entry, ModelOrigin, parse
-from cadnode.registry.history import NO_GROUNDS, Actor, Grounds
+from cadnode.registry.history import NO_GROUNDS, ChangeAuthor, Grounds
 from cadnode.registry.installation import Stores
 
 
 def remove(
     stores: Stores,
     spec: str,
-    by: Actor,
+    by: ChangeAuthor,
     shadows: Collection[tuple[str, str]] = (),
     why: Grounds = NO_GROUNDS,
     *,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cadnode.errors import ModelError, SettingsError
 from cadnode.registry import history
 from cadnode.registry.catalogue import Catalogue, Entry, parse
-from cadnode.registry.history import NO_GROUNDS, Actor, Grounds
+from cadnode.registry.history import NO_GROUNDS, ChangeAuthor, Grounds
 from cadnode.registry.installation import Examine, Stores
 
 
@@ -64,7 +64,7 @@ def start(
     stores: Stores,
     spec: str,
     configured: Sequence[str],
-    by: Actor,
+    by: ChangeAuthor,
     examine: Examine,
     why: Grounds = NO_GROUNDS,
 ) -> Entry:
@@ -97,7 +97,7 @@ def stop(
     stores: Stores,
     name: str | None,
     configured: Sequence[str],
-    by: Actor,
+    by: ChangeAuthor,
     why: Grounds = NO_GROUNDS,
 ) -> tuple[str, ...]:
     """End shadow mode of a name (`NAME` or `NAME@VERSION`), or of all; returns the names.

@@ -93,7 +93,7 @@ class SignedModel(_Part):
     folder: Annotated[str, AfterValidator(_folder)]
 
 
-class Manifest(_Part):
+class SignedManifest(_Part):
     """What is signed.
 
     Parameters
@@ -141,7 +141,7 @@ class Manifest(_Part):
 class Signature(_Part):
     """Content of `signature.json`; the signature itself in hexadecimal digits."""
 
-    manifest: Manifest
+    manifest: SignedManifest
     signature: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
 
 
@@ -160,14 +160,14 @@ def raw(key: Ed25519PublicKey) -> bytes:
     return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
-def signed_bytes(manifest: Manifest) -> bytes:
+def signed_bytes(manifest: SignedManifest) -> bytes:
     """What the signature is over."""
     tree = manifest.model_dump(mode="json")
     text = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return CONTEXT + text.encode()
 
 
-def sign(manifest: Manifest, key: Ed25519PrivateKey) -> bytes:
+def sign(manifest: SignedManifest, key: Ed25519PrivateKey) -> bytes:
     """Content of `signature.json` for a manifest that names this key."""
     made = Signature(manifest=manifest, signature=key.sign(signed_bytes(manifest)).hex())
     return made.model_dump_json(indent=1).encode() + b"\n"
@@ -267,7 +267,7 @@ def files_in(root: Path) -> tuple[SignedFile, ...]:
     return tuple(sorted(found, key=lambda f: f.path))
 
 
-def check_files(manifest: Manifest, root: Path, named: Path) -> None:
+def check_files(manifest: SignedManifest, root: Path, named: Path) -> None:
     """Return when a folder holds exactly the files of the manifest; `named` is its own name.
 
     Raises
@@ -288,7 +288,7 @@ def check_files(manifest: Manifest, root: Path, named: Path) -> None:
         )
 
 
-def check_model(manifest: Manifest, folder: str, card: ModelCard) -> None:
+def check_model(manifest: SignedManifest, folder: str, card: ModelCard) -> None:
     """Return when a model is signed under the name and version of its card, with its weights.
 
     Raises

@@ -29,7 +29,7 @@ from cadnode.errors import ModelError, SettingsError
 from cadnode.files import sync_folder, write_whole
 from cadnode.models import store
 from cadnode.registry import parcel, signature
-from cadnode.registry.signature import Manifest, SignedModel
+from cadnode.registry.signature import SignedManifest, SignedModel
 
 PRIVATE, PUBLIC = ".key", ".pub"
 _MOST_BYTES: Final = 1 << 16
@@ -138,7 +138,7 @@ def public_key(file: Path) -> Ed25519PublicKey:
     return key
 
 
-def sign(path: Path, key: Ed25519PrivateKey, words: str, at: datetime) -> Manifest:
+def sign(path: Path, key: Ed25519PrivateKey, words: str, at: datetime) -> SignedManifest:
     """Sign the models in a folder or zip file: its `signature.json` is written, or replaced.
 
     `words` are the signer's, one line; `at` is aware of its time zone.
@@ -167,7 +167,7 @@ def sign(path: Path, key: Ed25519PrivateKey, words: str, at: datetime) -> Manife
 
 def _manifest(
     found: parcel.Parcel, path: Path, key: Ed25519PublicKey, words: str, at: datetime
-) -> Manifest:
+) -> SignedManifest:
     files = signature.files_in(found.root)
     if nested := [f.path for f in files if f.path.endswith(f"/{signature.FILE}")]:
         raise ModelError(
@@ -175,7 +175,7 @@ def _manifest(
         )
     cards = {signature.below(f, found.root): store.read_card(f) for f in found.folders}
     try:
-        manifest = Manifest(
+        manifest = SignedManifest(
             models=tuple(
                 SignedModel(name=cards[f].name, version=cards[f].version, folder=f)
                 for f in sorted(cards)

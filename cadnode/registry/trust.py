@@ -28,9 +28,9 @@ from cadnode.files import sync_folder, written_whole
 from cadnode.models import store
 from cadnode.models.card import CARDS, ModelCard
 from cadnode.registry import history, signature
-from cadnode.registry.history import Actor
+from cadnode.registry.history import ChangeAuthor
 from cadnode.registry.parcel import Parcel
-from cadnode.registry.signature import KeyId, Manifest, Sha256
+from cadnode.registry.signature import KeyId, Sha256, SignedManifest
 
 FOLDER: Final = "trusted"
 SIGNED_CARD: Final = "card.signed.json"
@@ -74,7 +74,7 @@ class Signed:
     """A signature that was checked: by whose key, what it is over, and its file's bytes."""
 
     key: TrustedKey
-    manifest: Manifest
+    manifest: SignedManifest
     content: bytes
 
     @property
@@ -220,7 +220,7 @@ class Trust:
         return signed
 
 
-def add(own: Path, key: Ed25519PublicKey, name: str, by: Actor) -> TrustedKey:
+def add(own: Path, key: Ed25519PublicKey, name: str, by: ChangeAuthor) -> TrustedKey:
     """Trust a key under a name; the key, with its old name and date, where it is trusted already.
 
     Raises
@@ -289,7 +289,7 @@ def _missing(what: Path) -> SignatureError:
     )
 
 
-def _check_installed(manifest: Manifest, folder: Path) -> None:
+def _check_installed(manifest: SignedManifest, folder: Path) -> None:
     """Compare card and list of women with what was signed; the version may be another."""
     card = store.read_card(folder)
     content = _bytes(folder / SIGNED_CARD) or _bytes(folder / store.CARD)
@@ -316,7 +316,7 @@ def _bytes(file: Path) -> bytes:
         return b""
 
 
-def _changed(manifest: Manifest, folder: Path, name: str) -> ModelError:
+def _changed(manifest: SignedManifest, folder: Path, name: str) -> ModelError:
     return SignatureError(
         SignatureProblem.FILES,
         f"{name} in {folder} is not what key {manifest.key_id} signed: remove the version and add "

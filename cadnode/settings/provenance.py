@@ -28,7 +28,7 @@ _SECRET_PARTS: Final = re.compile(
 _Path = tuple[str | int, ...]
 
 
-class Origin(StrEnum):
+class ValueOrigin(StrEnum):
     """Where a value comes from."""
 
     DEFAULT = "default"
@@ -47,7 +47,7 @@ class SettingShown:
     section: str
     key: str
     value: str
-    origin: Origin
+    origin: ValueOrigin
     where: str
     default: str
     meaning: str
@@ -55,7 +55,7 @@ class SettingShown:
     @property
     def is_stated(self) -> bool:
         """Whether somebody stated it."""
-        return self.origin is not Origin.DEFAULT
+        return self.origin is not ValueOrigin.DEFAULT
 
     def as_dict(self) -> dict[str, str]:
         """For JSON."""
@@ -236,12 +236,12 @@ class _Explained:
             meaning=field.description or "",
         )
 
-    def _origin(self, at: _Path) -> tuple[Origin, str]:
+    def _origin(self, at: _Path) -> tuple[ValueOrigin, str]:
         if variable := self._variable(at):
-            return Origin.ENVIRONMENT, variable
+            return ValueOrigin.ENVIRONMENT, variable
         if (line := self._line(at)) and self.file is not None:
-            return Origin.FILE, f"{self.file} line {line}"
-        return Origin.DEFAULT, ""
+            return ValueOrigin.FILE, f"{self.file} line {line}"
+        return ValueOrigin.DEFAULT, ""
 
     def _variable(self, at: _Path) -> str:
         """The variable that states a key, by itself or with others, as pydantic reads them."""

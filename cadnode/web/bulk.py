@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cadnode.audit.event import Outcome
+from cadnode.audit.event import EventOutcome
 from cadnode.web.deliveries import Act, OrderRefused, Orders
 from cadnode.web.node import Node
 from cadnode.web.queue import StudyFilter
@@ -48,10 +48,11 @@ class BulkDone:
         return sum(act.refused is None for act in self.acts)
 
     @property
-    def outcomes(self) -> list[tuple[str, Outcome]]:
+    def outcomes(self) -> list[tuple[str, EventOutcome]]:
         """Each study's key, and how it ended, for the trail."""
         return [
-            (act.study, Outcome.FAILURE if act.refused else Outcome.SUCCESS) for act in self.acts
+            (act.study, EventOutcome.FAILURE if act.refused else EventOutcome.SUCCESS)
+            for act in self.acts
         ]
 
 

@@ -25,7 +25,7 @@ class RecentScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CurvePoint:
     """A threshold of a curve, with 95 % intervals (Wilson's) of what was measured there."""
 
     threshold: float
@@ -51,7 +51,7 @@ class Curve:
     measured_on: str
     n_pos: int
     n_neg: int
-    steps: tuple[Step, ...]
+    steps: tuple[CurvePoint, ...]
     scores: tuple[tuple[str, float], ...]
     recent: tuple[float, ...] = ()
 
@@ -124,10 +124,10 @@ def _curve(result: ExamResult, model: ModelUse, recent: Sequence[RecentScore]) -
     )  # fmt: skip
 
 
-def _steps(curve: OperatingCurve) -> tuple[Step, ...]:
+def _steps(curve: OperatingCurve) -> tuple[CurvePoint, ...]:
     """The curve's points, the most specific first."""
     return tuple(
-        Step(t, sens, spec, wilson(sens, curve.n_pos), wilson(spec, curve.n_neg))
+        CurvePoint(t, sens, spec, wilson(sens, curve.n_pos), wilson(spec, curve.n_neg))
         for t, sens, spec in curve.points
     )
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from cadnode.audit.event import Outcome
+from cadnode.audit.event import EventOutcome
 from cadnode.web.caller import caller_of
 from cadnode.web.node import Node, Unavailable
 from cadnode.web.prior_exams import PriorDesk, PriorExam, PriorList, PriorPictures
@@ -124,7 +124,7 @@ def _of_key(found: PriorList, key: str) -> PriorExam | None:
 
 def _note_both(request: Request, study: str, prior: str) -> None:
     """Have the trail say that both studies were looked at."""
-    note_each(request, [(study, Outcome.SUCCESS), (prior, Outcome.SUCCESS)])
+    note_each(request, [(study, EventOutcome.SUCCESS), (prior, EventOutcome.SUCCESS)])
 
 
 def _wants_json(request: Request) -> bool:

@@ -21,7 +21,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cadnode.audit.event import Action, Actor, ActorKind, Event, Outcome, Recorder
+from cadnode.audit.event import Action, Actor, ActorKind, Event, EventOutcome, Recorder
 from cadnode.identity.refusal import Refusal
 from cadnode.identity.role import Identity
 from cadnode.receive.admission import origin, plain_address
@@ -159,7 +159,7 @@ class Recording:
             raise
 
 
-def note_each(request: Request, acts: Iterable[tuple[str, Outcome]]) -> None:
+def note_each(request: Request, acts: Iterable[tuple[str, EventOutcome]]) -> None:
     """Leave for the trail what became of each of several studies, by their keys."""
     request.state.acts = list(acts)
 
@@ -180,8 +180,8 @@ def event_of(scope: Scope, status: int) -> Event | None:
         return None
     action, outcome = right.action or Action.REFUSED, _outcome(status)
     if denied is not None:
-        action, outcome = Action.REFUSED, Outcome.FAILURE
-    elif action is Action.LOGGED_IN and outcome is not Outcome.SUCCESS:
+        action, outcome = Action.REFUSED, EventOutcome.FAILURE
+    elif action is Action.LOGGED_IN and outcome is not EventOutcome.SUCCESS:
         action = Action.LOG_IN_REFUSED
     elif action is Action.EXPORTED and Headers(scope=scope).get("sec-fetch-dest") == "iframe":
         action = Action.VIEWED  # in the study's page, which shows it
@@ -211,7 +211,7 @@ def _network(address: str | None) -> str | None:
         return address
 
 
-def _outcome(status: int) -> Outcome:
+def _outcome(status: int) -> EventOutcome:
     if status < 400:
-        return Outcome.SUCCESS
-    return Outcome.FAILURE if status < 500 else Outcome.SERIOUS
+        return EventOutcome.SUCCESS
+    return EventOutcome.FAILURE if status < 500 else EventOutcome.SERIOUS

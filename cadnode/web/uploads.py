@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
 
-from cadnode.audit.event import Outcome
+from cadnode.audit.event import EventOutcome
 from cadnode.limits import UPLOAD_BYTES, UPLOAD_BYTES_PER_S, UPLOAD_SILENCE_S
 from cadnode.web.caller import caller_of
 from cadnode.web.node import Node
@@ -85,7 +85,7 @@ async def _take(request: Request, uploads: Uploads, threads: Threads) -> JSONRes
         found = await threads.run(partial(upload.finish, name))
     finally:
         await threads.run(upload.drop)
-    request.state.acts = tuple((study, Outcome.SUCCESS) for study in found.studies)
+    request.state.acts = tuple((study, EventOutcome.SUCCESS) for study in found.studies)
     return JSONResponse(found.as_dict(name), 200 if found.studies else 422)
 
 

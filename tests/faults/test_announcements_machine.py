@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from cadnode.node import trial_job, workflow
 from cadnode.node.workflow import Announcer
 from cadnode.node.workflow_steps import Start
-from cadnode.receive.identity import Identity
+from cadnode.receive.identity import InstanceIdentity
 from cadnode.receive.spool import Spool
 
 QUIET_S = 0.2
@@ -85,7 +85,9 @@ class Announcements(RuleBasedStateMachine):
         text = f"{study} {instance} {self.versions[study, instance]}"
         incoming = self.spool.open()
         incoming.write(hashlib.sha256(text.encode()).digest() * 8)
-        stored = self.spool.publish(incoming, Identity("1.2", f"{study}.{instance}", str(study)))
+        stored = self.spool.publish(
+            incoming, InstanceIdentity("1.2", f"{study}.{instance}", str(study))
+        )
         if is_announced:
             self.announcer.announce(stored.study_key, QUIET_S)
 

@@ -16,7 +16,7 @@ from cadnode.node import delivery_record, results
 from cadnode.node.delivery_record import DeliveryTry
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.jobs import DeliveryStatus
-from cadnode.receive.identity import Identity, read_file_identity
+from cadnode.receive.identity import InstanceIdentity, read_file_identity
 from cadnode.receive.spool import Spool
 from tests.faults.crash_states import CrashState, RecordedDisk, crash_states
 from tests.spool_cases import add_file
@@ -38,7 +38,7 @@ def receive(spool: Spool, study: str, instance: str, data: bytes) -> None:
     try:
         for k in range(0, len(data), 100):
             incoming.write(data[k : k + 100])
-        spool.publish(incoming, Identity(SOP_CLASS, instance, study))
+        spool.publish(incoming, InstanceIdentity(SOP_CLASS, instance, study))
     finally:
         incoming.drop()
 

@@ -9,7 +9,7 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 from cadnode.log import hashed
-from cadnode.receive.identity import Identity
+from cadnode.receive.identity import InstanceIdentity
 from cadnode.receive.spool import Spool
 
 STUDY = "1.2.826.0.1.99.1"
@@ -22,7 +22,7 @@ def received(spool: Spool, study: str, instance: str, n_bytes: int = 2000) -> st
     """The key of an instance that was received; its data set is its own."""
     incoming = spool.open()
     incoming.write(b"\0" * 128 + b"DICM" + instance.encode().ljust(n_bytes, b"."))
-    identity = Identity("1.2.840.10008.5.1.4.1.1.1.2", instance, study)
+    identity = InstanceIdentity("1.2.840.10008.5.1.4.1.1.1.2", instance, study)
     return spool.publish(incoming, identity).instance_key
 
 

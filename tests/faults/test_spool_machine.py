@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from cadnode.log import hashed
-from cadnode.receive.identity import Identity
+from cadnode.receive.identity import InstanceIdentity
 from cadnode.receive.spool import Received, Spool
 
 SOP_CLASS = "1.2.840.10008.5.1.4.1.1.1.2"
@@ -47,7 +47,7 @@ class SpoolMachine(RuleBasedStateMachine):
         incoming = self.spool.open()
         incoming.write(file_of(study, instance, version, meta))
         stored = self.spool.publish(
-            incoming, Identity(SOP_CLASS, f"{study}.{instance}", str(study))
+            incoming, InstanceIdentity(SOP_CLASS, f"{study}.{instance}", str(study))
         )
         had = self.now.get((study, instance))
         expected = Received.STORED if had is None else (

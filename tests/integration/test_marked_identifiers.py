@@ -17,7 +17,7 @@ import pydicom
 import pytest
 
 from cadnode.audit.entry import Remark, RemarkKind
-from cadnode.audit.event import Action, Event, Outcome
+from cadnode.audit.event import Action, Event, EventOutcome
 from cadnode.audit.files import entries
 from cadnode.audit.verify import verify
 from cadnode.demo.archive import embedded
@@ -135,10 +135,10 @@ def test_no_marked_identifier_is_in_trail_syslog_or_logs(tmp_path: Path) -> None
     assert [one.kind for one in said if isinstance(one, Remark)][:1] == [RemarkKind.LOST]
     found = {(one.action, one.outcome) for one in said if isinstance(one, Event)}
     assert found >= {
-        (Action.STARTED, Outcome.SUCCESS), (Action.RECEIVED, Outcome.SUCCESS),
-        (Action.PEER_REFUSED, Outcome.FAILURE), (Action.READ, Outcome.SUCCESS),
-        (Action.READ, Outcome.FAILURE), (Action.DELIVERED, Outcome.SUCCESS),
-        (Action.REMOVED, Outcome.SUCCESS), (Action.STOPPED, Outcome.SUCCESS),
+        (Action.STARTED, EventOutcome.SUCCESS), (Action.RECEIVED, EventOutcome.SUCCESS),
+        (Action.PEER_REFUSED, EventOutcome.FAILURE), (Action.READ, EventOutcome.SUCCESS),
+        (Action.READ, EventOutcome.FAILURE), (Action.DELIVERED, EventOutcome.SUCCESS),
+        (Action.REMOVED, EventOutcome.SUCCESS), (Action.STOPPED, EventOutcome.SUCCESS),
     }  # fmt: skip
     details = re.findall(r'ParticipantObjectDetail type="\w+" value="([^"]+)"', repository.text)
     places = {

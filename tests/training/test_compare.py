@@ -16,7 +16,7 @@ from cadnode_training.papers.roi_cnn import evaluate as rois_evaluate
 from cadnode_training.papers.wang2016.table import FeatureTable
 from cadnode_training.results import comparison_page, reading, report
 from cadnode_training.results.compare import as_dict, compare, reclassified
-from cadnode_training.results.gallery import Group, Picture
+from cadnode_training.results.gallery import CasePicture, Group
 from cadnode_training.results.scored import Scored
 from cadnode_training.statistics import resample
 from cadnode_training.statistics.auc import delong_test
@@ -138,7 +138,7 @@ def test_the_json_is_evidence_for_a_promotion(tmp_path: Path) -> None:
 def test_pages_stand_alone(tmp_path: Path) -> None:
     cases = score_cases.drawn(40)
     comparison_page.write(tmp_path / "c.html", compare(*sides(cases), replicates=50))
-    picture = Picture(np.zeros((32, 24), np.float32), lesion=Box(1, 1, 9, 9))
+    picture = CasePicture(np.zeros((32, 24), np.float32), lesion=Box(1, 1, 9, 9))
     extras = report.Extras(
         frocs={"clusters": froc([ImageMarks("w", (0.9, 0.3), (0.5,), True)])},
         features={"size": cases.scores("a"), "noise": cases.scores("b")},

@@ -8,12 +8,12 @@ import pytest
 
 from cadnode.domain import Box
 from cadnode.errors import DataError
-from cadnode_training.results.gallery import Picture, PictureOutcome, chosen, painted
+from cadnode_training.results.gallery import CasePicture, PictureOutcome, chosen, painted
 
 Image = np.ndarray
 
 
-def shown(picture: Picture) -> Image:
+def shown(picture: CasePicture) -> Image:
     """`(h, w, 3) int`: blue, green, red of what a browser would show."""
     content = np.frombuffer(base64.b64decode(painted(picture).partition(",")[2]), np.uint8)
     return cv2.imdecode(content, cv2.IMREAD_COLOR).astype(int)
@@ -57,7 +57,7 @@ def test_the_map_is_red_where_it_is_hot_and_leaves_the_rest_grey() -> None:
     heat = np.zeros((8, 8), np.float32)
     heat[1, 6] = 1.0
 
-    image = shown(Picture(np.full((200, 200), 0.5, np.float32), heat))
+    image = shown(CasePicture(np.full((200, 200), 0.5, np.float32), heat))
 
     assert image[37, 162, 2] > image[37, 162, 0] + 60
     assert np.ptp(image[150, 25]) <= 4
@@ -65,7 +65,7 @@ def test_the_map_is_red_where_it_is_hot_and_leaves_the_rest_grey() -> None:
 
 def test_a_map_of_a_part_lies_on_that_part_also_after_cropping() -> None:
     # Given a map that covers rows and columns 160 to 320, and a crop from 80 to 320
-    picture = Picture(
+    picture = CasePicture(
         np.full((320, 320), 0.5, np.float32), np.ones((4, 4), np.float32),
         Box(160, 160, 320, 320), crop=Box(80, 80, 320, 320),
     )  # fmt: skip
@@ -78,7 +78,7 @@ def test_a_map_of_a_part_lies_on_that_part_also_after_cropping() -> None:
 
 
 def test_frame_and_outline_follow_the_crop_and_the_scale() -> None:
-    picture = Picture(
+    picture = CasePicture(
         np.zeros((720, 720), np.float32), lesion=Box(120, 160, 240, 320),
         outlines=(((400.0, 400.0), (400.0, 500.0), (500.0, 500.0), (500.0, 400.0)),),
         crop=Box(0, 0, 720, 720),
@@ -98,7 +98,7 @@ def test_a_small_region_is_enlarged_before_lines_are_drawn_and_all_four_edges_sh
     whole = ((0.0, 0.0), (0.0, 20.0), (16.0, 20.0), (16.0, 0.0))
 
     for outline in (edge, whole):
-        seen = shown(Picture(image, outlines=(outline,)))
+        seen = shown(CasePicture(image, outlines=(outline,)))
 
         assert seen.shape[:2] == (128, 160)  # eight times as large
         yellow = seen[..., 2] - seen[..., 0] > 60
@@ -112,11 +112,11 @@ def test_a_dark_image_is_brightened_to_be_seen_and_a_black_one_stays_black() -> 
     dark = np.zeros((200, 200), np.float32)
     dark[50:150, 50:150] = 0.1
 
-    assert shown(Picture(dark))[100, 100].min() > 200
-    assert shown(Picture(np.zeros((200, 200), np.float32))).max() == 0
-    assert abs(shown(Picture(dark + 0.5))[100, 100].max() - 153) <= 3  # bright enough
+    assert shown(CasePicture(dark))[100, 100].min() > 200
+    assert shown(CasePicture(np.zeros((200, 200), np.float32))).max() == 0
+    assert abs(shown(CasePicture(dark + 0.5))[100, 100].max() - 153) <= 3  # bright enough
 
 
 def test_more_than_rows_and_columns_are_refused() -> None:
     with pytest.raises(DataError, match="rows and columns"):
-        painted(Picture(np.zeros((2, 8, 8), np.float32)))
+        painted(CasePicture(np.zeros((2, 8, 8), np.float32)))

@@ -14,11 +14,11 @@ from cadnode.networks.autoencoder import StackedAutoencoder, StackedAutoencoderC
 from cadnode.networks.cnn import CnnConfig, network
 from cadnode.networks.dib_mg import DibMg
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
-from cadnode.registry.history import Actor
+from cadnode.registry.history import ChangeAuthor
 from tests.unit import model_cases, roi_cases
 
 SPLIT = {"train": ["a"], "validation": ["b"]}
-ANNA = Actor("anna", datetime(2026, 3, 4, 15, 6, 7, tzinfo=UTC))
+ANNA = ChangeAuthor("anna", datetime(2026, 3, 4, 15, 6, 7, tzinfo=UTC))
 
 
 def made(root: Path, version: str = "0.0.1", *, seed: int = 0, **changes: Any) -> Path:

@@ -85,7 +85,7 @@ def test_an_answer_that_drips_is_left_though_no_byte_is_late(url: str) -> None:
 def test_an_instance_without_an_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compression, "INSTANCE_BYTES", 100)
     taken: list[bytes] = []
-    one = compression.Measured("identity", taken.append)
+    one = compression.ByteCount("identity", taken.append)
     one.sink(bytes(100))
     with pytest.raises(HttpFailure):
         one.sink(b"x")

@@ -57,7 +57,7 @@ class DataRegion:
 
 
 @dataclass(frozen=True, slots=True)
-class Regions:
+class RegionSet:
     """The usable regions of a source, in the manifest's order.
 
     Parameters
@@ -95,13 +95,13 @@ class Regions:
             )
         return f"{self.name}: malignant against benign {what}"
 
-    def unseen(self, seen: frozenset[str]) -> tuple["Regions", int]:
+    def unseen(self, seen: frozenset[str]) -> tuple["RegionSet", int]:
         """Without the women of these keys, and how many of them there were."""
         kept = tuple(item for item in self.items if item.woman not in seen)
         women = {item.woman for item in self.items} & seen
         return replace(self, items=kept), len(women)
 
-    def part(self, part: Part) -> "Regions":
+    def part(self, part: Part) -> "RegionSet":
         """Those of a part: by the woman's key alone, or by the manifest's own split."""
 
         def of(item: DataRegion) -> str:
@@ -116,7 +116,7 @@ def is_source(text: str) -> bool:
     return bool(colon and path) and kind in SOURCES
 
 
-def open_regions(text: str, content: MeasuredContent) -> Regions:
+def open_regions(text: str, content: MeasuredContent) -> RegionSet:
     """The regions of `KIND:PATH` that hold `content`; none at all is no error.
 
     The split of a `manifest:FILE` is taken from its column where every region has one, that of
@@ -140,7 +140,7 @@ def open_regions(text: str, content: MeasuredContent) -> Regions:
 
 def regions(
     manifest: Manifest, name: str, content: MeasuredContent, acquisition: Acquisition
-) -> Regions:
+) -> RegionSet:
     """The manifest's regions that hold `content`, and why the other rows are none.
 
     `acquisition` is that of data sets that are not known by name. Where no row states whether it is
@@ -160,7 +160,7 @@ def regions(
             positive = row.lesion_kind == m.CALCIFICATION
         items.append(DataRegion(row, known.acquisition if known else acquisition, positive))
     excluded = (*manifest.left_out, *left_out(reasons))
-    return Regions(name, content, question, tuple(items), excluded)
+    return RegionSet(name, content, question, tuple(items), excluded)
 
 
 def _unfit(row: ManifestRow, content: MeasuredContent, question: Question) -> str:
@@ -192,7 +192,7 @@ def _refuse_leaks(items: Iterable[DataRegion]) -> None:
             )
 
 
-def without_reading(found: Regions, reasons: Iterable[str]) -> dict[str, int]:
+def without_reading(found: RegionSet, reasons: Iterable[str]) -> dict[str, int]:
     """All reasons with their counts: those of the rows, and `reasons` of what was not read."""
     counts = dict(found.left_out)
     for reason in reasons:

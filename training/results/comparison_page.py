@@ -7,7 +7,7 @@ import numpy as np
 from cadnode_training.results import pages, plots, report
 from cadnode_training.results.compare import Comparison, Difference
 from cadnode_training.results.plots import ForestRow
-from cadnode_training.results.tables import TITLES, Cell, Row, Table
+from cadnode_training.results.tables import TITLES, Table, TableCell, TableRow
 from cadnode_training.statistics.binary import Measure
 
 
@@ -54,16 +54,16 @@ def _aucs(found: Comparison) -> Table:
     return Table("AUC, on all cases and by stratum", columns, rows, note, "stratum")
 
 
-def _auc_row(d: Difference) -> Row:
-    tested = Cell(text=f"{d.delong.p:.4f}") if d.delong else Cell()
-    change = Cell()
+def _auc_row(d: Difference) -> TableRow:
+    tested = TableCell(text=f"{d.delong.p:.4f}") if d.delong else TableCell()
+    change = TableCell()
     if d.value is not None and d.ci is not None:
-        change = Cell(
+        change = TableCell(
             d.value, d.ci, text=f"{_signed(d.value)} ({_signed(d.ci[0])} to {_signed(d.ci[1])})"
         )
-    cells = {"A": Cell.of(d.a), "B": Cell.of(d.b), "B − A": change, "p (DeLong)": tested}
+    cells = {"A": TableCell.of(d.a), "B": TableCell.of(d.b), "B − A": change, "p (DeLong)": tested}
     name = f"{d.fact}: {d.stratum}" if d.fact else d.stratum
-    return Row(name, cells, "", f"{d.n_pos} + {d.n_neg}")
+    return TableRow(name, cells, "", f"{d.n_pos} + {d.n_neg}")
 
 
 def _difference_forest(found: Comparison) -> tuple[pages.Figure, ...]:
@@ -89,8 +89,8 @@ def _calls(found: Comparison) -> Table:
     ):
         counts = (moves.stay_positive, moves.up, moves.down, moves.stay_negative)
         words = [*map(str, counts), _signed(net)]
-        cells = {c: Cell(text=w) for c, w in zip(columns, words, strict=True)}
-        rows.append(Row(name, cells, "", str(moves.n)))
+        cells = {c: TableCell(text=w) for c, w in zip(columns, words, strict=True)}
+        rows.append(TableRow(name, cells, "", str(moves.n)))
     ci = f" ({_signed(m.ci[0])} to {_signed(m.ci[1])} by woman)" if m.ci else ""
     note = (
         f"Net reclassification improvement {_signed(m.nri)}{ci}, z = {_signed(m.z)}, p = {m.p:.3g} "
@@ -103,9 +103,9 @@ def _shares(found: Comparison) -> Table:
     rows = []
     for measure in Measure:
         a, b, p = found.shares[measure]
-        tested = Cell(text=f"{p:.4f}") if p is not None else Cell()
-        cells = {"A": Cell.of(a), "B": Cell.of(b), "p (GEE)": tested}
-        rows.append(Row(TITLES[measure], cells))
+        tested = TableCell(text=f"{p:.4f}") if p is not None else TableCell()
+        cells = {"A": TableCell.of(a), "B": TableCell.of(b), "p (GEE)": tested}
+        rows.append(TableRow(TITLES[measure], cells))
     at = "; ".join(
         f"{letter}: {s.spec}, ≥ {c.threshold:.3g}, {c.chosen}"
         for letter, s in (("A", found.a), ("B", found.b))

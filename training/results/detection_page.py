@@ -20,7 +20,7 @@ from cadnode_training.results.detection_reading import Lesion, OfKind
 from cadnode_training.results.pages import Figure, PageItem, PageSection, render
 from cadnode_training.results.papers_tables import performance
 from cadnode_training.results.scored import Cutoff, Scorer, key, scored
-from cadnode_training.results.tables import Cell, Row, Table
+from cadnode_training.results.tables import Table, TableCell, TableRow
 from cadnode_training.statistics import resample
 from cadnode_training.statistics.froc import Froc, band, froc
 
@@ -119,11 +119,11 @@ def _rates(curves: Mapping[str, Froc], found: Mapping[FindingKind, OfKind]) -> T
         curve = curves[NAMES[kind]]
         low, high = band(of_kind.marks, RATES)
         cells = {
-            column: Cell(curve.sensitivity_at(rate), (float(a), float(b)))
+            column: TableCell(curve.sensitivity_at(rate), (float(a), float(b)))
             for column, rate, a, b in zip(columns, RATES, low, high, strict=True)
         }
         rows.append(
-            Row(NAMES[kind], cells, "", f"{curve.n_lesions} lesions, {curve.n_images} images")
+            TableRow(NAMES[kind], cells, "", f"{curve.n_lesions} lesions, {curve.n_images} images")
         )
     note = (
         "Images: those without such a lesion, of which false marks are counted. Intervals: 95 %, "
@@ -143,11 +143,13 @@ def _as_marked(found: Mapping[FindingKind, OfKind], mark_at: float) -> Table:
         cells = {
             "sensitivity": _found(of_kind.lesions, mark_at),
             "false marks an image": _mean(false, np.array([m.group for m in free])),
-            "images without any": Cell.of(
+            "images without any": TableCell.of(
                 measures.by_woman(false == 0, np.array([m.group for m in free]))
             ),
         }
-        rows.append(Row(NAMES[kind], cells, f"≥ {mark_at:.2f}", f"{len(of_kind.lesions)} lesions"))
+        rows.append(
+            TableRow(NAMES[kind], cells, f"≥ {mark_at:.2f}", f"{len(of_kind.lesions)} lesions")
+        )
     columns = ("sensitivity", "false marks an image", "images without any")
     note = (
         "At the certainty from which on the node marks, chosen before on other images. Intervals: "
@@ -162,20 +164,24 @@ def _by_size(found: Mapping[FindingKind, OfKind], mark_at: float) -> Table:
         for low, high, name in _SIZES:
             part = [x for x in of_kind.lesions if low <= x.diameter_mm < high]
             cell = {"sensitivity": _found(part, mark_at)}
-            rows.append(Row(f"{NAMES[kind]}, {name}", cell, f"≥ {mark_at:.2f}", str(len(part))))
+            rows.append(
+                TableRow(f"{NAMES[kind]}, {name}", cell, f"≥ {mark_at:.2f}", str(len(part)))
+            )
     note = "Diameter of the circle (or box) that the data gives. Intervals: 95 %, GEE by woman."
     return Table("Found, by size", ("sensitivity",), tuple(rows), note, "lesions")
 
 
-def _found(lesions: Sequence[Lesion], mark_at: float) -> Cell:
+def _found(lesions: Sequence[Lesion], mark_at: float) -> TableCell:
     hit = np.array([x.certainty is not None and x.certainty >= mark_at for x in lesions], bool)
-    return Cell.of(measures.by_woman(hit, [x.group for x in lesions]))
+    return TableCell.of(measures.by_woman(hit, [x.group for x in lesions]))
 
 
-def _mean(values: np.ndarray, groups: np.ndarray) -> Cell:
+def _mean(values: np.ndarray, groups: np.ndarray) -> TableCell:
     """The mean with a percentile interval over resampled women."""
     weights = resample.drawn(groups)
-    return Cell(float(values.mean()), resample.interval(list(weights @ values / weights.sum(1))))
+    return TableCell(
+        float(values.mean()), resample.interval(list(weights @ values / weights.sum(1)))
+    )
 
 
 def _gallery(name: str, of_kind: OfKind, mark_at: float) -> PageSection:

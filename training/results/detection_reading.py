@@ -19,7 +19,7 @@ from cadnode_training.papers.detection.cases import (
     matched,
 )
 from cadnode_training.papers.detection.evaluate import KINDS
-from cadnode_training.results.gallery import Picture, painted
+from cadnode_training.results.gallery import CasePicture, painted
 from cadnode_training.statistics.froc import ImageMarks
 
 _AROUND_MM: Final = 8.0
@@ -85,7 +85,7 @@ def _lesion(case: DetectionCase, target: Target, mark: Region | None) -> Lesion:
     outlines = (mark.outline,) if mark else ()
     crop = _crop(case, target.box)
     moved = _moved(target.box, crop)
-    shown = Picture(_part(case.image, crop), lesion=moved, outlines=_shifted(outlines, crop))
+    shown = CasePicture(_part(case.image, crop), lesion=moved, outlines=_shifted(outlines, crop))
     diameter = 2 * target.radius * case.spacing_mm
     return Lesion(case.group, diameter, mark.certainty if mark else None, painted(shown))
 
@@ -97,7 +97,7 @@ def _keep(of_kind: OfKind, case: DetectionCase, region: Region) -> None:
     if len(kept) == _MOST_FALSE and kept[0][0] >= region.certainty:
         return
     crop = _crop(case, region.box)
-    shown = Picture(_part(case.image, crop), outlines=_shifted((region.outline,), crop))
+    shown = CasePicture(_part(case.image, crop), outlines=_shifted((region.outline,), crop))
     entry = (region.certainty, -of_kind.seen, painted(shown))
     if len(kept) < _MOST_FALSE:
         heapq.heappush(kept, entry)

@@ -43,7 +43,7 @@ class Chosen:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Picture:
+class CasePicture:
     """A case as it is shown.
 
     Parameters
@@ -74,7 +74,7 @@ class Group:
     """Pictures under one heading, each with the line beneath it."""
 
     name: str
-    pictures: tuple[tuple[Picture, str], ...]
+    pictures: tuple[tuple[CasePicture, str], ...]
 
 
 def chosen(
@@ -102,7 +102,7 @@ def chosen(
     return found
 
 
-def painted(picture: Picture) -> str:
+def painted(picture: CasePicture) -> str:
     """The picture as a `data:` URL of a JPEG: map, lesion (white) and outlines (yellow) on it.
 
     Raises
@@ -140,7 +140,7 @@ def _brightened(grey: FloatImage) -> FloatImage:
     return grey / brightest if 0 < brightest < _DARK else grey
 
 
-def _heated(colour: FloatImage, picture: Picture, crop: Box) -> FloatImage:
+def _heated(colour: FloatImage, picture: CasePicture, crop: Box) -> FloatImage:
     """The crop with the map over it, as the node's own overlay paints it."""
     whole = picture.covers or Box(0, 0, *picture.image.shape)
     place = Box(*(edge - (crop.row0, crop.col0)[i % 2] for i, edge in enumerate(whole)))
@@ -152,7 +152,7 @@ def _heated(colour: FloatImage, picture: Picture, crop: Box) -> FloatImage:
     return np.asarray((1 - alpha) * colour + alpha * layer[..., :3], np.float32)
 
 
-def _draw(canvas: NDArray[np.uint8], picture: Picture, crop: Box) -> None:
+def _draw(canvas: NDArray[np.uint8], picture: CasePicture, crop: Box) -> None:
     """Frames and outlines, in place."""
     rows, columns = canvas.shape[:2]
     scale = np.array([rows / (crop.row1 - crop.row0), columns / (crop.col1 - crop.col0)])

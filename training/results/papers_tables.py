@@ -19,7 +19,7 @@ from cadnode_training.results.published import (
     PaperRow,
 )
 from cadnode_training.results.scored import CHOICES, FACT_TITLES, Cutoff, Scored, Scorer, plain
-from cadnode_training.results.tables import AUC, PERFORMANCE, Cell, Row, Table, printed
+from cadnode_training.results.tables import AUC, PERFORMANCE, Table, TableCell, TableRow, printed
 from cadnode_training.statistics.auc import delong_test
 from cadnode_training.statistics.binary import Measure
 
@@ -78,15 +78,15 @@ def performance(
     )  # fmt: skip
 
 
-def row_of(cases: Scored, scorer: Scorer, choice: str, name: str) -> Row:
+def row_of(cases: Scored, scorer: Scorer, choice: str, name: str) -> TableRow:
     """AUC and shares of one scorer at its cut-off."""
     at = scorer.cutoff(choice) or _ONE_HALF
     labels = cases.labels
     found = measures.shares(labels, cases.scores(scorer.spec) >= at.threshold, cases.women)
-    cells = {AUC: Cell.of(measures.auc_of(cases, scorer.spec))}
-    cells |= {measure: Cell.of(share) for measure, share in found.items()}
+    cells = {AUC: TableCell.of(measures.auc_of(cases, scorer.spec))}
+    cells |= {measure: TableCell.of(share) for measure, share in found.items()}
     positive = int(labels.sum())
-    return Row(name, cells, f"≥ {at.threshold:.3g}", f"{positive} + {len(labels) - positive}")
+    return TableRow(name, cells, f"≥ {at.threshold:.3g}", f"{positive} + {len(labels) - positive}")
 
 
 def pairs(cases: Scored, system: System | None = None, choice: str = YOUDEN) -> Table:
@@ -102,18 +102,18 @@ def pairs(cases: Scored, system: System | None = None, choice: str = YOUDEN) -> 
     }
     compared = {m: measures.compared(m, labels, called, women) for m in Measure}
     rows = [
-        Row(
+        TableRow(
             "all together", {m: _p(c.overall_p) for m, c in compared.items()},
         )
     ]  # fmt: skip
     if system is System.KANG2021:
-        cells = {name: Cell(text=p) for name, p in KANG_P.items()}
-        rows.append(Row("paper: all together", cells, paper=KANG))
+        cells = {name: TableCell(text=p) for name, p in KANG_P.items()}
+        rows.append(TableRow("paper: all together", cells, paper=KANG))
     for one, other in combinations(called, 2):
         difference = delong_test(labels, cases.scores(one), cases.scores(other))
         cells = {AUC: _p(difference.p)}
         cells |= {m: _p(c.pairwise_p[one, other]) for m, c in compared.items()}
-        rows.append(Row(f"{one} – {other}", cells))
+        rows.append(TableRow(f"{one} – {other}", cells))
     note = "P values, two-sided, not corrected for their number: DeLong for AUC, GEE by woman else."
     return Table("Pairs of models", PERFORMANCE, tuple(rows), note, "pair")
 
@@ -136,12 +136,12 @@ def by_stratum(
     return Table(f"Strata of {spec}", columns, tuple(rows), _note(cases, rows, choice), "stratum")
 
 
-def _of_kim(name: str, value: str) -> list[Row]:
+def _of_kim(name: str, value: str) -> list[TableRow]:
     rows = [printed(row) for key, row in KIM_ROWS.items() if key == (name, value)]
     if between := KIM_SENSITIVITY.get((name, value)):
-        text = Cell(text=f"{between[0]:.3f} and {between[1]:.3f}")
+        text = TableCell(text=f"{between[0]:.3f} and {between[1]:.3f}")
         source = "Kim et al. 2018: Results, of Table 5"
-        rows.append(Row(f"paper: {value}", {Measure.SENSITIVITY: text}, "0.5", "", source))
+        rows.append(TableRow(f"paper: {value}", {Measure.SENSITIVITY: text}, "0.5", "", source))
     return rows
 
 
@@ -159,7 +159,7 @@ def _key(name: str, published: Mapping[str, PaperRow]) -> str:
     )
 
 
-def _note(cases: Scored, rows: Sequence[Row], choice: str) -> str:
+def _note(cases: Scored, rows: Sequence[TableRow], choice: str) -> str:
     aucs, shares = measures.methods(cases.women)
     chosen = {c.chosen for s in cases.scorers for c in s.cutoffs if c.choice == choice}
     where = f" Cut-offs: {'; '.join(sorted(chosen))}." if chosen else ""
@@ -177,7 +177,7 @@ def _chosen(cases: Scored, choice: str) -> bool:
     return any(s.cutoff(choice) for s in cases.scorers)
 
 
-def _p(value: float | None) -> Cell:
+def _p(value: float | None) -> TableCell:
     if value is None:
-        return Cell()
-    return Cell(value, text="< 0.0001" if value < 1e-4 else f"{value:.4f}")
+        return TableCell()
+    return TableCell(value, text="< 0.0001" if value < 1e-4 else f"{value:.4f}")

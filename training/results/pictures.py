@@ -21,14 +21,21 @@ from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
 from cadnode_training.data import sources
 from cadnode_training.data.region_pixels import placed
-from cadnode_training.data.regions import DataRegion, Regions
+from cadnode_training.data.regions import DataRegion, RegionSet
 from cadnode_training.data.sets import phantom_rois
 from cadnode_training.data.views import ViewRecord
 from cadnode_training.papers.roi_cnn import evaluate as rois_evaluate
 from cadnode_training.papers.roi_cnn import real_rois
 from cadnode_training.papers.wang2016 import data as feature_data
 from cadnode_training.papers.wang2016 import phantom_regions
-from cadnode_training.results.gallery import Chosen, Group, Outline, Picture, PictureOutcome, chosen
+from cadnode_training.results.gallery import (
+    CasePicture,
+    Chosen,
+    Group,
+    Outline,
+    PictureOutcome,
+    chosen,
+)
 from cadnode_training.results.scored import Scored, key
 
 _CELLS: Final = 64
@@ -47,7 +54,7 @@ def wanted(cases: Scored, spec: str) -> list[int]:
     return sorted(r for c in picked(cases, spec)[1].values() for r in (*c.surest, *c.nearest))
 
 
-def groups(cases: Scored, spec: str, shown: Mapping[int, Picture]) -> list[Group]:
+def groups(cases: Scored, spec: str, shown: Mapping[int, CasePicture]) -> list[Group]:
     """Pictures under their outcomes; rows without a picture are left out."""
     scores = cases.scores(spec)
     threshold, outcomes = picked(cases, spec)
@@ -76,7 +83,7 @@ def of_views(folder: Path, data: str, cases: Scored, spec: str) -> list[Group]:
     return groups(cases, spec, shown)
 
 
-def _view(model: ViewModel, record: ViewRecord) -> tuple[float, Picture] | None:
+def _view(model: ViewModel, record: ViewRecord) -> tuple[float, CasePicture] | None:
     """Log-odds and picture of a view; None where it cannot be read."""
     image = sources.load(record)
     if image is None:
@@ -87,7 +94,7 @@ def _view(model: ViewModel, record: ViewRecord) -> tuple[float, Picture] | None:
         return None
     box = reading.map_box
     crop = _inside(_grown(box, _MARGIN), image.shape)
-    return reading.logit, Picture(image, reading.cancer_map, box, crop=crop)
+    return reading.logit, CasePicture(image, reading.cancer_map, box, crop=crop)
 
 
 def of_phantom_rois(models: Sequence[RoiModel], data: str, cases: Scored, spec: str) -> list[Group]:
@@ -104,7 +111,7 @@ def of_phantom_rois(models: Sequence[RoiModel], data: str, cases: Scored, spec: 
 
 
 def of_real_rois(
-    models: Sequence[RoiModel], regions: Regions, cases: Scored, spec: str
+    models: Sequence[RoiModel], regions: RegionSet, cases: Scored, spec: str
 ) -> list[Group]:
     """Chosen ROIs of real images; `regions` are those of the women whom no model has seen."""
     rows, number, shown = set(wanted(cases, spec)), count(), {}
@@ -118,7 +125,7 @@ def of_real_rois(
     return groups(cases, spec, shown)
 
 
-def _with_map(models: Sequence[RoiModel], rois: Sequence[Roi], lesion: Box | None) -> Picture:
+def _with_map(models: Sequence[RoiModel], rois: Sequence[Roi], lesion: Box | None) -> CasePicture:
     """The first model's ROI with the mean of all models' maps."""
     maps = []
     for model, roi in zip(models, rois, strict=True):
@@ -126,7 +133,7 @@ def _with_map(models: Sequence[RoiModel], rois: Sequence[Roi], lesion: Box | Non
         assert reading.cam is not None
         maps.append(cv2.resize(reading.cam, (_CELLS, _CELLS), interpolation=cv2.INTER_LINEAR))
     heat = np.asarray(np.mean(maps, axis=0), np.float32)
-    return Picture(rois[0].image[0], heat, lesion=lesion)
+    return CasePicture(rois[0].image[0], heat, lesion=lesion)
 
 
 def _inside_roi(box: tuple[int, ...], roi: Roi) -> Box:
@@ -162,10 +169,12 @@ def of_phantom_regions(data: str, scenario: Scenario, cases: Scored, spec: str) 
     return groups(cases, spec, shown)
 
 
-def _segmented(image: FloatImage, spacing_mm: float, box: Box, acquisition: Acquisition) -> Picture:
+def _segmented(
+    image: FloatImage, spacing_mm: float, box: Box, acquisition: Acquisition
+) -> CasePicture:
     # The side only locates the chest wall, which does not matter inside a region.
     found = segment_roi(image, Laterality.LEFT, spacing_mm, box, acquisition)
-    return Picture(found.image, outlines=tuple(_outlines(found)))
+    return CasePicture(found.image, outlines=tuple(_outlines(found)))
 
 
 def _outlines(found: Segmentation) -> Iterable[Outline]:

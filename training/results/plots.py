@@ -17,7 +17,7 @@ _ROW: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class DrawnCurve:
     """A ROC curve with its name and AUC, and points (false positive rate, sensitivity) on it."""
 
     name: str
@@ -47,7 +47,7 @@ class ForestRow:
     heading: bool = False
 
 
-def roc(curves: Sequence[Curve], marks: Sequence[Mark] = ()) -> str:
+def roc(curves: Sequence[DrawnCurve], marks: Sequence[Mark] = ()) -> str:
     """ROC curves with bands (Kang 2021, Fig. 1b; Wang 2016, Fig. 5) and dots at cut-offs.
 
     Readers are diamonds on crosses of their intervals, each with its name.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cadnode_training.results.scored import Scored
-from cadnode_training.results.tables import Cell, Row, Table
+from cadnode_training.results.tables import Table, TableCell, TableRow
 from cadnode_training.statistics import curves, resample
 from cadnode_training.statistics.auc import Floats
 from cadnode_training.statistics.calibration import reliability
@@ -50,7 +50,7 @@ _WAYS: Final[dict[str, Callable[[Bools, Floats], float]]] = {
 
 def with_interval(
     cases: Scored, spec: str, way: Callable[[Bools, Floats], float], *, replicates: int = REPLICATES
-) -> Cell:
+) -> TableCell:
     """The value on all cases with a 95 % percentile interval; women are resampled."""
     labels, values = cases.labels, cases.scores(spec)
     found = []
@@ -58,7 +58,7 @@ def with_interval(
         rows = np.repeat(np.arange(len(labels)), weights)
         if 0 < labels[rows].sum() < len(rows):
             found.append(way(labels[rows], values[rows]))
-    return Cell(way(labels, values), resample.interval(found))
+    return TableCell(way(labels, values), resample.interval(found))
 
 
 def table(cases: Scored) -> Table:
@@ -68,7 +68,7 @@ def table(cases: Scored) -> Table:
         fits = scorer.calibrated and len(cases) >= LEAST
         ways = {n: way for n, way in _WAYS.items() if fits or way is average_precision}
         cells = {name: with_interval(cases, scorer.spec, way) for name, way in ways.items()}
-        rows.append(Row(scorer.spec, cells))
+        rows.append(TableRow(scorer.spec, cells))
     share = float(cases.labels.mean())
     note = (
         f"Of {len(cases)} cases {share:.1%} are positive, which is a guesser's average precision "

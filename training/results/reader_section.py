@@ -7,11 +7,19 @@ from cadnode.domain import System
 from cadnode_training.results import measures, plots, readers
 from cadnode_training.results.pages import Figure, PageSection
 from cadnode_training.results.papers_tables import row_of
-from cadnode_training.results.plots import Curve, Mark
+from cadnode_training.results.plots import DrawnCurve, Mark
 from cadnode_training.results.published import HELSINKI_ROWS
 from cadnode_training.results.readers import NAME, MatchedReader
 from cadnode_training.results.scored import Scored
-from cadnode_training.results.tables import AUC, PERFORMANCE, TITLES, Cell, Row, Table, printed
+from cadnode_training.results.tables import (
+    AUC,
+    PERFORMANCE,
+    TITLES,
+    Table,
+    TableCell,
+    TableRow,
+    printed,
+)
 from cadnode_training.statistics import curves
 from cadnode_training.statistics.auc import Auc
 from cadnode_training.statistics.binary import Measure, Share
@@ -92,9 +100,9 @@ def _performance(both: Scored, system: System) -> Table:
     reader = both.scorer(NAME)
     for cut in reader.cutoffs:
         row = row_of(both, reader, cut.choice, f"{NAME}, {cut.choice}")
-        rows.append(Row(row.name, row.cells, "", row.cases))
+        rows.append(TableRow(row.name, row.cells, "", row.cases))
     if not reader.cutoffs:
-        rows.append(Row(NAME, {AUC: Cell.of(measures.auc_of(both, NAME))}))
+        rows.append(TableRow(NAME, {AUC: TableCell.of(measures.auc_of(both, NAME))}))
     if system is System.HELSINKI_DTL:
         rows.append(printed(HELSINKI_ROWS["radiologist"]))
     aucs, shares = measures.methods(both.women)
@@ -110,13 +118,18 @@ def _performance(both: Scored, system: System) -> Table:
 def _aucs(both: Scored) -> Table:
     rows = []
     for spec, found in readers.differences(both).items():
-        value = Cell()
+        value = TableCell()
         if found.value is not None and found.ci is not None:
             words = f"{found.value:+.3f} ({found.ci[0]:+.3f} to {found.ci[1]:+.3f})"
-            value = Cell(found.value, found.ci, text=words.replace("-", "−"))
-        p = Cell(found.delong.p, text=_p(found.delong.p)) if found.delong else Cell()
-        cells = {"model": Cell.of(found.b), NAME: Cell.of(found.a), "difference": value, "p": p}
-        rows.append(Row(spec, cells, "", f"{found.n_pos} + {found.n_neg}"))
+            value = TableCell(found.value, found.ci, text=words.replace("-", "−"))
+        p = TableCell(found.delong.p, text=_p(found.delong.p)) if found.delong else TableCell()
+        cells = {
+            "model": TableCell.of(found.b),
+            NAME: TableCell.of(found.a),
+            "difference": value,
+            "p": p,
+        }
+        rows.append(TableRow(spec, cells, "", f"{found.n_pos} + {found.n_neg}"))
     note = (
         "Difference: model less radiologist, 95 %, bootstrap over women; p: DeLong's paired test, "
         "which assumes independent cases."
@@ -135,7 +148,7 @@ def _matched(both: Scored) -> Table:
             for held in (Measure.SPECIFICITY, Measure.SENSITIVITY):
                 found = readers.matched(both, scorer.spec, cut, held)
                 cells = dict(zip(columns, _cells(found), strict=True))
-                rows.append(Row(f"{scorer.spec} at {cut.choice}", cells))
+                rows.append(TableRow(f"{scorer.spec} at {cut.choice}", cells))
     note = (
         "The model's cut-off is set on these very cases so that it is no worse than the "
         "radiologist in what is held, which favours it a little. McNemar: exact, assumes "
@@ -144,26 +157,26 @@ def _matched(both: Scored) -> Table:
     return Table("At the radiologist's own specificity and sensitivity", columns, tuple(rows), note)
 
 
-def _cells(found: MatchedReader) -> Sequence[Cell]:
+def _cells(found: MatchedReader) -> Sequence[TableCell]:
     return (
-        Cell(text=f"{TITLES[found.held]} {found.value:.3f}"),
-        Cell(text=TITLES[found.tested]),
-        Cell.of(found.of_model),
-        Cell.of(found.of_reader),
-        Cell(found.only_model, text=str(found.only_model)),
-        Cell(found.only_reader, text=str(found.only_reader)),
-        Cell(found.mcnemar_p, text=_p(found.mcnemar_p)),
-        Cell() if found.gee_p is None else Cell(found.gee_p, text=_p(found.gee_p)),
+        TableCell(text=f"{TITLES[found.held]} {found.value:.3f}"),
+        TableCell(text=TITLES[found.tested]),
+        TableCell.of(found.of_model),
+        TableCell.of(found.of_reader),
+        TableCell(found.only_model, text=str(found.only_model)),
+        TableCell(found.only_reader, text=str(found.only_reader)),
+        TableCell(found.mcnemar_p, text=_p(found.mcnemar_p)),
+        TableCell() if found.gee_p is None else TableCell(found.gee_p, text=_p(found.gee_p)),
     )
 
 
-def _curves(both: Scored) -> list[Curve]:
+def _curves(both: Scored) -> list[DrawnCurve]:
     found = []
     for scorer in both.scorers:
         auc = measures.auc_of(both, scorer.spec)
         if scorer.name != NAME and isinstance(auc, Auc):
             curve = curves.roc(both.labels, both.scores(scorer.spec), both.women)
-            found.append(Curve(scorer.spec, curve, auc))
+            found.append(DrawnCurve(scorer.spec, curve, auc))
     return found
 
 

@@ -15,7 +15,7 @@ from cadnode_training.results.pages import Figure, PageItem, PageSection, render
 from cadnode_training.results.papers_tables import all_tables, performance
 from cadnode_training.results.plots import ForestRow
 from cadnode_training.results.scored import CHOICES, FACT_TITLES, Scored, plain
-from cadnode_training.results.tables import Cell, Row, Table
+from cadnode_training.results.tables import Table, TableCell, TableRow
 from cadnode_training.statistics import curves, resample
 from cadnode_training.statistics.calibration import reliability
 from cadnode_training.statistics.froc import Froc
@@ -111,9 +111,9 @@ def _provenance(cases: Scored) -> Table:
     columns = ("weights (sha256)", *CHOICES)
     rows = []
     for scorer in cases.scorers:
-        cells = {"weights (sha256)": Cell(text=scorer.sha256[:16] or "–")}
-        cells |= {c.choice: Cell(text=f"≥ {c.threshold:.4g}") for c in scorer.cutoffs}
-        rows.append(Row(scorer.spec, cells))
+        cells = {"weights (sha256)": TableCell(text=scorer.sha256[:16] or "–")}
+        cells |= {c.choice: TableCell(text=f"≥ {c.threshold:.4g}") for c in scorer.cutoffs}
+        rows.append(TableRow(scorer.spec, cells))
     chosen = sorted({c.chosen for s in cases.scorers for c in s.cutoffs})
     note = f"Cut-offs were chosen before: {'; '.join(chosen)}." if chosen else ""
     return Table("Models and their cut-offs", columns, tuple(rows), note)
@@ -134,7 +134,7 @@ def curve_figures(cases: Scored) -> list[Figure]:
             for c in scorer.cutoffs
         )  # fmt: skip
         curve = curves.roc(labels, values, women)
-        rocs.append(plots.Curve(scorer.spec, curve, area, points))
+        rocs.append(plots.DrawnCurve(scorer.spec, curve, area, points))
         recalls[scorer.spec] = curves.precision_recall(labels, values)
         if scorer.calibrated and len(labels) >= probabilities.LEAST:
             measured[scorer.spec] = reliability(labels, values)

@@ -23,7 +23,7 @@ PERFORMANCE: Final[tuple[str, ...]] = tuple(TITLES)
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """A value with its interval, and for a share `hits` of `n`; None where there is none."""
 
     value: float | None = None
@@ -33,7 +33,7 @@ class Cell:
     text: str = ""
 
     @classmethod
-    def of(cls, found: Share | Auc | Number | None) -> "Cell":
+    def of(cls, found: Share | Auc | Number | None) -> "TableCell":
         """The cell of a measured share or AUC, or of a printed number."""
         if found is None:
             return cls()
@@ -64,11 +64,11 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """A row; `paper` names the place it is printed at, "" for what was measured here."""
 
     name: str
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, TableCell]
     cutoff: str = ""
     cases: str = ""
     paper: str = ""
@@ -80,7 +80,7 @@ class Table:
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     note: str = ""
     first: str = "model"
 
@@ -96,17 +96,17 @@ class Table:
             for row in self.rows
         ]
 
-    def _stated(self) -> dict[str, Callable[[Row], str]]:
+    def _stated(self) -> dict[str, Callable[[TableRow], str]]:
         """The columns between the name and the cells that are not empty."""
-        ways: dict[str, Callable[[Row], str]] = {
+        ways: dict[str, Callable[[TableRow], str]] = {
             "cases": lambda row: row.cases,
             "cut-off": lambda row: row.cutoff,
         }
         return {name: of for name, of in ways.items() if any(map(of, self.rows))}
 
     @staticmethod
-    def _words(row: Row, column: str) -> str:
-        return row.cells.get(column, Cell()).words()
+    def _words(row: TableRow, column: str) -> str:
+        return row.cells.get(column, TableCell()).words()
 
     def markdown(self) -> str:
         """A pipe table under its title; the paper's rows are in italics."""
@@ -124,7 +124,7 @@ class Table:
                         "text", "source"])  # fmt: skip
         for row in self.rows:
             for column in self.columns:
-                c = row.cells.get(column, Cell())
+                c = row.cells.get(column, TableCell())
                 low, high = c.ci or (None, None)
                 table.writerow([row.name, row.cases, row.cutoff, column, c.value, low, high, c.hits,
                                 c.n, c.text, row.paper or "measured"])  # fmt: skip
@@ -141,19 +141,19 @@ class Table:
                     "cases": row.cases,
                     "cutoff": row.cutoff,
                     "source": row.paper or "measured",
-                    "cells": {c: row.cells.get(c, Cell()).as_dict() for c in self.columns},
+                    "cells": {c: row.cells.get(c, TableCell()).as_dict() for c in self.columns},
                 }
                 for row in self.rows
             ],
         }
 
 
-def printed(row: PaperRow) -> Row:
+def printed(row: PaperRow) -> TableRow:
     """A paper's row."""
     cases = f"{row.n_pos} + {row.n_neg}" if row.n_pos is not None else ""
     cutoff = f"{row.cutoff:g}" if row.cutoff is not None else ""
-    cells = {name: Cell.of(number) for name, number in row.numbers.items()}
-    return Row(f"paper: {row.name}", cells, cutoff, cases, row.source)
+    cells = {name: TableCell.of(number) for name, number in row.numbers.items()}
+    return TableRow(f"paper: {row.name}", cells, cutoff, cases, row.source)
 
 
 def as_markdown(tables: Sequence[Table]) -> str:

@@ -20,7 +20,7 @@ from cadnode.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
+class Unfinished:
     """What of a study is not done yet: `not_read`, or destinations that lack a result."""
 
     study: str
@@ -38,7 +38,7 @@ class Outlook:
     selection: Selection
     plan: Plan
     pinned: list[str] = field(default_factory=list)
-    owed: list[Owed] = field(default_factory=list)
+    owed: list[Unfinished] = field(default_factory=list)
     resumed: bool = False
 
     @property
@@ -126,7 +126,7 @@ class PatientView:
             for content in sorted({p if p.parent == of_study else p.parent for p in share.parts}):
                 yield content, [p for p in share.parts if content in (p, p.parent)]
 
-    def _owed(self, shares: Sequence[StudyShare]) -> list[Owed]:
+    def _owed(self, shares: Sequence[StudyShare]) -> list[Unfinished]:
         """What is not read, or waits for a destination, or was not taken by it."""
         index, found = UndeliveredIndex(self._storage), []
         waiting = [job.identifier.split("-", 3) for job in self._jobs.open_jobs("deliver")]
@@ -137,5 +137,5 @@ class PatientView:
             folder = self._results.of_content(share.study, content)
             not_read = bool(content) and not results.has_result(folder)
             if lacking or not_read:
-                found.append(Owed(share.study, not_read, tuple(sorted(lacking))))
+                found.append(Unfinished(share.study, not_read, tuple(sorted(lacking))))
         return found

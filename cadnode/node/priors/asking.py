@@ -32,7 +32,7 @@ class Listing:
     problem: str = ""
 
 
-class Sources:
+class PriorSources:
     """A node's sources, asked for studies. Threads may share it."""
 
     def __init__(self, settings: Settings, within_s: float = WITHIN_S) -> None:
@@ -110,7 +110,7 @@ class Sources:
 class _Question:
     """A question in a thread of its own, which nobody waits for when it hangs."""
 
-    def __init__(self, sources: Sources, source: Source, patient_id: str) -> None:
+    def __init__(self, sources: PriorSources, source: Source, patient_id: str) -> None:
         self.source = source
         self.listing: Listing | None = None
 

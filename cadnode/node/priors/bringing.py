@@ -13,7 +13,7 @@ from pydicom.uid import (
 )
 
 from cadnode.audit.actors import this_node
-from cadnode.audit.event import Action, Event, Outcome, Recorder
+from cadnode.audit.event import Action, Event, EventOutcome, Recorder
 from cadnode.errors import NotProcessable, SettingsError
 from cadnode.exam.dicom_file import open_file
 from cadnode.exam.identification import Identification, identify
@@ -167,7 +167,7 @@ class PriorBringer:
                     "prior_fetched", study=study, status=code, count=n_images, where=source
                 )
                 if n_images:
-                    outcome = Outcome.SUCCESS if good else Outcome.FAILURE
+                    outcome = EventOutcome.SUCCESS if good else EventOutcome.FAILURE
                     actor = this_node(self._role)
                     self._recorder.record(
                         Event(Action.RECEIVED, outcome, actor, prior.key, source, f"prior, {code}")

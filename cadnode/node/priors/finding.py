@@ -14,8 +14,8 @@ from cadnode.exam.identification import Identification, identify
 from cadnode.exam.partition import Stated, stated_by
 from cadnode.exam.patient import patient_of
 from cadnode.log import hashed
-from cadnode.node.priors.asking import Listing, Sources
-from cadnode.node.priors.whose import SpooledStudies, StudyFacts, facts_of
+from cadnode.node.priors.asking import Listing, PriorSources
+from cadnode.node.priors.whose import PriorFacts, SpooledStudies, facts_of
 from cadnode.node.study_table import StudyTable
 from cadnode.receive.identity import is_valid_uid
 from cadnode.receive.prior_store import PriorStore
@@ -48,7 +48,7 @@ class Found:
     `left_out` are the exams under her Patient ID that are not offered, by key, and why.
     """
 
-    facts: StudyFacts | None
+    facts: PriorFacts | None
     priors: list[Prior] = field(default_factory=list)
     left_out: dict[str, Identification] = field(default_factory=dict)
     listings: list[Listing] = field(default_factory=list)
@@ -62,12 +62,16 @@ class PriorFinder:
     """Finds priors in one node's folders and sources. Threads may share it."""
 
     def __init__(
-        self, settings: Settings, spool: Spool, store: PriorStore, sources: Sources | None = None
+        self,
+        settings: Settings,
+        spool: Spool,
+        store: PriorStore,
+        sources: PriorSources | None = None,
     ) -> None:
         self._storage = settings.storage.folder
         self._spool = spool
         self._store = store
-        self._sources = sources or Sources(settings)
+        self._sources = sources or PriorSources(settings)
         self.studies = SpooledStudies(spool)
 
     def find(self, study: str) -> Found:
@@ -92,7 +96,7 @@ class PriorFinder:
         if facts is not None and facts.stated is not None:
             self._sources.forget(facts.stated.patient_id)
 
-    def _here(self, study: str, facts: StudyFacts, found: Found) -> Iterator[Prior]:
+    def _here(self, study: str, facts: PriorFacts, found: Found) -> Iterator[Prior]:
         """What is in the spool, and what was fetched beside the study."""
         stated = facts.stated or Stated()
         for key in self._store.priors(study):
@@ -119,7 +123,7 @@ class PriorFinder:
         return [row.study.key for row in page.rows if row.patient.patient_id == wanted]
 
     def _enter(
-        self, listing: Listing, facts: StudyFacts, here: dict[str, Prior], found: Found
+        self, listing: Listing, facts: PriorFacts, here: dict[str, Prior], found: Found
     ) -> None:
         ours = facts.stated or Stated()
         for one in listing.studies:
@@ -145,18 +149,18 @@ class PriorFinder:
             here[key].at.append((listing.source, one.source_id))
 
 
-def _is_hers(stated: Stated, other: StudyFacts) -> Identification:
+def _is_hers(stated: Stated, other: PriorFacts) -> Identification:
     return Identification.UNPROVEN if other.stated is None else identify(stated, other.stated)
 
 
-def _of_files(key: str, facts: StudyFacts) -> Prior:
+def _of_files(key: str, facts: PriorFacts) -> Prior:
     return Prior(
         key, facts.study_instance_uid, facts.study_date, facts.description, facts.n_images,
         is_here=True,
     )  # fmt: skip
 
 
-def _is_before(prior: Prior, facts: StudyFacts) -> bool:
+def _is_before(prior: Prior, facts: PriorFacts) -> bool:
     if prior.study_date is None or facts.study_date is None:
         return True
     return prior.study_date <= facts.study_date

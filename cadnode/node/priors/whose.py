@@ -18,7 +18,7 @@ _REMEMBERED: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
-class StudyFacts:
+class PriorFacts:
     """What files state of one study. `stated` is None where they name several women, or nobody.
 
     `n_images` counts its mammograms (Modality MG).
@@ -31,13 +31,13 @@ class StudyFacts:
     n_images: int
 
 
-def facts_of(paths: Sequence[Path]) -> StudyFacts | None:
+def facts_of(paths: Sequence[Path]) -> PriorFacts | None:
     """What these files of one study state; None when none of them can be read."""
     headers = list(_headers(paths))
     if not headers:
         return None
     patient = patient_of(headers[0])
-    return StudyFacts(
+    return PriorFacts(
         str(headers[0].get("StudyInstanceUID") or "").strip("\0 "),
         only_patient(headers),
         next((d for h in headers if (d := patient_of(h).study_date)), None),
@@ -59,9 +59,9 @@ class SpooledStudies:
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
-        self._known: dict[str, tuple[float, StudyFacts | None]] = {}
+        self._known: dict[str, tuple[float, PriorFacts | None]] = {}
 
-    def facts(self, study: str) -> StudyFacts | None:
+    def facts(self, study: str) -> PriorFacts | None:
         """What a study's files state; None where there are none that can be read."""
         paths = self._spool.instances(study)
         if not paths:

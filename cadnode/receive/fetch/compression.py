@@ -39,9 +39,9 @@ class Line:
         return _GZIP if self._rates.get(_GZIP, plain) >= plain else _PLAIN
 
     @contextmanager
-    def measured(self, sink: Callable[[bytes], None]) -> Iterator["Measured"]:
+    def measured(self, sink: Callable[[bytes], None]) -> Iterator["ByteCount"]:
         """One instance on its way: the headers to ask with, and where its bytes go."""
-        one = Measured(self.encoding(), sink)
+        one = ByteCount(self.encoding(), sink)
         began = time.monotonic()
         yield one
         self.note(one.encoding, one.n_bytes, time.monotonic() - began)
@@ -52,7 +52,7 @@ class Line:
             self._rates[encoding] = n_bytes / seconds
 
 
-class Measured:
+class ByteCount:
     """Counts an instance's bytes as they pass."""
 
     def __init__(self, encoding: str, sink: Callable[[bytes], None]) -> None:

@@ -5,7 +5,7 @@ QIDO-RS lists the instances (DICOM PS3.18 10.6), WADO-RS returns each (PS3.18 10
 
 from typing import Any, Final
 
-from cadnode.http import HttpFailure, Peer, Response
+from cadnode.http import HttpFailure, PeerSession, Response
 from cadnode.limits import INSTANCES
 from cadnode.multipart import MultipartError, boundary_of, first_part
 from cadnode.receive.fetch.compression import Line
@@ -43,7 +43,7 @@ _AS_STORED: Final = 'multipart/related; type="application/dicom"; transfer-synta
 class DicomwebSource:
     """A `pull.Source` that is a DICOMweb server; its url is that of the service root."""
 
-    def __init__(self, peer: Peer, line: Line | None = None) -> None:
+    def __init__(self, peer: PeerSession, line: Line | None = None) -> None:
         self._peer = peer
         self._line = line or Line()
 

@@ -19,7 +19,7 @@ from cadnode.log import get_logger, hashed
 from cadnode.receive.fetch.listing import Listed, wanted
 from cadnode.receive.fetch.requests import FetchCode, Request
 from cadnode.receive.fetch.studies import ListedStudy
-from cadnode.receive.identity import Identity, read_file_identity
+from cadnode.receive.identity import InstanceIdentity, read_file_identity
 from cadnode.receive.spool import Incoming, Received, StoredInstance
 
 log = get_logger("receive")
@@ -86,7 +86,7 @@ class Receiver(Protocol):
     def open(self) -> Incoming:
         """A new file on its way in. Raises `OSError`."""
 
-    def publish(self, incoming: Incoming, identity: Identity) -> StoredInstance:
+    def publish(self, incoming: Incoming, identity: InstanceIdentity) -> StoredInstance:
         """The file in its place, durably. Raises `OSError`."""
 
 
@@ -229,7 +229,7 @@ class _OneByOne:
         return FetchFailure(FetchCode.NO_ROOM, "no room", retryable=True, n_new=self.n_new)
 
 
-def _identity(path: Path) -> Identity | None:
+def _identity(path: Path) -> InstanceIdentity | None:
     try:
         return read_file_identity(path)
     except NotProcessable:

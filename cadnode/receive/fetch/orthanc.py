@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
-from cadnode.http import HttpFailure, Peer
+from cadnode.http import HttpFailure, PeerSession
 from cadnode.limits import INSTANCES
 from cadnode.receive.fetch.compression import Line
 from cadnode.receive.fetch.fetch import BLOCK_BYTES, Sink
@@ -26,7 +26,7 @@ _LONGEST_METADATA: Final = 64 << 10
 class OrthancSource:
     """A `pull.Source` that is an Orthanc."""
 
-    def __init__(self, peer: Peer, line: Line | None = None) -> None:
+    def __init__(self, peer: PeerSession, line: Line | None = None) -> None:
         self._peer = peer
         self._line = line or Line()
 

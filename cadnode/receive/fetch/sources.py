@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from cadnode.http import HttpFailure, HttpPeerValues, Peer, connected
+from cadnode.http import HttpFailure, HttpPeerValues, PeerSession, connected
 from cadnode.receive.fetch.dicomweb import DicomwebSource
 from cadnode.receive.fetch.fetch import StudySource, failure_of
 from cadnode.receive.fetch.orthanc import OrthancSource
 
-_KINDS: Final[dict[str, Callable[[Peer], StudySource]]] = {
+_KINDS: Final[dict[str, Callable[[PeerSession], StudySource]]] = {
     "orthanc": OrthancSource,
     "dicomweb": DicomwebSource,
 }

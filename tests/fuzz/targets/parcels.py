@@ -16,7 +16,7 @@ from cadnode.errors import ModelError, SettingsError
 from cadnode.models import store
 from cadnode.models.weights import unpack
 from cadnode.registry import parcel, signature, signing, trust
-from cadnode.registry.history import Actor
+from cadnode.registry.history import ChangeAuthor
 from cadnode.registry.trust import Signed, Trust
 from tests.fuzz.mutate import raw, text
 from tests.fuzz.oracles import Violation
@@ -227,7 +227,7 @@ def _signed(content: bytes) -> bytes:
 
 
 def _trusting(own: Path) -> Trust:
-    trust.add(own, _KEY.public_key(), "fuzzer", Actor("fuzzer", _AT))
+    trust.add(own, _KEY.public_key(), "fuzzer", ChangeAuthor("fuzzer", _AT))
     return Trust(own)
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from cadnode.audit.entry import Entry
-from cadnode.audit.event import Action, Actor, ActorKind, Event, Outcome
+from cadnode.audit.entry import TrailEntry
+from cadnode.audit.event import Action, Actor, ActorKind, Event, EventOutcome
 from cadnode.audit.files import entries
 from cadnode.audit.trail import Trail
 
@@ -13,7 +13,7 @@ AT = 1_772_600_000.0  # 4 March 2026
 
 
 def viewed(study: str = STUDY, name: str = "ann") -> Event:
-    return Event(Action.VIEWED, Outcome.SUCCESS, Actor(ActorKind.PERSON, name, "admin"), study)
+    return Event(Action.VIEWED, EventOutcome.SUCCESS, Actor(ActorKind.PERSON, name, "admin"), study)
 
 
 class Clock:
@@ -35,7 +35,7 @@ def trail(folder: Path, n: int = 0, clock: Clock | None = None) -> Trail:
     return made
 
 
-def written(made: Trail) -> list[Entry]:
+def written(made: Trail) -> list[TrailEntry]:
     return [entry for entry, _ in entries(made.folder)]
 
 

@@ -11,19 +11,19 @@ import pytest
 from pydicom.sr._concepts_dict import concepts
 
 from cadnode.audit.atna import audit_message
-from cadnode.audit.entry import Entry, Remark, RemarkKind
-from cadnode.audit.event import Action, Actor, ActorKind, Event, Outcome
+from cadnode.audit.entry import Remark, RemarkKind, TrailEntry
+from cadnode.audit.event import Action, Actor, ActorKind, Event, EventOutcome
 from tests.unit.audit.cases import PERSON, STUDY
 
 SCHEMA = Path(__file__).with_name("audit_message.rng")
 AT = "2026-03-04T04:53:20.000001Z"
 
 
-def entry(said: Event | Remark) -> Entry:
-    return Entry(7, AT, "NODE", "1.2.3", said, "ab" * 32)
+def entry(said: Event | Remark) -> TrailEntry:
+    return TrailEntry(7, AT, "NODE", "1.2.3", said, "ab" * 32)
 
 
-def every() -> list[Entry]:
+def every() -> list[TrailEntry]:
     """Each action by each kind of actor with everything known, and with nothing; each remark."""
     actors = [Actor(kind, "x", "admin", "10.0.0.7") for kind in ActorKind]
     actors += [Actor(kind, "<a&\x00\ud800\"'>") for kind in ActorKind]
@@ -31,7 +31,7 @@ def every() -> list[Entry]:
         event
         for action in Action
         for actor in actors
-        for outcome in Outcome
+        for outcome in EventOutcome
         for event in (
             Event(action, outcome, actor, STUDY, "pacs", "code"),
             Event(action, outcome, actor),
@@ -59,7 +59,7 @@ def test_every_message_is_valid_by_the_schema_of_ps3_15(tmp_path: Path) -> None:
 def test_the_schema_refuses_what_is_no_message(tmp_path: Path) -> None:
     xmllint = shutil.which("xmllint")
     assert xmllint
-    message = audit_message(entry(Event(Action.VIEWED, Outcome.SUCCESS, PERSON, STUDY)))
+    message = audit_message(entry(Event(Action.VIEWED, EventOutcome.SUCCESS, PERSON, STUDY)))
     for wrong in (b'EventActionCode="R"', b"originalText=", b"ParticipantObjectName>"):
         path = tmp_path / "wrong.xml"
         path.write_bytes(message.replace(wrong, wrong.replace(b"R", b"X").replace(b"T", b"X")
@@ -109,7 +109,7 @@ def test_codes_have_the_meanings_of_ps3_16() -> None:
 def test_each_action_is_the_message_that_ps3_15_has_for_it(
     action: Action, code: str, kind: str, do: str
 ) -> None:
-    root = Xml.fromstring(audit_message(entry(Event(action, Outcome.FAILURE, PERSON, STUDY))))
+    root = Xml.fromstring(audit_message(entry(Event(action, EventOutcome.FAILURE, PERSON, STUDY))))
     event = root.find("EventIdentification")
     assert event is not None
     assert [one.get("csd-code") for one in event.findall("EventID")] == [code]
@@ -124,7 +124,7 @@ def test_each_action_is_the_message_that_ps3_15_has_for_it(
 def test_who_sent_and_who_received_is_told_by_roles() -> None:
     sender = Actor(ActorKind.PEER, "GANTRY", address="10.1.2.3")
     root = Xml.fromstring(
-        audit_message(entry(Event(Action.RECEIVED, Outcome.SUCCESS, sender, STUDY)))
+        audit_message(entry(Event(Action.RECEIVED, EventOutcome.SUCCESS, sender, STUDY)))
     )
     peer, node = root.findall("ActiveParticipant")
     assert peer.attrib == {
@@ -138,7 +138,7 @@ def test_who_sent_and_who_received_is_told_by_roles() -> None:
 
 def test_the_study_is_named_by_its_key_and_the_line_by_sequence_and_hash() -> None:
     root = Xml.fromstring(
-        audit_message(entry(Event(Action.REMOVED, Outcome.SUCCESS, PERSON, STUDY)))
+        audit_message(entry(Event(Action.REMOVED, EventOutcome.SUCCESS, PERSON, STUDY)))
     )
     study, line = root.findall("ParticipantObjectIdentification")
     assert study.get("ParticipantObjectID") == STUDY

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 
 from cadnode.audit.forwarder import Forwarder, backlog, position
-from cadnode.audit.syslog import Repository, RepositoryAway, Sender, framed
+from cadnode.audit.syslog import Repository, RepositoryAway, SyslogSender, framed
 from cadnode.audit.trail import Trail
 from cadnode.demo.archive import free_port
 from cadnode.errors import SettingsError
@@ -52,7 +52,7 @@ def sequences(server: SyslogServer) -> list[int]:
 
 def test_a_message_has_the_header_of_rfc_5424_and_its_length_before_it(tmp_path: Path) -> None:
     made = trail(tmp_path, 1)
-    frame = framed(written(made)[0], Sender("node 1.örg", "77"))
+    frame = framed(written(made)[0], SyslogSender("node 1.örg", "77"))
     length, _, message = frame.partition(b" ")
     assert int(length) == len(message)
     header = b"<85>1 2026-03-04T04:53:21.000000Z node1.rg cadnode 77 DICOM+RFC3881 - \xef\xbb\xbf"

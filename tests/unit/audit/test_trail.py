@@ -15,8 +15,8 @@ import pytest
 from cadnode.audit import files
 from cadnode.audit import trail as trail_module
 from cadnode.audit.entry import GENESIS, Remark, RemarkKind
-from cadnode.audit.event import Action, Event, Outcome
-from cadnode.audit.files import Lost, lost_of
+from cadnode.audit.event import Action, Event, EventOutcome
+from cadnode.audit.files import LostEvents, lost_of
 from cadnode.audit.trail import Trail
 from cadnode.audit.verify import verify
 from tests.unit.audit.cases import AT, PERSON, STUDY, Clock, month, trail, viewed, written
@@ -28,7 +28,7 @@ def remarks(made: Trail) -> list[Remark]:
 
 def test_an_event_is_one_line_of_canonical_json_with_the_node_and_the_hash(tmp_path: Path) -> None:
     made = Trail(tmp_path / "audit", "NODE", lambda: AT)
-    made.record(Event(Action.EXPORTED, Outcome.SUCCESS, PERSON, STUDY, "pacs", "all"))
+    made.record(Event(Action.EXPORTED, EventOutcome.SUCCESS, PERSON, STUDY, "pacs", "all"))
     (line,) = month(made).read_bytes().splitlines()
     found = json.loads(line)
     assert month(made).name == "2026-03.jsonl"
@@ -280,4 +280,4 @@ def test_the_newest_month_is_never_removed(tmp_path: Path) -> None:
 
 def test_lost_is_nothing_where_the_file_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "lost.json").write_text("[]")
-    assert lost_of(tmp_path) == Lost()
+    assert lost_of(tmp_path) == LostEvents()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cadnode.audit.entry import Entry, Remark, RemarkKind, parsed
+from cadnode.audit.entry import Remark, RemarkKind, TrailEntry, parsed
 from cadnode.audit.files import end_of, lost_of
 from cadnode.audit.verify import verify
 from tests.unit.audit.cases import Clock, month, trail, viewed
@@ -190,7 +190,7 @@ def test_a_number_that_is_none_ends_nothing(tmp_path: Path, file: str, number: s
 
 def test_a_line_of_the_trail_itself_whose_detail_is_no_text_is_none(tmp_path: Path) -> None:
     made = trail(tmp_path, N)
-    entry = Entry(7, "2026-03-04T05:06:07.000000Z", "CADNODE", "1", Remark(RemarkKind.LOST, 1))
+    entry = TrailEntry(7, "2026-03-04T05:06:07.000000Z", "CADNODE", "1", Remark(RemarkKind.LOST, 1))
     said = {**entry.as_dict(), "detail": {"a": 1}, "hash": "0" * 64}
     assert parsed(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()) is None
     assert verify(made.folder).is_whole

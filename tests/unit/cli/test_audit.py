@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cadnode.audit.event import Action, ActorKind, Event, Outcome
+from cadnode.audit.event import Action, ActorKind, Event, EventOutcome
 from cadnode.audit.files import entries
 from cadnode.audit.trail import Trail
 from cadnode.cli.app import app
@@ -74,7 +74,7 @@ def shown(config: Path, *arguments: str) -> list[dict[str, Any]]:
 
 def test_show_filters_by_study_actor_action_and_time(config: Path) -> None:
     made = trail(config)
-    made.record(Event(Action.EXPORTED, Outcome.FAILURE, PERSON, STUDY, "pacs", "all"))
+    made.record(Event(Action.EXPORTED, EventOutcome.FAILURE, PERSON, STUDY, "pacs", "all"))
     made.record(viewed("1.2.3", "bob"))
     assert [one["sequence"] for one in shown(config)] == [1, 2, 3, 4, 5]
     assert [one["sequence"] for one in shown(config, "--limit", "2")] == [4, 5]
@@ -118,9 +118,9 @@ def test_changes_of_models_are_recorded_also_those_that_failed(config: Path) -> 
     run("models", "activate", "no-such-model", "--config", config, code=2)
     off, back, failed = events(config)
     assert {event.action for event in events(config)} == {Action.MODELS_CHANGED}
-    assert (off.outcome, off.detail) == (Outcome.SUCCESS, "deactivate dib-mg-film")
+    assert (off.outcome, off.detail) == (EventOutcome.SUCCESS, "deactivate dib-mg-film")
     assert str(back.detail).startswith("rollback dib-mg-film@")
-    assert (failed.outcome, failed.detail) == (Outcome.FAILURE, "activate")
+    assert (failed.outcome, failed.detail) == (EventOutcome.FAILURE, "activate")
 
 
 def test_orders_for_studies_are_recorded_and_dry_runs_are_not(config: Path) -> None:
@@ -129,6 +129,6 @@ def test_orders_for_studies_are_recorded_and_dry_runs_are_not(config: Path) -> N
     drop = ("studies", "drop", STUDY, "--to", "pacs", "--reason", "Roe, Jane", "--yes")
     run(*drop, "--config", config, code=2)  # nothing is known of it
     (refused,) = events(config)
-    assert (refused.action, refused.outcome) == (Action.DROPPED, Outcome.FAILURE)
+    assert (refused.action, refused.outcome) == (Action.DROPPED, EventOutcome.FAILURE)
     assert (refused.study, refused.peer) == (STUDY, "pacs")
     assert "Roe" not in str(refused)

@@ -9,7 +9,7 @@ import pytest
 from cadnode.association_failures import of_rejection
 from cadnode.deliver import answers, folder
 from cadnode.deliver.answers import NEVER, SLOWLY, SOON, of_failure, of_http, of_status
-from cadnode.deliver.outcome import Delivered, Refused, all_taken, outcome_of
+from cadnode.deliver.outcome import Delivered, RefusedObject, all_taken, outcome_of
 from cadnode.deliver.over_http import delivering
 from cadnode.errors import (
     Again,
@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_written_is_tried_again_as_the_table_says(
 
 
 def test_a_result_is_tried_again_as_soon_as_one_of_its_objects_is() -> None:
-    never, slowly, soon = (Refused(again.value, again) for again in (NEVER, SLOWLY, SOON))
+    never, slowly, soon = (RefusedObject(again.value, again) for again in (NEVER, SLOWLY, SOON))
     for refusals, again in (
         ([never], NEVER), ([never, slowly], SLOWLY), ([soon, never, slowly], SOON),
     ):  # fmt: skip

@@ -29,7 +29,7 @@ from cadnode.errors import NotProcessable
 from cadnode.exam.dicom_file import open_file, read_pixel_data
 from cadnode.exam.read import read_instance
 from cadnode.imaging.decode import stored_codes
-from cadnode.receive.identity import Identity, read_file_identity, read_identity
+from cadnode.receive.identity import InstanceIdentity, read_file_identity, read_identity
 from cadnode.report.identity import patient_and_study
 from tests.encoding import labelled
 from tests.synthetic import encode, set_pixels, stored_values, view_dataset, write
@@ -109,7 +109,7 @@ def test_the_door_identifies_a_data_set_as_it_is_written(
     path = tmp_path / "a.dcm"
     path.write_bytes(whole)
     meta = int.from_bytes(whole[140:144], "little")
-    expected = Identity(ds.SOPClassUID, ds.SOPInstanceUID, ds.StudyInstanceUID)
+    expected = InstanceIdentity(ds.SOPClassUID, ds.SOPInstanceUID, ds.StudyInstanceUID)
 
     assert read_identity(BytesIO(whole[144 + meta :]), label) == expected
     assert read_file_identity(path) == expected
@@ -120,7 +120,7 @@ def test_the_door_identifies_a_data_set_as_it_is_written(
 def test_what_is_in_no_encoding_has_no_identity(label: str, seed: int) -> None:
     noise = np.random.default_rng(seed).bytes(4000)
     with suppress(NotProcessable):  # either way the door refuses it: no UID is valid
-        assert read_identity(BytesIO(noise), label) == Identity("", "", "")
+        assert read_identity(BytesIO(noise), label) == InstanceIdentity("", "", "")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cadnode.audit.event import Action, Event, Outcome
+from cadnode.audit.event import Action, Event, EventOutcome
 from cadnode.audit.files import entries
 from cadnode.audit.trail import Trail
 from cadnode.audit.verify import verify
@@ -172,8 +172,8 @@ def test_of_tries_that_all_end_alike_the_first_is_recorded(
     found = [(one.action, one.outcome, one.detail) for one in said if isinstance(one, Event)]
     not_there, there = Action.NOT_DELIVERED, Action.DELIVERED
     assert found == [
-        (not_there, Outcome.FAILURE, "retry"), (not_there, Outcome.FAILURE, "refused"),
-        (there, Outcome.SUCCESS, "delivered"), (there, Outcome.SUCCESS, "delivered"),
+        (not_there, EventOutcome.FAILURE, "retry"), (not_there, EventOutcome.FAILURE, "refused"),
+        (there, EventOutcome.SUCCESS, "delivered"), (there, EventOutcome.SUCCESS, "delivered"),
     ]  # fmt: skip
     assert {(one.study, one.peer) for one in said if isinstance(one, Event)} == {(study, "archive")}
     assert "Roe" not in str(said)

@@ -23,7 +23,7 @@ from cadnode.node.health import (
 )
 from cadnode.node.heartbeat import Beat
 from cadnode.node.jobs import DeliveryStatus, Job, JobsUnavailable
-from cadnode.node.retention_rules import Kept
+from cadnode.node.retention_rules import KeptBecause
 from cadnode.node.storage_overview import Amount, StorageOverview
 from cadnode.node.supervise import ROLES
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
@@ -405,7 +405,7 @@ def test_what_a_lost_database_left_and_which_studies_are_set_aside_is_told(all_u
     assert found.problems[2].meaning.endswith(": 3")
 
 
-def near_the_mark(folder: Path, kept: dict[Kept, Amount]) -> None:
+def near_the_mark(folder: Path, kept: dict[KeptBecause, Amount]) -> None:
     """The last look found as many bytes as make the disk fuller than its high mark."""
     free = shutil.disk_usage(folder).free
     storage_overview.write(folder, StorageOverview(time.time(), Amount(9, 99 * free), kept=kept))
@@ -414,7 +414,7 @@ def near_the_mark(folder: Path, kept: dict[Kept, Amount]) -> None:
 def test_a_disk_near_its_mark_makes_the_node_degraded_and_says_why_nothing_goes(
     all_up: Path,
 ) -> None:
-    near_the_mark(all_up, {Kept.UNDELIVERED: Amount(7, 3_000_000_000)})
+    near_the_mark(all_up, {KeptBecause.UNDELIVERED: Amount(7, 3_000_000_000)})
 
     found = check(all_up, Jobs())()
 
@@ -424,7 +424,7 @@ def test_a_disk_near_its_mark_makes_the_node_degraded_and_says_why_nothing_goes(
 
 
 def test_a_full_disk_of_which_nothing_may_go_says_so(all_up: Path) -> None:
-    near_the_mark(all_up, {Kept.UNREAD: Amount(2, 1_000_000_000)})
+    near_the_mark(all_up, {KeptBecause.UNREAD: Amount(2, 1_000_000_000)})
 
     (problem,) = check(all_up, Jobs(), min_free_gb=1e9)().problems
 

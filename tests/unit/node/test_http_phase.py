@@ -2,7 +2,7 @@
 
 from math import inf
 
-from cadnode.node.http_phase import LEAST_READ_BYTES, HttpTimes, Phase, Unread
+from cadnode.node.http_phase import LEAST_READ_BYTES, HttpPhase, HttpTimes, Unread
 
 ANSWER = 10 * LEAST_READ_BYTES
 
@@ -10,10 +10,10 @@ ANSWER = 10 * LEAST_READ_BYTES
 def test_what_waits_on_the_client_has_an_end_and_what_waits_on_the_node_has_none() -> None:
     times = HttpTimes(handshake_s=1, header_s=2, unread_s=3, idle_s=4, ending_s=5)
 
-    assert {phase: times.longest_s(phase) for phase in Phase} == {
-        Phase.SHAKING: 1, Phase.ASKING: 2, Phase.IDLE: 4, Phase.ENDING: 5,
-        Phase.ANSWERING: inf,
-        Phase.RECEIVING: inf,  # `web.BodyLimit` ends it
+    assert {phase: times.longest_s(phase) for phase in HttpPhase} == {
+        HttpPhase.SHAKING: 1, HttpPhase.ASKING: 2, HttpPhase.IDLE: 4, HttpPhase.ENDING: 5,
+        HttpPhase.ANSWERING: inf,
+        HttpPhase.RECEIVING: inf,  # `web.BodyLimit` ends it
     }  # fmt: skip
 
 

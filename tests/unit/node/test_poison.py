@@ -11,10 +11,10 @@ from cadnode.node.job_database import JsonSerializer
 from cadnode.node.poison import (
     Casualties,
     Cause,
+    ContentVerdict,
     Death,
     SetAsideCode,
     StudySetAside,
-    Verdict,
     WorkerDied,
     cause_of,
     weigh,
@@ -51,26 +51,26 @@ def test_a_hang_and_a_want_of_memory_are_told_from_a_kill() -> None:
 def test_each_death_that_is_the_studys_fails_an_attempt_and_the_third_sets_it_aside(
     cause: Cause,
 ) -> None:
-    assert weigh(HAND, [death(cause)]) is Verdict.LATER
-    assert weigh(HAND, [death(cause, answered=True)]) is Verdict.READ
-    assert weigh(HAND, [death(cause, answered=True), death(cause)]) is Verdict.LATER
-    assert weigh(HAND, [death(cause)] * 3) is Verdict.SET_ASIDE
-    assert weigh("another-one", [death(cause)] * 3) is Verdict.READ
+    assert weigh(HAND, [death(cause)]) is ContentVerdict.LATER
+    assert weigh(HAND, [death(cause, answered=True)]) is ContentVerdict.READ
+    assert weigh(HAND, [death(cause, answered=True), death(cause)]) is ContentVerdict.LATER
+    assert weigh(HAND, [death(cause)] * 3) is ContentVerdict.SET_ASIDE
+    assert weigh("another-one", [death(cause)] * 3) is ContentVerdict.READ
 
 
 def test_one_kill_delays_nothing_and_three_that_struck_nothing_else_set_aside() -> None:
-    assert weigh(HAND, [death(Cause.KILLED)]) is Verdict.READ
-    assert weigh(HAND, [death(Cause.KILLED)] * 2) is Verdict.LATER
-    assert weigh(HAND, [death(Cause.KILLED)] * 3) is Verdict.SET_ASIDE
-    assert weigh(HAND, [death(Cause.NODE_ENDED)] * 3) is Verdict.SET_ASIDE
+    assert weigh(HAND, [death(Cause.KILLED)]) is ContentVerdict.READ
+    assert weigh(HAND, [death(Cause.KILLED)] * 2) is ContentVerdict.LATER
+    assert weigh(HAND, [death(Cause.KILLED)] * 3) is ContentVerdict.SET_ASIDE
+    assert weigh(HAND, [death(Cause.NODE_ENDED)] * 3) is ContentVerdict.SET_ASIDE
 
 
 def test_kills_that_also_struck_while_other_things_were_in_hand_are_not_held_against_it() -> None:
     elsewhere = death(Cause.KILLED, "", at=1100.0)
     long_ago = death(Cause.KILLED, "", at=1000.0 - poison.ALIBI_S - 1)
-    assert weigh(HAND, [*[death(Cause.KILLED)] * 6, elsewhere]) is Verdict.LATER
-    assert weigh(HAND, [*[death(Cause.KILLED)] * 3, long_ago]) is Verdict.SET_ASIDE
-    assert weigh(HAND, [*[death(Cause.CRASHED)] * 3, elsewhere]) is Verdict.SET_ASIDE
+    assert weigh(HAND, [*[death(Cause.KILLED)] * 6, elsewhere]) is ContentVerdict.LATER
+    assert weigh(HAND, [*[death(Cause.KILLED)] * 3, long_ago]) is ContentVerdict.SET_ASIDE
+    assert weigh(HAND, [*[death(Cause.CRASHED)] * 3, elsewhere]) is ContentVerdict.SET_ASIDE
 
 
 def die(casualties: Casualties, cause: Cause) -> None:

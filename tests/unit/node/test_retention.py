@@ -16,7 +16,7 @@ from cadnode.node import delivery_record, pins, tombstones
 from cadnode.node.fetching import Fetcher
 from cadnode.node.jobs import DeliveryStatus, JobsUnavailable, deliver_id, process_id
 from cadnode.node.pins import Pin
-from cadnode.node.retention_rules import Because, Kept, Part
+from cadnode.node.retention_rules import Because, KeptBecause, Part
 from cadnode.node.study_index import Studies
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.requests import Request
@@ -86,7 +86,7 @@ def test_nothing_undelivered_is_ever_removed(place: Place, status: DeliveryStatu
     if status is not None:
         place.deliver(status)
 
-    assert {due.kept for due in place.clean(9999)} == {Kept.UNDELIVERED}
+    assert {due.kept for due in place.clean(9999)} == {KeptBecause.UNDELIVERED}
     assert len(place.spool.instances(place.study)) == len(place.paths)
     assert (place.result / "result.json").exists()
 
@@ -118,14 +118,14 @@ def test_an_unread_study_stays(place: Place) -> None:
     late = view_dataset("R", "ML", seed=9, StudyInstanceUID=_study_uid(place))
     add_file(place.spool, write(late, place.folder / "late.dcm"))
 
-    assert {due.kept for due in place.clean(9999)} == {Kept.UNREAD}
+    assert {due.kept for due in place.clean(9999)} == {KeptBecause.UNREAD}
 
 
 def test_a_pinned_study_stays_until_its_pin_ends(place: Place) -> None:
     place.deliver()
     pins.pin(place.folder, Pin(place.study, until=time.time() + 50 * DAY))
 
-    assert place.verdicts(49) == [(Part.IMAGES, Kept.PINNED)]
+    assert place.verdicts(49) == [(Part.IMAGES, KeptBecause.PINNED)]
     assert place.verdicts(51) == [(Part.IMAGES, None)]
     assert pins.unpin(place.folder, place.study)
     assert place.verdicts(49) == [(Part.IMAGES, None)]
@@ -145,14 +145,14 @@ def test_a_requested_study_stays(place: Place) -> None:
     place.deliver()
     requests.save(place.folder / "spool", Request(_study_uid(place), "pacs"))
 
-    assert place.verdicts(15) == [(Part.IMAGES, Kept.REQUESTED)]
+    assert place.verdicts(15) == [(Part.IMAGES, KeptBecause.REQUESTED)]
 
 
 def test_a_study_of_which_a_job_is_open_stays(place: Place) -> None:
     place.deliver()
     place.jobs.add(f"shadow-{place.study}-{place.content}-0", "ENQUEUED")
 
-    assert place.verdicts(15) == [(Part.IMAGES, Kept.UNDER_WAY)]
+    assert place.verdicts(15) == [(Part.IMAGES, KeptBecause.UNDER_WAY)]
 
 
 def test_without_the_job_database_nothing_is_removed(place: Place) -> None:
@@ -181,14 +181,14 @@ def test_without_destinations_images_go_and_results_stay(place: Place) -> None:
 
     verdicts = place.verdicts(9999)
 
-    assert verdicts == [(Part.IMAGES, None), (Part.RESULTS, Kept.NO_DESTINATION)]
+    assert verdicts == [(Part.IMAGES, None), (Part.RESULTS, KeptBecause.NO_DESTINATION)]
 
 
 def test_more_images_than_the_limit_lose_the_oldest(tmp_path: Path, made: Path) -> None:
     place = Place(tmp_path, made, images_days=0, results_days=0, images_gb=1e-9)
     place.deliver()
 
-    assert place.verdicts(0.9) == [(Part.IMAGES, Kept.YOUNG)]
+    assert place.verdicts(0.9) == [(Part.IMAGES, KeptBecause.YOUNG)]
     (gone,) = place.clean(1.1)
     assert (gone.part, gone.because, gone.kept) == (Part.IMAGES, Because.SIZE, None)
 
@@ -197,7 +197,9 @@ def test_a_full_disk_loses_no_more_than_it_must(tmp_path: Path, made: Path) -> N
     place = Place(tmp_path, made, high_mark_percent=1e-9, low_mark_percent=0)
     place.deliver()
 
-    assert {d.kept for d in place.clean(0.9)} == {Kept.YOUNG}  # results wait for their images
+    assert {d.kept for d in place.clean(0.9)} == {
+        KeptBecause.YOUNG
+    }  # results wait for their images
     assert [(d.part, d.because) for d in place.clean(1.1)] == [
         (Part.IMAGES, Because.DISK),
         (Part.RESULTS, Because.DISK),

@@ -7,7 +7,7 @@ import pytest
 from cadnode.receive.admission import (
     AllowedPeer,
     AllowedPeers,
-    Place,
+    AssociationPlace,
     PlaceLimits,
     Places,
     Room,
@@ -78,8 +78,8 @@ def test_who_began_to_work_meanwhile_keeps_its_place_and_the_next_gives_way() ->
 def test_a_place_that_was_given_to_another_is_not_given_back_twice() -> None:
     places = Places(PlaceLimits(1, 1))
     first, second = places.take(A, Holding(9.0)), places.take(A, Holding(None))
-    assert isinstance(first, Place)
-    assert isinstance(second, Place)
+    assert isinstance(first, AssociationPlace)
+    assert isinstance(second, AssociationPlace)
 
     places.give_back(first)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ
 
 from cadnode.receive import command, pdu
-from cadnode.receive.command import CommandField, MalformedCommand, Request
+from cadnode.receive.command import CommandField, DimseRequest, MalformedCommand
 from cadnode.receive.pdu import MalformedPdu
 from tests.faults.listener_peer import MG, associate_rq, item
 
@@ -88,7 +88,7 @@ def test_a_response_is_split_to_what_the_peer_takes(most: int) -> None:
     assert [control for control, _ in parts] == [1] * (len(parts) - 1) + [3]
 
 
-STORE = Request(CommandField.C_STORE_RQ, 7, True, "1.2", "1.2.3")
+STORE = DimseRequest(CommandField.C_STORE_RQ, 7, True, "1.2", "1.2.3")
 
 
 @given(st.binary(max_size=200))
@@ -111,8 +111,8 @@ def test_roles_are_read_where_they_are_proposed_and_answered_where_they_are_acce
     request = pdu.associate_request(REQUEST[:68] + user)
 
     assert request.roles == (
-        pdu.Role("1.2.840.10008.1.20.1", scu=False, scp=True),
-        pdu.Role("1.2.3", scu=True, scp=True),
+        pdu.ProposedRole("1.2.840.10008.1.20.1", scu=False, scp=True),
+        pdu.ProposedRole("1.2.3", scu=True, scp=True),
     )  # fmt: skip
     answer = A_ASSOCIATE_AC()
     accepted = pdu.associate_ac(request, {}, [], 1 << 20, ("1.2", "V"), request.roles[:1])
@@ -124,11 +124,11 @@ def test_roles_are_read_where_they_are_proposed_and_answered_where_they_are_acce
 def test_a_report_s_command_set_is_read_as_a_request() -> None:
     found = command.request(command.event_report(7, "1.2.3", "1.2.3.4", 2))
 
-    assert found == Request(CommandField.N_EVENT_REPORT_RQ, 7, True, "1.2.3", "1.2.3.4", 2)
+    assert found == DimseRequest(CommandField.N_EVENT_REPORT_RQ, 7, True, "1.2.3", "1.2.3.4", 2)
     answer = command.response(found, 0x0115)
     with pytest.raises(MalformedCommand):  # it says which of our messages it answers, if it is ours
         command.request(answer[:40])
-    assert command.request(answer) == Request(
+    assert command.request(answer) == DimseRequest(
         CommandField.N_EVENT_REPORT_RSP, 7, False, "1.2.3", "1.2.3.4", 0, 0x0115
     )
 

@@ -7,7 +7,7 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
-from cadnode.audit.event import Action, ActorKind, Event, Outcome
+from cadnode.audit.event import Action, ActorKind, Event, EventOutcome
 from cadnode.audit.files import entries
 from cadnode.audit.trail import Trail
 from cadnode.audit.verify import verify
@@ -53,7 +53,7 @@ def test_the_first_refusal_is_told_at_once_and_those_of_the_minute_together() ->
     assert details(kept) == ["calling_ae_title", "calling_ae_title, 49 times"]
     assert {event.actor.name for event in kept.events} == {"ROGUE"}
     assert {event.actor.address for event in kept.events} == {"10.0.0.1"}
-    assert {event.outcome for event in kept.events} == {Outcome.FAILURE}
+    assert {event.outcome for event in kept.events} == {EventOutcome.FAILURE}
 
 
 def test_what_is_not_told_yet_is_told_at_the_end() -> None:
@@ -109,7 +109,7 @@ def test_a_study_is_recorded_once_an_association_with_its_sender_before_it_is_an
     assert len(found) == len(keys) == 2
     assert len(events(trail)) == 3
     for event in events(trail):
-        assert (event.action, event.outcome) == (Action.RECEIVED, Outcome.SUCCESS)
+        assert (event.action, event.outcome) == (Action.RECEIVED, EventOutcome.SUCCESS)
         assert event.actor.kind is ActorKind.PEER
         assert (event.actor.name, event.actor.address) == ("GANTRY", "127.0.0.1")
 

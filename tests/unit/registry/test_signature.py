@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from cadnode.errors import ModelError, SettingsError, SignatureError, SignatureProblem
 from cadnode.models import store
 from cadnode.registry import signature, signing
-from cadnode.registry.signature import Manifest, SignedFile, SignedModel
+from cadnode.registry.signature import SignedFile, SignedManifest, SignedModel
 from tests.unit import store_cases
 from tests.unit.signing_cases import MAKER, MAKER_ID, OTHER, document, signed, zipped
 from tests.unit.store_cases import ANNA
@@ -22,7 +22,7 @@ def a_file(path: str) -> SignedFile:
     return SignedFile(path=path, size=1, sha256="ab" * 32)
 
 
-def manifest(*paths: str, **changes: Any) -> Manifest:
+def manifest(*paths: str, **changes: Any) -> SignedManifest:
     values = {
         "models": (SignedModel(name="toy", version="0.0.1", folder="."),),
         "files": tuple(a_file(path) for path in paths),
@@ -30,7 +30,7 @@ def manifest(*paths: str, **changes: Any) -> Manifest:
         "signer": 'Zoë "Z"',
         "signed_at": ANNA.at,
     }
-    return Manifest(**{**values, **changes})
+    return SignedManifest(**{**values, **changes})
 
 
 def test_the_signed_bytes_are_the_context_and_the_canonical_manifest() -> None:

@@ -214,7 +214,7 @@ def test_a_model_signed_under_another_version_than_its_card_s_is_refused(
     stores: Stores, tmp_path: Path
 ) -> None:
     folder = store_cases.made(tmp_path / "new", "1.0.0")
-    manifest = signature.Manifest(
+    manifest = signature.SignedManifest(
         models=(signature.SignedModel(name="toy", version="2.0.0", folder="."),),
         files=signature.files_in(folder), key_id=MAKER_ID, signer="", signed_at=ANNA.at,
     )  # fmt: skip
@@ -229,7 +229,7 @@ def test_weights_that_are_not_among_what_is_signed_are_refused(
     folder = store_cases.made(tmp_path / "new", "1.0.0")
     weights = (folder / store.WEIGHTS).read_bytes()
     (folder / store.WEIGHTS).unlink()
-    manifest = signature.Manifest(
+    manifest = signature.SignedManifest(
         models=(signature.SignedModel(name="toy", version="1.0.0", folder="."),),
         files=signature.files_in(folder), key_id=MAKER_ID, signer="", signed_at=ANNA.at,
     )  # fmt: skip
@@ -259,7 +259,7 @@ def test_two_signatures_that_speak_for_one_model_are_refused(
     above = model.parent
     files = signature.files_in(above)
     models = (signature.SignedModel(name="toy", version="1.0.0", folder="1.0.0"),)
-    manifest = signature.Manifest(
+    manifest = signature.SignedManifest(
         models=models, files=files, key_id=MAKER_ID, signer="", signed_at=ANNA.at
     )
     (above / signature.FILE).write_bytes(signature.sign(manifest, MAKER))

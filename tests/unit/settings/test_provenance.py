@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cadnode import settings
-from cadnode.settings.provenance import KnownSettings, Origin, SettingShown, explain, lines_of
+from cadnode.settings.provenance import KnownSettings, SettingShown, ValueOrigin, explain, lines_of
 
 FILE = """\
 # a comment with port = 1
@@ -81,13 +81,20 @@ def test_a_value_comes_from_a_default_a_line_or_a_variable(
     found = rows(path, variables)
     port, title = found["listener.port"], found["listener.ae_title"]
     assert (port.value, port.origin, port.where) == (
-        "105", Origin.ENVIRONMENT, "CADNODE_LISTENER__PORT",
+        "105", ValueOrigin.ENVIRONMENT, "CADNODE_LISTENER__PORT",
     )  # fmt: skip
-    assert (title.value, title.origin, title.where) == ('"HERE"', Origin.FILE, f"{path} line 3")
+    assert (title.value, title.origin, title.where) == (
+        '"HERE"',
+        ValueOrigin.FILE,
+        f"{path} line 3",
+    )
     assert found["web.port"].where == "cadnode_web__port"
     assert (found["study.quiet_s"].value, found["study.quiet_s"].where) == ("12.0", "CADNODE_STUDY")
-    assert found["study.settle_s"].origin is Origin.DEFAULT
-    assert (found["listener.host"].origin, found["listener.host"].where) == (Origin.DEFAULT, "")
+    assert found["study.settle_s"].origin is ValueOrigin.DEFAULT
+    assert (found["listener.host"].origin, found["listener.host"].where) == (
+        ValueOrigin.DEFAULT,
+        "",
+    )
 
 
 def test_blocks_are_named_and_each_key_has_its_line(tmp_path: Path) -> None:
@@ -95,7 +102,7 @@ def test_blocks_are_named_and_each_key_has_its_line(tmp_path: Path) -> None:
     found = rows(path, {})
     assert found["destinations.archive.folder"].where == f"{path} line 21"
     assert found["destinations.other.profile"].where == f"{path} line 26"
-    assert found["destinations.archive.profile"].origin is Origin.DEFAULT
+    assert found["destinations.archive.profile"].origin is ValueOrigin.DEFAULT
     assert found["listener.peers.2.ae_title"].where == f"{path} line 11"
 
 

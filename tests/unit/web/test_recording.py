@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cadnode.audit.event import Action, Actor, ActorKind, Event, Outcome
+from cadnode.audit.event import Action, Actor, ActorKind, Event, EventOutcome
 from cadnode.web.deliveries import OrderRefused
 from cadnode.web.node import UnknownSource, jobs_away
 from cadnode.web.recording import MOST_STRANGERS, SAME_S, Folding
@@ -89,7 +89,9 @@ def test_what_does_not_pass_is_told_with_the_reason() -> None:
         ("unknown", "nobody"), ("unknown", "token"), ("unknown", "session"),
         ("vera", "role"), ("vera", "origin"), ("vera", "csrf"),
     ]  # fmt: skip
-    assert all(e.outcome is Outcome.FAILURE for e in trail.events if e.action is Action.REFUSED)
+    assert all(
+        e.outcome is EventOutcome.FAILURE for e in trail.events if e.action is Action.REFUSED
+    )
 
 
 def test_an_order_is_told_with_how_it_ended() -> None:
@@ -149,14 +151,14 @@ def test_the_same_reading_is_told_once_and_then_with_how_many_were_like_it() -> 
     now = [0.0]
     folding = Folding(lambda: now[0])
     actor = Actor(ActorKind.PERSON, "otto", "operator", "10.0.0.1")
-    view = Event(Action.VIEWED, Outcome.SUCCESS, actor, KEY)
-    order = Event(Action.RETRIED, Outcome.SUCCESS, actor, KEY)
+    view = Event(Action.VIEWED, EventOutcome.SUCCESS, actor, KEY)
+    order = Event(Action.RETRIED, EventOutcome.SUCCESS, actor, KEY)
     assert folding.folded(view) == view
     for _ in range(57):
         now[0] += 1
         assert folding.folded(view) is None
         assert folding.folded(order) == order
-    other = Event(Action.VIEWED, Outcome.SUCCESS, actor, "0123456789abcdef")
+    other = Event(Action.VIEWED, EventOutcome.SUCCESS, actor, "0123456789abcdef")
     assert folding.folded(other) == other
     now[0] = SAME_S
     later = folding.folded(view)
@@ -170,7 +172,7 @@ def test_what_is_remembered_of_readings_is_bounded() -> None:
     folding = Folding(lambda: 0.0)
     actor = Actor(ActorKind.MACHINE, "looker", "viewer", "10.0.0.1")
     for n in range(30_000):
-        event = Event(Action.VIEWED, Outcome.FAILURE, actor, f"{n:016x}")
+        event = Event(Action.VIEWED, EventOutcome.FAILURE, actor, f"{n:016x}")
         assert folding.folded(event) == event
     assert len(folding._known) <= 10_000
 
@@ -193,7 +195,7 @@ def test_a_network_of_addresses_is_one_stranger_and_of_many_strangers_some_are_t
 
     def told(address: str, name: str = "unknown") -> Event | None:
         actor = Actor(ActorKind.MACHINE, name, None, address)
-        return folding.folded(Event(Action.REFUSED, Outcome.FAILURE, actor, detail="nobody"))
+        return folding.folded(Event(Action.REFUSED, EventOutcome.FAILURE, actor, detail="nobody"))
 
     assert [told(f"2001:db8::{n:x}") is not None for n in range(1, 50)].count(True) == 1
     lines = [line for n in range(5000) if (line := told(f"10.{n >> 8}.{n & 255}.1"))]
@@ -201,7 +203,7 @@ def test_a_network_of_addresses_is_one_stranger_and_of_many_strangers_some_are_t
     assert [line.actor.address for line in lines].count(None) == 1
     # Who is known is told all the same, and in the next ten minutes there is room again.
     person = Actor(ActorKind.PERSON, "vera", "viewer", "10.0.0.1")
-    view = Event(Action.VIEWED, Outcome.SUCCESS, person, KEY)
+    view = Event(Action.VIEWED, EventOutcome.SUCCESS, person, KEY)
     assert folding.folded(view) == view
     now[0] += SAME_S
     again = told("10.200.1.1")

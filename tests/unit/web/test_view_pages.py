@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cadnode.audit.event import Action, Outcome
+from cadnode.audit.event import Action, EventOutcome
 from tests.view_cases import HANGING, KEY, image, key_of, read, viewer
 from tests.web_cases import DONE, VIEWERS_TOKEN, Told, Trail, known, served
 
@@ -88,7 +88,7 @@ def test_strangers_see_no_image_and_looking_is_one_line_in_the_trail(tmp_path: P
             assert client.get(f"/studies/{KEY}/views{path}").status_code == 401
             assert client.get(f"/studies/{KEY}/views{path}", **BEARER).status_code == 200
     viewed = [line for line in trail.lines if line[0] is Action.VIEWED]
-    assert viewed == [(Action.VIEWED, Outcome.SUCCESS, "looker", KEY)]
+    assert viewed == [(Action.VIEWED, EventOutcome.SUCCESS, "looker", KEY)]
 
 
 def test_the_page_begins_with_the_images_and_needs_no_inline_code(tmp_path: Path) -> None:

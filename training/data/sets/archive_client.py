@@ -14,7 +14,7 @@ from cadnode.http import (
     FailureKind,
     HttpFailure,
     HttpPeerValues,
-    Peer,
+    PeerSession,
     connected,
 )
 from cadnode.multipart import MultipartError, boundary_of, first_part
@@ -67,7 +67,7 @@ class ArchiveClient(Protocol):
 
 
 @contextmanager
-def session(values: HttpPeerValues, credentials: Credentials | None) -> Iterator[Peer]:
+def session(values: HttpPeerValues, credentials: Credentials | None) -> Iterator[PeerSession]:
     """A session with the archive, in which what goes wrong is an error that says what to do.
 
     Raises
@@ -104,7 +104,7 @@ def _meaning(failure: HttpFailure) -> str:
 class OrthancClient:
     """Orthanc's REST interface."""
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: PeerSession) -> None:
         self._peer = peer
 
     def studies(self, keyword: str, value: str) -> list[str]:
@@ -134,7 +134,7 @@ class OrthancClient:
 class DicomWebClient:
     """QIDO-RS and WADO-RS (PS3.18, 10.6 and 10.4)."""
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: PeerSession) -> None:
         self._peer = peer
 
     def studies(self, keyword: str, value: str) -> list[str]:

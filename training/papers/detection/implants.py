@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from cadnode.detect.frame import Frame
+from cadnode.detect.frame import DetectionFrame
 from cadnode.domain import CalcificationType, FloatImage
 from cadnode_training.phantom import calcifications
 
@@ -44,7 +44,7 @@ class Implant:
 
 
 def implant(
-    rng: Generator, frame: Frame, *, clusters: int, distractors: int
+    rng: Generator, frame: DetectionFrame, *, clusters: int, distractors: int
 ) -> tuple[FloatImage, list[Implant], list[Implant]]:
     """The frame's image with clusters and single specks drawn in, the clusters, and the specks."""
     image = frame.image.copy()
@@ -66,7 +66,7 @@ def implant(
     return np.clip(image, 0, 1), *made
 
 
-def _noise(frame: Frame) -> FloatImage:
+def _noise(frame: DetectionFrame) -> FloatImage:
     """`(h, w) float32`: robust deviation of the finest detail around each pixel."""
     fine = frame.image - cv2.GaussianBlur(frame.image, (0, 0), 0.3 / frame.spacing_mm)
     window = int(6 / frame.spacing_mm) | 1
@@ -84,7 +84,7 @@ def _place(
     return None
 
 
-def _layout(rng: Generator, frame: Frame, centre: Points) -> Points:
+def _layout(rng: Generator, frame: DetectionFrame, centre: Points) -> Points:
     """3 to 30 positions in a patch, or along a line, that lie in the breast."""
     number = int(np.exp(rng.uniform(np.log(3), np.log(30))))
     across = np.exp(rng.uniform(np.log(1.0), np.log(5.0))) * (1 if number > 6 else 0.7)
@@ -99,7 +99,9 @@ def _layout(rng: Generator, frame: Frame, centre: Points) -> Points:
     return np.asarray(points[frame.valid[cells[:, 0], cells[:, 1]]], np.float64)
 
 
-def _draw(rng: Generator, image: FloatImage, points: Points, frame: Frame, noise: float) -> None:
+def _draw(
+    rng: Generator, image: FloatImage, points: Points, frame: DetectionFrame, noise: float
+) -> None:
     contrast = np.exp(rng.uniform(np.log(_FAINTEST), np.log(_STRONGEST))) * noise
     kind = _TYPES[rng.integers(len(_TYPES))]
     reach = int(4 / frame.spacing_mm) + 2

@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cadnode.detect.frame import Frame, breast_frame, whole_frame
+from cadnode.detect.frame import DetectionFrame, breast_frame, whole_frame
 from cadnode.detect.hotspots import Hotspot, hotspots
 from cadnode.detect.patches import cut_patches
 from cadnode.detect.specks import find_specks
@@ -162,7 +162,9 @@ def phantom_samples(
                     yield _samples(frame, spots, truth, config, name, "phantom", name)
 
 
-def roi_frame(image: NDArray[np.float32], spacing_mm: float, coarser: float = 1.0) -> Frame:
+def roi_frame(
+    image: NDArray[np.float32], spacing_mm: float, coarser: float = 1.0
+) -> DetectionFrame:
     """A small region, mirrored at its sides so that filters and patches have surroundings."""
     around = int(5 / spacing_mm)
     wide = np.pad(image, around, mode="symmetric")
@@ -175,7 +177,7 @@ def roi_frame(image: NDArray[np.float32], spacing_mm: float, coarser: float = 1.
 
 
 def _implanted(
-    frame: Frame, config: DetectorConfig, rng: Generator, group: str, name: str
+    frame: DetectionFrame, config: DetectorConfig, rng: Generator, group: str, name: str
 ) -> Iterator[Samples]:
     """Candidates on drawn clusters (positive) and on drawn single specks (negative)."""
     image, clusters, singles = implant(rng, frame, clusters=6, distractors=4)
@@ -189,7 +191,7 @@ def _implanted(
         yield _samples(changed, kept, labels, config, group, "implant", name)
 
 
-def _spots(frame: Frame) -> list[Hotspot]:
+def _spots(frame: DetectionFrame) -> list[Hotspot]:
     return hotspots(frame, find_specks(frame.image, frame.valid, frame.spacing_mm))
 
 
@@ -206,7 +208,7 @@ def _near(
 
 
 def _mias_labels(
-    view: mini_mias.MiasView, frame: Frame, spots: Sequence[Hotspot]
+    view: mini_mias.MiasView, frame: DetectionFrame, spots: Sequence[Hotspot]
 ) -> list[bool | None]:
     """True in an annotated circle of calcifications, False away from any, None where unsure."""
     circles = [c for c in view.circles if c.kind == mini_mias.CALCIFICATION]
@@ -224,7 +226,7 @@ def _mias_labels(
 
 
 def _samples(
-    frame: Frame,
+    frame: DetectionFrame,
     spots: Sequence[Hotspot],
     labels: Sequence[bool],
     config: DetectorConfig,

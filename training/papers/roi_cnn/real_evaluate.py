@@ -15,7 +15,7 @@ from cadnode.models import ensemble, store
 from cadnode.models.roi import RoiModel
 from cadnode_training.data.facts import facts_of
 from cadnode_training.data.read_cache import ReadCache
-from cadnode_training.data.regions import Question, Regions, open_regions, without_reading
+from cadnode_training.data.regions import Question, RegionSet, open_regions, without_reading
 from cadnode_training.data.rois import RoiRecord
 from cadnode_training.papers.roi_cnn.measure import Floats
 from cadnode_training.papers.roi_cnn.real_rois import cut_all, record_of, roi_of
@@ -44,7 +44,7 @@ class RealReads:
         Reasons with their counts: rows that are no such region, images that cannot be read.
     """
 
-    regions: Regions
+    regions: RegionSet
     women_seen: int
     records: tuple[RoiRecord, ...]
     facts: tuple[dict[str, str], ...]
@@ -140,7 +140,7 @@ def _read(models: Sequence[RoiModel], folders: Sequence[Path], data: str) -> Rea
 
 
 def _cut(
-    models: Sequence[RoiModel], regions: Regions, failed: list[str]
+    models: Sequence[RoiModel], regions: RegionSet, failed: list[str]
 ) -> Iterator[tuple[RoiRecord, dict[str, str], list[Roi]]]:
     """Each region that can be read, cut for each model; reasons of the others go to `failed`."""
     quiet = not terminal.console(stderr=True).is_terminal
@@ -155,7 +155,7 @@ def _cut(
             )
 
 
-def _contrast(regions: Regions) -> str:
+def _contrast(regions: RegionSet) -> str:
     if regions.question == Question.PRESENCE:
         return f"{regions.contrast}; the score is the probability of malignancy, made for another"
     return regions.contrast

@@ -22,7 +22,7 @@ from cadnode.errors import DataError
 from cadnode.imaging.geometry import Placement
 from cadnode.imaging.roi_chain import Roi, RoiSpec, cut
 from cadnode_training.data.region_pixels import Placed, placed
-from cadnode_training.data.regions import DataRegion, Question, Regions, open_regions
+from cadnode_training.data.regions import DataRegion, Question, RegionSet, open_regions
 from cadnode_training.data.rois import IMAGES, Part, RoiRecord, RoiSet, open_set, write_table
 
 # Raised whenever what is stored for one file changes.
@@ -34,7 +34,7 @@ PixelBox = tuple[int, int, int, int]
 class RealSource:
     """The regions with calcifications of `KIND:PATH`."""
 
-    regions: Regions
+    regions: RegionSet
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ from cadnode.detect.features import FEATURE_NAMES
 from cadnode.errors import DataError, SettingsError
 from cadnode.models.card import Scenario
 from cadnode.models.feature import Features
-from cadnode_training.data.regions import Question, Regions, is_source, open_regions
+from cadnode_training.data.regions import Question, RegionSet, is_source, open_regions
 from cadnode_training.data.rois import Part
 from cadnode_training.data.sets import cbis_masses, phantom_rois, pisa_masses
 from cadnode_training.data.sets.phantom_rois import PhantomSource
@@ -86,7 +86,7 @@ def region_table(
     return found
 
 
-def learnable(text: str, scenario: Scenario) -> Regions:
+def learnable(text: str, scenario: Scenario) -> RegionSet:
     """The real regions of `KIND:PATH` that a scenario can learn from; no image is opened.
 
     Raises

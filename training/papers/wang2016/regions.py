@@ -30,7 +30,7 @@ from cadnode_training.data.facts import facts_of
 from cadnode_training.data.manifest import ManifestRow
 from cadnode_training.data.read_cache import ReadCache
 from cadnode_training.data.region_pixels import Placed, mask_of, placed
-from cadnode_training.data.regions import DataRegion, Regions, open_regions, without_reading
+from cadnode_training.data.regions import DataRegion, RegionSet, open_regions, without_reading
 from cadnode_training.data.views import Part
 from cadnode_training.papers.wang2016.table import FeatureTable
 
@@ -68,7 +68,7 @@ class RegionTable:
         Reasons with their counts: rows that are no such region, images that cannot be read.
     """
 
-    regions: Regions
+    regions: RegionSet
     table: FeatureTable
     facts: tuple[dict[str, str], ...]
     left_out: Mapping[str, int]
@@ -156,13 +156,13 @@ class Measurements:
             without_reading(found, failed),
         )  # fmt: skip
 
-    def marked(self, regions: Regions) -> Floats:
+    def marked(self, regions: RegionSet) -> Floats:
         """`(n, m)` features of the annotators' masks of masses; NaN where one has none."""
         return np.array([self._of(item).marked for item in regions.items], np.float64).reshape(
             len(regions), len(FEATURE_NAMES["masses"])
         )
 
-    def dice(self, regions: Regions) -> Floats:
+    def dice(self, regions: RegionSet) -> Floats:
         """`(n, 2)` overlap of what is segmented with the masks, before and after refinement."""
         found = [self._of(item).dice for item in regions.items]
         return np.array(found, np.float64).reshape(len(regions), 2)
@@ -194,7 +194,7 @@ def measure(
 
 
 def _values(
-    found: Regions, folder: Path | None, *, quiet: bool
+    found: RegionSet, folder: Path | None, *, quiet: bool
 ) -> dict[ManifestRow, Measured | str]:
     """Each row's numbers, or why there are none."""
     file = None if folder is None else folder / f"{found.name}-regions.npz"

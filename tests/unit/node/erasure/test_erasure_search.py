@@ -18,8 +18,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from cadnode.audit.entry import Entry, Remark, RemarkKind
-from cadnode.audit.event import Action, Actor, ActorKind, Event, Outcome
+from cadnode.audit.entry import Remark, RemarkKind, TrailEntry
+from cadnode.audit.event import Action, Actor, ActorKind, Event, EventOutcome
 from cadnode.log import hashed
 from cadnode.node.erasure.forms import name_forms
 from cadnode.node.erasure.patient import IdentifierKind, Identifiers, facts_of
@@ -197,9 +197,11 @@ def test_the_number_of_a_line_of_the_trail_is_no_patients(
     tmp_path: Path, actor: str, detail: str, found: set[str]
 ) -> None:
     """Else nobody with that number could be erased: a trail is never written anew."""
-    event = Event(Action.REMOVED, Outcome.SUCCESS, Actor(ActorKind.PERSON, actor), detail=detail)
+    event = Event(
+        Action.REMOVED, EventOutcome.SUCCESS, Actor(ActorKind.PERSON, actor), detail=detail
+    )
     lines = [
-        Entry(471100, "2026-03-04T05:06:07.000000Z", "CADNODE", "1", said, "a" * 64).line()
+        TrailEntry(471100, "2026-03-04T05:06:07.000000Z", "CADNODE", "1", said, "a" * 64).line()
         for said in (event, Remark(RemarkKind.REMOVED, 471100, "2026-02", (471100, "b" * 64)))
     ]
     (tmp_path / "2026-03.jsonl").write_bytes(b"".join(lines))

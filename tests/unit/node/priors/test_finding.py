@@ -162,7 +162,7 @@ def test_a_number_that_would_list_everybody_is_not_asked_for(
     source = _Source([listed(uid("anybody's"))])
     monkeypatch.setattr(asking.source_kinds, "opened", source)
     node = PriorNode(tmp_path / "data", sources=SOURCES)
-    (answer,) = asking.Sources(node.settings).listings(number)
+    (answer,) = asking.PriorSources(node.settings).listings(number)
     assert (source.asked, answer.studies) == (0, ())
     assert "archive cannot be asked for this Patient ID" in answer.problem
 
@@ -180,7 +180,7 @@ def test_a_source_that_hangs_or_fails_is_named_and_keeps_nobody_waiting(
 
     monkeypatch.setattr(asking.source_kinds, "opened", _Source(hang))
     node = PriorNode(tmp_path / "data", sources=SOURCES)
-    sources = asking.Sources(node.settings, within_s=0.2)
+    sources = asking.PriorSources(node.settings, within_s=0.2)
     try:
         for _ in range(6):
             (answer,) = sources.listings("7")
@@ -194,5 +194,5 @@ def test_a_source_that_hangs_or_fails_is_named_and_keeps_nobody_waiting(
         )
 
     monkeypatch.setattr(asking.source_kinds, "opened", _Source(fail))
-    (answer,) = asking.Sources(node.settings).listings("7")
+    (answer,) = asking.PriorSources(node.settings).listings("7")
     assert answer.problem == "archive cannot be reached"

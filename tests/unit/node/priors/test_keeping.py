@@ -11,7 +11,7 @@ import pytest
 from cadnode.files import lock
 from cadnode.log import hashed
 from cadnode.node.erasure.places import files_below, place_of
-from cadnode.receive.command import CommandField, Request
+from cadnode.receive.command import CommandField, DimseRequest
 from cadnode.receive.identity import read_file_identity
 from cadnode.receive.prior_store import AwaitedPriors, PriorNote, PriorShelf, PriorStore
 from cadnode.receive.spool import Received, Spool
@@ -100,8 +100,8 @@ def test_a_prior_that_lies_beside_another_womans_study_is_erased_with_its_patien
     assert hits_of(node.folder, OF_ANN) == []
 
 
-def asked(identity: Any, originator: str) -> Request:
-    return Request(
+def asked(identity: Any, originator: str) -> DimseRequest:
+    return DimseRequest(
         CommandField.C_STORE_RQ, 1, True, identity.sop_class_uid, identity.sop_instance_uid,
         move_originator=originator,
     )  # fmt: skip
