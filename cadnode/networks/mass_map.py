@@ -146,9 +146,10 @@ def _folded(module: nn.Module) -> Any:
     before: nn.Module | None = None
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
-            statistics: Any = child.running_mean, child.running_var
+            mean: Any = child.running_mean
+            variance: Any = child.running_var
             weight, bias = fuse_conv_bn_weights(
-                before.weight, before.bias, *statistics, child.eps, child.weight, child.bias
+                before.weight, before.bias, mean, variance, child.eps, child.weight, child.bias
             )
             before.weight, before.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())
             setattr(module, name, getattr(child, "act", nn.Identity()))
