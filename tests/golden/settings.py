@@ -123,6 +123,7 @@ VALUES: dict[str, str] = {
     "CADNODE_WEB__ENABLED": "false",
     "CADNODE_WEB__HOST": "localhost",
     "CADNODE_WEB__PORT": "8115",
+    "CADNODE_WEB__LANGUAGE": "ja",
     "CADNODE_WEB__MAX_CONNECTIONS": "100",
     "CADNODE_WEB__MAX_CONNECTIONS_PER_ADDRESS": "20",
     "CADNODE_WEB__TOKEN_FILE": "/token",
