@@ -41,7 +41,8 @@ def detect_view(
     spacing_mm
         Of `image`, in the plane of the breast.
     acquisition
-        Unused today: film and detectors are distinguished by their own noise.
+        Where the learned detector of masses does not read it, their statistics find them. Clusters
+        are found in film and digital views alike, which are distinguished by their own noise.
     detector
         The learned filter of clusters; without it certainty comes from the candidates' statistics
         alone.
@@ -60,6 +61,8 @@ def detect_view(
     frame = breast_frame(image, spacing_mm, laterality, mask)
     if frame is None:
         return Detections((), ())
+    if masses is not None and acquisition not in masses.card.applies_to:
+        masses = None
     found = []
     if FindingKind.CALCIFICATION_CLUSTER in kinds:
         found += find_clusters(frame, detector, _from(least, detector))

@@ -101,7 +101,7 @@ def test_all_that_need_somebody_are_counted_and_tried_again(config: Path) -> Non
 def test_a_fetch_that_shall_not_be_tried_any_more_is_given_up(config: Path) -> None:
     key = fail(config, "1.2.7")
     done = order(config, "drop", key, "--reason", "not ours", "--yes")
-    assert "the failed fetch is forgotten" in done.output
+    assert "what failed is given up" in done.output
     assert requests.ended(config.parent / "data" / "spool", key) is None
 
 

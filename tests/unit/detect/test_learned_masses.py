@@ -1,5 +1,7 @@
 """The learned detector's boxes as regions: marked from its point on, outlined inside."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -21,9 +23,10 @@ def view() -> FloatImage:
 
 
 class Finder:
-    """Finds what it is given; marks from 0.5 on."""
+    """Finds what it is given; marks from 0.5 on, and reads film."""
 
     mark_at = 0.5
+    card = SimpleNamespace(applies_to=(Acquisition.FILM,))
 
     def __init__(self, *found: FoundMass) -> None:
         self.found = list(found)
@@ -69,13 +72,14 @@ def test_only_masses_from_the_detectors_point_on_are_marked() -> None:
     assert marked(0.0) == [0.7, 0.3]
 
 
-def test_the_detector_takes_the_place_of_the_statistics() -> None:
-    found = detect_view(
-        view(), Laterality.LEFT, 0.25, Acquisition.FILM, None,
-        masses=Finder(), least=0.0, kinds=MASSES,  # type: ignore[arg-type]
-    )  # fmt: skip
-    assert found.regions == ()
-    without = detect_view(
-        view(), Laterality.LEFT, 0.25, Acquisition.FILM, None, least=0.0, kinds=MASSES
-    )
-    assert without.regions
+def test_the_detector_takes_the_place_of_the_statistics_where_it_reads_the_image() -> None:
+    def found(acquisition: Acquisition, finder: Finder | None) -> int:
+        regions = detect_view(
+            view(), Laterality.LEFT, 0.25, acquisition, None,
+            masses=finder, least=0.0, kinds=MASSES,  # type: ignore[arg-type]
+        )  # fmt: skip
+        return len(regions.regions)
+
+    assert found(Acquisition.FILM, Finder()) == 0
+    assert found(Acquisition.FILM, None) > 0
+    assert found(Acquisition.DIGITAL, Finder()) == found(Acquisition.DIGITAL, None) > 0

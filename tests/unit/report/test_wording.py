@@ -348,6 +348,7 @@ def test_every_packaged_card_tells_what_its_model_learnt_from(path: Path) -> Non
     expected = {
         "dib-mg-digital": (DIGITAL,),
         "dib-mg-film": (FILM,),
+        "mass-detector": (PHANTOMS, FILM),
         "microcalcification-detector": (PHANTOMS, FILM),
         "wang2016-masses": (FILM,),
     }
