@@ -97,6 +97,22 @@ def test_nothing_is_found_where_there_is_no_breast(state: dict[str, torch.Tensor
     assert MassFinder(card(), state).find(np.zeros((64, 64), np.float32), "L") == []
 
 
+def test_a_network_that_fails_or_answers_nonsense_is_an_error_not_a_view_without_masses(
+    state: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finder = MassFinder(card(), state)
+    monkeypatch.setattr(finder, "_map", lambda view: torch.full((1, 3, 8, 6), torch.nan))
+    with pytest.raises(ModelError, match="not finite"):
+        finder.find(breast(), Laterality.LEFT)
+
+    def fails(view: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("its text is the library's")
+
+    monkeypatch.setattr(finder, "_map", fails)
+    with pytest.raises(ModelError, match="mass-detector failed on cpu"):
+        finder.find(breast(), Laterality.LEFT)
+
+
 def test_the_mean_of_the_members_decides(state: dict[str, torch.Tensor]) -> None:
     finder = MassFinder(card(), state)
     image = torch.rand(1, 1, 64, 48, generator=torch.Generator().manual_seed(1))
