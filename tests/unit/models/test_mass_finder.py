@@ -9,6 +9,7 @@ import torch
 
 from cadnode.domain import Acquisition, Box, FloatImage, Laterality
 from cadnode.errors import ModelError
+from cadnode.export.metadata import metadata
 from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models import examination, loading, store
 from cadnode.models.card import Calibration, MassFinderCard
@@ -129,6 +130,12 @@ def test_a_folder_is_examined_and_loaded(state: dict[str, torch.Tensor], tmp_pat
     assert isinstance(loading.load(folder), MassFinder)
     assert store.read_folds(folder) == (frozenset("a"), frozenset("b"))
     assert store.seen_women(folder) == frozenset("ab")
+
+
+def test_a_bundle_states_timm_which_builds_the_network_and_what_its_map_holds() -> None:
+    stated = metadata(card(), MassMap(CONFIG).eval())
+    assert "timm" in stated["required_packages_version"]
+    assert stated["network_data_format"]["outputs"]["pred"]["spatial_shape"] == [8, 6]
 
 
 def test_weights_of_another_shape_are_refused(
