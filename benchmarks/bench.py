@@ -220,7 +220,8 @@ def markdown(results: list[Result], took_s: float, load: float) -> str:
         "|---|---|---|---|---|---|",
     ]
     rows = [(r.what, r.goal, r.ours, r.peer, r.ratio, r.note) for r in results]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+    cells = ([cell.replace("|", "/") for cell in row] for row in rows)  # an error's text has any
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in cells)]) + "\n"
 
 
 def _processor() -> str:
@@ -236,6 +237,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     chosen = options.rows.split(",")
+    if unknown := [name for name in chosen if name not in BENCHES]:
+        parser.error(f"there is no row {', '.join(unknown)}; there are {', '.join(BENCHES)}")
     began, load, results = time.monotonic(), os.getloadavg()[0], list[Result]()
     for name in chosen:
         print(f"{name} …", file=sys.stderr, flush=True)

@@ -147,6 +147,7 @@ def report() -> list[Row]:
 
 def memory() -> list[Row]:
     """The peak of `cadnode read`, of the whole process."""
+    subprocess.run([sys.executable, "-c", _SCRIPT], check=True, capture_output=True)  # converts
     rows: list[Row] = []
     for kind in ("phantom", "malignant"):
         with exam_folder(kind) as folder, tempfile.TemporaryDirectory() as out:

@@ -10,7 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from cadnode.domain import YOUDEN, SystemStatus
-from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, Metric, ModelCard
+from cadnode.models.card import (
+    CnnCard,
+    DibMgCard,
+    FeatureCard,
+    FoundShare,
+    MassFinderCard,
+    Metric,
+    ModelCard,
+)
 from cadnode.models.operating_point import OperatingPoint, Roc
 from cadnode.node.model_overview import ModelRow, Overview, Verified
 from cadnode.registry.history import Change, Proof
@@ -65,10 +73,22 @@ def _words_of(row: ModelRow) -> tuple[str, ...]:
         card.version,
         card.system.value if card.system else "all",
         ", ".join(card.applies_to),
-        _auc(headline(card)),
+        _measured(card),
         ", ".join(s.name for s in card.training_sets),
         f"{row.size / 1e6:.1f} MB",
     )
+
+
+def _measured(card: ModelCard) -> str:
+    """Its AUC, or the share of lesions that a detector of masses finds."""
+    if isinstance(card, MassFinderCard) and card.found:
+        return f"finds {_share(card.found[0])}"
+    return _auc(headline(card))
+
+
+def _share(found: FoundShare) -> str:
+    low, high = found.interval
+    return f"{found.sensitivity:.0%} ({low:.0%}–{high:.0%})"
 
 
 def _auc(metric: Metric | None) -> str:
@@ -123,6 +143,9 @@ def _facts(card: ModelCard, row: ModelRow) -> Iterable[tuple[str, str]]:
     yield "split", card.split
     for metric in card.metrics:
         yield metric.name, f"{_auc(metric)} {metric.unit}; {metric.contrast}; {metric.ci_method}"
+    for share in card.found if isinstance(card, MassFinderCard) else ():
+        women = f"{share.n_lesions} lesions, {share.n_images} images, {share.n_women} women"
+        yield "found", f"{_share(share)}; {women}; {share.data}; {share.contrast}"
     yield "calibration", f"{card.calibration.fitted_on}; prevalence {card.calibration.prevalence:g}"
     yield "input", _input(card)
     for limit in card.limits:
@@ -139,7 +162,7 @@ def _facts(card: ModelCard, row: ModelRow) -> Iterable[tuple[str, str]]:
 
 def _input(card: ModelCard) -> str:
     """What is done to an image before the model sees it."""
-    if isinstance(card, DibMgCard):
+    if isinstance(card, DibMgCard | MassFinderCard):
         return _words(card.preprocess.model_dump())
     if isinstance(card, CnnCard):
         return _words(card.roi.model_dump())

@@ -245,9 +245,10 @@ def drop(
     with opened(settings.load(config)) as place:
         narrowed = Narrowed(everything, to, state, since, until)
         chosen = chosen_of(place, studies, to, all_refused=all_refused, narrowed=narrowed)
-        what = "results" if all_refused else "studies"
+        many = f"{len(chosen)} {'results' if all_refused else 'studies'}"
+        unread = "" if all_refused or to else ", or could not be read,"
         if not (yes or dry_run) and not typer.confirm(
-            f"Give up what is undelivered of {len(chosen)} {what}?", err=True
+            f"Give up what is undelivered{unread} of {many}?", err=True
         ):
             raise typer.Exit(2)
 

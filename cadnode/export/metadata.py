@@ -39,7 +39,7 @@ def metadata(card: ModelCard, network: nn.Module) -> dict[str, Any]:
     network
         Runs once on zeros: the shape of its output is written down.
     """
-    packages = (*_PACKAGES, "timm") if isinstance(card, CnnCard) else _PACKAGES
+    packages = (*_PACKAGES, "timm") if _is_of_timm(card) else _PACKAGES
     return {
         "schema": SCHEMA_URL,
         "name": card.name,
@@ -69,6 +69,13 @@ def metadata(card: ModelCard, network: nn.Module) -> dict[str, Any]:
             "outputs": {"pred": _output(card, network)},
         },
     }
+
+
+def _is_of_timm(card: ModelCard) -> bool:
+    """Whether timm builds the network, or its trunk."""
+    if isinstance(card, DibMgCard):
+        return card.architecture.trunk != "residual19"
+    return isinstance(card, CnnCard | MassFinderCard)
 
 
 def _inputs(card: ModelCard) -> dict[str, Any]:

@@ -293,7 +293,7 @@ class FoundShare(_Part):
 class MassFinderCard(_Card):
     """Finds masses in whole views, marked from `mark_at` on.
 
-    Each member learnt without the women of its fold, which `store.read_folds` names.
+    Each member was trained without the women of its fold, which `store.read_folds` names.
     """
 
     kind: Literal["masses"] = "masses"

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cadnode.domain import Box, FloatImage, Laterality
-from cadnode.errors import NotProcessable
+from cadnode.errors import ModelError, NotProcessable
 from cadnode.imaging import view_chain
 from cadnode.imaging.geometry import Placement
 from cadnode.models import engine as engines
+from cadnode.models.device import run_within_memory
 from cadnode.models.engine import TORCH, Engine, Pass
 from cadnode.models.weights import fitted
 from cadnode.networks.mass_map import STRIDE, MassMap
@@ -101,20 +102,34 @@ class MassFinder:
             Decides where the chest wall is when the image does not show it.
         most
             How many at most.
+
+        Raises
+        ------
+        ModelError
+            The network fails on the device, or its map holds numbers that are not finite: nothing
+            would be found, as in a view without masses.
         """
         try:
             view = self._chain(view_chain.start(image, laterality))
         except NotProcessable:
             return []
-        with torch.inference_mode():
-            tensor = torch.from_numpy(view.image)[None].to(self.device)
-            found = self._map(tensor)[0].float().cpu().numpy()
+        found = run_within_memory(
+            lambda device, _: self._run(device, view.image), self.device, 1,
+            name=self.card.name, cpu_too=False,
+        )  # fmt: skip
+        if not np.isfinite(found).all():
+            raise ModelError(f"{self.card.name} answers with numbers that are not finite")
         seen = cv2.resize(
             (view.image[0] > 0).astype(np.float32), found.shape[:0:-1],
             interpolation=cv2.INTER_AREA,
         )  # fmt: skip
         peaks = decode(found, np.asarray(seen >= 0.5, np.bool_), 3 * most)
         return self._kept(peaks, view.placement, most)
+
+    @torch.inference_mode()
+    def _run(self, device: str, image: FloatImage) -> FloatImage:
+        """`(3, h, w) float32`: the map of a preprocessed view `(1, H, W)`."""
+        return self._map(torch.from_numpy(image)[None].to(device))[0].float().cpu().numpy()
 
     def _kept(
         self, peaks: Sequence[tuple[float, NDArray[np.float64]]], placement: Placement, most: int

@@ -22,7 +22,7 @@ def materials_of(
 ) -> set[TrainingMaterial]:
     """The material of a data set; of an unknown one, the kinds that its model reads.
 
-    `seen`: whether any image of it was learnt from.
+    `seen`: whether a model was trained on any image of it.
     """
     name = dataset.lower()
     if "phantom" in name:

@@ -1,6 +1,6 @@
 """The port of the web role, listened on before the libraries behind it are imported.
 
-Whoever connects in the seconds of the start waits for the answer instead of being refused.
+A client that connects in the seconds of the start waits for its answer instead of being refused.
 """
 
 import errno

@@ -181,9 +181,7 @@ def halves(panels: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]]]:
     and again (5 s).
     """
     lengths = [len(str(panel)) for panel in panels]
-    split = min(
-        range(len(panels) + 1), key=lambda n: max(sum(lengths[:n]), sum(lengths[n:])), default=0
-    )
+    split = min(range(len(panels) + 1), key=lambda n: max(sum(lengths[:n]), sum(lengths[n:])))
     return [half for half in (panels[:split], panels[split:]) if half]
 
 

@@ -1,7 +1,6 @@
 """`Exam` → `ExamResult`: views scored, regions found and assessed, or the reason why not."""
 
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -129,7 +128,8 @@ def _look(
     """Views that could be decoded and scored, with their candidates; the others go to `skipped`.
 
     Two at a time where two threads may be used: detection computes on one. The reading of one view
-    never depends on the others, and no more than two full-resolution images are in memory.
+    never depends on the others, and no more than two full-resolution images are in memory. While
+    progress is reported none is under way: the node reads somebody's region then (`node.turns`).
     """
     decoding = threading.Lock()  # pydicom's settings, which decoding changes, are all threads'
 
@@ -138,10 +138,8 @@ def _look(
             return load(mammogram)
 
     looked: list[_Looked] = []
-    under_way: deque[tuple[Mammogram, Future[_Looked]]] = deque()
 
-    def take() -> None:
-        mammogram, future = under_way.popleft()
+    def take(mammogram: Mammogram, future: Future[_Looked]) -> None:
         try:
             seen = future.result()
             looked.append(seen)
@@ -151,14 +149,16 @@ def _look(
 
     at_once = min(_VIEWS_AT_ONCE, torch.get_num_threads())
     with beside("view", threads=at_once) as pool:
-        for mammogram in exam.mammograms:
-            if len(under_way) == at_once:
-                take()
-            on_progress(f"{mammogram.laterality} {mammogram.view}")
-            future = pool.submit(_look_at, mammogram, exam, readers, choices, load_alone)
-            under_way.append((mammogram, future))
-        while under_way:
-            take()
+        for start in range(0, len(exam.mammograms), at_once):
+            together = exam.mammograms[start : start + at_once]
+            for mammogram in together:
+                on_progress(f"{mammogram.laterality} {mammogram.view}")
+            under_way = [
+                (mammogram, pool.submit(_look_at, mammogram, exam, readers, choices, load_alone))
+                for mammogram in together
+            ]
+            for mammogram, future in under_way:
+                take(mammogram, future)
     return looked
 
 

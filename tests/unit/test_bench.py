@@ -57,3 +57,15 @@ def test_a_benchmark_that_fails_or_takes_too_long_says_so(
 
 def test_the_whole_has_fifteen_minutes() -> None:
     assert sum(one.limit_s for one in bench.BENCHES.values()) <= 15 * 60
+
+
+def test_a_row_that_is_not_known_is_refused_and_no_cause_breaks_the_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["bench", "--rows", "memory,exams"])
+    with pytest.raises(SystemExit):
+        bench.main()
+    assert "there is no row exams" in capsys.readouterr().err
+
+    text = bench.markdown([bench.Result("one", "–", note="failed: a | b")], 60, 0.1)
+    assert [row["note"] for row in bench.tables(text)[0]] == ["failed: a / b"]

@@ -2,17 +2,24 @@
 
 import json
 import zipfile
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import Result
+from rich.console import Console
 from typer.testing import CliRunner
 
-from cadnode.cli.model_output import curve
+from cadnode.cli.model_output import curve, print_card, print_overview
 from cadnode.cli.models import models_app
 from cadnode.models import store
+from cadnode.models.card import FoundShare
 from cadnode.models.operating_point import Roc
+from cadnode.node.model_overview import Overview
 from tests.unit import store_cases
+from tests.unit.models.test_mass_finder import card as mass_card
 
 PACKAGED = ("dib-mg-digital", "dib-mg-film")
 
@@ -204,6 +211,25 @@ def test_folders_of_the_settings_are_listed_and_verified(config: Path, new: Path
     assert (found[0]["origin"], found[0]["active"], found[0]["ok"]) == ("settings", True, True)
     assert state(config)["toy"] == "0.0.1"
     assert "settings" in run(config, "show", "toy").output
+
+
+def test_a_detector_of_masses_shows_its_input_and_the_share_that_it_finds() -> None:
+    share = FoundShare(
+        data="women left out", contrast="one false mark an image", n_lesions=211, n_images=200,
+        n_women=117, sensitivity=0.68, interval=(0.61, 0.76),
+    )  # fmt: skip
+    card = mass_card().model_copy(update={"found": (share,)})
+    row: Any = SimpleNamespace(
+        card=card, active=True, size=1, problem="", signed=None, whose="-",
+        entry=SimpleNamespace(folder="-", origin=SimpleNamespace(value="added")),
+    )  # fmt: skip
+    shown = Console(width=200, file=StringIO())
+    print_card(shown, row, ())
+    print_overview(shown, Overview((row,), ()))
+    text = shown.file.getvalue()  # type: ignore[attr-defined]
+    assert "68% (61%–76%); 211 lesions, 200 images, 117 women; women left out" in text
+    assert "height 64, width 48" in text
+    assert "finds 68% (61%–76%)" in text
 
 
 def test_the_curve_of_a_perfect_and_of_a_blind_model() -> None:

@@ -9,6 +9,7 @@ import torch
 
 from cadnode.domain import Acquisition, Box, FloatImage, Laterality
 from cadnode.errors import ModelError
+from cadnode.export.metadata import metadata
 from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models import examination, loading, store
 from cadnode.models.card import Calibration, MassFinderCard
@@ -97,6 +98,22 @@ def test_nothing_is_found_where_there_is_no_breast(state: dict[str, torch.Tensor
     assert MassFinder(card(), state).find(np.zeros((64, 64), np.float32), "L") == []
 
 
+def test_a_network_that_fails_or_answers_nonsense_is_an_error_not_a_view_without_masses(
+    state: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finder = MassFinder(card(), state)
+    monkeypatch.setattr(finder, "_map", lambda view: torch.full((1, 3, 8, 6), torch.nan))
+    with pytest.raises(ModelError, match="not finite"):
+        finder.find(breast(), Laterality.LEFT)
+
+    def fails(view: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("its text is the library's")
+
+    monkeypatch.setattr(finder, "_map", fails)
+    with pytest.raises(ModelError, match="mass-detector failed on cpu"):
+        finder.find(breast(), Laterality.LEFT)
+
+
 def test_the_mean_of_the_members_decides(state: dict[str, torch.Tensor]) -> None:
     finder = MassFinder(card(), state)
     image = torch.rand(1, 1, 64, 48, generator=torch.Generator().manual_seed(1))
@@ -113,6 +130,12 @@ def test_a_folder_is_examined_and_loaded(state: dict[str, torch.Tensor], tmp_pat
     assert isinstance(loading.load(folder), MassFinder)
     assert store.read_folds(folder) == (frozenset("a"), frozenset("b"))
     assert store.seen_women(folder) == frozenset("ab")
+
+
+def test_a_bundle_states_timm_which_builds_the_network_and_what_its_map_holds() -> None:
+    stated = metadata(card(), MassMap(CONFIG).eval())
+    assert "timm" in stated["required_packages_version"]
+    assert stated["network_data_format"]["outputs"]["pred"]["spatial_shape"] == [8, 6]
 
 
 def test_weights_of_another_shape_are_refused(

@@ -1,4 +1,5 @@
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from cadnode.domain import Acquisition, Box, FloatImage, Outcome, Skipped, SkipReason, System
 from cadnode.errors import ModelError, NotProcessable
@@ -139,6 +141,36 @@ def test_a_view_whose_pixels_fail_is_skipped_and_the_others_are_read(exam: Exam)
     result = read(exam, Reader(), load=load)
     assert [(s.reason, s.detail) for s in result.skipped] == [(SkipReason.PIXELS_CORRUPT, "short")]
     assert [b.n_views for b in result.breasts] == [1, 2]
+
+
+def test_two_views_are_read_at_a_time_and_none_while_progress_is_reported(
+    exam: Exam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    third, pair = threading.Event(), threading.Barrier(2, timeout=10)
+    stages: list[str] = []
+    third_came: list[bool] = []
+
+    def on_progress(stage: str) -> None:
+        stages.append(stage)
+        if len(stages) == 3:
+            third.set()
+
+    def look_at(mammogram: Mammogram, *_: Any) -> Any:
+        if len(stages) == 2:
+            pair.wait()
+            # The first view ends, the second one has not: no third may be begun or reported.
+            is_second = f"{mammogram.laterality} {mammogram.view}" == stages[1]
+            third_came.append(is_second and third.wait(0.2))
+        raise NotProcessable(SkipReason.PIXELS_CORRUPT, mammogram.view)
+
+    monkeypatch.setattr("cadnode.reading.exam._look_at", look_at)
+    result = read_exam(exam, Readers(), on_progress=on_progress)
+
+    assert third_came == [False, False]
+    assert [s.sop_instance_uid for s in result.skipped] == [
+        m.sop_instance_uid for m in exam.mammograms
+    ]
 
 
 def test_a_failing_model_is_a_reason_not_a_crash(exam: Exam) -> None:
