@@ -150,7 +150,7 @@ def _route(ordered: Callable[[Request, BulkAct], Any], act: BulkAct) -> Callable
 
 def _asked_again(listed: BulkList, act: BulkAct, form: Mapping[str, str]) -> str:
     """The address' query that asks for the confirmation once more."""
-    kept = listed.kept(form) | ({_ALL: form[_ALL]} if form.get(_ALL) else {})
+    kept = listed.kept(form) | {name: form[name] for name in (_ALL, "after") if form.get(name)}
     keys = [("study", key) for key in bulk.named(form.get("studies", "").split(","))]
     return urlencode([("do", act.value), *kept.items(), *keys])
 

@@ -166,6 +166,8 @@ def test_results_of_all_that_fit_the_lists_filter_are_sent_again_where_somebody_
         fields = {"csrf": client.csrf("/"), "all": "1", "since": "2026-03-01"}
         without = client.send("/list/redeliver", fields)
         assert without.headers["Location"] == "/?do=redeliver&since=2026-03-01&all=1"
+        rest = client.send("/list/redeliver", {**fields, "after": CURSOR})
+        assert rest.headers["Location"].endswith(f"&all=1&after={CURSOR}")  # no more than before
         assert told.orders == []
         done = client.send("/list/redeliver", {**fields, "to": "archive"})
         after = client.get(done.headers["Location"]).text
