@@ -103,6 +103,16 @@ class FailedReadings:
         self._way.record(study, WayEntry(now, Passed.DROPPED, by))
         return True
 
+    def has_failed(self, study: str) -> bool:
+        """Whether the reading of the study's images has failed for good, given up or not.
+
+        Raises
+        ------
+        Unavailable
+            The job database does not answer.
+        """
+        return self._is_failed(study, *self._tried(study))
+
     def _tried(self, study: str) -> tuple[str, list[Job]]:
         """The content that is here, and the attempts to read it."""
         content = readiness.content_of(self._headers.files(study), self._spool.removed(study))

@@ -155,6 +155,23 @@ def test_what_is_owed_of_a_result_that_was_removed_is_given_up_with_the_reading(
     assert place.studies.state_of(place.key).state is State.DROPPED
 
 
+def test_of_many_those_alone_are_read_again_whose_reading_failed(
+    place: Place, desk: DeliveryDesk
+) -> None:
+    retried = desk.orders().retry_several
+    (failed,) = retried([place.key], "")
+    place.jobs.jobs.clear()
+    assert place.studies.state_of(place.key).state is State.RECEIVING
+    (receiving,) = retried([place.key], "")
+    place.finish()
+    (done,) = retried([place.key], "")
+    assert failed.refused is None
+    for one in (receiving, done):
+        assert one.refused is not None
+        assert one.refused.error == "there is nothing to try again"
+    assert desk.retry(place.key, "").is_read_again  # one by its name is read at once
+
+
 def test_a_note_that_is_damaged_or_whose_images_are_gone_is_none(
     place: Place, desk: DeliveryDesk
 ) -> None:
