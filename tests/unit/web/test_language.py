@@ -13,6 +13,8 @@ from jinja2 import nodes
 from starlette.datastructures import Headers
 
 from cadnode.domain import SKIP_MEANINGS
+from cadnode.node.health import set_aside_problems
+from cadnode.node.poison import SetAsideCode
 from cadnode.phrases import nphrase, phrase
 from cadnode.web import language
 from cadnode.web.choice import language_of
@@ -121,6 +123,12 @@ def test_a_phrase_is_english_and_keeps_what_translates_it() -> None:
     assert nphrase("%(n)s day", "%(n)s days", 1) == "1 day"
     assert spoken.said(nphrase("%(n)s day", "%(n)s days", 2)) == "2 Tage"
     assert spoken.said(phrase("%(n)s of it", n=2)) == "2 of it"
+
+
+def test_what_stands_in_a_sentence_is_translated_with_it() -> None:
+    (problem,) = set_aside_problems([("0" * 16, SetAsideCode.KILLS)])
+    assert problem.meaning == f"{SetAsideCode.KILLS.meaning}: 1"
+    assert SetAsideCode.KILLS.meaning not in language.language("de").said(problem.meaning)
 
 
 def test_numbers_and_times_to_wait_are_the_languages_own() -> None:
