@@ -299,7 +299,9 @@ def reason_of(why: str) -> str:
     """Why something is given up, as it is kept. Raises `OrderRefused` where nothing is said."""
     words = " ".join(why.split())
     if not words.isprintable() or not words or len(words) > MOST_WORDS:
-        hint = f"say in one line of at most {MOST_WORDS} characters why, without patient data"
+        hint = phrase(
+            "say in one line of at most %(n)s characters why, without patient data", n=MOST_WORDS
+        )
         raise OrderRefused(N_("a delivery is not dropped without a reason"), hint)
     return words
 
