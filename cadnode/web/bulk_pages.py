@@ -124,6 +124,10 @@ def add_routes(
             by_whom(request), why, act,
         )  # fmt: skip
         try:
+            if act is BulkAct.DROP and form.get("asked"):  # none that failed since it was asked
+                n_found = await working.run(partial(bulk.count, node, order))
+                if n_found > _number(form["asked"]):
+                    return RedirectResponse(f"{listed.path}?{_asked_again(listed, act, form)}", 303)
             done = await working.run(partial(bulk.carry_out, node, node.orders, order))
         except Unavailable:
             return away(request, templates)

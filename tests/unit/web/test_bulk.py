@@ -175,6 +175,20 @@ def test_results_of_all_that_fit_the_lists_filter_are_sent_again_where_somebody_
     assert "The results of 2 studies are sent again." in after
 
 
+def test_what_came_since_it_was_asked_is_not_given_up_unseen() -> None:
+    told = node()
+    with served(told, known()) as client:
+        client.log_in("otto")
+        asked = client.get("/?all=1&do=drop&state=failed").text
+        assert client.fields(asked, "asked") == ["2"]
+        fields = {"csrf": client.csrf("/"), "all": "1", "state": "failed", "reason": "a test"}
+        again = client.send("/list/drop", {**fields, "asked": "1"})
+        assert again.headers["Location"] == "/?do=drop&state=failed&all=1"
+        assert told.orders == []
+        client.send("/list/drop", {**fields, "asked": "2"})
+    assert [(act, key) for act, key, *_ in told.orders] == [("drop", KEY), ("drop", OTHER)]
+
+
 def test_nothing_is_ordered_for_the_whole_list_without_a_filter() -> None:
     told = node()
     with served(told, known()) as client:
