@@ -176,8 +176,8 @@ def test_results_of_all_that_fit_the_lists_filter_are_sent_again_where_somebody_
 
 
 def test_what_came_since_it_was_asked_is_not_given_up_unseen() -> None:
-    told = node()
-    with served(told, known()) as client:
+    told, trail = node(), Trail()
+    with served(told, known(), trail) as client:
         client.log_in("otto")
         asked = client.get("/?all=1&do=drop&state=failed").text
         assert client.fields(asked, "asked") == ["2"]
@@ -185,6 +185,7 @@ def test_what_came_since_it_was_asked_is_not_given_up_unseen() -> None:
         again = client.send("/list/drop", {**fields, "asked": "1"})
         assert again.headers["Location"] == "/?do=drop&state=failed&all=1"
         assert told.orders == []
+        assert trail.events[-1].detail == "nothing done: not confirmed"
         client.send("/list/drop", {**fields, "asked": "2"})
     assert [(act, key) for act, key, *_ in told.orders] == [("drop", KEY), ("drop", OTHER)]
 
