@@ -142,12 +142,17 @@ WE_CALL: Final[Mapping[AssociationFailure, Told]] = {
     ),
 }
 
-_PEERS: Final = "name it in [[listener.peers]], by address and AE title"
 CALLS_US: Final[Mapping[AssociationFailure, Told]] = {
-    F.UNKNOWN_ADDRESS: Told(N_("is at an address that may not send"), _PEERS),
+    F.UNKNOWN_ADDRESS: Told(
+        N_("is at an address that may not send"),
+        N_("name it in [[listener.peers]], by address and AE title"),
+    ),
     F.CALLING_AE_TITLE: Told(
         N_("calls itself by an AE title that may not send from its address"),
-        f"{_PEERS}; ae_titles are further ones of the same machine; upper and lower case count",
+        N_(
+            "name it in [[listener.peers]], by address and AE title; ae_titles are further ones of "
+            "the same machine; upper and lower case count"
+        ),
     ),
     F.BLANK_CALLING: Told(
         N_("states no AE title of its own (a blank one)"),

@@ -67,7 +67,7 @@ def near_mark(settings: Settings, disk: DiskUse, overview: StorageOverview) -> H
 
 def _why_not(settings: Settings, overview: StorageOverview) -> str:
     if not settings.retention.enabled:
-        return N_("; nothing is removed: retention.enabled is false")
+        return phrase("; nothing is removed: retention.enabled is false")
     return phrase("; %(blocked)s", blocked=overview.blocked) if overview.blocked else ""
 
 

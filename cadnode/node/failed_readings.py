@@ -88,9 +88,8 @@ class FailedReadings:
         Unavailable
             The job database does not answer, or the disk is full; nothing was done.
         """
-        content = readiness.content_of(self._headers.files(study), self._spool.removed(study))
-        attempts = self._attempts(study, content) if content else []
-        if not attempts or not self._is_failed(study, content, attempts[-1]):
+        content, attempts = self._tried(study)
+        if not self._is_failed(study, content, attempts):
             return False
         known = self._dropped.of_study(study)
         if known is not None and known.holds_for(content, attempts):
@@ -104,6 +103,21 @@ class FailedReadings:
         self._way.record(study, WayEntry(now, Passed.DROPPED, by))
         return True
 
+    def has_failed(self, study: str) -> bool:
+        """Whether the reading of the study's images has failed for good, given up or not.
+
+        Raises
+        ------
+        Unavailable
+            The job database does not answer.
+        """
+        return self._is_failed(study, *self._tried(study))
+
+    def _tried(self, study: str) -> tuple[str, list[Job]]:
+        """The content that is here, and the attempts to read it."""
+        content = readiness.content_of(self._headers.files(study), self._spool.removed(study))
+        return content, self._attempts(study, content) if content else []
+
     def _attempts(self, study: str, content: str) -> list[Job]:
         identifiers = process_ids(study, content)
         try:
@@ -112,8 +126,15 @@ class FailedReadings:
             raise jobs_away() from error
         return [jobs[one] for one in identifiers if one in jobs]
 
-    def _is_failed(self, study: str, content: str, last: Job) -> bool:
-        """Whether the last attempt failed, or what it had reported is gone."""
-        if last.is_open or results.has_result(self._results.of_content(study, content)):
+    def _is_failed(self, study: str, content: str, attempts: Sequence[Job]) -> bool:
+        """Whether the last attempt failed, or what it had reported is gone: as `study_state` says.
+
+        What was removed after its delivery, and came again, has not failed.
+        """
+        if not attempts or attempts[-1].is_open:
             return False
-        return last.has_failed or last.output == ProcessStatus.REPORTED
+        last, removed = attempts[-1], self._spool.removed(study)
+        if results.has_result(self._results.of_content(study, content)):
+            return last.has_failed
+        was_removed = removed is not None and removed.content == content
+        return not was_removed and (last.has_failed or last.output == ProcessStatus.REPORTED)

@@ -270,7 +270,7 @@ def set_aside_problems(aside: Iterable[tuple[str, SetAsideCode]]) -> Iterator[He
     for code, count in sorted(Counter(code for _, code in aside).items()):
         yield HealthProblem(
             f"study_set_aside_{code}",
-            phrase("%(meaning)s: %(count)s", meaning=code.meaning, count=count),
+            phrase("%(meaning)s: %(count)s", meaning=phrase(code.meaning), count=count),
             N_("the study's page names it; ask for it again when the cause is gone"),
         )
 

@@ -119,11 +119,16 @@ class ModelDesk:
             threading.Thread(target=self._look_behind, name="models", daemon=True).start()
 
     def _look_behind(self) -> None:
+        failed: CadnodeError | None = Unavailable(
+            N_("the models could not be looked at"), N_("see the node's log")
+        )
         try:
             self.look()
+            failed = None
         except CadnodeError as error:
-            self._failed = error
-        finally:
+            failed = error
+        finally:  # whatever it was: no page waits for ever
+            self._failed = failed
             self._looks.release()
 
     def _has(self, stamp: str) -> bool:

@@ -95,8 +95,10 @@ class DeliveryDesk:
         study = key_of(name)
         return self.retry_owed(study, destination, self._index.of_study(study))
 
-    def retry_owed(self, name: str, destination: str, owed: Sequence[Undelivered]) -> Ordered:
-        """The same, where it is known what is owed of the study."""
+    def retry_owed(
+        self, name: str, destination: str, owed: Sequence[Undelivered], *, only_failed: bool = False
+    ) -> Ordered:
+        """The same, where it is known what is owed; `only_failed`: nothing is read early."""
         study = self._known(name)
         entries = _of(destination, owed)
         for entry in entries:
@@ -108,6 +110,7 @@ class DeliveryDesk:
             is_fetching = self._fetches.ask_again(study, self._client)
             is_here = bool(self._spool.instances(study))
             is_reading = not entries and is_here
+            is_reading = is_reading and (not only_failed or self._readings.has_failed(study))
             if not (entries or is_here or is_fetching) and self._fetches.is_unknown(study):
                 raise OrderRefused(
                     N_("it is not known any more from where the study was asked for"),
@@ -296,7 +299,9 @@ def reason_of(why: str) -> str:
     """Why something is given up, as it is kept. Raises `OrderRefused` where nothing is said."""
     words = " ".join(why.split())
     if not words.isprintable() or not words or len(words) > MOST_WORDS:
-        hint = f"say in one line of at most {MOST_WORDS} characters why, without patient data"
+        hint = phrase(
+            "say in one line of at most %(n)s characters why, without patient data", n=MOST_WORDS
+        )
         raise OrderRefused(N_("a delivery is not dropped without a reason"), hint)
     return words
 

@@ -15,7 +15,9 @@ Owed = Sequence[Undelivered]
 class Desk(Protocol):
     """Takes an order for one study of which it is known what is owed."""
 
-    def retry_owed(self, name: str, destination: str, owed: Owed) -> Ordered:
+    def retry_owed(
+        self, name: str, destination: str, owed: Owed, *, only_failed: bool = False
+    ) -> Ordered:
         """See `orders.DeliveryDesk`."""
 
     def drop_owed(self, name: str, destination: str, by: str, why: str, owed: Owed) -> Ordered:
@@ -36,10 +38,13 @@ class SeveralOrders:
         self._index = index
 
     def retry(self, keys: Sequence[str], destination: str) -> list[Act]:
-        """Try again what did not succeed of each of these studies."""
+        """Try again what did not succeed of each of these studies; none is read for the first time.
+
+        A list may hold studies that are done, or whose images still arrive.
+        """
 
         def again(key: str, owed: Owed) -> OrderRefused | None:
-            done = self._desk.retry_owed(key, destination, owed)
+            done = self._desk.retry_owed(key, destination, owed, only_failed=True)
             if done.deliveries or done.is_read_again or done.is_fetched_again:
                 return None
             return OrderRefused(

@@ -151,7 +151,7 @@ def _of_failed(facts: StudyFacts, reason: Reason) -> StudyVerdict:
     dropped = facts.dropped
     if dropped is None or not dropped.holds_for(facts.content, facts.attempts):
         return StudyVerdict(State.FAILED, (reason,))
-    words = f"Given up by {dropped.by}: {dropped.why}"
+    words = phrase("Given up by %(by)s: %(why)s", by=dropped.by, why=dropped.why)
     return StudyVerdict(State.DROPPED, (Reason("reading_dropped", words), reason))
 
 

@@ -24,7 +24,7 @@ from cadnode.web.destinations import PeerGroup
 from cadnode.web.node import Node, Unavailable
 from cadnode.web.pages import away
 from cadnode.web.queue import CURSOR, FilterWrong, StudyFilter
-from cadnode.web.recording import note_each
+from cadnode.web.recording import note, note_each
 from cadnode.web.templating import Templates
 from cadnode.web.threads import Threads
 
@@ -106,6 +106,10 @@ def add_routes(
 ) -> None:
     """The routes by which a list's page orders its acts; `page` shows it again."""
 
+    def ask_again(request: Request, act: BulkAct, form: Mapping[str, str]) -> Response:
+        note(request, detail="nothing done: not confirmed")
+        return RedirectResponse(f"{listed.path}?{_asked_again(listed, act, form)}", 303)
+
     async def ordered(request: Request, act: BulkAct) -> Response:
         form = form_of(await request.body())
         if node.orders is None:
@@ -116,7 +120,7 @@ def add_routes(
             return await run_in_threadpool(page, request, QueryParams(listed.kept(form)))
         why, to = (" ".join(form.get(name, "").split()) for name in ("reason", "to"))
         if (act is BulkAct.DROP and not why) or (act is BulkAct.REDELIVER and not to):
-            return RedirectResponse(f"{listed.path}?{_asked_again(listed, act, form)}", 303)
+            return ask_again(request, act, form)
         order = BulkOrder(
             bulk.named(form.get("studies", "").split(",")),
             wanted if listed.has_all(form, wanted) else None,
@@ -124,6 +128,10 @@ def add_routes(
             by_whom(request), why, act,
         )  # fmt: skip
         try:
+            if act is BulkAct.DROP and form.get("asked"):  # none that failed since it was asked
+                n_found = await working.run(partial(bulk.count, node, order))
+                if n_found > _number(form["asked"]):
+                    return ask_again(request, act, form)
             done = await working.run(partial(bulk.carry_out, node, node.orders, order))
         except Unavailable:
             return away(request, templates)
@@ -150,7 +158,7 @@ def _route(ordered: Callable[[Request, BulkAct], Any], act: BulkAct) -> Callable
 
 def _asked_again(listed: BulkList, act: BulkAct, form: Mapping[str, str]) -> str:
     """The address' query that asks for the confirmation once more."""
-    kept = listed.kept(form) | ({_ALL: form[_ALL]} if form.get(_ALL) else {})
+    kept = listed.kept(form) | {name: form[name] for name in (_ALL, "after") if form.get(name)}
     keys = [("study", key) for key in bulk.named(form.get("studies", "").split(","))]
     return urlencode([("do", act.value), *kept.items(), *keys])
 

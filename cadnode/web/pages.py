@@ -31,12 +31,13 @@ _REACHED: Final = {
     State.DELIVERING: 3,
 }
 # The report is one file with its scripts and pictures in it. The sandbox gives it an origin of
-# its own: nothing in it can ask the node for anything.
+# its own: nothing in it can ask the node for anything. It is in English, as it was sent.
 _REPORT_HEADERS: Final = {
+    "Content-Language": "en",
     "Content-Security-Policy": (
         "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
         "style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
-    )
+    ),
 }
 _READ: Final = (State.DONE, State.DELIVERING, State.REFUSED)
 _FOR_GOOD: Final = {"Cache-Control": "public, max-age=31536000, immutable"}

@@ -137,9 +137,9 @@ def interval_words(prior: date, present: date) -> str:
     years, months = divmod(max(months, 0), 12)
     days = (present - prior).days
     if days < 0:
-        return N_("later")
+        return phrase("later")
     if days == 0:
-        return N_("the same day")
+        return phrase("the same day")
     if not years and not months:
         return nphrase("%(n)s day before", "%(n)s days before", days)
     if not years:

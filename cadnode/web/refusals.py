@@ -15,7 +15,7 @@ from starlette.types import Scope
 from cadnode.phrases import N_, phrase
 from cadnode.web.caller import Caller, Denied
 from cadnode.web.language import current
-from cadnode.web.rights import READING
+from cadnode.web.rights import NOT_SERVED, READING, right_of
 from cadnode.web.templating import Templates
 
 # A browser withholds a strict cookie when a link from elsewhere, such as an archive, leads here.
@@ -86,7 +86,9 @@ def answer(denied: Denied, scope: Scope, templates: Templates) -> Response:
 def _to_log_in(denied: Denied, scope: Scope) -> Response:
     """To the log-in and back, once it is sure that the browser did not withhold its cookie."""
     if scope["method"] not in READING:  # the page with the button, not what it was to do
-        return _log_in_page(scope["path"].rpartition("/")[0], has_ended=True)
+        page = scope["path"].rpartition("/")[0]
+        is_served = right_of("GET", page) is not NOT_SERVED  # the lists' orders are beside "/"
+        return _log_in_page(page if is_served else "/", has_ended=True)
     headers, path = Headers(scope=scope), safe_path(scope["path"])
     is_again = scope["query_string"] == AGAIN.encode()
     site = headers.get("sec-fetch-site", "")  # absent where http is not on loopback

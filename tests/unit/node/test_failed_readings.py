@@ -12,6 +12,8 @@ from cadnode.node.orders import DeliveryDesk
 from cadnode.node.poison import Casualties
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
 from cadnode.node.workflow import prepare
+from cadnode.receive import removed
+from cadnode.receive.removed import Removed
 from cadnode.receive.way_log import Passed, WayLog
 from cadnode.web.deliveries import OrderRefused
 from cadnode.web.study import State
@@ -79,9 +81,35 @@ def test_it_is_given_up_once_and_only_where_a_reading_has_failed(
     place.jobs.add(process_ids(place.key, place.content)[-1], "PENDING")
     with pytest.raises(OrderRefused, match="no reading of it has failed"):
         desk.drop(place.key, "", "vera", "while it is read")
+    for one in process_ids(place.key, place.content):
+        place.jobs.jobs.pop(one)
     place.finish()
     with pytest.raises(OrderRefused, match="no reading of it has failed"):
         desk.drop(place.key, "", "vera", "it is read")
+
+
+def test_what_failed_after_its_result_was_written_can_be_given_up(
+    place: Place, desk: DeliveryDesk
+) -> None:
+    place.finish()
+    fail(place)
+    assert place.studies.state_of(place.key).state is State.FAILED
+    desk.drop(place.key, "", "otto", WHY)
+    assert place.studies.state_of(place.key).state is State.DROPPED
+
+
+def test_what_was_removed_after_its_delivery_and_came_again_is_not_given_up(
+    place: Place, desk: DeliveryDesk
+) -> None:
+    for one in process_ids(place.key, place.content):
+        place.jobs.jobs.pop(one)
+    place.jobs.add(process_ids(place.key, place.content)[0], "SUCCESS", "reported")
+    paths = place.spool.instances(place.key)
+    known = Removed().with_study(place.content, paths)
+    removed.save(place.folder / "spool" / "removed" / f"{place.key}.json", known)
+    assert place.studies.state_of(place.key).state is State.DONE
+    with pytest.raises(OrderRefused, match="no reading of it has failed"):
+        desk.drop(place.key, "", "otto", WHY)
 
 
 def test_a_study_that_is_tried_again_and_fails_again_needs_somebody_again(
@@ -125,6 +153,23 @@ def test_what_is_owed_of_a_result_that_was_removed_is_given_up_with_the_reading(
     assert (dropped.destination, dropped.state) == ("archive", "dropped")
     assert index.all() == []
     assert place.studies.state_of(place.key).state is State.DROPPED
+
+
+def test_of_many_those_alone_are_read_again_whose_reading_failed(
+    place: Place, desk: DeliveryDesk
+) -> None:
+    retried = desk.orders().retry_several
+    (failed,) = retried([place.key], "")
+    place.jobs.jobs.clear()
+    assert place.studies.state_of(place.key).state is State.RECEIVING
+    (receiving,) = retried([place.key], "")
+    place.finish()
+    (done,) = retried([place.key], "")
+    assert failed.refused is None
+    for one in (receiving, done):
+        assert one.refused is not None
+        assert one.refused.error == "there is nothing to try again"
+    assert desk.retry(place.key, "").is_read_again  # one by its name is read at once
 
 
 def test_a_note_that_is_damaged_or_whose_images_are_gone_is_none(

@@ -166,6 +166,23 @@ def test_a_page_waits_for_no_look_and_the_next_process_knows_what_was_shown(
     assert len(asked) == 2
 
 
+def test_no_page_waits_for_a_look_that_ended_as_nobody_foresaw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = ModelDesk(values(tmp_path))
+
+    def broken() -> ModelsShown:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(desk, "look", broken)
+    desk._looks.acquire()
+    with pytest.raises(ZeroDivisionError):
+        desk._look_behind()
+    assert not desk.is_looking
+    with pytest.raises(Unavailable):
+        desk.known()
+
+
 def test_what_a_look_behind_a_page_raised_is_raised_once_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -166,11 +166,28 @@ def test_results_of_all_that_fit_the_lists_filter_are_sent_again_where_somebody_
         fields = {"csrf": client.csrf("/"), "all": "1", "since": "2026-03-01"}
         without = client.send("/list/redeliver", fields)
         assert without.headers["Location"] == "/?do=redeliver&since=2026-03-01&all=1"
+        rest = client.send("/list/redeliver", {**fields, "after": CURSOR})
+        assert rest.headers["Location"].endswith(f"&all=1&after={CURSOR}")  # no more than before
         assert told.orders == []
         done = client.send("/list/redeliver", {**fields, "to": "archive"})
         after = client.get(done.headers["Location"]).text
     assert told.orders == [("redeliver", KEY, "archive"), ("redeliver", OTHER, "archive")]
     assert "The results of 2 studies are sent again." in after
+
+
+def test_what_came_since_it_was_asked_is_not_given_up_unseen() -> None:
+    told, trail = node(), Trail()
+    with served(told, known(), trail) as client:
+        client.log_in("otto")
+        asked = client.get("/?all=1&do=drop&state=failed").text
+        assert client.fields(asked, "asked") == ["2"]
+        fields = {"csrf": client.csrf("/"), "all": "1", "state": "failed", "reason": "a test"}
+        again = client.send("/list/drop", {**fields, "asked": "1"})
+        assert again.headers["Location"] == "/?do=drop&state=failed&all=1"
+        assert told.orders == []
+        assert trail.events[-1].detail == "nothing done: not confirmed"
+        client.send("/list/drop", {**fields, "asked": "2"})
+    assert [(act, key) for act, key, *_ in told.orders] == [("drop", KEY), ("drop", OTHER)]
 
 
 def test_nothing_is_ordered_for_the_whole_list_without_a_filter() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -13,12 +14,15 @@ from jinja2 import nodes
 from starlette.datastructures import Headers
 
 from cadnode.domain import SKIP_MEANINGS
+from cadnode.node.health import set_aside_problems
+from cadnode.node.poison import SetAsideCode
 from cadnode.phrases import nphrase, phrase
 from cadnode.web import language
 from cadnode.web.choice import language_of
 from cadnode.web.language import NAMES, Language, answering_in, current
 from cadnode.web.locale import update
 from cadnode.web.locale.hints import HINTS
+from cadnode.web.prior_exams import PriorExam, PriorState, interval_words
 from cadnode.web.study import DELIVERY_MEANINGS, State
 from cadnode.web.templating import Templates
 from cadnode.web.words import WORDS
@@ -121,6 +125,17 @@ def test_a_phrase_is_english_and_keeps_what_translates_it() -> None:
     assert nphrase("%(n)s day", "%(n)s days", 1) == "1 day"
     assert spoken.said(nphrase("%(n)s day", "%(n)s days", 2)) == "2 Tage"
     assert spoken.said(phrase("%(n)s of it", n=2)) == "2 of it"
+
+
+def test_what_stands_in_a_sentence_is_translated_with_it() -> None:
+    (problem,) = set_aside_problems([("0" * 16, SetAsideCode.KILLS)])
+    assert problem.meaning == f"{SetAsideCode.KILLS.meaning}: 1"
+    german = language.language("de")
+    assert SetAsideCode.KILLS.meaning not in german.said(problem.meaning)
+    day = date(2026, 3, 4)
+    words = interval_words(day, day)
+    prior = PriorExam("0" * 16, PriorState.HERE, study_date=day, interval=words)
+    assert "same day" not in german.said(prior.label)
 
 
 def test_numbers_and_times_to_wait_are_the_languages_own() -> None:

@@ -153,6 +153,9 @@ def test_a_button_of_a_page_whose_session_has_ended_leads_to_the_log_in_and_back
         assert (sent.status_code, told.orders) == (303, [])
         assert sent.headers["Location"] == f"/login?next=/studies/{UID}&ended=1"
         assert client.send(f"/studies/{UID}/retry", {"csrf": csrf}).status_code == 401
+        # The orders of the list at "/" have no page above them.
+        listed = client.send("/list/retry", {"csrf": csrf}, Accept="text/html")
+        assert listed.headers["Location"] == "/login?next=/&ended=1"
 
 
 def test_log_ins_that_take_long_keep_no_page_waiting(monkeypatch: pytest.MonkeyPatch) -> None:

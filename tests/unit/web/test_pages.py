@@ -139,7 +139,8 @@ def test_the_report_is_a_page_of_its_own_that_can_ask_the_node_for_nothing(tmp_p
     report.write_text("<!DOCTYPE html><title>its report</title><script>1</script>")
     with served(Told(page=report)) as client:
         page = client.get(f"/studies/{UID}")
-        shown = client.get(f"/studies/{UID}/report")
+        shown = client.get(f"/studies/{UID}/report", accept_language="de")
+    assert shown.headers["Content-Language"] == "en"
     assert f'href="/studies/{UID}/report"' in page.text
     assert "<iframe" not in page.text
     assert "its report" in shown.text
