@@ -80,7 +80,7 @@ def test_the_recipe_is_the_papers() -> None:
 def test_what_it_does_otherwise_is_the_datas_alone() -> None:
     found = points.protocol(config.load(PAPER))
 
-    assert [topic for topic, _, _ in differences(found)] == ["data"]
+    assert [topic for topic, _, _ in differences(found)] == ["data", "women left out"]
     assert {p.standing for p in found} == {Standing.AS_STATED, Standing.CHOSEN, Standing.DATA}
     assert all(p.section for p in found)
 
