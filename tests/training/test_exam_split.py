@@ -11,9 +11,12 @@ from scipy.stats import chi2_contingency
 
 from cadnode.domain import Laterality
 from cadnode.errors import DataError
+from cadnode_training.data.sources import open_source
 from cadnode_training.data.views import ViewRecord
-from cadnode_training.papers.kim2018 import exam_split
+from cadnode_training.papers.kim2018 import config, exam_split
 from cadnode_training.papers.kim2018.exam_split import LabelledExam
+from cadnode_training.papers.kim2018.prepared import prepare
+from tests.training import paper_toy, toy
 
 
 def exam(number: int, *, cancer: bool, **columns: str) -> LabelledExam:
@@ -102,3 +105,15 @@ def test_a_manifests_own_split_is_kept() -> None:
     assert exam_split.split(own) == ["test"] * 6
     with pytest.raises(DataError, match="too few"):
         exam_split.split([replace(e, split="") for e in own[:3]])
+
+
+@pytest.mark.parametrize("second", ["train", "test"])
+def test_a_split_without_a_validation_part_is_refused_before_training(
+    tmp_path: Path, second: str
+) -> None:
+    found = open_source(f"ddsm-exams:{toy.ddsm_exams(tmp_path / 'ddsm', 12, size=64)}")
+    own = [replace(r, split=("train", second)[int(r.woman[1:]) % 2]) for r in found.records]
+    recipe = config.load(paper_toy.kim_recipe(tmp_path))
+
+    with pytest.raises(DataError, match="its split must leave exams"):
+        prepare(replace(found, records=tuple(own)), recipe, tmp_path, 0)
