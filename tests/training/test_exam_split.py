@@ -70,6 +70,8 @@ def test_exams_without_four_views_benign_ones_and_implants_are_left_out(tmp_path
     records = [
         *views("whole"), *views("ill", kind="cancer"), *views("half", cut=3),
         *views("benign", kind="benign_without_callback"), *views("implant", trainable=False),
+        # A manifest's class is the breast's.
+        *views("one", cut=2), *(replace(v, exam_class="benign") for v in views("one")[2:]),
     ]  # fmt: skip
 
     exams, reasons = exam_split.exams_of(records)
@@ -77,7 +79,7 @@ def test_exams_without_four_views_benign_ones_and_implants_are_left_out(tmp_path
     assert [(e.woman, e.has_cancer) for e in exams] == [("set:whole", False), ("set:ill", True)]
     assert [records[row].view for row in exams[0].rows] == ["CC", "MLO"] * 2
     assert reasons == {
-        "exam of fewer than four views": 1, "benign exam": 1, "exam with an implant": 1
+        "exam of fewer than four views": 1, "benign exam": 2, "exam with an implant": 1
     }  # fmt: skip
 
 

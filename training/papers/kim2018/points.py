@@ -137,7 +137,7 @@ def facts_of(sets: Sequence[tuple[ViewSet, Sequence[LabelledExam]]]) -> ExamFact
     records = [data.records[row] for data, of in sets for e in of[:1] for row in e.rows[:1]]
     image = next((i for r in records if (i := sources.load(r)) is not None), None)
     names = " + ".join(data.name for data, _ in sets)
-    well = {data.records[e.rows[0]].exam_class for data, of in sets for e in of if not e.has_cancer}
+    well = [d.records[r] for d, of in sets for e in of if not e.has_cancer for r in e.rows]
     missing = [
         tuple(c for c in columns if c not in exam_split.stated(exams, columns, cancer=cancer))
         for columns, cancer in ((OF_CANCERS, True), (OF_ALL, False))
@@ -147,7 +147,7 @@ def facts_of(sets: Sequence[tuple[ViewSet, Sequence[LabelledExam]]]) -> ExamFact
         data=f"{names}: {ill} exams with cancer, {len(exams) - ill} without",
         film=any(data.acquisition == Acquisition.FILM for data, _ in sets),
         files=any(r.path.suffix.lower() in GREY_FILES for r in records),
-        normal=well <= {"normal"},
+        normal=all(view.exam_class == "normal" for view in well),
         missing_of_cancers=missing[0],
         missing_of_all=missing[1],
         longest_px=0 if image is None else max(image.shape[-2:]),
