@@ -147,11 +147,11 @@ def _called(read: ViewsRead, columns: Mapping[str, Mapping[str, str]]) -> Called
     logits = read.logits.tolist()
     scoring = scoring_of(by_breast(read.records, logits))
     exams = by_exam(by_breast(read.records, logits, scoring))
-    dataset = read.records[0].dataset
+    sets = {record.woman: record.dataset for record in read.records}  # a manifest may have several
     return CalledExams(
         np.array([e.cancer for e in exams], bool),
         np.array([e.score for e in exams], np.float64),
-        tuple(columns[f"{dataset}:{e.woman}"] for e in exams),
+        tuple(columns[f"{sets[e.woman]}:{e.woman}"] for e in exams),
     )
 
 
