@@ -17,7 +17,6 @@ from cadnode.models import store
 from cadnode.models.card import MassFinderCard
 from cadnode.models.engine import TORCH
 from cadnode.models.mass_finder import MassFinder
-from cadnode.networks.mass_map import MassMap
 from cadnode_training.data import manifest as m
 from cadnode_training.data.sets import cbis_views
 from cadnode_training.data.views import part_of
@@ -31,7 +30,6 @@ from cadnode_training.papers.detection.masses import (
     marks,
     material,
     measure,
-    windows,
 )
 from cadnode_training.papers.detection.masses import train as mass_train
 from cadnode_training.papers.detection.masses.config import MassInput, MassRecipe, MassSchedule
@@ -215,37 +213,6 @@ def test_without_a_detector_the_statistics_are_measured(
     result = evaluate.run(f"cbis-mass-views:{views}")
     assert result["model"] is None
     assert result["n_images"] == 10
-
-
-def test_members_do_not_learn_from_the_women_of_their_fold() -> None:
-    pixels = np.full((4, 64, 48), 90, np.uint8)
-    boxes = tuple(np.array([[20, 10, 36, 22]], np.float32) for _ in range(4))
-    women = tuple(f"{i:08x}{i:08x}" for i in range(4))
-    found = material.MassViews(pixels, boxes, women, ("cbis-mass-views",) * 3 + ("phantom",))
-    assert fitting.folds_of(found, 2).tolist() == [0, 1, 0, fitting.EVERYONE]
-
-
-def test_a_minibatch_of_women_left_out_alone_teaches_nothing() -> None:
-    recipe = replace(RECIPE, schedule=replace(PLAN, members=1))
-    network = MassMap(recipe.network)
-    batch = windows.MassBatch(
-        torch.zeros(2, 1, 64, 48), torch.zeros(2, 8, 6), torch.zeros(2, 2, 8, 6), np.arange(2)
-    )
-
-    loss = fitting.batch_loss(
-        network, batch, network.trunk(batch.windows), np.zeros(2, np.intp), 0.2
-    )
-    loss.backward()
-
-    assert loss.item() == 0
-    assert all(not p.grad.any() for p in network.members.parameters() if p.grad is not None)
-
-
-def test_women_too_few_to_be_left_out_are_refused_before_training(tmp_path: Path) -> None:
-    folder = write_views(tmp_path / "views", women=1)
-
-    with pytest.raises(DataError, match=r"too few|no view"):
-        mass_train.run([f"cbis-mass-views:{folder}"], tmp_path / "out", recipe=RECIPE, quiet=True)
 
 
 def test_a_training_that_was_stopped_ends_with_the_same_bits(tmp_path: Path, views: Path) -> None:

@@ -110,7 +110,8 @@ def measured(prepared: PreparedViews, read: Mapping[Part, ViewsRead]) -> dict[st
     between = None
     if len(aucs) == len(read) and min(min(t.sum(), (~t).sum()) for t, _ in aucs.values()) > 1:
         test = auc_tests.unpaired(*aucs.values())
-        between = {"chi_square": round(test.statistic, 4), "p": round(test.p, 4)}
+        finite = test.statistic if np.isfinite(test.statistic) else None  # JSON has no infinity
+        between = {"chi_square": _rounded(finite), "p": round(test.p, 4)}
     strata = _evenness(*prepared.all_exams) | {"left_out": dict(prepared.left_out)}
     tables = {
         "threshold": THRESHOLD,
