@@ -79,6 +79,22 @@ def test_a_score_given_twice_takes_a_degree_of_freedom_and_one_alone_all() -> No
     assert overall(labels, [scores[0], scores[0]]).p == 1.0
 
 
+def test_scores_that_order_few_of_many_pairs_otherwise_still_differ() -> None:
+    """The variance of a difference this small is 1e-14: little, but all that there is."""
+    n = 3000
+    labels, one = np.arange(2 * n) >= n, np.arange(2 * n, dtype=np.float64)
+    one[[n - 1, n]] = one[[n, n - 1]]
+    other = one.copy()
+    other[n - 1 : n + 2] = one[n - 1] + 2
+    twice = np.stack([one, other])
+
+    pair, found = delong_test(labels, one, other), overall(labels, twice)
+
+    assert (found.df, found.statistic) == (1, pytest.approx(pair.z**2))
+    assert overall(labels, [one, other, 3 * other]).statistic == pytest.approx(pair.z**2)
+    assert found.p < 1
+
+
 def test_a_worse_score_among_good_ones_is_found() -> None:
     rng = np.random.default_rng(11)
     labels, scores = correlated(rng, 5, 260, gain=2.0)

@@ -1,5 +1,7 @@
 """Adapters: the layouts of the data folders, and what is wrong with a folder that lacks them."""
 
+import errno
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 
 from cadnode.domain import Acquisition, Laterality
 from cadnode.errors import DataError
+from cadnode.files import locked
 from cadnode.imaging import view_chain
 from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models import store
@@ -185,6 +188,37 @@ def test_a_view_that_cannot_be_read_leaves_its_place_in_the_cache_empty(
     with pytest.raises(DataError, match="no view"):
         TensorCache([replace(one, path=blind)], SPEC, tmp_path / "none")
     assert not any(file.is_file() for file in (tmp_path / "none").rglob("*"))
+
+
+def test_a_full_disk_ends_the_cache_with_an_error_and_leaves_no_image(
+    rsna: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        TensorCache(rsna_views.read(rsna).records[:1], SPEC, tmp_path)
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_training_left_of_a_cache_is_made_again_but_not_anothers(
+    rsna: Path, tmp_path: Path
+) -> None:
+    records = rsna_views.read(rsna).records[:2]
+    whole = TensorCache(records, SPEC, tmp_path / "whole")
+    (made,) = (tmp_path / "whole").glob("*.rows.npy")
+    left = tmp_path / "killed" / made.name.replace(".rows.npy", ".partial")
+    left.parent.mkdir()
+    left.write_bytes(b"half an image")
+
+    with locked(left), pytest.raises(DataError, match="another training"):
+        TensorCache(records, SPEC, left.parent)
+    again = TensorCache(records, SPEC, left.parent)
+
+    np.testing.assert_array_equal(again.image(1), whole.image(1))
+    assert not left.exists()
 
 
 def test_the_parts_have_their_shares_and_women_stay_in_theirs() -> None:

@@ -8,12 +8,15 @@ import pytest
 
 from cadnode.domain import Laterality
 from cadnode.errors import DataError
+from cadnode.models.store import woman_key
 from cadnode.node.erasure.patient import IdentifierKind, Identifiers
 from cadnode.node.erasure.search import PatientSearch
 from cadnode_training.data.erasure import TrainingFiles
 from cadnode_training.data.manifest import ManifestRow
 from cadnode_training.data.manifest_file import read_manifest, write_manifest
 from cadnode_training.data.pathology import pseudonym
+from cadnode_training.papers.detection.masses import material
+from cadnode_training.papers.detection.masses.material import MassViews
 from tests.synthetic import uid, view_dataset, write
 
 HERS, OTHER = "ANN-4711-Q", "BEA-4712-Q"
@@ -87,11 +90,18 @@ def test_cached_files_that_are_hers_or_cannot_tell_go(folder: Path) -> None:
     np.savez(cache / "other.npz", women=np.array(["x", "y"]))
     np.savez(cache / "measured.npz", keys=np.array(["0123456789abcdef01234567"]))
     np.save(cache / "tensors.npy", np.zeros((1, 2, 2), np.uint8))
+    views = MassViews(
+        np.zeros((1, 8, 8), np.uint8), (np.zeros((0, 4), np.float32),),
+        (woman_key("local", pseudonym("local", HERS)),), ("local",),
+    )  # fmt: skip
+    material.write(cache / "views.npz", views)
+    (cache / "tensors.partial").write_bytes(b"of a training that was killed")
+    (cache / "cut.npz").write_bytes(b"PK\x03\x04")
     write(view_dataset("L", "CC", PatientID=HERS), cache / "0a1b.dcm")
 
     n = TrainingFiles([], [cache]).remove(search())["cached files"]
 
-    assert n == 6
+    assert n == 9
     left = {str(path.relative_to(cache)) for path in cache.rglob("*") if path.is_file()}
     assert left == {"other/rois.json", "other/images.npy", "other.npz"}
 

@@ -11,9 +11,12 @@ from scipy.stats import chi2_contingency
 
 from cadnode.domain import Laterality
 from cadnode.errors import DataError
+from cadnode_training.data.sources import open_source
 from cadnode_training.data.views import ViewRecord
-from cadnode_training.papers.kim2018 import exam_split
+from cadnode_training.papers.kim2018 import config, exam_split
 from cadnode_training.papers.kim2018.exam_split import LabelledExam
+from cadnode_training.papers.kim2018.prepared import prepare
+from tests.training import paper_toy, toy
 
 
 def exam(number: int, *, cancer: bool, **columns: str) -> LabelledExam:
@@ -67,6 +70,8 @@ def test_exams_without_four_views_benign_ones_and_implants_are_left_out(tmp_path
     records = [
         *views("whole"), *views("ill", kind="cancer"), *views("half", cut=3),
         *views("benign", kind="benign_without_callback"), *views("implant", trainable=False),
+        # A manifest's class is the breast's.
+        *views("one", cut=2), *(replace(v, exam_class="benign") for v in views("one")[2:]),
     ]  # fmt: skip
 
     exams, reasons = exam_split.exams_of(records)
@@ -74,7 +79,7 @@ def test_exams_without_four_views_benign_ones_and_implants_are_left_out(tmp_path
     assert [(e.woman, e.has_cancer) for e in exams] == [("set:whole", False), ("set:ill", True)]
     assert [records[row].view for row in exams[0].rows] == ["CC", "MLO"] * 2
     assert reasons == {
-        "exam of fewer than four views": 1, "benign exam": 1, "exam with an implant": 1
+        "exam of fewer than four views": 1, "benign exam": 2, "exam with an implant": 1
     }  # fmt: skip
 
 
@@ -102,3 +107,15 @@ def test_a_manifests_own_split_is_kept() -> None:
     assert exam_split.split(own) == ["test"] * 6
     with pytest.raises(DataError, match="too few"):
         exam_split.split([replace(e, split="") for e in own[:3]])
+
+
+@pytest.mark.parametrize("second", ["train", "test"])
+def test_a_split_without_a_validation_part_is_refused_before_training(
+    tmp_path: Path, second: str
+) -> None:
+    found = open_source(f"ddsm-exams:{toy.ddsm_exams(tmp_path / 'ddsm', 12, size=64)}")
+    own = [replace(r, split=("train", second)[int(r.woman[1:]) % 2]) for r in found.records]
+    recipe = config.load(paper_toy.kim_recipe(tmp_path))
+
+    with pytest.raises(DataError, match="its split must leave exams"):
+        prepare(replace(found, records=tuple(own)), recipe, tmp_path, 0)

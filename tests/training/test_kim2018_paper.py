@@ -80,7 +80,7 @@ def test_the_recipe_is_the_papers() -> None:
 def test_what_it_does_otherwise_is_the_datas_alone() -> None:
     found = points.protocol(config.load(PAPER))
 
-    assert [topic for topic, _, _ in differences(found)] == ["data"]
+    assert [topic for topic, _, _ in differences(found)] == ["data", "women left out"]
     assert {p.standing for p in found} == {Standing.AS_STATED, Standing.CHOSEN, Standing.DATA}
     assert all(p.section for p in found)
 
@@ -250,8 +250,9 @@ def test_tests_between_strata_are_of_their_counts() -> None:
             exam(number, cancer=ill, density="AB"[number % 2], mass="yes",
                  microcalcification="yes" if number in (0, 3, 4) else "no")
         )  # fmt: skip
-        exams[-1] = replace(exams[-1], woman=f"set:{number}")
-        records.append(ViewRecord("set", str(number), Laterality.LEFT, "CC", Path(), ill, "x", "m"))
+        name = "set" if number < 20 else "another set of the manifest"
+        exams[-1] = replace(exams[-1], woman=f"{name}:{number}")
+        records.append(ViewRecord(name, str(number), Laterality.LEFT, "CC", Path(), ill, "x", "m"))
         logits.append(1.0 if called else -1.0)
     read = ViewsRead(records, np.array(logits, np.float32), np.zeros(24, np.float32))
     prepared = PreparedViews(ViewSet("set", Acquisition.FILM, tuple(records), ()), None, {},  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import cv2
@@ -20,8 +21,16 @@ from cadnode_training.data import manifest as m
 from cadnode_training.data.sets import cbis_views
 from cadnode_training.data.views import part_of
 from cadnode_training.engine.phase_loop import Kept
+from cadnode_training.engine.provenance import Provenance
 from cadnode_training.papers.detection import evaluate, train
-from cadnode_training.papers.detection.masses import config, fitting, marks, material, measure
+from cadnode_training.papers.detection.masses import (
+    config,
+    export,
+    fitting,
+    marks,
+    material,
+    measure,
+)
 from cadnode_training.papers.detection.masses import train as mass_train
 from cadnode_training.papers.detection.masses.config import MassInput, MassRecipe, MassSchedule
 from cadnode_training.papers.detection.masses.marks import MeasuredMass, MeasuredView
@@ -161,6 +170,22 @@ def test_the_folder_is_whole_and_its_folds_are_of_development_women(
     assert not seen & {k for w in tested for k in cbis_views.keys_of_women(views)[w]}
 
 
+def test_a_card_states_film_of_film_alone(trained: Path) -> None:
+    pixels, boxes = np.zeros((1, 8, 8), np.uint8), (np.zeros((0, 4), np.float32),)
+    own = material.MassViews(pixels, boxes, ("0" * 16,), ("clinic",))
+    origin = Provenance("train", 0, date(2026, 1, 1))
+    held_out = [MeasuredView("w", marks.OUT_OF_FOLD, (MeasuredMass({}, 0.9),), (0.1, 0.2))]
+
+    film, other = (
+        store.read_card(trained),
+        export.card(RECIPE, own, held_out, origin, imagenet=False),
+    )
+
+    assert "a real digital mammogram was never seen" in film.limits[0]
+    assert "DDSM" in film.split
+    assert not [text for text in (*other.limits, other.split) if "film" in text or "DDSM" in text]
+
+
 def test_evaluation_reads_women_by_the_member_that_left_them_out(
     trained: Path, views: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,14 +213,6 @@ def test_without_a_detector_the_statistics_are_measured(
     result = evaluate.run(f"cbis-mass-views:{views}")
     assert result["model"] is None
     assert result["n_images"] == 10
-
-
-def test_members_do_not_learn_from_the_women_of_their_fold() -> None:
-    pixels = np.full((4, 64, 48), 90, np.uint8)
-    boxes = tuple(np.array([[20, 10, 36, 22]], np.float32) for _ in range(4))
-    women = tuple(f"{i:08x}{i:08x}" for i in range(4))
-    found = material.MassViews(pixels, boxes, women, ("cbis-mass-views",) * 3 + ("phantom",))
-    assert fitting.folds_of(found, 2).tolist() == [0, 1, 0, fitting.EVERYONE]
 
 
 def test_a_training_that_was_stopped_ends_with_the_same_bits(tmp_path: Path, views: Path) -> None:

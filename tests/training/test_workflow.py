@@ -4,7 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +197,14 @@ def test_patience_goes_on_where_it_was(tmp_path: Path) -> None:
     train(tmp_path, plan(5, patience=2, scores=scores), resume=True)
 
     assert len(losses(tmp_path)) == 4
+
+
+def test_minibatches_stay_in_as_many_parts_as_before(tmp_path: Path) -> None:
+    """Another machine's memory would else change the statistics of batch normalisation."""
+    train(tmp_path, replace(plan(1), parts=4))
+
+    assert train(tmp_path, plan(2), resume=True).gradients.parts == 4
+    assert train(tmp_path, replace(plan(3), parts=8), resume=True).gradients.parts == 8
 
 
 def test_an_epoch_that_the_checkpoint_does_not_know_leaves_the_history(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from cadnode_training.data.pathology import DATASET, pseudonym
 from cadnode_training.data.rois import IMAGES, TABLE
 
 _FILES: Final = ("image", "mask")
+# Tensors of views, which name nobody; what a killed process left of a cache.
+_NAMELESS: Final = (".npy", ".part", ".partial")
 _NAMED: Final = ("women", "groups", "keys")  # arrays of cached tables that name women or regions
 
 
@@ -147,14 +150,15 @@ def _names_her(path: Path, mine: set[str]) -> bool:
     Names are of a data set and a woman, with marks between them.
     """
     if path.suffix == ".npz":
-        with suppress(OSError, ValueError), np.load(path, allow_pickle=False) as stored:
+        unread = suppress(OSError, ValueError, BadZipFile)
+        with unread, np.load(path, allow_pickle=False) as stored:
             found = [str(n) for a in _NAMED if a in stored for n in np.ravel(stored[a]).tolist()]
             if "keys" in stored:
                 return True
             return any(_parts(name) & mine for name in found)
         return True
-    if path.suffix == ".npy":
-        return True  # tensors of views, which name nobody
+    if path.suffix in _NAMELESS:
+        return True
     if path.name == TABLE:
         with suppress(OSError, ValueError, KeyError, TypeError):
             rows = json.loads(path.read_bytes())["rois"]

@@ -5,14 +5,14 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cadnode.domain import FloatImage
 from cadnode.errors import DataError, NotProcessable
-from cadnode.files import write_whole
+from cadnode.files import lock, write_whole
 from cadnode.imaging import view_chain
 from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode_training.data import sources
@@ -66,24 +66,47 @@ class TensorCache:
 
 
 def _fill(pixels: Path, rows: Path, records: Sequence[ViewRecord], spec: PreprocessSpec) -> None:
-    """Write a place for each record, and after it which places hold a tensor."""
-    kept: list[int] = []
+    """Write a place for each record, and after it which places hold a tensor.
+
+    Choice: written, and mapped only to be read, because a full disk under a mapping kills the
+    process (SIGBUS) where a write raises `OSError`.
+    """
     pixels.parent.mkdir(parents=True, exist_ok=True)
     partial = pixels.with_suffix(".partial")
+    with partial.open("ab") as file:
+        if not lock(file.fileno(), wait=False):
+            raise DataError(f"another training is preparing these views in {partial.parent.name}")
+        if rows.exists():
+            return
+        try:
+            file.truncate(0)  # of a training that was killed
+            kept = _write(file, records, spec)
+            os.replace(partial, pixels)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        written = io.BytesIO()
+        np.save(written, np.array(kept, np.int64))
+        write_whole(rows, written.getvalue())
+
+
+def _write(file: BinaryIO, records: Sequence[ViewRecord], spec: PreprocessSpec) -> list[int]:
+    """Which places hold a tensor; the others are zeros."""
+    kept: list[int] = []
     shape = (len(records), spec.height, spec.width)
-    stored = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
+    head = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, head)
     for index, (_, tensor, _) in enumerate(tensors(records, spec)):
-        if tensor is not None:
-            stored[index] = np.asarray(tensor[0] * 255 + 0.5, np.uint8)
+        if tensor is None:
+            file.write(bytes(spec.height * spec.width))
+        else:
+            file.write(np.asarray(tensor[0] * 255 + 0.5, np.uint8).tobytes())
             kept.append(index)
-    stored.flush()
     if not kept:
-        partial.unlink()
         raise DataError("no view could be preprocessed")
-    os.replace(partial, pixels)
-    written = io.BytesIO()
-    np.save(written, np.array(kept, np.int64))
-    write_whole(rows, written.getvalue())
+    file.flush()
+    os.fsync(file.fileno())
+    return kept
 
 
 def _digest(records: Sequence[ViewRecord], spec: PreprocessSpec) -> str:

@@ -98,7 +98,7 @@ class Training:
         self.dtype = self.machine.dtype(amp=plan.amp)
         self.scaler = torch.amp.GradScaler(self.machine.device, enabled=self.dtype is torch.float16)
         self.stopping = _stopping(plan)
-        self.progressed = Progressed()
+        self.progressed, self.parts = Progressed(), plan.parts
         self._losses: list[float] = []
 
     def run(self, *, resume: bool) -> Progressed:
@@ -109,7 +109,7 @@ class Training:
         if done < self.plan.epochs and not self._out_of_patience():
             self.gradients = Gradients(
                 self.network, self.plan.forward, self.machine, self.dtype,
-                scale=self.scaler.scale, parts=self.plan.parts,
+                scale=self.scaler.scale, parts=self.parts,
                 notify=terminal.console(stderr=True, quiet=self.quiet).print,
             )  # fmt: skip
             trainer = self._trainer(done)
@@ -225,6 +225,7 @@ class Training:
             "best_epoch": self.progressed.best_epoch,
             "best_state": self.progressed.best_state,
             "updates": self.progressed.updates,
+            "parts": self.gradients.parts,
         }
         checkpoint.write(self.out / CHECKPOINT, state)
 
@@ -246,6 +247,8 @@ class Training:
         self.progressed = Progressed(
             state["best_score"], state["best_epoch"], state["best_state"], state["updates"]
         )
+        # A part's batch statistics are its own: more memory than before must not change them.
+        self.parts = max(self.parts, state.get("parts", 1))
         counted = state.get("stopping", {"counter": 0, "best": None})
         self.stopping.counter, self.stopping.best_score = counted["counter"], counted["best"]
         return int(state["done"])

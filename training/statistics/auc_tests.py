@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,6 +10,9 @@ from scipy.stats import chi2
 
 from cadnode.errors import DataError
 from cadnode_training.statistics.auc import placements
+
+# Share of the largest variance below which a contrast has none: rounding leaves some 1e-16.
+_NONE: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +46,15 @@ def overall(labels: ArrayLike, scores: Sequence[ArrayLike]) -> AucTest:
     pos, neg = (np.stack(of) for of in zip(*placed, strict=True))
     if min(pos.shape[1], neg.shape[1]) < 2:
         raise DataError("the test between AUCs needs two cases of each class")
-    contrasts = np.diff(np.eye(len(scores)), axis=0)
-    covariance = np.cov(pos) / pos.shape[1] + np.cov(neg) / neg.shape[1]
-    apart = contrasts @ pos.mean(1)
-    of_contrasts = contrasts @ covariance @ contrasts.T
-    df = int(np.linalg.matrix_rank(of_contrasts, tol=1e-12))
-    if df == 0:
+    # Contrasts of the placements, not of their covariance: those of equal orders are exactly 0.
+    of_pos, of_neg = np.diff(pos, axis=0), np.diff(neg, axis=0)
+    of_contrasts = np.cov(of_pos) / pos.shape[1] + np.cov(of_neg) / neg.shape[1]
+    variances, axes = np.linalg.eigh(np.atleast_2d(of_contrasts))
+    kept = variances > _NONE * variances.max()
+    if not kept.any() or variances.max() <= 0:
         return AucTest(0.0, 0, 1.0)
-    statistic = float(apart @ np.linalg.pinv(of_contrasts, rcond=1e-9) @ apart)
+    apart = of_pos.mean(1) @ axes[:, kept]
+    statistic, df = float((apart**2 / variances[kept]).sum()), int(kept.sum())
     return AucTest(statistic, df, float(chi2.sf(statistic, df)))
 
 

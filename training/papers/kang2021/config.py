@@ -47,7 +47,7 @@ STATED: Final = (
     PaperPoint("epochs", NOT_STATED, _TRAINING),
     PaperPoint("early stopping", "validation loss, patience 20", _TRAINING),
     PaperPoint("selection", "best by validation AUC", _TRAINING),
-    PaperPoint("output", "the network's softmax", "Table 1: cut-offs"),
+    PaperPoint("output", "the network's own", "Ensemble DCNN model; Table 1: cut-offs"),
     PaperPoint("ensemble", "mean of the five outputs", "Ensemble DCNN model"),
     PaperPoint("cut-off", "highest Youden index", _STATISTICS),
     PaperPoint("cut-off chosen on", NOT_STATED, _STATISTICS),
@@ -66,6 +66,8 @@ STATED: Final = (
 def _ours(recipe: RoiRecipe) -> dict[str, str]:
     networks = ", ".join(m.network for m in recipe.members)
     ours = description_of(recipe) | {"network": networks}
+    if not recipe.export.calibrated:
+        ours["output"] = "the network's own"
     if networks != _FIVE:
         n = len(recipe.members)
         ours["ensemble"] = "one network alone" if n == 1 else f"mean of {n} outputs"

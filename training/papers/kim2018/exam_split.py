@@ -81,7 +81,7 @@ def exams_of(records: Sequence[ViewRecord]) -> tuple[list[LabelledExam], Counter
             reasons["exam of fewer than four views"] += 1
         elif not all(r.trainable for r in of):
             reasons["exam with an implant"] += 1
-        elif not any(r.cancer for r in of) and of[0].exam_class.startswith(_BENIGN):
+        elif not any(r.cancer for r in of) and any(r.exam_class.startswith(_BENIGN) for r in of):
             reasons["benign exam"] += 1
         else:
             exams.append(_exam(woman, records, (a, b, c, d)))

@@ -110,7 +110,8 @@ def measured(prepared: PreparedViews, read: Mapping[Part, ViewsRead]) -> dict[st
     between = None
     if len(aucs) == len(read) and min(min(t.sum(), (~t).sum()) for t, _ in aucs.values()) > 1:
         test = auc_tests.unpaired(*aucs.values())
-        between = {"chi_square": round(test.statistic, 4), "p": round(test.p, 4)}
+        finite = test.statistic if np.isfinite(test.statistic) else None  # JSON has no infinity
+        between = {"chi_square": _rounded(finite), "p": round(test.p, 4)}
     strata = _evenness(*prepared.all_exams) | {"left_out": dict(prepared.left_out)}
     tables = {
         "threshold": THRESHOLD,
@@ -147,11 +148,11 @@ def _called(read: ViewsRead, columns: Mapping[str, Mapping[str, str]]) -> Called
     logits = read.logits.tolist()
     scoring = scoring_of(by_breast(read.records, logits))
     exams = by_exam(by_breast(read.records, logits, scoring))
-    dataset = read.records[0].dataset
+    sets = {record.woman: record.dataset for record in read.records}  # a manifest may have several
     return CalledExams(
         np.array([e.cancer for e in exams], bool),
         np.array([e.score for e in exams], np.float64),
-        tuple(columns[f"{dataset}:{e.woman}"] for e in exams),
+        tuple(columns[f"{sets[e.woman]}:{e.woman}"] for e in exams),
     )
 
 

@@ -32,6 +32,10 @@ STATED: Final = (
         "classes", "cancer, and BI-RADS 1 without cancer for two years; nothing benign",
         _COLLECTION,
     ),
+    PaperPoint(
+        "women left out", "with surgery for breast cancer, surgery for benign disease within two "
+        "years, an implant, a clip or a marker", _COLLECTION,
+    ),
     PaperPoint("split of cancers", "5:1:1 at random", _SETS),
     PaperPoint(
         "split of normals", "as many as cancers to validate and to test, the rest to train", _SETS,
@@ -76,14 +80,19 @@ STATED: Final = (
     PaperPoint("precision", NOT_STATED, _SETUP),
     PaperPoint("selection", "best on the validation set", _EVALUATION),
     PaperPoint("best by", NOT_STATED, _EVALUATION),
-    PaperPoint("output", "softmax of the pooled maps, not calibrated", _EVALUATION),
+    PaperPoint("output", "the network's own, from 0 to 1: no probability", _EVALUATION),
+    PaperPoint("output, how", NOT_STATED, f"{_NETWORK}; Fig. 2"),
     PaperPoint("threshold of the tables", "0.5", "Results"),
     PaperPoint(
         "tests", "chi-square of sensitivity, specificity and accuracy by stratum, GEE for "
         "features, chi-square between the AUCs of validation and test", _STATISTICS,
     ),
 )  # fmt: skip
-_PRIVATE: Final = "those of --data: the paper's are private"
+_ALWAYS: Final = {
+    "data": "those of --data: the paper's are private",
+    "women left out": "with an implant, where the data state it; of surgery, clips and markers "
+    "they state nothing",
+}
 _TEXT: Final = {point.topic: point.text for point in STATED}
 
 
@@ -128,7 +137,7 @@ def facts_of(sets: Sequence[tuple[ViewSet, Sequence[LabelledExam]]]) -> ExamFact
     records = [data.records[row] for data, of in sets for e in of[:1] for row in e.rows[:1]]
     image = next((i for r in records if (i := sources.load(r)) is not None), None)
     names = " + ".join(data.name for data, _ in sets)
-    well = {data.records[e.rows[0]].exam_class for data, of in sets for e in of if not e.has_cancer}
+    well = [d.records[r] for d, of in sets for e in of if not e.has_cancer for r in e.rows]
     missing = [
         tuple(c for c in columns if c not in exam_split.stated(exams, columns, cancer=cancer))
         for columns, cancer in ((OF_CANCERS, True), (OF_ALL, False))
@@ -138,7 +147,7 @@ def facts_of(sets: Sequence[tuple[ViewSet, Sequence[LabelledExam]]]) -> ExamFact
         data=f"{names}: {ill} exams with cancer, {len(exams) - ill} without",
         film=any(data.acquisition == Acquisition.FILM for data, _ in sets),
         files=any(r.path.suffix.lower() in GREY_FILES for r in records),
-        normal=well <= {"normal"},
+        normal=all(view.exam_class == "normal" for view in well),
         missing_of_cancers=missing[0],
         missing_of_all=missing[1],
         longest_px=0 if image is None else max(image.shape[-2:]),
@@ -163,9 +172,9 @@ def _few_normals(sets: Sequence[tuple[ViewSet, Sequence[LabelledExam]]]) -> bool
 def protocol(recipe: ViewRecipe, facts: ExamFacts | None = None) -> tuple[ProtocolPoint, ...]:
     """The paper's points beside what the recipe does, with these data where they are known."""
     if not recipe.of_exams:
-        return beside(STATED, _of_network(recipe) | _of_pairs(recipe), {"data": _PRIVATE})
-    data = _of_data(facts) if facts else {"data": _PRIVATE}
-    return beside(STATED, _of_network(recipe) | _of_exams(recipe), data)
+        return beside(STATED, _of_network(recipe) | _of_pairs(recipe), _ALWAYS)
+    data = _of_data(facts) if facts else {}
+    return beside(STATED, _of_network(recipe) | _of_exams(recipe), _ALWAYS | data)
 
 
 def _of_network(recipe: ViewRecipe) -> dict[str, str]:
@@ -174,10 +183,12 @@ def _of_network(recipe: ViewRecipe) -> dict[str, str]:
         "widths, kernels, strides": f"widths {', '.join(map(str, network.widths))}; 5 × 5, then "
         "3 × 3; the first stride 2, max-pooling to one map cell for 16 × 16 pixels",
         "first weights": "at random (He et al. 2015)",
+        "output, how": "softmax of the two pooled maps",
     }
     if network.trunk != "residual19":
         ours["network"] = f"{network.trunk}, started from {network.start}: few cancers"
         ours["first weights"] = network.start
+        ours["output, how"] = "sigmoid of the pooled map of log-odds"
         ours["widths, kernels, strides"] = f"those of {network.trunk}"
     if network.pooling != "gap":
         ours["pooling"] = (

@@ -47,7 +47,7 @@ def prepare(data: ViewSet, recipe: ViewRecipe, folder: Path, seed: int) -> Prepa
     Raises
     ------
     DataError
-        No view, or no exam, can be used.
+        No view, or no exam, can be used; the data's own split lacks a part.
     """
     kept = used(data, recipe)
     if recipe.of_exams:
@@ -82,6 +82,13 @@ def _of_exams(
     by_part: dict[Part, list[LabelledExam]] = {part: [] for part in exam_split.PARTS}
     for exam, part in zip(exams, placed, strict=True):
         by_part[part].append(exam)
+    for part, of in by_part.items():
+        both = part == "test" or len({e.has_cancer for e in of}) == 2
+        if not of or not both:
+            raise DataError(
+                f"{data.name}: its split must leave exams with and without cancer to train and to "
+                "validate on, and exams to test"
+            )
     rows = {part: [row for e in of for row in e.rows] for part, of in by_part.items()}
     return PreparedViews(data, cache, rows, by_part, reasons + unread)
 

@@ -14,7 +14,7 @@ from cadnode_training.papers.wang2016.rivals import NEIGHBOURS
 
 RECIPE: Final = Path(__file__).with_name("recipe.toml")
 RECIPES: Final = Recipes(RECIPE.with_name("paper.toml"), cpu=RECIPE, usual=RECIPE)
-"""The networks are small: one recipe serves machines with and without a GPU."""
+"""The networks are small: the packaged weights' recipe serves machines with and without a GPU."""
 
 _RESULTS, _SAMPLE, _IMAGING = "Results", "Participant population", "Imaging and analysis"
 _MODEL: Final = "Deep learning model"

@@ -151,6 +151,8 @@ def batch_loss(
         if len(mine):
             found = member(features[mine])
             losses.append(loss_of(found, batch.centres[mine], batch.sizes[mine], size_weight))
+    if not losses:  # every window is of women whom no member may learn from
+        return 0.0 * torch.stack([p.sum() for p in network.members.parameters()]).sum()
     return torch.stack(losses).mean()
 
 

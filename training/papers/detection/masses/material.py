@@ -1,6 +1,5 @@
 """What the detector of masses learns from: preprocessed views with their boxes."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from cadnode.domain import Box, FindingKind, FloatImage, Laterality
 from cadnode.errors import DataError, NotProcessable
+from cadnode.files import written_whole
 from cadnode.imaging import view_chain
 from cadnode.imaging.geometry import Placement
 from cadnode.imaging.view_chain import PreprocessSpec
@@ -137,15 +137,17 @@ def prepared(
 
 
 def write(file: Path, views: MassViews) -> None:
-    """Keep the views in one file, replaced at once."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial.npz")
-    np.savez(
-        partial, pixels=views.pixels, boxes=np.concatenate(views.boxes),
-        counts=np.array([len(boxes) for boxes in views.boxes]), women=np.array(views.women),
-        datasets=np.array(views.datasets),
-    )  # fmt: skip
-    os.replace(partial, file)
+    """Keep the views in one file, whole or not at all.
+
+    Women are named by hashes of their pseudonyms, so the array is called `keys`: erasure, which
+    cannot tell whose they are, then deletes the file (`cadnode_training.data.erasure`).
+    """
+    with written_whole(file) as stored:
+        np.savez(
+            stored, pixels=views.pixels, boxes=np.concatenate(views.boxes),
+            counts=np.array([len(boxes) for boxes in views.boxes]), keys=np.array(views.women),
+            datasets=np.array(views.datasets),
+        )  # fmt: skip
 
 
 def read(file: Path) -> MassViews:
@@ -154,5 +156,5 @@ def read(file: Path) -> MassViews:
         ends = np.cumsum(saved["counts"])[:-1]
         return MassViews(
             saved["pixels"], tuple(np.split(saved["boxes"], ends)),
-            tuple(saved["women"].tolist()), tuple(saved["datasets"].tolist()),
+            tuple(saved["keys"].tolist()), tuple(saved["datasets"].tolist()),
         )  # fmt: skip

@@ -70,7 +70,7 @@ def run(data: str, *, model: Path | None = None, seed: int = 0) -> dict[str, Any
     }  # fmt: skip
     head = {"data": data.partition(":")[0], "model": named, "contrast": CRITERION}
     counts = {
-        "images_read": len(views), "women": len({v.woman for v in used}),
+        "images_read": len(used), "women": len({v.woman for v in used}),
         "women_seen_in_training": len({v.woman for v in views if v.part == SEEN}),
     }  # fmt: skip
     parts = {

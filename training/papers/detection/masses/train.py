@@ -28,7 +28,7 @@ from cadnode_training.engine.provenance import Provenance
 from cadnode_training.papers.detection.masses import config as recipes
 from cadnode_training.papers.detection.masses import export, marks, material, measure
 from cadnode_training.papers.detection.masses.config import MassRecipe
-from cadnode_training.papers.detection.masses.fitting import AUTO, fit
+from cadnode_training.papers.detection.masses.fitting import AUTO, fit, folds_of
 from cadnode_training.papers.detection.masses.marks import OUT_OF_FOLD, SEEN, MeasuredView
 from cadnode_training.papers.detection.masses.material import PHANTOM, MassViews, fold_of
 
@@ -75,8 +75,8 @@ def run(
     Raises
     ------
     DataError, SettingsError, ModelError
-        A folder or the recipe is not what it should be, no real view has a box, or ImageNet's
-        weights cannot be had.
+        A folder or the recipe is not what it should be, no real view has a box, women are too
+        few, or ImageNet's weights cannot be had.
     """
     machine = (machine or Machine.here()).small()
     if not machine.first:
@@ -90,6 +90,7 @@ def run(
     views = _views(data, manifests, recipe, out / VIEWS, resume=resume)
     if all(name == PHANTOM for name in views.datasets):
         raise DataError(f"--data: real views with boxes are needed beside phantoms: {KINDS}")
+    _check_folds(views, recipe)
     start = _start(recipe.schedule.start)
     kept = Kept(out / STATES, machine=machine)
     network = fit(views, recipe, start, seed, quiet=quiet, kept=kept, engine=engine)
@@ -171,6 +172,14 @@ def _views(
     views = material.joined(parts)
     material.write(file, views)
     return views
+
+
+def _check_folds(views: MassViews, recipe: MassRecipe) -> None:
+    """Refuse women too few to learn from and to measure, before hours of training."""
+    folds, members = folds_of(views, recipe.schedule.folds), recipe.schedule.members
+    left_out = ((folds >= 0) & (folds < members)).any()
+    if not left_out or any((folds == number).all() for number in range(members)):
+        raise DataError("these women are too few: each member needs some, and some are left out")
 
 
 def _start(start: str) -> dict[str, Tensor] | None:
