@@ -271,7 +271,7 @@ def test_a_detector_has_no_onnx_file_and_the_reason_is_said(tmp_path: Path) -> N
     result = run(tmp_path, folder, "--onnx", tmp_path / "m.onnx")
 
     assert result.exit_code == 4
-    assert "reads patches around candidates" in " ".join(result.output.split())
+    assert "means nothing without cadnode's detection around it" in " ".join(result.output.split())
     assert not (tmp_path / "m.onnx").exists()
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from cadnode.errors import SettingsError
 from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.networks.mass_map import MassMapConfig
-from cadnode_training.engine.preview import RecipeDifference
+from cadnode_training.engine.protocol import RecipeDifference
 from cadnode_training.engine.recipe import Recipes, read
 
 RECIPES: Final = Recipes(Path(__file__).with_name("recipe.toml"))
