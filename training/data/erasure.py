@@ -151,7 +151,7 @@ def _names_her(path: Path, mine: set[str]) -> bool:
     """
     if path.suffix == ".npz":
         unread = suppress(OSError, ValueError, BadZipFile)
-        with unread, np.load(path, allow_pickle=False) as stored:
+        with unread, path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             found = [str(n) for a in _NAMED if a in stored for n in np.ravel(stored[a]).tolist()]
             if "keys" in stored:
                 return True
