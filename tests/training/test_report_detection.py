@@ -66,7 +66,7 @@ def test_numbers_and_page_of_one_command_detect_once(
 ) -> None:
     asked = []
 
-    def counted(case: DetectionCase, _: None) -> tuple[Region, ...]:
+    def counted(case: DetectionCase, *_: object) -> tuple[Region, ...]:
         asked.append(case)
         return ()
 
