@@ -239,6 +239,6 @@ def test_all_kinds_are_listed() -> None:
     assert code == 0
     assert set(json.loads(text)) == {
         "cbis-ddsm", "inbreast", "vindr", "cmmd", "rsna2022", "rsna-views", "ddsm-exams",
-        "mini-mias", "cbis-mass-rois", "cbis-mass-views", "pisa-masses", "pisa-calcifications", "dicom-csv", "archive",
-        "manifest",
+        "mini-mias", "cbis-mass-rois", "cbis-mass-views", "pisa-masses", "pisa-calcifications",
+        "dicom-csv", "archive", "manifest",
     }  # fmt: skip
