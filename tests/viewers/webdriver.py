@@ -20,6 +20,9 @@ FLAGS = [
     "--ignore-gpu-blocklist",
 ]  # fmt: skip
 
+HARMLESS = ("Ignoring tile %s loaded before reset",)
+"""OpenSeadragon's remark that a tile arrived after its view was put away: a matter of timing."""
+
 
 _DOWN = {"type": "pointerDown", "button": 0}
 _UP = {"type": "pointerUp", "button": 0}
@@ -77,8 +80,9 @@ class Browser:
         self.click(x, y, times=2)
 
     def console(self) -> list[str]:
-        """What the page wrote to its console since the last call."""
-        return [str(e["message"]) for e in self.call("POST", "/se/log", {"type": "browser"})]
+        """What the page wrote to its console since the last call, without `HARMLESS`."""
+        said = [str(e["message"]) for e in self.call("POST", "/se/log", {"type": "browser"})]
+        return [line for line in said if not any(words in line for words in HARMLESS)]
 
 
 @contextmanager
