@@ -42,9 +42,10 @@ All = Annotated[
     bool,
     typer.Option("--all", help="every study that needs somebody; --to, --since … narrow it"),
 ]
-OfState = Annotated[
-    str, typer.Option("--state", metavar="STATE", help="with --all: only refused, or only failed")
+AllOfAny = Annotated[
+    bool, typer.Option("--all", help="every study that --state, --since and --until let pass")
 ]
+OfState = Annotated[str, typer.Option("--state", metavar="STATE", help="with --all: in this state")]
 Since = Annotated[
     str, typer.Option("--since", metavar="DAY", help="with --all: changed on this day or later")
 ]
@@ -131,6 +132,10 @@ def show(
 @command
 def reread(
     studies: Names = None,
+    everything: AllOfAny = False,
+    state: OfState = "",
+    since: Since = "",
+    until: Until = "",
     dry_run: DryRun = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -139,7 +144,7 @@ def reread(
 
     The new reports go to every destination and name those that they replace. The images must still
     be here. On a stopped node it is done at the next start.
-    Example: [bold]cadnode studies reread 0123456789abcdef[/]
+    Example: [bold]cadnode studies reread --all --state done --since 2026-03-01[/]
     """
     from datetime import UTC, datetime
 
@@ -148,7 +153,8 @@ def reread(
 
     by = actor(datetime.now(UTC)).name
     with opened(settings.load(config)) as place:
-        chosen = chosen_of(place, studies, "")
+        narrowed = Narrowed(everything, "", state, since, until, of_any=True)
+        chosen = chosen_of(place, studies, "", narrowed=narrowed)
 
         def again(study: str, _destination: str) -> "Ordered":
             return place.desk.reread(study, by)
@@ -192,6 +198,10 @@ def retry(
 def redeliver(
     studies: Names = None,
     to: Annotated[str, typer.Option("--to", metavar="DEST", help="the destination")] = "",
+    everything: AllOfAny = False,
+    state: OfState = "",
+    since: Since = "",
+    until: Until = "",
     dry_run: DryRun = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -199,14 +209,15 @@ def redeliver(
     """Send a study's newest result again to a destination, for example one that lost it.
 
     The objects have the UIDs that they had: an archive that has them keeps one of each.
-    Example: [bold]cadnode studies redeliver 0123456789abcdef --to archive[/]
+    Example: [bold]cadnode studies redeliver --all --since 2026-03-01 --to archive[/]
     """
     from cadnode.audit.event import Action
 
     if not to:
         raise SettingsError("say where to: --to DEST, the name of a [[destinations]] block")
     with opened(settings.load(config)) as place:
-        chosen = chosen_of(place, studies, to)
+        narrowed = Narrowed(everything, "", state, since, until, of_any=True)
+        chosen = chosen_of(place, studies, to, narrowed=narrowed)
         order = StudyOrder(Action.REDELIVERED, place.desk.redeliver, "sent again")
         carry_out(place, chosen, order, dry_run=dry_run, as_json=as_json)
 

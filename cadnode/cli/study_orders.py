@@ -36,13 +36,14 @@ class StudyOrder:
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
-    """Which of the studies that need somebody are meant by --all."""
+    """Which studies are meant by --all: those that need somebody, or `of_any` state."""
 
     everything: bool = False
     destination: str = ""
     state: str = ""
     since: str = ""
     until: str = ""
+    of_any: bool = False
 
     def filter(self) -> "StudyFilter":
         """The same for the list. Raises `SettingsError`."""
@@ -53,7 +54,9 @@ class Narrowed:
             found = filter_of({name: getattr(self, name) for name in words}, AT_ONCE)
         except FilterWrong as wrong:
             raise SettingsError(str(wrong)) from None
-        return replace(found, needs_you=True)
+        if self.of_any and not found.is_narrowed:
+            raise SettingsError("--all would be every study: say --state, --since or --until, too")
+        return replace(found, needs_you=not self.of_any)
 
 
 def chosen_of(
@@ -64,7 +67,7 @@ def chosen_of(
     all_refused: bool = False,
     narrowed: Narrowed | None = None,
 ) -> list[tuple[str, str]]:
-    """(study, destination) of what is named, of every refused result, or of all that need you."""
+    """(study, destination) of what is named, of every refused result, or of all that are meant."""
     from cadnode.web.deliveries import DeliveryFilter
     from cadnode.web.study import key_of
 
@@ -76,13 +79,13 @@ def chosen_of(
     if named:
         return [(key, to) for key in dict.fromkeys(map(key_of, named))]
     if narrowed.everything:
-        return [(key, to) for key in _needing_you(place, narrowed.filter())]
+        return [(key, to) for key in _listed(place, narrowed.filter())]
     found = place.desk.listed(DeliveryFilter(destination=to))
     return [(one.study, one.destination) for one in found if one.state in ("refused", "given_up")]
 
 
-def _needing_you(place: NodePlace, wanted: "StudyFilter") -> list[str]:
-    """Keys of the studies that need somebody and fit, part by part."""
+def _listed(place: NodePlace, wanted: "StudyFilter") -> list[str]:
+    """Keys of the studies that the filter lets pass, part by part."""
     if not place.queue.refresh(LOOK_S):
         err.print("Not every study could be looked at: ask again, or start the node.")
     keys: list[str] = []

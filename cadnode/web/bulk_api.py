@@ -1,8 +1,8 @@
-"""Routes by which a program has many studies tried again, or given up, in one request."""
+"""Routes by which a program has one act done for many studies, in one request."""
 
 from datetime import date
 from functools import partial
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -22,7 +22,7 @@ _Key = Annotated[str, StringConstraints(pattern=f"^{KEY.pattern}$")]
 
 
 class BulkFilter(BaseModel):
-    """Which of the studies that need somebody are meant; `{}`: all of them."""
+    """Which studies are meant, in the list that the act is for; `{}`: all of it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,7 +33,7 @@ class BulkFilter(BaseModel):
 
 
 class BulkBody(BaseModel):
-    """Body of `POST /api/studies/retry`: `studies` are keys; or `filter`.
+    """Body of `POST /api/studies/retry`: `studies` are keys; or `filter`, of those that need you.
 
     `destination`: only what this destination does not have. `after` is that of the answer before.
     """
@@ -52,14 +52,17 @@ class BulkBody(BaseModel):
             raise ValueError("name studies, or a filter, which may be {}: one of the two")
         return self
 
-    def order(self, by: str = "", why: str = "") -> BulkOrder:
+    def order(self, act: BulkAct, by: str = "", why: str = "") -> BulkOrder:
         """What it asks for."""
+        destination = self.destination or (self.filter.destination if self.filter else "")
+        return self._order(act, destination, by, why, needs_you=True)
+
+    def _order(
+        self, act: BulkAct, destination: str, by: str, why: str, *, needs_you: bool
+    ) -> BulkOrder:
         wanted = None
-        destination = self.destination
         if self.filter is not None:
-            wanted = StudyFilter(needs_you=True, after=self.after, **self.filter.model_dump())
-            destination = destination or self.filter.destination
-        act = BulkAct.DROP if why else BulkAct.RETRY
+            wanted = StudyFilter(needs_you=needs_you, after=self.after, **self.filter.model_dump())
         return BulkOrder(bulk.named(self.studies or ()), wanted, destination, by, why, act)
 
 
@@ -67,6 +70,28 @@ class BulkDropBody(BulkBody):
     """Body of `POST /api/studies/drop`: the same, and why."""
 
     reason: str = Field(min_length=1, max_length=200)
+
+
+class BulkRereadBody(BulkBody):
+    """Body of `POST /api/studies/reread`: `filter` is of all studies, and leaves some out."""
+
+    destination: Literal[""] = ""
+
+    @model_validator(mode="after")
+    def _leaves_some_out(self) -> Self:
+        if self.filter is not None and self.filter == BulkFilter():
+            raise ValueError("this would be every study: the filter has to leave some out")
+        return self
+
+    def order(self, act: BulkAct, by: str = "", why: str = "") -> BulkOrder:
+        """What it asks for."""
+        return self._order(act, self.destination, by, why, needs_you=False)
+
+
+class BulkRedeliverBody(BulkRereadBody):
+    """Body of `POST /api/studies/redeliver`: the same, and to which destination."""
+
+    destination: str = Field(min_length=1, max_length=32)  # type: ignore[assignment]
 
 
 def routes(node: Node, working: Threads) -> APIRouter:
@@ -91,12 +116,24 @@ def routes(node: Node, working: Threads) -> APIRouter:
         `count` is how many there are, `done` for how many it was ordered. What there was no time
         for is asked for by the same request with `after`. `dry_run` only counts.
         """
-        return await done(request, body, body.order(), 202)
+        return await done(request, body, body.order(BulkAct.RETRY), 202)
 
     @router.post("/api/studies/drop")
     async def drop(body: BulkDropBody, request: Request) -> JSONResponse:
         """Give up what is undelivered of many studies, on purpose: by whom and why is recorded."""
-        return await done(request, body, body.order(by_whom(request), body.reason), 200)
+        return await done(
+            request, body, body.order(BulkAct.DROP, by_whom(request), body.reason), 200
+        )
+
+    @router.post("/api/studies/redeliver", status_code=202)
+    async def redeliver(body: BulkRedeliverBody, request: Request) -> JSONResponse:
+        """Send the newest results of many studies again to a destination that lost them."""
+        return await done(request, body, body.order(BulkAct.REDELIVER), 202)
+
+    @router.post("/api/studies/reread", status_code=202)
+    async def reread(body: BulkRereadBody, request: Request) -> JSONResponse:
+        """Read many studies once more, with the models that are active now."""
+        return await done(request, body, body.order(BulkAct.REREAD, by_whom(request)), 202)
 
     return router
 

@@ -100,6 +100,8 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/api/deliveries"): Right(_VIEWER, Action.QUERIED),
     ("POST", "/api/studies/retry"): Right(_OPERATOR, Action.RETRIED),
     ("POST", "/api/studies/drop"): Right(_OPERATOR, Action.DROPPED),
+    ("POST", "/api/studies/redeliver"): Right(_OPERATOR, Action.REDELIVERED),
+    ("POST", "/api/studies/reread"): Right(_OPERATOR, Action.REREAD),
     ("POST", "/api/studies/{name}/retry"): Right(_OPERATOR, Action.RETRIED),
     ("POST", "/api/studies/{name}/redeliver"): Right(_OPERATOR, Action.REDELIVERED),
     ("POST", "/api/studies/{name}/reread"): Right(_OPERATOR, Action.REREAD),

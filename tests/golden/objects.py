@@ -54,13 +54,16 @@ def outcomes_of(name: str) -> tuple[str, ...]:
 
 def made_exam(name: str, folder: Path) -> Exam:
     """The exam of that name; files that it needs are written into `folder`."""
-    if name == "digital":
-        return digital_exam()
+    return digital_exam() if name == "digital" else golden_exam(sources_of(name, folder))
+
+
+def sources_of(name: str, folder: Path) -> list[Path]:
+    """The files of an exam that has any; those that are drawn are written into `folder`."""
     paths = source_files(name, folder)
     if name == "phantom":
         for path in paths:
             _with_plain_pixels(path)
-    return golden_exam(paths)
+    return paths
 
 
 def _with_plain_pixels(path: Path) -> None:
@@ -75,9 +78,8 @@ def _with_plain_pixels(path: Path) -> None:
     ds.save_as(path, enforce_file_format=True)
 
 
-def made_objects(name: str, folder: Path) -> dict[str, list[Path]]:
+def made_objects(name: str, exam: Exam, folder: Path) -> dict[str, list[Path]]:
     """The files of each outcome's objects, written below `folder` as the node writes them."""
-    exam = made_exam(name, folder)
     return {
         outcome: _written(exam, outcome, folder / outcome.replace(" ", "-"))
         for outcome in outcomes_of(name)
@@ -128,7 +130,9 @@ def objects_of_all(folder: Path) -> dict[str, dict[str, dict[str, GoldenObject]]
     return {
         name: {
             outcome: {path.name: described(path) for path in paths}
-            for outcome, paths in made_objects(name, folder / name).items()
+            for outcome, paths in made_objects(
+                name, made_exam(name, folder / name), folder / name
+            ).items()
         }
         for name in EXAMS
     }

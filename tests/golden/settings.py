@@ -1,5 +1,6 @@
 """The settings: every key with its type and default, and the example file."""
 
+import functools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from tests.golden.code import Destination, Settings, Source, example
 Json = dict[str, Any]
 
 
+@functools.cache
 def keys() -> dict[str, Json]:
     """What is accepted and the default of every key, by its dotted name.
 

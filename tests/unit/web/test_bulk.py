@@ -214,3 +214,42 @@ def test_the_list_offers_a_viewer_no_act_and_takes_none_from_her() -> None:
             fields = {"csrf": client.csrf("/"), "studies": KEY, "reason": "x", "to": "archive"}
             assert client.send(f"/list/{act}", fields).status_code == 403
     assert told.orders == []
+
+
+def test_results_of_many_are_sent_again_to_one_destination_whatever_their_state() -> None:
+    told, trail = node(), Trail()
+    with served(told, known(), trail) as client:
+        body = {"filter": {"since": "2026-03-01"}, "destination": "archive"}
+        answer = client.post("/api/studies/redeliver", body, **BEARER)
+    assert (answer.status_code, answer.json()["done"]) == (202, 2)
+    assert told.orders == [("redeliver", KEY, "archive"), ("redeliver", OTHER, "archive")]
+    assert not any(one.needs_you or one.destination for one in told.filters)
+    assert ("study redelivered", "success", "doer", KEY) in trail.lines
+
+
+def test_many_are_read_once_more_and_it_is_recorded_who_asked() -> None:
+    told = node()
+    with served(told, known()) as client:
+        body = {"filter": {"state": "done", "until": "2026-03-01"}}
+        answer = client.post("/api/studies/reread", body, **BEARER)
+    assert (answer.status_code, answer.json()["done"]) == (202, 2)
+    assert told.orders[0] == ("reread", KEY, "doer, HTTP from 127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("act", "body"),
+    [
+        ("redeliver", {"filter": {}, "destination": "archive"}),
+        ("redeliver", {"filter": {"state": "done"}}),
+        ("redeliver", {"studies": [KEY], "destination": ""}),
+        ("reread", {"filter": {}}),
+        ("reread", {"studies": [KEY], "destination": "archive"}),
+    ],
+)
+def test_neither_is_done_for_every_study_or_without_saying_where_to(
+    act: str, body: dict[str, object]
+) -> None:
+    told = node()
+    with served(told, known()) as client:
+        assert client.post(f"/api/studies/{act}", body, **BEARER).status_code == 422
+    assert told.orders == []

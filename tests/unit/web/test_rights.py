@@ -19,6 +19,7 @@ ANYBODYS = {
 OPERATORS = {
     "POST /api/studies", "POST /needs-you/retry", "POST /needs-you/drop",
     "POST /api/studies/retry", "POST /api/studies/drop",
+    "POST /api/studies/redeliver", "POST /api/studies/reread",
     *(f"POST /list/{act}" for act in ("retry", "redeliver", "reread", "drop")),
     "GET /log", "GET /api/log",
     *(f"POST {at}/destinations/{{group}}/{{peer}}/echo" for at in ("", "/api")),
