@@ -31,7 +31,7 @@ from tests.report_cases import (
 )
 
 CAD_OUTCOMES = [*OUTCOMES, "pairs", "implants", "nothing_tried", "system_failed"]
-DETECTOR = ModelUse("microcalcification-detector", "1.0.0", "cd" * 32)
+DETECTOR = ModelUse("microcalcification-detector", "1.1.0", "cd" * 32)
 
 # Thresholds 1.0, 0.9, … 0.0; one step of sensitivity and specificity each.
 CURVE = OperatingCurve(

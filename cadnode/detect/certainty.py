@@ -15,18 +15,18 @@ Floats = NDArray[np.float64]
 # (mean, deviation, weight) of each statistic of `clusters.STATISTICS`, then the intercept.
 # Certainty 0.5 is where one candidate an image is marked in mini-MIAS views without calcifications.
 _CLUSTER: Final = (
-    (5.495, 4.497, 0.890),
-    (0.466, 0.580, -0.514),
-    (1.085, 0.612, 2.127),
-    (3.816, 2.190, 0.541),
-    (2.361, 1.786, 0.443),
-    (0.604, 0.162, 1.107),
-    (0.162, 0.038, -0.190),
-    (1.272, 0.676, -0.593),
-    (14.917, 5.805, 0.305),
-    (2.312, 2.492, -0.991),
+    (5.710, 4.443, 0.968),
+    (0.501, 0.586, -0.464),
+    (1.130, 0.586, 2.967),
+    (3.933, 2.212, 0.309),
+    (2.451, 1.790, 0.544),
+    (0.597, 0.167, 1.195),
+    (0.163, 0.036, -0.044),
+    (1.342, 0.643, -0.710),
+    (14.282, 5.842, 0.194),
+    (2.383, 2.458, -1.750),
 )
-_CLUSTER_INTERCEPT: Final = -1.518
+_CLUSTER_INTERCEPT: Final = -1.487
 # The same for `masses.STATISTICS`: 0.5 is one false mark in two normal views.
 _MASS: Final = (
     (0.538, 0.081, 1.220),
