@@ -122,6 +122,14 @@ def file_of(database_url: str) -> Path | None:
     return Path(str(url.database)) if is_file else None
 
 
+def is_shared(database_url: str) -> bool:
+    """Whether several workers may share the database: a PostgreSQL server's."""
+    try:
+        return make_url(database_url).get_backend_name() == "postgresql"
+    except ArgumentError:
+        return False
+
+
 def identity(database_url: str) -> tuple[int, int] | None:
     """Which file it is: another one when it was removed, replaced or restored; None without one."""
     path = file_of(database_url)
