@@ -3,7 +3,7 @@
     python -m tests.worker_double STORAGE DATABASE_URL READ_S [--quick] [--jobs-version N]
 
 It appends lines to `STORAGE/steps`: `<epoch> <slot> <step> <study>`, of a reading at its begin
-("begin") and end ("read"). A reading takes READ_S seconds of sleep. `--quick`: leases last a tenth
+("begin") and end ("read"). A reading takes READ_S seconds of sleep. `--quick`: leases last a fifth
 as long.
 """
 
@@ -29,7 +29,7 @@ def main() -> None:
     storage, url, read_s = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
     log.configure("WARNING", human=False)
     if "--quick" in sys.argv:
-        worker_lease.EVERY_S, worker_lease.SILENT_S, worker_lease.CONFIRMED_S = 0.2, 3.0, 1.0
+        worker_lease.EVERY_S, worker_lease.SILENT_S, worker_lease.CONFIRMED_S = 0.4, 6.0, 2.0
     if "--jobs-version" in sys.argv:
         version = sys.argv[sys.argv.index("--jobs-version") + 1]
         workflow.JOBS_VERSION = worker_lease.JOBS_VERSION = version

@@ -98,7 +98,7 @@ class WorkerLease:
         self._casualties = casualties
         pid = os.getpid()
         self._holder = Holder(self.executor, slot, socket.gethostname(), pid, jobs_version)
-        self._neighbours = Neighbours(SILENT_S, 5 * EVERY_S)
+        self._neighbours = Neighbours(SILENT_S, SILENT_S / 2)
         self._held_at = float("-inf")
         self._is_first = False
         self._is_released = False

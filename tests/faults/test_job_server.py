@@ -29,7 +29,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresServer]:
         yield server
 
 
-def test_a_worker_waits_for_its_server_at_the_start_and_while_it_works(server: PostgresServer) -> None:
+def test_a_worker_waits_for_its_server_at_the_start_and_while_it_works(
+    server: PostgresServer,
+) -> None:
     pulse, considered = Pulse(), threading.Event()
     started: list[object] = []
     watch = JobWatch(server.url, pulse, lambda: False)
