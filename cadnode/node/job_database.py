@@ -188,9 +188,14 @@ def _problem_of_server(database_url: str) -> JobsProblem | None:
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", ""))
-        return None if "database" in reason and "does not exist" in reason else AWAY
+        return None if is_not_made(error) else AWAY
     return None
+
+
+def is_not_made(error: BaseException) -> bool:
+    """Whether a PostgreSQL server answered that it has no such database: it is made at a launch."""
+    reason = str(getattr(error, "orig", ""))
+    return "database" in reason and "does not exist" in reason
 
 
 def problem_of_error(error: BaseException) -> JobsProblem | None:
