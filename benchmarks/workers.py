@@ -239,7 +239,7 @@ def nodes(exams: int, seed: int) -> list[str]:
             wait_until(lambda: log_lines("working") == 3, "three workers run", 600.0)
             began = time.time()
             subprocess.run(
-                ["storescu", "-R", "-aec", "CADNODE", "127.0.0.1", str(port), *files],
+                ["storescu", "-R", "-xt", "-aec", "CADNODE", "127.0.0.1", str(port), *files],
                 check=True, capture_output=True,
             )  # fmt: skip
             after = []
@@ -256,13 +256,16 @@ def nodes(exams: int, seed: int) -> list[str]:
             wait_until(lambda: not lookup.open_jobs("process", "deliver", "consider"), "idle")
             lookup.close()
             sent, n_results, n_sent = delivered(), reported(), _objects(archive)
+            places = (storage / "spool" / "studies", storage / "results", archive)
+            sizes = [_megabytes(place) / exams for place in places]
         finally:
             for one in roles:
                 one.send_signal(signal.SIGTERM)
             for one in roles:
                 one.wait(120)
     return [
-        f"| exams (phantoms of four views) | {exams} |",
+        f"| exams (phantoms of four views, JPEG-LS) | {exams} |",
+        f"| images, results, objects sent: MB an exam | {', '.join(f'{n:.1f}' for n in sizes)} |",
         f"| lost | {exams - len(sent)} |",
         f"| results beyond one a study | {n_results - exams} |",
         f"| delivered more than once | {sum(n > 1 for n in sent.values())} |",
@@ -289,6 +292,10 @@ def _kill_one_that_reads(
                 return one, hands[path].decode().split("-")[0]
         time.sleep(0.05)
     raise SystemExit("no worker reads")
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
 def _objects(archive: Path) -> tuple[int, int]:

@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from cadnode.node import workflow
+from cadnode.node.check import CheckVerdict
 from cadnode.node.job_database import client_of
 from cadnode.node.jobs import JobLookup
 from cadnode.node.lease_table import LeaseTable
 from cadnode.node.poison import Casualties, Cause
+from cadnode.node.worker_checks import worker_checks
 from cadnode.node.worker_lease import EXIT_CODE, SILENT_S
+from cadnode.settings import Settings
 from tests.postgres import NEEDS_POSTGRES, PostgresServer, postgres_server
 
 pytestmark = NEEDS_POSTGRES
@@ -137,6 +140,9 @@ def test_workers_of_two_versions_of_the_jobs_each_finish_their_own(crew: Crew) -
 
     old.kill()
     reached(lambda: crew.leases() == ["worker-2"], "the new one ends its lease")
+    checks = [*worker_checks(Settings.model_validate({"jobs": {"database_url": crew.url}}))]
+    assert [check.verdict for check in checks] == [CheckVerdict.OK]
+    assert checks[0].found.startswith("1 share the job database: worker-2 on ")
     crew.announce(studies(1, first=10))
     reached(lambda: len(crew.counts("deliver")) == 3, "and goes on with its own")
     assert not {*before} & {*crew.counts("read")}  # never read on code of another version
