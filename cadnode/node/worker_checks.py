@@ -1,4 +1,4 @@
-"""`cadnode check` of workers that share a PostgreSQL database, and of jobs that none of them runs."""
+"""`cadnode check` of workers that share a PostgreSQL database, and of jobs that nobody runs."""
 
 from collections.abc import Iterator
 
