@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dbos._dbos import _get_dbos_instance
@@ -18,7 +19,7 @@ from cadnode.node import heartbeat, job_database, job_watch, retry, workflow
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_database import AWAY, DAMAGED, FULL, LOCKED, READ_ONLY, problem_of
 from cadnode.node.job_watch import JobWatch
-from cadnode.node.jobs import JobLookup, JobsUnavailable
+from cadnode.node.jobs import JobLookup, JobsUnavailable, process_id
 from cadnode.node.retry import RetryStrategy
 from cadnode.node.workflow_steps import FetchAnswer, Start, Steps
 
@@ -185,6 +186,29 @@ def test_a_worker_begins_again_when_its_database_is_not_the_one_it_opened(
             path.write_bytes(b"this is no database " * 500)
         with pytest.raises(BeginsAgain):
             watch.look()
+
+
+def test_without_models_what_is_to_be_read_stays_queued_where_others_have_read(url: str) -> None:
+    with launched(url, Pulse()):
+        pass  # its queues stand in the database from now on
+    study, content = "0123456789abcdef", "fedcba9876543210"
+    lookup, client = JobLookup(url), job_database.client_of(url)
+    for name, queue, identifier in (
+        ("process", workflow.STUDIES, process_id(study, content, 0)),
+        ("answer", workflow.ANSWERS, "answered"),
+    ):
+        options: Any = {"workflow_name": name, "queue_name": queue, "workflow_id": identifier}
+        client.enqueue(options, study, content, 0)
+
+    workflow.launch(STEPS, url, reads=False)
+    try:
+        wait_until(lambda: not lookup.find(["answered"])["answered"].is_open)
+        (job,) = lookup.open_jobs("process")
+        assert not job.is_running
+    finally:
+        workflow.stop(within_s=0.0)
+        lookup.close()
+        client.destroy()
 
 
 def test_a_worker_begins_again_after_a_write_that_failed(url: str, tmp_path: Path) -> None:
