@@ -242,12 +242,14 @@ def nodes(exams: int, seed: int) -> list[str]:
                 ["storescu", "-R", "-xt", "-aec", "CADNODE", "127.0.0.1", str(port), *files],
                 check=True, capture_output=True,
             )  # fmt: skip
-            after = []
-            for _ in range(2):
+            queued, after = [], []
+            for number in (1, 2):
                 killed, hand = _kill_one_that_reads(storage, workers, choice)
                 workers.remove(killed)
                 at = time.time()
-                wait_until(lambda h=hand: delivered()[h], "it is taken over")
+                wait_until(lambda n=number: log_lines("jobs_taken_over") == n, "a take-over")
+                queued.append(time.time() - at)
+                wait_until(lambda h=hand: delivered()[h], "it is delivered")
                 after.append(time.time() - at)
                 workers.append(start("worker"))
             wait_until(lambda: len(delivered()) == exams, "all is delivered")
@@ -271,6 +273,7 @@ def nodes(exams: int, seed: int) -> list[str]:
         f"| delivered more than once | {sum(n > 1 for n in sent.values())} |",
         f"| objects in the archive, studies with them | {n_sent[0]}, {n_sent[1]} |",
         f"| workers killed while they read | {len(after)} |",
+        f"| from the kill to the take-over, s | {', '.join(f'{s:.1f}' for s in queued)} |",
         f"| from the kill to that study's delivery, s | {', '.join(f'{s:.1f}' for s in after)} |",
         f"| whole run, s | {took:.0f} |",
     ]

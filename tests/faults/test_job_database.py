@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from cadnode.node import heartbeat, job_database, job_watch, retry, workflow
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_database import AWAY, DAMAGED, FULL, LOCKED, READ_ONLY, problem_of
 from cadnode.node.job_watch import JobWatch
-from cadnode.node.jobs import JobLookup, JobsUnavailable, process_id
+from cadnode.node.jobs import JobLookup, JobsUnavailable, deliver_id, process_id
 from cadnode.node.retry import RetryStrategy
 from cadnode.node.workflow_steps import FetchAnswer, Start, Steps
 
@@ -209,6 +210,33 @@ def test_without_models_what_is_to_be_read_stays_queued_where_others_have_read(u
         workflow.stop(within_s=0.0)
         lookup.close()
         client.destroy()
+
+
+def test_a_try_that_arrived_since_its_job_was_made_is_not_made_again(url: str) -> None:
+    """As by a worker that took over from one which died before it could say so."""
+    asked, began = list[float](), time.time()
+
+    def arrived_since(_study: str, _content: str, destination: str, since: float) -> str:
+        asked.append(since)
+        return "delivered" if destination == "taken" else ""
+
+    steps = replace(
+        STEPS,
+        deliver=lambda *_: "unverified",  # what a try answers here
+        arrived_since=arrived_since,
+        destinations=(("taken", 60.0), ("new", 60.0)),
+    )
+    start, lookup = workflow.launch(steps, url), JobLookup(url)
+    try:
+        start.deliver("0123456789abcdef", "fedcba9876543210", ["taken", "new"])
+        ids = [deliver_id("0123456789abcdef", "fedcba9876543210", n) for n in ("taken", "new")]
+        wait_until(lambda: sum(bool(job.output) for job in lookup.find(ids).values()) == 2)
+        found = lookup.find(ids)
+        assert [found[i].output for i in ids] == ["delivered", "unverified"]
+        assert all(began - 1.0 < since <= time.time() for since in asked)
+    finally:
+        workflow.stop(within_s=0.0)
+        lookup.close()
 
 
 def test_a_worker_begins_again_after_a_write_that_failed(url: str, tmp_path: Path) -> None:
