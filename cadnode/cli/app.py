@@ -143,14 +143,19 @@ def _run(
 
     By hand it takes its part of the storage folder itself; a supervisor has it for its roles.
     """
-    from cadnode.node import heartbeat, orphans, role_status, storage_lock
+    from cadnode.node import heartbeat, job_database, orphans, role_status, storage_lock
 
     storage = values.storage.folder
     has_supervisor = supervised and orphans.end_with_parent()
+    is_one_of_several = (
+        role is ServeRole.WORKER
+        and not has_supervisor
+        and job_database.is_shared(values.database_url)
+    )
     with (
         nullcontext() if has_supervisor else storage_lock.held(storage, shared=True),
-        role_status.present(storage, role.value),
-        heartbeat.beating(storage, role.value) as pulse,
+        role_status.present(storage, role.value, beside=is_one_of_several) as slot,
+        heartbeat.beating(storage, slot) as pulse,
     ):
         if role is ServeRole.LISTENER:
             from cadnode.node import listener
@@ -168,7 +173,7 @@ def _run(
 
             if not supervised:  # the supervisor has looked
                 trial_job.ensure(values.database_url, storage)
-            worker.run(values, pulse, supervised=supervised)
+            worker.run(values, pulse, supervised=supervised, slot=slot)
 
 
 @app.command()

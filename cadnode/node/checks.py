@@ -47,6 +47,7 @@ def run(settings: Settings) -> Iterator[Check]:
     yield from _reading(settings)
     yield from _shadow(settings)
     yield from _worker(settings)
+    yield from _workers(settings)
     yield from paper(settings)
     if not settings.destinations:
         yield Check(
@@ -333,6 +334,13 @@ def _worker(settings: Settings) -> Iterator[Check]:
         f"refused the models that are active now ({state.problem.code}): {state.problem.message}",
         f"it still reads with {used}; mend the model or `cadnode models rollback NAME`",
     )  # fmt: skip
+
+
+def _workers(settings: Settings) -> Iterator[Check]:
+    # DBOS takes a second to import: only here, as `_jobs` does
+    from cadnode.node.worker_checks import worker_checks
+
+    return worker_checks(settings)
 
 
 def paper(settings: Settings) -> Iterator[Check]:

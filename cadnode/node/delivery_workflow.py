@@ -42,7 +42,7 @@ def _deliver(
 ) -> dict[str, Any]:
     """One try, and what follows it: `_Followed`."""
     steps = bound()
-    if before.attempt > 1 and (known := steps.settled(study, content, destination)):
+    if known := _known_end(study, content, destination, before):
         status, after = DeliveryStatus(known), None
     else:
         status, after = _one_try(study, content, destination, give_up_after_s, before)
@@ -52,6 +52,23 @@ def _deliver(
     if old:
         resubmission.forget_ended(old)
     return {"status": status.value, "job": job, "after": asdict(after) if after else None}
+
+
+def _known_end(study: str, content: str, destination: str, before: Waited) -> str:
+    """How the delivery is known to have ended, so that nothing is sent; else "".
+
+    A first try may be asked for of what arrived long ago. What arrived since its job was made was
+    this job's own try, by a worker that died before it could say so.
+    """
+    if before.attempt > 1:
+        return bound().settled(study, content, destination)
+    jobs = DBOS.list_workflows(
+        workflow_ids=[DBOS.workflow_id or ""], load_input=False, load_output=False
+    )
+    made_at_ms = jobs[0].created_at if jobs else None
+    if made_at_ms is None:
+        return ""
+    return bound().arrived_since(study, content, destination, made_at_ms / 1000)
 
 
 @DBOS.workflow(name="deliver", max_recovery_attempts=None)

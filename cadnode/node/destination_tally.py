@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cadnode.files import write_whole
+from cadnode.files import locked, make_folder, write_whole
 from cadnode.node.delivery_record import DeliveryTry
 from cadnode.node.jobs import DeliveryStatus
 
@@ -73,7 +73,7 @@ class Tally(_Part):
 
 
 class Tallies:
-    """The tallies of a node. Threads of the one process that delivers share it."""
+    """The tallies of a node. Threads share it; processes that deliver, each with its own."""
 
     def __init__(self, storage: Path) -> None:
         self._folder = storage / FOLDER
@@ -89,7 +89,8 @@ class Tallies:
         """
         if one.status in _NO_ANSWER:
             return
-        with self._lock:
+        make_folder(self._folder)
+        with self._lock, locked(self._folder / ".lock", mode=0o640):
             content = self.of(one.destination).with_try(one).model_dump_json()
             write_whole(self._path(one.destination), content.encode() + b"\n")
 

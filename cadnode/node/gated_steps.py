@@ -1,4 +1,4 @@
-"""The workflow's steps, while which no study is erased, and which do nothing for one that was."""
+"""The workflow's steps with what is looked at before each: erasures, and the worker's lease."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -53,4 +53,29 @@ def gated(steps: Steps, gate: StudyGate) -> Steps:
         assess_region=of_content(steps.assess_region, RegionStatus.GONE.value),
         give_up_region=of_content(steps.give_up_region, None),
         mark_regions=passing(steps.mark_regions),
+    )
+
+
+def confirmed(steps: Steps, confirm: Callable[[], None]) -> Steps:
+    """The same steps, each of which begins with `confirm`: that this worker still has its jobs."""
+
+    def sure(do: Callable[P, T]) -> Callable[P, T]:
+        def through(*args: P.args, **kwargs: P.kwargs) -> T:
+            confirm()
+            return do(*args, **kwargs)
+
+        return through
+
+    return replace(
+        steps,
+        fetch=sure(steps.fetch),
+        read=sure(steps.read),
+        report=sure(steps.report),
+        deliver=sure(steps.deliver),
+        answer=sure(steps.answer),
+        shadow=sure(steps.shadow),
+        note=sure(steps.note),
+        assess_region=sure(steps.assess_region),
+        give_up_region=sure(steps.give_up_region),
+        mark_regions=sure(steps.mark_regions),
     )

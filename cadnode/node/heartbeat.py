@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -35,14 +36,15 @@ STARTING, WORKING, WAITING = "starting", "working", "waiting"
 class Beat:
     """One beat. `at` is `time.monotonic()`, the machine's own since its boot.
 
-    `state` is "starting", "working" or "waiting: …" with what for, in words; `stuck` names the
-    part of the role that does not go on, "" when all do.
+    `boot` says of which machine and boot. `state` is "starting", "working" or "waiting: …" with
+    what for, in words; `stuck` names the part of the role that does not go on, "" when all do.
     """
 
     pid: int
     at: float
     state: str = STARTING
     stuck: str = ""
+    boot: str = ""
 
     @property
     def is_starting(self) -> bool:
@@ -57,6 +59,14 @@ class Beat:
     def silent_s(self) -> float:
         """Seconds without another beat after which the role hangs."""
         return STARTING_SILENT_S if self.is_starting else SILENT_S
+
+
+@cache
+def boot() -> str:
+    """The kernel's name of this machine's boot; "" where it has none."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
 
 
 def encoded(beat: Beat) -> bytes:
@@ -131,7 +141,7 @@ class Pulse:
         with self._lock:
             late = [part for part, due in self._due.items() if now > due]
             late += [name for name, due in self._running.values() if now > due]
-            return Beat(os.getpid(), now, self._state, late[0] if late else "")
+            return Beat(os.getpid(), now, self._state, late[0] if late else "", boot())
 
 
 @contextmanager

@@ -68,14 +68,19 @@ class JobComparison:
         except OSError as error:  # at the next start, then
             log.warning("undelivered_not_indexed", error=error)
 
-    def take_up(self, start: Start) -> None:
-        """Have delivered what the job database has lost."""
+    def take_up(self, start: Start, *, is_first: bool = True) -> None:
+        """Have delivered what the job database has lost.
+
+        Further tries have no name of their own: the first of several workers has them made. Beside
+        others a try may be about to be entered that another has just noted.
+        """
         count = rebuild.take_up(self._lost, start.deliver)
-        for entry in self._forgotten:
+        forgotten = self._forgotten if is_first else []
+        for entry in forgotten:
             start.deliver_again(*entry.key)
         self._take_up_regions(start)
-        if self._forgotten:
-            log.warning("tries_taken_up", count=len(self._forgotten))
+        if forgotten:
+            log.warning("tries_taken_up", count=len(forgotten))
         worker_state.note_taken_up(self._settings.storage.folder, count)
 
     def _take_up_regions(self, start: Start) -> None:

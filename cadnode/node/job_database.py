@@ -122,6 +122,14 @@ def file_of(database_url: str) -> Path | None:
     return Path(str(url.database)) if is_file else None
 
 
+def is_shared(database_url: str) -> bool:
+    """Whether several workers may share the database: a PostgreSQL server's."""
+    try:
+        return make_url(database_url).get_backend_name() == "postgresql"
+    except ArgumentError:
+        return False
+
+
 def identity(database_url: str) -> tuple[int, int] | None:
     """Which file it is: another one when it was removed, replaced or restored; None without one."""
     path = file_of(database_url)
@@ -180,9 +188,14 @@ def _problem_of_server(database_url: str) -> JobsProblem | None:
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", ""))
-        return None if "database" in reason and "does not exist" in reason else AWAY
+        return None if is_not_made(error) else AWAY
     return None
+
+
+def is_not_made(error: BaseException) -> bool:
+    """Whether a PostgreSQL server answered that it has no such database: it is made at a launch."""
+    reason = str(getattr(error, "orig", ""))
+    return "database" in reason and "does not exist" in reason
 
 
 def problem_of_error(error: BaseException) -> JobsProblem | None:

@@ -39,8 +39,15 @@ log = get_logger("worker")
 class JobWatch:
     """Looks after the job database of this process's worker."""
 
-    def __init__(self, database_url: str, pulse: Pulse, stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        pulse: Pulse,
+        stopping: Callable[[], bool],
+        executor: str = "worker",
+    ) -> None:
         self._url = database_url
+        self._executor = executor
         self._pulse = pulse
         self._stopping = stopping
         self._failures = Failures()
@@ -111,7 +118,7 @@ class JobWatch:
         try:
             prepare(self._url)
             before()
-            start = launch(steps, self._url)
+            start = launch(steps, self._url, executor=self._executor)
             after(start)
             return start
         except _FAILURES as error:

@@ -1,6 +1,7 @@
 """Which studies kill or hang the worker: weighed before each is read, so that none does for ever.
 
-    STORAGE/roles/worker.hand     the content that the worker reads or reports just now
+    STORAGE/roles/worker.hand     the content that the worker reads or reports just now; of a
+                                  further worker, `worker-2.hand` and so on
     STORAGE/roles/deaths.json     the last deaths of the node's processes, and what was in hand
     STORAGE/set_aside/<study>-<content>.json   a content that is not read again by itself, and why
 
@@ -14,7 +15,7 @@ meanwhile; `SET_ASIDE_AFTER` of them set the study aside, until somebody asks fo
 import json
 import signal
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from cadnode.errors import CadnodeError
-from cadnode.files import write_whole
+from cadnode.files import locked, make_folder, write_whole
 from cadnode.log import get_logger
 from cadnode.node.in_place import InPlace
 from cadnode.phrases import N_
@@ -144,11 +145,12 @@ def code_of(hand: str, deaths: Sequence[Death]) -> SetAsideCode:
 
 
 class Casualties:
-    """The notes in one storage folder."""
+    """The notes in one storage folder, with what the worker of that name has in hand."""
 
-    def __init__(self, storage: Path) -> None:
-        self._hand = InPlace(storage / "roles" / "worker.hand", 256)
+    def __init__(self, storage: Path, worker: str = "worker") -> None:
+        self._hand = InPlace(storage / "roles" / f"{worker}.hand", 256)
         self._deaths = storage / "roles" / "deaths.json"
+        self._lock = storage / "roles" / "deaths.lock"
         self._aside = storage / "set_aside"
 
     @contextmanager
@@ -180,7 +182,7 @@ class Casualties:
         hand = self._hand.read().decode("ascii", "replace") if reads else _NO_HAND
         death = Death(time.time(), role, cause, hand)
         if hand or cause is not Cause.CRASHED:  # one that cannot start would drive out the others
-            self._write([*self.deaths(), death])
+            self._change(lambda deaths: [*deaths, death])
         if hand:
             self._hand.write(b"")
             study, _, _ = hand.partition("-")
@@ -211,7 +213,9 @@ class Casualties:
         deaths = self.deaths()
         verdict = weigh(hand, deaths)
         if verdict is ContentVerdict.LATER:
-            self._write([replace(d, is_answered=True) if d.hand == hand else d for d in deaths])
+            self._change(
+                lambda now: [replace(d, is_answered=True) if d.hand == hand else d for d in now]
+            )
             raise WorkerDied("the worker ended while it read the study")
         if verdict is ContentVerdict.SET_ASIDE:
             code = code_of(hand, deaths)
@@ -237,7 +241,7 @@ class Casualties:
     def forgive(self, study: str, content: str) -> None:
         """Forget what is held against a content."""
         hand = f"{study}-{content}"
-        self._write([death for death in self.deaths() if death.hand != hand])
+        self._change(lambda deaths: [death for death in deaths if death.hand != hand])
         self._note_of(study, content).unlink(missing_ok=True)
 
     def forget_study(self, study: str) -> None:
@@ -253,10 +257,12 @@ class Casualties:
     def _note_of(self, study: str, content: str) -> Path:
         return self._aside / f"{study}-{content}.json"
 
-    def _write(self, deaths: Sequence[Death]) -> None:
-        document = [asdict(death) for death in deaths[-_KEPT:]]
+    def _change(self, changed: Callable[[list[Death]], list[Death]]) -> None:
         try:
-            write_whole(self._deaths, json.dumps(document).encode())
+            make_folder(self._lock.parent)
+            with locked(self._lock, mode=0o640):  # workers beside each other note theirs
+                document = [asdict(death) for death in changed(self.deaths())[-_KEPT:]]
+                write_whole(self._deaths, json.dumps(document).encode())
         except OSError as error:
             log.warning("presence_not_written", error=error)
 

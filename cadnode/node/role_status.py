@@ -5,6 +5,9 @@ roles/<role>.lock    locked while the role runs, by one process alone: the kerne
       <role>.beat    its last heartbeat (`node.heartbeat`)
       <role>.error   the error the role ended with
       <role>.died    when the supervisor last saw it end unasked, and how
+
+Workers that share a PostgreSQL database stand in slots: `worker`, `worker-2`, `worker-3` and so on,
+each with files of its own. A slot is free again when its process has ended.
 """
 
 import json
@@ -23,6 +26,7 @@ from cadnode.node import heartbeat, worker_state
 from cadnode.node.heartbeat import Beat
 
 SETTLED_S: Final = 60.0  # a role that has run for so long after a death has recovered
+MOST_SLOTS: Final = 64
 LOCK_WITHIN_S: Final = 10.0  # its predecessor may be ending, and lookers hold the lock for a moment
 SAME_DEATH_S: Final = 10.0  # an error and a death so close to each other belong together
 
@@ -54,30 +58,46 @@ class RoleTaken(SettingsError):
 
 
 @contextmanager
-def present(storage: Path, role: str) -> Iterator[None]:
+def present(storage: Path, role: str, *, beside: bool = False) -> Iterator[str]:
     """Context manager: within it the role counts as up; an error of ours is left for `look`.
+
+    Gives the role's name in the folder: `role`, or with `beside`, where there may be several, its
+    first free slot.
 
     Raises
     ------
     RoleTaken
-        Another process is the role.
+        Another process is the role, or all slots are taken.
     """
     folder = storage / "roles"
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder, role):
+    with _alone_in_slot(folder, role) if beside else _alone(folder, role) as role:
         if role == "worker":  # one of the same number, as in a container, may have left it
             (storage / worker_state.FILE).unlink(missing_ok=True)
         with suppress(OSError):  # a full disk: the heartbeat has the number, too
             write_whole(folder / f"{role}.pid", str(os.getpid()).encode())
         try:
-            yield
+            yield role
         except CadnodeError as error:
             _write(folder / f"{role}.error", {"at": time.time(), "error": str(error)})
             raise
 
 
 @contextmanager
-def _alone(folder: Path, role: str) -> Iterator[None]:
+def _alone_in_slot(folder: Path, role: str) -> Iterator[str]:
+    for name in (role, *(f"{role}-{number}" for number in range(2, MOST_SLOTS + 1))):
+        descriptor = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        try:
+            if lock(descriptor, wait=False):
+                yield name
+                return
+        finally:
+            os.close(descriptor)
+    raise RoleTaken(f"{MOST_SLOTS} processes are a {role} in {folder.parent.absolute()} already")
+
+
+@contextmanager
+def _alone(folder: Path, role: str) -> Iterator[str]:
     descriptor = os.open(folder / f"{role}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
     try:
         deadline = time.monotonic() + LOCK_WITHIN_S
@@ -89,7 +109,7 @@ def _alone(folder: Path, role: str) -> Iterator[None]:
                     "stop it first, or give this one a storage.folder of its own"
                 )
             time.sleep(0.1)
-        yield
+        yield role
     finally:
         os.close(descriptor)
 
@@ -101,7 +121,16 @@ def note_death(storage: Path, role: str, exit_code: int, hung: str = "") -> None
 
 
 def look(storage: Path, role: str) -> Presence:
-    """How the role is now."""
+    """How the role is now; where it stands in several slots, the first that is up."""
+    first = _look(storage, role)
+    if first.is_up:
+        return first
+    further = sorted((storage / "roles").glob(f"{role}-*.lock"))
+    others = (_look(storage, path.stem) for path in further)
+    return next((other for other in others if other.is_up), first)
+
+
+def _look(storage: Path, role: str) -> Presence:
     folder = storage / "roles"
     is_up = is_locked(folder / f"{role}.lock", when_missing=False)
     beat = _beat(storage, role) if is_up else None
@@ -125,7 +154,12 @@ def look(storage: Path, role: str) -> Presence:
 
 def _beat(storage: Path, role: str) -> Beat | None:
     """The last beat of a process that is up; None of an older version, or of an earlier boot."""
-    beat = heartbeat.decoded(heartbeat.file_of(storage, role).read())
+    file = heartbeat.file_of(storage, role)
+    beat = heartbeat.decoded(file.read())
+    if beat is not None and beat.boot not in ("", heartbeat.boot()):  # of another machine or boot
+        with suppress(OSError):
+            age_s = max(0.0, time.time() - file.path.stat().st_mtime)
+            beat = replace(beat, at=time.monotonic() - age_s)
     if beat is None or beat.at > time.monotonic():
         return None
     pid = _text(storage / "roles" / f"{role}.pid")

@@ -94,6 +94,8 @@ def _connection_problem(database_url: str) -> str:
         finally:
             engine.dispose()
     except (SQLAlchemyError, ImportError) as error:
+        if job_database.is_not_made(error):
+            return ""
         return f"the job database (jobs.database_url) cannot be used: {type(error).__name__}"
     return ""
 

@@ -25,6 +25,7 @@ from cadnode.node.readers import load_readers
 from cadnode.node.study_gate import StudyGate
 from cadnode.node.supervise import STOP_WITHIN_S, stopping_on_signal
 from cadnode.node.sweep import SWEEP, Sweep
+from cadnode.node.worker_lease import AnyLease, lease_of
 from cadnode.node.worker_steps import WorkerSteps
 from cadnode.node.workflow import launch, stop
 from cadnode.node.workflow_steps import Start
@@ -36,9 +37,9 @@ _WITHOUT_MODELS_S: Final = 60.0
 log = get_logger("worker")
 
 
-def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
-    """Work until SIGTERM or SIGINT."""
-    casualties = Casualties(settings.storage.folder)
+def run(settings: Settings, pulse: Pulse, *, supervised: bool, slot: str = "worker") -> None:
+    """Work until SIGTERM or SIGINT, in a slot of the storage folder (`node.role_status`)."""
+    casualties = Casualties(settings.storage.folder, slot)
     if not supervised:  # nobody else notes how the last one ended
         casualties.note_leftover()
     device = choose_device(settings.reading.device)
@@ -50,26 +51,42 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             )
         ),
     )
+    lease = lease_of(settings, slot, pulse)
     try:
         readers = models.start()
     except ModelError:
         if settings.study.answer_within_s > 0:
-            steps, sweep = _bound(settings, models, casualties, pulse)
-            _answer_without_models(settings, steps, sweep, pulse, supervised=supervised)
+            steps, sweep = _bound(settings, models, casualties, pulse, lease)
+            _answer_without_models(settings, steps, sweep, pulse, lease, supervised=supervised)
         raise
-    steps, sweep = _bound(settings, models, casualties, pulse)
+    steps, sweep = _bound(settings, models, casualties, pulse, lease)
+
+    def before() -> None:
+        lease.take()
+        steps.jobs.compare()
+
     with stopping_on_signal(supervised=supervised) as stopping:
         # While models were loaded another node may have got the job database: nothing is launched.
-        jobs = JobWatch(settings.database_url, pulse, stopping)
-        start = jobs.launched(steps.bound(), before=steps.jobs.compare, after=steps.jobs.take_up)
+        jobs = JobWatch(settings.database_url, pulse, stopping, lease.executor)
+        start = jobs.launched(
+            steps.bound(),
+            before=before,
+            after=lambda start: steps.jobs.take_up(start, is_first=lease.is_first),
+        )
         if start is None:
+            lease.release()
             return
+        lease.take_over()
         log.info("working", role="worker", device=device, count=len(list(readers)))
+
+        def is_ours() -> bool:
+            return jobs.is_usable and lease.is_first
+
         with (
-            _sweeping(sweep, start, jobs, settings.study.sweep_s),
+            _sweeping(sweep, start, is_ours, settings.study.sweep_s),
             housekeeping.running(settings),
-            commitment_watch.running(settings, start.deliver_again, lambda: jobs.is_usable),
-            verdict_watch.running(settings, start.deliver, lambda: jobs.is_usable),
+            commitment_watch.running(settings, start.deliver_again, is_ours),
+            verdict_watch.running(settings, start.deliver, is_ours),
         ):
             while not stopping():
                 pulse.tick("worker")
@@ -79,6 +96,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     pulse.ended("worker")
     steps.stopping.set()
     stop(within_s=STOP_WITHIN_S / 2)
+    lease.release()
     casualties.let_go()
 
 
@@ -97,19 +115,29 @@ def _settled(load: Callable[[], Readers]) -> Readers:
 
 
 def _bound(
-    settings: Settings, models: ActiveModels, casualties: Casualties, pulse: Pulse
+    settings: Settings,
+    models: ActiveModels,
+    casualties: Casualties,
+    pulse: Pulse,
+    lease: AnyLease,
 ) -> tuple[WorkerSteps, Sweep]:
     spool = open_spool(settings, pulse)
     try:
         StudyGate(settings.storage.folder).prepare()
     except OSError as error:  # a full disk: studies are read all the same
         log.warning("gate_not_made", error=error)
-    steps = WorkerSteps(settings, spool, models, pulse, casualties)
+    steps = WorkerSteps(settings, spool, models, pulse, casualties, lease.confirm)
     return steps, Sweep(settings, spool, steps, casualties, pulse)
 
 
 def _answer_without_models(
-    settings: Settings, steps: WorkerSteps, sweep: Sweep, pulse: Pulse, *, supervised: bool
+    settings: Settings,
+    steps: WorkerSteps,
+    sweep: Sweep,
+    pulse: Pulse,
+    lease: AnyLease,
+    *,
+    supervised: bool,
 ) -> None:
     """Keep the promise of `study.answer_within_s`, and deliver, until the models are tried again.
 
@@ -117,26 +145,32 @@ def _answer_without_models(
     """
     pulse.say(heartbeat.WAITING, "the models cannot be loaded")
     with stopping_on_signal(supervised=supervised) as stopping:
-        start = launch(steps.bound(), settings.database_url, reads=False)
+        lease.take()
+        url = settings.database_url
+        start = launch(steps.bound(), url, reads=False, executor=lease.executor)
         until = time.monotonic() + _WITHOUT_MODELS_S
         next_sweep = 0.0
         while not stopping() and time.monotonic() < until:
             pulse.tick("worker")
             if time.monotonic() >= next_sweep:
-                sweep.answer_late(start)
+                if lease.is_first:
+                    sweep.answer_late(start)
                 next_sweep = time.monotonic() + settings.study.sweep_s
             time.sleep(0.2)
     steps.stopping.set()
     stop(within_s=STOP_WITHIN_S / 2)
+    lease.release()
 
 
 @contextmanager
-def _sweeping(sweep: Sweep, start: Start, jobs: JobWatch, every_s: float) -> Iterator[None]:
+def _sweeping(
+    sweep: Sweep, start: Start, is_ours: Callable[[], bool], every_s: float
+) -> Iterator[None]:
     """Within the block the spool is swept, in a thread: the job database may let it wait."""
 
     def keep_on(end: threading.Event) -> None:
         while not end.is_set():
-            if jobs.is_usable:
+            if is_ours():
                 try:
                     sweep.take(start)
                 except (SQLAlchemyError, OSError, dbos_error.DBOSException) as error:

@@ -34,7 +34,7 @@ from cadnode.node.active_models import ActiveModels
 from cadnode.node.asked_regions import is_region
 from cadnode.node.delivery_tries import DeliveryTries
 from cadnode.node.fetching import Fetcher
-from cadnode.node.gated_steps import gated
+from cadnode.node.gated_steps import confirmed, gated
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_comparison import JobComparison
@@ -73,7 +73,9 @@ class WorkerSteps:
         models: ActiveModels,
         pulse: Pulse | None = None,
         casualties: Casualties | None = None,
+        confirm: Callable[[], None] = lambda: None,
     ) -> None:
+        self._confirm = confirm
         self._pulse = pulse or Pulse()
         self._casualties = casualties or Casualties(settings.storage.folder)
         self.stopping = threading.Event()
@@ -114,6 +116,7 @@ class WorkerSteps:
             report=self.report,
             deliver=self.deliver,
             settled=self.settled,
+            arrived_since=self.arrived_since,
             commitment_pause_s=self.commitment_pause_s,
             note=self.note,
             waiting=self.waiting,
@@ -137,7 +140,7 @@ class WorkerSteps:
                 d.name for d in self._settings.destinations if kind_of(d).serial
             ),
         )
-        return gated(steps, StudyGate(self._settings.storage.folder))
+        return confirmed(gated(steps, StudyGate(self._settings.storage.folder)), self._confirm)
 
     def fingerprint(self, study: str) -> str:
         """What the spool holds of a study that concerns us; "" when nothing does.
@@ -280,6 +283,7 @@ class WorkerSteps:
                 load=self._images.load,
                 on_progress=before_a_view,
             )
+            self._confirm()  # seconds have passed
             results.keep_reading(folder, result, time.monotonic() - began)
             log.info(
                 "study_read", study=study, outcome=result.outcome.value,
@@ -422,6 +426,12 @@ class WorkerSteps:
         if known := self.jobs.arrived(study, content, destination):
             return known.value
         return self._tries.deliver(study, content, destination).status.value
+
+    def arrived_since(self, study: str, content: str, destination: str, since: float) -> str:
+        """How a try of a delivery ended, at `since` (epoch, s) or later, that arrived; else ""."""
+        last = delivery_record.last_tries(self._folder(study, content)).get(destination)
+        is_new = last is not None and last.status.has_arrived and last.at >= since
+        return last.status.value if last is not None and is_new else ""
 
     def settled(self, study: str, content: str, destination: str) -> str:
         """How a delivery is known to have ended, so that no further try is needed; else ""."""

@@ -63,13 +63,13 @@ JOBS_VERSION = "1"  # raise when a workflow's steps change: old jobs then finish
 log = get_logger("jobs")
 
 
-def config(database_url: str) -> DBOSConfig:
-    """DBOS configuration of a worker."""
+def config(database_url: str, executor: str = "worker") -> DBOSConfig:
+    """DBOS configuration of a worker; `executor` names it among others (`node.worker_lease`)."""
     return {
         "name": "cadnode",
         "system_database_url": database_url,
         "application_version": JOBS_VERSION,
-        "executor_id": "worker",
+        "executor_id": executor,
         "serializer": JsonSerializer(),
         "log_level": "CRITICAL",  # its texts may quote arguments; our own lines report events
         "notification_listener_polling_interval_sec": 0.5,
@@ -236,14 +236,20 @@ def _start_fetching(study: str) -> None:
     DBOS.enqueue_workflow(FETCHES, fetch, study)
 
 
-def launch(steps: Steps, database_url: str, *, reads: bool = True) -> Start:
+def launch(
+    steps: Steps, database_url: str, *, reads: bool = True, executor: str = "worker"
+) -> Start:
     """Start DBOS in this process with the queues, and the workflows bound to `steps`.
 
-    Unless it `reads`, what is to be read stays queued.
+    Unless it `reads`, what is to be read stays queued. What the worker `executor` left is taken up.
     """
     bind(steps)
     job_database.mend()
-    DBOS(config=config(database_url))
+    dbos = DBOS(config=config(database_url, executor))
+    if not reads:  # the queues stand in the database, of an earlier life or of other workers
+        names = steps.names()
+        later = [retry_queue(name, steps.one_at_a_time) for name in names]
+        dbos.listen_queues([FETCHES, ARRIVALS, ANSWERS, *map(delivery_queue, names), *later])
     DBOS.launch()
     DBOS.register_queue(FETCHES, worker_concurrency=2, polling_interval_sec=0.25)
     DBOS.register_queue(ARRIVALS, worker_concurrency=4, polling_interval_sec=0.25)
@@ -252,10 +258,13 @@ def launch(steps: Steps, database_url: str, *, reads: bool = True) -> Start:
         DBOS.register_queue(STUDIES, worker_concurrency=1, polling_interval_sec=0.25)
         DBOS.register_queue(REGIONS, worker_concurrency=2, polling_interval_sec=POLLED_EVERY_S)
         DBOS.register_queue(SHADOWS, worker_concurrency=1, polling_interval_sec=1.0)
+    several = job_database.is_shared(database_url)
     for destination, _ in steps.destinations:
         DBOS.register_queue(
             delivery_queue(destination),
             worker_concurrency=1 if destination in steps.one_at_a_time else 2,
+            # Also of all workers together, where there may be several.
+            global_concurrency=1 if several and destination in steps.one_at_a_time else None,
             polling_interval_sec=0.25,
         )
         if destination not in steps.one_at_a_time:

@@ -58,6 +58,8 @@ class Steps:
     "given_up";
     `priority(study)` is its place in the queue of those that are to be read, the lowest first;
     `settled(study, fingerprint, destination)` returns how it is known to have ended, or "";
+    `arrived_since(study, fingerprint, destination, since)` returns how a try at that time (seconds
+    since the epoch) or later arrived, or "";
     `commitment_pause_s(study, fingerprint, destination)` returns the seconds until a destination is
     asked again to confirm what it stored, None when it is not asked any more;
     `note(note)` keeps what followed a try, for those who ask what is undelivered;
@@ -89,6 +91,7 @@ class Steps:
     destinations: tuple[tuple[str, float], ...]
     priority: Callable[[str], int] = lambda study: 0
     settled: Callable[[str, str, str], str] = lambda study, content, destination: ""
+    arrived_since: Callable[[str, str, str, float], str] = lambda s, c, d, since: ""
     commitment_pause_s: Callable[[str, str, str], float | None] = lambda s, c, d: None
     note: Callable[[DeliveryNote], None] = lambda note: None
     waiting: Callable[[str, str], Mapping[str, str]] = lambda study, content: {}

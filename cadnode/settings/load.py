@@ -72,10 +72,12 @@ class Settings(BaseSettings):
 
     @property
     def database_url(self) -> str:
-        """URL of the job database."""
-        return (
-            self.jobs.database_url or f"sqlite:///{(self.storage.folder / 'jobs.sqlite').resolve()}"
-        )
+        """URL of the job database; PostgreSQL's names the driver that is installed."""
+        if not self.jobs.database_url:
+            return f"sqlite:///{(self.storage.folder / 'jobs.sqlite').resolve()}"
+        scheme, mark, rest = self.jobs.database_url.partition("://")
+        is_plain = scheme in ("postgresql", "postgres")
+        return f"postgresql+psycopg{mark}{rest}" if is_plain else self.jobs.database_url
 
     def destination(self, name: str) -> Destination:
         """Destination of that name. Raises `SettingsError` when there is none."""

@@ -8,8 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dbos._dbos import _get_dbos_instance
@@ -18,7 +20,7 @@ from cadnode.node import heartbeat, job_database, job_watch, retry, workflow
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_database import AWAY, DAMAGED, FULL, LOCKED, READ_ONLY, problem_of
 from cadnode.node.job_watch import JobWatch
-from cadnode.node.jobs import JobLookup, JobsUnavailable
+from cadnode.node.jobs import JobLookup, JobsUnavailable, deliver_id, process_id
 from cadnode.node.retry import RetryStrategy
 from cadnode.node.workflow_steps import FetchAnswer, Start, Steps
 
@@ -185,6 +187,56 @@ def test_a_worker_begins_again_when_its_database_is_not_the_one_it_opened(
             path.write_bytes(b"this is no database " * 500)
         with pytest.raises(BeginsAgain):
             watch.look()
+
+
+def test_without_models_what_is_to_be_read_stays_queued_where_others_have_read(url: str) -> None:
+    with launched(url, Pulse()):
+        pass  # its queues stand in the database from now on
+    study, content = "0123456789abcdef", "fedcba9876543210"
+    lookup, client = JobLookup(url), job_database.client_of(url)
+    for name, queue, identifier in (
+        ("process", workflow.STUDIES, process_id(study, content, 0)),
+        ("answer", workflow.ANSWERS, "answered"),
+    ):
+        options: Any = {"workflow_name": name, "queue_name": queue, "workflow_id": identifier}
+        client.enqueue(options, study, content, 0)
+
+    workflow.launch(STEPS, url, reads=False)
+    try:
+        wait_until(lambda: not lookup.find(["answered"])["answered"].is_open)
+        (job,) = lookup.open_jobs("process")
+        assert not job.is_running
+    finally:
+        workflow.stop(within_s=0.0)
+        lookup.close()
+        client.destroy()
+
+
+def test_a_try_that_arrived_since_its_job_was_made_is_not_made_again(url: str) -> None:
+    """As by a worker that took over from one which died before it could say so."""
+    asked, began = list[float](), time.time()
+
+    def arrived_since(_study: str, _content: str, destination: str, since: float) -> str:
+        asked.append(since)
+        return "delivered" if destination == "taken" else ""
+
+    steps = replace(
+        STEPS,
+        deliver=lambda *_: "unverified",  # what a try answers here
+        arrived_since=arrived_since,
+        destinations=(("taken", 60.0), ("new", 60.0)),
+    )
+    start, lookup = workflow.launch(steps, url), JobLookup(url)
+    try:
+        start.deliver("0123456789abcdef", "fedcba9876543210", ["taken", "new"])
+        ids = [deliver_id("0123456789abcdef", "fedcba9876543210", n) for n in ("taken", "new")]
+        wait_until(lambda: sum(bool(job.output) for job in lookup.find(ids).values()) == 2)
+        found = lookup.find(ids)
+        assert [found[i].output for i in ids] == ["delivered", "unverified"]
+        assert all(began - 1.0 < since <= time.time() for since in asked)
+    finally:
+        workflow.stop(within_s=0.0)
+        lookup.close()
 
 
 def test_a_worker_begins_again_after_a_write_that_failed(url: str, tmp_path: Path) -> None:

@@ -1,79 +1,37 @@
 """A job database on PostgreSQL that is down at the start, and goes down while the worker works."""
 
-import os
-import shutil
-import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from cadnode.demo.archive import free_port
 from cadnode.node import heartbeat, job_database, job_watch, retry, workflow
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_watch import JobWatch
 from cadnode.node.jobs import JobLookup
 from cadnode.node.retry import RetryStrategy
 from tests.faults.test_job_database import STEPS, wait_until
+from tests.postgres import NEEDS_POSTGRES, PostgresServer, postgres_server
 
-_BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-pytestmark = [
-    pytest.mark.skipif(not _BINARIES, reason="PostgreSQL is not installed"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="root runs the server as another user"),
-]
-
-
-class Server:
-    """A PostgreSQL server of the test's own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.bin = _BINARIES[-1].parent
-        self.folder = folder
-        self.port = free_port()
-        self.url = f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/cadnode"
-        shutil.chown(folder, "postgres")
-        self._run("initdb", "-D", str(self.folder), "-A", "trust", "--no-sync")
-
-    def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.folder} -c fsync=off"
-        log = str(self.folder / "log")
-        self._run("pg_ctl", "-D", str(self.folder), "-w", "-o", options, "-l", log, "start")
-
-    def stop(self) -> None:
-        self._run("pg_ctl", "-D", str(self.folder), "-m", "immediate", "-w", "stop")
-
-    def _run(self, name: str, *arguments: str) -> None:
-        subprocess.run(
-            ["runuser", "-u", "postgres", "--", str(self.bin / name), *arguments],
-            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
-        )  # fmt: skip
+pytestmark = NEEDS_POSTGRES
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresServer]:
     def never(*_: object) -> None:
         raise AssertionError("the worker began again")
 
     monkeypatch.setattr(job_watch.os, "execv", never)
     monkeypatch.setattr(job_watch, "LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(retry, "JOBS", RetryStrategy(0.2))
-    folder = Path(tempfile.mkdtemp(prefix="cadnode-pg-"))  # where another user may go
-    server = Server(folder)
-    try:
+    with postgres_server() as server:
         yield server
-    finally:
-        subprocess.run(
-            ["runuser", "-u", "postgres", "--", str(server.bin / "pg_ctl"), "-D",
-             str(server.folder), "-m", "immediate", "stop"],
-            check=False, capture_output=True, cwd="/",
-        )  # fmt: skip
-        shutil.rmtree(folder)
 
 
-def test_a_worker_waits_for_its_server_at_the_start_and_while_it_works(server: Server) -> None:
+def test_a_worker_waits_for_its_server_at_the_start_and_while_it_works(
+    server: PostgresServer,
+) -> None:
     pulse, considered = Pulse(), threading.Event()
     started: list[object] = []
     watch = JobWatch(server.url, pulse, lambda: False)

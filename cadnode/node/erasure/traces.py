@@ -177,10 +177,10 @@ def _forget_deaths(storage: Path, study: str) -> None:
         of_study, _, content = death.hand.partition("-")
         if of_study == study:
             casualties.forgive(study, content)
-    hand = storage / "roles" / "worker.hand"
-    with suppress(OSError):
-        if hand.read_bytes().startswith(study.encode()):
-            casualties.let_go()
+    for hand in (storage / "roles").glob("worker*.hand"):
+        with suppress(OSError):
+            if hand.read_bytes().startswith(study.encode()):
+                poison.Casualties(storage, hand.stem).let_go()
 
 
 def _field(path: Path, name: str, default: Any = None) -> Any:
