@@ -121,7 +121,7 @@ def _accounts() -> Path:
 
 def nobody_known() -> Access:
     """A node without identities: for this machine only."""
-    return Access(Identities.of(WebSection(), time.time))
+    return Access(Identities.of(WebSection(), time.time), metrics_from=WebSection().metrics_from)
 
 
 def known(*, is_secure: bool = False, clock: Callable[[], float] = time.time, **web: Any) -> Access:
@@ -129,7 +129,7 @@ def known(*, is_secure: bool = False, clock: Callable[[], float] = time.time, **
     folder = _accounts()
     files = {f"{kind}_file": folder / kind for kind in ("users", "tokens", "token")}
     section = WebSection(**{**files, **web})
-    return Access(Identities(section, clock, Passwords(_CHEAP)), is_secure)
+    return Access(Identities(section, clock, Passwords(_CHEAP)), is_secure, section.metrics_from)
 
 
 @dataclass

@@ -1,10 +1,11 @@
 """The worker role: runs the durable workflow, sweeps the spool, ends within its time."""
 
 import gc
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from dbos import error as dbos_error
@@ -13,12 +14,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from cadnode.beside import kept_running
 from cadnode.errors import ModelError
 from cadnode.log import get_logger
-from cadnode.models.device import choose_device
+from cadnode.models.device import choose_device, gpu_memory
 from cadnode.node import commitment_watch, heartbeat, housekeeping, verdict_watch
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_watch import JobWatch
 from cadnode.node.listener import open_spool
+from cadnode.node.metrics import gpu, table
+from cadnode.node.metrics.counts import Counts
 from cadnode.node.model_overview import examine
 from cadnode.node.poison import Casualties
 from cadnode.node.readers import load_readers
@@ -38,6 +41,11 @@ log = get_logger("worker")
 
 def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     """Work until SIGTERM or SIGINT."""
+    with Counts.of(settings.storage.folder, "worker", os.getpid()).kept() as counts:
+        _work(settings, pulse, counts, supervised=supervised)
+
+
+def _work(settings: Settings, pulse: Pulse, counts: Counts, *, supervised: bool) -> None:
     casualties = Casualties(settings.storage.folder)
     if not supervised:  # nobody else notes how the last one ended
         casualties.note_leftover()
@@ -54,10 +62,10 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         readers = models.start()
     except ModelError:
         if settings.study.answer_within_s > 0:
-            steps, sweep = _bound(settings, models, casualties, pulse)
+            steps, sweep = _bound(settings, models, casualties, pulse, counts)
             _answer_without_models(settings, steps, sweep, pulse, supervised=supervised)
         raise
-    steps, sweep = _bound(settings, models, casualties, pulse)
+    steps, sweep = _bound(settings, models, casualties, pulse, counts)
     with stopping_on_signal(supervised=supervised) as stopping:
         # While models were loaded another node may have got the job database: nothing is launched.
         jobs = JobWatch(settings.database_url, pulse, stopping)
@@ -70,6 +78,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
             housekeeping.running(settings),
             commitment_watch.running(settings, start.deliver_again, lambda: jobs.is_usable),
             verdict_watch.running(settings, start.deliver, lambda: jobs.is_usable),
+            _gpu_watched(counts, device),
         ):
             while not stopping():
                 pulse.tick("worker")
@@ -80,6 +89,16 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     steps.stopping.set()
     stop(within_s=STOP_WITHIN_S / 2)
     casualties.let_go()
+
+
+@contextmanager
+def _gpu_watched(counts: Counts, device: str) -> Iterator[None]:
+    """Within the block the GPU's memory is counted, where one is read on."""
+    with ExitStack() as watched:
+        if device != "cpu":
+            look = gpu.watched(counts, device, gpu_memory)
+            watched.enter_context(kept_running(look, "gpu", within_s=0.0))
+        yield
 
 
 def _settled(load: Callable[[], Readers]) -> Readers:
@@ -97,14 +116,23 @@ def _settled(load: Callable[[], Readers]) -> Readers:
 
 
 def _bound(
-    settings: Settings, models: ActiveModels, casualties: Casualties, pulse: Pulse
+    settings: Settings,
+    models: ActiveModels,
+    casualties: Casualties,
+    pulse: Pulse,
+    counts: Counts,
 ) -> tuple[WorkerSteps, Sweep]:
     spool = open_spool(settings, pulse)
     try:
         StudyGate(settings.storage.folder).prepare()
     except OSError as error:  # a full disk: studies are read all the same
         log.warning("gate_not_made", error=error)
-    steps = WorkerSteps(settings, spool, models, pulse, casualties)
+    for state in table.STUDY_STATES[1:]:
+        counts.begin(table.STUDIES, state)
+    for destination in settings.destinations:
+        for status in table.DELIVERY_ENDS:
+            counts.begin(table.DELIVERIES, destination.name, status)
+    steps = WorkerSteps(settings, spool, models, pulse, casualties, counts)
     return steps, Sweep(settings, spool, steps, casualties, pulse)
 
 
