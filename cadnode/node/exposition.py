@@ -196,7 +196,7 @@ def _family(metric: NodeMetric, values: Mapping[tuple[str, ...], float]) -> Metr
 
 def _histogram(metric: NodeMetric, values: Mapping[tuple[str, ...], CountedBuckets]) -> Metric:
     family = HistogramMetricFamily(metric.name, metric.meaning, labels=metric.labels)
-    bounds = [*(f"{bound:g}" for bound in metric.buckets), "+Inf"]
+    bounds = [*map(str, metric.buckets), "+Inf"]
     for labels, held in values.items():
         buckets = list(zip(bounds, map(float, accumulate(held.counts)), strict=True))
         family.add_metric(labels, buckets, held.total)

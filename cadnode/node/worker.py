@@ -127,13 +127,22 @@ def _bound(
         StudyGate(settings.storage.folder).prepare()
     except OSError as error:  # a full disk: studies are read all the same
         log.warning("gate_not_made", error=error)
+    _begin(counts, settings)
+    steps = WorkerSteps(settings, spool, models, pulse, casualties, counts)
+    return steps, Sweep(settings, spool, steps, casualties, pulse)
+
+
+def _begin(counts: Counts, settings: Settings) -> None:
+    """Show from 0 on what will be counted for sure."""
     for state in table.STUDY_STATES[1:]:
         counts.begin(table.STUDIES, state)
+    for metric in (table.RECEIVED_TO_READ, table.READING, table.VIEW_READING):
+        counts.begin(metric)
     for destination in settings.destinations:
         for status in table.DELIVERY_ENDS:
             counts.begin(table.DELIVERIES, destination.name, status)
-    steps = WorkerSteps(settings, spool, models, pulse, casualties, counts)
-    return steps, Sweep(settings, spool, steps, casualties, pulse)
+        for metric in (table.READ_TO_DELIVERED, table.TRY):
+            counts.begin(metric, destination.name)
 
 
 def _answer_without_models(

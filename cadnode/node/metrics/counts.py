@@ -106,8 +106,13 @@ class Counts:
             self._is_written = False
 
     def begin(self, metric: NodeMetric, *labels: str) -> None:
-        """Show a counter from 0 on: Prometheus then sees its first step."""
-        self.add(metric, *labels, by=0.0)
+        """Show a counter or histogram from 0 on: Prometheus then sees its first step."""
+        if metric.kind is MetricKind.COUNTER:
+            self.add(metric, *labels, by=0.0)
+            return
+        with self._lock:
+            self._histogram(metric, labels)
+            self._is_written = False
 
     def set(self, metric: NodeMetric, value: float, *labels: str) -> None:
         """Set a gauge."""
@@ -120,14 +125,15 @@ class Counts:
         if not math.isfinite(value):
             return
         with self._lock:
-            key = _key(metric, labels, self._held.histograms)
-            found = self._held.histograms.get(key)
-            if found is None:
-                found = _Histogram([0] * (len(metric.buckets) + 1))
-                self._held.histograms[key] = found
+            found = self._histogram(metric, labels)
             found.counts[bisect_left(metric.buckets, value)] += 1
             found.total += value
             self._is_written = False
+
+    def _histogram(self, metric: NodeMetric, labels: tuple[str, ...]) -> _Histogram:
+        key = _key(metric, labels, self._held.histograms)
+        empty = _Histogram([0] * (len(metric.buckets) + 1))
+        return self._held.histograms.setdefault(key, empty)
 
     def published(self) -> PublishedCounts:
         """All of them, for the file."""
