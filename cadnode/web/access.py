@@ -94,8 +94,7 @@ class Access:
             return False
         if is_loopback(address) and not _is_local(headers):
             return False
-        plain = plain_address(address)
-        return any(_is_within(plain, network) for network in self.metrics_from)
+        return any(_is_within(address, network) for network in self.metrics_from)
 
     def _by_itself(self, identity: Identity, address: str) -> Caller:
         """A caller without a session: what its forms repeat is made of its name."""
@@ -164,7 +163,7 @@ def _is_passed_on(headers: Headers) -> bool:
 
 def _is_within(address: str, network: str) -> bool:
     try:
-        return ip_address(address) in ip_network(network, strict=False)
+        return ip_address(plain_address(address)) in ip_network(network, strict=False)
     except ValueError:  # no address: a socket of another family
         return False
 
