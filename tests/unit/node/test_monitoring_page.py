@@ -13,6 +13,7 @@ from tests.integration.prometheus import DASHBOARD, DEPLOY, dashboard_queries, m
 
 PAGE = Path(__file__).parents[3] / "docs" / "monitoring.md"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
+TESTS = ("alerts_test.yml", "alerts_days_test.yml")
 KNOWN = {metric.name for metric in METRICS}
 
 
@@ -39,7 +40,7 @@ def test_the_page_names_every_alert_with_its_severity() -> None:
 
 def test_promtool_passes_configuration_and_alerts() -> None:
     folder = DEPLOY / "prometheus"
-    for arguments in (("check", "config", "prometheus.yml"), ("test", "rules", "alerts_test.yml")):
+    for arguments in (("check", "config", "prometheus.yml"), ("test", "rules", *TESTS)):
         done = subprocess.run(
             ["promtool", *arguments], cwd=folder, capture_output=True, text=True, check=False
         )
@@ -47,7 +48,7 @@ def test_promtool_passes_configuration_and_alerts() -> None:
 
 
 def test_every_alert_is_tested_to_fire_and_not_to_fire() -> None:
-    tests = (DEPLOY / "prometheus" / "alerts_test.yml").read_text()
+    tests = "".join((DEPLOY / "prometheus" / name).read_text() for name in TESTS)
     quiet, *others = tests.split("  - name: ")[1:]
     for name in re.findall(r"alert: (\w+)", ALERTS.read_text()):
         assert re.search(rf"alertname: {name} \}}", quiet), name
