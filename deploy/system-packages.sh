@@ -6,8 +6,8 @@
 # demo   an archive for the demo (Orthanc). Without it the demo uses its embedded archive.
 # test   the peers and validators of the tests: Orthanc, DCMTK, dicom3tools, xmllint, PixelMed (a JDK to
 #        run it once for many files), pango and fonts for the report on paper, Chromium with
-#        its driver, OHIF (from npm, by deploy/viewers.sh), PostgreSQL as a job database, and a C
-#        compiler for the disk that fails.
+#        its driver, OHIF (from npm, by deploy/viewers.sh), PostgreSQL as a job database, a C
+#        compiler for the disk that fails, and Prometheus.
 # all    both.
 #
 # Installs only what is missing; with nothing missing it prints nothing and changes nothing.
@@ -22,7 +22,7 @@ demo_packages=(orthanc orthanc-dicomweb)
 test_packages=(orthanc orthanc-dicomweb orthanc-python orthanc-gdcm dcmtk dicom3tools
                pixelmed-apps default-jdk-headless libgdcm-tools chromium chromium-driver openssl
                libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-noto-cjk
-               postgresql gcc libc6-dev libxml2-utils)
+               postgresql gcc libc6-dev libxml2-utils prometheus)
 command -v npm >/dev/null || test_packages+=(npm)
 case $what in
   demo) wanted=("${demo_packages[@]}") ;;

@@ -34,7 +34,15 @@ from cadnode.web.api import create
 from cadnode.web.deliveries import Act, Delivery, DeliveryFilter, Ordered, OrderRefused, Orders
 from cadnode.web.destinations import Echo, Owed, Peer, PeerGroup, Peers, Protection, UnknownPeer
 from cadnode.web.models import ModelDone, ModelOrder, Models, ModelsShown
-from cadnode.web.node import Health, HealthProblem, Node, Notice, StudyReading, StudyReport
+from cadnode.web.node import (
+    Health,
+    HealthProblem,
+    Node,
+    Notice,
+    ReadyChecks,
+    StudyReading,
+    StudyReport,
+)
 from cadnode.web.operating_points import RecentScore
 from cadnode.web.queue import StudyFilter, StudyPage, StudyRow
 from cadnode.web.reader_verdicts import ReaderVerdict, VerdictBook
@@ -95,6 +103,7 @@ WELL = Health("0.1.0", {"listener": "up", "worker": "up", "web": "up"}, {}, ())
 ILL = Health("0.1.0", {"listener": "down"}, {}, (HealthProblem("role_down", "It is down", "look"),))
 
 
+NOT_READY = ReadyChecks(models=False, listener=False, jobs=False, disk=False)
 ARCHIVE = Peer(
     PeerGroup.DESTINATIONS, "archive", "dicom", "ORTHANC at 10.0.0.5:4242", Protection.TLS,
     profile="standard", owed=Owed(waiting=2, refused=1, today=7, week=30),
@@ -121,7 +130,7 @@ def _accounts() -> Path:
 
 def nobody_known() -> Access:
     """A node without identities: for this machine only."""
-    return Access(Identities.of(WebSection(), time.time))
+    return Access(Identities.of(WebSection(), time.time), metrics_from=WebSection().metrics_from)
 
 
 def known(*, is_secure: bool = False, clock: Callable[[], float] = time.time, **web: Any) -> Access:
@@ -129,7 +138,7 @@ def known(*, is_secure: bool = False, clock: Callable[[], float] = time.time, **
     folder = _accounts()
     files = {f"{kind}_file": folder / kind for kind in ("users", "tokens", "token")}
     section = WebSection(**{**files, **web})
-    return Access(Identities(section, clock, Passwords(_CHEAP)), is_secure)
+    return Access(Identities(section, clock, Passwords(_CHEAP)), is_secure, section.metrics_from)
 
 
 @dataclass
@@ -180,6 +189,8 @@ class Told:
     log: LogPage = field(default_factory=lambda: LogPage(()))
     log_filters: list[LogFilter] = field(default_factory=list)
     model_orders: list[ModelOrder] = field(default_factory=list)
+    metrics: bytes | None = None
+    ready: ReadyChecks | None = None
 
     def _page(self, wanted: StudyFilter) -> StudyPage:
         self.filters.append(wanted)
@@ -281,6 +292,8 @@ class Told:
             peers=Peers(lambda: self.peers, self.ask),
             settings=lambda: self.settings,
             log=self.read_log,
+            metrics=None if self.metrics is None else lambda: self.metrics or b"",
+            ready=None if self.ready is None else lambda: self.ready or NOT_READY,
             models=Models(
                 self.look_at_models,
                 self.change_model,

@@ -22,14 +22,15 @@ users_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     help="People and programs that may ask the HTTP side, and what they may do.\n\n"
-    "A [bold]viewer[/] looks, an [bold]operator[/] also orders studies and repeats deliveries, an "
-    "[bold]admin[/] may do everything. People log in with a password, programs show a token. "
+    "A [bold]monitor[/] reads metrics alone, a [bold]viewer[/] looks, an [bold]operator[/] also "
+    "orders studies and repeats deliveries, an [bold]admin[/] may do everything. People log in "
+    "with a password, programs show a token. "
     "Changes apply at once, also to a running node; who was changed or removed is logged out.\n\n"
     "Files: [bold]web.users_file[/] and [bold]web.tokens_file[/] of the configuration. "
     "First step: [bold]cadnode users add NAME --role admin --config node.toml[/].",
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="a-z, 0-9 and . _ @ + -")]
-RoleName = Annotated[str, typer.Option("--role", help="viewer, operator or admin")]
+RoleName = Annotated[str, typer.Option("--role", help="monitor, viewer, operator or admin")]
 FromInput = Annotated[
     bool,
     typer.Option("--password-stdin", help="the password is the first line of standard input"),
@@ -129,7 +130,9 @@ def password(name: Name, password_stdin: FromInput = False, config: ConfigFile =
 @command
 def role(
     name: Name,
-    new_role: Annotated[str, typer.Argument(metavar="ROLE", help="viewer, operator or admin")],
+    new_role: Annotated[
+        str, typer.Argument(metavar="ROLE", help="monitor, viewer, operator or admin")
+    ],
     config: ConfigFile = None,
 ) -> None:
     """Give a person or program another role; a person logs in again.

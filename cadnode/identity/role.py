@@ -7,6 +7,7 @@ from enum import IntEnum, StrEnum
 class Role(IntEnum):
     """What a person or program may do; a higher role may do all that a lower one may."""
 
+    MONITOR = 0  # reads the node's health and metrics, and nothing of a study: for Prometheus
     VIEWER = 1  # looks at studies, pages and health
     OPERATOR = 2  # also orders what concerns studies: fetched, read again, sent again, dropped
     ADMIN = 3  # also what concerns the node: models, settings, users, the audit trail

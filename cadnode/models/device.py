@@ -30,6 +30,12 @@ def choose_device(wanted: str = "auto") -> str:
     return "cuda" if available and wanted != "cpu" else "cpu"
 
 
+def gpu_memory() -> tuple[int, int]:
+    """(free, size) of the GPU that is computed on, in bytes. Raises `RuntimeError`."""
+    free, size = torch.cuda.mem_get_info()
+    return int(free), int(size)
+
+
 def use_threads(count: int) -> None:
     """Compute on `count` threads of the CPU; 0 leaves the number to PyTorch."""
     if count:

@@ -22,11 +22,15 @@ from cadnode.node.deliveries import TryEnd, attempt
 from cadnode.node.delivery_record import DeliveryTry
 from cadnode.node.destination_tally import Tallies
 from cadnode.node.jobs import DeliveryStatus
+from cadnode.node.metrics import table
+from cadnode.node.metrics.counts import Counts
 from cadnode.node.results import Results
 from cadnode.node.study_gate import StudyGate
 from cadnode.settings import Settings
 
 MOST_ABANDONED: Final = 8  # threads that a destination may hold before nothing more is tried there
+
+_FAILED: Final = frozenset({DeliveryStatus.RETRY, DeliveryStatus.REFUSED, DeliveryStatus.GIVEN_UP})
 
 log = get_logger("worker")
 Clock = Callable[[], float]
@@ -54,8 +58,15 @@ class _Running:
 class DeliveryTries:
     """Tries to deliver the results of one node. Threads share it."""
 
-    def __init__(self, settings: Settings, kept: Results, clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        kept: Results,
+        clock: Clock = time.time,
+        counts: Counts | None = None,
+    ) -> None:
         self._settings = settings
+        self._counts = counts or Counts()
         self._results = kept
         self._clock = clock
         self._trail = Trail.of(settings)
@@ -109,7 +120,9 @@ class DeliveryTries:
             end = TryEnd(DeliveryStatus.SUPERSEDED, why)
             log.info("delivery_superseded", study=study, destination=destination)
         else:
+            began = time.monotonic()
             end = attempt(self._settings, study, folder, destination)
+            self._counts.observe(table.TRY, time.monotonic() - began, destination)
         return self._recorded(folder, destination, end)
 
     def _recorded(self, folder: Path, destination: str, end: TryEnd) -> TryEnd:
@@ -118,6 +131,7 @@ class DeliveryTries:
         if status is DeliveryStatus.REFUSED_FOR_NOW:
             status = DeliveryStatus.REFUSED
         self._tell(folder, destination, status)
+        self._count(folder, destination, status)
         try:
             one = DeliveryTry(destination, status, self._clock(), end.reason)
             delivery_record.record(folder, one)
@@ -125,6 +139,18 @@ class DeliveryTries:
         except OSError as error:
             log.warning("delivery_not_recorded", destination=destination, error=error)
         return end
+
+    def _count(self, folder: Path, destination: str, status: DeliveryStatus) -> None:
+        """Count a try that is not recorded yet; the first that arrives ends the result's way."""
+        self._counts.add(table.DELIVERIES, destination, status.value)
+        if status in _FAILED:
+            self._counts.add(table.FAILURES, "deliver", status.value)
+        if status.has_arrived:
+            reported_at = results.reported_at(folder)
+            before = [t for t in delivery_record.tries(folder) if t.destination == destination]
+            if reported_at and not any(one.status.has_arrived for one in before):
+                took_s = max(0.0, self._clock() - reported_at)
+                self._counts.observe(table.READ_TO_DELIVERED, took_s, destination)
 
     def _tell(self, folder: Path, destination: str, status: DeliveryStatus) -> None:
         """Have it in the audit trail; of tries that all end alike, the first."""

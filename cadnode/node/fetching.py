@@ -15,6 +15,8 @@ from cadnode.node import readiness, retry, source_kinds
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.jobs import FetchStatus
 from cadnode.node.listener import open_spool
+from cadnode.node.metrics import table
+from cadnode.node.metrics.counts import Counts
 from cadnode.node.results import Results, has_result
 from cadnode.node.workflow_steps import FetchAnswer
 from cadnode.receive.fetch import requests
@@ -44,8 +46,11 @@ class _Try:
 class Fetcher:
     """The fetch step of the workflow, bound to one node's spool and sources."""
 
-    def __init__(self, settings: Settings, stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, settings: Settings, stopping: Callable[[], bool], counts: Counts | None = None
+    ) -> None:
         self._settings = settings
+        self._counts = counts or Counts()
         self._stopping = stopping
         self._trail = Trail.of(settings)
         self._way = WayLog(settings.storage.folder)
@@ -140,6 +145,11 @@ class Fetcher:
 
     def _tell(self, study: str, request: Request, code: FetchCode, n_new: int) -> None:
         """Have a try on the study's way, and images that came in the audit trail."""
+        known = {source.name for source in self._settings.sources}
+        source = request.source if request.source in known else table.OTHER
+        self._counts.add(table.FETCHES, source, code.value)
+        if code not in GOOD:
+            self._counts.add(table.FAILURES, "fetch", code.value)
         how = "" if code is FetchCode.FETCHED else code.value
         self._way.record(study, WayEntry(time.time(), Passed.FETCH, request.source, how, n_new))
         if n_new:

@@ -1,6 +1,7 @@
 """The listener role: receives into the spool and announces what arrived to the job database."""
 
 import errno
+import os
 import time
 from contextlib import suppress
 from ipaddress import ip_network
@@ -22,6 +23,9 @@ from cadnode.node.commitments import Archives
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_database import is_full
+from cadnode.node.metrics import table
+from cadnode.node.metrics.arrivals import CountedArrivals, titles_of
+from cadnode.node.metrics.counts import Counts
 from cadnode.node.refused_peers import RefusalWitness
 from cadnode.node.senders import Senders, senders_of
 from cadnode.node.supervise import stopping_on_signal
@@ -46,8 +50,14 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     spool = open_spool(settings, pulse)
     announcer = Announcer(settings.database_url)
     headers, rules = HeaderIndex(spool), readiness.rules_of(settings)
+    counts = Counts.of(settings.storage.folder, "listener", os.getpid())
+    counts.begin(table.STUDIES, "received")
+    counts.begin(table.BYTES_RECEIVED)
+    for peer in (*sorted(titles_of(settings.listener)), table.OTHER):
+        counts.begin(table.IMAGES_RECEIVED, peer)
 
     def on_instance(stored: StoredInstance) -> None:
+        counts.add(table.BYTES_RECEIVED, by=stored.n_bytes)
         files = headers.files(stored.study_key)
         wait_s = readiness.debounce_s(readiness.views_of(files), rules)
         try:
@@ -68,11 +78,13 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
 
     audit = AuditWitness(Trail.of(settings), way=WayLog(storage))
     witness = RefusalWitness(storage, audit, on_study=on_study)
+    counted = CountedArrivals(counts, witness, settings.listener)
     with (
+        counts.kept(),
         stopping_on_signal(supervised=supervised) as stopping,
         scp.serve(
             scp_config(settings), spool, on_instance, lambda: pulse.tick("accepting connections"),
-            commitment if asks_or_offers(settings) else None, witness,
+            commitment if asks_or_offers(settings) else None, counted,
             AwaitedPriors(PriorStore(settings.storage.folder), settings.listener.ae_title),
         ) as listening,
         commitment_reports.running(settings, commitment),

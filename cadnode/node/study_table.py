@@ -71,18 +71,22 @@ class StudyTable:
         )
         with self._open() as found:
             rows = found.execute(query, (*values, wanted.limit + 1)).fetchall()
-            counts = found.execute("SELECT state, count(*) FROM study GROUP BY state").fetchall()
-            (needing,) = found.execute("SELECT count(*) FROM study WHERE needs_you = 1").fetchone()
+            counts, needing = _counts(found)
             n_found = _count(found, wanted) if wanted.counted else None
         has_more = len(rows) > wanted.limit
         rows = rows[: wanted.limit]
         return StudyPage(
             tuple(row_of(key, document) for key, _, document in rows),
             f"{rows[-1][1]}-{rows[-1][0]}" if has_more else "",
-            {State(word): count for word, count in counts},
+            counts,
             needing,
             n_found=n_found,
         )
+
+    def counts(self) -> tuple[dict[State, int], int]:
+        """How many studies are in each state, and how many of all wait for somebody."""
+        with self._open() as found:
+            return _counts(found)
 
     def recent_scores(self, most: int) -> list[RecentScore]:
         """The scores of the exams that changed last, as far as they have one, the newest first."""
@@ -218,6 +222,12 @@ def _make(connection: sqlite3.Connection) -> None:
         for statement in _SCHEMA.split(";"):
             connection.execute(statement)
     connection.execute("COMMIT")
+
+
+def _counts(found: sqlite3.Connection) -> tuple[dict[State, int], int]:
+    rows = found.execute("SELECT state, count(*) FROM study GROUP BY state").fetchall()
+    (needing,) = found.execute("SELECT count(*) FROM study WHERE needs_you = 1").fetchone()
+    return {State(word): count for word, count in rows}, needing
 
 
 def _count(found: sqlite3.Connection, wanted: StudyFilter) -> int:

@@ -6,6 +6,7 @@ reading and answering HTTP never take each other down. A role that lives, but do
 and of one storage folder there is one node (`node.storage_lock`).
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from types import FrameType
 from cadnode.log import get_logger
 from cadnode.node import audit_keeper, job_database, retry, role_status, trial_job
 from cadnode.node.heartbeat import Listened
+from cadnode.node.metrics import table
+from cadnode.node.metrics.counts import NODE, Counts
 from cadnode.node.orphans import is_orphan
 from cadnode.node.poison import Casualties, Cause, cause_of, memory_kills
 from cadnode.node.storage_lock import StorageLock, held
@@ -45,6 +48,7 @@ class _Role:
     n_memory_kills: int = 0
     pause_s: float = retry.ROLE.first_pause_s
     start_again_at: float = 0.0
+    counts: Counts = field(default_factory=Counts)
 
     def start(self) -> None:
         self.line.close()
@@ -83,6 +87,7 @@ class _Role:
         ran_out = memory_kills() > self.n_memory_kills
         cause = cause_of(code, hung=bool(hung), memory_ran_out=ran_out)
         Casualties(self.storage).note(self.name, cause)
+        self.counts.add(table.DEATHS, self.name, cause.value)
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -142,8 +147,14 @@ def _prepare_jobs(settings: Settings) -> None:
 def _watch(config: Path | None, settings: Settings, storage_lock: StorageLock) -> None:
     storage = settings.storage.folder
     names = [name for name in ROLES if name != "web" or settings.web.enabled]
-    roles = [_Role(name, command(name, config), storage, storage_lock) for name in names]
-    with stopping_on_signal(supervised=False) as stopping:
+    counts = Counts.of(storage, NODE, os.getpid())
+    roles = [
+        _Role(name, command(name, config), storage, storage_lock, counts=counts) for name in names
+    ]
+    for name in names:
+        for cause in (Cause.CRASHED, Cause.HUNG, Cause.KILLED, Cause.OUT_OF_MEMORY):
+            counts.begin(table.DEATHS, name, cause.value)
+    with counts.kept(), stopping_on_signal(supervised=False) as stopping:
         for role in roles:
             role.start()
         while not stopping():

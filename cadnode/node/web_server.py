@@ -19,6 +19,7 @@ from cadnode.domain import Priority
 from cadnode.identity.identities import Identities
 from cadnode.log import get_logger, hashed
 from cadnode.node import heartbeat, priority
+from cadnode.node.exposition import Exposition
 from cadnode.node.health import HealthCheck
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.http_server import REMOTE, HttpLimits, HttpServer
@@ -29,6 +30,7 @@ from cadnode.node.orders import DeliveryDesk
 from cadnode.node.peer_desk import PeerDesk
 from cadnode.node.priors.desk import Priors
 from cadnode.node.reader_verdicts import VerdictStore
+from cadnode.node.ready_check import ReadyCheck
 from cadnode.node.region_desk import RegionDesk
 from cadnode.node.study_index import Studies
 from cadnode.node.study_queue import StudyQueue
@@ -71,8 +73,10 @@ def run(
     SettingsError
         A file of identities or the certificate cannot be used.
     """
-    access = Access(Identities.of(settings.web, time.time), settings.web.tls_files is not None)
     files = settings.web.tls_files
+    access = Access(
+        Identities.of(settings.web, time.time), files is not None, settings.web.metrics_from
+    )
     tls = Reloaded(files, server_context) if files is not None else None
     known = KnownSettings(settings, config)
     announcer = Announcer(settings.database_url)
@@ -136,6 +140,7 @@ def node_of(
         except OSError as error:
             raise Unavailable(N_("the request cannot be kept"), N_("is the disk full?")) from error
 
+    health, ready = HealthCheck(settings, progress), ReadyCheck(settings, progress)
     return Node(
         state_of=studies.state_of,
         listed=queue.listed,
@@ -144,7 +149,9 @@ def node_of(
         page_of=studies.page_of,
         readings_of=StudyReadings(settings, studies).of,
         recent_scores=queue.recent_scores,
-        health=HealthCheck(settings, progress),
+        health=health,
+        ready=ready,
+        metrics=Exposition(settings, health, ready),
         way_of=StudyWays(settings, studies).of,
     )
 

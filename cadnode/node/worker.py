@@ -1,10 +1,11 @@
 """The worker role: runs the durable workflow, sweeps the spool, ends within its time."""
 
 import gc
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from dbos import error as dbos_error
@@ -13,12 +14,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from cadnode.beside import kept_running
 from cadnode.errors import ModelError
 from cadnode.log import get_logger
-from cadnode.models.device import choose_device
+from cadnode.models.device import choose_device, gpu_memory
 from cadnode.node import commitment_watch, heartbeat, housekeeping, verdict_watch
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_watch import JobWatch
 from cadnode.node.listener import open_spool
+from cadnode.node.metrics import gpu, table
+from cadnode.node.metrics.counts import Counts
 from cadnode.node.model_overview import examine
 from cadnode.node.poison import Casualties
 from cadnode.node.readers import load_readers
@@ -39,6 +42,13 @@ log = get_logger("worker")
 
 def run(settings: Settings, pulse: Pulse, *, supervised: bool, slot: str = "worker") -> None:
     """Work until SIGTERM or SIGINT, in a slot of the storage folder (`node.role_status`)."""
+    with Counts.of(settings.storage.folder, slot, os.getpid()).kept() as counts:
+        _work(settings, pulse, counts, supervised=supervised, slot=slot)
+
+
+def _work(
+    settings: Settings, pulse: Pulse, counts: Counts, *, supervised: bool, slot: str
+) -> None:
     casualties = Casualties(settings.storage.folder, slot)
     if not supervised:  # nobody else notes how the last one ended
         casualties.note_leftover()
@@ -56,10 +66,10 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool, slot: str = "work
         readers = models.start()
     except ModelError:
         if settings.study.answer_within_s > 0:
-            steps, sweep = _bound(settings, models, casualties, pulse, lease)
+            steps, sweep = _bound(settings, models, casualties, pulse, lease, counts)
             _answer_without_models(settings, steps, sweep, pulse, lease, supervised=supervised)
         raise
-    steps, sweep = _bound(settings, models, casualties, pulse, lease)
+    steps, sweep = _bound(settings, models, casualties, pulse, lease, counts)
 
     def before() -> None:
         lease.take()
@@ -87,6 +97,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool, slot: str = "work
             housekeeping.running(settings),
             commitment_watch.running(settings, start.deliver_again, is_ours),
             verdict_watch.running(settings, start.deliver, is_ours),
+            _gpu_watched(counts, device),
         ):
             while not stopping():
                 pulse.tick("worker")
@@ -98,6 +109,16 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool, slot: str = "work
     stop(within_s=STOP_WITHIN_S / 2)
     lease.release()
     casualties.let_go()
+
+
+@contextmanager
+def _gpu_watched(counts: Counts, device: str) -> Iterator[None]:
+    """Within the block the GPU's memory is counted, where one is read on."""
+    with ExitStack() as watched:
+        if device != "cpu":
+            look = gpu.watched(counts, device, gpu_memory)
+            watched.enter_context(kept_running(look, "gpu", within_s=0.0))
+        yield
 
 
 def _settled(load: Callable[[], Readers]) -> Readers:
@@ -120,14 +141,29 @@ def _bound(
     casualties: Casualties,
     pulse: Pulse,
     lease: AnyLease,
+    counts: Counts,
 ) -> tuple[WorkerSteps, Sweep]:
     spool = open_spool(settings, pulse)
     try:
         StudyGate(settings.storage.folder).prepare()
     except OSError as error:  # a full disk: studies are read all the same
         log.warning("gate_not_made", error=error)
-    steps = WorkerSteps(settings, spool, models, pulse, casualties, lease.confirm)
+    _begin(counts, settings)
+    steps = WorkerSteps(settings, spool, models, pulse, casualties, lease.confirm, counts)
     return steps, Sweep(settings, spool, steps, casualties, pulse)
+
+
+def _begin(counts: Counts, settings: Settings) -> None:
+    """Show from 0 on what will be counted for sure."""
+    for state in table.STUDY_STATES[1:]:
+        counts.begin(table.STUDIES, state)
+    for metric in (table.RECEIVED_TO_READ, table.READING, table.VIEW_READING):
+        counts.begin(metric)
+    for destination in settings.destinations:
+        for status in table.DELIVERY_ENDS:
+            counts.begin(table.DELIVERIES, destination.name, status)
+        for metric in (table.READ_TO_DELIVERED, table.TRY):
+            counts.begin(metric, destination.name)
 
 
 def _answer_without_models(

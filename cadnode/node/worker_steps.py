@@ -40,6 +40,9 @@ from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_comparison import JobComparison
 from cadnode.node.job_database import is_full
 from cadnode.node.jobs import DeliveryStatus, ShadowEnd
+from cadnode.node.metrics import table
+from cadnode.node.metrics.counts import Counts
+from cadnode.node.metrics.exams import count_exam
 from cadnode.node.outputs import cards_of, folders_of, installation_uid, write_outputs
 from cadnode.node.poison import Casualties, StudySetAside
 from cadnode.node.previews import write_previews
@@ -74,8 +77,10 @@ class WorkerSteps:
         pulse: Pulse | None = None,
         casualties: Casualties | None = None,
         confirm: Callable[[], None] = lambda: None,
+        counts: Counts | None = None,
     ) -> None:
         self._confirm = confirm
+        self._counts = counts or Counts()
         self._pulse = pulse or Pulse()
         self._casualties = casualties or Casualties(settings.storage.folder)
         self.stopping = threading.Event()
@@ -87,10 +92,10 @@ class WorkerSteps:
         self._models = models
         self._images = pixels.ImageCache()
         self._results = Results.in_storage(settings.storage.folder)
-        self._tries = DeliveryTries(settings, self._results)
+        self._tries = DeliveryTries(settings, self._results, counts=self._counts)
         self._undelivered = UndeliveredIndex(settings.storage.folder)
         self.jobs = JobComparison(settings, self._results, self._undelivered)
-        self.fetching = Fetcher(settings, self.stopping.is_set)
+        self.fetching = Fetcher(settings, self.stopping.is_set, self._counts)
         self.priors = Priors(settings, spool, self._trail, "worker")
         self._reporting = threading.Lock()  # a report, or one that there is none in time
         self._turns = Turns()  # one exam at a time has the processor and its memory
@@ -216,18 +221,29 @@ class WorkerSteps:
                     lambda: self._read(paths, readers, study, content),
                 )
             except StudySetAside as error:
+                self._counts.add(table.STUDIES, "set_aside")
+                self._counts.add(table.FAILURES, "read", "set_aside")
                 self._tell(Action.READ, EventOutcome.SERIOUS, study, str(error))
                 self._way.record(study, WayEntry(time.time(), Passed.READ, how=str(error)))
                 raise
             except Exception as error:
                 self._tell(Action.READ, EventOutcome.FAILURE, study, "reading failed")
                 how = type(error).__name__  # its text may be another library's
+                self._count_failure("read", how)
                 self._way.record(study, WayEntry(time.time(), Passed.READ, how=how))
                 raise
             seconds = round(time.monotonic() - began, 2)
+            self._counts.observe(table.READING, seconds)
+            if not self.predecessor(study, content):  # a later one may be on demand
+                arrived_at = max(results.changed_at(path) for path in paths)
+                self._counts.observe(table.RECEIVED_TO_READ, max(0.0, time.time() - arrived_at))
             done = WayEntry(time.time(), Passed.READ, n=len(paths), seconds=seconds)
             self._way.record(study, done)
             return True
+
+    def _count_failure(self, stage: str, reason: str) -> None:
+        self._counts.add(table.STUDIES, "failed")
+        self._counts.add(table.FAILURES, stage, reason)
 
     def _tell(
         self,
@@ -274,6 +290,7 @@ class WorkerSteps:
 
         exams = self._exams(study, paths)
         where = self._folder(study, content)
+        state = "not_read"
         for exam, folder in zip(exams, results.folders_for(where, len(exams)), strict=True):
             began = time.monotonic()
             result = read_exam(
@@ -284,7 +301,9 @@ class WorkerSteps:
                 on_progress=before_a_view,
             )
             self._confirm()  # seconds have passed
-            results.keep_reading(folder, result, time.monotonic() - began)
+            read_s = time.monotonic() - began
+            results.keep_reading(folder, result, read_s)
+            count_exam(self._counts, exam, result, read_s)
             log.info(
                 "study_read", study=study, outcome=result.outcome.value,
                 views=len(result.views), findings=len(result.findings),
@@ -292,11 +311,13 @@ class WorkerSteps:
                 seconds=round(time.monotonic() - started, 2),
             )  # fmt: skip
             is_read = result.outcome is not Outcome.NOT_READ
+            state = "read" if is_read else state
             self._tell(
                 Action.READ, EventOutcome.SUCCESS if is_read else EventOutcome.FAILURE, study,
                 "read" if is_read else Outcome.NOT_READ.value,
             )  # fmt: skip
         results.save_inputs(where, paths)
+        self._counts.add(table.STUDIES, state)
 
     def predecessor(self, study: str, content: str) -> str:
         """Fingerprint of the study's last reported content before this one, or "".
@@ -330,8 +351,10 @@ class WorkerSteps:
             )
         except Exception as error:
             how = type(error).__name__
+            self._count_failure("report", how)
             self._way.record(study, WayEntry(time.time(), Passed.REPORT, how=how))
             raise
+        self._counts.add(table.STUDIES, "reported")
         self._way.record(study, WayEntry(time.time(), Passed.REPORT, n=n_outputs))
         return n_outputs
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
 from cadnode.settings.section import NetworkAddress, Section, is_loopback
 
-RoleWord = Literal["viewer", "operator", "admin"]
+RoleWord = Literal["monitor", "viewer", "operator", "admin"]
 
 
 def _safe_url(value: str) -> str:

@@ -457,6 +457,11 @@ class WebSection(WebIdentity):
         description="of these for one IP address (IPv6: network of 64 bits); more for a proxy "
         "elsewhere, which brings everybody's",
     )
+    metrics_from: tuple[NetworkAddress, ...] = Field(
+        ("127.0.0.1", "::1"),
+        description="IP addresses or networks that read /metrics without a credential, directly "
+        "and not through a proxy; any other shows a token (`cadnode users token`)",
+    )
 
     @property
     def tls_files(self) -> TlsFiles | None:

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -20,6 +21,7 @@ from cadnode.identity.identities import Identities
 from cadnode.identity.proxy import ProxyRefused
 from cadnode.identity.role import LOCAL, Identity
 from cadnode.log import get_logger
+from cadnode.receive.admission import plain_address
 from cadnode.settings.section import is_loopback
 from cadnode.web import refusals
 from cadnode.web.caller import Caller, Denied
@@ -37,10 +39,14 @@ log = get_logger("web")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The identities that are known; `is_secure` when the node serves https."""
+    """The identities that are known; `is_secure` when the node serves https.
+
+    From the addresses or networks of `metrics_from` metrics are read without a credential.
+    """
 
     identities: Identities
     is_secure: bool = False
+    metrics_from: tuple[str, ...] = ()
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     @property
@@ -78,6 +84,17 @@ class Access:
         if session is None:
             return Denied.SESSION if session_id else Denied.NOBODY
         return Caller(session.identity, address, session.csrf, session_id)
+
+    def may_scrape(self, headers: Headers, address: str) -> bool:
+        """Whether a request comes directly from an address that reads metrics.
+
+        What a proxy passes on does not, and to this machine only what asks for it by that name.
+        """
+        if _is_passed_on(headers):
+            return False
+        if is_loopback(address) and not _is_local(headers):
+            return False
+        return any(_is_within(address, network) for network in self.metrics_from)
 
     def _by_itself(self, identity: Identity, address: str) -> Caller:
         """A caller without a session: what its forms repeat is made of its name."""
@@ -118,6 +135,9 @@ class AccessGate:
     def _denied(
         self, right: Right, found: Caller | Denied, scope: Scope, headers: Headers
     ) -> Denied | None:
+        is_scrape = right.is_scraped and "authorization" not in headers
+        if is_scrape and self._access.may_scrape(headers, (scope.get("client") or ("",))[0]):
+            return None
         if right.role is not None:
             if not isinstance(found, Caller):
                 return found
@@ -139,6 +159,13 @@ def cookie_of(headers: Headers, name: str) -> str:
 def _is_passed_on(headers: Headers) -> bool:
     """Whether a proxy's header shows that the request is passed on for another client."""
     return any(name in _OF_A_PROXY or name.startswith("x-forwarded") for name in headers)
+
+
+def _is_within(address: str, network: str) -> bool:
+    try:
+        return ip_address(plain_address(address)) in ip_network(network, strict=False)
+    except ValueError:  # no address: a socket of another family
+        return False
 
 
 def _is_local(headers: Headers) -> bool:

@@ -22,6 +22,7 @@ from cadnode.web import (
     log_page,
     login,
     model_pages,
+    monitoring,
     needs_you,
     pages,
     priors,
@@ -130,6 +131,7 @@ def create(
         redirect_slashes=False,  # they would lead to whatever host a request names
     )  # fmt: skip
     app.include_router(_routes(node))
+    app.include_router(monitoring.routes(node))
     app.include_router(bulk_api.routes(node, bulk_acts))
     app.include_router(queue_pages.routes(node, templates, bulk_acts))
     app.include_router(uploads.routes(node, templates))

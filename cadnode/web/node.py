@@ -1,7 +1,7 @@
 """What the HTTP side asks of the node behind it, bound by `node.web_server`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -153,6 +153,30 @@ def _as_one(by_destination: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadyChecks:
+    """Whether the node can take a study now, and read it; each check by itself.
+
+    `models`: the worker reads with its models. `listener`: DICOM is listened for. `jobs`: the job
+    database answers. `disk`: it is below its high mark, and has the room that is kept free.
+    """
+
+    models: bool
+    listener: bool
+    jobs: bool
+    disk: bool
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """Each check by name."""
+        return asdict(self)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all of them pass."""
+        return all(self.checks.values())
+
+
+@dataclass(frozen=True, slots=True)
 class StudyReport:
     """A rendered report; `is_current` when it was made of the study's present images.
 
@@ -188,7 +212,8 @@ class Node:
     `page_of(name)`: the study's rendered report, or that of an earlier reading; None without one.
     `readings_of(name)`: the scores of the study's newest result, one reading a patient.
     `recent_scores()`: those of the exams that were read last, the newest first.
-    `health()`: how the node is.
+    `health()`: how the node is. `ready()`: whether it can take a study now.
+    `metrics()`: what it counts of itself, in Prometheus's text format; None where nothing is.
     `way_of(study)`: the way that a study in this state took so far.
     `verdicts`: what readers said of findings; None where it is not kept.
     `orders`: what may be ordered of studies and deliveries; None where nobody takes orders.
@@ -222,3 +247,5 @@ class Node:
     settings: Callable[[], SettingsShown] | None = None
     log: Callable[[LogFilter], LogPage] | None = None
     uploads: Uploads | None = None
+    ready: Callable[[], ReadyChecks] | None = None
+    metrics: Callable[[], bytes] | None = None

@@ -17,7 +17,7 @@ from cadnode.web.study import key_of
 
 MOST_BODY_BYTES: Final = 16 * 1024
 
-_DULL: Final = frozenset({"/health", "/log", "/api/log"})
+_DULL: Final = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/log", "/api/log"})
 FILE_ROUTE: Final = ("POST", "/api/upload")
 
 log = get_logger("web")

@@ -1,7 +1,7 @@
 """Who may do what by HTTP, and what is recorded of it: one row for each route.
 
-A viewer reads pages and states, an operator orders what concerns studies, an admin what concerns
-the node. The application does not start while a route has no row (`check`).
+A monitor reads metrics alone, a viewer pages and states, an operator orders what concerns studies,
+an admin what concerns the node. The application does not start while a route has no row (`check`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,25 +20,30 @@ READING: Final = frozenset({"GET", "HEAD"})
 class Right:
     """The role that a route needs, None: anybody's; and what an audit trail calls its use.
 
-    `most_body_bytes`: how long its body may be, where that is more than everybody's.
+    `most_body_bytes`: how long its body may be, where that is more than everybody's. `is_scraped`:
+    the addresses of `web.metrics_from` need no role.
     """
 
     role: Role | None
     action: Action | None = None
     most_body_bytes: int = 0
+    is_scraped: bool = False
 
 
-_VIEWER, _OPERATOR, _ADMIN = Role.VIEWER, Role.OPERATOR, Role.ADMIN
+_MONITOR, _VIEWER, _OPERATOR, _ADMIN = Role
 _EVIDENCE_BYTES: Final = 512 * 1024  # a comparison with all its strata, as a form sends it
 RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/health"): Right(None),
+    ("GET", "/healthz"): Right(None),
+    ("GET", "/readyz"): Right(None),
+    ("GET", "/metrics"): Right(_MONITOR, is_scraped=True),
     ("GET", "/static/{file}"): Right(None),
     ("POST", "/language"): Right(None),
     ("GET", "/login"): Right(None),
     ("POST", "/login"): Right(None, Action.LOGGED_IN),
     ("GET", "/login/openid/begin"): Right(None),
     ("GET", "/login/openid"): Right(None, Action.LOGGED_IN),  # the way back: `openid_redirect_url`
-    ("POST", "/logout"): Right(_VIEWER, Action.LOGGED_OUT),
+    ("POST", "/logout"): Right(_MONITOR, Action.LOGGED_OUT),
     ("GET", "/"): Right(_VIEWER, Action.QUERIED),
     ("POST", "/search"): Right(_VIEWER, Action.QUERIED),
     ("POST", "/list/retry"): Right(_OPERATOR, Action.RETRIED),

@@ -13,6 +13,7 @@ from anyio import CapacityLimiter, to_thread
 T = TypeVar("T")
 
 HEALTH: Final = 4
+METRICS: Final = 2  # of scrapes, which look at the disk and the job database
 BULK: Final = 1  # of orders for many studies: the second waits for the first
 PASSWORDS: Final = 4  # two are compared at a time (`identity.passwords`)
 PROVIDER: Final = 4  # of OpenID Connect: slow ones hold up nobody who has a password

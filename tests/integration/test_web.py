@@ -16,8 +16,21 @@ from cadnode.demo.archive import AE_TITLE, DemoArchive, Orthanc, find_orthanc, o
 from cadnode.log import hashed
 from cadnode.node import supervise
 from tests.integration.node import Node, running_node, wait_until
+from tests.integration.prometheus import (
+    Prometheus,
+    dashboard_queries,
+    metrics_of,
+    prometheus,
+)
 from tests.integration.web_role import TOKEN, answers, certified, get, post, token_file, web_role
 from tests.synthetic import IDENTIFIERS, MARK, write_exam
+
+# What a node has none of that reads without a GPU, has not failed, and fetches nothing.
+MAY_BE_ABSENT = {
+    "cadnode_gpu_memory_used_bytes", "cadnode_gpu_memory_size_bytes", "cadnode_failures_total",
+    "cadnode_images_skipped_total", "cadnode_fetches_total", "cadnode_uncommitted_results",
+    "cadnode_problems",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -56,12 +69,38 @@ def watched(node: Node, uid: str) -> list[str]:
     return seen
 
 
+def monitored(scraper: Prometheus) -> None:
+    """Prometheus knows what became of the one study, and can ask all that deploy/ asks."""
+    wait_until(lambda: scraper.value('cadnode_deliveries_total{status="delivered"}') == 1,
+               "Prometheus sees the delivery")  # fmt: skip
+    wait_until(lambda: all(r["health"] == "ok" for r in scraper.rules()), "rules are evaluated")
+    assert len(scraper.rules()) >= 16
+    firing = {rule["name"] for rule in scraper.rules() if rule["state"] == "firing"}
+    assert firing <= {"CadnodeReadingSlow"}  # on a slow machine
+    for expression, expected in (
+        ('cadnode_studies_total{state="read"}', 1), ('cadnode_studies_total{state="reported"}', 1),
+        ('sum(cadnode_received_images_total{peer="other"})', 4),
+        ('sum(cadnode_exams_total{outcome="findings"})', 1), ("cadnode_reading_seconds_count", 1),
+        ("cadnode_view_reading_seconds_count", 4), ("cadnode_received_to_read_seconds_count", 1),
+        ("sum(cadnode_read_to_delivered_seconds_count)", 1), ("sum(cadnode_role_up)", 3),
+        ('sum(cadnode_score_count{system="kim2018"})', 4), ('cadnode_studies{state="done"}', 1),
+        ("sum(cadnode_ready)", 4),
+    ):  # fmt: skip
+        wait_until(lambda e=expression, n=expected: scraper.value(e) == n,  # type: ignore[misc]
+                   f"{expression} is {expected}, not {scraper.value(expression)}", 10)  # fmt: skip
+    for query in dashboard_queries():
+        assert scraper.query(query) or metrics_of(query) & MAY_BE_ABSENT, query
+
+
 def test_a_study_that_is_sent_can_be_followed_to_its_end_and_names_nobody_in_the_log(
     tmp_path: Path, peer: Orthanc
 ) -> None:
     exam = write_exam(tmp_path / "exam")
     uid = study_uid(exam[0])
-    with running_node(tmp_path, archive_of(peer), quiet_s=3.0) as node:
+    with (
+        running_node(tmp_path, archive_of(peer), quiet_s=3.0) as node,
+        prometheus(tmp_path / "prometheus", node.web_port) as scraper,
+    ):
         wait_until(lambda: answers(url_of(node, "/health")), "the HTTP side answers")
         assert get(url_of(node, f"/api/studies/{uid}")).status_code == 404
         node.send(*exam)
@@ -72,6 +111,9 @@ def test_a_study_that_is_sent_can_be_followed_to_its_end_and_names_nobody_in_the
         front = get(url_of(node, "/")).text
         wait_until(lambda: get(url_of(node, "/health")).status_code == 200, "the node is well")
         health = get(url_of(node, "/health")).json()
+        monitored(scraper)
+        metrics = get(url_of(node, "/metrics")).text
+        ready = get(url_of(node, "/readyz"))
         log = node.log
     order = ["receiving", "queued", "reading", "delivering", "done"]
     assert way == [state for state in order if state in way]
@@ -86,9 +128,12 @@ def test_a_study_that_is_sent_can_be_followed_to_its_end_and_names_nobody_in_the
     assert health["roles"] == {"listener": "up", "worker": "up", "web": "up"}
     with closing(sqlite3.connect(tmp_path / "data" / "jobs.sqlite")) as database:
         dump = "\n".join(database.iterdump())
+    assert (ready.status_code, ready.json()["ready"]) == (200, True)
+    assert hashed(uid) not in metrics
     for identifier in (*IDENTIFIERS, MARK, uid):
         assert identifier not in log
         assert identifier not in dump
+        assert identifier not in metrics
     assert f'"study": "{hashed(uid)}"' in log
 
 

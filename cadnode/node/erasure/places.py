@@ -67,6 +67,7 @@ PLACES: Final = (
     StoredPlace("audit trail", ("audit/**",), Holds.KEYS, stays=True),
     StoredPlace("newest lines of the log", ("log/*",), Holds.KEYS),
     StoredPlace("answers of destinations", ("answers/*",), Holds.NOTHING),
+    StoredPlace("counts for monitoring", ("metrics/*",), Holds.NOTHING),
     StoredPlace("models", ("models/**",), Holds.NOTHING),
     StoredPlace(
         "state of the node",

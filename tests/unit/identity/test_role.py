@@ -9,7 +9,7 @@ from cadnode.settings.identity import RoleWord
 
 
 def test_a_higher_role_may_do_what_a_lower_one_may() -> None:
-    assert Role.ADMIN > Role.OPERATOR > Role.VIEWER
+    assert Role.ADMIN > Role.OPERATOR > Role.VIEWER > Role.MONITOR
 
 
 def test_the_words_of_roles_are_those_of_the_settings() -> None:

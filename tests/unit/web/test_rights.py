@@ -13,9 +13,11 @@ from tests.web_cases import PASSWORDS, VIEWERS_TOKEN, Told, known, nobody_known,
 # By hand, so that a row that is changed is changed twice: what needs no role, and what more than a
 # viewer's.
 ANYBODYS = {
+    "GET /healthz", "GET /readyz",
     "GET /health", "GET /static/{file}", "GET /login", "POST /login", "GET /login/openid",
     "GET /login/openid/begin", "POST /language",
 }  # fmt: skip
+MONITORS = {"GET /metrics", "POST /logout"}
 OPERATORS = {
     "POST /api/studies", "POST /needs-you/retry", "POST /needs-you/drop",
     "POST /api/studies/retry", "POST /api/studies/drop",
@@ -66,9 +68,12 @@ def test_a_row_without_a_route_is_found(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_roles_are_those_that_are_documented() -> None:
     assert rows(None) == ANYBODYS
+    assert rows(Role.MONITOR) == MONITORS
     assert rows(Role.OPERATOR) == OPERATORS
     assert rows(Role.ADMIN) == ADMINS
-    assert rows(Role.VIEWER) == {" ".join(row) for row in RIGHTS} - ANYBODYS - OPERATORS - ADMINS
+    assert rows(Role.VIEWER) == (
+        {" ".join(row) for row in RIGHTS} - ANYBODYS - MONITORS - OPERATORS - ADMINS
+    )
 
 
 def test_whatever_changes_something_is_no_viewers_but_a_readers_own_word_and_the_log_out() -> None:

@@ -1,0 +1,1 @@
+"""What the node counts of itself for Prometheus: the table of metrics, and the roles' counts."""
