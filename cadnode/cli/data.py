@@ -10,6 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from cadnode.cli.collect import collect
 from cadnode.cli.command import AsJson, OutFolder, command, err, out, print_json, to_file
 from cadnode.cli.output import counting_progress
 from cadnode.domain import Acquisition
@@ -37,6 +38,9 @@ OutFile = Annotated[
     ),
 ]
 _SHOWN = 8  # problems of one kind that the table lists; JSON has all
+
+
+data_app.command("collect")(collect)
 
 
 @data_app.command("kinds")
