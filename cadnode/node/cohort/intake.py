@@ -121,8 +121,7 @@ def opened(source: Source, settings: Settings, own: OwnListener, out: Path) -> I
                 with _listening(source, settings, own, folder) as intake:
                     yield intake
             finally:
-                _clear(folder, lock)
-        shutil.rmtree(folder)
+                shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise DataError(f"{folder.name} cannot be written ({type(error).__name__})") from None
 

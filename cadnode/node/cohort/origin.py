@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from cadnode.errors import SettingsError
 from cadnode.settings import Settings, Source
 
-NAMED: Final = "from"
+NAMED: Final = "archive"
 _PEER: Final = re.compile(
     r"(?P<title>[^@\\]{1,16})@(?P<host>[^@:\s]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})"
 )
