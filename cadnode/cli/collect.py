@@ -104,7 +104,7 @@ def collect(
     from cadnode.report.pseudonyms.key import key_in
     from cadnode_training.data.tables import read_rows
 
-    values = settings.load(config)
+    values, out_folder = settings.load(config), out_folder.absolute()
     source = origins.origin_of(origin, values)
     read, wrong = read_cases(read_rows(cases, REQUIRED), cases.name)
     period = Period(window, _day(since), _day(until))
