@@ -54,7 +54,9 @@ def test_a_page_shows_images_before_and_after_and_names_the_reason_of_those_refu
     }
     assert sorted(figures) == [1, 2, 3, 4, 5]
     pictures = {number: _PICTURE.findall(one) for number, one in figures.items()}
-    assert pictures[1] == ["row 1, as stored", "row 1, as a network sees it"]
+    assert pictures[1] == [
+        "row 1, as stored", "row 1, as a network sees it", "row 1, region 1, as a network sees it",
+    ]  # fmt: skip
     assert "384 × 224" in figures[1]
     assert pictures[2] == ["row 2, as stored"]
     assert "for_processing" in figures[2]

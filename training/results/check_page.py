@@ -1,30 +1,34 @@
 """`cadnode data check --html`: a manifest's images before and after preprocessing, on one page.
 
 What is shown after is what networks of whole views are given: the chain of the packaged recipe
-(`papers.kim2018`), which training and serving share.
+(`papers.kim2018`), which training and serving share; of a lesion's box also the region around it,
+cut as for the packaged networks of regions.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from cadnode.domain import SKIP_MEANINGS, Acquisition, FloatImage, Laterality
+from cadnode.domain import SKIP_MEANINGS, Acquisition, Box, FloatImage, Laterality
 from cadnode.errors import NotProcessable
 from cadnode.exam.eligibility import reason_against
 from cadnode.exam.read import read_instance
 from cadnode.files import write_whole
 from cadnode.html.environment import BY_PREFERENCE, environment
 from cadnode.imaging import pixels, view_chain
+from cadnode.imaging.roi_chain import RoiSpec, cut
+from cadnode.imaging.spacing import spacing_of
 from cadnode_training.data.check import ManifestReport
 from cadnode_training.data.images import GREY_FILES, load_image
 from cadnode_training.data.manifest import Manifest, ManifestRow
 from cadnode_training.papers.kim2018 import config as recipes
-from cadnode_training.results.gallery import CasePicture, painted
+from cadnode_training.results.gallery import CasePicture, Outline, painted
 from cadnode_training.results.pages import DISCLAIMER
 
 MOST_IMAGES: Final = 60
+_REGIONS: Final = 3  # of one image
 _PROBLEMS: Final = 40  # of one kind, whose rows are named
 
 
@@ -40,6 +44,7 @@ class ImageShown:
     label: str
     before: str = ""
     after: str = ""
+    regions: tuple[str, ...] = ()
     refused: str = ""
     note: str = ""
 
@@ -99,32 +104,60 @@ def chosen_images(of_image: dict[Path, list[int]], report: ManifestReport, most:
 
 
 def _shown(rows: Sequence[ManifestRow], numbers: Sequence[int]) -> ImageShown:
-    """An image's pictures; of several rows each lesion is framed."""
+    """An image's pictures, and of each lesion its region."""
     row = rows[0]
-    title = f"row {', '.join(map(str, numbers[:4]))}" + (" …" if len(numbers) > 4 else "")
-    label = ", ".join(dict.fromkeys(one.label for one in rows))
-    if not row.image.is_file():
-        return ImageShown(title, _facts(row), label, refused="missing_file")
-    image, acquisition, refused, note = _read(row.image)
-    if image is None:
-        return ImageShown(title, _facts(row), label, refused=refused)
-    before = painted(CasePicture(image, lesion=row.box))
-    size = f"{image.shape[0]} × {image.shape[1]}"
-    facts = " · ".join(filter(None, (_facts(row), size)))
-    if refused:
-        return ImageShown(title, facts, label, before, refused=refused)
-    if not row.laterality:
-        return ImageShown(title, facts, label, before, refused="laterality not stated")
-    spec = recipes.load().preprocess(acquisition)
-    try:
-        chain = view_chain.build(spec)
-        tensor = chain(view_chain.start(image, Laterality(row.laterality))).image[0]
-    except NotProcessable as error:
-        return ImageShown(title, facts, label, before, refused=error.reason.value)
-    after = painted(CasePicture(tensor))
-    return ImageShown(
-        title, f"{facts} → {spec.height} × {spec.width}", label, before, after, "", note
+    shown = ImageShown(
+        f"row {', '.join(map(str, numbers[:4]))}" + (" …" if len(numbers) > 4 else ""),
+        _facts(row),
+        ", ".join(dict.fromkeys(one.label for one in rows)),
     )
+    if not row.image.is_file():
+        return replace(shown, refused="missing_file")
+    read = _read(row.image)
+    if read.image is None:
+        return replace(shown, refused=read.refused)
+    lesions = tuple(dict.fromkeys(one.box for one in rows if one.box is not None))
+    size = f"{read.image.shape[0]} × {read.image.shape[1]}"
+    shown = replace(
+        shown,
+        facts=" · ".join(filter(None, (shown.facts, size))),
+        before=painted(CasePicture(read.image, outlines=tuple(map(_outline, lesions)))),
+        refused=read.refused,
+        note=read.note,
+    )
+    if read.refused:
+        return shown
+    shown = replace(shown, regions=_regions(read, row, lesions))
+    if not row.laterality:
+        return replace(shown, refused="laterality not stated")
+    spec = recipes.load().preprocess(read.acquisition)
+    try:
+        view = view_chain.start(read.image, Laterality(row.laterality))
+        tensor = view_chain.build(spec)(view).image[0]
+    except NotProcessable as error:
+        return replace(shown, refused=error.reason.value)
+    facts = f"{shown.facts} → {spec.height} × {spec.width}"
+    return replace(shown, facts=facts, after=painted(CasePicture(tensor)))
+
+
+def _regions(read: "_Read", row: ManifestRow, lesions: Sequence[Box]) -> tuple[str, ...]:
+    """Pictures of the first lesions as networks of regions see them; none of unknown pixel size."""
+    stated = None if row.spacing_mm is None else (row.spacing_mm, row.spacing_mm)
+    spacing = read.stated_mm or stated or read.estimated_mm
+    if spacing is None or read.image is None:
+        return ()
+    spec, pictures = RoiSpec(), []
+    for box in lesions[:_REGIONS]:
+        centre = ((box.row0 + box.row1) / 2, (box.col0 + box.col1) / 2)
+        pictures.append(painted(CasePicture(cut(read.image, centre, spacing, spec).image[0])))
+    return tuple(pictures)
+
+
+def _outline(box: Box) -> Outline:
+    """The box's corners, in order."""
+    return (
+        (box.row0, box.col0), (box.row0, box.col1), (box.row1, box.col1), (box.row1, box.col0),
+    )  # fmt: skip
 
 
 def _facts(row: ManifestRow) -> str:
@@ -134,15 +167,24 @@ def _facts(row: ManifestRow) -> str:
     return " · ".join(filter(None, named))
 
 
-def _read(path: Path) -> tuple[FloatImage | None, Acquisition, str, str]:
-    """The image, what it is of, why no network gets it, and what the node would say of it.
+@dataclass(frozen=True, eq=False, slots=True)
+class _Read:
+    """An image as it was read; why no network gets it, and what the node would say of it."""
 
-    One that is refused is shown all the same where its pixels can be read.
-    """
+    image: FloatImage | None
+    acquisition: Acquisition = Acquisition.DIGITAL
+    refused: str = ""
+    note: str = ""
+    stated_mm: tuple[float, float] | None = None
+    estimated_mm: tuple[float, float] | None = None
+
+
+def _read(path: Path) -> _Read:
+    """One that is refused has its image all the same where its pixels can be read."""
     if path.suffix.lower() in GREY_FILES:
         grey = load_image(path)
         film = Acquisition.FILM
-        return (None, film, grey, "") if isinstance(grey, str) else (grey, film, "", "")
+        return _Read(None, film, grey) if isinstance(grey, str) else _Read(grey, film)
     refused = ""
     try:
         mammogram = read_instance(path)
@@ -151,14 +193,20 @@ def _read(path: Path) -> tuple[FloatImage | None, Acquisition, str, str]:
         try:
             mammogram = read_instance(path, read_for_processing=True)
         except NotProcessable:
-            return None, Acquisition.DIGITAL, refused, ""
+            return _Read(None, refused=refused)
     try:
         image = pixels.load(mammogram)
     except NotProcessable as error:
-        return None, mammogram.acquisition, error.reason.value, ""
+        return _Read(None, refused=error.reason.value)
     against = reason_against(mammogram)
-    note = "" if against is None else f"the node would not read it: {against.value}"
-    return image, mammogram.acquisition, refused, note
+    return _Read(
+        image,
+        mammogram.acquisition,
+        refused,
+        "" if against is None else f"the node would not read it: {against.value}",
+        mammogram.spacing_mm,
+        spacing_of(mammogram).mm,
+    )
 
 
 def _numbers(report: ManifestReport, kind: str) -> tuple[int, str, str]:
