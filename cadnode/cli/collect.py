@@ -102,10 +102,13 @@ def collect(
     from cadnode.node.cohort.cases import REQUIRED, read_cases
     from cadnode.node.cohort.plan import Period, Plan, plan
     from cadnode.report.pseudonyms.key import key_in
+    from cadnode_training.data.sources import SOURCES
     from cadnode_training.data.tables import read_rows
 
     values, out_folder = settings.load(config), out_folder.absolute()
     source = origins.origin_of(origin, values)
+    if not name.strip() or name in SOURCES:
+        raise DataError("--name is a name of your own, not one of `cadnode data kinds`")
     read, wrong = read_cases(read_rows(cases, REQUIRED), cases.name)
     period = Period(window, _day(since), _day(until))
     place = _key_place(key, out_folder)
@@ -137,7 +140,7 @@ def _key_place(key: Path | None, folder: Path) -> Path:
     """Where the key is; raises `DataError` for one within the folder that goes on."""
     place = folder.with_name(folder.name + ".key") if key is None else key
     if place.resolve().is_relative_to(folder.resolve()):
-        raise DataError("--key is inside --out: whoever gets the cohort would get the key")
+        raise DataError("--key is inside --out: who gets the cohort would get the key")
     return place
 
 

@@ -200,11 +200,15 @@ def test_a_run_that_was_broken_off_goes_on_and_ends_as_if_it_had_not_been(
     assert "the disk is full" in broken.output
     assert not (tmp_path / "cohort.incoming").exists()
     monkeypatch.undo()
+    left_by_kill = tmp_path / "cohort.incoming" / "studies" / "0" / f"{MARK}.dcm"
+    left_by_kill.parent.mkdir(parents=True)
+    left_by_kill.write_bytes(b"an image with its identity")
 
     shown = collected(web(archive), tmp_path)
 
     assert shown["exams_fetched"] == 4
     assert shown["content_sha256"] == sha256
+    assert not (tmp_path / "cohort.incoming").exists()
 
 
 def test_a_woman_whose_lines_are_gone_goes_from_the_cohort(
@@ -269,6 +273,7 @@ def test_a_key_in_the_cohort_and_a_folder_of_another_key_are_refused(
     assert (inside.exit_code, other.exit_code) == (2, 2)
     assert "would get the key" in inside.output
     assert "another key" in other.output
+    assert run(*common, "--key", key(tmp_path), "--name", "cbis-ddsm").exit_code == 2
 
 
 def test_a_cohort_whose_files_were_changed_is_not_trained_on(

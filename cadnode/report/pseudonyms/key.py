@@ -1,4 +1,4 @@
-"""The key of a cohort's pseudonyms: whoever has it can join pseudonyms to patients, nobody else."""
+"""The key of a cohort's pseudonyms: who has it can join them to patients, and nobody else can."""
 
 import hashlib
 import hmac
