@@ -10,6 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from cadnode.cli.collect import collect
 from cadnode.cli.command import AsJson, OutFolder, command, err, out, print_json, to_file
 from cadnode.cli.output import counting_progress
 from cadnode.domain import Acquisition
@@ -37,6 +38,9 @@ OutFile = Annotated[
     ),
 ]
 _SHOWN = 8  # problems of one kind that the table lists; JSON has all
+
+
+data_app.command("collect")(collect)
 
 
 @data_app.command("kinds")
@@ -97,6 +101,16 @@ def check(
     pixels: Annotated[
         bool, typer.Option(help="open the images: duplicates, unreadable files, boxes")
     ] = True,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            callback=to_file,
+            help="also write a page: images before and after preprocessing, why one is refused",
+        ),
+    ] = None,
+    html_images: Annotated[int, typer.Option(min=1, help="on that page, at most")] = 60,
     as_json: AsJson = False,
 ) -> None:
     """Count what there is; find leaks, missing files, contradictions.
@@ -117,10 +131,18 @@ def check(
             threshold=near_duplicates.THRESHOLD if threshold is None else threshold,
             pixels=pixels,
         )
+    if html is not None:
+        from cadnode_training.results import check_page
+
+        n = min(html_images, report.images)
+        with counting_progress(err, "page", n, quiet=as_json) as advance:
+            check_page.write_page(html, found, report, most=html_images, tick=advance)
     if as_json:
         print_json(report.as_dict())
     else:
         _show(report)
+        if html is not None:
+            out.print(f"{html}", highlight=False, soft_wrap=True)
     if report.fatal:
         raise typer.Exit(2)
 

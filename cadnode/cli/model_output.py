@@ -152,6 +152,8 @@ def _facts(card: ModelCard, row: ModelRow) -> Iterable[tuple[str, str]]:
         yield "limit", limit
     for difference in card.differences:
         yield "unlike the paper", difference
+    for content in card.training_content:
+        yield "trained on", f"the cohort of content sha256 {content}"
     yield "made by", f"{card.command} (seed {card.seed}, {card.trained_on.isoformat()})"
     yield "weights", f"{row.size / 1e6:.1f} MB as {card.stored_as}, sha256 {card.weights_sha256}"
     if not row.problem:

@@ -276,6 +276,7 @@ def train_detection(
 def _train(system: str, options: TrainOptions, data: list[str], **own: Any) -> None:
     """Train, or report what would be done; `own` are the system's own options."""
     from cadnode.export.papers import step_of
+    from cadnode_training.data.contents import require_unchanged
     from cadnode_training.data.licences import require_licensed
     from cadnode_training.engine.machine import Machine
 
@@ -290,6 +291,8 @@ def _train(system: str, options: TrainOptions, data: list[str], **own: Any) -> N
         preview = train.preview(data, options.out_folder, **own)
         print_json(preview.as_dict()) if options.as_json else preview.show(out)
         return
+    if machine.first:
+        require_unchanged(data)
     if machine.first and not options.as_json:
         err.print(f"{system} on {', '.join(data)}", highlight=False)
     result = train.run(

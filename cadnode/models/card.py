@@ -23,6 +23,7 @@ from cadnode.networks.mass_map import MassMapConfig
 from cadnode.networks.patch_filter import DetectorConfig
 
 UnitInterval = tuple[float, float]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Part(BaseModel):
@@ -101,6 +102,8 @@ class _Card(_Part):
         In a sentence; `training_sets` gives the counts.
     training_material
         What the weights were trained on; () where `training_sets` states it (`materials`).
+    training_content
+        The sha256 of each cohort that `cadnode data collect` made and the weights were trained on.
     roc
         Of scores, on the validation part.
     exam
@@ -131,6 +134,7 @@ class _Card(_Part):
     training_data: str
     training_sets: tuple[TrainingData, ...]
     training_material: tuple[TrainingMaterial, ...] = ()
+    training_content: tuple[Sha256, ...] = ()
     split: str
     metrics: tuple[Metric, ...]
     roc: Roc

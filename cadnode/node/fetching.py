@@ -10,7 +10,7 @@ from cadnode.audit.actors import this_node
 from cadnode.audit.event import Action, Event, EventOutcome
 from cadnode.audit.trail import Trail
 from cadnode.errors import SettingsError
-from cadnode.log import get_logger, hashed
+from cadnode.log import get_logger
 from cadnode.node import readiness, retry, source_kinds
 from cadnode.node.header_index import HeaderIndex
 from cadnode.node.jobs import FetchStatus
@@ -22,7 +22,7 @@ from cadnode.node.workflow_steps import FetchAnswer
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.dimse import DimseSource
 from cadnode.receive.fetch.fetch import Fetched, FetchFailure, Stopped, fetch
-from cadnode.receive.fetch.listing import wanted
+from cadnode.receive.fetch.moving import moved
 from cadnode.receive.fetch.requests import GOOD, Ended, FetchCode, Request, Taken
 from cadnode.receive.way_log import Passed, WayEntry, WayLog
 from cadnode.settings import Settings
@@ -188,31 +188,8 @@ class Fetcher:
             ) from None
         with source_kinds.opened(source, self._settings.listener.ae_title) as opened:
             if isinstance(opened, DimseSource):
-                return self._moved(request, opened)
+                return moved(request, opened, self._spool)
             return fetch(request, opened, self._spool, self._stopping)
-
-    def _moved(self, request: Request, source: DimseSource) -> Fetched:
-        """What an archive has sent to the listener, which puts it into the spool itself."""
-        study = hashed(request.study_instance_uid)
-
-        def here() -> set[str]:
-            return {path.stem for path in self._spool.instances(study)}
-
-        listed = source.instances(request)
-        ours = {hashed(one.sop_instance_uid): one for one in wanted(listed)}
-        if not ours:
-            code = FetchCode.NO_MAMMOGRAMS if listed else FetchCode.UNKNOWN_STUDY
-            raise FetchFailure(code, code.value.replace("_", " "), retryable=False)
-        before = here()
-        if missing := [one for key, one in ours.items() if key not in before]:
-            source.move(request, missing)
-        n_new = len((here() - before) & ours.keys())
-        if n_lacking := len(ours.keys() - here()):
-            raise FetchFailure(
-                FetchCode.INSTANCE_MISSING, f"{n_lacking} instances did not arrive",
-                retryable=True, n_new=n_new,
-            )  # fmt: skip
-        return Fetched(len(ours), n_new)
 
     def _strategy(self, request: Request) -> retry.RetryStrategy:
         source = self._settings.source(request.source)

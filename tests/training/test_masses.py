@@ -173,7 +173,7 @@ def test_the_folder_is_whole_and_its_folds_are_of_development_women(
 def test_a_card_states_film_of_film_alone(trained: Path) -> None:
     pixels, boxes = np.zeros((1, 8, 8), np.uint8), (np.zeros((0, 4), np.float32),)
     own = material.MassViews(pixels, boxes, ("0" * 16,), ("clinic",))
-    origin = Provenance("train", 0, date(2026, 1, 1))
+    origin = Provenance("train", 0, date(2026, 1, 1), ("c" * 64,))
     held_out = [MeasuredView("w", marks.OUT_OF_FOLD, (MeasuredMass({}, 0.9),), (0.1, 0.2))]
 
     film, other = (
@@ -182,6 +182,7 @@ def test_a_card_states_film_of_film_alone(trained: Path) -> None:
     )
 
     assert "a real digital mammogram was never seen" in film.limits[0]
+    assert (film.training_content, other.training_content) == ((), ("c" * 64,))
     assert "DDSM" in film.split
     assert not [text for text in (*other.limits, other.split) if "film" in text or "DDSM" in text]
 

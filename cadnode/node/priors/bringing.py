@@ -72,8 +72,8 @@ class _ViewsAlone:
     def stream(self, instance: Listed, sink: Sink) -> bool:
         return self.source.stream(instance, sink)
 
-    def studies_of(self, patient_id: str) -> Sequence[ListedStudy]:
-        return self.source.studies_of(patient_id)
+    def studies_of(self, value: str, keyword: str = "PatientID") -> Sequence[ListedStudy]:
+        return self.source.studies_of(value, keyword)
 
 
 class PriorBringer:

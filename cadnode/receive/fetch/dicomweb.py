@@ -93,15 +93,15 @@ class DicomwebSource:
             self._pass_on(response, measured.sink)
         return True
 
-    def studies_of(self, patient_id: str) -> list[ListedStudy]:
-        """What QIDO-RS lists under that Patient ID (PS3.18 10.6, table 10.6.1-5).
+    def studies_of(self, value: str, keyword: str = "PatientID") -> list[ListedStudy]:
+        """What QIDO-RS lists under that Patient ID, or other key (PS3.18 10.6, table 10.6.1-5).
 
         Raises
         ------
         HttpFailure
             As `instances`.
         """
-        params = [("PatientID", patient_id), ("limit", str(STUDIES))]
+        params = [(keyword, value), ("limit", str(STUDIES))]
         params += [("includefield", tag) for tag in _STUDY_FIELDS]
         headers = {"Accept": "application/dicom+json"}
         with self._peer.request("GET", "/studies", params=params, headers=headers) as response:

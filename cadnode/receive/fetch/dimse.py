@@ -63,8 +63,8 @@ class DimseSource:
             raise self._not_understood("does not offer C-FIND and C-MOVE at the study root")
         return "offers C-FIND and C-MOVE"
 
-    def studies_of(self, patient_id: str) -> list[ListedStudy]:
-        """The studies under that Patient ID (PS3.4 C.6.2.1).
+    def studies_of(self, value: str, keyword: str = "PatientID") -> list[ListedStudy]:
+        """The studies under that Patient ID, or other key of a study (PS3.4 C.6.2.1).
 
         Raises
         ------
@@ -72,7 +72,7 @@ class DimseSource:
             The archive does not answer the query with success.
         """
         keys = dict.fromkeys((*KEYWORDS, "ModalitiesInStudy", "NumberOfStudyRelatedInstances"), "")
-        wanted = {**keys, "PatientID": patient_id}
+        wanted = {**keys, keyword: value}
         with self._asking() as assoc:
             found = [_listed_study(one) for one in self._matches(assoc, "STUDY", wanted)]
             found.sort(key=lambda one: str(one.header.get("StudyDate") or ""), reverse=True)

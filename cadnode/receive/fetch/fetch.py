@@ -70,8 +70,12 @@ class StudySource(Protocol):
     def stream(self, instance: Listed, sink: Sink) -> bool:
         """Give the instance's Part 10 file, as stored, to `sink`; False when it is gone."""
 
-    def studies_of(self, patient_id: str) -> Sequence[ListedStudy]:
-        """The studies that the source lists under a Patient ID, a bounded number of them."""
+    def studies_of(self, value: str, keyword: str = "PatientID") -> Sequence[ListedStudy]:
+        """The studies that the source lists under a Patient ID, a bounded number of them.
+
+        `keyword` may be `AccessionNumber` or `StudyInstanceUID` instead. What is listed may be
+        more than what has exactly that value.
+        """
 
 
 class Receiver(Protocol):

@@ -78,15 +78,17 @@ class OrthancSource:
                 measured.sink(block)
         return True
 
-    def studies_of(self, patient_id: str) -> list[ListedStudy]:
-        """Its studies with mammography under that Patient ID; the newest say how many images.
+    def studies_of(self, value: str, keyword: str = "PatientID") -> list[ListedStudy]:
+        """Its studies with mammography under that Patient ID, or other key of a study.
+
+        The newest say how many images they have.
 
         Raises
         ------
         HttpFailure
             As `instances`.
         """
-        query = {"PatientID": patient_id, "ModalitiesInStudy": "MG"}
+        query = {keyword: value, "ModalitiesInStudy": "MG"}
         wanted = {"Level": "Study", "Expand": True, "Limit": STUDIES, "Query": query}
         with self._peer.request("POST", "/tools/find", json=wanted) as response:
             found = self._peer.json_of(response)

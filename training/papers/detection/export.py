@@ -88,6 +88,7 @@ def card(
         seed=origin.seed,
         command=origin.command,
         trained_on=origin.trained_on,
+        training_content=origin.content,
         architecture=config,
         mark_at=MARK_AT,
     )

@@ -15,6 +15,7 @@ from cadnode import terminal
 from cadnode.errors import DataError, SettingsError
 from cadnode.models.card import DetectorCard
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
+from cadnode_training.data.contents import content_hashes
 from cadnode_training.data.sets import mini_mias, pisa_calcifications
 from cadnode_training.engine import tracking
 from cadnode_training.engine.checkpoint import claim
@@ -98,7 +99,10 @@ def run(
     found = _found(data, network_config, seed, out, console)
     network, held_out = _trained(found, network_config, schedule, seed, out, machine, console)
     named = {"--config": config.name if config else None, "--epochs": epochs, "--seed": seed}
-    origin = Provenance(command_line("detection", data, out, named), seed, datetime.now(UTC).date())
+    origin = Provenance(
+        command_line("detection", data, out, named), seed, datetime.now(UTC).date(),
+        content_hashes(data),
+    )  # fmt: skip
     card = export.card(network_config, found, held_out.logits, origin)
     folder = export.write(network, card, found, out)
     _show(console, card)

@@ -158,6 +158,7 @@ def write(
         seed=origin.seed,
         command=origin.command,
         trained_on=origin.trained_on,
+        training_content=origin.content,
     )
     folder = out / card.name / card.version
     store.save(folder, card, network.state_dict(), _split(cache, rows, recipe.data.exclude))

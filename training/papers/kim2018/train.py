@@ -12,6 +12,7 @@ from cadnode import terminal
 from cadnode.errors import DataError, SettingsError
 from cadnode.networks import dib_mg, imagenet
 from cadnode.networks.dib_mg import MapNetwork, TransferDibMg
+from cadnode_training.data.contents import content_hashes
 from cadnode_training.data.sets import phantom_exams
 from cadnode_training.data.sources import open_source
 from cadnode_training.engine import tracking
@@ -87,6 +88,7 @@ def run(
         ),
         seed=seed,
         trained_on=datetime.now(UTC).date(),
+        content=content_hashes(data),
     )
     written = prepared if machine.first else []
     models = [

@@ -125,6 +125,8 @@ def contrast_auc(
     dtype: torch.dtype | None,
 ) -> float | None:
     """AUC by breast, read in `dtype` (`logits_of`); None where a class is missing."""
+    if not rows:
+        return None
     logits, _ = logits_of(network, cache, rows, device=device, dtype=dtype)
     breasts = by_breast([cache.records[i] for i in rows], logits.tolist())
     labels = [b.cancer for b in breasts]

@@ -127,6 +127,7 @@ def write(
         seed=origin.seed + member.seed,
         command=origin.command,
         trained_on=origin.trained_on,
+        training_content=origin.content,
         differences=(*sentences(protocol.points(recipe)), *lacking),
         architecture=network.config,
         roi=recipe.roi(),

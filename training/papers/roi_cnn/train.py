@@ -12,6 +12,7 @@ from cadnode import terminal
 from cadnode.errors import DataError, ModelError
 from cadnode.networks.cnn import CnnConfig, RoiNetwork
 from cadnode.networks.cnn import network as build
+from cadnode_training.data.contents import content_hashes
 from cadnode_training.data.rois import PARTS
 from cadnode_training.engine import tracking
 from cadnode_training.engine.checkpoint import claim
@@ -80,6 +81,7 @@ def run(
             }),
             seed=seed,
             trained_on=datetime.now(UTC).date(),
+            content=content_hashes(data),
         )  # fmt: skip
         members_done: list[ExportedMember] = []
         for member in recipe.members:

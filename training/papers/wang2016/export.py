@@ -153,6 +153,7 @@ def write(
         seed=origin.seed,
         command=origin.command,
         trained_on=origin.trained_on,
+        training_content=origin.content,
         differences=tuple(differences),
         scenario=scenario,
         features=held.table.features,

@@ -16,6 +16,7 @@ from cadnode.detect.features.stellate import STELLATE_FEATURES
 from cadnode.errors import DataError, SettingsError
 from cadnode.models import operating_point
 from cadnode.models.card import Metric, Scenario
+from cadnode_training.data.contents import content_hashes
 from cadnode_training.data.rois import PARTS, Part
 from cadnode_training.data.sets import pisa_masses
 from cadnode_training.engine import tracking
@@ -131,7 +132,7 @@ def run(
         "--epochs": epochs, "--folds": None if folds == FOLDS else folds, "--seed": seed,
     }  # fmt: skip
     command = command_line("wang2016", texts, out, options) + " --all-women" * all_women
-    origin = Provenance(command, seed, datetime.now(UTC).date())
+    origin = Provenance(command, seed, datetime.now(UTC).date(), content_hashes(texts))
     tried = [one.as_dict(chosen) for one in crossed]
     for one in tried:
         crossing.show(console, one)

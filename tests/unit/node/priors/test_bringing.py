@@ -52,7 +52,7 @@ class Archive:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def studies_of(self, patient_id: str) -> list[ListedStudy]:
+    def studies_of(self, patient_id: str, keyword: str = "PatientID") -> list[ListedStudy]:
         dates = {YEAR_AGO: "20230510", LONG_AGO: "20210615"}
         hers = {"PatientID": patient_id, "PatientBirthDate": "19010203"}
         return [

@@ -118,7 +118,7 @@ class _Source:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def studies_of(self, patient_id: str) -> list[ListedStudy]:
+    def studies_of(self, patient_id: str, keyword: str = "PatientID") -> list[ListedStudy]:
         self.asked += 1
         return self.answer() if callable(self.answer) else self.answer
 

@@ -65,6 +65,7 @@ def uncalibrated(recipe: MassRecipe, origin: Provenance) -> MassFinderCard:
         seed=origin.seed,
         command=origin.command,
         trained_on=origin.trained_on,
+        training_content=origin.content,
         architecture=recipe.network,
         preprocess=recipe.input.spec,
         mark_at=MARK_AT,

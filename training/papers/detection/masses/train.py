@@ -16,6 +16,7 @@ from cadnode.networks import imagenet
 from cadnode.networks.mass_map import TRUNK, MassMap
 from cadnode_training.data import manifest as m
 from cadnode_training.data import sources
+from cadnode_training.data.contents import content_hashes
 from cadnode_training.data.manifest import Manifest, ManifestRow
 from cadnode_training.data.sets import cbis_views
 from cadnode_training.engine import tracking
@@ -98,7 +99,10 @@ def run(
         "--kind": "masses", "--config": config.name if config else None, "--epochs": epochs,
         "--seed": seed,
     }  # fmt: skip
-    origin = Provenance(command_line("detection", data, out, named), seed, datetime.now(UTC).date())
+    origin = Provenance(
+        command_line("detection", data, out, named), seed, datetime.now(UTC).date(),
+        content_hashes(data),
+    )  # fmt: skip
     held_out = read_held_out(manifests, network, recipe, origin)
     card = export.card(recipe, views, held_out, origin, imagenet=start is not None)
     keys = {known[0]: known for text in manifests for known in _keys(text).values()}

@@ -1,0 +1,1 @@
+"""Mammograms without a patient's identity: the key, the attributes that stay, the new data set."""
