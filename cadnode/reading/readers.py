@@ -83,7 +83,7 @@ class Readers:
         """The models of those systems; without the detectors, which are of none."""
         return replace(
             self,
-            views=self.views if System.KIM2018 in systems else (),
+            views=tuple(m for m in self.views if m.system in systems),
             rois=tuple(m for m in self.rois if m.card.system in systems),
             features=self.features if System.WANG2016 in systems else (),
             detector=None,
