@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from cadnode.domain import FloatImage
 from cadnode.errors import ModelError
-from cadnode.models.onnx_card import OnnxInput, OnnxSpec
+from cadnode.models.onnx_card import OnnxSpec
+from cadnode.models.onnx_graph import compiled, read, reshape, split
 
 _SURE: Final = 1e-6
 """Probabilities are kept this far from 0 and 1: log-odds within ±13.8."""
 _OFF: Final = 1e-3  # what rounding may do to a probability, or to a sum of them
 _STEP: Final = 1e-2  # of the pooled features' root mean square, for the gradient
-_MOST_ROWS: Final = 512
 Maps = NDArray[np.float32]
 
 
@@ -51,11 +50,13 @@ class OnnxNetwork:
     def __init__(self, graph: bytes, spec: OnnxSpec, name: str) -> None:
         self.spec, self.name = spec, name
         try:
-            model = _read(graph)
-            self._batched = _reshape(model, spec.input)
+            model = read(graph)
+            self._batched = reshape(model, spec.input)
             self._check_names(model)
-            self._whole = _compiled(model)
-            self._parts = _split(model, spec) if spec.map.kind == "grad_cam" else None
+            self._whole = compiled(model)
+            self._parts = None
+            if spec.map.kind == "grad_cam":
+                self._parts = split(model, spec, batched=self._batched)
         except ImportError:
             raise ModelError(f"{name} needs OpenVINO: pip install openvino") from None
         except (RuntimeError, ValueError, TypeError, LookupError):
@@ -194,14 +195,14 @@ class OnnxNetwork:
         the features through their global average. It is taken by central differences.
         """
         assert self._parts is not None
-        trunk, head, axes = self._parts
+        trunk, head, axes = self._parts.trunk, self._parts.head, self._parts.axes
         features = np.array(_first(_infer(trunk, self.tensor(image[None]), self.name)), np.float32)
         pooled = features.mean(axis=axes).reshape(-1)
         step = _STEP * max(float(np.sqrt(np.mean(pooled**2))), 1e-3)
         shape = [1 if axis in axes else n for axis, n in enumerate(features.shape)][1:]
         moved = np.eye(len(pooled), dtype=np.float32) * step
         rows = np.concatenate([pooled + moved, pooled - moved]).reshape(-1, *shape)
-        size = _MOST_ROWS if self._batched else 1
+        size = self._parts.rows
         scores = np.concatenate(
             [
                 self.log_odds(
@@ -258,104 +259,6 @@ class OnnxNetwork:
 
 def _float(values: NDArray[np.float64]) -> FloatImage:
     return np.asarray(values, np.float32)
-
-
-def _read(graph: bytes) -> Any:
-    from cadnode.models.engine import core
-
-    return core().read_model(graph)
-
-
-def _compiled(model: Any) -> Any:
-    from cadnode.models.engine import core
-
-    properties = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-    }
-    return core().compile_model(model, "CPU", properties)
-
-
-def _reshape(model: Any, want: OnnxInput) -> bool:
-    """Fix the input's size as the spec states it; whether several images go in at a time.
-
-    Raises
-    ------
-    ModelError
-        The graph has another input than the spec states.
-    """
-    import openvino
-
-    if len(model.inputs) != 1 or want.name not in model.inputs[0].get_names():
-        known = ", ".join(i.get_any_name() for i in model.inputs)
-        raise ModelError(f"input.name: the graph has no input {want.name!r} alone; it has {known}")
-    given, shape = model.inputs[0], model.inputs[0].get_partial_shape()
-    if given.get_element_type() != openvino.Type.f32:
-        raise ModelError(f"input.name: {want.name} is no float32, but {given.get_element_type()}")
-    plane, colours = (want.height, want.width), (int(want.channels),)
-    sizes = (*colours, *plane) if want.layout == "NCHW" else (*plane, *colours)
-    fits = len(shape) == 4 and all(
-        d.is_dynamic or d.get_length() == n for d, n in zip(list(shape)[1:], sizes, strict=True)
-    )
-    if not fits:
-        raise ModelError(
-            f"input: the graph takes {shape}, the spec states {want.layout} with "
-            f"{want.channels} × {want.height} × {want.width}"
-        )
-    batched = bool(shape[0].is_dynamic)
-    if not batched and shape[0].get_length() != 1:
-        raise ModelError(
-            f"input: the graph takes {shape[0].get_length()} images at a time, not one"
-        )
-    model.reshape({0: openvino.PartialShape([-1 if batched else 1, *sizes])})
-    return batched
-
-
-def _split(model: Any, spec: OnnxSpec) -> tuple[Any, Any, tuple[int, ...]] | None:
-    """Trunk, head and the axes of the last global average pooling, where there is such a split.
-
-    The trunk ends with the features that are pooled, the head begins with what the pooling gives.
-    """
-    import openvino
-    from openvino import opset13 as ops
-
-    trunk_model, head_model = model.clone(), model.clone()
-    at = [
-        n
-        for n, op in enumerate(head_model.get_ordered_ops())
-        if op.get_type_name() == "ReduceMean" and _spatial(op) is not None
-    ]
-    if not at:
-        return None
-    pool, features = (
-        head_model.get_ordered_ops()[at[-1]],
-        trunk_model.get_ordered_ops()[at[-1]].input_value(0),
-    )
-    axes = _spatial(pool)
-    assert axes is not None
-    pooled = pool.output(0)
-    entry = ops.parameter(pooled.get_partial_shape(), openvino.Type.f32)
-    for target in pooled.get_target_inputs():
-        target.replace_source_output(entry.output(0))
-    (result,) = [o for o in head_model.outputs if spec.output.name in o.get_names()]
-    try:
-        head = openvino.Model([ops.result(result.get_node().input_value(0))], [entry], "head")
-        trunk = openvino.Model([ops.result(features)], trunk_model.get_parameters(), "trunk")
-    except RuntimeError:  # the score depends on the input beside the pooling
-        return None
-    return _compiled(trunk), _compiled(head), axes
-
-
-def _spatial(op: Any) -> tuple[int, ...] | None:
-    """The two axes over which a node averages features of four axes; None where it does not."""
-    if op.get_input_partial_shape(0).rank.get_length() != 4:
-        return None
-    axes = op.input_value(1).get_node()
-    if axes.get_type_name() != "Constant":
-        return None
-    found = tuple(sorted(int(axis) % 4 for axis in np.ravel(axes.get_data())))
-    return found if found in ((2, 3), (1, 2)) else None
 
 
 def _infer(compiled: Any, given: NDArray[np.float32], name: str) -> Any:
