@@ -14,15 +14,17 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from cadnode.domain import Laterality
 from cadnode.errors import CadnodeError, MissingExtra, ModelError
-from cadnode.models import onnx_gate, onnx_trial
+from cadnode.models import onnx_gate
 from cadnode.models.onnx_gate import Graph
-from cadnode.models.onnx_trial import OnnxTrial, View
+
+if TYPE_CHECKING:  # torch, which opening a file does without, takes seconds
+    from cadnode.models.onnx_trial import OnnxTrial, View
 
 MOST_ADDRESS_BYTES: Final = 24 << 30  # torch alone reserves several GB that it never touches
 MOST_CPU_S: Final = 900
@@ -46,7 +48,7 @@ def brought(file: Path) -> Graph:
     return Graph(content, int(answer["opset"]), str(answer["producer"]))
 
 
-def tried(folder: Path, name: str, views: Sequence[View] = ()) -> OnnxTrial:
+def tried(folder: Path, name: str, views: "Sequence[View]" = ()) -> "OnnxTrial":
     """As `onnx_trial.tried`, in a process of its own; `name` is the model's. Raises like `brought`.
 
     Raises
@@ -54,6 +56,8 @@ def tried(folder: Path, name: str, views: Sequence[View] = ()) -> OnnxTrial:
     MissingExtra, ModelError
         As that, or the process ran out of memory or time, or crashed.
     """
+    from cadnode.models.onnx_trial import OnnxTrial
+
     with tempfile.TemporaryDirectory(prefix="cadnode-onnx-") as made:
         place = Path(made)
         if views:
@@ -120,6 +124,8 @@ def _answered(place: Path) -> dict[str, Any]:
         graph = onnx_gate.brought(Path(order["file"]))
         (place / _GRAPH).write_bytes(graph.content)
         return {"opset": graph.opset, "producer": graph.producer}
+    from cadnode.models import onnx_trial
+
     views: list[View] = []
     if (place / _VIEWS).is_file():
         with np.load(place / _VIEWS, allow_pickle=False) as images:
