@@ -116,16 +116,6 @@ class ViewModel:
         """Of the weights' file."""
         return self.card.weights_sha256
 
-    @property
-    def system(self) -> System:
-        """Whose score it gives; of a card that names no system, DIB-MG's."""
-        return self.card.system or System.KIM2018
-
-    @property
-    def assesses_regions(self) -> bool:
-        """Whether its map's values are scores, so that regions can be assessed by them."""
-        return self.card.hot_region is not None
-
     def score(
         self, views: Sequence[tuple[FloatImage, Laterality | str]], *, batch_size: int = 8
     ) -> list[ViewReading]:
@@ -205,6 +195,16 @@ class ViewModel:
             map_box=placement.crop,
             hot_regions=hot_regions(probability_map, placement, rule.threshold, most=rule.most),
         )
+
+
+def view_system(card: ViewCard) -> System:
+    """Whose score the card's model gives; DIB-MG's where it names no system."""
+    return card.system or System.KIM2018
+
+
+def assesses_regions(card: ViewCard) -> bool:
+    """Whether the map's values are scores, so that regions can be assessed by them."""
+    return card.hot_region is not None
 
 
 def known_pass(card: DibMgCard, device: str, engine: Engine) -> CompiledPass | None:

@@ -15,7 +15,7 @@ from cadnode.errors import NotProcessable
 from cadnode.exam.exam import Exam, Mammogram, PersonRegion
 from cadnode.imaging import pixels
 from cadnode.models.ensemble import operating_point
-from cadnode.models.view import ViewModel
+from cadnode.models.view import ViewModel, assesses_regions
 from cadnode.reading.assessment import Assessor, by_map, cnns_of
 from cadnode.reading.exam import failed_on_exam, models_used
 from cadnode.reading.readers import Choices, Readers
@@ -134,7 +134,7 @@ def _of_view_model(
     view: LoadedView, region: PersonRegion, readers: Readers, finished: ExamResult | None
 ) -> list[Assessment]:
     model = model_for(view.mammogram, readers.views)
-    if model is None or not model.assesses_regions:
+    if model is None or not assesses_regions(model.card):
         return []
     known = None if finished is None else view_map(finished, view.mammogram, readers)
     known = known or _scored_now(view, model)

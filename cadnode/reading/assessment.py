@@ -23,7 +23,7 @@ from cadnode.models.card import Scenario
 from cadnode.models.ensemble import ensemble, operating_point
 from cadnode.models.feature import FeatureModel, FeatureReading
 from cadnode.models.roi import RoiModel, RoiReading
-from cadnode.models.view import ViewModel
+from cadnode.models.view import ViewModel, assesses_regions, view_system
 from cadnode.reading.readers import Readers
 from cadnode.reading.regions import Candidate
 from cadnode.reading.verdict import ScoredView
@@ -133,7 +133,7 @@ class Assessor:
 
 def by_view_map(box: Box, view: ScoredView, *, suspicious_breast: bool) -> tuple[Assessment, ...]:
     """As `by_map`; () where the view's model has no map, or one whose values are no scores."""
-    if view.heat_map is None or not view.model.assesses_regions:
+    if view.heat_map is None or not assesses_regions(view.model.card):
         return ()
     return (by_map(box, view.heat_map, view.model, suspicious_breast=suspicious_breast),)
 
@@ -142,7 +142,9 @@ def by_map(box: Box, heat_map: HeatMap, model: ViewModel, *, suspicious_breast: 
     """A view model's assessment of a region: the highest value of its map (the DIB) inside it."""
     peak, rule = highest(heat_map, box), model.card.hot_region
     hot = rule is not None and peak >= rule.threshold
-    return Assessment(model.system, model.card.name, peak, suspicious=hot and suspicious_breast)
+    return Assessment(
+        view_system(model.card), model.card.name, peak, suspicious=hot and suspicious_breast
+    )
 
 
 def cnns_of(system: System, readers: Readers, acquisition: Acquisition) -> list[RoiModel]:

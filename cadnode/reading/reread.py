@@ -12,6 +12,7 @@ from cadnode.domain import ExamResult, Finding, System
 from cadnode.errors import ModelError, NotProcessable
 from cadnode.exam.exam import Exam, Mammogram
 from cadnode.imaging import pixels
+from cadnode.models.view import view_system
 from cadnode.reading.assessment import Assessor
 from cadnode.reading.exam import failed_on_exam, models_used
 from cadnode.reading.readers import Choices, Readers
@@ -38,7 +39,7 @@ def reread_exam(
     choices = choices or Choices()
     chosen = readers.of(only)
     result, scored = finished, list[ScoredView]()
-    of_views = {model.system for model in chosen.views}
+    of_views = {view_system(model.card) for model in chosen.views}
     if of_views or System.KIM2018 in only:
         scored = _scored(exam, chosen, load)
         result = _with_scores(result, scored)

@@ -18,6 +18,7 @@ from cadnode.models.onnx_gate import Graph
 from cadnode.models.onnx_models import OnnxRegionModel, OnnxViewModel
 from cadnode.models.onnx_network import OnnxNetwork
 from cadnode.models.onnx_trial import tried
+from cadnode.models.view import assesses_regions, view_system
 from tests.unit import onnx_cases
 
 
@@ -135,8 +136,8 @@ def test_a_view_without_a_map_has_a_score_and_no_regions(tmp_path: Path) -> None
     model = load(folder)
 
     assert isinstance(model, OnnxViewModel)
-    assert model.system is System("maker")
-    assert not model.assesses_regions
+    assert view_system(model.card) is System("maker")
+    assert not assesses_regions(model.card)
     left, right = model.score(views())
     assert left.cancer_map is None
     assert left.hot_regions == ()
@@ -159,7 +160,7 @@ def test_evidence_is_brought_to_the_score_and_a_stated_map_is_calibrated_like_it
     assert seen.cancer_map is not None
     assert seen.cancer_map.max() == pytest.approx(seen.score, abs=1e-4)
     (found,) = stated.score(views()[:1])
-    assert stated.assesses_regions
+    assert assesses_regions(stated.card)
     assert found.cancer_map is not None
     assert found.cancer_map.min() == pytest.approx(0.5)  # log-odds of 0
     (region,) = found.hot_regions
