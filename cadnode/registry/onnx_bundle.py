@@ -80,8 +80,9 @@ def _unpacked(path: Path, target: Path, spec: OnnxSpec | None) -> Path:
     try:
         with zipfile.ZipFile(path) as archive:
             files = [m for m in archive.infolist() if not m.is_dir()]
-            found = [m.filename for m in files if f"/{m.filename}".endswith(f"/{MODEL}")]
-            root = found[0].removesuffix(MODEL) if len(found) == 1 else ""
+            first = {m.filename.partition("/")[0] for m in files}
+            alone = len(first) == 1 and not first & {"models", "configs", "docs"}
+            root = f"{first.pop()}/" if alone else ""
             _refuse(path, {m.filename.removeprefix(root) for m in files})
             wanted = [m for m in files if m.filename.removeprefix(root) in _TAKEN]
             if sum(m.file_size for m in wanted) > MOST_BYTES:
