@@ -48,7 +48,7 @@ models_app.command("recalibrate")(recalibrate)
 @models_app.command("list")
 @command
 def list_models(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Every model, which version is active, and which of the four systems that makes up."""
+    """Every model, which version is active, and which systems that makes up."""
     from cadnode.cli import model_output as views
     from cadnode.node import model_overview
 
