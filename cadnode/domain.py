@@ -1,8 +1,10 @@
 """The types every package shares: frozen values and closed sets, no I/O."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -225,13 +227,40 @@ class ImageEvidence:
     evidence: tuple[Evidence, ...]
 
 
+SYSTEM_NAME: Final = r"[a-z0-9][a-z0-9_-]{0,11}"
+"""Twelve characters at most: a report's code has room for no more (`report.codes.system`)."""
+
+
 class System(StrEnum):
-    """The systems that read, each named after the paper whose method it follows."""
+    """The systems that read. Four are named after the paper whose method they follow.
+
+    A site's own network, brought as ONNX, is of a system with a name of its own: `System("name")`
+    gives it, always the same object. Iterating gives the four; `in_order` sorts any.
+    """
 
     KIM2018 = "kim2018"
     KANG2021 = "kang2021"
     HELSINKI_DTL = "helsinki_dtl"
     WANG2016 = "wang2016"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "System | None":
+        if not isinstance(value, str) or not re.fullmatch(SYSTEM_NAME, value):
+            return None
+        brought = str.__new__(cls, value)
+        brought._name_, brought._value_ = value, value
+        return cast("System", cls._value2member_map_.setdefault(value, brought))
+
+    @property
+    def is_brought(self) -> bool:
+        """Whether it is a site's own network, not one of the four."""
+        return self not in tuple(System)
+
+
+def in_order(systems: Iterable[System | None]) -> tuple[System, ...]:
+    """Each system once: the four in the papers' order, then those that were brought, by name."""
+    found = {system for system in systems if system is not None}
+    return (*(s for s in System if s in found), *sorted(s for s in found if s.is_brought))
 
 
 class TrainingMaterial(StrEnum):

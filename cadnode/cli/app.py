@@ -191,7 +191,12 @@ def read(
     ] = None,
     counts: Annotated[
         System | None,
-        typer.Option(help="whose probability is the finding's, instead of reading.counts"),
+        typer.Option(
+            metavar="SYSTEM",
+            parser=System,
+            help="whose probability is the finding's, instead of reading.counts: kim2018, "
+            "kang2021, helsinki_dtl, wang2016, or an imported network's",
+        ),
     ] = None,
     profile: Annotated[
         Profile | None,

@@ -60,7 +60,7 @@ def compare(
 
     values = settings.load(config)
     with err.status("reading …"):
-        found = comparing.between(_folder(values, a), _folder(values, b), data)
+        found = comparing.between(folder_of(values, a), folder_of(values, b), data)
     _write(json_file, comparing.as_dict(found))
     if html is not None:
         comparison_page.write(html, found)
@@ -100,7 +100,7 @@ def report(
     from cadnode_training.results import detection_page, evaluation_page, scored_file, tables
 
     values = settings.load(config)
-    folders = [_folder(values, model) for model in models]
+    folders = [folder_of(values, model) for model in models]
     if detection_page.reads(folders):
         with err.status("detecting …"):
             found = detection_page.write(html, data, folders[0])
@@ -119,7 +119,7 @@ def report(
     out.print(f"{html}: {names}", highlight=False)
 
 
-def _folder(values: "Settings", text: str) -> Path:
+def folder_of(values: "Settings", text: str) -> Path:
     """The folder of a model: a path that holds a card, or an installed version."""
     from cadnode.models import store
     from cadnode.node import model_overview

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cadnode.cli.command import command, out, to_file
+from cadnode import settings
+from cadnode.cli.command import ConfigFile, command, out, to_file
 from cadnode.errors import SettingsError
 
 evaluate_app = typer.Typer(no_args_is_help=True, help="Measure a system, with intervals.")
@@ -99,6 +100,39 @@ def evaluate_helsinki_dtl(
 ) -> None:
     """AUC of the ResNeXt, and where its Grad-CAM peaks."""
     _evaluate("helsinki_dtl", data, json_file, html, model)
+
+
+@evaluate_app.command("model")
+@command
+def evaluate_model(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="NAME, NAME@VERSION or a folder with card.json")
+    ],
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND:PATH", help="as `evaluate kim2018` takes it, of regions kang2021"
+        ),
+    ],
+    json_file: JsonFile = None,
+    html: HtmlFile = None,
+    config: ConfigFile = None,
+) -> None:
+    """AUC of a model that reads views or regions, also of one that you brought as ONNX."""
+    from cadnode.cli.compare import folder_of
+    from cadnode.models import store
+    from cadnode.models.card import CnnCard, OnnxRegionCard, ViewCard
+
+    folder = folder_of(settings.load(config), model)
+    card = store.read_card(folder)
+    if isinstance(card, ViewCard):
+        _evaluate("kim2018", data, json_file, html, folder)
+    elif isinstance(card, CnnCard | OnnxRegionCard):
+        # Where a map peaks is measured by the cells of the paper's own networks.
+        own = {"peaks": 0} if isinstance(card, OnnxRegionCard) else {}
+        _evaluate("kang2021", data, json_file, html, folder, **own)
+    else:
+        raise SettingsError(f"{card.name} reads neither views nor regions of pixels: {card.kind}")
 
 
 @evaluate_app.command("detection")

@@ -18,6 +18,8 @@ from cadnode.models.card import (
     MassFinderCard,
     Metric,
     ModelCard,
+    OnnxRegionCard,
+    OnnxViewCard,
 )
 from cadnode.models.operating_point import OperatingPoint, Roc
 from cadnode.node.model_overview import ModelRow, Overview, Verified
@@ -154,7 +156,8 @@ def _facts(card: ModelCard, row: ModelRow) -> Iterable[tuple[str, str]]:
         yield "unlike the paper", difference
     for content in card.training_content:
         yield "trained on", f"the cohort of content sha256 {content}"
-    yield "made by", f"{card.command} (seed {card.seed}, {card.trained_on.isoformat()})"
+    seed = "" if card.seed is None else f"seed {card.seed}, "
+    yield "made by", f"{card.command} ({seed}{card.trained_on.isoformat()})"
     yield "weights", f"{row.size / 1e6:.1f} MB as {card.stored_as}, sha256 {card.weights_sha256}"
     if not row.problem:
         words = row.signed.manifest.signer if row.signed else ""
@@ -170,6 +173,8 @@ def _input(card: ModelCard) -> str:
         return _words(card.roi.model_dump())
     if isinstance(card, FeatureCard):
         return f"{card.scenario}: {', '.join(card.features)}"
+    if isinstance(card, OnnxViewCard | OnnxRegionCard):
+        return _words(card.spec.model_dump(exclude_none=True))
     return _words(card.architecture.model_dump())
 
 

@@ -12,6 +12,7 @@ from cadnode.cli.acts import AuditedAct, changing_models
 from cadnode.cli.command import AsJson, ConfigFile, FailureReason, command, err, out, print_json
 from cadnode.cli.export import export
 from cadnode.cli.model_history import history, remove
+from cadnode.cli.model_import import import_network
 from cadnode.cli.model_signing import keygen, sign, trust_app
 from cadnode.cli.recalibrate import recalibrate
 from cadnode.cli.shadow import shadow_app
@@ -29,6 +30,7 @@ models_app = typer.Typer(
 models_app.add_typer(shadow_app, name="shadow")
 models_app.add_typer(trust_app, name="trust")
 models_app.command()(export)
+models_app.command("import")(import_network)
 models_app.command()(keygen)
 models_app.command()(sign)
 
@@ -46,7 +48,7 @@ models_app.command("recalibrate")(recalibrate)
 @models_app.command("list")
 @command
 def list_models(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Every model, which version is active, and which of the four systems that makes up."""
+    """Every model, which version is active, and which systems that makes up."""
     from cadnode.cli import model_output as views
     from cadnode.node import model_overview
 

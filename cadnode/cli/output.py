@@ -16,7 +16,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from cadnode.domain import SKIP_MEANINGS, ExamResult, Finding, System
+from cadnode.domain import SKIP_MEANINGS, ExamResult, Finding, System, in_order
 from cadnode.node.results import DOCUMENTS, PAGE, PDF
 from cadnode.report.wording import KIND_NAMES, SIDES, assessment_by, counting, descriptors, origin
 from cadnode.terminal import styled
@@ -139,7 +139,7 @@ def findings_table(result: ExamResult) -> Table:
     A finding that no system assessed shows its score and whose it is.
     """
     known = {a.system for f in result.findings for a in f.assessments}
-    systems = [s for s in System if s in known or s in {t.system for t in result.systems}]
+    systems = in_order((*known, *(t.system for t in result.systems)))
     names = {v.sop_instance_uid: f"{v.laterality}{v.view}" for v in result.views}
     table = Table(box=None, pad_edge=False)
     for name in ("#", "view", "finding"):

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from cadnode import __version__
+from cadnode.errors import ModelError
 from cadnode.export.schema import SCHEMA_URL
 from cadnode.models.card import (
     CnnCard,
@@ -88,6 +89,8 @@ def _inputs(card: ModelCard) -> dict[str, Any]:
         return {"image": _image(shape, "region, cut as card.json says", patch=True)}
     if isinstance(card, FeatureCard):
         return {"image": _numbers(card.features, "features", [0, 1])}
+    if not isinstance(card, DetectorCard):
+        raise ModelError(f"{card.name} was brought as ONNX: it is not exported")
     size = card.architecture.patch
     names = [f"statistic {i} of the candidate" for i in range(card.architecture.statistics)]
     patch = {"image": _image([size] * 2, "patch around a candidate", patch=True)}

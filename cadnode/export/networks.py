@@ -16,6 +16,8 @@ from cadnode.models.card import (
     FeatureCard,
     MassFinderCard,
     ModelCard,
+    OnnxRegionCard,
+    OnnxViewCard,
 )
 from cadnode.models.feature import NETWORK, FeatureModel
 from cadnode.models.feature_classifiers import Scaler
@@ -48,6 +50,11 @@ def network_of(card: ModelCard, state: dict[str, Tensor]) -> nn.Module:
         return fitted(partial(CandidateFilter, card.architecture), state, card.name)
     if isinstance(card, MassFinderCard):
         return fitted(partial(MassMap, card.architecture), state, card.name)
+    if isinstance(card, OnnxViewCard | OnnxRegionCard):
+        raise ModelError(
+            f"{card.name} was brought as ONNX: it is not exported; sign its folder and add it "
+            "where it is wanted (`cadnode models sign`, `cadnode models add`)"
+        )
     own = {k.removeprefix(NETWORK): v for k, v in state.items() if k.startswith(NETWORK)}
     return fitted(partial(autoencoder, card.architecture), own, card.name)
 

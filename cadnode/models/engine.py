@@ -125,7 +125,7 @@ class CompiledPass:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
-        self._compiled = _core().compile_model(model, "CPU", properties)
+        self._compiled = core().compile_model(model, "CPU", properties)
         self._of_thread = threading.local()
         self.bf16 = precision == "bf16"
 
@@ -329,7 +329,7 @@ def _kept(folder: Path) -> Any | None:
         if digests != [file_sha256(folder / name) for name in _FILES]:
             return None
         os.utime(folder)
-        return _core().read_model(folder / _FILES[0])
+        return core().read_model(folder / _FILES[0])
     except (OSError, ValueError, RuntimeError):
         return None
 
@@ -375,7 +375,8 @@ def _key(sha256: str, shapes: Sequence[tuple[int, ...]]) -> str:
 
 
 @cache
-def _core() -> Any:
+def core() -> Any:
+    """OpenVINO, the one of this process."""
     import openvino
 
     return openvino.Core()
@@ -384,12 +385,12 @@ def _core() -> Any:
 @cache
 def _processor() -> str:
     """What precisions depend on beside the network."""
-    core = _core()
-    able = " ".join(sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")))
-    return f"{core.get_property('CPU', 'FULL_DEVICE_NAME')}; {able}"
+    of = core()
+    able = " ".join(sorted(of.get_property("CPU", "OPTIMIZATION_CAPABILITIES")))
+    return f"{of.get_property('CPU', 'FULL_DEVICE_NAME')}; {able}"
 
 
 @cache
 def _has_bf16() -> bool:
     """Whether the processor computes in bfloat16 by instructions of its own."""
-    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from cadnode.domain import FloatImage
-from cadnode.models.card import CnnCard
+from cadnode.models.card import RegionCard
 from cadnode.models.operating_point import OperatingPoint, Roc, roc
 from cadnode.models.roi import RoiReading
 
@@ -50,7 +50,7 @@ def ensemble(readings: Mapping[str, RoiReading]) -> EnsembleReading:
     )
 
 
-def curve(members: Sequence[CnnCard]) -> Roc | None:
+def curve(members: Sequence[RegionCard]) -> Roc | None:
     """The ROC curve of the members' mean; one member's is its card's.
 
     It is computed from the validation scores that the members' cards hold, so any set of members
@@ -67,7 +67,7 @@ def curve(members: Sequence[CnnCard]) -> Roc | None:
     return roc(held[0].labels, means, f"{held[0].data}: mean of {names}")
 
 
-def operating_point(members: Sequence[CnnCard], choice: str) -> OperatingPoint:
+def operating_point(members: Sequence[RegionCard], choice: str) -> OperatingPoint:
     """The point of the mean, chosen on its own curve.
 
     Kang 2021, Data and statistical analysis, and Table 1: the ensemble's cut-off is where its own

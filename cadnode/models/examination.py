@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cadnode.domain import FloatImage, Laterality
 from cadnode.errors import ModelError, NotProcessable, SettingsError
 from cadnode.imaging import roi_chain
-from cadnode.models import store
+from cadnode.models import onnx_child, store
 from cadnode.models.card import (
     CnnCard,
     DetectorCard,
@@ -21,6 +21,8 @@ from cadnode.models.card import (
     FeatureCard,
     MassFinderCard,
     ModelCard,
+    OnnxRegionCard,
+    OnnxViewCard,
 )
 from cadnode.models.detector import Detector
 from cadnode.models.feature import NETWORK, FeatureModel, Features
@@ -54,6 +56,8 @@ def examine(folder: Path) -> ModelCard:
         Something is missing, damaged or does not fit; names what and where.
     """
     card, state = store.read_weights(folder)
+    if isinstance(card, OnnxViewCard | OnnxRegionCard):
+        return _brought(folder, card)
     if problem := _misfit(card, state) or _not_finite(state) or _too_large(card):
         raise ModelError(f"{card.name} {card.version} in {folder}: {problem}")
     store.seen_women(folder)
@@ -71,6 +75,16 @@ def examine(folder: Path) -> ModelCard:
             f"{card.name} {card.version} in {folder} answers a synthetic input with numbers that "
             "are not finite: its weights or its calibration are damaged"
         )
+    return card
+
+
+def _brought(folder: Path, card: OnnxViewCard | OnnxRegionCard) -> ModelCard:
+    """The card of a network that a site brought, which was tried in a process of its own."""
+    store.seen_women(folder)
+    try:
+        onnx_child.tried(folder, card.name, [(_breast(), Laterality.LEFT)])
+    except ModelError as error:
+        raise ModelError(f"{card.name} {card.version} in {folder} does not work: {error}") from None
     return card
 
 
@@ -109,6 +123,8 @@ def _network(card: ModelCard) -> nn.Module:
         return autoencoder(card.architecture)
     if isinstance(card, MassFinderCard):
         return MassMap(card.architecture)
+    if isinstance(card, OnnxViewCard | OnnxRegionCard):
+        raise ModelError(f"{card.name} was brought as ONNX: it has no architecture of cadnode's")
     return CandidateFilter(card.architecture)
 
 
@@ -138,6 +154,7 @@ def _dry_run(model: Model) -> NDArray[np.float64]:
     """Every number a model answers a synthetic input with, in one row."""
     if isinstance(model, ViewModel):
         (view,) = model.score([(_breast(), Laterality.LEFT)])
+        assert view.cancer_map is not None  # every network of ours that reads views has one
         return np.append(view.cancer_map.astype(np.float64).ravel(), (view.score, view.logit))
     if isinstance(model, RoiModel):
         region = roi_chain.cut(_breast(), (256.0, 100.0), (0.1, 0.1), model.card.roi)

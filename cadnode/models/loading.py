@@ -9,11 +9,21 @@ from torch import Tensor
 from cadnode.domain import YOUDEN
 from cadnode.errors import ModelError
 from cadnode.models import roi, store, view
-from cadnode.models.card import CnnCard, DetectorCard, DibMgCard, FeatureCard, ModelCard
+from cadnode.models.card import (
+    CnnCard,
+    DetectorCard,
+    DibMgCard,
+    FeatureCard,
+    ModelCard,
+    OnnxRegionCard,
+    OnnxViewCard,
+)
 from cadnode.models.detector import Detector
 from cadnode.models.engine import TORCH, Engine
 from cadnode.models.feature import FeatureModel
 from cadnode.models.mass_finder import MassFinder
+from cadnode.models.onnx_card import graph_of
+from cadnode.models.onnx_models import OnnxRegionModel, OnnxViewModel
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
 from cadnode.models.weights import fitted, unpack
@@ -101,4 +111,8 @@ def assemble(
         return FeatureModel(card, state, operating_point)
     if isinstance(card, DetectorCard):
         return Detector(card, state, device, engine=engine)
+    if isinstance(card, OnnxViewCard):
+        return OnnxViewModel(card, graph_of(state, card), operating_point)
+    if isinstance(card, OnnxRegionCard):
+        return OnnxRegionModel(card, graph_of(state, card), operating_point)
     return MassFinder(card, state, device, engine=engine)

@@ -14,7 +14,7 @@ from cadnode.errors import ModelError
 from cadnode.imaging.roi_chain import Roi
 from cadnode.models import engine as engines
 from cadnode.models import gradcam
-from cadnode.models.card import CnnCard
+from cadnode.models.card import CnnCard, RegionCard
 from cadnode.models.device import choose_device, run_within_memory
 from cadnode.models.engine import TORCH, CompiledPass, Engine, Pass
 from cadnode.networks.cnn import RoiNetwork
@@ -75,7 +75,7 @@ class RoiModel:
         engine: Engine = TORCH,
         compiled: CompiledPass | None = None,
     ) -> None:
-        self.card = card
+        self.card: RegionCard = card
         self.choice = operating_point
         self.operating_point = card.curve.at(operating_point)
         self.device = choose_device() if device == "auto" else device

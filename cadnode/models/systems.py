@@ -1,10 +1,18 @@
-"""Which of the four systems the active models make up, and why another is not active."""
+"""Which systems the active models make up, and why another is not active."""
 
 from collections.abc import Sequence
 from typing import Final, get_args
 
-from cadnode.domain import Acquisition, System, SystemStatus
-from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard, Scenario
+from cadnode.domain import Acquisition, System, SystemStatus, in_order
+from cadnode.models.card import (
+    CnnCard,
+    DibMgCard,
+    FeatureCard,
+    ModelCard,
+    OnnxRegionCard,
+    OnnxViewCard,
+    Scenario,
+)
 from cadnode.networks.cnn import Architecture
 
 # Kang 2021, DCNN architectures: the five that are averaged.
@@ -22,7 +30,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = get_args(Scenario)
 def system_statuses(
     active: Sequence[ModelCard], inactive: Sequence[ModelCard] = ()
 ) -> tuple[SystemStatus, ...]:
-    """The state of each system, in the order of `System`.
+    """The state of each of the four systems, then of those that are installed beside them.
 
     Parameters
     ----------
@@ -32,7 +40,8 @@ def system_statuses(
         Cards of models that are installed but switched off: the reason then states how they are
         switched on, instead of how they are made.
     """
-    return tuple(_status(system, active, inactive) for system in System)
+    brought = (card.system for card in (*active, *inactive))
+    return tuple(_status(system, active, inactive) for system in in_order((*System, *brought)))
 
 
 def _status(
@@ -58,6 +67,8 @@ def _member(card: ModelCard) -> str:
         return card.architecture.name if of_cnns and card.architecture.name in allowed else ""
     if isinstance(card, FeatureCard):
         return card.scenario if card.system == System.WANG2016 else ""
+    if isinstance(card, OnnxViewCard | OnnxRegionCard):
+        return card.name
     return "dib_mg" if isinstance(card, DibMgCard) and card.system == System.KIM2018 else ""
 
 
@@ -73,6 +84,9 @@ def _wanted(system: System) -> tuple[str, ...]:
 
 def _missing(system: System, own: Sequence[ModelCard], off: Sequence[ModelCard]) -> str:
     """Which members are not active, and the command for each; "" when all are."""
+    if system.is_brought:
+        steps = [_switch_on(card.name) for card in off]
+        return "" if own else f"no model of it is active: {'; '.join(steps)}"
     wanted, here = _wanted(system), {_member(card) for card in own}
     missing = [member for member in wanted if member not in here]
     if not missing:

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cadnode.domain import YOUDEN, Box, FloatImage, Laterality
+from cadnode.domain import YOUDEN, Box, FloatImage, Laterality, System
 from cadnode.imaging import view_chain
 from cadnode.imaging.geometry import Placement
 from cadnode.imaging.view_chain import View
 from cadnode.models import engine as engines
-from cadnode.models.card import DibMgCard
+from cadnode.models.card import DibMgCard, ViewCard
 from cadnode.models.device import run_within_memory
 from cadnode.models.engine import TORCH, CompiledPass, Engine, Pass
 from cadnode.networks.dib_mg import MapNetwork
@@ -49,7 +49,8 @@ class ViewReading:
         The network's log-odds before calibration.
     cancer_map
         `(h, w) float32 in [0, 1]`, calibrated like the score, covering exactly `map_box` of the
-        source image; bilinear enlargement brings it to source pixels.
+        source image; bilinear enlargement brings it to source pixels. None where the model, a
+        network that a site brought, has none.
     map_box
         The part of the source image that the map covers.
     hot_regions
@@ -58,7 +59,7 @@ class ViewReading:
 
     score: float
     logit: float
-    cancer_map: FloatImage
+    cancer_map: FloatImage | None
     map_box: Box
     hot_regions: tuple[HotRegion, ...]
 
@@ -93,8 +94,10 @@ class ViewModel:
         engine: Engine = TORCH,
         compiled: CompiledPass | None = None,
     ) -> None:
-        self.card = card = card.served()
+        card = card.served()
+        self.card: ViewCard = card
         self.operating_point = card.curve.at(operating_point)
+        self._hot_region = card.hot_region
         self.device = device
         self.network = network.eval().to(device)
         self._chain = view_chain.build(card.preprocess)
@@ -184,19 +187,24 @@ class ViewModel:
     def _reading(
         self, logit_map: FloatImage, logit: np.float32, placement: Placement
     ) -> ViewReading:
-        probability_map = self.probability(logit_map)
+        probability_map, rule = self.probability(logit_map), self._hot_region
         return ViewReading(
             score=float(self.probability(np.asarray(logit, np.float32))),
             logit=float(logit),
             cancer_map=placement.map_to_source(probability_map),
             map_box=placement.crop,
-            hot_regions=hot_regions(
-                probability_map,
-                placement,
-                self.card.hot_region.threshold,
-                most=self.card.hot_region.most,
-            ),
+            hot_regions=hot_regions(probability_map, placement, rule.threshold, most=rule.most),
         )
+
+
+def view_system(card: ViewCard) -> System:
+    """Whose score the card's model gives; DIB-MG's where it names no system."""
+    return card.system or System.KIM2018
+
+
+def assesses_regions(card: ViewCard) -> bool:
+    """Whether the map's values are scores, so that regions can be assessed by them."""
+    return card.hot_region is not None
 
 
 def known_pass(card: DibMgCard, device: str, engine: Engine) -> CompiledPass | None:

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cadnode import settings
-from cadnode.domain import ExamResult, SystemStatus
+from cadnode.domain import ExamResult, System, SystemStatus
 from cadnode.errors import ModelError, SettingsError
 from cadnode.exam.exam import Exam
 from cadnode.exam.markings.regions import parse_roi
 from cadnode.exam.read import read_exams
 from cadnode.imaging import pixels
 from cadnode.models import store
+from cadnode.models.card import CnnCard, RegionCard
 from cadnode.models.detector import Detector
 from cadnode.models.device import choose_device, share_heaps, use_threads
 from cadnode.models.engine import Engine, default_folder
@@ -60,7 +61,9 @@ def load_readers(
                 folder, device, operating_point=reading.operating_point, engine=engine_of(reading)
             )
         models.append(model)
-    readers = readers_of(models, overview(values).systems)
+    systems = overview(values).systems
+    _check_counts(reading.counts, systems)
+    readers = readers_of(_in_counting_order(models, reading.counts), systems)
     if not readers.views:
         raise ModelError(
             "no active model reads whole views: `cadnode models list` shows the installed ones, "
@@ -88,8 +91,37 @@ def readers_of(models: Sequence[Model], systems: tuple[SystemStatus, ...] = ()) 
 
 def _one_each(models: Sequence[RoiModel]) -> tuple[RoiModel, ...]:
     """The first of several models of one system and architecture: an ensemble holds each once."""
-    first = {(m.card.system, m.card.architecture.name): m for m in reversed(models)}
+    first = {(m.card.system, _architecture(m.card)): m for m in reversed(models)}
     return tuple(first[key] for key in sorted(first, key=str))
+
+
+def _architecture(card: RegionCard) -> str:
+    """What makes two networks of one system the same member of it."""
+    return card.architecture.name if isinstance(card, CnnCard) else card.name
+
+
+def _in_counting_order(models: Sequence[Model], counts: Sequence[System]) -> list[Model]:
+    """The models, those of earlier systems of `reading.counts` first; the order of views' models.
+
+    The first view model that applies to a view scores it: a network that was brought comes after
+    DIB-MG unless the settings put its system first.
+    """
+    order = [*counts, *(s for s in System if s not in counts)]
+    return sorted(
+        models,
+        key=lambda m: order.index(m.card.system) if m.card.system in order else len(order),
+    )
+
+
+def _check_counts(counts: Sequence[System], systems: Sequence[SystemStatus]) -> None:
+    """Raise `SettingsError` where `reading.counts` names a system of which nothing is installed."""
+    known = [s.system for s in systems]
+    for name in counts:
+        if name.is_brought and name not in known:
+            raise SettingsError(
+                f"reading.counts: there is no system {name.value!r}; there are "
+                f"{', '.join(s.value for s in known)}"
+            )
 
 
 def choices_of(reading: settings.ReadingSection) -> Choices:

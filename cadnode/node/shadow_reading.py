@@ -13,18 +13,18 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from cadnode.domain import Acquisition, ExamResult, ModelUse, System
+from cadnode.domain import Acquisition, ExamResult, ModelUse, System, in_order
 from cadnode.exam.exam import Exam
 from cadnode.models import store
 from cadnode.models.card import (
-    CnnCard,
     DetectorCard,
-    DibMgCard,
     FeatureCard,
     MassFinderCard,
     ModelCard,
+    RegionCard,
+    ViewCard,
 )
 from cadnode.models.loading import load
 from cadnode.node.outputs import model_folders
@@ -34,8 +34,6 @@ from cadnode.registry import shadow_log
 from cadnode.registry.shadow_log import ShadowStatus
 from cadnode.registry.shadow_set import ShadowSet
 from cadnode.settings import ReadingSection, Settings
-
-OF_REGIONS: Final = (System.KANG2021, System.HELSINKI_DTL, System.WANG2016)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +51,11 @@ class Lineup:
     @property
     def systems(self) -> tuple[System, ...]:
         """The systems whose scores may differ; a detector's regions reach all that read regions."""
-        changed = {c.system for c in self.shadows if c.system is not None}
+        changed = {c.system for c in self.shadows}
         if self.detects:
-            changed |= {c.system for c in self.cards.values() if c.system in OF_REGIONS}
-        return tuple(s for s in System if s in changed)
+            cards = self.cards.values()
+            changed |= {c.system for c in cards if isinstance(c, RegionCard | FeatureCard)}
+        return in_order(changed)
 
     @property
     def detects(self) -> bool:
@@ -66,12 +65,12 @@ class Lineup:
     @property
     def reads_views(self) -> bool:
         """Whether a shadow reads whole views."""
-        return any(isinstance(c, DibMgCard) for c in self.shadows)
+        return any(isinstance(c, ViewCard) for c in self.shadows)
 
     @property
     def reads_regions(self) -> bool:
         """Whether a shadow reads regions or their features."""
-        return any(isinstance(c, CnnCard | FeatureCard) for c in self.shadows)
+        return any(isinstance(c, RegionCard | FeatureCard) for c in self.shadows)
 
     def used_on(self, exam: Exam) -> tuple[ModelUse, ...]:
         """The shadows that read such images as the exam has."""
@@ -86,7 +85,7 @@ class Lineup:
         Of the view models those that are the first to apply to a view (`verdict.model_for`); of
         the others all of the systems whose scores may differ: an ensemble has one mean.
         """
-        views = {f: c for f, c in self.cards.items() if isinstance(c, DibMgCard)}
+        views = {f: c for f, c in self.cards.items() if isinstance(c, ViewCard)}
         first = {
             next((f for f, c in views.items() if m.acquisition in c.applies_to), None)
             for m in exam.mammograms

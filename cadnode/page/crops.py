@@ -130,6 +130,8 @@ def is_of_region(result: ExamResult, algorithm: str) -> bool:
     """Whether an algorithm's maps are of regions, not of whole views, as DIB-MG's and the joint."""
     if algorithm == ENSEMBLE:
         return False
+    if any(view.algorithm == algorithm for view in result.views):
+        return False
     system = system_of(result, algorithm)
     if system is None:  # a result that does not say which models it is by
         return not algorithm.startswith(("dib-mg", "kim2018"))

@@ -14,17 +14,18 @@ from cadnode.domain import (
     System,
     SystemStatus,
     TrainingMaterial,
+    in_order,
 )
 from cadnode.exam.evidence import name_of
 from cadnode.models.card import ModelCard
 from cadnode.report.scores import phantom_systems, took_part, why_not_assessed
 from cadnode.report.wording import (
     KIND_NAMES,
-    METHODS,
     assessment_by,
     counting,
     descriptors,
     material_words,
+    method_of,
     origin,
     plain,
 )
@@ -102,23 +103,23 @@ def columns(result: ExamResult, cards: Sequence[ModelCard]) -> list[dict[str, An
     return [
         {
             "name": system.value,
-            "method": METHODS[system],
+            "method": method_of(system),
             "counts": counts == {system},
             "phantom": system in phantom,
         }
-        for system in System
-        if system in known
+        for system in in_order(known)
     ]
 
 
 def phantom_trained(result: ExamResult, cards: Sequence[ModelCard]) -> list[System]:
     """Systems trained on phantoms alone, computed images with drawn lesions."""
     names = set(phantom_systems(result))
-    for system in System:
+    known = in_order((*System, *(card.system for card in cards), *(map(System, names))))
+    for system in known:
         materials = {card.materials for card in cards if card.system is system}
         if materials == {(TrainingMaterial.PHANTOMS,)}:
             names.add(system.value)
-    return [system for system in System if system.value in names]
+    return [system for system in known if system.value in names]
 
 
 def finding_row(
@@ -164,7 +165,7 @@ def _members(assessment: Assessment) -> str:
 def system_panels(result: ExamResult, cards: Sequence[ModelCard]) -> list[dict[str, Any]]:
     """Each system: its models, what they were trained on, how good they are, or why none read."""
     statuses = result.systems or tuple(
-        SystemStatus(s, True) for s in System if any(c.system is s for c in cards)
+        SystemStatus(s, True) for s in in_order(c.system for c in cards)
     )
     panels = [_panel(status, result, cards) for status in statuses]
     shared = [_model(c, result) for c in cards if c.system is None]
@@ -192,7 +193,7 @@ def _panel(status: SystemStatus, result: ExamResult, cards: Sequence[ModelCard])
     idle = "active, nothing to read in this exam" if status.active else "not active"
     return {
         "name": status.system.value,
-        "method": METHODS[status.system],
+        "method": method_of(status.system),
         "read": read,
         "state": "took part" if read else idle,
         "reason": plain(status.reason),

@@ -10,13 +10,12 @@ from cadnode.domain import (
     FindingKind,
     HeatMap,
     SkipReason,
-    System,
 )
 from cadnode.errors import NotProcessable
 from cadnode.exam.exam import Exam, Mammogram, PersonRegion
 from cadnode.imaging import pixels
 from cadnode.models.ensemble import operating_point
-from cadnode.models.view import ViewModel
+from cadnode.models.view import ViewModel, assesses_regions
 from cadnode.reading.assessment import Assessor, by_map, cnns_of
 from cadnode.reading.exam import failed_on_exam, models_used
 from cadnode.reading.readers import Choices, Readers
@@ -58,8 +57,9 @@ def assess_region(
 ) -> ExamResult:
     """A result with one finding: the region, as every system that can read it assesses it.
 
-    DIB-MG reads it by the view's map of the `finished` reading; where there is none of the active
-    model, the view is scored. The result has no views, breasts or maps of its own.
+    The view's model reads it by its map of the `finished` reading; where there is none of the
+    active model, the view is scored. A model whose map holds no scores does not assess it. The
+    result has no views, breasts or maps of its own.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def assess_region(
     )
     assessor = Assessor(readers, flips=choices.flips)
     of_region, _ = assessor.of_region(candidate, mammogram)
-    assessments = (*_kim2018(view, region, readers, finished), *of_region)
+    assessments = (*_of_view_model(view, region, readers, finished), *of_region)
     if not assessments:
         raise NotProcessable(
             SkipReason.MODEL_FAILED if assessor.failed else SkipReason.NO_MODEL_APPLIES
@@ -109,9 +109,10 @@ def assess_region(
 
 def threshold_of(assessment: Assessment, mammogram: Mammogram, readers: Readers) -> float | None:
     """The score in [0, 1] from which on a system calls a region suspicious; None: it has none."""
-    if assessment.system is System.KIM2018:
-        views = (m for m in readers.views if m.card.name == assessment.algorithm)
-        return next((m.card.hot_region.threshold for m in views), None)
+    for view_model in readers.views:
+        if view_model.card.name == assessment.algorithm:
+            rule = view_model.card.hot_region
+            return None if rule is None else rule.threshold
     members = cnns_of(assessment.system, readers, mammogram.acquisition)
     if members:
         return operating_point([m.card for m in members], members[0].choice).threshold
@@ -129,11 +130,11 @@ def _view(exam: Exam, uid: str) -> Mammogram:
     raise NotProcessable(SkipReason.ROI_UNUSABLE, "its image is not read")
 
 
-def _kim2018(
+def _of_view_model(
     view: LoadedView, region: PersonRegion, readers: Readers, finished: ExamResult | None
 ) -> list[Assessment]:
     model = model_for(view.mammogram, readers.views)
-    if model is None:
+    if model is None or not assesses_regions(model.card):
         return []
     known = None if finished is None else view_map(finished, view.mammogram, readers)
     known = known or _scored_now(view, model)
@@ -147,6 +148,8 @@ def _scored_now(view: LoadedView, model: ViewModel) -> ViewMap | None:
     try:
         scored = score_view(view, model)
     except NotProcessable:
+        return None
+    if scored.heat_map is None:
         return None
     suspicious = scored.score.score >= model.operating_point.threshold
     return ViewMap(scored.heat_map, suspicious_breast=suspicious)

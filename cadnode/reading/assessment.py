@@ -6,7 +6,15 @@ from typing import Final
 
 from cadnode.detect.features import features_of
 from cadnode.detect.regions import Segmentation
-from cadnode.domain import Acquisition, Assessment, Box, FindingKind, HeatMap, System
+from cadnode.domain import (
+    Acquisition,
+    Assessment,
+    Box,
+    FindingKind,
+    HeatMap,
+    System,
+    in_order,
+)
 from cadnode.errors import ModelError
 from cadnode.exam.exam import Mammogram
 from cadnode.explain.maps import heat_map
@@ -15,12 +23,11 @@ from cadnode.models.card import Scenario
 from cadnode.models.ensemble import ensemble, operating_point
 from cadnode.models.feature import FeatureModel, FeatureReading
 from cadnode.models.roi import RoiModel, RoiReading
-from cadnode.models.view import ViewModel
+from cadnode.models.view import ViewModel, assesses_regions, view_system
 from cadnode.reading.readers import Readers
 from cadnode.reading.regions import Candidate
 from cadnode.reading.verdict import ScoredView
 
-CNN_SYSTEMS: Final = (System.KANG2021, System.HELSINKI_DTL)
 _OWN: Final[Mapping[FindingKind, Scenario]] = {
     FindingKind.CALCIFICATION_CLUSTER: "calcifications",
     FindingKind.MASS: "masses",
@@ -55,9 +62,9 @@ class Assessor:
         self, candidate: Candidate, view: ScoredView, *, suspicious_breast: bool
     ) -> tuple[tuple[Assessment, ...], tuple[SystemMaps, ...]]:
         """Each system's assessment of the region, and the maps of those that have one."""
-        whole = self._kim2018(candidate.box, view, suspicious_breast)
+        whole = by_view_map(candidate.box, view, suspicious_breast=suspicious_breast)
         assessments, maps = self.of_region(candidate, view.mammogram)
-        return (whole, *assessments), maps
+        return (*whole, *assessments), maps
 
     def of_region(
         self, candidate: Candidate, mammogram: Mammogram
@@ -65,7 +72,7 @@ class Assessor:
         """As `assess`, by the systems that read regions alone."""
         assessments: list[Assessment] = []
         maps: list[SystemMaps] = []
-        for system in CNN_SYSTEMS:
+        for system in in_order(m.card.system for m in self.readers.rois):
             members = cnns_of(system, self.readers, mammogram.acquisition)
             if not members:
                 continue
@@ -80,9 +87,6 @@ class Assessor:
             maps.append(shown)
         assessments += self._wang2016(candidate, mammogram.acquisition)
         return tuple(assessments), tuple(maps)
-
-    def _kim2018(self, box: Box, view: ScoredView, suspicious_breast: bool) -> Assessment:
-        return by_map(box, view.heat_map, view.model, suspicious_breast=suspicious_breast)
 
     def _cnns(
         self, system: System, members: Sequence[RoiModel], candidate: Candidate, uid: str
@@ -127,11 +131,20 @@ class Assessor:
         return []
 
 
+def by_view_map(box: Box, view: ScoredView, *, suspicious_breast: bool) -> tuple[Assessment, ...]:
+    """As `by_map`; () where the view's model has no map, or one whose values are no scores."""
+    if view.heat_map is None or not assesses_regions(view.model.card):
+        return ()
+    return (by_map(box, view.heat_map, view.model, suspicious_breast=suspicious_breast),)
+
+
 def by_map(box: Box, heat_map: HeatMap, model: ViewModel, *, suspicious_breast: bool) -> Assessment:
-    """DIB-MG's assessment of a region: the highest value of the DIB inside it."""
-    peak = highest(heat_map, box)
-    hot = peak >= model.card.hot_region.threshold
-    return Assessment(System.KIM2018, model.card.name, peak, suspicious=hot and suspicious_breast)
+    """A view model's assessment of a region: the highest value of its map (the DIB) inside it."""
+    peak, rule = highest(heat_map, box), model.card.hot_region
+    hot = rule is not None and peak >= rule.threshold
+    return Assessment(
+        view_system(model.card), model.card.name, peak, suspicious=hot and suspicious_breast
+    )
 
 
 def cnns_of(system: System, readers: Readers, acquisition: Acquisition) -> list[RoiModel]:

@@ -75,7 +75,7 @@ def read_exam(
     combined = verdict(scored)
     assessor = Assessor(readers, flips=choices.flips)
     findings: list[Finding] = []
-    maps = [s.heat_map for s in scored]
+    maps = [m for s in scored if (m := s.heat_map) is not None]
     for number, it in enumerate(looked, start=1):
         on_progress(f"regions of view {number} of {len(looked)}")
         suspicious = it.view.mammogram.laterality in combined.suspicious
@@ -191,6 +191,8 @@ def _assessed(
         if candidate.is_peak and not suspicious:
             continue
         assessments, shown = assessor.assess(candidate, looked.view, suspicious_breast=suspicious)
+        if not assessments:  # no active system can say anything of a region
+            continue
         findings.append(_finding(candidate, looked.view, assessments, choices.counts))
         maps += shown
     return findings, maps
@@ -221,11 +223,12 @@ def _finding(
 
 
 def _ensemble(view: ScoredView, means: Sequence[HeatMap]) -> list[HeatMap]:
-    """One map of all systems that read the view; none where DIB-MG alone did."""
-    if not means:
+    """One map of all systems that read the view; none where the view's own model alone did."""
+    whole = view.heat_map
+    if not means or whole is None:
         return []
     shape = (view.mammogram.rows, view.mammogram.columns)
-    together = ensemble_map(shape, view.heat_map, means)
+    together = ensemble_map(shape, whole, means)
     return [] if together is None else [together]
 
 

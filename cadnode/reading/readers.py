@@ -14,7 +14,7 @@ from cadnode.models.detector import Detector
 from cadnode.models.feature import FeatureModel
 from cadnode.models.mass_finder import MassFinder
 from cadnode.models.roi import RoiModel
-from cadnode.models.view import ViewModel
+from cadnode.models.view import ViewModel, view_system
 
 ReadingModel = ViewModel | RoiModel | FeatureModel | Detector | MassFinder
 
@@ -83,7 +83,7 @@ class Readers:
         """The models of those systems; without the detectors, which are of none."""
         return replace(
             self,
-            views=self.views if System.KIM2018 in systems else (),
+            views=tuple(m for m in self.views if view_system(m.card) in systems),
             rois=tuple(m for m in self.rois if m.card.system in systems),
             features=self.features if System.WANG2016 in systems else (),
             detector=None,

@@ -12,6 +12,7 @@ from cadnode.domain import ExamResult, Finding, System
 from cadnode.errors import ModelError, NotProcessable
 from cadnode.exam.exam import Exam, Mammogram
 from cadnode.imaging import pixels
+from cadnode.models.view import view_system
 from cadnode.reading.assessment import Assessor
 from cadnode.reading.exam import failed_on_exam, models_used
 from cadnode.reading.readers import Choices, Readers
@@ -31,18 +32,19 @@ def reread_exam(
 ) -> ExamResult:
     """The finished reading, with the scores of the systems in `only` computed by `readers`.
 
-    `kim2018` scores whole views, and so the breasts and the exam; its assessments of regions stay.
-    The other systems assess each region of the finished reading. There are no maps. `models` are
-    those that took part in this.
+    View models (`kim2018`) score whole views, and so the breasts and the exam; their assessments of
+    regions stay. The other systems assess each region of the finished reading. There are no maps.
+    `models` are those that took part in this.
     """
     choices = choices or Choices()
     chosen = readers.of(only)
     result, scored = finished, list[ScoredView]()
-    if System.KIM2018 in only:
+    of_views = {view_system(model.card) for model in chosen.views}
+    if of_views or System.KIM2018 in only:
         scored = _scored(exam, chosen, load)
         result = _with_scores(result, scored)
     assessor = Assessor(chosen, flips=choices.flips)
-    if of_regions := set(only) - {System.KIM2018}:
+    if of_regions := set(only) - of_views - {System.KIM2018}:
         result = replace(result, findings=_assessed(exam, result, assessor, of_regions, load))
     return replace(
         result,

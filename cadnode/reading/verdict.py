@@ -26,8 +26,10 @@ class ScoredView:
         )
 
     @property
-    def heat_map(self) -> HeatMap:
-        """The model's map of the view: the DIB."""
+    def heat_map(self) -> HeatMap | None:
+        """The model's map of the view, as the DIB is; None where the model makes none."""
+        if self.reading.cancer_map is None:
+            return None
         return HeatMap(
             self.mammogram.sop_instance_uid,
             self.reading.cancer_map,

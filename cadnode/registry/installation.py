@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from cadnode.errors import ModelError, SignatureError, SignatureProblem
 from cadnode.files import sync_folder, write_whole
@@ -20,6 +21,9 @@ from cadnode.registry.catalogue import Catalogue, Entry, ModelOrigin, open_store
 from cadnode.registry.history import NO_GROUNDS, ChangeAuthor, Grounds
 from cadnode.registry.numbering import AS_IT_IS, Numbering, numbered
 from cadnode.registry.trust import SIGNED_CARD, Signed, Trust
+
+IsNew = Literal["activate", "stay_off", "by_name"]
+"""Whether what is added becomes active: always, never, or where its name is new."""
 
 Examine = Callable[[Path], ModelCard]
 """Gives the card of a folder whose model works; raises ModelError (`examination.examine`)."""
@@ -78,13 +82,14 @@ def add(
     activate: bool = False,
     dry_run: bool = False,
     numbering: Numbering = AS_IT_IS,
+    starts_off: bool = False,
 ) -> tuple[Added, ...]:
     """Put the models of a folder or a zip file into the own store, when all of them work.
 
-    A name that is new is active from then on. Of an existing name, the version that
-    was active stays active, also when the new one is newer, unless `activate` is given. `numbering`
-    states what becomes of a version that another model has. Signatures are checked before anything
-    else is read.
+    A name that is new is active from then on, unless `starts_off`. Of an existing name, the version
+    that was active stays active, also when the new one is newer, unless `activate` is given.
+    `numbering` states what becomes of a version that another model has. Signatures are checked
+    before anything else is read.
 
     Raises
     ------
@@ -102,13 +107,14 @@ def add(
                 by_whom.check_model(found.root, folder, cards[folder])
         _refuse_twins(list(cards.values()))
         order = sorted(cards, key=lambda f: (cards[f].name, store.version_key(cards[f].version)))
+        is_new: IsNew = "activate" if activate else "stay_off" if starts_off else "by_name"
         given = [cards[f] for f in order]
         by_whom_each = [signed[f] for f in order]
         if dry_run:
-            planned = _planned(given, stores.catalogue(), numbering, activate=activate)
+            planned = _planned(given, stores.catalogue(), numbering, is_new=is_new)
             return _with_signatures(planned, by_whom_each)
         with history.changing(stores.own):
-            planned = _planned(given, stores.catalogue(), numbering, activate=activate)
+            planned = _planned(given, stores.catalogue(), numbering, is_new=is_new)
             planned = _with_signatures(planned, by_whom_each)
             for folder, added in zip(order, planned, strict=True):
                 _add_one(folder, added, stores, by)
@@ -227,7 +233,7 @@ def _record(
 
 
 def _planned(
-    cards: Sequence[ModelCard], catalogue: Catalogue, numbering: Numbering, *, activate: bool
+    cards: Sequence[ModelCard], catalogue: Catalogue, numbering: Numbering, *, is_new: IsNew
 ) -> tuple[Added, ...]:
     """The outcome of adding the models, in this order.
 
@@ -239,8 +245,10 @@ def _planned(
     planned: dict[str, list[Added]] = {}
     for card, given in zip(numbered(cards, catalogue, numbering), cards, strict=True):
         there = _place_of(card, catalogue)
-        is_new = activate or not catalogue.versions(card.name)
-        active = card.version if is_new else catalogue.active_version(card.name)
+        first = is_new == "by_name" and not catalogue.versions(card.name)
+        active = (
+            card.version if first or is_new == "activate" else catalogue.active_version(card.name)
+        )
         planned.setdefault(card.name, []).append(Added(card, there, active, given.version))
     return tuple(
         replace(added, active=of_name[-1].active)
@@ -276,7 +284,7 @@ def _add_one(source: Path, added: Added, stores: Stores, by: ChangeAuthor) -> No
     catalogue = stores.catalogue()
     before = catalogue.active_version(name)
     why = Grounds(added.renumbered) if added.there is None else NO_GROUNDS
-    if added.active != version and catalogue.versions(name):
+    if added.active != version and (catalogue.versions(name) or added.active is None):
         _record(stores.own, name, "keep", before, before, by, why, always=bool(why.reason))
     if added.there != ModelOrigin.PACKAGED:
         _place(source, added.card, stores.own, added.signed)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from cadnode.domain import ExamResult, ModelUse, System
+from cadnode.domain import ExamResult, ModelUse, System, in_order
 
 FILE: Final = "shadow.json"
 SCHEMA: Final = 2
@@ -40,9 +40,9 @@ class Failure(StrEnum):
 class Pair:
     """One score of both, by one system: of the exam, or of a breast (`R`, `L`).
 
-    `kim2018` scores exams and breasts; of the other systems the exam's score is the highest
-    probability among its regions. A score is None where that side gave none. `called` states
-    whether it reached its own operating point; None where that is unknown.
+    Systems that score views score exams and breasts; of the other systems the exam's score is the
+    highest probability among its regions. A score is None where that side gave none. `called`
+    states whether it reached its own operating point; None where that is unknown.
     """
 
     system: System
@@ -54,15 +54,26 @@ class Pair:
 
 
 def pairs(active: ExamResult, shadow: ExamResult, systems: Collection[System]) -> tuple[Pair, ...]:
-    """Of each system the exam, for `kim2018` then right and left breast, as both score them."""
+    """Of each system the exam, of one that scores views then right and left breast, as both do.
+
+    A shadow that scores views is compared with what scored them for the report, whose system may be
+    another: the pair names the shadow's.
+    """
     found: list[Pair] = []
-    for system in System:
-        if system in systems:
-            of_breasts = system is System.KIM2018
-            found += (
-                _of_breasts(active, shadow) if of_breasts else [_of_regions(system, active, shadow)]
-            )
+    of_views = _scored_views(shadow) | {System.KIM2018}
+    for system in in_order(systems):
+        found += (
+            _of_breasts(system, active, shadow)
+            if system in of_views
+            else [_of_regions(system, active, shadow)]
+        )
     return tuple(found)
+
+
+def _scored_views(result: ExamResult) -> set[System | None]:
+    """The systems of the models that scored views."""
+    names = {view.algorithm for view in result.views}
+    return {model.system for model in result.models if model.name in names}
 
 
 def document(
@@ -127,22 +138,27 @@ def agreement(exams: Iterable[Pair]) -> dict[str, int]:
     return dict(counts)
 
 
-def _of_breasts(active: ExamResult, shadow: ExamResult) -> list[Pair]:
+def _of_breasts(system: System, active: ExamResult, shadow: ExamResult) -> list[Pair]:
     sides = sorted({b.laterality for r in (active, shadow) for b in r.breasts}, reverse=True)
-    rows = [_pair(EXAM, active, shadow, active.exam_score, shadow.exam_score)]
+    rows = [_pair(system, EXAM, active, shadow, active.exam_score, shadow.exam_score)]
     for side in sides:
         one, other = (
             next((b.score for b in r.breasts if b.laterality == side), None)
             for r in (active, shadow)
         )
-        rows.append(_pair(side.value, active, shadow, one, other))
+        rows.append(_pair(system, side.value, active, shadow, one, other))
     return rows
 
 
 def _pair(
-    what: str, active: ExamResult, shadow: ExamResult, one: float | None, other: float | None
+    system: System,
+    what: str,
+    active: ExamResult,
+    shadow: ExamResult,
+    one: float | None,
+    other: float | None,
 ) -> Pair:
-    return Pair(System.KIM2018, what, one, other, _called(active, one), _called(shadow, other))
+    return Pair(system, what, one, other, _called(active, one), _called(shadow, other))
 
 
 def _called(result: ExamResult, score: float | None) -> bool | None:

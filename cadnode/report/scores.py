@@ -20,6 +20,7 @@ from cadnode.domain import (
     System,
     SystemStatus,
     TrainingMaterial,
+    in_order,
 )
 from cadnode.phrases import N_, phrase
 from cadnode.report import codes
@@ -126,7 +127,9 @@ def system_of(result: ExamResult, algorithm: str) -> System | None:
     if model is not None and model.system is not None:
         return model.system
     by_status = [s.system for s in result.systems if algorithm in s.models]
-    by_name = [system for system in System if system.value == algorithm]
+    assessed = (a.system for f in result.findings for a in f.assessments)
+    known = in_order((*System, *(s.system for s in result.systems), *assessed))
+    by_name = [system for system in known if system.value == algorithm]
     return next(iter([*by_status, *by_name]), None)
 
 

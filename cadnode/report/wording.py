@@ -33,8 +33,15 @@ METHODS: Final = {
     System.WANG2016: N_("stacked autoencoder on measured features, regions"),
 }
 
+BROUGHT: Final = N_("network of another maker, brought as ONNX")
+
 SIDES: Final = {Laterality.RIGHT: "right", Laterality.LEFT: "left"}
 _COMMAND: Final = re.compile(r"`|\bcadnode (models|train)\b")
+
+
+def method_of(system: System) -> str:
+    """What a system is, in words; of a network that a site brought, that it is one."""
+    return METHODS.get(system, BROUGHT)
 
 
 def listed(names: Iterable[str]) -> str:

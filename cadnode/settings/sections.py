@@ -307,7 +307,9 @@ class ReadingSection(Section):
     counts: tuple[System, ...] = Field(
         tuple(System),
         min_length=1,
-        description="whose probability is the finding's: the first of these that assessed it",
+        description="whose probability is the finding's: the first of these that assessed it; "
+        "where several read whole views, the first of these scores them. An imported network's "
+        "system may be among them",
     )
     operating_point: str = Field(
         YOUDEN,

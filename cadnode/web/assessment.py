@@ -16,16 +16,17 @@ from cadnode.domain import (
     System,
     ViewPosition,
     ViewScore,
+    in_order,
 )
 from cadnode.log import hashed
 from cadnode.phrases import N_
 from cadnode.report.scores import phantom_systems, system_of, why_not_assessed
 from cadnode.report.wording import (
     KIND_NAMES,
-    METHODS,
     assessment_by,
     counting,
     descriptors,
+    method_of,
     origin,
 )
 from cadnode.web.caller import Caller
@@ -124,7 +125,7 @@ def table(
         "columns": [
             {
                 "name": system.value,
-                "method": METHODS[system],
+                "method": method_of(system),
                 "is_phantom": system.value in phantom_systems(result),
             }
             for system in systems
@@ -140,7 +141,7 @@ def _systems(result: ExamResult) -> list[System]:
     known = {s.system for s in result.systems}
     known |= {a.system for f in result.findings for a in f.assessments}
     known |= {s for v in result.views if (s := system_of(result, v.algorithm)) is not None}
-    return [system for system in System if system in known]
+    return list(in_order(known))
 
 
 def _rows(

@@ -69,7 +69,11 @@ def routes(node: Node, templates: Templates) -> APIRouter:
         if shown is None:
             return desk.not_yet(request)
         return templates.page(
-            "models.html.jinja", caller_of(request), shown=shown, systems=SYSTEMS, draw=FIGURES
+            "models.html.jinja",
+            caller_of(request),
+            shown=shown,
+            systems=_systems(shown),
+            draw=FIGURES,
         )
 
     @router.get("/models/{system}", include_in_schema=False)
@@ -173,15 +177,15 @@ class _Desk:
         judged: tuple[ModelOrder, ModelDone] | None = None, has_changed: bool = False,
     ) -> Response:  # fmt: skip
         """A system's page; with what is to be confirmed, or what the rule says, or what failed."""
-        if system not in SYSTEMS:
-            return self._page_of_error(
-                request, 404, N_("there is no such system"), N_("see all models")
-            )
         is_answer = bool(wrong) or judged is not None  # of an order: shown once, whatever it takes
         try:
             shown = await self.look() if is_answer else await self.known()
         except (ModelRefused, Unavailable) as error:
             return self.not_shown(request, error)
+        if system not in (SYSTEMS if shown is None else _systems(shown)):
+            return self._page_of_error(
+                request, 404, N_("there is no such system"), N_("see all models")
+            )
         if shown is None:
             return self.not_yet(request)
         caller, models = caller_of(request), shown.of_system(system)
@@ -218,6 +222,13 @@ class _Desk:
     def _page_of_error(self, request: Request, status: int, error: str, hint: str) -> Response:
         values = {"error": error, "hint": hint}
         return self._templates.page("not_shown.html.jinja", caller_of(request), status, **values)
+
+
+def _systems(shown: ModelsShown) -> tuple[str, ...]:
+    """The four, those of networks that were brought, and what all share."""
+    named = {*(one.system for one in shown.systems), *(one.system for one in shown.models)}
+    brought = named - {*SYSTEMS, ""}
+    return (*SYSTEMS[:-1], *sorted(brought), SHARED)
 
 
 def _can_go_back(name: str, shown: ModelsShown) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from cadnode.domain import System
 from cadnode.errors import ModelError
 from cadnode.models import loading, store
-from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard, Scenario
+from cadnode.models.card import FeatureCard, ModelCard, RegionCard, Scenario, ViewCard
 from cadnode.models.roi import RoiModel
 from cadnode_training.data import sources
 from cadnode_training.data.read_cache import ReadCache
@@ -166,9 +166,9 @@ def _extras(
     cache: ReadCache | None,
 ) -> Extras:
     first = cases.scorers[0].spec
-    if isinstance(card, DibMgCard):
+    if isinstance(card, ViewCard):
         return Extras(gallery=pictures.of_views(folders[0], data, cases, first), legend=_MAP)
-    if isinstance(card, CnnCard):
+    if isinstance(card, RegionCard):
         return _of_rois(folders, data, cases)
     assert isinstance(card, FeatureCard)  # `with_rivals` takes no other
     if not feature_data.is_real(data):

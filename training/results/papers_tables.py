@@ -54,6 +54,8 @@ def published_rows(system: System, scenario: Scenario | None = None) -> Mapping[
         if scenario is None:
             raise DataError("Wang's table is one of three: calcifications, masses or both")
         return WANG_ROWS[scenario]
+    if system.is_brought:
+        return {}
     return {part: row for (fact, part), row in KIM_ROWS.items() if not fact}
 
 

@@ -130,9 +130,10 @@ def _with_map(models: Sequence[RoiModel], rois: Sequence[Roi], lesion: Box | Non
     maps = []
     for model, roi in zip(models, rois, strict=True):
         (reading,) = model.read([roi])
-        assert reading.cam is not None
+        if reading.cam is None:  # a network that a site brought may have no map
+            continue
         maps.append(cv2.resize(reading.cam, (_CELLS, _CELLS), interpolation=cv2.INTER_LINEAR))
-    heat = np.asarray(np.mean(maps, axis=0), np.float32)
+    heat = np.asarray(np.mean(maps, axis=0), np.float32) if maps else None
     return CasePicture(rois[0].image[0], heat, lesion=lesion)
 
 

@@ -13,7 +13,15 @@ import numpy as np
 from cadnode.domain import Acquisition, System
 from cadnode.errors import DataError, ModelError, SettingsError
 from cadnode.models import loading, store
-from cadnode.models.card import CnnCard, DibMgCard, FeatureCard, ModelCard
+from cadnode.models.card import (
+    CnnCard,
+    DibMgCard,
+    FeatureCard,
+    ModelCard,
+    OnnxRegionCard,
+    OnnxViewCard,
+    RegionCard,
+)
 from cadnode.models.ensemble import operating_point
 from cadnode.models.feature import FeatureModel
 from cadnode.models.roi import RoiModel
@@ -66,11 +74,14 @@ def score(folders: Sequence[Path], data: str, cache: ReadCache | None = None) ->
         Models of different kinds, or that read other data; no woman is left whom no model has seen.
     """
     cards = [store.read_card(folder) for folder in folders]
-    if len({card.kind for card in cards}) > 1:
+    reads = {_reads(card) for card in cards}
+    if len(reads) > 1:
         raise SettingsError("only models of one kind can be compared: views, ROIs or features")
     readers: Mapping[type, Callable[[Sequence[Path], str, ReadCache | None], Scored]] = {
         DibMgCard: of_views,
+        OnnxViewCard: of_views,
         CnnCard: of_rois,
+        OnnxRegionCard: of_rois,
         FeatureCard: of_features,
     }
     reader = readers.get(type(cards[0]))
@@ -79,10 +90,17 @@ def score(folders: Sequence[Path], data: str, cache: ReadCache | None = None) ->
     return reader(folders, data, cache)
 
 
+def _reads(card: ModelCard) -> str:
+    """What a model reads: `views` and `regions` whichever maker it has, else its kind."""
+    if isinstance(card, DibMgCard | OnnxViewCard):
+        return "views"
+    return "regions" if isinstance(card, CnnCard | OnnxRegionCard) else card.kind
+
+
 def with_rivals(folders: Sequence[Path], data: str, cache: ReadCache | None = None) -> Scored:
     """As `score`, with what the papers set beside: the CNNs' mean; SVM, KNN and LDA."""
     cards = {type(store.read_card(folder)) for folder in folders}
-    if cards == {CnnCard}:
+    if all(issubclass(c, CnnCard | OnnxRegionCard) for c in cards):
         return of_rois(folders, data, cache, together=True)
     if cards == {FeatureCard}:
         return of_features(folders, data, cache, beside=True)
@@ -289,7 +307,7 @@ def _scorer(card: ModelCard, sha256: str) -> Scorer:
     return Scorer(card.name, card.version, sha256, cutoffs(card.curve), calibrated=True)
 
 
-def _mean_of(members: Sequence[CnnCard]) -> Scorer:
+def _mean_of(members: Sequence[RegionCard]) -> Scorer:
     """The ensemble of networks; its members have rows of their own."""
     points = {choice: operating_point(members, choice) for choice in CHOICES}
     chosen = tuple(Cutoff(choice, p.threshold, p.chosen) for choice, p in points.items())

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from cadnode.domain import (
+    SYSTEM_NAME,
     CalcificationType,
     Correspondence,
     Distribution,
@@ -39,7 +40,6 @@ def test_the_schema_is_a_schema_and_knows_every_reason() -> None:
         ("finding.properties.kind.enum", FindingKind),
         ("cluster.properties.distribution.enum", Distribution),
         ("cluster.properties.type.enum", CalcificationType),
-        ("system_name.enum", System),
     ],
 )
 def test_the_schema_knows_every_word_of_the_domain(path: str, words: type[StrEnum]) -> None:
@@ -48,6 +48,12 @@ def test_the_schema_knows_every_word_of_the_domain(path: str, words: type[StrEnu
         known = known[key]
 
     assert known == [word.value for word in words]
+
+
+def test_the_schema_takes_the_names_that_systems_may_have() -> None:
+    known = SCHEMA["$defs"]["system_name"]
+    assert known["pattern"] == f"^{SYSTEM_NAME}$"
+    assert all(system.value in known["description"] for system in System)
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)

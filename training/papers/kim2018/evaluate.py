@@ -22,7 +22,7 @@ from cadnode.domain import Acquisition
 from cadnode.errors import ModelError, SettingsError
 from cadnode.models import store
 from cadnode.models.breast import BreastScoring
-from cadnode.models.card import DibMgCard
+from cadnode.models.card import DibMgCard, ViewCard
 from cadnode.models.device import choose_device
 from cadnode.models.loading import load_view_model
 from cadnode.models.view import ViewModel
@@ -105,7 +105,7 @@ def run(
 
 
 def numbers(
-    acquisition: Acquisition, scored: Sequence[tuple[ViewRecord, float]], card: DibMgCard
+    acquisition: Acquisition, scored: Sequence[tuple[ViewRecord, float]], card: ViewCard
 ) -> dict[str, Any]:
     """AUCs of the contrast, its strata and its baselines, from views' log-odds.
 
