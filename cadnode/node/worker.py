@@ -46,9 +46,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool, slot: str = "work
         _work(settings, pulse, counts, supervised=supervised, slot=slot)
 
 
-def _work(
-    settings: Settings, pulse: Pulse, counts: Counts, *, supervised: bool, slot: str
-) -> None:
+def _work(settings: Settings, pulse: Pulse, counts: Counts, *, supervised: bool, slot: str) -> None:
     casualties = Casualties(settings.storage.folder, slot)
     if not supervised:  # nobody else notes how the last one ended
         casualties.note_leftover()
