@@ -80,8 +80,8 @@ class NodeCollector(Collector):
             elif metric in values:
                 yield _family(metric, values[metric])
 
-    def _is_up(self, role: str, pid: int) -> bool:
-        return role_status.look(self._storage, role).pid == pid
+    def _is_up(self, slot: str, pid: int) -> bool:
+        return role_status.look_at(self._storage, slot).pid == pid
 
     def _looked(self) -> Iterator[Found]:
         yield table.BUILD, (__version__,), 1.0
@@ -96,12 +96,14 @@ class NodeCollector(Collector):
         yield from self._disk()
 
     def _roles(self) -> Iterator[Found]:
-        for role in ROLES:
-            pid = role_status.look(self._storage, role).pid
+        for slot in (slot for role in ROLES for slot in role_status.slots(self._storage, role)):
+            presence = role_status.look_at(self._storage, slot)
+            if not presence.is_here:  # the number is another process's on this machine
+                continue
             with suppress(OSError, ValueError, IndexError):
-                cpu_s, resident = of_process(pid)
-                yield table.ROLE_CPU, (role,), cpu_s
-                yield table.ROLE_MEMORY, (role,), resident
+                cpu_s, resident = of_process(presence.pid)
+                yield table.ROLE_CPU, (slot,), cpu_s
+                yield table.ROLE_MEMORY, (slot,), resident
 
     def _studies(self) -> Iterator[Found]:
         """None while the list cannot be read: 0 would be a lie."""
@@ -164,13 +166,17 @@ def of_process(pid: int) -> tuple[float, int]:
 def _counted(
     published: Mapping[str, PublishedCounts], is_up: Callable[[str, int], bool]
 ) -> Iterator[Found]:
-    """Counters of all roles; gauges of those that run."""
-    for role, one in published.items():
+    """Counters of all roles; gauges of those that run, where several have one, the first's."""
+    gauges: set[tuple[str, tuple[str, ...]]] = set()
+    for slot, one in published.items():
         for sample in one.samples:
             metric = _BY_NAME.get(sample.name)
             if metric is None or len(sample.labels) != len(metric.labels):
                 continue
-            if metric.kind is MetricKind.COUNTER or is_up(role, one.pid):
+            if metric.kind is MetricKind.COUNTER:
+                yield metric, sample.labels, sample.value
+            elif (sample.name, sample.labels) not in gauges and is_up(slot, one.pid):
+                gauges.add((sample.name, sample.labels))
                 yield metric, sample.labels, sample.value
 
 
@@ -182,7 +188,9 @@ def _histograms(
         for held in one.histograms:
             metric = _BY_NAME.get(held.name)
             if metric is not None and len(held.counts) == len(metric.buckets) + 1:
-                found.setdefault(held.name, {})[held.labels] = held  # only one role has it
+                series = found.setdefault(held.name, {})
+                before = series.get(held.labels)  # of another worker
+                series[held.labels] = held if before is None else before.plus(held)
     return found
 
 

@@ -40,6 +40,7 @@ class Presence:
     `is_restarting`: it died a short while ago, once or again and again. `hung` is why the
     supervisor ended it then, "" when it died by itself. `hangs` is why it does not go on now, and
     `waits_for` what it waits for, both in words. `works`: it says itself that it does its work.
+    `is_here`: as far as is known, its process runs on this machine.
     """
 
     is_up: bool
@@ -51,6 +52,7 @@ class Presence:
     hangs: str = ""
     waits_for: str = ""
     works: bool = False
+    is_here: bool = True
 
 
 class RoleTaken(SettingsError):
@@ -122,22 +124,33 @@ def note_death(storage: Path, role: str, exit_code: int, hung: str = "") -> None
 
 def look(storage: Path, role: str) -> Presence:
     """How the role is now; where it stands in several slots, the first that is up."""
-    first = _look(storage, role)
-    if first.is_up:
-        return first
-    further = sorted((storage / "roles").glob(f"{role}-*.lock"))
-    others = (_look(storage, path.stem) for path in further)
-    return next((other for other in others if other.is_up), first)
+    found = (look_at(storage, slot) for slot in slots(storage, role))
+    first = next(found)
+    return first if first.is_up else next((other for other in found if other.is_up), first)
 
 
-def _look(storage: Path, role: str) -> Presence:
+def slots(storage: Path, role: str) -> list[str]:
+    """The role's slots in which a process has stood: `role` itself, then the others by number."""
+    names = (path.stem for path in (storage / "roles").glob(f"{role}-*.lock"))
+    numbers = (name.removeprefix(f"{role}-") for name in names)
+    return [role, *(f"{role}-{n}" for n in sorted(int(n) for n in numbers if n.isdecimal()))]
+
+
+def look_at(storage: Path, role: str) -> Presence:
+    """How the role is now in exactly this slot."""
     folder = storage / "roles"
     is_up = is_locked(folder / f"{role}.lock", when_missing=False)
     beat = _beat(storage, role) if is_up else None
     pid = (beat.pid if beat else int(_text(folder / f"{role}.pid") or 0)) if is_up else 0
     now = Presence(is_up, pid)
     if beat is not None:
-        now = replace(now, hangs=_hangs(beat), waits_for=beat.waits_for, works=_works(beat))
+        now = replace(
+            now,
+            hangs=_hangs(beat),
+            waits_for=beat.waits_for,
+            works=_works(beat),
+            is_here=beat.boot in ("", heartbeat.boot()),
+        )
     died = _read(folder / f"{role}.died")
     if not died or (is_up and time.time() - died["at"] > SETTLED_S):
         return now

@@ -1,6 +1,7 @@
 """What a role counts, and keeps over its ends: `metrics/` in the storage folder.
 
-    STORAGE/metrics/<role>.json   its counters and histograms, and gauges of this moment
+    STORAGE/metrics/<role>.json   its counters and histograms, and gauges of this moment; of several
+                                  workers each by its slot (`node.role_status`)
 
 A role counts in memory, writes what has changed once a second, and begins with what the one before
 it wrote. Only what is written is shown: nothing that was shown is ever taken back by a `kill -9`,
@@ -55,6 +56,11 @@ class CountedBuckets(BaseModel):
     labels: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
     total: Value = 0.0
+
+    def plus(self, other: "CountedBuckets") -> "CountedBuckets":
+        """The same series with what another process counted of it, in the same buckets."""
+        counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
+        return self.model_copy(update={"counts": counts, "total": self.total + other.total})
 
 
 class PublishedCounts(BaseModel):
@@ -184,8 +190,13 @@ def read(file: Path) -> PublishedCounts:
 
 
 def of_roles(storage: Path, roles: Iterable[str]) -> dict[str, PublishedCounts]:
-    """What the supervisor and each role have written."""
-    return {role: read(_path(storage, role)) for role in (NODE, *roles)}
+    """What the supervisor and each role have written; a role's further slots by their names."""
+    names = [NODE, *roles]
+    for file in sorted((storage / FOLDER).glob("*-*.json")):
+        role, _, number = file.stem.rpartition("-")
+        if role in names and number.isdecimal():
+            names.append(file.stem)
+    return {name: read(_path(storage, name)) for name in names}
 
 
 def _path(storage: Path, role: str) -> Path:

@@ -130,7 +130,9 @@ SCORE: Final = NodeMetric(
 )  # fmt: skip
 GPU_USED: Final = NodeMetric(
     "cadnode_gpu_memory_used_bytes", _G,
-    "Memory of a GPU that is in use, by any process; absent where none reads", ("gpu",),
+    "Memory of a GPU that is in use, by any process, as the first worker sees it; absent where "
+    "none reads",
+    ("gpu",),
 )  # fmt: skip
 GPU_TOTAL: Final = NodeMetric("cadnode_gpu_memory_size_bytes", _G, "Memory of that GPU", ("gpu",))
 
@@ -144,10 +146,13 @@ ROLE_UP: Final = NodeMetric(
     "1 where the role does its work; 0 while it is down, starting, waiting or hanging", ("role",),
 )  # fmt: skip
 ROLE_CPU: Final = NodeMetric(
-    "cadnode_role_cpu_seconds_total", _C, "Processor time of the role's process", ("role",)
-)
+    "cadnode_role_cpu_seconds_total", _C,
+    "Processor time of the role's process, where it runs on this machine; further workers are "
+    "`worker-2` and so on",
+    ("role",),
+)  # fmt: skip
 ROLE_MEMORY: Final = NodeMetric(
-    "cadnode_role_resident_memory_bytes", _G, "Memory that the role's process holds", ("role",)
+    "cadnode_role_resident_memory_bytes", _G, "Memory that this process holds", ("role",)
 )
 READY: Final = NodeMetric(
     "cadnode_ready", _G, "1 where a check of `GET /readyz` passes, else 0", ("check",)

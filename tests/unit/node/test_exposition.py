@@ -133,6 +133,37 @@ def test_a_gauge_of_a_process_that_is_gone_is_not_shown(storage: Path) -> None:
     assert ("cadnode_gpu_memory_used_bytes", "cuda") not in samples(exposed(storage))
 
 
+def test_several_workers_are_counted_together_and_each_process_is_shown(storage: Path) -> None:
+    with ExitStack() as beside:
+        # The third is of another machine, where its number is another process's.
+        for slot in [f"worker-{number}" for number in range(2, 12)]:
+            taken = role_status.present(storage, "worker", beside=True)
+            assert beside.enter_context(taken) == slot
+            boot = "another" if slot == "worker-3" else heartbeat.boot()
+            beat = Beat(os.getpid(), time.monotonic(), heartbeat.WORKING, boot=boot)
+            heartbeat.file_of(storage, slot).write(heartbeat.encoded(beat))
+        for slot, pid in (("worker", 1), ("worker-2", os.getpid()), ("worker-11", os.getpid())):
+            counts = Counts.of(storage, slot, pid)
+            counts.add(table.STUDIES, "read", by=2)
+            counts.observe(table.READING, 4.0)
+            counts.set(table.GPU_USED, 5e9, "cuda")
+            counts.write()
+        (storage / "metrics" / "worker-x.json").write_bytes(b"{}")
+        found = samples(exposed(storage))
+        assert role_status.slots(storage, "worker")[-2:] == ["worker-10", "worker-11"]
+        assert not role_status.look_at(storage, "worker-3").is_here
+    assert found["cadnode_studies_total", "read"] == 6
+    assert found["cadnode_reading_seconds_bucket", "5.0"] == 3
+    assert found[("cadnode_reading_seconds_sum",)] == 12
+    assert found["cadnode_gpu_memory_used_bytes", "cuda"] == 5e9  # one GPU, that both look at
+    assert found["cadnode_role_cpu_seconds_total", "worker-2"] > 0
+    assert found["cadnode_role_resident_memory_bytes", "worker-11"] > 10e6
+    assert ("cadnode_role_cpu_seconds_total", "worker-3") not in found
+    ended = samples(exposed(storage))
+    assert ended["cadnode_studies_total", "read"] == 6
+    assert ("cadnode_role_cpu_seconds_total", "worker-2") not in ended
+
+
 def test_the_node_is_shown_as_it_is(storage: Path) -> None:
     studies = StudyTable(storage)
     looks = [row("a" * 16, State.DONE), row("b" * 16, State.DONE), row("c" * 16, State.READING)]
