@@ -119,13 +119,18 @@ class LeaseTable:
             )
             return gone.rowcount == 1
 
-    def release(self, executor: str) -> None:
-        """Give a lease back."""
+    def release(self, executor: str) -> bool:
+        """Whether the lease was given back now: not while a job is the executor's that may run."""
         with self._engine.begin() as connection:
-            connection.execute(
-                text("DELETE FROM cadnode_workers WHERE executor = :executor"),
+            gone = connection.execute(
+                text(
+                    "DELETE FROM cadnode_workers WHERE executor = :executor AND NOT EXISTS ("
+                    "SELECT 1 FROM dbos.workflow_status "
+                    "WHERE executor_id = :executor AND status = 'PENDING')"
+                ),
                 {"executor": executor},
             )
+            return gone.rowcount == 1
 
     def close(self) -> None:
         """Close the connections."""

@@ -5,6 +5,8 @@
 | a worker dies, or its machine           | its lease stands still; after `SILENT_S` another      |
 |                                         | worker ends it, and has its jobs run                  |
 | it is started again before              | its earlier life's lease ends, its jobs run at once   |
+| it is stopped                           | its lease ends, or where a job runs on, stands still  |
+|                                         | once the process has ended                            |
 | it hangs (`node.heartbeat`)             | it does not prolong its lease: as if it had died      |
 | it was paused, and goes on              | its lease is another's: it ends itself before it      |
 |                                         | writes or sends anything                              |
@@ -22,6 +24,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from dbos import DBOS
@@ -40,7 +43,7 @@ from cadnode.settings import Settings
 EVERY_S: Final = 2.0
 SILENT_S: Final = 30.0
 CONFIRMED_S: Final = 10.0  # for so long after it was prolonged, a lease is certainly held
-CONFIRM_WITHIN_S: Final = 20.0
+_ROUND_WITHIN_S: Final = 20.0  # a round of the lease's thread, by the limits of its connection
 EXIT_CODE: Final = 75  # EX_TEMPFAIL: to be started again
 WITHOUT_LEASE: Final = "worker"  # the executor of a single worker, and of versions without leases
 
@@ -127,35 +130,44 @@ class WorkerLease:
         """From now on have jobs run that a worker left: the jobs run in this process."""
         self._takes_over.set()
 
-    def confirm(self) -> None:
+    def confirm(self, within_s: float = float("inf")) -> None:
         """Return when the lease is held for certain; ends the process when it is not.
 
         Raises
         ------
         LeaseUnconfirmed
-            The database did not answer in time.
+            The database did not answer within that time, or until this worker stopped.
         """
-        deadline = time.monotonic() + CONFIRM_WITHIN_S
+        deadline = time.monotonic() + within_s
         while _now() - self._held_at > CONFIRMED_S:
             try:
                 self._prolong()
             except SQLAlchemyError as error:
-                if time.monotonic() > deadline:
+                if self._stopping.is_set() or time.monotonic() > deadline:
                     raise LeaseUnconfirmed(type(error).__name__) from None
                 time.sleep(0.5)
 
     def release(self) -> None:
-        """Give the lease back: no step runs any more that may write."""
+        """Give the lease back; while a job of this process runs on, it is held until its end."""
         self._stopping.set()
-        self._is_released = True
-        if self._thread is not None:
-            self._thread.join(CONFIRM_WITHIN_S)
+        if self._thread is None:  # never taken
+            return
+        self._thread.join(_ROUND_WITHIN_S)
         try:
-            self._table.release(self.executor)
-        except SQLAlchemyError:
-            log.warning("lease_not_released", role="worker")  # another worker ends it
-        self._held_at = float("-inf")
-        self._table.close()
+            self._is_released = self._table.release(self.executor)
+        except SQLAlchemyError as error:
+            log.warning("lease_not_released", role="worker", error=error)
+        if self._is_released:
+            self._held_at = float("-inf")
+            self._table.close()
+        else:
+            threading.Thread(target=self._hold, name="lease-held", daemon=True).start()
+
+    def _hold(self) -> None:
+        while True:
+            with suppress(SQLAlchemyError):
+                self._prolong()
+            time.sleep(EVERY_S)
 
     def _run(self) -> None:
         while not self._stopping.wait(EVERY_S):
@@ -224,7 +236,7 @@ class NoLease:
     def take_over(self) -> None:
         """There is nobody to take over from."""
 
-    def confirm(self) -> None:
+    def confirm(self, within_s: float = float("inf")) -> None:
         """It is certain."""
 
     def release(self) -> None:

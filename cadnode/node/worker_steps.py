@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from cadnode.audit.actors import this_node
 from cadnode.audit.event import Action, Event, EventOutcome
@@ -62,6 +62,7 @@ from cadnode.receive.way_log import Passed, WayEntry, WayLog
 from cadnode.settings import Settings
 
 T = TypeVar("T")
+_CONFIRM_WITHIN_S: Final = 20.0  # a reading that waits for longer would be taken for one that hangs
 
 log = get_logger("worker")
 
@@ -76,7 +77,7 @@ class WorkerSteps:
         models: ActiveModels,
         pulse: Pulse | None = None,
         casualties: Casualties | None = None,
-        confirm: Callable[[], None] = lambda: None,
+        confirm: Callable[..., None] = lambda *_: None,
         counts: Counts | None = None,
     ) -> None:
         self._confirm = confirm
@@ -300,8 +301,8 @@ class WorkerSteps:
                 load=self._images.load,
                 on_progress=before_a_view,
             )
-            self._confirm()  # seconds have passed
             read_s = time.monotonic() - began
+            self._confirm(_CONFIRM_WITHIN_S)
             results.keep_reading(folder, result, read_s)
             count_exam(self._counts, exam, result, read_s)
             log.info(

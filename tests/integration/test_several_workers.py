@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from cadnode.node import workflow
 from cadnode.node.check import CheckVerdict
 from cadnode.node.job_database import client_of
 from cadnode.node.jobs import JobLookup
-from cadnode.node.lease_table import LeaseTable
+from cadnode.node.lease_table import Holder, LeaseTable
 from cadnode.node.poison import Casualties, Cause
 from cadnode.node.worker_checks import worker_checks
 from cadnode.node.worker_lease import EXIT_CODE, SILENT_S
@@ -122,6 +123,24 @@ def test_what_a_killed_and_a_paused_worker_had_in_hand_is_done_once_by_a_third(c
     assert causes == [Cause.KILLED, Cause.KILLED]  # what was in hand is weighed by who takes over
     assert crew.leases() == ["worker-3"]
     assert SILENT_S < 60.0 / 1.5  # the node's own: taken over within a minute
+
+
+def test_a_lease_is_not_given_back_while_a_job_of_its_worker_runs(crew: Crew) -> None:
+    table = LeaseTable(crew.url)
+    table.make()
+    table.take(Holder("worker.1", "worker", "here", 1, "1"))
+    crew.announce(studies(1))
+    engine = create_engine(crew.url)
+    change = text("UPDATE dbos.workflow_status SET status = :to, executor_id = 'worker.1'")
+    with engine.begin() as connection:
+        connection.execute(change, {"to": "PENDING"})
+    assert not table.release("worker.1")
+    with engine.begin() as connection:
+        connection.execute(change, {"to": "SUCCESS"})
+    assert table.release("worker.1")
+    assert crew.leases() == []
+    engine.dispose()
+    table.close()
 
 
 def test_workers_of_two_versions_of_the_jobs_each_finish_their_own(crew: Crew) -> None:

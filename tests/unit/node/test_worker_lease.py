@@ -2,16 +2,25 @@
 
 import json
 import os
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from cadnode.node import heartbeat, role_status, worker_lease
 from cadnode.node.heartbeat import Beat, Pulse
-from cadnode.node.lease_table import Lease
-from cadnode.node.worker_lease import Neighbours, NoLease, lease_of
+from cadnode.node.lease_table import Holder, Lease, LeaseTable
+from cadnode.node.poison import Casualties
+from cadnode.node.worker_lease import (
+    LeaseUnconfirmed,
+    Neighbours,
+    NoLease,
+    WorkerLease,
+    lease_of,
+)
 from cadnode.settings import Settings
 
 
@@ -80,6 +89,77 @@ def test_another_machines_beat_is_as_old_as_its_file(
         path.write_text(json.dumps(asdict(beat)))
         os.utime(path, (time.time() - age_s, time.time() - age_s))
         assert role_status.look(tmp_path, "worker").hangs == hangs
+
+
+class LostAndFound(LeaseTable):
+    """A table in a database that is away for a while: for the first so many beats."""
+
+    def __init__(self, n_away: int, has_job: bool = False) -> None:
+        self.n_away, self._has_job = n_away, has_job
+        self.n_beats = 0
+
+    def make(self) -> None: ...
+
+    def take(self, holder: Holder) -> None: ...
+
+    def all(self) -> list[Lease]:
+        return leases(a=0)
+
+    def beat(self, executor: str, *, lives: bool = True) -> bool:
+        self.n_beats += 1
+        if self.n_beats <= self.n_away:
+            raise OperationalError("", None, OSError("away"))
+        return True
+
+    def release(self, executor: str) -> bool:
+        return not self._has_job
+
+    def close(self) -> None: ...
+
+
+def lease_in(table: LeaseTable, monkeypatch: pytest.MonkeyPatch) -> WorkerLease:
+    """A lease that nothing but `confirm` prolongs."""
+    monkeypatch.setattr(worker_lease.time, "sleep", lambda _: None)
+    monkeypatch.setattr(worker_lease, "EVERY_S", 3600.0)
+    return WorkerLease(
+        table, "worker", "1", Pulse(), lambda slot: Casualties(Path("/nowhere"), slot)
+    )
+
+
+def test_a_step_waits_for_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = LostAndFound(n_away=100)
+    lease = lease_in(table, monkeypatch)
+    with pytest.raises(LeaseUnconfirmed):
+        lease.confirm(0.0)  # as a reading, which may not wait for long
+    lease.confirm()  # the start of a step: it fails for no outage, however long
+    assert table.n_beats == 101
+
+
+def test_a_stopping_worker_waits_for_no_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    lease = lease_in(LostAndFound(n_away=10**9), monkeypatch)
+    lease.release()
+    with pytest.raises(LeaseUnconfirmed):
+        lease.confirm()
+
+
+@pytest.mark.parametrize("has_job", [False, True])
+def test_a_lease_lasts_as_long_as_a_job_runs(
+    has_job: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = threading.Event()
+    monkeypatch.setattr(WorkerLease, "_hold", lambda self: held.set())
+    table = LostAndFound(0, has_job)
+    lease = lease_in(table, monkeypatch)
+    lease.take()
+    lease.release()
+    assert held.wait(5.0 if has_job else 0.0) is has_job
+    if has_job:
+        lease.confirm()  # its steps may go on
+    else:
+        ended = list[int]()
+        monkeypatch.setattr(worker_lease.os, "_exit", ended.append)
+        lease.confirm()  # a step of a job that another worker may have by now
+        assert ended == [worker_lease.EXIT_CODE]
 
 
 def test_with_sqlite_there_is_no_lease_and_the_executor_is_as_before(tmp_path: Path) -> None:
