@@ -2,6 +2,7 @@
 
 STORAGE/erasures/locks/<2 digits>.lock   shared by steps, held alone by an erasure: a lock for each
                                          beginning of the studies' keys
+STORAGE/erasures/locks/<2 digits>.report held by a worker that reports such a study
 STORAGE/erasures/key                     random bytes, for hashes that nobody else can make
 STORAGE/erasures/gone/<hash>             one a content that was erased: a late job of it ends
 
@@ -25,6 +26,7 @@ from cadnode.files import lock, make_folder, sync_folder
 FOLDER: Final = "erasures"
 _N_LOCKS: Final = 256
 _LOOK_EVERY_S: Final = 0.1
+_REPORTED_WITHIN_S: Final = 60.0
 
 
 class StudyBusy(CadnodeError):
@@ -89,6 +91,33 @@ class StudyGate:
                         f"delivered after {within_s:.0f} s: repeat the command, give it a longer "
                         "--wait, or restart the node if a destination never answers"
                     )
+                time.sleep(_LOOK_EVERY_S)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def reporting(self, study: str) -> Iterator[None]:
+        """Within the block no other process reports the study, or that it is late.
+
+        A node whose disk is too full for `prepare` reports all the same.
+
+        Raises
+        ------
+        StudyBusy
+            Another has done so for a minute: it hangs.
+        """
+        file = self._lock_file(study).with_suffix(".report")
+        try:
+            descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640)
+        except OSError:
+            yield
+            return
+        try:
+            deadline = time.monotonic() + _REPORTED_WITHIN_S
+            while not lock(descriptor, wait=False):
+                if time.monotonic() > deadline:
+                    raise StudyBusy(f"another worker has been reporting study {study} for long")
                 time.sleep(_LOOK_EVERY_S)
             yield
         finally:

@@ -98,6 +98,7 @@ class WorkerSteps:
         self.jobs = JobComparison(settings, self._results, self._undelivered)
         self.fetching = Fetcher(settings, self.stopping.is_set, self._counts)
         self.priors = Priors(settings, spool, self._trail, "worker")
+        self._gate = StudyGate(settings.storage.folder)
         self._reporting = threading.Lock()  # a report, or one that there is none in time
         self._turns = Turns()  # one exam at a time has the processor and its memory
         self.regions = RegionReading(
@@ -146,7 +147,7 @@ class WorkerSteps:
                 d.name for d in self._settings.destinations if kind_of(d).serial
             ),
         )
-        return confirmed(gated(steps, StudyGate(self._settings.storage.folder)), self._confirm)
+        return confirmed(gated(steps, self._gate), self._confirm)
 
     def fingerprint(self, study: str) -> str:
         """What the spool holds of a study that concerns us; "" when nothing does.
@@ -366,7 +367,7 @@ class WorkerSteps:
         if names and Spool.fingerprint(paths) != content:
             raise ReportError("the study's images changed after they were read")
         exams = self._exams(study, paths)
-        with self._reporting:
+        with self._reporting, self._gate.reporting(study):
             return self._write(study, content, exams, predecessor, made_at)
 
     def answer(self, study: str, content: str, has_failed: bool) -> str:
@@ -381,7 +382,7 @@ class WorkerSteps:
             return ""
         exams = self._exams(study, paths)
         where = self._folder(study, late)
-        with self._reporting:
+        with self._reporting, self._gate.reporting(study):
             if self.has_result(study, content):
                 return ""
             for exam, folder in zip(exams, results.folders_for(where, len(exams)), strict=True):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cadnode.files import make_folder
+from cadnode.node import study_gate
 from cadnode.node.study_gate import StudyBusy, StudyGate
 
 STUDY, BESIDE, FAR = "0123456789abcdef", "01ffffffffffffff", "ff23456789abcdef"
@@ -88,3 +89,18 @@ def test_a_key_that_finds_no_room_leaves_nothing_behind_and_is_drawn_later(
     gate.prepare()
 
     assert len((tmp_path / "erasures" / "key").read_bytes()) == 32
+
+
+def test_two_workers_never_report_one_study_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = StudyGate(tmp_path), StudyGate(tmp_path)
+    first.prepare()
+    monkeypatch.setattr(study_gate, "_REPORTED_WITHIN_S", 0.0)
+    with first.reporting(STUDY):
+        with pytest.raises(StudyBusy), second.reporting(STUDY):
+            pass
+        with second.passing(STUDY), second.reporting(FAR):
+            pass  # its other steps, and other studies, go on
+    with second.reporting(STUDY):
+        pass
