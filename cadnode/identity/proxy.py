@@ -49,7 +49,8 @@ class Proxy:
             raise ProxyRefused("address", "only the proxy may say who asks")
         if len(users) != 1 or len(roles) > 1:
             raise ProxyRefused("repeated", "the proxy does not say once who asks, and as what")
-        return Identity(_name(users[0]), self._fixed or _role(roles), Via.PROXY)
+        role = _role(roles) if self._fixed is None else self._fixed
+        return Identity(_name(users[0]), role, Via.PROXY)
 
     def _is_proxy(self, address: str) -> bool:
         try:

@@ -32,6 +32,12 @@ def test_the_proxys_word_is_taken(address: str, name: str) -> None:
     assert found.is_person
 
 
+@pytest.mark.parametrize("role", list(Role))
+def test_everybody_has_the_role_that_the_settings_name(role: Role) -> None:
+    section = WebSection(proxy_user_header="X-U", proxy_role=role.word, proxy_addresses=(PROXY,))
+    assert Proxy(section).of({"X-U": "jane"}, PROXY) == Identity("jane", role, Via.PROXY)
+
+
 def test_the_role_is_what_the_proxy_says() -> None:
     said = {"X-Remote-User": "jane", "X-Remote-Role": "admin"}
     assert NAMED.of(said, PROXY) == Identity("jane", Role.ADMIN, Via.PROXY)
