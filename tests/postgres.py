@@ -13,10 +13,10 @@ import pytest
 from cadnode.demo.archive import free_port
 
 _BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-NEEDS_POSTGRES = [
-    pytest.mark.skipif(not _BINARIES, reason="PostgreSQL is not installed"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="root runs the server as another user"),
-]
+NEEDS_POSTGRES = pytest.mark.skipif(
+    not _BINARIES or os.geteuid() != 0,
+    reason="PostgreSQL is not installed, or there is no root to run it as another user",
+)
 
 
 class PostgresServer:

@@ -3,11 +3,15 @@
 Whatever a destination does (it hangs, drips, or is a share whose server is gone), a try that takes
 longer than `retry.longest_try_s` is abandoned: its thread is left to end by itself, and until it
 does, nothing else of that study is sent there. So an older result never overtakes a newer one.
+Workers that share a database keep to that by locks, each for some studies and a destination:
+
+    STORAGE/roles/sending/<destination>.<2 digits of the study's key>.lock
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,8 +19,16 @@ from typing import Final
 from cadnode.audit.actors import this_node
 from cadnode.audit.event import Action, Event, EventOutcome
 from cadnode.audit.trail import Trail
+from cadnode.files import locked, make_folder
 from cadnode.log import get_logger
-from cadnode.node import commitments, delivery_record, results, retry, verdict_documents
+from cadnode.node import (
+    commitments,
+    delivery_record,
+    job_database,
+    results,
+    retry,
+    verdict_documents,
+)
 from cadnode.node.commitments import Transactions
 from cadnode.node.deliveries import TryEnd, attempt
 from cadnode.node.delivery_record import DeliveryTry
@@ -73,6 +85,8 @@ class DeliveryTries:
         self._tallies = Tallies(settings.storage.folder)
         self._transactions = Transactions(settings.storage.folder)
         self._gate = StudyGate(settings.storage.folder)
+        several = job_database.is_shared(settings.database_url)
+        self._locks = settings.storage.folder / "roles" / "sending" if several else None
         self._changed = threading.Condition()
         self._running: set[_Running] = set()
 
@@ -107,10 +121,23 @@ class DeliveryTries:
 
     def _try(self, study: str, content: str, folder: Path, destination: str) -> TryEnd:
         """One try, while which the study is not erased, also when nobody waits for it any more."""
-        with self._gate.passing(study):
+        with self._alone(study, destination), self._gate.passing(study):
             if self._gate.is_erased(study, content):
                 return TryEnd(DeliveryStatus.DROPPED, "the patient was erased")
             return self._tried(study, content, folder, destination)
+
+    @contextmanager
+    def _alone(self, study: str, destination: str) -> Iterator[None]:
+        """Within the block no other worker sends anything of the study there."""
+        if self._locks is None:
+            yield
+            return
+        with ExitStack() as held:
+            with suppress(OSError):  # a full disk keeps no result from its place
+                make_folder(self._locks)
+                lock = self._locks / f"{destination}.{study[:2]}.lock"
+                held.enter_context(locked(lock, mode=0o640))
+            yield
 
     def _tried(self, study: str, content: str, folder: Path, destination: str) -> TryEnd:
         if is_superseded(self._results, study, content):

@@ -29,13 +29,13 @@ class Peer:
     def __init__(self) -> None:
         self.asked = threading.Event()
         self.let = threading.Event()
-        self.asked = threading.Event()
+        self.n_asked = 0
         self.got: list[str] = []
 
     def attempt(self, _settings: object, study: str, result: Path, name: str) -> TryEnd:
+        self.n_asked += 1
         self.asked.set()
         if name == "archive":
-            self.asked.set()
             assert self.let.wait(10)
         self.got.append(f"{name} {result.name[0]}")
         return TryEnd(DeliveryStatus.DELIVERED)
@@ -117,6 +117,34 @@ def test_a_newer_result_waits_for_an_older_one_that_is_on_its_way(
     peer.let.set()
     older.join(10)
     newer.join(10)
+    assert peer.got == ["archive a", "archive b"]
+
+
+def test_a_newer_result_of_another_worker_waits_for_an_older_one_that_is_on_its_way(
+    peer: Peer, tmp_path: Path
+) -> None:
+    report(tmp_path, OLD, 100)
+    first, second = (
+        DeliveryTries(
+            Settings(
+                storage={"folder": tmp_path}, destinations=DESTINATIONS,
+                jobs={"database_url": "postgresql://nowhere/jobs"},
+            ),
+            Results.in_storage(tmp_path),
+        )
+        for _ in range(2)
+    )  # fmt: skip
+
+    assert first.deliver(STUDY, OLD, "archive").status is DeliveryStatus.RETRY  # it goes on
+    assert peer.asked.wait(10)
+    report(tmp_path, NEW, 200)
+    assert second.deliver(STUDY, NEW, "archive").status is DeliveryStatus.RETRY
+    assert peer.n_asked == 1
+
+    peer.let.set()
+    for thread in threading.enumerate():
+        if thread.name == "deliver-archive":
+            thread.join(10)
     assert peer.got == ["archive a", "archive b"]
 
 

@@ -2,10 +2,12 @@
 
 import json
 import os
+import sys
 import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -89,6 +91,55 @@ def test_another_machines_beat_is_as_old_as_its_file(
         path.write_text(json.dumps(asdict(beat)))
         os.utime(path, (time.time() - age_s, time.time() - age_s))
         assert role_status.look(tmp_path, "worker").hangs == hangs
+
+
+class Table:
+    """A table of leases that answers as a test wants, and what it was asked."""
+
+    def __init__(self, answer: bool | Exception) -> None:
+        self.answer = answer
+        self.lives: list[bool] = []
+
+    def beat(self, _executor: str, *, lives: bool = True) -> bool:
+        self.lives.append(lives)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def lease_on(table: Table, storage: Path, pulse: Pulse) -> WorkerLease:
+    def casualties(slot: str) -> Casualties:
+        return Casualties(storage, slot)
+
+    return WorkerLease(cast(LeaseTable, table), "worker-2", "1", pulse, casualties)
+
+
+def test_a_worker_that_lost_its_lease_lets_go_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_lease.os, "_exit", sys.exit)
+    lease = lease_on(Table(False), tmp_path, Pulse())
+    with Casualties(tmp_path, "worker-2").in_hand("study", "content"):
+        with pytest.raises(SystemExit, match=str(worker_lease.EXIT_CODE)):
+            lease.confirm()
+        Casualties(tmp_path, "worker-2").note_leftover()
+    assert Casualties(tmp_path).deaths() == []  # who ended the lease has noted it
+
+
+def test_a_lease_is_asked_for_once_in_a_while_and_a_stuck_worker_does_not_prolong_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, pulse = Table(True), Pulse()
+    lease = lease_on(table, tmp_path, pulse)
+    lease.confirm()
+    lease.confirm()
+    assert table.lives == [True]
+    monkeypatch.setattr(worker_lease, "CONFIRMED_S", -1.0)
+    pulse.tick("reading", within_s=-1.0)
+    monkeypatch.setattr(table, "answer", OperationalError("", None, Exception()))
+    with pytest.raises(LeaseUnconfirmed):
+        lease.confirm(0.0)
+    assert table.lives == [True, False]
 
 
 class LostAndFound(LeaseTable):

@@ -2,7 +2,6 @@
 
 import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +14,7 @@ from cadnode.node import workflow
 from cadnode.node.erasure.jobs import PatientJobs
 from cadnode.node.jobs import JobsUnavailable, deliver_id, process_id
 from cadnode.node.workflow import Announcer, prepare
-from tests.faults.test_job_server import _BINARIES, Server
+from tests.postgres import NEEDS_POSTGRES, PostgresServer, postgres_server
 
 MINE, OTHER, CONTENT = "0123456789abcdef", "1123456789abcdef", "fedcba9876543210"
 
@@ -106,18 +105,14 @@ def test_a_locked_file_says_so(database: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with tempfile.TemporaryDirectory() as name:
-        running = Server(Path(name))
+def server() -> Iterator[PostgresServer]:
+    with postgres_server() as running:
         running.start()
-        try:
-            yield running
-        finally:
-            running.stop()
+        yield running
 
 
-@pytest.mark.skipif(not _BINARIES, reason="PostgreSQL is not installed")
-def test_rows_on_a_server_go_too(server: Server) -> None:
+@NEEDS_POSTGRES
+def test_rows_on_a_server_go_too(server: PostgresServer) -> None:
     admin = create_engine(server.url.replace("/cadnode", "/postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text("create database cadnode"))
