@@ -292,6 +292,7 @@ def prepare(database_url: str) -> None:
     job_database.mend()
     try:
         DBOS.migrate(database_url)
+        job_database.index_states(database_url)
     except SQLAlchemyError as error:
         kind = type(error).__name__
         raise SettingsError(

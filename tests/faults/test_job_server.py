@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
 from cadnode.node import heartbeat, job_database, job_watch, retry, workflow
 from cadnode.node.heartbeat import Pulse
@@ -51,12 +53,20 @@ def test_a_worker_waits_for_its_server_at_the_start_and_while_it_works(
         server.start()
         wait_until(watch.look)
         announcer, lookup = workflow.Announcer(server.url), JobLookup(server.url)
+        assert _has_index(server.url)
         announcer.announce("0123456789abcdef", 0.1)
         wait_until(considered.is_set, 60.0)  # jobs run again by themselves
         announcer.close()
         lookup.close()
     finally:
         workflow.stop(within_s=0.0)
+
+
+def _has_index(url: str) -> bool:
+    """Whether open jobs are found by an index of ours."""
+    query = "SELECT 1 FROM pg_indexes WHERE schemaname = 'dbos' AND indexname = 'cadnode_by_state'"
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        return connection.execute(text(query)).first() is not None
 
 
 def _noting(event: threading.Event) -> Callable[..., str]:

@@ -128,6 +128,7 @@ VALUES: dict[str, str] = {
     "CADNODE_WEB__LANGUAGE": "ja",
     "CADNODE_WEB__MAX_CONNECTIONS": "100",
     "CADNODE_WEB__MAX_CONNECTIONS_PER_ADDRESS": "20",
+    "CADNODE_WEB__METRICS_FROM": '["10.1.2.0/24"]',
     "CADNODE_WEB__TOKEN_FILE": "/token",
     "CADNODE_WEB__CERTIFICATE_FILE": "/certificate",
     "CADNODE_WEB__KEY_FILE": "/key",

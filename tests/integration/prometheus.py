@@ -36,6 +36,10 @@ class Prometheus:
         found = self.query(expression)
         return float(found[0]["value"][1]) if found else None
 
+    def is_ready(self) -> bool:
+        """Whether it answers queries: it listens before it does."""
+        return requests.get(f"{self.url}/-/ready", timeout=10).status_code == 200
+
     def rules(self) -> list[dict[str, Any]]:
         """All rules, as they were last evaluated."""
         groups = self._get("rules")["data"]["groups"]
@@ -47,10 +51,10 @@ class Prometheus:
 
 @contextmanager
 def prometheus(folder: Path, port: int) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes and evaluates once a second, until the block ends."""
+    """A Prometheus that scrapes and evaluates every two seconds, until the block ends."""
     config = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
     assert config.count("15s") == 2
-    config = config.replace("15s", "1s").replace("127.0.0.1:8114", f"127.0.0.1:{port}")
+    config = config.replace("15s", "2s").replace("127.0.0.1:8114", f"127.0.0.1:{port}")
     rules = DEPLOY / "prometheus" / "alerts.yml"
     folder.mkdir()
     (folder / "prometheus.yml").write_text(config.replace("- alerts.yml", f"- {rules}"))
@@ -62,8 +66,8 @@ def prometheus(folder: Path, port: int) -> Iterator[Prometheus]:
             stdout=output, stderr=output,
         )  # fmt: skip
         try:
-            wait_until(lambda: is_listening(own), "Prometheus listens")
             found = Prometheus(f"http://127.0.0.1:{own}")
+            wait_until(lambda: is_listening(own) and found.is_ready(), "Prometheus is ready")
             wait_until(lambda: found.value("up") == 1, "Prometheus scrapes the node")
             yield found
         finally:

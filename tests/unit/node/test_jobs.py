@@ -29,6 +29,19 @@ def progress(database: Path) -> Iterator[JobLookup]:
     reader.close()
 
 
+def test_open_jobs_are_found_without_a_look_at_every_row(database: Path) -> None:
+    prepare(f"sqlite:///{database}")  # once more, as at each start
+    query = (
+        "explain query plan select * from workflow_status where name in (?, ?) "
+        "and status in (?, ?, ?) order by created_at"
+    )
+    wanted = ("process", "deliver", "ENQUEUED", "DELAYED", "PENDING")
+    with closing(sqlite3.connect(database)) as connection:
+        plan = " ".join(str(row[-1]) for row in connection.execute(query, wanted))
+    assert "SEARCH workflow_status USING INDEX cadnode_by_state" in plan
+    assert "SCAN" not in plan
+
+
 def add(database: Path, identifier: str, name: str, status: str, output: str | None = None) -> None:
     now = int(time.time() * 1000)
     with closing(sqlite3.connect(database)) as connection, connection:
