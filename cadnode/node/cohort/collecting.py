@@ -8,7 +8,7 @@ import errno
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
@@ -37,8 +37,11 @@ _TRIES: Final = 3
 _PAUSE_S: Final = 2.0
 # What concerns one study: it is left out, and the others are fetched.
 _OF_ONE_STUDY: Final = frozenset(
-    {FetchCode.UNKNOWN_STUDY, FetchCode.NO_MAMMOGRAMS, FetchCode.INSTANCE_MISSING}
-)
+    {
+        FetchCode.UNKNOWN_STUDY, FetchCode.NO_MAMMOGRAMS, FetchCode.INSTANCE_MISSING,
+        FetchCode.SOURCE_NOT_UNDERSTOOD,
+    }
+)  # fmt: skip
 _RANK: Final = (Outcome.MALIGNANT, Outcome.BENIGN, Outcome.NORMAL)
 
 
@@ -131,7 +134,7 @@ def _fetched(
     """The exam, fetched and written; or the code of why it is not there."""
     uid = planned.study_instance_uid
     try:
-        files = _insisted(lambda: intake.fetched(uid, planned.source_id))
+        files = _insisted(lambda: intake.fetched(uid, planned.source_id), _OF_ONE_STUDY)
         found = collect_exam(files, planned.cases, key, out)
     except _StudyFailure as failure:
         return str(failure)
@@ -144,8 +147,11 @@ class _StudyFailure(Exception):
     """A study cannot be had, others can; its text is the code."""
 
 
-def _insisted(ask: Callable[[], R]) -> R:
-    """What the source answers, asked again when it did not; raises `_StudyFailure` of one study."""
+def _insisted(ask: Callable[[], R], of_one_study: Collection[FetchCode] = ()) -> R:
+    """What the source answers, asked again when it did not.
+
+    Raises `_StudyFailure` for the codes `of_one_study`, `CadnodeError` for others.
+    """
     for attempt in range(1, _TRIES + 1):
         try:
             return ask()
@@ -153,7 +159,7 @@ def _insisted(ask: Callable[[], R]) -> R:
             if failure.code is FetchCode.NO_ROOM:
                 raise DataError("the disk is full: make room, then run it again") from None
             last = attempt == _TRIES or not failure.retryable
-            if last and failure.code in _OF_ONE_STUDY:
+            if last and failure.code in of_one_study:
                 raise _StudyFailure(failure.code.value) from None
             if last or failure.code is FetchCode.NODE_UNKNOWN:
                 raise CadnodeError(
