@@ -124,6 +124,8 @@ def test_what_is_refused_ends_with_its_reason_and_nothing_is_there(
 ) -> None:
     loud = run(config, *brought(tmp_path, model=onnx_cases.network(last="Identity")))
     assert (loud.exit_code, "is no probability" in loud.stderr) == (4, True)
+    taken = run(config, *brought(tmp_path, name="wang2016-masses"))
+    assert (taken.exit_code, "of the system wang2016: give yours" in taken.stderr) == (4, True)
     both = run(config, *brought(tmp_path), "--activate", "--dry-run")
     assert (both.exit_code, "--dry-run and --out do not" in both.stderr) == (2, True)
     monkeypatch.setattr(extras, "_is_there", lambda name: name != "onnx")

@@ -57,6 +57,7 @@ def test_the_card_states_what_was_stated_and_where_it_came_from(tmp_path: Path) 
         (2, 'limits = ["it was never trained"]', "", "card.toml: limits: Field required"),
         (2, "limits", "limit", "limit: Extra inputs are not permitted"),
         (2, 'system = "maker"', 'system = "kim2018"', "kim2018 is a paper's"),
+        (2, 'system = "maker"', 'system = "shared"', "'shared' stands for something else"),
         (2, 'system = "maker"', 'system = "far_too_long_a_name"', "system: String should match"),
         (
             2,
