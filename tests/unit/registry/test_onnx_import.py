@@ -58,6 +58,8 @@ def test_the_card_states_what_was_stated_and_where_it_came_from(tmp_path: Path) 
         (2, "limits", "limit", "limit: Extra inputs are not permitted"),
         (2, 'system = "maker"', 'system = "kim2018"', "kim2018 is a paper's"),
         (2, 'system = "maker"', 'system = "shared"', "'shared' stands for something else"),
+        (2, 'name = "brought"', 'name = "maker"', "'maker' stands for something else"),
+        (2, 'name = "brought"', 'name = "kang2021"', "'kang2021' stands for something else"),
         (2, 'system = "maker"', 'system = "far_too_long_a_name"', "system: String should match"),
         (
             2,
