@@ -51,6 +51,17 @@ def test_the_card_states_what_was_stated_and_where_it_came_from(tmp_path: Path) 
     assert card.seed is None
 
 
+@pytest.mark.parametrize("choice", ["youden", "sensitivity=0.99", "specificity=0.99"])
+def test_a_point_that_was_stated_is_the_operating_point_whatever_is_wished(choice: str) -> None:
+    stated = onnx_import.StatedPoint(
+        threshold=0.4, sensitivity=0.5, specificity=0.4, measured_on="a test", n_pos=9, n_neg=9
+    )
+
+    point = stated.curve.at(choice)
+
+    assert (point.threshold, point.sensitivity, point.specificity) == (0.4, 0.5, 0.4)
+
+
 @pytest.mark.parametrize(
     ("which", "old", "new", "message"),
     [
