@@ -53,6 +53,7 @@ class LeftOut(StrEnum):
     NO_EXAM_IN_WINDOW = "no_exam_in_window"
     EXAM_WITHOUT_DATE = "exam_without_date"
     ANOTHER_PATIENT = "another_patient"
+    AMBIGUOUS = "identifier_of_several_patients"
     SEVERAL_PATIENTS = "several_patients_in_one_study"
     OTHER_BREAST = "breast_without_outcome"
     NO_IMAGE = "no_image_of_the_breast"

@@ -4,9 +4,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import combinations
 from typing import Final
 
 from cadnode.exam.attributes import text
+from cadnode.exam.partition import stated_by
 from cadnode.exam.patient import patient_of
 from cadnode.node.cohort.cases import Case, LeftOut
 from cadnode.receive.fetch.studies import ListedStudy
@@ -102,6 +104,8 @@ def _enter(
     for day, one in dated:
         if day is not None and period.holds(day, case):
             by_date[day].append(one)
+    if _are_of_several(one for studies_of_day in by_date.values() for one in studies_of_day):
+        return LeftOut.AMBIGUOUS
     for day in sorted(by_date):
         for one in sorted(by_date[day], key=lambda one: one.study_instance_uid):
             uid = one.study_instance_uid
@@ -111,6 +115,12 @@ def _enter(
         return None
     undated = all(day is None for day, _ in dated)
     return LeftOut.EXAM_WITHOUT_DATE if undated else LeftOut.NO_EXAM_IN_WINDOW
+
+
+def _are_of_several(studies: Iterable[ListedStudy]) -> bool:
+    """Whether what is listed under one identifier cannot be one woman's: it was given out twice."""
+    stated = {stated_by(one.header) for one in studies}
+    return any(one.contradicts(other) for one, other in combinations(stated, 2))
 
 
 def _may_be_the_cases(study: ListedStudy, case: Case) -> bool:

@@ -82,6 +82,19 @@ def test_what_the_archive_lists_of_others_is_not_taken() -> None:
     assert reason((listed("1.1", ""),), case()) == [LeftOut.EXAM_WITHOUT_DATE]
 
 
+def test_an_identifier_that_was_given_out_twice_leads_to_nobody() -> None:
+    by_number = case(patient_id="", accession_number="A1")
+    two_women = (listed("1.1", "20200401", "P1"), listed("1.2", "20200402", "P2"))
+    assert uids(two_women, by_number) == []
+    assert reason(two_women, by_number) == [LeftOut.AMBIGUOUS]
+    assert uids(two_women[:1], by_number) == ["1.1"]
+
+    of_two_sites = (listed("1.1", "20200401"), listed("1.2", "20200402"))
+    for one, site in zip(of_two_sites, ("EAST", "WEST"), strict=True):
+        one.header.IssuerOfPatientID = site
+    assert reason(of_two_sites, case()) == [LeftOut.AMBIGUOUS]
+
+
 def test_a_source_is_configured_or_named_on_the_spot() -> None:
     pacs = Source(name="pacs", kind="dicom", ae_title="PACS", port=104)
     values = Settings(sources=(pacs,))
