@@ -30,7 +30,7 @@ Side = Annotated[int, Field(ge=32, le=LARGEST_SIDE)]
 
 
 class _Stated(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class OnnxInput(_Stated):

@@ -42,7 +42,7 @@ _Words = Annotated[str, Field(min_length=3)]
 
 
 class _Stated(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class StatedPoint(_Stated):

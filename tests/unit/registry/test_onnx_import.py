@@ -84,6 +84,14 @@ def test_a_point_that_was_stated_is_the_operating_point_whatever_is_wished(choic
         (1, "channels = 1", "channels = 1\nstd = 0", "input: std: must be above 0"),
         (1, "channels = 1", "channels = 1\nrange = [1, 1]", "black and white are the same"),
         (1, "channels = 1", "channels = 1\npixel_mm = 0.1", "input.pixel_mm: of regions alone"),
+        (1, "channels = 1", "channels = 1\nmean = nan", "input.mean.0: Input should be a finite"),
+        (
+            2,
+            "n_neg = 4",
+            'n_neg = 4\n[calibration]\nslope = inf\nintercept = 0.0\nfitted_on = "x"\n'
+            "prevalence = 0.5",
+            "calibration.slope: Input should be a finite",
+        ),
         (1, '"probability"', '"softmax"', "malignant: which of the softmax classes"),
         (1, '"none"', '"output"', "output, meaning: a map that the graph gives"),
         (1, "[input]", "[input", "spec.toml is no TOML"),
