@@ -232,6 +232,24 @@ def test_a_woman_whose_lines_are_gone_goes_from_the_cohort(
     assert len(list((tmp_path / "cohort" / "images").glob("*/*/*.dcm"))) == 7
 
 
+def test_a_run_that_finds_nothing_says_why_and_leaves_no_manifest(
+    archive: Orthanc, copied: tuple[Path, Shown]
+) -> None:
+    tmp_path = copied[0]
+    line = "patient_id,laterality,outcome,outcome_date\nNOBODY,L,malignant,2020-03-01\n"
+    (tmp_path / "cases.csv").write_text(line)
+
+    found = run(
+        "--from", web(archive), "--cases", tmp_path / "cases.csv", "--out", tmp_path / "cohort",
+        "--key", key(tmp_path), "--json",
+    )  # fmt: skip
+
+    assert found.exit_code == 2
+    assert json.loads(found.stdout)["lines_left_out"] == {"nothing_under_this_identifier": [2]}
+    left = [path.name for path in (tmp_path / "cohort").rglob("*") if path.is_file()]
+    assert left == ["collected.json"]
+
+
 def test_an_archive_that_is_away_or_refuses_ends_the_run_and_says_why(
     archive: Orthanc, tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
