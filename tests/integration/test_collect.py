@@ -274,7 +274,10 @@ def test_a_dry_run_counts_and_writes_nothing(archive: Orthanc, tmp_path: Path) -
 
     assert (shown["exams"], shown["images"], shown["beyond_limit"]) == (4, 8, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cases.csv", "test.key"]
-    longer = collected(web(archive), tmp_path, "--dry-run", "--window", "2000")
+    config = tmp_path / "node.toml"
+    url = web(archive).partition(":")[2]
+    config.write_text(f'[[sources]]\nname = "pacs"\nkind = "orthanc"\nurl = "{url}"\n')
+    longer = collected("pacs", tmp_path, "--config", config, "--dry-run", "--window", "2000")
     assert longer["exams"] == 7
 
 
