@@ -116,7 +116,7 @@ def collect(
     ask = collecting.asked(intake.AskedSource(source, values, own))
     with counting_progress(err, "asking", len(read), quiet=as_json) as tick:
         found = plan(read, ask, period, limit, tick)
-    found = Plan(found.exams, sorted([*wrong, *found.left_out]), found.n_beyond)
+    found = Plan(found.exams, sorted([*wrong, *found.left_out]), found.beyond)
     if dry_run:
         _show_plan(found, as_json=as_json)
         return

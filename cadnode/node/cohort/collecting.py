@@ -97,7 +97,7 @@ def collect(
         for planned in found.exams:
             _take(planned, intake, key, out, cohort)
             tick()
-        cohort.n_removed = remove_others(cohort.exams, out)
+        cohort.n_removed = remove_others(cohort.exams, out, map(key.exam, found.beyond))
     except OSError as error:
         raise _disk(error, out) from None
     cohort.lines.sort()

@@ -110,15 +110,19 @@ def record_of(exam: str, sides: Iterable[str], out: Path) -> CollectedExam | Non
     return record if are_whole and record.sides == tuple(sides) else None
 
 
-def remove_others(kept: Iterable[CollectedExam], out: Path) -> int:
-    """Number of exams removed that are in `out` and not among those kept."""
-    exams = {one.exam for one in kept}
+def remove_others(kept: Sequence[CollectedExam], out: Path, beyond: Iterable[str] = ()) -> int:
+    """Number of exams removed that are in `out` and not among those kept.
+
+    Exams `beyond` the limit of this run stay: fetching them took hours, and lines lead to them.
+    """
+    left = frozenset(beyond)
+    exams = {one.exam for one in kept} | left
     folders = {f"{one.woman}/{one.exam}" for one in kept if one.images}
     records = [path for path in (out / RECORDS).glob("*.json") if path.stem not in exams]
     for path in records:
         path.unlink()
     for place in (out / IMAGES).glob("*/*"):
-        if f"{place.parent.name}/{place.name}" not in folders:
+        if f"{place.parent.name}/{place.name}" not in folders and place.name not in left:
             shutil.rmtree(place)
     for woman in (out / IMAGES).glob("*"):
         if woman.is_dir() and not any(woman.iterdir()):

@@ -52,12 +52,17 @@ class PlannedExam:
 class Plan:
     """The exams in the order of the file, and the lines that lead to none.
 
-    `n_beyond` exams lie beyond the limit that was asked for.
+    `beyond` are the Study Instance UIDs of exams beyond the limit that was asked for.
     """
 
     exams: list[PlannedExam] = field(default_factory=list)
     left_out: list[tuple[int, LeftOut]] = field(default_factory=list)
-    n_beyond: int = 0
+    beyond: list[str] = field(default_factory=list, repr=False)
+
+    @property
+    def n_beyond(self) -> int:
+        """How many exams lie beyond the limit."""
+        return len(self.beyond)
 
 
 def plan(
@@ -88,7 +93,7 @@ def plan(
         tick()
     made.exams = list(exams.values())
     if limit is not None:
-        made.n_beyond = max(0, len(made.exams) - limit)
+        made.beyond = [one.study_instance_uid for one in made.exams[limit:]]
         made.exams = made.exams[:limit]
     return made
 

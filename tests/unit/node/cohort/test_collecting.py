@@ -10,6 +10,7 @@ from cadnode.domain import Laterality
 from cadnode.errors import CadnodeError
 from cadnode.node.cohort import collecting
 from cadnode.node.cohort.cases import Case, Outcome
+from cadnode.node.cohort.exams import CollectedExam, CollectedImage, remove_others
 from cadnode.node.cohort.plan import Plan, PlannedExam
 from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.receive.fetch.requests import FetchCode
@@ -55,3 +56,17 @@ def test_a_source_that_refuses_us_or_cannot_be_asked_ends_the_run(tmp_path: Path
     ask = collecting.asked(Failing(FetchCode.SOURCE_NOT_UNDERSTOOD))  # type: ignore[arg-type]
     with pytest.raises(CadnodeError, match="run it again"):
         ask("PatientID", "P1")
+
+
+def test_exams_beyond_the_limit_of_a_run_stay_and_those_of_no_line_go(tmp_path: Path) -> None:
+    for exam in ("kept", "beyond", "gone"):
+        (tmp_path / "images" / "woman" / exam).mkdir(parents=True)
+        (tmp_path / "exams").mkdir(exist_ok=True)
+        (tmp_path / "exams" / f"{exam}.json").write_text("{}")
+    image = CollectedImage("images/woman/kept/LCC.dcm", "", "L", "CC", None, "", None)
+    kept = CollectedExam("kept", "woman", "2020-01-01", ("L",), (image,))
+
+    assert remove_others([kept], tmp_path, ["beyond"]) == 1
+
+    assert {p.stem for p in (tmp_path / "exams").iterdir()} == {"kept", "beyond"}
+    assert {p.name for p in (tmp_path / "images/woman").iterdir()} == {"kept", "beyond"}
