@@ -1,5 +1,6 @@
 """`cadnode models import`: a network of another maker, served as the node's own are."""
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -73,14 +74,17 @@ def import_network(
         raise SettingsError("--activate adds the model; --dry-run and --out do not")
     values = settings.load(config)
     with tempfile.TemporaryDirectory(prefix="cadnode-import-") as place, err.status("examining …"):
-        target = _target(folder, dry_run=dry_run) or Path(place) / "store" / "name" / "version"
+        _refuse_full(folder, dry_run=dry_run)
+        target = Path(place) / "store" / "name" / "version"
         author = model_overview.actor(datetime.now(UTC))
         made = onnx_import.make(file, kind, spec, card, target)
         stores = model_overview.stores(values)
         _refuse_name(stores.catalogue(), made)
         trial, names = _tried(target, made)
         added: tuple[Added, ...] = ()
-        if folder is None:
+        if folder is not None and not dry_run:
+            _write_folder(target, folder)
+        elif folder is None:
             doing = nullcontext(AuditedAct("")) if dry_run else changing_models(values, "import")
             with doing as act:
                 added = installation.add(
@@ -111,12 +115,19 @@ def _refuse_name(catalogue: "Catalogue", made: "OnnxViewCard | OnnxRegionCard") 
             )
 
 
-def _target(folder: Path | None, *, dry_run: bool) -> Path | None:
+def _refuse_full(folder: Path | None, *, dry_run: bool) -> None:
     if folder is None or dry_run:
-        return None
+        return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(f"{folder} holds something already: give a folder that is empty or new")
-    return folder
+
+
+def _write_folder(made: Path, folder: Path) -> None:
+    """Copy what was tried to where it is wanted: what is refused leaves nothing there."""
+    try:
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{folder} cannot be written ({type(error).__name__})") from None
 
 
 def _tried(
