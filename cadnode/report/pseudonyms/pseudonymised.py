@@ -100,11 +100,10 @@ def withheld(mammogram: Mammogram) -> Withheld | None:
 
 
 def _is_within_pixels(header: Dataset, group: int) -> bool:
-    """Whether the overlay of a group states a bit of the pixels, or has no data of its own."""
-    place = header.get(BaseTag(group << 16 | 0x0102))
-    rows, data = (BaseTag(group << 16 | element) for element in (0x0010, 0x3000))
-    at = "0" if place is None else str(place.value).strip()
-    return at not in ("0", "", "None") or (rows in header and data not in header)
+    """Whether the overlay of a group states a bit of the pixels, or cells of more than a bit."""
+    stated = [header.get(BaseTag(group << 16 | element)) for element in (0x0102, 0x0100)]
+    bit, allocated = ("" if one is None else str(one.value or "").strip() for one in stated)
+    return bit not in ("", "0") or allocated not in ("", "0", "1")
 
 
 def pseudonymised(mammogram: Mammogram, key: PseudonymKey) -> FileDataset:

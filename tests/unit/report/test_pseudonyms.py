@@ -162,7 +162,7 @@ def test_an_overlay_within_the_pixels_keeps_an_image_back(tmp_path: Path) -> Non
     ds.add_new(0x60000102, "US", 14)
     embedded = read_instance(write(ds, tmp_path / "embedded.dcm"))
     ds.add_new(0x60000102, "US", 0)
-    ds.add_new(0x60003000, "OW", b"\0" * 2)
+    ds.add_new(0x60000100, "US", 1)  # its data lay apart, and were taken out before
     apart = read_instance(write(ds, tmp_path / "apart.dcm"))
 
     with pytest.raises(CannotPseudonymise, match=Withheld.OVERLAY):
