@@ -24,7 +24,7 @@ from cadnode.errors import DataError
 
 if TYPE_CHECKING:
     from cadnode.node.cohort.collecting import Cohort
-    from cadnode.node.cohort.plan import Plan
+    from cadnode.node.cohort.plan import CohortPlan
     from cadnode_training.data.manifest import ManifestRow
 
 _MANIFEST = "manifest.csv"
@@ -100,7 +100,7 @@ def collect(
     from cadnode.node.cohort import collecting, intake
     from cadnode.node.cohort import origin as origins
     from cadnode.node.cohort.cases import REQUIRED, read_cases
-    from cadnode.node.cohort.plan import Period, Plan, plan
+    from cadnode.node.cohort.plan import CohortPlan, Period, plan
     from cadnode.report.pseudonyms.key import key_in
     from cadnode_training.data.sources import SOURCES
     from cadnode_training.data.tables import read_rows
@@ -116,7 +116,7 @@ def collect(
     ask = collecting.asked(intake.AskedSource(source, values, own))
     with counting_progress(err, "asking", len(read), quiet=as_json) as tick:
         found = plan(read, ask, period, limit, tick)
-    found = Plan(found.exams, sorted([*wrong, *found.left_out]), found.beyond)
+    found = CohortPlan(found.exams, sorted([*wrong, *found.left_out]), found.beyond)
     if dry_run:
         _show_plan(found, as_json=as_json)
         return
@@ -198,7 +198,7 @@ def _by_reason(lines: list[tuple[int, str]]) -> dict[str, list[int]]:
     return found
 
 
-def _show_plan(found: "Plan", *, as_json: bool) -> None:
+def _show_plan(found: "CohortPlan", *, as_json: bool) -> None:
     known = [one.n_images for one in found.exams if one.n_images is not None]
     lines = [(line, reason.value) for line, reason in found.left_out]
     if as_json:
@@ -233,7 +233,7 @@ def _show_left_out(cohort: "Cohort", *, as_json: bool = False) -> None:
 
 
 def _show(
-    cohort: "Cohort", made: _Made, found: "Plan", folder: Path, key: Path, *, as_json: bool
+    cohort: "Cohort", made: _Made, found: "CohortPlan", folder: Path, key: Path, *, as_json: bool
 ) -> None:
     from cadnode_training.data.check import by_split
 

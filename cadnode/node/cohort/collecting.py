@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from cadnode.errors import CadnodeError, DataError
 from cadnode.files import write_whole
-from cadnode.node.cohort.cases import Case, LeftOut, Outcome
+from cadnode.node.cohort.cases import Case, KnownOutcome, NotCollected
 from cadnode.node.cohort.exams import (
     CollectedExam,
     CollectedImage,
@@ -25,7 +25,7 @@ from cadnode.node.cohort.exams import (
     sides_of,
 )
 from cadnode.node.cohort.intake import AskedSource, Intake
-from cadnode.node.cohort.plan import Asked, Plan, PlannedExam
+from cadnode.node.cohort.plan import Asked, CohortPlan, PlannedExam
 from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.receive.fetch.requests import FetchCode
 from cadnode.report.pseudonyms.key import PseudonymKey
@@ -42,7 +42,7 @@ _OF_ONE_STUDY: Final = frozenset(
         FetchCode.SOURCE_NOT_UNDERSTOOD,
     }
 )  # fmt: skip
-_RANK: Final = (Outcome.MALIGNANT, Outcome.BENIGN, Outcome.NORMAL)
+_RANK: Final = (KnownOutcome.MALIGNANT, KnownOutcome.BENIGN, KnownOutcome.NORMAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class LabelledImage:
 
     image: CollectedImage
     exam: CollectedExam
-    outcome: Outcome
+    outcome: KnownOutcome
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ def asked(source: AskedSource) -> Asked:
 
 
 def collect(
-    found: Plan, intake: Intake, key: PseudonymKey, out: Path,
+    found: CohortPlan, intake: Intake, key: PseudonymKey, out: Path,
     tick: Callable[[], None] = lambda: None,
 ) -> Cohort:  # fmt: skip
     """The planned exams in `out`; `tick` after each.
@@ -125,7 +125,7 @@ def _take(
     shown = {image.laterality for image in exam.images}
     for case in planned.cases:
         if not shown & {side.value for side in case.sides}:
-            cohort.lines.append((case.line, LeftOut.NO_IMAGE.value))
+            cohort.lines.append((case.line, NotCollected.NO_IMAGE.value))
 
 
 def _fetched(
@@ -140,7 +140,7 @@ def _fetched(
         return str(failure)
     finally:
         intake.discard(uid)
-    return found.value if isinstance(found, LeftOut) else found
+    return found.value if isinstance(found, NotCollected) else found
 
 
 class _StudyFailure(Exception):
@@ -170,7 +170,7 @@ def _insisted(ask: Callable[[], R], of_one_study: Collection[FetchCode] = ()) ->
     raise AssertionError("unreachable")
 
 
-def _worst(side: str, cases: Sequence[Case]) -> Outcome:
+def _worst(side: str, cases: Sequence[Case]) -> KnownOutcome:
     stated = {case.outcome for case in cases if side in {s.value for s in case.sides}}
     return next(one for one in _RANK if one in stated)
 

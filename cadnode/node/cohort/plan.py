@@ -10,7 +10,7 @@ from typing import Final
 from cadnode.exam.attributes import text
 from cadnode.exam.partition import stated_by
 from cadnode.exam.patient import patient_of
-from cadnode.node.cohort.cases import Case, LeftOut
+from cadnode.node.cohort.cases import Case, NotCollected
 from cadnode.receive.fetch.studies import ListedStudy
 from cadnode.receive.identity import is_valid_uid
 
@@ -49,14 +49,14 @@ class PlannedExam:
 
 
 @dataclass(slots=True)
-class Plan:
+class CohortPlan:
     """The exams in the order of the file, and the lines that lead to none.
 
     `beyond` are the Study Instance UIDs of exams beyond the limit that was asked for.
     """
 
     exams: list[PlannedExam] = field(default_factory=list)
-    left_out: list[tuple[int, LeftOut]] = field(default_factory=list)
+    left_out: list[tuple[int, NotCollected]] = field(default_factory=list)
     beyond: list[str] = field(default_factory=list, repr=False)
 
     @property
@@ -71,14 +71,14 @@ def plan(
     period: Period,
     limit: int | None = None,
     tick: Callable[[], None] = lambda: None,
-) -> Plan:
+) -> CohortPlan:
     """The exams of the cases by what a source lists; `tick` after each case.
 
     What `asked` raises passes through.
     """
     known: dict[tuple[str, str], Sequence[ListedStudy]] = {}
     exams: dict[str, PlannedExam] = {}
-    made = Plan()
+    made = CohortPlan()
     for case in cases:
         key = (case.keyword, case.value)
         if key not in known:
@@ -87,7 +87,7 @@ def plan(
         found = [one for one in listed if _is_her(one, case)]
         reason = _enter(case, found, period, exams)
         if listed and not found and case.keyword != "PatientID":
-            reason = LeftOut.ANOTHER_PATIENT
+            reason = NotCollected.ANOTHER_PATIENT
         if reason is not None:
             made.left_out.append((case.line, reason))
         tick()
@@ -100,17 +100,17 @@ def plan(
 
 def _enter(
     case: Case, studies: Sequence[ListedStudy], period: Period, exams: dict[str, PlannedExam]
-) -> LeftOut | None:
+) -> NotCollected | None:
     """Note a case's exams; the reason why it has none."""
     if not studies:
-        return LeftOut.UNKNOWN_PATIENT
+        return NotCollected.UNKNOWN_PATIENT
     dated = [(patient_of(one.header).study_date, one) for one in studies]
     by_date: dict[date, list[ListedStudy]] = defaultdict(list)
     for day, one in dated:
         if day is not None and period.holds(day, case):
             by_date[day].append(one)
     if _are_of_several(one for studies_of_day in by_date.values() for one in studies_of_day):
-        return LeftOut.AMBIGUOUS
+        return NotCollected.AMBIGUOUS
     for day in sorted(by_date):
         for one in sorted(by_date[day], key=lambda one: one.study_instance_uid):
             uid = one.study_instance_uid
@@ -119,7 +119,7 @@ def _enter(
     if by_date:
         return None
     undated = all(day is None for day, _ in dated)
-    return LeftOut.EXAM_WITHOUT_DATE if undated else LeftOut.NO_EXAM_IN_WINDOW
+    return NotCollected.EXAM_WITHOUT_DATE if undated else NotCollected.NO_EXAM_IN_WINDOW
 
 
 def _are_of_several(studies: Iterable[ListedStudy]) -> bool:

@@ -9,9 +9,9 @@ import pytest
 from cadnode.domain import Laterality
 from cadnode.errors import CadnodeError
 from cadnode.node.cohort import collecting
-from cadnode.node.cohort.cases import Case, Outcome
+from cadnode.node.cohort.cases import Case, KnownOutcome
 from cadnode.node.cohort.exams import CollectedExam, CollectedImage, remove_others
-from cadnode.node.cohort.plan import Plan, PlannedExam
+from cadnode.node.cohort.plan import CohortPlan, PlannedExam
 from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.receive.fetch.requests import FetchCode
 from cadnode.report.pseudonyms.key import PseudonymKey
@@ -35,10 +35,10 @@ class Failing:
 
 def collected(intake: Any, out: Path) -> collecting.Cohort:
     case = Case(
-        2, "PatientID", "P1", "P1", (Laterality.LEFT,), Outcome.BENIGN, date(2020, 5, 1)
+        2, "PatientID", "P1", "P1", (Laterality.LEFT,), KnownOutcome.BENIGN, date(2020, 5, 1)
     )  # fmt: skip
     exams = [PlannedExam(uid, "", None, [case]) for uid in ("1.2.3", "1.2.4")]
-    return collecting.collect(Plan(exams), intake, PseudonymKey(b"k" * 32), out)
+    return collecting.collect(CohortPlan(exams), intake, PseudonymKey(b"k" * 32), out)
 
 
 def test_a_study_with_a_damaged_instance_is_left_out_and_the_next_is_tried(tmp_path: Path) -> None:

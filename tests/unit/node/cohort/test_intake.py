@@ -6,7 +6,7 @@ import pytest
 
 from cadnode.errors import DataError
 from cadnode.node.cohort import intake
-from cadnode.node.cohort.cases import Case, LeftOut, read_cases
+from cadnode.node.cohort.cases import Case, NotCollected, read_cases
 from cadnode.node.cohort.exams import CollectedExam, collect_exam, record_of
 from cadnode.node.cohort.intake import AwaitedStudies, OwnListener
 from cadnode.receive.identity import InstanceIdentity
@@ -74,7 +74,7 @@ def test_of_a_study_with_two_patients_only_the_named_one_is_taken(tmp_path: Path
 
     assert isinstance(hers, CollectedExam)
     assert [one.view for one in hers.images] == ["CC"]
-    assert (unnamed, nobody) == (LeftOut.SEVERAL_PATIENTS, LeftOut.ANOTHER_PATIENT)
+    assert (unnamed, nobody) == (NotCollected.SEVERAL_PATIENTS, NotCollected.ANOTHER_PATIENT)
     assert not (tmp_path / "no").exists()
 
 
@@ -84,7 +84,7 @@ def test_an_exam_with_another_accession_number_is_not_the_one_that_was_asked_for
     asked = case(study_instance_uid="", accession_number=f"{MARK}-ACC-0002")
 
     assert collect_exam([image(tmp_path, "a")], [asked], KEY, tmp_path / "out") is (
-        LeftOut.ANOTHER_PATIENT
+        NotCollected.ANOTHER_PATIENT
     )
 
 
