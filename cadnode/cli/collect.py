@@ -24,7 +24,7 @@ from cadnode.errors import DataError
 
 if TYPE_CHECKING:
     from cadnode.node.cohort.collecting import Cohort
-    from cadnode.node.cohort.plan import Plan
+    from cadnode.node.cohort.plan import CohortPlan
     from cadnode_training.data.manifest import ManifestRow
 
 _MANIFEST = "manifest.csv"
@@ -100,7 +100,7 @@ def collect(
     from cadnode.node.cohort import collecting, intake
     from cadnode.node.cohort import origin as origins
     from cadnode.node.cohort.cases import REQUIRED, read_cases
-    from cadnode.node.cohort.plan import Period, Plan, plan
+    from cadnode.node.cohort.plan import CohortPlan, Period, plan
     from cadnode.report.pseudonyms.key import key_in
     from cadnode_training.data.sources import SOURCES
     from cadnode_training.data.tables import read_rows
@@ -116,7 +116,7 @@ def collect(
     ask = collecting.asked(intake.AskedSource(source, values, own))
     with counting_progress(err, "asking", len(read), quiet=as_json) as tick:
         found = plan(read, ask, period, limit, tick)
-    found = Plan(found.exams, sorted([*wrong, *found.left_out]), found.n_beyond)
+    found = CohortPlan(found.exams, sorted([*wrong, *found.left_out]), found.beyond)
     if dry_run:
         _show_plan(found, as_json=as_json)
         return
@@ -126,7 +126,8 @@ def collect(
     ):
         cohort = collecting.collect(found, opened, key_in(place), out_folder, tick)
     if not cohort.images:
-        _show_left_out(cohort)
+        _forget(out_folder)
+        _show_left_out(cohort, as_json=as_json)
         raise DataError("no image was collected: the reasons are above")
     made = _write(cohort, out_folder, seed, name)
     _show(cohort, made, found, out_folder, place, as_json=as_json)
@@ -174,6 +175,22 @@ def _write(cohort: "Cohort", folder: Path, seed: int, name: str) -> _Made:
         raise DataError(f"{folder.name} cannot be written ({type(error).__name__})") from None
 
 
+def _forget(folder: Path) -> None:
+    """Remove the manifest of a cohort of which nothing is left."""
+    from cadnode_training.data.contents import SUMS
+
+    for name in (_MANIFEST, SUMS):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _left_out(cohort: "Cohort") -> dict[str, Any]:
+    """Lines by reason, and how many images for which reason."""
+    return {
+        "lines_left_out": _by_reason(cohort.lines),
+        "images_left_out": dict(sorted(cohort.left_out.items())),
+    }
+
+
 def _by_reason(lines: list[tuple[int, str]]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for line, reason in sorted(lines):
@@ -181,7 +198,7 @@ def _by_reason(lines: list[tuple[int, str]]) -> dict[str, list[int]]:
     return found
 
 
-def _show_plan(found: "Plan", *, as_json: bool) -> None:
+def _show_plan(found: "CohortPlan", *, as_json: bool) -> None:
     known = [one.n_images for one in found.exams if one.n_images is not None]
     lines = [(line, reason.value) for line, reason in found.left_out]
     if as_json:
@@ -206,14 +223,17 @@ def _print_lines(lines: list[tuple[int, str]]) -> None:
         out.print(text, highlight=False, soft_wrap=True)
 
 
-def _show_left_out(cohort: "Cohort") -> None:
+def _show_left_out(cohort: "Cohort", *, as_json: bool = False) -> None:
+    if as_json:
+        print_json(_left_out(cohort))
+        return
     _print_lines(cohort.lines)
     for reason, n in sorted(cohort.left_out.items()):
         out.print(f"  images left out: {n} × {reason}", highlight=False)
 
 
 def _show(
-    cohort: "Cohort", made: _Made, found: "Plan", folder: Path, key: Path, *, as_json: bool
+    cohort: "Cohort", made: _Made, found: "CohortPlan", folder: Path, key: Path, *, as_json: bool
 ) -> None:
     from cadnode_training.data.check import by_split
 
@@ -224,8 +244,7 @@ def _show(
                 "women": len(women), "exams": len(cohort.exams), "images": len(cohort.images),
                 "outcomes": dict(Counter(one.outcome.value for one in cohort.images)),
                 "by_split": by_split(made.rows), "no_split": made.no_split,
-                "lines_left_out": _by_reason(cohort.lines),
-                "images_left_out": dict(sorted(cohort.left_out.items())),
+                **_left_out(cohort),
                 "burned_in_not_stated": cohort.burned_in_not_stated,
                 "exams_fetched": cohort.n_fetched, "exams_removed": cohort.n_removed,
                 "beyond_limit": found.n_beyond, "manifest": str(folder / _MANIFEST),

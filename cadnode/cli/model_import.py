@@ -1,5 +1,6 @@
 """`cadnode models import`: a network of another maker, served as the node's own are."""
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -13,11 +14,12 @@ import typer
 from cadnode import settings
 from cadnode.cli.acts import AuditedAct, changing_models
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
-from cadnode.errors import SettingsError
+from cadnode.errors import ModelError, SettingsError
 
 if TYPE_CHECKING:
     from cadnode.models.card import OnnxRegionCard, OnnxViewCard
     from cadnode.models.onnx_trial import OnnxTrial, View
+    from cadnode.registry.catalogue import Catalogue
     from cadnode.registry.installation import Added
 
 _SEED: Final = 5
@@ -72,16 +74,21 @@ def import_network(
         raise SettingsError("--activate adds the model; --dry-run and --out do not")
     values = settings.load(config)
     with tempfile.TemporaryDirectory(prefix="cadnode-import-") as place, err.status("examining …"):
-        target = _target(folder, dry_run=dry_run) or Path(place) / "store" / "name" / "version"
+        _refuse_full(folder, dry_run=dry_run)
+        target = Path(place) / "store" / "name" / "version"
         author = model_overview.actor(datetime.now(UTC))
         made = onnx_import.make(file, kind, spec, card, target)
+        stores = model_overview.stores(values)
+        _refuse_name(stores.catalogue(), made)
         trial, names = _tried(target, made)
         added: tuple[Added, ...] = ()
-        if folder is None:
+        if folder is not None and not dry_run:
+            _write_folder(target, folder)
+        elif folder is None:
             doing = nullcontext(AuditedAct("")) if dry_run else changing_models(values, "import")
             with doing as act:
                 added = installation.add(
-                    target, model_overview.stores(values), author, model_overview.examine,
+                    target, stores, author, model_overview.examine,
                     activate=activate, dry_run=dry_run, numbering=COUNT_UP, starts_off=True,
                 )  # fmt: skip
                 act.what = " ".join(f"{a.card.name}@{a.card.version}" for a in added)
@@ -95,12 +102,32 @@ def import_network(
         out.print(line, highlight=False, soft_wrap=True)
 
 
-def _target(folder: Path | None, *, dry_run: bool) -> Path | None:
+def _refuse_name(catalogue: "Catalogue", made: "OnnxViewCard | OnnxRegionCard") -> None:
+    """Raise where the network would be a version of another system's model, or of another kind."""
+    from cadnode.models import store
+
+    for version in catalogue.versions(made.name):
+        there = store.read_card(catalogue.find(made.name, version).folder)
+        if (there.system, there.kind) != (made.system, made.kind):
+            raise ModelError(
+                f"name: {made.name} {version} is installed, of the system "
+                f"{there.system.value if there.system else 'shared'}: give yours another name"
+            )
+
+
+def _refuse_full(folder: Path | None, *, dry_run: bool) -> None:
     if folder is None or dry_run:
-        return None
+        return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(f"{folder} holds something already: give a folder that is empty or new")
-    return folder
+
+
+def _write_folder(made: Path, folder: Path) -> None:
+    """Copy what was tried to where it is wanted: what is refused leaves nothing there."""
+    try:
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{folder} cannot be written ({type(error).__name__})") from None
 
 
 def _tried(

@@ -43,8 +43,8 @@ class Calibration(CardPart):
     it was fitted on: the probabilities hold for it, not for screening.
     """
 
-    slope: float = Field(gt=0)
-    intercept: float
+    slope: float = Field(gt=0, allow_inf_nan=False)
+    intercept: float = Field(allow_inf_nan=False)
     fitted_on: str
     prevalence: float = Field(gt=0, lt=1)
 

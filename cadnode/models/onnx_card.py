@@ -1,9 +1,8 @@
 """Cards of networks that a site brings as ONNX files: what goes in, what comes out, its meaning.
 
-Such a network is served with the node's own decoding, preprocessing, reports and shadow mode. Its
-weights are the ONNX file itself, kept as a tensor of a safetensors file beside the spec it is read
-by (`pack`, `graph_of`): stores, signatures and parcels know one format, and one graph read in two
-ways has two checksums.
+Its weights are the ONNX file itself, kept as a tensor of a safetensors file beside the spec it is
+read by (`pack`, `graph_of`): stores, signatures and parcels know one format, and one graph read in
+two ways has two checksums.
 """
 
 from collections.abc import Mapping
@@ -24,11 +23,14 @@ SPEC: Final = "spec"
 LARGEST_SIDE: Final = 4096
 _MOST_CELLS: Final = 400
 
+RESERVED: Final = frozenset({"all", "cadnode", "ensemble", "shared", *System})
+"""Names of systems, by which results call the mean of several networks, and of what is none."""
+
 Side = Annotated[int, Field(ge=32, le=LARGEST_SIDE)]
 
 
 class _Stated(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class OnnxInput(_Stated):
@@ -202,6 +204,9 @@ class _OnnxCard(CardBase):
     def _of_its_own_system(self) -> "_OnnxCard":
         if self.system is None or not self.system.is_brought:
             raise ValueError("system: a network that is brought has a system of its own")
+        for word, others in ((self.system.value, RESERVED), (self.name, {*RESERVED, self.system})):
+            if word in others:
+                raise ValueError(f"{word!r} stands for something else: give it another name")
         return self
 
     @property

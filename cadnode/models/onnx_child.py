@@ -78,7 +78,8 @@ def _asked(place: Path, order: dict[str, str], name: str) -> dict[str, Any]:
     (place / _ORDER).write_text(json.dumps(order))
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "cadnode.models.onnx_child", str(place)],
+            # -P: modules in the folder where the command is given are the maker's, never ours.
+            [sys.executable, "-P", "-m", "cadnode.models.onnx_child", str(place)], cwd=place,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             timeout=MOST_S, check=False, env=_environment(),
         )  # fmt: skip

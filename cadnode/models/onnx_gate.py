@@ -86,7 +86,7 @@ def _take_in(onnx: Any, model: Any, file: Path) -> None:
 
     Only names of plain files in the very folder are followed: no path, no link.
     """
-    folder, left = file.parent, MOST_BYTES
+    folder, left = file.parent, MOST_BYTES - file.stat().st_size
     for tensor in _tensors(onnx, model):
         if not _is_external(onnx, tensor):
             continue
@@ -158,17 +158,15 @@ def _nodes(onnx: Any, graph: Any) -> Iterator[Any]:
                     yield from _nodes(onnx, inner)
 
 
-def _tensors(onnx: Any, model: Any) -> Iterator[Any]:
-    """Weights and constants, wherever they are."""
-    yield from model.graph.initializer
-    for sparse in model.graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for node in _nodes(onnx, model.graph):
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.TENSOR:
-                yield attribute.t
-            elif attribute.type == onnx.AttributeProto.GRAPH:
-                yield from attribute.g.initializer
+def _tensors(onnx: Any, message: Any) -> Iterator[Any]:
+    """Weights and constants, wherever they are: sparse ones and those of graphs within, too."""
+    if isinstance(message, onnx.TensorProto):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in (value,) if hasattr(value, "ListFields") else value:
+                yield from _tensors(onnx, part)
 
 
 def _is_external(onnx: Any, tensor: Any) -> bool:

@@ -231,19 +231,19 @@ class OnnxNetwork:
             np.linspace(0, n, k + 1).astype(int)
             for n, k in zip(image.shape[1:], (rows, cols), strict=True)
         ]
-        cells, covered = [], []
+        cells = []
         for row in range(rows):
             for col in range(cols):
                 at = (0, slice(*edges[0][row : row + 2]), slice(*edges[1][col : col + 2]))
                 if tissue[at].any():
-                    one = image.copy()
-                    one[at] = np.where(tissue[at], grey, image[at])
-                    cells.append((row, col))
-                    covered.append(one)
-        for first in range(0, len(cells), batch_size):
-            several = slice(first, first + batch_size)
-            logits = self.logits(np.stack(covered[several]), batch_size=batch_size)
-            for (row, col), z in zip(cells[several], logits, strict=True):
+                    cells.append((row, col, at))
+        for first in range(0, len(cells), batch_size):  # all at once would take gigabytes
+            several = cells[first : first + batch_size]
+            covered = np.repeat(image[None], len(several), axis=0)
+            for one, (_, _, at) in zip(covered, several, strict=True):
+                one[at] = np.where(tissue[at], grey, image[at])
+            logits = self.logits(covered, batch_size=batch_size)
+            for (row, col, _), z in zip(several, logits, strict=True):
                 found[row, col] = logit - float(z)
         return found
 

@@ -114,7 +114,9 @@ def columns(result: ExamResult, cards: Sequence[ModelCard]) -> list[dict[str, An
 def phantom_trained(result: ExamResult, cards: Sequence[ModelCard]) -> list[System]:
     """Systems trained on phantoms alone, computed images with drawn lesions."""
     names = set(phantom_systems(result))
-    known = in_order((*System, *(card.system for card in cards), *(map(System, names))))
+    assessed = (a.system for f in result.findings for a in f.assessments)
+    stated = (status.system for status in result.systems)
+    known = in_order((*System, *stated, *assessed, *(card.system for card in cards)))
     for system in known:
         materials = {card.materials for card in cards if card.system is system}
         if materials == {(TrainingMaterial.PHANTOMS,)}:

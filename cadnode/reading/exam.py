@@ -191,7 +191,7 @@ def _assessed(
         if candidate.is_peak and not suspicious:
             continue
         assessments, shown = assessor.assess(candidate, looked.view, suspicious_breast=suspicious)
-        if not assessments:  # no active system can say anything of a region
+        if not assessments:  # no active system reads regions
             continue
         findings.append(_finding(candidate, looked.view, assessments, choices.counts))
         maps += shown
@@ -224,8 +224,7 @@ def _finding(
 
 def _ensemble(view: ScoredView, means: Sequence[HeatMap]) -> list[HeatMap]:
     """One map of all systems that read the view; none where the view's own model alone did."""
-    whole = view.heat_map
-    if not means or whole is None:
+    if not means or (whole := view.heat_map) is None:
         return []
     shape = (view.mammogram.rows, view.mammogram.columns)
     together = ensemble_map(shape, whole, means)

@@ -42,7 +42,7 @@ _Words = Annotated[str, Field(min_length=3)]
 
 
 class _Stated(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class StatedPoint(_Stated):
@@ -57,9 +57,12 @@ class StatedPoint(_Stated):
 
     @property
     def curve(self) -> Roc:
-        """The curve of three points that one point makes."""
-        points = ((1.0, 0.0, 1.0), (self.threshold, self.sensitivity, self.specificity),
-                  (0.0, 1.0, 0.0))  # fmt: skip
+        """The curve of this point alone, twice: a curve has two points at least.
+
+        Nothing else is known of it: with the ends of every curve, a wish for more sensitivity than
+        was measured would call everything suspicious, and one for more specificity nothing.
+        """
+        points = ((self.threshold, self.sensitivity, self.specificity),) * 2
         return Roc(points=points, measured_on=self.measured_on, n_pos=self.n_pos, n_neg=self.n_neg)
 
 

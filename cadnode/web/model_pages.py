@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from markupsafe import Markup
 
-from cadnode.domain import System
+from cadnode.domain import SYSTEM_NAME, System
 from cadnode.identity.role import Role
 from cadnode.phrases import N_
 from cadnode.web import model_figures
@@ -182,7 +182,8 @@ class _Desk:
             shown = await self.look() if is_answer else await self.known()
         except (ModelRefused, Unavailable) as error:
             return self.not_shown(request, error)
-        if system not in (SYSTEMS if shown is None else _systems(shown)):
+        may_be = re.fullmatch(SYSTEM_NAME, system) if shown is None else system in _systems(shown)
+        if not may_be:
             return self._page_of_error(
                 request, 404, N_("there is no such system"), N_("see all models")
             )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.integration.http_peers import web_orthanc
 from tests.peers import Orthanc, free_port
 from tests.synthetic import MARK, uid, view_dataset, write
 
+Shown = dict[str, Any]
 SIZE = {"rows": 256, "columns": 256}
 TITLE = "COLLECTOR"
 
@@ -54,6 +56,20 @@ def archive(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Ort
         )
         store(peer, older, folder)
         yield peer
+
+
+@pytest.fixture(scope="module")
+def whole(archive: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Shown]:
+    """A folder with a cohort by Orthanc's own interface, and what the run said."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, collected(web(archive), folder)
+
+
+@pytest.fixture
+def copied(whole: tuple[Path, Shown], tmp_path: Path) -> tuple[Path, Shown]:
+    """The same in a folder of the test's own."""
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    return tmp_path, whole[1]
 
 
 def store(peer: Orthanc, image: pydicom.Dataset, folder: Path) -> None:
@@ -106,29 +122,20 @@ def web(archive: Orthanc, kind: str = "orthanc") -> str:
 
 
 def test_three_ways_to_the_archive_give_the_same_cohort(
-    archive: Orthanc, tmp_path: Path, port: int
+    archive: Orthanc, whole: tuple[Path, Shown], tmp_path: Path, port: int
 ) -> None:
+    by_move = f"{archive.aet}@127.0.0.1:{archive.dicom_port}"
     cases(
         tmp_path,
         f"{MARK}-NOBODY,,,L,malignant,2020-03-01", f"{MARK}-W1,,,L,,2020-03-01",
         f"{MARK}-W1,,,inside,benign,2020-03-01", f"{MARK}-W1,{MARK}-A2,,L,benign,2020-03-01",
     )  # fmt: skip
-    by_move = f"{archive.aet}@127.0.0.1:{archive.dicom_port}"
-    ways: list[tuple[str, tuple[object, ...]]] = [
-        (web(archive), ()),
-        (web(archive, "dicomweb"), ()),
-        (by_move, ("--ae-title", TITLE, "--port", port)),
-    ]
-    found = {}
-    for number, (source, words) in enumerate(ways):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        (folder / "cases.csv").write_bytes((tmp_path / "cases.csv").read_bytes())
-        shown = collected(source, folder, *words)
-        found[shown["content_sha256"]] = shown
-        assert not (folder / "cohort.incoming").exists()
+    (tmp_path / "web").mkdir()
+    shown = collected(by_move, tmp_path, "--ae-title", TITLE, "--port", port)
+    by_web = collected(web(archive, "dicomweb"), tmp_path / "web")
 
-    (shown,) = found.values()
+    assert shown["content_sha256"] == by_web["content_sha256"] == whole[1]["content_sha256"]
+    assert not (tmp_path / "cohort.incoming").exists()
     assert (shown["women"], shown["exams"], shown["images"]) == (6, 6, 9)
     assert shown["outcomes"] == {"malignant": 3, "normal": 6}
     assert shown["lines_left_out"] == {
@@ -142,10 +149,9 @@ def test_three_ways_to_the_archive_give_the_same_cohort(
 
 
 def test_no_file_of_the_cohort_names_a_patient_and_every_picture_is_hers(
-    archive: Orthanc, tmp_path: Path
+    whole: tuple[Path, Shown], tmp_path: Path
 ) -> None:
-    shown = collected(web(archive), tmp_path)
-    cohort = tmp_path / "cohort"
+    cohort, shown = whole[0] / "cohort", whole[1]
 
     files = [path for path in cohort.rglob("*") if path.is_file()]
     assert [path for path in files if MARK.encode() in path.read_bytes()] == []
@@ -175,11 +181,11 @@ def test_no_file_of_the_cohort_names_a_patient_and_every_picture_is_hers(
 
 
 def test_a_run_that_was_broken_off_goes_on_and_ends_as_if_it_had_not_been(
-    archive: Orthanc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    archive: Orthanc,
+    whole: tuple[Path, Shown],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    sha256 = collected(web(archive), whole)["content_sha256"]
     left = 2
 
     def full(*given: object, **more: object) -> None:
@@ -207,14 +213,14 @@ def test_a_run_that_was_broken_off_goes_on_and_ends_as_if_it_had_not_been(
     shown = collected(web(archive), tmp_path)
 
     assert shown["exams_fetched"] == 4
-    assert shown["content_sha256"] == sha256
+    assert shown["content_sha256"] == whole[1]["content_sha256"]
     assert not (tmp_path / "cohort.incoming").exists()
 
 
 def test_a_woman_whose_lines_are_gone_goes_from_the_cohort(
-    archive: Orthanc, tmp_path: Path
+    archive: Orthanc, copied: tuple[Path, Shown]
 ) -> None:
-    before = collected(web(archive), tmp_path)
+    tmp_path, before = copied
     lines = cases(tmp_path).read_text().splitlines()
     kept = [line for line in lines if f"{MARK}-W3" not in line]
     (tmp_path / "cases.csv").write_text("\n".join(kept) + "\n")
@@ -224,6 +230,24 @@ def test_a_woman_whose_lines_are_gone_goes_from_the_cohort(
     assert (after["women"], after["exams_removed"], after["exams_fetched"]) == (5, 1, 0)
     assert after["content_sha256"] != before["content_sha256"]
     assert len(list((tmp_path / "cohort" / "images").glob("*/*/*.dcm"))) == 7
+
+
+def test_a_run_that_finds_nothing_says_why_and_leaves_no_manifest(
+    archive: Orthanc, copied: tuple[Path, Shown]
+) -> None:
+    tmp_path = copied[0]
+    line = "patient_id,laterality,outcome,outcome_date\nNOBODY,L,malignant,2020-03-01\n"
+    (tmp_path / "cases.csv").write_text(line)
+
+    found = run(
+        "--from", web(archive), "--cases", tmp_path / "cases.csv", "--out", tmp_path / "cohort",
+        "--key", key(tmp_path), "--json",
+    )  # fmt: skip
+
+    assert found.exit_code == 2
+    assert json.loads(found.stdout)["lines_left_out"] == {"nothing_under_this_identifier": [2]}
+    left = [path.name for path in (tmp_path / "cohort").rglob("*") if path.is_file()]
+    assert left == ["collected.json"]
 
 
 def test_an_archive_that_is_away_or_refuses_ends_the_run_and_says_why(
@@ -250,14 +274,17 @@ def test_a_dry_run_counts_and_writes_nothing(archive: Orthanc, tmp_path: Path) -
 
     assert (shown["exams"], shown["images"], shown["beyond_limit"]) == (4, 8, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cases.csv", "test.key"]
-    longer = collected(web(archive), tmp_path, "--dry-run", "--window", "2000")
+    config = tmp_path / "node.toml"
+    url = web(archive).partition(":")[2]
+    config.write_text(f'[[sources]]\nname = "pacs"\nkind = "orthanc"\nurl = "{url}"\n')
+    longer = collected("pacs", tmp_path, "--config", config, "--dry-run", "--window", "2000")
     assert longer["exams"] == 7
 
 
 def test_a_key_in_the_cohort_and_a_folder_of_another_key_are_refused(
-    archive: Orthanc, tmp_path: Path
+    archive: Orthanc, copied: tuple[Path, Shown]
 ) -> None:
-    collected(web(archive), tmp_path, "--limit", "1")
+    tmp_path = copied[0]
     common = (
         "--from",
         web(archive),
@@ -277,14 +304,14 @@ def test_a_key_in_the_cohort_and_a_folder_of_another_key_are_refused(
 
 
 def test_a_cohort_whose_files_were_changed_is_not_trained_on(
-    archive: Orthanc, tmp_path: Path
+    copied: tuple[Path, Shown],
 ) -> None:
-    collected(web(archive), tmp_path, "--limit", "1")
+    tmp_path = copied[0]
     data = f"target=manifest:{tmp_path / 'cohort' / 'manifest.csv'}"
     require_unchanged([data])
     image = next((tmp_path / "cohort").rglob("*.dcm"))
     image.write_bytes(image.read_bytes() + b"\0")
 
-    with pytest.raises(DataError, match="1 of the 2 files"):
+    with pytest.raises(DataError, match="1 of the 10 files"):
         require_unchanged([data])
     assert uid("study", 0) not in image.read_bytes().decode("latin-1")

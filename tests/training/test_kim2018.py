@@ -23,6 +23,7 @@ from cadnode_training.engine.machine import Machine
 from cadnode_training.engine.protocol import Standing, differences
 from cadnode_training.papers.kim2018 import config, evaluate, points, train
 from cadnode_training.papers.kim2018.loss import cosine, location_loss, pair_loss
+from cadnode_training.papers.kim2018.validation import contrast_auc
 from tests.training import toy
 
 MODELS = ("dib-mg-digital", "dib-mg-film")
@@ -320,3 +321,7 @@ def test_only_an_imagenet_trunk_starts_from_weights(
 
     with pytest.raises(SettingsError, match=r"network\.start"):
         train.run(folders["data"], tmp_path, config=toy.recipe(tmp_path, text), quiet=True)
+
+
+def test_a_part_without_a_view_to_compare_has_no_auc() -> None:
+    assert contrast_auc(Mock(), Mock(records=()), [], device="cpu", dtype=None) is None

@@ -98,7 +98,8 @@ def chosen_images(of_image: dict[Path, list[int]], report: ManifestReport, most:
     numbers = {n for problem in report.problems if problem.kind in kinds for n in problem.rows}
     paths = list(of_image)
     bad = [path for path in paths if numbers & set(of_image[path])][:most]
-    others = [path for path in paths if path not in set(bad)]
+    known = set(bad)
+    others = [path for path in paths if path not in known]
     n = min(most - len(bad), len(others))
     return [*bad, *(others[i * len(others) // n] for i in range(n))]
 

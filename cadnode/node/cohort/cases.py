@@ -29,7 +29,7 @@ _SIDES: Final[Mapping[str, tuple[Laterality, ...]]] = {
 _DATES: Final = ("%Y-%m-%d", "%Y%m%d")
 
 
-class Outcome(StrEnum):
+class KnownOutcome(StrEnum):
     """What became of a breast, by pathology or follow-up."""
 
     MALIGNANT = "malignant"
@@ -37,7 +37,7 @@ class Outcome(StrEnum):
     NORMAL = "normal"
 
 
-class LeftOut(StrEnum):
+class NotCollected(StrEnum):
     """Why a line or an image of the cohort was left out; other codes are those of the reading."""
 
     NO_KEY = "no_identifier"
@@ -53,6 +53,7 @@ class LeftOut(StrEnum):
     NO_EXAM_IN_WINDOW = "no_exam_in_window"
     EXAM_WITHOUT_DATE = "exam_without_date"
     ANOTHER_PATIENT = "another_patient"
+    AMBIGUOUS = "identifier_of_several_patients"
     SEVERAL_PATIENTS = "several_patients_in_one_study"
     OTHER_BREAST = "breast_without_outcome"
     NO_IMAGE = "no_image_of_the_breast"
@@ -71,7 +72,7 @@ class Case:
     value: str = field(repr=False)
     patient_id: str = field(repr=False)
     sides: tuple[Laterality, ...]
-    outcome: Outcome
+    outcome: KnownOutcome
     known_on: date = field(repr=False)
     window_days: int | None = None
 
@@ -82,7 +83,7 @@ class Case:
 
 def read_cases(
     rows: Iterable[Mapping[str, str]], name: str
-) -> tuple[list[Case], list[tuple[int, LeftOut]]]:
+) -> tuple[list[Case], list[tuple[int, NotCollected]]]:
     """The cases of a table's rows, and the lines that are none, each with the reason.
 
     The first row is line 2. Columns beyond those known are not looked at.
@@ -93,7 +94,7 @@ def read_cases(
         There is no column that identifies an exam or a woman; `name` is the file's.
     """
     cases: list[Case] = []
-    left_out: list[tuple[int, LeftOut]] = []
+    left_out: list[tuple[int, NotCollected]] = []
     for line, row in enumerate(rows, 2):
         if not KEYS.keys() & row.keys():
             raise DataError(f"{name} needs one of the columns {', '.join(KEYS)}")
@@ -105,49 +106,53 @@ def read_cases(
     return cases, left_out
 
 
-def _case(line: int, row: Mapping[str, str]) -> Case | LeftOut:
+def _case(line: int, row: Mapping[str, str]) -> Case | NotCollected:
     column = next((one for one in KEYS if row.get(one)), None)
     if column is None:
-        return LeftOut.NO_KEY
+        return NotCollected.NO_KEY
     if any(_WILD.search(row.get(one, "")) for one in KEYS):
-        return LeftOut.WILDCARD
+        return NotCollected.WILDCARD
     outcome = _outcome(row.get("outcome", ""))
-    if isinstance(outcome, LeftOut):
+    if isinstance(outcome, NotCollected):
         return outcome
     sides = _sides(row.get("laterality", ""), outcome)
-    if isinstance(sides, LeftOut):
+    if isinstance(sides, NotCollected):
         return sides
     known_on = _date(row.get("outcome_date", ""))
-    if isinstance(known_on, LeftOut):
+    if isinstance(known_on, NotCollected):
         return known_on
     days = row.get(_WINDOW, "")
     if days and not (days.isascii() and days.isdigit()):
-        return LeftOut.WINDOW_UNKNOWN
+        return NotCollected.WINDOW_UNKNOWN
     return Case(
         line, KEYS[column], row[column], row.get("patient_id", ""), sides, outcome, known_on,
         int(days) if days else None,
     )  # fmt: skip
 
 
-def _outcome(text: str) -> Outcome | LeftOut:
+def _outcome(text: str) -> KnownOutcome | NotCollected:
     if not text:
-        return LeftOut.NO_OUTCOME
-    return Outcome(text.lower()) if text.lower() in tuple(Outcome) else LeftOut.OUTCOME_UNKNOWN
+        return NotCollected.NO_OUTCOME
+    return (
+        KnownOutcome(text.lower())
+        if text.lower() in tuple(KnownOutcome)
+        else NotCollected.OUTCOME_UNKNOWN
+    )
 
 
-def _sides(text: str, outcome: Outcome) -> tuple[Laterality, ...] | LeftOut:
+def _sides(text: str, outcome: KnownOutcome) -> tuple[Laterality, ...] | NotCollected:
     """A normal outcome without a side is of both breasts; a lesion has a side."""
     if not text:
-        return _SIDES["B"] if outcome is Outcome.NORMAL else LeftOut.NO_LATERALITY
-    return _SIDES.get(text.upper(), LeftOut.LATERALITY_UNKNOWN)
+        return _SIDES["B"] if outcome is KnownOutcome.NORMAL else NotCollected.NO_LATERALITY
+    return _SIDES.get(text.upper(), NotCollected.LATERALITY_UNKNOWN)
 
 
-def _date(text: str) -> date | LeftOut:
+def _date(text: str) -> date | NotCollected:
     if not text:
-        return LeftOut.NO_DATE
+        return NotCollected.NO_DATE
     for form in _DATES:
         try:
             return datetime.strptime(text, form).date()
         except ValueError:
             continue
-    return LeftOut.DATE_UNKNOWN
+    return NotCollected.DATE_UNKNOWN

@@ -8,14 +8,14 @@ import errno
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
 from cadnode.errors import CadnodeError, DataError
 from cadnode.files import write_whole
-from cadnode.node.cohort.cases import Case, LeftOut, Outcome
+from cadnode.node.cohort.cases import Case, KnownOutcome, NotCollected
 from cadnode.node.cohort.exams import (
     CollectedExam,
     CollectedImage,
@@ -25,7 +25,7 @@ from cadnode.node.cohort.exams import (
     sides_of,
 )
 from cadnode.node.cohort.intake import AskedSource, Intake
-from cadnode.node.cohort.plan import Asked, Plan, PlannedExam
+from cadnode.node.cohort.plan import Asked, CohortPlan, PlannedExam
 from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.receive.fetch.requests import FetchCode
 from cadnode.report.pseudonyms.key import PseudonymKey
@@ -37,9 +37,12 @@ _TRIES: Final = 3
 _PAUSE_S: Final = 2.0
 # What concerns one study: it is left out, and the others are fetched.
 _OF_ONE_STUDY: Final = frozenset(
-    {FetchCode.UNKNOWN_STUDY, FetchCode.NO_MAMMOGRAMS, FetchCode.INSTANCE_MISSING}
-)
-_RANK: Final = (Outcome.MALIGNANT, Outcome.BENIGN, Outcome.NORMAL)
+    {
+        FetchCode.UNKNOWN_STUDY, FetchCode.NO_MAMMOGRAMS, FetchCode.INSTANCE_MISSING,
+        FetchCode.SOURCE_NOT_UNDERSTOOD,
+    }
+)  # fmt: skip
+_RANK: Final = (KnownOutcome.MALIGNANT, KnownOutcome.BENIGN, KnownOutcome.NORMAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class LabelledImage:
 
     image: CollectedImage
     exam: CollectedExam
-    outcome: Outcome
+    outcome: KnownOutcome
 
 
 @dataclass(slots=True)
@@ -76,7 +79,7 @@ def asked(source: AskedSource) -> Asked:
 
 
 def collect(
-    found: Plan, intake: Intake, key: PseudonymKey, out: Path,
+    found: CohortPlan, intake: Intake, key: PseudonymKey, out: Path,
     tick: Callable[[], None] = lambda: None,
 ) -> Cohort:  # fmt: skip
     """The planned exams in `out`; `tick` after each.
@@ -94,7 +97,7 @@ def collect(
         for planned in found.exams:
             _take(planned, intake, key, out, cohort)
             tick()
-        cohort.n_removed = remove_others(cohort.exams, out)
+        cohort.n_removed = remove_others(cohort.exams, out, map(key.exam, found.beyond))
     except OSError as error:
         raise _disk(error, out) from None
     cohort.lines.sort()
@@ -122,7 +125,7 @@ def _take(
     shown = {image.laterality for image in exam.images}
     for case in planned.cases:
         if not shown & {side.value for side in case.sides}:
-            cohort.lines.append((case.line, LeftOut.NO_IMAGE.value))
+            cohort.lines.append((case.line, NotCollected.NO_IMAGE.value))
 
 
 def _fetched(
@@ -131,21 +134,24 @@ def _fetched(
     """The exam, fetched and written; or the code of why it is not there."""
     uid = planned.study_instance_uid
     try:
-        files = _insisted(lambda: intake.fetched(uid, planned.source_id))
+        files = _insisted(lambda: intake.fetched(uid, planned.source_id), _OF_ONE_STUDY)
         found = collect_exam(files, planned.cases, key, out)
     except _StudyFailure as failure:
         return str(failure)
     finally:
         intake.discard(uid)
-    return found.value if isinstance(found, LeftOut) else found
+    return found.value if isinstance(found, NotCollected) else found
 
 
 class _StudyFailure(Exception):
     """A study cannot be had, others can; its text is the code."""
 
 
-def _insisted(ask: Callable[[], R]) -> R:
-    """What the source answers, asked again when it did not; raises `_StudyFailure` of one study."""
+def _insisted(ask: Callable[[], R], of_one_study: Collection[FetchCode] = ()) -> R:
+    """What the source answers, asked again when it did not.
+
+    Raises `_StudyFailure` for the codes `of_one_study`, `CadnodeError` for others.
+    """
     for attempt in range(1, _TRIES + 1):
         try:
             return ask()
@@ -153,7 +159,7 @@ def _insisted(ask: Callable[[], R]) -> R:
             if failure.code is FetchCode.NO_ROOM:
                 raise DataError("the disk is full: make room, then run it again") from None
             last = attempt == _TRIES or not failure.retryable
-            if last and failure.code in _OF_ONE_STUDY:
+            if last and failure.code in of_one_study:
                 raise _StudyFailure(failure.code.value) from None
             if last or failure.code is FetchCode.NODE_UNKNOWN:
                 raise CadnodeError(
@@ -164,7 +170,7 @@ def _insisted(ask: Callable[[], R]) -> R:
     raise AssertionError("unreachable")
 
 
-def _worst(side: str, cases: Sequence[Case]) -> Outcome:
+def _worst(side: str, cases: Sequence[Case]) -> KnownOutcome:
     stated = {case.outcome for case in cases if side in {s.value for s in case.sides}}
     return next(one for one in _RANK if one in stated)
 

@@ -22,7 +22,7 @@ from cadnode.exam.exam import Exam, Mammogram
 from cadnode.exam.read import read_study
 from cadnode.files import file_sha256, write_whole
 from cadnode.imaging import pixels
-from cadnode.node.cohort.cases import Case, LeftOut
+from cadnode.node.cohort.cases import Case, NotCollected
 from cadnode.node.cohort.plan import is_same_id
 from cadnode.report.pseudonyms.key import PseudonymKey
 from cadnode.report.pseudonyms.pseudonymised import (
@@ -71,7 +71,7 @@ class CollectedExam:
 
 def collect_exam(
     files: Sequence[Path], cases: Sequence[Case], key: PseudonymKey, out: Path
-) -> CollectedExam | LeftOut:
+) -> CollectedExam | NotCollected:
     """Write an exam's images without identities, and its record; or why there is nothing to write.
 
     Images that the node would read, of breasts of which a case speaks.
@@ -82,15 +82,15 @@ def collect_exam(
         The disk is full; no record is there.
     """
     exam = _exam_of(files, cases)
-    if isinstance(exam, LeftOut):
+    if isinstance(exam, NotCollected):
         return exam
     header = exam.reference
     patient_id = "" if header is None else text(header, "PatientID")
     day = None if header is None else date_of(text(header, "StudyDate"))
     if header is None or not patient_id or not _are_of(cases, header):
-        return LeftOut.ANOTHER_PATIENT
+        return NotCollected.ANOTHER_PATIENT
     if day is None:
-        return LeftOut.EXAM_WITHOUT_DATE
+        return NotCollected.EXAM_WITHOUT_DATE
     made = _write(exam, sides_of(cases), key, out, moved(day, patient_id, key))
     data = json.dumps(asdict(made), indent=1, sort_keys=True)
     write_whole(out / RECORDS / f"{made.exam}.json", data.encode() + b"\n")
@@ -110,15 +110,19 @@ def record_of(exam: str, sides: Iterable[str], out: Path) -> CollectedExam | Non
     return record if are_whole and record.sides == tuple(sides) else None
 
 
-def remove_others(kept: Iterable[CollectedExam], out: Path) -> int:
-    """Number of exams removed that are in `out` and not among those kept."""
-    exams = {one.exam for one in kept}
+def remove_others(kept: Sequence[CollectedExam], out: Path, beyond: Iterable[str] = ()) -> int:
+    """Number of exams removed that are in `out` and not among those kept.
+
+    Exams `beyond` the limit of this run stay: fetching them took hours, and lines lead to them.
+    """
+    left = frozenset(beyond)
+    exams = {one.exam for one in kept} | left
     folders = {f"{one.woman}/{one.exam}" for one in kept if one.images}
     records = [path for path in (out / RECORDS).glob("*.json") if path.stem not in exams]
     for path in records:
         path.unlink()
     for place in (out / IMAGES).glob("*/*"):
-        if f"{place.parent.name}/{place.name}" not in folders:
+        if f"{place.parent.name}/{place.name}" not in folders and place.name not in left:
             shutil.rmtree(place)
     for woman in (out / IMAGES).glob("*"):
         if woman.is_dir() and not any(woman.iterdir()):
@@ -131,17 +135,17 @@ def sides_of(cases: Iterable[Case]) -> tuple[str, ...]:
     return tuple(sorted({side.value for case in cases for side in case.sides}))
 
 
-def _exam_of(files: Sequence[Path], cases: Sequence[Case]) -> Exam | LeftOut:
+def _exam_of(files: Sequence[Path], cases: Sequence[Case]) -> Exam | NotCollected:
     """The exam of the cases' woman in a study's files."""
     exams = read_study(files, checks=pixels.CHECKS)
     named = {case.patient_id for case in cases if case.patient_id}
     if len(exams) > 1 and not named:
-        return LeftOut.SEVERAL_PATIENTS
+        return NotCollected.SEVERAL_PATIENTS
     for exam in exams:
         stated = "" if exam.reference is None else text(exam.reference, "PatientID")
         if all(is_same_id(stated, one) for one in named):
             return exam
-    return LeftOut.ANOTHER_PATIENT
+    return NotCollected.ANOTHER_PATIENT
 
 
 def _are_of(cases: Iterable[Case], header: object) -> bool:
@@ -165,7 +169,7 @@ def _write(
     images, unstated = [], 0
     for view in exam.mammograms:
         if view.laterality.value not in sides:
-            left_out[LeftOut.OTHER_BREAST.value] += 1
+            left_out[NotCollected.OTHER_BREAST.value] += 1
             continue
         path = place / f"{view.laterality.value}{view.view.value}.dcm"
         try:

@@ -4,11 +4,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import combinations
 from typing import Final
 
 from cadnode.exam.attributes import text
+from cadnode.exam.partition import stated_by
 from cadnode.exam.patient import patient_of
-from cadnode.node.cohort.cases import Case, LeftOut
+from cadnode.node.cohort.cases import Case, NotCollected
 from cadnode.receive.fetch.studies import ListedStudy
 from cadnode.receive.identity import is_valid_uid
 
@@ -47,15 +49,20 @@ class PlannedExam:
 
 
 @dataclass(slots=True)
-class Plan:
+class CohortPlan:
     """The exams in the order of the file, and the lines that lead to none.
 
-    `n_beyond` exams lie beyond the limit that was asked for.
+    `beyond` are the Study Instance UIDs of exams beyond the limit that was asked for.
     """
 
     exams: list[PlannedExam] = field(default_factory=list)
-    left_out: list[tuple[int, LeftOut]] = field(default_factory=list)
-    n_beyond: int = 0
+    left_out: list[tuple[int, NotCollected]] = field(default_factory=list)
+    beyond: list[str] = field(default_factory=list, repr=False)
+
+    @property
+    def n_beyond(self) -> int:
+        """How many exams lie beyond the limit."""
+        return len(self.beyond)
 
 
 def plan(
@@ -64,14 +71,14 @@ def plan(
     period: Period,
     limit: int | None = None,
     tick: Callable[[], None] = lambda: None,
-) -> Plan:
+) -> CohortPlan:
     """The exams of the cases by what a source lists; `tick` after each case.
 
     What `asked` raises passes through.
     """
     known: dict[tuple[str, str], Sequence[ListedStudy]] = {}
     exams: dict[str, PlannedExam] = {}
-    made = Plan()
+    made = CohortPlan()
     for case in cases:
         key = (case.keyword, case.value)
         if key not in known:
@@ -80,28 +87,30 @@ def plan(
         found = [one for one in listed if _is_her(one, case)]
         reason = _enter(case, found, period, exams)
         if listed and not found and case.keyword != "PatientID":
-            reason = LeftOut.ANOTHER_PATIENT
+            reason = NotCollected.ANOTHER_PATIENT
         if reason is not None:
             made.left_out.append((case.line, reason))
         tick()
     made.exams = list(exams.values())
     if limit is not None:
-        made.n_beyond = max(0, len(made.exams) - limit)
+        made.beyond = [one.study_instance_uid for one in made.exams[limit:]]
         made.exams = made.exams[:limit]
     return made
 
 
 def _enter(
     case: Case, studies: Sequence[ListedStudy], period: Period, exams: dict[str, PlannedExam]
-) -> LeftOut | None:
+) -> NotCollected | None:
     """Note a case's exams; the reason why it has none."""
     if not studies:
-        return LeftOut.UNKNOWN_PATIENT
+        return NotCollected.UNKNOWN_PATIENT
     dated = [(patient_of(one.header).study_date, one) for one in studies]
     by_date: dict[date, list[ListedStudy]] = defaultdict(list)
     for day, one in dated:
         if day is not None and period.holds(day, case):
             by_date[day].append(one)
+    if _are_of_several(one for studies_of_day in by_date.values() for one in studies_of_day):
+        return NotCollected.AMBIGUOUS
     for day in sorted(by_date):
         for one in sorted(by_date[day], key=lambda one: one.study_instance_uid):
             uid = one.study_instance_uid
@@ -110,7 +119,13 @@ def _enter(
     if by_date:
         return None
     undated = all(day is None for day, _ in dated)
-    return LeftOut.EXAM_WITHOUT_DATE if undated else LeftOut.NO_EXAM_IN_WINDOW
+    return NotCollected.EXAM_WITHOUT_DATE if undated else NotCollected.NO_EXAM_IN_WINDOW
+
+
+def _are_of_several(studies: Iterable[ListedStudy]) -> bool:
+    """Whether what is listed under one identifier cannot be one woman's: it was given out twice."""
+    stated = {stated_by(one.header) for one in studies}
+    return any(one.contradicts(other) for one, other in combinations(stated, 2))
 
 
 def _may_be_the_cases(study: ListedStudy, case: Case) -> bool:

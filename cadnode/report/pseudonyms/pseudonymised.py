@@ -1,7 +1,7 @@
 """A mammogram's file without its patient's identity (DICOM PS3.15 annex E), pixels unchanged."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +22,7 @@ from cadnode.exam.exam import Mammogram
 from cadnode.exam.mammogram import inspect
 from cadnode.exam.patient import patient_of
 from cadnode.files import written_whole
+from cadnode.imaging.decode import single_frame
 from cadnode.report.codes import code_item
 from cadnode.report.identity import IMPLEMENTATION_CLASS_UID
 from cadnode.report.pseudonyms import attributes
@@ -29,9 +30,12 @@ from cadnode.report.pseudonyms.key import PseudonymKey
 
 _PIXEL_DATA: Final = BaseTag(0x7FE00010)
 _OLDEST_STATED: Final = 90
+_FIRST_YEAR: Final = 1900  # before it a date is a device's default, and cannot always be moved
 _AGE: Final = re.compile(r"(\d{3})Y")
 _SEXES: Final = ("F", "M", "O")
 _SHORTEST: Final = 3  # letters of a name, or digits of a number, that are looked for in texts
+_OVERLAYS: Final = range(0x6000, 0x6100, 2)
+_NOT_KEPT: Final = ("AE", "PN", "UN", "UR")  # VRs that no attribute has that is kept
 _TEXTS: Final = ("LO", "SH", "ST", "LT", "UT", "UC")  # CS holds terms of closed lists
 
 
@@ -40,6 +44,8 @@ class Withheld(StrEnum):
 
     BURNED_IN = "burned_in_annotation"
     FILM = "film_not_stated_clean"
+    OVERLAY = "overlay_within_pixels"
+    COMMENT = "name_in_compressed_frame"
     CHANGED = "reads_differently_without_identity"
 
 
@@ -80,14 +86,24 @@ def write_pseudonymised(mammogram: Mammogram, key: PseudonymKey, path: Path) -> 
 def withheld(mammogram: Mammogram) -> Withheld | None:
     """Why the pixels may name the patient; None where nothing says so.
 
-    A scanned film often shows her label: it has to state that nothing is burned in.
+    A scanned film often shows her label: it has to state that nothing is burned in. Overlays
+    may lie in the unused bits of the pixels (PS3.5 8.1.2, retired), whose header is taken out.
     """
     stated = text(mammogram.header, "BurnedInAnnotation")
     if stated == "YES" or text(mammogram.header, "RecognizableVisualFeatures") == "YES":
         return Withheld.BURNED_IN
     if mammogram.acquisition is Acquisition.FILM and stated != "NO":
         return Withheld.FILM
+    if any(_is_within_pixels(mammogram.header, group) for group in _OVERLAYS):
+        return Withheld.OVERLAY
     return None
+
+
+def _is_within_pixels(header: Dataset, group: int) -> bool:
+    """Whether the overlay of a group states a bit of the pixels, or cells of more than a bit."""
+    stated = [header.get(BaseTag(group << 16 | element)) for element in (0x0102, 0x0100)]
+    bit, allocated = ("" if one is None else str(one.value or "").strip() for one in stated)
+    return bit not in ("", "0") or allocated not in ("", "0", "1")
 
 
 def pseudonymised(mammogram: Mammogram, key: PseudonymKey) -> FileDataset:
@@ -98,13 +114,16 @@ def pseudonymised(mammogram: Mammogram, key: PseudonymKey) -> FileDataset:
 
     Raises
     ------
+    CannotPseudonymise
+        A comment in the compressed frame names her.
     NotProcessable
         Its pixel data cannot be read.
     """
     header, encapsulated = mammogram.header, is_encapsulated(UID(mammogram.transfer_syntax_uid))
     ds = FileDataset("", {}, file_meta=FileMetaDataset(), preamble=b"\0" * 128)
     with tolerant():
-        _keep(header, ds, attributes.KEPT, _what_names_her(header))
+        hers = _what_names_her(header)
+        _keep(header, ds, attributes.KEPT, hers)
         for keyword in attributes.EMPTY:
             setattr(ds, keyword, "")
         for keyword in attributes.REPLACED_UIDS:
@@ -126,6 +145,8 @@ def pseudonymised(mammogram: Mammogram, key: PseudonymKey) -> FileDataset:
         )
         meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
         value = read_pixel_data(mammogram.path)
+        if encapsulated and any(_names_her(t, hers) for t in _comments(single_frame(value))):
+            raise CannotPseudonymise(Withheld.COMMENT)
         is_bytes = encapsulated or (number(header, "BitsAllocated") or 16) <= 8
         pixels = DataElement(_PIXEL_DATA, "OB" if is_bytes else "OW", value)
         pixels.is_undefined_length = encapsulated
@@ -134,11 +155,12 @@ def pseudonymised(mammogram: Mammogram, key: PseudonymKey) -> FileDataset:
 
 
 def date_of(value: str) -> date | None:
-    """A DICOM date (DA) as `YYYYMMDD`, or with dots; None when it is none."""
+    """A DICOM date (DA) as `YYYYMMDD`, or with dots; None when it is none, or before 1900."""
     try:
-        return datetime.strptime(value.replace(".", "")[:8], "%Y%m%d").date()
+        day = datetime.strptime(value.replace(".", "")[:8], "%Y%m%d").date()
     except ValueError:
         return None
+    return day if day.year >= _FIRST_YEAR else None
 
 
 def age_of(header: Dataset) -> int | None:
@@ -193,7 +215,9 @@ def _keep(source: Dataset, target: Dataset, keywords: Iterable[str], hers: froze
                 items.append(Dataset())
                 _keep(item, items[-1], attributes.OF_ITEMS, hers)
             target.add(DataElement(tag, "SQ", Sequence(items)))
-        elif not (element.VR in _TEXTS and _names_her(element.value, hers)):
+        elif element.VR not in _NOT_KEPT and not (
+            element.VR in _TEXTS and _names_her(element.value, hers)
+        ):
             target.add(DataElement(tag, element.VR, element.value, validation_mode=config.IGNORE))
 
 
@@ -212,6 +236,22 @@ def _names_her(value: object, hers: frozenset[str]) -> bool:
 
 def _words(value: str) -> list[str]:
     return re.split(r"[\W_]+", value.upper())
+
+
+def _comments(stream: bytes) -> Iterator[str]:
+    """Comments and application data before the picture in a JPEG, JPEG-LS or JPEG 2000 stream.
+
+    ISO 10918-1 B.2.4.5 and B.2.4.6 (COM, APPn), ISO 15444-1 A.9.2 (COM).
+    """
+    at = 2
+    while stream[at : at + 1] == b"\xff" and at + 4 <= len(stream):
+        marker, length = stream[at + 1], int.from_bytes(stream[at + 2 : at + 4], "big")
+        if marker in (0xDA, 0x90):  # SOS, SOT
+            return
+        if marker in (0xFE, 0x64) or 0xE0 <= marker <= 0xEF:
+            content = stream[at + 4 : at + 2 + length]
+            yield from (content.decode(code, "replace") for code in ("utf-8", "latin-1"))
+        at += 2 + max(length, 2)
 
 
 def _is_same_view(mammogram: Mammogram, path: Path) -> bool:

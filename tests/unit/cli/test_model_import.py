@@ -122,8 +122,12 @@ def test_its_folder_is_written_for_a_signature(config: Path, tmp_path: Path) -> 
 def test_what_is_refused_ends_with_its_reason_and_nothing_is_there(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loud = run(config, *brought(tmp_path, model=onnx_cases.network(last="Identity")))
+    out = tmp_path / "out"
+    loud = run(config, *brought(tmp_path, model=onnx_cases.network(last="Identity")), "--out", out)
     assert (loud.exit_code, "is no probability" in loud.stderr) == (4, True)
+    assert not out.exists()
+    taken = run(config, *brought(tmp_path, name="wang2016-masses"))
+    assert (taken.exit_code, "of the system wang2016: give yours" in taken.stderr) == (4, True)
     both = run(config, *brought(tmp_path), "--activate", "--dry-run")
     assert (both.exit_code, "--dry-run and --out do not" in both.stderr) == (2, True)
     monkeypatch.setattr(extras, "_is_there", lambda name: name != "onnx")

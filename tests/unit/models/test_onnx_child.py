@@ -23,6 +23,19 @@ def test_a_file_is_brought_and_tried_apart_and_what_is_wrong_comes_back(tmp_path
         onnx_child.brought(tmp_path / "bad.onnx")
 
 
+def test_no_module_of_the_folder_where_it_is_called_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx_cases.written(tmp_path)
+    ran = tmp_path / "ran"
+    for name in ("onnx", "json", "numpy"):  # as a bundle that was unpacked might bring them
+        (tmp_path / f"{name}.py").write_text(f"open({str(ran)!r}, 'w')\nraise SystemExit(0)\n")
+    monkeypatch.chdir(tmp_path)
+
+    assert onnx_child.brought(next(tmp_path.glob("*.onnx"))).opset == 17
+    assert not ran.exists()
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [

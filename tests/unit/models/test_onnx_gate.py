@@ -77,6 +77,39 @@ def test_weights_anywhere_else_are_refused(
         onnx_gate.brought(saved(folder, outside(onnx_cases.network(), **stated)))
 
 
+def test_sparse_weights_in_another_file_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_bytes(onnx_cases.KERNELS.tobytes())
+    monkeypatch.chdir(tmp_path)  # where a runtime looks for what a graph in memory names
+    values = TensorProto(
+        name="sparse", dims=[2], data_type=TensorProto.FLOAT, data_location=TensorProto.EXTERNAL
+    )
+    values.external_data.add(key="location", value="secret")
+    indices = helper.make_tensor("at", TensorProto.INT64, [2], [0, 1])
+    node = helper.make_node(
+        "Constant", [], ["c"], sparse_value=helper.make_sparse_tensor(values, indices, [2])
+    )
+    model = onnx_cases.network(extra=(node,))
+
+    with pytest.raises(ModelError, match="'sparse' are not in the graph"):
+        onnx_gate.checked(model.SerializeToString(), "toy")
+    (tmp_path / "in").mkdir()
+    with pytest.raises(ModelError, match="no plain file 'secret'"):
+        onnx_gate.brought(saved(tmp_path / "in", model))
+
+
+def test_a_graph_and_its_weights_are_too_large_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "network.bin").write_bytes(onnx_cases.KERNELS.tobytes())
+    file = saved(tmp_path, outside(onnx_cases.network(), location="network.bin"))
+    monkeypatch.setattr(onnx_gate, "MOST_BYTES", file.stat().st_size + 8)
+
+    with pytest.raises(ModelError, match="with its weights, more than"):
+        onnx_gate.brought(file)
+
+
 def looped() -> onnx.ModelProto:
     body = helper.make_graph(
         [helper.make_node("Identity", ["go"], ["on"])], "body",

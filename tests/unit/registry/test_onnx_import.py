@@ -51,12 +51,26 @@ def test_the_card_states_what_was_stated_and_where_it_came_from(tmp_path: Path) 
     assert card.seed is None
 
 
+@pytest.mark.parametrize("choice", ["youden", "sensitivity=0.99", "specificity=0.99"])
+def test_a_point_that_was_stated_is_the_operating_point_whatever_is_wished(choice: str) -> None:
+    stated = onnx_import.StatedPoint(
+        threshold=0.4, sensitivity=0.5, specificity=0.4, measured_on="a test", n_pos=9, n_neg=9
+    )
+
+    point = stated.curve.at(choice)
+
+    assert (point.threshold, point.sensitivity, point.specificity) == (0.4, 0.5, 0.4)
+
+
 @pytest.mark.parametrize(
     ("which", "old", "new", "message"),
     [
         (2, 'limits = ["it was never trained"]', "", "card.toml: limits: Field required"),
         (2, "limits", "limit", "limit: Extra inputs are not permitted"),
         (2, 'system = "maker"', 'system = "kim2018"', "kim2018 is a paper's"),
+        (2, 'system = "maker"', 'system = "shared"', "'shared' stands for something else"),
+        (2, 'name = "brought"', 'name = "maker"', "'maker' stands for something else"),
+        (2, 'name = "brought"', 'name = "kang2021"', "'kang2021' stands for something else"),
         (2, 'system = "maker"', 'system = "far_too_long_a_name"', "system: String should match"),
         (
             2,
@@ -70,6 +84,14 @@ def test_the_card_states_what_was_stated_and_where_it_came_from(tmp_path: Path) 
         (1, "channels = 1", "channels = 1\nstd = 0", "input: std: must be above 0"),
         (1, "channels = 1", "channels = 1\nrange = [1, 1]", "black and white are the same"),
         (1, "channels = 1", "channels = 1\npixel_mm = 0.1", "input.pixel_mm: of regions alone"),
+        (1, "channels = 1", "channels = 1\nmean = nan", "input.mean.0: Input should be a finite"),
+        (
+            2,
+            "n_neg = 4",
+            'n_neg = 4\n[calibration]\nslope = inf\nintercept = 0.0\nfitted_on = "x"\n'
+            "prevalence = 0.5",
+            "calibration.slope: Input should be a finite",
+        ),
         (1, '"probability"', '"softmax"', "malignant: which of the softmax classes"),
         (1, '"none"', '"output"', "output, meaning: a map that the graph gives"),
         (1, "[input]", "[input", "spec.toml is no TOML"),

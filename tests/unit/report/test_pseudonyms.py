@@ -156,6 +156,53 @@ def test_text_that_may_be_burned_in_keeps_an_image_back(tmp_path: Path) -> None:
     assert written(mammogram(tmp_path, BurnedInAnnotation=None), tmp_path).exists()
 
 
+def test_an_overlay_within_the_pixels_keeps_an_image_back(tmp_path: Path) -> None:
+    ds = view_dataset()
+    ds.add_new(0x60000010, "US", ds.Rows)
+    ds.add_new(0x60000102, "US", 14)
+    embedded = read_instance(write(ds, tmp_path / "embedded.dcm"))
+    ds.add_new(0x60000102, "US", 0)
+    ds.add_new(0x60000100, "US", 1)  # its data lay apart, and were taken out before
+    apart = read_instance(write(ds, tmp_path / "apart.dcm"))
+
+    with pytest.raises(CannotPseudonymise, match=Withheld.OVERLAY):
+        written(embedded, tmp_path)
+    assert written(apart, tmp_path).exists()
+
+
+@pytest.mark.parametrize(
+    ("syntax", "begin", "marker"),
+    [(JPEG2000Lossless, None, b"\xff\x64"), (JPEGLSLossless, 2, b"\xff\xfe")],
+)
+def test_a_comment_of_a_compressed_frame_that_names_her_keeps_it_back(
+    tmp_path: Path, syntax: str, begin: int | None, marker: bytes
+) -> None:
+    ds = encode(view_dataset(), syntax)
+    frame = next(pydicom.encaps.generate_frames(ds.PixelData, number_of_frames=1))
+    # After SOI; in JPEG 2000 after SIZ, which must be the first segment.
+    at = begin or 4 + int.from_bytes(frame[4:6], "big")
+    for text, is_kept_back in ((f"of {MARK}NAME".encode(), True), (b"by an encoder", False)):
+        segment = marker + (len(text) + 4).to_bytes(2, "big") + b"\0\1" + text
+        changed = frame[:at] + segment + frame[at:]
+        ds.PixelData = pydicom.encaps.encapsulate([changed])
+        view = read_instance(write(ds, tmp_path / "given.dcm"))
+        pixels.load(view)
+        if is_kept_back:
+            with pytest.raises(CannotPseudonymise, match=Withheld.COMMENT):
+                written(view, tmp_path)
+        else:
+            assert written(view, tmp_path).exists()
+
+
+def test_a_date_that_no_exam_can_have_goes(tmp_path: Path) -> None:
+    view = mammogram(tmp_path, AcquisitionDate="00010101", ContentDate="20200102")
+
+    ds = pydicom.dcmread(written(view, tmp_path))
+
+    assert "AcquisitionDate" not in ds
+    assert ds.ContentDate == ds.StudyDate
+
+
 def test_an_image_that_would_read_differently_is_kept_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,19 @@ def test_the_page_says_what_is_active_since_when_and_whose_it_is() -> None:
         assert said in page
 
 
+def test_a_network_that_was_brought_has_a_row_and_a_page_of_its_own() -> None:
+    card = CARD.model_copy(update={"system": "maker", "kind": "onnx_view"})
+    brought = model("2.0.0", name="theirs", card=card)
+    with served(Told(models=shown(models=(model(), brought)))) as client:
+        overview, page = client.get("/models").text, client.get("/models/maker")
+        gone = client.get("/models/nobody")
+
+    assert 'href="/models/maker"' in overview
+    assert page.status_code == 200
+    assert "theirs" in page.text
+    assert gone.status_code == 404
+
+
 def test_a_systems_page_has_the_card_in_words_and_pictures_with_numbers() -> None:
     with served(Told(models=shown())) as client:
         page = client.get("/models/kim2018").text

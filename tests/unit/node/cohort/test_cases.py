@@ -6,7 +6,7 @@ import pytest
 
 from cadnode.domain import Laterality
 from cadnode.errors import DataError
-from cadnode.node.cohort.cases import LeftOut, Outcome, read_cases
+from cadnode.node.cohort.cases import KnownOutcome, NotCollected, read_cases
 from tests.synthetic import MARK
 
 ROW = {
@@ -41,7 +41,7 @@ def test_outcomes_sides_and_dates_are_read_as_people_write_them() -> None:
     (normal, benign), wrong = read_cases(rows, "cases.csv")
 
     assert wrong == []
-    assert normal.outcome is Outcome.NORMAL
+    assert normal.outcome is KnownOutcome.NORMAL
     assert normal.known_on == date(2020, 5, 1)
     assert normal.sides == benign.sides == (Laterality.LEFT, Laterality.RIGHT)
     assert (normal.window_days, benign.window_days) == (None, 730)
@@ -50,19 +50,19 @@ def test_outcomes_sides_and_dates_are_read_as_people_write_them() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"patient_id": ""}, LeftOut.NO_KEY),
-        ({"patient_id": "12*"}, LeftOut.WILDCARD),
-        ({"outcome": ""}, LeftOut.NO_OUTCOME),
-        ({"outcome": "suspicious"}, LeftOut.OUTCOME_UNKNOWN),
-        ({"laterality": ""}, LeftOut.NO_LATERALITY),
-        ({"laterality": "left breast"}, LeftOut.LATERALITY_UNKNOWN),
-        ({"outcome_date": ""}, LeftOut.NO_DATE),
-        ({"outcome_date": "31.12.2020"}, LeftOut.DATE_UNKNOWN),
-        ({"window_days": "a year"}, LeftOut.WINDOW_UNKNOWN),
+        ({"patient_id": ""}, NotCollected.NO_KEY),
+        ({"patient_id": "12*"}, NotCollected.WILDCARD),
+        ({"outcome": ""}, NotCollected.NO_OUTCOME),
+        ({"outcome": "suspicious"}, NotCollected.OUTCOME_UNKNOWN),
+        ({"laterality": ""}, NotCollected.NO_LATERALITY),
+        ({"laterality": "left breast"}, NotCollected.LATERALITY_UNKNOWN),
+        ({"outcome_date": ""}, NotCollected.NO_DATE),
+        ({"outcome_date": "31.12.2020"}, NotCollected.DATE_UNKNOWN),
+        ({"window_days": "a year"}, NotCollected.WINDOW_UNKNOWN),
     ],
 )
 def test_a_line_that_is_no_case_is_left_out_with_its_reason(
-    change: dict[str, str], reason: LeftOut
+    change: dict[str, str], reason: NotCollected
 ) -> None:
     cases, wrong = read_cases([ROW, {**ROW, **change}], "cases.csv")
 

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from cadnode.errors import SettingsError
-from cadnode.node.cohort.cases import Case, LeftOut, read_cases
+from cadnode.node.cohort.cases import Case, NotCollected, read_cases
 from cadnode.node.cohort.origin import origin_of
 from cadnode.node.cohort.plan import Period, plan
 from cadnode.receive.fetch.studies import ListedStudy, header_of
@@ -36,7 +36,7 @@ def uids(studies: Sequence[ListedStudy], *cases: Case, **period: object) -> list
     return [one.study_instance_uid for one in found.exams]
 
 
-def reason(studies: Sequence[ListedStudy], one: Case) -> list[LeftOut]:
+def reason(studies: Sequence[ListedStudy], one: Case) -> list[NotCollected]:
     return [why for _, why in plan([one], lambda keyword, value: studies, Period()).left_out]
 
 
@@ -73,13 +73,26 @@ def test_what_the_archive_lists_of_others_is_not_taken() -> None:
         "1.2"
     ]
     by_number = case(accession_number="A1")
-    assert reason((listed("1.1", "20200401", "P2"),), by_number) == [LeftOut.ANOTHER_PATIENT]
+    assert reason((listed("1.1", "20200401", "P2"),), by_number) == [NotCollected.ANOTHER_PATIENT]
     assert reason((listed("1.1", "20200401", modalities=("US",)),), case()) == [
-        LeftOut.UNKNOWN_PATIENT
+        NotCollected.UNKNOWN_PATIENT
     ]
-    assert reason((), case()) == [LeftOut.UNKNOWN_PATIENT]
-    assert reason((listed("1.1", "20150401"),), case()) == [LeftOut.NO_EXAM_IN_WINDOW]
-    assert reason((listed("1.1", ""),), case()) == [LeftOut.EXAM_WITHOUT_DATE]
+    assert reason((), case()) == [NotCollected.UNKNOWN_PATIENT]
+    assert reason((listed("1.1", "20150401"),), case()) == [NotCollected.NO_EXAM_IN_WINDOW]
+    assert reason((listed("1.1", ""),), case()) == [NotCollected.EXAM_WITHOUT_DATE]
+
+
+def test_an_identifier_that_was_given_out_twice_leads_to_nobody() -> None:
+    by_number = case(patient_id="", accession_number="A1")
+    two_women = (listed("1.1", "20200401", "P1"), listed("1.2", "20200402", "P2"))
+    assert uids(two_women, by_number) == []
+    assert reason(two_women, by_number) == [NotCollected.AMBIGUOUS]
+    assert uids(two_women[:1], by_number) == ["1.1"]
+
+    of_two_sites = (listed("1.1", "20200401"), listed("1.2", "20200402"))
+    for one, site in zip(of_two_sites, ("EAST", "WEST"), strict=True):
+        one.header.IssuerOfPatientID = site
+    assert reason(of_two_sites, case()) == [NotCollected.AMBIGUOUS]
 
 
 def test_a_source_is_configured_or_named_on_the_spot() -> None:
