@@ -72,7 +72,7 @@ class LeaseTable:
             connection.execute(text(_MAKE))
 
     def take(self, holder: Holder) -> None:
-        """Enter a worker; whoever had its slot before has ended, as the slot's lock proves."""
+        """Enter a worker; the one before it in its slot has ended, as the slot's lock proves."""
         with self._engine.begin() as connection:
             connection.execute(
                 text("DELETE FROM cadnode_workers WHERE slot = :slot AND executor <> :executor"),
