@@ -1,10 +1,12 @@
 """Graphs of other makers, as OpenVINO has them: sizes fixed, compiled, cut at their pooling."""
 
+import threading
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from cadnode.errors import ModelError
 from cadnode.models.engine import core
@@ -18,14 +20,27 @@ def read(graph: bytes) -> Any:
     return core().read_model(graph)
 
 
-def compiled(model: Any) -> Any:
-    """The model for this processor, in float32."""
-    properties = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-    }
-    return core().compile_model(model, "CPU", properties)
+class CompiledGraph:
+    """A graph, compiled in float32. Threads may call it at the same time.
+
+    Each has a request of its own, kept: requests are not made or destroyed while others compute.
+    """
+
+    def __init__(self, model: Any) -> None:
+        properties = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
+        self._compiled = core().compile_model(model, "CPU", properties)
+        self._of_thread = threading.local()
+
+    def __call__(self, given: NDArray[np.float32]) -> Any:
+        """The outputs, by name or place; raises `RuntimeError` where OpenVINO fails."""
+        request = getattr(self._of_thread, "request", None)
+        if request is None:
+            request = self._of_thread.request = self._compiled.create_infer_request()
+        return request.infer([given], share_inputs=True)
 
 
 def reshape(model: Any, want: OnnxInput) -> bool:
@@ -71,8 +86,8 @@ class SplitGraph:
     pooling gives and takes `rows` of it at a time.
     """
 
-    trunk: Any
-    head: Any
+    trunk: CompiledGraph
+    head: CompiledGraph
     axes: tuple[int, ...]
     rows: int
 
@@ -123,7 +138,7 @@ def _cut(model: Any, spec: OnnxSpec, *, batched: bool) -> SplitGraph | None:
     except RuntimeError:  # the input is reached as well
         return None
     trunk = openvino.Model([ops.result(features)], trunk_model.get_parameters(), "trunk")
-    return SplitGraph(compiled(trunk), compiled(head), axes, MOST_ROWS if batched else 1)
+    return SplitGraph(CompiledGraph(trunk), CompiledGraph(head), axes, MOST_ROWS if batched else 1)
 
 
 def _spatial(op: Any) -> tuple[int, ...] | None:

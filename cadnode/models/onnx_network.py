@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cadnode.domain import FloatImage
 from cadnode.errors import ModelError
 from cadnode.models.onnx_card import OnnxSpec
-from cadnode.models.onnx_graph import compiled, read, reshape, split
+from cadnode.models.onnx_graph import CompiledGraph, read, reshape, split
 
 _SURE: Final = 1e-6
 """Probabilities are kept this far from 0 and 1: log-odds within ±13.8."""
@@ -53,7 +53,7 @@ class OnnxNetwork:
             model = read(graph)
             self._batched = reshape(model, spec.input)
             self._check_names(model)
-            self._whole = compiled(model)
+            self._whole = CompiledGraph(model)
             self._parts = None
             if spec.map.kind == "grad_cam":
                 self._parts = split(model, spec, batched=self._batched)
@@ -261,9 +261,9 @@ def _float(values: NDArray[np.float64]) -> FloatImage:
     return np.asarray(values, np.float32)
 
 
-def _infer(compiled: Any, given: NDArray[np.float32], name: str) -> Any:
+def _infer(compiled: CompiledGraph, given: NDArray[np.float32], name: str) -> Any:
     try:
-        return compiled.create_infer_request().infer([given], share_inputs=True)
+        return compiled(given)
     except RuntimeError:
         raise ModelError(f"the ONNX graph of {name} fails on an image") from None
 

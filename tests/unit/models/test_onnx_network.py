@@ -65,6 +65,22 @@ def test_of_two_classes_the_malignant_one_counts(meaning: str, last: str) -> Non
     assert first.logits(IMAGES) == pytest.approx(-wanted, abs=1e-4)
 
 
+def test_channels_come_last_where_the_layout_says_so_and_grey_is_repeated() -> None:
+    from onnx import TensorProto, helper
+
+    model = onnx_cases.network()
+    mean = helper.make_node("ReduceMean", ["image"], ["grey"], axes=[3], keepdims=1)
+    turned = helper.make_node("Transpose", ["grey"], ["first"], perm=[0, 3, 1, 2])
+    model.graph.node[0].input[0] = "first"
+    model.graph.node.insert(0, turned)
+    model.graph.node.insert(0, mean)
+    shape = ["n", 64, 64, 3]
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("image", TensorProto.FLOAT, shape))
+    toy = OnnxNetwork(model.SerializeToString(), spec({"layout": "NHWC", "channels": 3}), "toy")
+
+    assert toy.logits(IMAGES) == pytest.approx(by_torch(IMAGES).numpy(), abs=1e-4)
+
+
 def test_grey_levels_are_brought_to_the_stated_range_and_normalised() -> None:
     toy = network(spec({"range": (0, 255), "mean": 100.0, "std": 50.0}), last="Identity")
     with pytest.raises(ModelError, match=r"no probability: it lies outside \[0, 1\]"):

@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 
 from cadnode.domain import ExamResult, System, in_order
@@ -15,11 +16,12 @@ from cadnode.models.card import OnnxViewCard
 from cadnode.models.loading import load
 from cadnode.models.systems import system_statuses
 from cadnode.node import shadow_reading
+from cadnode.node.outputs import write_outputs
 from cadnode.node.readers import readers_of
 from cadnode.reading import Choices, read_exam
 from cadnode.registry import installation, onnx_import, shadow_set
 from cadnode.registry.installation import Stores
-from cadnode.settings import ReadingSection, Settings, StorageSection
+from cadnode.settings import ReadingSection, ReportSection, Settings, StorageSection
 from tests.synthetic import write_exam
 from tests.unit import onnx_cases, store_cases
 from tests.unit.store_cases import ANNA
@@ -230,6 +232,28 @@ def test_an_exam_is_read_under_its_name_with_or_without_a_map(
     states = {s.system.value: s.active for s in result.systems}
     assert states["maker"]
     assert states["kim2018"]
+
+
+@pytest.mark.parametrize(("of", "n_maps"), [("none", 0), ("grad_cam", 2)])
+def test_reports_name_it_and_show_a_map_only_where_there_is_one(
+    tmp_path: Path, of: str, n_maps: int
+) -> None:
+    _, theirs = brought_beside_ours(tmp_path, of)
+    result = read(tmp_path, theirs)
+    exam = exam_of(sorted((tmp_path / "exam").rglob("*.dcm")))
+
+    made = write_outputs(
+        exam, result, tmp_path / "out", ReportSection(), made_at=ANNA.at,
+        cards=[store.read_card(theirs)],
+    )  # fmt: skip
+
+    assert len([p for p in made if p.name.startswith("heatmap")]) == n_maps
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "brought 1.0.0" in page
+    assert "network of another maker" in page
+    report = str(pydicom.dcmread(tmp_path / "out" / "sr.dcm"))
+    assert "SYS_MAKER" in report
+    assert "CAD score of maker, 1.0.0; trained on phantoms" in report
 
 
 def test_ours_scores_views_where_it_comes_first(tmp_path: Path) -> None:
