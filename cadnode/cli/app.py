@@ -35,6 +35,7 @@ from cadnode.cli.log import show_log
 from cadnode.cli.models import models_app
 from cadnode.cli.orthanc import orthanc_app
 from cadnode.cli.patients import patients_app
+from cadnode.cli.recall import recall
 from cadnode.cli.storage import storage_app
 from cadnode.cli.studies import studies_app
 from cadnode.cli.train import train_app
@@ -70,6 +71,7 @@ app.add_typer(settings_app, name="settings")
 app.add_typer(patients_app, name="patients")
 app.add_typer(audit_app, name="audit")
 studies_app.command()(verdicts)
+studies_app.command()(recall)
 app.command()(phantom)
 app.command()(compare)
 app.command()(report)
