@@ -34,7 +34,9 @@ from cadnode.cli.evaluate import evaluate_app
 from cadnode.cli.log import show_log
 from cadnode.cli.models import models_app
 from cadnode.cli.orthanc import orthanc_app
+from cadnode.cli.panels import OrderedGroup
 from cadnode.cli.patients import patients_app
+from cadnode.cli.recall import recall
 from cadnode.cli.storage import storage_app
 from cadnode.cli.studies import studies_app
 from cadnode.cli.train import train_app
@@ -46,6 +48,7 @@ from cadnode.terminal import styled
 
 app = typer.Typer(
     name="cadnode",
+    cls=OrderedGroup,
     help="Mammography CAD node: mammograms in by DICOM, structured reports and heat maps out.\n\n"
     "First steps: [bold]cadnode demo[/] shows it all on a real exam; "
     "[bold]cadnode check --example[/] prints a configuration file to start from; "
@@ -70,6 +73,7 @@ app.add_typer(settings_app, name="settings")
 app.add_typer(patients_app, name="patients")
 app.add_typer(audit_app, name="audit")
 studies_app.command()(verdicts)
+studies_app.command()(recall)
 app.command()(phantom)
 app.command()(compare)
 app.command()(report)

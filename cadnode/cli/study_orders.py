@@ -22,7 +22,7 @@ AT_ONCE = 500  # studies, read from the list
 
 @dataclass(frozen=True, slots=True)
 class StudyOrder:
-    """What is done to each study, as the trail calls it, and what is said of it then.
+    """What is done to each study, as the trail calls it, with its detail, and what is said of it.
 
     `alone` is said where no delivery is concerned; `forgets`: then what failed is forgotten.
     """
@@ -32,6 +32,7 @@ class StudyOrder:
     done: str
     alone: str = "nothing is undelivered"
     forgets: bool = False
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def carry_out(
             results.append({"study": key, "deliveries": [one.as_dict() for one in rows]})
             continue
         try:
-            with acting(place.values, order.action, study=key, peer=to):
+            with acting(place.values, order.action, order.detail, study=key, peer=to):
                 ordered = order.carry_out(key, to)
         except OrderRefused as error:
             n_refused += 1

@@ -29,6 +29,7 @@ from cadnode import __version__
 from cadnode.errors import SettingsError
 from cadnode.files import file_sha256, write_whole
 from cadnode.log import get_logger
+from cadnode.models import quiet_openvino
 from cadnode.models.references import REFERENCES, references
 
 log = get_logger("models")
@@ -303,8 +304,8 @@ def _note_seen(kept: Path | None, moved: dict[str, float]) -> None:
 def _conversion(
     network: nn.Module, which: Callable[..., Tensor], shapes: Sequence[tuple[int, ...]]
 ) -> Any:
-    """By OpenVINO's PyTorch front end itself: its tool around it has telemetry, which stays off."""
-    import openvino
+    """By OpenVINO's PyTorch front end itself."""
+    openvino = quiet_openvino.openvino()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
@@ -340,7 +341,7 @@ _SEEN: Final = f"agreement-{REFERENCES}.json"
 
 def _keep(model: Any, target: Path) -> None:
     """Write a model beside its place and move it there whole; drop those unused for the longest."""
-    import openvino
+    openvino = quiet_openvino.openvino()
 
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
     with TemporaryDirectory(prefix=".making-", dir=target.parent) as making:
@@ -377,7 +378,7 @@ def _key(sha256: str, shapes: Sequence[tuple[int, ...]]) -> str:
 @cache
 def core() -> Any:
     """OpenVINO, the one of this process."""
-    import openvino
+    openvino = quiet_openvino.openvino()
 
     return openvino.Core()
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from cadnode.errors import ModelError
+from cadnode.models import quiet_openvino
 from cadnode.models.engine import core
 from cadnode.models.onnx_card import OnnxInput, OnnxSpec
 
@@ -51,7 +52,7 @@ def reshape(model: Any, want: OnnxInput) -> bool:
     ModelError
         The graph has another input than the spec states.
     """
-    import openvino
+    openvino = quiet_openvino.openvino()
 
     if len(model.inputs) != 1 or want.name not in model.inputs[0].get_names():
         known = ", ".join(i.get_any_name() for i in model.inputs)
@@ -104,7 +105,7 @@ def split(model: Any, spec: OnnxSpec, *, batched: bool) -> SplitGraph | None:
 
 
 def _cut(model: Any, spec: OnnxSpec, *, batched: bool) -> SplitGraph | None:
-    import openvino
+    openvino = quiet_openvino.openvino()
     from openvino import opset13 as ops
     from openvino.passes import ConstantFolding, Manager
 

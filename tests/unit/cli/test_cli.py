@@ -4,12 +4,14 @@ import socket
 from pathlib import Path
 
 import pytest
+import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
 from cadnode import __version__
 from cadnode.cli.app import app
 from cadnode.cli.output import print_checks
+from cadnode.cli.panels import PANELS
 from cadnode.node.checks import Check, CheckVerdict
 from cadnode.settings import load
 from tests.synthetic import view_dataset, write
@@ -94,3 +96,8 @@ def test_what_a_check_advises_is_printed_with_its_brackets() -> None:
     print_checks(console, [Check("a", CheckVerdict.WARNING, "[x]", "add a [[destinations]] block")])
 
     assert "!  a      [x]    add a [[destinations]] block" in console.export_text()
+
+
+def test_the_help_shows_every_command_under_a_heading() -> None:
+    known = {name for names in PANELS.values() for name in names}
+    assert known == set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
