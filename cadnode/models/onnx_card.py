@@ -1,8 +1,8 @@
 """Cards of networks that a site brings as ONNX files: what goes in, what comes out, its meaning.
 
-Its weights are the ONNX file itself, kept as a tensor of a safetensors file beside the spec it is
-read by (`pack`, `graph_of`): stores, signatures and parcels know one format, and one graph read in
-two ways has two checksums.
+Its weights are the ONNX file itself, kept as a tensor of a safetensors file beside the spec that it
+is read by (`pack`, `graph_of`): stores, signatures and parcels know one format, and one graph that
+is read in two ways has two checksums.
 """
 
 from collections.abc import Mapping
