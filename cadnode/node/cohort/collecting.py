@@ -42,6 +42,9 @@ _OF_ONE_STUDY: Final = frozenset(
         FetchCode.SOURCE_NOT_UNDERSTOOD,
     }
 )  # fmt: skip
+# An archive that refuses us says so of each study (Orthanc of an unknown C-MOVE destination: C000):
+# after as many, and not one exam, it is the archive.
+_HOPELESS: Final = 3
 _RANK: Final = (KnownOutcome.MALIGNANT, KnownOutcome.BENIGN, KnownOutcome.NORMAL)
 
 
@@ -92,10 +95,18 @@ def collect(
         The source cannot be reached, or refuses us.
     """
     cohort = Cohort(lines=[(line, reason.value) for line, reason in found.left_out])
+    refused: list[FetchFailure] = []
     try:
         _claim(out, key)
         for planned in found.exams:
-            _take(planned, intake, key, out, cohort)
+            try:
+                _take(planned, intake, key, out, cohort)
+            except _StudyFailure as one:
+                cohort.lines += [(case.line, one.failure.code.value) for case in planned.cases]
+                if one.failure.code is FetchCode.SOURCE_NOT_UNDERSTOOD:
+                    refused.append(one.failure)
+            if not cohort.exams and len(refused) == _HOPELESS:
+                raise _ended(refused[-1])
             tick()
         cohort.n_removed = remove_others(cohort.exams, out, map(key.exam, found.beyond))
     except OSError as error:
@@ -131,20 +142,22 @@ def _take(
 def _fetched(
     planned: PlannedExam, intake: Intake, key: PseudonymKey, out: Path
 ) -> CollectedExam | str:
-    """The exam, fetched and written; or the code of why it is not there."""
+    """The exam, fetched and written; or the code of why none of it is. Raises `_StudyFailure`."""
     uid = planned.study_instance_uid
     try:
         files = _insisted(lambda: intake.fetched(uid, planned.source_id), _OF_ONE_STUDY)
         found = collect_exam(files, planned.cases, key, out)
-    except _StudyFailure as failure:
-        return str(failure)
     finally:
         intake.discard(uid)
     return found.value if isinstance(found, NotCollected) else found
 
 
 class _StudyFailure(Exception):
-    """A study cannot be had, others can; its text is the code."""
+    """A study cannot be had; others may."""
+
+    def __init__(self, failure: FetchFailure) -> None:
+        super().__init__(failure.code.value)
+        self.failure = failure
 
 
 def _insisted(ask: Callable[[], R], of_one_study: Collection[FetchCode] = ()) -> R:
@@ -160,14 +173,17 @@ def _insisted(ask: Callable[[], R], of_one_study: Collection[FetchCode] = ()) ->
                 raise DataError("the disk is full: make room, then run it again") from None
             last = attempt == _TRIES or not failure.retryable
             if last and failure.code in of_one_study:
-                raise _StudyFailure(failure.code.value) from None
+                raise _StudyFailure(failure) from None
             if last or failure.code is FetchCode.NODE_UNKNOWN:
-                raise CadnodeError(
-                    f"{failure}: {failure.code.meaning.partition(';')[0]}. What was collected is "
-                    "kept: run it again"
-                ) from None
+                raise _ended(failure) from None
         time.sleep(_PAUSE_S * attempt)
     raise AssertionError("unreachable")
+
+
+def _ended(failure: FetchFailure) -> CadnodeError:
+    """The error that ends a run: the source cannot be asked, or gives nothing."""
+    meaning = failure.code.meaning.partition(";")[0]
+    return CadnodeError(f"{failure}: {meaning}. What was collected is kept: run it again")
 
 
 def _worst(side: str, cases: Sequence[Case]) -> KnownOutcome:

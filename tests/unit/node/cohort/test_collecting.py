@@ -16,6 +16,8 @@ from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.receive.fetch.requests import FetchCode
 from cadnode.report.pseudonyms.key import PseudonymKey
 
+UIDS = ("1.2.3", "1.2.4", "1.2.5", "1.2.6")
+
 
 class Failing:
     """An intake, and a source, that fail with a code."""
@@ -33,11 +35,11 @@ class Failing:
         self.discarded.append(study_instance_uid)
 
 
-def collected(intake: Any, out: Path) -> collecting.Cohort:
+def collected(intake: Any, out: Path, n_exams: int = 2) -> collecting.Cohort:
     case = Case(
         2, "PatientID", "P1", "P1", (Laterality.LEFT,), KnownOutcome.BENIGN, date(2020, 5, 1)
     )  # fmt: skip
-    exams = [PlannedExam(uid, "", None, [case]) for uid in ("1.2.3", "1.2.4")]
+    exams = [PlannedExam(uid, "", None, [case]) for uid in UIDS[:n_exams]]
     return collecting.collect(CohortPlan(exams), intake, PseudonymKey(b"k" * 32), out)
 
 
@@ -48,6 +50,14 @@ def test_a_study_with_a_damaged_instance_is_left_out_and_the_next_is_tried(tmp_p
 
     assert cohort.lines == [(2, "source_not_understood")] * 2
     assert intake.discarded == ["1.2.3", "1.2.4"]
+
+
+def test_a_source_that_gives_nothing_of_study_after_study_ends_the_run(tmp_path: Path) -> None:
+    intake = Failing(FetchCode.SOURCE_NOT_UNDERSTOOD)
+
+    with pytest.raises(CadnodeError, match="run it again"):
+        collected(intake, tmp_path / "cohort", 4)
+    assert len(intake.discarded) == 3
 
 
 def test_a_source_that_refuses_us_or_cannot_be_asked_ends_the_run(tmp_path: Path) -> None:
