@@ -26,9 +26,14 @@ settings.register_profile(
 settings.load_profile("cadnode")
 
 
+_LOGGING = structlog.get_config()
+
+
 @pytest.fixture(autouse=True)
 def _log_as_before() -> Iterator[None]:
-    """A test that runs a command in this process leaves no other its way of logging."""
-    before = structlog.get_config()
+    """A test that runs a command in this process leaves no other its way of logging.
+
+    Nor does a fixture that several tests share: what it set is there when a test begins.
+    """
     yield
-    structlog.configure(**before)
+    structlog.configure(**_LOGGING)

@@ -31,19 +31,20 @@ class SpoolMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.root = Path(tempfile.mkdtemp(prefix="spool-machine-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="spool-machine-"))
+        self.root, self.probe = self.folder / "spool", self.folder / "probe"
         self.spool = Spool(self.root)
         self.now: dict[tuple[int, int], int] = {}
         self.before: dict[tuple[int, int], set[int]] = {}
         self.content: dict[int, tuple[object, str]] = {}
 
     def teardown(self) -> None:
-        shutil.rmtree(self.root)
+        shutil.rmtree(self.folder)
 
     @rule(study=STUDIES, instance=INSTANCES, version=VERSIONS, meta=st.sampled_from([b"abcd",
           b"efgh"]))  # fmt: skip
     def receive(self, study: int, instance: int, version: int, meta: bytes) -> None:
-        next_tick()
+        self.wait_for_a_tick()
         incoming = self.spool.open()
         incoming.write(file_of(study, instance, version, meta))
         stored = self.spool.publish(
@@ -58,6 +59,19 @@ class SpoolMachine(RuleBasedStateMachine):
             assert had is not None
             self.before.setdefault((study, instance), set()).add(had)
         self.now[study, instance] = version
+
+    def wait_for_a_tick(self) -> None:
+        """Wait until a file that is written now has a later time of last write than any before.
+
+        The kernel's clock of files moves some 250 times a second. Two versions of one size that
+        came in one of its ticks would have one fingerprint: what comes by network is slower.
+        """
+        latest = max((p.stat().st_mtime_ns for p in self.root.rglob("*.dcm")), default=0)
+        while True:
+            self.probe.write_bytes(b"now")
+            if self.probe.stat().st_mtime_ns > latest:
+                return
+            time.sleep(0.001)
 
     @rule(n_bytes=st.integers(0, 200))
     def break_off(self, n_bytes: int) -> None:
@@ -116,18 +130,6 @@ class SpoolMachine(RuleBasedStateMachine):
             if last is not None:
                 assert (last[0] == content) == (last[1] == fingerprint)
             self.content[study] = (content, fingerprint)
-
-
-def next_tick() -> None:
-    """Wait until a file that is written now has another time of last write than any before.
-
-    The kernel's clock of files moves some 250 times a second. Two versions of one size that came
-    in one of its ticks would have one fingerprint: what comes by network is slower than that.
-    """
-    coarse = 5  # CLOCK_REALTIME_COARSE of Linux
-    now = time.clock_gettime_ns(coarse)
-    while time.clock_gettime_ns(coarse) == now:
-        time.sleep(0.001)
 
 
 def data(file: bytes) -> bytes:
