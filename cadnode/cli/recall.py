@@ -121,10 +121,10 @@ def _print(version: str, found: "Sequence[RecalledStudy]") -> None:
         table.add_column(name, overflow="fold", no_wrap=name in ("study", "read"))
     for one in found:
         called = {True: "yes", False: "no", None: "–"}[one.was_called]
-        had = [f"{d.destination} {_day(d.faulty_at)}" for d in one.deliveries]
-        has = [_day(d.corrected_at) if d.corrected_at else "not yet" for d in one.deliveries]
+        had = [f"{d.destination} {_moment(d.faulty_at)}" for d in one.deliveries]
+        has = [_moment(d.corrected_at) if d.corrected_at else "not yet" for d in one.deliveries]
         table.add_row(
-            one.study, _day(one.read_at), called, one.state.value.replace("_", " "),
+            one.study, _moment(one.read_at), called, one.state.value.replace("_", " "),
             Text("\n".join(had) or "nobody"), Text("\n".join(has)),
         )  # fmt: skip
     out.print(table)
@@ -134,5 +134,5 @@ def _print(version: str, found: "Sequence[RecalledStudy]") -> None:
         err.print(f"  {count} {state.value.replace('_', ' ')}: {state.meaning}", highlight=False)
 
 
-def _day(moment: float) -> str:
+def _moment(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).astimezone().strftime("%Y-%m-%d %H:%M")

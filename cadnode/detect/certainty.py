@@ -54,5 +54,10 @@ def _logistic(
     statistics: Floats, terms: tuple[tuple[float, float, float], ...], intercept: float
 ) -> Floats:
     mean, deviation, weight = np.array(terms).T
-    standard = np.clip((statistics - mean) / deviation, -4, 4)
+    standard = standardized(statistics, mean, deviation)
     return np.asarray(1 / (1 + np.exp(-(standard @ weight + intercept))), np.float64)
+
+
+def standardized(statistics: Floats, mean: Floats, deviation: Floats) -> Floats:
+    """`(n, S) float64`: what the regressions are fitted to, and read; outliers are clipped."""
+    return np.asarray(np.clip((statistics - mean) / deviation, -4, 4), np.float64)

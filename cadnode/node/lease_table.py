@@ -35,7 +35,7 @@ _CONNECT: Final[dict[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class LeaseHolder:
     """Who holds a lease: a worker's life, on a machine, with the version of its jobs."""
 
     executor: str
@@ -71,7 +71,7 @@ class LeaseTable:
             connection.execute(text(_ONE_AT_A_TIME))
             connection.execute(text(_MAKE))
 
-    def take(self, holder: Holder) -> None:
+    def take(self, holder: LeaseHolder) -> None:
         """Enter a worker; the one before it in its slot has ended, as the slot's lock proves."""
         with self._engine.begin() as connection:
             connection.execute(

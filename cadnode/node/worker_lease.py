@@ -35,7 +35,7 @@ from cadnode.errors import CadnodeError
 from cadnode.log import get_logger
 from cadnode.node import job_database
 from cadnode.node.heartbeat import Pulse
-from cadnode.node.lease_table import Holder, Lease, LeaseTable, is_missing
+from cadnode.node.lease_table import Lease, LeaseHolder, LeaseTable, is_missing
 from cadnode.node.poison import Casualties
 from cadnode.node.workflow import JOBS_VERSION
 from cadnode.settings import Settings
@@ -100,7 +100,7 @@ class WorkerLease:
         self._table, self._slot, self._pulse = table, slot, pulse
         self._casualties = casualties
         pid = os.getpid()
-        self._holder = Holder(self.executor, slot, socket.gethostname(), pid, jobs_version)
+        self._holder = LeaseHolder(self.executor, slot, socket.gethostname(), pid, jobs_version)
         self._neighbours = Neighbours(SILENT_S, SILENT_S / 2)
         self._held_at = float("-inf")
         self._is_first = False

@@ -33,6 +33,7 @@ from pydantic import (
 from cadnode.errors import SignatureError, SignatureProblem
 from cadnode.files import file_sha256
 from cadnode.models.card import ModelCard
+from cadnode.models.card_parts import Sha256
 from cadnode.models.store import CARD
 
 FILE: Final = "signature.json"
@@ -68,7 +69,6 @@ def _words(value: str) -> str:
     return value
 
 
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 KeyId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 Words = Annotated[str, StringConstraints(max_length=LONGEST_WORDS), AfterValidator(_words)]
 

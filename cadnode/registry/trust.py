@@ -27,10 +27,11 @@ from cadnode.errors import ModelError, SettingsError, SignatureError, SignatureP
 from cadnode.files import sync_folder, written_whole
 from cadnode.models import store
 from cadnode.models.card import CARDS, ModelCard
+from cadnode.models.card_parts import Sha256
 from cadnode.registry import history, signature
 from cadnode.registry.history import ChangeAuthor
 from cadnode.registry.parcel import Parcel
-from cadnode.registry.signature import KeyId, Sha256, SignedManifest
+from cadnode.registry.signature import KeyId, SignedManifest
 
 FOLDER: Final = "trusted"
 SIGNED_CARD: Final = "card.signed.json"

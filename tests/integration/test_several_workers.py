@@ -15,7 +15,7 @@ from cadnode.node import workflow
 from cadnode.node.check import CheckVerdict
 from cadnode.node.job_database import client_of
 from cadnode.node.jobs import JobLookup
-from cadnode.node.lease_table import Holder, LeaseTable
+from cadnode.node.lease_table import LeaseHolder, LeaseTable
 from cadnode.node.poison import Casualties, Cause
 from cadnode.node.worker_checks import worker_checks
 from cadnode.node.worker_lease import EXIT_CODE, SILENT_S
@@ -128,7 +128,7 @@ def test_what_a_killed_and_a_paused_worker_had_in_hand_is_done_once_by_a_third(c
 def test_a_lease_is_not_given_back_while_a_job_of_its_worker_runs(crew: Crew) -> None:
     table = LeaseTable(crew.url)
     table.make()
-    table.take(Holder("worker.1", "worker", "here", 1, "1"))
+    table.take(LeaseHolder("worker.1", "worker", "here", 1, "1"))
     crew.announce(studies(1))
     engine = create_engine(crew.url)
     change = text("UPDATE dbos.workflow_status SET status = :to, executor_id = 'worker.1'")

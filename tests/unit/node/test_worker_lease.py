@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from cadnode.node import heartbeat, role_status, worker_lease
 from cadnode.node.heartbeat import Beat, Pulse
-from cadnode.node.lease_table import Holder, Lease, LeaseTable
+from cadnode.node.lease_table import Lease, LeaseHolder, LeaseTable
 from cadnode.node.poison import Casualties
 from cadnode.node.worker_lease import (
     LeaseUnconfirmed,
@@ -151,7 +151,7 @@ class LostAndFound(LeaseTable):
 
     def make(self) -> None: ...
 
-    def take(self, holder: Holder) -> None: ...
+    def take(self, holder: LeaseHolder) -> None: ...
 
     def all(self) -> list[Lease]:
         return leases(a=0)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from cadnode.detect.certainty import standardized
 from cadnode_training.data.sets import mini_mias
 from cadnode_training.papers.detection import samples
 from cadnode_training.papers.detection.fitting import folds
@@ -23,7 +24,6 @@ Floats = NDArray[np.float64]
 
 _REAL_POSITIVE: Final = 15.0  # choice: annotated candidates are 27, drawn ones some thousand
 _FOLDS: Final = 3
-_LIMIT: Final = 4.0  # standardised statistics are clipped to it, as where they are used
 
 
 def fit(found: Samples) -> tuple[Floats, float, dict[str, float]]:
@@ -34,7 +34,7 @@ def fit(found: Samples) -> tuple[Floats, float, dict[str, float]]:
     """
     statistics = found.statistics.astype(np.float64)
     mean, deviation = statistics.mean(0), statistics.std(0)
-    standard = np.clip((statistics - mean) / deviation, -_LIMIT, _LIMIT)
+    standard = standardized(statistics, mean, deviation)
     real = found.sources == mini_mias.NAME
     weights = np.where(found.labels & real, _REAL_POSITIVE, 1.0)
 
