@@ -34,7 +34,7 @@ BOMBS = {
     uid("bomb", "R", "CC"): "no_breast_found",  # what is beyond the matrix is passed over
     view_dataset(rows=64, columns=48).SOPInstanceUID: "too_small",  # the deflated one, passed over
 }
-WITHIN_S = 150.0  # on a busy machine; 10 s of processor time are the stream's that hangs
+WITHIN_S = 600.0  # on a very busy machine; 10 s of processor time are the stream's that hangs
 
 
 def hanging() -> tuple[bytes, dict[str, int]]:
@@ -81,11 +81,13 @@ def converted() -> None:
     subprocess.run([sys.executable, "-c", load], check=True, capture_output=True, timeout=280)
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("converted")
 def test_four_good_views_are_read_beside_bombs_that_have_their_reasons(tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     (first, *_) = write_exam(folder / "good", **SMALL, seed=5)
-    *_, alone = watched(folder, tmp_path / "alone")
+    code, said, alone = watched(folder, tmp_path / "alone")
+    assert code == 0, said
     for side, view, syntax, (stream, attributes) in (
         ("L", "CC", JPEGLSLossless, hanging()), ("L", "MLO", JPEG2000Lossless, claiming()),
         ("R", "CC", RLELossless, running()),
@@ -95,7 +97,8 @@ def test_four_good_views_are_read_beside_bombs_that_have_their_reasons(tmp_path:
     two = first.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1\\2.1\0", 1)
     assert two != first.read_bytes()
     (folder / "good" / "two.dcm").write_bytes(two)
-    _, said, peaks = watched(folder, out)
+    code, said, peaks = watched(folder, out)
+    assert code == 0, said
     results = [result(path) for path in out.rglob("result.json")]
     (good,) = (r for r in results if len(r["views"]) == 4)
     assert [s["reason"] for s in good["skipped"]] == ["duplicate"]  # of two transfer syntaxes
