@@ -51,12 +51,12 @@ class Bench:
 
 
 BENCHES: dict[str, Bench] = {
-    "networks": Bench(("benchmarks.networks", "--rounds", "5"), 210, "networks"),
-    "exam": Bench(("benchmarks.warm", "--part", "exam"), 120, "given"),
-    "report": Bench(("benchmarks.warm", "--part", "report"), 120, "given"),
-    "memory": Bench(("benchmarks.warm", "--part", "memory"), 60, "given"),
+    "networks": Bench(("benchmarks.networks", "--rounds", "5"), 240, "networks"),
+    "exam": Bench(("benchmarks.warm", "--part", "exam"), 90, "given"),
+    "report": Bench(("benchmarks.warm", "--part", "report"), 90, "given"),
+    "memory": Bench(("benchmarks.warm", "--part", "memory"), 100, "given"),
     "ready": Bench(("benchmarks.warm", "--part", "ready"), 60, "given"),
-    "ingest": Bench(("benchmarks.ingest", "--instances", "20", "--runs", "3"), 150, "ingest"),
+    "ingest": Bench(("benchmarks.ingest", "--instances", "20", "--runs", "3"), 140, "ingest"),
     "queue": Bench(("benchmarks.queue", "--runs", "5", "--built", "200"), 90, "queue"),
     "pages": Bench(("benchmarks.pages", "--runs", "3"), 90, "pages"),
 }

@@ -28,7 +28,9 @@ import torch
 from cadnode.models import engine as engines
 from cadnode.models import gradcam
 from cadnode.models.engine import CompiledPass, _conversion, references
+from cadnode.models.detector import Detector
 from cadnode.models.loading import load
+from cadnode.models.mass_finder import MassFinder
 from cadnode.models.roi import RoiModel
 from cadnode.models.view import ViewModel
 from cadnode.networks.cnn import Architecture, CnnConfig, network
@@ -52,7 +54,12 @@ def passes() -> dict[str, tuple[Any, Callable[..., torch.Tensor], list[tuple[int
             packaged.add(model.card.architecture.name)
             size = model.card.roi.size
             found[model.card.name] = model.network, model.network.trunk, [(1, size, size)]
-        elif hasattr(model, "network"):
+        elif isinstance(model, MassFinder):
+            side = model.card.preprocess
+            found[model.card.name] = (
+                model.network, model.network.forward, [(1, side.height, side.width)]
+            )  # fmt: skip
+        elif isinstance(model, Detector):
             patch, numbers = model.config.patch, model.config.statistics
             found[f"{model.card.name}, 24 candidates"] = (
                 model.network, model.network.forward, [(1, patch, patch), (numbers,)]
@@ -82,7 +89,7 @@ def ways(
 
     timed: dict[str, Callable[[], Any]] = {"torch": eager}
     timed |= {name: (lambda one=one: one(*inputs)) for name, one in compiled.items()}
-    if hasattr(module, "trunk"):
+    if hasattr(module, "trunk") and hasattr(module, "head"):
 
         def whole() -> Any:
             with torch.inference_mode():

@@ -50,6 +50,12 @@ STATES = (State.DONE,) * 195 + (State.REFUSED, State.FAILED, State.DELIVERING, S
                                 State.IGNORED)  # fmt: skip
 READER = Caller(LOCAL, "127.0.0.1", "csrf")
 SECONDS = 173.0  # between two studies: 100,000 in half a year
+# What `bulk_pages.context` gives where nobody has asked for an act.
+NOTHING_ORDERED: dict[str, object] = {
+    "list_path": "/", "orders_path": "/list", "is_whole": True, "kept": {}, "may_order": True,
+    "to_do": "", "chosen": (), "everything": False, "n_asked": 0, "destinations": (), "did": "",
+    "n_done": 0, "left": 0, "more": "",
+}  # fmt: skip
 WHY = Reason("undelivered", "archive does not have the result: association rejected (called AE "
              "title not recognized); it is tried again at 2026-11-30T06:00+00:00")  # fmt: skip
 
@@ -163,7 +169,7 @@ def pages(queue: StudyQueue, n_studies: int, runs: int) -> Iterator[Measured]:
         found = queue.page(asked)
         return templates.text(
             "recent.html.jinja", visitor=READER, wanted=asked, wrong=None, page=found,
-            choices=choices(found), health=health, first="/", older="/",
+            choices=choices(found), health=health, first="/", older="/", **NOTHING_ORDERED,
         )  # fmt: skip
 
     oldest = NOW - timedelta(seconds=(n_studies - 60) * SECONDS)

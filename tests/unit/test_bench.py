@@ -2,10 +2,17 @@
 
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from benchmarks import bench
+from benchmarks import bench, queue
+from cadnode.node.jobs import JobLookup
+from cadnode.node.listener import open_spool
+from cadnode.node.study_index import Studies
+from cadnode.node.study_queue import StudyQueue
+from cadnode.node.study_table import StudyTable
+from cadnode.settings import Settings
 
 FOLDER = Path(bench.__file__).parent
 
@@ -69,3 +76,17 @@ def test_a_row_that_is_not_known_is_refused_and_no_cause_breaks_the_table(
 
     text = bench.markdown([bench.Result("one", "–", note="failed: a | b")], 60, 0.1)
     assert [row["note"] for row in bench.tables(text)[0]] == ["failed: a / b"]
+
+
+def test_the_list_is_measured_as_its_page_is_now() -> None:
+    """A page that wants more than the benchmark gives it fails here, not in `make bench`."""
+    with TemporaryDirectory() as name:
+        settings = Settings(storage={"folder": Path(name)})
+        jobs = JobLookup(settings.database_url)
+        studies = Studies(settings, open_spool(settings), jobs)
+        StudyTable(Path(name)).put(queue.rows(120), lambda key: 1.0)
+
+        found = list(queue.pages(StudyQueue(settings, studies, jobs), 120, 1))
+        jobs.close()
+
+    assert len(found) == 10
