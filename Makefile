@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# One more than the cores of a small machine: a test often waits, for a node, an archive, a browser.
+TESTS_AT_ONCE ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup system demo pythons test soak fuzz bench lint format clean
@@ -34,7 +36,7 @@ pythons: ## Try the wheel on Python 3.11, 3.12 and 3.13, from install to a train
 
 test: setup lint ## Everything: import contracts, ruff, mypy, unit and integration tests with real peers
 	@deploy/system-packages.sh test
-	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q --numprocesses $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 soak: setup ## Studies under faults for as long as it takes: make soak SOAK="--studies 1000 --seed 1"
 	$(BIN)/python -m tests.faults.soak $(SOAK)
@@ -49,8 +51,7 @@ lint: setup ## Import contracts, ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@mkdir -p $(VENV)/names && ln -sfn ../../training $(VENV)/names/cadnode_training
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --no-cache & contracts=$$!; $(BIN)/mypy; types=$$?; wait $$contracts && exit $$types
 
 format: setup ## Let ruff format and mend what it can
 	$(BIN)/ruff check --fix .

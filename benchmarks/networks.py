@@ -27,8 +27,8 @@ import torch
 
 from cadnode.models import engine as engines
 from cadnode.models import gradcam
-from cadnode.models.engine import CompiledPass, _conversion, references
 from cadnode.models.detector import Detector
+from cadnode.models.engine import CompiledPass, _conversion, references
 from cadnode.models.loading import load
 from cadnode.models.mass_finder import MassFinder
 from cadnode.models.roi import RoiModel
