@@ -3,8 +3,9 @@
     python -m benchmarks.ingest [--instances 40] [--runs 3] [--out benchmarks/ingest.md]
 
 Sends 3328×4096 mammograms, raw and JPEG 2000, by `storescu` over one association to each
-receiver, each a process of its own, and prints a Markdown table. Only ratios within one run
-mean something: machines differ, and so does what else they do.
+receiver, each a process of its own, and prints a Markdown table; then the raw ones over eight
+associations at once, beside `storescp --fork`. Only ratios within one run mean something: machines
+differ, and so does what else they do.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from tests.synthetic import encode, uid, view_dataset, write
 
 ROWS, COLUMNS = 4096, 3328
 SYNTAXES = {"raw": (ExplicitVRLittleEndian, "-xe"), "J2K": (JPEG2000Lossless, "-xv")}
+AT_ONCE = 8  # associations, as a PACS opens them when it moves a study
 NODELAY = {**os.environ, "TCP_NODELAY": "1"}
 
 
@@ -97,19 +99,26 @@ RECEIVERS: dict[str, Start] = {
 }
 
 
-def measure(start: Start, files: list[Path], option: str, work: Path) -> tuple[float, float]:
-    """(seconds, growth of the receiver's peak resident memory in MiB) for one association."""
+def measure(
+    start: Start, files: list[Path], option: str, work: Path, at_once: int = 1
+) -> tuple[float, float]:
+    """(seconds, growth of the receiver's peak resident memory in MiB) for so many associations."""
     folder = work / "receiver"
     folder.mkdir()
     try:
         with start(folder) as receiver:
             before = peak_mib(receiver.pid)
             began = time.perf_counter()
-            subprocess.run(
-                ["storescu", option, "-aec", receiver.ae_title, "--max-pdu", "131072",
-                 "127.0.0.1", str(receiver.port), *map(str, files)],
-                check=True, env=NODELAY,
-            )  # fmt: skip
+            to = [option, "-aec", receiver.ae_title, "--max-pdu", "131072", "127.0.0.1"]
+            senders = [
+                subprocess.Popen(
+                    ["storescu", *to, str(receiver.port), *map(str, files[n::at_once])], env=NODELAY
+                )
+                for n in range(at_once)
+            ]
+            codes = [sender.wait() for sender in senders]
+            if any(codes):
+                raise SystemExit(f"{receiver.ae_title} refused an instance")
             return time.perf_counter() - began, peak_mib(receiver.pid) - before
     finally:
         shutil.rmtree(folder)
@@ -139,6 +148,29 @@ def run(count: int, runs: int, work: Path) -> list[str]:
                 results.setdefault((receiver, name), []).append(measured)
         shutil.rmtree(work / name)
     return table(results, sizes)
+
+
+def associations(count: int, runs: int, work: Path) -> list[str]:
+    """Lines of the table of eight associations at once."""
+    syntax, option = SYNTAXES["raw"]
+    files = make_instances(work / "at-once", max(count, AT_ONCE), syntax)
+    megabytes = sum(f.stat().st_size for f in files) / 1e6
+    peers: dict[str, Start] = {
+        "**cadnode** (fsync of each file and folder)": cadnode,
+        "DCMTK `storescp --fork`": lambda folder: dcmtk_receiver(folder, "--fork"),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in peers}
+    for turn in range(runs + 1):
+        for name, start in peers.items():
+            took, _ = measure(start, files, option, work, AT_ONCE)
+            if turn:  # the first warms up
+                seconds[name].append(took)
+    shutil.rmtree(work / "at-once")
+    return [
+        f"| receiver, {AT_ONCE} associations at once | raw: s | MB/s |", "|---|---:|---:|",
+        *(f"| {name} | {(s := statistics.median(found)):.2f} | {megabytes / s:.0f} |"
+          for name, found in seconds.items()),
+    ]  # fmt: skip
 
 
 def table(
@@ -182,6 +214,7 @@ def main() -> None:
     before = machine()
     with tempfile.TemporaryDirectory(dir=options.work) as work:
         lines = run(options.instances, options.runs, Path(work))
+        together = associations(options.instances, options.runs, Path(work))
     text = "\n".join(
         [
             "# Ingest",
@@ -191,6 +224,8 @@ def main() -> None:
             f"median of {options.runs}; `python -m benchmarks.ingest`.",
             "",
             *lines,
+            "",
+            *together,
             "",
         ]
     )
