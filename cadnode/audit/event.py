@@ -36,6 +36,7 @@ class Action(StrEnum):
     NOT_DELIVERED = "result not delivered"
     MODELS_CHANGED = "models changed"
     USERS_CHANGED = "users changed"
+    SCORES_ACCEPTED = "scores accepted"
     ERASED = "patient erased"
     REMOVED = "study removed"
     STARTED = "node started"

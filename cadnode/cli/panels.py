@@ -6,7 +6,7 @@ from typer.core import TyperGroup
 
 PANELS: Final = {
     "First steps": ("demo", "check", "serve", "read"),
-    "Day by day": ("studies", "deliveries", "storage", "log", "audit", "patients"),
+    "Day by day": ("studies", "deliveries", "storage", "quality", "log", "audit", "patients"),
     "Set up": ("settings", "users", "orthanc", "send"),
     "Models": ("models", "compare"),
     "Train and measure": ("data", "train", "evaluate", "report", "phantom"),
