@@ -134,7 +134,7 @@ def describe(file: DicomFile, *, read_for_processing: bool = False) -> Mammogram
         magnification=magnification,
         implant=text(header, "BreastImplantPresent") == "YES",
         partial=partial,
-        vendor=_vendor(header),
+        vendor=vendor_of(header),
     )
 
 
@@ -164,7 +164,7 @@ def _sop_instance_uid(header: Dataset) -> str:
     return str(header.get("SOPInstanceUID") or meta or "")
 
 
-def _vendor(header: Dataset) -> str:
+def vendor_of(header: Dataset) -> str:
     """One lower-case name a vendor; "other" for the rest, "" when unstated."""
     stated = text(header, "Manufacturer")
     for part, vendor in _VENDORS:

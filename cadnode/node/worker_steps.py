@@ -51,6 +51,7 @@ from cadnode.node.readers import choices_of
 from cadnode.node.region_marks import RegionMarks
 from cadnode.node.region_reading import RegionReading
 from cadnode.node.results import Results
+from cadnode.node.score_journal import ScoreJournal, facts_of
 from cadnode.node.study_gate import StudyGate
 from cadnode.node.tombstones import Tombstone
 from cadnode.node.turns import Turns
@@ -88,6 +89,7 @@ class WorkerSteps:
         self._settings = settings
         self._trail = Trail.of(settings)
         self._way = WayLog(settings.storage.folder)
+        self._journal = ScoreJournal(settings.storage.folder)
         self._spool = spool
         self._headers = HeaderIndex(spool)
         self._models = models
@@ -293,7 +295,9 @@ class WorkerSteps:
         exams = self._exams(study, paths)
         where = self._folder(study, content)
         state = "not_read"
-        for exam, folder in zip(exams, results.folders_for(where, len(exams)), strict=True):
+        is_again = bool(self.predecessor(study, content))
+        folders = results.folders_for(where, len(exams))
+        for patient, (exam, folder) in enumerate(zip(exams, folders, strict=True), start=1):
             began = time.monotonic()
             result = read_exam(
                 exam,
@@ -304,7 +308,9 @@ class WorkerSteps:
             )
             read_s = time.monotonic() - began
             self._confirm(_CONFIRM_WITHIN_S)
-            results.keep_reading(folder, result, read_s)
+            is_kept = results.keep_reading(folder, result, read_s)
+            facts = facts_of(study, content, patient, read_s, paths, is_again)
+            self._journal.note(exam, result, facts, is_kept=is_kept)
             count_exam(self._counts, exam, result, read_s)
             log.info(
                 "study_read", study=study, outcome=result.outcome.value,

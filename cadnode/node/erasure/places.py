@@ -58,6 +58,7 @@ PLACES: Final = (
     StoredPlace("pins", ("pins/*",), Holds.KEYS),
     StoredPlace("ways of studies", ("way/*",), Holds.KEYS),
     StoredPlace("readers' verdicts", ("verdicts/*",), Holds.KEYS),
+    StoredPlace("journal of scores", ("quality/*",), Holds.KEYS),
     StoredPlace("readings given up", ("dropped/*",), Holds.KEYS),
     StoredPlace("studies set aside", ("set_aside/*",), Holds.KEYS),
     StoredPlace("state of the roles", ("roles/**",), Holds.KEYS),

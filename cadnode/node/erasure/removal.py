@@ -104,6 +104,7 @@ class PatientRemoval:
             traces.remove_of_content(self._storage, study, gone.name)
         self._plan.count("images", self._spool.take_out(study, share.images))
         self._plan.count("prior images", PriorStore(self._storage).remove(study))
+        traces.strip_journal(self._storage, study, share.parts)
         self._plan.count("results", len(share.parts))
         self._results.take_out(study, share.parts)
         uids = self._plan.identifiers.of(IdentifierKind.UID)

@@ -28,6 +28,7 @@ from cadnode.node import (
 )
 from cadnode.node.erasure.search import PatientSearch
 from cadnode.node.results import Results
+from cadnode.quality.journal import Journal
 from cadnode.receive import way_log
 from cadnode.receive.fetch import requests
 from cadnode.receive.prior_store import PriorStore
@@ -50,7 +51,7 @@ _OF_STUDY: Final = (
 
 def has_any(storage: Path, study: str) -> bool:
     """Whether there is a note of this study."""
-    if PriorStore(storage).priors(study):
+    if PriorStore(storage).priors(study) or Journal(storage).has(study):
         return True
     return study_table.has_any(storage, study) or any(
         any((storage / folder).glob(pattern.format(study=study))) for folder, pattern in _OF_STUDY
@@ -68,6 +69,7 @@ def remove_of_study(storage: Path, study: str) -> int:
     n_removed += _unlink(p for p in asked.glob("*.json") if _field(p, "study") == study)
     answered = storage / commitments.FOLDER / "answered"
     n_removed += _unlink(p for p in answered.glob("*.json") if not (asked / p.name).exists())
+    n_removed += Journal(storage).remove(study)
     _forget_deaths(storage, study)
     return n_removed
 
@@ -78,6 +80,21 @@ def remove_of_content(storage: Path, study: str, content: str) -> None:
     asked = (storage / commitments.FOLDER / "asked").glob("*.json")
     wanted = {"study": study, "content": content}
     _unlink(p for p in asked if all(_field(p, name) == wanted[name] for name in wanted))
+
+
+def strip_journal(storage: Path, study: str, gone: Iterable[Path]) -> int:
+    """Number of lines taken out of the journal of scores, of a study that others share.
+
+    Those stay whose result is here and is not among `gone`, one patient's: whose reading any other
+    line is of, nobody can tell. Raises `OSError`.
+    """
+    hers = {*gone}
+    kept = set()
+    for content in Results.in_storage(storage).of_study(study).glob("*"):
+        for part in results.exam_folders(content):
+            if part not in hers:
+                kept.add((content.name, 1 if part == content else int(part.name)))
+    return Journal(storage).remove(study, kept)
 
 
 def strip_commitments(storage: Path, uids: Set[str]) -> int:

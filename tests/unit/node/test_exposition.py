@@ -21,13 +21,14 @@ from cadnode.node.heartbeat import Beat
 from cadnode.node.jobs import Job, JobsUnavailable
 from cadnode.node.metrics import table
 from cadnode.node.metrics.counts import Counts
-from cadnode.node.metrics.exams import count_exam, scores_of
+from cadnode.node.metrics.exams import count_exam
 from cadnode.node.metrics.table import METRICS, MetricKind
 from cadnode.node.ready_check import ReadyCheck
 from cadnode.node.storage_overview import Amount, StorageOverview
 from cadnode.node.study_table import Look, StudyTable
 from cadnode.node.supervise import ROLES
 from cadnode.node.worker_state import NodeState, Used
+from cadnode.quality.entry import scores_of
 from cadnode.settings import Settings
 from cadnode.web.node import Health, HealthProblem
 from cadnode.web.queue import StudyRow
@@ -252,7 +253,7 @@ def test_scores_are_counted_by_system_vendor_and_view() -> None:
     of_views = sum(n for labels, n in found.items() if labels[0] == System.KIM2018)
     assert of_views == len(expected) == 4
     assert {labels[1] for labels in found} <= {v.vendor or "unknown" for v in from_.mammograms}
-    assert all(0 <= score <= 1 for _, _, score in scores_of(from_, read))
+    assert all(0 <= one.score <= 1 for one in scores_of(from_, read))
     (per_view,) = [h for h in counts.published().histograms if h.name == table.VIEW_READING.name]
     assert (sum(per_view.counts), per_view.total) == (len(read.views), pytest.approx(8.0))
     (outcome,) = [s for s in counts.published().samples if s.name == table.EXAMS.name]
