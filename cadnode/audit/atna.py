@@ -80,6 +80,7 @@ _MESSAGES: Final[dict[Action, _Message]] = {
     Action.NOT_DELIVERED: _TO_PEER,
     Action.OUTCOMES_IMPORTED: _Message(_APPLICATION_ACTIVITY, "E"),
     Action.MODELS_CHANGED: _Message(_ALERT, "E", _dcm("110131", "Software Configuration")),
+    Action.SCORES_ACCEPTED: _Message(_ALERT, "E", _dcm("110131", "Software Configuration")),
     Action.USERS_CHANGED: _Message(_ALERT, "E", _dcm("110137", "User Security Attributes Changed")),
     Action.ERASED: _Message(_DELETED, "D"),
     Action.REMOVED: _Message(_DELETED, "D"),

@@ -37,6 +37,7 @@ class Action(StrEnum):
     OUTCOMES_IMPORTED = "outcomes imported"
     MODELS_CHANGED = "models changed"
     USERS_CHANGED = "users changed"
+    SCORES_ACCEPTED = "scores accepted"
     ERASED = "patient erased"
     REMOVED = "study removed"
     STARTED = "node started"

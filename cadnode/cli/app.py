@@ -38,6 +38,7 @@ from cadnode.cli.orthanc import orthanc_app
 from cadnode.cli.outcomes import outcomes_app
 from cadnode.cli.panels import OrderedGroup
 from cadnode.cli.patients import patients_app
+from cadnode.cli.quality import quality_app
 from cadnode.cli.recall import recall
 from cadnode.cli.storage import storage_app
 from cadnode.cli.studies import studies_app
@@ -75,6 +76,7 @@ app.add_typer(settings_app, name="settings")
 app.add_typer(patients_app, name="patients")
 app.add_typer(audit_app, name="audit")
 app.add_typer(outcomes_app, name="outcomes")
+app.add_typer(quality_app, name="quality")
 studies_app.command()(verdicts)
 studies_app.command()(recall)
 app.command()(calibrate)

@@ -6,7 +6,9 @@ from typer.core import TyperGroup
 
 PANELS: Final = {
     "First steps": ("demo", "check", "serve", "read"),
-    "Day by day": ("studies", "deliveries", "storage", "log", "audit", "patients", "outcomes"),
+    "Day by day": (
+        "studies", "deliveries", "storage", "quality", "outcomes", "log", "audit", "patients",
+    ),
     "Set up": ("settings", "users", "orthanc", "send"),
     "Models": ("models", "calibrate", "compare"),
     "Train and measure": ("data", "train", "evaluate", "report", "phantom"),

@@ -31,6 +31,8 @@ from cadnode.node.metrics.table import METRICS, MetricKind, NodeMetric
 from cadnode.node.ready_check import ReadyCheck
 from cadnode.node.study_table import StudyTable
 from cadnode.node.supervise import ROLES
+from cadnode.quality import store
+from cadnode.quality.overview import DriftOverview
 from cadnode.settings import Settings
 from cadnode.web.node import Health
 
@@ -94,6 +96,7 @@ class NodeCollector(Collector):
         yield from of_health(self._health())
         yield from self._studies()
         yield from self._disk()
+        yield from of_drift(store.read(self._storage))
 
     def _roles(self) -> Iterator[Found]:
         for slot in (slot for role in ROLES for slot in role_status.slots(self._storage, role)):
@@ -153,6 +156,21 @@ def of_health(health: Health) -> Iterator[Found]:
         yield table.UNDELIVERED, (name,), queue.get("undelivered", {}).get(name, 0)
     for name, waiting in queue.get("committing", {}).items():
         yield table.UNCOMMITTED, (name,), waiting["waiting"]
+
+
+def of_drift(overview: DriftOverview | None) -> Iterator[Found]:
+    """What the last look at the journal of scores found, by scanner and system."""
+    for scanner in overview.scanners if overview is not None else ():
+        for one in scanner.systems:
+            labels = (scanner.name, one.system)
+            yield table.DRIFT_STATE, labels, one.state.rank
+            if one.last is None:
+                continue
+            for moved in one.last.positions:
+                yield table.DRIFT_PSI, (*labels, moved.position), moved.psi
+            called = one.last.called
+            yield table.DRIFT_CALLED, (*labels, "baseline"), called.reference.share
+            yield table.DRIFT_CALLED, (*labels, "now"), called.now.share
 
 
 def of_process(pid: int) -> tuple[float, int]:

@@ -14,6 +14,7 @@ from cadnode import __version__
 from cadnode.node import job_database, role_status, worker_state
 from cadnode.node.audit_health import AuditState
 from cadnode.node.disk_problems import disk_problems
+from cadnode.node.drift_watch import drift_problems
 from cadnode.node.jobs import DeliveryStatus, Job, JobLookup, JobsUnavailable, delivery_of
 from cadnode.node.poison import Casualties, SetAsideCode
 from cadnode.node.refused_peers import refused_problems
@@ -147,6 +148,7 @@ class HealthCheck:
         problems += lasting_problems(self._settings)
         problems += disk_problems(self._settings)
         problems += refused_problems(storage)
+        problems += drift_problems(self._settings)
         audit = AuditState.of(self._settings)
         problems += audit.problems()
         try:

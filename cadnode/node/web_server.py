@@ -43,6 +43,7 @@ from cadnode.node.view_pixels import PixelCache
 from cadnode.node.web_port import listened_in_time
 from cadnode.node.workflow import Announcer
 from cadnode.phrases import N_
+from cadnode.quality import store
 from cadnode.receive.fetch import requests
 from cadnode.settings import Settings, WebSection
 from cadnode.settings.provenance import KnownSettings
@@ -101,6 +102,7 @@ def run(
                 models=ModelDesk(settings).models(), settings=known,
                 log=partial(log_files.read, settings.storage.folder / log_files.FOLDER),
                 uploads=SpoolUploads(settings, spool, announcer),
+                quality=partial(store.read, settings.storage.folder),
             )  # fmt: skip
             app = create(node, access, Trail.of(settings), settings.web.language)
             # The list of studies is kept up whether somebody asks for it or not.

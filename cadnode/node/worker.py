@@ -15,7 +15,7 @@ from cadnode.beside import kept_running
 from cadnode.errors import ModelError
 from cadnode.log import get_logger
 from cadnode.models.device import choose_device, gpu_memory
-from cadnode.node import commitment_watch, heartbeat, housekeeping, verdict_watch
+from cadnode.node import commitment_watch, drift_watch, heartbeat, housekeeping, verdict_watch
 from cadnode.node.active_models import ActiveModels
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_watch import JobWatch
@@ -93,6 +93,7 @@ def _work(settings: Settings, pulse: Pulse, counts: Counts, *, supervised: bool,
         with (
             _sweeping(sweep, start, is_ours, settings.study.sweep_s),
             housekeeping.running(settings),
+            drift_watch.running(settings),
             commitment_watch.running(settings, start.deliver_again, is_ours),
             verdict_watch.running(settings, start.deliver, is_ours),
             _gpu_watched(counts, device),

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from cadnode.domain import ExamResult, Laterality, ModelUse, Outcome, System, ViewPosition
+from cadnode.domain import (
+    ExamResult,
+    Laterality,
+    ModelUse,
+    OperatingCurve,
+    Outcome,
+    System,
+    ViewPosition,
+)
 from cadnode.exam.exam import Exam, Mammogram
 from cadnode.exam.scanner import Scanner, scanner_of
 
@@ -41,9 +49,10 @@ class JournalSystem:
         Those of it that took part, `name@version`, in order.
     score, is_called
         The exam's: the highest of its breasts'. A system that assesses regions has the highest
-        of its regions, and takes no part where none was found.
-    threshold
-        The operating point in force, in [0, 1]; None where it has none, or models' differ.
+        of its regions, and has no score where none was found.
+    threshold, specificity
+        The operating point in force, in [0, 1], and what the model's card measured there; None
+        where it has none, or models' differ.
     breasts, views
         Scores of what was scored.
     """
@@ -55,6 +64,7 @@ class JournalSystem:
     threshold: float | None
     breasts: tuple[JournalBreast, ...]
     views: tuple[JournalView, ...]
+    specificity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,8 @@ class JournalEntry:
         Seconds of reading, and from the last image's arrival; None where that is not known.
     is_again
         Whether the study had been reported before.
+    active
+        Names of the systems that took part, also of those that found nothing to score.
     """
 
     read_at: datetime
@@ -95,6 +107,7 @@ class JournalEntry:
     read_s: float | None = None
     received_to_read_s: float | None = None
     is_again: bool = False
+    active: tuple[str, ...] = ()
     schema_version: int = 1
 
     @property
@@ -122,12 +135,13 @@ class ReadingFacts:
 
 @dataclass(frozen=True, slots=True)
 class ScoredByOne:
-    """One system's score of one view, in [0, 1]."""
+    """One system's score of one view, in [0, 1]; `is_whole`: of the view, not of regions in it."""
 
     system: str
     view: Mammogram
     score: float
     is_called: bool
+    is_whole: bool
 
 
 def entry_of(exam: Exam, result: ExamResult, reading: ReadingFacts) -> JournalEntry:
@@ -150,6 +164,7 @@ def entry_of(exam: Exam, result: ExamResult, reading: ReadingFacts) -> JournalEn
         read_s=reading.read_s,
         received_to_read_s=reading.received_to_read_s,
         is_again=reading.is_again,
+        active=tuple(one.system.value for one in result.systems if one.active and not one.failed),
     )
 
 
@@ -178,16 +193,14 @@ def scores_of(exam: Exam, result: ExamResult) -> Iterator[ScoredByOne]:
                 found[key] = (score, is_called or assessed.suspicious)
     for (name, uid), (score, is_called) in found.items():
         if (view := views.get(uid)) is not None:
-            yield ScoredByOne(name, view, score, is_called)
+            yield ScoredByOne(name, view, score, is_called, name in whole)
 
 
 def _of_system(name: str, scored: list[ScoredByOne], result: ExamResult) -> JournalSystem:
     used = [model for model in result.models if model.system == name]
-    points = {model.curve.threshold for model in used if model.curve is not None}
-    threshold = points.pop() if len(points) == 1 else None
-    of_views = {one.algorithm for one in result.views}
-    reads_views = any(model.name in of_views for model in used) or not used
-    breasts = (_read_breasts if reads_views else _region_breasts)(scored, result, threshold)
+    points = {_operating_point(model.curve) for model in used if model.curve is not None}
+    threshold, specificity = points.pop() if len(points) == 1 else (None, None)
+    breasts = _whole_breasts(scored, result, threshold) or _region_breasts(scored)
     return JournalSystem(
         system=name,
         models=tuple(map(_named, used)),
@@ -199,30 +212,32 @@ def _of_system(name: str, scored: list[ScoredByOne], result: ExamResult) -> Jour
             JournalView(one.view.laterality, one.view.view, _rounded(one.score), one.is_called)
             for one in scored
         ),
+        specificity=specificity,
     )
 
 
-def _read_breasts(
+def _operating_point(curve: OperatingCurve) -> tuple[float, float | None]:
+    """The chosen threshold, and the specificity that was measured at it."""
+    at = next((spec for point, _, spec in curve.points if point <= curve.threshold), None)
+    return curve.threshold, at
+
+
+def _whole_breasts(
     scored: list[ScoredByOne], result: ExamResult, threshold: float | None
 ) -> tuple[JournalBreast, ...]:
-    """Breasts as the result has them, of those sides that the system saw."""
-    sides = {one.view.laterality for one in scored}
+    """Breasts as the result has them, of those sides that the system read whole views of."""
+    sides = {one.view.laterality for one in scored if one.is_whole}
     point = threshold if threshold is not None else result.operating_point
-    whole = tuple(
+    return tuple(
         JournalBreast(
-            breast.laterality,
-            _rounded(breast.score),
-            point is not None and breast.score >= point,
+            breast.laterality, _rounded(breast.score), point is not None and breast.score >= point
         )
         for breast in result.breasts
         if breast.laterality in sides
     )
-    return whole or _region_breasts(scored, result, threshold)
 
 
-def _region_breasts(
-    scored: list[ScoredByOne], _result: ExamResult, _threshold: float | None
-) -> tuple[JournalBreast, ...]:
+def _region_breasts(scored: list[ScoredByOne]) -> tuple[JournalBreast, ...]:
     """Breasts by the highest score in one of their views."""
     found = []
     for side in dict.fromkeys(one.view.laterality for one in scored):

@@ -3,6 +3,7 @@
 from cadnode.settings.example import example
 from cadnode.settings.load import Settings, load
 from cadnode.settings.peers import Destination, HttpPeer, Source
+from cadnode.settings.quality import QualitySection
 from cadnode.settings.sections import (
     STANDARD_VIEWS,
     AuditSection,
@@ -20,6 +21,7 @@ from cadnode.settings.sections import (
 
 __all__ = [
     "STANDARD_VIEWS", "AuditSection", "Destination", "HttpPeer", "JobsSection", "ListenerSection",
-    "LogSection", "ModelsSection", "ReadingSection", "ReportSection", "RetentionSection",
+    "LogSection", "ModelsSection", "QualitySection", "ReadingSection", "ReportSection",
+    "RetentionSection",
     "Settings", "Source", "StorageSection", "StudySection", "WebSection", "example", "load",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from cadnode.errors import SettingsError
 from cadnode.settings.peers import Destination, Source
+from cadnode.settings.quality import QualitySection
 from cadnode.settings.sections import (
     AuditSection,
     JobsSection,
@@ -61,6 +62,7 @@ class Settings(BaseSettings):
     audit: AuditSection = AuditSection()
     jobs: JobsSection = JobsSection()
     log: LogSection = LogSection()
+    quality: QualitySection = QualitySection()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Settings":

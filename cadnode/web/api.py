@@ -26,6 +26,7 @@ from cadnode.web import (
     needs_you,
     pages,
     priors,
+    quality_page,
     queue_pages,
     region_pages,
     rights,
@@ -143,6 +144,7 @@ def create(
     app.include_router(verdict_routes.routes(node, templates))
     app.include_router(destination_pages.routes(node, templates))
     app.include_router(model_pages.routes(node, templates))
+    app.include_router(quality_page.routes(node, templates))
     app.include_router(settings_page.routes(node, templates))
     app.include_router(log_page.routes(node, templates))
     app.include_router(login.routes(access, templates))

@@ -23,6 +23,7 @@ BAR: Final = (
     Place("/", N_("Studies")),
     Place("/needs-you", N_("Needs you")),
     Place("/models", N_("Models")),
+    Place("/quality", N_("Quality")),
     Place("/destinations", N_("Destinations")),
     Place("/settings", N_("Settings")),
     Place("/log", N_("Log")),

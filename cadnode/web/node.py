@@ -10,6 +10,7 @@ from cadnode.errors import CadnodeError
 from cadnode.exam.patient import Patient
 from cadnode.log_files import LogFilter, LogPage
 from cadnode.phrases import N_
+from cadnode.quality.overview import DriftOverview
 from cadnode.settings.provenance import SettingsShown
 from cadnode.web.deliveries import Orders
 from cadnode.web.destinations import Peers
@@ -223,6 +224,7 @@ class Node:
     `peers`, `models`: what may be asked about other machines, and about models.
     `settings()`: each setting, and where it comes from. `log(filter)`: lines of the log.
     `uploads`: takes files that a page brings; None where they are not taken.
+    `quality()`: how scanners' scores were at the last look, None before the first.
 
     `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
     when the disk is full, and `UnknownSource`; `listed` when the list cannot be read.
@@ -249,3 +251,4 @@ class Node:
     uploads: Uploads | None = None
     ready: Callable[[], ReadyChecks] | None = None
     metrics: Callable[[], bytes] | None = None
+    quality: Callable[[], DriftOverview | None] | None = None

@@ -85,6 +85,8 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/models/{system}/promote"): Right(_ADMIN, Action.MODELS_CHANGED, _EVIDENCE_BYTES),
     ("POST", "/models/{system}/change"): Right(_ADMIN, Action.MODELS_CHANGED),
     ("GET", "/api/models"): Right(_VIEWER),
+    ("GET", "/quality"): Right(_VIEWER),
+    ("GET", "/api/quality"): Right(_VIEWER),
     ("GET", "/settings"): Right(_ADMIN),
     ("GET", "/api/settings"): Right(_ADMIN),
     ("GET", "/log"): Right(_OPERATOR),

@@ -210,6 +210,23 @@ STORAGE: Final = NodeMetric(
     ("kind",),
 )  # fmt: skip
 
+DRIFT_STATE: Final = NodeMetric(
+    "cadnode_drift_state", _G,
+    "What a scanner's newest scores by a system say (docs/quality.md): 0 too few exams, 1 steady, "
+    "2 watch, 3 drifts; of 32 scanners at most",
+    ("scanner", "system"),
+)  # fmt: skip
+DRIFT_PSI: Final = NodeMetric(
+    "cadnode_drift_psi", _G,
+    "Population stability index of them against the scanner's baseline, by view position",
+    ("scanner", "system", "view"),
+)  # fmt: skip
+DRIFT_CALLED: Final = NodeMetric(
+    "cadnode_drift_called_ratio", _G,
+    "Share of exams that reach the operating point: in the `baseline`, and `now`",
+    ("scanner", "system", "exams"),
+)  # fmt: skip
+
 COUNTED: Final = (
     IMAGES_RECEIVED, BYTES_RECEIVED, STUDIES, EXAMS, SKIPPED, FINDINGS, FETCHES, DELIVERIES,
     FAILURES, DEATHS, RECEIVED_TO_READ, READ_TO_DELIVERED, READING, VIEW_READING, TRY, SCORE,
@@ -218,6 +235,6 @@ COUNTED: Final = (
 LOOKED_AT: Final = (
     BUILD, MODEL, ROLE_UP, ROLE_CPU, ROLE_MEMORY, READY, PROBLEMS, STUDIES_NOW, NEED_SOMEBODY,
     QUEUE, QUEUE_OLDEST, DELIVERING, DELIVERING_OLDEST, UNDELIVERED, UNCOMMITTED, DISK_SIZE,
-    DISK_FREE, DISK_MIN, DISK_USED, DISK_MARK, STORAGE,
+    DISK_FREE, DISK_MIN, DISK_USED, DISK_MARK, STORAGE, DRIFT_STATE, DRIFT_PSI, DRIFT_CALLED,
 )  # fmt: skip
 METRICS: Final = (*COUNTED, *LOOKED_AT)

@@ -1,0 +1,180 @@
+"""The journal's exams in rows: one row a scanner and system, as long as the same models read."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from cadnode.domain import Outcome, ViewPosition
+from cadnode.exam.scanner import Scanner
+from cadnode.log import hashed
+from cadnode.quality.entry import JournalEntry, JournalSystem
+
+MOST_SCANNERS: Final = 32
+"""Of more, those are followed that were seen last: labels of metrics stay few."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExamScores:
+    """One exam by one system.
+
+    `score` is the exam's, in [0, 1], None where the system found nothing to score; `of_views` has
+    the mean of both sides' views by position: the two breasts of one woman are one observation.
+    """
+
+    at: datetime
+    score: float | None
+    is_called: bool
+    of_views: tuple[tuple[ViewPosition, float], ...] = ()
+
+    def in_view(self, position: ViewPosition) -> float | None:
+        """The score in views of one position; None where there is none."""
+        return next((score for view, score in self.of_views if view is position), None)
+
+
+@dataclass(slots=True)
+class ScoreRow:
+    """The exams of one scanner by one system since its models are the same, in order.
+
+    A new version of a model, another operating point or another calibration begins a row, and so
+    does an accepted change (`restart`).
+    """
+
+    system: str
+    exams: list[ExamScores] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    threshold: float | None = None
+    specificity: float | None = None
+    calibration: str | None = None
+    n_restarts: int = 0
+    patients: set[tuple[str, int]] = field(default_factory=set)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """`name@version` of all that took part."""
+        return tuple(f"{name}@{version}" for name, version in sorted(self.versions.items()))
+
+    def restart(self) -> None:
+        """Begin again with the next exam."""
+        if self.exams:
+            self.n_restarts += 1
+        self.exams.clear()
+        self.patients.clear()
+        self.versions.clear()
+        self.threshold = self.specificity = self.calibration = None
+
+    def add(self, entry: JournalEntry, scored: JournalSystem | None) -> None:
+        """One more exam; `scored` None: the system took part and found nothing to score.
+
+        One that the same models read again, as after a late image, is no further woman: it counts
+        once, as it was read first.
+        """
+        if self._changes(entry, scored):
+            self.restart()
+        if (entry.study, entry.patient) in self.patients:
+            return
+        self.patients.add((entry.study, entry.patient))
+        self.calibration = entry.calibration
+        if scored is None:
+            self.exams.append(ExamScores(entry.read_at, None, False))
+            return
+        self.versions |= dict(_name_and_version(model) for model in scored.models)
+        if scored.threshold is not None:
+            self.threshold, self.specificity = scored.threshold, scored.specificity
+        self.exams.append(
+            ExamScores(entry.read_at, scored.score, scored.is_called, _by_position(scored))
+        )
+
+    def _changes(self, entry: JournalEntry, scored: JournalSystem | None) -> bool:
+        if self.calibration is not None and entry.calibration != self.calibration:
+            return True
+        if scored is None:
+            return False
+        read_by = dict(_name_and_version(model) for model in scored.models)
+        is_new = any(self.versions.get(name, one) != one for name, one in read_by.items())
+        both = (scored.threshold, self.threshold)
+        return is_new or (None not in both and both[0] != both[1])
+
+
+@dataclass(slots=True)
+class ScannerRows:
+    """What one scanner acquired.
+
+    `software` has (since when, version) of each change, the first first; `n_exams` counts readings.
+    """
+
+    scanner: Scanner
+    first_seen: datetime
+    last_seen: datetime
+    n_exams: int = 0
+    n_not_read: int = 0
+    software: list[tuple[datetime, str]] = field(default_factory=list)
+    rows: dict[str, ScoreRow] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A change of a scanner's scores that somebody accepted: from then on a new baseline counts."""
+
+    scanner: str
+    at: datetime
+    by: str
+    why: str = ""
+
+
+def key_of(scanner: Scanner) -> str:
+    """16 hex digits that stand for a machine, whatever its software."""
+    parts = (scanner.manufacturer, scanner.model, scanner.station, scanner.serial)
+    return hashed("\0".join(parts))
+
+
+def rows_of(
+    entries: Iterable[JournalEntry], accepted: Iterable[Accepted] = ()
+) -> dict[str, ScannerRows]:
+    """The rows of each scanner, by its key; entries are in the order of reading."""
+    found: dict[str, ScannerRows] = {}
+    waiting = sorted(accepted, key=lambda one: one.at, reverse=True)
+    for entry in entries:
+        while waiting and waiting[-1].at <= entry.read_at:
+            _restart(found, waiting.pop().scanner)
+        _add(found, entry)
+    for one in reversed(waiting):
+        _restart(found, one.scanner)
+    followed = sorted(found.items(), key=lambda item: item[1].last_seen)[-MOST_SCANNERS:]
+    return dict(followed)
+
+
+def _add(found: dict[str, ScannerRows], entry: JournalEntry) -> None:
+    key = key_of(entry.scanner)
+    rows = found.get(key)
+    if rows is None:
+        rows = found[key] = ScannerRows(entry.scanner, entry.read_at, entry.read_at)
+    rows.scanner, rows.last_seen = entry.scanner, entry.read_at
+    rows.n_exams += 1
+    if not rows.software or rows.software[-1][1] != entry.scanner.software:
+        rows.software.append((entry.read_at, entry.scanner.software))
+    if entry.outcome is Outcome.NOT_READ:
+        rows.n_not_read += 1
+        return
+    scored = {one.system: one for one in entry.systems}
+    for system in dict.fromkeys((*scored, *entry.active)):
+        row = rows.rows.setdefault(system, ScoreRow(system))
+        row.add(entry, scored.get(system))
+
+
+def _restart(found: dict[str, ScannerRows], scanner: str) -> None:
+    if (rows := found.get(scanner)) is not None:
+        for row in rows.rows.values():
+            row.restart()
+
+
+def _by_position(scored: JournalSystem) -> tuple[tuple[ViewPosition, float], ...]:
+    by_view: dict[ViewPosition, list[float]] = {}
+    for one in scored.views:
+        by_view.setdefault(one.view, []).append(one.score)
+    return tuple((view, sum(found) / len(found)) for view, found in by_view.items())
+
+
+def _name_and_version(model: str) -> tuple[str, str]:
+    name, _, version = model.partition("@")
+    return name, version

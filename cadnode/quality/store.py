@@ -1,0 +1,76 @@
+"""The files beside the journal: the last overview, and changes that somebody accepted.
+
+    STORAGE/quality/drift.json       the last `DriftOverview`
+    STORAGE/quality/accepted.jsonl   a line a change that was accepted
+
+Neither names a patient or a study.
+"""
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from cadnode.files import make_folder, sync_folder, write_whole
+from cadnode.quality.drift import DriftRule
+from cadnode.quality.journal import FOLDER, Journal
+from cadnode.quality.overview import FILE, DriftOverview, overview_of
+from cadnode.quality.series import Accepted, rows_of
+
+ACCEPTED: Final = "accepted.jsonl"
+_OVERVIEW: Final = TypeAdapter(DriftOverview)
+_ACCEPTED: Final = TypeAdapter(Accepted)
+
+
+def look(
+    storage: Path,
+    rule: DriftRule,
+    now: datetime,
+    named: dict[str, frozenset[str]] | None = None,
+) -> DriftOverview:
+    """What the journal says now. Raises `OSError`."""
+    rows = rows_of(Journal(storage).entries(), accepted(storage))
+    return overview_of(rows, rule, now, named)
+
+
+def write(storage: Path, overview: DriftOverview) -> None:
+    """Keep an overview for those who show it. Raises `OSError`."""
+    write_whole(storage / FOLDER / FILE, _OVERVIEW.dump_json(overview))
+
+
+def read(storage: Path) -> DriftOverview | None:
+    """The last overview; None before the first, and of another version of this software."""
+    try:
+        return _OVERVIEW.validate_json((storage / FOLDER / FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def accepted(storage: Path) -> list[Accepted]:
+    """The changes that were accepted, in the order in which that was said."""
+    try:
+        lines = (storage / FOLDER / ACCEPTED).read_bytes().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            found.append(_ACCEPTED.validate_json(line))
+        except ValidationError:  # cut by a crash
+            continue
+    return found
+
+
+def accept(storage: Path, change: Accepted) -> None:
+    """Keep a change as accepted, durably. Raises `OSError`."""
+    make_folder(storage / FOLDER)
+    path = storage / FOLDER / ACCEPTED
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o640)
+    try:
+        os.write(descriptor, b"\n" + _ACCEPTED.dump_json(change) + b"\n")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    sync_folder(path.parent)
