@@ -212,8 +212,8 @@ def _show(done: "list[CalibratedModel]", folders: dict[str, Path], *, dry_run: b
             warnings = () if found.fit is None else found.fit.calibration.warnings
             for text in (*warnings, *((found.reason,) if found.fit is None else ())):
                 err.print(styled("[yellow]![/] {}", f"{found.scanner}: {text}"), soft_wrap=True)
-        if not one.scanners:
-            err.print(styled("[yellow]![/] {}", "no reading of a scanner that is named"))
+        if one.n_read and not one.scanners:
+            err.print(styled("[yellow]![/] {}", "no reading is of a scanner that is meant"))
         if not one.calibrations:
             continue
         folder = folders.get(one.card.name)
@@ -224,8 +224,9 @@ def _show(done: "list[CalibratedModel]", folders: dict[str, Path], *, dry_run: b
         spec = f"{one.card.name}@{folder.name}"
         out.print(
             f"{spec} is in {folder}, with the weights of {one.card.version}. It is not active: try "
-            f"it beside the active one (`cadnode models shadow {spec}`), then `cadnode models "
-            f"activate {spec}`; `cadnode models rollback {one.card.name}` goes back.",
+            f"it beside the active one (`cadnode models shadow start {spec}`), then "
+            f"`cadnode models activate {spec}`; `cadnode models rollback {one.card.name}` goes "
+            "back.",
             highlight=False, soft_wrap=True, markup=False,
         )  # fmt: skip
 

@@ -7,7 +7,14 @@ from typer.core import TyperGroup
 PANELS: Final = {
     "First steps": ("demo", "check", "serve", "read"),
     "Day by day": (
-        "studies", "deliveries", "storage", "quality", "outcomes", "log", "audit", "patients",
+        "studies",
+        "deliveries",
+        "storage",
+        "quality",
+        "outcomes",
+        "log",
+        "audit",
+        "patients",
     ),
     "Set up": ("settings", "users", "orthanc", "send"),
     "Models": ("models", "calibrate", "compare"),

@@ -15,6 +15,7 @@ from cadnode.quality.calibrating import CalibrationTarget
 from cadnode.quality.journal import Journal
 from cadnode.quality.local_readings import PARTS, CalibrationsOf, ScannerFit, ScannerPart
 from cadnode.quality.outcomes import BreastOutcome, OutcomeBook
+from cadnode.quality.vendors import vendors_named
 from cadnode.registry.catalogue import Catalogue, Entry
 from cadnode.report.wording import material_words
 from cadnode.settings import Settings
@@ -81,6 +82,7 @@ def calibrated(
         curve=served.curve,
         prevalence=card.calibration.prevalence,
         materials=material_words(card.materials),
+        vendors=vendors_named(card.model_dump_json()),
     )
     storage = values.storage.folder
     outcomes: dict[tuple[str, Laterality], BreastOutcome] = (

@@ -83,6 +83,8 @@ class CalibrationTarget:
         Share of cancers in the data that the card was calibrated on.
     materials
         What the weights were trained on, in words; "" where the card does not state it.
+    vendors
+        Whose scanners the card names (`quality.vendors`); None where that is not looked at.
     """
 
     spec: str
@@ -91,6 +93,7 @@ class CalibrationTarget:
     curve: Roc
     prevalence: float
     materials: str = ""
+    vendors: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,9 +119,8 @@ def fits_by_outcomes(
 
     `only` these scanners, by parts of their names.
     """
-    warnings = _seen(target)
     return [
-        _tried(name, own, partial(by_outcomes, match, own, target, warnings))
+        _tried(name, own, partial(by_outcomes, match, own, target, _unseen(target, match)))
         for name, (match, own) in by_scanner(readings, parts).items()
         if _is_among(name, only)
     ]
@@ -155,7 +154,7 @@ def fits_by_call_rate(
         if changed_in:
             reference = [one for one in own if one.month < changed_in]
             own = [one for one in own if one.month >= changed_in]
-        fit = partial(by_call_rate, match, own, reference, target, _seen(target))
+        fit = partial(by_call_rate, match, own, reference, target, _unseen(target, match))
         found.append(_tried(name, own, fit))
     return found
 
@@ -177,11 +176,17 @@ def _tried(
         return ScannerFit(name, len(own), None, str(why))
 
 
-def _seen(target: CalibrationTarget) -> list[str]:
-    """What the training has not seen, as far as the card states what it has."""
-    if not target.materials or "digital" in target.materials:
-        return []
-    return [f"the model was trained on {target.materials}: no image of a digital system"]
+def _unseen(target: CalibrationTarget, match: ScannerMatch) -> list[str]:
+    """Why the scanner is outside what the model has seen, as far as its card states that."""
+    found = []
+    if target.materials and "digital" not in target.materials:
+        found.append(f"the model was trained on {target.materials}: no image of a digital system")
+    vendor = match.manufacturer
+    if vendor and target.vendors is not None and vendor not in target.vendors:
+        found.append(
+            f"the card names no {vendor} system: the model was trained and measured on others"
+        )
+    return found
 
 
 def _is_among(name: str, only: Sequence[str]) -> bool:

@@ -13,15 +13,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cadnode.domain import Laterality
 from cadnode.exam.scanner import Scanner
 from cadnode.quality.entry import JournalEntry
 from cadnode.quality.outcomes import BreastOutcome, KnownOutcome, OutcomeBasis
-from cadnode.statistics import auc, binary
-from cadnode.statistics.auc import Auc
-from cadnode.statistics.binary import Share
+
+if TYPE_CHECKING:
+    from cadnode.statistics.auc import Auc
+    from cadnode.statistics.binary import Share
 
 FEWEST: Final = 10
 """Cases below which no share or AUC is shown: the 95 % interval of 9 of 10 is 0.60 to 0.98."""
@@ -94,13 +95,13 @@ class Performance:
 
     group: str
     n_read: int
-    recall: Share | None
+    recall: "Share | None"
     n_pos: int
     n_neg: int
-    auc: Auc | None
-    sensitivity: Share | None
-    specificity: Share | None
-    ppv: Share | None
+    auc: "Auc | None"
+    sensitivity: "Share | None"
+    specificity: "Share | None"
+    ppv: "Share | None"
     n_followed: int
     n_by_assessment: int
 
@@ -130,6 +131,20 @@ class Performance:
             "by_birads_alone": self.n_by_assessment,
             "suppressed": list(self.suppressed),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPerformance:
+    """The figures of one system: of all its readings, and stratified."""
+
+    system: str
+    whole: Performance
+    by: Mapping[Grouping, tuple[Performance, ...]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As written into JSON."""
+        strata = {f"by_{key.value}": [one.as_dict() for one in self.by[key]] for key in self.by}
+        return {"system": self.system, "all": self.whole.as_dict()} | strata
 
 
 def named(scanner: Scanner) -> str:
@@ -185,6 +200,10 @@ def _joined(
 
 def performance(exams: Sequence[ReadExam], group: str = "") -> Performance:
     """The figures of some readings."""
+    from cadnode.statistics import (
+        auc,  # SciPy takes a second, and those who only show start without
+    )
+
     known = [exam for exam in exams if exam.has_cancer is not None]
     pos = [exam for exam in known if exam.has_cancer]
     neg = [exam for exam in known if not exam.has_cancer]
@@ -215,5 +234,22 @@ def grouped(exams: Sequence[ReadExam], grouping: Grouping) -> list[Performance]:
     return [performance(groups[name], name) for name in sorted(groups)]
 
 
-def _share(hits: int, n: int) -> Share | None:
+def performances(
+    entries: Sequence[JournalEntry],
+    outcomes: Mapping[tuple[str, Laterality], BreastOutcome],
+) -> tuple[SystemPerformance, ...]:
+    """The figures of every system that read an exam, in the order in which they appear."""
+    systems = dict.fromkeys(one.system for entry in entries for one in entry.systems)
+    found = []
+    for system in systems:
+        exams = read_exams(entries, outcomes, system)
+        if exams:
+            by = {grouping: tuple(grouped(exams, grouping)) for grouping in Grouping}
+            found.append(SystemPerformance(system, performance(exams), by))
+    return tuple(found)
+
+
+def _share(hits: int, n: int) -> "Share | None":
+    from cadnode.statistics import binary
+
     return binary.wilson(hits, n) if n >= FEWEST else None
