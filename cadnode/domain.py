@@ -300,7 +300,8 @@ class ModelUse:
     """A model that took part in a reading: name, version and sha256 of its weights.
 
     `curve` is its card's, where it has an operating point. `system` is the one it belongs to, None
-    for what all systems share. `trained_on` is () where its card does not state it.
+    for what all systems share. `trained_on` is () where its card does not state it. `calibration`
+    names the calibration of a scanner that the exam was scored by, "" where it was the card's own.
     """
 
     name: str
@@ -309,6 +310,7 @@ class ModelUse:
     curve: OperatingCurve | None = field(default=None, compare=False, repr=False)
     system: System | None = field(default=None, compare=False)
     trained_on: tuple[TrainingMaterial, ...] = field(default=(), compare=False)
+    calibration: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ _MESSAGES: Final[dict[Action, _Message]] = {
     Action.READ: _Message(_ACCESSED, "R"),
     Action.DELIVERED: _TO_PEER,
     Action.NOT_DELIVERED: _TO_PEER,
+    Action.OUTCOMES_IMPORTED: _Message(_APPLICATION_ACTIVITY, "E"),
     Action.MODELS_CHANGED: _Message(_ALERT, "E", _dcm("110131", "Software Configuration")),
     Action.SCORES_ACCEPTED: _Message(_ALERT, "E", _dcm("110131", "Software Configuration")),
     Action.USERS_CHANGED: _Message(_ALERT, "E", _dcm("110137", "User Security Attributes Changed")),

@@ -34,6 +34,7 @@ class Action(StrEnum):
     READ = "study read"
     DELIVERED = "result delivered"
     NOT_DELIVERED = "result not delivered"
+    OUTCOMES_IMPORTED = "outcomes imported"
     MODELS_CHANGED = "models changed"
     USERS_CHANGED = "users changed"
     SCORES_ACCEPTED = "scores accepted"

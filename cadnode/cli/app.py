@@ -16,6 +16,7 @@ import typer
 
 from cadnode import __version__, extras, places, settings
 from cadnode.cli.audit import audit_app
+from cadnode.cli.calibrate import calibrate
 from cadnode.cli.command import (
     AsJson,
     ConfigFile,
@@ -34,6 +35,7 @@ from cadnode.cli.evaluate import evaluate_app
 from cadnode.cli.log import show_log
 from cadnode.cli.models import models_app
 from cadnode.cli.orthanc import orthanc_app
+from cadnode.cli.outcomes import outcomes_app
 from cadnode.cli.panels import OrderedGroup
 from cadnode.cli.patients import patients_app
 from cadnode.cli.quality import quality_app
@@ -73,9 +75,11 @@ app.add_typer(users_app, name="users")
 app.add_typer(settings_app, name="settings")
 app.add_typer(patients_app, name="patients")
 app.add_typer(audit_app, name="audit")
+app.add_typer(outcomes_app, name="outcomes")
 app.add_typer(quality_app, name="quality")
 studies_app.command()(verdicts)
 studies_app.command()(recall)
+app.command()(calibrate)
 app.command()(phantom)
 app.command()(compare)
 app.command()(report)

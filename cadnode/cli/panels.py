@@ -6,9 +6,18 @@ from typer.core import TyperGroup
 
 PANELS: Final = {
     "First steps": ("demo", "check", "serve", "read"),
-    "Day by day": ("studies", "deliveries", "storage", "quality", "log", "audit", "patients"),
+    "Day by day": (
+        "studies",
+        "deliveries",
+        "storage",
+        "quality",
+        "outcomes",
+        "log",
+        "audit",
+        "patients",
+    ),
     "Set up": ("settings", "users", "orthanc", "send"),
-    "Models": ("models", "compare"),
+    "Models": ("models", "calibrate", "compare"),
     "Train and measure": ("data", "train", "evaluate", "report", "phantom"),
 }
 """Headings, and the commands below each; what is in none comes last, below typer's own."""

@@ -14,7 +14,7 @@ from cadnode.cli.acts import AuditedAct, changing_models
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
 
 if TYPE_CHECKING:
-    from cadnode.registry.catalogue import Catalogue
+    from cadnode.registry.catalogue import Catalogue, Entry
     from cadnode.registry.installation import Stores
     from cadnode_training.results.recalibrate import Refitted
 
@@ -72,7 +72,7 @@ def recalibrate(
     )  # fmt: skip
     changes = not (dry_run or out_folder)
     with changing_models(values, "recalibrate") if changes else nullcontext(AuditedAct("")) as act:
-        folders = {} if dry_run else _written(done, stores, out_folder, now)
+        folders = {} if dry_run else written(done, stores, out_folder, now)
         act.what = " ".join(folders)
     rows = [fitting.as_dict(one, folders.get(one.card.name)) for one in done]
     together = fitting.ensembles([_card(e.folder) for e in catalogue.active()], done)
@@ -95,24 +95,24 @@ def _chosen(
     catalogue: "Catalogue", specs: list[str], out_folder: Path | None
 ) -> list[tuple[Path, tuple[str, ...]]]:
     """Folders to start from, each with the versions of its name that are there already."""
-    from cadnode.models import store
     from cadnode.registry.catalogue import parse
 
     entries = [catalogue.find(*parse(spec)) for spec in specs] or list(catalogue.active())
+    return [(entry.folder, versions_of(entry, catalogue, out_folder)) for entry in entries]
+
+
+def versions_of(entry: "Entry", catalogue: "Catalogue", out_folder: Path | None) -> tuple[str, ...]:
+    """The versions of a model's name that are there already, in the stores and beside a new one."""
+    from cadnode.models import store
+
     beside = store.folders(out_folder) if out_folder else []
-    return [
-        (
-            entry.folder,
-            (
-                *catalogue.versions(entry.name),
-                *(folder.name for folder in beside if folder.parent.name == entry.name),
-            ),
-        )
-        for entry in entries
-    ]
+    return (
+        *catalogue.versions(entry.name),
+        *(folder.name for folder in beside if folder.parent.name == entry.name),
+    )
 
 
-def _written(
+def written(
     done: list["Refitted"], stores: "Stores", out_folder: Path | None, now: datetime
 ) -> dict[str, Path]:
     """Where each new version went, by name; what is active stays active."""

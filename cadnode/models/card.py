@@ -24,6 +24,7 @@ from cadnode.models.card_parts import (
     UnitInterval,
 )
 from cadnode.models.onnx_card import OnnxRegionCard, OnnxViewCard
+from cadnode.models.scanners import LocalCard
 from cadnode.networks.autoencoder import StackedAutoencoderConfig
 from cadnode.networks.cnn import CnnConfig
 from cadnode.networks.dib_mg import DibMgConfig
@@ -54,7 +55,7 @@ __all__ = [
 ]
 
 
-class DibMgCard(CardBase):
+class DibMgCard(LocalCard):
     """Reads whole views. `breast` makes breasts' scores of the views' (`docs/models.md`).
 
     `roc` is of breasts' scores in the contrast that its `measured_on` names, `exam` of exams'

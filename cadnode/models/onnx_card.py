@@ -17,6 +17,7 @@ from cadnode.imaging.roi_chain import RoiIntensity, RoiSpec
 from cadnode.imaging.view_chain import Intensity, PreprocessSpec
 from cadnode.models.breast import BreastScoring
 from cadnode.models.card_parts import CardBase, HotRegionRule
+from cadnode.models.scanners import LocalCard
 
 GRAPH: Final = "onnx"
 SPEC: Final = "spec"
@@ -216,7 +217,7 @@ class _OnnxCard(CardBase):
         return self.system
 
 
-class OnnxViewCard(_OnnxCard):
+class OnnxViewCard(_OnnxCard, LocalCard):
     """Reads whole views by a network that a site brought.
 
     `hot_region` is there where the map's values are those of the score (`output`, not

@@ -27,6 +27,7 @@ class OnnxViewModel(ViewModel):
 
     def __init__(self, card: OnnxViewCard, graph: bytes, operating_point: str = YOUDEN) -> None:
         self.card = self._own = card
+        self.choice = operating_point
         self.operating_point = card.curve.at(operating_point)
         self.device, self.bf16 = "cpu", False
         self.brought = OnnxNetwork(graph, card.spec, card.name)

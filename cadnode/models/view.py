@@ -96,6 +96,7 @@ class ViewModel:
     ) -> None:
         card = card.served()
         self.card: ViewCard = card
+        self.choice = operating_point
         self.operating_point = card.curve.at(operating_point)
         self._hot_region = card.hot_region
         self.device = device

@@ -27,6 +27,7 @@ from cadnode.node.jobs import JobLookup
 from cadnode.node.listener import open_spool
 from cadnode.node.model_desk import ModelDesk
 from cadnode.node.orders import DeliveryDesk
+from cadnode.node.outcome_desk import OutcomeDesk
 from cadnode.node.peer_desk import PeerDesk
 from cadnode.node.priors.desk import Priors
 from cadnode.node.reader_verdicts import VerdictStore
@@ -103,6 +104,7 @@ def run(
                 log=partial(log_files.read, settings.storage.folder / log_files.FOLDER),
                 uploads=SpoolUploads(settings, spool, announcer),
                 quality=partial(store.read, settings.storage.folder),
+                outcomes=OutcomeDesk(settings.storage.folder).figures,
             )  # fmt: skip
             app = create(node, access, Trail.of(settings), settings.web.language)
             # The list of studies is kept up whether somebody asks for it or not.

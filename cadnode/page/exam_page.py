@@ -33,7 +33,7 @@ from cadnode.report import codes
 from cadnode.report.edition import ENSEMBLE, shown_map
 from cadnode.report.scores import PHANTOM_NOTE
 from cadnode.report.sr.measurement_groups import summary
-from cadnode.report.wording import below_operating_point, missing_breasts
+from cadnode.report.wording import below_operating_point, calibrations, missing_breasts
 
 LONGER_SIDE: Final = 1100
 MAP_LONGER_SIDE: Final = 550
@@ -98,6 +98,7 @@ def _context(content: PageContent) -> dict[str, Any]:
         "no_findings": _no_findings(result),
         "skipped": panels.skipped(result, names),
         "missing": missing_breasts(result),
+        "calibrations": calibrations(result),
         "evidence": panels.evidence(result, names),
         "systems": panels.halves(panels.system_panels(result, content.cards)),
         "ramp": scale(),

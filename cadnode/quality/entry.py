@@ -131,7 +131,6 @@ class ReadingFacts:
     read_s: float | None = None
     received_to_read_s: float | None = None
     is_again: bool = False
-    calibration: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +160,7 @@ def entry_of(exam: Exam, result: ExamResult, reading: ReadingFacts) -> JournalEn
         models=tuple(map(_named, result.models)),
         systems=tuple(_of_system(name, scored, result) for name, scored in found.items()),
         skipped=tuple(sorted(reasons.items())),
-        calibration=reading.calibration,
+        calibration="; ".join(used.calibration for used in result.models if used.calibration),
         read_s=reading.read_s,
         received_to_read_s=reading.received_to_read_s,
         is_again=reading.is_again,

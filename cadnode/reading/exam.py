@@ -30,9 +30,9 @@ from cadnode.explain.maps import ensemble_map
 from cadnode.imaging import pixels
 from cadnode.reading.assessment import Assessor, SystemMaps
 from cadnode.reading.correspondence import Point, correspondences, nipple_of
-from cadnode.reading.readers import Choices, Readers
+from cadnode.reading.readers import Choices, Readers, use_of
 from cadnode.reading.regions import Candidate, candidates, usable
-from cadnode.reading.verdict import ScoredView, verdict
+from cadnode.reading.verdict import ScoredView, scoring_by, verdict
 from cadnode.reading.views import PixelLoader, hanging_order, read_view, skipped_view
 
 Progress = Callable[[str], None]
@@ -239,8 +239,19 @@ def models_used(
     names += [d.card.name for d in (readers.detector, readers.masses) if scored and d is not None]
     for assessment in (a for f in findings for a in f.assessments):
         names += [assessment.algorithm, *(name for name, _ in assessment.members)]
-    used = (readers.use(name) for name in dict.fromkeys(names))
+    local = locally_scored(scored)
+    used = (local.get(name) or readers.use(name) for name in dict.fromkeys(names))
     return tuple(use for use in used if use is not None)
+
+
+def locally_scored(scored: Sequence[ScoredView]) -> dict[str, ModelUse]:
+    """The view models that scored this exam by the calibration of its scanner, by name."""
+    found = {}
+    for model in {id(s.model): s.model for s in scored}.values():
+        scoring = scoring_by(model, scored)
+        if scoring.local is not None:
+            found[model.card.name] = use_of(model, scoring)
+    return found
 
 
 def failed_on_exam(

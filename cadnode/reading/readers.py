@@ -14,6 +14,7 @@ from cadnode.models.detector import Detector
 from cadnode.models.feature import FeatureModel
 from cadnode.models.mass_finder import MassFinder
 from cadnode.models.roi import RoiModel
+from cadnode.models.scanners import ServedScoring
 from cadnode.models.view import ViewModel, view_system
 
 ReadingModel = ViewModel | RoiModel | FeatureModel | Detector | MassFinder
@@ -92,18 +93,7 @@ class Readers:
 
     def use(self, name: str) -> ModelUse | None:
         """The model of that name as reports name it."""
-        for model in self:
-            if model.card.name == name:
-                card = model.card
-                return ModelUse(
-                    name,
-                    card.version,
-                    card.weights_sha256,
-                    _curve(model),
-                    card.system,
-                    card.materials,
-                )
-        return None
+        return next((use_of(model) for model in self if model.card.name == name), None)
 
     def digest(self, choices: Choices) -> str:
         """Sha256 over all that makes two readings of one exam differ by more than rounding.
@@ -116,6 +106,21 @@ class Readers:
         return hashlib.sha256(stated.encode("ascii")).hexdigest()
 
 
+def use_of(model: ReadingModel, scoring: ServedScoring | None = None) -> ModelUse:
+    """A model as reports name it; `scoring`: how it scored an exam that has its own."""
+    card = model.card
+    local = None if scoring is None else scoring.local
+    return ModelUse(
+        card.name,
+        card.version,
+        card.weights_sha256,
+        _curve(model, scoring),
+        card.system,
+        card.materials,
+        "" if local is None else str(local),
+    )
+
+
 def _identity(model: ReadingModel) -> list[object]:
     """A model's card and what the settings made of it, as JSON knows them."""
     point = None if isinstance(model, Detector | MassFinder) else _plain(model.operating_point)
@@ -126,14 +131,19 @@ def _plain(value: object) -> object:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else repr(value)
 
 
-def _curve(model: ReadingModel) -> OperatingCurve | None:
-    """The card's ROC curve and the chosen threshold; None for the detectors, which count marks."""
+def _curve(model: ReadingModel, scoring: ServedScoring | None) -> OperatingCurve | None:
+    """The ROC curve and the chosen threshold; None for the detectors, which count marks.
+
+    A scanner whose calibration has a curve has that one, any other the card's.
+    """
     if not isinstance(model, ViewModel | RoiModel | FeatureModel):
         return None
-    roc = model.card.curve
+    local = None if scoring is None else scoring.local
+    roc = model.card.curve if local is None or local.exam is None else local.exam
+    point = model.operating_point if scoring is None else scoring.operating_point
     return OperatingCurve(
         points=roc.points,
-        threshold=model.operating_point.threshold,
+        threshold=point.threshold,
         measured_on=roc.measured_on,
         n_pos=roc.n_pos,
         n_neg=roc.n_neg,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from cadnode.domain import BreastScore, HeatMap, Laterality, ViewScore
 from cadnode.exam.exam import Mammogram
+from cadnode.exam.scanner import scanner_of
+from cadnode.models.scanners import ServedScoring, scoring_of
 from cadnode.models.view import ViewModel, ViewReading
 
 
@@ -75,10 +77,11 @@ def verdict(scored: Sequence[ScoredView]) -> Verdict:
     """The verdict on the views of one exam."""
     found: dict[Laterality, tuple[BreastScore, float]] = {}
     for model in {id(s.model): s.model for s in scored}.values():
-        for breast in _breasts_by(model, scored):
+        scoring = scoring_by(model, scored)
+        for breast in _breasts_by(model, scored, scoring):
             best = found.get(breast.laterality)
             if best is None or breast.n_views > best[0].n_views:
-                found[breast.laterality] = (breast, model.operating_point.threshold)
+                found[breast.laterality] = (breast, scoring.operating_point.threshold)
     points = {threshold for _, threshold in found.values()}
     return Verdict(
         breasts=tuple(found[s][0] for s in (Laterality.RIGHT, Laterality.LEFT) if s in found),
@@ -88,11 +91,23 @@ def verdict(scored: Sequence[ScoredView]) -> Verdict:
     )
 
 
-def _breasts_by(model: ViewModel, scored: Sequence[ScoredView]) -> list[BreastScore]:
+def scoring_by(model: ViewModel, scored: Sequence[ScoredView]) -> ServedScoring:
+    """How a model scores this exam's breasts: by the calibration of its scanner, or its own."""
+    own = [s.mammogram for s in scored if s.model is model]
+    return scoring_of(
+        model.card,
+        model.operating_point,
+        lambda: (model.choice, [scanner_of(m.header) for m in own]),
+    )
+
+
+def _breasts_by(
+    model: ViewModel, scored: Sequence[ScoredView], scoring: ServedScoring
+) -> list[BreastScore]:
     """The breasts' scores by one model, from the views that it read."""
     logits: dict[Laterality, list[float]] = defaultdict(list)
     for s in scored:
         if s.model is model:
             logits[s.mammogram.laterality].append(s.reading.logit)
-    scores = model.card.breast.scores(logits)
+    scores = scoring.breast.scores(logits)
     return [BreastScore(side, score, len(logits[side])) for side, score in scores.items()]

@@ -21,6 +21,7 @@ from cadnode.domain import (
     HeatMap,
     ImageEvidence,
     Laterality,
+    ModelUse,
     RoiReference,
     Skipped,
     SystemStatus,
@@ -67,15 +68,7 @@ def to_json(
         "correspondences": [_correspondence(pair) for pair in result.correspondences],
         "skipped": [_skipped(skipped) for skipped in result.skipped],
         "evidence": [_evidence(image) for image in result.evidence],
-        "models": [
-            {
-                "name": m.name,
-                "version": m.version,
-                "sha256": m.sha256,
-                "trained_on": [material.value for material in m.trained_on],
-            }
-            for m in result.models
-        ],
+        "models": [_model(used) for used in result.models],
         "systems": [_system(status) for status in result.systems],
         "heat_maps": [_heat_map(heat_map) for heat_map in result.heat_maps],
         "timings_s": {stage: round(float(s), 3) for stage, s in (timings or {}).items()},
@@ -180,6 +173,18 @@ def _marked_by(reference: RoiReference) -> dict[str, Any]:
         "sop_class_uid": reference.sop_class_uid,
         "sop_instance_uid": reference.sop_instance_uid,
         "by_person": reference.by_person,
+    }
+
+
+def _model(used: ModelUse) -> dict[str, Any]:
+    """A model that took part; `calibration` where that of a scanner was used."""
+    local = {"calibration": used.calibration} if used.calibration else {}
+    return {
+        "name": used.name,
+        "version": used.version,
+        "sha256": used.sha256,
+        "trained_on": [material.value for material in used.trained_on],
+        **local,
     }
 
 

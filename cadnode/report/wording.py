@@ -147,6 +147,15 @@ def missing_breasts(result: ExamResult) -> list[str]:
     return [f"The exam has no image that shows {breast}"]
 
 
+def calibrations(result: ExamResult) -> list[str]:
+    """By which scanner's calibration a model scored the exam, in a sentence each."""
+    return [
+        f"Scores of breasts and exam by {used.name} are calibrated locally for {used.calibration}"
+        for used in result.models
+        if used.calibration
+    ]
+
+
 def contradictions(result: ExamResult) -> list[str]:
     """How the sources of images that were not read contradict each other, in a sentence each."""
     unknown = (SkipReason.LATERALITY_UNKNOWN, SkipReason.VIEW_UNKNOWN)

@@ -24,6 +24,7 @@ from cadnode.web import (
     model_pages,
     monitoring,
     needs_you,
+    outcome_pages,
     pages,
     priors,
     quality_page,
@@ -145,6 +146,7 @@ def create(
     app.include_router(destination_pages.routes(node, templates))
     app.include_router(model_pages.routes(node, templates))
     app.include_router(quality_page.routes(node, templates))
+    app.include_router(outcome_pages.routes(node, templates))
     app.include_router(settings_page.routes(node, templates))
     app.include_router(log_page.routes(node, templates))
     app.include_router(login.routes(access, templates))

@@ -11,6 +11,7 @@ from cadnode.exam.patient import Patient
 from cadnode.log_files import LogFilter, LogPage
 from cadnode.phrases import N_
 from cadnode.quality.overview import DriftOverview
+from cadnode.quality.performance import SystemPerformance
 from cadnode.settings.provenance import SettingsShown
 from cadnode.web.deliveries import Orders
 from cadnode.web.destinations import Peers
@@ -224,7 +225,8 @@ class Node:
     `peers`, `models`: what may be asked about other machines, and about models.
     `settings()`: each setting, and where it comes from. `log(filter)`: lines of the log.
     `uploads`: takes files that a page brings; None where they are not taken.
-    `quality()`: how scanners' scores were at the last look, None before the first.
+    `quality()`: how scanners' scores were at the last look, None before the first. `outcomes()`:
+    what became of the women, and the figures of each system; raises `Unavailable`.
 
     `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
     when the disk is full, and `UnknownSource`; `listed` when the list cannot be read.
@@ -252,3 +254,4 @@ class Node:
     ready: Callable[[], ReadyChecks] | None = None
     metrics: Callable[[], bytes] | None = None
     quality: Callable[[], DriftOverview | None] | None = None
+    outcomes: Callable[[], Sequence[SystemPerformance]] | None = None

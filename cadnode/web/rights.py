@@ -87,6 +87,8 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/api/models"): Right(_VIEWER),
     ("GET", "/quality"): Right(_VIEWER),
     ("GET", "/api/quality"): Right(_VIEWER),
+    ("GET", "/quality/outcomes"): Right(_VIEWER),
+    ("GET", "/api/quality/outcomes"): Right(_VIEWER),
     ("GET", "/settings"): Right(_ADMIN),
     ("GET", "/api/settings"): Right(_ADMIN),
     ("GET", "/log"): Right(_OPERATOR),

@@ -117,7 +117,7 @@ def refit(folder: Path, data: Sequence[str], versions: Sequence[str], on: date) 
             command=f"cadnode models recalibrate {card.name} --data {named(text)}",
             on=on,
         )
-        version = _next([card.version, *versions])
+        version = next_version([card.version, *versions])
         new = card.model_copy(update=fields | {"version": version, "recalibrated": recalibration})
         return Refitted(folder, card, new, _split(folder, used), text)
     if unfit is not None:
@@ -136,7 +136,7 @@ def _fitted(card: ModelCard, folder: Path, text: str) -> tuple[Fields, Sequence[
     return None
 
 
-def _next(versions: Sequence[str]) -> str:
+def next_version(versions: Sequence[str]) -> str:
     """One patch above the newest version."""
     major, minor, patch = max(store.version_key(version) for version in versions)
     return f"{major}.{minor}.{patch + 1}"

@@ -9,6 +9,7 @@ from typing import Final
 
 from cadnode.domain import Laterality
 from cadnode.errors import DataError
+from cadnode.quality.outcomes import KnownOutcome
 
 KEYS: Final[Mapping[str, str]] = {
     "study_instance_uid": "StudyInstanceUID",
@@ -26,15 +27,8 @@ _SIDES: Final[Mapping[str, tuple[Laterality, ...]]] = {
     "R": (Laterality.RIGHT,),
     "B": (Laterality.LEFT, Laterality.RIGHT),
 }
+_SYNONYMS: Final = {"negative": KnownOutcome.NORMAL}
 _DATES: Final = ("%Y-%m-%d", "%Y%m%d")
-
-
-class KnownOutcome(StrEnum):
-    """What became of a breast, by pathology or follow-up."""
-
-    MALIGNANT = "malignant"
-    BENIGN = "benign"
-    NORMAL = "normal"
 
 
 class NotCollected(StrEnum):
@@ -133,6 +127,8 @@ def _case(line: int, row: Mapping[str, str]) -> Case | NotCollected:
 def _outcome(text: str) -> KnownOutcome | NotCollected:
     if not text:
         return NotCollected.NO_OUTCOME
+    if text.lower() in _SYNONYMS:
+        return _SYNONYMS[text.lower()]
     return (
         KnownOutcome(text.lower())
         if text.lower() in tuple(KnownOutcome)

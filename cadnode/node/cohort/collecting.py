@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from cadnode.errors import CadnodeError, DataError
 from cadnode.files import write_whole
-from cadnode.node.cohort.cases import Case, KnownOutcome, NotCollected
+from cadnode.node.cohort.cases import Case, NotCollected
 from cadnode.node.cohort.exams import (
     CollectedExam,
     CollectedImage,
@@ -26,6 +26,7 @@ from cadnode.node.cohort.exams import (
 )
 from cadnode.node.cohort.intake import AskedSource, Intake
 from cadnode.node.cohort.plan import Asked, CohortPlan, PlannedExam
+from cadnode.quality.outcomes import KnownOutcome
 from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.receive.fetch.requests import FetchCode
 from cadnode.report.pseudonyms.key import PseudonymKey

@@ -29,6 +29,7 @@ from cadnode.node import (
 from cadnode.node.erasure.search import PatientSearch
 from cadnode.node.results import Results
 from cadnode.quality.journal import Journal
+from cadnode.quality.outcomes import OutcomeBook
 from cadnode.receive import way_log
 from cadnode.receive.fetch import requests
 from cadnode.receive.prior_store import PriorStore
@@ -51,7 +52,9 @@ _OF_STUDY: Final = (
 
 def has_any(storage: Path, study: str) -> bool:
     """Whether there is a note of this study."""
-    if PriorStore(storage).priors(study) or Journal(storage).has(study):
+    if PriorStore(storage).priors(study):
+        return True
+    if Journal(storage).has(study) or OutcomeBook(storage).has(study):
         return True
     return study_table.has_any(storage, study) or any(
         any((storage / folder).glob(pattern.format(study=study))) for folder, pattern in _OF_STUDY
@@ -69,7 +72,7 @@ def remove_of_study(storage: Path, study: str) -> int:
     n_removed += _unlink(p for p in asked.glob("*.json") if _field(p, "study") == study)
     answered = storage / commitments.FOLDER / "answered"
     n_removed += _unlink(p for p in answered.glob("*.json") if not (asked / p.name).exists())
-    n_removed += Journal(storage).remove(study)
+    n_removed += Journal(storage).remove(study) + OutcomeBook(storage).remove(study)
     _forget_deaths(storage, study)
     return n_removed
 
@@ -94,6 +97,7 @@ def strip_journal(storage: Path, study: str, gone: Iterable[Path]) -> int:
         for part in results.exam_folders(content):
             if part not in hers:
                 kept.add((content.name, 1 if part == content else int(part.name)))
+    OutcomeBook(storage).remove(study)  # whose they are is not stated
     return Journal(storage).remove(study, kept)
 
 

@@ -12,7 +12,13 @@ from cadnode.report.edition import Edition
 from cadnode.report.identity import MANUFACTURER
 from cadnode.report.scores import phantom_sentence, took_part
 from cadnode.report.sr.image_library import evidence
-from cadnode.report.wording import below_operating_point, contradictions, missing_breasts, plain
+from cadnode.report.wording import (
+    below_operating_point,
+    calibrations,
+    contradictions,
+    missing_breasts,
+    plain,
+)
 
 
 def observer(edition: Edition) -> ObserverContext:
@@ -69,14 +75,15 @@ def in_place(ds: Dataset, edition: Edition, replaced: Sequence[Dataset], kind: s
 def remarks(result: ExamResult) -> list[str]:
     """What a reader must know of the reading beside its numbers, each a sentence without its stop.
 
-    Which breast is missing, and which images contradict themselves; which systems were trained on
-    phantoms; why a finding may be suspicious in an exam that is not; why a system took no part, or
-    not with all of its models. No shell command is among them.
+    Which breast is missing, and which images contradict themselves; whose scanner's calibration was
+    used; which systems were trained on phantoms; why a finding may be suspicious in an exam that is
+    not; why a system took no part, or not with all of its models. No shell command is among them.
     """
     sentences = [phantom_sentence(result), below_operating_point(result)]
     return [
         *missing_breasts(result),
         *contradictions(result),
+        *calibrations(result),
         *filter(None, sentences),
         *absences(result),
     ]

@@ -41,6 +41,7 @@ class Reader:
             system=System.KIM2018,
             materials=(),
             hot_region=SimpleNamespace(threshold=0.5),
+            scanners=(),
             breast=BreastScoring(
                 contralateral_weight=self.contralateral_weight,
                 contralateral_mean=0.0,

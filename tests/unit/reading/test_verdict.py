@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom import Dataset
 
 from cadnode.domain import (
     Acquisition,
@@ -23,6 +24,8 @@ from cadnode.models.breast import BreastScoring
 from cadnode.models.card import CARDS, DibMgCard
 from cadnode.models.loading import load_view_model
 from cadnode.models.operating_point import Roc
+from cadnode.models.scanners import ScannerCalibration, ScannerMatch
+from cadnode.reading.exam import locally_scored
 from cadnode.reading.verdict import ScoredView, Verdict, verdict
 from tests.synthetic import write_exam
 from tests.unit import model_cases
@@ -229,3 +232,31 @@ def test_findings_follow_the_exam(
     assert (result.exam_score >= result.operating_point) == bool(expected)
     assert {sides[f.sop_instance_uid] for f in peaks} == expected
     assert {side for side, a in own if a.suspicious} <= expected
+
+
+def test_an_exam_of_a_calibrated_scanner_is_scored_by_its_calibration_and_named() -> None:
+    def shifted(station: str) -> ScannerCalibration:
+        return ScannerCalibration(
+            match=ScannerMatch(station=station), method="call rate", slope=1.0, intercept=-2.0,
+            data="readings", since="2026-01", until="2026-02", n_exams=300,
+        )  # fmt: skip
+
+    card = model_cases.card().model_copy(update={"scanners": (shifted("MG4"),)})
+    logits = {LEFT: (1.0, 1.0), RIGHT: (0.0, 0.0)}
+    found = {}
+    for station in ("MG4", "MG1"):
+        views = scored(card, logits)
+        header = Dataset()
+        header.StationName = station
+        for view in views:
+            view.mammogram.header = header  # type: ignore[misc]
+            view.model.choice = "youden"
+        found[station] = (verdict(views), locally_scored(views))
+
+    local, general = found["MG4"], found["MG1"]
+    assert local[0].exam_score == pytest.approx(1 / (1 + math.exp(1)))  # 1 − 2 in log-odds
+    assert general[0].exam_score == pytest.approx(1 / (1 + math.exp(-1)))
+    assert (local[0].suspicious, general[0].suspicious) == (frozenset(), {LEFT, RIGHT})
+    (used,) = local[1].values()
+    assert used.calibration == "any scanner, station MG4 (scores of 300 exams, 2026-01 to 2026-02)"
+    assert general[1] == {}
