@@ -98,6 +98,7 @@ def calibrated(
         fits = local_readings.fits_by_call_rate(
             readings, target, parts, changed_in=mode.changed_in, only=only
         )
+    fits += (one for one in local_readings.not_named(readings, parts) if not only)
     return CalibratedModel(entry, card, len(readings), tuple(fits))
 
 

@@ -4,7 +4,7 @@ Scores in the journal may have been made with a local calibration already; it is
 so that fits always start from the card's own.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -85,21 +85,49 @@ def general_readings(
 
 
 def match_of(scanner: Scanner, parts: Sequence[ScannerPart] = PARTS) -> ScannerMatch | None:
-    """What names the scanner, of those parts; None where its headers state none of them."""
-    has = {
+    """What names the scanner, of those parts; None where its headers lack one of them.
+
+    A part that is not stated matches any: the calibration would be for other scanners, too.
+    """
+    stated = _stated(scanner)
+    if not all(stated[part] for part in parts):
+        return None
+    return ScannerMatch(**{part: stated[part] for part in parts})
+
+
+def _stated(scanner: Scanner) -> dict[ScannerPart, str]:
+    return {
         "manufacturer": scanner.vendor if scanner.vendor != "other" else scanner.manufacturer,
         "model": scanner.model,
         "station": scanner.station,
         "software": scanner.software,
     }
-    stated = {part: has[part] for part in parts if has[part]}
-    return ScannerMatch(**stated) if stated else None
+
+
+def not_named(
+    readings: Sequence[tuple[Scanner, GeneralReading]], parts: Sequence[ScannerPart] = PARTS
+) -> list[ScannerFit]:
+    """The scanners that get no calibration as their headers lack one of the parts."""
+    lacking: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    for scanner, _ in readings:
+        stated = _stated(scanner)
+        if lacks := tuple(part for part in parts if not stated[part]):
+            name = " ".join(filter(None, stated.values())) or "unknown scanner"
+            lacking[name, lacks] += 1
+    return [
+        ScannerFit(
+            name, n, None,
+            f"its headers lack {', '.join(lacks)}, and a calibration would be for other scanners, "
+            "too: name it by other parts (--by)",
+        )
+        for (name, lacks), n in sorted(lacking.items())
+    ]  # fmt: skip
 
 
 def by_scanner(
     readings: Sequence[tuple[Scanner, GeneralReading]], parts: Sequence[ScannerPart] = PARTS
 ) -> dict[str, tuple[ScannerMatch, list[GeneralReading]]]:
-    """The readings of each scanner that is named, by its name."""
+    """The readings of each scanner whose headers state all those parts, by its name."""
     groups: dict[str, tuple[ScannerMatch, list[GeneralReading]]] = {}
     for scanner, reading in readings:
         match = match_of(scanner, parts)

@@ -141,6 +141,16 @@ def test_too_few_exams_are_refused_where_a_call_rate_is_matched() -> None:
     assert f"{FEWEST_READ - 1} exams of the scanner" in of_4.reason
 
 
+def test_a_scanner_whose_headers_do_not_tell_it_from_others_gets_no_calibration() -> None:
+    exams = [*drawn("MG1", 300), *drawn("", 300, shift=1.5)]
+    found = readings(exams, card())
+    fits = fits_by_call_rate(found, target())
+    assert ["station MG1" in fit.scanner for fit in fits] == [True]
+    (left_out,) = local_readings.not_named(found)
+    assert (left_out.n_read, left_out.fit) == (300, None)
+    assert "its headers lack station" in left_out.reason
+
+
 def test_a_score_of_a_calibrated_scanner_is_fitted_from_the_cards_own_again() -> None:
     steady = drawn("MG1", 300)
     drifting = drawn("MG4", 300, shift=1.5)
