@@ -1,6 +1,6 @@
 """`cadnode quality`: do scores stay what they were; the monthly report."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +9,7 @@ from rich.text import Text
 
 from cadnode import settings
 from cadnode.cli.acts import acting
-from cadnode.cli.command import AsJson, ConfigFile, command, out, print_json
+from cadnode.cli.command import AsJson, ConfigFile, OutFolder, command, out, print_json
 from cadnode.errors import SettingsError
 from cadnode.terminal import styled
 
@@ -105,6 +105,61 @@ def accept(
         highlight=False,
         soft_wrap=True,
     )
+
+
+@quality_app.command()
+@command
+def report(
+    folder: OutFolder,
+    month: Annotated[
+        str, typer.Option(metavar="YYYY-MM", help="2026-11; without it, the last that is over")
+    ] = "",
+    pdf: Annotated[bool, typer.Option("--pdf/--no-pdf", help="A4 sheets beside the page")] = True,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a month's quality report: volumes, call rates, drift, models in use, failures.
+
+    For example [bold]cadnode quality report --month 2026-11 --out reports --config node.toml[/].
+    Nothing in it names a patient or a study.
+    """
+    from cadnode.files import write_whole
+    from cadnode.node.quality_report import report_of
+    from cadnode.page.pdf import pdf_of
+    from cadnode.page.quality_report import quality_report
+    from cadnode.quality.month import preceding
+
+    values, now = settings.load(config), datetime.now(UTC)
+    wanted = _month(month) if month else preceding(now.date().replace(day=1))
+    if wanted > now.date():
+        raise SettingsError(f"--month {month} has not begun yet")
+    found = report_of(values, wanted, now)
+    page = quality_report(found)
+    written = [folder / f"quality-{wanted:%Y-%m}.html"]
+    try:
+        write_whole(written[0], page.encode())
+        if pdf:
+            written.append(written[0].with_suffix(".pdf"))
+            write_whole(written[1], pdf_of(page).data)
+    except OSError as error:
+        raise SettingsError(f"{folder} cannot be written ({error.strerror})") from None
+    if as_json:
+        print_json({"month": f"{wanted:%Y-%m}", "exams": found.figures.n_exams,
+                    "files": [str(path) for path in written]})  # fmt: skip
+        return
+    names = " and ".join(str(path) for path in written)
+    out.print(f"{found.figures.n_exams} exams of {wanted:%Y-%m}: {names}", highlight=False,
+              soft_wrap=True, markup=False)  # fmt: skip
+
+
+def _month(word: str) -> date:
+    """Raises `SettingsError` for what is no month."""
+    from cadnode.quality.month import month_of
+
+    try:
+        return month_of(word)
+    except ValueError:
+        raise SettingsError(f"--month is written like 2026-11, not {word!r}") from None
 
 
 def _is_meant(one: "ScannerDrift", words: str) -> bool:

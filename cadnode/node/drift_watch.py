@@ -7,7 +7,7 @@ the next look comes.
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Final
 
@@ -35,9 +35,9 @@ def running(settings: Settings) -> Iterator[None]:
         yield
 
 
-def look(settings: Settings, now: datetime) -> DriftOverview:
-    """What the journal of a node says now. Raises `OSError`."""
-    return store.look(settings.storage.folder, rule_of(settings), now, _named(settings))
+def look(settings: Settings, now: datetime, until: date | None = None) -> DriftOverview:
+    """What the journal of a node says now, or said before a day (UTC). Raises `OSError`."""
+    return store.look(settings.storage.folder, rule_of(settings), now, _named(settings), until)
 
 
 def look_and_keep(settings: Settings, now: datetime) -> DriftOverview:

@@ -5,8 +5,9 @@ them: no card of a model states how its scores are distributed on a scanner. Wha
 specificity at the operating point, is shown beside the share of called exams.
 
 A look is taken every quarter of a window, on the last `window` exams. A scanner drifts where a
-change is large and no chance: PSI of at least 0.25 with p ≤ `ALARM_P` by Kolmogorov and Smirnov, in
-one view position; or five points more or fewer called exams with that p by Fisher. `ALARM_P` is
+change is large and no chance, p ≤ `ALARM_P`: in one view position PSI of at least 0.25, p by
+Kolmogorov and Smirnov, or a mean that moved by 0.35 standard deviations, p by Welch; or five points
+more or fewer called exams, p by Fisher. `ALARM_P` is
 that small because many looks are taken, at several positions, systems and scanners:
 `python -m benchmarks.drift_year` counts the false alarms of stable years (docs/quality.md).
 """
@@ -26,9 +27,11 @@ from cadnode.quality.statistics import (
     MODERATE_PSI,
     CalledShare,
     KsTest,
+    MeanShift,
     Scores,
     differ,
     ks,
+    mean_shift,
     psi,
 )
 
@@ -36,6 +39,8 @@ ALARM_P: Final = 1e-5
 WATCH_P: Final = 1e-3
 LEAST_POINTS: Final = 0.05
 """Of the share of called exams: a smaller change is none, however sure."""
+LARGE_SHIFT, MODERATE_SHIFT = 0.35, 0.2
+"""Of the mean of log-odds, in standard deviations of the baseline."""
 _LEAST_SCORES: Final = 50  # of a position, on either side
 _LOOKS_A_WINDOW: Final = 4
 
@@ -83,15 +88,25 @@ class PositionDrift:
     mean_now: float
     psi: float
     test: KsTest
+    shift: MeanShift
+
+    @property
+    def p(self) -> float:
+        """The smaller of both tests'."""
+        return min(self.test.p, self.shift.p)
 
     @property
     def state(self) -> DriftState:
         """What it says by itself."""
-        if self.psi >= LARGE_PSI and self.test.p <= ALARM_P:
+        if self._has_moved(LARGE_PSI, LARGE_SHIFT, ALARM_P):
             return DriftState.DRIFTS
-        if self.psi >= MODERATE_PSI and self.test.p <= WATCH_P:
+        if self._has_moved(MODERATE_PSI, MODERATE_SHIFT, WATCH_P):
             return DriftState.WATCH
         return DriftState.STEADY
+
+    def _has_moved(self, psi: float, sds: float, p: float) -> bool:
+        by_form = self.psi >= psi and self.test.p <= p
+        return by_form or (abs(self.shift.sds) >= sds and self.shift.p <= p)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,37 +141,49 @@ class DriftLook:
         return max(states, key=lambda one: one.rank)
 
 
-def look(row: ScoreRow, rule: DriftRule, n_after: int) -> DriftLook:
-    """The look at the exams up to one that is so many after the baseline."""
-    reference = row.exams[: rule.baseline]
-    end = rule.baseline + n_after
-    now = row.exams[max(rule.baseline, end - rule.window) : end]
-    before, after = called_of(reference), called_of(now)
-    return DriftLook(
-        n_after=n_after,
-        at=now[-1].at,
-        positions=positions_of(reference, now),
-        called=CalledDrift(before, after, differ(before, after)),
-    )
+class RowScores:
+    """The scores of a row as arrays, made once for all looks at it."""
+
+    def __init__(self, row: ScoreRow) -> None:
+        self._times = [exam.at for exam in row.exams]
+        self._called = np.array([exam.is_called for exam in row.exams], dtype=bool)
+        self._of_views = {
+            position: _with_gaps(row.exams, position) for position in positions_in(row.exams)
+        }
+
+    def look(self, rule: DriftRule, n_after: int) -> DriftLook:
+        """The look at the exams up to one that is so many after the baseline."""
+        end = rule.baseline + n_after
+        now = slice(max(rule.baseline, end - rule.window), end)
+        before, after = self._share(slice(rule.baseline)), self._share(now)
+        found = (
+            compared(position.value, _known(scores[: rule.baseline]), _known(scores[now]))
+            for position, scores in self._of_views.items()
+        )
+        return DriftLook(
+            n_after=n_after,
+            at=self._times[end - 1],
+            positions=tuple(one for one in found if one is not None),
+            called=CalledDrift(before, after, differ(before, after)),
+        )
+
+    def _share(self, which: slice) -> CalledShare:
+        called = self._called[which]
+        return CalledShare(int(called.sum()), len(called))
 
 
 def looks(row: ScoreRow, rule: DriftRule) -> Iterator[DriftLook]:
     """Every look that was due, the last first."""
+    scores = RowScores(row)
     n_after = len(row.exams) - rule.baseline
     for at in range(n_after - n_after % rule.step, rule.least - 1, -rule.step):
-        yield look(row, rule, at)
+        yield scores.look(rule, at)
 
 
-def positions_of(
-    reference: Sequence[ExamScores], now: Sequence[ExamScores]
-) -> tuple[PositionDrift, ...]:
-    """The comparison at each position that has scores enough then and now."""
-    found = []
-    for position in ViewPosition:
-        one = compared(position.value, in_view(reference, position), in_view(now, position))
-        if one is not None:
-            found.append(one)
-    return tuple(found)
+def positions_in(exams: Sequence[ExamScores]) -> list[ViewPosition]:
+    """The view positions that have scores, in the order of CID 4014."""
+    found = {view for exam in exams for view, _ in exam.of_views}
+    return [position for position in ViewPosition if position in found]
 
 
 def compared(position: str, reference: Scores, now: Scores) -> PositionDrift | None:
@@ -171,15 +198,25 @@ def compared(position: str, reference: Scores, now: Scores) -> PositionDrift | N
         mean_now=float(np.mean(now)),
         psi=psi(reference, now),
         test=ks(reference, now),
+        shift=mean_shift(reference, now),
     )
 
 
 def in_view(exams: Sequence[ExamScores], position: ViewPosition) -> Scores:
     """Scores in views of one position, an exam each."""
-    found = (exam.in_view(position) for exam in exams)
-    return np.array([score for score in found if score is not None], dtype=np.float64)
+    return _known(_with_gaps(exams, position))
 
 
 def called_of(exams: Sequence[ExamScores]) -> CalledShare:
     """How many exams reach the operating point."""
     return CalledShare(sum(exam.is_called for exam in exams), len(exams))
+
+
+def _with_gaps(exams: Sequence[ExamScores], position: ViewPosition) -> Scores:
+    """A score an exam, NaN where it has none in that position."""
+    found = (exam.in_view(position) for exam in exams)
+    return np.array([np.nan if score is None else score for score in found], dtype=np.float64)
+
+
+def _known(scores: Scores) -> Scores:
+    return scores[~np.isnan(scores)]

@@ -12,7 +12,6 @@ from typing import Final
 
 import numpy as np
 
-from cadnode.domain import ViewPosition
 from cadnode.exam.scanner import Scanner
 from cadnode.quality.drift import (
     DriftLook,
@@ -23,6 +22,7 @@ from cadnode.quality.drift import (
     compared,
     in_view,
     looks,
+    positions_in,
 )
 from cadnode.quality.series import ExamScores, ScannerRows, ScoreRow
 from cadnode.quality.statistics import CalledShare, Scores
@@ -230,7 +230,7 @@ def _beside(
             pool += other.exams[-rule.window :]
     found = (
         compared(position.value, in_view(pool, position), in_view(row.exams, position))
-        for position in ViewPosition
+        for position in positions_in(row.exams)
     )
     return tuple(one for one in found if one is not None)
 

@@ -7,7 +7,7 @@ Neither names a patient or a study.
 """
 
 import os
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -29,9 +29,11 @@ def look(
     rule: DriftRule,
     now: datetime,
     named: dict[str, frozenset[str]] | None = None,
+    until: date | None = None,
 ) -> DriftOverview:
-    """What the journal says now. Raises `OSError`."""
-    rows = rows_of(Journal(storage).entries(), accepted(storage))
+    """What the journal says now, or said at the beginning of a day (UTC). Raises `OSError`."""
+    changes = [one for one in accepted(storage) if until is None or one.at.date() < until]
+    rows = rows_of(Journal(storage).entries(until=until), changes)
     return overview_of(rows, rule, now, named)
 
 

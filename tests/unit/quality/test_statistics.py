@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from cadnode.quality.statistics import CalledShare, differ, ks, psi
+from cadnode.quality.statistics import CalledShare, differ, ks, mean_shift, psi
 
 
 def test_psi_of_two_bins_by_hand() -> None:
@@ -38,17 +39,16 @@ def test_psi_without_a_change_is_what_its_theory_says() -> None:
     assert np.mean(found) == pytest.approx(9 * (1 / 300 + 1 / 200), rel=0.1)
 
 
-def test_ks_is_the_largest_distance_of_two_distribution_functions() -> None:
+@pytest.mark.parametrize(("n", "m", "shift"), [(300, 200, 0.4), (300, 200, 0), (150, 800, 0.3)])
+def test_ks_is_that_of_scipy(n: int, m: int, shift: float) -> None:
     rng = np.random.default_rng(3)
-    a, b = rng.normal(0, 1, 300), rng.normal(0.4, 1, 200)
-    at = np.sort(np.concatenate([a, b]))
-    distance = max(abs((a <= x).mean() - (b <= x).mean()) for x in at)
+    a, b = rng.normal(0, 1, n), rng.normal(shift, 1, m)
+    expected = stats.ks_2samp(a, b, method="exact")
     found = ks(a, b)
-    assert found.distance == pytest.approx(distance)
-    # Kolmogorov's limiting distribution, term by term; SciPy's is that of a finite sample.
-    scale = math.sqrt(300 * 200 / 500) * distance
-    p = 2 * sum((-1) ** (k - 1) * math.exp(-2 * k * k * scale * scale) for k in range(1, 20))
-    assert math.log10(found.p) == pytest.approx(math.log10(p), abs=0.2)
+    assert found.distance == pytest.approx(expected.statistic)
+    assert math.log10(found.p) == pytest.approx(math.log10(expected.pvalue), abs=0.2)
+    ties = np.round(a), np.round(b)
+    assert ks(*ties).distance == pytest.approx(stats.ks_2samp(*ties).statistic)
 
 
 def test_intervals_of_shares_are_wilsons() -> None:
@@ -63,3 +63,14 @@ def test_fishers_test_by_hand() -> None:
     # All of 3 against none of 3: 2 · 1 / C(6, 3) = 0.1.
     assert differ(CalledShare(3, 3), CalledShare(0, 3)) == pytest.approx(0.1)
     assert differ(CalledShare(0, 0), CalledShare(1, 3)) == 1
+
+
+def test_a_shift_of_log_odds_is_in_standard_deviations_and_tested_by_welch() -> None:
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(-1, 2, 300), rng.normal(-0.2, 1.5, 200)
+    scores = [1 / (1 + np.exp(-x)) for x in (a, b)]
+    found = mean_shift(*scores)
+    assert found.sds == pytest.approx((b.mean() - a.mean()) / a.std(ddof=1), rel=1e-3)
+    welch = stats.ttest_ind(a, b, equal_var=False)
+    assert math.log10(found.p) == pytest.approx(math.log10(welch.pvalue), abs=0.05)
+    assert mean_shift(np.full(60, 0.2), np.full(60, 0.9)).p == 1
