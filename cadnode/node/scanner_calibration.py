@@ -82,7 +82,7 @@ def calibrated(
         curve=served.curve,
         prevalence=card.calibration.prevalence,
         materials=material_words(card.materials),
-        vendors=vendors_named(card.model_dump_json()),
+        vendors=vendors_named(card.model_dump_json(exclude={"scanners"})),
     )
     storage = values.storage.folder
     outcomes: dict[tuple[str, Laterality], BreastOutcome] = (

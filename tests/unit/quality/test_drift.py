@@ -243,6 +243,8 @@ def test_what_is_kept_is_read_back(tmp_path: Path) -> None:
         ("Hologic Selenia and GE Senographe Essential", {"hologic", "ge"}),
         ("digitised film of general images, German hospitals", set()),
         ("Siemens MAMMOMAT Inspiration", {"siemens"}),
+        ("FUJIFILM Amulet; I.M.S. Giotto", {"fujifilm", "ims"}),
+        ("the canonical split, women of Colorado", set()),
     ],
 )
 def test_vendors_are_found_in_a_cards_text(text: str, named: set[str]) -> None:
