@@ -31,6 +31,8 @@ CalibrationsOf = Callable[[str], Sequence[ScannerCalibration] | None]
 """The local calibrations of a version `NAME@VERSION`; None where it is not here, or its general
 scores are others than those of the version that is calibrated."""
 
+_VERIFIED: Final = 0.9  # share of exams whose outcome is known, below which that is warned about
+
 
 @dataclass(frozen=True, slots=True)
 class ScannerFit:
@@ -148,7 +150,11 @@ def fits_by_outcomes(
     `only` these scanners, by parts of their names.
     """
     return [
-        _tried(name, own, partial(by_outcomes, match, own, target, _unseen(target, match)))
+        _tried(
+            name,
+            own,
+            partial(by_outcomes, match, own, target, [*_unseen(target, match), *_unverified(own)]),
+        )
         for name, (match, own) in by_scanner(readings, parts).items()
         if _is_among(name, only)
     ]
@@ -215,6 +221,18 @@ def _unseen(target: CalibrationTarget, match: ScannerMatch) -> list[str]:
             f"the card names no {vendor} system: the model was trained and measured on others"
         )
     return found
+
+
+def _unverified(own: Sequence[GeneralReading]) -> list[str]:
+    """That outcomes are known of some exams alone: whose they are, nobody drew by lot."""
+    known = sum(one.has_cancer is not None for one in own) / max(1, len(own))
+    if known >= _VERIFIED:
+        return []
+    return [
+        f"the outcome of {known:.0%} of its exams is known: if those are the women who were "
+        "recalled, its sensitivity is too high, its specificity too low, and its threshold is one "
+        "for women who were recalled (verification bias)"
+    ]
 
 
 def _is_among(name: str, only: Sequence[str]) -> bool:

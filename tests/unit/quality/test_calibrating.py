@@ -124,6 +124,21 @@ def test_few_outcomes_move_the_intercept_alone_and_say_so() -> None:
     assert any("slope is held at 1" in text for text in one.fit.calibration.warnings)
 
 
+def test_outcomes_of_recalled_women_alone_are_warned_about() -> None:
+    exams = drawn("MG4", 1000, cancers=0.1)
+    recalled = [exam for exam in exams if exam.has_cancer or max(exam.log_odds) > -1]
+    there = quality_cases.outcomes(recalled)
+    found = local_readings.general_readings(
+        quality_cases.read(card(), exams), there, "kim2018", lambda spec: ()
+    )
+    (some,) = fits_by_outcomes(found, target())
+    (whole,) = fits_by_outcomes(readings(exams, card(), known=True), target())
+    assert some.fit is not None
+    assert whole.fit is not None
+    assert any("verification bias" in text for text in some.fit.calibration.warnings)
+    assert not any("verification bias" in text for text in whole.fit.calibration.warnings)
+
+
 @pytest.mark.parametrize("n_cancers", [0, 19])
 def test_too_few_outcomes_are_refused_with_their_numbers(n_cancers: int) -> None:
     exams = drawn("MG4", 400 - n_cancers, cancers=0.0)
