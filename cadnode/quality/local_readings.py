@@ -196,8 +196,13 @@ def fits_by_call_rate(
 def merged(
     standing: Sequence[ScannerCalibration], new: Sequence[ScannerCalibration]
 ) -> tuple[ScannerCalibration, ...]:
-    """The calibrations of a next version: new ones in place of those for the same scanners."""
-    by_name = {str(one.match).lower(): one for one in (*standing, *new)}
+    """The calibrations of a next version: new ones in place of those for the same scanners.
+
+    One for a single release of a station's software goes before one for the station: it is for a
+    scanner that the new one was fitted on, and goes.
+    """
+    kept = [old for old in standing if not any(one.match.covers(old.match) for one in new)]
+    by_name = {str(one.match).lower(): one for one in (*kept, *new)}
     return tuple(by_name[name] for name in sorted(by_name))
 
 

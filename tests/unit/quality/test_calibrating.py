@@ -15,6 +15,7 @@ from cadnode.statistics import binary
 from tests import quality_cases
 from tests.quality_cases import DrawnExam, drawn
 from tests.unit import model_cases
+from tests.unit.models import test_scanners
 
 POINTS = ((1.0, 0.0, 1.0), (0.4, 0.7, 0.9), (0.001, 1.0, 0.0))
 
@@ -178,6 +179,14 @@ def test_a_score_of_a_calibrated_scanner_is_fitted_from_the_cards_own_again() ->
     )
     assert second.slope == pytest.approx(first.slope, abs=1e-3)
     assert second.intercept == pytest.approx(first.intercept, abs=1e-3)
+
+
+def test_a_new_calibration_takes_the_place_of_those_for_a_part_of_its_scanners() -> None:
+    old = test_scanners.local(manufacturer="hologic", station="MG1", software="1.9")
+    other = test_scanners.local(manufacturer="hologic", station="MG2", software="1.9")
+    new = test_scanners.local(slope=2.0, manufacturer="Hologic", station="mg1")
+    assert set(local_readings.merged((old, other), (new,))) == {new, other}
+    assert set(local_readings.merged((new,), (old,))) == {new, old}
 
 
 def test_readings_of_versions_that_are_gone_and_of_several_patients_are_left_out() -> None:
