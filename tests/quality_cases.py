@@ -5,9 +5,11 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from pydantic import TypeAdapter
 from pydicom import Dataset
 
 from cadnode.domain import Laterality, Outcome, ViewPosition
@@ -15,10 +17,12 @@ from cadnode.exam.scanner import scanner_of
 from cadnode.log import hashed
 from cadnode.models.card import DibMgCard
 from cadnode.quality.entry import JournalBreast, JournalEntry, JournalSystem
+from cadnode.quality.journal import FOLDER
 from cadnode.quality.outcomes import BreastOutcome, KnownOutcome, OutcomeBasis
 from cadnode.reading.exam import locally_scored
 from cadnode.reading.verdict import ScoredView, verdict
 
+_LINE = TypeAdapter(JournalEntry)
 START = datetime(2026, 1, 1, 8, tzinfo=UTC)
 
 
@@ -128,3 +132,14 @@ def outcomes(
             )  # fmt: skip
             found[one.key] = one
     return found
+
+
+def written(storage: Path, entries: Sequence[JournalEntry]) -> None:
+    """The journal of a storage folder, without the fsync of each line."""
+    months: dict[str, list[bytes]] = {}
+    for entry in entries:
+        line = _LINE.dump_json(entry) + b"\n"
+        months.setdefault(f"{entry.read_at:%Y-%m}", []).append(line)
+    (storage / FOLDER).mkdir(parents=True, exist_ok=True)
+    for month, lines in months.items():
+        (storage / FOLDER / f"scores-{month}.jsonl").write_bytes(b"".join(lines))

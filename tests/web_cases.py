@@ -27,6 +27,7 @@ from cadnode.identity.identities import Identities
 from cadnode.identity.passwords import Passwords
 from cadnode.identity.tokens import hash_of
 from cadnode.log_files import LogFilter, LogPage
+from cadnode.quality.performance import SystemPerformance
 from cadnode.settings.provenance import SettingsShown
 from cadnode.settings.sections import WebSection
 from cadnode.web.access import Access
@@ -188,6 +189,7 @@ class Told:
     settings: SettingsShown = field(default_factory=lambda: SettingsShown(()))
     log: LogPage = field(default_factory=lambda: LogPage(()))
     log_filters: list[LogFilter] = field(default_factory=list)
+    outcomes: tuple[SystemPerformance, ...] | None = None
     model_orders: list[ModelOrder] = field(default_factory=list)
     metrics: bytes | None = None
     ready: ReadyChecks | None = None
@@ -292,6 +294,7 @@ class Told:
             peers=Peers(lambda: self.peers, self.ask),
             settings=lambda: self.settings,
             log=self.read_log,
+            outcomes=None if self.outcomes is None else lambda: self.outcomes or (),
             metrics=None if self.metrics is None else lambda: self.metrics or b"",
             ready=None if self.ready is None else lambda: self.ready or NOT_READY,
             models=Models(

@@ -149,6 +149,9 @@ def _facts(card: ModelCard, row: ModelRow) -> Iterable[tuple[str, str]]:
         women = f"{share.n_lesions} lesions, {share.n_images} images, {share.n_women} women"
         yield "found", f"{_share(share)}; {women}; {share.data}; {share.contrast}"
     yield "calibration", f"{card.calibration.fitted_on}; prevalence {card.calibration.prevalence:g}"
+    for scanner in getattr(card, "scanners", ()):
+        change = f"slope {scanner.slope:g}, intercept {scanner.intercept:+g}"
+        yield "calibrated for", f"{scanner}; {change}"
     yield "input", _input(card)
     for limit in card.limits:
         yield "limit", limit

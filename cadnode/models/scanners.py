@@ -106,7 +106,7 @@ class ScannerCalibration(CardPart):
     n_exams, n_pos, n_neg
         Exams of the scanner, and those of them with and without cancer.
     warnings
-        What whoever promotes it should know, a sentence each.
+        What has to be known before it is activated, a sentence each.
     """
 
     match: ScannerMatch

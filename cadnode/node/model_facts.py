@@ -115,6 +115,7 @@ def _card(card: ModelCard, used: str) -> CardShown:
         command=card.command,
         made_on=card.trained_on.isoformat(),
         sha256=card.weights_sha256,
+        scanners=tuple(map(str, getattr(card, "scanners", ()))),
     )
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from contextlib import suppress
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cadnode.audit.event import Action, Event, EventOutcome
 from cadnode.audit.files import entries
@@ -13,8 +13,14 @@ from cadnode.node.model_overview import own_store
 from cadnode.page.quality_report import QualityReport, ReportTable
 from cadnode.quality.journal import Journal
 from cadnode.quality.month import figures_of, following, preceding
+from cadnode.quality.outcomes import OutcomeBook
+from cadnode.quality.performance import FEWEST, Grouping, Performance, performances
 from cadnode.registry import history
 from cadnode.settings import Settings
+
+if TYPE_CHECKING:
+    from cadnode.statistics.auc import Auc
+    from cadnode.statistics.binary import Share
 
 AUDIT: Final = "audit"
 _FAILED: Final = {
@@ -37,7 +43,7 @@ def report_of(settings: Settings, month: date, now: datetime) -> QualityReport:
         figures=figures_of(month, journal.entries(month, end), before),
         drift=drift_watch.look(settings, as_of, until=end),
         failures=tuple(_failures(settings, month, end)),
-        tables=(_changes(settings, month, end), _outcomes()),
+        tables=(_changes(settings, month, end), _outcomes(settings, journal, end)),
     )
 
 
@@ -72,12 +78,37 @@ def _changes(settings: Settings, month: date, end: date) -> ReportTable:
     )
 
 
-def _outcomes() -> ReportTable:
-    """Sensitivity and specificity where outcomes of exams are known."""
-    return ReportTable(
-        "Known outcomes",
-        (),
-        (),
-        "Without outcomes of exams nothing can be said of sensitivity and specificity: call rates "
-        "alone show that something changed, not whether it became better or worse.",
+def _outcomes(settings: Settings, journal: Journal, end: date) -> ReportTable:
+    """Figures from outcomes of the exams of twelve months, as outcomes come late."""
+    first = end.replace(year=end.year - 1)
+    known = OutcomeBook(settings.storage.folder).all()
+    found = performances(journal.entries(first, end), known)
+    rows = []
+    for one in found:
+        if one.whole.n_pos + one.whole.n_neg:
+            rows.append(_figures(one.system, "all", one.whole))
+            rows += [_figures("", part.group, part) for part in one.by[Grouping.SCANNER]]
+    note = (
+        f"Of exams read from {first:%Y-%m} on. 95 % intervals: DeLong (AUC), Wilson. –: fewer than "
+        f"{FEWEST} cases. Women who were not recalled have no pathology: unless they are followed "
+        "up, sensitivity is too high and specificity too low."
+        if rows
+        else "Without outcomes of exams nothing can be said of sensitivity and specificity: call "
+        "rates alone show that something changed, not whether it became better or worse. "
+        "`cadnode outcomes import` takes them."
     )
+    columns = ("System", "Scanner", "Cancer + none", "AUC", "Sensitivity", "Specificity", "PPV")
+    return ReportTable("Known outcomes", columns if rows else (), tuple(rows), note)
+
+
+def _figures(system: str, scanner: str, one: Performance) -> tuple[str, ...]:
+    numbers = (one.auc, one.sensitivity, one.specificity, one.ppv)
+    return (system, scanner, f"{one.n_pos} + {one.n_neg}", *(_number(found) for found in numbers))
+
+
+def _number(found: "Auc | Share | None") -> str:
+    """A value and its interval; "–" of none."""
+    if found is None or found.value is None:
+        return "–"
+    ends = f" ({found.ci[0]:.2f}–{found.ci[1]:.2f})" if found.ci else ""
+    return f"{found.value:.2f}{ends}"

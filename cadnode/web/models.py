@@ -85,6 +85,7 @@ class CardShown(_Shown):
     command: str
     made_on: str
     sha256: str
+    scanners: tuple[str, ...] = ()
 
 
 class ModelShown(_Shown):
