@@ -27,6 +27,7 @@ from cadnode.identity.identities import Identities
 from cadnode.identity.passwords import Passwords
 from cadnode.identity.tokens import hash_of
 from cadnode.log_files import LogFilter, LogPage
+from cadnode.quality.overview import DriftOverview
 from cadnode.quality.performance import SystemPerformance
 from cadnode.settings.provenance import SettingsShown
 from cadnode.settings.sections import WebSection
@@ -193,6 +194,7 @@ class Told:
     model_orders: list[ModelOrder] = field(default_factory=list)
     metrics: bytes | None = None
     ready: ReadyChecks | None = None
+    quality: DriftOverview | None = None
 
     def _page(self, wanted: StudyFilter) -> StudyPage:
         self.filters.append(wanted)
@@ -295,6 +297,7 @@ class Told:
             settings=lambda: self.settings,
             log=self.read_log,
             outcomes=None if self.outcomes is None else lambda: self.outcomes or (),
+            quality=lambda: self.quality,
             metrics=None if self.metrics is None else lambda: self.metrics or b"",
             ready=None if self.ready is None else lambda: self.ready or NOT_READY,
             models=Models(

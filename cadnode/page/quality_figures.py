@@ -4,8 +4,8 @@ The band is where a week's value lies nineteen times in twenty without any chang
 as that week has: it is wide in quiet weeks. The dots' bars are 95 % intervals.
 """
 
+import re
 from collections.abc import Callable, Sequence
-from datetime import date
 from math import sqrt
 from typing import Final
 
@@ -20,12 +20,19 @@ _WIDTH, _HEIGHT = 430, 190
 _MARGINS: Final = (46, 12, 12, 28)
 _TICKS: Final = 4
 
+_VARIABLE: Final = re.compile(r"var\(--[a-z0-9]+,\s*(#[0-9a-f]{3,6})\)")
+
 Say = Callable[[str], str]
 
 
 def as_it_is(text: str) -> str:
     """The text itself, where a page is English."""
     return text
+
+
+def on_paper(picture: Markup) -> Markup:
+    """The picture with the colours of paper: WeasyPrint knows no variables in SVG."""
+    return Markup(_VARIABLE.sub(r"\1", picture))
 
 
 def means(one: SystemDrift, say: Say = as_it_is) -> Markup:
@@ -74,9 +81,12 @@ def _chart(weeks: Sequence[WeekPoint], top: float) -> Chart:
         chart.line([(chart.x[0], tick), (chart.x[1], tick)], GRID, width=1)
         x, y = chart.at(chart.x[0], tick)
         chart.text((x - 6, y + 4), f"{tick:.2f}", anchor="end", colour=DIM)
-    for place in _places(len(weeks)):
+    places = _places(len(weeks))
+    for place in places:
         x, y = chart.at(place, 0.0)
-        chart.text((x, y + 18), _short(weeks[place].monday), anchor="middle", colour=DIM)
+        is_last = place == places[-1] and place > 0
+        anchor = "end" if is_last else "middle" if place else "start"
+        chart.text((x, y + 18), f"{weeks[place].monday:%Y-%m-%d}", anchor=anchor, colour=DIM)
     return chart
 
 
@@ -114,7 +124,3 @@ def _top(values: Sequence[float]) -> float:
     """The upper end of an axis: a round number above all values."""
     most = max([*values, 0.02]) * 1.15
     return next((end for end in (0.05, 0.1, 0.2, 0.4, 0.6, 0.8) if most <= end), 1.0)
-
-
-def _short(monday: date) -> str:
-    return f"{monday:%Y-%m-%d}"

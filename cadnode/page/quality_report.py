@@ -12,7 +12,7 @@ from typing import Final
 from jinja2 import Template
 
 from cadnode.domain import SKIP_MEANINGS
-from cadnode.html.environment import BY_PREFERENCE, environment
+from cadnode.html.environment import environment
 from cadnode.page import quality_figures
 from cadnode.page.exam_page import css_text
 from cadnode.quality import wording
@@ -20,6 +20,7 @@ from cadnode.quality.month import MonthFigures, following
 from cadnode.quality.overview import DriftOverview
 
 DISCLAIMER: Final = "Research use only, not for primary diagnosis"
+_NEVER: Final = "not all"  # a media query: its pictures have the colours of paper
 OUTCOME_WORDS: Final = {
     "findings": "read, with findings",
     "no_findings": "read, without findings",
@@ -88,6 +89,6 @@ def duration(seconds: float | None) -> str:
 
 @cache
 def _template() -> Template:
-    templates = environment("cadnode.page", dark=BY_PREFERENCE)
+    templates = environment("cadnode.page", dark=_NEVER)
     templates.filters["css"] = css_text
     return templates.get_template("quality_report.html.jinja")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from cadnode.phrases import N_, Phrase, nphrase, phrase
+from cadnode.phrases import N_, Phrase, phrase
 from cadnode.quality.drift import DriftState
 from cadnode.quality.overview import ScannerDrift, SystemDrift
 
@@ -18,10 +18,9 @@ STATE_WORDS = {
 def meaning_of(one: SystemDrift) -> Phrase | str:
     """What a system's scores on a scanner say, in a sentence or two."""
     if one.last is None:
-        return nphrase(
+        return phrase(
             "%(n)s of %(wanted)s exams that are needed before a change can be told from chance.",
-            "%(n)s of %(wanted)s exams that are needed before a change can be told from chance.",
-            one.n_exams,
+            n=one.n_exams,
             wanted=one.n_wanted,
         )
     called = one.last.called
@@ -61,8 +60,8 @@ def _moved(one: SystemDrift) -> Phrase:
         return phrase("More or fewer exams are called")
     values = {
         "view": worst.position,
-        "before": f"{worst.mean_reference:.3f}",
-        "now": f"{worst.mean_now:.3f}",
+        "before": _three(worst.mean_reference),
+        "now": _three(worst.mean_now),
     }
     if worst.mean_now > worst.mean_reference:
         return phrase("Scores in %(view)s views rose from %(before)s to %(now)s", **values)
@@ -99,9 +98,9 @@ def remarks_of(scanner: ScannerDrift) -> Iterator[Phrase | str]:
                     "%(now)s here, %(others)s there (PSI %(psi)s).",
                     system=one.system,
                     view=beside.position,
-                    now=f"{beside.mean_now:.3f}",
-                    others=f"{beside.mean_reference:.3f}",
-                    psi=f"{beside.psi:.2f}",
+                    now=_three(beside.mean_now),
+                    others=_three(beside.mean_reference),
+                    psi=_three(beside.psi),
                 )
     if scanner.is_silent:
         yield phrase("No exam came from it since %(day)s.", day=day(scanner.last_seen))
@@ -140,3 +139,7 @@ def percent(share: float) -> str:
 def day(at: datetime) -> str:
     """A day as 2026-03-04 (UTC)."""
     return f"{at:%Y-%m-%d}"
+
+
+def _three(value: float) -> str:
+    return f"{value:.3f}"

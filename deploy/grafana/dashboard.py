@@ -201,6 +201,15 @@ def dashboard() -> Dashboard:
             ]),
             lines("Views above 0.5", "Share in a day, by system and vendor", "percentunit",
                   [(above, "{{system}} {{vendor}}")]),
+            lines("Drift by scanner", "0 too few exams, 1 steady, 2 watch, 3 drifts", "none", [
+                (f"cadnode_drift_state{{{HERE}}}", "{{scanner}} {{system}}"),
+            ]),
+            lines("PSI by scanner", "Against its baseline; 0.25 is a large change", "none", [
+                (f"cadnode_drift_psi{{{HERE}}}", "{{scanner}} {{system}} {{view}}"),
+            ]),
+            lines("Called exams by scanner", "In the baseline, and now", "percentunit", [
+                (f"cadnode_drift_called_ratio{{{HERE}}}", "{{scanner}} {{system}} {{exams}}"),
+            ]),
         ]),
         ("Disk", [
             lines("In use", "Of what the node may fill; at 1 it refuses images", "percentunit", [
