@@ -17,7 +17,7 @@ from cadnode.terminal import styled
 
 if TYPE_CHECKING:
     from cadnode.node.outcome_import import WrongLine
-    from cadnode.quality.outcomes import Kept
+    from cadnode.quality.outcomes import KeptOutcomes
     from cadnode.quality.performance import Performance
 
 outcomes_app = typer.Typer(
@@ -157,7 +157,7 @@ def remarks(whole: "Performance") -> list[str]:
 
 def _show_import(
     name: str,
-    kept: "Kept",
+    kept: "KeptOutcomes",
     wrong: "list[WrongLine]",
     unread: int,
     *,

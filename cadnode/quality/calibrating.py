@@ -4,8 +4,8 @@ Two ways, by what is known of the exams:
 
 - **outcomes**: Platt's form is fitted on breasts' log-odds and what became of the breasts, and the
   scanner's operating point is chosen on its own curve of exams. The intercept is brought from the
-  share of cancers among these breasts to that of the card (King and Zeng 2001, Polit Anal 9:137):
-  a score then means the same on every scanner.
+  share of cancers among these breasts to the card's (King and Zeng 2001, Polit Anal 9:137): a
+  score then means the same on every scanner.
 - **call rate**: without outcomes, the log-odds are shifted and scaled so that the scanner's scores
   have the spread of a reference's, and the same share of exams reaches the card's operating point.
   That supposes that the women are alike; it cannot see whether the scanner's AUC holds.
@@ -131,7 +131,7 @@ def by_outcomes(
     """
     known = [one for one in readings if one.has_cancer is not None]
     labels = [bool(one.has_cancer) for one in known]
-    n_pos, n_neg = sum(labels), len(labels) - sum(labels)
+    n_pos, n_neg = sum(labels), labels.count(False)
     if min(n_pos, n_neg) < FEWEST_CASES:
         raise CannotCalibrate(
             f"{n_pos} exams with cancer and {n_neg} without are known; {FEWEST_CASES} of each are "
@@ -147,21 +147,18 @@ def by_outcomes(
     point = curve.at(target.choice)
     found = [*warnings, *_range_warning(readings, target)]
     if not several:
-        found.append(
-            f"the slope is held at 1: fewer than {FOR_A_SLOPE} breasts of a class are known"
-        )
+        found.append(f"the slope is held at 1: a class has fewer than {FOR_A_SLOPE} breasts")
     calibration = _made(
         match, "outcomes", readings, change, found,
         exam=curve, n_pos=n_pos, n_neg=n_neg,
     )  # fmt: skip
-    scores = [change(one.score) for one in readings]
     hits = binary.at_threshold(labels, [change(score) for score in general], point.threshold)
     return CalibrationFit(
         calibration,
         target.point.threshold,
         point.threshold,
         _called([one.score for one in readings], target.point.threshold),
-        _called(scores, point.threshold),
+        _called([change(one.score) for one in readings], point.threshold),
         auc=auc.delong(labels, general),
         of_outcomes=fitted,
         sensitivity=hits[binary.Measure.SENSITIVITY],
@@ -183,11 +180,11 @@ def by_call_rate(
     CannotCalibrate
         There are too few readings, or all have one score.
     """
-    for what, found in (("the scanner", readings), ("the reference", reference)):
-        if len(found) < FEWEST_READ:
+    for what, n in (("the scanner", len(readings)), ("the reference", len(reference))):
+        if n < FEWEST_READ:
             raise CannotCalibrate(
-                f"{len(found)} exams of {what} were read; {FEWEST_READ} are needed, below which a "
-                "call rate of 10 % has an interval wider than 6.6 to 14.9 %"
+                f"{n} exams of {what} were read; {FEWEST_READ} are needed, below which a call rate "
+                "of 10 % has an interval wider than 6.6 to 14.9 %"
             )
     threshold = target.point.threshold
     own, wanted = _log_odds(readings), _log_odds(reference)
@@ -217,13 +214,9 @@ def by_call_rate(
 
 def _fitted(known: Sequence[GeneralReading], prevalence: float) -> tuple[LogisticFit, bool]:
     """The fit of breasts, at the card's prevalence; and whether its slope was fitted."""
-    pairs = [
-        (log_odds(score), one.outcomes[side])
-        for one in known
-        for side, score in one.breasts.items()
-        if side in one.outcomes
-    ]
-    values, labels = [value for value, _ in pairs], [label for _, label in pairs]
+    breasts = [(one, side) for one in known for side in one.breasts if side in one.outcomes]
+    values = [log_odds(one.breasts[side]) for one, side in breasts]
+    labels = [one.outcomes[side] for one, side in breasts]
     n_pos = sum(labels)
     several = min(n_pos, len(labels) - n_pos) >= FOR_A_SLOPE
     try:
@@ -233,11 +226,7 @@ def _fitted(known: Sequence[GeneralReading], prevalence: float) -> tuple[Logisti
     if fitted.slope <= 0:
         raise CannotCalibrate("its scores do not rise with cancer: look at its images first")
     shift = log_odds(prevalence) - log_odds(n_pos / len(labels))
-    low, high = fitted.intercept_ci
-    moved = LogisticFit(
-        fitted.slope, fitted.intercept + shift, fitted.slope_ci, (low + shift, high + shift)
-    )
-    return moved, several
+    return fitted.moved(shift), several
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +262,7 @@ def _called(scores: Sequence[float], threshold: float) -> Share:
 
 def _range_warning(readings: Sequence[GeneralReading], target: CalibrationTarget) -> list[str]:
     """Whether scores lie beyond those that the card's curve was measured on."""
-    seen = [threshold for threshold, _, _ in target.curve.points]
-    low, high = min(seen), max(seen)
+    low, high = target.curve.points[-1][0], target.curve.points[0][0]
     beyond = sum(not low <= one.score <= high for one in readings) / len(readings)
     if beyond <= _OUTSIDE:
         return []
@@ -292,7 +280,7 @@ def _made(
     warnings: Sequence[str],
     **changes: object,
 ) -> ScannerCalibration:
-    months = [one.month for one in readings]
+    months = sorted(one.month for one in readings)
     return ScannerCalibration.model_validate(
         {
             "match": match,
@@ -300,8 +288,8 @@ def _made(
             "slope": change.slope,
             "intercept": change.intercept,
             "data": "readings of this node" + (" and their outcomes" if changes else ""),
-            "since": min(months),
-            "until": max(months),
+            "since": months[0],
+            "until": months[-1],
             "n_exams": len(readings),
             "warnings": tuple(warnings),
             **changes,

@@ -82,7 +82,7 @@ class BreastOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptOutcomes:
     """How many breasts' outcomes an import added, corrected, and found as they were."""
 
     new: int
@@ -108,7 +108,7 @@ class OutcomeBook:
         """What stands of a study's breasts."""
         return tuple(one for (of, _), one in self.all().items() if of == study)
 
-    def weigh(self, found: Iterable[BreastOutcome]) -> tuple[Kept, list[BreastOutcome]]:
+    def weigh(self, found: Iterable[BreastOutcome]) -> tuple[KeptOutcomes, list[BreastOutcome]]:
         """What an import would come to, and the lines that it would add."""
         standing, added = self.all(), dict[tuple[str, Laterality], BreastOutcome]()
         last = {one.key: one for one in found}
@@ -119,9 +119,9 @@ class OutcomeBook:
             n_new += key not in standing
             n_corrected += key in standing
             added[key] = one
-        return Kept(n_new, n_corrected, len(last) - len(added)), list(added.values())
+        return KeptOutcomes(n_new, n_corrected, len(last) - len(added)), list(added.values())
 
-    def add(self, found: Sequence[BreastOutcome]) -> Kept:
+    def add(self, found: Sequence[BreastOutcome]) -> KeptOutcomes:
         """Keep outcomes, durably; what stands already is not written again. Raises `OSError`."""
         make_folder(self.folder)
         with self._locked():

@@ -31,6 +31,12 @@ class LogisticFit:
     slope_ci: Ends | None
     intercept_ci: Ends
 
+    def moved(self, shift: float) -> "LogisticFit":
+        """The fit with another intercept: what it is at another prevalence."""
+        low, high = self.intercept_ci
+        ends = (low + shift, high + shift)
+        return LogisticFit(self.slope, self.intercept + shift, self.slope_ci, ends)
+
 
 def fit(values: ArrayLike, labels: ArrayLike, *, holding_slope: bool = False) -> LogisticFit:
     """The fit of `(n,)` log-odds and labels; with `holding_slope` of the intercept alone.
