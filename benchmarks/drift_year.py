@@ -5,8 +5,8 @@
 Scores are drawn around those of phantom exams that the worker read (`benchmarks/drift_scores.json`,
 by `python -m benchmarks.drift_scores`): an exam is one of them, with normal noise on the log-odds
 of its scores, and a scanner has an offset of its own. `SLOW` drifts: from exam to exam a growing
-part of what the change of its LUT did to that phantom exam. `OLD` is replaced in mid-year by `NEW`,
-which has the changed LUT from its first exam. `STEADY` and `QUIET` stay what they are.
+part of what another processing (`edges`) did to that phantom exam. `OLD` is replaced in mid-year by `NEW`,
+which has that processing from its first exam. `STEADY` and `QUIET` stay what they are.
 
 One such year is written line by line by the journal's own code, read back and shown as
 `cadnode quality drift` shows it; the others are drawn in memory. In stable years all four stay.
@@ -54,6 +54,8 @@ class Phantoms:
     def read(cls, file: Path, system: str, change: str) -> "Phantoms":
         """Those of one system and one change."""
         rows = [row for row in json.loads(file.read_text()) if row["system"] == system]
+        both = {row["exam"] for row in rows if row["change"] == change}
+        rows = [row for row in rows if row["exam"] in both]
         threshold = next(row["threshold"] for row in rows)
         tables = [
             np.array([_log_odds(row) for row in rows if row["change"] == one])
@@ -203,7 +205,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--years", type=int, default=200)
     parser.add_argument("--system", default="kim2018")
-    parser.add_argument("--change", default="gamma 1.25")
+    parser.add_argument("--change", default="edges")
     parser.add_argument("--scores", type=Path, default=Path("benchmarks/drift_scores.json"))
     parser.add_argument("--storage", type=Path, help="where the year's journal is left")
     parser.add_argument("--out", type=Path)
