@@ -1,5 +1,7 @@
 """`cadnode quality`: do scores stay what they were; the monthly report."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,7 +49,8 @@ def drift(
     from cadnode.node import drift_watch
     from cadnode.web.quality_page import as_dict
 
-    overview = drift_watch.look(settings.load(config), datetime.now(UTC))
+    with _reading():
+        overview = drift_watch.look(settings.load(config), datetime.now(UTC))
     shown = [one for one in overview.scanners if _is_meant(one, scanner)]
     if since:
         first = _day(since)
@@ -89,8 +92,9 @@ def accept(
 
     values = settings.load(config)
     now = datetime.now(UTC)
-    found = [one for one in drift_watch.look(values, now).scanners if _is_meant(one, scanner)]
-    one = _single(found, scanner)
+    with _reading():
+        scanners = drift_watch.look(values, now).scanners
+    one = _single([one for one in scanners if _is_meant(one, scanner)], scanner)
     with acting(values, Action.SCORES_ACCEPTED, one.key):
         try:
             store.accept(
@@ -133,7 +137,8 @@ def report(
     wanted = _month(month) if month else preceding(now.date().replace(day=1))
     if wanted > now.date():
         raise SettingsError(f"--month {month} has not begun yet")
-    found = report_of(values, wanted, now)
+    with _reading():
+        found = report_of(values, wanted, now)
     page = quality_report(found)
     written = [folder / f"quality-{wanted:%Y-%m}.html"]
     try:
@@ -150,6 +155,15 @@ def report(
     names = " and ".join(str(path) for path in written)
     out.print(f"{found.figures.n_exams} exams of {wanted:%Y-%m}: {names}", highlight=False,
               soft_wrap=True, markup=False)  # fmt: skip
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Raises `SettingsError` where the node's files cannot be read, as by another user."""
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(f"the journal of scores cannot be read ({error.strerror})") from None
 
 
 def _month(word: str) -> date:

@@ -68,6 +68,11 @@ class ScannerMatch(CardPart):
             for wanted, given in zip(self._stated, has, strict=True)
         )
 
+    def covers(self, other: "ScannerMatch") -> bool:
+        """Whether it is for each scanner that the other is for."""
+        pairs = zip(self._stated, other._stated, strict=True)
+        return all(not own or own == theirs for own, theirs in pairs)
+
     def __str__(self) -> str:
         """Such as "hologic Selenia Dimensions, station MG1, software 1.9"."""
         whose = " ".join(filter(None, (self.manufacturer, self.model))) or "any scanner"

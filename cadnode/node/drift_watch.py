@@ -4,6 +4,7 @@ Of several workers each looks, and writes the same. Nothing waits for it: what f
 the next look comes.
 """
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -87,9 +88,10 @@ def _named(settings: Settings) -> dict[str, frozenset[str]]:
     found = {}
     with suppress(CadnodeError, OSError):
         for entry in stores(settings).catalogue().entries:
-            with suppress(OSError):
-                text = (entry.folder / _CARD).read_text("utf-8")
-                found[entry.spec] = vendors_named(text)
+            with suppress(OSError, ValueError, AttributeError):  # a damaged card names none
+                card = json.loads((entry.folder / _CARD).read_text("utf-8"))
+                card.pop("scanners", None)
+                found[entry.spec] = vendors_named(json.dumps(card))
     return found
 
 

@@ -1,25 +1,35 @@
-"""What became of the women, for the pages: figures made again when journal or outcomes change."""
+"""What became of the women, for the pages: figures made again when journal or outcomes change.
+
+The whole journal is read for them, some seconds of 100,000 readings: for new readings that is done
+every `_RENEWED_S` at most, for new outcomes at once.
+"""
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from cadnode.phrases import N_
 from cadnode.quality.journal import FOLDER, Journal
-from cadnode.quality.outcomes import OutcomeBook
+from cadnode.quality.outcomes import NAME, OutcomeBook
 from cadnode.quality.performance import SystemPerformance, performances
 from cadnode.web.node import Unavailable
 
-_Seen = tuple[tuple[str, int, int], ...]
+_RENEWED_S: Final = 900.0
+
+_Seen = dict[str, tuple[int, int]]
 
 
 class OutcomeDesk:
     """The figures of one storage folder. Threads may share it."""
 
-    def __init__(self, storage: Path) -> None:
+    def __init__(self, storage: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._storage = storage
+        self._clock = clock
         self._lock = threading.Lock()
-        self._seen: _Seen | None = None
+        self._seen: _Seen = {}
+        self._made_at = -_RENEWED_S
         self._found: tuple[SystemPerformance, ...] = ()
 
     def figures(self) -> Sequence[SystemPerformance]:
@@ -33,17 +43,22 @@ class OutcomeDesk:
         with self._lock:
             try:
                 seen = self._files()
-                if seen != self._seen:
-                    entries = Journal(self._storage).entries()
-                    self._found = performances(entries, OutcomeBook(self._storage).all())
-                    self._seen = seen
+                if self._is_due(seen):
+                    outcomes = OutcomeBook(self._storage).all()
+                    self._found = performances(Journal(self._storage).readings(), outcomes)
+                    self._seen, self._made_at = seen, self._clock()
             except OSError:
                 raise Unavailable(
                     N_("the outcomes cannot be read"), N_("is the disk damaged?")
                 ) from None
             return self._found
 
+    def _is_due(self, seen: _Seen) -> bool:
+        if seen == self._seen:
+            return False
+        is_old = not self._found or self._clock() - self._made_at >= _RENEWED_S
+        return is_old or seen.get(NAME) != self._seen.get(NAME)
+
     def _files(self) -> _Seen:
-        found = [*(self._storage / FOLDER).glob("*.jsonl")]
-        facts = ((path.name, path.stat()) for path in sorted(found))
-        return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in facts)
+        found = ((path.name, path.stat()) for path in (self._storage / FOLDER).glob("*.jsonl"))
+        return {name: (stat.st_mtime_ns, stat.st_size) for name, stat in found}

@@ -82,7 +82,7 @@ def calibrated(
         curve=served.curve,
         prevalence=card.calibration.prevalence,
         materials=material_words(card.materials),
-        vendors=vendors_named(card.model_dump_json()),
+        vendors=vendors_named(card.model_dump_json(exclude={"scanners"})),
     )
     storage = values.storage.folder
     outcomes: dict[tuple[str, Laterality], BreastOutcome] = (
@@ -98,6 +98,7 @@ def calibrated(
         fits = local_readings.fits_by_call_rate(
             readings, target, parts, changed_in=mode.changed_in, only=only
         )
+    fits += (one for one in local_readings.not_named(readings, parts) if not only)
     return CalibratedModel(entry, card, len(readings), tuple(fits))
 
 

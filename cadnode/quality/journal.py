@@ -77,8 +77,18 @@ class Journal:
 
     def entries(self, since: date | None = None, until: date | None = None) -> list[JournalEntry]:
         """The readings of that time, each once, in the order in which they were made."""
-        last = {entry.key: entry for entry in self.lines(since, until)}
-        return sorted(last.values(), key=lambda entry: entry.read_at)
+        return _once(self.lines(since, until))
+
+    def readings(self, until: date | None = None) -> Iterator[JournalEntry]:
+        """The same, of all time, with one month in memory: for who looks at each once.
+
+        A reading that was noted again in a later month is there twice.
+        """
+        for path in self._files():
+            if until is not None and date(*map(int, _month_of(path)), 1) >= until:
+                continue
+            lines = (one for one in _read(path) if until is None or one.read_at.date() < until)
+            yield from _once(lines)
 
     def has(self, study: str) -> bool:
         """Whether there is a line of that study, damaged or not. Raises `OSError`."""
@@ -109,6 +119,11 @@ class Journal:
     def _locked(self) -> Iterator[None]:
         with locked(self.folder / _LOCK, mode=0o640):
             yield
+
+
+def _once(lines: Iterable[JournalEntry]) -> list[JournalEntry]:
+    last = {entry.key: entry for entry in lines}
+    return sorted(last.values(), key=lambda entry: entry.read_at)
 
 
 def _read(path: Path) -> Iterator[JournalEntry]:

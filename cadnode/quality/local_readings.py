@@ -4,7 +4,7 @@ Scores in the journal may have been made with a local calibration already; it is
 so that fits always start from the card's own.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +30,8 @@ PARTS: Final[tuple[ScannerPart, ...]] = get_args(ScannerPart)
 CalibrationsOf = Callable[[str], Sequence[ScannerCalibration] | None]
 """The local calibrations of a version `NAME@VERSION`; None where it is not here, or its general
 scores are others than those of the version that is calibrated."""
+
+_VERIFIED: Final = 0.9  # share of exams whose outcome is known, below which that is warned about
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +87,49 @@ def general_readings(
 
 
 def match_of(scanner: Scanner, parts: Sequence[ScannerPart] = PARTS) -> ScannerMatch | None:
-    """What names the scanner, of those parts; None where its headers state none of them."""
-    has = {
+    """What names the scanner, of those parts; None where its headers lack one of them.
+
+    A part that is not stated matches any: the calibration would be for other scanners, too.
+    """
+    stated = _stated(scanner)
+    if not all(stated[part] for part in parts):
+        return None
+    return ScannerMatch(**{part: stated[part] for part in parts})
+
+
+def _stated(scanner: Scanner) -> dict[ScannerPart, str]:
+    return {
         "manufacturer": scanner.vendor if scanner.vendor != "other" else scanner.manufacturer,
         "model": scanner.model,
         "station": scanner.station,
         "software": scanner.software,
     }
-    stated = {part: has[part] for part in parts if has[part]}
-    return ScannerMatch(**stated) if stated else None
+
+
+def not_named(
+    readings: Sequence[tuple[Scanner, GeneralReading]], parts: Sequence[ScannerPart] = PARTS
+) -> list[ScannerFit]:
+    """The scanners that get no calibration as their headers lack one of the parts."""
+    lacking: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    for scanner, _ in readings:
+        stated = _stated(scanner)
+        if lacks := tuple(part for part in parts if not stated[part]):
+            name = " ".join(filter(None, stated.values())) or "unknown scanner"
+            lacking[name, lacks] += 1
+    return [
+        ScannerFit(
+            name, n, None,
+            f"its headers lack {', '.join(lacks)}, and a calibration would be for other scanners, "
+            "too: name it by other parts (--by)",
+        )
+        for (name, lacks), n in sorted(lacking.items())
+    ]  # fmt: skip
 
 
 def by_scanner(
     readings: Sequence[tuple[Scanner, GeneralReading]], parts: Sequence[ScannerPart] = PARTS
 ) -> dict[str, tuple[ScannerMatch, list[GeneralReading]]]:
-    """The readings of each scanner that is named, by its name."""
+    """The readings of each scanner whose headers state all those parts, by its name."""
     groups: dict[str, tuple[ScannerMatch, list[GeneralReading]]] = {}
     for scanner, reading in readings:
         match = match_of(scanner, parts)
@@ -120,7 +150,11 @@ def fits_by_outcomes(
     `only` these scanners, by parts of their names.
     """
     return [
-        _tried(name, own, partial(by_outcomes, match, own, target, _unseen(target, match)))
+        _tried(
+            name,
+            own,
+            partial(by_outcomes, match, own, target, [*_unseen(target, match), *_unverified(own)]),
+        )
         for name, (match, own) in by_scanner(readings, parts).items()
         if _is_among(name, only)
     ]
@@ -162,8 +196,13 @@ def fits_by_call_rate(
 def merged(
     standing: Sequence[ScannerCalibration], new: Sequence[ScannerCalibration]
 ) -> tuple[ScannerCalibration, ...]:
-    """The calibrations of a next version: new ones in place of those for the same scanners."""
-    by_name = {str(one.match).lower(): one for one in (*standing, *new)}
+    """The calibrations of a next version: new ones in place of those for the same scanners.
+
+    One for a single release of a station's software goes before one for the station: it is for a
+    scanner that the new one was fitted on, and goes.
+    """
+    kept = [old for old in standing if not any(one.match.covers(old.match) for one in new)]
+    by_name = {str(one.match).lower(): one for one in (*kept, *new)}
     return tuple(by_name[name] for name in sorted(by_name))
 
 
@@ -187,6 +226,18 @@ def _unseen(target: CalibrationTarget, match: ScannerMatch) -> list[str]:
             f"the card names no {vendor} system: the model was trained and measured on others"
         )
     return found
+
+
+def _unverified(own: Sequence[GeneralReading]) -> list[str]:
+    """That outcomes are known of some exams alone: whose they are, nobody drew by lot."""
+    known = sum(one.has_cancer is not None for one in own) / max(1, len(own))
+    if known >= _VERIFIED:
+        return []
+    return [
+        f"the outcome of {known:.0%} of its exams is known: if those are the women who were "
+        "recalled, its sensitivity is too high, its specificity too low, and its threshold is one "
+        "for women who were recalled (verification bias)"
+    ]
 
 
 def _is_among(name: str, only: Sequence[str]) -> bool:

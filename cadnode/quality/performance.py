@@ -1,21 +1,23 @@
 """How the readings of a node compare with what became of the women: figures with intervals.
 
 A case is an exam: the last reading of a study. It is positive where an outcome of one of its
-breasts is malignant, negative where each breast that was scored has an outcome and none is
-malignant. The recall rate is of all readings, whether or not their outcome is known.
+breasts is malignant, negative where each breast that was scored, by whatever system, has an outcome
+and none is malignant. The recall rate is of all readings, whether or not their outcome is known.
 
 What pathology knows is not what there is: women who were not recalled have none, unless they are
 followed up. Sensitivity is then too high and specificity too low (verification bias; Begg and
-Greenes 1983, Biometrics 39:207).
+Greenes 1983, Biometrics 39:207). PPV suffers, too, where readers decide about recall: of the exams
+that were called here, those that readers let pass have no outcome.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from cadnode.domain import Laterality
+from cadnode.domain import Laterality, Outcome
 from cadnode.exam.scanner import Scanner
 from cadnode.quality.entry import JournalEntry
 from cadnode.quality.outcomes import BreastOutcome, KnownOutcome, OutcomeBasis
@@ -50,7 +52,7 @@ class ReadExam:
     has_cancer
         None where that is not known.
     months_followed
-        Between reading and the earliest outcome of a breast.
+        Between the first reading and the earliest outcome of a breast.
     by_assessment
         Whether an outcome rests on a BI-RADS category alone.
     """
@@ -158,42 +160,61 @@ def read_exams(
     outcomes: Mapping[tuple[str, Laterality], BreastOutcome],
     system: str,
 ) -> list[ReadExam]:
-    """The readings by a system, each study once, with what is known of them.
+    """The readings by a system, each study once, with what is known of them."""
+    return by_system(entries, outcomes).get(system, [])
 
-    A study that holds exams of several patients is left out: an outcome does not say whose it is.
+
+def by_system(
+    entries: Iterable[JournalEntry],
+    outcomes: Mapping[tuple[str, Laterality], BreastOutcome],
+) -> dict[str, list[ReadExam]]:
+    """The same of every system that took part in a reading, in the order in which they appear.
+
+    Entries are in the order of reading, and none is held. A study that holds exams of several
+    patients is left out: an outcome does not say whose it is.
     """
-    last: dict[str, JournalEntry] = {}
+    found: dict[str, dict[str, ReadExam]] = {}
+    first: dict[str, datetime] = {}
     several = set()
     for entry in entries:
-        last[entry.study] = entry
+        study = entry.study
+        begun = first.setdefault(study, entry.read_at)
         if entry.patient > 1:
-            several.add(entry.study)
-    return [
-        exam
-        for study, entry in last.items()
-        if study not in several and (exam := _joined(entry, outcomes, system)) is not None
-    ]
+            several.add(study)
+        for exams in found.values():  # the last reading stands, whoever took part in it
+            exams.pop(study, None)
+        known = [one for side in Laterality if (one := outcomes.get((study, side))) is not None]
+        for system in _took_part(entry):
+            found.setdefault(system, {})[study] = _joined(entry, known, system, begun)
+    return {
+        system: [exam for study, exam in exams.items() if study not in several]
+        for system, exams in found.items()
+    }
+
+
+def _took_part(entry: JournalEntry) -> Iterable[str]:
+    """The systems with a score, and those that looked and found nothing to score."""
+    active = () if entry.outcome is Outcome.NOT_READ else entry.active
+    return dict.fromkeys((*(one.system for one in entry.systems), *active))
 
 
 def _joined(
-    entry: JournalEntry, outcomes: Mapping[tuple[str, Laterality], BreastOutcome], system: str
-) -> ReadExam | None:
+    entry: JournalEntry, known: Sequence[BreastOutcome], system: str, first_read: datetime
+) -> ReadExam:
+    """What a system came to: score 0, and not called, where it found nothing to score."""
     read = entry.of(system)
-    if read is None:
-        return None
-    known = [one for side in Laterality if (one := outcomes.get((entry.study, side))) is not None]
     cancer = any(one.outcome is KnownOutcome.MALIGNANT for one in known)
-    sides = {one.laterality for one in known}
-    whole = bool(read.breasts) and {breast.laterality for breast in read.breasts} <= sides
+    scored = {breast.laterality for one in entry.systems for breast in one.breasts}
+    is_whole = (scored or {*Laterality}) <= {one.laterality for one in known}
     return ReadExam(
         study=entry.study,
         scanner=entry.scanner,
         month=f"{entry.read_at:%Y-%m}",
-        models=read.models,
-        score=read.score,
-        is_called=read.is_called,
-        has_cancer=True if cancer else (False if whole else None),
-        months_followed=min((one.months_after(entry.read_at) for one in known), default=0),
+        models=read.models if read is not None else (),
+        score=read.score if read is not None else 0.0,
+        is_called=read is not None and read.is_called,
+        has_cancer=True if cancer else (False if is_whole else None),
+        months_followed=min((one.months_after(first_read) for one in known), default=0),
         by_assessment=any(one.basis is OutcomeBasis.ASSESSMENT for one in known),
     )
 
@@ -235,18 +256,19 @@ def grouped(exams: Sequence[ReadExam], grouping: Grouping) -> list[Performance]:
 
 
 def performances(
-    entries: Sequence[JournalEntry],
+    entries: Iterable[JournalEntry],
     outcomes: Mapping[tuple[str, Laterality], BreastOutcome],
 ) -> tuple[SystemPerformance, ...]:
     """The figures of every system that read an exam, in the order in which they appear."""
-    systems = dict.fromkeys(one.system for entry in entries for one in entry.systems)
-    found = []
-    for system in systems:
-        exams = read_exams(entries, outcomes, system)
-        if exams:
-            by = {grouping: tuple(grouped(exams, grouping)) for grouping in Grouping}
-            found.append(SystemPerformance(system, performance(exams), by))
-    return tuple(found)
+    return tuple(
+        SystemPerformance(
+            system,
+            performance(exams),
+            {grouping: tuple(grouped(exams, grouping)) for grouping in Grouping},
+        )
+        for system, exams in by_system(entries, outcomes).items()
+        if exams
+    )
 
 
 def _share(hits: int, n: int) -> "Share | None":

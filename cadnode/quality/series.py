@@ -36,8 +36,10 @@ class ExamScores:
 class ScoreRow:
     """The exams of one scanner by one system since its models are the same, in order.
 
-    A new version of a model, another operating point or another calibration begins a row, and so
-    does an accepted change (`restart`).
+    A new version of a model or another operating point begins a row, and so does an accepted
+    change (`restart`). Local calibrations come with versions; where one version reads some exams
+    with and some without, as after an update of the scanner's software, the row goes on and shows
+    what that changed.
     """
 
     system: str
@@ -45,9 +47,9 @@ class ScoreRow:
     versions: dict[str, str] = field(default_factory=dict)
     threshold: float | None = None
     specificity: float | None = None
-    calibration: str | None = None
     n_restarts: int = 0
     patients: set[tuple[str, int]] = field(default_factory=set)
+    _thresholds: dict[tuple[tuple[str, ...], str], float] = field(default_factory=dict)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -61,7 +63,8 @@ class ScoreRow:
         self.exams.clear()
         self.patients.clear()
         self.versions.clear()
-        self.threshold = self.specificity = self.calibration = None
+        self._thresholds.clear()
+        self.threshold = self.specificity = None
 
     def add(self, entry: JournalEntry, scored: JournalSystem | None) -> None:
         """One more exam; `scored` None: the system took part and found nothing to score.
@@ -74,26 +77,24 @@ class ScoreRow:
         if (entry.study, entry.patient) in self.patients:
             return
         self.patients.add((entry.study, entry.patient))
-        self.calibration = entry.calibration
         if scored is None:
             self.exams.append(ExamScores(entry.read_at, None, False))
             return
         self.versions |= dict(_name_and_version(model) for model in scored.models)
         if scored.threshold is not None:
             self.threshold, self.specificity = scored.threshold, scored.specificity
+            self._thresholds[scored.models, entry.calibration] = scored.threshold
         self.exams.append(
             ExamScores(entry.read_at, scored.score, scored.is_called, _by_position(scored))
         )
 
     def _changes(self, entry: JournalEntry, scored: JournalSystem | None) -> bool:
-        if self.calibration is not None and entry.calibration != self.calibration:
-            return True
         if scored is None:
             return False
         read_by = dict(_name_and_version(model) for model in scored.models)
         is_new = any(self.versions.get(name, one) != one for name, one in read_by.items())
-        both = (scored.threshold, self.threshold)
-        return is_new or (None not in both and both[0] != both[1])
+        before = self._thresholds.get((scored.models, entry.calibration))
+        return is_new or (None not in (before, scored.threshold) and before != scored.threshold)
 
 
 @dataclass(slots=True)

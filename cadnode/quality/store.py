@@ -33,7 +33,7 @@ def look(
 ) -> DriftOverview:
     """What the journal says now, or said at the beginning of a day (UTC). Raises `OSError`."""
     changes = [one for one in accepted(storage) if until is None or one.at.date() < until]
-    rows = rows_of(Journal(storage).entries(until=until), changes)
+    rows = rows_of(Journal(storage).readings(until), changes)
     return overview_of(rows, rule, now, named)
 
 

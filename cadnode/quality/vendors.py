@@ -5,7 +5,7 @@ from typing import Final
 
 _NAMES: Final = {
     "hologic": r"hologic|lorad|selenia",
-    "ge": r"\bGE\b|General Electric|GENERAL ELECTRIC|[Ss]enograph\w*",
+    "ge": r"GE|General Electric|GENERAL ELECTRIC|[Ss]enograph\w*",
     "siemens": r"siemens|mammomat",
     "fujifilm": r"fuji\w*|amulet",
     "philips": r"philips|sectra|microdose",
@@ -20,8 +20,12 @@ _NAMES: Final = {
 
 
 def vendors_named(card: str) -> frozenset[str]:
-    """The vendors, as `exam.mammogram.vendor_of` calls them, that a card's text names."""
-    found = (v for v, words in _NAMES.items() if re.search(words, card, _flags(v)))
+    """The vendors, as `exam.mammogram.vendor_of` calls them, that a card's text names.
+
+    The text is the card's without `scanners`: a local calibration is for a scanner, and makes it
+    none that the model has seen.
+    """
+    found = (v for v, words in _NAMES.items() if re.search(rf"\b(?:{words})\b", card, _flags(v)))
     return frozenset(found)
 
 

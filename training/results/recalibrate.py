@@ -5,6 +5,9 @@ fitted on the validation part (calibration, contralateral weight, ROC curves, th
 no longer holds. It is fitted again here, by the functions that training calls, and comes as a new
 version of the card. The packaged cards' operating points are written by this command.
 
+Calibrations of single scanners were fitted on top of the card's own: they go with it, and
+`cadnode calibrate` fits others.
+
 The women whose cases are used are added to the card's validation part, so that `cadnode evaluate`
 leaves them out.
 """
@@ -28,6 +31,7 @@ from cadnode.models.card import (
     Recalibration,
 )
 from cadnode.models.operating_point import OperatingPoint, Roc
+from cadnode.models.scanners import LocalCard
 from cadnode_training.engine.command_line import named
 from cadnode_training.papers.kim2018 import recalibrate as views
 from cadnode_training.papers.roi_cnn import recalibrate as rois
@@ -117,8 +121,12 @@ def refit(folder: Path, data: Sequence[str], versions: Sequence[str], on: date) 
             command=f"cadnode models recalibrate {card.name} --data {named(text)}",
             on=on,
         )
-        version = next_version([card.version, *versions])
-        new = card.model_copy(update=fields | {"version": version, "recalibrated": recalibration})
+        fields |= {
+            "version": next_version([card.version, *versions]),
+            "recalibrated": recalibration,
+            **({"scanners": ()} if isinstance(card, LocalCard) else {}),
+        }
+        new = card.model_copy(update=fields)
         return Refitted(folder, card, new, _split(folder, used), text)
     if unfit is not None:
         raise unfit

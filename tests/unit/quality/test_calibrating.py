@@ -15,6 +15,7 @@ from cadnode.statistics import binary
 from tests import quality_cases
 from tests.quality_cases import DrawnExam, drawn
 from tests.unit import model_cases
+from tests.unit.models import test_scanners
 
 POINTS = ((1.0, 0.0, 1.0), (0.4, 0.7, 0.9), (0.001, 1.0, 0.0))
 
@@ -124,6 +125,21 @@ def test_few_outcomes_move_the_intercept_alone_and_say_so() -> None:
     assert any("slope is held at 1" in text for text in one.fit.calibration.warnings)
 
 
+def test_outcomes_of_recalled_women_alone_are_warned_about() -> None:
+    exams = drawn("MG4", 1000, cancers=0.1)
+    recalled = [exam for exam in exams if exam.has_cancer or max(exam.log_odds) > -1]
+    there = quality_cases.outcomes(recalled)
+    found = local_readings.general_readings(
+        quality_cases.read(card(), exams), there, "kim2018", lambda spec: ()
+    )
+    (some,) = fits_by_outcomes(found, target())
+    (whole,) = fits_by_outcomes(readings(exams, card(), known=True), target())
+    assert some.fit is not None
+    assert whole.fit is not None
+    assert any("verification bias" in text for text in some.fit.calibration.warnings)
+    assert not any("verification bias" in text for text in whole.fit.calibration.warnings)
+
+
 @pytest.mark.parametrize("n_cancers", [0, 19])
 def test_too_few_outcomes_are_refused_with_their_numbers(n_cancers: int) -> None:
     exams = drawn("MG4", 400 - n_cancers, cancers=0.0)
@@ -141,6 +157,16 @@ def test_too_few_exams_are_refused_where_a_call_rate_is_matched() -> None:
     assert f"{FEWEST_READ - 1} exams of the scanner" in of_4.reason
 
 
+def test_a_scanner_whose_headers_do_not_tell_it_from_others_gets_no_calibration() -> None:
+    exams = [*drawn("MG1", 300), *drawn("", 300, shift=1.5)]
+    found = readings(exams, card())
+    fits = fits_by_call_rate(found, target())
+    assert ["station MG1" in fit.scanner for fit in fits] == [True]
+    (left_out,) = local_readings.not_named(found)
+    assert (left_out.n_read, left_out.fit) == (300, None)
+    assert "its headers lack station" in left_out.reason
+
+
 def test_a_score_of_a_calibrated_scanner_is_fitted_from_the_cards_own_again() -> None:
     steady = drawn("MG1", 300)
     drifting = drawn("MG4", 300, shift=1.5)
@@ -153,6 +179,14 @@ def test_a_score_of_a_calibrated_scanner_is_fitted_from_the_cards_own_again() ->
     )
     assert second.slope == pytest.approx(first.slope, abs=1e-3)
     assert second.intercept == pytest.approx(first.intercept, abs=1e-3)
+
+
+def test_a_new_calibration_takes_the_place_of_those_for_a_part_of_its_scanners() -> None:
+    old = test_scanners.local(manufacturer="hologic", station="MG1", software="1.9")
+    other = test_scanners.local(manufacturer="hologic", station="MG2", software="1.9")
+    new = test_scanners.local(slope=2.0, manufacturer="Hologic", station="mg1")
+    assert set(local_readings.merged((old, other), (new,))) == {new, other}
+    assert set(local_readings.merged((new,), (old,))) == {new, old}
 
 
 def test_readings_of_versions_that_are_gone_and_of_several_patients_are_left_out() -> None:

@@ -84,13 +84,31 @@ def test_a_new_version_of_the_model_begins_again_and_another_model_beside_it_doe
     assert only(mixed).systems[0].n_exams == 400
 
 
-def test_another_operating_point_or_calibration_begins_again() -> None:
+def test_another_operating_point_begins_again() -> None:
     entries = [*exams(300)]
     other = replace(entries[-1].systems[0], threshold=0.4)
     again = replace(entries[-1], study="e" * 16, systems=(other,))
     assert only([*entries, again]).systems[0].n_exams == 1
-    calibrated = replace(entries[-1], study="e" * 16, calibration="site")
-    assert only([*entries, calibrated]).systems[0].n_exams == 1
+
+
+def test_exams_that_a_local_calibration_does_not_fit_break_no_row() -> None:
+    own = [replace(one, calibration="MG1") for one in exams(600)]
+    general = [
+        replace(one, calibration="", systems=(replace(one.systems[0], threshold=0.4),))
+        for one in own[::20]
+    ]
+    mixed = [one for one in own if one not in own[::20]] + general
+    found = only(sorted(mixed, key=lambda one: one.read_at))
+    assert found.systems[0].n_exams == 600
+    assert found.state is DriftState.STEADY
+
+
+def test_a_calibration_that_an_update_of_the_software_loses_is_seen_as_a_drift() -> None:
+    before = [replace(one, calibration="MG1, software 1.10") for one in exams(400)]
+    after = [
+        replace(one, scanner=replace(MG1, software="1.11")) for one in exams(200, 400, shift=1.5)
+    ]
+    assert only([*before, *after]).state is DriftState.DRIFTS
 
 
 def test_an_exam_that_is_read_again_counts_once() -> None:
@@ -188,6 +206,8 @@ def test_what_is_kept_is_read_back(tmp_path: Path) -> None:
         ("Hologic Selenia and GE Senographe Essential", {"hologic", "ge"}),
         ("digitised film of general images, German hospitals", set()),
         ("Siemens MAMMOMAT Inspiration", {"siemens"}),
+        ("FUJIFILM Amulet; I.M.S. Giotto", {"fujifilm", "ims"}),
+        ("the canonical split, women of Colorado", set()),
     ],
 )
 def test_vendors_are_found_in_a_cards_text(text: str, named: set[str]) -> None:

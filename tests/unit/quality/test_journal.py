@@ -169,5 +169,15 @@ def test_a_machine_is_named_by_short_plain_text(value: str | None) -> None:
     assert found.isprintable()
 
 
+def test_every_part_of_a_software_version_counts() -> None:
+    header = digital_header(Laterality.RIGHT, ViewPosition.CC)
+    parts = ["AWS:MAMMODROC_3_4_1_8", "PXCM:1.4.0.7", "ARR:1.7.3.10", "CALIB:1.2.3", "IP:4.9.6"]
+    header.SoftwareVersions = parts
+    before = scanner_of(header)
+    header.SoftwareVersions = [*parts[:-1], "IP:4.9.7"]
+    assert before.software == "; ".join(parts)
+    assert scanner_of(header) != before
+
+
 def test_without_a_header_the_machine_is_unknown() -> None:
     assert scanner_of(None) == Scanner()

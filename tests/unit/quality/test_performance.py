@@ -1,12 +1,15 @@
 """Figures from outcomes: which exams count, what is too little to show."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from cadnode.domain import Laterality
+from cadnode.domain import Laterality, Outcome
+from cadnode.node.outcome_desk import OutcomeDesk
 from cadnode.quality.entry import JournalEntry
-from cadnode.quality.outcomes import BreastOutcome
+from cadnode.quality.journal import Journal
+from cadnode.quality.outcomes import BreastOutcome, OutcomeBook
 from cadnode.quality.performance import (
     FEWEST,
     Grouping,
@@ -69,6 +72,51 @@ def test_a_study_counts_once_by_its_last_reading_and_not_with_several_patients()
     other = replace(second, patient=2)
     read = read_exams([first, second, again, other], {}, "kim2018")
     assert [exam.study for exam in read] == [first.study]
+
+
+def test_a_system_that_found_nothing_called_nothing_and_its_exam_counts() -> None:
+    exams = drawn("MG1", 40, cancers=0.5)
+    entries = [replace(one, active=("kim2018", "wang2016")) for one in entries_of(exams)]
+    found = performance(read_exams(entries, quality_cases.outcomes(exams), "wang2016"))
+    n_pos = sum(exam.has_cancer for exam in exams)
+    assert (found.n_read, found.n_pos, found.n_neg) == (40, n_pos, 40 - n_pos)
+    assert found.recall is not None
+    assert found.recall.hits == 0
+    assert found.specificity is not None
+    assert found.specificity.value == 1
+    unread = [replace(one, outcome=Outcome.NOT_READ, systems=()) for one in entries]
+    assert read_exams(unread, {}, "wang2016") == []
+
+
+def test_follow_up_begins_with_the_first_reading_however_often_it_was_read_again() -> None:
+    exams = drawn("MG1", 1, cancers=0.0)  # read in January 2026, known in June 2027
+    (first,) = entries_of(exams)
+    again = replace(first, content="new model", read_at=first.read_at.replace(year=2027, month=9))
+    (exam,) = read_exams([first, again], quality_cases.outcomes(exams), "kim2018")
+    assert (exam.month, exam.months_followed) == ("2027-09", 17)
+
+
+def test_new_readings_are_counted_every_quarter_of_an_hour_and_new_outcomes_at_once(
+    tmp_path: Path,
+) -> None:
+    now = [0.0]
+    desk, journal = OutcomeDesk(tmp_path, lambda: now[0]), Journal(tmp_path)
+    exams = drawn("MG1", 3)
+    first, second, third = entries_of(exams)
+
+    def n_read() -> list[int]:
+        return [one.whole.n_read for one in desk.figures()]
+
+    assert n_read() == []
+    journal.add(first)
+    assert n_read() == [1]
+    journal.add(second)
+    assert n_read() == [1]
+    now[0] = 900.0
+    assert n_read() == [2]
+    journal.add(third)
+    OutcomeBook(tmp_path).add(list(quality_cases.outcomes(exams).values()))
+    assert n_read() == [3]
 
 
 def test_figures_are_stratified_by_scanner_vendor_and_month() -> None:
