@@ -38,6 +38,9 @@ class Action(StrEnum):
     USERS_CHANGED = "users changed"
     ERASED = "patient erased"
     REMOVED = "study removed"
+    BACKED_UP = "backup made"
+    RESTORED = "backup restored"
+    SETTINGS_RELOADED = "settings reloaded"
     STARTED = "node started"
     STOPPED = "node stopped"
 

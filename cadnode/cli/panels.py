@@ -7,7 +7,7 @@ from typer.core import TyperGroup
 PANELS: Final = {
     "First steps": ("demo", "check", "serve", "read"),
     "Day by day": ("studies", "deliveries", "storage", "log", "audit", "patients"),
-    "Set up": ("settings", "users", "orthanc", "send"),
+    "Set up": ("settings", "users", "orthanc", "send", "service", "tls", "backup"),
     "Models": ("models", "compare"),
     "Train and measure": ("data", "train", "evaluate", "report", "phantom"),
 }
