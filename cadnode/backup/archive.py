@@ -25,7 +25,6 @@ from cadnode.errors import DataError
 FORMAT: Final = 1
 HEAD, MANIFEST = "head.json", "manifest.json"
 STORAGE, SETTINGS = "storage/", "settings/"
-SQLITE, POSTGRES = "jobs.sqlite", "jobs.dump"
 _PART: Final = 1 << 20
 _MOST_HEAD: Final = 1 << 16
 

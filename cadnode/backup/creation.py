@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import IO, Final
 
 from cadnode import __version__
-from cadnode.backup import archive, job_copy
+from cadnode.backup import archive
 from cadnode.backup.archive import BackupHead, BackupWriter
 from cadnode.backup.selection import chosen, settings_files
 from cadnode.errors import SettingsError
 from cadnode.files import written_whole
+from cadnode.node import job_copy
 from cadnode.settings import Settings
 
 _MODE: Final = 0o600  # images, reports and secrets

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import IO, Final
 
 from cadnode import settings
-from cadnode.backup import archive, job_copy
+from cadnode.backup import archive
 from cadnode.backup.archive import BackupHead, BackupMember, BackupReader
 from cadnode.errors import DataError, SettingsError
 from cadnode.files import make_folder
-from cadnode.node import job_database, storage_lock
+from cadnode.node import job_copy, job_database, storage_lock
 from cadnode.settings import Settings
 
 _STAGE: Final = ".restoring"
@@ -169,7 +169,7 @@ def _refuse_if_used(storage: Path) -> None:
 
 def _put_in_place(values: Settings, stage: _Stage) -> bool:
     """Rename all into the storage folder; whether the job database came along."""
-    dump, copy = stage.folder / archive.POSTGRES, stage.folder / archive.SQLITE
+    dump, copy = stage.folder / job_copy.POSTGRES, stage.folder / job_copy.SQLITE
     file = job_database.file_of(values.database_url)
     has_jobs = False
     if job_database.is_shared(values.database_url) and dump.exists():

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -193,6 +193,11 @@ def answer_of(storage: Path) -> ReloadAnswer | None:
         lists = (tuple(map(str, found[key])) for key in ("changed", "roles", "at_next_start"))
         return ReloadAnswer(float(found["at"]), str(found["problem"]), *lists)
     return None
+
+
+def as_document(answer: ReloadAnswer) -> dict[str, Any]:
+    """For JSON."""
+    return asdict(answer)
 
 
 class AppliedFile:

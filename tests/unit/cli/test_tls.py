@@ -37,7 +37,8 @@ def spoken(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> str:
 
     def answer() -> None:
         try:
-            server.wrap_socket(there, server_side=True).recv(1)
+            with server.wrap_socket(there, server_side=True) as secure:
+                secure.recv(1)
         except OSError as error:
             failures.append(error)
 

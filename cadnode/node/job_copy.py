@@ -1,4 +1,4 @@
-"""The job database in a backup: a copy of one moment, taken while the node works."""
+"""A copy of the job database of one moment, taken while the node works; and put back."""
 
 import os
 import sqlite3
@@ -10,11 +10,11 @@ from typing import Final
 from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 
-from cadnode.backup.archive import POSTGRES, SQLITE
 from cadnode.errors import SettingsError
 from cadnode.node import job_database
 from cadnode.settings import Settings
 
+SQLITE, POSTGRES = "jobs.sqlite", "jobs.dump"
 _BUSY_S: Final = 30.0
 
 
