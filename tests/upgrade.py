@@ -91,8 +91,8 @@ def main(older: Path, work: Path) -> int:
     one.run(OLDER, "held", ends=("held",), settles=False)
     one.run(OLDER, "waiting", ends=(), settles=False)
     one.archive.unlink()
-    one.run(THIS, "of this", ends=("held", "waiting", "of this"))
-    one.run(OLDER, "after the way back", ends=("after the way back",))
+    one.run(THIS, "of this", ends=("held", "waiting", "of this"), settles=False)
+    one.run(OLDER, "after the way back", ends=("after the way back",), settles=False)
     names = {exam: len(list(one.archive.glob(key))) for exam, key in one.keys.items()}
     for exam, wanted in WANTED.items():
         sign = "as wanted" if one.done[exam] == wanted else f"WRONG, wanted {wanted}"
