@@ -62,10 +62,14 @@ class _Stage:
     storage: Path
     n_files: int = 0
     n_bytes: int = 0
+    first: tarfile.TarInfo | None = None
+    """The first file of the storage folder: whose it is, the node is."""
 
     def take(self, member: BackupMember) -> None:
         """Unpack a file, with its mode and its time. Raises `OSError`."""
         path = self.folder / member.name
+        if self.first is None and member.name.startswith(archive.STORAGE):
+            self.first = member.info
         if not path.parent.is_dir():
             self._make(path.parent, member)
         with path.open("xb") as file:
@@ -104,6 +108,7 @@ def restore(stream: IO[bytes], config: Path | None) -> Restored:
     try:
         values = settings.load(target)
         storage = values.storage.folder.absolute()
+        is_new = not storage.is_dir()
         make_folder(storage)
         with storage_lock.held(storage, within_s=0.0):
             _refuse_if_used(storage)
@@ -114,6 +119,7 @@ def restore(stream: IO[bytes], config: Path | None) -> Restored:
                 for member in _from(first, members):
                     stage.take(member)
                 has_jobs = _put_in_place(values, stage)
+                _give_to_node(values, stage, is_new=is_new)
             finally:
                 shutil.rmtree(stage.folder, ignore_errors=True)
     except OSError as error:
@@ -182,6 +188,17 @@ def _put_in_place(values: Settings, stage: _Stage) -> bool:
         shutil.move(copy, file)
         has_jobs = True
     return has_jobs
+
+
+def _give_to_node(values: Settings, stage: _Stage, *, is_new: bool) -> None:
+    """What is no file of the node's user in the backup is theirs, too: it must not lock them out."""
+    ours = [stage.storage / storage_lock.FILE, job_database.file_of(values.database_url)]
+    if is_new:
+        stage.storage.chmod(_FOLDER_MODE)
+        ours.append(stage.storage)
+    for path in ours:
+        if stage.first is not None and path is not None and path.exists():
+            _hand_over(path, stage.first, stage.storage)
 
 
 def _put_named(

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pwd
 import sqlite3
 import stat
 import tarfile
@@ -117,6 +118,22 @@ def test_a_lost_machine_is_as_it_was(site: Site, tmp_path: Path) -> None:
     assert set(done.written) == {site.config, site.users}
     assert stat.S_IMODE(site.users.stat().st_mode) == 0o640
     assert done.has_jobs
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_restores_is_the_node_users(site: Site, tmp_path: Path) -> None:
+    node = pwd.getpwnam("nobody")
+    for path in (site.storage, *site.storage.rglob("*")):
+        os.chown(path, node.pw_uid, node.pw_gid)
+    file = site.backup(tmp_path / "node.tar")
+    site.lose()
+
+    restored(file, None)
+
+    there = (site.storage, *site.storage.rglob("*"))
+    assert {path.stat().st_uid for path in there} == {node.pw_uid}
+    assert stat.S_IMODE(site.storage.stat().st_mode) == 0o750
+    assert site.users.stat().st_uid == 0
 
 
 def test_only_the_user_may_read_it_and_it_says_what_is_in_it(site: Site, tmp_path: Path) -> None:
