@@ -240,6 +240,33 @@ def test_identities_that_are_here_stay_and_are_named(site: Site, tmp_path: Path)
     assert (tmp_path / "new" / IMAGE).exists()
 
 
+def test_a_file_of_the_settings_that_cannot_be_written_is_named(site: Site, tmp_path: Path) -> None:
+    file = site.backup(tmp_path / "node.tar")
+    site.lose()
+    site.config.parent.write_text("a file in the place of the folder")
+    other = tmp_path / "other.toml"
+    other.write_text(f'[storage]\nfolder = "{tmp_path / "new"}"\n')
+
+    assert restored(file, other).failed == (site.users,)
+    assert (tmp_path / "new" / IMAGE).exists()
+
+
+def test_where_jobs_cannot_be_put_back_nothing_is_restored(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bool:
+        raise SettingsError("the server does not answer")
+
+    file = site.backup(tmp_path / "node.tar")
+    site.lose()
+    with monkeypatch.context() as patch:
+        patch.setattr(restoration, "_put_jobs", fail)
+        with pytest.raises(SettingsError, match="does not answer"):
+            restored(file, None)
+    assert names(site.storage.parent) == {"data/node.lock"}
+    assert restored(file, None).has_jobs
+
+
 def test_a_backup_replaces_no_file_and_is_not_in_what_it_holds(site: Site, tmp_path: Path) -> None:
     (tmp_path / "there.tar").write_text("precious")
     for to, says in ((tmp_path / "there.tar", "replaces nothing"), (site.storage, "another disk")):
