@@ -136,6 +136,31 @@ def test_what_root_restores_is_the_node_users(site: Site, tmp_path: Path) -> Non
     assert site.users.stat().st_uid == 0
 
 
+def test_links_to_identities_and_the_services_environment_are_in_it(
+    site: Site, tmp_path: Path
+) -> None:
+    site.users.rename(tmp_path / "elsewhere")
+    site.users.symlink_to(tmp_path / "elsewhere")
+    (site.config.parent / "environment").write_text("CADNODE_WEB__PORT=1\n")
+    file = site.backup(tmp_path / "node.tar")
+    site.lose()
+
+    restored(file, None)
+
+    assert site.users.read_text() == "jane admin HASH\n"
+    assert (site.config.parent / "environment").read_text() == "CADNODE_WEB__PORT=1\n"
+
+
+def test_a_job_database_of_another_name_is_in_it_once(site: Site, tmp_path: Path) -> None:
+    other = site.storage / "other.sqlite"
+    (site.storage / "jobs.sqlite").rename(other)
+    site.config.write_text(
+        site.config.read_text() + f'[jobs]\ndatabase_url = "sqlite:///{other}"\n'
+    )
+    with tarfile.open(site.backup(tmp_path / "node.tar")) as tar:
+        assert [name for name in tar.getnames() if "sqlite" in name] == ["jobs.sqlite"]
+
+
 def test_only_the_user_may_read_it_and_it_says_what_is_in_it(site: Site, tmp_path: Path) -> None:
     file = site.backup(tmp_path)
     with file.open("rb") as stream:
