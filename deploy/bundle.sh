@@ -68,12 +68,13 @@ to=${1:-/opt/cadnode}
 python=${PYTHON:-python@NUMBER@}
 unset PYTHONPATH PYTHONHOME
 command -v "$python" >/dev/null || {
-  echo "$python is missing: install system-packages.txt first (debs/, if it is there: dpkg -i)." >&2; exit 1; }
+  echo "$python is missing: install system-packages.txt first (debs/, if it is there)." >&2; exit 1; }
 [ "$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" = @NUMBER@ ] || {
   echo "These packages are for Python @NUMBER@; $python is $("$python" -V)." >&2; exit 1; }
 echo "Checking files …"
 (cd "$here" && sha256sum --quiet --check SHA256SUMS) || {
   echo "A file differs from SHA256SUMS: copy the folder again." >&2; exit 1; }
+umask 022 # root's may be stricter, and the service's user must read it
 "$python" -m venv "$to"
 export PIP_CONFIG_FILE=/dev/null PIP_NO_INDEX=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 echo "Installing into $to …"

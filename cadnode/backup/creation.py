@@ -13,7 +13,7 @@ from cadnode.backup.archive import BackupHead, BackupWriter
 from cadnode.backup.selection import chosen, settings_files
 from cadnode.errors import SettingsError
 from cadnode.files import written_whole
-from cadnode.node import job_copy
+from cadnode.node import job_copy, job_database
 from cadnode.settings import Settings
 
 _MODE: Final = 0o600  # images, reports and secrets
@@ -60,7 +60,9 @@ def create(wish: BackupWish, to: Path) -> BackupMade:
             os.fchmod(file.fileno(), _MODE)
             made = write(wish, file, now)
     except OSError as error:
-        raise SettingsError(f"the backup was not made: {os.strerror(error.errno or 5)}") from None
+        at = f": {error.filename}" if error.filename else ""
+        reason = os.strerror(error.errno or 5)
+        raise SettingsError(f"the backup was not made: {reason}{at}") from None
     return BackupMade(path, made.n_files, made.n_bytes)
 
 
@@ -87,12 +89,15 @@ def write(wish: BackupWish, stream: IO[bytes], now: datetime) -> BackupMade:
     writer, n_files = BackupWriter(stream, head), 0
     for path in settings_files(values, wish.config):
         name = archive.SETTINGS + str(path.relative_to("/"))
-        n_files += writer.add_file(name, path)
+        n_files += writer.add_file(name, path.resolve())  # identities are often links
     if wish.with_jobs:
         with tempfile.TemporaryDirectory(prefix="cadnode-backup-") as folder:
             copy = job_copy.copied(values, Path(folder))
             n_files += copy is not None and writer.add_file(copy.name, copy)
+    jobs = job_database.file_of(values.database_url)
     for one in chosen(storage, with_images=wish.with_images):
+        if jobs is not None and str(one.path).startswith(str(jobs.absolute())):
+            continue  # the copy of one moment is in it
         name = archive.STORAGE + one.relative.as_posix()
         n_files += writer.add_file(name, one.path, has_lines=one.has_lines)
     return BackupMade(None, n_files, writer.close())

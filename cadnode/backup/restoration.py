@@ -34,6 +34,7 @@ _FOLDER_MODE: Final = 0o750
 class Restored:
     """What was put back. `written` are files of the settings, `kept` those that were here already.
 
+    `failed` are those that could not be written, or not compared with what is here.
     `has_jobs`: the job database, too; without it a node goes on from the files.
     """
 
@@ -44,6 +45,7 @@ class Restored:
     has_jobs: bool
     written: tuple[Path, ...] = ()
     kept: tuple[Path, ...] = ()
+    failed: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,14 @@ class _Stage:
     storage: Path
     n_files: int = 0
     n_bytes: int = 0
+    first: tarfile.TarInfo | None = None
+    """The first file of the storage folder: whose it is, the node is."""
 
     def take(self, member: BackupMember) -> None:
         """Unpack a file, with its mode and its time. Raises `OSError`."""
         path = self.folder / member.name
+        if self.first is None and member.name.startswith(archive.STORAGE):
+            self.first = member.info
         if not path.parent.is_dir():
             self._make(path.parent, member)
         with path.open("xb") as file:
@@ -104,6 +110,7 @@ def restore(stream: IO[bytes], config: Path | None) -> Restored:
     try:
         values = settings.load(target)
         storage = values.storage.folder.absolute()
+        is_new = not storage.is_dir()
         make_folder(storage)
         with storage_lock.held(storage, within_s=0.0):
             _refuse_if_used(storage)
@@ -114,6 +121,7 @@ def restore(stream: IO[bytes], config: Path | None) -> Restored:
                 for member in _from(first, members):
                     stage.take(member)
                 has_jobs = _put_in_place(values, stage)
+                _give_to_node(values, stage, is_new=is_new)
             finally:
                 shutil.rmtree(stage.folder, ignore_errors=True)
     except OSError as error:
@@ -122,10 +130,10 @@ def restore(stream: IO[bytes], config: Path | None) -> Restored:
     except BaseException:
         _take_back(new)
         raise
-    written, kept = _put_named(reader.head, target, named, storage)
+    written, kept, failed = _put_named(reader.head, target, named, storage)
     os.sync()
     made = (*((new,) if new else ()), *written)
-    return Restored(values, reader.head, stage.n_files, stage.n_bytes, has_jobs, made, kept)
+    return Restored(values, reader.head, stage.n_files, stage.n_bytes, has_jobs, made, kept, failed)
 
 
 def _from(first: BackupMember | None, members: Iterator[BackupMember]) -> Iterator[BackupMember]:
@@ -168,35 +176,62 @@ def _refuse_if_used(storage: Path) -> None:
 
 
 def _put_in_place(values: Settings, stage: _Stage) -> bool:
-    """Rename all into the storage folder; whether the job database came along."""
+    """Rename all into the storage folder, or nothing; whether the job database came along."""
+    unpacked = stage.folder / archive.STORAGE
+    names = sorted(path.name for path in unpacked.iterdir()) if unpacked.is_dir() else []
+    try:
+        for name in names:
+            (unpacked / name).rename(stage.storage / name)
+        return _put_jobs(values, stage)
+    except BaseException:
+        for name in names:
+            if not (unpacked / name).exists():
+                (stage.storage / name).rename(unpacked / name)
+        raise
+
+
+def _put_jobs(values: Settings, stage: _Stage) -> bool:
     dump, copy = stage.folder / job_copy.POSTGRES, stage.folder / job_copy.SQLITE
     file = job_database.file_of(values.database_url)
-    has_jobs = False
     if job_database.is_shared(values.database_url) and dump.exists():
         job_copy.put_back(values, dump)
-        has_jobs = True
-    unpacked = stage.folder / archive.STORAGE
-    for path in sorted(unpacked.iterdir()) if unpacked.is_dir() else ():
-        path.rename(stage.storage / path.name)
+        return True
     if file is not None and copy.exists() and not file.exists():
         shutil.move(copy, file)
-        has_jobs = True
-    return has_jobs
+        return True
+    return False
+
+
+def _give_to_node(values: Settings, stage: _Stage, *, is_new: bool) -> None:
+    """What restoring itself has made belongs to the node's user: it must not lock them out."""
+    ours = [stage.storage / storage_lock.FILE, job_database.file_of(values.database_url)]
+    if is_new:
+        stage.storage.chmod(_FOLDER_MODE)
+        ours.append(stage.storage)
+    for path in ours:
+        if stage.first is not None and path is not None and path.exists():
+            _hand_over(path, stage.first, stage.storage)
 
 
 def _put_named(
     head: BackupHead, target: Path | None, named: dict[str, _NamedFile], storage: Path
-) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Files of the settings that were missing here, and those that are here with other content."""
-    written, kept = [], []
+) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[Path, ...]]:
+    """Files of the settings: written as they were missing; kept, with other content; and failed.
+
+    The storage folder is restored by now: a file that may not be written here ends nothing.
+    """
+    written, kept, failed = [], [], []
     for name, one in named.items():
         path = target if name == head.config and target is not None else Path(name)
-        if not path.exists():
-            _write(path, one, storage)
-            written.append(path)
-        elif path.read_bytes() != one.data:
-            kept.append(path)
-    return tuple(written), tuple(kept)
+        try:
+            if not path.exists():
+                _write(path, one, storage)
+                written.append(path)
+            elif path.read_bytes() != one.data:
+                kept.append(path)
+        except OSError:
+            failed.append(path)
+    return tuple(written), tuple(kept), tuple(failed)
 
 
 def _write(path: Path, named: _NamedFile, like: Path) -> None:

@@ -29,6 +29,8 @@ _ORDER: Final = (
 )  # fmt: skip
 """Folders; "" stands for all that is in none of the others."""
 _AUDIT: Final = "audit"
+ENVIRONMENT: Final = "environment"
+"""Of `cadnode service install`: the unit's EnvironmentFile."""
 _IMAGES: Final = frozenset({"received images", "prior exams", "prior exams that a C-MOVE brings"})
 
 
@@ -74,9 +76,10 @@ def _others(folder: Path, below: str = "") -> Iterator[Path]:
 def settings_files(values: Settings, config: Path | None) -> tuple[Path, ...]:
     """The configuration file, and the files that settings name: identities, keys, secrets.
 
-    Absolute, each once; those that are not there are left out.
+    The service's environment beside it, too, which overrides it. Absolute, each once; those that
+    are not there are left out.
     """
-    named = [] if config is None else [config]
+    named = [] if config is None else [config, config.parent / ENVIRONMENT]
     named += [path for key, path in _paths(values) if key.endswith("_file")]
     found = dict.fromkeys(path.absolute() for path in named)
     return tuple(path for path in found if path.is_file())

@@ -112,6 +112,7 @@ def restore(file: BackupFile, config: ConfigFile = None, as_json: AsJson = False
                 "head": asdict(done.head), "files": done.n_files, "bytes": done.n_bytes,
                 "jobs": done.has_jobs, "written": [str(path) for path in done.written],
                 "kept": [str(path) for path in done.kept],
+                "failed": [str(path) for path in done.failed],
             }
         )  # fmt: skip
         return
@@ -124,6 +125,8 @@ def restore(file: BackupFile, config: ConfigFile = None, as_json: AsJson = False
         table.add_row("written", str(path))
     for path in done.kept:
         table.add_row("kept as it is here", str(path))
+    for path in done.failed:
+        table.add_row("not written", f"{path}: take it out of the backup by tar")
     out.print(table)
 
 

@@ -7,8 +7,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import make_url
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from cadnode.errors import SettingsError
 from cadnode.node import job_database
@@ -51,20 +53,36 @@ def copied(values: Settings, folder: Path) -> Path | None:
 
 
 def put_back(values: Settings, dump: Path) -> None:
-    """Have a PostgreSQL server hold what the dump does, in place of what is there.
+    """Have a PostgreSQL server hold what the dump does; tables without a job are replaced.
 
     Raises
     ------
     SettingsError
-        The server does not answer, or refuses.
+        It holds jobs, does not answer, or refuses.
     """
+    if _has_jobs(values.database_url):
+        raise SettingsError(
+            "jobs.database_url holds jobs already, perhaps of a node that works: a backup is "
+            "restored into an empty database. Set another one, or drop this one if it is none's"
+        )
     _run("pg_restore", values.database_url, "--clean", "--if-exists", "--no-owner",
          "--single-transaction", str(dump))  # fmt: skip
 
 
+def _has_jobs(database_url: str) -> bool:
+    try:
+        engine = create_engine(database_url, poolclass=NullPool)
+        with engine.connect() as connection:
+            found = connection.execute(text("SELECT 1 FROM dbos.workflow_status LIMIT 1"))
+            return found.first() is not None
+    except SQLAlchemyError:  # no such table; of a server that is away pg_restore tells
+        return False
+
+
 def _run(program: str, database_url: str, *arguments: str) -> None:
     url = make_url(database_url)
-    environment = {**os.environ, **({"PGPASSWORD": str(url.password)} if url.password else {})}
+    password = url.password or url.query.get("password")
+    environment = {**os.environ, **({"PGPASSWORD": str(password)} if password else {})}
     try:
         subprocess.run(
             [program, f"--dbname={_plain(url)}", "--no-password", *arguments],
@@ -79,10 +97,11 @@ def _run(program: str, database_url: str, *arguments: str) -> None:
         # Its words may quote what is in the database, or the URL.
         raise SettingsError(
             f"{program} failed with exit code {error.returncode}: is the server of "
-            "jobs.database_url up, and the program of its version or newer?"
+            "jobs.database_url up, with that database, and the program of its version or newer?"
         ) from None
 
 
 def _plain(url: URL) -> str:
-    """As libpq takes it: without SQLAlchemy's driver, and without the password."""
-    return url.set(drivername="postgresql", password=None).render_as_string()
+    """As libpq takes it: without SQLAlchemy's driver, nor a password: all see it there."""
+    bare = url.difference_update_query(["password"])
+    return bare._replace(drivername="postgresql", password=None).render_as_string()

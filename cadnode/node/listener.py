@@ -58,7 +58,7 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     counts = Counts.of(settings.storage.folder, "listener", os.getpid())
     counts.begin(table.STUDIES, "received")
     counts.begin(table.BYTES_RECEIVED)
-    applied = AppliedFile(settings.storage.folder)
+    applied = AppliedFile(settings.storage.folder, settings)
     with counts.kept(), stopping_on_signal(supervised=supervised) as stopping, ExitStack() as ends:
         now = _Generation(settings, pulse, announcer, counts)
         older: list[_Generation] = []

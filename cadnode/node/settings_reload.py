@@ -128,9 +128,10 @@ def take_up(config: Path | None, settings: Settings, renew: Callable[[str], None
     if config is None:
         answer = ReloadAnswer(time.time(), "the node was started without --config")
     else:
-        settings, answer = reloaded(config, settings)
+        after, answer = reloaded(config, settings)
         if not answer.problem and keep_applied(config, storage) is None:
             answer = ReloadAnswer(answer.at, "the disk of storage.folder takes no file")
+        settings = settings if answer.problem else after
     if answer.problem:
         log.error("settings_refused", role="node", reason=answer.problem)
     else:
@@ -201,18 +202,27 @@ def as_document(answer: ReloadAnswer) -> dict[str, Any]:
 
 
 class AppliedFile:
-    """The applied settings as a role sees them: `changed` once for each time they are others."""
+    """The applied settings as a role sees them: `changed` once for each time they are others.
 
-    def __init__(self, storage: Path) -> None:
+    `settings` are those that the role began with: it may have taken seconds since to start.
+    """
+
+    def __init__(self, storage: Path, settings: Settings) -> None:
         self._path = storage / APPLIED
         self._seen = self._stamp()
+        now = self._loaded()
+        self._missed = now if now is not None and differences(settings, now) else None
 
     def changed(self) -> Settings | None:
         """The new settings; None: they are the same, or cannot be read (the supervisor has)."""
+        missed, self._missed = self._missed, None
         stamp = self._stamp()
         if stamp == self._seen:
-            return None
+            return missed
         self._seen = stamp
+        return self._loaded()
+
+    def _loaded(self) -> Settings | None:
         try:
             return load(self._path)
         except SettingsError:

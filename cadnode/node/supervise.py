@@ -152,12 +152,13 @@ def serve(config: Path | None, settings: Settings) -> None:
     """
     if settings.web.enabled:  # without it a node has no health: its death would go unnoticed
         check_security(settings.web)
-    with held(settings.storage.folder) as storage_lock:
+    # A reload that is asked for while the node starts is done then; unheard, it would end the node.
+    with settings_reload.asked_for() as asked, held(settings.storage.folder) as storage_lock:
         if storage_lock.was_killed:
             Casualties(settings.storage.folder).note("node", Cause.NODE_ENDED)
         _prepare_jobs(settings)
         with audit_keeper.running(settings, was_killed=storage_lock.was_killed):
-            _watch(config, settings, storage_lock)
+            _watch(config, settings, storage_lock, asked)
     log.info("stopped", role="node")
 
 
@@ -173,10 +174,16 @@ def _prepare_jobs(settings: Settings) -> None:
     prepare(settings.database_url)
 
 
-def _watch(config: Path | None, settings: Settings, storage_lock: StorageLock) -> None:
+def _watch(
+    config: Path | None,
+    settings: Settings,
+    storage_lock: StorageLock,
+    asked: Callable[[], bool],
+) -> None:
     storage = settings.storage.folder
     names = [name for name in ROLES if name != "web" or settings.web.enabled]
     counts = Counts.of(storage, NODE, os.getpid())
+    (storage / settings_reload.APPLIED).unlink(missing_ok=True)  # of a node before this one
     applied = None if config is None else settings_reload.keep_applied(config, storage)
     roles = [
         _Role(name, command(name, config, applied), storage, storage_lock, counts=counts)
@@ -191,11 +198,7 @@ def _watch(config: Path | None, settings: Settings, storage_lock: StorageLock) -
     for name in names:
         for cause in (Cause.CRASHED, Cause.HUNG, Cause.KILLED, Cause.OUT_OF_MEMORY):
             counts.begin(table.DEATHS, name, cause.value)
-    with (
-        counts.kept(),
-        stopping_on_signal(supervised=False) as stopping,
-        settings_reload.asked_for() as asked,
-    ):
+    with counts.kept(), stopping_on_signal(supervised=False) as stopping:
         for role in roles:
             role.start()
         while not stopping():
