@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TESTS_AT_ONCE ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo pythons test soak fuzz bench lint format clean
+.PHONY: help setup system demo pythons bundle test soak fuzz bench lint format clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ demo: setup ## Send a real exam to a running node; ends with scores, DICOM objec
 
 pythons: ## Try the wheel on Python 3.11, 3.12 and 3.13, from install to a trained model (6 GB each, long)
 	@deploy/try-pythons.sh
+
+bundle: ## One folder to install from without a network (3.3 GB): make bundle BUNDLE="--debs /mnt/usb/cadnode"
+	@deploy/bundle.sh $(BUNDLE)
 
 test: setup lint ## Everything: import contracts, ruff, mypy, unit and integration tests with real peers
 	@deploy/system-packages.sh test

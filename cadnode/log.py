@@ -131,6 +131,12 @@ def configure(
     warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom|highdicom)(\.|$)")
 
 
+def set_level(level: str) -> None:
+    """Log from another level on; where lines go stays as it is."""
+    least = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(least))
+
+
 def get_logger(room: str) -> structlog.typing.FilteringBoundLogger:
     """Logger of one room."""
     return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(room=room))

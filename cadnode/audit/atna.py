@@ -33,6 +33,7 @@ _ACCESSED: Final = _dcm("110103", "DICOM Instances Accessed")
 _TRANSFERRED: Final = _dcm("110104", "DICOM Instances Transferred")
 _DELETED: Final = _dcm("110105", "DICOM Study Deleted")
 _EXPORT: Final = _dcm("110106", "Export")
+_IMPORT: Final = _dcm("110107", "Import")
 _QUERY: Final = _dcm("110112", "Query")
 _ALERT: Final = _dcm("110113", "Security Alert")
 _AUTHENTICATION: Final = _dcm("110114", "User Authentication")
@@ -84,6 +85,9 @@ _MESSAGES: Final[dict[Action, _Message]] = {
     Action.USERS_CHANGED: _Message(_ALERT, "E", _dcm("110137", "User Security Attributes Changed")),
     Action.ERASED: _Message(_DELETED, "D"),
     Action.REMOVED: _Message(_DELETED, "D"),
+    Action.BACKED_UP: _Message(_EXPORT, "R", actor_is=_DESTINATION, node_is=_SOURCE),
+    Action.RESTORED: _Message(_IMPORT, "C", actor_is=_SOURCE, node_is=_DESTINATION),
+    Action.SETTINGS_RELOADED: _Message(_ALERT, "E", _dcm("110131", "Software Configuration")),
     Action.STARTED: _Message(
         _APPLICATION_ACTIVITY, "E", _dcm("110120", "Application Start"), node_is=_APPLICATION
     ),

@@ -40,6 +40,9 @@ class Action(StrEnum):
     SCORES_ACCEPTED = "scores accepted"
     ERASED = "patient erased"
     REMOVED = "study removed"
+    BACKED_UP = "backup made"
+    RESTORED = "backup restored"
+    SETTINGS_RELOADED = "settings reloaded"
     STARTED = "node started"
     STOPPED = "node stopped"
 

@@ -16,6 +16,7 @@ import typer
 
 from cadnode import __version__, extras, places, settings
 from cadnode.cli.audit import audit_app
+from cadnode.cli.backup import backup_app
 from cadnode.cli.calibrate import calibrate
 from cadnode.cli.command import (
     AsJson,
@@ -40,8 +41,10 @@ from cadnode.cli.panels import OrderedGroup
 from cadnode.cli.patients import patients_app
 from cadnode.cli.quality import quality_app
 from cadnode.cli.recall import recall
+from cadnode.cli.service import service_app
 from cadnode.cli.storage import storage_app
 from cadnode.cli.studies import studies_app
+from cadnode.cli.tls import tls_app
 from cadnode.cli.train import train_app
 from cadnode.cli.users import users_app
 from cadnode.cli.verdicts import verdicts
@@ -77,6 +80,9 @@ app.add_typer(patients_app, name="patients")
 app.add_typer(audit_app, name="audit")
 app.add_typer(outcomes_app, name="outcomes")
 app.add_typer(quality_app, name="quality")
+app.add_typer(service_app, name="service")
+app.add_typer(tls_app, name="tls")
+app.add_typer(backup_app, name="backup")
 studies_app.command()(verdicts)
 studies_app.command()(recall)
 app.command()(calibrate)
@@ -117,6 +123,7 @@ def serve(
         typer.Option(help="one role in this process; [bold]all[/] starts and watches them"),
     ] = ServeRole.ALL,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
+    applied: Annotated[Path | None, typer.Option("--applied", hidden=True)] = None,
 ) -> None:
     """Run the node: DICOM listener, worker and HTTP side, each a process of its own.
 
@@ -126,7 +133,7 @@ def serve(
     from cadnode import log, log_files
     from cadnode.log_files import LogWriter
 
-    values = settings.load(config)
+    values = settings.load(applied or config)  # what the supervisor has taken up
     log.configure(values.log.level, human=sys.stderr.isatty())
     log.nothing_escapes()
     os.umask(0o027)  # studies and reports: for the node's user and group, whatever started it

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cadnode.node.checks import Check
     from cadnode.node.readers import OfflineReading
 
+_CHECK_WIDTH = 24  # of 80 columns
 FOOTNOTE = "▲ reaches the system's operating point; the one in bold counts as the finding's"
 
 
@@ -78,12 +79,19 @@ def demo_progress(console: Console, *, quiet: bool) -> Iterator[Callable[[str], 
 
 
 def print_checks(console: Console, checks: Sequence["Check"]) -> None:
-    """A line for each check: how it went, what was found, what to do."""
-    table = Table("", "check", "found", "what to do", box=None, pad_edge=False)
-    signs = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
-    for c in checks:
-        table.add_row(styled(signs[c.verdict]), Text(c.name), Text(c.found), Text(c.advice))
+    """What failed first, then warnings: what was found and, below it, what to do; then a count."""
+    signs = {"failed": "[red]✗[/]", "warning": "[yellow]![/]", "ok": "[green]✓[/]"}
+    table = Table("", "check", "found", box=None, pad_edge=False)
+    table.columns[1].max_width, table.columns[1].overflow = _CHECK_WIDTH, "fold"
+    verdicts = list(signs)
+    for c in sorted(checks, key=lambda c: verdicts.index(c.verdict)):
+        found = Text(c.found)
+        if c.advice:
+            found.append(f"\n→ {c.advice}", "bold" if c.verdict == "failed" else "")
+        table.add_row(styled(signs[c.verdict]), Text(c.name), found)
     console.print(table)
+    counts = [sum(c.verdict == verdict for c in checks) for verdict in verdicts]
+    console.print("\n{} failed, {} to look at, {} in order".format(*counts))
 
 
 def print_readings(console: Console, readings: Sequence["OfflineReading"]) -> None:

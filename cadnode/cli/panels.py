@@ -16,7 +16,7 @@ PANELS: Final = {
         "audit",
         "patients",
     ),
-    "Set up": ("settings", "users", "orthanc", "send"),
+    "Set up": ("settings", "users", "orthanc", "send", "service", "tls", "backup"),
     "Models": ("models", "calibrate", "compare"),
     "Train and measure": ("data", "train", "evaluate", "report", "phantom"),
 }

@@ -3,9 +3,7 @@
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from math import inf
-from typing import Final
+from collections.abc import Iterator, Mapping
 
 from cadnode import http, places
 from cadnode.deliver import commitment
@@ -14,6 +12,7 @@ from cadnode.deliver.dicom import DicomKind, peer_of
 from cadnode.errors import CadnodeError, DeliveryError, ReportError, SettingsError, SignatureError
 from cadnode.node import commitments, source_kinds, worker_state
 from cadnode.node.audit_checks import audit_checks
+from cadnode.node.certificate_checks import certificate_checks
 from cadnode.node.check import Check as Check
 from cadnode.node.check import CheckVerdict as CheckVerdict
 from cadnode.node.destination_profiles import profiles_of
@@ -26,10 +25,7 @@ from cadnode.receive.fetch.fetch import FetchFailure
 from cadnode.report.profiles import ObjectKind, kinds_of
 from cadnode.settings import Destination, Settings, Source
 from cadnode.settings.section import is_loopback
-from cadnode.tls import TlsFiles, client_context, days_left, list_days_left, server_context
 from cadnode.web import library
-
-_RENEW_DAYS: Final = 30
 
 
 def run(settings: Settings) -> Iterator[Check]:
@@ -37,7 +33,7 @@ def run(settings: Settings) -> Iterator[Check]:
     yield _disk(settings)
     yield from _ports(settings)
     yield _senders(settings)
-    yield from _certificates(settings)
+    yield from certificate_checks(settings)
     yield from _web(settings)
     yield from _viewer(settings)
     yield from _identities(settings)
@@ -109,53 +105,6 @@ def _senders(settings: Settings) -> Check:
             "an AE title is no proof of who sends: name addresses in [[listener.peers]]",
         )  # fmt: skip
     return Check(name, CheckVerdict.OK, f"images are taken from {senders.value}")
-
-
-def _certificates(settings: Settings) -> Iterator[Check]:
-    """Whether the files of TLS can be used, for how long, and by whom else."""
-    listener, web = settings.listener, settings.web
-    if (files := listener.tls_files) is not None:
-        by = "mutual TLS" if listener.ca_file else "TLS, without certificates of peers"
-        yield _certificate("listener", files, server_context, f"{by} on port {listener.tls_port}")
-    if (files := web.tls_files) is not None:
-        yield _certificate("web", files, server_context, "https")
-    for one in settings.destinations:
-        if (files := one.tls_files) is not None:
-            yield _certificate(f"destination {one.name}", files, client_context, "TLS")
-    if settings.audit.certificate_file is not None:
-        yield _certificate("audit", settings.audit.tls_files, client_context, "TLS")
-
-
-def _certificate(of: str, files: TlsFiles, make: Callable[[TlsFiles], object], found: str) -> Check:
-    name = f"certificate of {of}"
-    try:
-        make(files)
-        left = days_left(files.certificate) if files.certificate else inf
-        lists = list_days_left(files.revoked) if files.revoked else inf
-    except SettingsError as error:
-        return Check(name, CheckVerdict.FAILED, str(error), "nothing is spoken by TLS like this")
-    if left < 0:
-        return Check(
-            name, CheckVerdict.FAILED, f"{files.certificate} has expired",
-            "renew it in place: it is taken up without a restart",
-        )  # fmt: skip
-    if lists < 0:
-        return Check(
-            name, CheckVerdict.FAILED, f"{files.revoked} has expired: every peer is refused",
-            "put the authority's newest list in its place: it is taken up without a restart",
-        )  # fmt: skip
-    if left < _RENEW_DAYS:
-        return Check(
-            name, CheckVerdict.WARNING, f"{files.certificate} expires in {left:.0f} days",
-            "renew it in place: it is taken up without a restart",
-        )  # fmt: skip
-    if files.key is not None and files.key.stat().st_mode & 0o007:
-        return Check(
-            name, CheckVerdict.WARNING, f"{files.key} can be read by everybody on this machine",
-            f"`chmod o-rwx {files.key}`",
-        )  # fmt: skip
-    until = "" if left == inf else f", valid for {left:.0f} days"
-    return Check(name, CheckVerdict.OK, found + until)
 
 
 def _can_listen(name: str, host: str, port: int, found: str, key: str = "") -> Check:

@@ -3,14 +3,16 @@
 import errno
 import os
 import time
-from contextlib import suppress
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from ipaddress import ip_network
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.audit.trail import Trail
+from cadnode.errors import SettingsError
 from cadnode.identity.secret_file import first_line
-from cadnode.log import get_logger
+from cadnode.log import get_logger, set_level
 from cadnode.node import (
     commitment_reports,
     commitments,
@@ -28,6 +30,7 @@ from cadnode.node.metrics.arrivals import CountedArrivals, titles_of
 from cadnode.node.metrics.counts import Counts
 from cadnode.node.refused_peers import RefusalWitness
 from cadnode.node.senders import Senders, senders_of
+from cadnode.node.settings_reload import AppliedFile
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
 from cadnode.receive import scp
@@ -46,66 +49,144 @@ log = get_logger("listener")
 
 
 def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
-    """Listen until SIGTERM or SIGINT."""
-    spool = open_spool(settings, pulse)
+    """Listen until SIGTERM or SIGINT.
+
+    New settings (`node.settings_reload`) are taken up by a second generation on the same sockets;
+    the first accepts nobody more, and ends with its last association.
+    """
     announcer = Announcer(settings.database_url)
-    headers, rules = HeaderIndex(spool), readiness.rules_of(settings)
     counts = Counts.of(settings.storage.folder, "listener", os.getpid())
     counts.begin(table.STUDIES, "received")
     counts.begin(table.BYTES_RECEIVED)
-    for peer in (*sorted(titles_of(settings.listener)), table.OTHER):
-        counts.begin(table.IMAGES_RECEIVED, peer)
-
-    def on_instance(stored: StoredInstance) -> None:
-        counts.add(table.BYTES_RECEIVED, by=stored.n_bytes)
-        files = headers.files(stored.study_key)
-        wait_s = readiness.debounce_s(readiness.views_of(files), rules)
-        try:
-            if any(f.marks_regions and f.path.stem == stored.instance_key for f in files):
-                announcer.mark(stored.study_key)
-            announcer.announce(stored.study_key, wait_s)
-        except SQLAlchemyError as error:
-            # The image is safe in the spool; the worker's sweep finds unannounced studies.
-            log.warning("announcement_failed", study=stored.study_key, error=error)
-
-    commitment = commitment_service(settings, spool)
-    storage, peers = settings.storage.folder, settings.listener.peers
-
-    def on_study(ae_title: str, address: str, study: str) -> None:
-        if (found := priority.of_sender(peers, ae_title, address)) is not None:
-            with suppress(OSError):  # a full disk: the image itself says so
-                priority.state(storage, study, priority.Origin.PEER, found)
-
-    audit = AuditWitness(Trail.of(settings), way=WayLog(storage))
-    witness = RefusalWitness(storage, audit, on_study=on_study)
-    counted = CountedArrivals(counts, witness, settings.listener)
-    with (
-        counts.kept(),
-        stopping_on_signal(supervised=supervised) as stopping,
-        scp.serve(
-            scp_config(settings), spool, on_instance, lambda: pulse.tick("accepting connections"),
-            commitment if asks_or_offers(settings) else None, counted,
-            AwaitedPriors(PriorStore(settings.storage.folder), settings.listener.ae_title),
-        ) as listening,
-        commitment_reports.running(settings, commitment),
-    ):  # fmt: skip
-        if senders_of(settings.listener) is Senders.ANYBODY:
-            log.warning("listener_open", port=settings.listener.port)
-        port = listening.port or listening.tls_port
-        log.info("listening", role="listener", port=port)
+    applied = AppliedFile(settings.storage.folder, settings)
+    with counts.kept(), stopping_on_signal(supervised=supervised) as stopping, ExitStack() as ends:
+        now = _Generation(settings, pulse, announcer, counts)
+        older: list[_Generation] = []
+        ends.callback(lambda: _end((*older, now)))
+        refused = ""
         pulse.say(heartbeat.WORKING)
         while not stopping():
             pulse.tick("listener")
-            witness.tell()
-            if listening.problem():
-                pulse.say(heartbeat.WAITING, "for certificates that can be used: it shows the old")
+            if supervised and (new := applied.changed()) is not None:
+                set_level(new.log.level)
+                try:
+                    now, before = now.replaced(new), now
+                    older, refused = [*older, before], ""
+                except SettingsError as error:
+                    refused = "for settings that can be used: it goes on with those before"
+                    log.error("settings_not_taken_up", role="listener", reason=str(error))
+            older = [one for one in older if not one.has_ended()]
+            for one in (*older, now):
+                one.tell()
+            if problem := now.problem or refused:
+                pulse.say(heartbeat.WAITING, problem)
             else:
                 pulse.say(heartbeat.WORKING)
             time.sleep(0.2)
         pulse.ended("accepting connections")
         pulse.ended("listener")
-    witness.tell(everything=True)
     announcer.close()
+
+
+class _Generation:
+    """The listener with the settings of one moment, until its last association has ended.
+
+    Raises
+    ------
+    SettingsError
+        It cannot listen with these settings; one that it was to replace goes on.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        pulse: Pulse,
+        announcer: Announcer,
+        counts: Counts,
+        before: "_Generation | None" = None,
+    ) -> None:
+        self._pulse, self._announcer, self._counts = pulse, announcer, counts
+        self._settings = settings
+        self._open, self._reports = ExitStack(), ExitStack()
+        storage, spool = settings.storage.folder, open_spool(settings, pulse)
+        commitment = commitment_service(settings, spool)
+        for peer in (*sorted(titles_of(settings.listener)), table.OTHER):
+            counts.begin(table.IMAGES_RECEIVED, peer)
+        audit = AuditWitness(Trail.of(settings), way=WayLog(storage))
+        self._witness = RefusalWitness(storage, audit, on_study=self._note_priority)
+        self._headers, self._rules = HeaderIndex(spool), readiness.rules_of(settings)
+        self._listening: scp.Listener = self._open.enter_context(
+            scp.serve(
+                scp_config(settings), spool, self._on_instance,
+                lambda: pulse.tick("accepting connections"),
+                commitment if asks_or_offers(settings) else None,
+                CountedArrivals(counts, self._witness, settings.listener),
+                AwaitedPriors(PriorStore(storage), settings.listener.ae_title),
+                takes_over=None if before is None else before._listening,
+            )
+        )  # fmt: skip
+        if before is not None:
+            before._retire()
+        self._reports.enter_context(commitment_reports.running(settings, commitment))
+        if senders_of(settings.listener) is Senders.ANYBODY:
+            log.warning("listener_open", port=settings.listener.port)
+        port = self._listening.port or self._listening.tls_port
+        log.info("listening", role="listener", port=port)
+
+    @property
+    def problem(self) -> str:
+        """What it waits for, in words; "" for nothing."""
+        if self._listening.problem():
+            return "for certificates that can be used: it shows the old"
+        return ""
+
+    def replaced(self, settings: Settings) -> "_Generation":
+        """The next one, which listens from now on. Raises `SettingsError`, and nothing changes."""
+        return _Generation(settings, self._pulse, self._announcer, self._counts, self)
+
+    def has_ended(self) -> bool:
+        """Whether the last association of one that was replaced has ended; it is then closed."""
+        if not self._listening.is_done():
+            return False
+        self.end()
+        return True
+
+    def tell(self) -> None:
+        """Pass on who was refused."""
+        self._witness.tell()
+
+    def end(self) -> None:
+        """Let messages on their way arrive for a while, and end."""
+        self._reports.close()
+        self._open.close()
+        self._witness.tell(everything=True)
+
+    def _retire(self) -> None:
+        self._reports.close()
+        self._listening.retire()
+
+    def _on_instance(self, stored: StoredInstance) -> None:
+        self._counts.add(table.BYTES_RECEIVED, by=stored.n_bytes)
+        files = self._headers.files(stored.study_key)
+        wait_s = readiness.debounce_s(readiness.views_of(files), self._rules)
+        try:
+            if any(f.marks_regions and f.path.stem == stored.instance_key for f in files):
+                self._announcer.mark(stored.study_key)
+            self._announcer.announce(stored.study_key, wait_s)
+        except SQLAlchemyError as error:
+            # The image is safe in the spool; the worker's sweep finds unannounced studies.
+            log.warning("announcement_failed", study=stored.study_key, error=error)
+
+    def _note_priority(self, ae_title: str, address: str, study: str) -> None:
+        found = priority.of_sender(self._settings.listener.peers, ae_title, address)
+        if found is not None:
+            with suppress(OSError):  # a full disk: the image itself says so
+                priority.state(self._settings.storage.folder, study, priority.Origin.PEER, found)
+
+
+def _end(generations: Iterable[_Generation]) -> None:
+    for one in generations:
+        one.end()
 
 
 def open_spool(settings: Settings, pulse: Pulse | None = None) -> Spool:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cadnode.errors import SettingsError
-from cadnode.files import lock
+from cadnode.files import is_locked, lock
 
 FILE: Final = "node.lock"
 WITHIN_S: Final = 5.0  # the processes of a node that was killed end within that time
@@ -74,6 +74,18 @@ def held(
                 _write(descriptor, {})  # it ended by itself
     finally:
         os.close(descriptor)
+
+
+def supervisor(storage: Path) -> int | None:
+    """The process id of the node that works in the folder; None: there is none on this machine."""
+    path = storage / FILE
+    if not is_locked(path, when_missing=False):
+        return None
+    with path.open("rb") as file:
+        holder = _read(file.fileno())
+    if holder.get("host") != socket.gethostname() or not _may_run(holder):
+        return None
+    return int(holder["pid"])
 
 
 def _locked(descriptor: int, path: Path, *, shared: bool) -> bool:

@@ -17,7 +17,14 @@ from pathlib import Path
 from types import FrameType
 
 from cadnode.log import get_logger
-from cadnode.node import audit_keeper, job_database, retry, role_status, trial_job
+from cadnode.node import (
+    audit_keeper,
+    job_database,
+    retry,
+    role_status,
+    settings_reload,
+    trial_job,
+)
 from cadnode.node.heartbeat import Listened
 from cadnode.node.metrics import table
 from cadnode.node.metrics.counts import NODE, Counts
@@ -49,6 +56,7 @@ class _Role:
     pause_s: float = retry.ROLE.first_pause_s
     start_again_at: float = 0.0
     counts: Counts = field(default_factory=Counts)
+    kill_at: float | None = None  # it was asked to end, to be started again; None: it was not
 
     def start(self) -> None:
         self.line.close()
@@ -70,11 +78,30 @@ class _Role:
             if now >= self.start_again_at:
                 self.start()
         elif (code := self.process.poll()) is not None:
-            self._died(code)
+            if self.kill_at is None:
+                self._died(code)
+            else:
+                self._renewed()
+        elif self.kill_at is not None:
+            if now > self.kill_at:
+                log.warning("role_killed", role=self.name)
+                self.process.kill()
         elif hung := self.line.stuck():
             log.error("role_hung", role=self.name, pid=self.process.pid, reason=hung)
             self.process.kill()  # it answers no gentler signal
             self._died(self.process.wait(), hung)
+
+    def renew(self) -> None:
+        """Have it end what it has in hand, and start it again with the settings that apply now."""
+        if self.process is not None and self.kill_at is None:
+            self.kill_at = time.monotonic() + STOP_WITHIN_S
+            self.stop()
+
+    def _renewed(self) -> None:
+        self.kill_at = None
+        if self.name == "worker":
+            Casualties(self.storage).let_go()  # what was in hand did not end it
+        self.start()
 
     def _died(self, code: int, hung: str = "") -> None:
         now = time.monotonic()
@@ -104,11 +131,13 @@ class _Role:
             self.process.wait()
 
 
-def command(role: str, config: Path | None) -> list[str]:
-    """Command line that runs one role in a process of its own."""
+def command(role: str, config: Path | None, applied: Path | None = None) -> list[str]:
+    """Command line that runs one role in a process of its own; with the settings in `applied`."""
     arguments = [sys.executable, "-m", "cadnode", "serve", "--role", role]
     if role != "all":
         arguments.append("--supervised")
+    if applied is not None:
+        arguments += ["--applied", str(applied)]
     return [*arguments, "--config", str(config)] if config else arguments
 
 
@@ -123,12 +152,13 @@ def serve(config: Path | None, settings: Settings) -> None:
     """
     if settings.web.enabled:  # without it a node has no health: its death would go unnoticed
         check_security(settings.web)
-    with held(settings.storage.folder) as storage_lock:
+    # A reload that is asked for while the node starts is done then; unheard, it would end the node.
+    with settings_reload.asked_for() as asked, held(settings.storage.folder) as storage_lock:
         if storage_lock.was_killed:
             Casualties(settings.storage.folder).note("node", Cause.NODE_ENDED)
         _prepare_jobs(settings)
         with audit_keeper.running(settings, was_killed=storage_lock.was_killed):
-            _watch(config, settings, storage_lock)
+            _watch(config, settings, storage_lock, asked)
     log.info("stopped", role="node")
 
 
@@ -144,13 +174,27 @@ def _prepare_jobs(settings: Settings) -> None:
     prepare(settings.database_url)
 
 
-def _watch(config: Path | None, settings: Settings, storage_lock: StorageLock) -> None:
+def _watch(
+    config: Path | None,
+    settings: Settings,
+    storage_lock: StorageLock,
+    asked: Callable[[], bool],
+) -> None:
     storage = settings.storage.folder
     names = [name for name in ROLES if name != "web" or settings.web.enabled]
     counts = Counts.of(storage, NODE, os.getpid())
+    (storage / settings_reload.APPLIED).unlink(missing_ok=True)  # of a node before this one
+    applied = None if config is None else settings_reload.keep_applied(config, storage)
     roles = [
-        _Role(name, command(name, config), storage, storage_lock, counts=counts) for name in names
+        _Role(name, command(name, config, applied), storage, storage_lock, counts=counts)
+        for name in names
     ]
+
+    def renew(name: str) -> None:
+        for role in roles:
+            if role.name == name and name != "listener":  # which takes settings up by itself
+                role.renew()
+
     for name in names:
         for cause in (Cause.CRASHED, Cause.HUNG, Cause.KILLED, Cause.OUT_OF_MEMORY):
             counts.begin(table.DEATHS, name, cause.value)
@@ -158,6 +202,8 @@ def _watch(config: Path | None, settings: Settings, storage_lock: StorageLock) -
         for role in roles:
             role.start()
         while not stopping():
+            if asked():
+                settings = settings_reload.take_up(config, settings, renew)
             for role in roles:
                 role.look()
             time.sleep(0.2)

@@ -78,7 +78,7 @@ class Acceptor:
         self._selector = selectors.DefaultSelector()
         self._returned: deque[tuple[Peer, str]] = deque()
         self._woken, self._wake = socket.socketpair()
-        self._is_stopping = False
+        self._is_stopping = self._is_retiring = False
         self._accepts_from = self._looked_at = 0.0
         self._most_threads = limits.associations.in_all + VERIFICATIONS.in_all + _MOST_ENDING
         self._running: set[tuple[threading.Thread, Association]] = set()
@@ -95,6 +95,16 @@ class Acceptor:
         self._wake.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._thread.start()
+
+    def retire(self) -> None:
+        """Accept nobody more; who has connected, and every association, goes on to its end."""
+        self._is_retiring = True
+        self._tell()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it was retired, and nobody is left."""
+        return self._is_retiring and not self._thread.is_alive() and not self._alive()
 
     def stop(self, within_s: float) -> None:
         """Take nothing more, let messages on their way arrive for a while, end the rest."""
@@ -123,7 +133,7 @@ class Acceptor:
 
     def _run(self) -> None:
         try:
-            while not self._is_stopping:
+            while not self._is_stopping and not self._is_empty_and_retiring():
                 try:
                     self._turn()
                     self._beat()
@@ -138,6 +148,15 @@ class Acceptor:
             self._selector.close()
             for door in self._doors:
                 door.listening.close()
+
+    def _is_empty_and_retiring(self) -> bool:
+        if not self._is_retiring:
+            return False
+        for door in self._doors:
+            with suppress(KeyError, ValueError):  # it is closed to newcomers already
+                self._selector.unregister(door.listening)
+        has_connections = next(iter(self._connections), None) is not None
+        return not (has_connections or self._alive() or self._returned)
 
     def _turn(self) -> None:
         for key, _ in self._selector.select(_LOOK_EVERY_S if self._waiting else _TICK_S):

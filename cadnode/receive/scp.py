@@ -8,9 +8,9 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from queue import Full, Queue
 
@@ -176,11 +176,16 @@ class Listener:
     """A running listener; a port is 0 where it is not listened on.
 
     `problem` says why it still shows an older certificate than its files hold; "" when it does not.
+    `retire` has it accept nobody more while every association goes on; `is_done`: they have ended.
+    `sockets` are what it listens on, by host and port as configured.
     """
 
     port: int
     tls_port: int = 0
     problem: Callable[[], str] = lambda: ""
+    retire: Callable[[], None] = lambda: None
+    is_done: Callable[[], bool] = lambda: True
+    sockets: Mapping[tuple[str, int], socket.socket] = field(default_factory=dict)
 
 
 class Notices:
@@ -225,6 +230,7 @@ def serve(
     commitment: CommitmentService | None = None,
     witness: Witness | None = None,
     set_aside: SetAside | None = None,
+    takes_over: Listener | None = None,
 ) -> Iterator[Listener]:
     """A listener for the length of the `with` block; with `commitment` it offers that, too.
 
@@ -236,29 +242,39 @@ def serve(
     no new association is taken, instances on their way may arrive for `stop_within_s` seconds,
     and every notice is given.
 
+    One that `takes_over` listens on the sockets of another, so far as host and port are the same:
+    whoever connects meanwhile waits for it, and is not refused.
+
     Raises
     ------
     SettingsError
         An address cannot be listened on, or a file of TLS cannot be used.
     """
     certificates = None if config.tls is None else Reloaded(config.tls, server_context)
-    in_clear = _door(config.host, config.port) if config.in_clear or not certificates else None
+    inherited = {} if takes_over is None else takes_over.sockets
+    in_clear = None
+    if config.in_clear or not certificates:
+        in_clear = _door(config.host, config.port, inherited)
     secure = None
     if certificates is not None:
         try:
-            secure = _door(config.host, config.tls_port, certificates.current)
+            secure = _door(config.host, config.tls_port, inherited, certificates.current)
         except SettingsError:
             if in_clear is not None:
                 in_clear.listening.close()
             raise
-    removed = spool.clear_incoming()
+    removed = spool.clear_incoming() if takes_over is None else 0
     notices = Notices(on_instance)
     acceptor = Acceptor(
         [door for door in (in_clear, secure) if door is not None], config.allowed,
         provide_descriptors(config.limits),
         _service(config, spool, notices, commitment, Notes(witness=witness), set_aside), alive,
     )  # fmt: skip
-    listener = Listener(_port_of(in_clear), _port_of(secure), lambda: _problem_of(certificates))
+    listening = {(config.host, config.port): in_clear, (config.host, config.tls_port): secure}
+    listener = Listener(
+        _port_of(in_clear), _port_of(secure), lambda: _problem_of(certificates), acceptor.retire,
+        lambda: acceptor.is_done, {at: door.listening for at, door in listening.items() if door},
+    )  # fmt: skip
     acceptor.start()
     port = listener.port or listener.tls_port
     log.info("listener_started", port=port, ae_title=config.ae_title, count=removed)
@@ -277,9 +293,15 @@ def _problem_of(certificates: Reloaded | None) -> str:
     return certificates.problem
 
 
-def _door(host: str, port: int, tls: Callable[[], ssl.SSLContext] | None = None) -> Door:
+def _door(
+    host: str,
+    port: int,
+    inherited: Mapping[tuple[str, int], socket.socket],
+    tls: Callable[[], ssl.SSLContext] | None = None,
+) -> Door:
     try:
-        return Door(_listening(host, port), tls)
+        there = inherited.get((host, port))
+        return Door(there.dup() if there is not None else _listening(host, port), tls)
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         raise SettingsError(f"cannot listen on {host}:{port}: {reason}") from error

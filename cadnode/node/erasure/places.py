@@ -26,12 +26,14 @@ class StoredPlace:
     """A kind of file. `patterns` are relative to the storage folder; `**` is all that is below.
 
     `stays`: what was written there is evidence, and is not changed when a patient is erased.
+    `remade`: a node makes it once more, or it is of the running node alone: no backup has it.
     """
 
     name: str
     patterns: tuple[str, ...]
     holds: Holds
     stays: bool = False
+    remade: bool = False
 
     def has(self, relative: PurePosixPath) -> bool:
         """Whether a file is of this kind."""
@@ -39,15 +41,17 @@ class StoredPlace:
 
 
 PLACES: Final = (
-    StoredPlace("images being received", ("spool/incoming/**",), Holds.PATIENT),
+    StoredPlace("images being received", ("spool/incoming/**",), Holds.PATIENT, remade=True),
     StoredPlace("received images", ("spool/studies/*/*",), Holds.PATIENT),
-    StoredPlace("removed images, not deleted yet", ("spool/trash/**",), Holds.PATIENT),
+    StoredPlace("removed images, not deleted yet", ("spool/trash/**",), Holds.PATIENT, remade=True),
     StoredPlace("fetch requests", ("spool/requests/*",), Holds.PATIENT),
-    StoredPlace("header index", ("spool/headers/*",), Holds.KEYS),
+    StoredPlace("header index", ("spool/headers/*",), Holds.KEYS, remade=True),
     StoredPlace("notes of removed images", ("spool/removed/*",), Holds.KEYS),
     StoredPlace("prior exams that a C-MOVE brings", ("priors/expected/*",), Holds.KEYS),
     StoredPlace("prior exams", ("priors/*/*/*",), Holds.PATIENT),
-    StoredPlace("removed results, not deleted yet", ("results/.trash/**",), Holds.PATIENT),
+    StoredPlace(
+        "removed results, not deleted yet", ("results/.trash/**",), Holds.PATIENT, remade=True
+    ),
     # Objects, page, previews, PDF, bundle, shadow's scores, delivery record, state of commitments;
     # regions that somebody asked about, with their answers; readers' verdicts as they are sent.
     StoredPlace("results", ("results/*/*/**",), Holds.PATIENT),
@@ -61,23 +65,28 @@ PLACES: Final = (
     StoredPlace("journal of scores", ("quality/*",), Holds.KEYS),
     StoredPlace("readings given up", ("dropped/*",), Holds.KEYS),
     StoredPlace("studies set aside", ("set_aside/*",), Holds.KEYS),
-    StoredPlace("state of the roles", ("roles/**",), Holds.KEYS),
-    StoredPlace("job database", ("jobs.sqlite*",), Holds.KEYS),
-    StoredPlace("list of studies", ("studies.sqlite*",), Holds.PATIENT),
+    StoredPlace("state of the roles", ("roles/**",), Holds.KEYS, remade=True),
+    StoredPlace("job database", ("jobs.sqlite*",), Holds.KEYS, remade=True),
+    StoredPlace("list of studies", ("studies.sqlite*",), Holds.PATIENT, remade=True),
     StoredPlace("erasures", ("erasures/**",), Holds.NOTHING),
     StoredPlace("audit trail", ("audit/**",), Holds.KEYS, stays=True),
     StoredPlace("newest lines of the log", ("log/*",), Holds.KEYS),
     StoredPlace("answers of destinations", ("answers/*",), Holds.NOTHING),
-    StoredPlace("counts for monitoring", ("metrics/*",), Holds.NOTHING),
+    StoredPlace("counts for monitoring", ("metrics/*",), Holds.NOTHING, remade=True),
     StoredPlace("models", ("models/**",), Holds.NOTHING),
     StoredPlace(
         "state of the node",
+        ("installation-id", "storage.json", "destinations.json", "verdict-takers.json"),
+        Holds.NOTHING,
+    ),
+    StoredPlace(
+        "state of the running node",
         (
-            "node.lock", "retention.lock", "retention.reserve", "installation-id",
-            "jobs-tried.json", "worker.json", "storage.json", "destinations.json",
-            "verdict-takers.json", ".*.part",
+            "node.lock", "retention.lock", "retention.reserve", "jobs-tried.json", "worker.json",
+            ".*.part",
         ),
         Holds.NOTHING,
+        remade=True,
     ),
 )  # fmt: skip
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from cadnode.cli.output import print_result
+from cadnode.cli.output import print_checks, print_result
 from cadnode.domain import ExamResult
+from cadnode.node.check import Check, CheckVerdict
 from tests.report_cases import digital_exam, result_of
 
 
@@ -73,3 +74,24 @@ def test_probabilities_are_whole_on_eighty_columns() -> None:
 
     assert all(len(line) <= 80 for line in lines)
     assert row(lines, "1  RCC")[-7:] == ["0.69", "▲", "0.75", "▲", "0.25", "0.50", "▲"]
+
+
+def test_checks_fit_80_columns_and_the_worst_comes_first() -> None:
+    checks = [
+        Check("storage", CheckVerdict.OK, "61.4 GB free"),
+        Check("viewer", CheckVerdict.WARNING, "is not installed", "install it"),
+        Check("destination archive-of-the-breast-centre", CheckVerdict.FAILED, "refused " * 20,
+              "is it running?"),
+    ]  # fmt: skip
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+
+    print_checks(console, checks)
+
+    assert isinstance(console.file, io.StringIO)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert max(map(len, lines)) <= 80
+    signs = [line[0] for line in lines if line[:1] in "✗!✓" and line]
+    assert signs == ["✗", "!", "✓"]
+    assert "…" not in "".join(lines)
+    assert "→ is it running?" in "".join(lines)
+    assert lines[-1] == "1 failed, 1 to look at, 1 in order"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cadnode.node import checks
+from cadnode.node.certificate_checks import certificate_checks
 from cadnode.node.checks import Check, CheckVerdict
 from cadnode.node.senders import Senders, senders_of
 from cadnode.settings import Settings
@@ -14,7 +14,7 @@ from tests.certificates import Authority
 
 def found(tmp_path: Path, listener: dict[str, Any], **others: Any) -> list[Check]:
     settings = Settings(listener=listener, storage={"folder": tmp_path}, **others)
-    return list(checks._certificates(settings))
+    return list(certificate_checks(settings))
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""A node's backup: one tar file with its storage, job database, settings and identities."""
