@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo pythons test soak fuzz bench lint format clean
+.PHONY: help setup system demo pythons quickstarts site test soak fuzz bench lint format clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -31,6 +31,16 @@ demo: setup ## Send a real exam to a running node; ends with scores, DICOM objec
 
 pythons: ## Try the wheel on Python 3.11, 3.12 and 3.13, from install to a trained model (6 GB each, long)
 	@deploy/try-pythons.sh
+
+quickstarts: setup ## Follow each quick start to the letter in a fresh folder (20 minutes)
+	@deploy/try-quickstarts.sh
+
+site: ## Build the documents as a site: build/site/html/index.html (needs the package index once)
+	@test -x build/site/venv/bin/mkdocs || { $(PYTHON) -m venv build/site/venv && \
+	  build/site/venv/bin/python -m pip install --quiet -r deploy/site/requirements.txt; }
+	@rm -rf build/site/source build/site/html && $(PYTHON) deploy/site/stage.py build/site
+	@build/site/venv/bin/mkdocs build --quiet --strict --config-file build/site/mkdocs.yml
+	@echo "build/site/html/index.html"
 
 test: setup lint ## Everything: import contracts, ruff, mypy, unit and integration tests with real peers
 	@deploy/system-packages.sh test

@@ -95,8 +95,8 @@ def limits(cases: Scored) -> tuple[str, ...]:
             "frequent on one, part of the AUC is due to that: see the strata."
         )
     found.append(
-        f"{100 * positive / len(cases):.0f} % of these cases are positive, of women in screening fewer "
-        "than 1 %: predictive values do not carry over."
+        f"{100 * positive / len(cases):.0f} % of these cases are positive, of women in screening "
+        "fewer than 1 %: predictive values do not carry over."
     )
     found.append("A score orders cases. It is no probability of cancer.")
     return tuple(found)
