@@ -39,7 +39,7 @@ site: ## Build the documents as a site: build/site/html/index.html (needs the pa
 	@test -x build/site/venv/bin/mkdocs || { $(PYTHON) -m venv build/site/venv && \
 	  build/site/venv/bin/python -m pip install --quiet -r deploy/site/requirements.txt; }
 	@rm -rf build/site/source build/site/html && $(PYTHON) deploy/site/stage.py build/site
-	@build/site/venv/bin/mkdocs build --quiet --strict --config-file build/site/mkdocs.yml
+	@NO_MKDOCS_2_WARNING=1 build/site/venv/bin/mkdocs build --quiet --strict --config-file build/site/mkdocs.yml
 	@echo "build/site/html/index.html"
 
 test: setup lint ## Everything: import contracts, ruff, mypy, unit and integration tests with real peers

@@ -1,4 +1,4 @@
-"""Copies README.md, the documents and every file that they link to into a folder, for MkDocs.
+"""Copies the documents and every file that they link to into a folder, for MkDocs.
 
     python deploy/site/stage.py FOLDER
 
@@ -23,8 +23,8 @@ def linked(page: Path) -> set[Path]:
 
 
 def main(folder: Path) -> None:
-    """Copy, starting with README.md and docs/, until no link leads to a further file."""
-    waiting = {ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "training").glob("*.md")}
+    """Copy, starting with the root's, docs/ and training/, until no link leads to a further file."""
+    waiting = {path for place in ("", "docs", "training") for path in (ROOT / place).glob("*.md")}
     done: set[Path] = set()
     while waiting:
         path = waiting.pop()
