@@ -52,10 +52,16 @@ def test_calls_are_said_of_100_of_each_class() -> None:
     ],
 )  # fmt: skip
 def test_a_difference_is_said_in_pairs(ci: tuple[float, float] | None, end: str) -> None:
-    said = meaning.difference(of(3, 5), "old", "new", (0.81, 0.84), ci)
+    said = meaning.difference(of(50, 50), "old", "new", (0.81, 0.84), ci)
 
     assert "A (old) ranks the positive one higher in 81 and B (new) in 84: 3 more" in said
     assert said.endswith(end)
+
+
+def test_of_few_cases_no_interval_excludes_chance() -> None:
+    said = meaning.difference(of(3, 5), "old", "new", (0.81, 0.84), (0.02, 0.04))
+
+    assert said.endswith("On so few cases that does not exclude chance.")
 
 
 def test_few_cases_and_mixed_scanners_are_named_among_the_limits() -> None:

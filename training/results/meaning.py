@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from cadnode_training.results.scored import Scored
+from cadnode_training.results.scored import NOT_STATED, Scored
 from cadnode_training.statistics.auc import Auc
 from cadnode_training.statistics.binary import Share
 
@@ -76,6 +76,8 @@ def difference(
     found += f" (95 % interval {_more(ci[0])} to {_more(ci[1])})."
     if ci[0] <= 0 <= ci[1]:
         return f"{found} Chance alone can explain this difference."
+    if not enough(cases):  # a bootstrap's interval is too narrow then
+        return f"{found} On so few cases that does not exclude chance."
     return f"{found} Chance alone is an unlikely explanation."
 
 
@@ -89,7 +91,7 @@ def limits(cases: Scored) -> tuple[str, ...]:
             f"Few cases ({positive} positive, {len(cases) - positive} negative): read the "
             "intervals, not the figures."
         )
-    if mixed := [name for name in _SCANNERS if len(cases.values(name)) > 1]:
+    if mixed := [name for name in _SCANNERS if len({*cases.values(name)} - {NOT_STATED}) > 1]:
         found.append(
             f"Cases come from more than one {' and '.join(mixed)}. Where positive ones are more "
             "frequent on one, part of the AUC is due to that: see the strata."

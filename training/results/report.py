@@ -116,7 +116,9 @@ def lead(cases: Scored) -> PageSection:
     text = "\n".join(
         (
             meaning.ranking(cases, first.spec, measures.auc_of(cases, first.spec)),
-            meaning.calls(cases, shares[Measure.SENSITIVITY], shares[Measure.SPECIFICITY]),
+            meaning.calls(cases, shares[Measure.SENSITIVITY], shares[Measure.SPECIFICITY])
+            if first.cutoff()
+            else "",
         )
     )
     rows = (row, *(row_of(cases, s, YOUDEN, s.spec) for s in cases.scorers[1:]))
@@ -129,7 +131,7 @@ def lead(cases: Scored) -> PageSection:
 def lead_table(cases: Scored, rows: Sequence[TableRow]) -> Table:
     """AUC and both shares, without the rest: two digits, as more are noise."""
     chosen = sorted({c.chosen for s in cases.scorers if (c := s.cutoff())})
-    where = f" Cut-offs were chosen before, on: {'; '.join(chosen)}." if chosen else ""
+    where = f" Cut-offs: {'; '.join(chosen)}." if chosen else ""
     bare = tuple(TableRow(row.name, row.cells, row.cutoff) for row in rows)
     columns = (AUC, Measure.SENSITIVITY, Measure.SPECIFICITY)
     note = f"In parentheses: 95 % intervals.{where}"
