@@ -7,7 +7,7 @@
 # left running is ended. A block after `<!-- not tried: … -->` is left out. --list prints the blocks and
 # runs nothing. The pages name ports 11112 and 8114: both must be free.
 # cadnode is that of this checkout's .venv, else the one on PATH. $TRY_IN: where, default a new folder in
-# $TMPDIR, removed at the end unless --keep. $TRY_LIMIT_S: seconds that a page may take, default 1800.
+# $TMPDIR; the pages' folders are removed at the end unless --keep. $TRY_LIMIT_S: seconds that a page may take, default 1800.
 # Exit code: 0 when every block of every page ended with 0, 1 when one did not.
 set -euo pipefail
 
@@ -40,14 +40,17 @@ if [ $list = yes ]; then
   exit 0
 fi
 
-work=${TRY_IN:-$(mktemp -d "${TMPDIR:-/tmp}/cadnode-quickstarts.XXXXXX")}
+work=$(realpath "${TRY_IN:-$(mktemp -d "${TMPDIR:-/tmp}/cadnode-quickstarts.XXXXXX")}")
+folders=()
 [ -x "$root/.venv/bin/cadnode" ] && PATH=$root/.venv/bin:$PATH
 command -v cadnode >/dev/null || { echo "cadnode is not installed: make setup"; exit 1; }
 failed=0
 for page in "${pages[@]}"; do
   name=$(basename "$page" .md)
   folder=$work/$name
-  mkdir -p "$folder/home" "$folder/try"
+  mkdir -p "$folder/home"
+  mkdir "$folder/try" # a fresh one
+  folders+=("$folder")
   {
     echo 'set -euo pipefail'
     echo 'trap '\''code=$?; kill $(jobs -p) 2>/dev/null || true; wait; exit $code'\'' EXIT'
@@ -65,5 +68,6 @@ for page in "${pages[@]}"; do
     keep=yes
   fi
 done
-[ $keep = yes ] || rm -rf "$work"
+# What was in $TRY_IN before stays.
+[ $keep = yes ] || { rm -rf "${folders[@]}" && rmdir --ignore-fail-on-non-empty "$work"; }
 exit $failed
