@@ -27,6 +27,7 @@ WANTED = {
     "of this": [(THIS, "read"), (THIS, "delivered")],
     "after the way back": [(OLDER, "read"), (OLDER, "delivered")],
 }
+_WITHIN_S = 600.0  # a machine may have other work
 _EVENTS = {"study_read": "read", "delivery_ended": "delivered"}
 
 
@@ -56,13 +57,15 @@ class Upgrade:
         try:
             for exam in exams:
                 node.send(self.sent[exam], options=("-xt",))
-            wait_until(lambda: self._have_ended(node, version, ends), f"{version}: {ends}")
+            what = f"{version}: {ends}"
+            wait_until(lambda: self._have_ended(node, version, ends), what, _WITHIN_S)
             for exam in exams:
                 there = node.folder / "data/spool/studies" / self.keys[exam]
                 wait_until(lambda there=there: list(there.glob("*.dcm")), exam)  # type: ignore[misc]
             wait_until(lambda: not settles or node.is_idle(), "idle")
         finally:
             node.stop()
+            print(version, self._told(node), flush=True)
         for exam, what in self._told(node):
             self.done[exam].append((version, what))
 

@@ -155,7 +155,8 @@ class Acceptor:
         for door in self._doors:
             with suppress(KeyError, ValueError):  # it is closed to newcomers already
                 self._selector.unregister(door.listening)
-        return not self._connections and not self._alive() and not self._returned
+        has_connections = next(iter(self._connections), None) is not None
+        return not (has_connections or self._alive() or self._returned)
 
     def _turn(self) -> None:
         for key, _ in self._selector.select(_LOOK_EVERY_S if self._waiting else _TICK_S):

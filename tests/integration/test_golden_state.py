@@ -8,7 +8,7 @@ import importlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,11 @@ from typing import Any
 import pytest
 import requests
 
+from cadnode.audit.verify import verify
+from cadnode.backup.creation import BackupWish, create
+from cadnode.backup.restoration import restore
 from cadnode.node import delivery_record
+from cadnode.settings import load
 from tests.golden import make_state
 from tests.golden.make_state import node_in, restored, study_key
 from tests.golden.names import targets
@@ -113,6 +117,28 @@ def test_the_study_and_its_page_are_shown(upgraded: Upgraded, which: str) -> Non
     assert shown.text == report
 
 
+def test_a_backup_of_the_running_node_is_restored_with_all_that_it_has(
+    upgraded: Upgraded, tmp_path: Path
+) -> None:
+    data, elsewhere = upgraded.node.folder / "data", tmp_path / "elsewhere"
+    config = tmp_path / "node.toml"
+    text = upgraded.node.config.read_text()
+    config.write_text(text.replace(f'folder = "{data}"', f'folder = "{elsewhere}"'))
+
+    wish = BackupWish(load(upgraded.node.config), upgraded.node.config)
+    made = create(wish, tmp_path / "node.tar")
+    with (tmp_path / "node.tar").open("rb") as stream:
+        done = restore(stream, config)
+
+    assert (made.n_files, done.has_jobs) == (done.n_files + 1, True)  # and the settings
+    for kept in ("spool/studies", "results", "removed"):
+        assert contents(elsewhere / kept) == contents(data / kept)
+    assert verify(elsewhere / "audit").is_whole
+    node = replace(upgraded.node, folder=tmp_path)
+    (tmp_path / "data").symlink_to(elsewhere)
+    assert node.jobs("shadow") == 3
+
+
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 def test_the_components_that_an_exported_bundle_names_are_there(bundle: Path) -> None:
     files = sorted((bundle / "configs").glob("*.json"))
@@ -124,6 +150,15 @@ def test_the_components_that_an_exported_bundle_names_are_there(bundle: Path) ->
         renamed = re.sub(r"^training\.", "cadnode_training.", target)
         module, _, name = renamed.rpartition(".")
         assert callable(getattr(importlib.import_module(module), name)), target
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Every file below a folder: bytes, time of last write, mode."""
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), at.st_mtime_ns, at.st_mode)
+        for path in folder.rglob("*")
+        if path.is_file() and (at := path.stat())
+    }
 
 
 def got(node: Node, path: str) -> requests.Response:
