@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TESTS_AT_ONCE ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo pythons bundle test soak fuzz bench lint format clean
+.PHONY: help setup system demo pythons bundle quickstarts site test soak fuzz bench lint format clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -36,6 +36,16 @@ pythons: ## Try the wheel on Python 3.11, 3.12 and 3.13, from install to a train
 
 bundle: ## One folder to install from without a network (3.3 GB): make bundle BUNDLE="--debs /mnt/usb/cadnode"
 	@deploy/bundle.sh $(BUNDLE)
+
+quickstarts: setup ## Follow each quick start to the letter in a fresh folder (20 minutes)
+	@deploy/try-quickstarts.sh
+
+site: ## Build the documents as a site: build/site/html/index.html (needs the package index once)
+	@test -x build/site/venv/bin/mkdocs || { $(PYTHON) -m venv build/site/venv && \
+	  build/site/venv/bin/python -m pip install --quiet -r deploy/site/requirements.txt; }
+	@rm -rf build/site/source build/site/html && $(PYTHON) deploy/site/stage.py build/site
+	@NO_MKDOCS_2_WARNING=1 build/site/venv/bin/mkdocs build --quiet --strict --config-file build/site/mkdocs.yml
+	@echo "build/site/html/index.html"
 
 test: setup lint ## Everything: import contracts, ruff, mypy, unit and integration tests with real peers
 	@deploy/system-packages.sh test

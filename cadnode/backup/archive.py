@@ -158,6 +158,8 @@ class BackupReader:
                 raise DataError("this is no backup of cadnode: its first part is not head.json")
             data = self._content(first).read()
             document = json.loads(data)
+            if not isinstance(document, dict):
+                raise ValueError
         except (tarfile.TarError, EOFError, OSError, ValueError) as error:
             raise DataError(
                 f"this is no backup of cadnode, or it is damaged ({type(error).__name__}); an "
@@ -200,7 +202,11 @@ class BackupReader:
         raise DataError("the backup was broken off: it has no manifest at its end")
 
     def _compare(self, manifest: bytes) -> None:
-        listed = {n: (f["sha256"], f["bytes"]) for n, f in json.loads(manifest)["files"].items()}
+        try:
+            files = json.loads(manifest)["files"]
+            listed = {name: (one["sha256"], one["bytes"]) for name, one in files.items()}
+        except (LookupError, TypeError, AttributeError):
+            raise ValueError from None
         wrong = [name for name, found in self._found.items() if listed.get(name) != found]
         missing = len(listed.keys() - self._found.keys())
         if wrong or missing:
@@ -222,7 +228,7 @@ def summed_up(stream: IO[bytes]) -> BackupSum:
     for member in reader.members():
         n_files, n_bytes = n_files + 1, n_bytes + member.info.size
         parts = PurePosixPath(member.name).parts
-        if parts[:3] == ("storage", "spool", "studies"):
+        if parts[:3] == ("storage", "spool", "studies") and len(parts) > 3:
             studies.add(parts[3])
         elif parts[:2] == ("storage", "results") and len(parts) > 3:
             results.add("/".join(parts[2:4]))

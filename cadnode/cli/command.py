@@ -1,11 +1,13 @@
 """What all commands share: consoles, common options, errors into exit codes."""
 
+import dataclasses
+import inspect
 import json
 import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar, get_type_hints
 
 import typer
 
@@ -45,6 +47,38 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+def spread(function: Callable[..., R]) -> Callable[..., R]:
+    """The function with its first parameter, a dataclass of typer's options, as options of its own.
+
+    The function's further parameters come first in its help, as they are what is special in it.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    (shared, *own) = inspect.signature(function).parameters.values()
+    bundle = hints[shared.name]
+    names = [field.name for field in dataclasses.fields(bundle)]
+
+    @wraps(function)
+    def spread_out(**options: Any) -> R:
+        common = bundle(**{name: options.pop(name) for name in names})
+        return function(common, **options)
+
+    found = [p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY) for p in own]
+    found += [_parameter(f, bundle) for f in dataclasses.fields(bundle)]
+    spread_out.__signature__ = inspect.Signature(found)  # type: ignore[attr-defined]
+    spread_out.__annotations__ = {p.name: p.annotation for p in found}
+    return spread_out
+
+
+def _parameter(field: "dataclasses.Field[Any]", bundle: type) -> inspect.Parameter:
+    given = field.default is not dataclasses.MISSING
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=field.default if given else inspect.Parameter.empty,
+        annotation=get_type_hints(bundle, include_extras=True)[field.name],
+    )
+
+
 def failed(error: CadnodeError) -> typer.Exit:
     """The error's line, printed, and the end of the command with its exit code."""
     err.print(terminal.styled("[bold red]cadnode:[/] {}", error), soft_wrap=True)
@@ -78,6 +112,13 @@ OutFolder = Annotated[
         "--out", "-o", metavar="DIR", help="where results are written", callback=to_folder
     ),
 ]
+
+
+def write_json(file: Path | None, content: dict[str, Any]) -> None:
+    """Write a JSON document, and the folder that it is in; nothing without a file."""
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def print_json(value: Any) -> None:

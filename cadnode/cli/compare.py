@@ -1,20 +1,20 @@
 """`cadnode compare` and `cadnode report`: models on the same cases, with pages to read."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cadnode import settings
-from cadnode.cli.command import ConfigFile, command, err, out, to_file
+from cadnode.cli.command import ConfigFile, command, err, out, to_file, to_folder, write_json
+from cadnode.errors import SettingsError
 
 if TYPE_CHECKING:
     from cadnode.settings import Settings
 
-ModelArgument = Annotated[
-    str,
-    typer.Argument(metavar="MODEL", help="NAME@VERSION as `models list` has it, or a model folder"),
+ComparedModel = Annotated[
+    str | None,
+    typer.Argument(help="NAME@VERSION as `models list` has it, or a model folder"),
 ]
 Data = Annotated[
     str,
@@ -42,30 +42,55 @@ ScoredOut = Annotated[
 
 @command
 def compare(
-    a: ModelArgument,
-    b: ModelArgument,
     data: Data,
+    a: ComparedModel = None,
+    b: ComparedModel = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--model", metavar="MODEL", help="instead of an argument; twice: A, then B"),
+    ] = None,
+    scenario: Annotated[
+        str | None,
+        typer.Option(help="of wang2016's models: calcifications, masses or both"),
+    ] = None,
     json_file: JsonOut = None,
     html: HtmlOut = None,
+    out_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="numbers and page: result.json, result.html",
+            callback=to_folder,
+        ),
+    ] = None,
     cases_file: ScoredOut = None,
     config: ConfigFile = None,
 ) -> None:
-    """Compare B (the new one) with A on the same cases: areas, changed calls, every stratum.
+    """Compare B (the new one) with A on the same cases: AUCs, changed calls, every stratum.
 
-    Women whom either model saw in training are left out. The JSON is what
-    [bold]cadnode models promote --evidence[/] asks for.
+    Two versions of one model, or two models of one kind. Women whom either saw in training are
+    left out. The JSON is what [bold]cadnode models promote --evidence[/] asks for.
+    Example: [bold]cadnode compare NAME@1.0.0 NAME@1.1.0 --data manifest:cohort.csv --out cmp[/]
     """
     from cadnode_training.results import compare as comparing
     from cadnode_training.results import comparison_page, scored_file
 
     values = settings.load(config)
+    old, new = _two([one for one in (a, b) if one is not None] + (models or []))
+    one, other = (folder_of(values, text, scenario) for text in (old, new))
+    _is_comparable(values, one, other)
     with err.status("reading …"):
-        found = comparing.between(folder_of(values, a), folder_of(values, b), data)
-    _write(json_file, comparing.as_dict(found))
-    if html is not None:
-        comparison_page.write(html, found)
+        found = comparing.between(one, other, data)
+    for file in (json_file, out_folder / "result.json" if out_folder else None):
+        write_json(file, comparing.as_dict(found))
+    for page in (html, out_folder / "result.html" if out_folder else None):
+        if page is not None:
+            comparison_page.write(page, found)
     if cases_file is not None:
         scored_file.write(cases_file, found.cases)
+    out.print(comparison_page.plainly(found), highlight=False)
     out.print(comparison_page.sentence(found), highlight=False)
     for row in found.strata:
         if row.value is not None and row.ci is not None:
@@ -111,7 +136,7 @@ def report(
         found, names = made.tables, ", ".join(s.spec for s in made.cases.scorers)
         if cases_file is not None:
             scored_file.write(cases_file, made.cases)
-    _write(json_file, {"schema_version": 1, "tables": [t.as_dict() for t in found]})
+    write_json(json_file, {"schema_version": 1, "tables": [t.as_dict() for t in found]})
     if markdown is not None:
         markdown.write_text(tables.as_markdown(found))
     if csv is not None:
@@ -119,8 +144,16 @@ def report(
     out.print(f"{html}: {names}", highlight=False)
 
 
-def folder_of(values: "Settings", text: str) -> Path:
-    """The folder of a model: a path that holds a card, or an installed version."""
+def folder_of(values: "Settings", text: str, scenario: str | None = None) -> Path:
+    """The folder of a model: a path that holds a card, or an installed version.
+
+    `wang2016` (with or without a version) and a scenario name `wang2016-SCENARIO`.
+
+    Raises
+    ------
+    SettingsError
+        There is none; the message names those that exist.
+    """
     from cadnode.models import store
     from cadnode.node import model_overview
     from cadnode.registry.catalogue import parse
@@ -128,10 +161,37 @@ def folder_of(values: "Settings", text: str) -> Path:
     path = Path(text).expanduser()
     if (path / store.CARD).is_file():
         return path
-    return model_overview.stores(values).catalogue().find(*parse(text)).folder
+    name, version = parse(text)
+    if scenario is not None and not name.endswith(f"-{scenario}"):
+        name = f"{name}-{scenario}"
+    return model_overview.stores(values).catalogue().find(name, version).folder
 
 
-def _write(file: Path | None, content: dict[str, Any]) -> None:
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(content, indent=2) + "\n")
+def _two(models: list[str]) -> tuple[str, str]:
+    if len(models) != 2:
+        raise SettingsError(
+            f"a comparison takes two models, A and B, not {len(models)}: two versions of one "
+            "(NAME@1.0.0 NAME@1.1.0), or two of one kind; `cadnode models list` has their names"
+        )
+    return models[0], models[1]
+
+
+def _is_comparable(values: "Settings", one: Path, other: Path) -> None:
+    """Refuse models of two kinds, and name what the first can be compared with."""
+    from cadnode.models import store
+    from cadnode.node import model_overview
+    from cadnode_training.results.reading import reads_of
+
+    card, its = store.read_card(one), store.read_card(other)
+    if reads_of(card) == reads_of(its):
+        return
+    entries = model_overview.stores(values).catalogue().entries
+    alike = [
+        entry.spec
+        for entry in entries
+        if entry.folder != one and reads_of(store.read_card(entry.folder)) == reads_of(card)
+    ]
+    raise SettingsError(
+        f"{card.name} reads {reads_of(card)} and {its.name} {reads_of(its)}: only models of one "
+        f"kind can be compared. With {card.name} can be: {', '.join(alike) or 'none installed'}"
+    )

@@ -1,70 +1,91 @@
 """`cadnode evaluate`: every system on your own data, with intervals."""
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from cadnode import settings
-from cadnode.cli.command import ConfigFile, command, out, to_file
+from cadnode.cli.command import ConfigFile, command, out, spread, to_file, to_folder, write_json
 from cadnode.errors import SettingsError
+
+if TYPE_CHECKING:
+    from cadnode.models.card import ModelCard
 
 evaluate_app = typer.Typer(no_args_is_help=True, help="Measure a system, with intervals.")
 
-RoiData = Annotated[
-    str, typer.Option(metavar="KIND:PATH", help="phantom:N, mini-mias:PATH, pisa-calcifications …")
-]
-JsonFile = Annotated[
-    Path | None,
-    typer.Option("--json", metavar="OUT", help="write the numbers to OUT", callback=to_file),
-]
-HtmlFile = Annotated[
+NUMBERS: Final = "result.json"
+PAGE: Final = "result.html"
+ResultFolder = Annotated[
     Path | None,
     typer.Option(
-        "--html",
-        metavar="OUT",
-        help="a page to read: tables, curves, strata, pictures",
-        callback=to_file,
+        "--out", "-o", metavar="DIR", help=f"numbers and page: {NUMBERS}, {PAGE}",
+        callback=to_folder,
     ),
-]
-ModelFolder = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="folder with card.json; default: the packaged model"),
+]  # fmt: skip
+_ROIS: Final = "phantom:N, mini-mias:PATH, pisa-calcifications …"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """What every evaluation takes."""
+
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="write the numbers", callback=to_file),
+    ] = None
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", callback=to_file,
+            help="a page to read: result, ROC, strata, pictures",
+        ),
+    ] = None  # fmt: skip
+    out_folder: ResultFolder = None
+    config: ConfigFile = None
+
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="NAME, NAME@VERSION or a folder with card.json; default: the packaged model",
+    ),
 ]
 
 
 @evaluate_app.command("kim2018")
 @command
+@spread
 def evaluate_kim2018(
+    common: EvaluateOptions,
     data: Annotated[
         str,
         typer.Option(metavar="KIND:PATH", help="rsna-views:PATH, ddsm-exams:PATH or phantom:N …"),
     ],
-    json_file: JsonFile = None,
-    html: HtmlFile = None,
-    model: ModelFolder = None,
+    model: Model = None,
     split: Annotated[
         str,
         typer.Option(help="[bold]unseen[/]: women the model never saw; [bold]all[/]: everybody"),
     ] = "unseen",
 ) -> None:
     """AUC of DIB-MG with its 95 % interval, overall and per stratum, on women it never saw."""
-    if html is not None and split != "unseen":
-        raise SettingsError("--html shows women the model never saw: leave --split away")
-    _evaluate("kim2018", data, json_file, html, model, split=split)
+    if (common.html or common.out_folder) and split != "unseen":
+        raise SettingsError("a page shows women the model never saw: leave --split away")
+    _evaluate("kim2018", common, data, _folder("kim2018", model, common), split=split)
 
 
 @evaluate_app.command("wang2016")
 @command
+@spread
 def evaluate_wang2016(
+    common: EvaluateOptions,
     data: Annotated[
         str,
         typer.Option(metavar="KIND:PATH", help="cbis-mass-rois:PATH, mini-mias:PATH, phantom:N …"),
     ],
-    json_file: JsonFile = None,
-    html: HtmlFile = None,
-    model: ModelFolder = None,
+    model: Model = None,
     scenario: Annotated[
         str | None,
         typer.Option(help="calcifications, masses or both; default: all that are packaged"),
@@ -75,31 +96,51 @@ def evaluate_wang2016(
     On sets of real masses the four are also trained from scratch, in ten folds by woman as in the
     paper, and every feature is measured by itself.
     """
-    _evaluate("wang2016", data, json_file, html, model, scenario=scenario)
+    folder = _folder("wang2016", model, common, scenario)
+    _evaluate("wang2016", common, data, folder, scenario=scenario)
 
 
 @evaluate_app.command("kang2021")
 @command
+@spread
 def evaluate_kang2021(
-    data: RoiData,
-    json_file: JsonFile = None,
-    html: HtmlFile = None,
-    model: ModelFolder = None,
+    common: EvaluateOptions,
+    data: Annotated[str, typer.Option(metavar="KIND:PATH", help=_ROIS)],
+    model: Model = None,
 ) -> None:
     """AUC of the CNNs and their mean, and where their Grad-CAM peaks."""
-    _evaluate("kang2021", data, json_file, html, model)
+    _evaluate("kang2021", common, data, _folder("kang2021", model, common))
 
 
 @evaluate_app.command("helsinki_dtl")
 @command
+@spread
 def evaluate_helsinki_dtl(
-    data: RoiData,
-    json_file: JsonFile = None,
-    html: HtmlFile = None,
-    model: ModelFolder = None,
+    common: EvaluateOptions,
+    data: Annotated[str, typer.Option(metavar="KIND:PATH", help=_ROIS)],
+    model: Model = None,
 ) -> None:
     """AUC of the ResNeXt, and where its Grad-CAM peaks."""
-    _evaluate("helsinki_dtl", data, json_file, html, model)
+    _evaluate("helsinki_dtl", common, data, _folder("helsinki_dtl", model, common))
+
+
+@evaluate_app.command("detection")
+@command
+@spread
+def evaluate_detection(
+    common: EvaluateOptions,
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND:PATH",
+            help="phantom:N, mini-mias:PATH, pisa-calcifications:PATH, "
+            "cbis-mass-views:PATH or manifest:FILE",
+        ),
+    ],
+    model: Model = None,
+) -> None:
+    """FROC of the detection: lesions found against false marks an image, with intervals."""
+    _evaluate("detection", common, data, _folder("detection", model, common))
 
 
 @evaluate_app.command("model")
@@ -110,57 +151,81 @@ def evaluate_model(
     ],
     data: Annotated[
         str,
-        typer.Option(
-            metavar="KIND:PATH", help="as `evaluate kim2018` takes it, of regions kang2021"
-        ),
+        typer.Option(metavar="KIND:PATH", help="as `evaluate` of that model's system takes it"),
     ],
-    json_file: JsonFile = None,
-    html: HtmlFile = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="write the numbers", callback=to_file),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="a page to read", callback=to_file),
+    ] = None,
+    out_folder: ResultFolder = None,
     config: ConfigFile = None,
 ) -> None:
-    """AUC of a model that reads views or regions, also of one that you brought as ONNX."""
+    """AUC (or FROC) of any model by its name, also of one that you brought as ONNX."""
     from cadnode.cli.compare import folder_of
     from cadnode.models import store
-    from cadnode.models.card import CnnCard, OnnxRegionCard, ViewCard
+    from cadnode.models.card import OnnxRegionCard
 
+    options = EvaluateOptions(json_file, html, out_folder, config)
     folder = folder_of(settings.load(config), model)
     card = store.read_card(folder)
+    # Where a map peaks is measured by the cells of the paper's own networks.
+    own = {"peaks": 0} if isinstance(card, OnnxRegionCard) else {}
+    _evaluate(_command_of(card), options, data, folder, **own)
+
+
+def _command_of(card: "ModelCard") -> str:
+    """The command that measures models of this kind."""
+    from cadnode.models.card import DetectorCard, FeatureCard, MassFinderCard, ViewCard
+
     if isinstance(card, ViewCard):
-        _evaluate("kim2018", data, json_file, html, folder)
-    elif isinstance(card, CnnCard | OnnxRegionCard):
-        # Where a map peaks is measured by the cells of the paper's own networks.
-        own = {"peaks": 0} if isinstance(card, OnnxRegionCard) else {}
-        _evaluate("kang2021", data, json_file, html, folder, **own)
-    else:
-        raise SettingsError(f"{card.name} reads neither views nor regions of pixels: {card.kind}")
+        return "kim2018"
+    if isinstance(card, FeatureCard):
+        return "wang2016"
+    if isinstance(card, DetectorCard | MassFinderCard):
+        return "detection"
+    return "helsinki_dtl" if card.system == "helsinki_dtl" else "kang2021"
 
 
-@evaluate_app.command("detection")
-@command
-def evaluate_detection(
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="KIND:PATH",
-            help="phantom:N, mini-mias:PATH, pisa-calcifications:PATH, "
-            "cbis-mass-views:PATH or manifest:FILE",
-        ),
-    ],
-    json_file: JsonFile = None,
-    html: HtmlFile = None,
-    model: ModelFolder = None,
-) -> None:
-    """FROC of the detection: lesions found against false marks an image, with intervals."""
-    _evaluate("detection", data, json_file, html, model)
+def _folder(
+    name: str, model: str | None, options: EvaluateOptions, scenario: str | None = None
+) -> Path | None:
+    """The folder of `--model`; None without one.
+
+    Raises
+    ------
+    SettingsError
+        There is no such model, another command measures it, or it is of another scenario.
+    """
+    if model is None:
+        return None
+    from cadnode.cli.compare import folder_of
+    from cadnode.models import store
+    from cadnode.models.card import FeatureCard
+
+    folder = folder_of(settings.load(options.config), model)
+    card = store.read_card(folder)
+    fits = _command_of(card)
+    # Both read regions, and a network of another maker belongs to neither.
+    regions = {"kang2021", "helsinki_dtl"}
+    if fits != name and not {fits, name} <= regions:
+        raise SettingsError(
+            f"{card.name} is not measured by `evaluate {name}`: `cadnode evaluate {fits} --model "
+            f"{model}`, or `cadnode evaluate model {model}`"
+        )
+    if isinstance(card, FeatureCard) and scenario not in (None, card.scenario):
+        raise SettingsError(
+            f"{card.name} reads {card.scenario}: --scenario {scenario} goes with another model; "
+            "leave it away, or leave --model away"
+        )
+    return folder
 
 
 def _evaluate(
-    system: str,
-    data: str,
-    json_file: Path | None,
-    html: Path | None,
-    model: Path | None,
-    **own: Any,
+    system: str, options: EvaluateOptions, data: str, model: Path | None, **own: Any
 ) -> None:
     """Measure, write the numbers and the page, print; `own` are the system's own options."""
     from cadnode.export.papers import step_of
@@ -169,12 +234,15 @@ def _evaluate(
     evaluate = step_of(system, "evaluate")
     cache = ReadCache()
     result = evaluate.run(data, model=model, cache=cache, **own)
-    if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(result, indent=2) + "\n")
+    folder = options.out_folder
+    for file in (options.json_file, folder / NUMBERS if folder else None):
+        write_json(file, result)
     evaluate.show(out, result)
-    if html is not None:
+    if pages := [p for p in (options.html, folder / PAGE if folder else None) if p is not None]:
         from cadnode_training.results import evaluation_page
 
-        evaluation_page.of_command(html, system, data, model, cache)
-        out.print(f"page: {html}", highlight=False)
+        evaluation_page.of_command(pages[0], system, data, model, cache)
+        for copy in pages[1:]:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(pages[0].read_bytes())
+        out.print(f"page: {', '.join(map(str, pages))}", highlight=False)

@@ -55,6 +55,11 @@ def install(
 
     program = Path(sys.prefix) / "bin" / "cadnode"
     root = root.absolute()
+    if root == Path("/") and not program.is_file():
+        raise SettingsError(
+            f"there is no {program} for the service to start: install cadnode into a folder of its "
+            "own, such as /opt/cadnode (docs/deployment.md), and call that one"
+        )
     wish = installation.ServiceWish(program, config, user, root, gpu, now)
     steps = installation.install_steps(wish)
     _do(steps, root, dry_run=dry_run, as_json=as_json)

@@ -102,24 +102,30 @@ class Chart:
         colour: str = INK,
         bold: bool = False,
         turn: bool = False,
+        rim: bool = False,
     ) -> None:
-        """Words at a pixel; `turn` writes them upwards."""
+        """Words at a pixel; `turn` writes them upwards, a `rim` keeps lines off them."""
         x, y = pixel
         turned = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turn else ""
         weight = ' font-weight="600"' if bold else ""
+        edge = f' stroke="{RIM}" stroke-width="4" paint-order="stroke"' if rim else ""
         self._parts.append(
-            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}"{weight}{turned}>'
-            f"{escape(words)}</text>"
+            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}"'
+            f"{weight}{edge}{turned}>{escape(words)}</text>"
         )
 
-    def legend(self, entries: Sequence[tuple[str, str]]) -> None:
-        """(colour, words), a line each, below the chart, which grows by them."""
+    def legend(self, entries: Sequence[tuple[str, str]], dashes: Sequence[str] = ()) -> None:
+        """(colour, words), a line each, below the chart, which grows by them.
+
+        `dashes` are those of the lines; "" or none for a solid one.
+        """
         left, top, right, bottom = self.margins
         first = self.height + 14
         for row, (colour, words) in enumerate(entries):
             level = first + 17 * row
-            self._line((left, level - 4), (left + 18, level - 4), colour, 2.5)
-            self.text((left + 26, level), words)
+            dash = dashes[row] if row < len(dashes) else ""
+            self._line((left, level - 4), (left + 28, level - 4), colour, 2.5, dash)
+            self.text((left + 36, level), words)
         grown = 17 * len(entries) + 12
         self.height += grown
         self.margins = (left, top, right, bottom + grown)
@@ -134,11 +140,17 @@ class Chart:
         )
 
     def _line(
-        self, a: tuple[float, float], b: tuple[float, float], colour: str, width: float = 1
+        self,
+        a: tuple[float, float],
+        b: tuple[float, float],
+        colour: str,
+        width: float = 1,
+        dash: str = "",
     ) -> None:
+        style = f' stroke-dasharray="{dash}"' if dash else ""
         self._parts.append(
             f'<line x1="{a[0]:.1f}" y1="{a[1]:.1f}" x2="{b[0]:.1f}" y2="{b[1]:.1f}" '
-            f'stroke="{colour}" stroke-width="{width:g}"/>'
+            f'stroke="{colour}" stroke-width="{width:g}"{style}/>'
         )
 
     def _path(self, points: Points) -> str:

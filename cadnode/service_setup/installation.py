@@ -17,6 +17,7 @@ from typing import Final
 
 from cadnode.errors import SettingsError
 from cadnode.files import write_whole
+from cadnode.node import job_database
 from cadnode.service_setup.unit import NAME, STATE, UnitFacts, unit_text
 from cadnode.settings import Settings, example, load
 
@@ -59,8 +60,17 @@ class ServiceWish:
         return self.root != Path("/")
 
     def below(self, path: Path) -> Path:
-        """Where a path of the machine is, seen from here."""
-        return self.root / path.relative_to("/")
+        """Where a path of the machine is, seen from here.
+
+        Raises
+        ------
+        SettingsError
+            A link leads out of the root: what is written there is another machine's.
+        """
+        found = self.root / path.relative_to("/")
+        if not found.resolve().is_relative_to(self.root.resolve()):
+            raise SettingsError(f"{found} is a link, or below one, that leads out of {self.root}")
+        return found
 
 
 def refuse_unable(*, is_elsewhere: bool) -> None:
@@ -119,7 +129,7 @@ def install_steps(wish: ServiceWish) -> list[SetupStep]:
 
 def remove_steps(root: Path = Path("/")) -> list[SetupStep]:
     """What takes the service away: it is stopped, and its unit goes. Data and settings stay."""
-    path = root / UNITS.relative_to("/") / NAME
+    path = ServiceWish(Path(), root=root).below(UNITS / NAME)
     steps = [SetupStep(f"remove {path}", path.unlink)] if path.exists() else []
     if root != Path("/") or not steps:
         return steps
@@ -165,6 +175,8 @@ def _writable(values: Settings) -> tuple[Path, ...]:
     Each is named once, in the order of the settings.
     """
     named = [values.storage.folder, *(d.folder for d in values.destinations if d.folder)]
+    if values.jobs.database_url and (jobs := job_database.file_of(values.database_url)):
+        named.append(jobs.parent)
     found = (path for path in named if path.is_absolute() and not path.is_relative_to(STATE))
     return tuple(dict.fromkeys(found))
 

@@ -147,7 +147,7 @@ def test_pages_stand_alone(tmp_path: Path) -> None:
     )
     report.write(tmp_path / "r.html", cases, report.System.KANG2021, extras=extras)
 
-    for name, wanted in (("c.html", 4), ("r.html", 6)):
+    for name, wanted in (("c.html", 3), ("r.html", 6)):
         text = (tmp_path / name).read_text()
         assert text.count("<svg") >= wanted
         assert not re.findall(r'(?:src|href)="(?!data:)', text)

@@ -12,6 +12,7 @@ import pytest
 from cadnode.domain import Acquisition, Laterality
 from cadnode.exam.read import exam_of
 from cadnode.imaging import pixels
+from cadnode_training.data.sources import open_manifest
 from cadnode_training.phantom import (
     LesionPrior,
     PhantomExam,
@@ -134,6 +135,21 @@ def test_many_exams_are_written_with_one_table(tmp_path: Path) -> None:
     assert len(rows) == 8  # a lesion in each breast, each in two views
     assert {row["exam"] for row in rows} == {"phantom-000040", "phantom-000041"}
     assert all(0 < float(row["p_malignant"]) < 1 for row in rows)
+
+
+def test_written_exams_are_data_of_the_kind_dicom_csv(tmp_path: Path) -> None:
+    write_exams(tmp_path, 1, 40, SPEC, lesions=LesionPrior(1, 0))
+    with (tmp_path / "truth.csv").open(newline="") as stream:
+        planted = list(csv.DictReader(stream))
+
+    rows = open_manifest(f"dicom-csv:{tmp_path}").rows
+
+    assert len(rows) == 4
+    assert {(r.laterality, r.view, r.box.row0, r.label == "malignant") for r in rows if r.box} == {
+        (p["laterality"], p["view"], int(p["row0"]), p["malignant"] == "1") for p in planted
+    }
+    assert {row.lesion_kind for row in rows} == {"calcification"}
+    assert len({row.woman for row in rows}) == 1
 
 
 def test_an_exam_without_lesions_has_a_line_too(tmp_path: Path) -> None:

@@ -143,6 +143,21 @@ def test_what_no_service_could_start_with_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_link_that_leads_out_of_the_root_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "image/var").mkdir(parents=True)
+    (tmp_path / "image/var/lib").symlink_to(tmp_path / "of-this-machine")
+    with pytest.raises(SettingsError, match="leads out of"):
+        _installed(tmp_path / "image")
+    assert not (tmp_path / "of-this-machine").exists()
+
+
+def test_the_folder_of_a_job_database_elsewhere_is_opened(tmp_path: Path) -> None:
+    config = tmp_path / "etc/cadnode/cadnode.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('[jobs]\ndatabase_url = "sqlite:////srv/jobs/cadnode.sqlite"\n')
+    assert "ReadWritePaths=/var/lib/cadnode /srv/jobs\n" in _installed(tmp_path).read_text()
+
+
 def test_a_dry_run_shows_steps_and_the_unit_and_does_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,3 +139,62 @@ def test_a_model_that_is_not_there_is_named_with_its_brackets(name: str, tmp_pat
     code, text = ran("models", "show", name, "--config", str(config))
 
     assert (code, repr(name) in text) == (2, True)
+
+
+def wide_table() -> Table:
+    """Ten words a cell; what is in the first column must stay whole."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("study", no_wrap=True)
+    for name in ("state", "why"):
+        table.add_column(name)
+    table.add_row("0123456789abcdef", "delivering", Text("the archive does not answer " * 4))
+    table.add_row("fedcba9876543210", "done", "")
+    return table
+
+
+def printed(table: Table, width: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("COLUMNS", str(width))
+    stream = io.StringIO()
+    console = terminal.console()
+    console.file = stream
+    console.print(table)
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("width", [200, 80, 60, 40, 24])
+def test_nothing_of_a_table_is_cut_off_in_any_width(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = printed(wide_table(), width, monkeypatch)
+
+    text = " ".join(" ".join(lines).split())
+    assert max(map(len, lines)) <= width
+    assert "…" not in text
+    for whole in ("0123456789abcdef", "fedcba9876543210", "delivering", "done"):
+        assert whole in text
+    assert text.count("archive") == 4
+
+
+def test_a_table_that_is_too_wide_has_its_rows_one_below_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = printed(wide_table(), 40, monkeypatch)
+
+    assert lines[0] == "0123456789abcdef"
+    assert lines[1] == "  state  delivering"
+    assert lines[-2:] == ["fedcba9876543210", "  state  done"]  # an empty cell has no line
+
+
+def test_what_is_piped_has_no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    stream = io.StringIO()
+    console = terminal.console()
+    console.file = stream
+
+    console.print(wide_table())
+    console.print("word " * 60)
+
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 4
+    assert lines[1].count("archive") == 4
+    assert lines[3].count("word") == 60

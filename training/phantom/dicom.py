@@ -19,7 +19,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from cadnode.domain import Acquisition, Laterality, ViewPosition
+from cadnode.domain import Acquisition, FindingKind, Laterality, ViewPosition
 from cadnode_training.phantom.descriptors import PlantedLesion
 from cadnode_training.phantom.exam import Lesions, PhantomExam, PhantomView, exam
 from cadnode_training.phantom.view import PhantomSpec
@@ -42,6 +42,13 @@ _TRUTH_COLUMNS: Final = (
     "exam", "seed", "laterality", "view", "lesion", "kind", "descriptors", "malignant",
     "p_malignant", "row", "column", "row0", "col0", "row1", "col1", "calcifications",
 )  # fmt: skip
+_OUTCOME_COLUMNS: Final = (
+    "image", "label", "pathology", "lesion_kind", "row0", "col0", "row1", "col1",
+)  # fmt: skip
+_OUTCOME_KINDS: Final = {
+    FindingKind.CALCIFICATION_CLUSTER: "calcification",
+    FindingKind.MASS: "mass",
+}
 
 
 def write_dicom(phantom: PhantomExam, folder: Path, *, compressed: bool = False) -> list[Path]:
@@ -81,19 +88,26 @@ def write_exams(
 ) -> Path:
     """The `truth.csv` over `n` exams of the seeds from `seed` on, each in a folder beside it.
 
-    It has a line for each lesion in each view, and one for each exam without any. `on_progress`
-    is called after each exam.
+    It has a line for each lesion in each view, and one for each exam without any. `pathology.csv`
+    has the same as outcomes, so that the folder is data of the kind `dicom-csv`. `on_progress` is
+    called after each exam.
     """
     folder.mkdir(parents=True, exist_ok=True)
     truth = folder / "truth.csv"
-    with truth.open("w", newline="", encoding="utf-8") as stream:
+    with (
+        truth.open("w", newline="", encoding="utf-8") as stream,
+        (folder / "pathology.csv").open("w", newline="", encoding="utf-8") as also,
+    ):
         table = csv.DictWriter(stream, _TRUTH_COLUMNS, lineterminator="\n")
+        outcomes = csv.DictWriter(also, _OUTCOME_COLUMNS, lineterminator="\n")
         table.writeheader()
+        outcomes.writeheader()
         for number in range(n):
             phantom = exam(seed + number, spec, lesions=lesions)
             name = f"phantom-{phantom.seed:06d}"
             write_dicom(phantom, folder / name, compressed=compressed)
             table.writerows(_rows(phantom, name))
+            outcomes.writerows(_outcomes(phantom, name))
             if on_progress is not None:
                 on_progress()
     return truth
@@ -179,6 +193,24 @@ def _rows(phantom: PhantomExam, name: str) -> Iterator[dict[str, Any]]:
                 "row1": box.row1,
                 "col1": box.col1,
                 "calcifications": len(lesion.calcifications),
+            }
+
+
+def _outcomes(phantom: PhantomExam, name: str) -> Iterator[dict[str, Any]]:
+    """Lines of `pathology.csv`: one a lesion in a view, one a view without any."""
+    for view in phantom.views:
+        image = {"image": f"{name}/{view.laterality}{view.view}.dcm", "pathology": "planted"}
+        if not view.lesions:
+            yield image | {"label": "normal"}
+        for lesion in view.lesions:
+            box = lesion.box
+            yield image | {
+                "label": "malignant" if lesion.malignant else "benign",
+                "lesion_kind": _OUTCOME_KINDS[lesion.kind],
+                "row0": box.row0,
+                "col0": box.col0,
+                "row1": box.row1,
+                "col1": box.col1,
             }
 
 

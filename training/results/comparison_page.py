@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cadnode_training.results import pages, plots, report
+from cadnode_training.results import meaning, pages, plots, report
 from cadnode_training.results.compare import Comparison, Difference
 from cadnode_training.results.plots import ForestRow
 from cadnode_training.results.tables import TITLES, Table, TableCell, TableRow
@@ -13,18 +13,60 @@ from cadnode_training.statistics.binary import Measure
 
 def write(file: Path, found: Comparison) -> None:
     """Write the page of a comparison."""
-    whole, both = found.whole, found.cases
+    both = found.cases
+    why = "" if meaning.enough(both) else meaning.without_calibration(both)
     sections = [
-        pages.PageSection("In a sentence", text=sentence(found)),
-        pages.PageSection("Curves", figures=tuple(report.curve_figures(both))),
-        pages.PageSection("AUC", tables=(_aucs(found),), figures=_difference_forest(found)),
+        _lead(found),
+        pages.PageSection("AUC by stratum", tables=(_aucs(found),), figures=_forest(found)),
         pages.PageSection(
-            "Calls at each model's own cut-off", tables=(_calls(found), _shares(found))
+            "Calls at each model's own cut-off",
+            sentence(found),
+            (),
+            (_calls(found), _shares(found)),
         ),
+        pages.PageSection("Curves", why, tuple(report.curve_figures(both))),
+        pages.PageSection("What was measured", tables=(report.provenance(both),)),
     ]
-    title = f"{found.b.spec} against {found.a.spec}"
-    women = f"{whole.n_women} women"
-    pages.render(file, title, f"{report.subtitle(both)}; {women}", sections)
+    title = f"{found.b.spec} (B) against {found.a.spec} (A) on {both.data}"
+    pages.render(file, title, report.subtitle(both), sections)
+
+
+def plainly(found: Comparison) -> str:
+    """The comparison for readers without statistics."""
+    w, m = found.whole, found.moves
+    areas = tuple(x.value if x else 0.5 for x in (w.a, w.b))
+    pairs = meaning.difference(found.cases, found.a.spec, found.b.spec, (areas[0], areas[1]), w.ci)
+    one = found.cases.unit
+    return (
+        f"{pairs}\nAt their cut-offs, of {m.positives.n} positive {one} B calls "
+        f"{m.positives.up} that A does not, and misses {m.positives.down} that A calls; of "
+        f"{m.negatives.n} negative ones it calls {m.negatives.up} that A does not, and clears "
+        f"{m.negatives.down} that A calls."
+    )
+
+
+def _lead(found: Comparison) -> pages.PageSection:
+    both, columns = found.cases, ("A", "B", "B − A")
+    rows = [_auc_row(found.whole, digits=2)]
+    for measure in (Measure.SENSITIVITY, Measure.SPECIFICITY):
+        a, b, p = found.shares[measure]
+        cells = {"A": TableCell.of(a), "B": TableCell.of(b)}
+        if a.value is not None and b.value is not None:
+            tested = "" if p is None else " (p < 0.001)" if p < 0.001 else f" (p = {p:.3f})"
+            cells["B − A"] = TableCell(text=f"{_signed(b.value - a.value, 2)}{tested}")
+        rows.append(TableRow(TITLES[measure], cells))
+    rows[0] = TableRow("AUC", {c: rows[0].cells[c] for c in columns})
+    chosen = "; ".join(
+        f"{letter} ≥ {c.threshold:.3g} ({c.chosen})"
+        for letter, s in (("A", found.a), ("B", found.b))
+        if (c := s.cutoff(found.choice))
+    )
+    note = f"In parentheses: 95 % intervals; p of shares by GEE. Cut-offs: {chosen}."
+    table = Table("", columns, tuple(rows), note, "", digits=2)
+    return pages.PageSection(
+        "Result", plainly(found), (report.roc_figure(both),), (table,),
+        lead=True, limits=meaning.limits(both),
+    )  # fmt: skip
 
 
 def sentence(found: Comparison) -> str:
@@ -54,19 +96,21 @@ def _aucs(found: Comparison) -> Table:
     return Table("AUC, on all cases and by stratum", columns, rows, note, "stratum")
 
 
-def _auc_row(d: Difference) -> TableRow:
+def _auc_row(d: Difference, digits: int = 3) -> TableRow:
     tested = TableCell(text=f"{d.delong.p:.4f}") if d.delong else TableCell()
     change = TableCell()
     if d.value is not None and d.ci is not None:
         change = TableCell(
-            d.value, d.ci, text=f"{_signed(d.value)} ({_signed(d.ci[0])} to {_signed(d.ci[1])})"
-        )
+            d.value, d.ci,
+            text=f"{_signed(d.value, digits)} ({_signed(d.ci[0], digits)} to "
+            f"{_signed(d.ci[1], digits)})",
+        )  # fmt: skip
     cells = {"A": TableCell.of(d.a), "B": TableCell.of(d.b), "B − A": change, "p (DeLong)": tested}
     name = f"{d.fact}: {d.stratum}" if d.fact else d.stratum
     return TableRow(name, cells, "", f"{d.n_pos} + {d.n_neg}")
 
 
-def _difference_forest(found: Comparison) -> tuple[pages.Figure, ...]:
+def _forest(found: Comparison) -> tuple[pages.Figure, ...]:
     rows, last = [], ""
     for d in (found.whole, *found.strata):
         if d.fact != last:
@@ -116,6 +160,6 @@ def _shares(found: Comparison) -> Table:
     )
 
 
-def _signed(value: float | None) -> str:
-    """`+0.02` or `−0.02`."""
-    return "unknown" if value is None else f"{value:+.3f}".replace("-", "−")
+def _signed(value: float | None, digits: int = 3) -> str:
+    """`+0.020` or `−0.020`."""
+    return "unknown" if value is None else f"{value:+.{digits}f}".replace("-", "−")

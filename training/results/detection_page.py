@@ -17,7 +17,7 @@ from cadnode_training.papers.detection import cases, evaluate, rois
 from cadnode_training.papers.detection.cases import DetectionCases
 from cadnode_training.results import detection_reading, measures, plots, probabilities, report
 from cadnode_training.results.detection_reading import Lesion, OfKind
-from cadnode_training.results.pages import Figure, PageItem, PageSection, render
+from cadnode_training.results.pages import Figure, PageItem, PageSection, render, tables_of
 from cadnode_training.results.papers_tables import performance
 from cadnode_training.results.scored import Cutoff, Scorer, key, scored
 from cadnode_training.results.tables import Table, TableCell, TableRow
@@ -32,6 +32,10 @@ NAMES: Final = {
 _GRID: Final = tuple(np.linspace(0, 4, 41).tolist())
 _SIZES: Final = ((0.0, 10.0, "under 10 mm"), (10.0, 20.0, "10–20 mm"), (20.0, 1e9, "20 mm or more"))
 _EACH: Final = 6
+_LIMITS: Final = (
+    "Images with a lesion are more frequent here than in screening, where most marks are false.",
+    "An image without any mark is no finding of health.",
+)
 
 
 def reads(folders: Sequence[Path]) -> bool:
@@ -75,9 +79,10 @@ def write(
     seen = sum(store.woman_key(kind, woman) in known for woman in women)
     sections = _sections(source, found, _mark_at(detector), len(women), seen)
     images = max(len(f.marks) for f in found.values())
-    below = f"{source.name} · {images} images of {len(women)} women · {_named(detector)}"
-    render(file, "Evaluation of the detection", below, sections)
-    return [table for section in sections for table in section.tables]
+    lesions = ", ".join(f"{len(f.lesions)} {NAMES[k]}" for k, f in found.items())
+    below = f"{len(women)} women · {images} images · {lesions}"
+    render(file, f"{_named(detector)} on {source.name}", below, sections)
+    return tables_of(sections)
 
 
 def _sections(
@@ -101,14 +106,31 @@ def _sections(
         if seen
         else f"None of the {women} women was in the filter's training."
     )
+    rates, marked = _rates(curves, found), _as_marked(found, mark_at)
+    text = "\n".join([*(_meaning(row) for row in marked.rows), warned])
+    drawn = ("Images are drawn: nothing follows from them for women.",)
     return [
         PageSection(
-            "Free-response ROC", f"{warned}\n{contrasts}", (figure,),
-            (_rates(curves, found), _as_marked(found, mark_at)),
+            "Result", text, (figure,),
+            (Table("As the node marks", marked.columns, marked.rows, marked.note, "kind", 2),),
+            lead=True, limits=(*(drawn if source.name.startswith("phantom") else ()), *_LIMITS),
         ),
+        PageSection("Free-response ROC", contrasts, tables=(rates, marked)),
         PageSection("Lesions by size", tables=(_by_size(found, mark_at),)),
         *(_gallery(NAMES[k], f, mark_at) for k, f in found.items()),
     ]  # fmt: skip
+
+
+def _meaning(row: TableRow) -> str:
+    """A row of what the node marks, as a sentence."""
+    hit, false = row.cells["sensitivity"], row.cells["false marks an image"]
+    if hit.value is None or false.value is None:
+        return f"{row.name.capitalize()} cannot be rated on these images."
+    ends = f" ({100 * hit.ci[0]:.0f}–{100 * hit.ci[1]:.0f})" if hit.ci else ""
+    return (
+        f"Of 100 {row.name} the node marks {100 * hit.value:.0f}{ends}, with "
+        f"{false.words(2)} false marks in each image that has none."
+    )
 
 
 def _rates(curves: Mapping[str, Froc], found: Mapping[FindingKind, OfKind]) -> Table:
@@ -233,12 +255,13 @@ def _of_regions(
     women = {r.woman for r, _ in read}
     seen = sum(store.woman_key(pisa.NAME, woman) in known for woman in women)
     text = f"{seen} of {len(women)} women were in the filter's training."
-    figures = tuple(report.curve_figures(found)[:2])
+    figures = tuple(report.curve_figures(found)[:1])
     sections = [
+        report.lead(found),
         PageSection("Regions", text, figures, (performance(found), probabilities.table(found))),
     ]
-    render(file, "Evaluation of the detection", report.subtitle(found), sections)
-    return [table for section in sections for table in section.tables]
+    render(file, f"{scorer.spec} on {found.data}", report.subtitle(found), sections)
+    return tables_of(sections)
 
 
 def _scorer(detector: Detector | None) -> Scorer:

@@ -35,13 +35,24 @@ class PageItem:
 
 @dataclass(frozen=True, slots=True)
 class PageSection:
-    """A heading with what stands below it."""
+    """A heading with what stands below it.
+
+    The `lead` is what a page is opened for: its text first, then figure and table side by side,
+    then `limits`. Every other section is folded.
+    """
 
     title: str
     text: str = ""
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     gallery: tuple[PageItem, ...] = ()
+    lead: bool = False
+    limits: tuple[str, ...] = ()
+
+
+def tables_of(sections: Sequence[PageSection]) -> list[Table]:
+    """The tables of the folded sections; what the lead shows is among them."""
+    return [table for section in sections if not section.lead for table in section.tables]
 
 
 def render(file: Path, title: str, below: str, sections: Sequence[PageSection]) -> None:

@@ -12,6 +12,9 @@ from cadnode_training.statistics.calibration import Reliability
 from cadnode_training.statistics.curves import GRID, PrecisionRecall, RocCurve
 from cadnode_training.statistics.froc import Froc
 
+BANDS: Final = 2
+"""How many bands one plot holds: three cannot be told apart."""
+_DASHES: Final = ("", "7 4", "2 3", "11 4 2 4", "5 2", "1 5", "14 4")
 _TENTHS: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _ROW: Final = 20
 
@@ -50,22 +53,69 @@ class ForestRow:
 def roc(curves: Sequence[DrawnCurve], marks: Sequence[Mark] = ()) -> str:
     """ROC curves with bands (Kang 2021, Fig. 1b; Wang 2016, Fig. 5) and dots at cut-offs.
 
-    Readers are diamonds on crosses of their intervals, each with its name.
+    Several curves differ in colour and in dashes, and have letters (A, B, …); of up to `BANDS`
+    curves the bands are drawn, the first filled, the second hatched. Readers are diamonds on
+    crosses of their intervals, each with its name.
     """
     chart = _unit_square("1 − specificity", "sensitivity")
-    chart.line([(0, 0), (1, 1)], DIM, dash="3 4", width=1)
-    for colour, one in zip(_colours(len(curves)), curves, strict=True):
-        ring = [*zip(GRID, one.curve.low, strict=True)]
-        chart.area([*ring, *reversed([*zip(GRID, one.curve.high, strict=True)])], colour)
-    for colour, one in zip(_colours(len(curves)), curves, strict=True):
-        chart.line(zip(one.curve.fpr, one.curve.tpr, strict=True), colour)
+    chart.line([(0, 0), (1, 1)], DIM, dash="1 4", width=1)
+    drawn = [*zip(_colours(len(curves)), curves, strict=True)]
+    dashes = _dashes(len(curves))
+    for place, (colour, one) in enumerate(drawn if len(curves) <= BANDS else ()):
+        ends = (GRID.tolist(), one.curve.low, one.curve.high)
+        _band(chart, ends, colour, hatched=place > 0)
+    for dash, (colour, one) in zip(dashes, drawn, strict=True):
+        chart.line(zip(one.curve.fpr, one.curve.tpr, strict=True), colour, dash=dash)
         for x, y in one.points:
             chart.point(x, y, colour)
     for mark in marks:
         _mark(chart, mark)
-    words = [f"{c.name} {c.auc.value:.3f} ({_ends(c.auc)})" for c in curves]
-    chart.legend([*zip(_colours(len(curves)), words, strict=True)])
+    letters = [f"{chr(ord('A') + place)}  " for place in range(len(curves))]
+    if len(curves) == 1:
+        letters = [""]
+    else:
+        _letters(chart, drawn)
+    words = [
+        f"{letter}{c.name} {c.auc.value:.2f} ({_ends(c.auc)})"
+        for letter, c in zip(letters, curves, strict=True)
+    ]
+    chart.legend([*zip(_colours(len(curves)), words, strict=True)], dashes)
     return chart.svg("ROC curves: " + ", ".join([*words, *(m.name for m in marks)]))
+
+
+def _band(chart: Chart, band: "Band", colour: str, *, hatched: bool) -> None:
+    """The band, filled, or as its edges with upright strokes between: readable without colours."""
+    at, *ends = band
+    low, high = ([*zip(at, end, strict=True)] for end in ends)
+    if not hatched:
+        chart.area([*low, *reversed(high)], colour)
+        return
+    for edge in (low, high):
+        chart.line(edge, colour, width=0.8)
+    for below, above in zip(low[1::2], high[1::2], strict=True):
+        chart.line([below, above], colour, width=0.5)
+
+
+def _letters(chart: Chart, drawn: Sequence[tuple[str, DrawnCurve]]) -> None:
+    """A letter beside each curve, where the others are farthest."""
+    inside = GRID[4:80]
+    levels = np.stack([np.interp(inside, c.curve.fpr, c.curve.tpr) for _, c in drawn])
+    taken: list[tuple[float, float]] = []
+    for place, (colour, _) in enumerate(drawn):
+        others = np.delete(levels, place, axis=0)
+        apart = np.abs(others - levels[place]).min(axis=0)
+        for x, y in taken:
+            near = (np.abs(inside - x) < 0.08) & (np.abs(levels[place] - y) < 0.12)
+            apart = np.where(near, -1.0, apart)
+        at = int(np.argmax(np.minimum(apart, 0.15)))
+        x, y = float(inside[at]), float(levels[place, at])
+        taken.append((x, y))
+        across, up = chart.at(x, y)
+        above = y >= others[:, at].mean()
+        pixel = (across - 9, up - 6) if above else (across + 9, up + 15)
+        chart.text(
+            pixel, chr(ord("A") + place), anchor="middle", colour=colour, bold=True, rim=True
+        )
 
 
 def _mark(chart: Chart, mark: Mark) -> None:
@@ -83,13 +133,16 @@ def precision_recall(curves: Mapping[str, PrecisionRecall]) -> str:
     """Precision over recall; the dashed line is that of guessing."""
     chart = _unit_square("recall (sensitivity)", "precision (PPV)")
     words = []
-    for colour, (name, one) in zip(_colours(len(curves)), curves.items(), strict=True):
+    dashes = _dashes(len(curves))
+    for dash, colour, (name, one) in zip(
+        dashes, _colours(len(curves)), curves.items(), strict=True
+    ):
         chart.line([(0, one.prevalence), (1, one.prevalence)], DIM, dash="3 4", width=1)
         recall = np.concatenate([[0.0], one.recall])
         precision = np.concatenate([one.precision[:1], one.precision])
-        chart.line(_steps(recall, precision), colour)
+        chart.line(_steps(recall, precision), colour, dash=dash)
         words.append(f"{name} {one.average:.3f}")
-    chart.legend([*zip(_colours(len(curves)), words, strict=True)])
+    chart.legend([*zip(_colours(len(curves)), words, strict=True)], dashes)
     return chart.svg("Precision and recall: " + ", ".join(words))
 
 
@@ -97,17 +150,20 @@ def calibration(measured: Mapping[str, Reliability]) -> str:
     """Share that was positive over the mean probability of each bin, with Wilson's intervals."""
     chart = _unit_square("mean probability", "share positive")
     chart.line([(0, 0), (1, 1)], DIM, dash="3 4", width=1)
-    words = []
+    words: list[str] = []
+    dashes = _dashes(len(measured))
     for colour, (name, one) in zip(_colours(len(measured)), measured.items(), strict=True):
         bins = [b for b in one.bins if b.share.value is not None and b.share.ci is not None]
+        dash = dashes[len(words)]
         for b in bins:
             low, high = b.share.ci or (0.0, 1.0)
             chart.line([(b.mean_probability, low), (b.mean_probability, high)], colour, width=1)
-        chart.line([(b.mean_probability, b.share.value or 0.0) for b in bins], colour, width=1.5)
+        line = [(b.mean_probability, b.share.value or 0.0) for b in bins]
+        chart.line(line, colour, dash=dash, width=1.5)
         for b in bins:
             chart.point(b.mean_probability, b.share.value or 0.0, colour, size=3.5)
         words.append(f"{name}: ECE {one.ece:.3f}, Brier {one.brier:.3f}")
-    chart.legend([*zip(_colours(len(measured)), words, strict=True)])
+    chart.legend([*zip(_colours(len(measured)), words, strict=True)], dashes)
     return chart.svg("Calibration: " + ", ".join(words))
 
 
@@ -123,20 +179,19 @@ def froc(
     """
     chart = Chart(x=(0.0, most))
     chart.axes(np.linspace(0, most, 5).tolist(), _TENTHS, "false marks an image", "sensitivity")
-    words = []
-    for colour, name in zip(_colours(len(curves)), curves, strict=True):
+    words: list[str] = []
+    dashes = _dashes(len(curves))
+    for place, (colour, name) in enumerate(zip(_colours(len(curves)), curves, strict=True)):
         if bands and name in bands:
-            at, low, high = bands[name]
-            ring = [*zip(at, low, strict=True)]
-            chart.area([*ring, *reversed([*zip(at, high, strict=True)])], colour)
+            _band(chart, bands[name], colour, hatched=place > 0)
     for colour, (name, one) in zip(_colours(len(curves)), curves.items(), strict=True):
         inside = one.fp_per_image <= most
         fp = np.concatenate([[0.0], one.fp_per_image[inside], [most]])
         found = np.concatenate([[0.0], one.sensitivity[inside], one.sensitivity[inside][-1:]])
-        chart.line(_steps(fp[: len(found)], found, rises=True), colour)
+        chart.line(_steps(fp[: len(found)], found, rises=True), colour, dash=dashes[len(words)])
         chart.point(1.0, one.sensitivity_at(1.0), colour)
         words.append(f"{name} {one.sensitivity_at(1.0):.2f} at 1")
-    chart.legend([*zip(_colours(len(curves)), words, strict=True)])
+    chart.legend([*zip(_colours(len(curves)), words, strict=True)], dashes)
     return chart.svg("FROC: " + ", ".join(words))
 
 
@@ -150,12 +205,13 @@ def single_features(
     chart = _unit_square("1 − specificity", "sensitivity")
     chart.line([(0, 0), (1, 1)], DIM, dash="3 4", width=1)
     best = [*found.items()][:most]
+    colours = (INK, *_colours(most))
     words = [f"{combined[0]} {combined[1].value:.3f}"]
-    for colour, (name, (auc, fpr, tpr)) in zip(_colours(most + 1)[1:], best, strict=False):
+    for colour, (name, (auc, fpr, tpr)) in zip(colours[1:], best, strict=False):
         chart.line(zip(fpr, tpr, strict=True), colour, width=1.2)
         words.append(f"{name} {auc.value:.3f}")
     chart.line(zip(combined[2].fpr, combined[2].tpr, strict=True), INK, width=2.5)
-    chart.legend([*zip(_colours(most + 1), words, strict=False)])
+    chart.legend([*zip(colours, words, strict=False)])
     return chart.svg("ROC curves of single features: " + ", ".join(words))
 
 
@@ -192,7 +248,7 @@ def _in_words(row: ForestRow) -> str:
 
 
 def _ends(auc: Auc) -> str:
-    return "–".join(f"{end:.3f}" for end in auc.ci) if auc.ci else "no interval"
+    return "–".join(f"{end:.2f}" for end in auc.ci) if auc.ci else "no interval"
 
 
 def _unit_square(x_label: str, y_label: str) -> Chart:
@@ -202,10 +258,14 @@ def _unit_square(x_label: str, y_label: str) -> Chart:
 
 
 def _colours(count: int) -> tuple[str, ...]:
-    """As many colours as there are curves; blue alone."""
-    if count == 1:
-        return (COLOURS[1],)
-    return tuple(COLOURS[i % len(COLOURS)] for i in range(count))
+    """As many colours as there are curves: blue, orange, …, black the last."""
+    ordered = (*COLOURS[1:], COLOURS[0])
+    return tuple(ordered[i % len(ordered)] for i in range(count))
+
+
+def _dashes(count: int) -> list[str]:
+    """As many kinds of lines; the first is solid."""
+    return [_DASHES[place % len(_DASHES)] for place in range(count)]
 
 
 def _steps(x: Floats, y: Floats, *, rises: bool = False) -> list[tuple[float, float]]:

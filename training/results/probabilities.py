@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cadnode_training.results import meaning
 from cadnode_training.results.scored import Scored
 from cadnode_training.results.tables import Table, TableCell, TableRow
 from cadnode_training.statistics import curves, resample
@@ -13,7 +14,6 @@ from cadnode_training.statistics.auc import Floats
 from cadnode_training.statistics.calibration import reliability
 
 REPLICATES: Final = 500
-LEAST: Final = 5
 COLUMNS: Final = ("average precision", "Brier score", "Brier skill", "ECE")
 
 Bools = NDArray[np.bool_]
@@ -62,10 +62,10 @@ def with_interval(
 
 
 def table(cases: Scored) -> Table:
-    """One row a scorer; the last three columns only for what gives probabilities."""
+    """One row a scorer; the last three columns only of probabilities, and of `meaning.enough`."""
     rows = []
     for scorer in cases.scorers:
-        fits = scorer.calibrated and len(cases) >= LEAST
+        fits = scorer.calibrated and meaning.enough(cases)
         ways = {n: way for n, way in _WAYS.items() if fits or way is average_precision}
         cells = {name: with_interval(cases, scorer.spec, way) for name, way in ways.items()}
         rows.append(TableRow(scorer.spec, cells))

@@ -74,7 +74,7 @@ def score(folders: Sequence[Path], data: str, cache: ReadCache | None = None) ->
         Models of different kinds, or that read other data; no woman is left whom no model has seen.
     """
     cards = [store.read_card(folder) for folder in folders]
-    reads = {_reads(card) for card in cards}
+    reads = {reads_of(card) for card in cards}
     if len(reads) > 1:
         raise SettingsError("only models of one kind can be compared: views, ROIs or features")
     readers: Mapping[type, Callable[[Sequence[Path], str, ReadCache | None], Scored]] = {
@@ -90,7 +90,7 @@ def score(folders: Sequence[Path], data: str, cache: ReadCache | None = None) ->
     return reader(folders, data, cache)
 
 
-def _reads(card: ModelCard) -> str:
+def reads_of(card: ModelCard) -> str:
     """What a model reads: `views` and `regions` whichever maker it has, else its kind."""
     if isinstance(card, DibMgCard | OnnxViewCard):
         return "views"

@@ -5,21 +5,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from cadnode.domain import System
+from cadnode.domain import YOUDEN, System
 from cadnode.models.card import Scenario
-from cadnode_training.results import measures, plots, probabilities, reader_section
+from cadnode_training.results import meaning, measures, plots, probabilities, reader_section
 from cadnode_training.results.gallery import Group, painted
-from cadnode_training.results.pages import Figure, PageItem, PageSection, render
-from cadnode_training.results.papers_tables import all_tables, performance
+from cadnode_training.results.pages import Figure, PageItem, PageSection, render, tables_of
+from cadnode_training.results.papers_tables import all_tables, performance, row_of
 from cadnode_training.results.plots import ForestRow
-from cadnode_training.results.scored import CHOICES, FACT_TITLES, Scored, plain
-from cadnode_training.results.tables import Table, TableCell, TableRow
+from cadnode_training.results.scored import CHOICES, FACT_TITLES, Scored, Scorer, plain
+from cadnode_training.results.tables import AUC, Table, TableCell, TableRow
 from cadnode_training.statistics import curves, resample
+from cadnode_training.statistics.binary import Measure
 from cadnode_training.statistics.calibration import reliability
 from cadnode_training.statistics.froc import Froc
 
+_BAND: Final = f"95 %, pointwise, {resample.REPLICATES:,} replicates over women"
+_MOST_NAMED: Final = 3
 GALLERY: Final = (
     "Of each outcome the surest cases and those nearest to the cut-off, by the score alone. Images "
     "that are dark all over are brightened. {0} A picture explains nothing by itself."
@@ -65,9 +69,12 @@ def write(
         A class has no case.
     """
     found = sections(cases, system, scenario, extras or Extras())
-    names = ", ".join(s.spec for s in cases.scorers)
-    render(file, f"Evaluation of {names}", subtitle(cases), found)
-    return [table for section in found for table in section.tables]
+    names = [s.spec for s in cases.scorers]
+    named = (
+        ", ".join(names) if len(names) <= _MOST_NAMED else f"{names[0]} and {len(names) - 1} more"
+    )
+    render(file, f"{named} on {cases.data}", subtitle(cases), found)
+    return tables_of(found)
 
 
 def sections(
@@ -79,9 +86,11 @@ def sections(
         kind: tuple(t for t in tables if t.first == kind) for kind in ("model", "pair", "stratum")
     }
     chances = (probabilities.table(cases),)
+    why = "" if meaning.enough(cases) else meaning.without_calibration(cases)
     found = [
+        lead(cases),
         PageSection("Performance, beside the paper", tables=of["model"]),
-        PageSection("Curves", figures=tuple(curve_figures(cases)), tables=chances),
+        PageSection("Curves", why, tuple(curve_figures(cases)), chances),
         *reader_section.sections(cases, system),
     ]
     if extras.frocs:
@@ -96,17 +105,71 @@ def sections(
     found += [_beside(title, other) for title, other in extras.beside.items()]
     if extras.gallery:
         found.append(gallery_section(extras.gallery, extras.legend))
-    return [*found, PageSection("What was measured", tables=(_provenance(cases),))]
+    return [*found, PageSection("What was measured", tables=(provenance(cases),))]
+
+
+def lead(cases: Scored) -> PageSection:
+    """What the page is opened for: a sentence, the ROC, one table, limits."""
+    first = cases.scorers[0]
+    row = row_of(cases, first, YOUDEN, first.spec)
+    shares = measures.shares(cases.labels, _called(cases, first), cases.women)
+    text = "\n".join(
+        (
+            meaning.ranking(cases, first.spec, measures.auc_of(cases, first.spec)),
+            meaning.calls(cases, shares[Measure.SENSITIVITY], shares[Measure.SPECIFICITY])
+            if first.cutoff()
+            else "",
+        )
+    )
+    rows = (row, *(row_of(cases, s, YOUDEN, s.spec) for s in cases.scorers[1:]))
+    return PageSection(
+        "Result", text, (roc_figure(cases),), (lead_table(cases, rows),),
+        lead=True, limits=meaning.limits(cases),
+    )  # fmt: skip
+
+
+def lead_table(cases: Scored, rows: Sequence[TableRow]) -> Table:
+    """AUC and both shares, without the rest: two digits, as more are noise."""
+    chosen = sorted({c.chosen for s in cases.scorers if (c := s.cutoff())})
+    where = f" Cut-offs: {'; '.join(chosen)}." if chosen else ""
+    bare = tuple(TableRow(row.name, row.cells, row.cutoff) for row in rows)
+    columns = (AUC, Measure.SENSITIVITY, Measure.SPECIFICITY)
+    note = f"In parentheses: 95 % intervals.{where}"
+    return Table("", columns, bare, note, digits=2)
+
+
+def roc_figure(cases: Scored) -> Figure:
+    """The ROC of all scorers, each with a dot at its cut-off."""
+    drawn = [one for s in cases.scorers if (one := _drawn(cases, s)) is not None]
+    band = f" Bands: {_BAND}." if len(drawn) <= plots.BANDS else ""
+    return Figure(plots.roc(drawn), f"ROC; the dot is at the cut-off.{band}")
+
+
+def _drawn(cases: Scored, scorer: Scorer) -> plots.DrawnCurve | None:
+    """A scorer's curve; None where a class has no case."""
+    area = measures.auc_of(cases, scorer.spec)
+    if area is None:
+        return None
+    labels, called = cases.labels, _called(cases, scorer)
+    point = (float(called[~labels].mean()), float(called[labels].mean()))
+    curve = curves.roc(labels, cases.scores(scorer.spec), cases.women)
+    return plots.DrawnCurve(scorer.spec, curve, area, (point,) if scorer.cutoff() else ())
+
+
+def _called(cases: Scored, scorer: Scorer) -> NDArray[np.bool_]:
+    at = scorer.cutoff()
+    called: NDArray[np.bool_] = cases.scores(scorer.spec) >= (at.threshold if at else 0.5)
+    return called
 
 
 def _beside(title: str, cases: Scored) -> PageSection:
     return PageSection(
-        title, subtitle(cases), tuple(curve_figures(cases)[:2]),
+        title, subtitle(cases), (roc_figure(cases), *curve_figures(cases)[:1]),
         (performance(cases), probabilities.table(cases)),
     )  # fmt: skip
 
 
-def _provenance(cases: Scored) -> Table:
+def provenance(cases: Scored) -> Table:
     """Versions, weights and cut-offs of all scorers: what a repetition needs."""
     columns = ("weights (sha256)", *CHOICES)
     rows = []
@@ -120,27 +183,23 @@ def _provenance(cases: Scored) -> Table:
 
 
 def curve_figures(cases: Scored) -> list[Figure]:
-    """ROC with bands, precision and recall, and calibration of all scorers."""
-    labels, women = cases.labels, cases.women
-    rocs, recalls, measured = [], {}, {}
+    """Each ROC with its band where the lead has none, precision and recall, calibration.
+
+    Calibration only of `meaning.enough` cases, and of scores that are probabilities.
+    """
+    labels = cases.labels
+    drawn, recalls, measured = [], {}, {}
     for scorer in cases.scorers:
-        values = cases.scores(scorer.spec)
-        area = measures.auc_of(cases, scorer.spec)
-        if area is None:
+        if (one := _drawn(cases, scorer)) is None:
             continue
-        points = tuple(
-            (float((values[~labels] >= c.threshold).mean()),
-             float((values[labels] >= c.threshold).mean()))
-            for c in scorer.cutoffs
-        )  # fmt: skip
-        curve = curves.roc(labels, values, women)
-        rocs.append(plots.DrawnCurve(scorer.spec, curve, area, points))
+        drawn.append(one)
+        values = cases.scores(scorer.spec)
         recalls[scorer.spec] = curves.precision_recall(labels, values)
-        if scorer.calibrated and len(labels) >= probabilities.LEAST:
+        if scorer.calibrated and meaning.enough(cases):
             measured[scorer.spec] = reliability(labels, values)
-    band = f"bands are 95 %, pointwise, {resample.REPLICATES:,} replicates over women"
+    alone = drawn if len(drawn) > plots.BANDS else ()
     found = [
-        Figure(plots.roc(rocs), f"ROC; {band}. Dots are cut-offs chosen on validation."),
+        *(Figure(plots.roc([one]), f"ROC of {one.name}; band: {_BAND}.") for one in alone),
         Figure(
             plots.precision_recall(recalls),
             "Precision and recall with the average precision; dashed: the share of positives "
@@ -198,7 +257,5 @@ def gallery_section(groups: Sequence[Group], legend: str) -> PageSection:
 
 
 def subtitle(cases: Scored) -> str:
-    """The data, the contrast and the numbers of cases."""
-    positive = int(cases.labels.sum())
-    counted = f"{positive} positive and {len(cases) - positive} negative {cases.unit}"
-    return f"{cases.what} · {counted}"
+    """The numbers of women and cases, and the contrast."""
+    return f"{meaning.counted(cases)} · {cases.contrast}"

@@ -83,6 +83,7 @@ class Table:
     rows: tuple[TableRow, ...]
     note: str = ""
     first: str = "model"
+    digits: int = 3
 
     def head(self) -> tuple[str, ...]:
         """Titles of all columns; cases and cut-offs only where a row has some."""
@@ -104,9 +105,8 @@ class Table:
         }
         return {name: of for name, of in ways.items() if any(map(of, self.rows))}
 
-    @staticmethod
-    def _words(row: TableRow, column: str) -> str:
-        return row.cells.get(column, TableCell()).words()
+    def _words(self, row: TableRow, column: str) -> str:
+        return row.cells.get(column, TableCell()).words(self.digits)
 
     def markdown(self) -> str:
         """A pipe table under its title; the paper's rows are in italics."""

@@ -12,7 +12,6 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from cadnode import extras
-from cadnode.cli.evaluate import evaluate_app
 from cadnode.cli.models import models_app
 from cadnode.domain import Laterality, ViewPosition
 from cadnode.models import onnx_child, onnx_gate, onnx_trial, store
@@ -134,11 +133,3 @@ def test_what_is_refused_ends_with_its_reason_and_nothing_is_there(
     bare = run(config, *brought(tmp_path))
     assert (bare.exit_code, "pip install 'cadnode[onnx]'" in bare.stderr) == (2, True)
     assert not (tmp_path / "data" / "models" / "brought").exists()
-
-
-def test_only_models_of_views_and_regions_are_measured_by_name(config: Path) -> None:
-    words = ["model", "wang2016-masses", "--data", "phantom:4", "--config", str(config)]
-    result = CliRunner().invoke(evaluate_app, words, env={"COLUMNS": "200", "TERM": "dumb"})
-
-    assert result.exit_code == 2
-    assert "reads neither views nor regions of pixels" in result.stderr
