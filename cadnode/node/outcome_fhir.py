@@ -1,8 +1,9 @@
 """Outcomes in FHIR (R4 and R5): Observations of breasts become rows as a table of outcomes has.
 
 An Observation is taken where the code of its value is one that the site names as an outcome; all
-others (receptors, sizes) are passed over. Its side is its body site, in SNOMED CT. Its exam is the
-ImagingStudy or the accession number that it names, or else the DiagnosticReport whose result it is.
+others (receptors, sizes) are passed over, and so is what is not final. Its side is its body site,
+in SNOMED CT. Its exam is the ImagingStudy or the accession number that it names, or else the
+DiagnosticReport whose result it is.
 """
 
 import json
@@ -17,6 +18,9 @@ _STUDY_LINKS: Final = ("partOf", "derivedFrom", "imagingStudy", "study", "focus"
 _ORDER_LINKS: Final = ("basedOn",)
 _DICOM_UIDS: Final = "urn:dicom:uid"
 _ACCESSION: Final = "ACSN"  # HL7 table 0203
+_NO_FACT: Final = frozenset(
+    {"registered", "partial", "preliminary", "cancelled", "entered-in-error", "unknown"}
+)  # of ObservationStatus and DiagnosticReportStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,10 @@ def rows_of(data: bytes, codes: Mapping[str, str], name: str) -> list[FhirRow]:
     exams = _exams_of_results(resources)
     found = []
     for number, (url, resource) in enumerate(resources, 1):
-        if resource.get("resourceType") != "Observation":
+        if (
+            resource.get("resourceType") != "Observation"
+            or str(_of(resource, "status")) in _NO_FACT
+        ):
             continue
         outcome = _outcome(resource, codes)
         if outcome is None:
@@ -88,10 +95,13 @@ def _exams_of_results(
     """The exam of each Observation that a DiagnosticReport names as its result, by reference."""
     found = {}
     for _, resource in resources:
-        if resource.get("resourceType") == "DiagnosticReport":
+        if resource.get("resourceType") == "DiagnosticReport" and (
+            resource.get("status") != "entered-in-error"
+        ):
             exam = _exam(resource)
             for link in _list(resource, "result"):
-                found[str(_of(link, "reference"))] = exam
+                if reference := str(_of(link, "reference")):
+                    found[reference] = exam
     return found
 
 

@@ -61,6 +61,23 @@ def test_a_result_of_a_report_is_of_the_reports_exam(reference: str) -> None:
     assert (row["accession_number"], row["outcome"]) == ("A1", "benign")
 
 
+@pytest.mark.parametrize("status", ["entered-in-error", "cancelled", "preliminary"])
+def test_what_was_withdrawn_or_is_not_final_is_no_outcome(status: str) -> None:
+    assert cells(bundle(observation(partOf=[STUDY], status=status))) == []
+    assert len(cells(bundle(observation(partOf=[STUDY], status="amended")))) == 1
+
+
+def test_a_result_that_a_report_does_not_refer_to_gets_no_exam_of_it() -> None:
+    report = {
+        "resourceType": "DiagnosticReport",
+        "basedOn": [ACCESSION],
+        "result": [{"display": "see the text"}],
+    }
+    lines = [json.dumps(one) for one in (report, observation(id="other"))]
+    (row,) = cells("\n".join(lines).encode())
+    assert not row["accession_number"]
+
+
 def test_what_has_no_code_of_the_site_is_passed_over() -> None:
     data = bundle(observation("416053008"), {"resourceType": "Patient"}, observation())
     (one,) = rows_of(data, CODES, "x.json")
