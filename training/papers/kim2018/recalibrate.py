@@ -64,7 +64,6 @@ def refit(card: DibMgCard, folder: Path, text: str) -> tuple[dict[str, Any], lis
         "hot_region": fitted.hot_region,
         "metrics": export.metrics_of(read, data, fitted.breast),
         "limits": _limits(card, data.name),
-        "scanners": (),  # they were fitted on top of the calibration that is replaced
     }
     return fields, sorted({store.woman_key(r.dataset, r.woman) for r in held.records})
 
