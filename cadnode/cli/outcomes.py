@@ -12,7 +12,7 @@ from rich.table import Table
 from cadnode import settings
 from cadnode.cli.acts import acting
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
-from cadnode.errors import DataError
+from cadnode.errors import DataError, SettingsError
 from cadnode.terminal import styled
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class OutcomeFormat(StrEnum):
     """How outcomes are exported by a hospital's systems."""
 
     CSV = "csv"
+    FHIR = "fhir"
 
 
 class By(StrEnum):
@@ -44,7 +45,18 @@ class By(StrEnum):
 @outcomes_app.command("import")
 @command
 def import_outcomes(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or XLSX (docs/calibration.md)")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV, XLSX, or FHIR JSON (docs/calibration.md)")
+    ],
+    form: Annotated[
+        OutcomeFormat, typer.Option("--format", help="FHIR takes Observations: Bundle or NDJSON")
+    ] = OutcomeFormat.CSV,
+    codes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="for FHIR: CSV of code (SYSTEM|CODE or CODE) and outcome"
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="look at it, keep nothing")] = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -61,14 +73,14 @@ def import_outcomes(
     from cadnode.node import outcome_import
     from cadnode.quality.journal import Journal
     from cadnode.quality.outcomes import OutcomeBook
-    from cadnode_training.data.tables import read_rows
 
     values = settings.load(config)
     storage = values.storage.folder
-    rows = read_rows(file, outcome_import.REQUIRED)
+    numbers, rows = _rows(file, form, codes)
     found, wrong = outcome_import.outcomes_of(
-        rows, file.name, outcome_import.accession_numbers(storage), datetime.now(UTC)
+        rows, file.name, outcome_import.accession_numbers(storage), datetime.now(UTC), form.value
     )
+    wrong = [outcome_import.WrongLine(numbers[one.line - 2], one.code) for one in wrong]
     book = OutcomeBook(storage)
     try:
         read = {entry.study for entry in Journal(storage).lines()}
@@ -153,6 +165,31 @@ def remarks(whole: "Performance") -> list[str]:
         "is too high and specificity too low."
     )
     return found
+
+
+def _rows(
+    file: Path, form: OutcomeFormat, codes: Path | None
+) -> tuple[list[int], list[dict[str, str]]]:
+    """The rows of a file, and the line or the resource (from 1) that each comes from."""
+    from cadnode.node import outcome_fhir, outcome_import
+    from cadnode_training.data.tables import read_rows
+
+    if form is OutcomeFormat.CSV:
+        rows = read_rows(file, outcome_import.REQUIRED)
+        return list(range(2, len(rows) + 2)), rows
+    if codes is None:
+        raise SettingsError(
+            "--format fhir needs --codes FILE: which code means malignant, benign or negative"
+        )
+    known = outcome_fhir.codes_of(read_rows(codes, ("code", "outcome")))
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file.name} cannot be read ({type(error).__name__})") from None
+    found = outcome_fhir.rows_of(data, known, file.name)
+    if not found:
+        raise DataError(f"no Observation in {file.name} has one of the codes in {codes.name}")
+    return [one.number for one in found], [dict(one.cells) for one in found]
 
 
 def _show_import(

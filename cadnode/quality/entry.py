@@ -252,4 +252,5 @@ def _named(model: ModelUse) -> str:
 
 
 def _rounded(score: float) -> float:
-    return round(float(score), 6)
+    """To nine digits: calibrations are fitted on log-odds, and 0 and 1 have none."""
+    return round(float(score), 9)

@@ -85,7 +85,8 @@ class Journal:
         A reading that was noted again in a later month is there twice.
         """
         for path in self._files():
-            if until is not None and date(*map(int, _month_of(path)), 1) >= until:
+            year, month = map(int, _month_of(path))
+            if until is not None and date(year, month, 1) >= until:
                 continue
             lines = (one for one in _read(path) if until is None or one.read_at.date() < until)
             yield from _once(lines)

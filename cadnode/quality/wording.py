@@ -33,7 +33,7 @@ def meaning_of(one: SystemDrift) -> Phrase | str:
     if one.state is DriftState.STEADY:
         return phrase(
             "Of the last %(window)s exams %(now)s are called, of the first %(baseline)s it were "
-            "%(before)s: no more of a change than chance makes.",
+            "%(before)s: no change that is large and more than chance.",
             **values,
         )
     moved = _moved(one)

@@ -90,6 +90,28 @@ def test_a_file_without_any_outcome_is_refused(config: Path, tmp_path: Path) -> 
     assert "lacks the columns laterality, outcome_date" in " ".join(result.output.split())
 
 
+def test_fhir_is_taken_with_the_sites_own_codes(config: Path, tmp_path: Path) -> None:
+    link = {"identifier": {"system": "urn:dicom:uid", "value": f"urn:oid:{EXAMS[0].uid}"}}
+    observation = {
+        "resourceType": "Observation",
+        "valueCodeableConcept": {"coding": [{"system": "urn:lab", "code": "B5"}]},
+        "bodySite": {"coding": [{"code": "80248007"}]},
+        "effectiveDateTime": "2027-06-01",
+        "partOf": [link],
+    }
+    no_side = {**observation, "bodySite": {}}
+    file, codes = tmp_path / "pathology.ndjson", tmp_path / "codes.csv"
+    file.write_text(f"{json.dumps(observation)}\n{json.dumps(no_side)}\n")
+    codes.write_text("code,outcome\nurn:lab|B5,malignant\n")
+    asked = ("outcomes", "import", file, "--format", "fhir")
+    assert "needs --codes" in run(config, *asked).output
+    found = as_json(config, *asked, "--codes", codes)
+    assert (found["new"], found["not_read_here"]) == (1, 0)
+    assert [(one["line"], one["code"]) for one in found["left_out"]] == [(2, "no_laterality")]
+    codes.write_text("code,outcome\nB1,benign\n")
+    assert "has one of the codes" in run(config, *asked, "--codes", codes).output
+
+
 def test_figures_are_shown_by_scanner(config: Path, pathology: Path) -> None:
     assert run(config, "outcomes", "import", pathology).exit_code == 0
     found = as_json(config, "outcomes", "show", "--by", "scanner")

@@ -1,0 +1,99 @@
+"""Outcomes in FHIR: which Observations are taken, and whose they are."""
+
+import json
+from typing import Any
+
+import pytest
+
+from cadnode.errors import DataError
+from cadnode.node.outcome_fhir import codes_of, rows_of
+
+SCT = "http://snomed.info/sct"
+CODES = codes_of(
+    [{"code": f"{SCT}|86049000", "outcome": "malignant"}, {"code": "B2", "outcome": "benign"}]
+)
+STUDY = {"identifier": {"system": "urn:dicom:uid", "value": "urn:oid:1.2.840.1"}}
+ACCESSION = {
+    "identifier": {"type": {"coding": [{"code": "ACSN"}]}, "value": "A1"},
+}
+
+
+def observation(code: str = "86049000", system: str = SCT, **fields: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "id": "o1",
+        "valueCodeableConcept": {"coding": [{"system": system, "code": code}]},
+        "bodySite": {"coding": [{"system": SCT, "code": "73056007"}]},
+        "effectiveDateTime": "2026-05-04T10:00:00+02:00",
+        **fields,
+    }
+
+
+def bundle(*resources: dict[str, Any]) -> bytes:
+    entries = [{"fullUrl": f"urn:uuid:{n}", "resource": one} for n, one in enumerate(resources)]
+    return json.dumps({"resourceType": "Bundle", "entry": entries}).encode()
+
+
+def cells(data: bytes) -> list[dict[str, str]]:
+    return [dict(one.cells) for one in rows_of(data, CODES, "x.json")]
+
+
+def test_an_observation_that_names_its_study_is_a_row() -> None:
+    assert cells(bundle(observation(partOf=[STUDY]))) == [
+        {
+            "laterality": "R",
+            "outcome": "malignant",
+            "outcome_date": "2026-05-04",
+            "study_instance_uid": "1.2.840.1",
+            "accession_number": "",
+        }
+    ]
+
+
+@pytest.mark.parametrize("reference", ["urn:uuid:1", "Observation/o1"])
+def test_a_result_of_a_report_is_of_the_reports_exam(reference: str) -> None:
+    report = {
+        "resourceType": "DiagnosticReport",
+        "basedOn": [ACCESSION],
+        "result": [{"reference": reference}],
+    }
+    (row,) = cells(bundle(report, observation("B2", "urn:lab")))
+    assert (row["accession_number"], row["outcome"]) == ("A1", "benign")
+
+
+@pytest.mark.parametrize("status", ["entered-in-error", "cancelled", "preliminary"])
+def test_what_was_withdrawn_or_is_not_final_is_no_outcome(status: str) -> None:
+    assert cells(bundle(observation(partOf=[STUDY], status=status))) == []
+    assert len(cells(bundle(observation(partOf=[STUDY], status="amended")))) == 1
+
+
+def test_a_result_that_a_report_does_not_refer_to_gets_no_exam_of_it() -> None:
+    report = {
+        "resourceType": "DiagnosticReport",
+        "basedOn": [ACCESSION],
+        "result": [{"display": "see the text"}],
+    }
+    lines = [json.dumps(one) for one in (report, observation(id="other"))]
+    (row,) = cells("\n".join(lines).encode())
+    assert not row["accession_number"]
+
+
+def test_what_has_no_code_of_the_site_is_passed_over() -> None:
+    data = bundle(observation("416053008"), {"resourceType": "Patient"}, observation())
+    (one,) = rows_of(data, CODES, "x.json")
+    assert one.number == 3
+    assert not one.cells["study_instance_uid"]  # the import names it as a line without an exam
+
+
+def test_resources_may_stand_one_a_line() -> None:
+    lines = [observation(partOf=[STUDY]), observation("B2", partOf=[STUDY], bodySite={})]
+    found = cells("\n".join(map(json.dumps, lines)).encode())
+    assert [(row["outcome"], row["laterality"]) for row in found] == [
+        ("malignant", "R"), ("benign", ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", [b"study,side\n", b"[]", b'{"a": 1}', b"\xff\xfe"])
+def test_a_file_of_another_kind_is_refused(data: bytes) -> None:
+    with pytest.raises(DataError, match=r"x\.json"):
+        rows_of(data, CODES, "x.json")
