@@ -1,9 +1,7 @@
 """A backup holds all that a node cannot make again, is whole or refused, and replaces nothing."""
 
-import io
 import json
 import os
-import pwd
 import sqlite3
 import stat
 import tarfile
@@ -16,7 +14,7 @@ from typer.testing import CliRunner
 
 from cadnode.audit import verify
 from cadnode.audit.trail import Trail
-from cadnode.backup import archive, creation, restoration
+from cadnode.backup import creation, restoration
 from cadnode.backup.archive import summed_up
 from cadnode.backup.creation import BackupWish, create
 from cadnode.cli.app import app
@@ -120,37 +118,6 @@ def test_a_lost_machine_is_as_it_was(site: Site, tmp_path: Path) -> None:
     assert done.has_jobs
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_what_root_restores_is_the_node_users(site: Site, tmp_path: Path) -> None:
-    node = pwd.getpwnam("nobody")
-    for path in (site.storage, *site.storage.rglob("*")):
-        os.chown(path, node.pw_uid, node.pw_gid)
-    file = site.backup(tmp_path / "node.tar")
-    site.lose()
-
-    restored(file, None)
-
-    there = (site.storage, *site.storage.rglob("*"))
-    assert {path.stat().st_uid for path in there} == {node.pw_uid}
-    assert stat.S_IMODE(site.storage.stat().st_mode) == 0o750
-    assert site.users.stat().st_uid == 0
-
-
-def test_links_to_identities_and_the_services_environment_are_in_it(
-    site: Site, tmp_path: Path
-) -> None:
-    site.users.rename(tmp_path / "elsewhere")
-    site.users.symlink_to(tmp_path / "elsewhere")
-    (site.config.parent / "environment").write_text("CADNODE_WEB__PORT=1\n")
-    file = site.backup(tmp_path / "node.tar")
-    site.lose()
-
-    restored(file, None)
-
-    assert site.users.read_text() == "jane admin HASH\n"
-    assert (site.config.parent / "environment").read_text() == "CADNODE_WEB__PORT=1\n"
-
-
 def test_a_job_database_of_another_name_is_in_it_once(site: Site, tmp_path: Path) -> None:
     other = site.storage / "other.sqlite"
     (site.storage / "jobs.sqlite").rename(other)
@@ -217,53 +184,6 @@ def test_a_damaged_backup_is_refused_and_changes_nothing(
     assert names(site.storage.parent) <= {"data/node.lock"}
 
 
-@pytest.mark.parametrize("name", ["storage/../../evil", "/etc/evil", "storage/link"])
-def test_a_part_that_no_backup_has_is_refused(site: Site, tmp_path: Path, name: str) -> None:
-    stream = io.BytesIO()
-    writer = archive.BackupWriter(stream, archive.BackupHead(1, "0", "", "X", "/s", "", True))
-    if name == "storage/link":
-        link = tarfile.TarInfo(name)
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        writer._tar.addfile(link)
-    else:
-        writer.add_bytes(name, b"evil")
-    writer.close()
-    stream.seek(0)
-    with pytest.raises(DataError, match="no backup has"):
-        summed_up(stream)
-
-
-@pytest.mark.parametrize("head", [b"[]", b"7", b"{}", b"no JSON"])
-def test_a_tar_file_with_another_head_is_no_backup(head: bytes) -> None:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        info = tarfile.TarInfo("head.json")
-        info.size = len(head)
-        tar.addfile(info, io.BytesIO(head))
-    stream.seek(0)
-    with pytest.raises(DataError):
-        summed_up(stream)
-
-
-@pytest.mark.parametrize("manifest", [b"[]", b"{}", b'{"files": {"head.json": 1}}'])
-def test_a_manifest_of_another_form_is_damage(manifest: bytes) -> None:
-    stream = io.BytesIO()
-    writer = archive.BackupWriter(stream, archive.BackupHead(1, "0", "", "X", "/s", "", True))
-    writer.add_bytes(archive.MANIFEST, manifest)
-    writer._tar.close()
-    stream.seek(0)
-    with pytest.raises(DataError, match="damaged"):
-        summed_up(stream)
-
-
-def test_a_later_format_names_the_version_that_made_it() -> None:
-    stream = io.BytesIO()
-    archive.BackupWriter(stream, archive.BackupHead(2, "9.1", "", "X", "/s", "", True)).close()
-    stream.seek(0)
-    with pytest.raises(DataError, match=r"'9\.1'"):
-        summed_up(stream)
-
-
 def test_neither_a_running_node_nor_what_is_there_is_overwritten(
     site: Site, tmp_path: Path
 ) -> None:
@@ -286,33 +206,6 @@ def test_identities_that_are_here_stay_and_are_named(site: Site, tmp_path: Path)
     assert done.kept == (other, site.users)
     assert "otto" in site.users.read_text()
     assert (tmp_path / "new" / IMAGE).exists()
-
-
-def test_a_file_of_the_settings_that_cannot_be_written_is_named(site: Site, tmp_path: Path) -> None:
-    file = site.backup(tmp_path / "node.tar")
-    site.lose()
-    site.config.parent.write_text("a file in the place of the folder")
-    other = tmp_path / "other.toml"
-    other.write_text(f'[storage]\nfolder = "{tmp_path / "new"}"\n')
-
-    assert restored(file, other).failed == (site.users,)
-    assert (tmp_path / "new" / IMAGE).exists()
-
-
-def test_where_jobs_cannot_be_put_back_nothing_is_restored(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> bool:
-        raise SettingsError("the server does not answer")
-
-    file = site.backup(tmp_path / "node.tar")
-    site.lose()
-    with monkeypatch.context() as patch:
-        patch.setattr(restoration, "_put_jobs", fail)
-        with pytest.raises(SettingsError, match="does not answer"):
-            restored(file, None)
-    assert names(site.storage.parent) == {"data/node.lock"}
-    assert restored(file, None).has_jobs
 
 
 def test_a_backup_replaces_no_file_and_is_not_in_what_it_holds(site: Site, tmp_path: Path) -> None:
