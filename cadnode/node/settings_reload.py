@@ -87,9 +87,10 @@ def reloaded(config: Path, before: Settings) -> tuple[Settings, ReloadAnswer]:
             )
         if after.listener.tls_files is not None:
             server_context(after.listener.tls_files)
-        for peer in (*after.destinations, *after.sources):
-            if peer.tls_files is not None:
-                client_context(peer.tls_files)
+        of_peers = [one.tls_files for one in after.destinations]
+        of_peers += [one.tls_files for one in after.sources]
+        for files in filter(None, of_peers):
+            client_context(files)
         if after.web.enabled:
             check_security(after.web)
     except SettingsError as error:
