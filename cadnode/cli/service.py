@@ -61,7 +61,10 @@ def install(
             "own, such as /opt/cadnode (docs/deployment.md), and call that one"
         )
     wish = installation.ServiceWish(program, config, user, root, gpu, now)
-    steps = installation.install_steps(wish)
+    try:
+        steps = installation.install_steps(wish)
+    except PermissionError as error:  # of a dry run beside an installation
+        raise SettingsError(f"{error.filename} cannot be looked at: run this by sudo") from None
     _do(steps, root, dry_run=dry_run, as_json=as_json)
     if not (dry_run or as_json or now or wish.is_elsewhere):
         err.print(

@@ -31,7 +31,7 @@ from cadnode.files import written_whole
 from cadnode.log import get_logger, set_level
 from cadnode.node.web_security import check_security
 from cadnode.settings import Settings, load
-from cadnode.tls import server_context
+from cadnode.tls import client_context, server_context
 
 APPLIED: Final = Path("roles") / "applied.toml"
 ANSWER: Final = Path("roles") / "settings.json"
@@ -87,6 +87,10 @@ def reloaded(config: Path, before: Settings) -> tuple[Settings, ReloadAnswer]:
             )
         if after.listener.tls_files is not None:
             server_context(after.listener.tls_files)
+        of_peers = [one.tls_files for one in after.destinations]
+        of_peers += [one.tls_files for one in after.sources]
+        for files in filter(None, of_peers):
+            client_context(files)
         if after.web.enabled:
             check_security(after.web)
     except SettingsError as error:

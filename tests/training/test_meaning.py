@@ -58,6 +58,12 @@ def test_a_difference_is_said_in_pairs(ci: tuple[float, float] | None, end: str)
     assert said.endswith(end)
 
 
+def test_a_difference_is_that_of_the_figures_beside_it() -> None:
+    said = meaning.difference(of(50, 50), "old", "new", (0.844, 0.868), (-0.01, 0.07))
+
+    assert "in 84 and B (new) in 87: 3 more" in said
+
+
 def test_of_few_cases_no_interval_excludes_chance() -> None:
     said = meaning.difference(of(3, 5), "old", "new", (0.81, 0.84), (0.02, 0.04))
 

@@ -137,14 +137,18 @@ def test_many_exams_are_written_with_one_table(tmp_path: Path) -> None:
     assert all(0 < float(row["p_malignant"]) < 1 for row in rows)
 
 
-def test_written_exams_are_data_of_the_kind_dicom_csv(tmp_path: Path) -> None:
-    write_exams(tmp_path, 1, 40, SPEC, lesions=LesionPrior(1, 0))
-    with (tmp_path / "truth.csv").open(newline="") as stream:
+def test_written_exams_are_data_of_the_kind_dicom_csv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_exams(tmp_path / "drawn", 1, 40, SPEC, lesions=LesionPrior(1, 0))
+    with (tmp_path / "drawn" / "truth.csv").open(newline="") as stream:
         planted = list(csv.DictReader(stream))
+    monkeypatch.chdir(tmp_path)
 
-    rows = open_manifest(f"dicom-csv:{tmp_path}").rows
+    rows = open_manifest("dicom-csv:drawn").rows
 
     assert len(rows) == 4
+    assert all(row.image.is_file() for row in rows)
     assert {(r.laterality, r.view, r.box.row0, r.label == "malignant") for r in rows if r.box} == {
         (p["laterality"], p["view"], int(p["row0"]), p["malignant"] == "1") for p in planted
     }

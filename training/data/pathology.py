@@ -159,6 +159,6 @@ def _row(path: Path, facts: DicomFacts, statement: Statement, file: Path) -> Man
     }
     stated = {name: text for name, text in statement.cells.items() if name != "exam_date"}
     try:
-        return parse_row({**known, **stated, "image": str(path)}, file.parent)
+        return parse_row({**known, **stated, "image": str(path.absolute())}, file.parent)
     except ValueError as error:
         raise DataError(f"{file.name}, line {statement.line}, {error}") from None

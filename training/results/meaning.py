@@ -66,7 +66,7 @@ def difference(
 ) -> str:
     """B beside A in pairs, and whether chance explains the difference."""
     one = cases.unit.removesuffix("s")
-    change = areas[1] - areas[0]
+    change = round(areas[1], 2) - round(areas[0], 2)  # of what is shown: readers subtract
     found = (
         f"Of 100 pairs of a positive and a negative {one}, A ({a}) ranks the positive one higher "
         f"in {_of_100(areas[0])} and B ({b}) in {_of_100(areas[1])}: {_more(change)}"

@@ -11,7 +11,7 @@ from cadnode.errors import DataError
 
 
 @pytest.mark.parametrize("name", ["storage/../../evil", "/etc/evil", "storage/link"])
-def test_a_part_that_no_backup_has_is_refused(site: Site, tmp_path: Path, name: str) -> None:
+def test_a_part_that_no_backup_has_is_refused(name: str) -> None:
     stream = io.BytesIO()
     writer = archive.BackupWriter(stream, archive.BackupHead(1, "0", "", "X", "/s", "", True))
     if name == "storage/link":

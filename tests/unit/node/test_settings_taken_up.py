@@ -31,6 +31,18 @@ def test_what_a_full_disk_has_not_taken_is_taken_up_by_the_next_reload(
     assert renewed == ["web", "worker"]
 
 
+def test_a_certificate_of_a_destination_that_cannot_be_used_is_refused(config: Path) -> None:
+    before = load(config)
+    config.write_text(
+        config.read_text()
+        + '[[destinations]]\nname = "pacs"\nkind = "dicom"\nhost = "pacs"\nport = 104\n'
+        'ae_title = "PACS"\ntls = true\nca_file = "/nowhere/ca.pem"\n'
+    )
+    after, answer = settings_reload.reloaded(config, before)
+    assert after is before
+    assert "/nowhere/ca.pem" in answer.problem
+
+
 def test_a_reload_while_a_role_starts_is_not_missed(config: Path, tmp_path: Path) -> None:
     keep_applied(config, tmp_path)
     began_with = load(config)
