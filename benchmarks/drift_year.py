@@ -5,8 +5,8 @@
 Scores are drawn around those of phantom exams that the worker read (`benchmarks/drift_scores.json`,
 by `python -m benchmarks.drift_scores`): an exam is one of them, with normal noise on the log-odds
 of its scores, and a scanner has an offset of its own. `SLOW` drifts: from exam to exam a growing
-part of what another processing (`edges`) did to that phantom exam. `OLD` is replaced in mid-year by `NEW`,
-which has that processing from its first exam. `STEADY` and `QUIET` stay what they are.
+part of what another processing (`edges`) did to that phantom exam. `OLD` is replaced in mid-year
+by `NEW`, which has that processing from its first exam. `STEADY` and `QUIET` stay what they are.
 
 One such year is written line by line by the journal's own code, read back and shown as
 `cadnode quality drift` shows it; the others are drawn in memory. In stable years all four stay.
