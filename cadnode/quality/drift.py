@@ -111,7 +111,10 @@ class PositionDrift:
 
 @dataclass(frozen=True, slots=True)
 class CalledDrift:
-    """The share of exams that reach the operating point, then and now; `p` by Fisher's test."""
+    """The share of exams that reach the operating point, then and now; `p` by Fisher's test.
+
+    A change of less than `LEAST_POINTS` is not tested: its `p` is 1.
+    """
 
     reference: CalledShare
     now: CalledShare
@@ -164,12 +167,17 @@ class RowScores:
             n_after=n_after,
             at=self._times[end - 1],
             positions=tuple(one for one in found if one is not None),
-            called=CalledDrift(before, after, differ(before, after)),
+            called=_compared_shares(before, after),
         )
 
     def _share(self, which: slice) -> CalledShare:
         called = self._called[which]
         return CalledShare(int(called.sum()), len(called))
+
+
+def _compared_shares(before: CalledShare, now: CalledShare) -> CalledDrift:
+    is_tested = abs(now.share - before.share) >= LEAST_POINTS
+    return CalledDrift(before, now, differ(before, now) if is_tested else 1.0)
 
 
 def looks(row: ScoreRow, rule: DriftRule) -> Iterator[DriftLook]:

@@ -1,59 +1,22 @@
 """When a scanner is said to drift, when not, and when a baseline begins again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from cadnode.domain import Laterality, Outcome, ViewPosition
+from cadnode.domain import Outcome
 from cadnode.exam.scanner import Scanner
 from cadnode.quality import store, wording
-from cadnode.quality.drift import DriftRule, DriftState, looks
-from cadnode.quality.entry import JournalEntry, JournalSystem, JournalView
+from cadnode.quality.drift import DriftState, looks
+from cadnode.quality.entry import JournalEntry
 from cadnode.quality.journal import Journal
 from cadnode.quality.overview import DriftOverview, ScannerDrift, overview_of
 from cadnode.quality.series import MOST_SCANNERS, Accepted, key_of, rows_of
 from cadnode.quality.vendors import vendors_named
-
-BEGUN = datetime(2026, 1, 5, 8, tzinfo=UTC)
-MG1 = Scanner("hologic", "HOLOGIC, INC.", "SELENIA DIMENSIONS", "MG1", "1", "1.10")
-MG2 = Scanner("ge", "GE HEALTHCARE", "SENOGRAPHE PRISTINA", "MG2", "2", "A")
-RULE = DriftRule(baseline=200, window=100)
-POINT = 0.5
-
-
-def entry(
-    number: int,
-    scores: Sequence[float],
-    scanner: Scanner = MG1,
-    model: str = "dib-mg@1.0.0",
-    at: datetime | None = None,
-) -> JournalEntry:
-    """An exam whose CC and MLO views have these scores; a tenth of an exam an hour."""
-    views = tuple(
-        JournalView(side, position, score, score >= POINT)
-        for position, score in zip((ViewPosition.CC, ViewPosition.MLO), scores, strict=True)
-        for side in Laterality
-    )
-    best = max(scores)
-    system = JournalSystem("kim2018", (model,), best, best >= POINT, POINT, (), views, 0.9)
-    when = at or BEGUN + timedelta(hours=number)
-    return JournalEntry(
-        when, f"{number:016x}", "c", 1, Outcome.NO_FINDINGS, scanner, (model,), (system,),
-        active=("kim2018",),
-    )  # fmt: skip
-
-
-def exams(
-    n: int, first: int = 0, shift: float = 0.0, scanner: Scanner = MG1, **changes: str
-) -> Iterator[JournalEntry]:
-    rng = np.random.default_rng([first, n])
-    for number in range(first, first + n):
-        drawn = 1 / (1 + np.exp(-(rng.normal(-1.5, 1, 2) + shift)))
-        yield entry(number, [float(score) for score in drawn], scanner, **changes)
+from tests.drift_cases import BEGUN, MG1, MG2, RULE, entry, exams
 
 
 def overview(entries: Sequence[JournalEntry], accepted: Sequence[Accepted] = ()) -> DriftOverview:

@@ -22,6 +22,7 @@ from cadnode.node.study_gate import StudyBusy, StudyGate
 from cadnode.node.study_index import Studies
 from cadnode.node.study_queue import StudyQueue
 from cadnode.node.workflow_steps import DeliveryNote
+from cadnode.quality.journal import Journal
 from cadnode.receive.spool import Received
 from cadnode.web.queue import StudyFilter
 from cadnode.web.reader_verdicts import ReaderVerdict, VerdictWord
@@ -337,9 +338,12 @@ def test_of_a_study_of_two_patients_only_hers_goes_and_the_other_is_not_read_aga
     ]
     beas_images = {hashed(str(ds.SOPInstanceUID)) for ds in beas}
     kept = {p: p.read_bytes() for p in beas_part.rglob("*") if p.is_file()}
+    journal = Journal(node.folder)
+    assert {line.patient for line in journal.entries()} == {1, 2}
 
     erased = node.erase()
 
+    assert [line.patient for line in journal.entries()] == [int(beas_part.name)]
     assert erased.search.is_clean, erased.search.hits
     assert erased.plan.removed["images"] == 4
     assert {path.stem for path in node.spool.instances(study)} == beas_images
