@@ -5,8 +5,8 @@
 Scores are drawn around those of phantom exams that the worker read (`benchmarks/drift_scores.json`,
 by `python -m benchmarks.drift_scores`): an exam is one of them, with normal noise on the log-odds
 of its scores, and a scanner has an offset of its own. `SLOW` drifts: from exam to exam a growing
-part of what another processing (`edges`) did to that phantom exam. `OLD` is replaced in mid-year by `NEW`,
-which has that processing from its first exam. `STEADY` and `QUIET` stay what they are.
+part of what another processing (`edges`) did to that phantom exam. `OLD` is replaced in mid-year
+by `NEW`, which has that processing from its first exam. `STEADY` and `QUIET` stay what they are.
 
 One such year is written line by line by the journal's own code, read back and shown as
 `cadnode quality drift` shows it; the others are drawn in memory. In stable years all four stay.
@@ -51,8 +51,8 @@ class Phantoms:
     threshold: float
 
     @classmethod
-    def read(cls, file: Path, system: str, change: str) -> "Phantoms":
-        """Those of one system and one change."""
+    def read(cls, file: Path, system: str, change: str, times: float = 1.0) -> "Phantoms":
+        """Those of one system and one change, or so many times that change."""
         rows = [row for row in json.loads(file.read_text()) if row["system"] == system]
         both = {row["exam"] for row in rows if row["change"] == change}
         rows = [row for row in rows if row["exam"] in both]
@@ -61,7 +61,8 @@ class Phantoms:
             np.array([_log_odds(row) for row in rows if row["change"] == one])
             for one in ("none", change)
         ]
-        return cls(*tables, threshold)
+        plain, after = tables
+        return cls(plain, plain + times * (after - plain), threshold)
 
     @property
     def sd(self) -> float:
@@ -206,16 +207,18 @@ def main() -> None:
     parser.add_argument("--years", type=int, default=200)
     parser.add_argument("--system", default="kim2018")
     parser.add_argument("--change", default="edges")
+    parser.add_argument("--times", type=float, default=1.0, help="the measured change, so often")
     parser.add_argument("--scores", type=Path, default=Path("benchmarks/drift_scores.json"))
     parser.add_argument("--storage", type=Path, help="where the year's journal is left")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    phantoms = Phantoms.read(arguments.scores, arguments.system, arguments.change)
+    phantoms = Phantoms.read(arguments.scores, arguments.system, arguments.change, arguments.times)
     moved = (phantoms.changed - phantoms.plain).mean(axis=0) / phantoms.plain.std(axis=0, ddof=1)
     found = simulated(phantoms, arguments.years)
     begun = round(DRIFT[0] * VOLUMES["SLOW"])
     lines = [
-        f"`{arguments.change}` moved {arguments.system} on {len(phantoms.plain)} phantom exams by "
+        f"{arguments.times:g} × `{arguments.change}`, which moves {arguments.system} on "
+        f"{len(phantoms.plain)} phantom exams by "
         f"{moved[0]:+.2f} (CC) and {moved[1]:+.2f} (MLO) standard deviations of their log-odds.",
         "",
         "| | |",

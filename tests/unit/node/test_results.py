@@ -142,6 +142,7 @@ RESULTS = made(
             curve=st.none() | CURVE,
             system=st.none() | st.from_type(System),
             trained_on=several(st.from_type(TrainingMaterial)),
+            calibration=WORDS,
         )
     ),
     operating_point=st.none() | UNIT,
