@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 _ON_PAPER: Final = ("#1b1f23", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b87a00", "#3a9bd6")
 COLOURS: Final = tuple(f"var(--c{i},{colour})" for i, colour in enumerate(_ON_PAPER))
 INK, DIM, GRID = "var(--ink,#1b1f23)", "var(--dim,#5c6873)", "var(--grid,#e4e8ec)"
+_EDGE: Final = 8  # a legend begins at the left edge: names of models are long
 RIM: Final = "var(--panel,#fff)"
 FONT: Final = "system-ui, 'Segoe UI', Roboto, sans-serif"
 
@@ -124,8 +125,8 @@ class Chart:
         for row, (colour, words) in enumerate(entries):
             level = first + 17 * row
             dash = dashes[row] if row < len(dashes) else ""
-            self._line((left, level - 4), (left + 28, level - 4), colour, 2.5, dash)
-            self.text((left + 36, level), words)
+            self._line((_EDGE, level - 4), (_EDGE + 28, level - 4), colour, 2.5, dash)
+            self.text((_EDGE + 36, level), words)
         grown = 17 * len(entries) + 12
         self.height += grown
         self.margins = (left, top, right, bottom + grown)

@@ -183,7 +183,11 @@ def _jobs(settings: Settings) -> Check:
     """A job is stored, waits, runs and is reported, in a database of its own."""
     from cadnode.node import job_database, trial_job
 
-    if unusable := job_database.problem_of(settings.database_url, thorough=True):
+    file = job_database.file_of(settings.database_url)
+    # Before the first start its folder is not there, which `serve` makes.
+    is_new = file is not None and not file.parent.exists()
+    unusable = None if is_new else job_database.problem_of(settings.database_url, thorough=True)
+    if unusable:
         return Check(
             "jobs", CheckVerdict.FAILED, f"the job database {unusable.words}",
             "a worker waits for it and goes on by itself; one that is damaged it keeps aside",

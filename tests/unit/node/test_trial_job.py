@@ -111,3 +111,12 @@ def test_a_database_that_is_not_there_is_said_in_words(url: str, tmp_path: Path)
 
     assert "jobs.database_url" in said
     assert "\n" not in said
+
+
+def test_before_the_first_start_a_folder_that_is_not_there_is_no_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial_job, "_run", lambda url, within_s: "")
+    settings = Settings(storage=StorageSection(folder=tmp_path / "not" / "yet"))
+
+    assert jobs_check(settings).verdict is CheckVerdict.OK
