@@ -23,7 +23,7 @@ def linked(page: Path) -> set[Path]:
 
 
 def main(folder: Path) -> None:
-    """Copy, starting with the root's, docs/ and training/, until no link leads to a further file."""
+    """Copy the root's, docs/ and training/'s pages, until no link leads to a further file."""
     waiting = {path for place in ("", "docs", "training") for path in (ROOT / place).glob("*.md")}
     done: set[Path] = set()
     while waiting:
