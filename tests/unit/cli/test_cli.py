@@ -95,7 +95,7 @@ def test_what_a_check_advises_is_printed_with_its_brackets() -> None:
 
     print_checks(console, [Check("a", CheckVerdict.WARNING, "[x]", "add a [[destinations]] block")])
 
-    assert "!  a      [x]    add a [[destinations]] block" in console.export_text()
+    assert "→ add a [[destinations]] block" in console.export_text()
 
 
 def test_the_help_shows_every_command_under_a_heading() -> None:
