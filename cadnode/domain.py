@@ -302,6 +302,7 @@ class ModelUse:
     `curve` is its card's, where it has an operating point. `system` is the one it belongs to, None
     for what all systems share. `trained_on` is () where its card does not state it. `calibration`
     names the calibration of a scanner that the exam was scored by, "" where it was the card's own.
+    `scores_as` is the same of versions that differ in calibrations of single scanners alone.
     """
 
     name: str
@@ -311,6 +312,7 @@ class ModelUse:
     system: System | None = field(default=None, compare=False)
     trained_on: tuple[TrainingMaterial, ...] = field(default=(), compare=False)
     calibration: str = field(default="", compare=False)
+    scores_as: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

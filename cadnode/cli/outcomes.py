@@ -32,6 +32,7 @@ class OutcomeFormat(StrEnum):
 
     CSV = "csv"
     FHIR = "fhir"
+    HL7 = "hl7"
 
 
 class By(StrEnum):
@@ -46,15 +47,15 @@ class By(StrEnum):
 @command
 def import_outcomes(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV, XLSX, or FHIR JSON (docs/calibration.md)")
+        Path, typer.Argument(metavar="FILE", help="CSV, XLSX, FHIR or HL7 (docs/calibration.md)")
     ],
     form: Annotated[
-        OutcomeFormat, typer.Option("--format", help="FHIR takes Observations: Bundle or NDJSON")
+        OutcomeFormat, typer.Option("--format", help="fhir: a Bundle or NDJSON; hl7: ORU messages")
     ] = OutcomeFormat.CSV,
     codes: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="for FHIR: CSV of code (SYSTEM|CODE or CODE) and outcome"
+            metavar="FILE", help="for fhir, hl7: CSV of code (SYSTEM|CODE or CODE) and outcome"
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="look at it, keep nothing")] = False,
@@ -78,8 +79,9 @@ def import_outcomes(
     storage = values.storage.folder
     numbers, rows = _rows(file, form, codes)
     found, wrong = outcome_import.outcomes_of(
-        rows, file.name, outcome_import.accession_numbers(storage), datetime.now(UTC), form.value
-    )
+        rows, file.name, outcome_import.accession_numbers(storage), datetime.now(UTC), form.value,
+        needs_patient=form is not OutcomeFormat.CSV,
+    )  # fmt: skip
     wrong = [outcome_import.WrongLine(numbers[one.line - 2], one.code) for one in wrong]
     book = OutcomeBook(storage)
     try:
@@ -170,8 +172,8 @@ def remarks(whole: "Performance") -> list[str]:
 def _rows(
     file: Path, form: OutcomeFormat, codes: Path | None
 ) -> tuple[list[int], list[dict[str, str]]]:
-    """The rows of a file, and the line or the resource (from 1) that each comes from."""
-    from cadnode.node import outcome_fhir, outcome_import
+    """The rows of a file, and the line, resource or message (from 1) that each comes from."""
+    from cadnode.node import outcome_fhir, outcome_hl7, outcome_import, outcome_rows
     from cadnode_training.data.tables import read_rows
 
     if form is OutcomeFormat.CSV:
@@ -179,16 +181,17 @@ def _rows(
         return list(range(2, len(rows) + 2)), rows
     if codes is None:
         raise SettingsError(
-            "--format fhir needs --codes FILE: which code means malignant, benign or negative"
+            f"--format {form} needs --codes FILE: which code means malignant, benign or negative"
         )
-    known = outcome_fhir.codes_of(read_rows(codes, ("code", "outcome")))
+    known = outcome_rows.codes_of(read_rows(codes, ("code", "outcome")))
     try:
         data = file.read_bytes()
     except OSError as error:
         raise DataError(f"{file.name} cannot be read ({type(error).__name__})") from None
-    found = outcome_fhir.rows_of(data, known, file.name)
+    read = outcome_fhir.rows_of if form is OutcomeFormat.FHIR else outcome_hl7.rows_of
+    found = read(data, known, file.name)
     if not found:
-        raise DataError(f"no Observation in {file.name} has one of the codes in {codes.name}")
+        raise DataError(f"no observation in {file.name} has one of the codes in {codes.name}")
     return [one.number for one in found], [dict(one.cells) for one in found]
 
 

@@ -3,40 +3,32 @@
 An Observation is taken where the code of its value is one that the site names as an outcome; all
 others (receptors, sizes) are passed over, and so is what is not final. Its side is its body site,
 in SNOMED CT. Its exam is the ImagingStudy or the accession number that it names, or else the
-DiagnosticReport whose result it is.
+DiagnosticReport whose result it is. Its subject is the Patient that it refers to in the file, or
+the identifier that the reference itself has.
 """
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from cadnode.errors import DataError
+from cadnode.node.outcome_rows import (
+    ACCESSION,
+    MEDICAL_RECORD,
+    SIDES,
+    OutcomeRow,
+    outcome_of,
+)
 
-_SIDES: Final = {"80248007": "L", "73056007": "R", "63762007": "B"}
 _STUDY_LINKS: Final = ("partOf", "derivedFrom", "imagingStudy", "study", "focus")
 _ORDER_LINKS: Final = ("basedOn",)
 _DICOM_UIDS: Final = "urn:dicom:uid"
-_ACCESSION: Final = "ACSN"  # HL7 table 0203
 _NO_FACT: Final = frozenset(
     {"registered", "partial", "preliminary", "cancelled", "entered-in-error", "unknown"}
 )  # of ObservationStatus and DiagnosticReportStatus
 
 
-@dataclass(frozen=True, slots=True)
-class FhirRow:
-    """A row, and which resource of the file it comes from, from 1."""
-
-    number: int
-    cells: Mapping[str, str]
-
-
-def codes_of(rows: list[dict[str, str]]) -> dict[str, str]:
-    """Outcomes by code, of a table with the columns `code` (`SYSTEM|CODE` or `CODE`), `outcome`."""
-    return {row["code"]: row["outcome"] for row in rows if row.get("code") and row.get("outcome")}
-
-
-def rows_of(data: bytes, codes: Mapping[str, str], name: str) -> list[FhirRow]:
+def rows_of(data: bytes, codes: Mapping[str, str], name: str) -> list[OutcomeRow]:
     """The rows of a file: a Bundle, one resource, or one resource a line (NDJSON).
 
     Raises
@@ -45,7 +37,7 @@ def rows_of(data: bytes, codes: Mapping[str, str], name: str) -> list[FhirRow]:
         It is no JSON, or holds no FHIR resource.
     """
     resources = list(_resources(data, name))
-    exams = _exams_of_results(resources)
+    exams, patients = _exams_of_results(resources), _patients(resources)
     found = []
     for number, (url, resource) in enumerate(resources, 1):
         if (
@@ -64,9 +56,10 @@ def rows_of(data: bytes, codes: Mapping[str, str], name: str) -> list[FhirRow]:
             "laterality": _side(resource),
             "outcome": outcome,
             "outcome_date": str(stated)[:10],
+            "patient_id": _patient_id(resource, patients),
             **exam,
         }
-        found.append(FhirRow(number, cells))
+        found.append(OutcomeRow(number, cells))
     return found
 
 
@@ -105,6 +98,24 @@ def _exams_of_results(
     return found
 
 
+def _patients(resources: list[tuple[str, dict[str, Any]]]) -> dict[str, str]:
+    """PatientID by each name of a Patient: its identifier of the type MR, or its only one."""
+    found: dict[str, str] = {}
+    for url, resource in resources:
+        if resource.get("resourceType") == "Patient":
+            every = _list(resource, "identifier")
+            records = [one for one in every if _is_of_type(one, MEDICAL_RECORD)] or every
+            patient_id = str(_of(records[0], "value")) if len(records) == 1 else ""
+            found |= dict.fromkeys((url, f"Patient/{resource.get('id', '')}"), patient_id)
+    return found
+
+
+def _patient_id(resource: Mapping[str, Any], patients: Mapping[str, str]) -> str:
+    subject = resource.get("subject")
+    named = str(_of(_of(subject, "identifier"), "value"))
+    return named or patients.get(str(_of(subject, "reference")), "")
+
+
 def _names(url: str, resource: Mapping[str, Any]) -> tuple[str, ...]:
     return url, f"Observation/{resource.get('id', '')}"
 
@@ -125,22 +136,23 @@ def _exam(resource: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _is_accession(identifier: Any) -> bool:
+    return _is_of_type(identifier, ACCESSION)
+
+
+def _is_of_type(identifier: Any, code: str) -> bool:
     codings = _list(_of(identifier, "type"), "coding")
-    return any(_of(coding, "code") == _ACCESSION for coding in codings)
+    return any(_of(coding, "code") == code for coding in codings)
 
 
 def _outcome(resource: Mapping[str, Any], codes: Mapping[str, str]) -> str | None:
-    for coding in _list(resource.get("valueCodeableConcept"), "coding"):
-        code = str(_of(coding, "code"))
-        for key in (f"{_of(coding, 'system')}|{code}", code):
-            if key in codes:
-                return codes[key]
-    return None
+    codings = _list(resource.get("valueCodeableConcept"), "coding")
+    found = (outcome_of(str(_of(c, "system")), str(_of(c, "code")), codes) for c in codings)
+    return next((outcome for outcome in found if outcome is not None), None)
 
 
 def _side(resource: Mapping[str, Any]) -> str:
     codings = _list(resource.get("bodySite"), "coding")
-    return next((_SIDES[c] for one in codings if (c := str(_of(one, "code"))) in _SIDES), "")
+    return next((SIDES[c] for one in codings if (c := str(_of(one, "code"))) in SIDES), "")
 
 
 def _of(value: Any, key: str) -> Any:

@@ -7,7 +7,7 @@ file serves both.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -26,8 +26,16 @@ BIRADS: Final = "birads"
 _CATEGORIES: Final = ("0", "1", "2", "3", "4", "4A", "4B", "4C", "5", "6")
 _WORST: Final = (KnownOutcome.MALIGNANT, KnownOutcome.BENIGN, KnownOutcome.NORMAL)
 
-StudiesOf = Callable[[str], Sequence[str]]
-"""Keys of the studies that have an accession number."""
+StudiesOf = Callable[[str], Sequence["NumberedStudy"]]
+"""The studies that have an accession number."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedStudy:
+    """A study that an accession number was given to: its key, and its PatientID or ""."""
+
+    key: str
+    patient_id: str = field(default="", repr=False)
 
 
 class NotImported(StrEnum):
@@ -37,6 +45,8 @@ class NotImported(StrEnum):
     UID_UNKNOWN = "study_uid_not_valid"
     ACCESSION_UNKNOWN = "accession_number_not_found"
     ACCESSION_SHARED = "accession_number_of_several_studies"
+    ACCESSION_OF_ANOTHER = "accession_number_of_another_patient"
+    ACCESSION_ALONE = "accession_number_without_patient_id"
     CATEGORY_UNKNOWN = "birads_not_understood"
     CATEGORY_IS_NO_OUTCOME = "birads_is_no_outcome"
 
@@ -49,6 +59,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "the Study Instance UID",
     NotImported.ACCESSION_SHARED: "several studies have this accession number: give the Study "
     "Instance UID",
+    NotImported.ACCESSION_OF_ANOTHER: "the study with this accession number is another woman's: "
+    "give the Study Instance UID",
+    NotImported.ACCESSION_ALONE: "a laboratory has accession numbers of its own: the subject must "
+    "be there with the PatientID, or the Study Instance UID",
     NotImported.CATEGORY_UNKNOWN: "the BI-RADS category is none of 0 to 6",
     NotImported.CATEGORY_IS_NO_OUTCOME: "BI-RADS 0, 3, 4 and 5 are no outcome: give pathology or "
     "follow-up",
@@ -74,8 +88,13 @@ def outcomes_of(
     studies_of: StudiesOf,
     at: datetime,
     source: str = "csv",
+    *,
+    needs_patient: bool = False,
 ) -> tuple[list[BreastOutcome], list[WrongLine]]:
     """The outcomes of a table's rows, and the lines that give none. The first row is line 2.
+
+    A PatientID that a line states has to be that of the study with its accession number. With
+    `needs_patient` an accession number alone names no exam.
 
     Of several lines on one breast the worst outcome counts: a benign biopsy does not take back a
     cancer that another found.
@@ -99,7 +118,7 @@ def outcomes_of(
     wrong += [WrongLine(n, why.value) for n, why in left_out if n not in known_wrong]
     found: dict[tuple[str, str], BreastOutcome] = {}
     for case in cases:
-        study = None if case.line in known_wrong else _study(case, studies_of)
+        study = None if case.line in known_wrong else _study(case, studies_of, needs_patient)
         if isinstance(study, NotImported):
             wrong.append(WrongLine(case.line, study.value))
         elif study is not None:
@@ -112,7 +131,7 @@ def accession_numbers(storage: Path) -> StudiesOf:
     """Asks the list of studies, which is there while the node has them; () of what it lacks."""
     has_list = (storage / study_table.FILE).is_file()
 
-    def studies_of(accession: str) -> Sequence[str]:
+    def studies_of(accession: str) -> Sequence[NumberedStudy]:
         if not has_list:
             return ()
         try:
@@ -121,7 +140,7 @@ def accession_numbers(storage: Path) -> StudiesOf:
             return ()
         wanted = accession.strip().casefold()
         return [
-            row.study.key
+            NumberedStudy(row.study.key, row.patient.patient_id)
             for row in page.rows
             if row.patient.accession_number.strip().casefold() == wanted
         ]
@@ -146,16 +165,21 @@ def _with_outcome(
     return row, NotImported.CATEGORY_IS_NO_OUTCOME, OutcomeBasis.ASSESSMENT, category
 
 
-def _study(case: Case, studies_of: StudiesOf) -> str | NotImported:
+def _study(case: Case, studies_of: StudiesOf, needs_patient: bool) -> str | NotImported:
     """The key of the study that a line is about."""
     if case.keyword == KEYS["study_instance_uid"]:
         return hashed(case.value) if is_valid_uid(case.value) else NotImported.UID_UNKNOWN
     if case.keyword == KEYS["patient_id"]:
         return NotImported.PATIENT_ALONE
-    studies = studies_of(case.value)
-    if not studies:
+    if needs_patient and not case.patient_id:
+        return NotImported.ACCESSION_ALONE
+    numbered = studies_of(case.value)
+    if not numbered:
         return NotImported.ACCESSION_UNKNOWN
-    return studies[0] if len(studies) == 1 else NotImported.ACCESSION_SHARED
+    hers = [one for one in numbered if case.patient_id in ("", one.patient_id.strip())]
+    if not hers:
+        return NotImported.ACCESSION_OF_ANOTHER
+    return hers[0].key if len(hers) == 1 else NotImported.ACCESSION_SHARED
 
 
 def _of_case(

@@ -55,6 +55,8 @@ class JournalSystem:
         where it has none, or models' differ.
     breasts, views
         Scores of what was scored.
+    scores_as
+        Of each of `models` (`domain.ModelUse`), in their order; () in older lines.
     """
 
     system: str
@@ -65,6 +67,7 @@ class JournalSystem:
     breasts: tuple[JournalBreast, ...]
     views: tuple[JournalView, ...]
     specificity: float | None = None
+    scores_as: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,7 @@ def _of_system(name: str, scored: list[ScoredByOne], result: ExamResult) -> Jour
             for one in scored
         ),
         specificity=specificity,
+        scores_as=tuple(model.scores_as for model in used),
     )
 
 

@@ -37,9 +37,10 @@ class ScoreRow:
     """The exams of one scanner by one system since its models are the same, in order.
 
     A new version of a model or another operating point begins a row, and so does an accepted
-    change (`restart`). Local calibrations come with versions; where one version reads some exams
-    with and some without, as after an update of the scanner's software, the row goes on and shows
-    what that changed.
+    change (`restart`). A version that brings calibrations of single scanners, and is the same
+    otherwise, begins the rows of those scanners alone. Where one version reads some exams with and
+    some without, as after an update of the scanner's software, the row goes on and shows what that
+    changed.
     """
 
     system: str
@@ -47,8 +48,9 @@ class ScoreRow:
     versions: dict[str, str] = field(default_factory=dict)
     threshold: float | None = None
     specificity: float | None = None
-    n_restarts: int = 0
     patients: set[tuple[str, int]] = field(default_factory=set)
+    _scores_as: dict[str, str] = field(default_factory=dict)
+    _calibration: str = ""
     _thresholds: dict[tuple[tuple[str, ...], str], float] = field(default_factory=dict)
 
     @property
@@ -58,11 +60,10 @@ class ScoreRow:
 
     def restart(self) -> None:
         """Begin again with the next exam."""
-        if self.exams:
-            self.n_restarts += 1
         self.exams.clear()
         self.patients.clear()
         self.versions.clear()
+        self._scores_as.clear()
         self._thresholds.clear()
         self.threshold = self.specificity = None
 
@@ -81,6 +82,8 @@ class ScoreRow:
             self.exams.append(ExamScores(entry.read_at, None, False))
             return
         self.versions |= dict(_name_and_version(model) for model in scored.models)
+        self._scores_as |= _by_name(scored)
+        self._calibration = entry.calibration
         if scored.threshold is not None:
             self.threshold, self.specificity = scored.threshold, scored.specificity
             self._thresholds[scored.models, entry.calibration] = scored.threshold
@@ -92,7 +95,12 @@ class ScoreRow:
         if scored is None:
             return False
         read_by = dict(_name_and_version(model) for model in scored.models)
-        is_new = any(self.versions.get(name, one) != one for name, one in read_by.items())
+        now = _by_name(scored)
+        changed = [name for name, one in read_by.items() if self.versions.get(name, one) != one]
+        scores_alike = all(
+            now.get(name) and now[name] == self._scores_as.get(name) for name in changed
+        )
+        is_new = bool(changed) and not (scores_alike and entry.calibration == self._calibration)
         before = self._thresholds.get((scored.models, entry.calibration))
         return is_new or (None not in (before, scored.threshold) and before != scored.threshold)
 
@@ -174,6 +182,12 @@ def _by_position(scored: JournalSystem) -> tuple[tuple[ViewPosition, float], ...
     for one in scored.views:
         by_view.setdefault(one.view, []).append(one.score)
     return tuple((view, sum(found) / len(found)) for view, found in by_view.items())
+
+
+def _by_name(scored: JournalSystem) -> dict[str, str]:
+    """What each model scores as, where the line has it."""
+    names = (_name_and_version(model)[0] for model in scored.models)
+    return dict(zip(names, scored.scores_as, strict=False))
 
 
 def _name_and_version(model: str) -> tuple[str, str]:

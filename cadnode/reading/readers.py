@@ -118,7 +118,16 @@ def use_of(model: ReadingModel, scoring: ServedScoring | None = None) -> ModelUs
         card.system,
         card.materials,
         "" if local is None else str(local),
+        _scores_as(model),
     )
+
+
+def _scores_as(model: ReadingModel) -> str:
+    """16 hex digits of what decides scores and calls where no scanner has its own calibration."""
+    point = None if isinstance(model, Detector | MassFinder) else _plain(model.operating_point)
+    parts = ("weights_sha256", "calibration", "breast", "roc", "exam")
+    stated = [point, *(_plain(getattr(model.card, part, None)) for part in parts)]
+    return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _identity(model: ReadingModel) -> list[object]:

@@ -65,12 +65,19 @@ def _ending(result: ExamResult) -> list[object]:
     ]
 
 
+def _identity(model: ModelUse) -> dict[str, object]:
+    """All that reports name of a model; without a scanner's calibration as before there was any."""
+    stated = asdict(model)
+    del stated["scores_as"]
+    return stated if model.calibration else {k: stated[k] for k in stated if k != "calibration"}
+
+
 def _makers(result: ExamResult) -> list[object]:
     """What it was read with; of a result that does not state it, whatever it names."""
     maps = sorted((m.sop_instance_uid, m.algorithm) for m in result.heat_maps)
     return [
         result.read_with,
-        sorted(json.dumps(asdict(model)) for model in identifying_models(result)),
+        sorted(json.dumps(_identity(model)) for model in identifying_models(result)),
         result.operating_point,
         [] if result.read_with else maps,
     ]

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from cadnode.errors import DataError
-from cadnode.node.outcome_fhir import codes_of, rows_of
+from cadnode.node.outcome_fhir import rows_of
+from cadnode.node.outcome_rows import codes_of
 
 SCT = "http://snomed.info/sct"
 CODES = codes_of(
@@ -44,6 +45,7 @@ def test_an_observation_that_names_its_study_is_a_row() -> None:
             "laterality": "R",
             "outcome": "malignant",
             "outcome_date": "2026-05-04",
+            "patient_id": "",
             "study_instance_uid": "1.2.840.1",
             "accession_number": "",
         }
@@ -59,6 +61,22 @@ def test_a_result_of_a_report_is_of_the_reports_exam(reference: str) -> None:
     }
     (row,) = cells(bundle(report, observation("B2", "urn:lab")))
     assert (row["accession_number"], row["outcome"]) == ("A1", "benign")
+
+
+def test_a_subject_is_known_by_her_medical_record_number_or_her_only_one() -> None:
+    record = {"type": {"coding": [{"code": "MR"}]}, "value": "P1"}
+    several = [{"value": "insurance"}, record]
+    by_reference = {"reference": "Patient/p"}
+
+    def patient_id(subject: dict[str, Any], identifiers: list[dict[str, Any]]) -> str:
+        patient = {"resourceType": "Patient", "id": "p", "identifier": identifiers}
+        (row,) = cells(bundle(patient, observation(partOf=[STUDY], subject=subject)))
+        return row["patient_id"]
+
+    assert patient_id(by_reference, several) == "P1"
+    assert patient_id(by_reference, [{"value": "P2"}]) == "P2"
+    assert patient_id(by_reference, [{"value": "P2"}, {"value": "P3"}]) == ""
+    assert patient_id({"identifier": {"value": "P4"}}, several) == "P4"
 
 
 @pytest.mark.parametrize("status", ["entered-in-error", "cancelled", "preliminary"])

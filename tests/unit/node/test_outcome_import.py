@@ -9,7 +9,7 @@ from cadnode.domain import Laterality
 from cadnode.errors import DataError
 from cadnode.log import hashed
 from cadnode.node.erasure import traces
-from cadnode.node.outcome_import import outcomes_of
+from cadnode.node.outcome_import import NumberedStudy, outcomes_of
 from cadnode.quality.outcomes import KnownOutcome, OutcomeBasis, OutcomeBook
 
 AT = datetime(2026, 11, 30, tzinfo=UTC)
@@ -24,11 +24,17 @@ def row(**cells: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def taken(*rows: dict[str, str]) -> tuple[list[tuple[str, str, str, str]], list[tuple[int, str]]]:
-    def studies_of(accession: str) -> list[str]:
-        return {"A1": ["study of A1"], "A2": ["one", "two"]}.get(accession, [])
+def taken(
+    *rows: dict[str, str], needs_patient: bool = False
+) -> tuple[list[tuple[str, str, str, str]], list[tuple[int, str]]]:
+    def studies_of(accession: str) -> list[NumberedStudy]:
+        known = {
+            "A1": [NumberedStudy("study of A1", "P1")],
+            "A2": [NumberedStudy("one", "P1"), NumberedStudy("two", "P2")],
+        }
+        return known.get(accession, [])
 
-    found, wrong = outcomes_of(rows, "pathology.csv", studies_of, AT)
+    found, wrong = outcomes_of(rows, "pathology.csv", studies_of, AT, needs_patient=needs_patient)
     return (
         [(one.study, one.laterality, one.outcome, one.basis) for one in found],
         [(one.line, one.code) for one in wrong],
@@ -57,6 +63,25 @@ def test_an_accession_number_stands_for_the_one_study_that_has_it() -> None:
     )
     assert [study for study, *_ in found] == ["study of A1"]
     assert wrong == [(3, "accession_number_of_several_studies"), (4, "accession_number_not_found")]
+
+
+def test_an_accession_number_of_another_woman_gives_her_no_outcome() -> None:
+    found, wrong = taken(
+        row(study_instance_uid="", accession_number="A1", patient_id="P2"),
+        row(study_instance_uid="", accession_number="A2", patient_id="P2"),
+    )
+    assert [study for study, *_ in found] == ["two"]
+    assert wrong == [(2, "accession_number_of_another_patient")]
+
+
+def test_a_message_names_no_exam_by_a_number_that_may_be_the_laboratorys() -> None:
+    found, wrong = taken(
+        row(study_instance_uid="", accession_number="A1"),
+        row(study_instance_uid="", accession_number="A1", patient_id="P1"),
+        needs_patient=True,
+    )
+    assert [study for study, *_ in found] == ["study of A1"]
+    assert wrong == [(2, "accession_number_without_patient_id")]
 
 
 @pytest.mark.parametrize(

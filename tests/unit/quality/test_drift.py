@@ -84,6 +84,23 @@ def test_a_new_version_of_the_model_begins_again_and_another_model_beside_it_doe
     assert only(mixed).systems[0].n_exams == 400
 
 
+def scoring_as(entry: JournalEntry, digest: str, calibration: str = "") -> JournalEntry:
+    system = replace(entry.systems[0], scores_as=(digest,))
+    return replace(entry, systems=(system,), calibration=calibration)
+
+
+def test_a_version_that_calibrates_another_scanner_does_not_begin_again() -> None:
+    before = [scoring_as(one, "a") for one in exams(300)]
+    after = list(exams(200, 300, shift=1.5, model="dib-mg@1.0.1"))
+    alike = only([*before, *(scoring_as(one, "a") for one in after)])
+    assert (alike.state, alike.systems[0].n_exams) == (DriftState.DRIFTS, 500)
+    assert alike.systems[0].models == ("dib-mg@1.0.1",)
+    own = only([*before, *(scoring_as(one, "a", "MG1") for one in after)])
+    assert own.systems[0].n_exams == 200  # this scanner's own calibration is new
+    refitted = only([*before, *(scoring_as(one, "b") for one in after)])
+    assert refitted.systems[0].n_exams == 200
+
+
 def test_another_operating_point_begins_again() -> None:
     entries = [*exams(300)]
     other = replace(entries[-1].systems[0], threshold=0.4)
