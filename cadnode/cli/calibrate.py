@@ -1,5 +1,6 @@
 """`cadnode calibrate`: a model's calibrations of single scanners, as a new version of its card."""
 
+import itertools
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from cadnode.node.scanner_calibration import CalibratedModel
     from cadnode.quality.local_readings import ScannerFit
     from cadnode.registry.catalogue import Catalogue, Entry
+    from cadnode_training.results.scanner_readings import ReadDataSet
 
 
 class To(StrEnum):
@@ -44,6 +46,14 @@ def calibrate(
             "scanner's scores are brought to the distribution of the others'"
         ),
     ] = To.OUTCOMES,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND:PATH",
+            help="exams with known outcomes, dicom-csv:PATH or a manifest of DICOM files, in place "
+            "of this node's journal",
+        ),
+    ] = None,
     scanner: Annotated[
         list[str] | None,
         typer.Option(metavar="TEXT", help="only scanners with this in their name; repeat"),
@@ -75,7 +85,7 @@ def calibrate(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Calibrate scores and operating point for each scanner, from what this node has read.
+    """Calibrate scores and operating point for each scanner, from what this node or --data has.
 
     The new version has the same weights; an exam is read with its own scanner's calibration, any
     other with the card's own. It is not active until `cadnode models activate`; shadow it first.
@@ -85,6 +95,7 @@ def calibrate(
     """
     from cadnode.node import model_overview
     from cadnode.node.scanner_calibration import CallRateMode, calibrated
+    from cadnode_training.engine.command_line import named
 
     values = settings.load(config)
     stores = model_overview.stores(values)
@@ -95,14 +106,20 @@ def calibrate(
         )
     if changed_in is not None and to is To.OUTCOMES:
         raise SettingsError("--changed-in belongs to --to call-rate")
+    if data is not None and since is not None:
+        raise SettingsError("--since is of this node's journal: --data is taken whole")
     month = "" if changed_in is None else f"{changed_in:%Y-%m}"
     mode = CallRateMode(month) if to is To.CALL_RATE else None
     catalogue, now, done = stores.catalogue(), datetime.now(UTC), []
+    women: dict[str, tuple[str, ...]] = {}
     try:
         for entry in _chosen(catalogue, specs or []):
+            found = None if data is None else _read(data, entry, values)
+            women[entry.name] = () if found is None else found.women
             one = calibrated(
                 values, catalogue, entry, mode=mode, parts=_parts(by), only=scanner or (),
                 since=None if since is None else since.date(),
+                readings=None if found is None else found.readings,
             )  # fmt: skip
             if one is not None:
                 done.append(one)
@@ -119,7 +136,8 @@ def calibrate(
             else nullcontext(AuditedAct(""))
         )
         with recorded as act:
-            made = _refitted(fitted, catalogue, out_folder, to, now)
+            said = f"--to {to.value}" + (f" --data {named(data)}" if data else "")
+            made = [_refitted(one, catalogue, out_folder, said, now, women) for one in fitted]
             folders = written(made, stores, out_folder, now)
             act.what = " ".join(folders)
     if as_json:
@@ -146,31 +164,45 @@ def _parts(by: str) -> Any:
     return tuple(part for part in PARTS if part in wanted)
 
 
+def _read(data: str, entry: "Entry", values: settings.Settings) -> "ReadDataSet | None":
+    """The data's exams as a model reads them; None where it reads no whole views."""
+    from cadnode.models import loading, store
+    from cadnode.models.card import DibMgCard, OnnxViewCard
+    from cadnode.node.readers import engine_of
+    from cadnode_training.results.scanner_readings import readings_of
+
+    if not isinstance(store.read_card(entry.folder), DibMgCard | OnnxViewCard):
+        return None
+    model = loading.load_view_model(entry.folder, engine=engine_of(values.reading))
+    with err.status(f"{entry.spec} reads {data}") as status:
+        count = itertools.count(1)
+        found = readings_of(
+            data, model, store.seen_women(entry.folder),
+            lambda: status.update(f"{entry.spec} reads {data}: exam {next(count)}"),
+        )  # fmt: skip
+    for reason, n in found.left_out.items():
+        err.print(styled("[yellow]![/] {}", f"left out: {n} × {reason.replace('_', ' ')}"))
+    return found
+
+
 def _refitted(
-    fitted: "list[CalibratedModel]",
+    one: "CalibratedModel",
     catalogue: "Catalogue",
     out_folder: Path | None,
-    to: To,
+    said: str,
     now: datetime,
-) -> list[Any]:
-    """The next version of each model, ready to be written."""
+    women: dict[str, tuple[str, ...]],
+) -> Any:
+    """The next version of a model, ready to be written; women of the data count as seen by it."""
     from cadnode.models import store
     from cadnode_training.results.recalibrate import Refitted, next_version
 
-    return [
-        Refitted(
-            one.entry.folder,
-            one.card,
-            one.card_of(
-                next_version([one.card.version, *versions_of(one.entry, catalogue, out_folder)]),
-                f"cadnode calibrate {one.card.name} --to {to.value}",
-                now.date(),
-            ),
-            store.read_split(one.entry.folder),
-            "",
-        )
-        for one in fitted
-    ]
+    split = store.read_split(one.entry.folder)
+    split["validation"] = sorted({*split["validation"], *women.get(one.entry.name, ())})
+    version = next_version([one.card.version, *versions_of(one.entry, catalogue, out_folder)])
+    command = f"cadnode calibrate {one.card.name} {said}"
+    card = one.card_of(version, command, now.date())
+    return Refitted(one.entry.folder, one.card, card, split, "")
 
 
 def _row(one: "CalibratedModel", folder: Path | None) -> dict[str, Any]:

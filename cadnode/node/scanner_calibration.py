@@ -1,20 +1,20 @@
-"""`cadnode calibrate`: a card's calibrations of single scanners, from what this node has read."""
+"""`cadnode calibrate`: a card's calibrations of single scanners, from what was read by it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from cadnode.domain import Laterality
 from cadnode.errors import ModelError
+from cadnode.exam.scanner import Scanner
 from cadnode.models import store
 from cadnode.models.card import DibMgCard, OnnxViewCard, Recalibration, ViewCard
 from cadnode.models.scanners import ScannerCalibration
 from cadnode.models.view import view_system
 from cadnode.quality import local_readings
-from cadnode.quality.calibrating import CalibrationTarget
+from cadnode.quality.calibrating import CalibrationTarget, GeneralReading
 from cadnode.quality.journal import Journal
 from cadnode.quality.local_readings import PARTS, CalibrationsOf, ScannerFit, ScannerPart
-from cadnode.quality.outcomes import BreastOutcome, OutcomeBook
+from cadnode.quality.outcomes import OutcomeBook
 from cadnode.quality.vendors import vendors_named
 from cadnode.registry.catalogue import Catalogue, Entry
 from cadnode.report.wording import material_words
@@ -66,10 +66,12 @@ def calibrated(
     parts: Sequence[ScannerPart] = PARTS,
     only: Sequence[str] = (),
     since: date | None = None,
+    readings: Sequence[tuple[Scanner, GeneralReading]] | None = None,
 ) -> CalibratedModel | None:
-    """What the readings of this node make of a model's scanners; None: it reads no whole views.
+    """What readings make of a model's scanners; None: it reads no whole views.
 
     Without a `mode` it is fitted on outcomes. `only` these scanners, by parts of their names.
+    `readings` are those of a data set, else this node's `since` a day.
     """
     card = store.read_card(entry.folder)
     if not isinstance(card, DibMgCard | OnnxViewCard):
@@ -84,14 +86,8 @@ def calibrated(
         materials=material_words(card.materials),
         vendors=vendors_named(card.model_dump_json(exclude={"scanners"})),
     )
-    storage = values.storage.folder
-    outcomes: dict[tuple[str, Laterality], BreastOutcome] = (
-        {} if mode else OutcomeBook(storage).all()
-    )
-    readings = local_readings.general_readings(
-        Journal(storage).entries(since), outcomes, view_system(card).value,
-        _calibrations_of(catalogue, card),
-    )  # fmt: skip
+    if readings is None:
+        readings = _of_this_node(values, catalogue, card, since, with_outcomes=mode is None)
     if mode is None:
         fits = local_readings.fits_by_outcomes(readings, target, parts, only=only)
     else:
@@ -100,6 +96,18 @@ def calibrated(
         )
     fits += (one for one in local_readings.not_named(readings, parts) if not only)
     return CalibratedModel(entry, card, len(readings), tuple(fits))
+
+
+def _of_this_node(
+    values: Settings, catalogue: Catalogue, card: ViewCard, since: date | None, *,
+    with_outcomes: bool,
+) -> list[tuple[Scanner, GeneralReading]]:  # fmt: skip
+    storage = values.storage.folder
+    outcomes = OutcomeBook(storage).all() if with_outcomes else {}
+    return local_readings.general_readings(
+        Journal(storage).entries(since), outcomes, view_system(card).value,
+        _calibrations_of(catalogue, card),
+    )  # fmt: skip
 
 
 def _calibrations_of(catalogue: Catalogue, card: ViewCard) -> CalibrationsOf:
