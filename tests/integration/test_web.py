@@ -25,8 +25,9 @@ from tests.integration.prometheus import (
 from tests.integration.web_role import TOKEN, answers, certified, get, post, token_file, web_role
 from tests.synthetic import IDENTIFIERS, MARK, write_exam
 
-# What a node has none of that reads without a GPU, has not failed, and fetches nothing.
+# What a node has none of that reads without a GPU, has not failed, fetches nothing, and read one exam.
 MAY_BE_ABSENT = {
+    "cadnode_drift_called_ratio", "cadnode_drift_psi",
     "cadnode_gpu_memory_used_bytes", "cadnode_gpu_memory_size_bytes", "cadnode_failures_total",
     "cadnode_images_skipped_total", "cadnode_fetches_total", "cadnode_uncommitted_results",
     "cadnode_problems",
@@ -84,7 +85,7 @@ def monitored(scraper: Prometheus) -> None:
         ("cadnode_view_reading_seconds_count", 4), ("cadnode_received_to_read_seconds_count", 1),
         ("sum(cadnode_read_to_delivered_seconds_count)", 1), ("sum(cadnode_role_up)", 3),
         ('sum(cadnode_score_count{system="kim2018"})', 4), ('cadnode_studies{state="done"}', 1),
-        ("sum(cadnode_ready)", 4),
+        ("sum(cadnode_ready)", 4), ('max(cadnode_drift_state{system="kim2018"})', 0),
     ):  # fmt: skip
         wait_until(lambda e=expression, n=expected: scraper.value(e) == n,  # type: ignore[misc]
                    f"{expression} is {expected}, not {scraper.value(expression)}", 10)  # fmt: skip
@@ -98,7 +99,9 @@ def test_a_study_that_is_sent_can_be_followed_to_its_end_and_names_nobody_in_the
     exam = write_exam(tmp_path / "exam")
     uid = study_uid(exam[0])
     with (
-        running_node(tmp_path, archive_of(peer), quiet_s=3.0) as node,
+        running_node(
+            tmp_path, archive_of(peer), quiet_s=3.0, more="[quality]\nevery_s = 1.0\n"
+        ) as node,
         prometheus(tmp_path / "prometheus", node.web_port) as scraper,
     ):
         wait_until(lambda: answers(url_of(node, "/health")), "the HTTP side answers")
