@@ -25,7 +25,7 @@ from tests.integration.prometheus import (
 from tests.integration.web_role import TOKEN, answers, certified, get, post, token_file, web_role
 from tests.synthetic import IDENTIFIERS, MARK, write_exam
 
-# What a node has none of that reads without a GPU, has not failed, fetches nothing, and read one exam.
+# What a node has none of that reads without a GPU, has not failed, and has read but one exam.
 MAY_BE_ABSENT = {
     "cadnode_drift_called_ratio", "cadnode_drift_psi",
     "cadnode_gpu_memory_used_bytes", "cadnode_gpu_memory_size_bytes", "cadnode_failures_total",
