@@ -143,6 +143,7 @@ RESULTS = made(
             system=st.none() | st.from_type(System),
             trained_on=several(st.from_type(TrainingMaterial)),
             calibration=WORDS,
+            scores_as=WORDS,
         )
     ),
     operating_point=st.none() | UNIT,
