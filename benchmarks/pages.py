@@ -19,11 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.ingest import machine
-from cadnode.demo.archive import free_port
 from cadnode.demo.exam import KINDS, write_exam
 from cadnode.exam.dicom_file import open_file
 from cadnode.log import hashed
-from tests.integration.node import CONFIG, Node, wait_until
+from tests.integration.node import Node, running_node, wait_until
 from tests.peers import storescp
 from tests.viewers.webdriver import Browser, chromium
 
@@ -91,25 +90,15 @@ def run(exam: str, runs: int) -> tuple[int, dict[str, list[Times]]]:
         folder = Path(name)
         files = write_exam(folder / "exam", exam).files
         key = hashed(open_file(files[0]).header.StudyInstanceUID)
-        port, web_port = free_port(), free_port()
-        with storescp(folder / "archive", aet="ARCHIVE") as archive:
-            config = folder / "node.toml"
-            config.write_text(
-                CONFIG.format(
-                    port=port, web_port=web_port, folder=folder / "data", quiet_s=3.0,
-                    archive_port=archive.port,
-                )
-            )  # fmt: skip
-            node = Node(folder, port, config, web_port)
-            node.start()
-            try:
-                send = ["send", str(folder / "exam"), "--to", f"CADNODE@127.0.0.1:{port}"]
-                subprocess.run([sys.executable, "-m", "cadnode", *send], check=True)
-                wait_until(lambda: node.jobs("deliver") == 1, "it is read", within_s=300)
-                wait_until(node.is_idle, "nothing is left to do", within_s=300)
-                return len(files), measure(node, key, folder, runs)
-            finally:
-                node.stop()
+        with (
+            storescp(folder / "archive", aet="ARCHIVE") as archive,
+            running_node(folder, archive) as node,
+        ):
+            send = ["send", str(folder / "exam"), "--to", f"CADNODE@127.0.0.1:{node.port}"]
+            subprocess.run([sys.executable, "-m", "cadnode", *send], check=True)
+            wait_until(lambda: node.jobs("deliver") == 1, "it is read", within_s=300)
+            wait_until(node.is_idle, "nothing is left to do", within_s=300)
+            return len(files), measure(node, key, folder, runs)
 
 
 def report(exam: str, n_files: int, times: dict[str, list[Times]]) -> str:

@@ -18,14 +18,13 @@ from statistics import median
 import pydicom
 
 from benchmarks.ingest import machine
-from cadnode.demo.archive import free_port
 from cadnode.demo.exam import write_exam
 from cadnode.node import role_status
-from tests.integration.node import CONFIG, Node, wait_until
+from tests.integration.node import running_node, wait_until
 from tests.peers import storescp
 from tests.synthetic import uid
 
-SETTLE_S = 0.5  # of `CONFIG`
+SETTLE_S = 0.5  # of `running_node`
 OBJECTS = 5  # a report and four heat maps
 
 
@@ -51,35 +50,25 @@ def run(exams: int) -> list[tuple[float, float]]:
         folder = Path(name)
         write_exam(folder / "exam", "phantom")
         sent = [renamed(folder / "exam", folder / f"exam-{n}", n) for n in range(exams)]
-        port, web_port = free_port(), free_port()
-        with storescp(folder / "archive", aet="ARCHIVE") as archive:
-            config = folder / "node.toml"
-            config.write_text(
-                CONFIG.format(
-                    port=port, web_port=web_port, folder=folder / "data", quiet_s=3.0,
-                    archive_port=archive.port,
-                )
-            )  # fmt: skip
-            node = Node(folder, port, config, web_port)
-            node.start()
-            try:
-                storage = folder / "data"
-                wait_until(lambda: role_status.look(storage, "worker").works, "it is ready", 120)
-                for files in sent:
-                    there = len(list((folder / "archive").iterdir()))
+        with (
+            storescp(folder / "archive", aet="ARCHIVE") as archive,
+            running_node(folder, archive) as node,
+        ):
+            storage = folder / "data"
+            wait_until(lambda: role_status.look(storage, "worker").works, "it is ready", 120)
+            for files in sent:
+                there = len(list((folder / "archive").iterdir()))
 
-                    def arrived(more: int, before: int = there) -> bool:
-                        return len(list((folder / "archive").iterdir())) >= before + more
+                def arrived(more: int, before: int = there) -> bool:
+                    return len(list((folder / "archive").iterdir())) >= before + more
 
-                    node.send(*files)
-                    began = time.perf_counter()
-                    wait_until(lambda: arrived(1), "the report arrives", 300, every_s=0.01)
-                    first = time.perf_counter() - began
-                    wait_until(lambda: arrived(OBJECTS), "all arrive", 300, every_s=0.01)
-                    found.append((first, time.perf_counter() - began))
-                    wait_until(node.is_idle, "nothing is left to do", 300)
-            finally:
-                node.stop()
+                node.send(*files)
+                began = time.perf_counter()
+                wait_until(lambda: arrived(1), "the report arrives", 300, every_s=0.01)
+                first = time.perf_counter() - began
+                wait_until(lambda: arrived(OBJECTS), "all arrive", 300, every_s=0.01)
+                found.append((first, time.perf_counter() - began))
+                wait_until(node.is_idle, "nothing is left to do", 300)
     return found
 
 

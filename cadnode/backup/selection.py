@@ -35,7 +35,7 @@ _IMAGES: Final = frozenset({"received images", "prior exams", "prior exams that 
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenFile:
     """A file to copy. `has_lines`: lines are added to it, and a whole number of them is copied."""
 
     path: Path
@@ -47,14 +47,14 @@ class Chosen:
         return self.path.suffix == ".jsonl"
 
 
-def chosen(storage: Path, *, with_images: bool) -> Iterator[Chosen]:
+def chosen(storage: Path, *, with_images: bool) -> Iterator[ChosenFile]:
     """The files of a storage folder in the order of the copy, found as they are reached."""
     for name in _ORDER:
         for path in files_below(storage / name) if name else _others(storage):
             relative = path.relative_to(storage)
             if _is_kept(relative, with_images=with_images):
-                yield Chosen(path, relative)
-    trail = [Chosen(p, p.relative_to(storage)) for p in files_below(storage / _AUDIT)]
+                yield ChosenFile(path, relative)
+    trail = [ChosenFile(p, p.relative_to(storage)) for p in files_below(storage / _AUDIT)]
     yield from sorted(trail, key=lambda one: (one.has_lines, one.relative))
 
 

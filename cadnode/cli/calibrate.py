@@ -13,7 +13,7 @@ from rich.table import Table
 from cadnode import settings
 from cadnode.cli.acts import AuditedAct, changing_models
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
-from cadnode.cli.recalibrate import versions_of, written
+from cadnode.cli.recalibrate import OutFolder, refuse_unsigned, versions_of, written
 from cadnode.errors import DataError, SettingsError
 from cadnode.terminal import styled
 
@@ -75,12 +75,7 @@ def calibrate(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="exams read on this day or later"),
     ] = None,
-    out_folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="DIR", help="write NAME/VERSION there, not to the node's store"
-        ),
-    ] = None,
+    out_folder: OutFolder = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="look at it, change nothing")] = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -99,11 +94,7 @@ def calibrate(
 
     values = settings.load(config)
     stores = model_overview.stores(values)
-    if stores.signed_only and out_folder is None and not dry_run:
-        raise SettingsError(
-            "models.require_signature: the node's store takes signed models alone; write with "
-            "--out DIR, then `cadnode models sign DIR --key FILE` and `cadnode models add DIR`"
-        )
+    refuse_unsigned(stores, out_folder, dry_run=dry_run)
     if changed_in is not None and to is To.OUTCOMES:
         raise SettingsError("--changed-in belongs to --to call-rate")
     if data is not None and since is not None:

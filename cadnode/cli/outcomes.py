@@ -13,6 +13,7 @@ from cadnode import settings
 from cadnode.cli.acts import acting
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
 from cadnode.errors import DataError, SettingsError
+from cadnode.quality.performance import Grouping
 from cadnode.terminal import styled
 
 if TYPE_CHECKING:
@@ -33,14 +34,6 @@ class OutcomeFormat(StrEnum):
     CSV = "csv"
     FHIR = "fhir"
     HL7 = "hl7"
-
-
-class By(StrEnum):
-    """By what figures are stratified."""
-
-    SCANNER = "scanner"
-    VENDOR = "vendor"
-    MONTH = "month"
 
 
 @outcomes_app.command("import")
@@ -103,7 +96,7 @@ def import_outcomes(
 @outcomes_app.command("show")
 @command
 def show(
-    by: Annotated[By | None, typer.Option(help="a line for each of these")] = None,
+    by: Annotated[Grouping | None, typer.Option(help="a line for each of these")] = None,
     system: Annotated[
         str, typer.Option(metavar="SYSTEM", help="whose scores; see `cadnode models list`")
     ] = "kim2018",

@@ -12,11 +12,29 @@ from rich.table import Table
 from cadnode import settings
 from cadnode.cli.acts import AuditedAct, changing_models
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
+from cadnode.errors import SettingsError
 
 if TYPE_CHECKING:
     from cadnode.registry.catalogue import Catalogue, Entry
     from cadnode.registry.installation import Stores
     from cadnode_training.results.recalibrate import Refitted
+
+
+OutFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="DIR", help="write NAME/VERSION there, not to the node's store"
+    ),
+]
+
+
+def refuse_unsigned(stores: "Stores", out_folder: Path | None, *, dry_run: bool) -> None:
+    """Raise `SettingsError` where the new version would go unsigned into a store of signed ones."""
+    if stores.signed_only and out_folder is None and not dry_run:
+        raise SettingsError(
+            "models.require_signature: the node's store takes signed models alone; write with "
+            "--out DIR, then `cadnode models sign DIR --key FILE` and `cadnode models add DIR`"
+        )
 
 
 @command
@@ -33,12 +51,7 @@ def recalibrate(
             metavar="KIND:PATH", help="rsna-views:PATH, ddsm-exams:PATH, phantom:N …; repeat"
         ),
     ] = [],  # noqa: B006 - typer reads the default and never changes it
-    out_folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="DIR", help="write NAME/VERSION there, not to the node's store"
-        ),
-    ] = None,
+    out_folder: OutFolder = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="look at it, change nothing")] = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -51,7 +64,6 @@ def recalibrate(
 
     Example: [bold]cadnode models recalibrate dib-mg-film --data ddsm-exams:PATH --dry-run[/]
     """
-    from cadnode.errors import SettingsError
     from cadnode.node import model_overview
     from cadnode_training.results import recalibrate as fitting
 
@@ -59,11 +71,7 @@ def recalibrate(
         raise SettingsError("--data KIND:PATH is needed; `cadnode data kinds` lists the kinds")
     values = settings.load(config)
     stores = model_overview.stores(values)
-    if stores.signed_only and out_folder is None and not dry_run:
-        raise SettingsError(
-            "models.require_signature: the node's store takes signed models alone; write with "
-            "--out DIR, then `cadnode models sign DIR --key FILE` and `cadnode models add DIR`"
-        )
+    refuse_unsigned(stores, out_folder, dry_run=dry_run)
     catalogue = stores.catalogue()
     now = datetime.now(UTC)
     done = fitting.run(

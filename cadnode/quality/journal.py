@@ -8,7 +8,6 @@ them out. Of several lines of one reading the last one stands. A line that a cra
 over.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
@@ -16,9 +15,10 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from cadnode.files import locked, make_folder, sync_folder, write_whole
+from cadnode.files import locked, make_folder
+from cadnode.quality import lines
 from cadnode.quality.entry import JournalEntry
 
 FOLDER: Final = "quality"
@@ -43,20 +43,9 @@ class Journal:
         line = _ENTRY.dump_json(entry) + b"\n"
         make_folder(self.folder)
         with self._locked():
-            is_new = not path.exists()
             if unless_there and entry.key in {found.key for found in _read(path)}:
                 return False
-            descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o640)
-            try:
-                size = os.fstat(descriptor).st_size
-                if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                    line = b"\n" + line  # what a crash cut before stays a line of its own
-                _write_all(descriptor, line)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            if is_new:
-                sync_folder(self.folder)
+            lines.add(path, line)
         return True
 
     def lines(self, since: date | None = None, until: date | None = None) -> Iterator[JournalEntry]:
@@ -88,8 +77,8 @@ class Journal:
             year, month = map(int, _month_of(path))
             if until is not None and date(year, month, 1) >= until:
                 continue
-            lines = (one for one in _read(path) if until is None or one.read_at.date() < until)
-            yield from _once(lines)
+            found = (one for one in _read(path) if until is None or one.read_at.date() < until)
+            yield from _once(found)
 
     def has(self, study: str) -> bool:
         """Whether there is a line of that study, damaged or not. Raises `OSError`."""
@@ -110,7 +99,7 @@ class Journal:
                 kept = [line for line in held if not _is_removed(line, study, keep)]
                 if len(kept) < len(held):
                     count += len(held) - len(kept)
-                    _replace(path, kept)
+                    lines.keep(path, kept)
         return count
 
     def _files(self) -> list[Path]:
@@ -122,52 +111,23 @@ class Journal:
             yield
 
 
-def _once(lines: Iterable[JournalEntry]) -> list[JournalEntry]:
-    last = {entry.key: entry for entry in lines}
+def _once(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
+    last = {entry.key: entry for entry in entries}
     return sorted(last.values(), key=lambda entry: entry.read_at)
 
 
 def _read(path: Path) -> Iterator[JournalEntry]:
-    try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        return
-    for line in lines:
-        if (entry := _parsed(line)) is not None:
-            yield entry
-
-
-def _parsed(line: bytes) -> JournalEntry | None:
-    """The entry of a line; None of an empty or damaged one."""
-    try:
-        return _ENTRY.validate_json(line) if line.strip() else None
-    except ValidationError:
-        return None
+    return lines.read(path, _ENTRY)
 
 
 def _is_removed(line: bytes, study: str, keep: Set[tuple[str, int]]) -> bool:
     if study.encode() not in line:
         return False
-    entry = _parsed(line)
+    entry = lines.parsed(line, _ENTRY)
     return entry is None or (entry.study == study and (entry.content, entry.patient) not in keep)
-
-
-def _replace(path: Path, lines: Iterable[bytes]) -> None:
-    kept = b"".join(lines)
-    if kept:
-        write_whole(path, kept)
-        path.chmod(0o640)
-    else:
-        path.unlink(missing_ok=True)
-        sync_folder(path.parent)
 
 
 def _month_of(path: Path) -> tuple[str, str]:
     name = _NAME.fullmatch(path.name)
     assert name is not None
     return name[1], name[2]
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]

@@ -1,14 +1,13 @@
 """What became of the women whose exams were read: outcomes of breasts, kept on the disk.
 
     STORAGE/quality/outcomes.jsonl   lines of `BreastOutcome`
-    STORAGE/quality/outcomes.lock    held by whoever adds or removes lines
+    STORAGE/quality/outcomes.lock    held while lines are added or removed
 
 Lines name studies by their keys, and no patient; of the day on which the outcome was known only the
 month is kept. They are added and never changed: of several lines of one breast the last one stands.
 An erasure takes them out. A line that a crash cut is passed over.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,10 +16,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from cadnode.domain import Laterality
-from cadnode.files import locked, make_folder, sync_folder, write_whole
+from cadnode.files import locked, make_folder
+from cadnode.quality import lines
 from cadnode.quality.journal import FOLDER
 
 NAME: Final = "outcomes.jsonl"
@@ -102,7 +102,7 @@ class OutcomeBook:
 
     def all(self) -> dict[tuple[str, Laterality], BreastOutcome]:
         """What stands of each breast. Raises `OSError` where the file cannot be read."""
-        return {one.key: one for one in _read(self._path)}
+        return {one.key: one for one in lines.read(self._path, _LINE)}
 
     def of_study(self, study: str) -> tuple[BreastOutcome, ...]:
         """What stands of a study's breasts."""
@@ -128,18 +128,7 @@ class OutcomeBook:
             kept, added = self.weigh(found)
             if not added:
                 return kept
-            data = b"".join(_LINE.dump_json(one) + b"\n" for one in added)
-            is_new = not self._path.exists()
-            descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o640)
-            with os.fdopen(descriptor, "r+b", buffering=0) as file:
-                size = os.fstat(descriptor).st_size
-                if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                    data = b"\n" + data  # what a crash cut before stays a line of its own
-                while data:
-                    data = data[file.write(data) or 0 :]
-                os.fsync(descriptor)
-            if is_new:
-                sync_folder(self.folder)
+            lines.add(self._path, b"".join(_LINE.dump_json(one) + b"\n" for one in added))
         return kept
 
     def has(self, study: str) -> bool:
@@ -153,28 +142,10 @@ class OutcomeBook:
         with self._locked():
             held = self._path.read_bytes().splitlines(keepends=True)
             left = [line for line in held if study.encode() not in line]
-            if left:
-                write_whole(self._path, b"".join(left))
-                self._path.chmod(0o640)
-            else:
-                self._path.unlink(missing_ok=True)
-                sync_folder(self.folder)
+            lines.keep(self._path, left)
         return len(held) - len(left)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         with locked(self.folder / _LOCK, mode=0o640):
             yield
-
-
-def _read(path: Path) -> Iterator[BreastOutcome]:
-    try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        return
-    for line in lines:
-        try:
-            if line.strip():
-                yield _LINE.validate_json(line)
-        except ValidationError:
-            continue

@@ -6,14 +6,15 @@
 Neither names a patient or a study.
 """
 
-import os
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from cadnode.files import make_folder, sync_folder, write_whole
+from cadnode.files import write_whole
+from cadnode.quality import lines
 from cadnode.quality.drift import DriftRule
 from cadnode.quality.journal import FOLDER, Journal
 from cadnode.quality.overview import FILE, DriftOverview, overview_of
@@ -52,27 +53,11 @@ def read(storage: Path) -> DriftOverview | None:
 
 def accepted(storage: Path) -> list[Accepted]:
     """The changes that were accepted, in the order in which that was said."""
-    try:
-        lines = (storage / FOLDER / ACCEPTED).read_bytes().splitlines()
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        try:
-            found.append(_ACCEPTED.validate_json(line))
-        except ValidationError:  # cut by a crash
-            continue
-    return found
+    with suppress(OSError):
+        return list(lines.read(storage / FOLDER / ACCEPTED, _ACCEPTED))
+    return []
 
 
 def accept(storage: Path, change: Accepted) -> None:
     """Keep a change as accepted, durably. Raises `OSError`."""
-    make_folder(storage / FOLDER)
-    path = storage / FOLDER / ACCEPTED
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o640)
-    try:
-        os.write(descriptor, b"\n" + _ACCEPTED.dump_json(change) + b"\n")
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    sync_folder(path.parent)
+    lines.add(storage / FOLDER / ACCEPTED, _ACCEPTED.dump_json(change) + b"\n")

@@ -67,9 +67,8 @@ def _ending(result: ExamResult) -> list[object]:
 
 def _identity(model: ModelUse) -> dict[str, object]:
     """All that reports name of a model; without a scanner's calibration as before there was any."""
-    stated = asdict(model)
-    del stated["scores_as"]
-    return stated if model.calibration else {k: stated[k] for k in stated if k != "calibration"}
+    left_out = {"scores_as"} if model.calibration else {"scores_as", "calibration"}
+    return {name: value for name, value in asdict(model).items() if name not in left_out}
 
 
 def _makers(result: ExamResult) -> list[object]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cadnode.demo.archive import DemoArchive, free_port, is_listening
 from cadnode.node import supervise, trial_job
+from tests.peers import StoreScp
 
 WITHIN_S = 120.0
 _TRIED: list[bytes] = []  # what the first node of this process noted: its libraries run jobs
@@ -133,7 +134,7 @@ class Node:
 
 @contextmanager
 def running_node(
-    folder: Path, archive: DemoArchive, *, quiet_s: float = 3.0, more: str = ""
+    folder: Path, archive: DemoArchive | StoreScp, *, quiet_s: float = 3.0, more: str = ""
 ) -> Iterator[Node]:
     """A node that delivers to `archive`, started; stopped at the end, however it ends.
 
