@@ -13,7 +13,7 @@ from cadnode import settings
 from cadnode.cli.acts import acting
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
 from cadnode.errors import DataError, SettingsError
-from cadnode.quality.performance import Grouping
+from cadnode.quality.grouping import Grouping
 from cadnode.terminal import styled
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def show(
     """
     from cadnode.quality.journal import Journal
     from cadnode.quality.outcomes import OutcomeBook
-    from cadnode.quality.performance import Grouping, grouped, performance, read_exams
+    from cadnode.quality.performance import grouped, performance, read_exams
 
     storage = settings.load(config).storage.folder
     try:

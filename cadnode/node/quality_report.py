@@ -11,10 +11,11 @@ from cadnode.errors import ModelError
 from cadnode.node import drift_watch
 from cadnode.node.model_overview import own_store
 from cadnode.page.quality_report import QualityReport, ReportTable
+from cadnode.quality.grouping import Grouping
 from cadnode.quality.journal import Journal
 from cadnode.quality.month import figures_of, following, preceding
 from cadnode.quality.outcomes import OutcomeBook
-from cadnode.quality.performance import FEWEST, Grouping, Performance, performances
+from cadnode.quality.performance import FEWEST, Performance, performances
 from cadnode.registry import history
 from cadnode.settings import Settings
 

@@ -14,12 +14,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from cadnode.domain import Laterality, Outcome
 from cadnode.exam.scanner import Scanner
 from cadnode.quality.entry import JournalEntry
+from cadnode.quality.grouping import Grouping
 from cadnode.quality.outcomes import BreastOutcome, KnownOutcome, OutcomeBasis
 
 if TYPE_CHECKING:
@@ -29,14 +29,6 @@ if TYPE_CHECKING:
 FEWEST: Final = 10
 """Cases below which no share or AUC is shown: the 95 % interval of 9 of 10 is 0.60 to 0.98."""
 FOLLOWED_MONTHS: Final = 12
-
-
-class Grouping(StrEnum):
-    """By what figures are stratified."""
-
-    SCANNER = "scanner"
-    VENDOR = "vendor"
-    MONTH = "month"
 
 
 @dataclass(frozen=True, slots=True)

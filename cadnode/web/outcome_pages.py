@@ -5,7 +5,8 @@ from fastapi.responses import JSONResponse, Response
 
 from cadnode.page import outcome_figures
 from cadnode.phrases import N_
-from cadnode.quality.performance import FEWEST, Grouping, SystemPerformance
+from cadnode.quality.grouping import Grouping
+from cadnode.quality.performance import FEWEST, SystemPerformance
 from cadnode.web.caller import caller_of
 from cadnode.web.language import current
 from cadnode.web.node import Node, Unavailable

@@ -153,6 +153,7 @@ def test_a_page_waits_for_no_look_and_the_next_process_knows_what_was_shown(
     may_answer.set()
     found = wait_until(desk.known)
     assert (found.rule, found.running, len(asked)) == ("a rule", None, 1)
+    wait_until(lambda: not desk.is_looking)  # what is shown is kept on the disk after that
     later = ModelDesk(values(tmp_path))
     kept = later.known()
     assert kept is not None, "it was kept on the disk"
