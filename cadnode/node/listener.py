@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
@@ -17,9 +18,11 @@ from cadnode.node import (
     commitment_reports,
     commitments,
     heartbeat,
+    job_database,
     priority,
     readiness,
     retry,
+    role_status,
 )
 from cadnode.node.commitments import Archives
 from cadnode.node.header_index import HeaderIndex
@@ -48,19 +51,19 @@ from cadnode.settings.sections import ListenerPeer
 log = get_logger("listener")
 
 
-def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
-    """Listen until SIGTERM or SIGINT.
+def run(settings: Settings, pulse: Pulse, *, supervised: bool, slot: str = "listener") -> None:
+    """Listen until SIGTERM or SIGINT, in a slot of the storage folder (`node.role_status`).
 
     New settings (`node.settings_reload`) are taken up by a second generation on the same sockets;
     the first accepts nobody more, and ends with its last association.
     """
     announcer = Announcer(settings.database_url)
-    counts = Counts.of(settings.storage.folder, "listener", os.getpid())
+    counts = Counts.of(settings.storage.folder, slot, os.getpid())
     counts.begin(table.STUDIES, "received")
     counts.begin(table.BYTES_RECEIVED)
     applied = AppliedFile(settings.storage.folder, settings)
     with counts.kept(), stopping_on_signal(supervised=supervised) as stopping, ExitStack() as ends:
-        now = _Generation(settings, pulse, announcer, counts)
+        now = _Generation(settings, pulse, announcer, counts, slot)
         older: list[_Generation] = []
         ends.callback(lambda: _end((*older, now)))
         refused = ""
@@ -103,17 +106,21 @@ class _Generation:
         pulse: Pulse,
         announcer: Announcer,
         counts: Counts,
+        slot: str,
         before: "_Generation | None" = None,
     ) -> None:
         self._pulse, self._announcer, self._counts = pulse, announcer, counts
-        self._settings = settings
+        self._settings, self._slot = settings, slot
         self._open, self._reports = ExitStack(), ExitStack()
         storage, spool = settings.storage.folder, open_spool(settings, pulse)
-        commitment = commitment_service(settings, spool)
+        commitment = commitment_service(settings, spool, slot)
         for peer in (*sorted(titles_of(settings.listener)), table.OTHER):
             counts.begin(table.IMAGES_RECEIVED, peer)
         audit = AuditWitness(Trail.of(settings), way=WayLog(storage))
-        self._witness = RefusalWitness(storage, audit, on_study=self._note_priority)
+        self._witness = RefusalWitness(
+            storage, audit, on_study=self._note_priority, slot=slot,
+            is_one_of_several=job_database.is_shared(settings.database_url),
+        )  # fmt: skip
         self._headers, self._rules = HeaderIndex(spool), readiness.rules_of(settings)
         self._listening: scp.Listener = self._open.enter_context(
             scp.serve(
@@ -131,7 +138,7 @@ class _Generation:
         if senders_of(settings.listener) is Senders.ANYBODY:
             log.warning("listener_open", port=settings.listener.port)
         port = self._listening.port or self._listening.tls_port
-        log.info("listening", role="listener", port=port)
+        log.info("listening", role="listener", port=port, slot=slot)
 
     @property
     def problem(self) -> str:
@@ -142,7 +149,7 @@ class _Generation:
 
     def replaced(self, settings: Settings) -> "_Generation":
         """The next one, which listens from now on. Raises `SettingsError`, and nothing changes."""
-        return _Generation(settings, self._pulse, self._announcer, self._counts, self)
+        return _Generation(settings, self._pulse, self._announcer, self._counts, self._slot, self)
 
     def has_ended(self) -> bool:
         """Whether the last association of one that was replaced has ended; it is then closed."""
@@ -212,12 +219,22 @@ def asks_or_offers(settings: Settings) -> bool:
     return settings.listener.commitment or any(d.commit for d in settings.destinations)
 
 
-def commitment_service(settings: Settings, spool: Spool) -> CommitmentService:
+def commitment_service(
+    settings: Settings, spool: Spool, slot: str = "listener"
+) -> CommitmentService:
     """Storage commitment, as the listener offers it to senders and takes it from archives."""
-    commitments.prepare(settings.storage.folder)
+    storage = settings.storage.folder
+    commitments.prepare(storage)
+    shares = job_database.is_shared(settings.database_url)
+    life = f"{slot}.{secrets.token_hex(4)}" if shares else ""
+
+    def is_gone(owner: str) -> bool:
+        of = owner.partition(".")[0] or "listener"  # "": of a listener that was alone
+        return of == slot or not role_status.look_at(storage, of).is_up
+
     return CommitmentService(
-        CommitmentRequests(settings.storage.folder / "commitments" / "requested"),
-        Holdings(spool, scp.STORAGE_CLASSES),
+        CommitmentRequests(storage / "commitments" / "requested", owner=life, is_gone=is_gone),
+        Holdings(spool, scp.STORAGE_CLASSES, shares=shares),
         Archives(settings).take,
         is_offered=settings.listener.commitment,
     )
@@ -245,6 +262,7 @@ def scp_config(settings: Settings) -> scp.ScpConfig:
             for title in peer.titles or ("",)
         ),
         calling_ae_titles=listener.calling_ae_titles,
+        proxies=tuple(ip_network(one, strict=False) for one in listener.proxy_addresses),
         check_called_ae_title=listener.check_called_ae_title,
         max_associations=listener.max_associations,
         max_associations_per_address=listener.max_associations_per_address,

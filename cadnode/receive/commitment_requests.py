@@ -1,6 +1,7 @@
 """What senders have asked to have committed and were not answered yet: it outlives the process.
 
     ROOT/<key>.json   one a transaction of a sender; removed when its report was acknowledged
+         .lock        held while one of several listeners changes what there is
 
 A request is on the disk before it is accepted. However many are sent, those of one address take a
 quarter of the places and bytes (`limits.COMMITMENTS`). They hold UIDs, addresses and AE titles.
@@ -10,18 +11,20 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from cadnode.files import make_folder, write_whole
+from cadnode.files import locked, make_folder, write_whole
 from cadnode.limits import COMMITMENTS, COMMITMENTS_BYTES
 from cadnode.receive.admission import origin
 from cadnode.receive.commitment_data import CommitmentRequest, Reference
 
 ACKNOWLEDGED_WITHIN_S: Final = 30.0  # of a report on the association of its request
 _SHARE: Final = 4
+_LOCK: Final = ".lock"
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -36,7 +39,8 @@ class Sender:
 class Requested:
     """A request that waits for its report; `at` is in seconds since the epoch.
 
-    `is_duplicate`: the sender has another one under the same Transaction UID.
+    `is_duplicate`: the sender has another one under the same Transaction UID. `owner` is the
+    listener that reports it; "" where there is one.
     """
 
     key: str
@@ -44,6 +48,7 @@ class Requested:
     request: CommitmentRequest
     at: float
     is_duplicate: bool = False
+    owner: str = ""
 
 
 class Full(Exception):
@@ -59,17 +64,31 @@ class _Entry:
     at: float
     n_bytes: int
     free_from: float = 0.0  # until then an association reports it
+    owner: str = ""
 
 
 class CommitmentRequests:
-    """The open requests of one node's senders. Threads of one process share it."""
+    """The open requests of one node's senders. Threads of one process share it.
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+    Several listeners share the folder where each has an `owner` of its own, the name of its life:
+    what one took it reports, and what is left by one that `is_gone` another does.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], float] = time.time,
+        owner: str = "",
+        is_gone: Callable[[str], bool] = lambda owner: True,
+    ) -> None:
         self._folder = folder
         self._clock = clock
-        self._lock = threading.Lock()
+        self._owner, self._is_gone = owner, is_gone
+        self._guard = threading.Lock()
         make_folder(folder)
-        self._entries = dict(self._found())
+        self._entries: dict[str, _Entry] = {}
+        with self._locked():
+            self._entries.update(self._found())
 
     def add(self, sender: Sender, request: CommitmentRequest) -> str:
         """The key of a request that is on the disk now; the same request again has the same key.
@@ -81,18 +100,18 @@ class CommitmentRequests:
         """
         transaction = _digest(sender.address, sender.ae_title, request.transaction_uid)
         key = _digest(transaction, *(str(one) for one in sorted(request.references)))
-        with self._lock:
+        with self._locked():
             now = self._clock()
             if key not in self._entries:
                 others = any(one.transaction == transaction for one in self._entries.values())
-                requested = Requested(key, sender, request, now, is_duplicate=others)
+                requested = Requested(key, sender, request, now, others, self._owner)
                 data = _encoded(requested)
                 self._admit(sender, len(data))
                 try:
                     write_whole(self._path(key), data)
                 except OSError as error:
                     raise Full from error
-                self._entries[key] = _Entry(sender, transaction, now, len(data))
+                self._entries[key] = _Entry(sender, transaction, now, len(data), owner=self._owner)
             self._entries[key].free_from = now + ACKNOWLEDGED_WITHIN_S
         return key
 
@@ -107,30 +126,36 @@ class CommitmentRequests:
                 CommitmentRequest(str(found["transaction_uid"]), references),
                 float(found["at"]),
                 bool(found["is_duplicate"]),
+                str(found.get("owner", "")),
             )
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def release(self, key: str) -> None:
         """The association of the request has ended, or broken, without an acknowledgement."""
-        with self._lock:
+        with self._guard:
             if (entry := self._entries.get(key)) is not None:
                 entry.free_from = 0.0
 
     def settle(self, key: str) -> None:
         """Its report was acknowledged, or is given up."""
-        with self._lock:
+        with self._guard:
             self._entries.pop(key, None)
             self._path(key).unlink(missing_ok=True)
 
     def to_report(self) -> dict[Sender, list[str]]:
-        """Keys of the requests that no association reports, by sender, the oldest first."""
-        with self._lock:
+        """Keys of the requests that no association reports, by sender, the oldest first.
+
+        Where there are several listeners, this one's and those of such as are gone.
+        """
+        with self._locked():
+            self._take_from_the_gone()
             now = self._clock()
             free = [
                 (entry.at, key, entry.sender)
                 for key, entry in self._entries.items()
-                if not now < entry.free_from <= now + ACKNOWLEDGED_WITHIN_S
+                if entry.owner == self._owner
+                and not now < entry.free_from <= now + ACKNOWLEDGED_WITHIN_S
             ]
         found: dict[Sender, list[str]] = {}
         for _, key, sender in sorted(free):
@@ -139,7 +164,7 @@ class CommitmentRequests:
 
     def asked_at(self, key: str) -> float:
         """When the request came, in seconds since the epoch; now when it is not known."""
-        with self._lock:
+        with self._guard:
             entry = self._entries.get(key)
             return self._clock() if entry is None else entry.at
 
@@ -152,16 +177,47 @@ class CommitmentRequests:
             if len(entries) >= COMMITMENTS // share or held + n_bytes > COMMITMENTS_BYTES // share:
                 raise Full
 
-    def _found(self) -> Iterator[tuple[str, _Entry]]:
-        """What an earlier process has left; a file that cannot be read is removed."""
-        for path in self._folder.glob("*.json"):
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Within the block the entries are those on the disk, and nobody else changes them."""
+        if not self._owner:
+            with self._guard:
+                yield
+            return
+        with self._guard, locked(self._folder / _LOCK, mode=0o640):
+            here = {path.stem for path in self._folder.glob("*.json")}
+            self._entries = {key: one for key, one in self._entries.items() if key in here}
+            self._entries.update(self._found(here - self._entries.keys()))
+            yield
+
+    def _take_from_the_gone(self) -> None:
+        """Have what others left as one's own; of several that try, the lock lets one do it."""
+        others = {one.owner for one in self._entries.values()} - {self._owner}
+        gone = {owner for owner in others if self._is_gone(owner)}
+        for key in [key for key, one in self._entries.items() if one.owner in gone]:
+            requested = self.load(key)
+            if requested is not None and requested.owner in gone:
+                requested = replace(requested, owner=self._owner)
+                write_whole(self._path(key), _encoded(requested))
+            if requested is not None:  # else its owner settled it just now
+                self._entries[key].owner = requested.owner
+
+    def _found(self, keys: Iterable[str] | None = None) -> Iterator[tuple[str, _Entry]]:
+        """What another process has left; a file that cannot be read is removed."""
+        names = None if keys is None else [self._path(key) for key in keys]
+        for path in self._folder.glob("*.json") if names is None else names:
             requested = self.load(path.stem)
             if requested is None:
                 path.unlink(missing_ok=True)
                 continue
             sender, uid = requested.sender, requested.request.transaction_uid
             transaction = _digest(sender.address, sender.ae_title, uid)
-            yield path.stem, _Entry(sender, transaction, requested.at, path.stat().st_size)
+            with suppress(FileNotFoundError):  # reported just now
+                n_bytes = path.stat().st_size
+                yield (
+                    path.stem,
+                    _Entry(sender, transaction, requested.at, n_bytes, owner=requested.owner),
+                )
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.json"
@@ -178,6 +234,7 @@ def _encoded(requested: Requested) -> bytes:
         "transaction_uid": requested.request.transaction_uid,
         "at": requested.at,
         "is_duplicate": requested.is_duplicate,
+        "owner": requested.owner,
         "references": [[r.sop_class_uid, r.sop_instance_uid] for r in requested.request.references],
     }
     return json.dumps(document).encode()

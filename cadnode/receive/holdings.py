@@ -16,6 +16,10 @@ from cadnode.receive.identity import read_file_identity
 from cadnode.receive.spool import Spool, StoredInstance
 
 LOOKS_AGAIN_AFTER_S: Final = 10.0  # whatever is asked, the spool is not searched more often
+LOOKS_AT_OTHERS_AFTER_S: Final = 0.5  # nor for what other listeners received
+_TICK_S: Final = (
+    2.0  # within which a folder may have changed once more: the coarsest clock of disks
+)
 MOST_NOTED: Final = 100_000  # received since the last search, held in memory
 
 log = get_logger("receive")
@@ -24,7 +28,8 @@ log = get_logger("receive")
 class Holdings:
     """What a spool holds, by instance. Threads may share it; one judges at a time.
 
-    `supported` are the SOP classes that are stored here.
+    `supported` are the SOP classes that are stored here. Where it `shares` the spool with other
+    listeners, what they have received is looked for whenever something is not known.
     """
 
     def __init__(
@@ -32,15 +37,19 @@ class Holdings:
         spool: Spool,
         supported: Sequence[str],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        shares: bool = False,
     ) -> None:
         self._spool = spool
         self._supported = frozenset(supported)
-        self._clock = clock
+        self._clock, self._shares = clock, shares
         self._judging = threading.Lock()
         self._changing = threading.Lock()
         self._found: dict[str, tuple[str, ...]] = {}  # by instance key, where it was at a search
         self._noted: dict[str, tuple[str, ...]] = {}  # and what was received since
         self._searched_at: float | None = None
+        self._looked_at: float | None = None
+        self._changed_at = 0.0  # the newest folder that a search has seen
 
     def has_room(self) -> bool:
         """Whether the disk has the configured minimum of free bytes."""
@@ -81,13 +90,32 @@ class Holdings:
             return
         now, searched_at = self._clock(), self._searched_at
         if searched_at is not None and now - searched_at < LOOKS_AGAIN_AFTER_S:
+            if self._shares:
+                self._look_at_others()
             return
         with self._changing:
             self._searched_at = now
             self._noted = {}  # all of that is found now; what comes from now on may not be
-        found = self._spool.whereabouts()
+        found, changed_at = self._spool.whereabouts()
         with self._changing:
-            self._found = found
+            self._found, self._changed_at, self._looked_at = found, changed_at, now
+
+    def _look_at_others(self) -> None:
+        """Search what has changed since the last search, after a moment at most.
+
+        It begins now: what another listener has answered with Success is found.
+        """
+        if self._looked_at is not None:
+            wait_s = self._looked_at + LOOKS_AT_OTHERS_AFTER_S - self._clock()
+            if 0.0 < wait_s <= LOOKS_AT_OTHERS_AFTER_S:
+                time.sleep(wait_s)
+        self._looked_at = self._clock()
+        found, changed_at = self._spool.whereabouts(self._changed_at - _TICK_S)
+        with self._changing:
+            for instance, studies in found.items():
+                known = self._found.get(instance, ())
+                self._found[instance] = tuple(dict.fromkeys((*known, *studies)))
+            self._changed_at = max(self._changed_at, changed_at)
 
     def _why_not(self, reference: Reference, synced: dict[str, bool]) -> FailureReason | None:
         """Why the object is not committed; None: it is held."""
