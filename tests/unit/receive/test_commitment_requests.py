@@ -103,3 +103,40 @@ def test_a_file_that_cannot_be_read_is_forgotten(tmp_path: Path) -> None:
 
     assert CommitmentRequests(tmp_path).to_report() == {}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_several_listeners_each_reports_its_own_and_one_those_of_the_dead(
+    tmp_path: Path,
+) -> None:
+    gone: set[str] = set()
+    one, two, three = (
+        CommitmentRequests(tmp_path, owner=owner, is_gone=gone.__contains__)
+        for owner in ("listener.1", "listener-2.1", "listener-3.1")
+    )
+    key = one.add(MG1, request(1))
+    two.add(MG2, request(2))
+    one.release(key)
+    assert one.to_report() == {MG1: [key]}
+    assert two.to_report() == three.to_report() == {}  # its own is on its association
+
+    gone.add("listener.1")
+    assert two.to_report() == {MG1: [key]}
+    assert three.to_report() == {}
+    two.settle(key)
+    assert [entry.to_report() for entry in (two, three)] == [{}, {}]
+
+
+def test_several_listeners_share_transactions_and_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commitment_requests, "COMMITMENTS", 8)
+    one, two = (
+        CommitmentRequests(tmp_path, owner=owner, is_gone=lambda _: False)
+        for owner in ("listener.1", "listener-2.1")
+    )
+    one.add(MG1, request(1, "1.2.9"))
+    again = two.load(two.add(MG1, request(2, "1.2.9")))
+    assert again is not None
+    assert again.is_duplicate
+    with pytest.raises(Full):  # a quarter of the places is an address's, whichever it asks
+        two.add(MG1, request(3))

@@ -7,7 +7,11 @@ from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from cadnode.receive.commitment_data import FailureReason, Reference
-from cadnode.receive.holdings import LOOKS_AGAIN_AFTER_S, Holdings
+from cadnode.receive.holdings import (
+    LOOKS_AGAIN_AFTER_S,
+    LOOKS_AT_OTHERS_AFTER_S,
+    Holdings,
+)
 from cadnode.receive.scp import STORAGE_CLASSES
 from cadnode.receive.spool import Spool
 from tests.spool_cases import add_file
@@ -96,3 +100,18 @@ def test_a_disk_that_fails_is_a_processing_failure(
 
     monkeypatch.setattr(spool, "sync", fails)
     assert reasons(holdings, named(ds)) == [FailureReason.PROCESSING_FAILURE]
+
+
+def test_what_another_listener_received_just_now_is_held_too(spool: Spool, tmp_path: Path) -> None:
+    clock = Clock()
+    alone = Holdings(spool, STORAGE_CLASSES, clock)
+    one_of_two = Holdings(spool, STORAGE_CLASSES, clock, shares=True)
+    missing = Reference(str(SecondaryCaptureImageStorage), "1.2.3.4")
+    for holdings in (alone, one_of_two):
+        assert reasons(holdings, missing) == [FailureReason.NO_SUCH_OBJECT_INSTANCE]
+
+    ds = view_dataset()
+    add_file(spool, write(ds, tmp_path / "a.dcm"))
+    clock.now += LOOKS_AT_OTHERS_AFTER_S
+    assert reasons(alone, named(ds)) == [FailureReason.NO_SUCH_OBJECT_INSTANCE]
+    assert reasons(one_of_two, named(ds)) == [None]
