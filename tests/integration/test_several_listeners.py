@@ -12,11 +12,22 @@ from cadnode.log import hashed
 from cadnode.node import role_status
 from cadnode.node.refused_peers import refused_peers
 from tests.commitment_peers import Asking
-from tests.faults.listener_peer import ACCEPTED, DATA, MG, associate, command, data_set, p_data
+from tests.faults.listener_peer import (
+    ACCEPTED,
+    DATA,
+    MG,
+    associate,
+    associate_rq,
+    command,
+    connect,
+    data_set,
+    p_data,
+    received,
+)
 from tests.integration.node import wait_until
 from tests.peers import free_port
 from tests.postgres import NEEDS_POSTGRES, postgres_server
-from tests.several_listeners import NEEDS_HAPROXY, Cluster, cluster, slept_until
+from tests.several_listeners import BALANCER, NEEDS_HAPROXY, Cluster, cluster, slept_until
 from tests.synthetic import write_exam
 
 pytestmark = [NEEDS_POSTGRES, NEEDS_HAPROXY]
@@ -70,9 +81,13 @@ def test_both_say_who_connects_and_are_shown(node: Cluster, tmp_path: Path) -> N
     with socket.create_connection(("127.0.0.1", node.port), 5, ("127.0.0.3", 0)) as stranger:
         assert stranger.recv(1) == b""  # its address is no peer's, whatever the balancer's is
     assert not node.send(files[0], calling="MG2")  # bound to 127.0.0.2
-    wait_until(lambda: len(refused_peers(node.storage)) == 2, "both refusals are shown")
+    with connect(node.ports[0], BALANCER) as silent:  # past HAProxy, which would say who it is
+        silent.sendall(associate_rq())
+        assert received(silent)[0] == 0
+    wait_until(lambda: len(refused_peers(node.storage)) == 3, "all refusals are shown")
     assert {(one.code, one.address) for one in refused_peers(node.storage)} == {
-        ("unknown_address", "127.0.0.3"), ("calling_ae_title", "127.0.0.1")
+        ("unknown_address", "127.0.0.3"), ("calling_ae_title", "127.0.0.1"),
+        ("no_proxy_header", BALANCER),
     }  # fmt: skip
     found = role_status.look_around(node.storage, "listener")
     assert [(slot, one.works) for slot, one in found.items()] == [
