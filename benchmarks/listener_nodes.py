@@ -85,7 +85,7 @@ listen dicom
 """
 
 
-class Site:
+class BalancedSite:
     """Processes of a node and of what is around it, on their machines."""
 
     def __init__(self, work: Path, hosts: Machines, server: PostgresServer, older: str) -> None:
@@ -197,7 +197,7 @@ class Site:
 class Pacs(threading.Thread):
     """Sends exams one after the other, each view alone, until each was answered with Success."""
 
-    def __init__(self, site: Site, exams: list[list[Path]], pause_s: float) -> None:
+    def __init__(self, site: BalancedSite, exams: list[list[Path]], pause_s: float) -> None:
         super().__init__(daemon=True)
         self._site, self._exams, self._pause_s = site, exams, pause_s
         self.n_sent = self.n_again = 0
@@ -213,7 +213,7 @@ class Pacs(threading.Thread):
             time.sleep(self._pause_s)
 
 
-def _upgraded(site: Site, pacs: Pacs, n: int) -> list[str]:
+def _upgraded(site: BalancedSite, pacs: Pacs, n: int) -> list[str]:
     """Upgrade role by role while exams come; what was done, for the table."""
     wait_until(lambda: pacs.n_sent >= n // 4, "exams come")
     site.start("listener2")  # beside the older one
@@ -227,7 +227,7 @@ def _upgraded(site: Site, pacs: Pacs, n: int) -> list[str]:
     return ["listener, worker, worker: each stopped by SIGTERM and started as this version"]
 
 
-def _killed(site: Site, pacs: Pacs, n: int) -> list[str]:
+def _killed(site: BalancedSite, pacs: Pacs, n: int) -> list[str]:
     """Kill a listener while something is on its way to it; it is started again."""
     wait_until(lambda: pacs.n_sent >= n // 2, "exams come")
     incoming = site.storage / "spool" / "incoming"
@@ -248,7 +248,7 @@ def nodes(exams: int, older: str, *, apart: bool) -> list[str]:
             with (server.folder / "pg_hba.conf").open("a") as file:
                 file.write(f"host all all {NETWORK}.0/24 trust\n")
         server.start(*(["-c listen_addresses=*"] if apart else []))
-        site = Site(work, hosts, server, older)
+        site = BalancedSite(work, hosts, server, older)
         stack.callback(site.close)
         files = _phantoms(work, exams)
         site.start_others()

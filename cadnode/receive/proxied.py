@@ -1,7 +1,7 @@
 """The PROXY protocol: a TCP balancer says who connects, before the first byte of DICOM.
 
 Versions 1 and 2 of https://www.haproxy.org/download/2.6/doc/proxy-protocol.txt. Without it
-everybody comes from the balancer's address: peers could not be told apart by theirs, all would
+everybody comes from the balancer's address: no peer could be known by its own, all would
 share one address's places, and no storage commitment could be reported to a sender.
 """
 
