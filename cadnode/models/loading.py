@@ -75,9 +75,10 @@ def _known(
     elif isinstance(card, CnnCard) and (trunk := roi.known_trunk(card, device, engine)):
         head = head_of(card.architecture, unpack(packed, head_names(card.architecture)))
         return RoiModel(card, head, device, operating_point, compiled=trunk)
-    elif isinstance(card, MassFinderCard):
-        if (compiled := mass_finder.known_pass(card, device, engine)) is not None:
-            return MassFinder(card, {}, device, compiled=compiled)
+    elif isinstance(card, MassFinderCard) and (
+        found := mass_finder.known_pass(card, device, engine)
+    ):
+        return MassFinder(card, {}, device, compiled=found)
     return None
 
 
