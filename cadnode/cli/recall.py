@@ -94,15 +94,15 @@ def _reread(
     yes: bool,
     as_json: bool,
 ) -> None:
+    from cadnode.audit.actors import user_name
     from cadnode.audit.event import Action
-    from cadnode.node.model_overview import actor
     from cadnode.node.recall import RecallState
 
     chosen = [(one.study, "") for one in found if one.state is RecallState.FAULTY]
     if chosen and not yes and not typer.confirm(f"Read {len(chosen)} studies again?", err=True):
         raise typer.Exit(2)
     detail = f"recall of {faulty.name}@{faulty.version}"
-    by = f"{actor(datetime.now(UTC)).name}, {detail}"
+    by = f"{user_name()}, {detail}"
     with opened(values) as place:
 
         def again(study: str, _destination: str) -> "Ordered":

@@ -15,7 +15,6 @@ from typing import Final
 from cadnode.beside import kept_running
 from cadnode.errors import CadnodeError
 from cadnode.log import get_logger
-from cadnode.node.model_overview import stores
 from cadnode.phrases import N_, phrase
 from cadnode.quality import store
 from cadnode.quality.drift import DriftRule, DriftState
@@ -85,6 +84,9 @@ def _drifts(state: DriftState) -> bool:
 
 def _named(settings: Settings) -> dict[str, frozenset[str]]:
     """The vendors that each installed model's card names, by `name@version`."""
+    # Models bring torch; the HTTP side, which asks for what was found, starts without.
+    from cadnode.node.model_overview import stores
+
     found = {}
     with suppress(CadnodeError, OSError):
         for entry in stores(settings).catalogue().entries:

@@ -27,6 +27,15 @@ def test_a_port_is_had_at_once_before_any_library_of_the_web_role_is_imported() 
         assert listened_at_once(web) is None
 
 
+def test_the_web_role_starts_without_what_only_a_reading_needs() -> None:
+    script = (
+        "import sys, cadnode.node.web_server\n"
+        "print(*({'torch', 'timm', 'highdicom', 'scipy.interpolate'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    assert found.stdout.split() == []
+
+
 def test_a_port_that_is_taken_is_waited_for_until_it_is_free_or_the_role_stops(
     tmp_path: Path,
 ) -> None:
