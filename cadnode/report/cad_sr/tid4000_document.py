@@ -6,15 +6,18 @@ from typing import Final
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, MammographyCADSRStorage
 
-from cadnode.report.cad_sr import concepts, items
+from cadnode.report.cad_sr import concepts
 from cadnode.report.cad_sr.tid4001_impression import overall_impression
 from cadnode.report.cad_sr.tid4015_performed import ANALYSES, DETECTIONS, detections, performed
 from cadnode.report.cad_sr.tid4017_analyses import analyses
 from cadnode.report.cad_sr.tid4020_image_library import Library, library
 from cadnode.report.edition import Edition
 from cadnode.report.identity import contributing_equipment, file_meta, patient_and_study, stamp
+from cadnode.report.sr import items
+from cadnode.report.sr.content_tree import add_content
 from cadnode.report.sr.documents import add_document, document_uid, predecessors, remarks
 from cadnode.report.sr.image_library import evidence
+from cadnode.report.sr.items import Item
 
 SERIES_NUMBER: Final = 910
 SERIES_DESCRIPTION: Final = "cadnode mammography CAD"
@@ -50,8 +53,7 @@ def cad_sr(edition: Edition, replaced: Sequence[Dataset] = ()) -> Dataset | None
     )
     add_document(ds, old)
     ds.CurrentRequestedProcedureEvidenceSequence = evidence(images.headers)
-    for element in _root(images):
-        ds[element.tag] = element
+    add_content(ds, _root(images))
     ds.ContributingEquipmentSequence = contributing_equipment(
         edition.reference, edition.made_at, edition.exam.content
     )
@@ -59,9 +61,9 @@ def cad_sr(edition: Edition, replaced: Sequence[Dataset] = ()) -> Dataset | None
     return ds
 
 
-def _root(images: Library) -> Dataset:
+def _root(images: Library) -> Item:
     """Root container by TID 4000; the library's place in it is `library.PLACE`."""
-    root = items.container(
+    return items.container(
         "",
         concepts.REPORT,
         [
@@ -71,9 +73,5 @@ def _root(images: Library) -> Dataset:
             performed(images, DETECTIONS, *detections(images)),
             performed(images, ANALYSES, *analyses(images)),
         ],
+        template="4000",
     )
-    template = Dataset()
-    template.MappingResource = "DCMR"
-    template.TemplateIdentifier = "4000"
-    root.ContentTemplateSequence = [template]
-    return root

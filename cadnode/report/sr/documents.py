@@ -2,14 +2,10 @@
 
 from collections.abc import Sequence
 
-from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
 from pydicom import Dataset
-from pydicom.sr.codedict import codes
-from pydicom.uid import UID
 
 from cadnode.domain import ExamResult
 from cadnode.report.edition import Edition
-from cadnode.report.identity import MANUFACTURER
 from cadnode.report.scores import phantom_sentence, took_part
 from cadnode.report.sr.image_library import evidence
 from cadnode.report.wording import (
@@ -19,17 +15,6 @@ from cadnode.report.wording import (
     missing_breasts,
     plain,
 )
-
-
-def observer(edition: Edition) -> ObserverContext:
-    """TID 1002 and 1004 (PS3.16): this installation of the software as the observer."""
-    device = DeviceObserverIdentifyingAttributes(
-        uid=edition.observer_uid,
-        name="cadnode",
-        manufacturer_name=MANUFACTURER,
-        model_name="cadnode",
-    )
-    return ObserverContext(codes.DCM.Device, device)
 
 
 def add_document(ds: Dataset, old: list[Dataset]) -> None:
@@ -59,17 +44,6 @@ def predecessors(edition: Edition, replaced: Sequence[Dataset], kind: str) -> li
 def document_uid(edition: Edition, kind: str, old: list[Dataset]) -> str:
     """UID of the document of that kind that comes after `old`."""
     return edition.uid(kind, after=_named(old))
-
-
-def in_place(ds: Dataset, edition: Edition, replaced: Sequence[Dataset], kind: str) -> None:
-    """Give the document, made from another kind's, its own UID and its own predecessors."""
-    old = predecessors(edition, replaced, kind)
-    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(
-        document_uid(edition, kind, old)
-    )
-    ds.pop("PredecessorDocumentsSequence", None)
-    if old:
-        ds.PredecessorDocumentsSequence = old
 
 
 def remarks(result: ExamResult) -> list[str]:
