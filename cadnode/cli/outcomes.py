@@ -14,7 +14,7 @@ from cadnode.cli.acts import acting
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
 from cadnode.errors import DataError, SettingsError
 from cadnode.quality.grouping import Grouping
-from cadnode.terminal import styled
+from cadnode.terminal import counted, styled
 
 if TYPE_CHECKING:
     from cadnode.node.outcome_import import WrongLine
@@ -154,8 +154,10 @@ def remarks(whole: "Performance") -> list[str]:
             f"{whole.n_followed} of {whole.n_neg} negatives were followed for a year or longer."
         )
     if whole.n_by_assessment:
+        n = whole.n_by_assessment
         found.append(
-            f"{whole.n_by_assessment} exams have a BI-RADS category alone as their outcome."
+            f"{counted(n, 'exam')} {'has' if n == 1 else 'have'} a BI-RADS category alone as "
+            f"{'its' if n == 1 else 'their'} outcome."
         )
     if whole.suppressed:
         found.append("–: fewer than 10 cases.")
@@ -223,13 +225,15 @@ def _show_import(
     for one in wrong[:_SHOWN_LINES]:
         err.print(styled("[yellow]![/] {}", f"{name}:{one.line}: {one.meaning}"), soft_wrap=True)
     if len(wrong) > _SHOWN_LINES:
-        err.print(f"  and {len(wrong) - _SHOWN_LINES} more lines; --json names all")
-    would = "would be" if dry_run else "are"
+        err.print(f"  and {counted(len(wrong) - _SHOWN_LINES, 'more line')}; --json names all")
+    are = "would be" if dry_run else "is" if kept.new == 1 else "are"
     sys.stdout.write(
-        f"{kept.new} breasts {would} new, {kept.corrected} corrected, {kept.unchanged} unchanged; "
-        f"{len(wrong)} lines left out\n"
+        f"{counted(kept.new, 'breast')} {are} new, {kept.corrected} corrected, {kept.unchanged} "
+        f"unchanged; {counted(len(wrong), 'line')} left out\n"
     )
-    if unread:
+    if unread == 1:
+        out.print("1 study was not read by this node (yet): its outcomes wait.")
+    elif unread:
         out.print(f"{unread} studies were not read by this node (yet): their outcomes wait.")
 
 
