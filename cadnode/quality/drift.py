@@ -21,7 +21,8 @@ from typing import Final
 import numpy as np
 
 from cadnode.domain import ViewPosition
-from cadnode.quality.series import ExamScores, ScoreRow
+from cadnode.quality.exam_column import ExamScores
+from cadnode.quality.series import ScoreRow
 from cadnode.quality.statistics import (
     LARGE_PSI,
     MODERATE_PSI,
@@ -148,11 +149,9 @@ class RowScores:
     """The scores of a row as arrays, made once for all looks at it."""
 
     def __init__(self, row: ScoreRow) -> None:
-        self._times = [exam.at for exam in row.exams]
-        self._called = np.array([exam.is_called for exam in row.exams], dtype=bool)
-        self._of_views = {
-            position: _with_gaps(row.exams, position) for position in positions_in(row.exams)
-        }
+        self._exams = row.exams
+        self._called = row.exams.called
+        self._of_views = row.exams.of_views
 
     def look(self, rule: DriftRule, n_after: int) -> DriftLook:
         """The look at the exams up to one that is so many after the baseline."""
@@ -165,7 +164,7 @@ class RowScores:
         )
         return DriftLook(
             n_after=n_after,
-            at=self._times[end - 1],
+            at=self._exams[end - 1].at,
             positions=tuple(one for one in found if one is not None),
             called=_compared_shares(before, after),
         )
