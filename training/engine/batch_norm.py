@@ -45,7 +45,7 @@ class SharedBatchNorm2d(_OverProcesses, nn.BatchNorm2d):
     """`nn.BatchNorm2d` over all processes."""
 
 
-class SharedBatchNormAct2d(_OverProcesses, BatchNormAct2d):
+class SharedBatchNormAct2d(_OverProcesses, BatchNormAct2d):  # type: ignore[misc]
     """timm's layer of batch normalisation and activation over all processes."""
 
 
@@ -66,14 +66,14 @@ class _Sum(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(_: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(_: Any, gradient: Tensor) -> Tensor:
         total = gradient.clone()
         distributed.all_reduce(total)
         return total
 
 
 def _summed(mine: Tensor) -> Tensor:
-    return _Sum.apply(mine)  # type: ignore[no-untyped-call,no-any-return]
+    return _Sum.apply(mine)  # type: ignore[no-any-return]
 
 
 def _normalised(layer: Any, inputs: Tensor) -> Tensor:
