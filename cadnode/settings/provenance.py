@@ -87,15 +87,9 @@ class SettingsShown:
     changed: tuple[str, ...] = ()
     problem: str = ""
 
-    @property
-    def by_reload(self) -> tuple[str, ...]:
-        """Those of `changed` that a reload takes up as a whole."""
-        return tuple(key for key in self.changed if not asks_for_restart(key))
-
-    @property
-    def by_restart(self) -> tuple[str, ...]:
-        """The others."""
-        return tuple(key for key in self.changed if asks_for_restart(key))
+    def changed_by(self, *, restart: bool) -> tuple[str, ...]:
+        """Those of `changed` that ask for a restart, or that a reload takes up as a whole."""
+        return tuple(key for key in self.changed if asks_for_restart(key) == restart)
 
 
 class KnownSettings:
