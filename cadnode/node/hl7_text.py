@@ -9,9 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from cadnode.deliver.hl7 import CHARACTER_SETS
+
 _CHARACTER_SETS: Final[Mapping[str, str]] = {  # HL7 table 0211
-    "ASCII": "ascii",
-    "UNICODE UTF-8": "utf-8",
+    **CHARACTER_SETS,
     "ISO IR6": "ascii",
     "ISO IR14": "shift_jis",
     "ISO IR87": "iso2022_jp",
@@ -19,7 +20,7 @@ _CHARACTER_SETS: Final[Mapping[str, str]] = {  # HL7 table 0211
     "GB 18030-2000": "gb18030",
     "KS X 1001": "euc_kr",
     "BIG-5": "big5",
-    **{f"8859/{part}": f"iso8859-{part}" for part in (*range(1, 10), 15)},
+    **{f"8859/{part}": f"iso8859-{part}" for part in (3, 4, 6, 8)},
 }
 _SEQUENCE: Final = re.compile(r"\\([^\\]*)\\")
 _DELIMITERS: Final = "FSTRE"

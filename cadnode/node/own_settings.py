@@ -45,7 +45,7 @@ class OwnSettings:
         self._role, self._slot, self._config = role, slot, config
         self._settings = settings
         self._storage = settings.storage.folder
-        self._stamp = _stamp(self._storage)
+        self._stamp = settings_reload.stamp_of(self._storage / ASKED)
         self._waiting: queue.SimpleQueue[tuple[Settings, ReloadAnswer]] = queue.SimpleQueue()
         self._tried: ReloadAnswer | None = None
         self.begins_again = False
@@ -66,7 +66,7 @@ class OwnSettings:
 
     def look(self, asked: Callable[[], bool]) -> None:
         """Read the file again where somebody has asked for it, and take up what it says."""
-        by_signal, stamp = asked(), _stamp(self._storage)
+        by_signal, stamp = asked(), settings_reload.stamp_of(self._storage / ASKED)
         if not by_signal and stamp == self._stamp:
             return
         self._stamp = stamp
@@ -124,11 +124,3 @@ def _run(own: OwnSettings, asked: Callable[[], bool], stopping: threading.Event)
     while not stopping.wait(_EVERY_S) and not own.begins_again:
         if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # it would end at once
             own.look(asked)
-
-
-def _stamp(storage: Path) -> tuple[int, int]:
-    try:
-        found = (storage / ASKED).stat()
-    except OSError:
-        return (0, 0)
-    return (found.st_ino, found.st_mtime_ns)

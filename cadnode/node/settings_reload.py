@@ -242,14 +242,14 @@ class AppliedFile:
     def __init__(self, storage: Path, settings: Settings) -> None:
         self._storage = storage
         self._path = storage / APPLIED
-        self._seen = self._stamp()
+        self._seen = stamp_of(self._path)
         now = self._loaded()
         self._missed = now if now is not None and differences(settings, now) else None
 
     def changed(self) -> Settings | None:
         """The new settings; None: they are the same, or cannot be read (the supervisor has)."""
         missed, self._missed = self._missed, None
-        stamp = self._stamp()
+        stamp = stamp_of(self._path)
         if stamp == self._seen:
             return missed
         self._seen = stamp
@@ -265,9 +265,11 @@ class AppliedFile:
         except SettingsError:
             return None
 
-    def _stamp(self) -> tuple[int, int]:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return (0, 0)
-        return (found.st_ino, found.st_mtime_ns)
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """What changes when a file is written whole; zeros of none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_ino, found.st_mtime_ns)

@@ -83,13 +83,13 @@ def _chart(weeks: Sequence[WeekPoint], top: float) -> Chart:
         x, y = chart.at(chart.x[0], tick)
         chart.text((x - 6, y + 4), f"{tick:.2f}", anchor="end", colour=DIM)
     places = _places(len(weeks))
-    end = chart.at(places[-1], 0.0)[0] - _LABEL
+    first, last_date = (chart.at(place, 0.0)[0] for place in (0, places[-1]))
+    between = first + 1.5 * _LABEL, last_date - 1.5 * _LABEL  # free of the outer dates
     for place in places:
         x, y = chart.at(place, 0.0)
         is_last = place == places[-1] and place > 0
         anchor = "end" if is_last else "middle" if place else "start"
-        begins = chart.at(0, 0.0)[0] + 1.5 * _LABEL
-        if is_last or not place or begins <= x <= end - 0.5 * _LABEL:
+        if is_last or not place or between[0] <= x <= between[1]:
             chart.text((x, y + 18), f"{weeks[place].monday:%Y-%m-%d}", anchor=anchor, colour=DIM)
     return chart
 

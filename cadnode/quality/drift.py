@@ -159,7 +159,7 @@ class RowScores:
         now = slice(max(rule.baseline, end - rule.window), end)
         before, after = self._share(slice(rule.baseline)), self._share(now)
         found = (
-            compared(position.value, _known(scores[: rule.baseline]), _known(scores[now]))
+            compared(position.value, known(scores[: rule.baseline]), known(scores[now]))
             for position, scores in self._of_views.items()
         )
         return DriftLook(
@@ -187,12 +187,6 @@ def looks(row: ScoreRow, rule: DriftRule) -> Iterator[DriftLook]:
         yield scores.look(rule, at)
 
 
-def positions_in(exams: Sequence[ExamScores]) -> list[ViewPosition]:
-    """The view positions that have scores, in the order of CID 4014."""
-    found = {view for exam in exams for view, _ in exam.of_views}
-    return [position for position in ViewPosition if position in found]
-
-
 def compared(position: str, reference: Scores, now: Scores) -> PositionDrift | None:
     """Two samples of scores; None where one is too small to say anything."""
     if min(len(reference), len(now)) < _LEAST_SCORES:
@@ -211,7 +205,8 @@ def compared(position: str, reference: Scores, now: Scores) -> PositionDrift | N
 
 def in_view(exams: Sequence[ExamScores], position: ViewPosition) -> Scores:
     """Scores in views of one position, an exam each."""
-    return _known(_with_gaps(exams, position))
+    found = (exam.in_view(position) for exam in exams)
+    return np.array([score for score in found if score is not None], dtype=np.float64)
 
 
 def called_of(exams: Sequence[ExamScores]) -> CalledShare:
@@ -219,11 +214,6 @@ def called_of(exams: Sequence[ExamScores]) -> CalledShare:
     return CalledShare(sum(exam.is_called for exam in exams), len(exams))
 
 
-def _with_gaps(exams: Sequence[ExamScores], position: ViewPosition) -> Scores:
-    """A score an exam, NaN where it has none in that position."""
-    found = (exam.in_view(position) for exam in exams)
-    return np.array([np.nan if score is None else score for score in found], dtype=np.float64)
-
-
-def _known(scores: Scores) -> Scores:
+def known(scores: Scores) -> Scores:
+    """The scores that there are: those that are not NaN."""
     return scores[~np.isnan(scores)]

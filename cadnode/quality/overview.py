@@ -21,8 +21,8 @@ from cadnode.quality.drift import (
     called_of,
     compared,
     in_view,
+    known,
     looks,
-    positions_in,
 )
 from cadnode.quality.exam_column import ExamColumn, ExamScores
 from cadnode.quality.series import ScannerRows, ScoreRow
@@ -232,8 +232,8 @@ def _beside(
         if other is not None and other.models == row.models:
             pool += other.exams[-rule.window :]
     found = (
-        compared(position.value, in_view(pool, position), in_view(row.exams, position))
-        for position in positions_in(row.exams)
+        compared(position.value, in_view(pool, position), known(scores))
+        for position, scores in row.exams.of_views.items()
     )
     return tuple(one for one in found if one is not None)
 

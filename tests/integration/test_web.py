@@ -61,10 +61,10 @@ def watched(node: Node, uid: str) -> list[str]:
     seen: list[str] = []
 
     def is_final() -> bool:
-        told = get(url_of(node, f"/api/studies/{uid}")).json()
-        if told["state"] not in seen[-1:]:
-            seen.append(told["state"])
-        return bool(told["is_final"])
+        study = get(url_of(node, f"/api/studies/{uid}")).json()
+        if study["state"] not in seen[-1:]:
+            seen.append(study["state"])
+        return bool(study["is_final"])
 
     wait_until(is_final, "a final state")
     return seen
@@ -109,8 +109,8 @@ def test_a_study_that_is_sent_can_be_followed_to_its_end_and_names_nobody_in_the
         assert get(url_of(node, f"/api/studies/{uid}")).status_code == 404
         node.send(*exam)
         way = watched(node, uid)
-        told = get(url_of(node, f"/api/studies/{uid}")).json()
-        page = get(url_of(node, told["url"])).text
+        study = get(url_of(node, f"/api/studies/{uid}")).json()
+        page = get(url_of(node, study["url"])).text
         listed = get(url_of(node, "/api/studies")).json()["studies"]
         front = get(url_of(node, "/")).text
         wait_until(lambda: get(url_of(node, "/health")).status_code == 200, "the node is well")
@@ -122,10 +122,10 @@ def test_a_study_that_is_sent_can_be_followed_to_its_end_and_names_nobody_in_the
     order = ["receiving", "queued", "reading", "delivering", "done"]
     assert way == [state for state in order if state in way]
     assert {"receiving", "reading", "done"} <= {*way}
-    assert told["deliveries"] == {"archive": "delivered"}
-    assert (told["outcome"], told["n_instances"]) == ("findings", 4)
-    assert told["n_findings"] >= 1
-    assert 0 <= told["exam_score"] <= 1
+    assert study["deliveries"] == {"archive": "delivered"}
+    assert (study["outcome"], study["n_instances"]) == ("findings", 4)
+    assert study["n_findings"] >= 1
+    assert 0 <= study["exam_score"] <= 1
     assert "ZZQ-ID-0001" in page
     assert [row["key"] for row in listed] == [hashed(uid)]
     assert f'href="/studies/{hashed(uid)}"' in front  # the list holds no UIDs
@@ -187,10 +187,10 @@ def test_a_worker_that_is_killed_is_named_by_health_and_comes_back(fetching: Nod
     worker = int((node.folder / "data" / "roles" / "worker.pid").read_text())
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: get(url_of(node, "/health")).status_code == 503, "health tells")
-    told = get(url_of(node, "/health")).json()
-    assert told["status"] == "degraded"
-    assert told["roles"]["worker"] in ("down", "restarting")
-    assert [p["code"] for p in told["problems"]] == ["role_down"]
+    health = get(url_of(node, "/health")).json()
+    assert health["status"] == "degraded"
+    assert health["roles"]["worker"] in ("down", "restarting")
+    assert [p["code"] for p in health["problems"]] == ["role_down"]
     wait_until(lambda: get(url_of(node, "/health")).status_code == 200, "it is back")
     assert [p["code"] for p in get(url_of(node, "/health")).json()["problems"]] == ["role_died"]
 

@@ -5,20 +5,13 @@ from typing import Final
 
 from pydicom import Dataset
 from pydicom.sr.coding import Code
-from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
+from pydicom.uid import ComprehensiveSRStorage
 
 from cadnode.domain import ExamResult
 from cadnode.report import codes
 from cadnode.report.edition import Edition
-from cadnode.report.identity import (
-    contributing_equipment,
-    file_meta,
-    patient_and_study,
-    stamp,
-)
-from cadnode.report.sr.content_tree import add_content
-from cadnode.report.sr.documents import add_document, document_uid, predecessors, remarks
-from cadnode.report.sr.image_library import evidence, image_library, images, markers
+from cadnode.report.sr.documents import document_uid, predecessors, remarks, sr_document
+from cadnode.report.sr.image_library import image_library, images, markers
 from cadnode.report.sr.items import Item
 from cadnode.report.sr.measurement_groups import measurement_groups, summary
 from cadnode.report.sr.tid1500 import participation, qualitative_evaluations, report_root
@@ -76,32 +69,22 @@ def document(
     headers = images(edition)
     uid_kind = uid_kind or kind
     old = predecessors(edition, replaced, uid_kind)
-    ds = patient_and_study(edition.reference, [edition.disclaimer, *remarks(edition.result)])
-    ds.SOPClassUID = sop_class_uid
-    ds.SOPInstanceUID = document_uid(edition, uid_kind, old)
-    ds.Modality = "SR"
-    ds.SeriesInstanceUID = edition.uid(f"{kind}-series")
-    ds.InstanceNumber = 1
-    stamp(
-        ds,
-        made_at=edition.made_at,
+    texts = remarks(edition.result)
+    evaluations = qualitative_evaluations(
+        _evaluations(edition.result), [*texts, edition.disclaimer, *comments], references
+    )
+    return sr_document(
+        edition,
+        report_root(edition, image_library(edition, headers), groups, evaluations),
+        sop_class_uid=sop_class_uid,
+        instance_uid=document_uid(edition, uid_kind, old),
+        series_uid=edition.uid(f"{kind}-series"),
         series_number=series_number,
-        description=series_description,
+        series_description=series_description,
+        texts=texts,
+        referenced=[*headers, *markers(edition), *beside] if headers or beside else [],
+        old=old,
     )
-    ds.CodingSchemeIdentificationSequence = [codes.private_scheme_item()]
-    add_document(ds, old)
-    if headers or beside:
-        ds.CurrentRequestedProcedureEvidenceSequence = evidence(
-            [*headers, *markers(edition), *beside]
-        )
-    words = [*remarks(edition.result), edition.disclaimer, *comments]
-    evaluations = qualitative_evaluations(_evaluations(edition.result), words, references)
-    add_content(ds, report_root(edition, image_library(edition, headers), groups, evaluations))
-    ds.ContributingEquipmentSequence = contributing_equipment(
-        edition.reference, edition.made_at, edition.exam.content
-    )
-    ds.file_meta = file_meta(ds.SOPClassUID, ds.SOPInstanceUID, ExplicitVRLittleEndian)
-    return ds
 
 
 def _evaluations(result: ExamResult) -> list[tuple[Code, Code]]:

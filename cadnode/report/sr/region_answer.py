@@ -8,19 +8,17 @@ show all scores as one measurement.
 from typing import Final
 
 from pydicom import Dataset
-from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
+from pydicom.uid import ComprehensiveSRStorage
 
 from cadnode.domain import Assessment, Finding
 from cadnode.errors import ReportError
 from cadnode.report import codes
 from cadnode.report.edition import Edition
-from cadnode.report.identity import contributing_equipment, file_meta, patient_and_study, stamp
 from cadnode.report.scores import assessment_scorer, phantom_sentence
 from cadnode.report.sr import group_parts as parts
-from cadnode.report.sr.content_tree import add_content
-from cadnode.report.sr.documents import absences, add_document
+from cadnode.report.sr.documents import absences, sr_document
 from cadnode.report.sr.finding_groups import drawn_in, image_region, origin, reaches
-from cadnode.report.sr.image_library import evidence, image_library, markers
+from cadnode.report.sr.image_library import image_library, markers
 from cadnode.report.sr.items import Item
 from cadnode.report.sr.tid1500 import participation, qualitative_evaluations, report_root
 from cadnode.report.wording import counting
@@ -46,30 +44,23 @@ def region_answer_sr(edition: Edition, region: str) -> Dataset:
         raise ReportError("an answer is about one region")
     (finding,) = edition.result.findings
     header = parts.mammogram_of(edition, finding.sop_instance_uid).header
-    ds = patient_and_study(edition.reference, [edition.disclaimer, *_comments(edition)])
-    ds.SOPClassUID = ComprehensiveSRStorage
-    ds.SOPInstanceUID = edition.uid(KIND, after=region)
-    ds.Modality = "SR"
-    ds.SeriesInstanceUID = edition.uid(f"{KIND}-series", after=region)
-    ds.InstanceNumber = 1
-    stamp(
-        ds,
-        made_at=edition.made_at,
+    texts = _comments(edition)
+    evaluations = qualitative_evaluations(
+        participation(edition.result), [*texts, edition.disclaimer]
+    )
+    groups = [_group(edition, finding, region)]
+    return sr_document(
+        edition,
+        report_root(edition, image_library(edition, [header]), groups, evaluations),
+        sop_class_uid=ComprehensiveSRStorage,
+        instance_uid=edition.uid(KIND, after=region),
+        series_uid=edition.uid(f"{KIND}-series", after=region),
         series_number=SERIES_NUMBER,
-        description=SERIES_DESCRIPTION,
+        series_description=SERIES_DESCRIPTION,
+        texts=texts,
+        referenced=[header, *markers(edition)],
+        old=[],
     )
-    ds.CodingSchemeIdentificationSequence = [codes.private_scheme_item()]
-    add_document(ds, [])
-    ds.CurrentRequestedProcedureEvidenceSequence = evidence([header, *markers(edition)])
-    words = [*_comments(edition), edition.disclaimer]
-    evaluations = qualitative_evaluations(participation(edition.result), words)
-    group = _group(edition, finding, region)
-    add_content(ds, report_root(edition, image_library(edition, [header]), [group], evaluations))
-    ds.ContributingEquipmentSequence = contributing_equipment(
-        edition.reference, edition.made_at, edition.exam.content
-    )
-    ds.file_meta = file_meta(ds.SOPClassUID, ds.SOPInstanceUID, ExplicitVRLittleEndian)
-    return ds
 
 
 def _group(edition: Edition, finding: Finding, region: str) -> Item:
