@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from ipaddress import ip_network
+from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -33,7 +34,6 @@ from cadnode.node.metrics.arrivals import CountedArrivals, titles_of
 from cadnode.node.metrics.counts import Counts
 from cadnode.node.refused_peers import RefusalWitness
 from cadnode.node.senders import Senders, senders_of
-from cadnode.node.settings_reload import AppliedFile
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
 from cadnode.receive import scp
@@ -51,7 +51,24 @@ from cadnode.settings.sections import ListenerPeer
 log = get_logger("listener")
 
 
-def run(settings: Settings, pulse: Pulse, *, supervised: bool, slot: str = "listener") -> None:
+class NewSettings(Protocol):
+    """Where new settings come from while the listener runs, and who hears what became of them."""
+
+    def changed(self) -> Settings | None:
+        """The new ones, once; None: there are none."""
+
+    def answer(self, problem: str) -> None:
+        """They are in force, or why they are not."""
+
+
+def run(
+    settings: Settings,
+    pulse: Pulse,
+    renewal: NewSettings,
+    *,
+    supervised: bool,
+    slot: str = "listener",
+) -> None:
     """Listen until SIGTERM or SIGINT, in a slot of the storage folder (`node.role_status`).
 
     New settings (`node.settings_reload`) are taken up by a second generation on the same sockets;
@@ -61,7 +78,6 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool, slot: str = "list
     counts = Counts.of(settings.storage.folder, slot, os.getpid())
     counts.begin(table.STUDIES, "received")
     counts.begin(table.BYTES_RECEIVED)
-    applied = AppliedFile(settings.storage.folder, settings)
     with counts.kept(), stopping_on_signal(supervised=supervised) as stopping, ExitStack() as ends:
         now = _Generation(settings, pulse, announcer, counts, slot)
         older: list[_Generation] = []
@@ -70,14 +86,16 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool, slot: str = "list
         pulse.say(heartbeat.WORKING)
         while not stopping():
             pulse.tick("listener")
-            if supervised and (new := applied.changed()) is not None:
+            if (new := renewal.changed()) is not None:
                 set_level(new.log.level)
                 try:
                     now, before = now.replaced(new), now
                     older, refused = [*older, before], ""
+                    renewal.answer("")
                 except SettingsError as error:
                     refused = "for settings that can be used: it goes on with those before"
                     log.error("settings_not_taken_up", role="listener", reason=str(error))
+                    renewal.answer(str(error))
             older = [one for one in older if not one.has_ended()]
             for one in (*older, now):
                 one.tell()
