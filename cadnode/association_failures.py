@@ -146,7 +146,7 @@ WE_CALL: Final[Mapping[AssociationFailure, Told]] = {
 
 CALLS_US: Final[Mapping[AssociationFailure, Told]] = {
     F.NOT_NAMED: Told(
-        N_("is in listener.proxy_addresses, and does not begin by the PROXY protocol"),
+        N_("is in listener.proxy_addresses, and does not say by the PROXY protocol who connects"),
         N_("have the balancer send it (send-proxy-v2); nobody else may be in proxy_addresses"),
     ),
     F.UNKNOWN_ADDRESS: Told(

@@ -226,11 +226,13 @@ def _listeners(slots: Mapping[str, Presence]) -> Iterator[Check]:
     if not here or len(slots) < 2:
         return
     yield Check("listeners", CheckVerdict.OK, f"{len(here)} share the folder: {', '.join(here)}")
-    for slot in slots.keys() - {*here}:
-        yield Check(
-            "listeners", CheckVerdict.WARNING, f"{slot} ended unasked, the others go on",
-            "start it again; the log says why it ended",
-        )  # fmt: skip
+    for slot, one in slots.items():
+        if not one.is_up:
+            how = f"ended: {one.error}" if one.error else "ended unasked"
+            yield Check(
+                "listeners", CheckVerdict.WARNING, f"{slot} {how}; the others go on",
+                "start it again; the log says why it ended",
+            )  # fmt: skip
 
 
 def _reading(settings: Settings) -> Iterator[Check]:

@@ -13,6 +13,7 @@ of one that was asked to end, `<role>.pid` is removed, so that what is left tell
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,8 @@ SETTLED_S: Final = 60.0  # a role that has run for so long after a death has rec
 MOST_SLOTS: Final = 64
 LOCK_WITHIN_S: Final = 10.0  # its predecessor may be ending, and lookers hold the lock for a moment
 SAME_DEATH_S: Final = 10.0  # an error and a death so close to each other belong together
+_NUMBER: Final = re.compile(r"-\d+$")
+_CLOCKS_S: Final = 1.0  # by which the disk's clock may be ahead
 GONE_SHOWN_S: Final = 24 * 3600.0  # for which a slot is shown whose process ended unasked
 
 log = get_logger("presence")
@@ -146,7 +149,7 @@ def look_around(storage: Path, role: str) -> dict[str, Presence]:
 
 def role_of(slot: str) -> str:
     """The role of which it is a slot."""
-    return slot.partition("-")[0]
+    return _NUMBER.sub("", slot)
 
 
 def has_died(storage: Path, slot: str) -> bool:
@@ -188,6 +191,8 @@ def look_at(storage: Path, role: str) -> Presence:
             is_here=beat.boot in ("", heartbeat.boot()),
         )
     died = _read(folder / f"{role}.died")
+    if not died and not is_up:  # without a supervisor: what its last process ended with
+        return replace(now, error=_last_words(folder, role))
     if not died or (is_up and time.time() - died["at"] > SETTLED_S):
         return now
     failure = _read(folder / f"{role}.error")
@@ -199,6 +204,16 @@ def look_at(storage: Path, role: str) -> Presence:
         exit_code=died["exit_code"],
         hung=str(died.get("hung", "")),
     )
+
+
+def _last_words(folder: Path, role: str) -> str:
+    """The error of ours with which the slot's last process ended; "" of another end."""
+    failure = _read(folder / f"{role}.error")
+    with suppress(OSError):
+        began_at = (folder / f"{role}.pid").stat().st_mtime
+        if failure and failure["at"] >= began_at - _CLOCKS_S:
+            return str(failure["error"])
+    return ""
 
 
 def _beat(storage: Path, role: str) -> Beat | None:

@@ -261,38 +261,52 @@ class Acceptor:
             self._shake(connection)
         elif connection.stage is ConnectionStage.NAMED:
             self._take_name(connection)
+        elif connection.stage is ConnectionStage.NAMELESS:
+            self._take_nothing(connection)
         else:
             self._read_on(connection)
 
     def _take_name(self, connection: Connection) -> None:
         """Take a balancer's word for who connects, and go on as if that one had come itself."""
-        peer = connection.peer
+        peer, before = connection.peer, connection.received
         assert isinstance(peer, socket.socket)
         try:
             head = peer.recv(MOST_BYTES, socket.MSG_PEEK)
-            named = said_by_proxy(head)
+            named = said_by_proxy(bytes(before + head))
         except BlockingIOError:
             return
         except MalformedProxyHeader:
-            self._note(AssociationFailure.NOT_NAMED, connection.address)
-            self._close(connection)
+            self._refuse_nameless(connection)
             return
         if not head:
             self._close(connection)
-        elif named is not None:
-            peer.recv(named[1])
+        elif named is None:
+            before += peer.recv(len(head))  # all of it is the header's: the selector may sleep
+        else:
+            peer.recv(named[1] - len(before))
             self._go_on_named(connection, peer, named[0])
 
-    def _go_on_named(self, connection: Connection, peer: socket.socket, named: str) -> None:
-        """Go on with a connection of `named`; "": of the balancer, which looks whether we live."""
-        if not named and not self._peers.is_known(connection.address):
-            self._close(connection)
+    def _go_on_named(self, connection: Connection, peer: socket.socket, address: str) -> None:
+        """Go on with a connection of this address; "": the balancer names nobody."""
+        if not address:
+            connection.stage = ConnectionStage.NAMELESS
             return
-        address = plain_address(named) if named else connection.address
         self._selector.unregister(peer)
         self._connections.let_go(connection)
-        if self._is_known(peer, address):
+        if self._is_known(peer, address := plain_address(address)):
             self._begin(peer, address, connection.tls)
+
+    def _take_nothing(self, connection: Connection) -> None:
+        """End a connection of which nobody is named; where something comes, that is noted."""
+        data = secure.received(connection.peer, 1)
+        if data:
+            self._refuse_nameless(connection)
+        elif data is not None:
+            self._close(connection)
+
+    def _refuse_nameless(self, connection: Connection) -> None:
+        self._note(AssociationFailure.NOT_NAMED, connection.address)
+        self._close(connection)
 
     def _shake(self, connection: Connection) -> None:
         """A step of the TLS handshake; it ends in time or with the connection."""

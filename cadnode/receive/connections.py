@@ -25,6 +25,7 @@ class ConnectionStage(Enum):
     """Where a connection stands."""
 
     NAMED = "named"  # a balancer is about to say who it is
+    NAMELESS = "nameless"  # it named nobody: a look whether we live, after which nothing comes
     SHAKING = "shaking"  # hands, by TLS
     ASKING = "asking"  # its A-ASSOCIATE-RQ is on its way
     WAITING = "waiting"  # for a place

@@ -24,7 +24,8 @@ class MalformedProxyHeader(Exception):
 def said_by_proxy(head: bytes) -> tuple[str, int] | None:
     """(address, bytes of the header) of a connection that begins so; None: more is to come.
 
-    The address is "" for a connection of the balancer itself, as of its health checks.
+    The address is "" where none is named (UNKNOWN, LOCAL): of a health check, or of a client whose
+    address the balancer cannot tell.
 
     Raises
     ------

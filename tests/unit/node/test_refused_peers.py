@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cadnode.node import commitment_reports, commitments
-from cadnode.node.listener import scp_config
 from cadnode.node.refused_peers import RefusalWitness, refused_peers, refused_problems
+from cadnode.node.scp_config import scp_config
 from cadnode.receive.commitment_requests import Sender
 from cadnode.settings import Destination, ListenerSection, Settings, StorageSection
 from cadnode.settings.sections import ListenerPeer
