@@ -94,11 +94,6 @@ class Cluster:
         self.listeners.append(self._listener(number))
         return number
 
-    def start_again(self, number: int) -> None:
-        """As systemd would."""
-        self.listeners[number] = self._listener(number)
-        self.wait_for(number)
-
     def config(self, number: int) -> Path:
         """The settings of a listener."""
         return self.folder / f"listener-{number}.toml"
