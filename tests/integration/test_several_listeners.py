@@ -10,6 +10,7 @@ import pytest
 
 from cadnode.log import hashed
 from cadnode.node import role_status
+from cadnode.node.erasure.places import files_below, place_of
 from cadnode.node.refused_peers import refused_peers
 from tests.commitment_peers import Asking
 from tests.faults.listener_peer import (
@@ -94,6 +95,9 @@ def test_both_say_who_connects_and_are_shown(node: Cluster, tmp_path: Path) -> N
     assert [(slot, one.works) for slot, one in found.items()] == [
         ("listener", True), ("listener-2", True)
     ]  # fmt: skip
+    written = (path.relative_to(node.storage) for path in files_below(node.storage))
+    unknown = [path for path in written if place_of(path) is None]
+    assert [str(path) for path in unknown] == ["steps"]  # of the worker's double
 
 
 def test_one_commits_what_the_other_has_just_received(node: Cluster, tmp_path: Path) -> None:
