@@ -191,6 +191,7 @@ class Told:
     log: LogPage = field(default_factory=lambda: LogPage(()))
     log_filters: list[LogFilter] = field(default_factory=list)
     outcomes: tuple[SystemPerformance, ...] | None = None
+    n_waiting: int = 0
     model_orders: list[ModelOrder] = field(default_factory=list)
     metrics: bytes | None = None
     ready: ReadyChecks | None = None
@@ -297,6 +298,7 @@ class Told:
             settings=lambda: self.settings,
             log=self.read_log,
             outcomes=None if self.outcomes is None else lambda: self.outcomes or (),
+            outcomes_waiting=lambda: self.n_waiting,
             quality=lambda: self.quality,
             metrics=None if self.metrics is None else lambda: self.metrics or b"",
             ready=None if self.ready is None else lambda: self.ready or NOT_READY,

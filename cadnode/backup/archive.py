@@ -211,8 +211,8 @@ class BackupReader:
         missing = len(listed.keys() - self._found.keys())
         if wrong or missing:
             raise DataError(
-                f"the backup is damaged: {len(wrong)} files differ from its manifest, {missing} "
-                "are missing"
+                f"the backup is damaged; files that differ from its manifest: {len(wrong)}, "
+                f"that are missing: {missing}"
             )
 
     def _content(self, info: tarfile.TarInfo) -> HashedReader:

@@ -16,7 +16,7 @@ from rich.text import Text
 from cadnode import settings
 from cadnode.cli.command import AsJson, ConfigFile, command, out, print_json
 from cadnode.errors import SettingsError
-from cadnode.terminal import styled
+from cadnode.terminal import counted, styled
 
 if TYPE_CHECKING:
     from cadnode.audit.entry import TrailEntry
@@ -54,7 +54,7 @@ def verify(config: ConfigFile = None, as_json: AsJson = False) -> None:
     elif found.broken is not None:
         where = f"{found.broken.file} line {found.broken.line}"
         out.print(styled("[bold red]✗[/] {}: {}", where, found.broken.meaning), soft_wrap=True)
-        out.print(f"The {found.n_lines} lines before are whole.", highlight=False)
+        out.print(f"Before it, {counted(found.n_lines, 'line')} whole.", highlight=False)
     elif not found.n_lines:
         out.print("The trail is empty.")
     else:

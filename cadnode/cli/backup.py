@@ -15,6 +15,7 @@ from cadnode import settings
 from cadnode.cli.acts import acting
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
 from cadnode.errors import SettingsError
+from cadnode.terminal import counted
 
 if TYPE_CHECKING:
     from cadnode.backup.archive import BackupHead
@@ -67,7 +68,7 @@ def create(
         print_json({**asdict(made), "path": str(made.path)})
         return
     say = err if made.path is None else out
-    say.print(f"{made.path or 'written'}: {made.n_files} files, {_size(made.n_bytes)}",
+    say.print(f"{made.path or 'written'}: {counted(made.n_files, 'file')}, {_size(made.n_bytes)}",
               highlight=False, soft_wrap=True)  # fmt: skip
 
 
@@ -117,7 +118,7 @@ def restore(file: BackupFile, config: ConfigFile = None, as_json: AsJson = False
         )  # fmt: skip
         return
     table = _head_table(done.head)
-    table.add_row("restored", f"{done.n_files} files, {_size(done.n_bytes)}, into "
+    table.add_row("restored", f"{counted(done.n_files, 'file')}, {_size(done.n_bytes)}, into "
                   f"{done.values.storage.folder}")  # fmt: skip
     jobs = "restored" if done.has_jobs else "not restored: the node goes on from the files"
     table.add_row("job database", jobs)

@@ -21,6 +21,7 @@ from cadnode.cli.command import (
 )
 from cadnode.cli.output import counting_progress
 from cadnode.errors import DataError
+from cadnode.terminal import counted
 
 if TYPE_CHECKING:
     from cadnode.node.cohort.collecting import Cohort
@@ -208,8 +209,8 @@ def _show_plan(found: "CohortPlan", *, as_json: bool) -> None:
         }  # fmt: skip
         print_json(shown)
         return
-    images = f" with {sum(known)} images in {len(known)} of them" if known else ""
-    out.print(f"{len(found.exams)} exams would be fetched{images}", highlight=False)
+    images = f" with {counted(sum(known), 'image')} in {len(known)} of them" if known else ""
+    out.print(f"{counted(len(found.exams), 'exam')} would be fetched{images}", highlight=False)
     if found.n_beyond:
         out.print(f"  {found.n_beyond} more are beyond --limit", highlight=False)
     _print_lines(lines)
@@ -252,8 +253,14 @@ def _show(
             }
         )  # fmt: skip
         return
-    text = f"{len(cohort.images)} images, {len(cohort.exams)} exams, {len(women)} women"
-    out.print(f"{text}: {cohort.n_fetched} exams fetched now", highlight=False)
+    text = ", ".join(
+        (
+            counted(len(cohort.images), "image"),
+            counted(len(cohort.exams), "exam"),
+            counted(len(women), "woman", "women"),
+        )
+    )
+    out.print(f"{text}: {counted(cohort.n_fetched, 'exam')} fetched now", highlight=False)
     _show_left_out(cohort)
     for n, what in (
         (cohort.n_removed, "exams removed that belong to no line any more"),

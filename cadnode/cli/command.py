@@ -28,6 +28,13 @@ ConfigFile = Annotated[
 ]
 FailureReason = Annotated[str, typer.Option(metavar="TEXT", help="why: the history keeps it")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for machines, nothing else")]
+Seed = Annotated[
+    int, typer.Option(min=0, help="of bootstrap intervals and folds; the result names it")
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="print what would be read, and which files written; no more"),
+]
 
 
 def command(function: Callable[P, R]) -> Callable[P, R]:
@@ -112,6 +119,11 @@ OutFolder = Annotated[
         "--out", "-o", metavar="DIR", help="where results are written", callback=to_folder
     ),
 ]
+
+
+def given(*files: Path | None) -> list[Path]:
+    """The files that an option named."""
+    return [file for file in files if file is not None]
 
 
 def write_json(file: Path | None, content: dict[str, Any]) -> None:

@@ -6,8 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cadnode import settings
-from cadnode.cli.command import ConfigFile, command, err, out, to_file, to_folder, write_json
+from cadnode.cli.command import (
+    ConfigFile,
+    DryRun,
+    Seed,
+    command,
+    err,
+    given,
+    out,
+    to_file,
+    to_folder,
+    write_json,
+)
 from cadnode.errors import SettingsError
+from cadnode.statistics.draws import seeded
 
 if TYPE_CHECKING:
     from cadnode.settings import Settings
@@ -66,6 +78,8 @@ def compare(
         ),
     ] = None,
     cases_file: ScoredOut = None,
+    seed: Seed = 0,
+    dry_run: DryRun = False,
     config: ConfigFile = None,
 ) -> None:
     """Compare B (the new one) with A on the same cases: AUCs, changed calls, every stratum.
@@ -81,12 +95,18 @@ def compare(
     old, new = _two([one for one in (a, b) if one is not None] + (models or []))
     one, other = (folder_of(values, text, scenario) for text in (old, new))
     _is_comparable(values, one, other)
-    with err.status("reading …"):
+    numbers = given(json_file, out_folder and out_folder / "result.json")
+    pages = given(html, out_folder and out_folder / "result.html")
+    if dry_run:
+        files = [*numbers, *pages, *given(cases_file)]
+        _preview([one, other], data, files, seed)
+        return
+    with err.status("reading …"), seeded(seed):
         found = comparing.between(one, other, data)
-    for file in (json_file, out_folder / "result.json" if out_folder else None):
-        write_json(file, comparing.as_dict(found))
-    for page in (html, out_folder / "result.html" if out_folder else None):
-        if page is not None:
+    for file in numbers:
+        write_json(file, comparing.as_dict(found) | {"seed": seed})
+    for page in pages:
+        with seeded(seed):
             comparison_page.write(page, found)
     if cases_file is not None:
         scored_file.write(cases_file, found.cases)
@@ -165,6 +185,15 @@ def folder_of(values: "Settings", text: str, scenario: str | None = None) -> Pat
     if scenario is not None and not name.endswith(f"-{scenario}"):
         name = f"{name}-{scenario}"
     return model_overview.stores(values).catalogue().find(name, version).folder
+
+
+def _preview(folders: list[Path], data: str, files: list[Path], seed: int) -> None:
+    """Print what a comparison would read and write."""
+    from cadnode_training.results import evaluation_preview
+
+    with err.status("counting …"):
+        seen = evaluation_preview.preview(folders, data, files, seed, contrast_only=True)
+    seen.show(out)
 
 
 def _two(models: list[str]) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from cadnode.cli.collect import collect
 from cadnode.cli.command import AsJson, OutFolder, command, err, out, print_json, to_file
 from cadnode.cli.output import counting_progress
 from cadnode.domain import Acquisition
-from cadnode.terminal import styled
+from cadnode.terminal import counted, styled
 
 if TYPE_CHECKING:
     from cadnode_training.data.check import ManifestReport
@@ -85,7 +85,10 @@ def manifest(
              "manifest": str(out_file)}
         )  # fmt: skip
         return
-    out.print(f"{len(found.rows)} rows of {women} women: {out_file}", highlight=False)
+    out.print(
+        f"{counted(len(found.rows), 'row')} of {counted(women, 'woman', 'women')}: {out_file}",
+        highlight=False,
+    )
     for reason, n in found.left_out:
         out.print(f"  left out: {n} × {reason}", highlight=False)
 
@@ -202,7 +205,13 @@ def _reading_progress(*, quiet: bool) -> Iterator[Callable[[], None]]:
 
 
 def _show(report: "ManifestReport") -> None:
-    line = f"{report.rows} rows, {report.images} images, {report.women} women"
+    line = ", ".join(
+        (
+            counted(report.rows, "row"),
+            counted(report.images, "image"),
+            counted(report.women, "woman", "women"),
+        )
+    )
     out.print(line, highlight=False)
     for reason, n in report.left_out.items():
         out.print(f"  left out: {n} × {reason}", highlight=False)
@@ -264,4 +273,6 @@ def phantom(
     if as_json:
         print_json({"exams": exams, "truth": str(truth)})
     else:
-        out.print(f"{exams} exams in {out_folder}; what is in them: {truth}", highlight=False)
+        out.print(
+            f"{counted(exams, 'exam')} in {out_folder}; the truth of each: {truth}", highlight=False
+        )

@@ -7,8 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from cadnode import settings
-from cadnode.cli.command import ConfigFile, command, out, spread, to_file, to_folder, write_json
+from cadnode.cli.command import (
+    ConfigFile,
+    DryRun,
+    Seed,
+    command,
+    given,
+    out,
+    spread,
+    to_file,
+    to_folder,
+    write_json,
+)
 from cadnode.errors import SettingsError
+from cadnode.statistics.draws import seeded
 
 if TYPE_CHECKING:
     from cadnode.models.card import ModelCard
@@ -43,7 +55,19 @@ class EvaluateOptions:
         ),
     ] = None  # fmt: skip
     out_folder: ResultFolder = None
+    seed: Seed = 0
+    dry_run: DryRun = False
     config: ConfigFile = None
+
+    @property
+    def number_files(self) -> list[Path]:
+        """Where the numbers go."""
+        return given(self.json_file, self.out_folder and self.out_folder / NUMBERS)
+
+    @property
+    def page_files(self) -> list[Path]:
+        """Where the page goes."""
+        return given(self.html, self.out_folder and self.out_folder / PAGE)
 
 
 Model = Annotated[
@@ -162,6 +186,8 @@ def evaluate_model(
         typer.Option("--html", metavar="FILE", help="a page to read", callback=to_file),
     ] = None,
     out_folder: ResultFolder = None,
+    seed: Seed = 0,
+    dry_run: DryRun = False,
     config: ConfigFile = None,
 ) -> None:
     """AUC (or FROC) of any model by its name, also of one that you brought as ONNX."""
@@ -169,7 +195,7 @@ def evaluate_model(
     from cadnode.models import store
     from cadnode.models.card import OnnxRegionCard
 
-    options = EvaluateOptions(json_file, html, out_folder, config)
+    options = EvaluateOptions(json_file, html, out_folder, seed, dry_run, config)
     folder = folder_of(settings.load(config), model)
     card = store.read_card(folder)
     # Where a map peaks is measured by the cells of the paper's own networks.
@@ -228,17 +254,38 @@ def _evaluate(
     system: str, options: EvaluateOptions, data: str, model: Path | None, **own: Any
 ) -> None:
     """Measure, write the numbers and the page, print; `own` are the system's own options."""
+    if options.dry_run:
+        _preview(system, options, data, model, own)
+        return
+    with seeded(options.seed):
+        _measure(system, options, data, model, own)
+
+
+def _preview(
+    system: str, options: EvaluateOptions, data: str, model: Path | None, own: dict[str, Any]
+) -> None:
+    """Print what `_measure` would read and write."""
+    from cadnode_training.results import evaluation_preview
+
+    scenario, split = own.get("scenario"), own.get("split", "unseen")
+    folders = [model] if model else evaluation_preview.packaged(system, data, scenario)
+    files = [*options.number_files, *options.page_files]
+    evaluation_preview.preview(folders, data, files, options.seed, split=split).show(out)
+
+
+def _measure(
+    system: str, options: EvaluateOptions, data: str, model: Path | None, own: dict[str, Any]
+) -> None:
     from cadnode.export.papers import step_of
     from cadnode_training.data.read_cache import ReadCache
 
     evaluate = step_of(system, "evaluate")
     cache = ReadCache()
-    result = evaluate.run(data, model=model, cache=cache, **own)
-    folder = options.out_folder
-    for file in (options.json_file, folder / NUMBERS if folder else None):
+    result = evaluate.run(data, model=model, cache=cache, **own) | {"seed": options.seed}
+    for file in options.number_files:
         write_json(file, result)
     evaluate.show(out, result)
-    if pages := [p for p in (options.html, folder / PAGE if folder else None) if p is not None]:
+    if pages := options.page_files:
         from cadnode_training.results import evaluation_page
 
         evaluation_page.of_command(pages[0], system, data, model, cache)

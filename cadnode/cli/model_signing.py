@@ -13,6 +13,7 @@ from cadnode import settings
 from cadnode.cli.acts import changing_models
 from cadnode.cli.command import AsJson, ConfigFile, command, out, print_json
 from cadnode.errors import ModelError, SettingsError
+from cadnode.terminal import counted
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -90,7 +91,7 @@ def sign(
     if as_json:
         print_json({"key_id": manifest.key_id, "models": specs, "files": len(manifest.files)})
         return
-    n_files = f"{len(manifest.files)} files"
+    n_files = counted(len(manifest.files), "file")
     _say(f"{path} is signed by key {manifest.key_id}: {', '.join(specs)}, {n_files}.")
 
 

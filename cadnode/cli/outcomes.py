@@ -65,34 +65,41 @@ def import_outcomes(
     """
     from cadnode.audit.event import Action
     from cadnode.node import outcome_import
+    from cadnode.node.waiting_outcomes import WaitingOutcomes
     from cadnode.quality.journal import Journal
     from cadnode.quality.outcomes import OutcomeBook
 
     values = settings.load(config)
     storage = values.storage.folder
     numbers, rows, unreadable = _rows(file, form, codes)
-    book = OutcomeBook(storage)
+    book, apart = OutcomeBook(storage), WaitingOutcomes(storage)
     try:
+        if not dry_run:
+            apart.settle(datetime.now(UTC))
         read = {entry.study for entry in Journal(storage).lines()}
+        is_known = outcome_import.studies_known(storage, read)
         found, wrong = outcome_import.outcomes_of(
             rows, file.name, outcome_import.accession_numbers(storage), datetime.now(UTC),
             form.value, needs_patient=form is not OutcomeFormat.CSV,
-            is_known=outcome_import.studies_known(storage, read),
+            is_known=lambda study: is_known(study) or apart.may_wait(study),
         )  # fmt: skip
         wrong = [outcome_import.WrongLine(numbers[one.line - 2], one.code) for one in wrong]
         odd = outcome_import.NotImported.NOT_READABLE.value
         wrong += [outcome_import.WrongLine(number, odd) for number in unreadable]
         wrong.sort(key=lambda one: one.line)
+        here = [one for one in found if is_known(one.study)]
+        away = [one for one in found if not is_known(one.study)]
         if dry_run:
-            kept, _ = book.weigh(found)
+            (kept, _), waiting = book.weigh(here), apart.weigh(away)
         else:
             with acting(values, Action.OUTCOMES_IMPORTED) as act:
-                kept = book.add(found)
-                act.what = f"{kept.new} new, {kept.corrected} corrected"
+                kept, waiting = book.add(here), apart.add(away)
+                act.what = f"{kept.new} new, {kept.corrected} corrected, {waiting.new} waiting"
     except OSError as error:
         raise DataError(f"{storage} cannot be used ({type(error).__name__})") from None
-    unread = len({one.study for one in found} - read)
-    _show_import(file.name, kept, wrong, unread, dry_run=dry_run, as_json=as_json)
+    unread = len({one.study for one in here} - read)
+    n_away = len({one.study for one in away})
+    _show_import(file.name, kept, wrong, unread, waiting, n_away, dry_run=dry_run, as_json=as_json)
     if not found:
         raise DataError("no line could be used: the reasons are above")
 
@@ -117,6 +124,7 @@ def show(
     without follow-up of the others sensitivity is too high and specificity too low.
     Example: [bold]cadnode outcomes show --by scanner[/]
     """
+    from cadnode.node.waiting_outcomes import WaitingOutcomes
     from cadnode.quality.journal import Journal
     from cadnode.quality.outcomes import OutcomeBook
     from cadnode.quality.performance import grouped, performance, read_exams
@@ -125,6 +133,7 @@ def show(
     try:
         entries = Journal(storage).entries(None if since is None else since.date())
         exams = read_exams(entries, OutcomeBook(storage).all(), system)
+        n_waiting = WaitingOutcomes(storage).n_exams()
     except OSError as error:
         raise DataError(f"{storage} cannot be read ({type(error).__name__})") from None
     if not exams:
@@ -138,12 +147,16 @@ def show(
                 "all": whole.as_dict(),
                 "by": None if by is None else by.value,
                 "groups": [one.as_dict() for one in groups],
+                "waiting": n_waiting,
             }
         )
         return
     out.print(_table([*groups, whole], "" if by is None else by.value))
     for text in remarks(whole):
         out.print(text, highlight=False)
+    if n_waiting:
+        out.print(f"Waiting: outcomes of {counted(n_waiting, 'exam')} that have not come.",
+                  highlight=False)  # fmt: skip
 
 
 def remarks(whole: "Performance") -> list[str]:
@@ -204,10 +217,14 @@ def _show_import(
     kept: "KeptOutcomes",
     wrong: "list[WrongLine]",
     unread: int,
+    waiting: "KeptOutcomes",
+    n_away: int,
     *,
     dry_run: bool,
     as_json: bool,
 ) -> None:
+    from cadnode.node.waiting_outcomes import WAITS
+
     if as_json:
         print_json(
             {
@@ -215,6 +232,12 @@ def _show_import(
                 "corrected": kept.corrected,
                 "unchanged": kept.unchanged,
                 "not_read_here": unread,
+                "waiting": {
+                    "exams": n_away,
+                    "new": waiting.new,
+                    "corrected": waiting.corrected,
+                    "unchanged": waiting.unchanged,
+                },
                 "left_out": [
                     {"line": one.line, "code": one.code, "meaning": one.meaning} for one in wrong
                 ],
@@ -231,6 +254,12 @@ def _show_import(
         f"{counted(kept.new, 'breast')} {are} new, {kept.corrected} corrected, {kept.unchanged} "
         f"unchanged; {counted(len(wrong), 'line')} left out\n"
     )
+    if n_away:
+        out.print(
+            f"{counted(n_away, 'exam')} {'has' if n_away == 1 else 'have'} not come here: "
+            f"{'its' if n_away == 1 else 'their'} outcomes wait for {WAITS.days} days.",
+            highlight=False,
+        )
     if unread == 1:
         out.print("1 study was not read by this node (yet): its outcomes wait.")
     elif unread:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.table import Table
 
 from cadnode.cli.command import out, print_json
-from cadnode.terminal import styled
+from cadnode.terminal import counted, styled
 
 if TYPE_CHECKING:
     from cadnode.node.erasure.erasure import Erased
@@ -29,7 +29,8 @@ def sum_of(outlook: "Outlook", beyond: dict[str, int]) -> str:
     more = "".join(f", {n} {what}" for what, n in beyond.items() if n)
     left = " (an erasure that was broken off is taken up)" if outlook.resumed else ""
     return (
-        f"{found.n_images} images and {found.n_parts} results in {len(found.shares)} studies"
+        f"{counted(found.n_images, 'image')} and {counted(found.n_parts, 'result')} in "
+        f"{counted(len(found.shares), 'study', 'studies')}"
         f"{more}{left}"
     )
 
@@ -48,7 +49,8 @@ def show(outlook: "Outlook", beyond: dict[str, int], *, as_json: bool, dry_run: 
         out.print(_studies_table(outlook))
     if outlook.selection.n_unclear:
         out.print(
-            f"{outlook.selection.n_unclear} files of other studies do not say whose they are.",
+            "It is not said whose these are: "
+            f"{counted(outlook.selection.n_unclear, 'file')} of other studies.",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
     _print_elsewhere(outlook.plan.elsewhere, REMAINS)
@@ -126,7 +128,7 @@ def report(erased: "Erased", storage: Path, *, as_json: bool) -> None:
         if plan.identifiers.n_shared else ""
     )  # fmt: skip
     out.print(
-        f"Searched {found.n_files} files, {found.n_bytes} bytes, {found.n_identifiers} "
+        f"Searched {counted(found.n_files, 'file')}, {found.n_bytes} bytes, {found.n_identifiers} "
         f"identifiers{shared}: {n_found} found.",
         highlight=False, soft_wrap=True,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from cadnode import settings
 from cadnode.cli.acts import acting
 from cadnode.cli.command import AsJson, ConfigFile, OutFolder, command, out, print_json
 from cadnode.errors import SettingsError
-from cadnode.terminal import styled
+from cadnode.terminal import counted, styled
 
 if TYPE_CHECKING:
     from cadnode.quality.overview import ScannerDrift
@@ -153,8 +153,9 @@ def report(
                     "files": [str(path) for path in written]})  # fmt: skip
         return
     names = " and ".join(str(path) for path in written)
-    out.print(f"{found.figures.n_exams} exams of {wanted:%Y-%m}: {names}", highlight=False,
-              soft_wrap=True, markup=False)  # fmt: skip
+    n_exams = counted(found.figures.n_exams, "exam")
+    out.print(f"{n_exams} of {wanted:%Y-%m}: {names}", highlight=False, soft_wrap=True,
+              markup=False)  # fmt: skip
 
 
 @contextmanager

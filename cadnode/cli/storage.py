@@ -16,7 +16,7 @@ from cadnode import settings
 from cadnode.cli.acts import acting
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
 from cadnode.errors import SettingsError
-from cadnode.terminal import styled
+from cadnode.terminal import counted, styled
 
 if TYPE_CHECKING:
     from cadnode.node.pins import Pin
@@ -265,7 +265,9 @@ class _Shown:
             ("results", account.results, account.results_bytes),
         ):
             share = n_bytes / disk.held if disk.held else 0.0
-            table.add_row(name, _bar(share), size(n_bytes), f"of {len(held)} studies")
+            table.add_row(
+                name, _bar(share), size(n_bytes), f"of {counted(len(held), 'study', 'studies')}"
+            )
         for name, n_bytes in (
             ("priors", account.priors_bytes),
             ("jobs", account.jobs_bytes),

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cadnode.cli.command import out
-from cadnode.terminal import styled
+from cadnode.terminal import counted, styled
 
 if TYPE_CHECKING:
     from cadnode.web.way import Way
@@ -33,7 +33,7 @@ def print_way(way: "Way") -> None:
 
 def _stations(way: "Way") -> Iterator[tuple[str, str]]:
     for one in way.arrivals:
-        n = "images are coming" if one.n_images is None else f"{one.n_images} image(s)"
+        n = "images are coming" if one.n_images is None else counted(one.n_images, "image")
         how = "fetched from" if one.is_fetched else "from"
         yield "received", f"{_at(one.at)}  {n} {how} {one.who}"
     if way.waiting:
@@ -41,7 +41,7 @@ def _stations(way: "Way") -> Iterator[tuple[str, str]]:
     for once in way.readings:
         took = "" if once.seconds is None else f" in {once.seconds:g} s"
         with_models = f" by {', '.join(once.models)}" if once.models else ""
-        yield "read", f"{_at(once.at)}  {once.n_images} file(s){took}{with_models}"
+        yield "read", f"{_at(once.at)}  {counted(once.n_images, 'file')}{took}{with_models}"
         objects = ", ".join(f"{n} × {kind}" for kind, n in once.objects)
         yield "reported", f"{_at(once.at)}  {objects or 'no object for a destination'}"
     for sentence in way.coming:

@@ -9,6 +9,7 @@ from cadnode.audit.verify import verify
 from cadnode.errors import SettingsError
 from cadnode.node.check import Check, CheckVerdict
 from cadnode.settings import Settings
+from cadnode.terminal import counted
 
 
 def audit_checks(settings: Settings) -> Iterator[Check]:
@@ -43,7 +44,7 @@ def _trail(settings: Settings) -> Check:
             "audit trail", CheckVerdict.WARNING, f"events that it lacks: {lost}",
             "is the disk of storage.folder full, or failing?",
         )  # fmt: skip
-    return Check("audit trail", CheckVerdict.OK, f"{found.n_lines} lines, whole")
+    return Check("audit trail", CheckVerdict.OK, f"{counted(found.n_lines, 'line')}, whole")
 
 
 def _repository(settings: Settings) -> Check:

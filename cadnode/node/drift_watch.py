@@ -6,7 +6,7 @@ the next look comes.
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from functools import partial
@@ -18,6 +18,7 @@ from cadnode.log import get_logger
 from cadnode.phrases import N_, phrase
 from cadnode.quality import store
 from cadnode.quality.drift import DriftRule, DriftState
+from cadnode.quality.entry import JournalEntry
 from cadnode.quality.followed import FollowedJournal
 from cadnode.quality.overview import DriftOverview
 from cadnode.quality.vendors import vendors_named
@@ -41,10 +42,11 @@ def look(
     now: datetime,
     until: date | None = None,
     followed: FollowedJournal | None = None,
+    readings: Iterable[JournalEntry] | None = None,
 ) -> DriftOverview:
-    """What the journal of a node says now, or said before a day (UTC). Raises `OSError`."""
+    """What the journal of a node says now, or said before a day (UTC); see `store.look`."""
     storage, rule = settings.storage.folder, rule_of(settings)
-    return store.look(storage, rule, now, _named(settings), until, followed)
+    return store.look(storage, rule, now, _named(settings), until, followed, readings)
 
 
 def look_and_keep(

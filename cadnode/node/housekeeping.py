@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from cadnode.node.listener import open_spool
 from cadnode.node.retention import Due, Retention
 from cadnode.node.retention_rules import KeptBecause
 from cadnode.node.storage_overview import Amount, StorageOverview
+from cadnode.node.waiting_outcomes import WaitingOutcomes
 from cadnode.settings import Settings
 
 DISK_EVERY_S: Final = 5.0
@@ -86,6 +88,7 @@ class Housekeeping:
                     self.retention.tidy(time.time())
             except JobsUnavailable:
                 is_away = True
+            self._settle_outcomes()
             self._reserve()
             storage_overview.write(storage, self._overview(kept, is_away))
         return removed
@@ -111,6 +114,14 @@ class Housekeeping:
                     log.error("removal_failed", study=due.study, error=error)
                     return False
         return False
+
+    def _settle_outcomes(self) -> None:
+        """Take over outcomes whose exam has come, and forget those that have waited too long."""
+        settled = WaitingOutcomes(self._settings.storage.folder).settle(datetime.now(UTC))
+        if settled.n_taken_over:
+            log.info("outcomes_taken_over", count=settled.n_taken_over)
+        if settled.n_expired:
+            log.info("outcomes_expired", count=settled.n_expired)
 
     def _overview(self, kept: dict[KeptBecause, Amount], is_away: bool) -> StorageOverview:
         account = self.retention.account

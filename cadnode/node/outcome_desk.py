@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from cadnode.node.waiting_outcomes import WaitingOutcomes
 from cadnode.phrases import N_
 from cadnode.quality.journal import FOLDER, Journal
 from cadnode.quality.outcomes import NAME, OutcomeBook
@@ -48,10 +49,15 @@ class OutcomeDesk:
                     self._found = performances(Journal(self._storage).readings(), outcomes)
                     self._seen, self._made_at = seen, self._clock()
             except OSError:
-                raise Unavailable(
-                    N_("the outcomes cannot be read"), N_("is the disk damaged?")
-                ) from None
+                raise _not_read() from None
             return self._found
+
+    def n_waiting(self) -> int:
+        """How many exams that have not come have outcomes. Raises `Unavailable`."""
+        try:
+            return WaitingOutcomes(self._storage).n_exams()
+        except OSError:
+            raise _not_read() from None
 
     def _is_due(self, seen: _Seen) -> bool:
         if seen == self._seen:
@@ -62,3 +68,7 @@ class OutcomeDesk:
     def _files(self) -> _Seen:
         found = ((path.name, path.stat()) for path in (self._storage / FOLDER).glob("*.jsonl"))
         return {name: (stat.st_mtime_ns, stat.st_size) for name, stat in found}
+
+
+def _not_read() -> Unavailable:
+    return Unavailable(N_("the outcomes cannot be read"), N_("is the disk damaged?"))

@@ -56,8 +56,7 @@ class NotImported(StrEnum):
 MEANINGS: Final[Mapping[str, str]] = {
     NotImported.NOT_READABLE: "it cannot be read: odd delimiters, an unknown character set, or a "
     "damaged part",
-    NotImported.STUDY_UNKNOWN: "this node has no such study: it never came, or was erased, and "
-    "nothing is kept of it",
+    NotImported.STUDY_UNKNOWN: "this node has no such study, and keeps nothing of it",
     NotImported.PATIENT_ALONE: "a woman has many exams: give the Study Instance UID or the "
     "accession number",
     NotImported.UID_UNKNOWN: "the Study Instance UID is none",

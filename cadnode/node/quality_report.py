@@ -1,6 +1,7 @@
 """What a node puts into its monthly quality report: journal, audit trail, history of models."""
 
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
@@ -11,11 +12,12 @@ from cadnode.errors import ModelError
 from cadnode.node import drift_watch
 from cadnode.node.model_overview import own_store
 from cadnode.page.quality_report import QualityReport, ReportTable
+from cadnode.quality.entry import JournalEntry
 from cadnode.quality.grouping import Grouping
 from cadnode.quality.journal import Journal
 from cadnode.quality.month import figures_of, following, preceding
 from cadnode.quality.outcomes import OutcomeBook
-from cadnode.quality.performance import FEWEST, Performance, performances
+from cadnode.quality.performance import FEWEST, Performance, ReadBook
 from cadnode.registry import history
 from cadnode.settings import Settings
 
@@ -34,17 +36,33 @@ _FAILED: Final = {
 
 def report_of(settings: Settings, month: date, now: datetime) -> QualityReport:
     """The report of a month, with what is known `now` (UTC). Raises `OSError`."""
-    journal = Journal(settings.storage.folder)
     end = following(month)
-    before = journal.entries(preceding(month), month)
+    since = end.replace(year=end.year - 1)
+    own: list[JournalEntry] = []
+    before: list[JournalEntry] = []
+    last_year = ReadBook(OutcomeBook(settings.storage.folder).all())
+
+    def readings() -> Iterator[JournalEntry]:
+        """All until the end, read once for everything in the report."""
+        for entry in Journal(settings.storage.folder).readings(end):
+            day = entry.read_at.date()
+            if day >= since:
+                last_year.add(entry)
+            if day >= month:
+                own.append(entry)
+            elif day >= preceding(month):
+                before.append(entry)
+            yield entry
+
     as_of = min(now, datetime(end.year, end.month, end.day, tzinfo=UTC))
+    drift = drift_watch.look(settings, as_of, until=end, readings=readings())
     return QualityReport(
         node=settings.listener.ae_title,
         made_at=now,
-        figures=figures_of(month, journal.entries(month, end), before),
-        drift=drift_watch.look(settings, as_of, until=end),
+        figures=figures_of(month, own, before),
+        drift=drift,
         failures=tuple(_failures(settings, month, end)),
-        tables=(_changes(settings, month, end), _outcomes(settings, journal, end)),
+        tables=(_changes(settings, month, end), _outcomes(last_year, since)),
     )
 
 
@@ -79,18 +97,15 @@ def _changes(settings: Settings, month: date, end: date) -> ReportTable:
     )
 
 
-def _outcomes(settings: Settings, journal: Journal, end: date) -> ReportTable:
+def _outcomes(last_year: ReadBook, since: date) -> ReportTable:
     """Figures from outcomes of the exams of twelve months, as outcomes come late."""
-    first = end.replace(year=end.year - 1)
-    known = OutcomeBook(settings.storage.folder).all()
-    found = performances(journal.entries(first, end), known)
     rows = []
-    for one in found:
+    for one in last_year.performances():
         if one.whole.n_pos + one.whole.n_neg:
             rows.append(_figures(one.system, "all", one.whole))
             rows += [_figures("", part.group, part) for part in one.by[Grouping.SCANNER]]
     note = (
-        f"Of exams read from {first:%Y-%m} on. 95 % intervals: DeLong (AUC), Wilson. –: fewer than "
+        f"Of exams read from {since:%Y-%m} on. 95 % intervals: DeLong (AUC), Wilson. –: fewer than "
         f"{FEWEST} cases. Women who were not recalled have no pathology: unless they are followed "
         "up, sensitivity is too high and specificity too low."
         if rows

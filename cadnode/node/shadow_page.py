@@ -11,6 +11,7 @@ from cadnode.registry import shadow_summary
 from cadnode.registry.shadow_set import ShadowSet
 from cadnode.registry.shadow_summary import Agreement, ShadowDocument, Summary
 from cadnode.settings import Settings
+from cadnode.terminal import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,10 @@ def page(shown: ShadowReport) -> str:
     """HTML with nothing outside itself; scores alone, nothing of a patient."""
     s = shown.summary
     sections = "".join(_section(row, pairs) for row, pairs in zip(s.rows, s.pairs, strict=True))
-    counts = [f"{s.n_read} exams read", f"{s.n_unaffected} with nothing that a shadow reads"]
+    counts = [
+        f"{counted(s.n_read, 'exam')} read",
+        f"{s.n_unaffected} with nothing that a shadow reads",
+    ]
     counts += [f"{n} failed ({code})" for code, n in s.failures.items()]
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
@@ -94,7 +98,8 @@ def _section(row: Agreement, pairs: Sequence[tuple[float, float]]) -> str:
     rows += "".join(f"<tr><th>{name}<td>{_number(v, ci)}" for name, v, ci in numbers)
     return (
         f"<h2>{escape(row.system.value)}: {escape(', '.join(row.shadow))}</h2>"
-        f"<p>beside {escape(', '.join(row.active) or 'none')}; {row.n} exams scored by both</p>"
+        f"<p>beside {escape(', '.join(row.active) or 'none')}; "
+        f"{counted(row.n, 'exam')} scored by both</p>"
         f"{_scatter(pairs)}{_bland_altman(row, pairs)}<table>{rows}</table>"
     )
 

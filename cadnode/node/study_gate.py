@@ -4,9 +4,11 @@ STORAGE/erasures/locks/<2 digits>.lock   shared by steps, held alone by an erasu
                                          beginning of the studies' keys
 STORAGE/erasures/locks/<2 digits>.report held by a worker that reports such a study
 STORAGE/erasures/key                     random bytes, for hashes that nobody else can make
-STORAGE/erasures/gone/<hash>             one a content that was erased: a late job of it ends
+STORAGE/erasures/gone/<hash>             one a content that was erased: a late job of it ends; one a
+                                         study that was erased whole: no outcome of it waits
 
-What was erased is remembered by a keyed hash (HMAC, RFC 2104) of study and content alone. A study
+What was erased is remembered by a keyed hash (HMAC, RFC 2104) of study and content, or of the study
+alone where it was hers alone. A study
 that is sent again has another content, since its files have other times: it is received as new.
 """
 
@@ -133,6 +135,17 @@ class StudyGate:
         if self._key is None and not self.has_key():
             return False
         return (self._gone / self.hashed("content", study, content)).exists()
+
+    def mark_study_erased(self, study: str) -> None:
+        """Have no outcome of a study that was erased whole wait for it. Raises `OSError`."""
+        (self._gone / self.hashed("study", study)).touch(mode=0o640)
+        sync_folder(self._gone)
+
+    def is_study_erased(self, study: str) -> bool:
+        """Whether a study was once erased whole; it may have been sent again since."""
+        if self._key is None and not self.has_key():
+            return False
+        return (self._gone / self.hashed("study", study)).exists()
 
     def hashed(self, *parts: str) -> str:
         """32 hex digits that stand for the parts, and that nobody can make without the key."""

@@ -95,6 +95,7 @@ def run(
             region_desk = RegionDesk(settings, progress)
             queue = StudyQueue(settings, studies, progress)
             node = node_of(settings, progress, announcer, studies, queue)
+            outcomes = OutcomeDesk(settings.storage.folder)
             node = replace(
                 node, orders=desk.orders(), viewing=viewer.viewing(library_file()),
                 priors=priors.desk(), regions=region_desk.regions(),
@@ -104,7 +105,7 @@ def run(
                 log=partial(log_files.read, settings.storage.folder / log_files.FOLDER),
                 uploads=SpoolUploads(settings, spool, announcer),
                 quality=partial(store.read, settings.storage.folder),
-                outcomes=OutcomeDesk(settings.storage.folder).figures,
+                outcomes=outcomes.figures, outcomes_waiting=outcomes.n_waiting,
             )  # fmt: skip
             app = create(node, access, Trail.of(settings), settings.web.language)
             # The list of studies is kept up whether somebody asks for it or not.

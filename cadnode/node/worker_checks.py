@@ -11,6 +11,7 @@ from cadnode.node.jobs import OPEN
 from cadnode.node.lease_table import Lease, LeaseTable
 from cadnode.node.workflow import JOBS_VERSION
 from cadnode.settings import Settings
+from cadnode.terminal import counted
 
 
 def worker_checks(settings: Settings) -> Iterator[Check]:
@@ -47,6 +48,7 @@ def _found(leases: list[Lease], stranded: dict[str, int]) -> Iterator[Check]:
     for version, count in sorted(stranded.items()):
         yield Check(
             "workers", CheckVerdict.FAILED,
-            f"{count} jobs were begun with version {version} of the jobs, which no worker runs",
+            f"{counted(count, 'job')} {'was' if count == 1 else 'were'} begun with version "
+            f"{version} of the jobs, which no worker runs",
             "start a worker of the cadnode version before until they are done: docs/scale.md",
         )  # fmt: skip

@@ -16,6 +16,7 @@ from cadnode.http import HttpFailure, HttpPeerValues, PeerSession, connected
 from cadnode.node.checks import Check, CheckVerdict, destination_check, source_check
 from cadnode.orthanc_setup.plan import Reached
 from cadnode.settings import Settings
+from cadnode.terminal import counted
 
 OLDEST: Final = (1, 10)
 OLDEST_PYTHON: Final = (4, 0)
@@ -172,7 +173,8 @@ def _python(orthanc: _Orthanc) -> Iterator[Check]:
 
 def _health(body: dict[str, Any]) -> Iterator[Check]:
     queue = body.get("queue") or {}
-    found = f"mode {body.get('mode', '?')}, {queue.get('length', 0)} studies in its queue"
+    queued = counted(queue.get("length", 0), "study", "studies")
+    found = f"mode {body.get('mode', '?')}, {queued} in its queue"
     problems = [p for p in body.get("problems", []) if isinstance(p, dict)]
     if body.get("mode") is None:
         wrong = problems[0] if problems else {}

@@ -10,7 +10,7 @@ from cadnode.quality.performance import Performance
 
 _WIDTH, _HEIGHT = 430, 190
 _MARGINS: Final = (46, 12, 12, 28)
-_LABELS: Final = 4
+_LABELS: Final = 6
 
 Say = Callable[[str], str]
 MonthValue = tuple[str, float | None, tuple[float, float] | None]
@@ -27,7 +27,9 @@ def recall(months: Sequence[Performance], say: Say) -> Markup:
 def aucs(months: Sequence[Performance], say: Say) -> Markup:
     """The AUC of exams whose outcome is known, by month."""
     values = [(m.group, m.auc.value, m.auc.ci) if m.auc else _none(m) for m in months]
-    return _drawn(values, (0.4, 1.0), say("AUC by month, with its 95 % interval"))
+    lowest = min([ci[0] for _, _, ci in values if ci], default=1.0)
+    low = next((end for end in (0.4, 0.2) if lowest >= end), 0.0)
+    return _drawn(values, (low, 1.0), say("AUC by month, with its 95 % interval"))
 
 
 def _none(month: Performance) -> MonthValue:
@@ -42,7 +44,7 @@ def _drawn(values: Sequence[MonthValue], ends: tuple[float, float], title: str) 
         chart.line([(chart.x[0], tick), (chart.x[1], tick)], GRID, width=1)
         x, y = chart.at(chart.x[0], tick)
         chart.text((x - 6, y + 4), f"{tick:.2f}", anchor="end", colour=DIM)
-    for place in sorted({round(n * (len(values) - 1) / (_LABELS - 1)) for n in range(_LABELS)}):
+    for place in range(0, len(values), -(-len(values) // _LABELS)):
         x, y = chart.at(place, low)
         chart.text((x, y + 18), values[place][0], anchor="middle", colour=DIM)
     for run in _runs(values):
@@ -53,7 +55,7 @@ def _drawn(values: Sequence[MonthValue], ends: tuple[float, float], title: str) 
             chart.line([(place, value) for place, value, _ in run], COLOURS[1], width=1.5)
         for place, value, ci in run:
             chart.line([(place, max(low, ci[0])), (place, min(high, ci[1]))], DIM, width=1)
-            chart.point(place, max(low, value), COLOURS[1], size=2.8)
+            chart.point(place, value, COLOURS[1], size=2.8)
     return Markup(chart.svg(title))
 
 

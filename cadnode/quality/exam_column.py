@@ -52,9 +52,9 @@ class ExamColumn(Sequence[ExamScores]):
         for position, _ in exam.of_views:
             if position not in self._views:
                 self._views[position] = array("d", [nan]) * len(self._at)
+        of_views = dict(exam.of_views)
         for position, column in self._views.items():
-            score = exam.in_view(position)
-            column.append(nan if score is None else score)
+            column.append(of_views.get(position, nan))
         self._at.append((exam.at - _EPOCH) // _MICROSECOND)
         self._scores.append(nan if exam.score is None else exam.score)
         self._called.append(exam.is_called)

@@ -94,11 +94,11 @@ _LINE: Final = TypeAdapter(BreastOutcome)
 
 
 class OutcomeBook:
-    """The outcomes of one storage folder. Threads and processes may share it."""
+    """The outcomes in one file of a storage folder. Threads and processes may share it."""
 
-    def __init__(self, storage: Path) -> None:
+    def __init__(self, storage: Path, name: str = NAME) -> None:
         self.folder = storage / FOLDER
-        self._path = self.folder / NAME
+        self._path = self.folder / name
 
     def all(self) -> dict[tuple[str, Laterality], BreastOutcome]:
         """What stands of each breast. Raises `OSError` where the file cannot be read."""

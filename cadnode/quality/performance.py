@@ -162,26 +162,57 @@ def by_system(
 ) -> dict[str, list[ReadExam]]:
     """The same of every system that took part in a reading, in the order in which they appear.
 
-    Entries are in the order of reading, and none is held. A study that holds exams of several
-    patients is left out: an outcome does not say whose it is.
+    Entries are in the order of reading, and none is held.
     """
-    found: dict[str, dict[str, ReadExam]] = {}
-    first: dict[str, datetime] = {}
-    several = set()
+    book = ReadBook(outcomes)
     for entry in entries:
+        book.add(entry)
+    return book.exams()
+
+
+class ReadBook:
+    """The last reading of each study by each system; readings are added in their order.
+
+    A study that holds exams of several patients is left out: an outcome does not say whose it is.
+    """
+
+    def __init__(self, outcomes: Mapping[tuple[str, Laterality], BreastOutcome]) -> None:
+        self._outcomes = outcomes
+        self._found: dict[str, dict[str, ReadExam]] = {}
+        self._first: dict[str, datetime] = {}
+        self._several: set[str] = set()
+
+    def add(self, entry: JournalEntry) -> None:
+        """One more reading."""
         study = entry.study
-        begun = first.setdefault(study, entry.read_at)
+        begun = self._first.setdefault(study, entry.read_at)
         if entry.patient > 1:
-            several.add(study)
-        for exams in found.values():  # the last reading stands, whoever took part in it
+            self._several.add(study)
+        for exams in self._found.values():  # the last reading stands, whoever took part in it
             exams.pop(study, None)
-        known = [one for side in Laterality if (one := outcomes.get((study, side))) is not None]
+        sides = ((study, side) for side in Laterality)
+        known = [one for side in sides if (one := self._outcomes.get(side)) is not None]
         for system in _took_part(entry):
-            found.setdefault(system, {})[study] = _joined(entry, known, system, begun)
-    return {
-        system: [exam for study, exam in exams.items() if study not in several]
-        for system, exams in found.items()
-    }
+            self._found.setdefault(system, {})[study] = _joined(entry, known, system, begun)
+
+    def exams(self) -> dict[str, list[ReadExam]]:
+        """The exams of every system, in the order in which systems appeared."""
+        return {
+            system: [exam for study, exam in exams.items() if study not in self._several]
+            for system, exams in self._found.items()
+        }
+
+    def performances(self) -> tuple[SystemPerformance, ...]:
+        """The figures of every system that read an exam."""
+        return tuple(
+            SystemPerformance(
+                system,
+                performance(exams),
+                {grouping: tuple(grouped(exams, grouping)) for grouping in Grouping},
+            )
+            for system, exams in self.exams().items()
+            if exams
+        )
 
 
 def _took_part(entry: JournalEntry) -> Iterable[str]:
@@ -252,15 +283,10 @@ def performances(
     outcomes: Mapping[tuple[str, Laterality], BreastOutcome],
 ) -> tuple[SystemPerformance, ...]:
     """The figures of every system that read an exam, in the order in which they appear."""
-    return tuple(
-        SystemPerformance(
-            system,
-            performance(exams),
-            {grouping: tuple(grouped(exams, grouping)) for grouping in Grouping},
-        )
-        for system, exams in by_system(entries, outcomes).items()
-        if exams
-    )
+    book = ReadBook(outcomes)
+    for entry in entries:
+        book.add(entry)
+    return book.performances()
 
 
 def _share(hits: int, n: int) -> "Share | None":

@@ -1,8 +1,9 @@
 """The journal's exams in rows: one row a scanner and system, as long as the same models read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from cadnode.domain import Outcome, ViewPosition
@@ -68,8 +69,8 @@ class ScoreRow:
         if scored is None:
             self.exams.append(ExamScores(entry.read_at, None, False))
             return
-        self.versions |= dict(_name_and_version(model) for model in scored.models)
-        self._scores_as |= _by_name(scored)
+        self.versions.update(_versions(scored.models))
+        self._scores_as.update(_by_name(scored.models, scored.scores_as))
         self._calibration = entry.calibration
         if scored.threshold is not None:
             self.threshold, self.specificity = scored.threshold, scored.specificity
@@ -81,9 +82,10 @@ class ScoreRow:
     def _changes(self, entry: JournalEntry, scored: JournalSystem | None) -> bool:
         if scored is None:
             return False
-        read_by = dict(_name_and_version(model) for model in scored.models)
-        now = _by_name(scored)
-        changed = [name for name, one in read_by.items() if self.versions.get(name, one) != one]
+        now = _by_name(scored.models, scored.scores_as)
+        changed = [
+            name for name, one in _versions(scored.models) if self.versions.get(name, one) != one
+        ]
         scores_alike = all(
             now.get(name) and now[name] == self._scores_as.get(name) for name in changed
         )
@@ -118,6 +120,7 @@ class Accepted:
     why: str = ""
 
 
+@lru_cache(maxsize=1024)
 def key_of(scanner: Scanner) -> str:
     """16 hex digits that stand for a machine, whatever its software."""
     parts = (scanner.manufacturer, scanner.model, scanner.station, scanner.serial)
@@ -190,12 +193,16 @@ def _by_position(scored: JournalSystem) -> tuple[tuple[ViewPosition, float], ...
     return tuple((view, sum(found) / len(found)) for view, found in by_view.items())
 
 
-def _by_name(scored: JournalSystem) -> dict[str, str]:
+# A journal of years has few versions, and a line for each exam.
+@lru_cache(maxsize=1024)
+def _by_name(models: tuple[str, ...], scores_as: tuple[str, ...]) -> Mapping[str, str]:
     """What each model scores as, where the line has it."""
-    names = (_name_and_version(model)[0] for model in scored.models)
-    return dict(zip(names, scored.scores_as, strict=False))
+    names = (name for name, _ in _versions(models))
+    return dict(zip(names, scores_as, strict=False))
 
 
-def _name_and_version(model: str) -> tuple[str, str]:
-    name, _, version = model.partition("@")
-    return name, version
+@lru_cache(maxsize=1024)
+def _versions(models: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """(name, version) of each `name@version`."""
+    parts = (model.partition("@") for model in models)
+    return tuple((name, version) for name, _, version in parts)

@@ -6,6 +6,7 @@
 Neither names a patient or a study.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from cadnode.files import write_whole
 from cadnode.quality import lines
 from cadnode.quality.drift import DriftRule
+from cadnode.quality.entry import JournalEntry
 from cadnode.quality.followed import FollowedJournal
 from cadnode.quality.journal import FOLDER, Journal
 from cadnode.quality.overview import FILE, DriftOverview, overview_of
@@ -33,16 +35,18 @@ def look(
     named: dict[str, frozenset[str]] | None = None,
     until: date | None = None,
     followed: FollowedJournal | None = None,
+    readings: Iterable[JournalEntry] | None = None,
 ) -> DriftOverview:
     """What the journal says now, or said at the beginning of a day (UTC). Raises `OSError`.
 
-    One that is `followed` says what it says now, at the cost of what was added.
+    One that is `followed` says what it says now, at the cost of what was added. `readings` are
+    those of `Journal.readings(until)`, where the caller reads them for something else as well.
     """
     changes = [one for one in accepted(storage) if until is None or one.at.date() < until]
     if followed is not None and until is None:
         rows = followed.rows(changes)
     else:
-        rows = rows_of(Journal(storage).readings(until), changes)
+        rows = rows_of(Journal(storage).readings(until) if readings is None else readings, changes)
     return overview_of(rows, rule, now, named)
 
 

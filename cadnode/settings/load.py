@@ -36,6 +36,7 @@ from cadnode.settings.sections import (
     StudySection,
     WebSection,
 )
+from cadnode.terminal import counted
 
 _MOST_BYTES: Final = 1 << 20  # of a file; with every key and a hundred peers it has some 50 KB
 _MOST_SHOWN: Final = 200  # characters of a wrong value
@@ -168,7 +169,8 @@ def _holds_null(value: object) -> bool:
 
 def _explain(error: ValidationError, file: Path | None) -> str:
     """One line per wrong key: where, what was found, what is wanted; no credentials in URLs."""
-    lines = [f"{file or 'the environment'} has {error.error_count()} wrong setting(s):"]
+    n = counted(error.error_count(), "wrong setting")
+    lines = [f"{file or 'the environment'} has {n}:"]
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"]) or "(top level)"
         shown = _without_credentials(repr(item["input"]))

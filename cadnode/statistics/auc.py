@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, rankdata
 
 from cadnode.errors import DataError
+from cadnode.statistics.draws import seed_or
 
 Floats = NDArray[np.float64]
 
@@ -126,7 +127,7 @@ def clustered(
     scores: ArrayLike,
     women: ArrayLike,
     *,
-    seed: int = 0,
+    seed: int | None = None,
     replicates: int = 1000,
     confidence: float = 0.95,
 ) -> Auc:
@@ -141,7 +142,7 @@ def clustered(
     if min(len(set(keys[of].tolist())) for of in (positive, ~positive)) < 2:
         return Auc(auc(labels, scores), None, *counts, NO_INTERVAL)
     _, cluster = np.unique(keys, return_inverse=True)
-    rng, found = np.random.default_rng(seed), []
+    rng, found = np.random.default_rng(seed_or(seed)), []
     for _ in range(replicates):
         weights = np.bincount(rng.integers(0, cluster.max() + 1, cluster.max() + 1),
                               minlength=cluster.max() + 1)[cluster]  # fmt: skip

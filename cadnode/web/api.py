@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
@@ -29,6 +30,7 @@ from cadnode.web import (
     priors,
     quality_page,
     queue_pages,
+    refusals,
     region_pages,
     rights,
     settings_page,
@@ -158,7 +160,7 @@ def create(
     app.add_exception_handler(RegionRefused, _region_refused)
     app.add_exception_handler(FilterWrong, _filter_wrong)
     app.add_exception_handler(RequestValidationError, _bad_request)
-    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(HTTPException, partial(_http_error, templates))
     # The last one added sees a request first.
     app.add_middleware(CsrfGate, templates=templates)
     app.add_middleware(BodyLimit)
@@ -345,7 +347,10 @@ async def _bad_request(_request: Request, error: Exception) -> JSONResponse:
     return error_answer(422, f"{where}: {why}", "docs/web.md shows what to send")
 
 
-async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+async def _http_error(templates: Templates, request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 404 and refusals.wants_page(request.scope):
+        caller = request.scope.get("state", {}).get("caller")
+        return templates.page("missing.html.jinja", caller, 404)
     hint = "docs/web.md lists the routes" if error.status_code in (404, 405) else ""
     return error_answer(error.status_code, str(error.detail).lower(), hint)

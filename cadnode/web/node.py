@@ -226,7 +226,8 @@ class Node:
     `settings()`: each setting, and where it comes from. `log(filter)`: lines of the log.
     `uploads`: takes files that a page brings; None where they are not taken.
     `quality()`: how scanners' scores were at the last look, None before the first. `outcomes()`:
-    what became of the women, and the figures of each system; raises `Unavailable`.
+    what became of the women, and the figures of each system; `outcomes_waiting()`: how many exams
+    that have not come have outcomes. Both raise `Unavailable`.
 
     `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
     when the disk is full, and `UnknownSource`; `listed` when the list cannot be read.
@@ -255,3 +256,4 @@ class Node:
     metrics: Callable[[], bytes] | None = None
     quality: Callable[[], DriftOverview | None] | None = None
     outcomes: Callable[[], Sequence[SystemPerformance]] | None = None
+    outcomes_waiting: Callable[[], int] = lambda: 0

@@ -28,6 +28,7 @@ def routes(node: Node, templates: Templates) -> APIRouter:
         return templates.page(
             "outcomes.html.jinja", caller_of(request), systems=_figures(node), by=_BY,
             draw=outcome_figures, say=current().text, fewest=FEWEST, month=Grouping.MONTH,
+            n_waiting=node.outcomes_waiting(),
         )  # fmt: skip
 
     @router.get("/api/quality/outcomes")
@@ -35,9 +36,17 @@ def routes(node: Node, templates: Templates) -> APIRouter:
         """Figures of each system from the outcomes that were imported; no patients.
 
         Shares and AUCs have 95 % intervals (Wilson, DeLong); null where there are too few cases.
+        `waiting` counts exams that have outcomes and have not come.
         """
         figures = [one.as_dict() for one in _figures(node)]
-        return JSONResponse({"schema_version": 1, "fewest_cases": FEWEST, "systems": figures})
+        return JSONResponse(
+            {
+                "schema_version": 1,
+                "fewest_cases": FEWEST,
+                "waiting": node.outcomes_waiting(),
+                "systems": figures,
+            }
+        )
 
     return router
 

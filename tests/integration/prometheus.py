@@ -77,8 +77,13 @@ def prometheus(folder: Path, port: int) -> Iterator[Prometheus]:
 
 def dashboard_queries() -> list[str]:
     """Every query of the dashboard, with values for its variables."""
-    found = list(_expressions(json.loads(DASHBOARD.read_text())["panels"]))
-    return [_filled(expression) for expression in found]
+    found = dashboard_targets(json.loads(DASHBOARD.read_text()))
+    return [_filled(expression) for expression, _ in found]
+
+
+def dashboard_targets(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Every query of a dashboard's panels as it stands there, and its legend."""
+    return list(_targets(document["panels"]))
 
 
 def metrics_of(expression: str) -> set[str]:
@@ -87,15 +92,15 @@ def metrics_of(expression: str) -> set[str]:
     return {re.sub(r"_(bucket|count|sum)$", "", name) for name in names}
 
 
-def _expressions(part: Any) -> Iterator[str]:
+def _targets(part: Any) -> Iterator[tuple[str, str]]:
     if isinstance(part, dict):
         if isinstance(part.get("expr"), str):
-            yield part["expr"]
+            yield part["expr"], part.get("legendFormat", "")
         for value in part.values():
-            yield from _expressions(value)
+            yield from _targets(value)
     elif isinstance(part, list):
         for value in part:
-            yield from _expressions(value)
+            yield from _targets(value)
 
 
 def _filled(expression: str) -> str:

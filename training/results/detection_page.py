@@ -11,6 +11,7 @@ from cadnode.errors import DataError
 from cadnode.models import store
 from cadnode.models.card import DetectorCard, MassFinderCard
 from cadnode.models.detector import Detector
+from cadnode.terminal import counted
 from cadnode_training.data.read_cache import ReadCache
 from cadnode_training.data.sets import pisa_calcifications as pisa
 from cadnode_training.papers.detection import cases, evaluate, rois
@@ -80,7 +81,7 @@ def write(
     sections = _sections(source, found, _mark_at(detector), len(women), seen)
     images = max(len(f.marks) for f in found.values())
     lesions = ", ".join(f"{len(f.lesions)} {NAMES[k]}" for k, f in found.items())
-    below = f"{len(women)} women · {images} images · {lesions}"
+    below = f"{counted(len(women), 'woman', 'women')} · {counted(images, 'image')} · {lesions}"
     render(file, f"{_named(detector)} on {source.name}", below, sections)
     return tables_of(sections)
 
@@ -145,7 +146,12 @@ def _rates(curves: Mapping[str, Froc], found: Mapping[FindingKind, OfKind]) -> T
             for column, rate, a, b in zip(columns, RATES, low, high, strict=True)
         }
         rows.append(
-            TableRow(NAMES[kind], cells, "", f"{curve.n_lesions} lesions, {curve.n_images} images")
+            TableRow(
+                NAMES[kind],
+                cells,
+                "",
+                f"{counted(curve.n_lesions, 'lesion')}, {counted(curve.n_images, 'image')}",
+            )
         )
     note = (
         "Images: those without such a lesion, of which false marks are counted. Intervals: 95 %, "

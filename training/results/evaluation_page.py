@@ -13,6 +13,7 @@ from cadnode.models import loading, store
 from cadnode.models.card import FeatureCard, ModelCard, RegionCard, Scenario, ViewCard
 from cadnode.models.roi import RoiModel
 from cadnode.statistics.auc import Floats
+from cadnode.statistics.draws import seed_or
 from cadnode_training.data import sources
 from cadnode_training.data.read_cache import ReadCache
 from cadnode_training.data.regions import is_source, open_regions
@@ -210,7 +211,9 @@ def _crossed(table: FeatureTable, scenario: Scenario) -> dict[str, Scored]:
     """All classifiers, retrained on real regions as in the paper; none with too few women."""
     if fewest_women(table.malignant, table.women) < fitting.FOLDS:
         return {}
-    probabilities, _ = fitting.cross_validated(scenario, table, recipe=AutoencoderRecipe())
+    probabilities, _ = fitting.cross_validated(
+        scenario, table, recipe=AutoencoderRecipe(), seed=seed_or(None)
+    )
     scorers = [
         Scorer(measure.NAMES[name], cutoffs=(_ONE_HALF,), calibrated=True) for name in probabilities
     ]

@@ -44,7 +44,7 @@ def roc(
     women: ArrayLike,
     *,
     replicates: int = resample.REPLICATES,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> RocCurve:
     """The empirical curve with a 95 % band: at each false positive rate, percentiles over women.
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cadnode.errors import DataError
+from cadnode.statistics.draws import seed_or
 
 Floats = NDArray[np.float64]
 
@@ -103,7 +104,7 @@ def interval(
     images: Sequence[ImageMarks],
     fp_per_image: float,
     *,
-    seed: int = 0,
+    seed: int | None = None,
     replicates: int = 1000,
     confidence: float = 0.95,
 ) -> tuple[float, float]:
@@ -121,7 +122,7 @@ def band(
     images: Sequence[ImageMarks],
     fp_per_image: Sequence[float],
     *,
-    seed: int = 0,
+    seed: int | None = None,
     replicates: int = 1000,
     confidence: float = 0.95,
 ) -> tuple[Floats, Floats]:
@@ -129,7 +130,7 @@ def band(
     groups: dict[str, list[ImageMarks]] = {}
     for image in images:
         groups.setdefault(image.group, []).append(image)
-    women, rng, found = list(groups.values()), np.random.default_rng(seed), []
+    women, rng, found = list(groups.values()), np.random.default_rng(seed_or(seed)), []
     for _ in range(replicates):
         drawn = [i for k in rng.integers(0, len(women), len(women)) for i in women[k]]
         if any(i.lesions for i in drawn) and any(i.counts_false for i in drawn):
@@ -142,7 +143,7 @@ def band(
     return np.asarray(low, np.float64), np.asarray(high, np.float64)
 
 
-def summary(images: Sequence[ImageMarks], *, seed: int = 0) -> dict[str, Any]:
+def summary(images: Sequence[ImageMarks], *, seed: int | None = None) -> dict[str, Any]:
     """Numbers of a curve as written into JSON; no interval where one woman has all lesions."""
     curve = froc(images)
     # Choice: no interval where one woman has all lesions: the variance among women is unknown.

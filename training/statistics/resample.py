@@ -6,16 +6,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cadnode.statistics.auc import Floats
+from cadnode.statistics.draws import seed_or
 
 REPLICATES = 1000
 Weights = NDArray[np.int64]
 
 
-def drawn(women: ArrayLike, *, replicates: int = REPLICATES, seed: int = 0) -> Weights:
+def drawn(women: ArrayLike, *, replicates: int = REPLICATES, seed: int | None = None) -> Weights:
     """`(replicates, n)`: how often each of n cases counts when women are drawn with replacement."""
     _, cluster = np.unique(np.asarray(women).astype(str), return_inverse=True)
     count = int(cluster.max()) + 1
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed_or(seed))
     picks = rng.integers(0, count, (replicates, count))
     each = np.array([np.bincount(row, minlength=count) for row in picks]).reshape(-1, count)
     return np.asarray(each[:, cluster], np.int64)

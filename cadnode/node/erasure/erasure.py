@@ -151,6 +151,8 @@ class Erasure:
     def _keep_out(self, plan: Plan) -> None:
         """No job of these studies begins any more; one that runs ends with its step."""
         self._jobs.cancel(plan.studies)
+        for study in plan.studies:
+            self._gate.mark_study_erased(study)
         for study, content in plan.contents:
             self._gate.mark_erased(study, content)
 

@@ -25,6 +25,7 @@ from cadnode.node import (
     study_table,
     tombstones,
     undelivered,
+    waiting_outcomes,
 )
 from cadnode.node.erasure.search import PatientSearch
 from cadnode.node.results import Results
@@ -54,7 +55,7 @@ def has_any(storage: Path, study: str) -> bool:
     """Whether there is a note of this study."""
     if PriorStore(storage).priors(study):
         return True
-    if Journal(storage).has(study) or OutcomeBook(storage).has(study):
+    if Journal(storage).has(study) or any(book.has(study) for book in _outcomes(storage)):
         return True
     return study_table.has_any(storage, study) or any(
         any((storage / folder).glob(pattern.format(study=study))) for folder, pattern in _OF_STUDY
@@ -72,7 +73,8 @@ def remove_of_study(storage: Path, study: str) -> int:
     n_removed += _unlink(p for p in asked.glob("*.json") if _field(p, "study") == study)
     answered = storage / commitments.FOLDER / "answered"
     n_removed += _unlink(p for p in answered.glob("*.json") if not (asked / p.name).exists())
-    n_removed += Journal(storage).remove(study) + OutcomeBook(storage).remove(study)
+    n_removed += Journal(storage).remove(study)
+    n_removed += sum(book.remove(study) for book in _outcomes(storage))
     _forget_deaths(storage, study)
     return n_removed
 
@@ -97,7 +99,8 @@ def strip_journal(storage: Path, study: str, gone: Iterable[Path]) -> int:
         for part in results.exam_folders(content):
             if part not in hers:
                 kept.add((content.name, 1 if part == content else int(part.name)))
-    OutcomeBook(storage).remove(study)  # whose they are is not stated
+    for book in _outcomes(storage):
+        book.remove(study)  # whose they are is not stated
     return Journal(storage).remove(study, kept)
 
 
@@ -189,6 +192,10 @@ def _without_empty_exams(document: Any) -> Any:
         ]
         return {**document, "contents": contents}
     return document
+
+
+def _outcomes(storage: Path) -> tuple[OutcomeBook, OutcomeBook]:
+    return OutcomeBook(storage), OutcomeBook(storage, waiting_outcomes.NAME)
 
 
 def _forget_deaths(storage: Path, study: str) -> None:

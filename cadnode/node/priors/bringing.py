@@ -30,6 +30,7 @@ from cadnode.receive.fetch.studies import ListedStudy
 from cadnode.receive.prior_store import PriorNote, PriorShelf, PriorStore
 from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
+from cadnode.terminal import counted
 
 ANOTHER_PATIENT: Final = "another_patient"
 MOST_IMAGES: Final = 64  # of one prior; an exam with additional views has some twelve
@@ -226,7 +227,7 @@ class PriorBringer:
         finally:
             self._store.expect(study, prior, _LATE_S, lacking())
         if n_lacking := len(lacking()):
-            text = f"{n_lacking} images did not arrive"
+            text = f"{counted(n_lacking, 'image')} did not arrive"
             raise FetchFailure(FetchCode.INSTANCE_MISSING, text, retryable=True)
 
     def _wait_for_turn(self, study: str, prior: str) -> None:

@@ -81,6 +81,22 @@ def test_outcomes_are_imported_once_and_wrong_lines_are_named(
         assert uid not in kept + trail
 
 
+def test_outcomes_of_exams_that_have_not_come_wait(
+    config: Path, storage: Path, tmp_path: Path
+) -> None:
+    file = table(tmp_path / "few.csv", EXAMS[:1], "1.2.826.77,R,benign,2027-06-01")
+    assert as_json(config, "outcomes", "import", file, "--dry-run")["waiting"]["new"] == 1
+    assert not (storage / "quality" / "waiting.jsonl").exists()
+
+    result = run(config, "outcomes", "import", file)
+
+    assert "2 breasts are new" in result.output
+    assert "1 exam has not come here: its outcomes wait for 90 days." in result.output
+    assert as_json(config, "outcomes", "import", file)["waiting"]["unchanged"] == 1
+    assert as_json(config, "outcomes", "show")["waiting"] == 1
+    assert "1.2.826.77" not in (storage / "quality" / "waiting.jsonl").read_text()
+
+
 def test_a_file_without_any_outcome_is_refused(config: Path, tmp_path: Path) -> None:
     file = table(tmp_path / "none.csv", [], "1.2.3,X,benign,2027-06-01")
     assert run(config, "outcomes", "import", file).exit_code == 2

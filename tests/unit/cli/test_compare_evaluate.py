@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from click.testing import Result
@@ -9,6 +10,8 @@ from typer.testing import CliRunner
 
 from cadnode.cli import compare
 from cadnode.cli.evaluate import evaluate_app
+from cadnode.statistics import auc, draws
+from tests.training import film_layouts
 
 app = typer.Typer()
 app.command()(compare.compare)
@@ -82,7 +85,7 @@ def test_numbers_and_page_go_into_one_folder(
     class Step:
         @staticmethod
         def run(data: str, **options: object) -> dict[str, object]:
-            asked.append((data, options["model"]))
+            asked.append((data, options["model"], draws.seed_or(None)))
             return {"auc": 0.5}
 
         @staticmethod
@@ -96,12 +99,51 @@ def test_numbers_and_page_go_into_one_folder(
     )
 
     done = run(evaluate_app, "model", "dib-mg-film", "--data", "phantom:8", "-o", tmp_path / "out",
-               "--html", tmp_path / "p.html", "-c", node)  # fmt: skip
+               "--html", tmp_path / "p.html", "--seed", "7", "-c", node)  # fmt: skip
 
     assert done.exit_code == 0, done.output
-    assert (tmp_path / "out" / evaluate.NUMBERS).read_text() == '{\n  "auc": 0.5\n}\n'
+    assert (tmp_path / "out" / evaluate.NUMBERS).read_text() == '{\n  "auc": 0.5,\n  "seed": 7\n}\n'
     assert (tmp_path / "out" / evaluate.PAGE).read_text() == "page"
     assert (tmp_path / "p.html").read_text() == "page"
-    ((data, folder),) = asked
-    assert data == "phantom:8"
+    ((data, folder, seed),) = asked
+    assert (data, seed) == ("phantom:8", 7)
+    assert draws.seed_or(None) == 0
     assert "dib-mg-film" in str(folder)
+
+
+def test_a_dry_run_counts_what_would_be_read_and_writes_nothing(node: Path, tmp_path: Path) -> None:
+    folder = film_layouts.mini_mias(tmp_path / "mias", women=8)
+    before = sorted(tmp_path.rglob("*"))
+
+    done = run(evaluate_app, "kang2021", "--data", f"mini-mias:{folder}", "--out",
+               tmp_path / "out", "--seed", "3", "--dry-run", "-c", node)  # fmt: skip
+
+    assert done.exit_code == 0, done.output
+    rows = {cells[0].strip(): cells[1].strip() for line in done.output.splitlines()
+            if len(cells := line.strip("│ ").split("│")) == 2}  # fmt: skip
+    assert (rows["women"], rows["regions malignant"], rows["regions benign"]) == ("8", "4", "4")
+    assert "seed 3" in done.output
+    assert str(tmp_path / "out" / "result.html") in done.output
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_of_a_comparison_refuses_what_the_comparison_refuses(node: Path) -> None:
+    words = ("dib-mg-film", "dib-mg-digital", "--data", "mini-mias:/nowhere", "--dry-run")
+
+    done = run(app, "compare", *words, "-c", node)
+
+    assert done.exit_code == 2
+    assert "findings.csv" in done.output
+
+
+def test_an_interval_by_woman_follows_the_seed_of_the_command() -> None:
+    rng = np.random.default_rng(1)
+    labels, women = np.arange(60) % 2 == 0, np.arange(60) // 2
+    scores = rng.random(60) + labels * 0.3
+
+    def ends(seed: int) -> tuple[float, float]:
+        with draws.seeded(seed):
+            return auc.clustered(labels, scores, women).bounds
+
+    assert ends(0) == auc.clustered(labels, scores, women).bounds
+    assert ends(5) == auc.clustered(labels, scores, women, seed=5).bounds != ends(0)

@@ -63,7 +63,7 @@ def test_find_shows_what_there_is_and_what_was_delivered_and_changes_nothing(
     (study,) = shown["studies"]
     assert (study["study"], study["images"], study["results"], study["whole"]) == (ANNS, 4, 1, True)
     assert shown["delivered"][0]["destination"] == "out"
-    assert "4 images and 1 results in 1 studies" in text
+    assert "4 images and 1 result in 1 study" in text
     assert "delete the study's folder in" in text
     assert "backups" in text
     assert not any(word in text for word in OF_ANN)

@@ -1,6 +1,6 @@
 """Outcomes as hospitals export them: which lines are taken, which not and why, what is kept."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,9 @@ from cadnode.errors import DataError
 from cadnode.log import hashed
 from cadnode.node.erasure import traces
 from cadnode.node.outcome_import import NumberedStudy, outcomes_of, studies_known
-from cadnode.quality.outcomes import KnownOutcome, OutcomeBasis, OutcomeBook
+from cadnode.node.study_gate import StudyGate
+from cadnode.node.waiting_outcomes import SettledOutcomes, WaitingOutcomes
+from cadnode.quality.outcomes import BreastOutcome, KnownOutcome, OutcomeBasis, OutcomeBook
 
 AT = datetime(2026, 11, 30, tzinfo=UTC)
 LEFT, RIGHT = Laterality.LEFT, Laterality.RIGHT
@@ -175,3 +177,55 @@ def test_an_erased_study_takes_its_outcomes_with_it(tmp_path: Path) -> None:
     assert not traces.has_any(tmp_path, hashed(UID))
     assert {study for study, _ in book.all()} == {hashed("1.2.3")}
     assert UID not in (book.folder / "outcomes.jsonl").read_text()
+
+
+def outcome(outcome: KnownOutcome, at: datetime = AT, side: Laterality = RIGHT) -> BreastOutcome:
+    return BreastOutcome(hashed(UID), side, outcome, OutcomeBasis.PATHOLOGY, "2026-05", at)
+
+
+def test_an_outcome_waits_for_its_exam_and_is_taken_over_when_it_comes(tmp_path: Path) -> None:
+    waiting, book = WaitingOutcomes(tmp_path), OutcomeBook(tmp_path)
+    waiting.add([outcome(KnownOutcome.MALIGNANT), outcome(KnownOutcome.NORMAL, side=LEFT)])
+    assert waiting.settle(AT + timedelta(days=90)) == SettledOutcomes()
+    assert (waiting.n_exams(), book.all()) == (1, {})
+
+    (tmp_path / "spool" / "studies" / hashed(UID)).mkdir(parents=True)
+
+    assert waiting.settle(AT) == SettledOutcomes(n_taken_over=2)
+    assert {one.outcome for one in book.of_study(hashed(UID))} == {"malignant", "normal"}
+    assert waiting.n_exams() == 0
+
+
+def test_an_outcome_that_waits_is_forgotten_after_ninety_days(tmp_path: Path) -> None:
+    waiting = WaitingOutcomes(tmp_path)
+    waiting.add([outcome(KnownOutcome.MALIGNANT)])
+    waiting.add([outcome(KnownOutcome.MALIGNANT, at=AT + timedelta(days=60))])  # the same again
+
+    assert waiting.settle(AT + timedelta(days=91)) == SettledOutcomes(n_expired=1)
+    assert waiting.n_exams() == 0
+
+
+def test_what_was_stated_since_the_exam_came_is_not_set_back(tmp_path: Path) -> None:
+    waiting, book = WaitingOutcomes(tmp_path), OutcomeBook(tmp_path)
+    waiting.add([outcome(KnownOutcome.BENIGN)])
+    (tmp_path / "results" / hashed(UID)).mkdir(parents=True)
+    book.add([outcome(KnownOutcome.MALIGNANT, at=AT + timedelta(days=1))])
+
+    assert waiting.settle(AT + timedelta(days=2)) == SettledOutcomes()
+    assert book.all()[hashed(UID), RIGHT].outcome is KnownOutcome.MALIGNANT
+
+
+def test_an_erasure_takes_what_waits_and_lets_nothing_wait_again(tmp_path: Path) -> None:
+    waiting, study = WaitingOutcomes(tmp_path), hashed(UID)
+    waiting.add([outcome(KnownOutcome.MALIGNANT)])
+    assert traces.has_any(tmp_path, study)
+    gate = StudyGate(tmp_path)
+    gate.prepare()
+
+    gate.mark_study_erased(study)
+    traces.remove_of_study(tmp_path, study)
+
+    assert not traces.has_any(tmp_path, study)
+    assert waiting.add([outcome(KnownOutcome.MALIGNANT)]).new == 0
+    assert waiting.n_exams() == 0
+    assert not any(study in str(path) for path in tmp_path.rglob("*"))

@@ -1,5 +1,7 @@
 """The page of outcomes: figures with intervals, what is too little to show, what is not known."""
 
+from dataclasses import replace
+
 from cadnode.quality.performance import performances
 from tests import quality_cases
 from tests.quality_cases import drawn
@@ -29,17 +31,20 @@ def test_the_page_shows_figures_with_intervals_and_warns_of_verification_bias() 
 
 
 def test_without_outcomes_the_page_states_how_they_are_imported() -> None:
-    with served(told(known_outcomes=False)) as client:
+    with served(replace(told(known_outcomes=False), n_waiting=2)) as client:
         page = client.get("/quality/outcomes").text
     assert "cadnode outcomes import FILE.csv" in page
+    assert "the outcomes of 2 exams that have not come" in page
     with served(Told(outcomes=())) as client:
         assert "No exam has been read yet" in client.get("/quality/outcomes").text
 
 
 def test_a_program_gets_the_figures_and_what_is_suppressed() -> None:
-    with served(told(), known()) as client:
+    with served(replace(told(), n_waiting=3), known()) as client:
         assert client.get("/api/quality/outcomes").status_code == 401
-        (system,) = client.get("/api/quality/outcomes", **BEARER).json()["systems"]
+        answer = client.get("/api/quality/outcomes", **BEARER).json()
+    (system,) = answer["systems"]
+    assert answer["waiting"] == 3
     assert system["system"] == "kim2018"
     assert system["all"]["n_read"] == 809
     assert system["all"]["auc"]["auc_ci"][0] < system["all"]["auc"]["auc"]

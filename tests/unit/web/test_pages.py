@@ -191,3 +191,14 @@ def test_the_page_shows_the_way_it_took_and_offers_to_read_it_once_more() -> Non
         assert "Read once more" not in client.get(f"/studies/{UID}").text
         assert client.send(f"/studies/{UID}/reread", fields).status_code == 403
     assert told.orders == [("reread", UID, "otto, HTTP from 127.0.0.1")]
+
+
+def test_an_address_that_leads_nowhere_is_a_page_for_people_and_json_for_programs() -> None:
+    with served(Told()) as client:
+        page = client.get("/nowhere", Accept="text/html")
+        answer = client.get("/nowhere", Accept="application/json")
+        of_api = client.get("/api/nowhere", Accept="text/html")
+    assert page.status_code == answer.status_code == of_api.status_code == 404
+    assert "There is no such page" in page.text
+    assert 'href="/"' in page.text
+    assert answer.json()["error"] == of_api.json()["error"] == "not found"

@@ -16,6 +16,7 @@ from cadnode.models import loading, store
 from cadnode.models.card import MassFinderCard
 from cadnode.models.detector import Detector
 from cadnode.models.mass_finder import MassFinder
+from cadnode.statistics.draws import seed_or
 from cadnode.terminal import styled
 from cadnode_training.data.read_cache import ReadCache
 from cadnode_training.papers.detection import cases, rois
@@ -41,7 +42,7 @@ _OF_CURVE: Final = (
 
 
 def run(
-    data: str, *, model: Path | None = None, seed: int = 0, cache: ReadCache | None = None
+    data: str, *, model: Path | None = None, seed: int | None = None, cache: ReadCache | None = None
 ) -> dict[str, Any]:
     """Numbers of detection on `phantom:N`, `mini-mias:PATH` or `pisa-calcifications:PATH`.
 
@@ -55,7 +56,7 @@ def run(
     model
         Folder of the learned filter; by default the packaged one, or none where there is none.
     seed
-        Of the bootstrap.
+        Of the bootstrap; by default as `draws.seeded` has it.
     cache
         What this command has read already; it is added to.
 
@@ -64,7 +65,7 @@ def run(
     DataError, ModelError
         The data or the model are not what they should be.
     """
-    kind, _, where = data.partition(":")
+    seed, (kind, _, where) = seed_or(seed), data.partition(":")
     if kind in measure.KINDS:
         return measure.run(data, model=model, seed=seed)
     folder, masses = models(model)

@@ -81,7 +81,7 @@ def run(
     if split not in SPLITS:
         raise SettingsError(f"--split must be unseen or all, not {split!r}")
     source = open_source(data, only_test=True)
-    folder = model or _packaged(source.acquisition)
+    folder = model or packaged(source.acquisition)
     loaded = load_view_model(folder, choose_device())
     records, seen = _unseen(source, folder) if split == "unseen" else (source.records, 0)
     scored, failed = scores_of(loaded, records, cache)
@@ -182,7 +182,14 @@ def _without_contrast(breasts: Sequence[BreastScored], contrast: str) -> dict[st
     return row | {"message": message(row, *_CLASSES) + f" Compared: {contrast}."}
 
 
-def _packaged(acquisition: Acquisition) -> Path:
+def packaged(acquisition: Acquisition) -> Path:
+    """Folder of the packaged model of such views.
+
+    Raises
+    ------
+    ModelError
+        None is packaged.
+    """
     for folder in store.available():
         card = store.read_card(folder)
         if isinstance(card, DibMgCard) and acquisition in card.applies_to:

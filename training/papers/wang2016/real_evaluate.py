@@ -11,6 +11,7 @@ from cadnode.detect.features import FEATURE_NAMES
 from cadnode.models import store
 from cadnode.models.card import Scenario
 from cadnode.models.feature import FeatureModel
+from cadnode.statistics.draws import seed_or
 from cadnode_training.data import manifest as m
 from cadnode_training.data.read_cache import ReadCache
 from cadnode_training.data.regions import Question
@@ -222,7 +223,7 @@ def _crossed(found: RegionTable, recipe: AutoencoderRecipe) -> dict[str, Any] | 
     table = found.table
     if fewest_women(table.malignant, table.women) < fitting.FOLDS:
         return None
-    scores, _ = fitting.cross_validated("masses", table, recipe=recipe)
+    scores, _ = fitting.cross_validated("masses", table, recipe=recipe, seed=seed_or(None))
     contrast = f"{measure.CONTRAST}, film: retrained, ten-fold cross-validation by woman"
     return block("masses", table, scores, contrast) | {
         "roc": _curves(table, scores),
