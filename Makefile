@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # One more than the cores of a small machine: a test often waits, for a node, an archive, a browser.
 TESTS_AT_ONCE ?= 3
+# Where it is set, as in many containers, each of some hundred processes would compile cadnode again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup system demo pythons bundle quickstarts site test soak fuzz bench lint format clean
