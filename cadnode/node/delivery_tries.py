@@ -115,8 +115,8 @@ class DeliveryTries:
         if not ended.wait(bound_s):
             text = f"{destination} did not finish within {bound_s:.0f} s"
             log.warning("delivery_abandoned", study=study, destination=destination, reason=text)
-            end = TryEnd(DeliveryStatus.RETRY, text)
-            return self._recorded(folder, destination, end, before)
+            abandoned = TryEnd(DeliveryStatus.RETRY, text)
+            return self._recorded(folder, destination, abandoned, before)
         (end,) = ends
         if isinstance(end, Exception):
             raise end
