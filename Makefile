@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # One more than the cores of a small machine: a test often waits, for a node, an archive, a browser.
 TESTS_AT_ONCE ?= 3
+# Where it is set, as in many containers, each of some hundred processes would compile cadnode again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup system demo pythons bundle quickstarts site test soak fuzz bench lint format clean
@@ -20,7 +22,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing (about 6 GB with torch's CUDA libraries; two minutes on a fast line) …"
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]' --constraint constraints.txt
+	@# pip compiles its 19,000 files on one core. Templates that are no Python are passed over.
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 	@deploy/page-viewer.sh || true
 	@touch $@
 

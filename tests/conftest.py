@@ -2,11 +2,17 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_rerunfailures
 import structlog
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from cadnode.models.loading import Model
 
 # The tests' worker processes are told a width, and rich would keep to it from its import on.
 os.environ.pop("COLUMNS", None)
@@ -64,3 +70,23 @@ def _log_as_before() -> Iterator[None]:
     """
     yield
     structlog.configure(**_LOGGING)
+
+
+@pytest.fixture(scope="module")
+def models_loaded_once() -> Iterator[None]:
+    """The first command that reads with the packaged models loads them for all of a module.
+
+    For tests whose point is not the loading: it takes three seconds.
+    """
+    from cadnode.models import store
+    from cadnode.node import readers
+
+    fresh, kept = readers.load, cache(readers.load)
+
+    def load(folder: Path, *place: Any, **options: Any) -> "Model":
+        chosen = kept if store.PACKAGED in folder.parents else fresh
+        return chosen(folder, *place, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(readers, "load", load)
+        yield

@@ -43,6 +43,7 @@ from cadnode.settings import Settings
 MOST_ABANDONED: Final = 8  # threads that a destination may hold before nothing more is tried there
 
 _FAILED: Final = frozenset({DeliveryStatus.RETRY, DeliveryStatus.REFUSED, DeliveryStatus.GIVEN_UP})
+_NOT_THERE: Final = _FAILED | {DeliveryStatus.REFUSED_FOR_NOW}
 
 log = get_logger("worker")
 Clock = Callable[[], float]
@@ -95,14 +96,15 @@ class DeliveryTries:
         folder = self._results.of_content(study, content)
         running = _Running(study, destination)
         bound_s = self._bound_s(folder, destination)
+        before = delivery_record.last_tries(folder).get(destination)
         if (refusal := self._begin(running, bound_s)) is not None:
-            return self._recorded(folder, destination, refusal)
+            return self._recorded(folder, destination, refusal, before)
         ends: list[TryEnd | Exception] = []
         ended = threading.Event()
 
         def work() -> None:
             try:
-                ends.append(self._try(study, content, folder, destination))
+                ends.append(self._try(study, content, folder, destination, before))
             except Exception as error:
                 ends.append(error)  # raised below, by whoever waits
             finally:
@@ -113,18 +115,21 @@ class DeliveryTries:
         if not ended.wait(bound_s):
             text = f"{destination} did not finish within {bound_s:.0f} s"
             log.warning("delivery_abandoned", study=study, destination=destination, reason=text)
-            return self._recorded(folder, destination, TryEnd(DeliveryStatus.RETRY, text))
+            abandoned = TryEnd(DeliveryStatus.RETRY, text)
+            return self._recorded(folder, destination, abandoned, before)
         (end,) = ends
         if isinstance(end, Exception):
             raise end
         return end
 
-    def _try(self, study: str, content: str, folder: Path, destination: str) -> TryEnd:
+    def _try(
+        self, study: str, content: str, folder: Path, destination: str, before: DeliveryTry | None
+    ) -> TryEnd:
         """One try, while which the study is not erased, also when nobody waits for it any more."""
         with self._alone(study, destination), self._gate.passing(study):
             if self._gate.is_erased(study, content):
                 return TryEnd(DeliveryStatus.DROPPED, "the patient was erased")
-            return self._tried(study, content, folder, destination)
+            return self._tried(study, content, folder, destination, before)
 
     @contextmanager
     def _alone(self, study: str, destination: str) -> Iterator[None]:
@@ -139,7 +144,9 @@ class DeliveryTries:
                 held.enter_context(locked(lock, mode=0o640))
             yield
 
-    def _tried(self, study: str, content: str, folder: Path, destination: str) -> TryEnd:
+    def _tried(
+        self, study: str, content: str, folder: Path, destination: str, before: DeliveryTry | None
+    ) -> TryEnd:
         if is_superseded(self._results, study, content):
             commitments.forget(folder, destination, self._transactions)
             is_verdict = verdict_documents.is_one(folder)
@@ -150,10 +157,24 @@ class DeliveryTries:
             began = time.monotonic()
             end = attempt(self._settings, study, folder, destination)
             self._counts.observe(table.TRY, time.monotonic() - began, destination)
-        return self._recorded(folder, destination, end)
+        return self._recorded(folder, destination, end, before)
 
-    def _recorded(self, folder: Path, destination: str, end: TryEnd) -> TryEnd:
-        """The same, after it was noted; a disk that is full keeps no result from its place."""
+    def _recorded(
+        self, folder: Path, destination: str, end: TryEnd, before: DeliveryTry | None
+    ) -> TryEnd:
+        """The same, after it was noted; a disk that is full keeps no result from its place.
+
+        `before` is the last try that was recorded when this one began. What was dropped since then
+        stays dropped, unless the destination has it by now.
+        """
+        last = delivery_record.last_tries(folder).get(destination)
+        if (
+            last is not None
+            and last != before
+            and last.status is DeliveryStatus.DROPPED
+            and end.status in _NOT_THERE
+        ):
+            return TryEnd(last.status, last.reason)
         status = end.status
         if status is DeliveryStatus.REFUSED_FOR_NOW:
             status = DeliveryStatus.REFUSED

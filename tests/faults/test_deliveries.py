@@ -1,8 +1,6 @@
 """A real node beside archives that refuse, hang, abort and reject: nothing lost, nobody held up."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +10,9 @@ from typing import Any
 import pydicom
 import pytest
 import requests
+from typer.testing import CliRunner
 
+from cadnode.cli.app import app
 from cadnode.log import hashed
 from cadnode_training.phantom import PhantomSpec, exam
 from cadnode_training.phantom.dicom import write_dicom
@@ -101,11 +101,9 @@ class Site:
 
     def command(self, *arguments: str, code: int = 0) -> Any:
         """What the command line prints, as JSON."""
-        done = subprocess.run(
-            [sys.executable, "-m", "cadnode", *arguments, "--json", "--config", self.node.config],
-            capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
-        assert done.returncode == code, done.stderr
+        words = [*arguments, "--json", "--config", str(self.node.config)]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == code, done.output
         return json.loads(done.stdout)
 
 

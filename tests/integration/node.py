@@ -44,13 +44,22 @@ ae_title = "ARCHIVE"
 
 
 def wait_until(
-    reached: Callable[[], object], what: str, within_s: float = WITHIN_S, every_s: float = 0.05
+    reached: Callable[[], object],
+    what: str,
+    within_s: float = WITHIN_S,
+    every_s: float = 0.05,
+    at_most_s: float = 0.5,
 ) -> None:
-    """Return once `reached()` is true; fail with `what` when it takes too long."""
-    deadline = time.monotonic() + within_s
+    """Return once `reached()` is true; fail with `what` when it takes too long.
+
+    The pause between two looks grows from `every_s` to a tenth of the time that has passed, and to
+    `at_most_s`: a look costs processor time, of the node too, which needs it for what is awaited.
+    """
+    start = time.monotonic()
     while not reached():
-        assert time.monotonic() < deadline, f"not reached: {what}"
-        time.sleep(every_s)
+        waited = time.monotonic() - start
+        assert waited < within_s, f"not reached: {what}"
+        time.sleep(max(every_s, min(waited / 10, at_most_s)))
 
 
 ENDINGS = ("role_died", "role_hung", "role_killed", "lease_lost")

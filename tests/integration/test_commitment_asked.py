@@ -1,8 +1,6 @@
 """A node that asks archives to commit: late, in part, never, forged, and a real Orthanc."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +10,9 @@ from typing import Any
 import pytest
 import requests
 from pydicom import dcmread
+from typer.testing import CliRunner
 
+from cadnode.cli.app import app
 from cadnode.log import hashed
 from cadnode_training.phantom import PhantomSpec, exam
 from cadnode_training.phantom.dicom import write_dicom
@@ -82,10 +82,9 @@ class Site:
         wait_until(lambda: self.word(name) == word, f"{name}: {word}")
 
     def command(self, *arguments: str) -> Any:
-        done = subprocess.run(
-            [sys.executable, "-m", "cadnode", *arguments, "--json", "--config", self.node.config],
-            capture_output=True, text=True, check=True, timeout=120,
-        )  # fmt: skip
+        words = [*arguments, "--json", "--config", str(self.node.config)]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
 
 

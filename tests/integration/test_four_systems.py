@@ -24,6 +24,7 @@ from tests.integration.node import running_node, wait_until
 from tests.integration.test_read_command import SCHEMA
 from tests.synthetic import uid
 
+pytestmark = pytest.mark.usefixtures("models_loaded_once")
 SYSTEMS = {system.value for system in System}
 
 

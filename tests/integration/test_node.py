@@ -58,7 +58,7 @@ def test_a_node_killed_in_between_delivers_once_and_repeats_no_finished_step(
         node.kill()  # half received
         node.start()
         node.send(*exam[2:])
-        wait_until(lambda: node.events("study_read") == 1, "the study is read")
+        wait_until(lambda: node.events("study_read") == 1, "the study is read", at_most_s=0.05)
         node.kill()  # read, perhaps not yet reported
         node.start()
         wait_until(lambda: archive.count() >= before + N_OBJECTS, "SR and heat maps in the archive")

@@ -103,7 +103,8 @@ def test_orthanc_killed_before_the_study_is_stable_and_stopped_while_it_is_read(
     site.orthanc.send(*files)
     site.orthanc.kill()  # it never calls this study stable
     site.orthanc.start()
-    wait_until(lambda: site.orthanc.status(uid)["state"] not in ("unknown", "waiting"), "told")
+    waits = ("unknown", "waiting")
+    wait_until(lambda: site.orthanc.status(uid)["state"] not in waits, "told", at_most_s=0.05)
     took_s = site.orthanc.stop()
     assert took_s < 15
     site.orthanc.start()

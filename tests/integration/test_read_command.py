@@ -13,6 +13,8 @@ from cadnode.cli.app import app
 from cadnode.demo.exam import write_exam as write_real_exam
 from tests.synthetic import TRANSFER_SYNTAXES, view_dataset, write, write_exam
 
+# The files differ here, not the models.
+pytestmark = pytest.mark.usefixtures("models_loaded_once")
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/result.schema.json").read_bytes())
 
 

@@ -15,6 +15,8 @@ from cadnode.settings import ModelsSection, Settings, StorageSection
 from tests.unit import store_cases
 from tests.unit.signing_cases import zipped
 
+pytestmark = pytest.mark.usefixtures("models_loaded_once")
+
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:

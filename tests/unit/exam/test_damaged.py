@@ -53,7 +53,7 @@ def outcome(path: Path) -> SkipReason | None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("whole")
-    ds = view_dataset(rows=256, columns=200)
+    ds = view_dataset(rows=128, columns=100)
     return {s: write(encode(ds, s), folder / s).read_bytes() for s in SYNTAXES}
 
 

@@ -184,9 +184,15 @@ def test_a_file_that_answers_otherwise_is_refused_and_nothing_is_left_of_it(
 
 @pytest.mark.parametrize("crash_at", [0, 1])
 def test_a_crash_leaves_no_report_of_another_file(
-    crash_at: int, views: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    crash_at: int,
+    views: Path,
+    written: onnx_file.OnnxFile,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file, report = tmp_path / "m.onnx", tmp_path / "m.onnx.json"
+    converted = written.file.read_bytes()  # the conversion itself takes five seconds
+    monkeypatch.setattr(onnx_file, "_convert", lambda *given: given[2].write_bytes(converted))
     file.write_bytes(b"old")
     report.write_bytes(b"of the old")
     replace, moved = Path.replace, []

@@ -11,7 +11,7 @@ from cadnode.node import commitments, retry
 from cadnode.node import delivery_tries as room
 from cadnode.node.commitments import Progress, Transactions
 from cadnode.node.deliveries import TryEnd
-from cadnode.node.delivery_record import tries
+from cadnode.node.delivery_record import DeliveryTry, record, tries
 from cadnode.node.delivery_tries import DeliveryTries
 from cadnode.node.jobs import DeliveryStatus
 from cadnode.node.results import Results
@@ -102,6 +102,46 @@ def test_an_older_result_is_not_sent_after_the_study_was_read_again(
     assert place.deliver(STUDY, OLD, "archive").status is DeliveryStatus.SUPERSEDED
     assert place.deliver(STUDY, NEW, "archive").status is DeliveryStatus.DELIVERED
     assert peer.got == ["archive b"]
+
+
+@pytest.mark.parametrize(
+    ("end", "kept"),
+    [
+        (DeliveryStatus.RETRY, "dropped"),
+        (DeliveryStatus.REFUSED, "dropped"),
+        (DeliveryStatus.DELIVERED, "delivered"),
+    ],
+)
+def test_what_is_dropped_while_it_is_tried_stays_dropped_unless_it_arrives(
+    place: DeliveryTries,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    end: DeliveryStatus,
+    kept: str,
+) -> None:
+    folder = tmp_path / "results" / STUDY / OLD
+
+    def attempt(*_: object) -> TryEnd:
+        record(folder, DeliveryTry("other", DeliveryStatus.DROPPED, 7.0, "dropped by ann: moved"))
+        return TryEnd(end)
+
+    monkeypatch.setattr(room, "attempt", attempt)
+
+    assert place.deliver(STUDY, OLD, "other").status == kept
+
+    assert tries(folder)[-1].status == kept
+
+
+def test_a_delivery_that_was_dropped_before_is_tried_and_recorded_like_any(
+    place: DeliveryTries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "results" / STUDY / OLD
+    record(folder, DeliveryTry("other", DeliveryStatus.DROPPED, 7.0, "dropped by ann: moved"))
+    monkeypatch.setattr(room, "attempt", lambda *_: TryEnd(DeliveryStatus.RETRY))
+
+    assert place.deliver(STUDY, OLD, "other").status is DeliveryStatus.RETRY
+
+    assert [one.status for one in tries(folder)] == ["dropped", "retry"]
 
 
 def test_a_newer_result_waits_for_an_older_one_that_is_on_its_way(
