@@ -1,12 +1,13 @@
 """An archive for the demo: Orthanc when it is installed, else the node's own listener and spool."""
 
 import json
+import random
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,10 +128,20 @@ def _answers(orthanc: Orthanc) -> bool:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago, and that no outgoing connection takes by chance.
+
+    Linux gives outgoing connections ports from 32768 on (`ip_local_port_range`, ip(7)).
+
+    Raises
+    ------
+    DeliveryError
+        None of 200 ports is free.
+    """
+    for port in random.SystemRandom().sample(range(15000, 32000), 200):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise DeliveryError("no port is free on 127.0.0.1")
 
 
 def is_listening(port: int) -> bool:

@@ -20,6 +20,12 @@ from tests.faults.archives import Archive, archive
 from tests.golden.code import free_port
 from tests.integration.node import Node, wait_until
 
+# The archives are pynetdicom's, in this process: cut from both sides at once, one leaves its socket
+# to the garbage collector.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
+)
+
 CONFIG = """\
 [listener]
 host = "127.0.0.1"

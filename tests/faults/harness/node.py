@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.faults.harness.wait import NotReached, comes_true, free_port, is_listening, until
+from cadnode.demo.archive import free_port
+from tests.faults.harness.wait import NotReached, comes_true, is_listening, until
 
 ROLES: Final = ("worker", "listener", "web")
 UP_WITHIN_S: Final = 600.0

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from tests.faults.harness.wait import free_port
+from cadnode.demo.archive import free_port
 
 PIECE: Final = 4096
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends RST

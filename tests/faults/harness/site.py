@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cadnode.demo.archive import free_port
 from tests.faults.harness import properties
 from tests.faults.harness.archive import Archive
 from tests.faults.harness.disk import Disk
@@ -20,7 +21,7 @@ from tests.faults.harness.node import ROLES, NodeUnderTest
 from tests.faults.harness.proxy import Condition, Proxy
 from tests.faults.harness.senders import Senders, send_once
 from tests.faults.harness.studies import SentStudy
-from tests.faults.harness.wait import free_port, until
+from tests.faults.harness.wait import until
 
 SETTLED_S: Final = 15.0  # without a result; then the node is asked whether more is to come
 

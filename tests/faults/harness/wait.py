@@ -1,10 +1,8 @@
 """Waiting for conditions: nothing in here sleeps for a fixed time."""
 
-import random
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 
@@ -36,16 +34,3 @@ def is_listening(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    """A port that was free a moment ago, and that no outgoing connection takes by chance.
-
-    A node that is started again and again needs the same one: Linux gives outgoing connections
-    ports from 32768 on.
-    """
-    for port in random.SystemRandom().sample(range(15000, 32000), 200):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise NotReached("no port is free")
