@@ -18,6 +18,7 @@ from cadnode.web.study import key_of
 MOST_BODY_BYTES: Final = 16 * 1024
 
 _DULL: Final = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/log", "/api/log"})
+_DULL_BELOW: Final = ("/static/", "/api/remote/")  # remote workers ask each second
 FILE_ROUTE: Final = ("POST", "/api/upload")
 
 log = get_logger("web")
@@ -76,7 +77,7 @@ class RequestLog:
         # What is asked for every few seconds, and a viewer's tiles, are logged at DEBUG only; the
         # log fills no log.
         path = scope["path"]
-        is_dull = path in _DULL or path.startswith("/static/") or "/views/" in path
+        is_dull = path in _DULL or path.startswith(_DULL_BELOW) or "/views/" in path
         write = log.debug if is_dull else log.info
         write(
             "web_answered", status=status, seconds=round(time.perf_counter() - started, 4),

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, compile_path
 
 from cadnode.audit.event import Action
 from cadnode.identity.role import Role
+from cadnode.limits import READING_BYTES
 
 READING: Final = frozenset({"GET", "HEAD"})
 
@@ -115,6 +116,13 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/api/studies/{name}/redeliver"): Right(_OPERATOR, Action.REDELIVERED),
     ("POST", "/api/studies/{name}/reread"): Right(_OPERATOR, Action.REREAD),
     ("POST", "/api/studies/{name}/drop"): Right(_OPERATOR, Action.DROPPED),
+    # Images leave the node, and what comes back is reported: no viewer's.
+    ("GET", "/api/remote/readings"): Right(_OPERATOR),
+    ("POST", "/api/remote/readings/{reading}/claim"): Right(_OPERATOR, Action.EXPORTED),
+    ("GET", "/api/remote/claims/{claim}"): Right(_OPERATOR),
+    ("GET", "/api/remote/claims/{claim}/images/{image}"): Right(_OPERATOR, Action.EXPORTED),
+    ("POST", "/api/remote/claims/{claim}/result"): Right(_OPERATOR, Action.READ, READING_BYTES),
+    ("POST", "/api/remote/claims/{claim}/failure"): Right(_OPERATOR, Action.READ),
 }
 # What is not served is told to those alone who may see what is.
 NOT_SERVED: Final = Right(_VIEWER)

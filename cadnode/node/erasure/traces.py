@@ -27,6 +27,7 @@ from cadnode.node import (
     undelivered,
 )
 from cadnode.node.erasure.search import PatientSearch
+from cadnode.node.remote import offers as remote_offers
 from cadnode.node.results import Results
 from cadnode.quality.journal import Journal
 from cadnode.quality.outcomes import OutcomeBook
@@ -43,6 +44,7 @@ _OF_STUDY: Final = (
     (f"{reader_verdicts.FOLDER}", "{study}.jsonl"),
     (f"{priority.FOLDER}", "{study}.json"),
     ("set_aside", "{study}-*.json"),
+    (remote_offers.FOLDER, "{study}-*.*"),
     (failed_readings.FOLDER, "{study}.json"),
     (way_log.FOLDER, "{study}.jsonl"),
     ("spool/requests", "unreadable-{study}*"),
