@@ -1,7 +1,6 @@
 """What remote workers are answered: offers, images of the spool, and readings that are kept."""
 
 import re
-import time
 from pathlib import Path
 from typing import Final
 
@@ -41,9 +40,7 @@ class RemoteDesk:
 
     def open_for(self, machine: RemoteMachine) -> OpenReadings:
         """What a machine may read, and why it gets nothing where its models are others."""
-        seen = SeenWorker(
-            machine=machine.name, version=machine.version, digest=machine.digest, at=time.time()
-        )
+        seen = SeenWorker(machine=machine.name, version=machine.version, digest=machine.digest)
         self._offers.note_seen(seen)
         if problem := refusal(self._offers.digest(), seen):
             return OpenReadings((), problem)

@@ -139,6 +139,8 @@ class Elsewhere:
         machine, parcel = self._offers.ended(offer.key)
         try:
             read = unpacked(parcel)
+            if not read:
+                raise ParcelWrong("it has no exam")
             if any(result.read_with != offer.digest for result, _ in read):
                 raise ParcelWrong("it was read with other models")
         except ParcelWrong as error:

@@ -72,12 +72,12 @@ class ReadingClaim(_OfferFile):
 
 
 class SeenWorker(_OfferFile):
-    """A remote worker that asked: its machine, version and digest, and when it did last."""
+    """A remote worker: its machine, version and digest; `at`: when it last asked, or read."""
 
     machine: str
     version: str
     digest: str
-    at: float
+    at: float = 0.0
 
 
 FileT = TypeVar("FileT", bound=_OfferFile)
@@ -205,10 +205,15 @@ class Offers:
             write_whole(self._seen / f"{worker.machine}.json", worker.model_dump_json().encode())
 
     def seen(self) -> list[SeenWorker]:
-        """The remote workers that asked during the last day, by name."""
-        found = [_parsed(SeenWorker, path) for path in sorted(self._seen.glob("*.json"))]
-        now = time.time()
-        return [one for one in found if one is not None and now - one.at < _FORGOTTEN_S]
+        """The remote workers that asked, or read, during the last day, by name."""
+        found = []
+        for path in sorted(self._seen.glob("*.json")):
+            one = _parsed(SeenWorker, path)
+            with suppress(OSError):
+                at = path.stat().st_mtime
+                if one is not None and time.time() - at < _FORGOTTEN_S:
+                    found.append(one.model_copy(update={"at": at}))
+        return found
 
     def is_anybody_around(self, digest: str) -> bool:
         """Whether a remote worker with these models has asked a moment ago."""
@@ -248,6 +253,8 @@ class Offers:
             if self._state(path.stem) is not OfferState.TAKEN:
                 return None
             os.utime(path)
+            with suppress(OSError):  # who reads does not ask
+                os.utime(self._seen / f"{found.by}.json")
             return self._offer(path.stem)
         return None
 

@@ -28,6 +28,9 @@ OPERATORS = {
     "GET /upload", "POST /api/upload",
     *(f"POST {at}/studies/{{name}}/{w}" for at in ("", "/api") for w in
       ("retry", "redeliver", "reread", "drop")),
+    "GET /api/remote/readings", "POST /api/remote/readings/{reading}/claim",
+    "GET /api/remote/claims/{claim}", "GET /api/remote/claims/{claim}/images/{image}",
+    *(f"POST /api/remote/claims/{{claim}}/{word}" for word in ("result", "failure")),
 }  # fmt: skip
 
 ADMINS = {
