@@ -6,7 +6,11 @@ parcel.json         how many there are, and the seconds that each took
 
 import io
 import json
+import lzma
+import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +25,7 @@ _CONTENTS: Final = "parcel.json"
 _MOST_EXAMS: Final = 64
 _DAMAGED: Final = (
     OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile, RuntimeError,
-    NotImplementedError,
+    NotImplementedError, AttributeError, lzma.LZMAError, struct.error, zlib.error,
 )  # fmt: skip
 Read = tuple[ExamResult, float]
 """A reading, and how many seconds it took."""
@@ -57,6 +61,8 @@ def unpacked(data: bytes) -> list[Read]:
             if sum(one.file_size for one in parcel.infolist()) > READING_BYTES:
                 raise ParcelWrong("it is larger than any reading")
             seconds = [float(one) for one in json.loads(parcel.read(_CONTENTS))["seconds"]]
+            if not all(math.isfinite(one) and one >= 0.0 for one in seconds):
+                raise ParcelWrong("it took no time that there is")
             if len(seconds) > _MOST_EXAMS:
                 raise ParcelWrong("it has more exams than any study")
             read = []

@@ -40,11 +40,37 @@ def with_maps(maps: bytes) -> bytes:
     return file.getvalue()
 
 
+def damaged_inside() -> bytes:
+    """A deflated reading whose stream makes no sense, in a zip file that does."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("parcel.json", b'{"seconds": []}')
+    data = bytearray(file.getvalue())
+    begin = 30 + len("parcel.json")
+    data[begin : begin + 4] = b"\xff\xff\xff\xff"
+    return bytes(data)
+
+
+def with_seconds(seconds: float) -> bytes:
+    return packed([(result_of(digital_exam(), "findings"), seconds)])
+
+
 @pytest.mark.parametrize(
     "data",
-    [b"", packed([])[:-10], bomb("parcel.json"), with_maps(bomb("0.npy")), with_maps(b"no zip")],
-    ids=["empty", "cut", "bomb", "bomb in it", "damaged"],
+    [
+        b"",
+        packed([])[:-10],
+        bomb("parcel.json"),
+        with_maps(bomb("0.npy")),
+        with_maps(b"no zip"),
+        damaged_inside(),
+        with_seconds(float("nan")),
+        with_seconds(-1.0),
+    ],
+    ids=["empty", "cut", "bomb", "bomb in it", "damaged", "inflates to nothing", "nan", "below 0"],
 )
-def test_what_is_damaged_or_unpacks_to_more_than_any_reading_is_refused(data: bytes) -> None:
+def test_what_is_damaged_or_senseless_or_unpacks_to_more_than_any_reading_is_refused(
+    data: bytes,
+) -> None:
     with pytest.raises(ParcelWrong):
         unpacked(data)
