@@ -246,9 +246,10 @@ class Offers:
         return OfferState.OPEN if self._n_failed(key) < TRIES_ELSEWHERE else OfferState.OURS
 
     def _held(self, claim: str) -> ReadingOffer | None:
+        asked = claim.encode(errors="replace")  # whatever stands in a path: no ASCII, maybe
         for path in self._folder.glob("*.claim"):
             found = self._claim(path.stem)
-            if found is None or not found.by or not secrets.compare_digest(found.claim, claim):
+            if not (found and found.by and secrets.compare_digest(found.claim.encode(), asked)):
                 continue
             if self._state(path.stem) is not OfferState.TAKEN:
                 return None

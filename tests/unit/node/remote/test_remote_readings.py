@@ -273,6 +273,8 @@ def test_only_files_of_the_reading_are_given_and_only_to_who_has_it(node: Remote
         line.image(claimed.claim, foreign, scratch)
     with pytest.raises(ClaimOver):
         line.image("0" * 32, claimed.files[0], scratch)
+    with pytest.raises(ClaimOver):
+        line.keep("é" * 32)
     got = line.image(claimed.claim, claimed.files[0], scratch)
     there = node.spool.folder_of(study) / claimed.files[0].name
     assert got.read_bytes() == there.read_bytes()
