@@ -122,6 +122,7 @@ def strip_shared_study(storage: Path, study: str, names: Iterable[str], uids: Se
     """
     _unlink((storage / "spool" / "headers").glob(f"{study}.jsonl"))  # made again when asked for
     study_table.forget(storage, [study])  # so is its line
+    _unlink((storage / remote_offers.FOLDER).glob(f"{study}-*.*"))  # offered again without hers
     keys = {hashed(uid) for uid in uids}
     gone = {*names, *(f"{key}.dcm" for key in keys)}
     reader_verdicts.strip(storage, study, keys)

@@ -284,7 +284,8 @@ def test_only_files_of_the_reading_are_given_and_only_to_who_has_it(node: Remote
     ended([thread])
 
 
-def test_an_erasure_leaves_nothing_of_an_offer(node: RemoteNode) -> None:
+@pytest.mark.parametrize("shares", [False, True], ids=["her study", "a study of two patients"])
+def test_an_erasure_leaves_nothing_of_an_offer(node: RemoteNode, shares: bool) -> None:
     study = node.receive()
     thread, _ = offered(node, study)
     claimed = node.line().claim(node.key(study), DIGEST)
@@ -293,7 +294,10 @@ def test_an_erasure_leaves_nothing_of_an_offer(node: RemoteNode) -> None:
     ended([thread])
 
     assert traces.has_any(node.folder, study)
-    assert traces.remove_of_study(node.folder, study) >= 2
+    if shares:
+        traces.strip_shared_study(node.folder, study, (), set())
+    else:
+        assert traces.remove_of_study(node.folder, study) >= 2
 
     assert node.left() == set()
     with pytest.raises(ClaimOver):
