@@ -123,11 +123,11 @@ class Offers:
                 self._forget(key)
 
     def tidy(self) -> None:
-        """Forget what was left behind a day ago, whatever became of the node that offered it."""
+        """Forget what was left behind a day ago, and machines that have not asked since."""
         if not self._folder.is_dir():
             return
         with self._changing():
-            for path in self._folder.glob("*-*.*"):
+            for path in (*self._folder.glob("*-*.*"), *self._seen.glob("*.json")):
                 with suppress(OSError):
                     if time.time() - path.stat().st_mtime > _FORGOTTEN_S:
                         path.unlink()
