@@ -35,10 +35,13 @@ class ParcelWrong(CadnodeError):
     """What a remote worker brought is no reading."""
 
 
-def packed(read: Sequence[Read]) -> bytes:
-    """The readings of a study's exams as one file."""
+def packed(read: Sequence[Read], within: Path | None = None) -> bytes:
+    """The readings of a study's exams as one file, made in the folder `within`."""
     file = io.BytesIO()
-    with TemporaryDirectory() as name, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as parcel:
+    with (
+        TemporaryDirectory(dir=within) as name,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as parcel,
+    ):
         for number, (result, _) in enumerate(read, start=1):
             folder = Path(name) / str(number)
             results.save_reading(folder, result)

@@ -23,7 +23,7 @@ from cadnode.http import HttpFailure
 from cadnode.imaging import pixels
 from cadnode.log import get_logger
 from cadnode.models.device import choose_device
-from cadnode.node import heartbeat
+from cadnode.node import heartbeat, role_status
 from cadnode.node.active_models import ActiveModels, settled
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.model_overview import examine
@@ -61,7 +61,7 @@ def run(settings: Settings, pulse: Pulse, *, slot: str) -> None:
     if values is None:
         raise SettingsError("remote.url is not set: it names the node that this worker reads for")
     scratch = settings.storage.folder / FOLDER / "scratch" / slot
-    shutil.rmtree(scratch, ignore_errors=True)  # of one that was killed
+    remove_left(settings.storage.folder, slot)
     device = choose_device(settings.reading.device)
     models = ActiveModels(
         settings,
@@ -83,6 +83,13 @@ def run(settings: Settings, pulse: Pulse, *, slot: str) -> None:
             while time.monotonic() < until and not stopping():
                 time.sleep(0.1)
     pulse.ended("remote worker")
+
+
+def remove_left(storage: Path, slot: str) -> None:
+    """Remove the images that workers which were killed have left, whichever slots they had."""
+    for folder in (storage / FOLDER / "scratch").glob("*"):
+        if folder.name == slot or not role_status.look_at(storage, folder.name).is_up:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def machine_name(slot: str) -> str:
@@ -141,7 +148,7 @@ class RemoteWorker:
         try:
             with self._kept(claimed.claim, over):
                 read = self._read(claimed, readers, over)
-                self._bring(claimed.claim, packed(read))
+                self._bring(claimed.claim, packed(read, self._scratch))
             seconds = round(time.monotonic() - began, 2)
             log.info("study_read", study=study, count=len(read), seconds=seconds)
         except ClaimOver:

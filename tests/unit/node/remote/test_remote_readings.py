@@ -15,6 +15,8 @@ from cadnode.node.heartbeat import Pulse
 from cadnode.node.remote.node_line import ClaimOver, FileAnswer, NodeLine
 from cadnode.node.remote.offers import SILENT_S, OfferState
 from cadnode.node.remote.parcel import packed
+from cadnode.node.remote.remote_worker import remove_left
+from cadnode.node.role_status import present
 from cadnode.node.worker_steps import WorkerSteps
 from cadnode.receive.way_log import Passed, WayLog
 from tests.remote_cases import DIGEST, RemoteNode, ended, remote_node
@@ -302,3 +304,18 @@ def test_an_erasure_leaves_nothing_of_an_offer(node: RemoteNode, shares: bool) -
     assert node.left() == set()
     with pytest.raises(ClaimOver):
         node.line().result(claimed.claim, packed([]))
+
+
+def test_a_start_removes_what_killed_workers_have_left_but_nothing_of_one_that_runs(
+    tmp_path: Path,
+) -> None:
+    with (
+        present(tmp_path, "remote-worker", beside=True) as runs,
+        present(tmp_path, "remote-worker", beside=True) as starts,
+    ):
+        for slot in (runs, starts, "remote-worker-3"):
+            folder = tmp_path / "remote" / "scratch" / slot
+            folder.mkdir(parents=True)
+            (folder / "image.dcm").write_bytes(b"hers")
+        remove_left(tmp_path, starts)
+    assert [path.parent.name for path in tmp_path.rglob("image.dcm")] == [runs]
