@@ -123,8 +123,9 @@ class Elsewhere:
                 turn.close()
             elif state is OfferState.TAKEN or self._others_first(offer, state, began):
                 time.sleep(_LOOK_EVERY_S)
-            elif turn.enter_context(self._turns.exam_within(_LOOK_EVERY_S)):
-                if self._offers.take(offer.key):
+            else:
+                is_our_turn = turn.enter_context(self._turns.exam_within(_LOOK_EVERY_S))
+                if is_our_turn and self._offers.take(offer.key):
                     return None
                 turn.close()
 
