@@ -15,6 +15,7 @@ from typing import Final
 
 from cadnode.exam.exam import Exam
 from cadnode.log import get_logger
+from cadnode.node.job_database import is_full
 from cadnode.node.readers import choices_of
 from cadnode.node.remote.offers import Offers, OfferState, ReadingOffer
 from cadnode.node.remote.parcel import ParcelWrong, Read, unpacked
@@ -23,6 +24,7 @@ from cadnode.reading import Readers
 from cadnode.settings import Settings
 
 _LOOK_EVERY_S: Final = 0.2
+_FULL_S: Final = 5.0  # until the next look at a disk that takes nothing
 
 log = get_logger("worker")
 
@@ -115,19 +117,26 @@ class Elsewhere:
             if self._stopping.is_set():
                 # No error of the job's, which would end this attempt: the next start goes on.
                 raise SystemExit
-            state = self._offers.state(offer.key)
-            if state is OfferState.ENDED:
-                turn.enter_context(self._turns.exam())
-                if (found := self._brought(offer)) is not None:
-                    return found
+            try:
+                state = self._offers.state(offer.key)
+                if state is OfferState.ENDED:
+                    turn.enter_context(self._turns.exam())
+                    if (found := self._brought(offer)) is not None:
+                        return found
+                    turn.close()
+                elif state is OfferState.TAKEN or self._others_first(offer, state, began):
+                    time.sleep(_LOOK_EVERY_S)
+                else:
+                    is_our_turn = turn.enter_context(self._turns.exam_within(_LOOK_EVERY_S))
+                    if is_our_turn and self._offers.take(offer.key):
+                        return None
+                    turn.close()
+            except OSError as error:
                 turn.close()
-            elif state is OfferState.TAKEN or self._others_first(offer, state, began):
-                time.sleep(_LOOK_EVERY_S)
-            else:
-                is_our_turn = turn.enter_context(self._turns.exam_within(_LOOK_EVERY_S))
-                if is_our_turn and self._offers.take(offer.key):
-                    return None
-                turn.close()
+                if not is_full(error):
+                    raise
+                log.error("disk_full", study=offer.study, seconds=_FULL_S)
+                self._stopping.wait(_FULL_S)
 
     def _others_first(self, offer: ReadingOffer, state: OfferState, began: float) -> bool:
         head_start_s = self._settings.remote.head_start_s

@@ -1,5 +1,6 @@
 """Exams that other machines read, over HTTP: what arrives, what is lost, and what goes wrong."""
 
+import errno
 import os
 import threading
 import time
@@ -13,7 +14,7 @@ from cadnode.node.erasure import traces
 from cadnode.node.erasure.places import files_below, place_of
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.remote.node_line import ClaimOver, FileAnswer, NodeLine
-from cadnode.node.remote.offers import SILENT_S, OfferState
+from cadnode.node.remote.offers import SILENT_S, Offers, OfferState
 from cadnode.node.remote.parcel import packed
 from cadnode.node.remote.remote_worker import remove_left
 from cadnode.node.role_status import present
@@ -319,3 +320,21 @@ def test_a_start_removes_what_killed_workers_have_left_but_nothing_of_one_that_r
             (folder / "image.dcm").write_bytes(b"hers")
         remove_left(tmp_path, starts)
     assert [path.parent.name for path in tmp_path.rglob("image.dcm")] == [runs]
+
+
+def test_an_offered_exam_outlasts_a_full_disk(
+    node: RemoteNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    takes = iter([OSError(errno.ENOSPC, "full"), None])
+    as_ever = Offers.take
+
+    def full_at_first(offers: Offers, key: str) -> bool:
+        if (error := next(takes)) is not None:
+            raise error
+        return as_ever(offers, key)
+
+    monkeypatch.setattr(Offers, "take", full_at_first)
+    monkeypatch.setattr("cadnode.node.remote.elsewhere._FULL_S", 0.01)
+    thread, answer = node.begin(node.receive())
+    ended([thread])
+    assert (answer, node.reads, node.errors) == ([True], ["node"], [])
