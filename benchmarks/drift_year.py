@@ -29,8 +29,9 @@ from cadnode.exam.scanner import Scanner
 from cadnode.quality import store, wording
 from cadnode.quality.drift import DriftRule, DriftState, compared, in_view, looks
 from cadnode.quality.entry import JournalEntry, JournalSystem, JournalView
+from cadnode.quality.exam_column import ExamColumn, ExamScores
 from cadnode.quality.journal import Journal
-from cadnode.quality.series import ExamScores, ScoreRow
+from cadnode.quality.series import ScoreRow
 
 NEW_YEAR: Final = datetime(2026, 1, 1, 7, tzinfo=UTC)
 VOLUMES: Final = {"STEADY": 3000, "SLOW": 2500, "QUIET": 1200, "OLD": 1000, "NEW": 1000}
@@ -103,7 +104,7 @@ def row_of(scores: Any, threshold: float) -> ScoreRow:
         ExamScores(NEW_YEAR, exam, exam >= threshold, tuple(zip(POSITIONS, (cc, mlo), strict=True)))
         for cc, mlo, exam in scores.tolist()
     ]
-    return ScoreRow("kim2018", exams)
+    return ScoreRow("kim2018", ExamColumn(exams))
 
 
 def first_alarm(row: ScoreRow) -> int | None:

@@ -145,3 +145,8 @@ def styled(template: str, *values: object) -> Text:
 
     text = pieces[0] + "".join(w + p for w, p in zip(words, pieces[1:], strict=True))
     return Text(text, spans=[Span(moved(s.start), moved(s.end), s.style) for s in frame.spans])
+
+
+def counted(n: int, one: str, several: str = "") -> str:
+    """A number with its noun: `1 study`, `2 studies`; without `several` the plural has an s."""
+    return f"{n} {one if n == 1 else several or f'{one}s'}"

@@ -7,7 +7,7 @@ The work is done in `node`, `demo` and `training`; they are imported inside the 
 import json
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -167,9 +167,12 @@ def _run(
 ) -> None:
     """Run one role in this process.
 
-    By hand it takes its part of the storage folder itself; a supervisor has it for its roles.
+    By hand it takes its part of the storage folder itself, and new settings from its own file; a
+    supervisor has both for its roles.
     """
     from cadnode.node import heartbeat, job_database, orphans, role_status, storage_lock
+    from cadnode.node.own_settings import OwnSettings, begin_again, watched
+    from cadnode.node.settings_reload import AppliedFile
 
     storage = values.storage.folder
     has_supervisor = supervised and orphans.end_with_parent()
@@ -178,15 +181,20 @@ def _run(
         and not has_supervisor
         and job_database.is_shared(values.database_url)
     )
-    with (
-        nullcontext() if has_supervisor else storage_lock.held(storage, shared=True),
-        role_status.present(storage, role.value, beside=is_one_of_several) as slot,
-        heartbeat.beating(storage, slot) as pulse,
-    ):
+    with ExitStack() as open_:
+        if not has_supervisor:
+            open_.enter_context(storage_lock.held(storage, shared=True))
+        presence = role_status.present(storage, role.value, beside=is_one_of_several)
+        slot = open_.enter_context(presence)
+        pulse = open_.enter_context(heartbeat.beating(storage, slot))
+        own = OwnSettings(role.value, slot, config, values)
+        if not supervised:
+            open_.enter_context(watched(own))
         if role is ServeRole.LISTENER:
             from cadnode.node import listener
 
-            listener.run(values, pulse, supervised=supervised)
+            renewal = AppliedFile(storage, values) if supervised else own
+            listener.run(values, pulse, renewal, supervised=supervised)
         elif role is ServeRole.WEB:
             from cadnode.node.web_port import listened_at_once
 
@@ -204,6 +212,8 @@ def _run(
             if not supervised:  # the supervisor has looked
                 trial_job.ensure(values.database_url, storage)
             worker.run(values, pulse, supervised=supervised, slot=slot)
+    if own.begins_again:
+        begin_again()
 
 
 @app.command()

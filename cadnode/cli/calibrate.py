@@ -15,7 +15,7 @@ from cadnode.cli.acts import AuditedAct, changing_models
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
 from cadnode.cli.recalibrate import OutFolder, refuse_unsigned, versions_of, written
 from cadnode.errors import DataError, SettingsError
-from cadnode.terminal import styled
+from cadnode.terminal import counted, styled
 
 if TYPE_CHECKING:
     from cadnode.node.scanner_calibration import CalibratedModel
@@ -228,7 +228,7 @@ def _scanner(found: "ScannerFit") -> dict[str, Any]:
 
 def _show(done: "list[CalibratedModel]", folders: dict[str, Path], *, dry_run: bool) -> None:
     for one in done:
-        out.print(f"{one.entry.spec}: {one.n_read} readings", highlight=False)
+        out.print(f"{one.entry.spec}: {counted(one.n_read, 'reading')}", highlight=False)
         if one.calibrations:
             out.print(_table(one))
         for found in one.scanners:

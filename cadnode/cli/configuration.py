@@ -3,6 +3,8 @@
 import os
 import signal
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -17,7 +19,7 @@ from cadnode.settings import provenance
 if TYPE_CHECKING:
     from cadnode.node.settings_reload import ReloadAnswer
 
-_ANSWER_WITHIN_S: Final = 15.0
+_ANSWER_WITHIN_S: Final = 15.0  # of all roles together
 
 settings_app = typer.Typer(
     no_args_is_help=True,
@@ -64,38 +66,67 @@ def reload(config: ConfigFile = None, as_json: AsJson = False) -> None:
     with a file that is wrong, nothing changes. Like [bold]systemctl reload cadnode[/], with an
     answer.
     """
-    from cadnode.node import settings_reload, storage_lock
+    from cadnode.node import settings_reload
 
     values = settings.load(config)  # a wrong file is named here, and the node is not asked
-    pid = storage_lock.supervisor(values.storage.folder)
-    if pid is None:
-        raise SettingsError(
-            f"no node runs in {values.storage.folder.absolute()}, or not on this machine: it reads "
-            "its file when it starts"
-        )
-    asked_at = time.time()
-    try:
-        os.kill(pid, signal.SIGHUP)
-    except OSError as error:
-        raise SettingsError(f"the node cannot be asked: {error.strerror}; try sudo") from None
-    answer = _answered(values, asked_at)
+    answer = _asked(values.storage.folder)
     if as_json:
         print_json(settings_reload.as_document(answer))
     if answer.problem:
-        raise SettingsError(f"the node goes on with its old settings: {answer.problem}")
+        raise SettingsError(answer.problem)
     if not as_json:
         _print_answer(answer)
 
 
-def _answered(values: settings.Settings, asked_at: float) -> "ReloadAnswer":
+def _asked(storage: Path) -> "ReloadAnswer":
+    """What the node in a storage folder answers, or its roles where they run by themselves."""
+    from cadnode.node import own_settings, role_status, settings_reload, storage_lock, supervise
+
+    pid = storage_lock.supervisor(storage)
+    every = (slot for role in supervise.ROLES for slot in role_status.slots(storage, role))
+    up = [slot for slot in every if role_status.look_at(storage, slot).is_up]
+    is_held = storage_lock.is_held_alone(storage)
+    if pid is None and (is_held or not up):
+        raise SettingsError(
+            f"no node runs in {storage.absolute()}, or not on this machine: it reads its file when "
+            "it starts"
+        )
+    asked_at = time.time()
+    try:
+        if pid is None:
+            own_settings.ask(storage)
+        else:
+            os.kill(pid, signal.SIGHUP)
+    except OSError as error:
+        raise SettingsError(f"the node cannot be asked: {error.strerror}; try sudo") from None
+    until = asked_at + _ANSWER_WITHIN_S
+    if pid is None:
+        return settings_reload.together(
+            {slot: _answered(storage, slot, asked_at, until) for slot in up}
+        )
+    answer = _answered(storage, "", asked_at, until)
+    if answer.problem:
+        return replace(answer, problem=f"the node {answer.problem}")
+    if "listener" not in answer.roles or not role_status.look(storage, "listener").is_up:
+        return answer
+    its = _answered(storage, "listener", asked_at, until)
+    return settings_reload.together({"": answer, "listener": replace(its, roles=())})
+
+
+def _answered(storage: Path, slot: str, asked_at: float, until: float) -> "ReloadAnswer":
+    """The answer of the supervisor or of a role; its `problem` goes on after who it is."""
     from cadnode.node import settings_reload
 
-    while time.time() < asked_at + _ANSWER_WITHIN_S:
-        answer = settings_reload.answer_of(values.storage.folder)
+    while True:
+        answer = settings_reload.answer_of(storage, slot)
         if answer is not None and answer.at >= asked_at:
-            return answer
+            why = f"goes on with its old settings: {answer.problem}" if answer.problem else ""
+            return replace(answer, problem=why)
+        if time.time() > until:
+            break
         time.sleep(0.1)
-    raise SettingsError("the node has not answered: `cadnode check` says how it is")
+    silent = "has not answered (yet): `cadnode check` says how it is"
+    return settings_reload.ReloadAnswer(asked_at, silent)
 
 
 def _print_answer(answer: "ReloadAnswer") -> None:

@@ -14,7 +14,7 @@ from cadnode.cli.acts import acting
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
 from cadnode.errors import DataError, SettingsError
 from cadnode.quality.grouping import Grouping
-from cadnode.terminal import styled
+from cadnode.terminal import counted, styled
 
 if TYPE_CHECKING:
     from cadnode.node.outcome_import import WrongLine
@@ -70,15 +70,19 @@ def import_outcomes(
 
     values = settings.load(config)
     storage = values.storage.folder
-    numbers, rows = _rows(file, form, codes)
-    found, wrong = outcome_import.outcomes_of(
-        rows, file.name, outcome_import.accession_numbers(storage), datetime.now(UTC), form.value,
-        needs_patient=form is not OutcomeFormat.CSV,
-    )  # fmt: skip
-    wrong = [outcome_import.WrongLine(numbers[one.line - 2], one.code) for one in wrong]
+    numbers, rows, unreadable = _rows(file, form, codes)
     book = OutcomeBook(storage)
     try:
         read = {entry.study for entry in Journal(storage).lines()}
+        found, wrong = outcome_import.outcomes_of(
+            rows, file.name, outcome_import.accession_numbers(storage), datetime.now(UTC),
+            form.value, needs_patient=form is not OutcomeFormat.CSV,
+            is_known=outcome_import.studies_known(storage, read),
+        )  # fmt: skip
+        wrong = [outcome_import.WrongLine(numbers[one.line - 2], one.code) for one in wrong]
+        odd = outcome_import.NotImported.NOT_READABLE.value
+        wrong += [outcome_import.WrongLine(number, odd) for number in unreadable]
+        wrong.sort(key=lambda one: one.line)
         if dry_run:
             kept, _ = book.weigh(found)
         else:
@@ -150,8 +154,10 @@ def remarks(whole: "Performance") -> list[str]:
             f"{whole.n_followed} of {whole.n_neg} negatives were followed for a year or longer."
         )
     if whole.n_by_assessment:
+        n = whole.n_by_assessment
         found.append(
-            f"{whole.n_by_assessment} exams have a BI-RADS category alone as their outcome."
+            f"{counted(n, 'exam')} {'has' if n == 1 else 'have'} a BI-RADS category alone as "
+            f"{'its' if n == 1 else 'their'} outcome."
         )
     if whole.suppressed:
         found.append("–: fewer than 10 cases.")
@@ -164,14 +170,17 @@ def remarks(whole: "Performance") -> list[str]:
 
 def _rows(
     file: Path, form: OutcomeFormat, codes: Path | None
-) -> tuple[list[int], list[dict[str, str]]]:
-    """The rows of a file, and the line, resource or message (from 1) that each comes from."""
+) -> tuple[list[int], list[dict[str, str]], list[int]]:
+    """The rows of a file, and the line, resource or message (from 1) that each comes from.
+
+    The last are the numbers of those that cannot be read.
+    """
     from cadnode.node import outcome_fhir, outcome_hl7, outcome_import, outcome_rows
     from cadnode_training.data.tables import read_rows
 
     if form is OutcomeFormat.CSV:
         rows = read_rows(file, outcome_import.REQUIRED)
-        return list(range(2, len(rows) + 2)), rows
+        return list(range(2, len(rows) + 2)), rows, []
     if codes is None:
         raise SettingsError(
             f"--format {form} needs --codes FILE: which code means malignant, benign or negative"
@@ -185,7 +194,9 @@ def _rows(
     found = read(data, known, file.name)
     if not found:
         raise DataError(f"no observation in {file.name} has one of the codes in {codes.name}")
-    return [one.number for one in found], [dict(one.cells) for one in found]
+    whole = [one for one in found if one.cells]
+    odd = [one.number for one in found if not one.cells]
+    return [one.number for one in whole], [dict(one.cells) for one in whole], odd
 
 
 def _show_import(
@@ -214,13 +225,15 @@ def _show_import(
     for one in wrong[:_SHOWN_LINES]:
         err.print(styled("[yellow]![/] {}", f"{name}:{one.line}: {one.meaning}"), soft_wrap=True)
     if len(wrong) > _SHOWN_LINES:
-        err.print(f"  and {len(wrong) - _SHOWN_LINES} more lines; --json names all")
-    would = "would be" if dry_run else "are"
+        err.print(f"  and {counted(len(wrong) - _SHOWN_LINES, 'more line')}; --json names all")
+    are = "would be" if dry_run else "is" if kept.new == 1 else "are"
     sys.stdout.write(
-        f"{kept.new} breasts {would} new, {kept.corrected} corrected, {kept.unchanged} unchanged; "
-        f"{len(wrong)} lines left out\n"
+        f"{counted(kept.new, 'breast')} {are} new, {kept.corrected} corrected, {kept.unchanged} "
+        f"unchanged; {counted(len(wrong), 'line')} left out\n"
     )
-    if unread:
+    if unread == 1:
+        out.print("1 study was not read by this node (yet): its outcomes wait.")
+    elif unread:
         out.print(f"{unread} studies were not read by this node (yet): their outcomes wait.")
 
 

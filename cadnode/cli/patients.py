@@ -180,9 +180,7 @@ def _opened(
     wait_s: float = 0.0,
 ) -> Iterator[_Place]:
     """Raises `SettingsError` for wrong arguments, `CadnodeError` where the jobs are away."""
-    from datetime import UTC, datetime
-
-    from cadnode.audit.actors import this_user
+    from cadnode.audit.actors import this_user, user_name
     from cadnode.audit.event import Action, Event, EventOutcome
     from cadnode.audit.trail import Trail
     from cadnode.node.erasure.erasure import Erasure
@@ -190,7 +188,6 @@ def _opened(
     from cadnode.node.erasure.selection import studies_here
     from cadnode.node.jobs import JobLookup, JobsUnavailable
     from cadnode.node.listener import open_spool
-    from cadnode.node.model_overview import actor
     from cadnode.receive.identity import is_valid_uid
     from cadnode_training.data.erasure import TrainingFiles
 
@@ -206,7 +203,7 @@ def _opened(
     beyond = TrainingFiles(manifests, caches)
     wanted = WantedPatient(_typed(patient_id), issuer.strip(), tuple(studies))
     spool, jobs = open_spool(values), JobLookup(values.database_url)
-    by = actor(datetime.now(UTC)).name
+    by = user_name()
     trail = Trail.of(values)
 
     def told(study: str, clean: bool) -> None:

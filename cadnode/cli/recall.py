@@ -14,6 +14,7 @@ from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_jso
 from cadnode.cli.node_place import opened
 from cadnode.cli.study_orders import StudyOrder, carry_out
 from cadnode.errors import SettingsError
+from cadnode.terminal import counted
 
 if TYPE_CHECKING:
     from cadnode.node.recall import FaultyVersion, RecalledStudy
@@ -94,15 +95,19 @@ def _reread(
     yes: bool,
     as_json: bool,
 ) -> None:
+    from cadnode.audit.actors import user_name
     from cadnode.audit.event import Action
-    from cadnode.node.model_overview import actor
     from cadnode.node.recall import RecallState
 
     chosen = [(one.study, "") for one in found if one.state is RecallState.FAULTY]
-    if chosen and not yes and not typer.confirm(f"Read {len(chosen)} studies again?", err=True):
+    if (
+        chosen
+        and not yes
+        and not typer.confirm(f"Read {counted(len(chosen), 'study', 'studies')} again?", err=True)
+    ):
         raise typer.Exit(2)
     detail = f"recall of {faulty.name}@{faulty.version}"
-    by = f"{actor(datetime.now(UTC)).name}, {detail}"
+    by = f"{user_name()}, {detail}"
     with opened(values) as place:
 
         def again(study: str, _destination: str) -> "Ordered":
@@ -129,7 +134,9 @@ def _print(version: str, found: "Sequence[RecalledStudy]") -> None:
         )  # fmt: skip
     out.print(table)
     counts = Counter(one.state for one in found)
-    err.print(f"{len(found)} studies were read by {version}:", highlight=False)
+    err.print(
+        f"{counted(len(found), 'study was', 'studies were')} read by {version}:", highlight=False
+    )
     for state, count in sorted(counts.items()):
         err.print(f"  {count} {state.value.replace('_', ' ')}: {state.meaning}", highlight=False)
 

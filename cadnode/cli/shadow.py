@@ -21,7 +21,7 @@ from cadnode.cli.command import (
     print_json,
     to_file,
 )
-from cadnode.terminal import styled
+from cadnode.terminal import counted, styled
 
 if TYPE_CHECKING:
     from cadnode.node.shadow_page import ShadowReport
@@ -153,12 +153,12 @@ def _print(shown: "ShadowReport") -> None:
         out.print(styled("[yellow]![/] {}", problem), soft_wrap=True)
     if s.rows:
         out.print(_table(s.rows))
-    parts = [f"{s.n_read} exams were read"]
+    parts = [f"{counted(s.n_read, 'exam was', 'exams were')} read"]
     if s.n_unaffected:
         parts.append(f"{s.n_unaffected} held nothing that a shadow reads")
     parts += [f"{n} failed ({code})" for code, n in s.failures.items()]
     if shown.n_damaged:
-        parts.append(f"{shown.n_damaged} files cannot be read")
+        parts.append(f"{counted(shown.n_damaged, 'file')} cannot be read")
     out.print("; ".join(parts) + ".", highlight=False, soft_wrap=True)
 
 

@@ -146,12 +146,10 @@ def reread(
     be here. On a stopped node it is done at the next start.
     Example: [bold]cadnode studies reread --all --state done --since 2026-03-01[/]
     """
-    from datetime import UTC, datetime
-
+    from cadnode.audit.actors import user_name
     from cadnode.audit.event import Action
-    from cadnode.node.model_overview import actor
 
-    by = actor(datetime.now(UTC)).name
+    by = user_name()
     with opened(settings.load(config)) as place:
         narrowed = Narrowed(everything, "", state, since, until, of_any=True)
         chosen = chosen_of(place, studies, "", narrowed=narrowed)
@@ -245,14 +243,12 @@ def drop(
     Images and results stay; the record beside the result says who dropped it, when and why.
     Example: [bold]cadnode studies drop --all-refused --to old-archive --reason "taken down"[/]
     """
-    from datetime import UTC, datetime
-
+    from cadnode.audit.actors import user_name
     from cadnode.audit.event import Action
-    from cadnode.node.model_overview import actor
 
     if not reason.strip():
         raise SettingsError("say why: --reason TEXT, without patient data")
-    by = actor(datetime.now(UTC)).name
+    by = user_name()
     with opened(settings.load(config)) as place:
         narrowed = Narrowed(everything, to, state, since, until)
         chosen = chosen_of(place, studies, to, all_refused=all_refused, narrowed=narrowed)

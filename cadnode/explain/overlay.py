@@ -22,8 +22,8 @@ def overlay(
     *,
     caption: Sequence[str] = (),
     longest_side: int | None = 2048,
-) -> ColourImage:
-    """`(h, w, 3) uint8` RGB: the view, its map in colour, a scale and a caption.
+) -> Image.Image:
+    """An RGB picture: the view, its map in colour, a scale and a caption.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def overlay(
     painted, opacity = _painted(grey, values)
     canvas = Image.fromarray(painted)
     _draw_legend(canvas, caption, _quietest_corner(grey, opacity))
-    return np.asarray(canvas)
+    return canvas
 
 
 def _painted(grey: FloatImage, values: FloatImage) -> tuple[ColourImage, NDArray[np.uint8]]:
@@ -56,7 +56,7 @@ def _painted(grey: FloatImage, values: FloatImage) -> tuple[ColourImage, NDArray
     """
     hot = ramp.hot_places(values)
     strength = np.zeros(grey.shape, np.uint8)
-    painted = cv2.cvtColor((255 * grey).round().astype(np.uint8), cv2.COLOR_GRAY2RGB)
+    painted = cv2.cvtColor(cv2.convertScaleAbs(grey, alpha=255), cv2.COLOR_GRAY2RGB)
     for at in np.array_split(hot, max(1, len(hot) // _AT_ONCE)):
         warm, under = values.reshape(-1)[at], 255 * grey.reshape(-1)[at]
         opaque = ramp.alpha(warm)
@@ -122,19 +122,15 @@ def _quietest_corner(grey: FloatImage, opacity: NDArray[np.uint8]) -> tuple[bool
     """(bottom, right) of the corner with the least tissue and the least heat under a legend."""
     height, width = grey.shape
     rows, columns = max(1, height * 3 // 10), max(1, width * 4 // 10)
-    busy = opacity.astype(np.float32)
-    busy /= 255
-    busy += grey
-    corners = {
-        (bottom, right): float(
-            busy[
-                height - rows if bottom else 0 : height if bottom else rows,
-                width - columns if right else 0 : width if right else columns,
-            ].mean()
-        )
-        for bottom in (False, True)
-        for right in (False, True)
-    }
+    corners = {}
+    for bottom in (False, True):
+        for right in (False, True):
+            down = slice(height - rows, height) if bottom else slice(0, rows)
+            across = slice(width - columns, width) if right else slice(0, columns)
+            busy = opacity[down, across].astype(np.float32)
+            busy /= 255
+            busy += grey[down, across]
+            corners[bottom, right] = float(busy.mean())
     return min(corners, key=lambda corner: corners[corner])
 
 

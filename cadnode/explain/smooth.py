@@ -14,7 +14,6 @@ from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 from cadnode.domain import Box, FloatImage, HeatMap
 
@@ -117,6 +116,9 @@ class _Axis:
         if self.n == 1:
             return lambda places: np.repeat(values, places.stop - places.start, axis=axis)
         knots = np.arange(self.knots.start, self.knots.stop)
+        # 0.5 s, which the HTTP side, where a map may never be shown, is spared at its start.
+        from scipy.interpolate import PchipInterpolator
+
         curve = PchipInterpolator(knots, values, axis=axis)
         return lambda places: np.asarray(curve(self.cells[places]), np.float64)
 

@@ -8,12 +8,13 @@ from torch import Tensor
 
 from cadnode.domain import YOUDEN
 from cadnode.errors import ModelError
-from cadnode.models import roi, store, view
+from cadnode.models import mass_finder, roi, store, view
 from cadnode.models.card import (
     CnnCard,
     DetectorCard,
     DibMgCard,
     FeatureCard,
+    MassFinderCard,
     ModelCard,
     OnnxRegionCard,
     OnnxViewCard,
@@ -74,6 +75,10 @@ def _known(
     elif isinstance(card, CnnCard) and (trunk := roi.known_trunk(card, device, engine)):
         head = head_of(card.architecture, unpack(packed, head_names(card.architecture)))
         return RoiModel(card, head, device, operating_point, compiled=trunk)
+    elif isinstance(card, MassFinderCard) and (
+        found := mass_finder.known_pass(card, device, engine)
+    ):
+        return MassFinder(card, {}, device, compiled=found)
     return None
 
 

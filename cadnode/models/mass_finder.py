@@ -17,7 +17,7 @@ from cadnode.imaging import view_chain
 from cadnode.imaging.geometry import Placement
 from cadnode.models import engine as engines
 from cadnode.models.device import run_within_memory
-from cadnode.models.engine import TORCH, Engine, Pass
+from cadnode.models.engine import TORCH, CompiledPass, Engine, Pass
 from cadnode.models.weights import fitted
 from cadnode.networks.mass_map import STRIDE, MassMap
 
@@ -49,9 +49,11 @@ class MassFinder:
     card
         Its card; `card.mark_at` is the certainty from which on a mass is marked.
     state
-        Its weights, by name.
+        Its weights, by name; not needed with `compiled`.
     device, engine
         Where and with what the network is computed.
+    compiled
+        The pass of `known_pass`: PyTorch's network is not built.
 
     Raises
     ------
@@ -61,20 +63,34 @@ class MassFinder:
 
     def __init__(
         self, card: "MassFinderCard", state: dict[str, Tensor], device: str = "cpu",
-        *, engine: Engine = TORCH,
+        *, engine: Engine = TORCH, compiled: CompiledPass | None = None,
     ) -> None:  # fmt: skip
         self.card = card
-        network = fitted(partial(MassMap, card.architecture), state, card.name)
-        self.network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device = device
+        self._network: MassMap | None = None
         self._chain = view_chain.build(card.preprocess)
-        compiled = engines.accelerated(
-            self.network, self.network.forward,
-            [(1, card.preprocess.height, card.preprocess.width)], _highest,
-            engine=engine.on(device), name=card.name, sha256=card.weights_sha256,
-        )  # fmt: skip
+        if compiled is None:
+            network = fitted(partial(MassMap, card.architecture), state, card.name)
+            self._network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            compiled = engines.accelerated(
+                self.network, self.network.forward, _shapes(card), _highest,
+                engine=engine.on(device), name=card.name, sha256=card.weights_sha256,
+            )  # fmt: skip
         self.bf16 = compiled is not None and compiled.bf16
         self._map: Pass = compiled or self.network
+
+    @property
+    def network(self) -> MassMap:
+        """PyTorch's network.
+
+        Raises
+        ------
+        ValueError
+            It was not built, as the detector was given its compiled pass.
+        """
+        if self._network is None:
+            raise ValueError(f"{self.card.name} is computed without PyTorch's network")
+        return self._network
 
     @property
     def mark_at(self) -> float:
@@ -85,7 +101,7 @@ class MassFinder:
         """The detector that this member alone makes up: it has not seen the women of its fold."""
         alone = object.__new__(MassFinder)
         alone.card, alone.device, alone.bf16 = self.card, self.device, False
-        alone.network, alone._chain = self.network, self._chain
+        alone._network, alone._chain = self.network, self._chain
         alone._map = nn.Sequential(self.network.trunk, self.network.members[number])
         return alone
 
@@ -144,6 +160,17 @@ class MassFinder:
             raised = calibration.slope * logit + calibration.intercept
             kept.append(FoundMass(box, float(1 / (1 + np.exp(-np.clip(raised, -60, 60))))))
         return kept[:most]
+
+
+def known_pass(card: "MassFinderCard", device: str, engine: Engine) -> CompiledPass | None:
+    """The compiled pass of the card's network where none has to be built for it."""
+    return engines.known(
+        _shapes(card), engine=engine.on(device), name=card.name, sha256=card.weights_sha256
+    )
+
+
+def _shapes(card: "MassFinderCard") -> list[tuple[int, ...]]:
+    return [(1, card.preprocess.height, card.preprocess.width)]
 
 
 def decode(

@@ -15,10 +15,10 @@ from typing import Final
 from cadnode.beside import kept_running
 from cadnode.errors import CadnodeError
 from cadnode.log import get_logger
-from cadnode.node.model_overview import stores
 from cadnode.phrases import N_, phrase
 from cadnode.quality import store
 from cadnode.quality.drift import DriftRule, DriftState
+from cadnode.quality.followed import FollowedJournal
 from cadnode.quality.overview import DriftOverview
 from cadnode.quality.vendors import vendors_named
 from cadnode.settings import Settings
@@ -36,17 +36,25 @@ def running(settings: Settings) -> Iterator[None]:
         yield
 
 
-def look(settings: Settings, now: datetime, until: date | None = None) -> DriftOverview:
+def look(
+    settings: Settings,
+    now: datetime,
+    until: date | None = None,
+    followed: FollowedJournal | None = None,
+) -> DriftOverview:
     """What the journal of a node says now, or said before a day (UTC). Raises `OSError`."""
-    return store.look(settings.storage.folder, rule_of(settings), now, _named(settings), until)
+    storage, rule = settings.storage.folder, rule_of(settings)
+    return store.look(storage, rule, now, _named(settings), until, followed)
 
 
-def look_and_keep(settings: Settings, now: datetime) -> DriftOverview:
+def look_and_keep(
+    settings: Settings, now: datetime, followed: FollowedJournal | None = None
+) -> DriftOverview:
     """The same, kept for those who show it; a scanner that has begun to drift is logged."""
     storage = settings.storage.folder
     before = store.read(storage)
     drifted = {one.key for one in before.scanners if _drifts(one.state)} if before else set()
-    found = look(settings, now)
+    found = look(settings, now, followed=followed)
     if found.scanners or before is not None:
         store.write(storage, found)
     for one in found.scanners:
@@ -85,6 +93,9 @@ def _drifts(state: DriftState) -> bool:
 
 def _named(settings: Settings) -> dict[str, frozenset[str]]:
     """The vendors that each installed model's card names, by `name@version`."""
+    # Models bring torch; the HTTP side, which asks for what was found, starts without.
+    from cadnode.node.model_overview import stores
+
     found = {}
     with suppress(CadnodeError, OSError):
         for entry in stores(settings).catalogue().entries:
@@ -96,9 +107,10 @@ def _named(settings: Settings) -> dict[str, frozenset[str]]:
 
 
 def _run(settings: Settings, stopping: threading.Event) -> None:
+    followed = FollowedJournal(settings.storage.folder)
     while not stopping.is_set():
         try:
-            look_and_keep(settings, datetime.now(UTC))
+            look_and_keep(settings, datetime.now(UTC), followed)
         except OSError as error:
             log.warning("journal_not_read", error=error)
         except Exception as error:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from ipaddress import ip_network
+from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -30,7 +31,6 @@ from cadnode.node.metrics.arrivals import CountedArrivals, titles_of
 from cadnode.node.metrics.counts import Counts
 from cadnode.node.refused_peers import RefusalWitness
 from cadnode.node.senders import Senders, senders_of
-from cadnode.node.settings_reload import AppliedFile
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
 from cadnode.receive import scp
@@ -48,7 +48,17 @@ from cadnode.settings.sections import ListenerPeer
 log = get_logger("listener")
 
 
-def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
+class NewSettings(Protocol):
+    """Where new settings come from while the listener runs, and who hears what became of them."""
+
+    def changed(self) -> Settings | None:
+        """The new ones, once; None: there are none."""
+
+    def answer(self, problem: str) -> None:
+        """They are in force, or why they are not."""
+
+
+def run(settings: Settings, pulse: Pulse, renewal: NewSettings, *, supervised: bool) -> None:
     """Listen until SIGTERM or SIGINT.
 
     New settings (`node.settings_reload`) are taken up by a second generation on the same sockets;
@@ -58,7 +68,6 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
     counts = Counts.of(settings.storage.folder, "listener", os.getpid())
     counts.begin(table.STUDIES, "received")
     counts.begin(table.BYTES_RECEIVED)
-    applied = AppliedFile(settings.storage.folder, settings)
     with counts.kept(), stopping_on_signal(supervised=supervised) as stopping, ExitStack() as ends:
         now = _Generation(settings, pulse, announcer, counts)
         older: list[_Generation] = []
@@ -67,14 +76,16 @@ def run(settings: Settings, pulse: Pulse, *, supervised: bool) -> None:
         pulse.say(heartbeat.WORKING)
         while not stopping():
             pulse.tick("listener")
-            if supervised and (new := applied.changed()) is not None:
+            if (new := renewal.changed()) is not None:
                 set_level(new.log.level)
                 try:
                     now, before = now.replaced(new), now
                     older, refused = [*older, before], ""
+                    renewal.answer("")
                 except SettingsError as error:
                     refused = "for settings that can be used: it goes on with those before"
                     log.error("settings_not_taken_up", role="listener", reason=str(error))
+                    renewal.answer(str(error))
             older = [one for one in older if not one.has_ended()]
             for one in (*older, now):
                 one.tell()

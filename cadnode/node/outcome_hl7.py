@@ -7,8 +7,9 @@ that another OBX of the order names (113014, DCM: IHE RAD TF-2, RAD-28), or that
 accession number of IPC-1 or OBR-18 (IHE RAD TF-2, RAD-4). Its patient is PID-3, by the identifier
 of the type MR or the only one.
 
-Whatever version a message states, these segments are read as version 2.7 has them, which has all
-of these fields; others are passed over.
+The text is in the character set of MSH-18. An order has as many OBX as it has, and an OBX as many
+values. Whatever version a message states, these segments are read as version 2.7 has them, which
+has all of these fields; others are passed over.
 """
 
 import re
@@ -21,10 +22,16 @@ from hl7apy.exceptions import HL7apyException
 from hl7apy.parser import get_message_info, parse_segment
 
 from cadnode.errors import DataError
+from cadnode.node.hl7_text import decoded, resolved, unescaped
 from cadnode.node.outcome_rows import MEDICAL_RECORD, SIDES, OutcomeRow, outcome_of
 
 _VERSION: Final = "2.7"
 _LOOKED_AT: Final = ("PID", "OBR", "IPC", "SPM", "OBX")
+_DELIMITERS: Final = ("COMPONENT", "REPETITION", "ESCAPE", "SUBCOMPONENT")
+_ODD: Final = (
+    HL7apyException, ValueError, AttributeError, LookupError, TypeError, RecursionError,
+)  # fmt: skip
+"""What hl7apy raises on segments that are none."""
 _FACTS: Final = ("F", "C")  # HL7 table 0085: final, corrected
 _STUDY: Final = ("113014", "DCM")
 _BREASTS: Final[Mapping[str, str]] = {**SIDES, "L": "L", "LT": "L", "R": "R", "RT": "R", "B": "B"}
@@ -44,10 +51,12 @@ class _Order:
 def rows_of(data: bytes, codes: Mapping[str, str], name: str) -> list[OutcomeRow]:
     """The rows of a file of one message or several, in a batch (HL7 v2 section 2.10.3) or not.
 
+    A message that cannot be read is a row without cells.
+
     Raises
     ------
     DataError
-        It has no message, or one that cannot be read; its number is in the text.
+        It has no message.
     """
     plain = _BATCH.sub(b"", data.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
     parts = [part for part in _BEGIN.split(plain) if part and part.strip(b"\x0b\x1c\n ")]
@@ -57,22 +66,21 @@ def rows_of(data: bytes, codes: Mapping[str, str], name: str) -> list[OutcomeRow
     for number, part in enumerate(parts, 1):
         try:
             found += [OutcomeRow(number, cells) for cells in _rows(_segments(part), codes)]
-        except (HL7apyException, ValueError, AttributeError, LookupError) as error:
-            why = type(error).__name__
-            raise DataError(f"message {number} of {name} cannot be read ({why})") from None
+        except _ODD:
+            found.append(OutcomeRow(number, {}))
     return found
 
 
 def _segments(part: bytes) -> Iterator[Any]:
     """The segments of a message that are looked at."""
-    lines = part.decode("utf-8", "replace").strip("\x0b\x1c\n ").split("\n")
+    lines = decoded(part.strip(b"\x0b\x1c\n ")).split("\n")
     characters, *_ = get_message_info(lines[0] + "\r")
-    if (characters["COMPONENT"], characters["REPETITION"]) != ("^", "~"):
+    if [characters[name] for name in _DELIMITERS] != ["^", "~", "\\", "&"]:
         raise ValueError("other delimiters")
     for line in lines:
         if line[:3] in _LOOKED_AT and line[3:4] == characters["FIELD"]:
             yield parse_segment(
-                line.rstrip(), version=_VERSION, encoding_chars=characters,
+                resolved(line.rstrip()), version=_VERSION, encoding_chars=characters,
                 validation_level=VALIDATION_LEVEL.TOLERANT,
             )  # fmt: skip
 
@@ -84,11 +92,11 @@ def _rows(segments: Iterable[Any], codes: Mapping[str, str]) -> Iterator[dict[st
             patient_id = _patient_id(segment)
         elif segment.name == "OBR":
             yield from _finished(order, patient_id)
-            order = _Order({"accession_number": _value(segment, "obr_18")})
+            order = _Order({"accession_number": _parts(_value(segment, "obr_18"))[0]})
             order.side = _side(_parts(_value(segment, "obr_15"), "&"))
         elif segment.name == "IPC":
-            order.exam["accession_number"] = _value(segment, "ipc_1").split("^")[0]
-            order.exam["study_instance_uid"] = _value(segment, "ipc_3").split("^")[0]
+            order.exam["accession_number"] = _parts(_value(segment, "ipc_1"))[0]
+            order.exam["study_instance_uid"] = _parts(_value(segment, "ipc_3"))[0]
         elif segment.name == "SPM":
             order.side = _side([*_coded(segment, "spm_9"), *_coded(segment, "spm_8")]) or order.side
         elif segment.name == "OBX":
@@ -100,7 +108,7 @@ def _observe(segment: Any, order: _Order, codes: Mapping[str, str]) -> None:
     """Add to an order what an OBX states of it."""
     what = _parts(_value(segment, "obx_3"))
     if (what[0], what[2]) == _STUDY:
-        order.exam["study_instance_uid"] = _value(segment, "obx_5").split("^")[0]
+        order.exam["study_instance_uid"] = _parts(_value(segment, "obx_5"))[0]
         return
     if _value(segment, "obx_11") not in _FACTS:
         return
@@ -142,4 +150,4 @@ def _value(segment: Any, name: str) -> str:
 def _parts(text: str, also: str = "", least: int = 3) -> list[str]:
     """The components of a field, so many at least; `also` parts them into subcomponents."""
     found = [part for one in text.split("^") for part in (one.split(also) if also else [one])]
-    return [*found, *[""] * (least - len(found))]
+    return [*map(unescaped, found), *[""] * (least - len(found))]

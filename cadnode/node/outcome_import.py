@@ -6,7 +6,7 @@ file serves both.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -41,6 +41,8 @@ class NumberedStudy:
 class NotImported(StrEnum):
     """Why a line gives no outcome, beside the reasons of `NotCollected`."""
 
+    NOT_READABLE = "message_or_resource_not_readable"
+    STUDY_UNKNOWN = "study_not_known_here"
     PATIENT_ALONE = "patient_id_alone"
     UID_UNKNOWN = "study_uid_not_valid"
     ACCESSION_UNKNOWN = "accession_number_not_found"
@@ -52,6 +54,10 @@ class NotImported(StrEnum):
 
 
 MEANINGS: Final[Mapping[str, str]] = {
+    NotImported.NOT_READABLE: "it cannot be read: odd delimiters, an unknown character set, or a "
+    "damaged part",
+    NotImported.STUDY_UNKNOWN: "this node has no such study: it never came, or was erased, and "
+    "nothing is kept of it",
     NotImported.PATIENT_ALONE: "a woman has many exams: give the Study Instance UID or the "
     "accession number",
     NotImported.UID_UNKNOWN: "the Study Instance UID is none",
@@ -90,8 +96,11 @@ def outcomes_of(
     source: str = "csv",
     *,
     needs_patient: bool = False,
+    is_known: Callable[[str], bool] = lambda _study: True,
 ) -> tuple[list[BreastOutcome], list[WrongLine]]:
     """The outcomes of a table's rows, and the lines that give none. The first row is line 2.
+
+    Of a study (by its key) that is not known nothing is kept: its patient may have been erased.
 
     A PatientID that a line states has to be that of the study with its accession number. With
     `needs_patient` an accession number alone names no exam.
@@ -121,6 +130,8 @@ def outcomes_of(
         study = None if case.line in known_wrong else _study(case, studies_of, needs_patient)
         if isinstance(study, NotImported):
             wrong.append(WrongLine(case.line, study.value))
+        elif study is not None and not is_known(study):
+            wrong.append(WrongLine(case.line, NotImported.STUDY_UNKNOWN.value))
         elif study is not None:
             for one in _of_case(case, study, facts[case.line], at, source):
                 _keep_worst(found, one)
@@ -146,6 +157,12 @@ def accession_numbers(storage: Path) -> StudiesOf:
         ]
 
     return studies_of
+
+
+def studies_known(storage: Path, read: Collection[str]) -> Callable[[str], bool]:
+    """Says of a study's key whether the node has it: among those that were read, or received."""
+    spool = storage / "spool" / "studies"
+    return lambda study: study in read or (spool / study).is_dir()
 
 
 def _with_outcome(

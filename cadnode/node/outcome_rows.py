@@ -13,7 +13,10 @@ MEDICAL_RECORD: Final = "MR"
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRow:
-    """A row as a table of outcomes has it, and which part of the file it is from, from 1."""
+    """A row as a table of outcomes has it, and which part of the file it is from, from 1.
+
+    One without cells is of a part that cannot be read.
+    """
 
     number: int
     cells: Mapping[str, str]

@@ -2,21 +2,22 @@
 
     STORAGE/roles/applied.toml    the configuration file as the node applies it: its roles read this
                   settings.json   how the last reload ended
+                  settings-listener.json   whether the listener could take it up
 
 The file that people edit is read when the node starts, and on SIGHUP to the supervisor. One that
 is wrong changes nothing, also for a role that is started again meanwhile. The listener takes new
 settings up while its associations go on (`node.listener`); worker and web server are started
-again, each once it has ended what it has in hand.
+again, each once it has ended what it has in hand. A role that runs by itself has no supervisor:
+`node.own_settings`.
 """
 
 import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from fnmatch import fnmatch
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -29,16 +30,16 @@ from cadnode.audit.trail import Trail
 from cadnode.errors import SettingsError
 from cadnode.files import written_whole
 from cadnode.log import get_logger, set_level
+from cadnode.node.new_addresses import check_addresses
 from cadnode.node.web_security import check_security
 from cadnode.settings import Settings, load
+from cadnode.settings.taking_up import FIXED, OF_THE_SUPERVISOR, is_one_of
 from cadnode.tls import client_context, server_context
 
 APPLIED: Final = Path("roles") / "applied.toml"
 ANSWER: Final = Path("roles") / "settings.json"
-_FIXED: Final = ("storage.folder", "jobs.database_url", "web.enabled")
-"""What a running node cannot change: a reload with another value of these is refused."""
-_OF_THE_SUPERVISOR: Final = ("audit.*", "log.keep_mb")
-"""What it takes up with its next start alone; its roles do at once."""
+_TRIED: Final = ("listener", "web")
+"""Roles whose new ports are tried before anything changes."""
 _OF_THE_LISTENER: Final = (
     "listener.*", "storage.*", "study.*", "destinations", "audit.*", "log.*",
 )  # fmt: skip
@@ -75,13 +76,18 @@ def keep_applied(config: Path, storage: Path) -> Path | None:
     return path
 
 
-def reloaded(config: Path, before: Settings) -> tuple[Settings, ReloadAnswer]:
-    """The settings that apply now, and the answer; those of before where the file is refused."""
+def reloaded(
+    config: Path, before: Settings, roles: Iterable[str] = _TRIED
+) -> tuple[Settings, ReloadAnswer]:
+    """The settings that apply now, and the answer; those of before where the file is refused.
+
+    New ports of these `roles` are tried.
+    """
     now = time.time()
     try:
         after = load(config)
         changed = differences(before, after)
-        if fixed := [key for key in changed if key in _FIXED]:
+        if fixed := [key for key in changed if key in FIXED]:
             raise SettingsError(
                 f"{', '.join(fixed)} cannot change while the node runs: restart it, or set it back"
             )
@@ -93,9 +99,10 @@ def reloaded(config: Path, before: Settings) -> tuple[Settings, ReloadAnswer]:
             client_context(files)
         if after.web.enabled:
             check_security(after.web)
+        check_addresses(before, after, roles)
     except SettingsError as error:
         return before, ReloadAnswer(now, str(error))
-    later = tuple(key for key in changed if _is_one_of(key, _OF_THE_SUPERVISOR))
+    later = tuple(key for key in changed if is_one_of(key, OF_THE_SUPERVISOR))
     return after, ReloadAnswer(now, "", changed, roles_of(changed), later)
 
 
@@ -116,9 +123,9 @@ def roles_of(changed: Iterable[str]) -> tuple[str, ...]:
     """Which roles take up changes; the web server always does, since it shows settings."""
     keys = tuple(changed)
     roles = ["web"] if keys else []
-    if any(_is_one_of(key, _OF_THE_LISTENER) for key in keys):
+    if any(is_one_of(key, _OF_THE_LISTENER) for key in keys):
         roles.append("listener")
-    if any(key == "listener.ae_title" or not _is_one_of(key, _NOT_OF_THE_WORKER) for key in keys):
+    if any(key == "listener.ae_title" or not is_one_of(key, _NOT_OF_THE_WORKER) for key in keys):
         roles.append("worker")
     return tuple(sorted(roles))
 
@@ -185,24 +192,45 @@ def _has_hung_up() -> bool:
     return False
 
 
-def note_answer(storage: Path, answer: ReloadAnswer) -> None:
-    """Leave the answer for who asked; a full disk costs the answer alone."""
-    with suppress(OSError), written_whole(storage / ANSWER) as file:
+def note_answer(storage: Path, answer: ReloadAnswer, slot: str = "") -> None:
+    """Leave the answer for who asked; a full disk costs the answer alone.
+
+    It is of the supervisor, or of the role in a `slot`.
+    """
+    with suppress(OSError), written_whole(_answer_file(storage, slot)) as file:
         file.write(json.dumps(asdict(answer)).encode())
 
 
-def answer_of(storage: Path) -> ReloadAnswer | None:
+def answer_of(storage: Path, slot: str = "") -> ReloadAnswer | None:
     """How the last reload ended; None: there was none that is known."""
     with suppress(OSError, ValueError, TypeError, KeyError):
-        found = json.loads((storage / ANSWER).read_bytes())
+        found = json.loads(_answer_file(storage, slot).read_bytes())
         lists = (tuple(map(str, found[key])) for key in ("changed", "roles", "at_next_start"))
         return ReloadAnswer(float(found["at"]), str(found["problem"]), *lists)
     return None
 
 
+def together(answers: Mapping[str, ReloadAnswer]) -> ReloadAnswer:
+    """The answers of several as one: `roles` are those without a problem, which names its role."""
+    problems = [f"the {who} {one.problem}" for who, one in answers.items() if one.problem]
+    refused = {who for who, answer in answers.items() if answer.problem}
+    taken = {role for answer in answers.values() if not answer.problem for role in answer.roles}
+    changed = dict.fromkeys(key for answer in answers.values() for key in answer.changed)
+    later = dict.fromkeys(key for answer in answers.values() for key in answer.at_next_start)
+    at = max(answer.at for answer in answers.values())
+    roles = tuple(sorted(taken - refused))
+    if problems and roles:
+        problems.append(f"taken up by {', '.join(roles)}")
+    return ReloadAnswer(at, "; ".join(problems), tuple(changed), roles, tuple(later))
+
+
 def as_document(answer: ReloadAnswer) -> dict[str, Any]:
     """For JSON."""
     return asdict(answer)
+
+
+def _answer_file(storage: Path, slot: str) -> Path:
+    return storage / (ANSWER if not slot else ANSWER.with_stem(f"{ANSWER.stem}-{slot}"))
 
 
 class AppliedFile:
@@ -212,19 +240,24 @@ class AppliedFile:
     """
 
     def __init__(self, storage: Path, settings: Settings) -> None:
+        self._storage = storage
         self._path = storage / APPLIED
-        self._seen = self._stamp()
+        self._seen = stamp_of(self._path)
         now = self._loaded()
         self._missed = now if now is not None and differences(settings, now) else None
 
     def changed(self) -> Settings | None:
         """The new settings; None: they are the same, or cannot be read (the supervisor has)."""
         missed, self._missed = self._missed, None
-        stamp = self._stamp()
+        stamp = stamp_of(self._path)
         if stamp == self._seen:
             return missed
         self._seen = stamp
         return self._loaded()
+
+    def answer(self, problem: str) -> None:
+        """Say of the settings that `changed` gave that they are in force, or why they are not."""
+        note_answer(self._storage, ReloadAnswer(time.time(), problem), "listener")
 
     def _loaded(self) -> Settings | None:
         try:
@@ -232,13 +265,11 @@ class AppliedFile:
         except SettingsError:
             return None
 
-    def _stamp(self) -> tuple[int, int]:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return (0, 0)
-        return (found.st_ino, found.st_mtime_ns)
 
-
-def _is_one_of(key: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch(key, pattern) for pattern in patterns)
+def stamp_of(path: Path) -> tuple[int, int]:
+    """What changes when a file is written whole; zeros of none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_ino, found.st_mtime_ns)

@@ -22,7 +22,7 @@ from cadnode.log import get_logger
 from cadnode.node import orphans, results
 from cadnode.node.model_overview import stores
 from cadnode.receive.spool import Spool
-from cadnode.registry import shadow_log, shadow_set, shadow_summary
+from cadnode.registry import shadow_log, shadow_set
 from cadnode.registry.shadow_log import Failure, ShadowStatus
 from cadnode.registry.shadow_set import ShadowSet
 from cadnode.settings import Settings
@@ -109,6 +109,9 @@ def _failed(wanted: ShadowSet, why: Failure) -> dict[str, Any]:
 
 def _is_read(folder: Path, wanted: ShadowSet) -> bool:
     """Whether `shadow.json` exists, of the same shadows."""
+    # With scipy.stats, a second of a worker's start: only where a shadow reads.
+    from cadnode.registry import shadow_summary
+
     try:
         reading = shadow_summary.parse(results.shadow_file(folder).read_bytes())
     except OSError:

@@ -88,6 +88,15 @@ def supervisor(storage: Path) -> int | None:
     return int(holder["pid"])
 
 
+def is_held_alone(storage: Path) -> bool:
+    """Whether a supervisor works in the folder, here or on another machine; roles share it."""
+    path = storage / FILE
+    if not is_locked(path, when_missing=False):
+        return False
+    with path.open("rb") as file:
+        return not lock(file.fileno(), shared=True, wait=False)
+
+
 def _locked(descriptor: int, path: Path, *, shared: bool) -> bool:
     try:
         return lock(descriptor, shared=shared, wait=False)

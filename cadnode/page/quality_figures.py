@@ -19,6 +19,7 @@ _Z95: Final = 1.959963984540054
 _WIDTH, _HEIGHT = 430, 190
 _MARGINS: Final = (46, 12, 12, 28)
 _TICKS: Final = 4
+_LABEL: Final = 72.0  # width of a date, with room beside it
 
 _VARIABLE: Final = re.compile(r"var\(--[a-z0-9]+,\s*(#[0-9a-f]{3,6})\)")
 
@@ -82,11 +83,14 @@ def _chart(weeks: Sequence[WeekPoint], top: float) -> Chart:
         x, y = chart.at(chart.x[0], tick)
         chart.text((x - 6, y + 4), f"{tick:.2f}", anchor="end", colour=DIM)
     places = _places(len(weeks))
+    first, last_date = (chart.at(place, 0.0)[0] for place in (0, places[-1]))
+    between = first + 1.5 * _LABEL, last_date - 1.5 * _LABEL  # free of the outer dates
     for place in places:
         x, y = chart.at(place, 0.0)
         is_last = place == places[-1] and place > 0
         anchor = "end" if is_last else "middle" if place else "start"
-        chart.text((x, y + 18), f"{weeks[place].monday:%Y-%m-%d}", anchor=anchor, colour=DIM)
+        if is_last or not place or between[0] <= x <= between[1]:
+            chart.text((x, y + 18), f"{weeks[place].monday:%Y-%m-%d}", anchor=anchor, colour=DIM)
     return chart
 
 

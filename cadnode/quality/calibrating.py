@@ -46,13 +46,15 @@ class CannotCalibrate(Exception):
 class GeneralReading:
     """A reading as the card's own calibration scores it: breasts' scores in [0, 1] by side.
 
-    `outcomes`: whether a breast has cancer, of those of which it is known. `months`: `YYYY-MM`.
+    `outcomes`: whether a breast has cancer, of those of which it is known. `month`: `YYYY-MM`.
+    `woman`: whose exam it is; "" where that is not known, as in a journal.
     """
 
     study: str
     month: str
     breasts: dict[Laterality, float]
     outcomes: dict[Laterality, bool] = field(default_factory=dict)
+    woman: str = ""
 
     @property
     def score(self) -> float:
@@ -159,7 +161,7 @@ def by_outcomes(
         point.threshold,
         _called([one.score for one in readings], target.point.threshold),
         _called([change(one.score) for one in readings], point.threshold),
-        auc=auc.delong(labels, general),
+        auc=auc.by_woman(labels, general, [one.woman or one.study for one in known]),
         of_outcomes=fitted,
         sensitivity=hits[binary.Measure.SENSITIVITY],
         specificity=hits[binary.Measure.SPECIFICITY],
@@ -217,10 +219,11 @@ def _fitted(known: Sequence[GeneralReading], prevalence: float) -> tuple[Logisti
     breasts = [(one, side) for one in known for side in one.breasts if side in one.outcomes]
     values = [log_odds(one.breasts[side]) for one, side in breasts]
     labels = [one.outcomes[side] for one, side in breasts]
+    women = [one.woman or one.study for one, _ in breasts]
     n_pos = sum(labels)
     several = min(n_pos, len(labels) - n_pos) >= FOR_A_SLOPE
     try:
-        fitted = logistic.fit(values, labels, holding_slope=not several)
+        fitted = logistic.fit(values, labels, holding_slope=not several, women=women)
     except DataError as error:
         raise CannotCalibrate(str(error)) from None
     if fitted.slope <= 0:

@@ -21,7 +21,8 @@ from typing import Final
 import numpy as np
 
 from cadnode.domain import ViewPosition
-from cadnode.quality.series import ExamScores, ScoreRow
+from cadnode.quality.exam_column import ExamScores
+from cadnode.quality.series import ScoreRow
 from cadnode.quality.statistics import (
     LARGE_PSI,
     MODERATE_PSI,
@@ -148,11 +149,9 @@ class RowScores:
     """The scores of a row as arrays, made once for all looks at it."""
 
     def __init__(self, row: ScoreRow) -> None:
-        self._times = [exam.at for exam in row.exams]
-        self._called = np.array([exam.is_called for exam in row.exams], dtype=bool)
-        self._of_views = {
-            position: _with_gaps(row.exams, position) for position in positions_in(row.exams)
-        }
+        self._exams = row.exams
+        self._called = row.exams.called
+        self._of_views = row.exams.of_views
 
     def look(self, rule: DriftRule, n_after: int) -> DriftLook:
         """The look at the exams up to one that is so many after the baseline."""
@@ -160,12 +159,12 @@ class RowScores:
         now = slice(max(rule.baseline, end - rule.window), end)
         before, after = self._share(slice(rule.baseline)), self._share(now)
         found = (
-            compared(position.value, _known(scores[: rule.baseline]), _known(scores[now]))
+            compared(position.value, known(scores[: rule.baseline]), known(scores[now]))
             for position, scores in self._of_views.items()
         )
         return DriftLook(
             n_after=n_after,
-            at=self._times[end - 1],
+            at=self._exams[end - 1].at,
             positions=tuple(one for one in found if one is not None),
             called=_compared_shares(before, after),
         )
@@ -188,12 +187,6 @@ def looks(row: ScoreRow, rule: DriftRule) -> Iterator[DriftLook]:
         yield scores.look(rule, at)
 
 
-def positions_in(exams: Sequence[ExamScores]) -> list[ViewPosition]:
-    """The view positions that have scores, in the order of CID 4014."""
-    found = {view for exam in exams for view, _ in exam.of_views}
-    return [position for position in ViewPosition if position in found]
-
-
 def compared(position: str, reference: Scores, now: Scores) -> PositionDrift | None:
     """Two samples of scores; None where one is too small to say anything."""
     if min(len(reference), len(now)) < _LEAST_SCORES:
@@ -212,7 +205,8 @@ def compared(position: str, reference: Scores, now: Scores) -> PositionDrift | N
 
 def in_view(exams: Sequence[ExamScores], position: ViewPosition) -> Scores:
     """Scores in views of one position, an exam each."""
-    return _known(_with_gaps(exams, position))
+    found = (exam.in_view(position) for exam in exams)
+    return np.array([score for score in found if score is not None], dtype=np.float64)
 
 
 def called_of(exams: Sequence[ExamScores]) -> CalledShare:
@@ -220,11 +214,6 @@ def called_of(exams: Sequence[ExamScores]) -> CalledShare:
     return CalledShare(sum(exam.is_called for exam in exams), len(exams))
 
 
-def _with_gaps(exams: Sequence[ExamScores], position: ViewPosition) -> Scores:
-    """A score an exam, NaN where it has none in that position."""
-    found = (exam.in_view(position) for exam in exams)
-    return np.array([np.nan if score is None else score for score in found], dtype=np.float64)
-
-
-def _known(scores: Scores) -> Scores:
+def known(scores: Scores) -> Scores:
+    """The scores that there are: those that are not NaN."""
     return scores[~np.isnan(scores)]

@@ -53,7 +53,7 @@ class Journal:
 
         Raises `OSError` where a file cannot be read.
         """
-        for path in self._files():
+        for path in self.files():
             year, month = map(int, _month_of(path))
             if since is not None and (year, month) < (since.year, since.month):
                 continue
@@ -66,24 +66,24 @@ class Journal:
 
     def entries(self, since: date | None = None, until: date | None = None) -> list[JournalEntry]:
         """The readings of that time, each once, in the order in which they were made."""
-        return _once(self.lines(since, until))
+        return once(self.lines(since, until))
 
     def readings(self, until: date | None = None) -> Iterator[JournalEntry]:
         """The same, of all time, with one month in memory: for who looks at each once.
 
         A reading that was noted again in a later month is there twice.
         """
-        for path in self._files():
+        for path in self.files():
             year, month = map(int, _month_of(path))
             if until is not None and date(year, month, 1) >= until:
                 continue
             found = (one for one in _read(path) if until is None or one.read_at.date() < until)
-            yield from _once(found)
+            yield from once(found)
 
     def has(self, study: str) -> bool:
         """Whether there is a line of that study, damaged or not. Raises `OSError`."""
         wanted = study.encode()
-        return any(wanted in path.read_bytes() for path in self._files())
+        return any(wanted in path.read_bytes() for path in self.files())
 
     def remove(self, study: str, keep: Set[tuple[str, int]] = frozenset()) -> int:
         """Number of lines of a study that were taken out, but those of kept (content, patient).
@@ -94,7 +94,7 @@ class Journal:
             return 0
         count = 0
         with self._locked():
-            for path in self._files():
+            for path in self.files():
                 held = path.read_bytes().splitlines(keepends=True)
                 kept = [line for line in held if not _is_removed(line, study, keep)]
                 if len(kept) < len(held):
@@ -102,7 +102,8 @@ class Journal:
                     lines.keep(path, kept)
         return count
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """The file of each month, the oldest first."""
         return sorted(p for p in self.folder.glob("scores-*.jsonl") if _NAME.fullmatch(p.name))
 
     @contextmanager
@@ -111,9 +112,15 @@ class Journal:
             yield
 
 
-def _once(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
+def once(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
+    """Each reading once, by its last line, in the order in which they were made."""
     last = {entry.key: entry for entry in entries}
     return sorted(last.values(), key=lambda entry: entry.read_at)
+
+
+def parsed_line(line: bytes) -> JournalEntry | None:
+    """What a line of the journal holds; None of an empty or damaged one."""
+    return lines.parsed(line, _ENTRY)
 
 
 def _read(path: Path) -> Iterator[JournalEntry]:
@@ -123,7 +130,7 @@ def _read(path: Path) -> Iterator[JournalEntry]:
 def _is_removed(line: bytes, study: str, keep: Set[tuple[str, int]]) -> bool:
     if study.encode() not in line:
         return False
-    entry = lines.parsed(line, _ENTRY)
+    entry = parsed_line(line)
     return entry is None or (entry.study == study and (entry.content, entry.patient) not in keep)
 
 

@@ -7,7 +7,7 @@ It is what the page, `/metrics` and `/health` show. It names scanners, models an
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -21,10 +21,11 @@ from cadnode.quality.drift import (
     called_of,
     compared,
     in_view,
+    known,
     looks,
-    positions_in,
 )
-from cadnode.quality.series import ExamScores, ScannerRows, ScoreRow
+from cadnode.quality.exam_column import ExamColumn, ExamScores
+from cadnode.quality.series import ScannerRows, ScoreRow
 from cadnode.quality.statistics import CalledShare, Scores
 
 FILE: Final = "drift.json"
@@ -32,6 +33,8 @@ NEW_FOR: Final = timedelta(days=60)
 SILENT_AFTER: Final = timedelta(days=30)
 _KNOWN_FOR: Final = timedelta(days=30)  # the journal's age, before a scanner can be new to it
 _WEEKS: Final = 60
+_FIRST_DAY: Final = date(1970, 1, 1)
+_THURSDAY: Final = _FIRST_DAY.weekday()
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,24 +232,28 @@ def _beside(
         if other is not None and other.models == row.models:
             pool += other.exams[-rule.window :]
     found = (
-        compared(position.value, in_view(pool, position), in_view(row.exams, position))
-        for position in positions_in(row.exams)
+        compared(position.value, in_view(pool, position), known(scores))
+        for position, scores in row.exams.of_views.items()
     )
     return tuple(one for one in found if one is not None)
 
 
-def _weeks(exams: Sequence[ExamScores]) -> list[WeekPoint]:
-    by_monday: dict[date, list[ExamScores]] = {}
-    for exam in exams:
-        day = exam.at.astimezone(UTC).date()
-        by_monday.setdefault(day - timedelta(days=day.weekday()), []).append(exam)
+def _weeks(exams: ExamColumn) -> list[WeekPoint]:
+    days, scores, called = exams.days, exams.scores, exams.called
+    mondays = days - (days + _THURSDAY) % 7
     points = []
-    for monday in sorted(by_monday)[-_WEEKS:]:
-        own = by_monday[monday]
-        scores = _scores(own)
-        mean = float(np.mean(scores)) if len(scores) else None
-        called = called_of(own)
-        points.append(WeekPoint(monday, len(own), len(scores), mean, called.k))
+    for monday in np.unique(mondays)[-_WEEKS:]:
+        own = mondays == monday
+        scored = scores[own & ~np.isnan(scores)]
+        points.append(
+            WeekPoint(
+                monday=_FIRST_DAY + timedelta(days=int(monday)),
+                n=int(own.sum()),
+                n_scored=len(scored),
+                mean=float(np.mean(scored)) if len(scored) else None,
+                n_called=int(called[own].sum()),
+            )
+        )
     return points
 
 

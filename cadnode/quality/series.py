@@ -2,34 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from cadnode.domain import Outcome, ViewPosition
 from cadnode.exam.scanner import Scanner
 from cadnode.log import hashed
 from cadnode.quality.entry import JournalEntry, JournalSystem
+from cadnode.quality.exam_column import ExamColumn, ExamScores
 
 MOST_SCANNERS: Final = 32
 """Of more, those are followed that were seen last: labels of metrics stay few."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExamScores:
-    """One exam by one system.
-
-    `score` is the exam's, in [0, 1], None where the system found nothing to score; `of_views` has
-    the mean of both sides' views by position: the two breasts of one woman are one observation.
-    """
-
-    at: datetime
-    score: float | None
-    is_called: bool
-    of_views: tuple[tuple[ViewPosition, float], ...] = ()
-
-    def in_view(self, position: ViewPosition) -> float | None:
-        """The score in views of one position; None where there is none."""
-        return next((score for view, score in self.of_views if view is position), None)
 
 
 @dataclass(slots=True)
@@ -44,7 +27,7 @@ class ScoreRow:
     """
 
     system: str
-    exams: list[ExamScores] = field(default_factory=list)
+    exams: ExamColumn = field(default_factory=ExamColumn)
     versions: dict[str, str] = field(default_factory=dict)
     threshold: float | None = None
     specificity: float | None = None
@@ -67,17 +50,21 @@ class ScoreRow:
         self._thresholds.clear()
         self.threshold = self.specificity = None
 
-    def add(self, entry: JournalEntry, scored: JournalSystem | None) -> None:
+    def add(
+        self, entry: JournalEntry, scored: JournalSystem | None, whose: tuple[str, int]
+    ) -> None:
         """One more exam; `scored` None: the system took part and found nothing to score.
+
+        `whose` are its study and patient, as one object for all rows: there are many.
 
         One that the same models read again, as after a late image, is no further woman: it counts
         once, as it was read first.
         """
         if self._changes(entry, scored):
             self.restart()
-        if (entry.study, entry.patient) in self.patients:
+        if whose in self.patients:
             return
-        self.patients.add((entry.study, entry.patient))
+        self.patients.add(whose)
         if scored is None:
             self.exams.append(ExamScores(entry.read_at, None, False))
             return
@@ -137,20 +124,38 @@ def key_of(scanner: Scanner) -> str:
     return hashed("\0".join(parts))
 
 
+class RowBook:
+    """The rows of each scanner, to which readings and accepted changes are added."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, ScannerRows] = {}
+        self.newest = datetime.min.replace(tzinfo=UTC)
+        """When the newest of its readings was made."""
+
+    def add(self, entries: Iterable[JournalEntry], accepted: Iterable[Accepted] = ()) -> None:
+        """Further readings, in their order, and changes that were accepted meanwhile."""
+        waiting = sorted(accepted, key=lambda one: one.at, reverse=True)
+        for entry in entries:
+            while waiting and waiting[-1].at <= entry.read_at:
+                _restart(self._found, waiting.pop().scanner)
+            _add(self._found, entry)
+            self.newest = max(self.newest, entry.read_at)
+        for one in reversed(waiting):
+            _restart(self._found, one.scanner)
+
+    def rows(self) -> dict[str, ScannerRows]:
+        """The rows of the scanners that are followed, by their keys."""
+        followed = sorted(self._found.items(), key=lambda item: item[1].last_seen)
+        return dict(followed[-MOST_SCANNERS:])
+
+
 def rows_of(
     entries: Iterable[JournalEntry], accepted: Iterable[Accepted] = ()
 ) -> dict[str, ScannerRows]:
     """The rows of each scanner, by its key; entries are in the order of reading."""
-    found: dict[str, ScannerRows] = {}
-    waiting = sorted(accepted, key=lambda one: one.at, reverse=True)
-    for entry in entries:
-        while waiting and waiting[-1].at <= entry.read_at:
-            _restart(found, waiting.pop().scanner)
-        _add(found, entry)
-    for one in reversed(waiting):
-        _restart(found, one.scanner)
-    followed = sorted(found.items(), key=lambda item: item[1].last_seen)[-MOST_SCANNERS:]
-    return dict(followed)
+    book = RowBook()
+    book.add(entries, accepted)
+    return book.rows()
 
 
 def _add(found: dict[str, ScannerRows], entry: JournalEntry) -> None:
@@ -166,9 +171,10 @@ def _add(found: dict[str, ScannerRows], entry: JournalEntry) -> None:
         rows.n_not_read += 1
         return
     scored = {one.system: one for one in entry.systems}
+    whose = (entry.study, entry.patient)
     for system in dict.fromkeys((*scored, *entry.active)):
         row = rows.rows.setdefault(system, ScoreRow(system))
-        row.add(entry, scored.get(system))
+        row.add(entry, scored.get(system), whose)
 
 
 def _restart(found: dict[str, ScannerRows], scanner: str) -> None:

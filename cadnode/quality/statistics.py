@@ -9,6 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cadnode.statistics.wilson import wilson_interval
+
 Scores = NDArray[np.float64]
 
 BINS: Final = 10
@@ -17,7 +19,6 @@ MODERATE_PSI, LARGE_PSI = 0.1, 0.25
 _SMOOTHING: Final = 0.5  # of a count, in each bin: an empty one would be infinitely far away
 _EDGE: Final = 1e-4
 _SAME: Final = 1e-9  # a standard deviation that is rounding
-_Z95: Final = 1.959963984540054
 
 
 def psi(reference: Scores, now: Scores, n_bins: int = BINS) -> float:
@@ -111,21 +112,8 @@ class CalledShare:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval (Wilson 1927); all of [0, 1] of none.
-
-        Hand check: 8 of 10 gives 0.490 to 0.943.
-        """
-        if not self.n:
-            return 0.0, 1.0
-        extra = _Z95**2 / self.n
-        middle = (self.share + extra / 2) / (1 + extra)
-        half = (
-            _Z95
-            / (1 + extra)
-            * (self.share * (1 - self.share) / self.n + extra / (4 * self.n)) ** 0.5
-        )
-        low = 0.0 if self.k == 0 else max(0.0, middle - half)
-        return low, 1.0 if self.k == self.n else min(1.0, middle + half)
+        """The 95 % interval (Wilson 1927); all of [0, 1] of none."""
+        return wilson_interval(self.share, self.n) if self.n else (0.0, 1.0)
 
 
 def differ(one: CalledShare, other: CalledShare) -> float:

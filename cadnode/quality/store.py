@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from cadnode.files import write_whole
 from cadnode.quality import lines
 from cadnode.quality.drift import DriftRule
+from cadnode.quality.followed import FollowedJournal
 from cadnode.quality.journal import FOLDER, Journal
 from cadnode.quality.overview import FILE, DriftOverview, overview_of
 from cadnode.quality.series import Accepted, rows_of
@@ -31,10 +32,17 @@ def look(
     now: datetime,
     named: dict[str, frozenset[str]] | None = None,
     until: date | None = None,
+    followed: FollowedJournal | None = None,
 ) -> DriftOverview:
-    """What the journal says now, or said at the beginning of a day (UTC). Raises `OSError`."""
+    """What the journal says now, or said at the beginning of a day (UTC). Raises `OSError`.
+
+    One that is `followed` says what it says now, at the cost of what was added.
+    """
     changes = [one for one in accepted(storage) if until is None or one.at.date() < until]
-    rows = rows_of(Journal(storage).readings(until), changes)
+    if followed is not None and until is None:
+        rows = followed.rows(changes)
+    else:
+        rows = rows_of(Journal(storage).readings(until), changes)
     return overview_of(rows, rule, now, named)
 
 

@@ -102,6 +102,19 @@ REASON_NOT_READ: Final = _own("REASON_NOT_READ", "Reason why the image was not r
 FAILED: Final = _dcm("111224", "Failed")
 NOT_ATTEMPTED: Final = _dcm("111225", "Not Attempted")
 
+# What every measurement group has: TID 1410, TID 1501, TID 4019, TID 4108.
+MEASUREMENT_GROUP: Final = _dcm("125007", "Measurement Group")
+TRACKING_IDENTIFIER: Final = _dcm("112039", "Tracking Identifier")
+TRACKING_UID: Final = _dcm("112040", "Tracking Unique Identifier")
+ALGORITHM_NAME: Final = _dcm("111001", "Algorithm Name")
+ALGORITHM_VERSION: Final = _dcm("111003", "Algorithm Version")
+ALGORITHM_PARAMETERS: Final = _dcm("111002", "Algorithm Parameters")
+FINDING: Final = _dcm("121071", "Finding")
+FINDING_SITE: Final = _sct("363698007", "Finding Site")
+LATERALITY: Final = _sct("272741003", "Laterality")
+SOURCE_OF_MEASUREMENT: Final = _dcm("121112", "Source of Measurement")
+IMAGE_REGION: Final = _dcm("111030", "Image Region")
+
 # Findings and sites: CID 6014, CID 6010, CID 6012.
 BREAST: Final = _sct("76752008", "Breast")
 CALCIFICATION_TYPE: Final = _dcm("111009", "Calcification Type")

@@ -149,7 +149,8 @@ def why_not_assessed(result: ExamResult, system: System) -> str:
     """Why a system has no assessment of a finding."""
     status = next((s for s in result.systems if s.system is system), None)
     if status is not None and not status.active:
-        return f"not active: {plain(status.reason) or 'no model of it is active'}"
+        why = plain(status.reason) or phrase("no model of it is active")
+        return phrase("not active: %(why)s", why=why)
     if status is None or took_part(result, status):
         return N_("took part, but does not assess this finding")
     why = plain(status.reason) or phrase("nothing in this exam was for it to read")

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from cadnode.errors import SettingsError
 from cadnode.settings.example import fields_of, toml
 from cadnode.settings.load import Settings, load
+from cadnode.settings.taking_up import asks_for_restart
 
 _PREFIX: Final = "CADNODE_"
 _CREDENTIALS: Final = re.compile(r"(://)[^\s'\"/@]*@")
@@ -53,6 +54,11 @@ class SettingShown:
     meaning: str
 
     @property
+    def asks_for_restart(self) -> bool:
+        """Whether a new value is taken up as a whole only when the node is restarted."""
+        return asks_for_restart(self.key)
+
+    @property
     def is_stated(self) -> bool:
         """Whether somebody stated it."""
         return self.origin is not ValueOrigin.DEFAULT
@@ -81,6 +87,10 @@ class SettingsShown:
     changed: tuple[str, ...] = ()
     problem: str = ""
 
+    def changed_by(self, *, restart: bool) -> tuple[str, ...]:
+        """Those of `changed` that ask for a restart, or that a reload takes up as a whole."""
+        return tuple(key for key in self.changed if asks_for_restart(key) == restart)
+
 
 class KnownSettings:
     """The settings that a process has begun with, and what has become of their file since."""
@@ -90,7 +100,7 @@ class KnownSettings:
         self._rows = explain(values, file)
 
     def __call__(self) -> SettingsShown:
-        """The settings, and which of them would be others after a restart."""
+        """The settings, and which of them the file states otherwise now."""
         name = str(self._file or "")
         try:
             now = explain(load(self._file), self._file)

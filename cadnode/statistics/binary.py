@@ -7,11 +7,11 @@ Intervals of single cases are Wilson's; where a woman has several, those of a GE
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from math import sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+
+from cadnode.statistics.wilson import wilson_interval
 
 Bools = NDArray[np.bool_]
 
@@ -57,14 +57,10 @@ class Share:
 
 
 def wilson(hits: int, n: int, *, confidence: float = 0.95) -> Share:
-    """The share `hits` of `n` with Wilson's score interval (Wilson 1927, JASA 22:209)."""
+    """The share `hits` of `n` with Wilson's score interval (`wilson_interval`)."""
     if n == 0:
         return Share(None, None, 0, 0)
-    z = float(norm.ppf(0.5 + confidence / 2))
-    p, z2 = hits / n, z * z
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = z * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return Share(p, (max(0.0, centre - half), min(1.0, centre + half)), hits, n)
+    return Share(hits / n, wilson_interval(hits / n, n, confidence=confidence), hits, n)
 
 
 def at_threshold(labels: ArrayLike, scores: ArrayLike, threshold: float) -> Mapping[Measure, Share]:

@@ -6,17 +6,16 @@ All intervals of shares are Wilson's (Wilson, JASA 1927;22:209-212), 95 %.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import sqrt
 from typing import Final
 
 from markupsafe import Markup
 
 from cadnode.html.svg import COLOURS, DIM, Chart
+from cadnode.statistics.wilson import wilson_interval
 from cadnode.web.language import current
 from cadnode.web.models import AgreementShown, CurveShown, MetricShown, ModelShown, PointShown
 
 _TENTHS: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-_Z95: Final = 1.959963984540054
 _BINS: Final = 8
 _ROW: Final = 34
 
@@ -34,14 +33,6 @@ class ScoreBin:
     def share(self) -> float:
         """The share of positives."""
         return self.n_pos / self.n
-
-
-def wilson(k: int, n: int) -> tuple[float, float]:
-    """Interval of the share k of n; n is above 0."""
-    share, extra = k / n, _Z95**2 / n
-    middle = (share + extra / 2) / (1 + extra)
-    half = _Z95 / (1 + extra) * sqrt(share * (1 - share) / n + extra / (4 * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def bins_of(curve: CurveShown, most: int = _BINS) -> list[ScoreBin]:
@@ -99,8 +90,8 @@ def roc(model: ModelShown) -> Markup:
 
 def _point(chart: Chart, curve: CurveShown, point: PointShown) -> None:
     x, y = 1 - point.specificity, point.sensitivity
-    across = wilson(round(x * curve.n_neg), curve.n_neg)
-    up = wilson(round(y * curve.n_pos), curve.n_pos)
+    across = wilson_interval(x, curve.n_neg)
+    up = wilson_interval(y, curve.n_pos)
     chart.line([(end, y) for end in across], COLOURS[2], width=1.5)
     chart.line([(x, end) for end in up], COLOURS[2], width=1.5)
     chart.point(x, y, COLOURS[2], size=5)
@@ -114,7 +105,9 @@ def calibration(model: ModelShown) -> Markup:
     for one in bins_of(model.card.curve):
         middle = (one.low + one.high) / 2
         chart.line([(one.low, one.share), (one.high, one.share)], COLOURS[1], width=2)
-        chart.line([(middle, end) for end in wilson(one.n_pos, one.n)], COLOURS[1], width=1)
+        chart.line(
+            [(middle, end) for end in wilson_interval(one.share, one.n)], COLOURS[1], width=1
+        )
         chart.point(middle, one.share, COLOURS[1], size=3.5)
     return Markup(
         chart.svg(_say("Share of positives over the scores of %(model)s", model=model.spec))

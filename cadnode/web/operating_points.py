@@ -7,12 +7,12 @@ how many of the node's last exams would have been recalled.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from cadnode.domain import ExamResult, ModelUse, OperatingCurve
 from cadnode.report.scores import system_of
+from cadnode.statistics.wilson import wilson_interval
 
-Z: Final = 1.959964  # of 95 %
 Interval = tuple[float, float]
 
 
@@ -85,17 +85,6 @@ class Curve:
         }  # fmt: skip
 
 
-def wilson(share: float, n: int) -> Interval:
-    """The 95 % interval of a share that was measured on `n` cases (Wilson 1927).
-
-    Hand check: 8 of 10 gives 0.490 to 0.943.
-    """
-    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * (share * (1 - share) / n + Z**2 / (4 * n**2)) ** 0.5
-    low = 0.0 if share == 0 else max(0.0, centre - half)  # exactly, whatever was rounded
-    return low, 1.0 if share == 1 else min(1.0, centre + half)
-
-
 def curves_of(result: ExamResult, recent: Sequence[RecentScore] = ()) -> list[Curve]:
     """The curves of the models that decided on something in this exam, breasts' first.
 
@@ -127,7 +116,13 @@ def _curve(result: ExamResult, model: ModelUse, recent: Sequence[RecentScore]) -
 def _steps(curve: OperatingCurve) -> tuple[CurvePoint, ...]:
     """The curve's points, the most specific first."""
     return tuple(
-        CurvePoint(t, sens, spec, wilson(sens, curve.n_pos), wilson(spec, curve.n_neg))
+        CurvePoint(
+            t,
+            sens,
+            spec,
+            wilson_interval(sens, curve.n_pos),
+            wilson_interval(spec, curve.n_neg),
+        )
         for t, sens, spec in curve.points
     )
 

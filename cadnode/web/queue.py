@@ -17,6 +17,9 @@ MOST_TEXT: Final = 128
 CURSOR: Final = r"[0-9]{1,16}-[0-9a-f]{16}"
 
 
+_FIRST_DAY: Final = date(1970, 1, 1)  # nothing came before it
+
+
 @dataclass(frozen=True, slots=True)
 class StudyFilter:
     """Which studies are asked for, the one that changed last first.
@@ -41,7 +44,7 @@ class StudyFilter:
     @property
     def is_narrowed(self) -> bool:
         """Whether it lets less than all pass."""
-        days = self.since or self.until
+        days = self.until is not None or (self.since or _FIRST_DAY) > _FIRST_DAY
         return bool(self.state or self.needs_you or days or self.text or self.destination)
 
     @property

@@ -48,7 +48,8 @@ class FuzzerError(Exception):
 class Plan:
     """How much is tried. `corpus` are the inputs to begin with, beside the target's seeds.
 
-    `within_s` counts from when a child is ready: it stops then, after one input at least.
+    `within_s` counts from when a child is ready: it stops then, after one input at least. Behind an
+    input that ended a child by a finding of a kind in `until`, no other child is begun.
     """
 
     inputs: int
@@ -56,6 +57,7 @@ class Plan:
     corpus: Sequence[bytes] = ()
     within_s: float = float("inf")
     mutate: bool = True  # else the corpus alone is run
+    until: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -135,7 +137,10 @@ def fuzz(target: Target, plan: Plan, on_progress: Callable[[int], None] | None =
                 break
             outcome.inputs, data = shared.current()
             outcome.inputs += 1
-            outcome.add(_finding_of(target, ended, shared.trace(), data))
+            finding = _finding_of(target, ended, shared.trace(), data)
+            outcome.add(finding)
+            if finding.kind in plan.until:
+                break
     outcome.seconds = time.monotonic() - started
     if outcome.growth is not None and outcome.growth * 10_000 > MOST_GROWTH:
         text = f"{outcome.growth * 10_000 / 2**20:.0f} MiB in 10,000 inputs"

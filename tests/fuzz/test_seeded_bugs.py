@@ -161,7 +161,7 @@ def _until_found(name: str, shown_as: str, inputs: int) -> Outcome:
     target = all_targets()[name]
     wanted = set(shown_as.split("|"))
     for n_inputs in (min(inputs, 40), inputs):
-        outcome = fuzz(target, Plan(n_inputs, seed=1))
+        outcome = fuzz(target, Plan(n_inputs, seed=1, until=frozenset(wanted)))
         if wanted & {finding.kind for finding in outcome.findings.values()}:
             break
     return outcome

@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 from typer.testing import CliRunner
 
-from tests.golden.code import app
+from tests.golden.code import app, default_folder
 from tests.synthetic import view_dataset, write
 
 ROOT = Path(__file__).parents[2]
@@ -42,11 +42,18 @@ def _walk(command: object, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def environment(home: Path | None = None) -> dict[str, str]:
-    """Of a terminal of `WIDTH` columns without colour; `home` holds what is kept per user."""
+    """Of a terminal of `WIDTH` columns without colour; `home` holds what is kept per user.
+
+    Compiled networks stay where all tests have theirs: to convert them again takes half a minute.
+    """
     ours = ("CADNODE_", "_TYPER", "GITHUB", "FORCE_COLOR", "PY_COLORS")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     kept |= {"TERMINAL_WIDTH": str(WIDTH), "COLUMNS": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb"}
-    return kept | ({} if home is None else {"HOME": str(home), "XDG_CACHE_HOME": str(home)})
+    if home is None:
+        return kept
+    compiled = default_folder()
+    shared = {} if compiled is None else {"CACHE_DIRECTORY": str(compiled.parent)}
+    return kept | {"HOME": str(home), "XDG_CACHE_HOME": str(home), **shared}
 
 
 def help_texts() -> dict[str, str]:

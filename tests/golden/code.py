@@ -34,6 +34,7 @@ from cadnode.export import bundle, configs
 from cadnode.log import ALLOWED_FIELDS, hashed
 from cadnode.models import store
 from cadnode.models.card import CnnCard, FeatureCard
+from cadnode.models.engine import default_folder
 from cadnode.node import outputs, results, supervise, trial_job, worker_state
 from cadnode.node.jobs import deliver_id, process_id
 from cadnode.node.workflow import config, launch, prepare, stop
@@ -56,8 +57,8 @@ __all__ = [
     "ALLOWED_FIELDS", "FILE_NAMES", "IMPLEMENTATION_CLASS_UID", "NAMESPACE",
     "OFFLINE_OBSERVER_UID", "SCHEMAS", "SERIES", "STRUCTURED", "WORDS", "Destination", "Edition",
     "Exam", "ExamResult", "ObjectKind", "Profile", "Settings", "Source", "__version__", "app",
-    "bundle_configs", "config", "deliver_id", "example", "free_port", "hashed", "idle_steps",
-    "kind_of", "kinds_of", "launch", "load", "make_objects", "prepare", "process_id",
+    "bundle_configs", "config", "default_folder", "deliver_id", "example", "free_port", "hashed",
+    "idle_steps", "kind_of", "kinds_of", "launch", "load", "make_objects", "prepare", "process_id",
     "serve_command", "stop", "write_bundle", "write_exported", "write_objects", "write_result",
 ]  # fmt: skip
 

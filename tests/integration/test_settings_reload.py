@@ -14,10 +14,12 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from cadnode.node import role_status, settings_reload
+from cadnode.settings import load
 from cadnode_training.phantom import PhantomSpec, exam
 from cadnode_training.phantom.dicom import write_dicom
 from tests.golden.make_state import node_in
 from tests.integration.node import Node, wait_until
+from tests.integration.web_role import answers, get, web_role
 
 KNOWN = '[[listener.peers]]\naddress = "127.0.0.1"\nae_title = "{}"\n'
 
@@ -119,6 +121,23 @@ def test_worker_and_pages_are_started_again_once_and_count_as_no_deaths(node: No
     assert role_status.look(storage, "listener").pid == before["listener"]
     assert node.events("role_died") == 0
     assert "Nothing to take up" in reload(node)
+
+
+def test_a_role_that_runs_by_itself_begins_again_in_its_own_process(tmp_path: Path) -> None:
+    with web_role(tmp_path, supervised=False) as web:
+        wait_until(lambda: answers(web.url("/")), "it answers")
+        config, storage = tmp_path / "web.toml", load(tmp_path / "web.toml").storage.folder
+        config.write_text(config.read_text().replace("[web]", "[web]\nlanguage = 'de'"))
+        command = [sys.executable, "-m", "cadnode", "settings", "reload", "--config", str(config)]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert "web.language" in said
+
+        def speaks_german() -> bool:
+            return answers(web.url("/")) and 'lang="de"' in get(web.url("/login")).text
+
+        wait_until(speaks_german, "the pages are in German")
+        assert web.process.poll() is None
+        assert role_status.look(storage, "web").pid == web.process.pid
 
 
 def problem(storage: Path) -> str:

@@ -61,10 +61,10 @@ def watched(node: Node, uid: str) -> list[str]:
     seen: list[str] = []
 
     def is_final() -> bool:
-        told = get(url_of(node, f"/api/studies/{uid}")).json()
-        if told["state"] not in seen[-1:]:
-            seen.append(told["state"])
-        return bool(told["is_final"])
+        study = get(url_of(node, f"/api/studies/{uid}")).json()
+        if study["state"] not in seen[-1:]:
+            seen.append(study["state"])
+        return bool(study["is_final"])
 
     wait_until(is_final, "a final state")
     return seen
@@ -109,8 +109,8 @@ def test_a_study_that_is_sent_can_be_followed_to_its_end_and_names_nobody_in_the
         assert get(url_of(node, f"/api/studies/{uid}")).status_code == 404
         node.send(*exam)
         way = watched(node, uid)
-        told = get(url_of(node, f"/api/studies/{uid}")).json()
-        page = get(url_of(node, told["url"])).text
+        study = get(url_of(node, f"/api/studies/{uid}")).json()
+        page = get(url_of(node, study["url"])).text
         listed = get(url_of(node, "/api/studies")).json()["studies"]
         front = get(url_of(node, "/")).text
         wait_until(lambda: get(url_of(node, "/health")).status_code == 200, "the node is well")
@@ -122,10 +122,10 @@ def test_a_study_that_is_sent_can_be_followed_to_its_end_and_names_nobody_in_the
     order = ["receiving", "queued", "reading", "delivering", "done"]
     assert way == [state for state in order if state in way]
     assert {"receiving", "reading", "done"} <= {*way}
-    assert told["deliveries"] == {"archive": "delivered"}
-    assert (told["outcome"], told["n_instances"]) == ("findings", 4)
-    assert told["n_findings"] >= 1
-    assert 0 <= told["exam_score"] <= 1
+    assert study["deliveries"] == {"archive": "delivered"}
+    assert (study["outcome"], study["n_instances"]) == ("findings", 4)
+    assert study["n_findings"] >= 1
+    assert 0 <= study["exam_score"] <= 1
     assert "ZZQ-ID-0001" in page
     assert [row["key"] for row in listed] == [hashed(uid)]
     assert f'href="/studies/{hashed(uid)}"' in front  # the list holds no UIDs
@@ -141,46 +141,58 @@ def test_a_study_that_is_sent_can_be_followed_to_its_end_and_names_nobody_in_the
     assert f'"study": "{hashed(uid)}"' in log
 
 
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """An archive that the node of these tests fetches from, and delivers to."""
+    executable = find_orthanc()
+    assert executable, "Orthanc is missing: deploy/system-packages.sh test"
+    folder = tmp_path_factory.mktemp("source")
+    with orthanc(folder, executable=executable, aet=AE_TITLE) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def fetching(tmp_path_factory: pytest.TempPathFactory, source: Orthanc) -> Iterator[Node]:
+    """A node with that source, which answers."""
+    section = f'[[sources]]\nname = "pacs"\nurl = "http://127.0.0.1:{source.http_port}"\n'
+    with running_node(tmp_path_factory.mktemp("node"), archive_of(source), more=section) as node:
+        wait_until(lambda: answers(url_of(node, "/health")), "the HTTP side answers")
+        yield node
+
+
 def test_a_study_that_is_asked_for_is_fetched_and_read_once_however_often_it_is_asked_for(
-    tmp_path: Path, peer: Orthanc
+    tmp_path: Path, source: Orthanc, fetching: Node
 ) -> None:
-    exam = write_exam(tmp_path / "exam")
+    exam, node = write_exam(tmp_path / "exam"), fetching
     uid = study_uid(exam[0])
     for path in exam:
-        peer.post("/instances", path.read_bytes())
-    source = f'[[sources]]\nname = "pacs"\nurl = "http://127.0.0.1:{peer.http_port}"\n'
+        source.post("/instances", path.read_bytes())
     body = {"study_instance_uid": uid, "source": "pacs", "at_once": True}
-    with running_node(tmp_path, archive_of(peer), more=source) as node:
-        wait_until(lambda: answers(url_of(node, "/health")), "the HTTP side answers")
-        accepted = post(url_of(node, "/api/studies"), body)
-        assert accepted.status_code == 202
-        assert accepted.json()["url"] == f"/studies/{uid}"
-        assert watched(node, uid)[-1] == "done"
-        assert post(url_of(node, "/api/studies"), body).status_code == 202
-        assert watched(node, uid)[-1] == "done"
-        wait_until(node.is_idle, "nothing is left to do")
-        assert node.events("study_read") == 1
-        wrong = post(url_of(node, "/api/studies"), {**body, "source": "nowhere"})
-        assert (wrong.status_code, wrong.json()["hint"]) == (404, "configured: pacs")
-        log = node.log
-    assert uid not in log
+    accepted = post(url_of(node, "/api/studies"), body)
+    assert accepted.status_code == 202
+    assert accepted.json()["url"] == f"/studies/{uid}"
+    assert watched(node, uid)[-1] == "done"
+    assert post(url_of(node, "/api/studies"), body).status_code == 202
+    assert watched(node, uid)[-1] == "done"
+    wait_until(node.is_idle, "nothing is left to do")
+    assert node.events("study_read") == 1
+    wrong = post(url_of(node, "/api/studies"), {**body, "source": "nowhere"})
+    assert (wrong.status_code, wrong.json()["hint"]) == (404, "configured: pacs")
+    assert uid not in node.log
 
 
-def test_a_worker_that_is_killed_is_named_by_health_and_comes_back(
-    tmp_path: Path, peer: Orthanc
-) -> None:
-    with running_node(tmp_path, archive_of(peer)) as node:
-        wait_until(lambda: answers(url_of(node, "/health")), "the HTTP side answers")
-        wait_until(lambda: get(url_of(node, "/health")).status_code == 200, "the node is well")
-        worker = int((tmp_path / "data" / "roles" / "worker.pid").read_text())
-        os.kill(worker, signal.SIGKILL)
-        wait_until(lambda: get(url_of(node, "/health")).status_code == 503, "health tells")
-        told = get(url_of(node, "/health")).json()
-        assert told["status"] == "degraded"
-        assert told["roles"]["worker"] in ("down", "restarting")
-        assert [p["code"] for p in told["problems"]] == ["role_down"]
-        wait_until(lambda: get(url_of(node, "/health")).status_code == 200, "it is back")
-        assert [p["code"] for p in get(url_of(node, "/health")).json()["problems"]] == ["role_died"]
+def test_a_worker_that_is_killed_is_named_by_health_and_comes_back(fetching: Node) -> None:
+    node = fetching
+    wait_until(lambda: get(url_of(node, "/health")).status_code == 200, "the node is well")
+    worker = int((node.folder / "data" / "roles" / "worker.pid").read_text())
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: get(url_of(node, "/health")).status_code == 503, "health tells")
+    health = get(url_of(node, "/health")).json()
+    assert health["status"] == "degraded"
+    assert health["roles"]["worker"] in ("down", "restarting")
+    assert [p["code"] for p in health["problems"]] == ["role_down"]
+    wait_until(lambda: get(url_of(node, "/health")).status_code == 200, "it is back")
+    assert [p["code"] for p in get(url_of(node, "/health")).json()["problems"]] == ["role_died"]
 
 
 def test_the_token_in_the_file_is_needed_for_all_but_health(tmp_path: Path) -> None:

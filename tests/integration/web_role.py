@@ -54,14 +54,20 @@ class WebRole:
 
 @contextmanager
 def web_role(
-    folder: Path, more: str = "", port: int = 0, environment: dict[str, str] | None = None
+    folder: Path,
+    more: str = "",
+    port: int = 0,
+    environment: dict[str, str] | None = None,
+    *,
+    supervised: bool = True,
 ) -> Iterator[WebRole]:
+    """The role as its supervisor starts it, or as somebody does by hand."""
     port = port or free_port()
     config = folder / "web.toml"
     config.write_text(f'[storage]\nfolder = "{folder / "data"}"\n[web]\nport = {port}\n{more}')
     with (folder / "web.log").open("wb") as output:
         process = subprocess.Popen(
-            supervise.command("web", config),
+            [w for w in supervise.command("web", config) if supervised or w != "--supervised"],
             stdout=output, stderr=output, env={**os.environ, **(environment or {})},
         )  # fmt: skip
     try:

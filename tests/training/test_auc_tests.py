@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2, kstest
 
 from cadnode.errors import DataError
-from cadnode_training.statistics.auc import auc, delong_test
+from cadnode.statistics.auc import auc, delong_test
 from cadnode_training.statistics.auc_tests import overall, unpaired
 
 Floats = NDArray[np.float64]

@@ -11,6 +11,8 @@ from cadnode.domain import Box
 from cadnode.errors import DataError, SettingsError
 from cadnode.models import store
 from cadnode.registry.comparison import read_evidence
+from cadnode.statistics.auc import delong_test
+from cadnode.statistics.binary import Measure
 from cadnode_training.data.rois import RoiRecord
 from cadnode_training.papers.roi_cnn import evaluate as rois_evaluate
 from cadnode_training.papers.wang2016.table import FeatureTable
@@ -19,8 +21,6 @@ from cadnode_training.results.compare import as_dict, compare, reclassified
 from cadnode_training.results.gallery import CasePicture, Group
 from cadnode_training.results.scored import Scored
 from cadnode_training.statistics import resample
-from cadnode_training.statistics.auc import delong_test
-from cadnode_training.statistics.binary import Measure
 from cadnode_training.statistics.froc import ImageMarks, froc
 from tests.training import score_cases, toy
 from tests.unit import store_cases

@@ -15,11 +15,11 @@ from cadnode.errors import DataError
 from cadnode.models import store
 from cadnode.models.card import DetectorCard
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
+from cadnode.statistics.auc import auc
 from cadnode_training.data.sets import mini_mias, pisa_calcifications
 from cadnode_training.papers.detection import evaluate, train
 from cadnode_training.papers.detection.fitting import FilterSchedule, fit, folds, logits
 from cadnode_training.papers.detection.samples import Samples, joined, mias_samples, pisa_samples
-from cadnode_training.statistics.auc import auc
 from tests.training.test_detection_data import write_mias, write_pisa
 
 CONFIG = DetectorConfig(

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cadnode.statistics.auc import Auc
+from cadnode.statistics.binary import wilson
 from cadnode_training.results import comparison_page, meaning, plots, probabilities, report
 from cadnode_training.results.compare import compare
 from cadnode_training.statistics import curves
-from cadnode_training.statistics.auc import Auc
-from cadnode_training.statistics.binary import wilson
 from tests.training import score_cases
 
 

@@ -7,10 +7,10 @@ from statsmodels.stats.contingency_tables import mcnemar as peers_mcnemar
 
 from cadnode.domain import System
 from cadnode.errors import DataError
+from cadnode.statistics.auc import delong_test
+from cadnode.statistics.binary import Measure, wilson
 from cadnode_training.results import reader_section, readers
 from cadnode_training.results.scored import Scored
-from cadnode_training.statistics.auc import delong_test
-from cadnode_training.statistics.binary import Measure, wilson
 from tests.training import score_cases
 
 

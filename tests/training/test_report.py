@@ -14,6 +14,7 @@ from statsmodels.genmod.generalized_estimating_equations import GEE
 from cadnode.domain import System
 from cadnode.errors import DataError
 from cadnode.models.operating_point import roc as card_roc
+from cadnode.statistics.binary import Measure, wilson
 from cadnode_training.data.facts import decade
 from cadnode_training.papers.wang2016.measure import PAPER
 from cadnode_training.results import measures, published, scored_file
@@ -25,7 +26,6 @@ from cadnode_training.results.papers_tables import (
     performance,
     published_rows,
 )
-from cadnode_training.statistics.binary import Measure, wilson
 from tests.training import score_cases
 
 

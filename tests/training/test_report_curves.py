@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_curve
 
+from cadnode.statistics.auc import auc, clustered
 from cadnode_training.statistics import resample
-from cadnode_training.statistics.auc import auc, clustered
 from cadnode_training.statistics.curves import GRID, precision_recall, roc, single_features
 from tests.training import score_cases
 

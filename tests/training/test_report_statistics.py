@@ -9,12 +9,12 @@ from sklearn.metrics import average_precision_score, roc_curve
 
 from cadnode.models.operating_point import Roc
 from cadnode.models.operating_point import roc as card_roc
+from cadnode.statistics.auc import auc, delong_test
+from cadnode.statistics.binary import Measure, wilson
 from cadnode_training.results import measures, probabilities
 from cadnode_training.results.papers_tables import performance
 from cadnode_training.results.scored import cutoffs
 from cadnode_training.statistics import resample
-from cadnode_training.statistics.auc import auc, delong_test
-from cadnode_training.statistics.binary import Measure, wilson
 from cadnode_training.statistics.calibration import reliability
 from cadnode_training.statistics.froc import ImageMarks, band, froc, interval
 from tests.training import score_cases

@@ -6,14 +6,20 @@ from sklearn.metrics import brier_score_loss
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
+from cadnode.statistics.binary import Measure, at_threshold, wilson
+from cadnode.statistics.wilson import wilson_interval
 from cadnode_training.results.measures import by_woman, compared
-from cadnode_training.statistics.binary import Measure, at_threshold, wilson
 from cadnode_training.statistics.calibration import reliability
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (7, 10), (80, 97), (10, 10)])
 def test_wilsons_interval_is_that_of_statsmodels(hits: int, n: int) -> None:
     assert wilson(hits, n).ci == pytest.approx(proportion_confint(hits, n, method="wilson"))
+
+
+def test_the_ends_of_an_interval_are_exact() -> None:
+    assert wilson_interval(0.0, 10)[0] == 0
+    assert wilson_interval(1.0, 10)[1] == 1
 
 
 def test_kangs_table_follows_from_its_counts() -> None:

@@ -6,7 +6,7 @@ from scipy.stats import norm, rankdata
 from sklearn.metrics import roc_auc_score
 
 from cadnode.errors import DataError
-from cadnode_training.statistics.auc import (
+from cadnode.statistics.auc import (
     NO_INTERVAL,
     auc,
     by_woman,

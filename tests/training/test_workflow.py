@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
 from cadnode.errors import DataError, SettingsError
@@ -77,10 +78,11 @@ def plan(epochs: int = 3, patience: int = 9, scores: list[float] | None = None) 
 
 
 def train(
-    out: Path, how: TrainingPlan, *, resume: bool = False, machine: Machine | None = None
-) -> Training:
+    out: Path, how: TrainingPlan, *, resume: bool = False, machine: Machine | None = None,
+    of: Callable[[], nn.Module] = network,
+) -> Training:  # fmt: skip
     seed_everything(0)
-    training = Training(network(), Data(), how, out, quiet=True, machine=machine)
+    training = Training(of(), Data(), how, out, quiet=True, machine=machine)
     training.run(resume=resume)
     return training
 
@@ -245,6 +247,7 @@ def _forked(work: Callable[[int], None], rank: int, port: int) -> int:
             "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
             "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
         }  # fmt: skip
+        torch.set_num_threads(1)  # OpenMP's threads do not live on in a fork
         work(rank)
         code = 0
     finally:
@@ -252,26 +255,42 @@ def _forked(work: Callable[[int], None], rank: int, port: int) -> int:
     return child
 
 
+def normalised() -> nn.Module:
+    """A network with each kind of batch normalisation, and no bias that it would take away."""
+    torch.manual_seed(1)
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3, bias=False), nn.BatchNorm2d(3), nn.ReLU(),
+        nn.Conv2d(3, 4, 1, bias=False), BatchNormAct2d(4),
+        nn.Flatten(), nn.Linear(16, 5, bias=False), nn.BatchNorm1d(5), nn.Linear(5, 1),
+    )  # fmt: skip
+
+
 def test_two_processes_learn_as_one_does(tmp_path: Path) -> None:
     """Each has half of every minibatch; sums of float32 in another order are all that differs."""
-    train(tmp_path / "one", plan())
+    networks: dict[str, Callable[[], nn.Module]] = {"plain": network, "norm": normalised}
+    for name, of in networks.items():
+        train(tmp_path / "one" / name, plan(), of=of)
 
     def work(rank: int) -> None:
         machine = Machine.here()
         assert (machine.rank, machine.world) == (rank, 2)
         with started(machine):
-            trained = train(tmp_path / "two", plan(), machine=machine)
-        torch.save(trained.network.state_dict(), tmp_path / f"{rank}.pt")
+            for name, of in networks.items():
+                trained = train(tmp_path / "two" / name, plan(), machine=machine, of=of)
+                torch.save(trained.network.state_dict(), tmp_path / f"{name}{rank}.pt")
 
     _in_two_processes(work)
 
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
-    one, other = (torch.load(tmp_path / f"{r}.pt", weights_only=True) for r in range(2))
-    alone = checkpoint.read(tmp_path / "one" / CHECKPOINT)
-    assert alone is not None
-    for name, value in one.items():
-        torch.testing.assert_close(other[name], value, rtol=0, atol=0)
-        torch.testing.assert_close(alone["network"][name], value, rtol=1e-4, atol=1e-6)
+    for name in networks:
+        alone = tmp_path / "one" / name
+        assert losses(tmp_path / "two" / name) == pytest.approx(losses(alone), rel=1e-5)
+        one, other = (torch.load(tmp_path / f"{name}{r}.pt", weights_only=True) for r in range(2))
+        kept = checkpoint.read(alone / CHECKPOINT)
+        assert kept is not None
+        assert set(kept["network"]) == set(one)
+        for key, value in one.items():
+            torch.testing.assert_close(other[key], value, rtol=0, atol=0)
+            torch.testing.assert_close(kept["network"][key], value, rtol=1e-4, atol=1e-5)
 
 
 def test_processes_share_a_minibatch_out_evenly() -> None:

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from cadnode import terminal
 from cadnode.errors import DataError
 from cadnode_training.engine import checkpoint, tracking
+from cadnode_training.engine.batch_norm import over_processes
 from cadnode_training.engine.checkpoint import CHECKPOINT
 from cadnode_training.engine.gradients import Gradients
 from cadnode_training.engine.machine import Machine
@@ -89,8 +90,8 @@ class Training:
         self.machine = machine or Machine(device)
         self.data, self.plan, self.out, self.quiet = data, plan, out, quiet
         self.device = self.machine.device
-        if self.machine.world > 1 and self.machine.device == "cuda" and plan.synchronised:
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        if self.machine.world > 1 and plan.synchronised:
+            network = over_processes(network, self.machine.device)
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
         made = plan.optimizer or _adamw(plan.weight_decay)

@@ -37,7 +37,7 @@ class TrainingPlan:
     parts
         In how many parts a process that is alone runs a minibatch (`engine.gradients`).
     synchronised
-        Whether several GPUs share the statistics of batch normalisation.
+        Whether several processes share the statistics of batch normalisation.
     stop_on
         Number that ends the training when it has not become better for `patience` epochs: the
         highest `score`, or the lowest `val_loss`.

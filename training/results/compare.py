@@ -12,11 +12,11 @@ from scipy.stats import norm
 
 from cadnode.domain import YOUDEN
 from cadnode.errors import DataError
+from cadnode.statistics.auc import BY_WOMAN, Auc, AucDifference, delong_test
+from cadnode.statistics.binary import Measure, Share
 from cadnode_training.results import manifest_facts, measures, reading
 from cadnode_training.results.scored import Scored, Scorer, join
 from cadnode_training.statistics import resample
-from cadnode_training.statistics.auc import BY_WOMAN, Auc, AucDifference, delong_test
-from cadnode_training.statistics.binary import Measure, Share
 from cadnode_training.statistics.resample import Weights
 
 SCHEMA: Final = 1

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from cadnode.statistics.binary import Measure
 from cadnode_training.results import meaning, pages, plots, report
 from cadnode_training.results.compare import Comparison, Difference
 from cadnode_training.results.plots import ForestRow
 from cadnode_training.results.tables import TITLES, Table, TableCell, TableRow
-from cadnode_training.statistics.binary import Measure
 
 
 def write(file: Path, found: Comparison) -> None:

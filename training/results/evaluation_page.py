@@ -12,6 +12,7 @@ from cadnode.errors import ModelError
 from cadnode.models import loading, store
 from cadnode.models.card import FeatureCard, ModelCard, RegionCard, Scenario, ViewCard
 from cadnode.models.roi import RoiModel
+from cadnode.statistics.auc import Floats
 from cadnode_training.data import sources
 from cadnode_training.data.read_cache import ReadCache
 from cadnode_training.data.regions import is_source, open_regions
@@ -24,7 +25,6 @@ from cadnode_training.results import detection_page, manifest_facts, pictures, r
 from cadnode_training.results.report import Extras
 from cadnode_training.results.scored import Cutoff, Scored, Scorer, key, scored
 from cadnode_training.results.tables import Table
-from cadnode_training.statistics.auc import Floats
 
 CROSSED: Final = "Retrained: ten-fold cross-validation by woman"
 _MAP: Final = (

@@ -2,9 +2,9 @@
 
 from typing import Final
 
+from cadnode.statistics.auc import Auc
+from cadnode.statistics.binary import Share
 from cadnode_training.results.scored import NOT_STATED, Scored
-from cadnode_training.statistics.auc import Auc
-from cadnode_training.statistics.binary import Share
 
 ENOUGH: Final = 50
 """Cases of each class from which on a calibration is shown, and cases are not called few.

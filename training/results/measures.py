@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
+from cadnode.statistics import auc, binary
+from cadnode.statistics.auc import BY_WOMAN, DELONG, Auc, several_a_woman
+from cadnode.statistics.binary import Measure, Share
 from cadnode_training.results.scored import Scored
-from cadnode_training.statistics import auc, binary, gee
-from cadnode_training.statistics.auc import BY_WOMAN, DELONG, Auc, several_a_woman
-from cadnode_training.statistics.binary import Measure, Share
+from cadnode_training.statistics import gee
 from cadnode_training.statistics.resample import REPLICATES
 
 WILSON, GEE = "95 %, Wilson", "95 %, GEE by woman"

@@ -7,6 +7,8 @@ from typing import Final
 from cadnode.domain import YOUDEN, System
 from cadnode.errors import DataError
 from cadnode.models.card import Scenario
+from cadnode.statistics.auc import delong_test
+from cadnode.statistics.binary import Measure
 from cadnode_training.results import measures
 from cadnode_training.results.published import (
     HELSINKI_ROWS,
@@ -21,8 +23,6 @@ from cadnode_training.results.published import (
 from cadnode_training.results.scored import CHOICES, FACT_TITLES, Cutoff, Scored, Scorer, plain
 from cadnode_training.results.tables import AUC, PERFORMANCE, Table, TableCell, TableRow, printed
 from cadnode_training.statistics import auc_tests
-from cadnode_training.statistics.auc import delong_test
-from cadnode_training.statistics.binary import Measure
 
 _ONE_HALF: Final = Cutoff("0.5", 0.5, "one half: nothing was chosen")
 

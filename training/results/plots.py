@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from cadnode.html.svg import COLOURS, DIM, INK, Chart
-from cadnode_training.statistics.auc import Auc, Floats
+from cadnode.statistics.auc import Auc, Floats
 from cadnode_training.statistics.calibration import Reliability
 from cadnode_training.statistics.curves import GRID, PrecisionRecall, RocCurve
 from cadnode_training.statistics.froc import Froc

@@ -6,11 +6,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cadnode.statistics.auc import Floats
 from cadnode_training.results import meaning
 from cadnode_training.results.scored import Scored
 from cadnode_training.results.tables import Table, TableCell, TableRow
 from cadnode_training.statistics import curves, resample
-from cadnode_training.statistics.auc import Floats
 from cadnode_training.statistics.calibration import reliability
 
 REPLICATES: Final = 500

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from cadnode.domain import System
+from cadnode.statistics.auc import Auc
+from cadnode.statistics.binary import Measure, Share
 from cadnode_training.results import measures, plots, readers
 from cadnode_training.results.pages import Figure, PageSection
 from cadnode_training.results.papers_tables import row_of
@@ -21,8 +23,6 @@ from cadnode_training.results.tables import (
     printed,
 )
 from cadnode_training.statistics import curves
-from cadnode_training.statistics.auc import Auc
-from cadnode_training.statistics.binary import Measure, Share
 
 TITLE: Final = "Beside the radiologist"
 _CLINICAL: Final = (

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from cadnode.errors import DataError
+from cadnode.statistics.binary import Measure, Share
 from cadnode_training.results import measures
 from cadnode_training.results.compare import Difference, difference
 from cadnode_training.results.scored import NOT_STATED, Cutoff, Scored, ScoredCase, Scorer
 from cadnode_training.statistics import resample
-from cadnode_training.statistics.binary import Measure, Share
 
 NAME: Final = "radiologist"
 KNOWN: Final = "6"

@@ -25,6 +25,7 @@ from cadnode.models.card import (
 from cadnode.models.ensemble import operating_point
 from cadnode.models.feature import FeatureModel
 from cadnode.models.roi import RoiModel
+from cadnode.statistics.auc import Floats
 from cadnode_training.data.facts import decade
 from cadnode_training.data.read_cache import ReadCache
 from cadnode_training.data.regions import is_source
@@ -46,7 +47,6 @@ from cadnode_training.papers.wang2016 import measure as features_measure
 from cadnode_training.papers.wang2016 import reading as features_reading
 from cadnode_training.papers.wang2016 import regions as feature_regions
 from cadnode_training.results.scored import CHOICES, Cutoff, Scored, Scorer, cutoffs, key, scored
-from cadnode_training.statistics.auc import Floats
 
 Head = tuple[str, str, str]
 """Name of the data, contrast, unit."""

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cadnode.domain import YOUDEN, System
 from cadnode.models.card import Scenario
+from cadnode.statistics.binary import Measure
 from cadnode_training.results import meaning, measures, plots, probabilities, reader_section
 from cadnode_training.results.gallery import Group, painted
 from cadnode_training.results.pages import Figure, PageItem, PageSection, render, tables_of
@@ -18,7 +19,6 @@ from cadnode_training.results.plots import ForestRow
 from cadnode_training.results.scored import CHOICES, FACT_TITLES, Scored, Scorer, plain
 from cadnode_training.results.tables import AUC, Table, TableCell, TableRow
 from cadnode_training.statistics import curves, resample
-from cadnode_training.statistics.binary import Measure
 from cadnode_training.statistics.calibration import reliability
 from cadnode_training.statistics.froc import Froc
 

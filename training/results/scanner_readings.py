@@ -72,7 +72,8 @@ def readings_of(
             left_out[_NO_DATE] += 1
         elif breasts:
             outcomes = _outcomes(exam, by_path)
-            reading = GeneralReading(exam.study_instance_uid, month, breasts, outcomes)
+            woman = min(whose, default="")
+            reading = GeneralReading(exam.study_instance_uid, month, breasts, outcomes, woman)
             found.append((scanner_of(exam.reference), reading))
             women |= whose
     if not found and not left_out:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cadnode.statistics.auc import Auc
+from cadnode.statistics.binary import Measure, Share
 from cadnode_training.results.published import Number, PaperRow
-from cadnode_training.statistics.auc import Auc
-from cadnode_training.statistics.binary import Measure, Share
 
 AUC: Final = "auc"
 TITLES: Final[Mapping[str, str]] = {

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import chi2
 
 from cadnode.errors import DataError
-from cadnode_training.statistics.auc import placements
+from cadnode.statistics.auc import placements
 
 # Share of the largest variance below which a contrast has none: rounding leaves some 1e-16.
 _NONE: Final = 1e-12

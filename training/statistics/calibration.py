@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cadnode_training.statistics.binary import Share, wilson
+from cadnode.statistics.binary import Share, wilson
 
 
 @dataclass(frozen=True, slots=True)

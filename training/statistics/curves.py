@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cadnode.errors import DataError
+from cadnode.statistics.auc import Auc, Floats, auc, delong
 from cadnode_training.statistics import resample
-from cadnode_training.statistics.auc import Auc, Floats, auc, delong
 
 GRID: Final = np.linspace(0, 1, 101)
 

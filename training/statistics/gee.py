@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from cadnode_training.statistics.auc import Floats
+from cadnode.statistics.auc import Floats
 
 Rows = tuple[NDArray[np.bool_], NDArray[np.int64]]
 

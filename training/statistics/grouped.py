@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cadnode.statistics import auc
 from cadnode_training.data.regions import Question
-from cadnode_training.statistics import auc
 
 NO_AUC: Final = "none: an AUC needs both classes"
 NOT_STATED: Final = "not stated"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cadnode_training.statistics.auc import Floats
+from cadnode.statistics.auc import Floats
 
 REPLICATES = 1000
 Weights = NDArray[np.int64]

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
@@ -69,6 +68,8 @@ def outlines_of(mask: NDArray[np.bool_]) -> Iterator[Outline]:
 
     `mask` is `(H, W) bool`.
     """
+    import cv2  # not in the listener, which reads headers only
+
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), None, None, 8)
     sizes = stats[1:count, cv2.CC_STAT_AREA]
     for label in 1 + np.argsort(-sizes, kind="stable"):

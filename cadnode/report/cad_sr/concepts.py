@@ -42,16 +42,11 @@ SCOPE: Final = _dcm("111057", "Scope of Feature")
 ON_MULTIPLE_IMAGES: Final = _dcm("111158", "Feature detected on multiple images")
 CERTAINTY_OF_FEATURE: Final = _dcm("111011", "Certainty of Feature")
 
-# TID 4006, 4013, 4108.
+# TID 4006, 4013.
 SINGLE_IMAGE_FINDING: Final = _dcm("111059", "Single Image Finding")
 REGION_DESCRIPTION: Final = _dcm("111058", "Selected Region Description")
-TRACKING_IDENTIFIER: Final = _dcm("112039", "Tracking Identifier")
-TRACKING_UID: Final = _dcm("112040", "Tracking Unique Identifier")
 
-# TID 4019, 4021.
-ALGORITHM_NAME: Final = _dcm("111001", "Algorithm Name")
-ALGORITHM_VERSION: Final = _dcm("111003", "Algorithm Version")
-ALGORITHM_PARAMETERS: Final = _dcm("111002", "Algorithm Parameters")
+# TID 4021.
 CENTER: Final = _dcm("111010", "Center")
 OUTLINE: Final = _dcm("111041", "Outline")
 

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, MammographyCADSRStorage
+from pydicom.uid import MammographyCADSRStorage
 
-from cadnode.report.cad_sr import concepts, items
+from cadnode.report.cad_sr import concepts
 from cadnode.report.cad_sr.tid4001_impression import overall_impression
 from cadnode.report.cad_sr.tid4015_performed import ANALYSES, DETECTIONS, detections, performed
 from cadnode.report.cad_sr.tid4017_analyses import analyses
 from cadnode.report.cad_sr.tid4020_image_library import Library, library
 from cadnode.report.edition import Edition
-from cadnode.report.identity import contributing_equipment, file_meta, patient_and_study, stamp
-from cadnode.report.sr.documents import add_document, document_uid, predecessors, remarks
-from cadnode.report.sr.image_library import evidence
+from cadnode.report.sr import items
+from cadnode.report.sr.documents import document_uid, predecessors, remarks, sr_document
+from cadnode.report.sr.items import Item
 
 SERIES_NUMBER: Final = 910
 SERIES_DESCRIPTION: Final = "cadnode mammography CAD"
@@ -36,32 +36,24 @@ def cad_sr(edition: Edition, replaced: Sequence[Dataset] = ()) -> Dataset | None
     if not images.headers:
         return None
     old = predecessors(edition, replaced, KIND)
-    ds = patient_and_study(edition.reference, [edition.disclaimer, *remarks(edition.result)])
-    ds.SOPClassUID = MammographyCADSRStorage
-    ds.SOPInstanceUID = document_uid(edition, KIND, old)
-    ds.Modality = "SR"
-    ds.SeriesInstanceUID = edition.uid(f"{KIND}-series")
-    ds.InstanceNumber = 1
-    stamp(
-        ds,
-        made_at=edition.made_at,
+    return sr_document(
+        edition,
+        _root(images),
+        sop_class_uid=MammographyCADSRStorage,
+        instance_uid=document_uid(edition, KIND, old),
+        series_uid=edition.uid(f"{KIND}-series"),
         series_number=SERIES_NUMBER,
-        description=SERIES_DESCRIPTION,
+        series_description=SERIES_DESCRIPTION,
+        texts=remarks(edition.result),
+        referenced=images.headers,
+        old=old,
+        has_own_codes=False,
     )
-    add_document(ds, old)
-    ds.CurrentRequestedProcedureEvidenceSequence = evidence(images.headers)
-    for element in _root(images):
-        ds[element.tag] = element
-    ds.ContributingEquipmentSequence = contributing_equipment(
-        edition.reference, edition.made_at, edition.exam.content
-    )
-    ds.file_meta = file_meta(ds.SOPClassUID, ds.SOPInstanceUID, ExplicitVRLittleEndian)
-    return ds
 
 
-def _root(images: Library) -> Dataset:
+def _root(images: Library) -> Item:
     """Root container by TID 4000; the library's place in it is `library.PLACE`."""
-    root = items.container(
+    return items.container(
         "",
         concepts.REPORT,
         [
@@ -71,9 +63,5 @@ def _root(images: Library) -> Dataset:
             performed(images, DETECTIONS, *detections(images)),
             performed(images, ANALYSES, *analyses(images)),
         ],
+        template="4000",
     )
-    template = Dataset()
-    template.MappingResource = "DCMR"
-    template.TemplateIdentifier = "4000"
-    root.ContentTemplateSequence = [template]
-    return root

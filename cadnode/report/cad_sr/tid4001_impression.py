@@ -9,20 +9,20 @@ from pydicom.sr.coding import Code
 
 from cadnode.domain import BreastScore, Correspondence, ExamResult, Finding, Laterality
 from cadnode.report import codes
-from cadnode.report.cad_sr import concepts, items
-from cadnode.report.cad_sr.items import Item
+from cadnode.report.cad_sr import concepts
 from cadnode.report.cad_sr.tid4006_findings import (
     further_statements,
     single_image_finding,
     strongest,
-    tracking,
 )
 from cadnode.report.cad_sr.tid4019_algorithms import ours, scoring
 from cadnode.report.cad_sr.tid4020_image_library import Library
 from cadnode.report.edition import Edition
 from cadnode.report.scores import exam_scorer
 from cadnode.report.sr import group_parts as parts
+from cadnode.report.sr import items
 from cadnode.report.sr.documents import remarks
+from cadnode.report.sr.items import Item
 from cadnode.report.sr.measurement_groups import summary
 
 
@@ -36,7 +36,7 @@ def overall_impression(library: Library) -> Item:
         items.CONTAINS,
         codes.SUMMARY,
         summary(edition.result),
-        [description, *scoring(edition).items(), *_individuals(library)],
+        [description, *scoring(edition).items(items.PROPERTIES), *_individuals(library)],
     )
 
 
@@ -111,7 +111,7 @@ def _composite_feature(library: Library, number: int) -> Item:
         concepts.FEATURES[both[0].kind],
         [
             items.code(items.MODIFIER, concepts.RENDERING_INTENT, intent),
-            *tracking(f"findings {pair.cc + 1} and {pair.mlo + 1}", uid),
+            *parts.tracking(f"findings {pair.cc + 1} and {pair.mlo + 1}", uid),
             *_body(pair, estimated=parts.nipple_is_estimated(edition, pair)),
             *(single_image_finding(library, items.INFERRED, i) for i in (pair.cc, pair.mlo)),
         ],
@@ -127,6 +127,6 @@ def _body(pair: Correspondence, *, estimated: bool) -> list[Item]:
     return [
         items.code(items.PROPERTIES, concepts.COMPOSITE_TYPE, concepts.SPATIALLY_RELATED),
         items.code(items.PROPERTIES, concepts.SCOPE, concepts.ON_MULTIPLE_IMAGES),
-        *ours(distances).items(),
+        *ours(distances).items(items.PROPERTIES),
         items.number(items.PROPERTIES, concepts.CERTAINTY_OF_FEATURE, percent, codes.PERCENT),
     ]

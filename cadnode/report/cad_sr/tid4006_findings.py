@@ -21,9 +21,8 @@ from cadnode.domain import (
     OperatingCurve,
 )
 from cadnode.report import codes
-from cadnode.report.cad_sr import concepts, items
-from cadnode.report.cad_sr.items import Item
-from cadnode.report.cad_sr.tid4019_algorithms import Algorithm, named, ours
+from cadnode.report.cad_sr import concepts
+from cadnode.report.cad_sr.tid4019_algorithms import named, ours
 from cadnode.report.cad_sr.tid4020_image_library import Library
 from cadnode.report.cad_sr.tid4023_operating_points import curve_of, step_of
 from cadnode.report.edition import Edition
@@ -35,7 +34,10 @@ from cadnode.report.scores import (
     suspicious_to_women_trained,
 )
 from cadnode.report.sr import group_parts as parts
+from cadnode.report.sr import items
 from cadnode.report.sr.finding_groups import polyline
+from cadnode.report.sr.group_parts import Algorithm
+from cadnode.report.sr.items import Item
 from cadnode.report.wording import counting, origin
 
 
@@ -75,8 +77,8 @@ def single_image_finding(library: Library, relationship: str, index: int) -> Ite
     intent = rendering_intent(edition.result, finding)
     children = [
         _intent(finding, intent, curve_of(edition, finding.algorithm)),
-        *tracking(f"finding {index + 1}", edition.uid("tracking-region", index)),
-        *algorithm.items(),
+        *parts.tracking(f"finding {index + 1}", edition.uid("tracking-region", index)),
+        *algorithm.items(items.PROPERTIES),
         *_location_of_finding(library, finding),
     ]
     if finding.cluster is not None:
@@ -108,7 +110,7 @@ def further_statements(library: Library, relationship: str, index: int) -> list[
     percent = 100 * parts.number(finding.certainty)
     children = [
         *_unseen(edition, index, "detection", f"finding {index + 1}: detection"),
-        *detection(edition, finding).items(),
+        *detection(edition, finding).items(items.PROPERTIES),
         items.number(items.PROPERTIES, codes.CERTAINTY, percent, codes.PERCENT),
         *_location_of_finding(library, finding),
     ]
@@ -122,7 +124,7 @@ def _further(library: Library, relationship: str, index: int, assessment: Assess
     kind = f"assessment-{assessment.system}-{assessment.algorithm}"
     children = [
         *_unseen(edition, index, kind, f"finding {index + 1}: {assessment.system}"),
-        *algorithm.adding(*_score(finding, scorer, assessment.probability)).items(),
+        *algorithm.adding(*_score(finding, scorer, assessment.probability)).items(items.PROPERTIES),
         *_location_of_finding(library, finding),
         *_described(finding, scorer, assessment.probability),
     ]
@@ -132,15 +134,7 @@ def _further(library: Library, relationship: str, index: int, assessment: Assess
 def _unseen(edition: Edition, index: int, kind: str, text: str) -> list[Item]:
     """Rendering intent and tracking of a statement that is not for presentation."""
     intent = items.code(items.MODIFIER, concepts.RENDERING_INTENT, concepts.NOT_SHOWN)
-    return [intent, *tracking(text, edition.uid(f"tracking-{kind}", index))]
-
-
-def tracking(text: str, uid: str) -> list[Item]:
-    """TID 4108: the words and the UID that a finding goes by."""
-    return [
-        items.text(items.OBSERVATION, concepts.TRACKING_IDENTIFIER, text),
-        items.uid(items.OBSERVATION, concepts.TRACKING_UID, uid),
-    ]
+    return [intent, *parts.tracking(text, edition.uid(f"tracking-{kind}", index))]
 
 
 def _finding(relationship: str, finding: Finding, children: list[Item]) -> Item:
@@ -234,7 +228,11 @@ def _individuals(
             items.INFERRED,
             concepts.SINGLE_IMAGE_FINDING,
             concepts.CALCIFICATION,
-            [rendering, *algorithm.items(), *_location_of_calcification(library, finding, one)],
+            [
+                rendering,
+                *algorithm.items(items.PROPERTIES),
+                *_location_of_calcification(library, finding, one),
+            ],
         )
         for one in finding.calcifications
     ]
@@ -244,10 +242,10 @@ def _location_of_finding(library: Library, finding: Finding) -> list[Item]:
     """Centre (POINT) and outline (closed POLYLINE) of a finding."""
     mammogram = parts.mammogram_of(library.edition, finding.sop_instance_uid)
     outline = polyline(finding, mammogram.rows, mammogram.columns)
-    path = library.path(finding.sop_instance_uid)
+    image = library.selected(finding.sop_instance_uid)
     return [
-        items.coordinates(items.PROPERTIES, concepts.CENTER, "POINT", [_centre(outline)], path),
-        items.coordinates(items.PROPERTIES, concepts.OUTLINE, "POLYLINE", outline, path),
+        items.coordinates(items.PROPERTIES, concepts.CENTER, "POINT", [_centre(outline)], image),
+        items.coordinates(items.PROPERTIES, concepts.OUTLINE, "POLYLINE", outline, image),
     ]
 
 
@@ -255,9 +253,9 @@ def _location_of_calcification(
     library: Library, finding: Finding, one: Calcification
 ) -> list[Item]:
     """Centre of one calcification of a finding."""
-    path = library.path(finding.sop_instance_uid)
+    image = library.selected(finding.sop_instance_uid)
     point = (one.col, one.row)
-    return [items.coordinates(items.PROPERTIES, concepts.CENTER, "POINT", [point], path)]
+    return [items.coordinates(items.PROPERTIES, concepts.CENTER, "POINT", [point], image)]
 
 
 def _centre(outline: NDArray[np.float32]) -> tuple[float, float]:

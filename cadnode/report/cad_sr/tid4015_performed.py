@@ -10,12 +10,14 @@ from pydicom.sr.coding import Code
 
 from cadnode.domain import SKIP_MEANINGS, ExamResult, OperatingCurve, Outcome, Skipped
 from cadnode.report import codes
-from cadnode.report.cad_sr import concepts, items
-from cadnode.report.cad_sr.items import Item
-from cadnode.report.cad_sr.tid4019_algorithms import Algorithm, named, ours
+from cadnode.report.cad_sr import concepts
+from cadnode.report.cad_sr.tid4019_algorithms import named, ours
 from cadnode.report.cad_sr.tid4020_image_library import Library
 from cadnode.report.cad_sr.tid4023_operating_points import operating_points
 from cadnode.report.scores import cluster_detector
+from cadnode.report.sr import items
+from cadnode.report.sr.group_parts import Algorithm
+from cadnode.report.sr.items import Item
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -84,7 +86,7 @@ def _runs(library: Library, words: SummaryConcepts, runs: Iterable[Run]) -> Iter
             words.performed,
             run.code,
             [
-                *run.algorithm.items(),
+                *run.algorithm.items(items.PROPERTIES),
                 *library.references(run.images),
                 *operating_points(run.curve),
             ],

@@ -5,11 +5,12 @@ from cadnode.domain import Assessment, Laterality, Outcome, SystemStatus, ViewPo
 from cadnode.imaging.spacing import spacing_of
 from cadnode.report.cad_sr import concepts
 from cadnode.report.cad_sr.tid4015_performed import Run, lost
-from cadnode.report.cad_sr.tid4019_algorithms import Algorithm, named, ours
+from cadnode.report.cad_sr.tid4019_algorithms import named, ours
 from cadnode.report.cad_sr.tid4020_image_library import Library
 from cadnode.report.cad_sr.tid4023_operating_points import curve_of
 from cadnode.report.edition import Edition
 from cadnode.report.sr import group_parts as parts
+from cadnode.report.sr.group_parts import Algorithm
 from cadnode.report.wording import plain
 
 _RULE = "findings of one kind within 15 mm of the same nipple distance"

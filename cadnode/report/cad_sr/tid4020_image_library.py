@@ -8,10 +8,10 @@ from pydicom import Dataset
 from cadnode.errors import ReportError
 from cadnode.exam.exam import Mammogram
 from cadnode.report import codes
-from cadnode.report.cad_sr import concepts, items
-from cadnode.report.cad_sr.items import Item
+from cadnode.report.cad_sr import concepts
 from cadnode.report.edition import Edition
-from cadnode.report.sr import image_library
+from cadnode.report.sr import image_library, items
+from cadnode.report.sr.items import Item
 
 PLACE = 2  # of the library among the root's children; the language is the first
 
@@ -39,6 +39,10 @@ class Library:
                 return 1, PLACE, number
         raise ReportError("a finding refers to an image that is not in the library")
 
+    def selected(self, sop_instance_uid: str) -> Item:
+        """SELECTED FROM by reference to the image, below coordinates in it."""
+        return items.reference(items.SELECTED, self.path(sop_instance_uid))
+
     def references(self, sop_instance_uids: Sequence[str]) -> list[Item]:
         """HAS PROPERTIES by reference to each of the images, each once (TID 4017, 4018)."""
         uids = dict.fromkeys(sop_instance_uids)
@@ -52,6 +56,8 @@ class Library:
     def _entry(self, header: Dataset) -> Item:
         mammogram = self.edition.mammogram(str(header.SOPInstanceUID))
         return items.image(
+            items.CONTAINS,
+            None,
             header,
             [
                 *_of_view(mammogram),

@@ -7,9 +7,10 @@ from pydicom.sr.coding import Code
 
 from cadnode.domain import OperatingCurve
 from cadnode.report import codes
-from cadnode.report.cad_sr import concepts, items
-from cadnode.report.cad_sr.items import Item
+from cadnode.report.cad_sr import concepts
 from cadnode.report.edition import Edition
+from cadnode.report.sr import items
+from cadnode.report.sr.items import Item
 
 MOST_POINTS: Final = 10
 

@@ -153,8 +153,8 @@ def _component(edition: Edition, assessment: Assessment) -> Resource:
 
 def _detection(edition: Edition, finding: Finding) -> str:
     """Name and version of what found the region."""
-    name, version, *_ = (str(item.TextValue) for item in detection(edition, finding))
-    return f"{name} {version}"
+    found = detection(edition, finding)
+    return f"{found.name} {found.version}"
 
 
 def _described(cluster: ClusterDescription, *, estimated: bool) -> list[Resource]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset
 from pydicom.encaps import encapsulate
@@ -93,10 +92,10 @@ def heat_map_picture(
         raise ReportError("a heat map and the image it belongs to do not fit each other")
     found = _numbered(edition, view.sop_instance_uid)
     caption = _caption(edition, view, heat_map, found)
-    pixels = overlay(image, heat_map, caption=caption, longest_side=size.longest_side)
+    canvas = overlay(image, heat_map, caption=caption, longest_side=size.longest_side)
     labelled = [(label(edition.result, n, f), f) for n, f in found]
-    pixels = draw_outlines(pixels, labelled, (mammogram.rows, mammogram.columns))
-    return Picture(_jpeg(pixels), pixels.shape[0], pixels.shape[1])
+    draw_outlines(canvas, labelled, (mammogram.rows, mammogram.columns))
+    return Picture(_jpeg(canvas), canvas.height, canvas.width)
 
 
 def heat_map_image(
@@ -275,12 +274,10 @@ def _add_pixels(ds: Dataset, picture: Picture, mammogram: Mammogram) -> None:
     ds["PixelData"].VR = "OB"
 
 
-def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+def _jpeg(canvas: Image.Image) -> bytes:
     """Baseline JPEG, chroma halved horizontally by YBR_FULL_422; no EXIF, no time."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(
-        buffer, "JPEG", quality=JPEG_QUALITY, subsampling=_CHROMA_422, optimize=False
-    )
+    canvas.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=_CHROMA_422, optimize=False)
     return buffer.getvalue()
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from cadnode.domain import ExamResult, Finding
@@ -21,21 +19,19 @@ def label(result: ExamResult, number: int, finding: Finding) -> str:
 
 
 def draw_outlines(
-    picture: NDArray[np.uint8],
+    canvas: Image.Image,
     findings: Sequence[tuple[str, Finding]],
     source: tuple[int, int],
-) -> NDArray[np.uint8]:
-    """`(h, w, 3) uint8`: the picture with each finding's outline and its label.
+) -> None:
+    """Draw each finding's outline and its label on the picture.
 
     `source` is (rows, columns) of the image that the outlines lie in; the picture shows all of it.
     The line is white on a dark halo, so that it is seen on fat, on dense tissue and on colours.
     """
-    canvas = Image.fromarray(picture)
     scale = (canvas.height / source[0], canvas.width / source[1])
     for text, finding in findings:
         points = [(c * scale[1], r * scale[0]) for r, c in _ring(finding)]
         _draw(canvas, points, text)
-    return np.asarray(canvas)
 
 
 def _ring(finding: Finding) -> Sequence[tuple[float, float]]:

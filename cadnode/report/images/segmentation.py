@@ -103,7 +103,8 @@ def _described(edition: Edition, finding: Finding, number: int) -> SegmentDescri
 
     The algorithm is the one that the reports name beside the finding's certainty.
     """
-    name, version, *parameters = (str(i.TextValue) for i in detection(edition, finding))
+    by = detection(edition, finding)
+    weights = {"weights": by.parameters[0]} if by.parameters else None
     return SegmentDescription(
         segment_number=1,
         segment_label=f"calcifications of finding {number}",
@@ -111,7 +112,7 @@ def _described(edition: Edition, finding: Finding, number: int) -> SegmentDescri
         segmented_property_type=codes.FINDING_KINDS[FindingKind.CALCIFICATION_CLUSTER],
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=AlgorithmIdentificationSequence(
-            name, _FAMILY, version, parameters={"weights": parameters[0]} if parameters else None
+            by.name, _FAMILY, by.version, parameters=weights
         ),
         tracking_uid=edition.uid("tracking-region", number - 1),
         tracking_id=f"finding {number}",

@@ -3,20 +3,19 @@
 from collections.abc import Sequence
 from typing import Final
 
-from highdicom.sr import CompositeContentItem, ImageContentItem, RelationshipTypeValues
 from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
 
 from cadnode.report import codes
 from cadnode.report.edition import Edition
-from cadnode.report.sr.documents import in_place
-from cadnode.report.sr.image_library import evidence, images, markers
-from cadnode.report.sr.measurement_report import measurement_sr
+from cadnode.report.sr import items
+from cadnode.report.sr.items import Item
+from cadnode.report.sr.measurement_groups import measurement_groups
+from cadnode.report.sr.measurement_report import document
 
 SERIES_NUMBER: Final = 907
 SERIES_DESCRIPTION: Final = "cadnode AI results"
 KIND: Final = "ai-results-sr"
-_REMARKS: Final = codes.QUALITATIVE_EVALUATIONS.value
 
 
 def ai_results_sr(
@@ -34,40 +33,30 @@ def ai_results_sr(
     ReportError
         The exam has no DICOM header, or the result does not fit the exam.
     """
-    ds = measurement_sr(edition)
-    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = Comprehensive3DSRStorage
     named = "".join(f" {other.SOPInstanceUID}" for other in beside)
-    in_place(ds, edition, replaced, f"{KIND}{named}")
-    ds.SeriesInstanceUID = edition.uid(f"{KIND}-series")
-    ds.SeriesNumber, ds.SeriesDescription = SERIES_NUMBER, SERIES_DESCRIPTION
-    if beside:
-        headers = [*images(edition), *markers(edition), *beside]
-        ds.CurrentRequestedProcedureEvidenceSequence = evidence(headers)
-        (remarks,) = (i for i in ds.ContentSequence if _name(i) == _REMARKS)
-        remarks.ContentSequence = [*remarks.ContentSequence, *map(_reference, beside)]
-    return ds
+    return document(
+        edition,
+        measurement_groups(edition),
+        replaced,
+        kind=KIND,
+        series_number=SERIES_NUMBER,
+        series_description=SERIES_DESCRIPTION,
+        sop_class_uid=Comprehensive3DSRStorage,
+        uid_kind=f"{KIND}{named}",
+        beside=beside,
+        references=[*map(_reference, beside)],
+    )
 
 
-def _name(item: Dataset) -> str:
-    """Code value of a content item's name."""
-    return str(item.ConceptNameCodeSequence[0].CodeValue)
-
-
-def _reference(other: Dataset) -> CompositeContentItem | ImageContentItem:
+def _reference(other: Dataset) -> Item:
     """The content item that refers to a segmentation's segment, or to key objects.
 
     Choice: both stand in Qualitative Evaluations, because a group that refers to a segment is one
     of TID 1411 or, with the segment instead of an outline, of TID 1410. The segment's tracking UID
     is that of its finding's group.
     """
-    uids = (other.SOPClassUID, other.SOPInstanceUID)
-    contains = RelationshipTypeValues.CONTAINS
     if "SegmentSequence" not in other:
-        return CompositeContentItem(codes.KEY_IMAGES, *uids, contains)
+        uids = (str(other.SOPClassUID), str(other.SOPInstanceUID))
+        return items.composite(items.CONTAINS, codes.KEY_IMAGES, *uids)
     numbers = [int(segment.SegmentNumber) for segment in other.SegmentSequence]
-    return ImageContentItem(
-        codes.REFERENCED_SEGMENT,
-        *uids,
-        referenced_segment_numbers=numbers,
-        relationship_type=contains,
-    )
+    return items.image(items.CONTAINS, codes.REFERENCED_SEGMENT, other, segments=numbers)

@@ -1,17 +1,18 @@
-"""What every structured report of ours has: its place after another one, and its state."""
+"""What every structured report of ours has: its modules, its state, its place after another one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
 from pydicom import Dataset
-from pydicom.sr.codedict import codes
-from pydicom.uid import UID
+from pydicom.uid import ExplicitVRLittleEndian
 
 from cadnode.domain import ExamResult
+from cadnode.report import codes
 from cadnode.report.edition import Edition
-from cadnode.report.identity import MANUFACTURER
+from cadnode.report.identity import contributing_equipment, file_meta, patient_and_study, stamp
 from cadnode.report.scores import phantom_sentence, took_part
+from cadnode.report.sr.content_tree import add_content
 from cadnode.report.sr.image_library import evidence
+from cadnode.report.sr.items import Item
 from cadnode.report.wording import (
     below_operating_point,
     calibrations,
@@ -21,15 +22,50 @@ from cadnode.report.wording import (
 )
 
 
-def observer(edition: Edition) -> ObserverContext:
-    """TID 1002 and 1004 (PS3.16): this installation of the software as the observer."""
-    device = DeviceObserverIdentifyingAttributes(
-        uid=edition.observer_uid,
-        name="cadnode",
-        manufacturer_name=MANUFACTURER,
-        model_name="cadnode",
+def sr_document(
+    edition: Edition,
+    root: Item,
+    *,
+    sop_class_uid: str,
+    instance_uid: str,
+    series_uid: str,
+    series_number: int,
+    series_description: str,
+    texts: Sequence[str],
+    referenced: Iterable[Dataset],
+    old: list[Dataset],
+    has_own_codes: bool = True,
+) -> Dataset:
+    """A report with file meta information, ready to be written: content `root`, all else by module.
+
+    `texts` are what a reader must know beside the disclaimer; `referenced`, headers of what the
+    content refers to; `old`, the document's predecessors. `has_own_codes`: some of its codes are of
+    our own scheme.
+    """
+    ds = patient_and_study(edition.reference, [edition.disclaimer, *texts])
+    ds.SOPClassUID = sop_class_uid
+    ds.SOPInstanceUID = instance_uid
+    ds.Modality = "SR"
+    ds.SeriesInstanceUID = series_uid
+    ds.InstanceNumber = 1
+    stamp(
+        ds,
+        made_at=edition.made_at,
+        series_number=series_number,
+        description=series_description,
     )
-    return ObserverContext(codes.DCM.Device, device)
+    if has_own_codes:
+        ds.CodingSchemeIdentificationSequence = [codes.private_scheme_item()]
+    add_document(ds, old)
+    named = evidence(referenced)
+    if named:
+        ds.CurrentRequestedProcedureEvidenceSequence = named
+    add_content(ds, root)
+    ds.ContributingEquipmentSequence = contributing_equipment(
+        edition.reference, edition.made_at, edition.exam.content
+    )
+    ds.file_meta = file_meta(ds.SOPClassUID, ds.SOPInstanceUID, ExplicitVRLittleEndian)
+    return ds
 
 
 def add_document(ds: Dataset, old: list[Dataset]) -> None:
@@ -59,17 +95,6 @@ def predecessors(edition: Edition, replaced: Sequence[Dataset], kind: str) -> li
 def document_uid(edition: Edition, kind: str, old: list[Dataset]) -> str:
     """UID of the document of that kind that comes after `old`."""
     return edition.uid(kind, after=_named(old))
-
-
-def in_place(ds: Dataset, edition: Edition, replaced: Sequence[Dataset], kind: str) -> None:
-    """Give the document, made from another kind's, its own UID and its own predecessors."""
-    old = predecessors(edition, replaced, kind)
-    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(
-        document_uid(edition, kind, old)
-    )
-    ds.pop("PredecessorDocumentsSequence", None)
-    if old:
-        ds.PredecessorDocumentsSequence = old
 
 
 def remarks(result: ExamResult) -> list[str]:

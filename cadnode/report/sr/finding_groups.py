@@ -8,19 +8,6 @@ look like several, or several scores like one algorithm's (docs/dicom-objects.md
 
 import cv2
 import numpy as np
-from highdicom.sr import (
-    AlgorithmIdentification,
-    CodedConcept,
-    CompositeContentItem,
-    GraphicTypeValues,
-    ImageRegion,
-    Measurement,
-    QualitativeEvaluation,
-    RelationshipTypeValues,
-    SourceImageForRegion,
-)
-from highdicom.sr import MeasurementsAndQualitativeEvaluations as Group
-from highdicom.sr import PlanarROIMeasurementsAndQualitativeEvaluations as Region
 from numpy.typing import NDArray
 
 from cadnode.domain import Assessment, ClusterDescription, Finding
@@ -29,20 +16,23 @@ from cadnode.report import codes
 from cadnode.report.edition import Edition
 from cadnode.report.scores import assessment_scorer, finding_scorer
 from cadnode.report.sr import group_parts as parts
+from cadnode.report.sr import items
+from cadnode.report.sr.group_parts import Algorithm
+from cadnode.report.sr.items import Item
 from cadnode.report.wording import counting
 
 MAX_POINTS = 100
 
 
-def finding_groups(edition: Edition, finding: Finding, index: int) -> list[Group | Region]:
+def finding_groups(edition: Edition, finding: Finding, index: int) -> list[Item]:
     """The finding's region, then a group for each system that is not the counting one."""
     chosen = counting(finding)
     others = [a for a in finding.assessments if a is not chosen]
-    groups: list[Group | Region] = [_region(edition, finding, chosen, index)]
+    groups: list[Item] = [_region(edition, finding, chosen, index)]
     return groups + [_assessment(edition, finding, a, index) for a in others]
 
 
-def _region(edition: Edition, finding: Finding, chosen: Assessment | None, index: int) -> Region:
+def _region(edition: Edition, finding: Finding, chosen: Assessment | None, index: int) -> Item:
     """The region, drawn on its image, with the score that counts and the descriptors.
 
     The group's algorithm is that of the score. What the detection measured (certainty, number,
@@ -55,101 +45,95 @@ def _region(edition: Edition, finding: Finding, chosen: Assessment | None, index
     if finding.certainty is not None:
         percent = parts.number(100 * finding.certainty)
         measurements.append(
-            Measurement(codes.CERTAINTY, percent, codes.PERCENT, algorithm_id=detection)
+            parts.measurement(codes.CERTAINTY, percent, codes.PERCENT, by=detection)
         )
     evaluations = [reaches(chosen)] if chosen else []
     if finding.cluster is not None:
         estimated = parts.diameter_is_estimated(edition, finding)
         measurements += _cluster_measurements(finding.cluster, detection, estimated=estimated)
         evaluations += _cluster_evaluations(finding.cluster)
-    if finding.marked_by is not None:
-        evaluations.append(
-            QualitativeEvaluation(codes.REGION_ORIGIN, codes.region_origin(finding.marked_by))
-        )
-    group = Region(
-        tracking_identifier=parts.tracking(edition, "region", index, f"finding {index + 1}"),
-        referenced_region=image_region(mammogram, finding),
-        finding_type=codes.FINDING_KINDS[finding.kind],
-        finding_sites=parts.site(mammogram.laterality),
-        algorithm_id=parts.algorithm_with_members(edition, finding.algorithm, members),
-        measurements=measurements,
-        qualitative_evaluations=evaluations or None,
+    evaluations += origin(finding)
+    return parts.group(
+        "1410",
+        parts.group_tracking(edition, "region", index, f"finding {index + 1}"),
+        kind=codes.FINDING_KINDS[finding.kind],
+        sites=parts.breast(mammogram.laterality),
+        by=parts.algorithm_with_members(edition, finding.algorithm, members),
+        content=[*measurements, *evaluations, image_region(mammogram, finding), *drawn_in(finding)],
     )
-    if finding.marked_by is not None and finding.marked_by.sop_instance_uid:
-        group[0].ContentSequence.append(drawn_in(finding))
-    return group
 
 
-def _assessment(edition: Edition, finding: Finding, found: Assessment, index: int) -> Group:
+def _assessment(edition: Edition, finding: Finding, found: Assessment, index: int) -> Item:
     """A further system's assessment, tied to the finding by the text "finding 1: kang2021"."""
     mammogram = parts.mammogram_of(edition, finding.sop_instance_uid)
     text = f"finding {index + 1}: {found.system}"
     kind = f"assessment-{found.system}-{found.algorithm}"
-    return Group(
-        tracking_identifier=parts.tracking(edition, kind, index, text),
-        finding_type=codes.FINDING_KINDS[finding.kind],
-        finding_sites=parts.site(mammogram.laterality),
-        algorithm_id=parts.algorithm_with_members(edition, found.algorithm, found.members),
-        measurements=[parts.score(assessment_scorer(edition.result, found), found.probability)],
-        qualitative_evaluations=[reaches(found)],
-        source_images=[parts.source(mammogram.header)],
+    score = parts.score(assessment_scorer(edition.result, found), found.probability)
+    return parts.group(
+        "1501",
+        parts.group_tracking(edition, kind, index, text),
+        kind=codes.FINDING_KINDS[finding.kind],
+        sites=parts.breast(mammogram.laterality),
+        by=parts.algorithm_with_members(edition, found.algorithm, found.members),
+        content=[score, reaches(found), parts.source(mammogram.header)],
     )
 
 
-def reaches(assessment: Assessment) -> QualitativeEvaluation:
+def reaches(assessment: Assessment) -> Item:
     """Whether the score reaches the operating point of its system."""
     answer = codes.YES if assessment.suspicious else codes.NO
-    return QualitativeEvaluation(codes.REACHES_OPERATING_POINT, answer)
+    return parts.evaluation(codes.REACHES_OPERATING_POINT, answer)
 
 
 def _cluster_measurements(
-    cluster: ClusterDescription, detection: AlgorithmIdentification, *, estimated: bool
-) -> list[Measurement]:
+    cluster: ClusterDescription, detection: Algorithm, *, estimated: bool
+) -> list[Item]:
     """Number of calcifications and longest diameter, as TID 4010 measures a cluster.
 
     A diameter that rests on a guessed pixel size has the Derivation "Estimated" (TID 300).
     """
+    derivation = codes.ESTIMATED if estimated else None
+    diameter = parts.number(cluster.diameter_mm)
     return [
-        Measurement(codes.N_CALCIFICATIONS, cluster.count, codes.NO_UNITS, algorithm_id=detection),
-        Measurement(
-            codes.DIAMETER,
-            parts.number(cluster.diameter_mm),
-            codes.MILLIMETER,
-            algorithm_id=detection,
-            derivation=codes.ESTIMATED if estimated else None,
+        parts.measurement(codes.N_CALCIFICATIONS, cluster.count, codes.NO_UNITS, by=detection),
+        parts.measurement(
+            codes.DIAMETER, diameter, codes.MILLIMETER, by=detection, derivation=derivation
         ),
     ]
 
 
-def _cluster_evaluations(cluster: ClusterDescription) -> list[QualitativeEvaluation]:
+def _cluster_evaluations(cluster: ClusterDescription) -> list[Item]:
     """BI-RADS type and distribution, with the concepts of TID 4010."""
     return [
-        QualitativeEvaluation(codes.CALCIFICATION_TYPE, codes.CALCIFICATION_TYPES[cluster.type]),
-        QualitativeEvaluation(codes.DISTRIBUTION, codes.DISTRIBUTIONS[cluster.distribution]),
+        parts.evaluation(codes.CALCIFICATION_TYPE, codes.CALCIFICATION_TYPES[cluster.type]),
+        parts.evaluation(codes.DISTRIBUTION, codes.DISTRIBUTIONS[cluster.distribution]),
     ]
 
 
-def drawn_in(finding: Finding) -> CompositeContentItem:
-    """The object in which the region was marked; TID 1410 is extensible."""
-    assert finding.marked_by is not None
-    return CompositeContentItem(
-        codes.SOURCE_OF_REGION,
-        finding.marked_by.sop_class_uid,
-        finding.marked_by.sop_instance_uid,
-        RelationshipTypeValues.CONTAINS,
-    )
+def origin(finding: Finding) -> list[Item]:
+    """Who marked the region, where somebody did."""
+    marked = finding.marked_by
+    return [parts.evaluation(codes.REGION_ORIGIN, codes.region_origin(marked))] if marked else []
 
 
-def image_region(mammogram: Mammogram, finding: Finding) -> ImageRegion:
+def drawn_in(finding: Finding) -> list[Item]:
+    """The object in which the region was marked, where it is known; TID 1410 is extensible."""
+    marked = finding.marked_by
+    if marked is None or not marked.sop_instance_uid:
+        return []
+    uids = (marked.sop_class_uid, marked.sop_instance_uid)
+    return [items.composite(items.CONTAINS, codes.SOURCE_OF_REGION, *uids)]
+
+
+def image_region(mammogram: Mammogram, finding: Finding) -> Item:
     """Closed POLYLINE over its image; the image's purpose is Original Source.
 
-    highdicom codes the purpose as (260753009, SCT, Source); viewers that follow the template's
-    older editions draw a region only under (111040, DCM, Original Source).
+    The template's newer editions have another code for the purpose (260753009, SCT, Source);
+    viewers that follow the older ones draw a region only under (111040, DCM, Original Source).
     """
-    source = SourceImageForRegion(mammogram.sop_class_uid, mammogram.sop_instance_uid)
-    source.ConceptNameCodeSequence = [CodedConcept.from_code(codes.ORIGINAL_SOURCE)]
+    source = items.image(items.SELECTED, codes.ORIGINAL_SOURCE, mammogram.header)
     points = polyline(finding, mammogram.rows, mammogram.columns)
-    return ImageRegion(GraphicTypeValues.POLYLINE, points, source)
+    return items.coordinates(items.CONTAINS, codes.IMAGE_REGION, "POLYLINE", points, source)
 
 
 def polyline(finding: Finding, rows: int, columns: int) -> NDArray[np.float32]:

@@ -1,16 +1,11 @@
 """What measurement groups are made of: identity, algorithm, site, numbers and references."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from highdicom.sr import (
-    AlgorithmIdentification,
-    FindingSite,
-    Measurement,
-    SourceImageForMeasurementGroup,
-    TrackingIdentifier,
-)
 from pydicom import Dataset
+from pydicom.sr.coding import Code
 
 from cadnode import __version__
 from cadnode.domain import Correspondence, Finding, Laterality, ModelUse
@@ -20,27 +15,101 @@ from cadnode.imaging.spacing import spacing_of
 from cadnode.report import codes
 from cadnode.report.edition import Edition
 from cadnode.report.scores import ScoringSystem, detector
+from cadnode.report.sr import items
+from cadnode.report.sr.items import Item
 
 
-def tracking(edition: Edition, kind: str, index: int, text: str) -> TrackingIdentifier:
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """Name, version and parameters, as TID 4019 wants them."""
+
+    name: str
+    version: str
+    parameters: tuple[str, ...] = ()
+
+    def adding(self, *parameters: str) -> "Algorithm":
+        """The algorithm with further parameters."""
+        return replace(self, parameters=(*self.parameters, *parameters))
+
+    def items(self, relationship: str = items.MODIFIER) -> list[Item]:
+        """TID 4019."""
+        return [
+            items.text(relationship, codes.ALGORITHM_NAME, self.name),
+            items.text(relationship, codes.ALGORITHM_VERSION, self.version),
+            *(items.text(relationship, codes.ALGORITHM_PARAMETERS, p) for p in self.parameters),
+        ]
+
+
+def group(
+    template: str,
+    identity: Sequence[Item],
+    *,
+    kind: Code | None = None,
+    sites: Sequence[Item] = (),
+    by: Algorithm | None = None,
+    content: Iterable[Item] = (),
+) -> Item:
+    """A measurement group by TID 1410 or 1501 (`template`).
+
+    `identity` is its `tracking`; `kind`, what was found; `content`, the measurements, evaluations
+    and images.
+    """
+    found = [] if kind is None else [items.code(items.CONTAINS, codes.FINDING, kind)]
+    algorithm_items = by.items() if by else []
+    children = [*identity, *found, *sites, *algorithm_items, *content]
+    return items.container(items.CONTAINS, codes.MEASUREMENT_GROUP, children, template)
+
+
+def tracking(text: str, uid: str) -> list[Item]:
+    """TID 4108: the words and the UID that a group goes by."""
+    return [
+        items.text(items.OBSERVATION, codes.TRACKING_IDENTIFIER, text),
+        items.uid(items.OBSERVATION, codes.TRACKING_UID, uid),
+    ]
+
+
+def group_tracking(edition: Edition, kind: str, index: int, text: str) -> list[Item]:
     """A tracking UID of its own for every group: viewers merge groups that share one."""
-    return TrackingIdentifier(uid=edition.uid(f"tracking-{kind}", index), identifier=text)
+    return tracking(text, edition.uid(f"tracking-{kind}", index))
 
 
-def algorithm(models: Sequence[ModelUse]) -> AlgorithmIdentification | None:
+def measurement(
+    name: Code,
+    value: float,
+    unit: Code,
+    *,
+    by: Algorithm | None = None,
+    derivation: Code | None = None,
+) -> Item:
+    """TID 300: a number, with how it was derived and the algorithm that measured it."""
+    derived = [] if derivation is None else [_modifier(codes.DERIVATION, derivation)]
+    children = [*derived, *(by.items() if by else [])]
+    return items.precise_number(items.CONTAINS, name, value, unit, children)
+
+
+def evaluation(name: Code, value: Code) -> Item:
+    """A qualitative evaluation."""
+    return items.code(items.CONTAINS, name, value)
+
+
+def _modifier(name: Code, value: Code, children: Sequence[Item] = ()) -> Item:
+    return items.code(items.MODIFIER, name, value, children)
+
+
+def algorithm(models: Sequence[ModelUse]) -> Algorithm | None:
     """TID 4019: the model, or, when several took part, this software with the models named."""
     if not models:
         return None
     if len(models) == 1:
         (model,) = models
-        return AlgorithmIdentification(model.name, model.version, [f"sha256:{model.sha256}"])
-    parameters = [f"{m.name} {m.version} sha256:{m.sha256}" for m in models]
-    return AlgorithmIdentification("cadnode", __version__, parameters)
+        return Algorithm(model.name, model.version, (f"sha256:{model.sha256}",))
+    parameters = (f"{m.name} {m.version} sha256:{m.sha256}" for m in models)
+    return Algorithm("cadnode", __version__, tuple(parameters))
 
 
 def algorithm_with_members(
     edition: Edition, name: str, members: Sequence[tuple[str, float]] = ()
-) -> AlgorithmIdentification | None:
+) -> Algorithm | None:
     """TID 4019 of a model, or of an ensemble under its own name with its members named.
 
     An ensemble is this software's rule, so its version is cadnode's. Each member is a parameter:
@@ -54,7 +123,7 @@ def algorithm_with_members(
         used = edition.model(member)
         weights = f" {used.version} sha256:{used.sha256}" if used else ""
         parameters.append(f"{member}{weights} score {number(value):g}")
-    return AlgorithmIdentification(name, model.version if model else __version__, parameters)
+    return Algorithm(name, model.version if model else __version__, tuple(parameters))
 
 
 def number(value: float) -> float:
@@ -70,15 +139,15 @@ def number(value: float) -> float:
     return round(float(value), 6)
 
 
-def score(scorer: ScoringSystem, value: float) -> Measurement:
+def score(scorer: ScoringSystem, value: float, *, by: Algorithm | None = None) -> Item:
     """A CAD score from 0 to 1, its concept named after the system."""
-    return Measurement(scorer.code, number(value), codes.NO_UNITS)
+    return measurement(scorer.code, number(value), codes.NO_UNITS, by=by)
 
 
-def detection(edition: Edition, finding: Finding) -> AlgorithmIdentification:
+def detection(edition: Edition, finding: Finding) -> Algorithm:
     """TID 4019 of what found the region: its certainty and its measures are this one's."""
     found = detector(edition.result, finding)
-    return algorithm([found] if found else []) or AlgorithmIdentification("cadnode", __version__)
+    return algorithm([found] if found else []) or Algorithm("cadnode", __version__)
 
 
 def diameter_is_estimated(edition: Edition, finding: Finding) -> bool:
@@ -97,14 +166,15 @@ def _is_guessed(edition: Edition, finding: Finding) -> bool:
     return spacing_of(mammogram_of(edition, finding.sop_instance_uid)).estimated
 
 
-def site(side: Laterality) -> list[FindingSite]:
-    """The breast of that side."""
-    return [FindingSite(codes.BREAST, laterality=codes.SIDES[side])]
+def breast(side: Laterality | None = None) -> list[Item]:
+    """The finding site: the breast, of that side."""
+    sides = [] if side is None else [_modifier(codes.LATERALITY, codes.SIDES[side])]
+    return [_modifier(codes.FINDING_SITE, codes.BREAST, sides)]
 
 
-def source(header: Dataset) -> SourceImageForMeasurementGroup:
+def source(header: Dataset) -> Item:
     """Reference to the image that a group is about."""
-    return SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)
+    return items.image(items.CONTAINS, codes.SOURCE_OF_MEASUREMENT, header)
 
 
 def mammogram_of(edition: Edition, sop_instance_uid: str) -> Mammogram:

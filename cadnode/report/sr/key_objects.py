@@ -3,13 +3,14 @@
 from typing import Final
 
 from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
+from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
 from pydicom import Dataset
+from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from cadnode.report.edition import Edition
 from cadnode.report.highdicom_sources import owned, unnamed
 from cadnode.report.identity import MANUFACTURER
-from cadnode.report.sr.documents import observer
 
 SERIES_NUMBER: Final = 906
 SERIES_DESCRIPTION: Final = "cadnode views with findings"
@@ -37,7 +38,7 @@ def key_objects(edition: Edition) -> Dataset | None:
         content=KeyObjectSelection(
             _OF_INTEREST,
             views,
-            observer_device_context=observer(edition),
+            observer_device_context=_observer(edition),
             description=description,
         ),
         series_instance_uid=edition.uid("key-objects-series"),
@@ -54,3 +55,14 @@ def key_objects(edition: Edition) -> Dataset | None:
         description=SERIES_DESCRIPTION,
         texts=[description],
     )
+
+
+def _observer(edition: Edition) -> ObserverContext:
+    """TID 1002 and 1004 (PS3.16): this installation of the software as the observer."""
+    device = DeviceObserverIdentifyingAttributes(
+        uid=edition.observer_uid,
+        name="cadnode",
+        manufacturer_name=MANUFACTURER,
+        model_name="cadnode",
+    )
+    return ObserverContext(codes.DCM.Device, device)

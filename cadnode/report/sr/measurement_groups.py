@@ -3,9 +3,6 @@
 TID 1501 for scores and for images that were not read, TID 1410 for regions (PS3.16).
 """
 
-from highdicom.sr import FindingSite, Measurement, QualitativeEvaluation
-from highdicom.sr import MeasurementsAndQualitativeEvaluations as Group
-from highdicom.sr import PlanarROIMeasurementsAndQualitativeEvaluations as Region
 from pydicom.sr.coding import Code
 
 from cadnode.domain import (
@@ -22,13 +19,14 @@ from cadnode.report.scores import exam_scorer, view_scorer
 from cadnode.report.sr import group_parts as parts
 from cadnode.report.sr.finding_groups import finding_groups
 from cadnode.report.sr.image_library import referable
+from cadnode.report.sr.items import Item
 from cadnode.report.wording import SIDES
 
 
-def measurement_groups(edition: Edition) -> list[Group | Region]:
+def measurement_groups(edition: Edition) -> list[Item]:
     """All groups of the report in reading order; at least one, as the template wants it."""
     result = edition.result
-    groups: list[Group | Region] = []
+    groups: list[Item] = []
     if result.exam_score is not None or not result.skipped:
         groups.append(_exam(edition))
     groups += [_breast(edition, breast, i) for i, breast in enumerate(result.breasts)]
@@ -60,61 +58,63 @@ def _scored_by(result: ExamResult) -> list[ModelUse]:
     return [model for model in result.models if model.name in algorithms]
 
 
-def _exam(edition: Edition) -> Group:
+def _exam(edition: Edition) -> Item:
     """The exam: its score and the operating point or, without a score, how the reading ended."""
     result = edition.result
     evaluations, measurements = [], []
     if result.exam_score is None:
-        evaluations.append(QualitativeEvaluation(codes.SUMMARY, summary(result)))
+        evaluations.append(parts.evaluation(codes.SUMMARY, summary(result)))
     else:
         measurements.append(parts.score(exam_scorer(result), result.exam_score))
     if result.operating_point is not None:
         point = parts.number(result.operating_point)
-        measurements.append(Measurement(codes.OPERATING_POINT, point, codes.NO_UNITS))
-    return Group(
-        tracking_identifier=parts.tracking(edition, "exam", 0, "exam"),
-        finding_sites=[FindingSite(codes.BREAST)],
-        algorithm_id=parts.algorithm(_scored_by(result)),
-        measurements=measurements,
-        qualitative_evaluations=evaluations,
+        measurements.append(parts.measurement(codes.OPERATING_POINT, point, codes.NO_UNITS))
+    return parts.group(
+        "1501",
+        parts.group_tracking(edition, "exam", 0, "exam"),
+        sites=parts.breast(),
+        by=parts.algorithm(_scored_by(result)),
+        content=[*measurements, *evaluations],
     )
 
 
-def _breast(edition: Edition, breast: BreastScore, index: int) -> Group:
+def _breast(edition: Edition, breast: BreastScore, index: int) -> Item:
     """One breast's score."""
     side = SIDES[breast.laterality]
-    return Group(
-        tracking_identifier=parts.tracking(edition, "breast", index, f"{side} breast"),
-        finding_sites=parts.site(breast.laterality),
-        algorithm_id=parts.algorithm(_scored_by(edition.result)),
-        measurements=[parts.score(exam_scorer(edition.result), breast.score)],
+    return parts.group(
+        "1501",
+        parts.group_tracking(edition, "breast", index, f"{side} breast"),
+        sites=parts.breast(breast.laterality),
+        by=parts.algorithm(_scored_by(edition.result)),
+        content=[parts.score(exam_scorer(edition.result), breast.score)],
     )
 
 
-def _view(edition: Edition, view: ViewScore, index: int) -> Group:
+def _view(edition: Edition, view: ViewScore, index: int) -> Item:
     """One view's score, with the image it was measured on."""
     model = edition.model(view.algorithm)
     mammogram = parts.mammogram_of(edition, view.sop_instance_uid)
-    text = f"{view.laterality} {view.view}"
-    return Group(
-        tracking_identifier=parts.tracking(edition, "view", index, text),
-        finding_sites=parts.site(view.laterality),
-        algorithm_id=parts.algorithm([model] if model else []),
-        measurements=[parts.score(view_scorer(edition.result, view.algorithm), view.score)],
-        source_images=[parts.source(mammogram.header)],
+    score = parts.score(view_scorer(edition.result, view.algorithm), view.score)
+    return parts.group(
+        "1501",
+        parts.group_tracking(edition, "view", index, f"{view.laterality} {view.view}"),
+        sites=parts.breast(view.laterality),
+        by=parts.algorithm([model] if model else []),
+        content=[score, parts.source(mammogram.header)],
     )
 
 
-def _not_read(edition: Edition, skipped: Skipped, index: int) -> Group:
+def _not_read(edition: Edition, skipped: Skipped, index: int) -> Item:
     """An image that was not read, and the coded reason why not."""
     header = edition.header(skipped.sop_instance_uid)
     text = f"not read: {skipped.sop_instance_uid}" if header is not None else "not read"
-    image = [parts.source(header)] if header is not None and referable(header) else None
-    return Group(
-        tracking_identifier=parts.tracking(edition, "not-read", index, text),
-        qualitative_evaluations=[
-            QualitativeEvaluation(codes.READING_STATUS, codes.reading_status(skipped.reason)),
-            QualitativeEvaluation(codes.REASON_NOT_READ, codes.skip_reason(skipped.reason)),
+    image = [parts.source(header)] if header is not None and referable(header) else []
+    return parts.group(
+        "1501",
+        parts.group_tracking(edition, "not-read", index, text),
+        content=[
+            parts.evaluation(codes.READING_STATUS, codes.reading_status(skipped.reason)),
+            parts.evaluation(codes.REASON_NOT_READ, codes.skip_reason(skipped.reason)),
+            *image,
         ],
-        source_images=image,
     )

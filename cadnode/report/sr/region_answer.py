@@ -7,38 +7,25 @@ show all scores as one measurement.
 
 from typing import Final
 
-from highdicom.sr import (
-    CodeContentItem,
-    ContainerContentItem,
-    ContentSequence,
-    Measurement,
-    MeasurementReport,
-    ObservationContext,
-    QualitativeEvaluation,
-    RelationshipTypeValues,
-    TextContentItem,
-)
-from highdicom.sr import PlanarROIMeasurementsAndQualitativeEvaluations as Region
 from pydicom import Dataset
-from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
+from pydicom.uid import ComprehensiveSRStorage
 
 from cadnode.domain import Assessment, Finding
 from cadnode.errors import ReportError
 from cadnode.report import codes
 from cadnode.report.edition import Edition
-from cadnode.report.identity import contributing_equipment, file_meta, patient_and_study, stamp
-from cadnode.report.scores import assessment_scorer, phantom_sentence, took_part
+from cadnode.report.scores import assessment_scorer, phantom_sentence
 from cadnode.report.sr import group_parts as parts
-from cadnode.report.sr.documents import absences, add_document, observer
-from cadnode.report.sr.finding_groups import drawn_in, image_region, reaches
-from cadnode.report.sr.image_library import evidence, image_library, markers
-from cadnode.report.sr.measurement_report import as_lists
+from cadnode.report.sr.documents import absences, sr_document
+from cadnode.report.sr.finding_groups import drawn_in, image_region, origin, reaches
+from cadnode.report.sr.image_library import image_library, markers
+from cadnode.report.sr.items import Item
+from cadnode.report.sr.tid1500 import participation, qualitative_evaluations, report_root
 from cadnode.report.wording import counting
 
 SERIES_NUMBER: Final = 912
 SERIES_DESCRIPTION: Final = "cadnode answer to a region"
 KIND: Final = "region-answer"
-_CONTAINS = RelationshipTypeValues.CONTAINS
 
 
 def region_answer_sr(edition: Edition, region: str) -> Dataset:
@@ -57,98 +44,50 @@ def region_answer_sr(edition: Edition, region: str) -> Dataset:
         raise ReportError("an answer is about one region")
     (finding,) = edition.result.findings
     header = parts.mammogram_of(edition, finding.sop_instance_uid).header
-    ds = patient_and_study(edition.reference, [edition.disclaimer, *_comments(edition)])
-    ds.SOPClassUID = ComprehensiveSRStorage
-    ds.SOPInstanceUID = edition.uid(KIND, after=region)
-    ds.Modality = "SR"
-    ds.SeriesInstanceUID = edition.uid(f"{KIND}-series", after=region)
-    ds.InstanceNumber = 1
-    stamp(
-        ds,
-        made_at=edition.made_at,
+    texts = _comments(edition)
+    evaluations = qualitative_evaluations(
+        participation(edition.result), [*texts, edition.disclaimer]
+    )
+    groups = [_group(edition, finding, region)]
+    return sr_document(
+        edition,
+        report_root(edition, image_library(edition, [header]), groups, evaluations),
+        sop_class_uid=ComprehensiveSRStorage,
+        instance_uid=edition.uid(KIND, after=region),
+        series_uid=edition.uid(f"{KIND}-series", after=region),
         series_number=SERIES_NUMBER,
-        description=SERIES_DESCRIPTION,
+        series_description=SERIES_DESCRIPTION,
+        texts=texts,
+        referenced=[header, *markers(edition)],
+        old=[],
     )
-    ds.CodingSchemeIdentificationSequence = [codes.private_scheme_item()]
-    add_document(ds, [])
-    ds.CurrentRequestedProcedureEvidenceSequence = evidence([header, *markers(edition)])
-    for element in _content(edition, finding, header, region):
-        ds[element.tag] = element
-    as_lists(ds)
-    ds.ContributingEquipmentSequence = contributing_equipment(
-        edition.reference, edition.made_at, edition.exam.content
-    )
-    ds.file_meta = file_meta(ds.SOPClassUID, ds.SOPInstanceUID, ExplicitVRLittleEndian)
-    return ds
 
 
-def _content(edition: Edition, finding: Finding, header: Dataset, region: str) -> Dataset:
-    report = MeasurementReport(
-        observation_context=ObservationContext(observer(edition)),
-        procedure_reported=codes.IMAGING_PROCEDURE,
-        imaging_measurements=[_group(edition, finding, region)],
-        title=codes.IMAGING_MEASUREMENT_REPORT,
-    )
-    root: Dataset = report[0]
-    *context, measurements = root.ContentSequence
-    library = image_library(edition, [header])
-    root.ContentSequence = ContentSequence(
-        [*context, *([library] if library else []), measurements, _remarks(edition)]
-    )
-    return root
-
-
-def _group(edition: Edition, finding: Finding, region: str) -> Region:
+def _group(edition: Edition, finding: Finding, region: str) -> Item:
     """The region and its scores, the one that counts first."""
     chosen = counting(finding)
     mammogram = parts.mammogram_of(edition, finding.sop_instance_uid)
     scored = sorted(finding.assessments, key=lambda a: a is not chosen)
-    evaluations = [reaches(chosen)] if chosen else []
-    if finding.marked_by is not None:
-        origin = codes.region_origin(finding.marked_by)
-        evaluations.append(QualitativeEvaluation(codes.REGION_ORIGIN, origin))
-    tracking = parts.tracking(edition, f"{KIND}-{region}", 0, "region asked about")
-    group = Region(
-        tracking_identifier=tracking,
-        referenced_region=image_region(mammogram, finding),
-        finding_type=codes.FINDING_KINDS[finding.kind],
-        finding_sites=parts.site(mammogram.laterality),
-        algorithm_id=parts.algorithm_with_members(
-            edition, finding.algorithm, chosen.members if chosen else ()
-        ),
-        measurements=[_score(edition, assessment) for assessment in scored],
-        qualitative_evaluations=evaluations,
-    )
-    if finding.marked_by is not None and finding.marked_by.sop_instance_uid:
-        group[0].ContentSequence.append(drawn_in(finding))
-    return group
-
-
-def _score(edition: Edition, found: Assessment) -> Measurement:
-    return Measurement(
-        assessment_scorer(edition.result, found).code,
-        parts.number(found.probability),
-        codes.NO_UNITS,
-        algorithm_id=parts.algorithm_with_members(edition, found.algorithm, found.members),
+    members = chosen.members if chosen else ()
+    return parts.group(
+        "1410",
+        parts.group_tracking(edition, f"{KIND}-{region}", 0, "region asked about"),
+        kind=codes.FINDING_KINDS[finding.kind],
+        sites=parts.breast(mammogram.laterality),
+        by=parts.algorithm_with_members(edition, finding.algorithm, members),
+        content=[
+            *(_score(edition, assessment) for assessment in scored),
+            *([reaches(chosen)] if chosen else []),
+            *origin(finding),
+            image_region(mammogram, finding),
+            *drawn_in(finding),
+        ],
     )
 
 
-def _remarks(edition: Edition) -> ContainerContentItem:
-    """Qualitative Evaluations (TID 1500): which systems took part, why others did not."""
-    result = edition.result
-    items: list[CodeContentItem | TextContentItem] = [
-        CodeContentItem(
-            codes.system(status.system),
-            codes.TOOK_PART if took_part(result, status) else codes.ABSENT,
-            _CONTAINS,
-        )
-        for status in result.systems
-    ]
-    texts = [*_comments(edition), edition.disclaimer]
-    items += [TextContentItem(codes.COMMENT, text, _CONTAINS) for text in texts]
-    container = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
-    container.ContentSequence = ContentSequence(items)
-    return container
+def _score(edition: Edition, found: Assessment) -> Item:
+    by = parts.algorithm_with_members(edition, found.algorithm, found.members)
+    return parts.score(assessment_scorer(edition.result, found), found.probability, by=by)
 
 
 def _comments(edition: Edition) -> list[str]:

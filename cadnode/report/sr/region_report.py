@@ -7,19 +7,18 @@ first without any it gives up and draws nothing. The groups left out are kept in
 from collections.abc import Sequence
 from typing import Final
 
-from highdicom.sr import RelationshipTypeValues, TextContentItem
 from pydicom import Dataset
 
 from cadnode.report import codes
 from cadnode.report.edition import Edition
-from cadnode.report.sr.documents import in_place
-from cadnode.report.sr.measurement_report import measurement_sr
+from cadnode.report.sr import items
+from cadnode.report.sr.items import Item
+from cadnode.report.sr.measurement_groups import measurement_groups
+from cadnode.report.sr.measurement_report import document
 
 SERIES_NUMBER: Final = 903
 SERIES_DESCRIPTION: Final = "cadnode CAD regions"
 KIND: Final = "region-sr"
-_MEASUREMENTS: Final = "126010"
-_TRACKING_IDENTIFIER: Final = "112039"
 
 
 def region_sr(edition: Edition, replaced: Sequence[Dataset] = ()) -> Dataset:
@@ -36,52 +35,32 @@ def region_sr(edition: Edition, replaced: Sequence[Dataset] = ()) -> Dataset:
     ReportError
         The exam has no DICOM header, or the result does not fit the exam.
     """
-    ds = measurement_sr(edition)
-    in_place(ds, edition, replaced, KIND)
-    ds.SeriesInstanceUID = edition.uid(f"{KIND}-series")
-    ds.SeriesNumber, ds.SeriesDescription = SERIES_NUMBER, SERIES_DESCRIPTION
-    containers = {_code(item): item for item in ds.ContentSequence}
-    measurements = containers[_MEASUREMENTS]
-    groups = list(measurements.ContentSequence)
-    measurements.ContentSequence = [group for group in groups if _has_region(group)]
-    if not measurements.ContentSequence:
-        ds.ContentSequence = [item for item in ds.ContentSequence if item is not measurements]
-    remarks = containers[codes.QUALITATIVE_EVALUATIONS.value]
+    groups = measurement_groups(edition)
     comments = [_in_words(group) for group in groups if not _has_region(group)]
     models = [f"{m.name} {m.version} sha256:{m.sha256}" for m in edition.result.models]
     comments += [f"algorithms: {'; '.join(models)}"] if models else []
-    remarks.ContentSequence = [*remarks.ContentSequence, *map(_comment, comments)]
-    return ds
+    return document(
+        edition,
+        [group for group in groups if _has_region(group)],
+        replaced,
+        kind=KIND,
+        series_number=SERIES_NUMBER,
+        series_description=SERIES_DESCRIPTION,
+        comments=comments,
+    )
 
 
-def _code(item: Dataset) -> str:
-    """Code value of a content item's name."""
-    return str(item.ConceptNameCodeSequence[0].CodeValue)
+def _has_region(group: Item) -> bool:
+    return any(item.value_type == "SCOORD" for item in group.children)
 
 
-def _has_region(group: Dataset) -> bool:
-    return any(item.ValueType == "SCOORD" for item in group.ContentSequence)
-
-
-def _in_words(group: Dataset) -> str:
+def _in_words(group: Item) -> str:
     """A group's tracking identifier and all it measures or states."""
-    items = group.ContentSequence
-    (name,) = (i.TextValue for i in items if _code(i) == _TRACKING_IDENTIFIER)
-    return f"{name}: {'; '.join(text for item in items if (text := _statement(item)))}"
+    (name,) = (i.words for i in group.children if i.name == codes.TRACKING_IDENTIFIER)
+    return f"{name}: {'; '.join(text for item in group.children if (text := _statement(item)))}"
 
 
-def _statement(item: Dataset) -> str:
+def _statement(item: Item) -> str:
     """The statement of a number or a coded evaluation, as "name = value"; "" of other items."""
-    name = item.ConceptNameCodeSequence[0].CodeMeaning
-    if item.ValueType == "NUM":
-        (value,) = item.MeasuredValueSequence
-        unit = value.MeasurementUnitsCodeSequence[0].CodeValue
-        number = f"{float(value.NumericValue):.3g}"
-        return f"{name} = {number}{'' if unit == codes.NO_UNITS.value else ' ' + unit}"
-    if item.ValueType == "CODE" and item.RelationshipType == "CONTAINS":
-        return f"{name} = {item.ConceptCodeSequence[0].CodeMeaning}"
-    return ""
-
-
-def _comment(text: str) -> TextContentItem:
-    return TextContentItem(codes.COMMENT, text, RelationshipTypeValues.CONTAINS)
+    is_stated = item.value_type in ("NUM", "CODE") and item.relationship == items.CONTAINS
+    return f"{item.name.meaning} = {item.words}" if is_stated and item.name else ""

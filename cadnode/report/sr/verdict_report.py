@@ -33,7 +33,6 @@ from cadnode.report.identity import (
 )
 from cadnode.report.sr.documents import add_document
 from cadnode.report.sr.image_library import evidence
-from cadnode.report.sr.measurement_report import as_lists
 from cadnode.report.uids import object_uid
 
 SERIES_NUMBER: Final = 913
@@ -108,7 +107,7 @@ def verdict_sr(
     ds.CurrentRequestedProcedureEvidenceSequence = _evidence(report, groups)
     for element in _content(report, groups, observer, _remarks(said, disclaimer)):
         ds[element.tag] = element
-    as_lists(ds)
+    _as_lists(ds)
     ds.ContributingEquipmentSequence = [
         *_makers(report), *contributing_equipment(Dataset(), made_at)
     ]  # fmt: skip
@@ -200,6 +199,14 @@ def _content(report: Dataset, groups: Sequence[Dataset], reader: str, remarks: D
     measurements = _container(codes.IMAGING_MEASUREMENTS, groups)
     root.ContentSequence = [*head[:at], *person, *head[at:], measurements, remarks]
     return root
+
+
+def _as_lists(item: Dataset) -> None:
+    """Mark all containers as lists; renderers leave names out of what they take for a sentence."""
+    if item.ValueType == "CONTAINER":
+        item.ContinuityOfContent = "SEPARATE"
+    for child in item.get("ContentSequence") or []:
+        _as_lists(child)
 
 
 def _container(name: Code, items: Sequence[Dataset]) -> Dataset:

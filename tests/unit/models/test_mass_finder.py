@@ -13,6 +13,7 @@ from cadnode.export.metadata import metadata
 from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models import examination, loading, store
 from cadnode.models.card import Calibration, MassFinderCard
+from cadnode.models.engine import Engine
 from cadnode.models.mass_finder import MassFinder, decode
 from cadnode.models.operating_point import Roc
 from cadnode.networks.mass_map import MassMap, MassMapConfig
@@ -112,6 +113,20 @@ def test_a_network_that_fails_or_answers_nonsense_is_an_error_not_a_view_without
     monkeypatch.setattr(finder, "_map", fails)
     with pytest.raises(ModelError, match="mass-detector failed on cpu"):
         finder.find(breast(), Laterality.LEFT)
+
+
+def test_a_detector_that_is_kept_compiled_is_not_built_and_finds_the_same(
+    state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    kept = Engine("openvino", bf16=False, folder=tmp_path / "compiled")
+    store.save(tmp_path / "model", card(), state, {"train": [], "validation": []})
+    built, bare = (loading.load(tmp_path / "model", engine=kept) for _ in range(2))
+    assert isinstance(built, MassFinder)
+    assert isinstance(bare, MassFinder)
+    assert built.network.training is False
+    with pytest.raises(ValueError, match="without PyTorch's network"):
+        _ = bare.network
+    assert bare.find(breast(), Laterality.LEFT) == built.find(breast(), Laterality.LEFT)
 
 
 def test_the_mean_of_the_members_decides(state: dict[str, torch.Tensor]) -> None:

@@ -115,3 +115,42 @@ def test_resources_may_stand_one_a_line() -> None:
 def test_a_file_of_another_kind_is_refused(data: bytes) -> None:
     with pytest.raises(DataError, match=r"x\.json"):
         rows_of(data, CODES, "x.json")
+
+
+def test_a_line_that_is_no_resource_is_a_row_without_cells_and_the_others_are_read() -> None:
+    good = json.dumps(observation(partOf=[STUDY]))
+    deep = "[" * 100_000
+    found = rows_of("\n".join([good, "{", '{"a": 1}', "7", deep, good]).encode(), CODES, "x.json")
+    assert [(one.number, bool(one.cells)) for one in found] == [
+        (1, True), (2, False), (3, False), (4, False), (5, False), (6, True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "site",
+    [{"coding": [{"code": "80248007"}]}, {"concept": {"coding": [{"code": "80248007"}]}}],
+)
+def test_a_reports_conclusion_is_an_outcome_on_the_side_of_its_specimen(
+    site: dict[str, Any],
+) -> None:
+    specimen = {"resourceType": "Specimen", "id": "s", "collection": {"bodySite": site}}
+    report = {
+        "resourceType": "DiagnosticReport",
+        "status": "final",
+        "issued": "2026-05-06T10:00:00Z",
+        "basedOn": [ACCESSION],
+        "specimen": [{"reference": "Specimen/s"}],
+        "conclusionCode": [
+            {"coding": [{"system": "urn:lab", "code": "ER+"}]},
+            {"coding": [{"system": SCT, "code": "86049000"}]},
+        ],
+    }
+    (row,) = cells(bundle(report, specimen))
+    assert (row["accession_number"], row["outcome"], row["laterality"], row["outcome_date"]) == (
+        "A1", "malignant", "L", "2026-05-06",
+    )  # fmt: skip
+    assert cells(bundle({**report, "status": "preliminary"}, specimen)) == []
+    other = {**specimen, "id": "t", "collection": {"bodySite": {"coding": [{"code": "73056007"}]}}}
+    both = {**report, "specimen": [{"reference": "Specimen/s"}, {"reference": "Specimen/t"}]}
+    (row,) = cells(bundle(both, specimen, other))
+    assert row["laterality"] == ""

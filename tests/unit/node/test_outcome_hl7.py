@@ -95,8 +95,51 @@ def test_a_file_of_another_kind_is_refused(data: bytes) -> None:
         rows_of(data, CODES, "x.hl7")
 
 
-def test_an_unreadable_message_is_named_by_its_number_alone() -> None:
-    data = message(ORDER, observation()) + b"MSH|$%&!|LAB|Roe\rPID|1\r"
-    with pytest.raises(DataError, match=r"message 2 of x\.hl7") as refused:
-        rows_of(data, CODES, "x.hl7")
-    assert "Roe" not in str(refused.value)
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"MSH|$%&!|LAB|Roe\rPID|1\r",
+        b"MSH|^~\\&|LAB|H|CAD|H|202605041000||ORU^R01|1|P|2.5||||||NO SUCH SET\rPID|1\r",
+        b"MSH|^~\\&|LAB|H|CAD|H|202605041000||ORU^R01|1|P|2.5||||||ASCII\rPID|1||\xc4\r",
+        b"MSH|\r", b"MSH|^~\\&\rOBX|\rPID\rOBR||||\x00\rOBX|1|CWE|\\|||\\\r",
+    ],
+)  # fmt: skip
+def test_an_odd_message_is_a_row_without_cells_and_the_others_are_read(odd: bytes) -> None:
+    good = message(ORDER, observation())
+    found = rows_of(good + odd + good, CODES, "x.hl7")
+    assert [(one.number, bool(one.cells)) for one in found if one.number != 2] == [
+        (1, True), (3, True),
+    ]  # fmt: skip
+    assert not any(one.cells for one in found if one.number == 2)
+
+
+def test_several_orders_observations_and_values_are_each_their_own() -> None:
+    second = ORDER.replace("|A1", "|A2")
+    two_values = observation("B2^benign^L~86049000^Malignant^SCT")
+    found = cells(ORDER, two_values, observation("B2^benign^L"), LEFT, second, observation())
+    assert [(row["accession_number"], row["outcome"], row["laterality"]) for row in found] == [
+        ("A1", "benign", "L"), ("A1", "malignant", "L"), ("A1", "benign", "L"),
+        ("A2", "malignant", ""),
+    ]  # fmt: skip
+
+
+def test_escaped_delimiters_and_hexadecimal_characters_are_what_they_stand_for() -> None:
+    order = ORDER.replace("|A1", r"|A\F\1\S\2\T\3\R\4\E\5\X4142\\.br\6")
+    (row,) = cells(order, observation())
+    assert row["accession_number"] == "A|1^2&3~4\\5AB 6"
+    (row,) = cells(ORDER.replace("|A1", r"|A\X5E\1\H\x\N\\Zq\ "), observation())
+    assert row["accession_number"] == "A^1x"
+
+
+@pytest.mark.parametrize(
+    ("stated", "codec"),
+    [("UNICODE UTF-8", "utf-8"), ("8859/1", "latin-1"), ("", "utf-8"), ("", "cp1252"),
+     ("ISO IR6~8859/15", "ascii"), ("ASCII~ISO IR87", "iso2022_jp"), ("8859/5", "iso8859-5")],
+)  # fmt: skip
+def test_text_is_in_the_character_set_that_the_message_states(stated: str, codec: str) -> None:
+    known = {"ascii": "P1", "iso2022_jp": "山田", "iso8859-5": "Ж1"}
+    number = known.get(codec, "Ä1")
+    head = HEAD[0] + f"||||||{stated}"
+    text = "\r".join([head, HEAD[1].replace("P1", number), ORDER, observation()])
+    (one,) = rows_of(text.encode(codec), CODES, "x.hl7")
+    assert one.cells["patient_id"] == number

@@ -9,7 +9,7 @@ from cadnode.domain import Laterality
 from cadnode.errors import DataError
 from cadnode.log import hashed
 from cadnode.node.erasure import traces
-from cadnode.node.outcome_import import NumberedStudy, outcomes_of
+from cadnode.node.outcome_import import NumberedStudy, outcomes_of, studies_known
 from cadnode.quality.outcomes import KnownOutcome, OutcomeBasis, OutcomeBook
 
 AT = datetime(2026, 11, 30, tzinfo=UTC)
@@ -46,6 +46,15 @@ def test_a_line_is_kept_under_the_studys_key_with_the_month_alone() -> None:
     assert wrong == []
     assert (one.study, one.laterality, one.outcome) == (hashed(UID), RIGHT, KnownOutcome.MALIGNANT)
     assert (one.known_in, one.birads, one.basis) == ("2026-05", "4A", OutcomeBasis.PATHOLOGY)
+
+
+def test_nothing_is_kept_of_a_study_that_the_node_does_not_have(tmp_path: Path) -> None:
+    (tmp_path / "spool" / "studies" / hashed("1.2.3")).mkdir(parents=True)
+    is_known = studies_known(tmp_path, {hashed("1.2.4")})
+    rows = [row(study_instance_uid=uid) for uid in ("1.2.3", "1.2.4", "1.2.5")]
+    found, wrong = outcomes_of(rows, "p.csv", lambda text: (), AT, is_known=is_known)
+    assert [one.study for one in found] == [hashed("1.2.3"), hashed("1.2.4")]
+    assert [(one.line, one.code) for one in wrong] == [(4, "study_not_known_here")]
 
 
 def test_negative_is_normal_and_b_is_both_breasts() -> None:

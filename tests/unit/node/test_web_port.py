@@ -6,6 +6,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from cadnode.node.heartbeat import beating
 from cadnode.node.web_port import listened_at_once, listened_in_time
 from cadnode.settings import WebSection
@@ -25,6 +27,19 @@ def test_a_port_is_had_at_once_before_any_library_of_the_web_role_is_imported() 
     assert listening is not None
     with listening, socket.create_connection(("127.0.0.1", web.port), timeout=5):
         assert listened_at_once(web) is None
+
+
+@pytest.mark.parametrize(
+    ("role", "others"),
+    [
+        ("web_server", {"torch", "timm", "highdicom", "scipy.interpolate"}),
+        ("listener", {"torch", "timm", "highdicom", "scipy", "cv2"}),
+    ],
+)
+def test_roles_start_without_what_only_a_reading_needs(role: str, others: set[str]) -> None:
+    script = f"import sys, cadnode.node.{role}\nprint(*({others} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    assert found.stdout.split() == []
 
 
 def test_a_port_that_is_taken_is_waited_for_until_it_is_free_or_the_role_stops(

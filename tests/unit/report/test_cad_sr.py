@@ -65,7 +65,7 @@ def findings_of(sr: Dataset) -> dict[str, Dataset]:
     """Single image findings by their tracking identifiers."""
     found = {}
     for item in named(sr, concepts.SINGLE_IMAGE_FINDING):
-        for words in own(item, concepts.TRACKING_IDENTIFIER):
+        for words in own(item, codes.TRACKING_IDENTIFIER):
             found[str(words.TextValue)] = item
     return found
 
@@ -75,7 +75,7 @@ def intent(item: Dataset) -> str:
 
 
 def parameters(item: Dataset) -> list[str]:
-    return [str(p.TextValue) for p in own(item, concepts.ALGORITHM_PARAMETERS)]
+    return [str(p.TextValue) for p in own(item, codes.ALGORITHM_PARAMETERS)]
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_lesion_seen_in_two_views_is_one_feature_inferred_from_both() -> None:
     single = own(feature, concepts.SINGLE_IMAGE_FINDING)
 
     assert {s.RelationshipType for s in single} == {"INFERRED FROM"}
-    assert [str(one(s, concepts.TRACKING_IDENTIFIER).TextValue) for s in single] == [
+    assert [str(one(s, codes.TRACKING_IDENTIFIER).TextValue) for s in single] == [
         "finding 1",
         "finding 2",
     ]
@@ -236,7 +236,7 @@ def test_a_lesion_seen_in_two_views_is_one_feature_inferred_from_both() -> None:
 
 def test_each_finding_of_the_result_is_there_once_under_its_tracking_uid() -> None:
     sr, result = report_of("pairs"), cad_result(digital_exam(), "pairs")
-    uids = [str(u.UID) for u in named(sr, concepts.TRACKING_UID)]
+    uids = [str(u.UID) for u in named(sr, codes.TRACKING_UID)]
 
     mine = [name for name in findings_of(sr) if ":" not in name]
 
@@ -275,7 +275,7 @@ def test_further_systems_speak_under_their_own_names_and_are_not_drawn() -> None
     theirs = {n: i for n, i in found.items() if n.startswith("finding 1:")}
     detection = theirs.pop("finding 1: detection")
 
-    algorithms = {str(own(i, concepts.ALGORITHM_NAME)[0].TextValue) for i in theirs.values()}
+    algorithms = {str(own(i, codes.ALGORITHM_NAME)[0].TextValue) for i in theirs.values()}
 
     assert algorithms == {"kim2018", "helsinki-resnext50", "wang2016-calcifications"}
     assert {intent(i) for i in theirs.values()} == {"111152"}
@@ -284,11 +284,11 @@ def test_further_systems_speak_under_their_own_names_and_are_not_drawn() -> None
     counts = [len(own(i, concepts.SINGLE_IMAGE_FINDING)) for i in rest]
     assert counts == [4, 2]  # of the cluster, of the mass; the third has one system
     assert number(own(detection, codes.CERTAINTY)[0]) == 93.75
-    assert str(own(detection, concepts.ALGORITHM_NAME)[0].TextValue) == "cadnode"
+    assert str(own(detection, codes.ALGORITHM_NAME)[0].TextValue) == "cadnode"
     assert [
         i for f in (found["finding 1"], *theirs.values()) for i in own(f, codes.CERTAINTY)
     ] == []
-    assert str(own(found["finding 1"], concepts.ALGORITHM_NAME)[0].TextValue) == "kang2021"
+    assert str(own(found["finding 1"], codes.ALGORITHM_NAME)[0].TextValue) == "kang2021"
     assert parameters(found["finding 1"])[-1].endswith("training data not stated: 0.75 (0 to 1)")
     assert parameters(theirs["finding 1: helsinki_dtl"])[-1] == (
         "CAD score of helsinki_dtl, 0.1.0; training data not stated: 0.25 (0 to 1)"
@@ -345,7 +345,7 @@ def test_operating_points_are_the_cards_and_an_optional_finding_names_its_own() 
     (analysis,) = [
         a
         for a in named(sr, concepts.ANALYSIS_PERFORMED)
-        if one(a, concepts.ALGORITHM_NAME).TextValue == AUTOENCODER
+        if one(a, codes.ALGORITHM_NAME).TextValue == AUTOENCODER
     ]
     table = one(analysis, concepts.OPERATING_POINT_TABLE)
     points = own(table, concepts.OPERATING_POINT)
@@ -458,8 +458,8 @@ def test_our_own_rules_are_named_with_the_softwares_version() -> None:
         if value_code(a) == "133884007"
     ]
 
-    assert one(analysis, concepts.ALGORITHM_NAME).TextValue == "cadnode"
-    assert one(analysis, concepts.ALGORITHM_VERSION).TextValue == __version__
+    assert one(analysis, codes.ALGORITHM_NAME).TextValue == "cadnode"
+    assert one(analysis, codes.ALGORITHM_VERSION).TextValue == __version__
 
 
 @pytest.mark.parametrize(("date", "time"), [("", ""), ("2020.01.02", "3 o'clock"), (None, None)])

@@ -11,7 +11,7 @@ from cadnode.log import hashed
 from cadnode.web import assessment
 from cadnode.web.assessment import Cell, Row
 from cadnode.web.node import StudyReading
-from cadnode.web.operating_points import RecentScore, curves_of, recalled, wilson
+from cadnode.web.operating_points import RecentScore, curves_of, recalled
 from tests.report_cases import AUTOENCODER, digital_exam, result_of
 from tests.web_cases import UID, Told, served
 
@@ -143,13 +143,6 @@ def test_a_curve_has_what_it_would_call_and_the_exams_that_its_model_scored(
     assert regions.recent == ()
     assert breasts.chosen == 1
     assert json.loads(json.dumps(breasts.as_dict()))["steps"][1][:2] == [0.6, 0.5]
-
-
-def test_intervals_are_wilsons() -> None:
-    low, high = wilson(0.8, 10)  # by hand: 0.490 to 0.943
-    assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
-    assert wilson(0.0, 10)[0] == 0
-    assert wilson(1.0, 10)[1] == 1
 
 
 def test_a_higher_point_recalls_no_more_exams() -> None:

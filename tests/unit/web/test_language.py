@@ -26,6 +26,7 @@ from cadnode.web.prior_exams import PriorExam, PriorState, interval_words
 from cadnode.web.study import DELIVERY_MEANINGS, State
 from cadnode.web.templating import Templates
 from cadnode.web.words import WORDS
+from tests.unit.web import test_outcome_pages, test_quality_page
 from tests.web_cases import UID, Told, known, nobody_known, served
 
 TEMPLATES = sorted(
@@ -170,10 +171,29 @@ def test_a_text_that_is_not_marked_is_found() -> None:
 
 def test_a_page_in_a_language_of_brackets_has_no_word_outside_them() -> None:
     with pseudo("de"), served(Told(), nobody_known()) as client:
-        for path in ("/", "/needs-you", "/upload", f"/studies/{UID}", "/?state=nonsense"):
+        for path in (
+            "/", "/needs-you", "/upload", f"/studies/{UID}", "/?state=nonsense", "/destinations",
+            "/settings",
+        ):  # fmt: skip
             page = client.get(path, accept_language="de").text
             assert "⟦" in page
             assert _outside(page) == set(), path
+
+
+def test_pages_of_quality_in_a_language_of_brackets_have_only_names_outside_them() -> None:
+    told, named = test_quality_page.told(), {one.lower() for one in _named_there()}
+    told.outcomes = test_outcome_pages.told().outcomes
+    with pseudo("de"), served(told, nobody_known()) as client:
+        for path in ("/quality", "/quality/outcomes"):
+            page = client.get(path, accept_language="de").text
+            assert page.count("⟦") > 20
+            assert {word.lower() for word in _outside(page)} <= named
+
+
+def _named_there() -> set[str]:
+    """Scanners, systems, models and view positions."""
+    stated = "GE HOLOGIC MG DIMENSIONS SELENIA PRISTINA SENOGRAPHE CC MLO dib kim"
+    return set(stated.split())
 
 
 def test_every_word_of_a_state_has_a_message() -> None:

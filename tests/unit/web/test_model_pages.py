@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cadnode.web.model_figures import bins_of, wilson
+from cadnode.web.model_figures import bins_of
 from cadnode.web.models import (
     AgreementShown,
     CalibrationShown,
@@ -265,12 +265,6 @@ def test_scores_are_counted_in_bins_from_the_curve() -> None:
     bins = bins_of(CURVE, most=5)
     assert [(b.n_pos, b.n) for b in bins] == [(2, 14), (4, 10), (4, 6)]
     assert [(b.low, b.high) for b in bins] == [(0.1, 0.5), (0.5, 0.8), (0.8, 1.0)]
-
-
-def test_wilsons_interval_is_that_of_the_paper() -> None:
-    low, high = wilson(81, 263)  # Newcombe, Statist Med 1998;17:857-872, table I
-    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
-    assert wilson(0, 20)[0] == 0.0
 
 
 def test_a_page_of_models_that_are_still_looked_at_is_shown_at_once_and_asks_again() -> None:

@@ -46,6 +46,12 @@ def test_what_no_filter_can_be_is_said(fields: dict[str, str]) -> None:
     assert caught.value.hint
 
 
+def test_days_that_all_studies_came_after_narrow_nothing() -> None:
+    assert not StudyFilter(since=date(1970, 1, 1)).is_narrowed
+    assert StudyFilter(since=date(1970, 1, 2)).is_narrowed
+    assert StudyFilter(until=date(1970, 1, 1)).is_narrowed
+
+
 def test_the_list_is_narrowed_by_its_address_and_keeps_what_was_chosen() -> None:
     told = Told(after=CURSOR)
     with served(told) as client:

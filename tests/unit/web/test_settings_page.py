@@ -34,12 +34,20 @@ def test_the_page_names_each_value_and_where_it_stands(tmp_path: Path) -> None:
 def test_what_has_changed_or_is_wrong_in_the_file_is_said_first(tmp_path: Path) -> None:
     rows = shown(tmp_path).rows
     for values, said in (
-        (SettingsShown(rows, "f", ("listener.port",)), "has changed since the node was started"),
+        (SettingsShown(rows, "f", ("listener.port",)), "Taken up by a reload"),
+        (SettingsShown(rows, "f", ("storage.folder",)), "Taken up when the node is restarted"),
         (SettingsShown(rows, "f", (), "x: <no> such setting"), "x: &lt;no&gt; such setting"),
     ):
         with served(Told(settings=values), known()) as client:
             client.log_in("anna")
             assert said in client.get("/settings").text
+
+
+def test_settings_that_ask_for_a_restart_are_marked(tmp_path: Path) -> None:
+    rows = shown(tmp_path).rows
+    marked = {row.key for row in rows if row.asks_for_restart}
+    assert {"storage.folder", "jobs.database_url", "web.enabled", "log.keep_mb"} <= marked
+    assert not {"listener.port", "retention.images_days", "log.level"} & marked
 
 
 def test_nobody_but_an_admin_sees_settings(tmp_path: Path) -> None:

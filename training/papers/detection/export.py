@@ -12,10 +12,10 @@ from cadnode.domain import Acquisition
 from cadnode.models import operating_point, store
 from cadnode.models.card import Calibration, DetectorCard, Metric, TrainingData
 from cadnode.networks.patch_filter import CandidateFilter, DetectorConfig
+from cadnode.statistics.auc import clustered
 from cadnode_training.data.sets import mini_mias
 from cadnode_training.engine.provenance import Provenance
 from cadnode_training.papers.detection.samples import Samples
-from cadnode_training.statistics.auc import clustered
 
 Floats = NDArray[np.float64]
 

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from cadnode.statistics.auc import clustered, delong
 from cadnode_training.data import birads
 from cadnode_training.papers.kim2018.validation import BreastScored, ExamScored
-from cadnode_training.statistics.auc import clustered, delong
 from cadnode_training.statistics.grouped import shown
 
 

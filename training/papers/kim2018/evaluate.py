@@ -26,6 +26,7 @@ from cadnode.models.card import DibMgCard, ViewCard
 from cadnode.models.device import choose_device
 from cadnode.models.loading import load_view_model
 from cadnode.models.view import ViewModel
+from cadnode.statistics.auc import delong
 from cadnode.terminal import styled
 from cadnode_training.data.read_cache import ReadCache
 from cadnode_training.data.sources import open_source
@@ -43,7 +44,6 @@ from cadnode_training.papers.kim2018.validation import (
     exam_contrast_of,
     exams_compared,
 )
-from cadnode_training.statistics.auc import delong
 from cadnode_training.statistics.grouped import GroupedCases, auc_of, message, shown
 
 SPLITS: Final = ("unseen", "all")

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from cadnode.statistics.auc import delong
+from cadnode.statistics.binary import Measure, wilson
 from cadnode_training.data.sets import phantom_exams
 from cadnode_training.data.sources import open_source
 from cadnode_training.data.views import Part, ViewSet
@@ -36,8 +38,6 @@ from cadnode_training.papers.kim2018.output import scoring_of
 from cadnode_training.papers.kim2018.prepared import PreparedViews, used
 from cadnode_training.papers.kim2018.validation import by_breast, by_exam
 from cadnode_training.statistics import auc_tests, gee
-from cadnode_training.statistics.auc import delong
-from cadnode_training.statistics.binary import Measure, wilson
 
 THRESHOLD: Final = 0.5
 # Results: AUC, sensitivity, specificity of the validation and of the test set.

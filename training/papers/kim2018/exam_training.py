@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from cadnode.networks.dib_mg import DibMg, MapNetwork
+from cadnode.statistics.auc import auc
 from cadnode_training.engine import memory
 from cadnode_training.engine.machine import Machine
 from cadnode_training.engine.memory import MemoryPlan
@@ -13,7 +14,6 @@ from cadnode_training.papers.kim2018.config import ViewRecipe
 from cadnode_training.papers.kim2018.exam_batches import ExamBatches, exam_loss
 from cadnode_training.papers.kim2018.prepared import PreparedViews
 from cadnode_training.papers.kim2018.validation import by_breast, by_exam, logits_of
-from cadnode_training.statistics.auc import auc
 
 
 def batches(prepared: Sequence[PreparedViews], recipe: ViewRecipe, seed: int) -> ExamBatches:

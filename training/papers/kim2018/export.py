@@ -15,6 +15,7 @@ from cadnode.models.breast import BreastScoring
 from cadnode.models.card import DibMgCard, Metric, TrainingData
 from cadnode.models.weights import StoredAs, pack, unpack
 from cadnode.networks.dib_mg import MapNetwork
+from cadnode.statistics.auc import clustered
 from cadnode_training.data.sets import ddsm_exams, phantom_exams, rsna_views
 from cadnode_training.data.tensors import TensorCache
 from cadnode_training.data.views import Part, ViewRecord, ViewSet
@@ -34,7 +35,6 @@ from cadnode_training.papers.kim2018.validation import (
     fit,
     logits_of,
 )
-from cadnode_training.statistics.auc import clustered
 
 # Stored as int8, the validation AUC moves by less, or float32 stays.
 _INT8_TOLERANCE: Final = 0.005

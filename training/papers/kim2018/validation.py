@@ -20,12 +20,12 @@ from cadnode.models.breast import BreastScoring, combine
 from cadnode.models.card import Calibration, HotRegionRule
 from cadnode.models.operating_point import Roc, roc
 from cadnode.networks.dib_mg import MapNetwork
+from cadnode.statistics.auc import auc
 from cadnode_training.data.sets.rsna_views import MACHINES
 from cadnode_training.data.sets.rsna_views import NAME as RSNA
 from cadnode_training.data.tensors import TensorCache
 from cadnode_training.data.views import ViewRecord
 from cadnode_training.engine.loop import in_batches
-from cadnode_training.statistics.auc import auc
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from cadnode.models.card import (
 )
 from cadnode.models.weights import pack, unpack
 from cadnode.networks.cnn import RoiNetwork
+from cadnode.statistics.auc import auc
 from cadnode_training.data.rois import Part, RoiRecord, RoiSet
 from cadnode_training.engine.protocol import sentences
 from cadnode_training.engine.provenance import Provenance
@@ -36,7 +37,6 @@ from cadnode_training.papers.roi_cnn.measure import (
 )
 from cadnode_training.papers.roi_cnn.protocol import Protocol
 from cadnode_training.papers.roi_cnn.stage import log_odds_of
-from cadnode_training.statistics.auc import auc
 
 VERSION: Final = "1.0.0"
 INTENDED_USE: Final = (

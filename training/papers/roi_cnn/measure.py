@@ -10,9 +10,10 @@ from sklearn.linear_model import LogisticRegression
 
 from cadnode.errors import DataError
 from cadnode.models.card import Calibration, Metric, ValidationScores
+from cadnode.statistics import binary
+from cadnode.statistics.auc import auc, by_woman
 from cadnode_training.data.rois import RoiRecord
-from cadnode_training.statistics import binary, grouped
-from cadnode_training.statistics.auc import auc, by_woman
+from cadnode_training.statistics import grouped
 from cadnode_training.statistics.grouped import GroupedCases
 
 CONTRAST: Final = "ROIs with a malignant lesion against ROIs with a benign one"

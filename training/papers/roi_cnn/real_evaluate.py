@@ -13,13 +13,13 @@ from cadnode import terminal
 from cadnode.imaging.roi_chain import Roi
 from cadnode.models import ensemble, store
 from cadnode.models.roi import RoiModel
+from cadnode.statistics import binary
 from cadnode_training.data.facts import facts_of
 from cadnode_training.data.read_cache import ReadCache
 from cadnode_training.data.regions import Question, RegionSet, open_regions, without_reading
 from cadnode_training.data.rois import RoiRecord
 from cadnode_training.papers.roi_cnn.measure import Floats
 from cadnode_training.papers.roi_cnn.real_rois import cut_all, record_of, roi_of
-from cadnode_training.statistics import binary
 from cadnode_training.statistics.grouped import STRATA, GroupedCases, auc_of, message, strata, words
 
 UNIT: Final = "ROIs"

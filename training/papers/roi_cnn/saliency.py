@@ -16,10 +16,10 @@ from numpy.random import Generator
 from cadnode.domain import FloatImage
 from cadnode.imaging.roi_chain import Roi, cut
 from cadnode.models.roi import RoiModel
+from cadnode.statistics.binary import wilson
 from cadnode_training.data.rois import RoiRecord
 from cadnode_training.data.sets import phantom_rois
 from cadnode_training.data.sets.phantom_rois import PhantomSource
-from cadnode_training.statistics.binary import wilson
 
 Rectangle = tuple[float, float, float, float]
 _BATCH: Final = 4

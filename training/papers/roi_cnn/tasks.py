@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from cadnode.statistics.auc import auc
 from cadnode_training.data.rois import DISTRIBUTIONS, TYPES, UNKNOWN
 from cadnode_training.papers.roi_cnn.config import Task
-from cadnode_training.statistics.auc import auc
 
 # Outputs: benign, malignant, then the types, then the distributions.
 _CLASSES: Final = 2

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from cadnode.errors import DataError
 from cadnode.models.card import Metric, Scenario
+from cadnode.statistics import binary
+from cadnode.statistics.auc import auc, by_woman
 from cadnode_training.papers.wang2016.table import FeatureTable
-from cadnode_training.statistics import binary, grouped
-from cadnode_training.statistics.auc import auc, by_woman
+from cadnode_training.statistics import grouped
 from cadnode_training.statistics.grouped import GroupedCases
 
 Floats = NDArray[np.float64]

@@ -9,10 +9,10 @@ from cadnode.errors import ModelError
 from cadnode.models import loading
 from cadnode.models.card import Scenario
 from cadnode.models.feature import FeatureModel, Features
+from cadnode.statistics.auc import delong_test
 from cadnode_training.papers.wang2016 import measure
 from cadnode_training.papers.wang2016.measure import Floats
 from cadnode_training.papers.wang2016.table import FeatureTable
-from cadnode_training.statistics.auc import delong_test
 
 
 def read(model: FeatureModel, table: FeatureTable) -> dict[str, Floats]:
