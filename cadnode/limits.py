@@ -69,5 +69,6 @@ UPLOAD_BYTES: Final = 16 << 30  # an archive, and as much again as is unpacked o
 UPLOAD_SILENCE_S: Final = 30.0  # of a browser that sends a file
 UPLOAD_BYTES_PER_S: Final = 10_000  # after that time, as of a peer of the listener
 READING_BYTES: Final = 64 * MIB  # of all patients of a study, with their heat maps
+READING_S: Final = 600.0  # until such a reading is here: by a line of 1 Mbit/s
 REQUEST_S: Final = 30.0  # until the body of a request to the web server is here
 REQUEST_HEADER_BYTES: Final = 64 << 10

@@ -1,6 +1,7 @@
 """A node that offers exams, served over HTTP, and remote workers whose readings are made up."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ from cadnode.node import results
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.remote.desk import RemoteDesk
 from cadnode.node.remote.node_line import ClaimAnswer, NodeLine
-from cadnode.node.remote.offers import Offers, OfferState
+from cadnode.node.remote.offers import SILENT_S, Offers
+from cadnode.node.remote.reading_offer import OfferState
 from cadnode.node.remote.remote_worker import RemoteWorker
 from cadnode.node.worker_steps import WorkerSteps
 from cadnode.reading import Choices, Readers
@@ -27,7 +29,7 @@ from tests.integration.node import wait_until
 from tests.report_cases import result_of
 from tests.spool_cases import add_file
 from tests.synthetic import write_exam
-from tests.web_cases import Client, Told, served
+from tests.web_cases import REMOTE_TOKENS, Client, Told, known, served
 
 DIGEST = Readers().digest(Choices())
 
@@ -38,6 +40,7 @@ class MadeReadings:
     def __init__(self, name: str, reads: list[str], score: float) -> None:
         self._name, self._reads, self._score = name, reads, score
         self.loaded: Readers | None = Readers()
+        self.is_changed = False
 
     def current(self) -> Readers:
         return Readers()
@@ -77,7 +80,10 @@ class RemoteNode:
         here: Any = MadeReadings("node", self.reads, 0.5)
         patch.setattr("cadnode.node.worker_steps.read_exam", here.read)
         self.worker = WorkerSteps(self.settings, self.spool, here)
+        self.models = here
         self.stopping = False
+        self._ahead_s = 0.0
+        patch.setattr("cadnode.node.remote.offers.monotonic", self._now)
         self.errors: list[BaseException] = []
 
     def receive(self, seed: int = 0) -> str:
@@ -103,13 +109,12 @@ class RemoteNode:
     def key(self, study: str) -> str:
         return f"{study}-{self.worker.fingerprint(study)}"
 
-    def claimed(self, study: str) -> ClaimAnswer:
+    def claimed(self, study: str, machine: str = "box") -> ClaimAnswer:
         """The study as a machine has it, as soon as it may."""
         found = list[ClaimAnswer | None]()
-        key = self.key(study)
 
         def is_had() -> bool:
-            found.append(self.line().claim(key, DIGEST))
+            found.append(self.had_by(machine, study))
             return found[-1] is not None
 
         wait_until(is_had, "it may be had", within_s=10)
@@ -122,9 +127,30 @@ class RemoteNode:
         file = self.folder / "remote" / f"{key}.offer"
         wait_until(file.exists, "the study is offered", within_s=10)
 
-    def line(self, machine: str = "box") -> NodeLine:
+    def _now(self) -> float:
+        return time.monotonic() + self._ahead_s
+
+    def fall_silent(self, study: str) -> None:
+        """Who has the study gives no sign of life for so long that the node takes it for dead."""
+        self.offers.state(self.key(study))
+        self._ahead_s += 2 * SILENT_S
+        self.offers.state(self.key(study))
+
+    def line(self, machine: str = "box", token: str = "box") -> NodeLine:
         assert self._client is not None
-        return NodeLine(HttpPeerValues(name="the node", url=self._client.url), machine)
+        file = self.folder.parent / f"token-of-{token}"
+        file.write_text(REMOTE_TOKENS[token])
+        values = HttpPeerValues(name="the node", url=self._client.url, token_file=file)
+        return NodeLine(values, machine)
+
+    def had_by(self, machine: str, study: str) -> ClaimAnswer | None:
+        """The study as that machine has it, where it may."""
+        return self.line(machine).claim(self.key(study), DIGEST)
+
+    def pauses_are_over(self) -> None:
+        """Machines that failed may have exams."""
+        for file in (self.folder / "remote" / "failing").glob("*.json"):
+            file.unlink()
 
     def remote(self, machine: str = "box", line: NodeLine | None = None) -> RemoteWorker:
         """Another machine's worker: it shares nothing with the node but its address."""
@@ -166,7 +192,7 @@ def remote_node(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[RemoteNode]
     """A node whose HTTP side listens."""
     data = folder / "data"
     desk = RemoteDesk(_settings(data), Spool(data / "spool"))
-    with served(_ToldRemote(desk=desk)) as client:
+    with served(_ToldRemote(desk=desk), known()) as client:
         yield RemoteNode(data, patch, client)
 
 

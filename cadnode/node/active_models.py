@@ -68,6 +68,11 @@ class ActiveModels:
         """Whether there are models to read with."""
         return self._readers is not None
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether others were activated than `loaded` are, as far as a look at a file shows."""
+        return history.identity(own_store(self.values)) != self._seen
+
     def current(self) -> Readers:
         """The models for the next study: reloaded when the activation has changed.
 

@@ -51,8 +51,8 @@ from cadnode.node.priors.desk import Priors
 from cadnode.node.readers import choices_of
 from cadnode.node.region_marks import RegionMarks
 from cadnode.node.region_reading import RegionReading
-from cadnode.node.remote.elsewhere import Elsewhere, ReadElsewhere
-from cadnode.node.remote.offers import ReadingOffer
+from cadnode.node.remote.elsewhere import Elsewhere, OfferedStudy, ReadElsewhere
+from cadnode.node.remote.reading_offer import ReadingOffer
 from cadnode.node.results import Results
 from cadnode.node.score_journal import ScoreJournal, facts_of
 from cadnode.node.study_gate import StudyGate
@@ -106,7 +106,7 @@ class WorkerSteps:
         self._gate = StudyGate(settings.storage.folder)
         self._reporting = threading.Lock()  # a report, or one that there is none in time
         self._turns = Turns()  # one exam at a time has the processor and its memory
-        self.elsewhere = Elsewhere(settings, self._turns, self.stopping)
+        self.elsewhere = Elsewhere(settings, self._turns, self.stopping, models)
         self.regions = RegionReading(
             settings,
             models,
@@ -211,7 +211,7 @@ class WorkerSteps:
         """
         if self.jobs.is_finished(study, content):
             return False  # the job database has forgotten it: `JobComparison` has it delivered
-        with self.elsewhere.turn(lambda: self._offer(study, content)) as brought:
+        with self.elsewhere.turn(self._offered(study, content)) as brought:
             paths = self._relevant(study)
             if not paths or self._spool.fingerprint(paths) != content:
                 log.info("content_changed", study=study)
@@ -255,10 +255,18 @@ class WorkerSteps:
             self._way.record(study, done)
             return True
 
-    def _offer(self, study: str, content: str) -> ReadingOffer:
-        paths, readers = self._relevant(study), self._models.loaded or self._models.current()
-        replaced, rank = self._replaced(study, paths), self.priority(study)
-        return self.elsewhere.offer(study, content, paths, replaced, readers, rank)
+    def _offered(self, study: str, content: str) -> OfferedStudy:
+        def offer(readers: Readers) -> ReadingOffer:
+            paths = self._relevant(study)
+            replaced, rank = self._replaced(study, paths), self.priority(study)
+            return self.elsewhere.offer(study, content, paths, replaced, readers, rank)
+
+        def exams() -> tuple[Exam, ...]:
+            paths = self._relevant(study)
+            is_same = paths and self._spool.fingerprint(paths) == content
+            return self._exams(study, paths) if is_same else ()
+
+        return OfferedStudy(offer, exams)
 
     def _count_failure(self, stage: str, reason: str) -> None:
         self._counts.add(table.STUDIES, "failed")
@@ -314,10 +322,9 @@ class WorkerSteps:
             if self._turns.give_way():
                 self._casualties.take(study, content)
 
-        exams = self._exams(study, paths)
-        if brought is not None and not brought.of(exams):
-            log.error("remote_reading_refused", study=study, peer=brought.machine, reason="exams")
+        if brought is not None and not brought.exams:
             brought = None
+        exams = self._exams(study, paths) if brought is None else brought.exams
         where = self._folder(study, content)
         state = "not_read"
         is_again = bool(self.predecessor(study, content))

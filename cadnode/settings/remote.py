@@ -28,7 +28,9 @@ class RemoteSection(Section):
         None, description="on a remote worker: address of the node's HTTP side, best by https"
     )
     token_file: Path | None = Field(
-        None, description="on a remote worker: its first line is a token of the node, operator"
+        None,
+        description="on a remote worker: its first line is a token of the node, of the "
+        "role remote-worker",
     )
     ca_file: Path | None = Field(
         None, description="on a remote worker: PEM certificates to trust beside the system's"

@@ -8,11 +8,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class RemoteMachine:
-    """Who asks: its name, the version of cadnode, and with what it reads (`Readers.digest`)."""
+    """Who asks: its name, the version of cadnode, and with what it reads (`Readers.digest`).
+
+    `token` is the name of the token that it shows.
+    """
 
     name: str
     version: str
     digest: str
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +36,21 @@ class OpenReadings:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file of a reading; `mtime_ns` is its time of last write, `is_replaced`: an older version.
-
-    `sha256` is of all its bytes.
-    """
+    """A file of a reading; `mtime_ns`: its time of last write, `is_replaced`: an older version."""
 
     name: str
     n_bytes: int
-    sha256: str
     mtime_ns: int
     is_replaced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteImage:
+    """A file of a reading as it is given away; `sha256` is of all its bytes."""
+
+    study: str
+    path: Path
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +69,8 @@ class ClaimedReading:
             "for_processing": self.for_processing,
             "files": [
                 {
-                    "name": one.name, "bytes": one.n_bytes, "sha256": one.sha256,
-                    "mtime_ns": one.mtime_ns, "replaced": one.is_replaced,
+                    "name": one.name, "bytes": one.n_bytes, "mtime_ns": one.mtime_ns,
+                    "replaced": one.is_replaced,
                 }
                 for one in self.files
             ],
@@ -72,15 +81,17 @@ class ClaimedReading:
 class RemoteReadings:
     """What may be asked; a study is its key. None: the claim is over, or there is no such thing.
 
+    A claim is that of the token that it was given to, and over for every other `token`.
     `open_for(machine)`: what it may read. `claim(reading, machine)`: it has it from now on.
-    `keeps(claim)`: the study, and the claim is prolonged. `image(claim, name)`: a file of it.
-    `take(claim, parcel)`: what was read, whole, is on this node's disk; the study.
-    `give_up(claim)`: it cannot be read there; the study. All raise `OSError` for a full disk.
+    `keeps(claim, token)`: the study, and the claim is prolonged. `image(claim, token, name)`: a
+    file of it. `take(claim, token, parcel)`: what was read, whole, is on this node's disk; the
+    study. `give_up(claim, token, has_failed)`: it is not read there; the study. All raise `OSError`
+    for a full disk.
     """
 
     open_for: Callable[[RemoteMachine], OpenReadings]
     claim: Callable[[str, RemoteMachine], ClaimedReading | None]
-    keeps: Callable[[str], str | None]
-    image: Callable[[str, str], tuple[str, Path] | None]
-    take: Callable[[str, bytes], str | None]
-    give_up: Callable[[str], str | None]
+    keeps: Callable[[str, str], str | None]
+    image: Callable[[str, str, str], RemoteImage | None]
+    take: Callable[[str, str, bytes], str | None]
+    give_up: Callable[[str, str, bool], str | None]

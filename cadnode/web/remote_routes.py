@@ -4,17 +4,19 @@ import hashlib
 from collections.abc import Callable
 from typing import Annotated, Final, TypeVar
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from cadnode.audit.event import EventOutcome
+from cadnode.web.caller import caller_of
 from cadnode.web.node import Node, Unavailable
 from cadnode.web.recording import note_each
 from cadnode.web.remote import RemoteMachine, RemoteReadings
 from cadnode.web.threads import REMOTE, Threads
 
 MACHINE: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+SHA256: Final = "X-Content-SHA256"
 _DIGEST: Final = r"^[0-9a-f]{64}$"
 _OVER: Final = {
     "error": "this reading is not this machine's any more",
@@ -23,14 +25,30 @@ _OVER: Final = {
 _T = TypeVar("_T")
 
 
+class _Damaged(Exception):
+    """A body is not what its header states."""
+
+
 class MachineBody(BaseModel):
-    """Body of `POST /api/remote/readings/{reading}/claim`: who takes it."""
+    """Who asks for readings, or takes one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     machine: str = Field(pattern=MACHINE)
     version: str = Field(min_length=1, max_length=32)
     digest: str = Field(pattern=_DIGEST)
+
+    def asking(self, request: Request) -> RemoteMachine:
+        """As the node knows it: with the name of its token."""
+        return RemoteMachine(self.machine, self.version, self.digest, _token(request))
+
+
+class ReturnBody(BaseModel):
+    """Why a reading is given back: it failed there, or the machine stops."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    has_failed: bool
 
 
 def routes(node: Node) -> APIRouter:
@@ -46,31 +64,27 @@ def routes(node: Node) -> APIRouter:
         except OSError:
             raise Unavailable("the node's disk takes nothing", "is it full?") from None
 
-    @router.get("/api/remote/readings")
-    async def open_readings(
-        machine: Annotated[str, Query(pattern=MACHINE)],
-        version: Annotated[str, Query(min_length=1, max_length=32)],
-        digest: Annotated[str, Query(pattern=_DIGEST)],
-    ) -> JSONResponse:
+    @router.post("/api/remote/readings")
+    async def open_readings(body: MachineBody, request: Request) -> JSONResponse:
         """The readings that a machine may have, the most urgent first, or why it gets none."""
-        asks = RemoteMachine(machine, version, digest)
+        asks = body.asking(request)
         found = await asked(lambda it: it.open_for(asks))
         return JSONResponse(found.as_dict())
 
     @router.post("/api/remote/readings/{reading}/claim")
     async def claim(reading: str, body: MachineBody, request: Request) -> JSONResponse:
-        """Have a reading: its files with their SHA-256. 409 where somebody else has it."""
-        asks = RemoteMachine(body.machine, body.version, body.digest)
+        """Have a reading: names and sizes of its files. 409 where somebody else has it."""
+        asks = body.asking(request)
         found = await asked(lambda it: it.claim(reading, asks))
         if found is None:
             return JSONResponse(_OVER, 409)
         request.state.study = found.study
         return JSONResponse(found.as_dict())
 
-    @router.get("/api/remote/claims/{claim}")
+    @router.put("/api/remote/claims/{claim}")
     async def keeps(claim: str, request: Request) -> Response:
         """Say that the reading goes on. 410 where it is not this machine's any more."""
-        study = await asked(lambda it: it.keeps(claim))
+        study = await asked(lambda it: it.keeps(claim, _token(request)))
         if study is None:
             return JSONResponse(_OVER, 410)
         request.state.study = study
@@ -78,12 +92,13 @@ def routes(node: Node) -> APIRouter:
 
     @router.get("/api/remote/claims/{claim}/images/{image}")
     async def image(claim: str, image: str, request: Request) -> Response:
-        """A file of the reading, as received; parts of it by `Range`."""
-        found = await asked(lambda it: it.image(claim, image))
+        """A file of the reading, as received, and its SHA-256 as a header."""
+        found = await asked(lambda it: it.image(claim, _token(request), image))
         if found is None:
             return JSONResponse(_OVER, 410)
-        request.state.study, path = found
-        return FileResponse(path, media_type="application/dicom")
+        request.state.study = found.study
+        headers = {SHA256: found.sha256}
+        return FileResponse(found.path, headers=headers, media_type="application/dicom")
 
     @router.post("/api/remote/claims/{claim}/result")
     async def result(
@@ -92,23 +107,36 @@ def routes(node: Node) -> APIRouter:
         x_content_sha256: Annotated[str, Header(pattern=_DIGEST)],
     ) -> Response:
         """Take what was read: a zip file, whose SHA-256 the header states. 422 where it differs."""
-        parcel = await request.body()
-        if hashlib.sha256(parcel).hexdigest() != x_content_sha256:
+        parcel, token = await request.body(), _token(request)
+
+        def take(remote: RemoteReadings) -> str | None:
+            if hashlib.sha256(parcel).hexdigest() != x_content_sha256:
+                raise _Damaged
+            return remote.take(claim, token, parcel)
+
+        try:
+            study = await asked(take)
+        except _Damaged:
             error = {"error": "it did not arrive as it was sent", "hint": "send it again"}
             return JSONResponse(error, 422)
-        study = await asked(lambda it: it.take(claim, parcel))
         if study is None:
             return JSONResponse(_OVER, 410)
         note_each(request, [(study, EventOutcome.SUCCESS)])
         return JSONResponse({"claim": claim})
 
     @router.post("/api/remote/claims/{claim}/failure")
-    async def failure(claim: str, request: Request) -> Response:
-        """Give a reading back that cannot be made there: the node or another machine reads it."""
-        study = await asked(lambda it: it.give_up(claim))
+    async def failure(claim: str, body: ReturnBody, request: Request) -> Response:
+        """Give a reading back that is not made there: the node or another machine reads it."""
+        study = await asked(lambda it: it.give_up(claim, _token(request), body.has_failed))
         if study is None:
             return JSONResponse(_OVER, 410)
         note_each(request, [(study, EventOutcome.FAILURE)])
         return JSONResponse({"claim": claim})
 
     return router
+
+
+def _token(request: Request) -> str:
+    """The name of the token that the machine shows."""
+    caller = caller_of(request)
+    return "" if caller is None else caller.identity.name

@@ -63,7 +63,10 @@ PLACES: Final = (
     StoredPlace("ways of studies", ("way/*",), Holds.KEYS),
     StoredPlace("readers' verdicts", ("verdicts/*",), Holds.KEYS),
     StoredPlace("journal of scores", ("quality/*",), Holds.KEYS),
-    StoredPlace("remote workers that asked", ("remote/seen/*",), Holds.NOTHING, remade=True),
+    StoredPlace(
+        "remote workers that asked, or failed", ("remote/seen/*", "remote/failing/*"),
+        Holds.NOTHING, remade=True,
+    ),
     StoredPlace(
         "images that a remote worker reads", ("remote/scratch/**",), Holds.PATIENT, remade=True
     ),

@@ -19,6 +19,7 @@ _BLOCK: Final = 1 << 20
 _TRIES: Final = 3
 _MOST_FILES: Final = 20_000
 _AT: Final = "/api/remote"
+_SHA256: Final = "X-Content-SHA256"
 
 
 class ClaimOver(CadnodeError):
@@ -48,7 +49,6 @@ class FileAnswer(_Answer):
 
     name: str = Field(pattern=r"^[0-9a-f]{16}(\.[0-9a-f]{1,64})?\.(dcm|old)$")
     bytes: int = Field(ge=0)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     mtime_ns: int
     replaced: bool
 
@@ -72,8 +72,9 @@ class NodeLine:
 
     def readings(self, digest: str) -> OpenAnswer:
         """What a worker with these models may read (`Readers.digest`)."""
-        with connected(self._values) as node:
-            return _parsed(OpenAnswer, node.get_json(f"{_AT}/readings", self._who(digest)))
+        path, who = f"{_AT}/readings", self._who(digest)
+        with connected(self._values) as node, node.request("POST", path, json=who) as response:
+            return _parsed(OpenAnswer, node.json_of(response))
 
     def claim(self, reading: str, digest: str) -> ClaimAnswer | None:
         """A reading; None where somebody else has it by now."""
@@ -88,7 +89,7 @@ class NodeLine:
 
     def keep(self, claim: str) -> None:
         """Say that the reading goes on. Raises `ClaimOver`."""
-        with self._asked("GET", f"{_AT}/claims/{claim}"):
+        with self._asked("PUT", f"{_AT}/claims/{claim}"):
             return
 
     def image(self, claim: str, file: FileAnswer, folder: Path) -> Path:
@@ -103,7 +104,7 @@ class NodeLine:
         """
         path = folder / file.name
         for _ in range(_TRIES):
-            if self._fetched(f"{_AT}/claims/{claim}/images/{file.name}", path) == file.sha256:
+            if self._is_fetched(f"{_AT}/claims/{claim}/images/{file.name}", path):
                 os.utime(path, ns=(file.mtime_ns, file.mtime_ns))
                 return path
         raise ImageDamaged
@@ -111,7 +112,7 @@ class NodeLine:
     def result(self, claim: str, parcel: bytes) -> None:
         """Bring what was read (`node.remote.parcel`). Raises `ClaimOver`."""
         headers = {
-            "X-Content-SHA256": hashlib.sha256(parcel).hexdigest(),
+            _SHA256: hashlib.sha256(parcel).hexdigest(),
             "Content-Type": "application/zip",
         }
         path = f"{_AT}/claims/{claim}/result"
@@ -121,9 +122,10 @@ class NodeLine:
                 if status != _DAMAGED:
                     return
 
-    def give_up(self, claim: str) -> None:
-        """Give a reading back that cannot be made here. Raises `ClaimOver`."""
-        with self._asked("POST", f"{_AT}/claims/{claim}/failure"):
+    def give_up(self, claim: str, *, has_failed: bool) -> None:
+        """Give a reading back: it failed here, or this machine stops. Raises `ClaimOver`."""
+        why = {"has_failed": has_failed}
+        with self._asked("POST", f"{_AT}/claims/{claim}/failure", json=why):
             return
 
     @contextmanager
@@ -138,8 +140,8 @@ class NodeLine:
                 raise ClaimOver
             yield response.status_code
 
-    def _fetched(self, path: str, to: Path) -> str:
-        """SHA-256 of what came."""
+    def _is_fetched(self, path: str, to: Path) -> bool:
+        """Whether what came has the SHA-256 that the node states with it."""
         digest = hashlib.sha256()
         with (
             connected(self._values) as node,
@@ -151,7 +153,7 @@ class NodeLine:
             for block in response.iter_content(_BLOCK):
                 digest.update(block)
                 file.write(block)
-        return digest.hexdigest()
+        return digest.hexdigest() == response.headers.get(_SHA256, "")
 
     def _who(self, digest: str) -> dict[str, str]:
         return {"machine": self._machine, "version": __version__, "digest": digest}

@@ -52,7 +52,7 @@ def packed(read: Sequence[Read], within: Path | None = None) -> bytes:
 
 
 def unpacked(data: bytes) -> list[Read]:
-    """The readings in a parcel.
+    """The readings in a parcel; nothing of it is written to a disk.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def unpacked(data: bytes) -> list[Read]:
         It is damaged, larger than any reading is, or of another version.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as parcel, TemporaryDirectory() as name:
+        with zipfile.ZipFile(io.BytesIO(data)) as parcel:
             if sum(one.file_size for one in parcel.infolist()) > READING_BYTES:
                 raise ParcelWrong("it is larger than any reading")
             seconds = [float(one) for one in json.loads(parcel.read(_CONTENTS))["seconds"]]
@@ -70,15 +70,12 @@ def unpacked(data: bytes) -> list[Read]:
                 raise ParcelWrong("it has more exams than any study")
             read = []
             for number, took in enumerate(seconds, start=1):
-                folder = Path(name) / str(number)
-                folder.mkdir()
-                (folder / results.READING).write_bytes(parcel.read(f"{number}.json"))
                 maps = parcel.read(f"{number}.npz")
                 with zipfile.ZipFile(io.BytesIO(maps)) as inner:  # an .npz is a zip file, too
                     if sum(one.file_size for one in inner.infolist()) > PIXEL_BYTES:
                         raise ParcelWrong("its heat maps are larger than any image")
-                (folder / results.MAPS).write_bytes(maps)
-                read.append((results.load_reading(folder), took))
+                document = parcel.read(f"{number}.json")
+                read.append((results.reading_of(document, io.BytesIO(maps)), took))
             return read
     except _DAMAGED as error:
         raise ParcelWrong(type(error).__name__) from None

@@ -9,9 +9,10 @@ from cadnode.http import HttpFailure
 from cadnode.models.device import choose_device
 from cadnode.node.check import Check, CheckVerdict
 from cadnode.node.readers import choices_of, load_readers
-from cadnode.node.remote.desk import refusal
+from cadnode.node.remote.desk import failing, refusal
+from cadnode.node.remote.machines import AROUND_S
 from cadnode.node.remote.node_line import NodeLine
-from cadnode.node.remote.offers import AROUND_S, Offers
+from cadnode.node.remote.offers import Offers
 from cadnode.node.remote.remote_worker import machine_name
 from cadnode.settings import Settings
 from cadnode.settings.section import is_loopback
@@ -35,7 +36,7 @@ def _of_node(settings: Settings) -> Iterator[Check]:
         )  # fmt: skip
         return
     offers, now = Offers(settings.storage.folder), time.time()
-    seen = offers.seen()
+    seen = offers.machines.seen()
     if not any(now - one.at < AROUND_S for one in seen):
         yield Check(
             _NAME, CheckVerdict.WARNING, "none asks: this node reads all exams itself",
@@ -49,6 +50,11 @@ def _of_node(settings: Settings) -> Iterator[Check]:
             yield Check(
                 _NAME, CheckVerdict.WARNING, f"{one.machine} gets no exams: {problem}",
                 "`cadnode models list` on both machines shows the difference",
+            )  # fmt: skip
+        elif problem := failing(offers.machines, one.machine):
+            yield Check(
+                _NAME, CheckVerdict.WARNING, f"{one.machine} gets no exams for now: {problem}",
+                "this node and others read them; try `cadnode read` and `cadnode check` there",
             )  # fmt: skip
         else:
             yield Check(_NAME, CheckVerdict.OK, f"{one.machine} asks for exams")

@@ -19,7 +19,7 @@ def remote_problems(settings: Settings) -> Iterator[HealthProblem]:
         return
     offers = Offers(settings.storage.folder)
     digest = offers.digest()
-    for one in offers.seen():
+    for one in offers.machines.seen():
         if time.time() - one.at > _SILENT_S:
             yield HealthProblem(
                 "remote_worker_silent",
@@ -36,5 +36,12 @@ def remote_problems(settings: Settings) -> Iterator[HealthProblem]:
                     name=one.machine,
                 ),
                 N_("`cadnode check` on its machine says which"),
+                failing=False,
+            )
+        elif offers.machines.n_failed(one.machine):
+            yield HealthProblem(
+                "remote_worker_failing",
+                phrase("The remote worker %(name)s failed with its last exam", name=one.machine),
+                N_("its log says why; it gets fewer exams until it reads one, others have them"),
                 failing=False,
             )

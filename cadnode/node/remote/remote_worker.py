@@ -28,8 +28,9 @@ from cadnode.node.active_models import ActiveModels, settled
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.model_overview import examine
 from cadnode.node.readers import choices_of, load_readers
+from cadnode.node.remote.machines import FOLDER
 from cadnode.node.remote.node_line import ClaimAnswer, ClaimOver, NodeLine
-from cadnode.node.remote.offers import FOLDER
+from cadnode.node.remote.offers import SILENT_S
 from cadnode.node.remote.parcel import Read, packed
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.reading import Readers, read_exam
@@ -38,7 +39,7 @@ from cadnode.settings import Settings
 ASKS_EVERY_S: Final = 1.0
 KEEPS_EVERY_S: Final = 5.0
 _AWAY_S: Final = 5.0
-_BRINGS_S: Final = 25.0  # for so long a result is brought again to a node that does not answer
+_FAILED_S: Final = 30.0  # until the next question, after an exam that failed here
 
 log = get_logger("remote-worker")
 
@@ -125,8 +126,8 @@ class RemoteWorker:
             self._say(found.refused or "")
             for reading in found.readings:
                 if (claimed := self._line.claim(reading, digest)) is not None:
-                    self._have(reading.partition("-")[0], claimed, readers)
-                    return 0.0
+                    has_read = self._has_read(reading.partition("-")[0], claimed, readers)
+                    return 0.0 if has_read else _FAILED_S
         except HttpFailure as failure:
             self._say(str(failure))
         except OSError as error:  # the scratch's disk
@@ -142,29 +143,36 @@ class RemoteWorker:
             log.warning("node_gives_nothing", reason=problem)
         self._problem = problem
 
-    def _have(self, study: str, claimed: ClaimAnswer, readers: Readers) -> None:
-        """Read a claimed exam and bring it back; what goes wrong gives it back."""
+    def _has_read(self, study: str, claimed: ClaimAnswer, readers: Readers) -> bool:
+        """Read a claimed exam and bring it back; False where that failed: it is given back."""
         began, over = time.monotonic(), threading.Event()
         try:
             with self._kept(claimed.claim, over):
                 read = self._read(claimed, readers, over)
-                self._bring(claimed.claim, packed(read, self._scratch))
+                self._bring(claimed.claim, packed(read, self._scratch), over)
             seconds = round(time.monotonic() - began, 2)
             log.info("study_read", study=study, count=len(read), seconds=seconds)
         except ClaimOver:
             log.warning("reading_lost", study=study)
+        except _WorkerStops:
+            self._give_up(claimed, has_failed=False)
         except HttpFailure:
             raise  # the node is away: the claim ends by itself
         except Exception as error:
             # The worker loop: whatever failed with one exam, the node has it read otherwise.
             log.error("study_failed", study=study, error=error)
-            with suppress(ClaimOver, HttpFailure):
-                self._line.give_up(claimed.claim)
+            self._give_up(claimed, has_failed=True)
             if isinstance(error, OSError):
                 raise
+            return False
         finally:
             self._images.clear()
             shutil.rmtree(self._scratch, ignore_errors=True)
+        return True
+
+    def _give_up(self, claimed: ClaimAnswer, *, has_failed: bool) -> None:
+        with suppress(ClaimOver, HttpFailure):
+            self._line.give_up(claimed.claim, has_failed=has_failed)
 
     def _read(self, claimed: ClaimAnswer, readers: Readers, over: threading.Event) -> list[Read]:
         def still_wanted(_stage: str = "") -> None:
@@ -201,29 +209,37 @@ class RemoteWorker:
                 read.append((result, time.monotonic() - began))
         return read
 
-    def _bring(self, claim: str, parcel: bytes) -> None:
-        until = time.monotonic() + _BRINGS_S
+    def _bring(self, claim: str, parcel: bytes, over: threading.Event) -> None:
+        """Bring the reading, again as long as the node may keep the exam for this machine."""
         while True:
             try:
                 return self._line.result(claim, parcel)
             except HttpFailure as failure:
-                if not failure.retryable or time.monotonic() > until:
+                if not failure.retryable or over.wait(ASKS_EVERY_S):
                     raise
-            time.sleep(ASKS_EVERY_S)
 
     @contextmanager
     def _kept(self, claim: str, over: threading.Event) -> Iterator[None]:
-        """Within the block the node hears that the reading goes on; `over` is set when it ends."""
+        """Within the block the node hears that the reading goes on; `over` is set when it ends.
+
+        It has ended, too, for who has not heard of the node for so long that it takes this machine
+        for dead: no image stays longer here than the node knows of.
+        """
 
         def keep_on(end: threading.Event) -> None:
+            heard = time.monotonic()
             while not end.wait(KEEPS_EVERY_S):
                 try:
                     self._line.keep(claim)
+                    heard = time.monotonic()
                 except ClaimOver:
                     over.set()
                     return
                 except HttpFailure as failure:
                     log.warning("claim_not_kept", reason=str(failure))
+                    if time.monotonic() - heard > SILENT_S:
+                        over.set()
+                        return
 
         with kept_running(keep_on, "claim", within_s=KEEPS_EVERY_S):
             yield

@@ -1,22 +1,23 @@
 """Exams that other machines read, over HTTP: what arrives, what is lost, and what goes wrong."""
 
 import errno
-import os
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cadnode.domain import System, SystemStatus
 from cadnode.node.erasure import traces
 from cadnode.node.erasure.places import files_below, place_of
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.remote.node_line import ClaimOver, FileAnswer, NodeLine
-from cadnode.node.remote.offers import SILENT_S, Offers, OfferState
+from cadnode.node.remote.offers import Offers
 from cadnode.node.remote.parcel import packed
-from cadnode.node.remote.remote_worker import remove_left
+from cadnode.node.remote.reading_offer import OfferState
+from cadnode.node.remote.remote_worker import ASKS_EVERY_S, remove_left
 from cadnode.node.role_status import present
 from cadnode.node.worker_steps import WorkerSteps
 from cadnode.receive.way_log import Passed, WayLog
@@ -34,16 +35,12 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RemoteNode
 
 
 def offered(node: RemoteNode, study: str) -> tuple[threading.Thread, list[bool]]:
-    """The step under way; a machine has asked before, so that the node waits for it."""
-    node.line().readings(DIGEST)
+    """The step under way; two machines have asked before, so that the node waits for them."""
+    for machine in ("box", "other"):
+        node.line(machine).readings(DIGEST)
     begun = node.begin(study)
     node.is_offered(study)
     return begun
-
-
-def fall_silent(node: RemoteNode, study: str) -> None:
-    long_ago = time.time() - 2 * SILENT_S
-    os.utime(node.folder / "remote" / f"{node.key(study)}.claim", (long_ago, long_ago))
 
 
 def test_what_another_machine_reads_is_kept_and_reported_as_if_it_was_read_here(
@@ -95,7 +92,7 @@ def test_a_machine_that_falls_silent_has_lost_the_exam_and_brings_it_too_late(
     claimed = node.line().claim(node.key(study), DIGEST)
     assert claimed is not None
     assert node.line("other").claim(node.key(study), DIGEST) is None
-    fall_silent(node, study)
+    node.fall_silent(study)
 
     assert node.remote("other").work() == 0.0
 
@@ -112,10 +109,9 @@ def test_after_two_machines_that_died_of_it_the_node_reads_an_exam_itself(
 ) -> None:
     study = node.receive()
     thread, answer = offered(node, study)
-    for _ in range(2):
-        assert node.line().claim(node.key(study), DIGEST) is not None
-        fall_silent(node, study)
-        node.offers.state(node.key(study))
+    for machine in ("box", "other"):
+        assert node.had_by(machine, study) is not None
+        node.fall_silent(study)
     ended([thread])
     assert answer == [True]
     assert node.reads == ["node"]
@@ -127,7 +123,7 @@ def test_a_machine_that_dies_after_it_brought_a_reading_costs_nothing(node: Remo
     with node.worker._turns.exam():  # the node's own worker is at something else
         thread, _ = offered(node, study)
         assert node.remote().work() == 0.0
-        fall_silent(node, study)
+        node.fall_silent(study)
         assert node.offers.state(node.key(study)) is OfferState.ENDED
         assert node.line("other").claim(node.key(study), DIGEST) is None
     ended([thread])
@@ -142,10 +138,10 @@ class _DamagingLine(NodeLine):
         super().__init__(line._values, line._machine)
         self.count = count
 
-    def _fetched(self, path: str, to: Path) -> str:
-        found = super()._fetched(path, to)
+    def _is_fetched(self, path: str, to: Path) -> bool:
+        is_whole = super()._is_fetched(path, to)
         self.count -= 1
-        return "0" * 64 if self.count >= 0 else found
+        return is_whole and self.count < 0
 
 
 def test_an_image_that_arrives_damaged_is_fetched_again(node: RemoteNode) -> None:
@@ -162,8 +158,8 @@ def test_an_image_that_arrives_damaged_is_fetched_again(node: RemoteNode) -> Non
 def test_an_exam_whose_images_always_arrive_damaged_is_read_by_the_node(node: RemoteNode) -> None:
     study = node.receive()
     thread, answer = offered(node, study)
-    for _ in range(2):
-        node.remote(line=_DamagingLine(node.line(), 3)).work()
+    for machine in ("box", "other"):
+        assert node.remote(machine, _DamagingLine(node.line(machine), 3)).work() > ASKS_EVERY_S
     ended([thread])
     assert (answer, node.reads) == ([True], ["node"])
 
@@ -174,22 +170,31 @@ def test_what_is_no_reading_is_not_taken_and_after_two_the_node_reads_itself(
 ) -> None:
     study = node.receive()
     thread, answer = offered(node, study)
-    for _ in range(2):
-        node.line().result(node.claimed(study).claim, parcel)
+    for machine in ("box", "other"):
+        node.line().result(node.claimed(study, machine).claim, parcel)
     ended([thread])
     assert (answer, node.reads) == ([True], ["node"])
 
 
-@pytest.mark.parametrize("wrong", [{"read_with": OTHER}, {"study_instance_uid": "1.2.3"}])
-def test_a_reading_with_other_models_or_of_another_study_is_not_taken(
-    node: RemoteNode, wrong: dict[str, str]
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"read_with": OTHER},
+        {"study_instance_uid": "1.2.3"},
+        {"views": (), "findings": (), "heat_maps": ()},
+        {"systems": (SystemStatus(System.WANG2016, active=True, failed=True),)},
+    ],
+    ids=["other models", "another study", "nothing read", "a system failed"],
+)
+def test_a_reading_with_other_models_of_another_study_or_of_less_is_no_result(
+    node: RemoteNode, wrong: dict[str, Any]
 ) -> None:
     study = node.receive()
     thread, answer = offered(node, study)
     (exam,) = node.worker._exams(study, node.spool.instances(study))
     made = replace(result_of(exam, "findings"), read_with=DIGEST, exam_score=0.625)
-    for _ in range(2 if "read_with" in wrong else 1):
-        claimed = node.claimed(study)
+    for machine in ("box", "other"):
+        claimed = node.claimed(study, machine)
         node.line().result(claimed.claim, packed([(replace(made, **wrong), 1.0)]))
     ended([thread])
     assert (answer, node.reads) == ([True], ["node"])
@@ -230,7 +235,7 @@ def test_a_node_that_stops_while_an_exam_is_out_takes_it_over_at_its_next_start(
     assert [type(error) for error in node.errors] == [SystemExit]  # no outcome of the job
 
     node.line().keep(claimed.claim)  # the node's HTTP side may be up meanwhile
-    node.line().give_up(claimed.claim)
+    node.line().give_up(claimed.claim, has_failed=False)
     assert node.remote().work() == 0.0
     models = node.worker._models
     node.worker = WorkerSteps(node.settings, node.spool, models)
@@ -269,7 +274,7 @@ def test_only_files_of_the_reading_are_given_and_only_to_who_has_it(node: Remote
     claimed = line.claim(node.key(study), DIGEST)
     assert claimed is not None
     strange = node.spool.instances(other)[0].name
-    foreign = FileAnswer(name=strange, bytes=1, sha256=OTHER, mtime_ns=0, replaced=False)
+    foreign = FileAnswer(name=strange, bytes=1, mtime_ns=0, replaced=False)
     scratch = node.folder.parent / "scratch"
     scratch.mkdir()
     with pytest.raises(ClaimOver):
@@ -278,11 +283,20 @@ def test_only_files_of_the_reading_are_given_and_only_to_who_has_it(node: Remote
         line.image("0" * 32, claimed.files[0], scratch)
     with pytest.raises(ClaimOver):
         line.keep("é" * 32)
+    stranger = node.line("box", token="strange-box")  # by the same name, with its own token
+    for ask in (
+        lambda: stranger.keep(claimed.claim),
+        lambda: stranger.image(claimed.claim, claimed.files[0], scratch),
+        lambda: stranger.result(claimed.claim, packed([])),
+        lambda: stranger.give_up(claimed.claim, has_failed=True),
+    ):
+        with pytest.raises(ClaimOver):
+            ask()
     got = line.image(claimed.claim, claimed.files[0], scratch)
     there = node.spool.folder_of(study) / claimed.files[0].name
     assert got.read_bytes() == there.read_bytes()
     assert got.stat().st_mtime_ns == there.stat().st_mtime_ns
-    line.give_up(claimed.claim)
+    line.give_up(claimed.claim, has_failed=False)
     node.remote().work()
     ended([thread])
 
