@@ -29,7 +29,7 @@ from tests.integration.node import wait_until
 from tests.report_cases import result_of
 from tests.spool_cases import add_file
 from tests.synthetic import write_exam
-from tests.web_cases import REMOTE_TOKENS, Client, Told, known, served
+from tests.web_cases import OPERATORS_TOKEN, REMOTE_TOKENS, Client, Told, known, served
 
 DIGEST = Readers().digest(Choices())
 
@@ -139,7 +139,7 @@ class RemoteNode:
     def line(self, machine: str = "box", token: str = "box") -> NodeLine:
         assert self._client is not None
         file = self.folder.parent / f"token-of-{token}"
-        file.write_text(REMOTE_TOKENS[token])
+        file.write_text(REMOTE_TOKENS.get(token, OPERATORS_TOKEN))
         values = HttpPeerValues(name="the node", url=self._client.url, token_file=file)
         return NodeLine(values, machine)
 

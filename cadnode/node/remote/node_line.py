@@ -14,6 +14,11 @@ from cadnode.errors import CadnodeError
 from cadnode.http import HttpFailure, HttpPeerValues, connected
 
 _OVER: Final = (404, 409, 410)
+_NO_RIGHT: Final = 403
+_OTHER_ROLE: Final = (
+    "the node lets this token read no exams (403): it has another role, make one there by "
+    "`cadnode users token NAME --role remote-worker`"
+)
 _DAMAGED: Final = 422
 _BLOCK: Final = 1 << 20
 _TRIES: Final = 3
@@ -73,7 +78,12 @@ class NodeLine:
     def readings(self, digest: str) -> OpenAnswer:
         """What a worker with these models may read (`Readers.digest`)."""
         path, who = f"{_AT}/readings", self._who(digest)
-        with connected(self._values) as node, node.request("POST", path, json=who) as response:
+        with (
+            connected(self._values) as node,
+            node.request("POST", path, json=who, also=(_NO_RIGHT,)) as response,
+        ):
+            if response.status_code == _NO_RIGHT:
+                raise HttpFailure(_OTHER_ROLE, retryable=True, status=_NO_RIGHT)
             return _parsed(OpenAnswer, node.json_of(response))
 
     def claim(self, reading: str, digest: str) -> ClaimAnswer | None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cadnode.domain import System, SystemStatus
+from cadnode.http import HttpFailure, HttpPeerValues
 from cadnode.node.erasure import traces
 from cadnode.node.erasure.places import files_below, place_of
 from cadnode.node.heartbeat import Pulse
@@ -213,6 +214,26 @@ def test_a_machine_with_other_models_gets_nothing_and_reads_why(node: RemoteNode
     assert node.line("stranger").claim(node.key(study), OTHER) is None
     node.remote().work()
     ended([thread])
+
+
+def test_a_token_of_another_role_gets_nothing_and_reads_which_it_needs(node: RemoteNode) -> None:
+    line = node.line(token="doer")
+    with pytest.raises(HttpFailure, match="--role remote-worker"):
+        line.readings(DIGEST)
+    with pytest.raises(HttpFailure, match="403"):
+        line.claim("0" * 16 + "-" + "0" * 16, DIGEST)
+
+
+def test_a_worker_that_hears_nothing_of_its_node_drops_the_exam(
+    node: RemoteNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = "cadnode.node.remote.remote_worker"
+    monkeypatch.setattr(f"{module}.KEEPS_EVERY_S", 0.02)
+    monkeypatch.setattr(f"{module}.SILENT_S", 0.1)
+    values = HttpPeerValues(name="the node", url="http://127.0.0.1:9")
+    over = threading.Event()
+    with node.remote(line=NodeLine(values, "box"))._kept("0" * 32, over):
+        assert over.wait(10)
 
 
 def test_without_anybody_who_asks_the_node_reads_at_once(node: RemoteNode) -> None:
