@@ -40,6 +40,8 @@ class AssociationFailure(StrEnum):
     TLS_CIPHER = "tls_cipher"
     TLS_CERTIFICATE = "tls_certificate"
     TLS_NO_CERTIFICATE = "tls_no_certificate"
+    NOT_NAMED = "no_proxy_header"
+    """A balancer does not say who connects."""
     UNKNOWN_ADDRESS = "unknown_address"
     CALLED_AE_TITLE = "called_ae_title"
     CALLING_AE_TITLE = "calling_ae_title"
@@ -143,6 +145,10 @@ WE_CALL: Final[Mapping[AssociationFailure, Told]] = {
 }
 
 CALLS_US: Final[Mapping[AssociationFailure, Told]] = {
+    F.NOT_NAMED: Told(
+        N_("is in listener.proxy_addresses, and does not say by the PROXY protocol who connects"),
+        N_("have the balancer send it (send-proxy-v2); nobody else may be in proxy_addresses"),
+    ),
     F.UNKNOWN_ADDRESS: Told(
         N_("is at an address that may not send"),
         N_("name it in [[listener.peers]], by address and AE title"),

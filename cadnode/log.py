@@ -29,7 +29,7 @@ ALLOWED_FIELDS = frozenset(
         "status", "reason", "error", "attempt", "outcome", "transfer_syntax", "sop_class",
         "bytes", "count", "views", "findings", "skipped", "seconds", "queue",
         "model", "version", "device", "free_bytes", "signal", "exit_code",
-        "method", "route", "where",
+        "method", "route", "where", "slot",
     }
 )  # fmt: skip
 

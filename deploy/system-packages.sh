@@ -7,7 +7,7 @@
 # test   the peers and validators of the tests: Orthanc, DCMTK, dicom3tools, xmllint, PixelMed (a JDK to
 #        run it once for many files), pango and fonts for the report on paper, Chromium with
 #        its driver, OHIF (from npm, by deploy/viewers.sh), PostgreSQL as a job database, a C
-#        compiler for the disk that fails, and Prometheus.
+#        compiler for the disk that fails, Prometheus, and HAProxy before two listeners.
 # all    both.
 #
 # Installs only what is missing; with nothing missing it prints nothing and changes nothing.
@@ -22,7 +22,7 @@ demo_packages=(orthanc orthanc-dicomweb)
 test_packages=(orthanc orthanc-dicomweb orthanc-python orthanc-gdcm dcmtk dicom3tools
                pixelmed-apps default-jdk-headless libgdcm-tools chromium chromium-driver openssl
                libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-noto-cjk
-               postgresql gcc libc6-dev libxml2-utils prometheus)
+               postgresql gcc libc6-dev libxml2-utils prometheus haproxy)
 command -v npm >/dev/null || test_packages+=(npm)
 case $what in
   demo) wanted=("${demo_packages[@]}") ;;

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+import pytest_rerunfailures
 import structlog
 from hypothesis import HealthCheck, settings
 
@@ -26,16 +27,29 @@ settings.register_profile(
 settings.load_profile("cadnode")
 
 
+_TRIES = 3
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A busy machine is no failure: what drives threads, nodes or browsers gets a second try."""
+    """A busy machine is no failure: what drives threads, nodes or browsers gets further tries."""
     for item in items:
-        item.add_marker(pytest.mark.flaky(reruns=1))
+        item.add_marker(pytest.mark.flaky(reruns=_TRIES - 1))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The last try has a node of its own: the first may have used up what its module shares."""
+    module = item.getparent(pytest.Module)
+    if module is not None and getattr(item, "execution_count", 1) == _TRIES:
+        # The plugin that tries again keeps their ends apart; then as after a module's last test.
+        pytest_rerunfailures._restore_suspended_finalizers(item)
+        item.session._setupstate.teardown_exact(module.parent)  # type: ignore[arg-type]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Why a first try failed is said, also where the second passed: it may be a race."""
+    """Why a try failed is said, also where a later one passed: it may be a race."""
     for report in terminalreporter.getreports("rerun"):
-        terminalreporter.section(f"tried twice: {report.nodeid}")
+        terminalreporter.section(f"tried again: {report.nodeid}")
         terminalreporter.write_line(report.longreprtext[-6000:])
 
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,9 +20,13 @@ NEEDS_POSTGRES = pytest.mark.skipif(
 
 
 class PostgresServer:
-    """A server in a folder that its user may enter; it is not started yet."""
+    """A server in a folder that its user may enter; it is not started yet.
 
-    def __init__(self, folder: Path) -> None:
+    `on` makes the command that runs another one where the server is to be.
+    """
+
+    def __init__(self, folder: Path, on: Callable[..., list[str]] = lambda *one: [*one]) -> None:
+        self._on = on
         self.bin = _BINARIES[-1].parent
         self.folder = folder
         self.port = free_port()
@@ -44,16 +48,18 @@ class PostgresServer:
 
     def _run(self, name: str, *arguments: str) -> None:
         subprocess.run(
-            ["runuser", "-u", "postgres", "--", str(self.bin / name), *arguments],
+            self._on("runuser", "-u", "postgres", "--", str(self.bin / name), *arguments),
             check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
         )  # fmt: skip
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_server(
+    on: Callable[..., list[str]] = lambda *one: [*one],
+) -> Iterator[PostgresServer]:
     """A server that is not started yet; at the end it is stopped and removed."""
     folder = Path(tempfile.mkdtemp(prefix="cadnode-pg-"))  # where another user may go
-    server = PostgresServer(folder)
+    server = PostgresServer(folder, on)
     try:
         yield server
     finally:

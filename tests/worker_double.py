@@ -1,10 +1,10 @@
 """A worker whose steps are doubles: the node's own lease, queues and workflows without a reading.
 
-    python -m tests.worker_double STORAGE DATABASE_URL READ_S [--quick] [--jobs-version N]
+    python -m tests.worker_double STORAGE DATABASE_URL READ_S [--quick] [--spool] [--jobs-version N]
 
 It appends lines to `STORAGE/steps`: `<epoch> <slot> <step> <study>`, of a reading at its begin
 ("begin") and end ("read"). A reading takes READ_S seconds of sleep. `--quick`: leases last a fifth
-as long.
+as long. `--spool`: a study's content is what the spool holds of it, else all have the same.
 """
 
 import sys
@@ -19,6 +19,7 @@ from cadnode.node.job_watch import JobWatch
 from cadnode.node.poison import Casualties
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow_steps import FetchAnswer, Steps
+from cadnode.receive.spool import Spool
 from cadnode.settings import Settings
 
 CONTENT = "fedcba9876543210"
@@ -64,6 +65,7 @@ class _Doubles:
         self._lines = storage / "steps"
         self._slot, self._read_s, self._lease = slot, read_s, lease
         self._casualties = Casualties(storage, slot)
+        self._spool = Spool(storage / "spool") if "--spool" in sys.argv else None
 
     def note(self, step: str, study: str) -> None:
         with self._lines.open("a") as file:
@@ -76,6 +78,12 @@ class _Doubles:
             self._lease.confirm()
             self.note("read", study)
         return True
+
+    def fingerprint(self, study: str) -> str:
+        if self._spool is None:
+            return CONTENT
+        paths = self._spool.instances(study)
+        return self._spool.fingerprint(paths) if paths else ""
 
     def report(self, study: str, _content: str, _old: str, _made_at: str) -> int:
         self.note("report", study)
@@ -93,7 +101,7 @@ class _Doubles:
     def bound(self) -> Steps:
         steps = Steps(
             fetch=lambda *_: FetchAnswer("nothing_asked"),
-            fingerprint=lambda _: CONTENT,
+            fingerprint=self.fingerprint,
             read=self.read,
             predecessor=lambda *_: "",
             report=self.report,

@@ -177,7 +177,7 @@ def _run(
     storage = values.storage.folder
     has_supervisor = supervised and orphans.end_with_parent()
     is_one_of_several = role is ServeRole.REMOTE_WORKER or (
-        role is ServeRole.WORKER
+        role in (ServeRole.WORKER, ServeRole.LISTENER)
         and not has_supervisor
         and job_database.is_shared(values.database_url)
     )
@@ -194,7 +194,7 @@ def _run(
             from cadnode.node import listener
 
             renewal = AppliedFile(storage, values) if supervised else own
-            listener.run(values, pulse, renewal, supervised=supervised)
+            listener.run(values, pulse, renewal, supervised=supervised, slot=slot)
         elif role is ServeRole.WEB:
             from cadnode.node.web_port import listened_at_once
 

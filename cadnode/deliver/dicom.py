@@ -4,12 +4,13 @@ Objects go in the transfer syntax in which they are stored: nothing is decoded o
 object that the peer has already (0111) it is asked, by C-FIND, whether its copy is ours.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydicom import Dataset
 from pynetdicom import AE, _config
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.sop_class import Verification
@@ -20,7 +21,7 @@ from cadnode.deliver.associations import QueuedObject, items_of, plan
 from cadnode.deliver.held import PeerCopy, judged, sent
 from cadnode.deliver.outcome import Delivered, DeliveryOutcome, RefusedObject, all_taken, outcome_of
 from cadnode.deliver.outgoing import Outgoing, Takes
-from cadnode.deliver.query import CONTEXTS, copy_of
+from cadnode.deliver.query import CONTEXTS, NoAnswer, copy_of
 from cadnode.deliver.transport import Transport
 from cadnode.errors import (
     DeliveryError,
@@ -138,14 +139,15 @@ def send(
 
     `on_file` is called after each file the peer took, `on_refusal` after each that it refused,
     with the reason. Files that it refuses do not keep it from the others; the error comes after
-    the last. A file that it has already counts as taken when its copy is ours, or when it cannot be
-    asked (`Delivered.n_unverified`).
+    the last. A file that it has already counts as taken when its copy is ours, or when it is not
+    to be asked by C-FIND (`Delivered.n_unverified`).
 
     Raises
     ------
     TransientDeliveryError
         The peer cannot be reached, is busy or went away: nothing further was sent; or it is out of
-        resources for some of the files. All of it may be sent again.
+        resources for some of the files; or it has some already and does not answer now whose they
+        are. All of it may be sent again.
     PermanentDeliveryError
         The peer refuses the association, or some of the files (`PassingRefusal`: for a cause that
         can pass), or a file is not DICOM, or the peer holds another object under a file's UID.
@@ -200,13 +202,31 @@ def echo(destination: DicomPeer) -> None:
 
 
 def _held(files: Sequence[Path], destination: DicomPeer) -> list[PeerCopy]:
-    """What the peer's copies of these files are; unknown where it does not answer C-FIND."""
+    """What the peer's copies of these files are; unknown where it is not to be asked by C-FIND.
+
+    Raises
+    ------
+    TransientDeliveryError
+        It may answer later.
+    """
     ours = [sent(file) for file in files]
     try:
-        with associated(destination.for_queries, CONTEXTS) as assoc:
-            return [copy_of(assoc, ds) for ds in ours]
+        try:
+            return _queried(ours, destination)
+        except NoAnswer:  # a peer may hang up on a query for a sequence
+            return _queried(ours, destination, with_equipment=False)
+    except TransientDeliveryError as error:
+        text = f"{destination.name} has objects of these UIDs; whose they are is open: {error}"
+        raise TransientDeliveryError(text) from error
     except DeliveryError:
         return [PeerCopy.UNKNOWN] * len(files)
+
+
+def _queried(
+    ours: Iterable[Dataset], destination: DicomPeer, *, with_equipment: bool = True
+) -> list[PeerCopy]:
+    with associated(destination.for_queries, CONTEXTS) as assoc:
+        return [copy_of(assoc, ds, with_equipment=with_equipment) for ds in ours]
 
 
 def _send_one(assoc: Any, item: QueuedObject, destination: DicomPeer) -> DeliveryOutcome:

@@ -18,6 +18,7 @@ from cadnode.node.check import CheckVerdict as CheckVerdict
 from cadnode.node.destination_profiles import profiles_of
 from cadnode.node.disk_problems import disk_problems
 from cadnode.node.refused_peers import refused_problems
+from cadnode.node.role_status import Presence
 from cadnode.node.senders import Senders, senders_of
 from cadnode.node.supervise import ROLES
 from cadnode.page.pdf import SAMPLE, pdf_of
@@ -209,8 +210,9 @@ def _roles(settings: Settings) -> Iterator[Check]:
     from cadnode.node import health, role_status
 
     storage = settings.storage.folder
-    roles = {name: role_status.look(storage, name) for name in ROLES}
-    for name, role in roles.items():
+    roles = {name: role_status.look_around(storage, name) for name in ROLES}
+    yield from _listeners(roles["listener"])
+    for name, role in (one for found in roles.values() for one in found.items()):
         if role.hangs or role.waits_for:
             found = f"hangs: {role.hangs}" if role.hangs else f"waits: {role.waits_for}"
             yield Check(
@@ -221,6 +223,21 @@ def _roles(settings: Settings) -> Iterator[Check]:
         yield Check("studies", CheckVerdict.WARNING, problem.meaning, problem.hint)
     for problem in refused_problems(storage):
         yield Check("refused peers", CheckVerdict.WARNING, problem.meaning, problem.hint)
+
+
+def _listeners(slots: Mapping[str, Presence]) -> Iterator[Check]:
+    """Listeners that share the storage folder, and one that has died; none where there is one."""
+    here = [slot for slot, one in slots.items() if one.is_up]
+    if not here or len(slots) < 2:
+        return
+    yield Check("listeners", CheckVerdict.OK, f"{len(here)} share the folder: {', '.join(here)}")
+    for slot, one in slots.items():
+        if not one.is_up:
+            how = f"ended: {one.error}" if one.error else "ended unasked"
+            yield Check(
+                "listeners", CheckVerdict.WARNING, f"{slot} {how}; the others go on",
+                "start it again; the log says why it ended",
+            )  # fmt: skip
 
 
 def _reading(settings: Settings) -> Iterator[Check]:

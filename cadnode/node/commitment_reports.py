@@ -120,14 +120,18 @@ class CommitmentReporter:
             log.error("commitment_not_reported", peer=sender.address, error=error)
             return False
         finally:
+            for key in set(keys).difference(taken):
+                self._service.requests.release(key)
             if taken:
                 log.info("commitment_reported", peer=sender.address, count=len(taken))
 
     def _outgoing(self, key: str) -> OutgoingReport | None:
-        """A report as it is at this moment; None when the request is gone, or cannot be read."""
-        requested = self._service.requests.load(key)
+        """A report as it is at this moment; None when the request is gone, or is another's.
+
+        Raises `OSError` when it cannot be read just now.
+        """
+        requested = self._service.requests.owed(key)
         if requested is None:
-            self._service.requests.settle(key)
             return None
         found = self._service.report(requested)
         return OutgoingReport(key, found.event_type, report_of(found))

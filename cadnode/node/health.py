@@ -44,6 +44,9 @@ _ROLE_HINTS: Final = {
 }
 
 
+_GOES_ON: Final = N_("another one goes on with its work; start it again, the log says why it ended")
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """Jobs that wait or run: how many, and for how many seconds the oldest has."""
@@ -143,7 +146,9 @@ class HealthCheck:
 
     def _look(self) -> Health:
         storage = self._settings.storage.folder
-        roles = {name: role_status.look(storage, name) for name in ROLES}
+        roles: dict[str, Presence] = {}
+        for name in ROLES:
+            roles |= role_status.look_around(storage, name)
         state = worker_state.read(storage)
         problems = [*role_problems(roles, state), *model_problems(state)]
         problems += lasting_problems(self._settings)
@@ -203,7 +208,7 @@ def is_at_work(name: str, role: Presence, state: NodeState | None) -> bool:
     """
     if role.hangs or role.waits_for:
         return False
-    if name == "worker":
+    if role_status.role_of(name) == "worker":
         is_loaded = state is not None and state.pid == role.pid
         return role.is_up and (is_loaded or role.works)
     return role.is_up and not role.is_restarting
@@ -223,40 +228,53 @@ def role_word(name: str, role: Presence, state: NodeState | None) -> str:
 
 
 def role_problems(roles: dict[str, Presence], state: NodeState | None) -> Iterator[HealthProblem]:
-    """What is wrong with the node's processes."""
+    """What is wrong with the node's processes; no failure while another does the same work."""
+    at_work = [name for name, role in roles.items() if is_at_work(name, role, state)]
     for name, role in roles.items():
-        why = _why_it_died(role)
-        word = role_word(name, role, state)
-        if word == "up" and role.is_restarting:
-            yield HealthProblem(
-                "role_died",
-                phrase("The %(name)s died a moment ago and runs again%(why)s", name=name, why=why),
-                N_("the node's log says why"),
-                failing=False,
-            )
-        elif word == "hanging":
-            yield HealthProblem(
-                "role_hangs", phrase("The %(name)s hangs: %(hangs)s", name=name, hangs=role.hangs),
-                N_("the node starts it again by itself; the log says more (role_hung)"),
-            )  # fmt: skip
-        elif word == "waiting":
-            yield HealthProblem(
-                "role_waiting",
-                phrase("The %(name)s waits: %(waits_for)s", name=name, waits_for=role.waits_for),
-                N_("it goes on by itself as soon as that is over"),
-            )
-        elif word == "starting":
-            yield HealthProblem(
-                "role_starting",
-                phrase("The %(name)s is starting", name=name),
-                N_("it loads its models"),
-                failing=False,
-            )
-        elif word != "up":
-            said = phrase("The %(name)s is down%(why)s", name=name, why=why)
-            if word == "restarting":
-                said = phrase("The %(name)s is started again and again%(why)s", name=name, why=why)
-            yield HealthProblem("role_down", said, _ROLE_HINTS[name])
+        others = [role_status.role_of(one) for one in at_work if one != name]
+        has_another = role_status.role_of(name) in others
+        for problem in _problems_of(name, role, state):
+            yield _of_several(problem) if has_another else problem
+
+
+def _of_several(problem: HealthProblem) -> HealthProblem:
+    hint = _GOES_ON if problem.code == "role_down" else problem.hint
+    return replace(problem, hint=hint, failing=False)
+
+
+def _problems_of(name: str, role: Presence, state: NodeState | None) -> Iterator[HealthProblem]:
+    why = _why_it_died(role)
+    word = role_word(name, role, state)
+    if word == "up" and role.is_restarting:
+        yield HealthProblem(
+            "role_died",
+            phrase("The %(name)s died a moment ago and runs again%(why)s", name=name, why=why),
+            N_("the node's log says why"),
+            failing=False,
+        )
+    elif word == "hanging":
+        yield HealthProblem(
+            "role_hangs", phrase("The %(name)s hangs: %(hangs)s", name=name, hangs=role.hangs),
+            N_("the node starts it again by itself; the log says more (role_hung)"),
+        )  # fmt: skip
+    elif word == "waiting":
+        yield HealthProblem(
+            "role_waiting",
+            phrase("The %(name)s waits: %(waits_for)s", name=name, waits_for=role.waits_for),
+            N_("it goes on by itself as soon as that is over"),
+        )
+    elif word == "starting":
+        yield HealthProblem(
+            "role_starting",
+            phrase("The %(name)s is starting", name=name),
+            N_("it loads its models"),
+            failing=False,
+        )
+    elif word != "up":
+        said = phrase("The %(name)s is down%(why)s", name=name, why=why)
+        if word == "restarting":
+            said = phrase("The %(name)s is started again and again%(why)s", name=name, why=why)
+        yield HealthProblem("role_down", said, _ROLE_HINTS[role_status.role_of(name)])
 
 
 def _why_it_died(role: Presence) -> str:

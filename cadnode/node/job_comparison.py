@@ -9,7 +9,7 @@ from cadnode.log import get_logger
 from cadnode.node import delivery_record, rebuild, worker_state
 from cadnode.node.asked_regions import AskedRegions
 from cadnode.node.destination_profiles import takes_answers
-from cadnode.node.jobs import DeliveryStatus, JobLookup, deliver_id
+from cadnode.node.jobs import DeliveryStatus, JobLookup, JobsUnavailable, deliver_id
 from cadnode.node.rebuild import Lost
 from cadnode.node.results import Results
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
@@ -27,6 +27,7 @@ class JobComparison:
         self._results = results
         self._undelivered = undelivered
         self._lost = Lost()
+        self._begun: dict[str, float] = {}  # when the jobs were made that `Lost.arrived` speaks of
         self._forgotten: list[Undelivered] = []
         self._regions = AskedRegions(results)
 
@@ -35,8 +36,25 @@ class JobComparison:
         return (study, content) in self._lost.finished
 
     def arrived(self, study: str, content: str, destination: str) -> DeliveryStatus | None:
-        """How a delivery ended that is open in the job database: said once; None for others."""
-        return self._lost.arrived.pop(deliver_id(study, content, destination), None)
+        """How a delivery ended that is open in the job database: said once; None for others.
+
+        Of several workers another may have said it: then that job has ended, or is gone, and what
+        is asked of this one is sent.
+        """
+        job = deliver_id(study, content, destination)
+        arrived = self._lost.arrived.pop(job, None)
+        return arrived if arrived is not None and self._is_as_found(job) else None
+
+    def _is_as_found(self, identifier: str) -> bool:
+        lookup = JobLookup(self._settings.database_url)
+        try:
+            job = lookup.find([identifier]).get(identifier)
+        except JobsUnavailable:
+            return True
+        finally:
+            lookup.close()
+        found_at = self._begun.get(identifier)
+        return job is not None and job.is_open and found_at in (None, job.created_at)
 
     def compare(self) -> None:
         """Find what the job database has lost, before a job of it runs.
@@ -51,6 +69,8 @@ class JobComparison:
         try:
             self._index_undelivered(lookup)
             self._lost = rebuild.lost(self._results, names, lookup.find)
+            open_jobs = lookup.find(self._lost.arrived)
+            self._begun = {name: job.created_at for name, job in open_jobs.items()}
             self._forgotten = rebuild.forgotten(self._undelivered.all(), lookup.find)
         finally:
             lookup.close()

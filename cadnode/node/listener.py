@@ -2,25 +2,26 @@
 
 import errno
 import os
+import secrets
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
-from ipaddress import ip_network
 from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from cadnode.audit.trail import Trail
 from cadnode.errors import SettingsError
-from cadnode.identity.secret_file import first_line
 from cadnode.log import get_logger, set_level
 from cadnode.node import (
     commitment_reports,
     commitments,
     heartbeat,
+    job_database,
     priority,
     readiness,
     retry,
+    role_status,
 )
 from cadnode.node.commitments import Archives
 from cadnode.node.header_index import HeaderIndex
@@ -30,11 +31,11 @@ from cadnode.node.metrics import table
 from cadnode.node.metrics.arrivals import CountedArrivals, titles_of
 from cadnode.node.metrics.counts import Counts
 from cadnode.node.refused_peers import RefusalWitness
+from cadnode.node.scp_config import scp_config
 from cadnode.node.senders import Senders, senders_of
 from cadnode.node.supervise import stopping_on_signal
 from cadnode.node.workflow import Announcer
 from cadnode.receive import scp
-from cadnode.receive.admission import AllowedPeer
 from cadnode.receive.commitment import CommitmentService
 from cadnode.receive.commitment_requests import CommitmentRequests
 from cadnode.receive.holdings import Holdings
@@ -43,7 +44,6 @@ from cadnode.receive.spool import Spool, StoredInstance
 from cadnode.receive.way_log import WayLog
 from cadnode.receive.witness import AuditWitness
 from cadnode.settings import Settings
-from cadnode.settings.sections import ListenerPeer
 
 log = get_logger("listener")
 
@@ -58,18 +58,25 @@ class NewSettings(Protocol):
         """They are in force, or why they are not."""
 
 
-def run(settings: Settings, pulse: Pulse, renewal: NewSettings, *, supervised: bool) -> None:
-    """Listen until SIGTERM or SIGINT.
+def run(
+    settings: Settings,
+    pulse: Pulse,
+    renewal: NewSettings,
+    *,
+    supervised: bool,
+    slot: str = "listener",
+) -> None:
+    """Listen until SIGTERM or SIGINT, in a slot of the storage folder (`node.role_status`).
 
     New settings (`node.settings_reload`) are taken up by a second generation on the same sockets;
     the first accepts nobody more, and ends with its last association.
     """
     announcer = Announcer(settings.database_url)
-    counts = Counts.of(settings.storage.folder, "listener", os.getpid())
+    counts = Counts.of(settings.storage.folder, slot, os.getpid())
     counts.begin(table.STUDIES, "received")
     counts.begin(table.BYTES_RECEIVED)
     with counts.kept(), stopping_on_signal(supervised=supervised) as stopping, ExitStack() as ends:
-        now = _Generation(settings, pulse, announcer, counts)
+        now = _Generation(settings, pulse, announcer, counts, slot)
         older: list[_Generation] = []
         ends.callback(lambda: _end((*older, now)))
         refused = ""
@@ -114,17 +121,30 @@ class _Generation:
         pulse: Pulse,
         announcer: Announcer,
         counts: Counts,
+        slot: str,
         before: "_Generation | None" = None,
     ) -> None:
         self._pulse, self._announcer, self._counts = pulse, announcer, counts
-        self._settings = settings
+        self._settings, self._slot = settings, slot
         self._open, self._reports = ExitStack(), ExitStack()
         storage, spool = settings.storage.folder, open_spool(settings, pulse)
-        commitment = commitment_service(settings, spool)
+        self._requests: CommitmentRequests = (
+            _requests(settings, slot) if before is None else before._requests
+        )
+        commitment = CommitmentService(
+            self._requests,
+            # what others receive, those before a reload among them, is looked for
+            Holdings(spool, scp.STORAGE_CLASSES, shares=bool(self._requests.owner or before)),
+            Archives(settings).take,
+            is_offered=settings.listener.commitment,
+        )
         for peer in (*sorted(titles_of(settings.listener)), table.OTHER):
             counts.begin(table.IMAGES_RECEIVED, peer)
         audit = AuditWitness(Trail.of(settings), way=WayLog(storage))
-        self._witness = RefusalWitness(storage, audit, on_study=self._note_priority)
+        self._witness = RefusalWitness(
+            storage, audit, on_study=self._note_priority, slot=slot,
+            is_one_of_several=job_database.is_shared(settings.database_url),
+        )  # fmt: skip
         self._headers, self._rules = HeaderIndex(spool), readiness.rules_of(settings)
         self._listening: scp.Listener = self._open.enter_context(
             scp.serve(
@@ -142,7 +162,7 @@ class _Generation:
         if senders_of(settings.listener) is Senders.ANYBODY:
             log.warning("listener_open", port=settings.listener.port)
         port = self._listening.port or self._listening.tls_port
-        log.info("listening", role="listener", port=port)
+        log.info("listening", role="listener", port=port, slot=slot)
 
     @property
     def problem(self) -> str:
@@ -153,7 +173,7 @@ class _Generation:
 
     def replaced(self, settings: Settings) -> "_Generation":
         """The next one, which listens from now on. Raises `SettingsError`, and nothing changes."""
-        return _Generation(settings, self._pulse, self._announcer, self._counts, self)
+        return _Generation(settings, self._pulse, self._announcer, self._counts, self._slot, self)
 
     def has_ended(self) -> bool:
         """Whether the last association of one that was replaced has ended; it is then closed."""
@@ -223,50 +243,18 @@ def asks_or_offers(settings: Settings) -> bool:
     return settings.listener.commitment or any(d.commit for d in settings.destinations)
 
 
-def commitment_service(settings: Settings, spool: Spool) -> CommitmentService:
-    """Storage commitment, as the listener offers it to senders and takes it from archives."""
-    commitments.prepare(settings.storage.folder)
-    return CommitmentService(
-        CommitmentRequests(settings.storage.folder / "commitments" / "requested"),
-        Holdings(spool, scp.STORAGE_CLASSES),
-        Archives(settings).take,
-        is_offered=settings.listener.commitment,
+def _requests(settings: Settings, slot: str) -> CommitmentRequests:
+    """What senders have asked for: one object for all generations, which report nothing twice."""
+    storage = settings.storage.folder
+    commitments.prepare(storage)
+    shares = job_database.is_shared(settings.database_url)
+
+    def is_gone(owner: str) -> bool:
+        of = owner.partition(".")[0] or "listener"  # "": of a listener that was alone
+        return of == slot or not role_status.look_at(storage, of).is_up
+
+    return CommitmentRequests(
+        storage / "commitments" / "requested",
+        owner=f"{slot}.{secrets.token_hex(4)}" if shares else "",
+        is_gone=is_gone,
     )
-
-
-def scp_config(settings: Settings) -> scp.ScpConfig:
-    """The listener's part of the settings."""
-    listener = settings.listener
-    return scp.ScpConfig(
-        ae_title=listener.ae_title,
-        host=listener.host,
-        port=listener.port,
-        in_clear=listener.in_clear,
-        tls=listener.tls_files,
-        tls_port=listener.tls_port,
-        peers=tuple(
-            AllowedPeer(
-                title,
-                ip_network(peer.address, strict=False),
-                peer.certificate_sha256 or "",
-                peer.username,
-                _passcode(peer),
-            )
-            for peer in listener.peers
-            for title in peer.titles or ("",)
-        ),
-        calling_ae_titles=listener.calling_ae_titles,
-        check_called_ae_title=listener.check_called_ae_title,
-        max_associations=listener.max_associations,
-        max_associations_per_address=listener.max_associations_per_address,
-        max_connections=listener.max_connections,
-        network_timeout_s=listener.network_timeout_s,
-        least_bytes_per_s=listener.least_bytes_per_s,
-    )
-
-
-def _passcode(peer: ListenerPeer) -> str:
-    if peer.password_file is None:
-        return ""
-    key = "listener.peers.password_file"
-    return first_line(peer.password_file, key, "it holds the peer's passcode")

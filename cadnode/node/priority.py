@@ -26,7 +26,7 @@ from cadnode.domain import Priority
 from cadnode.errors import NotProcessable
 from cadnode.exam.dicom_file import open_file, tolerant
 from cadnode.exam.patient import UNREADABLE
-from cadnode.files import make_folder, write_whole
+from cadnode.files import locked, make_folder, write_whole
 from cadnode.settings import Settings
 from cadnode.settings.sections import ListenerPeer
 
@@ -64,14 +64,20 @@ def state(storage: Path, study: str, origin: Origin, priority: Priority) -> None
     OSError
         The disk is full.
     """
-    said = _said(storage, study)
-    known = said.get(origin)
-    if known is not None and rank(known) <= rank(priority):
+    if _is_said(_said(storage, study), origin, priority):
         return
-    said[origin] = priority
     make_folder(storage / FOLDER)
-    document = {one.value: word.value for one, word in said.items()}
-    write_whole(_path(storage, study), json.dumps(document).encode())
+    with locked(storage / FOLDER / ".lock", mode=0o640):
+        said = _said(storage, study)
+        if not _is_said(said, origin, priority):
+            said[origin] = priority
+            document = {one.value: word.value for one, word in said.items()}
+            write_whole(_path(storage, study), json.dumps(document).encode())
+
+
+def _is_said(said: dict[Origin, Priority], origin: Origin, priority: Priority) -> bool:
+    known = said.get(origin)
+    return known is not None and rank(known) <= rank(priority)
 
 
 def priority_of(storage: Path, study: str) -> Priority:

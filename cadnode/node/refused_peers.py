@@ -1,9 +1,11 @@
 """Which peers the listener turned away a short while ago, and why: for health and `cadnode check`.
 
     STORAGE/roles/refused-peers.json      AE titles, addresses, codes and counts; nothing of a study
+                  refused-peers-2.json    of a further listener, by its slot (`node.role_status`)
 
 The listener keeps it; whoever looks reads it. A peer that gets in is taken out of it, and what is
-older than `LOOKS_BACK_S` is shown no more.
+older than `LOOKS_BACK_S` is shown no more. Where there are several, each also keeps who got in: one
+that another has turned away before is shown no more either.
 """
 
 import json
@@ -11,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +34,10 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class RefusedPeer:
-    """A peer that was turned away so often, the last time at `at` (epoch, s)."""
+    """A peer that was turned away so often, the last time at `at` (epoch, s).
+
+    The code is "" for one that got in.
+    """
 
     code: str
     address: str
@@ -46,8 +51,8 @@ class RefusedPeer:
         return f"{self.ae_title} at {self.address}" if self.ae_title else self.address
 
 
-def _path(storage: Path) -> Path:
-    return storage / "roles" / "refused-peers.json"
+def _path(storage: Path, slot: str) -> Path:
+    return storage / "roles" / f"refused-peers{slot.removeprefix('listener')}.json"
 
 
 class RefusalWitness:
@@ -62,9 +67,13 @@ class RefusalWitness:
         trail: AuditWitness,
         clock: Clock = time.time,
         on_study: Callable[[str, str, str], None] = lambda ae_title, address, study: None,
+        slot: str = "listener",
+        *,
+        is_one_of_several: bool = False,
     ) -> None:
         self._on_study = on_study
-        self._path = _path(storage)
+        self._path = _path(storage, slot)
+        self._keeps_who_got_in = is_one_of_several
         self._audit = trail
         self._now = clock
         self._guard = threading.Lock()
@@ -80,6 +89,8 @@ class RefusalWitness:
             for key in [key for key in self._peers if key[1:] == (address, ae_title)]:
                 del self._peers[key]
                 self._is_saved = False
+            if self._keeps_who_got_in:
+                self._keep("", address, ae_title)
 
     def brought(self, ae_title: str, studies: Mapping[str, int]) -> None:
         """As the audit trail's."""
@@ -92,13 +103,17 @@ class RefusalWitness:
             return
         title = "".join(c for c in ae_title if " " <= c <= "~")[:_TITLE].strip()
         with self._guard:
-            key = (reason, address, title)
-            before = self._peers.pop(key, None)
-            count = 1 + (before.count if before else 0)
-            self._peers[key] = RefusedPeer(reason, address, title, count, self._now())
-            while len(self._peers) > _MOST:
-                del self._peers[next(iter(self._peers))]
-            self._is_saved = False
+            self._keep(reason, address, title)
+
+    def _keep(self, code: str, address: str, title: str) -> None:
+        key = (code, address, title)
+        before = self._peers.pop(key, None)
+        count = 1 + (before.count if before else 0)
+        self._peers[key] = RefusedPeer(code, address, title, count, self._now())
+        alike = [key for key in self._peers if bool(key[0]) == bool(code)]
+        for one in alike[:-_MOST]:
+            del self._peers[one]
+        self._is_saved = False
 
     def tell(self, *, everything: bool = False) -> None:
         """As the audit trail's; now and then the file is written, if there is something new."""
@@ -114,14 +129,26 @@ class RefusalWitness:
 
 
 def refused_peers(storage: Path, clock: Clock = time.time) -> list[RefusedPeer]:
-    """Who was turned away of late, the last one first."""
-    try:
-        document = json.loads(_path(storage).read_bytes())
-        found = [RefusedPeer(**one) for one in document]
-        since = clock() - LOOKS_BACK_S
-        return sorted((one for one in found if one.at >= since), key=lambda one: -one.at)
-    except (OSError, ValueError, TypeError):
-        return []
+    """Who was turned away of late, the last one first; by several listeners, all of them."""
+    found: dict[tuple[str, str, str], RefusedPeer] = {}
+    for one in _kept(storage):
+        key = (one.code, one.address, one.ae_title)
+        before = found.get(key)
+        if before is None:
+            found[key] = one
+        else:
+            found[key] = replace(one, count=one.count + before.count, at=max(one.at, before.at))
+    since = clock() - LOOKS_BACK_S
+    got_in = {(one.address, one.ae_title): one.at for one in found.values() if not one.code}
+    refused = (one for one in found.values() if one.code and one.at >= since)
+    late = (one for one in refused if one.at >= got_in.get((one.address, one.ae_title), 0.0))
+    return sorted(late, key=lambda one: -one.at)
+
+
+def _kept(storage: Path) -> Iterator[RefusedPeer]:
+    for path in sorted((storage / "roles").glob("refused-peers*.json")):
+        with suppress(OSError, ValueError, TypeError):
+            yield from [RefusedPeer(**one) for one in json.loads(path.read_bytes())]
 
 
 def refused_problems(storage: Path) -> Iterator[HealthProblem]:

@@ -7,18 +7,24 @@ those that count.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from dbos import DBOS, WorkflowStatus
 from dbos._dbos import _get_dbos_instance
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from cadnode.log import get_logger
 from cadnode.node.jobs import FAILED, OPEN, DeliveryStatus, deliver_id, process_ids
 from cadnode.node.workflow_steps import Steps
 
 log = get_logger("jobs")
+_LOCK_NOT_AVAILABLE: Final = "55P03"  # PostgreSQL's error code
 _AT_WORK: Final = ("ENQUEUED", "PENDING")  # a delayed one is only due later
+
+_WAITS_MS: Final = 20_000  # for another worker that forgets jobs of the same study
 
 _lock = threading.Lock()  # who asks second finds the first one's new jobs, and leaves them alone
 
@@ -34,7 +40,9 @@ def forget_failures(study: str, content: str, steps: Steps) -> int:
     Without a result it is every attempt to read it, and every delivery that has ended: a new
     reading makes new ones. With a result it is the deliveries that did not arrive.
     """
-    with _lock:
+    with _alone(study) as is_alone:
+        if not is_alone:
+            return 0
         attempts = _jobs(process_ids(study, content))
         if any(job.status in OPEN for job in attempts.values()):
             return 0
@@ -75,6 +83,32 @@ def has_failed(study: str, content: str) -> bool:
     """Whether an attempt to read this content has failed, now or before the one under way."""
     attempts = _jobs(process_ids(study, content))
     return len(attempts) > 1 or any(job.status in FAILED for job in attempts.values())
+
+
+@contextmanager
+def _alone(study: str) -> Iterator[bool]:
+    """Within the block no other worker forgets jobs of the study; False: one has not ended in time.
+
+    On PostgreSQL, which several workers share, by an advisory lock: it ends with its connection.
+    """
+    with _lock:
+        engine = _get_dbos_instance()._sys_db.engine
+        if engine.dialect.name != "postgresql":
+            yield True
+            return
+        with engine.connect() as connection, connection.begin():
+            connection.execute(text(f"SET LOCAL lock_timeout = {_WAITS_MS}"))
+            wait = text("SELECT pg_advisory_xact_lock(hashtextextended(:study, 4206321))")
+            try:
+                connection.execute(wait, {"study": study})
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", "") != _LOCK_NOT_AVAILABLE:
+                    raise
+                connection.rollback()
+                log.warning("study_held", study=study)
+                yield False
+                return
+            yield True
 
 
 def _failed(study: str, content: str, steps: Steps) -> dict[str, list[str]]:

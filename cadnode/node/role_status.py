@@ -6,12 +6,14 @@ roles/<role>.lock    locked while the role runs, by one process alone: the kerne
       <role>.error   the error the role ended with
       <role>.died    when the supervisor last saw it end unasked, and how
 
-Workers that share a PostgreSQL database stand in slots: `worker`, `worker-2`, `worker-3` and so on,
-each with files of its own. A slot is free again when its process has ended.
+Workers and listeners that share a PostgreSQL database stand in slots: `worker`, `worker-2`,
+`worker-3` and so on, each with files of its own. A slot is free again when its process has ended;
+of one that was asked to end, `<role>.pid` is removed, so that what is left tells of a death.
 """
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +31,9 @@ SETTLED_S: Final = 60.0  # a role that has run for so long after a death has rec
 MOST_SLOTS: Final = 64
 LOCK_WITHIN_S: Final = 10.0  # its predecessor may be ending, and lookers hold the lock for a moment
 SAME_DEATH_S: Final = 10.0  # an error and a death so close to each other belong together
+_NUMBER: Final = re.compile(r"-\d+$")
+_CLOCKS_S: Final = 1.0  # by which the disk's clock may be ahead
+GONE_SHOWN_S: Final = 24 * 3600.0  # for which a slot is shown whose process ended unasked
 
 log = get_logger("presence")
 
@@ -83,6 +88,8 @@ def present(storage: Path, role: str, *, beside: bool = False) -> Iterator[str]:
         except CadnodeError as error:
             _write(folder / f"{role}.error", {"at": time.time(), "error": str(error)})
             raise
+        if beside:
+            (folder / f"{role}.pid").unlink(missing_ok=True)
 
 
 @contextmanager
@@ -123,10 +130,42 @@ def note_death(storage: Path, role: str, exit_code: int, hung: str = "") -> None
 
 
 def look(storage: Path, role: str) -> Presence:
-    """How the role is now; where it stands in several slots, the first that is up."""
-    found = (look_at(storage, slot) for slot in slots(storage, role))
-    first = next(found)
-    return first if first.is_up else next((other for other in found if other.is_up), first)
+    """How the role is now; where it stands in several slots, the one that does its work best."""
+    return max((look_at(storage, slot) for slot in slots(storage, role)), key=_fitness)
+
+
+def look_around(storage: Path, role: str) -> dict[str, Presence]:
+    """How the role is in each slot where a process is, or ended unasked within the last day.
+
+    Where there is none at all, `role` itself is down.
+    """
+    found = {slot: look_at(storage, slot) for slot in slots(storage, role)}
+    if any(one.is_up for one in found.values()):
+        found = {slot: one for slot, one in found.items() if one.is_up or has_died(storage, slot)}
+    else:
+        found = {role: found[role]}
+    return found
+
+
+def role_of(slot: str) -> str:
+    """The role of which it is a slot."""
+    return _NUMBER.sub("", slot)
+
+
+def has_died(storage: Path, slot: str) -> bool:
+    """Whether the slot's process ended unasked within the last day, and none came after it."""
+    folder = storage / "roles"
+    with suppress(OSError):
+        age_s = time.time() - heartbeat.file_of(storage, slot).path.stat().st_mtime
+        is_left = (folder / f"{slot}.pid").exists() and age_s < GONE_SHOWN_S
+        return is_left and not is_locked(folder / f"{slot}.lock", when_missing=False)
+    return False
+
+
+def _fitness(presence: Presence) -> int:
+    """How well it does its work: of the first of the best it is asked."""
+    is_held_up = bool(presence.hangs or presence.waits_for)
+    return 4 * presence.is_up + 2 * (not is_held_up) + presence.works
 
 
 def slots(storage: Path, role: str) -> list[str]:
@@ -152,6 +191,8 @@ def look_at(storage: Path, role: str) -> Presence:
             is_here=beat.boot in ("", heartbeat.boot()),
         )
     died = _read(folder / f"{role}.died")
+    if not died and not is_up:  # without a supervisor: what its last process ended with
+        return replace(now, error=_last_words(folder, role))
     if not died or (is_up and time.time() - died["at"] > SETTLED_S):
         return now
     failure = _read(folder / f"{role}.error")
@@ -163,6 +204,16 @@ def look_at(storage: Path, role: str) -> Presence:
         exit_code=died["exit_code"],
         hung=str(died.get("hung", "")),
     )
+
+
+def _last_words(folder: Path, role: str) -> str:
+    """The error of ours with which the slot's last process ended; "" of another end."""
+    failure = _read(folder / f"{role}.error")
+    with suppress(OSError):
+        began_at = (folder / f"{role}.pid").stat().st_mtime
+        if failure and failure["at"] >= began_at - _CLOCKS_S:
+            return str(failure["error"])
+    return ""
 
 
 def _beat(storage: Path, role: str) -> Beat | None:

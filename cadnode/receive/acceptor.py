@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from cadnode.association_failures import TLS_HANDSHAKE, AssociationFailure
 from cadnode.log import get_logger
@@ -30,6 +31,7 @@ from cadnode.receive.admission import (
 from cadnode.receive.association import Association, Service
 from cadnode.receive.connections import Connection, Connections, ConnectionStage, Limits, Wish
 from cadnode.receive.pdu import AbortSource, AssociateRequest, MalformedPdu, PduType, Rejection
+from cadnode.receive.proxied import MOST_BYTES, MalformedProxyHeader, said_by_proxy
 from cadnode.receive.secure import Peer, SecurePeer
 
 _BACKLOG = 1024
@@ -198,9 +200,8 @@ class Acceptor:
                     return
                 continue  # it was gone before it was accepted
             address = plain_address(where[0])
-            if not self._peers.is_known(address):
-                peer.close()
-                self._note(AssociationFailure.UNKNOWN_ADDRESS, address)
+            is_proxy = any(ip_address(address) in one for one in self._limits.proxies)
+            if not is_proxy and not self._is_known(peer, address):
                 continue
             try:
                 peer.setblocking(False)
@@ -208,11 +209,29 @@ class Acceptor:
             except OSError:
                 peer.close()
                 continue
-            within_s = self._limits.request_within_s
-            if door.tls is None:
-                self._hold(peer, address, ConnectionStage.ASKING, within_s)
+            if is_proxy:
+                within_s = self._limits.request_within_s
+                self._hold(peer, address, ConnectionStage.NAMED, within_s, door.tls)
             else:
-                self._hold(SecurePeer(peer, door.tls()), address, ConnectionStage.SHAKING, within_s)
+                self._begin(peer, address, door.tls)
+
+    def _is_known(self, peer: socket.socket, address: str) -> bool:
+        """Whether somebody at this address may send; else the connection is closed."""
+        if self._peers.is_known(address):
+            return True
+        peer.close()
+        self._note(AssociationFailure.UNKNOWN_ADDRESS, address)
+        return False
+
+    def _begin(
+        self, peer: socket.socket, address: str, tls: Callable[[], ssl.SSLContext] | None
+    ) -> None:
+        """Hold a connection of which it is known who it is."""
+        within_s = self._limits.request_within_s
+        if tls is None:
+            self._hold(peer, address, ConnectionStage.ASKING, within_s)
+        else:
+            self._hold(SecurePeer(peer, tls()), address, ConnectionStage.SHAKING, within_s)
 
     def _make_room_for_descriptors(self, error: OSError) -> None:
         if self._service.notes.due("descriptors", ""):
@@ -220,8 +239,15 @@ class Acceptor:
         self._accepts_from = time.monotonic() + _TICK_S
         self._connections.make_room()
 
-    def _hold(self, peer: Peer, address: str, stage: ConnectionStage, for_s: float) -> None:
-        connection = Connection(peer, address, stage, time.monotonic() + for_s)
+    def _hold(
+        self,
+        peer: Peer,
+        address: str,
+        stage: ConnectionStage,
+        for_s: float,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
+        connection = Connection(peer, address, stage, time.monotonic() + for_s, tls=tls)
         self._connections.hold(connection)
         self._selector.register(peer, selectors.EVENT_READ, connection)
 
@@ -233,8 +259,54 @@ class Acceptor:
                 self._close(connection)
         elif connection.stage is ConnectionStage.SHAKING:
             self._shake(connection)
+        elif connection.stage is ConnectionStage.NAMED:
+            self._take_name(connection)
+        elif connection.stage is ConnectionStage.NAMELESS:
+            self._take_nothing(connection)
         else:
             self._read_on(connection)
+
+    def _take_name(self, connection: Connection) -> None:
+        """Take a balancer's word for who connects, and go on as if that one had come itself."""
+        peer, before = connection.peer, connection.received
+        assert isinstance(peer, socket.socket)
+        try:
+            head = peer.recv(MOST_BYTES, socket.MSG_PEEK)
+            named = said_by_proxy(bytes(before + head))
+        except BlockingIOError:
+            return
+        except MalformedProxyHeader:
+            self._refuse_nameless(connection)
+            return
+        if not head:
+            self._close(connection)
+        elif named is None:
+            before += peer.recv(len(head))  # all of it is the header's: the selector may sleep
+        else:
+            peer.recv(named[1] - len(before))
+            self._go_on_named(connection, peer, named[0])
+
+    def _go_on_named(self, connection: Connection, peer: socket.socket, address: str) -> None:
+        """Go on with a connection of this address; "": the balancer names nobody."""
+        if not address:
+            connection.stage = ConnectionStage.NAMELESS
+            return
+        self._selector.unregister(peer)
+        self._connections.let_go(connection)
+        if self._is_known(peer, address := plain_address(address)):
+            self._begin(peer, address, connection.tls)
+
+    def _take_nothing(self, connection: Connection) -> None:
+        """End a connection of which nobody is named; where something comes, that is noted."""
+        data = secure.received(connection.peer, 1)
+        if data:
+            self._refuse_nameless(connection)
+        elif data is not None:
+            self._close(connection)
+
+    def _refuse_nameless(self, connection: Connection) -> None:
+        self._note(AssociationFailure.NOT_NAMED, connection.address)
+        self._close(connection)
 
     def _shake(self, connection: Connection) -> None:
         """A step of the TLS handshake; it ends in time or with the connection."""

@@ -179,8 +179,13 @@ class CommitmentExchange:
         """(command set, data set) of each N-EVENT-REPORT that is due on this context."""
         while self._due and self.may_report:
             key = self._due.pop(0)
-            requested = self.service.requests.load(key)
-            if requested is None:
+            try:
+                requested = self.service.requests.owed(key)
+            except OSError as error:  # it is on the disk, and reported later
+                log.error("commitment_failed", error=error)
+                self.service.requests.release(key)
+                continue
+            if requested is None:  # reported, or asked for once more by another listener
                 continue
             report = self.service.report(requested)
             self._last_message += 1
@@ -198,7 +203,10 @@ class CommitmentExchange:
         if key is None:
             return
         if response.status == CommitmentStatus.SUCCESS:
-            self.service.requests.settle(key)
+            try:
+                self.service.requests.settle(key)
+            except OSError as error:  # it stays, and is reported once more
+                log.error("commitment_failed", error=error)
             log.info("commitment_reported", peer=self.sender.address)
         else:
             self.service.requests.release(key)

@@ -5,13 +5,14 @@ always heard.
 """
 
 import resource
+import ssl
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from cadnode.receive.admission import VERIFICATIONS, PlaceLimits, Places, origin
+from cadnode.receive.admission import VERIFICATIONS, Network, PlaceLimits, Places, origin
 from cadnode.receive.association import Association
 from cadnode.receive.pdu import AssociateRequest
 from cadnode.receive.secure import Peer
@@ -23,6 +24,8 @@ _USUAL_REQUEST_BYTES = 16 << 10
 class ConnectionStage(Enum):
     """Where a connection stands."""
 
+    NAMED = "named"  # a balancer is about to say who it is
+    NAMELESS = "nameless"  # it named nobody: a look whether we live, after which nothing comes
     SHAKING = "shaking"  # hands, by TLS
     ASKING = "asking"  # its A-ASSOCIATE-RQ is on its way
     WAITING = "waiting"  # for a place
@@ -48,6 +51,7 @@ class Connection:
     ends_at: float
     received: bytearray = field(default_factory=bytearray)
     wish: Wish | None = None
+    tls: Callable[[], ssl.SSLContext] | None = None  # with which TLS it goes on once it is named
     origin: str = ""
 
     def __post_init__(self) -> None:
@@ -62,6 +66,8 @@ class Limits:
     connections_per_address: int
     associations: PlaceLimits
     request_within_s: float
+    proxies: tuple[Network, ...] = ()
+    """Where balancers are that say by the PROXY protocol who connects."""
 
 
 class Connections:

@@ -16,15 +16,21 @@ from cadnode.receive.identity import read_file_identity
 from cadnode.receive.spool import Spool, StoredInstance
 
 LOOKS_AGAIN_AFTER_S: Final = 10.0  # whatever is asked, the spool is not searched more often
+LOOKS_AT_OTHERS_AFTER_S: Final = 0.5  # nor for what other listeners received
+_LONGEST_REST_S: Final = 5.0
+_TICK_S: Final = (
+    2.0  # within which a folder may have changed once more: the coarsest clock of disks
+)
 MOST_NOTED: Final = 100_000  # received since the last search, held in memory
 
 log = get_logger("receive")
 
 
 class Holdings:
-    """What a spool holds, by instance. Threads may share it; one judges at a time.
+    """What a spool holds, by instance. Threads may share it; one judges, one searches at a time.
 
-    `supported` are the SOP classes that are stored here.
+    `supported` are the SOP classes that are stored here. Where it `shares` the spool with other
+    listeners, what they have received is looked for whenever something is not known.
     """
 
     def __init__(
@@ -32,15 +38,21 @@ class Holdings:
         spool: Spool,
         supported: Sequence[str],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        shares: bool = False,
     ) -> None:
         self._spool = spool
         self._supported = frozenset(supported)
-        self._clock = clock
+        self._clock, self._shares = clock, shares
         self._judging = threading.Lock()
         self._changing = threading.Lock()
         self._found: dict[str, tuple[str, ...]] = {}  # by instance key, where it was at a search
         self._noted: dict[str, tuple[str, ...]] = {}  # and what was received since
         self._searched_at: float | None = None
+        self._searching = threading.Lock()
+        self._n_searches = 0  # begun
+        self._rests_until = 0.0  # after a search
+        self._changed_at = 0.0  # the newest folder that a search has seen
 
     def has_room(self) -> bool:
         """Whether the disk has the configured minimum of free bytes."""
@@ -65,8 +77,8 @@ class Holdings:
 
     def report(self, transaction_uid: str, references: Sequence[Reference]) -> CommitmentReport:
         """Of each object whether it is held at this moment, or why not."""
+        self._search_for(references)
         with self._judging:
-            self._search_for(references)
             synced: dict[str, bool] = {}
             reasons = {one: self._why_not(one, synced) for one in references}
         return CommitmentReport(
@@ -76,18 +88,52 @@ class Holdings:
         )
 
     def _search_for(self, references: Sequence[Reference]) -> None:
-        """Search the spool where one of these is not known: it came before, or by another way."""
+        """Search the spool where one of these is not known: it came before, or by another way.
+
+        Whoever waits for a search uses one that began after he came: however many ask for what
+        was never received, the folders are not looked through more often for it.
+        """
         if all(map(self._studies, references)):
             return
-        now, searched_at = self._clock(), self._searched_at
-        if searched_at is not None and now - searched_at < LOOKS_AGAIN_AFTER_S:
-            return
+        begun = self._n_searches
+        with self._searching:
+            if self._n_searches > begun:
+                return
+            now, searched_at = self._clock(), self._searched_at
+            if searched_at is None or now - searched_at >= LOOKS_AGAIN_AFTER_S:
+                self._search_all()
+            elif self._shares:
+                self._look_at_others()
+
+    def _search_all(self) -> None:
+        self._n_searches += 1
         with self._changing:
-            self._searched_at = now
+            self._searched_at = self._clock()
             self._noted = {}  # all of that is found now; what comes from now on may not be
-        found = self._spool.whereabouts()
+        found, changed_at = self._spool.whereabouts()
         with self._changing:
-            self._found = found
+            self._found, self._changed_at = found, changed_at
+        self._rests_until = self._clock() + LOOKS_AT_OTHERS_AFTER_S
+
+    def _look_at_others(self) -> None:
+        """Search what has changed since the last search, after a moment at most.
+
+        It begins now: what another listener has answered with Success is found. Where a look takes
+        long, as on a network file system with many studies, as long a pause follows it.
+        """
+        wait_s = self._rests_until - self._clock()
+        if 0.0 < wait_s <= _LONGEST_REST_S:
+            time.sleep(wait_s)
+        self._n_searches += 1
+        began_at = self._clock()
+        found, changed_at = self._spool.whereabouts(self._changed_at - _TICK_S)
+        with self._changing:
+            for instance, studies in found.items():
+                known = self._found.get(instance, ())
+                self._found[instance] = tuple(dict.fromkeys((*known, *studies)))
+            self._changed_at = max(self._changed_at, changed_at)
+        now = self._clock()
+        self._rests_until = now + min(max(LOOKS_AT_OTHERS_AFTER_S, now - began_at), _LONGEST_REST_S)
 
     def _why_not(self, reference: Reference, synced: dict[str, bool]) -> FailureReason | None:
         """Why the object is not committed; None: it is held."""

@@ -20,7 +20,7 @@ from cadnode.errors import NotProcessable, SettingsError
 from cadnode.log import get_logger, hashed
 from cadnode.receive import commitment_data
 from cadnode.receive.acceptor import Acceptor, Door
-from cadnode.receive.admission import AllowedPeer, AllowedPeers, PlaceLimits
+from cadnode.receive.admission import AllowedPeer, AllowedPeers, Network, PlaceLimits
 from cadnode.receive.association import Service
 from cadnode.receive.command import DimseRequest
 from cadnode.receive.commitment import CommitmentService
@@ -120,6 +120,8 @@ MAX_PDU_BYTES = 1 << 20  # offered to peers; DCMTK takes 128 KiB of it at most
 class ScpConfig:
     """How to listen. Port 0 takes any free one; no peers and no calling AE titles mean any.
 
+    Connections from `proxies` begin with a header of the PROXY protocol (`receive.proxied`).
+
     With `tls` also on `tls_port`, and on `port` only where `in_clear`.
     """
 
@@ -131,6 +133,7 @@ class ScpConfig:
     tls_port: int = 2762
     peers: tuple[AllowedPeer, ...] = ()
     calling_ae_titles: tuple[str, ...] = ()
+    proxies: tuple[Network, ...] = ()
     check_called_ae_title: bool = False
     max_associations: int = 20
     max_associations_per_address: int = 0  # 0: three quarters of `max_associations`
@@ -168,6 +171,7 @@ class ScpConfig:
             connections_per_address=max(1, self.max_connections // 2),
             associations=PlaceLimits(self.max_associations, share),
             request_within_s=min(self.association_within_s, self.network_timeout_s),
+            proxies=self.proxies,
         )
 
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from cadnode.files import file_sha256, is_locked, lock, make_folder, sync_folder
+from cadnode.files import file_sha256, lock, make_folder, sync_folder
 from cadnode.log import hashed
 from cadnode.receive import removed
 from cadnode.receive.identity import InstanceIdentity
@@ -35,13 +35,19 @@ _COMPARED_AT_ONCE = 1 << 20
 
 
 class Incoming:
-    """A file being written, and locked, so that it is not taken for a leftover."""
+    """A file being written, and locked, so that it is not taken for a leftover.
+
+    Raises `FileNotFoundError` where it was taken for one before it was locked.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.n_bytes = 0
         self._descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)
         lock(self._descriptor)
+        if not _is_at(path, self._descriptor):
+            os.close(self._descriptor)
+            raise FileNotFoundError(path)
 
     def write(self, data: bytes | memoryview) -> None:
         """Append `data`. Raises `OSError` when the disk is full."""
@@ -108,7 +114,12 @@ class Spool:
 
     def open(self) -> Incoming:
         """A new file on its way in; `publish` or `drop` ends it. Raises `OSError`."""
-        return Incoming(self._incoming / f"{uuid.uuid4().hex}.part")
+        while True:
+            try:
+                return Incoming(self._incoming / f"{uuid.uuid4().hex}.part")
+            except FileNotFoundError:  # another listener that starts has cleared it away
+                if not self._incoming.is_dir():
+                    raise
 
     def publish(self, incoming: Incoming, identity: InstanceIdentity) -> StoredInstance:
         """`incoming` in its place, durably; whatever happens, it is no longer in `incoming/`.
@@ -142,13 +153,19 @@ class Spool:
         """Files of a study whose UID came again with another data set, in order of their names."""
         return sorted((self._studies / study_key).glob("*.old"))
 
-    def whereabouts(self) -> dict[str, tuple[str, ...]]:
-        """Keys of the studies that hold an instance, by its key: one look at every folder."""
+    def whereabouts(self, since: float = 0.0) -> tuple[dict[str, tuple[str, ...]], float]:
+        """Keys of the studies that hold an instance, by its key, and when the last one changed.
+
+        Of studies that have changed at `since` or later, by the clock of the disk (epoch, s): one
+        look at every folder.
+        """
         found: dict[str, tuple[str, ...]] = {}
-        for study in sorted(path.name for path in self._studies.iterdir()):
+        with os.scandir(self._studies) as folders:
+            changed = {one.name: _changed_at(one) for one in folders}
+        for study in sorted(study for study, at in changed.items() if at >= since):
             for path in self.instances(study):
                 found[path.stem] = (*found.get(path.stem, ()), study)
-        return found
+        return found, max(changed.values(), default=since)
 
     def sync(self, study_key: str) -> bool:
         """Bring a study's names to the disk; whether there is such a study. Raises `OSError`."""
@@ -326,9 +343,8 @@ class Spool:
             with suppress(FileNotFoundError):
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
-                elif path.stat().st_mtime <= before and not is_locked(path, when_missing=True):
-                    path.unlink()
-                    count += 1
+                elif path.stat().st_mtime <= before:
+                    count += _cleared(path)
         return count
 
     def _place(self, incoming: Incoming, path: Path) -> Received:
@@ -366,6 +382,25 @@ class Spool:
                     return
             finally:
                 os.close(descriptor)
+
+
+def _cleared(path: Path) -> bool:
+    """Whether a file is removed that nobody writes: locked meanwhile, so that nobody begins to."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if not lock(descriptor, wait=False):
+            return False
+        path.unlink()
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _changed_at(folder: os.DirEntry[str]) -> float:
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:  # removed just now
+        return 0.0
 
 
 def _is_at(folder: Path, descriptor: int) -> bool:

@@ -24,7 +24,7 @@ from cadnode.domain import (
     System,
     ViewPosition,
 )
-from cadnode.settings.identity import WebIdentity
+from cadnode.settings.identity import ProxyAddress, WebIdentity
 from cadnode.settings.section import NetworkAddress, Section, is_loopback
 from cadnode.tls import TlsFiles
 
@@ -140,6 +140,11 @@ class ListenerSection(Section):
     )
     calling_ae_titles: tuple[AeTitle, ...] = Field(
         (), description="AE titles that may send, from whatever address peers allow; empty: any"
+    )
+    proxy_addresses: tuple[ProxyAddress, ...] = Field(
+        (),
+        description="IP addresses or networks of a TCP balancer before several listeners, which "
+        "says who connects (PROXY protocol, version 1 or 2); from there nobody else can connect",
     )
     check_called_ae_title: bool = Field(
         False, description="refuse peers that call another AE title than ours"

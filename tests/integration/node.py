@@ -53,6 +53,9 @@ def wait_until(
         time.sleep(every_s)
 
 
+ENDINGS = ("role_died", "role_hung", "role_killed", "lease_lost")
+
+
 @dataclass
 class Node:
     """A node's folder and port; `start` and `kill` as an admin (or a power cut) would."""
@@ -130,6 +133,15 @@ class Node:
 
     def events(self, name: str) -> int:
         return self.log.count(f'"event": "{name}"')
+
+    @property
+    def endings(self) -> list[str]:
+        """The lines of the log that say why a role ended or began again."""
+        return [
+            line
+            for line in self.log.splitlines()
+            if any(f'"event": "{name}"' in line for name in ENDINGS)
+        ]
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,7 +29,7 @@ from cadnode.report.objects import make_objects, write_objects
 from cadnode.report.profiles import ObjectKind
 from cadnode.settings import Destination, Settings
 from tests.integration.http_peers import values_of, web_orthanc
-from tests.peers import Orthanc
+from tests.peers import Orthanc, free_port
 from tests.report_cases import MADE_AT, digital_exam, image_of, result_of
 
 KINDS = frozenset({ObjectKind.MEASUREMENT_SR, ObjectKind.CAD_SR, ObjectKind.SMALL_HEAT_MAP})
@@ -157,8 +158,16 @@ class Archive:
     """A Storage SCP that has every object already, and perhaps answers C-FIND for its copies."""
 
     def __init__(
-        self, copies: list[Dataset], *, by_level: bool = False, no_sequences: bool = False
+        self,
+        copies: list[Dataset],
+        *,
+        by_level: bool = False,
+        no_sequences: bool = False,
+        hangs_up: Callable[[Dataset], bool] = lambda asked: False,
+        answers: int = 0,
     ) -> None:
+        self.hangs_up = hangs_up
+        self.answers = answers
         self.copies = copies
         self.by_level = by_level
         self.no_sequences = no_sequences
@@ -170,6 +179,12 @@ class Archive:
     def find(self, event: Any) -> Iterator[tuple[int, Dataset | None]]:
         asked = event.identifier
         self.levels.append(asked.QueryRetrieveLevel)
+        if self.hangs_up(asked):
+            event.assoc.abort()
+            return
+        if self.answers:
+            yield self.answers, None
+            return
         if self.no_sequences and any(e.VR == "SQ" for e in asked):
             yield 0xA900, None
             return
@@ -204,7 +219,7 @@ def serving() -> Iterator[Callable[..., dicom.DicomPeer]]:
         server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         servers.append(server)
         port = server.server_address[1]
-        return dicom.DicomPeer("archive", "127.0.0.1", port, "ARCHIVE", timeout_s=10)
+        return dicom.DicomPeer("archive", "127.0.0.1", port, "ARCHIVE", timeout_s=60)
 
     yield start
     for server in servers:
@@ -243,6 +258,48 @@ def test_a_peer_that_refuses_to_be_asked_for_a_sequence_is_asked_without(
     archive = Archive([sent(path) for path in files], no_sequences=True)
 
     assert dicom.send(files, serving(archive)).n_unverified == 0
+
+
+def test_a_peer_that_hangs_up_on_a_query_for_a_sequence_is_asked_without(
+    files: list[Path], serving: Callable[..., dicom.DicomPeer]
+) -> None:
+    def hangs_up(asked: Dataset) -> bool:
+        return any(element.VR == "SQ" for element in asked)
+
+    copies = [sent(path) for path in files]
+    assert dicom.send(files, serving(Archive(copies, hangs_up=hangs_up))).n_unverified == 0
+    another_patient(copies[0])
+    with pytest.raises(PermanentDeliveryError, match=ANOTHER):
+        dicom.send(files, serving(Archive(copies, hangs_up=hangs_up)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_open"),
+    [
+        ({"hangs_up": lambda asked: True}, True),
+        ({"answers": 0xA700}, True),  # out of resources
+        ({"answers": 0xC001}, False),  # unable to process
+    ],
+)
+def test_whose_copy_it_is_stays_open_while_a_peer_does_not_answer_now(
+    files: list[Path], serving: Callable[..., dicom.DicomPeer], asked: Any, is_open: bool
+) -> None:
+    peer = serving(Archive([sent(path) for path in files], **asked))
+
+    if is_open:
+        with pytest.raises(TransientDeliveryError, match="whose they are is open"):
+            dicom.send(files, peer)
+    else:
+        assert dicom.send(files, peer).n_unverified == len(files)
+
+
+def test_whose_copy_it_is_stays_open_while_the_peer_for_queries_is_away(
+    files: list[Path], serving: Callable[..., dicom.DicomPeer]
+) -> None:
+    peer = replace(serving(Archive([])), query_port=free_port())
+
+    with pytest.raises(TransientDeliveryError, match="whose they are is open"):
+        dicom.send(files, peer)
 
 
 @pytest.mark.parametrize("change", IDENTIFIERS[:3], ids=lambda c: c.__name__)

@@ -5,6 +5,7 @@ import signal
 import socket
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -57,11 +58,14 @@ def url_of(node: Node, path: str = "") -> str:
 
 
 def watched(node: Node, uid: str) -> list[str]:
-    """The states that a client sees on the way to a final one, each once."""
+    """The states that a client sees from before the study comes to a final one, each once."""
     seen: list[str] = []
 
     def is_final() -> bool:
-        study = get(url_of(node, f"/api/studies/{uid}")).json()
+        answer = get(url_of(node, f"/api/studies/{uid}"))
+        if answer.status_code == 404:
+            return False
+        study = answer.json()
         if study["state"] not in seen[-1:]:
             seen.append(study["state"])
         return bool(study["is_final"])
@@ -107,8 +111,10 @@ def test_a_study_that_is_sent_can_be_followed_to_its_end_and_names_nobody_in_the
     ):
         wait_until(lambda: answers(url_of(node, "/health")), "the HTTP side answers")
         assert get(url_of(node, f"/api/studies/{uid}")).status_code == 404
-        node.send(*exam)
-        way = watched(node, uid)
+        with ThreadPoolExecutor(1) as beside:
+            watching = beside.submit(watched, node, uid)
+            node.send(*exam)
+            way = watching.result()
         study = get(url_of(node, f"/api/studies/{uid}")).json()
         page = get(url_of(node, study["url"])).text
         listed = get(url_of(node, "/api/studies")).json()["studies"]

@@ -10,6 +10,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -57,15 +58,18 @@ def closed_path(cost: Floats, swing: int, weight: float = 0.0) -> NDArray[np.int
     """
     n, m = cost.shape
     twice = np.concatenate([cost, cost])
-    total, back = twice[0].copy(), np.zeros((2 * n, m), np.int64)
-    shifts = np.arange(-swing, swing + 1)
+    shifts, columns = np.arange(-swing, swing + 1), np.arange(m)
     turning = weight * shifts[:, None].astype(np.float64) ** 2
+    padded, back = np.full(m + 2 * swing, np.inf), np.zeros((2 * n, m), np.int64)
+    total = padded[swing : swing + m]
+    total[:] = twice[0]
+    shifted = sliding_window_view(padded, m)  # by each of the shifts
+    options = np.empty(shifted.shape)
     for row in range(1, 2 * n):
-        padded = np.pad(total, swing, constant_values=np.inf)
-        options = np.stack([padded[swing + s : swing + s + m] for s in shifts]) + turning
+        np.add(shifted, turning, out=options)
         best = options.argmin(0)
-        back[row] = np.arange(m) + shifts[best]
-        total = options[best, np.arange(m)] + twice[row]
+        back[row] = columns + shifts[best]
+        np.add(options[best, columns], twice[row], out=total)
     path = np.zeros(2 * n, np.int64)
     path[-1] = int(total.argmin())
     for row in range(2 * n - 1, 0, -1):

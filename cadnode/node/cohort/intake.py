@@ -11,7 +11,7 @@ from cadnode.errors import DataError
 from cadnode.files import is_locked, locked
 from cadnode.log import hashed
 from cadnode.node import source_kinds
-from cadnode.node.listener import scp_config
+from cadnode.node.scp_config import scp_config
 from cadnode.receive import scp
 from cadnode.receive.fetch.dimse import DimseSource
 from cadnode.receive.fetch.fetch import fetch

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cadnode.node import commitment_reports, commitments
-from cadnode.node.listener import scp_config
 from cadnode.node.refused_peers import RefusalWitness, refused_peers, refused_problems
+from cadnode.node.scp_config import scp_config
 from cadnode.receive.commitment_requests import Sender
 from cadnode.settings import Destination, ListenerSection, Settings, StorageSection
 from cadnode.settings.sections import ListenerPeer
@@ -145,3 +145,28 @@ def test_an_archive_may_answer_under_the_titles_that_one_block_puts_together(
     assert not archives._is(Sender("10.1.9.9", "PACS"), "pacs")
     assert not archives._is(Sender("10.2.9.9", "PACS_SEND"), "pacs")
     assert commitments.may_answer(found, found.destinations[0])
+
+
+def test_of_several_listeners_all_are_told_until_a_peer_gets_in_at_one(tmp_path: Path) -> None:
+    now = [1000.0]
+    one, two = (
+        RefusalWitness(
+            tmp_path,
+            Trail(),
+            lambda: now[0],
+            slot=slot,
+            is_one_of_several=True,  # type: ignore[arg-type]
+        )
+        for slot in ("listener", "listener-2")
+    )
+    for witness, title in ((one, "PACS"), (two, "PACS"), (two, "MG")):
+        witness.refused("calling_ae_title", "10.0.0.7", title)
+    for witness in (one, two):
+        witness.tell(everything=True)
+    found = {peer.ae_title: peer.count for peer in refused_peers(tmp_path, lambda: now[0])}
+    assert found == {"PACS": 2, "MG": 1}
+
+    now[0] += 60.0
+    one.received("PACS", "10.0.0.7", "0123456789abcdef")
+    one.tell(everything=True)
+    assert [peer.ae_title for peer in refused_peers(tmp_path, lambda: now[0])] == ["MG"]

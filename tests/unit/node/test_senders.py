@@ -7,7 +7,7 @@ import pytest
 
 from cadnode.errors import SettingsError
 from cadnode.node import checks
-from cadnode.node.listener import scp_config
+from cadnode.node.scp_config import scp_config
 from cadnode.node.senders import Senders, senders_of
 from cadnode.settings import Settings, load
 from cadnode.settings.sections import ListenerSection

@@ -158,6 +158,20 @@ def test_a_listener_by_itself_answers_when_it_has_tried(config: Path) -> None:
     assert (answer.problem, answer.changed) == ("a passcode cannot be read", ("listener.ae_title",))
 
 
+def test_a_listener_in_another_slot_answers_by_its_name(config: Path) -> None:
+    (config.parent / "roles").mkdir()
+    own = OwnSettings("listener", "listener-2", config, load(config))
+    config.write_text(config.read_text() + '[listener]\nae_title = "NEW"\n')
+    own_settings.ask(config.parent)
+    own.look(lambda: False)
+    assert own.changed() is not None
+    own.answer("")
+    assert answer_of(config.parent, "listener") is None
+    answer = answer_of(config.parent, "listener-2")
+    assert answer is not None
+    assert (answer.problem, answer.roles) == ("", ("listener-2",))
+
+
 def test_several_answers_name_who_goes_on_as_before_and_who_does_not() -> None:
     answer = together(
         {

@@ -1,5 +1,7 @@
 """Requests of senders on the disk: there before they are accepted, bounded, and not lost."""
 
+import errno
+import threading
 from pathlib import Path
 
 import pytest
@@ -103,3 +105,118 @@ def test_a_file_that_cannot_be_read_is_forgotten(tmp_path: Path) -> None:
 
     assert CommitmentRequests(tmp_path).to_report() == {}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_several_listeners_each_reports_its_own_and_one_those_of_the_dead(
+    tmp_path: Path,
+) -> None:
+    gone: set[str] = set()
+    one, two, three = (
+        CommitmentRequests(tmp_path, owner=owner, is_gone=gone.__contains__)
+        for owner in ("listener.1", "listener-2.1", "listener-3.1")
+    )
+    key = one.add(MG1, request(1))
+    two.add(MG2, request(2))
+    one.release(key)
+    assert one.to_report() == {MG1: [key]}
+    assert two.to_report() == three.to_report() == {}  # its own is on its association
+
+    gone.add("listener.1")
+    assert two.to_report() == {MG1: [key]}
+    assert three.to_report() == {}
+    two.settle(key)
+    assert [entry.to_report() for entry in (two, three)] == [{}, {}]
+
+
+def test_several_listeners_share_transactions_and_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commitment_requests, "COMMITMENTS", 8)
+    one, two = (
+        CommitmentRequests(tmp_path, owner=owner, is_gone=lambda _: False)
+        for owner in ("listener.1", "listener-2.1")
+    )
+    one.add(MG1, request(1, "1.2.9"))
+    again = two.load(two.add(MG1, request(2, "1.2.9")))
+    assert again is not None
+    assert again.is_duplicate
+    with pytest.raises(Full):  # a quarter of the places is an address's, whichever it asks
+        two.add(MG1, request(3))
+
+
+def test_a_file_that_cannot_be_read_just_now_is_kept_and_read_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many connections, a disk or a server of files that fails: what was accepted is owed."""
+    one = CommitmentRequests(tmp_path, owner="listener.1", is_gone=lambda _: False)
+    key = one.add(MG1, request(1))
+    two = CommitmentRequests(tmp_path, owner="listener-2.1", is_gone=lambda _: True)
+    read = Path.read_bytes
+
+    def fails(path: Path) -> bytes:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fails)
+        assert two.to_report() == {}
+        with pytest.raises(OSError, match="too many"):
+            one.owed(key)
+    assert Path.read_bytes is read
+    assert two.to_report() == {MG1: [key]}
+
+
+def test_what_is_settled_while_another_takes_it_over_stays_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (
+        CommitmentRequests(tmp_path, owner=owner, is_gone=lambda _: True)
+        for owner in ("listener.1", "listener-2.1")
+    )
+    key = one.add(MG1, request(1))
+    settling = threading.Thread(target=one.settle, args=(key,))
+    write_whole = commitment_requests.write_whole
+
+    def writes_late(path: Path, data: bytes) -> None:
+        settling.start()
+        settling.join(0.3)
+        write_whole(path, data)
+
+    monkeypatch.setattr(commitment_requests, "write_whole", writes_late)
+    two.to_report()
+    settling.join()
+    assert list(tmp_path.glob("*.json")) == []
+    assert two.to_report() == {}
+
+
+def test_a_request_that_comes_once_more_to_another_listener_is_reported_by_that_one(
+    tmp_path: Path,
+) -> None:
+    gone: set[str] = set()
+    one, two = (
+        CommitmentRequests(tmp_path, owner=owner, is_gone=gone.__contains__)
+        for owner in ("listener.1", "listener-2.1")
+    )
+    key = one.add(MG1, request(1))
+    assert two.add(MG1, request(1)) == key
+    assert one.owed(key) is None
+    found = two.owed(key)
+    assert found is not None
+    assert (found.request, found.is_duplicate) == (request(1), False)
+    for requests in (one, two):
+        requests.release(key)
+    assert (one.to_report(), two.to_report()) == ({}, {MG1: [key]})
+
+    gone.add("listener-2.1")
+    assert one.to_report() == {MG1: [key]}
+    one.settle(key)
+    assert two.owed(key) is None
+
+
+def test_nobody_else_reports_what_a_report_was_made_of_just_now(tmp_path: Path) -> None:
+    requests = CommitmentRequests(tmp_path)
+    key = requests.add(MG1, request(1))
+    requests.release(key)
+    assert requests.owed(key) is not None
+    assert requests.to_report() == {}
+    requests.release(key)
+    assert requests.to_report() == {MG1: [key]}
