@@ -21,6 +21,7 @@ has, so that a limit means hostile or damaged, never merely large.
 | an answer in JSON             | some 2 MB: 1,000 instances listed         | `ANSWER_BYTES`   |
 | objects of a commitment       | some 1,000: a study                       | `COMMITMENT_…`   |
 | a file that a page brings     | some 5 GB: a CD, zipped                   | `UPLOAD_BYTES`   |
+| a reading of a remote worker  | some 5 MB: four maps of each of 9 systems | `READING_BYTES`  |
 | a request's header by HTTP    | some 8 KiB: a proxy's tokens              | `REQUEST_HEAD…`  |
 
 The larger values of a header are passed over, as values that cannot be decoded are. Deflated data
@@ -67,5 +68,7 @@ COMMITMENTS_BYTES: Final = 64 * MIB  # of all of these on the disk, a quarter an
 UPLOAD_BYTES: Final = 16 << 30  # an archive, and as much again as is unpacked of it
 UPLOAD_SILENCE_S: Final = 30.0  # of a browser that sends a file
 UPLOAD_BYTES_PER_S: Final = 10_000  # after that time, as of a peer of the listener
+READING_BYTES: Final = 64 * MIB  # of all patients of a study, with their heat maps
+READING_S: Final = 600.0  # until such a reading is here: by a line of 1 Mbit/s
 REQUEST_S: Final = 30.0  # until the body of a request to the web server is here
 REQUEST_HEADER_BYTES: Final = 64 << 10

@@ -65,6 +65,7 @@ KEY = "aaaabbbbccccdddd"
 TOKEN = "a-token-of-enough-characters"
 VIEWERS_TOKEN = "a-token-for-looking-alone"
 OPERATORS_TOKEN = "a-token-for-ordering-too"
+REMOTE_TOKENS = {"box": "a-token-for-reading-exams", "strange-box": "a-token-of-another-box"}
 PASSWORDS: Final = {
     "vera": "walnut tide 41 lanterns",
     "otto": "copper moss 52 violins",
@@ -120,6 +121,7 @@ def _accounts() -> Path:
     hashing = Passwords(_CHEAP)
     people = [f"{name}:{_ROLES[name]}:{hashing.hash(word)}" for name, word in PASSWORDS.items()]
     programs = {"looker": ("viewer", VIEWERS_TOKEN), "doer": ("operator", OPERATORS_TOKEN)}
+    programs |= {name: ("remote-worker", word) for name, word in REMOTE_TOKENS.items()}
     for file, lines in (
         ("users", people),
         ("tokens", [f"{name}:{role}:{hash_of(word)}" for name, (role, word) in programs.items()]),
@@ -136,7 +138,10 @@ def nobody_known() -> Access:
 
 
 def known(*, is_secure: bool = False, clock: Callable[[], float] = time.time, **web: Any) -> Access:
-    """A node that knows the people of `PASSWORDS`, the programs `looker` and `doer`, the token."""
+    """A node that knows the people of `PASSWORDS`, the programs `looker` and `doer`, the token.
+
+    And the remote workers of `REMOTE_TOKENS`.
+    """
     folder = _accounts()
     files = {f"{kind}_file": folder / kind for kind in ("users", "tokens", "token")}
     section = WebSection(**{**files, **web})

@@ -99,6 +99,7 @@ class ServeRole(StrEnum):
     LISTENER = "listener"
     WORKER = "worker"
     WEB = "web"
+    REMOTE_WORKER = "remote-worker"
 
 
 @app.callback(invoke_without_command=True)
@@ -120,7 +121,10 @@ def serve(
     config: ConfigFile = None,
     role: Annotated[
         ServeRole,
-        typer.Option(help="one role in this process; [bold]all[/] starts and watches them"),
+        typer.Option(
+            help="one role in this process; [bold]all[/] starts and watches those of a node. A "
+            "[bold]remote-worker[/] reads for the node at remote.url, from another machine"
+        ),
     ] = ServeRole.ALL,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
     applied: Annotated[Path | None, typer.Option("--applied", hidden=True)] = None,
@@ -134,6 +138,11 @@ def serve(
     from cadnode.log_files import LogWriter
 
     values = settings.load(applied or config)  # what the supervisor has taken up
+    if values.remote.url is not None and role is not ServeRole.REMOTE_WORKER:
+        raise SettingsError(
+            "remote.url is set: this is no node's configuration; a remote worker starts with "
+            "--role remote-worker"
+        )
     log.configure(values.log.level, human=sys.stderr.isatty())
     log.nothing_escapes()
     os.umask(0o027)  # studies and reports: for the node's user and group, whatever started it
@@ -167,7 +176,7 @@ def _run(
 
     storage = values.storage.folder
     has_supervisor = supervised and orphans.end_with_parent()
-    is_one_of_several = (
+    is_one_of_several = role is ServeRole.REMOTE_WORKER or (
         role in (ServeRole.WORKER, ServeRole.LISTENER)
         and not has_supervisor
         and job_database.is_shared(values.database_url)
@@ -193,6 +202,10 @@ def _run(
             from cadnode.node import web_server
 
             web_server.run(values, pulse, supervised=supervised, config=config, listening=listening)
+        elif role is ServeRole.REMOTE_WORKER:
+            from cadnode.node.remote import remote_worker
+
+            remote_worker.run(values, pulse, slot=slot)
         else:
             from cadnode.node import trial_job, worker
 

@@ -14,7 +14,7 @@ from cadnode.cli.acts import AuditedAct, acting
 from cadnode.cli.command import AsJson, ConfigFile, command, err, out, print_json
 from cadnode.errors import SettingsError
 from cadnode.identity import accounts, passwords, tokens, users
-from cadnode.identity.accounts import Account, name_of, role_of
+from cadnode.identity.accounts import Account, name_of, role_of, role_of_person
 from cadnode.identity.role import Role
 from cadnode.terminal import styled
 
@@ -23,8 +23,9 @@ users_app = typer.Typer(
     rich_markup_mode="rich",
     help="People and programs that may ask the HTTP side, and what they may do.\n\n"
     "A [bold]monitor[/] reads metrics alone, a [bold]viewer[/] looks, an [bold]operator[/] also "
-    "orders studies and repeats deliveries, an [bold]admin[/] may do everything. People log in "
-    "with a password, programs show a token. "
+    "orders studies and repeats deliveries, an [bold]admin[/] may do everything but what a "
+    "[bold]remote-worker[/] alone may, a program's role: read exams for this node. "
+    "People log in with a password, programs show a token. "
     "Changes apply at once, also to a running node; who was changed or removed is logged out.\n\n"
     "Files: [bold]web.users_file[/] and [bold]web.tokens_file[/] of the configuration. "
     "First step: [bold]cadnode users add NAME --role admin --config node.toml[/].",
@@ -101,7 +102,7 @@ def add(
     A password has 12 to 128 characters, whatever they are; the commonest are refused.
     Example: [bold]cadnode users add jane --role viewer --config node.toml[/]
     """
-    found, name, as_role = _opened(config), name_of(name), role_of(role)
+    found, name, as_role = _opened(config), name_of(name), role_of_person(role)
     file = _users_file(found)
     _is_free(found, name)
     secret = passwords.Passwords().hash(_password(name, from_input=password_stdin))
@@ -131,7 +132,8 @@ def password(name: Name, password_stdin: FromInput = False, config: ConfigFile =
 def role(
     name: Name,
     new_role: Annotated[
-        str, typer.Argument(metavar="ROLE", help="monitor, viewer, operator or admin")
+        str,
+        typer.Argument(metavar="ROLE", help="monitor, viewer, operator, admin or remote-worker"),
     ],
     config: ConfigFile = None,
 ) -> None:
@@ -139,9 +141,9 @@ def role(
 
     Example: [bold]cadnode users role jane operator[/]
     """
-    as_role = role_of(new_role)
     found = _opened(config)
     file, key, account = found.place_of(name_of(name))
+    as_role = role_of_person(new_role) if key == users.KEY else role_of(new_role)
     with found.changing(f"made {as_role.word}:", account.name):
         accounts.put(file, key, Account(account.name, as_role, account.secret))
     err.print(styled("[green]✓[/] {} is {}", account.name, as_role.word))
@@ -164,7 +166,9 @@ def remove(name: Name, config: ConfigFile = None) -> None:
 @command
 def token(
     name: Name,
-    role: RoleName,
+    role: Annotated[
+        str, typer.Option("--role", help="monitor, viewer, operator, admin or remote-worker")
+    ],
     replace: Annotated[
         bool, typer.Option("--replace", help="end the token that the program has, for a new one")
     ] = False,

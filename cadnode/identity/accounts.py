@@ -63,10 +63,24 @@ def role_of(word: str) -> Role:
         raise SettingsError(f"there is no role {word!r}: {error}") from None
 
 
+def role_of_person(word: str) -> Role:
+    """As `role_of`; raises `SettingsError` for one that programs alone have, too."""
+    role = role_of(word)
+    if role.is_of_programs:
+        raise SettingsError(
+            f"{word} is a program's role, no person's: `cadnode users token NAME --role {word}`"
+        )
+    return role
+
+
 def parsed(
-    lines: Sequence[str], path: Path, is_secret: Callable[[str], bool]
+    lines: Sequence[str],
+    path: Path,
+    is_secret: Callable[[str], bool],
+    *,
+    of_programs: bool = False,
 ) -> dict[str, Account]:
-    """The accounts in these lines, by name.
+    """The accounts in these lines, by name; of people, or of programs.
 
     Raises
     ------
@@ -74,6 +88,7 @@ def parsed(
         A line has another form; it is named by its number, never quoted.
     """
     found: dict[str, Account] = {}
+    roles = {one.word: one for one in Role if of_programs or not one.is_of_programs}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -81,15 +96,15 @@ def parsed(
         problem = ""
         if not NAME.fullmatch(name) or name in _RESERVED:
             problem = "does not begin with a name"
-        elif role not in {one.word for one in Role}:
-            problem = f"has no role: {', '.join(one.word for one in Role)}"
+        elif role not in roles:
+            problem = f"has no role: {', '.join(roles)}"
         elif not is_secret(secret):
             problem = "does not end with a hash that `cadnode users` has written"
         elif name in found:
             problem = "repeats a name"
         if problem:
             raise SecretFileError("content", f"{path} line {number} {problem}")
-        found[name] = Account(name, Role.of(role), secret)
+        found[name] = Account(name, roles[role], secret)
     return found
 
 

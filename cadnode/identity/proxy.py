@@ -76,6 +76,9 @@ def _name(value: str) -> str:
 
 def _role(values: list[str]) -> Role:
     try:
-        return Role.of(values[0].strip().lower() if values else "")
+        found = Role.of(values[0].strip().lower() if values else "")
     except ValueError:
-        raise ProxyRefused("role", "the proxy's header holds no role that we know") from None
+        found = None
+    if found is None or found.is_of_programs:
+        raise ProxyRefused("role", "the proxy's header holds no role that people have")
+    return found

@@ -5,8 +5,12 @@ from enum import IntEnum, StrEnum
 
 
 class Role(IntEnum):
-    """What a person or program may do; a higher role may do all that a lower one may."""
+    """What a person or program may do; a higher role may do all that a lower one may.
 
+    A remote worker's is beside that order: it reads exams for a node, and nobody else may.
+    """
+
+    REMOTE_WORKER = -1  # fetches images and brings readings (docs/scale.md); a program's alone
     MONITOR = 0  # reads the node's health and metrics, and nothing of a study: for Prometheus
     VIEWER = 1  # looks at studies, pages and health
     OPERATOR = 2  # also orders what concerns studies: fetched, read again, sent again, dropped
@@ -23,7 +27,18 @@ class Role(IntEnum):
     @property
     def word(self) -> str:
         """As it stands in files and settings."""
-        return self.name.lower()
+        return self.name.lower().replace("_", "-")
+
+    @property
+    def is_of_programs(self) -> bool:
+        """Whether no person has it."""
+        return self is Role.REMOTE_WORKER
+
+    def may(self, needed: "Role") -> bool:
+        """Whether it may do what needs that one."""
+        if self.is_of_programs or needed.is_of_programs:
+            return self is needed
+        return self >= needed
 
 
 class Via(StrEnum):

@@ -45,7 +45,7 @@ def tokens_in(path: Path) -> dict[str, Account]:
     """The programs in a file, by name; none when there is no file. Raises `SettingsError`."""
     if not path.exists():
         return {}
-    return accounts.parsed(read(path, KEY)[0], path, is_hash)
+    return accounts.parsed(read(path, KEY)[0], path, is_hash, of_programs=True)
 
 
 def shared_token(web: WebSection) -> str:
@@ -87,7 +87,7 @@ class Tokens:
         self.shared_hash = hash_of(shared) if shared else ""
         path = web.tokens_file
         self._file = None if path is None else Followed(
-            path, KEY, lambda lines: accounts.parsed(lines, path, is_hash)
+            path, KEY, lambda lines: accounts.parsed(lines, path, is_hash, of_programs=True)
         )  # fmt: skip
 
     def of(self, token: str) -> Identity | None:

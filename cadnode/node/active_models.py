@@ -1,5 +1,6 @@
 """The models a running node reads with: those that are active, also after they were changed."""
 
+import gc
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,9 +59,19 @@ class ActiveModels:
         return self._readers
 
     @property
+    def loaded(self) -> Readers | None:
+        """The models of the last study, without a look whether others are active now."""
+        return self._readers
+
+    @property
     def are_loaded(self) -> bool:
         """Whether there are models to read with."""
         return self._readers is not None
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether others were activated than `loaded` are, as far as a look at a file shows."""
+        return history.identity(own_store(self.values)) != self._seen
 
     def current(self) -> Readers:
         """The models for the next study: reloaded when the activation has changed.
@@ -94,6 +105,20 @@ class ActiveModels:
             write(self.values.storage.folder, state)
         except OSError as error:
             log.warning("state_not_written", error=error)
+
+
+def settled(load: Callable[[], Readers]) -> Readers:
+    """What `load` gives, with everything in memory so far kept out of the garbage collector's way.
+
+    Libraries and models are some hundred thousand objects that stay; to look through them takes
+    a third of a second, once an exam (benchmarks/LOG.md). What older models leave is found when
+    the next ones are loaded.
+    """
+    gc.unfreeze()
+    readers = load()
+    gc.collect()
+    gc.freeze()
+    return readers
 
 
 def _refusal(error: Exception) -> ModelProblem:

@@ -32,6 +32,10 @@ from cadnode.web import library
 def run(settings: Settings) -> Iterator[Check]:
     """Checks in the order in which an admin would look: disk, port, device, models, peers."""
     yield _disk(settings)
+    if settings.remote.url is not None:  # no node: a machine that reads for one
+        yield from _reading(settings)
+        yield from _remote(settings)
+        return
     yield from _ports(settings)
     yield _senders(settings)
     yield from certificate_checks(settings)
@@ -45,6 +49,7 @@ def run(settings: Settings) -> Iterator[Check]:
     yield from _shadow(settings)
     yield from _worker(settings)
     yield from _workers(settings)
+    yield from _remote(settings)
     yield from paper(settings)
     if not settings.destinations:
         yield Check(
@@ -311,6 +316,15 @@ def _workers(settings: Settings) -> Iterator[Check]:
     from cadnode.node.worker_checks import worker_checks
 
     return worker_checks(settings)
+
+
+def _remote(settings: Settings) -> Iterator[Check]:
+    if settings.remote.url is None and not settings.remote.workers:
+        return iter(())
+    # torch takes seconds to import: only here, as `_reading` does
+    from cadnode.node.remote.remote_checks import remote_checks
+
+    return remote_checks(settings)
 
 
 def paper(settings: Settings) -> Iterator[Check]:

@@ -18,6 +18,7 @@ from cadnode.node.drift_watch import drift_problems
 from cadnode.node.jobs import DeliveryStatus, Job, JobLookup, JobsUnavailable, delivery_of
 from cadnode.node.poison import Casualties, SetAsideCode
 from cadnode.node.refused_peers import refused_problems
+from cadnode.node.remote.remote_health import remote_problems
 from cadnode.node.role_status import Presence
 from cadnode.node.supervise import ROLES
 from cadnode.node.undelivered import Undelivered, UndeliveredIndex
@@ -153,6 +154,7 @@ class HealthCheck:
         problems += lasting_problems(self._settings)
         problems += disk_problems(self._settings)
         problems += refused_problems(storage)
+        problems += remote_problems(self._settings)
         problems += drift_problems(self._settings)
         audit = AuditState.of(self._settings)
         problems += audit.problems()

@@ -25,7 +25,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from zipfile import BadZipFile
 
 import numpy as np
@@ -356,8 +356,14 @@ def load_reading(folder: Path) -> ExamResult:
 
     Fields that an older version did not write yet have their defaults.
     """
-    document = json.loads((folder / READING).read_bytes())
-    with np.load(folder / MAPS, allow_pickle=False) as values:
+    with (folder / MAPS).open("rb") as maps:
+        return reading_of((folder / READING).read_bytes(), maps)
+
+
+def reading_of(reading: bytes, maps: BinaryIO) -> ExamResult:
+    """The `ExamResult` of the contents of both files."""
+    document = json.loads(reading)
+    with np.load(maps, allow_pickle=False) as values:
         heat_maps = tuple(
             HeatMap(values=values[str(i)], **{**m, "box": Box(*m["box"])})
             for i, m in enumerate(document["heat_maps"])

@@ -33,6 +33,17 @@ class Turns:
             self._leave()
 
     @contextmanager
+    def exam_within(self, seconds: float) -> Iterator[bool]:
+        """As `exam`, where the turn comes within so many seconds; gives whether it did."""
+        with self._changed:
+            is_ours = self._take_last(seconds)
+        try:
+            yield is_ours
+        finally:
+            if is_ours:
+                self._leave()
+
+    @contextmanager
     def region(self) -> Iterator[None]:
         """Within the block nothing else is read; goes before exams that have not waited long."""
         with self._changed:
@@ -58,13 +69,16 @@ class Turns:
             self._take_last()
             return True
 
-    def _take_last(self) -> None:
+    def _take_last(self, within_s: float | None = None) -> bool:
         self._n_exams += 1
         try:
-            self._changed.wait_for(
-                lambda: not self._is_taken and (not self._n_regions or self._exam_is_due())
+            is_free = self._changed.wait_for(
+                lambda: not self._is_taken and (not self._n_regions or self._exam_is_due()),
+                within_s,
             )
-            self._is_taken, self._n_ahead = True, 0
+            if is_free:
+                self._is_taken, self._n_ahead = True, 0
+            return is_free
         finally:
             self._n_exams -= 1
 

@@ -33,6 +33,7 @@ from cadnode.node.priors.desk import Priors
 from cadnode.node.reader_verdicts import VerdictStore
 from cadnode.node.ready_check import ReadyCheck
 from cadnode.node.region_desk import RegionDesk
+from cadnode.node.remote.desk import RemoteDesk
 from cadnode.node.study_index import Studies
 from cadnode.node.study_queue import StudyQueue
 from cadnode.node.study_readings import StudyReadings
@@ -106,6 +107,7 @@ def run(
                 uploads=SpoolUploads(settings, spool, announcer),
                 quality=partial(store.read, settings.storage.folder),
                 outcomes=outcomes.figures, outcomes_waiting=outcomes.n_waiting,
+                remote=RemoteDesk(settings, spool).readings(),
             )  # fmt: skip
             app = create(node, access, Trail.of(settings), settings.web.language)
             # The list of studies is kept up whether somebody asks for it or not.

@@ -1,6 +1,5 @@
 """The worker role: runs the durable workflow, sweeps the spool, ends within its time."""
 
-import gc
 import os
 import threading
 import time
@@ -16,7 +15,7 @@ from cadnode.errors import ModelError
 from cadnode.log import get_logger
 from cadnode.models.device import choose_device, gpu_memory
 from cadnode.node import commitment_watch, drift_watch, heartbeat, housekeeping, verdict_watch
-from cadnode.node.active_models import ActiveModels
+from cadnode.node.active_models import ActiveModels, settled
 from cadnode.node.heartbeat import Pulse
 from cadnode.node.job_watch import JobWatch
 from cadnode.node.listener import open_spool
@@ -32,7 +31,6 @@ from cadnode.node.worker_lease import AnyLease, lease_of
 from cadnode.node.worker_steps import WorkerSteps
 from cadnode.node.workflow import launch, stop
 from cadnode.node.workflow_steps import Start
-from cadnode.reading import Readers
 from cadnode.settings import Settings
 
 _WITHOUT_MODELS_S: Final = 60.0
@@ -53,7 +51,7 @@ def _work(settings: Settings, pulse: Pulse, counts: Counts, *, supervised: bool,
     device = choose_device(settings.reading.device)
     models = ActiveModels(
         settings,
-        lambda old: _settled(
+        lambda old: settled(
             lambda: load_readers(
                 settings, device, loaded=old or (), look_at=examine if old else None
             )
@@ -68,6 +66,10 @@ def _work(settings: Settings, pulse: Pulse, counts: Counts, *, supervised: bool,
             _answer_without_models(settings, steps, sweep, pulse, lease, supervised=supervised)
         raise
     steps, sweep = _bound(settings, models, casualties, pulse, lease, counts)
+    try:
+        steps.elsewhere.begin(readers)
+    except OSError as error:  # a full disk: with the first exam, then
+        log.warning("remote_not_begun", role="worker", error=error)
 
     def before() -> None:
         lease.take()
@@ -118,20 +120,6 @@ def _gpu_watched(counts: Counts, device: str) -> Iterator[None]:
             look = gpu.watched(counts, device, gpu_memory)
             watched.enter_context(kept_running(look, "gpu", within_s=0.0))
         yield
-
-
-def _settled(load: Callable[[], Readers]) -> Readers:
-    """What `load` gives, with everything in memory so far kept out of the garbage collector's way.
-
-    Libraries and models are some hundred thousand objects that stay; to look through them takes
-    a third of a second, once an exam (benchmarks/LOG.md). What older models leave is found when
-    the next ones are loaded.
-    """
-    gc.unfreeze()
-    readers = load()
-    gc.collect()
-    gc.freeze()
-    return readers
 
 
 def _bound(

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
@@ -50,6 +51,8 @@ from cadnode.node.priors.desk import Priors
 from cadnode.node.readers import choices_of
 from cadnode.node.region_marks import RegionMarks
 from cadnode.node.region_reading import RegionReading
+from cadnode.node.remote.elsewhere import Elsewhere, OfferedStudy, ReadElsewhere
+from cadnode.node.remote.reading_offer import ReadingOffer
 from cadnode.node.results import Results
 from cadnode.node.score_journal import ScoreJournal, facts_of
 from cadnode.node.study_gate import StudyGate
@@ -103,6 +106,7 @@ class WorkerSteps:
         self._gate = StudyGate(settings.storage.folder)
         self._reporting = threading.Lock()  # a report, or one that there is none in time
         self._turns = Turns()  # one exam at a time has the processor and its memory
+        self.elsewhere = Elsewhere(settings, self._turns, self.stopping, models)
         self.regions = RegionReading(
             settings,
             models,
@@ -141,6 +145,7 @@ class WorkerSteps:
             ),
             has_result=self.has_result,
             priority=self.priority,
+            n_at_once=self.elsewhere.n_at_once,
             now=lambda: datetime.now(UTC),
             destinations=tuple(
                 (d.name, retry.give_up_after_s(d)) for d in self._settings.destinations
@@ -176,14 +181,16 @@ class WorkerSteps:
 
     def _exams(self, study: str, paths: Sequence[Path]) -> tuple[Exam, ...]:
         """The study's exams, one a patient."""
-        names = {path.stem for path in paths}
-        replaced = [p for p in self._spool.replaced(study) if p.name.split(".")[0] in names]
         return read_study(
             paths,
-            replaced=replaced,
+            replaced=self._replaced(study, paths),
             read_for_processing=self._settings.reading.for_processing,
             checks=pixels.CHECKS,
         )
+
+    def _replaced(self, study: str, paths: Sequence[Path]) -> list[Path]:
+        names = {path.stem for path in paths}
+        return [p for p in self._spool.replaced(study) if p.name.split(".")[0] in names]
 
     def _folder(self, study: str, content: str) -> Path:
         return self._results.of_content(study, content)
@@ -204,7 +211,7 @@ class WorkerSteps:
         """
         if self.jobs.is_finished(study, content):
             return False  # the job database has forgotten it: `JobComparison` has it delivered
-        with self._turns.exam():
+        with self.elsewhere.turn(self._offered(study, content)) as brought:
             paths = self._relevant(study)
             if not paths or self._spool.fingerprint(paths) != content:
                 log.info("content_changed", study=study)
@@ -222,7 +229,7 @@ class WorkerSteps:
                     study,
                     content,
                     len(paths),
-                    lambda: self._read(paths, readers, study, content),
+                    lambda: self._read(paths, readers, study, content, brought),
                 )
             except StudySetAside as error:
                 self._counts.add(table.STUDIES, "set_aside")
@@ -237,13 +244,29 @@ class WorkerSteps:
                 self._way.record(study, WayEntry(time.time(), Passed.READ, how=how))
                 raise
             seconds = round(time.monotonic() - began, 2)
+            if brought is not None:
+                seconds = round(sum(took for _, took in brought.read), 2)
             self._counts.observe(table.READING, seconds)
             if not self.predecessor(study, content):  # a later one may be on demand
                 arrived_at = max(results.changed_at(path) for path in paths)
                 self._counts.observe(table.RECEIVED_TO_READ, max(0.0, time.time() - arrived_at))
-            done = WayEntry(time.time(), Passed.READ, n=len(paths), seconds=seconds)
+            who = brought.machine if brought is not None else ""
+            done = WayEntry(time.time(), Passed.READ, who, n=len(paths), seconds=seconds)
             self._way.record(study, done)
             return True
+
+    def _offered(self, study: str, content: str) -> OfferedStudy:
+        def offer(readers: Readers) -> ReadingOffer:
+            paths = self._relevant(study)
+            replaced, rank = self._replaced(study, paths), self.priority(study)
+            return self.elsewhere.offer(study, content, paths, replaced, readers, rank)
+
+        def exams() -> tuple[Exam, ...]:
+            paths = self._relevant(study)
+            is_same = paths and self._spool.fingerprint(paths) == content
+            return self._exams(study, paths) if is_same else ()
+
+        return OfferedStudy(offer, exams)
 
     def _count_failure(self, stage: str, reason: str) -> None:
         self._counts.add(table.STUDIES, "failed")
@@ -285,28 +308,40 @@ class WorkerSteps:
                 with self._pulse.waiting("the disk of storage.folder is full"):
                     self.stopping.wait(pause_s)
 
-    def _read(self, paths: Sequence[Path], readers: Readers, study: str, content: str) -> None:
+    def _read(
+        self,
+        paths: Sequence[Path],
+        readers: Readers,
+        study: str,
+        content: str,
+        brought: ReadElsewhere | None = None,
+    ) -> None:
         started = time.monotonic()
 
         def before_a_view(_stage: str) -> None:
             if self._turns.give_way():
                 self._casualties.take(study, content)
 
-        exams = self._exams(study, paths)
+        if brought is not None and not brought.exams:
+            brought = None
+        exams = self._exams(study, paths) if brought is None else brought.exams
         where = self._folder(study, content)
         state = "not_read"
         is_again = bool(self.predecessor(study, content))
         folders = results.folders_for(where, len(exams))
         for patient, (exam, folder) in enumerate(zip(exams, folders, strict=True), start=1):
             began = time.monotonic()
-            result = read_exam(
-                exam,
-                readers,
-                choices=choices_of(self._settings.reading),
-                load=self._images.load,
-                on_progress=before_a_view,
-            )
-            read_s = time.monotonic() - began
+            if brought is not None:
+                result, read_s = brought.read[patient - 1]
+            else:
+                result = read_exam(
+                    exam,
+                    readers,
+                    choices=choices_of(self._settings.reading),
+                    load=self._images.load,
+                    on_progress=before_a_view,
+                )
+                read_s = time.monotonic() - began
             self._confirm(_CONFIRM_WITHIN_S)
             is_kept = results.keep_reading(folder, result, read_s)
             facts = facts_of(study, content, patient, read_s, paths, is_again)
@@ -323,6 +358,7 @@ class WorkerSteps:
             self._tell(
                 Action.READ, EventOutcome.SUCCESS if is_read else EventOutcome.FAILURE, study,
                 "read" if is_read else Outcome.NOT_READ.value,
+                None if brought is None else brought.machine,
             )  # fmt: skip
         results.save_inputs(where, paths)
         self._counts.add(table.STUDIES, state)
@@ -350,13 +386,15 @@ class WorkerSteps:
         where = self._folder(study, content)
         names = results.inputs_of(where)
         try:
-            n_outputs = self._with_room(
-                "reporting",
-                study,
-                content,
-                len(names),
-                lambda: self._report(study, content, predecessor, made_at),
-            )
+            # Where exams are read elsewhere, another one may be read here just now.
+            with self._turns.exam() if self.elsewhere.n_at_once > 1 else nullcontext():
+                n_outputs = self._with_room(
+                    "reporting",
+                    study,
+                    content,
+                    len(names),
+                    lambda: self._report(study, content, predecessor, made_at),
+                )
         except Exception as error:
             how = type(error).__name__
             self._count_failure("report", how)

@@ -255,7 +255,7 @@ def launch(
     DBOS.register_queue(ARRIVALS, worker_concurrency=4, polling_interval_sec=0.25)
     DBOS.register_queue(ANSWERS, worker_concurrency=1, polling_interval_sec=0.5)
     if reads:
-        DBOS.register_queue(STUDIES, worker_concurrency=1, polling_interval_sec=0.25)
+        DBOS.register_queue(STUDIES, worker_concurrency=steps.n_at_once, polling_interval_sec=0.25)
         DBOS.register_queue(REGIONS, worker_concurrency=2, polling_interval_sec=POLLED_EVERY_S)
         DBOS.register_queue(SHADOWS, worker_concurrency=1, polling_interval_sec=1.0)
     several = job_database.is_shared(database_url)

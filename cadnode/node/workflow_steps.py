@@ -73,6 +73,7 @@ class Steps:
     `give_up_region(study, region)` answers that it failed each time;
     `mark_regions(study)` keeps what people drew in objects of a study that is read, as regions to
     assess, and returns their names and how often each was asked about;
+    `n_at_once` is how many studies may be under way to their reading at the same time;
     `answer_takers` are the destinations that get the answers to regions;
     `destinations` are names, and for how many seconds each may be away;
     `one_at_a_time` names those that are to get one study's results after the other's.
@@ -100,6 +101,7 @@ class Steps:
     give_up_region: Callable[[str, str], None] = lambda study, region: None
     mark_regions: Callable[[str], Sequence[tuple[str, int]]] = lambda study: ()
     answer_takers: tuple[str, ...] = ()
+    n_at_once: int = 1
 
     def names(self) -> list[str]:
         """The destinations' names, in their order."""

@@ -4,6 +4,7 @@ from cadnode.settings.example import example
 from cadnode.settings.load import Settings, load
 from cadnode.settings.peers import Destination, HttpPeer, Source
 from cadnode.settings.quality import QualitySection
+from cadnode.settings.remote import RemoteSection
 from cadnode.settings.sections import (
     STANDARD_VIEWS,
     AuditSection,
@@ -21,7 +22,7 @@ from cadnode.settings.sections import (
 
 __all__ = [
     "STANDARD_VIEWS", "AuditSection", "Destination", "HttpPeer", "JobsSection", "ListenerSection",
-    "LogSection", "ModelsSection", "QualitySection", "ReadingSection", "ReportSection",
-    "RetentionSection",
+    "LogSection", "ModelsSection", "QualitySection", "ReadingSection", "RemoteSection",
+    "ReportSection", "RetentionSection",
     "Settings", "Source", "StorageSection", "StudySection", "WebSection", "example", "load",
 ]  # fmt: skip

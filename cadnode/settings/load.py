@@ -23,6 +23,7 @@ from pydantic_settings import (
 from cadnode.errors import SettingsError
 from cadnode.settings.peers import Destination, Source
 from cadnode.settings.quality import QualitySection
+from cadnode.settings.remote import RemoteSection
 from cadnode.settings.sections import (
     AuditSection,
     JobsSection,
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     jobs: JobsSection = JobsSection()
     log: LogSection = LogSection()
     quality: QualitySection = QualitySection()
+    remote: RemoteSection = RemoteSection()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Settings":

@@ -32,6 +32,7 @@ from cadnode.web import (
     queue_pages,
     refusals,
     region_pages,
+    remote_routes,
     rights,
     settings_page,
     uploads,
@@ -151,6 +152,7 @@ def create(
     app.include_router(outcome_pages.routes(node, templates))
     app.include_router(settings_page.routes(node, templates))
     app.include_router(log_page.routes(node, templates))
+    app.include_router(remote_routes.routes(node))
     app.include_router(login.routes(access, templates))
     app.include_router(choice.routes(access))
     rights.check(app.routes)

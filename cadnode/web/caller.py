@@ -31,8 +31,8 @@ class Caller:
     session_id: str = field(default="", repr=False)
 
     def may(self, role: Role) -> bool:
-        """Whether the caller has that role, or one above it."""
-        return self.identity.role >= role
+        """Whether the caller may do what needs that role."""
+        return self.identity.role.may(role)
 
     @property
     def may_order(self) -> bool:

@@ -21,6 +21,7 @@ from cadnode.web.prior_exams import PriorDesk
 from cadnode.web.queue import StudyFilter, StudyPage
 from cadnode.web.reader_verdicts import VerdictBook
 from cadnode.web.regions import Regions
+from cadnode.web.remote import RemoteReadings
 from cadnode.web.study import StudyState
 from cadnode.web.uploaded import Uploads
 from cadnode.web.viewing import Viewing
@@ -228,6 +229,7 @@ class Node:
     `quality()`: how scanners' scores were at the last look, None before the first. `outcomes()`:
     what became of the women, and the figures of each system; `outcomes_waiting()`: how many exams
     that have not come have outcomes. Both raise `Unavailable`.
+    `remote`: what remote workers ask; None where there are none.
 
     `state_of` and `notify` raise `Unavailable` when the job database cannot be asked; `notify` also
     when the disk is full, and `UnknownSource`; `listed` when the list cannot be read.
@@ -257,3 +259,4 @@ class Node:
     quality: Callable[[], DriftOverview | None] | None = None
     outcomes: Callable[[], Sequence[SystemPerformance]] | None = None
     outcomes_waiting: Callable[[], int] = lambda: 0
+    remote: RemoteReadings | None = None

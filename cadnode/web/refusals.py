@@ -109,7 +109,10 @@ def _role(scope: Scope) -> tuple[str, str]:
     assert isinstance(caller, Caller)
     name, role = caller.identity.name, caller.identity.role.word
     words = {"name": name, "needed": needed.word}
-    hint = phrase("an admin gives it: `cadnode users role %(name)s %(needed)s`", **words)
+    if needed.is_of_programs:
+        hint = phrase("a program has it: `cadnode users token NAME --role %(needed)s`", **words)
+    else:
+        hint = phrase("an admin gives it: `cadnode users role %(name)s %(needed)s`", **words)
     return phrase("this needs the role %(needed)s; %(name)s is %(role)s", role=role, **words), hint
 
 

@@ -18,6 +18,7 @@ from cadnode.web.study import key_of
 MOST_BODY_BYTES: Final = 16 * 1024
 
 _DULL: Final = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/log", "/api/log"})
+_DULL_BELOW: Final = ("/static/", "/api/remote/")  # remote workers ask each second
 FILE_ROUTE: Final = ("POST", "/api/upload")
 
 log = get_logger("web")
@@ -76,7 +77,7 @@ class RequestLog:
         # What is asked for every few seconds, and a viewer's tiles, are logged at DEBUG only; the
         # log fills no log.
         path = scope["path"]
-        is_dull = path in _DULL or path.startswith("/static/") or "/views/" in path
+        is_dull = path in _DULL or path.startswith(_DULL_BELOW) or "/views/" in path
         write = log.debug if is_dull else log.info
         write(
             "web_answered", status=status, seconds=round(time.perf_counter() - started, 4),
@@ -100,9 +101,10 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         right = scope.get("state", {}).get("right")
-        most = max(MOST_BODY_BYTES, right.most_body_bytes if isinstance(right, Right) else 0)
+        is_known = isinstance(right, Right)
+        most = max(MOST_BODY_BYTES, right.most_body_bytes if is_known else 0)
         try:
-            async with asyncio.timeout(REQUEST_S):
+            async with asyncio.timeout(right.body_s if is_known else REQUEST_S):
                 body = await _body(scope, receive, most)
         except TimeoutError:
             answer = {"error": "the body did not arrive in time", "hint": "send it in one go"}
@@ -121,7 +123,7 @@ class BodyLimit:
             if was_sent:
                 return await receive()
             was_sent = True
-            return {"type": "http.request", "body": body, "more_body": False}
+            return {"type": "http.request", "body": bytes(body), "more_body": False}
 
         await self._app(scope, replay, send)
 
@@ -131,14 +133,15 @@ def is_file(method: str, path: str) -> bool:
     return (method, path) == FILE_ROUTE
 
 
-async def _body(scope: Scope, receive: Receive, most: int) -> bytes:
+async def _body(scope: Scope, receive: Receive, most: int) -> bytearray:
     """The body; of one that is too long, enough to see it. Raises `ClientDisconnect`."""
-    body, more = b"", scope["method"] not in ("GET", "HEAD")
+    body, more = bytearray(), scope["method"] not in ("GET", "HEAD")
     while more and len(body) <= most:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        body, more = body + message.get("body", b""), message.get("more_body", False)
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
     return body
 
 

@@ -1,7 +1,8 @@
 """Who may do what by HTTP, and what is recorded of it: one row for each route.
 
 A monitor reads metrics alone, a viewer pages and states, an operator orders what concerns studies,
-an admin what concerns the node. The application does not start while a route has no row (`check`).
+an admin what concerns the node. Machines that read exams for it have a role beside these. The
+application does not start while a route has no row (`check`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ from starlette.routing import BaseRoute, compile_path
 
 from cadnode.audit.event import Action
 from cadnode.identity.role import Role
+from cadnode.limits import READING_BYTES, READING_S, REQUEST_S
 
 READING: Final = frozenset({"GET", "HEAD"})
 
@@ -20,17 +22,18 @@ READING: Final = frozenset({"GET", "HEAD"})
 class Right:
     """The role that a route needs, None: anybody's; and what an audit trail calls its use.
 
-    `most_body_bytes`: how long its body may be, where that is more than everybody's. `is_scraped`:
-    the addresses of `web.metrics_from` need no role.
+    `most_body_bytes`: how long its body may be, where that is more than everybody's; `body_s`: how
+    long it may take to come. `is_scraped`: the addresses of `web.metrics_from` need no role.
     """
 
     role: Role | None
     action: Action | None = None
     most_body_bytes: int = 0
+    body_s: float = REQUEST_S
     is_scraped: bool = False
 
 
-_MONITOR, _VIEWER, _OPERATOR, _ADMIN = Role
+_REMOTE, _MONITOR, _VIEWER, _OPERATOR, _ADMIN = Role
 _EVIDENCE_BYTES: Final = 512 * 1024  # a comparison with all its strata, as a form sends it
 RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/health"): Right(None),
@@ -115,6 +118,15 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/api/studies/{name}/redeliver"): Right(_OPERATOR, Action.REDELIVERED),
     ("POST", "/api/studies/{name}/reread"): Right(_OPERATOR, Action.REREAD),
     ("POST", "/api/studies/{name}/drop"): Right(_OPERATOR, Action.DROPPED),
+    # Images leave the node, and what comes back is reported: for the machines that read alone.
+    ("POST", "/api/remote/readings"): Right(_REMOTE),
+    ("POST", "/api/remote/readings/{reading}/claim"): Right(_REMOTE, Action.EXPORTED),
+    ("PUT", "/api/remote/claims/{claim}"): Right(_REMOTE),
+    ("GET", "/api/remote/claims/{claim}/images/{image}"): Right(_REMOTE, Action.EXPORTED),
+    ("POST", "/api/remote/claims/{claim}/result"): Right(
+        _REMOTE, Action.READ, READING_BYTES, READING_S
+    ),
+    ("POST", "/api/remote/claims/{claim}/failure"): Right(_REMOTE, Action.READ),
 }
 # What is not served is told to those alone who may see what is.
 NOT_SERVED: Final = Right(_VIEWER)

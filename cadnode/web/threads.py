@@ -21,6 +21,7 @@ PIXELS: Final = 6  # of viewers: decoding holds up no page, and at most two deco
 PRIORS: Final = 4  # they wait for sources; what they show is decoded
 VERDICTS: Final = 2  # each is synced to the disk, and waits for an erasure of its study
 UPLOADS: Final = 4  # files that are written: a slow disk holds up no page
+REMOTE: Final = 4  # of remote workers: hashes of images, and readings that are written
 TRAIL: Final = 4  # a trail writes one line at a time
 
 

@@ -1,8 +1,11 @@
 """The whole way: storescu → listener → worker → Orthanc, once, whatever happens in between."""
 
+import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -11,10 +14,29 @@ import pytest
 from pydicom.uid import CTImageStorage
 
 from cadnode.demo.archive import DemoArchive, find_orthanc, with_orthanc
+from cadnode.identity.tokens import hash_of, new_token
+from cadnode.log import hashed
 from tests.integration.node import Node, running_node, wait_until
 from tests.synthetic import IDENTIFIERS, MARK, encode, view_dataset, write, write_exam
 
 N_OBJECTS = 5  # one SR and four heat maps
+REMOTE = """
+[remote]
+workers = 1
+head_start_s = 300.0
+"""
+REMOTE_WORKER = """\
+[storage]
+folder = "{folder}"
+min_free_gb = 0.05
+
+[reading]
+device = "cpu"
+
+[remote]
+url = "http://127.0.0.1:{port}"
+token_file = "{token_file}"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +48,27 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoArchive]:
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory, archive: DemoArchive) -> Iterator[Node]:
-    with running_node(tmp_path_factory.mktemp("node"), archive) as node:
-        yield node
+def token() -> str:
+    """What a remote worker of these tests' node shows."""
+    return new_token()
+
+
+@pytest.fixture(scope="module")
+def started(
+    tmp_path_factory: pytest.TempPathFactory, archive: DemoArchive, token: str
+) -> Iterator[Node]:
+    folder = tmp_path_factory.mktemp("node")
+    tokens = private(folder / "tokens", f"gpu-box:remote-worker:{hash_of(token)}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CADNODE_WEB__TOKENS_FILE", str(tokens))
+        with running_node(folder, archive, more=REMOTE) as node:
+            yield node
+
+
+def private(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
 
 
 @pytest.fixture
@@ -140,6 +180,47 @@ def test_another_modality_is_refused_and_nothing_is_reported(
     assert node.answers()
     wait_until(node.is_idle, "nothing is left to do")
     assert archive.count() == before
+
+
+@contextmanager
+def remote_worker(folder: Path, node: Node, token: str) -> Iterator[Path]:
+    """A remote worker, which shares an address and a token with the node; gives its log."""
+    own, config, log = folder / "worker", folder / "worker.toml", folder / "worker.log"
+    file = private(folder / "token", f"{token}\n")
+    config.write_text(REMOTE_WORKER.format(folder=own, port=node.web_port, token_file=file))
+    command = [sys.executable, "-m", "cadnode", "serve", "--role", "remote-worker"]
+    with log.open("wb") as output:
+        worker = subprocess.Popen([*command, "--config", str(config)], stdout=output, stderr=output)
+        try:
+            yield log
+        finally:
+            worker.terminate()
+            assert worker.wait(60) == 0
+    assert not list(own.rglob("*.dcm"))
+
+
+def test_an_exam_is_read_by_a_remote_worker_and_reported_by_its_node(
+    tmp_path: Path, archive: DemoArchive, node: Node, token: str
+) -> None:
+    data, exam = node.folder / "data", write_exam(tmp_path / "exam", seed=11)[:2]
+    before, n_delivered = archive.count(), node.jobs("deliver")
+    with remote_worker(tmp_path, node, token) as log:
+        wait_until(lambda: any((data / "remote").glob("seen/*")), "it asks for exams")
+        node.send(*exam)
+        wait_until(lambda: node.jobs("deliver") > n_delivered, "the report is delivered")
+        wait_until(node.is_idle, "nothing is left to do")
+    assert archive.count() == before + 3  # SR and two heat maps
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["count"] for line in lines if line["event"] == "study_read"] == [1]
+    study = hashed(str(pydicom.dcmread(exam[0], stop_before_pixels=True).StudyInstanceUID))
+    way = (data / "way" / f"{study}.jsonl").read_text().splitlines()
+    (seen,) = data.glob("remote/seen/*.json")
+    assert [json.loads(line)["who"] for line in way if '"read"' in line] == [seen.stem]
+    trail = "".join(path.read_text() for path in data.glob("audit/*.jsonl"))
+    recorded = [json.loads(line) for line in trail.splitlines() if '"gpu-box"' in line]
+    assert [one["action"] for one in recorded] == ["study exported", "study read"]
+    assert not list(data.glob("remote/*-*.*"))
+    seen.unlink()  # or the node would wait for it to come back
 
 
 def test_no_identifier_reaches_logs_or_the_job_database(

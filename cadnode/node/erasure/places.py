@@ -63,6 +63,14 @@ PLACES: Final = (
     StoredPlace("ways of studies", ("way/*",), Holds.KEYS),
     StoredPlace("readers' verdicts", ("verdicts/*",), Holds.KEYS),
     StoredPlace("journal of scores", ("quality/*",), Holds.KEYS),
+    StoredPlace(
+        "remote workers that asked, or failed", ("remote/seen/*", "remote/failing/*"),
+        Holds.NOTHING, remade=True,
+    ),
+    StoredPlace(
+        "images that a remote worker reads", ("remote/scratch/**",), Holds.PATIENT, remade=True
+    ),
+    StoredPlace("readings by remote workers", ("remote/*",), Holds.PATIENT, remade=True),
     StoredPlace("readings given up", ("dropped/*",), Holds.KEYS),
     StoredPlace("studies set aside", ("set_aside/*",), Holds.KEYS),
     StoredPlace("state of the roles", ("roles/**",), Holds.KEYS, remade=True),

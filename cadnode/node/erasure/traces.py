@@ -28,6 +28,7 @@ from cadnode.node import (
     waiting_outcomes,
 )
 from cadnode.node.erasure.search import PatientSearch
+from cadnode.node.remote import machines as remote_machines
 from cadnode.node.results import Results
 from cadnode.quality.journal import Journal
 from cadnode.quality.outcomes import OutcomeBook
@@ -44,6 +45,7 @@ _OF_STUDY: Final = (
     (f"{reader_verdicts.FOLDER}", "{study}.jsonl"),
     (f"{priority.FOLDER}", "{study}.json"),
     ("set_aside", "{study}-*.json"),
+    (remote_machines.FOLDER, "{study}-*.*"),
     (failed_readings.FOLDER, "{study}.json"),
     (way_log.FOLDER, "{study}.jsonl"),
     ("spool/requests", "unreadable-{study}*"),
@@ -123,6 +125,7 @@ def strip_shared_study(storage: Path, study: str, names: Iterable[str], uids: Se
     """
     _unlink((storage / "spool" / "headers").glob(f"{study}.jsonl"))  # made again when asked for
     study_table.forget(storage, [study])  # so is its line
+    _unlink((storage / remote_machines.FOLDER).glob(f"{study}-*.*"))  # offered again without hers
     keys = {hashed(uid) for uid in uids}
     gone = {*names, *(f"{key}.dcm" for key in keys)}
     reader_verdicts.strip(storage, study, keys)

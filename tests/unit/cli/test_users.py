@@ -92,6 +92,18 @@ def test_a_token_is_printed_once_and_kept_as_a_hash(folder: Path) -> None:
     assert kept.secret == tokens.hash_of(made["token"]) != tokens.hash_of(token)
 
 
+def test_a_remote_workers_role_is_a_programs_alone(folder: Path) -> None:
+    assert run(folder, "token", "gpu-box", "--role", "remote-worker").exit_code == 0
+    assert tokens.tokens_in(folder / "tokens")["gpu-box"].role is Role.REMOTE_WORKER
+    assert added(folder, role="viewer").exit_code == 0
+    for told in (
+        added(folder, "tom", "remote-worker"),
+        run(folder, "role", "jane", "remote-worker"),
+    ):
+        assert (told.exit_code, "no person's" in told.stderr) == (2, True)
+    assert users.users_in(folder / "users").keys() == {"jane"}
+
+
 def test_all_are_listed_without_their_secrets(folder: Path) -> None:
     assert "Nobody yet" in run(folder, "list").stdout
     added(folder)

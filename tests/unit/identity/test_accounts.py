@@ -29,6 +29,7 @@ def test_people_are_read_with_their_roles(tmp_path: Path) -> None:
     [
         ("jane", "no role"),
         (f"jane:chief:{CHEAP.hash(PASSWORD)}", "no role"),
+        (f"jane:remote-worker:{CHEAP.hash(PASSWORD)}", "no role"),
         (f"Jane:viewer:{CHEAP.hash(PASSWORD)}", "name"),
         (f"token:viewer:{CHEAP.hash(PASSWORD)}", "name"),
         (f":viewer:{CHEAP.hash(PASSWORD)}", "name"),

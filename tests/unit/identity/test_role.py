@@ -12,9 +12,17 @@ def test_a_higher_role_may_do_what_a_lower_one_may() -> None:
     assert Role.ADMIN > Role.OPERATOR > Role.VIEWER > Role.MONITOR
 
 
-def test_the_words_of_roles_are_those_of_the_settings() -> None:
-    assert tuple(role.word for role in Role) == get_args(RoleWord)
-    assert [Role.of(word) for word in get_args(RoleWord)] == list(Role)
+def test_the_words_of_peoples_roles_are_those_of_the_settings() -> None:
+    of_people = [role for role in Role if not role.is_of_programs]
+    assert tuple(role.word for role in of_people) == get_args(RoleWord)
+    assert [Role.of(word) for word in get_args(RoleWord)] == of_people
+
+
+def test_a_remote_workers_role_is_beside_the_others() -> None:
+    remote = Role.of("remote-worker")
+    assert [role for role in Role if role.may(remote) or remote.may(role)] == [remote]
+    assert Role.ADMIN.may(Role.MONITOR)
+    assert not Role.MONITOR.may(Role.VIEWER)
 
 
 @pytest.mark.parametrize("word", ["", "Admin", "ADMIN", "root", "3"])

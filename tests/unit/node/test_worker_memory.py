@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cadnode.node.worker import _settled
+from cadnode.node.active_models import settled
 from cadnode.reading import Readers
 
 
@@ -26,12 +26,12 @@ def test_loaded_models_are_kept_out_of_collections_until_others_are_loaded() -> 
     old = Model()
     seen = weakref.ref(old)
     readers = Readers()
-    assert _settled(lambda: readers) is readers
+    assert settled(lambda: readers) is readers
     assert gc.get_freeze_count() > 0
 
     del old
     gc.collect()
     assert seen() is not None  # frozen
 
-    _settled(Readers)
+    settled(Readers)
     assert seen() is None

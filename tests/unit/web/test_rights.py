@@ -8,7 +8,17 @@ from cadnode.identity.role import Role
 from cadnode.web import rights
 from cadnode.web.api import create
 from cadnode.web.rights import RIGHTS, right_of
-from tests.web_cases import PASSWORDS, VIEWERS_TOKEN, Told, known, nobody_known, served
+from tests.web_cases import (
+    OPERATORS_TOKEN,
+    PASSWORDS,
+    REMOTE_TOKENS,
+    TOKEN,
+    VIEWERS_TOKEN,
+    Told,
+    known,
+    nobody_known,
+    served,
+)
 
 # By hand, so that a row that is changed is changed twice: what needs no role, and what more than a
 # viewer's.
@@ -28,6 +38,11 @@ OPERATORS = {
     "GET /upload", "POST /api/upload",
     *(f"POST {at}/studies/{{name}}/{w}" for at in ("", "/api") for w in
       ("retry", "redeliver", "reread", "drop")),
+}  # fmt: skip
+REMOTE_WORKERS = {
+    "POST /api/remote/readings", "POST /api/remote/readings/{reading}/claim",
+    "PUT /api/remote/claims/{claim}", "GET /api/remote/claims/{claim}/images/{image}",
+    *(f"POST /api/remote/claims/{{claim}}/{word}" for word in ("result", "failure")),
 }  # fmt: skip
 
 ADMINS = {
@@ -71,9 +86,9 @@ def test_roles_are_those_that_are_documented() -> None:
     assert rows(Role.MONITOR) == MONITORS
     assert rows(Role.OPERATOR) == OPERATORS
     assert rows(Role.ADMIN) == ADMINS
-    assert rows(Role.VIEWER) == (
-        {" ".join(row) for row in RIGHTS} - ANYBODYS - MONITORS - OPERATORS - ADMINS
-    )
+    assert rows(Role.REMOTE_WORKER) == REMOTE_WORKERS
+    others = ANYBODYS | MONITORS | OPERATORS | ADMINS | REMOTE_WORKERS
+    assert rows(Role.VIEWER) == {" ".join(row) for row in RIGHTS} - others
 
 
 def test_whatever_changes_something_is_no_viewers_but_a_readers_own_word_and_the_log_out() -> None:
@@ -84,9 +99,12 @@ def test_whatever_changes_something_is_no_viewers_but_a_readers_own_word_and_the
     searches |= {"/studies/{name}/regions", "/api/studies/{name}/regions"}
     own = {"/logout", "/studies/{name}/verdicts", "/api/studies/{name}/verdicts"}
     for (method, path), right in RIGHTS.items():
-        if method != "GET" and right.role is not None and path not in {*own, *searches, *looks}:
-            assert right.role >= Role.OPERATOR
-        if method != "GET" and path != "/language":  # what pages look like is no event
+        is_free = path in {*own, *searches, *looks}
+        if method != "GET" and right.role is not None and not is_free:
+            assert right.role >= Role.OPERATOR or right.role is Role.REMOTE_WORKER
+        # What pages look like is no event, nor that a machine is there, and goes on.
+        no_events = {"/language", "/api/remote/readings", "/api/remote/claims/{claim}"}
+        if method != "GET" and path not in no_events:
             assert right.action is not None
 
 
@@ -126,6 +144,26 @@ def test_a_viewer_gets_no_further_by_a_path_that_ends_in_a_line_feed() -> None:
     assert told.orders == []
 
 
+def test_a_remote_worker_may_read_exams_and_nothing_else_and_nobody_else_may() -> None:
+    remote = Role.REMOTE_WORKER
+    for (_, path), right in RIGHTS.items():
+        if right.role is not None:
+            assert remote.may(right.role) is path.startswith("/api/remote/")
+    assert [role for role in Role if role.may(remote)] == [remote]
+    assert not remote.may(rights.NOT_SERVED.role or remote)
+    told, paths = Told(), {"own": "/api/remote/readings", "other": "/api/studies/1.2/drop"}
+    tokens = {"box": REMOTE_TOKENS["box"], "doer": OPERATORS_TOKEN, "all": TOKEN}
+    with served(told, known()) as client:
+        found = {
+            (who, what): client.post(path, {}, Authorization=f"Bearer {token}").status_code
+            for who, token in tokens.items()
+            for what, path in paths.items()
+        }
+    assert {key for key, status in found.items() if status == 403} == {
+        ("box", "other"), ("doer", "own"), ("all", "own"),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("name", list(PASSWORDS))
 def test_each_role_passes_where_its_row_says_and_nowhere_else(name: str) -> None:
     access = known()
@@ -141,5 +179,5 @@ def test_each_role_passes_where_its_row_says_and_nowhere_else(name: str) -> None
                 method, client.url + path.replace("{name}", "1.2").replace("{file}", "base.css"),
                 headers=here, allow_redirects=False, timeout=10,
             )  # fmt: skip
-            is_allowed = right.role is None or role >= right.role
+            is_allowed = right.role is None or role.may(right.role)
             assert (answer.status_code != 403) is is_allowed, (method, path)
