@@ -67,7 +67,7 @@ def test_a_header_may_come_in_parts_and_keeps_nobody_busy(tmp_path: Path, first_
         wait_until(lambda: len(beats) > before + 1)
         time.sleep(0.1)
         turns_per_s = (len(beats) - before) / (time.monotonic() - since)
-        assert turns_per_s < 40  # ten where nothing comes
+        assert turns_per_s < 400  # ten where nothing comes, thousands of one that spins
         peer.sendall(whole[first_bytes:])
         assert received(peer)[0] == ACCEPTED
         peer.sendall(ECHO)
