@@ -54,14 +54,22 @@ def file_sha256(path: Path) -> str:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it that are missing, durably: each name is synced."""
+    """Make a folder and those above it that are missing, durably: each name is synced.
+
+    Raises
+    ------
+    OSError
+        ENOTDIR where a file has a name on the way, ENOENT where a link leads nowhere, as to a disk
+        that is not mounted.
+    """
     if not folder.is_dir():
         make_folder(folder.parent)
         try:
             folder.mkdir()
         except FileExistsError:
-            if not folder.is_dir():  # a file has its name
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+            if not folder.is_dir():
+                code = errno.ENOTDIR if folder.exists() else errno.ENOENT
+                raise OSError(code, os.strerror(code)) from None
         sync_folder(folder.parent)
 
 

@@ -118,6 +118,17 @@ def test_a_folder_that_cannot_be_written_is_tried_again_as_the_table_says(
     assert raised.value.again is again
 
 
+def test_a_folder_behind_a_link_that_leads_nowhere_is_away_and_one_that_is_a_file_is_wrong(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "nas").symlink_to(tmp_path / "not mounted")
+    (tmp_path / "file").touch()
+    for name, again in (("nas", SOON), ("file", SLOWLY)):
+        with pytest.raises(DeliveryError) as raised:
+            folder.deliver([], tmp_path / name / "study")
+        assert raised.value.again is again
+
+
 def test_a_result_is_tried_again_as_soon_as_one_of_its_objects_is() -> None:
     never, slowly, soon = (RefusedObject(again.value, again) for again in (NEVER, SLOWLY, SOON))
     for refusals, again in (
