@@ -34,6 +34,7 @@ from cadnode.demo.archive import free_port
 from cadnode.node.delivery_record import tries
 from cadnode.node.results import Results
 from tests.postgres import PostgresServer, postgres_server
+from tests.several_listeners import BALANCED
 
 ROOT = Path(__file__).parents[1]
 ROLES = ("database", "balancer", "listener1", "listener2", "worker1", "worker2", "archive", "pacs")
@@ -69,19 +70,10 @@ _PEER = """\
 address = "{address}"
 ae_title = "PACS"
 """
-_HAPROXY = """\
-defaults
-    mode tcp
-    balance roundrobin
-    timeout connect 2s
-    timeout client 120s
-    timeout server 120s
-    retries 2
-    option redispatch
-listen dicom
-    bind {host}:{port}
-    server listener1 {one} {send} check inter 300ms fall 2
-    server listener2 {two} {send} check inter 300ms fall 2
+_HAPROXY = f"""\
+{BALANCED}    bind {{host}}:{{port}}
+    server listener1 {{one}} {{send}} check inter 300ms fall 2
+    server listener2 {{two}} {{send}} check inter 300ms fall 2
 """
 
 

@@ -48,9 +48,7 @@ database_url = "{url}"
 
 {peers}
 """
-_HAPROXY = """\
-global
-    maxconn 200
+BALANCED = """\
 defaults
     mode tcp
     balance roundrobin
@@ -60,8 +58,13 @@ defaults
     retries 2
     option redispatch
 listen dicom
-    bind 127.0.0.1:{port}
-    source {source}
+"""
+"""How HAProxy balances listeners: a part of its configuration, to which ports are added."""
+_HAPROXY = f"""\
+global
+    maxconn 200
+{BALANCED}    bind 127.0.0.1:{{port}}
+    source {{source}}
 """
 
 

@@ -188,7 +188,7 @@ class ReadBook:
         begun = self._first.setdefault(study, entry.read_at)
         if entry.patient > 1:
             self._several.add(study)
-        for exams in self._found.values():  # the last reading stands, whoever took part in it
+        for exams in self._found.values():  # the last reading stands, by whichever systems
             exams.pop(study, None)
         sides = ((study, side) for side in Laterality)
         known = [one for side in sides if (one := self._outcomes.get(side)) is not None]

@@ -9,7 +9,7 @@
 
 One claim is given at a time, to this node's own worker (`take`) or to another machine (`claim`);
 only who holds it may bring a reading. A claim without a sign of life for `SILENT_S` is over, by the
-own clock of whoever looks: no clock that is set makes a machine silent. No machine gets an exam
+looking process's own clock: no clock that is set makes a machine silent. No machine gets an exam
 again that it failed with, and after `TRIES_ELSEWHERE` the node reads it itself, whose notes of what
 kills a worker (`node.poison`) then count.
 """
