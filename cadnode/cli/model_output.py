@@ -140,8 +140,7 @@ def _facts(card: ModelCard, row: ModelRow) -> Iterable[tuple[str, str]]:
     yield "licence", card.licence
     yield "data", card.training_data
     for data in card.training_sets:
-        counts = f"{data.n_women} women, {data.n_views} views, {data.n_cancer_breasts} cancers"
-        yield "", f"{data.name}: {counts}; {data.terms}"
+        yield "", f"{data.name}: {data.counts}; {data.terms}"
     yield "split", card.split
     for metric in card.metrics:
         yield metric.name, f"{_auc(metric)} {metric.unit}; {metric.contrast}; {metric.ci_method}"

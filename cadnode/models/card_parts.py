@@ -58,13 +58,23 @@ class HotRegionRule(CardPart):
 
 
 class TrainingData(CardPart):
-    """What the weights saw."""
+    """What the weights saw.
+
+    `n_cancer_breasts` is None where it was not asked what is malignant.
+    """
 
     name: str
     terms: str
     n_women: int
     n_views: int
-    n_cancer_breasts: int
+    n_cancer_breasts: int | None
+
+    @property
+    def counts(self) -> str:
+        """The counts in words."""
+        seen = f"{self.n_women} women, {self.n_views} views"
+        cancers = self.n_cancer_breasts
+        return seen if cancers is None else f"{seen}, {cancers} cancers"
 
 
 class Recalibration(CardPart):

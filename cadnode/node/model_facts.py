@@ -100,11 +100,7 @@ def _card(card: ModelCard, used: str) -> CardShown:
         licence=card.licence,
         reads=tuple(one.value for one in card.applies_to),
         training_data=card.training_data,
-        training_sets=tuple(
-            f"{one.name}: {one.n_women} women, {one.n_views} views, "
-            f"{one.n_cancer_breasts} cancers; {one.terms}"
-            for one in card.training_sets
-        ),
+        training_sets=tuple(f"{one.name}: {one.counts}; {one.terms}" for one in card.training_sets),
         trained_on=tuple(material.value for material in card.materials),
         split=card.split,
         metrics=tuple(MetricShown(**one.model_dump()) for one in card.metrics),

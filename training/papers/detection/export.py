@@ -168,7 +168,7 @@ def _training_set(found: Samples, name: str) -> TrainingData:
         terms=_TERMS.get(name, ""),
         n_women=0 if name == "phantom" else len(set(found.groups[mine].tolist())),
         n_views=len(set(found.images[mine].tolist())),
-        n_cancer_breasts=0,
+        n_cancer_breasts=None,
     )
 
 

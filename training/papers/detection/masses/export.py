@@ -20,7 +20,7 @@ from cadnode_training.papers.detection.masses.material import PHANTOM, MassViews
 from cadnode_training.papers.detection.masses.measure import FALSE_MARKS, NAME, numbers
 from cadnode_training.statistics.froc import froc
 
-VERSION: Final = "1.0.0"
+VERSION: Final = "1.1.0"
 # A certainty of 0.5 is the operating point, as of the detector of clusters.
 MARK_AT: Final = 0.5
 _TERMS: Final = {cbis_views.NAME: "CBIS-DDSM, CC BY 3.0", PHANTOM: "simulated"}
@@ -197,7 +197,7 @@ def _training_set(views: MassViews, name: str) -> TrainingData:
         terms=_TERMS.get(name, ""),
         n_women=0 if name == PHANTOM else len(set(mine)),
         n_views=len(mine),
-        n_cancer_breasts=0,
+        n_cancer_breasts=None,
     )
 
 
