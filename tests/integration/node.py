@@ -8,10 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cadnode.demo.archive import DemoArchive, free_port, is_listening
 from cadnode.node import supervise, trial_job
+from cadnode.registry import installation
+from cadnode.registry.history import ChangeAuthor
+from cadnode.registry.installation import Stores
 from tests.peers import StoreScp
 
 WITHIN_S = 120.0
@@ -60,6 +64,23 @@ def wait_until(
         waited = time.monotonic() - start
         assert waited < within_s, f"not reached: {what}"
         time.sleep(max(every_s, min(waited / 10, at_most_s)))
+
+
+def left_active(stores: Stores, name: str) -> None:
+    """Deactivate all models but one.
+
+    For nodes whose point is not the reading: the others are loaded by each of them, look for
+    findings in each view, and take a quarter of its processor time.
+    """
+    author = ChangeAuthor("admin", datetime.now(UTC))
+    for entry in list(stores.catalogue().active()):
+        if entry.name != name:
+            installation.deactivate(stores, entry.name, author)
+
+
+def views_alone(storage: Path) -> None:
+    """Let a node that begins in that folder read digital views, and look for no findings."""
+    left_active(Stores(storage / "models"), "dib-mg-digital")
 
 
 ENDINGS = ("role_died", "role_hung", "role_killed", "lease_lost")

@@ -178,7 +178,7 @@ def test_dcmtk_renders_every_report_with_what_it_is_for(
 
 
 def test_pixelmed_finds_the_templates_kept(golden: dict[str, Golden], tmp_path: Path) -> None:
-    """Each outcome of each exam as one kind of report, in turn: all of them take ten minutes."""
+    """Each outcome of each exam as one kind of report, in turn."""
     turns = cycle(kind for kind in ObjectKind if kind in STRUCTURED)
     chosen = [
         next(path for path, kind in golden[name].made[outcome].items() if kind is wanted)

@@ -7,7 +7,7 @@ import requests
 
 from tests.golden.code import free_port
 from tests.hl7_listener import Hl7Listener, listening
-from tests.integration.node import Node, wait_until
+from tests.integration.node import Node, views_alone, wait_until
 from tests.integration.test_commitment_asked import CONFIG, one_view
 
 DESTINATION = """
@@ -30,6 +30,7 @@ def test_a_result_waits_for_a_listener_that_is_away_and_is_acknowledged(tmp_path
     settings = CONFIG.format(port=port, web_port=web_port, storage=tmp_path / "data")
     config.write_text(settings + DESTINATION.format(port=ris_port))
     node = Node(tmp_path, port, config, web_port)
+    views_alone(tmp_path / "data")
 
     def row() -> dict[str, object]:
         with requests.Session() as session:
