@@ -12,7 +12,7 @@ from rich.table import Table
 from cadnode.models.card import Metric, Scenario
 from cadnode_training.data.rois import PARTS, Part
 from cadnode_training.engine.phase_loop import Kept
-from cadnode_training.papers.wang2016 import fitting, measure
+from cadnode_training.papers.wang2016 import by_source, fitting, measure
 from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
 from cadnode_training.papers.wang2016.measure import Floats
 from cadnode_training.papers.wang2016.table import FeatureTable, joined
@@ -78,6 +78,8 @@ class Crossed:
             "n_pos": int(self.table.malignant.sum()),
             "n_neg": int((~self.table.malignant).sum()),
             "rows": [r | {"accuracy_by_fold": spread[r["classifier"]]} for r in rows],
+            "within_sources": by_source.within(self.table, self.scores),
+            "source_alone": by_source.alone(self.table),
         }
 
 
@@ -133,6 +135,7 @@ def show(console: Console, crossed: Mapping[str, Any]) -> None:
         f"{crossed['n_pos']} malignant, {crossed['n_neg']} benign regions of {crossed['women']} "
         "women; the paper's: its own test group of 204"
     )
+    by_source.show(console, crossed)
 
 
 def _is_real(table: FeatureTable) -> bool:

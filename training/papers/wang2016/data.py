@@ -42,8 +42,27 @@ def scenario_of(name: str) -> Scenario:
 def part_tables(
     text: str, scenario: Scenario, part: Part, folder: Path | None = None, *, quiet: bool = True
 ) -> list[FeatureTable]:
-    """Features of a part of each data set of `KIND:…[,KIND:…]`; see `part_table`."""
-    return [part_table(one, scenario, part, folder, quiet=quiet) for one in text.split(",")]
+    """Features of a part of each data set of `KIND:…[,KIND:…]`; see `part_table`.
+
+    Where a set of real masses is among the data of *both*, phantoms have calcifications, alone
+    or with a mass, and outside of the test part as large a share of each is malignant as of the
+    real masses: the source of a region does not tell its class.
+    """
+    texts = text.split(",")
+    real = {
+        one: part_table(one, scenario, part, folder, quiet=quiet) for one in texts if is_real(one)
+    }
+    beside = scenario == "both" and any(map(is_masses, texts))
+    labels = [label for table in real.values() for label in table.malignant.tolist()]
+    share = sum(labels) / len(labels) if labels and part != "test" else None
+    return [
+        real[one]
+        if one in real
+        else _beside(one, part, share, folder, quiet=quiet)
+        if beside
+        else part_table(one, scenario, part, folder, quiet=quiet)
+        for one in texts
+    ]
 
 
 def part_table(
@@ -62,11 +81,30 @@ def part_table(
         return region_table(text, scenario, folder, quiet=quiet).part(part).table
     source = phantom_source(text)
     contents = phantom_regions.counts(scenario, source.count(part))
-    tables = [
+    tables = _drawn(source, contents, part, folder, quiet=quiet)
+    return replace(joined(tables), name=source.name).columns(FEATURE_NAMES[scenario])
+
+
+def _beside(
+    text: str, part: Part, share: float | None, folder: Path | None, *, quiet: bool
+) -> FeatureTable:
+    """Phantoms with calcifications, that share of each content malignant; None: as drawn."""
+    source = phantom_source(text)
+    contents = phantom_regions.counts("both", source.count(part), beside_real=True)
+    tables = _drawn(source, contents, part, folder, quiet=quiet)
+    if share is not None:
+        tables = [table.with_share(share) for table in tables]
+    return replace(joined(tables), name=source.name)
+
+
+def _drawn(
+    source: PhantomSource, contents: Mapping[PhantomContent, int], part: Part,
+    folder: Path | None, *, quiet: bool,
+) -> list[FeatureTable]:  # fmt: skip
+    return [
         content_table(source, content, part, n, folder, quiet=quiet)
         for content, n in contents.items()
     ]
-    return replace(joined(tables), name=source.name).columns(FEATURE_NAMES[scenario])
 
 
 def region_table(
@@ -178,15 +216,19 @@ def phantom_source(text: str) -> PhantomSource:
     return phantom_rois.parse(text)
 
 
-def pisa_table(folder: Path, scenario: Scenario = "masses") -> FeatureTable:
+def pisa_table(
+    folder: Path, scenario: Scenario = "masses", kept: Path | None = None
+) -> FeatureTable:
     """Features of all masses of the folder; `women` are keys (`store.woman_key`).
+
+    Tables are in `kept`; None computes them again.
 
     Raises
     ------
     DataError
         The folder is not of that kind, or the scenario has no masses.
     """
-    return region_table(f"{pisa_masses.NAME}:{folder}", scenario).table
+    return region_table(f"{pisa_masses.NAME}:{folder}", scenario, kept).table
 
 
 def _measured(

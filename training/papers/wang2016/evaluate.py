@@ -17,8 +17,8 @@ from cadnode.models.card import FeatureCard
 from cadnode.models.feature import FeatureModel
 from cadnode.terminal import styled
 from cadnode_training.data.read_cache import ReadCache
+from cadnode_training.papers.wang2016 import by_source, measure, phantom_regions, real_evaluate
 from cadnode_training.papers.wang2016 import data as sources
-from cadnode_training.papers.wang2016 import measure, phantom_regions, real_evaluate
 from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
 from cadnode_training.papers.wang2016.reading import block, model_of, named, read, threshold
 from cadnode_training.statistics.grouped import shown
@@ -97,6 +97,7 @@ def show(console: Console, result: dict[str, Any]) -> None:
             )  # fmt: skip
         console.print(table)
         console.print(f"{part['n_pos']} against {part['n_neg']} {part['unit']}", highlight=False)
+        by_source.show(console, part)
         if part.get("message"):
             console.print(styled("[bold]{}[/]", part["message"]))
     _show_masks(console, result)
@@ -123,8 +124,10 @@ def _on_phantom(data: str, model: FeatureModel) -> dict[str, Any]:
     scenario = model.card.scenario
     table = sources.part_table(data, scenario, "test")
     contrast = f"{measure.CONTRAST} of the phantom: test part, of which training sees nothing"
-    found = block(scenario, table, read(model, table), contrast, threshold(model))
+    scores = read(model, table)
+    found = block(scenario, table, scores, contrast, threshold(model))
     found |= {"scenario": scenario, "model": named(model)}
+    found |= {"within_sources": by_source.within(table, scores)}
     found |= {"best_auc_there_is": round(phantom_regions.bayes_auc(scenario), 4)}
     return found | measure.best_possible(table, found["auc"])
 

@@ -15,7 +15,7 @@ from cadnode_training.data.licences import UNLICENSED
 from cadnode_training.data.rois import Part
 from cadnode_training.data.sets import cbis_masses, pisa_masses
 from cadnode_training.engine.provenance import Provenance
-from cadnode_training.papers.wang2016 import measure
+from cadnode_training.papers.wang2016 import by_source, measure
 from cadnode_training.papers.wang2016.fitting import FittedClassifiers
 from cadnode_training.papers.wang2016.table import FeatureTable, joined
 from cadnode_training.statistics.curves import single_features
@@ -55,10 +55,16 @@ LIMITS: Final = (
 PISA_LIMIT: Final = (
     "pisa-masses states no pixel size; 85 µm is assumed. Its women are few: intervals are wide."
 )
+MIXED_LIMIT: Final = (
+    "The calcification half is phantom: what it knows of calcifications, alone or with a mass, it "
+    "has from drawn regions, and no real region with calcifications of known malignancy has "
+    "measured it. Only what it says of masses rests on real regions."
+)
 CBIS_LIMIT: Final = (
-    "Learnt from digitized film alone, from squares cut around the annotators' outlines of masses "
-    "that had been biopsied or recalled: on digital mammograms, on other structures that detection "
-    "marks, and in squares that are cut otherwise, expect less; a metric below may say how much."
+    "Its real regions are of digitized film alone, squares cut around the annotators' outlines of "
+    "masses that had been biopsied or recalled: on digital mammograms, on other structures that "
+    "detection marks, and in squares that are cut otherwise, expect less; a metric below may say "
+    "how much."
 )
 CBIS_SPACING_LIMIT: Final = (
     "Pixel sizes of its training regions are estimates, within about a tenth: so are lengths."
@@ -177,10 +183,24 @@ def _metrics(fitted: FittedClassifiers, tests: Sequence[FeatureTable]) -> list[M
     for table in tests:
         if len(set(table.malignant.tolist())) < 2:
             continue
-        for name, scores in fitted.probabilities(table.values).items():
-            title = f"AUC, {measure.NAMES[name]}, test part"
-            found.append(measure.metric(table, scores, title, f"{table.name}, test part"))
+        read = fitted.probabilities(table.values)
+        for part, rows in _parts(table, alone=len(tests) == 1).items():
+            for name, scores in read.items():
+                title = f"AUC, {measure.NAMES[name]}, test part{part}"
+                data = f"{table.name}, test part"
+                found.append(measure.metric(table.rows(rows), scores[rows], title, data))
     return found
+
+
+def _parts(table: FeatureTable, *, alone: bool) -> dict[str, NDArray[np.bool_]]:
+    """All rows, or beside another data set those of each content that has both classes."""
+    if alone or is_real(table):
+        return {"": np.ones(len(table), bool)}
+    return {
+        f", {source}": rows
+        for source, rows in by_source.split(table).items()
+        if len(set(table.malignant[rows].tolist())) == 2
+    }
 
 
 def _sentence(tables: Tables) -> str:
@@ -211,7 +231,11 @@ def _training_set(table: FeatureTable) -> TrainingData:
 
 def _limits(train: Sequence[FeatureTable]) -> tuple[str, ...]:
     pisa = any(table.name == pisa_masses.NAME for table in train)
-    first = () if all(map(is_real, train)) else (PHANTOM_LIMIT,)
+    real = [is_real(table) for table in train]
+    both = {"calc_number", "mass_area_mm2"} <= set(train[0].features)
+    masses = (cbis_masses.NAME, pisa_masses.NAME)
+    mixed = both and any(table.name in masses for table in train)
+    first = () if all(real) else (MIXED_LIMIT,) if mixed else (PHANTOM_LIMIT,)
     cbis = any(table.name == cbis_masses.NAME for table in train)
     further = (CBIS_LIMIT, CBIS_SPACING_LIMIT) if cbis else ()
     return (*first, *further, *LIMITS, *((PISA_LIMIT,) if pisa else ()))
@@ -242,7 +266,8 @@ def numbers(
     thresholds: Mapping[str, float],
 ) -> dict[str, Any]:
     """The test part's table, as in the paper's Tables 2 to 4, and features alone (Fig. 4)."""
-    rows = measure.rows(scenario, test, fitted.probabilities(test.values), thresholds)
+    scores = fitted.probabilities(test.values)
+    rows = measure.rows(scenario, test, scores, thresholds)
     reached = next(row["auc"] for row in rows if row["classifier"] == "sae")
     columns = {name: test.values[:, i] for i, name in enumerate(test.features)}
     singly = single_features(test.malignant, columns)
@@ -250,4 +275,5 @@ def numbers(
         "data": f"{test.name}, test part",
         "rows": rows,
         "single_features": [{"feature": n} | one.as_dict() for n, (one, _, _) in singly.items()],
+        "within_sources": by_source.within(test, scores),
     } | measure.best_possible(test, reached)

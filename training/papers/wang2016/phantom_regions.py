@@ -32,6 +32,9 @@ MIX: Final[Mapping[Scenario, tuple[float, float, float]]] = {
     "masses": (0.0, 1.0, 0.0),
     "both": (0.4, 0.3, 0.3),
 }
+# Beside real masses no mass alone is drawn: calcifications alone and with a mass, as many of each
+# as in the paper's training group (Table 1).
+BESIDE_REAL_MASSES: Final[Mapping[PhantomContent, int]] = {"cluster": 623, "pair": 156}
 SIZE: Final = 512
 SPACING_MM: Final = 0.1
 # How far outside of the lesion a person's box ends, on each side.
@@ -75,8 +78,17 @@ def draw(source: PhantomSource, content: PhantomContent, part: Part, number: int
     )
 
 
-def counts(scenario: Scenario, n: int) -> dict[PhantomContent, int]:
-    """How many of `n` regions of a scenario hold what; at least one of each that it has."""
+def counts(scenario: Scenario, n: int, *, beside_real: bool = False) -> dict[PhantomContent, int]:
+    """How many of `n` regions of a scenario hold what; at least one of each that it has.
+
+    `beside_real`: whether real masses are in the data: *both* then takes no phantom's.
+    """
+    if beside_real and scenario == "both":
+        whole = sum(BESIDE_REAL_MASSES.values())
+        return {
+            content: max(1, round(n * share / whole))
+            for content, share in BESIDE_REAL_MASSES.items()
+        }
     shares = zip(CONTENTS, MIX[scenario], strict=True)
     return {content: max(1, round(share * n)) for content, share in shares if share}
 

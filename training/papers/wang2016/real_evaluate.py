@@ -15,7 +15,7 @@ from cadnode.statistics.draws import seed_or
 from cadnode_training.data import manifest as m
 from cadnode_training.data.read_cache import ReadCache
 from cadnode_training.data.regions import Question
-from cadnode_training.papers.wang2016 import fitting, measure, regions
+from cadnode_training.papers.wang2016 import by_source, fitting, measure, regions
 from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
 from cadnode_training.papers.wang2016.measure import Floats
 from cadnode_training.papers.wang2016.reading import block, model_of, named, read, threshold
@@ -214,6 +214,7 @@ def _block(measured: Measurements, model: FeatureModel, seen: frozenset[str]) ->
         "model": named(model),
         "women_left_out_as_seen_in_training": women_seen,
         "left_out": dict(found.left_out),
+        "by_what_is_found": by_source.by_what_is_found(found.table, scores["sae"]),
         **strata(_cases(found, scores["sae"]), found.facts, STRATA),
     }
 

@@ -59,6 +59,18 @@ class FeatureTable:
             self.women,
         )  # fmt: skip
 
+    def with_share(self, share: float) -> "FeatureTable":
+        """The first rows of each class, so many that `share` of all are malignant.
+
+        A table of one class, or a share of 0 or 1, changes nothing.
+        """
+        positive, negative = np.flatnonzero(self.malignant), np.flatnonzero(~self.malignant)
+        if not (len(positive) and len(negative) and 0 < share < 1):
+            return self
+        n = min(len(positive) / share, len(negative) / (1 - share))
+        kept = (positive[: max(1, round(n * share))], negative[: max(1, round(n * (1 - share)))])
+        return self.rows(np.sort(np.concatenate(kept)))
+
     def __add__(self, other: "FeatureTable") -> "FeatureTable":
         if self.features != other.features:
             raise DataError("tables of different features cannot be joined")

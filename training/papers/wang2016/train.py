@@ -28,8 +28,15 @@ from cadnode_training.engine.phase_loop import Kept
 from cadnode_training.engine.preview import Count, Preview, PreviewPhase, table_of
 from cadnode_training.engine.protocol import differences, sentences
 from cadnode_training.engine.provenance import Provenance
+from cadnode_training.papers.wang2016 import (
+    by_source,
+    crossing,
+    export,
+    fitting,
+    measure,
+    phantom_regions,
+)
 from cadnode_training.papers.wang2016 import config as recipes
-from cadnode_training.papers.wang2016 import crossing, export, fitting, measure, phantom_regions
 from cadnode_training.papers.wang2016 import data as sources
 from cadnode_training.papers.wang2016.autoencoder import AutoencoderRecipe
 from cadnode_training.papers.wang2016.fitting import FOLDS, FittedClassifiers
@@ -125,7 +132,8 @@ def run(
         fitted, held = _out_of_fold(fitted, crossed)
     shown = crossed if all_women else crossed[1:]
     further = [metric for one in shown for metric in one.metrics()]
-    further += _elsewhere(fitted, measured_on, chosen) if measured_on else []
+    if measured_on:
+        further += _elsewhere(fitted, measured_on, chosen, tables["train"][0].features, out)
     options = {
         "--scenario": chosen, "--config": config.name if config else None,
         "--measured-on": named(measured_on) if measured_on else None,
@@ -155,6 +163,7 @@ def run(
         "cross_validation": tried,
         "cross_validation_accuracy": crossed[0].accuracy() if crossed else {},
         "test": _tested(chosen, fitted, tables),
+        "source_alone": by_source.alone(joined(tables["train"])),
     }
     return {"models": [model], "protocol": [point.as_dict() for point in points]}
 
@@ -174,7 +183,9 @@ def preview(
     chosen = sources.scenario_of(scenario)
     recipe = _checked(recipes.load(config, epochs), folds)
     points = recipes.protocol(recipe, chosen, folds)
-    counts = tuple(count for text in _texts(data) for count in _counts(text, chosen))
+    texts = _texts(data)
+    beside = any(map(sources.is_masses, texts))
+    counts = tuple(count for text in texts for count in _counts(text, chosen, beside=beside))
     n = sum(sum(c.classes.values()) for c in counts if c.part == "train")
     steps = -(-n // recipe.batch)
     pretrain, tune = recipe.epochs_of(recipe.pretrain_updates, n), recipe.epochs_of(
@@ -317,8 +328,11 @@ def _svm(train: FeatureTable, kept: Kept) -> tuple[float, float]:
     return float(cost), float(gamma)
 
 
-def _counts(text: str, scenario: Scenario) -> list[Count]:
-    """Regions by part and class; a phantom's classes are drawn with them."""
+def _counts(text: str, scenario: Scenario, *, beside: bool) -> list[Count]:
+    """Regions by part and class; a phantom's classes are drawn with them.
+
+    `beside` real regions, some of a phantom's are drawn and then not learned from.
+    """
     if sources.is_real(text):
         found = sources.learnable(text, scenario)
         parts = {part: [item.positive for item in found.part(part).items] for part in PARTS}
@@ -330,7 +344,9 @@ def _counts(text: str, scenario: Scenario) -> list[Count]:
     return [
         Count(source.name, part, {
             f"{content}s, benign or malignant as they are drawn": n
-            for content, n in phantom_regions.counts(scenario, source.count(part)).items()
+            for content, n in phantom_regions.counts(
+                scenario, source.count(part), beside_real=beside
+            ).items()
         })
         for part in PARTS
     ]  # fmt: skip
@@ -364,11 +380,14 @@ def _thresholds(fitted: FittedClassifiers, held: FeatureTable) -> dict[str, floa
     }
 
 
-def _elsewhere(fitted: FittedClassifiers, text: str, scenario: Scenario) -> list[Metric]:
+def _elsewhere(
+    fitted: FittedClassifiers, text: str, scenario: Scenario, features: Sequence[str], out: Path
+) -> list[Metric]:
     """AUCs on real masses, of which training saw none."""
     if not sources.is_pisa(text):
         raise DataError(f"a model is measured on {pisa_masses.NAME}:PATH, not on {text!r}")
-    table = sources.pisa_table(Path(text.partition(":")[2]).expanduser(), scenario)
+    folder = Path(text.partition(":")[2]).expanduser()
+    table = sources.pisa_table(folder, scenario, out / "features").columns(features)
     return [
         measure.metric(table, one, f"AUC, {measure.NAMES[name]}, real masses", table.name)
         for name, one in fitted.probabilities(table.values).items()
