@@ -19,11 +19,11 @@ def ages_stated(headers: Iterable[Dataset]) -> tuple[int, ...]:
     """Each age that the headers state, once.
 
     Those of Patient's Age (0010,1010) come first, then those between Patient's Birth Date
-    (0010,0030) and Study Date (0008,0020). 0 and more than 120 years are no age.
+    (0010,0030) and Study Date (0008,0020). What is not above 0, or more than 120 years, is no age.
     """
     of = list(headers)
     found = [_stated(header) for header in of] + [_between(header) for header in of]
-    return tuple(dict.fromkeys(years for years in found if years and years <= _OLDEST))
+    return tuple(dict.fromkeys(years for years in found if years and 0 < years <= _OLDEST))
 
 
 def _stated(header: Dataset) -> int | None:

@@ -17,6 +17,7 @@ from cadnode.models.age_prior import AgePrior
 from cadnode.models.card import CARDS, DibMgCard
 from cadnode.reading.exam import read_exam
 from cadnode.reading.readers import Choices, Readers
+from cadnode.reading.views import hanging_order
 from tests.synthetic import write_exam
 from tests.unit import model_cases
 from tests.unit.reading.test_exam import Reader, constant
@@ -50,7 +51,7 @@ class AgedReader(Reader):
 def exam_aged(folder: Path, *ages: str) -> Exam:
     """An exam whose views state these ages, the last one all further views; "" states none."""
     exam = exam_of([*map(Path, write_exam(folder))])
-    for number, mammogram in enumerate(exam.mammograms):
+    for number, mammogram in enumerate(sorted(exam.mammograms, key=hanging_order)):
         mammogram.header.PatientAge = ages[min(number, len(ages) - 1)]
         mammogram.header.PatientBirthDate = ""
     return exam

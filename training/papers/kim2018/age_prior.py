@@ -32,6 +32,8 @@ LIMITS: Final = {
         "Ages are those of women chosen for a challenge, more than half of them with cancer: those "
         "with and without cancer were not invited alike, and how they were chosen may follow age.",
         "What age adds in a screening programme was not measured.",
+        "On the test part the age alone orders breasts as well as image and age do, and exams "
+        "better: what this score adds to the image is the age.",
         "The age is no sign in the image: a younger woman's cancer has a lower score by it.",
     ),
 }
@@ -75,7 +77,7 @@ def fit(
     fitted_on = [(record, key) for record, key, part in rows if part != "test"]
     whose, _ = aged([record for record, _ in fitted_on], [0.0] * len(fitted_on), card.breast)
     prior = of_breasts(whose, scored["validation"], data=data.name, command=command, on=on)
-    contrasts = contrasts_of([record for record, _, _ in unseen["test"]])
+    contrasts = contrasts_of(prior, [record for record, _, _ in unseen["test"]])
     metrics = measured(prior, scored["test"], data=f"{data.name}, test part", contrasts=contrasts)
     used = sorted({key for _, key in fitted_on})
     return prior.model_copy(update={"metrics": metrics}), used

@@ -157,11 +157,17 @@ def _bounds(replicates: NDArray[np.float64]) -> tuple[float, float]:
     return round(low, 4), round(high, 4)
 
 
-def contrasts_of(records: Sequence[ViewRecord]) -> dict[Unit, str]:
-    """What breasts and exams are compared with, in words."""
+def contrasts_of(prior: AgePrior, records: Sequence[ViewRecord]) -> dict[Unit, str]:
+    """What breasts and exams of women whose age the prior holds for are compared with, in words."""
+    ages = [birads.age(record.fact("age")) for record in records]
+    of = [
+        record
+        for record, years in zip(records, ages, strict=True)
+        if years is not None and prior.holds_for(years)
+    ]
     return {
-        "breasts": contrast_of(records, Acquisition.DIGITAL),
-        "exams": exam_contrast_of(records, Acquisition.DIGITAL),
+        "breasts": contrast_of(of, Acquisition.DIGITAL),
+        "exams": exam_contrast_of(of, Acquisition.DIGITAL),
     }
 
 
@@ -177,7 +183,9 @@ def evaluated(
         return {}
     breasts, unknown = aged(records, logits, card.breast)
     within = within_range(card.age_prior, breasts)
-    rows = measured(card.age_prior, breasts, data="", contrasts=contrasts_of(records))
+    rows = measured(
+        card.age_prior, breasts, data="", contrasts=contrasts_of(card.age_prior, records)
+    )
     levels = [
         {
             "unit": row.unit,
