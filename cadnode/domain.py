@@ -349,6 +349,43 @@ class BreastScore:
     n_views: int
 
 
+class NoAgeScore(StrEnum):
+    """Why an exam has no score of image and age. The value is the code in `result.json`."""
+
+    NO_PRIOR = "no_prior"
+    AGE_UNKNOWN = "age_unknown"
+    AGE_CONTRADICTORY = "age_contradictory"
+    AGE_OUT_OF_RANGE = "age_out_of_range"
+
+
+NO_AGE_SCORE_MEANINGS: dict[NoAgeScore, str] = {
+    NoAgeScore.NO_PRIOR: N_("The model that scored the exam has no prior by age"),
+    NoAgeScore.AGE_UNKNOWN: N_("The headers state no age and no date of birth"),
+    NoAgeScore.AGE_CONTRADICTORY: N_("The headers state different ages"),
+    NoAgeScore.AGE_OUT_OF_RANGE: N_("The age is outside the ages that the prior was fitted on"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageAndAge:
+    """Scores of image and age together, beside the image's own, which decide everything else.
+
+    Parameters
+    ----------
+    algorithm
+        The model whose scores and prior they are of; "" where several models scored the exam.
+    exam_score, breasts
+        In [0, 1], the exam's the higher of its breasts'; None and () where there is a `reason`.
+    reason
+        Why there are none.
+    """
+
+    algorithm: str
+    exam_score: float | None
+    breasts: tuple[BreastScore, ...] = ()
+    reason: NoAgeScore | None = None
+
+
 class FindingKind(StrEnum):
     """What a finding is. The value is the word in `result.json`."""
 
@@ -541,7 +578,8 @@ class ExamResult:
     """The node's result for one exam; the content of `result.json` and of every report.
 
     `read_with` is a sha256 over what was ready to read it, whether or not it took part: model
-    cards, operating points, choices of the settings. "" where that is unknown.
+    cards, operating points, choices of the settings. "" where that is unknown. `image_and_age` is
+    None where the settings ask for no such scores, or nothing was scored.
     """
 
     study_instance_uid: str
@@ -557,6 +595,7 @@ class ExamResult:
     correspondences: tuple[Correspondence, ...] = ()
     evidence: tuple[ImageEvidence, ...] = ()
     read_with: str = ""
+    image_and_age: ImageAndAge | None = None
 
     @property
     def outcome(self) -> Outcome:

@@ -152,6 +152,10 @@ def _facts(card: ModelCard, row: ModelRow) -> Iterable[tuple[str, str]]:
         change = f"slope {scanner.slope:g}, intercept {scanner.intercept:+g}"
         yield "calibrated for", f"{scanner}; {change}"
     yield "input", _input(card)
+    if prior := getattr(card, "age_prior", None):
+        yield "prior by age", str(prior)
+        for limit in prior.limits:
+            yield "limit", limit
     for limit in card.limits:
         yield "limit", limit
     for difference in card.differences:

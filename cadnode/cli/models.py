@@ -9,6 +9,7 @@ import typer
 
 from cadnode import settings
 from cadnode.cli.acts import AuditedAct, changing_models
+from cadnode.cli.age_prior import age_prior
 from cadnode.cli.command import AsJson, ConfigFile, FailureReason, command, err, out, print_json
 from cadnode.cli.export import export
 from cadnode.cli.model_history import history, remove
@@ -43,6 +44,7 @@ _LATER = "A running node reads with it from the next study on."
 models_app.command("history")(history)
 models_app.command("remove")(remove)
 models_app.command("recalibrate")(recalibrate)
+models_app.command("age-prior")(age_prior)
 
 
 @models_app.command("list")

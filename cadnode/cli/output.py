@@ -16,7 +16,14 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from cadnode.domain import SKIP_MEANINGS, ExamResult, Finding, System, in_order
+from cadnode.domain import (
+    NO_AGE_SCORE_MEANINGS,
+    SKIP_MEANINGS,
+    ExamResult,
+    Finding,
+    System,
+    in_order,
+)
 from cadnode.node.results import DOCUMENTS, PAGE, PDF
 from cadnode.report.wording import KIND_NAMES, SIDES, assessment_by, counting, descriptors, origin
 from cadnode.terminal import styled
@@ -132,6 +139,12 @@ def score_table(result: ExamResult) -> Table:
     for view in result.views:
         count = sum(f.sop_instance_uid == view.sop_instance_uid for f in result.findings)
         table.add_row(f"  {view.laterality}{view.view}", f"{view.score:.2f}", str(count), "")
+    if (both := result.image_and_age) is not None:
+        whole = "–" if both.exam_score is None else f"{both.exam_score:.2f}"
+        why = NO_AGE_SCORE_MEANINGS[both.reason] if both.reason else "a score of its own"
+        table.add_row("image and age: exam", whole, "", why)
+        for breast in both.breasts:
+            table.add_row(f"  {SIDES[breast.laterality]} breast", f"{breast.score:.2f}", "", "")
     for skipped in result.skipped:
         table.add_row("skipped", "–", "", f"{skipped.reason}: {SKIP_MEANINGS[skipped.reason]}")
     return table

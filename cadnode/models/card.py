@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from cadnode.imaging.roi_chain import RoiSpec
 from cadnode.imaging.view_chain import PreprocessSpec
+from cadnode.models.age_prior import AgePrior
 from cadnode.models.breast import BreastScoring
 from cadnode.models.card_parts import (
     Calibration,
@@ -59,7 +60,8 @@ class DibMgCard(LocalCard):
     """Reads whole views. `breast` makes breasts' scores of the views' (`docs/models.md`).
 
     `roc` is of breasts' scores in the contrast that its `measured_on` names, `exam` of exams'
-    scores, each the higher of its breasts'.
+    scores, each the higher of its breasts'. `age_prior` makes the score of image and age beside
+    them, where the settings ask for it.
     """
 
     kind: Literal["dib_mg"] = "dib_mg"
@@ -67,6 +69,7 @@ class DibMgCard(LocalCard):
     preprocess: PreprocessSpec
     hot_region: HotRegionRule
     breast: BreastScoring
+    age_prior: AgePrior | None = None
 
     def served(self) -> "DibMgCard":
         """The card as a node reads with it.

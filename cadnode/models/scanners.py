@@ -152,7 +152,7 @@ class ScannerCalibration(CardPart):
 
 
 class LocalCard(CardBase):
-    """A card that may hold calibrations of single scanners.
+    """A card that may hold calibrations of single scanners, and one of its kinds a prior by age.
 
     Without any it is written as cards were before there were such.
     """
@@ -169,8 +169,9 @@ class LocalCard(CardBase):
     @model_serializer(mode="wrap")
     def _without_an_empty_part(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
         written: dict[str, object] = handler(self)
-        if not self.scanners:
-            written.pop("scanners", None)
+        for name in ("scanners", "age_prior"):
+            if not getattr(self, name, None):
+                written.pop(name, None)
         return written
 
 

@@ -126,7 +126,12 @@ def _check_counts(counts: Sequence[System], systems: Sequence[SystemStatus]) -> 
 
 def choices_of(reading: settings.ReadingSection) -> Choices:
     """The options of a reading, from the settings."""
-    return Choices(counts=reading.counts, flips=reading.flips, most_regions=reading.most_regions)
+    return Choices(
+        counts=reading.counts,
+        flips=reading.flips,
+        most_regions=reading.most_regions,
+        age_prior=reading.age_prior,
+    )
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -38,6 +38,7 @@ from cadnode.domain import (
     ExamResult,
     Finding,
     HeatMap,
+    ImageAndAge,
     ImageEvidence,
     ModelUse,
     Skipped,
@@ -63,6 +64,7 @@ _READ_S: Final = "read_s"  # in reading.json, beside the result
 MADE_AT: Final = "made_at"
 ANSWER: Final = "not_in_time"
 
+_AGE_SCORES: Final = TypeAdapter(ImageAndAge | None)
 _TUPLES: Final[dict[str, type]] = {
     "breasts": BreastScore,
     "views": ViewScore,
@@ -336,6 +338,8 @@ def save_reading(folder: Path, result: ExamResult, read_s: float | None = None) 
         arrays = {str(i): m.values for i, m in enumerate(result.heat_maps)}
         np.savez_compressed(file, allow_pickle=False, **arrays)
     document = asdict(replace(result, heat_maps=()))
+    if result.image_and_age is None:
+        del document["image_and_age"]
     document["heat_maps"] = [
         {"sop_instance_uid": m.sop_instance_uid, "box": list(m.box), "algorithm": m.algorithm}
         for m in result.heat_maps
@@ -390,6 +394,7 @@ def _result_of(document: dict[str, Any], heat_maps: tuple[HeatMap, ...]) -> Exam
         operating_point=document["operating_point"],
         heat_maps=heat_maps,
         read_with=document.get("read_with", ""),
+        image_and_age=_AGE_SCORES.validate_python(document.get("image_and_age")),
         **parts,
     )
 

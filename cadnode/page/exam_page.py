@@ -79,6 +79,7 @@ def _context(content: PageContent) -> dict[str, Any]:
         "views": views,
         "summary": summary(result).meaning,
         "scores": panels.scores(result),
+        "image_and_age": panels.image_and_age(result),
         "threshold": result.operating_point,
         "columns": panels.columns(result, content.cards),
         "phantom": [s.value for s in panels.phantom_trained(result, content.cards)],

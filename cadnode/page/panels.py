@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from cadnode.domain import (
+    NO_AGE_SCORE_MEANINGS,
     SKIP_MEANINGS,
     Assessment,
     Evidence,
@@ -40,6 +41,21 @@ def scores(result: ExamResult) -> list[dict[str, Any]]:
     sides = {Laterality.RIGHT: "Right breast", Laterality.LEFT: "Left breast"}
     rows += [(sides[b.laterality], b.score) for b in result.breasts]
     return [{"name": name, "score": score, "above": score >= above} for name, score in rows]
+
+
+def image_and_age(result: ExamResult) -> dict[str, Any] | None:
+    """The scores of image and age as `scores` has the image's, or why there are none."""
+    both = result.image_and_age
+    if both is None:
+        return None
+    sides = {Laterality.RIGHT: "Right breast", Laterality.LEFT: "Left breast"}
+    rows = [("Exam", both.exam_score)] if both.exam_score is not None else []
+    rows += [(sides[b.laterality], b.score) for b in both.breasts]
+    return {
+        "rows": [{"name": name, "score": score} for name, score in rows],
+        "algorithm": both.algorithm,
+        "why": NO_AGE_SCORE_MEANINGS[both.reason] if both.reason else "",
+    }
 
 
 def skipped(result: ExamResult, names: dict[str, str]) -> list[dict[str, str]]:

@@ -28,6 +28,7 @@ from cadnode.errors import ModelError, NotProcessable
 from cadnode.exam.exam import Exam, Mammogram
 from cadnode.explain.maps import ensemble_map
 from cadnode.imaging import pixels
+from cadnode.reading.age import image_and_age
 from cadnode.reading.assessment import Assessor, SystemMaps
 from cadnode.reading.correspondence import Point, correspondences, nipple_of
 from cadnode.reading.readers import Choices, Readers, use_of
@@ -99,6 +100,7 @@ def read_exam(
         correspondences=correspondences(findings, exam.mammograms, nipples),
         evidence=tuple(ImageEvidence(uid, found) for uid, found in exam.evidence.items()),
         read_with=readers.digest(choices),
+        image_and_age=image_and_age(scored, combined.breasts) if choices.age_prior else None,
     )
 
 

@@ -32,11 +32,21 @@ class Choices:
         Whether CNNs are averaged over mirrored regions (test-time augmentation).
     most_regions
         Detected regions per view that are assessed, the most certain first.
+    age_prior
+        Whether exams get a score of image and age beside the image's own.
     """
 
     counts: tuple[System, ...] = tuple(System)
     flips: bool = False
     most_regions: int = 4
+    age_prior: bool = False
+
+    def stated(self) -> dict[str, object]:
+        """As `Readers.digest` takes them: without `age_prior` as before there was such a choice."""
+        chosen = asdict(self)
+        if not self.age_prior:
+            del chosen["age_prior"]
+        return chosen
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -102,7 +112,7 @@ class Readers:
         them, bfloat16, and `choices`; not the device, the number of threads, or where models are.
         """
         models = sorted(json.dumps(_identity(model), sort_keys=True) for model in self)
-        stated = json.dumps([__version__, models, asdict(choices)])
+        stated = json.dumps([__version__, models, choices.stated()])
         return hashlib.sha256(stated.encode("ascii")).hexdigest()
 
 

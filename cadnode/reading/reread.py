@@ -74,6 +74,7 @@ def _with_scores(finished: ExamResult, scored: Sequence[ScoredView]) -> ExamResu
         breasts=found.breasts,
         views=tuple(s.score for s in scored),
         operating_point=found.operating_point,
+        image_and_age=None,  # of the finished reading's scores
     )
 
 

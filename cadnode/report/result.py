@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from cadnode import __version__
 from cadnode.domain import (
+    NO_AGE_SCORE_MEANINGS,
     SKIP_MEANINGS,
     Assessment,
     ClusterDescription,
@@ -19,6 +20,7 @@ from cadnode.domain import (
     ExamResult,
     Finding,
     HeatMap,
+    ImageAndAge,
     ImageEvidence,
     Laterality,
     ModelUse,
@@ -63,6 +65,7 @@ def to_json(
             "operating_point": result.operating_point,
         },
         "breasts": {side.value: _breast(result, side) for side in Laterality},
+        **({"image_and_age": _image_and_age(both)} if (both := result.image_and_age) else {}),
         "views": [_view(view) for view in result.views],
         "findings": [_finding(finding) for finding in result.findings],
         "correspondences": [_correspondence(pair) for pair in result.correspondences],
@@ -108,6 +111,18 @@ def _breast(result: ExamResult, side: Laterality) -> dict[str, Any]:
         if breast.laterality == side:
             return {"score": float(breast.score), "n_views": breast.n_views, "imaged": imaged}
     return {"score": None, "n_views": 0, "imaged": imaged}
+
+
+def _image_and_age(both: ImageAndAge) -> dict[str, Any]:
+    """The scores of image and age, or why there are none; absent where none were asked for."""
+    scores = {breast.laterality: float(breast.score) for breast in both.breasts}
+    return {
+        "algorithm": both.algorithm,
+        "exam": None if both.exam_score is None else float(both.exam_score),
+        "breasts": {side.value: scores.get(side) for side in Laterality},
+        "reason": both.reason.value if both.reason else None,
+        "meaning": NO_AGE_SCORE_MEANINGS[both.reason] if both.reason else None,
+    }
 
 
 def _view(view: ViewScore) -> dict[str, Any]:

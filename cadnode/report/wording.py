@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cadnode.domain import (
+    NO_AGE_SCORE_MEANINGS,
     Assessment,
     ClusterDescription,
     ExamResult,
@@ -153,6 +154,22 @@ def calibrations(result: ExamResult) -> list[str]:
         f"Scores of breasts and exam by {used.name} are calibrated locally for {used.calibration}"
         for used in result.models
         if used.calibration
+    ]
+
+
+def image_and_age(result: ExamResult) -> list[str]:
+    """The scores of image and age in a sentence, or why there are none; [] where not asked for."""
+    both = result.image_and_age
+    if both is None:
+        return []
+    if both.exam_score is None:
+        why = NO_AGE_SCORE_MEANINGS[both.reason] if both.reason else "nothing was scored"
+        return [f"No score of image and age: {why[:1].lower()}{why[1:]}"]
+    scores = [f"exam {both.exam_score:.2f}"]
+    scores += [f"{SIDES[b.laterality]} breast {b.score:.2f}" for b in both.breasts]
+    return [
+        f"Score of image and age together by {both.algorithm}, apart from the image's own score "
+        f"and without an operating point: {', '.join(scores)}"
     ]
 
 

@@ -322,6 +322,11 @@ class ReadingSection(Section):
         description="from which score on something is suspicious, on each card's ROC curve: "
         "youden, sensitivity=0.9 or specificity=0.9 (any value)",
     )
+    age_prior: bool = Field(
+        False,
+        description="also report a score of image and age, where the model's card has a prior by "
+        "age; calls, the operating point and all order stay with the image's own score",
+    )
     flips: bool = Field(
         False, description="average CNNs over mirrored regions: four times the work"
     )

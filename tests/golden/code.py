@@ -21,6 +21,7 @@ from cadnode.domain import (
     ExamResult,
     FindingKind,
     Laterality,
+    NoAgeScore,
     Outcome,
     Profile,
     SkipReason,
@@ -94,8 +95,8 @@ SCHEMAS: Final[dict[str, Any]] = {
 
 WORDS: Final[tuple[type[StrEnum], ...]] = (
     Acquisition, CalcificationType, Distribution, EvidenceLevel, FindingKind, Laterality,
-    ObjectKind, Outcome, Profile, SkipReason, System, TrainingMaterial, ViewModifier, ViewPosition,
-    shadow_log.Failure, shadow_log.ShadowStatus,
+    NoAgeScore, ObjectKind, Outcome, Profile, SkipReason, System, TrainingMaterial, ViewModifier,
+    ViewPosition, shadow_log.Failure, shadow_log.ShadowStatus,
 )  # fmt: skip
 """Enumerations whose values are written into files."""
 

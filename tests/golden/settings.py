@@ -108,6 +108,7 @@ VALUES: dict[str, str] = {
     "CADNODE_READING__FOR_PROCESSING": "true",
     "CADNODE_READING__COUNTS": '["kim2018"]',
     "CADNODE_READING__OPERATING_POINT": "sensitivity=0.9",
+    "CADNODE_READING__AGE_PRIOR": "true",
     "CADNODE_READING__FLIPS": "true",
     "CADNODE_READING__BF16": "true",
     "CADNODE_READING__ENGINE": "torch",

@@ -297,8 +297,8 @@ def test_epochs_are_compared_at_the_precision_that_was_asked_for(
 def test_the_transfer_recipe_is_named_and_builds_the_packaged_network() -> None:
     recipe = config.load(config.RECIPES.of(Path("transfer")))
 
-    # 1.1.1 has its weights: `cadnode models recalibrate` made it of what the recipe trained.
-    packaged = store.read_card(store.PACKAGED / "dib-mg-digital" / "1.1.1")
+    # 1.1.2 has its weights: recalibrated as 1.1.1, then with a prior by age.
+    packaged = store.read_card(store.PACKAGED / "dib-mg-digital" / "1.1.2")
     assert recipe.export.version == "1.1.0"
     assert recipe.architecture() == packaged.architecture
     assert recipe.preprocess(Acquisition.DIGITAL) == packaged.preprocess

@@ -5,8 +5,8 @@ fitted on the validation part (calibration, contralateral weight, ROC curves, th
 no longer holds. It is fitted again here, by the functions that training calls, and comes as a new
 version of the card. The packaged cards' operating points are written by this command.
 
-Calibrations of single scanners were fitted on top of the card's own: they go with it, and
-`cadnode calibrate` fits others.
+Calibrations of single scanners, and a prior by age, were fitted on top of the card's own
+calibration: they go with it, and `cadnode calibrate` and `cadnode models age-prior` fit others.
 
 The women whose cases are used are added to the card's validation part, so that `cadnode evaluate`
 leaves them out.
@@ -125,9 +125,10 @@ def refit(folder: Path, data: Sequence[str], versions: Sequence[str], on: date) 
             "version": next_version([card.version, *versions]),
             "recalibrated": recalibration,
             **({"scanners": ()} if isinstance(card, LocalCard) else {}),
+            **({"age_prior": None} if isinstance(card, DibMgCard) else {}),
         }
         new = card.model_copy(update=fields)
-        return Refitted(folder, card, new, _split(folder, used), text)
+        return Refitted(folder, card, new, with_women(folder, used), text)
     if unfit is not None:
         raise unfit
     return None
@@ -150,7 +151,8 @@ def next_version(versions: Sequence[str]) -> str:
     return f"{major}.{minor}.{patch + 1}"
 
 
-def _split(folder: Path, used: Sequence[str]) -> dict[str, list[str]]:
+def with_women(folder: Path, used: Sequence[str]) -> dict[str, list[str]]:
+    """The model's split, with those of the `used` keys that training has not seen as validation."""
     parts = store.read_split(folder)
     trained = set(parts["train"])
     added = dict.fromkeys([*parts["validation"], *(key for key in used if key not in trained)])

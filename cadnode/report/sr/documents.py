@@ -17,6 +17,7 @@ from cadnode.report.wording import (
     below_operating_point,
     calibrations,
     contradictions,
+    image_and_age,
     missing_breasts,
     plain,
 )
@@ -101,14 +102,16 @@ def remarks(result: ExamResult) -> list[str]:
     """What a reader must know of the reading beside its numbers, each a sentence without its stop.
 
     Which breast is missing, and which images contradict themselves; whose scanner's calibration was
-    used; which systems were trained on phantoms; why a finding may be suspicious in an exam that is
-    not; why a system took no part, or not with all of its models. No shell command is among them.
+    used; what image and age come to, where that was asked for; which systems were trained on
+    phantoms; why a finding may be suspicious in an exam that is not; why a system took no part, or
+    not with all of its models. No shell command is among them.
     """
     sentences = [phantom_sentence(result), below_operating_point(result)]
     return [
         *missing_breasts(result),
         *contradictions(result),
         *calibrations(result),
+        *image_and_age(result),
         *filter(None, sentences),
         *absences(result),
     ]

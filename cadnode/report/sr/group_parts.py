@@ -144,6 +144,11 @@ def score(scorer: ScoringSystem, value: float, *, by: Algorithm | None = None) -
     return measurement(scorer.code, number(value), codes.NO_UNITS, by=by)
 
 
+def age_score(value: float) -> Item:
+    """A score of image and age from 0 to 1, beside the image's own."""
+    return measurement(codes.IMAGE_AGE_SCORE, number(value), codes.NO_UNITS)
+
+
 def detection(edition: Edition, finding: Finding) -> Algorithm:
     """TID 4019 of what found the region: its certainty and its measures are this one's."""
     found = detector(edition.result, finding)

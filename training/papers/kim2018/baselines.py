@@ -100,6 +100,8 @@ def sentences(result: dict[str, Any]) -> list[str]:
             f"The woman's age alone: AUC {value} ({interval}); the model on the same "
             f"{alone['n_pos']} + {alone['n_neg']} breasts: {model['auc']:.3f}."
         )
+    if "image_and_age" in result:
+        lines += _of_image_and_age(result["image_and_age"])
     if "pairs" in result:
         value, interval = shown(result["each_breast_alone"])
         lines.append(
@@ -115,6 +117,25 @@ def sentences(result: dict[str, Any]) -> list[str]:
             f"{letter['auc']:.3f} for exams with cancer against the others."
         )
     return lines
+
+
+def _of_image_and_age(both: dict[str, Any]) -> list[str]:
+    """The separate score of image and age beside the image's own, in words."""
+    left_out = (
+        f"{both['women_without_age']} women without a stated age and {both['women_out_of_range']} "
+        f"outside {both['ages'][0]} to {both['ages'][1]} years are left out"
+    )
+    lines = []
+    for row in (both, *both["further"]) if both["auc"] is not None else ():
+        value, interval = shown(row)
+        low, high = row["difference_ci"]
+        alone = ", of one machine" if "one machine" in row["contrast"] else ""
+        lines.append(
+            f"Image and age, a separate score, {row['unit']}{alone}: AUC {value} ({interval}), "
+            f"{row['n_pos']} + {row['n_neg']}; the image alone {row['image_only']['auc']:.3f}, "
+            f"difference {row['difference_to_image']:+.3f} ({low:+.3f} to {high:+.3f})."
+        )
+    return [*lines, f"Image and age: {left_out}."]
 
 
 def _of_exams(level: dict[str, Any]) -> list[str]:

@@ -33,7 +33,7 @@ from cadnode_training.data.sources import open_source
 from cadnode_training.data.tensors import tensors
 from cadnode_training.data.views import ViewRecord, ViewSet
 from cadnode_training.engine.loop import in_batches
-from cadnode_training.papers.kim2018 import baselines
+from cadnode_training.papers.kim2018 import aged_breasts, baselines
 from cadnode_training.papers.kim2018.exams import level
 from cadnode_training.papers.kim2018.validation import (
     BreastScored,
@@ -134,6 +134,8 @@ def numbers(
         strata = {"machine": "machine_id", "site": "site_id", "density": "density"}
         all_breasts = by_breast(records, logits, card.breast)
         result |= baselines.age(breasts)
+        if isinstance(card, DibMgCard):
+            result |= aged_breasts.evaluated(card, records, logits)
         result["by_all_machines"] = _strata(all_breasts, lambda b: b.first.fact("machine_id"))
     else:
         strata = {"digitizer": "digitizer"}

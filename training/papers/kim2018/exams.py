@@ -73,11 +73,17 @@ def _within(labels: Bools, scores: Floats, strata: NDArray[np.str_], weights: We
     within = auc_within(labels.tolist(), scores.tolist(), strata.tolist())
     if within is None:
         return None
+    weighted = weighted_auc_within(labels, scores, strata)
+    return {"auc": round(within, 4), "auc_ci": _interval(weights, weighted)}
+
+
+def weighted_auc_within(
+    labels: Bools, scores: Floats, strata: NDArray[np.str_]
+) -> Callable[[NDArray[np.int64]], float | None]:
+    """As `weighted_auc`, of the pairs whose cases are of one stratum (`auc_within`)."""
     names = [strata == name for name in np.unique(strata)]
-    auc_of = [
-        weighted_auc(labels[of], scores[of]) for of in names if len(set(labels[of].tolist())) == 2
-    ]
     kept = [of for of in names if len(set(labels[of].tolist())) == 2]
+    auc_of = [weighted_auc(labels[of], scores[of]) for of in kept]
 
     def weighted(row: NDArray[np.int64]) -> float | None:
         total = pairs = 0.0
@@ -88,7 +94,7 @@ def _within(labels: Bools, scores: Floats, strata: NDArray[np.str_], weights: We
                 total, pairs = total + n * one, pairs + n
         return total / pairs if pairs else None
 
-    return {"auc": round(within, 4), "auc_ci": _interval(weights, weighted)}
+    return weighted
 
 
 def _shares(labels: Bools, scores: Floats, threshold: float, weights: Weights) -> dict[str, Any]:
