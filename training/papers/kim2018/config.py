@@ -20,6 +20,7 @@ RECIPES: Final = Recipes(
     paper=RECIPE.with_name("paper.toml"),
     cpu=RECIPE,
     transfer=RECIPE.with_name("transfer.toml"),
+    boxes=RECIPE.with_name("boxes.toml"),
     usual=RECIPE,
 )
 """Choice: without `--config` the packaged weights' recipe on every machine, because the paper's
@@ -76,12 +77,17 @@ class Pretrain:
 
 @dataclass(frozen=True, slots=True)
 class Finetune:
-    """A step: pairs of breasts (two views each) from digital and film exams, simulated views."""
+    """A step: pairs of breasts (two views each) from digital and film exams, simulated views.
+
+    `boxes` is the weight of where in a pair's views the cancer lies, where boxes say so; 0 learns
+    from breasts' labels alone.
+    """
 
     learning_rate: float = 4e-4
     digital_pairs: int = 4
     film_pairs: int = 3
     simulated: int = 8
+    boxes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ def _plan(recipe: ViewRecipe, prepared: Sequence[PreparedViews], machine: Machin
         epochs=recipe.epochs,
         patience=schedule.patience,
         weight_decay=recipe.optimizer.weight_decay,
-        loss=loss_of,
+        loss=partial(loss_of, boxes=recipe.finetune.boxes),
         learning_rate=learning_rate,
         validate=validate,
         restart_at=frozenset({schedule.pretrain_epochs}) - {0},
