@@ -93,6 +93,11 @@ def part_of(woman_key: str) -> Part:
     return "validation" if share < _TRAIN + _VALIDATION else "test"
 
 
+def fold_of(woman_key: str, folds: int) -> int:
+    """The fold of a woman, fixed by her key alone; not by the digits that decide her part."""
+    return int(woman_key[8:16], 16) % folds
+
+
 def parts(records: Sequence[ViewRecord], keys: Sequence[str]) -> list[Part]:
     """The part of each record: by the manifest's own split where every one has it.
 

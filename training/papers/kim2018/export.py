@@ -14,6 +14,7 @@ from cadnode.models import store
 from cadnode.models.breast import BreastScoring
 from cadnode.models.card import DibMgCard, Metric, TrainingData
 from cadnode.models.weights import StoredAs, pack, unpack
+from cadnode.networks import dib_mg
 from cadnode.networks.dib_mg import MapNetwork
 from cadnode.statistics.auc import clustered
 from cadnode_training.data.sets import ddsm_exams, phantom_exams, rsna_views
@@ -22,6 +23,7 @@ from cadnode_training.data.views import Part, ViewRecord, ViewSet
 from cadnode_training.engine.provenance import Provenance
 from cadnode_training.papers.kim2018 import output
 from cadnode_training.papers.kim2018.config import ViewRecipe
+from cadnode_training.papers.kim2018.prepared import PreparedViews
 from cadnode_training.papers.kim2018.validation import (
     BreastScored,
     ExamScored,
@@ -50,6 +52,12 @@ ALGORITHM: Final = {
     "with a per-view map, from ImageNet weights (Apache-2.0), then located simulated lesions",
 }
 SPLIT: Final = "by woman, by the sha256 of her number: 65 % train, 15 % validation, 20 % test"
+_SPLIT_OF_FOLDS: Final = (
+    "by woman, by the sha256 of her number: {folds} folds; {members} networks, each trained "
+    "without the women of one"
+)
+LEFT_OUT: Final = "women left out"
+_BOXES: Final = ", and the boxes of real cancers where there are any (not weakly supervised there)"
 INTENDED_USE: Final = (
     "Research and engineering of mammography CAD. Not a medical device; not for diagnosis, "
     "triage or screening decisions."
@@ -102,9 +110,7 @@ class ViewsRead:
 def write(
     network: MapNetwork,
     recipe: ViewRecipe,
-    data: ViewSet,
-    cache: TensorCache,
-    rows: Mapping[Part, Sequence[int]],
+    prepared: PreparedViews,
     out: Path,
     origin: Provenance,
     *,
@@ -117,26 +123,30 @@ def write(
     read is returned, too.
     """
     network = network.cpu().eval()
-    held_rows = rows["validation"]
+    data, cache, rows = prepared.data, prepared.cache, prepared.rows
+    folds = [prepared.of_fold(k, recipe.schedule.folds).rows["test"] for k in _members(recipe)]
+    held_rows = folds[0] if folds else rows["validation"]
     compared_rows = held_rows if recipe.of_exams else _picked(cache, held_rows, data)
     stored_as = _store(network, cache, compared_rows)
-    read: dict[Part, ViewsRead] = {
-        part: ViewsRead(
-            [cache.records[i] for i in rows[part]],
-            *logits_of(network, cache, rows[part], device="cpu"),
+    if folds:
+        held = _left_out(network, cache, folds)
+        read = {LEFT_OUT: held}
+        rows = {"train": [*range(len(cache.records))], "validation": [], "test": []}
+        fitted = fit(
+            held.records, held.logits, held.peaks, acquisition=data.acquisition, part=LEFT_OUT
         )
-        for part in MEASURED
-    }
-    held = read["validation"]
-    fitted = (output.fit if recipe.of_exams else fit)(
-        held.records, held.logits, held.peaks, acquisition=data.acquisition
-    )
+    else:
+        read = {part: _read(network, cache, rows[part]) for part in MEASURED}
+        held = read["validation"]
+        fitted = (output.fit if recipe.of_exams else fit)(
+            held.records, held.logits, held.peaks, acquisition=data.acquisition
+        )
     card = DibMgCard(
         name=NAMES[data.acquisition],
         version=recipe.export.version,
         system=System.KIM2018,
         paper=PAPER,
-        algorithm=output.ALGORITHM if recipe.of_exams else ALGORITHM[recipe.network.trunk],
+        algorithm=_algorithm(recipe),
         intended_use=INTENDED_USE,
         licence="Apache-2.0 (weights; the training data have terms of their own)",
         architecture=recipe.architecture(),
@@ -144,7 +154,7 @@ def write(
         applies_to=(data.acquisition,),
         training_data=_sentence(origin.command, cache, rows, recipe),
         training_sets=(_training_set(data, cache, rows["train"]),),
-        split=output.split_of(recipe) if recipe.of_exams else SPLIT,
+        split=_split_in_words(recipe),
         metrics=metrics_of(read, data, fitted.breast),
         roc=fitted.roc,
         exam=fitted.exam,
@@ -161,16 +171,55 @@ def write(
         training_content=origin.content,
     )
     folder = out / card.name / card.version
-    store.save(folder, card, network.state_dict(), _split(cache, rows, recipe.data.exclude))
+    store.save(folder, card, network.state_dict(), _split(cache, rows, folds, recipe.data.exclude))
     metrics = {"folder": str(folder), "metrics": [m.model_dump() for m in card.metrics]}
     return metrics | dict(measured(read))
+
+
+def _members(recipe: ViewRecipe) -> range:
+    """Numbers of the networks that each left a fold out; none without folds."""
+    return range(recipe.schedule.members if recipe.schedule.folds else 0)
+
+
+def _read(network: MapNetwork, cache: TensorCache, rows: Sequence[int]) -> ViewsRead:
+    read = logits_of(network, cache, rows, device="cpu")
+    return ViewsRead([cache.records[i] for i in rows], *read)
+
+
+def _left_out(network: MapNetwork, cache: TensorCache, folds: Sequence[Sequence[int]]) -> ViewsRead:
+    """Each fold's views, read by the member that never saw their women."""
+    parts = [
+        _read(member, cache, rows)
+        for member, rows in zip(dib_mg.members_of(network), folds, strict=True)
+    ]
+    return ViewsRead(
+        [record for part in parts for record in part.records],
+        np.concatenate([part.logits for part in parts]),
+        np.concatenate([part.peaks for part in parts]),
+    )
+
+
+def _algorithm(recipe: ViewRecipe) -> str:
+    if recipe.of_exams:
+        return output.ALGORITHM
+    return ALGORITHM[recipe.network.trunk] + (_BOXES if recipe.finetune.boxes > 0 else "")
+
+
+def _split_in_words(recipe: ViewRecipe) -> str:
+    plan = recipe.schedule
+    if plan.folds:
+        return _SPLIT_OF_FOLDS.format(folds=plan.folds, members=plan.members)
+    return output.split_of(recipe) if recipe.of_exams else SPLIT
 
 
 def _limits(name: str, recipe: ViewRecipe) -> tuple[str, ...]:
     """What the data set implies, and of exams' labels alone what the output is."""
     if recipe.of_exams:
         return (_UNKNOWN_LIMITS[0], output.LIMIT, *output.OF_DATA.get(name, ()))
-    return LIMITS.get(name, _UNKNOWN_LIMITS)
+    limits = LIMITS.get(name, _UNKNOWN_LIMITS)
+    if recipe.schedule.folds:
+        return tuple(limit.replace("the validation part", LEFT_OUT) for limit in limits)
+    return limits
 
 
 def _store(network: MapNetwork, cache: TensorCache, rows: Sequence[int]) -> StoredAs:
@@ -191,7 +240,7 @@ def _picked(cache: TensorCache, rows: Sequence[int], data: ViewSet) -> list[int]
 
 
 def metrics_of(
-    read: Mapping[Part, ViewsRead], data: ViewSet, scoring: BreastScoring
+    read: Mapping[str, ViewsRead], data: ViewSet, scoring: BreastScoring
 ) -> tuple[Metric, ...]:
     """AUCs of breasts and of exams in each part, scored as the node scores them.
 
@@ -199,7 +248,8 @@ def metrics_of(
     """
     found: list[Metric] = []
     for part, one in read.items():
-        name = f"{data.name}, {part} part"
+        where = f"{part} part" if part in MEASURED else part
+        name = f"{data.name}, {where}"
         rows = compared(one.records, data.acquisition)
         breasts = by_breast(
             [one.records[i] for i in rows], [float(one.logits[i]) for i in rows], scoring
@@ -208,10 +258,10 @@ def metrics_of(
         exams = by_exam(
             by_breast([one.records[i] for i in rows], [float(one.logits[i]) for i in rows], scoring)
         )
-        found += _metric(f"AUC, {part} part", name, contrast_of(one.records, data.acquisition),
+        found += _metric(f"AUC, {where}", name, contrast_of(one.records, data.acquisition),
                          "breasts", breasts)  # fmt: skip
         found += _metric(
-            f"AUC of exams, {part} part", name,
+            f"AUC of exams, {where}", name,
             exam_contrast_of(one.records, data.acquisition), "exams", exams,
         )  # fmt: skip
     return tuple(found)
@@ -254,6 +304,9 @@ def _sentence(
     others = " together with the other --data sets" if command.count("--data") > 1 else ""
     pretrained = "lesions simulated into breasts without cancer"
     how = "labels of exams alone" if recipe.of_exams else pretrained
+    if recipe.finetune.boxes > 0 and not recipe.of_exams:
+        n_boxed = sum(len(cache.boxes(i)) > 0 for i in rows["train"])
+        how += f"; boxes of cancers in {n_boxed} views"
     return (
         f"{cache.records[0].dataset}: {len(rows['train'])} views of {women} women in the training "
         f"part{others}; {how}"
@@ -261,17 +314,21 @@ def _sentence(
 
 
 def _split(
-    cache: TensorCache, rows: Mapping[Part, Sequence[int]], excluded: Sequence[str]
-) -> dict[str, list[str]]:
-    """Keys of the women that evaluation leaves out."""
+    cache: TensorCache,
+    rows: Mapping[Part, Sequence[int]],
+    folds: Sequence[Sequence[int]],
+    excluded: Sequence[str],
+) -> dict[str, list[Any]]:
+    """Keys of the women that evaluation leaves out, and of those that each member did not see."""
 
-    def keys(part: Part) -> list[str]:
-        records: list[ViewRecord] = [cache.records[i] for i in rows[part]]
+    def keys(chosen: Sequence[int]) -> list[str]:
+        records: list[ViewRecord] = [cache.records[i] for i in chosen]
         return sorted({store.woman_key(r.dataset, r.woman) for r in records})
 
     named = (text.partition(":") for text in excluded)
-    return {
-        "train": keys("train"),
-        "validation": keys("validation"),
+    parts: dict[str, list[Any]] = {
+        "train": keys(rows["train"]),
+        "validation": keys(rows["validation"]),
         "excluded": sorted(store.woman_key(dataset, woman) for dataset, _, woman in named),
     }
+    return parts | ({"folds": [keys(fold) for fold in folds]} if folds else {})

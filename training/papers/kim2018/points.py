@@ -266,7 +266,10 @@ def _of_data(facts: ExamFacts) -> dict[str, str]:
 def _of_pairs(recipe: ViewRecipe) -> dict[str, str]:
     """Of the recipes that learn from simulated lesions and pairs of breasts."""
     tune = recipe.finetune
+    plan = recipe.schedule
     by_key = "65:15:20 by the woman's key, of all classes"
+    if plan.folds:
+        by_key = f"{plan.folds} folds by the woman's key, of all classes, one left out by a network"
     nothing = "nothing: the woman's key decides"
     return {
         "images": "digital or film, as the data are",

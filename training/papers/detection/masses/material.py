@@ -63,11 +63,6 @@ def joined(parts: Sequence[MassViews]) -> MassViews:
     )
 
 
-def fold_of(key: str, folds: int) -> int:
-    """The fold of a woman, fixed by her key alone; not by the digits that decide her part."""
-    return int(key[8:16], 16) % folds
-
-
 def of_manifest(manifest: Manifest, keys: Mapping[str, tuple[str, ...]]) -> Iterator[
     tuple[FloatImage, Laterality, list[Box], str, str]
 ]:  # fmt: skip
