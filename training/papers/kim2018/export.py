@@ -1,41 +1,34 @@
 """How a trained network becomes a model folder: fitted on validation, measured on test."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 from cadnode.domain import Acquisition, System
 from cadnode.models import store
 from cadnode.models.breast import BreastScoring
 from cadnode.models.card import DibMgCard, Metric, TrainingData
-from cadnode.models.weights import StoredAs, pack, unpack
-from cadnode.networks import dib_mg
 from cadnode.networks.dib_mg import MapNetwork
 from cadnode.statistics.auc import clustered
 from cadnode_training.data.sets import ddsm_exams, phantom_exams, rsna_views
 from cadnode_training.data.tensors import TensorCache
 from cadnode_training.data.views import Part, ViewRecord, ViewSet
 from cadnode_training.engine.provenance import Provenance
-from cadnode_training.papers.kim2018 import output
+from cadnode_training.papers.kim2018 import output, readings
 from cadnode_training.papers.kim2018.config import ViewRecipe
 from cadnode_training.papers.kim2018.prepared import PreparedViews
+from cadnode_training.papers.kim2018.readings import LEFT_OUT, MEASURED, ViewsRead
 from cadnode_training.papers.kim2018.validation import (
     BreastScored,
     ExamScored,
+    FittedBreasts,
     by_breast,
     by_exam,
     compared,
-    contrast_auc,
     contrast_of,
     exam_contrast_of,
     exams_compared,
     fit,
-    logits_of,
 )
 
 # Stored as int8, the validation AUC moves by less, or float32 stays.
@@ -56,7 +49,6 @@ _SPLIT_OF_FOLDS: Final = (
     "by woman, by the sha256 of her number: {folds} folds; {members} networks, each trained "
     "without the women of one"
 )
-LEFT_OUT: Final = "women left out"
 _BOXES: Final = ", and the boxes of real cancers where there are any (not weakly supervised there)"
 INTENDED_USE: Final = (
     "Research and engineering of mammography CAD. Not a medical device; not for diagnosis, "
@@ -95,18 +87,6 @@ _UNKNOWN_LIMITS: Final = (
 )
 
 
-MEASURED: Final[tuple[Part, ...]] = ("validation", "test")
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class ViewsRead:
-    """The views of a part as a network reads them: `(n,)` log-odds, and peaks of their maps."""
-
-    records: Sequence[ViewRecord]
-    logits: NDArray[np.float32]
-    peaks: NDArray[np.float32]
-
-
 def write(
     network: MapNetwork,
     recipe: ViewRecipe,
@@ -115,7 +95,7 @@ def write(
     origin: Provenance,
     *,
     differences: Sequence[str] = (),
-    measured: Callable[[Mapping[Part, ViewsRead]], Mapping[str, Any]] = lambda read: {},
+    measured: Callable[[Mapping[str, ViewsRead]], Mapping[str, Any]] = lambda read: {},
 ) -> dict[str, Any]:
     """Write `out/NAME/VERSION`; returns the folder and the test part's AUC.
 
@@ -124,23 +104,12 @@ def write(
     """
     network = network.cpu().eval()
     data, cache, rows = prepared.data, prepared.cache, prepared.rows
-    folds = [prepared.of_fold(k, recipe.schedule.folds).rows["test"] for k in _members(recipe)]
-    held_rows = folds[0] if folds else rows["validation"]
-    compared_rows = held_rows if recipe.of_exams else _picked(cache, held_rows, data)
-    stored_as = _store(network, cache, compared_rows)
+    folds = readings.folds_of(prepared, recipe)
     if folds:
-        held = _left_out(network, cache, folds)
-        read = {LEFT_OUT: held}
         rows = {"train": [*range(len(cache.records))], "validation": [], "test": []}
-        fitted = fit(
-            held.records, held.logits, held.peaks, acquisition=data.acquisition, part=LEFT_OUT
-        )
-    else:
-        read = {part: _read(network, cache, rows[part]) for part in MEASURED}
-        held = read["validation"]
-        fitted = (output.fit if recipe.of_exams else fit)(
-            held.records, held.logits, held.peaks, acquisition=data.acquisition
-        )
+    stored_as = readings.store(network, prepared, recipe)
+    read = readings.read(network, prepared, recipe)
+    fitted = _fitted(read, recipe, data.acquisition)
     card = DibMgCard(
         name=NAMES[data.acquisition],
         version=recipe.export.version,
@@ -176,27 +145,16 @@ def write(
     return metrics | dict(measured(read))
 
 
-def _members(recipe: ViewRecipe) -> range:
-    """Numbers of the networks that each left a fold out; none without folds."""
-    return range(recipe.schedule.members if recipe.schedule.folds else 0)
-
-
-def _read(network: MapNetwork, cache: TensorCache, rows: Sequence[int]) -> ViewsRead:
-    read = logits_of(network, cache, rows, device="cpu")
-    return ViewsRead([cache.records[i] for i in rows], *read)
-
-
-def _left_out(network: MapNetwork, cache: TensorCache, folds: Sequence[Sequence[int]]) -> ViewsRead:
-    """Each fold's views, read by the member that never saw their women."""
-    parts = [
-        _read(member, cache, rows)
-        for member, rows in zip(dib_mg.members_of(network), folds, strict=True)
-    ]
-    return ViewsRead(
-        [record for part in parts for record in part.records],
-        np.concatenate([part.logits for part in parts]),
-        np.concatenate([part.peaks for part in parts]),
-    )
+def _fitted(
+    read: Mapping[str, ViewsRead], recipe: ViewRecipe, acquisition: Acquisition
+) -> FittedBreasts:
+    held = read.get("validation", read.get(LEFT_OUT))
+    assert held is not None
+    of = held.records, held.logits, held.peaks
+    if recipe.of_exams:
+        return output.fit(*of, acquisition=acquisition)
+    part = LEFT_OUT if LEFT_OUT in read else "validation part"
+    return fit(*of, acquisition=acquisition, part=part)
 
 
 def _algorithm(recipe: ViewRecipe) -> str:
@@ -220,23 +178,6 @@ def _limits(name: str, recipe: ViewRecipe) -> tuple[str, ...]:
     if recipe.schedule.folds:
         return tuple(limit.replace("the validation part", LEFT_OUT) for limit in limits)
     return limits
-
-
-def _store(network: MapNetwork, cache: TensorCache, rows: Sequence[int]) -> StoredAs:
-    """How the weights are stored; the network has the stored weights from here on."""
-    exact = copy.deepcopy(network.state_dict())
-    before = contrast_auc(network, cache, rows, device="cpu", dtype=None)
-    network.load_state_dict(unpack(pack(exact, "int8")))
-    after = contrast_auc(network, cache, rows, device="cpu", dtype=None)
-    if before is None or after is None or abs(after - before) < _INT8_TOLERANCE:
-        return "int8"
-    network.load_state_dict(exact)
-    return "float32"
-
-
-def _picked(cache: TensorCache, rows: Sequence[int], data: ViewSet) -> list[int]:
-    chosen = compared([cache.records[i] for i in rows], data.acquisition)
-    return [rows[i] for i in chosen]
 
 
 def metrics_of(
