@@ -35,7 +35,8 @@ class TrainOptions:
         typer.Option(
             "--config", "-c", metavar="FILE", rich_help_panel=_RUN,
             help="recipe (TOML), or a committed one: [bold]paper[/], [bold]cpu[/], "
-            "[bold]transfer[/] (kim2018); default: the paper's on a GPU, the small one without",
+            "[bold]transfer[/] or [bold]boxes[/] (kim2018); default: the paper's on a GPU, the "
+            "small one without",
         ),
     ] = None  # fmt: skip
     epochs: Annotated[

@@ -88,7 +88,7 @@ class Engine:
     @property
     def precisions(self) -> tuple[Literal["bf16", "f32"], ...]:
         """Those that OpenVINO tries, the fastest first."""
-        wanted = _has_bf16() if self.bf16 == "auto" else self.bf16
+        wanted = has_bf16() if self.bf16 == "auto" else self.bf16
         return ("bf16", "f32") if wanted else ("f32",)
 
     def describe(self) -> str:
@@ -392,6 +392,11 @@ def _processor() -> str:
 
 
 @cache
-def _has_bf16() -> bool:
-    """Whether the processor computes in bfloat16 by instructions of its own."""
-    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+def has_bf16() -> bool:
+    """Whether the processor computes in bfloat16 by instructions of its own.
+
+    False where OpenVINO, which knows, is not installed.
+    """
+    return find_spec("openvino") is not None and "BF16" in core().get_property(
+        "CPU", "OPTIMIZATION_CAPABILITIES"
+    )

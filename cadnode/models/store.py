@@ -125,6 +125,17 @@ def seen_women(folder: Path) -> frozenset[str]:
     return frozenset(key for keys in read_split(folder).values() for key in keys)
 
 
+def seen_by_all(folder: Path) -> frozenset[str]:
+    """As `seen_women`, without those of a fold, whom one of the model's networks has not seen.
+
+    Raises
+    ------
+    ModelError
+        The list is missing or not valid.
+    """
+    return seen_women(folder).difference(*read_folds(folder))
+
+
 def read_split(folder: Path) -> dict[str, list[str]]:
     """Keys of a model's women by part: `train`, `validation`, and `excluded` where it has them.
 

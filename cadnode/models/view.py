@@ -1,5 +1,6 @@
 """How a model reads views: scores, maps and hot regions in the source image's pixels."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,7 @@ from cadnode.models import engine as engines
 from cadnode.models.card import DibMgCard, ViewCard
 from cadnode.models.device import run_within_memory
 from cadnode.models.engine import TORCH, CompiledPass, Engine, Pass
+from cadnode.networks import dib_mg
 from cadnode.networks.dib_mg import MapNetwork
 
 # Each cell is drawn this many times finer; odd, so that its own value is among the finer ones.
@@ -111,6 +113,16 @@ class ViewModel:
                 self.network = MapNetwork(network.config)  # pools; the weights are let go
         self.bf16 = compiled is not None and compiled.bf16
         self._logit_map: Pass = compiled or self.network.logit_map
+
+    def by_member(self, number: int) -> "ViewModel":
+        """The model that this member alone makes up: it has not seen the women of its fold.
+
+        Only with PyTorch's network.
+        """
+        alone = copy.copy(self)
+        alone.network = dib_mg.members_of(self.network)[number]
+        alone._logit_map = alone.network.logit_map
+        return alone
 
     @property
     def sha256(self) -> str:

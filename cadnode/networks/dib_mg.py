@@ -178,7 +178,17 @@ class MapEnsemble(MapNetwork):
 def network(config: DibMgConfig) -> MapNetwork:
     """The network that a config names, with random weights."""
     members = [_member(config) for _ in range(config.members)]
+    return joined(config, members)
+
+
+def joined(config: DibMgConfig, members: Sequence[MapNetwork]) -> MapNetwork:
+    """The network of a config that these, trained each for itself, make up."""
     return members[0] if config.members == 1 else MapEnsemble(config, members)
+
+
+def members_of(network: MapNetwork) -> Sequence[MapNetwork]:
+    """The networks whose maps are averaged, or the only one."""
+    return list(network.members) if isinstance(network, MapEnsemble) else [network]  # type: ignore[arg-type]
 
 
 def _member(config: DibMgConfig) -> MapNetwork:

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cadnode.domain import Acquisition, Laterality
+from cadnode.domain import Acquisition, Box, Laterality
 from cadnode.errors import DataError
 from cadnode.files import locked
 from cadnode.imaging import view_chain
 from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models import store
 from cadnode_training.data import sources
+from cadnode_training.data.boxes import boxes_in_tensor
 from cadnode_training.data.sets import ddsm_exams, rsna_views
 from cadnode_training.data.tensors import TensorCache, tensors
 from cadnode_training.data.views import part_of
@@ -160,6 +161,45 @@ def test_training_and_serving_see_the_same_tensor(
         assert np.abs(cache.image(index) - served[0]).max() <= 0.5 / 255 + 1e-6
 
 
+def test_boxes_of_malignant_breasts_alone_are_taken_and_placed_as_the_view_is(
+    ddsm: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(ddsm, tmp_path / "x")
+    (folder / "boxes.csv").write_text(
+        "image,row0,col0,row1,col1,kind\n"
+        "images/E0000_l_cc.png,0.25,0.5,0.5,0.75,malignant\n"
+        "images/E0000_l_cc.png,0.5,0.5,0.6,0.6,benign\n"
+        "images/E0000_r_cc.png,0.25,0.5,0.5,0.75,malignant\n"
+        "images/E0001_r_cc.png,0.25,0.25,0.5,0.5,malignant\n"
+        "images/missing.png,0.25,0.25,0.5,0.5,malignant\n"
+    )
+
+    records = ddsm_exams.read(folder).records
+    cache = TensorCache(records, SPEC, tmp_path / "cache")
+
+    boxed = {r.path.stem: r.boxes for r in records if r.boxes}
+    assert boxed == {"E0000_l_cc": (Box(24, 48, 48, 72),), "E0001_r_cc": (Box(24, 24, 48, 48),)}
+    chain = view_chain.build(SPEC)
+    for index, record in enumerate(cache.records):
+        image = sources.load(record)
+        assert image is not None
+        placement = chain(view_chain.start(image, record.laterality)).placement
+        np.testing.assert_array_equal(cache.boxes(index), boxes_in_tensor(record.boxes, placement))
+
+
+@pytest.mark.parametrize("edges", ["0.5,0.5,0.25,0.75", "a,0,1,1", "0,0,1,1.5"])
+def test_a_box_that_encloses_nothing_is_named_by_its_line(
+    ddsm: Path, tmp_path: Path, edges: str
+) -> None:
+    folder = shutil.copytree(ddsm, tmp_path / "x")
+    (folder / "boxes.csv").write_text(
+        f"image,row0,col0,row1,col1,kind\nimages/E0000_l_cc.png,{edges},malignant\n"
+    )
+
+    with pytest.raises(DataError, match=r"boxes\.csv, line 2"):
+        ddsm_exams.read(folder)
+
+
 def test_the_cache_is_made_once(rsna: Path, tmp_path: Path) -> None:
     records = rsna_views.read(rsna).records
     first = TensorCache(records, SPEC, tmp_path)
@@ -168,7 +208,8 @@ def test_the_cache_is_made_once(rsna: Path, tmp_path: Path) -> None:
     again = TensorCache(records, SPEC, tmp_path)
 
     assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == written
-    assert {"".join(file.suffixes) for file in written} == {".npy", ".rows.npy"}
+    names = {"".join(file.suffixes) for file in written}
+    assert names == {".npy", ".rows.npy", ".boxes.npy"}
     for index in range(len(records)):
         np.testing.assert_array_equal(first.image(index), again.image(index))
 

@@ -24,6 +24,7 @@ from cadnode_training.engine.protocol import Standing, differences
 from cadnode_training.papers.kim2018 import config, evaluate, points, train
 from cadnode_training.papers.kim2018.loss import cosine, location_loss, pair_loss
 from cadnode_training.papers.kim2018.validation import contrast_auc
+from cadnode_training.results import reading
 from tests.training import toy
 
 MODELS = ("dib-mg-digital", "dib-mg-film")
@@ -121,6 +122,51 @@ def test_a_damaged_checkpoint_is_said_to_be_unfit(
 
     with pytest.raises(DataError, match="start from scratch"):
         train.run(folders["data"], tmp_path, config=folders["config"], resume=True, quiet=True)
+
+
+def test_of_folds_each_woman_is_measured_by_the_network_that_never_saw_her(
+    folders: dict[str, Any], tmp_path: Path
+) -> None:
+    text = toy.RECIPE.replace("[schedule]", "[schedule]\nfolds = 2\nmembers = 2", 1)
+    digital = folders["data"][0]
+
+    found = train.run([digital], tmp_path, config=toy.recipe(tmp_path, text), quiet=True)
+
+    (model,) = found["models"]
+    folder = Path(model["folder"])
+    assert {m["name"] for m in model["metrics"]} == {
+        "AUC, women left out", "AUC of exams, women left out",
+    }  # fmt: skip
+    women = {store.woman_key(r.dataset, r.woman) for r in open_source(digital).records}
+    first, second = store.read_folds(folder)
+    assert first | second == women == store.seen_women(folder)
+    assert not first & second
+    measured = evaluate.run(digital, model=folder)
+    assert measured["women_out_of_fold"] == len(women)
+    assert measured["women_left_out_as_seen_in_training"] == 0
+    of_breasts = next(m for m in model["metrics"] if m["unit"] == "breasts")
+    assert measured["auc"] == pytest.approx(of_breasts["auc"], abs=0.01)  # of 8-bit tensors
+    loaded = load_view_model(folder)
+    view = torch.rand(1, 1, 64, 48)
+    maps = [loaded.by_member(k).run(view)[0] for k in range(2)]
+    np.testing.assert_allclose(loaded.run(view)[0], np.mean(maps, 0), rtol=1e-4, atol=1e-5)
+    assert not np.allclose(*maps)
+    scored = reading.of_views([folder], digital)
+    assert len(scored.cases) == measured["n_pos"] + measured["n_neg"]
+    for number, fold in enumerate((first, second)):
+        history = (tmp_path / f"fold-{number}" / HISTORY).read_text()
+        assert len(history.splitlines()) == 2
+        assert fold
+
+
+@pytest.mark.parametrize(
+    "schedule", ["folds = 1", "folds = 2\nmembers = 3", "members = 2", "folds = 3\nmembers = 0"]
+)
+def test_folds_that_cannot_be_are_refused(tmp_path: Path, schedule: str) -> None:
+    text = toy.RECIPE.replace("[schedule]", f"[schedule]\n{schedule}", 1)
+
+    with pytest.raises(SettingsError, match=r"schedule|network"):
+        config.load(toy.recipe(tmp_path, text))
 
 
 @pytest.mark.parametrize("kind", [0, 1])

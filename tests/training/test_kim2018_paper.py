@@ -32,8 +32,8 @@ from cadnode_training.papers.kim2018 import (
     train,
 )
 from cadnode_training.papers.kim2018.exam_batches import ExamBatch, exam_loss, perturb
-from cadnode_training.papers.kim2018.export import ViewsRead
 from cadnode_training.papers.kim2018.prepared import PreparedViews
+from cadnode_training.papers.kim2018.readings import ViewsRead
 from tests.training import paper_toy, toy
 from tests.training.test_exam_split import exam
 

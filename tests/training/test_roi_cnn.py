@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from cadnode.domain import System
 from cadnode.errors import DataError, ModelError, SettingsError
-from cadnode.models import loading, store
+from cadnode.models import engine, loading, store
 from cadnode.models.roi import RoiModel
 from cadnode.models.weights import pack
 from cadnode.networks import cnn
@@ -238,10 +238,15 @@ def test_peaks_are_counted_on_lesions_cut_off_centre(trained: dict[str, Any]) ->
     assert 0 < found["all"]["by_chance"] < 1
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("fp32", None), ("auto", torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("precision", "has_bf16", "dtype"),
+    [("fp32", True, None), ("auto", True, torch.bfloat16), ("auto", False, None),
+     ("bf16", False, torch.bfloat16)],
+)  # fmt: skip
 def test_epochs_are_compared_at_the_precision_that_was_asked_for(
-    precision: str, dtype: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
+    precision: str, has_bf16: bool, dtype: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(engine, "has_bf16", lambda: has_bf16)
     recipe = config.load(kang.CPU_RECIPE)
     assert recipe.optimizer.amp
     asked: list[torch.dtype | None] = []

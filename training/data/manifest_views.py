@@ -91,6 +91,7 @@ def _record(rows: list[ManifestRow], label: str) -> ViewRecord:
         exam_class=_CLASSES[label],
         stratum=first.vendor,
         split=first.split,
+        boxes=tuple(row.box for row in malignant if row.box is not None),
         facts=(
             ("density", first.density),
             ("lesion", kinds),

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import cv2
 import numpy as np
 
-from cadnode.domain import Acquisition, FloatImage, Laterality
+from cadnode.domain import Acquisition, Box, FloatImage, Laterality
 from cadnode.errors import DataError
 
 Part = Literal["train", "validation", "test"]
@@ -40,6 +40,8 @@ class ViewRecord:
         False for images that only evaluation uses (implants).
     split
         The part that a manifest's own `split` column gives; "" without one.
+    boxes
+        Where its cancers lie, in pixels of the image as stored; empty where nobody has said.
     """
 
     dataset: str
@@ -53,6 +55,7 @@ class ViewRecord:
     facts: tuple[tuple[str, str], ...] = ()
     trainable: bool = True
     split: str = ""
+    boxes: tuple[Box, ...] = ()
 
     @property
     def breast(self) -> tuple[str, Laterality]:
@@ -88,6 +91,11 @@ def part_of(woman_key: str) -> Part:
     if share < _TRAIN:
         return "train"
     return "validation" if share < _TRAIN + _VALIDATION else "test"
+
+
+def fold_of(woman_key: str, folds: int) -> int:
+    """The fold of a woman, fixed by her key alone; not by the digits that decide her part."""
+    return int(woman_key[8:16], 16) % folds
 
 
 def parts(records: Sequence[ViewRecord], keys: Sequence[str]) -> list[Part]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from cadnode.errors import SettingsError
 
 T = TypeVar("T")
-CPU, PAPER, TRANSFER = "cpu", "paper", "transfer"
+CPU, PAPER, TRANSFER, BOXES = "cpu", "paper", "transfer", "boxes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Recipes:
         TOML file for machines without a GPU; None where `paper` is quick enough there.
     transfer
         TOML file that starts from ImageNet weights where the paper does not.
+    boxes
+        TOML file that learns from boxes of lesions besides labels.
     usual
         TOML file that is taken without `--config`; None: `cpu` or `paper`, by the device.
     """
@@ -34,6 +36,7 @@ class Recipes:
     paper: Path
     cpu: Path | None = None
     transfer: Path | None = None
+    boxes: Path | None = None
     usual: Path | None = None
 
     def of(self, config: Path | None, device: str = "cuda") -> Path:
@@ -44,8 +47,9 @@ class Recipes:
             return self.paper if device != "cpu" or self.cpu is None else self.cpu
         if str(config) == PAPER:
             return self.paper
-        if str(config) == TRANSFER and self.transfer is not None:
-            return self.transfer
+        for name, file in ((TRANSFER, self.transfer), (BOXES, self.boxes)):
+            if str(config) == name and file is not None:
+                return file
         return (self.cpu or self.paper) if str(config) == CPU else config
 
     def note(self, config: Path | None, device: str) -> str:

@@ -249,7 +249,7 @@ def _detection(folders: Sequence[Path], data: str) -> EvaluationMaterial:
 
 
 def _seen(folders: Sequence[Path]) -> frozenset[str]:
-    return reduce(frozenset.union, (store.seen_women(folder) for folder in folders), frozenset())
+    return reduce(frozenset.union, (store.seen_by_all(folder) for folder in folders), frozenset())
 
 
 def _duration(seconds: float | None) -> str:

@@ -131,8 +131,8 @@ def of_views(folders: Sequence[Path], data: str, cache: ReadCache | None = None)
         )
     read: list[dict[Path, tuple[ViewRecord, float]]] = []
     models = [loading.load_view_model(folder) for folder in folders]
-    for model in models:
-        found, _ = views_evaluate.scores_of(model, records, cache)
+    for model, folder in zip(models, folders, strict=True):
+        found, _ = views_evaluate.scores_of_unseen(model, folder, records, cache)
         read.append({record.path: (record, value) for record, value in found})
     common = [r for r in records if all(r.path in one for one in read)]
     if not common:
@@ -268,12 +268,15 @@ def _of_table(
 
 
 def _unseen_views(source: ViewSet, folders: Sequence[Path]) -> list[ViewRecord]:
-    """Views of the women whom no model has seen, of the acquisition that all of them read."""
+    """Views of the women whom no model has seen, of the acquisition that all of them read.
+
+    A woman of a fold was not seen by the network of her fold, which alone reads her.
+    """
     cards = [store.read_card(folder) for folder in folders]
     unfit = [c.name for c in cards if source.acquisition not in c.applies_to]
     if unfit:
         raise SettingsError(f"{', '.join(unfit)} does not read {source.acquisition.value} views")
-    seen = reduce(frozenset.union, (store.seen_women(folder) for folder in folders))
+    seen = reduce(frozenset.union, (store.seen_by_all(folder) for folder in folders))
     kept = [r for r in source.records if store.woman_key(r.dataset, r.woman) not in seen]
     if not kept:
         raise DataError("the models have seen every woman of this folder")

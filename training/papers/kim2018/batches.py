@@ -16,6 +16,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from cadnode.domain import Acquisition, FloatImage
+from cadnode_training.data.boxes import Boxes
 from cadnode_training.data.tensors import TensorCache
 from cadnode_training.papers.kim2018.config import ViewRecipe
 from cadnode_training.papers.kim2018.lesions import LesionSimulator
@@ -27,9 +28,31 @@ def augment(rng: Generator, image: FloatImage) -> FloatImage:
     Contrast ±15 % and brightness ±8 % (Kim 2018: ±10 % each), a power law, and now and then blur
     or noise. `image` is `(H, W) float32 in [0, 1]`, 0 outside the breast, and stays so.
     """
-    moved = _move(rng, image)
+    return augmented(rng, image, np.zeros((0, 4), np.float32))[0]
+
+
+def augmented(rng: Generator, image: FloatImage, boxes: Boxes) -> tuple[FloatImage, FloatImage]:
+    """As `augment`, and `(H, W) float32`: 1 where in it the boxes lie."""
+    affine = _affine(rng, image.shape)
+    moved, target = (
+        np.asarray(cv2.warpAffine(one, affine, one.shape[::-1], flags=cv2.INTER_LINEAR))
+        for one in (image, _filled(boxes, image.shape))
+    )
     if rng.random() < 0.5:
-        moved = moved[::-1]
+        moved, target = moved[::-1], target[::-1]
+    return _regraded(rng, moved), target
+
+
+def _filled(boxes: Boxes, shape: tuple[int, ...]) -> FloatImage:
+    """1 inside the ellipse in each box: lesions fill no corners."""
+    drawn = np.zeros(shape, np.float32)
+    for row0, col0, row1, col1 in boxes:
+        middle = ((col0 + col1) / 2 - 0.5, (row0 + row1) / 2 - 0.5)
+        cv2.ellipse(drawn, (middle, (col1 - col0, row1 - row0), 0.0), 1.0, cv2.FILLED)
+    return drawn
+
+
+def _regraded(rng: Generator, moved: FloatImage) -> FloatImage:
     inside = moved > 0.002
     graded = np.clip(moved, 0, 1) ** np.exp(rng.normal(0, 0.2))
     graded = graded * rng.uniform(0.85, 1.15) + rng.uniform(-0.08, 0.08)
@@ -41,8 +64,8 @@ def augment(rng: Generator, image: FloatImage) -> FloatImage:
     return np.where(inside, np.clip(graded, 1 / 255, 1), 0).astype(np.float32)
 
 
-def _move(rng: Generator, image: FloatImage) -> FloatImage:
-    rows, cols = image.shape
+def _affine(rng: Generator, shape: tuple[int, ...]) -> FloatImage:
+    rows, cols = shape
     angle = np.deg2rad(rng.normal(0, 6))
     tall, wide = np.exp(rng.normal(0, 0.07, 2))
     shear = rng.normal(0, 0.05)
@@ -51,8 +74,7 @@ def _move(rng: Generator, image: FloatImage) -> FloatImage:
     )
     centre = np.array([cols / 2, rows / 2])
     shift = centre - turn @ centre + rng.normal(0, 0.03, 2) * (cols, rows)
-    affine = np.column_stack([turn, shift]).astype(np.float32)
-    return np.asarray(cv2.warpAffine(image, affine, (cols, rows), flags=cv2.INTER_LINEAR))
+    return np.column_stack([turn, shift]).astype(np.float32)
 
 
 BreastRows = tuple[int, ...]
@@ -60,14 +82,28 @@ BreastRows = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class ViewBatch:
-    """`views` is `(B, 1, H, W)`: first the pairs, four views each (cancer, cancer, other, other).
+    """A minibatch.
 
-    `targets` is `(S, h, w)` for the last S views: the lesion's share of each map cell.
+    Parameters
+    ----------
+    views
+        `(B, 1, H, W)`: first the pairs, four views each (cancer, cancer, other, other).
+    pairs
+        Their number.
+    targets
+        `(S, h, w)` for the last S views: the simulated lesion's share of each map cell.
+    real
+        `(4 · pairs, h, w)`: the same of cancers with a box.
+    known
+        `(4 · pairs,)` for which of them `real` holds: those of breasts without cancer, and those
+        with a box. False where boxes are not asked for.
     """
 
     views: Tensor
     pairs: int
     targets: Tensor
+    real: Tensor
+    known: Tensor
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -144,7 +180,9 @@ class ViewBatches:
         """The minibatch of a step: simulated views only in the first phase, both later."""
         rng = np.random.default_rng([self.seed, epoch, step])
         pretrain = epoch < self.recipe.schedule.pretrain_epochs
-        views = [] if pretrain else self._pairs(rng)
+        paired = [] if pretrain else self._pairs(rng)
+        views = [view for view, _, _ in paired]
+        real = [self._cells(target) for _, target, _ in paired]
         pairs = len(views) // 4
         progress = epoch / max(self.recipe.schedule.pretrain_epochs, 1)
         strength = 1.3 - 0.4 * progress if pretrain else 0.95
@@ -154,10 +192,15 @@ class ViewBatches:
             image = self._background(rng, number)
             targets.append(self._cells(self._simulator.draw(rng, image, strength=strength)))
             views.append(image)
-        stacked = torch.from_numpy(np.stack(views))[:, None]
-        return ViewBatch(stacked, pairs, torch.from_numpy(np.stack(targets)))
+        shown = torch.from_numpy(np.stack(targets))
+        return ViewBatch(
+            torch.from_numpy(np.stack(views))[:, None], pairs, shown,
+            torch.from_numpy(np.stack(real)) if real else shown[:0],
+            torch.tensor([known for _, _, known in paired], dtype=torch.bool),
+        )  # fmt: skip
 
-    def _pairs(self, rng: Generator) -> list[FloatImage]:
+    def _pairs(self, rng: Generator) -> list[tuple[FloatImage, FloatImage, bool]]:
+        """Views, where in them cancer is, and whether that is known."""
         views = []
         for source in self.sources:
             digital = source.acquisition == Acquisition.DIGITAL
@@ -169,8 +212,16 @@ class ViewBatches:
                 others = source.partners[chosen]
                 for breast in (source.cancers[chosen], others[rng.integers(len(others))]):
                     for index in rng.choice(breast, 2, replace=len(breast) < 2):
-                        views.append(augment(rng, source.cache.image(int(index))))
+                        views.append(self._located(rng, source, int(index)))
         return views
+
+    def _located(
+        self, rng: Generator, source: ViewSource, index: int
+    ) -> tuple[FloatImage, FloatImage, bool]:
+        boxes = source.cache.boxes(index)
+        image, target = augmented(rng, source.cache.image(index), boxes)
+        known = len(boxes) > 0 or not source.cache.records[index].cancer
+        return image, target, known and self.recipe.finetune.boxes > 0
 
     def _background(self, rng: Generator, number: int) -> FloatImage:
         source = self.sources[number % len(self.sources)]

@@ -20,6 +20,7 @@ RECIPES: Final = Recipes(
     paper=RECIPE.with_name("paper.toml"),
     cpu=RECIPE,
     transfer=RECIPE.with_name("transfer.toml"),
+    boxes=RECIPE.with_name("boxes.toml"),
     usual=RECIPE,
 )
 """Choice: without `--config` the packaged weights' recipe on every machine, because the paper's
@@ -58,12 +59,19 @@ class InputRecipe:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRecipe:
-    """Epochs of both phases; training stops after `patience` epochs without improvement."""
+    """Epochs of both phases; training stops after `patience` epochs without improvement.
+
+    With `folds` the women are spread over so many, and each of `members` networks learns without
+    those of one: every woman is measured by one that never saw her, and the mean of their maps is
+    the model. 0: one network, and a test part.
+    """
 
     steps_per_epoch: int = 100
     pretrain_epochs: int = 14
     finetune_epochs: int = 12
     patience: int = 12
+    folds: int = 0
+    members: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +84,17 @@ class Pretrain:
 
 @dataclass(frozen=True, slots=True)
 class Finetune:
-    """A step: pairs of breasts (two views each) from digital and film exams, simulated views."""
+    """A step: pairs of breasts (two views each) from digital and film exams, simulated views.
+
+    `boxes` is the weight of where in a pair's views the cancer lies, where boxes say so; 0 learns
+    from breasts' labels alone.
+    """
 
     learning_rate: float = 4e-4
     digital_pairs: int = 4
     film_pairs: int = 3
     simulated: int = 8
+    boxes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +195,11 @@ class ViewRecipe:
         """The network's shape."""
         shape = dataclasses.asdict(self.network)
         del shape["start"]
-        return DibMgConfig.model_validate(shape)
+        return DibMgConfig.model_validate(shape | {"members": self.schedule.members})
+
+    def member(self) -> DibMgConfig:
+        """The shape of one of its members."""
+        return self.architecture().model_copy(update={"members": 1})
 
     def preprocess(self, acquisition: Acquisition) -> PreprocessSpec:
         """The chain for a kind of view."""
@@ -218,7 +235,10 @@ def load(file: Path | None = None) -> ViewRecipe:
         recipe.architecture(), recipe.preprocess(Acquisition.DIGITAL)
     except ValueError:
         raise SettingsError("the recipe's [network] or [input] is not possible") from None
-    exams = recipe.exams
+    exams, plan = recipe.exams, recipe.schedule
+    crossed = plan.folds >= 2 and not recipe.of_exams
+    if not ((plan.folds == 0 and plan.members == 1) or (crossed and plan.members <= plan.folds)):
+        raise SettingsError("schedule: 2 folds at least, a member for each at most; none of exams")
     if len(exams.ratio) != 3 or min(exams.ratio) < 1 or min(exams.every, exams.divided_by) <= 0:
         raise SettingsError("the recipe's [exams] is not possible: ratio, every or divided_by")
     return recipe

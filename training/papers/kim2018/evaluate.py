@@ -69,7 +69,8 @@ def run(
         Folder with `card.json`; the packaged model for this kind of data by default.
     split
         `"unseen"` leaves out the women of the model's training and validation parts, `"all"`
-        takes all. A folder of new women is used whole either way.
+        takes all. A folder of new women is used whole either way. Of a model whose networks each
+        left out a fold, `"unseen"` has each woman of a fold read by the network that never saw her.
     cache
         What this command has read already; it is added to.
 
@@ -83,8 +84,13 @@ def run(
     source = open_source(data, only_test=True)
     folder = model or packaged(source.acquisition)
     loaded = load_view_model(folder, choose_device())
-    records, seen = _unseen(source, folder) if split == "unseen" else (source.records, 0)
-    scored, failed = scores_of(loaded, records, cache)
+    records, seen = list(source.records), 0
+    n_out_of_fold = 0
+    if split == "unseen":
+        records, n_out_of_fold, seen = _unseen(source, folder)
+        scored, failed = scores_of_unseen(loaded, folder, records, cache)
+    else:
+        scored, failed = scores_of(loaded, records, cache)
     left_out = Counter(dict(source.left_out)) + Counter(failed)
     head = {
         "data": source.name,
@@ -95,6 +101,7 @@ def run(
             "sha256": loaded.sha256,
         },
         "women_left_out_as_seen_in_training": seen,
+        "women_out_of_fold": n_out_of_fold,
         "images_scored": len(scored),
         "images_left_out": dict(left_out),
     }
@@ -162,6 +169,10 @@ def show(console: Console, result: dict[str, Any]) -> None:
         + f"{model['name']} {model['version']} on {result['data']}, split {result['split']}: "
         + f"{result['women_left_out_as_seen_in_training']} women left out as seen in training"
     )
+    if result["women_out_of_fold"]:
+        console.print(
+            f"{result['women_out_of_fold']} women are read by the network that left them out"
+        )
     if result["message"]:
         console.print(result["message"], highlight=False)
     table = Table("stratum", "", "AUC", "95 % CI", "with", "without")
@@ -199,26 +210,54 @@ def packaged(acquisition: Acquisition) -> Path:
     raise ModelError(f"no packaged model reads {acquisition.value} views; give one with --model")
 
 
-def _unseen(source: ViewSet, folder: Path) -> tuple[Sequence[ViewRecord], int]:
-    """Records of the women the model has not seen, and the number of the others."""
-    known = store.seen_women(folder)
-    seen = {r.woman for r in source.records if store.woman_key(r.dataset, r.woman) in known}
-    return [r for r in source.records if r.woman not in seen], len(seen)
+def _unseen(source: ViewSet, folder: Path) -> tuple[list[ViewRecord], int, int]:
+    """Records of the women whom the model, or the network of their fold, has not seen.
+
+    And how many women of folds there are, and how many were seen.
+    """
+    seen, folds = store.seen_by_all(folder), store.read_folds(folder)
+    keys = {r.woman: store.woman_key(r.dataset, r.woman) for r in source.records}
+    n_out_of_fold = sum(any(key in fold for fold in folds) for key in keys.values())
+    kept = [r for r in source.records if keys[r.woman] not in seen]
+    return kept, n_out_of_fold, sum(key in seen for key in keys.values())
+
+
+def scores_of_unseen(
+    loaded: ViewModel, folder: Path, records: Sequence[ViewRecord], cache: ReadCache | None = None
+) -> tuple[list[tuple[ViewRecord, float]], Counter[str]]:
+    """As `scores_of`, women of a fold by the network that left them out, the others by all."""
+    folds = store.read_folds(folder)
+    of_member: dict[int | None, list[ViewRecord]] = {}
+    for record in records:
+        key = store.woman_key(record.dataset, record.woman)
+        member = next((number for number, fold in enumerate(folds) if key in fold), None)
+        of_member.setdefault(member, []).append(record)
+    scored, failed = [], Counter[str]()
+    for member, part in of_member.items():
+        read, lost = scores_of(loaded, part, cache, member)
+        scored, failed = scored + read, failed + lost
+    return scored, failed
 
 
 def scores_of(
-    loaded: ViewModel, records: Sequence[ViewRecord], cache: ReadCache | None = None
-) -> tuple[list[tuple[ViewRecord, float]], Counter[str]]:
-    """Records with their log-odds, and reasons of those that could not be scored."""
-    read, failed = read_views(loaded, records, cache)
+    loaded: ViewModel, records: Sequence[ViewRecord], cache: ReadCache | None = None,
+    member: int | None = None,
+) -> tuple[list[tuple[ViewRecord, float]], Counter[str]]:  # fmt: skip
+    """Records with their log-odds, and reasons of those that could not be scored.
+
+    By all of the model's networks, or by that of a fold alone.
+    """
+    read, failed = read_views(loaded, records, cache, member)
     return [(record, logit) for record, logit, _ in read], failed
 
 
 def read_views(
-    loaded: ViewModel, records: Sequence[ViewRecord], cache: ReadCache | None = None
-) -> tuple[list[tuple[ViewRecord, float, float]], Counter[str]]:
+    loaded: ViewModel, records: Sequence[ViewRecord], cache: ReadCache | None = None,
+    member: int | None = None,
+) -> tuple[list[tuple[ViewRecord, float, float]], Counter[str]]:  # fmt: skip
     """As `scores_of`, with the highest log-odds of each view's map."""
-    failed, known = Counter[str](), (cache or ReadCache()).of(("views", loaded.sha256))
+    failed, known = Counter[str](), (cache or ReadCache()).of(("views", loaded.sha256, member))
+    loaded = loaded if member is None else loaded.by_member(member)
     progress = terminal.console(stderr=True)
     parts = list(in_batches([r for r in records if r.path not in known], _BATCH))
     for part in track(parts, "reading", console=progress, disable=not progress.is_terminal):

@@ -33,9 +33,9 @@ from cadnode_training.papers.kim2018.exam_split import (
     LabelledExam,
     chi_square,
 )
-from cadnode_training.papers.kim2018.export import ViewsRead
 from cadnode_training.papers.kim2018.output import scoring_of
 from cadnode_training.papers.kim2018.prepared import PreparedViews, used
+from cadnode_training.papers.kim2018.readings import ViewsRead
 from cadnode_training.papers.kim2018.validation import by_breast, by_exam
 from cadnode_training.statistics import auc_tests, gee
 
@@ -102,7 +102,7 @@ def shown(prepared: Sequence[PreparedViews]) -> list[Table]:
     return [table for p in prepared if p.exams for table in _tables(p.data.name, *p.all_exams)]
 
 
-def measured(prepared: PreparedViews, read: Mapping[Part, ViewsRead]) -> dict[str, Any]:
+def measured(prepared: PreparedViews, read: Mapping[str, ViewsRead]) -> dict[str, Any]:
     """`strata` (Tables 1 and 2), and `tables` (3 to 5) of the parts that a network has read."""
     columns = {e.woman: e.columns for e in prepared.all_exams[0]}
     called = {part: _called(one, columns) for part, one in read.items()}

@@ -1,39 +1,34 @@
 """How a trained network becomes a model folder: fitted on validation, measured on test."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 from cadnode.domain import Acquisition, System
 from cadnode.models import store
 from cadnode.models.breast import BreastScoring
 from cadnode.models.card import DibMgCard, Metric, TrainingData
-from cadnode.models.weights import StoredAs, pack, unpack
 from cadnode.networks.dib_mg import MapNetwork
 from cadnode.statistics.auc import clustered
 from cadnode_training.data.sets import ddsm_exams, phantom_exams, rsna_views
 from cadnode_training.data.tensors import TensorCache
 from cadnode_training.data.views import Part, ViewRecord, ViewSet
 from cadnode_training.engine.provenance import Provenance
-from cadnode_training.papers.kim2018 import output
+from cadnode_training.papers.kim2018 import output, readings
 from cadnode_training.papers.kim2018.config import ViewRecipe
+from cadnode_training.papers.kim2018.prepared import PreparedViews
+from cadnode_training.papers.kim2018.readings import LEFT_OUT, MEASURED, ViewsRead
 from cadnode_training.papers.kim2018.validation import (
     BreastScored,
     ExamScored,
+    FittedBreasts,
     by_breast,
     by_exam,
     compared,
-    contrast_auc,
     contrast_of,
     exam_contrast_of,
     exams_compared,
     fit,
-    logits_of,
 )
 
 # Stored as int8, the validation AUC moves by less, or float32 stays.
@@ -50,6 +45,11 @@ ALGORITHM: Final = {
     "with a per-view map, from ImageNet weights (Apache-2.0), then located simulated lesions",
 }
 SPLIT: Final = "by woman, by the sha256 of her number: 65 % train, 15 % validation, 20 % test"
+_SPLIT_OF_FOLDS: Final = (
+    "by woman, by the sha256 of her number: {folds} folds; {members} networks, each trained "
+    "without the women of one"
+)
+_BOXES: Final = ", and the boxes of real cancers where there are any (not weakly supervised there)"
 INTENDED_USE: Final = (
     "Research and engineering of mammography CAD. Not a medical device; not for diagnosis, "
     "triage or screening decisions."
@@ -87,29 +87,15 @@ _UNKNOWN_LIMITS: Final = (
 )
 
 
-MEASURED: Final[tuple[Part, ...]] = ("validation", "test")
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class ViewsRead:
-    """The views of a part as a network reads them: `(n,)` log-odds, and peaks of their maps."""
-
-    records: Sequence[ViewRecord]
-    logits: NDArray[np.float32]
-    peaks: NDArray[np.float32]
-
-
 def write(
     network: MapNetwork,
     recipe: ViewRecipe,
-    data: ViewSet,
-    cache: TensorCache,
-    rows: Mapping[Part, Sequence[int]],
+    prepared: PreparedViews,
     out: Path,
     origin: Provenance,
     *,
     differences: Sequence[str] = (),
-    measured: Callable[[Mapping[Part, ViewsRead]], Mapping[str, Any]] = lambda read: {},
+    measured: Callable[[Mapping[str, ViewsRead]], Mapping[str, Any]] = lambda read: {},
 ) -> dict[str, Any]:
     """Write `out/NAME/VERSION`; returns the folder and the test part's AUC.
 
@@ -117,26 +103,19 @@ def write(
     read is returned, too.
     """
     network = network.cpu().eval()
-    held_rows = rows["validation"]
-    compared_rows = held_rows if recipe.of_exams else _picked(cache, held_rows, data)
-    stored_as = _store(network, cache, compared_rows)
-    read: dict[Part, ViewsRead] = {
-        part: ViewsRead(
-            [cache.records[i] for i in rows[part]],
-            *logits_of(network, cache, rows[part], device="cpu"),
-        )
-        for part in MEASURED
-    }
-    held = read["validation"]
-    fitted = (output.fit if recipe.of_exams else fit)(
-        held.records, held.logits, held.peaks, acquisition=data.acquisition
-    )
+    data, cache, rows = prepared.data, prepared.cache, prepared.rows
+    folds = readings.folds_of(prepared, recipe)
+    if folds:
+        rows = {"train": [*range(len(cache.records))], "validation": [], "test": []}
+    stored_as = readings.store(network, prepared, recipe)
+    read = readings.read(network, prepared, recipe)
+    fitted = _fitted(read, recipe, data.acquisition)
     card = DibMgCard(
         name=NAMES[data.acquisition],
         version=recipe.export.version,
         system=System.KIM2018,
         paper=PAPER,
-        algorithm=output.ALGORITHM if recipe.of_exams else ALGORITHM[recipe.network.trunk],
+        algorithm=_algorithm(recipe),
         intended_use=INTENDED_USE,
         licence="Apache-2.0 (weights; the training data have terms of their own)",
         architecture=recipe.architecture(),
@@ -144,7 +123,7 @@ def write(
         applies_to=(data.acquisition,),
         training_data=_sentence(origin.command, cache, rows, recipe),
         training_sets=(_training_set(data, cache, rows["train"]),),
-        split=output.split_of(recipe) if recipe.of_exams else SPLIT,
+        split=_split_in_words(recipe),
         metrics=metrics_of(read, data, fitted.breast),
         roc=fitted.roc,
         exam=fitted.exam,
@@ -161,37 +140,48 @@ def write(
         training_content=origin.content,
     )
     folder = out / card.name / card.version
-    store.save(folder, card, network.state_dict(), _split(cache, rows, recipe.data.exclude))
+    store.save(folder, card, network.state_dict(), _split(cache, rows, folds, recipe.data.exclude))
     metrics = {"folder": str(folder), "metrics": [m.model_dump() for m in card.metrics]}
     return metrics | dict(measured(read))
+
+
+def _fitted(
+    read: Mapping[str, ViewsRead], recipe: ViewRecipe, acquisition: Acquisition
+) -> FittedBreasts:
+    held = read.get("validation", read.get(LEFT_OUT))
+    assert held is not None
+    of = held.records, held.logits, held.peaks
+    if recipe.of_exams:
+        return output.fit(*of, acquisition=acquisition)
+    part = LEFT_OUT if LEFT_OUT in read else "validation part"
+    return fit(*of, acquisition=acquisition, part=part)
+
+
+def _algorithm(recipe: ViewRecipe) -> str:
+    if recipe.of_exams:
+        return output.ALGORITHM
+    return ALGORITHM[recipe.network.trunk] + (_BOXES if recipe.finetune.boxes > 0 else "")
+
+
+def _split_in_words(recipe: ViewRecipe) -> str:
+    plan = recipe.schedule
+    if plan.folds:
+        return _SPLIT_OF_FOLDS.format(folds=plan.folds, members=plan.members)
+    return output.split_of(recipe) if recipe.of_exams else SPLIT
 
 
 def _limits(name: str, recipe: ViewRecipe) -> tuple[str, ...]:
     """What the data set implies, and of exams' labels alone what the output is."""
     if recipe.of_exams:
         return (_UNKNOWN_LIMITS[0], output.LIMIT, *output.OF_DATA.get(name, ()))
-    return LIMITS.get(name, _UNKNOWN_LIMITS)
-
-
-def _store(network: MapNetwork, cache: TensorCache, rows: Sequence[int]) -> StoredAs:
-    """How the weights are stored; the network has the stored weights from here on."""
-    exact = copy.deepcopy(network.state_dict())
-    before = contrast_auc(network, cache, rows, device="cpu", dtype=None)
-    network.load_state_dict(unpack(pack(exact, "int8")))
-    after = contrast_auc(network, cache, rows, device="cpu", dtype=None)
-    if before is None or after is None or abs(after - before) < _INT8_TOLERANCE:
-        return "int8"
-    network.load_state_dict(exact)
-    return "float32"
-
-
-def _picked(cache: TensorCache, rows: Sequence[int], data: ViewSet) -> list[int]:
-    chosen = compared([cache.records[i] for i in rows], data.acquisition)
-    return [rows[i] for i in chosen]
+    limits = LIMITS.get(name, _UNKNOWN_LIMITS)
+    if recipe.schedule.folds:
+        return tuple(limit.replace("the validation part", LEFT_OUT) for limit in limits)
+    return limits
 
 
 def metrics_of(
-    read: Mapping[Part, ViewsRead], data: ViewSet, scoring: BreastScoring
+    read: Mapping[str, ViewsRead], data: ViewSet, scoring: BreastScoring
 ) -> tuple[Metric, ...]:
     """AUCs of breasts and of exams in each part, scored as the node scores them.
 
@@ -199,7 +189,8 @@ def metrics_of(
     """
     found: list[Metric] = []
     for part, one in read.items():
-        name = f"{data.name}, {part} part"
+        where = f"{part} part" if part in MEASURED else part
+        name = f"{data.name}, {where}"
         rows = compared(one.records, data.acquisition)
         breasts = by_breast(
             [one.records[i] for i in rows], [float(one.logits[i]) for i in rows], scoring
@@ -208,10 +199,10 @@ def metrics_of(
         exams = by_exam(
             by_breast([one.records[i] for i in rows], [float(one.logits[i]) for i in rows], scoring)
         )
-        found += _metric(f"AUC, {part} part", name, contrast_of(one.records, data.acquisition),
+        found += _metric(f"AUC, {where}", name, contrast_of(one.records, data.acquisition),
                          "breasts", breasts)  # fmt: skip
         found += _metric(
-            f"AUC of exams, {part} part", name,
+            f"AUC of exams, {where}", name,
             exam_contrast_of(one.records, data.acquisition), "exams", exams,
         )  # fmt: skip
     return tuple(found)
@@ -254,6 +245,9 @@ def _sentence(
     others = " together with the other --data sets" if command.count("--data") > 1 else ""
     pretrained = "lesions simulated into breasts without cancer"
     how = "labels of exams alone" if recipe.of_exams else pretrained
+    if recipe.finetune.boxes > 0 and not recipe.of_exams:
+        n_boxed = sum(len(cache.boxes(i)) > 0 for i in rows["train"])
+        how += f"; boxes of cancers in {n_boxed} views"
     return (
         f"{cache.records[0].dataset}: {len(rows['train'])} views of {women} women in the training "
         f"part{others}; {how}"
@@ -261,17 +255,21 @@ def _sentence(
 
 
 def _split(
-    cache: TensorCache, rows: Mapping[Part, Sequence[int]], excluded: Sequence[str]
-) -> dict[str, list[str]]:
-    """Keys of the women that evaluation leaves out."""
+    cache: TensorCache,
+    rows: Mapping[Part, Sequence[int]],
+    folds: Sequence[Sequence[int]],
+    excluded: Sequence[str],
+) -> dict[str, list[Any]]:
+    """Keys of the women that evaluation leaves out, and of those that each member did not see."""
 
-    def keys(part: Part) -> list[str]:
-        records: list[ViewRecord] = [cache.records[i] for i in rows[part]]
+    def keys(chosen: Sequence[int]) -> list[str]:
+        records: list[ViewRecord] = [cache.records[i] for i in chosen]
         return sorted({store.woman_key(r.dataset, r.woman) for r in records})
 
     named = (text.partition(":") for text in excluded)
-    return {
-        "train": keys("train"),
-        "validation": keys("validation"),
+    parts: dict[str, list[Any]] = {
+        "train": keys(rows["train"]),
+        "validation": keys(rows["validation"]),
         "excluded": sorted(store.woman_key(dataset, woman) for dataset, _, woman in named),
     }
+    return parts | ({"folds": [keys(fold) for fold in folds]} if folds else {})

@@ -12,10 +12,12 @@ _FREE, _LESION = 0.02, 0.25
 _LESION_WEIGHT = 4.0
 
 
-def loss_of(network: MapNetwork, logit_maps: Tensor, batch: ViewBatch) -> Tensor:
+def loss_of(
+    network: MapNetwork, logit_maps: Tensor, batch: ViewBatch, boxes: float = 0.0
+) -> Tensor:
     """Simulated lesions: where they are. Pairs: which breast has the cancer.
 
-    `logit_maps` is `(B, h, w)`.
+    `logit_maps` is `(B, h, w)`; `boxes` is the weight of where in the pairs' views it lies.
     """
     simulated = batch.targets.shape[0]
     drawn = logit_maps[len(logit_maps) - simulated :]
@@ -23,8 +25,11 @@ def loss_of(network: MapNetwork, logit_maps: Tensor, batch: ViewBatch) -> Tensor
         present = (batch.targets >= _LESION).flatten(1).any(1).float()
         seen = functional.binary_cross_entropy_with_logits(network.pool(drawn), present)
         return 4 * location_loss(drawn, batch.targets) + 0.3 * seen
-    views = network.pool(logit_maps[: 4 * batch.pairs]).view(batch.pairs, 2, 2)
-    return pair_loss(views) + 2 * location_loss(drawn, batch.targets)
+    paired = logit_maps[: 4 * batch.pairs]
+    loss = pair_loss(network.pool(paired).view(batch.pairs, 2, 2))
+    if boxes > 0 and batch.known.any():
+        loss = loss + boxes * location_loss(paired[batch.known], batch.real[batch.known])
+    return loss + 2 * location_loss(drawn, batch.targets)
 
 
 def location_loss(logit_maps: Tensor, targets: Tensor) -> Tensor:

@@ -266,7 +266,10 @@ def _of_data(facts: ExamFacts) -> dict[str, str]:
 def _of_pairs(recipe: ViewRecipe) -> dict[str, str]:
     """Of the recipes that learn from simulated lesions and pairs of breasts."""
     tune = recipe.finetune
+    plan = recipe.schedule
     by_key = "65:15:20 by the woman's key, of all classes"
+    if plan.folds:
+        by_key = f"{plan.folds} folds by the woman's key, of all classes, one left out by a network"
     nothing = "nothing: the woman's key decides"
     return {
         "images": "digital or film, as the data are",
@@ -280,7 +283,7 @@ def _of_pairs(recipe: ViewRecipe) -> dict[str, str]:
         "perturbation": "contrast ±15 %, brightness ±8 %, geometry, noise: few cases",
         "perturbation, how": "with a power law of the grey levels",
         "label": f"{recipe.schedule.pretrain_epochs} epochs of finding simulated lesions first: "
-        "breast labels alone taught nothing here; no real lesion is annotated",
+        "breast labels alone taught nothing here; " + _real_lesions(tune.boxes),
         "whose label": "each breast's own, ranked in pairs",
         "loss": "cross-entropy of map cells; ranking and cross-entropy of pairs",
         "optimizer": f"AdamW, weight decay {recipe.optimizer.weight_decay}",
@@ -297,3 +300,11 @@ def _of_pairs(recipe: ViewRecipe) -> dict[str, str]:
         "threshold of the tables": "chosen on the validation part",
         "tests": "those of `cadnode evaluate`",
     }
+
+
+def _real_lesions(weight: float) -> str:
+    if weight == 0:
+        return "no real lesion is annotated"
+    return (
+        f"boxes of real cancers, where the data have them, say which cells are lesion ({weight:g})"
+    )

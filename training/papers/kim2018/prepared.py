@@ -1,13 +1,13 @@
 """A data set as a training takes it in: tensors, and the rows of each part."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cadnode.errors import DataError
 from cadnode.models import store
 from cadnode_training.data.tensors import TensorCache
-from cadnode_training.data.views import Part, ViewRecord, ViewSet, parts
+from cadnode_training.data.views import Part, ViewRecord, ViewSet, fold_of, part_of, parts
 from cadnode_training.papers.kim2018 import exam_split
 from cadnode_training.papers.kim2018.config import ViewRecipe
 from cadnode_training.papers.kim2018.exam_split import LabelledExam
@@ -33,6 +33,18 @@ class PreparedViews:
         chosen = self.rows[part]
         picked = compared([self.cache.records[i] for i in chosen], self.data.acquisition)
         return [chosen[i] for i in picked]
+
+    def of_fold(self, number: int, folds: int) -> "PreparedViews":
+        """The same with the women of a fold as test part, and no others.
+
+        The others are trained or validated on by their keys.
+        """
+        rows: dict[Part, list[int]] = {"train": [], "validation": [], "test": []}
+        for i, record in enumerate(self.cache.records):
+            key = store.woman_key(record.dataset, record.woman)
+            part: Part = "validation" if part_of(key) == "validation" else "train"
+            rows["test" if fold_of(key, folds) == number else part].append(i)
+        return replace(self, rows=rows)
 
     @property
     def all_exams(self) -> tuple[list[LabelledExam], list[Part]]:

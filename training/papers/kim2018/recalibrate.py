@@ -14,6 +14,7 @@ from cadnode_training.data.sources import ADAPTERS, SOURCES, open_source
 from cadnode_training.data.views import Part, ViewRecord, parts
 from cadnode_training.papers.kim2018 import export
 from cadnode_training.papers.kim2018.evaluate import read_views
+from cadnode_training.papers.kim2018.readings import MEASURED, ViewsRead
 from cadnode_training.papers.kim2018.validation import fit
 
 # Kinds that hold regions or single findings: no exam is made of them.
@@ -42,9 +43,9 @@ def refit(card: DibMgCard, folder: Path, text: str) -> tuple[dict[str, Any], lis
     split = store.read_split(folder)
     trained = {*split["train"], *split.get("excluded", ())}
     model = load_view_model(folder)
-    read: dict[Part, export.ViewsRead] = {}
+    read: dict[Part, ViewsRead] = {}
     placed = parts(data.records, keys)
-    for part in export.MEASURED:
+    for part in MEASURED:
         wanted = [
             record
             for record, key, own in zip(data.records, keys, placed, strict=True)
@@ -68,8 +69,8 @@ def refit(card: DibMgCard, folder: Path, text: str) -> tuple[dict[str, Any], lis
     return fields, sorted({store.woman_key(r.dataset, r.woman) for r in held.records})
 
 
-def _read(views: list[tuple[ViewRecord, float, float]]) -> export.ViewsRead:
-    return export.ViewsRead(
+def _read(views: list[tuple[ViewRecord, float, float]]) -> ViewsRead:
+    return ViewsRead(
         [record for record, _, _ in views],
         np.array([logit for _, logit, _ in views], np.float32),
         np.array([peak for _, _, peak in views], np.float32),

@@ -61,7 +61,6 @@ def run(
     console = terminal.console(stderr=True, quiet=quiet)
     with started(machine):
         machine.in_turn(lambda: claim(out, recipe, data, seed, resume=resume or not machine.first))
-        seed_everything(seed)
         sets = machine.in_turn(lambda: [open_source(text) for text in data])
         points = exam_tables.protocol_of(recipe, sets)
         console.print(table_of(differences(points), "Kim 2018"))
@@ -70,15 +69,16 @@ def run(
         )
         for table in exam_tables.shown(prepared):
             console.print(table)
-        network = _network(recipe)
-        training = Training(
-            network, *_task(recipe, prepared, network, seed, machine, console.print), out,
-            quiet=quiet, machine=machine,
-        )  # fmt: skip
-        progressed = training.run(resume=resume)
-    if not progressed.best_state:
-        raise DataError("no epoch could be validated: the validation part lacks a class")
-    network.load_state_dict(progressed.best_state)
+        fit = partial(
+            _fit, recipe, resume=resume, quiet=quiet, machine=machine, notify=console.print
+        )
+        plan = recipe.schedule
+        fitted = [
+            fit([one.of_fold(k, plan.folds) for one in prepared], out / f"fold-{k}", seed=seed + k)
+            for k in range(plan.members)
+        ] if plan.folds else [fit(prepared, out, seed=seed)]  # fmt: skip
+    members = [network for network, _ in fitted]
+    network = dib_mg.joined(recipe.architecture(), members)
     origin = Provenance(
         command=command_line(
             "kim2018",
@@ -93,7 +93,7 @@ def run(
     written = prepared if machine.first else []
     models = [
         export.write(
-            network, recipe, p.data, p.cache, p.rows, out, origin,
+            network, recipe, p, out, origin,
             differences=sentences(points) if recipe.of_exams else (),
             measured=partial(exam_tables.measured, p) if recipe.of_exams else lambda read: {},
         )
@@ -102,10 +102,29 @@ def run(
     for table in exam_tables.results(models):
         console.print(table)
     return {
-        "best_epoch": progressed.best_epoch,
+        "best_epoch": fitted[0][1],
+        "best_epochs": [epoch for _, epoch in fitted],
         "protocol": [point.as_dict() for point in points],
         "models": models,
     }
+
+
+def _fit(
+    recipe: ViewRecipe, prepared: Sequence[PreparedViews], out: Path, *, seed: int, resume: bool,
+    quiet: bool, machine: Machine, notify: Callable[[str], None],
+) -> tuple[MapNetwork, int]:  # fmt: skip
+    """A network at its best epoch, and which that was."""
+    seed_everything(seed)
+    network = _network(recipe)
+    training = Training(
+        network, *_task(recipe, prepared, network, seed, machine, notify), out,
+        quiet=quiet, machine=machine,
+    )  # fmt: skip
+    progressed = training.run(resume=resume)
+    if not progressed.best_state:
+        raise DataError("no epoch could be validated: the validation part lacks a class")
+    network.load_state_dict(progressed.best_state)
+    return network.cpu().eval(), progressed.best_epoch
 
 
 def _task(
@@ -144,7 +163,7 @@ def _network(recipe: ViewRecipe) -> MapNetwork:
     ModelError
         The weights cannot be had, or do not fit.
     """
-    network, start = dib_mg.network(recipe.architecture()), recipe.network.start
+    network, start = dib_mg.network(recipe.member()), recipe.network.start
     if start == "scratch":
         return network
     if not isinstance(network, TransferDibMg):
@@ -196,7 +215,7 @@ def _plan(recipe: ViewRecipe, prepared: Sequence[PreparedViews], machine: Machin
         epochs=recipe.epochs,
         patience=schedule.patience,
         weight_decay=recipe.optimizer.weight_decay,
-        loss=loss_of,
+        loss=partial(loss_of, boxes=recipe.finetune.boxes),
         learning_rate=learning_rate,
         validate=validate,
         restart_at=frozenset({schedule.pretrain_epochs}) - {0},
@@ -245,9 +264,11 @@ def _phases(recipe: ViewRecipe, counts: Sequence[Count]) -> tuple[PreviewPhase, 
         steps = max(1, n // min(recipe.exams.batch, max(n, 1)))
         return (PreviewPhase("whole exams", recipe.exams.epochs, steps),)
     schedule = recipe.schedule
+    each = f", {schedule.members} networks in turn" if schedule.folds else ""
+    n_steps = schedule.members * schedule.steps_per_epoch
     return (
-        PreviewPhase("simulated lesions", schedule.pretrain_epochs, schedule.steps_per_epoch),
-        PreviewPhase("pairs of breasts", schedule.finetune_epochs, schedule.steps_per_epoch),
+        PreviewPhase(f"simulated lesions{each}", schedule.pretrain_epochs, n_steps),
+        PreviewPhase(f"pairs of breasts{each}", schedule.finetune_epochs, n_steps),
     )
 
 

@@ -13,10 +13,11 @@ from cadnode.models.card import Calibration, FoundShare, MassFinderCard, Trainin
 from cadnode.models.operating_point import Roc
 from cadnode.networks.mass_map import MassMap
 from cadnode_training.data.sets import cbis_views
+from cadnode_training.data.views import fold_of
 from cadnode_training.engine.provenance import Provenance
 from cadnode_training.papers.detection.masses.config import MassRecipe
 from cadnode_training.papers.detection.masses.marks import CRITERION, MeasuredView
-from cadnode_training.papers.detection.masses.material import PHANTOM, MassViews, fold_of
+from cadnode_training.papers.detection.masses.material import PHANTOM, MassViews
 from cadnode_training.papers.detection.masses.measure import FALSE_MARKS, NAME, numbers
 from cadnode_training.statistics.froc import froc
 

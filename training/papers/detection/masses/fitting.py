@@ -14,11 +14,12 @@ from cadnode import terminal
 from cadnode.models import engine as engines
 from cadnode.models.engine import Engine, Pass
 from cadnode.networks.mass_map import MassMap
+from cadnode_training.data.views import fold_of
 from cadnode_training.engine.phase_loop import Kept, NumpyRandom, Phase, Stateful, learn
 from cadnode_training.engine.prefetch import ahead
 from cadnode_training.papers.detection.masses import windows
 from cadnode_training.papers.detection.masses.config import MassRecipe, MassSchedule
-from cadnode_training.papers.detection.masses.material import PHANTOM, MassViews, fold_of
+from cadnode_training.papers.detection.masses.material import PHANTOM, MassViews
 from cadnode_training.papers.detection.masses.windows import MassBatch
 
 AUTO: Final = Engine("auto")

@@ -12,16 +12,14 @@ from cadnode.domain import Box, FindingKind, FloatImage, Laterality
 from cadnode.errors import DataError, NotProcessable
 from cadnode.files import written_whole
 from cadnode.imaging import view_chain
-from cadnode.imaging.geometry import Placement
 from cadnode.imaging.view_chain import PreprocessSpec
 from cadnode.models.store import woman_key
 from cadnode_training.data import manifest as m
+from cadnode_training.data.boxes import Boxes, boxes_in_tensor
 from cadnode_training.data.images import load_image
 from cadnode_training.data.manifest import Manifest, ManifestRow
 from cadnode_training.data.sets import cbis_views
 from cadnode_training.phantom import LesionPrior, PhantomSpec, exam
-
-Boxes = NDArray[np.float32]
 
 PHANTOM: Final = "phantom"
 # As detection's other training: far from the seeds of evaluation.
@@ -63,19 +61,6 @@ def joined(parts: Sequence[MassViews]) -> MassViews:
         tuple(woman for part in parts for woman in part.women),
         tuple(name for part in parts for name in part.datasets),
     )
-
-
-def fold_of(key: str, folds: int) -> int:
-    """The fold of a woman, fixed by her key alone; not by the digits that decide her part."""
-    return int(key[8:16], 16) % folds
-
-
-def boxes_in_tensor(boxes: Sequence[Box], placement: Placement) -> Boxes:
-    """`(k, 4) float32`: boxes of the source in pixels of the tensor, flipped or not."""
-    edges = [(b.row0, b.col0, b.row1, b.col1) for b in boxes]
-    corners = np.array(edges, np.float64).reshape(-1, 2)
-    placed = placement.to_output(corners).reshape(-1, 2, 2)
-    return np.concatenate([placed.min(1), placed.max(1)], 1).astype(np.float32)
 
 
 def of_manifest(manifest: Manifest, keys: Mapping[str, tuple[str, ...]]) -> Iterator[

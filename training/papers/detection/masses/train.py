@@ -19,6 +19,7 @@ from cadnode_training.data import sources
 from cadnode_training.data.contents import content_hashes
 from cadnode_training.data.manifest import Manifest, ManifestRow
 from cadnode_training.data.sets import cbis_views
+from cadnode_training.data.views import fold_of
 from cadnode_training.engine import tracking
 from cadnode_training.engine.checkpoint import claim
 from cadnode_training.engine.command_line import command_line
@@ -31,7 +32,7 @@ from cadnode_training.papers.detection.masses import export, marks, material, me
 from cadnode_training.papers.detection.masses.config import MassRecipe
 from cadnode_training.papers.detection.masses.fitting import AUTO, fit, folds_of
 from cadnode_training.papers.detection.masses.marks import OUT_OF_FOLD, SEEN, MeasuredView
-from cadnode_training.papers.detection.masses.material import PHANTOM, MassViews, fold_of
+from cadnode_training.papers.detection.masses.material import PHANTOM, MassViews
 
 KINDS: Final = f"{cbis_views.NAME}:PATH, {sources.MANIFEST}:FILE or phantom:N"
 STATES, VIEWS = "states", "views.npz"

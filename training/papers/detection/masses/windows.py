@@ -11,8 +11,9 @@ from torch import Tensor
 
 from cadnode.domain import FloatImage
 from cadnode.networks.mass_map import STRIDE
+from cadnode_training.data.boxes import Boxes
 from cadnode_training.papers.detection.masses.config import MassAugmentation, MassInput
-from cadnode_training.papers.detection.masses.material import Boxes, MassViews
+from cadnode_training.papers.detection.masses.material import MassViews
 
 # A mass's target is a Gaussian of this share of its box, at least so many cells wide.
 _SIGMA, _LEAST_CELLS = 1 / 6, 0.6
