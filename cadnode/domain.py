@@ -360,7 +360,7 @@ class NoAgeScore(StrEnum):
 
 NO_AGE_SCORE_MEANINGS: dict[NoAgeScore, str] = {
     NoAgeScore.NO_PRIOR: N_("The model that scored the exam has no prior by age"),
-    NoAgeScore.AGE_UNKNOWN: N_("The headers state no age and no date of birth"),
+    NoAgeScore.AGE_UNKNOWN: N_("The headers state no plausible age"),
     NoAgeScore.AGE_CONTRADICTORY: N_("The headers state different ages"),
     NoAgeScore.AGE_OUT_OF_RANGE: N_("The age is outside the ages that the prior was fitted on"),
 }

@@ -61,7 +61,7 @@ def test_result_json_has_both_scores_or_the_coded_reason() -> None:
     assert stated["exam"]["score"] == 0.78
     assert without["image_and_age"] == {
         "algorithm": "kim2018", "exam": None, "breasts": {"L": None, "R": None},
-        "reason": "age_unknown", "meaning": "The headers state no age and no date of birth",
+        "reason": "age_unknown", "meaning": "The headers state no plausible age",
     }  # fmt: skip
     assert "image_and_age" not in to_json(result(None))
     known = SCHEMA["properties"]["image_and_age"]["properties"]["reason"]["enum"]
@@ -96,7 +96,7 @@ def test_the_cad_report_states_it_in_a_sentence() -> None:
         "an operating point: exam 0.62, right breast 0.62, left breast 0.06"
     )
     assert f"{sentence}." in texts(BOTH)
-    why = "No score of image and age: the headers state no age and no date of birth."
+    why = "No score of image and age: the headers state no plausible age."
     assert why in texts(UNKNOWN)
 
 
@@ -150,5 +150,5 @@ def test_the_page_shows_it_in_a_panel_of_its_own() -> None:
     assert "<h2>Image and age</h2>" in stated
     assert stated.index("<h2>Scores</h2>") < stated.index("<h2>Image and age</h2>")
     assert "A separate score, made of the image's score by kim2018" in stated.replace("&#39;", "'")
-    assert "The headers state no age and no date of birth: no score." in without
+    assert "The headers state no plausible age: no score." in without
     assert "Image and age" not in page(None)

@@ -232,7 +232,8 @@ def scores_of_unseen(
         key = store.woman_key(record.dataset, record.woman)
         member = next((number for number, fold in enumerate(folds) if key in fold), None)
         of_member.setdefault(member, []).append(record)
-    scored, failed = [], Counter[str]()
+    scored: list[tuple[ViewRecord, float]] = []
+    failed = Counter[str]()
     for member, part in of_member.items():
         read, lost = scores_of(loaded, part, cache, member)
         scored, failed = scored + read, failed + lost

@@ -11,7 +11,7 @@ from cadnode.models.card import DibMgCard
 from cadnode.models.loading import load_view_model
 from cadnode_training.data.sets import phantom_exams
 from cadnode_training.data.sources import ADAPTERS, SOURCES, open_source
-from cadnode_training.data.views import Part, ViewRecord, parts
+from cadnode_training.data.views import ViewRecord, parts
 from cadnode_training.papers.kim2018 import export
 from cadnode_training.papers.kim2018.evaluate import read_views
 from cadnode_training.papers.kim2018.readings import MEASURED, ViewsRead
@@ -43,7 +43,7 @@ def refit(card: DibMgCard, folder: Path, text: str) -> tuple[dict[str, Any], lis
     split = store.read_split(folder)
     trained = {*split["train"], *split.get("excluded", ())}
     model = load_view_model(folder)
-    read: dict[Part, ViewsRead] = {}
+    read: dict[str, ViewsRead] = {}
     placed = parts(data.records, keys)
     for part in MEASURED:
         wanted = [
