@@ -18,7 +18,7 @@ from cadnode_training.phantom import PhantomSpec, exam
 from cadnode_training.phantom.dicom import write_dicom
 from tests.faults.archives import Archive, archive
 from tests.golden.code import free_port
-from tests.integration.node import Node, wait_until
+from tests.integration.node import Node, views_alone, wait_until
 
 # The archives are pynetdicom's, in this process: cut from both sides at once, one leaves its socket
 # to the garbage collector.
@@ -134,6 +134,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             )
         )
         node = Node(folder, port, config, web_port)
+        views_alone(folder / "data")
         try:
             node.start()
             yield Site(node, archives, folder / "views")

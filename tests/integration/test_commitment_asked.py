@@ -18,7 +18,7 @@ from cadnode_training.phantom import PhantomSpec, exam
 from cadnode_training.phantom.dicom import write_dicom
 from tests.commitment_peers import CommittingArchive, report
 from tests.golden.code import free_port
-from tests.integration.node import Node, wait_until
+from tests.integration.node import Node, views_alone, wait_until
 from tests.integration.orthanc_host import OrthancHost
 
 CONFIG = """\
@@ -131,6 +131,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             )
         )
         node = Node(folder, port, config, web_port)
+        views_alone(folder / "data")
         stack.callback(node.stop)
         node.start()
         node.send(file)

@@ -14,7 +14,7 @@ from cadnode.node.workflow import Announcer
 from cadnode.receive.fetch import requests
 from cadnode.receive.fetch.requests import FetchCode, Request
 from tests.integration.http_peers import PASSWORD, USER, CutLine, cut_line, web_orthanc
-from tests.integration.node import CONFIG, Node, wait_until
+from tests.integration.node import CONFIG, Node, views_alone, wait_until
 from tests.peers import Orthanc, free_port
 from tests.synthetic import IDENTIFIERS, MARK, uid, view_dataset, write, write_exam
 
@@ -73,6 +73,7 @@ def fetching_node(folder: Path, archive: Orthanc, source_port: int) -> Iterator[
     config = folder / "node.toml"
     config.write_text(node_part + peers)
     node = Node(folder, port, config, web_port)
+    views_alone(folder / "data")
     node.start()
     try:
         yield node

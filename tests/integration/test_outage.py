@@ -15,7 +15,7 @@ from pydicom.uid import generate_uid
 from cadnode_training.phantom import PhantomSpec, exam
 from cadnode_training.phantom.dicom import write_dicom
 from tests.golden.code import free_port
-from tests.integration.node import Node, wait_until
+from tests.integration.node import Node, views_alone, wait_until
 from tests.viewers.webdriver import chromium
 
 N = 50
@@ -88,6 +88,7 @@ def node(tmp_path: Path) -> Iterator[tuple[Node, int]]:
         )
     )
     node = Node(tmp_path, port, config, web_port)
+    views_alone(tmp_path / "data")
     try:
         node.start()
         yield node, archive_port

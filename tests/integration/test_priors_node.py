@@ -6,7 +6,7 @@ from cadnode.log import hashed
 from cadnode.node.erasure.places import files_below, place_of
 from cadnode.receive.fetch.requests import FetchCode
 from tests.integration.http_peers import web_orthanc
-from tests.integration.node import CONFIG, Node, wait_until
+from tests.integration.node import CONFIG, Node, views_alone, wait_until
 from tests.integration.test_fetch_node import ask, ended, is_idle, traces
 from tests.peers import free_port
 from tests.prior_cases import LONG_AGO, PRESENT, YEAR_AGO, exam_files
@@ -43,6 +43,7 @@ def test_a_study_fetched_by_c_move_is_read_and_its_newest_prior_lies_beside_it_u
             + SOURCE.format(port=archive.dicom_port, ae_title=archive.aet)
         )  # fmt: skip
         node = Node(tmp_path, port, config, 0)
+        views_alone(tmp_path / "data")
         node.start()
         try:
             key = ask(node, PRESENT, "pacs")

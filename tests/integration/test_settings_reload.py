@@ -18,7 +18,7 @@ from cadnode.settings import load
 from cadnode_training.phantom import PhantomSpec, exam
 from cadnode_training.phantom.dicom import write_dicom
 from tests.golden.make_state import node_in
-from tests.integration.node import Node, wait_until
+from tests.integration.node import Node, views_alone, wait_until
 from tests.integration.web_role import answers, get, web_role
 
 KNOWN = '[[listener.peers]]\naddress = "127.0.0.1"\nae_title = "{}"\n'
@@ -29,6 +29,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     folder = tmp_path_factory.mktemp("node")
     node = node_in(folder, folder / "archive", quiet_s=86400.0)
     node.config.write_text(node.config.read_text() + KNOWN.format("OLD") + KNOWN.format("ECHOSCU"))
+    views_alone(folder / "data")
     node.start()
     try:
         yield node

@@ -18,7 +18,7 @@ from cadnode.models import store
 from cadnode.quality.journal import Journal
 from cadnode.registry import history, installation, shadow_set
 from cadnode.registry.installation import Stores
-from tests.integration.node import Node, running_node, wait_until
+from tests.integration.node import Node, left_active, running_node, wait_until
 from tests.synthetic import write_exam
 from tests.unit import store_cases
 from tests.unit.store_cases import ANNA
@@ -39,13 +39,12 @@ def archive(tmp_path: Path) -> Iterator[DemoArchive]:
 
 @pytest.fixture
 def stores(tmp_path: Path) -> Stores:
-    """A toy 0.0.1 reads digital views instead of the packaged model; its 0.0.2 is there."""
+    """A toy 0.0.1 reads digital views instead of the packaged models; its 0.0.2 is there."""
     found = Stores(tmp_path / "data" / "models")
     for version in ("0.0.1", "0.0.2"):
         made = store_cases.made(tmp_path / "new", version, seed=int(version[-1]))
         installation.add(made, found, ANNA, store.read_card)
-    for name in ("dib-mg-digital", "kang2021-inception-v3"):
-        installation.deactivate(found, name, ANNA)
+    left_active(found, "toy")
     return found
 
 
@@ -135,9 +134,6 @@ def test_a_calibrated_version_reads_along_takes_over_and_is_taken_back_while_the
     tmp_path: Path, archive: DemoArchive, stores: Stores
 ) -> None:
     made = iter(range(1, 9))
-    for entry in list(stores.catalogue().active()):  # what reads regions takes its time
-        if entry.name != "toy":
-            installation.deactivate(stores, entry.name, ANNA)
 
     def exam_of(station: str) -> dict[str, Any]:
         """The result of the same images in another study, acquired at a station."""

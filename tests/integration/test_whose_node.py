@@ -9,7 +9,7 @@ import pytest
 from pydicom import Dataset
 
 from cadnode.demo.archive import DemoArchive, find_orthanc, with_orthanc
-from tests.integration.node import Node, running_node, wait_until
+from tests.integration.node import Node, running_node, views_alone, wait_until
 from tests.rejection import note
 from tests.synthetic import uid, view_dataset, write
 
@@ -27,7 +27,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoArchive]:
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory, archive: DemoArchive) -> Iterator[Node]:
     """One for all tests, each with a study of its own."""
-    with running_node(tmp_path_factory.mktemp("node"), archive) as started:
+    folder = tmp_path_factory.mktemp("node")
+    views_alone(folder / "data")
+    with running_node(folder, archive) as started:
         yield started
 
 

@@ -350,6 +350,7 @@ def test_every_packaged_card_tells_what_its_model_learnt_from(path: Path) -> Non
         "dib-mg-film": (FILM,),
         "mass-detector": (PHANTOMS, FILM),
         "microcalcification-detector": (PHANTOMS, FILM),
+        "wang2016-both": (PHANTOMS, FILM),
         "wang2016-masses": (FILM,),
     }
     assert card.materials == expected.get(card.name, OF_PHANTOMS)

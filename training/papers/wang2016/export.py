@@ -23,7 +23,7 @@ from cadnode_training.statistics.curves import single_features
 Floats = NDArray[np.float64]
 Tables = Mapping[Part, Sequence[FeatureTable]]
 VERSIONS: Final[Mapping[Scenario, str]] = {
-    "calcifications": "1.0.0", "masses": "1.1.0", "both": "1.0.0",
+    "calcifications": "1.0.0", "masses": "1.1.0", "both": "1.1.0",
 }  # fmt: skip
 PAPER: Final = (
     "Wang J, Yang X, Cai H, et al. Discrimination of breast cancer with microcalcifications on "
