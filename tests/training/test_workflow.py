@@ -14,6 +14,7 @@ from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
 from cadnode.errors import DataError, SettingsError
+from cadnode.models import engine
 from cadnode_training.engine import checkpoint, tracking
 from cadnode_training.engine.gradients import Gradients
 from cadnode_training.engine.loop import (
@@ -318,11 +319,16 @@ def test_a_tracker_that_is_not_installed_is_named_with_its_extra(
         tracking.check(Machine(mlflow="http://127.0.0.1:1"))
 
 
-def test_precision_follows_recipe_and_option(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_precision_follows_recipe_option_and_machine(
+    monkeypatch: pytest.MonkeyPatch, has_bf16: bool
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    monkeypatch.setattr(engine, "has_bf16", lambda: has_bf16)
 
     assert Machine().dtype(amp=False) is None
-    assert Machine().dtype(amp=True) is torch.bfloat16
+    assert Machine().dtype(amp=True) is (torch.bfloat16 if has_bf16 else None)
+    assert Machine(precision="bf16").dtype(amp=False) is torch.bfloat16
     assert Machine("cuda").dtype(amp=True) is torch.float16
     assert Machine("cuda", "bf16").dtype(amp=False) is torch.bfloat16
     assert Machine("cuda", "fp32").dtype(amp=True) is None
