@@ -26,9 +26,11 @@ from cadnode.domain import (
     Finding,
     FindingKind,
     HeatMap,
+    ImageAndAge,
     ImageEvidence,
     Laterality,
     ModelUse,
+    NoAgeScore,
     OperatingCurve,
     RoiReference,
     Skipped,
@@ -114,11 +116,12 @@ CURVE = made(
     n_neg=st.integers(1, 9),
     of_breasts=st.booleans(),
 )
+BREAST = made(BreastScore, laterality=SIDE, score=UNIT, n_views=st.integers(0, 9))
 RESULTS = made(
     ExamResult,
     study_instance_uid=WORDS,
     exam_score=st.none() | UNIT,
-    breasts=several(made(BreastScore, laterality=SIDE, score=UNIT, n_views=st.integers(0, 9))),
+    breasts=several(BREAST),
     views=several(
         made(
             ViewScore,
@@ -148,6 +151,14 @@ RESULTS = made(
     ),
     operating_point=st.none() | UNIT,
     read_with=WORDS,
+    image_and_age=st.none()
+    | made(
+        ImageAndAge,
+        algorithm=WORDS,
+        exam_score=st.none() | UNIT,
+        breasts=several(BREAST),
+        reason=st.none() | st.from_type(NoAgeScore),
+    ),
     heat_maps=several(HEAT_MAP),
     systems=several(
         made(
