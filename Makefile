@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# One more than the cores of a small machine: a test often waits, for a node, an archive, a browser.
+# Twice the cores of a small machine: a test often waits, for a node, an archive, a browser.
 TESTS_AT_ONCE ?= 4
 # Where it is set, as in many containers, each of some hundred processes would compile cadnode again.
 unexport PYTHONDONTWRITEBYTECODE
