@@ -3,8 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Twice the cores of a small machine: a test often waits, for a node, an archive, a browser.
-TESTS_AT_ONCE ?= 4
+# One more than the cores of a small machine: a test often waits, for a node, an archive, a browser.
+TESTS_AT_ONCE ?= 3
 # Where it is set, as in many containers, each of some hundred processes would compile cadnode again.
 unexport PYTHONDONTWRITEBYTECODE
 
