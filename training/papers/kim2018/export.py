@@ -31,8 +31,6 @@ from cadnode_training.papers.kim2018.validation import (
     fit,
 )
 
-# Stored as int8, the validation AUC moves by less, or float32 stays.
-_INT8_TOLERANCE: Final = 0.005
 NAMES: Final = {Acquisition.DIGITAL: "dib-mg-digital", Acquisition.FILM: "dib-mg-film"}
 PAPER: Final = (
     "Kim EK, Kim HE, Han K, et al. Applying data-driven imaging biomarker in mammography for "
