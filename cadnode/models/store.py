@@ -10,7 +10,7 @@ Weights are safetensors, never pickles: no code runs from a weights file.
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -165,6 +165,15 @@ def read_folds(folder: Path) -> tuple[frozenset[str], ...]:
         return tuple(frozenset(map(str, keys)) for keys in parts.get("folds", ()))
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         raise ModelError(f"{folder} has no valid {SPLIT}") from None
+
+
+def left_out_by(folds: Sequence[Collection[str]], *keys: str) -> int | None:
+    """The member of a model that has not seen a woman, by any of her keys; None where all, or none.
+
+    `folds` are those of `read_folds`.
+    """
+    members = (n for n, fold in enumerate(folds) if any(key in fold for key in keys))
+    return next(members, None)
 
 
 def woman_key(dataset: str, woman: str) -> str:

@@ -11,9 +11,7 @@ from cadnode.domain import Acquisition, Laterality
 from cadnode.errors import DataError
 from cadnode.models.operating_point import roc
 from cadnode_training.data.views import ViewRecord
-from cadnode_training.papers.kim2018.exams import level, specificity_at
-from cadnode_training.papers.kim2018.validation import (
-    WEIGHTS,
+from cadnode_training.papers.kim2018.breasts import (
     BreastScored,
     ExamScored,
     auc_within,
@@ -21,8 +19,9 @@ from cadnode_training.papers.kim2018.validation import (
     by_exam,
     exam_contrast_of,
     exams_compared,
-    fit,
 )
+from cadnode_training.papers.kim2018.exams import level, specificity_at
+from cadnode_training.papers.kim2018.validation import WEIGHTS, fit
 
 FILM, DIGITAL = Acquisition.FILM, Acquisition.DIGITAL
 LEFT, RIGHT = Laterality.LEFT, Laterality.RIGHT

@@ -21,9 +21,9 @@ from cadnode_training.data.sources import open_source
 from cadnode_training.engine.loop import CHECKPOINT, HISTORY, Training
 from cadnode_training.engine.machine import Machine
 from cadnode_training.engine.protocol import Standing, differences
-from cadnode_training.papers.kim2018 import config, evaluate, points, train
+from cadnode_training.papers.kim2018 import config, evaluate, points, served, train
 from cadnode_training.papers.kim2018.loss import cosine, location_loss, pair_loss
-from cadnode_training.papers.kim2018.validation import contrast_auc
+from cadnode_training.papers.kim2018.readings import contrast_auc
 from cadnode_training.results import reading
 from tests.training import toy
 
@@ -247,11 +247,11 @@ def test_numbers_and_page_of_one_command_read_each_view_once(
 
     monkeypatch.setattr(ViewModel, "run", counted)
     cache = ReadCache()
-    first, _ = evaluate.scores_of(model, records[:4], cache)
-    both, _ = evaluate.scores_of(model, records, cache)
+    first, _ = served.scores_of(model, records[:4], cache)
+    both, _ = served.scores_of(model, records, cache)
 
     assert (both[:4], len(both), sum(read)) == (first, 6, 6)
-    evaluate.scores_of(model, records)
+    served.scores_of(model, records)
     assert sum(read) == 12
 
 

@@ -7,7 +7,7 @@ import pytest
 from cadnode.domain import Laterality
 from cadnode_training.data.views import ViewRecord
 from cadnode_training.papers.kim2018 import baselines
-from cadnode_training.papers.kim2018.validation import BreastScored
+from cadnode_training.papers.kim2018.breasts import BreastScored
 
 
 def breast(woman: int, age: str, score: float, *, cancer: bool) -> BreastScored:

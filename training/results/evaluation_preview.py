@@ -22,8 +22,8 @@ from cadnode_training.data.views import ViewRecord
 from cadnode_training.papers.detection import cases as detection_cases
 from cadnode_training.papers.detection import evaluate as detection
 from cadnode_training.papers.detection.masses import measure as masses
-from cadnode_training.papers.kim2018 import evaluate as views
-from cadnode_training.papers.kim2018.validation import compared
+from cadnode_training.papers.kim2018 import served as views
+from cadnode_training.papers.kim2018.breasts import compared
 from cadnode_training.papers.roi_cnn import evaluate as rois
 from cadnode_training.papers.wang2016 import data as feature_data
 from cadnode_training.papers.wang2016 import evaluate as features

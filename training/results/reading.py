@@ -32,13 +32,8 @@ from cadnode_training.data.regions import is_source
 from cadnode_training.data.sets import phantom_rois
 from cadnode_training.data.sources import open_source
 from cadnode_training.data.views import ViewRecord, ViewSet
-from cadnode_training.papers.kim2018 import evaluate as views_evaluate
-from cadnode_training.papers.kim2018.validation import (
-    BreastScored,
-    by_breast,
-    compared,
-    contrast_of,
-)
+from cadnode_training.papers.kim2018 import served
+from cadnode_training.papers.kim2018.breasts import BreastScored, by_breast, compared, contrast_of
 from cadnode_training.papers.roi_cnn import evaluate as rois_evaluate
 from cadnode_training.papers.roi_cnn import measure as rois_measure
 from cadnode_training.papers.roi_cnn import real_evaluate as real_rois
@@ -121,7 +116,7 @@ def system_of(card: ModelCard) -> System:
 
 
 def of_views(folders: Sequence[Path], data: str, cache: ReadCache | None = None) -> Scored:
-    """Breasts of the data's contrast (`kim2018.validation.contrast_of`), scored by view models."""
+    """Breasts of the data's contrast (`kim2018.breasts.contrast_of`), scored by view models."""
     source = open_source(data, only_test=True)
     unseen = _unseen_views(source, folders)
     records = [unseen[i] for i in compared(unseen, source.acquisition)]
@@ -132,7 +127,7 @@ def of_views(folders: Sequence[Path], data: str, cache: ReadCache | None = None)
     read: list[dict[Path, tuple[ViewRecord, float]]] = []
     models = [loading.load_view_model(folder) for folder in folders]
     for model, folder in zip(models, folders, strict=True):
-        found, _ = views_evaluate.scores_of_unseen(model, folder, records, cache)
+        found, _ = served.scores_of_unseen(model, folder, records, cache)
         read.append({record.path: (record, value) for record, value in found})
     common = [r for r in records if all(r.path in one for one in read)]
     if not common:

@@ -9,6 +9,7 @@ image's height and width. Only those of malignant breasts that are said to be ma
 
 import math
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -67,17 +68,23 @@ def _boxes(folder: Path) -> dict[str, tuple[Box, ...]]:
     found: dict[str, tuple[Box, ...]] = {}
     if not (folder / _BOXES).is_file():
         return found
+    shape = cache(lambda name: _shape(folder / name))
     for line, row in enumerate(read_rows(folder / _BOXES, ("image", *_EDGES, "kind")), 2):
         if row["kind"] != "malignant":
             continue
-        image = read_grey(folder / row["image"])
-        if image is None:
+        of_image = shape(row["image"])
+        if of_image is None:
             continue  # and is left out as a view
-        box = _box(row, (image.shape[0], image.shape[1]))
+        box = _box(row, of_image)
         if box is None:
             raise DataError(f"{_BOXES}, line {line}: no box in shares of the image, 0 to 1")
         found[row["image"]] = (*found.get(row["image"], ()), box)
     return found
+
+
+def _shape(path: Path) -> tuple[int, int] | None:
+    image = read_grey(path)
+    return None if image is None else (image.shape[0], image.shape[1])
 
 
 def _box(row: dict[str, str], shape: tuple[int, int]) -> Box | None:

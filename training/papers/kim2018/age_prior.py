@@ -24,8 +24,8 @@ from cadnode_training.data.sets import rsna_views
 from cadnode_training.data.sources import open_source
 from cadnode_training.data.views import parts
 from cadnode_training.papers.kim2018.aged_breasts import AgedBreasts, aged, contrasts_of, measured
-from cadnode_training.papers.kim2018.evaluate import read_views
-from cadnode_training.papers.kim2018.validation import compared
+from cadnode_training.papers.kim2018.breasts import compared
+from cadnode_training.papers.kim2018.served import read_views
 
 LIMITS: Final = {
     rsna_views.NAME: (

@@ -15,14 +15,14 @@ from cadnode.models.card import DibMgCard
 from cadnode.models.scanners import log_odds
 from cadnode_training.data import birads
 from cadnode_training.data.views import ViewRecord
-from cadnode_training.papers.kim2018.exams import weighted_auc_within
-from cadnode_training.papers.kim2018.validation import (
+from cadnode_training.papers.kim2018.breasts import (
     BreastScored,
     by_breast,
     compared,
     contrast_of,
     exam_contrast_of,
 )
+from cadnode_training.papers.kim2018.exams import weighted_auc_within
 from cadnode_training.statistics.resample import drawn, interval, weighted_auc
 
 METHOD: Final = "95 %, bootstrap over women, 1,000 replicates, paired"

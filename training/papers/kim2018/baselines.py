@@ -6,7 +6,7 @@ from typing import Any
 
 from cadnode.statistics.auc import clustered, delong
 from cadnode_training.data import birads
-from cadnode_training.papers.kim2018.validation import BreastScored, ExamScored
+from cadnode_training.papers.kim2018.breasts import BreastScored, ExamScored
 from cadnode_training.statistics.grouped import shown
 
 

@@ -20,6 +20,7 @@ from cadnode_training.data.views import Part, ViewSet
 from cadnode_training.engine.preview import Count
 from cadnode_training.engine.protocol import ProtocolPoint
 from cadnode_training.papers.kim2018 import exam_split, points
+from cadnode_training.papers.kim2018.breasts import by_breast, by_exam
 from cadnode_training.papers.kim2018.config import ViewRecipe
 from cadnode_training.papers.kim2018.exam_split import (
     AGE,
@@ -36,7 +37,6 @@ from cadnode_training.papers.kim2018.exam_split import (
 from cadnode_training.papers.kim2018.output import scoring_of
 from cadnode_training.papers.kim2018.prepared import PreparedViews, used
 from cadnode_training.papers.kim2018.readings import ViewsRead
-from cadnode_training.papers.kim2018.validation import by_breast, by_exam
 from cadnode_training.statistics import auc_tests, gee
 
 THRESHOLD: Final = 0.5

@@ -10,10 +10,11 @@ from cadnode_training.engine import memory
 from cadnode_training.engine.machine import Machine
 from cadnode_training.engine.memory import MemoryPlan
 from cadnode_training.engine.plan import TrainingPlan
+from cadnode_training.papers.kim2018.breasts import by_breast, by_exam
 from cadnode_training.papers.kim2018.config import ViewRecipe
 from cadnode_training.papers.kim2018.exam_batches import ExamBatches, exam_loss
 from cadnode_training.papers.kim2018.prepared import PreparedViews
-from cadnode_training.papers.kim2018.validation import by_breast, by_exam, logits_of
+from cadnode_training.papers.kim2018.readings import logits_of
 
 
 def batches(prepared: Sequence[PreparedViews], recipe: ViewRecipe, seed: int) -> ExamBatches:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cadnode.models.operating_point import Roc
 from cadnode.statistics.auc import auc
-from cadnode_training.papers.kim2018.validation import ExamScored, auc_within
+from cadnode_training.papers.kim2018.breasts import ExamScored, auc_within
 from cadnode_training.statistics.resample import Weights, drawn, interval, weighted_auc
 
 SENSITIVITY: Final = 0.8

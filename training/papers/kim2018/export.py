@@ -15,21 +15,20 @@ from cadnode_training.data.tensors import TensorCache
 from cadnode_training.data.views import Part, ViewRecord, ViewSet
 from cadnode_training.engine.provenance import Provenance
 from cadnode_training.papers.kim2018 import output, readings
-from cadnode_training.papers.kim2018.config import ViewRecipe
-from cadnode_training.papers.kim2018.prepared import PreparedViews
-from cadnode_training.papers.kim2018.readings import LEFT_OUT, MEASURED, ViewsRead
-from cadnode_training.papers.kim2018.validation import (
+from cadnode_training.papers.kim2018.breasts import (
     BreastScored,
     ExamScored,
-    FittedBreasts,
     by_breast,
     by_exam,
     compared,
     contrast_of,
     exam_contrast_of,
     exams_compared,
-    fit,
 )
+from cadnode_training.papers.kim2018.config import ViewRecipe
+from cadnode_training.papers.kim2018.prepared import PreparedViews
+from cadnode_training.papers.kim2018.readings import LEFT_OUT, MEASURED, ViewsRead
+from cadnode_training.papers.kim2018.validation import FittedBreasts, fit
 
 NAMES: Final = {Acquisition.DIGITAL: "dib-mg-digital", Acquisition.FILM: "dib-mg-film"}
 PAPER: Final = (
@@ -105,8 +104,8 @@ def write(
     folds = readings.folds_of(prepared, recipe)
     if folds:
         rows = {"train": [*range(len(cache.records))], "validation": [], "test": []}
-    stored_as = readings.store(network, prepared, recipe)
-    read = readings.read(network, prepared, recipe)
+    stored_as = readings.store(network, prepared, recipe, folds)
+    read = readings.read(network, prepared, folds)
     fitted = _fitted(read, recipe, data.acquisition)
     card = DibMgCard(
         name=NAMES[data.acquisition],

@@ -14,13 +14,9 @@ from cadnode.models.card import Calibration, HotRegionRule
 from cadnode.models.operating_point import roc
 from cadnode_training.data.sets import ddsm_exams, phantom_exams, rsna_views
 from cadnode_training.data.views import ViewRecord
+from cadnode_training.papers.kim2018.breasts import BreastScored, by_breast, by_exam
 from cadnode_training.papers.kim2018.config import ViewRecipe
-from cadnode_training.papers.kim2018.validation import (
-    BreastScored,
-    FittedBreasts,
-    by_breast,
-    by_exam,
-)
+from cadnode_training.papers.kim2018.validation import FittedBreasts
 
 ALGORITHM: Final = (
     "Deep learning: weakly supervised residual network (DIB-MG) with two per-view maps"

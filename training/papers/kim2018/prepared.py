@@ -9,9 +9,9 @@ from cadnode.models import store
 from cadnode_training.data.tensors import TensorCache
 from cadnode_training.data.views import Part, ViewRecord, ViewSet, fold_of, part_of, parts
 from cadnode_training.papers.kim2018 import exam_split
+from cadnode_training.papers.kim2018.breasts import compared
 from cadnode_training.papers.kim2018.config import ViewRecipe
 from cadnode_training.papers.kim2018.exam_split import LabelledExam
-from cadnode_training.papers.kim2018.validation import compared
 
 
 @dataclass(frozen=True, eq=False, slots=True)

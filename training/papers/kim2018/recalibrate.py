@@ -13,8 +13,8 @@ from cadnode_training.data.sets import phantom_exams
 from cadnode_training.data.sources import ADAPTERS, SOURCES, open_source
 from cadnode_training.data.views import ViewRecord, parts
 from cadnode_training.papers.kim2018 import export
-from cadnode_training.papers.kim2018.evaluate import read_views
 from cadnode_training.papers.kim2018.readings import MEASURED, ViewsRead
+from cadnode_training.papers.kim2018.served import read_views
 from cadnode_training.papers.kim2018.validation import fit
 
 # Kinds that hold regions or single findings: no exam is made of them.

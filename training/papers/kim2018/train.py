@@ -32,7 +32,7 @@ from cadnode_training.papers.kim2018.config import ViewRecipe
 from cadnode_training.papers.kim2018.loss import cosine, loss_of
 from cadnode_training.papers.kim2018.points import protocol
 from cadnode_training.papers.kim2018.prepared import PreparedViews, parts_of, prepare
-from cadnode_training.papers.kim2018.validation import contrast_auc
+from cadnode_training.papers.kim2018.readings import contrast_auc
 
 
 def run(

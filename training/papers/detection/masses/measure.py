@@ -204,9 +204,8 @@ def _parts(
 
     def part(row: ManifestRow) -> tuple[str, int | None]:
         known = keys(row)
-        for number, fold in enumerate(folds):
-            if any(key in fold for key in known):
-                return OUT_OF_FOLD, number
+        if (member := store.left_out_by(folds, *known)) is not None:
+            return OUT_OF_FOLD, member
         return (SEEN, None) if any(key in seen for key in known) else (UNSEEN, None)
 
     return part
