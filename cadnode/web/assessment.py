@@ -5,10 +5,11 @@ operating point is are in the templates and in `report.wording`.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from cadnode.domain import (
+    NO_AGE_SCORE_MEANINGS,
     Box,
     ExamResult,
     Finding,
@@ -44,6 +45,8 @@ class Cell:
 
     `is_suspicious` None: nothing was decided by this score. `threshold` is the operating point that
     it was compared with, where that is one number that is known. `counts`: it is the finding's.
+    `image_and_age` is the score of both together, `why_no_age` why an exam that was to have one has
+    none.
     """
 
     system: System
@@ -53,6 +56,8 @@ class Cell:
     counts: bool = False
     why: str = ""
     members: tuple[tuple[str, float], ...] = ()
+    image_and_age: float | None = None
+    why_no_age: str = ""
 
     @property
     def is_other(self) -> bool:
@@ -132,6 +137,7 @@ def table(
         ],
         "rows": list(_rows(reading, systems, words)),
         "n_findings": len(result.findings),
+        "has_image_and_age": result.image_and_age is not None,
         "curves": curves_of(result, recent),
     }
 
@@ -150,11 +156,16 @@ def _rows(
     result = reading.result
     scorers = {system_of(result, view.algorithm) for view in result.views}
     if result.exam_score is not None:
-        yield Row("exam", _whole(result, systems, scorers, result.exam_score))
+        exam = _whole(result, systems, scorers, result.exam_score, _with_age(result))
+        if (both := result.image_and_age) is not None and both.reason is not None:
+            why = NO_AGE_SCORE_MEANINGS[both.reason]
+            exam = tuple(one if one.is_other else replace(one, why_no_age=why) for one in exam)
+        yield Row("exam", exam)
     shown: set[int] = set()
     for side in (Laterality.RIGHT, Laterality.LEFT):
         breast = next((b for b in result.breasts if b.laterality is side), None)
-        cells = _whole(result, systems, scorers, breast.score if breast else None)
+        score, with_age = breast.score if breast else None, _with_age(result, side)
+        cells = _whole(result, systems, scorers, score, with_age)
         yield Row(
             "breast", cells, side, n_views=breast.n_views if breast else 0,
             is_imaged=result.shows(side),
@@ -182,14 +193,36 @@ def _hung(views: Sequence[ViewScore]) -> list[ViewScore]:
     return sorted(first.values(), key=lambda v: (place.get(v.view, 9), v.view, v.sop_instance_uid))
 
 
+def _with_age(result: ExamResult, side: Laterality | None = None) -> float | None:
+    """The score of image and age of a breast, or of the exam."""
+    both = result.image_and_age
+    if both is None or side is None:
+        return both.exam_score if both else None
+    return next((b.score for b in both.breasts if b.laterality is side), None)
+
+
 def _whole(
-    result: ExamResult, systems: Sequence[System], scorers: set[System | None], score: float | None
+    result: ExamResult,
+    systems: Sequence[System],
+    scorers: set[System | None],
+    score: float | None,
+    with_age: float | None,
 ) -> tuple[Cell, ...]:
-    """Cells of the exam or of a breast: the systems that score views have its score."""
+    """Cells of the exam or of a breast: the systems that score views have its score.
+
+    And that of image and age, `with_age`, which exams of several such systems do not have.
+    """
     point = result.operating_point
     reaches = None if score is None or point is None else score >= point
     return tuple(
-        Cell(system, score, reaches, point, why="" if score is not None else N_("not scored"))
+        Cell(
+            system,
+            score,
+            reaches,
+            point,
+            why="" if score is not None else N_("not scored"),
+            image_and_age=with_age,
+        )
         if system in scorers
         else Cell(system, why=_REGIONS_ONLY)
         for system in systems

@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from cadnode.domain import ExamResult, OperatingCurve, System
+from cadnode.domain import (
+    BreastScore,
+    ExamResult,
+    ImageAndAge,
+    Laterality,
+    NoAgeScore,
+    OperatingCurve,
+    System,
+)
 from cadnode.log import hashed
 from cadnode.web import assessment
 from cadnode.web.assessment import Cell, Row
@@ -85,6 +93,33 @@ def test_exam_and_breasts_are_compared_with_the_operating_point(result: ExamResu
     assert cell(below[0], System.KIM2018).is_suspicious is False
     unknown = rows_of(replace(result, operating_point=None))
     assert cell(unknown[0], System.KIM2018).is_suspicious is None
+
+
+def test_the_score_of_image_and_age_stands_beside_the_image_s(result: ExamResult) -> None:
+    breasts = (BreastScore(Laterality.RIGHT, 0.31, 2), BreastScore(Laterality.LEFT, 0.27, 2))
+    both = ImageAndAge(result.views[0].algorithm, 0.31, breasts)
+    exam, *others = rows_of(replace(result, image_and_age=both))
+    of_breasts = [cell(row, System.KIM2018) for row in others if row.what == "breast"]
+    assert cell(exam, System.KIM2018).image_and_age == 0.31
+    assert cell(exam, System.KIM2018).score == result.exam_score
+    assert [one.image_and_age for one in of_breasts] == [0.31, 0.27]
+    assert all(one.image_and_age is None for row in others if row.finding for one in row.cells)
+
+    told = Told(readings=(StudyReading("abc", 1, replace(result, image_and_age=both)),))
+    with served(told) as client:
+        page = client.get(f"/studies/{UID}/assessment").text
+        german = client.get(f"/studies/{UID}/assessment", accept_language="de").text
+    assert "image and age 0.27" in page
+    assert "calls nothing suspicious" in page
+    assert "Bild und Alter 0,27" in german
+
+
+def test_an_exam_without_that_score_says_why(result: ExamResult) -> None:
+    none = ImageAndAge(result.views[0].algorithm, None, reason=NoAgeScore.AGE_UNKNOWN)
+    told = Told(readings=(StudyReading("abc", 1, replace(result, image_and_age=none)),))
+    with served(told) as client:
+        page = client.get(f"/studies/{UID}/assessment").text
+    assert page.count("no score of image and age: The headers state no plausible age") == 1
 
 
 def test_a_finding_in_an_image_that_was_not_scored_is_not_lost(result: ExamResult) -> None:
