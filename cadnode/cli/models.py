@@ -66,7 +66,7 @@ def list_models(config: ConfigFile = None, as_json: AsJson = False) -> None:
 def show(spec: Spec, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """A model's card: use, data, measured performance, operating points, limits, history.
 
-    Without a version the active one is shown: [bold]cadnode models show dib-mg-film@1.0.2[/]
+    Without a version the active one is shown: [bold]cadnode models show dib-mg-film@1.1.0[/]
     """
     from cadnode.cli import model_output as views
     from cadnode.node import model_overview
@@ -159,7 +159,7 @@ def activate(
 ) -> None:
     """Read with this version; a running node from its next study on.
 
-    Example: [bold]cadnode models activate dib-mg-film@1.0.2[/]
+    Example: [bold]cadnode models activate dib-mg-film@1.1.0[/]
     """
     from cadnode.node import model_overview
     from cadnode.registry import installation

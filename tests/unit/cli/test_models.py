@@ -138,7 +138,7 @@ def test_the_card_shows_all_that_must_be_known(config: Path) -> None:
     text = run(config, "show", "dib-mg-film").output
 
     for word in (
-        "Not a medical device", "1227 women", "0.82 (0.75–0.89; 113+113)", "Apache-2.0",
+        "Not a medical device", "1845 women", "0.79 (0.75–0.82; 504+504)", "Apache-2.0",
         "stretch_to 299", "calcifications cannot be resolved", "youden", "sensitivity=0.95",
         "specificity=0.8", "1 − specificity",
     ):  # fmt: skip
@@ -189,7 +189,7 @@ def test_verify_finds_damage_and_says_so_by_its_exit_code(config: Path, new: Pat
     assert "sha256" in found[0]["problem"]
     text = run(config, "verify")
     assert text.exit_code == 4
-    assert "dib-mg-film 1.0.2: whole and working" in text.output
+    assert "dib-mg-film 1.1.0: whole and working" in text.output
 
 
 def test_the_list_goes_on_beside_a_damaged_card(config: Path, new: Path) -> None:

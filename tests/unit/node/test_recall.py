@@ -149,7 +149,7 @@ def test_the_command_lists_them_for_people_and_programs(config: Path) -> None:
 
 
 def test_a_version_that_is_active_reads_nothing_again(config: Path) -> None:
-    for version in ("dib-mg-film@1.0.2", f"cadnode@{__version__}"):
+    for version in ("dib-mg-film@1.1.0", f"cadnode@{__version__}"):
         refused = run(config, version, "--reread", "--yes")
         assert refused.exit_code == 2
         assert "active version" in refused.output
