@@ -1,6 +1,7 @@
 """Settings of the whole test suite."""
 
 import os
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
 # The tests' worker processes are told a width, and rich would keep to it from its import on.
 os.environ.pop("COLUMNS", None)
+
+# DCMTK's storescu is meant, also where a virtual environment is active: pynetdicom brings commands
+# of the same names.
+_ACTIVE = {Path(sys.prefix, "bin"), Path(os.environ.get("VIRTUAL_ENV", sys.prefix), "bin")}
+os.environ["PATH"] = os.pathsep.join(
+    folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) not in _ACTIVE
+)
 
 # Two of the tests' processes share the cores, and nodes beside them: a thread of torch's that has
 # nothing to do sleeps. Else it turns on the spot and takes the time of those that have.
