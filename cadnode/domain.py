@@ -604,6 +604,13 @@ class ExamResult:
             return Outcome.NOT_READ
         return Outcome.FINDINGS if self.findings else Outcome.NO_FINDINGS
 
+    def score_with_age(self, side: Laterality | None = None) -> float | None:
+        """The score of image and age of a breast, or of the exam; None where there is none."""
+        both = self.image_and_age
+        if both is None or side is None:
+            return both.exam_score if both else None
+        return next((b.score for b in both.breasts if b.laterality is side), None)
+
     def shows(self, side: Laterality) -> bool:
         """Whether any image of the exam, read or not, is known to show that breast."""
         if any(v.laterality is side for v in self.views):

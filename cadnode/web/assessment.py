@@ -156,7 +156,7 @@ def _rows(
     result = reading.result
     scorers = {system_of(result, view.algorithm) for view in result.views}
     if result.exam_score is not None:
-        exam = _whole(result, systems, scorers, result.exam_score, _with_age(result))
+        exam = _whole(result, systems, scorers, result.exam_score, result.score_with_age())
         if (both := result.image_and_age) is not None and both.reason is not None:
             why = NO_AGE_SCORE_MEANINGS[both.reason]
             exam = tuple(one if one.is_other else replace(one, why_no_age=why) for one in exam)
@@ -164,7 +164,7 @@ def _rows(
     shown: set[int] = set()
     for side in (Laterality.RIGHT, Laterality.LEFT):
         breast = next((b for b in result.breasts if b.laterality is side), None)
-        score, with_age = breast.score if breast else None, _with_age(result, side)
+        score, with_age = breast.score if breast else None, result.score_with_age(side)
         cells = _whole(result, systems, scorers, score, with_age)
         yield Row(
             "breast", cells, side, n_views=breast.n_views if breast else 0,
@@ -191,14 +191,6 @@ def _hung(views: Sequence[ViewScore]) -> list[ViewScore]:
     first = {view.sop_instance_uid: view for view in reversed(views)}
     place = {position: at for at, position in enumerate(_HANGING)}
     return sorted(first.values(), key=lambda v: (place.get(v.view, 9), v.view, v.sop_instance_uid))
-
-
-def _with_age(result: ExamResult, side: Laterality | None = None) -> float | None:
-    """The score of image and age of a breast, or of the exam."""
-    both = result.image_and_age
-    if both is None or side is None:
-        return both.exam_score if both else None
-    return next((b.score for b in both.breasts if b.laterality is side), None)
 
 
 def _whole(

@@ -1,19 +1,16 @@
 """`cadnode models age-prior`: a prior by age as an admin fits it, on a toy set with ages."""
 
 import csv
-import json
 from pathlib import Path
 
 import pytest
 import torch
-from click.testing import Result
-from typer.testing import CliRunner
 
-from cadnode.cli.models import models_app
 from cadnode.models import store
 from cadnode_training.data.sources import open_source
 from cadnode_training.data.views import part_of
 from tests.training import toy
+from tests.training.models_command import as_json, config_in, run
 
 DIGITAL = "dib-mg-digital"
 
@@ -38,21 +35,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    file = tmp_path / "cadnode.toml"
-    file.write_text(f"[storage]\nfolder = '{tmp_path / 'data'}'\n")
-    return file
-
-
-def run(config: Path, *arguments: object, code: int = 0) -> Result:
-    words = ["age-prior", *map(str, arguments), "--config", str(config)]
-    result = CliRunner().invoke(models_app, words, env={"COLUMNS": "200", "TERM": "dumb"})
-    assert result.exit_code == code, result.output
-    return result
+    return config_in(tmp_path)
 
 
 def active(config: Path) -> str:
-    words = ["list", "--json", "--config", str(config)]
-    listed = json.loads(CliRunner().invoke(models_app, words).stdout)["models"]
+    listed = as_json(config, "list")["models"]
     (version,) = [m["version"] for m in listed if m["name"] == DIGITAL and m["active"]]
     return str(version)
 
@@ -67,7 +54,7 @@ def fitted_on(data: str) -> tuple[int, int]:
 def test_a_new_version_has_the_prior_and_the_old_weights(data: str, config: Path) -> None:
     packaged = next(folder for folder in store.available() if folder.parent.name == DIGITAL)
 
-    row = json.loads(run(config, DIGITAL, "--data", data, "--json").stdout)
+    row = as_json(config, "age-prior", DIGITAL, "--data", data)
 
     old, new = store.read_card(packaged), store.read_card(Path(row["folder"]))
     assert store.version_key(new.version) > store.version_key(old.version)
@@ -81,7 +68,7 @@ def test_a_new_version_has_the_prior_and_the_old_weights(data: str, config: Path
 
 
 def test_a_dry_run_shows_it_and_writes_nothing(data: str, config: Path) -> None:
-    shown = run(config, DIGITAL, "--data", data, "--dry-run").output
+    shown = run(config, "age-prior", DIGITAL, "--data", data, "--dry-run").output
 
     assert "log-odds = " in shown
     assert "nothing was changed" in shown
@@ -100,7 +87,8 @@ def test_a_dry_run_shows_it_and_writes_nothing(data: str, config: Path) -> None:
 def test_what_cannot_be_done_is_one_line(
     data: str, config: Path, name: str, data_of: str, code: int, why: str
 ) -> None:
-    output = run(config, name, "--data", data if data_of == "rsna" else data_of, code=code).output
+    given = data if data_of == "rsna" else data_of
+    output = run(config, "age-prior", name, "--data", given, code=code).output
 
     assert why in " ".join(output.split())
     assert "Traceback" not in output

@@ -7,10 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from click.testing import Result
-from typer.testing import CliRunner
 
-from cadnode.cli.models import models_app
 from cadnode.domain import System
 from cadnode.models import store
 from cadnode.models.card import CnnCard, DibMgCard, FeatureCard
@@ -20,6 +17,7 @@ from cadnode_training.data.sources import open_source
 from cadnode_training.data.views import part_of
 from cadnode_training.papers.kim2018 import train
 from tests.training import toy
+from tests.training.models_command import as_json, config_in, run
 from tests.unit import store_cases
 
 DIGITAL, FILM = "dib-mg-digital", "dib-mg-film"
@@ -42,20 +40,7 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    file = tmp_path / "cadnode.toml"
-    file.write_text(f"[storage]\nfolder = '{tmp_path / 'data'}'\n")
-    return file
-
-
-def run(config: Path, *arguments: object, code: int = 0) -> Result:
-    words = [str(a) for a in (*arguments, "--config", config)]
-    result = CliRunner().invoke(models_app, words, env={"COLUMNS": "200", "TERM": "dumb"})
-    assert result.exit_code == code, result.output
-    return result
-
-
-def as_json(config: Path, *arguments: object) -> Any:
-    return json.loads(run(config, *arguments, "--json").stdout)
+    return config_in(tmp_path)
 
 
 def own(config: Path) -> Path:

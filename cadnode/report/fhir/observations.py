@@ -59,9 +59,7 @@ def exam_observation(edition: Edition) -> Resource:
     point = result.operating_point
     threshold = [] if point is None else [_measured(codes.OPERATING_POINT, point, codes.NO_UNITS)]
     ending = {"code": concept(codes.SUMMARY), "valueCodeableConcept": concept(summary(result))}
-    both = result.image_and_age
-    with_age = [] if both is None or both.exam_score is None else [_with_age(both.exam_score)]
-    components = [ending, *with_age, *threshold]
+    components = [ending, *_with_age(result.score_with_age()), *threshold]
     if result.exam_score is None:
         absent = {"coding": [_NOT_DONE], "text": summary(result).meaning}
         return {**observation, "dataAbsentReason": absent, "component": components}
@@ -72,10 +70,9 @@ def breast_observation(edition: Edition, breast: BreastScore) -> Resource:
     """One breast's score; that of image and age as a component, where there is one."""
     site = concept(concepts.SIDES[breast.laterality])
     observation = _observation(exam_scorer(edition.result).code, site)
-    both = edition.result.image_and_age
-    of_side = [b for b in both.breasts if b.laterality is breast.laterality] if both else []
-    with_age = {"component": [_with_age(b.score) for b in of_side]} if of_side else {}
-    return {**observation, **_score(breast.score), **with_age}
+    with_age = _with_age(edition.result.score_with_age(breast.laterality))
+    components = {"component": with_age} if with_age else {}
+    return {**observation, **_score(breast.score), **components}
 
 
 def finding_observation(edition: Edition, finding: Finding, index: int) -> Resource:
@@ -144,9 +141,9 @@ def _measured(name: Code, value: float, unit: Code, text: str = "") -> Resource:
     return {"code": concept(name, text=text), "valueQuantity": quantity(number(value), unit)}
 
 
-def _with_age(score: float) -> Resource:
-    """A score of image and age, beside the image's own."""
-    return _measured(codes.IMAGE_AGE_SCORE, score, codes.NO_UNITS)
+def _with_age(score: float | None) -> list[Resource]:
+    """The component with a score of image and age beside the image's own, where there is one."""
+    return [] if score is None else [_measured(codes.IMAGE_AGE_SCORE, score, codes.NO_UNITS)]
 
 
 def _reaches(assessment: Assessment) -> Resource:

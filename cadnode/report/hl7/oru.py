@@ -135,9 +135,8 @@ def _rows(rows: Rows, edition: Edition) -> None:
         rows.absent(score, "exam")
     else:
         rows.number(score, number(result.exam_score), codes.NO_UNITS, "exam")
-    both = result.image_and_age
-    if both is not None and both.exam_score is not None:
-        rows.number(codes.IMAGE_AGE_SCORE, number(both.exam_score), codes.NO_UNITS, "exam")
+    if (with_age := result.score_with_age()) is not None:
+        rows.number(codes.IMAGE_AGE_SCORE, number(with_age), codes.NO_UNITS, "exam")
     if result.operating_point is not None:
         point = number(result.operating_point)
         rows.number(codes.OPERATING_POINT, point, codes.NO_UNITS, "exam")
@@ -145,9 +144,8 @@ def _rows(rows: Rows, edition: Edition) -> None:
         part = f"breast {breast.laterality.value}"
         rows.coded(FINDING_SITE, concepts.SIDES[breast.laterality], part)
         rows.number(score, number(breast.score), codes.NO_UNITS, part)
-        for with_age in both.breasts if both else ():
-            if with_age.laterality is breast.laterality:
-                rows.number(codes.IMAGE_AGE_SCORE, number(with_age.score), codes.NO_UNITS, part)
+        if (with_age := result.score_with_age(breast.laterality)) is not None:
+            rows.number(codes.IMAGE_AGE_SCORE, number(with_age), codes.NO_UNITS, part)
     for index, finding in enumerate(result.findings):
         _finding(rows, edition, finding, index)
     for index, skipped in enumerate(result.skipped, start=1):

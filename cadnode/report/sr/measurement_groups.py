@@ -66,8 +66,8 @@ def _exam(edition: Edition) -> Item:
         evaluations.append(parts.evaluation(codes.SUMMARY, summary(result)))
     else:
         measurements.append(parts.score(exam_scorer(result), result.exam_score))
-    if (both := result.image_and_age) is not None and both.exam_score is not None:
-        measurements.append(parts.age_score(both.exam_score))
+    if (with_age := result.score_with_age()) is not None:
+        measurements.append(parts.age_score(with_age))
     if result.operating_point is not None:
         point = parts.number(result.operating_point)
         measurements.append(parts.measurement(codes.OPERATING_POINT, point, codes.NO_UNITS))
@@ -83,8 +83,7 @@ def _exam(edition: Edition) -> Item:
 def _breast(edition: Edition, breast: BreastScore, index: int) -> Item:
     """One breast's score, and that of image and age where there is one."""
     side = SIDES[breast.laterality]
-    both = edition.result.image_and_age
-    with_age = [b.score for b in both.breasts if b.laterality is breast.laterality] if both else []
+    with_age = edition.result.score_with_age(breast.laterality)
     return parts.group(
         "1501",
         parts.group_tracking(edition, "breast", index, f"{side} breast"),
@@ -92,7 +91,7 @@ def _breast(edition: Edition, breast: BreastScore, index: int) -> Item:
         by=parts.algorithm(_scored_by(edition.result)),
         content=[
             parts.score(exam_scorer(edition.result), breast.score),
-            *map(parts.age_score, with_age),
+            *([] if with_age is None else [parts.age_score(with_age)]),
         ],
     )
 
